@@ -1,0 +1,232 @@
+/** Data sets from what is already in memory, and parts of data sets. */
+import { DataError } from '../engine/errors.ts';
+import { permutation } from '../engine/rng.ts';
+import type { DType, HostData, Shape } from '../engine/types.ts';
+import { checkInteger, checkOptions, checkRead, elements } from './checks.ts';
+import type { Dataset } from './dataset.ts';
+
+/** Host data with a shape: a HostTensor, or an ndarray (`stride` and `offset` as there; dense where left out). */
+export interface HostArray {
+  readonly shape: Shape;
+  readonly data: HostData | readonly number[];
+  readonly stride?: readonly number[];
+  readonly offset?: number;
+}
+
+export interface ArraysOptions {
+  /** Names of the classes, or how many there are. Default for integer targets: as many as the largest label needs. */
+  readonly classes?: readonly string[] | number;
+  readonly name?: string;
+}
+
+const WHERE = 'arrays';
+
+const isStrided = ({ shape, stride, offset = 0 }: HostArray): boolean => {
+  if (offset !== 0) return true;
+  let expected = 1;
+  for (let axis = shape.length - 1; axis >= 0 && stride !== undefined; axis--) {
+    if (shape[axis] !== 1 && stride[axis] !== expected) return true;
+    expected *= shape[axis]!;
+  }
+  return false;
+};
+
+/** The elements of `array` in row-major order as `dtype`; the same memory where it is that already. */
+function dense(name: string, array: HostArray, dtype: DType): Uint8Array | Int32Array | Float32Array {
+  const { shape, data, stride, offset = 0 } = array;
+  for (const size of shape) checkInteger(WHERE, `${name}.shape [${shape.join(', ')}]`, size, 0, 2 ** 32 - 1);
+  const count = elements(shape);
+  const Kind = { u8: Uint8Array, i32: Int32Array, f32: Float32Array }[dtype];
+  if (!isStrided(array)) {
+    if (data.length !== count) {
+      throw new DataError(
+        `${WHERE}: ${name}: data and shape disagree: ${data.length} elements, but [${shape.join(', ')}] has ${count}`,
+      );
+    }
+    return data instanceof Kind ? data : Kind.from(data);
+  }
+  const steps = stride ?? shape.map((_, axis) => elements(shape.slice(axis + 1)));
+  if (steps.length !== shape.length) {
+    throw new DataError(
+      `${WHERE}: ${name}: stride and shape disagree: [${steps.join(', ')}] and [${shape.join(', ')}]`,
+    );
+  }
+  const out = new Kind(count);
+  const at = shape.map(() => 0);
+  let source = offset;
+  for (let i = 0; i < count; i++) {
+    const value = data[source];
+    if (value === undefined) {
+      throw new DataError(
+        `${WHERE}: ${name}: stride and offset leave the data: element ${source} of ${data.length}`,
+      );
+    }
+    out[i] = value;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      source += steps[axis]!;
+      if (++at[axis]! < shape[axis]!) break;
+      source -= steps[axis]! * shape[axis]!;
+      at[axis] = 0;
+    }
+  }
+  return out;
+}
+
+const withShape = (y: HostArray | HostData | readonly number[]): HostArray =>
+  'shape' in y ? y : { shape: [y.length], data: y };
+
+/**
+ * A data set from arrays in memory. Dense data of the right type is used in place, not copied: leave it unchanged.
+ *
+ * Shapes: x [N, ...] of bytes (u8) or of floats (f32; f64 and plain numbers are rounded); y [N] integers for class
+ * labels (i32; plain numbers count as integers when all are), or [N, ...] floats for other targets (f32).
+ * Throws DataError when lengths disagree, a label is out of range or a number is not finite.
+ *
+ * @example arrays({ shape: [2, 3], data: new Float32Array(6) }, [0, 1])
+ */
+export function arrays(
+  x: HostArray,
+  y: HostArray | HostData | readonly number[],
+  options: ArraysOptions = {},
+): Dataset {
+  checkOptions(WHERE, options, ['classes', 'name']);
+  const { name = WHERE } = options;
+  if (x.data instanceof Int32Array) {
+    throw new TypeError(
+      `${WHERE}: x: inputs are bytes or floats: got an Int32Array (convert it: Float32Array.from(x))`,
+    );
+  }
+  const targets = withShape(y);
+  const [n, ...itemShape] = x.shape;
+  if (n === undefined || targets.shape[0] !== n) {
+    throw new DataError(
+      `${WHERE}: x and y differ in length: x [${x.shape.join(', ')}], y [${targets.shape.join(', ')}] (both need one row per example)`,
+    );
+  }
+  const xDtype = x.data instanceof Uint8Array ? 'u8' : 'f32';
+  const isLabel = (value: number): boolean => (value | 0) === value; // what an i32 can hold
+  const isFloats =
+    targets.data instanceof Float32Array ||
+    targets.data instanceof Float64Array ||
+    (Array.isArray(targets.data) && !targets.data.every(isLabel));
+  const yDtype = isFloats ? 'f32' : 'i32';
+  const xs = dense('x', x, xDtype) as Uint8Array | Float32Array;
+  const ys = dense('y', targets, yDtype) as Int32Array | Float32Array;
+  const yShape = targets.shape.slice(1);
+
+  for (const [which, data] of [
+    ['x', xs],
+    ['y', ys],
+  ] as const) {
+    if (!(data instanceof Float32Array)) continue;
+    const bad = data.findIndex((value) => !Number.isFinite(value));
+    if (bad < 0) continue;
+    const per = data.length / n;
+    throw new DataError(
+      `${WHERE}: ${which}: a number is not finite: ${data[bad]} in example ${Math.floor(bad / per)}, element ${bad % per}`,
+    );
+  }
+
+  let classes: readonly string[] = [];
+  if (isFloats) {
+    if (options.classes !== undefined) {
+      throw new TypeError(
+        `${WHERE}: classes: given for targets that are floats (pass labels as an Int32Array, or leave classes out)`,
+      );
+    }
+  } else {
+    if (yShape.length > 0) {
+      throw new DataError(
+        `${WHERE}: y: labels need the shape [${n}], got [${targets.shape.join(', ')}] (for one-hot targets pass floats)`,
+      );
+    }
+    let needed = 1;
+    for (const label of ys) needed = Math.max(needed, label + 1);
+    const named = options.classes ?? needed;
+    if (typeof named === 'number') checkInteger(WHERE, 'classes', named, 1, 2 ** 31 - 1);
+    classes = typeof named === 'number' ? Array.from({ length: named }, (_, i) => String(i)) : [...named];
+    const bad = ys.findIndex((label) => label < 0 || label >= classes.length);
+    if (bad >= 0) {
+      throw new DataError(
+        `${WHERE}: y: a label is out of range: example ${bad} has ${ys[bad]}, expected 0 to ${classes.length - 1}`,
+      );
+    }
+  }
+
+  const xItem = elements(itemShape);
+  const yItem = elements(yShape);
+  const dataset: Dataset = {
+    name,
+    length: n,
+    x: { shape: itemShape, dtype: xDtype },
+    y: { shape: yShape, dtype: yDtype },
+    classes,
+    read(indices, xOut, yOut) {
+      checkRead(dataset, indices, xOut, yOut);
+      for (let i = 0; i < indices.length; i++) {
+        const index = indices[i]!;
+        // Loops, as set() from a subarray of another type is far slower on short rows.
+        for (let j = 0; j < xItem; j++) xOut[i * xItem + j] = xs[index * xItem + j]!;
+        for (let j = 0; j < yItem; j++) yOut[i * yItem + j] = ys[index * yItem + j]!;
+      }
+    },
+  };
+  return dataset;
+}
+
+/** The examples of `dataset` at `indices`, in that order; repeats are allowed. Throws RangeError for an index out of range. */
+export function subset(
+  dataset: Dataset,
+  indices: Uint32Array | readonly number[],
+  name = `${dataset.name}/subset`,
+): Dataset {
+  for (const index of indices) checkInteger('subset', 'index', index, 0, dataset.length - 1);
+  const chosen = Uint32Array.from(indices);
+  let mapped = new Uint32Array(0); // grows to the largest batch and stays
+  const part: Dataset = {
+    name,
+    length: chosen.length,
+    x: dataset.x,
+    y: dataset.y,
+    classes: dataset.classes,
+    read(wanted, x, y) {
+      checkRead(part, wanted, x, y);
+      if (mapped.length < wanted.length) mapped = new Uint32Array(wanted.length);
+      for (let i = 0; i < wanted.length; i++) mapped[i] = chosen[wanted[i]!]!;
+      dataset.read(mapped.subarray(0, wanted.length), x, y);
+    },
+  };
+  return part;
+}
+
+/** The first `n` examples. Throws RangeError unless 1 <= n <= dataset.length. */
+export function take(dataset: Dataset, n: number): Dataset {
+  checkInteger('take', 'n', n, 1, dataset.length);
+  return subset(
+    dataset,
+    Uint32Array.from({ length: n }, (_, i) => i),
+    `${dataset.name}/first ${n}`,
+  );
+}
+
+/**
+ * Two parts without overlap: the first has `n` examples, the second the rest. Drawn at random by `seed`, the order
+ * of the data set kept inside each part. Throws RangeError unless 1 <= n < dataset.length.
+ *
+ * @example const [train, validation] = split(all, 45_000, { seed: 1 });
+ */
+export function split(
+  dataset: Dataset,
+  n: number,
+  options: { readonly seed?: number } = {},
+): readonly [Dataset, Dataset] {
+  checkOptions('split', options, ['seed']);
+  checkInteger('split', 'n', n, 1, dataset.length - 1);
+  const { seed = 0 } = options;
+  checkInteger('split', 'seed', seed, 0, Number.MAX_SAFE_INTEGER);
+  const order = permutation(dataset.length, seed, 'split');
+  return [
+    subset(dataset, order.slice(0, n).sort(), `${dataset.name}/split ${n} seed ${seed}`),
+    subset(dataset, order.slice(n).sort(), `${dataset.name}/rest ${dataset.length - n} seed ${seed}`),
+  ];
+}

@@ -1,0 +1,110 @@
+/** CIFAR-10 from its official binary files, kept as bytes, channels last. */
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DataError } from '../engine/errors.ts';
+import type { Dataset } from './dataset.ts';
+import { checkRead } from './checks.ts';
+import { CLASSES, obtainCifar10, RECORD, SOURCES } from './obtain.ts';
+import type { BatchFile, ObtainOptions } from './obtain.ts';
+
+const PIXELS = 1024;
+const ITEM = 3 * PIXELS;
+
+export type Cifar10Options = ObtainOptions;
+
+/** Reads one batch file into its places; planes become pixels. */
+async function readBatch(
+  path: string,
+  records: number,
+  images: Uint8Array,
+  labels: Uint8Array,
+  first: number,
+  buffer: Uint8Array,
+): Promise<void> {
+  const fix = 'delete its folder and run again to obtain the data anew';
+  const file = await open(path, 'r');
+  try {
+    const { size } = await file.stat();
+    let got = 0;
+    while (size === buffer.length && got < size) {
+      const { bytesRead } = await file.read(buffer, got, size - got, got);
+      if (bytesRead === 0) break;
+      got += bytesRead;
+    }
+    if (got !== buffer.length) {
+      throw new DataError(
+        `cifar10: ${path}: the file is truncated or of another format: it has ${size} bytes, expected ${buffer.length} (${fix})`,
+      );
+    }
+  } finally {
+    await file.close();
+  }
+  for (let i = 0; i < records; i++) {
+    const at = i * RECORD;
+    const label = buffer[at]!;
+    if (label >= CLASSES.length) {
+      throw new DataError(
+        `cifar10: ${path}: the file is corrupt: record ${i} has the label ${label}, expected 0 to ${CLASSES.length - 1} (${fix})`,
+      );
+    }
+    labels[first + i] = label;
+    let out = (first + i) * ITEM;
+    for (let p = at + 1; p < at + 1 + PIXELS; p++) {
+      images[out++] = buffer[p]!;
+      images[out++] = buffer[p + PIXELS]!;
+      images[out++] = buffer[p + 2 * PIXELS]!;
+    }
+  }
+}
+
+async function readSplit(
+  name: string,
+  dir: string,
+  files: readonly BatchFile[],
+  records: number,
+  signal?: AbortSignal,
+): Promise<Dataset> {
+  const length = files.length * records;
+  const images = new Uint8Array(length * ITEM); // [N, 32, 32, 3]
+  const labels = new Uint8Array(length);
+  const buffer = new Uint8Array(records * RECORD); // one file at a time keeps the peak near the size of the data
+  for (const [k, file] of files.entries()) {
+    signal?.throwIfAborted();
+    await readBatch(join(dir, file.name), records, images, labels, k * records, buffer);
+  }
+  const dataset: Dataset = {
+    name,
+    length,
+    x: { shape: [32, 32, 3], dtype: 'u8' },
+    y: { shape: [], dtype: 'i32' },
+    classes: CLASSES,
+    read(indices, x, y) {
+      checkRead(dataset, indices, x, y);
+      for (let i = 0; i < indices.length; i++) {
+        const index = indices[i]!;
+        x.set(images.subarray(index * ITEM, (index + 1) * ITEM), i * ITEM);
+        y[i] = labels[index]!;
+      }
+    },
+  };
+  return dataset;
+}
+
+/**
+ * CIFAR-10: 50,000 training and 10,000 test images, x [32, 32, 3] u8, y [] i32 in 0 … 9.
+ *
+ * Obtains the data when it is neither in `dir` nor in the per-user cache. Holds about 184 MB.
+ * Throws DataError for files that are missing, truncated or corrupt, and when no source can be reached.
+ * Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+ *
+ * @example const { train, test } = await cifar10();
+ */
+export async function cifar10(
+  options: Cifar10Options = {},
+): Promise<{ readonly train: Dataset; readonly test: Dataset }> {
+  const sources = { ...SOURCES, ...options.sources };
+  const dir = await obtainCifar10(options);
+  const train = await readSplit('cifar10/train', dir, sources.train, sources.records, options.signal);
+  const test = await readSplit('cifar10/test', dir, [sources.test], sources.records, options.signal);
+  return { train, test };
+}

@@ -1,0 +1,41 @@
+/** What a data set and a loader are. The training loop needs nothing else from this folder. */
+import type { TensorType } from '../engine/types.ts';
+
+/** Examples addressed by index. */
+export interface Dataset {
+  readonly name: string;
+  readonly length: number;
+  /** One input: for CIFAR-10 `{ shape: [32, 32, 3], dtype: 'u8' }`. */
+  readonly x: TensorType;
+  /** One target: `{ shape: [], dtype: 'i32' }` for class labels. */
+  readonly y: TensorType;
+  /** Class names; empty where targets are not classes. */
+  readonly classes: readonly string[];
+  /** Writes the examples at `indices`, one after another, into `x` and `y`. Allocates nothing. */
+  read(indices: Uint32Array, x: Uint8Array | Float32Array, y: Int32Array | Float32Array): void;
+}
+
+/** One batch as choices only: which examples, and how each is augmented. */
+export interface Batch {
+  /** [batchSize] */
+  readonly indices: Uint32Array;
+  /**
+   * [batchSize, 3]: vertical shift, horizontal shift (pixels, −pad … pad) and flip (0 or 1) of each image; null
+   * without augmentation. Output pixel (y, x) shows source pixel (y + dy, x + dx), the column mirrored after that
+   * when flip is 1; outside the source it is 0 (after normalisation).
+   */
+  readonly draws: Int32Array | null;
+}
+
+/** The order of training examples: `batch(step)` is a pure function of (seed, step). */
+export interface Loader {
+  readonly dataset: Dataset;
+  readonly batchSize: number;
+  readonly stepsPerEpoch: number;
+  readonly augments: boolean;
+  /** The loader for another seed: `fit({ seed })` calls this, so that one seed decides everything. */
+  withSeed(seed: number): Loader;
+  batch(step: number): Batch;
+  /** Plain data that identifies the order, kept in checkpoints: resuming with another order is refused. */
+  readonly config: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,149 @@
+/** The little that obtaining data needs from the file system: checksums, unpacking, and errors worth reading. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { extract } from 'tar-stream';
+import { DataError } from '../engine/errors.ts';
+import type { OnData } from './progress.ts';
+
+const STORAGE_CODES = new Map([
+  ['ENOSPC', 'no space is left on the disk'],
+  ['EDQUOT', 'the disk quota is used up'],
+  ['EACCES', 'permission is denied'],
+  ['EPERM', 'permission is denied'],
+  ['EROFS', 'the file system is read-only'],
+  ['ENOTDIR', 'a part of the path is a file'],
+  ['EEXIST', 'a file is in the way'],
+  ['ENOTEMPTY', 'other files are in the way'],
+]);
+
+/** The `code` of a system error, its cause's, or ''. */
+export function codeOf(error: unknown): string {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    if ('code' in e && typeof e.code === 'string') return e.code;
+  }
+  return '';
+}
+
+/** The folder cannot be written: no other source would help, so obtaining ends here. */
+export class StorageError extends DataError {}
+
+/** `error` as a StorageError if the disk refused; else `error` itself. */
+export function orStorageError(error: unknown, dir: string): unknown {
+  if (error instanceof DataError || !(error instanceof Error)) return error;
+  const what = STORAGE_CODES.get(codeOf(error));
+  // A firewall answers connect() with the same codes.
+  if (what === undefined || ('syscall' in error && error.syscall === 'connect') || error.cause !== undefined)
+    return error;
+  return new StorageError(
+    `cifar10: cannot write the data: ${what}: ${dir} (free about 500 MB there, or choose another folder: --data DIR, or cifar10({ dir }))`,
+    { cause: error },
+  );
+}
+
+/** The size of a file in bytes, or null when there is none. */
+export async function sizeOf(path: string): Promise<number | null> {
+  try {
+    const found = await stat(path);
+    return found.isFile() ? found.size : null;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return null;
+    throw error;
+  }
+}
+
+/** Writes a file and waits until it is on the disk, so that a power cut cannot leave a complete-looking folder. */
+export async function writeDurably(
+  path: string,
+  data: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    for await (const chunk of data) await file.writeFile(chunk);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** The MD5 of a file as hexadecimal digits. */
+export async function md5Of(
+  path: string,
+  source: string,
+  onProgress?: OnData,
+  signal?: AbortSignal,
+): Promise<string> {
+  const hash = createHash('md5');
+  const total = (await stat(path)).size;
+  let done = 0;
+  for await (const chunk of createReadStream(path, {
+    highWaterMark: 1 << 20,
+    signal,
+  }) as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    onProgress?.({ phase: 'verify', source, done: (done += chunk.length), total });
+  }
+  return hash.digest('hex');
+}
+
+/**
+ * Writes the wanted files of a .tar.gz into `dir`, each under its base name; the rest is skipped, so no path inside
+ * the archive decides where anything is written. Throws DataError for a broken archive or a missing file.
+ */
+export async function unpack(at: {
+  readonly archive: string;
+  readonly dir: string;
+  readonly wanted: readonly string[];
+  readonly source: string;
+  readonly onProgress?: OnData | undefined;
+  readonly signal?: AbortSignal | undefined;
+}): Promise<void> {
+  const missing = new Set(at.wanted);
+  const total = (await stat(at.archive)).size;
+  let done = 0;
+  let reported = 0;
+  const counter = new Transform({
+    transform(chunk: Buffer, _encoding, next) {
+      done += chunk.length;
+      if (done - reported >= 1 << 20 || done === total) {
+        reported = done;
+        at.onProgress?.({ phase: 'unpack', source: at.source, done, total });
+      }
+      next(null, chunk);
+    },
+  });
+  const entries = extract();
+  const write = async (): Promise<void> => {
+    for await (const entry of entries) {
+      const name = entry.header.name.slice(entry.header.name.lastIndexOf('/') + 1);
+      if (entry.header.type === 'file' && missing.delete(name)) {
+        await writeDurably(`${at.dir}/${name}`, entry as AsyncIterable<Buffer>);
+      } else {
+        entry.resume();
+      }
+    }
+  };
+  const input = createReadStream(at.archive, { highWaterMark: 1 << 18 });
+  try {
+    await Promise.all([
+      pipeline(input, counter, createGunzip(), entries, at.signal === undefined ? {} : { signal: at.signal }),
+      write().catch((error: unknown) => {
+        entries.destroy(error as Error); // otherwise the pipeline would wait for a reader that has gone
+        throw error;
+      }),
+    ]);
+  } catch (error) {
+    at.signal?.throwIfAborted();
+    const known = orStorageError(error, at.dir);
+    if (known instanceof StorageError) throw known;
+    throw new DataError(`unpack: the archive is broken: ${(error as Error).message}: ${at.archive}`, {
+      cause: error,
+    });
+  }
+  if (missing.size > 0) {
+    throw new DataError(`unpack: the archive lacks files: ${[...missing].join(', ')}: ${at.archive}`);
+  }
+}

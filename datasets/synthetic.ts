@@ -1,0 +1,133 @@
+/** Small made-up data sets for trying things and for tests. Real pictures are in cifar.ts. */
+import { stream } from '../engine/rng.ts';
+import type { Stream } from '../engine/rng.ts';
+import { arrays } from './arrays.ts';
+import { checkInteger, checkOptions } from './checks.ts';
+import type { Dataset } from './dataset.ts';
+
+export interface SyntheticOptions {
+  /** Number of examples; their classes take turns. */
+  readonly n: number;
+  /** Default 10 for images, 3 for points. */
+  readonly classes?: number;
+  /** Another seed gives other examples of the same task. Default 0. */
+  readonly seed?: number;
+  /** 0 is clean. Default 0.3 for images, 0.5 for blobs, 0.1 for spirals. */
+  readonly noise?: number;
+}
+
+export type SyntheticKind =
+  | (SyntheticOptions & {
+      readonly kind: 'images';
+      /** Default 32. */
+      readonly height?: number;
+      /** Default: the height. */
+      readonly width?: number;
+      /** Default 3. */
+      readonly channels?: number;
+    })
+  | (SyntheticOptions & {
+      readonly kind: 'blobs';
+      /** Coordinates of a point. Default 2. */
+      readonly dims?: number;
+    })
+  | (SyntheticOptions & { readonly kind: 'spirals' });
+
+const WHERE = 'synthetic';
+const COMMON = ['kind', 'n', 'classes', 'seed', 'noise'];
+
+/** Waves whose direction tells the class; phase and contrast vary, so that single pixels tell nothing. */
+function drawImage(
+  draws: Stream,
+  out: Uint8Array,
+  label: number,
+  classes: number,
+  noise: number,
+  width: number,
+  channels: number,
+): void {
+  const angle = (Math.PI * label) / classes;
+  const kx = 0.9 * Math.cos(angle); // about 7 pixels per wave: inside the view of two 3 x 3 layers
+  const ky = 0.9 * Math.sin(angle);
+  const phase = 2 * Math.PI * draws.uniform();
+  const contrast = 0.6 + 0.4 * draws.uniform();
+  for (let i = 0; i < out.length; i++) {
+    const pixel = Math.floor(i / channels);
+    const channel = i % channels;
+    const y = Math.floor(pixel / width);
+    const x = pixel % width;
+    const wave = contrast * Math.sin(kx * x + ky * y + phase + channel * 0.7);
+    const value = wave + 2 * noise * draws.normal();
+    out[i] = Math.max(0, Math.min(255, Math.round(127.5 + 60 * value)));
+  }
+}
+
+/** The centre of a class of blobs; no seed, as it belongs to the task. */
+function centreOf(label: number, classes: number, dims: number): readonly number[] {
+  if (dims === 2) {
+    const angle = (2 * Math.PI * label) / classes;
+    return [2 * Math.cos(angle), 2 * Math.sin(angle)];
+  }
+  const draws = stream(0, 'synthetic centres', label);
+  return Array.from({ length: dims }, () => 2 * draws.normal());
+}
+
+/**
+ * A made-up classification task; example i depends on (options, seed, i) only.
+ *
+ * Shapes: images x [height, width, channels] u8; blobs x [dims] f32; spirals x [2] f32; y [] i32.
+ * Throws RangeError or TypeError for options out of range or unknown.
+ *
+ * @example synthetic({ kind: 'images', n: 64, classes: 4, seed: 1 })
+ */
+export function synthetic(options: SyntheticKind): Dataset {
+  const { kind, n, seed = 0 } = options;
+  if (kind !== 'images' && kind !== 'blobs' && kind !== 'spirals') {
+    throw new TypeError(`${WHERE}: kind: must be 'images', 'blobs' or 'spirals', got ${String(kind)}`);
+  }
+  const own = { images: ['height', 'width', 'channels'], blobs: ['dims'], spirals: [] };
+  checkOptions(WHERE, options, [...COMMON, ...own[kind]]);
+  const { classes = kind === 'images' ? 10 : 3 } = options;
+  const { noise = { images: 0.3, blobs: 0.5, spirals: 0.1 }[kind] } = options;
+  checkInteger(WHERE, 'n', n, 1, 2 ** 31 - 1);
+  checkInteger(WHERE, 'classes', classes, 1, 65_536);
+  checkInteger(WHERE, 'seed', seed, 0, Number.MAX_SAFE_INTEGER);
+  if (!(noise >= 0 && noise < Infinity)) {
+    throw new RangeError(`${WHERE}: noise: must be a finite number of at least 0, got ${String(noise)}`);
+  }
+  const y = Int32Array.from({ length: n }, (_, i) => i % classes);
+  const name = `synthetic/${kind}`;
+
+  if (kind === 'images') {
+    const { height = 32, channels = 3 } = options;
+    const { width = height } = options;
+    checkInteger(WHERE, 'height', height, 1, 65_536);
+    checkInteger(WHERE, 'width', width, 1, 65_536);
+    checkInteger(WHERE, 'channels', channels, 1, 65_536);
+    const item = height * width * channels;
+    const x = new Uint8Array(n * item);
+    for (let i = 0; i < n; i++) {
+      const image = x.subarray(i * item, (i + 1) * item);
+      drawImage(stream(seed, WHERE, i), image, y[i]!, classes, noise, width, channels);
+    }
+    return arrays({ shape: [n, height, width, channels], data: x }, y, { classes, name });
+  }
+
+  const dims = kind === 'blobs' ? (options.dims ?? 2) : 2;
+  checkInteger(WHERE, 'dims', dims, 1, 65_536);
+  const x = new Float32Array(n * dims);
+  for (let i = 0; i < n; i++) {
+    const draws = stream(seed, WHERE, i);
+    const label = y[i]!;
+    let centre: readonly number[];
+    if (kind === 'blobs') {
+      centre = centreOf(label, classes, dims);
+    } else {
+      const along = Math.sqrt(draws.uniform()); // denser outside, where the arm is longer
+      const angle = (2 * Math.PI * label) / classes + 1.5 * Math.PI * along;
+      centre = [2 * along * Math.cos(angle), 2 * along * Math.sin(angle)];
+    }
+    for (let d = 0; d < dims; d++) x[i * dims + d] = centre[d]! + noise * draws.normal();
+  }
+  return arrays({ shape: [n, dims], data: x }, y, { classes, name });
+}

@@ -1,0 +1,172 @@
+/**
+ * The whole boundary between the engine and a backend. A backend sees plans, buffers and bytes: no autograd, no layers,
+ * no broadcasting of its own invention. Adding one is: implement `Backend`, satisfy `KernelTable`, pass the conformance
+ * suite.
+ */
+import { DataError, PlanError } from '../errors.ts';
+import type { KernelName, Plan } from '../plan/plan.ts';
+import { formatType, sameShape, sizeOf } from '../shape.ts';
+import type { DType, HostData, HostTensor, Report, State, TensorType } from '../types.ts';
+import { allocate } from '../ops/create.ts';
+
+/** Values for one run by name: typed arrays, host tensors, or numbers for scalars. */
+export type Feeds = Readonly<Record<string, number | HostData | HostTensor>>;
+
+/** Results of one run by name. */
+export type Outputs = Readonly<Record<string, HostTensor>>;
+
+export interface Backend {
+  readonly name: string;
+  /** Allocates named arrays and fills them. */
+  createStore(initial: State): Promise<Store>;
+  /** Makes a plan runnable on a store of this backend; several executables may share one store. */
+  load(plan: Plan, store: Store): Promise<Executable>;
+  /** Ends the backend's workers. Throws BackendError while stores are open. */
+  close(): Promise<void>;
+}
+
+/** Owns named arrays on one backend. */
+export interface Store {
+  readonly backend: Backend;
+  readonly types: ReadonlyMap<string, TensorType>;
+  /** Copies arrays to the host: those named, or all. */
+  read(names?: readonly string[]): Promise<State>;
+  /** Replaces the contents of existing arrays; shapes and dtypes must agree. All or nothing. */
+  write(state: State): Promise<void>;
+  /** Throws BackendError while an executable uses the store. */
+  close(): Promise<void>;
+}
+
+export interface Executable {
+  readonly plan: Plan;
+  readonly report: Report;
+  /** Copies feeds before it returns; runs queue in call order. A run that throws has written no state. */
+  run(feeds: Feeds): Promise<Outputs>;
+  /** Every feed has a leading axis of the same length K; equals K runs bit for bit, outputs stacked likewise. */
+  runMany(feeds: Feeds): Promise<Outputs>;
+  close(): Promise<void>;
+}
+
+/** One kernel for every name: a backend that lacks one does not compile. */
+export type KernelTable<K> = { readonly [N in KernelName]: K };
+
+/**
+ * Feeds in the dtypes and order of the plan, every one checked.
+ * Throws PlanError for a missing or unknown name, or a shape or dtype that differs.
+ */
+export function checkFeeds(plan: Plan, feeds: Feeds): Map<string, HostData> {
+  for (const name of Object.keys(feeds)) {
+    if (!plan.inputs.has(name)) {
+      throw new PlanError(
+        `run: there is no input called '${name}' (inputs: ${[...plan.inputs.keys()].join(', ')})`,
+      );
+    }
+  }
+  const checked = new Map<string, HostData>();
+  for (const [name, v] of plan.inputs) {
+    const feed = feeds[name];
+    if (feed === undefined) {
+      const given = Object.keys(feeds).join(', ');
+      throw new PlanError(`run: input '${name}' is missing (given: ${given === '' ? 'nothing' : given})`);
+    }
+    checked.set(name, checkFeed(name, plan.values[v], feed));
+  }
+  return checked;
+}
+
+function checkFeed(name: string, type: TensorType, feed: number | HostData | HostTensor): HostData {
+  if (typeof feed === 'number') {
+    if (type.shape.length !== 0) {
+      throw new PlanError(`run: input '${name}' is ${formatType(type)} but a single number was fed`);
+    }
+    const data = allocate(type.dtype, 1);
+    if (type.dtype === 'f32') return Float64Array.of(feed);
+    data[0] = feed;
+    if (data[0] !== feed)
+      throw new PlanError(`run: input '${name}' is ${type.dtype}, which does not hold ${feed}`);
+    return data;
+  }
+  const data = 'data' in feed ? feed.data : feed;
+  if ('data' in feed && !sameShape(feed.shape, type.shape)) {
+    throw new PlanError(`run: input '${name}' is ${formatType(type)} but ${formatType(feed)} was fed`);
+  }
+  if (!holds(type.dtype, data) || data.length !== sizeOf(type.shape)) {
+    throw new PlanError(
+      `run: input '${name}' is ${formatType(type)}, ${sizeOf(type.shape)} elements, ` +
+        `but a ${data.constructor.name} of ${data.length} was fed`,
+    );
+  }
+  return data;
+}
+
+function holds(dtype: DType, data: HostData): boolean {
+  switch (dtype) {
+    case 'f32':
+      return data instanceof Float32Array || data instanceof Float64Array;
+    case 'i32':
+      return data instanceof Int32Array;
+    case 'u8':
+      return data instanceof Uint8Array;
+    default:
+      return dtype satisfies never;
+  }
+}
+
+/** Throws DataError unless each array exists in the store with the same type. */
+export function checkWrite(types: ReadonlyMap<string, TensorType>, state: State): void {
+  for (const [name, value] of Object.entries(state)) {
+    const own = types.get(name);
+    if (own === undefined) throw new DataError(`store.write: there is no array called '${name}'`);
+    if (own.dtype !== value.dtype || !sameShape(own.shape, value.shape)) {
+      throw new DataError(`store.write: '${name}' is ${formatType(own)} but ${formatType(value)} was given`);
+    }
+  }
+}
+
+/** `runMany` for backends without a faster way: K runs, one after the other. */
+export async function runEach(executable: Executable, feeds: Feeds): Promise<Outputs> {
+  const { plan } = executable;
+  const lists = new Map<string, HostData>();
+  let count: number | null = null;
+  for (const [name, feed] of Object.entries(feeds)) {
+    const v = plan.inputs.get(name);
+    if (v === undefined || typeof feed === 'number') {
+      throw new PlanError(`runMany: '${name}' must be an input with a leading axis of runs`);
+    }
+    const data = 'data' in feed ? feed.data : feed;
+    const each = sizeOf(plan.values[v].shape);
+    const runs = data.length / each;
+    if (!Number.isInteger(runs) || (count !== null && runs !== count)) {
+      throw new PlanError(
+        `runMany: '${name}' holds ${data.length} elements: with ${each} for one run that is ${runs} runs` +
+          (count === null ? '' : `, but the others have ${count}`),
+      );
+    }
+    count = runs;
+    lists.set(name, data);
+  }
+  if (count === null || count === 0) throw new PlanError('runMany: there are no runs in the feeds');
+  const stacked: Record<string, HostTensor> = {};
+  for (const [name, v] of plan.outputs) {
+    const type = plan.values[v];
+    stacked[name] = {
+      shape: [count, ...type.shape],
+      dtype: type.dtype,
+      data: allocate(type.dtype, count * sizeOf(type.shape)),
+    };
+  }
+  for (let k = 0; k < count; k++) {
+    const one: Record<string, HostData> = {};
+    for (const [name, data] of lists) {
+      const each = data.length / count;
+      one[name] = data.subarray(k * each, (k + 1) * each);
+    }
+    // Runs depend on each other through the state.
+    // eslint-disable-next-line no-await-in-loop
+    const outputs = await executable.run(one);
+    for (const [name, value] of Object.entries(outputs)) {
+      (stacked[name].data as Float32Array).set(value.data as Float32Array, k * value.data.length);
+    }
+  }
+  return stacked;
+}

@@ -1,0 +1,488 @@
+/**
+ * The kernels of the reference backend: slow, obvious, and the specification of every operation, with its ties and
+ * borders. Values are dense ndarrays; arithmetic is double precision, rounded on store in the f32 mode.
+ */
+import ndarray, { type NdArray, type TypedArray } from 'ndarray';
+import ndops from 'ndarray-ops';
+import { DataError } from '../../errors.ts';
+import type { Attrs } from '../../op.ts';
+import type { AttrsOf } from '../../ops/index.ts';
+import { matmulSizes } from '../../ops/matmul.ts';
+import type { PoolAttrs } from '../../ops/pool.ts';
+import { philox } from '../../rng.ts';
+import { broadcastStrides } from '../../shape.ts';
+import type { KernelTable } from '../backend.ts';
+
+export type Nd = NdArray<TypedArray>;
+
+export interface Call {
+  readonly inputs: readonly Nd[];
+  readonly outputs: readonly Nd[];
+  readonly attrs: Attrs;
+  readonly path: string;
+}
+
+export type ReferenceKernel = (call: Call) => void;
+
+/** A view of `x` that repeats along the axes along which it broadcasts to `shape`. */
+function broadcast(x: Nd, shape: readonly number[]): Nd {
+  return ndarray(x.data, [...shape], broadcastStrides(x.shape, shape), x.offset);
+}
+
+function binary(apply: (out: Nd, a: Nd, b: Nd) => unknown): ReferenceKernel {
+  return ({ inputs: [a, b], outputs: [out] }) => {
+    // The result may lie in an operand's buffer, which is safe: element i is read before it is written.
+    apply(out!, broadcast(a!, out!.shape), broadcast(b!, out!.shape));
+  };
+}
+
+function unary(apply: (x: number) => number): ReferenceKernel {
+  return ({ inputs: [x], outputs: [y] }) => {
+    for (let i = 0; i < y!.size; i++) y!.data[i] = apply(x!.data[i]);
+  };
+}
+
+const copy: ReferenceKernel = ({ inputs: [x], outputs: [y] }) => {
+  ndops.assign(y!, x!);
+};
+
+/** Visits every (window, position inside the image) pair of a pooling. */
+function forWindows(
+  attrs: PoolAttrs,
+  visit: (oy: number, ox: number, iy: number, ix: number, divisor: number) => void,
+): void {
+  const { kernel, stride, pad, input, output, insideOnly } = attrs;
+  for (let oy = 0; oy < output[0]; oy++) {
+    for (let ox = 0; ox < output[1]; ox++) {
+      const y0 = oy * stride[0] - pad[0];
+      const x0 = ox * stride[1] - pad[2];
+      const y1 = Math.min(y0 + kernel[0], input[0] + pad[1]);
+      const x1 = Math.min(x0 + kernel[1], input[1] + pad[3]);
+      const inside = {
+        y0: Math.max(y0, 0),
+        x0: Math.max(x0, 0),
+        y1: Math.min(y1, input[0]),
+        x1: Math.min(x1, input[1]),
+      };
+      const divisor = insideOnly ? (inside.y1 - inside.y0) * (inside.x1 - inside.x0) : (y1 - y0) * (x1 - x0);
+      for (let iy = inside.y0; iy < inside.y1; iy++) {
+        for (let ix = inside.x0; ix < inside.x1; ix++) visit(oy, ox, iy, ix, divisor);
+      }
+    }
+  }
+}
+
+/** Visits every (image, output position, tap inside the image) triple of a convolution. */
+function forTaps(
+  { stride, pad, input, kernel, output }: AttrsOf<'conv2d'>,
+  images: number,
+  visit: (n: number, oy: number, ox: number, iy: number, ix: number, ky: number, kx: number) => void,
+): void {
+  for (let n = 0; n < images; n++) {
+    for (let oy = 0; oy < output[0]; oy++) {
+      for (let ox = 0; ox < output[1]; ox++) {
+        for (let ky = 0; ky < kernel[0]; ky++) {
+          for (let kx = 0; kx < kernel[1]; kx++) {
+            const iy = oy * stride[0] - pad[0] + ky;
+            const ix = ox * stride[1] - pad[2] + kx;
+            if (iy >= 0 && iy < input[0] && ix >= 0 && ix < input[1]) visit(n, oy, ox, iy, ix, ky, kx);
+          }
+        }
+      }
+    }
+  }
+}
+
+/**
+ * Sums of products are kept in double precision and rounded once, in every mode: the oracle must be closer to the truth
+ * than what it judges.
+ */
+function accumulate(out: Nd, fill: (add: (index: number, value: number) => void) => void): void {
+  const sums = new Float64Array(out.size);
+  fill((index, value) => {
+    sums[index] += value;
+  });
+  for (let i = 0; i < sums.length; i++) out.data[i] = sums[i];
+}
+
+/** Whether `value` replaces `best` as a maximum: strictly larger, or the first NaN. */
+const wins = (value: number, best: number): boolean =>
+  value > best || (Number.isNaN(value) && !Number.isNaN(best));
+
+/** Box sums of f over the size × size square around each position, zero outside. */
+function boxSum(
+  x: Nd,
+  size: number,
+  f: (n: number, y: number, x: number, c: number) => number,
+): Float64Array {
+  const [images, height, width, channels] = x.shape as [number, number, number, number];
+  const radius = (size - 1) / 2;
+  const sums = new Float64Array(x.size);
+  let at = 0;
+  for (let n = 0; n < images; n++) {
+    for (let i = 0; i < height; i++) {
+      for (let j = 0; j < width; j++) {
+        for (let c = 0; c < channels; c++) {
+          let sum = 0;
+          for (let y = Math.max(i - radius, 0); y <= Math.min(i + radius, height - 1); y++) {
+            for (let z = Math.max(j - radius, 0); z <= Math.min(j + radius, width - 1); z++)
+              sum += f(n, y, z, c);
+          }
+          sums[at++] = sum;
+        }
+      }
+    }
+  }
+  return sums;
+}
+
+function checkLabel(where: string, path: string, label: number, row: number, classes: number): void {
+  if (label < 0 || label >= classes) {
+    throw new DataError(
+      `${path === '' ? '' : `${path} / `}${where}: label ${label} at row ${row} is outside 0 … ${classes - 1} ` +
+        `(the model has ${classes} classes)`,
+    );
+  }
+}
+
+export const kernels: KernelTable<ReferenceKernel> = {
+  copy,
+  add: binary(ndops.add),
+  sub: binary(ndops.sub),
+  mul: binary(ndops.mul),
+  div: binary(ndops.div),
+  pow: binary(ndops.pow),
+  neg: ({ inputs: [x], outputs: [y] }) => void ndops.neg(y!, x!),
+  exp: ({ inputs: [x], outputs: [y] }) => void ndops.exp(y!, x!),
+  log: ({ inputs: [x], outputs: [y] }) => void ndops.log(y!, x!),
+  sqrt: ({ inputs: [x], outputs: [y] }) => void ndops.sqrt(y!, x!),
+  tanh: unary(Math.tanh),
+  sigmoid: unary((x) => 1 / (1 + Math.exp(-x))),
+  relu: unary((x) => (x < 0 ? 0 : x)),
+  cast: copy,
+
+  reluGrad({ inputs: [g, y], outputs: [out] }) {
+    for (let i = 0; i < out!.size; i++) out!.data[i] = y!.data[i] > 0 ? g!.data[i] : 0;
+  },
+
+  checkFinite(call) {
+    const [x] = call.inputs;
+    for (let i = 0; i < x!.size; i++) {
+      if (!Number.isFinite(x!.data[i])) {
+        const { label } = call.attrs as AttrsOf<'checkFinite'>;
+        throw new DataError(
+          `${label} is not finite: ${x!.data[i]} at element ${i} of [${x!.shape.join(',')}]`,
+        );
+      }
+    }
+    copy(call);
+  },
+
+  transpose({ inputs: [x], outputs: [y], attrs }) {
+    const { perm } = attrs as AttrsOf<'transpose'>;
+    ndops.assign(y!, x!.transpose(...perm));
+  },
+
+  broadcastTo({ inputs: [x], outputs: [y] }) {
+    ndops.assign(y!, broadcast(x!, y!.shape));
+  },
+
+  sum({ inputs: [x], outputs: [y] }) {
+    const [outer, n, inner] = x!.shape as [number, number, number];
+    accumulate(y!, (add) => {
+      for (let o = 0; o < outer; o++) {
+        for (let r = 0; r < n; r++) {
+          for (let i = 0; i < inner; i++) add(o * inner + i, x!.get(o, r, i));
+        }
+      }
+    });
+  },
+
+  max({ inputs: [x], outputs: [y, at] }) {
+    const [outer, n, inner] = x!.shape as [number, number, number];
+    for (let o = 0; o < outer; o++) {
+      for (let i = 0; i < inner; i++) {
+        let best = 0;
+        for (let r = 1; r < n; r++) if (wins(x!.get(o, r, i), x!.get(o, best, i))) best = r;
+        y!.set(o, i, x!.get(o, best, i));
+        at!.set(o, i, best);
+      }
+    }
+  },
+
+  maxGrad({ inputs: [g, at], outputs: [out] }) {
+    ndops.assigns(out!, 0);
+    const [outer, , inner] = out!.shape as [number, number, number];
+    for (let o = 0; o < outer; o++) {
+      for (let i = 0; i < inner; i++) out!.set(o, at!.get(o, i), i, g!.get(o, i));
+    }
+  },
+
+  matmul({ inputs: [a, b], outputs: [c], attrs }) {
+    const flags = attrs as AttrsOf<'matmul'>;
+    const type = (x: Nd) => ({ shape: x.shape, dtype: 'f32' }) as const;
+    const { batch, m, n, k } = matmulSizes([type(a!), type(b!)], flags);
+    const matrix = (x: Nd, transposed: boolean, i: number): Nd => {
+      const view = x.dimension === 3 ? x.pick(i, null, null) : x;
+      return transposed ? view.transpose(1, 0) : view;
+    };
+    accumulate(c!, (add) => {
+      for (let i = 0; i < batch; i++) {
+        const left = matrix(a!, flags.transA, i);
+        const right = matrix(b!, flags.transB, i);
+        for (let row = 0; row < m; row++) {
+          for (let column = 0; column < n; column++) {
+            let sum = 0;
+            for (let j = 0; j < k; j++) sum += left.get(row, j) * right.get(j, column);
+            add((i * m + row) * n + column, sum);
+          }
+        }
+      }
+    });
+  },
+
+  conv2d({ inputs: [x, w], outputs: [y], attrs }) {
+    const conv = attrs as AttrsOf<'conv2d'>;
+    const [, , channels, filters] = w!.shape as [number, number, number, number];
+    accumulate(y!, (add) => {
+      forTaps(conv, x!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
+        const row = ((n * conv.output[0] + oy) * conv.output[1] + ox) * filters;
+        for (let o = 0; o < filters; o++) {
+          let sum = 0;
+          for (let c = 0; c < channels; c++) sum += x!.get(n, iy, ix, c) * w!.get(ky, kx, c, o);
+          add(row + o, sum);
+        }
+      });
+    });
+  },
+
+  conv2dGradInput({ inputs: [g, w], outputs: [dx], attrs }) {
+    const conv = attrs as AttrsOf<'conv2dGradInput'>;
+    const [, , channels, filters] = w!.shape as [number, number, number, number];
+    accumulate(dx!, (add) => {
+      forTaps(conv, g!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
+        const row = ((n * conv.input[0] + iy) * conv.input[1] + ix) * channels;
+        for (let c = 0; c < channels; c++) {
+          let sum = 0;
+          for (let o = 0; o < filters; o++) sum += g!.get(n, oy, ox, o) * w!.get(ky, kx, c, o);
+          add(row + c, sum);
+        }
+      });
+    });
+  },
+
+  conv2dGradWeight({ inputs: [x, g], outputs: [dw], attrs }) {
+    const conv = attrs as AttrsOf<'conv2dGradWeight'>;
+    const [, , channels, filters] = dw!.shape as [number, number, number, number];
+    accumulate(dw!, (add) => {
+      forTaps(conv, x!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
+        for (let c = 0; c < channels; c++) {
+          const row = ((ky * conv.kernel[1] + kx) * channels + c) * filters;
+          for (let o = 0; o < filters; o++) add(row + o, x!.get(n, iy, ix, c) * g!.get(n, oy, ox, o));
+        }
+      });
+    });
+  },
+
+  maxPool2d({ inputs: [x], outputs: [y, at], attrs }) {
+    const pool = attrs as AttrsOf<'maxPool2d'>;
+    const [images, , , channels] = x!.shape as [number, number, number, number];
+    ndops.assigns(at!, -1);
+    for (let n = 0; n < images; n++) {
+      forWindows(pool, (oy, ox, iy, ix) => {
+        for (let c = 0; c < channels; c++) {
+          const value = x!.get(n, iy, ix, c);
+          if (at!.get(n, oy, ox, c) >= 0 && !wins(value, y!.get(n, oy, ox, c))) continue;
+          y!.set(n, oy, ox, c, value);
+          at!.set(n, oy, ox, c, iy * pool.input[1] + ix);
+        }
+      });
+    }
+  },
+
+  maxPool2dGrad({ inputs: [g, at], outputs: [dx] }) {
+    const [images, rows, columns, channels] = g!.shape as [number, number, number, number];
+    const imageSize = dx!.shape[1] * dx!.shape[2] * channels;
+    accumulate(dx!, (add) => {
+      for (let n = 0; n < images; n++) {
+        for (let oy = 0; oy < rows; oy++) {
+          for (let ox = 0; ox < columns; ox++) {
+            for (let c = 0; c < channels; c++) {
+              add(n * imageSize + at!.get(n, oy, ox, c) * channels + c, g!.get(n, oy, ox, c));
+            }
+          }
+        }
+      }
+    });
+  },
+
+  avgPool2d({ inputs: [x], outputs: [y], attrs }) {
+    const pool = attrs as AttrsOf<'avgPool2d'>;
+    const [images, , , channels] = x!.shape as [number, number, number, number];
+    accumulate(y!, (add) => {
+      for (let n = 0; n < images; n++) {
+        forWindows(pool, (oy, ox, iy, ix, divisor) => {
+          const row = ((n * pool.output[0] + oy) * pool.output[1] + ox) * channels;
+          for (let c = 0; c < channels; c++) add(row + c, x!.get(n, iy, ix, c) / divisor);
+        });
+      }
+    });
+  },
+
+  avgPool2dGrad({ inputs: [g], outputs: [dx], attrs }) {
+    const pool = attrs as AttrsOf<'avgPool2dGrad'>;
+    const [images, , , channels] = g!.shape as [number, number, number, number];
+    accumulate(dx!, (add) => {
+      for (let n = 0; n < images; n++) {
+        forWindows(pool, (oy, ox, iy, ix, divisor) => {
+          const row = ((n * pool.input[0] + iy) * pool.input[1] + ix) * channels;
+          for (let c = 0; c < channels; c++) add(row + c, g!.get(n, oy, ox, c) / divisor);
+        });
+      }
+    });
+  },
+
+  lrnWithin({ inputs: [x], outputs: [y, s], attrs }) {
+    const { size, alpha, beta } = attrs as AttrsOf<'lrnWithin'>;
+    const sums = boxSum(x!, size, (n, i, j, c) => x!.get(n, i, j, c) ** 2);
+    for (let i = 0; i < x!.size; i++) {
+      const scale = 1 + (alpha / size ** 2) * sums[i];
+      s!.data[i] = scale;
+      y!.data[i] = x!.data[i] * scale ** -beta;
+    }
+  },
+
+  lrnWithinGrad({ inputs: [g, x, s], outputs: [dx], attrs }) {
+    const { size, alpha, beta } = attrs as AttrsOf<'lrnWithinGrad'>;
+    const sums = boxSum(
+      x!,
+      size,
+      (n, i, j, c) => g!.get(n, i, j, c) * x!.get(n, i, j, c) * s!.get(n, i, j, c) ** (-beta - 1),
+    );
+    const factor = (2 * alpha * beta) / size ** 2;
+    for (let i = 0; i < x!.size; i++) {
+      dx!.data[i] = g!.data[i] * s!.data[i] ** -beta - factor * x!.data[i] * sums[i];
+    }
+  },
+
+  batchNorm({ inputs: [x, gamma, beta], outputs: [y, mean, variance], attrs }) {
+    const { epsilon } = attrs as AttrsOf<'batchNorm'>;
+    const channels = mean!.size;
+    const count = x!.size / channels;
+    for (let c = 0; c < channels; c++) {
+      let sum = 0;
+      for (let i = c; i < x!.size; i += channels) sum += x!.data[i];
+      const center = sum / count;
+      let squares = 0;
+      for (let i = c; i < x!.size; i += channels) squares += (x!.data[i] - center) ** 2;
+      const scale = (gamma?.data[c] ?? 1) / Math.sqrt(squares / count + epsilon);
+      for (let i = c; i < x!.size; i += channels)
+        y!.data[i] = (x!.data[i] - center) * scale + (beta?.data[c] ?? 0);
+      mean!.data[c] = center;
+      variance!.data[c] = squares / count;
+    }
+  },
+
+  batchNormGrad({ inputs: [g, x, mean, variance, gamma], outputs: [dx, dGamma, dBeta], attrs }) {
+    const { epsilon } = attrs as AttrsOf<'batchNormGrad'>;
+    const channels = mean!.size;
+    const count = x!.size / channels;
+    for (let c = 0; c < channels; c++) {
+      const inverse = 1 / Math.sqrt(variance!.data[c] + epsilon);
+      const normalised = (i: number): number => (x!.data[i] - mean!.data[c]) * inverse;
+      let sum = 0;
+      let product = 0;
+      for (let i = c; i < x!.size; i += channels) {
+        sum += g!.data[i];
+        product += g!.data[i] * normalised(i);
+      }
+      const scale = (gamma?.data[c] ?? 1) * inverse;
+      for (let i = c; i < x!.size; i += channels) {
+        dx!.data[i] = scale * (g!.data[i] - sum / count - normalised(i) * (product / count));
+      }
+      dGamma!.data[c] = product;
+      dBeta!.data[c] = sum;
+    }
+  },
+
+  softmaxCrossEntropy({ inputs: [logits, labels], outputs: [loss, softmax], path }) {
+    const [rows, classes] = logits!.shape as [number, number];
+    for (let n = 0; n < rows; n++) {
+      const label = labels!.get(n);
+      checkLabel('softmaxCrossEntropy', path, label, n, classes);
+      let top = -Infinity;
+      for (let c = 0; c < classes; c++) top = Math.max(top, logits!.get(n, c));
+      let sum = 0;
+      for (let c = 0; c < classes; c++) sum += Math.exp(logits!.get(n, c) - top);
+      for (let c = 0; c < classes; c++) softmax!.set(n, c, Math.exp(logits!.get(n, c) - top) / sum);
+      loss!.set(n, Math.log(sum) + top - logits!.get(n, label));
+    }
+  },
+
+  softmaxCrossEntropyGrad({ inputs: [g, softmax, labels], outputs: [out] }) {
+    const [rows, classes] = out!.shape as [number, number];
+    for (let n = 0; n < rows; n++) {
+      for (let c = 0; c < classes; c++) {
+        out!.set(n, c, g!.get(n) * (softmax!.get(n, c) - (c === labels!.get(n) ? 1 : 0)));
+      }
+    }
+  },
+
+  correct({ inputs: [logits, labels], outputs: [out], path }) {
+    const [rows, classes] = logits!.shape as [number, number];
+    for (let n = 0; n < rows; n++) {
+      checkLabel('correct', path, labels!.get(n), n, classes);
+      let best = 0;
+      for (let c = 1; c < classes; c++) if (wins(logits!.get(n, c), logits!.get(n, best))) best = c;
+      out!.set(n, best === labels!.get(n) && !Number.isNaN(logits!.get(n, best)) ? 1 : 0);
+    }
+  },
+
+  dropout({ inputs: [x, step], outputs: [y], attrs }) {
+    const { rate, key0, key1 } = attrs as AttrsOf<'dropout'>;
+    const words = new Uint32Array(4);
+    const threshold = Math.round(rate * 2 ** 32);
+    for (let i = 0; i < x!.size; i++) {
+      if (i % 4 === 0) philox([key0, key1], i / 4, 0, step!.data[0], 0, words);
+      y!.data[i] = words[i % 4] >= threshold ? x!.data[i] / (1 - rate) : 0;
+    }
+  },
+
+  takeRows({ inputs: [x, index], outputs: [y], path }) {
+    const rows = x!.shape[0];
+    for (let n = 0; n < index!.size; n++) {
+      const row = index!.data[n];
+      if (row < 0 || row >= rows) {
+        throw new DataError(
+          `${path === '' ? '' : `${path} / `}takeRows: index ${row} at position ${n} is outside 0 … ${rows - 1}`,
+        );
+      }
+      ndops.assign(y!.lo(n).hi(1), x!.lo(row).hi(1));
+    }
+  },
+
+  normalizeImages({ inputs: [x, mean, scale, draws], outputs: [y] }) {
+    const [images, height, width, channels] = x!.shape as [number, number, number, number];
+    const center = broadcast(mean!, [height, width, channels]);
+    const factor = broadcast(scale!, [height, width, channels]);
+    for (let n = 0; n < images; n++) {
+      const [dy, dx, flip] = draws === undefined ? [0, 0, 0] : [0, 1, 2].map((i) => draws.get(n, i));
+      for (let i = 0; i < height; i++) {
+        for (let j = 0; j < width; j++) {
+          const sy = i + dy!;
+          const sx = (flip === 0 ? j : width - 1 - j) + dx!;
+          const inside = sy >= 0 && sy < height && sx >= 0 && sx < width;
+          for (let c = 0; c < channels; c++) {
+            y!.set(
+              n,
+              i,
+              j,
+              c,
+              inside ? (x!.get(n, sy, sx, c) - center.get(sy, sx, c)) * factor.get(sy, sx, c) : 0,
+            );
+          }
+        }
+      }
+    }
+  },
+};

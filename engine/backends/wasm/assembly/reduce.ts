@@ -1,0 +1,133 @@
+// Reductions of [outer, n, inner]. Long sums are cut into chunks by shape, so that the number of threads changes nothing.
+import { arg, ptr } from "./elementwise";
+import { storeLanes, sumLanes } from "./simd";
+import { share } from "./team";
+
+/** Columns of one task. */
+const STRIP: i32 = 256;
+
+/**
+ * Partial sums: x [outer, n, inner] -> y [outer, chunks, inner].
+ * x, y, outer, n, inner, chunks
+ */
+export function sum(a: usize, thread: i32, threads: i32): void {
+  const x = ptr(a, 0);
+  const y = ptr(a, 1);
+  const outer = arg(a, 2);
+  const n = arg(a, 3);
+  const inner = arg(a, 4);
+  const chunks = arg(a, 5);
+  const strips = (inner + STRIP - 1) / STRIP;
+  const tasks = outer * chunks * strips;
+  const end = share(tasks, thread + 1, threads);
+  for (let task = share(tasks, thread, threads); task < end; task++) {
+    const strip = task % strips;
+    const part = task / strips;
+    const chunk = part % chunks;
+    const o = part / chunks;
+    const begin = share(n, chunk, chunks);
+    const rows = share(n, chunk + 1, chunks) - begin;
+    const from = x + ((<usize>(o * n + begin) * <usize>inner) << 2);
+    const to = y + ((<usize>part * <usize>inner) << 2);
+    if (inner == 1) {
+      store<f32>(to, sumRun(from, rows));
+    } else {
+      const last = min((strip + 1) * STRIP, inner);
+      sumColumns(from, to, rows, inner, strip * STRIP, last);
+    }
+  }
+}
+
+/** The sum of n neighbours, in four vectors of partial sums. */
+function sumRun(x: usize, n: i32): f32 {
+  let s0 = f32x4.splat(0);
+  let s1 = f32x4.splat(0);
+  let s2 = f32x4.splat(0);
+  let s3 = f32x4.splat(0);
+  let i = 0;
+  for (; i + 16 <= n; i += 16, x += 64) {
+    s0 = f32x4.add(s0, v128.load(x));
+    s1 = f32x4.add(s1, v128.load(x, 16));
+    s2 = f32x4.add(s2, v128.load(x, 32));
+    s3 = f32x4.add(s3, v128.load(x, 48));
+  }
+  let total = sumLanes(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)));
+  for (; i < n; i++, x += 4) total += load<f32>(x);
+  return total;
+}
+
+/** Column sums for columns begin … end − 1 of rows of `inner` floats. */
+function sumColumns(x: usize, y: usize, rows: i32, inner: i32, begin: i32, end: i32): void {
+  const stride = <usize>inner << 2;
+  let c = begin;
+  for (; c + 16 <= end; c += 16) {
+    let s0 = f32x4.splat(0);
+    let s1 = f32x4.splat(0);
+    let s2 = f32x4.splat(0);
+    let s3 = f32x4.splat(0);
+    let p = x + (<usize>c << 2);
+    for (let r = 0; r < rows; r++, p += stride) {
+      s0 = f32x4.add(s0, v128.load(p));
+      s1 = f32x4.add(s1, v128.load(p, 16));
+      s2 = f32x4.add(s2, v128.load(p, 32));
+      s3 = f32x4.add(s3, v128.load(p, 48));
+    }
+    const q = y + (<usize>c << 2);
+    v128.store(q, s0);
+    v128.store(q, s1, 16);
+    v128.store(q, s2, 32);
+    v128.store(q, s3, 48);
+  }
+  for (; c < end; c += 4) {
+    let s = f32x4.splat(0);
+    let p = x + (<usize>c << 2);
+    for (let r = 0; r < rows; r++, p += stride) s = f32x4.add(s, v128.load(p));
+    storeLanes(y + (<usize>c << 2), s, end - c);
+  }
+}
+
+/** Maxima and their positions: x, y, at, outer, n, inner. The first maximum wins; so does the first NaN. */
+export function maxOf(a: usize, thread: i32, threads: i32): void {
+  const x = ptr(a, 0);
+  const y = ptr(a, 1);
+  const at = ptr(a, 2);
+  const n = arg(a, 4);
+  const inner = arg(a, 5);
+  const cells = arg(a, 3) * inner;
+  const end = share(cells, thread + 1, threads);
+  for (let cell = share(cells, thread, threads); cell < end; cell++) {
+    const o = cell / inner;
+    let p = x + ((<usize>(o * n) * <usize>inner + <usize>(cell - o * inner)) << 2);
+    let best = load<f32>(p);
+    let where = 0;
+    for (let r = 1; r < n; r++) {
+      p += <usize>inner << 2;
+      const value = load<f32>(p);
+      if (value > best || (value != value && best == best)) {
+        best = value;
+        where = r;
+      }
+    }
+    store<f32>(y + (<usize>cell << 2), best);
+    store<i32>(at + (<usize>cell << 2), where);
+  }
+}
+
+/** Gradients at the positions of the maxima: g, at, dx, outer, n, inner */
+export function maxGrad(a: usize, thread: i32, threads: i32): void {
+  const g = ptr(a, 0);
+  const at = ptr(a, 1);
+  const dx = ptr(a, 2);
+  const n = arg(a, 4);
+  const inner = arg(a, 5);
+  const outer = arg(a, 3);
+  const end = share(outer, thread + 1, threads);
+  for (let o = share(outer, thread, threads); o < end; o++) {
+    const to = dx + ((<usize>(o * n) * <usize>inner) << 2);
+    memory.fill(to, 0, (<usize>n * <usize>inner) << 2);
+    for (let i = 0; i < inner; i++) {
+      const cell = <usize>(o * inner + i) << 2;
+      store<f32>(to + ((<usize>load<i32>(at + cell) * <usize>inner + <usize>i) << 2), load<f32>(g + cell));
+    }
+  }
+}

@@ -1,0 +1,126 @@
+// Vector helpers and elementary functions on four floats. A lane never depends on its neighbours, so results do not
+// depend on where an array is split.
+
+/** a · b + c: fused where the binary may, else rounded twice. */
+// @ts-ignore: decorator
+@inline export function fma(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
+  return f32x4.add(f32x4.mul(a, b), c);
+}
+
+// @ts-ignore: decorator
+@inline export function splat(x: f32): v128 {
+  return f32x4.splat(x);
+}
+
+/** Stores the first n (1 … 4) lanes. */
+// @ts-ignore: decorator
+@inline export function storeLanes(to: usize, x: v128, n: i32): void {
+  if (n >= 4) {
+    v128.store(to, x);
+  } else {
+    v128.store_lane<f32>(to, x, 0);
+    if (n > 1) v128.store_lane<f32>(to, x, 1, 4);
+    if (n > 2) v128.store_lane<f32>(to, x, 2, 8);
+  }
+}
+
+/** Sum of the four lanes, in a fixed order. */
+// @ts-ignore: decorator
+@inline export function sumLanes(x: v128): f32 {
+  return (
+    (f32x4.extract_lane(x, 0) + f32x4.extract_lane(x, 2)) + (f32x4.extract_lane(x, 1) + f32x4.extract_lane(x, 3))
+  );
+}
+
+/** 2^n for whole n in −126 … 127. */
+// @ts-ignore: decorator
+@inline function pow2(n: v128): v128 {
+  return i32x4.shl(i32x4.add(n, i32x4.splat(127)), 23);
+}
+
+/** e^x, about 1 ulp. Argument reduction and polynomial after Cephes' expf. Denormal results are kept. */
+// @ts-ignore: decorator
+@inline export function exp4(x: v128): v128 {
+  const clamped = f32x4.min(f32x4.max(x, splat(-104.0)), splat(89.0));
+  const n = f32x4.nearest(f32x4.mul(clamped, splat(1.44269504088896341)));
+  let r = f32x4.sub(clamped, f32x4.mul(n, splat(0.693359375)));
+  r = f32x4.sub(r, f32x4.mul(n, splat(-2.12194440e-4)));
+  let p = splat(1.9875691500e-4);
+  p = f32x4.add(f32x4.mul(p, r), splat(1.3981999507e-3));
+  p = f32x4.add(f32x4.mul(p, r), splat(8.3334519073e-3));
+  p = f32x4.add(f32x4.mul(p, r), splat(4.1665795894e-2));
+  p = f32x4.add(f32x4.mul(p, r), splat(1.6666665459e-1));
+  p = f32x4.add(f32x4.mul(p, r), splat(5.0000001201e-1));
+  p = f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r), splat(1.0));
+  // Two factors, because 2^n alone leaves the range of normal numbers before the result does.
+  const whole = i32x4.trunc_sat_f32x4_s(n);
+  const half = i32x4.shr_s(whole, 1);
+  p = f32x4.mul(f32x4.mul(p, pow2(half)), pow2(i32x4.sub(whole, half)));
+  p = v128.bitselect(splat(f32.MAX_VALUE * 2), p, f32x4.gt(x, splat(88.7228390)));
+  return v128.bitselect(x, p, f32x4.ne(x, x));
+}
+
+/** ln x, about 1 ulp. −Infinity at 0, NaN below. After Cephes' logf. */
+// @ts-ignore: decorator
+@inline export function log4(x: v128): v128 {
+  const tiny = f32x4.lt(x, splat(1.17549435e-38));
+  const scaled = v128.bitselect(f32x4.mul(x, splat(8388608.0)), x, tiny);
+  let e = f32x4.convert_i32x4_s(i32x4.sub(i32x4.shr_s(scaled, 23), i32x4.splat(126)));
+  e = f32x4.sub(e, v128.and(tiny, splat(23.0)));
+  // Mantissa in [0.5, 1)
+  let m = v128.or(v128.and(scaled, i32x4.splat(0x007fffff)), splat(0.5));
+  const low = f32x4.lt(m, splat(0.707106781186547524));
+  e = f32x4.sub(e, v128.and(low, splat(1.0)));
+  m = f32x4.sub(f32x4.add(m, v128.and(low, m)), splat(1.0));
+  const z = f32x4.mul(m, m);
+  let p = splat(7.0376836292e-2);
+  p = f32x4.add(f32x4.mul(p, m), splat(-1.1514610310e-1));
+  p = f32x4.add(f32x4.mul(p, m), splat(1.1676998740e-1));
+  p = f32x4.add(f32x4.mul(p, m), splat(-1.2420140846e-1));
+  p = f32x4.add(f32x4.mul(p, m), splat(1.4249322787e-1));
+  p = f32x4.add(f32x4.mul(p, m), splat(-1.6668057665e-1));
+  p = f32x4.add(f32x4.mul(p, m), splat(2.0000714765e-1));
+  p = f32x4.add(f32x4.mul(p, m), splat(-2.4999993993e-1));
+  p = f32x4.add(f32x4.mul(p, m), splat(3.3333331174e-1));
+  let y = f32x4.mul(f32x4.mul(m, z), p);
+  y = f32x4.add(y, f32x4.mul(e, splat(-2.12194440e-4)));
+  y = f32x4.sub(y, f32x4.mul(z, splat(0.5)));
+  y = f32x4.add(f32x4.add(m, y), f32x4.mul(e, splat(0.693359375)));
+  const infinity = splat(f32.MAX_VALUE * 2);
+  y = v128.bitselect(infinity, y, f32x4.eq(x, infinity));
+  y = v128.bitselect(f32x4.neg(infinity), y, f32x4.eq(x, splat(0)));
+  return v128.bitselect(splat(f32.NaN), y, v128.or(f32x4.lt(x, splat(0)), f32x4.ne(x, x)));
+}
+
+/** tanh x: a polynomial near 0 (Cephes' tanhf), else through e^2|x|. */
+// @ts-ignore: decorator
+@inline export function tanh4(x: v128): v128 {
+  const a = f32x4.abs(x);
+  const z = f32x4.mul(x, x);
+  let p = splat(-5.70498872745e-3);
+  p = f32x4.add(f32x4.mul(p, z), splat(2.06390887954e-2));
+  p = f32x4.add(f32x4.mul(p, z), splat(-5.37397155531e-2));
+  p = f32x4.add(f32x4.mul(p, z), splat(1.33314422036e-1));
+  p = f32x4.add(f32x4.mul(p, z), splat(-3.33332819422e-1));
+  const near = f32x4.add(f32x4.mul(f32x4.mul(p, z), x), x);
+  const e = exp4(f32x4.add(a, a));
+  const far = f32x4.sub(splat(1), f32x4.div(splat(2), f32x4.add(e, splat(1))));
+  const signed = v128.or(far, v128.and(x, i32x4.splat(0x80000000)));
+  return v128.bitselect(near, signed, f32x4.lt(a, splat(0.625)));
+}
+
+// @ts-ignore: decorator
+@inline export function sigmoid4(x: v128): v128 {
+  return f32x4.div(splat(1), f32x4.add(splat(1), exp4(f32x4.neg(x))));
+}
+
+/** s^−beta for s >= 1. The common 0.75 needs only roots. */
+// @ts-ignore: decorator
+@inline export function powNeg4(s: v128, beta: f32): v128 {
+  if (beta == 0.75) {
+    const root = f32x4.sqrt(s);
+    return f32x4.div(splat(1), f32x4.mul(root, f32x4.sqrt(root)));
+  }
+  return exp4(f32x4.mul(splat(-beta), log4(s)));
+}

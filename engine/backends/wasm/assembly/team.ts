@@ -1,0 +1,85 @@
+// How the threads of a team meet. The control block is laid out here and read by team.ts on the host side:
+// each word that is written by many has a cache line of its own.
+
+// @ts-ignore: decorator
+@external("env", "now") export declare function now(): f64;
+
+export const CONTROL_BYTES: i32 = 512;
+export const CONTROL_START: i32 = 0; // rises by one to start a run
+export const CONTROL_DONE: i32 = 64; // rises by one when a run has ended
+const COUNT: i32 = 128; // threads that have arrived at the barrier
+const GENERATION: i32 = 192; // barriers passed
+const WAITERS: i32 = 256; // threads asleep at the barrier
+export const CONTROL_ABORT: i32 = 320; // set by the host when a worker died: everybody leaves
+export const CONTROL_SPINS: i32 = 324; // how often to look before sleeping
+export const CONTROL_PROGRAM: i32 = 328; // address of the encoded plan
+export const CONTROL_THREADS: i32 = 332;
+export const CONTROL_TIMES: i32 = 336; // address of f64 time stamps, one a step and one before; 0 for none
+export const CONTROL_ERROR: i32 = 384; // code, 0 for none
+export const CONTROL_ERROR_STEP: i32 = 388;
+export const CONTROL_ERROR_A: i32 = 392;
+export const CONTROL_ERROR_B: i32 = 396;
+
+export const ERROR_LABEL: i32 = 1; // A: label, B: row
+export const ERROR_INDEX: i32 = 2; // A: index, B: position
+export const ERROR_NOT_FINITE: i32 = 3; // A: element
+
+/** Sleeping threads look this often whether the team was given up. */
+const NAP: i64 = 100_000_000;
+
+/** Waits until the word differs from `old`: spins, then sleeps. False when the team was given up. */
+export function await_(control: usize, word: usize, old: i32): bool {
+  let spins = load<i32>(control + CONTROL_SPINS);
+  while (spins-- > 0) {
+    if (atomic.load<i32>(word) != old) return true;
+  }
+  while (atomic.load<i32>(word) == old) {
+    if (atomic.load<i32>(control + CONTROL_ABORT) != 0) return false;
+    memory.atomic.wait32(word, old, NAP);
+  }
+  return true;
+}
+
+/** Meets the other threads. False when the team was given up. */
+export function barrier(control: usize, threads: i32): bool {
+  if (threads == 1) return true;
+  const generation = control + GENERATION;
+  const old = atomic.load<i32>(generation);
+  if (atomic.add<i32>(control + COUNT, 1) == threads - 1) {
+    atomic.store<i32>(control + COUNT, 0);
+    atomic.store<i32>(generation, old + 1);
+    // A sleeper counts itself before it looks at the generation once more, so none is missed.
+    if (atomic.load<i32>(control + WAITERS) > 0) memory.atomic.notify(generation, -1);
+    return true;
+  }
+  let spins = load<i32>(control + CONTROL_SPINS);
+  while (spins-- > 0) {
+    if (atomic.load<i32>(generation) != old) return true;
+  }
+  atomic.add<i32>(control + WAITERS, 1);
+  let alive = true;
+  while (atomic.load<i32>(generation) == old) {
+    if (atomic.load<i32>(control + CONTROL_ABORT) != 0) {
+      alive = false;
+      break;
+    }
+    memory.atomic.wait32(generation, old, NAP);
+  }
+  atomic.sub<i32>(control + WAITERS, 1);
+  return alive;
+}
+
+/** Records the first error of a step; the run ends at the barrier after it. */
+export function fail(control: usize, step: i32, code: i32, a: i32, b: i32): void {
+  if (atomic.cmpxchg<i32>(control + CONTROL_ERROR, 0, -1) != 0) return;
+  store<i32>(control + CONTROL_ERROR_STEP, step);
+  store<i32>(control + CONTROL_ERROR_A, a);
+  store<i32>(control + CONTROL_ERROR_B, b);
+  atomic.store<i32>(control + CONTROL_ERROR, code);
+}
+
+/** Where the slice of `thread` begins when n pieces of work are shared evenly. */
+// @ts-ignore: decorator
+@inline export function share(n: i32, thread: i32, threads: i32): i32 {
+  return <i32>((<i64>n * <i64>thread) / <i64>threads);
+}

@@ -1,0 +1,165 @@
+/** How anything runs: trace a build function once, plan it, and load the plan into a backend. */
+import type { Backend, Executable, Feeds, Outputs, Store } from './backends/backend.ts';
+import { PlanError } from './errors.ts';
+import { buildPlan, type PlanOptions } from './plan/build.ts';
+import { checkShape } from './shape.ts';
+import { input, type Tensor } from './tensor.ts';
+import type { State, TensorType } from './types.ts';
+
+/** What every build function gets besides its own inputs. */
+export interface Reserved {
+  /** The number of updates done before this run, i32 []: dropout masks derive from it. Feed it as `step`. */
+  readonly step: Tensor;
+  /** Hyper-parameters of this step, f32 [] each; fed under their own names. */
+  readonly hyper: Readonly<Record<string, Tensor>>;
+}
+
+export interface Built {
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  /** New values of state, written when everything else has succeeded. */
+  readonly next?: Readonly<Record<string, Tensor>>;
+}
+
+export type InputTypes = Readonly<Record<string, TensorType>>;
+
+export interface CompileSpec<I extends InputTypes> extends PlanOptions {
+  readonly inputs?: I;
+  /** An object whose keys name scalar inputs, for instance `optimizer.at(0)`. Default: none. */
+  readonly hyper?: Readonly<Record<string, number>>;
+  /** Initial arrays for a store of its own, or a store to share. Default: none. */
+  readonly state?: State | Store;
+  build(
+    inputs: { readonly [N in keyof I]: Tensor } & Reserved,
+    state: Readonly<Record<string, Tensor>>,
+  ): Built;
+}
+
+export interface Compiled extends Executable {
+  readonly store: Store;
+}
+
+/**
+ * Compiles `spec.build` for a backend. It is called once, with symbolic inputs and state, and must be a pure function
+ * of them: an `if` on a value is not traced.
+ *
+ * Throws what the operations throw, PlanError for a `next` that does not match its state, BackendError when the
+ * backend cannot run the plan.
+ *
+ * @example
+ * const twice = await compile(backend, { inputs: { x: f32(3) }, build: ({ x }) => ({ outputs: { y: x.mul(2) } }) });
+ * const { y } = await twice.run({ x: Float32Array.of(1, 2, 3) });
+ */
+export async function compile<const I extends InputTypes = Record<never, never>>(
+  backend: Backend,
+  spec: CompileSpec<I>,
+): Promise<Compiled> {
+  const declared: Record<string, TensorType> = { ...spec.inputs };
+  for (const reserved of ['step', 'hyper']) {
+    if (reserved in declared)
+      throw new PlanError(`compile: the input name '${reserved}' is reserved (choose another)`);
+  }
+  for (const [name, type] of Object.entries(declared)) checkShape(`compile: input '${name}'`, type.shape);
+  declared['step'] = { shape: [], dtype: 'i32' };
+  for (const name of Object.keys(spec.hyper ?? {})) {
+    if (name in declared)
+      throw new PlanError(`compile: '${name}' is both an input and a hyper-parameter (rename one)`);
+    declared[name] = { shape: [], dtype: 'f32' };
+  }
+  const given = spec.state ?? {};
+  const shared = isStore(given) ? given : null;
+  if (shared !== null && shared.backend !== backend) {
+    throw new PlanError(
+      `compile: the store belongs to another backend (${shared.backend.name}) than ${backend.name}`,
+    );
+  }
+  const types: Record<string, TensorType> = isStore(given) ? Object.fromEntries(given.types) : given;
+
+  const tensors = Object.fromEntries(
+    Object.entries(declared).map(([name, type]) => [name, input(name, type)]),
+  );
+  const hyper = Object.fromEntries(Object.keys(spec.hyper ?? {}).map((name) => [name, tensors[name]]));
+  const state = Object.fromEntries(
+    Object.entries(types).map(([name, type]) => [name, input(name, type, 'state')]),
+  );
+  const built = spec.build({ ...tensors, hyper } as unknown as Parameters<typeof spec.build>[0], state);
+  const plan = buildPlan(
+    {
+      outputs: built.outputs,
+      next: built.next ?? {},
+      feeds: withoutUnusedStep(declared, built),
+      state: types,
+    },
+    spec,
+  );
+
+  const store = shared ?? (await backend.createStore(given as State));
+  try {
+    const executable = await backend.load(plan, store);
+    return new CompiledExecutable(executable, store, shared === null);
+  } catch (error) {
+    if (shared === null) await store.close();
+    throw error;
+  }
+}
+
+/** `step` may be left out of the feeds of a graph that does not use it. */
+function withoutUnusedStep(
+  declared: Record<string, TensorType>,
+  { outputs, next }: Built,
+): Record<string, TensorType> {
+  const seen = new Set<Tensor>();
+  const pending = [...Object.values(outputs), ...Object.values(next ?? {})];
+  while (pending.length > 0) {
+    const t = pending.pop()!;
+    if (seen.has(t)) continue;
+    seen.add(t);
+    if (t.source.kind === 'node') pending.push(...t.source.node.inputs);
+    else if (t.source.kind === 'input' && t.source.name === 'step') return declared;
+  }
+  return Object.fromEntries(Object.entries(declared).filter(([name]) => name !== 'step'));
+}
+
+function isStore(state: State | Store): state is Store {
+  return typeof (state as Partial<Store>).read === 'function';
+}
+
+/** An executable that closes the store it was made with. */
+class CompiledExecutable implements Compiled {
+  readonly #executable: Executable;
+  readonly #ownsStore: boolean;
+  readonly store: Store;
+
+  constructor(executable: Executable, store: Store, ownsStore: boolean) {
+    this.#executable = executable;
+    this.store = store;
+    this.#ownsStore = ownsStore;
+  }
+
+  get plan(): Executable['plan'] {
+    return this.#executable.plan;
+  }
+
+  get report(): Executable['report'] {
+    return this.#executable.report;
+  }
+
+  run(feeds: Feeds): Promise<Outputs> {
+    return this.#executable.run(this.#known(feeds));
+  }
+
+  runMany(feeds: Feeds): Promise<Outputs> {
+    return this.#executable.runMany(this.#known(feeds));
+  }
+
+  async close(): Promise<void> {
+    await this.#executable.close();
+    if (this.#ownsStore) await this.store.close();
+  }
+
+  /** `step` is part of every call's vocabulary, whether this graph reads it or not. */
+  #known(feeds: Feeds): Feeds {
+    if (!('step' in feeds) || this.plan.inputs.has('step')) return feeds;
+    const { step: _, ...rest } = feeds;
+    return rest;
+  }
+}

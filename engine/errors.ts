@@ -1,0 +1,32 @@
+/**
+ * The errors of the engine. Callers branch on the class; people read the message, which follows one pattern:
+ * `where: what is wrong: the two things that disagree (how to fix it)`.
+ */
+export class EngineError extends Error {
+  override readonly name: string = 'EngineError';
+}
+
+/** Shapes or dtypes that do not fit together. Thrown while a graph is built, at the user's own line. */
+export class ShapeError extends EngineError {
+  override readonly name = 'ShapeError';
+}
+
+/** A graph that cannot be differentiated or planned, or feeds that do not match a plan. */
+export class PlanError extends EngineError {
+  override readonly name = 'PlanError';
+}
+
+/** A backend that is missing, was closed, or failed while running. */
+export class BackendError extends EngineError {
+  override readonly name = 'BackendError';
+}
+
+/** Data that is missing, truncated, corrupt or out of range. */
+export class DataError extends EngineError {
+  override readonly name = 'DataError';
+}
+
+/** A checkpoint that cannot be read, or that belongs to another model. */
+export class CheckpointError extends EngineError {
+  override readonly name = 'CheckpointError';
+}

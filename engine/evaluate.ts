@@ -1,0 +1,145 @@
+/**
+ * `await t.data()`: compiles a tensor's graph for the default backend, runs it once and keeps the result. For exploring
+ * and for tests; training uses `compile`. Executables are cached by the structure of the graph, with constants fed, so
+ * that `x.mul(i)` in a loop compiles once.
+ */
+import type { Backend, Executable, Feeds } from './backends/backend.ts';
+import { PlanError } from './errors.ts';
+import { buildPlan } from './plan/build.ts';
+import { formatType } from './shape.ts';
+import { input, Tensor, type Node } from './tensor.ts';
+import type { HostTensor, TensorType } from './types.ts';
+
+/** Executables kept; the one used least recently goes first. */
+const CACHE_SIZE = 64;
+
+/** Evaluates on one backend, with a cache. */
+export class Evaluator {
+  readonly backend: Backend;
+  readonly #cache = new Map<string, Promise<Executable>>();
+
+  constructor(backend: Backend) {
+    this.backend = backend;
+  }
+
+  /** The values of tensors. Evaluated tensors become constants and drop their history. */
+  async evaluate(tensors: readonly Tensor[]): Promise<readonly HostTensor[]> {
+    const pending = tensors.filter((t) => t.source.kind !== 'constant');
+    if (pending.length > 0) {
+      const graph = canonical(pending);
+      const executable = await this.#executable(graph);
+      const outputs = await executable.run(graph.feeds);
+      pending.forEach((t, i) => {
+        t.source = { kind: 'constant', value: outputs[`out${i}`] };
+      });
+    }
+    return tensors.map((t) => (t.source as { readonly value: HostTensor }).value);
+  }
+
+  async close(): Promise<void> {
+    const open = [...this.#cache.values()];
+    this.#cache.clear();
+    await Promise.all(open.map(async (executable) => closeWithStore(await executable)));
+  }
+
+  #executable(graph: Canonical): Promise<Executable> {
+    const known = this.#cache.get(graph.key);
+    if (known !== undefined) {
+      this.#cache.delete(graph.key);
+      this.#cache.set(graph.key, known);
+      return known;
+    }
+    const loading = this.#load(graph);
+    this.#cache.set(graph.key, loading);
+    loading.catch(() => this.#cache.delete(graph.key));
+    const [oldest] = this.#cache.keys();
+    if (this.#cache.size > CACHE_SIZE && oldest !== undefined) {
+      const evicted = this.#cache.get(oldest)!;
+      this.#cache.delete(oldest);
+      evicted.then(closeWithStore).catch(() => undefined); // a failed load has nothing to close
+    }
+    return loading;
+  }
+
+  async #load({ outputs, types }: Canonical): Promise<Executable> {
+    const plan = buildPlan({ outputs, next: {}, feeds: types, state: {} });
+    const store = await this.backend.createStore({});
+    const executable = await this.backend.load(plan, store);
+    storeOf.set(executable, () => store.close());
+    return executable;
+  }
+}
+
+const storeOf = new WeakMap<Executable, () => Promise<void>>();
+
+async function closeWithStore(executable: Executable): Promise<void> {
+  await executable.close();
+  await storeOf.get(executable)?.();
+}
+
+interface Canonical {
+  readonly key: string;
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly types: Readonly<Record<string, TensorType>>;
+  readonly feeds: Feeds;
+}
+
+/** The graph with its constants replaced by numbered inputs, and a key that two graphs of one structure share. */
+function canonical(tensors: readonly Tensor[]): Canonical {
+  const nodes = collect(tensors);
+  const feeds: Record<string, HostTensor> = {};
+  const types: Record<string, TensorType> = {};
+  const replaced = new Map<Tensor, Tensor>();
+  const names = new Map<Tensor, string>();
+  const lines: string[] = [];
+
+  const resolve = (t: Tensor): Tensor => {
+    const known = replaced.get(t);
+    if (known !== undefined) return known;
+    if (t.source.kind === 'input') {
+      throw new PlanError(
+        `evaluate: '${t.source.name}' (${formatType(t)}) is a symbolic input without a value ` +
+          `(run the compiled step, or show it from inside with tap())`,
+      );
+    }
+    const value = (t.source as { readonly value: HostTensor }).value;
+    const name = `c${replaced.size}`;
+    feeds[name] = value;
+    types[name] = { shape: value.shape, dtype: value.dtype };
+    const fed = input(name, value);
+    replaced.set(t, fed);
+    names.set(t, name);
+    lines.push(`${name}:${formatType(value)}`);
+    return fed;
+  };
+
+  nodes.forEach((node, i) => {
+    const inputs = node.inputs.map(resolve);
+    // Same operation, same attributes, other inputs: shapes were checked when the user's graph was built.
+    const results: Tensor[] = [];
+    const copy: Node = { ...node, inputs, results };
+    node.results.forEach((result, index) => {
+      const made = new Tensor(result, { kind: 'node', node: copy, index });
+      results.push(made);
+      replaced.set(result, made);
+      names.set(result, `n${i}.${index}`);
+    });
+    const from = node.inputs.map((t) => names.get(t)!).join(',');
+    lines.push(`n${i}=${node.op.name}(${from})${JSON.stringify(node.attrs)}`);
+  });
+  const outputs = Object.fromEntries(tensors.map((t, i) => [`out${i}`, resolve(t)]));
+  lines.push(tensors.map((t) => names.get(t)!).join(','));
+  return { key: lines.join(';'), outputs, types, feeds };
+}
+
+function collect(tensors: readonly Tensor[]): Node[] {
+  const seen = new Set<Node>();
+  const pending = [...tensors];
+  while (pending.length > 0) {
+    const { source } = pending.pop()!;
+    if (source.kind !== 'node' || seen.has(source.node)) continue;
+    seen.add(source.node);
+    pending.push(...source.node.inputs);
+  }
+  return [...seen].sort((a, b) => a.id - b.id);
+}

@@ -1,0 +1,84 @@
+/**
+ * Reverse-mode differentiation as a graph rewrite: each operation's rule adds operations, and what must stay alive
+ * follows from what the new operations mention. No tape and no gradient fields.
+ */
+import { PlanError } from './errors.ts';
+import { noDerivative, withPath } from './op.ts';
+import { add, broadcastTo, scalar } from './ops/index.ts';
+import { formatType, sameShape } from './shape.ts';
+import type { Node, Tensor } from './tensor.ts';
+
+/**
+ * The gradients of a scalar with respect to `wrt`, each of its tensor's shape. A tensor that the loss does not depend
+ * on has a gradient of zeros, as everywhere in calculus.
+ *
+ * Throws PlanError when `loss` is not a scalar `f32`, or when a needed operation has no derivative (named).
+ *
+ * @example const [g] = grad(mean(mul(w, w)), [w])
+ */
+export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
+  if (loss.rank !== 0 || loss.dtype !== 'f32') {
+    throw new PlanError(
+      `grad: the loss must be a scalar f32 but is ${formatType(loss)} (reduce it with sum() or mean())`,
+    );
+  }
+  const targets = new Set(wrt);
+  const nodes = nodesTowards(loss, targets);
+  const gradients = new Map<Tensor, Tensor>();
+  if (isOn(loss, nodes, targets)) gradients.set(loss, scalar(1));
+
+  const order = [...nodes].sort((a, b) => b.id - a.id);
+  for (const node of order) {
+    const grads = node.results.map((result) => gradients.get(result) ?? null);
+    if (grads.every((g) => g === null)) continue;
+    const { vjp, name } = node.op;
+    if (vjp === null) throw noDerivative(name, node.path);
+    const needs = (i: number): boolean => isOn(node.inputs[i], nodes, targets);
+    const results = withPath(node.path, () =>
+      vjp({ inputs: node.inputs, outputs: node.results, grads, attrs: node.attrs, needs }),
+    );
+    node.inputs.forEach((input, i) => {
+      const g = results[i] ?? null;
+      if (g === null || !needs(i)) return;
+      if (!sameShape(g.shape, input.shape) || g.dtype !== input.dtype) {
+        throw new PlanError(
+          `grad: the derivative rule of ${name} returned ${formatType(g)} for input ${i}, which is ${formatType(input)}`,
+        );
+      }
+      const sofar = gradients.get(input);
+      gradients.set(input, sofar === undefined ? g : withPath(node.path, () => add(sofar, g)));
+    });
+  }
+  return wrt.map((tensor) => gradients.get(tensor) ?? zerosLike(tensor));
+}
+
+function zerosLike(tensor: Tensor): Tensor {
+  if (tensor.dtype !== 'f32') {
+    throw new PlanError(
+      `grad: cannot differentiate with respect to ${formatType(tensor)} (only f32 has derivatives)`,
+    );
+  }
+  return broadcastTo(scalar(0), tensor.shape);
+}
+
+/** The nodes on some path from a tensor in `wrt` to the loss, found with loops: deep networks overflow a stack. */
+function nodesTowards(loss: Tensor, wrt: ReadonlySet<Tensor>): Set<Node> {
+  const reached = new Set<Node>();
+  const pending: Tensor[] = [loss];
+  while (pending.length > 0) {
+    const { source } = pending.pop()!;
+    if (source.kind !== 'node' || reached.has(source.node)) continue;
+    reached.add(source.node);
+    pending.push(...source.node.inputs);
+  }
+  const on = new Set<Node>();
+  for (const node of [...reached].sort((a, b) => a.id - b.id)) {
+    const depends = (t: Tensor): boolean => wrt.has(t) || (t.source.kind === 'node' && on.has(t.source.node));
+    if (node.inputs.some(depends)) on.add(node);
+  }
+  return on;
+}
+
+function isOn(tensor: Tensor, nodes: ReadonlySet<Node>, wrt: ReadonlySet<Tensor>): boolean {
+  return (tensor.source.kind === 'node' && nodes.has(tensor.source.node)) || wrt.has(tensor);
+}

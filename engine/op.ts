@@ -1,0 +1,113 @@
+/**
+ * What an operation is: name, shape rule, derivative, buffer reuse and cost, declared once with `defineOp`.
+ * How it is computed is each backend's business (see backends/backend.ts).
+ */
+import { PlanError, ShapeError, type EngineError } from './errors.ts';
+import { formatType } from './shape.ts';
+import { Tensor, type Node } from './tensor.ts';
+import type { TensorType } from './types.ts';
+
+export type AttrValue = number | string | boolean | readonly number[];
+export type Attrs = Readonly<Record<string, AttrValue>>;
+
+/** What a derivative rule sees: the application, and the gradient of each result (null where nothing depends on it). */
+export interface Vjp<A extends Attrs> {
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly grads: readonly (Tensor | null)[];
+  readonly attrs: A;
+  /** Whether the gradient of input i is needed; a rule may skip the others. */
+  readonly needs: (i: number) => boolean;
+}
+
+/** One gradient for each input; null where there is none, or where it is not needed. */
+export type Grads = readonly (Tensor | null)[];
+
+export interface OpDef<N extends string, A extends Attrs> {
+  readonly name: N;
+  /** Types of the results. Throws ShapeError, naming every type that disagrees; messages begin with the name. */
+  infer(inputs: readonly TensorType[], attrs: A): readonly TensorType[];
+  /** Gradients of the inputs, written with operations. Null: the operation has no derivative. */
+  readonly vjp: ((at: Vjp<A>) => Grads) | null;
+  /** Inputs whose buffer the first result may overwrite when they are used no more: elementwise inputs only. */
+  readonly mayReuse?: readonly number[];
+  /** Arithmetic operations of one application; 0 when left out (memory traffic dominates). */
+  readonly flops?: (inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A) => number;
+}
+
+// Derivative and shape rules take their own attributes, which no common type can name; the name ties them together.
+// eslint-disable-next-line typescript/no-explicit-any
+export type AnyOp = OpDef<string, any>;
+
+export interface Op<N extends string, A extends Attrs> extends OpDef<N, A> {
+  (inputs: readonly Tensor[], attrs: A): readonly Tensor[];
+}
+
+/**
+ * Declares an operation. The result is callable: `op(inputs, attrs)` adds an application to the graph, after checking
+ * shapes, and returns its results.
+ */
+export function defineOp<const N extends string, A extends Attrs>(def: OpDef<N, A>): Op<N, A> {
+  const apply = (inputs: readonly Tensor[], attrs: A): readonly Tensor[] => {
+    let types: readonly TensorType[];
+    try {
+      types = def.infer(inputs, attrs);
+    } catch (error) {
+      if (error instanceof ShapeError && currentPath !== '') {
+        throw new ShapeError(`${currentPath} / ${error.message}`, { cause: error });
+      }
+      throw error;
+    }
+    const results: Tensor[] = [];
+    const node: Node = { id: nextId++, op: def, attrs, inputs: [...inputs], results, path: currentPath };
+    types.forEach((type, index) => results.push(new Tensor(type, { kind: 'node', node, index })));
+    return results;
+  };
+  const { name, ...rest } = def;
+  return Object.assign(Object.defineProperty(apply, 'name', { value: name }), rest) as unknown as Op<N, A>;
+}
+
+let nextId = 0;
+let currentPath = '';
+
+/** Runs `build` with every operation and error inside it labelled `path`. */
+export function withPath<T>(path: string, build: () => T): T {
+  const outer = currentPath;
+  currentPath = path;
+  try {
+    return build();
+  } finally {
+    currentPath = outer;
+  }
+}
+
+/** Throws ShapeError unless every input has the dtype. */
+export function expectDType(
+  where: string,
+  dtype: TensorType['dtype'],
+  ...types: readonly TensorType[]
+): void {
+  for (const type of types) {
+    if (type.dtype !== dtype) {
+      throw new ShapeError(
+        `${where}: expects ${dtype} but got ${formatType(type)}` +
+          (dtype === 'f32' ? ' (convert it with cast(x))' : ''),
+      );
+    }
+  }
+}
+
+/** Throws ShapeError unless the value has the rank; `meaning` names the axes, for instance '[N, H, W, C]'. */
+export function expectRank(where: string, type: TensorType, rank: number, meaning: string): void {
+  if (type.shape.length !== rank) {
+    throw new ShapeError(`${where}: expects ${meaning} but got ${formatType(type)}`);
+  }
+}
+
+/** The error of a derivative that does not exist. */
+export function noDerivative(name: string, path: string): EngineError {
+  return new PlanError(
+    `grad: operation ${name}${path === '' ? '' : ` in ${path}`} has no derivative ` +
+      `(differentiate another expression, or stop before it)`,
+  );
+}

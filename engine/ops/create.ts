@@ -1,0 +1,221 @@
+/** Tensors from data on the host: numbers, nested arrays, typed arrays, ndarrays. */
+import { ShapeError } from '../errors.ts';
+import { checkShape, formatShape, sizeOf } from '../shape.ts';
+import { constant, Tensor } from '../tensor.ts';
+import type { DType, HostData, HostTensor, Shape, TensorType } from '../types.ts';
+
+export type Nested = number | readonly Nested[];
+
+/** What the ndarray package calls an array, as far as reading it goes. */
+export interface NdArrayLike {
+  readonly shape: readonly number[];
+  readonly stride: readonly number[];
+  readonly offset: number;
+  readonly data: ArrayLike<number>;
+}
+
+export type TensorLike = Tensor | Nested | HostData | NdArrayLike;
+
+/** Types for `compile`'s inputs: `f32(100, 10)` is `{ shape: [100, 10], dtype: 'f32' }`. */
+export const f32 = (...shape: number[]): TensorType => type('f32', shape);
+export const i32 = (...shape: number[]): TensorType => type('i32', shape);
+export const u8 = (...shape: number[]): TensorType => type('u8', shape);
+
+function type(dtype: DType, shape: Shape): TensorType {
+  checkShape(dtype, shape);
+  return { shape, dtype };
+}
+
+export interface TensorOptions {
+  /** Default: the element type of a typed array, else 'f32'. */
+  readonly dtype?: DType;
+  /** Reshapes flat data. */
+  readonly shape?: Shape;
+}
+
+/**
+ * A constant that holds data.
+ *
+ * @example tensor([[1, 2], [3, 4]])
+ * @example tensor(new Float32Array(6), { shape: [2, 3] })
+ */
+export function tensor(data: Nested | HostData | NdArrayLike, options: TensorOptions = {}): Tensor {
+  return constant(hostTensor('tensor', data, options));
+}
+
+/** A rank-0 constant. */
+export function scalar(value: number, dtype: DType = 'f32'): Tensor {
+  return constant({ shape: [], dtype, data: hostData(dtype, [value]) });
+}
+
+/** A constant filled with one value. */
+export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
+  checkShape('full', shape);
+  return constant({ shape, dtype, data: allocate(dtype, sizeOf(shape)).fill(value) });
+}
+export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
+export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
+
+/** Anything an operation takes, as a tensor; a plain number becomes a rank-0 `f32`. */
+export function toTensor(value: TensorLike): Tensor {
+  if (value instanceof Tensor) return value;
+  return typeof value === 'number' ? scalar(value) : tensor(value);
+}
+
+/** Zero-filled storage on the host. */
+export function allocate(dtype: DType, size: number): Float32Array | Int32Array | Uint8Array {
+  switch (dtype) {
+    case 'f32':
+      return new Float32Array(size);
+    case 'i32':
+      return new Int32Array(size);
+    case 'u8':
+      return new Uint8Array(size);
+    default:
+      throw new TypeError(
+        `dtype: must be 'f32', 'i32' or 'u8', got ${JSON.stringify(dtype satisfies never)}`,
+      );
+  }
+}
+
+/** Copies any supported host data into a dense row-major array; throws ShapeError naming place and sizes. */
+export function hostTensor(
+  where: string,
+  data: Nested | HostData | NdArrayLike,
+  options: TensorOptions = {},
+): HostTensor {
+  let flat: HostData | number[];
+  let shape: Shape;
+  let dtype: DType = 'f32';
+  if (typeof data === 'number') {
+    flat = [data];
+    shape = [];
+  } else if (isHostData(data)) {
+    flat = data;
+    shape = [data.length];
+    dtype = dtypeOf(data);
+  } else if (isNdArray(data)) {
+    shape = data.shape;
+    if (isHostData(data.data)) dtype = dtypeOf(data.data);
+    flat = denseValues(data);
+  } else {
+    const values: number[] = [];
+    shape = nestedShape(where, data);
+    flattenNested(where, data, shape, 0, [], values);
+    flat = values;
+  }
+  if (options.shape !== undefined) {
+    checkShape(where, options.shape);
+    if (sizeOf(options.shape) !== flat.length) {
+      throw new ShapeError(
+        `${where}: ${flat.length} values do not fill the shape ${formatShape(options.shape)} ` +
+          `(which holds ${sizeOf(options.shape)})`,
+      );
+    }
+    shape = options.shape;
+  }
+  const target = options.dtype ?? dtype;
+  // Double precision is kept: the reference backend's f64 mode reads it, the others round.
+  const values =
+    flat instanceof Float64Array && target === 'f32' ? flat.slice() : hostData(target, flat, where);
+  return { shape: [...shape], dtype: target, data: values };
+}
+
+function isHostData(data: unknown): data is HostData {
+  return (
+    data instanceof Float32Array ||
+    data instanceof Float64Array ||
+    data instanceof Int32Array ||
+    data instanceof Uint8Array
+  );
+}
+
+function isNdArray(data: unknown): data is NdArrayLike {
+  return typeof data === 'object' && data !== null && 'stride' in data && 'offset' in data && 'shape' in data;
+}
+
+function dtypeOf(data: HostData): DType {
+  if (data instanceof Int32Array) return 'i32';
+  return data instanceof Uint8Array ? 'u8' : 'f32';
+}
+
+function hostData(dtype: DType, values: ArrayLike<number>, where = 'tensor'): HostData {
+  const out = allocate(dtype, values.length);
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    out[i] = value;
+    if (dtype !== 'f32' && out[i] !== value) {
+      throw new ShapeError(
+        `${where}: value ${value} at position ${i} does not fit ${dtype} (use dtype 'f32')`,
+      );
+    }
+  }
+  return out;
+}
+
+function denseValues({ shape, stride, offset, data }: NdArrayLike): Float64Array | HostData {
+  const n = sizeOf(shape);
+  const out = isHostData(data)
+    ? (new (data.constructor as Float32ArrayConstructor)(n) as HostData)
+    : new Float64Array(n);
+  const index = Array.from({ length: shape.length }, () => 0);
+  let position = offset;
+  for (let i = 0; i < n; i++) {
+    out[i] = data[position];
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      position += stride[axis];
+      if (++index[axis] < shape[axis]) break;
+      position -= stride[axis] * shape[axis];
+      index[axis] = 0;
+    }
+  }
+  return out;
+}
+
+function nestedShape(where: string, data: Nested): number[] {
+  const shape: number[] = [];
+  let level: Nested = data;
+  while (typeof level !== 'number') {
+    if (!Array.isArray(level)) {
+      throw new ShapeError(
+        `${where}: expects numbers, arrays of numbers or typed arrays, got ${String(level)}`,
+      );
+    }
+    shape.push(level.length);
+    if (level.length === 0) break;
+    level = (level as readonly Nested[])[0];
+  }
+  return shape;
+}
+
+function flattenNested(
+  where: string,
+  data: Nested,
+  shape: Shape,
+  axis: number,
+  at: number[],
+  out: number[],
+): void {
+  if (axis === shape.length) {
+    if (typeof data !== 'number') {
+      throw new ShapeError(
+        `${where}: ragged data: ${position(at)} is an array where its neighbours are numbers`,
+      );
+    }
+    out.push(data);
+    return;
+  }
+  if (!Array.isArray(data) || data.length !== shape[axis]) {
+    const found = Array.isArray(data) ? `has length ${data.length}` : `is ${String(data)}`;
+    throw new ShapeError(
+      `${where}: ragged data: ${position(at)} ${found} where length ${shape[axis]} is expected`,
+    );
+  }
+  for (const [i, item] of (data as readonly Nested[]).entries()) {
+    at.push(i);
+    flattenNested(where, item, shape, axis + 1, at, out);
+    at.pop();
+  }
+}
+
+const position = (at: readonly number[]): string => (at.length === 0 ? 'the data' : `[${at.join('][')}]`);

@@ -1,0 +1,215 @@
+/**
+ * Which buffer holds which value: new states in place where the old one is read no more, everything else in scratch
+ * buffers that are shared by values whose lifetimes do not overlap (best fit by size).
+ */
+import { ops } from '../ops/index.ts';
+import { bytesOf, sizeOf } from '../shape.ts';
+import type { Values } from './build.ts';
+import type { BufferSpec, Step } from './plan.ts';
+
+interface Request {
+  readonly values: Values;
+  readonly steps: readonly Step[];
+  readonly outputs: ReadonlyMap<string, number>;
+  readonly next: ReadonlyMap<string, number>;
+  readonly commitStep: number;
+  readonly reuse: boolean;
+}
+
+interface Placement {
+  readonly steps: readonly Step[];
+  readonly commitStep: number;
+  readonly bufferOf: Int32Array;
+  readonly buffers: readonly BufferSpec[];
+  readonly outputs: ReadonlyMap<string, number>;
+  readonly next: ReadonlyMap<string, number>;
+}
+
+export function assignBuffers(request: Request): Placement {
+  const { values, next, reuse } = request;
+  const { steps, outputs, late } = protectOutputs(request);
+  const commitStep = request.commitStep + (steps.length - request.steps.length);
+  const inPlace = reuse ? placeNext(values, steps, next) : new Map<number, number>();
+  const finalSteps = [...steps, ...copyTheRest(values, next, inPlace, late)];
+
+  const buffers: BufferSpec[] = [];
+  const bufferOfRoot = new Map<number, number>();
+  const own = (v: number, kind: BufferSpec['kind'], name = ''): void => {
+    bufferOfRoot.set(v, buffers.push({ bytes: bytesOf(values.types[v]), kind, name }) - 1);
+  };
+  for (const [name, v] of values.states) own(v, 'state', name);
+  for (const [name, v] of values.feeds) own(v, 'feed', name);
+  for (const v of values.constants.keys()) own(v, 'constant');
+  for (const [root, state] of inPlace) bufferOfRoot.set(root, bufferOfRoot.get(state)!);
+
+  placeScratch(values, finalSteps, outputs, bufferOfRoot, buffers, reuse);
+  return {
+    steps: finalSteps,
+    commitStep,
+    bufferOf: Int32Array.from(values.rootOf, (root) => bufferOfRoot.get(root) ?? -1),
+    buffers,
+    outputs,
+    next,
+  };
+}
+
+const copy = (from: number, to: number): Step => ({
+  op: 'copy',
+  attrs: {},
+  inputs: [from],
+  outputs: [to],
+  flops: 0,
+  path: '',
+});
+
+/** An output that is an old state must be read before that state changes: it gets a copy, made before the commit. */
+function protectOutputs({ values, steps, outputs, next, commitStep }: Request): {
+  steps: readonly Step[];
+  outputs: ReadonlyMap<string, number>;
+  late: Map<number, number>;
+} {
+  const changed = new Set([...next.keys()].map((name) => values.states.get(name)!));
+  const copies: Step[] = [];
+  const copyOf = new Map<number, number>();
+  const protect = (v: number): number => {
+    if (!changed.has(values.rootOf[v])) return v;
+    let copied = copyOf.get(v);
+    if (copied === undefined) {
+      copied = values.add(values.types[v]);
+      copyOf.set(v, copied);
+      copies.push(copy(v, copied));
+    }
+    return copied;
+  };
+  const kept = new Map([...outputs].map(([name, v]) => [name, protect(v)]));
+  // A new state that is another changing state's old value is staged in the same way.
+  const late = new Map<number, number>();
+  for (const [name, v] of next) {
+    if (changed.has(values.rootOf[v]) && values.rootOf[v] !== values.states.get(name))
+      late.set(v, protect(v));
+  }
+  return {
+    steps: [...steps.slice(0, commitStep), ...copies, ...steps.slice(commitStep)],
+    outputs: kept,
+    late,
+  };
+}
+
+/** New states that may be computed straight into their state's buffer: root of the new value -> state value. */
+function placeNext(
+  values: Values,
+  steps: readonly Step[],
+  next: ReadonlyMap<string, number>,
+): Map<number, number> {
+  const producer = new Map<number, number>();
+  const lastRead = new Map<number, number>();
+  steps.forEach((step, i) => {
+    for (const v of step.outputs) producer.set(v, i);
+    for (const v of step.inputs) lastRead.set(values.rootOf[v], i);
+  });
+  const inPlace = new Map<number, number>();
+  for (const [name, v] of next) {
+    const root = values.rootOf[v];
+    const state = values.states.get(name)!;
+    const made = producer.get(root);
+    if (made === undefined || inPlace.has(root)) continue;
+    const read = lastRead.get(state) ?? -1;
+    if (read < made || (read === made && mayOverwrite(values, steps[made], state, root)))
+      inPlace.set(root, state);
+  }
+  return inPlace;
+}
+
+/** Whether the first result of a step may lie in the buffer of the input value `root`. */
+function mayOverwrite(values: Values, step: Step, root: number, result: number): boolean {
+  if (step.op === 'copy' || step.outputs[0] !== result) return false;
+  const reusable = ops[step.op].mayReuse ?? [];
+  const type = values.types[result];
+  return step.inputs.every((v, i) => {
+    if (values.rootOf[v] !== root) return true;
+    const own = values.types[v];
+    return reusable.includes(i) && own.dtype === type.dtype && sizeOf(own.shape) === sizeOf(type.shape);
+  });
+}
+
+function copyTheRest(
+  values: Values,
+  next: ReadonlyMap<string, number>,
+  inPlace: ReadonlyMap<number, number>,
+  staged: ReadonlyMap<number, number>,
+): Step[] {
+  return [...next].flatMap(([name, v]) => {
+    const state = values.states.get(name)!;
+    if (values.rootOf[v] === state || inPlace.get(values.rootOf[v]) === state) return [];
+    return [copy(staged.get(v) ?? v, state)];
+  });
+}
+
+/** Gives every value without a buffer one, in order of execution. */
+function placeScratch(
+  values: Values,
+  steps: readonly Step[],
+  outputs: ReadonlyMap<string, number>,
+  bufferOfRoot: Map<number, number>,
+  buffers: BufferSpec[],
+  reuse: boolean,
+): void {
+  const lastUse = new Map<number, number>();
+  steps.forEach((step, i) => {
+    for (const v of [...step.inputs, ...step.outputs]) lastUse.set(values.rootOf[v], i);
+  });
+  for (const v of outputs.values()) lastUse.set(values.rootOf[v], Infinity);
+
+  const free: number[] = [];
+  steps.forEach((step, i) => {
+    step.outputs.forEach((v, index) => {
+      const root = values.rootOf[v];
+      if (bufferOfRoot.has(root)) return;
+      const bytes = bytesOf(values.types[v]);
+      const overwritten =
+        reuse && index === 0 ? dyingInput(values, step, i, root, lastUse, bufferOfRoot, buffers) : null;
+      if (overwritten !== null) {
+        bufferOfRoot.set(root, bufferOfRoot.get(overwritten)!);
+        lastUse.set(overwritten, -1); // its buffer has a new owner and is not to be freed with it
+        return;
+      }
+      const fitting = reuse ? bestFit(free, buffers, bytes) : -1;
+      if (fitting >= 0) bufferOfRoot.set(root, free.splice(fitting, 1)[0]);
+      else bufferOfRoot.set(root, buffers.push({ bytes, kind: 'scratch', name: '' }) - 1);
+    });
+    for (const root of new Set([...step.inputs, ...step.outputs].map((v) => values.rootOf[v]))) {
+      const buffer = bufferOfRoot.get(root)!;
+      if (lastUse.get(root) === i && buffers[buffer].kind === 'scratch') free.push(buffer);
+    }
+  });
+}
+
+function dyingInput(
+  values: Values,
+  step: Step,
+  i: number,
+  result: number,
+  lastUse: ReadonlyMap<number, number>,
+  bufferOfRoot: ReadonlyMap<number, number>,
+  buffers: readonly BufferSpec[],
+): number | null {
+  for (const v of step.inputs) {
+    const root = values.rootOf[v];
+    const buffer = bufferOfRoot.get(root)!;
+    if (lastUse.get(root) !== i || buffers[buffer].kind !== 'scratch') continue;
+    if (bytesOf(values.types[root]) !== bytesOf(values.types[result])) continue;
+    if (mayOverwrite(values, step, root, result)) return root;
+  }
+  return null;
+}
+
+/** Index in `free` of the smallest buffer that holds `bytes`, unless it would waste more than it saves; −1 for none. */
+function bestFit(free: readonly number[], buffers: readonly BufferSpec[], bytes: number): number {
+  let best = -1;
+  free.forEach((buffer, at) => {
+    const size = buffers[buffer].bytes;
+    if (size < bytes) return;
+    if (best < 0 || size < buffers[free[best]].bytes) best = at;
+  });
+  return best;
+}

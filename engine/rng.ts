@@ -1,0 +1,140 @@
+/**
+ * Counter-based random numbers: Philox4x32-10. The only source of randomness in the project.
+ *
+ * Every draw is a pure function of (seed, purpose, step, position), so nothing needs to be saved to resume a run, and
+ * asking out of order changes nothing. Not for cryptography.
+ * Source: J. Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011 (reference implementation: Random123).
+ */
+
+/** The two 32-bit words that select a stream. */
+export type Key = readonly [number, number];
+
+/** FNV-1a over the UTF-16 code units of a string, as an unsigned 32-bit number. */
+function hash(text: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
+  return h >>> 0;
+}
+
+/**
+ * The key of a stream: one per seed and purpose ("data order", "initial weights of conv1", ...).
+ * Throws RangeError unless `seed` is a non-negative safe integer.
+ */
+export function key(seed: number, purpose: string): Key {
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new RangeError(`seed: must be an integer from 0 to 2^53 - 1, got ${String(seed)}`);
+  }
+  return [seed >>> 0, (Math.floor(seed / 2 ** 32) ^ hash(purpose)) >>> 0];
+}
+
+const ROUNDS = 10;
+const M0 = 0xd2511f53;
+const M1 = 0xcd9e8d57;
+const W0 = 0x9e3779b9;
+const W1 = 0xbb67ae85;
+
+/** The high 32 bits of the product of two unsigned 32-bit numbers. */
+function mulHigh(a: number, b: number): number {
+  const aLow = a & 0xffff;
+  const aHigh = a >>> 16;
+  const bLow = b & 0xffff;
+  const bHigh = b >>> 16;
+  const low = aLow * bLow;
+  const mid = aHigh * bLow + (low >>> 16);
+  const mid2 = aLow * bHigh + (mid % 0x10000);
+  return (aHigh * bHigh + Math.floor(mid / 0x10000) + Math.floor(mid2 / 0x10000)) >>> 0;
+}
+
+/** One Philox block: writes four unsigned 32-bit words for the counter (c0, c1, c2, c3) to `out`. */
+export function philox(k: Key, c0: number, c1: number, c2: number, c3: number, out: Uint32Array): void {
+  let [k0, k1] = k;
+  for (let round = 0; round < ROUNDS; round++) {
+    const high0 = mulHigh(M0, c0 >>> 0);
+    const low0 = Math.imul(M0, c0);
+    const high1 = mulHigh(M1, c2 >>> 0);
+    const low1 = Math.imul(M1, c2);
+    c0 = high1 ^ c1 ^ k0;
+    c1 = low1;
+    c2 = high0 ^ c3 ^ k1;
+    c3 = low0;
+    k0 = (k0 + W0) | 0;
+    k1 = (k1 + W1) | 0;
+  }
+  out[0] = c0;
+  out[1] = c1;
+  out[2] = c2;
+  out[3] = c3;
+}
+
+/** Draws in sequence from the stream that (seed, purpose, step) selects. Two streams of equal arguments agree. */
+export interface Stream {
+  /** An unsigned 32-bit integer. */
+  uint32(): number;
+  /** A number in [0, 1) with 32 random bits. */
+  uniform(): number;
+  /** A standard normal draw (Box–Muller, both halves used). */
+  normal(): number;
+  /** An integer in [0, n), without bias (rejection). */
+  below(n: number): number;
+}
+
+/** The stream of (seed, purpose, step). Throws RangeError for a seed or step that is not a non-negative integer. */
+export function stream(seed: number, purpose: string, step = 0): Stream {
+  if (!Number.isSafeInteger(step) || step < 0) {
+    throw new RangeError(`step: must be a non-negative integer, got ${String(step)}`);
+  }
+  const k = key(seed, purpose);
+  const stepLow = step >>> 0;
+  const stepHigh = Math.floor(step / 2 ** 32);
+  const block = new Uint32Array(4);
+  let position = 0;
+  let spare: number | null = null;
+
+  const uint32 = (): number => {
+    const lane = position % 4;
+    if (lane === 0) {
+      const index = position / 4;
+      philox(k, index >>> 0, Math.floor(index / 2 ** 32), stepLow, stepHigh, block);
+    }
+    position++;
+    return block[lane];
+  };
+  const uniform = (): number => uint32() / 2 ** 32;
+  return {
+    uint32,
+    uniform,
+    normal() {
+      if (spare !== null) {
+        const value = spare;
+        spare = null;
+        return value;
+      }
+      const radius = Math.sqrt(-2 * Math.log((uint32() + 1) / 2 ** 32)); // (0, 1]: the logarithm stays finite
+      const angle = 2 * Math.PI * uniform();
+      spare = radius * Math.sin(angle);
+      return radius * Math.cos(angle);
+    },
+    below(n) {
+      if (!Number.isSafeInteger(n) || n < 1 || n > 2 ** 32) {
+        throw new RangeError(`below: n must be an integer from 1 to 2^32, got ${String(n)}`);
+      }
+      const limit = 2 ** 32 - (2 ** 32 % n);
+      let value = uint32();
+      while (value >= limit) value = uint32();
+      return value % n;
+    },
+  };
+}
+
+/** A uniformly random order of 0 .. n − 1, pure in its arguments (Fisher–Yates). */
+export function permutation(n: number, seed: number, purpose: string, step = 0): Uint32Array {
+  const draws = stream(seed, purpose, step);
+  const order = Uint32Array.from({ length: n }, (_, i) => i);
+  for (let i = n - 1; i > 0; i--) {
+    const j = draws.below(i + 1);
+    const swapped = order[i];
+    order[i] = order[j];
+    order[j] = swapped;
+  }
+  return order;
+}

@@ -1,0 +1,198 @@
+/** Arithmetic on shapes: sizes, broadcasting, windows. Everything that can disagree is checked here. */
+import { ShapeError } from './errors.ts';
+import type { DType, Shape, TensorType } from './types.ts';
+
+/** Number of elements. */
+export function sizeOf(shape: Shape): number {
+  let n = 1;
+  for (const d of shape) n *= d;
+  return n;
+}
+
+const BYTES: Readonly<Record<DType, number>> = { f32: 4, i32: 4, u8: 1 };
+
+/** Bytes of a dense value on a device (the reference backend's f64 mode doubles f32). */
+export function bytesOf(type: TensorType): number {
+  return sizeOf(type.shape) * BYTES[type.dtype];
+}
+
+export function sameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((d, i) => d === b[i]);
+}
+
+/** `f32 [2,3]`: how types are written in messages and plans. */
+export function formatType(type: TensorType): string {
+  return `${type.dtype} ${formatShape(type.shape)}`;
+}
+
+export function formatShape(shape: Shape): string {
+  return `[${shape.join(',')}]`;
+}
+
+/** Throws ShapeError unless every axis is a non-negative integer. */
+export function checkShape(where: string, shape: Shape): void {
+  for (const d of shape) {
+    if (!Number.isSafeInteger(d) || d < 0) {
+      throw new ShapeError(
+        `${where}: sizes must be non-negative integers, got ${String(d)} in ${formatShape(shape)}`,
+      );
+    }
+  }
+}
+
+/** Row-major strides in elements. */
+export function stridesOf(shape: Shape): number[] {
+  const strides = Array.from({ length: shape.length }, () => 0);
+  let stride = 1;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    strides[i] = stride;
+    stride *= shape[i];
+  }
+  return strides;
+}
+
+/** The shape of an elementwise operation's result by NumPy's rules; throws ShapeError naming both shapes. */
+export function broadcastShapes(where: string, a: Shape, b: Shape): Shape {
+  const rank = Math.max(a.length, b.length);
+  const out = Array.from({ length: rank }, () => 0);
+  for (let i = 0; i < rank; i++) {
+    const da = a[i - rank + a.length] ?? 1;
+    const db = b[i - rank + b.length] ?? 1;
+    if (da !== db && da !== 1 && db !== 1) {
+      throw new ShapeError(
+        `${where}: shapes ${formatShape(a)} and ${formatShape(b)} do not broadcast: ` +
+          `axis ${i - rank} has sizes ${da} and ${db} (they must be equal, or one of them 1)`,
+      );
+    }
+    out[i] = da === 1 ? db : da;
+  }
+  return out;
+}
+
+/** Strides, in elements, that read a value of shape `from` as if it had the broadcast shape `to` (0 where repeated). */
+export function broadcastStrides(from: Shape, to: Shape): number[] {
+  const own = stridesOf(from);
+  return to.map((_, i) => {
+    const j = i - to.length + from.length;
+    return j < 0 || from[j] === 1 ? 0 : own[j];
+  });
+}
+
+/** One axis counted from the front; throws ShapeError when it does not exist. */
+export function resolveAxis(where: string, axis: number, rank: number): number {
+  const resolved = axis < 0 ? axis + rank : axis;
+  if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank) {
+    throw new ShapeError(
+      `${where}: axis ${axis} does not exist in a tensor of rank ${rank} ` +
+        `(axes go from ${-rank} to ${rank - 1})`,
+    );
+  }
+  return resolved;
+}
+
+/** Axes counted from the front, ascending; all of them when none is given. Throws on doubles. */
+export function resolveAxes(
+  where: string,
+  axes: number | readonly number[] | undefined,
+  rank: number,
+): number[] {
+  if (axes === undefined) return Array.from({ length: rank }, (_, i) => i);
+  const list = (typeof axes === 'number' ? [axes] : [...axes]).map((a) => resolveAxis(where, a, rank));
+  list.sort((a, b) => a - b);
+  for (let i = 1; i < list.length; i++) {
+    if (list[i] === list[i - 1]) {
+      throw new ShapeError(`${where}: axis ${list[i]} is given twice (name each axis once)`);
+    }
+  }
+  return list;
+}
+
+/** `same`, `valid`, one number for all sides, `[vertical, horizontal]`, or `[top, bottom, left, right]`. */
+export type Padding =
+  'same' | 'valid' | number | readonly [number, number] | readonly [number, number, number, number];
+export type Pair = number | readonly [number, number];
+
+/** A sliding window over the two image axes, fully resolved. */
+export interface Window {
+  readonly kernel: readonly [number, number];
+  readonly stride: readonly [number, number];
+  /** top, bottom, left, right */
+  readonly pad: readonly [number, number, number, number];
+  readonly out: readonly [number, number];
+}
+
+export function pair(value: Pair): [number, number] {
+  return typeof value === 'number' ? [value, value] : [value[0], value[1]];
+}
+
+/**
+ * Places windows on an image of `height` × `width`.
+ *
+ * Output size: floor((in + pads − kernel) / stride) + 1, or with `ceil` rounded up, where a last window that would
+ * begin past the image and its leading padding is dropped (Caffe's and PyTorch's rule). `same` pads so that
+ * out = ceil(in / stride), the odd pixel at the end (TensorFlow's rule).
+ * Throws ShapeError naming both sizes when no window fits.
+ */
+export function placeWindow(
+  where: string,
+  [height, width]: readonly [number, number],
+  kernel: readonly [number, number],
+  strideOption: Pair,
+  padding: Padding,
+  ceil = false,
+): Window {
+  const stride = pair(strideOption);
+  for (const [name, values] of [
+    ['kernel', kernel],
+    ['stride', stride],
+  ] as const) {
+    if (values.some((v) => !Number.isSafeInteger(v) || v < 1)) {
+      throw new ShapeError(`${where}: ${name} must be a positive integer, got ${formatShape(values)}`);
+    }
+  }
+  const sizes = [height, width] as const;
+  const pad = resolvePadding(where, sizes, kernel, stride, padding);
+  const out = [0, 1].map((i) => {
+    const before = pad[2 * i];
+    const room = sizes[i] + before + pad[2 * i + 1] - kernel[i];
+    if (room < 0) {
+      throw new ShapeError(
+        `${where}: a window of ${kernel.join('×')} does not fit an image of ${height}×${width} ` +
+          `with padding ${formatShape(pad)} (make the window smaller or pad more)`,
+      );
+    }
+    let n = (ceil ? Math.ceil(room / stride[i]) : Math.floor(room / stride[i])) + 1;
+    if (ceil && (n - 1) * stride[i] >= sizes[i] + before) n--;
+    return n;
+  });
+  return { kernel: [kernel[0], kernel[1]], stride, pad, out: [out[0], out[1]] };
+}
+
+function resolvePadding(
+  where: string,
+  sizes: readonly [number, number],
+  kernel: readonly [number, number],
+  stride: readonly [number, number],
+  padding: Padding,
+): [number, number, number, number] {
+  if (padding === 'valid') return [0, 0, 0, 0];
+  if (padding === 'same') {
+    const [v, h] = [0, 1].map((i) => {
+      const total = Math.max((Math.ceil(sizes[i] / stride[i]) - 1) * stride[i] + kernel[i] - sizes[i], 0);
+      return [Math.floor(total / 2), Math.ceil(total / 2)] as const;
+    });
+    return [v![0], v![1], h![0], h![1]];
+  }
+  const list = typeof padding === 'number' ? [padding, padding] : padding;
+  if (
+    !Array.isArray(list) ||
+    (list.length !== 2 && list.length !== 4) ||
+    list.some((p) => !Number.isSafeInteger(p) || p < 0)
+  ) {
+    throw new ShapeError(
+      `${where}: padding must be 'same', 'valid', a non-negative integer, [vertical, horizontal] or ` +
+        `[top, bottom, left, right], got ${JSON.stringify(padding)}`,
+    );
+  }
+  return list.length === 2 ? [list[0], list[0], list[1], list[1]] : [list[0], list[1], list[2], list[3]];
+}

@@ -1,0 +1,243 @@
+// Schedules made of schedules: one after another, ramped, scaled, held between limits, repeated, mirrored.
+
+import {
+  finite,
+  increasingSteps,
+  list,
+  show,
+  steps as stepCount,
+  stepsOrNone,
+  type StepCount,
+} from './options.ts';
+import { linear } from './decay.ts';
+import {
+  asSchedule,
+  isSchedule,
+  makeSchedule,
+  numberOrSchedule,
+  type Cycle,
+  type Schedule,
+} from './schedule.ts';
+
+/** The first `length` steps of a schedule's cycles, moved to where it starts. */
+function* cyclesWithin(schedule: Schedule, start: number, length: number): Generator<Cycle> {
+  for (const cycle of schedule.cycles()) {
+    if (cycle.start >= length) return;
+    yield {
+      start: start + cycle.start,
+      end: start + Math.min(cycle.end, length),
+      swing: cycle.swing,
+      whole: cycle.whole && cycle.end <= length,
+    };
+  }
+}
+
+/** Schedules one after another, each with its own step 0 where it starts; from `end` on the last value stays. */
+function inTurn(
+  kind: string,
+  options: Readonly<Record<string, unknown>>,
+  schedules: readonly Schedule[],
+  starts: readonly number[],
+  end = Infinity,
+): Schedule {
+  const valueAt = (t: number): number => {
+    const at = Math.min(t, end - 1);
+    const i = starts.findLastIndex((start) => start <= at);
+    return schedules[i]!(at - starts[i]!);
+  };
+  function* cycles(): Generator<Cycle> {
+    for (const [i, schedule] of schedules.entries()) {
+      const start = starts[i]!;
+      yield* cyclesWithin(schedule, start, (starts[i + 1] ?? end) - start);
+    }
+  }
+  return makeSchedule(kind, options, valueAt, cycles);
+}
+
+/** A stage: the step at which it stops (the next one starts there), and its number or schedule. */
+export type Stage = readonly [until: StepCount, value: number | Schedule];
+
+/**
+ * One stage after another; each begins at its own step 0.
+ *
+ *   lr(t) = stage_i(t − until_i−1)  for until_i−1 <= t < until_i;  after the last, its value at step until − 1 stays
+ *
+ * Units: `until` is counted from the start of the run, in steps or `{ epochs, stepsPerEpoch }`.
+ * Past the last stop the rate of the last step stays, not the one after: a restart may wait there.
+ * Throws RangeError unless the stops increase.
+ * Source: L. N. Smith, Cyclical Learning Rates for Training Neural Networks, 2017, Table 2.
+ *
+ * @example stages([[16000, cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000 })], [22000, 1e-4]])(18000) // 0.0001
+ */
+export function stages(inOrder: readonly Stage[]): Schedule {
+  const pairs = list(inOrder, 'stages: stages').map((pair, i) => {
+    if (!Array.isArray(pair) || pair.length !== 2) {
+      throw new TypeError(`stages: stages[${i}] must be [untilStep, number or schedule], got ${show(pair)}`);
+    }
+    return [pair[0] as unknown, numberOrSchedule(pair[1], `stages: stages[${i}]`)] as const;
+  });
+  const stops = increasingSteps(
+    pairs.map(([stop]) => stop),
+    'stages: untilStep',
+  );
+  const values = pairs.map(([, value]) => value);
+  const options = { stages: stops.map((stop, i) => [stop, values[i]]) };
+  return inTurn('stages', options, values.map(asSchedule), [0, ...stops.slice(0, -1)], stops.at(-1));
+}
+
+/**
+ * A constant for each stretch of steps; `stages` with numbers only. The last number stays.
+ *
+ * Throws as `stages` does, and TypeError for what is not a number.
+ *
+ * @example piecewise([[60000, 1e-3], [65000, 1e-4], [70000, 1e-5]])(64999) // 0.0001
+ */
+export function piecewise(stretches: readonly (readonly [until: StepCount, value: number])[]): Schedule {
+  list(stretches, 'piecewise: stages').forEach((pair, i) => {
+    finite(Array.isArray(pair) ? pair[1] : pair, `piecewise: the value of stages[${i}]`);
+  });
+  return stages(stretches);
+}
+
+/**
+ * Schedules joined at given steps; each begins at its own step 0, and the last goes on.
+ *
+ *   lr(t) = schedules_i(t − at_i−1)  for at_i−1 <= t < at_i
+ *
+ * Throws RangeError unless `at` increases and has one entry fewer than `schedules`.
+ *
+ * @example join([linear({ from: 0, to: 0.1, steps: 100 }), 0.1], [100])(50) // 0.05
+ */
+export function join(schedules: readonly (number | Schedule)[], at: readonly StepCount[]): Schedule {
+  const parts = list(schedules, 'join: schedules').map((part, i) =>
+    numberOrSchedule(part, `join: schedules[${i}]`),
+  );
+  const borders =
+    parts.length === 1 && Array.isArray(at) && at.length === 0 ? [] : increasingSteps(at, 'join: at');
+  if (borders.length !== parts.length - 1) {
+    throw new RangeError(
+      `join: at must have one entry fewer than schedules, got ${borders.length} and ${parts.length}`,
+    );
+  }
+  return inTurn('join', { schedules: parts, at: borders }, parts.map(asSchedule), [0, ...borders]);
+}
+
+/**
+ * A straight rise to a schedule's first value, then the schedule, from its own step 0.
+ *
+ *   lr(t) = schedule(0) · (t + 1) / (steps + 1)  for t < steps;  schedule(t − steps) after
+ *
+ * Units: `steps` in steps or `{ epochs, stepsPerEpoch }`. The first rate is above 0: no update is wasted.
+ * Throws RangeError unless steps >= 0.
+ * Source: P. Goyal et al., Accurate, Large Minibatch SGD, 2017, section 2.2.
+ *
+ * @example warmup(3, constant(0.4))(0) // 0.1
+ */
+export function warmup(steps: StepCount, schedule: number | Schedule): Schedule {
+  const count = stepsOrNone(steps, 'warmup: steps');
+  const target = numberOrSchedule(schedule, 'warmup: schedule');
+  const options = { steps: count, schedule: target };
+  const after = asSchedule(target);
+  if (count === 0) return inTurn('warmup', options, [after], [0]);
+  const first = after(0);
+  const ramp = linear({ from: first / (count + 1), to: first, steps: count });
+  return inTurn('warmup', options, [ramp, after], [0, count]);
+}
+
+/**
+ * A schedule times a number, or times another schedule.
+ *
+ *   lr(t) = schedule(t) · factor(t)
+ *
+ * @example scale(linear({ from: 0, to: 1, steps: 10 }), 0.5)(10) // 0.5
+ */
+export function scale(schedule: number | Schedule, factor: number | Schedule): Schedule {
+  const options = {
+    schedule: numberOrSchedule(schedule, 'scale: schedule'),
+    factor: numberOrSchedule(factor, 'scale: factor'),
+  };
+  const scaled = asSchedule(options.schedule);
+  const by = asSchedule(options.factor);
+  return makeSchedule(
+    'scale',
+    options,
+    (t) => scaled(t) * by(t),
+    () => scaled.cycles(),
+  );
+}
+
+/**
+ * A schedule held between two limits.
+ *
+ *   lr(t) = max(low, min(high, schedule(t)))
+ *
+ * Throws RangeError unless low <= high.
+ *
+ * @example clamp(exponential({ base: 1, gamma: 0.5 }), 0.01, 1)(20) // 0.01
+ */
+export function clamp(schedule: number | Schedule, low: number, high: number): Schedule {
+  const options = {
+    schedule: numberOrSchedule(schedule, 'clamp: schedule'),
+    low: finite(low, 'clamp: low'),
+    high: finite(high, 'clamp: high'),
+  };
+  if (low > high)
+    throw new RangeError(`clamp: low must not be above high, got low ${low} and high ${high} (swap them?)`);
+  const clamped = asSchedule(options.schedule);
+  return makeSchedule(
+    'clamp',
+    options,
+    (t) => Math.max(low, Math.min(high, clamped(t))),
+    () => clamped.cycles(),
+  );
+}
+
+/**
+ * The first `every` steps of a schedule, again and again.
+ *
+ *   lr(t) = schedule(t mod every)
+ *
+ * Throws RangeError unless every >= 1.
+ *
+ * @example repeat(linear({ from: 1, to: 0, steps: 10 }), 10)(25) // 0.5
+ */
+export function repeat(schedule: number | Schedule, every: StepCount): Schedule {
+  const options = {
+    schedule: numberOrSchedule(schedule, 'repeat: schedule'),
+    every: stepCount(every, 'repeat: every'),
+  };
+  const repeated = asSchedule(options.schedule);
+  const length = options.every;
+  function* cycles(): Generator<Cycle> {
+    for (let start = 0; ; start += length) {
+      let inner = false;
+      for (const cycle of cyclesWithin(repeated, start, length)) {
+        inner = true;
+        yield cycle;
+      }
+      if (!inner) yield { start, end: start + length, swing: 1, whole: true };
+    }
+  }
+  return makeSchedule('repeat', options, (t) => repeated(t % length), cycles);
+}
+
+/**
+ * A schedule upside down between two values: high where it is low. Makes a momentum of a rate's form.
+ *
+ *   lr(t) = low + high − schedule(t)
+ *
+ * Throws TypeError unless it is given a schedule and two numbers.
+ *
+ * @example mirror(linear({ from: 0.85, to: 0.95, steps: 10 }), 0.85, 0.95)(0) // 0.95
+ */
+export function mirror(schedule: Schedule, low: number, high: number): Schedule {
+  if (!isSchedule(schedule))
+    throw new TypeError(`mirror: schedule must be a schedule, got ${show(schedule)}`);
+  const sum = finite(low, 'mirror: low') + finite(high, 'mirror: high');
+  return makeSchedule(
+    'mirror',
+    { schedule, low, high },
+    (t) => sum - schedule(t),
+    () => schedule.cycles(),
+  );
+}

@@ -1,0 +1,112 @@
+// Every kind of schedule by name, and the way back from JSON. A new kind is a function, and a line in this table.
+
+import { clamp, join, mirror, piecewise, repeat, scale, stages, warmup } from './compose.ts';
+import { cosine, cosineWarmRestarts } from './cosine.ts';
+import { cyclicLR, cyclicMomentum } from './cyclic.ts';
+import {
+  decay,
+  exponential,
+  geometric,
+  inv,
+  linear,
+  multistep,
+  poly,
+  sigmoid,
+  step,
+  trapezoid,
+} from './decay.ts';
+import { oneCycle, oneCycleMomentum } from './one-cycle.ts';
+import { isRecord, onlyNames, show, type NamedFunction } from './options.ts';
+import { asSchedule, constant, custom, type Schedule, type ScheduleConfig } from './schedule.ts';
+
+/** The constructor, and for one with positional arguments the names they have in the config. */
+type Kind = readonly [build: (...args: never[]) => Schedule, ...positional: string[]];
+
+const kinds: Readonly<Record<string, Kind>> = {
+  constant: [constant, 'value'],
+  custom: [custom, 'fn'],
+  piecewise: [piecewise, 'stages'],
+  stages: [stages, 'stages'],
+  join: [join, 'schedules', 'at'],
+  warmup: [warmup, 'steps', 'schedule'],
+  scale: [scale, 'schedule', 'factor'],
+  clamp: [clamp, 'schedule', 'low', 'high'],
+  repeat: [repeat, 'schedule', 'every'],
+  mirror: [mirror, 'schedule', 'low', 'high'],
+  cyclicLR: [cyclicLR],
+  cyclicMomentum: [cyclicMomentum],
+  oneCycle: [oneCycle],
+  oneCycleMomentum: [oneCycleMomentum],
+  cosine: [cosine],
+  cosineWarmRestarts: [cosineWarmRestarts],
+  linear: [linear],
+  geometric: [geometric],
+  decay: [decay],
+  step: [step],
+  multistep: [multistep],
+  exponential: [exponential],
+  inv: [inv],
+  poly: [poly],
+  sigmoid: [sigmoid],
+  trapezoid: [trapezoid],
+};
+
+/** Every kind that a config may name. */
+export const scheduleKinds: readonly string[] = Object.keys(kinds);
+
+type Functions = Readonly<Record<string, NamedFunction['fn']>>;
+
+/**
+ * The schedule that a config describes; a number stands for a constant.
+ *
+ * Custom functions are found by name in `functions`.
+ * Throws RangeError for a kind or a function that is not known, and whatever the kind's constructor throws.
+ *
+ * @example scheduleFromJSON({ kind: 'decay', base: 0.001, max: 0.007, stepSize: 4000 })(4000) // 0.001
+ */
+export function scheduleFromJSON(
+  config: ScheduleConfig | number,
+  options: { readonly functions?: Functions } = {},
+): Schedule {
+  const functions = onlyNames('scheduleFromJSON', options, ['functions']).functions ?? {};
+  if (!isRecord(functions)) {
+    throw new TypeError(`scheduleFromJSON: functions must be an object, got ${show(functions)}`);
+  }
+  if (typeof config === 'number') return asSchedule(config);
+  return build(config, functions as Functions);
+}
+
+function build(config: unknown, functions: Functions): Schedule {
+  if (!isRecord(config) || typeof config.kind !== 'string') {
+    throw new TypeError(
+      `scheduleFromJSON: config must be a number or an object with a kind, got ${show(config)}`,
+    );
+  }
+  const { kind, ...saved } = config;
+  const [construct, ...positional] = known(kinds, 'kind', kind);
+  const options = Object.fromEntries(
+    Object.entries(saved).map(([name, value]) => [name, revive(value, functions)]),
+  );
+  const args =
+    positional.length === 0
+      ? [options]
+      : positional.map((name) => onlyNames(kind, options, positional)[name]);
+  return (construct as (...args: unknown[]) => Schedule)(...args);
+}
+
+/** Saved values as a constructor takes them: an object with a kind is a schedule, one with a name a function. */
+function revive(value: unknown, functions: Functions): unknown {
+  if (Array.isArray(value)) return value.map((entry) => revive(entry, functions));
+  if (!isRecord(value)) return value;
+  if ('kind' in value) return build(value, functions);
+  if (typeof value.name === 'string')
+    return { name: value.name, fn: known(functions, 'function', value.name) };
+  return value;
+}
+
+function known<T>(table: Readonly<Record<string, T>>, what: string, name: string): T {
+  // Object.hasOwn: 'constructor' is no kind.
+  if (Object.hasOwn(table, name)) return table[name]!;
+  const names = Object.keys(table).join(', ') || `none; pass { functions: { '${name}': ... } }`;
+  throw new RangeError(`scheduleFromJSON: unknown ${what} '${name}' (known: ${names})`);
+}

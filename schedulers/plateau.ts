@@ -1,0 +1,101 @@
+// Lowers a value when a metric stops improving. It depends on what training finds, so it is no schedule but a reducer:
+// its small state is plain data and goes into the checkpoint.
+
+import {
+  betweenZeroAndOne,
+  finite,
+  notNegative,
+  oneOf,
+  optional,
+  positive,
+  read,
+  wholeFrom0,
+} from './options.ts';
+
+export interface PlateauOptions {
+  /** First value: a rate, or 1 to multiply a schedule with. */
+  readonly start: number;
+  /** Whether a good metric is low (a loss) or high (an accuracy). Default 'min'. */
+  readonly mode?: 'min' | 'max';
+  /** What the value is multiplied with. Default 0.1. */
+  readonly factor?: number;
+  /** How many metrics in a row may fail to improve; one more lowers the value. Default 10. */
+  readonly patience?: number;
+  /** By how much a metric must beat the best to count. Default 1e-4. */
+  readonly threshold?: number;
+  /** Whether `threshold` is a fraction of the best metric ('relative', the default) or a plain difference. */
+  readonly thresholdMode?: 'relative' | 'absolute';
+  /** For how many metrics after a reduction none counts as bad. Default 0. */
+  readonly cooldown?: number;
+  /** The value never falls below this. Default 0. */
+  readonly min?: number;
+}
+
+/** Plain data: it may be saved as JSON at any time and handed back. */
+export interface PlateauState {
+  readonly value: number;
+  /** Best metric so far; null before the first. */
+  readonly best: number | null;
+  /** Metrics in a row that did not improve. */
+  readonly bad: number;
+  /** Metrics left before a bad one counts again. */
+  readonly cooldown: number;
+}
+
+export interface Plateau {
+  (state: PlateauState, metric: number): PlateauState;
+  readonly initial: PlateauState;
+  /** Every option, defaults written out; `plateau(config)` makes the same reducer. */
+  readonly config: Required<PlateauOptions>;
+  toJSON(): Required<PlateauOptions>;
+}
+
+/**
+ * Reduce-on-plateau as a pure reducer: (state, metric) => state.
+ *
+ *   better: metric beats best by more than threshold (· |best| if relative)
+ *   after more than `patience` metrics in a row that are not better: value ← max(min, value · factor)
+ *
+ * Units: `patience` and `cooldown` count metrics, that is calls.
+ * Throws RangeError unless start > 0, 0 < factor < 1, 0 <= min <= start, the rest >= 0; and for a metric that is not finite.
+ * Source: PyTorch's ReduceLROnPlateau, but relative to |best|, so that negative metrics work.
+ *
+ * @example [3, 2, 2, 2].reduce(plateau({ start: 1, patience: 1 }), plateau({ start: 1, patience: 1 }).initial).value // 0.1
+ */
+export function plateau(options: PlateauOptions): Plateau {
+  const config = Object.freeze(
+    read('plateau', options, {
+      start: positive,
+      mode: optional(oneOf(['min', 'max']), 'min' as const),
+      factor: optional(betweenZeroAndOne, 0.1),
+      patience: optional(wholeFrom0, 10),
+      threshold: optional(notNegative, 1e-4),
+      thresholdMode: optional(oneOf(['relative', 'absolute']), 'relative' as const),
+      cooldown: optional(wholeFrom0, 0),
+      min: optional(notNegative, 0),
+    }),
+  );
+  const { start, mode, factor, patience, threshold, thresholdMode, cooldown, min } = config;
+  if (min > start)
+    throw new RangeError(`plateau: min must not be above start, got min ${min} and start ${start}`);
+
+  const isBetter = (metric: number, best: number): boolean => {
+    const margin = thresholdMode === 'relative' ? threshold * Math.abs(best) : threshold;
+    return mode === 'min' ? metric < best - margin : metric > best + margin;
+  };
+  const reduce = (state: PlateauState, metric: number): PlateauState => {
+    finite(metric, 'plateau: metric');
+    const better = state.best === null || isBetter(metric, state.best);
+    const resting = state.cooldown > 0;
+    const bad = better || resting ? 0 : state.bad + 1;
+    const lower = bad > patience;
+    return {
+      value: lower ? Math.max(min, state.value * factor) : state.value,
+      best: better ? metric : state.best,
+      bad: lower ? 0 : bad,
+      cooldown: lower ? cooldown : Math.max(0, state.cooldown - 1),
+    };
+  };
+  const initial: PlateauState = Object.freeze({ value: start, best: null, bad: 0, cooldown: 0 });
+  return Object.freeze(Object.assign(reduce, { initial, config, toJSON: () => config }));
+}

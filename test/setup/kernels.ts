@@ -1,0 +1,6 @@
+/** Before any test: the compiled kernels are brought up to date with their sources, so that none is ever stale. */
+import { buildKernels } from '../../engine/backends/wasm/build-kernels.js';
+
+export default async function setup(): Promise<void> {
+  await buildKernels();
+}
