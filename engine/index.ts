@@ -1,8 +1,49 @@
-/** The public surface of the engine. */
+/**
+ * The public surface of the engine. Where a layer and an operation have the same name (conv2d, maxPool2d, avgPool2d,
+ * batchNorm, dropout, relu, sigmoid, tanh), the plain name is the layer; the operation is a method of tensors, or
+ * `ops.conv2d(x, w)`.
+ */
 export * from './errors.ts';
 export type * from './types.ts';
 export { Tensor } from './tensor.ts';
-export * from './ops/index.ts';
+export * as ops from './ops/index.ts';
+export {
+  add,
+  broadcastTo,
+  cast,
+  checkFinite,
+  correct,
+  crossEntropyRows,
+  div,
+  exp,
+  f32,
+  full,
+  i32,
+  log,
+  matmul,
+  max,
+  mean,
+  mul,
+  neg,
+  ones,
+  pow,
+  reshape,
+  scalar,
+  softmaxCrossEntropy,
+  sqrt,
+  sub,
+  sum,
+  takeRows,
+  tensor,
+  transpose,
+  u8,
+  zeros,
+  type Nested,
+  type TensorLike,
+  type TensorOptions,
+} from './ops/index.ts';
+export * as init from './nn/initializers.ts';
+export * from './nn/index.ts';
 export { grad } from './grad.ts';
 export { compile, type Built, type Compiled, type CompileSpec, type Reserved } from './compile.ts';
 export { type Plan, type Step } from './plan/plan.ts';

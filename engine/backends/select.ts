@@ -1,7 +1,9 @@
 /** Which backends are available here, and the one that exploring uses. */
 import { Evaluator } from '../evaluate.ts';
 import type { Backend } from './backend.ts';
+import { BackendError } from '../errors.ts';
 import { reference } from './reference/reference.ts';
+import { wasm } from './wasm/wasm.ts';
 
 let evaluator: Promise<Evaluator> | null = null;
 
@@ -18,6 +20,12 @@ export async function setDefaultBackend(backend: Backend): Promise<void> {
   if (former !== null) await (await former).close();
 }
 
-function chooseDefault(): Promise<Backend> {
-  return Promise.resolve(reference());
+/** The CPU backend where it runs, else the reference backend, which is slow but runs anywhere. */
+async function chooseDefault(): Promise<Backend> {
+  try {
+    return await wasm();
+  } catch (error) {
+    if (error instanceof BackendError) return reference();
+    throw error;
+  }
 }

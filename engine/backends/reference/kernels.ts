@@ -4,7 +4,6 @@
  */
 import ndarray, { type NdArray, type TypedArray } from 'ndarray';
 import ndops from 'ndarray-ops';
-import { DataError } from '../../errors.ts';
 import type { Attrs } from '../../op.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
@@ -12,6 +11,7 @@ import type { PoolAttrs } from '../../ops/pool.ts';
 import { philox } from '../../rng.ts';
 import { broadcastStrides } from '../../shape.ts';
 import type { KernelTable } from '../backend.ts';
+import { indexError, labelError, notFiniteError } from '../failures.ts';
 
 export type Nd = NdArray<TypedArray>;
 
@@ -136,13 +136,8 @@ function boxSum(
   return sums;
 }
 
-function checkLabel(where: string, path: string, label: number, row: number, classes: number): void {
-  if (label < 0 || label >= classes) {
-    throw new DataError(
-      `${path === '' ? '' : `${path} / `}${where}: label ${label} at row ${row} is outside 0 … ${classes - 1} ` +
-        `(the model has ${classes} classes)`,
-    );
-  }
+function checkLabel(op: string, path: string, label: number, row: number, classes: number): void {
+  if (label < 0 || label >= classes) throw labelError(path, op, label, row, classes);
 }
 
 export const kernels: KernelTable<ReferenceKernel> = {
@@ -169,10 +164,7 @@ export const kernels: KernelTable<ReferenceKernel> = {
     const [x] = call.inputs;
     for (let i = 0; i < x!.size; i++) {
       if (!Number.isFinite(x!.data[i])) {
-        const { label } = call.attrs as AttrsOf<'checkFinite'>;
-        throw new DataError(
-          `${label} is not finite: ${x!.data[i]} at element ${i} of [${x!.shape.join(',')}]`,
-        );
+        throw notFiniteError((call.attrs as AttrsOf<'checkFinite'>).label, x!.data[i], i);
       }
     }
     copy(call);
@@ -452,11 +444,7 @@ export const kernels: KernelTable<ReferenceKernel> = {
     const rows = x!.shape[0];
     for (let n = 0; n < index!.size; n++) {
       const row = index!.data[n];
-      if (row < 0 || row >= rows) {
-        throw new DataError(
-          `${path === '' ? '' : `${path} / `}takeRows: index ${row} at position ${n} is outside 0 … ${rows - 1}`,
-        );
-      }
+      if (row < 0 || row >= rows) throw indexError(path, 'takeRows', row, n, rows);
       ndops.assign(y!.lo(n).hi(1), x!.lo(row).hi(1));
     }
   },

@@ -51,7 +51,10 @@ async function compile(asc, relaxed, folder) {
     '-O3',
   ]);
   // The compiler prints what is wrong with which line to its own stderr, which collects text when none is given.
-  if (error) throw new Error(`the kernels do not compile:\n${/** @type {{ toString(): string }} */ (stderr).toString()}`);
+  if (error)
+    throw new Error(
+      `the kernels do not compile:\n${/** @type {{ toString(): string }} */ (stderr).toString()}`,
+    );
   return readFile(output);
 }
 

@@ -35,7 +35,7 @@ export function await_(control: usize, word: usize, old: i32): bool {
   }
   while (atomic.load<i32>(word) == old) {
     if (atomic.load<i32>(control + CONTROL_ABORT) != 0) return false;
-    memory.atomic.wait32(word, old, NAP);
+    atomic.wait<i32>(word, old, NAP);
   }
   return true;
 }
@@ -49,7 +49,7 @@ export function barrier(control: usize, threads: i32): bool {
     atomic.store<i32>(control + COUNT, 0);
     atomic.store<i32>(generation, old + 1);
     // A sleeper counts itself before it looks at the generation once more, so none is missed.
-    if (atomic.load<i32>(control + WAITERS) > 0) memory.atomic.notify(generation, -1);
+    if (atomic.load<i32>(control + WAITERS) > 0) atomic.notify(generation, -1);
     return true;
   }
   let spins = load<i32>(control + CONTROL_SPINS);
@@ -63,7 +63,7 @@ export function barrier(control: usize, threads: i32): bool {
       alive = false;
       break;
     }
-    memory.atomic.wait32(generation, old, NAP);
+    atomic.wait<i32>(generation, old, NAP);
   }
   atomic.sub<i32>(control + WAITERS, 1);
   return alive;

@@ -1,0 +1,417 @@
+// Direct convolution, channels last, on a zero-padded copy of a band of the image. For one filter row, the taps of all
+// its columns and channels are contiguous in the padded image, so neither pass packs anything but the filters.
+import { arg, ptr } from "./elementwise";
+import { MR, NR, storeCorner } from "./gemm";
+import { fma } from "./simd";
+import { share } from "./team";
+
+/**
+ * Copies rows of an image into a band with zeros around (and, for the input gradient of a strided convolution, between)
+ * its pixels. The band's row r and column q show the image's (top + r) / dilation and (left + q) / dilation.
+ */
+function fillBand(
+  image: usize,
+  band: usize,
+  height: i32,
+  width: i32,
+  channels: i32,
+  top: i32,
+  left: i32,
+  rows: i32,
+  columns: i32,
+  dilationY: i32,
+  dilationX: i32,
+): void {
+  const pixel = <usize>channels << 2;
+  const bandRow = <usize>columns * pixel;
+  for (let r = 0; r < rows; r++, band += bandRow) {
+    const y = top + r;
+    if (y < 0 || y % dilationY != 0 || y / dilationY >= height) {
+      memory.fill(band, 0, bandRow);
+      continue;
+    }
+    const row = image + <usize>((y / dilationY) * width) * pixel;
+    if (dilationX == 1) {
+      const first = min(max(-left, 0), columns);
+      const last = max(min(columns, width - left), first);
+      memory.fill(band, 0, <usize>first * pixel);
+      memory.copy(band + <usize>first * pixel, row + <usize>(left + first) * pixel, <usize>(last - first) * pixel);
+      memory.fill(band + <usize>last * pixel, 0, <usize>(columns - last) * pixel);
+    } else {
+      for (let q = 0; q < columns; q++) {
+        const x = left + q;
+        const to = band + <usize>q * pixel;
+        if (x < 0 || x % dilationX != 0 || x / dilationX >= width) memory.fill(to, 0, pixel);
+        else memory.copy(to, row + <usize>(x / dilationX) * pixel, pixel);
+      }
+    }
+  }
+}
+
+/** One tile: six output pixels × eight filters over all taps. Rows of taps lie `bandRow` bytes apart. */
+function tile(
+  p0: usize,
+  p1: usize,
+  p2: usize,
+  p3: usize,
+  p4: usize,
+  p5: usize,
+  bandRow: usize,
+  tapRows: i32,
+  run: i32,
+  b: usize,
+  c: usize,
+  ldc: usize,
+): void {
+  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
+  let c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
+  const skip = bandRow - (<usize>run << 2);
+  while (tapRows-- > 0) {
+    let k = run;
+    for (; k >= 2; k -= 2) {
+      let b0 = v128.load(b);
+      let b1 = v128.load(b, 16);
+      let x = v128.load32_splat(p0);
+      c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
+      x = v128.load32_splat(p1);
+      c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
+      x = v128.load32_splat(p2);
+      c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
+      x = v128.load32_splat(p3);
+      c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
+      x = v128.load32_splat(p4);
+      c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
+      x = v128.load32_splat(p5);
+      c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
+      b0 = v128.load(b, 32);
+      b1 = v128.load(b, 48);
+      x = v128.load32_splat(p0, 4);
+      c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
+      x = v128.load32_splat(p1, 4);
+      c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
+      x = v128.load32_splat(p2, 4);
+      c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
+      x = v128.load32_splat(p3, 4);
+      c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
+      x = v128.load32_splat(p4, 4);
+      c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
+      x = v128.load32_splat(p5, 4);
+      c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
+      p0 += 8; p1 += 8; p2 += 8; p3 += 8; p4 += 8; p5 += 8;
+      b += 64;
+    }
+    if (k > 0) {
+      const b0 = v128.load(b);
+      const b1 = v128.load(b, 16);
+      let x = v128.load32_splat(p0);
+      c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
+      x = v128.load32_splat(p1);
+      c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
+      x = v128.load32_splat(p2);
+      c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
+      x = v128.load32_splat(p3);
+      c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
+      x = v128.load32_splat(p4);
+      c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
+      x = v128.load32_splat(p5);
+      c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
+      p0 += 4; p1 += 4; p2 += 4; p3 += 4; p4 += 4; p5 += 4;
+      b += 32;
+    }
+    p0 += skip; p1 += skip; p2 += skip; p3 += skip; p4 += skip; p5 += skip;
+  }
+  v128.store(c, c00); v128.store(c, c01, 16);
+  c += ldc; v128.store(c, c10); v128.store(c, c11, 16);
+  c += ldc; v128.store(c, c20); v128.store(c, c21, 16);
+  c += ldc; v128.store(c, c30); v128.store(c, c31, 16);
+  c += ldc; v128.store(c, c40); v128.store(c, c41, 16);
+  c += ldc; v128.store(c, c50); v128.store(c, c51, 16);
+}
+
+/**
+ * The forward pass, and with flipped filters the input gradient.
+ * x, packed filters, y, images, height, width, channels, filters, tap rows, tap columns, stride y and x, pad top and left,
+ * dilation y and x of the input, output height and width, output rows of a band, scratch, scratch bytes per thread
+ */
+export function conv(a: usize, thread: i32, threads: i32): void {
+  const x = ptr(a, 0);
+  const packed = ptr(a, 1);
+  const y = ptr(a, 2);
+  const images = arg(a, 3);
+  const height = arg(a, 4);
+  const width = arg(a, 5);
+  const channels = arg(a, 6);
+  const filters = arg(a, 7);
+  const tapRows = arg(a, 8);
+  const tapColumns = arg(a, 9);
+  const strideY = arg(a, 10);
+  const strideX = arg(a, 11);
+  const outHeight = arg(a, 16);
+  const outWidth = arg(a, 17);
+  const bandRows = arg(a, 18);
+  const corner = ptr(a, 19) + <usize>thread * <usize>arg(a, 20);
+  const band = corner + MR * NR * 4;
+
+  const bands = (outHeight + bandRows - 1) / bandRows;
+  const columns = (outWidth - 1) * strideX + tapColumns;
+  const pixel = <usize>channels << 2;
+  const bandRow = <usize>columns * pixel;
+  const run = tapColumns * channels;
+  const panelBytes = <usize>(tapRows * run * NR) << 2;
+  const ldc = <usize>filters << 2;
+  const tasks = images * bands;
+  const end = share(tasks, thread + 1, threads);
+  for (let task = share(tasks, thread, threads); task < end; task++) {
+    const image = task / bands;
+    const firstRow = (task - image * bands) * bandRows;
+    const rows = min(bandRows, outHeight - firstRow);
+    fillBand(
+      x + <usize>(image * height * width) * pixel,
+      band,
+      height,
+      width,
+      channels,
+      firstRow * strideY - arg(a, 12),
+      -arg(a, 13),
+      (rows - 1) * strideY + tapRows,
+      columns,
+      arg(a, 14),
+      arg(a, 15),
+    );
+    const pixels = rows * outWidth;
+    const out = y + <usize>((image * outHeight + firstRow) * outWidth) * ldc;
+    for (let f = 0; f < filters; f += NR) {
+      const panel = packed + <usize>(f / NR) * panelBytes;
+      const valid = min(NR, filters - f);
+      for (let q = 0; q < pixels; q += MR) {
+        const p0 = place(band, q, outWidth, strideY, strideX, bandRow, pixel);
+        const last = pixels - 1;
+        const p1 = place(band, min(q + 1, last), outWidth, strideY, strideX, bandRow, pixel);
+        const p2 = place(band, min(q + 2, last), outWidth, strideY, strideX, bandRow, pixel);
+        const p3 = place(band, min(q + 3, last), outWidth, strideY, strideX, bandRow, pixel);
+        const p4 = place(band, min(q + 4, last), outWidth, strideY, strideX, bandRow, pixel);
+        const p5 = place(band, min(q + 5, last), outWidth, strideY, strideX, bandRow, pixel);
+        const to = out + <usize>q * ldc + (<usize>f << 2);
+        if (valid == NR && q + MR <= pixels) {
+          tile(p0, p1, p2, p3, p4, p5, bandRow, tapRows, run, panel, to, ldc);
+        } else {
+          tile(p0, p1, p2, p3, p4, p5, bandRow, tapRows, run, panel, corner, NR * 4);
+          storeCorner(corner, to, ldc, min(MR, pixels - q), valid);
+        }
+      }
+    }
+  }
+}
+
+/** Where the window of output pixel q begins in the band. */
+// @ts-ignore: decorator
+@inline function place(band: usize, q: i32, outWidth: i32, strideY: i32, strideX: i32, bandRow: usize, pixel: usize): usize {
+  const oy = q / outWidth;
+  const ox = q - oy * outWidth;
+  return band + <usize>(oy * strideY) * bandRow + <usize>(ox * strideX) * pixel;
+}
+
+/**
+ * Filters for the input gradient: turned by 180 degrees, channels and filters exchanged, packed like packB's result.
+ * w [KH, KW, C, O] -> rows (KH, KW, O) × columns C: w, packed, KH, KW, C, O
+ */
+export function packFlipped(a: usize, thread: i32, threads: i32): void {
+  const w = ptr(a, 0);
+  const packed = ptr(a, 1);
+  const taps = arg(a, 2) * arg(a, 3);
+  const channels = arg(a, 4);
+  const filters = arg(a, 5);
+  const panels = (channels + NR - 1) / NR;
+  const tasks = panels * taps;
+  const end = share(tasks, thread + 1, threads);
+  for (let task = share(tasks, thread, threads); task < end; task++) {
+    const panel = task / taps;
+    const tap = task - panel * taps;
+    const columns = min(NR, channels - panel * NR);
+    let from = w + (<usize>((taps - 1 - tap) * channels + panel * NR) * <usize>filters << 2);
+    let to = packed + (<usize>((panel * taps + tap) * filters * NR) << 2);
+    for (let o = 0; o < filters; o++, from += 4, to += NR * 4) {
+      for (let j = 0; j < NR; j++) {
+        store<f32>(to + (<usize>j << 2), j < columns ? load<f32>(from + ((<usize>j * <usize>filters) << 2)) : 0);
+      }
+    }
+  }
+}
+
+/** Adds x ⊗ g over the pixels of some output rows to a tile of six taps × eight filters. */
+function weightTile(
+  x: usize,
+  g: usize,
+  rows: i32,
+  columns: i32,
+  xStep: usize,
+  xRow: usize,
+  gStep: usize,
+  gRow: usize,
+  c: usize,
+  ldc: usize,
+  first: bool,
+): void {
+  const r1 = c + ldc;
+  const r2 = r1 + ldc;
+  const r3 = r2 + ldc;
+  const r4 = r3 + ldc;
+  const r5 = r4 + ldc;
+  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
+  let c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
+  if (!first) {
+    c00 = v128.load(c); c01 = v128.load(c, 16);
+    c10 = v128.load(r1); c11 = v128.load(r1, 16);
+    c20 = v128.load(r2); c21 = v128.load(r2, 16);
+    c30 = v128.load(r3); c31 = v128.load(r3, 16);
+    c40 = v128.load(r4); c41 = v128.load(r4, 16);
+    c50 = v128.load(r5); c51 = v128.load(r5, 16);
+  }
+  for (; rows > 0; rows--, x += xRow, g += gRow) {
+    let p = x;
+    let q = g;
+    for (let i = 0; i < columns; i++, p += xStep, q += gStep) {
+      const b0 = v128.load(q);
+      const b1 = v128.load(q, 16);
+      let t = v128.load32_splat(p);
+      c00 = fma(t, b0, c00); c01 = fma(t, b1, c01);
+      t = v128.load32_splat(p, 4);
+      c10 = fma(t, b0, c10); c11 = fma(t, b1, c11);
+      t = v128.load32_splat(p, 8);
+      c20 = fma(t, b0, c20); c21 = fma(t, b1, c21);
+      t = v128.load32_splat(p, 12);
+      c30 = fma(t, b0, c30); c31 = fma(t, b1, c31);
+      t = v128.load32_splat(p, 16);
+      c40 = fma(t, b0, c40); c41 = fma(t, b1, c41);
+      t = v128.load32_splat(p, 20);
+      c50 = fma(t, b0, c50); c51 = fma(t, b1, c51);
+    }
+  }
+  v128.store(c, c00); v128.store(c, c01, 16);
+  v128.store(r1, c10); v128.store(r1, c11, 16);
+  v128.store(r2, c20); v128.store(r2, c21, 16);
+  v128.store(r3, c30); v128.store(r3, c31, 16);
+  v128.store(r4, c40); v128.store(r4, c41, 16);
+  v128.store(r5, c50); v128.store(r5, c51, 16);
+}
+
+/**
+ * Partial weight gradients: one for each chunk of images, rows of taps padded to a multiple of MR, filters to NR.
+ * x, g, partial, images, height, width, channels, filters, tap rows, tap columns, stride y and x, pad top and left,
+ * output height and width, chunks, output rows of a band, scratch, scratch bytes per thread
+ */
+export function convGradWeight(a: usize, thread: i32, threads: i32): void {
+  const x = ptr(a, 0);
+  const g = ptr(a, 1);
+  const images = arg(a, 3);
+  const height = arg(a, 4);
+  const width = arg(a, 5);
+  const channels = arg(a, 6);
+  const filters = arg(a, 7);
+  const tapRows = arg(a, 8);
+  const tapColumns = arg(a, 9);
+  const strideY = arg(a, 10);
+  const strideX = arg(a, 11);
+  const outHeight = arg(a, 14);
+  const outWidth = arg(a, 15);
+  const chunks = arg(a, 16);
+  const bandRows = arg(a, 17);
+  const band = ptr(a, 18) + <usize>thread * <usize>arg(a, 19);
+
+  const columns = (outWidth - 1) * strideX + tapColumns;
+  const pixel = <usize>channels << 2;
+  const bandRow = <usize>columns * pixel;
+  const run = tapColumns * channels;
+  const runPadded = ((run + MR - 1) / MR) * MR;
+  const ldc = <usize>(((filters + NR - 1) / NR) * NR) << 2;
+  const xStep = <usize>strideX * pixel;
+  const gStep = <usize>filters << 2;
+  const gRow = <usize>outWidth * gStep;
+
+  const tasks = chunks * tapRows;
+  const end = share(tasks, thread + 1, threads);
+  for (let task = share(tasks, thread, threads); task < end; task++) {
+    const chunk = task / tapRows;
+    const tapRow = task - chunk * tapRows;
+    const partial = ptr(a, 2) + <usize>(task * runPadded) * ldc;
+    const lastImage = share(images, chunk + 1, chunks);
+    let first = true;
+    for (let image = share(images, chunk, chunks); image < lastImage; image++) {
+      const gImage = g + <usize>(image * outHeight) * gRow;
+      for (let row = 0; row < outHeight; row += bandRows) {
+        const rows = min(bandRows, outHeight - row);
+        fillBand(
+          x + <usize>(image * height * width) * pixel,
+          band,
+          height,
+          width,
+          channels,
+          row * strideY - arg(a, 12) + tapRow,
+          -arg(a, 13),
+          (rows - 1) * strideY + 1,
+          columns,
+          1,
+          1,
+        );
+        const gBand = gImage + <usize>row * gRow;
+        for (let f = 0; f < filters; f += NR) {
+          for (let t = 0; t < run; t += MR) {
+            weightTile(
+              band + (<usize>t << 2),
+              gBand + (<usize>f << 2),
+              rows,
+              outWidth,
+              xStep,
+              <usize>strideY * bandRow,
+              gStep,
+              gRow,
+              partial + <usize>t * ldc + (<usize>f << 2),
+              ldc,
+              first,
+            );
+          }
+        }
+        first = false;
+      }
+    }
+  }
+}
+
+/**
+ * Adds the partial weight gradients in order of their chunks.
+ * partial, dw, chunks, tap rows, run (tap columns × channels), filters
+ */
+export function addPartials(a: usize, thread: i32, threads: i32): void {
+  const partial = ptr(a, 0);
+  const dw = ptr(a, 1);
+  const chunks = arg(a, 2);
+  const tapRows = arg(a, 3);
+  const run = arg(a, 4);
+  const filters = arg(a, 5);
+  const runPadded = ((run + MR - 1) / MR) * MR;
+  const ldc = <usize>(((filters + NR - 1) / NR) * NR) << 2;
+  const chunkBytes = <usize>(tapRows * runPadded) * ldc;
+  const tasks = tapRows * run;
+  const end = share(tasks, thread + 1, threads);
+  for (let task = share(tasks, thread, threads); task < end; task++) {
+    const tapRow = task / run;
+    const t = task - tapRow * run;
+    const from = partial + <usize>(tapRow * runPadded + t) * ldc;
+    const to = dw + ((<usize>task * <usize>filters) << 2);
+    for (let f = 0; f < filters; f += 4) {
+      let p = from + (<usize>f << 2);
+      let s = v128.load(p);
+      for (let chunk = 1; chunk < chunks; chunk++) {
+        p += chunkBytes;
+        s = f32x4.add(s, v128.load(p));
+      }
+      if (f + 4 <= filters) {
+        v128.store(to + (<usize>f << 2), s);
+      } else {
+        store<f32>(to + (<usize>f << 2), f32x4.extract_lane(s, 0));
+        if (f + 1 < filters) store<f32>(to + (<usize>f << 2), f32x4.extract_lane(s, 1), 4);
+        if (f + 2 < filters) store<f32>(to + (<usize>f << 2), f32x4.extract_lane(s, 2), 8);
+      }
+    }
+  }
+}

@@ -1,0 +1,266 @@
+// Matrix products: operands packed into panels of 6 rows and 8 columns, 12 accumulators in registers.
+import { arg, ptr } from "./elementwise";
+import { fma } from "./simd";
+import { share } from "./team";
+
+/** Rows and columns of the register tile: 12 accumulators, 2 vectors of b, 1 of a fill V8's 15 vector registers. */
+export const MR: i32 = 6;
+export const NR: i32 = 8;
+/** Depth of one pass over packed operands: a panel of b (8 KiB) and one of a (6 KiB) stay in the first-level cache. */
+export const KC: i32 = 256;
+
+/**
+ * Packs b into panels of NR columns, each k-major, the last one filled with zeros.
+ * b, packed, k, n, row stride, column stride (elements), batch, stride of b per batch, stride of packed per batch
+ */
+export function packB(a: usize, thread: i32, threads: i32): void {
+  const k = arg(a, 2);
+  const n = arg(a, 3);
+  const rowStride = <usize>arg(a, 4) << 2;
+  const columnStride = <usize>arg(a, 5) << 2;
+  const batch = arg(a, 6);
+  const panels = (n + NR - 1) / NR;
+  const depth = 64;
+  const slabs = (k + depth - 1) / depth;
+  const tasks = batch * panels * slabs;
+  const end = share(tasks, thread + 1, threads);
+  for (let task = share(tasks, thread, threads); task < end; task++) {
+    const slab = task % slabs;
+    const panel = (task / slabs) % panels;
+    const item = task / (slabs * panels);
+    const first = slab * depth;
+    const last = min(first + depth, k);
+    const columns = min(NR, n - panel * NR);
+    let from = ptr(a, 0) + ((<usize>item * <usize>arg(a, 7)) << 2) + <usize>first * rowStride + <usize>(panel * NR) * columnStride;
+    let to = ptr(a, 1) + ((<usize>item * <usize>arg(a, 8) + <usize>panel * <usize>k * NR + <usize>first * NR) << 2);
+    if (columns == NR && columnStride == 4) {
+      for (let i = first; i < last; i++, from += rowStride, to += NR * 4) {
+        v128.store(to, v128.load(from));
+        v128.store(to, v128.load(from, 16), 16);
+      }
+    } else {
+      for (let i = first; i < last; i++, from += rowStride, to += NR * 4) {
+        for (let j = 0; j < NR; j++) {
+          store<f32>(to + (<usize>j << 2), j < columns ? load<f32>(from + <usize>j * columnStride) : 0);
+        }
+      }
+    }
+  }
+}
+
+/** Packs rows × depth of a into panels of MR rows, each k-major, the last one filled with zeros. */
+function packA(from: usize, to: usize, rows: i32, depth: i32, rowStride: usize, columnStride: usize): void {
+  for (let r = 0; r < rows; r += MR) {
+    const valid = min(MR, rows - r);
+    const base = from + <usize>r * rowStride;
+    if (valid == MR && columnStride == 4) {
+      packRows(base, to, depth, rowStride);
+    } else if (valid == MR && rowStride == 4) {
+      let p = base;
+      let q = to;
+      for (let i = 0; i < depth; i++, p += columnStride, q += MR * 4) {
+        v128.store(q, v128.load(p));
+        v128.store64_lane(q, v128.load64_zero(p, 16), 0, 16);
+      }
+    } else {
+      for (let i = 0; i < depth; i++) {
+        for (let j = 0; j < MR; j++) {
+          const value: f32 = j < valid ? load<f32>(base + <usize>j * rowStride + <usize>i * columnStride) : 0;
+          store<f32>(to + (<usize>(i * MR + j) << 2), value);
+        }
+      }
+    }
+    to += <usize>(depth * MR) << 2;
+  }
+}
+
+/** Six rows of contiguous elements, interleaved four columns at a time. */
+function packRows(base: usize, to: usize, depth: i32, rowStride: usize): void {
+  let p0 = base;
+  let p1 = p0 + rowStride;
+  let p2 = p1 + rowStride;
+  let p3 = p2 + rowStride;
+  let p4 = p3 + rowStride;
+  let p5 = p4 + rowStride;
+  let i = 0;
+  for (; i + 4 <= depth; i += 4) {
+    const a = v128.load(p0);
+    const b = v128.load(p1);
+    const c = v128.load(p2);
+    const d = v128.load(p3);
+    const e = v128.load(p4);
+    const f = v128.load(p5);
+    const ab = v128.shuffle<i32>(a, b, 0, 4, 1, 5);
+    const AB = v128.shuffle<i32>(a, b, 2, 6, 3, 7);
+    const cd = v128.shuffle<i32>(c, d, 0, 4, 1, 5);
+    const CD = v128.shuffle<i32>(c, d, 2, 6, 3, 7);
+    const ef = v128.shuffle<i32>(e, f, 0, 4, 1, 5);
+    const EF = v128.shuffle<i32>(e, f, 2, 6, 3, 7);
+    v128.store(to, v128.shuffle<i64>(ab, cd, 0, 2));
+    v128.store(to, v128.shuffle<i64>(ef, ab, 0, 3), 16);
+    v128.store(to, v128.shuffle<i64>(cd, ef, 1, 3), 32);
+    v128.store(to, v128.shuffle<i64>(AB, CD, 0, 2), 48);
+    v128.store(to, v128.shuffle<i64>(EF, AB, 0, 3), 64);
+    v128.store(to, v128.shuffle<i64>(CD, EF, 1, 3), 80);
+    p0 += 16;
+    p1 += 16;
+    p2 += 16;
+    p3 += 16;
+    p4 += 16;
+    p5 += 16;
+    to += 96;
+  }
+  for (; i < depth; i++, to += 24) {
+    store<f32>(to, load<f32>(p0));
+    store<f32>(to, load<f32>(p1), 4);
+    store<f32>(to, load<f32>(p2), 8);
+    store<f32>(to, load<f32>(p3), 12);
+    store<f32>(to, load<f32>(p4), 16);
+    store<f32>(to, load<f32>(p5), 20);
+    p0 += 4;
+    p1 += 4;
+    p2 += 4;
+    p3 += 4;
+    p4 += 4;
+    p5 += 4;
+  }
+}
+
+/** Copies the valid corner of a full tile (MR × NR floats) to its place. */
+export function storeCorner(tile: usize, c: usize, ldc: usize, rows: i32, columns: i32): void {
+  for (let i = 0; i < rows; i++, tile += NR * 4, c += ldc) memory.copy(c, tile, <usize>columns << 2);
+}
+
+/** The reverse, for a tile that goes on accumulating. */
+function loadCorner(tile: usize, c: usize, ldc: usize, rows: i32, columns: i32): void {
+  for (let i = 0; i < rows; i++, tile += NR * 4, c += ldc) memory.copy(tile, c, <usize>columns << 2);
+}
+
+/** c (6 × 8, rows ldc bytes apart) = (first ? 0 : c) + a · b over `depth` steps of packed panels. */
+function tile(a: usize, b: usize, c: usize, ldc: usize, depth: i32, first: bool): void {
+  const r1 = c + ldc;
+  const r2 = r1 + ldc;
+  const r3 = r2 + ldc;
+  const r4 = r3 + ldc;
+  const r5 = r4 + ldc;
+  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
+  let c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
+  if (!first) {
+    c00 = v128.load(c); c01 = v128.load(c, 16);
+    c10 = v128.load(r1); c11 = v128.load(r1, 16);
+    c20 = v128.load(r2); c21 = v128.load(r2, 16);
+    c30 = v128.load(r3); c31 = v128.load(r3, 16);
+    c40 = v128.load(r4); c41 = v128.load(r4, 16);
+    c50 = v128.load(r5); c51 = v128.load(r5, 16);
+  }
+  let k = depth;
+  for (; k >= 2; k -= 2) {
+    let b0 = v128.load(b);
+    let b1 = v128.load(b, 16);
+    let x = v128.load32_splat(a);
+    c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
+    x = v128.load32_splat(a, 4);
+    c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
+    x = v128.load32_splat(a, 8);
+    c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
+    x = v128.load32_splat(a, 12);
+    c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
+    x = v128.load32_splat(a, 16);
+    c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
+    x = v128.load32_splat(a, 20);
+    c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
+    b0 = v128.load(b, 32);
+    b1 = v128.load(b, 48);
+    x = v128.load32_splat(a, 24);
+    c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
+    x = v128.load32_splat(a, 28);
+    c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
+    x = v128.load32_splat(a, 32);
+    c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
+    x = v128.load32_splat(a, 36);
+    c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
+    x = v128.load32_splat(a, 40);
+    c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
+    x = v128.load32_splat(a, 44);
+    c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
+    a += 48;
+    b += 64;
+  }
+  if (k > 0) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    let x = v128.load32_splat(a);
+    c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
+    x = v128.load32_splat(a, 4);
+    c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
+    x = v128.load32_splat(a, 8);
+    c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
+    x = v128.load32_splat(a, 12);
+    c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
+    x = v128.load32_splat(a, 16);
+    c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
+    x = v128.load32_splat(a, 20);
+    c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
+  }
+  v128.store(c, c00); v128.store(c, c01, 16);
+  v128.store(r1, c10); v128.store(r1, c11, 16);
+  v128.store(r2, c20); v128.store(r2, c21, 16);
+  v128.store(r3, c30); v128.store(r3, c31, 16);
+  v128.store(r4, c40); v128.store(r4, c41, 16);
+  v128.store(r5, c50); v128.store(r5, c51, 16);
+}
+
+/**
+ * c = a · b with b packed by packB. Tasks are blocks of rows × columns, fixed by shape.
+ * a, packed b, c, m, n, k, row stride and column stride of a, rows of a block, columns of a block (a multiple of NR),
+ * batch, strides of a, b and c per batch (elements), scratch, scratch bytes per thread
+ */
+export function gemm(a: usize, thread: i32, threads: i32): void {
+  const m = arg(a, 3);
+  const n = arg(a, 4);
+  const k = arg(a, 5);
+  const rowStride = <usize>arg(a, 6) << 2;
+  const columnStride = <usize>arg(a, 7) << 2;
+  const blockRows = arg(a, 8);
+  const blockColumns = arg(a, 9);
+  const batch = arg(a, 10);
+  const corner = ptr(a, 14) + <usize>thread * <usize>arg(a, 15);
+  const packed = corner + MR * NR * 4;
+  const rowBlocks = (m + blockRows - 1) / blockRows;
+  const columnBlocks = (n + blockColumns - 1) / blockColumns;
+  const ldc = <usize>n << 2;
+  const tasks = batch * rowBlocks * columnBlocks;
+  const end = share(tasks, thread + 1, threads);
+  for (let task = share(tasks, thread, threads); task < end; task++) {
+    const columnBlock = task % columnBlocks;
+    const rowBlock = (task / columnBlocks) % rowBlocks;
+    const item = task / (columnBlocks * rowBlocks);
+    const row = rowBlock * blockRows;
+    const rows = min(blockRows, m - row);
+    const firstColumn = columnBlock * blockColumns;
+    const lastColumn = min(firstColumn + blockColumns, n);
+    const from = ptr(a, 0) + ((<usize>item * <usize>arg(a, 11)) << 2) + <usize>row * rowStride;
+    const right = ptr(a, 1) + ((<usize>item * <usize>arg(a, 12)) << 2);
+    const to = ptr(a, 2) + ((<usize>item * <usize>arg(a, 13)) << 2) + <usize>row * ldc;
+    for (let depth = 0; depth < k; depth += KC) {
+      const kc = min(KC, k - depth);
+      packA(from + <usize>depth * columnStride, packed, rows, kc, rowStride, columnStride);
+      for (let j = firstColumn; j < lastColumn; j += NR) {
+        const panel = right + ((<usize>(j / NR) * <usize>k * NR + <usize>depth * NR) << 2);
+        const columns = min(NR, n - j);
+        for (let i = 0; i < rows; i += MR) {
+          const left = packed + (<usize>(i * kc) << 2);
+          const c = to + <usize>i * ldc + (<usize>j << 2);
+          const valid = min(MR, rows - i);
+          if (columns == NR && valid == MR) {
+            tile(left, panel, c, ldc, kc, depth == 0);
+          } else {
+            if (depth > 0) loadCorner(corner, c, ldc, valid, columns);
+            tile(left, panel, corner, NR * 4, kc, depth == 0);
+            storeCorner(corner, c, ldc, valid, columns);
+          }
+        }
+      }
+    }
+  }
+}

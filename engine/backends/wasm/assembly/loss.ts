@@ -1,0 +1,142 @@
+// Losses, metrics, and what turns resident bytes into a batch.
+import { arg, ptr } from "./elementwise";
+import { exp4, splat, storeLanes, sumLanes } from "./simd";
+import { ERROR_INDEX, ERROR_LABEL, fail, share } from "./team";
+
+/** logits, labels, losses, softmax, rows, classes */
+export function crossEntropy(a: usize, thread: i32, threads: i32, control: usize, step: i32): void {
+  const classes = arg(a, 5);
+  const rows = arg(a, 4);
+  const end = share(rows, thread + 1, threads);
+  for (let row = share(rows, thread, threads); row < end; row++) {
+    const z = ptr(a, 0) + ((<usize>row * <usize>classes) << 2);
+    const p = ptr(a, 3) + ((<usize>row * <usize>classes) << 2);
+    const label = load<i32>(ptr(a, 1) + (<usize>row << 2));
+    if (<u32>label >= <u32>classes) {
+      fail(control, step, ERROR_LABEL, label, row);
+      return;
+    }
+    let top = load<f32>(z);
+    for (let c = 1; c < classes; c++) top = max(top, load<f32>(z + (<usize>c << 2)));
+    let sum: f32 = 0;
+    let c = 0;
+    for (; c < classes; c += 4) {
+      const e = exp4(f32x4.sub(v128.load(z + (<usize>c << 2)), splat(top)));
+      storeLanes(p + (<usize>c << 2), e, classes - c);
+      if (c + 4 <= classes) {
+        sum += sumLanes(e);
+      } else {
+        sum += f32x4.extract_lane(e, 0);
+        if (c + 1 < classes) sum += f32x4.extract_lane(e, 1);
+        if (c + 2 < classes) sum += f32x4.extract_lane(e, 2);
+      }
+    }
+    const inverse = splat(<f32>1 / sum);
+    for (c = 0; c < classes; c += 4) {
+      storeLanes(p + (<usize>c << 2), f32x4.mul(v128.load(p + (<usize>c << 2)), inverse), classes - c);
+    }
+    const loss = NativeMathf.log(sum) + (top - load<f32>(z + (<usize>label << 2)));
+    store<f32>(ptr(a, 2) + (<usize>row << 2), loss);
+  }
+}
+
+/** g, softmax, labels, dz, rows, classes */
+export function crossEntropyGrad(a: usize, thread: i32, threads: i32): void {
+  const rows = arg(a, 4);
+  const classes = arg(a, 5);
+  const end = share(rows, thread + 1, threads);
+  for (let row = share(rows, thread, threads); row < end; row++) {
+    const at = (<usize>row * <usize>classes) << 2;
+    const g = load<f32>(ptr(a, 0) + (<usize>row << 2));
+    const label = load<i32>(ptr(a, 2) + (<usize>row << 2));
+    for (let c = 0; c < classes; c++) {
+      const p = load<f32>(ptr(a, 1) + at + (<usize>c << 2));
+      store<f32>(ptr(a, 3) + at + (<usize>c << 2), g * (c == label ? p - 1 : p));
+    }
+  }
+}
+
+/** logits, labels, out, rows, classes */
+export function correct(a: usize, thread: i32, threads: i32, control: usize, step: i32): void {
+  const rows = arg(a, 3);
+  const classes = arg(a, 4);
+  const end = share(rows, thread + 1, threads);
+  for (let row = share(rows, thread, threads); row < end; row++) {
+    const z = ptr(a, 0) + ((<usize>row * <usize>classes) << 2);
+    const label = load<i32>(ptr(a, 1) + (<usize>row << 2));
+    if (<u32>label >= <u32>classes) {
+      fail(control, step, ERROR_LABEL, label, row);
+      return;
+    }
+    let best = load<f32>(z);
+    let where = 0;
+    for (let c = 1; c < classes; c++) {
+      const value = load<f32>(z + (<usize>c << 2));
+      if (value > best || (value != value && best == best)) {
+        best = value;
+        where = c;
+      }
+    }
+    store<f32>(ptr(a, 2) + (<usize>row << 2), where == label && best == best ? 1 : 0);
+  }
+}
+
+/** x, index, y, rows of x, count, bytes per row */
+export function takeRows(a: usize, thread: i32, threads: i32, control: usize, step: i32): void {
+  const rows = arg(a, 3);
+  const count = arg(a, 4);
+  const bytes = <usize>arg(a, 5);
+  const end = share(count, thread + 1, threads);
+  for (let i = share(count, thread, threads); i < end; i++) {
+    const row = load<i32>(ptr(a, 1) + (<usize>i << 2));
+    if (<u32>row >= <u32>rows) {
+      fail(control, step, ERROR_INDEX, row, i);
+      return;
+    }
+    memory.copy(ptr(a, 2) + <usize>i * bytes, ptr(a, 0) + <usize>row * bytes, bytes);
+  }
+}
+
+/**
+ * x, mean, scale, draws or 0, y, images, height, width, channels, element bytes (1 or 4), then the strides (elements) of
+ * mean along height, width, channels, and of scale likewise
+ */
+export function normalizeImages(a: usize, thread: i32, threads: i32): void {
+  const draws = ptr(a, 3);
+  const height = arg(a, 6);
+  const width = arg(a, 7);
+  const channels = arg(a, 8);
+  const bytes = arg(a, 9) == 1;
+  const tasks = arg(a, 5) * height;
+  const end = share(tasks, thread + 1, threads);
+  for (let task = share(tasks, thread, threads); task < end; task++) {
+    const image = task / height;
+    let dy = 0;
+    let dx = 0;
+    let flip = false;
+    if (draws != 0) {
+      const own = draws + <usize>(image * 12);
+      dy = load<i32>(own);
+      dx = load<i32>(own, 4);
+      flip = load<i32>(own, 8) != 0;
+    }
+    const sy = task - image * height + dy;
+    let to = ptr(a, 4) + (<usize>(task * width) * <usize>channels << 2);
+    for (let j = 0; j < width; j++, to += <usize>channels << 2) {
+      const sx = (flip ? width - 1 - j : j) + dx;
+      if (sy < 0 || sy >= height || sx < 0 || sx >= width) {
+        memory.fill(to, 0, <usize>channels << 2);
+        continue;
+      }
+      const from = <usize>((image * height + sy) * width + sx) * <usize>channels;
+      const mean = ptr(a, 1) + (<usize>(sy * arg(a, 10) + sx * arg(a, 11)) << 2);
+      const scale = ptr(a, 2) + (<usize>(sy * arg(a, 13) + sx * arg(a, 14)) << 2);
+      for (let c = 0; c < channels; c++) {
+        const at = from + <usize>c;
+        const value = bytes ? <f32>load<u8>(ptr(a, 0) + at) : load<f32>(ptr(a, 0) + (at << 2));
+        const center = load<f32>(mean + (<usize>(c * arg(a, 12)) << 2));
+        store<f32>(to + (<usize>c << 2), (value - center) * load<f32>(scale + (<usize>(c * arg(a, 15)) << 2)));
+      }
+    }
+  }
+}

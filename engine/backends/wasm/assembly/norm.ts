@@ -1,0 +1,163 @@
+// Batch normalisation over rows of C channels. Statistics are taken chunk by chunk (two passes over a chunk that is in
+// cache) and merged in the order of the chunks, so that they neither cancel nor depend on the number of threads.
+import { arg, ptr, real } from "./elementwise";
+import { fma, splat, storeLanes } from "./simd";
+import { share } from "./team";
+
+/** Means and sums of squared deviations of each chunk: x, partial [chunks, 2, C], rows, C, chunks */
+export function chunkMoments(a: usize, thread: i32, threads: i32): void {
+  const rows = arg(a, 2);
+  const channels = arg(a, 3);
+  const chunks = arg(a, 4);
+  const stride = <usize>channels << 2;
+  const end = share(chunks, thread + 1, threads);
+  for (let chunk = share(chunks, thread, threads); chunk < end; chunk++) {
+    const begin = share(rows, chunk, chunks);
+    const count = share(rows, chunk + 1, chunks) - begin;
+    const from = ptr(a, 0) + <usize>begin * stride;
+    const to = ptr(a, 1) + <usize>(2 * chunk) * stride;
+    for (let c = 0; c < channels; c += 4) {
+      let sum = splat(0);
+      let p = from + (<usize>c << 2);
+      for (let r = 0; r < count; r++, p += stride) sum = f32x4.add(sum, v128.load(p));
+      const mean = f32x4.div(sum, splat(<f32>count));
+      let squares = splat(0);
+      p = from + (<usize>c << 2);
+      for (let r = 0; r < count; r++, p += stride) {
+        const d = f32x4.sub(v128.load(p), mean);
+        squares = fma(d, d, squares);
+      }
+      storeLanes(to + (<usize>c << 2), mean, channels - c);
+      storeLanes(to + stride + (<usize>c << 2), squares, channels - c);
+    }
+  }
+}
+
+/** Merges the moments of the chunks (Chan's formula): partial, mean, variance, rows, C, chunks */
+export function mergeMoments(a: usize, thread: i32, threads: i32): void {
+  const rows = arg(a, 3);
+  const channels = arg(a, 4);
+  const chunks = arg(a, 5);
+  const end = share(channels, thread + 1, threads);
+  for (let c = share(channels, thread, threads); c < end; c++) {
+    let count: f64 = 0;
+    let mean: f64 = 0;
+    let squares: f64 = 0;
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const n = <f64>(share(rows, chunk + 1, chunks) - share(rows, chunk, chunks));
+      const at = ptr(a, 0) + (<usize>(2 * chunk * channels + c) << 2);
+      const delta = <f64>load<f32>(at) - mean;
+      const total = count + n;
+      mean += (delta * n) / total;
+      squares += <f64>load<f32>(at + (<usize>channels << 2)) + (delta * delta * count * n) / total;
+      count = total;
+    }
+    store<f32>(ptr(a, 1) + (<usize>c << 2), <f32>mean);
+    store<f32>(ptr(a, 2) + (<usize>c << 2), <f32>(squares / count));
+  }
+}
+
+/** y = (x − mean) · scale + beta: x, y, mean, variance, gamma or 0, beta or 0, rows, C, epsilon */
+export function normalise(a: usize, thread: i32, threads: i32): void {
+  const rows = arg(a, 6);
+  const channels = arg(a, 7);
+  const epsilon = splat(real(a, 8));
+  const gamma = ptr(a, 4);
+  const beta = ptr(a, 5);
+  const stride = <usize>channels << 2;
+  const begin = share(rows, thread, threads);
+  const count = share(rows, thread + 1, threads) - begin;
+  for (let c = 0; c < channels; c += 4) {
+    const offset = <usize>c << 2;
+    const mean = v128.load(ptr(a, 2) + offset);
+    const deviation = f32x4.sqrt(f32x4.add(v128.load(ptr(a, 3) + offset), epsilon));
+    const scale = f32x4.div(gamma != 0 ? v128.load(gamma + offset) : splat(1), deviation);
+    const shift = beta != 0 ? v128.load(beta + offset) : splat(0);
+    let p = ptr(a, 0) + <usize>begin * stride + offset;
+    let q = ptr(a, 1) + <usize>begin * stride + offset;
+    if (c + 4 <= channels) {
+      for (let r = 0; r < count; r++, p += stride, q += stride) {
+        v128.store(q, fma(f32x4.sub(v128.load(p), mean), scale, shift));
+      }
+    } else {
+      for (let r = 0; r < count; r++, p += stride, q += stride) {
+        storeLanes(q, fma(f32x4.sub(v128.load(p), mean), scale, shift), channels - c);
+      }
+    }
+  }
+}
+
+/** Sums of g and of g · normalised x of each chunk: g, x, mean, variance, partial [chunks, 2, C], rows, C, chunks, epsilon */
+export function chunkGradSums(a: usize, thread: i32, threads: i32): void {
+  const rows = arg(a, 5);
+  const channels = arg(a, 6);
+  const chunks = arg(a, 7);
+  const epsilon = splat(real(a, 8));
+  const stride = <usize>channels << 2;
+  const end = share(chunks, thread + 1, threads);
+  for (let chunk = share(chunks, thread, threads); chunk < end; chunk++) {
+    const begin = share(rows, chunk, chunks);
+    const count = share(rows, chunk + 1, chunks) - begin;
+    const to = ptr(a, 4) + <usize>(2 * chunk) * stride;
+    for (let c = 0; c < channels; c += 4) {
+      const offset = <usize>c << 2;
+      const mean = v128.load(ptr(a, 2) + offset);
+      const inverse = f32x4.div(splat(1), f32x4.sqrt(f32x4.add(v128.load(ptr(a, 3) + offset), epsilon)));
+      let sum = splat(0);
+      let product = splat(0);
+      let p = ptr(a, 0) + <usize>begin * stride + offset;
+      let q = ptr(a, 1) + <usize>begin * stride + offset;
+      for (let r = 0; r < count; r++, p += stride, q += stride) {
+        const g = v128.load(p);
+        sum = f32x4.add(sum, g);
+        product = fma(g, f32x4.mul(f32x4.sub(v128.load(q), mean), inverse), product);
+      }
+      storeLanes(to + offset, sum, channels - c);
+      storeLanes(to + stride + offset, product, channels - c);
+    }
+  }
+}
+
+/** Adds the sums of the chunks: partial, dBeta, dGamma, C, chunks */
+export function mergeGradSums(a: usize, thread: i32, threads: i32): void {
+  const channels = arg(a, 3);
+  const chunks = arg(a, 4);
+  const end = share(channels, thread + 1, threads);
+  for (let c = share(channels, thread, threads); c < end; c++) {
+    let sum: f64 = 0;
+    let product: f64 = 0;
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const at = ptr(a, 0) + (<usize>(2 * chunk * channels + c) << 2);
+      sum += <f64>load<f32>(at);
+      product += <f64>load<f32>(at + (<usize>channels << 2));
+    }
+    store<f32>(ptr(a, 1) + (<usize>c << 2), <f32>sum);
+    store<f32>(ptr(a, 2) + (<usize>c << 2), <f32>product);
+  }
+}
+
+/** dx: g, x, mean, variance, gamma or 0, dBeta, dGamma, dx, rows, C, epsilon */
+export function normaliseGrad(a: usize, thread: i32, threads: i32): void {
+  const rows = arg(a, 8);
+  const channels = arg(a, 9);
+  const epsilon = splat(real(a, 10));
+  const gamma = ptr(a, 4);
+  const stride = <usize>channels << 2;
+  const begin = share(rows, thread, threads);
+  const count = share(rows, thread + 1, threads) - begin;
+  const share1 = splat(<f32>1 / <f32>rows);
+  for (let c = 0; c < channels; c += 4) {
+    const offset = <usize>c << 2;
+    const mean = v128.load(ptr(a, 2) + offset);
+    const inverse = f32x4.div(splat(1), f32x4.sqrt(f32x4.add(v128.load(ptr(a, 3) + offset), epsilon)));
+    const scale = gamma != 0 ? f32x4.mul(v128.load(gamma + offset), inverse) : inverse;
+    const sum = f32x4.mul(v128.load(ptr(a, 5) + offset), share1);
+    const product = f32x4.mul(v128.load(ptr(a, 6) + offset), share1);
+    let at = <usize>begin * stride + offset;
+    for (let r = 0; r < count; r++, at += stride) {
+      const x = f32x4.mul(f32x4.sub(v128.load(ptr(a, 1) + at), mean), inverse);
+      const d = f32x4.sub(f32x4.sub(v128.load(ptr(a, 0) + at), sum), f32x4.mul(x, product));
+      storeLanes(ptr(a, 7) + at, f32x4.mul(scale, d), channels - c);
+    }
+  }
+}

@@ -1,0 +1,267 @@
+// Pooling and local response normalisation, channels last, four channels at a time.
+import { arg, ptr, real } from "./elementwise";
+import { fma, powNeg4, splat, storeLanes } from "./simd";
+import { share } from "./team";
+
+// Geometry block of every pooling kernel, after its pointers: images, height, width, channels, kernel y and x,
+// stride y and x, pad top, bottom, left, right, output height and width, inside only.
+
+/** x, y, positions, geometry at word 3. Positions are y · width + x of the first maximum; so does the first NaN win. */
+export function maxPool(a: usize, thread: i32, threads: i32): void {
+  const x = ptr(a, 0);
+  const images = arg(a, 3);
+  const height = arg(a, 4);
+  const width = arg(a, 5);
+  const channels = arg(a, 6);
+  const kernelY = arg(a, 7);
+  const kernelX = arg(a, 8);
+  const strideY = arg(a, 9);
+  const strideX = arg(a, 10);
+  const top = arg(a, 11);
+  const left = arg(a, 13);
+  const outHeight = arg(a, 15);
+  const outWidth = arg(a, 16);
+  const pixel = <usize>channels << 2;
+  const tasks = images * outHeight;
+  const end = share(tasks, thread + 1, threads);
+  for (let task = share(tasks, thread, threads); task < end; task++) {
+    const image = task / outHeight;
+    const oy = task - image * outHeight;
+    const y0 = max(oy * strideY - top, 0);
+    const y1 = min(oy * strideY - top + kernelY, height);
+    const from = x + <usize>(image * height * width) * pixel;
+    let cell = <usize>(task * outWidth) * pixel;
+    for (let ox = 0; ox < outWidth; ox++, cell += pixel) {
+      const x0 = max(ox * strideX - left, 0);
+      const x1 = min(ox * strideX - left + kernelX, width);
+      for (let c = 0; c < channels; c += 4) {
+        const offset = <usize>c << 2;
+        let best = v128.load(from + <usize>(y0 * width + x0) * pixel + offset);
+        let where = i32x4.splat(y0 * width + x0);
+        for (let iy = y0; iy < y1; iy++) {
+          let p = from + <usize>(iy * width + x0) * pixel + offset;
+          for (let ix = x0; ix < x1; ix++, p += pixel) {
+            const value = v128.load(p);
+            const nan = v128.andnot(f32x4.ne(value, value), f32x4.ne(best, best));
+            const wins = v128.or(f32x4.gt(value, best), nan);
+            best = v128.bitselect(value, best, wins);
+            where = v128.bitselect(i32x4.splat(iy * width + ix), where, wins);
+          }
+        }
+        storeLanes(ptr(a, 1) + cell + offset, best, channels - c);
+        storeLanes(ptr(a, 2) + cell + offset, where, channels - c);
+      }
+    }
+  }
+}
+
+/** g, positions, dx, geometry at word 3 */
+export function maxPoolGrad(a: usize, thread: i32, threads: i32): void {
+  const images = arg(a, 3);
+  const imageSize = arg(a, 4) * arg(a, 5) * arg(a, 6);
+  const channels = arg(a, 6);
+  const cells = arg(a, 15) * arg(a, 16);
+  const end = share(images, thread + 1, threads);
+  for (let image = share(images, thread, threads); image < end; image++) {
+    const dx = ptr(a, 2) + (<usize>image * <usize>imageSize << 2);
+    memory.fill(dx, 0, <usize>imageSize << 2);
+    let at = <usize>image * <usize>(cells * channels) << 2;
+    const g = ptr(a, 0);
+    const positions = ptr(a, 1);
+    for (let cell = 0; cell < cells; cell++) {
+      for (let c = 0; c < channels; c++, at += 4) {
+        const to = dx + (<usize>(load<i32>(positions + at) * channels + c) << 2);
+        store<f32>(to, load<f32>(to) + load<f32>(g + at));
+      }
+    }
+  }
+}
+
+/** 1 / what the window with its corner at (y0, x0), before clipping, is divided by. */
+// @ts-ignore: decorator
+@inline function inverseDivisor(a: usize, y0: i32, x0: i32): f32 {
+  const height = arg(a, 3);
+  const width = arg(a, 4);
+  let y1 = min(y0 + arg(a, 6), height + arg(a, 11));
+  let x1 = min(x0 + arg(a, 7), width + arg(a, 13));
+  if (arg(a, 16) != 0) {
+    y1 = min(y1, height) - max(y0, 0);
+    x1 = min(x1, width) - max(x0, 0);
+  } else {
+    y1 -= y0;
+    x1 -= x0;
+  }
+  return <f32>1 / <f32>(y1 * x1);
+}
+
+/** x, y, geometry at word 2 */
+export function avgPool(a: usize, thread: i32, threads: i32): void {
+  const height = arg(a, 3);
+  const width = arg(a, 4);
+  const channels = arg(a, 5);
+  const kernelY = arg(a, 6);
+  const kernelX = arg(a, 7);
+  const outHeight = arg(a, 14);
+  const outWidth = arg(a, 15);
+  const pixel = <usize>channels << 2;
+  const tasks = arg(a, 2) * outHeight;
+  const end = share(tasks, thread + 1, threads);
+  for (let task = share(tasks, thread, threads); task < end; task++) {
+    const image = task / outHeight;
+    const wy = (task - image * outHeight) * arg(a, 8) - arg(a, 10);
+    const y0 = max(wy, 0);
+    const y1 = min(wy + kernelY, height);
+    const from = ptr(a, 0) + <usize>(image * height * width) * pixel;
+    let to = ptr(a, 1) + <usize>(task * outWidth) * pixel;
+    for (let ox = 0; ox < outWidth; ox++, to += pixel) {
+      const wx = ox * arg(a, 9) - arg(a, 12);
+      const x0 = max(wx, 0);
+      const x1 = min(wx + kernelX, width);
+      const factor = splat(inverseDivisor(a, wy, wx));
+      for (let c = 0; c < channels; c += 4) {
+        let sum = splat(0);
+        for (let iy = y0; iy < y1; iy++) {
+          let p = from + <usize>(iy * width + x0) * pixel + (<usize>c << 2);
+          for (let ix = x0; ix < x1; ix++, p += pixel) sum = f32x4.add(sum, v128.load(p));
+        }
+        storeLanes(to + (<usize>c << 2), f32x4.mul(sum, factor), channels - c);
+      }
+    }
+  }
+}
+
+/** g, dx, geometry at word 2: each input pixel gathers from the windows that cover it. */
+export function avgPoolGrad(a: usize, thread: i32, threads: i32): void {
+  const height = arg(a, 3);
+  const width = arg(a, 4);
+  const channels = arg(a, 5);
+  const kernelY = arg(a, 6);
+  const kernelX = arg(a, 7);
+  const strideY = arg(a, 8);
+  const strideX = arg(a, 9);
+  const top = arg(a, 10);
+  const left = arg(a, 12);
+  const outHeight = arg(a, 14);
+  const outWidth = arg(a, 15);
+  const pixel = <usize>channels << 2;
+  const tasks = arg(a, 2) * height;
+  const end = share(tasks, thread + 1, threads);
+  for (let task = share(tasks, thread, threads); task < end; task++) {
+    const image = task / height;
+    const iy = task - image * height;
+    const oy0 = firstWindow(iy + top, kernelY, strideY);
+    const oy1 = min((iy + top) / strideY + 1, outHeight);
+    const g = ptr(a, 0) + <usize>(image * outHeight * outWidth) * pixel;
+    let to = ptr(a, 1) + <usize>(task * width) * pixel;
+    for (let ix = 0; ix < width; ix++, to += pixel) {
+      const ox0 = firstWindow(ix + left, kernelX, strideX);
+      const ox1 = min((ix + left) / strideX + 1, outWidth);
+      for (let c = 0; c < channels; c += 4) {
+        let sum = splat(0);
+        for (let oy = oy0; oy < oy1; oy++) {
+          for (let ox = ox0; ox < ox1; ox++) {
+            const factor = splat(inverseDivisor(a, oy * strideY - top, ox * strideX - left));
+            sum = fma(v128.load(g + <usize>(oy * outWidth + ox) * pixel + (<usize>c << 2)), factor, sum);
+          }
+        }
+        storeLanes(to + (<usize>c << 2), sum, channels - c);
+      }
+    }
+  }
+}
+
+/** The first window along an axis that covers padded position p. */
+// @ts-ignore: decorator
+@inline function firstWindow(p: i32, kernel: i32, stride: i32): i32 {
+  return p < kernel ? 0 : (p - kernel) / stride + 1;
+}
+
+/** x, y, s, images, height, width, channels, size, alpha / size², beta */
+export function lrn(a: usize, thread: i32, threads: i32): void {
+  const height = arg(a, 4);
+  const width = arg(a, 5);
+  const channels = arg(a, 6);
+  const radius = (arg(a, 7) - 1) >> 1;
+  const alpha = splat(real(a, 8));
+  const beta = real(a, 9);
+  const pixel = <usize>channels << 2;
+  const tasks = arg(a, 3) * height;
+  const end = share(tasks, thread + 1, threads);
+  for (let task = share(tasks, thread, threads); task < end; task++) {
+    const image = task / height;
+    const i = task - image * height;
+    const y0 = max(i - radius, 0);
+    const y1 = min(i + radius + 1, height);
+    const from = ptr(a, 0) + <usize>(image * height * width) * pixel;
+    let at = <usize>(task * width) * pixel;
+    for (let j = 0; j < width; j++, at += pixel) {
+      const x0 = max(j - radius, 0);
+      const x1 = min(j + radius + 1, width);
+      for (let c = 0; c < channels; c += 4) {
+        const offset = <usize>c << 2;
+        let sum = splat(0);
+        for (let y = y0; y < y1; y++) {
+          let p = from + <usize>(y * width + x0) * pixel + offset;
+          for (let x = x0; x < x1; x++, p += pixel) {
+            const value = v128.load(p);
+            sum = fma(value, value, sum);
+          }
+        }
+        const s = fma(sum, alpha, splat(1));
+        storeLanes(ptr(a, 2) + at + offset, s, channels - c);
+        storeLanes(ptr(a, 1) + at + offset, f32x4.mul(v128.load(ptr(a, 0) + at + offset), powNeg4(s, beta)), channels - c);
+      }
+    }
+  }
+}
+
+/**
+ * g, x, s, dx, images, height, width, channels, size, 2 · alpha · beta / size², beta, scratch, scratch bytes per thread.
+ * The scratch holds g · x · s^(−beta−1) of one image.
+ */
+export function lrnGrad(a: usize, thread: i32, threads: i32): void {
+  const images = arg(a, 4);
+  const height = arg(a, 5);
+  const width = arg(a, 6);
+  const channels = arg(a, 7);
+  const radius = (arg(a, 8) - 1) >> 1;
+  const factor = splat(real(a, 9));
+  const beta = real(a, 10);
+  const inner = ptr(a, 11) + <usize>thread * <usize>arg(a, 12);
+  const pixel = <usize>channels << 2;
+  const floats = height * width * channels;
+  const end = share(images, thread + 1, threads);
+  for (let image = share(images, thread, threads); image < end; image++) {
+    const base = <usize>image * <usize>floats << 2;
+    const g = ptr(a, 0) + base;
+    const x = ptr(a, 1) + base;
+    const s = ptr(a, 2) + base;
+    const dx = ptr(a, 3) + base;
+    for (let k = 0; k < floats; k += 4) {
+      const at = <usize>k << 2;
+      const scale = v128.load(s + at);
+      const term = f32x4.div(f32x4.mul(f32x4.mul(v128.load(g + at), v128.load(x + at)), powNeg4(scale, beta)), scale);
+      v128.store(inner + at, term);
+    }
+    let at: usize = 0;
+    for (let i = 0; i < height; i++) {
+      const y0 = max(i - radius, 0);
+      const y1 = min(i + radius + 1, height);
+      for (let j = 0; j < width; j++, at += pixel) {
+        const x0 = max(j - radius, 0);
+        const x1 = min(j + radius + 1, width);
+        for (let c = 0; c < channels; c += 4) {
+          const offset = at + (<usize>c << 2);
+          let sum = splat(0);
+          for (let y = y0; y < y1; y++) {
+            let p = inner + <usize>(y * width + x0) * pixel + (<usize>c << 2);
+            for (let q = x0; q < x1; q++, p += pixel) sum = f32x4.add(sum, v128.load(p));
+          }
+          const own = f32x4.mul(v128.load(g + offset), powNeg4(v128.load(s + offset), beta));
+          const rest = f32x4.mul(f32x4.mul(factor, v128.load(x + offset)), sum);
+          storeLanes(dx + offset, f32x4.sub(own, rest), channels - c);
+        }
+      }
+    }
+  }
+}

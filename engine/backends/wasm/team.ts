@@ -1,0 +1,254 @@
+/**
+ * The team: worker threads that walk an encoded plan together. The calling thread never computes and never blocks; it
+ * starts a run with one store and waits asynchronously for its end. Where workers are missing, the caller walks the plan.
+ */
+import { BackendError } from '../../errors.ts';
+import type { Heap } from './heap.ts';
+import { K } from './kernels.generated.ts';
+import { instantiate, type KernelExports } from './module.ts';
+
+/** What went wrong inside a run: an ERROR_ code of the module, the kernel's position in the program, two details. */
+export interface Failure {
+  readonly code: number;
+  readonly kernel: number;
+  readonly a: number;
+  readonly b: number;
+}
+
+export interface Team {
+  /** Threads that compute. */
+  readonly threads: number;
+  /** Why there are no workers; null when there are. */
+  readonly fallback: string | null;
+  /** Walks the program at an address once; `times` is the address of time stamps, or 0. One run at a time. */
+  run(program: number, times: number): Promise<Failure | null>;
+  close(): Promise<void>;
+}
+
+/** How often a waiting thread looks before it sleeps: tens of microseconds, the time between two kernels. */
+const SPINS = 20_000;
+
+export function callerTeam(heap: Heap, module: WebAssembly.Module, fallback: string): Team {
+  const control = makeControl(heap, 1, 0);
+  const exports: KernelExports = instantiate(module, heap.memory);
+  return {
+    threads: 1,
+    fallback,
+    run(program, times) {
+      prepare(heap, control, program, times);
+      exports.runPlan(control, 0);
+      return Promise.resolve(failureOf(heap, control));
+    },
+    close() {
+      heap.free(control);
+      return Promise.resolve();
+    },
+  };
+}
+
+/** Starts `threads` workers. Throws when this environment has none; the caller then falls back. */
+export async function workerTeam(
+  heap: Heap,
+  module: WebAssembly.Module,
+  threads: number,
+  cores: number,
+): Promise<Team> {
+  // With more threads than cores, spinning only keeps others from arriving.
+  const control = makeControl(heap, threads, threads > cores ? 0 : SPINS);
+  const words = heap.i32(0, (control + K.CONTROL_BYTES) / 4);
+  const word = (offset: number): number => (control + offset) / 4;
+  let broken: BackendError | null = null;
+  let failRun: ((error: BackendError) => void) | null = null;
+
+  const giveUp = (error: BackendError): void => {
+    broken ??= error;
+    Atomics.store(words, word(K.CONTROL_ABORT), 1);
+    Atomics.notify(words, word(K.CONTROL_START));
+    failRun?.(broken);
+  };
+  const workers: TeamWorker[] = [];
+  try {
+    await Promise.all(
+      Array.from({ length: threads }, async (_, thread) => {
+        const worker = await startWorker((reason) =>
+          giveUp(
+            new BackendError(`wasm: worker ${thread} of ${threads} ended: ${reason} (make a new backend)`),
+          ),
+        );
+        workers.push(worker);
+        await worker.begin({ module, memory: heap.memory, control, thread });
+      }),
+    );
+  } catch (error) {
+    await Promise.all(workers.map((worker) => worker.end()));
+    heap.free(control);
+    throw error;
+  }
+
+  return {
+    threads,
+    fallback: null,
+    async run(program, times) {
+      if (broken !== null) throw broken;
+      prepare(heap, control, program, times);
+      const done = Atomics.load(words, word(K.CONTROL_DONE));
+      const ended = Atomics.waitAsync(words, word(K.CONTROL_DONE), done);
+      // A pending wait alone does not keep Node alive.
+      workers[0].ref();
+      try {
+        Atomics.add(words, word(K.CONTROL_START), 1);
+        Atomics.notify(words, word(K.CONTROL_START));
+        await Promise.race([
+          ended.value,
+          new Promise<never>((_, reject) => {
+            failRun = reject;
+          }),
+        ]);
+      } finally {
+        failRun = null;
+        workers[0].unref();
+      }
+      return failureOf(heap, control);
+    },
+    async close() {
+      broken = new BackendError('wasm: the backend is closed');
+      Atomics.store(words, word(K.CONTROL_ABORT), 1);
+      Atomics.notify(words, word(K.CONTROL_START));
+      await Promise.all(workers.map((worker) => worker.end()));
+      heap.free(control);
+    },
+  };
+}
+
+function makeControl(heap: Heap, threads: number, spins: number): number {
+  const control = heap.allocate(K.CONTROL_BYTES);
+  heap.u8(control, K.CONTROL_BYTES).fill(0);
+  const view = heap.i32(control, K.CONTROL_BYTES / 4);
+  view[K.CONTROL_THREADS / 4] = threads;
+  view[K.CONTROL_SPINS / 4] = spins;
+  return control;
+}
+
+function prepare(heap: Heap, control: number, program: number, times: number): void {
+  const view = heap.i32(control, K.CONTROL_BYTES / 4);
+  view[K.CONTROL_PROGRAM / 4] = program;
+  view[K.CONTROL_TIMES / 4] = times;
+  view[K.CONTROL_ERROR / 4] = 0;
+  view[K.CONTROL_ERROR_STEP / 4] = -1;
+}
+
+function failureOf(heap: Heap, control: number): Failure | null {
+  const view = heap.i32(control, K.CONTROL_BYTES / 4);
+  const code = view[K.CONTROL_ERROR / 4];
+  if (code === 0) return null;
+  return {
+    code,
+    kernel: view[K.CONTROL_ERROR_STEP / 4],
+    a: view[K.CONTROL_ERROR_A / 4],
+    b: view[K.CONTROL_ERROR_B / 4],
+  };
+}
+
+interface Assignment {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly control: number;
+  readonly thread: number;
+}
+
+interface TeamWorker {
+  /** Returns when the worker has its own instance of the module. */
+  begin(assignment: Assignment): Promise<void>;
+  end(): Promise<void>;
+  ref(): void;
+  unref(): void;
+}
+
+/**
+ * The worker's whole program, as text: a worker file of its own is found neither in every bundle nor under every test
+ * runner. `post` and `receive` differ between Node and browsers.
+ */
+const BODY = `
+receive(({ module, memory, control, thread }) => {
+  const env = { memory, now: () => performance.now() };
+  const { work } = new WebAssembly.Instance(module, { env }).exports;
+  post('ready');
+  work(control, thread);
+});`;
+
+async function startWorker(onEnd: (reason: string) => void): Promise<TeamWorker> {
+  return typeof process !== 'undefined' && process.versions?.node !== undefined
+    ? startNodeWorker(onEnd)
+    : startBrowserWorker(onEnd);
+}
+
+async function startNodeWorker(onEnd: (reason: string) => void): Promise<TeamWorker> {
+  const { Worker } = await import('node:worker_threads');
+  const body = `
+const { parentPort } = require('node:worker_threads');
+const post = (message) => parentPort.postMessage(message);
+const receive = (act) => parentPort.once('message', act);
+${BODY}`;
+  // Not the parent's flags and environment: a test runner's loader has no business in a kernel thread.
+  const worker = new Worker(body, { eval: true, execArgv: [], env: {}, stdin: false });
+  let ending = false;
+  let lastError = '';
+  worker.on('error', (error) => {
+    lastError = error instanceof Error ? error.message : String(error);
+  });
+  worker.on('exit', (code) => {
+    if (!ending) onEnd(lastError === '' ? `exit code ${code}` : lastError);
+  });
+  return {
+    begin: (assignment) =>
+      new Promise((resolve, reject) => {
+        worker.once('message', () => {
+          worker.unref();
+          resolve();
+        });
+        worker.once('error', reject);
+        worker.once('exit', () => reject(new BackendError('wasm: a worker ended before it was ready')));
+        worker.postMessage(assignment);
+      }),
+    async end() {
+      ending = true;
+      await worker.terminate();
+    },
+    ref: () => worker.ref(),
+    unref: () => worker.unref(),
+  };
+}
+
+function startBrowserWorker(onEnd: (reason: string) => void): TeamWorker {
+  if (typeof Worker === 'undefined') throw new BackendError('wasm: this environment has no workers');
+  const body = `
+const post = (message) => postMessage(message);
+const receive = (act) => { onmessage = ({ data }) => act(data); };
+${BODY}`;
+  const url = URL.createObjectURL(new Blob([body], { type: 'text/javascript' }));
+  const worker = new Worker(url);
+  return {
+    begin: (assignment) =>
+      new Promise((resolve, reject) => {
+        worker.addEventListener(
+          'message',
+          () => {
+            URL.revokeObjectURL(url);
+            resolve();
+          },
+          { once: true },
+        );
+        worker.addEventListener('error', ({ message }) => {
+          reject(new BackendError(`wasm: a worker does not start: ${message}`));
+          onEnd(message);
+        });
+        worker.postMessage(assignment);
+      }),
+    end() {
+      worker.terminate();
+      return Promise.resolve();
+    },
+    ref: () => undefined,
+    unref: () => undefined,
+  };
+}

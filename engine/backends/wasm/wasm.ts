@@ -1,0 +1,374 @@
+/**
+ * The CPU backend: AssemblyScript kernels with 128-bit SIMD in one shared memory, run by a team of workers. One thread and
+ * N threads give the same bytes.
+ */
+import { BackendError, DataError, type EngineError } from '../../errors.ts';
+import type { AttrsOf } from '../../ops/index.ts';
+import type { Plan, Step } from '../../plan/plan.ts';
+import { sizeOf } from '../../shape.ts';
+import type { HostData, HostTensor, Report, State, TensorType } from '../../types.ts';
+import { checkFeeds, checkWrite, runEach } from '../backend.ts';
+import type { Backend, Executable, Feeds, Outputs, Store } from '../backend.ts';
+import { indexError, labelError, notFiniteError } from '../failures.ts';
+import { Heap, RESERVED } from './heap.ts';
+import { K } from './kernels.generated.ts';
+import { kernels } from './lower.ts';
+import { instantiate, loadKernels, type Simd } from './module.ts';
+import { callerTeam, workerTeam, type Failure, type Team } from './team.ts';
+
+export interface WasmOptions {
+  /** Threads that compute. Default: as many as the machine offers. */
+  readonly threads?: number;
+  /** Which SIMD binary. Default 'auto': relaxed (fused multiply-add) where the engine has it. */
+  readonly simd?: Simd | 'auto';
+  /** False runs on the calling thread, which blocks during a run. Default true. */
+  readonly workers?: boolean;
+}
+
+let heap: Heap | null = null;
+
+/**
+ * Makes a CPU backend.
+ * Throws BackendError without shared memory or SIMD, and RangeError for options out of range.
+ *
+ * @example const backend = await wasm({ threads: 2 });
+ */
+export async function wasm(options: WasmOptions = {}): Promise<Backend> {
+  const { simd = 'auto', workers = true } = options;
+  const cores = await availableCores();
+  const threads = options.threads ?? cores;
+  for (const name of Object.keys(options)) {
+    if (!['threads', 'simd', 'workers'].includes(name)) {
+      throw new TypeError(`wasm: unknown option '${name}' (options: threads, simd, workers)`);
+    }
+  }
+  if (!Number.isSafeInteger(threads) || threads < 1 || threads > 256) {
+    throw new RangeError(`wasm: threads must be an integer from 1 to 256, got ${String(threads)}`);
+  }
+  if (simd !== 'auto' && simd !== 'plain' && simd !== 'relaxed') {
+    throw new RangeError(`wasm: simd must be 'auto', 'plain' or 'relaxed', got ${JSON.stringify(simd)}`);
+  }
+  const own = await loadKernels(simd);
+  heap ??= new Heap();
+  const base = instantiate(own.module, heap.memory).heapBase();
+  if (base > RESERVED)
+    throw new BackendError(`wasm: static data ends at ${base}, past the reserved ${RESERVED} bytes`);
+  const team = await makeTeam(heap, own.module, threads, cores, workers);
+  return new WasmBackend(heap, team, own.simd);
+}
+
+async function makeTeam(
+  memory: Heap,
+  module: WebAssembly.Module,
+  threads: number,
+  cores: number,
+  workers: boolean,
+): Promise<Team> {
+  if (!workers) return callerTeam(memory, module, 'workers are switched off (workers: false)');
+  try {
+    return await workerTeam(memory, module, threads, cores);
+  } catch (error) {
+    return callerTeam(
+      memory,
+      module,
+      `no workers here: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
+async function availableCores(): Promise<number> {
+  if (typeof process !== 'undefined' && process.versions?.node !== undefined) {
+    return (await import('node:os')).availableParallelism();
+  }
+  return navigator.hardwareConcurrency;
+}
+
+class WasmBackend implements Backend {
+  readonly name = 'wasm';
+  readonly heap: Heap;
+  readonly team: Team;
+  readonly simd: Simd;
+  openStores = 0;
+  #tail: Promise<unknown> = Promise.resolve();
+  #queued = 0;
+
+  constructor(memory: Heap, team: Team, simd: Simd) {
+    this.heap = memory;
+    this.team = team;
+    this.simd = simd;
+  }
+
+  get idle(): boolean {
+    return this.#queued === 0;
+  }
+
+  /** Runs `act` after everything queued before it. */
+  queue<T>(act: () => T | Promise<T>): Promise<T> {
+    this.#queued++;
+    const turn = this.#tail.then(act).finally(() => {
+      this.#queued--;
+    });
+    this.#tail = turn.catch(() => undefined); // its caller gets the error; the next one's turn comes all the same
+    return turn;
+  }
+
+  createStore(initial: State): Promise<Store> {
+    return this.queue(() => new WasmStore(this, initial));
+  }
+
+  load(plan: Plan, store: Store): Promise<Executable> {
+    return this.queue(() => {
+      if (!(store instanceof WasmStore) || store.backend !== this) {
+        throw new BackendError('wasm: the store belongs to another backend (create one on this backend)');
+      }
+      return new WasmExecutable(plan, store);
+    });
+  }
+
+  close(): Promise<void> {
+    return this.queue(() => {
+      if (this.openStores > 0) {
+        throw new BackendError(`wasm: ${this.openStores} stores are still open (close them first)`);
+      }
+      return this.team.close();
+    });
+  }
+
+  view({ dtype, shape }: TensorType, at: number): Float32Array | Int32Array | Uint8Array {
+    const size = sizeOf(shape);
+    switch (dtype) {
+      case 'f32':
+        return this.heap.f32(at, size);
+      case 'i32':
+        return this.heap.i32(at, size);
+      case 'u8':
+        return this.heap.u8(at, size);
+      default:
+        throw new BackendError(`wasm: unknown dtype ${JSON.stringify(dtype satisfies never)}`);
+    }
+  }
+
+  /** A copy outside the shared memory. */
+  copyOut(type: TensorType, at: number): HostTensor {
+    const view = this.view(type, at);
+    const data = new (view.constructor as Float32ArrayConstructor)(view.length) as HostData;
+    data.set(view);
+    return { ...type, data };
+  }
+}
+
+class WasmStore implements Store {
+  readonly backend: WasmBackend;
+  readonly types = new Map<string, TensorType>();
+  readonly addresses = new Map<string, number>();
+  users = 0;
+  #closed = false;
+
+  constructor(backend: WasmBackend, initial: State) {
+    this.backend = backend;
+    try {
+      for (const [name, { shape, dtype, data }] of Object.entries(initial)) {
+        const type = { shape, dtype };
+        this.types.set(name, type);
+        this.addresses.set(name, backend.heap.allocate(sizeOf(shape) * (dtype === 'u8' ? 1 : 4)));
+        backend.view(type, this.addresses.get(name)!).set(data);
+      }
+    } catch (error) {
+      this.#free();
+      throw error;
+    }
+    backend.openStores++;
+  }
+
+  read(names: readonly string[] = [...this.types.keys()]): Promise<State> {
+    return this.backend.queue(() => {
+      const state: Record<string, HostTensor> = {};
+      for (const name of names) {
+        const type = this.types.get(name);
+        if (type === undefined || this.#closed)
+          throw new BackendError(`store.read: there is no array called '${name}'`);
+        state[name] = this.backend.copyOut(type, this.addresses.get(name)!);
+      }
+      return state;
+    });
+  }
+
+  write(state: State): Promise<void> {
+    return this.backend.queue(() => {
+      checkWrite(this.types, state);
+      for (const [name, { data }] of Object.entries(state)) {
+        this.backend.view(this.types.get(name)!, this.addresses.get(name)!).set(data);
+      }
+    });
+  }
+
+  close(): Promise<void> {
+    return this.backend.queue(() => {
+      if (this.users > 0) {
+        throw new BackendError(
+          `store.close: ${this.users} executables still use the store (close them first)`,
+        );
+      }
+      if (this.#closed) return;
+      this.#closed = true;
+      this.#free();
+      this.backend.openStores--;
+    });
+  }
+
+  #free(): void {
+    for (const at of this.addresses.values()) this.backend.heap.free(at);
+    this.addresses.clear();
+  }
+}
+
+class WasmExecutable implements Executable {
+  readonly plan: Plan;
+  readonly report: Report;
+  readonly #store: WasmStore;
+  /** Address of each value. */
+  readonly #at: Float64Array;
+  readonly #program: number;
+  /** The plan step that each kernel call belongs to. */
+  readonly #stepOf: readonly Step[];
+  readonly #owned: number[] = [];
+  #closed = false;
+
+  constructor(plan: Plan, store: WasmStore) {
+    const { backend } = store;
+    this.plan = plan;
+    this.#store = store;
+    let bytes = 0;
+    const own = (size: number): number => {
+      const at = backend.heap.allocate(size);
+      this.#owned.push(at);
+      bytes += size;
+      return at;
+    };
+    try {
+      const buffers = plan.buffers.map((spec) =>
+        spec.kind === 'state' ? store.addresses.get(spec.name)! : own(spec.bytes),
+      );
+      this.#at = Float64Array.from(plan.bufferOf, (buffer) => (buffer < 0 ? 0 : buffers[buffer]));
+      for (const [v, value] of plan.constants) backend.view(value, this.#at[v]).set(value.data);
+      const threads = backend.team.threads;
+      const scratch = own(encode(plan, this.#at, threads, 0).scratchBytes);
+      const { words, stepOf } = encode(plan, this.#at, threads, scratch);
+      this.#stepOf = stepOf;
+      this.#program = own(words.length * 4);
+      backend.heap.i32(this.#program, words.length).set(words);
+    } catch (error) {
+      for (const at of this.#owned) backend.heap.free(at);
+      throw error;
+    }
+    store.users++;
+    const { threads, fallback } = backend.team;
+    this.report = {
+      backend: 'wasm',
+      executor: fallback === null ? `team of ${threads} worker${threads === 1 ? '' : 's'}` : 'caller',
+      simd: backend.simd,
+      threads,
+      fallback,
+      bytes,
+    };
+  }
+
+  run(feeds: Feeds): Promise<Outputs> {
+    const { backend } = this.#store;
+    let checked: Map<string, HostData>;
+    try {
+      checked = checkFeeds(this.plan, feeds);
+    } catch (error) {
+      return Promise.reject(error as EngineError);
+    }
+    // The caller may reuse its arrays at once; while a run goes on, its feeds must not change under it.
+    const copied = backend.idle;
+    if (copied) this.#feed(checked);
+    else for (const [name, data] of checked) checked.set(name, data.slice());
+    return backend.queue(async () => {
+      if (this.#closed) throw new BackendError('run: the executable is closed');
+      if (!copied) this.#feed(checked);
+      const failure = await backend.team.run(this.#program, 0);
+      if (failure !== null) throw this.#error(failure);
+      const outputs: Record<string, HostTensor> = {};
+      for (const [name, v] of this.plan.outputs)
+        outputs[name] = backend.copyOut(this.plan.values[v], this.#at[v]);
+      return outputs;
+    });
+  }
+
+  runMany(feeds: Feeds): Promise<Outputs> {
+    return runEach(this, feeds);
+  }
+
+  close(): Promise<void> {
+    const { backend } = this.#store;
+    return backend.queue(() => {
+      if (this.#closed) return;
+      this.#closed = true;
+      for (const at of this.#owned) backend.heap.free(at);
+      this.#store.users--;
+    });
+  }
+
+  #feed(checked: ReadonlyMap<string, HostData>): void {
+    if (this.#closed) return; // the run itself will say so
+    for (const [name, data] of checked) {
+      const v = this.plan.inputs.get(name)!;
+      this.#store.backend.view(this.plan.values[v], this.#at[v]).set(data);
+    }
+  }
+
+  #error({ code, kernel, a, b }: Failure): EngineError {
+    const { op, path, attrs, inputs } = this.#stepOf[kernel];
+    const [x] = inputs.map((v) => this.plan.values[v].shape);
+    switch (code) {
+      case K.ERROR_LABEL:
+        return labelError(path, op, a, b, x[1]);
+      case K.ERROR_INDEX:
+        return indexError(path, op, a, b, x[0]);
+      case K.ERROR_NOT_FINITE: {
+        const value = new Float32Array(Int32Array.of(b).buffer)[0];
+        return notFiniteError((attrs as AttrsOf<'checkFinite'>).label, value, a);
+      }
+      default:
+        return new DataError(`${op}: failed with code ${code} (${a}, ${b})`);
+    }
+  }
+}
+
+interface Encoded {
+  readonly words: Int32Array;
+  readonly stepOf: readonly Step[];
+  readonly scratchBytes: number;
+}
+
+/** The program of a plan, with scratch memory beginning at an address. */
+function encode(plan: Plan, at: Float64Array, threads: number, scratchBase: number): Encoded {
+  const words: number[] = [];
+  const stepOf: Step[] = [];
+  let scratchBytes = 0;
+  for (const step of plan.steps) {
+    let used = 0;
+    kernels[step.op]({
+      inputs: step.inputs.map((v) => at[v]),
+      outputs: step.outputs.map((v) => at[v]),
+      types: step.inputs.map((v) => plan.values[v]),
+      results: step.outputs.map((v) => plan.values[v]),
+      attrs: step.attrs,
+      threads,
+      emit(kernel, ...args) {
+        words.push(kernel, args.length + 2, ...args);
+        stepOf.push(step);
+      },
+      scratch(bytes) {
+        const start = scratchBase + used;
+        used += Math.ceil((bytes + 64) / 64) * 64;
+        return start;
+      },
+    });
+    scratchBytes = Math.max(scratchBytes, used);
+  }
+  words.push(K.K_END, 2);
+  return { words: Int32Array.from(words, (x) => x | 0), stepOf, scratchBytes };
+}

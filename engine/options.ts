@@ -1,0 +1,49 @@
+/** Checks of arguments and options, with one wording: where, name, what was expected, what was given. */
+
+/** Throws TypeError for options that nothing reads, most often a misspelling. */
+export function checkOptions(where: string, options: object, known: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) {
+      throw new TypeError(`${where}: unknown option '${name}' (known: ${known.join(', ')})`);
+    }
+  }
+}
+
+/** Throws RangeError unless `value` is a finite number that `holds`; `words` says which those are: 'a number >= 0'. */
+export function checkNumber(
+  where: string,
+  name: string,
+  value: unknown,
+  words = 'a finite number',
+  holds: (x: number) => boolean = () => true,
+): void {
+  if (typeof value === 'number' && Number.isFinite(value) && holds(value)) return;
+  throw new RangeError(`${where}: ${name} must be ${words}, got ${show(value)}`);
+}
+
+/** Throws RangeError unless `value` is an integer in [min, max]. */
+export function checkInteger(
+  where: string,
+  name: string,
+  value: unknown,
+  min: number,
+  max = Number.MAX_SAFE_INTEGER,
+): void {
+  if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) return;
+  const words = max === Number.MAX_SAFE_INTEGER ? `an integer >= ${min}` : `an integer from ${min} to ${max}`;
+  throw new RangeError(`${where}: ${name} must be ${words}, got ${show(value)}`);
+}
+
+/** Throws RangeError unless `value` is one of `allowed`. */
+export function checkOneOf(where: string, name: string, value: unknown, allowed: readonly unknown[]): void {
+  if (allowed.includes(value)) return;
+  throw new RangeError(`${where}: ${name} must be ${allowed.map(show).join(' or ')}, got ${show(value)}`);
+}
+
+/** How a value looks in a message. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`;
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  return String(value);
+}
