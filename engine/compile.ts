@@ -1,5 +1,5 @@
 /** How anything runs: trace a build function once, plan it, and load the plan into a backend. */
-import type { Backend, Executable, Feeds, Outputs, Store } from './backends/backend.ts';
+import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './backends/backend.ts';
 import { PlanError } from './errors.ts';
 import { buildPlan, type PlanOptions } from './plan/build.ts';
 import { checkShape } from './shape.ts';
@@ -149,6 +149,10 @@ class CompiledExecutable implements Compiled {
 
   runMany(feeds: Feeds): Promise<Outputs> {
     return this.#executable.runMany(this.#known(feeds));
+  }
+
+  profile(feeds: Feeds): Promise<readonly StepTime[]> {
+    return this.#executable.profile(this.#known(feeds));
   }
 
   async close(): Promise<void> {

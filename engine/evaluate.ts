@@ -125,7 +125,8 @@ function canonical(tensors: readonly Tensor[]): Canonical {
       names.set(result, `n${i}.${index}`);
     });
     const from = node.inputs.map((t) => names.get(t)!).join(',');
-    lines.push(`n${i}=${node.op.name}(${from})${JSON.stringify(node.attrs)}`);
+    // The path is part of the structure: an error of a run names the layer.
+    lines.push(`n${i}=${node.op.name}(${from})${JSON.stringify([node.attrs, node.path])}`);
   });
   const outputs = Object.fromEntries(tensors.map((t, i) => [`out${i}`, resolve(t)]));
   lines.push(tensors.map((t) => names.get(t)!).join(','));

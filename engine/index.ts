@@ -44,11 +44,13 @@ export {
 } from './ops/index.ts';
 export * as init from './nn/initializers.ts';
 export * from './nn/index.ts';
+export * from './train/index.ts';
 export { grad } from './grad.ts';
 export { compile, type Built, type Compiled, type CompileSpec, type Reserved } from './compile.ts';
 export { type Plan, type Step } from './plan/plan.ts';
-export type { Backend, Executable, Feeds, Outputs, Store } from './backends/backend.ts';
+export type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './backends/backend.ts';
 export { reference, type ReferenceOptions } from './backends/reference/reference.ts';
+export { wasm, type WasmOptions } from './backends/wasm/wasm.ts';
 export { setDefaultBackend } from './backends/select.ts';
 export { Evaluator } from './evaluate.ts';
 export { key, permutation, stream, type Key, type Stream } from './rng.ts';

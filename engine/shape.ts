@@ -155,7 +155,8 @@ export function placeWindow(
   const out = [0, 1].map((i) => {
     const before = pad[2 * i];
     const room = sizes[i] + before + pad[2 * i + 1] - kernel[i];
-    if (room < 0) {
+    // Rounded up, one window that overhangs the image is clipped to it, as any other.
+    if (room < 0 && !(ceil && room > -stride[i])) {
       throw new ShapeError(
         `${where}: a window of ${kernel.join('×')} does not fit an image of ${height}×${width} ` +
           `with padding ${formatShape(pad)} (make the window smaller or pad more)`,

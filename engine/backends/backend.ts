@@ -4,7 +4,7 @@
  * suite.
  */
 import { DataError, PlanError } from '../errors.ts';
-import type { KernelName, Plan } from '../plan/plan.ts';
+import type { KernelName, Plan, Step } from '../plan/plan.ts';
 import { formatType, sameShape, sizeOf } from '../shape.ts';
 import type { DType, HostData, HostTensor, Report, State, TensorType } from '../types.ts';
 import { allocate } from '../ops/create.ts';
@@ -37,6 +37,12 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** How long one step of a plan took. */
+export interface StepTime {
+  readonly step: Step;
+  readonly ms: number;
+}
+
 export interface Executable {
   readonly plan: Plan;
   readonly report: Report;
@@ -44,6 +50,8 @@ export interface Executable {
   run(feeds: Feeds): Promise<Outputs>;
   /** Every feed has a leading axis of the same length K; equals K runs bit for bit, outputs stacked likewise. */
   runMany(feeds: Feeds): Promise<Outputs>;
+  /** One run (it writes state like any other) with the time of each step of the plan, in order. */
+  profile(feeds: Feeds): Promise<readonly StepTime[]>;
   close(): Promise<void>;
 }
 

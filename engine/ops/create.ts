@@ -51,7 +51,8 @@ export function scalar(value: number, dtype: DType = 'f32'): Tensor {
 /** A constant filled with one value. */
 export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
   checkShape('full', shape);
-  return constant({ shape, dtype, data: allocate(dtype, sizeOf(shape)).fill(value) });
+  const [checked] = hostData(dtype, [value], 'full');
+  return constant({ shape, dtype, data: allocate(dtype, sizeOf(shape)).fill(checked) });
 }
 export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
 export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
@@ -155,9 +156,9 @@ function hostData(dtype: DType, values: ArrayLike<number>, where = 'tensor'): Ho
 
 function denseValues({ shape, stride, offset, data }: NdArrayLike): Float64Array | HostData {
   const n = sizeOf(shape);
-  const out = isHostData(data)
-    ? (new (data.constructor as Float32ArrayConstructor)(n) as HostData)
-    : new Float64Array(n);
+  // Plain arrays and doubles keep their precision; node's Buffer is a Uint8Array whose constructor is another matter.
+  const out =
+    isHostData(data) && !(data instanceof Float64Array) ? allocate(dtypeOf(data), n) : new Float64Array(n);
   const index = Array.from({ length: shape.length }, () => 0);
   let position = offset;
   for (let i = 0; i < n; i++) {
@@ -199,7 +200,7 @@ function flattenNested(
   if (axis === shape.length) {
     if (typeof data !== 'number') {
       throw new ShapeError(
-        `${where}: ragged data: ${position(at)} is an array where its neighbours are numbers`,
+        `${where}: ragged data: ${position(at)} is ${describe(data)} where its neighbours are numbers`,
       );
     }
     out.push(data);
@@ -216,6 +217,11 @@ function flattenNested(
     flattenNested(where, item, shape, axis + 1, at, out);
     at.pop();
   }
+}
+
+function describe(data: unknown): string {
+  if (Array.isArray(data)) return 'an array';
+  return typeof data === 'string' ? JSON.stringify(data) : String(data);
 }
 
 const position = (at: readonly number[]): string => (at.length === 0 ? 'the data' : `[${at.join('][')}]`);

@@ -109,7 +109,7 @@ export const batchNormGradOp = defineOp({
 });
 
 function channelsOf(where: string, x: TensorType, perChannel: readonly (TensorType | undefined)[]): number {
-  expectDType(where, 'f32', x);
+  expectDType(where, 'f32', x, ...perChannel.filter((t) => t !== undefined));
   if (x.shape.length < 2) throw new ShapeError(`${where}: expects [..., channels] but got ${formatType(x)}`);
   const channels = x.shape.at(-1)!;
   for (const t of perChannel) {
@@ -142,7 +142,7 @@ export function batchNorm(
   x: TensorLike,
   options: BatchNormOptions = {},
 ): { readonly y: Tensor; readonly mean: Tensor; readonly variance: Tensor } {
-  const [y, mean, variance] = batchNormOp([toTensor(x), ...affine(options)], {
+  const [y, mean, variance] = batchNormOp([toTensor(x), ...affine('batchNorm', options)], {
     epsilon: options.epsilon ?? 1e-5,
   });
   return { y: y!, mean: mean!, variance: variance! };
@@ -157,18 +157,18 @@ export function batchNormInference(
 ): Tensor {
   const t = toTensor(x);
   const statistics = [toTensor(mean), toTensor(variance)] as const;
-  channelsOf('batchNormInference', t, statistics);
+  const [gamma, beta] = affine('batchNormInference', options);
+  channelsOf('batchNormInference', t, [...statistics, gamma, beta]);
   const deviation = sqrt(add(statistics[1], options.epsilon ?? 1e-5));
-  const [gamma, beta] = affine(options);
   // scale · x + shift: two passes over the images instead of four.
   const scale = gamma === undefined ? div(1, deviation) : div(gamma, deviation);
   const shift = mul(statistics[0], scale);
   return add(mul(t, scale), beta === undefined ? mul(shift, -1) : sub(beta, shift));
 }
 
-function affine({ gamma, beta }: BatchNormOptions): Tensor[] {
+function affine(where: string, { gamma, beta }: BatchNormOptions): Tensor[] {
   if ((gamma === undefined) !== (beta === undefined)) {
-    throw new ShapeError('batchNorm: gamma and beta come together (give both or neither)');
+    throw new ShapeError(`${where}: gamma and beta come together (give both or neither)`);
   }
   return gamma === undefined || beta === undefined ? [] : [toTensor(gamma), toTensor(beta)];
 }

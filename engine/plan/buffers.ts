@@ -29,7 +29,7 @@ export function assignBuffers(request: Request): Placement {
   const { values, next, reuse } = request;
   const { steps, outputs, late } = protectOutputs(request);
   const commitStep = request.commitStep + (steps.length - request.steps.length);
-  const inPlace = reuse ? placeNext(values, steps, next) : new Map<number, number>();
+  const inPlace = reuse ? placeNext(values, steps, next, commitStep) : new Map<number, number>();
   const finalSteps = [...steps, ...copyTheRest(values, next, inPlace, late)];
 
   const buffers: BufferSpec[] = [];
@@ -100,6 +100,7 @@ function placeNext(
   values: Values,
   steps: readonly Step[],
   next: ReadonlyMap<string, number>,
+  commitStep: number,
 ): Map<number, number> {
   const producer = new Map<number, number>();
   const lastRead = new Map<number, number>();
@@ -112,7 +113,7 @@ function placeNext(
     const root = values.rootOf[v];
     const state = values.states.get(name)!;
     const made = producer.get(root);
-    if (made === undefined || inPlace.has(root)) continue;
+    if (made === undefined || made < commitStep || inPlace.has(root)) continue;
     const read = lastRead.get(state) ?? -1;
     if (read < made || (read === made && mayOverwrite(values, steps[made], state, root)))
       inPlace.set(root, state);

@@ -3,8 +3,10 @@
  *
  * Order: by creation, except that whatever produces a new state (and all that depends on it) moves to the end. So
  * parameters are updated after everything else has succeeded, and the reads of an old state come before its update.
+ * What may fail, and all that it depends on, stays in front: a new value that is checked is computed aside and copied.
  */
 import { PlanError } from '../errors.ts';
+import type { OpName } from '../ops/index.ts';
 import type { KernelName, Plan, Step } from './plan.ts';
 import { formatPlan } from './plan.ts';
 import { assignBuffers } from './buffers.ts';
@@ -175,6 +177,14 @@ export class Values {
   }
 }
 
+/** Operations that a run's values can stop: all of them run before any state is written. */
+const MAY_FAIL: ReadonlySet<string> = new Set<OpName>([
+  'checkFinite',
+  'softmaxCrossEntropy',
+  'correct',
+  'takeRows',
+]);
+
 /** Every node that the tensors depend on. */
 function reachable(tensors: readonly Tensor[]): Node[] {
   const seen = new Set<Node>();
@@ -197,6 +207,12 @@ function orderNodes(
   const producers = (node: Node): Node[] =>
     node.inputs.flatMap(({ source }) => (source.kind === 'node' ? [source.node] : []));
   for (const node of nodes) if (producers(node).some((p) => late.has(p))) late.add(node);
+  const checks = new Set<Node>();
+  for (const node of [...nodes].reverse()) {
+    if (!MAY_FAIL.has(node.op.name) && !checks.has(node)) continue;
+    late.delete(node);
+    for (const p of producers(node)) checks.add(p);
+  }
   const early = nodes.filter((node) => !late.has(node));
   return { order: [...early, ...nodes.filter((node) => late.has(node))], commit: early.length };
 }

@@ -13,6 +13,7 @@ import {
   type Executable,
   type Feeds,
   type Outputs,
+  type StepTime,
   type Store,
 } from '../backend.ts';
 import { kernels, type Call, type Nd } from './kernels.ts';
@@ -163,23 +164,41 @@ class ReferenceExecutable implements Executable {
   run(feeds: Feeds): Promise<Outputs> {
     // Synchronous inside, so runs are in call order by nature; errors still arrive as rejections.
     try {
-      return Promise.resolve(this.#runNow(feeds));
+      return Promise.resolve(this.#runNow(feeds, () => undefined));
     } catch (error) {
       return Promise.reject(error as Error);
     }
   }
 
-  #runNow(feeds: Feeds): Outputs {
+  #runNow(feeds: Feeds, ran: (index: number) => void): Outputs {
     if (this.#closed) throw new BackendError('run: the executable is closed');
     for (const [name, data] of checkFeeds(this.plan, feeds)) {
       (this.#values[this.plan.inputs.get(name)!].data as HostData).set(data);
     }
-    for (const call of this.#calls) call.run(call);
+    this.#calls.forEach((call, i) => {
+      call.run(call);
+      ran(i);
+    });
     const outputs: Record<string, HostTensor> = {};
     for (const [name, v] of this.plan.outputs) {
       outputs[name] = { ...this.plan.values[v], data: (this.#values[v].data as HostData).slice() };
     }
     return outputs;
+  }
+
+  profile(feeds: Feeds): Promise<readonly StepTime[]> {
+    const times: StepTime[] = [];
+    let last = performance.now();
+    try {
+      this.#runNow(feeds, (i) => {
+        const now = performance.now();
+        times.push({ step: this.plan.steps[i], ms: now - last });
+        last = now;
+      });
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    return Promise.resolve(times);
   }
 
   runMany(feeds: Feeds): Promise<Outputs> {

@@ -12,7 +12,6 @@ export interface Kernels {
 /** What the module exports, as far as the host calls it. */
 export interface KernelExports {
   runPlan(control: number, thread: number): number;
-  work(control: number, thread: number): void;
   heapBase(): number;
 }
 

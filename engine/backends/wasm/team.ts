@@ -171,9 +171,9 @@ interface TeamWorker {
 const BODY = `
 receive(({ module, memory, control, thread }) => {
   const env = { memory, now: () => performance.now() };
-  const { work } = new WebAssembly.Instance(module, { env }).exports;
+  const { turn } = new WebAssembly.Instance(module, { env }).exports;
   post('ready');
-  work(control, thread);
+  for (let seen = 0; turn(control, thread, seen) !== 0; seen++);
 });`;
 
 async function startWorker(onEnd: (reason: string) => void): Promise<TeamWorker> {

@@ -8,7 +8,7 @@ import type { Plan, Step } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
 import type { HostData, HostTensor, Report, State, TensorType } from '../../types.ts';
 import { checkFeeds, checkWrite, runEach } from '../backend.ts';
-import type { Backend, Executable, Feeds, Outputs, Store } from '../backend.ts';
+import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../backend.ts';
 import { indexError, labelError, notFiniteError } from '../failures.ts';
 import { Heap, RESERVED } from './heap.ts';
 import { K } from './kernels.generated.ts';
@@ -274,6 +274,33 @@ class WasmExecutable implements Executable {
   }
 
   run(feeds: Feeds): Promise<Outputs> {
+    return this.#queueRun(feeds, 0, () => {
+      const outputs: Record<string, HostTensor> = {};
+      for (const [name, v] of this.plan.outputs) {
+        outputs[name] = this.#store.backend.copyOut(this.plan.values[v], this.#at[v]);
+      }
+      return outputs;
+    });
+  }
+
+  async profile(feeds: Feeds): Promise<readonly StepTime[]> {
+    const { heap } = this.#store.backend;
+    const kernelCount = this.#stepOf.length;
+    const stamps = heap.allocate((kernelCount + 1) * 8);
+    try {
+      return await this.#queueRun(feeds, stamps, () => {
+        const times = heap.f64(stamps, kernelCount + 1);
+        const msOf = new Map<Step, number>(this.plan.steps.map((step) => [step, 0]));
+        this.#stepOf.forEach((step, i) => msOf.set(step, msOf.get(step)! + times[i + 1] - times[i]));
+        return [...msOf].map(([step, ms]) => ({ step, ms }));
+      });
+    } finally {
+      heap.free(stamps);
+    }
+  }
+
+  /** Runs in turn; `finish` reads the results before the next run may overwrite them. */
+  #queueRun<T>(feeds: Feeds, stamps: number, finish: () => T): Promise<T> {
     const { backend } = this.#store;
     let checked: Map<string, HostData>;
     try {
@@ -288,12 +315,9 @@ class WasmExecutable implements Executable {
     return backend.queue(async () => {
       if (this.#closed) throw new BackendError('run: the executable is closed');
       if (!copied) this.#feed(checked);
-      const failure = await backend.team.run(this.#program, 0);
+      const failure = await backend.team.run(this.#program, stamps);
       if (failure !== null) throw this.#error(failure);
-      const outputs: Record<string, HostTensor> = {};
-      for (const [name, v] of this.plan.outputs)
-        outputs[name] = backend.copyOut(this.plan.values[v], this.#at[v]);
-      return outputs;
+      return finish();
     });
   }
 

@@ -66,59 +66,29 @@ function tile(
   let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
   let c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
   const skip = bandRow - (<usize>run << 2);
-  while (tapRows-- > 0) {
-    let k = run;
-    for (; k >= 2; k -= 2) {
-      let b0 = v128.load(b);
-      let b1 = v128.load(b, 16);
-      let x = v128.load32_splat(p0);
-      c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
-      x = v128.load32_splat(p1);
-      c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
-      x = v128.load32_splat(p2);
-      c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
-      x = v128.load32_splat(p3);
-      c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
-      x = v128.load32_splat(p4);
-      c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
-      x = v128.load32_splat(p5);
-      c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
-      b0 = v128.load(b, 32);
-      b1 = v128.load(b, 48);
-      x = v128.load32_splat(p0, 4);
-      c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
-      x = v128.load32_splat(p1, 4);
-      c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
-      x = v128.load32_splat(p2, 4);
-      c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
-      x = v128.load32_splat(p3, 4);
-      c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
-      x = v128.load32_splat(p4, 4);
-      c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
-      x = v128.load32_splat(p5, 4);
-      c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
-      p0 += 8; p1 += 8; p2 += 8; p3 += 8; p4 += 8; p5 += 8;
-      b += 64;
+  // One loop with a wrap, not two: V8 spills the accumulators of an inner loop, which halved the speed.
+  let left = run;
+  for (let k = tapRows * run; k > 0; k--) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    let x = v128.load32_splat(p0);
+    c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
+    x = v128.load32_splat(p1);
+    c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
+    x = v128.load32_splat(p2);
+    c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
+    x = v128.load32_splat(p3);
+    c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
+    x = v128.load32_splat(p4);
+    c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
+    x = v128.load32_splat(p5);
+    c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
+    p0 += 4; p1 += 4; p2 += 4; p3 += 4; p4 += 4; p5 += 4;
+    b += 32;
+    if (--left == 0) {
+      p0 += skip; p1 += skip; p2 += skip; p3 += skip; p4 += skip; p5 += skip;
+      left = run;
     }
-    if (k > 0) {
-      const b0 = v128.load(b);
-      const b1 = v128.load(b, 16);
-      let x = v128.load32_splat(p0);
-      c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
-      x = v128.load32_splat(p1);
-      c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
-      x = v128.load32_splat(p2);
-      c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
-      x = v128.load32_splat(p3);
-      c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
-      x = v128.load32_splat(p4);
-      c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
-      x = v128.load32_splat(p5);
-      c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
-      p0 += 4; p1 += 4; p2 += 4; p3 += 4; p4 += 4; p5 += 4;
-      b += 32;
-    }
-    p0 += skip; p1 += skip; p2 += skip; p3 += skip; p4 += skip; p5 += skip;
   }
   v128.store(c, c00); v128.store(c, c01, 16);
   c += ldc; v128.store(c, c10); v128.store(c, c11, 16);
@@ -267,24 +237,30 @@ function weightTile(
     c40 = v128.load(r4); c41 = v128.load(r4, 16);
     c50 = v128.load(r5); c51 = v128.load(r5, 16);
   }
-  for (; rows > 0; rows--, x += xRow, g += gRow) {
-    let p = x;
-    let q = g;
-    for (let i = 0; i < columns; i++, p += xStep, q += gStep) {
-      const b0 = v128.load(q);
-      const b1 = v128.load(q, 16);
-      let t = v128.load32_splat(p);
-      c00 = fma(t, b0, c00); c01 = fma(t, b1, c01);
-      t = v128.load32_splat(p, 4);
-      c10 = fma(t, b0, c10); c11 = fma(t, b1, c11);
-      t = v128.load32_splat(p, 8);
-      c20 = fma(t, b0, c20); c21 = fma(t, b1, c21);
-      t = v128.load32_splat(p, 12);
-      c30 = fma(t, b0, c30); c31 = fma(t, b1, c31);
-      t = v128.load32_splat(p, 16);
-      c40 = fma(t, b0, c40); c41 = fma(t, b1, c41);
-      t = v128.load32_splat(p, 20);
-      c50 = fma(t, b0, c50); c51 = fma(t, b1, c51);
+  const xSkip = xRow - xStep * <usize>columns;
+  const gSkip = gRow - gStep * <usize>columns;
+  let left = columns;
+  for (let i = rows * columns; i > 0; i--) {
+    const b0 = v128.load(g);
+    const b1 = v128.load(g, 16);
+    let t = v128.load32_splat(x);
+    c00 = fma(t, b0, c00); c01 = fma(t, b1, c01);
+    t = v128.load32_splat(x, 4);
+    c10 = fma(t, b0, c10); c11 = fma(t, b1, c11);
+    t = v128.load32_splat(x, 8);
+    c20 = fma(t, b0, c20); c21 = fma(t, b1, c21);
+    t = v128.load32_splat(x, 12);
+    c30 = fma(t, b0, c30); c31 = fma(t, b1, c31);
+    t = v128.load32_splat(x, 16);
+    c40 = fma(t, b0, c40); c41 = fma(t, b1, c41);
+    t = v128.load32_splat(x, 20);
+    c50 = fma(t, b0, c50); c51 = fma(t, b1, c51);
+    x += xStep;
+    g += gStep;
+    if (--left == 0) {
+      x += xSkip;
+      g += gSkip;
+      left = columns;
     }
   }
   v128.store(c, c00); v128.store(c, c01, 16);
