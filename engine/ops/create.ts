@@ -57,10 +57,14 @@ export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor 
 export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
 export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
 
-/** Anything an operation takes, as a tensor; a plain number becomes a rank-0 `f32`. */
+/**
+ * Anything an operation takes, as a tensor; a plain number becomes a rank-0 `f32`, which keeps its double precision for
+ * backends that compute with it.
+ */
 export function toTensor(value: TensorLike): Tensor {
   if (value instanceof Tensor) return value;
-  return typeof value === 'number' ? scalar(value) : tensor(value);
+  if (typeof value !== 'number') return tensor(value);
+  return constant({ shape: [], dtype: 'f32', data: Float64Array.of(value) });
 }
 
 /** Zero-filled storage on the host. */

@@ -8,30 +8,9 @@ import { matmulSizes } from '../../ops/matmul.ts';
 import { broadcastStrides, bytesOf, sizeOf, stridesOf } from '../../shape.ts';
 import type { Shape, TensorType } from '../../types.ts';
 import type { KernelTable } from '../backend.ts';
+import { conv2d, conv2dGradInput, conv2dGradWeight } from './convolution.ts';
 import { K } from './kernels.generated.ts';
-
-/** One plan step with addresses. */
-export interface Site {
-  readonly inputs: readonly number[];
-  readonly outputs: readonly number[];
-  readonly types: readonly TensorType[];
-  readonly results: readonly TensorType[];
-  readonly attrs: Attrs;
-  readonly threads: number;
-  /** Appends a kernel call; arguments are 32-bit words. */
-  readonly emit: (kernel: number, ...words: readonly number[]) => void;
-  /** Address of scratch memory that lasts until the step ends. */
-  readonly scratch: (bytes: number) => number;
-}
-
-export type Lower = (site: Site) => void;
-
-const bits = new DataView(new ArrayBuffer(4));
-/** A float argument as the word that holds it. */
-function word(x: number): number {
-  bits.setFloat32(0, x);
-  return bits.getInt32(0);
-}
+import { align, fillZero, TILE_BYTES, word, type Lower, type Site } from './site.ts';
 
 const unary =
   (op: number): Lower =>
@@ -77,11 +56,6 @@ function strided(
   emit(K.K_STRIDED, dtype === 'u8' ? 1 : 4, x, y, axes.length, ...axes.flat());
 }
 
-/** Zeros, as the sum of nothing. */
-function fillZero({ outputs: [y], results: [type], emit }: Site): void {
-  emit(K.K_SUM, y, y, 1, 0, sizeOf(type.shape), 1);
-}
-
 /** Pieces into which a long axis is cut when there are too few independent results to share. */
 function chunksOf(independent: number, length: number): number {
   if (independent >= 64 || length < 128) return 1;
@@ -120,9 +94,6 @@ function gemmBlocks(batch: number, m: number, n: number): [number, number] {
   return [rows, columns];
 }
 
-const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
-const TILE_BYTES = K.MR * K.NR * 4;
-
 const matmul: Lower = (site) => {
   const { inputs, outputs, types, attrs, threads, emit, scratch } = site;
   const flags = attrs as AttrsOf<'matmul'>;
@@ -142,134 +113,6 @@ const matmul: Lower = (site) => {
   const blocks = scratch(threads * own);
   const sizes = [m, n, k, aRow, aColumn, rows, columns, batch];
   emit(K.K_GEMM, inputs[0], packed, outputs[0], ...sizes, m * k, packedSize, m * n, blocks, own);
-};
-
-/** Output rows of one band of a direct convolution, so that the band stays in the second-level cache. */
-function bandRows(
-  images: number,
-  outRows: number,
-  rowBytes: number,
-  tapRows: number,
-  stride: number,
-): number {
-  const fitting = Math.floor(((96 * 1024) / rowBytes - tapRows) / stride) + 1;
-  const sharing = Math.ceil(outRows / Math.ceil(64 / Math.max(images, 1)));
-  return Math.max(1, Math.min(fitting, sharing, outRows));
-}
-
-interface DirectConv {
-  readonly x: number;
-  readonly packed: number;
-  readonly y: number;
-  readonly images: number;
-  readonly input: readonly [number, number];
-  readonly channels: number;
-  readonly filters: number;
-  readonly kernel: readonly [number, number];
-  readonly stride: readonly [number, number];
-  readonly pad: readonly [number, number];
-  readonly dilation: readonly [number, number];
-  readonly output: readonly [number, number];
-}
-
-function emitConv({ threads, emit, scratch }: Site, conv: DirectConv): void {
-  const { images, input, channels, filters, kernel, stride, pad, dilation, output } = conv;
-  const columns = (output[1] - 1) * stride[1] + kernel[1];
-  const rowBytes = columns * channels * 4;
-  const rows = bandRows(images, output[0], rowBytes, kernel[0], stride[0]);
-  const own = align(TILE_BYTES + ((rows - 1) * stride[0] + kernel[0]) * rowBytes + 64);
-  const sizes = [images, ...input, channels, filters, ...kernel, ...stride, ...pad, ...dilation, ...output];
-  emit(K.K_CONV, conv.x, conv.packed, conv.y, ...sizes, rows, scratch(threads * own), own);
-}
-
-const conv2d: Lower = (site) => {
-  const { inputs, outputs, types, attrs, emit, scratch } = site;
-  const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2d'>;
-  const [images, , , channels] = types[0].shape;
-  const filters = types[1].shape[3];
-  if (sizeOf(site.results[0].shape) === 0) return;
-  const k = kernel[0] * kernel[1] * channels;
-  if (k === 0) {
-    fillZero(site);
-    return;
-  }
-  const packed = scratch(Math.ceil(filters / K.NR) * K.NR * k * 4);
-  emit(K.K_PACK_B, inputs[1], packed, k, filters, filters, 1, 1, 0, 0);
-  emitConv(site, {
-    x: inputs[0],
-    packed,
-    y: outputs[0],
-    images,
-    input,
-    channels,
-    filters,
-    kernel,
-    stride,
-    output,
-    pad: [pad[0], pad[2]],
-    dilation: [1, 1],
-  });
-};
-
-/** The input gradient is a convolution of the output's gradient, spread out by the stride, with turned filters. */
-const conv2dGradInput: Lower = (site) => {
-  const { inputs, outputs, types, attrs, emit, scratch } = site;
-  const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2dGradInput'>;
-  const images = types[0].shape[0];
-  const [, , channels, filters] = types[1].shape;
-  if (sizeOf(site.results[0].shape) === 0) return;
-  const k = kernel[0] * kernel[1] * filters;
-  if (k === 0 || sizeOf(output) === 0) {
-    fillZero(site);
-    return;
-  }
-  const packed = scratch(Math.ceil(channels / K.NR) * K.NR * k * 4);
-  emit(K.K_PACK_FLIPPED, inputs[1], packed, ...kernel, channels, filters);
-  emitConv(site, {
-    x: inputs[0],
-    packed,
-    y: outputs[0],
-    images,
-    input: output,
-    channels: filters,
-    filters: channels,
-    kernel,
-    stride: [1, 1],
-    pad: [kernel[0] - 1 - pad[0], kernel[1] - 1 - pad[2]],
-    dilation: stride,
-    output: input,
-  });
-};
-
-const conv2dGradWeight: Lower = (site) => {
-  const { inputs, outputs, types, attrs, threads, emit, scratch } = site;
-  const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2dGradWeight'>;
-  const [images, , , channels] = types[0].shape;
-  const filters = types[1].shape[3];
-  if (sizeOf(site.results[0].shape) === 0) return;
-  if (images === 0 || sizeOf(output) === 0) {
-    fillZero(site);
-    return;
-  }
-  const run = kernel[1] * channels;
-  const runPadded = Math.ceil(run / K.MR) * K.MR;
-  const filtersPadded = Math.ceil(filters / K.NR) * K.NR;
-  const partialFloats = kernel[0] * runPadded * filtersPadded;
-  // About a hundred tasks of (images, filter row), but no more than 16 MiB of partial sums.
-  const chunks = Math.max(
-    1,
-    Math.min(images, Math.ceil(100 / kernel[0]), Math.floor(2 ** 22 / partialFloats)),
-  );
-  const columns = (output[1] - 1) * stride[1] + kernel[1];
-  const rowBytes = columns * channels * 4;
-  // A band of the image and of the gradient together stay in the first-level cache.
-  const fitting = Math.floor((20 * 1024) / (rowBytes * stride[0] + output[1] * filters * 4));
-  const rows = Math.max(1, Math.min(fitting, output[0]));
-  const own = align(((rows - 1) * stride[0] + 1) * rowBytes + 64);
-  const partial = scratch(chunks * partialFloats * 4);
-  const sizes = [images, ...input, channels, filters, ...kernel, ...stride, pad[0], pad[2], ...output];
-  emit(K.K_CONV_GRAD_WEIGHT, ...inputs, partial, ...sizes, chunks, rows, scratch(threads * own), own);
-  emit(K.K_ADD_PARTIALS, partial, outputs[0], chunks, kernel[0], run, filters);
 };
 
 /** The geometry words that every pooling kernel takes. */

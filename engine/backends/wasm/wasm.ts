@@ -91,6 +91,7 @@ class WasmBackend implements Backend {
   openStores = 0;
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
+  readonly #tables = new Map<Float32Array, number>();
 
   constructor(memory: Heap, team: Team, simd: Simd) {
     this.heap = memory;
@@ -100,6 +101,17 @@ class WasmBackend implements Backend {
 
   get idle(): boolean {
     return this.#queued === 0;
+  }
+
+  /** Address of a table of constants, which lives as long as the backend. */
+  table(values: Float32Array): number {
+    let at = this.#tables.get(values);
+    if (at === undefined) {
+      at = this.heap.allocate(values.byteLength);
+      this.heap.f32(at, values.length).set(values);
+      this.#tables.set(values, at);
+    }
+    return at;
   }
 
   /** Runs `act` after everything queued before it. */
@@ -130,6 +142,8 @@ class WasmBackend implements Backend {
       if (this.openStores > 0) {
         throw new BackendError(`wasm: ${this.openStores} stores are still open (close them first)`);
       }
+      for (const at of this.#tables.values()) this.heap.free(at);
+      this.#tables.clear();
       return this.team.close();
     });
   }
@@ -251,9 +265,8 @@ class WasmExecutable implements Executable {
       );
       this.#at = Float64Array.from(plan.bufferOf, (buffer) => (buffer < 0 ? 0 : buffers[buffer]));
       for (const [v, value] of plan.constants) backend.view(value, this.#at[v]).set(value.data);
-      const threads = backend.team.threads;
-      const scratch = own(encode(plan, this.#at, threads, 0).scratchBytes);
-      const { words, stepOf } = encode(plan, this.#at, threads, scratch);
+      const scratch = own(encode(plan, this.#at, backend, 0).scratchBytes);
+      const { words, stepOf } = encode(plan, this.#at, backend, scratch);
       this.#stepOf = stepOf;
       this.#program = own(words.length * 4);
       backend.heap.i32(this.#program, words.length).set(words);
@@ -368,7 +381,7 @@ interface Encoded {
 }
 
 /** The program of a plan, with scratch memory beginning at an address. */
-function encode(plan: Plan, at: Float64Array, threads: number, scratchBase: number): Encoded {
+function encode(plan: Plan, at: Float64Array, backend: WasmBackend, scratchBase: number): Encoded {
   const words: number[] = [];
   const stepOf: Step[] = [];
   let scratchBytes = 0;
@@ -380,7 +393,8 @@ function encode(plan: Plan, at: Float64Array, threads: number, scratchBase: numb
       types: step.inputs.map((v) => plan.values[v]),
       results: step.outputs.map((v) => plan.values[v]),
       attrs: step.attrs,
-      threads,
+      threads: backend.team.threads,
+      table: (values) => backend.table(values),
       emit(kernel, ...args) {
         words.push(kernel, args.length + 2, ...args);
         stepOf.push(step);

@@ -209,7 +209,7 @@ export function packFlipped(a: usize, thread: i32, threads: i32): void {
 }
 
 /** Adds x ⊗ g over the pixels of some output rows to a tile of six taps × eight filters. */
-function weightTile(
+export function weightTile(
   x: usize,
   g: usize,
   rows: i32,

@@ -4,6 +4,7 @@ import * as elementwise from "./elementwise";
 import * as reduce from "./reduce";
 import * as gemm from "./gemm";
 import * as convolution from "./conv";
+import * as winograd from "./winograd";
 import * as pool from "./pool";
 import * as norm from "./norm";
 import * as loss from "./loss";
@@ -89,6 +90,10 @@ export const K_CROSS_ENTROPY_GRAD: i32 = 30;
 export const K_CORRECT: i32 = 31;
 export const K_TAKE_ROWS: i32 = 32;
 export const K_NORMALIZE_IMAGES: i32 = 33;
+export const K_TRANSFORM_FILTERS: i32 = 34;
+export const K_WINOGRAD: i32 = 35;
+export const K_WINOGRAD_GRAD_WEIGHT: i32 = 36;
+export const K_WINOGRAD_FINISH_WEIGHT: i32 = 37;
 
 function runKernel(kernel: i32, a: usize, thread: i32, threads: i32, control: usize, step: i32): void {
   switch (kernel) {
@@ -125,6 +130,10 @@ function runKernel(kernel: i32, a: usize, thread: i32, threads: i32, control: us
     case K_CORRECT: loss.correct(a, thread, threads, control, step); break;
     case K_TAKE_ROWS: loss.takeRows(a, thread, threads, control, step); break;
     case K_NORMALIZE_IMAGES: loss.normalizeImages(a, thread, threads); break;
+    case K_TRANSFORM_FILTERS: winograd.transformFilters(a, thread, threads); break;
+    case K_WINOGRAD: winograd.winograd(a, thread, threads); break;
+    case K_WINOGRAD_GRAD_WEIGHT: winograd.winogradGradWeight(a, thread, threads); break;
+    case K_WINOGRAD_FINISH_WEIGHT: winograd.winogradFinishWeight(a, thread, threads); break;
     default: unreachable();
   }
 }

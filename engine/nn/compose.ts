@@ -1,0 +1,45 @@
+/** Layers made of layers. */
+import { ShapeError } from '../errors.ts';
+import { add } from '../ops/elementwise.ts';
+import { formatType, sameShape } from '../shape.ts';
+import { childConfigs, childParams, type Layer } from './layer.ts';
+
+/**
+ * One layer after another. Keys are the layers' names: they name parameters, and places in errors and plans. A layer
+ * that is used under two names has two sets of parameters.
+ *
+ * @example sequential({ flat: flatten(), fc: dense(3072, 10) }) // parameters 'fc.weight' and 'fc.bias'
+ */
+export function sequential(layers: Readonly<Record<string, Layer>>): Layer {
+  return {
+    params: childParams('sequential', layers),
+    config: { kind: 'sequential', layers: childConfigs(layers) },
+    apply: (x, scope) =>
+      Object.entries(layers).reduce((value, [name, layer]) => scope.child(name, layer, value), x),
+  };
+}
+
+/**
+ * main(x) + shortcut(x); without a shortcut, main(x) + x. Parameters are named 'main. …' and 'shortcut. …'.
+ * Throws ShapeError unless both have the same shape.
+ *
+ * @example residual(sequential({ conv1: conv2d(16, 16, 3), relu1: relu(), conv2: conv2d(16, 16, 3) }))
+ */
+export function residual(main: Layer, shortcut?: Layer): Layer {
+  const layers = { main, ...(shortcut !== undefined && { shortcut }) };
+  return {
+    params: childParams('residual', layers),
+    config: { kind: 'residual', layers: childConfigs(layers) },
+    apply(x, scope) {
+      const a = scope.child('main', main, x);
+      const b = shortcut === undefined ? x : scope.child('shortcut', shortcut, x);
+      if (!sameShape(a.shape, b.shape)) {
+        throw new ShapeError(
+          `residual: main gives ${formatType(a)} but the shortcut gives ${formatType(b)} ` +
+            `(give a shortcut that changes size as main does, for instance a 1×1 convolution)`,
+        );
+      }
+      return add(a, b);
+    },
+  };
+}

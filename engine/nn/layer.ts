@@ -1,0 +1,97 @@
+/**
+ * What a layer is: a description with named parameters and a function of a tensor. It holds no data; a model is a layer,
+ * and its parameters live in named state (see model.ts).
+ */
+import { ShapeError } from '../errors.ts';
+import { withPath } from '../op.ts';
+import type { Key } from '../rng.ts';
+import type { Tensor } from '../tensor.ts';
+import type { Shape } from '../types.ts';
+import type { Initializer } from './initializers.ts';
+
+export interface Layer {
+  /** By name; those of a layer inside another under its path: 'block1.conv1.weight'. */
+  readonly params: Readonly<Record<string, ParamSpec>>;
+  apply(x: Tensor, scope: Scope): Tensor;
+  /** What the layer computes, as plain data: a checkpoint is not resumed by a model that says something else. */
+  readonly config?: LayerConfig;
+}
+
+export interface LayerConfig {
+  readonly kind: string;
+  readonly [option: string]: unknown;
+}
+
+/** An array that a layer owns. */
+export interface ParamSpec {
+  readonly shape: Shape;
+  readonly init: Initializer;
+  /** Factors on the optimizer's learning rate and weight decay. */
+  readonly lrMult: number;
+  readonly decayMult: number;
+  /** Not trained: statistics, which change through `scope.update` only, and constants such as a mean image. */
+  readonly frozen?: boolean;
+}
+
+/** What a layer sees of the graph that it is being built into. */
+export interface Scope {
+  /** Where the layer is: 'block1.conv1'; '' for the model itself. */
+  readonly path: string;
+  readonly training: boolean;
+  /** The layer's own parameter. */
+  param(name: string): Tensor;
+  /** Records the new value of a frozen parameter; it is written when the training step has succeeded. */
+  update(name: string, value: Tensor): void;
+  /** The number of updates done, i32 []. Throws PlanError where `bind` was given none. */
+  step(): Tensor;
+  /** The key of a stream of random numbers of this layer. */
+  key(purpose: string): Key;
+  /** The augmentation of each image of the batch, i32 [N, 3]; null without. */
+  draws(): Tensor | null;
+  /** Applies a layer inside this one; errors inside it begin with its path. */
+  child(name: string, layer: Layer, x: Tensor): Tensor;
+}
+
+/** Names of layers appear in paths, and integers would be moved to the front by JavaScript. */
+const NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
+
+/** The parameters of layers inside another, under their paths. Throws RangeError for a name that cannot be part of one. */
+export function childParams(
+  where: string,
+  layers: Readonly<Record<string, Layer>>,
+): Readonly<Record<string, ParamSpec>> {
+  const params: Record<string, ParamSpec> = {};
+  for (const [name, layer] of Object.entries(layers)) {
+    if (!NAME.test(name)) {
+      throw new RangeError(
+        `${where}: '${name}' cannot name a layer (begin with a letter; letters, digits, _ and - only)`,
+      );
+    }
+    for (const [inner, spec] of Object.entries(layer.params)) params[`${name}.${inner}`] = spec;
+  }
+  return params;
+}
+
+/** The configs of layers inside another. */
+export function childConfigs(layers: Readonly<Record<string, Layer>>): Readonly<Record<string, LayerConfig>> {
+  return Object.fromEntries(
+    Object.entries(layers).map(([name, layer]) => [name, layer.config ?? { kind: 'custom' }]),
+  );
+}
+
+/** Runs `build` under a layer's path: operations are labelled with it, and shape errors begin with it. */
+export function inLayer<T>(path: string, build: () => T): T {
+  return withPath(path, () => {
+    try {
+      return build();
+    } catch (error) {
+      // An inner layer, or the operation itself, may have named its place already.
+      const named = (message: string): boolean =>
+        message.startsWith(`${path} / `) || message.startsWith(`${path}.`);
+      if (error instanceof ShapeError && !named(error.message)) {
+        throw new ShapeError(`${path} / ${error.message}`, { cause: error });
+      }
+      throw error;
+    }
+  });
+}

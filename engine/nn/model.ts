@@ -1,0 +1,160 @@
+/** A model is a layer; this is how its description meets named state: initial values, forward pass, update. */
+import type { Hyper, Optimizer, Specs, Tree } from '../../optim/optimizer.ts';
+import { PlanError, ShapeError } from '../errors.ts';
+import { grad } from '../grad.ts';
+import { key, stream } from '../rng.ts';
+import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import type { HostTensor, State } from '../types.ts';
+import { inLayer, type Layer, type Scope } from './layer.ts';
+
+/** Before the names of an optimizer's arrays. Parameters have dots in their names and no slashes. */
+const SLOTS = 'optimizer/';
+
+/** The parameters that an optimizer changes. */
+function trainedSpecs(model: Layer): Specs {
+  return Object.fromEntries(Object.entries(model.params).filter(([, spec]) => spec.frozen !== true));
+}
+
+/** The number of trained values. */
+export function countParameters(model: Layer): number {
+  return Object.values(trainedSpecs(model)).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+}
+
+/**
+ * Initial state: every parameter of the model under its path, pure in (seed, path), and the optimizer's arrays under
+ * 'optimizer/'. Without an optimizer (null), what evaluation needs.
+ *
+ * @example await compile(backend, { state: initState(model, optimizer, 1), ... })
+ */
+export function initState(model: Layer, optimizer: Optimizer | null, seed: number): State {
+  const state: Record<string, HostTensor> = {};
+  for (const [path, { shape, init }] of Object.entries(model.params)) {
+    const data = inLayer(path, () => init(shape, stream(seed, `weights ${path}`)));
+    if (data.length !== sizeOf(shape)) {
+      throw new ShapeError(`${path}: its initialiser gave ${data.length} values for ${formatShape(shape)}`);
+    }
+    state[path] = { shape, dtype: 'f32', data };
+  }
+  const slots = optimizer?.init(trainedSpecs(model)) ?? {};
+  for (const [name, value] of Object.entries(slots)) state[SLOTS + name] = value;
+  return state;
+}
+
+export interface BindOptions {
+  readonly training: boolean;
+  /** The number of updates done, i32 []: what dropout masks derive from. */
+  readonly step?: Tensor;
+  /** Default 0. */
+  readonly seed?: number;
+  /** Augmentation of each image, i32 [N, 3], for the model's `normalize`. */
+  readonly draws?: Tensor;
+  /** Sees, and may replace, what each layer gives: for looking inside. */
+  readonly observe?: (path: string, value: Tensor) => Tensor;
+}
+
+export interface BoundOutput {
+  readonly output: Tensor;
+  /** New values of statistics, for `next` beside the optimizer's. Empty unless training. */
+  readonly updates: Tree;
+}
+
+/**
+ * The model as a function of a tensor, with its parameters taken from `state`, which may hold other arrays too.
+ *
+ * Throws ShapeError that begins with the layer's path; PlanError for a parameter that `state` lacks, for dropout
+ * without `step`, and for draws that no layer uses.
+ *
+ * @example const { output, updates } = bind(model, state, { training: true, step })(x);
+ */
+export function bind(model: Layer, state: Tree, options: BindOptions): (x: Tensor) => BoundOutput {
+  const { training, step, seed = 0, draws, observe = (_, value) => value } = options;
+  for (const [path, { shape }] of Object.entries(model.params)) {
+    const own = state[path];
+    if (own === undefined) {
+      throw new PlanError(`bind: the state lacks '${path}' (make it with initState(model, optimizer, seed))`);
+    }
+    if (own.dtype !== 'f32' || !sameShape(own.shape, shape)) {
+      throw new ShapeError(
+        `bind: '${path}' is ${formatShape(shape)} in the model but ${formatType(own)} in the state`,
+      );
+    }
+  }
+  return (x) => {
+    const updates: Record<string, Tensor> = {};
+    let drawsUsed = false;
+
+    const scopeAt = (path: string): Scope => {
+      const inside = (name: string): string => (path === '' ? name : `${path}.${name}`);
+      return {
+        path,
+        training,
+        param(name) {
+          if (model.params[inside(name)] === undefined) {
+            throw new PlanError(`${path}: the layer has no parameter called '${name}' in its params`);
+          }
+          return state[inside(name)];
+        },
+        update(name, value) {
+          if (model.params[inside(name)]?.frozen !== true) {
+            throw new PlanError(`${path}: update of '${name}', which is not a frozen parameter`);
+          }
+          if (training) updates[inside(name)] = value;
+        },
+        step() {
+          if (step !== undefined) return step;
+          throw new PlanError(`${path}: needs the step (give it to bind: { training, step })`);
+        },
+        key: (purpose) => key(seed, `${purpose} ${path}`),
+        draws() {
+          drawsUsed = true;
+          return draws ?? null;
+        },
+        child(name, layer, value) {
+          const at = inside(name);
+          return inLayer(at, () => observe(at, layer.apply(value, scopeAt(at))));
+        },
+      };
+    };
+
+    const output = model.apply(x, scopeAt(''));
+    if (draws !== undefined && !drawsUsed) {
+      throw new PlanError(
+        'bind: images are to be augmented but no layer does it (begin the model with normalize(...))',
+      );
+    }
+    return { output, updates };
+  };
+}
+
+/**
+ * New values of parameters and of the optimizer's arrays, for `next`: differentiates `loss` and applies the update.
+ * Frozen parameters are left alone.
+ */
+export function applyGradients(
+  optimizer: Optimizer,
+  model: Layer,
+  state: Tree,
+  loss: Tensor,
+  hyper: Hyper<Tensor>,
+): Tree {
+  const specs = trainedSpecs(model);
+  const names = Object.keys(specs);
+  const params = Object.fromEntries(names.map((name) => [name, state[name]]));
+  const gradients = grad(loss, Object.values(params));
+  const slots = Object.fromEntries(
+    Object.entries(state).flatMap(([name, value]) =>
+      name.startsWith(SLOTS) ? [[name.slice(SLOTS.length), value]] : [],
+    ),
+  );
+  const updated = optimizer.update({
+    grads: Object.fromEntries(names.map((name, i) => [name, gradients[i]])),
+    params,
+    state: slots,
+    hyper,
+    specs,
+  });
+  const next: Record<string, Tensor> = { ...updated.params };
+  for (const [name, value] of Object.entries(updated.state)) next[SLOTS + name] = value;
+  return next;
+}

@@ -1,0 +1,207 @@
+/** Normalisations: of the input images, by the batch, and by neighbouring responses. */
+import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../options.ts';
+import { add, cast, div, mul, sub } from '../ops/elementwise.ts';
+import { normalizeImages } from '../ops/images.ts';
+import { batchNorm as byBatch, batchNormInference, lrnWithin, type LrnOptions } from '../ops/norm.ts';
+import type { Nested } from '../ops/create.ts';
+import { sizeOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import type { HostData, HostTensor } from '../types.ts';
+import { given, ones, toHost, zeros, type Initializer } from './initializers.ts';
+import type { Layer, ParamSpec, Scope } from './layer.ts';
+import { trained } from './linear.ts';
+
+const frozen = (shape: readonly number[], init: Initializer): ParamSpec => ({
+  shape,
+  init,
+  lrMult: 0,
+  decayMult: 0,
+  frozen: true,
+});
+
+export interface NormalizeOptions {
+  /** What to divide by, in the units of the data: one number, or [C], or [H, W, C]. */
+  readonly std?: HostTensor | Nested | HostData;
+  /** What to multiply by instead. Default 1. */
+  readonly scale?: HostTensor | Nested | HostData;
+}
+
+/**
+ * The first layer: (x − mean) · scale, and the augmentation that the loader drew. Images arrive as bytes and leave as
+ * floats. Mean and scale are saved with the model, as it is useless without them.
+ *
+ * Shapes: x u8 or f32 [N, H, W, C] -> f32 (without augmentation any [N, ...]); mean and scale broadcast to one example.
+ * Throws RangeError for a standard deviation of 0, and when both `std` and `scale` are given.
+ *
+ * @example normalize(meanImage(train))
+ * @example normalize(stats.mean, { std: stats.std }) // of channelStats(train)
+ */
+export function normalize(mean: HostTensor | Nested | HostData, options: NormalizeOptions = {}): Layer {
+  checkOptions('normalize', options, ['std', 'scale']);
+  const center = toHost('normalize: mean', mean);
+  const factor = factorOf(options);
+  const params: Record<string, ParamSpec> = { mean: frozen(center.shape, given(center)) };
+  if (factor !== null) params['scale'] = frozen(factor.shape, given(factor));
+  return {
+    params,
+    config: { kind: 'normalize' },
+    apply(x, scope) {
+      const shift = scope.param('mean');
+      const scale = factor === null ? null : scope.param('scale');
+      const draws = scope.draws();
+      if (x.rank === 4) return normalizeImages(x, shift, scale ?? 1, draws ?? undefined);
+      const centered = sub(cast(x), shift);
+      return scale === null ? centered : mul(centered, scale);
+    },
+  };
+}
+
+function factorOf({ std, scale }: NormalizeOptions): HostTensor | null {
+  if (scale !== undefined && std !== undefined) {
+    throw new RangeError('normalize: std and scale are the same thing twice (give one of them)');
+  }
+  if (scale !== undefined) return toHost('normalize: scale', scale);
+  if (std === undefined) return null;
+  const { shape, data } = toHost('normalize: std', std);
+  const zero = data.findIndex((value) => !(value > 0));
+  if (zero >= 0) {
+    throw new RangeError(`normalize: std must be positive, got ${data[zero]} at element ${zero}`);
+  }
+  return { shape, dtype: 'f32', data: Float32Array.from(data, (value) => 1 / value) };
+}
+
+export interface BatchNormLayerOptions {
+  /** How the running statistics are kept: see `batchNorm`. Default 'pytorch'. */
+  readonly form?: 'pytorch' | 'caffe';
+  /** Scale and shift per channel (gamma and beta). Default: true for 'pytorch', false for 'caffe'. */
+  readonly affine?: boolean;
+  /** 'pytorch': weight of the batch in the running statistics. Default 0.1. */
+  readonly momentum?: number;
+  /** 'caffe': what the running sums keep. Default 0.999. */
+  readonly fraction?: number;
+  /** Default 1e-5. */
+  readonly epsilon?: number;
+  /** Factors for gamma and beta. Default 1. */
+  readonly lrMult?: number;
+  readonly decayMult?: number;
+}
+
+/**
+ * Batch normalisation: y = gamma · (x − mean) / √(variance + epsilon) + beta, by the batch's own statistics in
+ * training and by running ones else. m = elements per channel; stored variances are multiplied by m / (m − 1).
+ *
+ *   pytorch: r ← (1 − momentum) · r + momentum · batch, from mean 0 and variance 1
+ *   caffe:   S ← fraction · S + batch, n ← fraction · n + 1, both from 0; running value S / n
+ *
+ * Shapes: x [..., channels] -> the same.
+ * Source: Ioffe and Szegedy, 2015; Caffe, batch_norm_layer.cpp; torch.nn.BatchNorm2d.
+ *
+ * @example batchNorm(32, { form: 'caffe' })
+ */
+export function batchNorm(channels: number, options: BatchNormLayerOptions = {}): Layer {
+  const { form = 'pytorch' } = options;
+  checkInteger('batchNorm', 'channels', channels, 1);
+  checkOneOf('batchNorm', 'form', form, ['pytorch', 'caffe']);
+  const own = form === 'caffe' ? 'fraction' : 'momentum';
+  checkOptions(`batchNorm (${form})`, options, ['form', 'affine', own, 'epsilon', 'lrMult', 'decayMult']);
+  const { affine = form === 'pytorch', momentum = 0.1, fraction = 0.999, epsilon = 1e-5 } = options;
+  checkNumber('batchNorm', 'momentum', momentum, 'a number >= 0 and <= 1', (x) => x >= 0 && x <= 1);
+  checkNumber('batchNorm', 'fraction', fraction, 'a number >= 0 and <= 1', (x) => x >= 0 && x <= 1);
+  checkNumber('batchNorm', 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
+  const running = form === 'caffe' ? caffeStatistics(channels, fraction) : averages(channels, momentum);
+  const { lrMult = 1, decayMult = 1 } = options;
+  const scaling = { lrMult, decayMult };
+  return {
+    params: {
+      ...(affine && {
+        gamma: trained('batchNorm', [channels], ones, scaling),
+        beta: trained('batchNorm', [channels], zeros, scaling),
+      }),
+      ...running.params,
+    },
+    config: { kind: 'batchNorm', form, epsilon, [own]: form === 'caffe' ? fraction : momentum },
+    apply(x, scope) {
+      const shared = {
+        epsilon,
+        ...(affine && { gamma: scope.param('gamma'), beta: scope.param('beta') }),
+      };
+      if (!scope.training) {
+        const { mean, variance } = running.read(scope);
+        return batchNormInference(x, mean, variance, shared);
+      }
+      const { y, mean, variance } = byBatch(x, shared);
+      const m = sizeOf(x.shape) / channels;
+      running.update(scope, mean, mul(variance, m > 1 ? m / (m - 1) : 1));
+      return y;
+    },
+  };
+}
+
+interface Running {
+  readonly params: Readonly<Record<string, ParamSpec>>;
+  read(scope: Scope): { readonly mean: Tensor; readonly variance: Tensor };
+  update(scope: Scope, mean: Tensor, variance: Tensor): void;
+}
+
+function averages(channels: number, momentum: number): Running {
+  const mix = (scope: Scope, name: string, batch: Tensor): void =>
+    scope.update(name, add(mul(scope.param(name), 1 - momentum), mul(batch, momentum)));
+  return {
+    params: { mean: frozen([channels], zeros), variance: frozen([channels], ones) },
+    read: (scope) => ({ mean: scope.param('mean'), variance: scope.param('variance') }),
+    update(scope, mean, variance) {
+      mix(scope, 'mean', mean);
+      mix(scope, 'variance', variance);
+    },
+  };
+}
+
+function caffeStatistics(channels: number, fraction: number): Running {
+  const accumulate = (scope: Scope, name: string, batch: Tensor | number): void =>
+    scope.update(name, add(mul(scope.param(name), fraction), batch));
+  return {
+    params: {
+      meanSum: frozen([channels], zeros),
+      varianceSum: frozen([channels], zeros),
+      count: frozen([], zeros),
+    },
+    read(scope) {
+      // n is 0, where Caffe uses 0, or at least 1, which the addition does not change.
+      const n = add(scope.param('count'), 1e-20);
+      return { mean: div(scope.param('meanSum'), n), variance: div(scope.param('varianceSum'), n) };
+    },
+    update(scope, mean, variance) {
+      accumulate(scope, 'meanSum', mean);
+      accumulate(scope, 'varianceSum', variance);
+      accumulate(scope, 'count', 1);
+    },
+  };
+}
+
+export interface LrnLayerOptions extends LrnOptions {
+  /** Where neighbours are: the square around a position in the same channel. The only region there is. */
+  readonly region?: 'within-channel';
+}
+
+/**
+ * Local response normalisation: y = x · (1 + alpha / size² · Σ x²)^−beta over the size × size square around each
+ * position of the same channel. It needs responses in the tens or more to do anything: inputs of 0 … 255.
+ *
+ * Shapes: x [N, H, W, C] -> the same. Source: Caffe, lrn_layer.cpp (WITHIN_CHANNEL).
+ *
+ * @example lrn({ region: 'within-channel', size: 3, alpha: 5e-5, beta: 0.75 })
+ */
+export function lrn(options: LrnLayerOptions = {}): Layer {
+  checkOptions('lrn', options, ['region', 'size', 'alpha', 'beta']);
+  const { region = 'within-channel', size = 5, alpha = 1, beta = 0.75 } = options;
+  checkOneOf('lrn', 'region', region, ['within-channel']);
+  const odd = (x: number): boolean => Number.isSafeInteger(x) && x > 0 && x % 2 === 1;
+  checkNumber('lrn', 'size', size, 'a positive odd integer', odd);
+  checkNumber('lrn', 'alpha', alpha);
+  checkNumber('lrn', 'beta', beta);
+  return {
+    params: {},
+    config: { kind: 'lrn', region, size, alpha, beta },
+    apply: (x) => lrnWithin(x, { size, alpha, beta }),
+  };
+}

@@ -1,0 +1,87 @@
+/** Known models, exactly as their sources have them. */
+import { checkInteger, checkOptions } from '../options.ts';
+import type { HostTensor } from '../types.ts';
+import { relu } from './activation.ts';
+import { sequential } from './compose.ts';
+import { normal } from './initializers.ts';
+import type { Layer } from './layer.ts';
+import { conv2d, dense } from './linear.ts';
+import { lrn, normalize } from './norm.ts';
+import { avgPool2d, flatten, maxPool2d } from './pool.ts';
+
+export interface CaffeOptions {
+  /** The mean image [32, 32, 3] in units of 0 … 255: `meanImage(train)`. */
+  readonly mean: HostTensor;
+}
+
+const fast = { lrMult: 2 };
+
+/**
+ * Caffe's `cifar10_full`, the network of the cyclical-learning-rate paper's Table 1: 89,578 parameters. Meant for
+ * weight decay 0.004 (of which the classifier gets 250 times as much), momentum 0.9 and batches of 100.
+ *
+ * Shapes: x u8 [N, 32, 32, 3] -> logits [N, 10]. Source: Caffe, examples/cifar10/cifar10_full_train_test.prototxt.
+ *
+ * @example caffeFull({ mean: meanImage(train) })
+ */
+export function caffeFull(options: CaffeOptions): Layer {
+  checkOptions('caffeFull', options, ['mean']);
+  const norm = lrn({ region: 'within-channel', size: 3, alpha: 5e-5, beta: 0.75 });
+  return sequential({
+    input: normalize(options.mean),
+    conv1: conv2d(3, 32, 5, { init: normal(1e-4), bias: fast }),
+    pool1: maxPool2d(3, 2, { ceil: true }),
+    relu1: relu(),
+    norm1: norm,
+    conv2: conv2d(32, 32, 5, { init: normal(0.01), bias: fast }),
+    relu2: relu(),
+    pool2: avgPool2d(3, 2, { ceil: true }),
+    norm2: norm,
+    conv3: conv2d(32, 64, 5, { init: normal(0.01) }), // the source doubles no rate here
+    relu3: relu(),
+    pool3: avgPool2d(3, 2, { ceil: true }),
+    flat: flatten(),
+    fc: dense(1024, 10, { init: normal(0.01), decayMult: 250, bias: { lrMult: 2, decayMult: 0 } }),
+  });
+}
+
+/**
+ * Caffe's `cifar10_quick`: 145,578 parameters, about 75 % in 5,000 steps at 0.001, the last 1,000 at a tenth.
+ *
+ * Shapes: x u8 [N, 32, 32, 3] -> logits [N, 10]. Source: Caffe, examples/cifar10/cifar10_quick_train_test.prototxt.
+ */
+export function caffeQuick(options: CaffeOptions): Layer {
+  checkOptions('caffeQuick', options, ['mean']);
+  return sequential({
+    input: normalize(options.mean),
+    conv1: conv2d(3, 32, 5, { init: normal(1e-4), bias: fast }),
+    pool1: maxPool2d(3, 2, { ceil: true }),
+    relu1: relu(),
+    conv2: conv2d(32, 32, 5, { init: normal(0.01), bias: fast }),
+    relu2: relu(),
+    pool2: avgPool2d(3, 2, { ceil: true }),
+    conv3: conv2d(32, 64, 5, { init: normal(0.01), bias: fast }),
+    relu3: relu(),
+    pool3: avgPool2d(3, 2, { ceil: true }),
+    flat: flatten(),
+    fc1: dense(1024, 64, { init: normal(0.1), bias: fast }),
+    fc2: dense(64, 10, { init: normal(0.1), bias: fast }),
+  });
+}
+
+/**
+ * Dense layers of the given sizes with relu between them, He-initialised: `fc1`, `relu1`, `fc2`, …
+ *
+ * Shapes: x f32 [N, sizes[0]] -> [N, last size]. Throws RangeError for fewer than two sizes.
+ *
+ * @example mlp([2, 32, 3])
+ */
+export function mlp(sizes: readonly number[]): Layer {
+  checkInteger('mlp', 'the number of sizes', sizes.length, 2);
+  const layers: Record<string, Layer> = {};
+  for (let i = 1; i < sizes.length; i++) {
+    layers[`fc${i}`] = dense(sizes[i - 1], sizes[i]);
+    if (i < sizes.length - 1) layers[`relu${i}`] = relu();
+  }
+  return sequential(layers);
+}

@@ -1,0 +1,147 @@
+/**
+ * Checkpoints: everything that a run needs to go on as if it had not stopped. A file is written whole or not at all,
+ * and read with every byte checked.
+ */
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { OptimizerConfig } from '../../optim/optimizer.ts';
+import { CheckpointError } from '../errors.ts';
+import type { LayerConfig } from '../nn/layer.ts';
+import type { Report, State } from '../types.ts';
+import type { EvalEvent } from './events.ts';
+import { decodeTensors, encodeTensors } from './safetensors.ts';
+
+export interface Checkpoint {
+  /** Updates done. */
+  readonly step: number;
+  /** Updates that the run was to have. */
+  readonly steps: number;
+  readonly seed: number;
+  /** Parameters, statistics and the optimizer's arrays. */
+  readonly state: State;
+  readonly model: LayerConfig;
+  readonly optimizer: OptimizerConfig;
+  /** The loader's config: the order of the data. */
+  readonly data: Readonly<Record<string, unknown>>;
+  /** How the backend ran. */
+  readonly report: Report;
+  readonly last: EvalEvent | null;
+  readonly best: EvalEvent | null;
+}
+
+const FORMAT = 'cyclegrad';
+const VERSION = 1;
+const NAME = /^step-(\d{8,})\.safetensors$/;
+
+/** Where the checkpoint after `step` updates belongs: '<dir>/step-00001000.safetensors'. */
+export function checkpointPath(dir: string, step: number): string {
+  return join(dir, `step-${String(step).padStart(8, '0')}.safetensors`);
+}
+
+/**
+ * Writes a checkpoint, as a safetensors file: beside its place, flushed to the disk, then renamed onto it. Folders on
+ * the way are made. Throws CheckpointError when it cannot be written; what was there before is still there then.
+ */
+export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
+  const { state, ...about } = checkpoint;
+  const metadata = Object.fromEntries(
+    Object.entries({ format: FORMAT, version: VERSION, ...about }).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? value : JSON.stringify(value),
+    ]),
+  );
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFlushed(temporary, encodeTensors({ tensors: state, metadata }));
+    await rename(temporary, path);
+  } catch (cause) {
+    await rm(temporary, { force: true }).catch(() => undefined); // the first failure is the one to report
+    throw new CheckpointError(
+      `${path}: cannot be written: ${(cause as Error).message} (is the disk full, or the folder not writable?)`,
+      { cause },
+    );
+  }
+}
+
+async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    await file.writeFile(bytes);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Reads a checkpoint. Throws CheckpointError, naming the file, when it is missing, truncated, damaged, or no checkpoint
+ * of this program.
+ *
+ * @example const { state } = await loadCheckpoint('runs/clr/step-00025000.safetensors');
+ */
+export async function loadCheckpoint(path: string): Promise<Checkpoint> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (cause) {
+    throw new CheckpointError(`${path}: cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  const { tensors, metadata } = decodeTensors(path, bytes);
+  if (metadata['format'] !== FORMAT) {
+    throw new CheckpointError(
+      `${path}: is a safetensors file, but no checkpoint of ${FORMAT}: its metadata has the format ${metadata['format']}`,
+    );
+  }
+  if (metadata['version'] !== String(VERSION)) {
+    throw new CheckpointError(
+      `${path}: has version ${metadata['version']} of the format, but this program reads version ${VERSION} (update it)`,
+    );
+  }
+  const field = (name: keyof Checkpoint): never => {
+    try {
+      return JSON.parse(metadata[name]) as never;
+    } catch (cause) {
+      throw new CheckpointError(`${path}: its metadata has no valid '${name}': ${metadata[name]}`, { cause });
+    }
+  };
+  return {
+    state: tensors,
+    step: field('step'),
+    steps: field('steps'),
+    seed: field('seed'),
+    model: field('model'),
+    optimizer: field('optimizer'),
+    data: field('data'),
+    report: field('report'),
+    last: field('last'),
+    best: field('best'),
+  };
+}
+
+/** The checkpoints in a folder by their names, oldest first; none where there is no folder. */
+export async function listCheckpoints(dir: string): Promise<readonly string[]> {
+  let names: string[];
+  try {
+    names = await readdir(dir);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw new CheckpointError(`${dir}: cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  const step = (name: string): number => Number(NAME.exec(name)?.[1]);
+  return names
+    .filter((name) => NAME.test(name))
+    .sort((a, b) => step(a) - step(b))
+    .map((name) => join(dir, name));
+}
+
+/** The checkpoint with the most steps in a folder, or null. */
+export async function latestCheckpoint(dir: string): Promise<string | null> {
+  return (await listCheckpoints(dir)).at(-1) ?? null;
+}
+
+/** Deletes all but the `keep` checkpoints with the most steps. */
+export async function pruneCheckpoints(dir: string, keep: number): Promise<void> {
+  const old = (await listCheckpoints(dir)).slice(0, -keep);
+  await Promise.all(old.map((path) => rm(path, { force: true })));
+}

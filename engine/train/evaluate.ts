@@ -1,0 +1,142 @@
+/** Loss and metrics of a model over a whole data set of any size, without changing it. */
+import type { Dataset } from '../../datasets/dataset.ts';
+import type { Backend, Executable, Store } from '../backends/backend.ts';
+import { compile } from '../compile.ts';
+import type { Layer } from '../nn/layer.ts';
+import { bind } from '../nn/model.ts';
+import { checkInteger, checkOptions } from '../options.ts';
+import type { State } from '../types.ts';
+import { fedExamples, paddedBatches, type Examples } from './examples.ts';
+import { measure, objectiveFor, readMeasures, type Objective, type ObjectiveOptions } from './objective.ts';
+
+export interface EvaluateOptions extends ObjectiveOptions {
+  readonly model: Layer;
+  /** The model's arrays, of a result or a checkpoint; others are ignored. */
+  readonly state: State;
+  readonly data: Dataset;
+  readonly backend: Backend;
+  /** Default 100. The result does not depend on it but for the last bits. */
+  readonly batchSize?: number;
+}
+
+export interface Evaluation {
+  /** Mean over all examples. */
+  readonly loss: number;
+  /** Means, for instance `{ accuracy: 0.81 }`. */
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly examples: number;
+  readonly ms: number;
+}
+
+/**
+ * Evaluates a model on all examples of a data set.
+ *
+ * @example const { metrics } = await evaluate({ model, state: result.state, data: test, backend });
+ */
+export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
+  checkOptions('evaluate', options, ['model', 'state', 'data', 'backend', 'batchSize', 'loss', 'metrics']);
+  const { model, data, backend, batchSize = 100 } = options;
+  const objective = objectiveFor('evaluate', data, options);
+  checkBatch('evaluate', data, batchSize);
+  return withModel(backend, model, options.state, async (store) => {
+    const evaluator = await CompiledEvaluation.compile({
+      model,
+      backend,
+      store,
+      objective,
+      examples: fedExamples(data),
+      batchSize,
+    });
+    try {
+      const { bad: _, ...result } = (await evaluator.run())!;
+      return result;
+    } finally {
+      await evaluator.close();
+    }
+  });
+}
+
+export function checkBatch(where: string, data: Dataset, batchSize: unknown): void {
+  checkInteger(where, 'batchSize', batchSize, 1, 2 ** 31 - 1);
+  if (data.length < 1) {
+    throw new RangeError(`${where}: the data set is empty: ${data.name} (give one with at least 1 example)`);
+  }
+}
+
+/** Runs `use` with a store of the model's arrays, and closes it. */
+export async function withModel<T>(
+  backend: Backend,
+  model: Layer,
+  state: State,
+  use: (store: Store) => Promise<T>,
+): Promise<T> {
+  const own = Object.entries(state).filter(([name]) => name in model.params);
+  const store = await backend.createStore(Object.fromEntries(own));
+  try {
+    return await use(store);
+  } finally {
+    await store.close();
+  }
+}
+
+export interface EvaluationSpec {
+  readonly model: Layer;
+  readonly backend: Backend;
+  readonly store: Store;
+  readonly objective: Objective;
+  readonly examples: Examples;
+  readonly batchSize: number;
+}
+
+/** An evaluation that is compiled once and runs as often as wanted, on a store that it shares. */
+export class CompiledEvaluation {
+  readonly #executable: Executable;
+  readonly #examples: Examples;
+  readonly #batchSize: number;
+
+  private constructor(executable: Executable, { examples, batchSize }: EvaluationSpec) {
+    this.#executable = executable;
+    this.#examples = examples;
+    this.#batchSize = batchSize;
+  }
+
+  static async compile(spec: EvaluationSpec): Promise<CompiledEvaluation> {
+    const { model, backend, store, objective, examples, batchSize } = spec;
+    const executable = await compile(backend, {
+      inputs: examples.inputs(batchSize),
+      state: store,
+      build(inputs, state) {
+        const { x, y } = examples.gather(inputs, state);
+        const { output } = bind(model, state, { training: false })(x);
+        return { outputs: measure('evaluate', objective, examples.dataset, output, y) };
+      },
+    });
+    return new CompiledEvaluation(executable, spec);
+  }
+
+  /**
+   * Means over all examples, and the first batch whose loss is not finite; null when `signal` stopped it. Sums are
+   * taken in double precision and in the order of the examples.
+   */
+  async run(signal?: AbortSignal): Promise<(Evaluation & { readonly bad: Uint32Array | null }) | null> {
+    const begin = performance.now();
+    const examples = this.#examples.dataset.length;
+    const sums: Record<string, number> = {};
+    let bad: Uint32Array | null = null;
+    for (const { indices, count } of paddedBatches(examples, this.#batchSize)) {
+      if (signal?.aborted === true) return null;
+      const outputs = await this.#executable.run(this.#examples.feeds(indices));
+      for (const [name, { data }] of Object.entries(outputs)) {
+        sums[name] ??= 0;
+        for (let i = 0; i < count; i++) sums[name] += data[i];
+      }
+      if (!Number.isFinite(sums['loss'])) bad ??= indices;
+    }
+    const means = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / examples]));
+    return { ...readMeasures(means), examples, ms: performance.now() - begin, bad };
+  }
+
+  close(): Promise<void> {
+    return this.#executable.close();
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * How the examples of a data set get into a compiled step: gathered from the backend's memory by index, or fed. Both
+ * give the same values.
+ */
+import type { Dataset } from '../../datasets/dataset.ts';
+import type { Tree } from '../../optim/optimizer.ts';
+import type { Feeds } from '../backends/backend.ts';
+import type { InputTypes } from '../compile.ts';
+import { allocate } from '../ops/create.ts';
+import { takeRows } from '../ops/images.ts';
+import { bytesOf, sizeOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import type { HostTensor, State, TensorType } from '../types.ts';
+
+export interface Examples {
+  readonly dataset: Dataset;
+  /** What a step for batches of this size has to declare. */
+  inputs(batchSize: number): InputTypes;
+  /** The batch inside the graph. */
+  gather(inputs: Tree, state: Tree): { readonly x: Tensor; readonly y: Tensor };
+  feeds(indices: Uint32Array): Feeds;
+}
+
+const batchOf = (n: number, { shape, dtype }: TensorType): TensorType => ({ shape: [n, ...shape], dtype });
+
+const host = (type: TensorType): HostTensor => ({ ...type, data: allocate(type.dtype, sizeOf(type.shape)) });
+
+function readBatch(dataset: Dataset, indices: Uint32Array, x: HostTensor, y: HostTensor): void {
+  dataset.read(indices, x.data as Uint8Array | Float32Array, y.data as Int32Array | Float32Array);
+}
+
+/** Batches are read on the host and fed. */
+export function fedExamples(dataset: Dataset): Examples {
+  let x: HostTensor | null = null;
+  let y: HostTensor | null = null;
+  return {
+    dataset,
+    inputs: (batchSize) => ({ x: batchOf(batchSize, dataset.x), y: batchOf(batchSize, dataset.y) }),
+    gather: ({ x: images, y: targets }) => ({ x: images, y: targets }),
+    feeds(indices) {
+      // Kept for the next batch: a run copies its feeds before it returns.
+      if (x?.shape[0] !== indices.length) x = host(batchOf(indices.length, dataset.x));
+      if (y?.shape[0] !== indices.length) y = host(batchOf(indices.length, dataset.y));
+      readBatch(dataset, indices, x, y);
+      return { x, y };
+    },
+  };
+}
+
+/** Memory that a resident data set needs. */
+export function residentBytes({ length, x, y }: Dataset): number {
+  return bytesOf(batchOf(length, x)) + bytesOf(batchOf(length, y));
+}
+
+/** The whole data set as arrays for a store, under `name`. */
+export function residentArrays(dataset: Dataset, name: string): State {
+  const { length } = dataset;
+  const x = host(batchOf(length, dataset.x));
+  const y = host(batchOf(length, dataset.y));
+  readBatch(
+    dataset,
+    Uint32Array.from({ length }, (_, i) => i),
+    x,
+    y,
+  );
+  return { [`${name}/x`]: x, [`${name}/y`]: y };
+}
+
+/** Batches are gathered from a store with `residentArrays(dataset, name)`, and only indices are fed. */
+export function residentExamples(dataset: Dataset, name: string): Examples {
+  return {
+    dataset,
+    inputs: (batchSize) => ({ index: { shape: [batchSize], dtype: 'i32' } }),
+    gather: ({ index }, state) => ({
+      x: takeRows(state[`${name}/x`], index),
+      y: takeRows(state[`${name}/y`], index),
+    }),
+    feeds: (indices) => ({ index: new Int32Array(indices.buffer, indices.byteOffset, indices.length) }),
+  };
+}
+
+/** One batch of an evaluation: `count` examples, and the last one repeated up to the batch size. */
+export interface Padded {
+  readonly indices: Uint32Array;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** All examples once, in order. */
+export function* paddedBatches(length: number, batchSize: number): Generator<Padded> {
+  for (let first = 0; first < length; first += batchSize) {
+    const count = Math.min(batchSize, length - first);
+    const indices = Uint32Array.from({ length: batchSize }, (_, i) => first + Math.min(i, count - 1));
+    yield { indices, first, count };
+  }
+}

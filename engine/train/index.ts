@@ -1,0 +1,24 @@
+/** Training: the loop and its events, evaluation, prediction, checkpoints. */
+export {
+  checkpointPath,
+  latestCheckpoint,
+  loadCheckpoint,
+  saveCheckpoint,
+  type Checkpoint,
+} from './checkpoint.ts';
+export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';
+export type {
+  CheckpointEvent,
+  EndEvent,
+  EvalEvent,
+  Listener,
+  NoticeEvent,
+  StartEvent,
+  StepEvent,
+  TrainEvent,
+} from './events.ts';
+export * from './listeners/index.ts';
+export type { ObjectiveOptions, RowFunction } from './objective.ts';
+export { predict, type PredictOptions, type Prediction } from './predict.ts';
+export type { CheckpointOptions, TrainOptions } from './settings.ts';
+export { fit, train, type Result } from './train.ts';

@@ -1,0 +1,450 @@
+/**
+ * Draws curves over steps as SVG text: panels one above the other with a shared x axis. Pure, without a DOM; the
+ * report, the benchmarks and plots of schedules use it. Not a plotting library: lines and dots is all there is.
+ */
+import { scaleLinear, scaleLog } from 'd3-scale';
+import { line } from 'd3-shape';
+
+export interface CurveSeries {
+  /** Its name in the legend. */
+  readonly label: string;
+  /** `[x, y]`, x ascending. Where y is not finite (or not positive on a logarithmic axis) the line has a gap. */
+  readonly points: readonly (readonly [number, number])[];
+  /** Index into `panels`; 0 unless given. */
+  readonly panel?: number;
+  /** The y axis; left unless given. */
+  readonly side?: 'left' | 'right';
+  /** Any SVG colour. Unless given, the next of a palette that colour-blind people can tell apart. */
+  readonly color?: string;
+  /** Line width in pixels; 2 unless given. */
+  readonly width?: number;
+  readonly opacity?: number;
+  readonly dashed?: boolean;
+  /** Puts a dot on every point. Unless given: where there is only one. */
+  readonly dots?: boolean;
+}
+
+export interface CurveAxis {
+  readonly label: string;
+  readonly scale?: 'linear' | 'log';
+  /** 'percent' shows 0.5 as 50%. */
+  readonly format?: 'number' | 'percent';
+  /** From where to where; unless given, round numbers around the data. What lies outside is cut off. */
+  readonly domain?: readonly [number, number];
+}
+
+export interface CurvePanel {
+  readonly left: CurveAxis;
+  readonly right?: CurveAxis;
+  /** Height relative to the other panels; 1 unless given. */
+  readonly weight?: number;
+}
+
+export interface CurveOptions {
+  readonly panels: readonly CurvePanel[];
+  readonly title?: string;
+  /** Smaller, below the title. */
+  readonly subtitle?: string;
+  /** The x axis; 'steps' unless given. */
+  readonly x?: CurveAxis;
+  /** Pixels; 960 by 600 unless given. The picture scales. */
+  readonly width?: number;
+  readonly height?: number;
+}
+
+/** Okabe and Ito's palette, the readable ones on white first. */
+const PALETTE = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000'];
+const INK = '#1f2328';
+const QUIET = '#59636e';
+const GRID = '#e4e7eb';
+const FONT = 15;
+/** Average width of a character, in em. There is nobody to ask without a DOM; slightly wide, so that nothing overlaps. */
+const CHARACTER = 0.53;
+/** The same of a digit. */
+const TICK_CHARACTER = 0.6;
+
+/** At most about so many ticks on a y axis; more is a ruler. */
+const Y_TICKS = 6;
+
+/** The part of a d3 scale that is used here. */
+interface Scale {
+  (value: number): number;
+  invert(pixel: number): number;
+}
+
+interface Axis {
+  readonly spec: CurveAxis;
+  readonly place: Scale;
+  readonly ticks: readonly { readonly value: number; readonly text: string }[];
+}
+
+interface Plot {
+  readonly left: number;
+  readonly right: number;
+  /** Where the picture ends, right of the axis. */
+  readonly outerRight: number;
+  readonly top: number;
+  readonly bottom: number;
+}
+
+/**
+ * Draws the series into their panels and returns one SVG document with its own background, legible on light and dark
+ * pages. Long series are thinned to what the pixels can show: first, lowest, highest and last point of each column.
+ *
+ * Throws RangeError for a series in a panel or on an axis that is not there, and for a domain that is empty.
+ *
+ * @example
+ * curveSvg([{ label: 'triangular', points: steps.map((step) => [step, schedule(step)]) }],
+ *   { panels: [{ left: { label: 'learning rate' } }] })
+ */
+export function curveSvg(series: readonly CurveSeries[], options: CurveOptions): string {
+  const { panels, title, subtitle, x = { label: 'steps' }, width = 960, height = 600 } = options;
+  const curves = series.map((one, index) => resolve(one, index, panels));
+
+  const xAxisHeight = 52;
+  let top = 18;
+  const head: string[] = [];
+  if (title !== undefined) {
+    top += 12;
+    head.push(text(width / 2, top, title, { size: FONT + 4, weight: 600 }));
+    top += 12;
+  }
+  if (subtitle !== undefined) {
+    top += 10;
+    head.push(text(width / 2, top, subtitle, { size: FONT - 2, fill: QUIET }));
+    top += 12;
+  }
+
+  const sides = { left: margin(panels, curves, 'left'), right: margin(panels, curves, 'right') };
+  const span = width - sides.left - sides.right;
+  const inPanel = panels.map((_, index) => curves.filter((curve) => curve.panel === index));
+  const legends = inPanel.map((own) => legendRows(own, span));
+  const gap = 18;
+  const legendHeights = legends.map((rows) => rows.length * 24 + 6);
+  const taken = legendHeights.reduce((a, b) => a + b, 0) + gap * (panels.length - 1);
+  const free = height - top - xAxisHeight - taken;
+  const weights = panels.reduce((sum, panel) => sum + (panel.weight ?? 1), 0);
+
+  const xs = curves.flatMap((curve) => curve.points.map((point) => point[0]));
+  const xRange: [number, number] = [sides.left, width - sides.right];
+  // Not rounded out to the next tick: a run of 70,000 steps should end at the edge.
+  const across = axis(x, xs, xRange, Math.max(2, Math.floor(span / 110)), false);
+
+  const body: string[] = [];
+  panels.forEach((panel, index) => {
+    top += legendHeights[index]!;
+    const plot: Plot = {
+      left: xRange[0],
+      right: xRange[1],
+      outerRight: width,
+      top,
+      bottom: top + (free * (panel.weight ?? 1)) / weights,
+    };
+    body.push(
+      drawPanel(panel, index, plot, across, inPanel[index]!, legends[index]!),
+      ...(index === panels.length - 1 ? [drawX(across, plot)] : []),
+    );
+    top = plot.bottom + gap;
+  });
+
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ` +
+      `font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="${FONT}" role="img">`,
+    `<title>${escape(title ?? curves.map((curve) => curve.label).join(', '))}</title>`,
+    `<rect width="${width}" height="${height}" rx="6" fill="#ffffff"/>`,
+    ...head,
+    ...body,
+    '</svg>\n',
+  ].join('\n');
+}
+
+type Curve = Required<CurveSeries>;
+
+function resolve(one: CurveSeries, index: number, panels: readonly CurvePanel[]): Curve {
+  const { panel = 0, side = 'left' } = one;
+  if (panels[panel] === undefined) {
+    throw new RangeError(
+      `curveSvg: series '${one.label}' is in panel ${panel}, but there are ${panels.length}`,
+    );
+  }
+  if (side === 'right' && panels[panel].right === undefined) {
+    throw new RangeError(
+      `curveSvg: series '${one.label}' is on the right axis of panel ${panel}, which has none`,
+    );
+  }
+  return {
+    color: PALETTE[index % PALETTE.length]!,
+    width: 2,
+    opacity: 1,
+    dashed: false,
+    dots: one.points.length === 1,
+    ...one,
+    panel,
+    side,
+  };
+}
+
+/** The y values of the series on one side. */
+function heights(curves: readonly Curve[], side: 'left' | 'right'): number[] {
+  return curves
+    .filter((curve) => curve.side === side)
+    .flatMap((curve) => curve.points.map((point) => point[1]));
+}
+
+/** Room beside the plots: the widest tick of any panel and the axis's label, or a little where there is no axis. */
+function margin(panels: readonly CurvePanel[], curves: readonly Curve[], side: 'left' | 'right'): number {
+  const widths = panels.flatMap((panel, index) => {
+    const spec = panel[side];
+    if (!spec) return [];
+    const values = heights(
+      curves.filter((curve) => curve.panel === index),
+      side,
+    );
+    const { ticks } = axis(spec, values, [1, 0], Y_TICKS, true);
+    return ticks.map((tick) => tick.text.length * FONT * TICK_CHARACTER + 54);
+  });
+  return widths.length === 0 ? 28 : Math.max(84, ...widths);
+}
+
+function axis(
+  spec: CurveAxis,
+  values: readonly number[],
+  range: [number, number],
+  tickCount: number,
+  nice: boolean,
+): Axis {
+  const log = spec.scale === 'log';
+  const usable = values.filter((value) => Number.isFinite(value) && (!log || value > 0));
+  const [low, high] = spec.domain ?? extent(usable, log);
+  if (!(low < high) || (log && low <= 0)) {
+    throw new RangeError(`curveSvg: axis '${spec.label}' has the empty domain [${low}, ${high}]`);
+  }
+  const scale = (log ? scaleLog() : scaleLinear()).domain([low, high]).range(range);
+  if (nice && spec.domain === undefined) scale.nice(...(log ? [] : ([tickCount] as const)));
+  const [from = low, to = high] = scale.domain();
+  let ticks = scale.ticks(tickCount);
+  if (log) {
+    const powers = ticks.filter((tick) => Number.isInteger(round(Math.log10(tick))));
+    if (powers.length >= 2) ticks = powers;
+  }
+  const linear = scaleLinear().domain([from, to]);
+  const largest = Math.max(Math.abs(from), Math.abs(to));
+  const percent = spec.format === 'percent';
+  const format = percent
+    ? linear.tickFormat(tickCount, '%')
+    : log || largest < 1e-5 || largest >= 1e9
+      ? short
+      : linear.tickFormat(tickCount); // as many decimals as the distance of the ticks needs
+  return {
+    spec,
+    place: scale,
+    ticks: ticks.map((value) => ({ value, text: value === 0 && !percent ? '0' : format(value) })),
+  };
+}
+
+/** The data's range, opened up where it is a point or empty, so that there is always an axis. */
+function extent(values: readonly number[], log: boolean): [number, number] {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const value of values) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  if (low > high) return log ? [0.1, 1] : [0, 1];
+  if (low < high) return [low, high];
+  if (log) return [low / 2, low * 2];
+  const around = low === 0 ? 1 : Math.abs(low) / 2;
+  return [low - around, low + around];
+}
+
+function round(value: number): number {
+  return Math.round(value * 1e9) / 1e9;
+}
+
+/** 0.00001, 100, but 1e-6 and 1e+9. */
+function short(value: number): string {
+  const size = Math.abs(value);
+  const digits = Number(value.toPrecision(6));
+  return size !== 0 && (size < 1e-5 || size >= 1e9) ? digits.toExponential() : String(digits);
+}
+
+function drawPanel(
+  panel: CurvePanel,
+  index: number,
+  plot: Plot,
+  across: Axis,
+  curves: readonly Curve[],
+  legend: readonly LegendRow[],
+): string {
+  const ticks = Math.min(Y_TICKS, Math.max(2, Math.floor((plot.bottom - plot.top) / 44)));
+  const side = (spec: CurveAxis, which: 'left' | 'right'): Axis =>
+    axis(spec, heights(curves, which), [plot.bottom, plot.top], ticks, true);
+  const left = side(panel.left, 'left');
+  const right = panel.right && side(panel.right, 'right');
+  const clip = `curve-panel-${index}`;
+  const out = [
+    // A little larger than the plot, so that lines and dots on its border stay whole.
+    `<clipPath id="${clip}"><rect x="${px(plot.left - 5)}" y="${px(plot.top - 5)}" ` +
+      `width="${px(plot.right - plot.left + 10)}" height="${px(plot.bottom - plot.top + 10)}"/></clipPath>`,
+    drawLegend(legend, plot),
+  ];
+  for (const { value } of across.ticks) {
+    const at = px(across.place(value));
+    out.push(`<line x1="${at}" x2="${at}" y1="${px(plot.top)}" y2="${px(plot.bottom)}" stroke="${GRID}"/>`);
+  }
+  for (const { value, text: label } of left.ticks) {
+    const at = left.place(value);
+    out.push(
+      `<line x1="${px(plot.left)}" x2="${px(plot.right)}" y1="${px(at)}" y2="${px(at)}" stroke="${GRID}"/>`,
+      text(plot.left - 10, at + FONT * 0.35, label, { anchor: 'end', kind: 'left-tick' }),
+    );
+  }
+  for (const { value, text: label } of right?.ticks ?? []) {
+    const at = right!.place(value);
+    out.push(
+      `<line x1="${px(plot.right)}" x2="${px(plot.right + 5)}" y1="${px(at)}" y2="${px(at)}" stroke="${QUIET}"/>`,
+      text(plot.right + 10, at + FONT * 0.35, label, { anchor: 'start', kind: 'right-tick' }),
+    );
+  }
+  const middle = (plot.top + plot.bottom) / 2;
+  out.push(text(24, middle, panel.left.label, { turn: -90 }));
+  if (panel.right) out.push(text(plot.outerRight - 24, middle, panel.right.label, { turn: 90 }));
+  out.push(
+    `<g clip-path="url(#${clip})">`,
+    ...curves.map((curve) => drawCurve(curve, across, curve.side === 'left' ? left : right!)),
+    '</g>',
+    `<path d="M${px(plot.left)},${px(plot.top)}V${px(plot.bottom)}H${px(plot.right)}${
+      panel.right ? `V${px(plot.top)}` : ''
+    }" fill="none" stroke="${QUIET}"/>`,
+  );
+  return out.join('\n');
+}
+
+function drawX(across: Axis, plot: Plot): string {
+  const out = across.ticks.map(({ value, text: label }) =>
+    text(across.place(value), plot.bottom + FONT + 6, label, { kind: 'x-tick' }),
+  );
+  out.push(text((plot.left + plot.right) / 2, plot.bottom + 44, across.spec.label, {}));
+  return out.join('\n');
+}
+
+function drawCurve(curve: Curve, across: Axis, up: Axis): string {
+  const pixels = curve.points.map(([x, y]): [number, number] => [across.place(x), up.place(y)]);
+  const drawn = ([x, y]: readonly [number, number]): boolean => Number.isFinite(x) && Number.isFinite(y);
+  const path = line().defined(drawn).digits(2)(thin(pixels)) ?? '';
+  const out = [
+    `<path data-series="${escape(curve.label)}" d="${path}" fill="none" stroke="${escape(curve.color)}" ` +
+      `stroke-width="${curve.width}" stroke-linejoin="round"` +
+      `${curve.opacity < 1 ? ` stroke-opacity="${curve.opacity}"` : ''}` +
+      `${curve.dashed ? ' stroke-dasharray="6 4"' : ''}/>`,
+  ];
+  if (curve.dots) {
+    for (const [x, y] of pixels.filter(drawn)) {
+      out.push(
+        `<circle cx="${px(x)}" cy="${px(y)}" r="${curve.width + 1.2}" fill="${escape(curve.color)}"/>`,
+      );
+    }
+  }
+  return out.join('\n');
+}
+
+/** First, lowest, highest and last point of every half pixel: the same picture with fewer points. */
+function thin(pixels: readonly [number, number][]): [number, number][] {
+  const out: [number, number][] = [];
+  for (let start = 0; start < pixels.length;) {
+    const column = Math.floor(pixels[start]![0] * 2);
+    let end = start;
+    let low = start;
+    let high = start;
+    let gap = start;
+    for (; end < pixels.length && Math.floor(pixels[end]![0] * 2) === column; end++) {
+      if (!Number.isFinite(pixels[end]![1])) gap = end;
+      if (pixels[end]![1] < pixels[low]![1]) low = end;
+      if (pixels[end]![1] > pixels[high]![1]) high = end;
+    }
+    if (end === start) end++; // x is not finite
+    const kept = new Set([start, low, high, gap, end - 1]);
+    for (const index of [...kept].sort((a, b) => a - b)) out.push(pixels[index]!);
+    start = end;
+  }
+  return out;
+}
+
+interface LegendRow {
+  readonly items: readonly { readonly curve: Curve; readonly at: number }[];
+}
+
+const SWATCH = 26;
+
+function legendRows(curves: readonly Curve[], span: number): LegendRow[] {
+  const rows: { curve: Curve; at: number }[][] = [];
+  let at = Infinity;
+  for (const curve of curves) {
+    const own = SWATCH + 8 + curve.label.length * FONT * CHARACTER + 22;
+    if (at + own > span && (at > 0 || rows.length === 0)) {
+      rows.push([]);
+      at = 0;
+    }
+    rows.at(-1)!.push({ curve, at });
+    at += own;
+  }
+  return rows.map((items) => ({ items }));
+}
+
+function drawLegend(rows: readonly LegendRow[], plot: Plot): string {
+  const out: string[] = [];
+  rows.forEach(({ items }, row) => {
+    const y = plot.top - 14 - (rows.length - 1 - row) * 24;
+    for (const { curve, at } of items) {
+      const x = plot.left + at;
+      const opacity = Math.max(curve.opacity, 0.5); // a faint line still needs a key that can be seen
+      out.push(
+        `<line x1="${px(x)}" x2="${px(x + SWATCH)}" y1="${px(y)}" y2="${px(y)}" stroke="${escape(curve.color)}" ` +
+          `stroke-width="${Math.max(curve.width, 2)}" stroke-opacity="${opacity}"` +
+          `${curve.dashed ? ' stroke-dasharray="6 4"' : ''}/>`,
+      );
+      if (curve.dots) {
+        out.push(
+          `<circle cx="${px(x + SWATCH / 2)}" cy="${px(y)}" r="${curve.width + 1.2}" fill="${escape(curve.color)}"/>`,
+        );
+      }
+      out.push(text(x + SWATCH + 8, y + FONT * 0.35, curve.label, { anchor: 'start' }));
+    }
+  });
+  return out.join('\n');
+}
+
+interface TextStyle {
+  readonly anchor?: 'start' | 'middle' | 'end';
+  readonly size?: number;
+  readonly weight?: number;
+  readonly fill?: string;
+  readonly turn?: number;
+  readonly kind?: string;
+}
+
+function text(x: number, y: number, content: string, style: TextStyle): string {
+  const { anchor = 'middle', size, weight, fill = INK, turn, kind } = style;
+  return (
+    `<text x="${px(x)}" y="${px(y)}" text-anchor="${anchor}" fill="${fill}"` +
+    `${kind === undefined ? '' : ` class="${kind}"`}` +
+    `${size === undefined ? '' : ` font-size="${size}"`}` +
+    `${weight === undefined ? '' : ` font-weight="${weight}"`}` +
+    `${turn === undefined ? '' : ` transform="rotate(${turn} ${px(x)} ${px(y)})"`}` +
+    `>${escape(content)}</text>`
+  );
+}
+
+function px(value: number): string {
+  return String(Math.round(value * 100) / 100);
+}
+
+function escape(content: string): string {
+  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+  return (
+    content
+      .replace(/[&<>"]/g, (character) => entities[character]!)
+      // eslint-disable-next-line no-control-regex -- XML 1.0 has no way to write these
+      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '\ufffd')
+  );
+}

@@ -1,0 +1,5 @@
+/** Listeners: what can be done with the events of a run besides looping over them. */
+export { progressBar, type ProgressOptions } from './progress.ts';
+export { jsonLines, type JsonLinesOptions } from './json-lines.ts';
+export { report, type ReportOptions, type RunSummary } from './report.ts';
+export { curveSvg, type CurveAxis, type CurveOptions, type CurvePanel, type CurveSeries } from './curve.ts';

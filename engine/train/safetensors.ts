@@ -1,0 +1,145 @@
+/**
+ * The safetensors file format: 8 bytes with the length of a JSON header (little-endian), the header, the arrays one
+ * after another. Other programs read it; nothing in it is executed. Knows nothing of training.
+ * Source: https://huggingface.co/docs/safetensors
+ */
+import { CheckpointError } from '../errors.ts';
+import { bytesOf, formatShape } from '../shape.ts';
+import type { DType, HostData, HostTensor, Shape, State } from '../types.ts';
+
+export interface TensorFile {
+  readonly tensors: State;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+const NAMES: Readonly<Record<DType, string>> = { f32: 'F32', i32: 'I32', u8: 'U8' };
+const DTYPES = new Map(Object.entries(NAMES).map(([dtype, name]) => [name, dtype as DType]));
+const PREFIX = 8;
+/** The format's own bound: a length beyond it is not a length. */
+const MAX_HEADER = 100_000_000;
+
+/** The bytes of a file. `f32` values held in double precision are rounded. */
+export function encodeTensors({ tensors, metadata }: TensorFile): Uint8Array {
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  let offset = 0;
+  for (const [name, value] of Object.entries(tensors)) {
+    const end = offset + bytesOf(value);
+    header[name] = { dtype: NAMES[value.dtype], shape: value.shape, data_offsets: [offset, end] };
+    offset = end;
+  }
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const length = Math.ceil(text.length / 8) * 8; // so that the arrays are aligned
+  const file = new Uint8Array(PREFIX + length + offset).fill(0x20, PREFIX, PREFIX + length);
+  new DataView(file.buffer).setBigUint64(0, BigInt(length), true);
+  file.set(text, PREFIX);
+  let position = PREFIX + length;
+  for (const { dtype, data } of Object.values(tensors)) {
+    // Typed arrays are little-endian on every machine that JavaScript runs on today.
+    const stored = dtype === 'f32' && data instanceof Float64Array ? Float32Array.from(data) : data;
+    file.set(new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength), position);
+    position += stored.byteLength;
+  }
+  return file;
+}
+
+/** The arrays in a file's bytes. Throws CheckpointError, beginning with `where`, unless every byte is accounted for. */
+export function decodeTensors(where: string, bytes: Uint8Array): TensorFile {
+  const fail = (what: string): never => {
+    throw new CheckpointError(`${where}: ${what} (the file is damaged, or not a safetensors file)`);
+  };
+  if (bytes.length < PREFIX) return fail(`${bytes.length} bytes are too few for a header`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const length = Number(view.getBigUint64(0, true));
+  const start = PREFIX + length;
+  if (length > MAX_HEADER || start > bytes.length) {
+    return fail(`the header should have ${length} bytes, but the file has ${bytes.length}`);
+  }
+  const header = parseHeader(bytes.subarray(PREFIX, start));
+  if (header === null) return fail('the header is not a JSON object');
+
+  const { __metadata__: metadata = {}, ...entries } = header;
+  if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
+    return fail('__metadata__ is not a table of strings');
+  }
+  const found = Object.entries(entries).map(([name, entry]) => readEntry(name, entry, fail));
+  found.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let expected = 0;
+  for (const { name, begin, end } of found) {
+    if (begin !== expected) {
+      return fail(`the bytes of '${name}' begin at ${begin}, where ${expected} is expected`);
+    }
+    expected = end;
+  }
+  const room = bytes.length - start;
+  if (expected !== room) {
+    return fail(
+      `the arrays need ${expected} bytes, but there are ${room}: ${room < expected ? 'truncated' : 'too long'}`,
+    );
+  }
+  const tensors: Record<string, HostTensor> = {};
+  for (const { name, dtype, shape, begin, end } of found) {
+    // A copy, as the arrays may lie at odd addresses (and no slice: a Buffer's shares its memory).
+    const own = new Uint8Array(bytes.subarray(start + begin, start + end));
+    tensors[name] = { shape, dtype, data: viewAs(dtype, own.buffer) };
+  }
+  return { tensors, metadata: metadata as Record<string, string> };
+}
+
+function parseHeader(bytes: Uint8Array): Record<string, unknown> | null {
+  try {
+    const header: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return isRecord(header) ? header : null;
+  } catch {
+    return null;
+  }
+}
+
+interface Entry {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+  readonly begin: number;
+  readonly end: number;
+}
+
+function readEntry(name: string, entry: unknown, fail: (what: string) => never): Entry {
+  if (!isRecord(entry)) return fail(`'${name}' is not described by an object`);
+  const { dtype: type, shape, data_offsets: offsets } = entry;
+  const dtype = DTYPES.get(String(type));
+  if (dtype === undefined) {
+    return fail(
+      `'${name}' has dtype ${JSON.stringify(type)}, expected one of ${[...DTYPES.keys()].join(', ')}`,
+    );
+  }
+  if (!isCounts(shape)) return fail(`'${name}' has the shape ${JSON.stringify(shape)}`);
+  if (!isCounts(offsets) || offsets.length !== 2) {
+    return fail(`'${name}' has the offsets ${JSON.stringify(offsets)}`);
+  }
+  const [begin, end] = offsets as readonly [number, number];
+  const needed = bytesOf({ dtype, shape });
+  if (end - begin !== needed) {
+    return fail(
+      `'${name}' is ${dtype} ${formatShape(shape)}, ${needed} bytes, but its offsets are [${begin}, ${end}]`,
+    );
+  }
+  return { name, dtype, shape, begin, end };
+}
+
+const isCounts = (value: unknown): value is readonly number[] =>
+  Array.isArray(value) && value.every((d) => Number.isSafeInteger(d) && (d as number) >= 0);
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function viewAs(dtype: DType, buffer: ArrayBuffer): HostData {
+  switch (dtype) {
+    case 'f32':
+      return new Float32Array(buffer);
+    case 'i32':
+      return new Int32Array(buffer);
+    case 'u8':
+      return new Uint8Array(buffer);
+    default:
+      return dtype satisfies never;
+  }
+}

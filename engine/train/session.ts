@@ -1,0 +1,305 @@
+/** What a training run owns: its store and executables, how far it is, and what it can do next. Emits no events. */
+import type { Dataset } from '../../datasets/dataset.ts';
+import type { Hyper } from '../../optim/optimizer.ts';
+import { notices as scheduleNotices } from '../../schedulers/index.ts';
+import type { Executable, Feeds, Outputs, Store } from '../backends/backend.ts';
+import { compile, type InputTypes } from '../compile.ts';
+import { CheckpointError, EngineError } from '../errors.ts';
+import { applyGradients, bind, initState } from '../nn/model.ts';
+import { checkFinite } from '../ops/elementwise.ts';
+import { mean } from '../ops/reduce.ts';
+import type { HostTensor, Report, State } from '../types.ts';
+import {
+  checkpointPath,
+  latestCheckpoint,
+  loadCheckpoint,
+  pruneCheckpoints,
+  saveCheckpoint,
+  type Checkpoint,
+} from './checkpoint.ts';
+import { CompiledEvaluation } from './evaluate.ts';
+import type { EvalEvent, StepEvent } from './events.ts';
+import { fedExamples, residentArrays, residentBytes, residentExamples, type Examples } from './examples.ts';
+import { findNonFinite, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
+import { measure, readMeasures } from './objective.ts';
+import { checkArithmetic, checkResume, type Notice } from './resume.ts';
+import type { Settings } from './settings.ts';
+
+/** Data sets up to this size are resident unless told otherwise; CIFAR-10 takes 0.18 GiB. */
+const RESIDENT_BYTES = 2 ** 30;
+
+export class Session {
+  /** Updates done. */
+  step = 0;
+  /** Where this process began. */
+  startStep = 0;
+  last: EvalEvent | null = null;
+  best: EvalEvent | null = null;
+  /** The loss of the last batch; null before the first step. */
+  batchLoss: number | null = null;
+  readonly notices: Notice[] = [];
+  readonly #settings: Settings;
+  #names: readonly string[] = [];
+  #savedAt: number | null = null;
+  #store: Store | null = null;
+  #trainer: Executable | null = null;
+  #evaluator: CompiledEvaluation | null = null;
+  #training: Examples | null = null;
+  #evaluation: Examples | null = null;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  get report(): Report {
+    return this.#trainer!.report;
+  }
+
+  /** Reads the checkpoint, if there is one to go on from, fills the store and compiles the steps. */
+  async open(): Promise<void> {
+    const { model, optimizer, seed, backend, steps } = this.#settings;
+    const fresh = initState(model, optimizer, seed);
+    this.#names = Object.keys(fresh);
+    const checkpoint = await this.#loadLatest(fresh);
+    const state = checkpoint?.state ?? fresh;
+    const arrays = this.#placeData();
+    this.#store = await backend.createStore({ ...state, ...arrays() });
+    this.#trainer = await this.#compileStep();
+    const { evaluation, objective } = this.#settings;
+    if (evaluation !== null) {
+      this.#evaluator = await CompiledEvaluation.compile({
+        model,
+        backend,
+        store: this.#store,
+        objective,
+        examples: this.#evaluation!,
+        batchSize: evaluation.batchSize,
+      });
+    }
+    if (checkpoint !== null) this.notices.push(...checkArithmetic(checkpoint.report, this.report));
+    for (const [name, schedule] of Object.entries(optimizer.schedules)) {
+      for (const { code, message } of scheduleNotices(schedule, steps)) {
+        this.notices.push({ code, message: `${name}: ${message}` });
+      }
+    }
+  }
+
+  async #loadLatest(fresh: State): Promise<Checkpoint | null> {
+    const { checkpoint: options, model, optimizer, data, seed, steps } = this.#settings;
+    const path = options === null ? null : await latestCheckpoint(options.dir);
+    if (options === null || path === null) return null;
+    if (!options.resume) {
+      throw new CheckpointError(
+        `${options.dir}: holds checkpoints of an earlier run, the latest ${path} ` +
+          `(go on from it with resume: true, or use another folder)`,
+      );
+    }
+    const checkpoint = await loadCheckpoint(path);
+    const run = {
+      path,
+      state: fresh,
+      model: model.config ?? { kind: 'custom' },
+      optimizer: optimizer.config,
+      data: data.config,
+      seed,
+      steps,
+    };
+    this.notices.push(...checkResume(checkpoint, run));
+    this.step = this.startStep = this.#savedAt = checkpoint.step;
+    this.last = checkpoint.last;
+    this.best = checkpoint.best;
+    return checkpoint;
+  }
+
+  /** Decides where the examples are; the arrays to put into the store are made when asked for, as they are large. */
+  #placeData(): () => State {
+    const { data, evaluation, resident } = this.#settings;
+    const training = data.dataset;
+    const held = evaluation?.data ?? training;
+    const names = new Map<Dataset, string>([[training, 'data/train']]);
+    if (held !== training) names.set(held, 'data/eval');
+    const bytes = [...names.keys()].reduce((sum, dataset) => sum + residentBytes(dataset), 0);
+    const keep = resident === 'auto' ? bytes <= RESIDENT_BYTES : resident;
+    if (!keep && resident === 'auto') {
+      this.notices.push({
+        code: 'data-fed',
+        message:
+          `the data takes ${(bytes / 2 ** 30).toFixed(1)} GiB, so batches are fed one by one ` +
+          `(resident: true keeps it in the backend's memory)`,
+      });
+    }
+    const place = (dataset: Dataset): Examples =>
+      keep ? residentExamples(dataset, names.get(dataset)!) : fedExamples(dataset);
+    this.#training = place(training);
+    this.#evaluation = place(held);
+    const arrays = (): State[] => [...names].map(([dataset, name]) => residentArrays(dataset, name));
+    return () => (keep ? (Object.assign({}, ...arrays()) as State) : {});
+  }
+
+  #stepInputs(): InputTypes {
+    const { data } = this.#settings;
+    const draws = { draws: { shape: [data.batchSize, 3], dtype: 'i32' } } as const;
+    return { ...this.#training!.inputs(data.batchSize), ...(data.augments && draws) };
+  }
+
+  #compileStep(): Promise<Executable> {
+    const { model, optimizer, objective, backend, data, seed } = this.#settings;
+    return compile(backend, {
+      inputs: this.#stepInputs(),
+      hyper: optimizer.at(0),
+      state: this.#store!,
+      build: ({ step, hyper, ...inputs }, state) => {
+        const { x, y } = this.#training!.gather(inputs, state);
+        const { draws } = inputs;
+        const options = { training: true, step, seed, ...(draws !== undefined && { draws }) };
+        const { output, updates } = bind(model, state, options)(x);
+        const rows = measure('train', objective, data.dataset, output, y);
+        const outputs = Object.fromEntries(
+          Object.entries(rows).map(([name, values]) => [name, mean(values)]),
+        );
+        // Stops the step before anything is written.
+        const loss = checkFinite(outputs['loss'], LOSS);
+        const next = { ...updates, ...applyGradients(optimizer, model, state, loss, hyper) };
+        return { outputs: { ...outputs, loss }, next };
+      },
+    });
+  }
+
+  /** One update. Throws EngineError, with the state as it was, when the loss is not finite. */
+  async next(): Promise<StepEvent> {
+    const begin = performance.now();
+    const { step } = this;
+    const { data, optimizer, steps } = this.#settings;
+    const { indices, draws } = data.batch(step);
+    const hyper = optimizer.at(step);
+    const feeds: Feeds = { ...this.#training!.feeds(indices), ...(draws !== null && { draws }) };
+    let outputs: Outputs;
+    try {
+      outputs = await this.#trainer!.run({ ...feeds, ...hyper, step });
+    } catch (error) {
+      if (isNonFiniteLoss(error)) throw await this.#explain(step, hyper, feeds, error);
+      throw error;
+    }
+    const { loss, metrics } = readMeasures(scalars(outputs));
+    this.step = step + 1;
+    this.batchLoss = loss;
+    return { type: 'step', step, steps, hyper, loss, metrics, ms: performance.now() - begin };
+  }
+
+  async #explain(step: number, hyper: Hyper, feeds: Feeds, cause: unknown): Promise<EngineError> {
+    const found = await findNonFinite({
+      ...this.#suspect(step),
+      training: true,
+      inputs: this.#stepInputs(),
+      feeds,
+      input: (inputs, state) => this.#training!.gather(inputs, state).x,
+    });
+    const rates = Object.entries(hyper).map(([name, value]) => `${name} ${value}`);
+    return new EngineError(
+      `train: the loss is not finite at step ${step} (${rates.join(', ')}): first bad tensor: ${found} ` +
+        `(lower the learning rate; the state is as it was before the step)`,
+      { cause },
+    );
+  }
+
+  #suspect(step: number): Pick<Suspect, 'model' | 'backend' | 'store' | 'seed' | 'step'> {
+    const { model, backend, seed } = this.#settings;
+    return { model, backend, store: this.#store!, seed, step };
+  }
+
+  /** Whether an evaluation belongs here: before the first step, every so many steps, at the end; never twice. */
+  get evalDue(): boolean {
+    const { evaluation, steps } = this.#settings;
+    if (evaluation === null || this.last?.step === this.step) return false;
+    return this.step % evaluation.every === 0 || this.step === steps;
+  }
+
+  /** Evaluates; null when the signal stopped it. Throws EngineError when the loss is not finite. */
+  async evaluate(): Promise<EvalEvent | null> {
+    const { step } = this;
+    const result = await this.#evaluator!.run(this.#settings.signal ?? undefined);
+    if (result === null) return null;
+    const { bad, ...measured } = result;
+    if (bad !== null) {
+      const found = await findNonFinite({
+        ...this.#suspect(step),
+        training: false,
+        inputs: this.#evaluation!.inputs(bad.length),
+        feeds: this.#evaluation!.feeds(bad),
+        input: (inputs, state) => this.#evaluation!.gather(inputs, state).x,
+      });
+      throw new EngineError(
+        `eval: the loss is not finite after ${step} steps: first bad tensor: ${found} (lower the learning rate)`,
+      );
+    }
+    const event: EvalEvent = { type: 'eval', step, ...measured };
+    this.last = event;
+    if (this.best === null || isBetter(event, this.best)) this.best = event;
+    return event;
+  }
+
+  /** Whether a checkpoint belongs here: every so many steps, and at the end. */
+  get saveDue(): boolean {
+    const { checkpoint, steps } = this.#settings;
+    return checkpoint !== null && (this.step % checkpoint.every === 0 || this.step === steps) && this.hasNews;
+  }
+
+  /** Whether there is anything that the last checkpoint does not have. */
+  get hasNews(): boolean {
+    return this.#settings.checkpoint !== null && this.step > this.startStep && this.#savedAt !== this.step;
+  }
+
+  /** Saves a checkpoint and deletes old ones; returns its path. Throws EngineError rather than save numbers gone bad. */
+  async save(): Promise<string> {
+    const { checkpoint, model, optimizer, data, seed, steps } = this.#settings;
+    const { dir, keep } = checkpoint!;
+    const { step, last, best, report } = this;
+    const state = await this.state();
+    const bad = nonFiniteState(state);
+    if (bad !== null) {
+      throw new EngineError(
+        `train: the state is not finite after ${step} steps: ${bad} ` +
+          `(lower the learning rate; no checkpoint was written, and those in ${dir} are as they were)`,
+      );
+    }
+    const path = checkpointPath(dir, step);
+    await saveCheckpoint(path, {
+      state,
+      step,
+      steps,
+      seed,
+      model: model.config ?? { kind: 'custom' },
+      optimizer: optimizer.config,
+      data: data.config,
+      report,
+      last,
+      best,
+    });
+    this.#savedAt = step;
+    await pruneCheckpoints(dir, keep);
+    return path;
+  }
+
+  /** Parameters, statistics and the optimizer's arrays, without the data. */
+  state(): Promise<State> {
+    return this.#store!.read(this.#names);
+  }
+
+  /** Gives back whatever was opened; the backend stays the caller's. */
+  async close(): Promise<void> {
+    await this.#evaluator?.close();
+    await this.#trainer?.close();
+    await this.#store?.close();
+    this.#evaluator = this.#trainer = this.#store = null;
+  }
+}
+
+function scalars(outputs: Readonly<Record<string, HostTensor>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(outputs).map(([name, { data }]) => [name, data[0]]));
+}
+
+/** More accurate, or of lower loss where there is no accuracy. */
+function isBetter(a: EvalEvent, b: EvalEvent): boolean {
+  const [own, other] = [a.metrics['accuracy'], b.metrics['accuracy']];
+  return own === undefined || other === undefined ? a.loss < b.loss : own > other;
+}

@@ -1,0 +1,160 @@
+/** What `train` and `fit` are told, and the checks of it. */
+import type { Dataset, Loader } from '../../datasets/dataset.ts';
+import type { Optimizer } from '../../optim/optimizer.ts';
+import type { Backend } from '../backends/backend.ts';
+import { ShapeError } from '../errors.ts';
+import type { Layer } from '../nn/layer.ts';
+import { checkInteger, checkOneOf, checkOptions, show } from '../options.ts';
+import { formatType, sameShape } from '../shape.ts';
+import { checkBatch } from './evaluate.ts';
+import type { Listener } from './events.ts';
+import { objectiveFor, type Objective, type ObjectiveOptions } from './objective.ts';
+
+export interface TrainOptions extends ObjectiveOptions {
+  readonly model: Layer;
+  readonly backend: Backend;
+  /** Updates that the run is to have at its end, those before a resume included. */
+  readonly steps: number;
+  /** Decides initial weights, data order, augmentation and dropout. Default 0. */
+  readonly seed?: number;
+  readonly data: Loader;
+  /** Evaluates before the first step, then every so many steps, and at the end. */
+  readonly eval?: {
+    readonly data: Dataset;
+    readonly every: number;
+    /** Default: the loader's. */
+    readonly batchSize?: number;
+  };
+  readonly optimizer: Optimizer;
+  readonly checkpoint?: CheckpointOptions;
+  readonly listeners?: readonly Listener[];
+  /** Aborting saves a checkpoint, where there is a folder for them, and ends the run between two steps. */
+  readonly signal?: AbortSignal;
+  /**
+   * Whether the data sets are kept in the backend's memory, which is faster and gives the same numbers. Default
+   * 'auto': when they take no more than 1 GiB.
+   */
+  readonly resident?: 'auto' | boolean;
+}
+
+export interface CheckpointOptions {
+  readonly dir: string;
+  /** A checkpoint every so many steps, and one at the end. */
+  readonly every: number;
+  /** Go on from the latest checkpoint in the folder, if there is one. Default false: a folder with any is refused. */
+  readonly resume?: boolean;
+  /** How many to keep, the latest ones. Default 2. */
+  readonly keep?: number;
+}
+
+/** The options with defaults, checked. */
+export interface Settings {
+  readonly model: Layer;
+  readonly backend: Backend;
+  readonly steps: number;
+  readonly seed: number;
+  readonly data: Loader;
+  readonly evaluation: { readonly data: Dataset; readonly every: number; readonly batchSize: number } | null;
+  readonly optimizer: Optimizer;
+  readonly objective: Objective;
+  readonly checkpoint: Required<CheckpointOptions> | null;
+  readonly listeners: readonly Listener[];
+  readonly signal: AbortSignal | null;
+  readonly resident: 'auto' | boolean;
+}
+
+const KNOWN = [
+  'model',
+  'backend',
+  'steps',
+  'seed',
+  'data',
+  'eval',
+  'optimizer',
+  'loss',
+  'metrics',
+  'checkpoint',
+  'listeners',
+  'signal',
+  'resident',
+];
+
+/** Throws TypeError, RangeError or ShapeError for what is missing, unknown, out of range or does not fit together. */
+export function settingsOf(where: string, options: TrainOptions): Settings {
+  checkOptions(where, options, KNOWN);
+  for (const [name, method] of [
+    ['model', 'apply'],
+    ['backend', 'createStore'],
+    ['data', 'batch'],
+    ['optimizer', 'update'],
+  ] as const) {
+    const given = options[name] as unknown;
+    if (typeof given !== 'object' || given === null || !(method in given)) {
+      throw new TypeError(`${where}: ${name} is missing or of another kind, got ${show(given)}`);
+    }
+  }
+  const {
+    model,
+    backend,
+    steps,
+    seed = 0,
+    data,
+    optimizer,
+    listeners = [],
+    signal,
+    resident = 'auto',
+  } = options;
+  checkInteger(where, 'steps', steps, 1, 2 ** 31 - 1); // the step reaches the graph as an i32
+  checkInteger(where, 'seed', seed, 0);
+  checkOneOf(where, 'resident', resident, ['auto', true, false]);
+  for (const listener of listeners) {
+    if (typeof listener !== 'function') {
+      throw new TypeError(`${where}: listeners must be functions, got ${show(listener)}`);
+    }
+  }
+  optimizer.at(0); // so that impossible rates are told now
+  return {
+    model,
+    backend,
+    steps,
+    seed,
+    data: data.withSeed(seed),
+    evaluation: evaluationOf(where, options),
+    optimizer,
+    objective: objectiveFor(where, data.dataset, options),
+    checkpoint: checkpointOf(where, options),
+    listeners,
+    signal: signal ?? null,
+    resident,
+  };
+}
+
+function evaluationOf(where: string, { eval: given, data }: TrainOptions): Settings['evaluation'] {
+  if (given === undefined) return null;
+  checkOptions(`${where}: eval`, given, ['data', 'every', 'batchSize']);
+  const { data: dataset, every, batchSize = data.batchSize } = given;
+  checkInteger(`${where}: eval`, 'every', every, 1);
+  checkBatch(`${where}: eval`, dataset, batchSize);
+  for (const part of ['x', 'y'] as const) {
+    const [own, other] = [data.dataset[part], dataset[part]];
+    if (own.dtype !== other.dtype || !sameShape(own.shape, other.shape)) {
+      throw new ShapeError(
+        `${where}: eval: ${part} is ${formatType(other)} in ${dataset.name} but ${formatType(own)} in ${data.dataset.name}`,
+      );
+    }
+  }
+  return { data: dataset, every, batchSize };
+}
+
+function checkpointOf(where: string, { checkpoint: given }: TrainOptions): Settings['checkpoint'] {
+  if (given === undefined) return null;
+  checkOptions(`${where}: checkpoint`, given, ['dir', 'every', 'resume', 'keep']);
+  const { dir, every, resume = false, keep = 2 } = given;
+  if (typeof dir !== 'string' || dir === '') {
+    throw new TypeError(`${where}: checkpoint: dir must be the path of a folder, got ${show(dir)}`);
+  }
+  checkInteger(`${where}: checkpoint`, 'every', every, 1);
+  checkInteger(`${where}: checkpoint`, 'keep', keep, 1);
+  checkOneOf(`${where}: checkpoint`, 'resume', resume, [true, false]);
+  return { dir, every, resume, keep };
+}

@@ -1,0 +1,149 @@
+/** The training loop, as a generator of events and as a promise. */
+import type { Report, State } from '../types.ts';
+import type { EndEvent, EvalEvent, Listener, TrainEvent } from './events.ts';
+import { Session } from './session.ts';
+import { settingsOf, type Settings, type TrainOptions } from './settings.ts';
+
+/**
+ * Trains, and yields an event for everything that happens: `start`, then `step`, `eval`, `checkpoint` and `notice` in
+ * any number, then one `end`. Leaving the loop ends the run and gives back what it opened; with a checkpoint folder,
+ * leaving and aborting save where it was. What a run computes depends on its options alone: stopping at any step and
+ * resuming gives the same bytes as running through.
+ *
+ * Throws at once for options that are wrong, and out of the loop, after an `end` with reason 'error', for what goes
+ * wrong in the run: a loss that is not finite, a checkpoint of another model, a listener that throws.
+ *
+ * @example
+ * for await (const event of train({ model, backend, steps: 1000, data, optimizer })) {
+ *   if (event.type === 'eval' && event.metrics.accuracy > 0.8) break;
+ * }
+ */
+export function train(options: TrainOptions): AsyncGenerator<TrainEvent, void, undefined> {
+  return run(settingsOf('train', options), () => Promise.resolve());
+}
+
+export interface Result {
+  /** Of the last evaluation; null without one, or without this metric. */
+  readonly accuracy: number | null;
+  /** Of the last evaluation; of the last batch where there was none; null before the first step. */
+  readonly loss: number | null;
+  readonly last: EvalEvent | null;
+  /** The evaluation with the best accuracy (lowest loss where there is no accuracy). */
+  readonly best: EvalEvent | null;
+  /** Parameters, statistics and the optimizer's arrays: for `evaluate`, `predict`, `saveCheckpoint`. */
+  readonly state: State;
+  /** Updates done. */
+  readonly step: number;
+  readonly reason: 'done' | 'abort';
+  readonly report: Report;
+  readonly ms: number;
+}
+
+/**
+ * Trains to the end, or until `signal` aborts, and resolves with the result. Rejects as `train` throws.
+ *
+ * @example const { accuracy, state } = await fit({ model, backend, steps: 25_000, data, eval: { data: test, every: 1000 }, optimizer });
+ */
+export async function fit(options: TrainOptions): Promise<Result> {
+  let result: Omit<Result, 'reason' | 'ms'> | null = null;
+  let end: EndEvent | null = null;
+  const events = run(settingsOf('fit', options), async (session) => {
+    const { last, best, step, batchLoss, report } = session;
+    const state = await session.state();
+    const accuracy = last?.metrics['accuracy'] ?? null;
+    result = { accuracy, loss: last?.loss ?? batchLoss, last, best, state, step, report };
+  });
+  for await (const event of events) if (event.type === 'end') end = event;
+  const { reason, ms } = end! as EndEvent & { readonly reason: Result['reason'] };
+  return { ...result!, reason, ms };
+}
+
+async function* run(
+  settings: Settings,
+  beforeClose: (session: Session) => Promise<void>,
+): AsyncGenerator<TrainEvent, void, undefined> {
+  const begin = performance.now();
+  const { listeners, signal, steps, seed, data } = settings;
+  const session = new Session(settings);
+  // Unless something else is said below, the consumer left the loop at a `yield`.
+  let reason: EndEvent['reason'] = 'break';
+  let failure: { readonly error: unknown } | null = null;
+  let end: EndEvent | null = null;
+
+  const emit = async <E extends TrainEvent>(event: E): Promise<E> => {
+    await notify(listeners, event);
+    return event;
+  };
+  const save = async (): Promise<TrainEvent> =>
+    emit({ type: 'checkpoint', path: await session.save(), step: session.step });
+  const attempt = async (action: () => Promise<unknown>): Promise<void> => {
+    try {
+      await action();
+    } catch (error) {
+      failure ??= { error };
+    }
+  };
+  /** Closes everything and tells the listeners. Throws only where no code after the generator's `finally` runs. */
+  const finish = async (): Promise<void> => {
+    const left = reason === 'break';
+    if (left && session.hasNews) await attempt(save);
+    if (failure === null) await attempt(() => beforeClose(session));
+    await attempt(() => session.close());
+    const { step, last, best } = session;
+    if (failure !== null) reason = 'error';
+    const ms = performance.now() - begin;
+    end = {
+      type: 'end',
+      reason,
+      step,
+      steps,
+      last,
+      best,
+      ms,
+      ...(failure !== null && { error: failure.error }),
+    };
+    const final = end;
+    await attempt(() => emit(final));
+    if (left && failure !== null) throw failure.error;
+  };
+
+  try {
+    await session.open();
+    const { stepsPerEpoch, batchSize } = data;
+    const { step, report } = session;
+    yield await emit({ type: 'start', step, steps, stepsPerEpoch, batchSize, seed, report });
+    for (const notice of session.notices) yield await emit({ type: 'notice', step, ...notice });
+    for (;;) {
+      if (session.evalDue) {
+        const event = await session.evaluate();
+        if (event !== null) yield await emit(event);
+      }
+      if (session.saveDue) yield await save();
+      if (session.step === steps || signal?.aborted === true) break;
+      yield await emit(await session.next());
+    }
+    const aborted = session.step < steps;
+    if (aborted && session.hasNews) yield await save();
+    reason = aborted ? 'abort' : 'done';
+  } catch (error) {
+    reason = 'error';
+    failure = { error };
+  } finally {
+    await finish();
+  }
+  yield end!;
+  if (failure !== null) throw (failure as { readonly error: unknown }).error;
+}
+
+/** Every listener gets the event, one after another, whatever the others do; then the first failure is thrown. */
+async function notify(listeners: readonly Listener[], event: TrainEvent): Promise<void> {
+  let failure: { readonly error: unknown } | null = null;
+  for (const listener of listeners) {
+    try {
+      await listener(event);
+    } catch (error) {
+      failure ??= { error };
+    }
+  }
+  if (failure !== null) throw failure.error;
+}

@@ -1,0 +1,18 @@
+/** Public surface of the optimizers. */
+export { adam, adamw, type AdamOptions } from './adam.ts';
+export {
+  belowOne,
+  decayed,
+  hyperParameter,
+  notNegative,
+  perParameter,
+  type Hyper,
+  type HyperParameter,
+  type Optimizer,
+  type OptimizerConfig,
+  type ParamUpdate,
+  type PerParameter,
+  type Specs,
+  type Tree,
+} from './optimizer.ts';
+export { sgd, type SgdOptions } from './sgd.ts';

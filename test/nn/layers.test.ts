@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest';
+import {
+  batchNorm,
+  dense,
+  dropout,
+  init,
+  initState,
+  normalize,
+  residual,
+  sequential,
+  tanh,
+} from '../../engine/index.ts';
+import { f64, runLayer, values } from './run.ts';
+
+/** Literals in a graph are single precision, whatever the backend's. */
+const near = (numbers: readonly number[]) => numbers.map((value) => expect.closeTo(value, 5));
+
+describe('batch normalisation', () => {
+  // Two batches of three examples with one channel: means 2 and 5, biased variances 2/3 and 6, unbiased 1 and 9.
+  const batches = [f64([3, 1], [1, 2, 3]), f64([3, 1], [2, 5, 8])];
+  const epsilon = 1e-3;
+
+  test('training normalises with the biased variance of the batch', async () => {
+    const { outputs } = await runLayer(batchNorm(1, { epsilon }), batches, { training: true });
+    const scale = 1 / Math.sqrt(2 / 3 + epsilon);
+    expect(values(outputs[0])).toEqual(near([-scale, 0, scale]));
+  });
+
+  test('pytorch: r ← (1 − m) r + m · batch, variance unbiased', async () => {
+    const layer = batchNorm(1, { momentum: 0.1, epsilon });
+    const { state } = await runLayer(layer, batches, { training: true });
+    expect(values(state['mean'])).toEqual(near([0.9 * 0.2 + 0.1 * 5]));
+    expect(values(state['variance'])).toEqual(near([0.9 * (0.9 + 0.1) + 0.1 * 9]));
+    const { outputs } = await runLayer(layer, [f64([1, 1], [4])], { state });
+    expect(values(outputs[0])).toEqual(near([(4 - 0.68) / Math.sqrt(1.8 + epsilon)]));
+  });
+
+  test('caffe: sums S ← f S + batch, n ← f n + 1; S / n is used, variance unbiased, no scale and shift', async () => {
+    const layer = batchNorm(1, { form: 'caffe', fraction: 0.5, epsilon });
+    expect(Object.keys(layer.params)).toEqual(['meanSum', 'varianceSum', 'count']);
+    const { state } = await runLayer(layer, batches, { training: true });
+    expect(values(state['meanSum'])).toEqual(near([0.5 * 2 + 5]));
+    expect(values(state['varianceSum'])).toEqual(near([0.5 * 1 + 9]));
+    expect(values(state['count'])).toEqual(near([1.5]));
+    const { outputs } = await runLayer(layer, [f64([1, 1], [4])], { state });
+    expect(values(outputs[0])).toEqual(near([(4 - 4) / Math.sqrt(9.5 / 1.5 + epsilon)]));
+  });
+
+  test('caffe: before any step statistics are 0, as in Caffe, and nothing is NaN', async () => {
+    const layer = batchNorm(1, { form: 'caffe', epsilon });
+    const { outputs } = await runLayer(layer, [f64([1, 1], [4])]);
+    expect(values(outputs[0])).toEqual(near([4 / Math.sqrt(epsilon)]));
+  });
+
+  test('evaluation changes no statistics', async () => {
+    const layer = batchNorm(1);
+    const { state } = await runLayer(layer, batches, { training: false });
+    expect(values(state['mean'])).toEqual([0]);
+    expect(values(state['variance'])).toEqual([1]);
+  });
+});
+
+describe('dropout', () => {
+  const x = f64(
+    [1, 1000],
+    Array.from({ length: 1000 }, () => 1),
+  );
+
+  test('drops in training, differently by step, seed and path; not in evaluation', async () => {
+    const model = sequential({ a: dropout(0.25) });
+    const { outputs } = await runLayer(model, [x, x], { training: true });
+    const kept = values(outputs[0]).filter((value) => value !== 0);
+    expect(kept.length).toBeGreaterThan(700);
+    expect(kept.length).toBeLessThan(800);
+    expect(new Set(kept.map((value) => value.toFixed(6)))).toEqual(new Set(['1.333333']));
+    expect(outputs[0]!.data).not.toEqual(outputs[1]!.data);
+    const again = await runLayer(model, [x, x], { training: true });
+    expect(again.outputs).toEqual(outputs);
+    const seeded = await runLayer(model, [x], { training: true, seed: 1 });
+    expect(seeded.outputs[0]!.data).not.toEqual(outputs[0]!.data);
+    const renamed = await runLayer(sequential({ b: dropout(0.25) }), [x], { training: true });
+    expect(renamed.outputs[0]!.data).not.toEqual(outputs[0]!.data);
+    expect((await runLayer(model, [x])).outputs[0]!.data).toEqual(x.data);
+  });
+});
+
+describe('normalize', () => {
+  const bytes = { shape: [1, 1, 3, 1], dtype: 'u8', data: Uint8Array.of(10, 20, 30) } as const;
+
+  test('bytes minus the mean, over the standard deviation or times the scale', async () => {
+    const run = async (layer: ReturnType<typeof normalize>) =>
+      values((await runLayer(layer, [bytes])).outputs[0]);
+    expect(await run(normalize(20))).toEqual(near([-10, 0, 10]));
+    expect(await run(normalize([20], { std: 4 }))).toEqual(near([-2.5, 0, 2.5]));
+    expect(await run(normalize(0, { scale: 0.5 }))).toEqual(near([5, 10, 15]));
+    expect(await run(normalize({ shape: [1, 3, 1], dtype: 'f32', data: Float32Array.of(1, 2, 3) }))).toEqual(
+      near([9, 18, 27]),
+    );
+  });
+
+  test('mean and scale are saved state that is not trained', () => {
+    const layer = normalize([1, 2], { std: [3, 4] });
+    const state = initState(layer, null, 0);
+    expect([...state['mean']!.data]).toEqual([1, 2]);
+    expect([...state['scale']!.data]).toEqual([...Float32Array.of(1 / 3, 1 / 4)]);
+    expect(Object.values(layer.params).every(({ frozen }) => frozen)).toBe(true);
+  });
+
+  test('shifts and mirrors as drawn, with 0 outside the image', async () => {
+    const draws = { shape: [1, 3], dtype: 'i32', data: Int32Array.of(0, 1, 1) } as const;
+    const { outputs } = await runLayer(normalize(20), [bytes], { training: true, draws });
+    expect(values(outputs[0])).toEqual([0, 10, 0]); // flipped 30 20 10 minus 20, shifted by one
+  });
+
+  test('inputs that are not images: the same arithmetic', async () => {
+    const points = f64([2, 2], [1, 2, 3, 4]);
+    const { outputs } = await runLayer(normalize([1, 2], { scale: 10 }), [points]);
+    expect(values(outputs[0])).toEqual(near([0, 0, 20, 20]));
+  });
+});
+
+describe('composition', () => {
+  const scaling = (factor: number) => dense(1, 1, { init: init.constant(factor), bias: false });
+
+  test('sequential is function composition; residual adds', async () => {
+    const x = f64([1, 1], [3]);
+    const chain = await runLayer(sequential({ a: scaling(2), b: tanh() }), [x]);
+    expect(values(chain.outputs[0])).toEqual(near([Math.tanh(6)]));
+    const identity = await runLayer(residual(scaling(2)), [x]);
+    expect(values(identity.outputs[0])).toEqual(near([9]));
+    const both = residual(scaling(2), scaling(5));
+    expect(Object.keys(both.params)).toEqual(['main.weight', 'shortcut.weight']);
+    expect(values((await runLayer(both, [x])).outputs[0])).toEqual(near([21]));
+  });
+
+  test('a layer under two names has two sets of parameters', () => {
+    const layer = dense(2, 2);
+    expect(Object.keys(sequential({ a: layer, b: layer }).params)).toEqual([
+      'a.weight',
+      'a.bias',
+      'b.weight',
+      'b.bias',
+    ]);
+  });
+});

@@ -1,0 +1,224 @@
+import { describe, expect, test } from 'vitest';
+import { add, mul, sub } from '../../engine/index.ts';
+import type { State } from '../../engine/index.ts';
+import { adam, adamw, sgd, type Optimizer, type SgdOptions, type Tree } from '../../optim/index.ts';
+import { cyclicLR, cyclicMomentum, custom, piecewise } from '../../schedulers/index.ts';
+import { oracle, toHost } from '../oracle/load.ts';
+import { number, optimize, specsFor } from './run.ts';
+
+type Make = (lr: number) => Optimizer;
+const all: readonly (readonly [string, Make, number, number])[] = [
+  // [name, optimizer, rate for the parabola, rate for Rosenbrock's valley]
+  ['sgd', (lr) => sgd({ lr }), 0.1, 0.002],
+  ['sgd, momentum', (lr) => sgd({ lr, momentum: 0.9 }), 0.02, 0.001],
+  ['sgd, momentum, caffe', (lr) => sgd({ lr, momentum: 0.9, form: 'caffe' }), 0.02, 0.001],
+  ['sgd, nesterov', (lr) => sgd({ lr, momentum: 0.9, nesterov: true }), 0.02, 0.001],
+  ['sgd, nesterov, caffe', (lr) => sgd({ lr, momentum: 0.9, nesterov: true, form: 'caffe' }), 0.02, 0.001],
+  ['adam', (lr) => adam({ lr }), 0.1, 0.05],
+  ['adam, caffe', (lr) => adam({ lr, form: 'caffe' }), 0.1, 0.05],
+  ['adamw', (lr) => adamw({ lr, weightDecay: 0 }), 0.1, 0.05],
+];
+const decayedForms: readonly (readonly [string, Make])[] = [
+  ['sgd', (lr) => sgd({ lr, weightDecay: 1 })],
+  ['adam', (lr) => adam({ lr, weightDecay: 1 })],
+  ['adamw', (lr) => adamw({ lr, weightDecay: 1 })],
+];
+
+const value = (state: State | undefined, name: string): number => state![name]!.data[0]!;
+
+describe.each(all)('%s', (_, make, forParabola, forRosenbrock) => {
+  test('finds the bottom of a parabola', async () => {
+    const start = { x: number(3), y: number(-2) };
+    const loss = ({ x, y }: Tree) => add(mul(sub(x!, 1), sub(x!, 1)), mul(mul(y!, y!), 2));
+    const after = (await optimize(make(forParabola), start, loss, 400)).at(-1);
+    expect(value(after, 'x')).toBeCloseTo(1, 3);
+    expect(value(after, 'y')).toBeCloseTo(0, 3);
+  });
+
+  test("goes along Rosenbrock's valley", async () => {
+    const loss = ({ x, y }: Tree) => {
+      const across = sub(y!, mul(x!, x!));
+      return add(mul(sub(1, x!), sub(1, x!)), mul(mul(across, across), 100));
+    };
+    const after = (await optimize(make(forRosenbrock), { x: number(-1), y: number(1) }, loss, 4000)).at(-1);
+    const [x, y] = [value(after, 'x'), value(after, 'y')];
+    expect((1 - x) ** 2 + 100 * (y - x * x) ** 2).toBeLessThan(0.02);
+  });
+});
+
+describe.each(decayedForms)('weight decay: %s', (_, make) => {
+  test('pulls towards 0, by decayMult; a parameter without a gradient and without decay stays', async () => {
+    const start = { a: number(1), b: number(1) };
+    const zero = [{ a: number(0), b: number(0) }];
+    const specs = specsFor(start, { b: { lrMult: 1, decayMult: 0 } });
+    const [after] = await optimize(make(0.1), start, zero, 1, specs);
+    expect(value(after, 'a')).toBeCloseTo(0.9, 6);
+    expect(value(after, 'b')).toBe(1);
+  });
+});
+
+describe('first updates against hand-computed numbers', () => {
+  const gradients = [1, 2, -1].map((g) => ({ w: number(g) }));
+  const lr = piecewise([
+    [1, 0.1],
+    [2, 0.2],
+    [3, 0.4],
+  ]);
+  const run = async (optimizer: Optimizer) =>
+    (await optimize(optimizer, { w: number(1) }, gradients, 3)).map((state) => value(state, 'w'));
+  const near = (numbers: readonly number[]) => numbers.map((value) => expect.closeTo(value, 10));
+
+  test('sgd: w − lr · g', async () => {
+    expect(await run(sgd({ lr }))).toEqual(near([0.9, 0.5, 0.9]));
+  });
+
+  test('momentum outside: v = 1, 2.5, 0.25', async () => {
+    expect(await run(sgd({ lr, momentum: 0.5 }))).toEqual(near([0.9, 0.4, 0.3]));
+  });
+
+  test('momentum inside: v = 0.1, 0.45, −0.175', async () => {
+    expect(await run(sgd({ lr, momentum: 0.5, form: 'caffe' }))).toEqual(near([0.9, 0.45, 0.625]));
+  });
+
+  test('nesterov outside: g + momentum · v = 1.5, 3.25, −0.875', async () => {
+    expect(await run(sgd({ lr, momentum: 0.5, nesterov: true }))).toEqual(near([0.85, 0.2, 0.55]));
+  });
+
+  test('nesterov inside: 1.5 v − 0.5 · old v = 0.15, 0.625, −0.4875', async () => {
+    expect(await run(sgd({ lr, momentum: 0.5, nesterov: true, form: 'caffe' }))).toEqual(
+      near([0.85, 0.225, 0.7125]),
+    );
+  });
+
+  test('adam: the first step has the size of the rate, whatever the gradient', async () => {
+    for (const form of ['caffe', 'pytorch'] as const) {
+      const [first] = await run(adam({ lr: 0.1, form }));
+      expect(first).toBeCloseTo(0.9, 6);
+    }
+  });
+
+  test('adam under scheduled betas: corrections are the weights that the means have', async () => {
+    // β1 = 0.5, then 0: m = 0.5, then 2; corrections 0.5, then 1. β2 = 0: v = g².
+    const beta1 = custom({ name: 'drop', fn: (step) => (step === 0 ? 0.5 : 0) });
+    const [first, second] = await run(adam({ lr: 0.1, beta1, beta2: 0, epsilon: 1e-20 }));
+    expect(first).toBeCloseTo(0.9, 6);
+    expect(second).toBeCloseTo(0.8, 6);
+  });
+});
+
+describe('momentum forms', () => {
+  const gradients = Array.from({ length: 8 }, (_, i) => ({ w: number(Math.cos(i)) }));
+  const last = async (options: SgdOptions) =>
+    value((await optimize(sgd(options), { w: number(1) }, gradients, 8)).at(-1), 'w');
+
+  test.each([false, true])(
+    'agree for a constant rate, differ for a moving one; nesterov %s',
+    async (nesterov) => {
+      const both = async (lr: SgdOptions['lr']) => {
+        const options = { lr, momentum: 0.9, nesterov };
+        return [
+          await last({ ...options, form: 'caffe' }),
+          await last({ ...options, form: 'pytorch' }),
+        ] as const;
+      };
+      const [a, b] = await both(0.1);
+      expect(a).toBeCloseTo(b, 12);
+      const [c, d] = await both(cyclicLR({ base: 0.01, max: 0.1, stepSize: 2 }));
+      expect(Math.abs(c - d)).toBeGreaterThan(0.01);
+    },
+  );
+});
+
+describe('oracle: ten updates with a moving rate', () => {
+  const { initial, grads, lr: rates } = oracle.optimization;
+  const start = Object.fromEntries(Object.entries(initial).map(([name, tensor]) => [name, toHost(tensor)]));
+  const given = grads.map((step) =>
+    Object.fromEntries(Object.entries(step).map(([name, tensor]) => [name, toHost(tensor)])),
+  );
+  const lr = custom({ name: 'oracle', fn: (step) => rates[step]! });
+  const known = oracle.optimizers.filter(({ name }) => name === 'sgd' || name === 'adam' || name === 'adamw');
+
+  test('covers both forms', () => {
+    expect(new Set(known.map(({ name, form }) => `${name} ${form}`)).size).toBe(5);
+  });
+
+  test.each(
+    known.map(
+      (record) => [`${record.name}, ${record.form}, ${JSON.stringify(record.options)}`, record] as const,
+    ),
+  )('%s', async (_, { name, form, options, specs, params }) => {
+    const { beta1, beta2, eps: epsilon, weightDecay, momentum, nesterov } = options;
+    const common = { lr, form, ...(weightDecay !== undefined && { weightDecay }) };
+    const optimizer =
+      name === 'sgd'
+        ? sgd({
+            ...common,
+            ...(momentum !== undefined && { momentum }),
+            ...(nesterov !== undefined && { nesterov }),
+          })
+        : { adam, adamw }[name as 'adam' | 'adamw']({
+            ...common,
+            ...(beta1 !== undefined && { beta1 }),
+            ...(beta2 !== undefined && { beta2 }),
+            ...(epsilon !== undefined && { epsilon }),
+          });
+    const seen = await optimize(optimizer, start, given, given.length, specsFor(start, specs));
+    seen.forEach((state, step) => {
+      for (const [key, expected] of Object.entries(params[step]!)) {
+        expected.data.forEach((x, i) => {
+          const error = Math.abs(state[key]!.data[i]! - x);
+          expect(error, `step ${step}, ${key}[${i}]`).toBeLessThan(2e-8 * (1 + Math.abs(x)));
+        });
+      }
+    });
+  });
+});
+
+describe('options', () => {
+  test('hyper-parameters are told for each step, and only those there are', () => {
+    const lr = cyclicLR({ base: 0.1, max: 0.3, stepSize: 2 });
+    const momentum = cyclicMomentum({ base: 0.8, max: 0.9, stepSize: 2 });
+    expect(sgd({ lr }).at(2)).toEqual({ lr: 0.3 });
+    const { lr: rate, momentum: mu } = sgd({ lr, momentum }).at(2);
+    expect(rate).toBeCloseTo(0.3, 12);
+    expect(mu).toBeCloseTo(0.8, 12);
+    expect(Object.keys(sgd({ lr: 1, momentum: 0.9, weightDecay: 0.1 }).at(0))).toEqual([
+      'lr',
+      'momentum',
+      'weightDecay',
+    ]);
+    expect(Object.keys(adam().at(0))).toEqual(['lr', 'beta1', 'beta2']);
+    expect(adamw().at(0)).toEqual({ lr: 0.001, beta1: 0.9, beta2: 0.999, weightDecay: 0.01 });
+  });
+
+  test('the config is plain data, schedules included', () => {
+    const lr = cyclicLR({ base: 0.1, max: 0.3, stepSize: 2 });
+    const { config } = sgd({ lr, momentum: 0.9, form: 'caffe' });
+    expect(config).toEqual({
+      kind: 'sgd',
+      form: 'caffe',
+      nesterov: false,
+      hyper: { lr: lr.config, momentum: 0.9 },
+    });
+    expect(JSON.parse(JSON.stringify(config))).toEqual(config);
+  });
+
+  test.each([
+    [() => sgd({ lr: -1 }), 'sgd: lr must be a number >= 0, got -1'],
+    [() => sgd({} as never), 'sgd: lr must be a number or a schedule, got undefined'],
+    [() => sgd({ lr: ((t: number) => t) as never }), 'got a function (wrap it: custom({ name, fn }))'],
+    [() => sgd({ lr: 1, momentum: 1 }), 'sgd: momentum must be a number >= 0 and < 1, got 1'],
+    [() => sgd({ lr: 1, nesterov: true }), 'sgd: nesterov needs momentum'],
+    [() => sgd({ lr: 1, form: 'torch' as never }), "sgd: form must be 'caffe' or 'pytorch', got 'torch'"],
+    [() => sgd({ lr: 1, decay: 1 } as never), "sgd: unknown option 'decay' (known: lr, momentum"],
+    [() => adam({ epsilon: 0 }), 'adam: epsilon must be a number > 0, got 0'],
+    [() => adam({ beta2: 1 }), 'adam: beta2 must be a number >= 0 and < 1, got 1'],
+    [() => adamw({ betas: [0.9, 0.99] } as never), "adamw: unknown option 'betas'"],
+    [
+      () => sgd({ lr: custom({ name: 'bad', fn: () => -1 }) }).at(3),
+      'sgd: lr at step 3 must be a number >= 0, got -1',
+    ],
+  ])('wrong ones throw %#', (make, message) => {
+    expect(make).toThrow(message);
+  });
+});

@@ -1,0 +1,69 @@
+/** Runs an optimizer on the reference backend. */
+import { compile } from '../../engine/compile.ts';
+import { reference } from '../../engine/backends/reference/reference.ts';
+import { grad } from '../../engine/grad.ts';
+import { zeros } from '../../engine/nn/initializers.ts';
+import type { ParamSpec } from '../../engine/nn/layer.ts';
+import type { Tensor } from '../../engine/tensor.ts';
+import type { HostTensor, State } from '../../engine/types.ts';
+import type { Optimizer, Specs, Tree } from '../../optim/index.ts';
+
+/** Specs for parameters that are there already. */
+export function specsFor(
+  params: State,
+  multipliers: Readonly<Record<string, { readonly lrMult: number; readonly decayMult: number }>> = {},
+): Specs {
+  return Object.fromEntries(
+    Object.entries(params).map(([name, { shape }]): [string, ParamSpec] => [
+      name,
+      { shape, init: zeros, ...(multipliers[name] ?? { lrMult: 1, decayMult: 1 }) },
+    ]),
+  );
+}
+
+/** Parameters after each of `steps` updates, with gradients given for each step, or of a loss. */
+export async function optimize(
+  optimizer: Optimizer,
+  params: State,
+  gradients: readonly State[] | ((params: Tree) => Tensor),
+  steps: number,
+  specs: Specs = specsFor(params),
+): Promise<readonly State[]> {
+  const names = Object.keys(params);
+  const given = typeof gradients === 'function' ? null : gradients;
+  const feedsAt = (step: number): Record<string, HostTensor> =>
+    given === null
+      ? {}
+      : Object.fromEntries(Object.entries(given[step]!).map(([name, value]) => [`grad ${name}`, value]));
+  const run = await compile(reference({ precision: 'f64' }), {
+    inputs: feedsAt(0),
+    hyper: optimizer.at(0),
+    state: { ...params, ...optimizer.init(specs) },
+    build({ hyper, ...inputs }, state) {
+      const own = Object.fromEntries(names.map((name) => [name, state[name]!]));
+      const loss = typeof gradients === 'function' ? grad(gradients(own), Object.values(own)) : null;
+      const grads = Object.fromEntries(
+        names.map((name, i) => [
+          name,
+          loss === null ? (inputs as unknown as Tree)[`grad ${name}`]! : loss[i]!,
+        ]),
+      );
+      const slots = Object.fromEntries(Object.entries(state).filter(([name]) => !names.includes(name)));
+      const updated = optimizer.update({ grads, params: own, state: slots, hyper, specs });
+      return { outputs: {}, next: { ...updated.params, ...updated.state } };
+    },
+  });
+  const seen: State[] = [];
+  for (let step = 0; step < steps; step++) {
+    await run.run({ ...feedsAt(step), ...optimizer.at(step), step });
+    seen.push(await run.store.read(names));
+  }
+  await run.close();
+  return seen;
+}
+
+export const number = (value: number): HostTensor => ({
+  shape: [],
+  dtype: 'f32',
+  data: Float64Array.of(value),
+});

@@ -1,0 +1,153 @@
+/** Reads and types pytorch.json, the values that PyTorch computed. See generate.py for how. No assertions here. */
+import { readFileSync } from 'node:fs';
+import type { HostTensor } from '../../engine/types.ts';
+
+/** As in the JSON; `f32` unless said otherwise, but with 9 significant digits. */
+export interface OracleTensor {
+  readonly shape: readonly number[];
+  readonly dtype?: 'i32';
+  readonly data: readonly number[];
+}
+
+export type OracleTensors = Readonly<Record<string, OracleTensor>>;
+
+type Pair = readonly [number, number];
+type None = Readonly<Record<string, never>>;
+interface Window {
+  readonly size: Pair;
+  readonly stride: Pair;
+  readonly pad: Pair;
+  /** Output sizes round up (Caffe), not down. */
+  readonly ceil: boolean;
+}
+interface Axes {
+  readonly axes: readonly number[];
+  readonly keepDims: boolean;
+}
+
+/** The attributes of each operation's cases. */
+export interface OracleAttrs {
+  /** Inputs x, w. */
+  conv2d: { readonly stride: Pair; readonly pad: Pair };
+  maxPool2d: Window;
+  /** Divides by the window clipped to the padded image. */
+  avgPool2d: Window;
+  lrn: {
+    readonly region: 'within-channel';
+    readonly size: number;
+    readonly alpha: number;
+    readonly beta: number;
+  };
+  /** Inputs x, gamma, beta; at inference mean and variance too. Training has the outputs mean and (biased) variance. */
+  batchNorm: { readonly training: boolean; readonly eps: number };
+  /** Inputs logits, labels. */
+  softmaxCrossEntropy: { readonly reduction: 'none' | 'mean' };
+  /** Inputs a, b. */
+  matmul: { readonly transposeA: boolean; readonly transposeB: boolean };
+  /** Inputs x, w, b. */
+  dense: None;
+  tanh: None;
+  sigmoid: None;
+  exp: None;
+  log: None;
+  sqrt: None;
+  relu: None;
+  abs: None;
+  pow: { readonly exponent: number };
+  /** Inputs a, b, which broadcast. */
+  add: None;
+  sub: None;
+  mul: None;
+  div: None;
+  sum: Axes;
+  mean: Axes;
+  max: Axes;
+}
+
+export type OracleOp = keyof OracleAttrs;
+
+export interface OracleCase<N extends OracleOp = OracleOp> {
+  readonly op: N;
+  readonly name: string;
+  readonly attrs: OracleAttrs[N];
+  readonly inputs: OracleTensors;
+  /** The gradient of `outputs.y`. */
+  readonly gradOutput: OracleTensor;
+  readonly outputs: OracleTensors & { readonly y: OracleTensor };
+  /** The gradient of every input that has one. */
+  readonly grads: OracleTensors;
+}
+
+/** Per-parameter multipliers. */
+export type OracleSpecs = Readonly<Record<string, { readonly lrMult: number; readonly decayMult: number }>>;
+
+/** What every optimizer case starts from and is given: 10 updates of two parameters, `w` [2, 3] and `b` [3]. */
+export interface OracleOptimization {
+  readonly initial: OracleTensors;
+  readonly grads: readonly OracleTensors[];
+  readonly lr: readonly number[];
+}
+
+export interface OracleOptimizer {
+  readonly name: 'sgd' | 'adam' | 'adamw' | 'rmsprop' | 'adagrad' | 'adadelta';
+  readonly form: 'pytorch' | 'caffe';
+  /** What is absent is 0 or false. `adamw` decays the weight itself, all others its gradient. */
+  readonly options: {
+    readonly momentum?: number;
+    readonly nesterov?: boolean;
+    readonly weightDecay?: number;
+    readonly beta1?: number;
+    readonly beta2?: number;
+    readonly rho?: number;
+    readonly eps?: number;
+  };
+  readonly specs?: OracleSpecs;
+  /** The parameters after each update. */
+  readonly params: readonly OracleTensors[];
+}
+
+/** Five Caffe-form updates of a net with the layers of cifar10_full: conv1 4, conv2 5, conv3 6 filters of 5x5. */
+export interface OracleTrajectory {
+  readonly lrn: { readonly size: number; readonly alpha: number; readonly beta: number };
+  readonly momentum: number;
+  readonly weightDecay: number;
+  /** One rate per update. */
+  readonly lr: readonly number[];
+  readonly specs: OracleSpecs;
+  /** Whole numbers from -128 to 127 (so: bytes minus a mean of 128), [8, 8, 8, 3]. */
+  readonly images: OracleTensor;
+  readonly labels: OracleTensor;
+  /** The images of each update. */
+  readonly batches: readonly (readonly number[])[];
+  readonly initial: OracleTensors;
+  /** Mean loss, logits and L2 norms of the gradients of each update, before it. */
+  readonly losses: readonly number[];
+  readonly logits: readonly OracleTensor[];
+  readonly gradNorms: readonly Readonly<Record<string, number>>[];
+  /** Parameters after the last update. */
+  readonly final: OracleTensors;
+}
+
+export interface Oracle {
+  readonly versions: { readonly torch: string; readonly numpy: string };
+  readonly cases: readonly OracleCase[];
+  readonly optimization: OracleOptimization;
+  readonly optimizers: readonly OracleOptimizer[];
+  readonly trajectory: OracleTrajectory;
+}
+
+export const oracle = JSON.parse(readFileSync(new URL('./pytorch.json', import.meta.url), 'utf8')) as Oracle;
+
+/** The cases of one operation, with its attributes typed. Throws where there are none: a test must not pass empty. */
+export function oracleCases<N extends OracleOp>(op: N): readonly OracleCase<N>[] {
+  const cases = oracle.cases.filter((item): item is OracleCase<N> => item.op === op);
+  if (cases.length === 0) throw new Error(`oracle: no cases for ${op}`);
+  return cases;
+}
+
+/** As the engine's host tensor; floats in double precision, so that a comparison sees all digits. */
+export function toHost({ shape, dtype, data }: OracleTensor): HostTensor {
+  return dtype === 'i32'
+    ? { shape, dtype, data: Int32Array.from(data) }
+    : { shape, dtype: 'f32', data: Float64Array.from(data) };
+}

@@ -1,0 +1,341 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { loader, take } from '../../datasets/index.ts';
+import {
+  CheckpointError,
+  batchNorm,
+  checkpointPath,
+  conv2d,
+  dense,
+  dropout,
+  evaluate,
+  fit,
+  flatten,
+  latestCheckpoint,
+  loadCheckpoint,
+  maxPool2d,
+  normalize,
+  reference,
+  relu,
+  saveCheckpoint,
+  sequential,
+  tanh,
+  train,
+  type Layer,
+  type NoticeEvent,
+  type TrainOptions,
+} from '../../engine/index.ts';
+import { adam, sgd } from '../../optim/index.ts';
+import { bytes, eventsOf, folder, held, images, tinyModel, tinyRun, types } from './fixture.ts';
+
+const augment = { crop: 1, flip: true };
+const names = (dir: string): string[] => readdirSync(dir).sort();
+const straight = fit(tinyRun()).then(({ state }) => bytes(state));
+
+describe('stopping and resuming gives the same bytes as running through', () => {
+  test.each([1, 4, 9])('left after %i steps', async (stop) => {
+    const dir = folder();
+    const checkpoint = { dir, every: 100, resume: true };
+    for await (const event of train(tinyRun({ checkpoint }))) {
+      if (event.type === 'step' && event.step === stop - 1) break;
+    }
+    expect(names(dir)).toEqual([`step-0000000${stop}.safetensors`]);
+    const { state, step } = await fit(tinyRun({ checkpoint }));
+    expect(step).toBe(10);
+    expect(bytes(state)).toEqual(await straight);
+  });
+
+  test('aborted at every step, one after another', async () => {
+    const dir = folder();
+    const checkpoint = { dir, every: 100, resume: true };
+    for (let stop = 1; stop <= 10; stop++) {
+      const control = new AbortController();
+      const listeners = [(event: { type: string }) => void (event.type === 'step' && control.abort())];
+      const { reason, step } = await fit(tinyRun({ checkpoint, listeners, signal: control.signal }));
+      expect([reason, step]).toEqual([stop < 10 ? 'abort' : 'done', stop]);
+    }
+    const { state } = await loadCheckpoint(checkpointPath(dir, 10));
+    expect(bytes(state)).toEqual(await straight);
+  });
+
+  test('killed between two checkpoints: the steps after the last one are done again', async () => {
+    const [whole, killed] = [folder(), folder()];
+    await fit(tinyRun({ checkpoint: { dir: whole, every: 4, keep: 9 } }));
+    expect(names(whole)).toEqual([
+      'step-00000004.safetensors',
+      'step-00000008.safetensors',
+      'step-00000010.safetensors',
+    ]);
+    const [first] = names(whole);
+    writeFileSync(join(killed, first!), readFileSync(join(whole, first!)));
+    writeFileSync(join(killed, 'step-00000008.safetensors.123.tmp'), 'half a file');
+    const { events } = await eventsOf(
+      tinyRun({ checkpoint: { dir: killed, every: 4, resume: true, keep: 9 } }),
+    );
+    expect(types(events)).toEqual([
+      'start',
+      'step',
+      'step',
+      'step',
+      'step',
+      'checkpoint',
+      'step',
+      'step',
+      'checkpoint',
+      'end', // prettier-ignore
+    ]);
+    expect(events[0]).toMatchObject({ step: 4, steps: 10 });
+    for (const name of names(whole)) {
+      expect(readFileSync(join(killed, name)).equals(readFileSync(join(whole, name)))).toBe(true);
+    }
+  });
+
+  test('momentum, residency and evaluations do not matter', async () => {
+    const optimizer = sgd({ lr: 0.01, momentum: 0.9, form: 'caffe' });
+    const { state } = await fit(tinyRun({ optimizer }));
+    const dir = folder();
+    const part = tinyRun({ optimizer, checkpoint: { dir, every: 3, resume: true }, resident: false });
+    for await (const event of train(part)) if (event.type === 'step' && event.step === 6) break;
+    const evaluated = { ...part, resident: true, eval: { data: held, every: 3 } };
+    expect(bytes((await fit(evaluated)).state)).toEqual(bytes(state));
+  });
+});
+
+describe('checkpoints', () => {
+  test('come after every so many steps and at the end; the last two are kept', async () => {
+    const dir = join(folder(), 'new', 'folders');
+    const { events } = await eventsOf(tinyRun({ checkpoint: { dir, every: 3 } }));
+    const saved = events.filter((event) => event.type === 'checkpoint');
+    expect(saved.map(({ step }) => step)).toEqual([3, 6, 9, 10]);
+    expect(saved[3]!.path).toBe(join(dir, 'step-00000010.safetensors'));
+    expect(names(dir)).toEqual(['step-00000009.safetensors', 'step-00000010.safetensors']);
+    expect(await latestCheckpoint(dir)).toBe(saved[3]!.path);
+    expect(await latestCheckpoint(join(dir, 'missing'))).toBe(null);
+  });
+
+  test('hold what is needed to go on, and the model', async () => {
+    const dir = folder();
+    const options = tinyRun({ checkpoint: { dir, every: 10 }, eval: { data: held, every: 5 } });
+    const { state, last, best } = await fit(options);
+    const path = checkpointPath(dir, 10);
+    const checkpoint = await loadCheckpoint(path);
+    expect(bytes(checkpoint.state)).toEqual(bytes(state));
+    expect(checkpoint).toMatchObject({ step: 10, steps: 10, seed: 5, last, best });
+    expect(checkpoint.optimizer).toMatchObject({ kind: 'adam', hyper: { lr: { kind: 'cyclicLR' } } });
+    expect(checkpoint.data).toMatchObject({ batchSize: 8, augment });
+    expect(Object.keys(checkpoint.state)).toContain('norm.variance');
+    expect(Object.keys(checkpoint.state)).toContain('optimizer/m/conv.weight');
+    expect(Object.keys(checkpoint.state).filter((name) => name.startsWith('data/'))).toEqual([]);
+    const again = await evaluate({
+      model: tinyModel(),
+      state: checkpoint.state,
+      data: held,
+      backend: reference(),
+      batchSize: 8,
+    });
+    expect(again.loss).toBe(last!.loss);
+    const copy = join(dir, 'copy.safetensors');
+    await saveCheckpoint(copy, checkpoint);
+    expect(readFileSync(copy).equals(readFileSync(path))).toBe(true);
+  });
+
+  test('a finished run that is run again does nothing, and knows its result', async () => {
+    const options = tinyRun({
+      checkpoint: { dir: folder(), every: 5, resume: true },
+      eval: { data: held, every: 4 },
+    });
+    const first = await fit(options);
+    const { events } = await eventsOf(options);
+    expect(types(events)).toEqual(['start', 'end']);
+    const second = await fit(options);
+    expect(second).toMatchObject({ step: 10, reason: 'done', accuracy: first.accuracy, loss: first.loss });
+    expect(second.best).toEqual(first.best);
+    expect(bytes(second.state)).toEqual(bytes(first.state));
+  });
+
+  test('cannot be written: the run ends, nothing is left behind', async () => {
+    const file = join(folder(), 'file');
+    writeFileSync(file, '');
+    const { events, error } = await eventsOf(tinyRun({ checkpoint: { dir: join(file, 'runs'), every: 5 } }));
+    expect(error).toBeInstanceOf(CheckpointError);
+    expect(String(error)).toContain('cannot be');
+    expect(events.at(-1)).toMatchObject({ type: 'end', reason: 'error' });
+    const dir = folder();
+    mkdirSync(checkpointPath(dir, 3), { recursive: true }); // a folder where the file belongs
+    const { state: _, ...rest } = await loadCheckpointOf(tinyRun());
+    await expect(saveCheckpoint(checkpointPath(dir, 3), { ...rest, state: {} })).rejects.toThrow(
+      /step-00000003\.safetensors: cannot be written: .*\(is the disk full, or the folder not writable\?\)$/,
+    );
+    expect(names(dir)).toEqual(['step-00000003.safetensors']);
+  });
+
+  async function loadCheckpointOf(options: TrainOptions) {
+    const dir = folder();
+    await fit({ ...options, checkpoint: { dir, every: 100 } });
+    return loadCheckpoint((await latestCheckpoint(dir))!);
+  }
+
+  test('cannot be read: the file is named', async () => {
+    const dir = folder();
+    await expect(loadCheckpoint(join(dir, 'none.safetensors'))).rejects.toThrow(
+      /none\.safetensors: cannot be read: ENOENT/,
+    );
+    await fit(tinyRun({ checkpoint: { dir, every: 5 } }));
+    const path = (await latestCheckpoint(dir))!;
+    const file = readFileSync(path);
+    writeFileSync(path, file.subarray(0, file.length - 100));
+    const resume = tinyRun({ checkpoint: { dir, every: 5, resume: true } });
+    await expect(fit(resume)).rejects.toThrow(
+      /step-00000010\.safetensors: the arrays need \d+ bytes, but there are \d+: truncated/,
+    );
+    const text = file.toString('latin1');
+    const write = (changed: string) => writeFileSync(path, Buffer.from(changed, 'latin1'));
+    write(text.replace('"format":"cyclegrad"', '"format":"otherwise"'));
+    await expect(fit(resume)).rejects.toThrow(
+      'no checkpoint of cyclegrad: its metadata has the format otherwise',
+    );
+    write(text.replace('"version":"1"', '"version":"7"'));
+    await expect(fit(resume)).rejects.toThrow(
+      'has version 7 of the format, but this program reads version 1',
+    );
+    write(text.replace('"seed":"5"', '"seed":"x"'));
+    await expect(fit(resume)).rejects.toThrow("its metadata has no valid 'seed': x");
+    expect(readFileSync(checkpointPath(dir, 5)).length).toBe(file.length); // the one before is there to go back to
+  });
+});
+
+describe('resuming something else is refused, saying what differs', () => {
+  const variant = (changes: Record<string, Layer>): Layer =>
+    sequential({
+      input: normalize(120),
+      conv: conv2d(2, 3, 3),
+      norm: batchNorm(3),
+      relu: relu(),
+      pool: maxPool2d(2),
+      flat: flatten(),
+      drop: dropout(0.3),
+      fc: dense(27, 3),
+      ...changes,
+    });
+  const optimizer = sgd({ lr: 0.01, momentum: 0.9 });
+  const data = loader(images, { batchSize: 8, augment });
+  const resumeWith = async (changes: Partial<TrainOptions>) => {
+    const dir = folder();
+    const original = tinyRun({ model: variant({}), optimizer, data, steps: 4 });
+    await fit({ ...original, checkpoint: { dir, every: 4 } });
+    const before = names(dir);
+    const { events, error } = await eventsOf({
+      ...original,
+      ...changes,
+      checkpoint: { dir, every: 4, resume: true },
+    });
+    if (error !== null) {
+      expect(error).toBeInstanceOf(CheckpointError);
+      expect(names(dir)).toEqual(before);
+      expect(types(events)).toEqual(['end']);
+    }
+    return {
+      error: String(error),
+      notices: events.filter((event): event is NoticeEvent => event.type === 'notice'),
+    };
+  };
+
+  test.each<readonly [string, Partial<TrainOptions>, string]>([
+    ['seed', { seed: 6 }, 'it was saved with seed 5, the run has seed 6 (use the same seed)'],
+    [
+      'order',
+      { data: loader(images, { batchSize: 8, augment, shuffle: false }) },
+      'the order of the data differs: shuffle is true in the file, false now (use the same data set and loader)',
+    ],
+    [
+      'batch size',
+      { data: loader(images, { batchSize: 4, augment }) },
+      'the order of the data differs: batchSize is 8 in the file, 4 now',
+    ],
+    [
+      'data set',
+      { data: loader(take(images, 19), { batchSize: 8, augment }) },
+      'the order of the data differs: dataset is "synthetic/images" in the file, "synthetic/images/first 19" now',
+    ],
+    [
+      'augmentation',
+      { data: loader(images, { batchSize: 8 }) },
+      'the order of the data differs: augment is {"crop":1,"flip":true} in the file, null now',
+    ],
+    [
+      'parameter shape',
+      { model: variant({ conv: conv2d(2, 3, 5) }) },
+      "'conv.weight' is f32 [3,3,2,3] in it but f32 [5,5,2,3] in the run (resume with the model and optimizer that it was saved from)",
+    ],
+    [
+      'missing parameter',
+      { model: variant({ extra: dense(3, 3) }) },
+      "it lacks 'extra.weight', which is f32 [3,3] in the run",
+    ],
+    [
+      'extra parameter',
+      { model: variant({ norm: relu() }) },
+      "it has 'norm.gamma', f32 [3], which the run does not have",
+    ],
+    [
+      'activation',
+      { model: variant({ relu: tanh() }) },
+      'the model differs: layers.relu.kind is "relu" in the file, "tanh" now (resume with the model that it was saved from)',
+    ],
+    [
+      'rate of dropout',
+      { model: variant({ drop: dropout(0.5) }) },
+      'the model differs: layers.drop.rate is 0.3 in the file, 0.5 now',
+    ],
+    ['optimizer', { optimizer: adam() }, 'the optimizer differs: kind is "sgd" in the file, "adam" now'],
+    [
+      'no momentum',
+      { optimizer: sgd({ lr: 0.01 }) },
+      "it has 'optimizer/velocity/conv.weight', f32 [3,3,2,3], which the run does not have",
+    ],
+    [
+      'momentum form',
+      { optimizer: sgd({ lr: 0.01, momentum: 0.9, form: 'caffe' }) },
+      'the optimizer differs: form is "pytorch" in the file, "caffe" now (use the same optimizer)',
+    ],
+    [
+      'fewer steps',
+      { steps: 3 },
+      'it has 4 steps behind it, the run is to have 3 (ask for more steps, or use another folder)',
+    ],
+  ])('%s', async (_, changes, message) => {
+    const { error } = await resumeWith(changes);
+    expect(error).toMatch(/^CheckpointError: .*step-00000004\.safetensors: cannot resume: /);
+    expect(error).toContain(message);
+  });
+
+  test('the order of layers', async () => {
+    const { drop, fc, ...rest } = { input: normalize(120), conv: conv2d(2, 3, 3), norm: batchNorm(3), relu: relu(), pool: maxPool2d(2), flat: flatten(), drop: dropout(0.3), fc: dense(27, 3) }; // prettier-ignore
+    const { error } = await resumeWith({ model: sequential({ ...rest, fc, drop }) });
+    expect(error).toContain(
+      'the model differs: layers has the order input, conv, norm, relu, pool, flat, drop, fc in the file',
+    );
+  });
+
+  test('another schedule or number of steps is told, not refused', async () => {
+    const { error, notices } = await resumeWith({
+      steps: 6,
+      optimizer: sgd({ lr: 0.02, momentum: 0.9, weightDecay: 0.1 }),
+    });
+    expect(error).toBe('null');
+    expect(notices.map(({ code }) => code)).toEqual(['schedule-changed', 'steps-changed']);
+    expect(notices[0]!.message).toMatch(
+      /^a hyper-parameter is not what it was in .*: lr is 0.01 in the file, 0.02 now$/,
+    );
+    expect(notices[1]!.message).toMatch(/^the run has 6 steps, and had 4 in /);
+  });
+
+  test('a folder with checkpoints is not written into by another run', async () => {
+    const dir = folder();
+    await fit(tinyRun({ checkpoint: { dir, every: 5 } }));
+    await expect(fit(tinyRun({ checkpoint: { dir, every: 5 } }))).rejects.toThrow(
+      /holds checkpoints of an earlier run, the latest .*step-00000010\.safetensors \(go on from it with resume: true, or use another folder\)/,
+    );
+  });
+});

@@ -1,0 +1,109 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { CheckpointError, type HostTensor } from '../../engine/index.ts';
+import { decodeTensors, encodeTensors } from '../../engine/train/safetensors.ts';
+
+const tensors: Record<string, HostTensor> = {
+  'conv.weight': { shape: [2, 2], dtype: 'f32', data: Float32Array.of(1, -2, 0.5, 1e-40) },
+  flags: { shape: [3], dtype: 'u8', data: Uint8Array.of(1, 2, 255) },
+  'after an odd length': { shape: [], dtype: 'i32', data: Int32Array.of(-7) },
+  nothing: { shape: [0, 4], dtype: 'f32', data: new Float32Array() },
+};
+const file = encodeTensors({ tensors, metadata: { note: 'ünï' } });
+
+/** A file from a header and the bytes after it. */
+function make(header: unknown, data: number): Uint8Array {
+  const text = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header));
+  const bytes = new Uint8Array(8 + text.length + data);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(text.length), true);
+  bytes.set(text, 8);
+  return bytes;
+}
+
+test('what was written is read, whatever the alignment', () => {
+  expect(decodeTensors('x', file)).toEqual({ tensors, metadata: { note: 'ünï' } });
+  const shifted = new Uint8Array(file.length + 3);
+  shifted.set(file, 3);
+  expect(decodeTensors('x', shifted.subarray(3)).tensors).toEqual(tensors);
+  expect(decodeTensors('x', Buffer.from(file)).tensors).toEqual(tensors);
+});
+
+test('the format is the published one', () => {
+  const { length } = file;
+  const size = Number(new DataView(file.buffer).getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + size))) as Record<string, unknown>;
+  expect(size % 8).toBe(0);
+  expect(header['__metadata__']).toEqual({ note: 'ünï' });
+  expect(header['conv.weight']).toEqual({ dtype: 'F32', shape: [2, 2], data_offsets: [0, 16] });
+  expect(header['after an odd length']).toEqual({ dtype: 'I32', shape: [], data_offsets: [19, 23] });
+  expect(8 + size + 23).toBe(length);
+  // Arrays may be listed in any order.
+  const other = make(
+    {
+      b: { dtype: 'U8', shape: [1], data_offsets: [1, 2] },
+      a: { dtype: 'U8', shape: [1], data_offsets: [0, 1] },
+    },
+    2,
+  );
+  expect(Object.keys(decodeTensors('x', other).tensors).sort()).toEqual(['a', 'b']);
+});
+
+test('double precision is rounded', () => {
+  const data = Float64Array.of(0.1);
+  const bytes = encodeTensors({ tensors: { w: { shape: [1], dtype: 'f32', data } }, metadata: {} });
+  expect(decodeTensors('x', bytes).tensors['w']!.data).toEqual(Float32Array.of(0.1));
+});
+
+describe('damage is told', () => {
+  const entry = (changes: object) => ({ dtype: 'F32', shape: [2], data_offsets: [0, 8], ...changes });
+
+  test.each([
+    [
+      new Uint8Array(5),
+      'x: 5 bytes are too few for a header (the file is damaged, or not a safetensors file)',
+    ],
+    [new Uint8Array(64).fill(255), 'the header should have 18446744073709552000 bytes, but the file has 64'],
+    [file.subarray(0, 60), 'bytes, but the file has 60'],
+    [file.subarray(0, file.length - 4), 'the arrays need 23 bytes, but there are 19: truncated'],
+    [Uint8Array.of(...file, 0), 'the arrays need 23 bytes, but there are 24: too long'],
+    [make('{"a"', 0), 'the header is not a JSON object'],
+    [make('[]', 0), 'the header is not a JSON object'],
+    [make({ __metadata__: { step: 3 } }, 0), '__metadata__ is not a table of strings'],
+    [make({ a: 5 }, 0), "'a' is not described by an object"],
+    [make({ a: entry({ dtype: 'F16' }) }, 8), '\'a\' has dtype "F16", expected one of F32, I32, U8'],
+    [make({ a: entry({ shape: [-2] }) }, 8), "'a' has the shape [-2]"],
+    [make({ a: entry({ shape: 2 }) }, 8), "'a' has the shape 2"],
+    [make({ a: entry({ data_offsets: [0] }) }, 8), "'a' has the offsets [0]"],
+    [make({ a: entry({ data_offsets: [0, 4] }) }, 8), "'a' is f32 [2], 8 bytes, but its offsets are [0, 4]"],
+    [
+      make({ a: entry({}), b: entry({ data_offsets: [4, 12] }) }, 12),
+      "the bytes of 'b' begin at 4, where 8 is expected",
+    ],
+    [make({ a: entry({ data_offsets: [4, 12] }) }, 12), "the bytes of 'a' begin at 4, where 0 is expected"],
+  ])('%#', (bytes, message) => {
+    const read = () => decodeTensors('x', bytes);
+    expect(read).toThrow(CheckpointError);
+    expect(read).toThrow(message);
+  });
+
+  test('every truncation, and every changed byte that matters, is a CheckpointError and nothing else', () => {
+    const outcome = (bytes: Uint8Array): unknown => {
+      try {
+        decodeTensors('x', bytes);
+        return 'read';
+      } catch (error) {
+        return error instanceof CheckpointError ? 'refused' : error;
+      }
+    };
+    for (let length = 0; length < file.length; length++)
+      expect(outcome(file.subarray(0, length))).toBe('refused');
+    fc.assert(
+      fc.property(fc.nat(file.length - 1), fc.nat(255), (at, value) => {
+        const changed = file.slice();
+        changed[at] = value;
+        expect(['read', 'refused']).toContain(outcome(changed));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});

@@ -1,0 +1,436 @@
+import { describe, expect, test } from 'vitest';
+import { arrays, loader, synthetic, take } from '../../datasets/index.ts';
+import {
+  activation,
+  applyGradients,
+  bind,
+  compile,
+  conv2d,
+  dense,
+  evaluate,
+  fit,
+  flatten,
+  i32,
+  initState,
+  maxPool2d,
+  mlp,
+  normalize,
+  predict,
+  reference,
+  relu,
+  sequential,
+  softmaxCrossEntropy,
+  train,
+  u8,
+  type Listener,
+  type Report,
+  type TrainEvent,
+  type TrainOptions,
+} from '../../engine/index.ts';
+import { adam, sgd } from '../../optim/index.ts';
+import { cyclicLR } from '../../schedulers/index.ts';
+import { bytes, eventsOf, folder, held, images, tinyModel, tinyRun, types } from './fixture.ts';
+
+describe('learning', () => {
+  test('memorises 64 images', async () => {
+    const data = synthetic({ kind: 'images', n: 64, classes: 4, height: 8, channels: 1 });
+    const model = sequential({
+      input: normalize(127.5, { std: 64 }),
+      conv: conv2d(1, 8, 3),
+      relu: relu(),
+      pool: maxPool2d(2),
+      flat: flatten(),
+      fc: dense(128, 4),
+    });
+    const { accuracy, best } = await fit({
+      model,
+      backend: reference(),
+      steps: 150,
+      data: loader(data, { batchSize: 16 }),
+      eval: { data, every: 50 },
+      optimizer: adam({ lr: 0.01 }),
+    });
+    expect(accuracy).toBe(1);
+    expect(best!.metrics['accuracy']).toBe(1);
+  });
+
+  test('separates spirals under a cyclical rate', async () => {
+    const data = synthetic({ kind: 'spirals', n: 90, noise: 0.05 });
+    const { accuracy } = await fit({
+      model: mlp([2, 24, 24, 3]),
+      backend: reference(),
+      steps: 400,
+      seed: 1,
+      data: loader(data, { batchSize: 30 }),
+      eval: { data, every: 400 },
+      optimizer: sgd({ lr: cyclicLR({ base: 0.05, max: 0.3, stepSize: 100 }), momentum: 0.9 }),
+    });
+    expect(accuracy).toBeGreaterThan(0.95);
+  });
+
+  test('other targets: a loss of rows of the user’s own, without labels', async () => {
+    const x = Float32Array.from({ length: 16 }, (_, i) => i / 8 - 1);
+    const data = arrays({ shape: [16, 1], data: x }, { shape: [16, 1], data: x.map((v) => 3 * v - 1) });
+    const options: TrainOptions = {
+      model: dense(1, 1),
+      backend: reference(),
+      steps: 200,
+      data: loader(data, { batchSize: 8 }),
+      eval: { data, every: 100 },
+      optimizer: sgd({ lr: 0.3 }),
+    };
+    await expect(async () => fit(options)).rejects.toThrow(
+      /^fit: loss is missing: the targets of arrays are f32 \[1\]/,
+    );
+    const squares: TrainOptions['loss'] = (output, y) => output.sub(y).pow(2).mean(1);
+    const { loss, accuracy, state } = await fit({ ...options, loss: squares });
+    expect(loss).toBeLessThan(1e-6);
+    expect(accuracy).toBeNull();
+    expect(state['weight']!.data[0]).toBeCloseTo(3, 3);
+    await expect(fit({ ...options, loss: (output, y) => output.sub(y).pow(2) })).rejects.toThrow(
+      'train: loss must give one number per example, f32 [8], but gives f32 [8,1]',
+    );
+  });
+});
+
+describe('determinism', () => {
+  test('one seed decides everything: the same bytes again, other bytes for another seed', async () => {
+    const first = bytes((await fit(tinyRun())).state);
+    expect(bytes((await fit(tinyRun())).state)).toEqual(first);
+    const other = bytes((await fit(tinyRun({ seed: 6 }))).state);
+    expect(other['conv.weight']).not.toBe(first['conv.weight']);
+    // The loader's own seed plays no part.
+    const data = loader(images, { batchSize: 8, augment: { crop: 1, flip: true }, seed: 99 });
+    expect(bytes((await fit(tinyRun({ data }))).state)).toEqual(first);
+  });
+
+  test('resident and fed data give the same bytes and evaluations', async () => {
+    const evaluation = { data: held, every: 5, batchSize: 4 };
+    const a = await fit(tinyRun({ resident: true, eval: evaluation }));
+    const b = await fit(tinyRun({ resident: false, eval: evaluation }));
+    expect(bytes(a.state)).toEqual(bytes(b.state));
+    expect(a.last!.loss).toBe(b.last!.loss);
+  });
+
+  test('evaluating changes nothing', async () => {
+    const plain = await fit(tinyRun());
+    const evaluated = await fit(tinyRun({ eval: { data: held, every: 1 } }));
+    expect(bytes(evaluated.state)).toEqual(bytes(plain.state));
+  });
+});
+
+describe('without the trainer', () => {
+  test('compile, bind and applyGradients give the same bytes as fit', async () => {
+    const seed = 5;
+    const data = loader(images, { batchSize: 8, seed });
+    const optimizer = sgd({ lr: 0.01, momentum: 0.9 });
+    const model = tinyModel();
+    const step = await compile(reference(), {
+      inputs: { x: u8(8, 6, 6, 2), y: i32(8) },
+      hyper: optimizer.at(0),
+      state: initState(model, optimizer, seed),
+      build({ x, y, step: at, hyper }, state) {
+        const { output, updates } = bind(model, state, { training: true, step: at, seed })(x);
+        const loss = softmaxCrossEntropy(output, y);
+        const next = { ...updates, ...applyGradients(optimizer, model, state, loss, hyper) };
+        return { outputs: { loss }, next };
+      },
+    });
+    const [x, y] = [new Uint8Array(8 * 72), new Int32Array(8)];
+    const losses: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      images.read(data.batch(i).indices, x, y);
+      const { loss } = await step.run({ x, y, step: i, ...optimizer.at(i) });
+      losses.push(loss!.data[0]!);
+    }
+    const fitted: number[] = [];
+    const listeners = [(event: TrainEvent) => void (event.type === 'step' && fitted.push(event.loss))];
+    const { state } = await fit(tinyRun({ steps: 5, data, optimizer, listeners }));
+    expect(losses).toEqual(fitted);
+    expect(bytes(await step.store.read())).toEqual(bytes(state));
+    await step.close();
+  });
+});
+
+describe('events', () => {
+  test('are start, an evaluation before the first step, steps with their rates, one end', async () => {
+    const { events } = await eventsOf(tinyRun({ steps: 5, eval: { data: held, every: 2 } }));
+    expect(types(events)).toEqual([
+      'start',
+      'notice',
+      'eval',
+      'step',
+      'step',
+      'eval',
+      'step',
+      'step',
+      'eval',
+      'step',
+      'eval',
+      'end', // prettier-ignore
+    ]);
+    const [start, notice] = events as [TrainEvent, TrainEvent];
+    expect(start).toMatchObject({ step: 0, steps: 5, stepsPerEpoch: 3, batchSize: 8, seed: 5 });
+    expect(notice).toMatchObject({
+      code: 'stops-mid-cycle',
+      message: 'lr: training stops at step 5, inside a cycle (whole cycles: 10 steps)',
+    });
+    const step = events.find(({ type }) => type === 'step')!;
+    expect(step).toMatchObject({ step: 0, hyper: { lr: 0.001, beta1: 0.9 } });
+    const evals = events.filter((event) => event.type === 'eval');
+    expect(evals.map((event) => event.step)).toEqual([0, 2, 4, 5]);
+    expect(evals[0]).toMatchObject({ examples: 7 });
+    const end = events.at(-1)!;
+    expect(end).toMatchObject({ type: 'end', reason: 'done', step: 5, last: evals[3] });
+    const accuracies = evals.map((event) => event.metrics['accuracy']!);
+    expect(end.type === 'end' && end.best!.metrics['accuracy']).toBe(Math.max(...accuracies));
+  });
+
+  test('reach every listener, awaited, before the loop', async () => {
+    const log: string[] = [];
+    const slow: Listener = async (event) => {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      log.push(`slow ${event.type}`);
+    };
+    const fast: Listener = (event) => void log.push(`fast ${event.type}`);
+    for await (const event of train(tinyRun({ steps: 1, listeners: [slow, fast] })))
+      log.push(`loop ${event.type}`);
+    expect(log.slice(0, 3)).toEqual(['slow start', 'fast start', 'loop start']);
+    expect(log.slice(-3)).toEqual(['slow end', 'fast end', 'loop end']);
+  });
+
+  /** Runs with a listener that counts ends, on a backend that must be free of stores afterwards. */
+  async function watched(changes: Partial<TrainOptions>, use: (options: TrainOptions) => Promise<void>) {
+    const ends: TrainEvent[] = [];
+    const backend = reference();
+    const listeners = [
+      ...(changes.listeners ?? []),
+      (event: TrainEvent) => void (event.type === 'end' && ends.push(event)),
+    ];
+    await use(tinyRun({ ...changes, backend, listeners }));
+    await backend.close(); // throws while a store is open
+    expect(ends.length).toBe(1);
+    return ends[0]!;
+  }
+
+  test('break: one end, everything is given back', async () => {
+    const end = await watched({}, async (options) => {
+      for await (const event of train(options)) if (event.type === 'step' && event.step === 3) break;
+    });
+    expect(end).toMatchObject({ reason: 'break', step: 4 });
+  });
+
+  test('an error in the loop is a break', async () => {
+    const end = await watched({}, async (options) => {
+      const loop = async () => {
+        for await (const event of train(options)) if (event.type === 'step') throw new Error('mine');
+      };
+      await expect(loop()).rejects.toThrow('mine');
+    });
+    expect(end).toMatchObject({ reason: 'break', step: 1 });
+  });
+
+  test('abort: ends between two steps and resolves', async () => {
+    const control = new AbortController();
+    const abort: Listener = (event) => void (event.type === 'step' && event.step === 2 && control.abort());
+    const end = await watched({ listeners: [abort], signal: control.signal }, async (options) => {
+      expect(await fit(options)).toMatchObject({ reason: 'abort', step: 3 });
+    });
+    expect(end).toMatchObject({ reason: 'abort', step: 3 });
+    const { events } = await eventsOf(tinyRun({ signal: AbortSignal.abort() }));
+    expect(types(events)).toEqual(['start', 'end']);
+  });
+
+  test('abort during an evaluation: no half evaluation', async () => {
+    const control = new AbortController();
+    const abort: Listener = (event) => void (event.type === 'step' && event.step === 1 && control.abort());
+    const { events } = await eventsOf(
+      tinyRun({ listeners: [abort], signal: control.signal, eval: { data: held, every: 2 } }),
+    );
+    expect(types(events)).toEqual(['start', 'eval', 'step', 'step', 'end']);
+  });
+
+  test.each(['start', 'step', 'eval'] as const)('a listener that throws at %s ends the run', async (type) => {
+    const bad: Listener = (event) => {
+      if (event.type === type) throw new Error(`listener at ${type}`);
+    };
+    const end = await watched({ listeners: [bad], eval: { data: held, every: 4 } }, async (options) => {
+      await expect(fit(options)).rejects.toThrow(`listener at ${type}`);
+    });
+    expect(end).toMatchObject({ reason: 'error', error: new Error(`listener at ${type}`) });
+  });
+
+  test('a listener that throws at the end rejects, after the others got theirs', async () => {
+    const bad: Listener = (event) => {
+      if (event.type === 'end') throw new Error('cannot close');
+    };
+    const end = await watched({ listeners: [bad] }, async (options) => {
+      await expect(fit(options)).rejects.toThrow('cannot close');
+    });
+    expect(end).toMatchObject({ reason: 'done', step: 10 });
+    await watched({ listeners: [bad] }, async (options) => {
+      const leave = async () => {
+        for await (const event of train(options)) if (event.type === 'step') break;
+      };
+      await expect(leave()).rejects.toThrow('cannot close');
+    });
+  });
+
+  test('what fails before the start has an end too', async () => {
+    const end = await watched({ model: sequential({ fc: dense(5, 3) }) }, async (options) => {
+      await expect(fit(options)).rejects.toThrow('fc / dense: expects [N, 5] but got u8 [8,6,6,2]');
+    });
+    expect(end).toMatchObject({ reason: 'error', step: 0 });
+  });
+
+  test('a generator that nobody starts does nothing', async () => {
+    const events = train(tinyRun({ listeners: [() => expect.unreachable()] }));
+    await events.return();
+  });
+});
+
+describe('numbers that stop being finite', () => {
+  const explode = (changes: Partial<TrainOptions>) =>
+    eventsOf(tinyRun({ optimizer: sgd({ lr: 1e30 }), ...changes }));
+
+  test('name step, rate and first bad tensor, and end the run', async () => {
+    const { events, error } = await explode({});
+    expect(String(error)).toMatch(
+      /^EngineError: train: the loss is not finite at step 1 \(lr 1e\+30\): first bad tensor: the output of fc is not finite: -?(Infinity|NaN) at element \d+.* \(lower the learning rate; the state is as it was before the step\)$/,
+    );
+    expect(events.at(-1)).toMatchObject({ type: 'end', reason: 'error', step: 1, error });
+  });
+
+  test('a layer inside is named by its path', async () => {
+    const model = sequential({
+      input: normalize(0),
+      block: sequential({ bad: activation((x) => x.sub(1e9).log()), relu: relu() }),
+      flat: flatten(),
+      fc: dense(72, 3),
+    });
+    const data = loader(images, { batchSize: 8 });
+    const { error } = await explode({ model, data });
+    expect(String(error)).toContain(
+      'at step 0 (lr 1e+30): first bad tensor: the output of block.bad is not finite: NaN',
+    );
+  });
+
+  test('an array that an update spoiled is named, and not saved', async () => {
+    const dir = folder();
+    const optimizer = sgd({ lr: 1e38 });
+    const model = sequential({ input: normalize(0, { scale: 1e3 }), flat: flatten(), fc: dense(72, 3) });
+    const data = loader(images, { batchSize: 8 });
+    const { error } = await eventsOf(tinyRun({ model, data, optimizer, checkpoint: { dir, every: 1 } }));
+    expect(String(error)).toMatch(
+      /the state is not finite after 1 steps: fc\.weight holds -?Infinity at element \d+ .*no checkpoint was written/,
+    );
+    const later = await eventsOf(tinyRun({ model, data, optimizer }));
+    expect(String(later.error)).toMatch(
+      /at step 1 \(lr 1e\+38\): first bad tensor: fc\.weight holds -?Infinity at element \d+ \(an earlier update made it so\)/,
+    );
+    const evaluated = await eventsOf(tinyRun({ model, data, optimizer, eval: { data: held, every: 1 } }));
+    expect(String(evaluated.error)).toMatch(
+      /^EngineError: eval: the loss is not finite after 1 steps: first bad tensor: fc\.weight/,
+    );
+  });
+});
+
+describe('evaluation and prediction', () => {
+  test('padded examples do not count: any batch size gives the same means', async () => {
+    const { state } = await fit(tinyRun());
+    const shared = { model: tinyModel(), state, data: held, backend: reference() };
+    const whole = await evaluate({ ...shared, batchSize: 7 });
+    for (const batchSize of [1, 2, 3, 4, 100]) {
+      const part = await evaluate({ ...shared, batchSize });
+      expect(part.examples).toBe(7);
+      expect(part.loss).toBeCloseTo(whole.loss, 6);
+      expect(part.metrics).toEqual(whole.metrics);
+    }
+    const one = await evaluate({ ...shared, data: take(held, 1), batchSize: 5 });
+    expect(one.examples).toBe(1);
+  });
+
+  test('predicts 7 images with batches of 4, from a data set or an array, as evaluate counts', async () => {
+    const { state } = await fit(tinyRun());
+    const shared = { model: tinyModel(), state, backend: reference() };
+    const { classes, probabilities, logits } = await predict({ ...shared, data: held, batchSize: 4 });
+    expect(logits.shape).toEqual([7, 3]);
+    expect(classes.length).toBe(7);
+    for (let i = 0; i < 7; i++) {
+      const row = [...probabilities.data.subarray(3 * i, 3 * i + 3)];
+      expect(row.reduce((a, b) => a + b)).toBeCloseTo(1, 6);
+      expect(row.indexOf(Math.max(...row))).toBe(classes[i]);
+    }
+    const x = new Uint8Array(7 * 72);
+    const y = new Int32Array(7);
+    held.read(
+      Uint32Array.from({ length: 7 }, (_, i) => i),
+      x,
+      y,
+    );
+    const again = await predict({
+      ...shared,
+      data: { shape: [7, 6, 6, 2], dtype: 'u8', data: x },
+      batchSize: 3,
+    });
+    expect(again.classes).toEqual(classes);
+    const { metrics } = await evaluate({ ...shared, data: held });
+    expect(metrics['accuracy']).toBeCloseTo(classes.filter((c, i) => c === y[i]).length / 7, 12);
+    const none = await predict({
+      ...shared,
+      data: { shape: [0, 6, 6, 2], dtype: 'u8', data: new Uint8Array() },
+    });
+    expect(none.logits.shape).toEqual([0, 3]);
+  });
+
+  test('say what does not fit', async () => {
+    const backend = reference();
+    await expect(predict({ model: tinyModel(), state: {}, data: held, backend })).rejects.toThrow(
+      "bind: the state lacks 'input.mean'",
+    );
+    const data = { shape: [2, 6, 6, 2], dtype: 'u8', data: new Uint8Array(3) } as const;
+    await expect(predict({ model: tinyModel(), state: {}, data, backend })).rejects.toThrow(
+      'predict: data has 3 elements, but its shape [2,6,6,2] has 144',
+    );
+    await backend.close();
+  });
+});
+
+describe('options', () => {
+  test.each([
+    [{ steps: 0 }, 'train: steps must be an integer from 1 to 2147483647, got 0'],
+    [{ seed: -1 }, 'train: seed must be an integer >= 0, got -1'],
+    [{ epochs: 3 }, "train: unknown option 'epochs' (known: model, backend, steps"],
+    [{ optimizer: 'sgd' }, "train: optimizer is missing or of another kind, got 'sgd'"],
+    [{ backend: reference }, 'train: backend is missing or of another kind, got a function'],
+    [{ resident: 'yes' }, "train: resident must be 'auto' or true or false, got 'yes'"],
+    [{ listeners: [{}] }, 'train: listeners must be functions, got an object'],
+    [{ eval: { data: held } }, 'train: eval: every must be an integer >= 1, got undefined'],
+    [{ eval: { data: held, every: 1, batch: 3 } }, "train: eval: unknown option 'batch'"],
+    [
+      { eval: { data: synthetic({ kind: 'spirals', n: 9 }), every: 1 } },
+      'train: eval: x is f32 [2] in synthetic/spirals but u8 [6,6,2] in synthetic/images',
+    ],
+    [{ checkpoint: { dir: '', every: 1 } }, "train: checkpoint: dir must be the path of a folder, got ''"],
+    [{ checkpoint: { dir: 'x', every: 0 } }, 'train: checkpoint: every must be an integer >= 1, got 0'],
+  ])('wrong ones throw %#', (changes, message) => {
+    expect(() => train(tinyRun(changes as Partial<TrainOptions>))).toThrow(message);
+  });
+
+  test('augmenting a model that cannot, and fewer outputs than classes', async () => {
+    const model = sequential({ cast: activation((x) => x.cast()), flat: flatten(), fc: dense(72, 3) });
+    expect(String((await eventsOf(tinyRun({ model }))).error)).toContain(
+      'bind: images are to be augmented but no layer does it (begin the model with normalize(...))',
+    );
+    const narrow = sequential({ input: normalize(0), flat: flatten(), fc: dense(72, 2) });
+    expect(String((await eventsOf(tinyRun({ model: narrow }))).error)).toContain(
+      "train: the data has 3 classes but the model's output is f32 [8,2] (give the last layer 3 outputs)",
+    );
+  });
+
+  test('the start tells how the backend runs', async () => {
+    const { events } = await eventsOf(tinyRun({ steps: 1 }));
+    const start = events[0] as TrainEvent & { readonly report: Report };
+    expect(start.report).toMatchObject({ backend: 'reference', threads: 1, fallback: null });
+  });
+});

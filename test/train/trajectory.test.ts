@@ -1,0 +1,81 @@
+import { expect, test } from 'vitest';
+import { arrays, loader, type Loader } from '../../datasets/index.ts';
+import {
+  avgPool2d,
+  conv2d,
+  dense,
+  evaluate,
+  fit,
+  flatten,
+  init,
+  lrn,
+  maxPool2d,
+  normalize,
+  reference,
+  relu,
+  sequential,
+} from '../../engine/index.ts';
+import { sgd } from '../../optim/index.ts';
+import { custom } from '../../schedulers/index.ts';
+import { oracle, toHost } from '../oracle/load.ts';
+
+test("the oracle's training run: Caffe's layers and solver, five updates with a moving rate", async () => {
+  const known = oracle.trajectory;
+  const from = (name: string) => ({
+    init: init.given(toHost(known.initial[name]!)),
+    ...known.specs[name]!,
+  });
+  const conv = (name: string, inputs: number, outputs: number) =>
+    conv2d(inputs, outputs, 5, { ...from(`${name}.weight`), bias: from(`${name}.bias`) });
+  const norm = lrn({ region: 'within-channel', ...known.lrn });
+  const model = sequential({
+    input: normalize(128),
+    conv1: conv('conv1', 3, 4),
+    pool1: maxPool2d(3, 2, { ceil: true }),
+    relu1: relu(),
+    norm1: norm, // prettier-ignore
+    conv2: conv('conv2', 4, 5),
+    relu2: relu(),
+    pool2: avgPool2d(3, 2, { ceil: true }),
+    norm2: norm, // prettier-ignore
+    conv3: conv('conv3', 5, 6),
+    relu3: relu(),
+    pool3: avgPool2d(3, 2, { ceil: true }),
+    flat: flatten(), // prettier-ignore
+    fc: dense(6, 4, { ...from('fc.weight'), bias: from('fc.bias') }),
+  });
+  const data = arrays(
+    { shape: known.images.shape, data: Uint8Array.from(known.images.data, (value) => value + 128) },
+    Int32Array.from(known.labels.data),
+    { classes: 4 },
+  );
+  const inOrder = loader(data, { batchSize: 4, shuffle: false });
+  const batches: Loader = {
+    ...inOrder,
+    withSeed: () => batches,
+    batch: (step) => ({ indices: Uint32Array.from(known.batches[step]!), draws: null }),
+  };
+  const losses: number[] = [];
+  const backend = reference({ precision: 'f64' });
+  const { state } = await fit({
+    model,
+    backend,
+    steps: known.losses.length,
+    data: batches,
+    optimizer: sgd({
+      lr: custom({ name: 'oracle', fn: (step) => known.lr[step]! }),
+      momentum: known.momentum,
+      weightDecay: known.weightDecay,
+      form: 'caffe',
+    }),
+    listeners: [(event) => void (event.type === 'step' && losses.push(event.loss))],
+  });
+  losses.forEach((loss, step) => expect(loss).toBeCloseTo(known.losses[step]!, 7));
+  for (const [name, expected] of Object.entries(known.final)) {
+    expected.data.forEach((value, i) => {
+      expect(Math.abs(state[name]!.data[i]! - value), `${name}[${i}]`).toBeLessThan(1e-7);
+    });
+  }
+  const { loss } = await evaluate({ model, state, data, backend });
+  expect(Number.isFinite(loss)).toBe(true);
+});

@@ -1,0 +1,97 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import { wasm } from '../../engine/backends/wasm/wasm.ts';
+import { loader, meanImage, synthetic } from '../../datasets/index.ts';
+import {
+  caffeFull,
+  conv2d,
+  dense,
+  fit,
+  flatten,
+  loadCheckpoint,
+  latestCheckpoint,
+  lrn,
+  maxPool2d,
+  normalize,
+  relu,
+  sequential,
+  train,
+} from '../../engine/index.ts';
+import { sgd } from '../../optim/index.ts';
+import { cyclicLR } from '../../schedulers/index.ts';
+import { bytes, eventsOf, folder, held, tinyRun } from './fixture.ts';
+
+const backend = await wasm({ threads: 2 });
+afterAll(() => backend.close());
+
+describe('training on the CPU backend', () => {
+  test('memorises 64 images under a cyclical rate', async () => {
+    const data = synthetic({ kind: 'images', n: 64, classes: 4, height: 16 });
+    const model = sequential({
+      input: normalize(meanImage(data), { std: 64 }),
+      conv1: conv2d(3, 8, 3),
+      pool1: maxPool2d(3, 2, { ceil: true }),
+      relu1: relu(),
+      norm1: lrn({ size: 3, alpha: 5e-5, beta: 0.75 }),
+      conv2: conv2d(8, 16, 3),
+      relu2: relu(),
+      pool2: maxPool2d(2),
+      flat: flatten(),
+      fc: dense(256, 4),
+    });
+    const lr = cyclicLR({ base: 0.005, max: 0.03, stepSize: 50 });
+    const { accuracy } = await fit({
+      model,
+      backend,
+      steps: 300,
+      data: loader(data, { batchSize: 16, augment: { crop: 1 } }),
+      eval: { data, every: 100 },
+      optimizer: sgd({ lr, momentum: 0.9, weightDecay: 1e-4, form: 'caffe' }),
+    });
+    expect(accuracy).toBe(1);
+  });
+
+  test('the same bytes again, resident or fed, with one thread or two, stopped and resumed', async () => {
+    const evaluation = { data: held, every: 5, batchSize: 4 };
+    const { state, report } = await fit(tinyRun({ backend, eval: evaluation }));
+    expect(report).toMatchObject({ backend: 'wasm', fallback: null });
+    const expected = bytes(state);
+    expect(bytes((await fit(tinyRun({ backend, resident: false }))).state)).toEqual(expected);
+
+    const one = await wasm({ threads: 1 });
+    expect(bytes((await fit(tinyRun({ backend: one }))).state)).toEqual(expected);
+    await one.close();
+
+    const dir = folder();
+    const options = tinyRun({ backend, checkpoint: { dir, every: 100, resume: true } });
+    for await (const event of train(options)) if (event.type === 'step' && event.step === 5) break;
+    await fit(options);
+    expect(bytes((await loadCheckpoint((await latestCheckpoint(dir))!)).state)).toEqual(expected);
+  });
+
+  test('agrees with the reference backend over ten steps', async () => {
+    const [a, b] = [await fit(tinyRun({ backend })), await fit(tinyRun())];
+    expect(a.loss).toBeCloseTo(b.loss!, 2);
+  });
+
+  test("the paper's network starts at log 10 and stays finite", async () => {
+    const data = synthetic({ kind: 'images', n: 40 });
+    const losses: number[] = [];
+    await fit({
+      model: caffeFull({ mean: meanImage(data) }),
+      backend,
+      steps: 12,
+      data: loader(data, { batchSize: 20, shuffle: false }),
+      optimizer: sgd({ lr: 0.001, momentum: 0.9, weightDecay: 0.004, form: 'caffe' }),
+      listeners: [(event) => void (event.type === 'step' && losses.push(event.loss))],
+    });
+    expect(losses[0]).toBeCloseTo(Math.log(10), 2);
+    expect(losses.every(Number.isFinite)).toBe(true);
+  });
+
+  test('a loss that is not finite is explained here too', async () => {
+    const { error } = await eventsOf(tinyRun({ backend, optimizer: sgd({ lr: 1e30 }) }));
+    expect(String(error)).toMatch(
+      /train: the loss is not finite at step 1 \(lr 1e\+30\): first bad tensor: the output of fc is not finite/,
+    );
+  });
+});
