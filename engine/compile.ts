@@ -89,6 +89,7 @@ export async function compile<const I extends InputTypes = Record<never, never>>
       feeds: withoutUnusedStep(declared, built),
       state: types,
     },
+    backend.fusions,
     spec,
   );
 

@@ -30,7 +30,7 @@ export class Evaluator {
       const executable = await this.#executable(graph);
       const outputs = await executable.run(graph.feeds);
       pending.forEach((t, i) => {
-        t.source = { kind: 'constant', value: outputs[`out${i}`] };
+        t.source = { kind: 'constant', value: outputs[`out${i}`], evaluated: true };
       });
     }
     return tensors.map((t) => (t.source as { readonly value: HostTensor }).value);
@@ -62,7 +62,7 @@ export class Evaluator {
   }
 
   async #load({ outputs, types }: Canonical): Promise<Executable> {
-    const plan = buildPlan({ outputs, next: {}, feeds: types, state: {} });
+    const plan = buildPlan({ outputs, next: {}, feeds: types, state: {} }, this.backend.fusions);
     const store = await this.backend.createStore({});
     const executable = await this.backend.load(plan, store);
     storeOf.set(executable, () => store.close());

@@ -12,7 +12,8 @@ import type { Node, Tensor } from './tensor.ts';
  * The gradients of a scalar with respect to `wrt`, each of its tensor's shape. A tensor that the loss does not depend
  * on has a gradient of zeros, as everywhere in calculus.
  *
- * Throws PlanError when `loss` is not a scalar `f32`, or when a needed operation has no derivative (named).
+ * Throws PlanError when `loss` is not a scalar `f32`, when a needed operation has no derivative (named), and when a value
+ * between the loss and `wrt` was evaluated, which drops how it was computed.
  *
  * @example const [g] = grad(mean(mul(w, w)), [w])
  */
@@ -25,6 +26,7 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   const targets = new Set(wrt);
   const nodes = nodesTowards(loss, targets);
   const gradients = new Map<Tensor, Tensor>();
+  checkHistory(loss, wrt);
   if (isOn(loss, nodes, targets)) gradients.set(loss, scalar(1));
 
   const order = [...nodes].sort((a, b) => b.id - a.id);
@@ -50,6 +52,37 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
     });
   }
   return wrt.map((tensor) => gradients.get(tensor) ?? zerosLike(tensor));
+}
+
+/**
+ * A tensor on which the loss does not depend has the gradient 0, but not when an evaluated value may have hidden the
+ * dependence: zeros would be a silent error.
+ */
+function checkHistory(loss: Tensor, wrt: readonly Tensor[]): void {
+  const seen = reached(loss);
+  const missing = wrt.findIndex((tensor) => !seen.has(tensor));
+  if (missing < 0) return;
+  for (const tensor of seen) {
+    if (tensor.source.kind !== 'constant' || tensor.source.evaluated !== true || wrt.includes(tensor))
+      continue;
+    throw new PlanError(
+      `grad: the loss does not depend on tensor ${missing} of wrt (${formatType(wrt[missing])}), but it contains a ` +
+        `${formatType(tensor)} that was evaluated and so dropped how it was computed ` +
+        `(take gradients before data(), array(), ndarray() or print())`,
+    );
+  }
+}
+
+function reached(loss: Tensor): Set<Tensor> {
+  const seen = new Set<Tensor>();
+  const pending = [loss];
+  while (pending.length > 0) {
+    const tensor = pending.pop()!;
+    if (seen.has(tensor)) continue;
+    seen.add(tensor);
+    if (tensor.source.kind === 'node') for (const input of tensor.source.node.inputs) pending.push(input);
+  }
+  return seen;
 }
 
 function zerosLike(tensor: Tensor): Tensor {

@@ -21,7 +21,8 @@ export interface Node {
 /** Where a tensor's value comes from. */
 export type Source =
   | { readonly kind: 'input'; readonly name: string; readonly role: 'feed' | 'state' }
-  | { readonly kind: 'constant'; readonly value: HostTensor }
+  /** `evaluated`: it was a result once, and dropped how it was computed. */
+  | { readonly kind: 'constant'; readonly value: HostTensor; readonly evaluated?: true }
   | { readonly kind: 'node'; readonly node: Node; readonly index: number };
 
 export class Tensor implements TensorType {

@@ -4,6 +4,7 @@
  * suite.
  */
 import { DataError, PlanError } from '../errors.ts';
+import type { FusedName } from '../plan/fuse.ts';
 import type { KernelName, Plan, Step } from '../plan/plan.ts';
 import { formatType, sameShape, sizeOf } from '../shape.ts';
 import type { DType, HostData, HostTensor, Report, State, TensorType } from '../types.ts';
@@ -17,6 +18,8 @@ export type Outputs = Readonly<Record<string, HostTensor>>;
 
 export interface Backend {
   readonly name: string;
+  /** The fusions it has kernels for. */
+  readonly fusions: ReadonlySet<FusedName>;
   /** Allocates named arrays and fills them. */
   createStore(initial: State): Promise<Store>;
   /** Makes a plan runnable on a store of this backend; several executables may share one store. */

@@ -2,7 +2,7 @@
  * Which buffer holds which value: new states in place where the old one is read no more, everything else in scratch
  * buffers that are shared by values whose lifetimes do not overlap (best fit by size).
  */
-import { ops } from '../ops/index.ts';
+import { ops, type OpName } from '../ops/index.ts';
 import { bytesOf, sizeOf } from '../shape.ts';
 import type { Values } from './build.ts';
 import type { BufferSpec, Step } from './plan.ts';
@@ -121,9 +121,11 @@ function placeNext(
   return inPlace;
 }
 
+const isOperation = (name: string): name is OpName => Object.hasOwn(ops, name);
+
 /** Whether the first result of a step may lie in the buffer of the input value `root`. */
 function mayOverwrite(values: Values, step: Step, root: number, result: number): boolean {
-  if (step.op === 'copy' || step.outputs[0] !== result) return false;
+  if (!isOperation(step.op) || step.outputs[0] !== result) return false;
   const reusable = ops[step.op].mayReuse ?? [];
   const type = values.types[result];
   return step.inputs.every((v, i) => {

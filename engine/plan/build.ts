@@ -1,5 +1,5 @@
 /**
- * From a graph to a plan: prune, order, place next states, assign buffers. Nothing here knows a backend.
+ * From a graph to a plan: prune, order, fuse, place next states, assign buffers. Nothing here knows a backend.
  *
  * Order: by creation, except that whatever produces a new state (and all that depends on it) moves to the end. So
  * parameters are updated after everything else has succeeded, and the reads of an old state come before its update.
@@ -10,6 +10,7 @@ import type { OpName } from '../ops/index.ts';
 import type { KernelName, Plan, Step } from './plan.ts';
 import { formatPlan } from './plan.ts';
 import { assignBuffers } from './buffers.ts';
+import { fuse, type FusedName } from './fuse.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { Node, Tensor } from '../tensor.ts';
 import type { HostTensor, TensorType } from '../types.ts';
@@ -28,10 +29,16 @@ export interface Graph {
 export interface PlanOptions {
   /** Let values whose lifetimes do not overlap share a buffer, and update in place. Default true. */
   readonly reuse?: boolean;
+  /** Let the backend compute neighbouring steps in one pass where it can. Default true. */
+  readonly fuse?: boolean;
 }
 
 /** Throws PlanError when a `next` has no state of its name, or another type. */
-export function buildPlan(graph: Graph, { reuse = true }: PlanOptions = {}): Plan {
+export function buildPlan(
+  graph: Graph,
+  fusions: ReadonlySet<FusedName>,
+  { reuse = true, fuse: fusing = true }: PlanOptions = {},
+): Plan {
   checkNext(graph);
   const values = new Values();
   for (const [name, type] of Object.entries(graph.state)) values.addNamed('state', name, type);
@@ -49,7 +56,9 @@ export function buildPlan(graph: Graph, { reuse = true }: PlanOptions = {}): Pla
 
   const outputs = new Map(Object.entries(graph.outputs).map(([name, t]) => [name, values.of(t)]));
   const next = new Map(Object.entries(graph.next).map(([name, t]) => [name, values.of(t)]));
-  const placement = assignBuffers({ values, steps, outputs, next, commitStep, reuse });
+  const kept = new Set([...outputs.values(), ...next.values()].map((v) => values.rootOf[v]));
+  const fused = fuse(steps, commitStep, values, kept, fusing ? fusions : new Set());
+  const placement = assignBuffers({ values, ...fused, outputs, next, reuse });
   const plan: Plan = {
     steps: placement.steps,
     values: values.types,

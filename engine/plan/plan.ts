@@ -2,12 +2,15 @@
 import type { Attrs } from '../op.ts';
 import type { OpName } from '../ops/index.ts';
 import { formatType } from '../shape.ts';
+import type { FusedName } from './fuse.ts';
 import type { HostTensor, TensorType } from '../types.ts';
 
 /** One kernel application. `inputs` and `outputs` are value numbers. */
 export interface Step {
-  /** An operation, or `copy`, which the planner inserts where a new state cannot be written in place. */
-  readonly op: KernelName;
+  /**
+   * An operation; `copy`, which the planner inserts where a new state cannot be written in place; or a fusion.
+   */
+  readonly op: KernelName | FusedName;
   readonly attrs: Attrs;
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];

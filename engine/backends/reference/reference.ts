@@ -34,6 +34,7 @@ export function reference(options: ReferenceOptions = {}): Backend {
 
 class ReferenceBackend implements Backend {
   readonly name = 'reference';
+  readonly fusions = new Set<never>();
   readonly precision: 'f32' | 'f64';
   openStores = 0;
 
@@ -150,7 +151,7 @@ class ReferenceExecutable implements Executable {
       outputs: outputs.map((v) => this.#values[v]),
       attrs,
       path,
-      run: kernels[op],
+      run: kernelOf(op),
     }));
     this.report = {
       backend: 'reference',
@@ -210,6 +211,12 @@ class ReferenceExecutable implements Executable {
     this.#closed = true;
     return Promise.resolve();
   }
+}
+
+function kernelOf(op: Plan['steps'][number]['op']): (call: Call) => void {
+  if (!Object.hasOwn(kernels, op))
+    throw new BackendError(`reference: there is no kernel for ${op} (it fuses nothing)`);
+  return kernels[op as keyof typeof kernels];
 }
 
 /** A view of a buffer, of the kind of `like`. */

@@ -5,7 +5,7 @@
 import type { AttrsOf } from '../../ops/index.ts';
 import { sizeOf } from '../../shape.ts';
 import { K } from './kernels.generated.ts';
-import { align, fillZero, TILE_BYTES, type Lower, type Site } from './site.ts';
+import { align, emitSum, fillZero, TILE_BYTES, type Lower, type Site } from './site.ts';
 
 /** F(m × m, r × r) on tiles of `size` inputs. */
 interface WinogradForm {
@@ -59,6 +59,9 @@ interface Pass extends Geometry {
   /** The filters are to be turned by 180 degrees, with channels and filters exchanged. */
   readonly turned: boolean;
   readonly y: number;
+  /** Address of one value a filter to add, or 0. */
+  readonly bias: number;
+  readonly relu: boolean;
 }
 
 /** Cycles of one vector's way through one line of a transform, with its loads and stores (measured, Zen 4). */
@@ -141,7 +144,8 @@ function emitPass(site: Site, pass: Pass): void {
   const block = blockOf(form, channels, filters);
   const bytes = align(WORK_BYTES + size ** 2 * block * (up(channels, 4) + up(filters, K.NR)) * 4 + 64);
   const sizes = [images, ...input, channels, filters, ...pass.pad, ...output, size, m, block];
-  emit(K.K_WINOGRAD, pass.x, packed, pass.y, ...sizes, scratch(threads * bytes), bytes);
+  const epilogue = [pass.bias, pass.relu ? 1 : 0];
+  emit(K.K_WINOGRAD, pass.x, packed, pass.y, ...sizes, scratch(threads * bytes), bytes, ...epilogue);
 }
 
 /** Output rows of one band of a direct convolution, so that the band stays in the second-level cache. */
@@ -168,28 +172,37 @@ function emitDirect({ emit, scratch, threads }: Site, pass: Pass): void {
   const rows = bandRows(images, output[0], rowBytes, kernel[0], stride[0]);
   const own = align(TILE_BYTES + ((rows - 1) * stride[0] + kernel[0]) * rowBytes + 64);
   const sizes = [images, ...input, channels, filters, ...kernel, ...stride, ...pad, ...dilation, ...output];
-  emit(K.K_CONV, pass.x, packed, pass.y, ...sizes, rows, scratch(threads * own), own);
+  const epilogue = [pass.bias, pass.relu ? 1 : 0];
+  emit(K.K_CONV, pass.x, packed, pass.y, ...sizes, rows, scratch(threads * own), own, ...epilogue);
 }
 
-export const conv2d: Lower = (site) => {
-  const { inputs, outputs, types, attrs } = site;
-  const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2d'>;
-  emitPass(site, {
-    x: inputs[0],
-    w: inputs[1],
-    turned: false,
-    y: outputs[0],
-    images: types[0].shape[0],
-    input,
-    channels: types[0].shape[3],
-    filters: types[1].shape[3],
-    kernel,
-    stride,
-    pad: [pad[0], pad[2]],
-    dilation: [1, 1],
-    output,
-  });
-};
+/** conv2d, with the bias and relu that may be fused into it. */
+function forward(relu: boolean): Lower {
+  return (site) => {
+    const { inputs, outputs, types, attrs } = site;
+    const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2d'>;
+    emitPass(site, {
+      x: inputs[0],
+      w: inputs[1],
+      turned: false,
+      y: outputs[0],
+      bias: inputs[2] ?? 0,
+      relu,
+      images: types[0].shape[0],
+      input,
+      channels: types[0].shape[3],
+      filters: types[1].shape[3],
+      kernel,
+      stride,
+      pad: [pad[0], pad[2]],
+      dilation: [1, 1],
+      output,
+    });
+  };
+}
+
+export const conv2d = forward(false);
+export const conv2dBias: Lower = (site) => forward(site.attrs['relu'] === true)(site);
 
 /** The input gradient is a convolution of the output's gradient, spread out by the stride, with turned filters. */
 export const conv2dGradInput: Lower = (site) => {
@@ -200,6 +213,8 @@ export const conv2dGradInput: Lower = (site) => {
     w: inputs[1],
     turned: true,
     y: outputs[0],
+    bias: 0,
+    relu: false,
     images: types[0].shape[0],
     input: output,
     channels: types[1].shape[3],
@@ -212,6 +227,7 @@ export const conv2dGradInput: Lower = (site) => {
   });
 };
 
+/** The weight gradient and, where it is fused, the sum of g over all but its last axis. */
 export const conv2dGradWeight: Lower = (site) => {
   const { types, attrs } = site;
   const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2dGradWeight'>;
@@ -219,13 +235,18 @@ export const conv2dGradWeight: Lower = (site) => {
   const filters = types[1].shape[3];
   if (sizeOf(site.results[0].shape) === 0) return;
   if (images === 0 || sizeOf(output) === 0) {
-    fillZero(site);
+    site.outputs.forEach((_, i) => fillZero(site, i));
     return;
   }
   const geometry = { images, input, channels, filters, kernel, stride, output };
   const form = chooseForm({ ...geometry, pad: [pad[0], pad[2]], dilation: [1, 1] });
-  if (form === null) emitDirectGradWeight(site);
-  else emitWinogradGradWeight(site, form);
+  if (form !== null) {
+    emitWinogradGradWeight(site, form);
+    return;
+  }
+  emitDirectGradWeight(site);
+  if (site.outputs.length > 1)
+    emitSum(site, site.inputs[1], site.outputs[1], 1, images * sizeOf(output), filters);
 };
 
 /** Pieces into which the tiles are cut: their partial sums are added in order. Sixteen share evenly among 2, 4, 8, 16. */
@@ -244,7 +265,9 @@ function emitWinogradGradWeight(
   const block = blockOf(form, channels, filters);
   const own = align(WORK_BYTES + size ** 2 * (block * (up(channels, 4) + up(filters, K.NR)) * 4 + 64) + 64);
   const sizes = [images, ...input, channels, filters, pad[0], pad[2], ...output, size, m, chunks, block];
-  emit(K.K_WINOGRAD_GRAD_WEIGHT, ...inputs, partial, ...sizes, scratch(threads * own), own);
+  const totals = outputs.length > 1 ? scratch(chunks * filters * 4) : 0;
+  emit(K.K_WINOGRAD_GRAD_WEIGHT, ...inputs, partial, ...sizes, scratch(threads * own), own, totals);
+  if (outputs.length > 1) emit(K.K_SUM, totals, outputs[1], 1, chunks, filters, 1);
   const sums = 2048;
   const rest = [size, r, channels, filters, chunks, table(g), scratch(threads * sums), sums];
   emit(K.K_WINOGRAD_FINISH_WEIGHT, partial, outputs[0], ...rest);

@@ -7,10 +7,11 @@ import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
 import { broadcastStrides, bytesOf, sizeOf, stridesOf } from '../../shape.ts';
 import type { Shape, TensorType } from '../../types.ts';
+import type { FusedName } from '../../plan/fuse.ts';
 import type { KernelTable } from '../backend.ts';
-import { conv2d, conv2dGradInput, conv2dGradWeight } from './convolution.ts';
+import { conv2d, conv2dBias, conv2dGradInput, conv2dGradWeight } from './convolution.ts';
 import { K } from './kernels.generated.ts';
-import { align, fillZero, TILE_BYTES, word, type Lower, type Site } from './site.ts';
+import { align, emitSum, fillZero, TILE_BYTES, word, type Lower, type Site } from './site.ts';
 
 const unary =
   (op: number): Lower =>
@@ -56,31 +57,6 @@ function strided(
   emit(K.K_STRIDED, dtype === 'u8' ? 1 : 4, x, y, axes.length, ...axes.flat());
 }
 
-/** Pieces into which a long axis is cut when there are too few independent results to share. */
-function chunksOf(independent: number, length: number): number {
-  if (independent >= 64 || length < 128) return 1;
-  return Math.max(1, Math.min(Math.ceil(64 / Math.max(independent, 1)), Math.floor(length / 64)));
-}
-
-function emitSum(
-  { emit, scratch }: Site,
-  x: number,
-  y: number,
-  outer: number,
-  n: number,
-  inner: number,
-): void {
-  const strips = Math.ceil(inner / 256);
-  const chunks = chunksOf(outer * strips, n);
-  if (chunks === 1) {
-    emit(K.K_SUM, x, y, outer, n, inner, 1);
-    return;
-  }
-  const partial = scratch(outer * chunks * inner * 4);
-  emit(K.K_SUM, x, partial, outer, n, inner, chunks);
-  emit(K.K_SUM, partial, y, outer, chunks, inner, 1);
-}
-
 /** Rows and columns of a block of a product: large enough to reuse what is packed, small enough to share evenly. */
 function gemmBlocks(batch: number, m: number, n: number): [number, number] {
   let rows = 96;
@@ -121,10 +97,10 @@ function poolWords(images: number, channels: number, attrs: Attrs): number[] {
   return [images, ...input, channels, ...kernel, ...stride, ...pad, ...output, insideOnly ? 1 : 0];
 }
 
-const pool =
-  (kernel: number): Lower =>
+const maxPool =
+  (relu: boolean): Lower =>
   ({ inputs, outputs, types: [{ shape }], attrs, emit }) =>
-    emit(kernel, ...inputs, ...outputs, ...poolWords(shape[0], shape[3], attrs));
+    emit(K.K_MAX_POOL, ...inputs, ...outputs, ...poolWords(shape[0], shape[3], attrs), relu ? 1 : 0);
 
 /** Rows, channels and chunks of a normalisation over all axes but the last. */
 function rowsOf({ shape }: TensorType): { rows: number; channels: number; chunks: number } {
@@ -133,7 +109,16 @@ function rowsOf({ shape }: TensorType): { rows: number; channels: number; chunks
   return { rows, channels, chunks: Math.max(1, Math.min(64, Math.floor(rows / 32))) };
 }
 
-export const kernels: KernelTable<Lower> = {
+/** The fusions that have kernels. */
+export const fusions: ReadonlySet<FusedName> = new Set([
+  'conv2dBias',
+  'conv2dGradWeightBias',
+  'maxPool2dRelu',
+  'maxPool2dReluGrad',
+  'avgPool2dReluGrad',
+]);
+
+export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } = {
   copy: ({ inputs: [x], outputs: [y], results: [type], emit }) => emit(K.K_COPY, x, y, bytesOf(type)),
   add: binary(K.BINARY_ADD),
   sub: binary(K.BINARY_SUB),
@@ -169,12 +154,22 @@ export const kernels: KernelTable<Lower> = {
     emit(K.K_MAX_GRAD, ...inputs, ...outputs, ...shape),
   matmul,
   conv2d,
+  conv2dBias,
   conv2dGradInput,
   conv2dGradWeight,
-  maxPool2d: pool(K.K_MAX_POOL),
-  maxPool2dGrad: pool(K.K_MAX_POOL_GRAD),
-  avgPool2d: pool(K.K_AVG_POOL),
-  avgPool2dGrad: pool(K.K_AVG_POOL_GRAD),
+  conv2dGradWeightBias: conv2dGradWeight,
+  maxPool2d: maxPool(false),
+  maxPool2dRelu: maxPool(true),
+  maxPool2dGrad: ({ inputs: [g, at], outputs: [dx], types: [{ shape }], attrs, emit }) =>
+    emit(K.K_MAX_POOL_GRAD, g, at, dx, ...poolWords(shape[0], shape[3], attrs), 0),
+  maxPool2dReluGrad: ({ inputs: [g, y, at], outputs: [dx], types: [{ shape }], attrs, emit }) =>
+    emit(K.K_MAX_POOL_GRAD, g, at, dx, ...poolWords(shape[0], shape[3], attrs), y),
+  avgPool2d: ({ inputs, outputs, types: [{ shape }], attrs, emit }) =>
+    emit(K.K_AVG_POOL, ...inputs, ...outputs, ...poolWords(shape[0], shape[3], attrs)),
+  avgPool2dGrad: ({ inputs: [g], outputs: [dx], types: [{ shape }], attrs, emit }) =>
+    emit(K.K_AVG_POOL_GRAD, g, dx, ...poolWords(shape[0], shape[3], attrs), 0),
+  avgPool2dReluGrad: ({ inputs: [g, y], outputs: [dx], types: [{ shape }], attrs, emit }) =>
+    emit(K.K_AVG_POOL_GRAD, g, dx, ...poolWords(shape[0], shape[3], attrs), y),
   lrnWithin({ inputs, outputs, types: [{ shape }], attrs, emit }) {
     const { size, alpha, beta } = attrs as AttrsOf<'lrnWithin'>;
     emit(K.K_LRN, ...inputs, ...outputs, ...shape, size, word(alpha / size ** 2), word(beta));

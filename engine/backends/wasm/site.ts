@@ -33,7 +33,33 @@ export const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 /** A full register tile: where results at an edge are computed before their valid corner is stored. */
 export const TILE_BYTES = K.MR * K.NR * 4;
 
-/** Zeros, as the sum of nothing. */
-export function fillZero({ outputs: [y], results: [type], emit }: Site): void {
-  emit(K.K_SUM, y, y, 1, 0, sizeOf(type.shape), 1);
+/** Zeros for a result, as the sum of nothing. */
+export function fillZero({ outputs, results, emit }: Site, result = 0): void {
+  emit(K.K_SUM, outputs[result], outputs[result], 1, 0, sizeOf(results[result].shape), 1);
+}
+
+/** Pieces into which a long axis is cut when there are too few independent results to share. */
+function chunksOf(independent: number, length: number): number {
+  if (independent >= 64 || length < 128) return 1;
+  return Math.max(1, Math.min(Math.ceil(64 / Math.max(independent, 1)), Math.floor(length / 64)));
+}
+
+/** Sums of [outer, n, inner] over n. */
+export function emitSum(
+  { emit, scratch }: Site,
+  x: number,
+  y: number,
+  outer: number,
+  n: number,
+  inner: number,
+): void {
+  const strips = Math.ceil(inner / 256);
+  const chunks = chunksOf(outer * strips, n);
+  if (chunks === 1) {
+    emit(K.K_SUM, x, y, outer, n, inner, 1);
+    return;
+  }
+  const partial = scratch(outer * chunks * inner * 4);
+  emit(K.K_SUM, x, partial, outer, n, inner, chunks);
+  emit(K.K_SUM, partial, y, outer, chunks, inner, 1);
 }

@@ -12,7 +12,7 @@ import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../ba
 import { indexError, labelError, notFiniteError } from '../failures.ts';
 import { Heap, RESERVED } from './heap.ts';
 import { K } from './kernels.generated.ts';
-import { kernels } from './lower.ts';
+import { fusions, kernels } from './lower.ts';
 import { instantiate, loadKernels, type Simd } from './module.ts';
 import { callerTeam, workerTeam, type Failure, type Team } from './team.ts';
 
@@ -47,6 +47,11 @@ export async function wasm(options: WasmOptions = {}): Promise<Backend> {
   }
   if (simd !== 'auto' && simd !== 'plain' && simd !== 'relaxed') {
     throw new RangeError(`wasm: simd must be 'auto', 'plain' or 'relaxed', got ${JSON.stringify(simd)}`);
+  }
+  if (typeof WebAssembly === 'undefined') {
+    throw new BackendError(
+      "wasm: there is no WebAssembly here (is it switched off? use the 'reference' backend)",
+    );
   }
   const own = await loadKernels(simd);
   heap ??= new Heap();
@@ -85,6 +90,7 @@ async function availableCores(): Promise<number> {
 
 class WasmBackend implements Backend {
   readonly name = 'wasm';
+  readonly fusions = fusions;
   readonly heap: Heap;
   readonly team: Team;
   readonly simd: Simd;

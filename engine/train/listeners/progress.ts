@@ -64,6 +64,8 @@ class Meter {
   private readonly now: () => number;
   private readonly started: number;
   private mark: number;
+  /** When the first step began: an evaluation before it says nothing about the steps to come. */
+  private firstStep: number | null = null;
   private msPerStep = 0;
   private loss = 0;
   private metrics: Record<string, number> = {};
@@ -86,6 +88,7 @@ class Meter {
 
   private takeStep(event: StepEvent): void {
     this.done = event.step + 1;
+    this.firstStep ??= this.mark;
     this.lr = event.hyper['lr'];
     // A plain mean at first, then an exponential one: no start-up bias.
     const weight = 1 / Math.min(this.done - this.first, SMOOTH_STEPS);
@@ -105,7 +108,7 @@ class Meter {
     const parts = [{ text: `${this.done}/${this.steps} ${Math.floor(share * 100)}%`, givesWay: 0 }];
     if (here > 0) {
       const elapsed = this.now() - this.started;
-      const left = (elapsed / here) * (this.steps - this.done);
+      const left = ((this.now() - (this.firstStep ?? this.started)) / here) * (this.steps - this.done);
       if (this.lr !== undefined) parts.push({ text: `lr ${number(this.lr)}`, givesWay: 3 });
       parts.push({ text: `smoothed loss ${number(this.loss)}`, givesWay: 1 });
       for (const [name, value] of Object.entries(this.metrics)) {
@@ -154,7 +157,7 @@ function describe(event: TrainEvent, steps: number): string[] {
       const how = [executor, `${threads} thread${threads === 1 ? '' : 's'}`];
       if (simd !== undefined) how.push(`${simd} SIMD`);
       const lines = [
-        `${event.step > 0 ? `resumed at step ${event.step} of` : 'training for'} ${event.steps} steps: ` +
+        `${event.step > 0 ? `resumed at step ${event.step} of` : 'training for'} ${event.steps} step${event.steps === 1 ? '' : 's'}: ` +
           `batch ${event.batchSize}, ${event.stepsPerEpoch} steps an epoch, seed ${event.seed}, ` +
           `on ${backend} (${how.join(', ')})`,
       ];

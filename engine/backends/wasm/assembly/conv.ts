@@ -2,7 +2,7 @@
 // its columns and channels are contiguous in the padded image, so neither pass packs anything but the filters.
 import { arg, ptr } from "./elementwise";
 import { MR, NR, storeCorner } from "./gemm";
-import { fma } from "./simd";
+import { fma, relu4, storeLanes } from "./simd";
 import { share } from "./team";
 
 /**
@@ -101,7 +101,8 @@ function tile(
 /**
  * The forward pass, and with flipped filters the input gradient.
  * x, packed filters, y, images, height, width, channels, filters, tap rows, tap columns, stride y and x, pad top and left,
- * dilation y and x of the input, output height and width, output rows of a band, scratch, scratch bytes per thread
+ * dilation y and x of the input, output height and width, output rows of a band, scratch, scratch bytes per thread, bias or 0,
+ * relu
  */
 export function conv(a: usize, thread: i32, threads: i32): void {
   const x = ptr(a, 0);
@@ -120,6 +121,8 @@ export function conv(a: usize, thread: i32, threads: i32): void {
   const outWidth = arg(a, 17);
   const bandRows = arg(a, 18);
   const corner = ptr(a, 19) + <usize>thread * <usize>arg(a, 20);
+  const bias = ptr(a, 21);
+  const relu = arg(a, 22) != 0;
   const band = corner + MR * NR * 4;
 
   const bands = (outHeight + bandRows - 1) / bandRows;
@@ -169,6 +172,19 @@ export function conv(a: usize, thread: i32, threads: i32): void {
           storeCorner(corner, to, ldc, min(MR, pixels - q), valid);
         }
       }
+    }
+    if (bias != 0) addBias(out, pixels, filters, bias, relu);
+  }
+}
+
+/** Adds one value a filter to rows of a result that is still in cache. */
+function addBias(y: usize, rows: i32, filters: i32, bias: usize, relu: bool): void {
+  for (let row = 0; row < rows; row++, y += <usize>filters << 2) {
+    for (let f = 0; f < filters; f += 4) {
+      const at = <usize>f << 2;
+      let value = f32x4.add(v128.load(y + at), v128.load(bias + at));
+      if (relu) value = relu4(value);
+      storeLanes(y + at, value, filters - f);
     }
   }
 }

@@ -1,5 +1,5 @@
 // Kernels that act on each element alone, and strided copies. An argument block is a list of 32-bit words at `a`.
-import { exp4, log4, sigmoid4, splat, storeLanes, tanh4 } from "./simd";
+import { exp4, log4, relu4, sigmoid4, splat, storeLanes, tanh4 } from "./simd";
 import { fail, share, ERROR_NOT_FINITE } from "./team";
 
 // @ts-ignore: decorator
@@ -38,8 +38,7 @@ export const BINARY_RELU_GRAD: i32 = 5;
   if (op == UNARY_SQRT) return f32x4.sqrt(x);
   if (op == UNARY_TANH) return tanh4(x);
   if (op == UNARY_SIGMOID) return sigmoid4(x);
-  // relu: not below 0 keeps NaN
-  return v128.andnot(x, f32x4.lt(x, splat(0)));
+  return relu4(x);
 }
 
 function powLanes(x: v128, y: v128): v128 {

@@ -1,12 +1,12 @@
 // Pooling and local response normalisation, channels last, four channels at a time.
 import { arg, ptr, real } from "./elementwise";
-import { fma, powNeg4, splat, storeLanes } from "./simd";
+import { fma, powNeg4, relu4, splat, storeLanes } from "./simd";
 import { share } from "./team";
 
 // Geometry block of every pooling kernel, after its pointers: images, height, width, channels, kernel y and x,
 // stride y and x, pad top, bottom, left, right, output height and width, inside only.
 
-/** x, y, positions, geometry at word 3. Positions are y · width + x of the first maximum; so does the first NaN win. */
+/** x, y, positions, geometry at word 3, relu at word 18. Positions are y · width + x of the first maximum; so does the first NaN win. */
 export function maxPool(a: usize, thread: i32, threads: i32): void {
   const x = ptr(a, 0);
   const images = arg(a, 3);
@@ -21,6 +21,7 @@ export function maxPool(a: usize, thread: i32, threads: i32): void {
   const left = arg(a, 13);
   const outHeight = arg(a, 15);
   const outWidth = arg(a, 16);
+  const relu = arg(a, 18) != 0;
   const pixel = <usize>channels << 2;
   const tasks = images * outHeight;
   const end = share(tasks, thread + 1, threads);
@@ -48,6 +49,7 @@ export function maxPool(a: usize, thread: i32, threads: i32): void {
             where = v128.bitselect(i32x4.splat(iy * width + ix), where, wins);
           }
         }
+        if (relu) best = relu4(best);
         storeLanes(ptr(a, 1) + cell + offset, best, channels - c);
         storeLanes(ptr(a, 2) + cell + offset, where, channels - c);
       }
@@ -55,7 +57,7 @@ export function maxPool(a: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** g, positions, dx, geometry at word 3 */
+/** g, positions, dx, geometry at word 3, at word 18 the relu of the maxima (g counts where it is positive) or 0 */
 export function maxPoolGrad(a: usize, thread: i32, threads: i32): void {
   const images = arg(a, 3);
   const imageSize = arg(a, 4) * arg(a, 5) * arg(a, 6);
@@ -68,10 +70,11 @@ export function maxPoolGrad(a: usize, thread: i32, threads: i32): void {
     let at = <usize>image * <usize>(cells * channels) << 2;
     const g = ptr(a, 0);
     const positions = ptr(a, 1);
+    const mask = ptr(a, 18);
     for (let cell = 0; cell < cells; cell++) {
       for (let c = 0; c < channels; c++, at += 4) {
         const to = dx + (<usize>(load<i32>(positions + at) * channels + c) << 2);
-        store<f32>(to, load<f32>(to) + load<f32>(g + at));
+        if (mask == 0 || load<f32>(mask + at) > 0) store<f32>(to, load<f32>(to) + load<f32>(g + at));
       }
     }
   }
@@ -130,7 +133,7 @@ export function avgPool(a: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** g, dx, geometry at word 2: each input pixel gathers from the windows that cover it. */
+/** g, dx, geometry at word 2, at word 17 the relu that was pooled (dx counts where it is positive) or 0: each input pixel gathers from the windows that cover it. */
 export function avgPoolGrad(a: usize, thread: i32, threads: i32): void {
   const height = arg(a, 3);
   const width = arg(a, 4);
@@ -141,6 +144,7 @@ export function avgPoolGrad(a: usize, thread: i32, threads: i32): void {
   const strideX = arg(a, 9);
   const top = arg(a, 10);
   const left = arg(a, 12);
+  const mask = ptr(a, 17);
   const outHeight = arg(a, 14);
   const outWidth = arg(a, 15);
   const pixel = <usize>channels << 2;
@@ -163,6 +167,10 @@ export function avgPoolGrad(a: usize, thread: i32, threads: i32): void {
             const factor = splat(inverseDivisor(a, oy * strideY - top, ox * strideX - left));
             sum = fma(v128.load(g + <usize>(oy * outWidth + ox) * pixel + (<usize>c << 2)), factor, sum);
           }
+        }
+        if (mask != 0) {
+          const own = v128.load(mask + (to - ptr(a, 1)) + (<usize>c << 2));
+          sum = v128.and(sum, f32x4.gt(own, splat(0)));
         }
         storeLanes(to + (<usize>c << 2), sum, channels - c);
       }

@@ -115,6 +115,12 @@
   return f32x4.div(splat(1), f32x4.add(splat(1), exp4(f32x4.neg(x))));
 }
 
+/** max(x, 0); NaN stays NaN. */
+// @ts-ignore: decorator
+@inline export function relu4(x: v128): v128 {
+  return v128.andnot(x, f32x4.lt(x, splat(0)));
+}
+
 /** s^−beta for s >= 1. The common 0.75 needs only roots. */
 // @ts-ignore: decorator
 @inline export function powNeg4(s: v128, beta: f32): v128 {

@@ -12,7 +12,7 @@
 import { arg, ptr } from "./elementwise";
 import { MR, NR } from "./gemm";
 import { weightTile } from "./conv";
-import { fma, splat, storeLanes } from "./simd";
+import { fma, relu4, splat, storeLanes } from "./simd";
 import { share } from "./team";
 
 // @ts-ignore: decorator
@@ -28,177 +28,267 @@ import { share } from "./team";
 // @ts-ignore: decorator
 @inline function inputLine8(x: usize, sx: usize, y: usize, sy: usize): void {
   const d0 = v128.load(x);
-  const d1 = v128.load(x + sx);
-  const d2 = v128.load(x + 2 * sx);
-  const d3 = v128.load(x + 3 * sx);
-  const d4 = v128.load(x + 4 * sx);
-  const d5 = v128.load(x + 5 * sx);
-  const d6 = v128.load(x + 6 * sx);
-  const d7 = v128.load(x + 7 * sx);
+  x += sx;
+  const d1 = v128.load(x);
+  x += sx;
+  const d2 = v128.load(x);
+  x += sx;
+  const d3 = v128.load(x);
+  x += sx;
+  const d4 = v128.load(x);
+  x += sx;
+  const d5 = v128.load(x);
+  x += sx;
+  const d6 = v128.load(x);
+  x += sx;
+  const d7 = v128.load(x);
+  const e1 = fma(d4, splat(-4.25), add(d2, d6));
+  const o1 = fma(d3, splat(-4.25), add(d1, d5));
+  const e2 = fma(d4, splat(-1.25), fma(d2, splat(0.25), d6));
+  const o2 = fma(d5, splat(2), fma(d3, splat(-2.5), f32x4.mul(d1, splat(0.5))));
+  const e3 = fma(d4, splat(-5), fma(d2, splat(4), d6));
+  const o3 = fma(d5, splat(0.5), fma(d3, splat(-2.5), add(d1, d1)));
   v128.store(y, fma(sub(d4, d2), splat(5.25), sub(d0, d6)));
-  v128.store(y + 7 * sy, fma(sub(d3, d5), splat(5.25), sub(d7, d1)));
-  let even = fma(d4, splat(-4.25), add(d2, d6));
-  let odd = fma(d3, splat(-4.25), add(d1, d5));
-  v128.store(y + sy, add(even, odd));
-  v128.store(y + 2 * sy, sub(even, odd));
-  even = fma(d4, splat(-1.25), fma(d2, splat(0.25), d6));
-  odd = fma(d5, splat(2), fma(d3, splat(-2.5), f32x4.mul(d1, splat(0.5))));
-  v128.store(y + 3 * sy, add(even, odd));
-  v128.store(y + 4 * sy, sub(even, odd));
-  even = fma(d4, splat(-5), fma(d2, splat(4), d6));
-  odd = fma(d5, splat(0.5), fma(d3, splat(-2.5), add(d1, d1)));
-  v128.store(y + 5 * sy, add(even, odd));
-  v128.store(y + 6 * sy, sub(even, odd));
+  y += sy;
+  v128.store(y, add(e1, o1));
+  y += sy;
+  v128.store(y, sub(e1, o1));
+  y += sy;
+  v128.store(y, add(e2, o2));
+  y += sy;
+  v128.store(y, sub(e2, o2));
+  y += sy;
+  v128.store(y, add(e3, o3));
+  y += sy;
+  v128.store(y, sub(e3, o3));
+  y += sy;
+  v128.store(y, fma(sub(d3, d5), splat(5.25), sub(d7, d1)));
 }
 
 /** One line of Bᵀ on tiles of 6. */
 // @ts-ignore: decorator
 @inline function inputLine6(x: usize, sx: usize, y: usize, sy: usize): void {
   const d0 = v128.load(x);
-  const d1 = v128.load(x + sx);
-  const d2 = v128.load(x + 2 * sx);
-  const d3 = v128.load(x + 3 * sx);
-  const d4 = v128.load(x + 4 * sx);
-  const d5 = v128.load(x + 5 * sx);
+  x += sx;
+  const d1 = v128.load(x);
+  x += sx;
+  const d2 = v128.load(x);
+  x += sx;
+  const d3 = v128.load(x);
+  x += sx;
+  const d4 = v128.load(x);
+  x += sx;
+  const d5 = v128.load(x);
+  const e1 = fma(d2, splat(-4), d4);
+  const o1 = fma(d1, splat(-4), d3);
+  const e2 = sub(d4, d2);
+  const o = sub(d3, d1);
+  const o2 = add(o, o);
   v128.store(y, fma(d2, splat(-5), fma(d0, splat(4), d4)));
-  v128.store(y + 5 * sy, fma(d3, splat(-5), fma(d1, splat(4), d5)));
-  let even = fma(d2, splat(-4), d4);
-  let odd = fma(d1, splat(-4), d3);
-  v128.store(y + sy, add(even, odd));
-  v128.store(y + 2 * sy, sub(even, odd));
-  even = sub(d4, d2);
-  odd = sub(d3, d1);
-  odd = add(odd, odd);
-  v128.store(y + 3 * sy, add(even, odd));
-  v128.store(y + 4 * sy, sub(even, odd));
+  y += sy;
+  v128.store(y, add(e1, o1));
+  y += sy;
+  v128.store(y, sub(e1, o1));
+  y += sy;
+  v128.store(y, add(e2, o2));
+  y += sy;
+  v128.store(y, sub(e2, o2));
+  y += sy;
+  v128.store(y, fma(d3, splat(-5), fma(d1, splat(4), d5)));
 }
 
 /** One line of Aᵀ: 8 -> 4. */
 // @ts-ignore: decorator
 @inline function outputLine84(x: usize, sx: usize, y: usize, sy: usize): void {
-  const m1 = v128.load(x + sx);
-  const m2 = v128.load(x + 2 * sx);
-  const m3 = v128.load(x + 3 * sx);
-  const m4 = v128.load(x + 4 * sx);
-  const m5 = v128.load(x + 5 * sx);
-  const m6 = v128.load(x + 6 * sx);
+  const m0 = v128.load(x);
+  x += sx;
+  const m1 = v128.load(x);
+  x += sx;
+  const m2 = v128.load(x);
+  x += sx;
+  const m3 = v128.load(x);
+  x += sx;
+  const m4 = v128.load(x);
+  x += sx;
+  const m5 = v128.load(x);
+  x += sx;
+  const m6 = v128.load(x);
+  x += sx;
+  const m7 = v128.load(x);
   const s1 = add(m1, m2);
   const d1 = sub(m1, m2);
   const s2 = add(m3, m4);
   const d2 = sub(m3, m4);
   const s3 = add(m5, m6);
   const d3 = sub(m5, m6);
-  v128.store(y, fma(s3, splat(8), add(add(v128.load(x), s1), s2)));
-  v128.store(y + sy, fma(d3, splat(4), fma(d2, splat(2), d1)));
-  v128.store(y + 2 * sy, fma(s3, splat(2), fma(s2, splat(4), s1)));
-  v128.store(y + 3 * sy, add(fma(d2, splat(8), add(d1, d3)), v128.load(x + 7 * sx)));
+  v128.store(y, fma(s3, splat(8), add(add(m0, s1), s2)));
+  y += sy;
+  v128.store(y, fma(d3, splat(4), fma(d2, splat(2), d1)));
+  y += sy;
+  v128.store(y, fma(s3, splat(2), fma(s2, splat(4), s1)));
+  y += sy;
+  v128.store(y, add(fma(d2, splat(8), add(d1, d3)), m7));
 }
 
 /** One line of Aᵀ: 8 -> 6. */
 // @ts-ignore: decorator
 @inline function outputLine86(x: usize, sx: usize, y: usize, sy: usize): void {
-  const m1 = v128.load(x + sx);
-  const m2 = v128.load(x + 2 * sx);
-  const m3 = v128.load(x + 3 * sx);
-  const m4 = v128.load(x + 4 * sx);
-  const m5 = v128.load(x + 5 * sx);
-  const m6 = v128.load(x + 6 * sx);
+  const m0 = v128.load(x);
+  x += sx;
+  const m1 = v128.load(x);
+  x += sx;
+  const m2 = v128.load(x);
+  x += sx;
+  const m3 = v128.load(x);
+  x += sx;
+  const m4 = v128.load(x);
+  x += sx;
+  const m5 = v128.load(x);
+  x += sx;
+  const m6 = v128.load(x);
+  x += sx;
+  const m7 = v128.load(x);
   const s1 = add(m1, m2);
   const d1 = sub(m1, m2);
   const s2 = add(m3, m4);
   const d2 = sub(m3, m4);
   const s3 = add(m5, m6);
   const d3 = sub(m5, m6);
-  v128.store(y, fma(s3, splat(32), add(add(v128.load(x), s1), s2)));
-  v128.store(y + sy, fma(d3, splat(16), fma(d2, splat(2), d1)));
-  v128.store(y + 2 * sy, fma(s3, splat(8), fma(s2, splat(4), s1)));
-  v128.store(y + 3 * sy, fma(d3, splat(4), fma(d2, splat(8), d1)));
-  v128.store(y + 4 * sy, fma(s3, splat(2), fma(s2, splat(16), s1)));
-  v128.store(y + 5 * sy, add(fma(d2, splat(32), add(d1, d3)), v128.load(x + 7 * sx)));
+  v128.store(y, fma(s3, splat(32), add(add(m0, s1), s2)));
+  y += sy;
+  v128.store(y, fma(d3, splat(16), fma(d2, splat(2), d1)));
+  y += sy;
+  v128.store(y, fma(s3, splat(8), fma(s2, splat(4), s1)));
+  y += sy;
+  v128.store(y, fma(d3, splat(4), fma(d2, splat(8), d1)));
+  y += sy;
+  v128.store(y, fma(s3, splat(2), fma(s2, splat(16), s1)));
+  y += sy;
+  v128.store(y, add(fma(d2, splat(32), add(d1, d3)), m7));
 }
 
 /** One line of Aᵀ: 6 -> 4. */
 // @ts-ignore: decorator
 @inline function outputLine64(x: usize, sx: usize, y: usize, sy: usize): void {
-  const m1 = v128.load(x + sx);
-  const m2 = v128.load(x + 2 * sx);
-  const m3 = v128.load(x + 3 * sx);
-  const m4 = v128.load(x + 4 * sx);
+  const m0 = v128.load(x);
+  x += sx;
+  const m1 = v128.load(x);
+  x += sx;
+  const m2 = v128.load(x);
+  x += sx;
+  const m3 = v128.load(x);
+  x += sx;
+  const m4 = v128.load(x);
+  x += sx;
+  const m5 = v128.load(x);
   const s1 = add(m1, m2);
   const d1 = sub(m1, m2);
   const s2 = add(m3, m4);
   const d2 = sub(m3, m4);
-  v128.store(y, add(add(v128.load(x), s1), s2));
-  v128.store(y + sy, fma(d2, splat(2), d1));
-  v128.store(y + 2 * sy, fma(s2, splat(4), s1));
-  v128.store(y + 3 * sy, add(fma(d2, splat(8), d1), v128.load(x + 5 * sx)));
+  v128.store(y, add(add(m0, s1), s2));
+  y += sy;
+  v128.store(y, fma(d2, splat(2), d1));
+  y += sy;
+  v128.store(y, fma(s2, splat(4), s1));
+  y += sy;
+  v128.store(y, add(fma(d2, splat(8), d1), m5));
 }
 
 /** One line of A: 4 -> 8, the adjoint of outputLine84. */
 // @ts-ignore: decorator
 @inline function gradLine48(x: usize, sx: usize, y: usize, sy: usize): void {
   const x0 = v128.load(x);
-  const x1 = v128.load(x + sx);
-  const x2 = v128.load(x + 2 * sx);
-  const x3 = v128.load(x + 3 * sx);
+  x += sx;
+  const x1 = v128.load(x);
+  x += sx;
+  const x2 = v128.load(x);
+  x += sx;
+  const x3 = v128.load(x);
+  const e1 = add(x0, x2);
+  const o1 = add(x1, x3);
+  const e2 = fma(x2, splat(4), x0);
+  const o2 = fma(x3, splat(8), add(x1, x1));
+  const e3 = fma(x0, splat(8), add(x2, x2));
+  const o3 = fma(x1, splat(4), x3);
   v128.store(y, x0);
-  v128.store(y + 7 * sy, x3);
-  let even = add(x0, x2);
-  let odd = add(x1, x3);
-  v128.store(y + sy, add(even, odd));
-  v128.store(y + 2 * sy, sub(even, odd));
-  even = fma(x2, splat(4), x0);
-  odd = fma(x3, splat(8), add(x1, x1));
-  v128.store(y + 3 * sy, add(even, odd));
-  v128.store(y + 4 * sy, sub(even, odd));
-  even = fma(x0, splat(8), add(x2, x2));
-  odd = fma(x1, splat(4), x3);
-  v128.store(y + 5 * sy, add(even, odd));
-  v128.store(y + 6 * sy, sub(even, odd));
+  y += sy;
+  v128.store(y, add(e1, o1));
+  y += sy;
+  v128.store(y, sub(e1, o1));
+  y += sy;
+  v128.store(y, add(e2, o2));
+  y += sy;
+  v128.store(y, sub(e2, o2));
+  y += sy;
+  v128.store(y, add(e3, o3));
+  y += sy;
+  v128.store(y, sub(e3, o3));
+  y += sy;
+  v128.store(y, x3);
 }
 
 /** One line of A: 6 -> 8. */
 // @ts-ignore: decorator
 @inline function gradLine68(x: usize, sx: usize, y: usize, sy: usize): void {
   const x0 = v128.load(x);
-  const x1 = v128.load(x + sx);
-  const x2 = v128.load(x + 2 * sx);
-  const x3 = v128.load(x + 3 * sx);
-  const x4 = v128.load(x + 4 * sx);
-  const x5 = v128.load(x + 5 * sx);
+  x += sx;
+  const x1 = v128.load(x);
+  x += sx;
+  const x2 = v128.load(x);
+  x += sx;
+  const x3 = v128.load(x);
+  x += sx;
+  const x4 = v128.load(x);
+  x += sx;
+  const x5 = v128.load(x);
+  const e1 = add(add(x0, x2), x4);
+  const o1 = add(add(x1, x3), x5);
+  const e2 = fma(x4, splat(16), fma(x2, splat(4), x0));
+  const o2 = fma(x5, splat(32), fma(x3, splat(8), add(x1, x1)));
+  const e3 = fma(x0, splat(32), fma(x2, splat(8), add(x4, x4)));
+  const o3 = fma(x1, splat(16), fma(x3, splat(4), x5));
   v128.store(y, x0);
-  v128.store(y + 7 * sy, x5);
-  let even = add(add(x0, x2), x4);
-  let odd = add(add(x1, x3), x5);
-  v128.store(y + sy, add(even, odd));
-  v128.store(y + 2 * sy, sub(even, odd));
-  even = fma(x4, splat(16), fma(x2, splat(4), x0));
-  odd = fma(x5, splat(32), fma(x3, splat(8), add(x1, x1)));
-  v128.store(y + 3 * sy, add(even, odd));
-  v128.store(y + 4 * sy, sub(even, odd));
-  even = fma(x0, splat(32), fma(x2, splat(8), add(x4, x4)));
-  odd = fma(x1, splat(16), fma(x3, splat(4), x5));
-  v128.store(y + 5 * sy, add(even, odd));
-  v128.store(y + 6 * sy, sub(even, odd));
+  y += sy;
+  v128.store(y, add(e1, o1));
+  y += sy;
+  v128.store(y, sub(e1, o1));
+  y += sy;
+  v128.store(y, add(e2, o2));
+  y += sy;
+  v128.store(y, sub(e2, o2));
+  y += sy;
+  v128.store(y, add(e3, o3));
+  y += sy;
+  v128.store(y, sub(e3, o3));
+  y += sy;
+  v128.store(y, x5);
 }
 
 /** One line of A: 4 -> 6, the adjoint of outputLine64. */
 // @ts-ignore: decorator
 @inline function gradLine46(x: usize, sx: usize, y: usize, sy: usize): void {
   const x0 = v128.load(x);
-  const x1 = v128.load(x + sx);
-  const x2 = v128.load(x + 2 * sx);
-  const x3 = v128.load(x + 3 * sx);
+  x += sx;
+  const x1 = v128.load(x);
+  x += sx;
+  const x2 = v128.load(x);
+  x += sx;
+  const x3 = v128.load(x);
+  const e1 = add(x0, x2);
+  const o1 = add(x1, x3);
+  const e2 = fma(x2, splat(4), x0);
+  const o2 = fma(x3, splat(8), add(x1, x1));
   v128.store(y, x0);
-  v128.store(y + 5 * sy, x3);
-  let even = add(x0, x2);
-  let odd = add(x1, x3);
-  v128.store(y + sy, add(even, odd));
-  v128.store(y + 2 * sy, sub(even, odd));
-  even = fma(x2, splat(4), x0);
-  odd = fma(x3, splat(8), add(x1, x1));
-  v128.store(y + 3 * sy, add(even, odd));
-  v128.store(y + 4 * sy, sub(even, odd));
+  y += sy;
+  v128.store(y, add(e1, o1));
+  y += sy;
+  v128.store(y, sub(e1, o1));
+  y += sy;
+  v128.store(y, add(e2, o2));
+  y += sy;
+  v128.store(y, sub(e2, o2));
+  y += sy;
+  v128.store(y, x3);
 }
 
 /** Four channels of a square of pixels, zero outside the image, as rows of vectors in `tile`. */
@@ -218,7 +308,8 @@ function gather(
   for (let i = 0; i < size; i++, tile += <usize>size << 4) {
     const y = top + i;
     if (y < 0 || y >= height) {
-      memory.fill(tile, 0, <usize>size << 4);
+      // Loops of stores: a call of the engine's fill costs more than the few vectors it would write.
+      for (let j = 0; j < size; j++) v128.store(tile + (<usize>j << 4), splat(0));
       continue;
     }
     let from = image + <usize>y * row + <usize>(left + first) * pixel;
@@ -383,7 +474,7 @@ const WORK: usize = 2048;
 /**
  * The forward pass, and with turned filters the input gradient.
  * x, packed filters, y, images, height, width, channels, filters, pad top and left, output height and width, T, m,
- * tiles of a block (a multiple of MR), scratch, scratch bytes per thread
+ * tiles of a block (a multiple of MR), scratch, scratch bytes per thread, bias or 0, relu
  */
 export function winograd(a: usize, thread: i32, threads: i32): void {
   const height = arg(a, 4);
@@ -396,6 +487,8 @@ export function winograd(a: usize, thread: i32, threads: i32): void {
   const m = arg(a, 13);
   const block = arg(a, 14);
   const work = ptr(a, 15) + <usize>thread * <usize>arg(a, 16);
+  const bias = ptr(a, 17);
+  const relu = arg(a, 18) != 0;
   const tileRows = (outHeight + m - 1) / m;
   const tileColumns = (outWidth + m - 1) / m;
   const perImage = tileRows * tileColumns;
@@ -450,10 +543,15 @@ export function winograd(a: usize, thread: i32, threads: i32): void {
       const origin = ptr(a, 2) + <usize>((image * outHeight + oy) * outWidth + ox) * outPixel;
       for (let o = 0; o < filters; o += 4) {
         outputTile(outputs + <usize>t * ldc + (<usize>o << 2), outputStep, work, size, m);
+        const shift = bias != 0 ? v128.load(bias + (<usize>o << 2)) : splat(0);
         for (let i = 0; i < rows; i++) {
           let to = origin + <usize>(i * outWidth) * outPixel + (<usize>o << 2);
           let from = work + (<usize>(i * m) << 4);
-          for (let j = 0; j < columns; j++, to += outPixel, from += 16) storeLanes(to, v128.load(from), filters - o);
+          for (let j = 0; j < columns; j++, to += outPixel, from += 16) {
+            let value = add(v128.load(from), shift);
+            if (relu) value = relu4(value);
+            storeLanes(to, value, filters - o);
+          }
         }
       }
     }
@@ -464,7 +562,7 @@ export function winograd(a: usize, thread: i32, threads: i32): void {
  * Partial weight gradients in the transformed domain, one for each chunk of tiles: T² matrices of C (padded to a multiple
  * of MR) × O (padded to one of NR).
  * x, g, partial, images, height, width, channels, filters, pad top and left, output height and width, T, m, chunks,
- * tiles of a block, scratch, scratch bytes per thread
+ * tiles of a block, scratch, scratch bytes per thread, address of the sums of g of each chunk [chunks, O] or 0
  */
 export function winogradGradWeight(a: usize, thread: i32, threads: i32): void {
   const height = arg(a, 4);
@@ -478,6 +576,7 @@ export function winogradGradWeight(a: usize, thread: i32, threads: i32): void {
   const chunks = arg(a, 14);
   const block = arg(a, 15);
   const work = ptr(a, 16) + <usize>thread * <usize>arg(a, 17);
+  const totals = ptr(a, 18);
   const tileRows = (outHeight + m - 1) / m;
   const tileColumns = (outWidth + m - 1) / m;
   const perImage = tileRows * tileColumns;
@@ -517,6 +616,10 @@ export function winogradGradWeight(a: usize, thread: i32, threads: i32): void {
           gradTile(work, grads + <usize>t * ldb + o, gradStep, size, m);
         }
       }
+      if (totals != 0) {
+        // The row of A for the point 1 is all ones: that frequency of a tile is the sum of its gradients.
+        addRows(grads + <usize>(size + 1) * gradStep, count, ldb, totals + <usize>chunk * outPixel, filters, begin == first);
+      }
       for (let f = 0; f < size * size; f++) {
         const left = inputs + <usize>f * inputStep;
         const right = grads + <usize>f * gradStep;
@@ -529,6 +632,16 @@ export function winogradGradWeight(a: usize, thread: i32, threads: i32): void {
         }
       }
     }
+  }
+}
+
+/** total = (fresh ? 0 : total) + the sum of rows that lie ld bytes apart. */
+function addRows(rows: usize, count: i32, ld: usize, total: usize, columns: i32, fresh: bool): void {
+  for (let c = 0; c < columns; c += 4) {
+    const at = <usize>c << 2;
+    let sum = splat(0);
+    for (let r = 0; r < count; r++) sum = add(sum, v128.load(rows + <usize>r * ld + at));
+    storeLanes(total + at, fresh ? sum : add(sum, v128.load(total + at)), columns - c);
   }
 }
 

@@ -1,0 +1,15 @@
+/** Starts a benchmark by its name: `npm run bench -- step`. */
+import { Command } from 'commander';
+import { addStepBenchmark } from './step/step.ts';
+
+const program = new Command('npm run bench --')
+  .description('Measures, and prints what was measured together with where and how.')
+  .showHelpAfterError('(--help after a name lists its options)');
+addStepBenchmark(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,247 @@
+/**
+ * The time of one training step of Caffe's `cifar10_full` at batch 100: through `train`, as users have it, with the
+ * images resident as bytes. Says nothing about accuracy: the images are made up.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { loader, meanImage, synthetic, type Loader } from '../../datasets/index.ts';
+import {
+  caffeFull,
+  train,
+  wasm,
+  type Backend,
+  type Layer,
+  type Plan,
+  type Report,
+  type TrainEvent,
+} from '../../engine/index.ts';
+import { sgd } from '../../optim/index.ts';
+import { environment, type Environment } from '../environment.ts';
+
+const BATCH = 100;
+/** 500 batches as CIFAR-10 has would only take longer to make. */
+const IMAGES = 2000;
+/** Steps of one arm before the next one's turn: short beside a change of the machine's speed, long beside a wake-up. */
+const TURN = 10;
+
+interface StepArguments {
+  readonly threads: readonly number[];
+  readonly steps: number;
+  readonly warmup: number;
+  readonly simd: 'auto' | 'plain' | 'relaxed';
+  readonly seed: number;
+  readonly json?: string | true;
+}
+
+/** What was measured with one number of threads. Times in milliseconds. */
+interface Measured {
+  readonly threads: number;
+  readonly report: Report;
+  /** Multiply and add counted separately; of the plan that was timed. */
+  readonly flopsPerStep: number;
+  /** The first step of all, with whatever happens only once. */
+  readonly firstMs: number;
+  readonly minMs: number;
+  readonly medianMs: number;
+  readonly p90Ms: number;
+  readonly imagesPerSecond: number;
+  readonly gflopPerSecond: number;
+  /** Loss of the last step: consumes the result, and must be the same for every number of threads. */
+  readonly loss: number;
+  readonly ms: readonly number[];
+}
+
+interface StepResult extends Environment {
+  readonly benchmark: 'step';
+  readonly config: {
+    readonly net: 'caffeFull';
+    readonly batchSize: number;
+    readonly steps: number;
+    readonly warmup: number;
+    readonly simd: string;
+    readonly seed: number;
+  };
+  readonly results: readonly Measured[];
+}
+
+export function addStepBenchmark(program: Command): void {
+  const cores = availableParallelism();
+  program
+    .command('step')
+    .description("time of one training step of Caffe's CIFAR-10 network, batch 100, on synthetic images")
+    .option('--threads <list>', 'numbers of threads to compare', threadList, cores === 1 ? [1] : [1, cores])
+    .option('--steps <n>', 'timed steps for each', wholeFrom(1), 100)
+    .option('--warmup <n>', 'steps before them that are not counted', wholeFrom(1), 10)
+    .addOption(new Option('--simd <kind>').choices(['auto', 'plain', 'relaxed']).default('auto'))
+    .option('--seed <n>', 'decides weights and images', wholeFrom(0), 1)
+    .option('--json [file]', 'the result as JSON, to the file or to stdout')
+    .action(async (options: StepArguments) => {
+      const result = await measureSteps(options);
+      // With --json alone stdout is for the result.
+      const print = options.json === true ? console.error : console.log;
+      print(describe(result));
+      const text = `${JSON.stringify(result, null, 2)}\n`;
+      if (options.json === true) process.stdout.write(text);
+      else if (options.json !== undefined) {
+        mkdirSync(dirname(options.json), { recursive: true });
+        writeFileSync(options.json, text);
+        print(`written to ${options.json}`);
+      }
+    });
+}
+
+const wholeFrom =
+  (low: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (text.trim() !== '' && Number.isSafeInteger(value) && value >= low) return value;
+    throw new InvalidArgumentError(`It must be a whole number of ${low} or more.`);
+  };
+
+const threadList = (text: string): number[] => [...new Set(text.split(',').map(wholeFrom(1)))];
+
+/** One number of threads: a run of its own on a backend of its own. */
+interface Arm {
+  readonly threads: number;
+  readonly backend: Backend;
+  readonly events: AsyncGenerator<TrainEvent, void, undefined>;
+  /** Every plan that was loaded; the first one is the training step. */
+  readonly plans: Plan[];
+  readonly ms: number[];
+  report: Report | null;
+  loss: number;
+}
+
+export async function measureSteps(options: StepArguments): Promise<StepResult> {
+  const { threads, steps, warmup, simd, seed } = options;
+  const where = environment();
+  const images = synthetic({ kind: 'images', n: IMAGES, seed });
+  const data = loader(images, { batchSize: BATCH, shuffle: false });
+  const model = caffeFull({ mean: meanImage(images) });
+
+  const arms: Arm[] = [];
+  try {
+    for (const count of threads) arms.push(await startArm(count, options, model, data));
+    while (arms.some((arm) => arm.ms.length < warmup + steps)) {
+      for (const arm of arms) await advance(arm, Math.min(TURN, warmup + steps - arm.ms.length));
+    }
+    const results = arms.map((arm) => summarise(arm, options));
+    for (const { threads: count, loss } of results) {
+      if (Object.is(loss, results[0]!.loss)) continue;
+      throw new Error(
+        `step: ${count} threads came to another loss than ${results[0]!.threads}: ${loss} and ${results[0]!.loss}`,
+      );
+    }
+    const config = { net: 'caffeFull', batchSize: BATCH, steps, warmup, simd, seed } as const;
+    return { benchmark: 'step', ...where, config, results };
+  } finally {
+    for (const arm of arms) {
+      await arm.events.return();
+      await arm.backend.close();
+    }
+  }
+}
+
+async function startArm(
+  threads: number,
+  { simd, steps, warmup, seed }: StepArguments,
+  model: Layer,
+  data: Loader,
+): Promise<Arm> {
+  const backend = await wasm({ threads, simd });
+  const plans: Plan[] = [];
+  const load = backend.load.bind(backend);
+  backend.load = (plan, store) => {
+    plans.push(plan);
+    return load(plan, store);
+  };
+  const events = train({
+    model,
+    backend,
+    steps: warmup + steps,
+    seed,
+    data,
+    optimizer: sgd({ lr: 0.001, momentum: 0.9, weightDecay: 0.004, form: 'caffe' }),
+  });
+  return { threads, backend, events, plans, ms: [], report: null, loss: NaN };
+}
+
+/** Goes on until `steps` more steps are done. Throws when the backend does not run as it was asked to. */
+async function advance(arm: Arm, steps: number): Promise<void> {
+  for (let left = steps; left > 0;) {
+    const { value: event, done } = await arm.events.next();
+    if (done === true) throw new Error('step: the run ended before its steps were done');
+    if (event.type === 'start') arm.report = expected(event.report, arm.threads);
+    if (event.type !== 'step') continue;
+    arm.ms.push(event.ms);
+    arm.loss = event.loss;
+    left--;
+  }
+}
+
+function expected(report: Report, threads: number): Report {
+  if (report.fallback === null && report.backend === 'wasm' && report.threads === threads) return report;
+  throw new Error(
+    `step: ${threads} threads of the wasm backend were to be measured, but what runs is ${JSON.stringify(report)}`,
+  );
+}
+
+/** Rounded to what the clock can tell. */
+const micros = (ms: number): number => Math.round(ms * 1000) / 1000;
+
+function summarise(arm: Arm, { warmup, simd }: StepArguments): Measured {
+  const { threads, plans, ms: all, loss } = arm;
+  const report = arm.report!;
+  if (simd !== 'auto' && report.simd !== simd) {
+    throw new Error(`step: ${simd} SIMD was to be measured, but ${report.simd} runs`);
+  }
+  const ms = all.slice(warmup).map(micros);
+  const sorted = ms.toSorted((a, b) => a - b);
+  const at = (share: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
+  const medianMs = at(0.5);
+  const flopsPerStep = plans[0]!.steps.reduce((sum, step) => sum + step.flops, 0);
+  return {
+    threads,
+    report,
+    flopsPerStep,
+    firstMs: micros(all[0]!),
+    minMs: sorted[0]!,
+    medianMs,
+    p90Ms: at(0.9),
+    imagesPerSecond: (BATCH * 1000) / medianMs,
+    gflopPerSecond: flopsPerStep / (medianMs * 1e6),
+    loss,
+    ms,
+  };
+}
+
+function describe({ machine, versions, config, results }: StepResult): string {
+  const head = ['threads', 'SIMD', 'min ms', 'median ms', 'p90 ms', 'images/s', 'GFLOP/s', 'speed-up'];
+  const rows = results.map((result) => [
+    String(result.threads),
+    result.report.simd ?? 'none',
+    result.minMs.toFixed(2),
+    result.medianMs.toFixed(2),
+    result.p90Ms.toFixed(2),
+    result.imagesPerSecond.toFixed(0),
+    result.gflopPerSecond.toFixed(1),
+    `${(results[0]!.medianMs / result.medianMs).toFixed(2)}x`,
+  ]);
+  const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => row[i]!.length)));
+  const line = (row: readonly string[]): string => row.map((cell, i) => cell.padStart(widths[i]!)).join('  ');
+  const { flopsPerStep } = results[0]!;
+  return [
+    `${config.net}, batch ${config.batchSize}, ${config.steps} steps after ${config.warmup}, ` +
+      `${(flopsPerStep / 1e9).toFixed(2)} GFLOP a step, seed ${config.seed}`,
+    `${machine.cpu}, ${machine.cores} cores, load ${machine.loadAverage.join(' ')}; ` +
+      `Node ${versions.node}, cyclegrad ${versions.cyclegrad} at ${versions.commit?.slice(0, 10) ?? 'no commit'}`,
+    '',
+    line(head),
+    ...rows.map(line),
+    '',
+    'Rates and the speed-up over the first row are of the median.',
+  ].join('\n');
+}

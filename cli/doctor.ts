@@ -1,0 +1,214 @@
+/** `cyclegrad doctor`: what of cyclegrad works on this machine, why something does not, and how to change that. */
+import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import type { Command } from 'commander';
+import {
+  compile,
+  f32,
+  matmul,
+  reference,
+  sum,
+  tensor,
+  wasm,
+  type Backend,
+  type Report,
+} from '../engine/index.ts';
+import { findCifar10, type Cifar10Place, DATA_HELP } from './data.ts';
+import { bytes } from './format.ts';
+import type { Host } from './host.ts';
+import { path } from './values.ts';
+import { ownVersion } from './version.ts';
+
+/** Whether something works here; where it does not, why and what to do. */
+type Finding =
+  | { readonly works: true; readonly detail: string }
+  | { readonly works: false; readonly reason: string; readonly fix: string };
+
+export interface Diagnosis {
+  readonly cyclegrad: string;
+  readonly node: { readonly version: string; readonly v8: string } & Finding;
+  readonly platform: string;
+  readonly cpu: { readonly model: string; readonly cores: number };
+  readonly memory: { readonly totalBytes: number; readonly freeBytes: number };
+  readonly wasm: {
+    readonly run: Finding;
+    readonly report: Report | null;
+    readonly sharedMemory: Finding;
+    readonly workers: Finding;
+    readonly simd: { readonly plain: Finding; readonly relaxed: Finding; readonly chosen: string | null };
+  };
+  readonly reference: Finding;
+  readonly cifar10: Cifar10Place;
+}
+
+export function addDoctorCommand(program: Command, host: Host, setCode: (code: number) => void): void {
+  program
+    .command('doctor')
+    .description('tell what works on this machine, and what to do about the rest')
+    .option('--data <dir>', DATA_HELP, path)
+    .option('--json', 'print it as JSON')
+    .action(async (options: { readonly data?: string; readonly json?: boolean }) => {
+      const diagnosis = await diagnose(options.data, host.cwd);
+      host.stdout.write(
+        options.json === true ? `${JSON.stringify(diagnosis, null, 2)}\n` : describe(diagnosis, host),
+      );
+      setCode(diagnosis.node.works && diagnosis.wasm.run.works && diagnosis.reference.works ? 0 : 1);
+    });
+}
+
+export async function diagnose(data: string | undefined, cwd: string): Promise<Diagnosis> {
+  const { run, report } = await tryBackend(() => wasm());
+  const kinds = await Promise.all(
+    (['plain', 'relaxed'] as const).map(
+      async (simd) => (await tryBackend(() => wasm({ simd, threads: 1 }))).run,
+    ),
+  );
+  return {
+    cyclegrad: ownVersion(),
+    node: { version: process.versions.node, v8: process.versions.v8, ...nodeVersion(process.versions.node) },
+    platform: `${process.platform}-${process.arch}`,
+    cpu: { model: cpus()[0]?.model.trim() ?? 'unknown', cores: availableParallelism() },
+    memory: { totalBytes: totalMemory(), freeBytes: freemem() },
+    wasm: {
+      run,
+      report,
+      sharedMemory: sharedMemory(),
+      workers: await workers(),
+      simd: { plain: kinds[0]!, relaxed: kinds[1]!, chosen: report?.simd ?? null },
+    },
+    reference: (await tryBackend(() => Promise.resolve(reference()))).run,
+    cifar10: await findCifar10(data, cwd),
+  };
+}
+
+function nodeVersion(version: string): Finding {
+  if (Number(version.split('.')[0]) >= 20) return { works: true, detail: version };
+  return { works: false, reason: `Node ${version} is too old`, fix: 'install Node 20 or newer' };
+}
+
+/** Of the machine, or what a container may use of it. */
+function totalMemory(): number {
+  const limit = process.constrainedMemory();
+  return limit > 0 && limit < totalmem() ? limit : totalmem();
+}
+
+/** A run that is too small to take time and needs every part: feeds, state of the team, kernels, outputs. */
+async function tryBackend(
+  make: () => Promise<Backend>,
+): Promise<{ readonly run: Finding; readonly report: Report | null }> {
+  let backend: Backend | null = null;
+  try {
+    backend = await make();
+    const ones = tensor([[1], [1], [1]]);
+    const step = await compile(backend, {
+      inputs: { x: f32(2, 3) },
+      build: ({ x }) => ({ outputs: { total: sum(matmul(x, ones)) } }),
+    });
+    const { total } = await step.run({ x: Float32Array.of(1, 2, 3, 4, 5, 6) });
+    const { report } = step;
+    await step.close();
+    const got = total!.data[0];
+    if (got !== 21) {
+      const reason = `a sum that is 21 came out as ${String(got)}`;
+      return { run: { works: false, reason, fix: 'please report this' }, report };
+    }
+    return { run: { works: true, detail: report.executor }, report };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { run: { works: false, reason, fix: howToEnable() }, report: null };
+  } finally {
+    await backend?.close().catch(() => undefined);
+  }
+}
+
+function howToEnable(): string {
+  if (typeof WebAssembly === 'undefined') return 'run node without --jitless, which switches WebAssembly off';
+  return 'use a newer Node; --backend reference works without it, far slower';
+}
+
+function sharedMemory(): Finding {
+  try {
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 2, shared: true });
+    if (memory.buffer instanceof SharedArrayBuffer) return { works: true, detail: 'yes' };
+    return { works: false, reason: 'shared memory is not shared', fix: howToEnable() };
+  } catch (error) {
+    return {
+      works: false,
+      reason: error instanceof Error ? error.message : String(error),
+      fix: howToEnable(),
+    };
+  }
+}
+
+async function workers(): Promise<Finding> {
+  try {
+    const worker = new Worker('require("node:worker_threads").parentPort.postMessage(1)', { eval: true });
+    await new Promise<void>((resolve, reject) => {
+      worker.once('message', () => resolve());
+      worker.once('error', reject);
+      worker.once('exit', (code) => reject(new Error(`a worker ended with exit code ${code}`)));
+    });
+    await worker.terminate();
+    return { works: true, detail: 'yes' };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { works: false, reason, fix: 'check limits on memory and processes of this user or container' };
+  }
+}
+
+function describe(diagnosis: Diagnosis, host: Host): string {
+  const { cyclegrad, node, platform, cpu, memory, wasm: cpuBackend, cifar10 } = diagnosis;
+  const { report, simd } = cpuBackend;
+  const lines = [
+    `cyclegrad ${cyclegrad}`,
+    '',
+    ...entry('node', node.works ? yes(`${node.version} (V8 ${node.v8})`) : node),
+    ...entry('platform', yes(platform)),
+    ...entry('processor', yes(`${cpu.model}, ${cpu.cores} core${cpu.cores === 1 ? '' : 's'}`)),
+    ...entry('memory', yes(`${bytes(memory.totalBytes)}, ${bytes(memory.freeBytes)} of it free`)),
+    '',
+    'backend wasm (CPU)',
+    ...entry(
+      'runs',
+      report === null ? cpuBackend.run : yes(`${report.executor}, ${report.simd ?? 'no'} SIMD`),
+    ),
+    ...(report?.fallback
+      ? entry('fallback', { works: false, reason: report.fallback, fix: 'see workers below' })
+      : []),
+    ...entry('shared memory', cpuBackend.sharedMemory),
+    ...entry('workers', cpuBackend.workers),
+    ...(['plain', 'relaxed'] as const).flatMap((kind) => {
+      const finding = simd[kind];
+      const chosen = simd.chosen === kind ? 'yes, chosen' : 'yes';
+      return entry(`${kind} SIMD`, finding.works ? yes(chosen) : finding);
+    }),
+    '',
+    'backend reference (slow: for checking)',
+    ...entry('runs', diagnosis.reference.works ? yes('yes') : diagnosis.reference),
+    '',
+    'GPU backends are not part of this version.',
+    '',
+    'data',
+    ...entry('CIFAR-10', dataFinding(cifar10, host)),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+const yes = (detail: string): Finding => ({ works: true, detail });
+
+function entry(name: string, finding: Finding): string[] {
+  const label = `  ${name.padEnd(15)}`;
+  if (finding.works) return [`${label}${finding.detail}`];
+  return [`${label}no: ${finding.reason}`, `${' '.repeat(label.length)}to change that: ${finding.fix}`];
+}
+
+function dataFinding({ root, dir, missing }: Cifar10Place, host: Host): Finding {
+  if (dir === null)
+    return yes(`not in ${root} yet; ${host.command('data')} cifar10 obtains it, and so does training`);
+  if (missing.length === 0) return yes(`in ${dir}`);
+  return {
+    works: false,
+    reason: `${dir} lacks ${missing.join(', ')}`,
+    fix: `delete that folder and run ${host.command('data')} cifar10`,
+  };
+}

@@ -1,0 +1,47 @@
+/** The subcommands of `cyclegrad`, and what an end of any of them means for the exit status. */
+import { Command, CommanderError } from 'commander';
+import { addDataCommand } from './data.ts';
+import { addDoctorCommand } from './doctor.ts';
+import { describeFailure, EXIT_FAILURE, EXIT_USAGE, UsageError } from './failure.ts';
+import type { Host, Output } from './host.ts';
+import { addTrainCommand } from './train.ts';
+import { ownVersion } from './version.ts';
+
+/**
+ * Runs the command with the arguments after its name and returns the exit status: 0 done, 1 failed, 2 wrong use,
+ * 130 stopped by Ctrl-C. Never throws; failures are told on `host.stderr`.
+ */
+export async function runCli(args: readonly string[], host: Host): Promise<number> {
+  let code = 0;
+  const setCode = (value: number): void => void (code = value);
+  const program = new Command('cyclegrad')
+    .description('Trains neural networks with cyclical learning rates.')
+    .version(ownVersion(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .option('--verbose', 'print the stack of an error')
+    .showSuggestionAfterError()
+    .showHelpAfterError("(--help after a command's name lists its options)")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => void host.stdout.write(text),
+      writeErr: (text) => void host.stderr.write(text),
+      getOutHelpWidth: () => widthOf(host.stdout),
+      getErrHelpWidth: () => widthOf(host.stderr),
+    })
+    .exitOverride();
+  // Subcommands take over these settings when they are made, so they come last.
+  addTrainCommand(program, host, args, setCode);
+  addDataCommand(program, host, setCode);
+  addDoctorCommand(program, host, setCode);
+
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE; // commander has said why
+    host.stderr.write(`${describeFailure(error, args.includes('--verbose'))}\n`);
+    return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE;
+  }
+}
+
+const widthOf = (stream: Output): number => Math.min(stream.columns ?? 100, 110);

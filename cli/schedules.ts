@@ -1,0 +1,149 @@
+/** The learning rates that `cyclegrad train` knows by name, and those that come as JSON. */
+import { readFileSync } from 'node:fs';
+import { basename, extname, resolve } from 'node:path';
+import {
+  cyclicLR,
+  multistep,
+  scheduleFromJSON,
+  scheduleKinds,
+  stages,
+  type Schedule,
+  type ScheduleConfig,
+} from '../schedulers/index.ts';
+import { UsageError } from './failure.ts';
+
+/** The options that shape a named schedule. */
+export interface RateOptions {
+  readonly lr?: number;
+  readonly base?: number;
+  readonly max?: number;
+  readonly stepSize?: number;
+  readonly gamma?: number;
+}
+
+type RateOption = keyof RateOptions;
+
+const FLAGS: Readonly<Record<RateOption, string>> = {
+  lr: '--lr',
+  base: '--base',
+  max: '--max',
+  stepSize: '--step-size',
+  gamma: '--gamma',
+};
+
+interface Named {
+  readonly takes: readonly RateOption[];
+  readonly build: (options: RateOptions) => Schedule;
+}
+
+/** The bounds of the paper's section 3.3: where its range test shows learning to begin and to get rough. */
+const BOUNDS = { base: 0.001, max: 0.006, stepSize: 2000 } as const;
+
+const cyclic =
+  (mode: 'triangular' | 'triangular2') =>
+  ({ base = BOUNDS.base, max = BOUNDS.max, stepSize = BOUNDS.stepSize }: RateOptions): Schedule =>
+    cyclicLR({ base, max, stepSize, mode });
+
+const BY_NAME = {
+  table2: {
+    takes: [],
+    build: () =>
+      stages([
+        [16_000, cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000, mode: 'triangular2' })],
+        [22_000, cyclicLR({ base: 1e-4, max: 5e-4, stepSize: 1000, mode: 'triangular2' })],
+        [25_000, cyclicLR({ base: 1e-5, max: 5e-5, stepSize: 500, mode: 'triangular2' })],
+      ]),
+  },
+  // Caffe's chain of three solvers. Within 60,000 steps it is one rate.
+  fixed: {
+    takes: ['lr'],
+    build: ({ lr = 0.001 }) => multistep({ base: lr, gamma: 0.1, at: [60_000, 65_000] }),
+  },
+  triangular: { takes: ['base', 'max', 'stepSize'], build: cyclic('triangular') },
+  triangular2: { takes: ['base', 'max', 'stepSize'], build: cyclic('triangular2') },
+  'exp-range': {
+    takes: ['base', 'max', 'stepSize', 'gamma'],
+    build: ({ base = BOUNDS.base, max = BOUNDS.max, stepSize = BOUNDS.stepSize, gamma = 0.99994 }) =>
+      cyclicLR({ base, max, stepSize, gamma, mode: 'exp_range' }),
+  },
+} as const satisfies Record<string, Named>;
+
+export const scheduleNames: readonly string[] = Object.keys(BY_NAME);
+
+export interface ChosenSchedule {
+  /** Short, for the name of the run's folder. */
+  readonly name: string;
+  readonly schedule: Schedule;
+}
+
+/**
+ * The schedule that `--schedule` and the options beside it describe.
+ * Throws UsageError naming the option, what it got, and what it may be.
+ */
+export function chooseSchedule(given: string, options: RateOptions, cwd: string): ChosenSchedule {
+  if (Object.hasOwn(BY_NAME, given)) {
+    const { takes, build }: Named = BY_NAME[given as keyof typeof BY_NAME];
+    refuseOthers(`--schedule ${given}`, takes, options);
+    return { name: given, schedule: orUsage(`--schedule ${given}`, () => build(options)) };
+  }
+  const { name, config, where } = readConfig(given, cwd);
+  refuseOthers(where, [], options);
+  return { name, schedule: orUsage(where, () => scheduleFromJSON(config)) };
+}
+
+function readConfig(
+  given: string,
+  cwd: string,
+): { readonly name: string; readonly config: ScheduleConfig; readonly where: string } {
+  const inline = given.trimStart().startsWith('{');
+  let text = given;
+  if (!inline) {
+    try {
+      text = readFileSync(resolve(cwd, given), 'utf8');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      const reason = code === 'ENOENT' ? 'there is no such file' : `the file cannot be read: ${code}`;
+      throw new UsageError(
+        `--schedule '${given}': neither a name nor JSON, and ${reason} ` +
+          `(names: ${scheduleNames.join(', ')}; or JSON such as '{"kind":"constant","value":0.001}', or the path of a JSON file)`,
+      );
+    }
+  }
+  const where = inline ? '--schedule' : `--schedule ${given}`;
+  const config = orUsage(where, () => JSON.parse(text) as ScheduleConfig);
+  if (typeof config !== 'object' || config === null || typeof config.kind !== 'string') {
+    throw new UsageError(
+      `${where}: a schedule is a JSON object with a kind, got ${JSON.stringify(config).slice(0, 60)} (kinds: ${scheduleKinds.join(', ')})`,
+    );
+  }
+  const name = inline ? config.kind : basename(given, extname(given));
+  return { name: name.replace(/[^\w.-]+/g, '-'), config, where };
+}
+
+function refuseOthers(where: string, takes: readonly RateOption[], options: RateOptions): void {
+  for (const [option, flag] of Object.entries(FLAGS) as [RateOption, string][]) {
+    if (options[option] === undefined || takes.includes(option)) continue;
+    const others = takes.map((name) => FLAGS[name]).join(', ');
+    throw new UsageError(
+      `${flag} ${options[option]}: it does not apply to ${where}, which takes ${others || 'no other options'} ` +
+        `(${flag} goes with ${takers(option).join(', ')})`,
+    );
+  }
+}
+
+function takers(option: RateOption): string[] {
+  return Object.entries(BY_NAME)
+    .filter(([, { takes }]) => (takes as readonly RateOption[]).includes(option))
+    .map(([name]) => `--schedule ${name}`);
+}
+
+/** What a schedule's constructor refuses is wrong use of the command. */
+function orUsage<T>(where: string, build: () => T): T {
+  try {
+    return build();
+  } catch (error) {
+    throw new UsageError(`${where}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,314 @@
+/** `cyclegrad train`: Caffe's CIFAR-10 networks on the CPU, by default exactly as the paper's Table 1 has it. */
+import { relative, resolve } from 'node:path';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { loader, meanImage, type Dataset } from '../datasets/index.ts';
+import {
+  BackendError,
+  caffeFull,
+  caffeQuick,
+  countParameters,
+  fit,
+  jsonLines,
+  latestCheckpoint,
+  progressBar,
+  reference,
+  report,
+  wasm,
+  type Backend,
+  type EvalEvent,
+  type Listener,
+  type Result,
+} from '../engine/index.ts';
+import { sgd } from '../optim/index.ts';
+import { DATA_HELP, openCifar10 } from './data.ts';
+import { EXIT_FAILURE, UsageError } from './failure.ts';
+import { duration, percent } from './format.ts';
+import { EXIT_CODES, shellWord, type Host } from './host.ts';
+import { chooseSchedule, scheduleNames, type ChosenSchedule } from './schedules.ts';
+import { onCtrlC, type Stop } from './stop.ts';
+import { notNegative, path, positive, whole } from './values.ts';
+
+const NOTHING_DONE = 'stopped before the first step: nothing was trained\n';
+
+const NETS = { full: caffeFull, quick: caffeQuick } as const;
+
+interface TrainArguments {
+  readonly steps: number;
+  readonly schedule: string;
+  readonly lr?: number;
+  readonly base?: number;
+  readonly max?: number;
+  readonly stepSize?: number;
+  readonly gamma?: number;
+  readonly seed: number;
+  readonly net: keyof typeof NETS;
+  readonly batchSize: number;
+  readonly backend: 'auto' | 'wasm' | 'reference';
+  readonly threads?: number;
+  readonly simd: 'auto' | 'plain' | 'relaxed';
+  readonly data?: string;
+  readonly run?: string;
+  readonly resume?: boolean;
+  readonly evalEvery: number;
+  readonly checkpointEvery: number;
+  readonly json?: boolean;
+}
+
+export function addTrainCommand(
+  program: Command,
+  host: Host,
+  args: readonly string[],
+  setCode: (code: number) => void,
+): void {
+  program
+    .command('train')
+    .description(
+      "Train Caffe's CIFAR-10 network with the schedule of the paper's Table 2: 25,000 steps of 100 images.\n" +
+        'Obtains the data first where it is not there yet.',
+    )
+    .option('--steps <n>', 'updates to do', whole(1, 1e9), 25_000)
+    .option(
+      '--schedule <name|json|file>',
+      `learning rate: ${scheduleNames.join(', ')}, a JSON object, or the path of a JSON file`,
+      'table2',
+    )
+    .option('--lr <rate>', 'rate of --schedule fixed (default: 0.001)', notNegative)
+    .option(
+      '--base <rate>',
+      'lowest rate of triangular, triangular2 and exp-range (default: 0.001)',
+      notNegative,
+    )
+    .option('--max <rate>', 'highest rate of the same (default: 0.006)', positive)
+    .option('--step-size <n>', 'steps of half a cycle of the same (default: 2000)', whole(1))
+    .option('--gamma <factor>', 'factor per step of exp-range (default: 0.99994)', gamma)
+    .addOption(
+      new Option('--net <name>', 'full: the one of the paper; quick: its faster sister')
+        .choices(Object.keys(NETS))
+        .default('full'),
+    )
+    .option('--batch-size <n>', 'images of one update', whole(1, 50_000), 100)
+    .option('--seed <n>', 'decides the initial weights', whole(0), 1)
+    .option('--threads <n>', 'threads that compute (default: all cores)', whole(1, 256))
+    .addOption(
+      new Option('--simd <kind>', 'which SIMD instructions')
+        .choices(['auto', 'plain', 'relaxed'])
+        .default('auto'),
+    )
+    .addOption(
+      new Option('--backend <name>', 'where to compute')
+        .choices(['auto', 'wasm', 'reference'])
+        .default('auto'),
+    )
+    .option('--data <dir>', DATA_HELP, path)
+    .option('--run <dir>', "folder of the run's files (default: runs/<net>-<schedule>-seed<n>)", path)
+    .option('--resume', 'go on from what the run has saved')
+    .option('--eval-every <n>', 'steps between evaluations on all test images', whole(1), 1000)
+    .option('--checkpoint-every <n>', 'steps between savings', whole(1), 1000)
+    .option('--json', 'print every event as a line of JSON on stdout')
+    .addHelpText('after', () => {
+      const command = host.command('train');
+      return (
+        `\nExamples:\n  ${command} --steps 2000\n  ${command} --schedule triangular --base 0.001 --max 0.006 --steps 24000\n` +
+        `  ${command} --schedule fixed --steps 70000 --seed 2\n\nCtrl-C saves the run and prints the command that resumes it.`
+      );
+    })
+    .action(async (options: TrainArguments) => setCode(await train(host, args, options)));
+}
+
+function gamma(text: string): number {
+  const value = positive(text);
+  if (value <= 1) return value;
+  throw new InvalidArgumentError('It must be a number above 0 and at most 1.');
+}
+
+async function train(host: Host, args: readonly string[], options: TrainArguments): Promise<number> {
+  refuseSwallowed(host);
+  const chosen = chooseSchedule(options.schedule, options, host.cwd);
+  const name = `${options.net}-${chosen.name}-seed${options.seed}`;
+  const dir = resolve(host.cwd, options.run ?? `runs/${name}`);
+  await checkRunFolder(host, args, dir, options.resume === true);
+
+  let began = false;
+  let told = false;
+  let resumedAt = 0;
+  const stop = onCtrlC(host, () => {
+    const what = began ? 'stopping after this step and saving' : 'stopping';
+    // On a terminal the cursor is behind the progress bar.
+    host.stderr.write(`${host.stderr.isTTY ? '\n' : ''}${what} (Ctrl-C again quits at once)\n`);
+  });
+  const backend = await startBackend(host, options);
+  try {
+    const data = await openCifar10(host, options.data, stop.signal);
+    stop.signal.throwIfAborted();
+    began = true;
+    const watch: Listener = (event) => {
+      if (event.type === 'start') resumedAt = event.step;
+      if (event.type === 'end') told = event.reason === 'error';
+    };
+    const result = await runTraining({ host, options, chosen, dir, title: name, backend, data, stop, watch });
+    const asked = stop.asked();
+    if (asked === null || result.reason === 'done') {
+      tellResult(host, options, dir, result, resumedAt);
+      return 0;
+    }
+    host.stderr.write(
+      result.step === 0
+        ? NOTHING_DONE
+        : `saved at step ${result.step} of ${options.steps}; to go on from there:\n  ${resumeCommand(host, args, dir)}\n`,
+    );
+    return EXIT_CODES[asked];
+  } catch (error) {
+    if (told && !args.includes('--verbose')) return EXIT_FAILURE; // the progress has ended with its message
+    const asked = stop.asked();
+    if (asked === null || began) throw error;
+    host.stderr.write(NOTHING_DONE);
+    return EXIT_CODES[asked];
+  } finally {
+    stop.release();
+    await backend.close();
+  }
+}
+
+/** npm takes options that come before `--` for its own, and hands them over as variables. */
+function refuseSwallowed({ env }: Host): void {
+  if (env['npm_lifecycle_event'] !== 'start') return;
+  for (const name of [
+    'steps',
+    'schedule',
+    'net',
+    'seed',
+    'threads',
+    'simd',
+    'batch-size',
+    'resume',
+    'data',
+  ]) {
+    const value = env[`npm_config_${name.replaceAll('-', '_')}`];
+    if (value === undefined) continue;
+    const typed = value === 'true' ? `--${name}` : `--${name} ${value}`;
+    throw new UsageError(
+      `${typed} went to npm, not to cyclegrad: put -- before the options: npm start -- ${typed}`,
+    );
+  }
+}
+
+/** The command with the same options, the run's folder spelt out, and --resume. */
+function resumeCommand(host: Host, args: readonly string[], dir: string): string {
+  const own = args.toSpliced(args.indexOf('train'), 1).filter((arg) => arg !== '--resume');
+  const hasRun = own.some((arg) => arg === '--run' || arg.startsWith('--run='));
+  const words = [...own, ...(hasRun ? [] : ['--run', relative(host.cwd, dir)]), '--resume'];
+  return [host.command('train'), ...words.map((word) => shellWord(word))].join(' ');
+}
+
+/** A run is neither overwritten nor resumed by accident. */
+async function checkRunFolder(
+  host: Host,
+  args: readonly string[],
+  dir: string,
+  resume: boolean,
+): Promise<void> {
+  const saved = (await latestCheckpoint(dir)) !== null;
+  const shown = relative(host.cwd, dir) || dir;
+  if (saved && !resume) {
+    throw new UsageError(
+      `${shown} holds a saved run already (go on with it: ${resumeCommand(host, args, dir)}; ` +
+        'or begin a new one elsewhere: --run DIR)',
+    );
+  }
+  if (!saved && resume) {
+    throw new UsageError(
+      `--resume: nothing is saved in ${shown} (leave --resume out to begin a run there, or name the run's folder: --run DIR)`,
+    );
+  }
+}
+
+async function startBackend(host: Host, options: TrainArguments): Promise<Backend> {
+  const { backend, simd, threads } = options;
+  if (backend === 'reference') {
+    if (threads !== undefined && threads > 1)
+      throw new UsageError(
+        `--threads ${threads}: the reference backend has one thread (leave --threads out)`,
+      );
+    return reference();
+  }
+  try {
+    return await wasm({ simd, ...(threads !== undefined && { threads }) });
+  } catch (error) {
+    if (backend === 'wasm' || !(error instanceof BackendError)) throw error;
+    host.stderr.write(
+      `The wasm backend does not run here: ${error.message}\n` +
+        `Training on the reference backend, which is very much slower (${host.command('doctor')} tells more).\n`,
+    );
+    return reference();
+  }
+}
+
+interface Run {
+  readonly host: Host;
+  readonly options: TrainArguments;
+  readonly chosen: ChosenSchedule;
+  readonly dir: string;
+  readonly title: string;
+  readonly backend: Backend;
+  readonly data: { readonly train: Dataset; readonly test: Dataset };
+  readonly stop: Stop;
+  readonly watch: Listener;
+}
+
+function runTraining({
+  host,
+  options,
+  chosen,
+  dir,
+  title,
+  backend,
+  data,
+  stop,
+  watch,
+}: Run): Promise<Result> {
+  const { steps, seed, batchSize, net } = options;
+  const model = NETS[net]({ mean: meanImage(data.train) });
+  const optimizer = sgd({ lr: chosen.schedule, momentum: 0.9, weightDecay: 0.004, form: 'caffe' });
+  const examples = loader(data.train, { batchSize, shuffle: false });
+  const config = {
+    net,
+    parameters: countParameters(model),
+    optimizer: optimizer.config,
+    data: examples.config,
+  };
+  return fit({
+    model,
+    backend,
+    steps,
+    seed,
+    data: examples,
+    eval: { data: data.test, every: options.evalEvery },
+    optimizer,
+    checkpoint: { dir, every: options.checkpointEvery, resume: options.resume === true },
+    listeners: [
+      progressBar({ stream: host.stderr }),
+      report(dir, { config, title }),
+      ...(options.json === true ? [jsonLines({ stream: host.stdout })] : []),
+      watch,
+    ],
+    signal: stop.signal,
+  });
+}
+
+function tellResult(
+  host: Host,
+  { json }: TrainArguments,
+  dir: string,
+  { last, best, ms }: Result,
+  resumedAt: number,
+): void {
+  const accuracy = (event: EvalEvent | null): string =>
+    event === null ? 'unknown' : `${percent(event.metrics['accuracy'] ?? NaN)} after ${event.step} steps`;
+  const lines = [
+    `test accuracy  ${accuracy(last)}`,
+    `best           ${accuracy(best)}`,
+    `time           ${duration(ms)}${resumedAt > 0 ? `, from step ${resumedAt} on` : ''}`,
+    `run folder     ${relative(host.cwd, dir) || '.'} (events.jsonl, summary.json, curve.svg, checkpoints)`,
+  ];
+  (json === true ? host.stderr : host.stdout).write(`${lines.join('\n')}\n`);
+}

@@ -1,0 +1,16 @@
+/** The version of this package. */
+import { readFileSync } from 'node:fs';
+
+/** From package.json, which is one folder further away from what is built than from the sources. */
+export function ownVersion(): string {
+  for (const up of ['..', '../..']) {
+    try {
+      const text = readFileSync(new URL(`${up}/package.json`, import.meta.url), 'utf8');
+      const { name, version } = JSON.parse(text) as { readonly name?: string; readonly version?: string };
+      if (name === 'cyclegrad' && version !== undefined) return version;
+    } catch {
+      continue;
+    }
+  }
+  return 'unknown';
+}

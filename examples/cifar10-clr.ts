@@ -1,0 +1,57 @@
+// Cyclical learning rates on CIFAR-10, as in Table 2 of the paper: 25,000 steps on all cores.
+// An optional argument is the number of steps: `npm run example -- cifar10-clr 2000`.
+import {
+  avgPool2d,
+  conv2d,
+  dense,
+  fit,
+  flatten,
+  lrn,
+  maxPool2d,
+  normal,
+  normalize,
+  progressBar,
+  relu,
+  report,
+  sequential,
+  wasm,
+} from 'cyclegrad';
+import { cifar10, loader, meanImage } from 'cyclegrad/datasets';
+import { sgd } from 'cyclegrad/optim';
+import { cyclicLR, stages } from 'cyclegrad/schedulers';
+
+const { train, test } = await cifar10();
+const norm = lrn({ region: 'within-channel', size: 3, alpha: 5e-5, beta: 0.75 });
+const model = sequential({
+  input: normalize(meanImage(train)),
+  conv1: conv2d(3, 32, 5, { init: normal(1e-4), bias: { lrMult: 2 } }),
+  pool1: maxPool2d(3, 2, { ceil: true }),
+  relu1: relu(),
+  norm1: norm,
+  conv2: conv2d(32, 32, 5, { init: normal(0.01), bias: { lrMult: 2 } }),
+  relu2: relu(),
+  pool2: avgPool2d(3, 2, { ceil: true }),
+  norm2: norm,
+  conv3: conv2d(32, 64, 5, { init: normal(0.01) }),
+  relu3: relu(),
+  pool3: avgPool2d(3, 2, { ceil: true }),
+  flat: flatten(),
+  fc: dense(1024, 10, { init: normal(0.01), decayMult: 250, bias: { lrMult: 2, decayMult: 0 } }),
+});
+const lr = stages([
+  [16_000, cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000, mode: 'triangular2' })],
+  [22_000, cyclicLR({ base: 1e-4, max: 5e-4, stepSize: 1000, mode: 'triangular2' })],
+  [25_000, cyclicLR({ base: 1e-5, max: 5e-5, stepSize: 500, mode: 'triangular2' })],
+]);
+const result = await fit({
+  model,
+  backend: await wasm(),
+  steps: Number(process.argv[2] ?? 25_000),
+  seed: 1,
+  data: loader(train, { batchSize: 100, shuffle: false }),
+  eval: { data: test, every: 1000 },
+  optimizer: sgd({ lr, momentum: 0.9, weightDecay: 0.004, form: 'caffe' }),
+  checkpoint: { dir: 'runs/clr', every: 1000, resume: true },
+  listeners: [progressBar(), report('runs/clr')],
+});
+console.log(`test accuracy ${result.accuracy}`);

@@ -1,0 +1,60 @@
+/**
+ * The table of cases: at least one for every operation and for every public function made of operations. A missing
+ * operation is a type error here, and an operation that its cases do not use is a failure of cases.test.ts.
+ */
+import type * as everything from '../../engine/ops/index.ts';
+import type { OpName } from '../../engine/ops/index.ts';
+import type { Case } from './case.ts';
+import { composite } from './composite.ts';
+import { conv } from './conv.ts';
+import { data } from './data.ts';
+import { elementwise } from './elementwise.ts';
+import { layout } from './layout.ts';
+import { inference, norm } from './norm.ts';
+import { loss, rows } from './loss.ts';
+import { matmul } from './matmul.ts';
+import { pool } from './pool.ts';
+import { means, reduce } from './reduce.ts';
+
+export * from './case.ts';
+
+/** Cases of each primitive operation. */
+export const primitive: { readonly [N in OpName]: readonly Case[] } = {
+  ...elementwise,
+  ...layout,
+  ...reduce,
+  ...matmul,
+  ...conv,
+  ...pool,
+  ...norm,
+  ...loss,
+  ...data,
+};
+
+/** What operations/index.ts exports besides operations, for making tensors. */
+type Creation =
+  | 'ops'
+  | 'f32'
+  | 'i32'
+  | 'u8'
+  | 'tensor'
+  | 'scalar'
+  | 'full'
+  | 'zeros'
+  | 'ones'
+  | 'toTensor'
+  | 'allocate'
+  | 'hostTensor';
+type Composite = Exclude<keyof typeof everything, OpName | Creation>;
+
+/** Cases of the public functions made of operations. */
+export const composites: { readonly [N in Composite]: readonly Case[] } = {
+  mean: means,
+  batchNormInference: inference,
+  crossEntropyRows: rows,
+};
+
+/** Every case, named `operation: what is special`. */
+export const cases: readonly Case[] = Object.entries({ ...primitive, ...composites, composite }).flatMap(
+  ([name, list]) => list.map((item) => ({ ...item, name: `${name}: ${item.name}` })),
+);

@@ -1,0 +1,79 @@
+/** A host for the command that remembers what was written, keeps to a folder of its own, and has tiny data. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { afterEach } from 'vitest';
+import { commandFor, type Host, type Output, type StopSignal } from '../../cli/host.ts';
+import { runCli } from '../../cli/program.ts';
+import { synthetic } from '../../datasets/index.ts';
+
+const cleanups: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+export async function tempDir(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'cyclegrad-cli-'));
+  cleanups.push(() => rm(dir, { recursive: true, force: true, maxRetries: 3 }));
+  return dir;
+}
+
+export function collector(properties: Partial<Output> = {}): Output & { readonly text: () => string } {
+  let text = '';
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      text += String(chunk);
+      done();
+    },
+  });
+  return Object.assign(stream, properties, { text: () => text });
+}
+
+export interface TestHost extends Host {
+  readonly out: () => string;
+  readonly err: () => string;
+  /** What Ctrl-C does. */
+  readonly press: (signal?: StopSignal) => void;
+  /** Exit codes of `quit`. */
+  readonly quits: number[];
+}
+
+export async function testHost(change: Partial<Host> = {}): Promise<TestHost> {
+  const [stdout, stderr] = [collector(), collector()];
+  const listeners = new Set<(signal: StopSignal) => void>();
+  const quits: number[] = [];
+  const cwd = change.cwd ?? (await tempDir());
+  return {
+    stdout,
+    stderr,
+    cwd,
+    env: {},
+    command: (subcommand) => commandFor(subcommand, join(cwd, 'main.js'), cwd, {}),
+    onStop(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    quit: (code) => void quits.push(code),
+    cifar10: () =>
+      Promise.resolve({
+        train: synthetic({ kind: 'images', n: 40, seed: 1 }),
+        test: synthetic({ kind: 'images', n: 20, seed: 2 }),
+      }),
+    ...change,
+    out: stdout.text,
+    err: stderr.text,
+    press: (signal = 'SIGINT') => [...listeners].forEach((listener) => listener(signal)),
+    quits,
+  };
+}
+
+/** The words of a command line, split at spaces. */
+export const run = (host: Host, line: string): Promise<number> =>
+  runCli(
+    line.split(' ').filter((word) => word !== ''),
+    host,
+  );
+
+/** Small enough for a test: milliseconds a step. */
+export const SMALL = '--net quick --batch-size 4 --threads 1';

@@ -1,0 +1,118 @@
+/** The command as a process of its own, built from the sources as they are now: signals, pipes, exit status. */
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SMALL, tempDir } from './fixture.ts';
+
+const execute = promisify(execFile);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+// Inside node_modules, so that what is built finds its dependencies and no tool takes it for a source.
+const built = join(root, 'node_modules', '.cache', `cyclegrad-test-${process.pid}`);
+const main = join(built, 'cli', 'main.js');
+const tiny = join(built, 'tiny.js');
+
+beforeAll(async () => {
+  mkdirSync(built, { recursive: true });
+  writeFileSync(join(built, 'package.json'), '{ "name": "cyclegrad", "version": "1.2.3", "type": "module" }');
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const options = ['-p', 'tsconfig.build.json', '--outDir', built, '--declaration', 'false'];
+  // It also writes where a type is wrong, which is for `npm run types` to say.
+  await execute(process.execPath, [tsc, ...options], { cwd: root }).catch(() => undefined);
+  // The same command with a few made-up images: the real ones are neither here nor quick.
+  writeFileSync(
+    tiny,
+    `import { processHost } from './cli/host.js';
+import { runCli } from './cli/program.js';
+import { synthetic } from './datasets/index.js';
+const images = (seed) => synthetic({ kind: 'images', n: 40, seed });
+const cifar10 = async () => ({ train: images(1), test: images(2) });
+process.exitCode = await runCli(process.argv.slice(2), { ...processHost(), cifar10 });
+`,
+  );
+});
+afterAll(() => rmSync(built, { recursive: true, force: true, maxRetries: 3 }));
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Starts `node script ...`; `watch` sees the process each time it has written something. */
+async function start(
+  script: string,
+  line: string,
+  cwd: string,
+  watch: (child: ChildProcess, out: string, err: string) => void = () => undefined,
+): Promise<Ended> {
+  const child = spawn(process.execPath, [script, ...line.split(' ')], {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (chunk) => watch(child, (out += String(chunk)), err));
+  child.stderr.on('data', (chunk) => watch(child, out, (err += String(chunk))));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, out, err };
+}
+
+const LONG = `train ${SMALL} --steps 1000000 --eval-every 1000000 --run r --json`;
+const steps = (out: string): number => out.split('"type":"step"').length - 1;
+
+it('main.js answers and fails with the status that it says', async () => {
+  const cwd = await tempDir();
+  expect(await start(main, '--version', cwd)).toEqual({ code: 0, out: '1.2.3\n', err: '' });
+  expect((await start(main, 'train --steps none', cwd)).code).toBe(2);
+});
+
+it('trains, and ends by itself', async () => {
+  const cwd = await tempDir();
+  const { code, out, err } = await start(tiny, `train ${SMALL} --steps 3`, cwd);
+  expect({ code, err }).toMatchObject({ code: 0, err: expect.stringContaining('done, 3 of 3 steps') });
+  expect(out).toMatch(/^test accuracy {2}\d/);
+  expect(existsSync(join(cwd, 'runs', 'quick-table2-seed1', 'curve.svg'))).toBe(true);
+});
+
+// Windows has no signals to send to another process; Ctrl-C in a console comes as SIGINT there too.
+describe.skipIf(process.platform === 'win32')('signals', () => {
+  it('SIGINT saves, and what it prints resumes the run', async () => {
+    const cwd = await tempDir();
+    let sent = false;
+    const first = await start(tiny, LONG, cwd, (child, out) => {
+      if (!sent && steps(out) >= 3) sent = child.kill('SIGINT');
+    });
+    expect(first.code).toBe(130);
+    const found = /saved at step (\d+) of 1000000; to go on from there:\n {2}node (\S+) (.*)\n/.exec(
+      first.err,
+    );
+    expect(found?.[3]).toBe(`${LONG} --resume`);
+    const saved = Number(found![1]);
+
+    const more = found![3]!.replace('--steps 1000000', `--steps ${saved + 2}`);
+    const second = await start(join(cwd, found![2]!), more, cwd);
+    expect({ code: second.code, steps: steps(second.out) }).toEqual({ code: 0, steps: 2 });
+    expect(second.err).toContain(`resumed at step ${saved} of ${saved + 2} steps`);
+    expect(JSON.parse(readFileSync(join(cwd, 'r', 'summary.json'), 'utf8'))).toMatchObject({ state: 'done' });
+  });
+
+  it('SIGTERM saves too and ends with 143', async () => {
+    const cwd = await tempDir();
+    let sent = false;
+    const { code, err } = await start(tiny, LONG, cwd, (child, out) => {
+      if (!sent && steps(out) >= 3) sent = child.kill('SIGTERM');
+    });
+    expect({ code, err }).toMatchObject({ code: 143, err: expect.stringContaining('to go on from there') });
+  });
+
+  it('a reader that goes away (| head) does not stop training', async () => {
+    const cwd = await tempDir();
+    const { code, err } = await start(tiny, LONG.replace('1000000', '30'), cwd, (child, out) => {
+      if (steps(out) >= 1) child.stdout!.destroy();
+    });
+    expect({ code, err }).toMatchObject({ code: 0, err: expect.stringContaining('done, 30 of 30 steps') });
+  });
+});

@@ -1,0 +1,531 @@
+// Is the mathematics right? Every derivative rule against central differences, in double precision.
+/* oxlint-disable vitest/expect-expect -- check() throws */
+
+import { afterAll, describe, expect, it } from 'vitest';
+import { reference } from '../../engine/backends/reference/reference.ts';
+import { compile } from '../../engine/compile.ts';
+import { PlanError } from '../../engine/errors.ts';
+import { Evaluator } from '../../engine/evaluate.ts';
+import { grad } from '../../engine/grad.ts';
+import {
+  add,
+  avgPool2d,
+  batchNorm,
+  cast,
+  conv2d,
+  correct,
+  crossEntropyRows,
+  div,
+  exp,
+  log,
+  lrnWithin,
+  matmul,
+  max,
+  maxPool2d,
+  mean,
+  mul,
+  neg,
+  ops,
+  pow,
+  relu,
+  reshape,
+  scalar,
+  softmaxCrossEntropy,
+  sqrt,
+  sum,
+  takeRows,
+  tanh,
+  tensor,
+  type OpName,
+} from '../../engine/ops/index.ts';
+import { stream } from '../../engine/rng.ts';
+import type { Tensor } from '../../engine/tensor.ts';
+import { sizeOf, stridesOf } from '../../engine/shape.ts';
+import type { HostTensor } from '../../engine/types.ts';
+import { buildCase, cases, drawInputs, lossOf, weightsFor, type Case } from '../cases/index.ts';
+
+const STEP = 1e-5;
+const TOLERANCE = 1e-6;
+/** Inputs of more elements are checked at this many, drawn at random, and along random directions. */
+const MOST_ELEMENTS = 64;
+const DIRECTIONS = 2;
+
+const backend = reference({ precision: 'f64' });
+const evaluator = new Evaluator(backend);
+afterAll(() => evaluator.close());
+
+type Loss = (inputs: Readonly<Record<string, Tensor>>) => Tensor;
+
+/** Compares grad(loss) with central differences of the loss, at the inputs of the case. */
+async function check(item: Case, loss: Loss): Promise<void> {
+  const point = Object.fromEntries(
+    Object.entries(drawInputs(item)).map(([name, value]) => [name, inDoublePrecision(value)]),
+  );
+  const types = item.inputs;
+  const forward = await compile(backend, { inputs: types, build: (t) => ({ outputs: { loss: loss(t) } }) });
+  const both = await compile(backend, {
+    inputs: types,
+    build(t) {
+      const wrt = item.wrt.map((name) => (t as Readonly<Record<string, Tensor>>)[name]);
+      const gradients = grad(loss(t), wrt);
+      return { outputs: Object.fromEntries(item.wrt.map((name, i) => [name, gradients[i]])) };
+    },
+  });
+  const value = async (): Promise<number> => (await forward.run(point))['loss']!.data[0];
+  const gradients = await both.run(point);
+  // Runs share `point`, which is changed in place between them.
+  /* eslint-disable no-await-in-loop */
+  for (const name of item.wrt) {
+    const { data, shape } = point[name]!;
+    const gradient = gradients[name]!;
+    expect(gradient.shape, `shape of the gradient of ${name}`).toEqual(shape);
+    const original = data.slice();
+    const alongOf = async (direction: ArrayLike<number>): Promise<{ expected: number; got: number }> => {
+      const at = async (h: number): Promise<number> => {
+        for (let i = 0; i < data.length; i++) data[i] = original[i] + h * direction[i];
+        return value();
+      };
+      const expected = ((await at(STEP)) - (await at(-STEP))) / (2 * STEP);
+      data.set(original);
+      let got = 0;
+      for (let i = 0; i < data.length; i++) got += gradient.data[i] * direction[i];
+      return { expected, got };
+    };
+    let scale = 1;
+    for (const g of gradient.data) scale = Math.max(scale, Math.abs(g));
+
+    for (const index of elementsToCheck(item, name, data.length)) {
+      const direction = new Float64Array(data.length);
+      direction[index] = 1;
+      const { expected, got } = await alongOf(direction);
+      const place = stridesOf(shape).map((stride, axis) => Math.floor(index / stride) % shape[axis]);
+      agree(
+        `${item.name}: the derivative by ${name}[${place.join(',')}] (= ${original[index]})`,
+        got,
+        expected,
+        scale,
+      );
+    }
+    for (let d = 0; d < DIRECTIONS && data.length > MOST_ELEMENTS; d++) {
+      const draws = stream(3, `${item.name} / ${name} / direction`, d);
+      const direction = Float64Array.from({ length: data.length }, () => draws.normal());
+      const norm = Math.sqrt(direction.reduce((total, v) => total + v * v, 0));
+      direction.forEach((v, i) => (direction[i] = v / norm));
+      const { expected, got } = await alongOf(direction);
+      agree(`${item.name}: the derivative by ${name} along random direction ${d}`, got, expected, scale);
+    }
+  }
+  /* eslint-enable no-await-in-loop */
+  await forward.close();
+  await both.close();
+}
+
+function agree(what: string, got: number, expected: number, scale: number): void {
+  if (Math.abs(expected - got) <= TOLERANCE * scale) return;
+  throw new Error(`${what} is ${expected} by central differences but ${got} by grad (scale ${scale})`);
+}
+
+function inDoublePrecision(value: HostTensor): HostTensor {
+  return value.dtype === 'f32' ? { ...value, data: Float64Array.from(value.data) } : value;
+}
+
+function elementsToCheck(item: Case, name: string, size: number): number[] {
+  if (item.tags.includes('large')) return [];
+  if (size <= MOST_ELEMENTS) return Array.from({ length: size }, (_, i) => i);
+  const draws = stream(3, `${item.name} / ${name} / elements`);
+  return Array.from({ length: MOST_ELEMENTS }, () => draws.below(size));
+}
+
+const differentiable = cases.filter((item) => item.wrt.length > 0);
+
+describe('first derivatives agree with central differences', () => {
+  it.each(differentiable)('$name', (item) => check(item, (t) => lossOf(item, buildCase(item, t))));
+});
+
+/** Operations whose gradient has no derivative rule, with the operation that an error must name. */
+const FIRST_ORDER_ONLY: Partial<Record<OpName, OpName>> = {
+  max: 'maxGrad',
+  maxPool2d: 'maxPool2dGrad',
+  lrnWithin: 'lrnWithinGrad',
+  batchNorm: 'batchNormGrad',
+  softmaxCrossEntropy: 'softmaxCrossEntropyGrad',
+};
+
+/** The names of all operations that the tensors depend on. */
+function operationsIn(tensors: readonly Tensor[]): Set<string> {
+  const names = new Set<string>();
+  const seen = new Set<Tensor>();
+  const pending = [...tensors];
+  while (pending.length > 0) {
+    const t = pending.pop()!;
+    if (seen.has(t) || t.source.kind !== 'node') continue;
+    seen.add(t);
+    names.add(t.source.node.op.name);
+    pending.push(...t.source.node.inputs);
+  }
+  return names;
+}
+
+describe('second derivatives agree with central differences, or the operation without a rule is named', () => {
+  it.each(differentiable.filter((item) => !item.tags.includes('large')))('$name', async (item) => {
+    // Σ over inputs of Σ weight · gradient: a scalar whose own gradient needs every second derivative.
+    const second: Loss = (t) => {
+      const wrt = item.wrt.map((name) => t[name]);
+      const gradients = grad(lossOf(item, buildCase(item, t)), wrt);
+      return gradients.reduce(
+        (total, g, i) => add(total, sum(mul(g, weightsFor(`${item.name} / second ${i}`, g.shape)))),
+        scalar(0),
+      );
+    };
+    const symbols = Object.fromEntries(
+      Object.entries(drawInputs(item)).map(([name, { shape, dtype, data }]) => [
+        name,
+        tensor(data, { shape, dtype }),
+      ]),
+    );
+    const used = operationsIn(buildCase(item, symbols));
+    const blockers = Object.entries(FIRST_ORDER_ONLY).flatMap(([op, blocker]) =>
+      used.has(op) ? [blocker] : [],
+    );
+    const outcome = await check(item, second).then(
+      () => 'agrees',
+      (error: unknown) => (error as Error).message,
+    );
+    expect(outcome).toMatch(
+      blockers.length === 0
+        ? /^agrees$/
+        : new RegExp(`^grad: operation (${blockers.join('|')}) has no derivative`),
+    );
+  });
+});
+
+// ---- conventions where the derivative does not exist or could be defined otherwise
+
+const values = async (t: Tensor): Promise<number[]> => {
+  const [value] = await evaluator.evaluate([t]);
+  return [...value!.data];
+};
+const gradientOf = (f: (x: Tensor) => Tensor, x: Tensor): Promise<number[]> => {
+  const y = f(x);
+  return values(grad(y.rank === 0 ? y : sum(y), [x])[0]);
+};
+
+describe('conventions', () => {
+  it('relu: the derivative at 0 and at -0 is 0', async () => {
+    expect(await gradientOf(relu, tensor([-1, -0, 0, 1]))).toEqual([0, 0, 0, 1]);
+  });
+
+  it('relu: NaN stays NaN, and its derivative is 0', async () => {
+    expect(await values(relu([NaN, -Infinity, Infinity]))).toEqual([NaN, 0, Infinity]);
+    expect(await gradientOf(relu, tensor([NaN, 1]))).toEqual([0, 1]);
+  });
+
+  it('max: a tie sends the whole gradient to the first, in row order', async () => {
+    expect(await gradientOf((x) => max(x), tensor([1, 3, 3, 2]))).toEqual([0, 1, 0, 0]);
+    const x = tensor([
+      [5, 1],
+      [5, 5],
+    ]);
+    expect(await gradientOf((t) => max(t), x)).toEqual([1, 0, 0, 0]);
+    expect(await gradientOf((t) => max(t, 0), x)).toEqual([1, 0, 0, 1]);
+    expect(await gradientOf((t) => max(t, 1), x)).toEqual([1, 0, 1, 0]);
+  });
+
+  it('max over axes that do not touch: a tie goes to the first in row order', async () => {
+    const x = tensor([
+      [
+        [1, 7],
+        [0, 0],
+      ],
+      [
+        [7, 7],
+        [0, 0],
+      ],
+    ]);
+    expect(await gradientOf((t) => max(t, [0, 2]), x)).toEqual([0, 1, 1, 0, 0, 0, 0, 0]);
+  });
+
+  it('max: NaN wins, the first NaN gets the gradient', async () => {
+    expect(await values(max([1, NaN, 3]))).toEqual([NaN]);
+    expect(await gradientOf((x) => max(x), tensor([9, NaN, NaN, 10]))).toEqual([0, 1, 0, 0]);
+  });
+
+  it('max of values that are all -Infinity is -Infinity', async () => {
+    expect(await values(max([-Infinity, -Infinity]))).toEqual([-Infinity]);
+  });
+
+  const image = (rows: readonly (readonly number[])[]) =>
+    reshape(tensor(rows as number[][]), [1, rows.length, rows[0].length, 1]);
+
+  it('maxPool2d: a tie goes to the first in row order of each window', async () => {
+    const x = image([
+      [1, 1, 0],
+      [1, 1, 1],
+    ]);
+    expect(await gradientOf((t) => maxPool2d(t, 2, { stride: 1 }), x)).toEqual([1, 1, 0, 0, 0, 0]);
+  });
+
+  it('maxPool2d: NaN wins over every number and the first NaN gets the gradient', async () => {
+    const x = image([
+      [9, NaN],
+      [NaN, 10],
+    ]);
+    expect(await values(maxPool2d(x, 2))).toEqual([NaN]);
+    expect(await gradientOf((t) => maxPool2d(t, 2), x)).toEqual([0, 1, 0, 0]);
+  });
+
+  it('maxPool2d: padding never wins, also over negative values and -Infinity', async () => {
+    const x = image([
+      [-5, -6],
+      [-7, -Infinity],
+    ]);
+    expect(await values(maxPool2d(x, 2, { stride: 1, padding: 1 }))).toEqual([
+      -5,
+      -5,
+      -6,
+      -5,
+      -5,
+      -6,
+      -7,
+      -7,
+      -Infinity,
+    ]);
+  });
+
+  it('maxPool2d: an element that wins several windows gets the sum of their gradients', async () => {
+    const x = image([
+      [0, 1, 2],
+      [3, 9, 4],
+      [5, 6, 7],
+    ]);
+    expect(await gradientOf((t) => maxPool2d(t, 2, { stride: 1 }), x)).toEqual([0, 0, 0, 0, 4, 0, 0, 0, 0]);
+  });
+
+  it("avgPool2d at a clipped border divides by the window's clipped size, as Caffe", async () => {
+    const x = image([
+      [1, 1, 1, 1],
+      [1, 1, 1, 1],
+      [1, 1, 1, 1],
+      [1, 1, 1, 1],
+    ]);
+    expect(await values(avgPool2d(x, 3, { stride: 2, ceil: true }))).toEqual(
+      [1, 1, 1, 1].map((v) => expect.closeTo(v, 12)),
+    );
+    const g = await gradientOf((t) => avgPool2d(t, 3, { stride: 2, ceil: true }), x);
+    const expected = [1 / 9, 1 / 9, 1 / 9 + 1 / 6, 1 / 6];
+    expect(g.slice(0, 4)).toEqual(expected.map((v) => expect.closeTo(v, 12)));
+    expect(g[15]).toBeCloseTo(1 / 4, 12);
+  });
+
+  it("avgPool2d: 'clipped' counts padding as zeros, 'inside' leaves it out", async () => {
+    const x = image([
+      [4, 8],
+      [12, 16],
+    ]);
+    const options = { stride: 1, padding: 1 } as const;
+    expect(await values(avgPool2d(x, 2, { ...options, divisor: 'clipped' }))).toEqual([
+      1, 3, 2, 4, 10, 6, 3, 7, 4,
+    ]);
+    expect(await values(avgPool2d(x, 2, { ...options, divisor: 'inside' }))).toEqual([
+      4, 6, 8, 8, 10, 12, 12, 14, 16,
+    ]);
+  });
+
+  it('avgPool2d with ceil and padding: positions beyond the padding count in neither divisor', async () => {
+    const x = reshape(tensor([1, 1, 1, 1]), [1, 1, 4, 1]);
+    // Padded row: 0 1 1 1 1 0, windows of 3 at 0, 2, 4: the last has two positions, one of them padding.
+    const options = { stride: [1, 2], padding: [0, 1], ceil: true } as const;
+    expect(await values(avgPool2d(x, [1, 3], options))).toEqual([2 / 3, 1, 1 / 2]);
+    expect(await values(avgPool2d(x, [1, 3], { ...options, divisor: 'inside' }))).toEqual([1, 1, 1]);
+  });
+
+  it('pow: the derivative of x^2 at 0 is 0, of x^1 is 1', async () => {
+    expect(await gradientOf((x) => pow(x, 2), tensor([0, 3]))).toEqual([0, 6]);
+    expect(await gradientOf((x) => pow(x, 1), tensor([0, 3]))).toEqual([1, 1]);
+  });
+
+  it('sqrt and log at 0 have infinite derivatives', async () => {
+    expect(await gradientOf(sqrt, tensor([0]))).toEqual([Infinity]);
+    expect(await gradientOf(log, tensor([0]))).toEqual([Infinity]);
+  });
+
+  it('cast: the gradient stops, integers have none', async () => {
+    const w = tensor([2, 3]);
+    const y = mul(cast(tensor(Int32Array.of(5, 7))), w);
+    expect(await values(grad(sum(y), [w])[0])).toEqual([5, 7]);
+  });
+
+  it('dropout: the gradient passes where the value passed, with the same scale', async () => {
+    const x = tensor(Float32Array.from({ length: 40 }, () => 1));
+    const y = ops.dropout([x, scalar(4, 'i32')], { rate: 0.5, key0: 1, key1: 2 })[0];
+    const g = grad(sum(y), [x])[0];
+    expect(await values(g)).toEqual(await values(y));
+    expect(new Set(await values(y))).toEqual(new Set([0, 2]));
+  });
+
+  it('softmax cross-entropy of extreme logits has the exact derivative 0 or ±1', async () => {
+    const logits = tensor([[1e4, 0, -1e4]]);
+    const at = (label: number) =>
+      values(grad(softmaxCrossEntropy(logits, tensor(Int32Array.of(label))), [logits])[0]);
+    expect(await at(0)).toEqual([0, 0, 0]);
+    expect(await at(2)).toEqual([1, 0, -1]);
+  });
+
+  it('lrn: the divisor is size squared at the border too', async () => {
+    const x = reshape(tensor([2]), [1, 1, 1, 1]);
+    expect((await values(lrnWithin(x, { size: 3, alpha: 9, beta: 1 })))[0]).toBeCloseTo(2 / (1 + 4), 12);
+  });
+
+  it('batchNorm of one row is its shift, with no gradient to x', async () => {
+    const x = tensor([[3, 4]]);
+    const y = batchNorm(x, { gamma: [2, 2], beta: [5, 6] }).y;
+    expect(await values(y)).toEqual([5, 6]);
+    expect(await gradientOf((t) => batchNorm(t).y, x)).toEqual([0, 0]);
+  });
+});
+
+// ---- the rewrite itself
+
+describe('grad', () => {
+  it('adds up where a value is used several times', async () => {
+    const x = tensor([3]);
+    // x·x + x + x/x, and x·x again through a shared intermediate
+    const square = mul(x, x);
+    const y = add(add(square, x), add(div(x, x), mul(square, square)));
+    expect(await values(grad(sum(y), [x])[0])).toEqual([2 * 3 + 1 + 0 + 4 * 27]);
+  });
+
+  it('adds up over both operands of one operation', async () => {
+    const x = tensor([[1, 2]]);
+    expect(await values(grad(sum(matmul(x, x, { transB: true })), [x])[0])).toEqual([2, 4]);
+    expect(await gradientOf((t) => mul(t, t), tensor([5]))).toEqual([10]);
+    expect(await gradientOf((t) => add(t, t), tensor([5]))).toEqual([2]);
+  });
+
+  it('survives a chain too deep for a recursive walk', async () => {
+    const x = tensor([1]);
+    let y = x;
+    for (let i = 0; i < 20_000; i++) y = mul(y, 1);
+    expect(await values(grad(sum(y), [x])[0])).toEqual([1]);
+  });
+
+  it('of a diamond of doublings visits every node once', async () => {
+    const x = tensor([1]);
+    let y = x;
+    for (let i = 0; i < 60; i++) y = add(y, y);
+    expect(await values(grad(sum(y), [x])[0])).toEqual([2 ** 60]);
+  });
+
+  it('takes intermediates and the loss itself', async () => {
+    const x = tensor([2, 3]);
+    const h = mul(x, x);
+    const loss = sum(mul(h, 5));
+    const [dh, dx, dLoss] = grad(loss, [h, x, loss]);
+    expect(await values(dh!)).toEqual([5, 5]);
+    expect(await values(dx!)).toEqual([20, 30]);
+    expect(await values(dLoss!)).toEqual([1]);
+  });
+
+  it('gives zeros for a tensor that the loss does not depend on', async () => {
+    const x = tensor([1, 2]);
+    const unrelated = tensor([[1], [2]]);
+    const [g] = grad(sum(x), [unrelated]);
+    expect(g!.shape).toEqual([2, 1]);
+    expect(await values(g!)).toEqual([0, 0]);
+  });
+
+  it('gives the same tensor twice when asked twice', async () => {
+    const x = tensor([4]);
+    const [a, b] = grad(sum(mul(x, x)), [x, x]);
+    expect([await values(a!), await values(b!)]).toEqual([[8], [8]]);
+  });
+
+  it('does not need rules on the way to other inputs', async () => {
+    // The labels' path, and an operation without a rule that the wanted tensor does not pass.
+    const table = tensor([[1, 2, 3]]);
+    const w = tensor([[0.5, 0.5, 0.5]]);
+    const rows = takeRows(table, tensor(Int32Array.of(0)));
+    expect(await values(grad(sum(mul(rows, w)), [w])[0])).toEqual([1, 2, 3]);
+  });
+
+  it('needs a scalar f32 loss', () => {
+    const x = tensor([[1, 2]]);
+    expect(() => grad(x, [x])).toThrow(
+      new PlanError('grad: the loss must be a scalar f32 but is f32 [1,2] (reduce it with sum() or mean())'),
+    );
+    expect(() => grad(scalar(1, 'i32'), [x])).toThrow(
+      'grad: the loss must be a scalar f32 but is i32 [] (reduce it with sum() or mean())',
+    );
+  });
+
+  it('names the operation that has no derivative', () => {
+    const table = tensor([[1, 2, 3]]);
+    expect(() => grad(sum(takeRows(table, tensor(Int32Array.of(0)))), [table])).toThrow(
+      new PlanError(
+        'grad: operation takeRows has no derivative (differentiate another expression, or stop before it)',
+      ),
+    );
+    const logits = tensor([[1, 2]]);
+    expect(() => grad(sum(correct(logits, tensor(Int32Array.of(0)))), [logits])).toThrow(
+      'grad: operation correct has no derivative',
+    );
+  });
+
+  it('refuses integers', () => {
+    const i = tensor(Int32Array.of(1, 2));
+    expect(() => grad(sum(cast(i)), [i])).toThrow(
+      new PlanError('grad: cannot differentiate with respect to i32 [2] (only f32 has derivatives)'),
+    );
+  });
+
+  it('refuses the statistics of batchNorm and the softmax of the loss, which have no rule of their own', () => {
+    const x = tensor([
+      [1, 2],
+      [3, 4],
+    ]);
+    expect(() => grad(sum(batchNorm(x).mean), [x])).toThrow(
+      'grad: the statistics of batchNorm have no derivative of their own ' +
+        '(take mean and variance of x with mean() to differentiate through them)',
+    );
+    const softmax = ops.softmaxCrossEntropy([x, tensor(Int32Array.of(0, 1))], {})[1];
+    expect(() => grad(sum(softmax), [x])).toThrow(
+      'grad: the softmax inside softmaxCrossEntropy has no derivative of its own',
+    );
+  });
+
+  it('of a gradient: the third derivative of x^4 is 24x', async () => {
+    const x = tensor([2]);
+    const [d1] = grad(sum(pow(x, 4)), [x]);
+    const [d2] = grad(sum(d1!), [x]);
+    const [d3] = grad(sum(d2!), [x]);
+    expect((await values(d3!))[0]).toBeCloseTo(48, 9);
+  });
+
+  it('of exp, tanh and neg composed, twice', async () => {
+    const x = tensor([0.25]);
+    const y = exp(neg(tanh(x)));
+    const [d1] = grad(sum(y), [x]);
+    const [d2] = grad(sum(d1!), [x]);
+    const t = Math.tanh(0.25);
+    const s = 1 - t * t;
+    expect((await values(d2!))[0]).toBeCloseTo(Math.exp(-t) * (s * s + 2 * t * s), 12);
+  });
+
+  it('weights per row reach every logit', async () => {
+    const logits = tensor([
+      [0, 0],
+      [0, 0],
+    ]);
+    const loss = mean(mul(crossEntropyRows(logits, tensor(Int32Array.of(0, 1))), [1, 0]));
+    expect(await values(grad(loss, [logits])[0])).toEqual([-0.25, 0.25, 0, -0]);
+  });
+
+  it('through a convolution, pooling and a reshape, keeps each shape', () => {
+    const x = tensor(new Float32Array(2 * 5 * 4 * 3), { shape: [2, 5, 4, 3] });
+    const w = tensor(new Float32Array(3 * 3 * 3 * 2), { shape: [3, 3, 3, 2] });
+    const y = avgPool2d(conv2d(x, w, { padding: 1 }), 2);
+    const [dx, dw] = grad(sum(mul(reshape(y, [-1]), 2)), [x, w]);
+    expect([dx!.shape, dw!.shape]).toEqual([x.shape, w.shape]);
+    expect(sizeOf(dx!.shape)).toBe(120);
+  });
+});

@@ -1,0 +1,18 @@
+// The wasm backend: every case and the whole contract, with several numbers of threads and both SIMD kinds.
+
+import { wasm } from '../../engine/backends/wasm/wasm.ts';
+import { describeConformance, describeContractOf, describeSameBits } from './conformance.ts';
+import { describeOracle } from './oracle.ts';
+
+for (const simd of ['plain', 'relaxed'] as const) {
+  describeConformance(`wasm ${simd}, 1 thread`, () => wasm({ simd, threads: 1 }));
+  // More threads than this machine has cores, and than many cases have rows.
+  const threads = [1, 2, 3, 5];
+  describeSameBits(
+    `wasm ${simd}, ${threads.join(', ')} threads`,
+    threads.map((n) => () => wasm({ simd, threads: n })),
+  );
+  const backend = wasm({ simd, threads: 2 });
+  describeOracle(`wasm ${simd}`, () => backend, 5e-6);
+}
+describeContractOf('wasm auto, 3 threads', () => wasm({ threads: 3 }));

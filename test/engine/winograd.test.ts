@@ -1,0 +1,81 @@
+// The accuracy of Winograd's convolutions, shape by shape, against double precision: part of the largest result.
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { reference } from '../../engine/backends/reference/reference.ts';
+import { wasm } from '../../engine/backends/wasm/wasm.ts';
+import type { Backend } from '../../engine/backends/backend.ts';
+import { Evaluator } from '../../engine/evaluate.ts';
+import { grad } from '../../engine/grad.ts';
+import { conv2d, mul, sum, tensor } from '../../engine/ops/index.ts';
+import { stream } from '../../engine/rng.ts';
+import type { HostTensor } from '../../engine/types.ts';
+import type { Tensor } from '../../engine/tensor.ts';
+
+const BOUNDS: Readonly<Record<number, number>> = { 5: 5e-5, 3: 2e-5 };
+
+const shapes = [
+  { kernel: 5, images: 2, side: 16, channels: 3, filters: 32, padding: 2 },
+  { kernel: 5, images: 2, side: 8, channels: 32, filters: 64, padding: 2 },
+  { kernel: 5, images: 1, side: 11, channels: 5, filters: 13, padding: 1 },
+  { kernel: 5, images: 1, side: 9, channels: 17, filters: 3, padding: 0 },
+  { kernel: 3, images: 2, side: 16, channels: 16, filters: 16, padding: 1 },
+  { kernel: 3, images: 1, side: 8, channels: 64, filters: 64, padding: 1 },
+  { kernel: 3, images: 1, side: 12, channels: 128, filters: 8, padding: 1 },
+  { kernel: 3, images: 3, side: 7, channels: 6, filters: 9, padding: 0 },
+  { kernel: 3, images: 1, side: 13, channels: 3, filters: 64, padding: 2 },
+];
+
+let fast: Backend;
+beforeAll(async () => {
+  fast = await wasm({ threads: 2 });
+});
+afterAll(async () => {
+  await fast.close();
+});
+
+function build({
+  kernel,
+  images,
+  side,
+  channels,
+  filters,
+  padding,
+}: (typeof shapes)[number]): readonly Tensor[] {
+  const draw = (purpose: string, shape: readonly number[]): Tensor => {
+    const draws = stream(7, purpose);
+    const size = shape.reduce((a, b) => a * b, 1);
+    return tensor(
+      Float32Array.from({ length: size }, () => draws.normal()),
+      { shape },
+    );
+  };
+  const x = draw('x', [images, side, side, channels]);
+  const w = draw('w', [kernel, kernel, channels, filters]);
+  const y = conv2d(x, w, { padding });
+  const g = draw('g', y.shape);
+  return [y, ...grad(sum(mul(y, g)), [x, w])];
+}
+
+function worst(got: HostTensor, expected: HostTensor): number {
+  let largest = 0;
+  let error = 0;
+  for (let i = 0; i < expected.data.length; i++) {
+    largest = Math.max(largest, Math.abs(expected.data[i]));
+    error = Math.max(error, Math.abs(expected.data[i] - got.data[i]));
+  }
+  return error / largest;
+}
+
+describe('accuracy of convolutions against double precision', () => {
+  it.each(shapes)('$kernel×$kernel at $side, $channels -> $filters, padding $padding', async (shape) => {
+    const exact = new Evaluator(reference({ precision: 'f64' }));
+    const own = new Evaluator(fast);
+    const expected = await exact.evaluate(build(shape));
+    const got = await own.evaluate(build(shape));
+    const errors = expected.map((value, i) => worst(got[i], value));
+    expect(Math.max(...errors), `forward, input, weight: ${errors.join(', ')}`).toBeLessThan(
+      BOUNDS[shape.kernel],
+    );
+    await own.close();
+  });
+});
