@@ -350,6 +350,22 @@ describe('buffers', () => {
     expect(short.bytes).toBeLessThanOrEqual(2 * bytes);
   });
 
+  it('a result that nothing reads gives its buffer back at once', async () => {
+    const make = async (length: number) => {
+      const step = await compile(backend, {
+        inputs: { x: f32(16, 8) },
+        build({ x }) {
+          let h: Tensor = x;
+          for (let i = 0; i < length; i++) h = add(max(h, 1, { keepDims: true }), x); // positions are not read
+          return { outputs: { h } };
+        },
+      });
+      await step.close();
+      return scratch(step.plan);
+    };
+    expect(await make(30)).toEqual(await make(3));
+  });
+
   it('a training step keeps what its gradient needs and no more', async () => {
     const make = async (reuse: boolean) => {
       const step = await compile(backend, {

@@ -512,6 +512,23 @@ describe('exploring', () => {
     await expect(labelled(7, 'head')).rejects.toThrow(/^head \/ softmaxCrossEntropy: label 7/);
   });
 
+  it('a structure that failed to load is loaded again', async () => {
+    const inner = reference();
+    let failures = 1;
+    const evaluator = new Evaluator({
+      name: 'flaky',
+      createStore: (state) => inner.createStore(state),
+      load: (plan, store) =>
+        failures-- > 0 ? Promise.reject(new Error('no memory')) : inner.load(plan, store),
+      close: () => inner.close(),
+    });
+    const x = tensor([1, 2]);
+    await expect(evaluator.evaluate([sum(x)])).rejects.toThrow('no memory');
+    expect((await evaluator.evaluate([sum(x)]))[0]!.data[0]).toBe(3);
+    await evaluator.close();
+    await inner.close(); // also the store of the load that failed
+  });
+
   it('a symbolic input has no value', async () => {
     const x = input('images', { shape: [2, 3], dtype: 'u8' });
     const message =

@@ -13,6 +13,7 @@ for (const simd of ['plain', 'relaxed'] as const) {
     threads.map((n) => () => wasm({ simd, threads: n })),
   );
   const backend = wasm({ simd, threads: 2 });
-  describeOracle(`wasm ${simd}`, () => backend, 5e-6);
+  // Winograd's 3×3 forms reach 5e-6 of the largest value; engine/winograd.test.ts bounds them shape by shape.
+  describeOracle(`wasm ${simd}`, () => backend, 2e-5);
 }
 describeContractOf('wasm auto, 3 threads', () => wasm({ threads: 3 }));
