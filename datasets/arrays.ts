@@ -161,6 +161,7 @@ export function arrays(
     x: { shape: itemShape, dtype: xDtype },
     y: { shape: yShape, dtype: yDtype },
     classes,
+    whole: { x: xs, y: ys },
     read(indices, xOut, yOut) {
       checkRead(dataset, indices, xOut, yOut);
       for (let i = 0; i < indices.length; i++) {

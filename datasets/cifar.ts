@@ -17,7 +17,7 @@ async function readBatch(
   path: string,
   records: number,
   images: Uint8Array,
-  labels: Uint8Array,
+  labels: Int32Array,
   first: number,
   buffer: Uint8Array,
 ): Promise<void> {
@@ -66,7 +66,7 @@ async function readSplit(
 ): Promise<Dataset> {
   const length = files.length * records;
   const images = new Uint8Array(length * ITEM); // [N, 32, 32, 3]
-  const labels = new Uint8Array(length);
+  const labels = new Int32Array(length);
   const buffer = new Uint8Array(records * RECORD); // one file at a time keeps the peak near the size of the data
   for (const [k, file] of files.entries()) {
     signal?.throwIfAborted();
@@ -78,6 +78,7 @@ async function readSplit(
     x: { shape: [32, 32, 3], dtype: 'u8' },
     y: { shape: [], dtype: 'i32' },
     classes: CLASSES,
+    whole: { x: images, y: labels },
     read(indices, x, y) {
       checkRead(dataset, indices, x, y);
       for (let i = 0; i < indices.length; i++) {

@@ -11,6 +11,8 @@ export interface Dataset {
   readonly y: TensorType;
   /** Class names; empty where targets are not classes. */
   readonly classes: readonly string[];
+  /** All examples, row-major, where they lie in memory already: a backend then takes them without another copy. */
+  readonly whole?: { readonly x: Uint8Array | Float32Array; readonly y: Int32Array | Float32Array };
   /** Writes the examples at `indices`, one after another, into `x` and `y`. Allocates nothing. */
   read(indices: Uint32Array, x: Uint8Array | Float32Array, y: Int32Array | Float32Array): void;
 }

@@ -64,9 +64,14 @@ export class Evaluator {
   async #load({ outputs, types }: Canonical): Promise<Executable> {
     const plan = buildPlan({ outputs, next: {}, feeds: types, state: {} }, this.backend.fusions);
     const store = await this.backend.createStore({});
-    const executable = await this.backend.load(plan, store);
-    storeOf.set(executable, () => store.close());
-    return executable;
+    try {
+      const executable = await this.backend.load(plan, store);
+      storeOf.set(executable, () => store.close());
+      return executable;
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
   }
 }
 

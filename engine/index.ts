@@ -53,5 +53,14 @@ export { reference, type ReferenceOptions } from './backends/reference/reference
 export { wasm, type WasmOptions } from './backends/wasm/wasm.ts';
 export { setDefaultBackend } from './backends/select.ts';
 export { Evaluator } from './evaluate.ts';
+export {
+  formatProfile,
+  measureLimits,
+  summarizeProfile,
+  type LimitOptions,
+  type MachineLimits,
+  type ProfileRow,
+  type ProfileSummary,
+} from './profile.ts';
 export { key, permutation, stream, type Key, type Stream } from './rng.ts';
 import './methods.ts';

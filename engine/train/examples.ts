@@ -54,7 +54,13 @@ export function residentBytes({ length, x, y }: Dataset): number {
 
 /** The whole data set as arrays for a store, under `name`. */
 export function residentArrays(dataset: Dataset, name: string): State {
-  const { length } = dataset;
+  const { length, whole } = dataset;
+  if (whole !== undefined) {
+    return {
+      [`${name}/x`]: { ...batchOf(length, dataset.x), data: whole.x },
+      [`${name}/y`]: { ...batchOf(length, dataset.y), data: whole.y },
+    };
+  }
   const x = host(batchOf(length, dataset.x));
   const y = host(batchOf(length, dataset.y));
   readBatch(

@@ -517,6 +517,7 @@ describe('exploring', () => {
     let failures = 1;
     const evaluator = new Evaluator({
       name: 'flaky',
+      fusions: inner.fusions,
       createStore: (state) => inner.createStore(state),
       load: (plan, store) =>
         failures-- > 0 ? Promise.reject(new Error('no memory')) : inner.load(plan, store),

@@ -97,6 +97,28 @@ export function takeRows(a: usize, thread: i32, threads: i32, control: usize, st
   }
 }
 
+// @ts-ignore: decorator
+@inline function runsAlong(strideX: i32, strideC: i32, channels: i32): bool {
+  return (strideX == 0 && strideC == 0) || (strideX == channels && (strideC == 1 || channels == 1));
+}
+
+/** y = (x − mean) · scale along one row; mean and scale move with it or repeat one value. */
+function normalizeRow(x: usize, bytes: bool, mean: usize, meanMoves: bool, scale: usize, scaleMoves: bool, y: usize, n: i32): void {
+  for (let i = 0; i < n; i += 4) {
+    const at = <usize>i << 2;
+    let value: v128;
+    if (bytes) {
+      const wide = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(x + <usize>i)));
+      value = f32x4.convert_i32x4_s(wide);
+    } else {
+      value = v128.load(x + at);
+    }
+    const center = meanMoves ? v128.load(mean + at) : v128.load32_splat(mean);
+    const factor = scaleMoves ? v128.load(scale + at) : v128.load32_splat(scale);
+    storeLanes(y + at, f32x4.mul(f32x4.sub(value, center), factor), n - i);
+  }
+}
+
 /**
  * x, mean, scale, draws or 0, y, images, height, width, channels, element bytes (1 or 4), then the strides (elements) of
  * mean along height, width, channels, and of scale likewise
@@ -107,6 +129,8 @@ export function normalizeImages(a: usize, thread: i32, threads: i32): void {
   const width = arg(a, 7);
   const channels = arg(a, 8);
   const bytes = arg(a, 9) == 1;
+  // Mean and scale each run along a row as the image does, or stay the same: then a row is one vector loop.
+  const rowWise = runsAlong(arg(a, 11), arg(a, 12), channels) && runsAlong(arg(a, 14), arg(a, 15), channels);
   const tasks = arg(a, 5) * height;
   const end = share(tasks, thread + 1, threads);
   for (let task = share(tasks, thread, threads); task < end; task++) {
@@ -122,6 +146,20 @@ export function normalizeImages(a: usize, thread: i32, threads: i32): void {
     }
     const sy = task - image * height + dy;
     let to = ptr(a, 4) + (<usize>(task * width) * <usize>channels << 2);
+    if (rowWise && dx == 0 && !flip && sy >= 0 && sy < height) {
+      const first = <usize>((image * height + sy) * width) * <usize>channels;
+      normalizeRow(
+        ptr(a, 0) + (bytes ? first : first << 2),
+        bytes,
+        ptr(a, 1) + (<usize>(sy * arg(a, 10)) << 2),
+        arg(a, 11) != 0,
+        ptr(a, 2) + (<usize>(sy * arg(a, 13)) << 2),
+        arg(a, 14) != 0,
+        to,
+        width * channels,
+      );
+      continue;
+    }
     for (let j = 0; j < width; j++, to += <usize>channels << 2) {
       const sx = (flip ? width - 1 - j : j) + dx;
       if (sy < 0 || sy >= height || sx < 0 || sx >= width) {

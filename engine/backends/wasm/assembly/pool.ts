@@ -248,8 +248,9 @@ export function lrnGrad(a: usize, thread: i32, threads: i32): void {
     for (let k = 0; k < floats; k += 4) {
       const at = <usize>k << 2;
       const scale = v128.load(s + at);
-      const term = f32x4.div(f32x4.mul(f32x4.mul(v128.load(g + at), v128.load(x + at)), powNeg4(scale, beta)), scale);
-      v128.store(inner + at, term);
+      const own = f32x4.mul(v128.load(g + at), powNeg4(scale, beta));
+      storeLanes(dx + at, own, floats - k); // the rest is subtracted below: no second power
+      v128.store(inner + at, f32x4.div(f32x4.mul(own, v128.load(x + at)), scale));
     }
     let at: usize = 0;
     for (let i = 0; i < height; i++) {
@@ -265,9 +266,8 @@ export function lrnGrad(a: usize, thread: i32, threads: i32): void {
             let p = inner + <usize>(y * width + x0) * pixel + (<usize>c << 2);
             for (let q = x0; q < x1; q++, p += pixel) sum = f32x4.add(sum, v128.load(p));
           }
-          const own = f32x4.mul(v128.load(g + offset), powNeg4(v128.load(s + offset), beta));
           const rest = f32x4.mul(f32x4.mul(factor, v128.load(x + offset)), sum);
-          storeLanes(dx + offset, f32x4.sub(own, rest), channels - c);
+          storeLanes(dx + offset, f32x4.sub(v128.load(dx + offset), rest), channels - c);
         }
       }
     }
