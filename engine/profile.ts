@@ -14,7 +14,7 @@ export interface MachineLimits {
   readonly simd: 'plain' | 'relaxed';
   /** Multiply and add counted separately, operands in registers. */
   readonly gflopPerSecond: number;
-  /** Bytes read plus bytes written by a copy that no cache holds. */
+  /** Bytes read plus bytes written by a copy of arrays too large for most caches. */
   readonly gbPerSecond: number;
 }
 
@@ -63,7 +63,8 @@ export function summarizeProfile(
   profiles: readonly (readonly StepTime[])[],
   limits: MachineLimits | null = null,
 ): ProfileSummary {
-  if (profiles.length === 0) throw new RangeError('summarizeProfile: there are no profiles (give at least one)');
+  if (profiles.length === 0)
+    throw new RangeError('summarizeProfile: there are no profiles (give at least one)');
   for (const profile of profiles) {
     if (profile.length !== plan.steps.length || profile.some(({ step }, i) => step !== plan.steps[i])) {
       throw new RangeError(
@@ -101,7 +102,15 @@ function trafficOf(plan: Plan, { op, inputs, outputs }: Step): number {
 /** The summary as a table, one line a step in the plan's order, and the totals. */
 export function formatProfile({ rows, ms, gflopPerSecond, runs, limits }: ProfileSummary): string {
   const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
-  const head = ['step', 'operation', 'layer', 'ms', 'share', 'achieved', ...(limits === null ? [] : ['of limit'])];
+  const head = [
+    'step',
+    'operation',
+    'layer',
+    'ms',
+    'share',
+    'achieved',
+    ...(limits === null ? [] : ['of limit']),
+  ];
   const lines = rows.map((row) => [
     String(row.step),
     row.op,
@@ -143,12 +152,12 @@ export interface LimitOptions {
 /** Accumulators of the loop: enough to hide four cycles of latency on two units, few enough for 16 registers. */
 const ACCUMULATORS = 12;
 const FLOPS_A_TURN = ACCUMULATORS * 4 * 2;
-/** What each thread copies from and to; more than a core's own caches. */
-const COPY_BYTES = 2 ** 24;
+/** What each thread copies, from one array to another: together more than the caches of most machines. */
+const COPY_BYTES = 2 ** 25;
 
 /**
  * Measures what the machine can do at most, in WebAssembly of 128 bits: a loop of multiply-adds on registers alone,
- * and a copy of memory. Takes about a third of a second. The best of many short turns counts, as anything else that
+ * and a copy of memory. Takes about half a second. The best of many short turns counts, as anything else that
  * runs on the machine only takes away.
  *
  * Throws BackendError where there are no worker threads of Node, or no such SIMD.
@@ -171,10 +180,12 @@ export async function measureLimits(options: LimitOptions = {}): Promise<Machine
         workerData: { module, meeting, threads, bytes: COPY_BYTES },
       });
       try {
-        return await new Promise<{ readonly turnsPerMs: number; readonly bytesPerMs: number }>((resolve, reject) => {
-          worker.once('message', resolve);
-          worker.once('error', reject);
-        });
+        return await new Promise<{ readonly turnsPerMs: number; readonly bytesPerMs: number }>(
+          (resolve, reject) => {
+            worker.once('message', resolve);
+            worker.once('error', reject);
+          },
+        );
       } finally {
         await worker.terminate();
       }
@@ -293,7 +304,13 @@ function limitModule(simd: 'plain' | 'relaxed'): Uint8Array<ArrayBuffer> {
     ...section(1, types),
     ...section(3, vec([[0], [1]])),
     ...section(5, vec([[0, ...leb((2 * COPY_BYTES) / 65536)]])),
-    ...section(7, vec([[...name('fma'), 0, 0], [...name('copy'), 0, 1]])),
+    ...section(
+      7,
+      vec([
+        [...name('fma'), 0, 0],
+        [...name('copy'), 0, 1],
+      ]),
+    ),
     ...section(10, vec([sized(fma), sized(copy)])),
   ]);
 }

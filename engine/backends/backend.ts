@@ -158,14 +158,6 @@ export async function runEach(executable: Executable, feeds: Feeds): Promise<Out
   }
   if (count === null || count === 0) throw new PlanError('runMany: there are no runs in the feeds');
   const stacked: Record<string, HostTensor> = {};
-  for (const [name, v] of plan.outputs) {
-    const type = plan.values[v];
-    stacked[name] = {
-      shape: [count, ...type.shape],
-      dtype: type.dtype,
-      data: allocate(type.dtype, count * sizeOf(type.shape)),
-    };
-  }
   for (let k = 0; k < count; k++) {
     const one: Record<string, HostData> = {};
     for (const [name, data] of lists) {
@@ -175,8 +167,10 @@ export async function runEach(executable: Executable, feeds: Feeds): Promise<Out
     // Runs depend on each other through the state.
     // eslint-disable-next-line no-await-in-loop
     const outputs = await executable.run(one);
-    for (const [name, value] of Object.entries(outputs)) {
-      (stacked[name].data as Float32Array).set(value.data as Float32Array, k * value.data.length);
+    for (const [name, { shape, dtype, data }] of Object.entries(outputs)) {
+      const Kind = data.constructor as Float32ArrayConstructor; // as precise as one run's
+      stacked[name] ??= { shape: [count, ...shape], dtype, data: new Kind(count * data.length) as HostData };
+      stacked[name].data.set(data, k * data.length);
     }
   }
   return stacked;

@@ -206,7 +206,7 @@ function dyingInput(
   return null;
 }
 
-/** Index in `free` of the smallest buffer that holds `bytes`, unless it would waste more than it saves; −1 for none. */
+/** Index in `free` of the smallest buffer that holds `bytes`; −1 for none. */
 function bestFit(free: readonly number[], buffers: readonly BufferSpec[], bytes: number): number {
   let best = -1;
   free.forEach((buffer, at) => {

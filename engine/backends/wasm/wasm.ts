@@ -371,8 +371,8 @@ class WasmExecutable implements Executable {
       case K.ERROR_INDEX:
         return indexError(path, op, a, b, x[0]);
       case K.ERROR_NOT_FINITE: {
-        const value = new Float32Array(Int32Array.of(b).buffer)[0];
-        return notFiniteError((attrs as AttrsOf<'checkFinite'>).label, value, a);
+        const value = new Float32Array(Int32Array.of(a).buffer)[0];
+        return notFiniteError((attrs as AttrsOf<'checkFinite'>).label, value, b);
       }
       default:
         return new DataError(`${op}: failed with code ${code} (${a}, ${b})`);

@@ -248,7 +248,10 @@ export function checkFinite(a: usize, thread: i32, threads: i32, control: usize,
   const end = share(n, thread + 1, threads);
   for (let i = share(n, thread, threads); i < end; i++) {
     const value = load<f32>(x + (<usize>i << 2));
-    if (value - value != 0) fail(control, step, ERROR_NOT_FINITE, i, reinterpret<i32>(value));
+    if (value - value != 0) {
+      fail(control, step, ERROR_NOT_FINITE, reinterpret<i32>(value), i);
+      return;
+    }
     store<f32>(y + (<usize>i << 2), value);
   }
 }

@@ -17,12 +17,13 @@ export const CONTROL_THREADS: i32 = 332;
 export const CONTROL_TIMES: i32 = 336; // address of f64 time stamps, one a step and one before; 0 for none
 export const CONTROL_ERROR: i32 = 384; // code, 0 for none
 export const CONTROL_ERROR_STEP: i32 = 388;
-export const CONTROL_ERROR_A: i32 = 392;
-export const CONTROL_ERROR_B: i32 = 396;
+export const CONTROL_ERROR_A: i32 = 392; // what was found
+export const CONTROL_ERROR_B: i32 = 396; // where
+const ERROR_LOCK: i32 = 448;
 
 export const ERROR_LABEL: i32 = 1; // A: label, B: row
 export const ERROR_INDEX: i32 = 2; // A: index, B: position
-export const ERROR_NOT_FINITE: i32 = 3; // A: element
+export const ERROR_NOT_FINITE: i32 = 3; // A: bits of the value, B: element
 
 /** Sleeping threads look this often whether the team was given up. */
 const NAP: i64 = 100_000_000;
@@ -69,13 +70,19 @@ export function barrier(control: usize, threads: i32): bool {
   return alive;
 }
 
-/** Records the first error of a step; the run ends at the barrier after it. */
-export function fail(control: usize, step: i32, code: i32, a: i32, b: i32): void {
-  if (atomic.cmpxchg<i32>(control + CONTROL_ERROR, 0, -1) != 0) return;
-  store<i32>(control + CONTROL_ERROR_STEP, step);
-  store<i32>(control + CONTROL_ERROR_A, a);
-  store<i32>(control + CONTROL_ERROR_B, b);
-  atomic.store<i32>(control + CONTROL_ERROR, code);
+/**
+ * Records an error of a step, of several the one with the smallest place: which thread came first must not show. The run
+ * ends at the barrier after the step.
+ */
+export function fail(control: usize, step: i32, code: i32, found: i32, where: i32): void {
+  while (atomic.cmpxchg<i32>(control + ERROR_LOCK, 0, 1) != 0) {}
+  if (load<i32>(control + CONTROL_ERROR) == 0 || where < load<i32>(control + CONTROL_ERROR_B)) {
+    store<i32>(control + CONTROL_ERROR_STEP, step);
+    store<i32>(control + CONTROL_ERROR_A, found);
+    store<i32>(control + CONTROL_ERROR_B, where);
+    atomic.store<i32>(control + CONTROL_ERROR, code);
+  }
+  atomic.store<i32>(control + ERROR_LOCK, 0);
 }
 
 /** Where the slice of `thread` begins when n pieces of work are shared evenly. */
