@@ -8,6 +8,7 @@ are asserted against literal loops, so that a torch of another version cannot ch
 """
 
 import json
+import sys
 import math
 from pathlib import Path
 
@@ -519,6 +520,6 @@ document = '{\n' + ',\n'.join([
     f'"trajectory":{compact(trajectory())}',
 ]) + '\n}\n'
 json.loads(document)
-target = Path(__file__).with_name('pytorch.json')
+target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name('pytorch.json')
 target.write_text(document)
 print(f'{target}: {len(document)} bytes, {len(cases)} cases, {len(optimizers)} optimizers')
