@@ -433,7 +433,7 @@ export function transformFilters(a: usize, thread: i32, threads: i32): void {
 }
 
 /** Six rows (tiles) × eight columns (filters): c = a · b, rows of a and c ld bytes apart, b packed. */
-function product(a: usize, lda: usize, b: usize, c: usize, ldc: usize, depth: i32): void {
+export function product(a: usize, lda: usize, b: usize, c: usize, ldc: usize, depth: i32): void {
   let p0 = a;
   let p1 = p0 + lda;
   let p2 = p1 + lda;
@@ -474,7 +474,8 @@ const WORK: usize = 2048;
 /**
  * The forward pass, and with turned filters the input gradient.
  * x, packed filters, y, images, height, width, channels, filters, pad top and left, output height and width, T, m,
- * tiles of a block (a multiple of MR), scratch, scratch bytes per thread, bias or 0, relu
+ * tiles of a block (a multiple of MR), bytes of a block of inputs and of outputs in one frequency, scratch, scratch bytes
+ * per thread, bias or 0, relu
  */
 export function winograd(a: usize, thread: i32, threads: i32): void {
   const height = arg(a, 4);
@@ -486,9 +487,11 @@ export function winograd(a: usize, thread: i32, threads: i32): void {
   const size = arg(a, 12);
   const m = arg(a, 13);
   const block = arg(a, 14);
-  const work = ptr(a, 15) + <usize>thread * <usize>arg(a, 16);
-  const bias = ptr(a, 17);
-  const relu = arg(a, 18) != 0;
+  const inputStep = <usize>arg(a, 15);
+  const outputStep = <usize>arg(a, 16);
+  const work = ptr(a, 17) + <usize>thread * <usize>arg(a, 18);
+  const bias = ptr(a, 19);
+  const relu = arg(a, 20) != 0;
   const tileRows = (outHeight + m - 1) / m;
   const tileColumns = (outWidth + m - 1) / m;
   const perImage = tileRows * tileColumns;
@@ -499,9 +502,7 @@ export function winograd(a: usize, thread: i32, threads: i32): void {
   const lda = <usize>((channels + 3) & ~3) << 2;
   const ldc = <usize>(panels * NR) << 2;
   const inputs = work + WORK;
-  const inputStep = <usize>block * lda;
   const outputs = inputs + <usize>(size * size) * inputStep;
-  const outputStep = <usize>block * ldc;
   const panelBytes = <usize>(channels * NR) << 2;
 
   const end = share(tiles, thread + 1, threads);
@@ -562,7 +563,8 @@ export function winograd(a: usize, thread: i32, threads: i32): void {
  * Partial weight gradients in the transformed domain, one for each chunk of tiles: T² matrices of C (padded to a multiple
  * of MR) × O (padded to one of NR).
  * x, g, partial, images, height, width, channels, filters, pad top and left, output height and width, T, m, chunks,
- * tiles of a block, scratch, scratch bytes per thread, address of the sums of g of each chunk [chunks, O] or 0
+ * tiles of a block, bytes of a block of inputs and of gradients in one frequency, scratch, scratch bytes per thread,
+ * address of the sums of g of each chunk [chunks, O] or 0
  */
 export function winogradGradWeight(a: usize, thread: i32, threads: i32): void {
   const height = arg(a, 4);
@@ -575,8 +577,10 @@ export function winogradGradWeight(a: usize, thread: i32, threads: i32): void {
   const m = arg(a, 13);
   const chunks = arg(a, 14);
   const block = arg(a, 15);
-  const work = ptr(a, 16) + <usize>thread * <usize>arg(a, 17);
-  const totals = ptr(a, 18);
+  const inputStep = <usize>arg(a, 16);
+  const gradStep = <usize>arg(a, 17);
+  const work = ptr(a, 18) + <usize>thread * <usize>arg(a, 19);
+  const totals = ptr(a, 20);
   const tileRows = (outHeight + m - 1) / m;
   const tileColumns = (outWidth + m - 1) / m;
   const perImage = tileRows * tileColumns;
@@ -586,9 +590,7 @@ export function winogradGradWeight(a: usize, thread: i32, threads: i32): void {
   const lda = <usize>((channels + 3) & ~3) << 2;
   const ldb = <usize>((filters + NR - 1) / NR * NR) << 2;
   const inputs = work + WORK;
-  const inputStep = <usize>block * lda + 64; // six rows are read where fewer are left
   const grads = inputs + <usize>(size * size) * inputStep;
-  const gradStep = <usize>block * ldb;
   const frequency = <usize>((channels + MR - 1) / MR * MR) * ldb;
 
   const end = share(chunks, thread + 1, threads);
