@@ -43,8 +43,8 @@ export function maxPool(a: usize, thread: i32, threads: i32): void {
           let p = from + <usize>(iy * width + x0) * pixel + offset;
           for (let ix = x0; ix < x1; ix++, p += pixel) {
             const value = v128.load(p);
-            const nan = v128.andnot(f32x4.ne(value, value), f32x4.ne(best, best));
-            const wins = v128.or(f32x4.gt(value, best), nan);
+            // Larger, or the first NaN: not (value <= best), unless the best is a NaN already.
+            const wins = v128.andnot(f32x4.eq(best, best), f32x4.le(value, best));
             best = v128.bitselect(value, best, wins);
             where = v128.bitselect(i32x4.splat(iy * width + ix), where, wins);
           }
@@ -160,19 +160,34 @@ export function avgPoolGrad(a: usize, thread: i32, threads: i32): void {
     for (let ix = 0; ix < width; ix++, to += pixel) {
       const ox0 = firstWindow(ix + left, kernelX, strideX);
       const ox1 = min((ix + left) / strideX + 1, outWidth);
-      for (let c = 0; c < channels; c += 4) {
-        let sum = splat(0);
-        for (let oy = oy0; oy < oy1; oy++) {
-          for (let ox = ox0; ox < ox1; ox++) {
-            const factor = splat(inverseDivisor(a, oy * strideY - top, ox * strideX - left));
-            sum = fma(v128.load(g + <usize>(oy * outWidth + ox) * pixel + (<usize>c << 2)), factor, sum);
+      let fresh = true; // every pixel lies in some window, but for strides larger than the kernel
+      for (let oy = oy0; oy < oy1; oy++) {
+        for (let ox = ox0; ox < ox1; ox++) {
+          const factor = splat(inverseDivisor(a, oy * strideY - top, ox * strideX - left));
+          const from = g + <usize>(oy * outWidth + ox) * pixel;
+          if (fresh) {
+            for (let c = 0; c < channels; c += 4) {
+              const at = <usize>c << 2;
+              storeLanes(to + at, f32x4.mul(v128.load(from + at), factor), channels - c);
+            }
+          } else {
+            for (let c = 0; c < channels; c += 4) {
+              const at = <usize>c << 2;
+              storeLanes(to + at, fma(v128.load(from + at), factor, v128.load(to + at)), channels - c);
+            }
           }
+          fresh = false;
         }
-        if (mask != 0) {
-          const own = v128.load(mask + (to - ptr(a, 1)) + (<usize>c << 2));
-          sum = v128.and(sum, f32x4.gt(own, splat(0)));
+      }
+      if (fresh) {
+        memory.fill(to, 0, pixel);
+      } else if (mask != 0) {
+        const own = mask + (to - ptr(a, 1));
+        for (let c = 0; c < channels; c += 4) {
+          const at = <usize>c << 2;
+          const passed = f32x4.gt(v128.load(own + at), splat(0));
+          storeLanes(to + at, v128.and(v128.load(to + at), passed), channels - c);
         }
-        storeLanes(to + (<usize>c << 2), sum, channels - c);
       }
     }
   }
