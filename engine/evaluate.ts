@@ -104,7 +104,7 @@ function canonical(tensors: readonly Tensor[]): Canonical {
     if (t.source.kind === 'input') {
       throw new PlanError(
         `evaluate: '${t.source.name}' (${formatType(t)}) is a symbolic input without a value ` +
-          `(run the compiled step, or show it from inside with tap())`,
+          `(run the compiled step, with this among its outputs)`,
       );
     }
     const value = (t.source as { readonly value: HostTensor }).value;

@@ -268,22 +268,19 @@ function limitModule(simd: 'plain' | 'relaxed'): Uint8Array<ArrayBuffer> {
       ? [...get(va), ...get(vb), ...get(acc), ...vector(madd), ...set(acc)]
       : [...get(acc), ...get(va), ...vector(mul), ...get(vb), ...vector(add), ...set(acc)];
   const fma = [
-    ...[1, ...leb(2 + ACCUMULATORS), V128],
-    ...[...get(a), ...vector(splat), ...set(va)],
-    ...[...get(b), ...vector(splat), ...set(vb)],
+    [1, ...leb(2 + ACCUMULATORS), V128],
+    [...get(a), ...vector(splat), ...set(va)],
+    [...get(b), ...vector(splat), ...set(vb)],
     // local.tee leaves the count for the branch.
-    ...loop(...accumulators.map(update), get(turns), constant(1), [0x6b, 0x22, turns]),
+    loop(...accumulators.map(update), get(turns), constant(1), [0x6b, 0x22, turns]),
     // Consumed, or the loop would be nothing.
-    ...get(first),
-    ...accumulators.slice(1).flatMap((acc) => [...get(acc), ...vector(add)]),
-    ...[...vector(extract), 0, 0x0b],
-  ];
+    get(first),
+    ...accumulators.slice(1).map((acc) => [...get(acc), ...vector(add)]),
+    [...vector(extract), 0, 0x0b],
+  ].flat();
   const [to, from, end] = [0, 1, 2];
-  const move = (offset: number): number[] => [
-    ...get(to),
-    ...[...get(from), ...vector(load), 4, offset],
-    ...[...vector(store), 4, offset],
-  ];
+  const move = (offset: number): number[] =>
+    [get(to), get(from), vector(load), [4, offset], vector(store), [4, offset]].flat();
   const advance = (local: number): number[] => [...get(local), ...constant(64), 0x6a, ...set(local)];
   const copy = [
     0,
@@ -300,7 +297,7 @@ function limitModule(simd: 'plain' | 'relaxed'): Uint8Array<ArrayBuffer> {
     [0x60, ...vec([[I32], [I32], [I32]]), 0],
   ]);
   return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...MAGIC,
     ...section(1, types),
     ...section(3, vec([[0], [1]])),
     ...section(5, vec([[0, ...leb((2 * COPY_BYTES) / 65536)]])),
@@ -314,6 +311,9 @@ function limitModule(simd: 'plain' | 'relaxed'): Uint8Array<ArrayBuffer> {
     ...section(10, vec([sized(fma), sized(copy)])),
   ]);
 }
+
+/** '\0asm', version 1. */
+const MAGIC = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
 
 function leb(value: number): number[] {
   return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...leb(value >>> 7)];

@@ -534,7 +534,7 @@ describe('exploring', () => {
     const x = input('images', { shape: [2, 3], dtype: 'u8' });
     const message =
       "evaluate: 'images' (u8 [2,3]) is a symbolic input without a value " +
-      '(run the compiled step, or show it from inside with tap())';
+      '(run the compiled step, with this among its outputs)';
     await expect(x.data()).rejects.toThrow(new PlanError(message));
     await expect(cast(x).mul(2).array()).rejects.toThrow(new PlanError(message));
   });

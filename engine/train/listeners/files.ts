@@ -1,5 +1,5 @@
 /** The files that listeners write: event logs with one JSON object a line, and whole files that appear at once. */
-import { mkdir, open, readFile, rename, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DataError } from '../../errors.ts';
 import type { TrainEvent } from '../events.ts';
@@ -96,18 +96,19 @@ export interface EventLogStart {
   readonly existing: 'keep' | 'discard';
 }
 
-/** A file with one event a line. Each line is one awaited write, so a killed process loses at most the last. */
+/**
+ * A file with one event a line. Each line is one awaited write, so a killed process loses at most the last. The file is
+ * open during a write only: a run that is left in the middle leaves no handle behind.
+ */
 export class EventLog {
   /** The events of this run that earlier processes left, up to the step at which it resumed. */
   readonly earlier: readonly LoggedEvent[];
   private readonly where: string;
   private readonly path: string;
-  private readonly handle: FileHandle;
 
-  private constructor(where: string, path: string, handle: FileHandle, earlier: readonly LoggedEvent[]) {
+  private constructor(where: string, path: string, earlier: readonly LoggedEvent[]) {
     this.where = where;
     this.path = path;
-    this.handle = handle;
     this.earlier = earlier;
   }
 
@@ -120,28 +121,14 @@ export class EventLog {
       start.resumed === 0 || index < begin || holds(event, start.resumed);
     const lines = found.lines.filter((_, index) => keep(found.events[index]!, index));
     await writeAtomic(where, path, lines.map((line) => `${line}\n`).join(''));
-    try {
-      const earlier =
-        start.resumed === 0
-          ? []
-          : found.events.filter((event, index) => index >= begin && keep(event, index));
-      return new EventLog(where, path, await open(path, 'a'), earlier);
-    } catch (cause) {
-      throw failure(where, path, cause);
-    }
+    const earlier =
+      start.resumed === 0 ? [] : found.events.filter((event, index) => index >= begin && keep(event, index));
+    return new EventLog(where, path, earlier);
   }
 
   async write(event: object): Promise<void> {
     try {
-      await this.handle.appendFile(toLine(event));
-    } catch (cause) {
-      throw failure(this.where, this.path, cause);
-    }
-  }
-
-  async close(): Promise<void> {
-    try {
-      await this.handle.close();
+      await appendFile(this.path, toLine(event));
     } catch (cause) {
       throw failure(this.where, this.path, cause);
     }

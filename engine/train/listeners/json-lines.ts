@@ -46,15 +46,9 @@ function toFile(path: string, append: boolean | undefined): Listener {
       resumed,
       existing: keep ? 'keep' : 'discard',
     });
-    try {
-      await log.write(event);
-    } finally {
-      if (event.type === 'end') {
-        const finished = log;
-        log = null;
-        await finished.close();
-      }
-    }
+    const current = log;
+    if (event.type === 'end') log = null;
+    await current.write(event);
   };
 }
 

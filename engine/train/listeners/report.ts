@@ -113,15 +113,11 @@ class RunReport {
       if (this.step % this.interval === 0) await this.flush();
       return;
     }
-    try {
-      // A run resumes from a checkpoint, so no record may stand for steps on both sides of one.
-      if (event.type === 'checkpoint' || event.type === 'end') await this.flush();
-      await this.log.write(event);
-      if (event.type === 'eval') this.addEval(event);
-      if (event.type === 'eval' || event.type === 'end') await this.publish(event);
-    } finally {
-      if (event.type === 'end') await this.log.close();
-    }
+    // A run resumes from a checkpoint, so no record may stand for steps on both sides of one.
+    if (event.type === 'checkpoint' || event.type === 'end') await this.flush();
+    await this.log.write(event);
+    if (event.type === 'eval') this.addEval(event);
+    if (event.type === 'eval' || event.type === 'end') await this.publish(event);
   }
 
   private async flush(): Promise<void> {
