@@ -45,7 +45,7 @@ export function environment(): Environment {
 }
 
 /** The folder with package.json, which is one further away from what is built than from the sources. */
-function packageFolder(): URL {
+export function packageFolder(): URL {
   for (const up of ['..', '../..']) {
     const folder = new URL(`${up}/`, import.meta.url);
     try {

@@ -1,11 +1,21 @@
 /** Starts a benchmark by its name: `npm run bench -- step`. */
 import { Command } from 'commander';
+import { addKernelsBenchmark } from './kernels/kernels.ts';
+import { addLimitBenchmark } from './limit/limit.ts';
+import { addMemoryBenchmark } from './memory/memory.ts';
+import { addChart } from './peers/chart.ts';
+import { addPeersBenchmark } from './peers/peers.ts';
 import { addStepBenchmark } from './step/step.ts';
 
 const program = new Command('npm run bench --')
   .description('Measures, and prints what was measured together with where and how.')
   .showHelpAfterError('(--help after a name lists its options)');
 addStepBenchmark(program);
+addKernelsBenchmark(program);
+addPeersBenchmark(program);
+addMemoryBenchmark(program);
+addLimitBenchmark(program);
+addChart(program);
 
 try {
   await program.parseAsync();

@@ -4,6 +4,7 @@ import { addDataCommand } from './data.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { describeFailure, EXIT_FAILURE, EXIT_USAGE, UsageError } from './failure.ts';
 import type { Host, Output } from './host.ts';
+import { addProfileCommand } from './profile.ts';
 import { addTrainCommand } from './train.ts';
 import { ownVersion } from './version.ts';
 
@@ -33,6 +34,7 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
   addTrainCommand(program, host, args, setCode);
   addDataCommand(program, host, setCode);
   addDoctorCommand(program, host, setCode);
+  addProfileCommand(program, host);
 
   try {
     await program.parseAsync([...args], { from: 'user' });

@@ -2,10 +2,8 @@
  * The time of one training step of Caffe's `cifar10_full` at batch 100: through `train`, as users have it, with the
  * images resident as bytes. Says nothing about accuracy: the images are made up.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname } from 'node:path';
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { loader, meanImage, synthetic, type Loader } from '../../datasets/index.ts';
 import {
   caffeFull,
@@ -19,6 +17,9 @@ import {
 } from '../../engine/index.ts';
 import { sgd } from '../../optim/index.ts';
 import { environment, type Environment } from '../environment.ts';
+import { micros, table } from '../measure.ts';
+import { deliver, threadList, wholeFrom } from '../options.ts';
+import { expectReport } from '../ours.ts';
 
 const BATCH = 100;
 /** 500 batches as CIFAR-10 has would only take longer to make. */
@@ -79,28 +80,9 @@ export function addStepBenchmark(program: Command): void {
     .option('--json [file]', 'the result as JSON, to the file or to stdout')
     .action(async (options: StepArguments) => {
       const result = await measureSteps(options);
-      // With --json alone stdout is for the result.
-      const print = options.json === true ? console.error : console.log;
-      print(describe(result));
-      const text = `${JSON.stringify(result, null, 2)}\n`;
-      if (options.json === true) process.stdout.write(text);
-      else if (options.json !== undefined) {
-        mkdirSync(dirname(options.json), { recursive: true });
-        writeFileSync(options.json, text);
-        print(`written to ${options.json}`);
-      }
+      deliver(result, describe(result), options.json);
     });
 }
-
-const wholeFrom =
-  (low: number) =>
-  (text: string): number => {
-    const value = Number(text);
-    if (text.trim() !== '' && Number.isSafeInteger(value) && value >= low) return value;
-    throw new InvalidArgumentError(`It must be a whole number of ${low} or more.`);
-  };
-
-const threadList = (text: string): number[] => [...new Set(text.split(',').map(wholeFrom(1)))];
 
 /** One number of threads: a run of its own on a backend of its own. */
 interface Arm {
@@ -173,23 +155,13 @@ async function advance(arm: Arm, steps: number): Promise<void> {
   for (let left = steps; left > 0;) {
     const { value: event, done } = await arm.events.next();
     if (done === true) throw new Error('step: the run ended before its steps were done');
-    if (event.type === 'start') arm.report = expected(event.report, arm.threads);
+    if (event.type === 'start') arm.report = expectReport(event.report, arm.threads);
     if (event.type !== 'step') continue;
     arm.ms.push(event.ms);
     arm.loss = event.loss;
     left--;
   }
 }
-
-function expected(report: Report, threads: number): Report {
-  if (report.fallback === null && report.backend === 'wasm' && report.threads === threads) return report;
-  throw new Error(
-    `step: ${threads} threads of the wasm backend were to be measured, but what runs is ${JSON.stringify(report)}`,
-  );
-}
-
-/** Rounded to what the clock can tell. */
-const micros = (ms: number): number => Math.round(ms * 1000) / 1000;
 
 function summarise(arm: Arm, { warmup, simd }: StepArguments): Measured {
   const { threads, plans, ms: all, loss } = arm;
@@ -230,8 +202,6 @@ function describe({ machine, versions, config, results }: StepResult): string {
     result.gflopPerSecond.toFixed(1),
     `${(results[0]!.medianMs / result.medianMs).toFixed(2)}x`,
   ]);
-  const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => row[i]!.length)));
-  const line = (row: readonly string[]): string => row.map((cell, i) => cell.padStart(widths[i]!)).join('  ');
   const { flopsPerStep } = results[0]!;
   return [
     `${config.net}, batch ${config.batchSize}, ${config.steps} steps after ${config.warmup}, ` +
@@ -239,8 +209,7 @@ function describe({ machine, versions, config, results }: StepResult): string {
     `${machine.cpu}, ${machine.cores} cores, load ${machine.loadAverage.join(' ')}; ` +
       `Node ${versions.node}, cyclegrad ${versions.cyclegrad} at ${versions.commit?.slice(0, 10) ?? 'no commit'}`,
     '',
-    line(head),
-    ...rows.map(line),
+    table(head, rows, 0),
     '',
     'Rates and the speed-up over the first row are of the median.',
   ].join('\n');

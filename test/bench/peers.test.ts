@@ -83,7 +83,7 @@ it('losses that differ are no comparison', () => {
 const torch = findTorch();
 describe.skipIf(!torch.found)('PyTorch', () => {
   it('does the same work as we do, beside us', async () => {
-    const rival = await Torch.start((torch as { readonly value: string }).value, 1);
+    const rival = await Torch.start((torch as { readonly value: string }).value, 1, true);
     try {
       // Every kind of layer there is, in small batches.
       for (const name of ['full', 'resnet20', 'mlp'] as const) {
@@ -106,7 +106,14 @@ describe('chart', () => {
   const limits = { one: { ...limit, threads: 1 }, all: limit };
   const report = { backend: 'wasm', executor: 'team', threads: 2, fallback: null, bytes: 0 };
   const ms = { min: 5, median: 5.5 };
-  const torchVersions = { torch: '1.13', python: '3.11', threads: 2, mkldnn: true, cpu: null };
+  const torchVersions = {
+    torch: '1.13',
+    python: '3.11',
+    threads: 2,
+    mkldnn: true,
+    cpu: 'AVX2',
+    blas: 'OpenBLAS',
+  };
   const result: PeersResult = {
     benchmark: 'peers',
     machine: { platform: 'linux', cpu: 'A <fast> one', cores: 2, memoryBytes: 1, loadAverage: [0, 0, 0] },

@@ -1,0 +1,240 @@
+/** Single operations: matrix products and convolutions, ours, PyTorch's, and the limit of the machine. */
+import { availableParallelism } from 'node:os';
+import type { Command } from 'commander';
+import { measureLimits, wasm, type MachineLimits, type Report } from '../../engine/index.ts';
+import { environment, type Environment } from '../environment.ts';
+import { alternate, compare, median, micros, short, stepsFor, summary, table } from '../measure.ts';
+import type { Comparison, Summary } from '../measure.ts';
+import { deliver, wholeFrom } from '../options.ts';
+import type { Skipped } from '../peers/found.ts';
+import { findTorch, layouts, Torch, type Layout, type TorchVersions } from '../peers/torch.ts';
+import { startOurTask, type Task } from './ours.ts';
+
+type Single = Exclude<Task, { readonly kind: 'convTrain' }>;
+
+/** [batch, size, kernel, channels in, channels out] */
+const SHAPES = [
+  [100, 32, 5, 3, 32],
+  [100, 16, 5, 32, 32],
+  [100, 8, 5, 32, 64],
+  [100, 8, 5, 64, 64],
+  [32, 32, 3, 3, 64],
+  [32, 32, 3, 64, 64],
+  [32, 16, 3, 64, 128],
+  [32, 16, 3, 128, 128],
+  [32, 8, 3, 128, 256],
+  [32, 8, 3, 256, 256],
+] as const;
+const PASSES = ['forward', 'gradInput', 'gradWeight'] as const;
+
+export const tasks: readonly Single[] = [
+  ...[256, 512, 1024].map((n) => ({ kind: 'matmul', n }) as const),
+  ...SHAPES.flatMap(([batch, size, kernel, inputs, outputs]) =>
+    PASSES.map((pass) => ({ kind: 'conv', pass, batch, size, kernel, inputs, outputs }) as const),
+  ),
+];
+
+export function titleOf(task: Single): string {
+  if (task.kind === 'matmul') return `matmul ${task.n}`;
+  const { kernel, inputs, outputs, size, batch } = task;
+  return `conv ${kernel}×${kernel} ${inputs}→${outputs} at ${size}×${size}, batch ${batch}`;
+}
+
+export interface KernelResult {
+  readonly task: Single;
+  readonly title: string;
+  /** Of the direct computation. */
+  readonly flops: number;
+  readonly oursMs: Summary;
+  /** Inside the backend, without the way there and back: the least of several. */
+  readonly kernelMs: number;
+  readonly gflopPerSecond: number;
+  /** Of the limit of all threads together; beyond 1 where Winograd's arithmetic needs less. */
+  readonly ofLimit: number;
+  /** PyTorch beside us, in the layout that was faster; null without it. */
+  readonly torch: {
+    readonly layout: Layout;
+    readonly gflopPerSecond: number;
+    readonly comparison: Comparison;
+  } | null;
+}
+
+export interface KernelsResult {
+  readonly report: Report;
+  readonly limits: { readonly one: MachineLimits; readonly all: MachineLimits };
+  readonly kernels: readonly KernelResult[];
+}
+
+export interface KernelSettings {
+  readonly threads: number;
+  readonly pairs: number;
+  readonly turnMs: number;
+  readonly warmup: number;
+}
+
+/** Operations are over sooner than steps of training; a turn is as long as several of them. */
+export async function measureKernels(
+  torch: Torch | null,
+  which: readonly Single[],
+  { threads, pairs, turnMs, warmup }: KernelSettings,
+  tell: (line: string) => void,
+): Promise<KernelsResult> {
+  const backend = await wasm({ threads });
+  try {
+    const limits = await limitsOf(threads);
+    let report: Report | null = null;
+    const kernels: KernelResult[] = [];
+    for (const task of which) {
+      const ours = await startOurTask(backend, task, threads);
+      try {
+        report ??= ours.report;
+        const stepMs = median(await ours.turn(warmup, 3));
+        const steps = stepsFor(turnMs, stepMs);
+        let rival: KernelResult['torch'] = null;
+        let oursMs: Summary;
+        if (torch === null) {
+          const turns: number[] = [];
+          for (let i = 0; i < pairs; i++) turns.push(median(await ours.turn(1, steps)));
+          oursMs = summary(turns);
+        } else {
+          const layout = await buildFaster(torch, task, steps);
+          const comparison = compare(await alternate(ours, torch.arm('PyTorch', false), { pairs, steps }));
+          oursMs = comparison.oursMs;
+          rival = { layout, gflopPerSecond: ours.flops / (comparison.theirsMs.median * 1e6), comparison };
+        }
+        const gflopPerSecond = ours.flops / (oursMs.median * 1e6);
+        const result: KernelResult = {
+          task,
+          title: titleOf(task),
+          flops: ours.flops,
+          oursMs,
+          kernelMs: micros(await ours.kernelMs(10)),
+          gflopPerSecond,
+          ofLimit: gflopPerSecond / limits.all.gflopPerSecond,
+          torch: rival,
+        };
+        kernels.push(result);
+        tell(line(result));
+      } finally {
+        await ours.close();
+      }
+    }
+    return { report: report!, limits, kernels };
+  } finally {
+    await backend.close();
+  }
+}
+
+export async function limitsOf(threads: number): Promise<KernelsResult['limits']> {
+  return { one: await measureLimits({ threads: 1 }), all: await measureLimits({ threads }) };
+}
+
+/** Leaves the task built in the layout that was faster in a few runs. */
+async function buildFaster(torch: Torch, task: Single, steps: number): Promise<Layout> {
+  if (task.kind === 'matmul') {
+    await torch.matmul(task.n);
+    return 'contiguous';
+  }
+  const ms: number[] = [];
+  for (const layout of layouts) {
+    await torch.conv(task, layout);
+    ms.push(median((await torch.turn(3, Math.max(3, steps), false)).ms));
+  }
+  const faster = layouts[ms[0] <= ms[1] ? 0 : 1];
+  await torch.conv(task, faster);
+  await torch.turn(3, 1, false);
+  return faster;
+}
+
+const passOf = ({ task }: KernelResult): string => (task.kind === 'conv' ? task.pass : '');
+
+function line(result: KernelResult): string {
+  const ratio = result.torch === null ? '' : `, ${short(result.torch.comparison.ratio)} of PyTorch's time`;
+  return `${`${result.title} ${passOf(result)}`.trim()}: ${short(result.oursMs.median)} ms${ratio}`;
+}
+
+export function kernelTable({ kernels, limits }: KernelsResult): string {
+  const head = [
+    'operation',
+    'pass',
+    'ms',
+    'kernel ms',
+    'GFLOP/s',
+    'of limit',
+    'PyTorch ms',
+    'GFLOP/s',
+    'ratio',
+  ];
+  const rows = kernels.map((result) => {
+    const { torch } = result;
+    return [
+      result.title,
+      passOf(result),
+      short(result.oursMs.median),
+      short(result.kernelMs),
+      short(result.gflopPerSecond),
+      `${(result.ofLimit * 100).toFixed(0)} %`,
+      torch === null ? '' : short(torch.comparison.theirsMs.median),
+      torch === null ? '' : short(torch.gflopPerSecond),
+      torch === null ? '' : short(torch.comparison.ratio),
+    ];
+  });
+  const { one, all } = limits;
+  return [
+    table(head, rows, 2),
+    '',
+    `Limit: ${one.gflopPerSecond.toFixed(1)} GFLOP/s on one thread, ${all.gflopPerSecond.toFixed(1)} on ${all.threads} ` +
+      `(${one.simd} SIMD, registers only). Rates count the direct computation. Ratio: our time over PyTorch's.`,
+  ].join('\n');
+}
+
+interface KernelArguments extends KernelSettings {
+  readonly match?: string;
+  readonly python?: string;
+  readonly anyBlas?: boolean;
+  readonly torch: boolean;
+  readonly json?: string | true;
+}
+
+interface KernelsFile extends Environment, KernelsResult {
+  readonly benchmark: 'kernels';
+  readonly config: KernelSettings;
+  readonly rivals: { readonly torch: TorchVersions | null };
+  readonly skipped: readonly Skipped[];
+}
+
+export function addKernelsBenchmark(program: Command): void {
+  program
+    .command('kernels')
+    .description(
+      'matrix products and convolutions: ours, PyTorch where there is one, and the limit of the machine',
+    )
+    .option('--threads <n>', 'threads of both', wholeFrom(1), availableParallelism())
+    .option('--pairs <n>', 'alternations', wholeFrom(1), 20)
+    .option('--turn-ms <ms>', 'about how long a turn takes', wholeFrom(1), 30)
+    .option('--warmup <n>', 'runs before anything counts', wholeFrom(1), 60)
+    .option('--match <text>', 'only operations whose title has this in it')
+    .option('--python <path>', 'a Python with PyTorch')
+    .option('--any-blas', 'also a PyTorch with the reference BLAS, which is slow')
+    .option('--no-torch', 'our side only')
+    .option('--json [file]', 'the result as JSON, to the file or to stdout')
+    .action(async (options: KernelArguments) => {
+      const { threads, pairs, turnMs, warmup, match = '', python, json } = options;
+      const config = { threads, pairs, turnMs, warmup };
+      const where = environment();
+      const found = options.torch ? findTorch(python) : null;
+      const skipped = found?.found === false ? [{ name: found.name, reason: found.reason }] : [];
+      for (const { name, reason } of skipped) console.error(`skipped ${name}: ${reason}`);
+      const torch = found?.found === true ? await Torch.start(found.value, threads, options.anyBlas) : null;
+      try {
+        const chosen = tasks.filter((task) => titleOf(task).includes(match));
+        if (chosen.length === 0) throw new Error(`there is no operation with '${match}' in its title`);
+        const measured = await measureKernels(torch, chosen, config, (text) => console.error(text));
+        const rivals = { torch: torch?.versions ?? null };
+        const result: KernelsFile = { benchmark: 'kernels', ...where, config, rivals, skipped, ...measured };
+        deliver(result, kernelTable(measured), json);
+      } finally {
+        await torch?.close();
+      }
+    });
+}

@@ -1,0 +1,128 @@
+/** Single operations on our backend: operands and result are state, so that a run moves nothing to or from the host. */
+import {
+  compile,
+  grad,
+  matmul,
+  mul,
+  ops,
+  stream,
+  sum,
+  type Backend,
+  type HostTensor,
+  type Report,
+  type State,
+  type Tensor,
+} from '../../engine/index.ts';
+import type { Arm } from '../measure.ts';
+import { expectReport } from '../ours.ts';
+import type { ConvTask } from '../peers/torch.ts';
+
+export type Task =
+  { readonly kind: 'matmul'; readonly n: number } | ({ readonly kind: 'conv' } & ConvTask) | ConvTrainTask;
+
+/** Forward and weight gradient of a convolution in one run: the part of a training step that jax-js runs. */
+export interface ConvTrainTask extends Omit<ConvTask, 'pass'> {
+  readonly kind: 'convTrain';
+}
+
+export interface OurTask extends Arm {
+  readonly report: Report;
+  /** Of the direct computation. */
+  readonly flops: number;
+  /** The time inside the backend, without the way to it and back: the least of `runs`. */
+  kernelMs(runs: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Throws when the backend does not run with so many threads. */
+export async function startOurTask(backend: Backend, task: Task, threads: number): Promise<OurTask> {
+  const step = await compile(backend, {
+    state: stateOf(task),
+    build: (_, state) => ({ outputs: {}, next: build(task, state) }),
+  });
+  return {
+    name: 'cyclegrad',
+    report: expectReport(step.report, threads),
+    flops: step.plan.steps.reduce((total, { flops }) => total + flops, 0),
+    async turn(skip, count) {
+      for (let i = 0; i < skip; i++) await step.run({});
+      const ms: number[] = [];
+      for (let i = 0; i < count; i++) {
+        const begin = performance.now();
+        await step.run({});
+        ms.push(performance.now() - begin);
+      }
+      return ms;
+    },
+    async kernelMs(runs) {
+      let least = Infinity;
+      for (let i = 0; i < runs; i++) {
+        const times = await step.profile({});
+        least = Math.min(
+          least,
+          times.reduce((total, { ms }) => total + ms, 0),
+        );
+      }
+      return least;
+    },
+    close: () => step.close(),
+  };
+}
+
+function stateOf(task: Task): State {
+  const draws = stream(1, 'bench kernels');
+  const random = (...shape: number[]): HostTensor => {
+    const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+    // A few thousand numbers in turn: drawing millions takes longer than measuring.
+    const some = Float32Array.from({ length: 4099 }, () => draws.uniform() - 0.5);
+    for (let at = 0; at < data.length; at += some.length) data.set(some.subarray(0, data.length - at), at);
+    return { shape, dtype: 'f32', data };
+  };
+  if (task.kind === 'matmul') {
+    const { n } = task;
+    return { a: random(n, n), b: random(n, n), y: random(n, n) };
+  }
+  const { batch, size, kernel, inputs, outputs } = task;
+  const x = random(batch, size, size, inputs);
+  const w = random(kernel, kernel, inputs, outputs);
+  const g = random(batch, size, size, outputs);
+  if (task.kind === 'convTrain') return { x, w, g, y: g, dw: w };
+  switch (task.pass) {
+    case 'forward':
+      return { x, w, y: g };
+    case 'gradInput':
+      return { g, w, y: x };
+    case 'gradWeight':
+      return { x, g, y: w };
+    default:
+      throw new TypeError(`kernels: unknown pass ${JSON.stringify(task.pass satisfies never)}`);
+  }
+}
+
+function build(task: Task, state: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
+  if (task.kind === 'matmul') return { y: matmul(state['a'], state['b']) };
+  const { kernel, size } = task;
+  const pad = (kernel - 1) / 2;
+  if (task.kind === 'convTrain') {
+    const y = ops.conv2d(state['x'], state['w'], { padding: pad });
+    return { y, dw: grad(sum(mul(y, state['g'])), [state['w']])[0] };
+  }
+  const attrs = {
+    stride: [1, 1],
+    pad: [pad, pad, pad, pad],
+    input: [size, size],
+    kernel: [kernel, kernel],
+    output: [size, size],
+  } as const;
+  const table = ops.ops;
+  switch (task.pass) {
+    case 'forward':
+      return { y: table.conv2d([state['x'], state['w']], attrs)[0] };
+    case 'gradInput':
+      return { y: table.conv2dGradInput([state['g'], state['w']], attrs)[0] };
+    case 'gradWeight':
+      return { y: table.conv2dGradWeight([state['x'], state['g']], attrs)[0] };
+    default:
+      throw new TypeError(`kernels: unknown pass ${JSON.stringify(task.pass satisfies never)}`);
+  }
+}

@@ -1,0 +1,34 @@
+/** What the machine can do at most, by itself: run it before and after anything else to see whether the machine is quiet. */
+import { availableParallelism } from 'node:os';
+import type { Command } from 'commander';
+import { measureLimits } from '../../engine/index.ts';
+import { environment } from '../environment.ts';
+import { table } from '../measure.ts';
+import { deliver, threadList } from '../options.ts';
+
+export function addLimitBenchmark(program: Command): void {
+  const cores = availableParallelism();
+  program
+    .command('limit')
+    .description('multiply-adds in registers and copies of memory: what nothing on this machine exceeds')
+    .option('--threads <list>', 'numbers of threads', threadList, cores === 1 ? [1] : [1, cores])
+    .option('--json [file]', 'the result as JSON, to the file or to stdout')
+    .action(
+      async ({ threads, json }: { readonly threads: readonly number[]; readonly json?: string | true }) => {
+        const where = environment();
+        const results = [];
+        for (const count of threads) {
+          for (const simd of ['plain', 'auto'] as const)
+            results.push(await measureLimits({ threads: count, simd }));
+        }
+        const rows = results.map((one) => [
+          String(one.threads),
+          one.simd,
+          one.gflopPerSecond.toFixed(1),
+          one.gbPerSecond.toFixed(1),
+        ]);
+        const text = table(['threads', 'SIMD', 'GFLOP/s', 'GB/s'], rows);
+        deliver({ benchmark: 'limit', ...where, results }, text, json);
+      },
+    );
+}

@@ -1,0 +1,40 @@
+/** Options that several benchmarks have, and where their results go. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { InvalidArgumentError } from 'commander';
+
+/** A whole number of `low` or more. */
+export const wholeFrom =
+  (low: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (text.trim() !== '' && Number.isSafeInteger(value) && value >= low) return value;
+    throw new InvalidArgumentError(`It must be a whole number of ${low} or more.`);
+  };
+
+/** Numbers of threads, separated by commas. */
+export const threadList = (text: string): number[] => [...new Set(text.split(',').map(wholeFrom(1)))];
+
+/** Names separated by commas, each one of `known`. */
+export const namesOf =
+  <N extends string>(known: readonly N[]) =>
+  (text: string): N[] =>
+    text.split(',').map((name) => {
+      const found = known.find((one) => one === name.trim());
+      if (found !== undefined) return found;
+      throw new InvalidArgumentError(`There is no '${name}' (there are: ${known.join(', ')}).`);
+    });
+
+/** Prints the text, and writes the result where `--json [file]` says: to the file, or to stdout, which is then its own. */
+export function deliver(result: unknown, text: string, json: string | true | undefined): void {
+  const print = json === true ? console.error : console.log;
+  print(text);
+  if (json === undefined) return;
+  const content = `${JSON.stringify(result, null, 2)}\n`;
+  if (json === true) process.stdout.write(content);
+  else {
+    mkdirSync(dirname(json), { recursive: true });
+    writeFileSync(json, content);
+    print(`written to ${json}`);
+  }
+}

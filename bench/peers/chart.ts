@@ -1,0 +1,345 @@
+/** The picture and the README's table of a peers-….json file: made of that file and nothing else. */
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Command } from 'commander';
+import { scaleLinear } from 'd3-scale';
+import type { Comparison } from '../measure.ts';
+import { short } from '../measure.ts';
+import { megabytes } from '../memory/memory.ts';
+import type { PeersResult } from './peers.ts';
+
+interface Bar {
+  readonly ratio: number;
+  readonly quartiles: readonly [number, number];
+  readonly color: string;
+}
+
+interface Row {
+  readonly label: string;
+  /** Smaller, after the label. */
+  readonly detail: string;
+  readonly bars: readonly Bar[];
+}
+
+interface Group {
+  readonly title: string;
+  readonly rows: readonly Row[];
+  /** Colours and what they mean, where there are several. */
+  readonly legend: readonly (readonly [string, string])[];
+}
+
+const COLORS = { step: '#0072b2', forward: '#009e73', gradInput: '#e69f00', gradWeight: '#cc79a7' } as const;
+const INK = '#1f2328';
+const QUIET = '#59636e';
+const GRID = '#e4e7eb';
+const FONT = 14;
+const WIDTH = 960;
+const LEFT = 300;
+const RIGHT = 90;
+
+function groupsOf({ networks, kernels }: PeersResult): Group[] {
+  const bar = ({ ratio, ratioQuartiles }: Comparison, color: string): Bar => ({
+    ratio,
+    quartiles: ratioQuartiles,
+    color,
+  });
+  const groups: Group[] = [];
+  if (networks.length > 0) {
+    const rows = networks.map((one) => ({
+      label: one.title,
+      detail: `batch ${one.batchSize}`,
+      bars: [bar(one.comparison, COLORS.step)],
+    }));
+    groups.push({ title: 'One training step', rows, legend: [] });
+  }
+  const rows = new Map<string, Row>();
+  for (const { task, torch } of kernels?.kernels ?? []) {
+    if (torch === null) continue;
+    const [label, detail, color] =
+      task.kind === 'matmul'
+        ? [`matmul ${task.n}×${task.n}`, '', COLORS.step]
+        : [
+            `${task.kernel}×${task.kernel}, ${task.inputs}→${task.outputs} channels`,
+            `${task.size}×${task.size} px`,
+            COLORS[task.pass],
+          ];
+    const key = `${label} ${detail}`;
+    const row = rows.get(key) ?? { label, detail, bars: [] };
+    rows.set(key, { ...row, bars: [...row.bars, bar(torch.comparison, color)] });
+  }
+  const all = [...rows.values()];
+  const products = all.filter(({ label }) => label.startsWith('matmul'));
+  const convolutions = all.filter(({ label }) => !label.startsWith('matmul'));
+  if (products.length > 0) groups.push({ title: 'Matrix products', rows: products, legend: [] });
+  if (convolutions.length > 0) {
+    groups.push({
+      title: 'Single convolutions',
+      rows: convolutions,
+      legend: [
+        [COLORS.forward, 'forward'],
+        [COLORS.gradInput, 'input gradient'],
+        [COLORS.gradWeight, 'weight gradient'],
+      ],
+    });
+  }
+  return groups;
+}
+
+/** One SVG document with a background of its own. Throws Error where nothing was compared with PyTorch. */
+export function peersSvg(result: PeersResult): string {
+  const groups = groupsOf(result);
+  if (groups.length === 0) throw new Error('chart: nothing in the file was compared with PyTorch');
+  const { machine, rivals, config, date } = result;
+  const ratios = groups.flatMap(({ rows }) => rows.flatMap(({ bars }) => bars));
+  const highest = Math.max(1.2, ...ratios.map(({ ratio, quartiles }) => Math.max(ratio, quartiles[1])));
+  const across = scaleLinear([0, highest * 1.03], [LEFT, WIDTH - RIGHT]);
+  const ticks = across.ticks(8);
+
+  let y = 34;
+  const body: string[] = [
+    text(24, y, 'Time relative to PyTorch (less is faster)', { size: FONT + 5, weight: 600 }),
+  ];
+  y += 24;
+  body.push(
+    text(
+      24,
+      y,
+      `cyclegrad ${result.versions.cyclegrad}, PyTorch ${rivals.torch?.torch ?? ''}, ${count(config.threads)} each, ` +
+        `alternating, median of ${config.pairs} pairs, whiskers: quartiles. ${machine.cpu}, ${date.slice(0, 10)}`,
+      { size: FONT - 2, fill: QUIET },
+    ),
+  );
+  y += 14;
+  const top = y + 14;
+  const drawn: string[] = [];
+  const numbers: string[] = [];
+  for (const { title, rows, legend } of groups) {
+    y += 36;
+    drawn.push(text(24, y, title, { weight: 600 }));
+    legend.forEach(([color, name], i) => {
+      const x = LEFT + 16 + i * 150;
+      drawn.push(
+        `<rect x="${x}" y="${y - 15}" width="${140}" height="20" fill="#ffffff"/>`,
+        `<rect x="${x}" y="${y - 10}" width="12" height="12" rx="2" fill="${color}"/>`,
+        text(x + 18, y, name, { size: FONT - 1 }),
+      );
+    });
+    y += 12;
+    for (const { label, detail, bars } of rows) {
+      const thick = bars.length === 1 ? 16 : 11;
+      const height = bars.length * (thick + 2) + 8;
+      const middle = y + height / 2;
+      drawn.push(
+        text(LEFT - 12, middle + FONT * 0.35, label, { anchor: 'end', detail }),
+        ...bars.map((one, i) => drawBar(one, across, y + 4 + i * (thick + 2), thick)),
+      );
+      numbers.push(...bars.map((one, i) => drawNumber(one, across, y + 4 + i * (thick + 2), thick)));
+      y += height;
+    }
+  }
+  y += 10;
+  const bottom = y;
+  const axis = ticks.flatMap((tick) => [
+    `<line x1="${px(across(tick))}" x2="${px(across(tick))}" y1="${top}" y2="${bottom}" stroke="${GRID}"/>`,
+    text(across(tick), bottom + 20, `${tick}×`, { anchor: 'middle', size: FONT - 1, fill: QUIET }),
+  ]);
+  const even = px(across(1));
+  const one = [
+    `<line x1="${even}" x2="${even}" y1="${top}" y2="${bottom}" stroke="${INK}" stroke-width="1.5" stroke-dasharray="5 4"/>`,
+    text(across(1), top - 5, 'PyTorch', { anchor: 'middle', size: FONT - 1 }),
+  ];
+  const height = bottom + 34;
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" ` +
+      `font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="${FONT}" role="img">`,
+    '<title>Time of training steps and operations relative to PyTorch</title>',
+    `<rect width="${WIDTH}" height="${height}" rx="6" fill="#ffffff"/>`,
+    ...body,
+    ...axis,
+    ...drawn,
+    ...one,
+    ...numbers,
+    '</svg>\n',
+  ].join('\n');
+}
+
+type Across = (ratio: number) => number;
+
+function drawBar({ ratio, quartiles, color }: Bar, across: Across, y: number, thick: number): string {
+  const [low, high] = quartiles.map(across) as [number, number];
+  const middle = px(y + thick / 2);
+  return [
+    `<rect x="${px(across(0))}" y="${px(y)}" width="${px(across(ratio) - across(0))}" height="${thick}" fill="${color}"/>`,
+    `<line x1="${px(low)}" x2="${px(high)}" y1="${middle}" y2="${middle}" stroke="${INK}" stroke-width="1.5"/>`,
+  ].join('\n');
+}
+
+/** On white, and above everything, as PyTorch's line passes. */
+function drawNumber({ ratio, quartiles }: Bar, across: Across, y: number, thick: number): string {
+  const x = Math.max(across(ratio), across(quartiles[1])) + 5;
+  const size = thick < 14 ? FONT - 3 : FONT - 1;
+  const content = short(ratio);
+  const width = content.length * size * 0.62 + 4;
+  return [
+    `<rect x="${px(x - 1)}" y="${px(y)}" width="${px(width)}" height="${thick}" fill="#ffffff"/>`,
+    text(x + 1, y + thick / 2 + FONT * 0.32, content, { size }),
+  ].join('\n');
+}
+
+interface TextStyle {
+  readonly anchor?: 'start' | 'middle' | 'end';
+  readonly size?: number;
+  readonly weight?: number;
+  readonly fill?: string;
+  readonly detail?: string;
+}
+
+function text(x: number, y: number, content: string, style: TextStyle = {}): string {
+  const { anchor = 'start', size = FONT, weight = 400, fill = INK, detail = '' } = style;
+  const after =
+    detail === '' ? '' : `<tspan dx="7" fill="${QUIET}" font-size="${FONT - 2}">${escape(detail)}</tspan>`;
+  return (
+    `<text x="${px(x)}" y="${px(y)}" text-anchor="${anchor}" font-size="${size}" font-weight="${weight}" ` +
+    `fill="${fill}">${escape(content)}${after}</text>`
+  );
+}
+
+const px = (value: number): string => String(Math.round(value * 100) / 100);
+
+const escape = (content: string): string =>
+  content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+
+export const MARKERS = ['<!-- peers -->', '<!-- /peers -->'] as const;
+
+/** What stands between the README's markers. */
+export function peersMarkdown(result: PeersResult, svg: string, json: string): string {
+  const {
+    networks,
+    threads,
+    tfjs,
+    jax,
+    memory,
+    machine,
+    versions,
+    rivals,
+    config,
+    skipped,
+    kernels,
+    limits,
+  } = result;
+  const rows = networks.map(
+    ({ title, batchSize, comparison: { oursMs, theirsMs, ratio, ratioQuartiles } }) => [
+      `${title}, batch ${batchSize}`,
+      short(oursMs.median),
+      short(theirsMs.median),
+      short(ratio),
+      ratioQuartiles.map(short).join(' … '),
+    ],
+  );
+  const facts: string[] = [];
+  if (threads !== null) {
+    facts.push(
+      `Caffe full on ${threads.threads[0]} threads is ${short(threads.speedUp)} times as fast as on one.`,
+    );
+  }
+  if (kernels !== null) {
+    const shares = kernels.kernels.map(({ ofLimit }) => ofLimit * 100);
+    const { one } = limits.before;
+    facts.push(
+      `Single operations reach ${Math.min(...shares).toFixed(0)} % to ${Math.max(...shares).toFixed(0)} % of what a loop of ` +
+        `multiply-adds on registers does (${one.gflopPerSecond.toFixed(0)} GFLOP/s a thread), counted as the direct computation.`,
+    );
+  }
+  if (tfjs !== null) {
+    facts.push(
+      `TensorFlow.js ${tfjs.version} \`cpu\` takes ${thousands(1 / tfjs.comparison.ratio)} times as long for Caffe full at batch ` +
+        `${tfjs.batchSize}${tfjs.wasmRefusal === null ? '.' : `; its \`wasm\` backend does not train: “${tfjs.wasmRefusal}”.`}`,
+    );
+  }
+  if (jax !== null) {
+    facts.push(
+      `jax-js ${jax.version} \`wasm\` takes ${thousands(1 / jax.comparison.ratio)} times as long for forward and weight gradient of ` +
+        'the second convolution, the largest part of the step that it runs.',
+    );
+  }
+  if (memory !== null) {
+    const { peakBytes, startup } = memory;
+    facts.push(
+      `Training Caffe full at batch 100 peaks at ${megabytes(peakBytes.oneBatch)} of memory, ${megabytes(peakBytes.cifar10)} with all of ` +
+        `CIFAR-10's training images; the first step begins ${startup.fromImportMs.median.toFixed(0)} ms after the import does.`,
+    );
+  }
+  for (const { name, reason } of skipped) facts.push(`Not measured: ${name}: ${reason}.`);
+  const head = ['training step', 'ours, ms', 'PyTorch, ms', 'ratio', 'quartiles'];
+  return [
+    `![Time relative to PyTorch](${svg})`,
+    '',
+    ...(rows.length === 0 ? [] : [markdownTable(head, rows), '']),
+    `${machine.cpu}, ${count(config.threads)} each; Node ${versions.node}, PyTorch ${rivals.torch?.torch ?? 'not installed'}` +
+      `${rivals.torch === null ? '' : ` with ${rivals.torch.blas ?? 'its own'}${rivals.torch.blas === 'reference' ? ' BLAS' : ''}`}` +
+      `${rivals.torch === null ? '' : ' in the faster of its two memory layouts'}, ` +
+      `turn and turn about in one run, medians of ${config.pairs} pairs (${result.date.slice(0, 10)}, commit ` +
+      `${versions.commit?.slice(0, 10) ?? 'none'}, [all figures](${json})).`,
+    '',
+    ...facts.map((fact) => `- ${fact}`),
+  ].join('\n');
+}
+
+const count = (threads: number): string => `${threads} thread${threads === 1 ? '' : 's'}`;
+
+const thousands = (value: number): string => Number(value.toPrecision(2)).toLocaleString('en');
+
+/** As the formatter aligns them: the first column left, the others right. */
+function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((_, i) => Math.max(3, ...[head, ...rows].map((row) => row[i].length)));
+  const line = (row: readonly string[]): string =>
+    `| ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(' | ')} |`;
+  const rule = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
+  return [line(head), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
+}
+
+/** The document with what is between the markers replaced. Throws Error without the markers. */
+export function replaceBetween(document: string, content: string): string {
+  const [open, close] = MARKERS;
+  const begin = document.indexOf(open);
+  const end = document.indexOf(close);
+  if (begin < 0 || end < begin) throw new Error(`chart: the document lacks ${open} and ${close} after it`);
+  return `${document.slice(0, begin + open.length)}\n\n${content}\n\n${document.slice(end)}`;
+}
+
+const RESULTS = 'bench/results';
+
+function latest(): string {
+  const files = readdirSync(RESULTS)
+    .filter((name) => /^peers-.*\.json$/.test(name))
+    .sort();
+  const last = files.at(-1);
+  if (last === undefined)
+    throw new Error(`chart: no peers-….json in ${RESULTS} (run npm run bench -- peers first)`);
+  return join(RESULTS, last);
+}
+
+interface ChartArguments {
+  readonly from?: string;
+  readonly out: string;
+  readonly readme: string | false;
+}
+
+export function addChart(program: Command): void {
+  program
+    .command('chart')
+    .description('the picture of a peers-….json file, and the table in the README')
+    .option('--from <file>', `the JSON (default: the latest in ${RESULTS})`)
+    .option('--out <file>', 'the picture', `${RESULTS}/peers.svg`)
+    .option('--readme <file>', 'the document with the markers', 'README.md')
+    .option('--no-readme', 'the picture only')
+    .action(({ from = latest(), out, readme }: ChartArguments) => {
+      const result = JSON.parse(readFileSync(from, 'utf8')) as PeersResult;
+      mkdirSync(dirname(out), { recursive: true });
+      writeFileSync(out, peersSvg(result));
+      console.log(`${out} from ${from}`);
+      if (readme === false) return;
+      writeFileSync(readme, replaceBetween(readFileSync(readme, 'utf8'), peersMarkdown(result, out, from)));
+      console.log(`the table in ${readme}`);
+    });
+}

@@ -1,0 +1,341 @@
+/** Everything that is compared, in one run: writes one JSON file, from which the chart and the README's table are made. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
+import type { Command } from 'commander';
+import { wasm, type Report } from '../../engine/index.ts';
+import { environment, type Environment } from '../environment.ts';
+import {
+  kernelTable,
+  limitsOf,
+  measureKernels,
+  tasks,
+  type KernelSettings,
+  type KernelsResult,
+} from '../kernels/kernels.ts';
+import { startOurTask, type ConvTrainTask } from '../kernels/ours.ts';
+import { alternate, compare, short, table, type Comparison } from '../measure.ts';
+import { measureMemory, memoryTable, type MemoryResult } from '../memory/memory.ts';
+import { namesOf, wholeFrom } from '../options.ts';
+import { makeBatch, startOurs } from '../ours.ts';
+import { workloadNames, workloads, type Workload, type WorkloadName } from '../workloads.ts';
+import { findPackage, type Skipped } from './found.ts';
+import { startJax } from './jax.ts';
+import {
+  compareNetwork,
+  compareThreads,
+  type NetworkResult,
+  type ScalingResult,
+  type Settings,
+} from './networks.ts';
+import { startTfjs, TFJS_DIFFERENCES } from './tfjs.ts';
+import { findTorch, Torch, type TorchVersions } from './torch.ts';
+
+export const sections = ['networks', 'threads', 'kernels', 'tfjs', 'jax', 'memory'] as const;
+type Section = (typeof sections)[number];
+
+export interface TfjsResult {
+  readonly version: string;
+  readonly workload: WorkloadName;
+  readonly batchSize: number;
+  readonly differences: string;
+  /** Both at this small batch; ours with all threads, theirs has one. */
+  readonly comparison: Comparison;
+  /** The losses of the first step, from the same weights on the same batch. */
+  readonly losses: { readonly ours: number; readonly theirs: number };
+  readonly report: Report;
+  /** Why its WebAssembly backend does not train this network; null where it does. */
+  readonly wasmRefusal: string | null;
+}
+
+export interface JaxResult {
+  readonly version: string;
+  readonly task: ConvTrainTask;
+  readonly comparison: Comparison;
+  readonly report: Report;
+}
+
+export interface PeersResult extends Environment {
+  readonly benchmark: 'peers';
+  readonly config: Settings & {
+    readonly kernels: KernelSettings;
+    readonly workloads: readonly WorkloadName[];
+  };
+  readonly rivals: {
+    readonly torch: TorchVersions | null;
+    readonly tfjs: string | null;
+    readonly jax: string | null;
+  };
+  /** Rivals that were not measured, with the reason. */
+  readonly skipped: readonly Skipped[];
+  /** Before the first measurement and after the last: a machine that was busy shows. */
+  readonly limits: { readonly before: KernelsResult['limits']; after: KernelsResult['limits'] | null };
+  readonly networks: readonly NetworkResult[];
+  readonly threads: ScalingResult | null;
+  readonly kernels: KernelsResult | null;
+  readonly tfjs: TfjsResult | null;
+  readonly jax: JaxResult | null;
+  readonly memory: MemoryResult | null;
+}
+
+interface PeersArguments extends Settings {
+  readonly only: readonly Section[];
+  readonly workloads: readonly WorkloadName[];
+  readonly kernelTurnMs: number;
+  readonly peers?: string;
+  readonly python?: string;
+  readonly anyBlas?: boolean;
+  readonly out?: string;
+}
+
+type Building = { -readonly [K in keyof PeersResult]: PeersResult[K] };
+
+export async function measurePeers(
+  options: PeersArguments,
+  tell: (line: string) => void,
+  save: (result: PeersResult) => void,
+): Promise<PeersResult> {
+  const { threads, pairs, turnMs, warmup, seed, only, peers, python } = options;
+  const settings = { threads, pairs, turnMs, warmup, seed };
+  const kernels = { threads, pairs, turnMs: options.kernelTurnMs, warmup };
+  const where = environment();
+  const skipped: Skipped[] = [];
+  const skip = (one: Skipped): null => {
+    tell(`skipped ${one.name}: ${one.reason}`);
+    skipped.push({ name: one.name, reason: one.reason });
+    return null;
+  };
+  const wants = (section: Section): boolean => only.includes(section);
+
+  tell('the limit of the machine');
+  const result: Building = {
+    benchmark: 'peers',
+    ...where,
+    config: { ...settings, kernels, workloads: options.workloads },
+    rivals: { torch: null, tfjs: null, jax: null },
+    skipped,
+    limits: { before: await limitsOf(threads), after: null },
+    networks: [],
+    threads: null,
+    kernels: null,
+    tfjs: null,
+    jax: null,
+    memory: null,
+  };
+  let torch: Torch | null = null;
+  if (wants('networks') || wants('kernels')) {
+    const found = findTorch(python);
+    torch = found.found ? await Torch.start(found.value, threads, options.anyBlas) : skip(found);
+    result.rivals = { ...result.rivals, torch: torch?.versions ?? null };
+  }
+  try {
+    for (const name of wants('networks') && torch !== null ? options.workloads : []) {
+      const measured = await compareNetwork(torch!, workloads[name], settings);
+      result.networks = [...result.networks, measured];
+      tell(`${measured.title}: ${describe(measured.comparison, 'PyTorch')}`);
+      save(result);
+    }
+    if (wants('threads')) {
+      if (threads === 1) skip({ name: 'threads', reason: 'one thread is all there is' });
+      else {
+        result.threads = await compareThreads(workloads.full, settings);
+        tell(`${threads} threads over one: ${short(result.threads.speedUp)} times as fast`);
+        save(result);
+      }
+    }
+    if (wants('kernels')) {
+      result.kernels = await measureKernels(torch, tasks, kernels, tell);
+      save(result);
+    }
+  } finally {
+    await torch?.close();
+  }
+  if (wants('tfjs')) {
+    const found = await findPackage('@tensorflow/tfjs', peers);
+    if (!found.found) skip(found);
+    else {
+      result.rivals = { ...result.rivals, tfjs: found.value.version };
+      tell('TensorFlow.js: its steps take seconds each');
+      result.tfjs = await againstTfjs(found.value, settings, peers, skip);
+      tell(`TensorFlow.js cpu: ${describe(result.tfjs.comparison, 'TensorFlow.js')}`);
+      save(result);
+    }
+  }
+  if (wants('jax')) {
+    const found = await findPackage('@jax-js/jax', peers);
+    if (!found.found) skip(found);
+    else {
+      result.rivals = { ...result.rivals, jax: found.value.version };
+      tell('jax-js: its steps take seconds each');
+      result.jax = await againstJax(found.value, settings);
+      tell(`jax-js wasm: ${describe(result.jax.comparison, 'jax-js')}`);
+      save(result);
+    }
+  }
+  if (wants('memory')) {
+    tell('memory and start, in processes of their own');
+    result.memory = measureMemory(threads, 7);
+  }
+  result.limits = { ...result.limits, after: await limitsOf(threads) };
+  save(result);
+  return result;
+}
+
+const describe = ({ oursMs, theirsMs, ratio }: Comparison, rival: string): string =>
+  `${short(oursMs.median)} ms, ${rival} ${short(theirsMs.median)} ms, ratio ${short(ratio)}`;
+
+/** Steps that take seconds need few alternations: a ratio of thousands does not hang on the last digit. */
+const SLOW = { pairs: 2, skip: 0, steps: 1 };
+const TFJS_BATCH = 10;
+
+async function againstTfjs(
+  found: Parameters<typeof startTfjs>[0],
+  settings: Settings,
+  peers: string | undefined,
+  skip: (one: Skipped) => null,
+): Promise<TfjsResult> {
+  const workload: Workload = { ...workloads.full, batchSize: TFJS_BATCH };
+  const batch = makeBatch(workload, settings.seed);
+  const ours = await startOurs(workload, batch, settings);
+  try {
+    const weights = ours.initial as Parameters<typeof startTfjs>[3];
+    await ours.turn(settings.warmup, 0);
+    const theirs = await startTfjs(found, 'cpu', workload, weights, batch);
+    await theirs.turn(1, 0);
+    const comparison = compare(await alternate(ours, theirs, SLOW));
+    const losses = { ours: ours.losses[0], theirs: theirs.losses[0] };
+    if (Math.abs(losses.ours - losses.theirs) > 1e-3 * losses.ours) {
+      throw new Error(`TensorFlow.js does not do the same work: losses ${losses.ours} and ${losses.theirs}`);
+    }
+    theirs.close();
+    let wasmRefusal: string | null = null;
+    const wasmBackend = await findPackage('@tensorflow/tfjs-backend-wasm', peers);
+    if (!wasmBackend.found) skip(wasmBackend);
+    else {
+      try {
+        const second = await startTfjs(found, 'wasm', workload, weights, batch);
+        await second.turn(0, 1);
+        second.close();
+      } catch (error) {
+        wasmRefusal = error instanceof Error ? error.message : String(error);
+      }
+    }
+    return {
+      version: theirs.version,
+      workload: workload.name,
+      batchSize: TFJS_BATCH,
+      differences: TFJS_DIFFERENCES,
+      comparison,
+      losses,
+      report: ours.report,
+      wasmRefusal,
+    };
+  } finally {
+    await ours.close();
+  }
+}
+
+/** The second convolution of Caffe's network. */
+const JAX_TASK: ConvTrainTask = {
+  kind: 'convTrain',
+  batch: 100,
+  size: 16,
+  kernel: 5,
+  inputs: 32,
+  outputs: 32,
+};
+
+async function againstJax(
+  found: Parameters<typeof startJax>[0] & { readonly version: string },
+  { threads, warmup }: Settings,
+): Promise<JaxResult> {
+  const backend = await wasm({ threads });
+  try {
+    const ours = await startOurTask(backend, JAX_TASK, threads);
+    try {
+      await ours.turn(warmup, 0);
+      const theirs = await startJax(found, JAX_TASK);
+      await theirs.turn(1, 0);
+      const comparison = compare(await alternate(ours, theirs, SLOW));
+      return { version: found.version, task: JAX_TASK, comparison, report: ours.report };
+    } finally {
+      await ours.close();
+    }
+  } finally {
+    await backend.close();
+  }
+}
+
+export function peersTable(result: PeersResult): string {
+  const { networks, threads, kernels, tfjs, jax, memory, skipped, machine, versions, rivals } = result;
+  const row = (
+    title: string,
+    rival: string,
+    { oursMs, theirsMs, ratio, ratioQuartiles }: Comparison,
+  ): string[] => [
+    title,
+    rival,
+    short(oursMs.median),
+    short(oursMs.min),
+    short(theirsMs.median),
+    short(theirsMs.min),
+    short(ratio),
+    ratioQuartiles.map(short).join(' … '),
+  ];
+  const rows = [
+    ...networks.map((one) =>
+      row(`${one.title}, batch ${one.batchSize}`, `PyTorch ${one.layout}`, one.comparison),
+    ),
+    ...(threads === null ? [] : [row('Caffe full', 'one thread of ours', threads.comparison)]),
+    ...(tfjs === null
+      ? []
+      : [row(`Caffe full, batch ${tfjs.batchSize}`, 'TensorFlow.js cpu', tfjs.comparison)]),
+    ...(jax === null ? [] : [row('conv2 of it: forward, weight gradient', 'jax-js wasm', jax.comparison)]),
+  ];
+  const head = ['work', 'rival', 'ours ms', 'min', 'theirs ms', 'min', 'ratio', 'quartiles'];
+  return [
+    `${machine.cpu}, ${machine.cores} cores, load ${machine.loadAverage.join(' ')}; Node ${versions.node}, ` +
+      `cyclegrad ${versions.cyclegrad} at ${versions.commit?.slice(0, 10) ?? 'no commit'}, ` +
+      `PyTorch ${rivals.torch === null ? 'none' : `${rivals.torch.torch} (${rivals.torch.blas ?? 'unknown'} BLAS)`}`,
+    '',
+    ...(rows.length === 0 ? [] : [table(head, rows, 2), '']),
+    ...(tfjs?.wasmRefusal ? [`TensorFlow.js wasm does not train it: ${tfjs.wasmRefusal}`, ''] : []),
+    ...(kernels === null ? [] : [kernelTable(kernels), '']),
+    ...(memory === null ? [] : [memoryTable(memory), '']),
+    ...skipped.map(({ name, reason }) => `skipped ${name}: ${reason}`),
+    'Ratio: our time over theirs, the median over pairs; below 1 we are faster.',
+  ].join('\n');
+}
+
+export function addPeersBenchmark(program: Command): void {
+  program
+    .command('peers')
+    .description('training steps and operations beside those of other engines, alternating in one run')
+    .option('--threads <n>', 'threads of both', wholeFrom(1), availableParallelism())
+    .option('--pairs <n>', 'alternations', wholeFrom(1), 20)
+    .option('--turn-ms <ms>', 'about how long a turn of training steps takes', wholeFrom(1), 150)
+    .option('--kernel-turn-ms <ms>', 'the same of single operations', wholeFrom(1), 30)
+    .option('--warmup <n>', 'steps of ours before anything counts', wholeFrom(1), 80)
+    .option('--seed <n>', 'decides weights and data', wholeFrom(0), 1)
+    .option('--only <sections>', `some of ${sections.join(',')}`, namesOf(sections), [...sections])
+    .option('--workloads <names>', `some of ${workloadNames.join(',')}`, namesOf(workloadNames), [
+      ...workloadNames,
+    ])
+    .option(
+      '--peers <dir>',
+      'a folder with node_modules that has @tensorflow/tfjs, its wasm backend, @jax-js/jax',
+    )
+    .option('--python <path>', 'a Python with PyTorch')
+    .option('--any-blas', 'also a PyTorch with the reference BLAS, which is slow')
+    .option('--out <file>', 'the JSON (default: bench/results/peers-<date>.json)')
+    .action(async (options: PeersArguments) => {
+      const out = options.out ?? `bench/results/peers-${new Date().toISOString().slice(0, 10)}.json`;
+      const save = (result: PeersResult): void => {
+        mkdirSync(dirname(out), { recursive: true });
+        writeFileSync(out, `${JSON.stringify(result, null, 2)}\n`);
+      };
+      const result = await measurePeers(options, (line) => console.error(line), save);
+      console.log(peersTable(result));
+      console.log(`written to ${out}; npm run bench -- chart --from ${out} draws it`);
+    });
+}

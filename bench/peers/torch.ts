@@ -1,0 +1,169 @@
+/** PyTorch as an arm of a comparison: a Python process of its own, which sleeps while it is not asked for anything. */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { HostTensor } from '../../engine/index.ts';
+import { packageFolder } from '../environment.ts';
+import type { Arm } from '../measure.ts';
+import type { Workload } from '../workloads.ts';
+import { missing, type Found } from './found.ts';
+
+export const layouts = ['channels_last', 'contiguous'] as const;
+export type Layout = (typeof layouts)[number];
+
+export interface TorchVersions {
+  readonly torch: string;
+  readonly python: string;
+  /** What PyTorch says it uses. */
+  readonly threads: number;
+  readonly mkldnn: boolean;
+  /** The instructions that its own kernels use, for instance AVX2. */
+  readonly cpu: string | null;
+  /** Which library multiplies its matrices; null where that does not show. */
+  readonly blas: string | null;
+}
+
+interface TurnAnswer {
+  readonly ms: readonly number[];
+  readonly losses: readonly number[];
+}
+
+/** The system's own Python has Debian's packages, even where a version manager comes first on the path. */
+const PYTHONS = ['python3', '/usr/bin/python3', 'python'];
+
+/** The first Python of those that can import torch; `given` alone where there is one. */
+export function findTorch(given?: string): Found<string> {
+  const candidates = given === undefined ? PYTHONS : [given];
+  const found = candidates.find(
+    (python) => spawnSync(python, ['-c', 'import torch, numpy'], { stdio: 'ignore' }).status === 0,
+  );
+  if (found !== undefined) return { found: true, value: found };
+  return missing(
+    'PyTorch',
+    `none of ${candidates.join(', ')} can import torch and numpy (Debian: python3-torch)`,
+  );
+}
+
+export interface ConvTask {
+  readonly pass: 'forward' | 'gradInput' | 'gradWeight';
+  readonly batch: number;
+  readonly size: number;
+  readonly kernel: number;
+  readonly inputs: number;
+  readonly outputs: number;
+}
+
+export class Torch {
+  readonly versions: TorchVersions;
+  readonly #process: ChildProcess;
+  readonly #ask: (request: object) => Promise<unknown>;
+
+  private constructor(
+    process: ChildProcess,
+    ask: (request: object) => Promise<unknown>,
+    versions: TorchVersions,
+  ) {
+    this.#process = process;
+    this.#ask = ask;
+    this.versions = versions;
+  }
+
+  /**
+   * Throws when PyTorch does not use as many threads as it should, and when it multiplies matrices with the reference
+   * BLAS, which is some twenty times as slow as others: beating that proves nothing.
+   */
+  static async start(python: string, threads: number, anyBlas = false): Promise<Torch> {
+    const script = fileURLToPath(new URL('bench/peers/torch.py', packageFolder()));
+    const child = spawn(python, ['-u', script], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: {
+        ...process.env,
+        OMP_NUM_THREADS: String(threads),
+        OPENBLAS_NUM_THREADS: String(threads),
+        MKL_NUM_THREADS: String(threads),
+      },
+    });
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    const ended = new Promise<never>((_, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`PyTorch's process ended with exit code ${code}`)));
+    });
+    ended.catch(() => undefined); // whoever asks next is told
+    const ask = async (request: object): Promise<unknown> => {
+      child.stdin.write(`${JSON.stringify(request)}\n`);
+      const { value, done } = await Promise.race([lines.next(), ended]);
+      if (done === true) return ended;
+      const answer = JSON.parse(value) as { readonly error?: string };
+      if (answer.error !== undefined) throw new Error(`PyTorch: ${answer.error}`);
+      return answer;
+    };
+    try {
+      const versions = (await ask({ cmd: 'hello', threads })) as TorchVersions;
+      if (versions.threads !== threads)
+        throw new Error(`PyTorch: ${threads} threads were to be measured, but it uses ${versions.threads}`);
+      if (versions.blas === 'reference' && !anyBlas) {
+        throw new Error(
+          'PyTorch multiplies matrices with the reference BLAS, which is far slower than what it can use ' +
+            '(install another, in Debian libopenblas0-openmp; --any-blas measures it all the same)',
+        );
+      }
+      return new Torch(child, ask, versions);
+    } catch (error) {
+      child.kill();
+      throw error;
+    }
+  }
+
+  /** Builds the network with these weights, to be trained on this batch; returns how many parameters it has. */
+  async network(
+    { layers, lr, momentum, weightDecay }: Workload,
+    layout: Layout,
+    arrays: Readonly<Record<string, HostTensor>>,
+  ): Promise<number> {
+    const dir = mkdtempSync(join(tmpdir(), 'cyclegrad-bench-'));
+    try {
+      let offset = 0;
+      const parts: Uint8Array[] = [];
+      const table = Object.entries(arrays).map(([name, { shape, dtype, data }]) => {
+        const entry = { name, shape, dtype, offset };
+        parts.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+        offset += data.byteLength;
+        return entry;
+      });
+      const path = join(dir, 'arrays.bin');
+      writeFileSync(path, Buffer.concat(parts));
+      const workload = { layers, lr, momentum, weightDecay };
+      const answer = await this.#ask({ cmd: 'network', workload, layout, data: path, arrays: table });
+      return (answer as { readonly parameters: number }).parameters;
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  }
+
+  async matmul(n: number): Promise<void> {
+    await this.#ask({ cmd: 'matmul', n });
+  }
+
+  async conv(task: ConvTask, layout: Layout): Promise<void> {
+    await this.#ask({ cmd: 'conv', ...task, layout });
+  }
+
+  /** Steps of what was built last. */
+  async turn(skip: number, count: number, grad: boolean): Promise<TurnAnswer> {
+    return (await this.#ask({ cmd: 'turn', skip, count, grad })) as TurnAnswer;
+  }
+
+  arm(name: string, grad: boolean): Arm {
+    return { name, turn: async (skip, count) => (await this.turn(skip, count, grad)).ms };
+  }
+
+  async close(): Promise<void> {
+    if (this.#process.exitCode !== null) return;
+    const exit = new Promise<void>((resolve) => this.#process.once('exit', () => resolve()));
+    this.#process.stdin!.end();
+    await exit;
+  }
+}

@@ -1,0 +1,272 @@
+/**
+ * The training steps that are compared: networks as data, which each engine builds with its own means, so that all do
+ * the same work. Nothing here runs.
+ */
+
+/** Factors on rate and decay of a weight, as Caffe's files have them. */
+interface Factors {
+  readonly lr: number;
+  readonly decay: number;
+}
+
+export interface ConvSpec {
+  readonly kind: 'conv';
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly kernel: number;
+  readonly stride: number;
+  readonly padding: number;
+  readonly bias: boolean;
+  /** Standard deviation of the initial weights; null for He's. */
+  readonly std: number | null;
+  readonly biasFactors: Factors;
+}
+
+export interface DenseSpec {
+  readonly kind: 'dense';
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly std: number | null;
+  readonly weightFactors: Factors;
+  readonly biasFactors: Factors;
+}
+
+export interface PoolSpec {
+  readonly kind: 'maxPool' | 'avgPool';
+  readonly kernel: number;
+  readonly stride: number;
+  /** A last window that overhangs the image is clipped to it. */
+  readonly ceil: boolean;
+}
+
+export interface LrnSpec {
+  readonly kind: 'lrn';
+  readonly size: number;
+  readonly alpha: number;
+  readonly beta: number;
+}
+
+export interface BatchNormSpec {
+  readonly kind: 'batchNorm';
+  readonly channels: number;
+}
+
+export interface ResidualSpec {
+  readonly kind: 'residual';
+  readonly main: LayerSpecs;
+  readonly shortcut: LayerSpecs | null;
+}
+
+export type LayerSpec =
+  | ConvSpec
+  | DenseSpec
+  | PoolSpec
+  | LrnSpec
+  | BatchNormSpec
+  | ResidualSpec
+  | { readonly kind: 'relu' }
+  | { readonly kind: 'flatten' };
+
+/** By name, in order. */
+export type LayerSpecs = Readonly<Record<string, LayerSpec>>;
+
+export const workloadNames = ['full', 'quick', 'resnet20', 'vgg', 'mlp'] as const;
+export type WorkloadName = (typeof workloadNames)[number];
+
+export interface Workload {
+  readonly name: WorkloadName;
+  readonly title: string;
+  readonly batchSize: number;
+  /** Of one example: [H, W, C] of an image, or [features]. */
+  readonly input: readonly number[];
+  readonly classes: number;
+  readonly layers: LayerSpecs;
+  readonly lr: number;
+  readonly momentum: number;
+  readonly weightDecay: number;
+  /** How images become the network's input: less the mean image, or less the channels' mean over their deviation. */
+  readonly normalize: 'mean-image' | 'channels' | 'none';
+}
+
+const ONE: Factors = { lr: 1, decay: 1 };
+const FAST: Factors = { lr: 2, decay: 1 };
+
+function conv(
+  inputs: number,
+  outputs: number,
+  kernel: number,
+  options: Partial<Omit<ConvSpec, 'kind'>> = {},
+): ConvSpec {
+  const usual = { stride: 1, padding: (kernel - 1) / 2, bias: true, std: null, biasFactors: ONE };
+  return { kind: 'conv', inputs, outputs, kernel, ...usual, ...options };
+}
+
+function dense(inputs: number, outputs: number, options: Partial<Omit<DenseSpec, 'kind'>> = {}): DenseSpec {
+  return { kind: 'dense', inputs, outputs, std: null, weightFactors: ONE, biasFactors: ONE, ...options };
+}
+
+const pool = (kind: PoolSpec['kind'], kernel: number, stride: number, ceil = false): PoolSpec => ({
+  kind,
+  kernel,
+  stride,
+  ceil,
+});
+
+const relu = { kind: 'relu' } as const;
+const flatten = { kind: 'flatten' } as const;
+const lrn: LrnSpec = { kind: 'lrn', size: 3, alpha: 5e-5, beta: 0.75 };
+
+/** Caffe's cifar10_full, and cifar10_quick: the zoo has the same; a test compares them. */
+const caffe = {
+  conv1: conv(3, 32, 5, { std: 1e-4, biasFactors: FAST }),
+  pool1: pool('maxPool', 3, 2, true),
+  relu1: relu,
+} as const;
+
+const full: LayerSpecs = {
+  ...caffe,
+  norm1: lrn,
+  conv2: conv(32, 32, 5, { std: 0.01, biasFactors: FAST }),
+  relu2: relu,
+  pool2: pool('avgPool', 3, 2, true),
+  norm2: lrn,
+  conv3: conv(32, 64, 5, { std: 0.01 }),
+  relu3: relu,
+  pool3: pool('avgPool', 3, 2, true),
+  flat: flatten,
+  fc: dense(1024, 10, { std: 0.01, weightFactors: { lr: 1, decay: 250 }, biasFactors: { lr: 2, decay: 0 } }),
+};
+
+const quick: LayerSpecs = {
+  ...caffe,
+  conv2: conv(32, 32, 5, { std: 0.01, biasFactors: FAST }),
+  relu2: relu,
+  pool2: pool('avgPool', 3, 2, true),
+  conv3: conv(32, 64, 5, { std: 0.01, biasFactors: FAST }),
+  relu3: relu,
+  pool3: pool('avgPool', 3, 2, true),
+  flat: flatten,
+  fc1: dense(1024, 64, { std: 0.1, biasFactors: FAST }),
+  fc2: dense(64, 10, { std: 0.1, biasFactors: FAST }),
+};
+
+/** K. He et al., 2016, section 4.2: three groups of three blocks; where the size changes, a 1×1 projection. */
+function resnet20(): LayerSpecs {
+  const convNorm = (
+    inputs: number,
+    outputs: number,
+    kernel: number,
+    stride: number,
+    name = '',
+  ): LayerSpecs => ({
+    [`conv${name}`]: conv(inputs, outputs, kernel, { stride, bias: false }),
+    [`norm${name}`]: { kind: 'batchNorm', channels: outputs },
+  });
+  const layers: Record<string, LayerSpec> = { ...convNorm(3, 16, 3, 1), relu };
+  let inputs = 16;
+  for (const [group, outputs] of [16, 32, 64].entries()) {
+    for (let block = 1; block <= 3; block++) {
+      const stride = outputs > inputs ? 2 : 1;
+      const name = `group${group + 1}block${block}`;
+      layers[name] = {
+        kind: 'residual',
+        main: {
+          ...convNorm(inputs, outputs, 3, stride, '1'),
+          relu1: relu,
+          ...convNorm(outputs, outputs, 3, 1, '2'),
+        },
+        shortcut: stride === 1 ? null : convNorm(inputs, outputs, 1, stride),
+      };
+      layers[`${name}relu`] = relu;
+      inputs = outputs;
+    }
+  }
+  return { ...layers, pool: pool('avgPool', 8, 8), flat: flatten, fc: dense(64, 10) };
+}
+
+/** 3×3 convolutions as in Simonyan and Zisserman, 2015, in small. */
+const vgg: LayerSpecs = {
+  conv1: conv(3, 64, 3),
+  relu1: relu,
+  conv2: conv(64, 64, 3),
+  relu2: relu,
+  pool1: pool('maxPool', 2, 2),
+  conv3: conv(64, 128, 3),
+  relu3: relu,
+  conv4: conv(128, 128, 3),
+  relu4: relu,
+  pool2: pool('maxPool', 2, 2),
+  conv5: conv(128, 256, 3),
+  relu5: relu,
+  pool3: pool('maxPool', 2, 2),
+  flat: flatten,
+  fc: dense(4096, 10),
+};
+
+const mlp: LayerSpecs = {
+  fc1: dense(784, 512),
+  relu1: relu,
+  fc2: dense(512, 512),
+  relu2: relu,
+  fc3: dense(512, 10),
+};
+
+const image = [32, 32, 3] as const;
+const rates = { lr: 0.001, momentum: 0.9, weightDecay: 0.004 };
+
+export const workloads: Readonly<Record<WorkloadName, Workload>> = {
+  full: {
+    name: 'full',
+    title: 'Caffe full',
+    batchSize: 100,
+    input: image,
+    classes: 10,
+    layers: full,
+    ...rates,
+    normalize: 'mean-image',
+  },
+  quick: {
+    name: 'quick',
+    title: 'Caffe quick',
+    batchSize: 100,
+    input: image,
+    classes: 10,
+    layers: quick,
+    ...rates,
+    normalize: 'mean-image',
+  },
+  resnet20: {
+    name: 'resnet20',
+    title: 'ResNet-20',
+    batchSize: 128,
+    input: image,
+    classes: 10,
+    layers: resnet20(),
+    ...rates,
+    weightDecay: 1e-4,
+    normalize: 'channels',
+  },
+  vgg: {
+    name: 'vgg',
+    title: 'VGG-like',
+    batchSize: 32,
+    input: image,
+    classes: 10,
+    layers: vgg,
+    ...rates,
+    lr: 1e-4, // diverges at 0.001
+    weightDecay: 5e-4,
+    normalize: 'channels',
+  },
+  mlp: {
+    name: 'mlp',
+    title: 'MLP',
+    batchSize: 128,
+    input: [784],
+    classes: 10,
+    layers: mlp,
+    ...rates,
+    weightDecay: 1e-4,
+    normalize: 'none',
+  },
+};

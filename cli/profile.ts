@@ -1,0 +1,132 @@
+/** `cyclegrad profile`: where the time of a training step goes, one line for each step of its plan. */
+import { Option, type Command } from 'commander';
+import { loader, meanImage, synthetic } from '../datasets/index.ts';
+import {
+  applyGradients,
+  bind,
+  caffeFull,
+  caffeQuick,
+  checkFinite,
+  compile,
+  correct,
+  crossEntropyRows,
+  formatProfile,
+  i32,
+  initState,
+  mean,
+  measureLimits,
+  summarizeProfile,
+  u8,
+  wasm,
+  type Backend,
+  type Compiled,
+  type Feeds,
+  type Layer,
+  type ProfileSummary,
+  type Report,
+  type StepTime,
+} from '../engine/index.ts';
+import { sgd } from '../optim/index.ts';
+import type { Host } from './host.ts';
+import { whole } from './values.ts';
+import { ownVersion } from './version.ts';
+
+const NETS = { full: caffeFull, quick: caffeQuick } as const;
+
+interface ProfileArguments {
+  readonly net: keyof typeof NETS;
+  readonly batchSize: number;
+  readonly threads?: number;
+  readonly simd: 'auto' | 'plain' | 'relaxed';
+  readonly steps: number;
+  readonly warmup: number;
+  readonly limit: boolean;
+  readonly json?: boolean;
+}
+
+export function addProfileCommand(program: Command, host: Host): void {
+  program
+    .command('profile')
+    .description(
+      "tell where the time of a training step of Caffe's CIFAR-10 network goes, step by step of its plan,\n" +
+        'and what each achieves of what this machine can do. Needs no data: the images are made up.',
+    )
+    .addOption(
+      new Option('--net <name>', 'full: the one of the paper; quick: its faster sister')
+        .choices(Object.keys(NETS))
+        .default('full'),
+    )
+    .option('--batch-size <n>', 'images of one update', whole(1, 50_000), 100)
+    .option('--threads <n>', 'threads that compute (default: all cores)', whole(1, 256))
+    .addOption(
+      new Option('--simd <kind>', 'which SIMD instructions')
+        .choices(['auto', 'plain', 'relaxed'])
+        .default('auto'),
+    )
+    .option('--steps <n>', 'profiled updates, of which the mean is shown', whole(1, 100_000), 20)
+    // V8's optimising compiler takes over the kernels one by one, some after tens of updates.
+    .option('--warmup <n>', 'updates before them', whole(0), 60)
+    .option('--no-limit', 'do not measure what the machine can do')
+    .option('--json', 'print it as JSON')
+    .action(async (options: ProfileArguments) => {
+      const { net, batchSize, threads, simd, steps, warmup } = options;
+      const backend = await wasm({ simd, ...(threads !== undefined && { threads }) });
+      try {
+        const { summary, report } = await profileStep(backend, options);
+        if (options.json === true) {
+          const config = { net, batchSize, steps, warmup };
+          const result = { cyclegrad: ownVersion(), node: process.versions.node, config, report, ...summary };
+          host.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+        } else {
+          host.stdout.write(
+            `${net}, batch ${batchSize}: ${report.executor}, ${report.simd ?? 'no'} SIMD` +
+              `${report.fallback === null ? '' : `, fallback: ${report.fallback}`}\n\n${formatProfile(summary)}\n`,
+          );
+        }
+      } finally {
+        await backend.close();
+      }
+    });
+}
+
+async function profileStep(
+  backend: Backend,
+  { net, batchSize, steps, warmup, limit }: ProfileArguments,
+): Promise<{ readonly summary: ProfileSummary; readonly report: Report }> {
+  const images = synthetic({ kind: 'images', n: Math.max(batchSize, 100), seed: 1 });
+  const model = NETS[net]({ mean: meanImage(images) });
+  const { indices } = loader(images, { batchSize, shuffle: false }).batch(0);
+  const x = new Uint8Array(batchSize * 32 * 32 * 3);
+  const y = new Int32Array(batchSize);
+  images.read(indices, x, y);
+  const step = await compileStep(backend, model, batchSize);
+  try {
+    const feeds = (k: number): Feeds => ({ x, y, step: k, ...optimizer.at(k) });
+    const profiles: (readonly StepTime[])[] = [];
+    for (let k = 0; k < warmup; k++) await step.run(feeds(k));
+    for (let k = 0; k < steps; k++) profiles.push(await step.profile(feeds(warmup + k)));
+    const { report } = step;
+    const simd = report.simd === 'relaxed' ? 'relaxed' : 'plain';
+    const limits = limit ? await measureLimits({ threads: report.threads, simd }) : null;
+    return { summary: summarizeProfile(step.plan, profiles, limits), report };
+  } finally {
+    await step.close();
+  }
+}
+
+const optimizer = sgd({ lr: 0.001, momentum: 0.9, weightDecay: 0.004, form: 'caffe' });
+
+/** The step that training has, with the batch fed. */
+function compileStep(backend: Backend, model: Layer, batchSize: number): Promise<Compiled> {
+  return compile(backend, {
+    inputs: { x: u8(batchSize, 32, 32, 3), y: i32(batchSize) },
+    hyper: optimizer.at(0),
+    state: initState(model, optimizer, 1),
+    build({ x, y, step, hyper }, state) {
+      const { output, updates } = bind(model, state, { training: true, step })(x);
+      const loss = checkFinite(mean(crossEntropyRows(output, y)), 'the loss');
+      const next = { ...updates, ...applyGradients(optimizer, model, state, loss, hyper) };
+      return { outputs: { loss, accuracy: mean(correct(output, y)) }, next };
+    },
+  });
+}
