@@ -57,16 +57,30 @@ export function mergeMoments(a: usize, thread: i32, threads: i32): void {
   }
 }
 
+/** Rows that are walked for one group of channels after another while they are in the first-level cache. */
+const BLOCK_BYTES: i32 = 12 * 1024;
+
+// @ts-ignore: decorator
+@inline function blockRows(channels: i32): i32 {
+  return max(BLOCK_BYTES / (channels << 2), 1);
+}
+
 /** y = (x − mean) · scale + beta: x, y, mean, variance, gamma or 0, beta or 0, rows, C, epsilon */
 export function normalise(a: usize, thread: i32, threads: i32): void {
   const rows = arg(a, 6);
+  const end = share(rows, thread + 1, threads);
+  const block = blockRows(arg(a, 7));
+  for (let begin = share(rows, thread, threads); begin < end; begin += block) {
+    normaliseRows(a, begin, min(block, end - begin));
+  }
+}
+
+function normaliseRows(a: usize, begin: i32, count: i32): void {
   const channels = arg(a, 7);
   const epsilon = splat(real(a, 8));
   const gamma = ptr(a, 4);
   const beta = ptr(a, 5);
   const stride = <usize>channels << 2;
-  const begin = share(rows, thread, threads);
-  const count = share(rows, thread + 1, threads) - begin;
   for (let c = 0; c < channels; c += 4) {
     const offset = <usize>c << 2;
     const mean = v128.load(ptr(a, 2) + offset);
@@ -139,12 +153,18 @@ export function mergeGradSums(a: usize, thread: i32, threads: i32): void {
 /** dx: g, x, mean, variance, gamma or 0, dBeta, dGamma, dx, rows, C, epsilon */
 export function normaliseGrad(a: usize, thread: i32, threads: i32): void {
   const rows = arg(a, 8);
+  const end = share(rows, thread + 1, threads);
+  const block = blockRows(arg(a, 9));
+  for (let begin = share(rows, thread, threads); begin < end; begin += block) {
+    normaliseGradRows(a, rows, begin, min(block, end - begin));
+  }
+}
+
+function normaliseGradRows(a: usize, rows: i32, begin: i32, count: i32): void {
   const channels = arg(a, 9);
   const epsilon = splat(real(a, 10));
   const gamma = ptr(a, 4);
   const stride = <usize>channels << 2;
-  const begin = share(rows, thread, threads);
-  const count = share(rows, thread + 1, threads) - begin;
   const share1 = splat(<f32>1 / <f32>rows);
   for (let c = 0; c < channels; c += 4) {
     const offset = <usize>c << 2;
