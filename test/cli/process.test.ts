@@ -115,4 +115,13 @@ describe.skipIf(process.platform === 'win32')('signals', () => {
     });
     expect({ code, err }).toMatchObject({ code: 0, err: expect.stringContaining('done, 30 of 30 steps') });
   });
+
+  it('a reader that goes away before the help is printed gets no stack', async () => {
+    const child = spawn(process.execPath, [main, 'train', '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    let err = '';
+    child.stderr.on('data', (text: Buffer) => (err += text.toString()));
+    const [code] = (await once(child, 'close')) as [number | null];
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+  });
 });
