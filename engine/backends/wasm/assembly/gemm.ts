@@ -39,13 +39,37 @@ export function packB(a: usize, thread: i32, threads: i32): void {
         v128.store(to, v128.load(from, 16), 16);
       }
     } else {
-      for (let i = first; i < last; i++, from += rowStride, to += NR * 4) {
+      let i = first;
+      if (columns == NR && rowStride == 4) {
+        for (; i + 4 <= last; i += 4, from += 16, to += NR * 16) {
+          transpose4(from, columnStride, to);
+          transpose4(from + 4 * columnStride, columnStride, to + 16);
+        }
+      }
+      for (; i < last; i++, from += rowStride, to += NR * 4) {
         for (let j = 0; j < NR; j++) {
           store<f32>(to + (<usize>j << 2), j < columns ? load<f32>(from + <usize>j * columnStride) : 0);
         }
       }
     }
   }
+}
+
+/** Four columns of four neighbours, `stride` bytes apart, become four rows of a panel. */
+// @ts-ignore: decorator
+@inline function transpose4(from: usize, stride: usize, to: usize): void {
+  const a = v128.load(from);
+  const b = v128.load(from + stride);
+  const c = v128.load(from + 2 * stride);
+  const d = v128.load(from + 3 * stride);
+  const ab = v128.shuffle<i32>(a, b, 0, 4, 1, 5);
+  const cd = v128.shuffle<i32>(c, d, 0, 4, 1, 5);
+  const AB = v128.shuffle<i32>(a, b, 2, 6, 3, 7);
+  const CD = v128.shuffle<i32>(c, d, 2, 6, 3, 7);
+  v128.store(to, v128.shuffle<i64>(ab, cd, 0, 2));
+  v128.store(to, v128.shuffle<i64>(ab, cd, 1, 3), NR * 4);
+  v128.store(to, v128.shuffle<i64>(AB, CD, 0, 2), NR * 8);
+  v128.store(to, v128.shuffle<i64>(AB, CD, 1, 3), NR * 12);
 }
 
 /** Packs rows × depth of a into panels of MR rows, each k-major, the last one filled with zeros. */
