@@ -31,6 +31,8 @@ export interface OpDef<N extends string, A extends Attrs> {
   readonly vjp: ((at: Vjp<A>) => Grads) | null;
   /** Inputs whose buffer the first result may overwrite when they are used no more: elementwise inputs only. */
   readonly mayReuse?: readonly number[];
+  /** A run's values can stop it here: the planner puts it before any state is written. */
+  readonly mayFail?: true;
   /** Arithmetic operations of one application; 0 when left out (memory traffic dominates). */
   readonly flops?: (inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A) => number;
 }

@@ -129,6 +129,7 @@ export const castOp = defineOp({
  */
 export const checkFiniteOp = defineOp({
   name: 'checkFinite',
+  mayFail: true,
   infer: ([x]: readonly TensorType[], _attrs: { readonly label: string }) => {
     expectDType('checkFinite', 'f32', x!);
     return [x!];

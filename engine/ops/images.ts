@@ -11,6 +11,7 @@ const none: None = {};
 
 export const takeRowsOp = defineOp({
   name: 'takeRows',
+  mayFail: true,
   infer([x, index]: readonly TensorType[]) {
     if (x!.shape.length === 0)
       throw new ShapeError(`takeRows: expects at least one axis but got ${formatType(x!)}`);

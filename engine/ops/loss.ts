@@ -25,6 +25,7 @@ function checkLabels(where: string, logits: TensorType, labels: TensorType): voi
 /** Results: the loss of each row, and the softmax. A label outside 0 … classes − 1 stops the run before state is written. */
 export const softmaxCrossEntropyOp = defineOp({
   name: 'softmaxCrossEntropy',
+  mayFail: true,
   infer([logits, labels]: readonly TensorType[]) {
     checkLabels('softmaxCrossEntropy', logits!, labels!);
     return [{ shape: [logits!.shape[0]], dtype: 'f32' }, logits!];
@@ -50,6 +51,7 @@ export const softmaxCrossEntropyGradOp = defineOp({
 /** 1 for each row whose first largest logit is the label's, else 0; rows with NaN count as wrong. */
 export const correctOp = defineOp({
   name: 'correct',
+  mayFail: true,
   infer([logits, labels]: readonly TensorType[]) {
     checkLabels('correct', logits!, labels!);
     return [{ shape: [logits!.shape[0]], dtype: 'f32' }];

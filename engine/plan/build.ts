@@ -6,7 +6,6 @@
  * What may fail, and all that it depends on, stays in front: a new value that is checked is computed aside and copied.
  */
 import { PlanError } from '../errors.ts';
-import type { OpName } from '../ops/index.ts';
 import type { KernelName, Plan, Step } from './plan.ts';
 import { formatPlan } from './plan.ts';
 import { assignBuffers } from './buffers.ts';
@@ -186,14 +185,6 @@ export class Values {
   }
 }
 
-/** Operations that a run's values can stop: all of them run before any state is written. */
-const MAY_FAIL: ReadonlySet<string> = new Set<OpName>([
-  'checkFinite',
-  'softmaxCrossEntropy',
-  'correct',
-  'takeRows',
-]);
-
 /** Every node that the tensors depend on. */
 function reachable(tensors: readonly Tensor[]): Node[] {
   const seen = new Set<Node>();
@@ -218,7 +209,7 @@ function orderNodes(
   for (const node of nodes) if (producers(node).some((p) => late.has(p))) late.add(node);
   const checks = new Set<Node>();
   for (const node of [...nodes].reverse()) {
-    if (!MAY_FAIL.has(node.op.name) && !checks.has(node)) continue;
+    if (node.op.mayFail !== true && !checks.has(node)) continue;
     late.delete(node);
     for (const p of producers(node)) checks.add(p);
   }
