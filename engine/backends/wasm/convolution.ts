@@ -48,8 +48,6 @@ interface Geometry {
   readonly stride: readonly [number, number];
   /** top, left */
   readonly pad: readonly [number, number];
-  /** Spacing of the input's pixels. */
-  readonly dilation: readonly [number, number];
   readonly output: readonly [number, number];
 }
 
@@ -64,11 +62,24 @@ interface Pass extends Geometry {
   readonly relu: boolean;
 }
 
+/** The part of an input gradient that one phase of a strided convolution reaches: every stride-th pixel. */
+interface Phase {
+  /** Size of the whole filter, and the first of its taps that counts. */
+  readonly filter: readonly [number, number];
+  readonly tap: readonly [number, number];
+  readonly stride: readonly [number, number];
+  /** Size of the whole input gradient, and its first pixel that is reached. */
+  readonly full: readonly [number, number];
+  readonly first: readonly [number, number];
+}
+
 /** Cycles of one vector's way through one line of a transform, with its loads and stores (measured, Zen 4). */
-const LINE = 22;
+const LINE = { input: 18, output: 12 };
 /** Products of 8 lanes a cycle that the kernels reach, of 1 possible. */
-const DIRECT_SHARE = 0.6;
-const WINOGRAD_SHARE = 0.75;
+const DIRECT_SHARE = 0.75;
+const WINOGRAD_SHARE = 0.8;
+/** Channels whose products are formed within the output transform. */
+const FEW = 3;
 
 const up = (n: number, to: number): number => Math.ceil(n / to) * to;
 
@@ -84,23 +95,21 @@ function winogradCycles(form: WinogradForm, pass: Geometry): number {
   const { size, m } = form;
   const { channels, filters } = pass;
   const products = (size ** 2 * channels * up(filters, K.NR)) / 8 / WINOGRAD_SHARE;
-  const input = Math.ceil(channels / 4) * (2 * size * LINE + size ** 2);
-  const output = Math.ceil(filters / 4) * ((size + m) * LINE + m ** 2);
+  const input = Math.ceil(channels / 4) * 2 * size * LINE.input;
+  const output = Math.ceil(filters / 4) * (size + m) * LINE.output;
   return tilesOf(form, pass.images, pass.output) * (products + input + output);
 }
 
 /** The Winograd form that is expected to be fastest, or null where the direct kernel is. */
-function chooseForm(pass: Geometry): WinogradForm | null {
-  const { kernel, stride, dilation, pad } = pass;
+function chooseForm(pass: Geometry, site: Site): WinogradForm | null {
+  const { kernel, stride, pad } = pass;
+  if (site.convolution === 'direct') return null;
   let best: WinogradForm | null = null;
   let cost = directCycles(pass);
   for (const form of FORMS) {
     const { r } = form;
     const fits =
-      kernel[0] === r &&
-      kernel[1] === r &&
-      Math.max(...stride, ...dilation) === 1 &&
-      pad.every((p) => p >= 0 && p < r);
+      kernel[0] === r && kernel[1] === r && Math.max(...stride) === 1 && pad.every((p) => p >= 0 && p < r);
     const own = fits ? winogradCycles(form, pass) : Infinity;
     if (own < cost) {
       cost = own;
@@ -110,52 +119,76 @@ function chooseForm(pass: Geometry): WinogradForm | null {
   return best;
 }
 
-/** Bytes of a block of tiles in the transformed domain that stay in the second-level cache beside the filters. */
-const BLOCK_BYTES = 448 * 1024;
-
-/** Tiles of a block: a multiple of the register tile's rows. */
-function blockOf({ size }: WinogradForm, channels: number, filters: number): number {
-  const each = size ** 2 * (up(channels, 4) + up(filters, K.NR)) * 4;
-  return Math.max(K.MR, Math.min(8 * K.MR, Math.floor(BLOCK_BYTES / each / K.MR) * K.MR));
-}
+/** Bytes that stay in the second-level cache beside what else is in use. */
+const CACHE_BYTES = 448 * 1024;
 
 /**
- * Bytes of a block in one frequency: an odd number of cache lines, as a tile's values lie this far apart and would share a
- * few cache sets otherwise (the transforms took a fifth longer).
+ * Tiles of a block: a multiple of the register tile's rows. Blocks stay in the second-level cache, unless the filters alone
+ * do not: then their way from memory weighs more, and larger blocks make it less often.
  */
-function frequencyStep(block: number, columns: number): number {
-  return (Math.ceil((block * columns * 4 + 24) / 64) | 1) * 64; // the kernels read six rows where fewer are left
+function blockOf({ size }: WinogradForm, channels: number, filters: number): number {
+  const filterBytes = size ** 2 * channels * up(filters, K.NR) * 4;
+  const each = size ** 2 * (up(channels, 4) + up(filters, K.NR)) * 4;
+  const fitting = Math.floor(CACHE_BYTES / each / K.MR) * K.MR;
+  return Math.max(filterBytes > CACHE_BYTES ? 4 * K.MR : K.MR, Math.min(8 * K.MR, fitting));
+}
+
+/** Bytes from one tile of a block to the next: an odd number of cache lines, so that tiles do not share a few cache sets. */
+function tileStep({ size }: WinogradForm, columns: number): number {
+  return (Math.ceil((size ** 2 * columns * 4) / 64) | 1) * 64;
 }
 
 /** Room for the two squares of vectors that a transform works on. */
 const WORK_BYTES = 2048;
 
+/** The words that all kernels on tiles share, from the images on, and how much scratch memory a thread has. */
+function tileWords(
+  { scratch, threads }: Site,
+  form: WinogradForm,
+  { images, input, channels, filters, pad, output }: Geometry,
+  block: number,
+  steps: readonly [number, number],
+  blockBytes: number,
+): number[] {
+  const { size, m } = form;
+  const tileColumns = Math.ceil(output[1] / m);
+  const rows = size * ((tileColumns - 1) * m + size) * channels;
+  const gradRows = m * tileColumns * m * filters;
+  const band = align(Math.max(rows, gradRows) * 4 + 64);
+  const own = align(WORK_BYTES + band + blockBytes);
+  const sizes = [images, ...input, channels, filters, ...pad, ...output, size, m];
+  return [...sizes, block, ...steps, scratch(threads * own), own, band];
+}
+
 function emitPass(site: Site, pass: Pass): void {
-  const { images, input, channels, filters, kernel, output } = pass;
+  const { input, channels, kernel } = pass;
   if (sizeOf(site.results[0].shape) === 0) return;
   if (sizeOf(kernel) * channels * sizeOf(input) === 0) {
     fillZero(site);
     return;
   }
-  const form = chooseForm(pass);
-  if (form === null) {
-    emitDirect(site, pass);
-    return;
-  }
-  const { size, m, r, g } = form;
+  const form = chooseForm(pass, site);
+  if (form === null) emitDirect(site, pass);
+  else emitWinograd(site, form, pass);
+}
+
+function emitWinograd(site: Site, form: WinogradForm, pass: Pass): void {
+  const { channels, filters } = pass;
+  const { size, r, g } = form;
   const { threads, emit, scratch, table } = site;
+  site.note(nameOf(form));
   const packed = scratch(size ** 2 * channels * up(filters, K.NR) * 4);
   const [own, other] = pass.turned ? [filters, channels] : [channels, filters];
   const squares = 3072;
   const rest = [own, other, table(g), pass.turned ? 1 : 0, scratch(threads * squares), squares];
   emit(K.K_TRANSFORM_FILTERS, pass.w, packed, size, r, ...rest);
   const block = blockOf(form, channels, filters);
-  const steps = [frequencyStep(block, up(channels, 4)), frequencyStep(block, up(filters, K.NR))];
-  const bytes = WORK_BYTES + size ** 2 * (steps[0] + steps[1]);
-  const sizes = [images, ...input, channels, filters, ...pass.pad, ...output, size, m, block, ...steps];
-  const epilogue = [pass.bias, pass.relu ? 1 : 0];
-  emit(K.K_WINOGRAD, pass.x, packed, pass.y, ...sizes, scratch(threads * bytes), bytes, ...epilogue);
+  const steps = [tileStep(form, up(channels, 4)), tileStep(form, up(filters, K.NR))] as const;
+  const words = tileWords(site, form, pass, block, steps, block * (steps[0] + steps[1]));
+  emit(K.K_WINOGRAD, pass.x, packed, pass.y, ...words, pass.bias, pass.relu ? 1 : 0);
 }
+
+const nameOf = ({ m, r }: WinogradForm): string => `Winograd F(${m}×${m}, ${r}×${r})`;
 
 /** Output rows of one band of a direct convolution, so that the band stays in the second-level cache. */
 function bandRows(
@@ -170,19 +203,28 @@ function bandRows(
   return Math.max(1, Math.min(fitting, sharing, outRows));
 }
 
-function emitDirect({ emit, scratch, threads }: Site, pass: Pass): void {
-  const { images, input, channels, filters, kernel, stride, pad, dilation, output } = pass;
+/** Computes `pass` directly; with a phase, the part of an input gradient that it reaches. */
+function emitDirect(
+  { emit, scratch, threads, note }: Site,
+  pass: Pass,
+  phase: Phase = { filter: pass.kernel, tap: [0, 0], stride: [1, 1], full: pass.output, first: [0, 0] },
+): void {
+  const { images, input, channels, filters, kernel, stride, pad, output } = pass;
   const depth = sizeOf(kernel) * channels;
   const packed = scratch(up(filters, K.NR) * depth * 4);
-  if (pass.turned) emit(K.K_PACK_FLIPPED, pass.w, packed, ...kernel, filters, channels);
-  else emit(K.K_PACK_B, pass.w, packed, depth, filters, filters, 1, 1, 0, 0);
+  note('direct');
+  if (pass.turned) {
+    const taps = [...phase.filter, filters, channels, ...phase.tap, ...phase.stride];
+    emit(K.K_PACK_FLIPPED, pass.w, packed, ...taps);
+  } else emit(K.K_PACK_B, pass.w, packed, depth, filters, filters, 1, 1, 0, 0);
   const columns = (output[1] - 1) * stride[1] + kernel[1];
   const rowBytes = columns * channels * 4;
   const rows = bandRows(images, output[0], rowBytes, kernel[0], stride[0]);
   const own = align(TILE_BYTES + ((rows - 1) * stride[0] + kernel[0]) * rowBytes + 64);
-  const sizes = [images, ...input, channels, filters, ...kernel, ...stride, ...pad, ...dilation, ...output];
+  const sizes = [images, ...input, channels, filters, ...kernel, ...stride, ...pad, ...output];
   const epilogue = [pass.bias, pass.relu ? 1 : 0];
-  emit(K.K_CONV, pass.x, packed, pass.y, ...sizes, rows, scratch(threads * own), own, ...epilogue);
+  const places = [...phase.full, ...phase.first, ...phase.stride];
+  emit(K.K_CONV, pass.x, packed, pass.y, ...sizes, rows, scratch(threads * own), own, ...epilogue, ...places);
 }
 
 /** conv2d, with the bias and relu that may be fused into it. */
@@ -204,7 +246,6 @@ function forward(relu: boolean): Lower {
       kernel,
       stride,
       pad: [pad[0], pad[2]],
-      dilation: [1, 1],
       output,
     });
   };
@@ -213,11 +254,14 @@ function forward(relu: boolean): Lower {
 export const conv2d = forward(false);
 export const conv2dBias: Lower = (site) => forward(site.attrs['relu'] === true)(site);
 
-/** The input gradient is a convolution of the output's gradient, spread out by the stride, with turned filters. */
+/**
+ * The input gradient is a convolution of the output's gradient with turned filters. Of a strided convolution, it is one for
+ * every phase: pixels a stride apart meet the same taps, and together the phases do no more work than the forward pass.
+ */
 export const conv2dGradInput: Lower = (site) => {
   const { inputs, outputs, types, attrs } = site;
   const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2dGradInput'>;
-  emitPass(site, {
+  const common = {
     x: inputs[0],
     w: inputs[1],
     turned: true,
@@ -228,13 +272,39 @@ export const conv2dGradInput: Lower = (site) => {
     input: output,
     channels: types[1].shape[3],
     filters: types[1].shape[2],
-    kernel,
     stride: [1, 1],
-    pad: [kernel[0] - 1 - pad[0], kernel[1] - 1 - pad[2]],
-    dilation: stride,
-    output: input,
-  });
+  } as const;
+  if (Math.max(...stride) === 1) {
+    const turnedPad = [kernel[0] - 1 - pad[0], kernel[1] - 1 - pad[2]] as const;
+    emitPass(site, { ...common, kernel, pad: turnedPad, output: input });
+    return;
+  }
+  if (sizeOf(site.results[0].shape) === 0) return;
+  // Where the stride exceeds the filter, some pixels meet no tap.
+  const empty = sizeOf(kernel) * common.channels * sizeOf(output) === 0;
+  if (empty || stride.some((s, axis) => s > kernel[axis])) fillZero(site);
+  if (empty) return;
+  const phases = [0, 1].map((axis) => phasesOf(input[axis], kernel[axis], stride[axis], pad[2 * axis]));
+  for (const y of phases[0]) {
+    for (const x of phases[1]) {
+      emitDirect(
+        site,
+        { ...common, kernel: [y.taps, x.taps], pad: [y.pad, x.pad], output: [y.count, x.count] },
+        { filter: kernel, tap: [y.tap, x.tap], stride, full: input, first: [y.first, x.first] },
+      );
+    }
+  }
 };
+
+/** The phases of one axis that meet a tap: pixel first + i · stride takes `taps` taps from i − pad on. */
+function phasesOf(size: number, kernel: number, stride: number, pad: number) {
+  return Array.from({ length: Math.min(stride, kernel) }, (_, tap) => {
+    const first = (((tap - pad) % stride) + stride) % stride;
+    const taps = Math.ceil((kernel - tap) / stride);
+    const count = Math.ceil((size - first) / stride);
+    return { tap, taps, first, count, pad: taps - 1 - (first + pad - tap) / stride };
+  }).filter(({ count }) => count > 0);
+}
 
 /** The weight gradient and, where it is fused, the sum of g over all but its last axis. */
 export const conv2dGradWeight: Lower = (site) => {
@@ -247,12 +317,15 @@ export const conv2dGradWeight: Lower = (site) => {
     site.outputs.forEach((_, i) => fillZero(site, i));
     return;
   }
-  const geometry = { images, input, channels, filters, kernel, stride, output };
-  const form = chooseForm({ ...geometry, pad: [pad[0], pad[2]], dilation: [1, 1] });
+  const pads = [pad[0], pad[2]] as const;
+  const geometry = { images, input, channels, filters, kernel, stride, pad: pads, output };
+  const form = chooseForm(geometry, site);
   if (form !== null) {
-    emitWinogradGradWeight(site, form);
+    site.note(nameOf(form));
+    emitWinogradGradWeight(site, form, geometry);
     return;
   }
+  site.note('direct');
   emitDirectGradWeight(site);
   if (site.outputs.length > 1)
     emitSum(site, site.inputs[1], site.outputs[1], 1, images * sizeOf(output), filters);
@@ -261,40 +334,41 @@ export const conv2dGradWeight: Lower = (site) => {
 /** Pieces into which the tiles are cut: their partial sums are added in order. Sixteen share evenly among 2, 4, 8, 16. */
 const CHUNKS = 16;
 
-function emitWinogradGradWeight(
-  { inputs, outputs, types, attrs, threads, emit, scratch, table }: Site,
-  form: WinogradForm,
-): void {
-  const { pad, input, output } = attrs as AttrsOf<'conv2dGradWeight'>;
-  const { size, m, r, g } = form;
-  const [images, , , channels] = types[0].shape;
-  const filters = types[1].shape[3];
-  const chunks = Math.min(CHUNKS, tilesOf(form, images, output));
-  const partial = scratch(chunks * size ** 2 * up(channels, K.MR) * up(filters, K.NR) * 4);
+function emitWinogradGradWeight(site: Site, form: WinogradForm, geometry: Geometry): void {
+  const { inputs, outputs, threads, emit, scratch, table } = site;
+  const { size, r, g } = form;
+  const { images, channels, filters, output } = geometry;
+  const tiles = tilesOf(form, images, output);
+  const columns = [up(channels, 4), up(filters, K.NR)] as const;
+  const matrices = size ** 2 * up(channels, channels === FEW ? FEW : K.MR) * columns[1] * 4;
   const block = blockOf(form, channels, filters);
-  const steps = [frequencyStep(block, up(channels, 4)), frequencyStep(block, up(filters, K.NR))];
-  const own = WORK_BYTES + size ** 2 * (steps[0] + steps[1]);
-  const sizes = [
-    images,
-    ...input,
-    channels,
-    filters,
-    pad[0],
-    pad[2],
-    ...output,
-    size,
-    m,
-    chunks,
-    block,
-    ...steps,
-  ];
-  const totals = outputs.length > 1 ? scratch(chunks * filters * 4) : 0;
-  emit(K.K_WINOGRAD_GRAD_WEIGHT, ...inputs, partial, ...sizes, scratch(threads * own), own, totals);
-  if (outputs.length > 1) emit(K.K_SUM, totals, outputs[1], 1, chunks, filters, 1);
+  // Matrices of partial sums go through memory once a block of tiles, operands of all tiles once in all.
+  const many = channels * filters > block * (channels + filters) && channels !== FEW;
+  const parts = many ? Math.ceil(tiles / smallBlock(tiles)) : Math.min(CHUNKS, tiles);
+  const totals = outputs.length > 1 ? scratch(parts * filters * 4) : 0;
+  const partial = scratch((many ? 1 : parts) * matrices);
+  if (many) {
+    const own = smallBlock(tiles);
+    // Odd numbers of cache lines between the frequencies. The products read six rows where fewer are left.
+    const steps = columns.map((n) => (Math.ceil((own * n * 4 + 24) / 64) | 1) * 64) as [number, number];
+    const x = scratch(parts * size ** 2 * steps[0]);
+    const dy = scratch(parts * size ** 2 * steps[1]);
+    const words = tileWords(site, form, geometry, own, steps, 0);
+    emit(K.K_WINOGRAD_GRAD_TRANSFORM, ...inputs, 0, ...words, x, dy, totals);
+    emit(K.K_WINOGRAD_GRAD_PRODUCT, x, dy, partial, size ** 2, channels, filters, parts, own, ...steps);
+  } else {
+    const steps = [tileStep(form, columns[0]), tileStep(form, columns[1])] as const;
+    const words = tileWords(site, form, geometry, block, steps, block * (steps[0] + steps[1]) + 64);
+    emit(K.K_WINOGRAD_GRAD_WEIGHT, ...inputs, partial, ...words, parts, totals);
+  }
+  if (outputs.length > 1) emit(K.K_SUM, totals, outputs[1], 1, parts, filters, 1);
   const sums = 2048;
-  const rest = [size, r, channels, filters, chunks, table(g), scratch(threads * sums), sums];
+  const rest = [size, r, channels, filters, many ? 1 : parts, table(g), scratch(threads * sums), sums];
   emit(K.K_WINOGRAD_FINISH_WEIGHT, partial, outputs[0], ...rest);
 }
+
+/** Tiles of a block of transformed operands, at most 24: a multiple of sixteen blocks, which many threads share evenly. */
+const smallBlock = (tiles: number): number => Math.ceil(tiles / (CHUNKS * Math.ceil(tiles / (24 * CHUNKS))));
 
 function emitDirectGradWeight({ inputs, outputs, types, attrs, threads, emit, scratch }: Site): void {
   const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2dGradWeight'>;

@@ -57,17 +57,19 @@ function strided(
   emit(K.K_STRIDED, dtype === 'u8' ? 1 : 4, x, y, axes.length, ...axes.flat());
 }
 
-/** Rows and columns of a block of a product: large enough to reuse what is packed, small enough to share evenly. */
+/** Rows and columns of a block of a product: small enough for the first caches, and for many threads to share evenly. */
 function gemmBlocks(batch: number, m: number, n: number): [number, number] {
-  let rows = 96;
-  let columns = 256;
-  const tasks = (): number => batch * Math.ceil(m / rows) * Math.ceil(n / columns);
-  while (tasks() < 64 && (rows > K.MR || columns > 4 * K.NR)) {
-    if (columns > 4 * K.NR && n > columns / 2) columns /= 2;
-    else if (rows > K.MR) rows = Math.max(K.MR, Math.ceil(rows / 2 / K.MR) * K.MR);
-    else columns /= 2;
+  for (const [rows, columns] of [
+    [48, 256],
+    [48, 128],
+    [48, 64],
+    [24, 64],
+    [24, 32],
+    [12, 32],
+  ]) {
+    if (batch * Math.ceil(m / rows) * Math.ceil(n / columns) >= 48) return [rows, columns];
   }
-  return [rows, columns];
+  return [K.MR, 4 * K.NR];
 }
 
 const matmul: Lower = (site) => {
@@ -81,14 +83,16 @@ const matmul: Lower = (site) => {
   }
   const [aRow, aColumn] = flags.transA ? [1, m] : [k, 1];
   const [bRow, bColumn] = flags.transB ? [1, k] : [n, 1];
-  const packedSize = Math.ceil(n / K.NR) * K.NR * k;
-  const packed = scratch(batch * packedSize * 4);
-  emit(K.K_PACK_B, inputs[1], packed, k, n, bRow, bColumn, batch, k * n, packedSize);
-  const [rows, columns] = gemmBlocks(batch, m, n);
-  const own = align(TILE_BYTES + rows * Math.min(k, K.KC) * 4 + K.MR * K.KC * 4);
-  const blocks = scratch(threads * own);
-  const sizes = [m, n, k, aRow, aColumn, rows, columns, batch];
-  emit(K.K_GEMM, inputs[0], packed, outputs[0], ...sizes, m * k, packedSize, m * n, blocks, own);
+  const sizeA = Math.ceil(m / K.MR) * K.MR * k;
+  const sizeB = Math.ceil(n / K.NR) * K.NR * k;
+  const packedA = scratch(batch * sizeA * 4);
+  const packedB = scratch(batch * sizeB * 4);
+  emit(K.K_PACK_A, inputs[0], packedA, m, k, aRow, aColumn, batch, m * k, sizeA);
+  emit(K.K_PACK_B, inputs[1], packedB, k, n, bRow, bColumn, batch, k * n, sizeB);
+  const strides = [sizeA, sizeB, m * n];
+  const blocks = gemmBlocks(batch, m, n);
+  const corner = scratch(threads * TILE_BYTES);
+  emit(K.K_GEMM, packedA, packedB, outputs[0], m, n, k, ...blocks, batch, ...strides, corner, TILE_BYTES);
 };
 
 /** The geometry words that every pooling kernel takes. */

@@ -12,6 +12,10 @@ export interface Site {
   readonly results: readonly TensorType[];
   readonly attrs: Attrs;
   readonly threads: number;
+  /** How convolutions are to be computed: as the cost model says, or always directly. */
+  readonly convolution: 'auto' | 'direct';
+  /** Tells, for people, which of several ways was taken. */
+  readonly note: (text: string) => void;
   /** Appends a kernel call; arguments are 32-bit words. */
   readonly emit: (kernel: number, ...words: readonly number[]) => void;
   /** Address of a table of constants, which the backend keeps. The array's identity is its name. */

@@ -5,7 +5,7 @@
 import { BackendError, DataError, type EngineError } from '../../errors.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import type { Plan, Step } from '../../plan/plan.ts';
-import { sizeOf } from '../../shape.ts';
+import { bytesOf, sizeOf } from '../../shape.ts';
 import type { HostData, HostTensor, Report, State, TensorType } from '../../types.ts';
 import { checkFeeds, checkWrite, runEach } from '../backend.ts';
 import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../backend.ts';
@@ -21,6 +21,8 @@ export interface WasmOptions {
   readonly threads?: number;
   /** Which SIMD binary. Default 'auto': relaxed (fused multiply-add) where the engine has it. */
   readonly simd?: Simd | 'auto';
+  /** How convolutions are computed. Default 'auto': by Winograd's method where that is expected to be faster. */
+  readonly convolution?: 'auto' | 'direct';
   /** False runs on the calling thread, which blocks during a run. Default true. */
   readonly workers?: boolean;
 }
@@ -34,12 +36,12 @@ let heap: Heap | null = null;
  * @example const backend = await wasm({ threads: 2 });
  */
 export async function wasm(options: WasmOptions = {}): Promise<Backend> {
-  const { simd = 'auto', workers = true } = options;
+  const { simd = 'auto', convolution = 'auto', workers = true } = options;
   const cores = await availableCores();
   const threads = options.threads ?? cores;
   for (const name of Object.keys(options)) {
-    if (!['threads', 'simd', 'workers'].includes(name)) {
-      throw new TypeError(`wasm: unknown option '${name}' (options: threads, simd, workers)`);
+    if (!['threads', 'simd', 'convolution', 'workers'].includes(name)) {
+      throw new TypeError(`wasm: unknown option '${name}' (options: threads, simd, convolution, workers)`);
     }
   }
   if (!Number.isSafeInteger(threads) || threads < 1 || threads > 256) {
@@ -47,6 +49,9 @@ export async function wasm(options: WasmOptions = {}): Promise<Backend> {
   }
   if (simd !== 'auto' && simd !== 'plain' && simd !== 'relaxed') {
     throw new RangeError(`wasm: simd must be 'auto', 'plain' or 'relaxed', got ${JSON.stringify(simd)}`);
+  }
+  if (convolution !== 'auto' && convolution !== 'direct') {
+    throw new RangeError(`wasm: convolution must be 'auto' or 'direct', got ${JSON.stringify(convolution)}`);
   }
   if (typeof WebAssembly === 'undefined') {
     throw new BackendError(
@@ -59,7 +64,7 @@ export async function wasm(options: WasmOptions = {}): Promise<Backend> {
   if (base > RESERVED)
     throw new BackendError(`wasm: static data ends at ${base}, past the reserved ${RESERVED} bytes`);
   const team = await makeTeam(heap, own.module, threads, cores, workers);
-  return new WasmBackend(heap, team, own.simd);
+  return new WasmBackend(heap, team, own.simd, convolution);
 }
 
 async function makeTeam(
@@ -94,15 +99,17 @@ class WasmBackend implements Backend {
   readonly heap: Heap;
   readonly team: Team;
   readonly simd: Simd;
+  readonly convolution: 'auto' | 'direct';
   openStores = 0;
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
   readonly #tables = new Map<Float32Array, number>();
 
-  constructor(memory: Heap, team: Team, simd: Simd) {
+  constructor(memory: Heap, team: Team, simd: Simd, convolution: 'auto' | 'direct') {
     this.heap = memory;
     this.team = team;
     this.simd = simd;
+    this.convolution = convolution;
   }
 
   get idle(): boolean {
@@ -383,6 +390,8 @@ class WasmExecutable implements Executable {
 interface Encoded {
   readonly words: Int32Array;
   readonly stepOf: readonly Step[];
+  /** What lowering had to say about a step. */
+  readonly notes: ReadonlyMap<Step, string>;
   readonly scratchBytes: number;
 }
 
@@ -390,6 +399,7 @@ interface Encoded {
 function encode(plan: Plan, at: Float64Array, backend: WasmBackend, scratchBase: number): Encoded {
   const words: number[] = [];
   const stepOf: Step[] = [];
+  const notes = new Map<Step, string>();
   let scratchBytes = 0;
   for (const step of plan.steps) {
     let used = 0;
@@ -400,9 +410,13 @@ function encode(plan: Plan, at: Float64Array, backend: WasmBackend, scratchBase:
       results: step.outputs.map((v) => plan.values[v]),
       attrs: step.attrs,
       threads: backend.team.threads,
+      convolution: backend.convolution,
+      note(text) {
+        notes.set(step, text);
+      },
       table: (values) => backend.table(values),
       emit(kernel, ...args) {
-        words.push(kernel, args.length + 2, ...args);
+        words.push(kernel, args.length + 3, slicesOf(step, plan), ...args);
         stepOf.push(step);
       },
       scratch(bytes) {
@@ -413,6 +427,16 @@ function encode(plan: Plan, at: Float64Array, backend: WasmBackend, scratchBase:
     });
     scratchBytes = Math.max(scratchBytes, used);
   }
-  words.push(K.K_END, 2);
-  return { words: Int32Array.from(words, (x) => x | 0), stepOf, scratchBytes };
+  words.push(K.K_END, 3, 1);
+  return { words: Int32Array.from(words, (x) => x | 0), stepOf, notes, scratchBytes };
+}
+
+/**
+ * Into how many slices the threads cut a step: at least some 20 µs of work each. Multiples of 16 share evenly among the
+ * usual numbers of threads, and 64 leave little to wait for where one thread is slower than the others.
+ */
+function slicesOf({ flops, inputs, outputs }: Step, { values }: Plan): number {
+  const bytes = [...inputs, ...outputs].reduce((sum, v) => sum + bytesOf(values[v]), 0);
+  const work = Math.max(flops / 1e6, bytes / 2 ** 18);
+  return work <= 8 ? Math.max(1, Math.ceil(work)) : Math.min(64, 16 * Math.ceil(work / 16));
 }

@@ -3,13 +3,19 @@
 import { arg, ptr } from "./elementwise";
 import { MR, NR, storeCorner } from "./gemm";
 import { fma, relu4, storeLanes } from "./simd";
-import { share } from "./team";
+import { scratch, share } from "./team";
+
+/** Zeros, up to 12 bytes more than asked for. A call of the engine's fill costs more than a few vectors do. */
+// @ts-ignore: decorator
+@inline function zero(to: usize, bytes: usize): void {
+  for (const end = to + bytes; to < end; to += 16) v128.store(to, f32x4.splat(0));
+}
 
 /**
- * Copies rows of an image into a band with zeros around (and, for the input gradient of a strided convolution, between)
- * its pixels. The band's row r and column q show the image's (top + r) / dilation and (left + q) / dilation.
+ * Copies rows of an image into a band with zeros around its pixels. The band's row r and column q show the image's top + r
+ * and left + q. Writes up to 12 bytes past the band.
  */
-function fillBand(
+export function fillBand(
   image: usize,
   band: usize,
   height: i32,
@@ -19,32 +25,32 @@ function fillBand(
   left: i32,
   rows: i32,
   columns: i32,
-  dilationY: i32,
-  dilationX: i32,
 ): void {
   const pixel = <usize>channels << 2;
   const bandRow = <usize>columns * pixel;
+  const first = min(max(-left, 0), columns);
+  const last = max(min(columns, width - left), first);
+  const before = <usize>first * pixel;
+  const after = <usize>last * pixel;
   for (let r = 0; r < rows; r++, band += bandRow) {
     const y = top + r;
-    if (y < 0 || y % dilationY != 0 || y / dilationY >= height) {
-      memory.fill(band, 0, bandRow);
+    if (y < 0 || y >= height) {
+      zero(band, bandRow);
       continue;
     }
-    const row = image + <usize>((y / dilationY) * width) * pixel;
-    if (dilationX == 1) {
-      const first = min(max(-left, 0), columns);
-      const last = max(min(columns, width - left), first);
-      memory.fill(band, 0, <usize>first * pixel);
-      memory.copy(band + <usize>first * pixel, row + <usize>(left + first) * pixel, <usize>(last - first) * pixel);
-      memory.fill(band + <usize>last * pixel, 0, <usize>(columns - last) * pixel);
-    } else {
-      for (let q = 0; q < columns; q++) {
-        const x = left + q;
-        const to = band + <usize>q * pixel;
-        if (x < 0 || x % dilationX != 0 || x / dilationX >= width) memory.fill(to, 0, pixel);
-        else memory.copy(to, row + <usize>(x / dilationX) * pixel, pixel);
-      }
+    // In this order: each part may write a little past its end, into the next.
+    zero(band, before);
+    let from = image + <usize>(y * width + left + first) * pixel;
+    let to = band + before;
+    const end = band + after;
+    for (; to + 64 <= end; to += 64, from += 64) {
+      v128.store(to, v128.load(from));
+      v128.store(to, v128.load(from, 16), 16);
+      v128.store(to, v128.load(from, 32), 32);
+      v128.store(to, v128.load(from, 48), 48);
     }
+    for (; to < end; to += 16, from += 16) v128.store(to, v128.load(from));
+    zero(end, bandRow - after);
   }
 }
 
@@ -101,10 +107,10 @@ function tile(
 /**
  * The forward pass, and with flipped filters the input gradient.
  * x, packed filters, y, images, height, width, channels, filters, tap rows, tap columns, stride y and x, pad top and left,
- * dilation y and x of the input, output height and width, output rows of a band, scratch, scratch bytes per thread, bias or 0,
- * relu
+ * output height and width, output rows of a band, scratch, scratch bytes per thread, bias or 0, relu, then where output pixel
+ * (i, j) lies in y: height and width of y, first row and column, rows and columns from one to the next
  */
-export function conv(a: usize, thread: i32, threads: i32): void {
+export function conv(a: usize, slice: i32, slices: i32): void {
   const x = ptr(a, 0);
   const packed = ptr(a, 1);
   const y = ptr(a, 2);
@@ -117,12 +123,17 @@ export function conv(a: usize, thread: i32, threads: i32): void {
   const tapColumns = arg(a, 9);
   const strideY = arg(a, 10);
   const strideX = arg(a, 11);
-  const outHeight = arg(a, 16);
-  const outWidth = arg(a, 17);
-  const bandRows = arg(a, 18);
-  const corner = ptr(a, 19) + <usize>thread * <usize>arg(a, 20);
-  const bias = ptr(a, 21);
-  const relu = arg(a, 22) != 0;
+  const outHeight = arg(a, 14);
+  const outWidth = arg(a, 15);
+  const bandRows = arg(a, 16);
+  const corner = scratch(ptr(a, 17), arg(a, 18));
+  const bias = ptr(a, 19);
+  const relu = arg(a, 20) != 0;
+  const fullHeight = arg(a, 21);
+  const fullWidth = arg(a, 22);
+  const skipY = arg(a, 25);
+  const skipX = arg(a, 26);
+  const dense = skipY == 1 && skipX == 1;
   const band = corner + MR * NR * 4;
 
   const bands = (outHeight + bandRows - 1) / bandRows;
@@ -133,8 +144,8 @@ export function conv(a: usize, thread: i32, threads: i32): void {
   const panelBytes = <usize>(tapRows * run * NR) << 2;
   const ldc = <usize>filters << 2;
   const tasks = images * bands;
-  const end = share(tasks, thread + 1, threads);
-  for (let task = share(tasks, thread, threads); task < end; task++) {
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
     const image = task / bands;
     const firstRow = (task - image * bands) * bandRows;
     const rows = min(bandRows, outHeight - firstRow);
@@ -148,11 +159,9 @@ export function conv(a: usize, thread: i32, threads: i32): void {
       -arg(a, 13),
       (rows - 1) * strideY + tapRows,
       columns,
-      arg(a, 14),
-      arg(a, 15),
     );
     const pixels = rows * outWidth;
-    const out = y + <usize>((image * outHeight + firstRow) * outWidth) * ldc;
+    const out = y + <usize>((image * fullHeight + arg(a, 23) + firstRow * skipY) * fullWidth + arg(a, 24)) * ldc;
     for (let f = 0; f < filters; f += NR) {
       const panel = packed + <usize>(f / NR) * panelBytes;
       const valid = min(NR, filters - f);
@@ -165,15 +174,36 @@ export function conv(a: usize, thread: i32, threads: i32): void {
         const p4 = place(band, min(q + 4, last), outWidth, strideY, strideX, bandRow, pixel);
         const p5 = place(band, min(q + 5, last), outWidth, strideY, strideX, bandRow, pixel);
         const to = out + <usize>q * ldc + (<usize>f << 2);
-        if (valid == NR && q + MR <= pixels) {
+        if (dense && valid == NR && q + MR <= pixels) {
           tile(p0, p1, p2, p3, p4, p5, bandRow, tapRows, run, panel, to, ldc);
-        } else {
-          tile(p0, p1, p2, p3, p4, p5, bandRow, tapRows, run, panel, corner, NR * 4);
-          storeCorner(corner, to, ldc, min(MR, pixels - q), valid);
+          continue;
         }
+        tile(p0, p1, p2, p3, p4, p5, bandRow, tapRows, run, panel, corner, NR * 4);
+        const count = min(MR, pixels - q);
+        if (dense) storeCorner(corner, to, ldc, count, valid);
+        else storeSpread(corner, out + (<usize>f << 2), q, count, valid, outWidth, ldc, <usize>(skipY * fullWidth) * ldc, <usize>skipX * ldc);
       }
     }
     if (bias != 0) addBias(out, pixels, filters, bias, relu);
+  }
+}
+
+/** Copies `count` pixels of a tile, from pixel q of the output on, to places that lie apart. */
+function storeSpread(
+  tile: usize,
+  to: usize,
+  q: i32,
+  count: i32,
+  columns: i32,
+  outWidth: i32,
+  ldc: usize,
+  rowBytes: usize,
+  pixelBytes: usize,
+): void {
+  for (let i = 0; i < count; i++, tile += NR * 4) {
+    const oy = (q + i) / outWidth;
+    const ox = q + i - oy * outWidth;
+    storeCorner(tile, to + <usize>oy * rowBytes + <usize>ox * pixelBytes, ldc, 1, columns);
   }
 }
 
@@ -198,23 +228,32 @@ function addBias(y: usize, rows: i32, filters: i32, bias: usize, relu: bool): vo
 }
 
 /**
- * Filters for the input gradient: turned by 180 degrees, channels and filters exchanged, packed like packB's result.
- * w [KH, KW, C, O] -> rows (KH, KW, O) × columns C: w, packed, KH, KW, C, O
+ * Filters for the input gradient: turned by 180 degrees, channels and filters exchanged, packed like packB's result. Of a
+ * strided convolution, only the taps that meet one phase of the input: every stride-th, from the phase on.
+ * w [KH, KW, C, O] -> rows (taps y, taps x, O) × columns C: w, packed, KH, KW, C, O, phase y and x, stride y and x
  */
-export function packFlipped(a: usize, thread: i32, threads: i32): void {
+export function packFlipped(a: usize, slice: i32, slices: i32): void {
   const w = ptr(a, 0);
   const packed = ptr(a, 1);
-  const taps = arg(a, 2) * arg(a, 3);
+  const width = arg(a, 3);
   const channels = arg(a, 4);
   const filters = arg(a, 5);
+  const phaseY = arg(a, 6);
+  const phaseX = arg(a, 7);
+  const tapsY = (arg(a, 2) - phaseY + arg(a, 8) - 1) / arg(a, 8);
+  const tapsX = (width - phaseX + arg(a, 9) - 1) / arg(a, 9);
+  const taps = tapsY * tapsX;
   const panels = (channels + NR - 1) / NR;
   const tasks = panels * taps;
-  const end = share(tasks, thread + 1, threads);
-  for (let task = share(tasks, thread, threads); task < end; task++) {
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
     const panel = task / taps;
     const tap = task - panel * taps;
+    const ty = tap / tapsX;
+    const ky = phaseY + (tapsY - 1 - ty) * arg(a, 8);
+    const kx = phaseX + (tapsX - 1 - (tap - ty * tapsX)) * arg(a, 9);
     const columns = min(NR, channels - panel * NR);
-    let from = w + (<usize>((taps - 1 - tap) * channels + panel * NR) * <usize>filters << 2);
+    let from = w + (<usize>((ky * width + kx) * channels + panel * NR) * <usize>filters << 2);
     let to = packed + (<usize>((panel * taps + tap) * filters * NR) << 2);
     for (let o = 0; o < filters; o++, from += 4, to += NR * 4) {
       for (let j = 0; j < NR; j++) {
@@ -292,7 +331,7 @@ export function weightTile(
  * x, g, partial, images, height, width, channels, filters, tap rows, tap columns, stride y and x, pad top and left,
  * output height and width, chunks, output rows of a band, scratch, scratch bytes per thread
  */
-export function convGradWeight(a: usize, thread: i32, threads: i32): void {
+export function convGradWeight(a: usize, slice: i32, slices: i32): void {
   const x = ptr(a, 0);
   const g = ptr(a, 1);
   const images = arg(a, 3);
@@ -308,7 +347,7 @@ export function convGradWeight(a: usize, thread: i32, threads: i32): void {
   const outWidth = arg(a, 15);
   const chunks = arg(a, 16);
   const bandRows = arg(a, 17);
-  const band = ptr(a, 18) + <usize>thread * <usize>arg(a, 19);
+  const band = scratch(ptr(a, 18), arg(a, 19));
 
   const columns = (outWidth - 1) * strideX + tapColumns;
   const pixel = <usize>channels << 2;
@@ -321,8 +360,8 @@ export function convGradWeight(a: usize, thread: i32, threads: i32): void {
   const gRow = <usize>outWidth * gStep;
 
   const tasks = chunks * tapRows;
-  const end = share(tasks, thread + 1, threads);
-  for (let task = share(tasks, thread, threads); task < end; task++) {
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
     const chunk = task / tapRows;
     const tapRow = task - chunk * tapRows;
     const partial = ptr(a, 2) + <usize>(task * runPadded) * ldc;
@@ -342,8 +381,6 @@ export function convGradWeight(a: usize, thread: i32, threads: i32): void {
           -arg(a, 13),
           (rows - 1) * strideY + 1,
           columns,
-          1,
-          1,
         );
         const gBand = gImage + <usize>row * gRow;
         for (let f = 0; f < filters; f += NR) {
@@ -373,7 +410,7 @@ export function convGradWeight(a: usize, thread: i32, threads: i32): void {
  * Adds the partial weight gradients in order of their chunks.
  * partial, dw, chunks, tap rows, run (tap columns × channels), filters
  */
-export function addPartials(a: usize, thread: i32, threads: i32): void {
+export function addPartials(a: usize, slice: i32, slices: i32): void {
   const partial = ptr(a, 0);
   const dw = ptr(a, 1);
   const chunks = arg(a, 2);
@@ -384,8 +421,8 @@ export function addPartials(a: usize, thread: i32, threads: i32): void {
   const ldc = <usize>(((filters + NR - 1) / NR) * NR) << 2;
   const chunkBytes = <usize>(tapRows * runPadded) * ldc;
   const tasks = tapRows * run;
-  const end = share(tasks, thread + 1, threads);
-  for (let task = share(tasks, thread, threads); task < end; task++) {
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
     const tapRow = task / run;
     const t = task - tapRow * run;
     const from = partial + <usize>(tapRow * runPadded + t) * ldc;

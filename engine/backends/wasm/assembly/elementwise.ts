@@ -66,12 +66,12 @@ function powLanes(x: v128, y: v128): v128 {
 }
 
 /** y = f(x): op, x, y, n */
-export function unary(a: usize, thread: i32, threads: i32): void {
+export function unary(a: usize, slice: i32, slices: i32): void {
   const op = arg(a, 0);
   const n = arg(a, 3);
   const lines = (n + 15) >> 4; // slices begin on cache lines
-  const begin = share(lines, thread, threads) << 4;
-  const end = min(share(lines, thread + 1, threads) << 4, n);
+  const begin = share(lines, slice, slices) << 4;
+  const end = min(share(lines, slice + 1, slices) << 4, n);
   if (begin >= end) return;
   const x = ptr(a, 1) + (<usize>begin << 2);
   const y = ptr(a, 2) + (<usize>begin << 2);
@@ -138,7 +138,7 @@ function binaryRunOf(op: i32, x: usize, sx: i32, y: usize, sy: i32, z: usize, n:
  * z = f(x, y) with broadcasting: op, x, y, z, rank, then rank triples (size, stride of x, stride of y) from the outermost
  * axis; strides in elements; the innermost strides are 0 or 1. Work is shared in pieces of a row: `piece` elements.
  */
-export function binary(a: usize, thread: i32, threads: i32): void {
+export function binary(a: usize, slice: i32, slices: i32): void {
   const op = arg(a, 0);
   const x = ptr(a, 1);
   const y = ptr(a, 2);
@@ -153,8 +153,8 @@ export function binary(a: usize, thread: i32, threads: i32): void {
   const pieces = (n + piece - 1) / piece;
   let rows = 1;
   for (let d = 0; d < rank - 1; d++) rows *= load<i32>(axes + <usize>d * 12);
-  const begin = share(rows * pieces, thread, threads);
-  const end = share(rows * pieces, thread + 1, threads);
+  const begin = share(rows * pieces, slice, slices);
+  const end = share(rows * pieces, slice + 1, slices);
   for (let task = begin; task < end; task++) {
     const row = task / pieces;
     const from = (task - row * pieces) * piece;
@@ -183,7 +183,7 @@ export function binary(a: usize, thread: i32, threads: i32): void {
 }
 
 /** A dense result from a strided source: element bytes (1 or 4), x, y, rank, then rank pairs (size, stride of x). */
-export function strided(a: usize, thread: i32, threads: i32): void {
+export function strided(a: usize, slice: i32, slices: i32): void {
   const shift: usize = arg(a, 0) == 4 ? 2 : 0;
   const x = ptr(a, 1);
   const y = ptr(a, 2);
@@ -194,8 +194,8 @@ export function strided(a: usize, thread: i32, threads: i32): void {
   const stride = <usize>load<i32>(inner, 4) << shift;
   let rows = 1;
   for (let d = 0; d < rank - 1; d++) rows *= load<i32>(axes + <usize>d * 8);
-  const begin = share(rows, thread, threads);
-  const end = share(rows, thread + 1, threads);
+  const begin = share(rows, slice, slices);
+  const end = share(rows, slice + 1, slices);
   for (let row = begin; row < end; row++) {
     let rest = row;
     let offset = 0;
@@ -219,34 +219,34 @@ export function strided(a: usize, thread: i32, threads: i32): void {
 }
 
 /** x, y, bytes */
-export function copy(a: usize, thread: i32, threads: i32): void {
+export function copy(a: usize, slice: i32, slices: i32): void {
   const bytes = arg(a, 2);
   const lines = (bytes + 63) >> 6;
-  const begin = share(lines, thread, threads) << 6;
-  const end = min(share(lines, thread + 1, threads) << 6, bytes);
+  const begin = share(lines, slice, slices) << 6;
+  const end = min(share(lines, slice + 1, slices) << 6, bytes);
   if (begin < end) memory.copy(ptr(a, 1) + <usize>begin, ptr(a, 0) + <usize>begin, <usize>(end - begin));
 }
 
 /** u8 or i32 to f32: element bytes, x, y, n */
-export function cast(a: usize, thread: i32, threads: i32): void {
+export function cast(a: usize, slice: i32, slices: i32): void {
   const bytes = arg(a, 0);
   const x = ptr(a, 1);
   const y = ptr(a, 2);
   const n = arg(a, 3);
-  const end = share(n, thread + 1, threads);
-  for (let i = share(n, thread, threads); i < end; i++) {
+  const end = share(n, slice + 1, slices);
+  for (let i = share(n, slice, slices); i < end; i++) {
     const value = bytes == 1 ? <f32>load<u8>(x + <usize>i) : <f32>load<i32>(x + (<usize>i << 2));
     store<f32>(y + (<usize>i << 2), value);
   }
 }
 
 /** y = x, failing on an element that is not finite: x, y, n */
-export function checkFinite(a: usize, thread: i32, threads: i32, control: usize, step: i32): void {
+export function checkFinite(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
   const x = ptr(a, 0);
   const y = ptr(a, 1);
   const n = arg(a, 2);
-  const end = share(n, thread + 1, threads);
-  for (let i = share(n, thread, threads); i < end; i++) {
+  const end = share(n, slice + 1, slices);
+  for (let i = share(n, slice, slices); i < end; i++) {
     const value = load<f32>(x + (<usize>i << 2));
     if (value - value != 0) {
       fail(control, step, ERROR_NOT_FINITE, reinterpret<i32>(value), i);
@@ -260,7 +260,7 @@ const M0: u64 = 0xd2511f53;
 const M1: u64 = 0xcd9e8d57;
 
 /** x, y, n, address of the step (i32), key words, threshold, scale: see dropout in engine/ops/random.ts */
-export function dropout(a: usize, thread: i32, threads: i32): void {
+export function dropout(a: usize, slice: i32, slices: i32): void {
   const x = ptr(a, 0);
   const y = ptr(a, 1);
   const n = arg(a, 2);
@@ -268,8 +268,8 @@ export function dropout(a: usize, thread: i32, threads: i32): void {
   const threshold = <u32>arg(a, 6);
   const scale = real(a, 7);
   const blocks = (n + 3) >> 2;
-  const end = share(blocks, thread + 1, threads);
-  for (let block = share(blocks, thread, threads); block < end; block++) {
+  const end = share(blocks, slice + 1, slices);
+  for (let block = share(blocks, slice, slices); block < end; block++) {
     let c0: u32 = block;
     let c1: u32 = 0;
     let c2: u32 = step;

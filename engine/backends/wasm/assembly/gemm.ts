@@ -1,7 +1,7 @@
 // Matrix products: operands packed into panels of 6 rows and 8 columns, 12 accumulators in registers.
 import { arg, ptr } from "./elementwise";
 import { fma } from "./simd";
-import { share } from "./team";
+import { scratch, share } from "./team";
 
 /** Rows and columns of the register tile: 12 accumulators, 2 vectors of b, 1 of a fill V8's 15 vector registers. */
 export const MR: i32 = 6;
@@ -13,7 +13,7 @@ export const KC: i32 = 256;
  * Packs b into panels of NR columns, each k-major, the last one filled with zeros.
  * b, packed, k, n, row stride, column stride (elements), batch, stride of b per batch, stride of packed per batch
  */
-export function packB(a: usize, thread: i32, threads: i32): void {
+export function packB(a: usize, slice: i32, slices: i32): void {
   const k = arg(a, 2);
   const n = arg(a, 3);
   const rowStride = <usize>arg(a, 4) << 2;
@@ -23,8 +23,8 @@ export function packB(a: usize, thread: i32, threads: i32): void {
   const depth = 64;
   const slabs = (k + depth - 1) / depth;
   const tasks = batch * panels * slabs;
-  const end = share(tasks, thread + 1, threads);
-  for (let task = share(tasks, thread, threads); task < end; task++) {
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
     const slab = task % slabs;
     const panel = (task / slabs) % panels;
     const item = task / (slabs * panels);
@@ -72,29 +72,44 @@ export function packB(a: usize, thread: i32, threads: i32): void {
   v128.store(to, v128.shuffle<i64>(AB, CD, 1, 3), NR * 12);
 }
 
-/** Packs rows × depth of a into panels of MR rows, each k-major, the last one filled with zeros. */
-function packA(from: usize, to: usize, rows: i32, depth: i32, rowStride: usize, columnStride: usize): void {
-  for (let r = 0; r < rows; r += MR) {
-    const valid = min(MR, rows - r);
-    const base = from + <usize>r * rowStride;
+/**
+ * Packs a into panels of MR rows, each k-major, the last one filled with zeros.
+ * a, packed, m, k, row stride, column stride (elements), batch, stride of a per batch, stride of packed per batch
+ */
+export function packA(a: usize, slice: i32, slices: i32): void {
+  const m = arg(a, 2);
+  const k = arg(a, 3);
+  const rowStride = <usize>arg(a, 4) << 2;
+  const columnStride = <usize>arg(a, 5) << 2;
+  const panels = (m + MR - 1) / MR;
+  const depth = 128;
+  const slabs = (k + depth - 1) / depth;
+  const tasks = arg(a, 6) * panels * slabs;
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
+    // Neighbouring panels share cache lines where columns are contiguous: they come one after the other.
+    const panel = task % panels;
+    const slab = (task / panels) % slabs;
+    const item = task / (slabs * panels);
+    const first = slab * depth;
+    const count = min(depth, k - first);
+    const valid = min(MR, m - panel * MR);
+    let from = ptr(a, 0) + ((<usize>item * <usize>arg(a, 7)) << 2) + <usize>(panel * MR) * rowStride + <usize>first * columnStride;
+    let to = ptr(a, 1) + ((<usize>item * <usize>arg(a, 8) + <usize>panel * <usize>k * MR + <usize>first * MR) << 2);
     if (valid == MR && columnStride == 4) {
-      packRows(base, to, depth, rowStride);
+      packRows(from, to, count, rowStride);
     } else if (valid == MR && rowStride == 4) {
-      let p = base;
-      let q = to;
-      for (let i = 0; i < depth; i++, p += columnStride, q += MR * 4) {
-        v128.store(q, v128.load(p));
-        v128.store64_lane(q, v128.load64_zero(p, 16), 0, 16);
+      for (let i = 0; i < count; i++, from += columnStride, to += MR * 4) {
+        v128.store(to, v128.load(from));
+        v128.store64_lane(to, v128.load64_zero(from, 16), 0, 16);
       }
     } else {
-      for (let i = 0; i < depth; i++) {
+      for (let i = 0; i < count; i++, from += columnStride, to += MR * 4) {
         for (let j = 0; j < MR; j++) {
-          const value: f32 = j < valid ? load<f32>(base + <usize>j * rowStride + <usize>i * columnStride) : 0;
-          store<f32>(to + (<usize>(i * MR + j) << 2), value);
+          store<f32>(to + (<usize>j << 2), j < valid ? load<f32>(from + <usize>j * rowStride) : 0);
         }
       }
     }
-    to += <usize>(depth * MR) << 2;
   }
 }
 
@@ -205,27 +220,23 @@ function tile(a: usize, b: usize, c: usize, ldc: usize, depth: i32, first: bool)
 }
 
 /**
- * c = a · b with b packed by packB. Tasks are blocks of rows × columns, fixed by shape.
- * a, packed b, c, m, n, k, row stride and column stride of a, rows of a block, columns of a block (a multiple of NR),
- * batch, strides of a, b and c per batch (elements), scratch, scratch bytes per thread
+ * c = a · b, both packed. Tasks are blocks of rows × columns, fixed by shape.
+ * packed a, packed b, c, m, n, k, rows of a block (a multiple of MR), columns of a block (one of NR), batch, strides of a, b
+ * and c per batch (elements), scratch, scratch bytes per thread
  */
-export function gemm(a: usize, thread: i32, threads: i32): void {
+export function gemm(a: usize, slice: i32, slices: i32): void {
   const m = arg(a, 3);
   const n = arg(a, 4);
   const k = arg(a, 5);
-  const rowStride = <usize>arg(a, 6) << 2;
-  const columnStride = <usize>arg(a, 7) << 2;
-  const blockRows = arg(a, 8);
-  const blockColumns = arg(a, 9);
-  const batch = arg(a, 10);
-  const corner = ptr(a, 14) + <usize>thread * <usize>arg(a, 15);
-  const packed = corner + MR * NR * 4;
+  const blockRows = arg(a, 6);
+  const blockColumns = arg(a, 7);
+  const corner = scratch(ptr(a, 12), arg(a, 13));
   const rowBlocks = (m + blockRows - 1) / blockRows;
   const columnBlocks = (n + blockColumns - 1) / blockColumns;
   const ldc = <usize>n << 2;
-  const tasks = batch * rowBlocks * columnBlocks;
-  const end = share(tasks, thread + 1, threads);
-  for (let task = share(tasks, thread, threads); task < end; task++) {
+  const tasks = arg(a, 8) * rowBlocks * columnBlocks;
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
     const columnBlock = task % columnBlocks;
     const rowBlock = (task / columnBlocks) % rowBlocks;
     const item = task / (columnBlocks * rowBlocks);
@@ -233,24 +244,23 @@ export function gemm(a: usize, thread: i32, threads: i32): void {
     const rows = min(blockRows, m - row);
     const firstColumn = columnBlock * blockColumns;
     const lastColumn = min(firstColumn + blockColumns, n);
-    const from = ptr(a, 0) + ((<usize>item * <usize>arg(a, 11)) << 2) + <usize>row * rowStride;
-    const right = ptr(a, 1) + ((<usize>item * <usize>arg(a, 12)) << 2);
-    const to = ptr(a, 2) + ((<usize>item * <usize>arg(a, 13)) << 2) + <usize>row * ldc;
+    const left = ptr(a, 0) + ((<usize>item * <usize>arg(a, 9) + <usize>row * <usize>k) << 2);
+    const right = ptr(a, 1) + ((<usize>item * <usize>arg(a, 10)) << 2);
+    const to = ptr(a, 2) + ((<usize>item * <usize>arg(a, 11)) << 2) + <usize>row * ldc;
     for (let depth = 0; depth < k; depth += KC) {
       const kc = min(KC, k - depth);
-      packA(from + <usize>depth * columnStride, packed, rows, kc, rowStride, columnStride);
       for (let j = firstColumn; j < lastColumn; j += NR) {
         const panel = right + ((<usize>(j / NR) * <usize>k * NR + <usize>depth * NR) << 2);
         const columns = min(NR, n - j);
         for (let i = 0; i < rows; i += MR) {
-          const left = packed + (<usize>(i * kc) << 2);
+          const rowsOfA = left + ((<usize>i * <usize>k + <usize>depth * MR) << 2);
           const c = to + <usize>i * ldc + (<usize>j << 2);
           const valid = min(MR, rows - i);
           if (columns == NR && valid == MR) {
-            tile(left, panel, c, ldc, kc, depth == 0);
+            tile(rowsOfA, panel, c, ldc, kc, depth == 0);
           } else {
             if (depth > 0) loadCorner(corner, c, ldc, valid, columns);
-            tile(left, panel, corner, NR * 4, kc, depth == 0);
+            tile(rowsOfA, panel, corner, NR * 4, kc, depth == 0);
             storeCorner(corner, c, ldc, valid, columns);
           }
         }

@@ -1,5 +1,6 @@
-// The module: walks an encoded plan. A plan is a list of steps, each [kernel, words, arguments …] in 32-bit words, ended
-// by K_END. Every thread walks the whole plan on its own slice and meets the others after each step.
+// The module: walks an encoded plan. A plan is a list of steps, each [kernel, words, slices, arguments …] in 32-bit words,
+// ended by K_END. Every thread walks the whole plan, takes slices of a step until none is left, and meets the others: a
+// thread that is held up, by another program on its core say, takes fewer.
 import * as elementwise from "./elementwise";
 import * as reduce from "./reduce";
 import * as gemm from "./gemm";
@@ -12,6 +13,8 @@ import {
   await_,
   barrier,
   now,
+  setThread,
+  take,
   CONTROL_ABORT,
   CONTROL_DONE,
   CONTROL_ERROR,
@@ -57,7 +60,7 @@ export {
 export { KC, MR, NR } from "./gemm";
 // Nobody calls this from outside. An exported function is not inlined into its one caller, where V8 would spill its
 // accumulators in the loops around it and halve its speed.
-export { product } from "./winograd";
+export { product, productOf3, weightTileOf3 } from "./winograd";
 
 export const K_END: i32 = 0;
 export const K_COPY: i32 = 1;
@@ -97,58 +100,72 @@ export const K_TRANSFORM_FILTERS: i32 = 34;
 export const K_WINOGRAD: i32 = 35;
 export const K_WINOGRAD_GRAD_WEIGHT: i32 = 36;
 export const K_WINOGRAD_FINISH_WEIGHT: i32 = 37;
+export const K_WINOGRAD_GRAD_TRANSFORM: i32 = 38;
+export const K_WINOGRAD_GRAD_PRODUCT: i32 = 39;
+export const K_PACK_A: i32 = 40;
 
-function runKernel(kernel: i32, a: usize, thread: i32, threads: i32, control: usize, step: i32): void {
+function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
   switch (kernel) {
-    case K_COPY: elementwise.copy(a, thread, threads); break;
-    case K_UNARY: elementwise.unary(a, thread, threads); break;
-    case K_BINARY: elementwise.binary(a, thread, threads); break;
-    case K_STRIDED: elementwise.strided(a, thread, threads); break;
-    case K_CAST: elementwise.cast(a, thread, threads); break;
-    case K_CHECK_FINITE: elementwise.checkFinite(a, thread, threads, control, step); break;
-    case K_DROPOUT: elementwise.dropout(a, thread, threads); break;
-    case K_SUM: reduce.sum(a, thread, threads); break;
-    case K_MAX: reduce.maxOf(a, thread, threads); break;
-    case K_MAX_GRAD: reduce.maxGrad(a, thread, threads); break;
-    case K_PACK_B: gemm.packB(a, thread, threads); break;
-    case K_GEMM: gemm.gemm(a, thread, threads); break;
-    case K_CONV: convolution.conv(a, thread, threads); break;
-    case K_PACK_FLIPPED: convolution.packFlipped(a, thread, threads); break;
-    case K_CONV_GRAD_WEIGHT: convolution.convGradWeight(a, thread, threads); break;
-    case K_ADD_PARTIALS: convolution.addPartials(a, thread, threads); break;
-    case K_MAX_POOL: pool.maxPool(a, thread, threads); break;
-    case K_MAX_POOL_GRAD: pool.maxPoolGrad(a, thread, threads); break;
-    case K_AVG_POOL: pool.avgPool(a, thread, threads); break;
-    case K_AVG_POOL_GRAD: pool.avgPoolGrad(a, thread, threads); break;
-    case K_LRN: pool.lrn(a, thread, threads); break;
-    case K_LRN_GRAD: pool.lrnGrad(a, thread, threads); break;
-    case K_CHUNK_MOMENTS: norm.chunkMoments(a, thread, threads); break;
-    case K_MERGE_MOMENTS: norm.mergeMoments(a, thread, threads); break;
-    case K_NORMALISE: norm.normalise(a, thread, threads); break;
-    case K_CHUNK_GRAD_SUMS: norm.chunkGradSums(a, thread, threads); break;
-    case K_MERGE_GRAD_SUMS: norm.mergeGradSums(a, thread, threads); break;
-    case K_NORMALISE_GRAD: norm.normaliseGrad(a, thread, threads); break;
-    case K_CROSS_ENTROPY: loss.crossEntropy(a, thread, threads, control, step); break;
-    case K_CROSS_ENTROPY_GRAD: loss.crossEntropyGrad(a, thread, threads); break;
-    case K_CORRECT: loss.correct(a, thread, threads, control, step); break;
-    case K_TAKE_ROWS: loss.takeRows(a, thread, threads, control, step); break;
-    case K_NORMALIZE_IMAGES: loss.normalizeImages(a, thread, threads); break;
-    case K_TRANSFORM_FILTERS: winograd.transformFilters(a, thread, threads); break;
-    case K_WINOGRAD: winograd.winograd(a, thread, threads); break;
-    case K_WINOGRAD_GRAD_WEIGHT: winograd.winogradGradWeight(a, thread, threads); break;
-    case K_WINOGRAD_FINISH_WEIGHT: winograd.winogradFinishWeight(a, thread, threads); break;
+    case K_COPY: elementwise.copy(a, slice, slices); break;
+    case K_UNARY: elementwise.unary(a, slice, slices); break;
+    case K_BINARY: elementwise.binary(a, slice, slices); break;
+    case K_STRIDED: elementwise.strided(a, slice, slices); break;
+    case K_CAST: elementwise.cast(a, slice, slices); break;
+    case K_CHECK_FINITE: elementwise.checkFinite(a, slice, slices, control, step); break;
+    case K_DROPOUT: elementwise.dropout(a, slice, slices); break;
+    case K_SUM: reduce.sum(a, slice, slices); break;
+    case K_MAX: reduce.maxOf(a, slice, slices); break;
+    case K_MAX_GRAD: reduce.maxGrad(a, slice, slices); break;
+    case K_PACK_B: gemm.packB(a, slice, slices); break;
+    case K_PACK_A: gemm.packA(a, slice, slices); break;
+    case K_GEMM: gemm.gemm(a, slice, slices); break;
+    case K_CONV: convolution.conv(a, slice, slices); break;
+    case K_PACK_FLIPPED: convolution.packFlipped(a, slice, slices); break;
+    case K_CONV_GRAD_WEIGHT: convolution.convGradWeight(a, slice, slices); break;
+    case K_ADD_PARTIALS: convolution.addPartials(a, slice, slices); break;
+    case K_MAX_POOL: pool.maxPool(a, slice, slices); break;
+    case K_MAX_POOL_GRAD: pool.maxPoolGrad(a, slice, slices); break;
+    case K_AVG_POOL: pool.avgPool(a, slice, slices); break;
+    case K_AVG_POOL_GRAD: pool.avgPoolGrad(a, slice, slices); break;
+    case K_LRN: pool.lrn(a, slice, slices); break;
+    case K_LRN_GRAD: pool.lrnGrad(a, slice, slices); break;
+    case K_CHUNK_MOMENTS: norm.chunkMoments(a, slice, slices); break;
+    case K_MERGE_MOMENTS: norm.mergeMoments(a, slice, slices); break;
+    case K_NORMALISE: norm.normalise(a, slice, slices); break;
+    case K_CHUNK_GRAD_SUMS: norm.chunkGradSums(a, slice, slices); break;
+    case K_MERGE_GRAD_SUMS: norm.mergeGradSums(a, slice, slices); break;
+    case K_NORMALISE_GRAD: norm.normaliseGrad(a, slice, slices); break;
+    case K_CROSS_ENTROPY: loss.crossEntropy(a, slice, slices, control, step); break;
+    case K_CROSS_ENTROPY_GRAD: loss.crossEntropyGrad(a, slice, slices); break;
+    case K_CORRECT: loss.correct(a, slice, slices, control, step); break;
+    case K_TAKE_ROWS: loss.takeRows(a, slice, slices, control, step); break;
+    case K_NORMALIZE_IMAGES: loss.normalizeImages(a, slice, slices); break;
+    case K_TRANSFORM_FILTERS: winograd.transformFilters(a, slice, slices); break;
+    case K_WINOGRAD: winograd.winograd(a, slice, slices); break;
+    case K_WINOGRAD_GRAD_WEIGHT: winograd.winogradGradWeight(a, slice, slices); break;
+    case K_WINOGRAD_FINISH_WEIGHT: winograd.winogradFinishWeight(a, slice, slices); break;
+    case K_WINOGRAD_GRAD_TRANSFORM: winograd.winogradGradTransform(a, slice, slices); break;
+    case K_WINOGRAD_GRAD_PRODUCT: winograd.winogradGradProduct(a, slice, slices); break;
     default: unreachable();
   }
 }
 
-/** Runs this thread's share of the plan once. False when the team was given up. */
+/** Runs the plan once, together with the other threads. False when the team was given up. */
 export function runPlan(control: usize, thread: i32): bool {
   const threads = load<i32>(control + CONTROL_THREADS);
   const times = <usize>load<u32>(control + CONTROL_TIMES);
   let a = <usize>load<u32>(control + CONTROL_PROGRAM);
+  setThread(thread);
   if (times != 0 && thread == 0) store<f64>(times, now());
   for (let step = 0, kernel = load<i32>(a); kernel != K_END; step++, kernel = load<i32>(a)) {
-    runKernel(kernel, a + 8, thread, threads, control, step);
+    if (threads == 1) {
+      runKernel(kernel, a + 12, 0, 1, control, step);
+    } else {
+      const slices = load<i32>(a, 8);
+      for (let slice = take(control); slice < slices; slice = take(control)) {
+        runKernel(kernel, a + 12, slice, slices, control, step);
+      }
+    }
     if (!barrier(control, threads)) return false;
     if (times != 0 && thread == 0) store<f64>(times + (<usize>(step + 1) << 3), now());
     // An error of a later step may be there already: everybody must leave after the same step.

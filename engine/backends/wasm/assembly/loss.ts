@@ -4,11 +4,11 @@ import { exp4, splat, storeLanes, sumLanes } from "./simd";
 import { ERROR_INDEX, ERROR_LABEL, fail, share } from "./team";
 
 /** logits, labels, losses, softmax, rows, classes */
-export function crossEntropy(a: usize, thread: i32, threads: i32, control: usize, step: i32): void {
+export function crossEntropy(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
   const classes = arg(a, 5);
   const rows = arg(a, 4);
-  const end = share(rows, thread + 1, threads);
-  for (let row = share(rows, thread, threads); row < end; row++) {
+  const end = share(rows, slice + 1, slices);
+  for (let row = share(rows, slice, slices); row < end; row++) {
     const z = ptr(a, 0) + ((<usize>row * <usize>classes) << 2);
     const p = ptr(a, 3) + ((<usize>row * <usize>classes) << 2);
     const label = load<i32>(ptr(a, 1) + (<usize>row << 2));
@@ -41,11 +41,11 @@ export function crossEntropy(a: usize, thread: i32, threads: i32, control: usize
 }
 
 /** g, softmax, labels, dz, rows, classes */
-export function crossEntropyGrad(a: usize, thread: i32, threads: i32): void {
+export function crossEntropyGrad(a: usize, slice: i32, slices: i32): void {
   const rows = arg(a, 4);
   const classes = arg(a, 5);
-  const end = share(rows, thread + 1, threads);
-  for (let row = share(rows, thread, threads); row < end; row++) {
+  const end = share(rows, slice + 1, slices);
+  for (let row = share(rows, slice, slices); row < end; row++) {
     const at = (<usize>row * <usize>classes) << 2;
     const g = load<f32>(ptr(a, 0) + (<usize>row << 2));
     const label = load<i32>(ptr(a, 2) + (<usize>row << 2));
@@ -57,11 +57,11 @@ export function crossEntropyGrad(a: usize, thread: i32, threads: i32): void {
 }
 
 /** logits, labels, out, rows, classes */
-export function correct(a: usize, thread: i32, threads: i32, control: usize, step: i32): void {
+export function correct(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
   const rows = arg(a, 3);
   const classes = arg(a, 4);
-  const end = share(rows, thread + 1, threads);
-  for (let row = share(rows, thread, threads); row < end; row++) {
+  const end = share(rows, slice + 1, slices);
+  for (let row = share(rows, slice, slices); row < end; row++) {
     const z = ptr(a, 0) + ((<usize>row * <usize>classes) << 2);
     const label = load<i32>(ptr(a, 1) + (<usize>row << 2));
     if (<u32>label >= <u32>classes) {
@@ -82,12 +82,12 @@ export function correct(a: usize, thread: i32, threads: i32, control: usize, ste
 }
 
 /** x, index, y, rows of x, count, bytes per row */
-export function takeRows(a: usize, thread: i32, threads: i32, control: usize, step: i32): void {
+export function takeRows(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
   const rows = arg(a, 3);
   const count = arg(a, 4);
   const bytes = <usize>arg(a, 5);
-  const end = share(count, thread + 1, threads);
-  for (let i = share(count, thread, threads); i < end; i++) {
+  const end = share(count, slice + 1, slices);
+  for (let i = share(count, slice, slices); i < end; i++) {
     const row = load<i32>(ptr(a, 1) + (<usize>i << 2));
     if (<u32>row >= <u32>rows) {
       fail(control, step, ERROR_INDEX, row, i);
@@ -123,7 +123,7 @@ function normalizeRow(x: usize, bytes: bool, mean: usize, meanMoves: bool, scale
  * x, mean, scale, draws or 0, y, images, height, width, channels, element bytes (1 or 4), then the strides (elements) of
  * mean along height, width, channels, and of scale likewise
  */
-export function normalizeImages(a: usize, thread: i32, threads: i32): void {
+export function normalizeImages(a: usize, slice: i32, slices: i32): void {
   const draws = ptr(a, 3);
   const height = arg(a, 6);
   const width = arg(a, 7);
@@ -132,8 +132,8 @@ export function normalizeImages(a: usize, thread: i32, threads: i32): void {
   // Mean and scale each run along a row as the image does, or stay the same: then a row is one vector loop.
   const rowWise = runsAlong(arg(a, 11), arg(a, 12), channels) && runsAlong(arg(a, 14), arg(a, 15), channels);
   const tasks = arg(a, 5) * height;
-  const end = share(tasks, thread + 1, threads);
-  for (let task = share(tasks, thread, threads); task < end; task++) {
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
     const image = task / height;
     let dy = 0;
     let dx = 0;

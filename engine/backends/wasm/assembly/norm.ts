@@ -5,13 +5,13 @@ import { fma, splat, storeLanes } from "./simd";
 import { share } from "./team";
 
 /** Means and sums of squared deviations of each chunk: x, partial [chunks, 2, C], rows, C, chunks */
-export function chunkMoments(a: usize, thread: i32, threads: i32): void {
+export function chunkMoments(a: usize, slice: i32, slices: i32): void {
   const rows = arg(a, 2);
   const channels = arg(a, 3);
   const chunks = arg(a, 4);
   const stride = <usize>channels << 2;
-  const end = share(chunks, thread + 1, threads);
-  for (let chunk = share(chunks, thread, threads); chunk < end; chunk++) {
+  const end = share(chunks, slice + 1, slices);
+  for (let chunk = share(chunks, slice, slices); chunk < end; chunk++) {
     const begin = share(rows, chunk, chunks);
     const count = share(rows, chunk + 1, chunks) - begin;
     const from = ptr(a, 0) + <usize>begin * stride;
@@ -34,12 +34,12 @@ export function chunkMoments(a: usize, thread: i32, threads: i32): void {
 }
 
 /** Merges the moments of the chunks (Chan's formula): partial, mean, variance, rows, C, chunks */
-export function mergeMoments(a: usize, thread: i32, threads: i32): void {
+export function mergeMoments(a: usize, slice: i32, slices: i32): void {
   const rows = arg(a, 3);
   const channels = arg(a, 4);
   const chunks = arg(a, 5);
-  const end = share(channels, thread + 1, threads);
-  for (let c = share(channels, thread, threads); c < end; c++) {
+  const end = share(channels, slice + 1, slices);
+  for (let c = share(channels, slice, slices); c < end; c++) {
     let count: f64 = 0;
     let mean: f64 = 0;
     let squares: f64 = 0;
@@ -66,11 +66,11 @@ const BLOCK_BYTES: i32 = 12 * 1024;
 }
 
 /** y = (x − mean) · scale + beta: x, y, mean, variance, gamma or 0, beta or 0, rows, C, epsilon */
-export function normalise(a: usize, thread: i32, threads: i32): void {
+export function normalise(a: usize, slice: i32, slices: i32): void {
   const rows = arg(a, 6);
-  const end = share(rows, thread + 1, threads);
+  const end = share(rows, slice + 1, slices);
   const block = blockRows(arg(a, 7));
-  for (let begin = share(rows, thread, threads); begin < end; begin += block) {
+  for (let begin = share(rows, slice, slices); begin < end; begin += block) {
     normaliseRows(a, begin, min(block, end - begin));
   }
 }
@@ -102,14 +102,14 @@ function normaliseRows(a: usize, begin: i32, count: i32): void {
 }
 
 /** Sums of g and of g · normalised x of each chunk: g, x, mean, variance, partial [chunks, 2, C], rows, C, chunks, epsilon */
-export function chunkGradSums(a: usize, thread: i32, threads: i32): void {
+export function chunkGradSums(a: usize, slice: i32, slices: i32): void {
   const rows = arg(a, 5);
   const channels = arg(a, 6);
   const chunks = arg(a, 7);
   const epsilon = splat(real(a, 8));
   const stride = <usize>channels << 2;
-  const end = share(chunks, thread + 1, threads);
-  for (let chunk = share(chunks, thread, threads); chunk < end; chunk++) {
+  const end = share(chunks, slice + 1, slices);
+  for (let chunk = share(chunks, slice, slices); chunk < end; chunk++) {
     const begin = share(rows, chunk, chunks);
     const count = share(rows, chunk + 1, chunks) - begin;
     const to = ptr(a, 4) + <usize>(2 * chunk) * stride;
@@ -133,11 +133,11 @@ export function chunkGradSums(a: usize, thread: i32, threads: i32): void {
 }
 
 /** Adds the sums of the chunks: partial, dBeta, dGamma, C, chunks */
-export function mergeGradSums(a: usize, thread: i32, threads: i32): void {
+export function mergeGradSums(a: usize, slice: i32, slices: i32): void {
   const channels = arg(a, 3);
   const chunks = arg(a, 4);
-  const end = share(channels, thread + 1, threads);
-  for (let c = share(channels, thread, threads); c < end; c++) {
+  const end = share(channels, slice + 1, slices);
+  for (let c = share(channels, slice, slices); c < end; c++) {
     let sum: f64 = 0;
     let product: f64 = 0;
     for (let chunk = 0; chunk < chunks; chunk++) {
@@ -151,11 +151,11 @@ export function mergeGradSums(a: usize, thread: i32, threads: i32): void {
 }
 
 /** dx: g, x, mean, variance, gamma or 0, dBeta, dGamma, dx, rows, C, epsilon */
-export function normaliseGrad(a: usize, thread: i32, threads: i32): void {
+export function normaliseGrad(a: usize, slice: i32, slices: i32): void {
   const rows = arg(a, 8);
-  const end = share(rows, thread + 1, threads);
+  const end = share(rows, slice + 1, slices);
   const block = blockRows(arg(a, 9));
-  for (let begin = share(rows, thread, threads); begin < end; begin += block) {
+  for (let begin = share(rows, slice, slices); begin < end; begin += block) {
     normaliseGradRows(a, rows, begin, min(block, end - begin));
   }
 }

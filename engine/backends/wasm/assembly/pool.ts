@@ -1,13 +1,13 @@
 // Pooling and local response normalisation, channels last, four channels at a time.
 import { arg, ptr, real } from "./elementwise";
 import { fma, powNeg4, relu4, splat, storeLanes } from "./simd";
-import { share } from "./team";
+import { scratch, share } from "./team";
 
 // Geometry block of every pooling kernel, after its pointers: images, height, width, channels, kernel y and x,
 // stride y and x, pad top, bottom, left, right, output height and width, inside only.
 
 /** x, y, positions, geometry at word 3, relu at word 18. Positions are y · width + x of the first maximum; so does the first NaN win. */
-export function maxPool(a: usize, thread: i32, threads: i32): void {
+export function maxPool(a: usize, slice: i32, slices: i32): void {
   const x = ptr(a, 0);
   const images = arg(a, 3);
   const height = arg(a, 4);
@@ -24,8 +24,8 @@ export function maxPool(a: usize, thread: i32, threads: i32): void {
   const relu = arg(a, 18) != 0;
   const pixel = <usize>channels << 2;
   const tasks = images * outHeight;
-  const end = share(tasks, thread + 1, threads);
-  for (let task = share(tasks, thread, threads); task < end; task++) {
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
     const image = task / outHeight;
     const oy = task - image * outHeight;
     const y0 = max(oy * strideY - top, 0);
@@ -58,13 +58,13 @@ export function maxPool(a: usize, thread: i32, threads: i32): void {
 }
 
 /** g, positions, dx, geometry at word 3, at word 18 the relu of the maxima (g counts where it is positive) or 0 */
-export function maxPoolGrad(a: usize, thread: i32, threads: i32): void {
+export function maxPoolGrad(a: usize, slice: i32, slices: i32): void {
   const images = arg(a, 3);
   const imageSize = arg(a, 4) * arg(a, 5) * arg(a, 6);
   const channels = arg(a, 6);
   const cells = arg(a, 15) * arg(a, 16);
-  const end = share(images, thread + 1, threads);
-  for (let image = share(images, thread, threads); image < end; image++) {
+  const end = share(images, slice + 1, slices);
+  for (let image = share(images, slice, slices); image < end; image++) {
     const dx = ptr(a, 2) + (<usize>image * <usize>imageSize << 2);
     memory.fill(dx, 0, <usize>imageSize << 2);
     let at = <usize>image * <usize>(cells * channels) << 2;
@@ -98,7 +98,7 @@ export function maxPoolGrad(a: usize, thread: i32, threads: i32): void {
 }
 
 /** x, y, geometry at word 2 */
-export function avgPool(a: usize, thread: i32, threads: i32): void {
+export function avgPool(a: usize, slice: i32, slices: i32): void {
   const height = arg(a, 3);
   const width = arg(a, 4);
   const channels = arg(a, 5);
@@ -108,8 +108,8 @@ export function avgPool(a: usize, thread: i32, threads: i32): void {
   const outWidth = arg(a, 15);
   const pixel = <usize>channels << 2;
   const tasks = arg(a, 2) * outHeight;
-  const end = share(tasks, thread + 1, threads);
-  for (let task = share(tasks, thread, threads); task < end; task++) {
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
     const image = task / outHeight;
     const wy = (task - image * outHeight) * arg(a, 8) - arg(a, 10);
     const y0 = max(wy, 0);
@@ -134,7 +134,7 @@ export function avgPool(a: usize, thread: i32, threads: i32): void {
 }
 
 /** g, dx, geometry at word 2, at word 17 the relu that was pooled (dx counts where it is positive) or 0: each input pixel gathers from the windows that cover it. */
-export function avgPoolGrad(a: usize, thread: i32, threads: i32): void {
+export function avgPoolGrad(a: usize, slice: i32, slices: i32): void {
   const height = arg(a, 3);
   const width = arg(a, 4);
   const channels = arg(a, 5);
@@ -149,8 +149,8 @@ export function avgPoolGrad(a: usize, thread: i32, threads: i32): void {
   const outWidth = arg(a, 15);
   const pixel = <usize>channels << 2;
   const tasks = arg(a, 2) * height;
-  const end = share(tasks, thread + 1, threads);
-  for (let task = share(tasks, thread, threads); task < end; task++) {
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
     const image = task / height;
     const iy = task - image * height;
     const oy0 = firstWindow(iy + top, kernelY, strideY);
@@ -200,7 +200,7 @@ export function avgPoolGrad(a: usize, thread: i32, threads: i32): void {
 }
 
 /** x, y, s, images, height, width, channels, size, alpha / size², beta */
-export function lrn(a: usize, thread: i32, threads: i32): void {
+export function lrn(a: usize, slice: i32, slices: i32): void {
   const height = arg(a, 4);
   const width = arg(a, 5);
   const channels = arg(a, 6);
@@ -209,8 +209,8 @@ export function lrn(a: usize, thread: i32, threads: i32): void {
   const beta = real(a, 9);
   const pixel = <usize>channels << 2;
   const tasks = arg(a, 3) * height;
-  const end = share(tasks, thread + 1, threads);
-  for (let task = share(tasks, thread, threads); task < end; task++) {
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
     const image = task / height;
     const i = task - image * height;
     const y0 = max(i - radius, 0);
@@ -242,7 +242,7 @@ export function lrn(a: usize, thread: i32, threads: i32): void {
  * g, x, s, dx, images, height, width, channels, size, 2 · alpha · beta / size², beta, scratch, scratch bytes per thread.
  * The scratch holds g · x · s^(−beta−1) of one image.
  */
-export function lrnGrad(a: usize, thread: i32, threads: i32): void {
+export function lrnGrad(a: usize, slice: i32, slices: i32): void {
   const images = arg(a, 4);
   const height = arg(a, 5);
   const width = arg(a, 6);
@@ -250,11 +250,11 @@ export function lrnGrad(a: usize, thread: i32, threads: i32): void {
   const radius = (arg(a, 8) - 1) >> 1;
   const factor = splat(real(a, 9));
   const beta = real(a, 10);
-  const inner = ptr(a, 11) + <usize>thread * <usize>arg(a, 12);
+  const inner = scratch(ptr(a, 11), arg(a, 12));
   const pixel = <usize>channels << 2;
   const floats = height * width * channels;
-  const end = share(images, thread + 1, threads);
-  for (let image = share(images, thread, threads); image < end; image++) {
+  const end = share(images, slice + 1, slices);
+  for (let image = share(images, slice, slices); image < end; image++) {
     const base = <usize>image * <usize>floats << 2;
     const g = ptr(a, 0) + base;
     const x = ptr(a, 1) + base;

@@ -10,7 +10,7 @@ const STRIP: i32 = 256;
  * Partial sums: x [outer, n, inner] -> y [outer, chunks, inner].
  * x, y, outer, n, inner, chunks
  */
-export function sum(a: usize, thread: i32, threads: i32): void {
+export function sum(a: usize, slice: i32, slices: i32): void {
   const x = ptr(a, 0);
   const y = ptr(a, 1);
   const outer = arg(a, 2);
@@ -19,8 +19,8 @@ export function sum(a: usize, thread: i32, threads: i32): void {
   const chunks = arg(a, 5);
   const strips = (inner + STRIP - 1) / STRIP;
   const tasks = outer * chunks * strips;
-  const end = share(tasks, thread + 1, threads);
-  for (let task = share(tasks, thread, threads); task < end; task++) {
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
     const strip = task % strips;
     const part = task / strips;
     const chunk = part % chunks;
@@ -87,15 +87,15 @@ function sumColumns(x: usize, y: usize, rows: i32, inner: i32, begin: i32, end: 
 }
 
 /** Maxima and their positions: x, y, at, outer, n, inner. The first maximum wins; so does the first NaN. */
-export function maxOf(a: usize, thread: i32, threads: i32): void {
+export function maxOf(a: usize, slice: i32, slices: i32): void {
   const x = ptr(a, 0);
   const y = ptr(a, 1);
   const at = ptr(a, 2);
   const n = arg(a, 4);
   const inner = arg(a, 5);
   const cells = arg(a, 3) * inner;
-  const end = share(cells, thread + 1, threads);
-  for (let cell = share(cells, thread, threads); cell < end; cell++) {
+  const end = share(cells, slice + 1, slices);
+  for (let cell = share(cells, slice, slices); cell < end; cell++) {
     const o = cell / inner;
     let p = x + ((<usize>(o * n) * <usize>inner + <usize>(cell - o * inner)) << 2);
     let best = load<f32>(p);
@@ -114,15 +114,15 @@ export function maxOf(a: usize, thread: i32, threads: i32): void {
 }
 
 /** Gradients at the positions of the maxima: g, at, dx, outer, n, inner */
-export function maxGrad(a: usize, thread: i32, threads: i32): void {
+export function maxGrad(a: usize, slice: i32, slices: i32): void {
   const g = ptr(a, 0);
   const at = ptr(a, 1);
   const dx = ptr(a, 2);
   const n = arg(a, 4);
   const inner = arg(a, 5);
   const outer = arg(a, 3);
-  const end = share(outer, thread + 1, threads);
-  for (let o = share(outer, thread, threads); o < end; o++) {
+  const end = share(outer, slice + 1, slices);
+  for (let o = share(outer, slice, slices); o < end; o++) {
     const to = dx + ((<usize>(o * n) * <usize>inner) << 2);
     memory.fill(to, 0, (<usize>n * <usize>inner) << 2);
     for (let i = 0; i < inner; i++) {

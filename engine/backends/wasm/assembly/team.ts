@@ -4,7 +4,7 @@
 // @ts-ignore: decorator
 @external("env", "now") export declare function now(): f64;
 
-export const CONTROL_BYTES: i32 = 512;
+export const CONTROL_BYTES: i32 = 576;
 export const CONTROL_START: i32 = 0; // rises by one to start a run
 export const CONTROL_DONE: i32 = 64; // rises by one when a run has ended
 const COUNT: i32 = 128; // threads that have arrived at the barrier
@@ -20,6 +20,7 @@ export const CONTROL_ERROR_STEP: i32 = 388;
 export const CONTROL_ERROR_A: i32 = 392; // what was found
 export const CONTROL_ERROR_B: i32 = 396; // where
 const ERROR_LOCK: i32 = 448;
+const NEXT: i32 = 512; // slice of the current step that nobody has taken yet
 
 export const ERROR_LABEL: i32 = 1; // A: label, B: row
 export const ERROR_INDEX: i32 = 2; // A: index, B: position
@@ -27,6 +28,25 @@ export const ERROR_NOT_FINITE: i32 = 3; // A: bits of the value, B: element
 
 /** Sleeping threads look this often whether the team was given up. */
 const NAP: i64 = 100_000_000;
+
+/** The thread that this instance of the module runs on. */
+let own: i32 = 0;
+
+export function setThread(thread: i32): void {
+  own = thread;
+}
+
+/** This thread's part of scratch memory, of which each thread has `bytes`. */
+// @ts-ignore: decorator
+@inline export function scratch(base: usize, bytes: i32): usize {
+  return base + <usize>own * <usize>bytes;
+}
+
+/** The next slice of the current step. Who takes which does not show in the results. */
+// @ts-ignore: decorator
+@inline export function take(control: usize): i32 {
+  return atomic.add<i32>(control + NEXT, 1);
+}
 
 /** Waits until the word differs from `old`: spins, then sleeps. False when the team was given up. */
 export function await_(control: usize, word: usize, old: i32): bool {
@@ -48,6 +68,7 @@ export function barrier(control: usize, threads: i32): bool {
   const old = atomic.load<i32>(generation);
   if (atomic.add<i32>(control + COUNT, 1) == threads - 1) {
     atomic.store<i32>(control + COUNT, 0);
+    atomic.store<i32>(control + NEXT, 0);
     atomic.store<i32>(generation, old + 1);
     // A sleeper counts itself before it looks at the generation once more, so none is missed.
     if (atomic.load<i32>(control + WAITERS) > 0) atomic.notify(generation, -1);
@@ -85,8 +106,8 @@ export function fail(control: usize, step: i32, code: i32, found: i32, where: i3
   atomic.store<i32>(control + ERROR_LOCK, 0);
 }
 
-/** Where the slice of `thread` begins when n pieces of work are shared evenly. */
+/** Where a slice begins when n pieces of work are shared evenly among `slices`. */
 // @ts-ignore: decorator
-@inline export function share(n: i32, thread: i32, threads: i32): i32 {
-  return <i32>((<i64>n * <i64>thread) / <i64>threads);
+@inline export function share(n: i32, slice: i32, slices: i32): i32 {
+  return <i32>((<i64>n * <i64>slice) / <i64>slices);
 }

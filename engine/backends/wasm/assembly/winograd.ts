@@ -9,364 +9,22 @@
 // A vector holds four channels, so the transforms are straight lines of vector arithmetic. Rows of a product are tiles
 // and do not touch each other: how tiles are grouped into blocks and slices changes no bit of the result.
 // Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015.
+//
+// The values of a tile lie together: T² rows of its channels, `ld` bytes from one tile to the next (an odd number of cache
+// lines, or the tiles would share a few sets of the cache).
 import { arg, ptr } from "./elementwise";
 import { MR, NR } from "./gemm";
-import { weightTile } from "./conv";
-import { fma, relu4, splat, storeLanes } from "./simd";
-import { share } from "./team";
-
-// @ts-ignore: decorator
-@inline function add(a: v128, b: v128): v128 {
-  return f32x4.add(a, b);
-}
-// @ts-ignore: decorator
-@inline function sub(a: v128, b: v128): v128 {
-  return f32x4.sub(a, b);
-}
-
-/** One line of Bᵀ on tiles of 8. Strides in bytes. */
-// @ts-ignore: decorator
-@inline function inputLine8(x: usize, sx: usize, y: usize, sy: usize): void {
-  const d0 = v128.load(x);
-  x += sx;
-  const d1 = v128.load(x);
-  x += sx;
-  const d2 = v128.load(x);
-  x += sx;
-  const d3 = v128.load(x);
-  x += sx;
-  const d4 = v128.load(x);
-  x += sx;
-  const d5 = v128.load(x);
-  x += sx;
-  const d6 = v128.load(x);
-  x += sx;
-  const d7 = v128.load(x);
-  const e1 = fma(d4, splat(-4.25), add(d2, d6));
-  const o1 = fma(d3, splat(-4.25), add(d1, d5));
-  const e2 = fma(d4, splat(-1.25), fma(d2, splat(0.25), d6));
-  const o2 = fma(d5, splat(2), fma(d3, splat(-2.5), f32x4.mul(d1, splat(0.5))));
-  const e3 = fma(d4, splat(-5), fma(d2, splat(4), d6));
-  const o3 = fma(d5, splat(0.5), fma(d3, splat(-2.5), add(d1, d1)));
-  v128.store(y, fma(sub(d4, d2), splat(5.25), sub(d0, d6)));
-  y += sy;
-  v128.store(y, add(e1, o1));
-  y += sy;
-  v128.store(y, sub(e1, o1));
-  y += sy;
-  v128.store(y, add(e2, o2));
-  y += sy;
-  v128.store(y, sub(e2, o2));
-  y += sy;
-  v128.store(y, add(e3, o3));
-  y += sy;
-  v128.store(y, sub(e3, o3));
-  y += sy;
-  v128.store(y, fma(sub(d3, d5), splat(5.25), sub(d7, d1)));
-}
-
-/** One line of Bᵀ on tiles of 6. */
-// @ts-ignore: decorator
-@inline function inputLine6(x: usize, sx: usize, y: usize, sy: usize): void {
-  const d0 = v128.load(x);
-  x += sx;
-  const d1 = v128.load(x);
-  x += sx;
-  const d2 = v128.load(x);
-  x += sx;
-  const d3 = v128.load(x);
-  x += sx;
-  const d4 = v128.load(x);
-  x += sx;
-  const d5 = v128.load(x);
-  const e1 = fma(d2, splat(-4), d4);
-  const o1 = fma(d1, splat(-4), d3);
-  const e2 = sub(d4, d2);
-  const o = sub(d3, d1);
-  const o2 = add(o, o);
-  v128.store(y, fma(d2, splat(-5), fma(d0, splat(4), d4)));
-  y += sy;
-  v128.store(y, add(e1, o1));
-  y += sy;
-  v128.store(y, sub(e1, o1));
-  y += sy;
-  v128.store(y, add(e2, o2));
-  y += sy;
-  v128.store(y, sub(e2, o2));
-  y += sy;
-  v128.store(y, fma(d3, splat(-5), fma(d1, splat(4), d5)));
-}
-
-/** One line of Aᵀ: 8 -> 4. */
-// @ts-ignore: decorator
-@inline function outputLine84(x: usize, sx: usize, y: usize, sy: usize): void {
-  const m0 = v128.load(x);
-  x += sx;
-  const m1 = v128.load(x);
-  x += sx;
-  const m2 = v128.load(x);
-  x += sx;
-  const m3 = v128.load(x);
-  x += sx;
-  const m4 = v128.load(x);
-  x += sx;
-  const m5 = v128.load(x);
-  x += sx;
-  const m6 = v128.load(x);
-  x += sx;
-  const m7 = v128.load(x);
-  const s1 = add(m1, m2);
-  const d1 = sub(m1, m2);
-  const s2 = add(m3, m4);
-  const d2 = sub(m3, m4);
-  const s3 = add(m5, m6);
-  const d3 = sub(m5, m6);
-  v128.store(y, fma(s3, splat(8), add(add(m0, s1), s2)));
-  y += sy;
-  v128.store(y, fma(d3, splat(4), fma(d2, splat(2), d1)));
-  y += sy;
-  v128.store(y, fma(s3, splat(2), fma(s2, splat(4), s1)));
-  y += sy;
-  v128.store(y, add(fma(d2, splat(8), add(d1, d3)), m7));
-}
-
-/** One line of Aᵀ: 8 -> 6. */
-// @ts-ignore: decorator
-@inline function outputLine86(x: usize, sx: usize, y: usize, sy: usize): void {
-  const m0 = v128.load(x);
-  x += sx;
-  const m1 = v128.load(x);
-  x += sx;
-  const m2 = v128.load(x);
-  x += sx;
-  const m3 = v128.load(x);
-  x += sx;
-  const m4 = v128.load(x);
-  x += sx;
-  const m5 = v128.load(x);
-  x += sx;
-  const m6 = v128.load(x);
-  x += sx;
-  const m7 = v128.load(x);
-  const s1 = add(m1, m2);
-  const d1 = sub(m1, m2);
-  const s2 = add(m3, m4);
-  const d2 = sub(m3, m4);
-  const s3 = add(m5, m6);
-  const d3 = sub(m5, m6);
-  v128.store(y, fma(s3, splat(32), add(add(m0, s1), s2)));
-  y += sy;
-  v128.store(y, fma(d3, splat(16), fma(d2, splat(2), d1)));
-  y += sy;
-  v128.store(y, fma(s3, splat(8), fma(s2, splat(4), s1)));
-  y += sy;
-  v128.store(y, fma(d3, splat(4), fma(d2, splat(8), d1)));
-  y += sy;
-  v128.store(y, fma(s3, splat(2), fma(s2, splat(16), s1)));
-  y += sy;
-  v128.store(y, add(fma(d2, splat(32), add(d1, d3)), m7));
-}
-
-/** One line of Aᵀ: 6 -> 4. */
-// @ts-ignore: decorator
-@inline function outputLine64(x: usize, sx: usize, y: usize, sy: usize): void {
-  const m0 = v128.load(x);
-  x += sx;
-  const m1 = v128.load(x);
-  x += sx;
-  const m2 = v128.load(x);
-  x += sx;
-  const m3 = v128.load(x);
-  x += sx;
-  const m4 = v128.load(x);
-  x += sx;
-  const m5 = v128.load(x);
-  const s1 = add(m1, m2);
-  const d1 = sub(m1, m2);
-  const s2 = add(m3, m4);
-  const d2 = sub(m3, m4);
-  v128.store(y, add(add(m0, s1), s2));
-  y += sy;
-  v128.store(y, fma(d2, splat(2), d1));
-  y += sy;
-  v128.store(y, fma(s2, splat(4), s1));
-  y += sy;
-  v128.store(y, add(fma(d2, splat(8), d1), m5));
-}
-
-/** One line of A: 4 -> 8, the adjoint of outputLine84. */
-// @ts-ignore: decorator
-@inline function gradLine48(x: usize, sx: usize, y: usize, sy: usize): void {
-  const x0 = v128.load(x);
-  x += sx;
-  const x1 = v128.load(x);
-  x += sx;
-  const x2 = v128.load(x);
-  x += sx;
-  const x3 = v128.load(x);
-  const e1 = add(x0, x2);
-  const o1 = add(x1, x3);
-  const e2 = fma(x2, splat(4), x0);
-  const o2 = fma(x3, splat(8), add(x1, x1));
-  const e3 = fma(x0, splat(8), add(x2, x2));
-  const o3 = fma(x1, splat(4), x3);
-  v128.store(y, x0);
-  y += sy;
-  v128.store(y, add(e1, o1));
-  y += sy;
-  v128.store(y, sub(e1, o1));
-  y += sy;
-  v128.store(y, add(e2, o2));
-  y += sy;
-  v128.store(y, sub(e2, o2));
-  y += sy;
-  v128.store(y, add(e3, o3));
-  y += sy;
-  v128.store(y, sub(e3, o3));
-  y += sy;
-  v128.store(y, x3);
-}
-
-/** One line of A: 6 -> 8. */
-// @ts-ignore: decorator
-@inline function gradLine68(x: usize, sx: usize, y: usize, sy: usize): void {
-  const x0 = v128.load(x);
-  x += sx;
-  const x1 = v128.load(x);
-  x += sx;
-  const x2 = v128.load(x);
-  x += sx;
-  const x3 = v128.load(x);
-  x += sx;
-  const x4 = v128.load(x);
-  x += sx;
-  const x5 = v128.load(x);
-  const e1 = add(add(x0, x2), x4);
-  const o1 = add(add(x1, x3), x5);
-  const e2 = fma(x4, splat(16), fma(x2, splat(4), x0));
-  const o2 = fma(x5, splat(32), fma(x3, splat(8), add(x1, x1)));
-  const e3 = fma(x0, splat(32), fma(x2, splat(8), add(x4, x4)));
-  const o3 = fma(x1, splat(16), fma(x3, splat(4), x5));
-  v128.store(y, x0);
-  y += sy;
-  v128.store(y, add(e1, o1));
-  y += sy;
-  v128.store(y, sub(e1, o1));
-  y += sy;
-  v128.store(y, add(e2, o2));
-  y += sy;
-  v128.store(y, sub(e2, o2));
-  y += sy;
-  v128.store(y, add(e3, o3));
-  y += sy;
-  v128.store(y, sub(e3, o3));
-  y += sy;
-  v128.store(y, x5);
-}
-
-/** One line of A: 4 -> 6, the adjoint of outputLine64. */
-// @ts-ignore: decorator
-@inline function gradLine46(x: usize, sx: usize, y: usize, sy: usize): void {
-  const x0 = v128.load(x);
-  x += sx;
-  const x1 = v128.load(x);
-  x += sx;
-  const x2 = v128.load(x);
-  x += sx;
-  const x3 = v128.load(x);
-  const e1 = add(x0, x2);
-  const o1 = add(x1, x3);
-  const e2 = fma(x2, splat(4), x0);
-  const o2 = fma(x3, splat(8), add(x1, x1));
-  v128.store(y, x0);
-  y += sy;
-  v128.store(y, add(e1, o1));
-  y += sy;
-  v128.store(y, sub(e1, o1));
-  y += sy;
-  v128.store(y, add(e2, o2));
-  y += sy;
-  v128.store(y, sub(e2, o2));
-  y += sy;
-  v128.store(y, x3);
-}
-
-/** Four channels of a square of pixels, zero outside the image, as rows of vectors in `tile`. */
-function gather(
-  image: usize,
-  tile: usize,
-  height: i32,
-  width: i32,
-  pixel: usize,
-  top: i32,
-  left: i32,
-  size: i32,
-): void {
-  const row = <usize>width * pixel;
-  const first = max(0, -left);
-  const last = max(min(size, width - left), first);
-  for (let i = 0; i < size; i++, tile += <usize>size << 4) {
-    const y = top + i;
-    if (y < 0 || y >= height) {
-      // Loops of stores: a call of the engine's fill costs more than the few vectors it would write.
-      for (let j = 0; j < size; j++) v128.store(tile + (<usize>j << 4), splat(0));
-      continue;
-    }
-    let from = image + <usize>y * row + <usize>(left + first) * pixel;
-    for (let j = 0; j < first; j++) v128.store(tile + (<usize>j << 4), splat(0));
-    for (let j = first; j < last; j++, from += pixel) v128.store(tile + (<usize>j << 4), v128.load(from));
-    for (let j = last; j < size; j++) v128.store(tile + (<usize>j << 4), splat(0));
-  }
-}
-
-/** Bᵀ d B of one tile and four channels: result (i, j) at to + (i · T + j) · step. `work` holds T² vectors twice. */
-function inputTile(work: usize, to: usize, step: usize, size: i32): void {
-  const half = work + 1024;
-  if (size == 8) {
-    for (let j: usize = 0; j < 8; j++) inputLine8(work + (j << 4), 128, half + (j << 4), 128);
-    for (let i: usize = 0; i < 8; i++) inputLine8(half + (i << 7), 16, to + 8 * i * step, step);
-  } else {
-    for (let j: usize = 0; j < 6; j++) inputLine6(work + (j << 4), 96, half + (j << 4), 96);
-    for (let i: usize = 0; i < 6; i++) inputLine6(half + i * 96, 16, to + 6 * i * step, step);
-  }
-}
-
-/** Aᵀ M A of one tile and four filters, as m rows of m vectors in `work` (which holds two such squares). */
-function outputTile(from: usize, step: usize, work: usize, size: i32, m: i32): void {
-  const half = work + 1024;
-  if (size == 8 && m == 4) {
-    for (let j: usize = 0; j < 8; j++) outputLine84(from + j * step, 8 * step, half + (j << 4), 128);
-    for (let i: usize = 0; i < 4; i++) outputLine84(half + (i << 7), 16, work + (i << 6), 16);
-  } else if (size == 8) {
-    for (let j: usize = 0; j < 8; j++) outputLine86(from + j * step, 8 * step, half + (j << 4), 128);
-    for (let i: usize = 0; i < 6; i++) outputLine86(half + (i << 7), 16, work + i * 96, 16);
-  } else {
-    for (let j: usize = 0; j < 6; j++) outputLine64(from + j * step, 6 * step, half + (j << 4), 96);
-    for (let i: usize = 0; i < 4; i++) outputLine64(half + i * 96, 16, work + (i << 6), 16);
-  }
-}
-
-/** A dy Aᵀ of one tile and four filters, laid out like inputTile's result. */
-function gradTile(work: usize, to: usize, step: usize, size: i32, m: i32): void {
-  const half = work + 1024;
-  if (size == 8 && m == 4) {
-    for (let j: usize = 0; j < 4; j++) gradLine48(work + (j << 4), 64, half + (j << 4), 64);
-    for (let i: usize = 0; i < 8; i++) gradLine48(half + (i << 6), 16, to + 8 * i * step, step);
-  } else if (size == 8) {
-    for (let j: usize = 0; j < 6; j++) gradLine68(work + (j << 4), 96, half + (j << 4), 96);
-    for (let i: usize = 0; i < 8; i++) gradLine68(half + i * 96, 16, to + 8 * i * step, step);
-  } else {
-    for (let j: usize = 0; j < 4; j++) gradLine46(work + (j << 4), 64, half + (j << 4), 64);
-    for (let i: usize = 0; i < 6; i++) gradLine46(half + (i << 6), 16, to + 6 * i * step, step);
-  }
-}
+import { fillBand, weightTile } from "./conv";
+import { fma, splat, storeLanes } from "./simd";
+import { scratch, share } from "./team";
+import { gradTile, inputTile, outputTile } from "./transforms";
 
 /**
  * Filters into the transformed domain, packed in panels of NR columns for each frequency: G g Gᵀ.
  * w [r, r, C, O], packed, T, r, C, O, address of G (T × r floats), turned, scratch, scratch bytes per thread. Turned
  * exchanges C and O and rotates by 180 degrees, for the input gradient: rows are O, columns C.
  */
-export function transformFilters(a: usize, thread: i32, threads: i32): void {
+export function transformFilters(a: usize, slice: i32, slices: i32): void {
   const packed = ptr(a, 1);
   const size = arg(a, 2);
   const r = arg(a, 3);
@@ -374,14 +32,14 @@ export function transformFilters(a: usize, thread: i32, threads: i32): void {
   const filters = arg(a, 5);
   const g = ptr(a, 6);
   const turned = arg(a, 7) != 0;
-  const taps = ptr(a, 8) + <usize>thread * <usize>arg(a, 9); // r × r panels
+  const taps = scratch(ptr(a, 8), arg(a, 9)); // r × r panels
   const half = taps + 1024; // T × r panels
   const rows = turned ? filters : channels;
   const columns = turned ? channels : filters;
   const panels = (columns + NR - 1) / NR;
   const frequency = <usize>(panels * rows * NR) << 2;
-  const end = share(rows * panels, thread + 1, threads);
-  for (let task = share(rows * panels, thread, threads); task < end; task++) {
+  const end = share(rows * panels, slice + 1, slices);
+  for (let task = share(rows * panels, slice, slices); task < end; task++) {
     const panel = task / rows;
     const row = task - panel * rows;
     const first = panel * NR;
@@ -468,91 +126,186 @@ export function product(a: usize, lda: usize, b: usize, c: usize, ldc: usize, de
   c += ldc; v128.store(c, c50); v128.store(c, c51, 16);
 }
 
+/** `rows` rows × eight columns of a product of depth 3: so little depth that the operand b stays in registers. */
+export function productOf3(a: usize, lda: usize, b: usize, c: usize, ldc: usize, rows: i32): void {
+  const b00 = v128.load(b);
+  const b01 = v128.load(b, 16);
+  const b10 = v128.load(b, 32);
+  const b11 = v128.load(b, 48);
+  const b20 = v128.load(b, 64);
+  const b21 = v128.load(b, 80);
+  for (; rows > 0; rows--) {
+    const x = v128.load32_splat(a);
+    const y = v128.load32_splat(a, 4);
+    const z = v128.load32_splat(a, 8);
+    v128.store(c, fma(z, b20, fma(y, b10, f32x4.mul(x, b00))));
+    v128.store(c, fma(z, b21, fma(y, b11, f32x4.mul(x, b01))), 16);
+    a += lda;
+    c += ldc;
+  }
+}
+
 /** Room for the squares that a transform works on. */
 const WORK: usize = 2048;
 
+// Words that the kernels on tiles share: x, packed filters or g, result, images, height, width, channels, filters, pad top
+// and left, output height and width, T, m, tiles of a block (a multiple of MR), bytes between the tiles of a block of inputs
+// and of products or gradients, scratch, scratch bytes per thread, bytes of the band in it.
+
+// @ts-ignore: decorator
+@inline function scratchOf(a: usize): usize {
+  return scratch(ptr(a, 17), arg(a, 18));
+}
+
+/** Tiles of all images. */
+function tilesOf(a: usize): i32 {
+  const m = arg(a, 13);
+  return arg(a, 3) * ((arg(a, 10) + m - 1) / m) * ((arg(a, 11) + m - 1) / m);
+}
+
 /**
- * The forward pass, and with turned filters the input gradient.
- * x, packed filters, y, images, height, width, channels, filters, pad top and left, output height and width, T, m,
- * tiles of a block (a multiple of MR), bytes of a block of inputs and of outputs in one frequency, scratch, scratch bytes
- * per thread, bias or 0, relu
+ * Bᵀ d B of `count` tiles, `ld` bytes apart and their frequencies `step`, by way of bands of the padded image that a row of
+ * tiles covers.
  */
-export function winograd(a: usize, thread: i32, threads: i32): void {
+function transformInputs(a: usize, begin: i32, count: i32, to: usize, ld: usize, step: usize, work: usize): void {
   const height = arg(a, 4);
   const width = arg(a, 5);
   const channels = arg(a, 6);
-  const filters = arg(a, 7);
-  const outHeight = arg(a, 10);
-  const outWidth = arg(a, 11);
   const size = arg(a, 12);
   const m = arg(a, 13);
-  const block = arg(a, 14);
-  const inputStep = <usize>arg(a, 15);
-  const outputStep = <usize>arg(a, 16);
-  const work = ptr(a, 17) + <usize>thread * <usize>arg(a, 18);
-  const bias = ptr(a, 19);
-  const relu = arg(a, 20) != 0;
-  const tileRows = (outHeight + m - 1) / m;
-  const tileColumns = (outWidth + m - 1) / m;
-  const perImage = tileRows * tileColumns;
-  const tiles = arg(a, 3) * perImage;
+  const tileRows = (arg(a, 10) + m - 1) / m;
+  const tileColumns = (arg(a, 11) + m - 1) / m;
+  const columns = (tileColumns - 1) * m + size;
   const pixel = <usize>channels << 2;
-  const outPixel = <usize>filters << 2;
-  const panels = (filters + NR - 1) / NR;
-  const lda = <usize>((channels + 3) & ~3) << 2;
-  const ldc = <usize>(panels * NR) << 2;
-  const inputs = work + WORK;
-  const outputs = inputs + <usize>(size * size) * inputStep;
-  const panelBytes = <usize>(channels * NR) << 2;
-
-  const end = share(tiles, thread + 1, threads);
-  for (let begin = share(tiles, thread, threads); begin < end; begin += block) {
-    const count = min(block, end - begin);
-    for (let t = 0; t < count; t++) {
-      const tile = begin + t;
-      const image = tile / perImage;
-      const place = tile - image * perImage;
-      const ty = place / tileColumns;
+  const row = <usize>columns * pixel;
+  const band = work + WORK;
+  let filled = -1;
+  for (let tile = begin; tile < begin + count; tile++, to += ld) {
+    const place = tile / tileColumns;
+    if (place != filled) {
+      const image = place / tileRows;
+      const top = (place - image * tileRows) * m - arg(a, 8);
       const from = ptr(a, 0) + <usize>(image * height * width) * pixel;
-      const top = ty * m - arg(a, 8);
-      const left = (place - ty * tileColumns) * m - arg(a, 9);
-      for (let c: usize = 0; c < pixel; c += 16) {
-        gather(from + c, work, height, width, pixel, top, left, size);
-        inputTile(work, inputs + <usize>t * lda + c, inputStep, size);
-      }
+      fillBand(from, band, height, width, channels, top, -arg(a, 9), size, columns);
+      filled = place;
     }
+    const from = band + <usize>((tile - place * tileColumns) * m) * pixel;
+    for (let c: usize = 0; c < pixel; c += 16) inputTile(from + c, row, pixel, work, to + c, step, size);
+  }
+}
+
+/** A dy Aᵀ of `count` tiles, laid out in the same way; zeros where a tile overhangs. */
+function transformGrads(a: usize, begin: i32, count: i32, to: usize, ld: usize, step: usize, work: usize): void {
+  const filters = arg(a, 7);
+  const height = arg(a, 10);
+  const width = arg(a, 11);
+  const size = arg(a, 12);
+  const m = arg(a, 13);
+  const tileRows = (height + m - 1) / m;
+  const tileColumns = (width + m - 1) / m;
+  const pixel = <usize>filters << 2;
+  const whole = tileRows * m == height && tileColumns * m == width;
+  const columns = whole ? width : tileColumns * m;
+  const row = <usize>columns * pixel;
+  const band = work + WORK;
+  let filled = -1;
+  for (let tile = begin; tile < begin + count; tile++, to += ld) {
+    const place = tile / tileColumns;
+    const image = place / tileRows;
+    const top = (place - image * tileRows) * m;
+    let from = ptr(a, 1) + <usize>(image * height * width) * pixel;
+    if (whole) {
+      from += <usize>top * row;
+    } else {
+      if (place != filled) fillBand(from, band, height, width, filters, top, 0, m, columns);
+      filled = place;
+      from = band;
+    }
+    from += <usize>((tile - place * tileColumns) * m) * pixel;
+    for (let o: usize = 0; o < pixel; o += 16) gradTile(from + o, row, pixel, work, to + o, step, size, m);
+  }
+}
+
+/**
+ * The forward pass, and with turned filters the input gradient: the shared words, bias or 0, relu
+ */
+export function winograd(a: usize, slice: i32, slices: i32): void {
+  const channels = arg(a, 6);
+  const filters = arg(a, 7);
+  const size = arg(a, 12);
+  const block = arg(a, 14);
+  const lda = <usize>arg(a, 15);
+  const ldc = <usize>arg(a, 16);
+  const work = scratchOf(a);
+  const inputs = work + WORK + <usize>arg(a, 19);
+  const outputs = inputs + <usize>block * lda;
+  const panels = (filters + NR - 1) / NR;
+  const panelBytes = <usize>(channels * NR) << 2;
+  const step = <usize>((channels + 3) & ~3) << 2;
+  const outStep = <usize>(panels * NR) << 2;
+  const tiles = tilesOf(a);
+
+  const groups = (tiles + MR - 1) / MR;
+  const end = min(share(groups, slice + 1, slices) * MR, tiles);
+  for (let begin = share(groups, slice, slices) * MR; begin < end; begin += block) {
+    const count = min(block, end - begin);
+    transformInputs(a, begin, count, inputs, lda, step, work);
+    let right = ptr(a, 1);
     for (let f = 0; f < size * size; f++) {
-      const left = inputs + <usize>f * inputStep;
-      const right = ptr(a, 1) + <usize>(f * panels) * panelBytes;
-      const to = outputs + <usize>f * outputStep;
-      for (let panel = 0; panel < panels; panel++) {
-        const b = right + <usize>panel * panelBytes;
+      const left = inputs + <usize>f * step;
+      let to = outputs + <usize>f * outStep;
+      for (let panel = 0; panel < panels; panel++, right += panelBytes, to += NR * 4) {
+        if (channels == 3) {
+          productOf3(left, lda, right, to, ldc, count);
+          continue;
+        }
         for (let t = 0; t < count; t += MR) {
-          product(left + <usize>t * lda, lda, b, to + <usize>t * ldc + (<usize>(panel * NR) << 2), ldc, channels);
+          product(left + <usize>t * lda, lda, right, to + <usize>t * ldc, ldc, channels);
         }
       }
     }
-    for (let t = 0; t < count; t++) {
-      const tile = begin + t;
-      const image = tile / perImage;
-      const place = tile - image * perImage;
-      const ty = place / tileColumns;
-      const oy = ty * m;
-      const ox = (place - ty * tileColumns) * m;
-      const rows = min(m, outHeight - oy);
-      const columns = min(m, outWidth - ox);
-      const origin = ptr(a, 2) + <usize>((image * outHeight + oy) * outWidth + ox) * outPixel;
-      for (let o = 0; o < filters; o += 4) {
-        outputTile(outputs + <usize>t * ldc + (<usize>o << 2), outputStep, work, size, m);
-        const shift = bias != 0 ? v128.load(bias + (<usize>o << 2)) : splat(0);
-        for (let i = 0; i < rows; i++) {
-          let to = origin + <usize>(i * outWidth) * outPixel + (<usize>o << 2);
-          let from = work + (<usize>(i * m) << 4);
-          for (let j = 0; j < columns; j++, to += outPixel, from += 16) {
-            let value = add(v128.load(from), shift);
-            if (relu) value = relu4(value);
-            storeLanes(to, value, filters - o);
-          }
+    transformOutputs(a, begin, count, outputs, ldc, work);
+  }
+}
+
+/** Aᵀ M A of `count` tiles from their products, `ld` bytes apart. */
+function transformOutputs(a: usize, begin: i32, count: i32, from: usize, ld: usize, work: usize): void {
+  const filters = arg(a, 7);
+  const height = arg(a, 10);
+  const width = arg(a, 11);
+  const size = arg(a, 12);
+  const m = arg(a, 13);
+  const bias = ptr(a, 20);
+  const relu = arg(a, 21) != 0;
+  const tileRows = (height + m - 1) / m;
+  const tileColumns = (width + m - 1) / m;
+  const pixel = <usize>filters << 2;
+  const row = <usize>width * pixel;
+  const panels = (filters + NR - 1) / NR;
+  const step = <usize>(panels * NR) << 2;
+  const corner = work + 1024;
+  for (let tile = begin; tile < begin + count; tile++, from += ld) {
+    const place = tile / tileColumns;
+    const image = place / tileRows;
+    const oy = (place - image * tileRows) * m;
+    const ox = (tile - place * tileColumns) * m;
+    const rows = min(m, height - oy);
+    const columns = min(m, width - ox);
+    const whole = rows == m && columns == m;
+    const origin = ptr(a, 2) + <usize>((image * height + oy) * width + ox) * pixel;
+    for (let o = 0; o < filters; o += 4) {
+      const at = <usize>o << 2;
+      const shift = bias != 0 ? bias + at : 0;
+      const direct = whole && o + 4 <= filters;
+      const y = direct ? origin + at : corner;
+      const yRow = direct ? row : <usize>m << 4;
+      const yPixel: usize = direct ? pixel : 16;
+      outputTile(from + at, step, work, y, yRow, yPixel, size, m, shift, relu);
+      if (direct) continue;
+      for (let i = 0; i < rows; i++) {
+        for (let j = 0; j < columns; j++) {
+          const value = v128.load(corner + (<usize>(i * m + j) << 4));
+          storeLanes(origin + at + <usize>i * row + <usize>j * pixel, value, filters - o);
         }
       }
     }
@@ -561,75 +314,53 @@ export function winograd(a: usize, thread: i32, threads: i32): void {
 
 /**
  * Partial weight gradients in the transformed domain, one for each chunk of tiles: T² matrices of C (padded to a multiple
- * of MR) × O (padded to one of NR).
- * x, g, partial, images, height, width, channels, filters, pad top and left, output height and width, T, m, chunks,
- * tiles of a block, bytes of a block of inputs and of gradients in one frequency, scratch, scratch bytes per thread,
- * address of the sums of g of each chunk [chunks, O] or 0
+ * of MR, or 3) × O (padded to one of NR): the shared words, chunks, address of the sums of g of each chunk [chunks, O] or 0
  */
-export function winogradGradWeight(a: usize, thread: i32, threads: i32): void {
-  const height = arg(a, 4);
-  const width = arg(a, 5);
+export function winogradGradWeight(a: usize, slice: i32, slices: i32): void {
   const channels = arg(a, 6);
   const filters = arg(a, 7);
-  const outHeight = arg(a, 10);
-  const outWidth = arg(a, 11);
   const size = arg(a, 12);
-  const m = arg(a, 13);
-  const chunks = arg(a, 14);
-  const block = arg(a, 15);
-  const inputStep = <usize>arg(a, 16);
-  const gradStep = <usize>arg(a, 17);
-  const work = ptr(a, 18) + <usize>thread * <usize>arg(a, 19);
-  const totals = ptr(a, 20);
-  const tileRows = (outHeight + m - 1) / m;
-  const tileColumns = (outWidth + m - 1) / m;
-  const perImage = tileRows * tileColumns;
-  const tiles = arg(a, 3) * perImage;
-  const pixel = <usize>channels << 2;
-  const outPixel = <usize>filters << 2;
-  const lda = <usize>((channels + 3) & ~3) << 2;
-  const ldb = <usize>((filters + NR - 1) / NR * NR) << 2;
-  const inputs = work + WORK;
-  const grads = inputs + <usize>(size * size) * inputStep;
-  const frequency = <usize>((channels + MR - 1) / MR * MR) * ldb;
+  const block = arg(a, 14);
+  const lda = <usize>arg(a, 15);
+  const ldb = <usize>arg(a, 16);
+  const chunks = arg(a, 20);
+  const totals = ptr(a, 21);
+  const work = scratchOf(a);
+  const inputs = work + WORK + <usize>arg(a, 19);
+  const grads = inputs + <usize>block * lda;
+  const step = <usize>((channels + 3) & ~3) << 2;
+  const ldc = <usize>((filters + NR - 1) / NR * NR) << 2;
+  const frequency = <usize>(channels == 3 ? 3 : (channels + MR - 1) / MR * MR) * ldc;
+  const tiles = tilesOf(a);
 
-  const end = share(chunks, thread + 1, threads);
-  for (let chunk = share(chunks, thread, threads); chunk < end; chunk++) {
+  const end = share(chunks, slice + 1, slices);
+  for (let chunk = share(chunks, slice, slices); chunk < end; chunk++) {
     const last = share(tiles, chunk + 1, chunks);
     const first = share(tiles, chunk, chunks);
     const partial = ptr(a, 2) + <usize>(chunk * size * size) * frequency;
     for (let begin = first; begin < last; begin += block) {
       const count = min(block, last - begin);
-      for (let t = 0; t < count; t++) {
-        const tile = begin + t;
-        const image = tile / perImage;
-        const place = tile - image * perImage;
-        const ty = place / tileColumns;
-        const oy = ty * m;
-        const ox = (place - ty * tileColumns) * m;
-        const x = ptr(a, 0) + <usize>(image * height * width) * pixel;
-        for (let c: usize = 0; c < pixel; c += 16) {
-          gather(x + c, work, height, width, pixel, oy - arg(a, 8), ox - arg(a, 9), size);
-          inputTile(work, inputs + <usize>t * lda + c, inputStep, size);
-        }
-        const g = ptr(a, 1) + <usize>(image * outHeight * outWidth) * outPixel;
-        for (let o: usize = 0; o < outPixel; o += 16) {
-          gather(g + o, work, outHeight, outWidth, outPixel, oy, ox, m);
-          gradTile(work, grads + <usize>t * ldb + o, gradStep, size, m);
-        }
-      }
+      const fresh = begin == first;
+      transformInputs(a, begin, count, inputs, lda, step, work);
+      transformGrads(a, begin, count, grads, ldb, ldc, work);
       if (totals != 0) {
-        // The row of A for the point 1 is all ones: that frequency of a tile is the sum of its gradients.
-        addRows(grads + <usize>(size + 1) * gradStep, count, ldb, totals + <usize>chunk * outPixel, filters, begin == first);
+        const to = totals + (<usize>(chunk * filters) << 2);
+        addRows(grads + <usize>(size + 1) * ldc, count, ldb, to, filters, fresh);
       }
       for (let f = 0; f < size * size; f++) {
-        const left = inputs + <usize>f * inputStep;
-        const right = grads + <usize>f * gradStep;
+        const left = inputs + <usize>f * step;
+        const right = grads + <usize>f * ldc;
         const to = partial + <usize>f * frequency;
-        for (let o: usize = 0; o < ldb; o += NR * 4) {
+        if (channels == 3) {
+          for (let o: usize = 0; o < ldc; o += NR * 4) {
+            weightTileOf3(left, right + o, count, lda, ldb, to + o, ldc, fresh);
+          }
+          continue;
+        }
+        for (let o: usize = 0; o < ldc; o += NR * 4) {
           for (let c = 0; c < channels; c += MR) {
-            const at = to + <usize>c * ldb + o;
-            weightTile(left + (<usize>c << 2), right + o, 1, count, lda, 0, ldb, 0, at, ldb, begin == first);
+            const at = to + <usize>c * ldc + o;
+            weightTile(left + (<usize>c << 2), right + o, 1, count, lda, 0, ldb, 0, at, ldc, fresh);
           }
         }
       }
@@ -637,13 +368,119 @@ export function winogradGradWeight(a: usize, thread: i32, threads: i32): void {
   }
 }
 
+/** Adds x ⊗ g over tiles to three rows × eight columns. (Accumulators of their own for odd tiles were slower: V8 spills.) */
+export function weightTileOf3(x: usize, g: usize, count: i32, lda: usize, ldb: usize, c: usize, ldc: usize, first: bool): void {
+  const r1 = c + ldc;
+  const r2 = r1 + ldc;
+  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
+  if (!first) {
+    c00 = v128.load(c); c01 = v128.load(c, 16);
+    c10 = v128.load(r1); c11 = v128.load(r1, 16);
+    c20 = v128.load(r2); c21 = v128.load(r2, 16);
+  }
+  for (; count > 0; count--) {
+    const b0 = v128.load(g);
+    const b1 = v128.load(g, 16);
+    let t = v128.load32_splat(x);
+    c00 = fma(t, b0, c00); c01 = fma(t, b1, c01);
+    t = v128.load32_splat(x, 4);
+    c10 = fma(t, b0, c10); c11 = fma(t, b1, c11);
+    t = v128.load32_splat(x, 8);
+    c20 = fma(t, b0, c20); c21 = fma(t, b1, c21);
+    x += lda;
+    g += ldb;
+  }
+  v128.store(c, c00); v128.store(c, c01, 16);
+  v128.store(r1, c10); v128.store(r1, c11, 16);
+  v128.store(r2, c20); v128.store(r2, c21, 16);
+}
+
+/**
+ * Both operands of a weight gradient of many channels, for all tiles: the shared words (bytes between frequencies in place
+ * of those between tiles), addresses of the blocks [T², block, C to a multiple of 4] of inputs and [T², block, O to one of
+ * NR] of gradients, address of the sums of g of each block [blocks, O] or 0
+ */
+export function winogradGradTransform(a: usize, slice: i32, slices: i32): void {
+  const filters = arg(a, 7);
+  const size = arg(a, 12);
+  const block = arg(a, 14);
+  const inputStep = <usize>arg(a, 15);
+  const gradStep = <usize>arg(a, 16);
+  const totals = ptr(a, 22);
+  const work = scratchOf(a);
+  const lda = <usize>((arg(a, 6) + 3) & ~3) << 2;
+  const ldb = <usize>((filters + NR - 1) / NR * NR) << 2;
+  const frequencies = size * size;
+  const tiles = tilesOf(a);
+  const blocks = (tiles + block - 1) / block;
+  const end = share(blocks, slice + 1, slices);
+  for (let index = share(blocks, slice, slices); index < end; index++) {
+    const begin = index * block;
+    const count = min(block, tiles - begin);
+    const inputs = ptr(a, 20) + <usize>(index * frequencies) * inputStep;
+    const grads = ptr(a, 21) + <usize>(index * frequencies) * gradStep;
+    if (count < block) {
+      memory.fill(inputs, 0, <usize>frequencies * inputStep);
+      memory.fill(grads, 0, <usize>frequencies * gradStep);
+    }
+    transformInputs(a, begin, count, inputs, lda, inputStep, work);
+    transformGrads(a, begin, count, grads, ldb, gradStep, work);
+    if (totals != 0) {
+      addRows(grads + <usize>(size + 1) * gradStep, count, ldb, totals + (<usize>(index * filters) << 2), filters, true);
+    }
+  }
+}
+
+/**
+ * The products of what winogradGradTransform wrote, each over all tiles: inputs, gradients, result [T², C to a multiple of
+ * MR, O to one of NR], T², C, O, blocks, tiles of a block, bytes between the frequencies of inputs and of gradients
+ */
+export function winogradGradProduct(a: usize, slice: i32, slices: i32): void {
+  const frequencies = arg(a, 3);
+  const blocks = arg(a, 6);
+  const block = arg(a, 7);
+  const inputStep = <usize>arg(a, 8);
+  const gradStep = <usize>arg(a, 9);
+  const rows = (arg(a, 4) + MR - 1) / MR * MR;
+  const lda = <usize>((arg(a, 4) + 3) & ~3) << 2;
+  const ldb = <usize>((arg(a, 5) + NR - 1) / NR * NR) << 2;
+  const inputBlock = <usize>frequencies * inputStep;
+  const gradBlock = <usize>frequencies * gradStep;
+  // Halves of a matrix, so that sixteen threads share 36 of them evenly enough. Depth goes in pieces whose columns stay in
+  // the first-level cache.
+  const half = (rows / MR + 1) / 2 * MR;
+  const piece = max(DEPTH / block, 1);
+  const tasks = 2 * frequencies;
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
+    const f = task >> 1;
+    const top = (task & 1) * half;
+    const bottom = min(top + half, rows);
+    for (let first = 0; first < blocks; first += piece) {
+      const count = min(piece, blocks - first);
+      const left = ptr(a, 0) + <usize>first * inputBlock + <usize>f * inputStep;
+      const right = ptr(a, 1) + <usize>first * gradBlock + <usize>f * gradStep;
+      for (let c = top; c < bottom; c += MR) {
+        const x = left + (<usize>c << 2);
+        const to = ptr(a, 2) + <usize>(f * rows + c) * ldb;
+        for (let o: usize = 0; o < ldb; o += NR * 4) {
+          weightTile(x, right + o, count, block, lda, inputBlock, ldb, gradBlock, to + o, ldb, first == 0);
+        }
+      }
+    }
+  }
+}
+
+/** Tiles whose products winogradGradProduct adds in one go. */
+const DEPTH: i32 = 96;
+
 /** total = (fresh ? 0 : total) + the sum of rows that lie ld bytes apart. */
 function addRows(rows: usize, count: i32, ld: usize, total: usize, columns: i32, fresh: bool): void {
   for (let c = 0; c < columns; c += 4) {
     const at = <usize>c << 2;
     let sum = splat(0);
-    for (let r = 0; r < count; r++) sum = add(sum, v128.load(rows + <usize>r * ld + at));
-    storeLanes(total + at, fresh ? sum : add(sum, v128.load(total + at)), columns - c);
+    for (let r = 0; r < count; r++) sum = f32x4.add(sum, v128.load(rows + <usize>r * ld + at));
+    storeLanes(total + at, fresh ? sum : f32x4.add(sum, v128.load(total + at)), columns - c);
   }
 }
 
@@ -651,22 +488,22 @@ function addRows(rows: usize, count: i32, ld: usize, total: usize, columns: i32,
  * Adds the partial weight gradients in order of their chunks and leaves the transformed domain: Gᵀ dU G.
  * partial, dw [r, r, C, O], T, r, C, O, chunks, address of G, scratch, scratch bytes per thread
  */
-export function winogradFinishWeight(a: usize, thread: i32, threads: i32): void {
+export function winogradFinishWeight(a: usize, slice: i32, slices: i32): void {
   const size = arg(a, 2);
   const r = arg(a, 3);
   const channels = arg(a, 4);
   const filters = arg(a, 5);
   const chunks = arg(a, 6);
   const g = ptr(a, 7);
-  const sums = ptr(a, 8) + <usize>thread * <usize>arg(a, 9);
+  const sums = scratch(ptr(a, 8), arg(a, 9));
   const half = sums + 1024;
   const ldb = <usize>((filters + NR - 1) / NR * NR) << 2;
-  const frequency = <usize>((channels + MR - 1) / MR * MR) * ldb;
+  const frequency = <usize>(channels == 3 ? 3 : (channels + MR - 1) / MR * MR) * ldb;
   const chunkBytes = <usize>(size * size) * frequency;
   const groups = (filters + 3) >> 2;
   const tasks = channels * groups;
-  const end = share(tasks, thread + 1, threads);
-  for (let task = share(tasks, thread, threads); task < end; task++) {
+  const end = share(tasks, slice + 1, slices);
+  for (let task = share(tasks, slice, slices); task < end; task++) {
     const c = task / groups;
     const o = (task - c * groups) << 2;
     const from = ptr(a, 0) + <usize>c * ldb + (<usize>o << 2);
@@ -675,7 +512,7 @@ export function winogradFinishWeight(a: usize, thread: i32, threads: i32): void 
       let sum = v128.load(p);
       for (let chunk = 1; chunk < chunks; chunk++) {
         p += chunkBytes;
-        sum = add(sum, v128.load(p));
+        sum = f32x4.add(sum, v128.load(p));
       }
       v128.store(sums + (<usize>f << 4), sum);
     }
