@@ -7,7 +7,8 @@ import { formatType } from './shape.ts';
 import { Tensor, type Node } from './tensor.ts';
 import type { TensorType } from './types.ts';
 
-export type AttrValue = number | string | boolean | readonly number[];
+export type AttrValue =
+  number | string | boolean | readonly number[] | readonly (readonly (number | string)[])[];
 export type Attrs = Readonly<Record<string, AttrValue>>;
 
 /** What a derivative rule sees: the application, and the gradient of each result (null where nothing depends on it). */
@@ -31,6 +32,8 @@ export interface OpDef<N extends string, A extends Attrs> {
   readonly vjp: ((at: Vjp<A>) => Grads) | null;
   /** Inputs whose buffer the first result may overwrite when they are used no more: elementwise inputs only. */
   readonly mayReuse?: readonly number[];
+  /** Acts on each element alone (with broadcasting): the planner may compute it in one pass with its neighbours. */
+  readonly elementwise?: true;
   /** A run's values can stop it here: the planner puts it before any state is written. */
   readonly mayFail?: true;
   /** Arithmetic operations of one application; 0 when left out (memory traffic dominates). */

@@ -53,6 +53,7 @@ function binary<const N extends string>(
       ];
     },
     mayReuse: [0, 1],
+    elementwise: true,
     flops: elementsOut,
   });
 }
@@ -63,6 +64,7 @@ function unary<const N extends string>(name: N, gradX: (g: Tensor, x: Tensor, y:
     infer: inferUnary(name),
     vjp: ({ inputs, outputs, grads }: Vjp<None>): Grads => [gradX(grads[0]!, inputs[0], outputs[0])],
     mayReuse: [0],
+    elementwise: true,
     flops: elementsOut,
   });
 }
@@ -114,6 +116,7 @@ export const reluGradOp = defineOp({
   },
   vjp: ({ inputs, grads }: Vjp<None>): Grads => [reluGradOp([grads[0]!, inputs[1]], none)[0], null],
   mayReuse: [0, 1],
+  elementwise: true,
 });
 
 /** Converts `u8` or `i32` to `f32`, exactly up to 2^24. The gradient stops here: integers have none. */

@@ -123,16 +123,21 @@ function placeNext(
 
 const isOperation = (name: string): name is OpName => Object.hasOwn(ops, name);
 
-/** Whether the first result of a step may lie in the buffer of the input value `root`. */
+/** Whether a result of a step may lie in the buffer of the input value `root`. */
 function mayOverwrite(values: Values, step: Step, root: number, result: number): boolean {
-  if (!isOperation(step.op) || step.outputs[0] !== result) return false;
-  const reusable = ops[step.op].mayReuse ?? [];
+  const reusable = reusableInputs(step, result);
   const type = values.types[result];
   return step.inputs.every((v, i) => {
     if (values.rootOf[v] !== root) return true;
     const own = values.types[v];
     return reusable.includes(i) && own.dtype === type.dtype && sizeOf(own.shape) === sizeOf(type.shape);
   });
+}
+
+/** The inputs of a step whose elements it reads before it writes those of `result`. */
+function reusableInputs(step: Step, result: number): readonly number[] {
+  if (step.op === 'elementwise') return [...step.inputs.keys()];
+  return isOperation(step.op) && step.outputs[0] === result ? (ops[step.op].mayReuse ?? []) : [];
 }
 
 function copyTheRest(

@@ -6,11 +6,13 @@
 import type { Attrs } from '../op.ts';
 import { sameShape } from '../shape.ts';
 import type { Values } from './build.ts';
+import { chain } from './chain.ts';
 import type { Step } from './plan.ts';
 
 /**
  * Steps that stand for several.
  *
+ * - elementwise: a chain of operations on each element (see chain.ts)
  * - conv2dBias: x, w, bias [O] -> conv2d(x, w) + bias; attribute `relu` for the relu of that
  * - conv2dGradWeightBias: x, g -> weight gradient, and the sum of g over all but its last axis [1, O]
  * - maxPool2dRelu: x -> relu of the maxima, and their positions
@@ -18,9 +20,14 @@ import type { Step } from './plan.ts';
  * - avgPool2dReluGrad: g, result of relu -> input gradient of the average pool where relu passed, else 0
  */
 export type FusedName =
-  'conv2dBias' | 'conv2dGradWeightBias' | 'maxPool2dRelu' | 'maxPool2dReluGrad' | 'avgPool2dReluGrad';
+  | 'elementwise'
+  | 'conv2dBias'
+  | 'conv2dGradWeightBias'
+  | 'maxPool2dRelu'
+  | 'maxPool2dReluGrad'
+  | 'avgPool2dReluGrad';
 
-/** Fuses what it can among the steps before `commitStep`. `kept` are the roots of values read from outside the steps. */
+/** Fuses what it can: chains anywhere, the rest among the steps before `commitStep`. `kept` are the roots of values read from outside the steps. */
 export function fuse(
   steps: readonly Step[],
   commitStep: number,
@@ -31,7 +38,8 @@ export function fuse(
   if (fusions.size === 0) return { steps, commitStep };
   const fuser = new Fuser(steps.slice(0, commitStep), steps.slice(commitStep), values, kept, fusions);
   const early = fuser.run();
-  return { steps: [...early, ...steps.slice(commitStep)], commitStep: early.length };
+  const fused = { steps: [...early, ...steps.slice(commitStep)], commitStep: early.length };
+  return fusions.has('elementwise') ? chain(fused.steps, fused.commitStep, values, kept) : fused;
 }
 
 class Fuser {

@@ -9,6 +9,7 @@ import { broadcastStrides, bytesOf, sizeOf, stridesOf } from '../../shape.ts';
 import type { Shape, TensorType } from '../../types.ts';
 import type { FusedName } from '../../plan/fuse.ts';
 import type { KernelTable } from '../backend.ts';
+import { BINARY, elementwise, UNARY } from './chain.ts';
 import { conv2d, conv2dBias, conv2dGradInput, conv2dGradWeight } from './convolution.ts';
 import { K } from './kernels.generated.ts';
 import { align, emitSum, fillZero, TILE_BYTES, word, type Lower, type Site } from './site.ts';
@@ -28,6 +29,16 @@ const binary =
     ]);
     emit(K.K_BINARY, op, x, y, z, axes.length, ...axes.flat());
   };
+
+/** One kernel for each name of a table of codes. */
+const each = <N extends string>(
+  codes: Readonly<Record<N, number>>,
+  kernel: (code: number) => Lower,
+): Readonly<Record<N, Lower>> =>
+  Object.fromEntries(Object.entries<number>(codes).map(([name, code]) => [name, kernel(code)])) as Record<
+    N,
+    Lower
+  >;
 
 /**
  * The axes of a strided walk, [size, stride, stride, …] each, with axes of size 1 dropped and neighbours merged where every
@@ -119,6 +130,7 @@ function rowsOf({ shape }: TensorType): { rows: number; channels: number; chunks
 
 /** The fusions that have kernels. */
 export const fusions: ReadonlySet<FusedName> = new Set([
+  'elementwise',
   'conv2dBias',
   'conv2dGradWeightBias',
   'maxPool2dRelu',
@@ -128,19 +140,9 @@ export const fusions: ReadonlySet<FusedName> = new Set([
 
 export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } = {
   copy: ({ inputs: [x], outputs: [y], results: [type], emit }) => emit(K.K_COPY, x, y, bytesOf(type)),
-  add: binary(K.BINARY_ADD),
-  sub: binary(K.BINARY_SUB),
-  mul: binary(K.BINARY_MUL),
-  div: binary(K.BINARY_DIV),
-  pow: binary(K.BINARY_POW),
-  reluGrad: binary(K.BINARY_RELU_GRAD),
-  neg: unary(K.UNARY_NEG),
-  exp: unary(K.UNARY_EXP),
-  log: unary(K.UNARY_LOG),
-  sqrt: unary(K.UNARY_SQRT),
-  tanh: unary(K.UNARY_TANH),
-  sigmoid: unary(K.UNARY_SIGMOID),
-  relu: unary(K.UNARY_RELU),
+  ...each(BINARY, binary),
+  ...each(UNARY, unary),
+  elementwise,
   cast: ({ inputs: [x], outputs: [y], types: [{ dtype, shape }], emit }) =>
     emit(K.K_CAST, dtype === 'u8' ? 1 : 4, x, y, sizeOf(shape)),
   checkFinite: ({ inputs: [x], outputs: [y], results: [type], emit }) =>

@@ -1,6 +1,6 @@
 // Kernels that act on each element alone, and strided copies. An argument block is a list of 32-bit words at `a`.
 import { exp4, log4, relu4, sigmoid4, splat, storeLanes, tanh4 } from "./simd";
-import { fail, share, ERROR_NOT_FINITE } from "./team";
+import { fail, scratch, share, ERROR_NOT_FINITE } from "./team";
 
 // @ts-ignore: decorator
 @inline export function arg(a: usize, i: i32): i32 {
@@ -76,6 +76,10 @@ export function unary(a: usize, slice: i32, slices: i32): void {
   const x = ptr(a, 1) + (<usize>begin << 2);
   const y = ptr(a, 2) + (<usize>begin << 2);
   const m = end - begin;
+  unaryRunOf(op, x, y, m);
+}
+
+function unaryRunOf(op: i32, x: usize, y: usize, m: i32): void {
   switch (op) {
     case UNARY_NEG: unaryRun(UNARY_NEG, x, y, m); break;
     case UNARY_EXP: unaryRun(UNARY_EXP, x, y, m); break;
@@ -179,6 +183,75 @@ export function binary(a: usize, slice: i32, slices: i32): void {
       z + (<usize>(row * n + from) << 2),
       min(piece, n - from),
     );
+  }
+}
+
+/** Elements of a strip: so few that the registers of a chain stay in the first-level cache. */
+export const STRIP: i32 = 512;
+
+export const OPERAND_WHOLE: i32 = 0; // as many elements as the result
+export const OPERAND_SINGLE: i32 = 1; // one element
+export const OPERAND_REGISTER: i32 = 2; // a strip of scratch memory
+
+/** Where an operand begins for the strip at byte `offset`. */
+// @ts-ignore: decorator
+@inline function operand(at: usize, offset: usize, registers: usize): usize {
+  const kind = load<i32>(at);
+  const place = <usize>load<u32>(at, 4);
+  return kind == OPERAND_WHOLE ? place + offset : kind == OPERAND_SINGLE ? place : registers + place;
+}
+
+/**
+ * Several operations on each element, strip by strip, so that what lies between them never leaves the cache:
+ * n, scratch, scratch bytes per thread, counts of loads, instructions and stores; then loads (address of a row, its length,
+ * register), instructions (1 for binary or 0, op, result, x, y: operands of two words, kind and place) and stores
+ * (register, address), which come last: a result may lie where an input was.
+ */
+export function chain(a: usize, slice: i32, slices: i32): void {
+  const n = arg(a, 0);
+  const registers = scratch(ptr(a, 1), arg(a, 2));
+  const loads = arg(a, 3);
+  const instructions = arg(a, 4);
+  const stores = arg(a, 5);
+  const strips = (n + STRIP - 1) / STRIP;
+  const end = share(strips, slice + 1, slices);
+  for (let strip = share(strips, slice, slices); strip < end; strip++) {
+    const from = strip * STRIP;
+    const count = min(STRIP, n - from);
+    const offset = <usize>from << 2;
+    let at = a + 24;
+    for (let i = 0; i < loads; i++, at += 12) {
+      repeatRow(<usize>load<u32>(at), load<i32>(at, 4), registers + <usize>load<u32>(at, 8), from, count);
+    }
+    for (let i = 0; i < instructions; i++, at += 32) {
+      const to = operand(at + 8, offset, registers);
+      const x = operand(at + 16, offset, registers);
+      if (load<i32>(at) == 0) {
+        unaryRunOf(load<i32>(at, 4), x, to, count);
+      } else {
+        const sx = load<i32>(at, 16) == OPERAND_SINGLE ? 0 : 1;
+        const sy = load<i32>(at, 24) == OPERAND_SINGLE ? 0 : 1;
+        binaryRunOf(load<i32>(at, 4), x, sx, operand(at + 24, offset, registers), sy, to, count);
+      }
+    }
+    for (let i = 0; i < stores; i++, at += 8) {
+      memory.copy(<usize>load<u32>(at, 4) + offset, registers + <usize>load<u32>(at), <usize>count << 2);
+    }
+  }
+}
+
+/** Elements `from` … `from + count` of a row that is repeated over and over. */
+function repeatRow(row: usize, length: i32, to: usize, from: i32, count: i32): void {
+  let at = from % length;
+  while (count > 0) {
+    const run = min(length - at, count);
+    const source = row + (<usize>at << 2);
+    let i = 0;
+    for (; i + 4 <= run; i += 4) v128.store(to + (<usize>i << 2), v128.load(source + (<usize>i << 2)));
+    for (; i < run; i++) store<f32>(to + (<usize>i << 2), load<f32>(source + (<usize>i << 2)));
+    to += <usize>run << 2;
+    count -= run;
+    at = 0;
   }
 }
 

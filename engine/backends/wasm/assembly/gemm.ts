@@ -20,37 +20,56 @@ export function packB(a: usize, slice: i32, slices: i32): void {
   const columnStride = <usize>arg(a, 5) << 2;
   const batch = arg(a, 6);
   const panels = (n + NR - 1) / NR;
+  // Two panels at a time: sixteen neighbours are one cache line.
+  const pairs = (panels + 1) >> 1;
   const depth = 64;
   const slabs = (k + depth - 1) / depth;
-  const tasks = batch * panels * slabs;
+  const tasks = batch * pairs * slabs;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
     const slab = task % slabs;
-    const panel = (task / slabs) % panels;
-    const item = task / (slabs * panels);
+    const panel = ((task / slabs) % pairs) << 1;
+    const item = task / (slabs * pairs);
     const first = slab * depth;
-    const last = min(first + depth, k);
-    const columns = min(NR, n - panel * NR);
-    let from = ptr(a, 0) + ((<usize>item * <usize>arg(a, 7)) << 2) + <usize>first * rowStride + <usize>(panel * NR) * columnStride;
-    let to = ptr(a, 1) + ((<usize>item * <usize>arg(a, 8) + <usize>panel * <usize>k * NR + <usize>first * NR) << 2);
-    if (columns == NR && columnStride == 4) {
-      for (let i = first; i < last; i++, from += rowStride, to += NR * 4) {
-        v128.store(to, v128.load(from));
-        v128.store(to, v128.load(from, 16), 16);
+    const rows = min(depth, k - first);
+    const from = ptr(a, 0) + ((<usize>item * <usize>arg(a, 7)) << 2) + <usize>first * rowStride + <usize>(panel * NR) * columnStride;
+    const to = ptr(a, 1) + ((<usize>item * <usize>arg(a, 8) + <usize>panel * <usize>k * NR + <usize>first * NR) << 2);
+    const next = <usize>(k * NR) << 2;
+    const columns = n - panel * NR;
+    if (columns >= 2 * NR && columnStride == 4) {
+      let p = from;
+      let q = to;
+      for (let i = 0; i < rows; i++, p += rowStride, q += NR * 4) {
+        v128.store(q, v128.load(p));
+        v128.store(q, v128.load(p, 16), 16);
+        v128.store(q + next, v128.load(p, 32));
+        v128.store(q + next, v128.load(p, 48), 16);
       }
-    } else {
-      let i = first;
-      if (columns == NR && rowStride == 4) {
-        for (; i + 4 <= last; i += 4, from += 16, to += NR * 16) {
-          transpose4(from, columnStride, to);
-          transpose4(from + 4 * columnStride, columnStride, to + 16);
-        }
-      }
-      for (; i < last; i++, from += rowStride, to += NR * 4) {
-        for (let j = 0; j < NR; j++) {
-          store<f32>(to + (<usize>j << 2), j < columns ? load<f32>(from + <usize>j * columnStride) : 0);
-        }
-      }
+      continue;
+    }
+    packPanel(from, to, rows, min(columns, NR), rowStride, columnStride);
+    if (columns > NR) packPanel(from + NR * columnStride, to + next, rows, min(columns - NR, NR), rowStride, columnStride);
+  }
+}
+
+function packPanel(from: usize, to: usize, rows: i32, columns: i32, rowStride: usize, columnStride: usize): void {
+  let i = 0;
+  if (columns == NR && columnStride == 4) {
+    for (; i < rows; i++, from += rowStride, to += NR * 4) {
+      v128.store(to, v128.load(from));
+      v128.store(to, v128.load(from, 16), 16);
+    }
+    return;
+  }
+  if (columns == NR && rowStride == 4) {
+    for (; i + 4 <= rows; i += 4, from += 16, to += NR * 16) {
+      transpose4(from, columnStride, to);
+      transpose4(from + 4 * columnStride, columnStride, to + 16);
+    }
+  }
+  for (; i < rows; i++, from += rowStride, to += NR * 4) {
+    for (let j = 0; j < NR; j++) {
+      store<f32>(to + (<usize>j << 2), j < columns ? load<f32>(from + <usize>j * columnStride) : 0);
     }
   }
 }

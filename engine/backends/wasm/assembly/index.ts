@@ -49,6 +49,10 @@ export {
   BINARY_POW,
   BINARY_RELU_GRAD,
   BINARY_SUB,
+  OPERAND_REGISTER,
+  OPERAND_SINGLE,
+  OPERAND_WHOLE,
+  STRIP,
   UNARY_EXP,
   UNARY_LOG,
   UNARY_NEG,
@@ -103,6 +107,7 @@ export const K_WINOGRAD_FINISH_WEIGHT: i32 = 37;
 export const K_WINOGRAD_GRAD_TRANSFORM: i32 = 38;
 export const K_WINOGRAD_GRAD_PRODUCT: i32 = 39;
 export const K_PACK_A: i32 = 40;
+export const K_CHAIN: i32 = 41;
 
 function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
   switch (kernel) {
@@ -117,6 +122,7 @@ function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usiz
     case K_MAX: reduce.maxOf(a, slice, slices); break;
     case K_MAX_GRAD: reduce.maxGrad(a, slice, slices); break;
     case K_PACK_B: gemm.packB(a, slice, slices); break;
+    case K_CHAIN: elementwise.chain(a, slice, slices); break;
     case K_PACK_A: gemm.packA(a, slice, slices); break;
     case K_GEMM: gemm.gemm(a, slice, slices); break;
     case K_CONV: convolution.conv(a, slice, slices); break;

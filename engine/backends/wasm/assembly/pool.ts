@@ -1,6 +1,6 @@
 // Pooling and local response normalisation, channels last, four channels at a time.
 import { arg, ptr, real } from "./elementwise";
-import { fma, powNeg4, relu4, splat, storeLanes } from "./simd";
+import { fma, powNeg4, relu4, select, splat, storeLanes } from "./simd";
 import { scratch, share } from "./team";
 
 // Geometry block of every pooling kernel, after its pointers: images, height, width, channels, kernel y and x,
@@ -45,8 +45,8 @@ export function maxPool(a: usize, slice: i32, slices: i32): void {
             const value = v128.load(p);
             // Larger, or the first NaN: not (value <= best), unless the best is a NaN already.
             const wins = v128.andnot(f32x4.eq(best, best), f32x4.le(value, best));
-            best = v128.bitselect(value, best, wins);
-            where = v128.bitselect(i32x4.splat(iy * width + ix), where, wins);
+            best = select(value, best, wins);
+            where = select(i32x4.splat(iy * width + ix), where, wins);
           }
         }
         if (relu) best = relu4(best);
