@@ -180,13 +180,15 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     emit(K.K_AVG_POOL_GRAD, g, dx, ...poolWords(shape[0], shape[3], attrs), 0),
   avgPool2dReluGrad: ({ inputs: [g, y], outputs: [dx], types: [{ shape }], attrs, emit }) =>
     emit(K.K_AVG_POOL_GRAD, g, dx, ...poolWords(shape[0], shape[3], attrs), y),
-  lrnWithin({ inputs, outputs, types: [{ shape }], attrs, emit }) {
+  lrnWithin({ inputs, outputs, types: [{ shape }], attrs, threads, emit, scratch }) {
     const { size, alpha, beta } = attrs as AttrsOf<'lrnWithin'>;
-    emit(K.K_LRN, ...inputs, ...outputs, ...shape, size, word(alpha / size ** 2), word(beta));
+    const own = align(sizeOf(shape.slice(1)) * 4 + 64);
+    const scalars = [size, word(alpha / size ** 2), word(beta)];
+    emit(K.K_LRN, ...inputs, ...outputs, ...shape, ...scalars, scratch(threads * own), own);
   },
   lrnWithinGrad({ inputs, outputs, types: [{ shape }], attrs, threads, emit, scratch }) {
     const { size, alpha, beta } = attrs as AttrsOf<'lrnWithinGrad'>;
-    const own = align(sizeOf(shape.slice(1)) * 4 + 64);
+    const own = 2 * align(sizeOf(shape.slice(1)) * 4 + 64);
     const factor = (2 * alpha * beta) / size ** 2;
     const scalars = [size, word(factor), word(beta)];
     emit(K.K_LRN_GRAD, ...inputs, ...outputs, ...shape, ...scalars, scratch(threads * own), own);

@@ -17,18 +17,44 @@ export function chunkMoments(a: usize, slice: i32, slices: i32): void {
     const from = ptr(a, 0) + <usize>begin * stride;
     const to = ptr(a, 1) + <usize>(2 * chunk) * stride;
     for (let c = 0; c < channels; c += 4) {
-      let sum = splat(0);
-      let p = from + (<usize>c << 2);
-      for (let r = 0; r < count; r++, p += stride) sum = f32x4.add(sum, v128.load(p));
-      const mean = f32x4.div(sum, splat(<f32>count));
-      let squares = splat(0);
-      p = from + (<usize>c << 2);
-      for (let r = 0; r < count; r++, p += stride) {
+      // Four sums at a time: one alone would wait for each addition before the next.
+      const column = from + (<usize>c << 2);
+      let p = column;
+      let s0 = splat(0);
+      let s1 = splat(0);
+      let s2 = splat(0);
+      let s3 = splat(0);
+      let r = 4;
+      for (; r <= count; r += 4, p += 4 * stride) {
+        s0 = f32x4.add(s0, v128.load(p));
+        s1 = f32x4.add(s1, v128.load(p + stride));
+        s2 = f32x4.add(s2, v128.load(p + 2 * stride));
+        s3 = f32x4.add(s3, v128.load(p + 3 * stride));
+      }
+      for (r -= 4; r < count; r++, p += stride) s0 = f32x4.add(s0, v128.load(p));
+      const mean = f32x4.div(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)), splat(<f32>count));
+      s0 = splat(0);
+      s1 = splat(0);
+      s2 = splat(0);
+      s3 = splat(0);
+      p = column;
+      r = 4;
+      for (; r <= count; r += 4, p += 4 * stride) {
+        const d0 = f32x4.sub(v128.load(p), mean);
+        const d1 = f32x4.sub(v128.load(p + stride), mean);
+        const d2 = f32x4.sub(v128.load(p + 2 * stride), mean);
+        const d3 = f32x4.sub(v128.load(p + 3 * stride), mean);
+        s0 = fma(d0, d0, s0);
+        s1 = fma(d1, d1, s1);
+        s2 = fma(d2, d2, s2);
+        s3 = fma(d3, d3, s3);
+      }
+      for (r -= 4; r < count; r++, p += stride) {
         const d = f32x4.sub(v128.load(p), mean);
-        squares = fma(d, d, squares);
+        s0 = fma(d, d, s0);
       }
       storeLanes(to + (<usize>c << 2), mean, channels - c);
-      storeLanes(to + stride + (<usize>c << 2), squares, channels - c);
+      storeLanes(to + stride + (<usize>c << 2), f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)), channels - c);
     }
   }
 }
@@ -117,17 +143,28 @@ export function chunkGradSums(a: usize, slice: i32, slices: i32): void {
       const offset = <usize>c << 2;
       const mean = v128.load(ptr(a, 2) + offset);
       const inverse = f32x4.div(splat(1), f32x4.sqrt(f32x4.add(v128.load(ptr(a, 3) + offset), epsilon)));
-      let sum = splat(0);
-      let product = splat(0);
+      let s0 = splat(0);
+      let s1 = splat(0);
+      let t0 = splat(0);
+      let t1 = splat(0);
       let p = ptr(a, 0) + <usize>begin * stride + offset;
       let q = ptr(a, 1) + <usize>begin * stride + offset;
-      for (let r = 0; r < count; r++, p += stride, q += stride) {
-        const g = v128.load(p);
-        sum = f32x4.add(sum, g);
-        product = fma(g, f32x4.mul(f32x4.sub(v128.load(q), mean), inverse), product);
+      let r = 2;
+      for (; r <= count; r += 2, p += 2 * stride, q += 2 * stride) {
+        const g0 = v128.load(p);
+        const g1 = v128.load(p + stride);
+        s0 = f32x4.add(s0, g0);
+        s1 = f32x4.add(s1, g1);
+        t0 = fma(g0, f32x4.sub(v128.load(q), mean), t0);
+        t1 = fma(g1, f32x4.sub(v128.load(q + stride), mean), t1);
       }
-      storeLanes(to + offset, sum, channels - c);
-      storeLanes(to + stride + offset, product, channels - c);
+      if (r - 2 < count) {
+        const g = v128.load(p);
+        s0 = f32x4.add(s0, g);
+        t0 = fma(g, f32x4.sub(v128.load(q), mean), t0);
+      }
+      storeLanes(to + offset, f32x4.add(s0, s1), channels - c);
+      storeLanes(to + stride + offset, f32x4.mul(f32x4.add(t0, t1), inverse), channels - c);
     }
   }
 }
@@ -173,11 +210,14 @@ function normaliseGradRows(a: usize, rows: i32, begin: i32, count: i32): void {
     const scale = gamma != 0 ? f32x4.mul(v128.load(gamma + offset), inverse) : inverse;
     const sum = f32x4.mul(v128.load(ptr(a, 5) + offset), share1);
     const product = f32x4.mul(v128.load(ptr(a, 6) + offset), share1);
-    let at = <usize>begin * stride + offset;
-    for (let r = 0; r < count; r++, at += stride) {
-      const x = f32x4.mul(f32x4.sub(v128.load(ptr(a, 1) + at), mean), inverse);
-      const d = f32x4.sub(f32x4.sub(v128.load(ptr(a, 0) + at), sum), f32x4.mul(x, product));
-      storeLanes(ptr(a, 7) + at, f32x4.mul(scale, d), channels - c);
+    const slope = f32x4.mul(inverse, product);
+    let g = ptr(a, 0) + <usize>begin * stride + offset;
+    let x = ptr(a, 1) + <usize>begin * stride + offset;
+    let dx = ptr(a, 7) + <usize>begin * stride + offset;
+    for (let r = 0; r < count; r++, g += stride, x += stride, dx += stride) {
+      const centred = f32x4.sub(v128.load(x), mean);
+      const d = f32x4.sub(f32x4.sub(v128.load(g), sum), f32x4.mul(centred, slope));
+      storeLanes(dx, f32x4.mul(scale, d), channels - c);
     }
   }
 }

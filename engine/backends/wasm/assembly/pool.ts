@@ -199,40 +199,66 @@ export function avgPoolGrad(a: usize, slice: i32, slices: i32): void {
   return p < kernel ? 0 : (p - kernel) / stride + 1;
 }
 
-/** x, y, s, images, height, width, channels, size, alpha / size², beta */
+/**
+ * Box sums of squares or of values along rows: sums[j] = Σ of f(x[j − radius … j + radius]), f the square or the value.
+ * Pixels lie `pixel` bytes apart in both.
+ */
+function rowSums(x: usize, sums: usize, width: i32, pixel: usize, radius: i32, squares: bool): void {
+  for (let j = 0; j < width; j++, sums += pixel) {
+    const first = max(j - radius, 0);
+    const count = min(j + radius + 1, width) - first;
+    const from = x + <usize>first * pixel;
+    for (let c: usize = 0; c < pixel; c += 16) {
+      let p = from + c;
+      let sum = splat(0);
+      for (let i = 0; i < count; i++, p += pixel) {
+        const value = v128.load(p);
+        sum = squares ? fma(value, value, sum) : f32x4.add(sum, value);
+      }
+      v128.store(sums + c, sum);
+    }
+  }
+}
+
+/**
+ * x, y, s, images, height, width, channels, size, alpha / size², beta, scratch, scratch bytes per thread. The scratch holds
+ * the row sums of one image.
+ */
 export function lrn(a: usize, slice: i32, slices: i32): void {
+  const images = arg(a, 3);
   const height = arg(a, 4);
   const width = arg(a, 5);
   const channels = arg(a, 6);
   const radius = (arg(a, 7) - 1) >> 1;
   const alpha = splat(real(a, 8));
   const beta = real(a, 9);
+  const sums = scratch(ptr(a, 10), arg(a, 11));
   const pixel = <usize>channels << 2;
-  const tasks = arg(a, 3) * height;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
-    const image = task / height;
-    const i = task - image * height;
-    const y0 = max(i - radius, 0);
-    const y1 = min(i + radius + 1, height);
-    const from = ptr(a, 0) + <usize>(image * height * width) * pixel;
-    let at = <usize>(task * width) * pixel;
-    for (let j = 0; j < width; j++, at += pixel) {
-      const x0 = max(j - radius, 0);
-      const x1 = min(j + radius + 1, width);
-      for (let c = 0; c < channels; c += 4) {
-        const offset = <usize>c << 2;
-        let sum = splat(0);
-        for (let y = y0; y < y1; y++) {
-          let p = from + <usize>(y * width + x0) * pixel + offset;
-          for (let x = x0; x < x1; x++, p += pixel) {
-            const value = v128.load(p);
-            sum = fma(value, value, sum);
-          }
+  const row = <usize>width * pixel;
+  const floats = height * width * channels;
+  const end = share(images, slice + 1, slices);
+  for (let image = share(images, slice, slices); image < end; image++) {
+    const base = <usize>image * <usize>floats << 2;
+    const from = ptr(a, 0) + base;
+    const y = ptr(a, 1) + base;
+    const s = ptr(a, 2) + base;
+    for (let i = 0; i < height; i++) rowSums(from + <usize>i * row, sums + <usize>i * row, width, pixel, radius, true);
+    for (let i = 0; i < height; i++) {
+      const first = max(i - radius, 0);
+      const count = min(i + radius + 1, height) - first;
+      const column = sums + <usize>first * row;
+      const end = <usize>(i + 1) * row;
+      for (let at = <usize>i * row, k: usize = 0; at < end; at += 16, k += 16) {
+        let p = column + k;
+        let sum = v128.load(p);
+        for (let j = 1; j < count; j++) {
+          p += row;
+          sum = f32x4.add(sum, v128.load(p));
         }
-        const s = fma(sum, alpha, splat(1));
-        storeLanes(ptr(a, 2) + at + offset, s, channels - c);
-        storeLanes(ptr(a, 1) + at + offset, f32x4.mul(v128.load(ptr(a, 0) + at + offset), powNeg4(s, beta)), channels - c);
+        const scale = fma(sum, alpha, splat(1));
+        const left = <i32>((end - at) >> 2);
+        storeLanes(s + at, scale, left);
+        storeLanes(y + at, f32x4.mul(v128.load(from + at), powNeg4(scale, beta)), left);
       }
     }
   }
@@ -240,7 +266,7 @@ export function lrn(a: usize, slice: i32, slices: i32): void {
 
 /**
  * g, x, s, dx, images, height, width, channels, size, 2 · alpha · beta / size², beta, scratch, scratch bytes per thread.
- * The scratch holds g · x · s^(−beta−1) of one image.
+ * The scratch holds g · x · s^(−beta−1) of one image, and the row sums of that.
  */
 export function lrnGrad(a: usize, slice: i32, slices: i32): void {
   const images = arg(a, 4);
@@ -252,7 +278,9 @@ export function lrnGrad(a: usize, slice: i32, slices: i32): void {
   const beta = real(a, 10);
   const inner = scratch(ptr(a, 11), arg(a, 12));
   const pixel = <usize>channels << 2;
+  const row = <usize>width * pixel;
   const floats = height * width * channels;
+  const sums = inner + ((<usize>floats << 2) + 79 & ~63);
   const end = share(images, slice + 1, slices);
   for (let image = share(images, slice, slices); image < end; image++) {
     const base = <usize>image * <usize>floats << 2;
@@ -267,23 +295,21 @@ export function lrnGrad(a: usize, slice: i32, slices: i32): void {
       storeLanes(dx + at, own, floats - k); // the rest is subtracted below: no second power
       v128.store(inner + at, f32x4.div(f32x4.mul(own, v128.load(x + at)), scale));
     }
-    let at: usize = 0;
+    for (let i = 0; i < height; i++) rowSums(inner + <usize>i * row, sums + <usize>i * row, width, pixel, radius, false);
     for (let i = 0; i < height; i++) {
-      const y0 = max(i - radius, 0);
-      const y1 = min(i + radius + 1, height);
-      for (let j = 0; j < width; j++, at += pixel) {
-        const x0 = max(j - radius, 0);
-        const x1 = min(j + radius + 1, width);
-        for (let c = 0; c < channels; c += 4) {
-          const offset = at + (<usize>c << 2);
-          let sum = splat(0);
-          for (let y = y0; y < y1; y++) {
-            let p = inner + <usize>(y * width + x0) * pixel + (<usize>c << 2);
-            for (let q = x0; q < x1; q++, p += pixel) sum = f32x4.add(sum, v128.load(p));
-          }
-          const rest = f32x4.mul(f32x4.mul(factor, v128.load(x + offset)), sum);
-          storeLanes(dx + offset, f32x4.sub(v128.load(dx + offset), rest), channels - c);
+      const first = max(i - radius, 0);
+      const count = min(i + radius + 1, height) - first;
+      const column = sums + <usize>first * row;
+      const end = <usize>(i + 1) * row;
+      for (let at = <usize>i * row, k: usize = 0; at < end; at += 16, k += 16) {
+        let p = column + k;
+        let sum = v128.load(p);
+        for (let j = 1; j < count; j++) {
+          p += row;
+          sum = f32x4.add(sum, v128.load(p));
         }
+        const rest = f32x4.mul(f32x4.mul(factor, v128.load(x + at)), sum);
+        storeLanes(dx + at, f32x4.sub(v128.load(dx + at), rest), <i32>((end - at) >> 2));
       }
     }
   }
