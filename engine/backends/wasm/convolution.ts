@@ -342,9 +342,13 @@ function emitWinogradGradWeight(site: Site, form: WinogradForm, geometry: Geomet
   const columns = [up(channels, 4), up(filters, K.NR)] as const;
   const matrices = size ** 2 * up(channels, channels === FEW ? FEW : K.MR) * columns[1] * 4;
   const block = blockOf(form, channels, filters);
-  // Matrices of partial sums go through memory once a block of tiles, operands of all tiles once in all.
-  const many = channels * filters > block * (channels + filters) && channels !== FEW;
-  const parts = many ? Math.ceil(tiles / smallBlock(tiles)) : Math.min(CHUNKS, tiles);
+  const chunks = Math.min(CHUNKS, tiles);
+  // Either the operands of all tiles go through memory, or the partial sums of every chunk do: once, and again through
+  // the second-level cache (a quarter of the cost) for every further block of its tiles.
+  const operands = tiles * size ** 2 * (columns[0] + columns[1]) * 4;
+  const sweeps = 1 + (Math.ceil(tiles / chunks / block) - 1) / 4;
+  const many = channels !== FEW && operands < chunks * matrices * sweeps;
+  const parts = many ? Math.ceil(tiles / smallBlock(tiles)) : chunks;
   const totals = outputs.length > 1 ? scratch(parts * filters * 4) : 0;
   const partial = scratch((many ? 1 : parts) * matrices);
   if (many) {
