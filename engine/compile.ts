@@ -136,6 +136,10 @@ class CompiledExecutable implements Compiled {
     this.#ownsStore = ownsStore;
   }
 
+  get notes(): Executable['notes'] {
+    return this.#executable.notes;
+  }
+
   get plan(): Executable['plan'] {
     return this.#executable.plan;
   }

@@ -47,7 +47,7 @@ export * from './nn/index.ts';
 export * from './train/index.ts';
 export { grad } from './grad.ts';
 export { compile, type Built, type Compiled, type CompileSpec, type Reserved } from './compile.ts';
-export { type Plan, type Step } from './plan/plan.ts';
+export { NOTED_THREADS, type Plan, type Step, type StepNote } from './plan/plan.ts';
 export type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './backends/backend.ts';
 export { reference, type ReferenceOptions } from './backends/reference/reference.ts';
 export { wasm, type WasmOptions } from './backends/wasm/wasm.ts';

@@ -5,7 +5,7 @@
  */
 import { DataError, PlanError } from '../errors.ts';
 import type { FusedName } from '../plan/fuse.ts';
-import type { KernelName, Plan, Step } from '../plan/plan.ts';
+import type { KernelName, Plan, Step, StepNote } from '../plan/plan.ts';
 import { formatType, sameShape, sizeOf } from '../shape.ts';
 import type { DType, HostData, HostTensor, Report, State, TensorType } from '../types.ts';
 import { allocate } from '../ops/create.ts';
@@ -47,7 +47,10 @@ export interface StepTime {
 }
 
 export interface Executable {
+  /** Its text has the backend's notes in it. */
   readonly plan: Plan;
+  /** Of the steps that there is something to say about: those with a choice of method, and the heavy ones. */
+  readonly notes: ReadonlyMap<Step, StepNote>;
   readonly report: Report;
   /** Copies feeds before it returns; runs queue in call order. A run that throws has written no state. */
   run(feeds: Feeds): Promise<Outputs>;

@@ -56,7 +56,9 @@ export function chain(
       const together = [...before.members, ...own].sort((a, b) => a - b);
       // Members move down to step i: nobody else may have read their results by then.
       const free = before.members.every((j) =>
-        steps[j].outputs.every((w) => (readers.get(root(w)) ?? []).every((r) => r > i || together.includes(r))),
+        steps[j].outputs.every((w) =>
+          (readers.get(root(w)) ?? []).every((r) => r > i || together.includes(r)),
+        ),
       );
       if (free && together.length <= LONGEST) own = together;
     }
@@ -71,7 +73,15 @@ export function chain(
     if (members.at(-1) === i) {
       const outside = (v: number): boolean =>
         kept.has(root(v)) || (readers.get(root(v)) ?? []).some((r) => !members.includes(r));
-      result.push(members.length === 1 ? step : link(members.map((j) => steps[j]), values, outside));
+      result.push(
+        members.length === 1
+          ? step
+          : link(
+              members.map((j) => steps[j]),
+              values,
+              outside,
+            ),
+      );
     }
     if (i < commitStep) commit = result.length;
   });

@@ -48,12 +48,29 @@ export interface Plan {
   toString(): string;
 }
 
-/** The plan as text: one line a step with types, buffers and cost, then the totals. */
-export function formatPlan(plan: Plan): string {
+/** How a backend computes one step. */
+export interface StepNote {
+  /** Which of several ways; '' where there is one. */
+  readonly method: string;
+  /** The largest share of the step's work that one of `NOTED_THREADS` threads gets, relative to the mean. */
+  readonly largest: number;
+}
+
+/** The number of threads that a step's note speaks of. */
+export const NOTED_THREADS = 16;
+
+/** The plan as text: one line a step with types, buffers, cost and how a backend computes it, then the totals. */
+export function formatPlan(plan: Plan, notes?: ReadonlyMap<Step, StepNote>): string {
   const value = (v: number): string => {
     const spec = plan.buffers[plan.bufferOf[v]];
     const place = spec.name === '' ? `b${plan.bufferOf[v]}` : `${spec.kind}:${spec.name}`;
     return `${formatType(plan.values[v])}@${place}`;
+  };
+  const noteOf = (step: Step): string => {
+    const note = notes?.get(step);
+    if (note === undefined) return '';
+    const largest = `largest share of ${NOTED_THREADS} threads ${note.largest.toFixed(2)} × the mean`;
+    return `  [${note.method === '' ? '' : `${note.method}; `}${largest}]`;
   };
   const lines = plan.steps.map((step, i) => {
     const attrs = Object.entries(step.attrs)
@@ -64,7 +81,7 @@ export function formatPlan(plan: Plan): string {
     const commit = i === plan.commitStep ? '-- state is written from here on --\n' : '';
     return (
       `${commit}${String(i).padStart(4)}  ${step.outputs.map(value).join(', ')} = ` +
-      `${step.op}(${step.inputs.map(value).join(', ')})${attrs === '' ? '' : ` ${attrs}`}${path}${flops}`
+      `${step.op}(${step.inputs.map(value).join(', ')})${attrs === '' ? '' : ` ${attrs}`}${path}${flops}${noteOf(step)}`
     );
   });
   const total = (kind: BufferSpec['kind']): string =>

@@ -1,6 +1,21 @@
-import { caffeFull, caffeQuick, countParameters, mlp, type Layer } from 'cyclegrad';
+import {
+  applyGradients,
+  bind,
+  caffeFull,
+  caffeQuick,
+  compile,
+  countParameters,
+  f32,
+  i32,
+  initState,
+  mlp,
+  NOTED_THREADS,
+  softmaxCrossEntropy,
+  wasm,
+  type Layer,
+} from 'cyclegrad';
 import { describe, expect, it } from 'vitest';
-import { buildLayers, buildModel, makeBatch } from '../../bench/ours.ts';
+import { buildLayers, buildModel, makeBatch, makeOptimizer } from '../../bench/ours.ts';
 import { workloadNames, workloads } from '../../bench/workloads.ts';
 
 const mean = { shape: [32, 32, 3], dtype: 'f32', data: new Float32Array(3072) } as const;
@@ -59,4 +74,41 @@ it("the batch that others get is what our first layer makes of the data set's", 
   expect(Object.keys(buildModel(full, batch).params)).toContain('input.mean');
   expect(makeBatch(workloads.mlp, 1).x).toEqual(makeBatch(workloads.mlp, 1).x);
   expect(makeBatch(workloads.mlp, 1).normalize).toBeNull();
+});
+
+describe('how the work of a training step is shared', () => {
+  it.each(workloadNames)('%s: evenly among sixteen threads', async (name) => {
+    const workload = workloads[name];
+    const backend = await wasm({ threads: 1 });
+    const model = buildLayers(workload.layers);
+    const optimizer = makeOptimizer(workload);
+    const step = await compile(backend, {
+      inputs: { x: f32(workload.batchSize, ...workload.input), y: i32(workload.batchSize) },
+      hyper: optimizer.at(0),
+      state: initState(model, optimizer, 1),
+      build({ x, y, hyper, step: at }, state) {
+        const { output, updates } = bind(model, state, { training: true, step: at })(x);
+        const loss = softmaxCrossEntropy(output, y);
+        const next = { ...updates, ...applyGradients(optimizer, model, state, loss, hyper) };
+        return { outputs: { loss }, next };
+      },
+    });
+    try {
+      const heavy = [...step.notes].map(([{ op, path }, { method, largest }]) => ({
+        op,
+        path,
+        method,
+        largest,
+      }));
+      expect(heavy.length).toBeGreaterThan(4);
+      expect(heavy.filter(({ largest }) => largest > 1.25)).toEqual([]);
+      const ways = heavy.filter(({ op }) => op.startsWith('conv2d')).map(({ method }) => method);
+      expect(ways.every((method) => /^(direct|Winograd F\(\d×\d, \d×\d\))$/.test(method))).toBe(true);
+      const line = `largest share of ${NOTED_THREADS} threads`;
+      expect(String(step.plan).split(line)).toHaveLength(heavy.length + 1);
+    } finally {
+      await step.close();
+      await backend.close();
+    }
+  });
 });

@@ -121,6 +121,7 @@ class ReferenceStore implements Store {
 
 class ReferenceExecutable implements Executable {
   readonly plan: Plan;
+  readonly notes: Executable['notes'] = new Map();
   readonly report: Report;
   readonly #store: ReferenceStore;
   readonly #values: readonly Nd[];

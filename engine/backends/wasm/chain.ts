@@ -59,7 +59,8 @@ export const elementwise: Lower = ({ inputs, outputs, types, results, attrs, thr
       const [kind, place] = places[operand];
       // Results are stored from their registers at the end of the strip, which must last until then.
       const lasting = exported.includes(operand) && operand >= inputs.length;
-      if (kind === K.OPERAND_REGISTER && lastUse.get(operand) === i && !lasting) free.push(place / STRIP_BYTES);
+      if (kind === K.OPERAND_REGISTER && lastUse.get(operand) === i && !lasting)
+        free.push(place / STRIP_BYTES);
     }
     // Straight to memory, unless an input lies there, which later instructions may still read.
     const direct = result >= 0 && !inputs.includes(outputs[result]);

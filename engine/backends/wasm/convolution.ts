@@ -175,7 +175,7 @@ function emitPass(site: Site, pass: Pass): void {
 function emitWinograd(site: Site, form: WinogradForm, pass: Pass): void {
   const { channels, filters } = pass;
   const { size, r, g } = form;
-  const { threads, emit, scratch, table } = site;
+  const { threads, emit, emitPieces, scratch, table } = site;
   site.note(nameOf(form));
   const packed = scratch(size ** 2 * channels * up(filters, K.NR) * 4);
   const [own, other] = pass.turned ? [filters, channels] : [channels, filters];
@@ -185,7 +185,10 @@ function emitWinograd(site: Site, form: WinogradForm, pass: Pass): void {
   const block = blockOf(form, channels, filters);
   const steps = [tileStep(form, up(channels, 4)), tileStep(form, up(filters, K.NR))] as const;
   const words = tileWords(site, form, pass, block, steps, block * (steps[0] + steps[1]));
-  emit(K.K_WINOGRAD, pass.x, packed, pass.y, ...words, pass.bias, pass.relu ? 1 : 0);
+  const groups = Math.ceil(tilesOf(form, pass.images, pass.output) / K.MR);
+  const parts = Math.min(Math.ceil(filters / K.NR), Math.ceil(64 / groups));
+  const epilogue = [pass.bias, pass.relu ? 1 : 0, parts];
+  emitPieces(groups * parts, K.K_WINOGRAD, pass.x, packed, pass.y, ...words, ...epilogue);
 }
 
 const nameOf = ({ m, r }: WinogradForm): string => `Winograd F(${m}×${m}, ${r}×${r})`;
@@ -205,7 +208,7 @@ function bandRows(
 
 /** Computes `pass` directly; with a phase, the part of an input gradient that it reaches. */
 function emitDirect(
-  { emit, scratch, threads, note }: Site,
+  { emit, emitPieces, scratch, threads, note }: Site,
   pass: Pass,
   phase: Phase = { filter: pass.kernel, tap: [0, 0], stride: [1, 1], full: pass.output, first: [0, 0] },
 ): void {
@@ -224,7 +227,8 @@ function emitDirect(
   const sizes = [images, ...input, channels, filters, ...kernel, ...stride, ...pad, ...output];
   const epilogue = [pass.bias, pass.relu ? 1 : 0];
   const places = [...phase.full, ...phase.first, ...phase.stride];
-  emit(K.K_CONV, pass.x, packed, pass.y, ...sizes, rows, scratch(threads * own), own, ...epilogue, ...places);
+  const words = [...sizes, rows, scratch(threads * own), own, ...epilogue, ...places];
+  emitPieces(images * Math.ceil(output[0] / rows), K.K_CONV, pass.x, packed, pass.y, ...words);
 }
 
 /** conv2d, with the bias and relu that may be fused into it. */
@@ -335,7 +339,7 @@ export const conv2dGradWeight: Lower = (site) => {
 const CHUNKS = 16;
 
 function emitWinogradGradWeight(site: Site, form: WinogradForm, geometry: Geometry): void {
-  const { inputs, outputs, threads, emit, scratch, table } = site;
+  const { inputs, outputs, threads, emit, emitPieces, scratch, table } = site;
   const { size, r, g } = form;
   const { images, channels, filters, output } = geometry;
   const tiles = tilesOf(form, images, output);
@@ -358,12 +362,13 @@ function emitWinogradGradWeight(site: Site, form: WinogradForm, geometry: Geomet
     const x = scratch(parts * size ** 2 * steps[0]);
     const dy = scratch(parts * size ** 2 * steps[1]);
     const words = tileWords(site, form, geometry, own, steps, 0);
-    emit(K.K_WINOGRAD_GRAD_TRANSFORM, ...inputs, 0, ...words, x, dy, totals);
-    emit(K.K_WINOGRAD_GRAD_PRODUCT, x, dy, partial, size ** 2, channels, filters, parts, own, ...steps);
+    emitPieces(parts, K.K_WINOGRAD_GRAD_TRANSFORM, ...inputs, 0, ...words, x, dy, totals);
+    const products = [size ** 2, channels, filters, parts, own, ...steps];
+    emitPieces(2 * size ** 2, K.K_WINOGRAD_GRAD_PRODUCT, x, dy, partial, ...products);
   } else {
     const steps = [tileStep(form, columns[0]), tileStep(form, columns[1])] as const;
     const words = tileWords(site, form, geometry, block, steps, block * (steps[0] + steps[1]) + 64);
-    emit(K.K_WINOGRAD_GRAD_WEIGHT, ...inputs, partial, ...words, parts, totals);
+    emitPieces(parts, K.K_WINOGRAD_GRAD_WEIGHT, ...inputs, partial, ...words, parts, totals);
   }
   if (outputs.length > 1) emit(K.K_SUM, totals, outputs[1], 1, parts, filters, 1);
   const sums = 2048;
@@ -374,7 +379,16 @@ function emitWinogradGradWeight(site: Site, form: WinogradForm, geometry: Geomet
 /** Tiles of a block of transformed operands, at most 24: a multiple of sixteen blocks, which many threads share evenly. */
 const smallBlock = (tiles: number): number => Math.ceil(tiles / (CHUNKS * Math.ceil(tiles / (24 * CHUNKS))));
 
-function emitDirectGradWeight({ inputs, outputs, types, attrs, threads, emit, scratch }: Site): void {
+function emitDirectGradWeight({
+  inputs,
+  outputs,
+  types,
+  attrs,
+  threads,
+  emit,
+  emitPieces,
+  scratch,
+}: Site): void {
   const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2dGradWeight'>;
   const [images, , , channels] = types[0].shape;
   const filters = types[1].shape[3];
@@ -395,6 +409,7 @@ function emitDirectGradWeight({ inputs, outputs, types, attrs, threads, emit, sc
   const own = align(((rows - 1) * stride[0] + 1) * rowBytes + 64);
   const partial = scratch(chunks * partialFloats * 4);
   const sizes = [images, ...input, channels, filters, ...kernel, ...stride, pad[0], pad[2], ...output];
-  emit(K.K_CONV_GRAD_WEIGHT, ...inputs, partial, ...sizes, chunks, rows, scratch(threads * own), own);
+  const words = [...sizes, chunks, rows, scratch(threads * own), own];
+  emitPieces(chunks * kernel[0], K.K_CONV_GRAD_WEIGHT, ...inputs, partial, ...words);
   emit(K.K_ADD_PARTIALS, partial, outputs[0], chunks, kernel[0], run, filters);
 }

@@ -78,13 +78,13 @@ function gemmBlocks(batch: number, m: number, n: number): [number, number] {
     [24, 32],
     [12, 32],
   ]) {
-    if (batch * Math.ceil(m / rows) * Math.ceil(n / columns) >= 48) return [rows, columns];
+    if (batch * Math.ceil(m / rows) * Math.ceil(n / columns) >= 64) return [rows, columns];
   }
   return [K.MR, 4 * K.NR];
 }
 
 const matmul: Lower = (site) => {
-  const { inputs, outputs, types, attrs, threads, emit, scratch } = site;
+  const { inputs, outputs, types, attrs, threads, emit, emitPieces, scratch } = site;
   const flags = attrs as AttrsOf<'matmul'>;
   const { batch, m, n, k } = matmulSizes(types, flags);
   if (batch * m * n === 0) return;
@@ -103,7 +103,9 @@ const matmul: Lower = (site) => {
   const strides = [sizeA, sizeB, m * n];
   const blocks = gemmBlocks(batch, m, n);
   const corner = scratch(threads * TILE_BYTES);
-  emit(K.K_GEMM, packedA, packedB, outputs[0], m, n, k, ...blocks, batch, ...strides, corner, TILE_BYTES);
+  const pieces = batch * Math.ceil(m / blocks[0]) * Math.ceil(n / blocks[1]);
+  const words = [m, n, k, ...blocks, batch, ...strides, corner, TILE_BYTES];
+  emitPieces(pieces, K.K_GEMM, packedA, packedB, outputs[0], ...words);
 };
 
 /** The geometry words that every pooling kernel takes. */
@@ -114,8 +116,23 @@ function poolWords(images: number, channels: number, attrs: Attrs): number[] {
 
 const maxPool =
   (relu: boolean): Lower =>
-  ({ inputs, outputs, types: [{ shape }], attrs, emit }) =>
-    emit(K.K_MAX_POOL, ...inputs, ...outputs, ...poolWords(shape[0], shape[3], attrs), relu ? 1 : 0);
+  ({ inputs, outputs, types: [{ shape }], results, attrs, emitPieces }) => {
+    const words = [...poolWords(shape[0], shape[3], attrs), relu ? 1 : 0];
+    emitPieces(shape[0] * results[0].shape[1], K.K_MAX_POOL, ...inputs, ...outputs, ...words);
+  };
+
+/** The gradient of an average pool, and of the relu before it where its result comes along. */
+const avgPoolGrad: Lower = ({
+  inputs: [g, y = 0],
+  outputs: [dx],
+  types: [{ shape }],
+  results,
+  attrs,
+  emitPieces,
+}) => {
+  const [images, height] = results[0].shape;
+  emitPieces(images * height, K.K_AVG_POOL_GRAD, g, dx, ...poolWords(shape[0], shape[3], attrs), y);
+};
 
 /**
  * Rows, channels and chunks of a normalisation over all axes but the last. A chunk is walked once for every four
@@ -170,28 +187,30 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
   conv2dGradWeightBias: conv2dGradWeight,
   maxPool2d: maxPool(false),
   maxPool2dRelu: maxPool(true),
-  maxPool2dGrad: ({ inputs: [g, at], outputs: [dx], types: [{ shape }], attrs, emit }) =>
-    emit(K.K_MAX_POOL_GRAD, g, at, dx, ...poolWords(shape[0], shape[3], attrs), 0),
-  maxPool2dReluGrad: ({ inputs: [g, y, at], outputs: [dx], types: [{ shape }], attrs, emit }) =>
-    emit(K.K_MAX_POOL_GRAD, g, at, dx, ...poolWords(shape[0], shape[3], attrs), y),
-  avgPool2d: ({ inputs, outputs, types: [{ shape }], attrs, emit }) =>
-    emit(K.K_AVG_POOL, ...inputs, ...outputs, ...poolWords(shape[0], shape[3], attrs)),
-  avgPool2dGrad: ({ inputs: [g], outputs: [dx], types: [{ shape }], attrs, emit }) =>
-    emit(K.K_AVG_POOL_GRAD, g, dx, ...poolWords(shape[0], shape[3], attrs), 0),
-  avgPool2dReluGrad: ({ inputs: [g, y], outputs: [dx], types: [{ shape }], attrs, emit }) =>
-    emit(K.K_AVG_POOL_GRAD, g, dx, ...poolWords(shape[0], shape[3], attrs), y),
-  lrnWithin({ inputs, outputs, types: [{ shape }], attrs, threads, emit, scratch }) {
+  maxPool2dGrad: ({ inputs: [g, at], outputs: [dx], types: [{ shape }], attrs, emitPieces }) =>
+    emitPieces(shape[0], K.K_MAX_POOL_GRAD, g, at, dx, ...poolWords(shape[0], shape[3], attrs), 0),
+  maxPool2dReluGrad: ({ inputs: [g, y, at], outputs: [dx], types: [{ shape }], attrs, emitPieces }) =>
+    emitPieces(shape[0], K.K_MAX_POOL_GRAD, g, at, dx, ...poolWords(shape[0], shape[3], attrs), y),
+  avgPool2d({ inputs, outputs, types: [{ shape }], results, attrs, emitPieces }) {
+    const pieces = shape[0] * results[0].shape[1];
+    emitPieces(pieces, K.K_AVG_POOL, ...inputs, ...outputs, ...poolWords(shape[0], shape[3], attrs));
+  },
+  avgPool2dGrad: avgPoolGrad,
+  avgPool2dReluGrad: avgPoolGrad,
+  lrnWithin({ inputs, outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
     const { size, alpha, beta } = attrs as AttrsOf<'lrnWithin'>;
     const own = align(sizeOf(shape.slice(1)) * 4 + 64);
     const scalars = [size, word(alpha / size ** 2), word(beta)];
-    emit(K.K_LRN, ...inputs, ...outputs, ...shape, ...scalars, scratch(threads * own), own);
+    const words = [...shape, ...scalars, scratch(threads * own), own];
+    emitPieces(shape[0], K.K_LRN, ...inputs, ...outputs, ...words);
   },
-  lrnWithinGrad({ inputs, outputs, types: [{ shape }], attrs, threads, emit, scratch }) {
+  lrnWithinGrad({ inputs, outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
     const { size, alpha, beta } = attrs as AttrsOf<'lrnWithinGrad'>;
     const own = 2 * align(sizeOf(shape.slice(1)) * 4 + 64);
     const factor = (2 * alpha * beta) / size ** 2;
     const scalars = [size, word(factor), word(beta)];
-    emit(K.K_LRN_GRAD, ...inputs, ...outputs, ...shape, ...scalars, scratch(threads * own), own);
+    const words = [...shape, ...scalars, scratch(threads * own), own];
+    emitPieces(shape[0], K.K_LRN_GRAD, ...inputs, ...outputs, ...words);
   },
   batchNorm({
     inputs: [x, gamma = 0, beta = 0],
@@ -199,21 +218,30 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     types: [type],
     attrs,
     emit,
+    emitPieces,
     scratch,
   }) {
     const epsilon = word((attrs as AttrsOf<'batchNorm'>).epsilon);
     const { rows, channels, chunks } = rowsOf(type);
     const partial = scratch(chunks * 2 * channels * 4);
-    emit(K.K_CHUNK_MOMENTS, x, partial, rows, channels, chunks);
+    emitPieces(chunks, K.K_CHUNK_MOMENTS, x, partial, rows, channels, chunks);
     emit(K.K_MERGE_MOMENTS, partial, mean, variance, rows, channels, chunks);
     emit(K.K_NORMALISE, x, y, mean, variance, gamma, beta, rows, channels, epsilon);
   },
-  batchNormGrad({ inputs: [g, x, mean, variance, gamma = 0], outputs, types, attrs, emit, scratch }) {
+  batchNormGrad({
+    inputs: [g, x, mean, variance, gamma = 0],
+    outputs,
+    types,
+    attrs,
+    emit,
+    emitPieces,
+    scratch,
+  }) {
     const [dx, dGamma, dBeta] = outputs;
     const epsilon = word((attrs as AttrsOf<'batchNormGrad'>).epsilon);
     const { rows, channels, chunks } = rowsOf(types[1]);
     const partial = scratch(chunks * 2 * channels * 4);
-    emit(K.K_CHUNK_GRAD_SUMS, g, x, mean, variance, partial, rows, channels, chunks, epsilon);
+    emitPieces(chunks, K.K_CHUNK_GRAD_SUMS, g, x, mean, variance, partial, rows, channels, chunks, epsilon);
     emit(K.K_MERGE_GRAD_SUMS, partial, dBeta, dGamma, channels, chunks);
     emit(K.K_NORMALISE_GRAD, g, x, mean, variance, gamma, dBeta, dGamma, dx, rows, channels, epsilon);
   },

@@ -16,8 +16,10 @@ export interface Site {
   readonly convolution: 'auto' | 'direct';
   /** Tells, for people, which of several ways was taken. */
   readonly note: (text: string) => void;
-  /** Appends a kernel call; arguments are 32-bit words. */
+  /** Appends a kernel call; arguments are 32-bit words. The kernel shares its work in pieces too small to matter. */
   readonly emit: (kernel: number, ...words: readonly number[]) => void;
+  /** The same for a kernel that shares `pieces` indivisible pieces, all of about the same size. */
+  readonly emitPieces: (pieces: number, kernel: number, ...words: readonly number[]) => void;
   /** Address of a table of constants, which the backend keeps. The array's identity is its name. */
   readonly table: (values: Float32Array) => number;
   /** Address of scratch memory that lasts until the step ends. */

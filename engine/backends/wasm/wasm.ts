@@ -4,7 +4,7 @@
  */
 import { BackendError, DataError, type EngineError } from '../../errors.ts';
 import type { AttrsOf } from '../../ops/index.ts';
-import type { Plan, Step } from '../../plan/plan.ts';
+import { formatPlan, NOTED_THREADS, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
 import { bytesOf, sizeOf } from '../../shape.ts';
 import type { HostData, HostTensor, Report, State, TensorType } from '../../types.ts';
 import { checkFeeds, checkWrite, runEach } from '../backend.ts';
@@ -251,6 +251,7 @@ class WasmStore implements Store {
 
 class WasmExecutable implements Executable {
   readonly plan: Plan;
+  readonly notes: ReadonlyMap<Step, StepNote>;
   readonly report: Report;
   readonly #store: WasmStore;
   /** Address of each value. */
@@ -263,7 +264,6 @@ class WasmExecutable implements Executable {
 
   constructor(plan: Plan, store: WasmStore) {
     const { backend } = store;
-    this.plan = plan;
     this.#store = store;
     let bytes = 0;
     const own = (size: number): number => {
@@ -279,8 +279,10 @@ class WasmExecutable implements Executable {
       this.#at = Float64Array.from(plan.bufferOf, (buffer) => (buffer < 0 ? 0 : buffers[buffer]));
       for (const [v, value] of plan.constants) backend.view(value, this.#at[v]).set(value.data);
       const scratch = own(encode(plan, this.#at, backend, 0).scratchBytes);
-      const { words, stepOf } = encode(plan, this.#at, backend, scratch);
+      const { words, stepOf, notes } = encode(plan, this.#at, backend, scratch);
       this.#stepOf = stepOf;
+      this.plan = { ...plan, toString: () => formatPlan(plan, notes) };
+      this.notes = notes;
       this.#program = own(words.length * 4);
       backend.heap.i32(this.#program, words.length).set(words);
     } catch (error) {
@@ -390,8 +392,7 @@ class WasmExecutable implements Executable {
 interface Encoded {
   readonly words: Int32Array;
   readonly stepOf: readonly Step[];
-  /** What lowering had to say about a step. */
-  readonly notes: ReadonlyMap<Step, string>;
+  readonly notes: ReadonlyMap<Step, StepNote>;
   readonly scratchBytes: number;
 }
 
@@ -399,10 +400,17 @@ interface Encoded {
 function encode(plan: Plan, at: Float64Array, backend: WasmBackend, scratchBase: number): Encoded {
   const words: number[] = [];
   const stepOf: Step[] = [];
-  const notes = new Map<Step, string>();
+  const notes = new Map<Step, StepNote>();
   let scratchBytes = 0;
   for (const step of plan.steps) {
     let used = 0;
+    let method = '';
+    let largest = 1;
+    const work = workOf(step, plan);
+    const push = (kernel: number, slices: number, args: readonly number[]): void => {
+      words.push(kernel, args.length + 3, slices, ...args);
+      stepOf.push(step);
+    };
     kernels[step.op]({
       inputs: step.inputs.map((v) => at[v]),
       outputs: step.outputs.map((v) => at[v]),
@@ -412,12 +420,16 @@ function encode(plan: Plan, at: Float64Array, backend: WasmBackend, scratchBase:
       threads: backend.team.threads,
       convolution: backend.convolution,
       note(text) {
-        notes.set(step, text);
+        method = text;
       },
       table: (values) => backend.table(values),
       emit(kernel, ...args) {
-        words.push(kernel, args.length + 3, slicesOf(step, plan), ...args);
-        stepOf.push(step);
+        push(kernel, slicesOf(work, Infinity), args);
+      },
+      emitPieces(pieces, kernel, ...args) {
+        const slices = slicesOf(work, pieces);
+        push(kernel, slices, args);
+        if (work >= HEAVY) largest = Math.max(largest, largestShare(pieces, slices));
       },
       scratch(bytes) {
         const start = scratchBase + used;
@@ -426,17 +438,36 @@ function encode(plan: Plan, at: Float64Array, backend: WasmBackend, scratchBase:
       },
     });
     scratchBytes = Math.max(scratchBytes, used);
+    if (method !== '' || work >= HEAVY) notes.set(step, { method, largest });
   }
   words.push(K.K_END, 3, 1);
   return { words: Int32Array.from(words, (x) => x | 0), stepOf, notes, scratchBytes };
 }
 
-/**
- * Into how many slices the threads cut a step: at least some 20 µs of work each. Multiples of 16 share evenly among the
- * usual numbers of threads, and 64 leave little to wait for where one thread is slower than the others.
- */
-function slicesOf({ flops, inputs, outputs }: Step, { values }: Plan): number {
+/** The work of a step in units of some 20 µs of one thread: arithmetic or memory, whichever takes longer. */
+function workOf({ flops, inputs, outputs }: Step, { values }: Plan): number {
   const bytes = [...inputs, ...outputs].reduce((sum, v) => sum + bytesOf(values[v]), 0);
-  const work = Math.max(flops / 1e6, bytes / 2 ** 18);
-  return work <= 8 ? Math.max(1, Math.ceil(work)) : Math.min(64, 16 * Math.ceil(work / 16));
+  return Math.max(flops / 1e6, bytes / 2 ** 18);
+}
+
+/** Work from which on it matters how evenly threads share it. */
+const HEAVY = 16;
+
+/**
+ * Into how many slices the threads cut a step: at least a unit of work each. Single pieces where these are few; else 64,
+ * which share evenly among the usual numbers of threads and leave little to wait for where one thread is slower.
+ */
+function slicesOf(work: number, pieces: number): number {
+  if (work < HEAVY) return Math.max(1, Math.min(Math.ceil(work), pieces));
+  return pieces <= 128 ? Math.max(1, pieces) : 64;
+}
+
+/** The most pieces that one of sixteen threads gets, of those that all get on average, if each slice takes its time. */
+function largestShare(pieces: number, slices: number): number {
+  const loads = Array.from({ length: NOTED_THREADS }, () => 0);
+  for (let slice = 0; slice < slices; slice++) {
+    const own = Math.floor((pieces * (slice + 1)) / slices) - Math.floor((pieces * slice) / slices);
+    loads[loads.indexOf(Math.min(...loads))] += own;
+  }
+  return (Math.max(...loads) * NOTED_THREADS) / Math.max(pieces, 1);
 }

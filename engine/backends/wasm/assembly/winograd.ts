@@ -227,49 +227,75 @@ function transformGrads(a: usize, begin: i32, count: i32, to: usize, ld: usize, 
 }
 
 /**
- * The forward pass, and with turned filters the input gradient: the shared words, bias or 0, relu
+ * The forward pass, and with turned filters the input gradient: the shared words, bias or 0, relu, parts of
+ * the filters
  */
 export function winograd(a: usize, slice: i32, slices: i32): void {
-  const channels = arg(a, 6);
-  const filters = arg(a, 7);
-  const size = arg(a, 12);
   const block = arg(a, 14);
+  const panels = (arg(a, 7) + NR - 1) / NR;
+  const tiles = tilesOf(a);
+  // Where there are few tiles, the filters are shared too, and each part transforms its tiles anew.
+  const groups = (tiles + MR - 1) / MR;
+  const parts = arg(a, 22);
+  const end = share(groups * parts, slice + 1, slices);
+  let piece = share(groups * parts, slice, slices);
+  while (piece < end) {
+    const part = piece / groups;
+    const begin = (piece - part * groups) * MR;
+    const next = min(end, (part + 1) * groups);
+    const last = min((next - part * groups) * MR, tiles);
+    const first = share(panels, part, parts);
+    const count = share(panels, part + 1, parts) - first;
+    for (let tile = begin; tile < last; tile += block) {
+      winogradBlock(a, tile, min(block, last - tile), first, count);
+    }
+    piece = next;
+  }
+}
+
+/** A block of tiles, for `count` panels of filters from `first` on. */
+function winogradBlock(a: usize, begin: i32, tiles: i32, first: i32, count: i32): void {
+  const channels = arg(a, 6);
+  const size = arg(a, 12);
   const lda = <usize>arg(a, 15);
   const ldc = <usize>arg(a, 16);
   const work = scratchOf(a);
   const inputs = work + WORK + <usize>arg(a, 19);
-  const outputs = inputs + <usize>block * lda;
-  const panels = (filters + NR - 1) / NR;
+  const outputs = inputs + <usize>arg(a, 14) * lda;
+  const panels = (arg(a, 7) + NR - 1) / NR;
   const panelBytes = <usize>(channels * NR) << 2;
   const step = <usize>((channels + 3) & ~3) << 2;
   const outStep = <usize>(panels * NR) << 2;
-  const tiles = tilesOf(a);
-
-  const groups = (tiles + MR - 1) / MR;
-  const end = min(share(groups, slice + 1, slices) * MR, tiles);
-  for (let begin = share(groups, slice, slices) * MR; begin < end; begin += block) {
-    const count = min(block, end - begin);
-    transformInputs(a, begin, count, inputs, lda, step, work);
-    let right = ptr(a, 1);
-    for (let f = 0; f < size * size; f++) {
-      const left = inputs + <usize>f * step;
-      let to = outputs + <usize>f * outStep;
-      for (let panel = 0; panel < panels; panel++, right += panelBytes, to += NR * 4) {
-        if (channels == 3) {
-          productOf3(left, lda, right, to, ldc, count);
-          continue;
-        }
-        for (let t = 0; t < count; t += MR) {
-          product(left + <usize>t * lda, lda, right, to + <usize>t * ldc, ldc, channels);
-        }
+  transformInputs(a, begin, tiles, inputs, lda, step, work);
+  for (let f = 0; f < size * size; f++) {
+    const left = inputs + <usize>f * step;
+    let right = ptr(a, 1) + <usize>(f * panels + first) * panelBytes;
+    let to = outputs + <usize>f * outStep + <usize>(first * NR << 2);
+    for (let panel = 0; panel < count; panel++, right += panelBytes, to += NR * 4) {
+      if (channels == 3) {
+        productOf3(left, lda, right, to, ldc, tiles);
+        continue;
+      }
+      for (let t = 0; t < tiles; t += MR) {
+        product(left + <usize>t * lda, lda, right, to + <usize>t * ldc, ldc, channels);
       }
     }
-    transformOutputs(a, begin, count, outputs, ldc, work);
   }
+  const last = min((first + count) * NR, arg(a, 7));
+  transformOutputs(a, begin, tiles, outputs, ldc, first * NR, last, work);
 }
 
-/** Aᵀ M A of `count` tiles from their products, `ld` bytes apart. */
-function transformOutputs(a: usize, begin: i32, count: i32, from: usize, ld: usize, work: usize): void {
+/** Aᵀ M A of `count` tiles from their products, `ld` bytes apart, for the filters `first` … `last`. */
+function transformOutputs(
+  a: usize,
+  begin: i32,
+  count: i32,
+  from: usize,
+  ld: usize,
+  first: i32,
+  last: i32,
+  work: usize,
+): void {
   const filters = arg(a, 7);
   const height = arg(a, 10);
   const width = arg(a, 11);
@@ -293,7 +319,7 @@ function transformOutputs(a: usize, begin: i32, count: i32, from: usize, ld: usi
     const columns = min(m, width - ox);
     const whole = rows == m && columns == m;
     const origin = ptr(a, 2) + <usize>((image * height + oy) * width + ox) * pixel;
-    for (let o = 0; o < filters; o += 4) {
+    for (let o = first; o < last; o += 4) {
       const at = <usize>o << 2;
       const shift = bias != 0 ? bias + at : 0;
       const direct = whole && o + 4 <= filters;
