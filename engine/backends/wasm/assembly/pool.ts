@@ -1,6 +1,6 @@
 // Pooling and local response normalisation, channels last, four channels at a time.
 import { arg, ptr, real } from "./elementwise";
-import { fma, powNeg4, relu4, select, splat, storeLanes } from "./simd";
+import { fma, powNeg4, relu4, selectLanes, splat, storeLanes } from "./simd";
 import { scratch, share } from "./team";
 
 // Geometry block of every pooling kernel, after its pointers: images, height, width, channels, kernel y and x,
@@ -35,26 +35,69 @@ export function maxPool(a: usize, slice: i32, slices: i32): void {
     for (let ox = 0; ox < outWidth; ox++, cell += pixel) {
       const x0 = max(ox * strideX - left, 0);
       const x1 = min(ox * strideX - left + kernelX, width);
-      for (let c = 0; c < channels; c += 4) {
+      const corner = y0 * width + x0;
+      const window = from + <usize>corner * pixel;
+      const maxima = ptr(a, 1) + cell;
+      const positions = ptr(a, 2) + cell;
+      // Eight channels at a time: the comparisons of four would wait for each other.
+      let c = 0;
+      for (; c + 8 <= channels; c += 8) {
         const offset = <usize>c << 2;
-        let best = v128.load(from + <usize>(y0 * width + x0) * pixel + offset);
-        let where = i32x4.splat(y0 * width + x0);
+        let row = window + offset;
+        let best0 = v128.load(row);
+        let best1 = v128.load(row, 16);
+        let where0 = i32x4.splat(corner);
+        let where1 = where0;
+        let first = corner;
+        for (let iy = y0; iy < y1; iy++, first += width, row += <usize>width * pixel) {
+          let p = row;
+          for (let at = first; at < first + x1 - x0; at++, p += pixel) {
+            const here = i32x4.splat(at);
+            const value0 = v128.load(p);
+            const value1 = v128.load(p, 16);
+            const wins0 = winner(value0, best0);
+            const wins1 = winner(value1, best1);
+            best0 = selectLanes(value0, best0, wins0);
+            best1 = selectLanes(value1, best1, wins1);
+            where0 = selectLanes(here, where0, wins0);
+            where1 = selectLanes(here, where1, wins1);
+          }
+        }
+        if (relu) {
+          best0 = relu4(best0);
+          best1 = relu4(best1);
+        }
+        v128.store(maxima + offset, best0);
+        v128.store(maxima + offset, best1, 16);
+        v128.store(positions + offset, where0);
+        v128.store(positions + offset, where1, 16);
+      }
+      for (; c < channels; c += 4) {
+        const offset = <usize>c << 2;
+        let best = v128.load(window + offset);
+        let where = i32x4.splat(corner);
         for (let iy = y0; iy < y1; iy++) {
           let p = from + <usize>(iy * width + x0) * pixel + offset;
           for (let ix = x0; ix < x1; ix++, p += pixel) {
             const value = v128.load(p);
-            // Larger, or the first NaN: not (value <= best), unless the best is a NaN already.
-            const wins = v128.andnot(f32x4.eq(best, best), f32x4.le(value, best));
-            best = select(value, best, wins);
-            where = select(i32x4.splat(iy * width + ix), where, wins);
+            const wins = winner(value, best);
+            best = selectLanes(value, best, wins);
+            where = selectLanes(i32x4.splat(iy * width + ix), where, wins);
           }
         }
         if (relu) best = relu4(best);
-        storeLanes(ptr(a, 1) + cell + offset, best, channels - c);
-        storeLanes(ptr(a, 2) + cell + offset, where, channels - c);
+        storeLanes(maxima + offset, best, channels - c);
+        storeLanes(positions + offset, where, channels - c);
       }
     }
   }
+}
+
+/** Where a value replaces the best so far: larger, or the first NaN. */
+// @ts-ignore: decorator
+@inline function winner(value: v128, best: v128): v128 {
+  // Not (value <= best), unless the best is a NaN already.
+  return v128.andnot(f32x4.eq(best, best), f32x4.le(value, best));
 }
 
 /** g, positions, dx, geometry at word 3, at word 18 the relu of the maxima (g counts where it is positive) or 0 */
@@ -74,7 +117,10 @@ export function maxPoolGrad(a: usize, slice: i32, slices: i32): void {
     for (let cell = 0; cell < cells; cell++) {
       for (let c = 0; c < channels; c++, at += 4) {
         const to = dx + (<usize>(load<i32>(positions + at) * channels + c) << 2);
-        if (mask == 0 || load<f32>(mask + at) > 0) store<f32>(to, load<f32>(to) + load<f32>(g + at));
+        let own = load<f32>(g + at);
+        // A zero in place of a branch that nobody could predict.
+        if (mask != 0) own = select<f32>(own, 0, load<f32>(mask + at) > 0);
+        store<f32>(to, load<f32>(to) + own);
       }
     }
   }
@@ -121,7 +167,22 @@ export function avgPool(a: usize, slice: i32, slices: i32): void {
       const x0 = max(wx, 0);
       const x1 = min(wx + kernelX, width);
       const factor = splat(inverseDivisor(a, wy, wx));
-      for (let c = 0; c < channels; c += 4) {
+      let c = 0;
+      for (; c + 8 <= channels; c += 8) {
+        let sum0 = splat(0);
+        let sum1 = splat(0);
+        let row = from + <usize>(y0 * width + x0) * pixel + (<usize>c << 2);
+        for (let iy = y0; iy < y1; iy++, row += <usize>width * pixel) {
+          let p = row;
+          for (let ix = x0; ix < x1; ix++, p += pixel) {
+            sum0 = f32x4.add(sum0, v128.load(p));
+            sum1 = f32x4.add(sum1, v128.load(p, 16));
+          }
+        }
+        v128.store(to + (<usize>c << 2), f32x4.mul(sum0, factor));
+        v128.store(to + (<usize>c << 2), f32x4.mul(sum1, factor), 16);
+      }
+      for (; c < channels; c += 4) {
         let sum = splat(0);
         for (let iy = y0; iy < y1; iy++) {
           let p = from + <usize>(iy * width + x0) * pixel + (<usize>c << 2);

@@ -15,7 +15,7 @@
 
 /** a where the mask is set, else b. Masks are all ones or zeros in each lane, as comparisons give them. */
 // @ts-ignore: decorator
-@inline export function select(a: v128, b: v128, mask: v128): v128 {
+@inline export function selectLanes(a: v128, b: v128, mask: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_laneselect(a, b, mask);
   return v128.bitselect(a, b, mask);
 }
