@@ -1,6 +1,15 @@
 /** Public surface of the optimizers. */
 export { adam, adamw, type AdamOptions } from './adam.ts';
 export {
+  adadelta,
+  adagrad,
+  rmsprop,
+  type AdadeltaOptions,
+  type AdagradOptions,
+  type RmspropOptions,
+} from './adaptive.ts';
+export { clipGradients, type ClipOptions } from './clip.ts';
+export {
   belowOne,
   decayed,
   hyperParameter,

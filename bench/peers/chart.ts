@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { scaleLinear } from 'd3-scale';
+import { markdownTable, replaceBetween } from '../markdown.ts';
 import type { Comparison } from '../measure.ts';
 import { short } from '../measure.ts';
 import { megabytes } from '../memory/memory.ts';
@@ -209,8 +210,6 @@ const px = (value: number): string => String(Math.round(value * 100) / 100);
 const escape = (content: string): string =>
   content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
-export const MARKERS = ['<!-- peers -->', '<!-- /peers -->'] as const;
-
 /** What stands between the README's markers. */
 export function peersMarkdown(result: PeersResult, svg: string, json: string): string {
   const {
@@ -289,24 +288,6 @@ const count = (threads: number): string => `${threads} thread${threads === 1 ? '
 
 const thousands = (value: number): string => Number(value.toPrecision(2)).toLocaleString('en');
 
-/** As the formatter aligns them: the first column left, the others right. */
-function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((_, i) => Math.max(3, ...[head, ...rows].map((row) => row[i].length)));
-  const line = (row: readonly string[]): string =>
-    `| ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(' | ')} |`;
-  const rule = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
-  return [line(head), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
-}
-
-/** The document with what is between the markers replaced. Throws Error without the markers. */
-export function replaceBetween(document: string, content: string): string {
-  const [open, close] = MARKERS;
-  const begin = document.indexOf(open);
-  const end = document.indexOf(close);
-  if (begin < 0 || end < begin) throw new Error(`chart: the document lacks ${open} and ${close} after it`);
-  return `${document.slice(0, begin + open.length)}\n\n${content}\n\n${document.slice(end)}`;
-}
-
 const RESULTS = 'bench/results';
 
 function latest(): string {
@@ -339,7 +320,10 @@ export function addChart(program: Command): void {
       writeFileSync(out, peersSvg(result));
       console.log(`${out} from ${from}`);
       if (readme === false) return;
-      writeFileSync(readme, replaceBetween(readFileSync(readme, 'utf8'), peersMarkdown(result, out, from)));
+      writeFileSync(
+        readme,
+        replaceBetween(readFileSync(readme, 'utf8'), 'peers', peersMarkdown(result, out, from)),
+      );
       console.log(`the table in ${readme}`);
     });
 }

@@ -31,4 +31,4 @@ export {
   type NormalizeOptions,
 } from './norm.ts';
 export { avgPool2d, flatten, maxPool2d } from './pool.ts';
-export { caffeFull, caffeQuick, mlp, type CaffeOptions } from './zoo.ts';
+export { caffeFull, caffeQuick, caffeSigmoidBn, mlp, type CaffeOptions } from './zoo.ts';

@@ -1,12 +1,12 @@
 /** Known models, exactly as their sources have them. */
 import { checkInteger, checkOptions } from '../options.ts';
 import type { HostTensor } from '../types.ts';
-import { relu } from './activation.ts';
+import { relu, sigmoid } from './activation.ts';
 import { sequential } from './compose.ts';
 import { normal } from './initializers.ts';
 import type { Layer } from './layer.ts';
 import { conv2d, dense } from './linear.ts';
-import { lrn, normalize } from './norm.ts';
+import { batchNorm, lrn, normalize } from './norm.ts';
 import { avgPool2d, flatten, maxPool2d } from './pool.ts';
 
 export interface CaffeOptions {
@@ -66,6 +66,37 @@ export function caffeQuick(options: CaffeOptions): Layer {
     flat: flatten(),
     fc1: dense(1024, 64, { init: normal(0.1), bias: fast }),
     fc2: dense(64, 10, { init: normal(0.1), bias: fast }),
+  });
+}
+
+/**
+ * Caffe's `cifar10_full_sigmoid_bn`, the network of the paper's figure 6: sigmoids after batch normalisation, convolutions
+ * without bias, no response normalisation. Meant for momentum 0.9, no weight decay, batches of 100.
+ *
+ * Shapes: x u8 [N, 32, 32, 3] -> logits [N, 10].
+ * Source: Caffe, examples/cifar10/cifar10_full_sigmoid_train_test_bn.prototxt.
+ *
+ * @example caffeSigmoidBn({ mean: meanImage(train) })
+ */
+export function caffeSigmoidBn(options: CaffeOptions): Layer {
+  checkOptions('caffeSigmoidBn', options, ['mean']);
+  const plain = { bias: false } as const;
+  return sequential({
+    input: normalize(options.mean),
+    conv1: conv2d(3, 32, 5, { init: normal(1e-4), ...plain }),
+    pool1: maxPool2d(3, 2, { ceil: true }),
+    bn1: batchNorm(32, { form: 'caffe' }),
+    sigmoid1: sigmoid(),
+    conv2: conv2d(32, 32, 5, { init: normal(0.01), ...plain }),
+    bn2: batchNorm(32, { form: 'caffe' }),
+    sigmoid2: sigmoid(),
+    pool2: avgPool2d(3, 2, { ceil: true }),
+    conv3: conv2d(32, 64, 5, { init: normal(0.01), ...plain }),
+    bn3: batchNorm(64, { form: 'caffe' }),
+    sigmoid3: sigmoid(),
+    pool3: avgPool2d(3, 2, { ceil: true }),
+    flat: flatten(),
+    fc: dense(1024, 10, { init: normal(0.01) }),
   });
 }
 

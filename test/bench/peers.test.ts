@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { check } from 'prettier';
 import { afterAll, describe, expect, it } from 'vitest';
+import { replaceBetween } from '../../bench/markdown.ts';
 import { compare } from '../../bench/measure.ts';
-import { MARKERS, peersMarkdown, peersSvg, replaceBetween } from '../../bench/peers/chart.ts';
+import { peersMarkdown, peersSvg } from '../../bench/peers/chart.ts';
 import { findPackage } from '../../bench/peers/found.ts';
 import { checkLosses, compareNetwork } from '../../bench/peers/networks.ts';
 import { measurePeers, peersTable, type PeersResult } from '../../bench/peers/peers.ts';
@@ -181,15 +182,18 @@ describe('chart', () => {
   });
 
   it('writes the table between the markers, as the formatter wants it', async () => {
-    const [open, close] = MARKERS;
     const content = peersMarkdown(result, 'bench/results/peers.svg', 'bench/results/peers.json');
-    const document = replaceBetween(`# Title\n\n${open}\nold\n${close}\n\nafter\n`, content);
+    const document = replaceBetween(
+      '# Title\n\n<!-- peers -->\nold\n<!-- /peers -->\n\nafter\n',
+      'peers',
+      content,
+    );
     expect(document).not.toContain('old');
     expect(document).toContain('| Caffe full, batch 100 |     5.50 |        10.0 |  0.55 | 0.53 … 0.57 |');
     expect(document).toContain('takes 3,200 times as long for Caffe full at batch 10');
     expect(document).toContain('Not measured: @jax-js/jax: not installed.');
-    expect(replaceBetween(document, content)).toBe(document);
+    expect(replaceBetween(document, 'peers', content)).toBe(document);
     expect(await check(document, { parser: 'markdown', printWidth: 110, singleQuote: true })).toBe(true);
-    expect(() => replaceBetween('no markers', content)).toThrow('the document lacks <!-- peers -->');
+    expect(() => replaceBetween('no markers', 'peers', content)).toThrow('the document lacks <!-- peers -->');
   });
 });

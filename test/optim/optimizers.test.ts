@@ -1,7 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { add, mul, sub } from '../../engine/index.ts';
 import type { State } from '../../engine/index.ts';
-import { adam, adamw, sgd, type Optimizer, type SgdOptions, type Tree } from '../../optim/index.ts';
+import {
+  adadelta,
+  adagrad,
+  adam,
+  adamw,
+  clipGradients,
+  rmsprop,
+  sgd,
+  type Optimizer,
+  type SgdOptions,
+  type Tree,
+} from '../../optim/index.ts';
 import { cyclicLR, cyclicMomentum, custom, piecewise } from '../../schedulers/index.ts';
 import { oracle, toHost } from '../oracle/load.ts';
 import { number, optimize, specsFor } from './run.ts';
@@ -17,6 +28,10 @@ const all: readonly (readonly [string, Make, number, number])[] = [
   ['adam', (lr) => adam({ lr }), 0.1, 0.05],
   ['adam, caffe', (lr) => adam({ lr, form: 'caffe' }), 0.1, 0.05],
   ['adamw', (lr) => adamw({ lr, weightDecay: 0 }), 0.1, 0.05],
+  ['rmsprop', (lr) => rmsprop({ lr }), 0.01, 0.002],
+  ['rmsprop, momentum', (lr) => rmsprop({ lr, momentum: 0.9 }), 0.001, 0.0005],
+  ['adagrad', (lr) => adagrad({ lr }), 1, 0.3],
+  ['clipped', (lr) => clipGradients(sgd({ lr, momentum: 0.9 }), { norm: 5, value: 3 }), 0.02, 0.002],
 ];
 const decayedForms: readonly (readonly [string, Make])[] = [
   ['sgd', (lr) => sgd({ lr, weightDecay: 1 })],
@@ -220,5 +235,94 @@ describe('options', () => {
     ],
   ])('wrong ones throw %#', (make, message) => {
     expect(make).toThrow(message);
+  });
+});
+
+describe('adaptive methods against hand-computed numbers', () => {
+  const gradients = [1, 2, -1].map((g) => ({ w: number(g) }));
+  const run = async (optimizer: Optimizer) =>
+    (await optimize(optimizer, { w: number(1) }, gradients, 3)).map((state) => value(state, 'w'));
+  const near = (numbers: readonly number[]) => numbers.map((x) => expect.closeTo(x, 6));
+  /** The rule in plain numbers, over the same gradients. */
+  const expected = (rule: () => (g: number) => number): number[] => {
+    const step = rule();
+    let w = 1;
+    return [1, 2, -1].map((g) => (w -= step(g)));
+  };
+
+  test('rmsprop: the root of a running mean of squares', async () => {
+    const plain = expected(() => {
+      let h = 0;
+      return (g) => (0.1 * g) / (Math.sqrt((h = 0.9 * h + 0.1 * g * g)) + 1e-8);
+    });
+    expect(await run(rmsprop({ lr: 0.1, rho: 0.9 }))).toEqual(near(plain));
+    const moved = expected(() => {
+      let h = 0;
+      let v = 0;
+      return (g) => 0.1 * (v = 0.5 * v + g / (Math.sqrt((h = 0.9 * h + 0.1 * g * g)) + 1e-8));
+    });
+    expect(await run(rmsprop({ lr: 0.1, rho: 0.9, momentum: 0.5 }))).toEqual(near(moved));
+  });
+
+  test('adagrad: the root of all squares so far', async () => {
+    const plain = expected(() => {
+      let h = 0;
+      return (g) => (0.1 * g) / (Math.sqrt((h += g * g)) + 1e-8);
+    });
+    expect(await run(adagrad({ lr: 0.1 }))).toEqual(near(plain));
+  });
+
+  test('adadelta: steps in the unit of the parameter', async () => {
+    const plain = expected(() => {
+      let h = 0;
+      let d = 0;
+      return (g) => {
+        h = 0.9 * h + 0.1 * g * g;
+        const u = g * Math.sqrt((d + 1e-3) / (h + 1e-3));
+        d = 0.9 * d + 0.1 * u * u;
+        return 0.5 * u;
+      };
+    });
+    expect(await run(adadelta({ lr: 0.5, rho: 0.9, epsilon: 1e-3 }))).toEqual(near(plain));
+  });
+
+  test('weight decay is in the gradient', async () => {
+    const zero = [{ w: number(0) }];
+    for (const make of [rmsprop, adagrad]) {
+      const [after] = await optimize(make({ lr: 0.1, weightDecay: 1 }), { w: number(1) }, zero, 1);
+      expect(value(after, 'w')).toBeLessThan(1);
+    }
+  });
+});
+
+describe('clipping', () => {
+  const start = { a: number(0), b: number(0) };
+  const after = async (options: Parameters<typeof clipGradients>[1], a: number, b: number) => {
+    const optimizer = clipGradients(sgd({ lr: 1 }), options);
+    const [state] = await optimize(optimizer, start, [{ a: number(a), b: number(b) }], 1);
+    return [-value(state, 'a'), -value(state, 'b')];
+  };
+
+  test('by norm: all together keep their direction', async () => {
+    expect(await after({ norm: 1 }, 3, -4)).toEqual([expect.closeTo(0.6, 6), expect.closeTo(-0.8, 6)]);
+    expect(await after({ norm: 6 }, 3, -4)).toEqual([3, -4]);
+    expect(await after({ norm: 1 }, 0, 0)).toEqual([-0, -0]);
+  });
+
+  test('by value: each element', async () => {
+    expect(await after({ value: 2 }, 3, -4)).toEqual([2, -2]);
+    expect(await after({ value: 3.5 }, 3, -4)).toEqual([3, -3.5]);
+  });
+
+  test('is part of the config, and says what is wrong', () => {
+    expect(clipGradients(sgd({ lr: 1 }), { norm: 5, value: 1 }).config).toMatchObject({
+      kind: 'sgd',
+      clipNorm: 5,
+      clipValue: 1,
+    });
+    expect(() => clipGradients(sgd({ lr: 1 }), {})).toThrow('there is nothing to clip to');
+    expect(() => clipGradients(sgd({ lr: 1 }), { norm: 0 })).toThrow(
+      'clipGradients: norm must be a number > 0, got 0',
+    );
   });
 });

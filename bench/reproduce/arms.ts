@@ -1,0 +1,277 @@
+/** The experiments of the paper as data: what each arm trains, with which rate, and what the paper has for it. */
+import { caffeFull, caffeQuick, caffeSigmoidBn, type HostTensor, type Layer } from '../../engine/index.ts';
+import { adadelta, adagrad, adam, rmsprop, sgd, type Optimizer } from '../../optim/index.ts';
+import {
+  cyclicLR,
+  decay,
+  exponential,
+  multistep,
+  oneCycle,
+  oneCycleMomentum,
+  stages,
+  type Schedule,
+} from '../../schedulers/index.ts';
+
+export const experimentNames = ['table1', 'table3', 'sigmoid-bn', 'one-cycle', 'quick'] as const;
+export type ExperimentName = (typeof experimentNames)[number];
+
+export interface Arm {
+  readonly experiment: ExperimentName;
+  /** Unique within its experiment; with the seed, the name of its file. */
+  readonly name: string;
+  readonly title: string;
+  readonly steps: number;
+  readonly batchSize: number;
+  /** Steps between evaluations on all test images. */
+  readonly evalEvery: number;
+  readonly model: (mean: HostTensor) => Layer;
+  readonly optimizer: () => Optimizer;
+  /** Test accuracy in the paper; null where it has no such row. */
+  readonly paper: number | null;
+  /** What the source leaves open or contradicts, and what was done about it; '' where there is nothing to say. */
+  readonly note: string;
+}
+
+/** Caffe's solver with the settings of cifar10_full. */
+const caffeSgd = (lr: Schedule, nesterov = false): Optimizer =>
+  sgd({ lr, momentum: 0.9, weightDecay: 0.004, form: 'caffe', nesterov });
+
+const DROPS = 'The chain of Caffe’s three solvers: a tenth of the rate at 60,000 and again at 65,000.';
+
+/** One rate, divided by ten twice, where Caffe's chain of three solvers does it. */
+const chain = (base: number): Schedule => multistep({ base, gamma: 0.1, at: [60_000, 65_000] });
+
+/** The paper's Table 2. */
+const table2 = (): Schedule =>
+  stages([
+    [16_000, cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000, mode: 'triangular2' })],
+    [22_000, cyclicLR({ base: 1e-4, max: 5e-4, stepSize: 1000, mode: 'triangular2' })],
+    [25_000, cyclicLR({ base: 1e-5, max: 5e-5, stepSize: 500, mode: 'triangular2' })],
+  ]);
+
+const BOUNDS = { base: 0.001, max: 0.006, stepSize: 2000 } as const;
+const GAMMA = 0.99994;
+const falling = (): Schedule => decay({ max: 0.007, base: 0.001, stepSize: 4000 });
+
+type Part = Omit<Arm, 'experiment' | 'batchSize' | 'evalEvery' | 'model' | 'optimizer'> & {
+  readonly lr: () => Schedule;
+};
+
+const table1: readonly Part[] = [
+  {
+    name: 'triangular2-25000',
+    title: 'triangular2, 25,000',
+    steps: 25_000,
+    lr: table2,
+    paper: 0.814,
+    note: 'The three stages of Table 2; the text around it gives other bounds (see the literal arms).',
+  },
+  {
+    name: 'fixed-70000',
+    title: 'fixed, 70,000',
+    steps: 70_000,
+    lr: () => chain(0.001),
+    paper: 0.814,
+    note: DROPS,
+  },
+  {
+    name: 'fixed-25000',
+    title: 'fixed, 25,000',
+    steps: 25_000,
+    lr: () => multistep({ base: 0.001, gamma: 0.1, at: [21_429, 23_214] }),
+    paper: null,
+    note: 'Not in the paper: the fixed chain shortened to 25,000 steps, its drops in proportion.',
+  },
+  {
+    name: 'decay-25000',
+    title: 'decay, 25,000',
+    steps: 25_000,
+    lr: falling,
+    paper: 0.785,
+    note: 'As printed: from 0.007 to 0.001 in 4,000 steps, then constant, without any drop.',
+  },
+  {
+    name: 'decay-drops-25000',
+    title: 'decay with two drops, 25,000',
+    steps: 25_000,
+    lr: () =>
+      stages([
+        [16_000, falling()],
+        [22_000, multistep({ base: 1e-4, gamma: 1, at: [1] })],
+        [25_000, multistep({ base: 1e-5, gamma: 1, at: [1] })],
+      ]),
+    paper: null,
+    note: 'Not in the paper, whose comparison confounds the rise with the drops: decay with the drops of Table 2.',
+  },
+  {
+    name: 'triangular2-literal-25000',
+    title: 'triangular2 0.001–0.006, 25,000',
+    steps: 25_000,
+    lr: () => cyclicLR({ ...BOUNDS, mode: 'triangular2' }),
+    paper: null,
+    note: 'The bounds of the paper’s text, without stages.',
+  },
+  {
+    name: 'triangular-literal-25000',
+    title: 'triangular 0.001–0.006, 25,000',
+    steps: 25_000,
+    lr: () => cyclicLR(BOUNDS),
+    paper: null,
+    note: 'The policy and bounds of the paper’s section 3.1; 25,000 steps end a quarter into a cycle.',
+  },
+  {
+    name: 'exp-70000',
+    title: 'exp, 70,000',
+    steps: 70_000,
+    lr: () => exponential({ base: 0.001, gamma: GAMMA }),
+    paper: 0.791,
+    note: 'The paper does not say where the rate starts; 0.001 is that of Caffe’s example.',
+  },
+  {
+    name: 'exp-range-bounds-42000',
+    title: 'exp_range, both bounds fall, 42,000',
+    steps: 42_000,
+    lr: () => cyclicLR({ ...BOUNDS, mode: 'exp_range', gamma: GAMMA, decays: 'bounds' }),
+    paper: 0.822,
+    note: 'The paper’s words; its bounds and step size for this run are not stated.',
+  },
+  {
+    name: 'exp-range-amplitude-42000',
+    title: 'exp_range, the amplitude falls, 42,000',
+    steps: 42_000,
+    lr: () => cyclicLR({ ...BOUNDS, mode: 'exp_range', gamma: GAMMA }),
+    paper: 0.822,
+    note: 'What every library does under this name.',
+  },
+];
+
+const full = (mean: HostTensor): Layer => caffeFull({ mean });
+
+/** Table 3's methods in Caffe's form, with the bounds of the paper; the fixed rate is the lower one. */
+const methods = [
+  {
+    name: 'nesterov',
+    bounds: [0.001, 0.006],
+    paper: [0.821, 0.813],
+    make: (lr: Schedule) => caffeSgd(lr, true),
+  },
+  {
+    name: 'adam',
+    bounds: [0.0005, 0.002],
+    paper: [0.814, 0.798],
+    make: (lr: Schedule) => adam({ lr, beta1: 0.9, weightDecay: 0.004, form: 'caffe' }),
+  },
+  {
+    name: 'rmsprop',
+    bounds: [0.0001, 0.0003],
+    paper: [0.752, 0.728],
+    make: (lr: Schedule) => rmsprop({ lr, weightDecay: 0.004 }),
+  },
+  {
+    name: 'adagrad',
+    bounds: [0.003, 0.035],
+    paper: [0.746, 0.76],
+    make: (lr: Schedule) => adagrad({ lr, weightDecay: 0.004 }),
+  },
+  {
+    name: 'adadelta',
+    bounds: [0.01, 0.1],
+    paper: [0.673, 0.673],
+    make: (lr: Schedule) => adadelta({ lr, rho: 0.9, epsilon: 1e-8, weightDecay: 0.004 }),
+  },
+] as const;
+
+const table3: readonly Arm[] = methods.flatMap(({ name, bounds: [base, max], paper, make }) => {
+  const common = { experiment: 'table3', batchSize: 100, evalEvery: 1000, model: full } as const;
+  return [
+    {
+      ...common,
+      name: `${name}-fixed-70000`,
+      title: `${name}, fixed, 70,000`,
+      steps: 70_000,
+      optimizer: () => make(chain(base)),
+      paper: paper[0],
+      note: `${DROPS} The paper does not say whether these runs have the drops.`,
+    },
+    {
+      ...common,
+      name: `${name}-triangular-25000`,
+      title: `${name}, triangular, 25,000`,
+      steps: 25_000,
+      optimizer: () => make(cyclicLR({ base, max, stepSize: 2500 })),
+      paper: paper[1],
+      note: 'The paper does not state the step size; 2,500 makes five whole cycles.',
+    },
+  ];
+});
+
+const sigmoidBn: readonly Arm[] = (
+  [
+    ['fixed-60000', 'fixed, 60,000', () => multistep({ base: 0.001, gamma: 1, at: [60_000] }), 0.608],
+    ['triangular2-60000', 'triangular2, 60,000', () => cyclicLR({ ...BOUNDS, mode: 'triangular2' }), 0.722],
+  ] as const
+).map(([name, title, lr, paper]) => ({
+  experiment: 'sigmoid-bn',
+  name,
+  title: `sigmoid and batch normalisation, ${title}`,
+  steps: 60_000,
+  batchSize: 100,
+  evalEvery: 1000,
+  model: (mean) => caffeSigmoidBn({ mean }),
+  optimizer: () => sgd({ lr: lr(), momentum: 0.9, form: 'caffe' }),
+  paper,
+  note:
+    name === 'fixed-60000'
+      ? 'Caffe’s solver: one rate, no weight decay.'
+      : 'The paper gives neither bounds nor length; these are the bounds of its section 3.1.',
+}));
+
+/** 25 epochs of 128, the last batch of an epoch going on at the front. */
+const EPOCH = 50_000 / 128;
+const oneCycleSteps = Math.round(25 * EPOCH);
+
+export const arms: readonly Arm[] = [
+  ...table1.map(({ lr, ...arm }): Arm => ({
+    ...arm,
+    experiment: 'table1',
+    batchSize: 100,
+    evalEvery: 1000,
+    model: full,
+    optimizer: () => caffeSgd(lr()),
+  })),
+  ...table3,
+  ...sigmoidBn,
+  {
+    experiment: 'one-cycle',
+    name: 'smith-25-epochs',
+    title: 'one cycle 0.0005–0.005, momentum 0.95–0.85, 25 epochs of 128',
+    steps: oneCycleSteps,
+    batchSize: 128,
+    evalEvery: 500,
+    model: full,
+    optimizer: () => {
+      const shape = { steps: oneCycleSteps, rise: 11 / 25, form: 'smith' } as const;
+      return sgd({
+        lr: oneCycle({ ...shape, max: 0.005, div: 10 }),
+        momentum: oneCycleMomentum({ ...shape, low: 0.85, high: 0.95 }),
+        weightDecay: 0.003,
+        form: 'caffe',
+        nesterov: true,
+      });
+    },
+    paper: 0.813,
+    note: 'Smith, 2018, has 81.3 ± 0.1 over four runs; solver type Nesterov, as in its published files.',
+  },
+  {
+    experiment: 'quick',
+    name: 'fixed-5000',
+    title: 'quick network, fixed, 5,000',
+    steps: 5000,
+    batchSize: 100,
+    evalEvery: 500,
+    model: (mean) => caffeQuick({ mean }),
+    optimizer: () => caffeSgd(multistep({ base: 0.001, gamma: 0.1, at: [4000] })),
+    paper: 0.7533,
+    note: 'Not the paper but Caffe’s own example, which reports about 75 %.',
+  },
+];

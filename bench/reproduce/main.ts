@@ -1,0 +1,113 @@
+/** `npm run reproduce -- <experiment>`: the paper's experiments on real CIFAR-10, resumable at any step. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Argument, Command, Option } from 'commander';
+import envPaths from 'env-paths';
+import { cifar10 } from '../../datasets/index.ts';
+import { reference, wasm, type Backend } from '../../engine/index.ts';
+import { replaceBetween } from '../markdown.ts';
+import { wholeFrom } from '../options.ts';
+import { arms, experimentNames, type ExperimentName } from './arms.ts';
+import { headlineMarkdown, writeReport } from './report.ts';
+import { runArms } from './run.ts';
+
+const RESULTS = 'bench/results/clr';
+const EVERYTHING = [...experimentNames, 'report'] as const;
+
+interface Options {
+  readonly seeds: readonly number[];
+  readonly only?: readonly string[];
+  readonly backend: 'auto' | 'wasm' | 'reference';
+  readonly threads?: number;
+  readonly data?: string;
+  readonly runs: string;
+  readonly results: string;
+  readonly readme?: string;
+}
+
+const list = (text: string): string[] => text.split(',').map((name) => name.trim());
+
+const program = new Command('npm run reproduce --')
+  .description(
+    "Trains what the paper's tables have, and writes a JSON file for each finished run. Ctrl-C saves; the same command goes on.\n" +
+      '`report` makes REPORT.md, report.html and the pictures from these files alone.',
+  )
+  .addArgument(new Argument('<name>', 'which experiment').choices(EVERYTHING))
+  .option('--seeds <list>', 'seeds, separated by commas', (text) => list(text).map(wholeFrom(0)), [1])
+  .option('--only <arms>', 'some of its arms, separated by commas', list)
+  .addOption(
+    new Option('--backend <name>', 'where to compute').choices(['auto', 'wasm', 'reference']).default('auto'),
+  )
+  .option('--threads <n>', 'threads that compute (default: all cores)', wholeFrom(1))
+  .option(
+    '--data <dir>',
+    'folder with the official CIFAR-10 files, or where to put them (default: per-user cache)',
+  )
+  .option(
+    '--runs <dir>',
+    'checkpoints and events of the runs (default: per-user cache)',
+    join(envPaths('cyclegrad', { suffix: '' }).cache, 'reproduce'),
+  )
+  .option('--results <dir>', 'the JSON files and the report', RESULTS)
+  .option('--readme <file>', 'report: also write the headline between the marks of this document')
+  .showHelpAfterError('(--help lists the options)');
+
+async function reproduce(name: ExperimentName, options: Options): Promise<boolean> {
+  const all = arms.filter(({ experiment }) => experiment === name);
+  const names = all.map((arm) => arm.name);
+  for (const wanted of options.only ?? []) {
+    if (!names.includes(wanted)) {
+      throw new Error(`--only: ${name} has no arm '${wanted}' (it has: ${names.join(', ')})`);
+    }
+  }
+  const stop = new AbortController();
+  const onSignal = (): void => {
+    if (stop.signal.aborted) process.exit(130);
+    console.error('\nstopping after this step and saving (Ctrl-C again quits at once)');
+    stop.abort();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  const backend: Backend =
+    options.backend === 'reference'
+      ? reference()
+      : await wasm(options.threads === undefined ? {} : { threads: options.threads });
+  try {
+    const dir = options.data === undefined ? undefined : resolve(options.data);
+    return await runArms({
+      arms: all.filter((arm) => options.only?.includes(arm.name) ?? true),
+      seeds: options.seeds,
+      backend,
+      data: await cifar10({ dir, signal: stop.signal }),
+      runs: resolve(options.runs),
+      results: options.results,
+      signal: stop.signal,
+      tell: (line) => console.log(line),
+    });
+  } finally {
+    process.off('SIGINT', onSignal);
+    process.off('SIGTERM', onSignal);
+    await backend.close();
+  }
+}
+
+program.action(async (name: (typeof EVERYTHING)[number], options: Options) => {
+  if (name !== 'report') {
+    if (!(await reproduce(name, options))) process.exitCode = 130;
+    return;
+  }
+  const found = writeReport(options.results);
+  const runs = found.reduce((sum, one) => sum + one.runs.length, 0);
+  console.log(`${runs} runs; written to ${options.results}: REPORT.md, report.html and the pictures`);
+  if (options.readme === undefined) return;
+  const text = headlineMarkdown(found, options.results);
+  writeFileSync(options.readme, replaceBetween(readFileSync(options.readme, 'utf8'), 'clr', text));
+  console.log(`the headline in ${options.readme}`);
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}

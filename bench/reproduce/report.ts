@@ -1,0 +1,271 @@
+/** What the finished runs say: a page of Markdown, the same as HTML, pictures, and the README's headline. All from JSON. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { curveSvg, type CurveSeries } from '../../engine/index.ts';
+import { markdownTable } from '../markdown.ts';
+import { arms, experimentNames, type Arm, type ExperimentName } from './arms.ts';
+import type { RunRecord } from './record.ts';
+
+/** All finished runs of one arm, by seed. */
+export interface ArmResult {
+  readonly arm: Arm;
+  readonly runs: readonly RunRecord[];
+}
+
+/** The accuracy that the paper's comparison is about. */
+const GOAL = 0.814;
+const HEADLINE = ['triangular2-25000', 'fixed-70000', 'fixed-25000'];
+const TITLES: Readonly<Record<ExperimentName, string>> = {
+  table1: 'Table 1: policies on Caffe’s cifar10_full',
+  table3: 'Table 3: adaptive methods',
+  'sigmoid-bn': 'Figure 6: sigmoids and batch normalisation',
+  'one-cycle': 'One cycle with cyclical momentum',
+  quick: 'Caffe’s quick network',
+};
+
+/** Reads `results`/<experiment>/<arm>-seed<n>.json. Throws Error for a file that belongs to no arm. */
+export function readResults(results: string): ArmResult[] {
+  return arms.map((arm) => {
+    const dir = join(results, arm.experiment);
+    const own = new RegExp(`^${arm.name}-seed\\d+\\.json$`);
+    const files = existsSync(dir) ? readdirSync(dir).filter((name) => own.test(name)) : [];
+    const runs = files.map((name) => JSON.parse(readFileSync(join(dir, name), 'utf8')) as RunRecord);
+    return { arm, runs: runs.sort((a, b) => a.seed - b.seed) };
+  });
+}
+
+const percent = (x: number): string => `${(x * 100).toFixed(1)} %`;
+const points = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x * 100).toFixed(1)}`;
+const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
+const thousands = (x: number): string => x.toLocaleString('en');
+
+function spread(runs: readonly RunRecord[]): string {
+  const all = runs.map(({ accuracy }) => accuracy);
+  if (all.length < 2) return '';
+  return `${(Math.min(...all) * 100).toFixed(1)} … ${(Math.max(...all) * 100).toFixed(1)}`;
+}
+
+/** The first evaluation at or above `goal`, of each run; the middle one of these, and how many runs got there. */
+function stepsTo(runs: readonly RunRecord[], goal: number): string {
+  const steps = runs
+    .flatMap(({ evaluations }) => evaluations.find(({ accuracy }) => accuracy >= goal)?.step ?? [])
+    .sort((a, b) => a - b);
+  if (steps.length === 0) return 'not reached';
+  const middle = thousands(steps[Math.floor((steps.length - 1) / 2)]);
+  return steps.length === runs.length ? middle : `${middle} (${steps.length} of ${runs.length} runs)`;
+}
+
+const minutes = (runs: readonly RunRecord[]): string =>
+  `${(mean(runs.map(({ stepMs, evalMs }) => stepMs + evalMs)) / 60_000).toFixed(0)} min`;
+
+const HEAD = [
+  'arm',
+  'steps',
+  'paper',
+  'measured',
+  'runs',
+  'spread, %',
+  'against the paper',
+  'to 81.4 %',
+  'time',
+];
+
+function row({ arm, runs }: ArmResult): string[] {
+  const paper = arm.paper === null ? '–' : percent(arm.paper);
+  if (runs.length === 0) return [arm.title, thousands(arm.steps), paper, 'not run', '0', '', '', '', ''];
+  const measured = mean(runs.map(({ accuracy }) => accuracy));
+  const against = arm.paper === null ? '' : points(measured - arm.paper);
+  const found = [
+    percent(measured),
+    String(runs.length),
+    spread(runs),
+    against,
+    stepsTo(runs, GOAL),
+    minutes(runs),
+  ];
+  return [arm.title, thousands(arm.steps), paper, ...found];
+}
+
+/** Rows that differ from the paper by more than a point, in words. */
+function differences(results: readonly ArmResult[]): string[] {
+  return results.flatMap(({ arm, runs }) => {
+    if (arm.paper === null || runs.length === 0) return [];
+    const difference = mean(runs.map(({ accuracy }) => accuracy)) - arm.paper;
+    if (Math.abs(difference) <= 0.01) return [];
+    return [
+      `${arm.title}: ${points(difference)} points against the paper over ${plural(runs.length, 'run')}.`,
+    ];
+  });
+}
+
+const plural = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+
+/** Accuracy against steps with the rate below it, of some arms: thin lines for single runs, the paper's values as dots. */
+export function figure(title: string, results: readonly ArmResult[]): string | null {
+  const done = results.filter(({ runs }) => runs.length > 0);
+  if (done.length === 0) return null;
+  const palette = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000'];
+  const series = done.flatMap(({ arm, runs }, i): CurveSeries[] => {
+    const color = palette[i % palette.length];
+    const dashed = i >= palette.length;
+    const at = runs[0].evaluations.map(({ step }) => step);
+    const average = at.map((step): [number, number] => [
+      step,
+      mean(runs.flatMap(({ evaluations }) => evaluations.find((one) => one.step === step)?.accuracy ?? [])),
+    ]);
+    const drawn: CurveSeries[] = [
+      { label: arm.title, points: average, color, dashed },
+      {
+        label: `${arm.name} rate`,
+        points: runs[0].training.map(({ step, lr }) => [step, lr]),
+        panel: 1,
+        color,
+        dashed,
+        width: 1.5,
+      },
+    ];
+    if (arm.paper !== null)
+      drawn.push({
+        label: `paper: ${percent(arm.paper)}`,
+        points: [[arm.steps, arm.paper]],
+        color,
+        dots: true,
+      });
+    return drawn;
+  });
+  return curveSvg(series, {
+    title,
+    subtitle: 'test accuracy over 10,000 images, mean over seeds; dots: the paper’s values at the end',
+    height: 620 + 24 * done.length,
+    panels: [
+      { left: { label: 'test accuracy', format: 'percent', domain: [0.5, 0.85] }, weight: 2 },
+      { left: { label: 'learning rate', scale: 'log' } },
+    ],
+  });
+}
+
+interface Section {
+  readonly title: string;
+  readonly text: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  readonly notes: readonly string[];
+  readonly picture: { readonly name: string; readonly svg: string } | null;
+}
+
+function sectionsOf(results: readonly ArmResult[]): Section[] {
+  const headline = results.filter(({ arm }) => arm.experiment === 'table1' && HEADLINE.includes(arm.name));
+  const make = (name: string, title: string, own: readonly ArmResult[], text: readonly string[]): Section => {
+    const svg = figure(title, own);
+    return {
+      title,
+      text,
+      rows: own.map(row),
+      notes: own.flatMap(({ arm, runs }) =>
+        arm.note === '' || runs.length === 0 ? [] : [`${arm.title}: ${arm.note}`],
+      ),
+      picture: svg === null ? null : { name: `${name}.svg`, svg },
+    };
+  };
+  return [
+    make(
+      'headline',
+      'A cyclical rate in 25,000 steps against a fixed one in 70,000',
+      headline,
+      claim(headline),
+    ),
+    ...experimentNames.map((name) => {
+      const own = results.filter(({ arm }) => arm.experiment === name);
+      return make(name, TITLES[name], own, differences(own));
+    }),
+  ];
+}
+
+/** The relation that the paper claims, in the figures that were measured. */
+export function claim(results: readonly ArmResult[]): string[] {
+  const of = (name: string): readonly RunRecord[] => results.find(({ arm }) => arm.name === name)?.runs ?? [];
+  const [cyclical, fixed, short] = HEADLINE.map(of);
+  if (cyclical.length === 0 || fixed.length === 0)
+    return ['Not all of the arms that the claim is about have run yet.'];
+  const accuracy = (runs: readonly RunRecord[]): number => mean(runs.map((run) => run.accuracy));
+  const lead = accuracy(cyclical) - accuracy(fixed);
+  const text =
+    `triangular2 after 25,000 steps: ${percent(accuracy(cyclical))} (${plural(cyclical.length, 'run')}); the fixed rate after ` +
+    `70,000: ${percent(accuracy(fixed))} (${plural(fixed.length, 'run')}): ${points(lead)} points. The paper has 81.4 % for both.`;
+  if (short.length === 0) return [text];
+  const gap = points(accuracy(cyclical) - accuracy(short));
+  return [
+    text,
+    `The fixed rate with its drops moved up, after the same 25,000 steps: ${percent(accuracy(short))} ` +
+      `(${plural(short.length, 'run')}); triangular2 is ${gap} points from it.`,
+  ];
+}
+
+const PREFACE =
+  'Made by `npm run reproduce -- report` from the JSON files beside it. Accuracy is that after the last step, on all 10,000 test ' +
+  'images; arms of one seed share initial weights and the order of the data. “To 81.4 %” is the first evaluation (every 1,000 steps) ' +
+  'at or above it.';
+
+export function reportMarkdown(results: readonly ArmResult[]): string {
+  const parts = sectionsOf(results).map(({ title, text, rows, notes, picture }) =>
+    [
+      `## ${title}`,
+      ...text,
+      ...(picture === null ? [] : [`![${title}](${picture.name})`]),
+      markdownTable(HEAD, rows),
+      ...(notes.length === 0 ? [] : [notes.map((note) => `- ${note}`).join('\n')]),
+    ].join('\n\n'),
+  );
+  return `${['# The paper’s experiments, reproduced', PREFACE, ...parts].join('\n\n')}\n`;
+}
+
+const escape = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+
+/** One self-contained page. */
+export function reportHtml(results: readonly ArmResult[]): string {
+  const paragraph = (text: string): string =>
+    `<p>${escape(text).replaceAll(/`([^`]*)`/g, '<code>$1</code>')}</p>`;
+  const cells = (row: readonly string[], tag: string): string =>
+    `<tr>${row.map((cell) => `<${tag}>${escape(cell)}</${tag}>`).join('')}</tr>`;
+  const parts = sectionsOf(results).flatMap(({ title, text, rows, notes, picture }) => [
+    `<h2>${escape(title)}</h2>`,
+    ...text.map(paragraph),
+    ...(picture === null ? [] : [`<figure>${picture.svg}</figure>`]),
+    `<table><thead>${cells(HEAD, 'th')}</thead><tbody>${rows.map((one) => cells(one, 'td')).join('')}</tbody></table>`,
+    ...(notes.length === 0 ? [] : [`<ul>${notes.map((note) => `<li>${escape(note)}</li>`).join('')}</ul>`]),
+  ]);
+  const style =
+    'body{font:16px/1.5 system-ui,sans-serif;max-width:1000px;margin:2rem auto;padding:0 1rem;color:#1f2328}' +
+    'table{border-collapse:collapse;font-size:14px;display:block;overflow-x:auto}' +
+    'td,th{border:1px solid #d0d7de;padding:4px 8px;text-align:right}td:first-child,th:first-child{text-align:left}' +
+    'figure{margin:1rem 0}svg{max-width:100%;height:auto}';
+  const title = 'The paper’s experiments, reproduced';
+  return (
+    `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
+    `<title>${title}</title><style>${style}</style></head><body>\n<h1>${title}</h1>\n` +
+    `${paragraph(PREFACE)}\n${parts.join('\n')}\n</body></html>\n`
+  );
+}
+
+/** The README's part: the claim, the picture, the rows it rests on. `folder` is where the report lies, as the README sees it. */
+export function headlineMarkdown(results: readonly ArmResult[], folder: string): string {
+  const [{ title, text, rows, picture }] = sectionsOf(results);
+  return [
+    ...(picture === null ? [] : [`![${title}](${folder}/${picture.name})`]),
+    ...text,
+    markdownTable(HEAD, rows),
+    `All rows, settings and what the paper leaves open: [REPORT.md](${folder}/REPORT.md).`,
+  ].join('\n\n');
+}
+
+/** Writes REPORT.md, report.html and the pictures into `results`. */
+export function writeReport(results: string): ArmResult[] {
+  const found = readResults(results);
+  mkdirSync(results, { recursive: true });
+  for (const { picture } of sectionsOf(found)) {
+    if (picture !== null) writeFileSync(join(results, picture.name), picture.svg);
+  }
+  writeFileSync(join(results, 'REPORT.md'), reportMarkdown(found));
+  writeFileSync(join(results, 'report.html'), reportHtml(found));
+  return found;
+}

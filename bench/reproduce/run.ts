@@ -1,0 +1,84 @@
+/** Runs arms: each resumes where it was, and leaves one JSON file when it is finished. */
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loader, meanImage, type Dataset } from '../../datasets/index.ts';
+import { countParameters, fit, progressBar, report, type Backend } from '../../engine/index.ts';
+import type { Arm } from './arms.ts';
+import { recordOf } from './record.ts';
+
+export interface RunOptions {
+  readonly arms: readonly Arm[];
+  readonly seeds: readonly number[];
+  readonly backend: Backend;
+  readonly data: { readonly train: Dataset; readonly test: Dataset };
+  /** Checkpoints and events, a folder for each run. */
+  readonly runs: string;
+  /** Finished runs, a JSON file each. */
+  readonly results: string;
+  readonly signal: AbortSignal;
+  readonly tell: (line: string) => void;
+}
+
+export const resultFile = (results: string, { experiment, name }: Arm, seed: number): string =>
+  join(results, experiment, `${name}-seed${seed}.json`);
+
+/** Runs what has no result yet, seed by seed. False when it was stopped. */
+export async function runArms(options: RunOptions): Promise<boolean> {
+  const { arms, seeds, results, signal, tell } = options;
+  for (const seed of seeds) {
+    for (const arm of arms) {
+      if (existsSync(resultFile(results, arm, seed))) {
+        tell(`${arm.title}, seed ${seed}: done already`);
+        continue;
+      }
+      if (signal.aborted || !(await runArm(arm, seed, options))) return false;
+    }
+  }
+  return true;
+}
+
+async function runArm(
+  arm: Arm,
+  seed: number,
+  { backend, data, runs, results, signal, tell }: RunOptions,
+): Promise<boolean> {
+  const title = `${arm.title}, seed ${seed}`;
+  const dir = join(runs, arm.experiment, `${arm.name}-seed${seed}`);
+  const model = arm.model(meanImage(data.train));
+  const optimizer = arm.optimizer();
+  const examples = loader(data.train, { batchSize: arm.batchSize, shuffle: false });
+  tell(title);
+  const { reason, step, accuracy } = await fit({
+    model,
+    backend,
+    steps: arm.steps,
+    seed,
+    data: examples,
+    eval: { data: data.test, every: arm.evalEvery },
+    optimizer,
+    checkpoint: { dir, every: 1000, resume: true },
+    listeners: [
+      progressBar(),
+      report(dir, {
+        title,
+        config: {
+          net: arm.experiment,
+          parameters: countParameters(model),
+          optimizer: optimizer.config,
+          data: examples.config,
+        },
+      }),
+    ],
+    signal,
+  });
+  if (reason !== 'done') {
+    tell(`${title}: saved at step ${step} of ${arm.steps}; the same command goes on from there`);
+    return false;
+  }
+  const file = resultFile(results, arm, seed);
+  mkdirSync(join(results, arm.experiment), { recursive: true });
+  writeFileSync(`${file}.draft`, `${JSON.stringify(recordOf(dir, arm, seed))}\n`);
+  renameSync(`${file}.draft`, file);
+  tell(`${title}: ${((accuracy ?? NaN) * 100).toFixed(2)} %, written to ${file}`);
+  return true;
+}

@@ -1,0 +1,164 @@
+/** Adaptive methods without a first moment: RMSprop, AdaGrad, AdaDelta, as the paper's Table 3 has them from Caffe. */
+import { checkNumber, checkOptions } from '../engine/options.ts';
+import { add, div, mul, sqrt, sub } from '../engine/ops/index.ts';
+import type { Schedule } from '../schedulers/index.ts';
+import {
+  belowOne,
+  decayed,
+  hyperParameter,
+  isOff,
+  notNegative,
+  perParameter,
+  type HyperParameter,
+  type Optimizer,
+} from './optimizer.ts';
+
+export interface RmspropOptions {
+  /** Default 0.01. */
+  readonly lr?: number | Schedule;
+  /** What the running mean of squares keeps. Default 0.99. */
+  readonly rho?: number | Schedule;
+  /** Added to the root. Default 1e-8. */
+  readonly epsilon?: number;
+  /** PyTorch's addition; Caffe has none. The rate is outside the velocity. Default 0. */
+  readonly momentum?: number | Schedule;
+  /** L2 penalty: added to the gradient as weightDecay · w. Default 0. */
+  readonly weightDecay?: number | Schedule;
+}
+
+/**
+ * RMSprop. Without momentum, Caffe's and PyTorch's are the same.
+ *
+ *   g ← g + weightDecay · w;  h ← ρ h + (1 − ρ) g²
+ *   w ← w − lr · g / (√h + epsilon);  with momentum: v ← momentum · v + g / (√h + epsilon), w ← w − lr · v
+ *
+ * Throws RangeError unless lr >= 0, 0 <= ρ, momentum < 1, epsilon > 0, weightDecay >= 0.
+ * Source: T. Tieleman and G. Hinton, lecture 6.5, 2012; Caffe, rmsprop_solver.cpp; torch.optim.RMSprop.
+ *
+ * @example rmsprop({ lr: cyclicLR({ base: 1e-4, max: 3e-4, stepSize: 2000 }), weightDecay: 0.004 })
+ */
+export function rmsprop(options: RmspropOptions = {}): Optimizer {
+  checkOptions('rmsprop', options, ['lr', 'rho', 'epsilon', 'momentum', 'weightDecay']);
+  const { lr = 0.01, rho = 0.99, epsilon = 1e-8, momentum = 0, weightDecay = 0 } = options;
+  checkEpsilon('rmsprop', epsilon);
+  const moves = !isOff(momentum);
+  return perParameter({
+    kind: 'rmsprop',
+    options: { epsilon },
+    hyper: {
+      ...usual('rmsprop', lr, weightDecay),
+      rho: hyperParameter('rmsprop', 'rho', rho, belowOne),
+      ...(moves && { momentum: hyperParameter('rmsprop', 'momentum', momentum, belowOne) }),
+    },
+    slots: moves ? ['square', 'velocity'] : ['square'],
+    scalars: { names: [], next: (_, hyper) => ({ rest: sub(1, hyper['rho']) }) },
+    update(at) {
+      const g = decayed(at);
+      const square = add(mul(at.slots['square'], at.hyper['rho']), mul(mul(g, g), at.shared['rest']));
+      const scaled = div(g, add(sqrt(square), epsilon));
+      if (!moves) return { param: sub(at.param, mul(scaled, at.lr)), slots: { square } };
+      const velocity = add(mul(at.slots['velocity'], at.hyper['momentum']), scaled);
+      return { param: sub(at.param, mul(velocity, at.lr)), slots: { square, velocity } };
+    },
+  });
+}
+
+export interface AdagradOptions {
+  /** Default 0.01. */
+  readonly lr?: number | Schedule;
+  /** Added to the root. Default 1e-8. */
+  readonly epsilon?: number;
+  /** L2 penalty: added to the gradient as weightDecay · w. Default 0. */
+  readonly weightDecay?: number | Schedule;
+}
+
+/**
+ * AdaGrad.
+ *
+ *   g ← g + weightDecay · w;  h ← h + g²;  w ← w − lr · g / (√h + epsilon)
+ *
+ * Throws RangeError unless lr >= 0, epsilon > 0, weightDecay >= 0.
+ * Source: J. Duchi, E. Hazan and Y. Singer, 2011; Caffe, adagrad_solver.cpp; torch.optim.Adagrad.
+ *
+ * @example adagrad({ lr: 0.003, weightDecay: 0.004 })
+ */
+export function adagrad(options: AdagradOptions = {}): Optimizer {
+  checkOptions('adagrad', options, ['lr', 'epsilon', 'weightDecay']);
+  const { lr = 0.01, epsilon = 1e-8, weightDecay = 0 } = options;
+  checkEpsilon('adagrad', epsilon);
+  return perParameter({
+    kind: 'adagrad',
+    options: { epsilon },
+    hyper: usual('adagrad', lr, weightDecay),
+    slots: ['square'],
+    update(at) {
+      const g = decayed(at);
+      const square = add(at.slots['square'], mul(g, g));
+      return { param: sub(at.param, mul(div(g, add(sqrt(square), epsilon)), at.lr)), slots: { square } };
+    },
+  });
+}
+
+export interface AdadeltaOptions {
+  /** Default 1. */
+  readonly lr?: number | Schedule;
+  /** What both running means keep: Caffe's `momentum`. Default 0.9. */
+  readonly rho?: number | Schedule;
+  /** Added to both squares. Default 1e-6, as in PyTorch; Caffe has 1e-8. */
+  readonly epsilon?: number;
+  /** L2 penalty: added to the gradient as weightDecay · w. Default 0. */
+  readonly weightDecay?: number | Schedule;
+}
+
+/**
+ * AdaDelta. Caffe's and PyTorch's are the same but for their defaults.
+ *
+ *   g ← g + weightDecay · w;  h ← ρ h + (1 − ρ) g²
+ *   u = g · √((d + epsilon) / (h + epsilon));  d ← ρ d + (1 − ρ) u²;  w ← w − lr · u
+ *
+ * Throws RangeError unless lr >= 0, 0 <= ρ < 1, epsilon > 0, weightDecay >= 0.
+ * Source: M. Zeiler, 2012; Caffe, adadelta_solver.cpp; torch.optim.Adadelta.
+ *
+ * @example adadelta({ lr: 0.01, rho: 0.95, epsilon: 1e-8 })
+ */
+export function adadelta(options: AdadeltaOptions = {}): Optimizer {
+  checkOptions('adadelta', options, ['lr', 'rho', 'epsilon', 'weightDecay']);
+  const { lr = 1, rho = 0.9, epsilon = 1e-6, weightDecay = 0 } = options;
+  checkEpsilon('adadelta', epsilon);
+  return perParameter({
+    kind: 'adadelta',
+    options: { epsilon },
+    hyper: {
+      ...usual('adadelta', lr, weightDecay),
+      rho: hyperParameter('adadelta', 'rho', rho, belowOne),
+    },
+    slots: ['square', 'delta'],
+    scalars: { names: [], next: (_, hyper) => ({ rest: sub(1, hyper['rho']) }) },
+    update(at) {
+      const kept = at.hyper['rho'];
+      const rest = at.shared['rest'];
+      const g = decayed(at);
+      const square = add(mul(at.slots['square'], kept), mul(mul(g, g), rest));
+      const step = mul(g, sqrt(div(add(at.slots['delta'], epsilon), add(square, epsilon))));
+      const delta = add(mul(at.slots['delta'], kept), mul(mul(step, step), rest));
+      return { param: sub(at.param, mul(step, at.lr)), slots: { square, delta } };
+    },
+  });
+}
+
+function usual(
+  kind: string,
+  lr: number | Schedule,
+  weightDecay: number | Schedule,
+): Record<string, HyperParameter> {
+  return {
+    lr: hyperParameter(kind, 'lr', lr, notNegative),
+    ...(!isOff(weightDecay) && {
+      weightDecay: hyperParameter(kind, 'weightDecay', weightDecay, notNegative),
+    }),
+  };
+}
+
+function checkEpsilon(kind: string, epsilon: number): void {
+  checkNumber(kind, 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
+}

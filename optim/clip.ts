@@ -1,0 +1,66 @@
+/** Gradient clipping, around any optimizer. */
+import { checkNumber, checkOptions } from '../engine/options.ts';
+import { add, div, mul, neg, relu, sqrt, sub, sum } from '../engine/ops/index.ts';
+import type { Tensor } from '../engine/tensor.ts';
+import type { Optimizer, Tree } from './optimizer.ts';
+
+export interface ClipOptions {
+  /** The largest L2 norm of all gradients together: longer ones are scaled down to it. */
+  readonly norm?: number;
+  /** The largest absolute value of an element. Applied before `norm`. */
+  readonly value?: number;
+}
+
+/**
+ * The optimizer with clipped gradients. Weight decay is added after clipping, as in Caffe and PyTorch.
+ *
+ *   value: g ← min(max(g, −value), value)
+ *   norm:  g ← g · min(1, norm / ‖g‖), over all parameters
+ *
+ * Throws RangeError unless the limits are above 0, and without any.
+ * Source: Caffe, sgd_solver.cpp (`clip_gradients`); torch.nn.utils.clip_grad_norm_ and clip_grad_value_.
+ *
+ * @example clipGradients(sgd({ lr: 0.1, momentum: 0.9 }), { norm: 5 })
+ */
+export function clipGradients(optimizer: Optimizer, options: ClipOptions): Optimizer {
+  checkOptions('clipGradients', options, ['norm', 'value']);
+  const { norm, value } = options;
+  for (const [name, limit] of Object.entries(options)) {
+    checkNumber('clipGradients', name, limit as number, 'a number > 0', (x) => x > 0);
+  }
+  if (norm === undefined && value === undefined) {
+    throw new RangeError('clipGradients: there is nothing to clip to (give norm, value, or both)');
+  }
+  return {
+    ...optimizer,
+    config: {
+      ...optimizer.config,
+      ...(value !== undefined && { clipValue: value }),
+      ...(norm !== undefined && { clipNorm: norm }),
+    },
+    update(at) {
+      let { grads } = at;
+      if (value !== undefined) grads = mapTree(grads, (g) => clampTo(g, value));
+      if (norm !== undefined) {
+        const scale = scaleTo(grads, norm);
+        grads = mapTree(grads, (g) => mul(g, scale));
+      }
+      return optimizer.update({ ...at, grads });
+    },
+  };
+}
+
+const mapTree = (tree: Tree, f: (t: Tensor) => Tensor): Tree =>
+  Object.fromEntries(Object.entries(tree).map(([name, t]) => [name, f(t)]));
+
+/** g limited to ±limit. relu keeps NaN, so a broken gradient stays visible. */
+function clampTo(g: Tensor, limit: number): Tensor {
+  return add(sub(g, relu(sub(g, limit))), relu(sub(neg(g), limit)));
+}
+
+/** min(1, limit / norm). A norm of 0 gives 1. */
+function scaleTo(grads: Tree, limit: number): Tensor {
+  const squares = Object.values(grads).map((g) => sum(mul(g, g)));
+  const norm = sqrt(squares.reduce((a, b) => add(a, b)));
+  return sub(1, relu(sub(1, div(limit, norm))));
+}
