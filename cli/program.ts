@@ -4,7 +4,9 @@ import { addDataCommand } from './data.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { describeFailure, EXIT_FAILURE, EXIT_USAGE, UsageError } from './failure.ts';
 import type { Host, Output } from './host.ts';
+import { addFindLrCommand } from './find-lr.ts';
 import { addProfileCommand } from './profile.ts';
+import { addScheduleCommand } from './schedule.ts';
 import { addTrainCommand } from './train.ts';
 import { ownVersion } from './version.ts';
 
@@ -35,6 +37,8 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
   addDataCommand(program, host, setCode);
   addDoctorCommand(program, host, setCode);
   addProfileCommand(program, host);
+  addFindLrCommand(program, host, setCode);
+  addScheduleCommand(program, host);
 
   try {
     await program.parseAsync([...args], { from: 'user' });

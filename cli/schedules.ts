@@ -1,6 +1,7 @@
 /** The learning rates that `cyclegrad train` knows by name, and those that come as JSON. */
 import { readFileSync } from 'node:fs';
 import { basename, extname, resolve } from 'node:path';
+import { InvalidArgumentError, Option } from 'commander';
 import {
   cyclicLR,
   multistep,
@@ -11,6 +12,7 @@ import {
   type ScheduleConfig,
 } from '../schedulers/index.ts';
 import { UsageError } from './failure.ts';
+import { notNegative, positive, whole } from './values.ts';
 
 /** The options that shape a named schedule. */
 export interface RateOptions {
@@ -69,6 +71,26 @@ const BY_NAME = {
 } as const satisfies Record<string, Named>;
 
 export const scheduleNames: readonly string[] = Object.keys(BY_NAME);
+
+/** The options of the named schedules, for every command that takes one. */
+export function scheduleOptions(): Option[] {
+  return [
+    new Option('--lr <rate>', 'rate of fixed (default: 0.001)').argParser(notNegative),
+    new Option(
+      '--base <rate>',
+      'lowest rate of triangular, triangular2 and exp-range (default: 0.001)',
+    ).argParser(notNegative),
+    new Option('--max <rate>', 'highest rate of the same (default: 0.006)').argParser(positive),
+    new Option('--step-size <n>', 'steps of half a cycle of the same (default: 2000)').argParser(whole(1)),
+    new Option('--gamma <factor>', 'factor per step of exp-range (default: 0.99994)').argParser(gamma),
+  ];
+}
+
+function gamma(text: string): number {
+  const value = positive(text);
+  if (value <= 1) return value;
+  throw new InvalidArgumentError('It must be a number above 0 and at most 1.');
+}
 
 export interface ChosenSchedule {
   /** Short, for the name of the run's folder. */

@@ -1,6 +1,6 @@
 /** `cyclegrad train`: Caffe's CIFAR-10 networks on the CPU, by default exactly as the paper's Table 1 has it. */
 import { relative, resolve } from 'node:path';
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { loader, meanImage, type Dataset } from '../datasets/index.ts';
 import {
   BackendError,
@@ -24,9 +24,9 @@ import { DATA_HELP, openCifar10 } from './data.ts';
 import { EXIT_FAILURE, UsageError } from './failure.ts';
 import { duration, percent } from './format.ts';
 import { EXIT_CODES, shellWord, type Host } from './host.ts';
-import { chooseSchedule, scheduleNames, type ChosenSchedule } from './schedules.ts';
+import { chooseSchedule, scheduleNames, scheduleOptions, type ChosenSchedule } from './schedules.ts';
 import { onCtrlC, type Stop } from './stop.ts';
-import { notNegative, path, positive, whole } from './values.ts';
+import { path, whole } from './values.ts';
 
 const NOTHING_DONE = 'stopped before the first step: nothing was trained\n';
 
@@ -60,7 +60,7 @@ export function addTrainCommand(
   args: readonly string[],
   setCode: (code: number) => void,
 ): void {
-  program
+  const command = program
     .command('train')
     .description(
       "Train Caffe's CIFAR-10 network with the schedule of the paper's Table 2: 25,000 steps of 100 images.\n" +
@@ -71,16 +71,9 @@ export function addTrainCommand(
       '--schedule <name|json|file>',
       `learning rate: ${scheduleNames.join(', ')}, a JSON object, or the path of a JSON file`,
       'table2',
-    )
-    .option('--lr <rate>', 'rate of --schedule fixed (default: 0.001)', notNegative)
-    .option(
-      '--base <rate>',
-      'lowest rate of triangular, triangular2 and exp-range (default: 0.001)',
-      notNegative,
-    )
-    .option('--max <rate>', 'highest rate of the same (default: 0.006)', positive)
-    .option('--step-size <n>', 'steps of half a cycle of the same (default: 2000)', whole(1))
-    .option('--gamma <factor>', 'factor per step of exp-range (default: 0.99994)', gamma)
+    );
+  for (const option of scheduleOptions()) command.addOption(option);
+  command
     .addOption(
       new Option('--net <name>', 'full: the one of the paper; quick: its faster sister')
         .choices(Object.keys(NETS))
@@ -113,12 +106,6 @@ export function addTrainCommand(
       );
     })
     .action(async (options: TrainArguments) => setCode(await train(host, args, options)));
-}
-
-function gamma(text: string): number {
-  const value = positive(text);
-  if (value <= 1) return value;
-  throw new InvalidArgumentError('It must be a number above 0 and at most 1.');
 }
 
 async function train(host: Host, args: readonly string[], options: TrainArguments): Promise<number> {

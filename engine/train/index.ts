@@ -20,5 +20,16 @@ export type {
 export * from './listeners/index.ts';
 export type { ObjectiveOptions, RowFunction } from './objective.ts';
 export { predict, type PredictOptions, type Prediction } from './predict.ts';
+export {
+  lrRangeTest,
+  suggestBounds,
+  type RangeCurve,
+  type RangeEvaluation,
+  type RangePoint,
+  type RangeTest,
+  type RangeTestOptions,
+  type Suggestion,
+  type SuggestionName,
+} from './range-test.ts';
 export type { CheckpointOptions, TrainOptions } from './settings.ts';
 export { fit, train, type Result } from './train.ts';

@@ -4,10 +4,11 @@ import type { Hyper } from '../../optim/optimizer.ts';
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
 import type { Executable, Feeds, Outputs, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
-import { CheckpointError, EngineError } from '../errors.ts';
+import { CheckpointError, DataError, EngineError } from '../errors.ts';
 import { applyGradients, bind, initState } from '../nn/model.ts';
 import { checkFinite } from '../ops/elementwise.ts';
 import { mean } from '../ops/reduce.ts';
+import { formatType, sameShape } from '../shape.ts';
 import type { HostTensor, Report, State } from '../types.ts';
 import {
   checkpointPath,
@@ -61,7 +62,7 @@ export class Session {
     const fresh = initState(model, optimizer, seed);
     this.#names = Object.keys(fresh);
     const checkpoint = await this.#loadLatest(fresh);
-    const state = checkpoint?.state ?? fresh;
+    const state = checkpoint?.state ?? this.#begin(fresh);
     const arrays = this.#placeData();
     this.#store = await backend.createStore({ ...state, ...arrays() });
     this.#trainer = await this.#compileStep();
@@ -109,6 +110,23 @@ export class Session {
     this.last = checkpoint.last;
     this.best = checkpoint.best;
     return checkpoint;
+  }
+
+  /** The fresh state with what the options give in its place. */
+  #begin(fresh: State): State {
+    const { initial } = this.#settings;
+    for (const [name, value] of Object.entries(initial)) {
+      const own = fresh[name];
+      if (own === undefined) {
+        throw new DataError(
+          `initial: there is no array called '${name}' (the run has: ${Object.keys(fresh).slice(0, 20).join(', ')})`,
+        );
+      }
+      if (own.dtype !== value.dtype || !sameShape(own.shape, value.shape)) {
+        throw new DataError(`initial: '${name}' is ${formatType(own)} but ${formatType(value)} was given`);
+      }
+    }
+    return { ...fresh, ...initial };
   }
 
   /** Decides where the examples are; the arrays to put into the store are made when asked for, as they are large. */

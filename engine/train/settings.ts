@@ -6,6 +6,7 @@ import { ShapeError } from '../errors.ts';
 import type { Layer } from '../nn/layer.ts';
 import { checkInteger, checkOneOf, checkOptions, show } from '../options.ts';
 import { formatType, sameShape } from '../shape.ts';
+import type { State } from '../types.ts';
 import { checkBatch } from './evaluate.ts';
 import type { Listener } from './events.ts';
 import { objectiveFor, type Objective, type ObjectiveOptions } from './objective.ts';
@@ -26,6 +27,11 @@ export interface TrainOptions extends ObjectiveOptions {
     readonly batchSize?: number;
   };
   readonly optimizer: Optimizer;
+  /**
+   * Arrays to begin with in place of fresh ones, by the names of `Result.state`: parameters, statistics, the optimizer's
+   * arrays, or some of these. A checkpoint to go on from comes before them.
+   */
+  readonly initial?: State;
   readonly checkpoint?: CheckpointOptions;
   readonly listeners?: readonly Listener[];
   /** Aborting saves a checkpoint, where there is a folder for them, and ends the run between two steps. */
@@ -56,6 +62,7 @@ export interface Settings {
   readonly data: Loader;
   readonly evaluation: { readonly data: Dataset; readonly every: number; readonly batchSize: number } | null;
   readonly optimizer: Optimizer;
+  readonly initial: State;
   readonly objective: Objective;
   readonly checkpoint: Required<CheckpointOptions> | null;
   readonly listeners: readonly Listener[];
@@ -71,6 +78,7 @@ const KNOWN = [
   'data',
   'eval',
   'optimizer',
+  'initial',
   'loss',
   'metrics',
   'checkpoint',
@@ -100,6 +108,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
     seed = 0,
     data,
     optimizer,
+    initial = {},
     listeners = [],
     signal,
     resident = 'auto',
@@ -121,6 +130,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
     data: data.withSeed(seed),
     evaluation: evaluationOf(where, options),
     optimizer,
+    initial,
     objective: objectiveFor(where, data.dataset, options),
     checkpoint: checkpointOf(where, options),
     listeners,

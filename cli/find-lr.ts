@@ -1,0 +1,184 @@
+/** `cyclegrad find-lr`: the learning-rate range test on Caffe's CIFAR-10 networks, by default the paper's figure 3. */
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { loader, meanImage } from '../datasets/index.ts';
+import {
+  caffeFull,
+  caffeQuick,
+  curveSvg,
+  lrRangeTest,
+  suggestBounds,
+  wasm,
+  type CurveSeries,
+  type RangeCurve,
+  type RangeTest,
+} from '../engine/index.ts';
+import { sgd } from '../optim/index.ts';
+import { DATA_HELP, openCifar10 } from './data.ts';
+import { UsageError } from './failure.ts';
+import { EXIT_CODES, type Host } from './host.ts';
+import { plotText } from './plot.ts';
+import { onCtrlC } from './stop.ts';
+import { notNegative, path, positive, whole } from './values.ts';
+
+const NETS = { full: caffeFull, quick: caffeQuick } as const;
+
+interface FindArguments {
+  readonly net: keyof typeof NETS;
+  readonly from?: number;
+  readonly to: number;
+  readonly steps: number;
+  readonly sweep: 'linear' | 'exponential';
+  readonly every: number;
+  readonly seeds: readonly number[];
+  readonly batchSize: number;
+  readonly threads?: number;
+  readonly data?: string;
+  readonly svg?: string;
+  readonly json?: boolean;
+}
+
+export function addFindLrCommand(program: Command, host: Host, setCode: (code: number) => void): void {
+  program
+    .command('find-lr')
+    .description(
+      "Sweep the learning rate once from low to high, and suggest bounds: the paper's range test on CIFAR-10.\n" +
+        'The defaults are its figure 3: 0 to 0.02 in 8 epochs, judged by test accuracy.',
+    )
+    .option('--from <rate>', 'lowest rate (default: 0; of an exponential sweep 1e-6)', notNegative)
+    .option('--to <rate>', 'highest rate', positive, 0.02)
+    .option('--steps <n>', 'updates of the sweep', whole(2, 1e9), 4000)
+    .addOption(
+      new Option('--sweep <kind>', 'equal steps or equal factors')
+        .choices(['linear', 'exponential'])
+        .default('linear'),
+    )
+    .option(
+      '--every <n>',
+      'updates between evaluations on all test images; 0: by the loss alone',
+      whole(0),
+      200,
+    )
+    .option('--seeds <list>', 'a sweep for each, separated by commas', seedList, [1])
+    .addOption(
+      new Option('--net <name>', 'full: the one of the paper; quick: its faster sister')
+        .choices(Object.keys(NETS))
+        .default('full'),
+    )
+    .option('--batch-size <n>', 'images of one update', whole(1, 50_000), 100)
+    .option('--threads <n>', 'threads that compute (default: all cores)', whole(1, 256))
+    .option('--data <dir>', DATA_HELP, path)
+    .option('--svg <file>', 'also write the curves as a picture', path)
+    .option('--json', 'print curves and suggestions as JSON')
+    .action(async (options: FindArguments) => setCode(await findLr(host, options)));
+}
+
+function seedList(text: string): number[] {
+  const seeds = text.split(',').map(Number);
+  if (text.trim() !== '' && seeds.every((seed) => Number.isSafeInteger(seed) && seed >= 0)) return seeds;
+  throw new InvalidArgumentError('It must be whole numbers of 0 or more, separated by commas.');
+}
+
+async function findLr(host: Host, options: FindArguments): Promise<number> {
+  const { net, to, steps, sweep, every, seeds, batchSize, threads } = options;
+  const from = options.from ?? (sweep === 'linear' ? 0 : 1e-6);
+  if (sweep === 'exponential' && from === 0) {
+    throw new UsageError(
+      '--from 0: an exponential sweep begins above 0 (for instance --from 1e-6, or --sweep linear)',
+    );
+  }
+  if (to <= from) throw new UsageError(`--to ${to}: it must be above --from ${from}`);
+  const stop = onCtrlC(
+    host,
+    () => void host.stderr.write('stopping after this update (Ctrl-C again quits at once)\n'),
+  );
+  const backend = await wasm(threads === undefined ? {} : { threads });
+  try {
+    const { train, test } = await openCifar10(host, options.data, stop.signal);
+    host.stderr.write(
+      `${steps} updates from ${from} to ${to}, ${seeds.length === 1 ? 'seed' : 'seeds'} ${seeds.join(', ')}\n`,
+    );
+    const result = await lrRangeTest({
+      model: NETS[net]({ mean: meanImage(train) }),
+      backend,
+      data: loader(train, { batchSize, shuffle: false }),
+      ...(every > 0 && { eval: { data: test, every } }),
+      optimizer: (lr) => sgd({ lr, momentum: 0.9, weightDecay: 0.004, form: 'caffe' }),
+      from,
+      to,
+      steps,
+      sweep,
+      seeds,
+      signal: stop.signal,
+    });
+    if (options.svg !== undefined) writeFileSync(resolve(host.cwd, options.svg), rangeSvg(result));
+    if (options.json === true) {
+      const suggestions = result.curves.map((curve) => suggestBounds(curve));
+      host.stdout.write(`${JSON.stringify({ ...result, suggestions })}\n`);
+    } else {
+      for (const curve of result.curves)
+        host.stdout.write(describe(curve, result, host.stdout.columns ?? 100));
+      if (result.curves.length > 1) host.stdout.write(spreadText(result));
+    }
+    const asked = stop.asked();
+    return asked === null ? 0 : EXIT_CODES[asked];
+  } finally {
+    stop.release();
+    await backend.close();
+  }
+}
+
+/** Curves of accuracy where there are evaluations, else of the smoothed loss, over the rate. */
+export function rangeSvg({ curves, sweep }: RangeTest): string {
+  const judged = curves.some(({ evaluations }) => evaluations.length > 0);
+  const scale = sweep === 'exponential' ? ('log' as const) : ('linear' as const);
+  const series = curves.map((curve): CurveSeries => ({
+    label: `seed ${curve.seed}`,
+    points: judged
+      ? curve.evaluations.map(({ lr, accuracy }) => [lr, accuracy ?? NaN])
+      : curve.points.map(({ lr, smoothed }) => [lr, smoothed]),
+    dots: judged,
+  }));
+  return curveSvg(series, {
+    title: 'learning-rate range test',
+    x: { label: 'learning rate', scale },
+    panels: [{ left: judged ? { label: 'test accuracy', format: 'percent' } : { label: 'smoothed loss' } }],
+    height: 460,
+  });
+}
+
+const short = (x: number): string => Number(x.toPrecision(3)).toString();
+
+function describe(curve: RangeCurve, { from, to }: RangeTest, width: number): string {
+  const { points, evaluations, end, seed } = curve;
+  const judged = evaluations.length > 1;
+  const values = judged
+    ? evaluations.map(({ accuracy }) => accuracy ?? NaN)
+    : points.map(({ smoothed }) => smoothed);
+  const what = judged ? 'test accuracy' : 'smoothed loss';
+  const reached = judged ? evaluations.at(-1)!.lr : (points.at(-1)?.lr ?? from);
+  const head = `seed ${seed}: ${what} against the rate${end === 'done' ? '' : ` (${end} at ${short(reached)})`}\n`;
+  if (values.length < 2) return `${head}too short for a curve\n`;
+  const plot = plotText(values, {
+    from: short(from),
+    to: short(end === 'done' ? to : reached),
+    width,
+    format: (x) => (judged ? `${(x * 100).toFixed(1)} %` : x.toFixed(3)),
+  });
+  const lines = Object.entries(suggestBounds(curve)).map(([name, { lr, step, why }]) =>
+    lr === null ? `${name.padEnd(10)}none: ${why}` : `${name.padEnd(10)}${short(lr)} (update ${step})`,
+  );
+  return `${head}${plot}\n${lines.join('\n')}\n\n`;
+}
+
+/** From the lowest to the highest of each suggestion over the seeds. */
+function spreadText({ curves }: RangeTest): string {
+  const all = curves.map((curve) => suggestBounds(curve));
+  const lines = Object.keys(all[0]).map((name) => {
+    const rates = all.flatMap((one) => one[name as keyof typeof one].lr ?? []).sort((a, b) => a - b);
+    const range = rates.length === 0 ? 'none' : `${short(rates[0])} … ${short(rates.at(-1)!)}`;
+    return `${name.padEnd(10)}${range} (${rates.length} of ${curves.length} seeds)`;
+  });
+  return `over the seeds:\n${lines.join('\n')}\n`;
+}

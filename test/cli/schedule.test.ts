@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { run, testHost } from './fixture.ts';
+
+describe('schedule', () => {
+  it('plots a named schedule, with the steps below and the facts after it', async () => {
+    const host = await testHost();
+    expect(await run(host, 'schedule triangular --steps 25000')).toBe(0);
+    const lines = host.out().split('\n');
+    expect(lines.slice(0, 13).every((line) => /^ {0,9}[\d.]+ [┼┤]/.test(line))).toBe(true);
+    expect(lines[13]).toMatch(/^ +step 0 +step 24999$/);
+    expect(host.out()).toContain(
+      'triangular, 25000 steps: from 0.001 to 0.0034975, between 0.001 and 0.006\n',
+    );
+    expect(host.out()).toContain('notice: training stops at step 25000, inside a cycle');
+    expect(host.err()).toBe('');
+  });
+
+  it('says what deserves a notice', async () => {
+    const host = await testHost();
+    expect(await run(host, 'schedule triangular2 --step-size 100 --steps 20000')).toBe(0);
+    expect(host.out()).toContain('notice: ');
+  });
+
+  it('prints config and values as JSON, which read back as the same schedule, and writes a picture', async () => {
+    const host = await testHost();
+    expect(await run(host, 'schedule exp-range --gamma 0.9999 --steps 300 --json --svg plot.svg')).toBe(0);
+    const { config, points } = JSON.parse(host.out()) as { config: unknown; points: [number, number][] };
+    expect(points).toHaveLength(300);
+    expect(readFileSync(join(host.cwd, 'plot.svg'), 'utf8')).toMatch(/^<svg[^]*learning rate[^]*<\/svg>/);
+    const again = await testHost();
+    expect(await run(again, `schedule ${JSON.stringify(config)} --steps 300 --json`)).toBe(0);
+    expect(JSON.parse(again.out())).toMatchObject({ points });
+  });
+
+  it('refuses what is no schedule, and options of another one', async () => {
+    const host = await testHost();
+    expect(await run(host, 'schedule zigzag')).toBe(2);
+    expect(host.err()).toContain("'zigzag': neither a name nor JSON, and there is no such file");
+    expect(await run(host, 'schedule table2 --lr 0.1')).toBe(2);
+    expect(host.err()).toContain('--lr 0.1: it does not apply to --schedule table2');
+    expect(await run(host, 'schedule triangular --steps 1')).toBe(2);
+  });
+});
