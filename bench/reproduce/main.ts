@@ -4,15 +4,16 @@ import { join, resolve } from 'node:path';
 import { Argument, Command, Option } from 'commander';
 import envPaths from 'env-paths';
 import { cifar10 } from '../../datasets/index.ts';
-import { reference, wasm, type Backend } from '../../engine/index.ts';
+import { progressBar, reference, wasm, type Backend } from '../../engine/index.ts';
 import { replaceBetween } from '../markdown.ts';
 import { wholeFrom } from '../options.ts';
 import { arms, experimentNames, type ExperimentName } from './arms.ts';
+import { runRangeTests } from './range.ts';
 import { headlineMarkdown, writeReport } from './report.ts';
 import { runArms } from './run.ts';
 
 const RESULTS = 'bench/results/clr';
-const EVERYTHING = [...experimentNames, 'report'] as const;
+const EVERYTHING = [...experimentNames, 'range-test', 'report'] as const;
 
 interface Options {
   readonly seeds: readonly number[];
@@ -52,7 +53,7 @@ const program = new Command('npm run reproduce --')
   .option('--readme <file>', 'report: also write the headline between the marks of this document')
   .showHelpAfterError('(--help lists the options)');
 
-async function reproduce(name: ExperimentName, options: Options): Promise<boolean> {
+async function reproduce(name: ExperimentName | 'range-test', options: Options): Promise<boolean> {
   const all = arms.filter(({ experiment }) => experiment === name);
   const names = all.map((arm) => arm.name);
   for (const wanted of options.only ?? []) {
@@ -74,15 +75,21 @@ async function reproduce(name: ExperimentName, options: Options): Promise<boolea
       : await wasm(options.threads === undefined ? {} : { threads: options.threads });
   try {
     const dir = options.data === undefined ? undefined : resolve(options.data);
-    return await runArms({
-      arms: all.filter((arm) => options.only?.includes(arm.name) ?? true),
+    const common = {
       seeds: options.seeds,
       backend,
       data: await cifar10({ dir, signal: stop.signal }),
-      runs: resolve(options.runs),
       results: options.results,
       signal: stop.signal,
-      tell: (line) => console.log(line),
+      tell: (line: string) => console.log(line),
+    };
+    if (name === 'range-test') return await runRangeTests(common);
+    const wanted = all.filter((arm) => options.only?.includes(arm.name) ?? true);
+    return await runArms({
+      ...common,
+      arms: wanted,
+      runs: resolve(options.runs),
+      listeners: [progressBar()],
     });
   } finally {
     process.off('SIGINT', onSignal);
@@ -97,8 +104,10 @@ program.action(async (name: (typeof EVERYTHING)[number], options: Options) => {
     return;
   }
   const found = writeReport(options.results);
-  const runs = found.reduce((sum, one) => sum + one.runs.length, 0);
-  console.log(`${runs} runs; written to ${options.results}: REPORT.md, report.html and the pictures`);
+  const runs = found.arms.reduce((sum, one) => sum + one.runs.length, found.range.length);
+  console.log(
+    `${runs} finished runs; written to ${options.results}: REPORT.md, report.html and the pictures`,
+  );
   if (options.readme === undefined) return;
   const text = headlineMarkdown(found, options.results);
   writeFileSync(options.readme, replaceBetween(readFileSync(options.readme, 'utf8'), 'clr', text));

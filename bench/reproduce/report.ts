@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { curveSvg, type CurveSeries } from '../../engine/index.ts';
 import { markdownTable } from '../markdown.ts';
 import { arms, experimentNames, type Arm, type ExperimentName } from './arms.ts';
+import { RANGE_HEAD, rangeFigure, rangeRows, readRangeTests, type RangeRecord } from './range.ts';
 import type { RunRecord } from './record.ts';
 
 /** All finished runs of one arm, by seed. */
@@ -23,15 +24,22 @@ const TITLES: Readonly<Record<ExperimentName, string>> = {
   quick: 'Caffe’s quick network',
 };
 
+/** All that the report is made from. */
+export interface Results {
+  readonly arms: readonly ArmResult[];
+  readonly range: readonly RangeRecord[];
+}
+
 /** Reads `results`/<experiment>/<arm>-seed<n>.json. Throws Error for a file that belongs to no arm. */
-export function readResults(results: string): ArmResult[] {
-  return arms.map((arm) => {
+export function readResults(results: string): Results {
+  const found = arms.map((arm) => {
     const dir = join(results, arm.experiment);
     const own = new RegExp(`^${arm.name}-seed\\d+\\.json$`);
     const files = existsSync(dir) ? readdirSync(dir).filter((name) => own.test(name)) : [];
     const runs = files.map((name) => JSON.parse(readFileSync(join(dir, name), 'utf8')) as RunRecord);
     return { arm, runs: runs.sort((a, b) => a.seed - b.seed) };
   });
+  return { arms: found, range: readRangeTests(results) };
 }
 
 const percent = (x: number): string => `${(x * 100).toFixed(1)} %`;
@@ -147,18 +155,20 @@ export function figure(title: string, results: readonly ArmResult[]): string | n
 interface Section {
   readonly title: string;
   readonly text: readonly string[];
+  readonly head: readonly string[];
   readonly rows: readonly (readonly string[])[];
   readonly notes: readonly string[];
   readonly picture: { readonly name: string; readonly svg: string } | null;
 }
 
-function sectionsOf(results: readonly ArmResult[]): Section[] {
+function sectionsOf({ arms: results, range }: Results): Section[] {
   const headline = results.filter(({ arm }) => arm.experiment === 'table1' && HEADLINE.includes(arm.name));
   const make = (name: string, title: string, own: readonly ArmResult[], text: readonly string[]): Section => {
     const svg = figure(title, own);
     return {
       title,
       text,
+      head: HEAD,
       rows: own.map(row),
       notes: own.flatMap(({ arm, runs }) =>
         arm.note === '' || runs.length === 0 ? [] : [`${arm.title}: ${arm.note}`],
@@ -177,6 +187,27 @@ function sectionsOf(results: readonly ArmResult[]): Section[] {
       const own = results.filter(({ arm }) => arm.experiment === name);
       return make(name, TITLES[name], own, differences(own));
     }),
+    ...rangeSection(range),
+  ];
+}
+
+function rangeSection(range: readonly RangeRecord[]): Section[] {
+  if (range.length === 0) return [];
+  const title = 'Figure 3: the range test';
+  return [
+    {
+      title,
+      text: [
+        'Test accuracy while the rate rises from 0 to 0.02 in 4,000 steps. Roughness is the root mean square of second differences; ' +
+          '“rise” and “ragged” are what `suggestBounds` makes of the curve.',
+      ],
+      head: RANGE_HEAD,
+      rows: rangeRows(range),
+      notes: [
+        'The paper does not state the low end of its sweep, nor how often it tested: its points lie 0.001 apart.',
+      ],
+      picture: { name: 'range-test.svg', svg: rangeFigure(title, range) },
+    },
   ];
 }
 
@@ -205,13 +236,13 @@ const PREFACE =
   'images; arms of one seed share initial weights and the order of the data. “To 81.4 %” is the first evaluation (every 1,000 steps) ' +
   'at or above it.';
 
-export function reportMarkdown(results: readonly ArmResult[]): string {
-  const parts = sectionsOf(results).map(({ title, text, rows, notes, picture }) =>
+export function reportMarkdown(results: Results): string {
+  const parts = sectionsOf(results).map(({ title, text, head, rows, notes, picture }) =>
     [
       `## ${title}`,
       ...text,
       ...(picture === null ? [] : [`![${title}](${picture.name})`]),
-      markdownTable(HEAD, rows),
+      markdownTable(head, rows),
       ...(notes.length === 0 ? [] : [notes.map((note) => `- ${note}`).join('\n')]),
     ].join('\n\n'),
   );
@@ -222,16 +253,16 @@ const escape = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
 /** One self-contained page. */
-export function reportHtml(results: readonly ArmResult[]): string {
+export function reportHtml(results: Results): string {
   const paragraph = (text: string): string =>
     `<p>${escape(text).replaceAll(/`([^`]*)`/g, '<code>$1</code>')}</p>`;
   const cells = (row: readonly string[], tag: string): string =>
     `<tr>${row.map((cell) => `<${tag}>${escape(cell)}</${tag}>`).join('')}</tr>`;
-  const parts = sectionsOf(results).flatMap(({ title, text, rows, notes, picture }) => [
+  const parts = sectionsOf(results).flatMap(({ title, text, head, rows, notes, picture }) => [
     `<h2>${escape(title)}</h2>`,
     ...text.map(paragraph),
     ...(picture === null ? [] : [`<figure>${picture.svg}</figure>`]),
-    `<table><thead>${cells(HEAD, 'th')}</thead><tbody>${rows.map((one) => cells(one, 'td')).join('')}</tbody></table>`,
+    `<table><thead>${cells(head, 'th')}</thead><tbody>${rows.map((one) => cells(one, 'td')).join('')}</tbody></table>`,
     ...(notes.length === 0 ? [] : [`<ul>${notes.map((note) => `<li>${escape(note)}</li>`).join('')}</ul>`]),
   ]);
   const style =
@@ -248,7 +279,7 @@ export function reportHtml(results: readonly ArmResult[]): string {
 }
 
 /** The README's part: the claim, the picture, the rows it rests on. `folder` is where the report lies, as the README sees it. */
-export function headlineMarkdown(results: readonly ArmResult[], folder: string): string {
+export function headlineMarkdown(results: Results, folder: string): string {
   const [{ title, text, rows, picture }] = sectionsOf(results);
   return [
     ...(picture === null ? [] : [`![${title}](${folder}/${picture.name})`]),
@@ -259,7 +290,7 @@ export function headlineMarkdown(results: readonly ArmResult[], folder: string):
 }
 
 /** Writes REPORT.md, report.html and the pictures into `results`. */
-export function writeReport(results: string): ArmResult[] {
+export function writeReport(results: string): Results {
   const found = readResults(results);
   mkdirSync(results, { recursive: true });
   for (const { picture } of sectionsOf(found)) {

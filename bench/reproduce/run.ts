@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loader, meanImage, type Dataset } from '../../datasets/index.ts';
-import { countParameters, fit, progressBar, report, type Backend } from '../../engine/index.ts';
+import { countParameters, fit, report, type Backend, type Listener } from '../../engine/index.ts';
 import type { Arm } from './arms.ts';
 import { recordOf } from './record.ts';
 
@@ -16,6 +16,8 @@ export interface RunOptions {
   /** Finished runs, a JSON file each. */
   readonly results: string;
   readonly signal: AbortSignal;
+  /** Hear the events of every run. */
+  readonly listeners: readonly Listener[];
   readonly tell: (line: string) => void;
 }
 
@@ -40,7 +42,7 @@ export async function runArms(options: RunOptions): Promise<boolean> {
 async function runArm(
   arm: Arm,
   seed: number,
-  { backend, data, runs, results, signal, tell }: RunOptions,
+  { backend, data, runs, results, signal, listeners, tell }: RunOptions,
 ): Promise<boolean> {
   const title = `${arm.title}, seed ${seed}`;
   const dir = join(runs, arm.experiment, `${arm.name}-seed${seed}`);
@@ -58,7 +60,7 @@ async function runArm(
     optimizer,
     checkpoint: { dir, every: 1000, resume: true },
     listeners: [
-      progressBar(),
+      ...listeners,
       report(dir, {
         title,
         config: {

@@ -1,0 +1,187 @@
+/** The paper's figure 3: the range test on Caffe's network, and whether the curve has its shape. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loader, meanImage } from '../../datasets/index.ts';
+import {
+  caffeFull,
+  curveSvg,
+  lrRangeTest,
+  suggestBounds,
+  type RangeCurve,
+  type RangeEvaluation,
+  type Suggestion,
+} from '../../engine/index.ts';
+import { sgd } from '../../optim/index.ts';
+import { environment, type Environment } from '../environment.ts';
+import type { RunOptions } from './run.ts';
+
+/** Points read off the paper's figure, 0.001 apart from 0 on: about ±0.01. */
+const PAPER = [
+  0.1, 0.16, 0.31, 0.33, 0.38, 0.42, 0.415, 0.42, 0.485, 0.42, 0.46, 0.49, 0.495, 0.425, 0.51, 0.4, 0.425,
+  0.395, 0.455, 0.43, 0.325,
+];
+const HIGHEST = 0.02;
+const STEPS = 4000;
+const EVERY = 200;
+
+export interface RangeRecord {
+  readonly experiment: 'range-test';
+  readonly seed: number;
+  readonly steps: number;
+  readonly end: RangeCurve['end'];
+  readonly evaluations: readonly RangeEvaluation[];
+  readonly suggestions: Readonly<Record<string, Suggestion>>;
+  readonly machine: Omit<Environment['machine'], 'loadAverage'>;
+  readonly versions: Environment['versions'];
+}
+
+export interface RangeShape {
+  /** Accuracy where the rate is 0.006. */
+  readonly atSix: number;
+  /** Spearman's rank correlation of rate and accuracy up to 0.005. */
+  readonly correlation: number;
+  /** Root mean squares of the second differences of accuracy, up to 0.006 and from there on. */
+  readonly roughBelow: number;
+  readonly roughAbove: number;
+}
+
+const rangeFile = (results: string, seed: number): string => join(results, 'range-test', `seed${seed}.json`);
+
+/** Sweeps what has no result yet. A sweep that is stopped begins again: it takes minutes. False when it was stopped. */
+export async function runRangeTests(
+  options: Omit<RunOptions, 'arms' | 'runs' | 'listeners'>,
+): Promise<boolean> {
+  const { seeds, backend, data, results, signal, tell } = options;
+  for (const seed of seeds) {
+    const file = rangeFile(results, seed);
+    if (existsSync(file)) {
+      tell(`range test, seed ${seed}: done already`);
+      continue;
+    }
+    tell(`range test, seed ${seed}: ${STEPS} steps`);
+    const { curves } = await lrRangeTest({
+      model: caffeFull({ mean: meanImage(data.train) }),
+      backend,
+      data: loader(data.train, { batchSize: 100, shuffle: false }),
+      eval: { data: data.test, every: EVERY },
+      optimizer: (lr) => sgd({ lr, momentum: 0.9, weightDecay: 0.004, form: 'caffe' }),
+      from: 0,
+      to: HIGHEST,
+      steps: STEPS,
+      seeds: [seed],
+      signal,
+    });
+    const [curve] = curves;
+    if (curve.end === 'abort') return false;
+    const { machine, versions } = environment();
+    const { loadAverage: _, ...own } = machine;
+    const record: RangeRecord = {
+      experiment: 'range-test',
+      seed,
+      steps: STEPS,
+      end: curve.end,
+      evaluations: curve.evaluations,
+      suggestions: suggestBounds(curve),
+      machine: own,
+      versions,
+    };
+    mkdirSync(join(results, 'range-test'), { recursive: true });
+    writeFileSync(`${file}.draft`, `${JSON.stringify(record)}\n`);
+    renameSync(`${file}.draft`, file);
+    tell(`range test, seed ${seed}: written to ${file}`);
+  }
+  return true;
+}
+
+export function readRangeTests(results: string): RangeRecord[] {
+  const dir = join(results, 'range-test');
+  const files = existsSync(dir) ? readdirSync(dir).filter((name) => /^seed\d+\.json$/.test(name)) : [];
+  return files
+    .map((name) => JSON.parse(readFileSync(join(dir, name), 'utf8')) as RangeRecord)
+    .sort((a, b) => a.seed - b.seed);
+}
+
+/** The shape of a curve of evaluations, by the measures that the paper's figure is described with. */
+export function shapeOf(evaluations: readonly Pick<RangeEvaluation, 'lr' | 'accuracy'>[]): RangeShape {
+  const near = (lr: number) => (one: { readonly lr: number }) => Math.abs(one.lr - lr) < 1e-9;
+  const upTo = (lr: number) => evaluations.filter((one) => one.lr <= lr + 1e-9);
+  const from = evaluations.filter((one) => one.lr >= 0.006 - 1e-9);
+  return {
+    atSix: evaluations.find(near(0.006))?.accuracy ?? NaN,
+    correlation: rankCorrelation(
+      upTo(0.005).map(({ lr }) => lr),
+      upTo(0.005).map(({ accuracy }) => accuracy ?? NaN),
+    ),
+    roughBelow: roughness(upTo(0.006).map(({ accuracy }) => accuracy ?? NaN)),
+    roughAbove: roughness(from.map(({ accuracy }) => accuracy ?? NaN)),
+  };
+}
+
+function rankCorrelation(a: readonly number[], b: readonly number[]): number {
+  const ranks = (xs: readonly number[]): number[] => xs.map((x) => xs.filter((other) => other < x).length);
+  const [p, q] = [ranks(a), ranks(b)];
+  const mean = (a.length - 1) / 2;
+  const dot = (u: readonly number[], v: readonly number[]): number =>
+    u.reduce((sum, x, i) => sum + (x - mean) * (v[i] - mean), 0);
+  return dot(p, q) / Math.sqrt(dot(p, p) * dot(q, q));
+}
+
+function roughness(values: readonly number[]): number {
+  const second = values.slice(2).map((value, i) => value - 2 * values[i + 1] + values[i]);
+  return Math.sqrt(second.reduce((sum, d) => sum + d * d, 0) / second.length);
+}
+
+export const RANGE_HEAD = [
+  'seed',
+  'at 0.006',
+  'rank correlation to 0.005',
+  'roughness below 0.006',
+  'above',
+  'rise',
+  'ragged',
+];
+
+export function rangeRows(records: readonly RangeRecord[]): string[][] {
+  const paper = shapeOf(PAPER.map((accuracy, i) => ({ lr: i / 1000, accuracy })));
+  const cells = ({ atSix, correlation, roughBelow, roughAbove }: RangeShape): string[] => [
+    `${(atSix * 100).toFixed(1)} %`,
+    correlation.toFixed(2),
+    roughBelow.toFixed(3),
+    roughAbove.toFixed(3),
+  ];
+  const place = ({ lr, why }: Suggestion): string => (lr === null ? `none: ${why}` : lr.toString());
+  return [
+    ['paper, read off its figure', ...cells(paper), '0.001', '0.006'],
+    ...records.map(({ seed, evaluations, suggestions }) => [
+      String(seed),
+      ...cells(shapeOf(evaluations)),
+      place(suggestions['rise']),
+      place(suggestions['ragged']),
+    ]),
+  ];
+}
+
+export function rangeFigure(title: string, records: readonly RangeRecord[]): string {
+  return curveSvg(
+    [
+      ...records.map(({ seed, evaluations }) => ({
+        label: `seed ${seed}`,
+        points: evaluations.map(({ lr, accuracy }): [number, number] => [lr, accuracy ?? NaN]),
+        dots: true,
+      })),
+      {
+        label: 'paper, figure 3',
+        points: PAPER.map((accuracy, i): [number, number] => [i / 1000, accuracy]),
+        color: '#59636e',
+        dashed: true,
+        dots: true,
+      },
+    ],
+    {
+      title,
+      x: { label: 'learning rate' },
+      panels: [{ left: { label: 'test accuracy', format: 'percent' } }],
+      height: 460,
+    },
+  );
+}

@@ -1,0 +1,196 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { flatten, dense, normalize, reference, sequential, type Backend } from 'cyclegrad';
+import { afterAll, describe, expect, it } from 'vitest';
+import { arms, type Arm } from '../../bench/reproduce/arms.ts';
+import { shapeOf } from '../../bench/reproduce/range.ts';
+import type { RunRecord } from '../../bench/reproduce/record.ts';
+import {
+  claim,
+  headlineMarkdown,
+  readResults,
+  reportHtml,
+  reportMarkdown,
+  writeReport,
+} from '../../bench/reproduce/report.ts';
+import { resultFile, runArms } from '../../bench/reproduce/run.ts';
+import { synthetic } from '../../datasets/index.ts';
+import { sgd } from '../../optim/index.ts';
+import { cyclicLR } from '../../schedulers/index.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'cyclegrad-reproduce-'));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const rate = (name: string, step: number): number =>
+  arms
+    .find((arm) => arm.name === name)!
+    .optimizer()
+    .at(step)['lr']!;
+
+describe('the arms', () => {
+  it('have names of their own, and optimizers that run to their ends', () => {
+    const names = arms.map(({ experiment, name }) => `${experiment}/${name}`);
+    expect(new Set(names).size).toBe(names.length);
+    for (const { optimizer, steps } of arms) {
+      expect(optimizer().at(0)['lr']).toBeGreaterThan(0);
+      expect(optimizer().at(steps - 1)['lr']).toBeGreaterThan(0);
+    }
+  });
+
+  it.each([
+    ['triangular2-25000', 2000, 0.005],
+    ['triangular2-25000', 6000, 0.003],
+    ['triangular2-25000', 17_000, 0.0005],
+    ['triangular2-25000', 22_500, 0.00005],
+    ['fixed-70000', 59_999, 0.001],
+    ['fixed-70000', 60_000, 0.0001],
+    ['fixed-70000', 65_000, 0.00001],
+    ['decay-25000', 2000, 0.004],
+    ['decay-25000', 24_999, 0.001],
+    ['decay-drops-25000', 15_999, 0.001],
+    ['decay-drops-25000', 16_000, 0.0001],
+    ['decay-drops-25000', 24_999, 0.00001],
+    ['exp-70000', 25_000, 0.001 * 0.2231],
+    ['exp-range-bounds-42000', 40_000, 0.001 * 0.99994 ** 40_000],
+    ['exp-range-amplitude-42000', 40_000, 0.001],
+    ['triangular2-literal-25000', 6000, 0.0035],
+    ['triangular-literal-25000', 6000, 0.006],
+    ['smith-25-epochs', 4297, 0.005],
+  ])('%s has at step %i the rate %f', (name, step, expected) => {
+    expect(rate(name, step)).toBeCloseTo(expected, 6);
+  });
+
+  it('cycles momentum against the rate in the one cycle', () => {
+    const optimizer = arms.find(({ experiment }) => experiment === 'one-cycle')!.optimizer();
+    expect(optimizer.at(0)['momentum']).toBeCloseTo(0.95, 6);
+    expect(optimizer.at(4297)['momentum']).toBeCloseTo(0.85, 6);
+  });
+});
+
+/** A model that a test can train, in an arm of the table. */
+const small: Arm = {
+  ...arms[0]!,
+  steps: 30,
+  batchSize: 10,
+  evalEvery: 10,
+  model: (mean) => sequential({ input: normalize(mean), flat: flatten(), fc: dense(3072, 10) }),
+  optimizer: () =>
+    sgd({ lr: cyclicLR({ base: 1e-6, max: 1e-5, stepSize: 5 }), momentum: 0.9, form: 'caffe' }),
+};
+const data = {
+  train: synthetic({ kind: 'images', n: 60, seed: 1 }),
+  test: synthetic({ kind: 'images', n: 40, seed: 2 }),
+};
+
+/** Stops after an update, where asked to. */
+function runSmall(backend: Backend, results: string, stopAt: number | null): Promise<boolean> {
+  const stop = new AbortController();
+  return runArms({
+    arms: [small],
+    seeds: [1],
+    backend,
+    data,
+    runs: join(results, 'runs'),
+    results,
+    signal: stop.signal,
+    listeners: [(event) => (event.type === 'step' && event.step === stopAt ? stop.abort() : undefined)],
+    tell: () => undefined,
+  });
+}
+
+describe('runs', () => {
+  it('can be stopped and go on; the file is there when they are finished, and says the same', async () => {
+    const [whole, pieces] = [join(dir, 'whole'), join(dir, 'pieces')];
+    const backend = reference();
+    expect(await runSmall(backend, whole, null)).toBe(true);
+    expect(await runSmall(backend, pieces, 3)).toBe(false);
+    expect(await runSmall(backend, pieces, 17)).toBe(false);
+    expect(existsSync(resultFile(pieces, small, 1))).toBe(false);
+    expect(await runSmall(backend, pieces, null)).toBe(true);
+    const read = (results: string): RunRecord =>
+      JSON.parse(readFileSync(resultFile(results, small, 1), 'utf8')) as RunRecord;
+    const [a, b] = [read(whole), read(pieces)];
+    expect(a).toMatchObject({ experiment: 'table1', arm: small.name, seed: 1, steps: 30 });
+    expect(a.evaluations.map(({ step }) => step)).toEqual([0, 10, 20, 30]);
+    expect(b.evaluations).toEqual(a.evaluations);
+    expect(b.accuracy).toBe(a.accuracy);
+    // What is done is not done again.
+    expect(await runSmall(backend, whole, 0)).toBe(true);
+    await backend.close();
+  });
+});
+
+function record(arm: string, steps: number, seed: number, accuracy: number): RunRecord {
+  const evaluations = [0, 0.5, 1].map((part) => ({
+    step: part * steps,
+    accuracy: accuracy * (0.6 + 0.4 * part),
+    loss: 1,
+  }));
+  const training = [{ step: steps - 1, lr: 0.001, loss: 0.5, accuracy: 0.8 }];
+  const none = {} as never;
+  return {
+    experiment: 'table1',
+    arm,
+    seed,
+    steps,
+    accuracy,
+    best: { step: steps, accuracy },
+    stepMs: 6e5,
+    evalMs: 0,
+    config: none,
+    report: none,
+    machine: none,
+    versions: none,
+    evaluations,
+    training,
+  };
+}
+
+describe('the report', () => {
+  const results = join(dir, 'report');
+  const put = (own: RunRecord): void => {
+    mkdirSync(join(results, 'table1'), { recursive: true });
+    writeFileSync(join(results, 'table1', `${own.arm}-seed${own.seed}.json`), JSON.stringify(own));
+  };
+
+  it('says so where nothing has run', () => {
+    const empty = readResults(join(dir, 'nothing'));
+    expect(claim(empty.arms)).toEqual(['Not all of the arms that the claim is about have run yet.']);
+    expect(reportMarkdown(empty)).toContain('not run');
+  });
+
+  it('sets means and spreads over seeds beside the paper, and tells what differs', () => {
+    put(record('triangular2-25000', 25_000, 1, 0.81));
+    put(record('triangular2-25000', 25_000, 2, 0.82));
+    put(record('fixed-70000', 70_000, 1, 0.815));
+    put(record('decay-25000', 25_000, 1, 0.76));
+    const found = writeReport(results);
+    const text = reportMarkdown(found);
+    expect(text).toContain(
+      'triangular2 after 25,000 steps: 81.5 % (2 runs); the fixed rate after 70,000: 81.5 % (1 run): +0.0 points.',
+    );
+    expect(text).toMatch(
+      /\| triangular2, 25,000 +\| 25,000 \| 81\.4 % \| +81\.5 % \| +2 \| 81\.0 … 82\.0 \| +\+0\.1 \| 25,000 \(1 of 2 runs\) \| 10 min \|/,
+    );
+    expect(text).toContain('decay, 25,000: −2.5 points against the paper over 1 run.');
+    expect(readFileSync(join(results, 'REPORT.md'), 'utf8')).toBe(text);
+    const html = readFileSync(join(results, 'report.html'), 'utf8');
+    expect(html).toBe(reportHtml(found));
+    expect(html.match(/<svg/g)!.length).toBeGreaterThan(1);
+    expect(html).not.toMatch(/NaN|undefined/);
+    expect(headlineMarkdown(found, 'results')).toContain('](results/headline.svg)');
+  });
+});
+
+describe("the shape of the paper's figure 3", () => {
+  it('is measured as it is described', () => {
+    const paper = [0.1, 0.16, 0.31, 0.33, 0.38, 0.42, 0.415, 0.42, 0.485, 0.42, 0.46];
+    const shape = shapeOf(paper.map((accuracy, i) => ({ lr: i / 1000, accuracy })));
+    expect(shape.atSix).toBe(0.415);
+    expect(shape.correlation).toBe(1);
+    expect(shape.roughAbove).toBeGreaterThan(shape.roughBelow / 2);
+    const zigzag = [0, 1, 0, 1, 0, 1, 0].map((accuracy, i) => ({ lr: i / 1000, accuracy }));
+    expect(shapeOf(zigzag).roughBelow).toBe(2);
+  });
+});
