@@ -78,7 +78,7 @@ const LINE = { input: 18, output: 12 };
 /** Products of 8 lanes a cycle that the kernels reach, of 1 possible. */
 const DIRECT_SHARE = 0.75;
 const WINOGRAD_SHARE = 0.8;
-/** Channels whose products are formed within the output transform. */
+/** Channels that have products of their own, with the filters in registers: those of colour images. */
 const FEW = 3;
 
 const up = (n: number, to: number): number => Math.ceil(n / to) * to;
