@@ -149,7 +149,8 @@ export function rangeRows(records: readonly RangeRecord[]): string[][] {
     roughBelow.toFixed(3),
     roughAbove.toFixed(3),
   ];
-  const place = ({ lr, why }: Suggestion): string => (lr === null ? `none: ${why}` : lr.toString());
+  const place = ({ lr, why }: Suggestion): string =>
+    lr === null ? `none: ${why}` : String(Number(lr.toPrecision(4)));
   return [
     ['paper, read off its figure', ...cells(paper), '0.001', '0.006'],
     ...records.map(({ seed, evaluations, suggestions }) => [
