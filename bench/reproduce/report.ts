@@ -234,7 +234,7 @@ export function claim(results: readonly ArmResult[]): string[] {
 const PREFACE =
   'Made by `npm run reproduce -- report` from the JSON files beside it. Accuracy is that after the last step, on all 10,000 test ' +
   'images; arms of one seed share initial weights and the order of the data. “To 81.4 %” is the first evaluation (every 1,000 steps) ' +
-  'at or above it.';
+  'at or above it. Time is what the steps and evaluations took by the clock, whatever else ran on the machine meanwhile.';
 
 export function reportMarkdown(results: Results): string {
   const parts = sectionsOf(results).map(({ title, text, head, rows, notes, picture }) =>

@@ -281,6 +281,17 @@ function rowSums(x: usize, sums: usize, width: i32, pixel: usize, radius: i32, s
   }
 }
 
+/** The sum of `count` vectors, `row` bytes apart. */
+// @ts-ignore: decorator
+@inline function columnSum(p: usize, row: usize, count: i32): v128 {
+  let sum = v128.load(p);
+  for (let j = 1; j < count; j++) {
+    p += row;
+    sum = f32x4.add(sum, v128.load(p));
+  }
+  return sum;
+}
+
 /**
  * x, y, s, images, height, width, channels, size, alpha / size², beta, scratch, scratch bytes per thread. The scratch holds
  * the row sums of one image.
@@ -310,12 +321,7 @@ export function lrn(a: usize, slice: i32, slices: i32): void {
       const column = sums + <usize>first * row;
       const end = <usize>(i + 1) * row;
       for (let at = <usize>i * row, k: usize = 0; at < end; at += 16, k += 16) {
-        let p = column + k;
-        let sum = v128.load(p);
-        for (let j = 1; j < count; j++) {
-          p += row;
-          sum = f32x4.add(sum, v128.load(p));
-        }
+        const sum = columnSum(column + k, row, count);
         const scale = fma(sum, alpha, splat(1));
         const left = <i32>((end - at) >> 2);
         storeLanes(s + at, scale, left);
@@ -363,12 +369,7 @@ export function lrnGrad(a: usize, slice: i32, slices: i32): void {
       const column = sums + <usize>first * row;
       const end = <usize>(i + 1) * row;
       for (let at = <usize>i * row, k: usize = 0; at < end; at += 16, k += 16) {
-        let p = column + k;
-        let sum = v128.load(p);
-        for (let j = 1; j < count; j++) {
-          p += row;
-          sum = f32x4.add(sum, v128.load(p));
-        }
+        const sum = columnSum(column + k, row, count);
         const rest = f32x4.mul(f32x4.mul(factor, v128.load(x + at)), sum);
         storeLanes(dx + at, f32x4.sub(v128.load(dx + at), rest), <i32>((end - at) >> 2));
       }
