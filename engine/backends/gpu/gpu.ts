@@ -7,40 +7,84 @@ import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan
 import type { HostTensor, Report, State, TensorType } from '../../types.ts';
 import { checkFeeds, checkWrite, splitRuns, stackRuns } from '../backend.ts';
 import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../backend.ts';
+import { wasm } from '../wasm/wasm.ts';
+import { openWebGpu } from './adapter.ts';
 import type { Device, Memory, Runner } from './device.ts';
 import { floatsOf } from './kernel.ts';
 import { fusions } from './lower.ts';
 import { decode, encode, encoded, layoutOf, type Layout } from './memory.ts';
+import { overridesFor } from './overrides.ts';
 import { loadGpuJs } from './packages.ts';
 import { CpuDevice } from './portable.ts';
 import { buildProgram, isDispatch, type Program } from './program.ts';
+import { Translator } from './translate.ts';
+import { WebGpuDevice } from './webgpu.ts';
 
 export interface GpuOptions {
   /**
-   * What runs the kernels. 'cpu' is gpu.js's own interpreter of them, for checking; it is slower than the wasm backend.
+   * What runs the kernels.
+   * - 'webgpu': WebGPU, also on a software adapter.
+   * - 'cpu': gpu.js's own interpreter of them, for checking; it is slower than the wasm backend.
+   * - 'auto': WebGPU on hardware, else the wasm backend, whose report then says why. The default.
    */
-  readonly mode: 'cpu';
+  readonly mode?: 'webgpu' | 'cpu' | 'auto';
+  /** False computes everything with gpu.js's kernels, for comparisons. Default true. */
+  readonly overrides?: boolean;
+  /** Flags of Dawn, in Node: for instance 'backend=null', which runs nothing, to measure what submitting costs. */
+  readonly dawn?: readonly string[];
 }
 
-const MODES = ['cpu'] as const;
+const MODES = ['webgpu', 'cpu', 'auto'] as const;
+const OPTIONS = ['mode', 'overrides', 'dawn'];
 
 /**
  * Makes a GPU backend. Needs the package gpu.js, and `webgpu` for WebGPU in Node.
- * Throws BackendError where a package or the GPU is missing, with the command that helps.
+ * Throws BackendError where a package or the GPU is missing, with the command that helps; 'auto' takes the CPU then.
  *
- * @example const backend = await gpu({ mode: 'cpu' });
+ * @example const backend = await gpu({ mode: 'webgpu' });
  */
-export async function gpu(options: GpuOptions): Promise<Backend> {
-  const { mode } = options;
+export async function gpu(options: GpuOptions = {}): Promise<Backend> {
+  const { mode = 'auto', overrides = true, dawn = [] } = options;
   for (const name of Object.keys(options)) {
-    if (name !== 'mode') throw new TypeError(`gpu: unknown option '${name}' (options: mode)`);
+    if (!OPTIONS.includes(name))
+      throw new TypeError(`gpu: unknown option '${name}' (options: ${OPTIONS.join(', ')})`);
   }
-  if (!MODES.includes(mode)) {
-    throw new RangeError(
-      `gpu: mode must be ${MODES.map((name) => `'${name}'`).join(', ')}, got ${JSON.stringify(mode)}`,
+  switch (mode) {
+    case 'cpu':
+      return new GpuBackend(new CpuDevice(await loadGpuJs()));
+    case 'webgpu':
+      return new GpuBackend(await webGpuDevice(overrides, dawn));
+    case 'auto':
+      return chooseDevice(overrides, dawn);
+    default:
+      mode satisfies never;
+      throw new RangeError(
+        `gpu: mode must be ${MODES.map((name) => `'${name}'`).join(' or ')}, got ${JSON.stringify(mode)}`,
+      );
+  }
+}
+
+/** Hardware, or the CPU backend. */
+async function chooseDevice(overrides: boolean, dawn: readonly string[]): Promise<Backend> {
+  try {
+    return new GpuBackend(await webGpuDevice(overrides, dawn, true));
+  } catch (error) {
+    if (!(error instanceof BackendError)) throw error;
+    return wasm({}, error.message);
+  }
+}
+
+async function webGpuDevice(overrides: boolean, dawn: readonly string[], hardware = false): Promise<Device> {
+  const module = await loadGpuJs();
+  const { adapter, device, description, software } = await openWebGpu(dawn);
+  if (hardware && software) {
+    device.destroy();
+    throw new BackendError(
+      `gpu: ${description} is software, which 'auto' never takes (ask for mode 'webgpu')`,
     );
   }
-  return new GpuBackend(new CpuDevice(await loadGpuJs()));
+  const override = overrides ? overridesFor(device.limits) : () => null;
+  return new WebGpuDevice(device, description, new Translator(module, adapter, device), override);
 }
 
 class GpuBackend implements Backend {
