@@ -1,18 +1,16 @@
 /** What a mode of the GPU backend provides: memory of floats, and programs that run on it. The rest is shared (gpu.ts). */
 import type { Layout } from './memory.ts';
-import type { Override, Program } from './program.ts';
+import type { Program, Target } from './program.ts';
 
 /** Memory of a device. */
 export type Memory = object;
 
-export interface Device {
+export interface Device extends Target {
   readonly mode: 'cpu' | 'webgl' | 'webgpu';
   /** How programs run. */
   readonly executor: string;
   /** The GPU with its driver; null without one. */
   readonly adapter: string | null;
-  /** Hand-written kernels for steps. */
-  readonly override: Override;
   upload(floats: Float32Array): Memory;
   /** The first floats of each memory, so many as asked for. */
   read(memories: readonly (readonly [memory: Memory, floats: number])[]): Promise<readonly Float32Array[]>;

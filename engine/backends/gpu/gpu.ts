@@ -115,7 +115,7 @@ class GpuBackend implements Backend {
       if (!(store instanceof GpuStore) || store.backend !== this) {
         throw new BackendError('gpu: the store belongs to another backend (create one on this backend)');
       }
-      const program = buildProgram(plan, this.device.override);
+      const program = buildProgram(plan, this.device);
       const [feeds, outputs] = [layoutOf(plan, plan.inputs), layoutOf(plan, plan.outputs)];
       const runner = await this.device.prepare(program, store.memory, feeds, outputs);
       return new GpuExecutable(program, store, runner, feeds, outputs);

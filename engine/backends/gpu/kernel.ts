@@ -46,6 +46,8 @@ export interface Site {
   readonly types: readonly TensorType[];
   readonly results: readonly TensorType[];
   readonly attrs: Attrs;
+  /** Arguments of one kernel at the most. */
+  readonly mostArguments: number;
   readonly emit: (call: Call) => void;
   readonly check: (check: Check) => void;
   /** Memory for so many floats, until the step ends. */
@@ -89,16 +91,12 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
      return q;`,
   ],
   remainder: [['a', 'b'], 'return a - quotient(a, b) * b;'],
-  // a to the power b where a driver's own is undefined for a below 0.
-  power: [
-    ['a', 'b'],
-    `if (b === 0) { return 1; }
-     if (a >= 0) { return Math.pow(a, b); }
-     const whole = Math.floor(b);
-     if (whole !== b) { return Math.sqrt(a) + b; }
-     const size = Math.pow(-a, b);
-     if (whole - 2 * Math.floor(whole * 0.5) === 1) { return -size; }
-     return size;`,
+  // 1 for NaN, else 0: compilers take a === a for granted.
+  nan: [
+    ['a'],
+    `if (a > 0) { return 0; }
+     if (a <= 0) { return 0; }
+     return 1;`,
   ],
   // The largest float, so that nothing but an infinity or NaN is not finite.
   finite: [
@@ -106,11 +104,83 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
     `if (a >= -3.4028234663852886e38 && a <= 3.4028234663852886e38) { return 1; }
      return 0;`,
   ],
+  // a to the power b where a driver's own is undefined: for a below 0, or 0.
+  power: [
+    ['a', 'b'],
+    `if (b === 0) { return 1; }
+     if (a > 0) { return Math.pow(a, b); }
+     if (a === 0) {
+       if (b < 0) { return 1 / Math.abs(a); }
+       return 0;
+     }
+     const whole = Math.floor(b);
+     if (whole !== b) { return Math.sqrt(a) + b; }
+     const size = Math.pow(-a, b);
+     if (whole - 2 * Math.floor(whole * 0.5) === 1) { return -size; }
+     return size;`,
+  ],
+  // a · 2^n for a whole n from -252 to 252: in two steps, neither of which loses bits unless the result does.
+  scaled: [
+    ['a', 'n'],
+    `const half = Math.floor(n * 0.5);
+     return a * powerOfTwo(half) * powerOfTwo(n - half);`,
+  ],
+  // 2^n for a whole n from -126 to 126, exactly: a driver's own power may be off.
+  powerOfTwo: [
+    ['n'],
+    `let left = n;
+     if (n < 0) { left = -n; }
+     let result = 1;
+     if (left >= 64) { result = result * (n < 0 ? 5.421010862427522e-20 : 18446744073709551616); left = left - 64; }
+     if (left >= 32) { result = result * (n < 0 ? 2.3283064365386963e-10 : 4294967296); left = left - 32; }
+     if (left >= 16) { result = result * (n < 0 ? 0.0000152587890625 : 65536); left = left - 16; }
+     if (left >= 8) { result = result * (n < 0 ? 0.00390625 : 256); left = left - 8; }
+     if (left >= 4) { result = result * (n < 0 ? 0.0625 : 16); left = left - 4; }
+     if (left >= 2) { result = result * (n < 0 ? 0.25 : 4); left = left - 2; }
+     if (left >= 1) { result = result * (n < 0 ? 0.5 : 2); }
+     return result;`,
+  ],
+  // WGSL allows exp an error that grows with its argument: this takes out the power of two first, the logarithm of 2 in two
+  // parts so that its multiples are exact, and sums the series for the rest, at most 0.35.
+  exponential: [
+    ['a'],
+    `if (nan(a) > 0) { return a; }
+     if (a > 89) { return Math.exp(a); }
+     if (a < -104) { return 0; }
+     const n = Math.floor(a * 1.4426950408889634 + 0.5);
+     const r = a - n * 0.693359375 + n * 0.00021219444005469057;
+     const series = 1 + r * (1 + r * 0.5 * (1 + r * 0.3333333333333333 * (1 + r * 0.25 * (1 + r * 0.2 * (1 +
+       r * 0.16666666666666666 * (1 + r * 0.14285714285714285))))));
+     return scaled(series, n);`,
+  ],
+  // WGSL allows log an error of 2^-21 around 1: this brings the argument near 1 by a power of two and sums the series of
+  // 2·artanh((m - 1) / (m + 1)).
+  logarithm: [
+    ['a'],
+    `if (nan(a) > 0 || a <= 0 || a > 3.4028234663852886e38) { return Math.log(a); }
+     let m = a;
+     let n = 0;
+     if (m < 1e-30) { m = m * 1267650600228229401496703205376.0; n = -100; }
+     const e = Math.floor(Math.log2(m) + 0.5);
+     m = scaled(m, -e);
+     n = n + e;
+     const f = (m - 1) / (m + 1);
+     const s = f * f;
+     const series = 2 * f * (1 + s * (0.3333333333333333 + s * (0.2 + s * (0.14285714285714285 + s * (0.1111111111111111 +
+       s * 0.09090909090909091)))));
+     return n * 0.693359375 + (series - n * 0.00021219444005469057);`,
+  ],
+  // Lambert's continued fraction near 0, where the exponentials cancel.
   hyperbolic: [
     ['a'],
-    `if (a > 10) { return 1; }
+    `if (nan(a) > 0) { return a; }
+     if (a > 10) { return 1; }
      if (a < -10) { return -1; }
-     return Math.tanh(a);`,
+     if (a > -0.6 && a < 0.6) {
+       const s = a * a;
+       return a / (1 + s / (3 + s / (5 + s / (7 + s / 9))));
+     }
+     return 1 - 2 / (exponential(2 * a) + 1);`,
   ],
   // Low and high half of a product of 16-bit numbers, every step below 2^24.
   low16: [

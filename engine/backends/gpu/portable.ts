@@ -19,6 +19,8 @@ export class CpuDevice implements Device {
   readonly mode = 'cpu';
   readonly executor = "gpu.js kernels on the caller's thread";
   readonly adapter = null;
+  /** As few as on the least WebGPU device, so that what they mean is tested on any machine. */
+  readonly mostArguments = 6;
   readonly #gpu: GPU;
   readonly #module: GpuJs;
   readonly #kernels = new Map<string, IKernelRunShortcut>();

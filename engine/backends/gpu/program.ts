@@ -50,9 +50,16 @@ export type Override = (
   step: Step,
 ) => readonly WgslDispatch[] | null;
 
+/** What a program is made for. */
+export interface Target {
+  /** Arguments of one kernel at the most. */
+  readonly mostArguments: number;
+  readonly override: Override;
+}
+
 export const isDispatch = (work: Call | Dispatch): work is Dispatch => 'code' in work;
 
-export function buildProgram(plan: Plan, override: Override = () => null): Program {
+export function buildProgram(plan: Plan, { override, mostArguments }: Target): Program {
   const places = plan.buffers.map(() => 1);
   plan.values.forEach((type, v) => {
     const buffer = plan.bufferOf[v];
@@ -84,6 +91,7 @@ export function buildProgram(plan: Plan, override: Override = () => null): Progr
     };
     kernels[step.op]({
       ...operands,
+      mostArguments,
       emit,
       scratch,
       check(check) {

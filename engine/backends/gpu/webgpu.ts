@@ -56,6 +56,7 @@ export class WebGpuDevice implements Device {
   readonly executor = 'resident buffers, one submission for all steps of a call';
   readonly adapter: string;
   readonly override: Override;
+  readonly mostArguments: number;
   readonly gpu: GPUDevice;
   readonly #translator: Translator;
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
@@ -67,6 +68,7 @@ export class WebGpuDevice implements Device {
     this.adapter = adapter;
     this.#translator = translator;
     this.override = override;
+    this.mostArguments = gpu.limits.maxStorageBuffersPerShaderStage - 2; // the result, and the guard's flag
     void gpu.lost.then(({ reason, message }) => {
       this.#broken ??= `the device was lost (${reason}): ${message}`;
     });

@@ -13,11 +13,11 @@ export const expressions = {
   div: (a: string, b: string) => `${a} / ${b}`,
   pow: (a: string, b: string) => `power(${a}, ${b})`,
   neg: (x: string) => `-${x}`,
-  exp: (x: string) => `Math.exp(${x})`,
-  log: (x: string) => `Math.log(${x})`,
+  exp: (x: string) => `exponential(${x})`,
+  log: (x: string) => `logarithm(${x})`,
   sqrt: (x: string) => `Math.sqrt(${x})`,
   tanh: (x: string) => `hyperbolic(${x})`,
-  sigmoid: (x: string) => `1 / (1 + Math.exp(-${x}))`,
+  sigmoid: (x: string) => `1 / (1 + exponential(-${x}))`,
   // Not max(x, 0), which is 0 for NaN.
   relu: (x: string) => `${x} < 0 ? 0 : ${x}`,
   reluGrad: (g: string, y: string) => `${y} > 0 ? ${g} : 0`,
@@ -108,67 +108,114 @@ function walkRows({ types, results }: Site): Walk {
   return walk(shape, strides);
 }
 
+/** Where an operand is read. */
+interface Source {
+  readonly place: Place;
+  readonly elements: number;
+  readonly index: string;
+}
+
 /**
- * One kernel for each result. A result that is stored already is read, not computed again, so it does not matter to the
- * bits which buffers it shares. `walk` has the results as its last operand.
+ * One kernel for each result, and for what a kernel with too many arguments has to find in memory. What is stored already is
+ * read, not computed again, so it does not matter to the bits which buffers results share. `walk` has the results as its last
+ * operand.
  */
 function emitChain(
   site: Site,
   program: ChainAttrs['program'],
-  kept: readonly number[],
+  results: readonly number[],
   { output, before, index }: Walk,
 ): void {
-  const { inputs, outputs, types, results } = site;
-  const n = sizeOf(results[0].shape);
-  const whole = index(inputs.length);
+  const { inputs, types } = site;
+  const n = sizeOf(site.results[0].shape);
+  const sources = new Map<number, Source>(
+    inputs.map((place, i) => [i, { place, elements: sizeOf(types[i].shape), index: index(i) }]),
+  );
+  const stored = (place: Place): Source => ({ place, elements: n, index: index(inputs.length) });
 
-  /** Where an operand is read: an input, or a result stored before. */
-  const sources = new Map<number, { place: Place; elements: number; index: string }>();
-  inputs.forEach((place, i) => sources.set(i, { place, elements: sizeOf(types[i].shape), index: index(i) }));
-
-  const kernels = kept.map((number) => {
-    const used = new Set<number>();
-    const lines: string[] = [];
-    const visit = (operand: number): void => {
-      if (used.has(operand)) return;
-      used.add(operand);
-      const source = sources.get(operand);
-      if (source !== undefined) {
-        lines.push(`const t${operand} = v${operand}[${source.index}];`);
-        return;
-      }
-      const [op, ...operands] = program[operand - inputs.length];
-      operands.forEach(visit);
-      if (!Object.hasOwn(expressions, op))
-        throw new BackendError(`gpu: there is no chained kernel for '${op}'`);
-      const expression = expressions[op as Name] as Expression;
-      lines.push(`const t${operand} = ${expression(...operands.map((own) => `t${own}`))};`);
-    };
-    visit(number);
-    const read = [...used].filter((operand) => sources.has(operand));
-    sources.set(number, { place: -1, elements: n, index: whole });
-    return { number, read, body: `${before}${lines.join('\n')}\nreturn t${number};` };
+  const kernels = storedNumbers(program, results, inputs.length, site.mostArguments).map((number) => {
+    const { read, body } = bodyOf(number, program, sources, inputs.length);
+    const result = results.indexOf(number);
+    const to = result < 0 ? site.scratch(n) : site.outputs[result];
+    sources.set(number, stored(to));
+    return { number, read, body: `${before}${body}`, to };
   });
 
   const moves: Call[] = [];
-  kernels.forEach(({ number, read, body }, k) => {
-    const own = outputs[k];
+  kernels.forEach(({ number, read, body, to }, k) => {
     // An input that lies where this result goes, and that a later kernel still reads, must stay until then.
-    const early = kernels
+    const needed = kernels
       .slice(k + 1)
-      .some((later) => later.read.some((operand) => sources.get(operand)!.place === own));
-    const to = early ? site.scratch(n) : own;
+      .some((later) => later.read.some((operand) => operand < inputs.length && inputs[operand] === to));
+    const place = needed ? site.scratch(n) : to;
+    sources.set(number, stored(place));
     const args = Object.fromEntries(
       read.map((operand) => {
-        const { place, elements } = sources.get(operand)!;
-        return [`v${operand}`, { place, dims: [elements] as const }];
+        const { place: own, elements } = sources.get(operand)!;
+        return [`v${operand}`, { place: own, dims: [elements] as const }];
       }),
     );
-    site.emit({ body, args, output, to });
-    sources.set(number, { place: to, elements: n, index: whole });
-    if (early) moves.push(copyCall(to, own, n));
+    site.emit({ body, args, output, to: place });
+    if (needed) moves.push(copyCall(place, to, n));
   });
   moves.forEach(site.emit);
+}
+
+/** The statements that compute an operand from what is in memory, and which operands they read there. */
+function bodyOf(
+  number: number,
+  program: ChainAttrs['program'],
+  sources: ReadonlyMap<number, Source>,
+  inputs: number,
+): { readonly read: readonly number[]; readonly body: string } {
+  const seen = new Set<number>();
+  const read: number[] = [];
+  const lines: string[] = [];
+  const visit = (operand: number): void => {
+    if (seen.has(operand)) return;
+    seen.add(operand);
+    const source = sources.get(operand);
+    if (source !== undefined) {
+      read.push(operand);
+      lines.push(`const t${operand} = v${operand}[${source.index}];`);
+      return;
+    }
+    const [op, ...operands] = program[operand - inputs];
+    operands.forEach(visit);
+    if (!Object.hasOwn(expressions, op))
+      throw new BackendError(`gpu: there is no chained kernel for '${op}'`);
+    const expression = expressions[op as Name] as Expression;
+    lines.push(`const t${operand} = ${expression(...operands.map((own) => `t${own}`))};`);
+  };
+  visit(number);
+  return { read, body: `${lines.join('\n')}\nreturn t${number};` };
+}
+
+/** The operands to store, rising: the results, and others where a kernel would have more arguments than it may. */
+function storedNumbers(
+  program: ChainAttrs['program'],
+  results: readonly number[],
+  inputs: number,
+  most: number,
+): readonly number[] {
+  const chosen = new Set(results);
+  /** What an operand's expression reads from memory. */
+  const readBy = new Map<number, ReadonlySet<number>>();
+  const readOf = (operand: number): ReadonlySet<number> =>
+    operand < inputs || !readBy.has(operand) ? new Set([operand]) : readBy.get(operand)!;
+  program.forEach(([, ...operands], i) => {
+    const all = (): Set<number> => new Set(operands.flatMap((operand) => [...readOf(operand)]));
+    let read = all();
+    while (read.size > most) {
+      const widest = operands.reduce((a, b) => (readOf(b).size > readOf(a).size ? b : a));
+      chosen.add(widest);
+      readBy.delete(widest);
+      read = all();
+    }
+    // A result is stored, so later instructions read it alone.
+    if (!chosen.has(inputs + i)) readBy.set(inputs + i, read);
+  });
+  return [...chosen].sort((a, b) => a - b);
 }
 
 /** So many floats from one place to another. */

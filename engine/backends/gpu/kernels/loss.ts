@@ -34,20 +34,20 @@ export const softmaxCrossEntropy: Lower = (site) => {
   });
   emit({
     body: `let total = 0;
-      for (let c = 0; c < ${classes}; c++) { total += Math.exp(logits[X][c] - top[X]); }
+      for (let c = 0; c < ${classes}; c++) { total += exponential(logits[X][c] - top[X]); }
       return total;`,
     args: { logits, top: top! },
     output: [rows],
     to: total!.place,
   });
   emit({
-    body: `const label = ${int('labels', 'X')};\nreturn Math.log(total[X]) + top[X] - logits[X][label];`,
+    body: `const label = ${int('labels', 'X')};\nreturn logarithm(total[X]) + top[X] - logits[X][label];`,
     args: { logits, labels: { place: inputs[1], dims: [2 * rows] }, top: top!, total: total! },
     output: [rows],
     to: loss,
   });
   emit({
-    body: 'return Math.exp(logits[Y][X] - top[Y]) / total[Y];',
+    body: 'return exponential(logits[Y][X] - top[Y]) / total[Y];',
     args: { logits, top: top!, total: total! },
     output: [classes, rows],
     to: softmax,
@@ -86,7 +86,7 @@ export const correct: Lower = (site) => {
         const value = logits[X][c];
         if (${wins('value', 'best')}) { best = value; position = c; }
       }
-      if (best === best && ${int('labels', 'X')} === position) { return 1; }
+      if (nan(best) < 1 && ${int('labels', 'X')} === position) { return 1; }
       return 0;`,
     args: {
       logits: { place: inputs[0], dims: [classes, rows] },

@@ -60,7 +60,7 @@ export const sum: Lower = (site) => {
 
 /** Whether a value replaces the best so far: strictly larger, or the first NaN. */
 export const wins = (value: string, best: string): string =>
-  `${value} > ${best} || (${value} !== ${value} && ${best} === ${best})`;
+  `${value} > ${best} || nan(${value}) > nan(${best})`;
 
 export const max: Lower = ({ inputs: [x], outputs: [y, at], types: [{ shape }], emit }) => {
   const [outer, n, inner] = shape;
