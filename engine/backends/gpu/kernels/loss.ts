@@ -41,7 +41,7 @@ export const softmaxCrossEntropy: Lower = (site) => {
     to: total!.place,
   });
   emit({
-    body: `const label = ${int('labels', 'X')};\nreturn logarithm(total[X]) + top[X] - logits[X][label];`,
+    body: `const label = ${int('labels', 'X')};\nreturn logarithm(total[X]) + (top[X] - logits[X][label]);`,
     args: { logits, labels: { place: inputs[1], dims: [2 * rows] }, top: top!, total: total! },
     output: [rows],
     to: loss,
