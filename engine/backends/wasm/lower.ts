@@ -5,8 +5,8 @@
 import type { Attrs } from '../../op.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
-import { broadcastStrides, bytesOf, sizeOf, stridesOf } from '../../shape.ts';
-import type { Shape, TensorType } from '../../types.ts';
+import { broadcastStrides, bytesOf, mergeAxes, sizeOf, stridesOf } from '../../shape.ts';
+import type { TensorType } from '../../types.ts';
 import type { FusedName } from '../../plan/fuse.ts';
 import type { KernelTable } from '../backend.ts';
 import { BINARY, elementwise, UNARY } from './chain.ts';
@@ -39,25 +39,6 @@ const each = <N extends string>(
     N,
     Lower
   >;
-
-/**
- * The axes of a strided walk, [size, stride, stride, …] each, with axes of size 1 dropped and neighbours merged where every
- * operand walks through both as through one.
- */
-function mergeAxes(shape: Shape, strides: readonly (readonly number[])[]): number[][] {
-  const axes: number[][] = [];
-  shape.forEach((size, d) => {
-    if (size === 1) return;
-    const axis = [size, ...strides.map((own) => own[d])];
-    const outer = axes.at(-1);
-    if (outer !== undefined && strides.every((_, i) => outer[i + 1] === axis[i + 1] * size)) {
-      axes[axes.length - 1] = [outer[0] * size, ...axis.slice(1)];
-    } else {
-      axes.push(axis);
-    }
-  });
-  return axes.length === 0 ? [[1, ...strides.map(() => 0)]] : axes;
-}
 
 function strided(
   { inputs: [x], outputs: [y], results: [{ shape, dtype }], emit }: Site,

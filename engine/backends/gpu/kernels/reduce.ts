@@ -1,0 +1,92 @@
+/** Reductions over the middle axis of [outer, n, inner]: in two stages where there are too few results for many threads. */
+import { sizeOf } from '../../../shape.ts';
+import { int, returnHalf, type Lower, type Place, type Site, type View } from '../kernel.ts';
+
+interface Sum {
+  readonly args: Readonly<Record<string, View>>;
+  /** What is added, as an expression of the position on the three axes. */
+  readonly term: (outer: string, r: string, inner: string) => string;
+  readonly outer: number;
+  readonly n: number;
+  readonly inner: number;
+  readonly to: Place;
+  /** What becomes of the sum. */
+  readonly finish?: (sum: string) => string;
+}
+
+/** Partial sums for each result: as many as keep a GPU busy, each of at least 32 terms. */
+function partsOf(results: number, n: number): number {
+  if (results >= 4096 || n < 128) return 1;
+  return Math.min(256, Math.ceil(n / 32), Math.ceil(16_384 / Math.max(results, 1)));
+}
+
+export function emitSum(site: Site, { args, term, outer, n, inner, to, finish = (sum) => sum }: Sum): void {
+  const parts = partsOf(outer * inner, n);
+  const length = Math.ceil(n / parts);
+  // Neighbouring threads take neighbouring terms.
+  const r = parts === 1 ? 'k' : `(k * ${parts} + Y)`;
+  const [zAxis, xAxis] = parts === 1 ? ['Y', 'X'] : ['Z', 'X'];
+  const add = `sum += ${term(zAxis, r, xAxis)};`;
+  const loop = `let sum = 0;
+    for (let k = 0; k < ${length}; k++) { ${length * parts === n ? add : `if (${r} < ${n}) { ${add} }`} }`;
+  if (parts === 1) {
+    const body = n === 0 ? `return ${finish('0')};` : `${loop}\nreturn ${finish('sum')};`;
+    site.emit({ body, args: n === 0 ? {} : args, output: [inner, outer], to });
+    return;
+  }
+  const partial = site.scratch(inner * parts * outer);
+  site.emit({ body: `${loop}\nreturn sum;`, args, output: [inner, parts, outer], to: partial });
+  site.emit({
+    body: `let sum = 0;
+      for (let k = 0; k < ${parts}; k++) { sum += partial[Y][k][X]; }
+      return ${finish('sum')};`,
+    args: { partial: { place: partial, dims: [inner, parts, outer] } },
+    output: [inner, outer],
+    to,
+  });
+}
+
+export const sum: Lower = (site) => {
+  const [outer, n, inner] = site.types[0].shape;
+  emitSum(site, {
+    args: { x: { place: site.inputs[0], dims: [inner, n, outer] } },
+    term: (z, r, x) => `x[${z}][${r}][${x}]`,
+    outer,
+    n,
+    inner,
+    to: site.outputs[0],
+  });
+};
+
+/** Whether a value replaces the best so far: strictly larger, or the first NaN. */
+export const wins = (value: string, best: string): string =>
+  `${value} > ${best} || nan(${value}) > nan(${best})`;
+
+export const max: Lower = ({ inputs: [x], outputs: [y, at], types: [{ shape }], emit }) => {
+  const [outer, n, inner] = shape;
+  const args = { x: { place: x, dims: [inner, n, outer] } } as const;
+  const search = (column: string): string => `let best = x[Y][0][${column}];
+    let position = 0;
+    for (let r = 1; r < ${n}; r++) {
+      const value = x[Y][r][${column}];
+      if (${wins('value', 'best')}) { best = value; position = r; }
+    }`;
+  emit({ body: `${search('X')}\nreturn best;`, args, output: [inner, outer], to: y });
+  emit({
+    body: `const column = quotient(X, 2);\n${search('column')}\n${returnHalf('position', 'X - column * 2')}`,
+    args,
+    output: [2 * inner, outer],
+    to: at,
+  });
+};
+
+export const maxGrad: Lower = ({ inputs: [g, at], outputs: [to], results: [{ shape }], emit }) => {
+  const [outer, n, inner] = shape;
+  if (sizeOf(shape) === 0) return;
+  emit({
+    body: `if (${int('at[Z]', 'X')} === Y) { return g[Z][X]; }\nreturn 0;`,
+    args: { g: { place: g, dims: [inner, outer] }, at: { place: at, dims: [2 * inner, outer] } },
+    output: [inner, n, outer],
+    to,
+  });
+};
