@@ -18,12 +18,16 @@ export async function testDevice(): Promise<GPUDevice | string> {
   }
 }
 
-/** Runs the dispatches of one step in one pass; returns its results and throws what the device has to say. */
+/**
+ * Runs the dispatches of one step in one pass; returns its results and throws what the device has to say. Result i lies in
+ * the memory of input `inPlace[i]`, where there is one.
+ */
 export async function runDispatches(
   device: GPUDevice,
   dispatches: readonly WgslDispatch[],
   inputs: readonly Float32Array[],
   outputs: readonly number[],
+  inPlace: readonly number[] = [],
 ): Promise<Float32Array[]> {
   const { STORAGE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
   const buffers = new Map<string, GPUBuffer>();
@@ -41,7 +45,10 @@ export async function runDispatches(
   inputs.forEach((data, i) =>
     device.queue.writeBuffer(bufferOf(`input ${i}`, data.length), 0, new Float32Array(data)),
   );
-  outputs.forEach((elements, i) => bufferOf(`output ${i}`, elements));
+  outputs.forEach((elements, i) => {
+    if (inPlace[i] === undefined) bufferOf(`output ${i}`, elements);
+    else buffers.set(`output ${i}`, buffers.get(`input ${inPlace[i]}`)!);
+  });
   const bound = (binding: Binding): GPUBuffer => {
     if ('scratch' in binding) return bufferOf(`scratch ${binding.scratch}`, binding.elements);
     return buffers.get('input' in binding ? `input ${binding.input}` : `output ${binding.output}`)!;
