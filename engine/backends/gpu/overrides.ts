@@ -1,12 +1,51 @@
 /** Hand-written WGSL in place of gpu.js's kernels, by the name of the step. */
+import type { AttrsOf } from '../../ops/index.ts';
+import { matmulSizes } from '../../ops/matmul.ts';
+import type { ChainAttrs } from '../../plan/chain.ts';
 import type { FusedName } from '../../plan/fuse.ts';
 import type { KernelName } from '../../plan/plan.ts';
+import { sizeOf } from '../../shape.ts';
 import type { Override } from './program.ts';
 import type { WgslLimits } from './wgsl/dispatch.ts';
+import { conv2d, conv2dGradInput, conv2dGradWeight, elementwise, matmul } from './wgsl/index.ts';
 
 type Write = (site: Parameters<Override>[0], limits: WgslLimits) => ReturnType<Override>;
 
-const written: { readonly [N in KernelName | FusedName]?: Write } = {};
+const forward: Write = ({ types: [x, w], attrs, inputs }, limits) => {
+  const conv = attrs as AttrsOf<'conv2d'> & { readonly relu?: boolean };
+  const [images, , , channels] = x.shape;
+  const site = { images, channels, filters: w.shape[3], bias: inputs.length > 2, relu: conv.relu === true };
+  return conv2d(conv, site, limits);
+};
+
+const gradWeight: Write = ({ types: [x, g], attrs, outputs }, limits) => {
+  const [images, , , channels] = x.shape;
+  const site = { images, channels, filters: g.shape[3], bias: outputs.length > 1 };
+  return conv2dGradWeight(attrs as AttrsOf<'conv2d'>, site, limits);
+};
+
+const written: { readonly [N in KernelName | FusedName]?: Write } = {
+  matmul({ types, attrs }, limits) {
+    const flags = attrs as AttrsOf<'matmul'>;
+    return matmul({ ...matmulSizes(types, flags), ...flags }, limits);
+  },
+  conv2d: forward,
+  conv2dBias: forward,
+  conv2dGradInput({ types: [g, w], attrs }, limits) {
+    const [, , channels, filters] = w.shape;
+    const site = { images: g.shape[0], channels, filters };
+    return conv2dGradInput(attrs as AttrsOf<'conv2d'>, site, limits);
+  },
+  conv2dGradWeight: gradWeight,
+  conv2dGradWeightBias: gradWeight,
+  elementwise({ types, results, attrs, inputs, outputs }, limits) {
+    const sizes = types.map(({ shape }) => sizeOf(shape));
+    return elementwise(
+      { ...(attrs as ChainAttrs), sizes, n: sizeOf(results[0].shape), inputs, outputs },
+      limits,
+    );
+  },
+};
 
 export const overridesFor =
   (limits: WgslLimits): Override =>

@@ -46,7 +46,7 @@ const CHUNK = 256;
 
 /** Hand-written WGSL for a step, where there is some: with operands and results as in the plan's step. */
 export type Override = (
-  site: Pick<Site, 'types' | 'results' | 'attrs'>,
+  site: Pick<Site, 'types' | 'results' | 'attrs' | 'inputs' | 'outputs'>,
   step: Step,
 ) => readonly WgslDispatch[] | null;
 
