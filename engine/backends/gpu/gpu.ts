@@ -18,23 +18,25 @@ import { loadGpuJs } from './packages.ts';
 import { CpuDevice } from './portable.ts';
 import { buildProgram, isDispatch, type Program } from './program.ts';
 import { Translator } from './translate.ts';
+import { openWebGl } from './webgl.ts';
 import { WebGpuDevice } from './webgpu.ts';
 
 export interface GpuOptions {
   /**
    * What runs the kernels.
    * - 'webgpu': WebGPU, also on a software adapter.
+   * - 'webgl': WebGL: WebGL 2 in browsers, gpu.js's headless-gl in Node (the package gl, and an X server).
    * - 'cpu': gpu.js's own interpreter of them, for checking; it is slower than the wasm backend.
    * - 'auto': WebGPU on hardware, else the wasm backend, whose report then says why. The default.
    */
-  readonly mode?: 'webgpu' | 'cpu' | 'auto';
+  readonly mode?: 'webgpu' | 'webgl' | 'cpu' | 'auto';
   /** False computes everything with gpu.js's kernels, for comparisons. Default true. */
   readonly overrides?: boolean;
   /** Flags of Dawn, in Node: for instance 'backend=null', which runs nothing, to measure what submitting costs. */
   readonly dawn?: readonly string[];
 }
 
-const MODES = ['webgpu', 'cpu', 'auto'] as const;
+const MODES = ['webgpu', 'webgl', 'cpu', 'auto'] as const;
 const OPTIONS = ['mode', 'overrides', 'dawn'];
 
 /**
@@ -52,6 +54,8 @@ export async function gpu(options: GpuOptions = {}): Promise<Backend> {
   switch (mode) {
     case 'cpu':
       return new GpuBackend(new CpuDevice(await loadGpuJs()));
+    case 'webgl':
+      return new GpuBackend(openWebGl(await loadGpuJs()));
     case 'webgpu':
       return new GpuBackend(await webGpuDevice(overrides, dawn));
     case 'auto':

@@ -2,7 +2,7 @@
  * gpu.js kernels called one after the other, each result memory of its own: for gpu.js's `cpu` mode, which is correct on
  * every machine, and WebGL. A kernel never writes where it reads.
  */
-import type { GPU, IKernelRunShortcut, Input } from 'gpu.js';
+import type { GPU, IGPUKernelSettings, IKernelRunShortcut, Input } from 'gpu.js';
 import { BackendError } from '../../errors.ts';
 import type { HostTensor } from '../../types.ts';
 import type { Device, Memory, Runner } from './device.ts';
@@ -11,71 +11,126 @@ import { encoded, type Layout } from './memory.ts';
 import type { GpuJs } from './packages.ts';
 import { errorOf, isDispatch, type Program } from './program.ts';
 
+const KEPT = 4096;
+
 /** Kernels kept, so that executables of the same shapes share them; the one used least recently goes first. */
-const KEPT = 512;
+class Kernels {
+  readonly #gpu: GPU;
+  readonly #settings: Readonly<IGPUKernelSettings>;
+  readonly #kept = new Map<string, IKernelRunShortcut>();
+
+  constructor(gpu: GPU, settings: IGPUKernelSettings) {
+    this.#gpu = gpu;
+    this.#settings = settings;
+  }
+
+  /** The kernel of a call; `memory` says what else its arguments must agree in. */
+  of(call: Call, memory: string): IKernelRunShortcut {
+    const source = sourceOf(call);
+    const key = JSON.stringify([
+      source,
+      call.output,
+      Object.values(call.args).map(({ dims }) => dims),
+      memory,
+    ]);
+    let kernel = this.#kept.get(key);
+    this.#kept.delete(key);
+    kernel ??= this.#gpu.createKernel(source, {
+      ...this.#settings,
+      output: [...call.output] as number[],
+      functions: libraryOf(source) as never,
+    });
+    this.#kept.set(key, kernel);
+    if (this.#kept.size > KEPT) {
+      const [oldest] = this.#kept.keys();
+      this.#kept.get(oldest)!.destroy();
+      this.#kept.delete(oldest);
+    }
+    return kernel;
+  }
+
+  async close(): Promise<void> {
+    this.#kept.clear();
+    await this.#gpu.destroy();
+  }
+}
+
+export abstract class PortableDevice<M extends Memory> implements Device {
+  abstract readonly mode: 'cpu' | 'webgl';
+  abstract readonly executor: string;
+  abstract readonly adapter: string | null;
+  abstract readonly mostArguments: number;
+  readonly module: GpuJs;
+  readonly kernels: Kernels;
+
+  constructor(module: GpuJs, gpu: GPU, settings: IGPUKernelSettings) {
+    this.module = module;
+    this.kernels = new Kernels(gpu, settings);
+  }
+
+  override = (): null => null;
+
+  abstract upload(floats: Float32Array): M;
+  abstract fetch(memory: M, floats: number): Float32Array;
+  abstract free(memory: M): void;
+  abstract call(call: Call, args: readonly M[]): M;
+
+  read(memories: readonly (readonly [Memory, number])[]): Promise<readonly Float32Array[]> {
+    return Promise.resolve(
+      memories.map(([memory, floats]) =>
+        floats === 0 ? new Float32Array(0) : this.fetch(memory as M, floats),
+      ),
+    );
+  }
+
+  write(state: Map<string, Memory>, name: string, floats: Float32Array): void {
+    this.free(state.get(name) as M);
+    state.set(name, this.upload(floats));
+  }
+
+  prepare(program: Program, state: Map<string, Memory>, feeds: Layout, outputs: Layout): Promise<Runner> {
+    return Promise.resolve(new PortableRunner(this, program, state as Map<string, M>, feeds, outputs));
+  }
+
+  close(): Promise<void> {
+    return this.kernels.close();
+  }
+
+  /** Floats as an argument of a kernel. */
+  input(floats: Float32Array, dims: Dims): Input {
+    // Its types say plain arrays, but floats are what it wants.
+    return new this.module.Input(floats as unknown as number[], [...dims] as never);
+  }
+}
 
 /** gpu.js's cpu mode: memory is an array of floats. */
-export class CpuDevice implements Device {
+export class CpuDevice extends PortableDevice<Float32Array> {
   readonly mode = 'cpu';
   readonly executor = "gpu.js kernels on the caller's thread";
   readonly adapter = null;
   /** As few as on the least WebGPU device, so that what they mean is tested on any machine. */
   readonly mostArguments = 6;
-  readonly #gpu: GPU;
-  readonly #module: GpuJs;
-  readonly #kernels = new Map<string, IKernelRunShortcut>();
 
   constructor(module: GpuJs) {
-    this.#module = module;
-    this.#gpu = new module.GPU({ mode: 'cpu' });
+    super(module, new module.GPU({ mode: 'cpu' }), {});
   }
 
-  override = (): null => null;
-
-  upload(floats: Float32Array): Memory {
+  upload(floats: Float32Array): Float32Array {
     return floats.slice();
   }
 
-  read(memories: readonly (readonly [Memory, number])[]): Promise<readonly Float32Array[]> {
-    return Promise.resolve(memories.map(([memory, floats]) => (memory as Float32Array).slice(0, floats)));
-  }
-
-  write(state: Map<string, Memory>, name: string, floats: Float32Array): void {
-    state.set(name, floats);
+  fetch(memory: Float32Array, floats: number): Float32Array {
+    return memory.slice(0, floats);
   }
 
   free(): void {
     // the garbage collector's
   }
 
-  prepare(program: Program, state: Map<string, Memory>, feeds: Layout, outputs: Layout): Promise<Runner> {
-    return Promise.resolve(new PortableRunner(this, program, state, feeds, outputs));
-  }
-
-  call(call: Call, args: readonly Memory[]): Memory {
-    const source = sourceOf(call);
+  call(call: Call, args: readonly Float32Array[]): Float32Array {
     const views = Object.values(call.args).map(({ dims }) => dims);
-    const key = JSON.stringify([source, call.output, views]);
-    let kernel = this.#kernels.get(key);
-    this.#kernels.delete(key);
-    kernel ??= this.#gpu.createKernel(source, {
-      output: [...call.output] as number[],
-      functions: libraryOf(source) as never,
-    });
-    this.#kernels.set(key, kernel);
-    if (this.#kernels.size > KEPT) this.#kernels.delete(this.#kernels.keys().next().value!);
-    const inputs = args.map((memory, i) => this.#input(memory as Float32Array, views[i]));
-    return flat(kernel(...(inputs as never[])) as Rows, countOf(call.output));
-  }
-
-  #input(floats: Float32Array, dims: Dims): Input {
-    // Its types say plain arrays, but floats are what it wants.
-    return new this.#module.Input(floats as unknown as number[], [...dims] as never);
-  }
-
-  async close(): Promise<void> {
-    this.#kernels.clear();
-    await this.#gpu.destroy();
+    const inputs = args.map((floats, i) => this.input(floats, views[i]));
+    return flat(this.kernels.of(call, '')(...(inputs as never[])) as Rows, countOf(call.output));
   }
 }
 
@@ -98,25 +153,21 @@ function flat(rows: Rows, count: number): Float32Array {
   return floats;
 }
 
-interface PortableDevice extends Device {
-  call(call: Call, args: readonly Memory[]): Memory;
-}
-
-class PortableRunner implements Runner {
+class PortableRunner<M extends Memory> implements Runner {
   readonly bytes: number;
   readonly kernels: Runner['kernels'];
-  readonly #device: PortableDevice;
+  readonly #device: PortableDevice<M>;
   readonly #program: Program;
-  readonly #state: Map<string, Memory>;
+  readonly #state: Map<string, M>;
   readonly #feeds: Layout;
   readonly #outputs: Layout;
   /** What lies at each place that is not the store's. */
-  readonly #memory: (Memory | undefined)[];
+  readonly #memory: (M | undefined)[];
 
   constructor(
-    device: PortableDevice,
+    device: PortableDevice<M>,
     program: Program,
-    state: Map<string, Memory>,
+    state: Map<string, M>,
     feeds: Layout,
     outputs: Layout,
   ) {
@@ -192,7 +243,7 @@ class PortableRunner implements Runner {
     this.#memory.fill(undefined);
   }
 
-  #upload(value: HostTensor): Memory {
+  #upload(value: HostTensor): M {
     return this.#device.upload(encoded(value));
   }
 
@@ -201,13 +252,16 @@ class PortableRunner implements Runner {
     return spec?.kind === 'state' ? spec.name : null;
   }
 
-  #at(place: Place): Memory {
+  #at(place: Place): M {
     const name = this.#stateName(place);
-    // Nothing was written where a value has no elements.
-    return (name === null ? this.#memory[place] : this.#state.get(name)) ?? new Float32Array(0);
+    // Where a value has no elements, nothing was written.
+    return (
+      (name === null ? this.#memory[place] : this.#state.get(name)) ??
+      this.#device.upload(new Float32Array(0))
+    );
   }
 
-  #put(place: Place, memory: Memory): void {
+  #put(place: Place, memory: M): void {
     const name = this.#stateName(place);
     const former = name === null ? this.#memory[place] : this.#state.get(name);
     if (name === null) this.#memory[place] = memory;

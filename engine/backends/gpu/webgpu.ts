@@ -262,7 +262,7 @@ export class WebGpuDevice implements Device {
   #layout(access: string): GPUBindGroupLayout {
     let layout = this.#layouts.get(access);
     if (layout === undefined) {
-      const entries = [...access].map((letter, binding) => ({
+      const entries = Array.from(access, (letter, binding) => ({
         binding,
         visibility: COMPUTE,
         buffer: { type: letter === 'w' ? ('storage' as const) : ('read-only-storage' as const) },
