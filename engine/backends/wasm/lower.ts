@@ -145,11 +145,28 @@ function rowsOf({ shape }: TensorType): { rows: number; channels: number; chunks
   return { rows, channels, chunks: Math.max(1, Math.min(1024, Math.floor(rows / chunkRows))) };
 }
 
+/** Batch normalisation, and the sum and relu that may be fused into it. */
+const batchNorm: Lower = (site) => {
+  const { inputs, outputs, types, attrs, emit, emitPieces, scratch } = site;
+  const [y, mean, variance] = outputs;
+  const parameters = inputs.slice(1);
+  const residual = attrs['residual'] === true ? parameters.pop()! : 0;
+  const [gamma = 0, beta = 0] = parameters;
+  const epsilon = word((attrs as AttrsOf<'batchNorm'>).epsilon);
+  const { rows, channels, chunks } = rowsOf(types[0]);
+  const partial = scratch(chunks * 2 * channels * 4);
+  emitPieces(chunks, K.K_CHUNK_MOMENTS, inputs[0], partial, rows, channels, chunks);
+  emit(K.K_MERGE_MOMENTS, partial, mean, variance, rows, channels, chunks);
+  const epilogue = [residual, attrs['relu'] === true ? 1 : 0];
+  emit(K.K_NORMALISE, inputs[0], y, mean, variance, gamma, beta, rows, channels, epsilon, ...epilogue);
+};
+
 /** The fusions that have kernels. */
 export const fusions: ReadonlySet<FusedName> = new Set([
   'elementwise',
   'conv2dBias',
   'conv2dGradWeightBias',
+  'batchNormAct',
   'maxPool2dRelu',
   'maxPool2dReluGrad',
   'avgPool2dReluGrad',
@@ -212,22 +229,8 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     const words = [...shape, ...scalars, scratch(threads * own), own];
     emitPieces(shape[0], K.K_LRN_GRAD, ...inputs, ...outputs, ...words);
   },
-  batchNorm({
-    inputs: [x, gamma = 0, beta = 0],
-    outputs: [y, mean, variance],
-    types: [type],
-    attrs,
-    emit,
-    emitPieces,
-    scratch,
-  }) {
-    const epsilon = word((attrs as AttrsOf<'batchNorm'>).epsilon);
-    const { rows, channels, chunks } = rowsOf(type);
-    const partial = scratch(chunks * 2 * channels * 4);
-    emitPieces(chunks, K.K_CHUNK_MOMENTS, x, partial, rows, channels, chunks);
-    emit(K.K_MERGE_MOMENTS, partial, mean, variance, rows, channels, chunks);
-    emit(K.K_NORMALISE, x, y, mean, variance, gamma, beta, rows, channels, epsilon);
-  },
+  batchNorm,
+  batchNormAct: batchNorm,
   batchNormGrad({
     inputs: [g, x, mean, variance, gamma = 0],
     outputs,
