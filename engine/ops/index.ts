@@ -93,7 +93,7 @@ export {
 export { broadcastTo, reshape, transpose } from './layout.ts';
 export { max, mean, sum, type ReduceOptions } from './reduce.ts';
 export { matmul, type MatmulOptions } from './matmul.ts';
-export { conv2d, type Conv2dOptions } from './conv.ts';
+export { conv2d, conv2dTranspose, type Conv2dOptions, type Conv2dTransposeOptions } from './conv.ts';
 export { avgPool2d, maxPool2d, type AvgPoolOptions, type PoolOptions } from './pool.ts';
 export { batchNorm, batchNormInference, lrnWithin, type BatchNormOptions, type LrnOptions } from './norm.ts';
 export { correct, crossEntropyRows, softmaxCrossEntropy } from './loss.ts';

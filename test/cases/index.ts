@@ -6,7 +6,7 @@ import type * as everything from '../../engine/ops/index.ts';
 import type { OpName } from '../../engine/ops/index.ts';
 import type { Case } from './case.ts';
 import { composite } from './composite.ts';
-import { conv } from './conv.ts';
+import { conv, transpose } from './conv.ts';
 import { data } from './data.ts';
 import { elementwise } from './elementwise.ts';
 import { layout } from './layout.ts';
@@ -49,6 +49,7 @@ type Composite = Exclude<keyof typeof everything, OpName | Creation>;
 
 /** Cases of the public functions made of operations. */
 export const composites: { readonly [N in Composite]: readonly Case[] } = {
+  conv2dTranspose: transpose,
   mean: means,
   batchNormInference: inference,
   crossEntropyRows: rows,

@@ -74,7 +74,7 @@ function forWindows(
 
 /** Visits every (image, output position, tap inside the image) triple of a convolution. */
 function forTaps(
-  { stride, pad, input, kernel, output }: AttrsOf<'conv2d'>,
+  { stride, pad, input, kernel, output, dilation }: AttrsOf<'conv2d'>,
   images: number,
   visit: (n: number, oy: number, ox: number, iy: number, ix: number, ky: number, kx: number) => void,
 ): void {
@@ -83,8 +83,8 @@ function forTaps(
       for (let ox = 0; ox < output[1]; ox++) {
         for (let ky = 0; ky < kernel[0]; ky++) {
           for (let kx = 0; kx < kernel[1]; kx++) {
-            const iy = oy * stride[0] - pad[0] + ky;
-            const ix = ox * stride[1] - pad[2] + kx;
+            const iy = oy * stride[0] - pad[0] + ky * dilation[0];
+            const ix = ox * stride[1] - pad[2] + kx * dilation[1];
             if (iy >= 0 && iy < input[0] && ix >= 0 && ix < input[1]) visit(n, oy, ox, iy, ix, ky, kx);
           }
         }
@@ -92,6 +92,10 @@ function forTaps(
     }
   }
 }
+
+/** The first input channel that output channel o sees, of groups of `channels` channels. */
+const firstChannel = (o: number, filters: number, channels: number, groups: number): number =>
+  Math.floor((o * groups) / filters) * channels;
 
 /**
  * Sums of products are kept in double precision and rounded once, in every mode: the oracle must be closer to the truth
@@ -240,8 +244,9 @@ export const kernels: KernelTable<ReferenceKernel> = {
       forTaps(conv, x!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
         const row = ((n * conv.output[0] + oy) * conv.output[1] + ox) * filters;
         for (let o = 0; o < filters; o++) {
+          const first = firstChannel(o, filters, channels, conv.groups);
           let sum = 0;
-          for (let c = 0; c < channels; c++) sum += x!.get(n, iy, ix, c) * w!.get(ky, kx, c, o);
+          for (let c = 0; c < channels; c++) sum += x!.get(n, iy, ix, first + c) * w!.get(ky, kx, c, o);
           add(row + o, sum);
         }
       });
@@ -253,11 +258,11 @@ export const kernels: KernelTable<ReferenceKernel> = {
     const [, , channels, filters] = w!.shape as [number, number, number, number];
     accumulate(dx!, (add) => {
       forTaps(conv, g!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
-        const row = ((n * conv.input[0] + iy) * conv.input[1] + ix) * channels;
-        for (let c = 0; c < channels; c++) {
-          let sum = 0;
-          for (let o = 0; o < filters; o++) sum += g!.get(n, oy, ox, o) * w!.get(ky, kx, c, o);
-          add(row + c, sum);
+        const row = ((n * conv.input[0] + iy) * conv.input[1] + ix) * channels * conv.groups;
+        for (let o = 0; o < filters; o++) {
+          const first = firstChannel(o, filters, channels, conv.groups);
+          for (let c = 0; c < channels; c++)
+            add(row + first + c, g!.get(n, oy, ox, o) * w!.get(ky, kx, c, o));
         }
       });
     });
@@ -270,7 +275,10 @@ export const kernels: KernelTable<ReferenceKernel> = {
       forTaps(conv, x!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
         for (let c = 0; c < channels; c++) {
           const row = ((ky * conv.kernel[1] + kx) * channels + c) * filters;
-          for (let o = 0; o < filters; o++) add(row + o, x!.get(n, iy, ix, c) * g!.get(n, oy, ox, o));
+          for (let o = 0; o < filters; o++) {
+            const first = firstChannel(o, filters, channels, conv.groups);
+            add(row + o, x!.get(n, iy, ix, first + c) * g!.get(n, oy, ox, o));
+          }
         }
       });
     });

@@ -11,6 +11,7 @@ import type { FusedName } from '../../plan/fuse.ts';
 import type { KernelTable } from '../backend.ts';
 import { BINARY, elementwise, UNARY } from './chain.ts';
 import { conv2d, conv2dBias, conv2dGradInput, conv2dGradWeight } from './convolution.ts';
+import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
 import { K } from './kernels.generated.ts';
 import { align, emitSum, fillZero, TILE_BYTES, word, type Lower, type Site } from './site.ts';
 
@@ -108,6 +109,11 @@ const matmul: Lower = (site) => {
   emitPieces(pieces, K.K_GEMM, packedA, packedB, outputs[0], ...words);
 };
 
+const convolution =
+  (dense: Lower, grouped: Lower): Lower =>
+  (site) =>
+    (isDense(site.attrs as AttrsOf<'conv2d'>) ? dense : grouped)(site);
+
 /** The geometry words that every pooling kernel takes. */
 function poolWords(images: number, channels: number, attrs: Attrs): number[] {
   const { kernel, stride, pad, input, output, insideOnly } = attrs as AttrsOf<'maxPool2d'>;
@@ -180,11 +186,11 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
   maxGrad: ({ inputs, outputs, results: [{ shape }], emit }) =>
     emit(K.K_MAX_GRAD, ...inputs, ...outputs, ...shape),
   matmul,
-  conv2d,
-  conv2dBias,
-  conv2dGradInput,
-  conv2dGradWeight,
-  conv2dGradWeightBias: conv2dGradWeight,
+  conv2d: convolution(conv2d, groupedConv2d),
+  conv2dBias: convolution(conv2dBias, groupedConv2d),
+  conv2dGradInput: convolution(conv2dGradInput, groupedGradInput),
+  conv2dGradWeight: convolution(conv2dGradWeight, groupedGradWeight),
+  conv2dGradWeightBias: convolution(conv2dGradWeight, groupedGradWeight),
   maxPool2d: maxPool(false),
   maxPool2dRelu: maxPool(true),
   maxPool2dGrad: ({ inputs: [g, at], outputs: [dx], types: [{ shape }], attrs, emitPieces }) =>
