@@ -5,6 +5,7 @@
 import type { Attrs } from '../../op.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
+import { resizeTable } from '../../ops/resize.ts';
 import { broadcastStrides, bytesOf, sizeOf, stridesOf } from '../../shape.ts';
 import type { Shape, TensorType } from '../../types.ts';
 import type { FusedName } from '../../plan/fuse.ts';
@@ -151,6 +152,22 @@ function rowsOf({ shape }: TensorType): { rows: number; channels: number; chunks
   return { rows, channels, chunks: Math.max(1, Math.min(1024, Math.floor(rows / chunkRows))) };
 }
 
+/** A row of a value to standardise, [images, positions, groups, channels of a group], with room to read past its end. */
+const rowBytes = (shape: Shape): number => align(sizeOf(shape.slice(2)) * 4 + 16);
+
+/** Geometry and tables of a resize between images [N, …, C]. */
+function resizeWords(shape: Shape, attrs: Attrs): number[] {
+  const resize = attrs as AttrsOf<'resize2d'>;
+  const tables = [...resizeTable(resize, 0), ...resizeTable(resize, 1)];
+  return [
+    shape[0],
+    ...resize.input,
+    shape[3],
+    ...resize.output,
+    ...tables.flatMap(({ from, to, weight }) => [from, to, word(weight)]),
+  ];
+}
+
 /** The fusions that have kernels. */
 export const fusions: ReadonlySet<FusedName> = new Set([
   'elementwise',
@@ -250,6 +267,29 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     emitPieces(chunks, K.K_CHUNK_GRAD_SUMS, g, x, mean, variance, partial, rows, channels, chunks, epsilon);
     emit(K.K_MERGE_GRAD_SUMS, partial, dBeta, dGamma, channels, chunks);
     emit(K.K_NORMALISE_GRAD, g, x, mean, variance, gamma, dBeta, dGamma, dx, rows, channels, epsilon);
+  },
+  standardize({ inputs: [x], outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
+    const own = 2 * rowBytes(shape);
+    const words = [...shape, word((attrs as AttrsOf<'standardize'>).epsilon), scratch(threads * own), own];
+    emitPieces(shape[0], K.K_STANDARDIZE, x, ...outputs, ...words);
+  },
+  standardizeGrad({ inputs, outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
+    const own = 3 * rowBytes(shape);
+    const words = [
+      ...shape,
+      word((attrs as AttrsOf<'standardizeGrad'>).epsilon),
+      scratch(threads * own),
+      own,
+    ];
+    emitPieces(shape[0], K.K_STANDARDIZE_GRAD, ...inputs, ...outputs, ...words);
+  },
+  resize2d: ({ inputs: [x], outputs: [y], types: [{ shape }], attrs, emitPieces }) => {
+    const { output } = attrs as AttrsOf<'resize2d'>;
+    emitPieces(shape[0] * output[0], K.K_RESIZE, x, y, ...resizeWords(shape, attrs));
+  },
+  resize2dGrad: ({ inputs: [g], outputs: [dx], types: [{ shape }], attrs, emitPieces }) => {
+    const { input } = attrs as AttrsOf<'resize2dGrad'>;
+    emitPieces(shape[0] * input[0], K.K_RESIZE_GRAD, g, dx, ...resizeWords(shape, attrs));
   },
   softmaxCrossEntropy: ({ inputs, outputs, types: [{ shape }], emit }) =>
     emit(K.K_CROSS_ENTROPY, ...inputs, ...outputs, ...shape),

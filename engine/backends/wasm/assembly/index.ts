@@ -10,6 +10,8 @@ import * as winograd from "./winograd";
 import * as pool from "./pool";
 import * as norm from "./norm";
 import * as loss from "./loss";
+import * as resize from "./resize";
+import * as standardize from "./standardize";
 import {
   await_,
   barrier,
@@ -115,6 +117,10 @@ export const K_GROUPED_GRAD_WEIGHT: i32 = 62;
 export const K_ADD_GROUP_PARTIALS: i32 = 63;
 export const K_DEPTHWISE: i32 = 64;
 export const K_DEPTHWISE_GRAD_WEIGHT: i32 = 65;
+export const K_RESIZE: i32 = 66;
+export const K_RESIZE_GRAD: i32 = 67;
+export const K_STANDARDIZE: i32 = 68;
+export const K_STANDARDIZE_GRAD: i32 = 69;
 
 function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
   switch (kernel) {
@@ -165,6 +171,10 @@ function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usiz
     case K_ADD_GROUP_PARTIALS: grouped.addGroupPartials(a, slice, slices); break;
     case K_DEPTHWISE: grouped.depthwise(a, slice, slices); break;
     case K_DEPTHWISE_GRAD_WEIGHT: grouped.depthwiseGradWeight(a, slice, slices); break;
+    case K_RESIZE: resize.resize(a, slice, slices); break;
+    case K_RESIZE_GRAD: resize.resizeGrad(a, slice, slices); break;
+    case K_STANDARDIZE: standardize.standardize(a, slice, slices); break;
+    case K_STANDARDIZE_GRAD: standardize.standardizeGrad(a, slice, slices); break;
     default: unreachable();
   }
 }
