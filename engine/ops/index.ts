@@ -128,5 +128,6 @@ export {
 } from './norm.ts';
 export { resize2d, type ResizeOptions } from './resize.ts';
 export { correct, crossEntropyRows, softmaxCrossEntropy } from './loss.ts';
+export { customGradient, stopGradient, type CustomOperation } from './custom.ts';
 export { dropout } from './random.ts';
 export { normalizeImages, takeRows } from './images.ts';

@@ -5,7 +5,7 @@
 import type * as everything from '../../engine/ops/index.ts';
 import type { OpName } from '../../engine/ops/index.ts';
 import type { Case } from './case.ts';
-import { composite } from './composite.ts';
+import { composite, custom, stopped } from './composite.ts';
 import { conv, transpose } from './conv.ts';
 import { data } from './data.ts';
 import { elementwise } from './elementwise.ts';
@@ -52,6 +52,8 @@ type Composite = Exclude<keyof typeof everything, OpName | Creation>;
 /** Cases of the public functions made of operations. */
 export const composites: { readonly [N in Composite]: readonly Case[] } = {
   conv2dTranspose: transpose,
+  customGradient: custom,
+  stopGradient: stopped,
   ...globals,
   ...groups,
   mean: means,
