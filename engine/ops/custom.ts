@@ -11,7 +11,7 @@ export interface CustomOperation {
   /** For error messages. */
   readonly name: string;
   /** The value, made of operations. */
-  forward(...inputs: Tensor[]): Tensor;
+  readonly forward: (...inputs: Tensor[]) => Tensor;
   /**
    * The gradient of each input, made of operations and of the input's shape; null for an input that has none. `grad` is the
    * gradient of the output. Second derivatives are derived from what is written here.

@@ -6,7 +6,7 @@ import { reference } from '../../engine/backends/reference/reference.ts';
 import { PlanError } from '../../engine/errors.ts';
 import { Evaluator } from '../../engine/evaluate.ts';
 import { grad } from '../../engine/grad.ts';
-import { gradcheck, type GradcheckReport } from '../../engine/gradcheck.ts';
+import { gradcheck, type GradcheckReport } from '../../engine/tools/gradcheck.ts';
 import {
   add,
   avgPool2d,

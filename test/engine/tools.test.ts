@@ -5,7 +5,7 @@ import { reference } from '../../engine/backends/reference/reference.ts';
 import { GradientError, PlanError, ShapeError } from '../../engine/errors.ts';
 import { Evaluator } from '../../engine/evaluate.ts';
 import { grad, hessianVector, valueAndGrad } from '../../engine/grad.ts';
-import { gradcheck } from '../../engine/gradcheck.ts';
+import { gradcheck } from '../../engine/tools/gradcheck.ts';
 import {
   add,
   customGradient,

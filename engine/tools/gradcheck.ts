@@ -1,14 +1,14 @@
 /** Whether a derivative is right: compares it with differences of the value, in double precision. */
-import { reference } from './backends/reference/reference.ts';
-import { compile } from './compile.ts';
-import { GradientError, ShapeError } from './errors.ts';
-import { grad } from './grad.ts';
-import { hostTensor, mul, sum, tensor, type Nested } from './ops/index.ts';
-import { checkInteger, checkNumber, checkOptions } from './options.ts';
-import { stream } from './rng.ts';
-import { formatType, sizeOf, stridesOf } from './shape.ts';
-import type { Tensor } from './tensor.ts';
-import type { HostData, HostTensor, Shape } from './types.ts';
+import { reference } from '../backends/reference/reference.ts';
+import { compile } from '../compile.ts';
+import { GradientError, ShapeError } from '../errors.ts';
+import { grad } from '../grad.ts';
+import { hostTensor, mul, sum, tensor, type Nested } from '../ops/index.ts';
+import { checkInteger, checkNumber, checkOptions } from '../options.ts';
+import { stream } from '../rng.ts';
+import { formatType, sizeOf, stridesOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import type { HostData, HostTensor, Shape } from '../types.ts';
 
 export interface GradcheckOptions {
   /** The inputs to differentiate by. Default: every `f32` input. */
