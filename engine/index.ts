@@ -14,6 +14,7 @@ export {
   checkFinite,
   correct,
   crossEntropyRows,
+  customGradient,
   div,
   exp,
   f32,
@@ -31,6 +32,7 @@ export {
   scalar,
   softmaxCrossEntropy,
   sqrt,
+  stopGradient,
   sub,
   sum,
   takeRows,
@@ -38,6 +40,7 @@ export {
   transpose,
   u8,
   zeros,
+  type CustomOperation,
   type Nested,
   type TensorLike,
   type TensorOptions,
@@ -45,7 +48,8 @@ export {
 export * as init from './nn/initializers.ts';
 export * from './nn/index.ts';
 export * from './train/index.ts';
-export { grad } from './grad.ts';
+export { grad, hessianVector, valueAndGrad } from './grad.ts';
+export { gradcheck, type GradcheckOptions, type GradcheckReport, type GradcheckRow } from './tools/gradcheck.ts';
 export { compile, type Built, type Compiled, type CompileSpec, type Reserved } from './compile.ts';
 export { NOTED_THREADS, type Plan, type Step, type StepNote } from './plan/plan.ts';
 export type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './backends/backend.ts';

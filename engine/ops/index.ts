@@ -21,7 +21,15 @@ import { maxGradOp, maxOp, sumOp } from './reduce.ts';
 import { matmulOp } from './matmul.ts';
 import { conv2dGradInputOp, conv2dGradWeightOp, conv2dOp } from './conv.ts';
 import { avgPool2dGradOp, avgPool2dOp, maxPool2dGradOp, maxPool2dOp } from './pool.ts';
-import { batchNormGradOp, batchNormOp, lrnWithinGradOp, lrnWithinOp } from './norm.ts';
+import {
+  batchNormGradOp,
+  batchNormOp,
+  lrnWithinGradOp,
+  lrnWithinOp,
+  standardizeGradOp,
+  standardizeOp,
+} from './norm.ts';
+import { resize2dGradOp, resize2dOp } from './resize.ts';
 import { correctOp, softmaxCrossEntropyGradOp, softmaxCrossEntropyOp } from './loss.ts';
 import { dropoutOp } from './random.ts';
 import { normalizeImagesOp, takeRowsOp } from './images.ts';
@@ -60,6 +68,10 @@ export const ops = {
   lrnWithinGrad: lrnWithinGradOp,
   batchNorm: batchNormOp,
   batchNormGrad: batchNormGradOp,
+  standardize: standardizeOp,
+  standardizeGrad: standardizeGradOp,
+  resize2d: resize2dOp,
+  resize2dGrad: resize2dGradOp,
   softmaxCrossEntropy: softmaxCrossEntropyOp,
   softmaxCrossEntropyGrad: softmaxCrossEntropyGradOp,
   correct: correctOp,
@@ -93,9 +105,29 @@ export {
 export { broadcastTo, reshape, transpose } from './layout.ts';
 export { max, mean, sum, type ReduceOptions } from './reduce.ts';
 export { matmul, type MatmulOptions } from './matmul.ts';
-export { conv2d, type Conv2dOptions } from './conv.ts';
-export { avgPool2d, maxPool2d, type AvgPoolOptions, type PoolOptions } from './pool.ts';
-export { batchNorm, batchNormInference, lrnWithin, type BatchNormOptions, type LrnOptions } from './norm.ts';
+export { conv2d, conv2dTranspose, type Conv2dOptions, type Conv2dTransposeOptions } from './conv.ts';
+export {
+  avgPool2d,
+  globalAvgPool2d,
+  globalMaxPool2d,
+  maxPool2d,
+  type AvgPoolOptions,
+  type PoolOptions,
+} from './pool.ts';
+export {
+  batchNorm,
+  batchNormInference,
+  groupNorm,
+  instanceNorm,
+  layerNorm,
+  lrnAcross,
+  lrnWithin,
+  type BatchNormOptions,
+  type LayerNormOptions,
+  type LrnOptions,
+} from './norm.ts';
+export { resize2d, type ResizeOptions } from './resize.ts';
 export { correct, crossEntropyRows, softmaxCrossEntropy } from './loss.ts';
+export { customGradient, stopGradient, type CustomOperation } from './custom.ts';
 export { dropout } from './random.ts';
 export { normalizeImages, takeRows } from './images.ts';

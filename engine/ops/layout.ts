@@ -9,6 +9,7 @@ import { sumTo } from './elementwise.ts';
 
 export const reshapeOp = defineOp({
   name: 'reshape',
+  alias: true,
   infer([x]: readonly TensorType[], { shape }: { readonly shape: Shape }) {
     checkShape('reshape', shape);
     if (sizeOf(shape) !== sizeOf(x!.shape)) {

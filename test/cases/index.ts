@@ -5,16 +5,17 @@
 import type * as everything from '../../engine/ops/index.ts';
 import type { OpName } from '../../engine/ops/index.ts';
 import type { Case } from './case.ts';
-import { composite } from './composite.ts';
-import { conv } from './conv.ts';
+import { composite, custom, stopped } from './composite.ts';
+import { conv, transpose } from './conv.ts';
 import { data } from './data.ts';
 import { elementwise } from './elementwise.ts';
 import { layout } from './layout.ts';
-import { inference, norm } from './norm.ts';
+import { groups, inference, norm } from './norm.ts';
 import { loss, rows } from './loss.ts';
 import { matmul } from './matmul.ts';
-import { pool } from './pool.ts';
+import { globals, pool } from './pool.ts';
 import { means, reduce } from './reduce.ts';
+import { resize } from './resize.ts';
 
 export * from './case.ts';
 
@@ -27,6 +28,7 @@ export const primitive: { readonly [N in OpName]: readonly Case[] } = {
   ...conv,
   ...pool,
   ...norm,
+  ...resize,
   ...loss,
   ...data,
 };
@@ -49,6 +51,11 @@ type Composite = Exclude<keyof typeof everything, OpName | Creation>;
 
 /** Cases of the public functions made of operations. */
 export const composites: { readonly [N in Composite]: readonly Case[] } = {
+  conv2dTranspose: transpose,
+  customGradient: custom,
+  stopGradient: stopped,
+  ...globals,
+  ...groups,
   mean: means,
   batchNormInference: inference,
   crossEntropyRows: rows,

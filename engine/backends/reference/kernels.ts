@@ -8,6 +8,7 @@ import type { Attrs } from '../../op.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
 import type { PoolAttrs } from '../../ops/pool.ts';
+import { resizeTable, type ResizeAttrs } from '../../ops/resize.ts';
 import { philox } from '../../rng.ts';
 import { broadcastStrides } from '../../shape.ts';
 import type { KernelTable } from '../backend.ts';
@@ -74,7 +75,7 @@ function forWindows(
 
 /** Visits every (image, output position, tap inside the image) triple of a convolution. */
 function forTaps(
-  { stride, pad, input, kernel, output }: AttrsOf<'conv2d'>,
+  { stride, pad, input, kernel, output, dilation }: AttrsOf<'conv2d'>,
   images: number,
   visit: (n: number, oy: number, ox: number, iy: number, ix: number, ky: number, kx: number) => void,
 ): void {
@@ -83,8 +84,8 @@ function forTaps(
       for (let ox = 0; ox < output[1]; ox++) {
         for (let ky = 0; ky < kernel[0]; ky++) {
           for (let kx = 0; kx < kernel[1]; kx++) {
-            const iy = oy * stride[0] - pad[0] + ky;
-            const ix = ox * stride[1] - pad[2] + kx;
+            const iy = oy * stride[0] - pad[0] + ky * dilation[0];
+            const ix = ox * stride[1] - pad[2] + kx * dilation[1];
             if (iy >= 0 && iy < input[0] && ix >= 0 && ix < input[1]) visit(n, oy, ox, iy, ix, ky, kx);
           }
         }
@@ -92,6 +93,10 @@ function forTaps(
     }
   }
 }
+
+/** The first input channel that output channel o sees, of groups of `channels` channels. */
+const firstChannel = (o: number, filters: number, channels: number, groups: number): number =>
+  Math.floor((o * groups) / filters) * channels;
 
 /**
  * Sums of products are kept in double precision and rounded once, in every mode: the oracle must be closer to the truth
@@ -134,6 +139,46 @@ function boxSum(
     }
   }
   return sums;
+}
+
+/** Visits every group of [images, positions, groups, channels of a group] with the places of its elements. */
+function forGroups(
+  shape: readonly number[],
+  visit: (n: number, group: number, elements: readonly number[]) => void,
+): void {
+  const [images, positions, groups, each] = shape as [number, number, number, number];
+  for (let n = 0; n < images; n++) {
+    for (let group = 0; group < groups; group++) {
+      const place = (k: number): number =>
+        ((n * positions + Math.floor(k / each)) * groups + group) * each + (k % each);
+      visit(
+        n,
+        group,
+        Array.from({ length: positions * each }, (_, k) => place(k)),
+      );
+    }
+  }
+}
+
+/** Visits every (image, output position, input position that it mixes) triple of a resize, with the weight. */
+function forMixed(
+  attrs: ResizeAttrs,
+  images: number,
+  visit: (n: number, oy: number, ox: number, iy: number, ix: number, weight: number) => void,
+): void {
+  const parts = ([0, 1] as const).map((axis) =>
+    resizeTable(attrs, axis).map(({ from, to, weight }) => [
+      { at: from, share: 1 - weight },
+      ...(weight === 0 ? [] : [{ at: to, share: weight }]),
+    ]),
+  );
+  for (let n = 0; n < images; n++) {
+    parts[0].forEach((rows, oy) => {
+      parts[1].forEach((columns, ox) => {
+        for (const y of rows) for (const x of columns) visit(n, oy, ox, y.at, x.at, y.share * x.share);
+      });
+    });
+  }
 }
 
 function checkLabel(op: string, path: string, label: number, row: number, classes: number): void {
@@ -240,8 +285,9 @@ export const kernels: KernelTable<ReferenceKernel> = {
       forTaps(conv, x!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
         const row = ((n * conv.output[0] + oy) * conv.output[1] + ox) * filters;
         for (let o = 0; o < filters; o++) {
+          const first = firstChannel(o, filters, channels, conv.groups);
           let sum = 0;
-          for (let c = 0; c < channels; c++) sum += x!.get(n, iy, ix, c) * w!.get(ky, kx, c, o);
+          for (let c = 0; c < channels; c++) sum += x!.get(n, iy, ix, first + c) * w!.get(ky, kx, c, o);
           add(row + o, sum);
         }
       });
@@ -253,11 +299,11 @@ export const kernels: KernelTable<ReferenceKernel> = {
     const [, , channels, filters] = w!.shape as [number, number, number, number];
     accumulate(dx!, (add) => {
       forTaps(conv, g!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
-        const row = ((n * conv.input[0] + iy) * conv.input[1] + ix) * channels;
-        for (let c = 0; c < channels; c++) {
-          let sum = 0;
-          for (let o = 0; o < filters; o++) sum += g!.get(n, oy, ox, o) * w!.get(ky, kx, c, o);
-          add(row + c, sum);
+        const row = ((n * conv.input[0] + iy) * conv.input[1] + ix) * channels * conv.groups;
+        for (let o = 0; o < filters; o++) {
+          const first = firstChannel(o, filters, channels, conv.groups);
+          for (let c = 0; c < channels; c++)
+            add(row + first + c, g!.get(n, oy, ox, o) * w!.get(ky, kx, c, o));
         }
       });
     });
@@ -270,7 +316,10 @@ export const kernels: KernelTable<ReferenceKernel> = {
       forTaps(conv, x!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
         for (let c = 0; c < channels; c++) {
           const row = ((ky * conv.kernel[1] + kx) * channels + c) * filters;
-          for (let o = 0; o < filters; o++) add(row + o, x!.get(n, iy, ix, c) * g!.get(n, oy, ox, o));
+          for (let o = 0; o < filters; o++) {
+            const first = firstChannel(o, filters, channels, conv.groups);
+            add(row + o, x!.get(n, iy, ix, first + c) * g!.get(n, oy, ox, o));
+          }
         }
       });
     });
@@ -395,6 +444,48 @@ export const kernels: KernelTable<ReferenceKernel> = {
       dGamma!.data[c] = product;
       dBeta!.data[c] = sum;
     }
+  },
+
+  standardize({ inputs: [x], outputs: [y, mean, variance], attrs }) {
+    const { epsilon } = attrs as AttrsOf<'standardize'>;
+    forGroups(x!.shape, (n, group, elements) => {
+      const count = elements.length;
+      const center = elements.reduce((sum, i) => sum + x!.data[i], 0) / count;
+      const squares = elements.reduce((sum, i) => sum + (x!.data[i] - center) ** 2, 0);
+      mean!.set(n, group, center);
+      variance!.set(n, group, squares / count);
+      for (const i of elements) y!.data[i] = (x!.data[i] - center) / Math.sqrt(squares / count + epsilon);
+    });
+  },
+
+  standardizeGrad({ inputs: [g, y, variance], outputs: [dx], attrs }) {
+    const { epsilon } = attrs as AttrsOf<'standardizeGrad'>;
+    forGroups(y!.shape, (n, group, elements) => {
+      const count = elements.length;
+      const sum = elements.reduce((total, i) => total + g!.data[i], 0);
+      const product = elements.reduce((total, i) => total + g!.data[i] * y!.data[i], 0);
+      const deviation = Math.sqrt(variance!.get(n, group) + epsilon);
+      for (const i of elements)
+        dx!.data[i] = (g!.data[i] - sum / count - (y!.data[i] * product) / count) / deviation;
+    });
+  },
+
+  resize2d({ inputs: [x], outputs: [y], attrs }) {
+    const [images, , , channels] = x!.shape as [number, number, number, number];
+    accumulate(y!, (add) => {
+      forMixed(attrs as AttrsOf<'resize2d'>, images, (n, oy, ox, iy, ix, weight) => {
+        for (let c = 0; c < channels; c++) add(y!.index(n, oy, ox, c), weight * x!.get(n, iy, ix, c));
+      });
+    });
+  },
+
+  resize2dGrad({ inputs: [g], outputs: [dx], attrs }) {
+    const [images, , , channels] = g!.shape as [number, number, number, number];
+    accumulate(dx!, (add) => {
+      forMixed(attrs as AttrsOf<'resize2dGrad'>, images, (n, oy, ox, iy, ix, weight) => {
+        for (let c = 0; c < channels; c++) add(dx!.index(n, iy, ix, c), weight * g!.get(n, oy, ox, c));
+      });
+    });
   },
 
   softmaxCrossEntropy({ inputs: [logits, labels], outputs: [loss, softmax], path }) {

@@ -198,7 +198,7 @@ function emitWinograd(site: Site, form: WinogradForm, pass: Pass): void {
 const nameOf = ({ m, r }: WinogradForm): string => `Winograd F(${m}×${m}, ${r}×${r})`;
 
 /** Output rows of one band of a direct convolution, so that the band stays in the second-level cache. */
-function bandRows(
+export function bandRows(
   images: number,
   outRows: number,
   rowBytes: number,

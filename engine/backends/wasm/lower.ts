@@ -5,12 +5,14 @@
 import type { Attrs } from '../../op.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
+import { resizeTable } from '../../ops/resize.ts';
 import { broadcastStrides, bytesOf, sizeOf, stridesOf } from '../../shape.ts';
 import type { Shape, TensorType } from '../../types.ts';
 import type { FusedName } from '../../plan/fuse.ts';
 import type { KernelTable } from '../backend.ts';
 import { BINARY, elementwise, UNARY } from './chain.ts';
 import { conv2d, conv2dBias, conv2dGradInput, conv2dGradWeight } from './convolution.ts';
+import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
 import { K } from './kernels.generated.ts';
 import { align, emitSum, fillZero, TILE_BYTES, word, type Lower, type Site } from './site.ts';
 
@@ -108,6 +110,11 @@ const matmul: Lower = (site) => {
   emitPieces(pieces, K.K_GEMM, packedA, packedB, outputs[0], ...words);
 };
 
+const convolution =
+  (dense: Lower, grouped: Lower): Lower =>
+  (site) =>
+    (isDense(site.attrs as AttrsOf<'conv2d'>) ? dense : grouped)(site);
+
 /** The geometry words that every pooling kernel takes. */
 function poolWords(images: number, channels: number, attrs: Attrs): number[] {
   const { kernel, stride, pad, input, output, insideOnly } = attrs as AttrsOf<'maxPool2d'>;
@@ -161,6 +168,22 @@ const batchNorm: Lower = (site) => {
   emit(K.K_NORMALISE, inputs[0], y, mean, variance, gamma, beta, rows, channels, epsilon, ...epilogue);
 };
 
+/** A row of a value to standardise, [images, positions, groups, channels of a group], with room to read past its end. */
+const rowBytes = (shape: Shape): number => align(sizeOf(shape.slice(2)) * 4 + 16);
+
+/** Geometry and tables of a resize between images [N, …, C]. */
+function resizeWords(shape: Shape, attrs: Attrs): number[] {
+  const resize = attrs as AttrsOf<'resize2d'>;
+  const tables = [...resizeTable(resize, 0), ...resizeTable(resize, 1)];
+  return [
+    shape[0],
+    ...resize.input,
+    shape[3],
+    ...resize.output,
+    ...tables.flatMap(({ from, to, weight }) => [from, to, word(weight)]),
+  ];
+}
+
 /** The fusions that have kernels. */
 export const fusions: ReadonlySet<FusedName> = new Set([
   'elementwise',
@@ -197,11 +220,11 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
   maxGrad: ({ inputs, outputs, results: [{ shape }], emit }) =>
     emit(K.K_MAX_GRAD, ...inputs, ...outputs, ...shape),
   matmul,
-  conv2d,
-  conv2dBias,
-  conv2dGradInput,
-  conv2dGradWeight,
-  conv2dGradWeightBias: conv2dGradWeight,
+  conv2d: convolution(conv2d, groupedConv2d),
+  conv2dBias: convolution(conv2dBias, groupedConv2d),
+  conv2dGradInput: convolution(conv2dGradInput, groupedGradInput),
+  conv2dGradWeight: convolution(conv2dGradWeight, groupedGradWeight),
+  conv2dGradWeightBias: convolution(conv2dGradWeight, groupedGradWeight),
   maxPool2d: maxPool(false),
   maxPool2dRelu: maxPool(true),
   maxPool2dGrad: ({ inputs: [g, at], outputs: [dx], types: [{ shape }], attrs, emitPieces }) =>
@@ -247,6 +270,29 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     emitPieces(chunks, K.K_CHUNK_GRAD_SUMS, g, x, mean, variance, partial, rows, channels, chunks, epsilon);
     emit(K.K_MERGE_GRAD_SUMS, partial, dBeta, dGamma, channels, chunks);
     emit(K.K_NORMALISE_GRAD, g, x, mean, variance, gamma, dBeta, dGamma, dx, rows, channels, epsilon);
+  },
+  standardize({ inputs: [x], outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
+    const own = 2 * rowBytes(shape);
+    const words = [...shape, word((attrs as AttrsOf<'standardize'>).epsilon), scratch(threads * own), own];
+    emitPieces(shape[0], K.K_STANDARDIZE, x, ...outputs, ...words);
+  },
+  standardizeGrad({ inputs, outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
+    const own = 3 * rowBytes(shape);
+    const words = [
+      ...shape,
+      word((attrs as AttrsOf<'standardizeGrad'>).epsilon),
+      scratch(threads * own),
+      own,
+    ];
+    emitPieces(shape[0], K.K_STANDARDIZE_GRAD, ...inputs, ...outputs, ...words);
+  },
+  resize2d: ({ inputs: [x], outputs: [y], types: [{ shape }], attrs, emitPieces }) => {
+    const { output } = attrs as AttrsOf<'resize2d'>;
+    emitPieces(shape[0] * output[0], K.K_RESIZE, x, y, ...resizeWords(shape, attrs));
+  },
+  resize2dGrad: ({ inputs: [g], outputs: [dx], types: [{ shape }], attrs, emitPieces }) => {
+    const { input } = attrs as AttrsOf<'resize2dGrad'>;
+    emitPieces(shape[0] * input[0], K.K_RESIZE_GRAD, g, dx, ...resizeWords(shape, attrs));
   },
   softmaxCrossEntropy: ({ inputs, outputs, types: [{ shape }], emit }) =>
     emit(K.K_CROSS_ENTROPY, ...inputs, ...outputs, ...shape),

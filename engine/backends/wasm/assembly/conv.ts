@@ -237,7 +237,7 @@ function storeSpread(
 }
 
 /** Adds one value a filter to rows of a result that is still in cache. */
-function addBias(y: usize, rows: i32, filters: i32, bias: usize, relu: bool): void {
+export function addBias(y: usize, rows: i32, filters: i32, bias: usize, relu: bool): void {
   for (let row = 0; row < rows; row++, y += <usize>filters << 2) {
     for (let f = 0; f < filters; f += 4) {
       const at = <usize>f << 2;

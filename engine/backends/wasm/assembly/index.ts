@@ -5,10 +5,13 @@ import * as elementwise from "./elementwise";
 import * as reduce from "./reduce";
 import * as gemm from "./gemm";
 import * as convolution from "./conv";
+import * as grouped from "./grouped";
 import * as winograd from "./winograd";
 import * as pool from "./pool";
 import * as norm from "./norm";
 import * as loss from "./loss";
+import * as resize from "./resize";
+import * as standardize from "./standardize";
 import {
   await_,
   barrier,
@@ -108,6 +111,16 @@ export const K_WINOGRAD_GRAD_TRANSFORM: i32 = 38;
 export const K_WINOGRAD_GRAD_PRODUCT: i32 = 39;
 export const K_PACK_A: i32 = 40;
 export const K_CHAIN: i32 = 41;
+export const K_PACK_GROUPS: i32 = 60;
+export const K_GROUPED_CONV: i32 = 61;
+export const K_GROUPED_GRAD_WEIGHT: i32 = 62;
+export const K_ADD_GROUP_PARTIALS: i32 = 63;
+export const K_DEPTHWISE: i32 = 64;
+export const K_DEPTHWISE_GRAD_WEIGHT: i32 = 65;
+export const K_RESIZE: i32 = 66;
+export const K_RESIZE_GRAD: i32 = 67;
+export const K_STANDARDIZE: i32 = 68;
+export const K_STANDARDIZE_GRAD: i32 = 69;
 
 function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
   switch (kernel) {
@@ -152,6 +165,16 @@ function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usiz
     case K_WINOGRAD_FINISH_WEIGHT: winograd.winogradFinishWeight(a, slice, slices); break;
     case K_WINOGRAD_GRAD_TRANSFORM: winograd.winogradGradTransform(a, slice, slices); break;
     case K_WINOGRAD_GRAD_PRODUCT: winograd.winogradGradProduct(a, slice, slices); break;
+    case K_PACK_GROUPS: grouped.packGroups(a, slice, slices); break;
+    case K_GROUPED_CONV: grouped.groupedConv(a, slice, slices); break;
+    case K_GROUPED_GRAD_WEIGHT: grouped.groupedGradWeight(a, slice, slices); break;
+    case K_ADD_GROUP_PARTIALS: grouped.addGroupPartials(a, slice, slices); break;
+    case K_DEPTHWISE: grouped.depthwise(a, slice, slices); break;
+    case K_DEPTHWISE_GRAD_WEIGHT: grouped.depthwiseGradWeight(a, slice, slices); break;
+    case K_RESIZE: resize.resize(a, slice, slices); break;
+    case K_RESIZE_GRAD: resize.resizeGrad(a, slice, slices); break;
+    case K_STANDARDIZE: standardize.standardize(a, slice, slices); break;
+    case K_STANDARDIZE_GRAD: standardize.standardizeGrad(a, slice, slices); break;
     default: unreachable();
   }
 }

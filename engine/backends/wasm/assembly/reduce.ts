@@ -39,7 +39,7 @@ export function sum(a: usize, slice: i32, slices: i32): void {
 }
 
 /** The sum of n neighbours, in four vectors of partial sums. */
-function sumRun(x: usize, n: i32): f32 {
+export function sumRun(x: usize, n: i32): f32 {
   let s0 = f32x4.splat(0);
   let s1 = f32x4.splat(0);
   let s2 = f32x4.splat(0);
