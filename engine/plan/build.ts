@@ -162,7 +162,7 @@ export class Values {
 
   addNode(node: Node, steps: Step[]): void {
     const inputs = node.inputs.map((t) => this.of(t));
-    if (node.op.name === 'reshape') {
+    if (node.op.alias === true) {
       const [result] = node.results;
       this.#numbers.set(result!, this.add(result!, this.rootOf[inputs[0]]));
       return;
