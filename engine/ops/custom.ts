@@ -61,13 +61,3 @@ export function customGradient({
     return op([forward(...tensors), ...tensors], {})[0];
   };
 }
-
-const stopGradientOp = defineOp({
-  name: 'stopGradient',
-  alias: true,
-  infer: ([x]: readonly TensorType[]) => [x!],
-  vjp: () => [null],
-});
-
-/** The same value, as a constant to whoever differentiates. */
-export const stopGradient = (x: TensorLike): Tensor => stopGradientOp([toTensor(x)], {})[0];

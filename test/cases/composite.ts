@@ -18,7 +18,6 @@ import {
   reshape,
   sigmoid,
   softmaxCrossEntropy,
-  stopGradient,
   sub,
   sum,
   takeRows,
@@ -126,16 +125,4 @@ export const custom: readonly Case[] = [
     const y = tanh(x);
     return add(square(y), mul(y, square(x)));
   }),
-];
-
-export const stopped: readonly Case[] = [
-  define('all of a value', { x: uniform([2, 3]) }, ({ x }) => stopGradient(mul(x, x)), { wrt: [] }),
-  define(
-    'beside what goes on',
-    { x: uniform([2, 3]), y: uniform([3]) },
-    ({ x, y }) => mul(stopGradient(x), y),
-    {
-      wrt: ['y'],
-    },
-  ),
 ];

@@ -62,7 +62,6 @@ describe('first derivatives agree with central differences', () => {
 
 /** Operations whose gradient has no derivative rule, with the operation that an error must name. */
 const FIRST_ORDER_ONLY: Partial<Record<OpName, OpName>> = {
-  max: 'maxGrad',
   maxPool2d: 'maxPool2dGrad',
   lrnWithin: 'lrnWithinGrad',
   batchNorm: 'batchNormGrad',
@@ -377,15 +376,11 @@ describe('grad', () => {
   });
 
   it('names the operation that has no derivative', () => {
-    const table = tensor([[1, 2, 3]]);
-    expect(() => grad(sum(takeRows(table, tensor(Int32Array.of(0)))), [table])).toThrow(
-      new PlanError(
-        'grad: operation takeRows has no derivative (differentiate another expression, or stop before it)',
-      ),
-    );
     const logits = tensor([[1, 2]]);
     expect(() => grad(sum(correct(logits, tensor(Int32Array.of(0)))), [logits])).toThrow(
-      'grad: operation correct has no derivative',
+      new PlanError(
+        'grad: operation correct has no derivative (differentiate another expression, or stop before it)',
+      ),
     );
   });
 

@@ -9,8 +9,9 @@ import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
 import type { PoolAttrs } from '../../ops/pool.ts';
 import { resizeTable, type ResizeAttrs } from '../../ops/resize.ts';
-import { philox } from '../../rng.ts';
-import { broadcastStrides } from '../../shape.ts';
+import { normalOf, philox } from '../../rng.ts';
+import { broadcastStrides, stridesOf } from '../../shape.ts';
+import type { DType } from '../../types.ts';
 import type { KernelTable } from '../backend.ts';
 import { indexError, labelError, notFiniteError } from '../failures.ts';
 
@@ -37,10 +38,55 @@ function binary(apply: (out: Nd, a: Nd, b: Nd) => unknown): ReferenceKernel {
   };
 }
 
-function unary(apply: (x: number) => number): ReferenceKernel {
-  return ({ inputs: [x], outputs: [y] }) => {
-    for (let i = 0; i < y!.size; i++) y!.data[i] = apply(x!.data[i]);
+/** A function of the elements of the inputs, broadcast to the result, one by one. */
+function map(f: (...x: number[]) => number): ReferenceKernel {
+  return ({ inputs, outputs: [out] }) => {
+    const { shape, data, size } = out!;
+    const own = stridesOf(shape);
+    const strides = inputs.map((x) => broadcastStrides(x.shape, shape));
+    const place = (i: number, walk: readonly number[]): number =>
+      own.reduce((sum, stride, axis) => sum + walk[axis] * (Math.floor(i / stride) % shape[axis]), 0);
+    for (let i = 0; i < size; i++) data[i] = f(...inputs.map((x, n) => x.data[place(i, strides[n])]));
   };
+}
+
+/** Comparisons and logic: 1 for true. */
+const test = (f: (...x: number[]) => boolean): ReferenceKernel => map((...x) => Number(f(...x)));
+
+/** To the nearest integer, of two the even one. */
+function roundToEven(x: number): number {
+  const nearest = Math.round(x);
+  return nearest - x === 0.5 && nearest % 2 !== 0 ? nearest - 1 : nearest;
+}
+
+/** The error function, by a series of positive terms: 2/√π e^−x² Σ 2^n x^(2n+1) / (1·3·…·(2n+1)). */
+function erf(x: number): number {
+  if (Number.isNaN(x) || Math.abs(x) > 6) return Math.sign(x);
+  let term = x;
+  let sum = x;
+  for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {
+    term *= (2 * x * x) / (2 * n + 1);
+    sum += term;
+  }
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+}
+
+/** What a number becomes in another dtype: towards 0, the nearest in range, and 0 for NaN. */
+const CASTS: Readonly<Record<DType, (x: number) => number>> = {
+  f32: (x) => x,
+  i32: (x) => (Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), -(2 ** 31)), 2 ** 31 - 1)),
+  u8: (x) => (Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), 0), 255)),
+};
+
+/** A view of every step-th element of each axis from `begin` on. */
+function walk(x: Nd, shape: readonly number[], begin: readonly number[], step: readonly number[]): Nd {
+  const first = begin.reduce((sum, b, axis) => sum + b * x.stride[axis], x.offset);
+  return ndarray(
+    x.data,
+    [...shape],
+    x.stride.map((stride, axis) => stride * step[axis]),
+    first,
+  );
 }
 
 const copy: ReferenceKernel = ({ inputs: [x], outputs: [y] }) => {
@@ -185,25 +231,73 @@ function checkLabel(op: string, path: string, label: number, row: number, classe
   if (label < 0 || label >= classes) throw labelError(path, op, label, row, classes);
 }
 
+/** The order of sorting: NaN counts as larger than every number. */
+function compare(a: number, b: number): number {
+  if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(a)) - Number(Number.isNaN(b));
+  return a < b ? -1 : Number(a > b);
+}
+
+function checkedIndex(op: string, path: string, index: number, position: number, n: number): number {
+  if (index < 0 || index >= n) throw indexError(path, op, index, position, n);
+  return index;
+}
+
+/** Visits every element of an index [outer, m, inner] with the position of [outer, n, inner] that it names. */
+function forAlong(
+  op: string,
+  path: string,
+  index: Nd,
+  n: number,
+  visit: (at: number, o: number, position: number, i: number) => void,
+): void {
+  const [outer, m, inner] = index.shape as [number, number, number];
+  let at = 0;
+  for (let o = 0; o < outer; o++) {
+    for (let j = 0; j < m; j++) {
+      for (let i = 0; i < inner; i++) {
+        visit(at, o, checkedIndex(op, path, index.data[at], at, n), i);
+        at++;
+      }
+    }
+  }
+}
+
 export const kernels: KernelTable<ReferenceKernel> = {
   copy,
   add: binary(ndops.add),
   sub: binary(ndops.sub),
-  mul: binary(ndops.mul),
+  // Products of integers wrap around; as doubles they would lose their last digits first.
+  mul: (call) => (call.outputs[0]!.data instanceof Int32Array ? map(Math.imul) : binary(ndops.mul))(call),
   div: binary(ndops.div),
   pow: binary(ndops.pow),
   neg: ({ inputs: [x], outputs: [y] }) => void ndops.neg(y!, x!),
   exp: ({ inputs: [x], outputs: [y] }) => void ndops.exp(y!, x!),
   log: ({ inputs: [x], outputs: [y] }) => void ndops.log(y!, x!),
   sqrt: ({ inputs: [x], outputs: [y] }) => void ndops.sqrt(y!, x!),
-  tanh: unary(Math.tanh),
-  sigmoid: unary((x) => 1 / (1 + Math.exp(-x))),
-  relu: unary((x) => (x < 0 ? 0 : x)),
-  cast: copy,
-
-  reluGrad({ inputs: [g, y], outputs: [out] }) {
-    for (let i = 0; i < out!.size; i++) out!.data[i] = y!.data[i] > 0 ? g!.data[i] : 0;
-  },
+  tanh: map(Math.tanh),
+  sigmoid: map((x) => 1 / (1 + Math.exp(-x))),
+  relu: map((x) => (x < 0 ? 0 : x)),
+  reluGrad: map((g, y) => (y > 0 ? g : 0)),
+  abs: map(Math.abs),
+  sign: map(Math.sign),
+  floor: map(Math.floor),
+  ceil: map(Math.ceil),
+  round: map(roundToEven),
+  expm1: map(Math.expm1),
+  log1p: map(Math.log1p),
+  sin: map(Math.sin),
+  cos: map(Math.cos),
+  erf: map(erf),
+  maximum: map(Math.max),
+  minimum: map(Math.min),
+  equal: test((a, b) => a === b),
+  less: test((a, b) => a < b),
+  lessEqual: test((a, b) => a <= b),
+  and: test((a, b) => a !== 0 && b !== 0),
+  or: test((a, b) => a !== 0 || b !== 0),
+  xor: test((a, b) => (a !== 0) !== (b !== 0)),
+  where: map((condition, a, b) => (condition !== 0 ? a : b)),
+  cast: (call) => map(CASTS[(call.attrs as AttrsOf<'cast'>).dtype])(call),
 
   checkFinite(call) {
     const [x] = call.inputs;
@@ -222,6 +316,27 @@ export const kernels: KernelTable<ReferenceKernel> = {
 
   broadcastTo({ inputs: [x], outputs: [y] }) {
     ndops.assign(y!, broadcast(x!, y!.shape));
+  },
+
+  slice({ inputs: [x], outputs: [y], attrs }) {
+    const { begin, step } = attrs as AttrsOf<'slice'>;
+    ndops.assign(y!, walk(x!, y!.shape, begin, step));
+  },
+
+  pad({ inputs: [x], outputs: [y], attrs }) {
+    const { begin, step, value } = attrs as AttrsOf<'pad'>;
+    ndops.assigns(y!, value);
+    ndops.assign(walk(y!, x!.shape, begin, step), x!);
+  },
+
+  concat({ inputs, outputs: [y], attrs }) {
+    const { axis } = attrs as AttrsOf<'concat'>;
+    const begin = y!.shape.map(() => 0);
+    const step = y!.shape.map(() => 1);
+    for (const x of inputs) {
+      ndops.assign(walk(y!, x.shape, begin, step), x);
+      begin[axis] += x.shape[axis];
+    }
   },
 
   sum({ inputs: [x], outputs: [y] }) {
@@ -247,11 +362,33 @@ export const kernels: KernelTable<ReferenceKernel> = {
     }
   },
 
-  maxGrad({ inputs: [g, at], outputs: [out] }) {
-    ndops.assigns(out!, 0);
-    const [outer, , inner] = out!.shape as [number, number, number];
+  cumulativeSum({ inputs: [x], outputs: [y], attrs }) {
+    const { exclusive, reverse } = attrs as AttrsOf<'cumulativeSum'>;
+    const [outer, n, inner] = x!.shape as [number, number, number];
     for (let o = 0; o < outer; o++) {
-      for (let i = 0; i < inner; i++) out!.set(o, at!.get(o, i), i, g!.get(o, i));
+      for (let i = 0; i < inner; i++) {
+        let sum = 0;
+        for (let k = 0; k < n; k++) {
+          const r = reverse ? n - 1 - k : k;
+          const value = x!.get(o, r, i);
+          y!.set(o, r, i, exclusive ? sum : sum + value);
+          sum += value;
+        }
+      }
+    }
+  },
+
+  sort({ inputs: [x], outputs: [values, indices], attrs }) {
+    const { descending } = attrs as AttrsOf<'sort'>;
+    const [rows, n] = x!.shape as [number, number];
+    for (let row = 0; row < rows; row++) {
+      const order = Array.from({ length: n }, (_, i) => i);
+      const at = (i: number): number => x!.get(row, i);
+      order.sort((i, j) => (descending ? compare(at(j), at(i)) : compare(at(i), at(j))));
+      order.forEach((from, i) => {
+        values!.set(row, i, at(from));
+        indices!.set(row, i, from);
+      });
     }
   },
 
@@ -531,13 +668,50 @@ export const kernels: KernelTable<ReferenceKernel> = {
     }
   },
 
+  random({ inputs: [step], outputs: [y], attrs }) {
+    const { distribution, key0, key1 } = attrs as AttrsOf<'random'>;
+    const words = new Uint32Array(4);
+    for (let i = 0; i < y!.size; i++) {
+      if (i % 4 === 0) philox([key0, key1], i / 4, 0, step!.data[0], 0, words);
+      const word = words[i % 4];
+      // Rounded to single precision in every mode: the same numbers on every backend.
+      y!.data[i] = distribution === 'normal' ? Math.fround(normalOf(word)) : (word >>> 8) / 2 ** 24;
+    }
+  },
+
   takeRows({ inputs: [x, index], outputs: [y], path }) {
     const rows = x!.shape[0];
     for (let n = 0; n < index!.size; n++) {
-      const row = index!.data[n];
-      if (row < 0 || row >= rows) throw indexError(path, 'takeRows', row, n, rows);
+      const row = checkedIndex('takeRows', path, index!.data[n], n, rows);
       ndops.assign(y!.lo(n).hi(1), x!.lo(row).hi(1));
     }
+  },
+
+  scatterRows({ inputs: [g, index], outputs: [y], path }) {
+    const rows = y!.shape[0];
+    const width = g!.size / Math.max(index!.size, 1);
+    accumulate(y!, (add) => {
+      for (let n = 0; n < index!.size; n++) {
+        const row = checkedIndex('scatterRows', path, index!.data[n], n, rows);
+        for (let i = 0; i < width; i++) add(row * width + i, g!.data[n * width + i]);
+      }
+    });
+  },
+
+  takeAlong({ inputs: [x, index], outputs: [y], path }) {
+    const [, n, inner] = x!.shape as [number, number, number];
+    forAlong('takeAlong', path, index!, n, (at, o, position, i) => {
+      y!.data[at] = x!.data[(o * n + position) * inner + i];
+    });
+  },
+
+  scatterAlong({ inputs: [g, index], outputs: [y], path }) {
+    const [, n, inner] = y!.shape as [number, number, number];
+    accumulate(y!, (add) => {
+      forAlong('scatterAlong', path, index!, n, (at, o, position, i) =>
+        add((o * n + position) * inner + i, g!.data[at]),
+      );
+    });
   },
 
   normalizeImages({ inputs: [x, mean, scale, draws], outputs: [y] }) {

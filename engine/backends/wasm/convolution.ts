@@ -5,7 +5,7 @@
 import type { AttrsOf } from '../../ops/index.ts';
 import { sizeOf } from '../../shape.ts';
 import { K } from './kernels.generated.ts';
-import { align, emitSum, fillZero, TILE_BYTES, type Lower, type Site } from './site.ts';
+import { align, emitSum, fill, TILE_BYTES, type Lower, type Site } from './site.ts';
 
 /** F(m × m, r × r) on tiles of `size` inputs. */
 interface WinogradForm {
@@ -168,7 +168,7 @@ function emitPass(site: Site, pass: Pass): void {
   const { input, channels, kernel } = pass;
   if (sizeOf(site.results[0].shape) === 0) return;
   if (sizeOf(kernel) * channels * sizeOf(input) === 0) {
-    fillZero(site);
+    fill(site);
     return;
   }
   const form = chooseForm(pass, site);
@@ -290,7 +290,7 @@ export const conv2dGradInput: Lower = (site) => {
   if (sizeOf(site.results[0].shape) === 0) return;
   // Where the stride exceeds the filter, some pixels meet no tap.
   const empty = sizeOf(kernel) * common.channels * sizeOf(output) === 0;
-  if (empty || stride.some((s, axis) => s > kernel[axis])) fillZero(site);
+  if (empty || stride.some((s, axis) => s > kernel[axis])) fill(site);
   if (empty) return;
   const phases = [0, 1].map((axis) => phasesOf(input[axis], kernel[axis], stride[axis], pad[2 * axis]));
   for (const y of phases[0]) {
@@ -322,7 +322,7 @@ export const conv2dGradWeight: Lower = (site) => {
   const filters = types[1].shape[3];
   if (sizeOf(site.results[0].shape) === 0) return;
   if (images === 0 || sizeOf(output) === 0) {
-    site.outputs.forEach((_, i) => fillZero(site, i));
+    site.outputs.forEach((_, i) => fill(site, i));
     return;
   }
   const pads = [pad[0], pad[2]] as const;

@@ -6,7 +6,7 @@ import type { AttrsOf } from '../../ops/index.ts';
 import { sizeOf } from '../../shape.ts';
 import { bandRows } from './convolution.ts';
 import { K } from './kernels.generated.ts';
-import { align, emitSum, fillZero, TILE_BYTES, type Lower, type Site } from './site.ts';
+import { align, emitSum, fill, TILE_BYTES, type Lower, type Site } from './site.ts';
 
 /** Whether a convolution is the plain one that convolution.ts computes. */
 export const isDense = ({ dilation, groups }: AttrsOf<'conv2d'>): boolean =>
@@ -84,7 +84,7 @@ function emitPass(site: Site, pass: Pass, turned: boolean, bias: number, relu: b
   const { images, channels, filters, kernel, groups, input, output } = pass;
   if (sizeOf(site.results[0].shape) === 0) return;
   if (sizeOf(kernel) * channels * sizeOf(input) === 0) {
-    fillZero(site);
+    fill(site);
     return;
   }
   const epilogue = [bias, relu ? 1 : 0];
@@ -147,7 +147,7 @@ export const groupedGradWeight: Lower = (site) => {
   const { images, channels, filters, output, kernel, groups } = pass;
   if (sizeOf(site.results[0].shape) === 0) return;
   if (images * sizeOf(output) === 0) {
-    outputs.forEach((_, i) => fillZero(site, i));
+    outputs.forEach((_, i) => fill(site, i));
     return;
   }
   const taps = sizeOf(kernel);

@@ -6,68 +6,40 @@ import type { Attrs } from '../../op.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
 import { resizeTable } from '../../ops/resize.ts';
-import { broadcastStrides, bytesOf, sizeOf, stridesOf } from '../../shape.ts';
+import { broadcastStrides, bytesOf, elementBytes, sizeOf, stridesOf } from '../../shape.ts';
 import type { Shape, TensorType } from '../../types.ts';
 import type { FusedName } from '../../plan/fuse.ts';
 import type { KernelTable } from '../backend.ts';
-import { BINARY, elementwise, UNARY } from './chain.ts';
+import { elementwise, elementwiseKernels } from './chain.ts';
 import { conv2d, conv2dBias, conv2dGradInput, conv2dGradWeight } from './convolution.ts';
 import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
 import { K } from './kernels.generated.ts';
-import { align, emitSum, fillZero, TILE_BYTES, word, type Lower, type Site } from './site.ts';
-
-const unary =
-  (op: number): Lower =>
-  ({ inputs: [x], outputs: [y], results: [type], emit }) =>
-    emit(K.K_UNARY, op, x, y, sizeOf(type.shape));
-
-const binary =
-  (op: number): Lower =>
-  ({ inputs: [x, y], outputs: [z], types, results: [{ shape }], emit }) => {
-    if (sizeOf(shape) === 0) return;
-    const axes = mergeAxes(shape, [
-      broadcastStrides(types[0].shape, shape),
-      broadcastStrides(types[1].shape, shape),
-    ]);
-    emit(K.K_BINARY, op, x, y, z, axes.length, ...axes.flat());
-  };
-
-/** One kernel for each name of a table of codes. */
-const each = <N extends string>(
-  codes: Readonly<Record<N, number>>,
-  kernel: (code: number) => Lower,
-): Readonly<Record<N, Lower>> =>
-  Object.fromEntries(Object.entries<number>(codes).map(([name, code]) => [name, kernel(code)])) as Record<
-    N,
-    Lower
-  >;
+import { align, emitSum, fill, mergeAxes, TILE_BYTES, word, type Lower, type Site } from './site.ts';
 
 /**
- * The axes of a strided walk, [size, stride, stride, …] each, with axes of size 1 dropped and neighbours merged where every
- * operand walks through both as through one.
+ * Copies elements of the first input to the result, both walked through with strides over `shape`, from the given elements
+ * on. Without other strides the result is dense.
  */
-function mergeAxes(shape: Shape, strides: readonly (readonly number[])[]): number[][] {
-  const axes: number[][] = [];
-  shape.forEach((size, d) => {
-    if (size === 1) return;
-    const axis = [size, ...strides.map((own) => own[d])];
-    const outer = axes.at(-1);
-    if (outer !== undefined && strides.every((_, i) => outer[i + 1] === axis[i + 1] * size)) {
-      axes[axes.length - 1] = [outer[0] * size, ...axis.slice(1)];
-    } else {
-      axes.push(axis);
-    }
-  });
-  return axes.length === 0 ? [[1, ...strides.map(() => 0)]] : axes;
-}
-
 function strided(
-  { inputs: [x], outputs: [y], results: [{ shape, dtype }], emit }: Site,
-  strides: readonly number[],
+  { inputs, outputs: [y], results: [{ dtype }], emit }: Site,
+  shape: Shape,
+  from: { readonly strides: readonly number[]; readonly first?: number; readonly input?: number },
+  to: { readonly strides: readonly number[]; readonly first?: number } = { strides: stridesOf(shape) },
 ): void {
   if (sizeOf(shape) === 0) return;
-  const axes = mergeAxes(shape, [strides]);
-  emit(K.K_STRIDED, dtype === 'u8' ? 1 : 4, x, y, axes.length, ...axes.flat());
+  const bytes = elementBytes(dtype);
+  const axes = mergeAxes(shape, [from.strides, to.strides]);
+  const addresses = [inputs[from.input ?? 0] + (from.first ?? 0) * bytes, y + (to.first ?? 0) * bytes];
+  emit(K.K_STRIDED, bytes, ...addresses, axes.length, ...axes.flat());
+}
+
+/** The walk through every step-th element of each axis from `begin` on. */
+function walk(shape: Shape, begin: readonly number[], step: readonly number[]) {
+  const strides = stridesOf(shape);
+  return {
+    strides: strides.map((stride, axis) => stride * step[axis]),
+    first: strides.reduce((sum, stride, axis) => sum + stride * begin[axis], 0),
+  };
 }
 
 /** Rows and columns of a block of a product: small enough for the first caches, and for many threads to share evenly. */
@@ -91,7 +63,7 @@ const matmul: Lower = (site) => {
   const { batch, m, n, k } = matmulSizes(types, flags);
   if (batch * m * n === 0) return;
   if (k === 0) {
-    fillZero(site);
+    fill(site);
     return;
   }
   const [aRow, aColumn] = flags.transA ? [1, m] : [k, 1];
@@ -197,28 +169,53 @@ export const fusions: ReadonlySet<FusedName> = new Set([
 
 export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } = {
   copy: ({ inputs: [x], outputs: [y], results: [type], emit }) => emit(K.K_COPY, x, y, bytesOf(type)),
-  ...each(BINARY, binary),
-  ...each(UNARY, unary),
+  ...elementwiseKernels,
   elementwise,
-  cast: ({ inputs: [x], outputs: [y], types: [{ dtype, shape }], emit }) =>
-    emit(K.K_CAST, dtype === 'u8' ? 1 : 4, x, y, sizeOf(shape)),
   checkFinite: ({ inputs: [x], outputs: [y], results: [type], emit }) =>
     emit(K.K_CHECK_FINITE, x, y, sizeOf(type.shape)),
   transpose(site) {
     const strides = stridesOf(site.types[0].shape);
-    strided(
-      site,
-      (site.attrs as AttrsOf<'transpose'>).perm.map((axis) => strides[axis]),
-    );
+    const { perm } = site.attrs as AttrsOf<'transpose'>;
+    strided(site, site.results[0].shape, { strides: perm.map((axis) => strides[axis]) });
   },
-  broadcastTo: (site) => strided(site, broadcastStrides(site.types[0].shape, site.results[0].shape)),
+  broadcastTo(site) {
+    const { shape } = site.results[0];
+    strided(site, shape, { strides: broadcastStrides(site.types[0].shape, shape) });
+  },
+  slice(site) {
+    const { begin, step } = site.attrs as AttrsOf<'slice'>;
+    strided(site, site.results[0].shape, walk(site.types[0].shape, begin, step));
+  },
+  pad(site) {
+    const { begin, step, value } = site.attrs as AttrsOf<'pad'>;
+    const [{ shape }] = site.types;
+    fill(site, 0, value);
+    strided(site, shape, { strides: stridesOf(shape) }, walk(site.results[0].shape, begin, step));
+  },
+  concat(site) {
+    const { axis } = site.attrs as AttrsOf<'concat'>;
+    const strides = stridesOf(site.results[0].shape);
+    let first = 0;
+    site.types.forEach(({ shape }, input) => {
+      strided(site, shape, { strides: stridesOf(shape), input }, { strides, first });
+      first += shape[axis] * strides[axis];
+    });
+  },
   sum(site) {
     const [outer, n, inner] = site.types[0].shape;
     emitSum(site, site.inputs[0], site.outputs[0], outer, n, inner);
   },
   max: ({ inputs, outputs, types: [{ shape }], emit }) => emit(K.K_MAX, ...inputs, ...outputs, ...shape),
-  maxGrad: ({ inputs, outputs, results: [{ shape }], emit }) =>
-    emit(K.K_MAX_GRAD, ...inputs, ...outputs, ...shape),
+  cumulativeSum({ inputs, outputs, types: [{ shape }], attrs, emit }) {
+    const { exclusive, reverse } = attrs as AttrsOf<'cumulativeSum'>;
+    emit(K.K_CUMULATIVE_SUM, ...inputs, ...outputs, ...shape, Number(exclusive), Number(reverse));
+  },
+  sort({ inputs, outputs, types: [{ shape }], attrs, threads, emit, scratch }) {
+    const [rows, n] = shape;
+    const own = align(2 * 4 * n);
+    const words = [rows, n, Number((attrs as AttrsOf<'sort'>).descending), scratch(threads * own), own];
+    emit(K.K_SORT, ...inputs, ...outputs, ...words);
+  },
   matmul,
   conv2d: convolution(conv2d, groupedConv2d),
   conv2dBias: convolution(conv2dBias, groupedConv2d),
@@ -314,9 +311,22 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
       word(1 / (1 - rate)),
     );
   },
+  random({ inputs: [step], outputs: [y], results: [type], attrs, emit }) {
+    const { key0, key1, distribution } = attrs as AttrsOf<'random'>;
+    emit(K.K_RANDOM, y, sizeOf(type.shape), step, key0, key1, distribution === 'normal' ? 1 : 0);
+  },
   takeRows({ inputs, outputs, types: [x, index], emit }) {
     const row = { shape: x.shape.slice(1), dtype: x.dtype };
     emit(K.K_TAKE_ROWS, ...inputs, ...outputs, x.shape[0], index.shape[0], bytesOf(row));
+  },
+  scatterRows({ inputs, outputs, types: [g], results: [y], emit }) {
+    emit(K.K_SCATTER_ROWS, ...inputs, ...outputs, y.shape[0], g.shape[0], sizeOf(g.shape.slice(1)));
+  },
+  takeAlong({ inputs, outputs, types: [x, index], emit }) {
+    emit(K.K_TAKE_ALONG, elementBytes(x.dtype), ...inputs, ...outputs, ...x.shape, index.shape[1]);
+  },
+  scatterAlong({ inputs, outputs, types: [g], results: [y], emit }) {
+    emit(K.K_SCATTER_ALONG, ...inputs, ...outputs, ...y.shape, g.shape[1]);
   },
   normalizeImages({ inputs: [x, mean, scale, draws = 0], outputs: [y], types, emit }) {
     const item = types[0].shape.slice(1);

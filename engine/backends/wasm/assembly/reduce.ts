@@ -112,22 +112,3 @@ export function maxOf(a: usize, slice: i32, slices: i32): void {
     store<i32>(at + (<usize>cell << 2), where);
   }
 }
-
-/** Gradients at the positions of the maxima: g, at, dx, outer, n, inner */
-export function maxGrad(a: usize, slice: i32, slices: i32): void {
-  const g = ptr(a, 0);
-  const at = ptr(a, 1);
-  const dx = ptr(a, 2);
-  const n = arg(a, 4);
-  const inner = arg(a, 5);
-  const outer = arg(a, 3);
-  const end = share(outer, slice + 1, slices);
-  for (let o = share(outer, slice, slices); o < end; o++) {
-    const to = dx + ((<usize>(o * n) * <usize>inner) << 2);
-    memory.fill(to, 0, (<usize>n * <usize>inner) << 2);
-    for (let i = 0; i < inner; i++) {
-      const cell = <usize>(o * inner + i) << 2;
-      store<f32>(to + ((<usize>load<i32>(at + cell) * <usize>inner + <usize>i) << 2), load<f32>(g + cell));
-    }
-  }
-}
