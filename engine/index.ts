@@ -134,7 +134,13 @@ export type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './bac
 export { reference, type ReferenceOptions } from './backends/reference/reference.ts';
 export { wasm, type WasmOptions } from './backends/wasm/wasm.ts';
 export { gpu, type GpuOptions } from './backends/gpu/gpu.ts';
-export { setDefaultBackend } from './backends/select.ts';
+export {
+  BACKENDS,
+  openBackend,
+  setDefaultBackend,
+  type BackendName,
+  type OpenOptions,
+} from './backends/select.ts';
 export { Evaluator } from './evaluate.ts';
 export {
   formatProfile,

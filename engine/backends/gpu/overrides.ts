@@ -58,7 +58,10 @@ const written: { readonly [N in KernelName | FusedName]?: Write } = {
   },
 };
 
+/** Arithmetic operations of a product below which no tile of it is full, and gpu.js's kernel does as well. */
+const SMALL_PRODUCT = 2 ** 15;
+
 export const overridesFor =
   (limits: WgslLimits): Override =>
-  (site, { op }) =>
-    written[op]?.(site, limits) ?? null;
+  (site, { op, flops }) =>
+    op !== 'elementwise' && flops < SMALL_PRODUCT ? null : (written[op]?.(site, limits) ?? null);
