@@ -16,6 +16,11 @@ export class PlanError extends EngineError {
   override readonly name = 'PlanError';
 }
 
+/** A derivative that differs from what differences of the value say. */
+export class GradientError extends EngineError {
+  override readonly name = 'GradientError';
+}
+
 /** A backend that is missing, was closed, or failed while running. */
 export class BackendError extends EngineError {
   override readonly name = 'BackendError';

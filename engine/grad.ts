@@ -2,9 +2,9 @@
  * Reverse-mode differentiation as a graph rewrite: each operation's rule adds operations, and what must stay alive
  * follows from what the new operations mention. No tape and no gradient fields.
  */
-import { PlanError } from './errors.ts';
+import { PlanError, ShapeError } from './errors.ts';
 import { noDerivative, withPath } from './op.ts';
-import { add, broadcastTo, scalar } from './ops/index.ts';
+import { add, broadcastTo, mul, scalar, stopGradient, sum, toTensor, type TensorLike } from './ops/index.ts';
 import { formatType, sameShape } from './shape.ts';
 import type { Node, Tensor } from './tensor.ts';
 
@@ -52,6 +52,51 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
     });
   }
   return wrt.map((tensor) => gradients.get(tensor) ?? zerosLike(tensor));
+}
+
+/**
+ * A function that gives its value, a scalar, together with the gradients by its arguments, in their order.
+ *
+ * @example const { value, gradients: [dw, db] } = valueAndGrad((w, b) => mean(pow(sub(add(mul(w, x), b), y), 2)))(w, b);
+ */
+export function valueAndGrad(
+  fn: (...inputs: Tensor[]) => Tensor,
+): (...inputs: TensorLike[]) => { readonly value: Tensor; readonly gradients: readonly Tensor[] } {
+  return (...inputs) => {
+    const tensors = inputs.map(toTensor);
+    const value = fn(...tensors);
+    return { value, gradients: grad(value, tensors) };
+  };
+}
+
+/**
+ * The product of the Hessian of a scalar with a vector that has one part of each tensor's shape: the derivative of the
+ * gradient along the vector, at the cost of a few gradients.
+ *
+ * Throws ShapeError for a vector that does not fit, and PlanError where an operation has no second derivative: the error
+ * names what has none.
+ *
+ * @example const [hv] = hessianVector(loss, [w], [direction]);
+ */
+export function hessianVector(loss: Tensor, wrt: readonly Tensor[], vector: readonly TensorLike[]): Tensor[] {
+  const parts = vector.map(stopGradient);
+  if (parts.length !== wrt.length) {
+    throw new ShapeError(
+      `hessianVector: there are ${wrt.length} tensors but ${parts.length} parts of the vector (one each)`,
+    );
+  }
+  parts.forEach((part, i) => {
+    if (!sameShape(part.shape, wrt[i].shape)) {
+      throw new ShapeError(
+        `hessianVector: part ${i} of the vector is ${formatType(part)} but its tensor is ${formatType(wrt[i])}`,
+      );
+    }
+  });
+  const slopes = grad(loss, wrt).map((g, i) => sum(mul(g, parts[i])));
+  return grad(
+    slopes.reduce((total, slope) => add(total, slope)),
+    wrt,
+  );
 }
 
 /**

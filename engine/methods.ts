@@ -5,72 +5,112 @@ import * as ops from './ops/index.ts';
 import { formatType, stridesOf } from './shape.ts';
 import { Tensor } from './tensor.ts';
 import type { Nested, TensorLike } from './ops/create.ts';
-import type { HostData, HostTensor, Shape } from './types.ts';
+import type { HostData, HostTensor } from './types.ts';
 
-type Axes = number | readonly number[];
+/** The operations that are methods: their first argument is the tensor. */
+const OPERATIONS = [
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'pow',
+  'maximum',
+  'minimum',
+  'equal',
+  'notEqual',
+  'less',
+  'lessEqual',
+  'greater',
+  'greaterEqual',
+  'and',
+  'or',
+  'xor',
+  'not',
+  'isNaN',
+  'isFinite',
+  'neg',
+  'abs',
+  'sign',
+  'floor',
+  'ceil',
+  'round',
+  'exp',
+  'expm1',
+  'log',
+  'log1p',
+  'sqrt',
+  'rsqrt',
+  'reciprocal',
+  'square',
+  'sin',
+  'cos',
+  'tanh',
+  'sigmoid',
+  'erf',
+  'relu',
+  'clamp',
+  'cast',
+  'stopGradient',
+  'sum',
+  'mean',
+  'max',
+  'min',
+  'prod',
+  'argMax',
+  'argMin',
+  'any',
+  'all',
+  'variance',
+  'norm',
+  'logSumExp',
+  'softmax',
+  'logSoftmax',
+  'cumulativeSum',
+  'reshape',
+  'transpose',
+  'broadcastTo',
+  'slice',
+  'split',
+  'squeeze',
+  'expandDims',
+  'flip',
+  'tile',
+  'repeat',
+  'pad',
+  'takeRows',
+  'gather',
+  'takeAlong',
+  'sort',
+  'argSort',
+  'topK',
+  'oneHot',
+  'matmul',
+  'dot',
+  'outer',
+] as const;
+
+type Operation = (typeof OPERATIONS)[number];
+
+/** The types of the arguments after the first. */
+type Rest<F> = F extends (x: TensorLike, ...rest: infer R) => unknown ? R : never;
+type OperationMethods = {
+  readonly [N in Operation]: (...rest: Rest<(typeof ops)[N]>) => ReturnType<(typeof ops)[N]>;
+};
+
+const table: Readonly<Record<Operation, unknown>> = ops;
+const operations = Object.fromEntries(
+  OPERATIONS.map((name) => {
+    const operation = table[name] as (x: Tensor, ...rest: readonly unknown[]) => unknown;
+    return [
+      name,
+      function (this: Tensor, ...rest: readonly unknown[]) {
+        return operation(this, ...rest);
+      },
+    ];
+  }),
+) as unknown as OperationMethods;
 
 const methods = {
-  add(this: Tensor, b: TensorLike) {
-    return ops.add(this, b);
-  },
-  sub(this: Tensor, b: TensorLike) {
-    return ops.sub(this, b);
-  },
-  mul(this: Tensor, b: TensorLike) {
-    return ops.mul(this, b);
-  },
-  div(this: Tensor, b: TensorLike) {
-    return ops.div(this, b);
-  },
-  pow(this: Tensor, b: TensorLike) {
-    return ops.pow(this, b);
-  },
-  neg(this: Tensor) {
-    return ops.neg(this);
-  },
-  exp(this: Tensor) {
-    return ops.exp(this);
-  },
-  log(this: Tensor) {
-    return ops.log(this);
-  },
-  sqrt(this: Tensor) {
-    return ops.sqrt(this);
-  },
-  tanh(this: Tensor) {
-    return ops.tanh(this);
-  },
-  sigmoid(this: Tensor) {
-    return ops.sigmoid(this);
-  },
-  relu(this: Tensor) {
-    return ops.relu(this);
-  },
-  cast(this: Tensor) {
-    return ops.cast(this);
-  },
-  sum(this: Tensor, axes?: Axes, options?: ops.ReduceOptions) {
-    return ops.sum(this, axes, options);
-  },
-  mean(this: Tensor, axes?: Axes, options?: ops.ReduceOptions) {
-    return ops.mean(this, axes, options);
-  },
-  max(this: Tensor, axes?: Axes, options?: ops.ReduceOptions) {
-    return ops.max(this, axes, options);
-  },
-  reshape(this: Tensor, shape: Shape) {
-    return ops.reshape(this, shape);
-  },
-  transpose(this: Tensor, perm?: readonly number[]) {
-    return ops.transpose(this, perm);
-  },
-  broadcastTo(this: Tensor, shape: Shape) {
-    return ops.broadcastTo(this, shape);
-  },
-  matmul(this: Tensor, b: TensorLike, options?: ops.MatmulOptions) {
-    return ops.matmul(this, b, options);
-  },
-
   /** The value as a flat typed array, row-major. The array is shared: copy it before changing it. */
   async data(this: Tensor): Promise<HostData> {
     return (await evaluate(this)).data;
@@ -92,7 +132,7 @@ const methods = {
   },
 };
 
-type Methods = typeof methods;
+type Methods = typeof methods & OperationMethods;
 
 declare module './tensor.ts' {
   // Merging is how methods defined outside a class get into its type.
@@ -100,7 +140,7 @@ declare module './tensor.ts' {
   interface Tensor extends Methods {}
 }
 
-Object.assign(Tensor.prototype, methods);
+Object.assign(Tensor.prototype, operations, methods);
 
 async function evaluate(tensor: Tensor): Promise<HostTensor> {
   const [value] = await (await defaultEvaluator()).evaluate([tensor]);

@@ -34,6 +34,8 @@ export interface OpDef<N extends string, A extends Attrs> {
   readonly mayReuse?: readonly number[];
   /** Acts on each element alone (with broadcasting): the planner may compute it in one pass with its neighbours. */
   readonly elementwise?: true;
+  /** The result is the first input's memory under another type or name: no kernel, no cost. */
+  readonly alias?: true;
   /** A run's values can stop it here: the planner puts it before any state is written. */
   readonly mayFail?: true;
   /** Arithmetic operations of one application; 0 when left out (memory traffic dominates). */

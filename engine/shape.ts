@@ -11,6 +11,8 @@ export function sizeOf(shape: Shape): number {
 
 const BYTES: Readonly<Record<DType, number>> = { f32: 4, i32: 4, u8: 1 };
 
+export const elementBytes = (dtype: DType): number => BYTES[dtype];
+
 /** Bytes of a dense value on a device (the reference backend's f64 mode doubles f32). */
 export function bytesOf(type: TensorType): number {
   return sizeOf(type.shape) * BYTES[type.dtype];
@@ -76,6 +78,19 @@ export function broadcastStrides(from: Shape, to: Shape): number[] {
     const j = i - to.length + from.length;
     return j < 0 || from[j] === 1 ? 0 : own[j];
   });
+}
+
+/**
+ * How often each element of a value of shape `from` comes before the next one in the broadcast shape `to`, where the value
+ * is walked through over and over in order (1: rows, its last axes are those of `to`); null where the order is another.
+ */
+export function repeats(from: Shape, to: Shape): number | null {
+  const aligned = to.map((_, i) => from[i - to.length + from.length] ?? 1);
+  const first = aligned.findIndex((n, i) => n !== 1 && n === to[i]);
+  const last = aligned.findLastIndex((n) => n !== 1);
+  if (first < 0) return null;
+  const same = aligned.slice(first, last + 1).every((n, i) => n === to[first + i]);
+  return same ? sizeOf(to.slice(last + 1)) : null;
 }
 
 /**

@@ -116,6 +116,8 @@ function build(task: Task, state: Readonly<Record<string, Tensor>>): Record<stri
     input: [size, size],
     kernel: [kernel, kernel],
     output: [size, size],
+    dilation: [1, 1],
+    groups: 1,
   } as const;
   const table = ops.ops;
   switch (task.pass) {

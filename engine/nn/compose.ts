@@ -2,7 +2,8 @@
 import { ShapeError } from '../errors.ts';
 import { add } from '../ops/elementwise.ts';
 import { formatType, sameShape } from '../shape.ts';
-import { childConfigs, childParams, type Layer } from './layer.ts';
+import type { Tensor } from '../tensor.ts';
+import { childConfigs, childParams, type Described, type Layer } from './layer.ts';
 
 /**
  * One layer after another. Keys are the layers' names: they name parameters, and places in errors and plans. A layer
@@ -40,6 +41,36 @@ export function residual(main: Layer, shortcut?: Layer): Layer {
         );
       }
       return add(a, b);
+    },
+  };
+}
+
+/** Layers by name as functions of what they take. */
+type Callable<L> = { readonly [N in keyof L]: L[N] extends Layer<infer X> ? (x: X) => Tensor : never };
+
+/**
+ * A layer from others and a function that says how they are connected: for branches, several inputs, and layers that are
+ * used more than once, which share their parameters then. `name` stands for the function in checkpoints.
+ *
+ * @example
+ * const siamese = network({ tower: mlp([64, 32]) }, (x: { a: Tensor; b: Tensor }, { tower }) =>
+ *   tower(x.a).sub(tower(x.b)).pow(2),
+ * );
+ */
+export function network<const L extends Readonly<Record<string, Described>>, X = Tensor>(
+  layers: L,
+  connect: (x: X, layers: Callable<L>) => Tensor,
+  name = 'network',
+): Layer<X> {
+  return {
+    params: childParams(name, layers),
+    config: { kind: name, layers: childConfigs(layers) },
+    apply(x, scope) {
+      const bound = Object.entries(layers).map(([key, layer]) => [
+        key,
+        (value: unknown) => scope.child(key, layer as Layer<unknown>, value),
+      ]);
+      return connect(x, Object.fromEntries(bound) as Callable<L>);
     },
   };
 }

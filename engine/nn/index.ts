@@ -1,6 +1,6 @@
 /** Layers, initialisers, and how a model meets its state. */
 export { activation, dropout, relu, sigmoid, tanh } from './activation.ts';
-export { residual, sequential } from './compose.ts';
+export { network, residual, sequential } from './compose.ts';
 export {
   constant,
   given,
@@ -12,23 +12,41 @@ export {
   type FanOptions,
   type Initializer,
 } from './initializers.ts';
-export type { Layer, LayerConfig, ParamSpec, Scope } from './layer.ts';
-export { conv2d, dense, type ConvOptions, type ParamOptions, type WeightOptions } from './linear.ts';
+export type { Described, Layer, LayerConfig, ParamSpec, Scope } from './layer.ts';
+export {
+  conv2d,
+  conv2dTranspose,
+  dense,
+  depthwiseConv2d,
+  type ConvOptions,
+  type ConvTransposeOptions,
+  type DepthwiseOptions,
+  type ParamOptions,
+  type WeightOptions,
+} from './linear.ts';
 export {
   applyGradients,
   bind,
   countParameters,
+  freeze,
   initState,
+  parameters,
   type BindOptions,
   type BoundOutput,
+  type NamedParameter,
 } from './model.ts';
 export {
   batchNorm,
+  groupNorm,
+  instanceNorm,
+  layerNorm,
   lrn,
   normalize,
   type BatchNormLayerOptions,
   type LrnLayerOptions,
+  type NormLayerOptions,
   type NormalizeOptions,
 } from './norm.ts';
-export { avgPool2d, flatten, maxPool2d } from './pool.ts';
+export { avgPool2d, flatten, globalAvgPool2d, globalMaxPool2d, maxPool2d, upsample2d } from './pool.ts';
+export { summary, type Summary, type SummaryRow } from './summary.ts';
 export { caffeFull, caffeQuick, caffeSigmoidBn, mlp, type CaffeOptions } from './zoo.ts';

@@ -9,12 +9,17 @@ import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
 import type { Initializer } from './initializers.ts';
 
-export interface Layer {
+/** What a layer is but for what it computes. */
+export interface Described {
   /** By name; those of a layer inside another under its path: 'block1.conv1.weight'. */
   readonly params: Readonly<Record<string, ParamSpec>>;
-  apply(x: Tensor, scope: Scope): Tensor;
   /** What the layer computes, as plain data: a checkpoint is not resumed by a model that says something else. */
   readonly config?: LayerConfig;
+}
+
+/** `X` is what it takes: a tensor, or an object of tensors by name. */
+export interface Layer<X = Tensor> extends Described {
+  apply(x: X, scope: Scope): Tensor;
 }
 
 export interface LayerConfig {
@@ -40,16 +45,19 @@ export interface Scope {
   readonly training: boolean;
   /** The layer's own parameter. */
   param(name: string): Tensor;
-  /** Records the new value of a frozen parameter; it is written when the training step has succeeded. */
+  /**
+   * Records the new value of a frozen parameter, which `param` gives from then on; it is written when the training step
+   * has succeeded.
+   */
   update(name: string, value: Tensor): void;
   /** The number of updates done, i32 []. Throws PlanError where `bind` was given none. */
   step(): Tensor;
-  /** The key of a stream of random numbers of this layer. */
+  /** The key of a stream of random numbers of this layer, another one at each of its uses. */
   key(purpose: string): Key;
   /** The augmentation of each image of the batch, i32 [N, 3]; null without. */
   draws(): Tensor | null;
-  /** Applies a layer inside this one; errors inside it begin with its path. */
-  child(name: string, layer: Layer, x: Tensor): Tensor;
+  /** Applies a layer inside this one; errors inside it begin with its path. Twice under one name, it shares its parameters. */
+  child<X>(name: string, layer: Layer<X>, x: X): Tensor;
 }
 
 /** Names of layers appear in paths, and integers would be moved to the front by JavaScript. */
@@ -58,7 +66,7 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
 /** The parameters of layers inside another, under their paths. Throws RangeError for a name that cannot be part of one. */
 export function childParams(
   where: string,
-  layers: Readonly<Record<string, Layer>>,
+  layers: Readonly<Record<string, Described>>,
 ): Readonly<Record<string, ParamSpec>> {
   const params: Record<string, ParamSpec> = {};
   for (const [name, layer] of Object.entries(layers)) {
@@ -73,7 +81,9 @@ export function childParams(
 }
 
 /** The configs of layers inside another. */
-export function childConfigs(layers: Readonly<Record<string, Layer>>): Readonly<Record<string, LayerConfig>> {
+export function childConfigs(
+  layers: Readonly<Record<string, Described>>,
+): Readonly<Record<string, LayerConfig>> {
   return Object.fromEntries(
     Object.entries(layers).map(([name, layer]) => [name, layer.config ?? { kind: 'custom' }]),
   );

@@ -2,7 +2,7 @@
 import { ShapeError } from '../errors.ts';
 import { checkInteger, checkNumber, checkOptions } from '../options.ts';
 import { add } from '../ops/elementwise.ts';
-import { conv2d as convolve } from '../ops/conv.ts';
+import { conv2d as convolve, conv2dTranspose as convolveBack } from '../ops/conv.ts';
 import { matmul } from '../ops/matmul.ts';
 import { formatType, pair, type Padding, type Pair } from '../shape.ts';
 import type { Shape } from '../types.ts';
@@ -28,6 +28,10 @@ export interface ConvOptions extends WeightOptions {
   readonly stride?: Pair;
   /** Default 'same': the output is as large as the input over the stride. */
   readonly padding?: Padding;
+  /** Pixels from one tap to the next. Default 1. */
+  readonly dilation?: Pair;
+  /** Parts of the channels that do not see each other. Default 1. */
+  readonly groups?: number;
 }
 
 const PARAM = ['init', 'lrMult', 'decayMult'];
@@ -91,26 +95,105 @@ export function dense(inputs: number, outputs: number, options: WeightOptions = 
 /**
  * Convolution of images, channels last.
  *
- * Shapes: x [N, H, W, in] -> [N, H', W', out]; weight [KH, KW, in, out], bias [out]. With padding 'same'
- * H' = ceil(H / stride); else H' = floor((H + pads − KH) / stride) + 1.
+ * Shapes: x [N, H, W, in] -> [N, H', W', out]; weight [KH, KW, in / groups, out], bias [out]. With padding 'same'
+ * H' = ceil(H / stride); else H' = floor((H + pads − span) / stride) + 1, span = (KH − 1) · dilation + 1.
+ * Throws RangeError for groups that do not divide the channels.
  *
  * @example conv2d(3, 32, 5, { init: normal(1e-4), bias: { lrMult: 2 } })
  */
 export function conv2d(inputs: number, outputs: number, kernel: Pair, options: ConvOptions = {}): Layer {
-  checkInteger('conv2d', 'inputs', inputs, 1);
-  checkInteger('conv2d', 'outputs', outputs, 1);
-  checkOptions('conv2d', options, [...PARAM, 'bias', 'stride', 'padding']);
-  const { stride = 1, padding = 'same' } = options;
-  const [height, width] = pair(kernel);
-  checkInteger('conv2d', 'kernel', height, 1);
-  checkInteger('conv2d', 'kernel', width, 1);
-  const params = weights('conv2d', [height, width, inputs, outputs], outputs, options);
+  checkOptions('conv2d', options, CONV);
+  const { groups = 1, stride = 1, padding = 'same', dilation = 1 } = options;
+  const size = checkConv('conv2d', inputs, outputs, kernel, groups);
+  const params = weights('conv2d', [...size, inputs / groups, outputs], outputs, options);
   return {
     params,
-    config: { kind: 'conv2d', stride, padding },
+    config: { kind: 'conv2d', stride, padding, ...unusual(dilation, groups) },
     apply(x, scope) {
-      const y = convolve(x, scope.param('weight'), { stride, padding });
+      const y = convolve(x, scope.param('weight'), { stride, padding, dilation, groups });
       return 'bias' in params ? add(y, scope.param('bias')) : y;
     },
   };
+}
+
+export interface DepthwiseOptions extends Omit<ConvOptions, 'groups'> {
+  /** Filters of each channel. Default 1. */
+  readonly multiplier?: number;
+}
+
+/**
+ * Convolution of each channel by itself.
+ *
+ * Shapes: x [N, H, W, channels] -> [N, H', W', channels · multiplier], sizes as in `conv2d`; weight
+ * [KH, KW, 1, channels · multiplier].
+ *
+ * @example sequential({ spatial: depthwiseConv2d(64, 3), mix: conv2d(64, 128, 1) })
+ */
+export function depthwiseConv2d(channels: number, kernel: Pair, options: DepthwiseOptions = {}): Layer {
+  const { multiplier = 1, ...rest } = options;
+  checkInteger('depthwiseConv2d', 'multiplier', multiplier, 1);
+  return conv2d(channels, channels * multiplier, kernel, { ...rest, groups: channels });
+}
+
+export interface ConvTransposeOptions extends ConvOptions {
+  /** Rows and columns of output at the end that no whole stride reaches. Default 0. */
+  readonly outputPadding?: Pair;
+}
+
+/**
+ * Transposed convolution: enlarges images by the stride.
+ *
+ * Shapes: x [N, H, W, in] -> [N, H', W', out]; weight [KH, KW, out / groups, in], bias [out]. With padding 'same'
+ * H' = H · stride; else H' = (H − 1) · stride + span − pads + outputPadding, span = (KH − 1) · dilation + 1.
+ * Throws RangeError for groups that do not divide the channels.
+ *
+ * @example conv2dTranspose(64, 32, 4, { stride: 2 })
+ */
+export function conv2dTranspose(
+  inputs: number,
+  outputs: number,
+  kernel: Pair,
+  options: ConvTransposeOptions = {},
+): Layer {
+  const where = 'conv2dTranspose';
+  checkOptions(where, options, [...CONV, 'outputPadding']);
+  const { groups = 1, stride = 1, padding = 'same', dilation = 1, outputPadding = 0 } = options;
+  const size = checkConv(where, inputs, outputs, kernel, groups);
+  const params = weights(where, [...size, outputs / groups, inputs], outputs, options);
+  return {
+    params,
+    config: { kind: where, stride, padding, outputPadding, ...unusual(dilation, groups) },
+    apply(x, scope) {
+      const geometry = { stride, padding, dilation, groups, outputPadding };
+      const y = convolveBack(x, scope.param('weight'), geometry);
+      return 'bias' in params ? add(y, scope.param('bias')) : y;
+    },
+  };
+}
+
+const CONV = [...PARAM, 'bias', 'stride', 'padding', 'dilation', 'groups'];
+
+/** What a config says only where it is not 1: checkpoints of plain convolutions do not have it. */
+const unusual = (dilation: Pair, groups: number) => ({
+  ...(Math.max(...pair(dilation)) > 1 && { dilation }),
+  ...(groups > 1 && { groups }),
+});
+
+/** The kernel as a pair. */
+function checkConv(
+  where: string,
+  inputs: number,
+  outputs: number,
+  kernel: Pair,
+  groups: number,
+): [number, number] {
+  checkInteger(where, 'inputs', inputs, 1);
+  checkInteger(where, 'outputs', outputs, 1);
+  const size = pair(kernel);
+  for (const side of size) checkInteger(where, 'kernel', side, 1);
+  const words = `a positive integer that divides ${inputs} inputs and ${outputs} outputs`;
+  const divides = (n: number): boolean =>
+    Number.isSafeInteger(n) && n > 0 && inputs % n === 0 && outputs % n === 0;
+  checkNumber(where, 'groups', groups, words, divides);
+  return size;
 }

@@ -6,19 +6,71 @@ import { key, stream } from '../rng.ts';
 import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostTensor, State } from '../types.ts';
-import { inLayer, type Layer, type Scope } from './layer.ts';
+import { inLayer, type Described, type Layer, type ParamSpec, type Scope } from './layer.ts';
 
 /** Before the names of an optimizer's arrays. Parameters have dots in their names and no slashes. */
 const SLOTS = 'optimizer/';
 
 /** The parameters that an optimizer changes. */
-function trainedSpecs(model: Layer): Specs {
+function trainedSpecs(model: Described): Specs {
   return Object.fromEntries(Object.entries(model.params).filter(([, spec]) => spec.frozen !== true));
 }
 
 /** The number of trained values. */
-export function countParameters(model: Layer): number {
+export function countParameters(model: Described): number {
   return Object.values(trainedSpecs(model)).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+}
+
+/** A parameter of a model, as its description has it. */
+export interface NamedParameter extends ParamSpec {
+  readonly name: string;
+  /** The number of its values. */
+  readonly size: number;
+}
+
+/**
+ * The parameters of a model in order, or those of one of its layers: 'block1' or 'block1.conv1'. Their values are under
+ * the same names in a run's state. Throws RangeError where there are none.
+ *
+ * @example parameters(model, 'conv1').map(({ name }) => result.state[name])
+ */
+export function parameters(model: Described, path = ''): readonly NamedParameter[] {
+  const found = Object.entries(model.params).filter(([name]) => isUnder(name, path));
+  if (found.length === 0) {
+    throw new RangeError(
+      `parameters: there are none under '${path}' (the model has: ${Object.keys(model.params).join(', ')})`,
+    );
+  }
+  return found.map(([name, spec]) => ({ name, size: sizeOf(spec.shape), ...spec }));
+}
+
+/** Whether a parameter belongs to a layer, or is the one that is named. */
+const isUnder = (name: string, path: string): boolean =>
+  path === '' || name === path || name.startsWith(`${path}.`);
+
+/**
+ * The same layer with its parameters, or those under some paths, left as they are by training: they take no part in
+ * gradients and have no arrays of an optimizer, and they are saved with the others. Statistics still follow the data.
+ * Throws RangeError for a path under which there is nothing.
+ *
+ * @example freeze(model, ['conv1', 'conv2.weight']) // give trained values as `initial` to train()
+ */
+export function freeze<X>(layer: Layer<X>, paths: readonly string[] = ['']): Layer<X> {
+  for (const path of paths) {
+    if (path === '' || Object.keys(layer.params).some((name) => isUnder(name, path))) continue;
+    throw new RangeError(
+      `freeze: there are no parameters under '${path}' (the layer has: ${Object.keys(layer.params).join(', ')})`,
+    );
+  }
+  const params = Object.entries(layer.params).map(([name, spec]) => [
+    name,
+    paths.some((path) => isUnder(name, path)) ? { ...spec, frozen: true } : spec,
+  ]);
+  return {
+    params: Object.fromEntries(params) as Described['params'],
+    config: { kind: 'frozen', paths, layer: layer.config ?? { kind: 'custom' } },
+    apply: (x, scope) => layer.apply(x, scope),
+  };
 }
 
 /**
@@ -27,7 +79,7 @@ export function countParameters(model: Layer): number {
  *
  * @example await compile(backend, { state: initState(model, optimizer, 1), ... })
  */
-export function initState(model: Layer, optimizer: Optimizer | null, seed: number): State {
+export function initState(model: Described, optimizer: Optimizer | null, seed: number): State {
   const state: Record<string, HostTensor> = {};
   for (const [path, { shape, init }] of Object.entries(model.params)) {
     const data = inLayer(path, () => init(shape, stream(seed, `weights ${path}`)));
@@ -49,8 +101,8 @@ export interface BindOptions {
   readonly seed?: number;
   /** Augmentation of each image, i32 [N, 3], for the model's `normalize`. */
   readonly draws?: Tensor;
-  /** Sees, and may replace, what each layer gives: for looking inside. */
-  readonly observe?: (path: string, value: Tensor) => Tensor;
+  /** Sees, and may replace, what each layer inside the model gives: for looking inside. */
+  readonly observe?: (path: string, value: Tensor, layer: Described) => Tensor;
 }
 
 export interface BoundOutput {
@@ -60,14 +112,14 @@ export interface BoundOutput {
 }
 
 /**
- * The model as a function of a tensor, with its parameters taken from `state`, which may hold other arrays too.
+ * The model as a function of what it takes, with its parameters taken from `state`, which may hold other arrays too.
  *
  * Throws ShapeError that begins with the layer's path; PlanError for a parameter that `state` lacks, for dropout
  * without `step`, and for draws that no layer uses.
  *
  * @example const { output, updates } = bind(model, state, { training: true, step })(x);
  */
-export function bind(model: Layer, state: Tree, options: BindOptions): (x: Tensor) => BoundOutput {
+export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOptions): (x: X) => BoundOutput {
   const { training, step, seed = 0, draws, observe = (_, value) => value } = options;
   for (const [path, { shape }] of Object.entries(model.params)) {
     const own = state[path];
@@ -82,9 +134,12 @@ export function bind(model: Layer, state: Tree, options: BindOptions): (x: Tenso
   }
   return (x) => {
     const updates: Record<string, Tensor> = {};
+    const uses = new Map<string, number>();
     let drawsUsed = false;
 
     const scopeAt = (path: string): Scope => {
+      const earlier = uses.get(path) ?? 0;
+      uses.set(path, earlier + 1);
       const inside = (name: string): string => (path === '' ? name : `${path}.${name}`);
       return {
         path,
@@ -93,7 +148,7 @@ export function bind(model: Layer, state: Tree, options: BindOptions): (x: Tenso
           if (model.params[inside(name)] === undefined) {
             throw new PlanError(`${path}: the layer has no parameter called '${name}' in its params`);
           }
-          return state[inside(name)];
+          return updates[inside(name)] ?? state[inside(name)];
         },
         update(name, value) {
           if (model.params[inside(name)]?.frozen !== true) {
@@ -105,14 +160,14 @@ export function bind(model: Layer, state: Tree, options: BindOptions): (x: Tenso
           if (step !== undefined) return step;
           throw new PlanError(`${path}: needs the step (give it to bind: { training, step })`);
         },
-        key: (purpose) => key(seed, `${purpose} ${path}`),
+        key: (purpose) => key(seed, `${purpose} ${path}${earlier === 0 ? '' : ` use ${earlier}`}`),
         draws() {
           drawsUsed = true;
           return draws ?? null;
         },
         child(name, layer, value) {
           const at = inside(name);
-          return inLayer(at, () => observe(at, layer.apply(value, scopeAt(at))));
+          return inLayer(at, () => observe(at, layer.apply(value, scopeAt(at)), layer));
         },
       };
     };
@@ -133,7 +188,7 @@ export function bind(model: Layer, state: Tree, options: BindOptions): (x: Tenso
  */
 export function applyGradients(
   optimizer: Optimizer,
-  model: Layer,
+  model: Described,
   state: Tree,
   loss: Tensor,
   hyper: Hyper<Tensor>,

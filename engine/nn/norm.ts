@@ -1,10 +1,20 @@
 /** Normalisations: of the input images, by the batch, and by neighbouring responses. */
+import { ShapeError } from '../errors.ts';
 import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../options.ts';
 import { add, cast, div, mul, sub } from '../ops/elementwise.ts';
 import { normalizeImages } from '../ops/images.ts';
-import { batchNorm as byBatch, batchNormInference, lrnWithin, type LrnOptions } from '../ops/norm.ts';
+import {
+  batchNorm as byBatch,
+  batchNormInference,
+  groupNorm as byGroups,
+  instanceNorm as byInstance,
+  layerNorm as byLayer,
+  lrnAcross,
+  lrnWithin,
+  type LrnOptions,
+} from '../ops/norm.ts';
 import type { Nested } from '../ops/create.ts';
-import { sizeOf } from '../shape.ts';
+import { formatType, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostData, HostTensor } from '../types.ts';
 import { given, ones, toHost, zeros, type Initializer } from './initializers.ts';
@@ -178,30 +188,122 @@ function caffeStatistics(channels: number, fraction: number): Running {
   };
 }
 
+export interface NormLayerOptions {
+  /** Scale and shift (gamma and beta). Default true. */
+  readonly affine?: boolean;
+  /** Default 1e-5. */
+  readonly epsilon?: number;
+  /** Factors for gamma and beta. Default 1. */
+  readonly lrMult?: number;
+  readonly decayMult?: number;
+}
+
+type Affine = { readonly gamma?: Tensor; readonly beta?: Tensor; readonly epsilon: number };
+
+/** A layer that normalises each example by itself, with gamma and beta of a shape. */
+function normLayer(
+  kind: string,
+  shape: readonly number[],
+  options: NormLayerOptions,
+  config: Readonly<Record<string, unknown>>,
+  normalise: (x: Tensor, affine: Affine) => Tensor,
+): Layer {
+  checkOptions(kind, options, ['affine', 'epsilon', 'lrMult', 'decayMult']);
+  for (const size of shape) checkInteger(kind, 'size', size, 1);
+  const { affine = true, epsilon = 1e-5, lrMult = 1, decayMult = 1 } = options;
+  checkNumber(kind, 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
+  return {
+    params: affine
+      ? {
+          gamma: trained(kind, shape, ones, { lrMult, decayMult }),
+          beta: trained(kind, shape, zeros, { lrMult, decayMult }),
+        }
+      : {},
+    config: { kind, epsilon, ...config },
+    apply: (x, scope) =>
+      normalise(x, {
+        epsilon,
+        ...(affine && { gamma: scope.param('gamma'), beta: scope.param('beta') }),
+      }),
+  };
+}
+
+/**
+ * Layer normalisation over the last axes, which have the sizes of `shape`: y = gamma · (x − mean) / √(variance + epsilon)
+ * + beta. Shapes: x [..., ...shape] -> the same; gamma and beta `shape`.
+ *
+ * @example layerNorm(64)
+ */
+export function layerNorm(shape: number | readonly number[], options: NormLayerOptions = {}): Layer {
+  const sizes = typeof shape === 'number' ? [shape] : [...shape];
+  const normalise = (x: Tensor, affine: Affine): Tensor => {
+    const last = x.shape.slice(-sizes.length);
+    if (!sameShape(last, sizes)) {
+      throw new ShapeError(`layerNorm: expects [..., ${sizes.join(', ')}] but got ${formatType(x)}`);
+    }
+    return byLayer(x, { axes: sizes.length, ...affine });
+  };
+  return normLayer('layerNorm', sizes, options, { shape: sizes }, normalise);
+}
+
+/**
+ * Group normalisation: each example by the statistics of each group of neighbouring channels.
+ * Shapes: x [N, ..., channels] -> the same; gamma and beta [channels]. Throws RangeError unless groups divide channels.
+ *
+ * @example groupNorm(8, 64)
+ */
+export function groupNorm(groups: number, channels: number, options: NormLayerOptions = {}): Layer {
+  const words = `a positive integer that divides ${channels} channels`;
+  checkNumber(
+    'groupNorm',
+    'groups',
+    groups,
+    words,
+    (n) => Number.isSafeInteger(n) && n > 0 && channels % n === 0,
+  );
+  return normLayer('groupNorm', [channels], options, { groups }, (x, affine) =>
+    byGroups(expectChannels('groupNorm', x, channels), groups, affine),
+  );
+}
+
+/** Instance normalisation: each channel of each example by itself. Shapes as in `groupNorm`. */
+export function instanceNorm(channels: number, options: NormLayerOptions = {}): Layer {
+  return normLayer('instanceNorm', [channels], options, {}, (x, affine) =>
+    byInstance(expectChannels('instanceNorm', x, channels), affine),
+  );
+}
+
+function expectChannels(where: string, x: Tensor, channels: number): Tensor {
+  if (x.shape.at(-1) === channels) return x;
+  throw new ShapeError(`${where}: expects [N, ..., ${channels}] but got ${formatType(x)}`);
+}
+
 export interface LrnLayerOptions extends LrnOptions {
-  /** Where neighbours are: the square around a position in the same channel. The only region there is. */
-  readonly region?: 'within-channel';
+  /** Where neighbours are: in the square around a position of the same channel (default), or in channels beside it. */
+  readonly region?: 'within-channel' | 'across-channels';
 }
 
 /**
  * Local response normalisation: y = x · (1 + alpha / size² · Σ x²)^−beta over the size × size square around each
- * position of the same channel. It needs responses in the tens or more to do anything: inputs of 0 … 255.
+ * position of the same channel, or · (1 + alpha / size · Σ x²)^−beta over `size` channels. It needs responses in the tens
+ * or more to do anything: inputs of 0 … 255.
  *
- * Shapes: x [N, H, W, C] -> the same. Source: Caffe, lrn_layer.cpp (WITHIN_CHANNEL).
+ * Shapes: x [N, H, W, C] -> the same. Source: Caffe, lrn_layer.cpp.
  *
  * @example lrn({ region: 'within-channel', size: 3, alpha: 5e-5, beta: 0.75 })
  */
 export function lrn(options: LrnLayerOptions = {}): Layer {
   checkOptions('lrn', options, ['region', 'size', 'alpha', 'beta']);
   const { region = 'within-channel', size = 5, alpha = 1, beta = 0.75 } = options;
-  checkOneOf('lrn', 'region', region, ['within-channel']);
+  checkOneOf('lrn', 'region', region, ['within-channel', 'across-channels']);
   const odd = (x: number): boolean => Number.isSafeInteger(x) && x > 0 && x % 2 === 1;
-  checkNumber('lrn', 'size', size, 'a positive odd integer', odd);
+  if (region === 'within-channel') checkNumber('lrn', 'size', size, 'a positive odd integer', odd);
+  else checkInteger('lrn', 'size', size, 1);
   checkNumber('lrn', 'alpha', alpha);
   checkNumber('lrn', 'beta', beta);
   return {
     params: {},
     config: { kind: 'lrn', region, size, alpha, beta },
-    apply: (x) => lrnWithin(x, { size, alpha, beta }),
+    apply: (x) => (region === 'within-channel' ? lrnWithin : lrnAcross)(x, { size, alpha, beta }),
   };
 }

@@ -1,13 +1,16 @@
-/** Pooling layers and flatten: layers without parameters that change the shape. */
-import { checkOneOf, checkOptions } from '../options.ts';
+/** Pooling, enlarging and flattening: layers without parameters that change the shape. */
+import { checkInteger, checkOneOf, checkOptions } from '../options.ts';
 import { reshape } from '../ops/layout.ts';
 import {
   avgPool2d as averagePool,
+  globalAvgPool2d as averageAll,
+  globalMaxPool2d as maximumOfAll,
   maxPool2d as maximumPool,
   type AvgPoolOptions,
   type PoolOptions,
 } from '../ops/pool.ts';
-import type { Pair } from '../shape.ts';
+import { resize2d, type ResizeOptions } from '../ops/resize.ts';
+import { pair, type Pair } from '../shape.ts';
 import type { Layer } from './layer.ts';
 
 /**
@@ -49,4 +52,31 @@ export function avgPool2d(
 /** All axes but the first as one. Shapes: x [N, ...] -> [N, product]. */
 export function flatten(): Layer {
   return { params: {}, config: { kind: 'flatten' }, apply: (x) => reshape(x, [x.shape[0], -1]) };
+}
+
+/** Mean of each image's channels. Shapes: x [N, H, W, C] -> [N, C]. */
+export function globalAvgPool2d(): Layer {
+  return { params: {}, config: { kind: 'globalAvgPool2d' }, apply: (x) => averageAll(x) };
+}
+
+/** Largest value of each image's channels. Shapes: x [N, H, W, C] -> [N, C]. */
+export function globalMaxPool2d(): Layer {
+  return { params: {}, config: { kind: 'globalMaxPool2d' }, apply: (x) => maximumOfAll(x) };
+}
+
+/**
+ * Images larger by whole factors, by repeated pixels or bilinear interpolation.
+ * Shapes: x [N, H, W, C] -> [N, H · factor, W · factor, C].
+ *
+ * @example upsample2d(2, { mode: 'bilinear' })
+ */
+export function upsample2d(factor: Pair, options: ResizeOptions = {}): Layer {
+  checkOptions('upsample2d', options, ['mode', 'alignCorners']);
+  const factors = pair(factor);
+  for (const n of factors) checkInteger('upsample2d', 'factor', n, 1);
+  return {
+    params: {},
+    config: { kind: 'upsample2d', factor, ...options },
+    apply: (x) => resize2d(x, [x.shape[1] * factors[0], x.shape[2] * factors[1]], options),
+  };
 }

@@ -1,13 +1,16 @@
 /** Convolution over images, channels last, and its two derivatives, which are operations in their own right. */
 import { ShapeError } from '../errors.ts';
 import { defineOp, expectDType, expectRank, type Grads, type Vjp } from '../op.ts';
-import { formatShape, formatType, placeWindow, sizeOf, type Padding, type Pair } from '../shape.ts';
+import { formatShape, formatType, pair, placeWindow, sizeOf, type Padding, type Pair } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './create.ts';
 
-/** Resolved geometry, the same for a convolution and both of its derivatives. */
-export interface ConvAttrs extends Readonly<Record<string, readonly number[]>> {
+/**
+ * Resolved geometry, the same for a convolution and both of its derivatives. Filters are [KH, KW, C / groups, O]: output
+ * channel o sees the channels of group ⌊o · groups / O⌋ alone.
+ */
+export interface ConvAttrs extends Readonly<Record<string, readonly number[] | number>> {
   /** [vertical, horizontal] */
   readonly stride: readonly [number, number];
   /** [top, bottom, left, right] */
@@ -16,6 +19,9 @@ export interface ConvAttrs extends Readonly<Record<string, readonly number[]>> {
   readonly input: readonly [number, number];
   readonly kernel: readonly [number, number];
   readonly output: readonly [number, number];
+  /** Pixels from one tap to the next. */
+  readonly dilation: readonly [number, number];
+  readonly groups: number;
 }
 
 const flops = (outputs: readonly number[], kernel: readonly [number, number], inner: number): number =>
@@ -35,15 +41,15 @@ export const conv2dOp = defineOp({
       needs(1) ? conv2dGradWeightOp([x, g], attrs)[0] : null,
     ];
   },
-  flops: ([x], [y], { kernel }) => flops(y!.shape, kernel, x!.shape[3]),
+  flops: ([, w], [y], { kernel }) => flops(y!.shape, kernel, w!.shape[2]),
 });
 
-/** g [N, H', W', O], w [KH, KW, C, O] -> [N, H, W, C] */
+/** g [N, H', W', O], w [KH, KW, C / groups, O] -> [N, H, W, C] */
 export const conv2dGradInputOp = defineOp({
   name: 'conv2dGradInput',
-  infer([g, w]: readonly TensorType[], { input }: ConvAttrs) {
+  infer([g, w]: readonly TensorType[], { input, groups }: ConvAttrs) {
     expectDType('conv2dGradInput', 'f32', g!, w!);
-    return [{ shape: [g!.shape[0], input[0], input[1], w!.shape[2]], dtype: 'f32' }];
+    return [{ shape: [g!.shape[0], input[0], input[1], w!.shape[2] * groups], dtype: 'f32' }];
   },
   vjp({ inputs, grads, attrs, needs }: Vjp<ConvAttrs>): Grads {
     const [g, w] = inputs as [Tensor, Tensor];
@@ -56,12 +62,12 @@ export const conv2dGradInputOp = defineOp({
   flops: ([g, w], _, { kernel }) => flops(g!.shape, kernel, w!.shape[2]),
 });
 
-/** x [N, H, W, C], g [N, H', W', O] -> [KH, KW, C, O] */
+/** x [N, H, W, C], g [N, H', W', O] -> [KH, KW, C / groups, O] */
 export const conv2dGradWeightOp = defineOp({
   name: 'conv2dGradWeight',
-  infer([x, g]: readonly TensorType[], { kernel }: ConvAttrs) {
+  infer([x, g]: readonly TensorType[], { kernel, groups }: ConvAttrs) {
     expectDType('conv2dGradWeight', 'f32', x!, g!);
-    return [{ shape: [kernel[0], kernel[1], x!.shape[3], g!.shape[3]], dtype: 'f32' }];
+    return [{ shape: [kernel[0], kernel[1], x!.shape[3] / groups, g!.shape[3]], dtype: 'f32' }];
   },
   vjp({ inputs, grads, attrs, needs }: Vjp<ConvAttrs>): Grads {
     const [x, g] = inputs as [Tensor, Tensor];
@@ -71,7 +77,7 @@ export const conv2dGradWeightOp = defineOp({
       needs(1) ? conv2dOp([x, h], attrs)[0] : null,
     ];
   },
-  flops: ([x, g], _, { kernel }) => flops(g!.shape, kernel, x!.shape[3]),
+  flops: ([, g], [dw], { kernel }) => flops(g!.shape, kernel, dw!.shape[2]),
 });
 
 export interface Conv2dOptions {
@@ -79,38 +85,124 @@ export interface Conv2dOptions {
   readonly stride?: Pair;
   /** Default 'valid'. */
   readonly padding?: Padding;
+  /** Pixels from one tap to the next. Default 1: filters without gaps. */
+  readonly dilation?: Pair;
+  /** Input and output channels are cut into this many parts that do not see each other. Default 1. */
+  readonly groups?: number;
 }
 
 /**
  * Cross-correlation of images with filters (what every deep-learning library calls convolution).
  *
- * Shapes: x [N, H, W, C], w [KH, KW, C, O] -> [N, H', W', O], H' = floor((H + pads − KH) / stride) + 1.
- * Padding is with zeros; `same` gives H' = ceil(H / stride), the odd pixel at the end.
+ * Shapes: x [N, H, W, C], w [KH, KW, C / groups, O] -> [N, H', W', O], H' = floor((H + pads − span) / stride) + 1 with
+ * span = (KH − 1) · dilation + 1. Padding is with zeros; `same` gives H' = ceil(H / stride), the odd pixel at the end.
+ * Depthwise: groups = C, w [KH, KW, 1, C · multiplier].
+ * Throws ShapeError where the channels do not fit the filters or the groups.
  */
 export function conv2d(x: TensorLike, w: TensorLike, options: Conv2dOptions = {}): Tensor {
-  const { stride = 1, padding = 'valid' } = options;
   const image = toTensor(x);
   const weight = toTensor(w);
-  return conv2dOp([image, weight], convAttrs('conv2d', image, weight, stride, padding))[0];
-}
-
-function convAttrs(where: string, x: TensorType, w: TensorType, stride: Pair, padding: Padding): ConvAttrs {
-  expectRank(where, x, 4, 'images [N, H, W, C]');
-  expectRank(where, w, 4, 'filters [KH, KW, C, O]');
-  const [, height, width, channels] = x.shape as [number, number, number, number];
-  const [kh, kw, expected] = w.shape as [number, number, number, number];
-  if (channels !== expected) {
+  expectRank('conv2d', image, 4, 'images [N, H, W, C]');
+  const [channels, groups] = [image.shape[3], options.groups ?? 1];
+  checkFilters('conv2d', weight, groups, options.dilation);
+  if (channels !== weight.shape[2] * groups) {
     throw new ShapeError(
-      `${where}: input has ${channels} channels but weight expects ${expected}: ` +
-        `x ${formatShape(x.shape)}, w ${formatType(w)}`,
+      `conv2d: input has ${channels} channels but weight expects ${weight.shape[2] * groups}` +
+        `${groups === 1 ? '' : ` (${groups} groups of ${weight.shape[2]})`}: ` +
+        `x ${formatShape(image.shape)}, w ${formatType(weight)}`,
     );
   }
-  const window = placeWindow(where, [height, width], [kh, kw], stride, padding);
+  const attrs = convAttrs('conv2d', [image.shape[1], image.shape[2]], weight, options);
+  return conv2dOp([image, weight], attrs)[0];
+}
+
+export interface Conv2dTransposeOptions extends Conv2dOptions {
+  /** Rows and columns of output at the end that no whole stride reaches: 0 … stride − 1. Default 0. */
+  readonly outputPadding?: Pair;
+}
+
+/**
+ * Transposed convolution: the input gradient of a `conv2d`, so that it enlarges by the stride where that shrinks.
+ *
+ * Shapes: x [N, H, W, C], w [KH, KW, O / groups, C] -> [N, H', W', O], H' = (H − 1) · stride + span − pads + outputPadding
+ * with span = (KH − 1) · dilation + 1; padding `valid` takes nothing off, `same` gives H' = H · stride.
+ * Throws ShapeError where the channels do not fit the filters or the groups, or nothing would be left.
+ * Source: torch.nn.functional.conv_transpose2d; for `same`, TensorFlow's rule.
+ */
+export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTransposeOptions = {}): Tensor {
+  const where = 'conv2dTranspose';
+  const { outputPadding = 0, ...geometry } = options;
+  const { stride = 1, padding = 'valid', dilation = 1, groups = 1 } = geometry;
+  const image = toTensor(x);
+  const weight = toTensor(w);
+  expectRank(where, image, 4, 'images [N, H, W, C]');
+  checkFilters(where, weight, groups, dilation);
+  if (image.shape[3] !== weight.shape[3]) {
+    throw new ShapeError(
+      `${where}: input has ${image.shape[3]} channels but weight expects ${weight.shape[3]}: ` +
+        `x ${formatShape(image.shape)}, w ${formatType(weight)} [KH, KW, O / groups, C]`,
+    );
+  }
+  const [strides, extra, spans] = [pair(stride), pair(outputPadding), spansOf(weight, dilation)];
+  if (padding === 'same' && extra.some((n) => n !== 0)) {
+    throw new ShapeError(`${where}: padding 'same' fixes the output's size (leave outputPadding out)`);
+  }
+  if (extra.some((n, axis) => !Number.isSafeInteger(n) || n < 0 || n >= strides[axis])) {
+    throw new ShapeError(
+      `${where}: outputPadding must be an integer from 0 to stride − 1, got ${formatShape(extra)} ` +
+        `with stride ${formatShape(strides)}`,
+    );
+  }
+  const pads = typeof padding === 'string' ? null : placeWindow(where, [1, 1], [1, 1], 1, padding).pad;
+  const input = [0, 1].map((axis) => {
+    const size = image.shape[axis + 1];
+    if (padding === 'same') return size * strides[axis];
+    const pad = pads === null ? 0 : pads[2 * axis] + pads[2 * axis + 1];
+    return (size - 1) * strides[axis] + spans[axis] - pad + extra[axis];
+  }) as [number, number];
+  if (input.some((n) => n < 1)) {
+    throw new ShapeError(
+      `${where}: nothing is left of an image ${formatShape(image.shape)} with kernel ` +
+        `${spans.join('×')} and padding ${formatShape(pads ?? [0, 0, 0, 0])} (pad less)`,
+    );
+  }
+  return conv2dGradInputOp([image, weight], convAttrs(where, input, weight, geometry))[0];
+}
+
+const spansOf = (w: TensorType, dilation: Pair): [number, number] => {
+  const [y, x] = pair(dilation);
+  return [(w.shape[0] - 1) * y + 1, (w.shape[1] - 1) * x + 1];
+};
+
+function checkFilters(where: string, w: TensorType, groups: number, dilation: Pair = 1): void {
+  expectRank(where, w, 4, 'filters [KH, KW, C, O]');
+  if (!Number.isSafeInteger(groups) || groups < 1 || w.shape[3] % groups !== 0) {
+    throw new ShapeError(
+      `${where}: groups must be a positive integer that divides the ${w.shape[3]} filters of w ${formatType(w)}, ` +
+        `got ${groups}`,
+    );
+  }
+  const steps = pair(dilation);
+  if (steps.some((d) => !Number.isSafeInteger(d) || d < 1)) {
+    throw new ShapeError(`${where}: dilation must be a positive integer, got ${formatShape(steps)}`);
+  }
+}
+
+/** The geometry of a convolution of an image of size `input`. */
+function convAttrs(
+  where: string,
+  input: readonly [number, number],
+  w: TensorType,
+  { stride = 1, padding = 'valid', dilation = 1, groups = 1 }: Conv2dOptions,
+): ConvAttrs {
+  const window = placeWindow(where, input, spansOf(w, dilation), stride, padding);
   return {
     stride: window.stride,
     pad: window.pad,
-    input: [height, width],
-    kernel: [kh, kw],
+    input,
+    kernel: [w.shape[0], w.shape[1]],
     output: window.out,
+    dilation: pair(dilation),
+    groups,
   };
 }

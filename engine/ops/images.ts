@@ -9,19 +9,6 @@ import { toTensor, type TensorLike } from './create.ts';
 type None = Record<never, never>;
 const none: None = {};
 
-export const takeRowsOp = defineOp({
-  name: 'takeRows',
-  mayFail: true,
-  infer([x, index]: readonly TensorType[]) {
-    if (x!.shape.length === 0)
-      throw new ShapeError(`takeRows: expects at least one axis but got ${formatType(x!)}`);
-    expectDType('takeRows', 'i32', index!);
-    expectRank('takeRows', index!, 1, 'an index i32 [N]');
-    return [{ shape: [index!.shape[0], ...x!.shape.slice(1)], dtype: x!.dtype }];
-  },
-  vjp: null,
-});
-
 /** Inputs x, mean, scale and, for augmentation, draws i32 [N, 3]. */
 export const normalizeImagesOp = defineOp({
   name: 'normalizeImages',
@@ -50,15 +37,6 @@ export const normalizeImagesOp = defineOp({
   },
   vjp: null,
 });
-
-/**
- * Rows of `x` at the positions `index`.
- *
- * Shapes: x [M, ...] of any dtype, index i32 [N] -> [N, ...]. An index outside 0 … M − 1 stops the run.
- */
-export function takeRows(x: TensorLike, index: TensorLike): Tensor {
-  return takeRowsOp([toTensor(x), toTensor(index)], none)[0];
-}
 
 /**
  * Images to floats: (x − mean) · scale, then shifted and mirrored by `draws`, with 0 outside the image.

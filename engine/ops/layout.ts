@@ -1,54 +1,125 @@
-/** Operations that move or repeat elements without computing. */
+/** Operations that move or repeat elements without computing. All work on every dtype. */
 import { ShapeError } from '../errors.ts';
 import { defineOp, type Vjp } from '../op.ts';
-import { checkShape, formatShape, formatType, resolveAxis, sameShape, sizeOf } from '../shape.ts';
+import {
+  checkShape,
+  formatShape,
+  formatType,
+  resolveAxes,
+  resolveAxis,
+  sameShape,
+  sizeOf,
+} from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import type { Shape, TensorType } from '../types.ts';
-import { toTensor, type TensorLike } from './create.ts';
+import type { DType, Shape, TensorType } from '../types.ts';
+import { hostTensor, toTensor, type TensorLike } from './create.ts';
 import { sumTo } from './elementwise.ts';
 
-export const reshapeOp = defineOp({
-  name: 'reshape',
-  infer([x]: readonly TensorType[], { shape }: { readonly shape: Shape }) {
-    checkShape('reshape', shape);
-    if (sizeOf(shape) !== sizeOf(x!.shape)) {
-      throw new ShapeError(
-        `reshape: ${formatShape(x!.shape)} holds ${sizeOf(x!.shape)} elements but ${formatShape(shape)} ` +
-          `holds ${sizeOf(shape)}`,
-      );
-    }
-    return [{ shape, dtype: x!.dtype }];
-  },
-  vjp: ({ inputs, grads }: Vjp<{ readonly shape: Shape }>) => [reshape(grads[0]!, inputs[0].shape)],
-});
+type ShapeAttrs = { readonly shape: Shape };
 
-export const transposeOp = defineOp({
-  name: 'transpose',
-  infer: ([x]: readonly TensorType[], { perm }: { readonly perm: readonly number[] }) => [
-    { shape: perm.map((axis) => x!.shape[axis]), dtype: x!.dtype },
-  ],
-  vjp({ grads, attrs: { perm } }: Vjp<{ readonly perm: readonly number[] }>) {
-    const inverse = Array.from({ length: perm.length }, () => 0);
-    perm.forEach((axis, i) => (inverse[axis] = i));
-    return [transpose(grads[0]!, inverse)];
-  },
-});
+/** A walk along every axis: the position of the first element, and the steps between them, which may be negative. */
+type SliceAttrs = ShapeAttrs & { readonly begin: readonly number[]; readonly step: readonly number[] };
+type PadAttrs = SliceAttrs & { readonly value: number };
 
-export const broadcastToOp = defineOp({
-  name: 'broadcastTo',
-  infer([x]: readonly TensorType[], { shape }: { readonly shape: Shape }) {
-    checkShape('broadcastTo', shape);
-    const lead = shape.length - x!.shape.length;
-    if (lead < 0 || x!.shape.some((d, i) => d !== 1 && d !== shape[i + lead])) {
-      throw new ShapeError(
-        `broadcastTo: ${formatType(x!)} does not broadcast to ${formatShape(shape)} ` +
-          `(each axis must be equal, or 1 in the tensor)`,
-      );
-    }
-    return [{ shape, dtype: x!.dtype }];
-  },
-  vjp: ({ inputs, grads }: Vjp<{ readonly shape: Shape }>) => [sumTo(grads[0]!, inputs[0].shape)],
-});
+export const layoutOps = {
+  reshape: defineOp({
+    name: 'reshape',
+    infer([x]: readonly TensorType[], { shape }: ShapeAttrs): readonly TensorType[] {
+      checkShape('reshape', shape);
+      if (sizeOf(shape) !== sizeOf(x!.shape)) {
+        throw new ShapeError(
+          `reshape: ${formatShape(x!.shape)} holds ${sizeOf(x!.shape)} elements but ${formatShape(shape)} ` +
+            `holds ${sizeOf(shape)}`,
+        );
+      }
+      return [{ shape, dtype: x!.dtype }];
+    },
+    vjp: ({ inputs, grads }: Vjp<ShapeAttrs>) => [reshape(grads[0]!, inputs[0].shape)],
+    alias: true,
+  }),
+
+  transpose: defineOp({
+    name: 'transpose',
+    infer: (
+      [x]: readonly TensorType[],
+      { perm }: { readonly perm: readonly number[] },
+    ): readonly TensorType[] => [{ shape: perm.map((axis) => x!.shape[axis]), dtype: x!.dtype }],
+    vjp({ grads, attrs: { perm } }: Vjp<{ readonly perm: readonly number[] }>) {
+      return [transpose(grads[0]!, inversePermutation(perm))];
+    },
+  }),
+
+  broadcastTo: defineOp({
+    name: 'broadcastTo',
+    infer([x]: readonly TensorType[], { shape }: ShapeAttrs): readonly TensorType[] {
+      checkShape('broadcastTo', shape);
+      const lead = shape.length - x!.shape.length;
+      if (lead < 0 || x!.shape.some((d, i) => d !== 1 && d !== shape[i + lead])) {
+        throw new ShapeError(
+          `broadcastTo: ${formatType(x!)} does not broadcast to ${formatShape(shape)} ` +
+            `(each axis must be equal, or 1 in the tensor)`,
+        );
+      }
+      return [{ shape, dtype: x!.dtype }];
+    },
+    vjp: ({ inputs, grads }: Vjp<ShapeAttrs>) => [sumTo(grads[0]!, inputs[0].shape)],
+  }),
+
+  /** Elements begin, begin + step, … of every axis, as many as `shape` says; all of them exist. */
+  slice: defineOp({
+    name: 'slice',
+    infer: ([x]: readonly TensorType[], { shape }: SliceAttrs): readonly TensorType[] => [
+      { shape, dtype: x!.dtype },
+    ],
+    vjp: ({ inputs: [x], grads, attrs: { begin, step } }: Vjp<SliceAttrs>) => [
+      placed(grads[0]!, { shape: x.shape, begin, step, value: 0 }),
+    ],
+  }),
+
+  /** The adjoint of slice: x at begin, begin + step, … of a tensor of `shape` that holds `value` elsewhere. */
+  pad: defineOp({
+    name: 'pad',
+    infer: ([x]: readonly TensorType[], { shape }: PadAttrs): readonly TensorType[] => [
+      { shape, dtype: x!.dtype },
+    ],
+    vjp: ({ inputs: [x], grads, attrs: { begin, step } }: Vjp<PadAttrs>) => [
+      taken(grads[0]!, { shape: x.shape, begin, step }),
+    ],
+  }),
+
+  concat: defineOp({
+    name: 'concat',
+    infer(types: readonly TensorType[], { axis }: { readonly axis: number }): readonly TensorType[] {
+      const [{ shape, dtype }] = types;
+      for (const type of types) {
+        const fits =
+          type.shape.length === shape.length && type.shape.every((d, i) => i === axis || d === shape[i]);
+        if (fits && type.dtype === dtype) continue;
+        throw new ShapeError(
+          `concat: ${formatType(types[0])} and ${formatType(type)} differ in more than axis ${axis} ` +
+            `(dtypes and all other sizes must be equal)`,
+        );
+      }
+      const total = types.reduce((sum, type) => sum + type.shape[axis], 0);
+      return [{ shape: shape.map((d, i) => (i === axis ? total : d)), dtype }];
+    },
+    vjp: ({ inputs, grads, attrs: { axis } }: Vjp<{ readonly axis: number }>) =>
+      split(
+        grads[0]!,
+        inputs.map(({ shape }) => shape[axis]),
+        axis,
+      ),
+  }),
+};
+
+const taken = (x: Tensor, attrs: SliceAttrs): Tensor => layoutOps.slice([x], attrs)[0];
+const placed = (x: Tensor, attrs: PadAttrs): Tensor => layoutOps.pad([x], attrs)[0];
+
+function inversePermutation(perm: readonly number[]): number[] {
+  const inverse = Array.from({ length: perm.length }, () => 0);
+  perm.forEach((axis, i) => (inverse[axis] = i));
+  return inverse;
+}
 
 /**
  * The same elements in another shape, free of cost. One size may be −1: it takes what is left.
@@ -69,7 +140,7 @@ export function reshape(x: TensorLike, shape: Shape): Tensor {
     }
     resolved = shape.map((d) => (d === -1 ? sizeOf(t.shape) / known : d));
   }
-  return sameShape(t.shape, resolved) ? t : reshapeOp([t], { shape: resolved })[0];
+  return sameShape(t.shape, resolved) ? t : layoutOps.reshape([t], { shape: resolved })[0];
 }
 
 /** Reorders axes; without `perm`, reverses them. Throws ShapeError unless `perm` names every axis once. */
@@ -83,11 +154,268 @@ export function transpose(x: TensorLike, perm?: readonly number[]): Tensor {
       `transpose: ${formatShape(perm ?? [])} must name each of the ${t.rank} axes of ${formatShape(t.shape)} once`,
     );
   }
-  return order.every((axis, i) => axis === i) ? t : transposeOp([t], { perm: order })[0];
+  return order.every((axis, i) => axis === i) ? t : layoutOps.transpose([t], { perm: order })[0];
 }
 
 /** Repeats a value along new leading axes and axes of size 1, by NumPy's rules. */
 export function broadcastTo(x: TensorLike, shape: Shape): Tensor {
   const t = toTensor(x);
-  return sameShape(t.shape, shape) ? t : broadcastToOp([t], { shape })[0];
+  return sameShape(t.shape, shape) ? t : layoutOps.broadcastTo([t], { shape })[0];
+}
+
+/** What to take of one axis, as Python's `begin:end:step`, or one position, which drops the axis; null: all of it. */
+export type Range =
+  number | null | { readonly begin?: number; readonly end?: number; readonly step?: number };
+
+/**
+ * A part of every axis, from the first on; axes without a range stay whole. Negative positions count from the end, a
+ * negative step walks backwards, and ends beyond the axis are clipped, all as in NumPy's `x[begin:end:step]`.
+ * Throws ShapeError for a single position that does not exist, more ranges than axes, and a step of 0.
+ *
+ * @example slice(x, [{ begin: 1 }, null, -1]) // x[1:, :, -1]
+ */
+export function slice(x: TensorLike, ranges: readonly Range[]): Tensor {
+  const t = toTensor(x);
+  if (ranges.length > t.rank) {
+    throw new ShapeError(`slice: ${ranges.length} ranges for ${formatType(t)}, which has ${t.rank} axes`);
+  }
+  const walks = t.shape.map((size, axis) => resolveRange(axis, ranges[axis] ?? null, size));
+  const shape = walks.map(({ count }) => count);
+  const begin = walks.map((walk) => walk.begin);
+  const step = walks.map((walk) => walk.step);
+  const whole = sameShape(shape, t.shape) && step.every((s) => s === 1);
+  const part = whole ? t : taken(t, { shape, begin, step });
+  return reshape(
+    part,
+    shape.filter((_, axis) => typeof ranges[axis] !== 'number'),
+  );
+}
+
+function resolveRange(
+  axis: number,
+  range: Range,
+  size: number,
+): { readonly begin: number; readonly step: number; readonly count: number } {
+  if (range === null) return { begin: 0, step: 1, count: size };
+  if (typeof range === 'number') {
+    const begin = range < 0 ? range + size : range;
+    if (!Number.isInteger(range) || begin < 0 || begin >= size) {
+      throw new ShapeError(
+        `slice: position ${range} does not exist along axis ${axis} of size ${size} ` +
+          `(positions go from ${-size} to ${size - 1})`,
+      );
+    }
+    return { begin, step: 1, count: 1 };
+  }
+  const { step = 1 } = range;
+  for (const [name, value] of Object.entries({ step, begin: range.begin, end: range.end })) {
+    if (value !== undefined && (!Number.isSafeInteger(value) || (name === 'step' && value === 0))) {
+      throw new ShapeError(
+        `slice: ${name} of axis ${axis} must be an integer${name === 'step' ? ' other than 0' : ''}, got ${value}`,
+      );
+    }
+  }
+  // Walking backwards, the first position is the last one of the axis, and the end lies before position 0.
+  const [least, most] = step > 0 ? [0, size] : [-1, size - 1];
+  const place = (position: number | undefined, otherwise: number): number => {
+    if (position === undefined) return otherwise;
+    return Math.min(Math.max(position < 0 ? position + size : position, least), most);
+  };
+  const begin = place(range.begin, step > 0 ? least : most);
+  const end = place(range.end, step > 0 ? most : least);
+  const count = Math.max(0, Math.ceil((end - begin) / step));
+  return { begin: count === 0 ? 0 : begin, step: count === 0 ? 1 : step, count };
+}
+
+/** Tensors one after the other along an axis. Throws ShapeError when other sizes or dtypes differ. */
+export function concat(tensors: readonly TensorLike[], axis = 0): Tensor {
+  if (tensors.length === 0) throw new ShapeError('concat: there are no tensors (give at least one)');
+  const list = tensors.map(toTensor);
+  const resolved = resolveAxis('concat', axis, list[0].rank);
+  return list.length === 1 ? list[0] : layoutOps.concat(list, { axis: resolved })[0];
+}
+
+/** Tensors of one shape along a new axis. */
+export function stack(tensors: readonly TensorLike[], axis = 0): Tensor {
+  const list = tensors.map(toTensor);
+  for (const t of list) {
+    if (sameShape(t.shape, list[0].shape)) continue;
+    throw new ShapeError(
+      `stack: shapes ${formatShape(list[0].shape)} and ${formatShape(t.shape)} differ (all must be equal)`,
+    );
+  }
+  if (list.length === 0) throw new ShapeError('stack: there are no tensors (give at least one)');
+  const resolved = resolveAxis('stack', axis, list[0].rank + 1);
+  return concat(
+    list.map((t) => expandDims(t, resolved)),
+    resolved,
+  );
+}
+
+/**
+ * Parts along an axis: so many equal ones, or of the given sizes. Throws ShapeError when they do not add up to the axis.
+ */
+export function split(x: TensorLike, parts: number | readonly number[], axis = 0): Tensor[] {
+  const t = toTensor(x);
+  const resolved = resolveAxis('split', axis, t.rank);
+  const size = t.shape[resolved];
+  const sizes = typeof parts === 'number' ? Array.from({ length: parts }, () => size / parts) : [...parts];
+  const total = sizes.reduce((sum, n) => sum + n, 0);
+  if (total !== size || sizes.some((n) => !Number.isSafeInteger(n) || n < 0)) {
+    const what = typeof parts === 'number' ? `${parts} equal parts` : `parts ${formatShape(parts)}`;
+    throw new ShapeError(
+      `split: ${what} do not fill axis ${resolved} of ${formatShape(t.shape)}, which has size ${size}`,
+    );
+  }
+  let begin = 0;
+  return sizes.map((n) => {
+    const range = { begin, end: begin + n };
+    begin += n;
+    return slice(
+      t,
+      t.shape.map((_, i) => (i === resolved ? range : null)),
+    );
+  });
+}
+
+/** Axes of size 1 dropped: those given, or all of them. Throws ShapeError for a given axis of another size. */
+export function squeeze(x: TensorLike, axes?: number | readonly number[]): Tensor {
+  const t = toTensor(x);
+  const given = resolveAxes('squeeze', axes, t.rank);
+  const large = axes === undefined ? undefined : given.find((axis) => t.shape[axis] !== 1);
+  if (large !== undefined) {
+    throw new ShapeError(
+      `squeeze: axis ${large} of ${formatShape(t.shape)} has size ${t.shape[large]}, not 1`,
+    );
+  }
+  return reshape(
+    t,
+    t.shape.filter((d, axis) => d !== 1 || !given.includes(axis)),
+  );
+}
+
+/** A new axis of size 1 at the position that it has in the result. */
+export function expandDims(x: TensorLike, axis: number): Tensor {
+  const t = toTensor(x);
+  const at = resolveAxis('expandDims', axis, t.rank + 1);
+  return reshape(t, [...t.shape.slice(0, at), 1, ...t.shape.slice(at)]);
+}
+
+/** Axes backwards: those given, or all of them. */
+export function flip(x: TensorLike, axes?: number | readonly number[]): Tensor {
+  const t = toTensor(x);
+  const flipped = resolveAxes('flip', axes, t.rank);
+  return slice(
+    t,
+    t.shape.map((_, axis) => (flipped.includes(axis) ? { step: -1 } : null)),
+  );
+}
+
+/** The whole, `counts[i]` times along axis i, as `np.tile`; fewer counts are for the last axes. */
+export function tile(x: TensorLike, counts: readonly number[]): Tensor {
+  const t = toTensor(x);
+  checkShape('tile', counts);
+  const rank = Math.max(t.rank, counts.length);
+  const shape = [...Array.from({ length: rank - t.rank }, () => 1), ...t.shape];
+  const times = [...Array.from({ length: rank - counts.length }, () => 1), ...counts];
+  const repeated = broadcastTo(
+    reshape(
+      t,
+      shape.flatMap((d) => [1, d]),
+    ),
+    shape.flatMap((d, i) => [times[i], d]),
+  );
+  return reshape(
+    repeated,
+    shape.map((d, i) => d * times[i]),
+  );
+}
+
+/** Each element along an axis so many times before the next, as `np.repeat`. */
+export function repeat(x: TensorLike, count: number, axis: number): Tensor {
+  const t = toTensor(x);
+  checkShape('repeat', [count]);
+  const at = resolveAxis('repeat', axis, t.rank);
+  const wide = [...t.shape.slice(0, at + 1), count, ...t.shape.slice(at + 1)];
+  return reshape(
+    broadcastTo(expandDims(t, at + 1), wide),
+    t.shape.map((d, i) => (i === at ? d * count : d)),
+  );
+}
+
+export interface PadOptions {
+  /**
+   * What lies beyond the border: `value`, the elements mirrored at it without repeating the border ('reflect'), or the border
+   * itself ('edge'). Default 'constant'.
+   */
+  readonly mode?: 'constant' | 'reflect' | 'edge';
+  /** Default 0. */
+  readonly value?: number;
+}
+
+/**
+ * Elements put before and after each axis: `[before, after]` for every axis. Negative amounts are refused (use `slice`).
+ * Throws ShapeError when a mirror image would be longer than what it mirrors, or an edge does not exist.
+ *
+ * @example pad(x, [[0, 0], [1, 2]])
+ */
+export function pad(
+  x: TensorLike,
+  amounts: readonly (readonly [before: number, after: number])[],
+  { mode = 'constant', value = 0 }: PadOptions = {},
+): Tensor {
+  const t = toTensor(x);
+  if (amounts.length !== t.rank) {
+    throw new ShapeError(`pad: ${amounts.length} amounts for ${formatType(t)}, which has ${t.rank} axes`);
+  }
+  for (const amount of amounts) checkShape('pad', amount);
+  if (amounts.every(([before, after]) => before === 0 && after === 0)) return t;
+  if (mode === 'constant') {
+    return placed(t, {
+      shape: t.shape.map((d, axis) => d + amounts[axis][0] + amounts[axis][1]),
+      begin: amounts.map(([before]) => before),
+      step: amounts.map(() => 1),
+      value: checkedValue(t.dtype, value),
+    });
+  }
+  if (mode !== 'reflect' && mode !== 'edge') {
+    throw new RangeError(`pad: mode must be 'constant', 'reflect' or 'edge', got ${JSON.stringify(mode)}`);
+  }
+  return amounts.reduce((padded, [before, after], axis) => {
+    const size = t.shape[axis];
+    const most = mode === 'reflect' ? size - 1 : size === 0 ? 0 : Infinity;
+    if (Math.max(before, after) > most) {
+      throw new ShapeError(
+        `pad: ${mode} by [${before},${after}] needs more than the ${size} elements of axis ${axis} of ${formatType(t)}`,
+      );
+    }
+    const along = (range: Range): Tensor =>
+      slice(
+        padded,
+        padded.shape.map((_, i) => (i === axis ? range : null)),
+      );
+    const border = (count: number, mirror: Range, edge: number): Tensor[] => {
+      if (count === 0) return [];
+      return [
+        mode === 'reflect' ? along(mirror) : repeat(along({ begin: edge, end: edge + 1 }), count, axis),
+      ];
+    };
+    return concat(
+      [
+        ...border(before, { begin: before, end: 0, step: -1 }, 0),
+        padded,
+        ...border(
+          after,
+          { begin: size - 2, step: -1, ...(after < size - 1 ? { end: size - 2 - after } : {}) },
+          size - 1,
+        ),
+      ],
+      axis,
+    );
+  }, t);
+}
+
+/** A number that the dtype can hold. */
+function checkedValue(dtype: DType, value: number): number {
+  return hostTensor('pad', value, { dtype }).data[0];
 }

@@ -1,11 +1,15 @@
-/** Normalisations: batch normalisation over all axes but the last, and local response normalisation. */
+/** Normalisations: by the batch, by the groups of one example, and by neighbouring responses. */
 import { ShapeError } from '../errors.ts';
-import { defineOp, expectDType, expectRank, type Vjp } from '../op.ts';
+import { defineOp, expectDType, expectRank, type Grads, type Vjp } from '../op.ts';
 import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
-import type { TensorType } from '../types.ts';
+import { checkInteger, checkNumber } from '../options.ts';
+import { constant, type Tensor } from '../tensor.ts';
+import type { Shape, TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './create.ts';
-import { add, div, mul, sqrt, sub } from './elementwise.ts';
+import { add, div, exp, log, mul, neg, sqrt, sub } from './elementwise.ts';
+import { broadcastTo, reshape } from './layout.ts';
+import { matmul } from './matmul.ts';
+import { mean, sum } from './reduce.ts';
 
 export interface LrnAttrs extends Readonly<Record<string, number>> {
   readonly size: number;
@@ -62,6 +66,35 @@ export function lrnWithin(x: TensorLike, options: LrnOptions = {}): Tensor {
   const t = toTensor(x);
   expectRank('lrnWithin', t, 4, 'images [N, H, W, C]');
   return lrnWithinOp([t], { size, alpha, beta })[0];
+}
+
+/**
+ * Local response normalisation across channels, as in AlexNet.
+ *
+ *   s = 1 + alpha / size · Σ x² over `size` neighbouring channels (zero outside; of an even size, one more before)
+ *   y = x · s^−beta
+ *
+ * Shapes: x [..., C] -> the same. The sums are a product with a band matrix [C, C], so that a NaN or an infinity in one
+ * channel reaches all of its position. Throws RangeError for a size that is not a positive integer and for alpha < 0.
+ * Source: Krizhevsky et al., 2012; Caffe, lrn_layer.cpp (ACROSS_CHANNELS); torch.nn.LocalResponseNorm.
+ */
+export function lrnAcross(x: TensorLike, options: LrnOptions = {}): Tensor {
+  const { size = 5, alpha = 1, beta = 0.75 } = options;
+  checkInteger('lrnAcross', 'size', size, 1);
+  checkNumber('lrnAcross', 'alpha', alpha, 'a number >= 0', (a) => a >= 0);
+  const t = toTensor(x);
+  if (t.rank === 0) throw new ShapeError(`lrnAcross: expects [..., channels] but got ${formatType(t)}`);
+  const channels = t.shape.at(-1)!;
+  const band = new Float64Array(channels * channels);
+  for (let to = 0; to < channels; to++) {
+    const first = to - Math.floor(size / 2);
+    for (let from = Math.max(first, 0); from < Math.min(first + size, channels); from++)
+      band[from * channels + to] = alpha / size;
+  }
+  const flat = reshape(t, [sizeOf(t.shape.slice(0, -1)), channels]);
+  const sums = matmul(mul(flat, flat), constant({ shape: [channels, channels], dtype: 'f32', data: band }));
+  // s is at least 1, where a logarithm costs less than a power.
+  return reshape(mul(flat, exp(mul(log(add(sums, 1)), -beta))), t.shape);
 }
 
 export interface BatchNormAttrs extends Readonly<Record<string, number>> {
@@ -164,6 +197,135 @@ export function batchNormInference(
   const scale = gamma === undefined ? div(1, deviation) : div(gamma, deviation);
   const shift = mul(statistics[0], scale);
   return add(mul(t, scale), beta === undefined ? mul(shift, -1) : sub(beta, shift));
+}
+
+/**
+ * x [N, positions, groups, channels of a group] -> y of that shape with mean 0 and variance 1 (biased) over the positions
+ * and channels of each group, and mean and variance [N, groups].
+ */
+export const standardizeOp = defineOp({
+  name: 'standardize',
+  infer([x]: readonly TensorType[], _attrs: BatchNormAttrs) {
+    expectDType('standardize', 'f32', x!);
+    expectRank('standardize', x!, 4, '[N, positions, groups, channels of a group]');
+    const [images, positions, groups, each] = x!.shape as [number, number, number, number];
+    if (positions * each === 0)
+      throw new ShapeError(`standardize: no elements to take statistics of in ${formatType(x!)}`);
+    const stats: TensorType = { shape: [images, groups], dtype: 'f32' };
+    return [x!, stats, stats];
+  },
+  vjp({ outputs, grads, attrs }: Vjp<BatchNormAttrs>): Grads {
+    const [y, , variance] = outputs as [Tensor, Tensor, Tensor];
+    const [g, gMean, gVariance] = grads;
+    const count = y.shape[1] * y.shape[3];
+    const parts = [
+      ...(g === null ? [] : [standardizeGradOp([g!, y, variance], attrs)[0]]),
+      ...(gMean === null ? [] : [broadcastTo(mul(perGroup(gMean!), 1 / count), y.shape)]),
+      ...(gVariance === null
+        ? []
+        : [mul(y, mul(perGroup(mul(gVariance!, sqrt(add(variance, attrs.epsilon)))), 2 / count))]),
+    ];
+    return [parts.reduce((total, part) => add(total, part))];
+  },
+  flops: ([x]) => 6 * sizeOf(x!.shape),
+});
+
+/** g, y, variance -> (g − mean of g − y · mean of g · y) / √(variance + epsilon), means over each group */
+export const standardizeGradOp = defineOp({
+  name: 'standardizeGrad',
+  infer([g, y, variance]: readonly TensorType[], _attrs: BatchNormAttrs) {
+    expectDType('standardizeGrad', 'f32', g!, y!, variance!);
+    return [y!];
+  },
+  vjp({ inputs, outputs, grads, attrs, needs }: Vjp<BatchNormAttrs>): Grads {
+    const [g, y, variance] = inputs as [Tensor, Tensor, Tensor];
+    const h = grads[0]!;
+    const shifted = add(variance, attrs.epsilon);
+    const meanOf = (t: Tensor): Tensor => mean(t, [1, 3], { keepDims: true });
+    const toY = (): Tensor =>
+      div(neg(add(mul(h, meanOf(mul(g, y))), mul(g, meanOf(mul(h, y))))), sqrt(perGroup(shifted)));
+    return [
+      needs(0) ? standardizeGradOp([h, y, variance], attrs)[0] : null,
+      needs(1) ? toY() : null,
+      needs(2) ? div(mul(sum(mul(h, outputs[0]), [1, 3]), -0.5), shifted) : null,
+    ];
+  },
+  flops: ([g]) => 8 * sizeOf(g!.shape),
+});
+
+/** [N, groups] as [N, 1, groups, 1]. */
+const perGroup = (t: Tensor): Tensor => reshape(t, [t.shape[0], 1, t.shape[1], 1]);
+
+export interface LayerNormOptions extends BatchNormOptions {
+  /** How many of the last axes are normalised together; gamma and beta have their shape. Default 1. */
+  readonly axes?: number;
+}
+
+/**
+ * Layer normalisation: each example by the mean and the biased variance of its last axes.
+ *
+ *   y = gamma · (x − mean) / √(variance + epsilon) + beta
+ *
+ * Shapes: x [..., D] -> the same; gamma and beta [D]. Source: Ba et al., Layer Normalization, 2016.
+ */
+export function layerNorm(x: TensorLike, options: LayerNormOptions = {}): Tensor {
+  const t = toTensor(x);
+  const { axes = 1 } = options;
+  checkInteger('layerNorm', 'axes', axes, 1, t.rank);
+  const shape = t.shape.slice(-axes);
+  return standardized('layerNorm', t, [sizeOf(t.shape.slice(0, -axes)), 1, 1, sizeOf(shape)], shape, options);
+}
+
+/**
+ * Group normalisation: each example by the mean and the biased variance of each group of neighbouring channels.
+ *
+ *   y = gamma · (x − mean) / √(variance + epsilon) + beta
+ *
+ * Shapes: x [N, ..., C] -> the same; gamma and beta [C]. Throws RangeError unless `groups` divides C.
+ * Source: Wu and He, Group Normalization, 2018.
+ */
+export function groupNorm(x: TensorLike, groups: number, options: BatchNormOptions = {}): Tensor {
+  return byGroups('groupNorm', x, groups, options);
+}
+
+/** Instance normalisation: each channel of each example by itself. Shapes and formula as in `groupNorm`. */
+export function instanceNorm(x: TensorLike, options: BatchNormOptions = {}): Tensor {
+  const t = toTensor(x);
+  return byGroups('instanceNorm', t, t.shape.at(-1) ?? 1, options);
+}
+
+function byGroups(where: string, x: TensorLike, groups: number, options: BatchNormOptions): Tensor {
+  const t = toTensor(x);
+  if (t.rank < 2) throw new ShapeError(`${where}: expects [N, ..., channels] but got ${formatType(t)}`);
+  const channels = t.shape.at(-1)!;
+  if (!Number.isSafeInteger(groups) || groups < 1 || channels % groups !== 0) {
+    throw new RangeError(
+      `${where}: groups must be a positive integer that divides the ${channels} channels of ${formatType(t)}, got ${groups}`,
+    );
+  }
+  const view = [t.shape[0], sizeOf(t.shape.slice(1, -1)), groups, channels / groups];
+  return standardized(where, t, view, [channels], options);
+}
+
+/** x standardised as seen in the shape `view`, then scaled and shifted. */
+function standardized(
+  where: string,
+  x: Tensor,
+  view: Shape,
+  parameters: Shape,
+  options: BatchNormOptions,
+): Tensor {
+  const [gamma, beta] = affine(where, options);
+  for (const t of [gamma, beta]) {
+    if (t !== undefined && !sameShape(t.shape, parameters)) {
+      throw new ShapeError(
+        `${where}: a parameter is ${formatType(t)} but x ${formatType(x)} needs ${formatShape(parameters)}`,
+      );
+    }
+  }
+  const [y] = standardizeOp([reshape(x, view)], { epsilon: options.epsilon ?? 1e-5 });
+  const same = reshape(y!, x.shape);
+  return gamma === undefined || beta === undefined ? same : add(mul(same, gamma), beta);
 }
 
 function affine(where: string, { gamma, beta }: BatchNormOptions): Tensor[] {

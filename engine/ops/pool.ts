@@ -5,6 +5,7 @@ import { formatShape, pair, placeWindow, sizeOf, type Padding, type Pair } from 
 import type { Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './create.ts';
+import { max, mean } from './reduce.ts';
 
 export interface PoolAttrs extends Readonly<Record<string, readonly number[] | boolean>> {
   readonly kernel: readonly [number, number];
@@ -137,4 +138,18 @@ export function avgPool2d(x: TensorLike, kernel: Pair, options: AvgPoolOptions =
     throw new RangeError(`avgPool2d: divisor must be 'clipped' or 'inside', got ${JSON.stringify(divisor)}`);
   }
   return avgPool2dOp([t], poolAttrs('avgPool2d', t, kernel, options, divisor === 'inside'))[0];
+}
+
+/** Mean of each image's channels. Shapes: x [N, H, W, C] -> [N, C]. Throws ShapeError for images without pixels. */
+export function globalAvgPool2d(x: TensorLike): Tensor {
+  const t = toTensor(x);
+  expectRank('globalAvgPool2d', t, 4, 'images [N, H, W, C]');
+  return mean(t, [1, 2]);
+}
+
+/** Largest value of each image's channels, the first of several. Shapes and errors as in `globalAvgPool2d`. */
+export function globalMaxPool2d(x: TensorLike): Tensor {
+  const t = toTensor(x);
+  expectRank('globalMaxPool2d', t, 4, 'images [N, H, W, C]');
+  return max(t, [1, 2]);
 }

@@ -4,70 +4,107 @@
  */
 import { ShapeError } from '../errors.ts';
 import { defineOp, expectDType, expectRank, type Vjp } from '../op.ts';
-import { formatShape, resolveAxes, sizeOf } from '../shape.ts';
+import { formatShape, formatType, resolveAxes, resolveAxis, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import type { TensorType } from '../types.ts';
+import type { Shape, TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './create.ts';
-import { mul } from './elementwise.ts';
-import { broadcastTo, reshape } from './layout.ts';
+import {
+  abs,
+  add,
+  cast,
+  div,
+  equal,
+  exp,
+  greater,
+  isFinite,
+  log,
+  mul,
+  neg,
+  not,
+  pow,
+  sqrt,
+  square,
+  stopGradient,
+  sub,
+  where,
+} from './elementwise.ts';
+import { scatterAlong } from './gather.ts';
+import { broadcastTo, reshape, slice } from './layout.ts';
 
 type None = Record<never, never>;
 const none: None = {};
 
-export const sumOp = defineOp({
-  name: 'sum',
-  infer([x]: readonly TensorType[]) {
-    expectDType('sum', 'f32', x!);
-    expectRank('sum', x!, 3, '[outer, n, inner]');
-    return [{ shape: [x!.shape[0], x!.shape[2]], dtype: 'f32' }];
-  },
-  vjp({ inputs, grads }: Vjp<None>) {
-    const [outer, , inner] = inputs[0].shape as [number, number, number];
-    return [broadcastTo(reshape(grads[0]!, [outer, 1, inner]), inputs[0].shape)];
-  },
-  flops: ([x]) => sizeOf(x!.shape),
-});
+/** How a running sum goes: without the element itself, and from the end. */
+type Running = { readonly exclusive: boolean; readonly reverse: boolean };
 
-/** Results: the maxima, and the position of each along the reduced axis. The first maximum wins; so does the first NaN. */
-export const maxOp = defineOp({
-  name: 'max',
-  infer([x]: readonly TensorType[]) {
-    expectDType('max', 'f32', x!);
-    expectRank('max', x!, 3, '[outer, n, inner]');
-    if (x!.shape[1] === 0)
-      throw new ShapeError(`max: no elements along the reduced axis of ${formatShape(x!.shape)}`);
-    const shape = [x!.shape[0], x!.shape[2]];
-    return [
-      { shape, dtype: 'f32' },
-      { shape, dtype: 'i32' },
-    ];
-  },
-  vjp: ({ inputs, outputs, grads }: Vjp<None>) => [
-    maxGradOp([grads[0]!, outputs[1]], { n: inputs[0].shape[1] })[0],
-  ],
-});
+const FORM = '[outer, n, inner]';
 
-/** Puts each gradient at the position of its maximum. */
-export const maxGradOp = defineOp({
-  name: 'maxGrad',
-  infer([g, at]: readonly TensorType[], { n }: { readonly n: number }) {
-    expectDType('maxGrad', 'f32', g!);
-    expectDType('maxGrad', 'i32', at!);
-    return [{ shape: [g!.shape[0], n, g!.shape[1]], dtype: 'f32' }];
-  },
-  vjp: null,
-});
+export const reduceOps = {
+  sum: defineOp({
+    name: 'sum',
+    infer([x]: readonly TensorType[]): readonly TensorType[] {
+      expectDType('sum', 'f32', x!);
+      expectRank('sum', x!, 3, FORM);
+      return [{ shape: [x!.shape[0], x!.shape[2]], dtype: 'f32' }];
+    },
+    vjp({ inputs, grads }: Vjp<None>) {
+      const [outer, , inner] = inputs[0].shape as [number, number, number];
+      return [broadcastTo(reshape(grads[0]!, [outer, 1, inner]), inputs[0].shape)];
+    },
+    flops: ([x]) => sizeOf(x!.shape),
+  }),
+
+  /** Results: the maxima, and the position of each along the reduced axis. The first maximum wins; so does the first NaN. */
+  max: defineOp({
+    name: 'max',
+    infer([x]: readonly TensorType[]): readonly TensorType[] {
+      expectDType('max', 'f32', x!);
+      expectRank('max', x!, 3, FORM);
+      if (x!.shape[1] === 0)
+        throw new ShapeError(`max: no elements along the reduced axis of ${formatShape(x!.shape)}`);
+      const shape = [x!.shape[0], x!.shape[2]];
+      return [
+        { shape, dtype: 'f32' },
+        { shape, dtype: 'i32' },
+      ];
+    },
+    vjp({ inputs, outputs, grads }: Vjp<None>) {
+      const [outer, n, inner] = inputs[0].shape as [number, number, number];
+      const one = [outer, 1, inner];
+      return [scatterAlong(reshape(grads[0]!, one), reshape(outputs[1], one), n, 1)];
+    },
+  }),
+
+  cumulativeSum: defineOp({
+    name: 'cumulativeSum',
+    infer([x]: readonly TensorType[], _attrs: Running): readonly TensorType[] {
+      expectDType('cumulativeSum', 'f32', x!);
+      expectRank('cumulativeSum', x!, 3, FORM);
+      return [x!];
+    },
+    vjp: ({ grads, attrs: { exclusive, reverse } }: Vjp<Running>) => [
+      runningSum(grads[0]!, { exclusive, reverse: !reverse }),
+    ],
+    mayReuse: [0],
+    flops: ([x]) => sizeOf(x!.shape),
+  }),
+};
+
+/** Along the middle axis of [outer, n, inner]. */
+const runningSum = (x: Tensor, attrs: Running): Tensor => reduceOps.cumulativeSum([x], attrs)[0];
 
 export interface ReduceOptions {
   /** Keep reduced axes with size 1. */
   readonly keepDims?: boolean;
 }
 
+type Axes = number | readonly number[];
+
 function reduce(
   where: string,
   op: (inputs: readonly Tensor[], attrs: None) => readonly Tensor[],
   x: TensorLike,
-  axes: number | readonly number[] | undefined,
+  axes: Axes | undefined,
   { keepDims = false }: ReduceOptions,
 ): Tensor {
   const t = toTensor(x);
@@ -82,30 +119,37 @@ function reduce(
     let begin = end - 1;
     while (begin > 0 && reduced.has(begin - 1)) begin--;
     const { shape } = result;
-    const [outer, n, inner] = [shape.slice(0, begin), shape.slice(begin, end), shape.slice(end)].map(sizeOf);
-    const [flat] = op([reshape(result, [outer!, n!, inner!])], none);
+    const [flat] = op([reshape(result, grouped(shape, begin, end))], none);
     const kept = shape.map((d, i) => (i >= begin && i < end ? 1 : d));
     result = reshape(flat!, kept);
     end = begin;
   }
-  return keepDims
-    ? result
-    : reshape(
-        result,
-        t.shape.filter((_, i) => !reduced.has(i)),
-      );
+  return keepDims ? result : reshape(result, withoutAxes(t.shape, reduced));
 }
 
+/** [outer, n, inner] with axes begin … end − 1 in the middle. */
+const grouped = (shape: Shape, begin: number, end = begin + 1): number[] =>
+  [shape.slice(0, begin), shape.slice(begin, end), shape.slice(end)].map(sizeOf);
+
+const withoutAxes = (shape: Shape, axes: ReadonlySet<number>): Shape => shape.filter((_, i) => !axes.has(i));
+
 /** Sum over `axes` (all of them when left out). An empty sum is 0. */
-export function sum(x: TensorLike, axes?: number | readonly number[], options: ReduceOptions = {}): Tensor {
-  return reduce('sum', sumOp, x, axes, options);
+export function sum(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  return reduce('sum', reduceOps.sum, x, axes, options);
+}
+
+/** Elements over which a reduction goes; throws ShapeError when there are none. */
+function countOver(where: string, t: Tensor, axes: Axes | undefined): number {
+  const n = sizeOf(resolveAxes(where, axes, t.rank).map((axis) => t.shape[axis]));
+  if (n === 0)
+    throw new ShapeError(`${where}: no elements along the reduced axes of ${formatShape(t.shape)}`);
+  return n;
 }
 
 /** Mean over `axes` (all of them when left out). Throws ShapeError over no elements. */
-export function mean(x: TensorLike, axes?: number | readonly number[], options: ReduceOptions = {}): Tensor {
+export function mean(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   const t = toTensor(x);
-  const n = sizeOf(resolveAxes('mean', axes, t.rank).map((axis) => t.shape[axis]));
-  if (n === 0) throw new ShapeError(`mean: no elements along the reduced axes of ${formatShape(t.shape)}`);
+  const n = countOver('mean', t, axes);
   return mul(sum(t, axes, options), 1 / n);
 }
 
@@ -113,6 +157,181 @@ export function mean(x: TensorLike, axes?: number | readonly number[], options: 
  * Largest element over `axes` (all of them when left out). NaN wins over every number. The gradient goes to the first
  * maximum alone. Throws ShapeError over no elements.
  */
-export function max(x: TensorLike, axes?: number | readonly number[], options: ReduceOptions = {}): Tensor {
-  return reduce('max', maxOp, x, axes, options);
+export function max(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  return reduce('max', reduceOps.max, x, axes, options);
+}
+
+/** Smallest element over `axes`, as `max`: NaN wins, and the gradient goes to the first minimum alone. */
+export function min(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  return neg(max(neg(x), axes, options));
+}
+
+/**
+ * Position of the largest element along an axis, or among all in row order when it is left out: `i32`. Of equals the first;
+ * the first NaN wins over every number. Throws ShapeError over no elements.
+ */
+export function argMax(x: TensorLike, axis?: number, { keepDims = false }: ReduceOptions = {}): Tensor {
+  const t = toTensor(x);
+  const at = axis === undefined ? null : resolveAxis('argMax', axis, t.rank);
+  const [, index] = reduceOps.max(
+    [reshape(t, at === null ? [1, sizeOf(t.shape), 1] : grouped(t.shape, at))],
+    none,
+  );
+  if (keepDims)
+    return reshape(
+      index!,
+      t.shape.map((d, i) => (at === null || i === at ? 1 : d)),
+    );
+  return reshape(index!, at === null ? [] : withoutAxes(t.shape, new Set([at])));
+}
+
+/** Position of the smallest element, as `argMax`: the first of equals, NaN before every number. */
+export function argMin(x: TensorLike, axis?: number, options: ReduceOptions = {}): Tensor {
+  return argMax(neg(x), axis, options);
+}
+
+/** Whether any element over `axes` is true: `u8` to `u8`. Of nothing: false. */
+export function any(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  return greater(sum(cast(not(not(x))), axes, options), 0);
+}
+
+/** Whether all elements over `axes` are true: `u8` to `u8`. Of nothing: true. */
+export function all(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  return not(any(not(x), axes, options));
+}
+
+/**
+ * Product over `axes` (all of them when left out). An empty product is 1. Halves are multiplied by each other until one
+ * element is left, so that derivatives are right where elements are 0.
+ */
+export function prod(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  return reduce('prod', ([t]) => [productOf(t!)], x, axes, options);
+}
+
+/** The product over the middle axis of [outer, n, inner]. */
+function productOf(t: Tensor): Tensor {
+  const [outer, , inner] = t.shape as [number, number, number];
+  let rest = t;
+  let product: Tensor | null = null;
+  for (let n = t.shape[1]; n > 0; n = n >> 1) {
+    if (n % 2 === 1) {
+      const last = reshape(slice(rest, [null, -1]), [outer, inner]);
+      product = product === null ? last : mul(product, last);
+    }
+    if (n === 1) break;
+    const half = n >> 1;
+    rest = mul(slice(rest, [null, { end: half }]), slice(rest, [null, { begin: half, end: 2 * half }]));
+  }
+  return product ?? broadcastTo(toTensor(1), [outer, inner]);
+}
+
+export interface VarianceOptions extends ReduceOptions {
+  /** What is subtracted from the count: 1 is Bessel's correction (PyTorch's default). Default 0, as NumPy. */
+  readonly correction?: number;
+}
+
+/**
+ * Mean square distance from the mean over `axes` (all of them when left out).
+ *
+ *   Σ (x − mean)² / (n − correction)
+ *
+ * Throws ShapeError unless more elements than `correction` are reduced.
+ */
+export function variance(x: TensorLike, axes?: Axes, options: VarianceOptions = {}): Tensor {
+  const t = toTensor(x);
+  const { correction = 0 } = options;
+  const n = countOver('variance', t, axes);
+  if (!(n > correction)) {
+    throw new ShapeError(
+      `variance: ${n} elements of ${formatShape(t.shape)} are too few for the correction ${correction}`,
+    );
+  }
+  const distance = sub(t, mean(t, axes, { keepDims: true }));
+  return mul(sum(square(distance), axes, options), 1 / (n - correction));
+}
+
+export interface NormOptions extends ReduceOptions {
+  /** The order: 1, 2, any other positive number, or Infinity. Default 2. */
+  readonly order?: number;
+}
+
+/**
+ * The norm of a vector, (Σ |x|^order)^(1/order), over `axes` (all of them when left out); order Infinity: the largest |x|.
+ * The derivative where all elements are 0 is 0. Throws RangeError for an order that is not positive.
+ */
+export function norm(x: TensorLike, axes?: Axes, { order = 2, ...options }: NormOptions = {}): Tensor {
+  if (!(order > 0)) throw new RangeError(`norm: order must be positive, got ${order}`);
+  const t = toTensor(x);
+  if (order === Infinity) return max(abs(t), axes, options);
+  if (order === 1) return sum(abs(t), axes, options);
+  const total = sum(order === 2 ? square(t) : pow(abs(t), order), axes, options);
+  // The root's infinite derivative at 0 never meets the 0 that follows from it.
+  const nothing = equal(total, 0);
+  const safe = where(nothing, 1, total);
+  return where(nothing, 0, order === 2 ? sqrt(safe) : pow(safe, 1 / order));
+}
+
+/**
+ * ln Σ e^x over `axes` (all of them when left out), without overflow: the largest element is taken out first. −Infinity
+ * where all elements are. Throws ShapeError over no elements.
+ */
+export function logSumExp(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  const t = toTensor(x);
+  const top = largest(t, axes);
+  const total = log(sum(exp(sub(t, top)), axes, { keepDims: true }));
+  const result = add(total, top);
+  return options.keepDims === true
+    ? result
+    : reshape(result, withoutAxes(t.shape, new Set(resolveAxes('logSumExp', axes, t.rank))));
+}
+
+/** The largest element, kept axes, as a constant; 0 where it is infinite, so that it can be subtracted. */
+function largest(t: Tensor, axes: Axes | undefined): Tensor {
+  const top = stopGradient(max(t, axes, { keepDims: true }));
+  return where(isFinite(top), top, 0);
+}
+
+/**
+ * e^x / Σ e^x along an axis, without overflow. Default: the last axis. −Infinity gives 0; a row of nothing else gives NaN.
+ */
+export function softmax(x: TensorLike, axis = -1): Tensor {
+  const t = toTensor(x);
+  const at = resolveAxis('softmax', axis, t.rank);
+  const e = exp(sub(t, largest(t, at)));
+  return div(e, sum(e, at, { keepDims: true }));
+}
+
+/** The logarithm of `softmax`, without the loss of digits where it is near 0 or 1. */
+export function logSoftmax(x: TensorLike, axis = -1): Tensor {
+  const t = toTensor(x);
+  const at = resolveAxis('logSoftmax', axis, t.rank);
+  const shifted = sub(t, largest(t, at));
+  return sub(shifted, log(sum(exp(shifted), at, { keepDims: true })));
+}
+
+export interface CumulativeOptions {
+  /** Leave out the element itself: the first sum is 0. Default false. */
+  readonly exclusive?: boolean;
+  /** Begin at the end of the axis. Default false. */
+  readonly reverse?: boolean;
+}
+
+/** Sums of all elements up to each one along an axis, added in order. */
+export function cumulativeSum(
+  x: TensorLike,
+  axis: number,
+  { exclusive = false, reverse = false }: CumulativeOptions = {},
+): Tensor {
+  const t = toTensor(x);
+  const at = resolveAxis('cumulativeSum', axis, t.rank);
+  return reshape(runningSum(reshape(t, grouped(t.shape, at)), { exclusive, reverse }), t.shape);
+}
+
+/** The sum of products of two vectors. Throws ShapeError unless both are [n]. */
+export function dot(a: TensorLike, b: TensorLike): Tensor {
+  const [x, y] = [toTensor(a), toTensor(b)];
+  if (x.rank !== 1 || y.rank !== 1 || x.shape[0] !== y.shape[0]) {
+    throw new ShapeError(`dot: expects two vectors of one length, got ${formatType(x)} and ${formatType(y)}`);
+  }
+  return sum(mul(x, y));
 }

@@ -89,10 +89,10 @@ function checkNext({ next, state }: Graph): void {
   }
 }
 
-/** The values of a plan: numbered, typed, with reshapes resolved to what they alias. */
+/** The values of a plan: numbered, typed, with aliases resolved to what they stand for. */
 export class Values {
   readonly types: TensorType[] = [];
-  /** The value whose buffer a value shares: itself, or what it is a reshape of. */
+  /** The value whose buffer a value shares: itself, or what it is an alias of. */
   readonly rootOf: number[] = [];
   readonly feeds = new Map<string, number>();
   readonly states = new Map<string, number>();
@@ -162,7 +162,7 @@ export class Values {
 
   addNode(node: Node, steps: Step[]): void {
     const inputs = node.inputs.map((t) => this.of(t));
-    if (node.op.name === 'reshape') {
+    if (node.op.alias === true) {
       const [result] = node.results;
       this.#numbers.set(result!, this.add(result!, this.rootOf[inputs[0]]));
       return;

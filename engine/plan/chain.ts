@@ -3,16 +3,19 @@
  * through memory once. An optimizer's whole update of a parameter is one. The arithmetic is the same, so every bit is.
  */
 import { ops, type OpName } from '../ops/index.ts';
-import { sameShape, sizeOf } from '../shape.ts';
+import { repeats, sizeOf } from '../shape.ts';
+import type { DType, Shape } from '../types.ts';
 import type { Values } from './build.ts';
 import type { Step } from './plan.ts';
 
 /**
  * Attributes of an `elementwise` step. Operands are numbered: first the step's inputs, then the result of each instruction.
- * An input has as many elements as the results, or one, or those of a row (the last axes), over and over.
+ * An input has as many elements as the results, or one, or those of some neighbouring axes, over and over (see `repeats`).
  */
 export type ChainAttrs = {
-  readonly program: readonly (readonly [op: OpName, ...operands: number[]])[];
+  readonly program: readonly (readonly [op: OpName, dtype: DType, ...operands: number[]])[];
+  /** For each input, how often each of its elements comes before the next one. */
+  readonly times: readonly number[];
   /** The operands that are the step's results. */
   readonly results: readonly number[];
 };
@@ -88,44 +91,55 @@ export function chain(
   return { steps: result, commitStep: commit };
 }
 
-/** Elementwise, with operands that a chain can walk through: whole, single, or rows. */
+/** Elementwise, with operands that a chain can walk through: whole, single, or in order over and over. */
 function mayChain(step: Step, values: Values): boolean {
   if (!Object.hasOwn(ops, step.op) || ops[step.op as OpName].elementwise !== true) return false;
   const { shape } = values.types[step.outputs[0]];
-  return step.inputs.every((v) => {
-    const own = values.types[v].shape;
-    const size = sizeOf(own);
-    if (size === sizeOf(shape) || size === 1) return true;
-    const row = own.slice(own.findIndex((n) => n !== 1));
-    return sameShape(row, shape.slice(shape.length - row.length));
-  });
+  return step.inputs.every((v) => timesOf(values.types[v].shape, shape) !== null);
+}
+
+/** How often each element of an operand comes before the next one; null where they come in another order. */
+function timesOf(own: Shape, shape: Shape): number | null {
+  const size = sizeOf(own);
+  return size === sizeOf(shape) || size === 1 ? 1 : repeats(own, shape);
 }
 
 /** One step for several. */
 function link(members: readonly Step[], values: Values, outside: (v: number) => boolean): Step {
   const made = new Set(members.flatMap((step) => step.outputs.map((v) => values.rootOf[v])));
   const inputs: number[] = [];
-  const numbers = new Map<number, number>();
-  for (const v of members.flatMap((step) => step.inputs)) {
+  const times: number[] = [];
+  const numbers = new Map<string, number>();
+  // One value may be walked through in two ways: as rows here, as columns there.
+  const nameOf = (v: number, step: Step): string => {
     const root = values.rootOf[v];
-    if (made.has(root) || numbers.has(root)) continue;
-    numbers.set(root, inputs.push(v) - 1);
+    if (made.has(root)) return String(root);
+    return `${root} times ${timesOf(values.types[v].shape, values.types[step.outputs[0]].shape)!}`;
+  };
+  for (const step of members) {
+    for (const v of step.inputs) {
+      const name = nameOf(v, step);
+      if (made.has(values.rootOf[v]) || numbers.has(name)) continue;
+      numbers.set(name, inputs.push(v) - 1);
+      times.push(timesOf(values.types[v].shape, values.types[step.outputs[0]].shape)!);
+    }
   }
-  const program: [OpName, ...number[]][] = [];
+  const program: [OpName, DType, ...number[]][] = [];
   const outputs: number[] = [];
   const results: number[] = [];
   for (const step of members) {
-    program.push([step.op as OpName, ...step.inputs.map((v) => numbers.get(values.rootOf[v])!)]);
     const [v] = step.outputs;
+    const operands = step.inputs.map((input) => numbers.get(nameOf(input, step))!);
+    program.push([step.op as OpName, values.types[v].dtype, ...operands]);
     const number = inputs.length + program.length - 1;
-    numbers.set(values.rootOf[v], number);
+    numbers.set(String(values.rootOf[v]), number);
     if (!outside(v)) continue;
     outputs.push(v);
     results.push(number);
   }
   return {
     op: 'elementwise',
-    attrs: { program, results } satisfies ChainAttrs,
+    attrs: { program, times, results } satisfies ChainAttrs,
     inputs,
     outputs,
     flops: members.reduce((sum, step) => sum + step.flops, 0),

@@ -15,6 +15,8 @@ import type { Step } from './plan.ts';
  * - elementwise: a chain of operations on each element (see chain.ts)
  * - conv2dBias: x, w, bias [O] -> conv2d(x, w) + bias; attribute `relu` for the relu of that
  * - conv2dGradWeightBias: x, g -> weight gradient, and the sum of g over all but its last axis [1, O]
+ * - batchNormAct: what batchNorm takes, and where attribute `residual` is set something of its result's shape to add -> what
+ *   batchNorm gives, with the sum in place of the first; attribute `relu` for the relu of that
  * - maxPool2dRelu: x -> relu of the maxima, and their positions
  * - maxPool2dReluGrad: g, relu of the maxima, positions -> input gradient
  * - avgPool2dReluGrad: g, result of relu -> input gradient of the average pool where relu passed, else 0
@@ -23,6 +25,7 @@ export type FusedName =
   | 'elementwise'
   | 'conv2dBias'
   | 'conv2dGradWeightBias'
+  | 'batchNormAct'
   | 'maxPool2dRelu'
   | 'maxPool2dReluGrad'
   | 'avgPool2dReluGrad';
@@ -68,7 +71,10 @@ class Fuser {
   run(): Step[] {
     // Positions only grow as steps are moved down to their last part, so one sweep reaches every pattern.
     const patterns: Partial<Record<Step['op'], (i: number) => void>> = {
-      add: (i) => this.#bias(i),
+      add: (i) => {
+        this.#bias(i);
+        this.#residual(i);
+      },
       relu: (i) => this.#relu(i),
       reluGrad: (i) => this.#reluGrad(i),
       maxPool2dGrad: (i) => this.#reluGrad(i),
@@ -106,7 +112,32 @@ class Fuser {
     }
   }
 
-  /** relu of a convolution with bias, or of a max pool whose other result stays. */
+  /** batchNorm, then add of something of its shape that is there before. Of two normalised operands, the later takes the other. */
+  #residual(i: number): void {
+    const add = this.#steps[i];
+    if (add?.op !== 'add') return;
+    const makers = add.inputs.map((v) => this.#normalisedFor(v, i) ?? -1);
+    const made = Math.max(...makers);
+    const norm = this.#steps[made];
+    if (norm?.op !== 'batchNorm') return;
+    const own = makers.indexOf(made);
+    const other = add.inputs[1 - own];
+    const shapes = [add.inputs[own], other].map((v) => this.#values.types[v].shape);
+    if (!sameShape(shapes[0], shapes[1]) || (this.#maker.get(this.#root(other)) ?? -1) > made) return;
+    const outputs = [add.outputs[0], ...norm.outputs.slice(1)];
+    const attrs = { ...norm.attrs, residual: true, relu: false };
+    this.#replace([made, i], 'batchNormAct', [...norm.inputs, other], outputs, attrs, made);
+  }
+
+  /** The normalisation whose first result is `v`, if step i alone reads it. */
+  #normalisedFor(v: number, i: number): number | null {
+    const made = this.#onlyFor(v, i);
+    const step = made === null ? null : this.#steps[made];
+    if (step?.op !== 'batchNorm' && step?.op !== 'batchNormAct') return null;
+    return this.#root(step.outputs[0]) === this.#root(v) ? made : null;
+  }
+
+  /** relu of a convolution with bias, of a normalisation, or of a max pool whose other result stays. */
   #relu(i: number): void {
     const relu = this.#steps[i]!;
     const made = this.#onlyFor(relu.inputs[0], i);
@@ -114,6 +145,10 @@ class Fuser {
     if (made === null || step === null) return;
     if (step.op === 'conv2dBias') {
       this.#replace([made, i], 'conv2dBias', step.inputs, relu.outputs, { ...step.attrs, relu: true });
+    } else if (this.#normalisedFor(relu.inputs[0], i) !== null && step.attrs['relu'] !== true) {
+      const outputs = [relu.outputs[0], ...step.outputs.slice(1)];
+      const attrs = { residual: false, ...step.attrs, relu: true };
+      this.#replace([made, i], 'batchNormAct', step.inputs, outputs, attrs, made);
     } else if (step.op === 'maxPool2d' && this.#unreadUntil(step.outputs[1], i)) {
       this.#replace([made, i], 'maxPool2dRelu', step.inputs, [relu.outputs[0], step.outputs[1]], step.attrs);
     }
@@ -181,16 +216,16 @@ class Fuser {
     return (this.#readers.get(this.#root(v)) ?? []).every((reader) => reader > i);
   }
 
-  /** Puts one step at the place of the last of `parts`. */
+  /** Puts one step in the place of `parts`: at the last of them, where all inputs are there, unless they are before. */
   #replace(
     parts: readonly number[],
     op: FusedName,
     inputs: readonly number[],
     outputs: readonly number[],
     attrs: Attrs,
+    at = Math.max(...parts),
   ): void {
     if (!this.#fusions.has(op)) return;
-    const last = Math.max(...parts);
     const steps = parts.map((i) => this.#steps[i]!);
     for (const i of parts) {
       this.#steps[i] = null;
@@ -204,7 +239,7 @@ class Fuser {
     }
     const flops = steps.reduce((sum, step) => sum + step.flops, 0);
     const path = steps.find((step) => step.path !== '')?.path ?? '';
-    this.#steps[last] = { op, attrs, inputs, outputs, flops, path };
-    this.#index(last);
+    this.#steps[at] = { op, attrs, inputs, outputs, flops, path };
+    this.#index(at);
   }
 }

@@ -20,8 +20,8 @@ export interface Step {
   readonly path: string;
 }
 
-/** What a backend has kernels for: every operation but `reshape`, which is free, and the planner's own `copy`. */
-export type KernelName = Exclude<OpName, 'reshape'> | 'copy';
+/** What a backend has kernels for: every operation but those that are free, and the planner's own `copy`. */
+export type KernelName = Exclude<OpName, 'reshape' | 'stopGradient'> | 'copy';
 
 export interface BufferSpec {
   readonly bytes: number;

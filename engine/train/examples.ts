@@ -7,7 +7,7 @@ import type { Tree } from '../../optim/optimizer.ts';
 import type { Feeds } from '../backends/backend.ts';
 import type { InputTypes } from '../compile.ts';
 import { allocate } from '../ops/create.ts';
-import { takeRows } from '../ops/images.ts';
+import { takeRows } from '../ops/gather.ts';
 import { bytesOf, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostTensor, State, TensorType } from '../types.ts';

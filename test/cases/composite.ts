@@ -3,6 +3,7 @@ import {
   add,
   avgPool2d,
   conv2d,
+  customGradient,
   div,
   dropout,
   exp,
@@ -101,4 +102,27 @@ export const composite: readonly Case[] = [
   define('mean of a product, by axis', { x: uniform([3, 4]), y: uniform([4]) }, ({ x, y }) =>
     mean(mul(x, y), 0),
   ),
+];
+
+const square = customGradient({
+  name: 'square',
+  forward: (x) => mul(x, x),
+  gradient: ({ inputs: [x], grad }) => [mul(mul(x!, 2), grad)],
+});
+
+const scaled = customGradient({
+  name: 'scaled',
+  forward: (x, s) => mul(x, s),
+  gradient: ({ inputs: [x, s], grad }) => [mul(grad, s!), sum(mul(grad, x!))],
+});
+
+/** Operations with derivatives of their own, which are the right ones here. */
+export const custom: readonly Case[] = [
+  define('of one input', { x: uniform([3, 5]) }, ({ x }) => square(x)),
+  define('of two', { x: uniform([4, 2]), s: uniform([]) }, ({ x, s }) => scaled(x, s)),
+  define('of its own result', { x: uniform([7]) }, ({ x }) => square(add(square(x), x))),
+  define('of what others use', { x: uniform([2, 3]) }, ({ x }) => {
+    const y = tanh(x);
+    return add(square(y), mul(y, square(x)));
+  }),
 ];

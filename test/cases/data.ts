@@ -1,8 +1,16 @@
-import { dropout, normalizeImages, takeRows } from '../../engine/ops/index.ts';
+import {
+  dropout,
+  normalizeImages,
+  ops,
+  randomBernoulli,
+  randomNormal,
+  randomPermutation,
+  randomUniform,
+} from '../../engine/ops/index.ts';
 import { key } from '../../engine/rng.ts';
 import { formatShape } from '../../engine/shape.ts';
 import type { Shape } from '../../engine/types.ts';
-import { bytes, define, given, integers, uniform, type Case, type Draw } from './case.ts';
+import { bytes, define, given, uniform, type Case } from './case.ts';
 
 /** Vertical shift, horizontal shift, flip. */
 const DRAWS = [0, 0, 0, 1, -2, 0, -1, 1, 1, 0, 0, 1, 4, 0, 0, 9, -9, 1, -3, 3, 0];
@@ -23,33 +31,16 @@ export const data = {
       ),
     ),
   ],
-  takeRows: [
-    ...(
-      [
-        ['u8', (shape: Shape) => bytes(shape)],
-        ['i32', (shape: Shape) => integers(shape, 1000)],
-        ['f32', (shape: Shape) => uniform(shape)],
-      ] as const satisfies readonly (readonly [string, (shape: Shape) => Draw])[]
-    ).flatMap(([dtype, draw]) =>
-      ([[5], [7, 3], [6, 2, 3, 3], [3, 5, 1]] as const).map((shape: Shape) =>
-        define(
-          `${dtype} ${formatShape(shape)}, rows repeat`,
-          { x: draw(shape), index: integers([11], shape[0]) },
-          ({ x, index }) => takeRows(x, index),
-          { wrt: [], tolerance: 0 },
-        ),
+  random: (['uniform', 'normal'] as const).flatMap((distribution) =>
+    ([[], [1], [5], [3, 4], [2, 3, 5, 7], [1027], [0]] as const).map((shape: Shape) =>
+      define(
+        `${distribution} ${formatShape(shape)}`,
+        { step: given([], [12], 'i32') },
+        ({ step }) => ops.random([step], { distribution, shape, key0: 1, key1: 2 ** 32 - 3 }),
+        { tolerance: 0 },
       ),
     ),
-    define(
-      'no rows',
-      { x: bytes([4, 3]), index: given([0], [], 'i32') },
-      ({ x, index }) => takeRows(x, index),
-      {
-        wrt: [],
-        tolerance: 0,
-      },
-    ),
-  ],
+  ),
   normalizeImages: [
     ...(
       [
@@ -93,4 +84,25 @@ export const data = {
       { wrt: [] },
     ),
   ],
+} satisfies Record<string, readonly Case[]>;
+
+/** Functions made of these. */
+export const compositeRandom = {
+  randomUniform: [define('[7]', {}, () => randomUniform([7], key(1, 'uniform')), { tolerance: 0 })],
+  randomNormal: [
+    define(
+      '[3,5]',
+      { step: given([], [3], 'i32') },
+      ({ step }) => randomNormal([3, 5], key(1, 'normal'), step),
+      {
+        tolerance: 0,
+      },
+    ),
+  ],
+  randomBernoulli: [0, 0.3, 1].map((p) =>
+    define(`probability ${p}`, {}, () => randomBernoulli([37], p, key(1, 'bernoulli'), 4)),
+  ),
+  randomPermutation: [0, 1, 2, 100].map((n) =>
+    define(`of ${n}`, {}, () => randomPermutation(n, key(1, 'permutation'))),
+  ),
 } satisfies Record<string, readonly Case[]>;

@@ -1,8 +1,54 @@
-import { add, cast, checkFinite, div, exp, log, mul, neg, ops, pow } from '../../engine/ops/index.ts';
-import { relu, sigmoid, sqrt, sub, tanh, type TensorLike } from '../../engine/ops/index.ts';
+import {
+  abs,
+  add,
+  and,
+  cast,
+  ceil,
+  checkFinite,
+  clamp,
+  cos,
+  div,
+  equal,
+  erf,
+  exp,
+  expm1,
+  floor,
+  greater,
+  greaterEqual,
+  isFinite,
+  isNaN,
+  less,
+  lessEqual,
+  log,
+  log1p,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  not,
+  notEqual,
+  ops,
+  or,
+  pow,
+  reciprocal,
+  relu,
+  round,
+  rsqrt,
+  sigmoid,
+  sign,
+  sin,
+  sqrt,
+  square,
+  stopGradient,
+  sub,
+  tanh,
+  where,
+  xor,
+  type TensorLike,
+} from '../../engine/ops/index.ts';
 import { formatShape } from '../../engine/shape.ts';
 import type { Tensor } from '../../engine/tensor.ts';
-import type { Shape } from '../../engine/types.ts';
+import type { DType, Shape } from '../../engine/types.ts';
 import { away, bytes, define, distinct, given, integers, uniform, type Case, type Draw } from './case.ts';
 
 /** Scalars, one element, odd sizes, nothing at all, and more than one thread's share. */
@@ -140,12 +186,171 @@ const power = (exponent: number, low: number, high: number): Case =>
     pow(x, exponent),
   );
 
+/** Integers in −7 … 7, and at the ends of the range, where arithmetic wraps around. */
+const signed = (shape: Shape): Draw => ({
+  ...integers(shape, 15),
+  values: (draws, size) => Array.from({ length: size }, () => draws.below(15) - 7),
+});
+const EXTREMES = [2 ** 31 - 1, -(2 ** 31), -1, 2, 65537, 123456789];
+const integerCases = (apply: (a: TensorLike, b: TensorLike) => Tensor): Case[] => [
+  ...PAIRS.map(([left, right]) =>
+    define(
+      `i32 ${formatShape(left)} and ${formatShape(right)}`,
+      { a: signed(left), b: signed(right) },
+      ({ a, b }) => apply(a, b),
+    ),
+  ),
+  define(
+    'i32 at the ends of the range',
+    { a: given([6, 1], EXTREMES, 'i32'), b: given([6], EXTREMES, 'i32') },
+    ({ a, b }) => apply(a, b),
+  ),
+];
+
+/** Of every kind of broadcasting, and with many ties. */
+const comparisonCases = (apply: (a: TensorLike, b: TensorLike) => Tensor): Case[] => [
+  ...PAIRS.flatMap(([left, right]) =>
+    (['f32', 'i32', 'u8'] as const).map((dtype) =>
+      define(
+        `${dtype} ${formatShape(left)} and ${formatShape(right)}`,
+        { a: few(left, dtype), b: few(right, dtype) },
+        ({ a, b }) => apply(a, b),
+        { wrt: [] },
+      ),
+    ),
+  ),
+  specialPairs(apply, 0),
+];
+
+/** 0, 1 or 2. */
+const few = (shape: Shape, dtype: DType): Draw => ({
+  shape,
+  dtype,
+  values: (draws, size) => Array.from({ length: size }, () => draws.below(3)),
+});
+
+const logicCases = (apply: (a: TensorLike, b: TensorLike) => Tensor): Case[] =>
+  PAIRS.map(([left, right]) =>
+    define(
+      `${formatShape(left)} and ${formatShape(right)}`,
+      { a: few(left, 'u8'), b: few(right, 'u8') },
+      ({ a, b }) => apply(a, b),
+    ),
+  );
+
+const STEPS = [NaN, Infinity, -Infinity, 0, -0, 0.5, 1.5, 2.5, -0.5, -1.5, 0.49999997, 8388609, -3.7, 3.7];
+/** Away from the jumps of rounding and from 0. */
+const between = (shape: Shape): Draw => ({
+  shape,
+  dtype: 'f32',
+  values: (draws, size) =>
+    Array.from({ length: size }, () => Math.fround(draws.below(8) - 4 + 0.1 + 0.3 * draws.uniform())),
+});
+const steps = (apply: (x: TensorLike) => Tensor): Case[] => [
+  ...unaryCases(apply, between, 0),
+  special(apply, STEPS, 0),
+];
+
+/** Condition, a and b. */
+const CHOICES: readonly (readonly [Shape, Shape, Shape])[] = [
+  [
+    [3, 5],
+    [3, 5],
+    [3, 5],
+  ],
+  [[3, 5], [], [3, 5]],
+  [[3, 5], [3, 5], []],
+  [[], [3, 5], [5]],
+  [[5], [3, 1], [3, 5]],
+  [[3, 1], [5], [2, 1, 1]],
+  [[1], [1], [1]],
+  [[], [], []],
+  [[2, 1, 7], [3, 1], [7]],
+  [[0, 3], [3], [1]],
+  [[1031], [1031], [1]],
+  [
+    [4, 1, 6],
+    [4, 5, 6],
+    [5, 1],
+  ],
+];
+
 export const elementwise = {
-  add: [...binaryCases(add, uniform, uniform, 0), specialPairs(add, 0)],
-  sub: [...binaryCases(sub, uniform, uniform, 0), specialPairs(sub, 0)],
+  add: [...binaryCases(add, uniform, uniform, 0), specialPairs(add, 0), ...integerCases(add)],
+  sub: [...binaryCases(sub, uniform, uniform, 0), specialPairs(sub, 0), ...integerCases(sub)],
+  maximum: [...binaryCases(maximum, uniform, uniform, 0), specialPairs(maximum, 0), ...integerCases(maximum)],
+  minimum: [...binaryCases(minimum, uniform, uniform, 0), specialPairs(minimum, 0), ...integerCases(minimum)],
+  equal: comparisonCases(equal),
+  less: comparisonCases(less),
+  lessEqual: comparisonCases(lessEqual),
+  and: logicCases(and),
+  or: logicCases(or),
+  xor: logicCases(xor),
+  where: CHOICES.flatMap(([condition, a, b]) =>
+    (
+      [
+        ['f32', uniform],
+        ['i32', signed],
+        ['u8', bytes],
+      ] as const satisfies readonly (readonly [string, (shape: Shape) => Draw])[]
+    ).map(([dtype, draw]) =>
+      define(
+        `${dtype}, ${formatShape(condition)} chooses ${formatShape(a)} or ${formatShape(b)}`,
+        { condition: few(condition, 'u8'), a: draw(a), b: draw(b) },
+        (t) => where(t.condition, t.a, t.b),
+        { tolerance: 0, tags: isLarge(a) ? ['large'] : [] },
+      ),
+    ),
+  ),
+  abs: [...unaryCases(abs, away, 0), special(abs, STEPS, 0)],
+  sign: steps(sign),
+  floor: steps(floor),
+  ceil: steps(ceil),
+  round: steps(round),
+  expm1: [
+    ...unaryCases(expm1, uniform, 1e-6),
+    range(expm1, 'around 0', -1e-3, 1e-3),
+    range(expm1, 'very near 0', -1e-20, 1e-20),
+    range(expm1, 'before the end', -1, -0.2),
+    range(expm1, 'large results', 60, 88),
+    range(expm1, 'where the 1 stops to count', 15, 25),
+    special(expm1, [NaN, Infinity, -Infinity, 0, 89, 1000, -150, -1000, 20, -30], 1e-6),
+  ],
+  log1p: [
+    ...unaryCases(log1p, (shape) => uniform(shape, -0.9, 4), 1e-6),
+    range(log1p, 'around 0', -1e-3, 1e-3),
+    range(log1p, 'very near 0', -1e-20, 1e-20),
+    range(log1p, 'large arguments', 1e28, 1e30),
+    special(log1p, [NaN, Infinity, -Infinity, 0, -1, -2, 1e-40, -0.99999994], 1e-6),
+  ],
+  sin: [
+    ...unaryCases(sin, uniform, 1e-6),
+    range(sin, 'around 0', -1e-3, 1e-3),
+    range(sin, 'many turns', -1000, 1000, 2e-6),
+    range(sin, 'up to where single numbers begin', 7000, 9000, 2e-6),
+    range(sin, 'far away', 1e6, 1e9, 2e-6),
+    special(sin, [NaN, Infinity, -Infinity, 0, 1e30], 1e-6),
+  ],
+  cos: [
+    ...unaryCases(cos, uniform, 1e-6),
+    range(cos, 'around 0', -1e-3, 1e-3),
+    range(cos, 'many turns', -1000, 1000, 2e-6),
+    range(cos, 'up to where single numbers begin', 7000, 9000, 2e-6),
+    range(cos, 'far away', 1e6, 1e9, 2e-6),
+    special(cos, [NaN, Infinity, -Infinity, 0, 1e30], 1e-6),
+  ],
+  erf: [
+    ...unaryCases(erf, uniform, 1e-6),
+    range(erf, 'around 0', -1e-3, 1e-3),
+    range(erf, 'saturating', 2, 6),
+    range(erf, 'where the polynomials meet', 0.9, 1.1),
+    special(erf, [NaN, Infinity, -Infinity, 0, 50, -50, 4, -1], 1e-6),
+  ],
+  stopGradient: unaryCases((x) => mul(stopGradient(x), 1), uniform, 0).map((item) => ({ ...item, wrt: [] })),
   mul: [
     ...binaryCases(mul, uniform, uniform, 0),
     specialPairs(mul, 0),
+    ...integerCases(mul),
     define('a value with itself', { x: uniform([3, 5]) }, ({ x }) => mul(x, x), { tolerance: 0 }),
   ],
   div: [...binaryCases(div, uniform, (shape) => away(shape, 0.5), 0), specialPairs(div, 0)],
@@ -218,15 +423,47 @@ export const elementwise = {
     ),
   ),
   cast: [
-    ...SHAPES.map((shape) =>
-      define(`u8 ${formatShape(shape)}`, { x: bytes(shape) }, ({ x }) => cast(x), { tolerance: 0 }),
+    ...SHAPES.flatMap((shape) =>
+      (
+        [
+          ['u8', bytes],
+          ['i32', (own) => integers(own, 1000)],
+          ['f32', (own) => uniform(own, -300, 300)],
+        ] as const satisfies readonly (readonly [DType, (own: Shape) => Draw])[]
+      ).flatMap(([from, draw]) =>
+        (['f32', 'i32', 'u8'] as const)
+          .filter((to) => to !== from)
+          .map((to) =>
+            define(`${from} ${formatShape(shape)} to ${to}`, { x: draw(shape) }, ({ x }) => cast(x, to), {
+              wrt: [],
+              tolerance: 0,
+            }),
+          ),
+      ),
     ),
-    define('i32 [11]', { x: integers([11], 1000) }, ({ x }) => cast(x), { tolerance: 0 }),
+    ...(['i32', 'u8'] as const).map((to) =>
+      define(
+        `special values of f32 to ${to}`,
+        {
+          x: given(
+            [13],
+            [NaN, Infinity, -Infinity, -0, 0.99, -0.99, 255.9, 256, -1, 3e9, -3e9, 2147483520, 16777217],
+          ),
+        },
+        ({ x }) => cast(x, to),
+        { wrt: [], tags: ['special'] },
+      ),
+    ),
     define(
-      'i32 at the ends of its range',
+      'i32 at the ends of its range to f32',
       { x: given([5], [-(2 ** 31), 2 ** 31 - 128, -1, 2 ** 24, -(2 ** 24)], 'i32') },
       ({ x }) => cast(x),
       { tolerance: 0 },
+    ),
+    define(
+      'i32 out of range to u8',
+      { x: given([6], [-(2 ** 31), 2 ** 31 - 1, -1, 256, 255, 70000], 'i32') },
+      ({ x }) => cast(x, 'u8'),
     ),
   ],
   checkFinite: SHAPES.map((shape) =>
@@ -235,4 +472,30 @@ export const elementwise = {
       tags: isLarge(shape) ? ['large'] : [],
     }),
   ),
+} satisfies Record<string, readonly Case[]>;
+
+/** Functions made of these. */
+export const compositeElementwise = {
+  notEqual: comparisonCases(notEqual),
+  greater: comparisonCases(greater),
+  greaterEqual: comparisonCases(greaterEqual),
+  not: SHAPES.map((shape) => define(formatShape(shape), { x: few(shape, 'u8') }, ({ x }) => not(x))),
+  isNaN: [special(isNaN, STEPS, 0)],
+  isFinite: [special(isFinite, STEPS, 0)],
+  rsqrt: [
+    ...unaryCases(rsqrt, (shape) => uniform(shape, 0.1, 4), 1e-6),
+    special(rsqrt, [NaN, 0, -1, Infinity], 0),
+  ],
+  reciprocal: [...unaryCases(reciprocal, (shape) => away(shape, 0.5), 0), special(reciprocal, STEPS, 0)],
+  square: [...unaryCases(square, uniform, 0), special(square, STEPS, 0)],
+  clamp: [
+    ...unaryCases((x) => clamp(x, -1, 0.5), uniform, 0),
+    special((x) => clamp(x, -1, 0.5), STEPS, 0),
+    define('from below alone', { x: uniform([7]) }, ({ x }) => clamp(x, 0.1), { tolerance: 0 }),
+    define(
+      'by tensors',
+      { x: uniform([3, 4]), low: uniform([4], -1, 0), high: uniform([3, 1], 0.2, 1) },
+      (t) => clamp(t.x, t.low, t.high),
+    ),
+  ],
 } satisfies Record<string, readonly Case[]>;

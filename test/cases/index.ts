@@ -5,16 +5,18 @@
 import type * as everything from '../../engine/ops/index.ts';
 import type { OpName } from '../../engine/ops/index.ts';
 import type { Case } from './case.ts';
-import { composite } from './composite.ts';
-import { conv } from './conv.ts';
-import { data } from './data.ts';
-import { elementwise } from './elementwise.ts';
-import { layout } from './layout.ts';
-import { inference, norm } from './norm.ts';
+import { composite, custom } from './composite.ts';
+import { conv, transpose } from './conv.ts';
+import { compositeRandom, data } from './data.ts';
+import { compositeElementwise, elementwise } from './elementwise.ts';
+import { along, compositeGathering, gathering } from './gather.ts';
+import { compositeLayout, layout } from './layout.ts';
+import { groups, inference, norm } from './norm.ts';
 import { loss, rows } from './loss.ts';
-import { matmul } from './matmul.ts';
-import { pool } from './pool.ts';
-import { means, reduce } from './reduce.ts';
+import { compositeMatmul, matmul } from './matmul.ts';
+import { globals, pool } from './pool.ts';
+import { compositeReduce, means, reduce } from './reduce.ts';
+import { resize } from './resize.ts';
 
 export * from './case.ts';
 
@@ -23,10 +25,12 @@ export const primitive: { readonly [N in OpName]: readonly Case[] } = {
   ...elementwise,
   ...layout,
   ...reduce,
+  ...gathering,
   ...matmul,
   ...conv,
   ...pool,
   ...norm,
+  ...resize,
   ...loss,
   ...data,
 };
@@ -49,12 +53,25 @@ type Composite = Exclude<keyof typeof everything, OpName | Creation>;
 
 /** Cases of the public functions made of operations. */
 export const composites: { readonly [N in Composite]: readonly Case[] } = {
+  conv2dTranspose: transpose,
+  customGradient: custom,
+  ...globals,
+  ...groups,
+  ...compositeElementwise,
+  ...compositeLayout,
+  ...compositeReduce,
+  ...compositeGathering,
+  ...compositeMatmul,
+  ...compositeRandom,
   mean: means,
   batchNormInference: inference,
   crossEntropyRows: rows,
 };
 
 /** Every case, named `operation: what is special`. */
-export const cases: readonly Case[] = Object.entries({ ...primitive, ...composites, composite }).flatMap(
-  ([name, list]) => list.map((item) => ({ ...item, name: `${name}: ${item.name}` })),
-);
+export const cases: readonly Case[] = Object.entries({
+  ...primitive,
+  ...composites,
+  composite,
+  along,
+}).flatMap(([name, list]) => list.map((item) => ({ ...item, name: `${name}: ${item.name}` })));

@@ -1,4 +1,10 @@
-import { avgPool2d, ops, type AvgPoolOptions } from '../../engine/ops/index.ts';
+import {
+  avgPool2d,
+  globalAvgPool2d,
+  globalMaxPool2d,
+  ops,
+  type AvgPoolOptions,
+} from '../../engine/ops/index.ts';
 import type { PoolAttrs } from '../../engine/ops/pool.ts';
 import { pair, placeWindow, type Padding, type Pair } from '../../engine/shape.ts';
 import { define, distinct, uniform, type Case } from './case.ts';
@@ -111,5 +117,22 @@ export const pool = {
         { tags: tags(geometry) },
       );
     }),
+  ),
+} satisfies Record<string, readonly Case[]>;
+
+const WHOLE = [
+  [1, 1, 1, 1],
+  [2, 3, 4, 5],
+  [1, 1, 6, 3],
+  [3, 5, 1, 8],
+  [0, 2, 2, 3],
+] as const;
+
+export const globals = {
+  globalAvgPool2d: WHOLE.map((shape) =>
+    define(shape.join('x'), { x: uniform(shape) }, ({ x }) => globalAvgPool2d(x)),
+  ),
+  globalMaxPool2d: WHOLE.map((shape) =>
+    define(shape.join('x'), { x: distinct(shape) }, ({ x }) => globalMaxPool2d(x), { tolerance: 0 }),
   ),
 } satisfies Record<string, readonly Case[]>;

@@ -1,7 +1,26 @@
-import { max, mean, ops, sum } from '../../engine/ops/index.ts';
+import {
+  all,
+  any,
+  argMax,
+  argMin,
+  cumulativeSum,
+  dot,
+  logSoftmax,
+  logSumExp,
+  max,
+  mean,
+  min,
+  norm,
+  ops,
+  prod,
+  softmax,
+  sum,
+  variance,
+} from '../../engine/ops/index.ts';
 import { formatShape, sizeOf } from '../../engine/shape.ts';
+import type { Tensor } from '../../engine/tensor.ts';
 import type { Shape } from '../../engine/types.ts';
-import { define, distinct, integers, uniform, type Case } from './case.ts';
+import { away, define, distinct, given, uniform, type Case, type Draw } from './case.ts';
 
 /** [outer, n, inner]: the form in which backends reduce. */
 const GROUPS: readonly (readonly [number, number, number])[] = [
@@ -97,14 +116,32 @@ export const reduce = {
       tolerance: 0,
     }),
   ],
-  maxGrad: GROUPS.filter(([outer, , inner]) => outer * inner > 0).map(([outer, n, inner]) =>
-    define(
-      formatShape([outer, n, inner]),
-      { g: uniform([outer, inner]), at: integers([outer, inner], n) },
-      ({ g, at }) => ops.maxGrad([g, at], { n }),
-      { wrt: [], tolerance: 0 },
+  cumulativeSum: [
+    ...GROUPS.flatMap((shape) =>
+      [0, 1, 2, 3].map((way) => {
+        const [exclusive, reverse] = [way % 2 === 1, way >= 2];
+        const how = `${exclusive ? ', exclusive' : ''}${reverse ? ', reverse' : ''}`;
+        return define(
+          `${formatShape(shape)}${how}`,
+          { x: uniform(shape) },
+          ({ x }) => ops.cumulativeSum([x], { exclusive, reverse }),
+          { tolerance: 3e-5, tags: tags(shape) },
+        );
+      }),
     ),
-  ),
+    ...[0, 1, -1].map((axis) =>
+      define(`axis ${axis} of [3,4,5]`, { x: uniform([3, 4, 5]) }, ({ x }) => cumulativeSum(x, axis)),
+    ),
+    define(
+      'NaN and infinities',
+      { x: given([5], [1, Infinity, 2, -Infinity, 3]) },
+      ({ x }) => cumulativeSum(x, 0),
+      {
+        wrt: [],
+        tags: ['special'],
+      },
+    ),
+  ],
 } satisfies Record<string, readonly Case[]>;
 
 export const means = [
@@ -118,3 +155,142 @@ export const means = [
     tolerance: 1e-5,
   }),
 ];
+
+/** 0 and 1, mostly 1. */
+const truths = (shape: Shape): Draw => ({
+  shape,
+  dtype: 'u8',
+  values: (draws, size) => Array.from({ length: size }, () => Number(draws.below(4) > 0)),
+});
+
+const overAxes = (
+  apply: (x: Tensor, axes: readonly number[]) => Tensor,
+  draw: (shape: Shape) => Draw,
+  tolerance = 1e-5,
+): Case[] => [
+  ...AXES.map((axes) =>
+    define(`axes ${formatShape(axes)} of [2,3,4,5]`, { x: draw([2, 3, 4, 5]) }, ({ x }) => apply(x, axes), {
+      tolerance,
+    }),
+  ),
+  define('one element', { x: draw([1, 1]) }, ({ x }) => apply(x, [0, 1]), { tolerance }),
+  define('[3,0,2] over what is there', { x: draw([3, 0, 2]) }, ({ x }) => apply(x, [2]), { tolerance }),
+];
+
+/** Functions made of these. */
+export const compositeReduce = {
+  min: [...overAxes(min, distinct, 0), special('min', min)],
+  argMax: [
+    ...[undefined, 0, 1, -1].map((axis) =>
+      define(`axis ${axis} of [3,4,5]`, { x: distinct([3, 4, 5]) }, ({ x }) => argMax(x, axis), { wrt: [] }),
+    ),
+    define(
+      'kept',
+      { x: distinct([3, 4]) },
+      ({ x }) => [argMax(x, 0, { keepDims: true }), argMax(x, undefined, { keepDims: true })],
+      {
+        wrt: [],
+      },
+    ),
+    special('argMax', (x) => argMax(x, -1)),
+  ],
+  argMin: [
+    ...[undefined, 0, 1, -1].map((axis) =>
+      define(`axis ${axis} of [3,4,5]`, { x: distinct([3, 4, 5]) }, ({ x }) => argMin(x, axis), { wrt: [] }),
+    ),
+    special('argMin', (x) => argMin(x, -1)),
+  ],
+  any: [...overAxes(any, truths, 0), define('of nothing', { x: truths([2, 0]) }, ({ x }) => any(x, 1))],
+  all: [...overAxes(all, truths, 0), define('of nothing', { x: truths([2, 0]) }, ({ x }) => all(x, 1))],
+  prod: [
+    ...overAxes(prod, (shape) => away(shape, 0.5, 1.5)),
+    ...[1, 2, 3, 5, 8, 13].map((n) =>
+      define(`of ${n}, with zeros`, { x: given([3, n], [0.5, 2, -1.5, 0, 1, 3, -0.75]) }, ({ x }) =>
+        prod(x, 1),
+      ),
+    ),
+    define('of nothing', { x: uniform([2, 0]) }, ({ x }) => prod(x, 1)),
+  ],
+  variance: [
+    ...overAxes(variance, uniform),
+    define('with Bessel’s correction, kept', { x: uniform([4, 3]) }, ({ x }) =>
+      variance(x, 0, { correction: 1, keepDims: true }),
+    ),
+  ],
+  norm: [
+    ...overAxes(norm, away),
+    ...[1, 1.5, 3, Infinity].map((order) =>
+      define(
+        `order ${order}`,
+        { x: distinctAway([3, 4]) },
+        ({ x }) => norm(x, 1, { order, keepDims: true }),
+        {
+          tolerance: 1e-5,
+        },
+      ),
+    ),
+    define('of zeros, forward', { x: given([2, 3], [0]) }, ({ x }) => norm(x, 1), { wrt: [] }),
+  ],
+  logSumExp: [
+    ...overAxes(logSumExp, (shape) => uniform(shape, -3, 3)),
+    define('large values', { x: uniform([3, 4], 900, 1000) }, ({ x }) => logSumExp(x, 1, { keepDims: true })),
+    special('logSumExp', (x) => logSumExp(x, -1)),
+  ],
+  softmax: [
+    ...[0, 1, -1].map((axis) =>
+      define(`axis ${axis} of [3,4,5]`, { x: uniform([3, 4, 5], -3, 3) }, ({ x }) => softmax(x, axis)),
+    ),
+    define('[33,17]', { x: uniform([33, 17], -5, 5) }, ({ x }) => softmax(x)),
+    define('large values', { x: uniform([3, 4], 900, 910) }, ({ x }) => softmax(x), { tolerance: 1e-5 }),
+    special('softmax', (x) => softmax(x)),
+  ],
+  logSoftmax: [
+    ...[0, 1, -1].map((axis) =>
+      define(`axis ${axis} of [3,4,5]`, { x: uniform([3, 4, 5], -3, 3) }, ({ x }) => logSoftmax(x, axis)),
+    ),
+    define('large values', { x: uniform([3, 4], 900, 910) }, ({ x }) => logSoftmax(x), { tolerance: 1e-5 }),
+    special('logSoftmax', (x) => logSoftmax(x)),
+  ],
+  dot: [
+    define('[7]', { a: uniform([7]), b: uniform([7]) }, ({ a, b }) => dot(a, b), { tolerance: 1e-5 }),
+    define('[0]', { a: uniform([0]), b: uniform([0]) }, ({ a, b }) => dot(a, b)),
+  ],
+} satisfies Record<string, readonly Case[]>;
+
+/** No two elements with nearly the same absolute value. */
+function distinctAway(shape: Shape): Draw {
+  return {
+    shape,
+    dtype: 'f32',
+    values: (draws, size) =>
+      Array.from({ length: size }, (_, i) =>
+        Math.fround((0.25 + ((i * 5) % size) / 8) * (draws.below(2) === 0 ? -1 : 1)),
+      ),
+  };
+}
+
+/** Ties, infinities and NaN along the last axis. */
+function special(what: string, apply: (x: Tensor, axes: readonly number[]) => Tensor): Case {
+  const rows = [
+    1,
+    3,
+    3,
+    2,
+    Infinity,
+    1,
+    -Infinity,
+    Infinity,
+    -Infinity,
+    -Infinity,
+    -Infinity,
+    -Infinity,
+    1,
+    NaN,
+    5,
+    NaN,
+  ];
+  return define(`ties and special values of ${what}`, { x: given([4, 4], rows) }, ({ x }) => apply(x, [1]), {
+    wrt: [],
+    tags: ['special'],
+  });
+}

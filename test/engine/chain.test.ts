@@ -84,10 +84,15 @@ const cases: Readonly<Record<string, Case>> = {
     },
     steps: ['elementwise'],
   },
-  'columns that repeat are left to their own kernel': {
-    inputs: { x: [30, 40], column: [30, 1] },
-    build: ({ x, column }) => ({ outputs: { y: exp(mul(add(x, 1), column)) } }),
-    steps: ['add', 'mul', 'exp'],
+  'columns and middle axes that repeat': {
+    inputs: { x: [30, 41], column: [30, 1], middle: [41, 1], inner: [6] },
+    build({ x, column, middle, inner }) {
+      const y = exp(mul(add(x, 1), column));
+      const z = add(mul(reshape(y, [41, 30]), reshape(column, [30])), 2); // the same values as rows
+      const w = sub(mul(reshape(z, [10, 3, 41, 1]), middle), 1);
+      return { outputs: { v: mul(reshape(w, [5, 6, 41]), reshape(inner, [6, 1])) } };
+    },
+    steps: ['elementwise'],
   },
   'longer than one chain may be': {
     inputs: { x: [1000] },

@@ -9,6 +9,7 @@ import { grad } from '../../engine/grad.ts';
 import {
   add,
   avgPool2d,
+  batchNorm,
   conv2d,
   f32,
   i32,
@@ -120,6 +121,41 @@ describe('fusion', () => {
     expect(plain.plan.steps.some(({ op }) => op === 'conv2dBias' || op === 'maxPool2dRelu')).toBe(false);
     await plain.close();
   });
+
+  it.each([false, true])(
+    'takes sum and relu into the normalisation before them (normalised shortcut: %s)',
+    async (both) => {
+      const block = (fuse: boolean): Promise<Compiled> =>
+        compile(backend, {
+          fuse,
+          inputs: { x: f32(2, 5, 7, 6) },
+          state: {
+            gamma: random(1, [6]),
+            beta: random(2, [6]),
+            mean: random(3, [6]),
+            w: random(4, [1, 1, 6, 6]),
+          },
+          build({ x }, { gamma, beta, mean: running, w }) {
+            const first = batchNorm(conv2d(x, w), { gamma, beta });
+            const second = batchNorm(conv2d(relu(first.y), w), { gamma, beta });
+            const shortcut = both ? batchNorm(x).y : x;
+            const y = relu(add(second.y, shortcut));
+            const [dx, dw, dGamma] = grad(sum(mul(y, y)), [x, w, gamma]);
+            return { outputs: { y, dx, dw, dGamma }, next: { mean: add(mul(running, 0.9), first.mean) } };
+          },
+        });
+      const plain = await block(false);
+      const fused = await block(true);
+      const ops = fused.plan.steps.map(({ op }) => op).filter((op) => op === 'batchNorm' || op === 'relu');
+      expect(ops).toEqual(both ? ['batchNorm'] : []);
+      const x = random(5, [2, 5, 7, 6]);
+      const [expected, got] = [await plain.run({ x }), await fused.run({ x })];
+      expect(got).toEqual(expected);
+      expect(await fused.store.read()).toEqual(await plain.store.read());
+      await plain.close();
+      await fused.close();
+    },
+  );
 
   it('leaves alone what somebody else reads', async () => {
     const compiled = await compile(backend, {

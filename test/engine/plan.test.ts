@@ -480,7 +480,7 @@ describe('a plan prints itself', () => {
     });
     expect(step.plan.toString()).toMatchInlineSnapshot(`
       "inputs   x: u8 [4,3]@feed:x, y: i32 [4]@feed:y, lr: f32 []@feed:lr
-         0  f32 [4,3]@b10 = cast(u8 [4,3]@feed:x)  (input)
+         0  f32 [4,3]@b10 = cast(u8 [4,3]@feed:x) dtype="f32"  (input)
          1  f32 [4,3]@b10 = sub(f32 [4,3]@b10, f32 []@b5)  (input)  0.000 MFLOP
          2  f32 [4,3]@b10 = mul(f32 [4,3]@b10, f32 []@b6)  (input)  0.000 MFLOP
          3  f32 [4,2]@b11 = matmul(f32 [4,3]@b10, f32 [3,2]@state:w) transA=false transB=false  (fc)  0.000 MFLOP

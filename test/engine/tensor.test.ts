@@ -667,14 +667,14 @@ describe('shapes and dtypes that do not fit are named, all of them', () => {
       'matmul: expects two matrices [m, k] and [k, n], or two batches of them, got f32 [3] and f32 [3,2]',
     ],
     [
-      'matmul of a batch and a matrix',
-      () => matmul(t(2, 3, 4), t(4, 2)),
-      'matmul: expects two matrices [m, k] and [k, n], or two batches of them, got f32 [2,3,4] and f32 [4,2]',
+      'matmul of a matrix and a vector',
+      () => matmul(t(3, 4), t(4)),
+      'matmul: expects two matrices [m, k] and [k, n], or two batches of them, got f32 [3,4] and f32 [4]',
     ],
     [
       'matmul of batches',
       () => matmul(t(2, 3, 4), t(3, 4, 5)),
-      'matmul: batch sizes 2 and 3 differ: f32 [2,3,4] and f32 [3,4,5]',
+      'matmul of f32 [2,3,4] and f32 [3,4,5]: batch: shapes [2] and [3] do not broadcast: axis -1 has sizes 2 and 3 (they must be equal, or one of them 1)',
     ],
     ['matmul of bytes', () => matmul(bytes(2, 3), t(3, 2)), `matmul: expects f32 but got u8 [2,3]${CAST}`],
     // convolution

@@ -32,6 +32,8 @@ export interface Call {
 export interface Check {
   readonly kind: 'label' | 'index' | 'not finite';
   readonly count: number;
+  /** What a label or an index must stay below. */
+  readonly n?: number;
   readonly args: Readonly<Record<string, View>>;
   /** A condition on element `i`. */
   readonly wrong: string;
@@ -108,6 +110,7 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
   power: [
     ['a', 'b'],
     `if (b === 0) { return 1; }
+     if (nan(a) > 0) { return a; }
      if (a > 0) { return Math.pow(a, b); }
      if (a === 0) {
        if (b < 0) { return 1 / Math.abs(a); }
@@ -182,6 +185,102 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
      }
      return 1 - 2 / (exponential(2 * a) + 1);`,
   ],
+  larger: [
+    ['a', 'b'],
+    `if (nan(a) > 0) { return a; }
+     if (nan(b) > 0) { return b; }
+     if (a > b) { return a; }
+     return b;`,
+  ],
+  rounded: [
+    ['a'],
+    `if (finite(a) < 1) { return a; }
+     const below = Math.floor(a);
+     const rest = a - below;
+     if (rest < 0.5) { return below; }
+     if (rest > 0.5) { return below + 1; }
+     return below + (below - 2 * Math.floor(below * 0.5));`,
+  ],
+  // Towards 0, within -2^31 and 2^31, where NaN is 0.
+  truncated: [
+    ['a'],
+    `if (nan(a) > 0) { return 0; }
+     if (a >= 2147483648) { return 2147483648; }
+     if (a <= -2147483648) { return -2147483648; }
+     if (a < 0) { return -Math.floor(-a); }
+     return Math.floor(a);`,
+  ],
+  exponentialLess1: [
+    ['a'],
+    `if (a > -0.35 && a < 0.35) {
+       return a * (1 + a * 0.5 * (1 + a * 0.3333333333333333 * (1 + a * 0.25 * (1 + a * 0.2 * (1 +
+         a * 0.16666666666666666 * (1 + a * 0.14285714285714285 * (1 + a * 0.125)))))));
+     }
+     return exponential(a) - 1;`,
+  ],
+  logarithmOf1Plus: [
+    ['a'],
+    `if (a > -0.4 && a < 0.4) {
+       const f = a / (2 + a);
+       const s = f * f;
+       return 2 * f * (1 + s * (0.3333333333333333 + s * (0.2 + s * (0.14285714285714285 + s * (0.1111111111111111 +
+         s * (0.09090909090909091 + s * 0.07692307692307693))))));
+     }
+     return logarithm(1 + a);`,
+  ],
+  // WGSL promises 2^-11 for sine and cosine between -pi and pi, and nothing beyond. Quarter turns are taken out in three
+  // parts of pi / 2, whose multiples are exact to 8192 or so; `turn` 1 makes it a cosine.
+  sine: [
+    ['a', 'turn'],
+    `if (Math.abs(a) > 8192) {
+       if (turn === 1) { return Math.cos(a); }
+       return Math.sin(a);
+     }
+     const n = Math.floor(a * 0.6366197723675814 + 0.5);
+     const r = a - n * 1.5703125 - n * 0.0004837512969970703 - n * 7.549789954891886e-8;
+     const s = r * r;
+     const quarter = n + turn - 4 * Math.floor((n + turn) * 0.25);
+     let value = r * (1 - s * 0.16666666666666666 * (1 - s * 0.05 * (1 - s * 0.023809523809523808 * (1 - s * 0.013888888888888888))));
+     if (quarter === 1 || quarter === 3) {
+       value = 1 - s * 0.5 * (1 - s * 0.08333333333333333 * (1 - s * 0.03333333333333333 * (1 - s * 0.017857142857142856 *
+         (1 - s * 0.011111111111111112))));
+     }
+     if (quarter >= 2) { return -value; }
+     return value;`,
+  ],
+  // The error function: Maclaurin's series near 0, beyond it 1 less the continued fraction of its complement.
+  errorFunction: [
+    ['a'],
+    `if (nan(a) > 0) { return a; }
+     if (a > 4) { return 1; }
+     if (a < -4) { return -1; }
+     const s = a * a;
+     if (s < 1) {
+       let term = a;
+       let sum = a;
+       for (let k = 1; k < 13; k++) {
+         term = -term * s / k;
+         sum = sum + term / (2 * k + 1);
+       }
+       return sum * 1.1283791670955126;
+     }
+     const x = Math.abs(a);
+     let f = x;
+     for (let k = 0; k < 60; k++) { f = x + (60 - k) * 0.5 / f; }
+     const rest = exponential(-s) * 0.5641895835477563 / f;
+     if (a < 0) { return rest - 1; }
+     return 1 - rest;`,
+  ],
+  // A sum of high halves as the high half of an i32 that wraps around.
+  wrapped: [['a'], 'return a - 65536 * Math.floor((a + 32768) * 0.0000152587890625);'],
+  unsigned: [['a'], 'if (a < 0) { return a + 65536; }\n return a;'],
+  // Whether one i32, given by its halves, is less than another.
+  below: [
+    ['aHigh', 'aLow', 'bHigh', 'bLow'],
+    `if (aHigh < bHigh) { return 1; }
+     if (aHigh === bHigh && aLow < bLow) { return 1; }
+     return 0;`,
+  ],
   // Low and high half of a product of 16-bit numbers, every step below 2^24.
   low16: [
     ['a', 'b'],
@@ -236,8 +335,11 @@ export function libraryOf(source: string): readonly LibraryFunction[] {
 }
 
 /** The exact value of an i32 as a float: its halves in `name`, at the position `at` of the innermost axis. */
-export const int = (name: string, at: string): string =>
-  `(${name}[2 * (${at})] + ${name}[2 * (${at}) + 1] * 65536)`;
+export function int(name: string, at: string | number): string {
+  // WebGL's texture lookups take no product of two literals.
+  const [low, high] = typeof at === 'number' ? [2 * at, 2 * at + 1] : [`2 * (${at})`, `2 * (${at}) + 1`];
+  return `(${name}[${low}] + ${name}[${high}] * 65536)`;
+}
 
 /** Statements that return the half of an i32 that this thread is to write, along an axis of twice as many. */
 export const returnHalf = (value: string, half: string): string =>

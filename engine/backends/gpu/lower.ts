@@ -3,24 +3,40 @@ import type { FusedName } from '../../plan/fuse.ts';
 import type { KernelTable } from '../backend.ts';
 import type { Lower } from './kernel.ts';
 import { elementwise, elementwiseKernels } from './kernels/elementwise.ts';
-import { broadcastTo, cast, checkFinite, copy, takeRows, transpose } from './kernels/layout.ts';
+import { normalizeImages, resize2d, resize2dGrad } from './kernels/images.ts';
 import {
-  correct,
-  dropout,
-  normalizeImages,
-  softmaxCrossEntropy,
-  softmaxCrossEntropyGrad,
-} from './kernels/loss.ts';
-import { batchNorm, batchNormGrad, lrnWithin, lrnWithinGrad } from './kernels/norm.ts';
+  broadcastTo,
+  checkFinite,
+  concat,
+  copy,
+  pad,
+  scatterAlong,
+  scatterRows,
+  slice,
+  takeAlong,
+  takeRows,
+  transpose,
+} from './kernels/layout.ts';
+import { correct, softmaxCrossEntropy, softmaxCrossEntropyGrad } from './kernels/loss.ts';
+import {
+  batchNorm,
+  batchNormGrad,
+  lrnWithin,
+  lrnWithinGrad,
+  standardize,
+  standardizeGrad,
+} from './kernels/norm.ts';
 import { avgPool2d, avgPoolGrad, maxPool, maxPoolGrad } from './kernels/pool.ts';
 import { conv2d, conv2dGradInput, conv2dGradWeight, matmul } from './kernels/products.ts';
-import { max, maxGrad, sum } from './kernels/reduce.ts';
+import { dropout, random } from './kernels/random.ts';
+import { cumulativeSum, max, sort, sum } from './kernels/reduce.ts';
 
 /** The fusions that have kernels. */
 export const fusions: ReadonlySet<FusedName> = new Set([
   'elementwise',
   'conv2dBias',
   'conv2dGradWeightBias',
+  'batchNormAct',
   'maxPool2dRelu',
   'maxPool2dReluGrad',
   'avgPool2dReluGrad',
@@ -30,13 +46,16 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
   copy,
   ...elementwiseKernels,
   elementwise,
-  cast,
   checkFinite,
   transpose,
   broadcastTo,
+  slice,
+  pad,
+  concat,
   sum,
   max,
-  maxGrad,
+  cumulativeSum,
+  sort,
   matmul,
   conv2d,
   conv2dBias: conv2d,
@@ -53,11 +72,20 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
   lrnWithin,
   lrnWithinGrad,
   batchNorm,
+  batchNormAct: batchNorm,
   batchNormGrad,
+  standardize,
+  standardizeGrad,
+  resize2d,
+  resize2dGrad,
   softmaxCrossEntropy,
   softmaxCrossEntropyGrad,
   correct,
   dropout,
+  random,
   takeRows,
+  scatterRows,
+  takeAlong,
+  scatterAlong,
   normalizeImages,
 };

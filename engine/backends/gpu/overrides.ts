@@ -9,16 +9,22 @@ import type { Override } from './program.ts';
 import type { WgslLimits } from './wgsl/dispatch.ts';
 import { conv2d, conv2dGradInput, conv2dGradWeight, elementwise, matmul } from './wgsl/index.ts';
 
+/** Whether the templates know a convolution: one group, taps side by side. */
+const isPlain = ({ groups, dilation }: AttrsOf<'conv2d'>): boolean =>
+  groups === 1 && dilation.every((step) => step === 1);
+
 type Write = (site: Parameters<Override>[0], limits: WgslLimits) => ReturnType<Override>;
 
 const forward: Write = ({ types: [x, w], attrs, inputs }, limits) => {
   const conv = attrs as AttrsOf<'conv2d'> & { readonly relu?: boolean };
+  if (!isPlain(conv)) return null;
   const [images, , , channels] = x.shape;
   const site = { images, channels, filters: w.shape[3], bias: inputs.length > 2, relu: conv.relu === true };
   return conv2d(conv, site, limits);
 };
 
 const gradWeight: Write = ({ types: [x, g], attrs, outputs }, limits) => {
+  if (!isPlain(attrs as AttrsOf<'conv2d'>)) return null;
   const [images, , , channels] = x.shape;
   const site = { images, channels, filters: g.shape[3], bias: outputs.length > 1 };
   return conv2dGradWeight(attrs as AttrsOf<'conv2d'>, site, limits);
@@ -32,6 +38,7 @@ const written: { readonly [N in KernelName | FusedName]?: Write } = {
   conv2d: forward,
   conv2dBias: forward,
   conv2dGradInput({ types: [g, w], attrs }, limits) {
+    if (!isPlain(attrs as AttrsOf<'conv2d'>)) return null;
     const [, , channels, filters] = w.shape;
     const site = { images: g.shape[0], channels, filters };
     return conv2dGradInput(attrs as AttrsOf<'conv2d'>, site, limits);
@@ -39,11 +46,15 @@ const written: { readonly [N in KernelName | FusedName]?: Write } = {
   conv2dGradWeight: gradWeight,
   conv2dGradWeightBias: gradWeight,
   elementwise({ types, results, attrs, inputs, outputs }, limits) {
+    const { program, times, results: numbers } = attrs as ChainAttrs;
+    const floats = [...types, ...results].every(({ dtype }) => dtype === 'f32');
+    if (!floats || program.some(([, dtype]) => dtype !== 'f32') || times.some((n) => n > 1)) return null;
+    const chain = {
+      program: program.map(([op, , ...operands]) => [op, ...operands] as const),
+      results: numbers,
+    };
     const sizes = types.map(({ shape }) => sizeOf(shape));
-    return elementwise(
-      { ...(attrs as ChainAttrs), sizes, n: sizeOf(results[0].shape), inputs, outputs },
-      limits,
-    );
+    return elementwise({ ...chain, sizes, n: sizeOf(results[0].shape), inputs, outputs }, limits);
   },
 };
 

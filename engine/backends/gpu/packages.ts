@@ -6,7 +6,7 @@ import { BackendError } from '../../errors.ts';
 /** The versions that the backend is written for and tested with. */
 export const PACKAGES = { 'gpu.js': '2.24.1', webgpu: '0.6.2' } as const;
 
-async function load<T>(name: keyof typeof PACKAGES, importing: () => Promise<T>): Promise<T> {
+export async function loadPackage<T>(name: keyof typeof PACKAGES, importing: () => Promise<T>): Promise<T> {
   try {
     return await importing();
   } catch (error) {
@@ -25,8 +25,8 @@ export type GpuJs = typeof gpujs;
 
 /** gpu.js is a CommonJS module: some loaders find its names on the default export alone. */
 export async function loadGpuJs(): Promise<GpuJs> {
-  const module = await load<GpuJs | { readonly default: GpuJs }>('gpu.js', () => import('gpu.js'));
+  const module = await loadPackage<GpuJs | { readonly default: GpuJs }>('gpu.js', () => import('gpu.js'));
   return 'GPU' in module ? module : module.default;
 }
 
-export const loadWebGpu = (): Promise<typeof webgpu> => load('webgpu', () => import('webgpu'));
+export const loadWebGpu = (): Promise<typeof webgpu> => loadPackage('webgpu', () => import('webgpu'));

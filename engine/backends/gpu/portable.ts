@@ -229,11 +229,11 @@ class PortableRunner<M extends Memory> implements Runner {
   }
 
   async #checkReports(): Promise<void> {
-    const { plan, checks } = this.#program;
+    const { checks } = this.#program;
     if (checks.length === 0) return;
     const reports = await this.#device.read(checks.map(({ place }) => [this.#at(place), 4]));
     checks.forEach((check, i) => {
-      const error = errorOf(check, plan, reports[i]);
+      const error = errorOf(check, reports[i]);
       if (error !== null) throw error;
     });
   }

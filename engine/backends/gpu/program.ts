@@ -26,6 +26,7 @@ export interface PlacedCheck {
   readonly place: Place;
   readonly step: Step;
   readonly kind: Check['kind'];
+  readonly n: number;
   /** Elements of a chunk. */
   readonly chunk: number;
 }
@@ -101,6 +102,7 @@ export function buildProgram(plan: Plan, { override, mostArguments }: Target): P
           place: report,
           step,
           kind: check.kind,
+          n: check.n ?? 0,
           chunk: emitCheck(check, report, emit, scratch),
         });
       },
@@ -182,17 +184,16 @@ function emitCheck(
 }
 
 /** The error that a report tells of; null where all is well. */
-export function errorOf(check: PlacedCheck, plan: Plan, report: Float32Array): EngineError | null {
+export function errorOf(check: PlacedCheck, report: Float32Array): EngineError | null {
   const [chunk, offset, low, high] = report;
   if (chunk < 0) return null;
   const position = chunk * check.chunk + offset;
-  const { op, path, attrs, inputs } = check.step;
-  const { shape } = plan.values[inputs[0]];
+  const { op, path, attrs } = check.step;
   switch (check.kind) {
     case 'label':
-      return labelError(path, op, low + high * 65_536, position, shape[1]);
+      return labelError(path, op, low + high * 65_536, position, check.n);
     case 'index':
-      return indexError(path, op, low + high * 65_536, position, shape[0]);
+      return indexError(path, op, low + high * 65_536, position, check.n);
     case 'not finite':
       return notFiniteError((attrs as AttrsOf<'checkFinite'>).label, low, position);
     default:

@@ -527,7 +527,7 @@ class WebGpuRunner implements Runner {
   }
 
   async #finish(count: number): Promise<Float32Array> {
-    const { plan, checks } = this.#program;
+    const { checks } = this.#program;
     const buffer = this.#results!;
     const results = new Float32Array(count * this.#outputs.length);
     await this.#device.map(buffer, 'run');
@@ -537,7 +537,7 @@ class WebGpuRunner implements Runner {
         const own = all.subarray((k * this.#resultBytes) / 4);
         checks.forEach((check, i) => {
           const begin = this.#outputs.length + i * REPORT;
-          const error = errorOf(check, plan, own.subarray(begin, begin + REPORT));
+          const error = errorOf(check, own.subarray(begin, begin + REPORT));
           if (error !== null) throw error;
         });
         results.set(own.subarray(0, this.#outputs.length), k * this.#outputs.length);

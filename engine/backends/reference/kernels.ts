@@ -8,8 +8,10 @@ import type { Attrs } from '../../op.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
 import type { PoolAttrs } from '../../ops/pool.ts';
-import { philox } from '../../rng.ts';
-import { broadcastStrides } from '../../shape.ts';
+import { resizeTable, type ResizeAttrs } from '../../ops/resize.ts';
+import { normalOf, philox } from '../../rng.ts';
+import { broadcastStrides, stridesOf } from '../../shape.ts';
+import type { DType } from '../../types.ts';
 import type { KernelTable } from '../backend.ts';
 import { indexError, labelError, notFiniteError } from '../failures.ts';
 
@@ -36,10 +38,55 @@ function binary(apply: (out: Nd, a: Nd, b: Nd) => unknown): ReferenceKernel {
   };
 }
 
-function unary(apply: (x: number) => number): ReferenceKernel {
-  return ({ inputs: [x], outputs: [y] }) => {
-    for (let i = 0; i < y!.size; i++) y!.data[i] = apply(x!.data[i]);
+/** A function of the elements of the inputs, broadcast to the result, one by one. */
+function map(f: (...x: number[]) => number): ReferenceKernel {
+  return ({ inputs, outputs: [out] }) => {
+    const { shape, data, size } = out!;
+    const own = stridesOf(shape);
+    const strides = inputs.map((x) => broadcastStrides(x.shape, shape));
+    const place = (i: number, walk: readonly number[]): number =>
+      own.reduce((sum, stride, axis) => sum + walk[axis] * (Math.floor(i / stride) % shape[axis]), 0);
+    for (let i = 0; i < size; i++) data[i] = f(...inputs.map((x, n) => x.data[place(i, strides[n])]));
   };
+}
+
+/** Comparisons and logic: 1 for true. */
+const test = (f: (...x: number[]) => boolean): ReferenceKernel => map((...x) => Number(f(...x)));
+
+/** To the nearest integer, of two the even one. */
+function roundToEven(x: number): number {
+  const nearest = Math.round(x);
+  return nearest - x === 0.5 && nearest % 2 !== 0 ? nearest - 1 : nearest;
+}
+
+/** The error function, by a series of positive terms: 2/√π e^−x² Σ 2^n x^(2n+1) / (1·3·…·(2n+1)). */
+function erf(x: number): number {
+  if (Number.isNaN(x) || Math.abs(x) > 6) return Math.sign(x);
+  let term = x;
+  let sum = x;
+  for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum); n++) {
+    term *= (2 * x * x) / (2 * n + 1);
+    sum += term;
+  }
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+}
+
+/** What a number becomes in another dtype: towards 0, the nearest in range, and 0 for NaN. */
+const CASTS: Readonly<Record<DType, (x: number) => number>> = {
+  f32: (x) => x,
+  i32: (x) => (Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), -(2 ** 31)), 2 ** 31 - 1)),
+  u8: (x) => (Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), 0), 255)),
+};
+
+/** A view of every step-th element of each axis from `begin` on. */
+function walk(x: Nd, shape: readonly number[], begin: readonly number[], step: readonly number[]): Nd {
+  const first = begin.reduce((sum, b, axis) => sum + b * x.stride[axis], x.offset);
+  return ndarray(
+    x.data,
+    [...shape],
+    x.stride.map((stride, axis) => stride * step[axis]),
+    first,
+  );
 }
 
 const copy: ReferenceKernel = ({ inputs: [x], outputs: [y] }) => {
@@ -74,7 +121,7 @@ function forWindows(
 
 /** Visits every (image, output position, tap inside the image) triple of a convolution. */
 function forTaps(
-  { stride, pad, input, kernel, output }: AttrsOf<'conv2d'>,
+  { stride, pad, input, kernel, output, dilation }: AttrsOf<'conv2d'>,
   images: number,
   visit: (n: number, oy: number, ox: number, iy: number, ix: number, ky: number, kx: number) => void,
 ): void {
@@ -83,8 +130,8 @@ function forTaps(
       for (let ox = 0; ox < output[1]; ox++) {
         for (let ky = 0; ky < kernel[0]; ky++) {
           for (let kx = 0; kx < kernel[1]; kx++) {
-            const iy = oy * stride[0] - pad[0] + ky;
-            const ix = ox * stride[1] - pad[2] + kx;
+            const iy = oy * stride[0] - pad[0] + ky * dilation[0];
+            const ix = ox * stride[1] - pad[2] + kx * dilation[1];
             if (iy >= 0 && iy < input[0] && ix >= 0 && ix < input[1]) visit(n, oy, ox, iy, ix, ky, kx);
           }
         }
@@ -92,6 +139,10 @@ function forTaps(
     }
   }
 }
+
+/** The first input channel that output channel o sees, of groups of `channels` channels. */
+const firstChannel = (o: number, filters: number, channels: number, groups: number): number =>
+  Math.floor((o * groups) / filters) * channels;
 
 /**
  * Sums of products are kept in double precision and rounded once, in every mode: the oracle must be closer to the truth
@@ -136,29 +187,117 @@ function boxSum(
   return sums;
 }
 
+/** Visits every group of [images, positions, groups, channels of a group] with the places of its elements. */
+function forGroups(
+  shape: readonly number[],
+  visit: (n: number, group: number, elements: readonly number[]) => void,
+): void {
+  const [images, positions, groups, each] = shape as [number, number, number, number];
+  for (let n = 0; n < images; n++) {
+    for (let group = 0; group < groups; group++) {
+      const place = (k: number): number =>
+        ((n * positions + Math.floor(k / each)) * groups + group) * each + (k % each);
+      visit(
+        n,
+        group,
+        Array.from({ length: positions * each }, (_, k) => place(k)),
+      );
+    }
+  }
+}
+
+/** Visits every (image, output position, input position that it mixes) triple of a resize, with the weight. */
+function forMixed(
+  attrs: ResizeAttrs,
+  images: number,
+  visit: (n: number, oy: number, ox: number, iy: number, ix: number, weight: number) => void,
+): void {
+  const parts = ([0, 1] as const).map((axis) =>
+    resizeTable(attrs, axis).map(({ from, to, weight }) => [
+      { at: from, share: 1 - weight },
+      ...(weight === 0 ? [] : [{ at: to, share: weight }]),
+    ]),
+  );
+  for (let n = 0; n < images; n++) {
+    parts[0].forEach((rows, oy) => {
+      parts[1].forEach((columns, ox) => {
+        for (const y of rows) for (const x of columns) visit(n, oy, ox, y.at, x.at, y.share * x.share);
+      });
+    });
+  }
+}
+
 function checkLabel(op: string, path: string, label: number, row: number, classes: number): void {
   if (label < 0 || label >= classes) throw labelError(path, op, label, row, classes);
+}
+
+/** The order of sorting: NaN counts as larger than every number. */
+function compare(a: number, b: number): number {
+  if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(a)) - Number(Number.isNaN(b));
+  return a < b ? -1 : Number(a > b);
+}
+
+function checkedIndex(op: string, path: string, index: number, position: number, n: number): number {
+  if (index < 0 || index >= n) throw indexError(path, op, index, position, n);
+  return index;
+}
+
+/** Visits every element of an index [outer, m, inner] with the position of [outer, n, inner] that it names. */
+function forAlong(
+  op: string,
+  path: string,
+  index: Nd,
+  n: number,
+  visit: (at: number, o: number, position: number, i: number) => void,
+): void {
+  const [outer, m, inner] = index.shape as [number, number, number];
+  let at = 0;
+  for (let o = 0; o < outer; o++) {
+    for (let j = 0; j < m; j++) {
+      for (let i = 0; i < inner; i++) {
+        visit(at, o, checkedIndex(op, path, index.data[at], at, n), i);
+        at++;
+      }
+    }
+  }
 }
 
 export const kernels: KernelTable<ReferenceKernel> = {
   copy,
   add: binary(ndops.add),
   sub: binary(ndops.sub),
-  mul: binary(ndops.mul),
+  // Products of integers wrap around; as doubles they would lose their last digits first.
+  mul: (call) => (call.outputs[0]!.data instanceof Int32Array ? map(Math.imul) : binary(ndops.mul))(call),
   div: binary(ndops.div),
   pow: binary(ndops.pow),
   neg: ({ inputs: [x], outputs: [y] }) => void ndops.neg(y!, x!),
   exp: ({ inputs: [x], outputs: [y] }) => void ndops.exp(y!, x!),
   log: ({ inputs: [x], outputs: [y] }) => void ndops.log(y!, x!),
   sqrt: ({ inputs: [x], outputs: [y] }) => void ndops.sqrt(y!, x!),
-  tanh: unary(Math.tanh),
-  sigmoid: unary((x) => 1 / (1 + Math.exp(-x))),
-  relu: unary((x) => (x < 0 ? 0 : x)),
-  cast: copy,
-
-  reluGrad({ inputs: [g, y], outputs: [out] }) {
-    for (let i = 0; i < out!.size; i++) out!.data[i] = y!.data[i] > 0 ? g!.data[i] : 0;
-  },
+  tanh: map(Math.tanh),
+  sigmoid: map((x) => 1 / (1 + Math.exp(-x))),
+  relu: map((x) => (x < 0 ? 0 : x)),
+  reluGrad: map((g, y) => (y > 0 ? g : 0)),
+  abs: map(Math.abs),
+  sign: map(Math.sign),
+  floor: map(Math.floor),
+  ceil: map(Math.ceil),
+  round: map(roundToEven),
+  expm1: map(Math.expm1),
+  log1p: map(Math.log1p),
+  sin: map(Math.sin),
+  cos: map(Math.cos),
+  erf: map(erf),
+  maximum: map(Math.max),
+  minimum: map(Math.min),
+  equal: test((a, b) => a === b),
+  less: test((a, b) => a < b),
+  lessEqual: test((a, b) => a <= b),
+  and: test((a, b) => a !== 0 && b !== 0),
+  or: test((a, b) => a !== 0 || b !== 0),
+  xor: test((a, b) => (a !== 0) !== (b !== 0)),
+  where: map((condition, a, b) => (condition !== 0 ? a : b)),
+  cast: (call) => map(CASTS[(call.attrs as AttrsOf<'cast'>).dtype])(call),
 
   checkFinite(call) {
     const [x] = call.inputs;
@@ -177,6 +316,27 @@ export const kernels: KernelTable<ReferenceKernel> = {
 
   broadcastTo({ inputs: [x], outputs: [y] }) {
     ndops.assign(y!, broadcast(x!, y!.shape));
+  },
+
+  slice({ inputs: [x], outputs: [y], attrs }) {
+    const { begin, step } = attrs as AttrsOf<'slice'>;
+    ndops.assign(y!, walk(x!, y!.shape, begin, step));
+  },
+
+  pad({ inputs: [x], outputs: [y], attrs }) {
+    const { begin, step, value } = attrs as AttrsOf<'pad'>;
+    ndops.assigns(y!, value);
+    ndops.assign(walk(y!, x!.shape, begin, step), x!);
+  },
+
+  concat({ inputs, outputs: [y], attrs }) {
+    const { axis } = attrs as AttrsOf<'concat'>;
+    const begin = y!.shape.map(() => 0);
+    const step = y!.shape.map(() => 1);
+    for (const x of inputs) {
+      ndops.assign(walk(y!, x.shape, begin, step), x);
+      begin[axis] += x.shape[axis];
+    }
   },
 
   sum({ inputs: [x], outputs: [y] }) {
@@ -202,11 +362,33 @@ export const kernels: KernelTable<ReferenceKernel> = {
     }
   },
 
-  maxGrad({ inputs: [g, at], outputs: [out] }) {
-    ndops.assigns(out!, 0);
-    const [outer, , inner] = out!.shape as [number, number, number];
+  cumulativeSum({ inputs: [x], outputs: [y], attrs }) {
+    const { exclusive, reverse } = attrs as AttrsOf<'cumulativeSum'>;
+    const [outer, n, inner] = x!.shape as [number, number, number];
     for (let o = 0; o < outer; o++) {
-      for (let i = 0; i < inner; i++) out!.set(o, at!.get(o, i), i, g!.get(o, i));
+      for (let i = 0; i < inner; i++) {
+        let sum = 0;
+        for (let k = 0; k < n; k++) {
+          const r = reverse ? n - 1 - k : k;
+          const value = x!.get(o, r, i);
+          y!.set(o, r, i, exclusive ? sum : sum + value);
+          sum += value;
+        }
+      }
+    }
+  },
+
+  sort({ inputs: [x], outputs: [values, indices], attrs }) {
+    const { descending } = attrs as AttrsOf<'sort'>;
+    const [rows, n] = x!.shape as [number, number];
+    for (let row = 0; row < rows; row++) {
+      const order = Array.from({ length: n }, (_, i) => i);
+      const at = (i: number): number => x!.get(row, i);
+      order.sort((i, j) => (descending ? compare(at(j), at(i)) : compare(at(i), at(j))));
+      order.forEach((from, i) => {
+        values!.set(row, i, at(from));
+        indices!.set(row, i, from);
+      });
     }
   },
 
@@ -240,8 +422,9 @@ export const kernels: KernelTable<ReferenceKernel> = {
       forTaps(conv, x!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
         const row = ((n * conv.output[0] + oy) * conv.output[1] + ox) * filters;
         for (let o = 0; o < filters; o++) {
+          const first = firstChannel(o, filters, channels, conv.groups);
           let sum = 0;
-          for (let c = 0; c < channels; c++) sum += x!.get(n, iy, ix, c) * w!.get(ky, kx, c, o);
+          for (let c = 0; c < channels; c++) sum += x!.get(n, iy, ix, first + c) * w!.get(ky, kx, c, o);
           add(row + o, sum);
         }
       });
@@ -253,11 +436,11 @@ export const kernels: KernelTable<ReferenceKernel> = {
     const [, , channels, filters] = w!.shape as [number, number, number, number];
     accumulate(dx!, (add) => {
       forTaps(conv, g!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
-        const row = ((n * conv.input[0] + iy) * conv.input[1] + ix) * channels;
-        for (let c = 0; c < channels; c++) {
-          let sum = 0;
-          for (let o = 0; o < filters; o++) sum += g!.get(n, oy, ox, o) * w!.get(ky, kx, c, o);
-          add(row + c, sum);
+        const row = ((n * conv.input[0] + iy) * conv.input[1] + ix) * channels * conv.groups;
+        for (let o = 0; o < filters; o++) {
+          const first = firstChannel(o, filters, channels, conv.groups);
+          for (let c = 0; c < channels; c++)
+            add(row + first + c, g!.get(n, oy, ox, o) * w!.get(ky, kx, c, o));
         }
       });
     });
@@ -270,7 +453,10 @@ export const kernels: KernelTable<ReferenceKernel> = {
       forTaps(conv, x!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
         for (let c = 0; c < channels; c++) {
           const row = ((ky * conv.kernel[1] + kx) * channels + c) * filters;
-          for (let o = 0; o < filters; o++) add(row + o, x!.get(n, iy, ix, c) * g!.get(n, oy, ox, o));
+          for (let o = 0; o < filters; o++) {
+            const first = firstChannel(o, filters, channels, conv.groups);
+            add(row + o, x!.get(n, iy, ix, first + c) * g!.get(n, oy, ox, o));
+          }
         }
       });
     });
@@ -397,6 +583,48 @@ export const kernels: KernelTable<ReferenceKernel> = {
     }
   },
 
+  standardize({ inputs: [x], outputs: [y, mean, variance], attrs }) {
+    const { epsilon } = attrs as AttrsOf<'standardize'>;
+    forGroups(x!.shape, (n, group, elements) => {
+      const count = elements.length;
+      const center = elements.reduce((sum, i) => sum + x!.data[i], 0) / count;
+      const squares = elements.reduce((sum, i) => sum + (x!.data[i] - center) ** 2, 0);
+      mean!.set(n, group, center);
+      variance!.set(n, group, squares / count);
+      for (const i of elements) y!.data[i] = (x!.data[i] - center) / Math.sqrt(squares / count + epsilon);
+    });
+  },
+
+  standardizeGrad({ inputs: [g, y, variance], outputs: [dx], attrs }) {
+    const { epsilon } = attrs as AttrsOf<'standardizeGrad'>;
+    forGroups(y!.shape, (n, group, elements) => {
+      const count = elements.length;
+      const sum = elements.reduce((total, i) => total + g!.data[i], 0);
+      const product = elements.reduce((total, i) => total + g!.data[i] * y!.data[i], 0);
+      const deviation = Math.sqrt(variance!.get(n, group) + epsilon);
+      for (const i of elements)
+        dx!.data[i] = (g!.data[i] - sum / count - (y!.data[i] * product) / count) / deviation;
+    });
+  },
+
+  resize2d({ inputs: [x], outputs: [y], attrs }) {
+    const [images, , , channels] = x!.shape as [number, number, number, number];
+    accumulate(y!, (add) => {
+      forMixed(attrs as AttrsOf<'resize2d'>, images, (n, oy, ox, iy, ix, weight) => {
+        for (let c = 0; c < channels; c++) add(y!.index(n, oy, ox, c), weight * x!.get(n, iy, ix, c));
+      });
+    });
+  },
+
+  resize2dGrad({ inputs: [g], outputs: [dx], attrs }) {
+    const [images, , , channels] = g!.shape as [number, number, number, number];
+    accumulate(dx!, (add) => {
+      forMixed(attrs as AttrsOf<'resize2dGrad'>, images, (n, oy, ox, iy, ix, weight) => {
+        for (let c = 0; c < channels; c++) add(dx!.index(n, iy, ix, c), weight * g!.get(n, oy, ox, c));
+      });
+    });
+  },
+
   softmaxCrossEntropy({ inputs: [logits, labels], outputs: [loss, softmax], path }) {
     const [rows, classes] = logits!.shape as [number, number];
     for (let n = 0; n < rows; n++) {
@@ -440,13 +668,50 @@ export const kernels: KernelTable<ReferenceKernel> = {
     }
   },
 
+  random({ inputs: [step], outputs: [y], attrs }) {
+    const { distribution, key0, key1 } = attrs as AttrsOf<'random'>;
+    const words = new Uint32Array(4);
+    for (let i = 0; i < y!.size; i++) {
+      if (i % 4 === 0) philox([key0, key1], i / 4, 0, step!.data[0], 0, words);
+      const word = words[i % 4];
+      // Rounded to single precision in every mode: the same numbers on every backend.
+      y!.data[i] = distribution === 'normal' ? Math.fround(normalOf(word)) : (word >>> 8) / 2 ** 24;
+    }
+  },
+
   takeRows({ inputs: [x, index], outputs: [y], path }) {
     const rows = x!.shape[0];
     for (let n = 0; n < index!.size; n++) {
-      const row = index!.data[n];
-      if (row < 0 || row >= rows) throw indexError(path, 'takeRows', row, n, rows);
+      const row = checkedIndex('takeRows', path, index!.data[n], n, rows);
       ndops.assign(y!.lo(n).hi(1), x!.lo(row).hi(1));
     }
+  },
+
+  scatterRows({ inputs: [g, index], outputs: [y], path }) {
+    const rows = y!.shape[0];
+    const width = g!.size / Math.max(index!.size, 1);
+    accumulate(y!, (add) => {
+      for (let n = 0; n < index!.size; n++) {
+        const row = checkedIndex('scatterRows', path, index!.data[n], n, rows);
+        for (let i = 0; i < width; i++) add(row * width + i, g!.data[n * width + i]);
+      }
+    });
+  },
+
+  takeAlong({ inputs: [x, index], outputs: [y], path }) {
+    const [, n, inner] = x!.shape as [number, number, number];
+    forAlong('takeAlong', path, index!, n, (at, o, position, i) => {
+      y!.data[at] = x!.data[(o * n + position) * inner + i];
+    });
+  },
+
+  scatterAlong({ inputs: [g, index], outputs: [y], path }) {
+    const [, n, inner] = y!.shape as [number, number, number];
+    accumulate(y!, (add) => {
+      forAlong('scatterAlong', path, index!, n, (at, o, position, i) =>
+        add((o * n + position) * inner + i, g!.data[at]),
+      );
+    });
   },
 
   normalizeImages({ inputs: [x, mean, scale, draws], outputs: [y] }) {

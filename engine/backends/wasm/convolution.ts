@@ -5,7 +5,7 @@
 import type { AttrsOf } from '../../ops/index.ts';
 import { sizeOf } from '../../shape.ts';
 import { K } from './kernels.generated.ts';
-import { align, emitSum, fillZero, TILE_BYTES, type Lower, type Site } from './site.ts';
+import { align, emitSum, fill, TILE_BYTES, type Lower, type Site } from './site.ts';
 
 /** F(m × m, r × r) on tiles of `size` inputs. */
 interface WinogradForm {
@@ -73,8 +73,11 @@ interface Phase {
   readonly first: readonly [number, number];
 }
 
-/** Cycles of one vector's way through one line of a transform, with its loads and stores (measured, Zen 4). */
-const LINE = { input: 18, output: 12 };
+/** Cycles of one vector's way through one line of a transform, with its loads and stores, by size (measured, Zen 4). */
+const LINES: Readonly<Record<number, { readonly input: number; readonly output: number }>> = {
+  8: { input: 18, output: 12 },
+  6: { input: 11, output: 8 },
+};
 /** Products of 8 lanes a cycle that the kernels reach, of 1 possible. */
 const DIRECT_SHARE = 0.75;
 const WINOGRAD_SHARE = 0.8;
@@ -95,8 +98,9 @@ function winogradCycles(form: WinogradForm, pass: Geometry): number {
   const { size, m } = form;
   const { channels, filters } = pass;
   const products = (size ** 2 * channels * up(filters, K.NR)) / 8 / WINOGRAD_SHARE;
-  const input = Math.ceil(channels / 4) * 2 * size * LINE.input;
-  const output = Math.ceil(filters / 4) * (size + m) * LINE.output;
+  const line = LINES[size];
+  const input = Math.ceil(channels / 4) * 2 * size * line.input;
+  const output = Math.ceil(filters / 4) * (size + m) * line.output;
   return tilesOf(form, pass.images, pass.output) * (products + input + output);
 }
 
@@ -164,7 +168,7 @@ function emitPass(site: Site, pass: Pass): void {
   const { input, channels, kernel } = pass;
   if (sizeOf(site.results[0].shape) === 0) return;
   if (sizeOf(kernel) * channels * sizeOf(input) === 0) {
-    fillZero(site);
+    fill(site);
     return;
   }
   const form = chooseForm(pass, site);
@@ -194,7 +198,7 @@ function emitWinograd(site: Site, form: WinogradForm, pass: Pass): void {
 const nameOf = ({ m, r }: WinogradForm): string => `Winograd F(${m}×${m}, ${r}×${r})`;
 
 /** Output rows of one band of a direct convolution, so that the band stays in the second-level cache. */
-function bandRows(
+export function bandRows(
   images: number,
   outRows: number,
   rowBytes: number,
@@ -286,7 +290,7 @@ export const conv2dGradInput: Lower = (site) => {
   if (sizeOf(site.results[0].shape) === 0) return;
   // Where the stride exceeds the filter, some pixels meet no tap.
   const empty = sizeOf(kernel) * common.channels * sizeOf(output) === 0;
-  if (empty || stride.some((s, axis) => s > kernel[axis])) fillZero(site);
+  if (empty || stride.some((s, axis) => s > kernel[axis])) fill(site);
   if (empty) return;
   const phases = [0, 1].map((axis) => phasesOf(input[axis], kernel[axis], stride[axis], pad[2 * axis]));
   for (const y of phases[0]) {
@@ -318,7 +322,7 @@ export const conv2dGradWeight: Lower = (site) => {
   const filters = types[1].shape[3];
   if (sizeOf(site.results[0].shape) === 0) return;
   if (images === 0 || sizeOf(output) === 0) {
-    site.outputs.forEach((_, i) => fillZero(site, i));
+    site.outputs.forEach((_, i) => fill(site, i));
     return;
   }
   const pads = [pad[0], pad[2]] as const;
@@ -352,18 +356,22 @@ function emitWinogradGradWeight(site: Site, form: WinogradForm, geometry: Geomet
   const operands = tiles * size ** 2 * (columns[0] + columns[1]) * 4;
   const sweeps = 1 + (Math.ceil(tiles / chunks / block) - 1) / 4;
   const many = channels !== FEW && operands < chunks * matrices * sweeps;
-  const parts = many ? Math.ceil(tiles / smallBlock(tiles)) : chunks;
+  const part = smallBlock(tiles);
+  const parts = many ? Math.ceil(tiles / part) : chunks;
   const totals = outputs.length > 1 ? scratch(parts * filters * 4) : 0;
   const partial = scratch((many ? 1 : parts) * matrices);
   if (many) {
-    const own = smallBlock(tiles);
-    // Odd numbers of cache lines between the frequencies. The products read six rows where fewer are left.
+    // Blocks that are as deep as their columns stay in the first-level cache, with odd numbers of cache lines between the
+    // frequencies. The products read six rows where fewer are left.
+    const together = Math.floor(96 / part);
+    const own = together * part;
     const steps = columns.map((n) => (Math.ceil((own * n * 4 + 24) / 64) | 1) * 64) as [number, number];
-    const x = scratch(parts * size ** 2 * steps[0]);
-    const dy = scratch(parts * size ** 2 * steps[1]);
+    const blocks = Math.ceil(parts / together);
+    const x = scratch(blocks * size ** 2 * steps[0]);
+    const dy = scratch(blocks * size ** 2 * steps[1]);
     const words = tileWords(site, form, geometry, own, steps, 0);
-    emitPieces(parts, K.K_WINOGRAD_GRAD_TRANSFORM, ...inputs, 0, ...words, x, dy, totals);
-    const products = [size ** 2, channels, filters, parts, own, ...steps];
+    emitPieces(parts, K.K_WINOGRAD_GRAD_TRANSFORM, ...inputs, 0, ...words, x, dy, part, totals);
+    const products = [size ** 2, channels, filters, tiles, own, ...steps];
     emitPieces(2 * size ** 2, K.K_WINOGRAD_GRAD_PRODUCT, x, dy, partial, ...products);
   } else {
     const steps = [tileStep(form, columns[0]), tileStep(form, columns[1])] as const;
@@ -376,7 +384,7 @@ function emitWinogradGradWeight(site: Site, form: WinogradForm, geometry: Geomet
   emit(K.K_WINOGRAD_FINISH_WEIGHT, partial, outputs[0], ...rest);
 }
 
-/** Tiles of a block of transformed operands, at most 24: a multiple of sixteen blocks, which many threads share evenly. */
+/** Tiles that are transformed in one go, at most 24: a multiple of sixteen parts, which many threads share evenly. */
 const smallBlock = (tiles: number): number => Math.ceil(tiles / (CHUNKS * Math.ceil(tiles / (24 * CHUNKS))));
 
 function emitDirectGradWeight({

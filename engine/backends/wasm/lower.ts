@@ -5,48 +5,41 @@
 import type { Attrs } from '../../op.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
-import { broadcastStrides, bytesOf, mergeAxes, sizeOf, stridesOf } from '../../shape.ts';
-import type { TensorType } from '../../types.ts';
+import { resizeTable } from '../../ops/resize.ts';
+import { broadcastStrides, bytesOf, elementBytes, mergeAxes, sizeOf, stridesOf } from '../../shape.ts';
+import type { Shape, TensorType } from '../../types.ts';
 import type { FusedName } from '../../plan/fuse.ts';
 import type { KernelTable } from '../backend.ts';
-import { BINARY, elementwise, UNARY } from './chain.ts';
+import { elementwise, elementwiseKernels } from './chain.ts';
 import { conv2d, conv2dBias, conv2dGradInput, conv2dGradWeight } from './convolution.ts';
+import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
 import { K } from './kernels.generated.ts';
-import { align, emitSum, fillZero, TILE_BYTES, word, type Lower, type Site } from './site.ts';
+import { align, emitSum, fill, TILE_BYTES, word, type Lower, type Site } from './site.ts';
 
-const unary =
-  (op: number): Lower =>
-  ({ inputs: [x], outputs: [y], results: [type], emit }) =>
-    emit(K.K_UNARY, op, x, y, sizeOf(type.shape));
-
-const binary =
-  (op: number): Lower =>
-  ({ inputs: [x, y], outputs: [z], types, results: [{ shape }], emit }) => {
-    if (sizeOf(shape) === 0) return;
-    const axes = mergeAxes(shape, [
-      broadcastStrides(types[0].shape, shape),
-      broadcastStrides(types[1].shape, shape),
-    ]);
-    emit(K.K_BINARY, op, x, y, z, axes.length, ...axes.flat());
-  };
-
-/** One kernel for each name of a table of codes. */
-const each = <N extends string>(
-  codes: Readonly<Record<N, number>>,
-  kernel: (code: number) => Lower,
-): Readonly<Record<N, Lower>> =>
-  Object.fromEntries(Object.entries<number>(codes).map(([name, code]) => [name, kernel(code)])) as Record<
-    N,
-    Lower
-  >;
-
+/**
+ * Copies elements of the first input to the result, both walked through with strides over `shape`, from the given elements
+ * on. Without other strides the result is dense.
+ */
 function strided(
-  { inputs: [x], outputs: [y], results: [{ shape, dtype }], emit }: Site,
-  strides: readonly number[],
+  { inputs, outputs: [y], results: [{ dtype }], emit }: Site,
+  shape: Shape,
+  from: { readonly strides: readonly number[]; readonly first?: number; readonly input?: number },
+  to: { readonly strides: readonly number[]; readonly first?: number } = { strides: stridesOf(shape) },
 ): void {
   if (sizeOf(shape) === 0) return;
-  const axes = mergeAxes(shape, [strides]);
-  emit(K.K_STRIDED, dtype === 'u8' ? 1 : 4, x, y, axes.length, ...axes.flat());
+  const bytes = elementBytes(dtype);
+  const axes = mergeAxes(shape, [from.strides, to.strides]);
+  const addresses = [inputs[from.input ?? 0] + (from.first ?? 0) * bytes, y + (to.first ?? 0) * bytes];
+  emit(K.K_STRIDED, bytes, ...addresses, axes.length, ...axes.flat());
+}
+
+/** The walk through every step-th element of each axis from `begin` on. */
+function walk(shape: Shape, begin: readonly number[], step: readonly number[]) {
+  const strides = stridesOf(shape);
+  return {
+    strides: strides.map((stride, axis) => stride * step[axis]),
+    first: strides.reduce((sum, stride, axis) => sum + stride * begin[axis], 0),
+  };
 }
 
 /** Rows and columns of a block of a product: small enough for the first caches, and for many threads to share evenly. */
@@ -70,7 +63,7 @@ const matmul: Lower = (site) => {
   const { batch, m, n, k } = matmulSizes(types, flags);
   if (batch * m * n === 0) return;
   if (k === 0) {
-    fillZero(site);
+    fill(site);
     return;
   }
   const [aRow, aColumn] = flags.transA ? [1, m] : [k, 1];
@@ -88,6 +81,11 @@ const matmul: Lower = (site) => {
   const words = [m, n, k, ...blocks, batch, ...strides, corner, TILE_BYTES];
   emitPieces(pieces, K.K_GEMM, packedA, packedB, outputs[0], ...words);
 };
+
+const convolution =
+  (dense: Lower, grouped: Lower): Lower =>
+  (site) =>
+    (isDense(site.attrs as AttrsOf<'conv2d'>) ? dense : grouped)(site);
 
 /** The geometry words that every pooling kernel takes. */
 function poolWords(images: number, channels: number, attrs: Attrs): number[] {
@@ -126,11 +124,44 @@ function rowsOf({ shape }: TensorType): { rows: number; channels: number; chunks
   return { rows, channels, chunks: Math.max(1, Math.min(1024, Math.floor(rows / chunkRows))) };
 }
 
+/** Batch normalisation, and the sum and relu that may be fused into it. */
+const batchNorm: Lower = (site) => {
+  const { inputs, outputs, types, attrs, emit, emitPieces, scratch } = site;
+  const [y, mean, variance] = outputs;
+  const parameters = inputs.slice(1);
+  const residual = attrs['residual'] === true ? parameters.pop()! : 0;
+  const [gamma = 0, beta = 0] = parameters;
+  const epsilon = word((attrs as AttrsOf<'batchNorm'>).epsilon);
+  const { rows, channels, chunks } = rowsOf(types[0]);
+  const partial = scratch(chunks * 2 * channels * 4);
+  emitPieces(chunks, K.K_CHUNK_MOMENTS, inputs[0], partial, rows, channels, chunks);
+  emit(K.K_MERGE_MOMENTS, partial, mean, variance, rows, channels, chunks);
+  const epilogue = [residual, attrs['relu'] === true ? 1 : 0];
+  emit(K.K_NORMALISE, inputs[0], y, mean, variance, gamma, beta, rows, channels, epsilon, ...epilogue);
+};
+
+/** A row of a value to standardise, [images, positions, groups, channels of a group], with room to read past its end. */
+const rowBytes = (shape: Shape): number => align(sizeOf(shape.slice(2)) * 4 + 16);
+
+/** Geometry and tables of a resize between images [N, …, C]. */
+function resizeWords(shape: Shape, attrs: Attrs): number[] {
+  const resize = attrs as AttrsOf<'resize2d'>;
+  const tables = [...resizeTable(resize, 0), ...resizeTable(resize, 1)];
+  return [
+    shape[0],
+    ...resize.input,
+    shape[3],
+    ...resize.output,
+    ...tables.flatMap(({ from, to, weight }) => [from, to, word(weight)]),
+  ];
+}
+
 /** The fusions that have kernels. */
 export const fusions: ReadonlySet<FusedName> = new Set([
   'elementwise',
   'conv2dBias',
   'conv2dGradWeightBias',
+  'batchNormAct',
   'maxPool2dRelu',
   'maxPool2dReluGrad',
   'avgPool2dReluGrad',
@@ -138,34 +169,59 @@ export const fusions: ReadonlySet<FusedName> = new Set([
 
 export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } = {
   copy: ({ inputs: [x], outputs: [y], results: [type], emit }) => emit(K.K_COPY, x, y, bytesOf(type)),
-  ...each(BINARY, binary),
-  ...each(UNARY, unary),
+  ...elementwiseKernels,
   elementwise,
-  cast: ({ inputs: [x], outputs: [y], types: [{ dtype, shape }], emit }) =>
-    emit(K.K_CAST, dtype === 'u8' ? 1 : 4, x, y, sizeOf(shape)),
   checkFinite: ({ inputs: [x], outputs: [y], results: [type], emit }) =>
     emit(K.K_CHECK_FINITE, x, y, sizeOf(type.shape)),
   transpose(site) {
     const strides = stridesOf(site.types[0].shape);
-    strided(
-      site,
-      (site.attrs as AttrsOf<'transpose'>).perm.map((axis) => strides[axis]),
-    );
+    const { perm } = site.attrs as AttrsOf<'transpose'>;
+    strided(site, site.results[0].shape, { strides: perm.map((axis) => strides[axis]) });
   },
-  broadcastTo: (site) => strided(site, broadcastStrides(site.types[0].shape, site.results[0].shape)),
+  broadcastTo(site) {
+    const { shape } = site.results[0];
+    strided(site, shape, { strides: broadcastStrides(site.types[0].shape, shape) });
+  },
+  slice(site) {
+    const { begin, step } = site.attrs as AttrsOf<'slice'>;
+    strided(site, site.results[0].shape, walk(site.types[0].shape, begin, step));
+  },
+  pad(site) {
+    const { begin, step, value } = site.attrs as AttrsOf<'pad'>;
+    const [{ shape }] = site.types;
+    fill(site, 0, value);
+    strided(site, shape, { strides: stridesOf(shape) }, walk(site.results[0].shape, begin, step));
+  },
+  concat(site) {
+    const { axis } = site.attrs as AttrsOf<'concat'>;
+    const strides = stridesOf(site.results[0].shape);
+    let first = 0;
+    site.types.forEach(({ shape }, input) => {
+      strided(site, shape, { strides: stridesOf(shape), input }, { strides, first });
+      first += shape[axis] * strides[axis];
+    });
+  },
   sum(site) {
     const [outer, n, inner] = site.types[0].shape;
     emitSum(site, site.inputs[0], site.outputs[0], outer, n, inner);
   },
   max: ({ inputs, outputs, types: [{ shape }], emit }) => emit(K.K_MAX, ...inputs, ...outputs, ...shape),
-  maxGrad: ({ inputs, outputs, results: [{ shape }], emit }) =>
-    emit(K.K_MAX_GRAD, ...inputs, ...outputs, ...shape),
+  cumulativeSum({ inputs, outputs, types: [{ shape }], attrs, emit }) {
+    const { exclusive, reverse } = attrs as AttrsOf<'cumulativeSum'>;
+    emit(K.K_CUMULATIVE_SUM, ...inputs, ...outputs, ...shape, Number(exclusive), Number(reverse));
+  },
+  sort({ inputs, outputs, types: [{ shape }], attrs, threads, emit, scratch }) {
+    const [rows, n] = shape;
+    const own = align(2 * 4 * n);
+    const words = [rows, n, Number((attrs as AttrsOf<'sort'>).descending), scratch(threads * own), own];
+    emit(K.K_SORT, ...inputs, ...outputs, ...words);
+  },
   matmul,
-  conv2d,
-  conv2dBias,
-  conv2dGradInput,
-  conv2dGradWeight,
-  conv2dGradWeightBias: conv2dGradWeight,
+  conv2d: convolution(conv2d, groupedConv2d),
+  conv2dBias: convolution(conv2dBias, groupedConv2d),
+  conv2dGradInput: convolution(conv2dGradInput, groupedGradInput),
+  conv2dGradWeight: convolution(conv2dGradWeight, groupedGradWeight),
+  conv2dGradWeightBias: convolution(conv2dGradWeight, groupedGradWeight),
   maxPool2d: maxPool(false),
   maxPool2dRelu: maxPool(true),
   maxPool2dGrad: ({ inputs: [g, at], outputs: [dx], types: [{ shape }], attrs, emitPieces }) =>
@@ -193,22 +249,8 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     const words = [...shape, ...scalars, scratch(threads * own), own];
     emitPieces(shape[0], K.K_LRN_GRAD, ...inputs, ...outputs, ...words);
   },
-  batchNorm({
-    inputs: [x, gamma = 0, beta = 0],
-    outputs: [y, mean, variance],
-    types: [type],
-    attrs,
-    emit,
-    emitPieces,
-    scratch,
-  }) {
-    const epsilon = word((attrs as AttrsOf<'batchNorm'>).epsilon);
-    const { rows, channels, chunks } = rowsOf(type);
-    const partial = scratch(chunks * 2 * channels * 4);
-    emitPieces(chunks, K.K_CHUNK_MOMENTS, x, partial, rows, channels, chunks);
-    emit(K.K_MERGE_MOMENTS, partial, mean, variance, rows, channels, chunks);
-    emit(K.K_NORMALISE, x, y, mean, variance, gamma, beta, rows, channels, epsilon);
-  },
+  batchNorm,
+  batchNormAct: batchNorm,
   batchNormGrad({
     inputs: [g, x, mean, variance, gamma = 0],
     outputs,
@@ -225,6 +267,29 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     emitPieces(chunks, K.K_CHUNK_GRAD_SUMS, g, x, mean, variance, partial, rows, channels, chunks, epsilon);
     emit(K.K_MERGE_GRAD_SUMS, partial, dBeta, dGamma, channels, chunks);
     emit(K.K_NORMALISE_GRAD, g, x, mean, variance, gamma, dBeta, dGamma, dx, rows, channels, epsilon);
+  },
+  standardize({ inputs: [x], outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
+    const own = 2 * rowBytes(shape);
+    const words = [...shape, word((attrs as AttrsOf<'standardize'>).epsilon), scratch(threads * own), own];
+    emitPieces(shape[0], K.K_STANDARDIZE, x, ...outputs, ...words);
+  },
+  standardizeGrad({ inputs, outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
+    const own = 3 * rowBytes(shape);
+    const words = [
+      ...shape,
+      word((attrs as AttrsOf<'standardizeGrad'>).epsilon),
+      scratch(threads * own),
+      own,
+    ];
+    emitPieces(shape[0], K.K_STANDARDIZE_GRAD, ...inputs, ...outputs, ...words);
+  },
+  resize2d: ({ inputs: [x], outputs: [y], types: [{ shape }], attrs, emitPieces }) => {
+    const { output } = attrs as AttrsOf<'resize2d'>;
+    emitPieces(shape[0] * output[0], K.K_RESIZE, x, y, ...resizeWords(shape, attrs));
+  },
+  resize2dGrad: ({ inputs: [g], outputs: [dx], types: [{ shape }], attrs, emitPieces }) => {
+    const { input } = attrs as AttrsOf<'resize2dGrad'>;
+    emitPieces(shape[0] * input[0], K.K_RESIZE_GRAD, g, dx, ...resizeWords(shape, attrs));
   },
   softmaxCrossEntropy: ({ inputs, outputs, types: [{ shape }], emit }) =>
     emit(K.K_CROSS_ENTROPY, ...inputs, ...outputs, ...shape),
@@ -246,9 +311,22 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
       word(1 / (1 - rate)),
     );
   },
+  random({ inputs: [step], outputs: [y], results: [type], attrs, emit }) {
+    const { key0, key1, distribution } = attrs as AttrsOf<'random'>;
+    emit(K.K_RANDOM, y, sizeOf(type.shape), step, key0, key1, distribution === 'normal' ? 1 : 0);
+  },
   takeRows({ inputs, outputs, types: [x, index], emit }) {
     const row = { shape: x.shape.slice(1), dtype: x.dtype };
     emit(K.K_TAKE_ROWS, ...inputs, ...outputs, x.shape[0], index.shape[0], bytesOf(row));
+  },
+  scatterRows({ inputs, outputs, types: [g], results: [y], emit }) {
+    emit(K.K_SCATTER_ROWS, ...inputs, ...outputs, y.shape[0], g.shape[0], sizeOf(g.shape.slice(1)));
+  },
+  takeAlong({ inputs, outputs, types: [x, index], emit }) {
+    emit(K.K_TAKE_ALONG, elementBytes(x.dtype), ...inputs, ...outputs, ...x.shape, index.shape[1]);
+  },
+  scatterAlong({ inputs, outputs, types: [g], results: [y], emit }) {
+    emit(K.K_SCATTER_ALONG, ...inputs, ...outputs, ...y.shape, g.shape[1]);
   },
   normalizeImages({ inputs: [x, mean, scale, draws = 0], outputs: [y], types, emit }) {
     const item = types[0].shape.slice(1);

@@ -1,6 +1,6 @@
 /** What lowering an operation works with: addresses, types, and a place to put kernel calls. */
 import type { Attrs } from '../../op.ts';
-import { sizeOf } from '../../shape.ts';
+import { elementBytes, sizeOf } from '../../shape.ts';
 import type { TensorType } from '../../types.ts';
 import { K } from './kernels.generated.ts';
 
@@ -39,9 +39,11 @@ export const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 /** A full register tile: where results at an edge are computed before their valid corner is stored. */
 export const TILE_BYTES = K.MR * K.NR * 4;
 
-/** Zeros for a result, as the sum of nothing. */
-export function fillZero({ outputs, results, emit }: Site, result = 0): void {
-  emit(K.K_SUM, outputs[result], outputs[result], 1, 0, sizeOf(results[result].shape), 1);
+/** One value in all elements of a result. */
+export function fill({ outputs, results, emit }: Site, result = 0, value = 0): void {
+  const { shape, dtype } = results[result];
+  const bits = dtype === 'f32' ? word(value) : value;
+  emit(K.K_FILL, elementBytes(dtype), bits, outputs[result], sizeOf(shape));
 }
 
 /** Pieces into which a long axis is cut when there are too few independent results to share. */

@@ -1,7 +1,6 @@
 /** Chains in WGSL against the same operations one after the other in single precision; skipped where there is no adapter. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { elementwise, type ChainSite } from '../../../engine/backends/gpu/wgsl/index.ts';
-import type { ChainAttrs } from '../../../engine/plan/chain.ts';
+import { elementwise, type ChainSite, type FloatChain } from '../../../engine/backends/gpu/wgsl/index.ts';
 import { stream } from '../../../engine/rng.ts';
 import { expectClose } from '../compare.ts';
 import { runDispatches, testDevice } from './adapter.ts';
@@ -31,7 +30,7 @@ const APPLY: Readonly<Record<string, (a: number, b: number) => number>> = {
 
 /** Every result of a chain, rounded after each instruction. */
 function evaluate(
-  { program, results }: ChainAttrs,
+  { program, results }: FloatChain,
   inputs: readonly Float32Array[],
   n: number,
 ): Float32Array[] {
@@ -43,7 +42,7 @@ function evaluate(
 }
 
 /** v ← μv + ηg and w ← w − v, with both in place: inputs w, g, v, η, μ. */
-const MOMENTUM: ChainAttrs = {
+const MOMENTUM: FloatChain = {
   program: [
     ['mul', 2, 4],
     ['mul', 1, 3],
@@ -53,7 +52,7 @@ const MOMENTUM: ChainAttrs = {
   results: [8, 7],
 };
 /** Everything there is text for: inputs x, a row, a positive single. */
-const ALL: ChainAttrs = {
+const ALL: FloatChain = {
   program: [
     ['mul', 0, 0],
     ['sqrt', 3],
@@ -73,7 +72,7 @@ const random = (name: string, n: number): Float32Array => {
 };
 
 async function check(
-  attrs: ChainAttrs,
+  attrs: FloatChain,
   sizes: readonly number[],
   n: number,
   inPlace: readonly number[],

@@ -1,30 +1,17 @@
-/** Operations on each element, one line each, and the kernels made of them: alone with broadcasting, or in chains. */
-import { BackendError } from '../../../errors.ts';
+/** Operations on each element: alone with any broadcasting, or in chains. */
 import type { ChainAttrs } from '../../../plan/chain.ts';
 import { broadcastStrides, mergeAxes, sizeOf } from '../../../shape.ts';
-import type { Shape } from '../../../types.ts';
-import { expectExact, type Call, type Dims, type Lower, type Place, type Site } from '../kernel.ts';
-
-/** An operation as an expression of gpu.js's language. Operands are names: they may be used more than once. */
-export const expressions = {
-  add: (a: string, b: string) => `${a} + ${b}`,
-  sub: (a: string, b: string) => `${a} - ${b}`,
-  mul: (a: string, b: string) => `${a} * ${b}`,
-  div: (a: string, b: string) => `${a} / ${b}`,
-  pow: (a: string, b: string) => `power(${a}, ${b})`,
-  neg: (x: string) => `-${x}`,
-  exp: (x: string) => `exponential(${x})`,
-  log: (x: string) => `logarithm(${x})`,
-  sqrt: (x: string) => `Math.sqrt(${x})`,
-  tanh: (x: string) => `hyperbolic(${x})`,
-  sigmoid: (x: string) => `1 / (1 + exponential(-${x}))`,
-  // Not max(x, 0), which is 0 for NaN.
-  relu: (x: string) => `${x} < 0 ? 0 : ${x}`,
-  reluGrad: (g: string, y: string) => `${y} > 0 ? ${g} : 0`,
-} as const;
-
-type Name = keyof typeof expressions;
-type Expression = (...operands: readonly string[]) => string;
+import type { DType, Shape } from '../../../types.ts';
+import {
+  expectExact,
+  floatsPer,
+  type Call,
+  type Dims,
+  type Lower,
+  type Place,
+  type Site,
+} from '../kernel.ts';
+import { compute, expressions, type ElementwiseName, type Names } from './expressions.ts';
 
 /** How threads walk through a result, and where in each operand, whose strides fit the result's axes, they are. */
 export interface Walk {
@@ -70,93 +57,148 @@ export function walk(shape: Shape, strides: readonly (readonly number[])[]): Wal
   };
 }
 
-/** One operation, with broadcasting. */
+/** The axes of a result, and the strides of every operand along them. */
+interface Axes {
+  readonly shape: Shape;
+  readonly strides: readonly (readonly number[])[];
+}
+
+/** One operation. */
 const single =
-  (op: Name): Lower =>
+  (op: ElementwiseName): Lower =>
   (site) => {
-    const { shape } = site.results[0];
+    const [{ shape, dtype }] = site.results;
     const strides = [...site.types, site.results[0]].map((type) => broadcastStrides(type.shape, shape));
-    emitChain(site, [[op, ...site.inputs.keys()]], [site.inputs.length], walk(shape, strides));
+    emitChain(site, [[op, dtype, ...site.inputs.keys()]], [site.inputs.length], { shape, strides });
   };
 
 /** A chain: several operations, of which some results are kept. */
 export const elementwise: Lower = (site) => {
-  const { program, results } = site.attrs as ChainAttrs;
-  emitChain(site, program, results, walkRows(site));
+  const { program, times, results } = site.attrs as ChainAttrs;
+  emitChain(site, program, results, axesOfChain(site, times));
 };
 
-/** The walk of a chain, whose inputs are as large as the results, or one element, or rows of the results, over and over. */
-function walkRows({ types, results }: Site): Walk {
+/** The axes of a chain, whose inputs are as large as the results, or one element, or come over and over (see ChainAttrs). */
+function axesOfChain({ types, results }: Site, times: readonly number[]): Axes | Loose {
   const n = sizeOf(results[0].shape);
-  const sizes = types.map(({ shape }) => sizeOf(shape));
-  const lengths = [...new Set([1, ...sizes, n])].sort((a, b) => a - b);
+  const operands = [...types, results[0]].map(({ shape }, i) => ({
+    size: sizeOf(shape),
+    each: times[i] ?? 1,
+  }));
+  const borders = operands.flatMap(({ size, each }) => (size === 1 ? [] : [each, each * size]));
+  const lengths = [...new Set([1, ...borders, n])].sort((a, b) => a - b);
   if (lengths.some((length, i) => i > 0 && length % lengths[i - 1] !== 0)) {
     expectExact('a chain with rows that do not fit into each other', n);
-    const index = (size: number): string => (size === n ? 'X' : `remainder(X, ${size})`);
-    return { output: [n], before: '', index: (operand) => index(sizes[operand] ?? n) };
+    return { n, operands };
   }
-  const shape = lengths
-    .slice(1)
-    .map((length, i) => length / lengths[i])
-    .reverse();
-  const strides = [...sizes, n].map((size) =>
-    lengths
-      .slice(0, -1)
-      .map((length) => (length < size ? length : 0))
-      .reverse(),
-  );
-  return walk(shape, strides);
+  const begins = lengths.slice(0, -1);
+  return {
+    shape: begins.map((length, i) => lengths[i + 1] / length).reverse(),
+    strides: operands.map(({ size, each }) =>
+      begins
+        .map((length) => (size > 1 && length >= each && length < each * size ? length / each : 0))
+        .reverse(),
+    ),
+  };
+}
+
+/** Operands whose rows do not fit into each other: found by dividing. */
+interface Loose {
+  readonly n: number;
+  readonly operands: readonly { readonly size: number; readonly each: number }[];
+}
+
+/** A walk with one thread for each float of the results: of an i32 there are two. `half` tells which. */
+function walkOf(axes: Axes | Loose, dtype: DType): Walk & { readonly half: string } {
+  const halves = floatsPer(dtype);
+  if ('operands' in axes) {
+    const { n, operands } = axes;
+    const element = halves === 1 ? 'X' : 'element';
+    return {
+      output: [n * halves],
+      before: halves === 1 ? '' : 'const element = quotient(X, 2);\n',
+      index(operand) {
+        const { size, each } = operands[operand];
+        if (size === n) return element;
+        const turn = each === 1 ? element : `quotient(${element}, ${each})`;
+        return size === 1 ? '0' : `remainder(${turn}, ${size})`;
+      },
+      half: 'X - element * 2',
+    };
+  }
+  const { shape, strides } = axes;
+  if (halves === 1) return { ...walk(shape, strides), half: '0' };
+  const none = shape.map(() => 0);
+  const own = walk([...shape, 2], [...strides.map((list) => [...list, 0]), [...none, 1]]);
+  return { ...own, half: own.index(strides.length) };
 }
 
 /** Where an operand is read. */
 interface Source {
   readonly place: Place;
   readonly elements: number;
-  readonly index: string;
+  readonly dtype: DType;
+  /** Its number among the walk's operands. */
+  readonly operand: number;
 }
 
 /**
  * One kernel for each result, and for what a kernel with too many arguments has to find in memory. What is stored already is
- * read, not computed again, so it does not matter to the bits which buffers results share. `walk` has the results as its last
- * operand.
+ * read, not computed again, so it does not matter to the bits which buffers results share. The axes have the results as
+ * their last operand.
  */
 function emitChain(
   site: Site,
   program: ChainAttrs['program'],
   results: readonly number[],
-  { output, before, index }: Walk,
+  axes: Axes | Loose,
 ): void {
   const { inputs, types } = site;
   const n = sizeOf(site.results[0].shape);
   const sources = new Map<number, Source>(
-    inputs.map((place, i) => [i, { place, elements: sizeOf(types[i].shape), index: index(i) }]),
+    inputs.map((place, i) => [
+      i,
+      { place, elements: sizeOf(types[i].shape), dtype: types[i].dtype, operand: i },
+    ]),
   );
-  const stored = (place: Place): Source => ({ place, elements: n, index: index(inputs.length) });
+  const stored = (place: Place, dtype: DType): Source => ({
+    place,
+    elements: n,
+    dtype,
+    operand: inputs.length,
+  });
 
   const kernels = storedNumbers(program, results, inputs.length, site.mostArguments).map((number) => {
-    const { read, body } = bodyOf(number, program, sources, inputs.length);
+    const [, dtype] = program[number - inputs.length];
+    const walked = walkOf(axes, dtype);
+    const { read, body } = bodyOf(number, program, sources, inputs.length, walked);
     const result = results.indexOf(number);
-    const to = result < 0 ? site.scratch(n) : site.outputs[result];
-    sources.set(number, stored(to));
-    return { number, read, body: `${before}${body}`, to };
+    const to = result < 0 ? site.scratch(n * floatsPer(dtype)) : site.outputs[result];
+    sources.set(number, stored(to, dtype));
+    return { number, read, body, to, dtype, output: walked.output };
   });
 
   const moves: Call[] = [];
-  kernels.forEach(({ number, read, body, to }, k) => {
-    // An input that lies where this result goes, and that a later kernel still reads, must stay until then.
-    const needed = kernels
-      .slice(k + 1)
-      .some((later) => later.read.some((operand) => operand < inputs.length && inputs[operand] === to));
-    const place = needed ? site.scratch(n) : to;
-    sources.set(number, stored(place));
+  kernels.forEach(({ number, read, body, to, dtype, output }, k) => {
+    const readsPlace = (operand: number): boolean => operand < inputs.length && inputs[operand] === to;
+    // An input that lies where this result goes must stay while later kernels read it, and while both halves of an i32 are read.
+    const needed =
+      kernels.slice(k + 1).some((later) => later.read.some(readsPlace)) ||
+      (dtype === 'i32' && read.some(readsPlace));
+    const floats = n * floatsPer(dtype);
+    const place = needed ? site.scratch(floats) : to;
+    sources.set(number, stored(place, dtype));
     const args = Object.fromEntries(
       read.map((operand) => {
-        const { place: own, elements } = sources.get(operand)!;
-        return [`v${operand}`, { place: own, dims: [elements] as const }];
+        const source = sources.get(operand)!;
+        return [
+          `v${operand}`,
+          { place: source.place, dims: [source.elements * floatsPer(source.dtype)] as const },
+        ];
       }),
     );
     site.emit({ body, args, output, to: place });
-    if (needed) moves.push(copyCall(place, to, n));
+    if (needed) moves.push(copyCall(place, to, floats));
   });
   moves.forEach(site.emit);
 }
@@ -167,28 +209,47 @@ function bodyOf(
   program: ChainAttrs['program'],
   sources: ReadonlyMap<number, Source>,
   inputs: number,
+  { before, index, half }: ReturnType<typeof walkOf>,
 ): { readonly read: readonly number[]; readonly body: string } {
-  const seen = new Set<number>();
+  const values = new Map<number, { readonly names: Names; readonly dtype: DType }>();
   const read: number[] = [];
   const lines: string[] = [];
-  const visit = (operand: number): void => {
-    if (seen.has(operand)) return;
-    seen.add(operand);
+  const visit = (operand: number): { readonly names: Names; readonly dtype: DType } => {
+    const known = values.get(operand);
+    if (known !== undefined) return known;
+    const t = `t${operand}`;
     const source = sources.get(operand);
+    let value: { readonly names: Names; readonly dtype: DType };
     if (source !== undefined) {
       read.push(operand);
-      lines.push(`const t${operand} = v${operand}[${source.index}];`);
-      return;
+      const at = index(source.operand);
+      const pair = source.dtype === 'i32';
+      lines.push(
+        pair
+          ? `const ${t}l = v${operand}[2 * (${at})];\nconst ${t}h = v${operand}[2 * (${at}) + 1];`
+          : `const ${t} = v${operand}[${at}];`,
+      );
+      value = { names: pair ? [`${t}l`, `${t}h`] : [t], dtype: source.dtype };
+    } else {
+      const [op, dtype, ...operands] = program[operand - inputs];
+      const own = operands.map(visit);
+      const computed = compute(
+        op,
+        t,
+        dtype,
+        own.map(({ names }) => names),
+        own.map((each) => each.dtype),
+      );
+      lines.push(computed.lines);
+      value = { names: computed.names, dtype };
     }
-    const [op, ...operands] = program[operand - inputs];
-    operands.forEach(visit);
-    if (!Object.hasOwn(expressions, op))
-      throw new BackendError(`gpu: there is no chained kernel for '${op}'`);
-    const expression = expressions[op as Name] as Expression;
-    lines.push(`const t${operand} = ${expression(...operands.map((own) => `t${own}`))};`);
+    values.set(operand, value);
+    return value;
   };
-  visit(number);
-  return { read, body: `${lines.join('\n')}\nreturn t${number};` };
+  const [name, high] = visit(number).names;
+  const end =
+    high === undefined ? `return ${name};` : `if (${half} < 1) { return ${name}; }\nreturn ${high};`;
+  return { read, body: `${before}${lines.join('\n')}\n${end}` };
 }
 
 /** The operands to store, rising: the results, and others where a kernel would have more arguments than it may. */
@@ -203,7 +264,7 @@ function storedNumbers(
   const readBy = new Map<number, ReadonlySet<number>>();
   const readOf = (operand: number): ReadonlySet<number> =>
     operand < inputs || !readBy.has(operand) ? new Set([operand]) : readBy.get(operand)!;
-  program.forEach(([, ...operands], i) => {
+  program.forEach(([, , ...operands], i) => {
     const all = (): Set<number> => new Set(operands.flatMap((operand) => [...readOf(operand)]));
     let read = all();
     while (read.size > most) {
@@ -228,5 +289,5 @@ export const copyCall = (from: Place, to: Place, elements: number): Call => ({
 
 /** A kernel for each operation of the table. */
 export const elementwiseKernels = Object.fromEntries(
-  Object.keys(expressions).map((name) => [name, single(name as Name)]),
-) as Readonly<Record<Name, Lower>>;
+  Object.keys(expressions).map((name) => [name, single(name as ElementwiseName)]),
+) as Readonly<Record<ElementwiseName, Lower>>;

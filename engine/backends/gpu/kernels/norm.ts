@@ -1,7 +1,8 @@
 /** Local response normalisation and batch normalisation. */
 import type { AttrsOf } from '../../../ops/index.ts';
 import { sizeOf } from '../../../shape.ts';
-import { literal, rowsAndColumns, type Lower } from '../kernel.ts';
+import type { Shape } from '../../../types.ts';
+import { literal, rowsAndColumns, type Lower, type Place, type Site, type View } from '../kernel.ts';
 import { emitSum } from './reduce.ts';
 import { forEachTap, type Windows } from './windows.ts';
 
@@ -75,15 +76,21 @@ export const lrnWithinGrad: Lower = ({
   });
 };
 
+/** Batch normalisation; as a fusion, of what it takes and where `residual` is set something to add, with relu where asked. */
 export const batchNorm: Lower = (site) => {
   const {
-    inputs: [x, gamma, beta],
+    inputs: [x, ...rest],
     outputs: [y, mean, variance],
     types: [{ shape }],
     attrs,
     emit,
   } = site;
-  const { epsilon } = attrs as AttrsOf<'batchNorm'>;
+  const { epsilon, residual, relu } = attrs as AttrsOf<'batchNorm'> & {
+    readonly residual?: boolean;
+    readonly relu?: boolean;
+  };
+  const added = residual === true ? rest.pop() : undefined;
+  const [gamma, beta] = rest;
   const [rows, channels] = rowsAndColumns(shape);
   const image = { place: x, dims: [channels, rows] } as const;
   const perChannel = { dims: [channels] } as const;
@@ -98,11 +105,14 @@ export const batchNorm: Lower = (site) => {
   const affine = gamma !== undefined && beta !== undefined;
   emit({
     body: `const normal = (x[Y][X] - mean[X]) / Math.sqrt(variance[X] + ${literal(epsilon)});
-      return ${affine ? 'normal * gamma[X] + beta[X]' : 'normal'};`,
+      const result = ${affine ? 'normal * gamma[X] + beta[X]' : 'normal'}${added === undefined ? '' : ' + added[Y][X]'};
+      ${relu === true ? 'if (result < 0) { return 0; }' : ''}
+      return result;`,
     args: {
       x: image,
       mean: { place: mean, ...perChannel },
       variance: { place: variance, ...perChannel },
+      ...(added === undefined ? {} : { added: { ...image, place: added } }),
       ...(affine ? { gamma: { place: gamma, ...perChannel }, beta: { place: beta, ...perChannel } } : {}),
     },
     output: [channels, rows],
@@ -150,5 +160,85 @@ export const batchNormGrad: Lower = (site) => {
     },
     output: [channels, rows],
     to: dx,
+  });
+};
+
+/** Sums over every group of [images, positions, groups, channels of a group]. */
+function emitGroupSum(
+  site: Site,
+  shape: Shape,
+  sum: {
+    readonly args: Readonly<Record<string, View>>;
+    /** What is added, as an expression of where an element is and of its image and group. */
+    readonly term: (element: string, image: string, group: string) => string;
+    readonly to: Place;
+    readonly finish?: (total: string) => string;
+  },
+): void {
+  const [images, positions, groups, each] = shape;
+  emitSum(site, {
+    ...sum,
+    term: (z, r, x) =>
+      sum.term(
+        `[${z} * ${positions} + ${each === 1 ? r : `quotient(${r}, ${each})`}][${x}][${each === 1 ? '0' : `remainder(${r}, ${each})`}]`,
+        z,
+        x,
+      ),
+    outer: images,
+    n: positions * each,
+    inner: groups,
+  });
+}
+
+export const standardize: Lower = (site) => {
+  const { inputs, outputs, types, attrs, emit } = site;
+  const [y, mean, variance] = outputs;
+  const { epsilon } = attrs as AttrsOf<'standardize'>;
+  const [images, positions, groups, each] = types[0].shape;
+  const x = { place: inputs[0], dims: [each, groups, images * positions] } as const;
+  const [means, variances] = [mean, variance].map((place) => ({ place, dims: [groups, images] as const }));
+  const finish = (total: string): string => `${total} / ${positions * each}`;
+  emitGroupSum(site, types[0].shape, { args: { x }, term: (at) => `x${at}`, to: mean, finish });
+  emitGroupSum(site, types[0].shape, {
+    args: { x, means: means! },
+    term: (at, image, group) => `(x${at} - means[${image}][${group}]) * (x${at} - means[${image}][${group}])`,
+    to: variance,
+    finish,
+  });
+  emit({
+    body: `const image = quotient(Z, ${positions});
+      return (x[Z][Y][X] - means[image][Y]) / Math.sqrt(variances[image][Y] + ${literal(epsilon)});`,
+    args: { x, means: means!, variances: variances! },
+    output: x.dims,
+    to: y,
+  });
+};
+
+export const standardizeGrad: Lower = (site) => {
+  const { inputs, outputs, types, attrs, emit, scratch } = site;
+  const { epsilon } = attrs as AttrsOf<'standardizeGrad'>;
+  const { shape } = types[1];
+  const [images, positions, groups, each] = shape;
+  const [g, y] = inputs.map((place) => ({ place, dims: [each, groups, images * positions] as const }));
+  const [sums, products] = [0, 1].map(() => ({
+    place: scratch(images * groups),
+    dims: [groups, images] as const,
+  }));
+  const count = positions * each;
+  emitGroupSum(site, shape, { args: { g: g! }, term: (at) => `g${at}`, to: sums!.place });
+  emitGroupSum(site, shape, { args: { g: g!, y: y! }, term: (at) => `g${at} * y${at}`, to: products!.place });
+  emit({
+    body: `const image = quotient(Z, ${positions});
+      return (g[Z][Y][X] - sums[image][Y] / ${count} - y[Z][Y][X] * products[image][Y] / ${count}) /
+        Math.sqrt(variance[image][Y] + ${literal(epsilon)});`,
+    args: {
+      g: g!,
+      y: y!,
+      sums: sums!,
+      products: products!,
+      variance: { place: inputs[2], dims: [groups, images] },
+    },
+    output: [each, groups, images * positions],
+    to: outputs[0],
   });
 };

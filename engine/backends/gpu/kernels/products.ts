@@ -32,9 +32,10 @@ export const matmul: Lower = ({ inputs, outputs, types, attrs, emit }) => {
 /** Convolution; with a third input, plus that for each filter, and relu of it where asked. */
 export const conv2d: Lower = ({ inputs, outputs, types, attrs, emit }) => {
   const conv = attrs as AttrsOf<'conv2d'> & { readonly relu?: boolean };
-  const [images, height, width, channels] = types[0].shape;
-  const filters = types[1].shape[3];
+  const [images, height, width, allChannels] = types[0].shape;
+  const [, , channels, filters] = types[1].shape;
   expectExact('an image', height * width);
+  const first = conv.groups === 1 ? '' : `quotient(X, ${filters / conv.groups}) * ${channels} + `;
   const biased = inputs.length > 2;
   const result = biased ? 'sum + bias[X]' : 'sum';
   emit({
@@ -42,13 +43,13 @@ export const conv2d: Lower = ({ inputs, outputs, types, attrs, emit }) => {
       ${forEachTap(
         conv,
         (tap, position) =>
-          `for (let c = 0; c < ${channels}; c++) { sum += x[Z][${position}][c] * w[${tap}][c][X]; }`,
+          `for (let c = 0; c < ${channels}; c++) { sum += x[Z][${position}][${first}c] * w[${tap}][c][X]; }`,
       )}
       const result = ${result};
       ${conv.relu === true ? 'if (result < 0) { return 0; }' : ''}
       return result;`,
     args: {
-      x: { place: inputs[0], dims: [channels, height * width, images] },
+      x: { place: inputs[0], dims: [allChannels, height * width, images] },
       w: { place: inputs[1], dims: [filters, channels, sizeOf(conv.kernel)] },
       ...(biased ? { bias: { place: inputs[2], dims: [filters] as const } } : {}),
     },
@@ -62,19 +63,23 @@ export const conv2dGradInput: Lower = ({ inputs, outputs, types, attrs, emit }) 
   const [images, , , filters] = types[0].shape;
   const channels = types[1].shape[2];
   expectExact('an image', sizeOf(conv.input));
+  const each = filters / conv.groups;
+  const grouped = conv.groups > 1;
+  const [o, c] = grouped ? [`(group * ${each} + k)`, `(X - group * ${channels})`] : ['k', 'X'];
   emit({
-    body: `let sum = 0;
+    body: `${grouped ? `const group = quotient(X, ${channels});` : ''}
+      let sum = 0;
       ${forEachWindow(
         conv,
         (window, tap) =>
-          `for (let o = 0; o < ${filters}; o++) { sum += g[Z][${window}][o] * w[${tap}][X][o]; }`,
+          `for (let k = 0; k < ${each}; k++) { sum += g[Z][${window}][${o}] * w[${tap}][${c}][${o}]; }`,
       )}
       return sum;`,
     args: {
       g: { place: inputs[0], dims: [filters, sizeOf(conv.output), images] },
       w: { place: inputs[1], dims: [filters, channels, sizeOf(conv.kernel)] },
     },
-    output: [channels, sizeOf(conv.input), images],
+    output: [channels * conv.groups, sizeOf(conv.input), images],
     to: outputs[0],
   });
 };
@@ -86,7 +91,8 @@ const MANY = 65_536;
 export const conv2dGradWeight: Lower = (site) => {
   const { inputs, outputs, types, attrs } = site;
   const conv = attrs as AttrsOf<'conv2dGradWeight'>;
-  const [images, height, width, channels] = types[0].shape;
+  const [images, height, width, allChannels] = types[0].shape;
+  const channels = allChannels / conv.groups;
   const filters = types[1].shape[3];
   const taps = sizeOf(conv.kernel);
   const weights = taps * channels * filters;
@@ -106,7 +112,7 @@ export const conv2dGradWeight: Lower = (site) => {
 
 function emitWeightGradient(
   site: Site,
-  { stride, pad, kernel, output }: AttrsOf<'conv2dGradWeight'>,
+  { stride, pad, kernel, output, dilation, groups }: AttrsOf<'conv2dGradWeight'>,
   sizes: Readonly<
     Record<'images' | 'height' | 'width' | 'channels' | 'filters' | 'taps' | 'weights', number>
   >,
@@ -117,6 +123,7 @@ function emitWeightGradient(
   const splits = Math.max(1, Math.ceil(images / each));
   const to = splits === 1 ? outputs[0] : scratch(splits * weights);
   const empty = images * height * width === 0;
+  const channel = groups === 1 ? 'Y' : `quotient(X, ${filters / groups}) * ${channels} + Y`;
   emit({
     body: empty
       ? 'return 0;'
@@ -129,11 +136,11 @@ function emitWeightGradient(
           const n = split * ${each} + k;
           if (n < ${images}) {
             for (let oy = 0; oy < ${output[0]}; oy++) {
-              const iy = oy * ${stride[0]} - ${pad[0]} + ky;
+              const iy = oy * ${stride[0]} - ${pad[0]} + ky * ${dilation[0]};
               if (${inImage('iy', height)}) {
                 for (let ox = 0; ox < ${output[1]}; ox++) {
-                  const ix = ox * ${stride[1]} - ${pad[2]} + kx;
-                  if (${inImage('ix', width)}) { sum += x[n][iy * ${width} + ix][Y] * g[n][oy * ${output[1]} + ox][X]; }
+                  const ix = ox * ${stride[1]} - ${pad[2]} + kx * ${dilation[1]};
+                  if (${inImage('ix', width)}) { sum += x[n][iy * ${width} + ix][${channel}] * g[n][oy * ${output[1]} + ox][X]; }
                 }
               }
             }
@@ -143,7 +150,7 @@ function emitWeightGradient(
     args: empty
       ? {}
       : {
-          x: { place: inputs[0], dims: [channels, height * width, images] },
+          x: { place: inputs[0], dims: [channels * groups, height * width, images] },
           g: { place: inputs[1], dims: [filters, sizeOf(output), images] },
         },
     output: [filters, channels, taps * splits],

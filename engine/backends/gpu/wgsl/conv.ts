@@ -9,6 +9,9 @@ import { gemm, type Operand, type Product } from './gemm.ts';
 import { loadOrZero, matrix } from './matmul.ts';
 import { chooseTiling, type ProductSize, type Tiling } from './tile.ts';
 
+/** A convolution of one group whose taps are neighbours. */
+type Geometry = Pick<ConvAttrs, 'stride' | 'pad' | 'input' | 'kernel' | 'output'>;
+
 export interface ConvSite {
   readonly images: number;
   readonly channels: number;
@@ -88,7 +91,7 @@ const build = (product: Product, choose: Choose): readonly WgslDispatch[] | null
 
 /** Inputs x [images, H, W, channels], w [KH, KW, channels, filters] and with `bias` that [filters]; output 0. */
 export function conv2d(
-  attrs: ConvAttrs,
+  attrs: Geometry,
   {
     images,
     channels,
@@ -134,7 +137,7 @@ export function conv2d(
 
 /** Inputs x and g [images, H', W', filters]; output 0 the gradient of w, and with `bias` output 1, the sum of g [filters]. */
 export function conv2dGradWeight(
-  attrs: ConvAttrs,
+  attrs: Geometry,
   { images, channels, filters, bias = false }: ConvSite & { readonly bias?: boolean },
   limits: WgslLimits,
   choose: Choose = (size) => chooseTiling(size, limits),
@@ -187,7 +190,7 @@ function phasesOf(size: number, kernel: number, stride: number, pad: number) {
 
 /** Inputs g and w; output 0 [images, H, W, channels]. A dispatch for each phase of the stride. */
 export function conv2dGradInput(
-  { stride, pad, input, kernel, output }: ConvAttrs,
+  { stride, pad, input, kernel, output }: Geometry,
   { images, channels, filters }: ConvSite,
   limits: WgslLimits,
   choose: Choose = (size) => chooseTiling(size, limits),

@@ -2,11 +2,16 @@
  * A chain of operations on each element as one dispatch, however many results it has: each operand is loaded once, four
  * elements at a time where sizes allow. A result may lie in the memory of an operand of its size.
  */
-import type { ChainAttrs } from '../../../plan/chain.ts';
 import type { Binding, WgslDispatch, WgslLimits } from './dispatch.ts';
 import { foldWorkgroups } from './fold.ts';
 
-export interface ChainSite extends ChainAttrs {
+/** What of `ChainAttrs` (plan/chain.ts) a chain of f32 with rows needs. */
+export interface FloatChain {
+  readonly program: readonly (readonly [op: string, ...operands: number[]])[];
+  readonly results: readonly number[];
+}
+
+export interface ChainSite extends FloatChain {
   /** Elements of every input: as many as of the results, or of rows of them, or one. */
   readonly sizes: readonly number[];
   /** Elements of a result. */

@@ -2,4 +2,4 @@
 export { conv2d, conv2dGradInput, conv2dGradWeight, type ConvSite } from './conv.ts';
 export type { Binding, WgslDispatch, WgslLimits } from './dispatch.ts';
 export { matmul, type MatmulSite } from './matmul.ts';
-export { elementwise, type ChainSite } from './elementwise.ts';
+export { elementwise, type ChainSite, type FloatChain } from './elementwise.ts';

@@ -1,5 +1,19 @@
-// Kernels that act on each element alone, and strided copies. An argument block is a list of 32-bit words at `a`.
-import { exp4, log4, relu4, sigmoid4, splat, storeLanes, tanh4 } from "./simd";
+// Kernels that act on each element alone. An argument block is a list of 32-bit words at `a`.
+import {
+  cos4,
+  erf4,
+  exp4,
+  expm14,
+  log1p4,
+  log4,
+  relu4,
+  sigmoid4,
+  sign4,
+  sin4,
+  splat,
+  storeLanes,
+  tanh4,
+} from "./simd";
 import { fail, scratch, share, ERROR_NOT_FINITE } from "./team";
 
 // @ts-ignore: decorator
@@ -15,30 +29,120 @@ import { fail, scratch, share, ERROR_NOT_FINITE } from "./team";
   return load<f32>(a + (<usize>i << 2));
 }
 
-export const UNARY_NEG: i32 = 0;
-export const UNARY_EXP: i32 = 1;
-export const UNARY_LOG: i32 = 2;
-export const UNARY_SQRT: i32 = 3;
-export const UNARY_TANH: i32 = 4;
-export const UNARY_SIGMOID: i32 = 5;
-export const UNARY_RELU: i32 = 6;
+// Codes of the operations, named after them. A name ends in _i32 or _u8 where the values are not floats: those of add or
+// where, for instance. A backend's table of kernels is typed by these names.
+export const OP_neg: i32 = 0;
+export const OP_exp: i32 = 1;
+export const OP_log: i32 = 2;
+export const OP_sqrt: i32 = 3;
+export const OP_tanh: i32 = 4;
+export const OP_sigmoid: i32 = 5;
+export const OP_relu: i32 = 6;
+export const OP_abs: i32 = 7;
+export const OP_sign: i32 = 8;
+export const OP_floor: i32 = 9;
+export const OP_ceil: i32 = 10;
+export const OP_round: i32 = 11;
+export const OP_expm1: i32 = 12;
+export const OP_log1p: i32 = 13;
+export const OP_sin: i32 = 14;
+export const OP_cos: i32 = 15;
+export const OP_erf: i32 = 16;
+export const OP_cast_u8_f32: i32 = 17;
+export const OP_cast_u8_i32: i32 = 18;
+export const OP_cast_i32_f32: i32 = 19;
+export const OP_cast_i32_u8: i32 = 20;
+export const OP_cast_f32_i32: i32 = 21;
+export const OP_cast_f32_u8: i32 = 22;
+export const OP_add: i32 = 23;
+export const OP_sub: i32 = 24;
+export const OP_mul: i32 = 25;
+export const OP_div: i32 = 26;
+export const OP_pow: i32 = 27;
+export const OP_reluGrad: i32 = 28;
+export const OP_maximum: i32 = 29;
+export const OP_minimum: i32 = 30;
+export const OP_add_i32: i32 = 31;
+export const OP_sub_i32: i32 = 32;
+export const OP_mul_i32: i32 = 33;
+export const OP_maximum_i32: i32 = 34;
+export const OP_minimum_i32: i32 = 35;
+export const OP_equal: i32 = 36;
+export const OP_less: i32 = 37;
+export const OP_lessEqual: i32 = 38;
+export const OP_equal_i32: i32 = 39;
+export const OP_less_i32: i32 = 40;
+export const OP_lessEqual_i32: i32 = 41;
+export const OP_and: i32 = 42;
+export const OP_or: i32 = 43;
+export const OP_xor: i32 = 44;
+export const OP_where: i32 = 45;
+export const OP_where_u8: i32 = 46;
 
-export const BINARY_ADD: i32 = 0;
-export const BINARY_SUB: i32 = 1;
-export const BINARY_MUL: i32 = 2;
-export const BINARY_DIV: i32 = 3;
-export const BINARY_POW: i32 = 4;
-export const BINARY_RELU_GRAD: i32 = 5;
+/** Whether the first operand is bytes; of two operands both are. Bytes are widened to 32 bits on their way in. */
+// @ts-ignore: decorator
+@inline function takesBytes(op: i32): bool {
+  if (op == OP_cast_u8_f32 || op == OP_cast_u8_i32) return true;
+  return (op >= OP_and && op <= OP_xor) || op >= OP_where;
+}
 
 // @ts-ignore: decorator
-@inline function unary1(op: i32, x: v128): v128 {
-  if (op == UNARY_NEG) return f32x4.neg(x);
-  if (op == UNARY_EXP) return exp4(x);
-  if (op == UNARY_LOG) return log4(x);
-  if (op == UNARY_SQRT) return f32x4.sqrt(x);
-  if (op == UNARY_TANH) return tanh4(x);
-  if (op == UNARY_SIGMOID) return sigmoid4(x);
-  return relu4(x);
+@inline function givesBytes(op: i32): bool {
+  if (op == OP_cast_i32_u8 || op == OP_cast_f32_u8) return true;
+  return (op >= OP_equal && op <= OP_xor) || op == OP_where_u8;
+}
+
+/** One operation on four elements. Comparisons give −1 for true, which is stored as 1. */
+// @ts-ignore: decorator
+@inline function apply(op: i32, x: v128, y: v128, z: v128): v128 {
+  if (op == OP_neg) return f32x4.neg(x);
+  if (op == OP_exp) return exp4(x);
+  if (op == OP_log) return log4(x);
+  if (op == OP_sqrt) return f32x4.sqrt(x);
+  if (op == OP_tanh) return tanh4(x);
+  if (op == OP_sigmoid) return sigmoid4(x);
+  if (op == OP_relu) return relu4(x);
+  if (op == OP_abs) return f32x4.abs(x);
+  if (op == OP_sign) return sign4(x);
+  if (op == OP_floor) return f32x4.floor(x);
+  if (op == OP_ceil) return f32x4.ceil(x);
+  if (op == OP_round) return f32x4.nearest(x);
+  if (op == OP_expm1) return expm14(x);
+  if (op == OP_log1p) return log1p4(x);
+  if (op == OP_sin) return sin4(x);
+  if (op == OP_cos) return cos4(x);
+  if (op == OP_erf) return erf4(x);
+  if (op == OP_cast_u8_f32 || op == OP_cast_i32_f32) return f32x4.convert_i32x4_s(x);
+  if (op == OP_cast_f32_i32 || op == OP_cast_f32_u8) return i32x4.trunc_sat_f32x4_s(x);
+  if (op == OP_cast_u8_i32 || op == OP_cast_i32_u8) return x;
+  if (op == OP_add) return f32x4.add(x, y);
+  if (op == OP_sub) return f32x4.sub(x, y);
+  if (op == OP_mul) return f32x4.mul(x, y);
+  if (op == OP_div) return f32x4.div(x, y);
+  if (op == OP_pow) return powLanes(x, y);
+  if (op == OP_reluGrad) return v128.and(x, f32x4.gt(y, splat(0))); // x where the result y is positive
+  if (op == OP_maximum) return f32x4.max(x, y);
+  if (op == OP_minimum) return f32x4.min(x, y);
+  if (op == OP_add_i32) return i32x4.add(x, y);
+  if (op == OP_sub_i32) return i32x4.sub(x, y);
+  if (op == OP_mul_i32) return i32x4.mul(x, y);
+  if (op == OP_maximum_i32) return i32x4.max_s(x, y);
+  if (op == OP_minimum_i32) return i32x4.min_s(x, y);
+  if (op == OP_equal) return f32x4.eq(x, y);
+  if (op == OP_less) return f32x4.lt(x, y);
+  if (op == OP_lessEqual) return f32x4.le(x, y);
+  if (op == OP_equal_i32) return i32x4.eq(x, y);
+  if (op == OP_less_i32) return i32x4.lt_s(x, y);
+  if (op == OP_lessEqual_i32) return i32x4.le_s(x, y);
+  if (op == OP_and) return v128.and(isTrue(x), isTrue(y));
+  if (op == OP_or) return isTrue(v128.or(x, y));
+  if (op == OP_xor) return v128.xor(isTrue(x), isTrue(y));
+  return v128.bitselect(y, z, isTrue(x)); // where
+}
+
+// @ts-ignore: decorator
+@inline function isTrue(x: v128): v128 {
+  return i32x4.ne(x, i32x4.splat(0));
 }
 
 function powLanes(x: v128, y: v128): v128 {
@@ -48,139 +152,179 @@ function powLanes(x: v128, y: v128): v128 {
   return f32x4.replace_lane(r, 3, NativeMathf.pow(f32x4.extract_lane(x, 3), f32x4.extract_lane(y, 3)));
 }
 
+/** Elements i … i + 3. */
 // @ts-ignore: decorator
-@inline function binary1(op: i32, x: v128, y: v128): v128 {
-  if (op == BINARY_ADD) return f32x4.add(x, y);
-  if (op == BINARY_SUB) return f32x4.sub(x, y);
-  if (op == BINARY_MUL) return f32x4.mul(x, y);
-  if (op == BINARY_DIV) return f32x4.div(x, y);
-  if (op == BINARY_POW) return powLanes(x, y);
-  return v128.and(x, f32x4.gt(y, splat(0))); // relu's gradient: x where the result y is positive
+@inline function load4(bytes: bool, x: usize, i: i32): v128 {
+  if (bytes) return i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(x + <usize>i)));
+  return v128.load(x + (<usize>i << 2));
 }
 
+/** One element, four times. */
 // @ts-ignore: decorator
-@inline function unaryRun(op: i32, x: usize, y: usize, n: i32): void {
-  let i = 0;
-  for (; i + 4 <= n; i += 4) v128.store(y + (<usize>i << 2), unary1(op, v128.load(x + (<usize>i << 2))));
-  if (i < n) storeLanes(y + (<usize>i << 2), unary1(op, v128.load(x + (<usize>i << 2))), n - i);
+@inline function repeat4(bytes: bool, x: usize): v128 {
+  return bytes ? i32x4.splat(<i32>load<u8>(x)) : v128.load32_splat(x);
 }
 
-/** y = f(x): op, x, y, n */
-export function unary(a: usize, slice: i32, slices: i32): void {
-  const op = arg(a, 0);
-  const n = arg(a, 3);
-  const lines = (n + 15) >> 4; // slices begin on cache lines
-  const begin = share(lines, slice, slices) << 4;
-  const end = min(share(lines, slice + 1, slices) << 4, n);
-  if (begin >= end) return;
-  const x = ptr(a, 1) + (<usize>begin << 2);
-  const y = ptr(a, 2) + (<usize>begin << 2);
-  const m = end - begin;
-  unaryRunOf(op, x, y, m);
-}
-
-function unaryRunOf(op: i32, x: usize, y: usize, m: i32): void {
-  switch (op) {
-    case UNARY_NEG: unaryRun(UNARY_NEG, x, y, m); break;
-    case UNARY_EXP: unaryRun(UNARY_EXP, x, y, m); break;
-    case UNARY_LOG: unaryRun(UNARY_LOG, x, y, m); break;
-    case UNARY_SQRT: unaryRun(UNARY_SQRT, x, y, m); break;
-    case UNARY_TANH: unaryRun(UNARY_TANH, x, y, m); break;
-    case UNARY_SIGMOID: unaryRun(UNARY_SIGMOID, x, y, m); break;
-    case UNARY_RELU: unaryRun(UNARY_RELU, x, y, m); break;
-    default: unreachable();
-  }
-}
-
-/** One run along the innermost axis; sx and sy are 0 (repeated) or 1. */
+/** The first n (1 … 4) lanes as elements from i on. */
 // @ts-ignore: decorator
-@inline function binaryRun(op: i32, x: usize, sx: i32, y: usize, sy: i32, z: usize, n: i32): void {
-  let i = 0;
-  if (sx == 1 && sy == 1) {
-    for (; i + 4 <= n; i += 4) {
-      const at = <usize>i << 2;
-      v128.store(z + at, binary1(op, v128.load(x + at), v128.load(y + at)));
+@inline function store4(op: i32, to: usize, i: i32, x: v128, n: i32): void {
+  if (givesBytes(op)) {
+    let value = i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(x, x), i16x8.splat(0));
+    if (op >= OP_equal && op <= OP_xor) {
+      // Masks: −1 is true.
+      const mask = i16x8.narrow_i32x4_s(x, x);
+      value = v128.and(i8x16.narrow_i16x8_s(mask, mask), i8x16.splat(1));
     }
-    if (i < n) {
-      const at = <usize>i << 2;
-      storeLanes(z + at, binary1(op, v128.load(x + at), v128.load(y + at)), n - i);
+    const at = to + <usize>i;
+    if (n >= 4) {
+      v128.store_lane<u32>(at, value, 0);
+    } else {
+      v128.store_lane<u8>(at, value, 0);
+      if (n > 1) v128.store_lane<u8>(at, value, 1, 1);
+      if (n > 2) v128.store_lane<u8>(at, value, 2, 2);
     }
-  } else if (sx == 1) {
-    const b = v128.load32_splat(y);
-    for (; i + 4 <= n; i += 4) {
-      const at = <usize>i << 2;
-      v128.store(z + at, binary1(op, v128.load(x + at), b));
-    }
-    if (i < n) storeLanes(z + (<usize>i << 2), binary1(op, v128.load(x + (<usize>i << 2)), b), n - i);
-  } else if (sy == 1) {
-    const b = v128.load32_splat(x);
-    for (; i + 4 <= n; i += 4) {
-      const at = <usize>i << 2;
-      v128.store(z + at, binary1(op, b, v128.load(y + at)));
-    }
-    if (i < n) storeLanes(z + (<usize>i << 2), binary1(op, b, v128.load(y + (<usize>i << 2))), n - i);
   } else {
-    const b = binary1(op, v128.load32_splat(x), v128.load32_splat(y));
-    for (; i + 4 <= n; i += 4) v128.store(z + (<usize>i << 2), b);
-    if (i < n) storeLanes(z + (<usize>i << 2), b, n - i);
+    storeLanes(to + (<usize>i << 2), x, n);
   }
 }
 
-function binaryRunOf(op: i32, x: usize, sx: i32, y: usize, sy: i32, z: usize, n: i32): void {
-  switch (op) {
-    case BINARY_ADD: binaryRun(BINARY_ADD, x, sx, y, sy, z, n); break;
-    case BINARY_SUB: binaryRun(BINARY_SUB, x, sx, y, sy, z, n); break;
-    case BINARY_MUL: binaryRun(BINARY_MUL, x, sx, y, sy, z, n); break;
-    case BINARY_DIV: binaryRun(BINARY_DIV, x, sx, y, sy, z, n); break;
-    case BINARY_POW: binaryRun(BINARY_POW, x, sx, y, sy, z, n); break;
-    case BINARY_RELU_GRAD: binaryRun(BINARY_RELU_GRAD, x, sx, y, sy, z, n); break;
-    default: unreachable();
+/** One operation along n elements; a stride is 0 (one element, repeated) or 1. Operands that there are not have stride 0. */
+// @ts-ignore: decorator
+@inline function runOf(op: i32, to: usize, x: usize, sx: i32, y: usize, sy: i32, z: usize, sz: i32, n: i32): void {
+  const bytes = takesBytes(op);
+  let i = 0;
+  if (op < OP_add) {
+    const none = splat(0);
+    for (; i + 4 <= n; i += 4) store4(op, to, i, apply(op, load4(bytes, x, i), none, none), 4);
+    if (i < n) store4(op, to, i, apply(op, load4(bytes, x, i), none, none), n - i);
+  } else if (op < OP_where) {
+    const none = splat(0);
+    if (sx == 1 && sy == 1) {
+      for (; i + 4 <= n; i += 4) store4(op, to, i, apply(op, load4(bytes, x, i), load4(bytes, y, i), none), 4);
+      if (i < n) store4(op, to, i, apply(op, load4(bytes, x, i), load4(bytes, y, i), none), n - i);
+    } else if (sx == 1) {
+      const one = repeat4(bytes, y);
+      for (; i + 4 <= n; i += 4) store4(op, to, i, apply(op, load4(bytes, x, i), one, none), 4);
+      if (i < n) store4(op, to, i, apply(op, load4(bytes, x, i), one, none), n - i);
+    } else if (sy == 1) {
+      const one = repeat4(bytes, x);
+      for (; i + 4 <= n; i += 4) store4(op, to, i, apply(op, one, load4(bytes, y, i), none), 4);
+      if (i < n) store4(op, to, i, apply(op, one, load4(bytes, y, i), none), n - i);
+    } else {
+      const value = apply(op, repeat4(bytes, x), repeat4(bytes, y), none);
+      for (; i + 4 <= n; i += 4) store4(op, to, i, value, 4);
+      if (i < n) store4(op, to, i, value, n - i);
+    }
+  } else {
+    // The first of three operands is bytes, which choose between the others.
+    const choice = op == OP_where_u8;
+    for (; i < n; i += 4) {
+      const c = sx == 1 ? load4(true, x, i) : repeat4(true, x);
+      const a = sy == 1 ? load4(choice, y, i) : repeat4(choice, y);
+      const b = sz == 1 ? load4(choice, z, i) : repeat4(choice, z);
+      store4(op, to, i, apply(op, c, a, b), n - i);
+    }
   }
 }
+
+/** One loop for each operation, without a choice inside. */
+type Run = (to: usize, x: usize, sx: i32, y: usize, sy: i32, z: usize, sz: i32, n: i32) => void;
+// In the order of the codes. A table, because functions with one caller would be inlined into it, and the optimizer takes
+// minutes for a function of fifty loops.
+const RUNS: StaticArray<Run> = [
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_neg, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_exp, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_log, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_sqrt, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_tanh, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_sigmoid, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_relu, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_abs, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_sign, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_floor, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_ceil, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_round, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_expm1, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_log1p, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_sin, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_cos, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_erf, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_cast_u8_f32, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_cast_u8_i32, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_cast_i32_f32, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_cast_i32_u8, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_cast_f32_i32, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_cast_f32_u8, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_add, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_sub, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_mul, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_div, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_pow, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_reluGrad, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_maximum, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_minimum, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_add_i32, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_sub_i32, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_mul_i32, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_maximum_i32, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_minimum_i32, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_equal, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_less, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_lessEqual, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_equal_i32, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_less_i32, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_lessEqual_i32, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_and, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_or, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_xor, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_where, to, x, sx, y, sy, z, sz, n),
+  (to, x, sx, y, sy, z, sz, n) => runOf(OP_where_u8, to, x, sx, y, sy, z, sz, n),
+]
 
 /**
- * z = f(x, y) with broadcasting: op, x, y, z, rank, then rank triples (size, stride of x, stride of y) from the outermost
- * axis; strides in elements; the innermost strides are 0 or 1. Work is shared in pieces of a row: `piece` elements.
+ * One operation with broadcasting: op, then address and shift (bytes of an element are 1 << shift) of the result and of
+ * three operands (0 where there are fewer), the rank, and for each axis from the outermost one its size and the three
+ * operands' strides in elements. The innermost strides are 0 or 1. Work is shared in pieces of a row: `piece` elements.
  */
-export function binary(a: usize, slice: i32, slices: i32): void {
-  const op = arg(a, 0);
-  const x = ptr(a, 1);
-  const y = ptr(a, 2);
-  const z = ptr(a, 3);
-  const rank = arg(a, 4);
-  const axes = a + 20;
-  const inner = axes + <usize>(rank - 1) * 12;
+export function elementwise(a: usize, slice: i32, slices: i32): void {
+  const run = unchecked(RUNS[arg(a, 0)]);
+  const rank = arg(a, 9);
+  const axes = a + 40;
+  const inner = axes + <usize>(rank - 1) * 16;
   const n = load<i32>(inner);
   const sx = load<i32>(inner, 4);
   const sy = load<i32>(inner, 8);
+  const sz = load<i32>(inner, 12);
   const piece = 4096;
   const pieces = (n + piece - 1) / piece;
   let rows = 1;
-  for (let d = 0; d < rank - 1; d++) rows *= load<i32>(axes + <usize>d * 12);
-  const begin = share(rows * pieces, slice, slices);
+  for (let d = 0; d < rank - 1; d++) rows *= load<i32>(axes + <usize>d * 16);
   const end = share(rows * pieces, slice + 1, slices);
-  for (let task = begin; task < end; task++) {
+  for (let task = share(rows * pieces, slice, slices); task < end; task++) {
     const row = task / pieces;
     const from = (task - row * pieces) * piece;
     let rest = row;
-    let ox = 0;
-    let oy = 0;
+    let ox = from * sx;
+    let oy = from * sy;
+    let oz = from * sz;
     for (let d = rank - 2; d >= 0; d--) {
-      const axis = axes + <usize>d * 12;
+      const axis = axes + <usize>d * 16;
       const size = load<i32>(axis);
       const q = rest / size;
       const i = rest - q * size;
       ox += i * load<i32>(axis, 4);
       oy += i * load<i32>(axis, 8);
+      oz += i * load<i32>(axis, 12);
       rest = q;
     }
-    binaryRunOf(
-      op,
-      x + (<usize>(ox + from * sx) << 2),
+    run(
+      ptr(a, 1) + (<usize>(row * n + from) << <usize>arg(a, 2)),
+      ptr(a, 3) + (<usize>ox << <usize>arg(a, 4)),
       sx,
-      y + (<usize>(oy + from * sy) << 2),
+      ptr(a, 5) + (<usize>oy << <usize>arg(a, 6)),
       sy,
-      z + (<usize>(row * n + from) << 2),
+      ptr(a, 7) + (<usize>oz << <usize>arg(a, 8)),
+      sz,
       min(piece, n - from),
     );
   }
@@ -193,19 +337,26 @@ export const OPERAND_WHOLE: i32 = 0; // as many elements as the result
 export const OPERAND_SINGLE: i32 = 1; // one element
 export const OPERAND_REGISTER: i32 = 2; // a strip of scratch memory
 
-/** Where an operand begins for the strip at byte `offset`. */
+/** Where an operand begins for the strip at element `from`. */
 // @ts-ignore: decorator
-@inline function operand(at: usize, offset: usize, registers: usize): usize {
+@inline function operand(at: usize, from: i32, registers: usize): usize {
   const kind = load<i32>(at);
   const place = <usize>load<u32>(at, 4);
-  return kind == OPERAND_WHOLE ? place + offset : kind == OPERAND_SINGLE ? place : registers + place;
+  if (kind == OPERAND_WHOLE) return place + (<usize>from << <usize>load<i32>(at, 8));
+  return kind == OPERAND_SINGLE ? place : registers + place;
+}
+
+// @ts-ignore: decorator
+@inline function strideOf(at: usize): i32 {
+  return load<i32>(at) == OPERAND_SINGLE ? 0 : 1;
 }
 
 /**
  * Several operations on each element, strip by strip, so that what lies between them never leaves the cache:
- * n, scratch, scratch bytes per thread, counts of loads, instructions and stores; then loads (address of a row, its length,
- * register), instructions (1 for binary or 0, op, result, x, y: operands of two words, kind and place) and stores
- * (register, address), which come last: a result may lie where an input was.
+ * n, scratch, scratch bytes per thread, counts of loads, instructions and stores; then loads (address, how many elements
+ * there are, how often each is repeated before the next, shift, register), instructions (op, then result and three operands
+ * of three words: kind, place, shift) and stores (register, address, shift), which come last: a result may lie where an
+ * input was.
  */
 export function chain(a: usize, slice: i32, slices: i32): void {
   const n = arg(a, 0);
@@ -218,24 +369,30 @@ export function chain(a: usize, slice: i32, slices: i32): void {
   for (let strip = share(strips, slice, slices); strip < end; strip++) {
     const from = strip * STRIP;
     const count = min(STRIP, n - from);
-    const offset = <usize>from << 2;
     let at = a + 24;
-    for (let i = 0; i < loads; i++, at += 12) {
-      repeatRow(<usize>load<u32>(at), load<i32>(at, 4), registers + <usize>load<u32>(at, 8), from, count);
+    for (let i = 0; i < loads; i++, at += 20) {
+      const to = registers + <usize>load<u32>(at, 16);
+      const source = <usize>load<u32>(at);
+      const length = load<i32>(at, 4);
+      const times = load<i32>(at, 8);
+      if (load<i32>(at, 12) == 0) repeatBytes(source, length, times, to, from, count);
+      else if (times == 1) repeatRow(source, length, to, from, count);
+      else repeatEach(source, length, times, to, from, count);
     }
-    for (let i = 0; i < instructions; i++, at += 32) {
-      const to = operand(at + 8, offset, registers);
-      const x = operand(at + 16, offset, registers);
-      if (load<i32>(at) == 0) {
-        unaryRunOf(load<i32>(at, 4), x, to, count);
-      } else {
-        const sx = load<i32>(at, 16) == OPERAND_SINGLE ? 0 : 1;
-        const sy = load<i32>(at, 24) == OPERAND_SINGLE ? 0 : 1;
-        binaryRunOf(load<i32>(at, 4), x, sx, operand(at + 24, offset, registers), sy, to, count);
-      }
+    for (let i = 0; i < instructions; i++, at += 52) {
+      const x = operand(at + 16, from, registers);
+      const y = operand(at + 28, from, registers);
+      const z = operand(at + 40, from, registers);
+      const to = operand(at + 4, from, registers);
+      unchecked(RUNS[load<i32>(at)])(to, x, strideOf(at + 16), y, strideOf(at + 28), z, strideOf(at + 40), count);
     }
-    for (let i = 0; i < stores; i++, at += 8) {
-      memory.copy(<usize>load<u32>(at, 4) + offset, registers + <usize>load<u32>(at), <usize>count << 2);
+    for (let i = 0; i < stores; i++, at += 12) {
+      const shift = <usize>load<i32>(at, 8);
+      memory.copy(
+        <usize>load<u32>(at, 4) + (<usize>from << shift),
+        registers + <usize>load<u32>(at),
+        <usize>count << shift,
+      );
     }
   }
 }
@@ -255,61 +412,36 @@ function repeatRow(row: usize, length: i32, to: usize, from: i32, count: i32): v
   }
 }
 
-/** A dense result from a strided source: element bytes (1 or 4), x, y, rank, then rank pairs (size, stride of x). */
-export function strided(a: usize, slice: i32, slices: i32): void {
-  const shift: usize = arg(a, 0) == 4 ? 2 : 0;
-  const x = ptr(a, 1);
-  const y = ptr(a, 2);
-  const rank = arg(a, 3);
-  const axes = a + 16;
-  const inner = axes + <usize>(rank - 1) * 8;
-  const n = load<i32>(inner);
-  const stride = <usize>load<i32>(inner, 4) << shift;
-  let rows = 1;
-  for (let d = 0; d < rank - 1; d++) rows *= load<i32>(axes + <usize>d * 8);
-  const begin = share(rows, slice, slices);
-  const end = share(rows, slice + 1, slices);
-  for (let row = begin; row < end; row++) {
-    let rest = row;
-    let offset = 0;
-    for (let d = rank - 2; d >= 0; d--) {
-      const axis = axes + <usize>d * 8;
-      const size = load<i32>(axis);
-      const q = rest / size;
-      offset += (rest - q * size) * load<i32>(axis, 4);
-      rest = q;
-    }
-    let from = x + (<usize>offset << shift);
-    let to = y + ((<usize>row * <usize>n) << shift);
-    if (stride == (<usize>1 << shift)) {
-      memory.copy(to, from, <usize>n << shift);
-    } else if (shift == 2) {
-      for (let i = 0; i < n; i++, from += stride, to += 4) store<u32>(to, load<u32>(from));
-    } else {
-      for (let i = 0; i < n; i++, from += stride, to += 1) store<u8>(to, load<u8>(from));
-    }
+/** The same where every element is repeated `times` before the next one. */
+function repeatEach(source: usize, length: i32, times: i32, to: usize, from: i32, count: i32): void {
+  let at = from / times;
+  let left = times - (from - at * times);
+  at %= length;
+  while (count > 0) {
+    const run = min(left, count);
+    const value = v128.load32_splat(source + (<usize>at << 2));
+    let i = 0;
+    for (; i + 4 <= run; i += 4) v128.store(to + (<usize>i << 2), value);
+    if (i < run) storeLanes(to + (<usize>i << 2), value, run - i);
+    to += <usize>run << 2;
+    count -= run;
+    left = times;
+    if (++at == length) at = 0;
   }
 }
 
-/** x, y, bytes */
-export function copy(a: usize, slice: i32, slices: i32): void {
-  const bytes = arg(a, 2);
-  const lines = (bytes + 63) >> 6;
-  const begin = share(lines, slice, slices) << 6;
-  const end = min(share(lines, slice + 1, slices) << 6, bytes);
-  if (begin < end) memory.copy(ptr(a, 1) + <usize>begin, ptr(a, 0) + <usize>begin, <usize>(end - begin));
-}
-
-/** u8 or i32 to f32: element bytes, x, y, n */
-export function cast(a: usize, slice: i32, slices: i32): void {
-  const bytes = arg(a, 0);
-  const x = ptr(a, 1);
-  const y = ptr(a, 2);
-  const n = arg(a, 3);
-  const end = share(n, slice + 1, slices);
-  for (let i = share(n, slice, slices); i < end; i++) {
-    const value = bytes == 1 ? <f32>load<u8>(x + <usize>i) : <f32>load<i32>(x + (<usize>i << 2));
-    store<f32>(y + (<usize>i << 2), value);
+/** The same of bytes. */
+function repeatBytes(source: usize, length: i32, times: i32, to: usize, from: i32, count: i32): void {
+  let at = from / times;
+  let left = times - (from - at * times);
+  at %= length;
+  while (count > 0) {
+    const run = min(left, count);
+    memory.fill(to, load<u8>(source + <usize>at), <usize>run);
+    to += <usize>run;
+    count -= run;
+    left = times;
+    if (++at == length) at = 0;
   }
 }
 
@@ -326,45 +458,5 @@ export function checkFinite(a: usize, slice: i32, slices: i32, control: usize, s
       return;
     }
     store<f32>(y + (<usize>i << 2), value);
-  }
-}
-
-const M0: u64 = 0xd2511f53;
-const M1: u64 = 0xcd9e8d57;
-
-/** x, y, n, address of the step (i32), key words, threshold, scale: see dropout in engine/ops/random.ts */
-export function dropout(a: usize, slice: i32, slices: i32): void {
-  const x = ptr(a, 0);
-  const y = ptr(a, 1);
-  const n = arg(a, 2);
-  const step = load<u32>(ptr(a, 3));
-  const threshold = <u32>arg(a, 6);
-  const scale = real(a, 7);
-  const blocks = (n + 3) >> 2;
-  const end = share(blocks, slice + 1, slices);
-  for (let block = share(blocks, slice, slices); block < end; block++) {
-    let c0: u32 = block;
-    let c1: u32 = 0;
-    let c2: u32 = step;
-    let c3: u32 = 0;
-    let k0: u32 = arg(a, 4);
-    let k1: u32 = arg(a, 5);
-    for (let round = 0; round < 10; round++) {
-      const p0 = M0 * <u64>c0;
-      const p1 = M1 * <u64>c2;
-      const n0 = <u32>(p1 >> 32) ^ c1 ^ k0;
-      const n2 = <u32>(p0 >> 32) ^ c3 ^ k1;
-      c1 = <u32>p1;
-      c3 = <u32>p0;
-      c0 = n0;
-      c2 = n2;
-      k0 += 0x9e3779b9;
-      k1 += 0xbb67ae85;
-    }
-    const at = <usize>block << 4;
-    const words = i32x4.replace_lane(i32x4.replace_lane(i32x4.replace_lane(i32x4.splat(c0), 1, c1), 2, c2), 3, c3);
-    const kept = i32x4.ge_u(words, i32x4.splat(threshold));
-    const value = v128.and(f32x4.mul(v128.load(x + at), splat(scale)), kept);
-    storeLanes(y + at, value, n - (block << 2));
   }
 }

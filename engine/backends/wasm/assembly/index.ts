@@ -2,13 +2,19 @@
 // ended by K_END. Every thread walks the whole plan, takes slices of a step until none is left, and meets the others: a
 // thread that is held up, by another program on its core say, takes fewer.
 import * as elementwise from "./elementwise";
+import * as move from "./move";
+import * as order from "./order";
+import * as random from "./random";
 import * as reduce from "./reduce";
 import * as gemm from "./gemm";
 import * as convolution from "./conv";
+import * as grouped from "./grouped";
 import * as winograd from "./winograd";
 import * as pool from "./pool";
 import * as norm from "./norm";
 import * as loss from "./loss";
+import * as resize from "./resize";
+import * as standardize from "./standardize";
 import {
   await_,
   barrier,
@@ -43,23 +49,57 @@ export {
   ERROR_NOT_FINITE,
 } from "./team";
 export {
-  BINARY_ADD,
-  BINARY_DIV,
-  BINARY_MUL,
-  BINARY_POW,
-  BINARY_RELU_GRAD,
-  BINARY_SUB,
-  OPERAND_REGISTER,
-  OPERAND_SINGLE,
-  OPERAND_WHOLE,
+  OP_neg,
+  OP_exp,
+  OP_log,
+  OP_sqrt,
+  OP_tanh,
+  OP_sigmoid,
+  OP_relu,
+  OP_abs,
+  OP_sign,
+  OP_floor,
+  OP_ceil,
+  OP_round,
+  OP_expm1,
+  OP_log1p,
+  OP_sin,
+  OP_cos,
+  OP_erf,
+  OP_cast_u8_f32,
+  OP_cast_u8_i32,
+  OP_cast_i32_f32,
+  OP_cast_i32_u8,
+  OP_cast_f32_i32,
+  OP_cast_f32_u8,
+  OP_add,
+  OP_sub,
+  OP_mul,
+  OP_div,
+  OP_pow,
+  OP_reluGrad,
+  OP_maximum,
+  OP_minimum,
+  OP_add_i32,
+  OP_sub_i32,
+  OP_mul_i32,
+  OP_maximum_i32,
+  OP_minimum_i32,
+  OP_equal,
+  OP_less,
+  OP_lessEqual,
+  OP_equal_i32,
+  OP_less_i32,
+  OP_lessEqual_i32,
+  OP_and,
+  OP_or,
+  OP_xor,
+  OP_where,
+  OP_where_u8,
   STRIP,
-  UNARY_EXP,
-  UNARY_LOG,
-  UNARY_NEG,
-  UNARY_RELU,
-  UNARY_SIGMOID,
-  UNARY_SQRT,
-  UNARY_TANH,
+  OPERAND_WHOLE,
+  OPERAND_SINGLE,
+  OPERAND_REGISTER,
 } from "./elementwise";
 export { KC, MR, NR } from "./gemm";
 // Nobody calls this from outside. An exported function is not inlined into its one caller, where V8 would spill its
@@ -68,59 +108,74 @@ export { product, productOf3, weightTileOf3 } from "./winograd";
 
 export const K_END: i32 = 0;
 export const K_COPY: i32 = 1;
-export const K_UNARY: i32 = 2;
-export const K_BINARY: i32 = 3;
+export const K_FILL: i32 = 2;
+export const K_ELEMENTWISE: i32 = 3;
 export const K_STRIDED: i32 = 4;
-export const K_CAST: i32 = 5;
-export const K_CHECK_FINITE: i32 = 6;
-export const K_DROPOUT: i32 = 7;
+export const K_CHECK_FINITE: i32 = 5;
+export const K_DROPOUT: i32 = 6;
+export const K_RANDOM: i32 = 7;
 export const K_SUM: i32 = 8;
 export const K_MAX: i32 = 9;
-export const K_MAX_GRAD: i32 = 10;
-export const K_PACK_B: i32 = 11;
-export const K_GEMM: i32 = 12;
-export const K_CONV: i32 = 13;
-export const K_PACK_FLIPPED: i32 = 14;
-export const K_CONV_GRAD_WEIGHT: i32 = 15;
-export const K_ADD_PARTIALS: i32 = 16;
-export const K_MAX_POOL: i32 = 17;
-export const K_MAX_POOL_GRAD: i32 = 18;
-export const K_AVG_POOL: i32 = 19;
-export const K_AVG_POOL_GRAD: i32 = 20;
-export const K_LRN: i32 = 21;
-export const K_LRN_GRAD: i32 = 22;
-export const K_CHUNK_MOMENTS: i32 = 23;
-export const K_MERGE_MOMENTS: i32 = 24;
-export const K_NORMALISE: i32 = 25;
-export const K_CHUNK_GRAD_SUMS: i32 = 26;
-export const K_MERGE_GRAD_SUMS: i32 = 27;
-export const K_NORMALISE_GRAD: i32 = 28;
-export const K_CROSS_ENTROPY: i32 = 29;
-export const K_CROSS_ENTROPY_GRAD: i32 = 30;
-export const K_CORRECT: i32 = 31;
-export const K_TAKE_ROWS: i32 = 32;
-export const K_NORMALIZE_IMAGES: i32 = 33;
-export const K_TRANSFORM_FILTERS: i32 = 34;
-export const K_WINOGRAD: i32 = 35;
-export const K_WINOGRAD_GRAD_WEIGHT: i32 = 36;
-export const K_WINOGRAD_FINISH_WEIGHT: i32 = 37;
-export const K_WINOGRAD_GRAD_TRANSFORM: i32 = 38;
-export const K_WINOGRAD_GRAD_PRODUCT: i32 = 39;
-export const K_PACK_A: i32 = 40;
-export const K_CHAIN: i32 = 41;
+export const K_CUMULATIVE_SUM: i32 = 10;
+export const K_SORT: i32 = 11;
+export const K_SCATTER_ALONG: i32 = 12;
+export const K_PACK_B: i32 = 13;
+export const K_GEMM: i32 = 14;
+export const K_CONV: i32 = 15;
+export const K_PACK_FLIPPED: i32 = 16;
+export const K_CONV_GRAD_WEIGHT: i32 = 17;
+export const K_ADD_PARTIALS: i32 = 18;
+export const K_MAX_POOL: i32 = 19;
+export const K_MAX_POOL_GRAD: i32 = 20;
+export const K_AVG_POOL: i32 = 21;
+export const K_AVG_POOL_GRAD: i32 = 22;
+export const K_LRN: i32 = 23;
+export const K_LRN_GRAD: i32 = 24;
+export const K_CHUNK_MOMENTS: i32 = 25;
+export const K_MERGE_MOMENTS: i32 = 26;
+export const K_NORMALISE: i32 = 27;
+export const K_CHUNK_GRAD_SUMS: i32 = 28;
+export const K_MERGE_GRAD_SUMS: i32 = 29;
+export const K_NORMALISE_GRAD: i32 = 30;
+export const K_CROSS_ENTROPY: i32 = 31;
+export const K_CROSS_ENTROPY_GRAD: i32 = 32;
+export const K_CORRECT: i32 = 33;
+export const K_TAKE_ROWS: i32 = 34;
+export const K_SCATTER_ROWS: i32 = 35;
+export const K_TAKE_ALONG: i32 = 36;
+export const K_NORMALIZE_IMAGES: i32 = 37;
+export const K_TRANSFORM_FILTERS: i32 = 38;
+export const K_WINOGRAD: i32 = 39;
+export const K_WINOGRAD_GRAD_WEIGHT: i32 = 40;
+export const K_WINOGRAD_FINISH_WEIGHT: i32 = 41;
+export const K_WINOGRAD_GRAD_TRANSFORM: i32 = 42;
+export const K_WINOGRAD_GRAD_PRODUCT: i32 = 43;
+export const K_PACK_A: i32 = 44;
+export const K_CHAIN: i32 = 45;
+export const K_PACK_GROUPS: i32 = 46;
+export const K_GROUPED_CONV: i32 = 47;
+export const K_GROUPED_GRAD_WEIGHT: i32 = 48;
+export const K_ADD_GROUP_PARTIALS: i32 = 49;
+export const K_DEPTHWISE: i32 = 50;
+export const K_DEPTHWISE_GRAD_WEIGHT: i32 = 51;
+export const K_RESIZE: i32 = 52;
+export const K_RESIZE_GRAD: i32 = 53;
+export const K_STANDARDIZE: i32 = 54;
+export const K_STANDARDIZE_GRAD: i32 = 55;
 
 function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
   switch (kernel) {
-    case K_COPY: elementwise.copy(a, slice, slices); break;
-    case K_UNARY: elementwise.unary(a, slice, slices); break;
-    case K_BINARY: elementwise.binary(a, slice, slices); break;
-    case K_STRIDED: elementwise.strided(a, slice, slices); break;
-    case K_CAST: elementwise.cast(a, slice, slices); break;
+    case K_COPY: move.copy(a, slice, slices); break;
+    case K_FILL: move.fill(a, slice, slices); break;
+    case K_ELEMENTWISE: elementwise.elementwise(a, slice, slices); break;
+    case K_STRIDED: move.strided(a, slice, slices); break;
     case K_CHECK_FINITE: elementwise.checkFinite(a, slice, slices, control, step); break;
-    case K_DROPOUT: elementwise.dropout(a, slice, slices); break;
+    case K_DROPOUT: random.dropout(a, slice, slices); break;
+    case K_RANDOM: random.random(a, slice, slices); break;
     case K_SUM: reduce.sum(a, slice, slices); break;
     case K_MAX: reduce.maxOf(a, slice, slices); break;
-    case K_MAX_GRAD: reduce.maxGrad(a, slice, slices); break;
+    case K_CUMULATIVE_SUM: order.cumulativeSum(a, slice, slices); break;
+    case K_SORT: order.sort(a, slice, slices); break;
     case K_PACK_B: gemm.packB(a, slice, slices); break;
     case K_CHAIN: elementwise.chain(a, slice, slices); break;
     case K_PACK_A: gemm.packA(a, slice, slices); break;
@@ -144,7 +199,10 @@ function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usiz
     case K_CROSS_ENTROPY: loss.crossEntropy(a, slice, slices, control, step); break;
     case K_CROSS_ENTROPY_GRAD: loss.crossEntropyGrad(a, slice, slices); break;
     case K_CORRECT: loss.correct(a, slice, slices, control, step); break;
-    case K_TAKE_ROWS: loss.takeRows(a, slice, slices, control, step); break;
+    case K_TAKE_ROWS: move.takeRows(a, slice, slices, control, step); break;
+    case K_SCATTER_ROWS: move.scatterRows(a, slice, slices, control, step); break;
+    case K_TAKE_ALONG: move.takeAlong(a, slice, slices, control, step); break;
+    case K_SCATTER_ALONG: move.scatterAlong(a, slice, slices, control, step); break;
     case K_NORMALIZE_IMAGES: loss.normalizeImages(a, slice, slices); break;
     case K_TRANSFORM_FILTERS: winograd.transformFilters(a, slice, slices); break;
     case K_WINOGRAD: winograd.winograd(a, slice, slices); break;
@@ -152,6 +210,16 @@ function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usiz
     case K_WINOGRAD_FINISH_WEIGHT: winograd.winogradFinishWeight(a, slice, slices); break;
     case K_WINOGRAD_GRAD_TRANSFORM: winograd.winogradGradTransform(a, slice, slices); break;
     case K_WINOGRAD_GRAD_PRODUCT: winograd.winogradGradProduct(a, slice, slices); break;
+    case K_PACK_GROUPS: grouped.packGroups(a, slice, slices); break;
+    case K_GROUPED_CONV: grouped.groupedConv(a, slice, slices); break;
+    case K_GROUPED_GRAD_WEIGHT: grouped.groupedGradWeight(a, slice, slices); break;
+    case K_ADD_GROUP_PARTIALS: grouped.addGroupPartials(a, slice, slices); break;
+    case K_DEPTHWISE: grouped.depthwise(a, slice, slices); break;
+    case K_DEPTHWISE_GRAD_WEIGHT: grouped.depthwiseGradWeight(a, slice, slices); break;
+    case K_RESIZE: resize.resize(a, slice, slices); break;
+    case K_RESIZE_GRAD: resize.resizeGrad(a, slice, slices); break;
+    case K_STANDARDIZE: standardize.standardize(a, slice, slices); break;
+    case K_STANDARDIZE_GRAD: standardize.standardizeGrad(a, slice, slices); break;
     default: unreachable();
   }
 }

@@ -1,7 +1,7 @@
 // Losses, metrics, and what turns resident bytes into a batch.
 import { arg, ptr } from "./elementwise";
 import { exp4, splat, storeLanes, sumLanes } from "./simd";
-import { ERROR_INDEX, ERROR_LABEL, fail, share } from "./team";
+import { ERROR_LABEL, fail, share } from "./team";
 
 /** logits, labels, losses, softmax, rows, classes */
 export function crossEntropy(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
@@ -78,22 +78,6 @@ export function correct(a: usize, slice: i32, slices: i32, control: usize, step:
       }
     }
     store<f32>(ptr(a, 2) + (<usize>row << 2), where == label && best == best ? 1 : 0);
-  }
-}
-
-/** x, index, y, rows of x, count, bytes per row */
-export function takeRows(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
-  const rows = arg(a, 3);
-  const count = arg(a, 4);
-  const bytes = <usize>arg(a, 5);
-  const end = share(count, slice + 1, slices);
-  for (let i = share(count, slice, slices); i < end; i++) {
-    const row = load<i32>(ptr(a, 1) + (<usize>i << 2));
-    if (<u32>row >= <u32>rows) {
-      fail(control, step, ERROR_INDEX, row, i);
-      return;
-    }
-    memory.copy(ptr(a, 2) + <usize>i * bytes, ptr(a, 0) + <usize>row * bytes, bytes);
   }
 }
 

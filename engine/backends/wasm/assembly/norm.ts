@@ -91,7 +91,10 @@ const BLOCK_BYTES: i32 = 12 * 1024;
   return max(BLOCK_BYTES / (channels << 2), 1);
 }
 
-/** y = (x − mean) · scale + beta: x, y, mean, variance, gamma or 0, beta or 0, rows, C, epsilon */
+/**
+ * y = (x − mean) · scale + beta, plus a residual, then relu: x, y, mean, variance, gamma or 0, beta or 0, rows, C, epsilon,
+ * residual or 0, relu
+ */
 export function normalise(a: usize, slice: i32, slices: i32): void {
   const rows = arg(a, 6);
   const end = share(rows, slice + 1, slices);
@@ -106,6 +109,8 @@ function normaliseRows(a: usize, begin: i32, count: i32): void {
   const epsilon = splat(real(a, 8));
   const gamma = ptr(a, 4);
   const beta = ptr(a, 5);
+  const residual = ptr(a, 9);
+  const mask = i32x4.splat(arg(a, 10) != 0 ? -1 : 0);
   const stride = <usize>channels << 2;
   for (let c = 0; c < channels; c += 4) {
     const offset = <usize>c << 2;
@@ -115,16 +120,25 @@ function normaliseRows(a: usize, begin: i32, count: i32): void {
     const shift = beta != 0 ? v128.load(beta + offset) : splat(0);
     let p = ptr(a, 0) + <usize>begin * stride + offset;
     let q = ptr(a, 1) + <usize>begin * stride + offset;
-    if (c + 4 <= channels) {
+    const left = channels - c;
+    if (residual == 0) {
       for (let r = 0; r < count; r++, p += stride, q += stride) {
-        v128.store(q, fma(f32x4.sub(v128.load(p), mean), scale, shift));
+        storeLanes(q, finish(fma(f32x4.sub(v128.load(p), mean), scale, shift), mask), left);
       }
     } else {
-      for (let r = 0; r < count; r++, p += stride, q += stride) {
-        storeLanes(q, fma(f32x4.sub(v128.load(p), mean), scale, shift), channels - c);
+      let s = residual + <usize>begin * stride + offset;
+      for (let r = 0; r < count; r++, p += stride, q += stride, s += stride) {
+        const value = fma(f32x4.sub(v128.load(p), mean), scale, shift);
+        storeLanes(q, finish(f32x4.add(value, v128.load(s)), mask), left);
       }
     }
   }
+}
+
+/** relu where the mask is set. */
+// @ts-ignore: decorator
+@inline function finish(value: v128, mask: v128): v128 {
+  return v128.andnot(value, v128.and(mask, f32x4.lt(value, splat(0))));
 }
 
 /** Sums of g and of g · normalised x of each chunk: g, x, mean, variance, partial [chunks, 2, C], rows, C, chunks, epsilon */

@@ -39,7 +39,7 @@ export function sum(a: usize, slice: i32, slices: i32): void {
 }
 
 /** The sum of n neighbours, in four vectors of partial sums. */
-function sumRun(x: usize, n: i32): f32 {
+export function sumRun(x: usize, n: i32): f32 {
   let s0 = f32x4.splat(0);
   let s1 = f32x4.splat(0);
   let s2 = f32x4.splat(0);
@@ -110,24 +110,5 @@ export function maxOf(a: usize, slice: i32, slices: i32): void {
     }
     store<f32>(y + (<usize>cell << 2), best);
     store<i32>(at + (<usize>cell << 2), where);
-  }
-}
-
-/** Gradients at the positions of the maxima: g, at, dx, outer, n, inner */
-export function maxGrad(a: usize, slice: i32, slices: i32): void {
-  const g = ptr(a, 0);
-  const at = ptr(a, 1);
-  const dx = ptr(a, 2);
-  const n = arg(a, 4);
-  const inner = arg(a, 5);
-  const outer = arg(a, 3);
-  const end = share(outer, slice + 1, slices);
-  for (let o = share(outer, slice, slices); o < end; o++) {
-    const to = dx + ((<usize>(o * n) * <usize>inner) << 2);
-    memory.fill(to, 0, (<usize>n * <usize>inner) << 2);
-    for (let i = 0; i < inner; i++) {
-      const cell = <usize>(o * inner + i) << 2;
-      store<f32>(to + ((<usize>load<i32>(at + cell) * <usize>inner + <usize>i) << 2), load<f32>(g + cell));
-    }
   }
 }

@@ -137,3 +137,119 @@
   }
   return exp4(f32x4.mul(splat(-beta), log4(s)));
 }
+
+/** −1, 1, or x itself where it is ±0 or NaN. */
+// @ts-ignore: decorator
+@inline export function sign4(x: v128): v128 {
+  const one = v128.or(splat(1), v128.and(x, i32x4.splat(0x80000000)));
+  return v128.bitselect(one, x, v128.or(f32x4.lt(x, splat(0)), f32x4.gt(x, splat(0))));
+}
+
+/** e^x − 1, about 2 ulp, also near 0. */
+export function expm14(x: v128): v128 {
+  const clamped = f32x4.min(f32x4.max(x, splat(-30)), splat(30));
+  const n = f32x4.nearest(f32x4.mul(clamped, splat(1.44269504088896341)));
+  let r = f32x4.sub(clamped, f32x4.mul(n, splat(0.693359375)));
+  r = f32x4.sub(r, f32x4.mul(n, splat(-2.12194440e-4)));
+  let p = splat(1.9875691500e-4);
+  p = f32x4.add(f32x4.mul(p, r), splat(1.3981999507e-3));
+  p = f32x4.add(f32x4.mul(p, r), splat(8.3334519073e-3));
+  p = f32x4.add(f32x4.mul(p, r), splat(4.1665795894e-2));
+  p = f32x4.add(f32x4.mul(p, r), splat(1.6666665459e-1));
+  p = f32x4.add(f32x4.mul(p, r), splat(5.0000001201e-1));
+  p = f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r);
+  const scale = pow2(i32x4.trunc_sat_f32x4_s(n));
+  const near = f32x4.add(f32x4.mul(scale, p), f32x4.sub(scale, splat(1)));
+  // Beyond 20 the 1 is less than half a unit in the last place.
+  const y = v128.bitselect(exp4(x), near, f32x4.gt(x, splat(20)));
+  return v128.bitselect(x, y, v128.or(f32x4.ne(x, x), f32x4.eq(x, splat(0))));
+}
+
+/**
+ * ln(1 + x), about 2 ulp, also near 0: ln u · x / (u − 1) with u = 1 + x rounded, whose errors cancel.
+ * Source: W. Kahan; HP-15C Advanced Functions Handbook, 1982, appendix.
+ */
+export function log1p4(x: v128): v128 {
+  const u = f32x4.add(splat(1), x);
+  const y = f32x4.mul(log4(u), f32x4.div(x, f32x4.sub(u, splat(1))));
+  const plain = v128.bitselect(u, y, f32x4.eq(u, splat(f32.MAX_VALUE * 2)));
+  return v128.bitselect(x, plain, f32x4.eq(u, splat(1)));
+}
+
+/** Beyond this the three parts of π/2 that are subtracted have not enough digits. */
+const FAR: f32 = 8192;
+
+/** sin (quadrant 0) or cos (1) x: after Cephes' sinf, for large arguments one by one. */
+// @ts-ignore: decorator
+@inline function circular(x: v128, quadrant: i32): v128 {
+  const n = f32x4.nearest(f32x4.mul(x, splat(0.636619772367581343)));
+  let r = f32x4.sub(x, f32x4.mul(n, splat(1.5703125)));
+  r = f32x4.sub(r, f32x4.mul(n, splat(4.837512969970703125e-4)));
+  r = f32x4.sub(r, f32x4.mul(n, splat(7.54978995489188216e-8)));
+  const z = f32x4.mul(r, r);
+  let s = splat(-1.9515295891e-4);
+  s = f32x4.add(f32x4.mul(s, z), splat(8.3321608736e-3));
+  s = f32x4.add(f32x4.mul(s, z), splat(-1.6666654611e-1));
+  s = f32x4.add(f32x4.mul(f32x4.mul(s, z), r), r);
+  let c = splat(2.443315711809948e-5);
+  c = f32x4.add(f32x4.mul(c, z), splat(-1.388731625493765e-3));
+  c = f32x4.add(f32x4.mul(c, z), splat(4.166664568298827e-2));
+  c = f32x4.sub(f32x4.mul(f32x4.mul(c, z), z), f32x4.mul(z, splat(0.5)));
+  c = f32x4.add(c, splat(1));
+  const q = i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(quadrant));
+  const y = v128.bitselect(c, s, i32x4.ne(v128.and(q, i32x4.splat(1)), i32x4.splat(0)));
+  return v128.xor(y, i32x4.shl(v128.and(q, i32x4.splat(2)), 30));
+}
+
+export function sin4(x: v128): v128 {
+  const y = circular(x, 0);
+  const far = f32x4.gt(f32x4.abs(x), splat(FAR));
+  if (!v128.any_true(far)) return y;
+  let z = f32x4.splat(NativeMathf.sin(f32x4.extract_lane(x, 0)));
+  z = f32x4.replace_lane(z, 1, NativeMathf.sin(f32x4.extract_lane(x, 1)));
+  z = f32x4.replace_lane(z, 2, NativeMathf.sin(f32x4.extract_lane(x, 2)));
+  z = f32x4.replace_lane(z, 3, NativeMathf.sin(f32x4.extract_lane(x, 3)));
+  return v128.bitselect(z, y, far);
+}
+
+export function cos4(x: v128): v128 {
+  const y = circular(x, 1);
+  const far = f32x4.gt(f32x4.abs(x), splat(FAR));
+  if (!v128.any_true(far)) return y;
+  let z = f32x4.splat(NativeMathf.cos(f32x4.extract_lane(x, 0)));
+  z = f32x4.replace_lane(z, 1, NativeMathf.cos(f32x4.extract_lane(x, 1)));
+  z = f32x4.replace_lane(z, 2, NativeMathf.cos(f32x4.extract_lane(x, 2)));
+  z = f32x4.replace_lane(z, 3, NativeMathf.cos(f32x4.extract_lane(x, 3)));
+  return v128.bitselect(z, y, far);
+}
+
+/** The error function, about 2 ulp: polynomials of Cephes' erff up to 1, of its erfcf beyond. */
+export function erf4(x: v128): v128 {
+  const z = f32x4.mul(x, x);
+  let t = splat(7.853861353153693e-5);
+  t = f32x4.add(f32x4.mul(t, z), splat(-8.010193625184903e-4));
+  t = f32x4.add(f32x4.mul(t, z), splat(5.188327685732524e-3));
+  t = f32x4.add(f32x4.mul(t, z), splat(-2.685381193529856e-2));
+  t = f32x4.add(f32x4.mul(t, z), splat(1.128358514861418e-1));
+  t = f32x4.add(f32x4.mul(t, z), splat(-3.761262582423300e-1));
+  t = f32x4.add(f32x4.mul(t, z), splat(1.128379165726710));
+  const near = f32x4.mul(x, t);
+  const a = f32x4.abs(x);
+  const q = f32x4.div(splat(1), a);
+  const y = f32x4.mul(q, q);
+  let p = splat(2.326819970068386e-2);
+  p = f32x4.add(f32x4.mul(p, y), splat(-1.387039388740657e-1));
+  p = f32x4.add(f32x4.mul(p, y), splat(3.687424674597105e-1));
+  p = f32x4.add(f32x4.mul(p, y), splat(-5.824733027278666e-1));
+  p = f32x4.add(f32x4.mul(p, y), splat(6.210004621745983e-1));
+  p = f32x4.add(f32x4.mul(p, y), splat(-4.944515323274145e-1));
+  p = f32x4.add(f32x4.mul(p, y), splat(3.404879937665872e-1));
+  p = f32x4.add(f32x4.mul(p, y), splat(-2.741127028184656e-1));
+  p = f32x4.add(f32x4.mul(p, y), splat(5.638259427386472e-1));
+  const tail = f32x4.mul(f32x4.mul(exp4(f32x4.neg(z)), q), p);
+  // Beyond 4 the tail is less than half a unit in the last place of 1.
+  const far = v128.bitselect(splat(1), f32x4.sub(splat(1), tail), f32x4.gt(a, splat(4)));
+  const signed = v128.or(far, v128.and(x, i32x4.splat(0x80000000)));
+  const result = v128.bitselect(near, signed, f32x4.lt(a, splat(1)));
+  return v128.bitselect(x, result, f32x4.ne(x, x));
+}

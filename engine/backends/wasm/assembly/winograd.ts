@@ -92,30 +92,28 @@ export function transformFilters(a: usize, slice: i32, slices: i32): void {
 
 /** Six rows (tiles) × eight columns (filters): c = a · b, rows of a and c ld bytes apart, b packed. */
 export function product(a: usize, lda: usize, b: usize, c: usize, ldc: usize, depth: i32): void {
-  let p0 = a;
-  let p1 = p0 + lda;
-  let p2 = p1 + lda;
-  let p3 = p2 + lda;
-  let p4 = p3 + lda;
-  let p5 = p4 + lda;
+  // Six pointers would take most registers, and six additions.
+  const down = lda << 1;
   let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
   let c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
   for (; depth > 0; depth--) {
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
-    let x = v128.load32_splat(p0);
+    const a2 = a + down;
+    const a4 = a2 + down;
+    let x = v128.load32_splat(a);
     c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
-    x = v128.load32_splat(p1);
+    x = v128.load32_splat(a + lda);
     c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
-    x = v128.load32_splat(p2);
+    x = v128.load32_splat(a2);
     c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
-    x = v128.load32_splat(p3);
+    x = v128.load32_splat(a2 + lda);
     c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
-    x = v128.load32_splat(p4);
+    x = v128.load32_splat(a4);
     c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
-    x = v128.load32_splat(p5);
+    x = v128.load32_splat(a4 + lda);
     c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
-    p0 += 4; p1 += 4; p2 += 4; p3 += 4; p4 += 4; p5 += 4;
+    a += 4;
     b += 32;
   }
   v128.store(c, c00); v128.store(c, c01, 16);
@@ -386,7 +384,7 @@ export function winogradGradWeight(a: usize, slice: i32, slices: i32): void {
         for (let o: usize = 0; o < ldc; o += NR * 4) {
           for (let c = 0; c < channels; c += MR) {
             const at = to + <usize>c * ldc + o;
-            weightTile(left + (<usize>c << 2), right + o, 1, count, lda, 0, ldb, 0, at, ldc, fresh);
+            weightTile(left + (<usize>c << 2), right + o, count, lda, ldb, at, ldc, fresh);
           }
         }
       }
@@ -424,7 +422,7 @@ export function weightTileOf3(x: usize, g: usize, count: i32, lda: usize, ldb: u
 /**
  * Both operands of a weight gradient of many channels, for all tiles: the shared words (bytes between frequencies in place
  * of those between tiles), addresses of the blocks [T², block, C to a multiple of 4] of inputs and [T², block, O to one of
- * NR] of gradients, address of the sums of g of each block [blocks, O] or 0
+ * NR] of gradients, tiles of a part (a divisor of the block), address of the sums of g of each part [parts, O] or 0
  */
 export function winogradGradTransform(a: usize, slice: i32, slices: i32): void {
   const filters = arg(a, 7);
@@ -432,73 +430,68 @@ export function winogradGradTransform(a: usize, slice: i32, slices: i32): void {
   const block = arg(a, 14);
   const inputStep = <usize>arg(a, 15);
   const gradStep = <usize>arg(a, 16);
-  const totals = ptr(a, 22);
+  const part = arg(a, 22);
+  const totals = ptr(a, 23);
   const work = scratchOf(a);
   const lda = <usize>((arg(a, 6) + 3) & ~3) << 2;
   const ldb = <usize>((filters + NR - 1) / NR * NR) << 2;
-  const frequencies = size * size;
+  const frequencies = <usize>(size * size);
   const tiles = tilesOf(a);
-  const blocks = (tiles + block - 1) / block;
-  const end = share(blocks, slice + 1, slices);
-  for (let index = share(blocks, slice, slices); index < end; index++) {
-    const begin = index * block;
-    const count = min(block, tiles - begin);
-    const inputs = ptr(a, 20) + <usize>(index * frequencies) * inputStep;
-    const grads = ptr(a, 21) + <usize>(index * frequencies) * gradStep;
-    if (count < block) {
-      memory.fill(inputs, 0, <usize>frequencies * inputStep);
-      memory.fill(grads, 0, <usize>frequencies * gradStep);
-    }
+  const parts = (tiles + part - 1) / part;
+  const end = share(parts, slice + 1, slices);
+  for (let index = share(parts, slice, slices); index < end; index++) {
+    const begin = index * part;
+    const count = min(part, tiles - begin);
+    const whole = <usize>(begin / block);
+    const row = <usize>(begin % block);
+    const inputs = ptr(a, 20) + whole * frequencies * inputStep + row * lda;
+    const grads = ptr(a, 21) + whole * frequencies * gradStep + row * ldb;
     transformInputs(a, begin, count, inputs, lda, inputStep, work);
     transformGrads(a, begin, count, grads, ldb, gradStep, work);
     if (totals != 0) {
-      addRows(grads + <usize>(size + 1) * gradStep, count, ldb, totals + (<usize>(index * filters) << 2), filters, true);
+      const own = totals + (<usize>(index * filters) << 2);
+      addRows(grads + <usize>(size + 1) * gradStep, count, ldb, own, filters, true);
     }
   }
 }
 
 /**
  * The products of what winogradGradTransform wrote, each over all tiles: inputs, gradients, result [T², C to a multiple of
- * MR, O to one of NR], T², C, O, blocks, tiles of a block, bytes between the frequencies of inputs and of gradients
+ * MR, O to one of NR], T², C, O, tiles, tiles of a block, bytes between the frequencies of inputs and of gradients
  */
 export function winogradGradProduct(a: usize, slice: i32, slices: i32): void {
   const frequencies = arg(a, 3);
-  const blocks = arg(a, 6);
+  const tiles = arg(a, 6);
   const block = arg(a, 7);
   const inputStep = <usize>arg(a, 8);
   const gradStep = <usize>arg(a, 9);
   const rows = (arg(a, 4) + MR - 1) / MR * MR;
   const lda = <usize>((arg(a, 4) + 3) & ~3) << 2;
   const ldb = <usize>((arg(a, 5) + NR - 1) / NR * NR) << 2;
-  const inputBlock = <usize>frequencies * inputStep;
-  const gradBlock = <usize>frequencies * gradStep;
-  // Halves of a matrix, so that sixteen threads share 36 of them evenly enough. Depth goes in pieces whose columns stay in
-  // the first-level cache.
+  // Halves of a matrix, so that sixteen threads share 36 of them evenly enough.
   const half = (rows / MR + 1) / 2 * MR;
-  const piece = max(DEPTH / block, 1);
   const tasks = 2 * frequencies;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
     const f = task >> 1;
     const top = (task & 1) * half;
     const bottom = min(top + half, rows);
-    for (let first = 0; first < blocks; first += piece) {
-      const count = min(piece, blocks - first);
-      const left = ptr(a, 0) + <usize>first * inputBlock + <usize>f * inputStep;
-      const right = ptr(a, 1) + <usize>first * gradBlock + <usize>f * gradStep;
+    let left = ptr(a, 0) + <usize>f * inputStep;
+    let right = ptr(a, 1) + <usize>f * gradStep;
+    for (let begin = 0; begin < tiles; begin += block) {
+      const count = min(block, tiles - begin);
       for (let c = top; c < bottom; c += MR) {
         const x = left + (<usize>c << 2);
         const to = ptr(a, 2) + <usize>(f * rows + c) * ldb;
         for (let o: usize = 0; o < ldb; o += NR * 4) {
-          weightTile(x, right + o, count, block, lda, inputBlock, ldb, gradBlock, to + o, ldb, first == 0);
+          weightTile(x, right + o, count, lda, ldb, to + o, ldb, begin == 0);
         }
       }
+      left += <usize>frequencies * inputStep;
+      right += <usize>frequencies * gradStep;
     }
   }
 }
-
-/** Tiles whose products winogradGradProduct adds in one go. */
-const DEPTH: i32 = 96;
 
 /** total = (fresh ? 0 : total) + the sum of rows that lie ld bytes apart. */
 function addRows(rows: usize, count: i32, ld: usize, total: usize, columns: i32, fresh: bool): void {

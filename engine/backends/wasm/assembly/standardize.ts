@@ -1,0 +1,134 @@
+// Standardisation of [images, positions, groups, channels of a group] over positions and a group's channels. Sums run down
+// the columns first, four at a time, and a group's columns are added then: so every size of group is one kernel.
+import { arg, ptr, real } from "./elementwise";
+import { sumRun } from "./reduce";
+import { fma, splat, storeLanes } from "./simd";
+import { scratch, share } from "./team";
+
+/** Replaces each group's column sums by their mean over `count`, and stores the means at `to` unless that is 0. */
+function spreadMeans(sums: usize, groups: i32, each: i32, count: f32, to: usize): void {
+  for (let group = 0; group < groups; group++, sums += <usize>each << 2) {
+    const mean = sumRun(sums, each) / count;
+    if (to != 0) store<f32>(to + (<usize>group << 2), mean);
+    fill(sums, each, mean);
+  }
+}
+
+// @ts-ignore: decorator
+@inline function fill(to: usize, n: i32, value: f32): void {
+  for (let i = 0; i < n; i += 4) storeLanes(to + (<usize>i << 2), splat(value), n - i);
+}
+
+/** 1 / √(variance + epsilon) of each group, for each of its columns. */
+function spreadScales(variance: usize, scales: usize, groups: i32, each: i32, epsilon: f32): void {
+  for (let group = 0; group < groups; group++, scales += <usize>each << 2) {
+    fill(scales, each, <f32>1 / sqrt(load<f32>(variance + (<usize>group << 2)) + epsilon));
+  }
+}
+
+/** x, y, mean, variance, images, positions, groups, channels of a group, epsilon, scratch (two rows), bytes per thread */
+export function standardize(a: usize, slice: i32, slices: i32): void {
+  const positions = arg(a, 5);
+  const groups = arg(a, 6);
+  const each = arg(a, 7);
+  const columns = groups * each;
+  const count = <f32>(positions * each);
+  const row = <usize>columns << 2;
+  const means = scratch(ptr(a, 9), arg(a, 10));
+  const scales = means + <usize>(arg(a, 10) >> 1);
+  const images = arg(a, 4);
+  const end = share(images, slice + 1, slices);
+  for (let image = share(images, slice, slices); image < end; image++) {
+    const x = ptr(a, 0) + <usize>(image * positions) * row;
+    const y = ptr(a, 1) + <usize>(image * positions) * row;
+    const statistics = <usize>(image * groups) << 2;
+    for (let c = 0; c < columns; c += 4) {
+      let p = x + (<usize>c << 2);
+      let s0 = splat(0), s1 = s0;
+      let i = 2;
+      for (; i <= positions; i += 2, p += 2 * row) {
+        s0 = f32x4.add(s0, v128.load(p));
+        s1 = f32x4.add(s1, v128.load(p + row));
+      }
+      if (i - 2 < positions) s0 = f32x4.add(s0, v128.load(p));
+      storeLanes(means + (<usize>c << 2), f32x4.add(s0, s1), columns - c);
+    }
+    spreadMeans(means, groups, each, count, ptr(a, 2) + statistics);
+    for (let c = 0; c < columns; c += 4) {
+      const mean = v128.load(means + (<usize>c << 2));
+      let p = x + (<usize>c << 2);
+      let s0 = splat(0), s1 = s0;
+      let i = 2;
+      for (; i <= positions; i += 2, p += 2 * row) {
+        const d0 = f32x4.sub(v128.load(p), mean);
+        const d1 = f32x4.sub(v128.load(p + row), mean);
+        s0 = fma(d0, d0, s0);
+        s1 = fma(d1, d1, s1);
+      }
+      if (i - 2 < positions) {
+        const d = f32x4.sub(v128.load(p), mean);
+        s0 = fma(d, d, s0);
+      }
+      storeLanes(scales + (<usize>c << 2), f32x4.add(s0, s1), columns - c);
+    }
+    spreadMeans(scales, groups, each, count, ptr(a, 3) + statistics);
+    spreadScales(ptr(a, 3) + statistics, scales, groups, each, real(a, 8));
+    for (let i = 0; i < positions; i++) {
+      const at = <usize>i * row;
+      for (let c = 0; c < columns; c += 4) {
+        const k = <usize>c << 2;
+        const value = f32x4.sub(v128.load(x + at + k), v128.load(means + k));
+        storeLanes(y + at + k, f32x4.mul(value, v128.load(scales + k)), columns - c);
+      }
+    }
+  }
+}
+
+/**
+ * dx = (g − mean of g − y · mean of g · y) / √(variance + epsilon)
+ * g, y, variance, dx, images, positions, groups, channels of a group, epsilon, scratch (three rows), bytes per thread
+ */
+export function standardizeGrad(a: usize, slice: i32, slices: i32): void {
+  const positions = arg(a, 5);
+  const groups = arg(a, 6);
+  const each = arg(a, 7);
+  const columns = groups * each;
+  const count = <f32>(positions * each);
+  const row = <usize>columns << 2;
+  const third = <usize>(arg(a, 10) / 3);
+  const means = scratch(ptr(a, 9), arg(a, 10));
+  const products = means + third;
+  const scales = products + third;
+  const images = arg(a, 4);
+  const end = share(images, slice + 1, slices);
+  for (let image = share(images, slice, slices); image < end; image++) {
+    const base = <usize>(image * positions) * row;
+    const g = ptr(a, 0) + base;
+    const y = ptr(a, 1) + base;
+    const dx = ptr(a, 3) + base;
+    for (let c = 0; c < columns; c += 4) {
+      const k = <usize>c << 2;
+      let sum = splat(0);
+      let product = splat(0);
+      for (let i = 0, at = k; i < positions; i++, at += row) {
+        const value = v128.load(g + at);
+        sum = f32x4.add(sum, value);
+        product = fma(value, v128.load(y + at), product);
+      }
+      storeLanes(means + k, sum, columns - c);
+      storeLanes(products + k, product, columns - c);
+    }
+    spreadMeans(means, groups, each, count, 0);
+    spreadMeans(products, groups, each, count, 0);
+    spreadScales(ptr(a, 2) + (<usize>(image * groups) << 2), scales, groups, each, real(a, 8));
+    for (let i = 0; i < positions; i++) {
+      const at = <usize>i * row;
+      for (let c = 0; c < columns; c += 4) {
+        const k = <usize>c << 2;
+        const rest = f32x4.sub(v128.load(g + at + k), v128.load(means + k));
+        const value = f32x4.sub(rest, f32x4.mul(v128.load(y + at + k), v128.load(products + k)));
+        storeLanes(dx + at + k, f32x4.mul(value, v128.load(scales + k)), columns - c);
+      }
+    }
+  }
+}

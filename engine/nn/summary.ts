@@ -1,0 +1,149 @@
+/** What a model consists of: for each layer its output, its parameters and its multiplications. */
+import { sizeOf, formatShape } from '../shape.ts';
+import { input, type Node, type Tensor } from '../tensor.ts';
+import type { Shape, TensorType } from '../types.ts';
+import type { Described, Layer, LayerConfig } from './layer.ts';
+import { bind } from './model.ts';
+
+export interface SummaryRow {
+  /** 'block1.conv1'; '' for the model itself. */
+  readonly path: string;
+  readonly kind: string;
+  /** Of its last use. */
+  readonly output: Shape;
+  /** Values that it owns itself, trained and frozen. */
+  readonly trained: number;
+  readonly frozen: number;
+  /** Of matrix products and convolutions, forward, in all its uses. */
+  readonly multiplyAdds: number;
+  /** How often the model uses it: parameters are shared. */
+  readonly uses: number;
+}
+
+export interface Summary {
+  /** Layers that own something or contain no others, in order. */
+  readonly rows: readonly SummaryRow[];
+  readonly trained: number;
+  readonly frozen: number;
+  readonly multiplyAdds: number;
+  /** The table as text. */
+  toString(): string;
+}
+
+/** Operations whose cost is multiplications followed by additions. */
+const PRODUCTS: ReadonlySet<string> = new Set(['matmul', 'conv2d', 'conv2dGradInput']);
+
+/**
+ * The layers of a model for inputs of a type, several by name where the model takes them so. Counts are for the whole batch
+ * of the input. Throws what the layers throw for such an input.
+ *
+ * @example console.log(String(summary(model, f32(1, 32, 32, 3))));
+ */
+export function summary<X>(
+  model: Layer<X>,
+  inputs: X extends Tensor ? TensorType : { readonly [N in keyof X]: TensorType },
+): Summary {
+  const state = Object.fromEntries(
+    Object.entries(model.params).map(([name, { shape }]) => [
+      name,
+      input(name, { shape, dtype: 'f32' }, 'state'),
+    ]),
+  );
+  const seen = new Map<string, { layer: Described; output: Shape; uses: number }>();
+  const observe = (path: string, value: Tensor, layer: Described): Tensor => {
+    seen.set(path, { layer, output: value.shape, uses: (seen.get(path)?.uses ?? 0) + 1 });
+    return value;
+  };
+  const x = isType(inputs)
+    ? input('x', inputs)
+    : Object.fromEntries(
+        Object.entries(inputs).map(([name, type]) => [name, input(name, type as TensorType)]),
+      );
+  const { output } = bind(model, state, { training: false, observe })(x as X);
+  observe('', output, model);
+
+  const products = multiplyAdds(output);
+  const paths = [...seen.keys()];
+  const rows = [...seen].flatMap(([path, { layer, output: shape, uses }]): SummaryRow[] => {
+    const inner = paths.filter((other) => other !== path && (path === '' || other.startsWith(`${path}.`)));
+    const own = Object.entries(layer.params).filter(
+      ([name]) => !inner.some((other) => `${path === '' ? '' : `${path}.`}${name}`.startsWith(`${other}.`)),
+    );
+    const count = (frozen: boolean): number =>
+      own.reduce((sum, [name, spec]) => {
+        const { frozen: isFrozen = false } = model.params[path === '' ? name : `${path}.${name}`];
+        return isFrozen === frozen ? sum + sizeOf(spec.shape) : sum;
+      }, 0);
+    const row = {
+      path,
+      kind: kindOf(layer.config),
+      output: shape,
+      trained: count(false),
+      frozen: count(true),
+      multiplyAdds: products.get(path) ?? 0,
+      uses,
+    };
+    return inner.length === 0 || row.trained + row.frozen + row.multiplyAdds > 0 ? [row] : [];
+  });
+  const total = (of: 'trained' | 'frozen' | 'multiplyAdds'): number =>
+    rows.reduce((sum, row) => sum + row[of], 0);
+  const result = {
+    rows,
+    trained: total('trained'),
+    frozen: total('frozen'),
+    multiplyAdds: total('multiplyAdds'),
+  };
+  return { ...result, toString: () => format(result) };
+}
+
+/** What freezing hides is what it is about. */
+const kindOf = (config: LayerConfig | undefined): string =>
+  config?.kind === 'frozen' ? kindOf(config['layer'] as LayerConfig) : (config?.kind ?? 'custom');
+
+const isType = (inputs: object): inputs is TensorType => 'dtype' in inputs;
+
+/** Multiply-adds by the layer that asked for them. */
+function multiplyAdds(output: Tensor): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  const seen = new Set<Node>();
+  const pending = [output];
+  while (pending.length > 0) {
+    const { source } = pending.pop()!;
+    if (source.kind !== 'node' || seen.has(source.node)) continue;
+    const { node } = source;
+    seen.add(node);
+    pending.push(...node.inputs);
+    if (!PRODUCTS.has(node.op.name)) continue;
+    const flops = node.op.flops?.(node.inputs, node.results, node.attrs) ?? 0;
+    counts.set(node.path, (counts.get(node.path) ?? 0) + flops / 2);
+  }
+  return counts;
+}
+
+function format({ rows, trained, frozen, multiplyAdds: products }: Omit<Summary, 'toString'>): string {
+  const number = (n: number): string => n.toLocaleString('en-US');
+  const cells = [
+    ['layer', 'kind', 'output', 'parameters', 'multiply-adds'],
+    ...rows.map((row) => [
+      (row.path === '' ? 'model' : row.path) + (row.uses === 1 ? '' : ` (${row.uses} times)`),
+      row.kind,
+      formatShape(row.output),
+      number(row.trained) + (row.frozen === 0 ? '' : ` + ${number(row.frozen)} frozen`),
+      number(row.multiplyAdds),
+    ]),
+    [
+      'total',
+      '',
+      '',
+      number(trained) + (frozen === 0 ? '' : ` + ${number(frozen)} frozen`),
+      number(products),
+    ],
+  ];
+  const widths = cells[0].map((_, column) => Math.max(...cells.map((row) => row[column].length)));
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => (column < 3 ? cell.padEnd(widths[column]) : cell.padStart(widths[column])))
+      .join('  ')
+      .trimEnd();
+  return cells.map(line).join('\n');
+}

@@ -1,0 +1,169 @@
+/** Sums of products written with letters, lowered to transpose, reshape and one matrix product for each pair of operands. */
+import { ShapeError } from '../errors.ts';
+import { formatType, sizeOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { toTensor, type TensorLike } from './create.ts';
+import { mul } from './elementwise.ts';
+import { broadcastTo, reshape, transpose } from './layout.ts';
+import { matmul } from './matmul.ts';
+import { sum } from './reduce.ts';
+
+/** A tensor whose axes have names: one letter each, and '.0', '.1', … counted from the last for those of an ellipsis. */
+interface Named {
+  readonly t: Tensor;
+  readonly axes: readonly string[];
+}
+
+/**
+ * Sum of products of elements, by Einstein's rule: an axis letter that the result does not name is summed over.
+ *
+ * Letters are a … z and A … Z; `...` stands for any axes, which broadcast; without `->` the result has the ellipsis and then
+ * the letters that occur once, in alphabetical order. Several operands are multiplied from left to right.
+ * A letter twice in one operand (a diagonal) and one that only the result has are refused with ShapeError, as are sizes that
+ * differ; an axis of size 1 does not broadcast unless it belongs to an ellipsis.
+ *
+ * @example einsum('bij,bjk->bik', a, b)
+ */
+export function einsum(equation: string, ...operands: readonly TensorLike[]): Tensor {
+  const where = `einsum '${equation}'`;
+  const [left = '', right, ...more] = equation.replaceAll(' ', '').split('->');
+  const terms = left.split(',');
+  if (more.length > 0) throw new ShapeError(`${where}: has more than one arrow`);
+  if (terms.length !== operands.length) {
+    throw new ShapeError(`${where}: has ${terms.length} operands but ${operands.length} tensors were given`);
+  }
+  const named = terms.map((term, i) => name(where, term, toTensor(operands[i]!)));
+  const sizes = new Map<string, number>();
+  for (const { t, axes } of named) axes.forEach((axis, i) => addSize(where, sizes, axis, t.shape[i]));
+  const wanted = right === undefined ? implied(named) : resultAxes(where, right, named);
+
+  let rest = named.slice(1);
+  let product = named[0]!;
+  while (rest.length > 0) {
+    const [next, ...later] = rest as [Named, ...Named[]];
+    const needed = new Set([...wanted, ...later.flatMap(({ axes }) => axes)]);
+    product = multiply(product, next, needed, sizes);
+    rest = later;
+  }
+  return ordered(summed(product, new Set(wanted)), wanted, sizes);
+}
+
+/** The letters before and after an ellipsis; null where there is none. */
+function parse(where: string, term: string): { readonly before: string[]; readonly after: string[] | null } {
+  if (!/^[a-zA-Z]*(\.\.\.[a-zA-Z]*)?$/.test(term)) {
+    throw new ShapeError(`${where}: '${term}' is not letters with at most one ellipsis (...)`);
+  }
+  const [before = '', after] = term.split('...');
+  return { before: before.split(''), after: after === undefined ? null : after.split('') };
+}
+
+function name(where: string, term: string, t: Tensor): Named {
+  const { before, after } = parse(where, term);
+  const letters = [...before, ...(after ?? [])];
+  const twice = letters.find((letter, i) => letters.indexOf(letter) !== i);
+  if (twice !== undefined) {
+    throw new ShapeError(
+      `${where}: '${twice}' occurs twice in '${term}' (a diagonal: multiply with an identity matrix)`,
+    );
+  }
+  const free = t.rank - letters.length;
+  if (free < 0 || (after === null && free > 0)) {
+    throw new ShapeError(
+      `${where}: '${term}' names ${letters.length} axes but the operand is ${formatType(t)}`,
+    );
+  }
+  const ellipsis = Array.from({ length: after === null ? 0 : free }, (_, i) => `.${free - 1 - i}`);
+  return { t, axes: [...before, ...ellipsis, ...(after ?? [])] };
+}
+
+function addSize(where: string, sizes: Map<string, number>, axis: string, size: number): void {
+  const known = sizes.get(axis);
+  const broadcasts = axis.startsWith('.') && (known === 1 || size === 1);
+  if (known !== undefined && known !== size && !broadcasts) {
+    const what = axis.startsWith('.') ? 'an axis of the ellipsis' : `'${axis}'`;
+    throw new ShapeError(`${where}: ${what} has sizes ${known} and ${size} (they must be equal)`);
+  }
+  sizes.set(axis, known === undefined || known === 1 ? size : known);
+}
+
+const ellipsisOf = (named: readonly Named[]): string[] => {
+  const axes = named.flatMap((operand) => operand.axes.filter((axis) => axis.startsWith('.')));
+  return [...new Set(axes)].sort((a, b) => Number(b.slice(1)) - Number(a.slice(1)));
+};
+
+function implied(named: readonly Named[]): string[] {
+  const letters = named.flatMap(({ axes }) => axes.filter((axis) => !axis.startsWith('.')));
+  const once = letters.filter((letter) => letters.indexOf(letter) === letters.lastIndexOf(letter));
+  return [...ellipsisOf(named), ...once.sort()];
+}
+
+function resultAxes(where: string, right: string, named: readonly Named[]): string[] {
+  const { before, after } = parse(where, right);
+  const letters = [...before, ...(after ?? [])];
+  const known = new Set(named.flatMap(({ axes }) => axes));
+  const wrong = letters.find((letter, i) => !known.has(letter) || letters.indexOf(letter) !== i);
+  if (wrong !== undefined) {
+    throw new ShapeError(
+      `${where}: the result '${right}' must name axes of the operands, each once (look at '${wrong}')`,
+    );
+  }
+  const ellipsis = ellipsisOf(named);
+  if (after === null && ellipsis.length > 0) {
+    throw new ShapeError(
+      `${where}: the operands have an ellipsis but the result '${right}' has none (add ... to it)`,
+    );
+  }
+  return [...before, ...ellipsis, ...(after ?? [])];
+}
+
+/** Sums over the axes that nobody needs. */
+function summed({ t, axes }: Named, needed: ReadonlySet<string>): Named {
+  const over = axes.flatMap((axis, i) => (needed.has(axis) ? [] : [i]));
+  return over.length === 0 ? { t, axes } : { t: sum(t, over), axes: axes.filter((axis) => needed.has(axis)) };
+}
+
+/** The axes in the given order, those of an ellipsis at full size. */
+function ordered({ t, axes }: Named, wanted: readonly string[], sizes: ReadonlyMap<string, number>): Tensor {
+  const sorted = transpose(
+    t,
+    wanted.filter((axis) => axes.includes(axis)).map((axis) => axes.indexOf(axis)),
+  );
+  const shape = wanted.map((axis) => (axes.includes(axis) ? t.shape[axes.indexOf(axis)] : 1));
+  return broadcastTo(
+    reshape(sorted, shape),
+    wanted.map((axis) => sizes.get(axis)!),
+  );
+}
+
+/** The product of two operands with only the needed axes left: a batch of matrix products. */
+function multiply(
+  left: Named,
+  right: Named,
+  needed: ReadonlySet<string>,
+  sizes: ReadonlyMap<string, number>,
+): Named {
+  const [a, b] = [
+    summed(left, new Set([...needed, ...right.axes])),
+    summed(right, new Set([...needed, ...left.axes])),
+  ];
+  const common = a.axes.filter((axis) => b.axes.includes(axis));
+  const batch = common.filter((axis) => needed.has(axis));
+  const inner = common.filter((axis) => !needed.has(axis));
+  const rows = a.axes.filter((axis) => !common.includes(axis));
+  const columns = b.axes.filter((axis) => !common.includes(axis));
+  const size = (list: readonly string[]): number => sizeOf(list.map((axis) => sizes.get(axis)!));
+  const axes = [...batch, ...rows, ...columns];
+  const shape = axes.map((axis) => sizes.get(axis)!);
+  const x = reshape(ordered(a, [...batch, ...rows, ...inner], sizes), [size(batch), size(rows), size(inner)]);
+  const y = reshape(ordered(b, [...batch, ...inner, ...columns], sizes), [
+    size(batch),
+    size(inner),
+    size(columns),
+  ]);
+  // Nothing to sum over: a product of elements, without a matrix of one row.
+  const t =
+    inner.length === 0
+      ? mul(reshape(x, [size(batch), size(rows), 1]), reshape(y, [size(batch), 1, size(columns)]))
+      : matmul(x, y);
+  return { t: reshape(t, shape), axes };
+}

@@ -1,0 +1,295 @@
+// Networks that are no chains: branches, several inputs, layers that are used twice, parameters that stay as they are.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { loader, synthetic } from '../../datasets/index.ts';
+import {
+  add,
+  applyGradients,
+  batchNorm,
+  bind,
+  compile,
+  conv2d,
+  countParameters,
+  dense,
+  dropout,
+  f32,
+  fit,
+  flatten,
+  freeze,
+  groupNorm,
+  init,
+  initState,
+  latestCheckpoint,
+  loadCheckpoint,
+  mean,
+  mlp,
+  network,
+  parameters,
+  pow,
+  reference,
+  relu,
+  residual,
+  sequential,
+  sub,
+  summary,
+  type Layer,
+  type Tensor,
+} from '../../engine/index.ts';
+import { sgd } from '../../optim/index.ts';
+import { f64, runLayer, values } from './run.ts';
+
+const scaling = (factor: number) => dense(1, 1, { init: init.constant(factor), bias: false });
+
+describe('network', () => {
+  test('connects layers as its function says', async () => {
+    const model = network({ a: scaling(2), b: scaling(3) }, (x, { a, b }) => add(a(x), b(a(x))));
+    expect(Object.keys(model.params)).toEqual(['a.weight', 'b.weight']);
+    expect(values((await runLayer(model, [f64([1, 1], [5])])).outputs[0])).toEqual([10 + 30]);
+  });
+
+  test('a layer used twice shares its parameters, which get the sum of both gradients', async () => {
+    const model = network({ w: scaling(3) }, (x, { w }) => w(w(x)));
+    const optimizer = sgd({ lr: 1 });
+    const step = await compile(reference({ precision: 'f64' }), {
+      inputs: { x: f32(1, 1) },
+      hyper: optimizer.at(0),
+      state: initState(model, optimizer, 0),
+      build({ x, hyper }, state) {
+        const loss = mean(bind(model, state, { training: true })(x).output);
+        return { outputs: { loss }, next: applyGradients(optimizer, model, state, loss, hyper) };
+      },
+    });
+    const { loss } = await step.run({ x: Float32Array.of(2), lr: 1 });
+    expect([...loss!.data]).toEqual([18]); // w² x
+    expect([...(await step.store.read())['w.weight']!.data]).toEqual([3 - 2 * 3 * 2]); // w − 2 w x
+    await step.close();
+  });
+
+  test('statistics of a layer used twice follow both uses, one after the other', async () => {
+    const model = network({ norm: batchNorm(1, { momentum: 0.5 }) }, (x, { norm }) =>
+      add(norm(x), norm(add(x, 4))),
+    );
+    const { state } = await runLayer(model, [f64([2, 1], [1, 3])], { training: true });
+    expect(values(state['norm.mean'])).toEqual([0.5 * (0.5 * 2) + 0.5 * 6]);
+  });
+
+  test('dropout used twice drops different elements', async () => {
+    const ones = f64(
+      [1, 64],
+      Array.from({ length: 64 }, () => 1),
+    );
+    const twice = network({ drop: dropout(0.5) }, (x, { drop }) => sub(drop(x), drop(x)));
+    const { outputs } = await runLayer(twice, [ones], { training: true });
+    expect(values(outputs[0]).some((value) => value !== 0)).toBe(true);
+    const once = network({ drop: dropout(0.5) }, (x, { drop }) => drop(x));
+    const chain = sequential({ drop: dropout(0.5) });
+    const [a, b] = [
+      await runLayer(once, [ones], { training: true }),
+      await runLayer(chain, [ones], { training: true }),
+    ];
+    expect(a.outputs[0]!.data).toEqual(b.outputs[0]!.data);
+  });
+
+  test('takes several inputs by name', async () => {
+    const model = network(
+      { image: sequential({ conv: conv2d(1, 2, 3), flat: flatten() }), row: dense(3, 8), head: dense(8, 2) },
+      (x: { pixels: Tensor; facts: Tensor }, { image, row, head }) =>
+        head(squareOfSum(image(x.pixels), row(x.facts))),
+    );
+    const squareOfSum = (a: Tensor, b: Tensor): Tensor => pow(add(a, b), 2);
+    const state = initState(model, null, 1);
+    const run = await compile(reference(), {
+      inputs: { pixels: f32(5, 2, 2, 1), facts: f32(5, 3) },
+      state,
+      build: ({ pixels, facts }, tensors) => ({
+        outputs: { y: bind(model, tensors, { training: false })({ pixels, facts }).output },
+      }),
+    });
+    const { y } = await run.run({ pixels: new Float32Array(20).fill(1), facts: new Float32Array(15) });
+    expect(y!.shape).toEqual([5, 2]);
+    await run.close();
+    expect(
+      summary(model, { pixels: f32(5, 2, 2, 1), facts: f32(5, 3) }).rows.map(({ path }) => path),
+    ).toEqual(['image.conv', 'image.flat', 'row', 'head']);
+  });
+
+  test('errors begin with the path of the layer', () => {
+    const model = network({ a: dense(3, 4), b: dense(3, 4) }, (x, { a, b }) => b(a(x)), 'chain');
+    expect(() => summary(sequential({ block: model }), f32(2, 3))).toThrow(
+      'block.b / dense: expects [N, 3] but got f32 [2,4]',
+    );
+    expect(() => network({ 'a.b': dense(1, 1) }, (x) => x, 'odd')).toThrow("odd: 'a.b' cannot name a layer");
+  });
+});
+
+describe('freeze and parameters', () => {
+  const model = sequential({ one: dense(2, 3), two: dense(3, 2) });
+
+  test('frozen parameters are not counted, have no arrays of the optimizer, and are still there', () => {
+    const half = freeze(model, ['one', 'two.bias']);
+    expect(countParameters(model)).toBe(6 + 3 + 6 + 2);
+    expect(countParameters(half)).toBe(6);
+    expect(countParameters(freeze(model))).toBe(0);
+    const state = initState(half, sgd({ lr: 1, momentum: 0.9 }), 0);
+    expect(Object.keys(state)).toEqual([
+      'one.weight',
+      'one.bias',
+      'two.weight',
+      'two.bias',
+      'optimizer/velocity/two.weight',
+    ]);
+    expect(parameters(half).map(({ name, size, frozen }) => [name, size, frozen === true])).toEqual([
+      ['one.weight', 6, true],
+      ['one.bias', 3, true],
+      ['two.weight', 6, false],
+      ['two.bias', 2, true],
+    ]);
+    expect(parameters(half, 'two').map(({ name }) => name)).toEqual(['two.weight', 'two.bias']);
+    expect(parameters(half, 'two.bias')).toHaveLength(1);
+  });
+
+  const spirals = synthetic({ kind: 'spirals', n: 60, seed: 1 });
+  const train = async (trained: Layer, dir: string, steps: number, initial = {}) =>
+    fit({
+      model: trained,
+      backend: reference(),
+      steps,
+      data: loader(spirals, { batchSize: 20 }),
+      optimizer: sgd({ lr: 0.1, momentum: 0.9 }),
+      checkpoint: { dir, every: 10, resume: true },
+      initial,
+    });
+
+  test('training moves the others alone; checkpoints hold all and go on; another choice is refused', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'cyclegrad-frozen-'));
+    try {
+      const whole = mlp([2, 8, 3]);
+      const base = initState(whole, null, 5);
+      const tuned = freeze(whole, ['fc1']);
+      const { state } = await train(tuned, dir, 10, base);
+      expect(state['fc1.weight']!.data).toEqual(base['fc1.weight']!.data);
+      expect(state['fc2.weight']!.data).not.toEqual(base['fc2.weight']!.data);
+      const saved = await loadCheckpoint((await latestCheckpoint(dir))!);
+      expect(saved.state['fc1.weight']!.data).toEqual(base['fc1.weight']!.data);
+      const further = await train(tuned, dir, 20);
+      expect(further.state['fc1.weight']!.data).toEqual(base['fc1.weight']!.data);
+      await expect(train(freeze(whole, ['fc2']), dir, 30)).rejects.toThrow('cannot resume');
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  });
+
+  test('every kind of layer goes through a checkpoint: stopping and resuming equals running through', async () => {
+    const shared = (): Layer =>
+      sequential({
+        first: dense(2, 8),
+        norm: groupNorm(2, 8),
+        twice: network({ w: dense(8, 8), bn: batchNorm(8), drop: dropout(0.2) }, (x, { w, bn, drop }) =>
+          drop(bn(w(drop(bn(w(x)))))),
+        ),
+        skip: residual(sequential({ fc: dense(8, 8), act: relu() })),
+        last: freeze(dense(8, 3), ['bias']),
+      });
+    const [a, b] = [0, 1].map(() => mkdtempSync(join(tmpdir(), 'cyclegrad-shared-')));
+    try {
+      const through = await train(shared(), a, 20);
+      await train(shared(), b, 10);
+      const resumed = await train(shared(), b, 20);
+      expect(resumed.state).toEqual(through.state);
+      expect(Object.keys(resumed.state)).toContain('twice.bn.mean');
+      expect(resumed.state['last.bias']!.data).toEqual(new Float32Array(3));
+    } finally {
+      for (const dir of [a, b]) rmSync(dir, { recursive: true });
+    }
+  });
+});
+
+describe('summary', () => {
+  const model = sequential({
+    conv: conv2d(3, 4, 3, { groups: 1 }),
+    body: residual(sequential({ norm: batchNorm(4), conv: conv2d(4, 4, 1, { bias: false }) })),
+    flat: flatten(),
+    tied: network({ fc: dense(64, 64) }, (x, { fc }) => fc(fc(x))),
+    head: freeze(dense(64, 10)),
+  });
+
+  test('counts parameters once and multiplications at every use', () => {
+    const { rows, trained, frozen, multiplyAdds } = summary(model, f32(2, 4, 4, 3));
+    expect(rows).toEqual([
+      {
+        path: 'conv',
+        kind: 'conv2d',
+        output: [2, 4, 4, 4],
+        trained: 112,
+        frozen: 0,
+        multiplyAdds: 32 * 27 * 4,
+        uses: 1,
+      },
+      {
+        path: 'body.main.norm',
+        kind: 'batchNorm',
+        output: [2, 4, 4, 4],
+        trained: 8,
+        frozen: 8,
+        multiplyAdds: 0,
+        uses: 1,
+      },
+      {
+        path: 'body.main.conv',
+        kind: 'conv2d',
+        output: [2, 4, 4, 4],
+        trained: 16,
+        frozen: 0,
+        multiplyAdds: 32 * 16,
+        uses: 1,
+      },
+      { path: 'flat', kind: 'flatten', output: [2, 64], trained: 0, frozen: 0, multiplyAdds: 0, uses: 1 },
+      {
+        path: 'tied.fc',
+        kind: 'dense',
+        output: [2, 64],
+        trained: 64 * 65,
+        frozen: 0,
+        multiplyAdds: 2 * 2 * 64 * 64,
+        uses: 2,
+      },
+      {
+        path: 'head',
+        kind: 'dense',
+        output: [2, 10],
+        trained: 0,
+        frozen: 650,
+        multiplyAdds: 2 * 640,
+        uses: 1,
+      },
+    ]);
+    expect(trained).toBe(countParameters(model));
+    expect(frozen).toBe(658);
+    expect(multiplyAdds).toBe(rows.reduce((sum, row) => sum + row.multiplyAdds, 0));
+  });
+
+  test('prints a table', () => {
+    expect(String(summary(model, f32(1, 4, 4, 3)))).toBe(
+      [
+        'layer              kind       output             parameters  multiply-adds',
+        'conv               conv2d     [1,4,4,4]                 112          1,728',
+        'body.main.norm     batchNorm  [1,4,4,4]        8 + 8 frozen              0',
+        'body.main.conv     conv2d     [1,4,4,4]                  16            256',
+        'flat               flatten    [1,64]                      0              0',
+        'tied.fc (2 times)  dense      [1,64]                  4,160          8,192',
+        'head               dense      [1,10]         0 + 650 frozen            640',
+        'total                                    4,296 + 658 frozen         10,816',
+      ].join('\n'),
+    );
+  });
+
+  test('of a single layer is one row', () => {
+    const { rows } = summary(dense(3, 2), f32(1, 3));
+    expect(rows).toEqual([
+      { path: '', kind: 'dense', output: [1, 2], trained: 8, frozen: 0, multiplyAdds: 6, uses: 1 },
+    ]);
+    expect(String(summary(dense(3, 2), f32(1, 3)))).toMatch(/^model {2}dense/m);
+  });
+});
