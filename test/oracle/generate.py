@@ -16,76 +16,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-rng = np.random.default_rng(20150417)
-torch.set_default_dtype(torch.float64)
-torch.set_num_threads(1)
-torch.manual_seed(0)
+from common import case, cases, close, compact, distinct, draw, encode, last, lines, planes, rng, short
 
-cases = []
 optimizers = []
-
-
-# ---- values ---------------------------------------------------------------------------------------------------
-
-def draw(shape, low=-2.0, high=2.0, grid=16):
-    """Uniform multiples of 1/grid in [low, high]."""
-    return rng.integers(round(low * grid), round(high * grid), size=shape, endpoint=True) / grid
-
-
-def distinct(shape, grid=16):
-    """As draw, centred on zero, but no value occurs twice: no ties for a maximum to break."""
-    size = math.prod(shape)
-    return (rng.permutation(size) - size // 2).reshape(shape) / grid
-
-
-def encode(value, dtype=None):
-    array = np.asarray(value.detach() if isinstance(value, torch.Tensor) else value)
-    assert np.isfinite(array).all()
-    if dtype == 'i32':
-        return {'shape': list(array.shape), 'dtype': 'i32', 'data': [int(v) for v in array.ravel()]}
-    return {'shape': list(array.shape), 'data': [short(v) for v in array.ravel()]}
-
-
-def short(value):
-    number = float(f'{float(value):.9g}')
-    return int(number) if number.is_integer() and abs(number) < 1e9 else number
-
-
-def close(a, b):
-    a, b = np.asarray(a.detach() if isinstance(a, torch.Tensor) else a), np.asarray(b)
-    assert a.shape == b.shape and np.allclose(a, b, rtol=1e-12, atol=1e-12), (a, b)
-
-
-def case(op, name, attrs, inputs, compute, grad_of=None, integers=(), also=None):
-    """Runs `compute(**inputs)` -> {output name: tensor}; the first output is `y` and gets a random gradient."""
-    leaves = {
-        key: torch.tensor(value, requires_grad=key not in integers and (grad_of is None or key in grad_of))
-        for key, value in inputs.items()
-    }
-    outputs = compute(**leaves)
-    y = outputs['y']
-    grad_output = draw(tuple(y.shape), -1, 1, 4) if y.dim() else np.array(1.0)
-    wanted = [key for key, leaf in leaves.items() if leaf.requires_grad]
-    y.backward(torch.tensor(grad_output))
-    if also is not None:
-        also({key: leaf for key, leaf in leaves.items()}, outputs, grad_output)
-    cases.append({
-        'op': op,
-        'name': name,
-        'attrs': attrs,
-        'inputs': {key: encode(value, 'i32' if key in integers else None) for key, value in inputs.items()},
-        'gradOutput': encode(grad_output),
-        'outputs': {key: encode(value) for key, value in outputs.items()},
-        'grads': {key: encode(leaves[key].grad) for key in wanted},
-    })
-
-
-def planes(x):  # [N,H,W,C] -> [N,C,H,W]
-    return x.permute(0, 3, 1, 2)
-
-
-def last(x):  # [N,C,H,W] -> [N,H,W,C]
-    return x.permute(0, 2, 3, 1)
 
 
 # ---- convolution ----------------------------------------------------------------------------------------------
@@ -503,14 +436,6 @@ def trajectory():
 
 
 # ---- output ---------------------------------------------------------------------------------------------------
-
-def compact(value):
-    return json.dumps(value, separators=(',', ':'), allow_nan=False)
-
-
-def lines(values):
-    return '[\n' + ',\n'.join(compact(value) for value in values) + '\n]'
-
 
 document = '{\n' + ',\n'.join([
     f'"versions":{compact({"torch": torch.__version__, "numpy": np.__version__})}',

@@ -1,4 +1,4 @@
-/** Reads and types pytorch.json, the values that PyTorch computed. See generate.py for how. No assertions here. */
+/** Reads and types what PyTorch computed: pytorch.json and networks.json. See the generators for how. No assertions here. */
 import { readFileSync } from 'node:fs';
 import type { HostTensor } from '../../engine/types.ts';
 
@@ -28,7 +28,51 @@ interface Axes {
 /** The attributes of each operation's cases. */
 export interface OracleAttrs {
   /** Inputs x, w. */
-  conv2d: { readonly stride: Pair; readonly pad: Pair };
+  conv2d: {
+    readonly stride: Pair;
+    readonly pad: Pair;
+    readonly dilation?: Pair;
+    readonly groups?: number;
+  };
+  /** Inputs x, w [KH, KW, O / groups, C]. */
+  conv2dTranspose: {
+    readonly stride: Pair;
+    readonly pad: Pair;
+    readonly outputPadding: Pair;
+    readonly dilation: Pair;
+    readonly groups: number;
+  };
+  globalAvgPool2d: None;
+  globalMaxPool2d: None;
+  resize2d: {
+    readonly size: Pair;
+    readonly mode: 'nearest' | 'bilinear';
+    readonly alignCorners: boolean;
+  };
+  /** Inputs x, gamma, beta. */
+  layerNorm: { readonly axes: number; readonly eps: number };
+  groupNorm: { readonly groups: number; readonly eps: number };
+  instanceNorm: { readonly eps: number };
+  lrnAcross: { readonly size: number; readonly alpha: number; readonly beta: number };
+  gelu: { readonly approximate?: 'tanh' };
+  silu: None;
+  softplus: None;
+  leakyRelu: { readonly slope: number };
+  elu: { readonly alpha: number };
+  celu: { readonly alpha: number };
+  hardSigmoid: None;
+  hardSwish: None;
+  hardTanh: None;
+  /** Losses of each row. Inputs x, target; or x, labels. */
+  meanSquaredError: None;
+  binaryCrossEntropy: None;
+  huber: { readonly delta: number };
+  smoothedCrossEntropy: { readonly smoothing: number };
+  klDivergence: None;
+  dice: None;
+  focal: { readonly alpha: number; readonly gamma: number };
+  /** Inputs w, index. */
+  embedding: None;
   maxPool2d: Window;
   /** Divides by the window clipped to the padded image. */
   avgPool2d: Window;
@@ -136,7 +180,10 @@ export interface Oracle {
   readonly trajectory: OracleTrajectory;
 }
 
-export const oracle = JSON.parse(readFileSync(new URL('./pytorch.json', import.meta.url), 'utf8')) as Oracle;
+const read = <T>(file: string): T => JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8')) as T;
+const first = read<Oracle>('./pytorch.json');
+const networks = read<Pick<Oracle, 'cases'>>('./networks.json');
+export const oracle: Oracle = { ...first, cases: [...first.cases, ...networks.cases] };
 
 /** The cases of one operation, with its attributes typed. Throws where there are none: a test must not pass empty. */
 export function oracleCases<N extends OracleOp>(op: N): readonly OracleCase<N>[] {
