@@ -106,9 +106,10 @@ type OperationMethods = {
   readonly [N in Operation]: (...rest: Rest<(typeof ops)[N]>) => ReturnType<(typeof ops)[N]>;
 };
 
+const table: Readonly<Record<Operation, unknown>> = ops;
 const operations = Object.fromEntries(
   OPERATIONS.map((name) => {
-    const operation = ops[name] as (x: Tensor, ...rest: readonly unknown[]) => unknown;
+    const operation = table[name] as (x: Tensor, ...rest: readonly unknown[]) => unknown;
     return [
       name,
       function (this: Tensor, ...rest: readonly unknown[]) {

@@ -64,6 +64,7 @@ export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 
 export function toTensor(value: TensorLike): Tensor {
   if (value instanceof Tensor) return value;
   if (typeof value !== 'number') return tensor(value);
+  checkFits('tensor', 'f32', value, Math.fround(value), 0);
   return constant({ shape: [], dtype: 'f32', data: Float64Array.of(value) });
 }
 
@@ -121,8 +122,8 @@ export function hostTensor(
   }
   const target = options.dtype ?? dtype;
   // Double precision is kept: the reference backend's f64 mode reads it, the others round.
-  const values =
-    flat instanceof Float64Array && target === 'f32' ? flat.slice() : hostData(target, flat, where);
+  const rounded = hostData(target, flat, where);
+  const values = flat instanceof Float64Array && target === 'f32' ? flat.slice() : rounded;
   return { shape: [...shape], dtype: target, data: values };
 }
 
@@ -149,13 +150,20 @@ function hostData(dtype: DType, values: ArrayLike<number>, where = 'tensor'): Ho
   for (let i = 0; i < values.length; i++) {
     const value = values[i];
     out[i] = value;
-    if (dtype !== 'f32' && out[i] !== value) {
-      throw new ShapeError(
-        `${where}: value ${value} at position ${i} does not fit ${dtype} (use dtype 'f32')`,
-      );
-    }
+    checkFits(where, dtype, value, out[i], i);
   }
   return out;
+}
+
+/** Throws ShapeError unless `held` is what `value` is: `f32` rounds, but a number is not to become an infinity in silence. */
+function checkFits(where: string, dtype: DType, value: number, held: number, position: number): void {
+  const fits = dtype === 'f32' ? Number.isFinite(held) || !Number.isFinite(value) : held === value;
+  if (fits) return;
+  const way =
+    dtype === 'f32'
+      ? ', whose largest number is 3.4028235e+38 (scale it, or give Infinity)'
+      : " (use dtype 'f32')";
+  throw new ShapeError(`${where}: value ${value} at position ${position} does not fit ${dtype}${way}`);
 }
 
 function denseValues({ shape, stride, offset, data }: NdArrayLike): Float64Array | HostData {

@@ -378,7 +378,7 @@ class WasmExecutable implements Executable {
       case K.ERROR_LABEL:
         return labelError(path, op, a, b, x[1]);
       case K.ERROR_INDEX:
-        return indexError(path, op, a, b, x[0]);
+        return indexError(path, op, a, b, indexedSize(this.#stepOf[kernel], this.plan));
       case K.ERROR_NOT_FINITE: {
         const value = new Float32Array(Int32Array.of(a).buffer)[0];
         return notFiniteError((attrs as AttrsOf<'checkFinite'>).label, value, b);
@@ -387,6 +387,13 @@ class WasmExecutable implements Executable {
         return new DataError(`${op}: failed with code ${code} (${a}, ${b})`);
     }
   }
+}
+
+/** The size of the axis that the index of a step counts along. */
+function indexedSize({ op, inputs, outputs }: Step, { values }: Plan): number {
+  const into = op === 'scatterRows' || op === 'scatterAlong';
+  const along = op === 'takeAlong' || op === 'scatterAlong';
+  return values[into ? outputs[0] : inputs[0]].shape[along ? 1 : 0];
 }
 
 interface Encoded {

@@ -1,0 +1,423 @@
+// What the operations say about ties, NaN, ends of ranges and derivatives at kinks, and about use that is wrong. Backends are
+// compared with each other elsewhere (conformance.ts, with the cases' special values); here the rules themselves are pinned.
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Backend } from '../../engine/backends/backend.ts';
+import { reference } from '../../engine/backends/reference/reference.ts';
+import { wasm } from '../../engine/backends/wasm/wasm.ts';
+import { compile } from '../../engine/compile.ts';
+import { DataError, ShapeError } from '../../engine/errors.ts';
+import { Evaluator } from '../../engine/evaluate.ts';
+import { grad } from '../../engine/grad.ts';
+import * as ops from '../../engine/ops/index.ts';
+import { tensor, zeros, type TensorLike } from '../../engine/ops/index.ts';
+import { key, normalOf } from '../../engine/rng.ts';
+import type { Tensor } from '../../engine/tensor.ts';
+
+const backends: readonly (readonly [string, () => Promise<Backend> | Backend])[] = [
+  ['reference', () => reference()],
+  ['wasm', () => wasm({ threads: 2 })],
+];
+const ints = (...values: number[]): Tensor => tensor(Int32Array.from(values));
+const bytes = (...values: number[]): Tensor => tensor(Uint8Array.from(values));
+
+describe.each(backends)('%s', (_name, make) => {
+  let evaluator: Promise<Evaluator> | null = null;
+  const evaluators = (): Promise<Evaluator> =>
+    (evaluator ??= Promise.resolve(make()).then((backend) => new Evaluator(backend)));
+  afterAll(async () => {
+    const own = await evaluators();
+    await own.close();
+    await own.backend.close();
+  });
+  const values = async (t: Tensor): Promise<number[]> => [
+    ...(await (await evaluators()).evaluate([t]))[0]!.data,
+  ];
+  const gradient = (f: (x: Tensor) => Tensor, x: readonly number[]): Promise<number[]> => {
+    const t = tensor(x);
+    return values(grad(ops.sum(f(t)), [t])[0]!);
+  };
+
+  it('comparisons with NaN are false, but notEqual; zeros are equal', async () => {
+    const [a, b] = [tensor([NaN, 1, 0, 2, Infinity]), tensor([NaN, NaN, -0, 1, Infinity])];
+    expect(await values(ops.equal(a, b))).toEqual([0, 0, 1, 0, 1]);
+    expect(await values(ops.notEqual(a, b))).toEqual([1, 1, 0, 1, 0]);
+    expect(await values(ops.less(a, b))).toEqual([0, 0, 0, 0, 0]);
+    expect(await values(ops.lessEqual(a, b))).toEqual([0, 0, 1, 0, 1]);
+    expect(await values(ops.greater(a, b))).toEqual([0, 0, 0, 1, 0]);
+    expect(await values(ops.greaterEqual(a, b))).toEqual([0, 0, 1, 1, 1]);
+    expect(ops.equal(a, b).dtype).toBe('u8');
+  });
+
+  it('integers that floats do not tell apart are compared exactly', async () => {
+    const a = ints(2 ** 24, 2 ** 31 - 1);
+    const b = ints(2 ** 24 + 1, 2 ** 31 - 2);
+    expect(await values(ops.equal(a, b))).toEqual([0, 0]);
+    expect(await values(ops.less(a, b))).toEqual([1, 0]);
+  });
+
+  it('logic: everything but 0 is true, results are 0 or 1', async () => {
+    const [a, b] = [bytes(0, 0, 3, 255), bytes(0, 2, 0, 1)];
+    expect(await values(ops.and(a, b))).toEqual([0, 0, 0, 1]);
+    expect(await values(ops.or(a, b))).toEqual([0, 1, 1, 1]);
+    expect(await values(ops.xor(a, b))).toEqual([0, 1, 1, 0]);
+    expect(await values(ops.not(a))).toEqual([1, 1, 0, 0]);
+  });
+
+  it('maximum and minimum: NaN wins; at a tie the gradient goes to the first operand', async () => {
+    const [a, b] = [
+      [1, NaN, 2, -Infinity],
+      [1, 5, NaN, -Infinity],
+    ];
+    expect(await values(ops.maximum(a, b))).toEqual([1, NaN, NaN, -Infinity]);
+    expect(await values(ops.minimum(a, b))).toEqual([1, NaN, NaN, -Infinity]);
+    expect(await gradient((x) => ops.maximum(x, [1, 1, 1]), [0, 1, 2])).toEqual([0, 1, 1]);
+    expect(await gradient((x) => ops.maximum([1, 1, 1], x), [0, 1, 2])).toEqual([0, 0, 1]);
+    expect(await gradient((x) => ops.minimum(x, [1, 1, 1]), [0, 1, 2])).toEqual([1, 1, 0]);
+    expect(await gradient((x) => ops.minimum([1, 1, 1], x), [0, 1, 2])).toEqual([1, 0, 0]);
+  });
+
+  it('clamp: NaN stays, the derivative at a bound is 1', async () => {
+    expect(await values(ops.clamp([-5, 0.5, 5, NaN], -1, 1))).toEqual([-1, 0.5, 1, NaN]);
+    expect(await gradient((x) => ops.clamp(x, -1, 1), [-2, -1, 0, 1, 2])).toEqual([0, 1, 1, 1, 0]);
+  });
+
+  it('where: a gradient reaches only what was chosen', async () => {
+    const condition = bytes(1, 0, 7);
+    expect(await values(ops.where(condition, [1, 2, 3], [4, 5, 6]))).toEqual([1, 5, 3]);
+    expect(await gradient((x) => ops.where(condition, x, ops.mul(x, 10)), [1, 2, 3])).toEqual([1, 10, 1]);
+    expect(await values(ops.where(condition, ints(1, 2, 3), 9))).toEqual([1, 9, 3]);
+  });
+
+  it('round: of two nearest integers the even one; sign keeps zeros and NaN', async () => {
+    expect(await values(ops.round([0.5, 1.5, 2.5, -0.5, -1.5, 2.4]))).toEqual([0, 2, 2, -0, -2, 2]);
+    expect(await values(ops.sign([-3, -0, 0, 2, NaN]))).toEqual([-1, -0, 0, 1, NaN]);
+    expect(await gradient(ops.abs, [-2, 0, 3])).toEqual([-1, 0, 1]);
+    expect(await gradient(ops.round, [0.2, 0.7])).toEqual([0, 0]);
+  });
+
+  it('pow: x^0 has the derivative 0, also at 0, and so have the second ones', async () => {
+    expect(await gradient((x) => ops.pow(x, 0), [0, 2])).toEqual([0, 0]);
+    expect(await gradient((x) => ops.pow(x, [0, 0, 2]), [0, -1, 3])).toEqual([0, 0, 6]);
+    expect(await gradient((x) => ops.pow([0, 0, 2], x), [0, 2, 1])).toEqual([
+      0,
+      0,
+      expect.closeTo(2 * Math.LN2, 6),
+    ]);
+    const x = tensor([0, 2]);
+    const [first] = grad(ops.sum(ops.pow(x, [0, 3])), [x]);
+    expect(await values(grad(ops.sum(first!), [x])[0]!)).toEqual([0, 12]);
+  });
+
+  it('casts drop the fraction, stay in range, and make NaN 0', async () => {
+    const x = tensor([1.9, -1.9, 300, -7, NaN, Infinity, -Infinity]);
+    expect(await values(ops.cast(x, 'u8'))).toEqual([1, 0, 255, 0, 0, 255, 0]);
+    expect(await values(ops.cast(x, 'i32'))).toEqual([1, -1, 300, -7, 0, 2 ** 31 - 1, -(2 ** 31)]);
+    expect(await values(ops.cast(ints(-1, 256, 7), 'u8'))).toEqual([0, 255, 7]);
+    expect(await values(ops.cast(ints(2 ** 24 + 1)))).toEqual([2 ** 24]);
+  });
+
+  it('integers wrap around, and numbers beside them are integers', async () => {
+    expect(await values(ops.add(ints(2 ** 31 - 1), 1))).toEqual([-(2 ** 31)]);
+    expect(await values(ops.mul(ints(65537, -3), ints(65537, 7)))).toEqual([131073, -21]);
+    expect(await values(ops.sub(5, ints(7)))).toEqual([-2]);
+  });
+
+  it('stopGradient is the identity with the derivative 0, and costs no step', async () => {
+    expect(await gradient((x) => ops.mul(x, ops.stopGradient(x)), [3, 4])).toEqual([3, 4]);
+    const own = await evaluators();
+    const step = await compile(own.backend, {
+      inputs: { x: ops.f32(3) },
+      build: ({ x }) => ({ outputs: { y: ops.stopGradient(x) } }),
+    });
+    expect(step.plan.steps).toEqual([]);
+    await step.close();
+  });
+
+  it('argMax and argMin: the first of equals, NaN before every number', async () => {
+    expect(await values(ops.argMax([1, 3, 3, 2]))).toEqual([1]);
+    expect(await values(ops.argMax([1, NaN, 3, NaN]))).toEqual([1]);
+    expect(await values(ops.argMin([2, 1, 1, 5]))).toEqual([1]);
+    expect(await values(ops.argMin([2, 1, NaN]))).toEqual([2]);
+    expect(await values(ops.min([2, NaN, 1]))).toEqual([NaN]);
+    expect(await gradient((x) => ops.min(x), [2, 1, 1])).toEqual([-0, 1, -0]);
+  });
+
+  it('any and all of nothing are false and true', async () => {
+    expect(await values(ops.any(zeros([0], 'u8')))).toEqual([0]);
+    expect(await values(ops.all(zeros([0], 'u8')))).toEqual([1]);
+    expect(await values(ops.any(bytes(0, 9)))).toEqual([1]);
+    expect(await values(ops.all(bytes(0, 9)))).toEqual([0]);
+  });
+
+  it('prod: exact derivatives where elements are 0', async () => {
+    expect(await gradient((x) => ops.prod(x), [0, 2, 3])).toEqual([6, 0, 0]);
+    expect(await gradient((x) => ops.prod(x), [0, 0, 3])).toEqual([0, 0, 0]);
+    expect(await values(ops.prod(zeros([0])))).toEqual([1]);
+  });
+
+  it('norm of zeros is 0 with the derivative 0', async () => {
+    expect(await values(ops.norm([0, 0]))).toEqual([0]);
+    expect(await gradient((x) => ops.norm(x), [0, 0])).toEqual([0, 0]);
+    expect(await values(ops.norm([3, -4]))).toEqual([5]);
+    expect(await values(ops.norm([3, NaN]))).toEqual([NaN]);
+  });
+
+  it('logSumExp, softmax and logSoftmax of infinities', async () => {
+    expect(await values(ops.logSumExp([-Infinity, -Infinity]))).toEqual([-Infinity]);
+    expect(await values(ops.logSumExp([1, Infinity]))).toEqual([Infinity]);
+    expect(await values(ops.logSumExp([1000, 1000]))).toEqual([expect.closeTo(1000 + Math.LN2, 3)]);
+    expect(await values(ops.softmax([-Infinity, 0, 0]))).toEqual([0, 0.5, 0.5]);
+    expect(await values(ops.softmax([-Infinity, -Infinity]))).toEqual([NaN, NaN]);
+    expect(await values(ops.logSoftmax([-Infinity, 0]))).toEqual([-Infinity, 0]);
+  });
+
+  it('sort: stable, -0 equals 0, NaN is larger than every number', async () => {
+    const x = tensor([2, NaN, -0, 1, 0, Infinity, 1]);
+    const up = ops.sort(x);
+    expect(await values(up.values)).toEqual([-0, 0, 1, 1, 2, Infinity, NaN]);
+    expect(await values(up.indices)).toEqual([2, 4, 3, 6, 0, 5, 1]);
+    const down = ops.sort(x, 0, { descending: true });
+    expect(await values(down.indices)).toEqual([1, 5, 0, 3, 6, 2, 4]);
+    const top = ops.topK([3, 1, 3, 2], 2);
+    expect([await values(top.values), await values(top.indices)]).toEqual([
+      [3, 3],
+      [0, 2],
+    ]);
+    expect(await gradient((t) => ops.mul(ops.sort(t).values, [1, 2, 3]), [30, 10, 20])).toEqual([3, 1, 2]);
+  });
+
+  it('cumulativeSum: inclusive, exclusive, from the end', async () => {
+    expect(await values(ops.cumulativeSum([1, 2, 3], 0))).toEqual([1, 3, 6]);
+    expect(await values(ops.cumulativeSum([1, 2, 3], 0, { exclusive: true }))).toEqual([0, 1, 3]);
+    expect(await values(ops.cumulativeSum([1, 2, 3], 0, { reverse: true }))).toEqual([6, 5, 3]);
+    expect(await values(ops.cumulativeSum([1, 2, 3], 0, { reverse: true, exclusive: true }))).toEqual([
+      5, 3, 0,
+    ]);
+  });
+
+  it('pad: constant, mirrored without the border, the border itself', async () => {
+    expect(await values(ops.pad([1, 2, 3], [[1, 2]], { value: 9 }))).toEqual([9, 1, 2, 3, 9, 9]);
+    expect(await values(ops.pad([1, 2, 3], [[2, 2]], { mode: 'reflect' }))).toEqual([3, 2, 1, 2, 3, 2, 1]);
+    expect(await values(ops.pad([1, 2, 3], [[2, 1]], { mode: 'edge' }))).toEqual([1, 1, 1, 2, 3, 3]);
+  });
+
+  it('gathering twice adds up on the way back, in order', async () => {
+    const x = tensor([1, 2, 3]);
+    const g = grad(ops.sum(ops.mul(ops.gather(x, ints(2, 0, 2)), [1, 10, 100])), [x])[0]!;
+    expect(await values(g)).toEqual([10, 0, 101]);
+    expect(await values(ops.scatterAdd([1, 2, 4], ints(1, 1, 0), 3))).toEqual([4, 3, 0]);
+    expect(await values(ops.oneHot(ints(2, 0), 3))).toEqual([0, 0, 1, 1, 0, 0]);
+  });
+
+  it.each<[string, () => Tensor, string]>([
+    ['gather', () => ops.gather([1, 2, 3], ints(0, 3)), 'takeRows: index 3 at position 1 is outside 0 … 2'],
+    [
+      'gather of -1',
+      () => ops.gather([1, 2, 3], ints(-1)),
+      'takeRows: index -1 at position 0 is outside 0 … 2',
+    ],
+    [
+      'scatterAdd',
+      () => ops.scatterAdd([1, 2], ints(0, 5), 4),
+      'scatterRows: index 5 at position 1 is outside 0 … 3',
+    ],
+    [
+      'takeAlong',
+      () => ops.takeAlong([[1, 2]], tensor([[0, 2]], { dtype: 'i32' }), 1),
+      'takeAlong: index 2 at position 1 is outside 0 … 1',
+    ],
+    ['oneHot', () => ops.oneHot(ints(1, 4), 4), 'scatterAlong: index 4 at position 1 is outside 0 … 3'],
+  ])('%s refuses an index out of range', async (_, build, message) => {
+    await expect(values(build())).rejects.toThrow(new DataError(message));
+  });
+
+  it('random draws: pure in key, step and position', async () => {
+    const k = key(7, 'test');
+    const uniform = await values(ops.randomUniform([1000], k, 3));
+    expect(await values(ops.randomUniform([10, 100], k, 3))).toEqual(uniform);
+    expect(await values(ops.randomUniform([1000], k, 4))).not.toEqual(uniform);
+    expect(Math.min(...uniform)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...uniform)).toBeLessThan(1);
+    const normal = await values(ops.randomNormal([4000], k));
+    const mean = normal.reduce((a, b) => a + b, 0) / 4000;
+    const square = normal.reduce((a, b) => a + b * b, 0) / 4000;
+    expect(Math.abs(mean)).toBeLessThan(0.06);
+    expect(Math.abs(square - 1)).toBeLessThan(0.09);
+    const heads = await values(ops.randomBernoulli([4000], 0.25, k));
+    expect(Math.abs(heads.reduce((a, b) => a + b, 0) / 4000 - 0.25)).toBeLessThan(0.03);
+    const order = await values(ops.randomPermutation(500, k));
+    expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 500 }, (_, i) => i));
+    expect(order).not.toEqual([...order].sort((a, b) => a - b));
+  });
+});
+
+describe('normalOf', () => {
+  it('is the inverse of the distribution function', () => {
+    // Φ⁻¹ at a few points, to ten digits (tables of the standard normal distribution).
+    const at = (p: number): number => normalOf(p * 2 ** 32 - 0.5);
+    expect(at(0.5)).toBe(0);
+    expect(at(0.975)).toBeCloseTo(1.959963985, 9);
+    expect(at(0.025)).toBeCloseTo(-1.959963985, 9);
+    expect(at(0.999)).toBeCloseTo(3.090232306, 9);
+    expect(at(0.9)).toBeCloseTo(1.281551566, 9);
+    expect(normalOf(0)).toBeCloseTo(-6.338, 2);
+    expect(normalOf(2 ** 32 - 1)).toBe(-normalOf(0));
+  });
+});
+
+describe('wrong use is named', () => {
+  const t = (...shape: number[]): Tensor => zeros(shape);
+
+  it.each<[string, () => unknown, string]>([
+    [
+      'arithmetic of two dtypes',
+      () => ops.add(t(2), ints(1, 2)),
+      'add: expects operands of one dtype, f32 or i32, but got f32 [2] and i32 [2] (convert with cast(x, dtype))',
+    ],
+    [
+      'arithmetic of bytes',
+      () => ops.mul(bytes(1), bytes(2)),
+      'mul: expects operands of one dtype, f32 or i32, but got u8 [1] and u8 [1] (convert with cast(x, dtype))',
+    ],
+    [
+      'division of integers',
+      () => ops.div(ints(4), ints(2)),
+      'div: expects f32 but got i32 [1] (convert it with cast(x))',
+    ],
+    ['logic of floats', () => ops.and(t(2), t(2)), 'and: expects u8 but got f32 [2]'],
+    ['a condition of floats', () => ops.where(t(2), 1, 2), 'where: expects u8 but got f32 [2]'],
+    [
+      'where with two dtypes',
+      () => ops.where(bytes(1), t(1), ints(1)),
+      'where: expects operands of one dtype, f32 or i32 or u8, but got f32 [1] and i32 [1] (convert with cast(x, dtype))',
+    ],
+    [
+      'a fraction beside integers',
+      () => ops.add(ints(1), 0.5),
+      "tensor: value 0.5 at position 0 does not fit i32 (use dtype 'f32')",
+    ],
+    ['too many ranges', () => ops.slice(t(2), [null, null]), 'slice: 2 ranges for f32 [2], which has 1 axes'],
+    [
+      'a position that is not there',
+      () => ops.slice(t(2, 3), [null, 3]),
+      'slice: position 3 does not exist along axis 1 of size 3 (positions go from -3 to 2)',
+    ],
+    [
+      'a step of 0',
+      () => ops.slice(t(2), [{ step: 0 }]),
+      'slice: step of axis 0 must be an integer other than 0, got 0',
+    ],
+    [
+      'concat of other sizes',
+      () => ops.concat([t(2, 3), t(3, 2)], 0),
+      'concat: f32 [2,3] and f32 [3,2] differ in more than axis 0 (dtypes and all other sizes must be equal)',
+    ],
+    ['concat of nothing', () => ops.concat([]), 'concat: there are no tensors (give at least one)'],
+    ['stack', () => ops.stack([t(2), t(3)]), 'stack: shapes [2] and [3] differ (all must be equal)'],
+    [
+      'split in parts that do not fit',
+      () => ops.split(t(7), 2),
+      'split: 2 equal parts do not fill axis 0 of [7], which has size 7',
+    ],
+    [
+      'split by sizes',
+      () => ops.split(t(7), [3, 3]),
+      'split: parts [3,3] do not fill axis 0 of [7], which has size 7',
+    ],
+    ['squeeze', () => ops.squeeze(t(1, 3), 1), 'squeeze: axis 1 of [1,3] has size 3, not 1'],
+    [
+      'a mirror that is too long',
+      () => ops.pad(t(3), [[3, 0]], { mode: 'reflect' }),
+      'pad: reflect by [3,0] needs more than the 3 elements of axis 0 of f32 [3]',
+    ],
+    [
+      'pad without amounts',
+      () => ops.pad(t(2, 2), [[1, 1]]),
+      'pad: 1 amounts for f32 [2,2], which has 2 axes',
+    ],
+    [
+      'a pad value that bytes do not hold',
+      () => ops.pad(bytes(1), [[1, 0]], { value: -1 }),
+      "pad: value -1 at position 0 does not fit u8 (use dtype 'f32')",
+    ],
+    [
+      'variance of too few',
+      () => ops.variance(t(1), 0, { correction: 1 }),
+      'variance: 1 elements of [1] are too few for the correction 1',
+    ],
+    ['argMax of nothing', () => ops.argMax(t(0)), 'max: no elements along the reduced axis of [1,0,1]'],
+    ['topK', () => ops.topK(t(3), 4), 'topK: k must be from 0 to the 3 elements of axis 0, got 4'],
+    [
+      'takeAlong',
+      () => ops.takeAlong(t(2, 3), zeros([3, 1], 'i32'), 1),
+      'takeAlong: f32 [2,3] and index i32 [3,1] differ in more than axis 1 (broadcast the index first)',
+    ],
+    ['gather by floats', () => ops.gather(t(2), t(1)), 'gather: expects i32 but got f32 [1]'],
+    ['dot', () => ops.dot(t(2), t(3)), 'dot: expects two vectors of one length, got f32 [2] and f32 [3]'],
+    [
+      'einsum, operands',
+      () => ops.einsum('ij,jk', t(2, 3)),
+      "einsum 'ij,jk': has 2 operands but 1 tensors were given",
+    ],
+    [
+      'einsum, rank',
+      () => ops.einsum('ij->i', t(2)),
+      "einsum 'ij->i': 'ij' names 2 axes but the operand is f32 [2]",
+    ],
+    [
+      'einsum, sizes',
+      () => ops.einsum('ij,jk->ik', t(2, 3), t(4, 5)),
+      "einsum 'ij,jk->ik': 'j' has sizes 3 and 4 (they must be equal)",
+    ],
+    [
+      'einsum, a diagonal',
+      () => ops.einsum('ii->i', t(2, 2)),
+      "einsum 'ii->i': 'i' occurs twice in 'ii' (a diagonal: multiply with an identity matrix)",
+    ],
+    [
+      'einsum, result',
+      () => ops.einsum('ij->ik', t(2, 2)),
+      "einsum 'ij->ik': the result 'ik' must name axes of the operands, each once (look at 'k')",
+    ],
+    [
+      'einsum, letters',
+      () => ops.einsum('i1->i', t(2, 2)),
+      "einsum 'i1->i': 'i1' is not letters with at most one ellipsis (...)",
+    ],
+    [
+      'einsum, ellipsis',
+      () => ops.einsum('...i->i', t(2, 2)),
+      "einsum '...i->i': the operands have an ellipsis but the result 'i' has none (add ... to it)",
+    ],
+  ])('%s', (_, build, message) => {
+    expect(build).toThrow(new ShapeError(message));
+  });
+
+  it.each<[string, () => unknown, string]>([
+    ['clamp', () => ops.clamp([1], 2, 1), 'clamp: low must not be above high, got 2 and 1'],
+    ['norm', () => ops.norm([1], 0, { order: 0 }), 'norm: order must be positive, got 0'],
+    [
+      'randomBernoulli',
+      () => ops.randomBernoulli([1], 1.5, key(1, 'x')),
+      'randomBernoulli: probability must lie in [0, 1], got 1.5',
+    ],
+  ])('%s out of range', (_, build, message) => {
+    expect(build).toThrow(new RangeError(message));
+  });
+
+  it('a number that single precision does not hold is refused, an infinity is not', () => {
+    const message = (where: string, value: string, position: number): string =>
+      `${where}: value ${value} at position ${position} does not fit f32, whose largest number is 3.4028235e+38 ` +
+      '(scale it, or give Infinity)';
+    expect(() => tensor([1, 1e40])).toThrow(new ShapeError(message('tensor', '1e+40', 1)));
+    expect(() => tensor(Float64Array.of(-1e39))).toThrow(new ShapeError(message('tensor', '-1e+39', 0)));
+    expect(() => ops.full([2], 1e39)).toThrow(new ShapeError(message('full', '1e+39', 0)));
+    expect(() => ops.mul([1], 1e39)).toThrow(new ShapeError(message('tensor', '1e+39', 0)));
+    const held: TensorLike = [Infinity, -Infinity, NaN, 3.4e38];
+    expect([...(tensor(held).source as { value: { data: Float32Array } }).value.data].slice(0, 3)).toEqual([
+      Infinity,
+      -Infinity,
+      NaN,
+    ]);
+  });
+});
