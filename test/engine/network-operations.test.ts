@@ -128,7 +128,7 @@ describe('conventions', () => {
   it('NaN stays NaN', async () => {
     for (const fn of [gelu, elu, celu, leakyRelu, softplus, hardTanh, hardSigmoid]) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other is fast enough
-      expect(await values(fn([NaN])), fn.name).toEqual([NaN]);
+      expect([fn.name, await values(fn([NaN]))]).toEqual([fn.name, [NaN]]);
     }
   });
 
