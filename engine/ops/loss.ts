@@ -1,6 +1,6 @@
 /** Losses and what is measured beside them. */
 import { ShapeError } from '../errors.ts';
-import { defineOp, expectDType, expectRank, type Vjp } from '../op.ts';
+import { defineOp, expectDType, expectRank, type Grads, type Vjp } from '../op.ts';
 import { checkNumber } from '../options.ts';
 import { formatType, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -21,6 +21,8 @@ import {
   sub,
   where,
 } from './elementwise.ts';
+import { takeAlong } from './gather.ts';
+import { reshape } from './layout.ts';
 import { logSoftmax, mean, sum } from './reduce.ts';
 
 type None = Record<never, never>;
@@ -46,11 +48,14 @@ export const softmaxCrossEntropyOp = defineOp({
     checkLabels('softmaxCrossEntropy', logits!, labels!);
     return [{ shape: [logits!.shape[0]], dtype: 'f32' }, logits!];
   },
-  vjp({ inputs, outputs, grads }: Vjp<None>) {
-    if (grads[1] !== null) {
-      throw new ShapeError('grad: the softmax inside softmaxCrossEntropy has no derivative of its own');
-    }
-    return [softmaxCrossEntropyGradOp([grads[0]!, outputs[1], inputs[1]], none)[0], null];
+  vjp({ inputs, outputs, grads }: Vjp<None>): Grads {
+    const [, softmax] = outputs as [Tensor, Tensor];
+    const [g, h] = grads;
+    const parts = [
+      ...(g === null ? [] : [softmaxCrossEntropyGradOp([g!, softmax, inputs[1]], none)[0]]),
+      ...(h === null ? [] : [mul(softmax, sub(h!, sum(mul(h!, softmax), 1, { keepDims: true })))]),
+    ];
+    return [parts.reduce((total, part) => add(total, part)), null];
   },
   flops: ([logits]) => 5 * sizeOf(logits!.shape),
 });
@@ -61,7 +66,16 @@ export const softmaxCrossEntropyGradOp = defineOp({
   infer([, softmax]: readonly TensorType[]) {
     return [softmax!];
   },
-  vjp: null,
+  vjp({ inputs: [g, softmax, labels], grads, needs }: Vjp<None>): Grads {
+    const h = grads[0]!;
+    const rows = g.shape[0];
+    const own = (): Tensor => reshape(takeAlong(h, reshape(labels, [rows, 1]), 1), [rows]);
+    return [
+      needs(0) ? sub(sum(mul(h, softmax), 1), own()) : null,
+      needs(1) ? mul(h, reshape(g, [rows, 1])) : null,
+      null,
+    ];
+  },
 });
 
 /** 1 for each row whose first largest logit is the label's, else 0; rows with NaN count as wrong. */
