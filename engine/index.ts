@@ -1,6 +1,6 @@
 /**
- * The public surface of the engine. Where a layer and an operation have the same name (conv2d, maxPool2d, avgPool2d,
- * batchNorm, dropout, relu, sigmoid, tanh), the plain name is the layer; the operation is a method of tensors, or
+ * The public surface of the engine. Where a layer and an operation have the same name (conv2d, maxPool2d, batchNorm, dropout,
+ * relu, gelu and the like), the plain name is the layer; the operation is a method of tensors, or
  * `ops.conv2d(x, w)`.
  */
 export * from './errors.ts';
@@ -16,6 +16,7 @@ export {
   argMax,
   argMin,
   argSort,
+  binaryCrossEntropyRows,
   broadcastTo,
   cast,
   ceil,
@@ -27,6 +28,7 @@ export {
   crossEntropyRows,
   cumulativeSum,
   customGradient,
+  diceRows,
   div,
   dot,
   einsum,
@@ -38,13 +40,16 @@ export {
   f32,
   flip,
   floor,
+  focalRows,
   full,
   gather,
   greater,
   greaterEqual,
+  huberRows,
   i32,
   isFinite,
   isNaN,
+  klDivergenceRows,
   less,
   lessEqual,
   log,
@@ -55,6 +60,7 @@ export {
   max,
   maximum,
   mean,
+  meanSquaredErrorRows,
   min,
   minimum,
   mul,
@@ -106,6 +112,7 @@ export {
   where,
   xor,
   zeros,
+  type CrossEntropyOptions,
   type CustomOperation,
   type CumulativeOptions,
   type Nested,
@@ -122,7 +129,12 @@ export * as init from './nn/initializers.ts';
 export * from './nn/index.ts';
 export * from './train/index.ts';
 export { grad, hessianVector, valueAndGrad } from './grad.ts';
-export { gradcheck, type GradcheckOptions, type GradcheckReport, type GradcheckRow } from './tools/gradcheck.ts';
+export {
+  gradcheck,
+  type GradcheckOptions,
+  type GradcheckReport,
+  type GradcheckRow,
+} from './tools/gradcheck.ts';
 export { compile, type Built, type Compiled, type CompileSpec, type Reserved } from './compile.ts';
 export { NOTED_THREADS, type Plan, type Step, type StepNote } from './plan/plan.ts';
 export type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './backends/backend.ts';
