@@ -1,6 +1,7 @@
 // Properties of the operations over random arguments; fast-check prints seed and path of what fails. Chains of elementwise
 // operations of all dtypes: fused, unfused and on any number of threads the same bits. Linear operations: the derivative is the
 // adjoint. Slicing and sorting: what plain JavaScript says.
+/* oxlint-disable vitest/expect-expect -- expectClose and expectSameBitsByName assert */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../engine/backends/backend.ts';
