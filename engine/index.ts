@@ -122,7 +122,12 @@ export * as init from './nn/initializers.ts';
 export * from './nn/index.ts';
 export * from './train/index.ts';
 export { grad, hessianVector, valueAndGrad } from './grad.ts';
-export { gradcheck, type GradcheckOptions, type GradcheckReport, type GradcheckRow } from './tools/gradcheck.ts';
+export {
+  gradcheck,
+  type GradcheckOptions,
+  type GradcheckReport,
+  type GradcheckRow,
+} from './tools/gradcheck.ts';
 export { compile, type Built, type Compiled, type CompileSpec, type Reserved } from './compile.ts';
 export { NOTED_THREADS, type Plan, type Step, type StepNote } from './plan/plan.ts';
 export type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './backends/backend.ts';
