@@ -16,6 +16,7 @@ export {
   argMax,
   argMin,
   argSort,
+  atan,
   broadcastTo,
   cast,
   ceil,
