@@ -30,6 +30,7 @@ export const expressions = {
   tanh: (x: string) => `hyperbolic(${x})`,
   sigmoid: (x: string) => `1 / (1 + exponential(-${x}))`,
   erf: (x: string) => `errorFunction(${x})`,
+  atan: (x: string) => `arcTangent(${x})`,
   // Not max(x, 0), which is 0 for NaN.
   relu: (x: string) => `${x} < 0 ? 0 : ${x}`,
   reluGrad: (g: string, y: string) => `${y} > 0 ? ${g} : 0`,
