@@ -353,7 +353,17 @@ describe('wrong use is named', () => {
       () => ops.variance(t(1), 0, { correction: 1 }),
       'variance: 1 elements of [1] are too few for the correction 1',
     ],
-    ['argMax of nothing', () => ops.argMax(t(0)), 'max: no elements along the reduced axis of [1,0,1]'],
+    ['argMax of nothing', () => ops.argMax(t(0)), 'argMax: no elements along the reduced axes of [0]'],
+    ['min of nothing', () => ops.min(t(2, 0), 1), 'min: no elements along the reduced axes of [2,0]'],
+    ['min of integers', () => ops.min(ints(1)), 'min: expects f32 but got i32 [1] (convert it with cast(x))'],
+    ['any of floats', () => ops.any(t(2)), 'any: expects u8 but got f32 [2]'],
+    ['all of integers', () => ops.all(ints(1)), 'all: expects u8 but got i32 [1]'],
+    ['not of floats', () => ops.not(t(2)), 'not: expects u8 but got f32 [2]'],
+    [
+      'softmax of bytes',
+      () => ops.softmax(bytes(1, 2)),
+      'softmax: expects f32 but got u8 [2] (convert it with cast(x))',
+    ],
     ['topK', () => ops.topK(t(3), 4), 'topK: k must be from 0 to the 3 elements of axis 0, got 4'],
     [
       'takeAlong',
