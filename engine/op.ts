@@ -104,6 +104,12 @@ export function expectDType(
   }
 }
 
+/** The tensor; throws ShapeError, in the name of a function that is made of several operations, unless it has the dtype. */
+export function withDType(where: string, dtype: TensorType['dtype'], tensor: Tensor): Tensor {
+  expectDType(where, dtype, tensor);
+  return tensor;
+}
+
 /** Throws ShapeError unless the value has the rank; `meaning` names the axes, for instance '[N, H, W, C]'. */
 export function expectRank(where: string, type: TensorType, rank: number, meaning: string): void {
   if (type.shape.length !== rank) {

@@ -14,7 +14,10 @@ export interface NdArrayLike {
   readonly data: ArrayLike<number>;
 }
 
-export type TensorLike = Tensor | Nested | HostData | NdArrayLike;
+/** Arrays of numbers that are read in their own dtype: `u8` of bytes, `i32` of other integers, else `f32`. */
+export type NumberArray = HostData | Int8Array | Int16Array | Uint16Array | Uint32Array | Uint8ClampedArray;
+
+export type TensorLike = Tensor | Nested | NumberArray | NdArrayLike;
 
 /** Types for `compile`'s inputs: `f32(100, 10)` is `{ shape: [100, 10], dtype: 'f32' }`. */
 export const f32 = (...shape: number[]): TensorType => type('f32', shape);
@@ -39,7 +42,7 @@ export interface TensorOptions {
  * @example tensor([[1, 2], [3, 4]])
  * @example tensor(new Float32Array(6), { shape: [2, 3] })
  */
-export function tensor(data: Nested | HostData | NdArrayLike, options: TensorOptions = {}): Tensor {
+export function tensor(data: Nested | NumberArray | NdArrayLike, options: TensorOptions = {}): Tensor {
   return constant(hostTensor('tensor', data, options));
 }
 
@@ -87,22 +90,22 @@ export function allocate(dtype: DType, size: number): Float32Array | Int32Array 
 /** Copies any supported host data into a dense row-major array; throws ShapeError naming place and sizes. */
 export function hostTensor(
   where: string,
-  data: Nested | HostData | NdArrayLike,
+  data: Nested | NumberArray | NdArrayLike,
   options: TensorOptions = {},
 ): HostTensor {
-  let flat: HostData | number[];
+  let flat: NumberArray | number[];
   let shape: Shape;
   let dtype: DType = 'f32';
   if (typeof data === 'number') {
     flat = [data];
     shape = [];
-  } else if (isHostData(data)) {
+  } else if (isNumberArray(data)) {
     flat = data;
     shape = [data.length];
     dtype = dtypeOf(data);
   } else if (isNdArray(data)) {
     shape = data.shape;
-    if (isHostData(data.data)) dtype = dtypeOf(data.data);
+    if (isNumberArray(data.data)) dtype = dtypeOf(data.data);
     flat = denseValues(data);
   } else {
     const values: number[] = [];
@@ -127,22 +130,18 @@ export function hostTensor(
   return { shape: [...shape], dtype: target, data: values };
 }
 
-function isHostData(data: unknown): data is HostData {
-  return (
-    data instanceof Float32Array ||
-    data instanceof Float64Array ||
-    data instanceof Int32Array ||
-    data instanceof Uint8Array
-  );
+function isNumberArray(data: unknown): data is NumberArray {
+  if (!ArrayBuffer.isView(data) || data instanceof DataView) return false;
+  return !(data instanceof BigInt64Array) && !(data instanceof BigUint64Array);
 }
 
 function isNdArray(data: unknown): data is NdArrayLike {
   return typeof data === 'object' && data !== null && 'stride' in data && 'offset' in data && 'shape' in data;
 }
 
-function dtypeOf(data: HostData): DType {
-  if (data instanceof Int32Array) return 'i32';
-  return data instanceof Uint8Array ? 'u8' : 'f32';
+function dtypeOf(data: NumberArray): DType {
+  if (data instanceof Float32Array || data instanceof Float64Array) return 'f32';
+  return data instanceof Uint8Array || data instanceof Uint8ClampedArray ? 'u8' : 'i32';
 }
 
 function hostData(dtype: DType, values: ArrayLike<number>, where = 'tensor'): HostData {
@@ -166,11 +165,11 @@ function checkFits(where: string, dtype: DType, value: number, held: number, pos
   throw new ShapeError(`${where}: value ${value} at position ${position} does not fit ${dtype}${way}`);
 }
 
-function denseValues({ shape, stride, offset, data }: NdArrayLike): Float64Array | HostData {
+function denseValues({ shape, stride, offset, data }: NdArrayLike): HostData {
   const n = sizeOf(shape);
-  // Plain arrays and doubles keep their precision; node's Buffer is a Uint8Array whose constructor is another matter.
-  const out =
-    isHostData(data) && !(data instanceof Float64Array) ? allocate(dtypeOf(data), n) : new Float64Array(n);
+  // Plain arrays and doubles keep their precision, and unsigned integers their value, until it is known what they become.
+  const exact = !isNumberArray(data) || data instanceof Float64Array || data instanceof Uint32Array;
+  const out = exact ? new Float64Array(n) : allocate(dtypeOf(data), n);
   const index = Array.from({ length: shape.length }, () => 0);
   let position = offset;
   for (let i = 0; i < n; i++) {

@@ -3,7 +3,7 @@
  * them by name and dtypes alone: they have no attributes, but for the dtype that `cast` gives.
  */
 import { ShapeError } from '../errors.ts';
-import { defineOp, expectDType, type Grads, type Vjp } from '../op.ts';
+import { defineOp, expectDType, withDType, type Grads, type Vjp } from '../op.ts';
 import { broadcastShapes, formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import type { DType, Shape, TensorType } from '../types.ts';
@@ -293,11 +293,13 @@ export const or = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOps
 /** Whether exactly one is true. */
 export const xor = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOps.xor, a, b);
 /** Whether x is false. */
-export const not = (x: TensorLike): Tensor => apply(elementwiseOps.xor, toTensor(x), scalar(1, 'u8'));
+export const not = (x: TensorLike): Tensor =>
+  apply(elementwiseOps.xor, withDType('not', 'u8', toTensor(x)), scalar(1, 'u8'));
 /** Whether x is NaN. */
 export const isNaN = (x: TensorLike): Tensor => notEqual(x, x);
 /** Whether x is neither NaN nor infinite. */
-export const isFinite = (x: TensorLike): Tensor => less(abs(x), Infinity);
+export const isFinite = (x: TensorLike): Tensor =>
+  less(abs(withDType('isFinite', 'f32', toTensor(x))), Infinity);
 
 /**
  * a where the condition (`u8`) is not 0, else b. All three broadcast; a and b have one dtype. The gradient reaches only

@@ -3,7 +3,7 @@
  * An index out of range ends the run with an error; it is neither clamped nor wrapped.
  */
 import { ShapeError } from '../errors.ts';
-import { defineOp, expectDType, expectRank, type Vjp } from '../op.ts';
+import { defineOp, expectDType, expectRank, withDType, type Vjp } from '../op.ts';
 import { formatShape, formatType, resolveAxis, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
@@ -221,7 +221,7 @@ export function sort(
   axis = -1,
   { descending = false }: SortOptions = {},
 ): { readonly values: Tensor; readonly indices: Tensor } {
-  const t = toTensor(x);
+  const t = withDType('sort', 'f32', toTensor(x));
   const along = resolveAxis('sort', axis, t.rank);
   const order = [...t.shape.map((_, i) => i).filter((i) => i !== along), along];
   const back = order.map((_, i) => order.indexOf(i));

@@ -3,7 +3,7 @@
  * one kernel for each kind of reduction; axes that do not touch are reduced one group after the other.
  */
 import { ShapeError } from '../errors.ts';
-import { defineOp, expectDType, expectRank, type Vjp } from '../op.ts';
+import { defineOp, expectDType, expectRank, withDType, type Vjp } from '../op.ts';
 import { formatShape, formatType, resolveAxes, resolveAxis, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
@@ -100,6 +100,9 @@ export interface ReduceOptions {
 
 type Axes = number | readonly number[];
 
+/** A tensor of floats, for the functions made of several operations. */
+const floats = (where: string, x: TensorLike): Tensor => withDType(where, 'f32', toTensor(x));
+
 function reduce(
   where: string,
   op: (inputs: readonly Tensor[], attrs: None) => readonly Tensor[],
@@ -163,7 +166,9 @@ export function max(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Te
 
 /** Smallest element over `axes`, as `max`: NaN wins, and the gradient goes to the first minimum alone. */
 export function min(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  return neg(max(neg(x), axes, options));
+  const t = floats('min', x);
+  countOver('min', t, axes);
+  return neg(max(neg(t), axes, options));
 }
 
 /**
@@ -171,8 +176,12 @@ export function min(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Te
  * the first NaN wins over every number. Throws ShapeError over no elements.
  */
 export function argMax(x: TensorLike, axis?: number, { keepDims = false }: ReduceOptions = {}): Tensor {
-  const t = toTensor(x);
-  const at = axis === undefined ? null : resolveAxis('argMax', axis, t.rank);
+  return position('argMax', floats('argMax', x), axis, keepDims);
+}
+
+function position(where: string, t: Tensor, axis: number | undefined, keepDims: boolean): Tensor {
+  countOver(where, t, axis);
+  const at = axis === undefined ? null : resolveAxis(where, axis, t.rank);
   const [, index] = reduceOps.max(
     [reshape(t, at === null ? [1, sizeOf(t.shape), 1] : grouped(t.shape, at))],
     none,
@@ -186,18 +195,18 @@ export function argMax(x: TensorLike, axis?: number, { keepDims = false }: Reduc
 }
 
 /** Position of the smallest element, as `argMax`: the first of equals, NaN before every number. */
-export function argMin(x: TensorLike, axis?: number, options: ReduceOptions = {}): Tensor {
-  return argMax(neg(x), axis, options);
+export function argMin(x: TensorLike, axis?: number, { keepDims = false }: ReduceOptions = {}): Tensor {
+  return position('argMin', neg(floats('argMin', x)), axis, keepDims);
 }
 
 /** Whether any element over `axes` is true: `u8` to `u8`. Of nothing: false. */
 export function any(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  return greater(sum(cast(not(not(x))), axes, options), 0);
+  return greater(sum(cast(not(not(withDType('any', 'u8', toTensor(x))))), axes, options), 0);
 }
 
 /** Whether all elements over `axes` are true: `u8` to `u8`. Of nothing: true. */
 export function all(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  return not(any(not(x), axes, options));
+  return not(any(not(withDType('all', 'u8', toTensor(x))), axes, options));
 }
 
 /**
@@ -205,7 +214,7 @@ export function all(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Te
  * element is left, so that derivatives are right where elements are 0.
  */
 export function prod(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  return reduce('prod', ([t]) => [productOf(t!)], x, axes, options);
+  return reduce('prod', ([t]) => [productOf(t!)], floats('prod', x), axes, options);
 }
 
 /** The product over the middle axis of [outer, n, inner]. */
@@ -238,7 +247,7 @@ export interface VarianceOptions extends ReduceOptions {
  * Throws ShapeError unless more elements than `correction` are reduced.
  */
 export function variance(x: TensorLike, axes?: Axes, options: VarianceOptions = {}): Tensor {
-  const t = toTensor(x);
+  const t = floats('variance', x);
   const { correction = 0 } = options;
   const n = countOver('variance', t, axes);
   if (!(n > correction)) {
@@ -261,7 +270,7 @@ export interface NormOptions extends ReduceOptions {
  */
 export function norm(x: TensorLike, axes?: Axes, { order = 2, ...options }: NormOptions = {}): Tensor {
   if (!(order > 0)) throw new RangeError(`norm: order must be positive, got ${order}`);
-  const t = toTensor(x);
+  const t = floats('norm', x);
   if (order === Infinity) return max(abs(t), axes, options);
   if (order === 1) return sum(abs(t), axes, options);
   const total = sum(order === 2 ? square(t) : pow(abs(t), order), axes, options);
@@ -276,7 +285,7 @@ export function norm(x: TensorLike, axes?: Axes, { order = 2, ...options }: Norm
  * where all elements are. Throws ShapeError over no elements.
  */
 export function logSumExp(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  const t = toTensor(x);
+  const t = floats('logSumExp', x);
   const top = largest(t, axes);
   const total = log(sum(exp(sub(t, top)), axes, { keepDims: true }));
   const result = add(total, top);
@@ -295,7 +304,7 @@ function largest(t: Tensor, axes: Axes | undefined): Tensor {
  * e^x / Σ e^x along an axis, without overflow. Default: the last axis. −Infinity gives 0; a row of nothing else gives NaN.
  */
 export function softmax(x: TensorLike, axis = -1): Tensor {
-  const t = toTensor(x);
+  const t = floats('softmax', x);
   const at = resolveAxis('softmax', axis, t.rank);
   const e = exp(sub(t, largest(t, at)));
   return div(e, sum(e, at, { keepDims: true }));
@@ -303,7 +312,7 @@ export function softmax(x: TensorLike, axis = -1): Tensor {
 
 /** The logarithm of `softmax`, without the loss of digits where it is near 0 or 1. */
 export function logSoftmax(x: TensorLike, axis = -1): Tensor {
-  const t = toTensor(x);
+  const t = floats('logSoftmax', x);
   const at = resolveAxis('logSoftmax', axis, t.rank);
   const shifted = sub(t, largest(t, at));
   return sub(shifted, log(sum(exp(shifted), at, { keepDims: true })));
@@ -322,7 +331,7 @@ export function cumulativeSum(
   axis: number,
   { exclusive = false, reverse = false }: CumulativeOptions = {},
 ): Tensor {
-  const t = toTensor(x);
+  const t = floats('cumulativeSum', x);
   const at = resolveAxis('cumulativeSum', axis, t.rank);
   return reshape(runningSum(reshape(t, grouped(t.shape, at)), { exclusive, reverse }), t.shape);
 }

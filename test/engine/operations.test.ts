@@ -8,6 +8,7 @@ import { compile } from '../../engine/compile.ts';
 import { DataError, ShapeError } from '../../engine/errors.ts';
 import { Evaluator } from '../../engine/evaluate.ts';
 import { grad } from '../../engine/grad.ts';
+import '../../engine/methods.ts';
 import * as ops from '../../engine/ops/index.ts';
 import { tensor, zeros, type TensorLike } from '../../engine/ops/index.ts';
 import { key, normalOf } from '../../engine/rng.ts';
@@ -239,6 +240,20 @@ describe.each(backends)('%s', (_name, make) => {
     await expect(values(build())).rejects.toThrow(new DataError(message));
   });
 
+  it('random draws inside a compiled step follow the reserved step', async () => {
+    const own = await evaluators();
+    const noise = key(3, 'noise');
+    const step = await compile(own.backend, {
+      build: ({ step: at }) => ({ outputs: { y: ops.randomNormal([5], noise, at) } }),
+    });
+    const draws = [await step.run({ step: 0 }), await step.run({ step: 1 }), await step.run({ step: 0 })];
+    const [a, b, c] = draws.map(({ y }) => [...y!.data]);
+    expect(a).toEqual(c);
+    expect(a).not.toEqual(b);
+    expect(b).toEqual(await values(ops.randomNormal([5], noise, 1)));
+    await step.close();
+  });
+
   it('random draws: pure in key, step and position', async () => {
     const k = key(7, 'test');
     const uniform = await values(ops.randomUniform([1000], k, 3));
@@ -256,6 +271,51 @@ describe.each(backends)('%s', (_name, make) => {
     const order = await values(ops.randomPermutation(500, k));
     expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 500 }, (_, i) => i));
     expect(order).not.toEqual([...order].sort((a, b) => a - b));
+  });
+});
+
+describe('methods', () => {
+  const evaluator = new Evaluator(reference());
+  afterAll(() => evaluator.close());
+
+  it('are the functions with the tensor as their first argument', async () => {
+    const x = tensor([
+      [3, 1, 2],
+      [-1, 0, 5],
+    ]);
+    const pairs: readonly (readonly [Tensor, Tensor])[] = [
+      [x.maximum(1), ops.maximum(x, 1)],
+      [x.greater(1), ops.greater(x, 1)],
+      [x.greater(1).not(), ops.not(ops.greater(x, 1))],
+      [x.clamp(0, 2), ops.clamp(x, 0, 2)],
+      [x.cast('i32').add(2), ops.add(ops.cast(x, 'i32'), 2)],
+      [x.variance(0, { correction: 1 }), ops.variance(x, 0, { correction: 1 })],
+      [x.argMax(1), ops.argMax(x, 1)],
+      [x.softmax(), ops.softmax(x)],
+      [x.slice([null, { step: -1 }]), ops.slice(x, [null, { step: -1 }])],
+      [x.split(3, 1)[2]!, ops.split(x, 3, 1)[2]!],
+      [x.sort(1).indices, ops.sort(x, 1).indices],
+      [
+        x.pad(
+          [
+            [1, 0],
+            [0, 1],
+          ],
+          { value: 9 },
+        ),
+        ops.pad(
+          x,
+          [
+            [1, 0],
+            [0, 1],
+          ],
+          { value: 9 },
+        ),
+      ],
+      [x.gather(ints(1)), ops.gather(x, ints(1))],
+    ];
+    const values = await evaluator.evaluate(pairs.flat());
+    for (let i = 0; i < values.length; i += 2) expect(values[i]).toEqual(values[i + 1]);
   });
 });
 
@@ -353,7 +413,17 @@ describe('wrong use is named', () => {
       () => ops.variance(t(1), 0, { correction: 1 }),
       'variance: 1 elements of [1] are too few for the correction 1',
     ],
-    ['argMax of nothing', () => ops.argMax(t(0)), 'max: no elements along the reduced axis of [1,0,1]'],
+    ['argMax of nothing', () => ops.argMax(t(0)), 'argMax: no elements along the reduced axes of [0]'],
+    ['min of nothing', () => ops.min(t(2, 0), 1), 'min: no elements along the reduced axes of [2,0]'],
+    ['min of integers', () => ops.min(ints(1)), 'min: expects f32 but got i32 [1] (convert it with cast(x))'],
+    ['any of floats', () => ops.any(t(2)), 'any: expects u8 but got f32 [2]'],
+    ['all of integers', () => ops.all(ints(1)), 'all: expects u8 but got i32 [1]'],
+    ['not of floats', () => ops.not(t(2)), 'not: expects u8 but got f32 [2]'],
+    [
+      'softmax of bytes',
+      () => ops.softmax(bytes(1, 2)),
+      'softmax: expects f32 but got u8 [2] (convert it with cast(x))',
+    ],
     ['topK', () => ops.topK(t(3), 4), 'topK: k must be from 0 to the 3 elements of axis 0, got 4'],
     [
       'takeAlong',

@@ -85,6 +85,11 @@ describe('creation', () => {
     [new Int32Array([1, 2]), 'i32'],
     [new Uint8Array([1, 2]), 'u8'],
     [Buffer.from([1, 2]), 'u8'],
+    [new Uint8ClampedArray([1, 2]), 'u8'],
+    [new Int8Array([1, 2]), 'i32'],
+    [new Int16Array([1, 2]), 'i32'],
+    [new Uint16Array([1, 2]), 'i32'],
+    [new Uint32Array([1, 2]), 'i32'],
   ] as const)('from %o', async (data, dtype) => {
     const t = tensor(data);
     expect([t.shape, t.dtype]).toEqual([[2], dtype]);
@@ -155,6 +160,11 @@ describe('creation', () => {
     expect([integers.dtype, await integers.array()]).toEqual(['i32', [2, -1]]);
     const numbers = tensor(ndarray([0.5, 2], [2]));
     expect([numbers.dtype, await numbers.array()]).toEqual(['f32', [0.5, 2]]);
+    const short = tensor(ndarray(Int16Array.of(-3, 4, 5), [3]).step(-1));
+    expect([short.dtype, await short.array()]).toEqual(['i32', [5, 4, -3]]);
+    expect(() => tensor(ndarray(Uint32Array.of(2 ** 31), [1]))).toThrow(
+      "tensor: value 2147483648 at position 0 does not fit i32 (use dtype 'f32')",
+    );
     const file = tensor(ndarray(Buffer.from([3, 4]) as Uint8Array, [2]).step(-1));
     expect([file.dtype, await file.array()]).toEqual(['u8', [4, 3]]);
   });
@@ -228,7 +238,7 @@ describe('creation', () => {
     ],
     [
       'another kind of typed array',
-      () => tensor(Uint16Array.of(1, 2) as unknown as Nested),
+      () => tensor(BigInt64Array.of(1n, 2n) as unknown as Nested),
       'tensor: expects numbers, arrays of numbers or typed arrays, got 1,2',
     ],
     [

@@ -70,12 +70,22 @@ export function strided(a: usize, slice: i32, slices: i32): void {
     let to = ptr(a, 2) + (<usize>oy << shift);
     if (sx == 1 && sy == 1) {
       memory.copy(to, from, <usize>count << shift);
+    } else if (sx == 0 && sy == 1) {
+      if (shift == 2) repeat(to, v128.load32_splat(from), count);
+      else memory.fill(to, load<u8>(from), <usize>count);
     } else if (shift == 2) {
       for (let i = 0; i < count; i++, from += dx, to += dy) store<u32>(to, load<u32>(from));
     } else {
       for (let i = 0; i < count; i++, from += dx, to += dy) store<u8>(to, load<u8>(from));
     }
   }
+}
+
+/** The first lane, n times. */
+function repeat(to: usize, value: v128, n: i32): void {
+  let i = 0;
+  for (; i + 4 <= n; i += 4, to += 16) v128.store(to, value);
+  for (; i < n; i++, to += 4) v128.store_lane<u32>(to, value, 0);
 }
 
 /** x, index, y, rows of x, count, bytes per row */

@@ -7,7 +7,7 @@ const STRIP: i32 = 256;
 
 /**
  * Sums of the elements before each along the middle axis of [outer, n, inner]: x, y, outer, n, inner, exclusive (leave out
- * the element itself), reverse (from the end). y may be x.
+ * the element itself), reverse (from the end). y may be x. The sum is kept in double precision: it may be long.
  */
 export function cumulativeSum(a: usize, slice: i32, slices: i32): void {
   const n = arg(a, 3);
@@ -24,12 +24,12 @@ export function cumulativeSum(a: usize, slice: i32, slices: i32): void {
     for (let i = first; i < last; i++) {
       let x = ptr(a, 0) + (<usize>(start + i) << 2);
       let y = ptr(a, 1) + (<usize>(start + i) << 2);
-      let sum: f32 = 0;
+      let sum: f64 = 0;
       for (let r = 0; r < n; r++, x += stride, y += stride) {
         const value = load<f32>(x);
-        if (exclusive) store<f32>(y, sum);
-        sum += value;
-        if (!exclusive) store<f32>(y, sum);
+        if (exclusive) store<f32>(y, <f32>sum);
+        sum += <f64>value;
+        if (!exclusive) store<f32>(y, <f32>sum);
       }
     }
   }
