@@ -3,8 +3,8 @@
 import { gpu } from '../../../engine/backends/gpu/gpu.ts';
 import { describeConformance } from '../conformance.ts';
 import { describeWhere } from './available.ts';
+import { limits } from './limits.ts';
 
 await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
-  // A division may be off by 2.5 units in the last place, and sums of products may be contracted; gradients make much of it.
-  describeConformance('webgpu', () => gpu({ mode: 'webgpu' }), { tolerance: 10 });
+  describeConformance('webgpu', () => gpu({ mode: 'webgpu' }), limits);
 });
