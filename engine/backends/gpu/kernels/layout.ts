@@ -25,8 +25,10 @@ function strided(
     [...type.shape, halves],
     [[...strides.map((stride) => stride * halves), 1]],
   );
+  // WebGL's texture lookups take no sum of two literals.
+  const terms = [`${first * halves}`, index(0)].filter((term) => term !== '0').join(' + ');
   emit({
-    body: `${before}return x[${first * halves} + ${index(0)}];`,
+    body: `${before}return x[${terms === '' ? '0' : terms}];`,
     args: { x: { place: x, dims: [floatsOf(types[0])] } },
     output,
     to,
