@@ -16,6 +16,7 @@ export {
   argMax,
   argMin,
   argSort,
+  atan,
   binaryCrossEntropyRows,
   broadcastTo,
   cast,

@@ -44,6 +44,7 @@ const OPERATIONS = [
   'square',
   'sin',
   'cos',
+  'atan',
   'tanh',
   'sigmoid',
   'erf',

@@ -58,6 +58,7 @@ export {
   abs,
   add,
   and,
+  atan,
   cast,
   ceil,
   checkFinite,

@@ -81,6 +81,7 @@ const builds: { readonly [N in OracleOp]: Build<N> } = {
   sin: ({ x }) => ops.sin(x),
   cos: ({ x }) => ops.cos(x),
   erf: ({ x }) => ops.erf(x),
+  atan: ({ x }) => ops.atan(x),
   rsqrt: ({ x }) => ops.rsqrt(x),
   reciprocal: ({ x }) => ops.reciprocal(x),
   square: ({ x }) => ops.square(x),

@@ -547,6 +547,7 @@ for equation, *shapes in [
          lambda **x: {'y': torch.einsum(equation, *x.values())})
 case('outer', 'outer', {}, {'a': draw((3,)), 'b': draw((4,))}, lambda a, b: {'y': torch.outer(a, b)})
 case('dot', 'dot', {}, {'a': draw((5,)), 'b': draw((5,))}, lambda a, b: {'y': a.dot(b)})
+case('atan', 'atan', {}, {'x': draw(shape, -4, 4)}, lambda x: {'y': torch.atan(x)})
 
 
 # ---- output ---------------------------------------------------------------------------------------------------

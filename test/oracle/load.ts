@@ -119,6 +119,7 @@ export interface OracleAttrs {
   sin: None;
   cos: None;
   erf: None;
+  atan: None;
   rsqrt: None;
   reciprocal: None;
   square: None;
