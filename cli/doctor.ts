@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import {
   compile,
   f32,
+  gpu,
   matmul,
   reference,
   sum,
@@ -24,6 +25,12 @@ type Finding =
   | { readonly works: true; readonly detail: string }
   | { readonly works: false; readonly reason: string; readonly fix: string };
 
+/** A mode of the GPU backend: whether it runs, on what, and what `auto` takes. */
+interface GpuFinding {
+  readonly run: Finding;
+  readonly report: Report | null;
+}
+
 export interface Diagnosis {
   readonly cyclegrad: string;
   readonly node: { readonly version: string; readonly v8: string } & Finding;
@@ -37,6 +44,8 @@ export interface Diagnosis {
     readonly workers: Finding;
     readonly simd: { readonly plain: Finding; readonly relaxed: Finding; readonly chosen: string | null };
   };
+  readonly webgpu: GpuFinding;
+  readonly webgl: GpuFinding;
   readonly reference: Finding;
   readonly cifar10: Cifar10Place;
 }
@@ -76,6 +85,8 @@ export async function diagnose(data: string | undefined, cwd: string): Promise<D
       workers: await workers(),
       simd: { plain: kinds[0]!, relaxed: kinds[1]!, chosen: report?.simd ?? null },
     },
+    webgpu: await tryBackend(() => gpu({ mode: 'webgpu' }), WEBGPU_HELP),
+    webgl: await tryBackend(() => gpu({ mode: 'webgl' }), WEBGL_HELP),
     reference: (await tryBackend(() => Promise.resolve(reference()))).run,
     cifar10: await findCifar10(data, cwd),
   };
@@ -95,6 +106,7 @@ function totalMemory(): number {
 /** A run that is too small to take time and needs every part: feeds, state of the team, kernels, outputs. */
 async function tryBackend(
   make: () => Promise<Backend>,
+  fix: string = howToEnable(),
 ): Promise<{ readonly run: Finding; readonly report: Report | null }> {
   let backend: Backend | null = null;
   try {
@@ -115,7 +127,7 @@ async function tryBackend(
     return { run: { works: true, detail: report.executor }, report };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return { run: { works: false, reason, fix: howToEnable() }, report: null };
+    return { run: { works: false, reason, fix }, report: null };
   } finally {
     await backend?.close().catch(() => undefined);
   }
@@ -186,12 +198,26 @@ function describe(diagnosis: Diagnosis, host: Host): string {
     'backend reference (slow: for checking)',
     ...entry('runs', diagnosis.reference.works ? yes('yes') : diagnosis.reference),
     '',
-    'GPU backends are not part of this version.',
+    'backend gpu (optional)',
+    ...entry('WebGPU', gpuFinding(diagnosis.webgpu)),
+    ...entry('WebGL', gpuFinding(diagnosis.webgl)),
     '',
     'data',
     ...entry('CIFAR-10', dataFinding(cifar10, host)),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** What the GPU backend needs; the reason says which of it is missing. */
+const WEBGPU_HELP =
+  'npm install gpu.js@2.24.1 webgpu@0.6.2, and a GPU with its driver (on Linux: Vulkan, for instance ' +
+  'apt-get install libvulkan1 and the driver of the GPU; vulkaninfo --summary must list it)';
+const WEBGL_HELP =
+  'npm install gpu.js@2.24.1 gl@9.0.0-rc.10; on Linux also an X server: apt-get install xvfb, then xvfb-run -a before the command';
+
+function gpuFinding({ run, report }: GpuFinding): Finding {
+  if (!run.works || report === null) return run;
+  return yes(`${report.adapter ?? 'an unnamed adapter'}; ${report.executor}`);
 }
 
 const yes = (detail: string): Finding => ({ works: true, detail });

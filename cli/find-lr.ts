@@ -9,12 +9,12 @@ import {
   curveSvg,
   lrRangeTest,
   suggestBounds,
-  wasm,
   type CurveSeries,
   type RangeCurve,
   type RangeTest,
 } from '../engine/index.ts';
 import { sgd } from '../optim/index.ts';
+import { addBackendOptions, startBackend, type BackendArguments } from './backend.ts';
 import { DATA_HELP, openCifar10 } from './data.ts';
 import { UsageError } from './failure.ts';
 import { EXIT_CODES, type Host } from './host.ts';
@@ -24,7 +24,7 @@ import { notNegative, path, positive, whole } from './values.ts';
 
 const NETS = { full: caffeFull, quick: caffeQuick } as const;
 
-interface FindArguments {
+interface FindArguments extends BackendArguments {
   readonly net: keyof typeof NETS;
   readonly from?: number;
   readonly to: number;
@@ -33,15 +33,13 @@ interface FindArguments {
   readonly every: number;
   readonly seeds: readonly number[];
   readonly batchSize: number;
-  readonly threads?: number;
   readonly data?: string;
   readonly svg?: string;
   readonly json?: boolean;
 }
 
 export function addFindLrCommand(program: Command, host: Host, setCode: (code: number) => void): void {
-  program
-    .command('find-lr')
+  addBackendOptions(program.command('find-lr'))
     .description(
       "Sweep the learning rate once from low to high, and suggest bounds: the paper's range test on CIFAR-10.\n" +
         'The defaults are its figure 3: 0 to 0.02 in 8 epochs, judged by test accuracy.',
@@ -67,7 +65,6 @@ export function addFindLrCommand(program: Command, host: Host, setCode: (code: n
         .default('full'),
     )
     .option('--batch-size <n>', 'images of one update', whole(1, 50_000), 100)
-    .option('--threads <n>', 'threads that compute (default: all cores)', whole(1, 256))
     .option('--data <dir>', DATA_HELP, path)
     .option('--svg <file>', 'also write the curves as a picture', path)
     .option('--json', 'print curves and suggestions as JSON')
@@ -81,7 +78,7 @@ function seedList(text: string): number[] {
 }
 
 async function findLr(host: Host, options: FindArguments): Promise<number> {
-  const { net, to, steps, sweep, every, seeds, batchSize, threads } = options;
+  const { net, to, steps, sweep, every, seeds, batchSize } = options;
   const from = options.from ?? (sweep === 'linear' ? 0 : 1e-6);
   if (sweep === 'exponential' && from === 0) {
     throw new UsageError(
@@ -93,7 +90,7 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
     host,
     () => void host.stderr.write('stopping after this update (Ctrl-C again quits at once)\n'),
   );
-  const backend = await wasm(threads === undefined ? {} : { threads });
+  const backend = await startBackend(host, options);
   try {
     const { train, test } = await openCifar10(host, options.data, stop.signal);
     host.stderr.write(

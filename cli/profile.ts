@@ -17,7 +17,6 @@ import {
   measureLimits,
   summarizeProfile,
   u8,
-  wasm,
   type Backend,
   type Compiled,
   type Feeds,
@@ -27,17 +26,16 @@ import {
   type StepTime,
 } from '../engine/index.ts';
 import { sgd } from '../optim/index.ts';
+import { addBackendOptions, startBackend, type BackendArguments } from './backend.ts';
 import type { Host } from './host.ts';
 import { whole } from './values.ts';
 import { ownVersion } from './version.ts';
 
 const NETS = { full: caffeFull, quick: caffeQuick } as const;
 
-interface ProfileArguments {
+interface ProfileArguments extends BackendArguments {
   readonly net: keyof typeof NETS;
   readonly batchSize: number;
-  readonly threads?: number;
-  readonly simd: 'auto' | 'plain' | 'relaxed';
   readonly steps: number;
   readonly warmup: number;
   readonly limit: boolean;
@@ -45,8 +43,7 @@ interface ProfileArguments {
 }
 
 export function addProfileCommand(program: Command, host: Host): void {
-  program
-    .command('profile')
+  addBackendOptions(program.command('profile'))
     .description(
       "tell where the time of a training step of Caffe's CIFAR-10 network goes, step by step of its plan,\n" +
         'and what each achieves of what this machine can do. Needs no data: the images are made up.',
@@ -57,7 +54,6 @@ export function addProfileCommand(program: Command, host: Host): void {
         .default('full'),
     )
     .option('--batch-size <n>', 'images of one update', whole(1, 50_000), 100)
-    .option('--threads <n>', 'threads that compute (default: all cores)', whole(1, 256))
     .addOption(
       new Option('--simd <kind>', 'which SIMD instructions')
         .choices(['auto', 'plain', 'relaxed'])
@@ -69,8 +65,8 @@ export function addProfileCommand(program: Command, host: Host): void {
     .option('--no-limit', 'do not measure what the machine can do')
     .option('--json', 'print it as JSON')
     .action(async (options: ProfileArguments) => {
-      const { net, batchSize, threads, simd, steps, warmup } = options;
-      const backend = await wasm({ simd, ...(threads !== undefined && { threads }) });
+      const { net, batchSize, steps, warmup } = options;
+      const backend = await startBackend(host, options);
       try {
         const { summary, report } = await profileStep(backend, options);
         if (options.json === true) {
@@ -79,7 +75,7 @@ export function addProfileCommand(program: Command, host: Host): void {
           host.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
         } else {
           host.stdout.write(
-            `${net}, batch ${batchSize}: ${report.executor}, ${report.simd ?? 'no'} SIMD` +
+            `${net}, batch ${batchSize}: ${describeReport(report)}` +
               `${report.fallback === null ? '' : `, fallback: ${report.fallback}`}\n\n${formatProfile(summary)}\n`,
           );
         }
@@ -88,6 +84,10 @@ export function addProfileCommand(program: Command, host: Host): void {
       }
     });
 }
+
+/** What runs: the executor, and the adapter or the kind of SIMD. */
+const describeReport = ({ executor, adapter, simd }: Report): string =>
+  `${executor}, ${adapter ?? `${simd ?? 'no'} SIMD`}`;
 
 async function profileStep(
   backend: Backend,
@@ -107,7 +107,9 @@ async function profileStep(
     for (let k = 0; k < steps; k++) profiles.push(await step.profile(feeds(warmup + k)));
     const { report } = step;
     const simd = report.simd === 'relaxed' ? 'relaxed' : 'plain';
-    const limits = limit ? await measureLimits({ threads: report.threads, simd }) : null;
+    // They are those of the processor.
+    const limits =
+      limit && report.backend === 'wasm' ? await measureLimits({ threads: report.threads, simd }) : null;
     return { summary: summarizeProfile(step.plan, profiles, limits), report };
   } finally {
     await step.close();

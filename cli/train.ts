@@ -1,9 +1,8 @@
-/** `cyclegrad train`: Caffe's CIFAR-10 networks on the CPU, by default exactly as the paper's Table 1 has it. */
+/** `cyclegrad train`: Caffe's CIFAR-10 networks, by default exactly as the paper's Table 1 has it. */
 import { relative, resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { loader, meanImage, type Dataset } from '../datasets/index.ts';
 import {
-  BackendError,
   caffeFull,
   caffeQuick,
   countParameters,
@@ -11,15 +10,14 @@ import {
   jsonLines,
   latestCheckpoint,
   progressBar,
-  reference,
   report,
-  wasm,
   type Backend,
   type EvalEvent,
   type Listener,
   type Result,
 } from '../engine/index.ts';
 import { sgd } from '../optim/index.ts';
+import { addBackendOptions, startBackend, type BackendArguments } from './backend.ts';
 import { DATA_HELP, openCifar10 } from './data.ts';
 import { EXIT_FAILURE, UsageError } from './failure.ts';
 import { duration, percent } from './format.ts';
@@ -32,7 +30,7 @@ const NOTHING_DONE = 'stopped before the first step: nothing was trained\n';
 
 const NETS = { full: caffeFull, quick: caffeQuick } as const;
 
-interface TrainArguments {
+interface TrainArguments extends BackendArguments {
   readonly steps: number;
   readonly schedule: string;
   readonly lr?: number;
@@ -43,8 +41,6 @@ interface TrainArguments {
   readonly seed: number;
   readonly net: keyof typeof NETS;
   readonly batchSize: number;
-  readonly backend: 'auto' | 'wasm' | 'reference';
-  readonly threads?: number;
   readonly simd: 'auto' | 'plain' | 'relaxed';
   readonly data?: string;
   readonly run?: string;
@@ -60,8 +56,7 @@ export function addTrainCommand(
   args: readonly string[],
   setCode: (code: number) => void,
 ): void {
-  const command = program
-    .command('train')
+  const command = addBackendOptions(program.command('train'))
     .description(
       "Train Caffe's CIFAR-10 network with the schedule of the paper's Table 2: 25,000 steps of 100 images.\n" +
         'Obtains the data first where it is not there yet.',
@@ -81,15 +76,9 @@ export function addTrainCommand(
     )
     .option('--batch-size <n>', 'images of one update', whole(1, 50_000), 100)
     .option('--seed <n>', 'decides the initial weights', whole(0), 1)
-    .option('--threads <n>', 'threads that compute (default: all cores)', whole(1, 256))
     .addOption(
       new Option('--simd <kind>', 'which SIMD instructions')
         .choices(['auto', 'plain', 'relaxed'])
-        .default('auto'),
-    )
-    .addOption(
-      new Option('--backend <name>', 'where to compute')
-        .choices(['auto', 'wasm', 'reference'])
         .default('auto'),
     )
     .option('--data <dir>', DATA_HELP, path)
@@ -206,27 +195,6 @@ async function checkRunFolder(
     throw new UsageError(
       `--resume: nothing is saved in ${shown} (leave --resume out to begin a run there, or name the run's folder: --run DIR)`,
     );
-  }
-}
-
-async function startBackend(host: Host, options: TrainArguments): Promise<Backend> {
-  const { backend, simd, threads } = options;
-  if (backend === 'reference') {
-    if (threads !== undefined && threads > 1)
-      throw new UsageError(
-        `--threads ${threads}: the reference backend has one thread (leave --threads out)`,
-      );
-    return reference();
-  }
-  try {
-    return await wasm({ simd, ...(threads !== undefined && { threads }) });
-  } catch (error) {
-    if (backend === 'wasm' || !(error instanceof BackendError)) throw error;
-    host.stderr.write(
-      `The wasm backend does not run here: ${error.message}\n` +
-        `Training on the reference backend, which is very much slower (${host.command('doctor')} tells more).\n`,
-    );
-    return reference();
   }
 }
 

@@ -141,7 +141,14 @@ export { NOTED_THREADS, type Plan, type Step, type StepNote } from './plan/plan.
 export type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './backends/backend.ts';
 export { reference, type ReferenceOptions } from './backends/reference/reference.ts';
 export { wasm, type WasmOptions } from './backends/wasm/wasm.ts';
-export { setDefaultBackend } from './backends/select.ts';
+export { gpu, type GpuOptions } from './backends/gpu/gpu.ts';
+export {
+  BACKENDS,
+  openBackend,
+  setDefaultBackend,
+  type BackendName,
+  type OpenOptions,
+} from './backends/select.ts';
 export { Evaluator } from './evaluate.ts';
 export {
   formatProfile,

@@ -93,6 +93,25 @@ export function repeats(from: Shape, to: Shape): number | null {
   return same ? sizeOf(to.slice(last + 1)) : null;
 }
 
+/**
+ * The axes of a strided walk, [size, stride, stride, …] each, with axes of size 1 dropped and neighbours merged where every
+ * operand walks through both as through one.
+ */
+export function mergeAxes(shape: Shape, strides: readonly (readonly number[])[]): number[][] {
+  const axes: number[][] = [];
+  shape.forEach((size, d) => {
+    if (size === 1) return;
+    const axis = [size, ...strides.map((own) => own[d])];
+    const outer = axes.at(-1);
+    if (outer !== undefined && strides.every((_, i) => outer[i + 1] === axis[i + 1] * size)) {
+      axes[axes.length - 1] = [outer[0] * size, ...axis.slice(1)];
+    } else {
+      axes.push(axis);
+    }
+  });
+  return axes.length === 0 ? [[1, ...strides.map(() => 0)]] : axes;
+}
+
 /** One axis counted from the front; throws ShapeError when it does not exist. */
 export function resolveAxis(where: string, axis: number, rank: number): number {
   const resolved = axis < 0 ? axis + rank : axis;

@@ -23,12 +23,16 @@ export type State = Readonly<Record<string, HostTensor>>;
 
 /** What an executable reports about itself, so that no fallback is silent. */
 export interface Report {
-  /** 'wasm' or 'reference'. */
+  /** 'wasm', 'gpu' or 'reference'. */
   readonly backend: string;
   /** How it runs, for instance 'team of 2 workers' or 'caller'. */
   readonly executor: string;
   /** Which SIMD binary runs: 'relaxed' (fused multiply-add) or 'plain'. */
   readonly simd?: string;
+  /** Of a GPU: which, with its driver. */
+  readonly adapter?: string;
+  /** Of the GPU backend: kernels made by gpu.js, and those written by hand in WGSL. */
+  readonly kernels?: { readonly gpujs: number; readonly wgsl: number };
   readonly threads: number;
   /** Why the fast executor is not in use; null when it is. */
   readonly fallback: string | null;

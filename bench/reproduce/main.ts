@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { Argument, Command, Option } from 'commander';
 import envPaths from 'env-paths';
 import { cifar10 } from '../../datasets/index.ts';
-import { progressBar, reference, wasm, type Backend } from '../../engine/index.ts';
+import { BACKENDS, openBackend, progressBar, type BackendName } from '../../engine/index.ts';
 import { replaceBetween } from '../markdown.ts';
 import { wholeFrom } from '../options.ts';
 import { arms, experimentNames, type ExperimentName } from './arms.ts';
@@ -18,7 +18,7 @@ const EVERYTHING = [...experimentNames, 'range-test', 'report'] as const;
 interface Options {
   readonly seeds: readonly number[];
   readonly only?: readonly string[];
-  readonly backend: 'auto' | 'wasm' | 'reference';
+  readonly backend: BackendName;
   readonly threads?: number;
   readonly data?: string;
   readonly runs: string;
@@ -37,9 +37,11 @@ const program = new Command('npm run reproduce --')
   .option('--seeds <list>', 'seeds, separated by commas', (text) => list(text).map(wholeFrom(0)), [1])
   .option('--only <arms>', 'some of its arms, separated by commas', list)
   .addOption(
-    new Option('--backend <name>', 'where to compute').choices(['auto', 'wasm', 'reference']).default('auto'),
+    new Option('--backend <name>', 'where to compute; auto: a GPU where there is one, else wasm')
+      .choices(BACKENDS)
+      .default('auto'),
   )
-  .option('--threads <n>', 'threads that compute (default: all cores)', wholeFrom(1))
+  .option('--threads <n>', 'threads of the wasm backend (default: all cores)', wholeFrom(1))
   .option(
     '--data <dir>',
     'folder with the official CIFAR-10 files, or where to put them (default: per-user cache)',
@@ -69,10 +71,10 @@ async function reproduce(name: ExperimentName | 'range-test', options: Options):
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
-  const backend: Backend =
-    options.backend === 'reference'
-      ? reference()
-      : await wasm(options.threads === undefined ? {} : { threads: options.threads });
+  const backend = await openBackend(options.backend, {
+    ...(options.threads !== undefined && { threads: options.threads }),
+    tell: (line) => console.error(line),
+  });
   try {
     const dir = options.data === undefined ? undefined : resolve(options.data);
     const common = {

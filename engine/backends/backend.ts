@@ -137,9 +137,11 @@ export function checkWrite(types: ReadonlyMap<string, TensorType>, state: State)
   }
 }
 
-/** `runMany` for backends without a faster way: K runs, one after the other. */
-export async function runEach(executable: Executable, feeds: Feeds): Promise<Outputs> {
-  const { plan } = executable;
+/** The feeds of K runs, taken apart. Throws PlanError unless every feed has a leading axis of the same length. */
+export function splitRuns(
+  plan: Plan,
+  feeds: Feeds,
+): { readonly count: number; readonly feedsOf: (run: number) => Feeds } {
   const lists = new Map<string, HostData>();
   let count: number | null = null;
   for (const [name, feed] of Object.entries(feeds)) {
@@ -160,21 +162,42 @@ export async function runEach(executable: Executable, feeds: Feeds): Promise<Out
     lists.set(name, data);
   }
   if (count === null || count === 0) throw new PlanError('runMany: there are no runs in the feeds');
+  const runs = count;
+  return {
+    count,
+    feedsOf: (run) =>
+      Object.fromEntries(
+        [...lists].map(([name, data]) => {
+          const each = data.length / runs;
+          return [name, data.subarray(run * each, (run + 1) * each)];
+        }),
+      ),
+  };
+}
+
+/** The outputs of K runs as one value for each name, with a leading axis of runs. */
+export function stackRuns(runs: readonly Outputs[]): Outputs {
   const stacked: Record<string, HostTensor> = {};
-  for (let k = 0; k < count; k++) {
-    const one: Record<string, HostData> = {};
-    for (const [name, data] of lists) {
-      const each = data.length / count;
-      one[name] = data.subarray(k * each, (k + 1) * each);
-    }
-    // Runs depend on each other through the state.
-    // eslint-disable-next-line no-await-in-loop
-    const outputs = await executable.run(one);
+  runs.forEach((outputs, k) => {
     for (const [name, { shape, dtype, data }] of Object.entries(outputs)) {
       const Kind = data.constructor as Float32ArrayConstructor; // as precise as one run's
-      stacked[name] ??= { shape: [count, ...shape], dtype, data: new Kind(count * data.length) as HostData };
+      stacked[name] ??= {
+        shape: [runs.length, ...shape],
+        dtype,
+        data: new Kind(runs.length * data.length) as HostData,
+      };
       stacked[name].data.set(data, k * data.length);
     }
-  }
+  });
   return stacked;
+}
+
+/** `runMany` for backends without a faster way: K runs, one after the other. */
+export async function runEach(executable: Executable, feeds: Feeds): Promise<Outputs> {
+  const { count, feedsOf } = splitRuns(executable.plan, feeds);
+  const runs: Outputs[] = [];
+  // Runs depend on each other through the state.
+  // eslint-disable-next-line no-await-in-loop
+  for (let k = 0; k < count; k++) runs.push(await executable.run(feedsOf(k)));
+  return stackRuns(runs);
 }

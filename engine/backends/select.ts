@@ -2,8 +2,93 @@
 import { Evaluator } from '../evaluate.ts';
 import type { Backend } from './backend.ts';
 import { BackendError } from '../errors.ts';
+import { gpu } from './gpu/gpu.ts';
 import { reference } from './reference/reference.ts';
-import { wasm } from './wasm/wasm.ts';
+import { wasm, type WasmOptions } from './wasm/wasm.ts';
+
+/** What `openBackend` takes: where to compute. */
+export const BACKENDS = ['auto', 'wasm', 'gpu', 'reference'] as const;
+export type BackendName = (typeof BACKENDS)[number];
+
+export interface OpenOptions extends Pick<WasmOptions, 'threads' | 'simd'> {
+  /** Hears of a choice that people may not expect. */
+  readonly tell?: (line: string) => void;
+}
+
+/**
+ * Opens a backend by its name.
+ *
+ * - 'auto': a hardware GPU, never a program that imitates one; else wasm; else the reference backend. Options of wasm say
+ *   that wasm is meant.
+ * - 'gpu': WebGPU, also in software; else WebGL.
+ *
+ * Throws BackendError where the backend that is asked for does not run; for 'gpu' with both reasons.
+ *
+ * @example const backend = await openBackend('auto');
+ */
+export async function openBackend(
+  name: BackendName,
+  { tell = () => undefined, ...options }: OpenOptions = {},
+): Promise<Backend> {
+  switch (name) {
+    case 'wasm':
+      return wasm(options);
+    case 'reference':
+      return reference();
+    case 'gpu':
+      return openGpu(tell);
+    case 'auto':
+      return openFastest(options, tell);
+    default:
+      throw new RangeError(
+        `openBackend: there is no backend ${JSON.stringify(name satisfies never)} (there are: ${BACKENDS.join(', ')})`,
+      );
+  }
+}
+
+const messageOf = (error: unknown): string => {
+  if (error instanceof BackendError) return error.message;
+  throw error;
+};
+
+async function openGpu(tell: (line: string) => void): Promise<Backend> {
+  const reasons: string[] = [];
+  for (const mode of ['webgpu', 'webgl'] as const) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- the second only where the first fails
+      const backend = await gpu({ mode });
+      if (reasons.length > 0)
+        tell(`WebGPU does not run here: ${reasons[0]}\nComputing with WebGL, which is slower.`);
+      return backend;
+    } catch (error) {
+      reasons.push(messageOf(error));
+    }
+  }
+  throw new BackendError(`neither WebGPU nor WebGL runs here:\n  ${reasons.join('\n  ')}`);
+}
+
+async function openFastest(
+  options: Pick<WasmOptions, 'threads' | 'simd'>,
+  tell: (line: string) => void,
+): Promise<Backend> {
+  const { threads, simd = 'auto' } = options;
+  if (threads === undefined && simd === 'auto') {
+    const fastest = await gpu({ mode: 'auto' }).catch(messageOf);
+    if (typeof fastest !== 'string') {
+      if (fastest.name === 'gpu') return fastest;
+      await fastest.close(); // its report would tell of a fallback, but here the CPU is as good a choice
+    }
+  }
+  try {
+    return await wasm(options);
+  } catch (error) {
+    tell(
+      `The wasm backend does not run here: ${messageOf(error)}\n` +
+        'Computing on the reference backend, which is very much slower.',
+    );
+    return reference();
+  }
+}
 
 let evaluator: Promise<Evaluator> | null = null;
 

@@ -23,13 +23,14 @@ describe('wrong use ends with 2 and says what is allowed', () => {
       "argument '1.1' is invalid. It must be a number above 0 and at most 1.",
     ],
     ['train --simd turbo', "argument 'turbo' is invalid. Allowed choices are auto, plain, relaxed."],
-    ['train --backend gpu', "argument 'gpu' is invalid. Allowed choices are auto, wasm, reference."],
+    ['train --backend cuda', "argument 'cuda' is invalid. Allowed choices are auto, wasm, gpu, reference."],
     ['train --net huge', "argument 'huge' is invalid. Allowed choices are full, quick."],
     ['train --lr 0.1', '--lr 0.1: it does not apply to --schedule table2'],
     [
       'train --backend reference --threads 2',
       '--threads 2: the reference backend has one thread (leave --threads out)',
     ],
+    ['train --backend gpu --threads 2', '--threads 2: the gpu backend has none (leave --threads out)'],
     ['train --stepz 5', "unknown option '--stepz'\n(Did you mean --steps?)"],
     ['train now', "too many arguments for 'train'. Expected 0 arguments but got 1."],
     ['tarin', "unknown command 'tarin'\n(Did you mean train?)"],
@@ -210,7 +211,13 @@ describe('doctor', () => {
     expect(host.out()).toMatch(
       /backend wasm \(CPU\)\n {2}runs {11}team of \d+ workers?, (plain|relaxed) SIMD\n {2}shared memory {2}yes/,
     );
-    expect(host.out()).toContain('GPU backends are not part of this version.');
+    // What runs depends on the machine; what does not comes with the command that would change it.
+    expect(host.out()).toMatch(
+      /backend gpu \(optional\)\n {2}WebGPU {9}(no: .*\n +to change that: npm install gpu\.js@|.+; webgpu: )/,
+    );
+    expect(host.out()).toMatch(
+      /\n {2}WebGL {10}(no: .*\n +to change that: npm install gpu\.js@|.+; webgl: )/,
+    );
     expect(host.out()).toContain(
       `CIFAR-10       not in ${join(host.cwd, 'd')} yet; node main.js data cifar10 obtains it`,
     );
@@ -222,6 +229,8 @@ describe('doctor', () => {
     expect(JSON.parse(host.out())).toMatchObject({
       node: { works: true },
       wasm: { run: { works: true }, workers: { works: true }, simd: { plain: { works: true } } },
+      webgpu: { run: { works: expect.any(Boolean) as boolean } },
+      webgl: { run: { works: expect.any(Boolean) as boolean } },
       reference: { works: true },
     });
   });

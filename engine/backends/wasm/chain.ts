@@ -1,10 +1,10 @@
 /** Operations on each element: alone with any broadcasting, or in chains, whose strips of scratch memory lie between them. */
 import { BackendError } from '../../errors.ts';
 import type { ChainAttrs } from '../../plan/chain.ts';
-import { broadcastStrides, elementBytes, sizeOf } from '../../shape.ts';
+import { broadcastStrides, elementBytes, mergeAxes, sizeOf } from '../../shape.ts';
 import type { DType } from '../../types.ts';
 import { K } from './kernels.generated.ts';
-import { mergeAxes, type Lower } from './site.ts';
+import type { Lower } from './site.ts';
 
 /** The module's codes are named after the operations; `_i32`, `_u8` and so on say which dtypes a kernel is for. */
 type Codes = { readonly [N in keyof typeof K as N extends `OP_${infer Name}` ? Name : never]: number };

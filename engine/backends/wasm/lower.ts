@@ -6,7 +6,7 @@ import type { Attrs } from '../../op.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
 import { resizeTable } from '../../ops/resize.ts';
-import { broadcastStrides, bytesOf, elementBytes, sizeOf, stridesOf } from '../../shape.ts';
+import { broadcastStrides, bytesOf, elementBytes, mergeAxes, sizeOf, stridesOf } from '../../shape.ts';
 import type { Shape, TensorType } from '../../types.ts';
 import type { FusedName } from '../../plan/fuse.ts';
 import type { KernelTable } from '../backend.ts';
@@ -14,7 +14,7 @@ import { elementwise, elementwiseKernels } from './chain.ts';
 import { conv2d, conv2dBias, conv2dGradInput, conv2dGradWeight } from './convolution.ts';
 import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
 import { K } from './kernels.generated.ts';
-import { align, emitSum, fill, mergeAxes, TILE_BYTES, word, type Lower, type Site } from './site.ts';
+import { align, emitSum, fill, TILE_BYTES, word, type Lower, type Site } from './site.ts';
 
 /**
  * Copies elements of the first input to the result, both walked through with strides over `shape`, from the given elements

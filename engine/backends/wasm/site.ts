@@ -1,7 +1,7 @@
 /** What lowering an operation works with: addresses, types, and a place to put kernel calls. */
 import type { Attrs } from '../../op.ts';
 import { elementBytes, sizeOf } from '../../shape.ts';
-import type { Shape, TensorType } from '../../types.ts';
+import type { TensorType } from '../../types.ts';
 import { K } from './kernels.generated.ts';
 
 /** One plan step with addresses. */
@@ -44,25 +44,6 @@ export function fill({ outputs, results, emit }: Site, result = 0, value = 0): v
   const { shape, dtype } = results[result];
   const bits = dtype === 'f32' ? word(value) : value;
   emit(K.K_FILL, elementBytes(dtype), bits, outputs[result], sizeOf(shape));
-}
-
-/**
- * The axes of a strided walk, [size, stride, stride, …] each, with axes of size 1 dropped and neighbours merged where every
- * operand walks through both as through one.
- */
-export function mergeAxes(shape: Shape, strides: readonly (readonly number[])[]): number[][] {
-  const axes: number[][] = [];
-  shape.forEach((size, d) => {
-    if (size === 1) return;
-    const axis = [size, ...strides.map((own) => own[d])];
-    const outer = axes.at(-1);
-    if (outer !== undefined && strides.every((_, i) => outer[i + 1] === axis[i + 1] * size)) {
-      axes[axes.length - 1] = [outer[0] * size, ...axis.slice(1)];
-    } else {
-      axes.push(axis);
-    }
-  });
-  return axes.length === 0 ? [[1, ...strides.map(() => 0)]] : axes;
 }
 
 /** Pieces into which a long axis is cut when there are too few independent results to share. */

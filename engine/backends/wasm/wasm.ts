@@ -30,12 +30,12 @@ export interface WasmOptions {
 let heap: Heap | null = null;
 
 /**
- * Makes a CPU backend.
+ * Makes a CPU backend. `instead` says, in reports, why it stands in for another one.
  * Throws BackendError without shared memory or SIMD, and RangeError for options out of range.
  *
  * @example const backend = await wasm({ threads: 2 });
  */
-export async function wasm(options: WasmOptions = {}): Promise<Backend> {
+export async function wasm(options: WasmOptions = {}, instead: string | null = null): Promise<Backend> {
   const { simd = 'auto', convolution = 'auto', workers = true } = options;
   const cores = await availableCores();
   const threads = options.threads ?? cores;
@@ -64,7 +64,7 @@ export async function wasm(options: WasmOptions = {}): Promise<Backend> {
   if (base > RESERVED)
     throw new BackendError(`wasm: static data ends at ${base}, past the reserved ${RESERVED} bytes`);
   const team = await makeTeam(heap, own.module, threads, cores, workers);
-  return new WasmBackend(heap, team, own.simd, convolution);
+  return new WasmBackend(heap, team, own.simd, convolution, instead);
 }
 
 async function makeTeam(
@@ -100,16 +100,18 @@ class WasmBackend implements Backend {
   readonly team: Team;
   readonly simd: Simd;
   readonly convolution: 'auto' | 'direct';
+  readonly instead: string | null;
   openStores = 0;
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
   readonly #tables = new Map<Float32Array, number>();
 
-  constructor(memory: Heap, team: Team, simd: Simd, convolution: 'auto' | 'direct') {
+  constructor(memory: Heap, team: Team, simd: Simd, convolution: 'auto' | 'direct', instead: string | null) {
     this.heap = memory;
     this.team = team;
     this.simd = simd;
     this.convolution = convolution;
+    this.instead = instead;
   }
 
   get idle(): boolean {
@@ -296,7 +298,7 @@ class WasmExecutable implements Executable {
       executor: fallback === null ? `team of ${threads} worker${threads === 1 ? '' : 's'}` : 'caller',
       simd: backend.simd,
       threads,
-      fallback,
+      fallback: fallback ?? backend.instead,
       bytes,
     };
   }

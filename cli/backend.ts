@@ -1,0 +1,40 @@
+/** Where to compute: the options that several commands have, and the backend they stand for. */
+import { Option, type Command } from 'commander';
+import { BACKENDS, openBackend, type Backend, type BackendName } from '../engine/index.ts';
+import { UsageError } from './failure.ts';
+import type { Host } from './host.ts';
+import { whole } from './values.ts';
+
+export interface BackendArguments {
+  readonly backend: BackendName;
+  readonly threads?: number;
+  readonly simd?: 'auto' | 'plain' | 'relaxed';
+}
+
+/** Adds --backend and --threads, which every command that computes has. */
+export const addBackendOptions = (command: Command): Command =>
+  command
+    .addOption(
+      new Option('--backend <name>', 'where to compute; auto: a GPU where there is one, else wasm')
+        .choices(BACKENDS)
+        .default('auto'),
+    )
+    .option('--threads <n>', 'threads of the wasm backend (default: all cores)', whole(1, 256));
+
+/** Throws UsageError for options that the backend has no use for, BackendError where it does not run. */
+export async function startBackend(
+  host: Host,
+  { backend, threads, simd }: BackendArguments,
+): Promise<Backend> {
+  if (backend === 'reference' && threads !== undefined && threads > 1) {
+    throw new UsageError(`--threads ${threads}: the reference backend has one thread (leave --threads out)`);
+  }
+  if (backend === 'gpu' && threads !== undefined) {
+    throw new UsageError(`--threads ${threads}: the gpu backend has none (leave --threads out)`);
+  }
+  return openBackend(backend, {
+    ...(threads !== undefined && { threads }),
+    ...(simd !== undefined && { simd }),
+    tell: (line) => void host.stderr.write(`${line}\n${host.command('doctor')} tells more.\n`),
+  });
+}

@@ -1,0 +1,38 @@
+/** What a mode of the GPU backend provides: memory of floats, and programs that run on it. The rest is shared (gpu.ts). */
+import type { Layout } from './memory.ts';
+import type { Program, Target } from './program.ts';
+
+/** Memory of a device. */
+export type Memory = object;
+
+export interface Device extends Target {
+  readonly mode: 'cpu' | 'webgl' | 'webgpu';
+  /** How programs run. */
+  readonly executor: string;
+  /** The GPU with its driver; null without one. */
+  readonly adapter: string | null;
+  upload(floats: Float32Array): Memory;
+  /** The first floats of each memory, so many as asked for. */
+  read(memories: readonly (readonly [memory: Memory, floats: number])[]): Promise<readonly Float32Array[]>;
+  /** Replaces the floats of a store's memory. */
+  write(state: Map<string, Memory>, name: string, floats: Float32Array): void;
+  free(memory: Memory): void;
+  /** Makes a program runnable. `state` is the store's: a run writes to its memory, or puts other memory there. */
+  prepare(program: Program, state: Map<string, Memory>, feeds: Layout, outputs: Layout): Promise<Runner>;
+  close(): Promise<void>;
+}
+
+/** A program on a device. */
+export interface Runner {
+  /** Bytes held, without the store's. */
+  readonly bytes: number;
+  readonly kernels: { readonly gpujs: number; readonly wgsl: number };
+  /**
+   * So many runs, one after the other, with their feeds one after the other; resolves to their outputs in the same way.
+   * The first run that a check stops rejects, and neither it nor one after it writes state.
+   */
+  run(feeds: Float32Array, count: number): Promise<Float32Array>;
+  /** One run; milliseconds of every part of the program. */
+  profile(feeds: Float32Array): Promise<readonly number[]>;
+  close(): void;
+}

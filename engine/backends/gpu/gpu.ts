@@ -1,0 +1,318 @@
+/**
+ * The GPU backend: kernels in gpu.js's language, run by WebGPU, WebGL or, to check them on any machine, gpu.js's own cpu mode.
+ * What the modes share is here: stores, feeds and outputs, the queue of runs. What they differ in is a Device.
+ */
+import { BackendError, type EngineError } from '../../errors.ts';
+import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
+import type { HostTensor, Report, State, TensorType } from '../../types.ts';
+import { checkFeeds, checkWrite, splitRuns, stackRuns } from '../backend.ts';
+import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../backend.ts';
+import { wasm } from '../wasm/wasm.ts';
+import { openWebGpu } from './adapter.ts';
+import type { Device, Memory, Runner } from './device.ts';
+import { floatsOf } from './kernel.ts';
+import { fusions } from './lower.ts';
+import { decode, encode, encoded, layoutOf, type Layout } from './memory.ts';
+import { overridesFor } from './overrides.ts';
+import { loadGpuJs } from './packages.ts';
+import { CpuDevice } from './portable.ts';
+import { buildProgram, isDispatch, type Program } from './program.ts';
+import { Translator } from './translate.ts';
+import { openWebGl } from './webgl.ts';
+import { WebGpuDevice } from './webgpu.ts';
+
+export interface GpuOptions {
+  /**
+   * What runs the kernels.
+   * - 'webgpu': WebGPU, also on a software adapter.
+   * - 'webgl': WebGL: WebGL 2 in browsers, gpu.js's headless-gl in Node (the package gl, and an X server).
+   * - 'cpu': gpu.js's own interpreter of them, for checking; it is slower than the wasm backend.
+   * - 'auto': WebGPU on hardware, else the wasm backend, whose report then says why. The default.
+   */
+  readonly mode?: 'webgpu' | 'webgl' | 'cpu' | 'auto';
+  /** False computes everything with gpu.js's kernels, for comparisons. Default true. */
+  readonly overrides?: boolean;
+  /** Flags of Dawn, in Node: for instance 'backend=null', which runs nothing, to measure what submitting costs. */
+  readonly dawn?: readonly string[];
+}
+
+const MODES = ['webgpu', 'webgl', 'cpu', 'auto'] as const;
+const OPTIONS = ['mode', 'overrides', 'dawn'];
+
+/**
+ * Makes a GPU backend. Needs the package gpu.js, and `webgpu` for WebGPU in Node.
+ * Throws BackendError where a package or the GPU is missing, with the command that helps; 'auto' takes the CPU then.
+ *
+ * @example const backend = await gpu({ mode: 'webgpu' });
+ */
+export async function gpu(options: GpuOptions = {}): Promise<Backend> {
+  const { mode = 'auto', overrides = true, dawn = [] } = options;
+  for (const name of Object.keys(options)) {
+    if (!OPTIONS.includes(name))
+      throw new TypeError(`gpu: unknown option '${name}' (options: ${OPTIONS.join(', ')})`);
+  }
+  switch (mode) {
+    case 'cpu':
+      return new GpuBackend(new CpuDevice(await loadGpuJs()));
+    case 'webgl':
+      return new GpuBackend(openWebGl(await loadGpuJs()));
+    case 'webgpu':
+      return new GpuBackend(await webGpuDevice(overrides, dawn));
+    case 'auto':
+      return chooseDevice(overrides, dawn);
+    default:
+      mode satisfies never;
+      throw new RangeError(
+        `gpu: mode must be ${MODES.map((name) => `'${name}'`).join(' or ')}, got ${JSON.stringify(mode)}`,
+      );
+  }
+}
+
+/** Hardware, or the CPU backend. */
+async function chooseDevice(overrides: boolean, dawn: readonly string[]): Promise<Backend> {
+  try {
+    return new GpuBackend(await webGpuDevice(overrides, dawn, true));
+  } catch (error) {
+    if (!(error instanceof BackendError)) throw error;
+    return wasm({}, error.message);
+  }
+}
+
+async function webGpuDevice(overrides: boolean, dawn: readonly string[], hardware = false): Promise<Device> {
+  const module = await loadGpuJs();
+  const { adapter, device, description, software } = await openWebGpu(dawn);
+  if (hardware && software) {
+    device.destroy();
+    throw new BackendError(
+      `gpu: ${description} is software, which 'auto' never takes (ask for mode 'webgpu')`,
+    );
+  }
+  const override = overrides ? overridesFor(device.limits) : () => null;
+  return new WebGpuDevice(device, description, new Translator(module, adapter, device), override);
+}
+
+class GpuBackend implements Backend {
+  readonly name = 'gpu';
+  readonly fusions = fusions;
+  readonly device: Device;
+  openStores = 0;
+  #tail: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  constructor(device: Device) {
+    this.device = device;
+  }
+
+  /** Runs `act` after everything queued before it. */
+  queue<T>(act: () => T | Promise<T>): Promise<T> {
+    const turn = this.#tail.then(act);
+    this.#tail = turn.catch(() => undefined); // its caller gets the error; the next one's turn comes all the same
+    return turn;
+  }
+
+  createStore(initial: State): Promise<Store> {
+    return this.queue(() => new GpuStore(this, initial));
+  }
+
+  load(plan: Plan, store: Store): Promise<Executable> {
+    return this.queue(async () => {
+      if (!(store instanceof GpuStore) || store.backend !== this) {
+        throw new BackendError('gpu: the store belongs to another backend (create one on this backend)');
+      }
+      const program = buildProgram(plan, this.device);
+      const [feeds, outputs] = [layoutOf(plan, plan.inputs), layoutOf(plan, plan.outputs)];
+      const runner = await this.device.prepare(program, store.memory, feeds, outputs);
+      return new GpuExecutable(program, store, runner, feeds, outputs);
+    });
+  }
+
+  close(): Promise<void> {
+    return this.queue(async () => {
+      if (this.openStores > 0) {
+        throw new BackendError(`gpu: ${this.openStores} stores are still open (close them first)`);
+      }
+      if (this.#closed) return;
+      this.#closed = true;
+      await this.device.close();
+    });
+  }
+}
+
+class GpuStore implements Store {
+  readonly backend: GpuBackend;
+  readonly types = new Map<string, TensorType>();
+  readonly memory = new Map<string, Memory>();
+  users = 0;
+  #closed = false;
+
+  constructor(backend: GpuBackend, initial: State) {
+    this.backend = backend;
+    for (const [name, value] of Object.entries(initial)) {
+      this.types.set(name, { shape: value.shape, dtype: value.dtype });
+      this.memory.set(name, backend.device.upload(encoded(value)));
+    }
+    backend.openStores++;
+  }
+
+  read(names: readonly string[] = [...this.types.keys()]): Promise<State> {
+    return this.backend.queue(async () => {
+      const types = names.map((name) => {
+        const type = this.types.get(name);
+        if (type === undefined || this.#closed)
+          throw new BackendError(`store.read: there is no array called '${name}'`);
+        return type;
+      });
+      const read = await this.backend.device.read(
+        names.map((name, i) => [this.memory.get(name)!, floatsOf(types[i])]),
+      );
+      return Object.fromEntries(names.map((name, i) => [name, decode(types[i], read[i])]));
+    });
+  }
+
+  write(state: State): Promise<void> {
+    let values: [string, Float32Array][];
+    try {
+      checkWrite(this.types, state);
+      values = Object.entries(state).map(([name, value]) => [name, encoded(value)]);
+    } catch (error) {
+      return Promise.reject(error as EngineError);
+    }
+    return this.backend.queue(() => {
+      const { device } = this.backend;
+      for (const [name, floats] of values) device.write(this.memory, name, floats);
+    });
+  }
+
+  close(): Promise<void> {
+    return this.backend.queue(() => {
+      if (this.users > 0) {
+        throw new BackendError(
+          `store.close: ${this.users} executables still use the store (close them first)`,
+        );
+      }
+      if (this.#closed) return;
+      this.#closed = true;
+      for (const memory of this.memory.values()) this.backend.device.free(memory);
+      this.memory.clear();
+      this.backend.openStores--;
+    });
+  }
+}
+
+class GpuExecutable implements Executable {
+  readonly plan: Plan;
+  readonly notes: ReadonlyMap<Step, StepNote>;
+  readonly report: Report;
+  readonly #store: GpuStore;
+  readonly #runner: Runner;
+  readonly #feeds: Layout;
+  readonly #outputs: Layout;
+  #closed = false;
+
+  constructor(program: Program, store: GpuStore, runner: Runner, feeds: Layout, outputs: Layout) {
+    const { plan } = program;
+    this.notes = notesOf(program);
+    this.plan = { ...plan, toString: () => formatPlan(plan, this.notes) };
+    this.#store = store;
+    this.#runner = runner;
+    this.#feeds = feeds;
+    this.#outputs = outputs;
+    store.users++;
+    const { mode, executor, adapter } = store.backend.device;
+    this.report = {
+      backend: 'gpu',
+      executor: `${mode}: ${executor}`,
+      ...(adapter === null ? {} : { adapter }),
+      kernels: runner.kernels,
+      threads: 1,
+      fallback: null,
+      bytes: runner.bytes,
+    };
+  }
+
+  run(feeds: Feeds): Promise<Outputs> {
+    return this.#queue(
+      1,
+      () => feeds,
+      (packed) => this.#runPacked(packed, 1),
+    ).then(([outputs]) => outputs);
+  }
+
+  runMany(feeds: Feeds): Promise<Outputs> {
+    let runs: ReturnType<typeof splitRuns>;
+    try {
+      runs = splitRuns(this.plan, feeds);
+    } catch (error) {
+      return Promise.reject(error as EngineError);
+    }
+    return this.#queue(runs.count, runs.feedsOf, (packed) => this.#runPacked(packed, runs.count)).then(
+      stackRuns,
+    );
+  }
+
+  profile(feeds: Feeds): Promise<readonly StepTime[]> {
+    return this.#queue(
+      1,
+      () => feeds,
+      async (packed) => {
+        const times = await this.#runner.profile(packed);
+        return this.plan.steps.map((step, i) => ({ step, ms: times[i] }));
+      },
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#store.backend.queue(() => {
+      if (this.#closed) return;
+      this.#closed = true;
+      this.#runner.close();
+      this.#store.users--;
+    });
+  }
+
+  /** Copies the feeds of some runs, then acts in turn. */
+  #queue<T>(
+    count: number,
+    feedsOf: (run: number) => Feeds,
+    act: (packed: Float32Array) => Promise<T>,
+  ): Promise<T> {
+    const packed = new Float32Array(count * this.#feeds.length);
+    try {
+      for (let k = 0; k < count; k++) {
+        for (const [name, data] of checkFeeds(this.plan, feedsOf(k))) {
+          const { v, offset, length } = this.#feeds.at.get(name)!;
+          const begin = k * this.#feeds.length + offset;
+          encode(this.plan.values[v], data, packed.subarray(begin, begin + length));
+        }
+      }
+    } catch (error) {
+      return Promise.reject(error as EngineError);
+    }
+    return this.#store.backend.queue(() => {
+      if (this.#closed) throw new BackendError('run: the executable is closed');
+      return act(packed);
+    });
+  }
+
+  async #runPacked(packed: Float32Array, count: number): Promise<Outputs[]> {
+    const results = await this.#runner.run(packed, count);
+    return Array.from({ length: count }, (_, k) => {
+      const outputs: Record<string, HostTensor> = {};
+      for (const [name, { v, offset, length }] of this.#outputs.at) {
+        const begin = k * this.#outputs.length + offset;
+        outputs[name] = decode(this.plan.values[v], results.subarray(begin, begin + length));
+      }
+      return outputs;
+    });
+  }
+}
+
+/** Which steps have hand-written kernels. */
+function notesOf({ parts }: Program): ReadonlyMap<Step, StepNote> {
+  return new Map(
+    parts.flatMap(({ step, work }) => {
+      const names = work.filter(isDispatch).map(({ name }) => name);
+      return names.length === 0 ? [] : [[step, { method: names.join(', '), largest: 1 }] as const];
+    }),
+  );
+}

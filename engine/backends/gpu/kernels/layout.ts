@@ -1,0 +1,244 @@
+/** Operations that move elements: the same for every dtype, since an i32 is one axis of two floats more. */
+import type { AttrsOf } from '../../../ops/index.ts';
+import { broadcastStrides, sizeOf, stridesOf } from '../../../shape.ts';
+import {
+  expectExact,
+  floatsOf,
+  floatsPer,
+  int,
+  literal,
+  type Check,
+  type Lower,
+  type Site,
+  type View,
+} from '../kernel.ts';
+import { copyCall, walk } from './elementwise.ts';
+
+/** Elements of x from `first` on, walked through with strides. */
+function strided(
+  { inputs: [x], outputs: [to], types, results: [type], emit }: Site,
+  strides: readonly number[],
+  first = 0,
+): void {
+  const halves = floatsPer(type.dtype);
+  const { output, before, index } = walk(
+    [...type.shape, halves],
+    [[...strides.map((stride) => stride * halves), 1]],
+  );
+  emit({
+    body: `${before}return x[${first * halves} + ${index(0)}];`,
+    args: { x: { place: x, dims: [floatsOf(types[0])] } },
+    output,
+    to,
+  });
+}
+
+export const copy: Lower = ({ inputs: [x], outputs: [y], results: [type], emit }) => {
+  if (x !== y) emit(copyCall(x, y, floatsOf(type)));
+};
+
+export const transpose: Lower = (site) => {
+  const strides = stridesOf(site.types[0].shape);
+  strided(
+    site,
+    (site.attrs as AttrsOf<'transpose'>).perm.map((axis) => strides[axis]),
+  );
+};
+
+export const broadcastTo: Lower = (site) =>
+  strided(site, broadcastStrides(site.types[0].shape, site.results[0].shape));
+
+export const slice: Lower = (site) => {
+  const { begin, step } = site.attrs as AttrsOf<'slice'>;
+  const own = stridesOf(site.types[0].shape);
+  const first = own.reduce((sum, stride, axis) => sum + stride * begin[axis], 0);
+  strided(
+    site,
+    own.map((stride, axis) => stride * step[axis]),
+    first,
+  );
+};
+
+/** Every element of the result looks for its own in x. */
+export const pad: Lower = ({ inputs: [x], outputs: [to], types, results, attrs, emit }) => {
+  const { begin, step, value } = attrs as AttrsOf<'pad'>;
+  const [{ shape, dtype }] = results;
+  const halves = floatsPer(dtype);
+  const own = types[0].shape;
+  expectExact('padding', floatsOf(results[0]));
+  const [outside, outsideHigh] = dtype === 'i32' ? [value & 0xffff, value >> 16] : [value, 0];
+  const missing =
+    halves === 1
+      ? `return ${literal(outside)};`
+      : `if (half < 1) { return ${literal(outside)}; }\nreturn ${literal(outsideHigh)};`;
+  const digits = [...stridesOf(shape)].map((stride, axis) => {
+    const [from, steps] =
+      step[axis] < 0 ? [`${begin[axis]} - c${axis}`, -step[axis]] : [`c${axis} - ${begin[axis]}`, step[axis]];
+    return `const c${axis} = remainder(quotient(element, ${stride}), ${shape[axis]});
+      const d${axis} = ${from};
+      if (d${axis} < 0) { ${missing} }
+      const k${axis} = quotient(d${axis}, ${steps});
+      if (k${axis} * ${steps} !== d${axis} || k${axis} >= ${own[axis]}) { ${missing} }`;
+  });
+  const index = stridesOf(own)
+    .map((stride, axis) => `k${axis} * ${stride * halves}`)
+    .join(' + ');
+  if (sizeOf(own) === 0) {
+    emit({
+      body: `const half = remainder(X, ${halves});\n${missing}`,
+      args: {},
+      output: [floatsOf(results[0])],
+      to,
+    });
+    return;
+  }
+  emit({
+    body: `const element = quotient(X, ${halves});
+      const half = X - element * ${halves};
+      ${digits.join('\n')}
+      return x[${index === '' ? '0' : index} + half];`,
+    args: { x: { place: x, dims: [floatsOf(types[0])] } },
+    output: [floatsOf(results[0])],
+    to,
+  });
+};
+
+/** Parts that are as many as a kernel takes become one, until one is left. */
+export const concat: Lower = ({
+  inputs,
+  outputs: [to],
+  types,
+  results,
+  attrs,
+  mostArguments,
+  emit,
+  scratch,
+}) => {
+  const { axis } = attrs as AttrsOf<'concat'>;
+  const { shape, dtype } = results[0];
+  const outer = sizeOf(shape.slice(0, axis));
+  const inner = sizeOf(shape.slice(axis + 1)) * floatsPer(dtype);
+  let parts = inputs
+    .map((place, i) => ({ place, size: types[i].shape[axis] }))
+    .filter(({ size }) => size > 0);
+  while (parts.length > 0) {
+    const last = parts.length <= mostArguments;
+    const groups = Array.from({ length: Math.ceil(parts.length / mostArguments) }, (_, i) =>
+      parts.slice(i * mostArguments, (i + 1) * mostArguments),
+    );
+    parts = groups.map((group) => {
+      const size = group.reduce((sum, part) => sum + part.size, 0);
+      const place = last ? to : scratch(outer * size * inner);
+      let begin = 0;
+      const lines = group.map((part, i) => {
+        const line = `if (Y < ${begin + part.size}) { return x${i}[Z][Y - ${begin}][X]; }`;
+        begin += part.size;
+        return i === group.length - 1 ? `return x${i}[Z][Y - ${begin - part.size}][X];` : line;
+      });
+      emit({
+        body: lines.join('\n'),
+        args: Object.fromEntries(
+          group.map((part, i) => [`x${i}`, { place: part.place, dims: [inner, part.size, outer] as const }]),
+        ),
+        output: [inner, size, outer],
+        to: place,
+      });
+      return { place, size };
+    });
+    if (last) return;
+  }
+};
+
+/** An index of `count` elements into `n`. */
+const indexCheck = (index: View, count: number, n: number): Check => ({
+  kind: 'index',
+  count,
+  n,
+  args: { index },
+  wrong: `${int('index', 'i')} < 0 || ${int('index', 'i')} >= ${n}`,
+  value: ['index[2 * i]', 'index[2 * i + 1]'],
+});
+
+export const takeRows: Lower = ({ inputs: [x, index], outputs: [to], types, results, emit, check }) => {
+  const count = sizeOf(types[1].shape);
+  const rows = types[0].shape[0];
+  const row = floatsOf({ shape: types[0].shape.slice(1), dtype: results[0].dtype });
+  const indexView = { place: index, dims: [2 * count] } as const;
+  check(indexCheck(indexView, count, rows));
+  emit({
+    body: `const row = ${int('index', 'Y')};\nreturn x[row][X];`,
+    args: { x: { place: x, dims: [row, rows] }, index: indexView },
+    output: [row, count],
+    to,
+  });
+};
+
+/** Adds rows where an index says: every result looks through the index. */
+export const scatterRows: Lower = ({ inputs: [g, index], outputs: [to], types, attrs, emit, check }) => {
+  const { n } = attrs as AttrsOf<'scatterRows'>;
+  const count = sizeOf(types[1].shape);
+  const width = sizeOf(types[0].shape.slice(1));
+  const indexView = { place: index, dims: [2 * count] } as const;
+  check(indexCheck(indexView, count, n));
+  emit({
+    body:
+      count === 0
+        ? 'return 0;'
+        : `let sum = 0;
+          for (let k = 0; k < ${count}; k++) { if (${int('index', 'k')} === Y) { sum += g[k][X]; } }
+          return sum;`,
+    args: count === 0 ? {} : { g: { place: g, dims: [width, count] }, index: indexView },
+    output: [width, n],
+    to,
+  });
+};
+
+export const takeAlong: Lower = ({ inputs: [x, index], outputs: [to], types, emit, check }) => {
+  const [outer, n, inner] = types[0].shape;
+  const m = types[1].shape[1];
+  const halves = floatsPer(types[0].dtype);
+  check(indexCheck({ place: index, dims: [2 * sizeOf(types[1].shape)] }, sizeOf(types[1].shape), n));
+  emit({
+    body: `const column = quotient(X, ${halves});
+      const position = ${int('index[Z][Y]', 'column')};
+      return x[Z][position][X];`,
+    args: {
+      x: { place: x, dims: [inner * halves, n, outer] },
+      index: { place: index, dims: [2 * inner, m, outer] },
+    },
+    output: [inner * halves, m, outer],
+    to,
+  });
+};
+
+export const scatterAlong: Lower = ({ inputs: [g, index], outputs: [to], types, attrs, emit, check }) => {
+  const { n } = attrs as AttrsOf<'scatterAlong'>;
+  const [outer, m, inner] = types[0].shape;
+  check(indexCheck({ place: index, dims: [2 * sizeOf(types[1].shape)] }, sizeOf(types[1].shape), n));
+  emit({
+    body:
+      m === 0
+        ? 'return 0;'
+        : `let sum = 0;
+          for (let k = 0; k < ${m}; k++) { if (${int('index[Z][k]', 'X')} === Y) { sum += g[Z][k][X]; } }
+          return sum;`,
+    args:
+      m === 0
+        ? {}
+        : { g: { place: g, dims: [inner, m, outer] }, index: { place: index, dims: [2 * inner, m, outer] } },
+    output: [inner, n, outer],
+    to,
+  });
+};
+
+export const checkFinite: Lower = (site) => {
+  const count = sizeOf(site.results[0].shape);
+  site.check({
+    kind: 'not finite',
+    count,
+    args: { x: { place: site.inputs[0], dims: [count] } },
+    wrong: 'finite(x[i]) < 1',
+    value: ['x[i]', '0'],
+  });
+  copy(site);
+};

@@ -1,0 +1,100 @@
+/** Pooling. Gradients are gathered: every input position looks at the windows that it lies in. */
+import type { AttrsOf } from '../../../ops/index.ts';
+import type { PoolAttrs } from '../../../ops/pool.ts';
+import { sizeOf } from '../../../shape.ts';
+import { int, returnHalf, type Lower } from '../kernel.ts';
+import { wins } from './reduce.ts';
+import { forEachTap, forEachWindow } from './windows.ts';
+
+export const maxPool =
+  (relu: boolean): Lower =>
+  ({ inputs: [x], outputs: [y, at], types: [{ shape }], attrs, emit }) => {
+    const pool = attrs as AttrsOf<'maxPool2d'>;
+    const [images, height, width, channels] = shape;
+    const args = { x: { place: x, dims: [channels, height * width, images] } } as const;
+    const search = (channel: string): string => `let best = 0;
+      let found = -1;
+      ${forEachTap(
+        pool,
+        (_, position) => `const value = x[Z][${position}][${channel}];
+          if (found < 0 || ${wins('value', 'best')}) { best = value; found = ${position}; }`,
+      )}`;
+    emit({
+      body: `${search('X')}\n${relu ? 'if (best < 0) { return 0; }' : ''}\nreturn best;`,
+      args,
+      output: [channels, sizeOf(pool.output), images],
+      to: y,
+    });
+    emit({
+      body: `const channel = quotient(X, 2);\n${search('channel')}\n${returnHalf('found', 'X - channel * 2')}`,
+      args,
+      output: [2 * channels, sizeOf(pool.output), images],
+      to: at,
+    });
+  };
+
+/** Inputs g, where relu came after the pool its result, and the positions of the maxima. */
+export const maxPoolGrad: Lower = ({ inputs, outputs: [to], results: [{ shape }], attrs, emit }) => {
+  const pool = attrs as AttrsOf<'maxPool2dGrad'>;
+  const [images, height, width, channels] = shape;
+  const windows = sizeOf(pool.output);
+  const [g, y, at] = inputs.length === 3 ? inputs : [inputs[0], null, inputs[1]];
+  const passed = y === null ? '' : ` && y[Z][window][X] > 0`;
+  emit({
+    body: `let sum = 0;
+      ${forEachWindow(
+        pool,
+        (window) => `if (${int(`at[Z][${window}]`, 'X')} === Y${passed}) { sum += g[Z][${window}][X]; }`,
+      )}
+      return sum;`,
+    args: {
+      g: { place: g, dims: [channels, windows, images] },
+      at: { place: at, dims: [2 * channels, windows, images] },
+      ...(y === null ? {} : { y: { place: y, dims: [channels, windows, images] as const } }),
+    },
+    output: [channels, height * width, images],
+    to,
+  });
+};
+
+/** What the average of the window at row and column `y`, `x` of the output is divided by. */
+function divisor({ kernel, stride, pad, input, insideOnly }: PoolAttrs, y: string, x: string): string {
+  const side = (at: string, axis: 0 | 1): string => {
+    const start = `(${at} * ${stride[axis]} - ${pad[2 * axis]})`;
+    const end = `Math.min(${start} + ${kernel[axis]}, ${input[axis] + pad[2 * axis + 1]})`;
+    return insideOnly ? `(Math.min(${end}, ${input[axis]}) - Math.max(${start}, 0))` : `(${end} - ${start})`;
+  };
+  return `(${side(y, 0)} * ${side(x, 1)})`;
+}
+
+export const avgPool2d: Lower = ({ inputs: [x], outputs: [to], types: [{ shape }], attrs, emit }) => {
+  const pool = attrs as AttrsOf<'avgPool2d'>;
+  const [images, height, width, channels] = shape;
+  emit({
+    body: `let sum = 0;
+      ${forEachTap(pool, (_, position) => `sum += x[Z][${position}][X];`)}
+      return sum / ${divisor(pool, 'row', 'column')};`,
+    args: { x: { place: x, dims: [channels, height * width, images] } },
+    output: [channels, sizeOf(pool.output), images],
+    to,
+  });
+};
+
+/** Inputs g and, where relu came before the pool, its result. */
+export const avgPoolGrad: Lower = ({ inputs: [g, y], outputs: [to], results: [{ shape }], attrs, emit }) => {
+  const pool = attrs as AttrsOf<'avgPool2dGrad'>;
+  const [images, height, width, channels] = shape;
+  const positions = height * width;
+  emit({
+    body: `${y === undefined ? '' : 'if (y[Z][Y][X] > 0) { } else { return 0; }'}
+      let sum = 0;
+      ${forEachWindow(pool, (window) => `sum += g[Z][${window}][X] / ${divisor(pool, 'oy', 'ox')};`)}
+      return sum;`,
+    args: {
+      g: { place: g, dims: [channels, sizeOf(pool.output), images] },
+      ...(y === undefined ? {} : { y: { place: y, dims: [channels, positions, images] as const } }),
+    },
+    output: [channels, positions, images],
+    to,
+  });
+};

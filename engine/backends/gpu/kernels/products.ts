@@ -1,0 +1,168 @@
+/** Matrix products and convolutions, one result for each thread: the portable forms, which hand-written WGSL is checked against. */
+import type { AttrsOf } from '../../../ops/index.ts';
+import { matmulSizes } from '../../../ops/matmul.ts';
+import { sizeOf } from '../../../shape.ts';
+import { expectExact, type Lower, type Site } from '../kernel.ts';
+import { emitSum } from './reduce.ts';
+import { forEachTap, forEachWindow, inImage } from './windows.ts';
+
+export const matmul: Lower = ({ inputs, outputs, types, attrs, emit }) => {
+  const flags = attrs as AttrsOf<'matmul'>;
+  const { batch, m, n, k } = matmulSizes(types, flags);
+  const output = [n, m, batch] as const;
+  if (k === 0) {
+    emit({ body: 'return 0;', args: {}, output, to: outputs[0] });
+    return;
+  }
+  emit({
+    body: `let sum = 0;
+      for (let k = 0; k < ${k}; k++) {
+        sum += a[Z]${flags.transA ? '[k][Y]' : '[Y][k]'} * b[Z]${flags.transB ? '[X][k]' : '[k][X]'};
+      }
+      return sum;`,
+    args: {
+      a: { place: inputs[0], dims: flags.transA ? [m, k, batch] : [k, m, batch] },
+      b: { place: inputs[1], dims: flags.transB ? [k, n, batch] : [n, k, batch] },
+    },
+    output,
+    to: outputs[0],
+  });
+};
+
+/** Convolution; with a third input, plus that for each filter, and relu of it where asked. */
+export const conv2d: Lower = ({ inputs, outputs, types, attrs, emit }) => {
+  const conv = attrs as AttrsOf<'conv2d'> & { readonly relu?: boolean };
+  const [images, height, width, allChannels] = types[0].shape;
+  const [, , channels, filters] = types[1].shape;
+  expectExact('an image', height * width);
+  const first = conv.groups === 1 ? '' : `quotient(X, ${filters / conv.groups}) * ${channels} + `;
+  const biased = inputs.length > 2;
+  const result = biased ? 'sum + bias[X]' : 'sum';
+  emit({
+    body: `let sum = 0;
+      ${forEachTap(
+        conv,
+        (tap, position) =>
+          `for (let c = 0; c < ${channels}; c++) { sum += x[Z][${position}][${first}c] * w[${tap}][c][X]; }`,
+      )}
+      const result = ${result};
+      ${conv.relu === true ? 'if (result < 0) { return 0; }' : ''}
+      return result;`,
+    args: {
+      x: { place: inputs[0], dims: [allChannels, height * width, images] },
+      w: { place: inputs[1], dims: [filters, channels, sizeOf(conv.kernel)] },
+      ...(biased ? { bias: { place: inputs[2], dims: [filters] as const } } : {}),
+    },
+    output: [filters, sizeOf(conv.output), images],
+    to: outputs[0],
+  });
+};
+
+export const conv2dGradInput: Lower = ({ inputs, outputs, types, attrs, emit }) => {
+  const conv = attrs as AttrsOf<'conv2dGradInput'>;
+  const [images, , , filters] = types[0].shape;
+  const channels = types[1].shape[2];
+  expectExact('an image', sizeOf(conv.input));
+  const each = filters / conv.groups;
+  const grouped = conv.groups > 1;
+  const [o, c] = grouped ? [`(group * ${each} + k)`, `(X - group * ${channels})`] : ['k', 'X'];
+  emit({
+    body: `${grouped ? `const group = quotient(X, ${channels});` : ''}
+      let sum = 0;
+      ${forEachWindow(
+        conv,
+        (window, tap) =>
+          `for (let k = 0; k < ${each}; k++) { sum += g[Z][${window}][${o}] * w[${tap}][${c}][${o}]; }`,
+      )}
+      return sum;`,
+    args: {
+      g: { place: inputs[0], dims: [filters, sizeOf(conv.output), images] },
+      w: { place: inputs[1], dims: [filters, channels, sizeOf(conv.kernel)] },
+    },
+    output: [channels * conv.groups, sizeOf(conv.input), images],
+    to: outputs[0],
+  });
+};
+
+/** Results that keep a GPU busy. */
+const MANY = 65_536;
+
+/** Split over the batch, and added up; with a second output, the sum of g over all but its last axis. */
+export const conv2dGradWeight: Lower = (site) => {
+  const { inputs, outputs, types, attrs } = site;
+  const conv = attrs as AttrsOf<'conv2dGradWeight'>;
+  const [images, height, width, allChannels] = types[0].shape;
+  const channels = allChannels / conv.groups;
+  const filters = types[1].shape[3];
+  const taps = sizeOf(conv.kernel);
+  const weights = taps * channels * filters;
+  if (weights > 0)
+    emitWeightGradient(site, conv, { images, height, width, channels, filters, taps, weights });
+  if (outputs.length < 2) return;
+  const rows = sizeOf(types[1].shape) / Math.max(filters, 1);
+  emitSum(site, {
+    args: { g: { place: inputs[1], dims: [filters, rows] } },
+    term: (_, r, x) => `g[${r}][${x}]`,
+    outer: 1,
+    n: rows,
+    inner: filters,
+    to: outputs[1],
+  });
+};
+
+function emitWeightGradient(
+  site: Site,
+  { stride, pad, kernel, output, dilation, groups }: AttrsOf<'conv2dGradWeight'>,
+  sizes: Readonly<
+    Record<'images' | 'height' | 'width' | 'channels' | 'filters' | 'taps' | 'weights', number>
+  >,
+): void {
+  const { inputs, outputs, emit, scratch } = site;
+  const { images, height, width, channels, filters, taps, weights } = sizes;
+  const each = Math.max(1, Math.ceil(images / Math.min(Math.ceil(MANY / weights), Math.max(images, 1))));
+  const splits = Math.max(1, Math.ceil(images / each));
+  const to = splits === 1 ? outputs[0] : scratch(splits * weights);
+  const empty = images * height * width === 0;
+  const channel = groups === 1 ? 'Y' : `quotient(X, ${filters / groups}) * ${channels} + Y`;
+  emit({
+    body: empty
+      ? 'return 0;'
+      : `const split = quotient(Z, ${taps});
+        const tap = Z - split * ${taps};
+        const ky = quotient(tap, ${kernel[1]});
+        const kx = tap - ky * ${kernel[1]};
+        let sum = 0;
+        for (let k = 0; k < ${each}; k++) {
+          const n = split * ${each} + k;
+          if (n < ${images}) {
+            for (let oy = 0; oy < ${output[0]}; oy++) {
+              const iy = oy * ${stride[0]} - ${pad[0]} + ky * ${dilation[0]};
+              if (${inImage('iy', height)}) {
+                for (let ox = 0; ox < ${output[1]}; ox++) {
+                  const ix = ox * ${stride[1]} - ${pad[2]} + kx * ${dilation[1]};
+                  if (${inImage('ix', width)}) { sum += x[n][iy * ${width} + ix][${channel}] * g[n][oy * ${output[1]} + ox][X]; }
+                }
+              }
+            }
+          }
+        }
+        return sum;`,
+    args: empty
+      ? {}
+      : {
+          x: { place: inputs[0], dims: [channels * groups, height * width, images] },
+          g: { place: inputs[1], dims: [filters, sizeOf(output), images] },
+        },
+    output: [filters, channels, taps * splits],
+    to,
+  });
+  if (splits === 1) return;
+  emitSum(site, {
+    args: { partial: { place: to, dims: [weights, splits] } },
+    term: (_, r, x) => `partial[${r}][${x}]`,
+    outer: 1,
+    n: splits,
+    inner: weights,
+    to: outputs[0],
+  });
+}

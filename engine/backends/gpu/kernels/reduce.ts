@@ -1,0 +1,177 @@
+/** Reductions over the middle axis of [outer, n, inner]: in two stages where there are too few results for many threads. */
+import type { AttrsOf } from '../../../ops/index.ts';
+import { sizeOf } from '../../../shape.ts';
+import { returnHalf, type Lower, type Place, type Site, type View } from '../kernel.ts';
+import { copyCall } from './elementwise.ts';
+
+interface Sum {
+  readonly args: Readonly<Record<string, View>>;
+  /** What is added, as an expression of the position on the three axes. */
+  readonly term: (outer: string, r: string, inner: string) => string;
+  readonly outer: number;
+  readonly n: number;
+  readonly inner: number;
+  readonly to: Place;
+  /** What becomes of the sum. */
+  readonly finish?: (sum: string) => string;
+}
+
+/** Partial sums for each result: as many as keep a GPU busy, each of at least 32 terms. */
+function partsOf(results: number, n: number): number {
+  if (results >= 4096 || n < 128) return 1;
+  return Math.min(256, Math.ceil(n / 32), Math.ceil(16_384 / Math.max(results, 1)));
+}
+
+export function emitSum(site: Site, { args, term, outer, n, inner, to, finish = (sum) => sum }: Sum): void {
+  const parts = partsOf(outer * inner, n);
+  const length = Math.ceil(n / parts);
+  // Neighbouring threads take neighbouring terms.
+  const r = parts === 1 ? 'k' : `(k * ${parts} + Y)`;
+  const [zAxis, xAxis] = parts === 1 ? ['Y', 'X'] : ['Z', 'X'];
+  const add = `sum += ${term(zAxis, r, xAxis)};`;
+  const loop = `let sum = 0;
+    for (let k = 0; k < ${length}; k++) { ${length * parts === n ? add : `if (${r} < ${n}) { ${add} }`} }`;
+  if (parts === 1) {
+    const body = n === 0 ? `return ${finish('0')};` : `${loop}\nreturn ${finish('sum')};`;
+    site.emit({ body, args: n === 0 ? {} : args, output: [inner, outer], to });
+    return;
+  }
+  const partial = site.scratch(inner * parts * outer);
+  site.emit({ body: `${loop}\nreturn sum;`, args, output: [inner, parts, outer], to: partial });
+  site.emit({
+    body: `let sum = 0;
+      for (let k = 0; k < ${parts}; k++) { sum += partial[Y][k][X]; }
+      return ${finish('sum')};`,
+    args: { partial: { place: partial, dims: [inner, parts, outer] } },
+    output: [inner, outer],
+    to,
+  });
+}
+
+export const sum: Lower = (site) => {
+  const [outer, n, inner] = site.types[0].shape;
+  emitSum(site, {
+    args: { x: { place: site.inputs[0], dims: [inner, n, outer] } },
+    term: (z, r, x) => `x[${z}][${r}][${x}]`,
+    outer,
+    n,
+    inner,
+    to: site.outputs[0],
+  });
+};
+
+/** Whether a value replaces the best so far: strictly larger, or the first NaN. */
+export const wins = (value: string, best: string): string =>
+  `${value} > ${best} || nan(${value}) > nan(${best})`;
+
+export const max: Lower = ({ inputs: [x], outputs: [y, at], types: [{ shape }], emit }) => {
+  const [outer, n, inner] = shape;
+  const args = { x: { place: x, dims: [inner, n, outer] } } as const;
+  const search = (column: string): string => `let best = x[Y][0][${column}];
+    let position = 0;
+    for (let r = 1; r < ${n}; r++) {
+      const value = x[Y][r][${column}];
+      if (${wins('value', 'best')}) { best = value; position = r; }
+    }`;
+  emit({ body: `${search('X')}\nreturn best;`, args, output: [inner, outer], to: y });
+  emit({
+    body: `const column = quotient(X, 2);\n${search('column')}\n${returnHalf('position', 'X - column * 2')}`,
+    args,
+    output: [2 * inner, outer],
+    to: at,
+  });
+};
+
+/** Elements that a thread adds of its own block; before that come the sums of whole blocks. */
+const BLOCK = 64;
+
+export const cumulativeSum: Lower = ({
+  inputs: [x],
+  outputs: [y],
+  types: [{ shape }],
+  attrs,
+  emit,
+  scratch,
+}) => {
+  const { exclusive, reverse } = attrs as AttrsOf<'cumulativeSum'>;
+  const [outer, n, inner] = shape;
+  if (sizeOf(shape) === 0) return;
+  const blocks = Math.ceil(n / BLOCK);
+  const at = (r: string): string => (reverse ? `(${n - 1} - (${r}))` : `(${r})`);
+  const args = { x: { place: x, dims: [inner, n, outer] } } as const;
+  const sums = scratch(inner * blocks * outer);
+  emit({
+    body: `let sum = 0;
+      for (let k = 0; k < ${BLOCK}; k++) {
+        if (Y * ${BLOCK} + k < ${n}) { sum += x[Z][${at(`Y * ${BLOCK} + k`)}][X]; }
+      }
+      return sum;`,
+    args,
+    output: [inner, blocks, outer],
+    to: sums,
+  });
+  // A kernel reads what others write here, so the result cannot take the place of x.
+  const to = x === y ? scratch(sizeOf(shape)) : y;
+  emit({
+    body: `const own = ${at('Y')};
+      const block = quotient(own, ${BLOCK});
+      let sum = 0;
+      for (let b = 0; b < ${blocks}; b++) { if (b < block) { sum += sums[Z][b][X]; } }
+      for (let k = 0; k < ${BLOCK}; k++) {
+        const r = block * ${BLOCK} + k;
+        if (r ${exclusive ? '<' : '<='} own) { sum += x[Z][${at('r')}][X]; }
+      }
+      return sum;`,
+    args: { ...args, sums: { place: sums, dims: [inner, blocks, outer] } },
+    output: [inner, n, outer],
+    to,
+  });
+  if (to !== y) emit(copyCall(to, y, sizeOf(shape)));
+};
+
+/** By rank: how many come before an element is where it goes. NaN is larger than every number, and ties keep their order. */
+export const sort: Lower = ({
+  inputs: [x],
+  outputs: [values, indices],
+  types: [{ shape }],
+  attrs,
+  emit,
+  scratch,
+}) => {
+  const { descending } = attrs as AttrsOf<'sort'>;
+  const [rows, n] = shape;
+  if (sizeOf(shape) === 0) return;
+  const view = { place: x, dims: [n, rows] } as const;
+  const rank = scratch(rows * n);
+  const less = (a: string, b: string): string => `${a} < ${b} || nan(${b}) > nan(${a})`;
+  const [before, after] = descending
+    ? [less('own', 'other'), less('other', 'own')]
+    : [less('other', 'own'), less('own', 'other')];
+  emit({
+    body: `const own = x[Y][X];
+      let rank = 0;
+      for (let k = 0; k < ${n}; k++) {
+        const other = x[Y][k];
+        if (${before}) { rank += 1; } else if (${after}) { rank += 0; } else if (k < X) { rank += 1; }
+      }
+      return rank;`,
+    args: { x: view },
+    output: [n, rows],
+    to: rank,
+  });
+  const ranks = { place: rank, dims: [n, rows] } as const;
+  const search = (position: string): string => `let found = 0;
+    for (let k = 0; k < ${n}; k++) { if (ranks[Y][k] === ${position}) { found = k; } }`;
+  emit({
+    body: `${search('X')}\nreturn x[Y][found];`,
+    args: { x: view, ranks },
+    output: [n, rows],
+    to: values,
+  });
+  emit({
+    body: `const position = quotient(X, 2);\n${search('position')}\n${returnHalf('found', 'X - position * 2')}`,
+    args: { ranks },
+    output: [2 * n, rows],
+    to: indices,
+  });
+};

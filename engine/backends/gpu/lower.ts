@@ -1,0 +1,91 @@
+/** Which kernels of gpu.js's language compute an operation: the whole table, and the fusions that have kernels of their own. */
+import type { FusedName } from '../../plan/fuse.ts';
+import type { KernelTable } from '../backend.ts';
+import type { Lower } from './kernel.ts';
+import { elementwise, elementwiseKernels } from './kernels/elementwise.ts';
+import { normalizeImages, resize2d, resize2dGrad } from './kernels/images.ts';
+import {
+  broadcastTo,
+  checkFinite,
+  concat,
+  copy,
+  pad,
+  scatterAlong,
+  scatterRows,
+  slice,
+  takeAlong,
+  takeRows,
+  transpose,
+} from './kernels/layout.ts';
+import { correct, softmaxCrossEntropy, softmaxCrossEntropyGrad } from './kernels/loss.ts';
+import {
+  batchNorm,
+  batchNormGrad,
+  lrnWithin,
+  lrnWithinGrad,
+  standardize,
+  standardizeGrad,
+} from './kernels/norm.ts';
+import { avgPool2d, avgPoolGrad, maxPool, maxPoolGrad } from './kernels/pool.ts';
+import { conv2d, conv2dGradInput, conv2dGradWeight, matmul } from './kernels/products.ts';
+import { dropout, random } from './kernels/random.ts';
+import { cumulativeSum, max, sort, sum } from './kernels/reduce.ts';
+
+/** The fusions that have kernels. */
+export const fusions: ReadonlySet<FusedName> = new Set([
+  'elementwise',
+  'conv2dBias',
+  'conv2dGradWeightBias',
+  'batchNormAct',
+  'maxPool2dRelu',
+  'maxPool2dReluGrad',
+  'avgPool2dReluGrad',
+]);
+
+export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } = {
+  copy,
+  ...elementwiseKernels,
+  elementwise,
+  checkFinite,
+  transpose,
+  broadcastTo,
+  slice,
+  pad,
+  concat,
+  sum,
+  max,
+  cumulativeSum,
+  sort,
+  matmul,
+  conv2d,
+  conv2dBias: conv2d,
+  conv2dGradInput,
+  conv2dGradWeight,
+  conv2dGradWeightBias: conv2dGradWeight,
+  maxPool2d: maxPool(false),
+  maxPool2dRelu: maxPool(true),
+  maxPool2dGrad: maxPoolGrad,
+  maxPool2dReluGrad: maxPoolGrad,
+  avgPool2d,
+  avgPool2dGrad: avgPoolGrad,
+  avgPool2dReluGrad: avgPoolGrad,
+  lrnWithin,
+  lrnWithinGrad,
+  batchNorm,
+  batchNormAct: batchNorm,
+  batchNormGrad,
+  standardize,
+  standardizeGrad,
+  resize2d,
+  resize2dGrad,
+  softmaxCrossEntropy,
+  softmaxCrossEntropyGrad,
+  correct,
+  dropout,
+  random,
+  takeRows,
+  scatterRows,
+  takeAlong,
+  scatterAlong,
+  normalizeImages,
+};

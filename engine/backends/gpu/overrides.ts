@@ -1,0 +1,67 @@
+/** Hand-written WGSL in place of gpu.js's kernels, by the name of the step. */
+import type { AttrsOf } from '../../ops/index.ts';
+import { matmulSizes } from '../../ops/matmul.ts';
+import type { ChainAttrs } from '../../plan/chain.ts';
+import type { FusedName } from '../../plan/fuse.ts';
+import type { KernelName } from '../../plan/plan.ts';
+import { sizeOf } from '../../shape.ts';
+import type { Override } from './program.ts';
+import type { WgslLimits } from './wgsl/dispatch.ts';
+import { conv2d, conv2dGradInput, conv2dGradWeight, elementwise, matmul } from './wgsl/index.ts';
+
+/** Whether the templates know a convolution: one group, taps side by side. */
+const isPlain = ({ groups, dilation }: AttrsOf<'conv2d'>): boolean =>
+  groups === 1 && dilation.every((step) => step === 1);
+
+type Write = (site: Parameters<Override>[0], limits: WgslLimits) => ReturnType<Override>;
+
+const forward: Write = ({ types: [x, w], attrs, inputs }, limits) => {
+  const conv = attrs as AttrsOf<'conv2d'> & { readonly relu?: boolean };
+  if (!isPlain(conv)) return null;
+  const [images, , , channels] = x.shape;
+  const site = { images, channels, filters: w.shape[3], bias: inputs.length > 2, relu: conv.relu === true };
+  return conv2d(conv, site, limits);
+};
+
+const gradWeight: Write = ({ types: [x, g], attrs, outputs }, limits) => {
+  if (!isPlain(attrs as AttrsOf<'conv2d'>)) return null;
+  const [images, , , channels] = x.shape;
+  const site = { images, channels, filters: g.shape[3], bias: outputs.length > 1 };
+  return conv2dGradWeight(attrs as AttrsOf<'conv2d'>, site, limits);
+};
+
+const written: { readonly [N in KernelName | FusedName]?: Write } = {
+  matmul({ types, attrs }, limits) {
+    const flags = attrs as AttrsOf<'matmul'>;
+    return matmul({ ...matmulSizes(types, flags), ...flags }, limits);
+  },
+  conv2d: forward,
+  conv2dBias: forward,
+  conv2dGradInput({ types: [g, w], attrs }, limits) {
+    if (!isPlain(attrs as AttrsOf<'conv2d'>)) return null;
+    const [, , channels, filters] = w.shape;
+    const site = { images: g.shape[0], channels, filters };
+    return conv2dGradInput(attrs as AttrsOf<'conv2d'>, site, limits);
+  },
+  conv2dGradWeight: gradWeight,
+  conv2dGradWeightBias: gradWeight,
+  elementwise({ types, results, attrs, inputs, outputs }, limits) {
+    const { program, times, results: numbers } = attrs as ChainAttrs;
+    const floats = [...types, ...results].every(({ dtype }) => dtype === 'f32');
+    if (!floats || program.some(([, dtype]) => dtype !== 'f32') || times.some((n) => n > 1)) return null;
+    const chain = {
+      program: program.map(([op, , ...operands]) => [op, ...operands] as const),
+      results: numbers,
+    };
+    const sizes = types.map(({ shape }) => sizeOf(shape));
+    return elementwise({ ...chain, sizes, n: sizeOf(results[0].shape), inputs, outputs }, limits);
+  },
+};
+
+/** Arithmetic operations of a product below which no tile of it is full, and gpu.js's kernel does as well. */
+const SMALL_PRODUCT = 2 ** 15;
+
+export const overridesFor =
+  (limits: WgslLimits): Override =>
+  (site, { op, flops }) =>
+    op !== 'elementwise' && flops < SMALL_PRODUCT ? null : (written[op]?.(site, limits) ?? null);

@@ -1,0 +1,95 @@
+/**
+ * WebGL: memory is a texture of one float a texel. Correct first: it is what browsers without WebGPU have, and slower than
+ * the wasm backend on small networks.
+ */
+import type { Texture } from 'gpu.js';
+import { BackendError } from '../../errors.ts';
+import { countOf, EXACT, type Call, type Dims } from './kernel.ts';
+import type { GpuJs } from './packages.ts';
+import { PortableDevice } from './portable.ts';
+
+/** What is used of gpu.js's textures beyond their types. */
+interface FloatTexture extends Texture {
+  readonly context: unknown;
+  readonly size: readonly [number, number];
+  /** Four floats for each texel, the first of which is the value. */
+  renderValues(): Float32Array;
+}
+
+/**
+ * WebGL 2 where there is one, else headless-gl.
+ * Throws BackendError without either, with what headless-gl needs.
+ */
+export function openWebGl(module: GpuJs): WebGlDevice {
+  const { GPU } = module;
+  if (GPU.isWebGL2Supported) return new WebGlDevice(module, 'webgl2');
+  if (GPU.isHeadlessGLSupported) return new WebGlDevice(module, 'headlessgl');
+  throw new BackendError(
+    'gpu: there is no WebGL here (in Node: npm install gl@9.0.0-rc.10, and an X server, ' +
+      'for instance apt-get install xvfb && xvfb-run -a node …)',
+  );
+}
+
+export class WebGlDevice extends PortableDevice<FloatTexture> {
+  readonly mode = 'webgl';
+  readonly executor: string;
+  readonly adapter: string;
+  /** WebGL has at least 8 textures; gpu.js keeps one of them. */
+  readonly mostArguments = 6;
+  /** The class of all arguments: gpu.js compiles a kernel anew for an argument of another. */
+  #view: object | null = null;
+
+  constructor(module: GpuJs, mode: 'webgl2' | 'headlessgl') {
+    super(module, new module.GPU({ mode }), { pipeline: true, immutable: true, precision: 'single' });
+    this.executor = `gpu.js pipelines over float textures (${mode})`;
+    // gpu.js makes its context with the first kernel.
+    const first = this.upload(new Float32Array(1));
+    const gl = first.context as WebGLRenderingContext;
+    this.adapter = `${String(gl.getParameter(gl.VERSION))}, ${String(gl.getParameter(gl.RENDERER))}`;
+    first.delete();
+  }
+
+  upload(floats: Float32Array): FloatTexture {
+    // A texture has at least one texel.
+    const own = floats.length === 0 ? new Float32Array(1) : floats;
+    const dims = [own.length] as const;
+    const call: Call = { body: 'return x[X];', args: { x: { place: -1, dims } }, output: dims, to: -1 };
+    return this.#run(call, 'upload', [this.input(own, dims)]);
+  }
+
+  fetch(memory: FloatTexture, floats: number): Float32Array {
+    const texels = memory.renderValues();
+    return Float32Array.from({ length: floats }, (_, i) => texels[4 * i]);
+  }
+
+  free(memory: FloatTexture): void {
+    memory.delete();
+  }
+
+  call(call: Call, args: readonly FloatTexture[]): FloatTexture {
+    const views = Object.values(call.args).map(({ dims }) => dims);
+    const sizes = args.map(({ size }) => size.join('x')).join(',');
+    return this.#run(
+      call,
+      sizes,
+      args.map((texture, i) => this.#viewOf(texture, views[i])),
+    );
+  }
+
+  #run(call: Call, memory: string, args: readonly unknown[]): FloatTexture {
+    const count = countOf(call.output);
+    if (count > EXACT) {
+      throw new BackendError(
+        `gpu: WebGL indexes with floats, which count to ${EXACT}, but a value has ${count} elements`,
+      );
+    }
+    return this.kernels.of(call, memory)(...(args as never[])) as unknown as FloatTexture;
+  }
+
+  /** The same texture with other sizes. */
+  #viewOf(texture: FloatTexture, [x, y = 1, z = 1]: Dims): object {
+    this.#view ??= Object.getPrototypeOf(texture) as object;
+    const own = Object.assign(Object.create(this.#view) as object, texture);
+    return Object.assign(own, { output: [x, y, z], dimensions: [x, y, z], type: 'ArrayTexture(1)' });
+  }
+}

@@ -1,0 +1,564 @@
+/**
+ * WebGPU: everything stays on the device. Buffers, pipelines and bind groups are made when a plan is loaded; a run, or many,
+ * is one submission, in which the state is written in place. Steps that write state look first whether a check has failed.
+ */
+import { BackendError } from '../../errors.ts';
+import type { Step } from '../../plan/plan.ts';
+import type { Device, Memory, Runner } from './device.ts';
+import type { Call, Place } from './kernel.ts';
+import { encoded, type Layout } from './memory.ts';
+import { errorOf, isDispatch, REPORT, type Override, type Program } from './program.ts';
+import type { Translator } from './translate.ts';
+
+// The numbers of GPUBufferUsage and GPUMapMode, which Node has no globals for.
+const MAP_READ = 0x1;
+const COPY_SRC = 0x4;
+const COPY_DST = 0x8;
+const STORAGE = 0x80;
+const QUERY_RESOLVE = 0x200;
+const RESIDENT = STORAGE | COPY_SRC | COPY_DST;
+const COMPUTE = 0x4;
+
+/** Bytes written to a device at a time, so that its staging memory stays small beside a data set. */
+const WRITE_BYTES = 2 ** 26;
+
+/** Where offsets of bound memory may lie. */
+const BINDING_BYTES = 256;
+
+/** Something to dispatch, before it has a pipeline. */
+interface Kernel {
+  readonly name: string;
+  readonly code: string;
+  readonly places: readonly Place[];
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** A kernel that is ready. */
+interface Ready {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** A part of a buffer. */
+interface Range {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly size: number;
+}
+
+const bytesFor = (floats: number): number => Math.max(16, Math.ceil(floats / 4) * 16);
+
+const at = ({ op, path }: Step): string => (path === '' ? op : `${path} / ${op}`);
+
+export class WebGpuDevice implements Device {
+  readonly mode = 'webgpu';
+  readonly executor = 'resident buffers, one submission for all steps of a call';
+  readonly adapter: string;
+  readonly override: Override;
+  readonly mostArguments: number;
+  readonly gpu: GPUDevice;
+  readonly #translator: Translator;
+  readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  #broken: string | null = null;
+
+  constructor(gpu: GPUDevice, adapter: string, translator: Translator, override: Override) {
+    this.gpu = gpu;
+    this.adapter = adapter;
+    this.#translator = translator;
+    this.override = override;
+    this.mostArguments = gpu.limits.maxStorageBuffersPerShaderStage - 2; // the result, and the guard's flag
+    void gpu.lost.then(({ reason, message }) => {
+      this.#broken ??= `the device was lost (${reason}): ${message}`;
+    });
+    gpu.onuncapturederror = ({ error }) => {
+      this.#broken ??= error.message;
+    };
+  }
+
+  /** Throws BackendError once the device has failed. */
+  check(what: string): void {
+    if (this.#broken !== null) {
+      throw new BackendError(
+        `gpu: ${what}: ${this.#broken} (make a new backend, and load the last checkpoint)`,
+      );
+    }
+  }
+
+  upload(floats: Float32Array): GPUBuffer {
+    const size = bytesFor(floats.length);
+    this.expectBindable(size, `an array of ${floats.length} floats`);
+    const buffer = this.gpu.createBuffer({ size, usage: RESIDENT });
+    this.fill(buffer, floats);
+    return buffer;
+  }
+
+  fill(buffer: GPUBuffer, floats: Float32Array): void {
+    for (let begin = 0; begin < floats.byteLength; begin += WRITE_BYTES) {
+      const bytes = Math.min(WRITE_BYTES, floats.byteLength - begin);
+      this.gpu.queue.writeBuffer(buffer, begin, floats.buffer, floats.byteOffset + begin, bytes);
+    }
+  }
+
+  expectBindable(bytes: number, what: string): void {
+    const { maxStorageBufferBindingSize, maxBufferSize } = this.gpu.limits;
+    const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+    if (bytes > most) {
+      throw new BackendError(
+        `gpu: ${what} needs ${bytes} bytes in one buffer, but ${this.adapter} allows ${most}`,
+      );
+    }
+  }
+
+  write(state: Map<string, Memory>, name: string, floats: Float32Array): void {
+    this.check('store.write');
+    this.fill(state.get(name) as GPUBuffer, floats);
+  }
+
+  async read(memories: readonly (readonly [Memory, number])[]): Promise<readonly Float32Array[]> {
+    this.check('store.read');
+    const staged = memories.map(([memory, floats]) => {
+      const size = bytesFor(floats);
+      const buffer = this.gpu.createBuffer({ size, usage: MAP_READ | COPY_DST });
+      return { memory: memory as GPUBuffer, floats, size, buffer };
+    });
+    const encoder = this.gpu.createCommandEncoder();
+    for (const { memory, buffer, size } of staged) encoder.copyBufferToBuffer(memory, 0, buffer, 0, size);
+    this.gpu.queue.submit([encoder.finish()]);
+    try {
+      await Promise.all(staged.map(({ buffer }) => this.map(buffer, 'store.read')));
+      return staged.map(
+        ({ buffer, floats }) => new Float32Array(buffer.getMappedRange().slice(0, floats * 4)),
+      );
+    } finally {
+      for (const { buffer } of staged) buffer.destroy();
+    }
+  }
+
+  /** Waits for the work before, whose errors are known when this returns. */
+  async map(buffer: GPUBuffer, what: string): Promise<void> {
+    try {
+      await buffer.mapAsync(MAP_READ);
+    } catch (error) {
+      this.check(what);
+      throw new BackendError(`gpu: ${what}: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
+    }
+    this.check(what);
+  }
+
+  free(memory: Memory): void {
+    (memory as GPUBuffer).destroy();
+  }
+
+  async prepare(
+    program: Program,
+    state: Map<string, Memory>,
+    feeds: Layout,
+    outputs: Layout,
+  ): Promise<Runner> {
+    this.check('compile');
+    const { plan, parts } = program;
+    const memory = this.#place(program, state, feeds);
+    const guarded = program.checks.length > 0;
+    const kernels = parts.map(({ step, work }, i) => ({
+      step,
+      kernels: work.map((item) => {
+        const kernel = isDispatch(item) ? item : this.#generate(item, step);
+        return guarded && i >= plan.commitStep ? withGuard(kernel, memory.failed) : kernel;
+      }),
+    }));
+    if (guarded) {
+      const reports = program.checks.map(({ place }) => place);
+      const gates = gatesOf(reports, memory.failed, this.gpu.limits.maxStorageBuffersPerShaderStage);
+      const last = program.checks.at(-1)!.step;
+      kernels.splice(plan.commitStep, 0, { step: last, kernels: gates });
+    }
+    try {
+      const ready = await Promise.all(
+        kernels.map(({ step, kernels: own }) =>
+          Promise.all(own.map((kernel) => this.#ready(kernel, step, memory.ranges))),
+        ),
+      );
+      return new WebGpuRunner(this, program, ready, memory, feeds, outputs);
+    } catch (error) {
+      for (const buffer of memory.own) buffer.destroy();
+      throw error;
+    }
+  }
+
+  /** A buffer for every place that is not the store's; feeds share one, since they are only read. */
+  #place(program: Program, state: Map<string, Memory>, feeds: Layout): Placed {
+    const { plan, places } = program;
+    const own: GPUBuffer[] = [];
+    const make = (floats: number, what: string): GPUBuffer => {
+      const size = bytesFor(floats);
+      this.expectBindable(size, what);
+      const buffer = this.gpu.createBuffer({ size, usage: RESIDENT });
+      own.push(buffer);
+      return buffer;
+    };
+    const whole = (buffer: GPUBuffer): Range => ({ buffer, offset: 0, size: buffer.size });
+    const fed = make(feeds.length, 'the feeds');
+    const offsets = new Map([...feeds.at.values()].map(({ v, offset }) => [plan.bufferOf[v], offset * 4]));
+    const firstUse = new Map<Place, Step>();
+    for (const { step, work } of program.parts) {
+      for (const item of work) {
+        for (const place of isDispatch(item) ? item.places : [item.to]) {
+          if (!firstUse.has(place)) firstUse.set(place, step);
+        }
+      }
+    }
+    const ranges = places.map((floats, place): Range => {
+      const spec = plan.buffers[place];
+      if (spec?.kind === 'state') return whole(state.get(spec.name) as GPUBuffer);
+      if (spec?.kind === 'feed') {
+        return { buffer: fed, offset: offsets.get(place)!, size: bytesFor(floats) };
+      }
+      const step = firstUse.get(place);
+      return whole(make(floats, step === undefined ? 'a constant' : at(step)));
+    });
+    for (const [v, value] of plan.constants) this.fill(ranges[plan.bufferOf[v]].buffer, encoded(value));
+    const failed = ranges.push(whole(make(1, 'a flag'))) - 1;
+    return { ranges, own, fed, failed };
+  }
+
+  #generate(call: Call, step: Step): Kernel {
+    const { code, bound, workgroups } = this.#translator.translate(call);
+    return {
+      name: step.op,
+      code,
+      places: [...bound.map((name) => call.args[name].place), call.to],
+      workgroups,
+    };
+  }
+
+  async #ready(
+    { code, places, workgroups, name }: Kernel,
+    step: Step,
+    ranges: readonly Range[],
+  ): Promise<Ready> {
+    const access = accessOf(code, places.length);
+    const most = this.gpu.limits.maxStorageBuffersPerShaderStage;
+    if (places.length > most) {
+      throw new BackendError(
+        `gpu: ${at(step)}: a kernel needs ${places.length} buffers, but ${this.adapter} allows ${most}`,
+      );
+    }
+    const layout = this.#layout(access);
+    const key = `${access}\n${code}`;
+    let pipeline = this.#pipelines.get(key);
+    if (pipeline === undefined) {
+      pipeline = this.#compile(code, layout, `${at(step)}: ${name}`);
+      this.#pipelines.set(key, pipeline);
+      pipeline.catch(() => this.#pipelines.delete(key));
+    }
+    const entries = places.map((place, binding) => ({ binding, resource: ranges[place] }));
+    return { pipeline: await pipeline, group: this.gpu.createBindGroup({ layout, entries }), workgroups };
+  }
+
+  #layout(access: string): GPUBindGroupLayout {
+    let layout = this.#layouts.get(access);
+    if (layout === undefined) {
+      const entries = Array.from(access, (letter, binding) => ({
+        binding,
+        visibility: COMPUTE,
+        buffer: { type: letter === 'w' ? ('storage' as const) : ('read-only-storage' as const) },
+      }));
+      layout = this.gpu.createBindGroupLayout({ entries });
+      this.#layouts.set(access, layout);
+    }
+    return layout;
+  }
+
+  async #compile(code: string, layout: GPUBindGroupLayout, what: string): Promise<GPUComputePipeline> {
+    this.gpu.pushErrorScope('validation');
+    const module = this.gpu.createShaderModule({ code });
+    const faulty = this.gpu.popErrorScope();
+    const pipeline = this.gpu.createComputePipelineAsync({
+      layout: this.gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: 'main' },
+    });
+    try {
+      const [, error] = await Promise.all([pipeline, faulty]);
+      if (error !== null) throw new Error(error.message);
+      return await pipeline;
+    } catch (error) {
+      throw new BackendError(
+        `gpu: ${what}: the kernel does not compile: ${error instanceof Error ? error.message : String(error)}\n${code}`,
+        { cause: error },
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#pipelines.clear();
+    await this.#translator.close();
+    this.gpu.destroy();
+  }
+}
+
+/** Memory of a program. */
+interface Placed {
+  readonly ranges: readonly Range[];
+  /** The buffers that end with the program. */
+  readonly own: readonly GPUBuffer[];
+  readonly fed: GPUBuffer;
+  /** −1, or the number of the check that failed first. */
+  readonly failed: Place;
+}
+
+/** 'r' or 'w' for each binding of a module. */
+function accessOf(code: string, bindings: number): string {
+  return Array.from({ length: bindings }, (_, i) => {
+    const found = new RegExp(
+      `@group\\(0\\)\\s*@binding\\(${i}\\)\\s*var<storage,\\s*(read_write|read)\\s*>`,
+    ).exec(code);
+    if (found === null) throw new BackendError(`gpu: a kernel does not declare its binding ${i}:\n${code}`);
+    return found[1] === 'read' ? 'r' : 'w';
+  }).join('');
+}
+
+/** The same kernel, doing nothing once a check has failed. */
+function withGuard(kernel: Kernel, failed: Place): Kernel {
+  const binding = `@group(0) @binding(${kernel.places.length}) var<storage, read> failed : array<f32>;\n`;
+  const code = kernel.code.replace(
+    /fn main\([^{]*\{/,
+    (head) => `${head}\n  if (failed[0] >= 0.0) { return; }`,
+  );
+  if (code === kernel.code) throw new BackendError(`gpu: there is no 'fn main(' to guard:\n${kernel.code}`);
+  return { ...kernel, code: binding + code, places: [...kernel.places, failed] };
+}
+
+/** Kernels that put the number of the first failed check into the flag. */
+function gatesOf(reports: readonly Place[], failed: Place, most: number): Kernel[] {
+  const each = most - 1;
+  return Array.from({ length: Math.ceil(reports.length / each) }, (_, i) => {
+    const own = reports.slice(i * each, (i + 1) * each);
+    const code = [
+      ...own.map((__, j) => `@group(0) @binding(${j}) var<storage, read> report${j} : array<f32>;`),
+      `@group(0) @binding(${own.length}) var<storage, read_write> failed : array<f32>;`,
+      '@compute @workgroup_size(1)',
+      'fn main() {',
+      '  if (failed[0] >= 0.0) { return; }',
+      ...own.map((__, j) => `  if (report${j}[0] >= 0.0) { failed[0] = ${i * each + j}.0; return; }`),
+      '}',
+    ].join('\n');
+    return { name: 'gate', code, places: [...own, failed], workgroups: [1, 1, 1] };
+  });
+}
+
+/** A copy from the device to the host's side of a run: floats of a buffer, and where they go. */
+interface Copy {
+  readonly from: Range;
+  readonly bytes: number;
+  readonly to: number;
+}
+
+class WebGpuRunner implements Runner {
+  readonly bytes: number;
+  readonly kernels: Runner['kernels'];
+  readonly #device: WebGpuDevice;
+  readonly #program: Program;
+  /** The kernels of each part, the gate's among them. */
+  readonly #parts: readonly (readonly Ready[])[];
+  readonly #memory: Placed;
+  readonly #feeds: Layout;
+  readonly #outputs: Layout;
+  readonly #copies: readonly Copy[];
+  /** Bytes that a run leaves to be read: outputs, then reports. */
+  readonly #resultBytes: number;
+  #many: GPUBuffer | null = null;
+  #results: GPUBuffer | null = null;
+
+  constructor(
+    device: WebGpuDevice,
+    program: Program,
+    parts: readonly (readonly Ready[])[],
+    memory: Placed,
+    feeds: Layout,
+    outputs: Layout,
+  ) {
+    this.#device = device;
+    this.#program = program;
+    this.#parts = parts;
+    this.#memory = memory;
+    this.#feeds = feeds;
+    this.#outputs = outputs;
+    const { plan, checks } = program;
+    const wanted = [...outputs.at.values()].map(({ v, offset, length }) => ({
+      from: memory.ranges[plan.bufferOf[v]],
+      bytes: length * 4,
+      to: offset * 4,
+    }));
+    const reports = checks.map(({ place }, i) => ({
+      from: memory.ranges[place],
+      bytes: REPORT * 4,
+      to: outputs.length * 4 + i * REPORT * 4,
+    }));
+    this.#copies = [...wanted, ...reports].filter(({ bytes }) => bytes > 0);
+    this.#resultBytes = Math.max(
+      BINDING_BYTES,
+      Math.ceil((outputs.length * 4 + checks.length * REPORT * 4) / BINDING_BYTES) * BINDING_BYTES,
+    );
+    this.bytes = memory.own.reduce((sum, buffer) => sum + buffer.size, 0);
+    const work = program.parts.flatMap((part) => part.work);
+    const wgsl = work.filter(isDispatch).length;
+    this.kernels = { gpujs: work.length - wgsl, wgsl };
+  }
+
+  async run(feeds: Float32Array, count: number): Promise<Float32Array> {
+    const encoder = this.#begin(feeds, count);
+    for (let k = 0; k < count; k++) {
+      if (count > 1 && this.#feeds.length > 0) {
+        const bytes = this.#feeds.length * 4;
+        encoder.copyBufferToBuffer(this.#many!, k * bytes, this.#memory.fed, 0, bytes);
+      }
+      const pass = encoder.beginComputePass();
+      for (const part of this.#parts) dispatch(pass, part);
+      pass.end();
+      this.#copyResults(encoder, k);
+    }
+    this.#device.gpu.queue.submit([encoder.finish()]);
+    return this.#finish(count);
+  }
+
+  async profile(feeds: Float32Array): Promise<readonly number[]> {
+    const { gpu } = this.#device;
+    const encoder = this.#begin(feeds, 1);
+    if (!gpu.features.has('timestamp-query')) return this.#profileByWaiting(encoder);
+    const count = 2 * this.#parts.length;
+    const querySet = gpu.createQuerySet({ type: 'timestamp', count: Math.max(count, 2) });
+    const resolved = gpu.createBuffer({ size: Math.max(count, 2) * 8, usage: QUERY_RESOLVE | COPY_SRC });
+    const read = gpu.createBuffer({ size: resolved.size, usage: MAP_READ | COPY_DST });
+    try {
+      this.#parts.forEach((part, i) => {
+        const timestampWrites = {
+          querySet,
+          beginningOfPassWriteIndex: 2 * i,
+          endOfPassWriteIndex: 2 * i + 1,
+        };
+        const pass = encoder.beginComputePass({ timestampWrites });
+        dispatch(pass, part);
+        pass.end();
+      });
+      if (count > 0) encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
+      encoder.copyBufferToBuffer(resolved, 0, read, 0, resolved.size);
+      this.#copyResults(encoder, 0);
+      gpu.queue.submit([encoder.finish()]);
+      await this.#finish(1);
+      await this.#device.map(read, 'profile');
+      const stamps = new BigUint64Array(read.getMappedRange());
+      return this.#withoutGate((i) => Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6);
+    } finally {
+      querySet.destroy();
+      resolved.destroy();
+      read.destroy();
+    }
+  }
+
+  /** Without timestamps: one part after the other, with the way to the device and back in every time. */
+  async #profileByWaiting(encoder: GPUCommandEncoder): Promise<readonly number[]> {
+    const { queue } = this.#device.gpu;
+    queue.submit([encoder.finish()]);
+    const times: number[] = [];
+    for (const part of this.#parts) {
+      const own = this.#device.gpu.createCommandEncoder();
+      const pass = own.beginComputePass();
+      dispatch(pass, part);
+      pass.end();
+      const begin = performance.now();
+      queue.submit([own.finish()]);
+      // oxlint-disable-next-line no-await-in-loop -- one after the other is what is measured
+      await queue.onSubmittedWorkDone();
+      times.push(performance.now() - begin);
+    }
+    const last = this.#device.gpu.createCommandEncoder();
+    this.#copyResults(last, 0);
+    queue.submit([last.finish()]);
+    await this.#finish(1);
+    return this.#withoutGate((i) => times[i]);
+  }
+
+  /** Times of the program's parts: the gate's belongs to the checks' last. */
+  #withoutGate(timeOf: (i: number) => number): number[] {
+    const times = this.#parts.map((_, i) => timeOf(i));
+    if (this.#program.checks.length > 0) {
+      const gate = this.#program.plan.commitStep;
+      const [time] = times.splice(gate, 1);
+      times[gate - 1] += time;
+    }
+    return times;
+  }
+
+  /** Feeds on their way, the flag cleared. */
+  #begin(feeds: Float32Array, count: number): GPUCommandEncoder {
+    const { gpu } = this.#device;
+    this.#device.check('run');
+    if (count === 1) {
+      this.#device.fill(this.#memory.fed, feeds);
+    } else if (feeds.length > 0) {
+      this.#many = this.#grown(this.#many, feeds.byteLength, COPY_SRC | COPY_DST);
+      this.#device.fill(this.#many, feeds);
+    }
+    this.#results = this.#grown(this.#results, count * this.#resultBytes, MAP_READ | COPY_DST);
+    this.#device.fill(this.#memory.ranges[this.#memory.failed].buffer, Float32Array.of(-1));
+    return gpu.createCommandEncoder();
+  }
+
+  #grown(buffer: GPUBuffer | null, size: number, usage: number): GPUBuffer {
+    if (buffer !== null && buffer.size >= size) return buffer;
+    buffer?.destroy();
+    return this.#device.gpu.createBuffer({ size, usage });
+  }
+
+  #copyResults(encoder: GPUCommandEncoder, run: number): void {
+    for (const { from, bytes, to } of this.#copies) {
+      encoder.copyBufferToBuffer(
+        from.buffer,
+        from.offset,
+        this.#results!,
+        run * this.#resultBytes + to,
+        bytes,
+      );
+    }
+  }
+
+  async #finish(count: number): Promise<Float32Array> {
+    const { checks } = this.#program;
+    const buffer = this.#results!;
+    const results = new Float32Array(count * this.#outputs.length);
+    await this.#device.map(buffer, 'run');
+    try {
+      const all = new Float32Array(buffer.getMappedRange());
+      for (let k = 0; k < count; k++) {
+        const own = all.subarray((k * this.#resultBytes) / 4);
+        checks.forEach((check, i) => {
+          const begin = this.#outputs.length + i * REPORT;
+          const error = errorOf(check, own.subarray(begin, begin + REPORT));
+          if (error !== null) throw error;
+        });
+        results.set(own.subarray(0, this.#outputs.length), k * this.#outputs.length);
+      }
+    } finally {
+      buffer.unmap();
+    }
+    return results;
+  }
+
+  close(): void {
+    for (const buffer of this.#memory.own) buffer.destroy();
+    this.#many?.destroy();
+    this.#results?.destroy();
+  }
+}
+
+function dispatch(pass: GPUComputePassEncoder, kernels: readonly Ready[]): void {
+  for (const { pipeline, group, workgroups } of kernels) {
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(...workgroups);
+  }
+}

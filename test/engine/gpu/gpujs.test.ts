@@ -1,0 +1,141 @@
+// What is used of gpu.js beyond its documentation: a new version that changes it fails here, by name.
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { describe, expect, it } from 'vitest';
+import { gpu } from '../../../engine/backends/gpu/gpu.ts';
+import type { Call } from '../../../engine/backends/gpu/kernel.ts';
+import { libraryOf, sourceOf } from '../../../engine/backends/gpu/kernel.ts';
+import { expressions } from '../../../engine/backends/gpu/kernels/expressions.ts';
+import { loadGpuJs, loadPackage, PACKAGES } from '../../../engine/backends/gpu/packages.ts';
+import { buildProgram, isDispatch } from '../../../engine/backends/gpu/program.ts';
+import { Translator } from '../../../engine/backends/gpu/translate.ts';
+import { fusions } from '../../../engine/backends/gpu/lower.ts';
+import { BackendError } from '../../../engine/errors.ts';
+import { ops } from '../../../engine/ops/index.ts';
+import { buildPlan } from '../../../engine/plan/build.ts';
+import { input } from '../../../engine/tensor.ts';
+import { buildCase, primitive } from '../../cases/index.ts';
+
+const require = createRequire(import.meta.url);
+
+/** Translation needs no GPU: gpu.js looks at its adapter and device when a kernel runs, which none does. */
+const translator = new Translator(await loadGpuJs(), {} as GPUAdapter, {} as GPUDevice);
+
+const scale: Call = {
+  body: 'let sum = 0; for (let k = 0; k < 3000; k++) { sum += w[Y][k]; } return x[X] + sum;',
+  args: { x: { place: 0, dims: [5] }, w: { place: 1, dims: [3000, 7] } },
+  output: [5, 7],
+  to: 2,
+};
+
+describe('gpu.js as a translator to WGSL', () => {
+  it('is the version that is pinned, everywhere', () => {
+    const own = JSON.parse(readFileSync(require.resolve('../../../package.json'), 'utf8')) as {
+      readonly peerDependencies: Readonly<Record<string, string>>;
+      readonly devDependencies: Readonly<Record<string, string>>;
+    };
+    for (const [name, version] of Object.entries(PACKAGES)) {
+      expect(own.peerDependencies[name]).toBe(version);
+      expect(own.devDependencies[name]).toBe(version);
+    }
+    expect((require('gpu.js/package.json') as { readonly version: string }).version).toBe(PACKAGES['gpu.js']);
+  });
+
+  it('bakes sizes in, numbers threads along one axis, and binds arguments, then the result', () => {
+    const { code, bound, workgroups } = translator.translate(scale);
+    expect(code).toContain(
+      'const params = Params(5u, 7u, 1u, 0u, vec4<u32>(5u, 1u, 1u, 5u), vec4<u32>(3000u, 7u, 1u, 21000u));',
+    );
+    expect(code).not.toContain('var<uniform>');
+    expect(code).toContain('threadGid = vec3<u32>(flat % 5u, (flat / 5u) % 7u, flat / 35u);');
+    expect(code).toContain('@binding(0) var<storage, read> user_x');
+    expect(code).toContain('@binding(1) var<storage, read> user_w');
+    expect(code).toContain('@binding(2) var<storage, read_write> result');
+    expect([bound, workgroups]).toEqual([
+      ['x', 'w'],
+      [1, 1, 1],
+    ]);
+  });
+
+  it('keeps the index of a thread an integer, which a local would not be', () => {
+    const { code } = translator.translate(scale);
+    expect(code).toContain('get_user_x(0, 0, i32(i32(threadGid.x)))');
+  });
+
+  it("reads an argument that lies in the result's memory from there", () => {
+    const { code, bound } = translator.translate({ ...scale, to: 0 });
+    expect(code).toContain('return result[');
+    expect(code).not.toContain('var<storage, read> user_x');
+    expect(code).toContain('@binding(1) var<storage, read_write> result');
+    expect(bound).toEqual(['w']);
+  });
+
+  it('folds more workgroups than one axis has', () => {
+    const { code, workgroups } = translator.translate({ ...scale, output: [3000, 3000] });
+    expect(workgroups).toEqual([46_875, 3, 1]);
+    expect(code).toContain('let flat = gid.x + gid.y * 3000000u;');
+  });
+
+  it('leaves `navigator` as it was', () => {
+    expect((globalThis.navigator as { readonly gpu?: unknown } | undefined)?.gpu).toBeUndefined();
+  });
+
+  it.each(Object.keys(primitive))('has no loop in %s that gpu.js would cut, and translates to WGSL', (op) => {
+    for (const item of primitive[op as keyof typeof primitive].slice(0, 4)) {
+      const inputs = Object.fromEntries(
+        Object.entries(item.inputs).map(([name, draw]) => [name, input(name, draw)]),
+      );
+      const outputs = Object.fromEntries(buildCase(item, inputs).map((t, i) => [`y${i}`, t]));
+      const plan = buildPlan({ outputs, next: {}, feeds: item.inputs, state: {} }, fusions);
+      const { parts } = buildProgram(plan, { override: () => null, mostArguments: 6 });
+      for (const call of parts.flatMap(({ work }) => work)) {
+        expect(isDispatch(call)).toBe(false);
+        const { code } = translator.translate(call as Call);
+        expect(code, `${op}: ${item.name}`).not.toContain('LOOP_MAX');
+      }
+    }
+  });
+});
+
+describe('the table of expressions', () => {
+  it('has every operation on elements', () => {
+    const names = Object.values(ops).flatMap((op) => (op.elementwise === true ? [op.name] : []));
+    expect(Object.keys(expressions).sort()).toEqual(names.sort());
+  });
+
+  it('takes what it needs of the library, and no more', () => {
+    const source = sourceOf({ body: 'return remainder(X, 3);', args: {}, output: [1], to: 0 });
+    expect(
+      libraryOf(source)
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual(['quotient', 'remainder']);
+  });
+});
+
+describe('what is missing', () => {
+  it('a package: says the command', async () => {
+    const missing = loadPackage('gpu.js', () => import('no-such-package' as string));
+    await expect(missing).rejects.toBeInstanceOf(BackendError);
+    await expect(missing).rejects.toThrow(
+      'gpu: the package gpu.js is not installed (npm install gpu.js@2.24.1)',
+    );
+  });
+
+  it('a library that the package needs: says what the loader said', async () => {
+    const broken = loadPackage('webgpu', () => Promise.reject(new Error("version 'GLIBC_2.38' not found")));
+    await expect(broken).rejects.toThrow(
+      "gpu: the package webgpu does not load here: version 'GLIBC_2.38' not found (npm install webgpu@0.6.2)",
+    );
+  });
+
+  it('an option that does not exist', async () => {
+    await expect(gpu({ modus: 'cpu' } as never)).rejects.toThrow(
+      new TypeError("gpu: unknown option 'modus' (options: mode, overrides, dawn)"),
+    );
+    await expect(gpu({ mode: 'cuda' as never })).rejects.toThrow(
+      new RangeError(`gpu: mode must be 'webgpu' or 'webgl' or 'cpu' or 'auto', got "cuda"`),
+    );
+  });
+});
