@@ -12,6 +12,13 @@ export const wholeFrom =
     throw new InvalidArgumentError(`It must be a whole number of ${low} or more.`);
   };
 
+/** A number above 0. */
+export const positive = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError('It must be a number above 0.');
+};
+
 /** Numbers of threads, separated by commas. */
 export const threadList = (text: string): number[] => [...new Set(text.split(',').map(wholeFrom(1)))];
 

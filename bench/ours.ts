@@ -169,7 +169,7 @@ export async function startOurs(
   try {
     const { value: first } = await events.next();
     if (first?.type !== 'start') throw new Error(`${workload.name}: the run did not start`);
-    const report = expectReport(first.report, threads);
+    const report = expectReport(first.report, { backend: 'wasm', threads });
     const step = async (): Promise<number> => {
       for (;;) {
         const begin = performance.now();
@@ -205,9 +205,16 @@ export async function startOurs(
   }
 }
 
-export function expectReport(report: Report, threads: number): Report {
-  if (report.fallback === null && report.backend === 'wasm' && report.threads === threads) return report;
+/** What is to be measured: a number of threads of the wasm backend, or the GPU backend. */
+export type Wanted = { readonly backend: 'wasm'; readonly threads: number } | { readonly backend: 'gpu' };
+
+/** Throws unless that is what runs. */
+export function expectReport(report: Report, wanted: Wanted): Report {
+  const threads = wanted.backend === 'wasm' ? wanted.threads : 1;
+  if (report.fallback === null && report.backend === wanted.backend && report.threads === threads)
+    return report;
   throw new Error(
-    `${threads} threads of the wasm backend were to be measured, but what runs is ${JSON.stringify(report)}`,
+    `${wanted.backend === 'wasm' ? `${threads} threads of the wasm` : 'the gpu'} backend ${threads === 1 ? 'was' : 'were'} ` +
+      `to be measured, but what runs is ${JSON.stringify(report)}`,
   );
 }

@@ -1,44 +1,16 @@
 /** Single operations: matrix products and convolutions, ours, PyTorch's, and the limit of the machine. */
 import { availableParallelism } from 'node:os';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { measureLimits, wasm, type MachineLimits, type Report } from '../../engine/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import { alternate, compare, median, micros, short, stepsFor, summary, table } from '../measure.ts';
 import type { Comparison, Summary } from '../measure.ts';
-import { deliver, wholeFrom } from '../options.ts';
+import { deliver, positive, wholeFrom } from '../options.ts';
 import type { Skipped } from '../peers/found.ts';
 import { findTorch, layouts, Torch, type Layout, type TorchVersions } from '../peers/torch.ts';
-import { startOurTask, type Task } from './ours.ts';
-
-type Single = Exclude<Task, { readonly kind: 'convTrain' }>;
-
-/** [batch, size, kernel, channels in, channels out] */
-const SHAPES = [
-  [100, 32, 5, 3, 32],
-  [100, 16, 5, 32, 32],
-  [100, 8, 5, 32, 64],
-  [100, 8, 5, 64, 64],
-  [32, 32, 3, 3, 64],
-  [32, 32, 3, 64, 64],
-  [32, 16, 3, 64, 128],
-  [32, 16, 3, 128, 128],
-  [32, 8, 3, 128, 256],
-  [32, 8, 3, 256, 256],
-] as const;
-const PASSES = ['forward', 'gradInput', 'gradWeight'] as const;
-
-export const tasks: readonly Single[] = [
-  ...[256, 512, 1024].map((n) => ({ kind: 'matmul', n }) as const),
-  ...SHAPES.flatMap(([batch, size, kernel, inputs, outputs]) =>
-    PASSES.map((pass) => ({ kind: 'conv', pass, batch, size, kernel, inputs, outputs }) as const),
-  ),
-];
-
-export function titleOf(task: Single): string {
-  if (task.kind === 'matmul') return `matmul ${task.n}`;
-  const { kernel, inputs, outputs, size, batch } = task;
-  return `conv ${kernel}×${kernel} ${inputs}→${outputs} at ${size}×${size}, batch ${batch}`;
-}
+import { gpuKernelTable, gpuTasks, measureGpuKernels } from './gpu.ts';
+import { startOurTask } from './ours.ts';
+import { passOf, tasks, titleOf, type Single } from './tasks.ts';
 
 export interface KernelResult {
   readonly task: Single;
@@ -85,7 +57,7 @@ export async function measureKernels(
     let report: Report | null = null;
     const kernels: KernelResult[] = [];
     for (const task of which) {
-      const ours = await startOurTask(backend, task, threads);
+      const ours = await startOurTask(backend, task, { backend: 'wasm', threads });
       try {
         report ??= ours.report;
         const stepMs = median(await ours.turn(warmup, 3));
@@ -146,11 +118,9 @@ async function buildFaster(torch: Torch, task: Single, steps: number): Promise<L
   return faster;
 }
 
-const passOf = ({ task }: KernelResult): string => (task.kind === 'conv' ? task.pass : '');
-
 function line(result: KernelResult): string {
   const ratio = result.torch === null ? '' : `, ${short(result.torch.comparison.ratio)} of PyTorch's time`;
-  return `${`${result.title} ${passOf(result)}`.trim()}: ${short(result.oursMs.median)} ms${ratio}`;
+  return `${`${result.title} ${passOf(result.task)}`.trim()}: ${short(result.oursMs.median)} ms${ratio}`;
 }
 
 export function kernelTable({ kernels, limits }: KernelsResult): string {
@@ -169,7 +139,7 @@ export function kernelTable({ kernels, limits }: KernelsResult): string {
     const { torch } = result;
     return [
       result.title,
-      passOf(result),
+      passOf(result.task),
       short(result.oursMs.median),
       short(result.kernelMs),
       short(result.gflopPerSecond),
@@ -193,7 +163,17 @@ interface KernelArguments extends KernelSettings {
   readonly python?: string;
   readonly anyBlas?: boolean;
   readonly torch: boolean;
+  readonly backend: 'wasm' | 'gpu';
+  readonly mode: 'webgpu' | 'webgl';
+  readonly runs: number;
+  readonly peakTflops?: number;
   readonly json?: string | true;
+}
+
+function matching(all: readonly Single[], text = ''): readonly Single[] {
+  const chosen = all.filter((task) => titleOf(task).includes(text));
+  if (chosen.length === 0) throw new Error(`there is no operation with '${text}' in its title`);
+  return chosen;
 }
 
 interface KernelsFile extends Environment, KernelsResult {
@@ -217,9 +197,23 @@ export function addKernelsBenchmark(program: Command): void {
     .option('--python <path>', 'a Python with PyTorch')
     .option('--any-blas', 'also a PyTorch with the reference BLAS, which is slow')
     .option('--no-torch', 'our side only')
+    .addOption(new Option('--backend <name>').choices(['wasm', 'gpu']).default('wasm'))
+    .addOption(
+      new Option('--mode <name>', 'of the gpu backend').choices(['webgpu', 'webgl']).default('webgpu'),
+    )
+    .option('--runs <n>', 'timed runs on the gpu backend', wholeFrom(1), 20)
+    .option('--peak-tflops <n>', 'what the GPU does at most in f32, for its share', positive)
     .option('--json [file]', 'the result as JSON, to the file or to stdout')
     .action(async (options: KernelArguments) => {
-      const { threads, pairs, turnMs, warmup, match = '', python, json } = options;
+      if (options.backend === 'gpu') {
+        const { mode, runs, warmup, peakTflops = null } = options;
+        const settings = { mode, runs, warmup, peakTflops };
+        const wanted = matching(gpuTasks, options.match);
+        const measured = await measureGpuKernels(wanted, settings, (text) => console.error(text));
+        deliver(measured, gpuKernelTable(measured), options.json);
+        return;
+      }
+      const { threads, pairs, turnMs, warmup, match, python, json } = options;
       const config = { threads, pairs, turnMs, warmup };
       const where = environment();
       const found = options.torch ? findTorch(python) : null;
@@ -227,8 +221,7 @@ export function addKernelsBenchmark(program: Command): void {
       for (const { name, reason } of skipped) console.error(`skipped ${name}: ${reason}`);
       const torch = found?.found === true ? await Torch.start(found.value, threads, options.anyBlas) : null;
       try {
-        const chosen = tasks.filter((task) => titleOf(task).includes(match));
-        if (chosen.length === 0) throw new Error(`there is no operation with '${match}' in its title`);
+        const chosen = matching(tasks, match);
         const measured = await measureKernels(torch, chosen, config, (text) => console.error(text));
         const rivals = { torch: torch?.versions ?? null };
         const result: KernelsFile = { benchmark: 'kernels', ...where, config, rivals, skipped, ...measured };

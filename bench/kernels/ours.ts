@@ -14,7 +14,7 @@ import {
   type Tensor,
 } from '../../engine/index.ts';
 import type { Arm } from '../measure.ts';
-import { expectReport } from '../ours.ts';
+import { expectReport, type Wanted } from '../ours.ts';
 import type { ConvTask } from '../peers/torch.ts';
 
 export type Task =
@@ -27,6 +27,8 @@ export interface ConvTrainTask extends Omit<ConvTask, 'pass'> {
 
 export interface OurTask extends Arm {
   readonly report: Report;
+  /** Which of several ways the backend has chosen; '' where there is one. */
+  readonly method: string;
   /** Of the direct computation. */
   readonly flops: number;
   /** The time inside the backend, without the way to it and back: the least of `runs`. */
@@ -34,16 +36,17 @@ export interface OurTask extends Arm {
   close(): Promise<void>;
 }
 
-/** Throws when the backend does not run with so many threads. */
-export async function startOurTask(backend: Backend, task: Task, threads: number): Promise<OurTask> {
+/** Throws when the backend is not the one that is wanted. */
+export async function startOurTask(backend: Backend, task: Task, wanted: Wanted): Promise<OurTask> {
   const step = await compile(backend, {
     state: stateOf(task),
     build: (_, state) => ({ outputs: {}, next: build(task, state) }),
   });
   return {
     name: 'cyclegrad',
-    report: expectReport(step.report, threads),
+    report: expectReport(step.report, wanted),
     flops: step.plan.steps.reduce((total, { flops }) => total + flops, 0),
+    method: [...step.notes.values()].map(({ method }) => method).join('; '),
     async turn(skip, count) {
       for (let i = 0; i < skip; i++) await step.run({});
       const ms: number[] = [];

@@ -44,7 +44,7 @@ function runChild(steps: number, images: number, threads: number): ChildResult {
   });
   if (status !== 0) throw new Error(`the measured process ended with ${String(status)}: ${stderr}`);
   const result = JSON.parse(stdout) as ChildResult;
-  expectReport(result.report, threads);
+  expectReport(result.report, { backend: 'wasm', threads });
   return result;
 }
 

@@ -9,11 +9,11 @@ import {
   kernelTable,
   limitsOf,
   measureKernels,
-  tasks,
   type KernelSettings,
   type KernelsResult,
 } from '../kernels/kernels.ts';
 import { startOurTask, type ConvTrainTask } from '../kernels/ours.ts';
+import { tasks } from '../kernels/tasks.ts';
 import { alternate, compare, short, table, type Comparison } from '../measure.ts';
 import { measureMemory, memoryTable, type MemoryResult } from '../memory/memory.ts';
 import { namesOf, wholeFrom } from '../options.ts';
@@ -251,7 +251,7 @@ async function againstJax(
 ): Promise<JaxResult> {
   const backend = await wasm({ threads });
   try {
-    const ours = await startOurTask(backend, JAX_TASK, threads);
+    const ours = await startOurTask(backend, JAX_TASK, { backend: 'wasm', threads });
     try {
       await ours.turn(warmup, 0);
       const theirs = await startJax(found, JAX_TASK);

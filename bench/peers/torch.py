@@ -1,7 +1,8 @@
 """PyTorch's side of the benchmarks: a child process of torch.ts that speaks lines of JSON over stdin and stdout.
 
     {"cmd": "hello", "threads": 2}                         -> versions, and the threads that PyTorch says it uses
-    {"cmd": "network", "workload": ..., "layout": ..., "data": path, "arrays": [...]}   -> {"parameters": n}
+    {"cmd": "network", "workload": ..., "layout": ..., "device": "cpu" | "cuda" | "cuda graph", "data": path, "arrays": [...]}
+                                                           -> {"parameters": n}
     {"cmd": "matmul", "n": 512}                            -> {}
     {"cmd": "conv", "pass": "forward", "batch": ..., ...}  -> {}
     {"cmd": "turn", "skip": 1, "count": 5}                 -> {"ms": [...], "losses": [...]} of what was built last
@@ -140,25 +141,61 @@ def network(request):
     arrays = read_arrays(request)
     x, labels = arrays.pop('batch.x'), arrays.pop('batch.labels').long()
     image = x.dim() == 4
+    device = 'cpu' if request['device'] == 'cpu' else 'cuda'
     model = build(workload['layers'])
     groups = start_weights(model, workload['layers'], arrays, image)
     if image:
         model = model.to(memory_format=memory_format)
         x = x.permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
     model.train()
+    # Groups hold the parameters themselves, which moving to another device keeps.
+    model, x, labels = model.to(device), x.to(device), labels.to(device)
     lr, decay = workload['lr'], workload['weightDecay']
     optimizer = torch.optim.SGD(
         [{'params': params, 'lr': lr * rate, 'weight_decay': decay * factor} for (rate, factor), params in groups.items()],
         lr=lr, momentum=workload['momentum'])
 
-    def step():
-        optimizer.zero_grad(set_to_none=True)
+    def update():
         loss = F.cross_entropy(model(x), labels)
         loss.backward()
         optimizer.step()
+        return loss
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        return update().item()
+
+    if request['device'] == 'cuda graph':
+        step = graphed(model, optimizer, update)
+    return step, {'parameters': sum(p.numel() for p in model.parameters())}
+
+
+def graphed(model, optimizer, update):
+    """The whole step as one CUDA graph, as PyTorch's notes on CUDA graphs have it: warm up beside, capture, replay."""
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            optimizer.zero_grad(set_to_none=True)
+            update()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    optimizer.zero_grad(set_to_none=True)
+    with torch.cuda.graph(graph):
+        loss = update()
+    # Warming up has trained: back to the beginning, in the memory that the graph knows.
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            value.copy_(before[name])
+        for slots in optimizer.state.values():
+            slots['momentum_buffer'].zero_()
+
+    def step():
+        graph.replay()
         return loss.item()
 
-    return step, {'parameters': sum(p.numel() for p in model.parameters())}
+    return step
 
 
 def matmul(request):
@@ -212,6 +249,7 @@ def hello(request):
         'cpu': next((line.split(': ')[1].strip() for line in torch.__config__.show().splitlines()
                      if 'CPU capability usage' in line), None),
         'blas': blas(),
+        'cuda': torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
     }
 
 

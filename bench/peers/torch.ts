@@ -24,7 +24,12 @@ export interface TorchVersions {
   readonly cpu: string | null;
   /** Which library multiplies its matrices; null where that does not show. */
   readonly blas: string | null;
+  /** Its first CUDA device; null without one. */
+  readonly cuda: string | null;
 }
+
+/** Where PyTorch computes, and whether a CUDA graph replays the whole step. */
+export type TorchDevice = 'cpu' | 'cuda' | 'cuda graph';
 
 interface TurnAnswer {
   readonly ms: readonly number[];
@@ -122,6 +127,7 @@ export class Torch {
     { layers, lr, momentum, weightDecay }: Workload,
     layout: Layout,
     arrays: Readonly<Record<string, HostTensor>>,
+    device: TorchDevice = 'cpu',
   ): Promise<number> {
     const dir = mkdtempSync(join(tmpdir(), 'cyclegrad-bench-'));
     try {
@@ -136,7 +142,7 @@ export class Torch {
       const path = join(dir, 'arrays.bin');
       writeFileSync(path, Buffer.concat(parts));
       const workload = { layers, lr, momentum, weightDecay };
-      const answer = await this.#ask({ cmd: 'network', workload, layout, data: path, arrays: table });
+      const answer = await this.#ask({ cmd: 'network', workload, layout, device, data: path, arrays: table });
       return (answer as { readonly parameters: number }).parameters;
     } finally {
       rmSync(dir, { recursive: true, force: true });

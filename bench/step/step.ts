@@ -18,8 +18,9 @@ import {
 import { sgd } from '../../optim/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import { micros, table } from '../measure.ts';
-import { deliver, threadList, wholeFrom } from '../options.ts';
+import { deliver, positive, threadList, wholeFrom } from '../options.ts';
 import { expectReport } from '../ours.ts';
+import { describeGpuSteps, measureGpuSteps } from './gpu.ts';
 
 const BATCH = 100;
 /** 500 batches as CIFAR-10 has would only take longer to make. */
@@ -34,6 +35,15 @@ interface StepArguments {
   readonly simd: 'auto' | 'plain' | 'relaxed';
   readonly seed: number;
   readonly json?: string | true;
+}
+
+/** What the GPU backend's benchmark has besides. */
+interface GpuArguments {
+  readonly backend: 'wasm' | 'gpu';
+  readonly mode: 'webgpu' | 'webgl';
+  readonly many: number;
+  readonly peakTflops?: number;
+  readonly python?: string;
 }
 
 /** What was measured with one number of threads. Times in milliseconds. */
@@ -77,8 +87,31 @@ export function addStepBenchmark(program: Command): void {
     .option('--warmup <n>', 'steps before them that are not counted', wholeFrom(1), 10)
     .addOption(new Option('--simd <kind>').choices(['auto', 'plain', 'relaxed']).default('auto'))
     .option('--seed <n>', 'decides weights and images', wholeFrom(0), 1)
+    .addOption(new Option('--backend <name>').choices(['wasm', 'gpu']).default('wasm'))
+    .addOption(
+      new Option('--mode <name>', 'of the gpu backend').choices(['webgpu', 'webgl']).default('webgpu'),
+    )
+    .option('--many <n>', 'steps of one submission to the GPU', wholeFrom(1), 20)
+    .option('--peak-tflops <n>', 'what the GPU does at most in f32, for its share', positive)
+    .option('--python <path>', 'a Python with PyTorch on CUDA, beside the gpu backend')
     .option('--json [file]', 'the result as JSON, to the file or to stdout')
-    .action(async (options: StepArguments) => {
+    .action(async (options: StepArguments & GpuArguments) => {
+      if (options.backend === 'gpu') {
+        const { mode, many, steps, warmup, seed, peakTflops = null, python } = options;
+        const settings = {
+          mode,
+          batchSize: BATCH,
+          many,
+          steps,
+          warmup,
+          seed,
+          peakTflops,
+          ...(python !== undefined && { python }),
+        };
+        const measured = await measureGpuSteps(settings);
+        deliver(measured, describeGpuSteps(measured), options.json);
+        return;
+      }
       const result = await measureSteps(options);
       deliver(result, describe(result), options.json);
     });
@@ -155,7 +188,8 @@ async function advance(arm: Arm, steps: number): Promise<void> {
   for (let left = steps; left > 0;) {
     const { value: event, done } = await arm.events.next();
     if (done === true) throw new Error('step: the run ended before its steps were done');
-    if (event.type === 'start') arm.report = expectReport(event.report, arm.threads);
+    if (event.type === 'start')
+      arm.report = expectReport(event.report, { backend: 'wasm', threads: arm.threads });
     if (event.type !== 'step') continue;
     arm.ms.push(event.ms);
     arm.loss = event.loss;

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { kernelTable, measureKernels, tasks, titleOf } from '../../bench/kernels/kernels.ts';
+import { kernelTable, measureKernels } from '../../bench/kernels/kernels.ts';
+import { tasks, titleOf } from '../../bench/kernels/tasks.ts';
 
 it('measures operations without a rival: rates count the direct computation', async () => {
   const told: string[] = [];

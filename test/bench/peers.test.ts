@@ -114,6 +114,7 @@ describe('chart', () => {
     mkldnn: true,
     cpu: 'AVX2',
     blas: 'OpenBLAS',
+    cuda: null,
   };
   const result: PeersResult = {
     benchmark: 'peers',

@@ -293,7 +293,7 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
   ],
   // A sum of high halves as the high half of an i32 that wraps around.
   wrapped: [['a'], 'return a - 65536 * Math.floor((a + 32768) * 0.0000152587890625);'],
-  unsigned: [['a'], 'if (a < 0) { return a + 65536; }\n return a;'],
+  nonNegative: [['a'], 'if (a < 0) { return a + 65536; }\n return a;'],
   // Whether one i32, given by its halves, is less than another.
   below: [
     ['aHigh', 'aLow', 'bHigh', 'bLow'],

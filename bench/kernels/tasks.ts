@@ -1,0 +1,34 @@
+/** The single operations that are measured. */
+import type { Task } from './ours.ts';
+
+export type Single = Exclude<Task, { readonly kind: 'convTrain' }>;
+
+/** [batch, size, kernel, channels in, channels out] */
+const SHAPES = [
+  [100, 32, 5, 3, 32],
+  [100, 16, 5, 32, 32],
+  [100, 8, 5, 32, 64],
+  [100, 8, 5, 64, 64],
+  [32, 32, 3, 3, 64],
+  [32, 32, 3, 64, 64],
+  [32, 16, 3, 64, 128],
+  [32, 16, 3, 128, 128],
+  [32, 8, 3, 128, 256],
+  [32, 8, 3, 256, 256],
+] as const;
+const PASSES = ['forward', 'gradInput', 'gradWeight'] as const;
+
+export const tasks: readonly Single[] = [
+  ...[256, 512, 1024].map((n) => ({ kind: 'matmul', n }) as const),
+  ...SHAPES.flatMap(([batch, size, kernel, inputs, outputs]) =>
+    PASSES.map((pass) => ({ kind: 'conv', pass, batch, size, kernel, inputs, outputs }) as const),
+  ),
+];
+
+export function titleOf(task: Single): string {
+  if (task.kind === 'matmul') return `matmul ${task.n}`;
+  const { kernel, inputs, outputs, size, batch } = task;
+  return `conv ${kernel}×${kernel} ${inputs}→${outputs} at ${size}×${size}, batch ${batch}`;
+}
+
+export const passOf = (task: Single): string => (task.kind === 'conv' ? task.pass : '');

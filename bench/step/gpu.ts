@@ -1,0 +1,266 @@
+/**
+ * A training step of Caffe's `cifar10_full` at batch 100 on the GPU backend, with the images resident: one step in a
+ * submission and many, the device's own time, and what submitting costs the host (on Dawn's null backend, which runs nothing).
+ */
+import { loader, meanImage, synthetic } from '../../datasets/index.ts';
+import {
+  applyGradients,
+  bind,
+  caffeFull,
+  checkFinite,
+  compile,
+  crossEntropyRows,
+  gpu,
+  i32,
+  initState,
+  mean,
+  takeRows,
+  type Backend,
+  type Compiled,
+  type Feeds,
+  type Report,
+} from '../../engine/index.ts';
+import { sgd } from '../../optim/index.ts';
+import { environment, type Environment } from '../environment.ts';
+import { median, micros, summary, table, type Summary } from '../measure.ts';
+import { expectReport } from '../ours.ts';
+import { compareCuda, type CudaResult } from '../peers/cuda.ts';
+
+const IMAGES = 2000;
+
+export interface GpuStepSettings {
+  readonly mode: 'webgpu' | 'webgl';
+  readonly batchSize: number;
+  /** Steps of one submission where there are many. */
+  readonly many: number;
+  readonly steps: number;
+  readonly warmup: number;
+  readonly seed: number;
+  /** What the adapter does at most in f32; null where nobody says. */
+  readonly peakTflops: number | null;
+  readonly python?: string;
+}
+
+/** Times in milliseconds. */
+export interface GpuStepResult extends Environment {
+  readonly benchmark: 'step';
+  readonly config: GpuStepSettings & { readonly net: 'caffeFull' };
+  readonly report: Report;
+  readonly flopsPerStep: number;
+  readonly dispatchesPerStep: number;
+  /** A step that is submitted alone and waited for. */
+  readonly aloneMs: Summary;
+  /** One of many in a submission. */
+  readonly amongManyMs: Summary;
+  /** All kernels of a step by the device's own clock, where it has one: the least of several. */
+  readonly deviceMs: number;
+  /** The host's time to submit a step, alone and among many, with everything but the device's work. Null on WebGL. */
+  readonly submission: { readonly aloneMs: number; readonly amongManyMs: number } | null;
+  readonly gflopPerSecond: number;
+  readonly ofPeak: number | null;
+  readonly loss: number;
+  readonly cuda: CudaResult;
+}
+
+export async function measureGpuSteps(settings: GpuStepSettings): Promise<GpuStepResult> {
+  const { mode, many, steps, warmup, peakTflops } = settings;
+  const where = environment();
+  const backend = await gpu({ mode });
+  try {
+    const { step, feeds } = await compileStep(backend, settings);
+    expectReport(step.report, { backend: 'gpu' });
+    const alone = await timeAlone(step, feeds, warmup, steps);
+    const amongMany = await timeMany(step, stacked(feeds, many), many, Math.max(1, Math.round(steps / many)));
+    let deviceMs = Infinity;
+    for (let k = 0; k < 5; k++) {
+      const times = await step.profile(feeds(k));
+      deviceMs = Math.min(
+        deviceMs,
+        times.reduce((sum, { ms }) => sum + ms, 0),
+      );
+    }
+    const { report, plan } = step;
+    const flopsPerStep = plan.steps.reduce((sum, { flops }) => sum + flops, 0);
+    const { gpujs, wgsl } = report.kernels!;
+    await step.close();
+    const gflopPerSecond = flopsPerStep / (deviceMs * 1e6);
+    return {
+      benchmark: 'step',
+      ...where,
+      config: { ...settings, net: 'caffeFull' },
+      report,
+      flopsPerStep,
+      dispatchesPerStep: gpujs + wgsl,
+      aloneMs: summary(alone.ms),
+      amongManyMs: summary(amongMany),
+      deviceMs: micros(deviceMs),
+      submission: mode === 'webgpu' ? await submissionCost(settings) : null,
+      gflopPerSecond,
+      ofPeak: peakTflops === null ? null : gflopPerSecond / (peakTflops * 1e3),
+      loss: alone.loss,
+      cuda: await compareCuda(settings),
+    };
+  } finally {
+    await backend.close();
+  }
+}
+
+type FeedsOf = (step: number) => Feeds;
+
+/** The step that training has: rows of resident bytes by their indices. */
+async function compileStep(
+  backend: Backend,
+  { batchSize, seed }: GpuStepSettings,
+): Promise<{ readonly step: Compiled; readonly feeds: FeedsOf }> {
+  const images = synthetic({ kind: 'images', n: IMAGES, seed });
+  const model = caffeFull({ mean: meanImage(images) });
+  const optimizer = sgd({ lr: 0.001, momentum: 0.9, weightDecay: 0.004, form: 'caffe' });
+  const whole = { x: new Uint8Array(IMAGES * 32 * 32 * 3), y: new Int32Array(IMAGES) };
+  images.read(
+    Uint32Array.from({ length: IMAGES }, (_, i) => i),
+    whole.x,
+    whole.y,
+  );
+  const step = await compile(backend, {
+    inputs: { index: i32(batchSize) },
+    hyper: optimizer.at(0),
+    state: {
+      ...initState(model, optimizer, seed),
+      'data/x': { shape: [IMAGES, 32, 32, 3], dtype: 'u8', data: whole.x },
+      'data/y': { shape: [IMAGES], dtype: 'i32', data: whole.y },
+    },
+    build({ index, step: k, hyper }, { 'data/x': x, 'data/y': y, ...state }) {
+      const { output, updates } = bind(model, state, { training: true, step: k })(takeRows(x, index));
+      const loss = checkFinite(mean(crossEntropyRows(output, takeRows(y, index))), 'the loss');
+      return {
+        outputs: { loss },
+        next: { ...updates, ...applyGradients(optimizer, model, state, loss, hyper) },
+      };
+    },
+  });
+  const batches = loader(images, { batchSize, shuffle: false });
+  return {
+    step,
+    feeds: (k) => ({
+      index: Int32Array.from(batches.batch(k).indices),
+      step: Int32Array.of(k),
+      ...optimizer.at(k),
+    }),
+  };
+}
+
+async function timeAlone(
+  step: Compiled,
+  feeds: FeedsOf,
+  warmup: number,
+  steps: number,
+): Promise<{ readonly ms: readonly number[]; readonly loss: number }> {
+  const ms: number[] = [];
+  let loss = NaN;
+  for (let k = 0; k < warmup + steps; k++) {
+    const own = feeds(k);
+    const begin = performance.now();
+    const outputs = await step.run(own);
+    ms.push(performance.now() - begin);
+    loss = outputs['loss'].data[0];
+  }
+  return { ms: ms.slice(warmup), loss };
+}
+
+async function timeMany(
+  step: Compiled,
+  feeds: Feeds,
+  many: number,
+  turns: number,
+): Promise<readonly number[]> {
+  const ms: number[] = [];
+  for (let turn = 0; turn <= turns; turn++) {
+    const begin = performance.now();
+    await step.runMany(feeds);
+    ms.push((performance.now() - begin) / many);
+  }
+  return ms.slice(1);
+}
+
+function stacked(feeds: FeedsOf, many: number): Feeds {
+  const each = Array.from({ length: many }, (_, k) => feeds(k));
+  return Object.fromEntries(
+    Object.entries(each[0]).map(([name, first]) => {
+      const all = each.map((one) => one[name]);
+      if (first instanceof Int32Array)
+        return [name, Int32Array.from(all.flatMap((v) => [...(v as Int32Array)]))];
+      return [name, Float32Array.from(all as number[])];
+    }),
+  );
+}
+
+/**
+ * What a submission costs the host. Nothing runs, so what is read back means nothing, and the checks of labels and loss may
+ * object to it: by then everything has been submitted.
+ */
+export async function submissionCost(settings: GpuStepSettings): Promise<GpuStepResult['submission']> {
+  const { steps, many } = settings;
+  const backend = await gpu({ mode: 'webgpu', dawn: ['backend=null'] });
+  try {
+    const { step, feeds } = await compileStep(backend, settings);
+    const own = feeds(0);
+    const stack = stacked(feeds, many);
+    const time = async (act: () => Promise<unknown>): Promise<number> => {
+      const ms: number[] = [];
+      for (let k = 0; k < steps + 20; k++) {
+        const begin = performance.now();
+        await act().catch(() => undefined);
+        if (k >= 20) ms.push(performance.now() - begin);
+      }
+      return micros(median(ms));
+    };
+    const aloneMs = await time(() => step.run(own));
+    const amongManyMs = micros((await time(() => step.runMany(stack))) / many);
+    await step.close();
+    return { aloneMs, amongManyMs };
+  } finally {
+    await backend.close();
+  }
+}
+
+export function describeGpuSteps(result: GpuStepResult): string {
+  const { config, report, machine, versions, submission, ofPeak, cuda } = result;
+  const rows = [
+    ['a step alone, waited for', result.aloneMs.min, result.aloneMs.median],
+    [`one of ${config.many} in a submission`, result.amongManyMs.min, result.amongManyMs.median],
+    ["all kernels, the device's clock", result.deviceMs, null],
+    ...(submission === null
+      ? []
+      : [
+          ['submitting a step alone, host only', null, submission.aloneMs] as const,
+          [`submitting one of ${config.many}, host only`, null, submission.amongManyMs] as const,
+        ]),
+    ...(cuda.eager === null
+      ? []
+      : [['PyTorch CUDA, eager', cuda.eager.ms.min, cuda.eager.ms.median] as const]),
+    ...(cuda.graph === null
+      ? []
+      : [['PyTorch CUDA, one graph', cuda.graph.ms.min, cuda.graph.ms.median] as const]),
+  ] as const;
+  const number = (ms: number | null): string => (ms === null ? '' : ms.toFixed(3));
+  return [
+    `${config.net}, batch ${config.batchSize}, ${config.steps} steps after ${config.warmup}, ` +
+      `${(result.flopsPerStep / 1e9).toFixed(2)} GFLOP and ${result.dispatchesPerStep} dispatches a step ` +
+      `(${report.kernels!.wgsl} in hand-written WGSL)`,
+    `${report.adapter ?? 'no adapter'}; ${report.executor}`,
+    `${machine.cpu}, ${machine.cores} cores, load ${machine.loadAverage.join(' ')}; ` +
+      `Node ${versions.node}, cyclegrad ${versions.cyclegrad} at ${versions.commit?.slice(0, 10) ?? 'no commit'}`,
+    '',
+    table(
+      ['', 'min ms', 'median ms'],
+      rows.map(([what, min, middle]) => [what, number(min), number(middle)]),
+      1,
+    ),
+    '',
+    `${result.gflopPerSecond.toFixed(1)} GFLOP/s by the device's clock` +
+      (ofPeak === null
+        ? ' (share of peak unknown: --peak-tflops says what the adapter can do)'
+        : `, ${(ofPeak * 100).toFixed(1)} % of ${config.peakTflops} TFLOP/s`),
+    ...cuda.skipped.map(({ name, reason }) => `skipped ${name}: ${reason}`),
+  ].join('\n');
+}
