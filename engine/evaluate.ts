@@ -131,12 +131,18 @@ function canonical(tensors: readonly Tensor[]): Canonical {
     });
     const from = node.inputs.map((t) => names.get(t)!).join(',');
     // The path is part of the structure: an error of a run names the layer.
-    lines.push(`n${i}=${node.op.name}(${from})${JSON.stringify([node.attrs, node.path])}`);
+    lines.push(`n${i}=${node.op.name}(${from})${JSON.stringify([node.attrs, node.path], exact)}`);
   });
   const outputs = Object.fromEntries(tensors.map((t, i) => [`out${i}`, resolve(t)]));
   lines.push(tensors.map((t) => names.get(t)!).join(','));
   return { key: lines.join(';'), outputs, types, feeds };
 }
+
+/** JSON knows neither infinities nor NaN nor −0, which are different attributes. */
+const exact = (_: string, value: unknown): unknown =>
+  typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0))
+    ? `number ${1 / value} ${value}`
+    : value;
 
 function collect(tensors: readonly Tensor[]): Node[] {
   const seen = new Set<Node>();

@@ -1,6 +1,6 @@
 /**
- * The public surface of the engine. Where a layer and an operation have the same name (conv2d, maxPool2d, avgPool2d,
- * batchNorm, dropout, relu, sigmoid, tanh), the plain name is the layer; the operation is a method of tensors, or
+ * The public surface of the engine. Where a layer and an operation have the same name (conv2d, maxPool2d, batchNorm, dropout,
+ * relu, gelu and the like), the plain name is the layer; the operation is a method of tensors, or
  * `ops.conv2d(x, w)`.
  */
 export * from './errors.ts';
@@ -16,6 +16,8 @@ export {
   argMax,
   argMin,
   argSort,
+  atan,
+  binaryCrossEntropyRows,
   broadcastTo,
   cast,
   ceil,
@@ -27,6 +29,7 @@ export {
   crossEntropyRows,
   cumulativeSum,
   customGradient,
+  diceRows,
   div,
   dot,
   einsum,
@@ -38,13 +41,16 @@ export {
   f32,
   flip,
   floor,
+  focalRows,
   full,
   gather,
   greater,
   greaterEqual,
+  huberRows,
   i32,
   isFinite,
   isNaN,
+  klDivergenceRows,
   less,
   lessEqual,
   log,
@@ -55,6 +61,7 @@ export {
   max,
   maximum,
   mean,
+  meanSquaredErrorRows,
   min,
   minimum,
   mul,
@@ -106,6 +113,7 @@ export {
   where,
   xor,
   zeros,
+  type CrossEntropyOptions,
   type CustomOperation,
   type CumulativeOptions,
   type Nested,

@@ -1,9 +1,11 @@
 /** Layers that act on each element alone. */
-import { checkNumber } from '../options.ts';
+import { checkNumber, checkOptions } from '../options.ts';
+import * as functions from '../ops/activation.ts';
+import type { GeluOptions } from '../ops/activation.ts';
 import { relu as rectify, sigmoid as logistic, tanh as tangent } from '../ops/elementwise.ts';
 import { dropout as drop } from '../ops/random.ts';
 import type { Tensor } from '../tensor.ts';
-import type { Layer } from './layer.ts';
+import type { Layer, LayerConfig } from './layer.ts';
 
 /**
  * A layer from a function of a tensor. `name` stands for it in checkpoints.
@@ -20,6 +22,38 @@ export const relu = (): Layer => activation(rectify, 'relu');
 export const sigmoid = (): Layer => activation(logistic, 'sigmoid');
 /** The hyperbolic tangent. */
 export const tanh = (): Layer => activation(tangent, 'tanh');
+
+/** An activation with options, which its config has. */
+const configured = (config: LayerConfig, apply: (x: Tensor) => Tensor): Layer => ({
+  params: {},
+  config,
+  apply,
+});
+
+/** x · Φ(x), exact or by its approximation with tanh. */
+export function gelu(options: GeluOptions = {}): Layer {
+  checkOptions('gelu', options, ['approximate']);
+  return configured({ kind: 'gelu', ...options }, (x) => functions.gelu(x, options));
+}
+
+/** x · sigmoid(x), also called swish. */
+export const silu = (): Layer => activation(functions.silu, 'silu');
+/** log(1 + e^x) */
+export const softplus = (): Layer => activation(functions.softplus, 'softplus');
+/** x where it is positive, else slope · x. */
+export const leakyRelu = (slope = 0.01): Layer =>
+  configured({ kind: 'leakyRelu', slope }, (x) => functions.leakyRelu(x, slope));
+/** x where it is positive, else alpha · (e^x − 1). */
+export const elu = (alpha = 1): Layer => configured({ kind: 'elu', alpha }, (x) => functions.elu(x, alpha));
+/** x where it is positive, else alpha · (e^(x / alpha) − 1). */
+export const celu = (alpha = 1): Layer =>
+  configured({ kind: 'celu', alpha }, (x) => functions.celu(x, alpha));
+/** x / 6 + ½ within 0 … 1. */
+export const hardSigmoid = (): Layer => activation(functions.hardSigmoid, 'hardSigmoid');
+/** x · hardSigmoid(x) */
+export const hardSwish = (): Layer => activation(functions.hardSwish, 'hardSwish');
+/** x within −1 … 1. */
+export const hardTanh = (): Layer => activation(functions.hardTanh, 'hardTanh');
 
 /**
  * In training, zeroes each element with probability `rate` and scales the others by 1 / (1 − rate); else the identity.

@@ -1,6 +1,7 @@
 /** Layers made of layers. */
 import { ShapeError } from '../errors.ts';
 import { add } from '../ops/elementwise.ts';
+import { concat } from '../ops/layout.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { childConfigs, childParams, type Described, type Layer } from './layer.ts';
@@ -42,6 +43,24 @@ export function residual(main: Layer, shortcut?: Layer): Layer {
       }
       return add(a, b);
     },
+  };
+}
+
+/**
+ * Several layers of the same input, whose results are put side by side along an axis, by default that of the channels.
+ * Keys name the layers as in `sequential`. Throws ShapeError where the results differ in another axis.
+ *
+ * @example parallel({ wide: conv2d(16, 8, 5), narrow: conv2d(16, 24, 1) }) // 32 channels
+ */
+export function parallel(layers: Readonly<Record<string, Layer>>, axis = -1): Layer {
+  return {
+    params: childParams('parallel', layers),
+    config: { kind: 'parallel', axis, layers: childConfigs(layers) },
+    apply: (x, scope) =>
+      concat(
+        Object.entries(layers).map(([name, layer]) => scope.child(name, layer, x)),
+        axis,
+      ),
   };
 }
 

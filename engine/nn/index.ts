@@ -1,6 +1,22 @@
 /** Layers, initialisers, and how a model meets its state. */
-export { activation, dropout, relu, sigmoid, tanh } from './activation.ts';
-export { network, residual, sequential } from './compose.ts';
+export {
+  activation,
+  celu,
+  dropout,
+  elu,
+  gelu,
+  hardSigmoid,
+  hardSwish,
+  hardTanh,
+  leakyRelu,
+  relu,
+  sigmoid,
+  silu,
+  softplus,
+  tanh,
+} from './activation.ts';
+export { network, parallel, residual, sequential } from './compose.ts';
+export { embedding } from './embedding.ts';
 export {
   constant,
   given,

@@ -155,6 +155,7 @@ export const elementwiseOps = {
   sqrt: unary('sqrt', (g, _, y) => div(mul(g, 0.5), y)),
   sin: unary('sin', (g, x) => mul(g, cos(x))),
   cos: unary('cos', (g, x) => neg(mul(g, sin(x)))),
+  atan: unary('atan', (g, x) => div(g, add(mul(x, x), 1))),
   tanh: unary('tanh', (g, _, y) => mul(g, sub(1, mul(y, y)))),
   sigmoid: unary('sigmoid', (g, _, y) => mul(g, mul(y, sub(1, y)))),
   erf: unary('erf', (g, x) => mul(g, mul(2 / Math.sqrt(Math.PI), exp(neg(mul(x, x)))))),
@@ -340,6 +341,8 @@ export const square = (x: TensorLike): Tensor => {
 export const sin = (x: TensorLike): Tensor => apply(elementwiseOps.sin, x);
 /** The cosine of x in radians; NaN for ±Infinity. */
 export const cos = (x: TensorLike): Tensor => apply(elementwiseOps.cos, x);
+/** The angle in radians whose tangent is x, from −π/2 to π/2. */
+export const atan = (x: TensorLike): Tensor => apply(elementwiseOps.atan, x);
 /** The hyperbolic tangent. */
 export const tanh = (x: TensorLike): Tensor => apply(elementwiseOps.tanh, x);
 /** 1 / (1 + e^−x) */

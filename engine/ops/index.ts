@@ -58,6 +58,7 @@ export {
   abs,
   add,
   and,
+  atan,
   cast,
   ceil,
   checkFinite,
@@ -175,7 +176,30 @@ export {
   type LrnOptions,
 } from './norm.ts';
 export { resize2d, type ResizeOptions } from './resize.ts';
-export { correct, crossEntropyRows, softmaxCrossEntropy } from './loss.ts';
+export {
+  celu,
+  elu,
+  gelu,
+  hardSigmoid,
+  hardSwish,
+  hardTanh,
+  leakyRelu,
+  silu,
+  softplus,
+  type GeluOptions,
+} from './activation.ts';
+export {
+  binaryCrossEntropyRows,
+  correct,
+  crossEntropyRows,
+  diceRows,
+  focalRows,
+  huberRows,
+  klDivergenceRows,
+  meanSquaredErrorRows,
+  softmaxCrossEntropy,
+  type CrossEntropyOptions,
+} from './loss.ts';
 export { customGradient, type CustomOperation } from './custom.ts';
 export { dropout, randomBernoulli, randomNormal, randomPermutation, randomUniform } from './random.ts';
 export { normalizeImages } from './images.ts';

@@ -6,9 +6,11 @@ import { checkInteger, checkNumber } from '../options.ts';
 import { constant, type Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './create.ts';
-import { add, div, exp, log, mul, neg, sqrt, sub } from './elementwise.ts';
+import { composed } from './custom.ts';
+import { add, div, exp, log, mul, neg, pow, sqrt, sub } from './elementwise.ts';
 import { broadcastTo, reshape } from './layout.ts';
 import { matmul } from './matmul.ts';
+import { avgPool2d } from './pool.ts';
 import { mean, sum } from './reduce.ts';
 
 export interface LrnAttrs extends Readonly<Record<string, number>> {
@@ -24,9 +26,14 @@ export const lrnWithinOp = defineOp({
     expectDType('lrnWithin', 'f32', x!);
     return [x!, x!];
   },
-  vjp: ({ inputs, outputs, grads, attrs }: Vjp<LrnAttrs>) => [
-    lrnWithinGradOp([grads[0]!, inputs[0], outputs[1]], attrs)[0],
-  ],
+  vjp({ inputs: [x], outputs, grads, attrs }: Vjp<LrnAttrs>): Grads {
+    const [g, h] = grads;
+    const parts = [
+      ...(g === null ? [] : [lrnWithinGradOp([g!, x, outputs[1]], attrs)[0]]),
+      ...(h === null ? [] : [mul(mul(x, 2 * attrs.alpha), squareMeans(h!, attrs))]),
+    ];
+    return [parts.reduce((total, part) => add(total, part))];
+  },
   flops: ([x], _, { size }) => sizeOf(x!.shape) * size * size,
 });
 
@@ -36,9 +43,17 @@ export const lrnWithinGradOp = defineOp({
     expectDType('lrnWithinGrad', 'f32', g!, x!, s!);
     return [x!];
   },
-  vjp: null,
+  vjp: composed(([g, x, s], attrs: LrnAttrs) => {
+    const own = mul(g, pow(s, -attrs.beta));
+    const sums = squareMeans(div(mul(own, x), s), attrs);
+    return [sub(own, mul(mul(x, 2 * attrs.alpha * attrs.beta), sums))];
+  }),
   flops: ([x], _, { size }) => sizeOf(x!.shape) * size * size,
 });
+
+/** Means over the square around each position, zero outside. */
+const squareMeans = (x: Tensor, { size }: LrnAttrs): Tensor =>
+  avgPool2d(x, size, { stride: 1, padding: (size - 1) / 2 });
 
 export interface LrnOptions {
   /** Side of the square around each position, odd. Default 5. */
@@ -111,20 +126,21 @@ export const batchNormOp = defineOp({
     const stats: TensorType = { shape: [channels], dtype: 'f32' };
     return [x!, stats, stats];
   },
-  vjp({ inputs, outputs, grads, attrs }: Vjp<BatchNormAttrs>) {
+  vjp({ inputs, outputs, grads, attrs }: Vjp<BatchNormAttrs>): Grads {
     const [x, gamma] = inputs as [Tensor, Tensor | undefined];
-    const [, mean, variance] = outputs as [Tensor, Tensor, Tensor];
-    if (grads[1] !== null || grads[2] !== null) {
-      throw new ShapeError(
-        'grad: the statistics of batchNorm have no derivative of their own ' +
-          '(take mean and variance of x with mean() to differentiate through them)',
-      );
-    }
-    const [dx, dGamma, dBeta] = batchNormGradOp(
-      [grads[0]!, x, mean, variance, ...(gamma === undefined ? [] : [gamma])],
-      attrs,
-    );
-    return gamma === undefined ? [dx!] : [dx!, dGamma!, dBeta!];
+    const [, center, variance] = outputs as [Tensor, Tensor, Tensor];
+    const [g, gMean, gVariance] = grads;
+    const count = sizeOf(x.shape) / center.shape[0];
+    const parts: Tensor[] = [];
+    if (gMean !== null) parts.push(broadcastTo(mul(gMean!, 1 / count), x.shape));
+    if (gVariance !== null) parts.push(mul(sub(x, center), mul(gVariance!, 2 / count)));
+    const [dx, dGamma, dBeta] =
+      g === null
+        ? [null, null, null]
+        : batchNormGradOp([g!, x, center, variance, ...(gamma === undefined ? [] : [gamma])], attrs);
+    if (dx !== null) parts.unshift(dx!);
+    const total = parts.reduce((sofar, part) => add(sofar, part));
+    return gamma === undefined ? [total] : [total, dGamma!, dBeta!];
   },
   flops: ([x]) => 6 * sizeOf(x!.shape),
 });
@@ -137,7 +153,15 @@ export const batchNormGradOp = defineOp({
     channelsOf('batchNormGrad', x!, [mean, gamma]);
     return [x!, mean!, mean!];
   },
-  vjp: null,
+  vjp: composed(([g, x, center, variance, gamma], { epsilon }: BatchNormAttrs) => {
+    const outer = Array.from({ length: x.rank - 1 }, (_, axis) => axis);
+    const count = sizeOf(x.shape) / center.shape[0];
+    const deviation = sqrt(add(variance, epsilon));
+    const normalised = div(sub(x, center), deviation);
+    const [dGamma, dBeta] = [sum(mul(g, normalised), outer), sum(g, outer)];
+    const rest = sub(sub(g, mul(dBeta, 1 / count)), mul(normalised, mul(dGamma, 1 / count)));
+    return [mul(rest, gamma === undefined ? div(1, deviation) : div(gamma, deviation)), dGamma, dBeta];
+  }),
   flops: ([x]) => 9 * sizeOf(x!.shape),
 });
 

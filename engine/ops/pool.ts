@@ -5,6 +5,8 @@ import { formatShape, pair, placeWindow, sizeOf, type Padding, type Pair } from 
 import type { Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './create.ts';
+import { takeAlong } from './gather.ts';
+import { reshape } from './layout.ts';
 import { max, mean } from './reduce.ts';
 
 export interface PoolAttrs extends Readonly<Record<string, readonly number[] | boolean>> {
@@ -51,7 +53,10 @@ export const maxPool2dGradOp = defineOp({
     expectDType('maxPool2dGrad', 'i32', at!);
     return [{ shape: unpooled(g!, attrs), dtype: 'f32' }];
   },
-  vjp: null,
+  vjp({ inputs: [g, at], grads }: Vjp<PoolAttrs>): Grads {
+    const rows = (t: Tensor): Tensor => reshape(t, [t.shape[0], t.shape[1] * t.shape[2], t.shape[3]]);
+    return [reshape(takeAlong(rows(grads[0]!), rows(at), 1), g.shape), null];
+  },
 });
 
 export const avgPool2dOp = defineOp({

@@ -2,6 +2,7 @@ import {
   abs,
   add,
   and,
+  atan,
   cast,
   ceil,
   checkFinite,
@@ -338,6 +339,12 @@ export const elementwise = {
     range(cos, 'up to where single numbers begin', 7000, 9000, 2e-6),
     range(cos, 'far away', 1e6, 1e9, 2e-6),
     special(cos, [NaN, Infinity, -Infinity, 0, 1e30], 1e-6),
+  ],
+  atan: [
+    ...unaryCases(atan, uniform, 1e-6),
+    range(atan, 'around 0', -1e-3, 1e-3),
+    range(atan, 'far out', -1e3, 1e3),
+    special(atan, [NaN, Infinity, -Infinity, 0, 1, -2.4142137, 0.41421357], 1e-6),
   ],
   erf: [
     ...unaryCases(erf, uniform, 1e-6),

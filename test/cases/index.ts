@@ -5,6 +5,7 @@
 import type * as everything from '../../engine/ops/index.ts';
 import type { OpName } from '../../engine/ops/index.ts';
 import type { Case } from './case.ts';
+import { activations } from './activation.ts';
 import { composite, custom } from './composite.ts';
 import { conv, transpose } from './conv.ts';
 import { compositeRandom, data } from './data.ts';
@@ -65,7 +66,8 @@ export const composites: { readonly [N in Composite]: readonly Case[] } = {
   ...compositeRandom,
   mean: means,
   batchNormInference: inference,
-  crossEntropyRows: rows,
+  ...activations,
+  ...rows,
 };
 
 /** Every case, named `operation: what is special`. */

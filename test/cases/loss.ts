@@ -1,4 +1,16 @@
-import { correct, crossEntropyRows, ops } from '../../engine/ops/index.ts';
+import {
+  binaryCrossEntropyRows,
+  correct,
+  crossEntropyRows,
+  diceRows,
+  focalRows,
+  huberRows,
+  klDivergenceRows,
+  meanSquaredErrorRows,
+  ops,
+} from '../../engine/ops/index.ts';
+import { sizeOf } from '../../engine/shape.ts';
+import type { Tensor } from '../../engine/tensor.ts';
 import { define, given, integers, uniform, type Case } from './case.ts';
 
 /** [rows, classes] */
@@ -20,7 +32,7 @@ export const loss = {
         `${rows} rows of ${classes}`,
         { logits: uniform([rows, classes], -4, 4), labels: integers([rows], classes) },
         ({ logits, labels }) => [...ops.softmaxCrossEntropy([logits, labels], {})],
-        { through: [0], tags: rows * classes > 500 ? ['large'] : [] },
+        { tags: rows * classes > 500 ? ['large'] : [] },
       ),
     ),
     define(
@@ -36,7 +48,7 @@ export const loss = {
       'equal logits',
       { logits: given([3, 10], [100]), labels: given([3], [0, 9, 5], 'i32') },
       ({ logits, labels }) => [...ops.softmaxCrossEntropy([logits, labels], {})],
-      { through: [0] },
+      {},
     ),
   ],
   softmaxCrossEntropyGrad: SIZES.map(([rows, classes]) =>
@@ -44,7 +56,7 @@ export const loss = {
       `${rows} rows of ${classes}`,
       { g: uniform([rows]), softmax: uniform([rows, classes], 0, 1), labels: integers([rows], classes) },
       ({ g, softmax, labels }) => ops.softmaxCrossEntropyGrad([g, softmax, labels], {}),
-      { wrt: [] },
+      { tags: rows * classes > 500 ? ['large'] : [] },
     ),
   ),
   correct: [
@@ -71,11 +83,64 @@ export const loss = {
   ],
 } satisfies Record<string, readonly Case[]>;
 
-export const rows = SIZES.map(([n, classes]) =>
-  define(
-    `${n} rows of ${classes}`,
-    { logits: uniform([n, classes], -3, 3), labels: integers([n], classes) },
-    ({ logits, labels }) => crossEntropyRows(logits, labels),
-    { tags: n * classes > 500 ? ['large'] : [] },
+/** Output and target of one shape, the target in 0 … 1. */
+const pairs = (
+  what: string,
+  fn: (x: Tensor, target: Tensor) => Tensor,
+  wrt: readonly ('x' | 'target')[],
+): Case[] =>
+  [[1, 1], [5], [4, 7], [2, 3, 4, 2], [0, 3], [33, 10]].map((shape) =>
+    define(
+      `[${shape.join(',')}]${what}`,
+      { x: uniform(shape, -4, 4), target: uniform(shape, 0, 1) },
+      ({ x, target }) => fn(x, target),
+      { wrt, tolerance: 3e-6, tags: sizeOf(shape) > 300 ? ['large'] : [] },
+    ),
+  );
+
+export const rows = {
+  crossEntropyRows: [0, 0.1, 1].flatMap((labelSmoothing) =>
+    SIZES.map(([n, classes]) =>
+      define(
+        `${n} rows of ${classes}${labelSmoothing === 0 ? '' : `, smoothing ${labelSmoothing}`}`,
+        { logits: uniform([n, classes], -3, 3), labels: integers([n], classes) },
+        ({ logits, labels }) => crossEntropyRows(logits, labels, { labelSmoothing }),
+        { tolerance: labelSmoothing === 0 ? 1e-6 : 3e-6, tags: n * classes > 500 ? ['large'] : [] },
+      ),
+    ),
   ),
-);
+  meanSquaredErrorRows: pairs('', meanSquaredErrorRows, ['x', 'target']),
+  huberRows: [
+    ...pairs('', (x, target) => huberRows(x, target), ['x', 'target']),
+    ...pairs(', delta 0.5', (x, target) => huberRows(x, target, { delta: 0.5 }), ['x', 'target']),
+  ],
+  binaryCrossEntropyRows: [
+    ...pairs('', binaryCrossEntropyRows, ['x', 'target']),
+    define(
+      'large logits: no overflow',
+      {
+        x: given([4, 2], [800, -800, 1e4, -1e4, 60, -60, 0, 1]),
+        target: given([4, 2], [1, 0, 0, 1, 0.5, 0.5, 1, 0]),
+      },
+      ({ x, target }) => binaryCrossEntropyRows(x, target),
+      { wrt: [], tags: ['special'] },
+    ),
+  ],
+  focalRows: [
+    ...pairs('', (x, target) => focalRows(x, target), ['x']),
+    ...pairs(', gamma 1.5', (x, target) => focalRows(x, target, { alpha: 0.6, gamma: 1.5 }), ['x', 'target']),
+    ...pairs(', gamma 0', (x, target) => focalRows(x, target, { gamma: 0 }), ['x']),
+  ],
+  diceRows: [
+    ...pairs('', (x, target) => diceRows(x, target), ['x', 'target']),
+    ...pairs(', smooth 0.1', (x, target) => diceRows(x, target, { smooth: 0.1 }), ['x']),
+  ],
+  klDivergenceRows: SIZES.map(([n, classes]) =>
+    define(
+      `${n} rows of ${classes}`,
+      { x: uniform([n, classes], -3, 3), target: uniform([n, classes], 0, 2 / classes) },
+      ({ x, target }) => klDivergenceRows(x, target),
+      { wrt: ['x'], tolerance: 3e-6, tags: n * classes > 500 ? ['large'] : [] },
+    ),
+  ),
+} satisfies Record<string, readonly Case[]>;

@@ -70,7 +70,7 @@ export const norm = {
       what,
       { g: uniform(shape), x: uniform(shape, -high, high), s: uniform(shape, 1, 3) },
       ({ g, x, s }) => ops.lrnWithinGrad([g, x, s], attrs),
-      { wrt: [], tolerance: 3e-6 },
+      { tolerance: 3e-6, tags: tags(shape) },
     ),
   ),
   batchNorm: [
@@ -80,7 +80,7 @@ export const norm = {
         { x: uniform(shape) },
         ({ x }) => Object.values(batchNorm(x)),
         // Over a single row the result is 0 / √epsilon, which magnifies every rounding.
-        { through: [0], tolerance: 1e-5, tags: tags(shape) },
+        { tolerance: 1e-5, tags: tags(shape) },
       ),
     ),
     ...BATCHES.map((shape) =>
@@ -88,11 +88,10 @@ export const norm = {
         `${formatShape(shape)}, scaled and shifted`,
         { x: uniform(shape), gamma: uniform(channels(shape), 0.5, 2), beta: uniform(channels(shape)) },
         ({ x, gamma, beta }) => Object.values(batchNorm(x, { gamma, beta, epsilon: 1e-3 })),
-        { through: [0], tolerance: 1e-5, tags: tags(shape) },
+        { tolerance: 1e-5, tags: tags(shape) },
       ),
     ),
     define('a mean far from 0', { x: uniform([200, 3], 300, 302) }, ({ x }) => Object.values(batchNorm(x)), {
-      through: [0],
       tolerance: 1e-4,
       tags: ['large'],
     }),
@@ -111,7 +110,11 @@ export const norm = {
         ({ g, x, mean, variance, gamma }) => [
           ...ops.batchNormGrad([g, x, mean, variance, ...(scaled ? [gamma] : [])], { epsilon: 1e-3 }),
         ],
-        { wrt: [], tolerance: 1e-5 },
+        {
+          wrt: ['g', 'x', 'mean', 'variance', ...(scaled ? (['gamma'] as const) : [])],
+          tolerance: 1e-5,
+          tags: tags(shape),
+        },
       ),
     ),
   ),

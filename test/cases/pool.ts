@@ -90,7 +90,7 @@ export const pool = {
       geometry.what,
       { x: distinct(geometry.x), g: uniform(outputShape(geometry, attrs)) },
       ({ x, g }) => ops.maxPool2dGrad([g, ops.maxPool2d([x], attrs)[1]], attrs),
-      { wrt: [] },
+      { wrt: ['g'], tags: tags(geometry) },
     );
   }),
   avgPool2d: DIVISORS.flatMap((divisor) =>

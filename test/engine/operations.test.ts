@@ -201,6 +201,14 @@ describe.each(backends)('%s', (_name, make) => {
     expect(await values(ops.pad([1, 2, 3], [[2, 1]], { mode: 'edge' }))).toEqual([1, 1, 1, 2, 3, 3]);
   });
 
+  it('pad by infinities, which are not the same plan', async () => {
+    expect(await values(ops.pad([1], [[0, 1]], { value: Infinity }))).toEqual([1, Infinity]);
+    expect(await values(ops.pad([1], [[0, 1]], { value: -Infinity }))).toEqual([1, -Infinity]);
+    expect(await values(ops.pad([1], [[0, 1]], { value: NaN }))).toEqual([1, NaN]);
+    expect(await values(ops.pad([1], [[0, 1]], { value: 0 }))).toEqual([1, 0]);
+    expect(await values(ops.pad([1], [[0, 1]], { value: -0 }))).toEqual([1, -0]);
+  });
+
   it('gathering twice adds up on the way back, in order', async () => {
     const x = tensor([1, 2, 3]);
     const g = grad(ops.sum(ops.mul(ops.gather(x, ints(2, 0, 2)), [1, 10, 100])), [x])[0]!;

@@ -5,19 +5,33 @@ import {
   add,
   batchNorm,
   broadcastTo,
+  cast,
   checkFinite,
+  concat,
+  cumulativeSum,
   dropout,
+  flip,
+  gather,
+  less,
   matmul,
   max,
+  maximum,
   mean,
   mul,
   neg,
+  pad,
   relu,
   reshape,
+  slice,
+  softmax,
+  sort,
+  stopGradient,
   sub,
   sum,
   tanh,
+  tensor,
   transpose,
+  where,
 } from '../../engine/ops/index.ts';
 import { key } from '../../engine/rng.ts';
 import type { Built } from '../../engine/compile.ts';
@@ -44,6 +58,17 @@ const INSTRUCTIONS = [
   'checkFinite',
   'dropout',
   'constant',
+  'maximum',
+  'where',
+  'compared',
+  'pieces',
+  'padded',
+  'flip',
+  'gather',
+  'running sum',
+  'sort',
+  'softmax',
+  'stopGradient',
 ] as const;
 
 interface Instruction {
@@ -165,6 +190,41 @@ function apply(op: Instruction['op'], a: Tensor, b: Tensor, n: number, step: Ten
       return dropout(a, 0.5, key(n, 'mask'), step);
     case 'constant':
       return add(a, 0.25);
+    case 'maximum':
+      return maximum(a, like);
+    case 'where':
+      return where(less(a, like), mul(a, 2), like);
+    case 'compared':
+      return mul(like, cast(less(like, a)));
+    case 'pieces':
+      return concat([slice(matrix, [null, { begin: 1 }]), slice(matrix, [null, { end: 1 }])], 1);
+    case 'padded':
+      return slice(
+        pad(
+          matrix,
+          [
+            [1, 1],
+            [2, 0],
+          ],
+          { value: 0.5 },
+        ),
+        [
+          { begin: 1, end: 3 },
+          { begin: 1, end: 4 },
+        ],
+      );
+    case 'flip':
+      return flip(a);
+    case 'gather':
+      return gather(matrix, tensor(Int32Array.of(2, 0, 2)), 1);
+    case 'running sum':
+      return tanh(cumulativeSum(a, 0, { reverse: n % 2 === 0 }));
+    case 'sort':
+      return sort(a).values;
+    case 'softmax':
+      return softmax(matrix, n % 2);
+    case 'stopGradient':
+      return mul(a, stopGradient(a));
     default:
       throw new Error(`unknown instruction ${JSON.stringify(op satisfies never)}`);
   }

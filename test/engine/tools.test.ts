@@ -8,6 +8,9 @@ import { grad, hessianVector, valueAndGrad } from '../../engine/grad.ts';
 import { gradcheck } from '../../engine/tools/gradcheck.ts';
 import {
   add,
+  batchNorm,
+  conv2d,
+  correct,
   customGradient,
   exp,
   lrnWithin,
@@ -15,11 +18,15 @@ import {
   maxPool2d,
   mul,
   pow,
+  reshape,
+  softmaxCrossEntropy,
   stopGradient,
   sum,
   tanh,
   tensor,
 } from '../../engine/ops/index.ts';
+import { stream } from '../../engine/rng.ts';
+import { sizeOf } from '../../engine/shape.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 
 const evaluator = new Evaluator(reference({ precision: 'f64' }));
@@ -130,6 +137,29 @@ describe('hessianVector', () => {
     expect(await values(grad(sum(stopGradient(mul(x, x))), [x])[0])).toEqual([0, 0]);
   });
 
+  it('goes through a whole network: convolution, normalisation, pooling and the loss', async () => {
+    const draws = stream(1, 'hessian');
+    const random = (...shape: number[]): Tensor =>
+      tensor(
+        Float64Array.from({ length: sizeOf(shape) }, () => draws.normal()),
+        { shape },
+      );
+    const [images, w, v] = [random(3, 4, 4, 2), random(3, 3, 2, 3), random(3, 3, 2, 3)];
+    const gradient = (weight: Tensor): Tensor => {
+      const h = lrnWithin(batchNorm(conv2d(images, weight, { padding: 'same' })).y, { size: 3 });
+      const logits = reshape(maxPool2d(h, 2), [3, 12]);
+      return grad(softmaxCrossEntropy(logits, tensor(Int32Array.of(0, 5, 11))), [weight])[0]!;
+    };
+    const at = async (h: number): Promise<number[]> => values(gradient(add(w, mul(v, h))));
+    // The derivative of the gradient along v, by differences and by rules.
+    const [right, left] = [await at(1e-5), await at(-1e-5)];
+    const x = add(w, 0);
+    const h = lrnWithin(batchNorm(conv2d(images, x, { padding: 'same' })).y, { size: 3 });
+    const loss = softmaxCrossEntropy(reshape(maxPool2d(h, 2), [3, 12]), tensor(Int32Array.of(0, 5, 11)));
+    const got = await values(hessianVector(loss, [x], [v])[0]);
+    right.forEach((value, i) => expect(got[i]).toBeCloseTo((value - left[i]!) / 2e-5, 6));
+  });
+
   it('is zero for what is linear', async () => {
     const x = tensor([2, 3]);
     expect(await values(hessianVector(sum(x), [x], [[1, 1]])[0])).toEqual([0, 0]);
@@ -143,12 +173,21 @@ describe('hessianVector', () => {
     expect(() => hessianVector(sum(x), [x], [[1]])).toThrow(
       new ShapeError('hessianVector: part 0 of the vector is f32 [1] but its tensor is f32 [1,4,4,1]'),
     );
-    expect(() => hessianVector(sum(mul(maxPool2d(x, 2), 2)), [x], [x])).toThrow(
+    // The derivative that is given here is an operation without one.
+    const stepped = customGradient({
+      name: 'stepped',
+      forward: (t) => t,
+      gradient: ({ inputs: [t], grad: g }) => {
+        const logits = reshape(t!, [4, 4]);
+        const right = correct(logits, tensor(Int32Array.of(0, 1, 2, 3)));
+        return [mul(g, reshape(right, [1, 4, 1, 1]))];
+      },
+    });
+    expect(() => hessianVector(sum(stepped(x)), [x], [x])).toThrow(
       new PlanError(
-        'grad: operation maxPool2dGrad has no derivative (differentiate another expression, or stop before it)',
+        'grad: operation correct has no derivative (differentiate another expression, or stop before it)',
       ),
     );
-    expect(() => hessianVector(sum(lrnWithin(x)), [x], [x])).toThrow('grad: operation lrnWithinGrad has no');
   });
 });
 

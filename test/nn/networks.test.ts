@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { loader, synthetic } from '../../datasets/index.ts';
+import { arrays, loader, synthetic } from '../../datasets/index.ts';
 import {
   add,
   applyGradients,
@@ -14,6 +14,7 @@ import {
   countParameters,
   dense,
   dropout,
+  embedding,
   f32,
   fit,
   flatten,
@@ -34,6 +35,7 @@ import {
   sequential,
   sub,
   summary,
+  u8,
   type Layer,
   type Tensor,
 } from '../../engine/index.ts';
@@ -203,6 +205,55 @@ describe('freeze and parameters', () => {
     } finally {
       for (const dir of [a, b]) rmSync(dir, { recursive: true });
     }
+  });
+});
+
+describe('embedding', () => {
+  // Is the first of two words the same as the second?
+  const words = Uint8Array.from({ length: 64 }, (_, i) => (i % 2 === 0 ? (i >> 1) & 3 : i >> 4));
+  const same = Int32Array.from({ length: 32 }, (_, i) => Number(words[2 * i] === words[2 * i + 1]));
+  const data = arrays({ shape: [32, 2], data: words }, same);
+  const model = sequential({
+    words: embedding(4, 8),
+    flat: flatten(),
+    fc1: dense(16, 32),
+    act: relu(),
+    fc2: dense(32, 2),
+  });
+
+  test('learns vectors of indices that are bytes', async () => {
+    const { state, accuracy } = await fit({
+      model,
+      backend: reference(),
+      steps: 150,
+      data: loader(data, { batchSize: 32 }),
+      eval: { data, every: 150 },
+      optimizer: sgd({ lr: 0.2, momentum: 0.9 }),
+    });
+    expect(accuracy).toBe(1);
+    expect(state['words.weight']!.shape).toEqual([4, 8]);
+    expect(summary(model, u8(1, 2)).rows[0]).toEqual({
+      path: 'words',
+      kind: 'embedding',
+      output: [1, 2, 8],
+      trained: 32,
+      frozen: 0,
+      multiplyAdds: 0,
+      uses: 1,
+    });
+  });
+
+  test('an index outside the table stops the run and says where', async () => {
+    const small = sequential({ words: embedding(3, 8), flat: flatten(), fc: dense(16, 2) });
+    await expect(
+      fit({
+        model: small,
+        backend: reference(),
+        steps: 1,
+        data: loader(data, { batchSize: 32 }),
+        optimizer: sgd({ lr: 1 }),
+      }),
+    ).rejects.toThrow(/^words \/ .*3/);
   });
 });
 

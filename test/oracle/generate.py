@@ -16,76 +16,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-rng = np.random.default_rng(20150417)
-torch.set_default_dtype(torch.float64)
-torch.set_num_threads(1)
-torch.manual_seed(0)
+from common import case, cases, close, compact, distinct, draw, encode, last, lines, planes, reseed, rng, short
 
-cases = []
 optimizers = []
-
-
-# ---- values ---------------------------------------------------------------------------------------------------
-
-def draw(shape, low=-2.0, high=2.0, grid=16):
-    """Uniform multiples of 1/grid in [low, high]."""
-    return rng.integers(round(low * grid), round(high * grid), size=shape, endpoint=True) / grid
-
-
-def distinct(shape, grid=16):
-    """As draw, centred on zero, but no value occurs twice: no ties for a maximum to break."""
-    size = math.prod(shape)
-    return (rng.permutation(size) - size // 2).reshape(shape) / grid
-
-
-def encode(value, dtype=None):
-    array = np.asarray(value.detach() if isinstance(value, torch.Tensor) else value)
-    assert np.isfinite(array).all()
-    if dtype == 'i32':
-        return {'shape': list(array.shape), 'dtype': 'i32', 'data': [int(v) for v in array.ravel()]}
-    return {'shape': list(array.shape), 'data': [short(v) for v in array.ravel()]}
-
-
-def short(value):
-    number = float(f'{float(value):.9g}')
-    return int(number) if number.is_integer() and abs(number) < 1e9 else number
-
-
-def close(a, b):
-    a, b = np.asarray(a.detach() if isinstance(a, torch.Tensor) else a), np.asarray(b)
-    assert a.shape == b.shape and np.allclose(a, b, rtol=1e-12, atol=1e-12), (a, b)
-
-
-def case(op, name, attrs, inputs, compute, grad_of=None, integers=(), also=None):
-    """Runs `compute(**inputs)` -> {output name: tensor}; the first output is `y` and gets a random gradient."""
-    leaves = {
-        key: torch.tensor(value, requires_grad=key not in integers and (grad_of is None or key in grad_of))
-        for key, value in inputs.items()
-    }
-    outputs = compute(**leaves)
-    y = outputs['y']
-    grad_output = draw(tuple(y.shape), -1, 1, 4) if y.dim() else np.array(1.0)
-    wanted = [key for key, leaf in leaves.items() if leaf.requires_grad]
-    y.backward(torch.tensor(grad_output))
-    if also is not None:
-        also({key: leaf for key, leaf in leaves.items()}, outputs, grad_output)
-    cases.append({
-        'op': op,
-        'name': name,
-        'attrs': attrs,
-        'inputs': {key: encode(value, 'i32' if key in integers else None) for key, value in inputs.items()},
-        'gradOutput': encode(grad_output),
-        'outputs': {key: encode(value) for key, value in outputs.items()},
-        'grads': {key: encode(leaves[key].grad) for key in wanted},
-    })
-
-
-def planes(x):  # [N,H,W,C] -> [N,C,H,W]
-    return x.permute(0, 3, 1, 2)
-
-
-def last(x):  # [N,C,H,W] -> [N,H,W,C]
-    return x.permute(0, 2, 3, 1)
 
 
 # ---- convolution ----------------------------------------------------------------------------------------------
@@ -502,15 +435,122 @@ def trajectory():
     }
 
 
+# ---- the operations of NumPy and torch ------------------------------------------------------------------------
+# Draws of their own, so that what is added here changes nothing above.
+
+reseed(6)
+fraction = lambda shape: draw(shape, -3, 3) + 1 / 64  # never at a jump of rounding
+flags = lambda shape: rng.integers(0, 2, size=shape) != 0
+few = lambda shape: draw(shape, -1, 1, 1)  # with many ties
+
+for op, x, f in [
+    ('sign', fraction(shape), torch.sign),
+    ('floor', fraction(shape), torch.floor),
+    ('ceil', fraction(shape), torch.ceil),
+    ('round', np.array([0.5, 1.5, 2.5, -0.5, -1.5, 2.25, -2.75, 0.0]), torch.round),
+    ('expm1', draw(shape), torch.expm1),
+    ('log1p', draw(shape, -0.875, 3), torch.log1p),
+    ('sin', draw(shape, -9, 9), torch.sin),
+    ('cos', draw(shape, -9, 9), torch.cos),
+    ('erf', draw(shape, -3, 3), torch.erf),
+    ('rsqrt', draw(shape, 0.125, 4), torch.rsqrt),
+    ('reciprocal', away(shape), torch.reciprocal),
+    ('square', draw(shape), torch.square),
+]:
+    case(op, op, {}, {'x': x}, lambda x: {'y': f(x)})
+case('clamp', 'with elements at the bounds', {'low': -1, 'high': 0.5}, {'x': np.array([-2, -1, -0.5, 0, 0.5, 0.75])},
+     lambda x: {'y': x.clamp(-1, 0.5)})
+case('power', 'with zeros in base and exponent', {},
+     {'a': np.array([0, 0, 0.5, 1.5, 2, 0]), 'b': np.array([0, 2, 0, -1.5, 0.25, 1.5])},
+     lambda a, b: {'y': a.pow(b)})
+for op, f in [('maximum', torch.maximum), ('minimum', torch.minimum)]:
+    case(op, 'broadcast', {}, {'a': distinct((3, 4)), 'b': distinct((4,)) + 1 / 32}, lambda a, b: {'y': f(a, b)})
+for op, f in [('equal', torch.eq), ('notEqual', torch.ne), ('less', torch.lt), ('lessEqual', torch.le),
+              ('greater', torch.gt), ('greaterEqual', torch.ge)]:
+    case(op, 'broadcast', {}, {'a': few((3, 1, 4)), 'b': few((5, 1))}, lambda a, b: {'y': f(a, b)})
+for op, f in [('and', torch.logical_and), ('or', torch.logical_or), ('xor', torch.logical_xor)]:
+    case(op, 'broadcast', {}, {'a': flags((3, 4)), 'b': flags((4,))}, lambda a, b: {'y': f(a, b)}, flags=('a', 'b'))
+case('not', 'not', {}, {'x': flags((7,))}, lambda x: {'y': torch.logical_not(x)}, flags=('x',))
+case('where', 'broadcast', {}, {'condition': flags((3, 1)), 'a': draw((4,)), 'b': draw((2, 1, 1))},
+     lambda condition, a, b: {'y': torch.where(condition, a, b)}, flags=('condition',))
+case('cast', 'f32 to i32', {'dtype': 'i32'}, {'x': fraction((9,)) * 8}, lambda x: {'y': x.to(torch.int32)})
+case('cast', 'f32 to u8', {'dtype': 'u8'}, {'x': draw((9,), 0, 255)}, lambda x: {'y': x.to(torch.uint8)})
+
+for axes, keep in [([0], False), ([1, 2], True), ([0, 1, 2], False)]:
+    at = {'axes': axes, 'keepDims': keep}
+    x = away((2, 3, 4))
+    case('min', f'axes {axes}', at, {'x': distinct((2, 3, 4))}, lambda x: {'y': x.amin(axes, keepdim=keep)})
+    case('logSumExp', f'axes {axes}', at, {'x': x * 3}, lambda x: {'y': x.logsumexp(axes, keepdim=keep)})
+    case('any', f'axes {axes}', at, {'x': flags((2, 3, 4)) & flags((2, 3, 4))},
+         lambda x: {'y': x.double().sum(axes, keepdim=keep) > 0}, flags=('x',))
+    case('all', f'axes {axes}', at, {'x': flags((2, 3, 4)) | flags((2, 3, 4))},
+         lambda x: {'y': x.double().mean(axes, keepdim=keep) == 1}, flags=('x',))
+    for correction in (0, 1):
+        case('variance', f'axes {axes}, correction {correction}', {**at, 'correction': correction}, {'x': x},
+             lambda x: {'y': x.var(axes, unbiased=correction == 1, keepdim=keep)})
+    for order in (1, 2, 3):
+        case('norm', f'axes {axes}, order {order}', {**at, 'order': order}, {'x': x},
+             lambda x: {'y': x.norm(order, axes, keepdim=keep)})
+for axis in (0, 1, 2):
+    at = {'axis': axis}
+    case('softmax', f'axis {axis}', at, {'x': draw((2, 3, 4), -4, 4)}, lambda x: {'y': x.softmax(axis)})
+    case('logSoftmax', f'axis {axis}', at, {'x': draw((2, 3, 4), -4, 4)}, lambda x: {'y': x.log_softmax(axis)})
+    case('prod', f'axis {axis}', at, {'x': few((2, 3, 4)) * 1.5}, lambda x: {'y': x.prod(axis)})
+    case('cumulativeSum', f'axis {axis}', at, {'x': draw((2, 3, 4))}, lambda x: {'y': x.cumsum(axis)})
+    case('argMax', f'axis {axis}', at, {'x': distinct((2, 3, 4))}, lambda x: {'y': x.argmax(axis)})
+    case('argMin', f'axis {axis}', at, {'x': distinct((2, 3, 4))}, lambda x: {'y': x.argmin(axis)})
+    for descending in (False, True):
+        case('sort', f'axis {axis}, descending {descending}, ties', {**at, 'descending': descending},
+             {'x': few((3, 5, 4))},
+             lambda x: dict(zip(('y', 'indices'), x.sort(stable=True, dim=axis, descending=descending))))
+    case('topK', f'2 of axis {axis}', {**at, 'k': 2}, {'x': distinct((3, 5, 4))},
+         lambda x: dict(zip(('y', 'indices'), x.topk(2, axis))))
+
+case('slice', 'x[1:, ::2, -1]', {'ranges': [{'begin': 1}, {'step': 2}, -1]}, {'x': draw((3, 5, 2))},
+     lambda x: {'y': x[1:, ::2, -1]})
+case('slice', 'x[..., 1:-1]', {'ranges': [None, {'begin': 1, 'end': -1}]}, {'x': draw((2, 6))},
+     lambda x: {'y': x[:, 1:-1]})
+case('concat', 'three along 1', {'axis': 1}, {'a': draw((2, 1)), 'b': draw((2, 3)), 'c': draw((2, 2))},
+     lambda a, b, c: {'y': torch.cat([a, b, c], 1)})
+case('stack', 'three along -1', {'axis': -1}, {'a': draw((2, 3)), 'b': draw((2, 3)), 'c': draw((2, 3))},
+     lambda a, b, c: {'y': torch.stack([a, b, c], -1)})
+case('split', 'the second of two parts', {'sizes': [2, 3], 'axis': 1}, {'x': draw((2, 5))},
+     lambda x: {'y': x.split([2, 3], 1)[1]})
+case('flip', 'axes 0 and 2', {'axes': [0, 2]}, {'x': draw((2, 3, 4))}, lambda x: {'y': x.flip([0, 2])})
+case('tile', '2 times 1 times 3', {'counts': [2, 1, 3]}, {'x': draw((2, 3))}, lambda x: {'y': x.tile(2, 1, 3)})
+case('repeat', '3 along 0', {'count': 3, 'axis': 0}, {'x': draw((2, 3))},
+     lambda x: {'y': x.repeat_interleave(3, 0)})
+for mode, name in [('constant', 'constant'), ('reflect', 'reflect'), ('edge', 'replicate')]:
+    case('pad', mode, {'mode': mode, 'amounts': [[0, 0], [0, 0], [2, 1], [1, 3]]}, {'x': draw((1, 2, 3, 4))},
+         lambda x: {'y': F.pad(x, (1, 3, 2, 1), name)})
+case('gather', 'rows of an embedding', {'axis': 0}, {'x': draw((5, 3)), 'index': np.array([[4, 0], [4, 1]])},
+     lambda x, index: {'y': F.embedding(index, x)}, integers=('index',))
+case('gather', 'columns', {'axis': 1}, {'x': draw((2, 5, 2)), 'index': np.array([4, 0, 4, 1])},
+     lambda x, index: {'y': x.index_select(1, index)}, integers=('index',))
+case('scatterAdd', 'rows', {'n': 4, 'axis': 0}, {'x': draw((5, 3)), 'index': np.array([3, 0, 3, 3, 1])},
+     lambda x, index: {'y': torch.zeros(4, 3).index_add(0, index, x)}, integers=('index',))
+case('takeAlong', 'axis 1', {'axis': 1}, {'x': draw((2, 4, 3)), 'index': rng.integers(0, 4, size=(2, 5, 3))},
+     lambda x, index: {'y': x.gather(1, index)}, integers=('index',))
+case('scatterAlong', 'axis 1', {'n': 4, 'axis': 1}, {'x': draw((2, 5, 3)), 'index': rng.integers(0, 4, size=(2, 5, 3))},
+     lambda x, index: {'y': torch.zeros(2, 4, 3).scatter_add(1, index, x)}, integers=('index',))
+case('oneHot', 'of 4', {'n': 4}, {'index': np.array([[3, 0], [1, 1]])},
+     lambda index: {'y': F.one_hot(index, 4).double()}, integers=('index',))
+for sa, sb in [((2, 3, 4), (4, 5)), ((2, 1, 3, 4), (3, 4, 2)), ((3, 4), (2, 4, 5))]:
+    case('matmul', f'batches, {list(sa)} and {list(sb)}', {'transposeA': False, 'transposeB': False},
+         {'a': draw(sa), 'b': draw(sb)}, lambda a, b: {'y': a @ b})
+for equation, *shapes in [
+    ('ij->ji', (2, 3)), ('ij->', (2, 3)), ('ij,jk', (2, 3), (3, 4)), ('bij,bkj->bik', (2, 3, 4), (2, 5, 4)),
+    ('i,j->ij', (3,), (4,)), ('...ij,...jk->...ik', (2, 1, 3, 4), (2, 4, 2)), ('bhid,bhjd->bhij', (2, 2, 3, 4), (2, 2, 3, 4)),
+    ('ij,ij->i', (3, 4), (3, 4)), ('ijk,jkl->il', (2, 3, 2), (3, 2, 4)), ('ij,jk,kl->il', (2, 3), (3, 2), (2, 4)),
+]:
+    case('einsum', equation, {'equation': equation}, {f'x{i}': draw(size) for i, size in enumerate(shapes)},
+         lambda **x: {'y': torch.einsum(equation, *x.values())})
+case('outer', 'outer', {}, {'a': draw((3,)), 'b': draw((4,))}, lambda a, b: {'y': torch.outer(a, b)})
+case('dot', 'dot', {}, {'a': draw((5,)), 'b': draw((5,))}, lambda a, b: {'y': a.dot(b)})
+case('atan', 'atan', {}, {'x': draw(shape, -4, 4)}, lambda x: {'y': torch.atan(x)})
+
+
 # ---- output ---------------------------------------------------------------------------------------------------
-
-def compact(value):
-    return json.dumps(value, separators=(',', ':'), allow_nan=False)
-
-
-def lines(values):
-    return '[\n' + ',\n'.join(compact(value) for value in values) + '\n]'
-
 
 document = '{\n' + ',\n'.join([
     f'"versions":{compact({"torch": torch.__version__, "numpy": np.__version__})}',

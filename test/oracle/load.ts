@@ -1,11 +1,12 @@
-/** Reads and types pytorch.json, the values that PyTorch computed. See generate.py for how. No assertions here. */
+/** Reads and types what PyTorch computed: pytorch.json and networks.json. See the generators for how. No assertions here. */
 import { readFileSync } from 'node:fs';
+import type { Range } from '../../engine/ops/index.ts';
 import type { HostTensor } from '../../engine/types.ts';
 
 /** As in the JSON; `f32` unless said otherwise, but with 9 significant digits. */
 export interface OracleTensor {
   readonly shape: readonly number[];
-  readonly dtype?: 'i32';
+  readonly dtype?: 'i32' | 'u8';
   readonly data: readonly number[];
 }
 
@@ -20,6 +21,9 @@ interface Window {
   /** Output sizes round up (Caffe), not down. */
   readonly ceil: boolean;
 }
+interface Axis {
+  readonly axis: number;
+}
 interface Axes {
   readonly axes: readonly number[];
   readonly keepDims: boolean;
@@ -28,7 +32,51 @@ interface Axes {
 /** The attributes of each operation's cases. */
 export interface OracleAttrs {
   /** Inputs x, w. */
-  conv2d: { readonly stride: Pair; readonly pad: Pair };
+  conv2d: {
+    readonly stride: Pair;
+    readonly pad: Pair;
+    readonly dilation?: Pair;
+    readonly groups?: number;
+  };
+  /** Inputs x, w [KH, KW, O / groups, C]. */
+  conv2dTranspose: {
+    readonly stride: Pair;
+    readonly pad: Pair;
+    readonly outputPadding: Pair;
+    readonly dilation: Pair;
+    readonly groups: number;
+  };
+  globalAvgPool2d: None;
+  globalMaxPool2d: None;
+  resize2d: {
+    readonly size: Pair;
+    readonly mode: 'nearest' | 'bilinear';
+    readonly alignCorners: boolean;
+  };
+  /** Inputs x, gamma, beta. */
+  layerNorm: { readonly axes: number; readonly eps: number };
+  groupNorm: { readonly groups: number; readonly eps: number };
+  instanceNorm: { readonly eps: number };
+  lrnAcross: { readonly size: number; readonly alpha: number; readonly beta: number };
+  gelu: { readonly approximate?: 'tanh' };
+  silu: None;
+  softplus: None;
+  leakyRelu: { readonly slope: number };
+  elu: { readonly alpha: number };
+  celu: { readonly alpha: number };
+  hardSigmoid: None;
+  hardSwish: None;
+  hardTanh: None;
+  /** Losses of each row. Inputs x, target; or x, labels. */
+  meanSquaredError: None;
+  binaryCrossEntropy: None;
+  huber: { readonly delta: number };
+  smoothedCrossEntropy: { readonly smoothing: number };
+  klDivergence: None;
+  dice: None;
+  focal: { readonly alpha: number; readonly gamma: number };
+  /** Inputs w, index. */
+  embedding: None;
   maxPool2d: Window;
   /** Divides by the window clipped to the padded image. */
   avgPool2d: Window;
@@ -62,6 +110,72 @@ export interface OracleAttrs {
   sum: Axes;
   mean: Axes;
   max: Axes;
+  sign: None;
+  floor: None;
+  ceil: None;
+  round: None;
+  expm1: None;
+  log1p: None;
+  sin: None;
+  cos: None;
+  erf: None;
+  atan: None;
+  rsqrt: None;
+  reciprocal: None;
+  square: None;
+  clamp: { readonly low: number; readonly high: number };
+  /** Inputs a, b, as of all binary operations. */
+  power: None;
+  maximum: None;
+  minimum: None;
+  equal: None;
+  notEqual: None;
+  less: None;
+  lessEqual: None;
+  greater: None;
+  greaterEqual: None;
+  and: None;
+  or: None;
+  xor: None;
+  not: None;
+  /** Inputs condition, a, b. */
+  where: None;
+  cast: { readonly dtype: 'i32' | 'u8' };
+  min: Axes;
+  logSumExp: Axes;
+  any: Axes;
+  all: Axes;
+  variance: Axes & { readonly correction: number };
+  norm: Axes & { readonly order: number };
+  softmax: Axis;
+  logSoftmax: Axis;
+  prod: Axis;
+  cumulativeSum: Axis;
+  argMax: Axis;
+  argMin: Axis;
+  /** Outputs y and indices. */
+  sort: Axis & { readonly descending: boolean };
+  topK: Axis & { readonly k: number };
+  slice: { readonly ranges: readonly Range[] };
+  /** Inputs a, b, c. */
+  concat: Axis;
+  stack: Axis;
+  /** The second of two parts. */
+  split: Axis & { readonly sizes: readonly number[] };
+  flip: { readonly axes: readonly number[] };
+  tile: { readonly counts: readonly number[] };
+  repeat: Axis & { readonly count: number };
+  pad: { readonly mode: 'constant' | 'reflect' | 'edge'; readonly amounts: readonly Pair[] };
+  /** Inputs x, index, as of the four after it. */
+  gather: Axis;
+  scatterAdd: Axis & { readonly n: number };
+  takeAlong: Axis;
+  scatterAlong: Axis & { readonly n: number };
+  oneHot: { readonly n: number };
+  /** Inputs x0, x1, … */
+  einsum: { readonly equation: string };
+  outer: None;
+  dot: None;
 }
 
 export type OracleOp = keyof OracleAttrs;
@@ -71,8 +185,8 @@ export interface OracleCase<N extends OracleOp = OracleOp> {
   readonly name: string;
   readonly attrs: OracleAttrs[N];
   readonly inputs: OracleTensors;
-  /** The gradient of `outputs.y`. */
-  readonly gradOutput: OracleTensor;
+  /** The gradient of `outputs.y`; none where that is made of integers. */
+  readonly gradOutput?: OracleTensor;
   readonly outputs: OracleTensors & { readonly y: OracleTensor };
   /** The gradient of every input that has one. */
   readonly grads: OracleTensors;
@@ -136,7 +250,10 @@ export interface Oracle {
   readonly trajectory: OracleTrajectory;
 }
 
-export const oracle = JSON.parse(readFileSync(new URL('./pytorch.json', import.meta.url), 'utf8')) as Oracle;
+const read = <T>(file: string): T => JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8')) as T;
+const first = read<Oracle>('./pytorch.json');
+const networks = read<Pick<Oracle, 'cases'>>('./networks.json');
+export const oracle: Oracle = { ...first, cases: [...first.cases, ...networks.cases] };
 
 /** The cases of one operation, with its attributes typed. Throws where there are none: a test must not pass empty. */
 export function oracleCases<N extends OracleOp>(op: N): readonly OracleCase<N>[] {
@@ -147,7 +264,7 @@ export function oracleCases<N extends OracleOp>(op: N): readonly OracleCase<N>[]
 
 /** As the engine's host tensor; floats in double precision, so that a comparison sees all digits. */
 export function toHost({ shape, dtype, data }: OracleTensor): HostTensor {
-  return dtype === 'i32'
-    ? { shape, dtype, data: Int32Array.from(data) }
-    : { shape, dtype: 'f32', data: Float64Array.from(data) };
+  if (dtype === 'i32') return { shape, dtype, data: Int32Array.from(data) };
+  if (dtype === 'u8') return { shape, dtype, data: Uint8Array.from(data) };
+  return { shape, dtype: 'f32', data: Float64Array.from(data) };
 }

@@ -1,4 +1,4 @@
-// Where PyTorch is installed, it still says what pytorch.json holds. Skipped by name elsewhere: nothing depends on it.
+// Where PyTorch is installed, it still says what the files here hold. Skipped by name elsewhere: nothing depends on it.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,17 +17,20 @@ function numbers(value: unknown): number[] {
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(numbers) : [];
 }
 
-it.skipIf(python === undefined)(
-  'PyTorch agrees with the committed oracle (needs python3 with torch)',
-  () => {
+it.skipIf(python === undefined).each([
+  ['generate.py', 'pytorch.json'],
+  ['generate_networks.py', 'networks.json'],
+])(
+  'PyTorch agrees with what is committed: %s, %s (needs python3 with torch)',
+  (generator, file) => {
     const folder = mkdtempSync(join(tmpdir(), 'cyclegrad-oracle-'));
     try {
-      const target = join(folder, 'pytorch.json');
-      const { status, stderr } = spawnSync(python!, [here('generate.py'), target], { encoding: 'utf8' });
+      const target = join(folder, file);
+      const { status, stderr } = spawnSync(python!, ['-B', here(generator), target], { encoding: 'utf8' });
       expect(stderr).toBe('');
       expect(status).toBe(0);
       const { versions: _, ...fresh } = JSON.parse(readFileSync(target, 'utf8')) as Record<string, unknown>;
-      const { versions: __, ...committed } = JSON.parse(readFileSync(here('pytorch.json'), 'utf8')) as Record<
+      const { versions: __, ...committed } = JSON.parse(readFileSync(here(file), 'utf8')) as Record<
         string,
         unknown
       >;

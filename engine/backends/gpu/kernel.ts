@@ -248,6 +248,26 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
      if (quarter >= 2) { return -value; }
      return value;`,
   ],
+  // WGSL promises 2^-12 for atan. Brought within tan(pi / 8), then Cephes' polynomial.
+  arcTangent: [
+    ['a'],
+    `if (nan(a) > 0) { return a; }
+     const x = Math.abs(a);
+     let r = x;
+     let offset = 0;
+     if (x > 2.414213562373095) {
+       r = -1 / x;
+       offset = 1.5707963267948966;
+     } else if (x > 0.4142135623730950) {
+       r = (x - 1) / (x + 1);
+       offset = 0.7853981633974483;
+     }
+     const z = r * r;
+     const series = -0.333329491539 + z * (0.199777106478 + z * (-0.138776856032 + z * 0.0805374449538));
+     const y = offset + (r + r * z * series);
+     if (a < 0) { return -y; }
+     return y;`,
+  ],
   // The error function: Maclaurin's series near 0, beyond it 1 less the continued fraction of its complement.
   errorFunction: [
     ['a'],
@@ -273,7 +293,7 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
   ],
   // A sum of high halves as the high half of an i32 that wraps around.
   wrapped: [['a'], 'return a - 65536 * Math.floor((a + 32768) * 0.0000152587890625);'],
-  unsigned: [['a'], 'if (a < 0) { return a + 65536; }\n return a;'],
+  nonNegative: [['a'], 'if (a < 0) { return a + 65536; }\n return a;'],
   // Whether one i32, given by its halves, is less than another.
   below: [
     ['aHigh', 'aLow', 'bHigh', 'bLow'],

@@ -287,6 +287,7 @@ export const kernels: KernelTable<ReferenceKernel> = {
   log1p: map(Math.log1p),
   sin: map(Math.sin),
   cos: map(Math.cos),
+  atan: map(Math.atan),
   erf: map(erf),
   maximum: map(Math.max),
   minimum: map(Math.min),

@@ -30,6 +30,7 @@ export const expressions = {
   tanh: (x: string) => `hyperbolic(${x})`,
   sigmoid: (x: string) => `1 / (1 + exponential(-${x}))`,
   erf: (x: string) => `errorFunction(${x})`,
+  atan: (x: string) => `arcTangent(${x})`,
   // Not max(x, 0), which is 0 for NaN.
   relu: (x: string) => `${x} < 0 ? 0 : ${x}`,
   reluGrad: (g: string, y: string) => `${y} > 0 ? ${g} : 0`,
@@ -51,7 +52,7 @@ const integers: Readonly<Record<string, (t: string, ...x: readonly Names[]) => H
   sub: (t, [a0, a1], [b0, b1]) => carried(t, `${a0} - ${b0}`, `${a1} - ${b1}`),
   mul: (_, [a0, a1], [b0, b1]) => ({
     low: `low16(${a0}, ${b0})`,
-    high: `wrapped(high16(${a0}, ${b0}) + low16(unsigned(${a1}), ${b0}) + low16(${a0}, unsigned(${b1})))`,
+    high: `wrapped(high16(${a0}, ${b0}) + low16(nonNegative(${a1}), ${b0}) + low16(${a0}, nonNegative(${b1})))`,
   }),
   maximum: (t, a, b) => chosen(t, isBelow(a, b), b, a),
   minimum: (t, a, b) => chosen(t, isBelow(b, a), b, a),

@@ -1,5 +1,7 @@
 // Kernels that act on each element alone. An argument block is a list of 32-bit words at `a`.
+import * as code from "./codes";
 import {
+  atan4,
   cos4,
   erf4,
   exp4,
@@ -29,114 +31,65 @@ import { fail, scratch, share, ERROR_NOT_FINITE } from "./team";
   return load<f32>(a + (<usize>i << 2));
 }
 
-// Codes of the operations, named after them. A name ends in _i32 or _u8 where the values are not floats: those of add or
-// where, for instance. A backend's table of kernels is typed by these names.
-export const OP_neg: i32 = 0;
-export const OP_exp: i32 = 1;
-export const OP_log: i32 = 2;
-export const OP_sqrt: i32 = 3;
-export const OP_tanh: i32 = 4;
-export const OP_sigmoid: i32 = 5;
-export const OP_relu: i32 = 6;
-export const OP_abs: i32 = 7;
-export const OP_sign: i32 = 8;
-export const OP_floor: i32 = 9;
-export const OP_ceil: i32 = 10;
-export const OP_round: i32 = 11;
-export const OP_expm1: i32 = 12;
-export const OP_log1p: i32 = 13;
-export const OP_sin: i32 = 14;
-export const OP_cos: i32 = 15;
-export const OP_erf: i32 = 16;
-export const OP_cast_u8_f32: i32 = 17;
-export const OP_cast_u8_i32: i32 = 18;
-export const OP_cast_i32_f32: i32 = 19;
-export const OP_cast_i32_u8: i32 = 20;
-export const OP_cast_f32_i32: i32 = 21;
-export const OP_cast_f32_u8: i32 = 22;
-export const OP_add: i32 = 23;
-export const OP_sub: i32 = 24;
-export const OP_mul: i32 = 25;
-export const OP_div: i32 = 26;
-export const OP_pow: i32 = 27;
-export const OP_reluGrad: i32 = 28;
-export const OP_maximum: i32 = 29;
-export const OP_minimum: i32 = 30;
-export const OP_add_i32: i32 = 31;
-export const OP_sub_i32: i32 = 32;
-export const OP_mul_i32: i32 = 33;
-export const OP_maximum_i32: i32 = 34;
-export const OP_minimum_i32: i32 = 35;
-export const OP_equal: i32 = 36;
-export const OP_less: i32 = 37;
-export const OP_lessEqual: i32 = 38;
-export const OP_equal_i32: i32 = 39;
-export const OP_less_i32: i32 = 40;
-export const OP_lessEqual_i32: i32 = 41;
-export const OP_and: i32 = 42;
-export const OP_or: i32 = 43;
-export const OP_xor: i32 = 44;
-export const OP_where: i32 = 45;
-export const OP_where_u8: i32 = 46;
-
 /** Whether the first operand is bytes; of two operands both are. Bytes are widened to 32 bits on their way in. */
 // @ts-ignore: decorator
 @inline function takesBytes(op: i32): bool {
-  if (op == OP_cast_u8_f32 || op == OP_cast_u8_i32) return true;
-  return (op >= OP_and && op <= OP_xor) || op >= OP_where;
+  if (op == code.OP_cast_u8_f32 || op == code.OP_cast_u8_i32) return true;
+  return op >= code.LOGIC;
 }
 
 // @ts-ignore: decorator
 @inline function givesBytes(op: i32): bool {
-  if (op == OP_cast_i32_u8 || op == OP_cast_f32_u8) return true;
-  return (op >= OP_equal && op <= OP_xor) || op == OP_where_u8;
+  if (op == code.OP_cast_i32_u8 || op == code.OP_cast_f32_u8) return true;
+  return (op >= code.COMPARISONS && op < code.SELECTION) || op == code.OP_where_u8;
 }
 
 /** One operation on four elements. Comparisons give −1 for true, which is stored as 1. */
 // @ts-ignore: decorator
 @inline function apply(op: i32, x: v128, y: v128, z: v128): v128 {
-  if (op == OP_neg) return f32x4.neg(x);
-  if (op == OP_exp) return exp4(x);
-  if (op == OP_log) return log4(x);
-  if (op == OP_sqrt) return f32x4.sqrt(x);
-  if (op == OP_tanh) return tanh4(x);
-  if (op == OP_sigmoid) return sigmoid4(x);
-  if (op == OP_relu) return relu4(x);
-  if (op == OP_abs) return f32x4.abs(x);
-  if (op == OP_sign) return sign4(x);
-  if (op == OP_floor) return f32x4.floor(x);
-  if (op == OP_ceil) return f32x4.ceil(x);
-  if (op == OP_round) return f32x4.nearest(x);
-  if (op == OP_expm1) return expm14(x);
-  if (op == OP_log1p) return log1p4(x);
-  if (op == OP_sin) return sin4(x);
-  if (op == OP_cos) return cos4(x);
-  if (op == OP_erf) return erf4(x);
-  if (op == OP_cast_u8_f32 || op == OP_cast_i32_f32) return f32x4.convert_i32x4_s(x);
-  if (op == OP_cast_f32_i32 || op == OP_cast_f32_u8) return i32x4.trunc_sat_f32x4_s(x);
-  if (op == OP_cast_u8_i32 || op == OP_cast_i32_u8) return x;
-  if (op == OP_add) return f32x4.add(x, y);
-  if (op == OP_sub) return f32x4.sub(x, y);
-  if (op == OP_mul) return f32x4.mul(x, y);
-  if (op == OP_div) return f32x4.div(x, y);
-  if (op == OP_pow) return powLanes(x, y);
-  if (op == OP_reluGrad) return v128.and(x, f32x4.gt(y, splat(0))); // x where the result y is positive
-  if (op == OP_maximum) return f32x4.max(x, y);
-  if (op == OP_minimum) return f32x4.min(x, y);
-  if (op == OP_add_i32) return i32x4.add(x, y);
-  if (op == OP_sub_i32) return i32x4.sub(x, y);
-  if (op == OP_mul_i32) return i32x4.mul(x, y);
-  if (op == OP_maximum_i32) return i32x4.max_s(x, y);
-  if (op == OP_minimum_i32) return i32x4.min_s(x, y);
-  if (op == OP_equal) return f32x4.eq(x, y);
-  if (op == OP_less) return f32x4.lt(x, y);
-  if (op == OP_lessEqual) return f32x4.le(x, y);
-  if (op == OP_equal_i32) return i32x4.eq(x, y);
-  if (op == OP_less_i32) return i32x4.lt_s(x, y);
-  if (op == OP_lessEqual_i32) return i32x4.le_s(x, y);
-  if (op == OP_and) return v128.and(isTrue(x), isTrue(y));
-  if (op == OP_or) return isTrue(v128.or(x, y));
-  if (op == OP_xor) return v128.xor(isTrue(x), isTrue(y));
+  if (op == code.OP_neg) return f32x4.neg(x);
+  if (op == code.OP_exp) return exp4(x);
+  if (op == code.OP_log) return log4(x);
+  if (op == code.OP_sqrt) return f32x4.sqrt(x);
+  if (op == code.OP_tanh) return tanh4(x);
+  if (op == code.OP_sigmoid) return sigmoid4(x);
+  if (op == code.OP_relu) return relu4(x);
+  if (op == code.OP_abs) return f32x4.abs(x);
+  if (op == code.OP_sign) return sign4(x);
+  if (op == code.OP_floor) return f32x4.floor(x);
+  if (op == code.OP_ceil) return f32x4.ceil(x);
+  if (op == code.OP_round) return f32x4.nearest(x);
+  if (op == code.OP_expm1) return expm14(x);
+  if (op == code.OP_log1p) return log1p4(x);
+  if (op == code.OP_sin) return sin4(x);
+  if (op == code.OP_cos) return cos4(x);
+  if (op == code.OP_erf) return erf4(x);
+  if (op == code.OP_atan) return atan4(x);
+  if (op == code.OP_cast_u8_f32 || op == code.OP_cast_i32_f32) return f32x4.convert_i32x4_s(x);
+  if (op == code.OP_cast_f32_i32 || op == code.OP_cast_f32_u8) return i32x4.trunc_sat_f32x4_s(x);
+  if (op == code.OP_cast_u8_i32 || op == code.OP_cast_i32_u8) return x;
+  if (op == code.OP_add) return f32x4.add(x, y);
+  if (op == code.OP_sub) return f32x4.sub(x, y);
+  if (op == code.OP_mul) return f32x4.mul(x, y);
+  if (op == code.OP_div) return f32x4.div(x, y);
+  if (op == code.OP_pow) return powLanes(x, y);
+  if (op == code.OP_reluGrad) return v128.and(x, f32x4.gt(y, splat(0))); // x where the result y is positive
+  if (op == code.OP_maximum) return f32x4.max(x, y);
+  if (op == code.OP_minimum) return f32x4.min(x, y);
+  if (op == code.OP_add_i32) return i32x4.add(x, y);
+  if (op == code.OP_sub_i32) return i32x4.sub(x, y);
+  if (op == code.OP_mul_i32) return i32x4.mul(x, y);
+  if (op == code.OP_maximum_i32) return i32x4.max_s(x, y);
+  if (op == code.OP_minimum_i32) return i32x4.min_s(x, y);
+  if (op == code.OP_equal) return f32x4.eq(x, y);
+  if (op == code.OP_less) return f32x4.lt(x, y);
+  if (op == code.OP_lessEqual) return f32x4.le(x, y);
+  if (op == code.OP_equal_i32) return i32x4.eq(x, y);
+  if (op == code.OP_less_i32) return i32x4.lt_s(x, y);
+  if (op == code.OP_lessEqual_i32) return i32x4.le_s(x, y);
+  if (op == code.OP_and) return v128.and(isTrue(x), isTrue(y));
+  if (op == code.OP_or) return isTrue(v128.or(x, y));
+  if (op == code.OP_xor) return v128.xor(isTrue(x), isTrue(y));
   return v128.bitselect(y, z, isTrue(x)); // where
 }
 
@@ -170,7 +123,7 @@ function powLanes(x: v128, y: v128): v128 {
 @inline function store4(op: i32, to: usize, i: i32, x: v128, n: i32): void {
   if (givesBytes(op)) {
     let value = i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(x, x), i16x8.splat(0));
-    if (op >= OP_equal && op <= OP_xor) {
+    if (op >= code.COMPARISONS && op < code.SELECTION) {
       // Masks: −1 is true.
       const mask = i16x8.narrow_i32x4_s(x, x);
       value = v128.and(i8x16.narrow_i16x8_s(mask, mask), i8x16.splat(1));
@@ -190,14 +143,14 @@ function powLanes(x: v128, y: v128): v128 {
 
 /** One operation along n elements; a stride is 0 (one element, repeated) or 1. Operands that there are not have stride 0. */
 // @ts-ignore: decorator
-@inline function runOf(op: i32, to: usize, x: usize, sx: i32, y: usize, sy: i32, z: usize, sz: i32, n: i32): void {
+@inline function loop(op: i32, to: usize, x: usize, sx: i32, y: usize, sy: i32, z: usize, sz: i32, n: i32): void {
   const bytes = takesBytes(op);
   let i = 0;
-  if (op < OP_add) {
+  if (op < code.ARITHMETIC) {
     const none = splat(0);
     for (; i + 4 <= n; i += 4) store4(op, to, i, apply(op, load4(bytes, x, i), none, none), 4);
     if (i < n) store4(op, to, i, apply(op, load4(bytes, x, i), none, none), n - i);
-  } else if (op < OP_where) {
+  } else if (op < code.SELECTION) {
     const none = splat(0);
     if (sx == 1 && sy == 1) {
       for (; i + 4 <= n; i += 4) store4(op, to, i, apply(op, load4(bytes, x, i), load4(bytes, y, i), none), 4);
@@ -217,7 +170,7 @@ function powLanes(x: v128, y: v128): v128 {
     }
   } else {
     // The first of three operands is bytes, which choose between the others.
-    const choice = op == OP_where_u8;
+    const choice = op == code.OP_where_u8;
     for (; i < n; i += 4) {
       const c = sx == 1 ? load4(true, x, i) : repeat4(true, x);
       const a = sy == 1 ? load4(choice, y, i) : repeat4(choice, y);
@@ -227,59 +180,65 @@ function powLanes(x: v128, y: v128): v128 {
   }
 }
 
-/** One loop for each operation, without a choice inside. */
 type Run = (to: usize, x: usize, sx: i32, y: usize, sy: i32, z: usize, sz: i32, n: i32) => void;
-// In the order of the codes. A table, because functions with one caller would be inlined into it, and the optimizer takes
-// minutes for a function of fifty loops.
-const RUNS: StaticArray<Run> = [
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_neg, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_exp, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_log, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_sqrt, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_tanh, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_sigmoid, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_relu, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_abs, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_sign, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_floor, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_ceil, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_round, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_expm1, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_log1p, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_sin, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_cos, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_erf, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_cast_u8_f32, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_cast_u8_i32, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_cast_i32_f32, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_cast_i32_u8, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_cast_f32_i32, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_cast_f32_u8, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_add, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_sub, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_mul, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_div, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_pow, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_reluGrad, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_maximum, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_minimum, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_add_i32, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_sub_i32, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_mul_i32, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_maximum_i32, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_minimum_i32, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_equal, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_less, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_lessEqual, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_equal_i32, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_less_i32, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_lessEqual_i32, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_and, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_or, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_xor, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_where, to, x, sx, y, sy, z, sz, n),
-  (to, x, sx, y, sy, z, sz, n) => runOf(OP_where_u8, to, x, sx, y, sy, z, sz, n),
-]
+
+/**
+ * The loop of an operation, without a choice inside. Functions that are called through a table are not inlined: the
+ * optimizer takes minutes for one function of fifty loops.
+ */
+function runOf(op: i32): Run {
+  switch (op) {
+    case code.OP_neg: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_neg, to, x, sx, y, sy, z, sz, n);
+    case code.OP_exp: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_exp, to, x, sx, y, sy, z, sz, n);
+    case code.OP_log: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_log, to, x, sx, y, sy, z, sz, n);
+    case code.OP_sqrt: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_sqrt, to, x, sx, y, sy, z, sz, n);
+    case code.OP_tanh: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_tanh, to, x, sx, y, sy, z, sz, n);
+    case code.OP_sigmoid: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_sigmoid, to, x, sx, y, sy, z, sz, n);
+    case code.OP_relu: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_relu, to, x, sx, y, sy, z, sz, n);
+    case code.OP_abs: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_abs, to, x, sx, y, sy, z, sz, n);
+    case code.OP_sign: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_sign, to, x, sx, y, sy, z, sz, n);
+    case code.OP_floor: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_floor, to, x, sx, y, sy, z, sz, n);
+    case code.OP_ceil: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_ceil, to, x, sx, y, sy, z, sz, n);
+    case code.OP_round: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_round, to, x, sx, y, sy, z, sz, n);
+    case code.OP_expm1: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_expm1, to, x, sx, y, sy, z, sz, n);
+    case code.OP_log1p: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_log1p, to, x, sx, y, sy, z, sz, n);
+    case code.OP_sin: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_sin, to, x, sx, y, sy, z, sz, n);
+    case code.OP_cos: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_cos, to, x, sx, y, sy, z, sz, n);
+    case code.OP_erf: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_erf, to, x, sx, y, sy, z, sz, n);
+    case code.OP_atan: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_atan, to, x, sx, y, sy, z, sz, n);
+    case code.OP_cast_u8_f32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_cast_u8_f32, to, x, sx, y, sy, z, sz, n);
+    case code.OP_cast_u8_i32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_cast_u8_i32, to, x, sx, y, sy, z, sz, n);
+    case code.OP_cast_i32_f32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_cast_i32_f32, to, x, sx, y, sy, z, sz, n);
+    case code.OP_cast_i32_u8: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_cast_i32_u8, to, x, sx, y, sy, z, sz, n);
+    case code.OP_cast_f32_i32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_cast_f32_i32, to, x, sx, y, sy, z, sz, n);
+    case code.OP_cast_f32_u8: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_cast_f32_u8, to, x, sx, y, sy, z, sz, n);
+    case code.OP_add: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_add, to, x, sx, y, sy, z, sz, n);
+    case code.OP_sub: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_sub, to, x, sx, y, sy, z, sz, n);
+    case code.OP_mul: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_mul, to, x, sx, y, sy, z, sz, n);
+    case code.OP_div: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_div, to, x, sx, y, sy, z, sz, n);
+    case code.OP_pow: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_pow, to, x, sx, y, sy, z, sz, n);
+    case code.OP_reluGrad: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_reluGrad, to, x, sx, y, sy, z, sz, n);
+    case code.OP_maximum: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_maximum, to, x, sx, y, sy, z, sz, n);
+    case code.OP_minimum: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_minimum, to, x, sx, y, sy, z, sz, n);
+    case code.OP_add_i32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_add_i32, to, x, sx, y, sy, z, sz, n);
+    case code.OP_sub_i32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_sub_i32, to, x, sx, y, sy, z, sz, n);
+    case code.OP_mul_i32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_mul_i32, to, x, sx, y, sy, z, sz, n);
+    case code.OP_maximum_i32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_maximum_i32, to, x, sx, y, sy, z, sz, n);
+    case code.OP_minimum_i32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_minimum_i32, to, x, sx, y, sy, z, sz, n);
+    case code.OP_equal: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_equal, to, x, sx, y, sy, z, sz, n);
+    case code.OP_less: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_less, to, x, sx, y, sy, z, sz, n);
+    case code.OP_lessEqual: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_lessEqual, to, x, sx, y, sy, z, sz, n);
+    case code.OP_equal_i32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_equal_i32, to, x, sx, y, sy, z, sz, n);
+    case code.OP_less_i32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_less_i32, to, x, sx, y, sy, z, sz, n);
+    case code.OP_lessEqual_i32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_lessEqual_i32, to, x, sx, y, sy, z, sz, n);
+    case code.OP_and: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_and, to, x, sx, y, sy, z, sz, n);
+    case code.OP_or: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_or, to, x, sx, y, sy, z, sz, n);
+    case code.OP_xor: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_xor, to, x, sx, y, sy, z, sz, n);
+    case code.OP_where: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_where, to, x, sx, y, sy, z, sz, n);
+    case code.OP_where_u8: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_where_u8, to, x, sx, y, sy, z, sz, n);
+    default: return unreachable();
+  }
+}
 
 /**
  * One operation with broadcasting: op, then address and shift (bytes of an element are 1 << shift) of the result and of
@@ -287,7 +246,7 @@ const RUNS: StaticArray<Run> = [
  * operands' strides in elements. The innermost strides are 0 or 1. Work is shared in pieces of a row: `piece` elements.
  */
 export function elementwise(a: usize, slice: i32, slices: i32): void {
-  const run = unchecked(RUNS[arg(a, 0)]);
+  const run = runOf(arg(a, 0));
   const rank = arg(a, 9);
   const axes = a + 40;
   const inner = axes + <usize>(rank - 1) * 16;
@@ -384,7 +343,7 @@ export function chain(a: usize, slice: i32, slices: i32): void {
       const y = operand(at + 28, from, registers);
       const z = operand(at + 40, from, registers);
       const to = operand(at + 4, from, registers);
-      unchecked(RUNS[load<i32>(at)])(to, x, strideOf(at + 16), y, strideOf(at + 28), z, strideOf(at + 40), count);
+      runOf(load<i32>(at))(to, x, strideOf(at + 16), y, strideOf(at + 28), z, strideOf(at + 40), count);
     }
     for (let i = 0; i < stores; i++, at += 12) {
       const shift = <usize>load<i32>(at, 8);

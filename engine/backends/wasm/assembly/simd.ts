@@ -253,3 +253,20 @@ export function erf4(x: v128): v128 {
   const result = v128.bitselect(near, signed, f32x4.lt(a, splat(1)));
   return v128.bitselect(x, result, f32x4.ne(x, x));
 }
+
+/** The arc tangent, about 2 ulp: after Cephes' atanf, reduced to |x| <= tan(π/8). */
+export function atan4(x: v128): v128 {
+  const a = f32x4.abs(x);
+  const far = f32x4.gt(a, splat(2.414213562373095));
+  const near = f32x4.le(a, splat(0.4142135623730950));
+  const middle = f32x4.div(f32x4.sub(a, splat(1)), f32x4.add(a, splat(1)));
+  const r = v128.bitselect(f32x4.div(splat(-1), a), v128.bitselect(a, middle, near), far);
+  const offset = v128.bitselect(splat(1.5707963267948966), v128.andnot(splat(0.7853981633974483), near), far);
+  const z = f32x4.mul(r, r);
+  let p = splat(8.05374449538e-2);
+  p = f32x4.add(f32x4.mul(p, z), splat(-1.38776856032e-1));
+  p = f32x4.add(f32x4.mul(p, z), splat(1.99777106478e-1));
+  p = f32x4.add(f32x4.mul(p, z), splat(-3.33329491539e-1));
+  const y = f32x4.add(offset, f32x4.add(f32x4.mul(f32x4.mul(p, z), r), r));
+  return v128.or(y, v128.and(x, i32x4.splat(0x80000000)));
+}

@@ -1,0 +1,31 @@
+// Fits a curve: a small network learns a noisy sine from 200 points, with targets that are numbers instead of classes.
+// An optional argument is the number of steps: `npm run example -- curve 500`.
+import { dense, fit, meanSquaredErrorRows, predict, sequential, stream, tanh, wasm } from 'cyclegrad';
+import { arrays, loader } from 'cyclegrad/datasets';
+import { adam } from 'cyclegrad/optim';
+import { cosine } from 'cyclegrad/schedulers';
+
+const steps = Number(process.argv[2] ?? 3000);
+const draws = stream(1, 'points');
+const x = Float32Array.from({ length: 200 }, () => 6 * draws.uniform() - 3);
+const y = x.map((at) => Math.sin(2 * at) + 0.1 * draws.normal());
+
+const model = sequential({ hidden: dense(1, 32), act: tanh(), out: dense(32, 1) });
+const backend = await wasm({ threads: 1 });
+const { state, loss } = await fit({
+  model,
+  backend,
+  steps,
+  data: loader(arrays({ shape: [200, 1], data: x }, { shape: [200, 1], data: y }), { batchSize: 40 }),
+  // One number for each example: the trainer takes the mean.
+  loss: (output, target) => meanSquaredErrorRows(output, target),
+  optimizer: adam({ lr: cosine({ max: 0.02, steps }) }),
+});
+console.log(`mean squared error of the last batch ${loss?.toFixed(4)} (the noise alone has 0.0100)`);
+
+const at = Float32Array.from({ length: 13 }, (_, i) => i / 2 - 3);
+const { logits } = await predict({ model, state, backend, data: { shape: [13, 1], dtype: 'f32', data: at } });
+for (const [i, value] of logits.data.entries()) {
+  console.log(`${at[i]!.toFixed(1).padStart(5)} ${' '.repeat(Math.round(20 + 18 * value))}*`);
+}
+await backend.close();

@@ -1,0 +1,42 @@
+// An optimizer and a schedule of one's own: steps of the same length for every parameter, along a smoothed gradient,
+// at a rate that falls with the root of time.
+// An optional argument is the number of steps: `npm run example -- custom-optimizer 200`.
+import { add, div, fit, mlp, mul, sqrt, sub, sum, wasm } from 'cyclegrad';
+import { loader, split, synthetic } from 'cyclegrad/datasets';
+import { belowOne, hyperParameter, notNegative, perParameter, type Optimizer } from 'cyclegrad/optim';
+import { custom, type Schedule } from 'cyclegrad/schedulers';
+
+/** v ← β v + (1 − β) g; w ← w − lr · v / ‖v‖. Any hyper-parameter may be a number or a schedule. */
+function normalized(lr: number | Schedule, beta: number | Schedule): Optimizer {
+  return perParameter({
+    kind: 'normalized',
+    options: {},
+    hyper: {
+      lr: hyperParameter('normalized', 'lr', lr, notNegative),
+      beta: hyperParameter('normalized', 'beta', beta, belowOne),
+    },
+    slots: ['velocity'],
+    update({ grad, param, slots, lr: rate, hyper: { beta: kept } }) {
+      const velocity = add(mul(slots['velocity']!, kept!), mul(grad, sub(1, kept!)));
+      const length = add(sqrt(sum(mul(velocity, velocity))), 1e-12);
+      return { param: sub(param, mul(div(velocity, length), rate)), slots: { velocity } };
+    },
+  });
+}
+
+/** A schedule is a pure function of the step; its name stands for it in checkpoints. */
+const falling = custom({ name: 'inverse root', fn: (step) => 0.3 / Math.sqrt(1 + step / 100) });
+
+const steps = Number(process.argv[2] ?? 2000);
+const [train, test] = split(synthetic({ kind: 'spirals', n: 3000, seed: 1 }), 2500);
+const backend = await wasm({ threads: 1 });
+const { accuracy } = await fit({
+  model: mlp([2, 64, 64, 3]),
+  backend,
+  steps,
+  data: loader(train, { batchSize: 50 }),
+  eval: { data: test, every: steps },
+  optimizer: normalized(falling, 0.9),
+});
+await backend.close();
+console.log(`test accuracy ${accuracy}`);

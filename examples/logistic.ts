@@ -1,0 +1,56 @@
+// Logistic regression by hand: state, gradients and the update are written out, without layers, trainer or optimizer.
+// An optional argument is the number of steps: `npm run example -- logistic 50`.
+import {
+  binaryCrossEntropyRows,
+  compile,
+  equal,
+  f32,
+  grad,
+  greater,
+  mean,
+  mul,
+  stream,
+  sub,
+  wasm,
+} from 'cyclegrad';
+
+const steps = Number(process.argv[2] ?? 300);
+const n = 400;
+const draws = stream(1, 'points');
+// Two clouds of points, and which of them each point belongs to.
+const y = Float32Array.from({ length: n }, (_, i) => i % 2);
+const x = Float32Array.from({ length: 2 * n }, (_, i) => draws.normal() + (y[i >> 1] === 1 ? 1.5 : -0.5));
+
+const backend = await wasm({ threads: 1 });
+const step = await compile(backend, {
+  inputs: { x: f32(n, 2), y: f32(n, 1), rate: f32() },
+  state: {
+    w: { shape: [2, 1], dtype: 'f32', data: new Float32Array(2) },
+    b: { shape: [1], dtype: 'f32', data: new Float32Array(1) },
+  },
+  build({ x: points, y: labels, rate }, { w, b }) {
+    const logits = points.matmul(w!).add(b!);
+    const loss = mean(binaryCrossEntropyRows(logits, labels));
+    const [gw, gb] = grad(loss, [w!, b!]);
+    const right = mean(equal(greater(logits, 0), greater(labels, 0.5)).cast());
+    return {
+      outputs: { loss, right },
+      // Written when everything else has succeeded.
+      next: { w: sub(w!, mul(gw!, rate)), b: sub(b!, mul(gb!, rate)) },
+    };
+  },
+});
+for (let t = 0; t <= steps; t++) {
+  const { loss, right } = await step.run({ x, y, rate: 0.5 });
+  if (t % Math.ceil(steps / 5) === 0) {
+    console.log(
+      `step ${t}: loss ${loss!.data[0]!.toFixed(4)}, ${(100 * right!.data[0]!).toFixed(1)} % right`,
+    );
+  }
+}
+const { w, b } = await step.store.read();
+console.log(
+  `the line between them: ${w!.data[0]!.toFixed(2)} x + ${w!.data[1]!.toFixed(2)} y + ${b!.data[0]!.toFixed(2)} = 0`,
+);
+await step.close();
+await backend.close();

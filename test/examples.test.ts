@@ -1,0 +1,47 @@
+// Every example runs, in a few steps, and says what it is there to say. The one that obtains CIFAR-10 is tested elsewhere.
+import { readdirSync } from 'node:fs';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+
+/** Steps to run for where the example takes them, and what it prints. */
+const EXAMPLES: Readonly<Record<string, { steps?: number; prints: RegExp }>> = {
+  explore: { prints: /ShapeError: matmul: inner sizes/ },
+  mlp: { prints: /^test accuracy 0\.9\d+$/m },
+  curve: { steps: 1500, prints: /^mean squared error of the last batch 0\.0\d+ / },
+  logistic: { steps: 60, prints: /^step 60: loss 0\.\d+, (8[5-9]|9\d)\.\d % right$/m },
+  residual: { steps: 60, prints: /^head +dense +\[1,6\] +102 +96$[^]*^test accuracy (0\.[5-9]\d*|1)$/m },
+  'custom-operation': {
+    prints: /^gradcheck: 3 of 3 derivatives agree[^]*^GradientError: gradcheck: 0 of 1/m,
+  },
+  'custom-layer': { steps: 600, prints: /^test accuracy 0\.[89]\d*$/m },
+  'custom-optimizer': { steps: 600, prints: /^test accuracy 0\.[89]\d*$/m },
+};
+
+const { argv } = process;
+let printed: string[];
+beforeEach(() => {
+  printed = [];
+  vi.spyOn(console, 'log').mockImplementation((...args) => void printed.push(args.join(' ')));
+  // Progress bars wait until what they write is written.
+  vi.spyOn(process.stderr, 'write').mockImplementation((_, ...[encoding, done = encoding]: unknown[]) => {
+    if (typeof done === 'function') done();
+    return true;
+  });
+});
+afterEach(() => {
+  process.argv = argv;
+  vi.restoreAllMocks();
+});
+
+it('has a test for every example', () => {
+  const folder = new URL('../examples/', import.meta.url);
+  const names = readdirSync(folder).map((file) => file.replace(/\.ts$/, ''));
+  expect(names.filter((name) => name !== 'run' && name !== 'cifar10-clr').sort()).toEqual(
+    Object.keys(EXAMPLES).sort(),
+  );
+});
+
+it.each(Object.entries(EXAMPLES))('%s', async (name, { steps, prints }) => {
+  process.argv = [argv[0]!, name, ...(steps === undefined ? [] : [String(steps)])];
+  await import(`../examples/${name}.ts`);
+  expect(printed.join('\n')).toMatch(prints);
+});
