@@ -354,10 +354,16 @@ export function libraryOf(source: string): readonly LibraryFunction[] {
   });
 }
 
-/** The exact value of an i32 as a float: its halves in `name`, at the position `at` of the innermost axis. */
-export function int(name: string, at: string | number): string {
+/** Where the two halves of an i32 are, at the position `at` of the innermost axis. */
+export function halvesAt(at: string): readonly [low: string, high: string] {
   // WebGL's texture lookups take no product of two literals.
-  const [low, high] = typeof at === 'number' ? [2 * at, 2 * at + 1] : [`2 * (${at})`, `2 * (${at}) + 1`];
+  if (/^\d+$/.test(at)) return [`${2 * Number(at)}`, `${2 * Number(at) + 1}`];
+  return [`2 * (${at})`, `2 * (${at}) + 1`];
+}
+
+/** The exact value of an i32 as a float: its halves in `name`, at the position `at` of the innermost axis. */
+export function int(name: string, at: string): string {
+  const [low, high] = halvesAt(at);
   return `(${name}[${low}] + ${name}[${high}] * 65536)`;
 }
 

@@ -10,6 +10,7 @@ import {
   type Lower,
   type Place,
   type Site,
+  halvesAt,
 } from '../kernel.ts';
 import { compute, expressions, type ElementwiseName, type Names } from './expressions.ts';
 
@@ -226,7 +227,7 @@ function bodyOf(
       const pair = source.dtype === 'i32';
       lines.push(
         pair
-          ? `const ${t}l = v${operand}[2 * (${at})];\nconst ${t}h = v${operand}[2 * (${at}) + 1];`
+          ? `const ${t}l = v${operand}[${halvesAt(at)[0]}];\nconst ${t}h = v${operand}[${halvesAt(at)[1]}];`
           : `const ${t} = v${operand}[${at}];`,
       );
       value = { names: pair ? [`${t}l`, `${t}h`] : [t], dtype: source.dtype };

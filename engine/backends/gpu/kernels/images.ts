@@ -17,10 +17,10 @@ export const normalizeImages: Lower = ({ inputs: [x, mean, scale, draws], output
   const place =
     draws === undefined
       ? 'const sy = row;\nconst sx = column;'
-      : `const sy = row + ${int('draws[Z]', 0)};
+      : `const sy = row + ${int('draws[Z]', '0')};
         let mirrored = column;
-        if (${int('draws[Z]', 2)} !== 0) { mirrored = ${width - 1} - column; }
-        const sx = mirrored + ${int('draws[Z]', 1)};
+        if (${int('draws[Z]', '2')} !== 0) { mirrored = ${width - 1} - column; }
+        const sx = mirrored + ${int('draws[Z]', '1')};
         if (sy < 0 || sy >= ${height} || sx < 0 || sx >= ${width}) { return 0; }`;
   emit({
     body: `${rowAndColumn(width)}
