@@ -233,6 +233,8 @@ describe.skipIf(missing !== null)(`products in WGSL${missing === null ? '' : `: 
       input: [x[1], x[2]] as const,
       kernel,
       output: window.out,
+      dilation: [1, 1] as const,
+      groups: 1,
     };
     const site = { images: x[0], channels: x[3], filters };
     const shapes = {
@@ -298,6 +300,8 @@ describe.skipIf(missing !== null)(`products in WGSL${missing === null ? '' : `: 
       input: [1, 2],
       kernel: [1, 1],
       output: [1, 2],
+      dilation: [1, 1],
+      groups: 1,
     } as const;
     const of = (...values: number[]): HostTensor => ({
       shape: [values.length],
