@@ -27,6 +27,20 @@ async function entry(dawn: readonly string[]): Promise<GPU> {
   return made;
 }
 
+/** Where Linux shows a GPU: of any driver, of NVIDIA's, of Windows around it. */
+const LINUX_DEVICES = ['/dev/dri', '/dev/nvidia0', '/dev/dxg'];
+
+/**
+ * Throws BackendError where there can be no GPU. Dawn would find out too, but writes warnings about missing drivers to the
+ * terminal, which are nothing to somebody who did not ask for a GPU.
+ */
+export async function expectHardware(): Promise<void> {
+  if (typeof process === 'undefined' || process.platform !== 'linux') return;
+  const { existsSync } = await import('node:fs');
+  if (LINUX_DEVICES.some((path) => existsSync(path))) return;
+  throw new BackendError(`gpu: there is no GPU here (none of ${LINUX_DEVICES.join(', ')} exists)`);
+}
+
 /**
  * Opens the GPU with the adapter's own limits; `dawn` are flags of Dawn in Node, for instance 'backend=null'.
  * Throws BackendError where there is none.

@@ -8,7 +8,7 @@ import type { HostTensor, Report, State, TensorType } from '../../types.ts';
 import { checkFeeds, checkWrite, splitRuns, stackRuns } from '../backend.ts';
 import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../backend.ts';
 import { wasm } from '../wasm/wasm.ts';
-import { openWebGpu } from './adapter.ts';
+import { expectHardware, openWebGpu } from './adapter.ts';
 import type { Device, Memory, Runner } from './device.ts';
 import { floatsOf } from './kernel.ts';
 import { fusions } from './lower.ts';
@@ -71,6 +71,7 @@ export async function gpu(options: GpuOptions = {}): Promise<Backend> {
 /** Hardware, or the CPU backend. */
 async function chooseDevice(overrides: boolean, dawn: readonly string[]): Promise<Backend> {
   try {
+    await expectHardware();
     return new GpuBackend(await webGpuDevice(overrides, dawn, true));
   } catch (error) {
     if (!(error instanceof BackendError)) throw error;
