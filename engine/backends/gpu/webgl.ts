@@ -16,6 +16,31 @@ interface FloatTexture extends Texture {
   renderValues(): Float32Array;
 }
 
+/** What is used of gpu.js's builder of sources. */
+export interface FunctionBuilder {
+  readonly functionMap: Readonly<
+    Record<string, { readonly calledFunctions: readonly string[]; toString(): string }>
+  >;
+  traceFunctionCalls: (this: FunctionBuilder, name?: string, list?: string[]) => string[];
+}
+
+/**
+ * A function and all that it calls, callers first: reversed, every function is declared before its use, as GLSL wants it.
+ * gpu.js 2.24.1 moves a function that is called again to the end, but not those that this one calls.
+ */
+export function traceFunctionCalls(this: FunctionBuilder, name = 'kernel', list: string[] = []): string[] {
+  const calledFirst = new Set<string>();
+  const visit = (own: string): void => {
+    const node = this.functionMap[own];
+    if (node === undefined || calledFirst.has(own)) return;
+    node.toString(); // gpu.js finds the calls while it writes the function
+    for (const called of node.calledFunctions) visit(called);
+    calledFirst.add(own);
+  };
+  visit(name);
+  return [...list, ...[...calledFirst].reverse()];
+}
+
 /**
  * WebGL 2 where there is one, else headless-gl.
  * Throws BackendError without either, with what headless-gl needs.
@@ -40,6 +65,10 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
   #view: object | null = null;
 
   constructor(module: GpuJs, mode: 'webgl2' | 'headlessgl') {
+    const { FunctionBuilder: builder } = module as unknown as {
+      readonly FunctionBuilder: { readonly prototype: FunctionBuilder };
+    };
+    builder.prototype.traceFunctionCalls = traceFunctionCalls;
     super(module, new module.GPU({ mode }), { pipeline: true, immutable: true, precision: 'single' });
     this.executor = `gpu.js pipelines over float textures (${mode})`;
     // gpu.js makes its context with the first kernel.

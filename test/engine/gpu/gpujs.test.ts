@@ -11,6 +11,7 @@ import { loadGpuJs, loadPackage, PACKAGES } from '../../../engine/backends/gpu/p
 import { buildProgram, isDispatch } from '../../../engine/backends/gpu/program.ts';
 import { Translator } from '../../../engine/backends/gpu/translate.ts';
 import { fusions } from '../../../engine/backends/gpu/lower.ts';
+import { traceFunctionCalls, type FunctionBuilder } from '../../../engine/backends/gpu/webgl.ts';
 import { BackendError } from '../../../engine/errors.ts';
 import { ops } from '../../../engine/ops/index.ts';
 import { buildPlan } from '../../../engine/plan/build.ts';
@@ -137,5 +138,34 @@ describe('what is missing', () => {
     await expect(gpu({ mode: 'cuda' as never })).rejects.toThrow(
       new RangeError(`gpu: mode must be 'webgpu' or 'webgl' or 'cpu' or 'auto', got "cuda"`),
     );
+  });
+});
+
+describe('the order of functions in GLSL', () => {
+  it('declares a function that two others share before both, and what it calls before it', async () => {
+    const calls: Readonly<Record<string, readonly string[]>> = {
+      kernel: ['exp', 'log'],
+      exp: ['scaled'],
+      log: ['scaled', 'exp'],
+      scaled: ['power'],
+      power: [],
+    };
+    const functionMap = Object.fromEntries(
+      Object.entries(calls).map(([name, calledFunctions]) => [
+        name,
+        { calledFunctions, toString: () => name },
+      ]),
+    );
+    const order = (trace: FunctionBuilder['traceFunctionCalls']): string[] =>
+      trace
+        .call({ functionMap, nativeFunctionNames: [], traceFunctionCalls: trace } as FunctionBuilder)
+        .reverse();
+    expect(order(traceFunctionCalls)).toEqual(['power', 'scaled', 'exp', 'log', 'kernel']);
+    // Once gpu.js does this itself, ours can go.
+    const { FunctionBuilder: builder } = (await loadGpuJs()) as unknown as {
+      readonly FunctionBuilder: { readonly prototype: FunctionBuilder };
+    };
+    const theirs = order(builder.prototype.traceFunctionCalls);
+    expect(theirs.indexOf('power')).toBeGreaterThan(theirs.indexOf('scaled'));
   });
 });
