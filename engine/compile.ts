@@ -3,7 +3,7 @@ import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './bac
 import { PlanError } from './errors.ts';
 import { buildPlan, type PlanOptions } from './plan/build.ts';
 import { checkShape } from './shape.ts';
-import { input, type Tensor } from './tensor.ts';
+import { input, Tensor } from './tensor.ts';
 import type { State, TensorType } from './types.ts';
 
 /** What every build function gets besides its own inputs. */
@@ -38,11 +38,22 @@ export interface Compiled extends Executable {
   readonly store: Store;
 }
 
+/** Throws PlanError for what is no tensor: most often a layer, whose names some operations share. */
+function expectTensors(kind: 'outputs' | 'next', values: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (value instanceof Tensor) continue;
+    throw new PlanError(
+      `compile: ${kind} '${name}' is ${typeof value}, not a tensor ` +
+        `(of a layer's name, such as relu or conv2d, the operation is ops.relu(x) or x.relu())`,
+    );
+  }
+}
+
 /**
  * Compiles `spec.build` for a backend. It is called once, with symbolic inputs and state, and must be a pure function
  * of them: an `if` on a value is not traced.
  *
- * Throws what the operations throw, PlanError for a `next` that does not match its state, BackendError when the
+ * Throws what the operations throw, PlanError for a result that is no tensor and for a `next` that does not match its state, BackendError when the
  * backend cannot run the plan.
  *
  * @example
@@ -82,6 +93,8 @@ export async function compile<const I extends InputTypes = Record<never, never>>
     Object.entries(types).map(([name, type]) => [name, input(name, type, 'state')]),
   );
   const built = spec.build({ ...tensors, hyper } as unknown as Parameters<typeof spec.build>[0], state);
+  expectTensors('outputs', built.outputs);
+  expectTensors('next', built.next ?? {});
   const plan = buildPlan(
     {
       outputs: built.outputs,

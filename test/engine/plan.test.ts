@@ -32,6 +32,7 @@ import {
   transpose,
   u8,
 } from '../../engine/ops/index.ts';
+import { relu as reluLayer } from '../../engine/nn/index.ts';
 import type { Plan } from '../../engine/plan/plan.ts';
 import { key } from '../../engine/rng.ts';
 import type { Tensor } from '../../engine/tensor.ts';
@@ -764,6 +765,20 @@ describe('compile', () => {
       'a hyper-parameter of the name of an input',
       () => compile(backend, { inputs: { lr: f32() }, hyper: { lr: 1 }, build: () => ({ outputs: {} }) }),
       "compile: 'lr' is both an input and a hyper-parameter (rename one)",
+    ],
+    [
+      'a layer for an operation',
+      () => compile(backend, { build: () => ({ outputs: { y: reluLayer() as unknown as Tensor } }) }),
+      "compile: outputs 'y' is object, not a tensor (of a layer's name, such as relu or conv2d, the operation is ops.relu(x) or x.relu())",
+    ],
+    [
+      'nothing for a next',
+      () =>
+        compile(backend, {
+          state: { w: floats(1) },
+          build: () => ({ outputs: {}, next: { w: undefined as unknown as Tensor } }),
+        }),
+      "compile: next 'w' is undefined, not a tensor (of a layer's name, such as relu or conv2d, the operation is ops.relu(x) or x.relu())",
     ],
     [
       'a next without a state',
