@@ -89,6 +89,20 @@ const build = (product: Product, choose: Choose): readonly WgslDispatch[] | null
   return tiling === null ? null : gemm(product, tiling);
 };
 
+/** What each output pixel of a convolution sees of its input. */
+function windowsOf({ stride, pad, input, kernel, output }: Geometry, images: number, channels: number) {
+  return {
+    images,
+    source: input,
+    channels,
+    grid: output,
+    taps: kernel,
+    step: stride,
+    start: [-pad[0], -pad[2]],
+    stride: [1, 1],
+  } as const;
+}
+
 /** Inputs x [images, H, W, channels], w [KH, KW, channels, filters] and with `bias` that [filters]; output 0. */
 export function conv2d(
   attrs: Geometry,
@@ -102,7 +116,7 @@ export function conv2d(
   limits: WgslLimits,
   choose: Choose = (size) => chooseTiling(size, limits),
 ): readonly WgslDispatch[] | null {
-  const { stride, pad, input, kernel, output } = attrs;
+  const { kernel, output } = attrs;
   const terms = kernel[0] * kernel[1] * channels;
   return build(
     {
@@ -111,20 +125,7 @@ export function conv2d(
       m: images * output[0] * output[1],
       n: filters,
       k: terms,
-      a: gathered(
-        {
-          images,
-          source: input,
-          channels,
-          grid: output,
-          taps: kernel,
-          step: stride,
-          start: [-pad[0], -pad[2]],
-          stride: [1, 1],
-        },
-        false,
-        { input: 0 },
-      ),
+      a: gathered(windowsOf(attrs, images, channels), false, { input: 0 }),
       b: matrix('b', { rows: filters, depth: terms, deep: false }, { input: 1 }),
       output: { output: 0 },
       row: `m * ${filters}u`,
@@ -142,7 +143,7 @@ export function conv2dGradWeight(
   limits: WgslLimits,
   choose: Choose = (size) => chooseTiling(size, limits),
 ): readonly WgslDispatch[] | null {
-  const { stride, pad, input, kernel, output } = attrs;
+  const { kernel, output } = attrs;
   const positions = images * output[0] * output[1];
   return build(
     {
@@ -151,20 +152,7 @@ export function conv2dGradWeight(
       m: kernel[0] * kernel[1] * channels,
       n: filters,
       k: positions,
-      a: gathered(
-        {
-          images,
-          source: input,
-          channels,
-          grid: output,
-          taps: kernel,
-          step: stride,
-          start: [-pad[0], -pad[2]],
-          stride: [1, 1],
-        },
-        true,
-        { input: 0 },
-      ),
+      a: gathered(windowsOf(attrs, images, channels), true, { input: 0 }),
       b: matrix('b', { rows: filters, depth: positions, deep: false }, { input: 1 }),
       output: { output: 0 },
       row: `m * ${filters}u`,
