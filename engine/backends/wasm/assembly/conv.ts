@@ -82,7 +82,12 @@ export function tile(
     from += ldc; c40 = v128.load(from); c41 = v128.load(from, 16);
     from += ldc; c50 = v128.load(from); c51 = v128.load(from, 16);
   }
-  for (; run > 0; run--) {
+  const last = b + (<usize>(run - 1) << 5);
+  p0 -= 4; p1 -= 4; p2 -= 4; p3 -= 4; p4 -= 4; p5 -= 4;
+  b -= 32;
+  while (b != last) {
+    p0 += 4; p1 += 4; p2 += 4; p3 += 4; p4 += 4; p5 += 4;
+    b += 32;
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
     let x = v128.load32_splat(p0);
@@ -97,8 +102,6 @@ export function tile(
     c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
     x = v128.load32_splat(p5);
     c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
-    p0 += 4; p1 += 4; p2 += 4; p3 += 4; p4 += 4; p5 += 4;
-    b += 32;
   }
   v128.store(c, c00); v128.store(c, c01, 16);
   c += ldc; v128.store(c, c10); v128.store(c, c11, 16);
@@ -317,7 +320,12 @@ export function weightTile(
     c40 = v128.load(r4); c41 = v128.load(r4, 16);
     c50 = v128.load(r5); c51 = v128.load(r5, 16);
   }
-  for (; count > 0; count--) {
+  const last = g + <usize>(count - 1) * gStep;
+  x -= xStep;
+  g -= gStep;
+  while (g != last) {
+    x += xStep;
+    g += gStep;
     const b0 = v128.load(g);
     const b1 = v128.load(g, 16);
     let t = v128.load32_splat(x);
@@ -332,8 +340,6 @@ export function weightTile(
     c40 = fma(t, b0, c40); c41 = fma(t, b1, c41);
     t = v128.load32_splat(x, 20);
     c50 = fma(t, b0, c50); c51 = fma(t, b1, c51);
-    x += xStep;
-    g += gStep;
   }
   v128.store(c, c00); v128.store(c, c01, 16);
   v128.store(r1, c10); v128.store(r1, c11, 16);

@@ -211,8 +211,14 @@ function tile(a: usize, b: usize, c: usize, ldc: usize, depth: i32, first: bool)
     c40 = v128.load(r4); c41 = v128.load(r4, 16);
     c50 = v128.load(r5); c51 = v128.load(r5, 16);
   }
-  // Not unrolled: V8 keeps all accumulators in registers here, and twice the body ran at two thirds of the speed.
-  for (; depth > 0; depth--) {
+  // Not unrolled: V8 keeps all accumulators in registers here, and twice the body ran at two thirds of the speed. Pointers
+  // advance before they are used, which spares V8 two instructions a step, and b counts.
+  const last = b + (<usize>(depth - 1) << 5);
+  a -= 24;
+  b -= 32;
+  while (b != last) {
+    a += 24;
+    b += 32;
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
     let x = v128.load32_splat(a);
@@ -227,8 +233,6 @@ function tile(a: usize, b: usize, c: usize, ldc: usize, depth: i32, first: bool)
     c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
     x = v128.load32_splat(a, 20);
     c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
-    a += 24;
-    b += 32;
   }
   v128.store(c, c00); v128.store(c, c01, 16);
   v128.store(r1, c10); v128.store(r1, c11, 16);

@@ -92,11 +92,15 @@ export function transformFilters(a: usize, slice: i32, slices: i32): void {
 
 /** Six rows (tiles) × eight columns (filters): c = a · b, rows of a and c ld bytes apart, b packed. */
 export function product(a: usize, lda: usize, b: usize, c: usize, ldc: usize, depth: i32): void {
-  // Six pointers would take most registers, and six additions.
   const down = lda << 1;
+  const last = b + (<usize>(depth - 1) << 5);
+  a -= 4;
+  b -= 32;
   let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
   let c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
-  for (; depth > 0; depth--) {
+  while (b != last) {
+    a += 4;
+    b += 32;
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
     const a2 = a + down;
@@ -113,8 +117,6 @@ export function product(a: usize, lda: usize, b: usize, c: usize, ldc: usize, de
     c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
     x = v128.load32_splat(a4 + lda);
     c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
-    a += 4;
-    b += 32;
   }
   v128.store(c, c00); v128.store(c, c01, 16);
   c += ldc; v128.store(c, c10); v128.store(c, c11, 16);
