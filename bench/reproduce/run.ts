@@ -48,7 +48,7 @@ async function runArm(
   const dir = join(runs, arm.experiment, `${arm.name}-seed${seed}`);
   const model = arm.model(meanImage(data.train));
   const optimizer = arm.optimizer();
-  const examples = loader(data.train, { batchSize: arm.batchSize, shuffle: false });
+  const examples = loader(data.train, { batchSize: arm.batchSize, shuffle: false, ...arm.images });
   tell(title);
   const { reason, step, accuracy } = await fit({
     model,
