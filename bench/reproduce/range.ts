@@ -43,6 +43,9 @@ export interface RangeShape {
   /** Root mean squares of the second differences of accuracy, up to 0.006 and from there on. */
   readonly roughBelow: number;
   readonly roughAbove: number;
+  /** Shares of points that lie below the one before: second differences also count the bend of a smooth rise. */
+  readonly fallsBelow: number;
+  readonly fallsAbove: number;
 }
 
 const rangeFile = (results: string, seed: number): string => join(results, 'range-test', `seed${seed}.json`);
@@ -105,15 +108,18 @@ export function readRangeTests(results: string): RangeRecord[] {
 export function shapeOf(evaluations: readonly Pick<RangeEvaluation, 'lr' | 'accuracy'>[]): RangeShape {
   const near = (lr: number) => (one: { readonly lr: number }) => Math.abs(one.lr - lr) < 1e-9;
   const upTo = (lr: number) => evaluations.filter((one) => one.lr <= lr + 1e-9);
-  const from = evaluations.filter((one) => one.lr >= 0.006 - 1e-9);
+  const below = upTo(0.006).map(({ accuracy }) => accuracy ?? NaN);
+  const above = evaluations.slice(below.length - 1).map(({ accuracy }) => accuracy ?? NaN);
   return {
     atSix: evaluations.find(near(0.006))?.accuracy ?? NaN,
     correlation: rankCorrelation(
       upTo(0.005).map(({ lr }) => lr),
       upTo(0.005).map(({ accuracy }) => accuracy ?? NaN),
     ),
-    roughBelow: roughness(upTo(0.006).map(({ accuracy }) => accuracy ?? NaN)),
-    roughAbove: roughness(from.map(({ accuracy }) => accuracy ?? NaN)),
+    roughBelow: roughness(below),
+    roughAbove: roughness(above),
+    fallsBelow: falls(below),
+    fallsAbove: falls(above),
   };
 }
 
@@ -131,11 +137,16 @@ function roughness(values: readonly number[]): number {
   return Math.sqrt(second.reduce((sum, d) => sum + d * d, 0) / second.length);
 }
 
+const falls = (values: readonly number[]): number =>
+  values.filter((value, i) => i > 0 && value < values[i - 1]).length / (values.length - 1);
+
 export const RANGE_HEAD = [
   'seed',
   'at 0.006',
   'rank correlation to 0.005',
   'roughness below 0.006',
+  'above',
+  'falls below 0.006',
   'above',
   'rise',
   'ragged',
@@ -143,11 +154,13 @@ export const RANGE_HEAD = [
 
 export function rangeRows(records: readonly RangeRecord[]): string[][] {
   const paper = shapeOf(PAPER.map((accuracy, i) => ({ lr: i / 1000, accuracy })));
-  const cells = ({ atSix, correlation, roughBelow, roughAbove }: RangeShape): string[] => [
-    `${(atSix * 100).toFixed(1)} %`,
-    correlation.toFixed(2),
-    roughBelow.toFixed(3),
-    roughAbove.toFixed(3),
+  const cells = (shape: RangeShape): string[] => [
+    `${(shape.atSix * 100).toFixed(1)} %`,
+    shape.correlation.toFixed(2),
+    shape.roughBelow.toFixed(3),
+    shape.roughAbove.toFixed(3),
+    `${(shape.fallsBelow * 100).toFixed(0)} %`,
+    `${(shape.fallsAbove * 100).toFixed(0)} %`,
   ];
   const place = ({ lr, why }: Suggestion): string =>
     lr === null ? `none: ${why}` : String(Number(lr.toPrecision(4)));

@@ -198,8 +198,9 @@ function rangeSection(range: readonly RangeRecord[]): Section[] {
     {
       title,
       text: [
-        'Test accuracy while the rate rises from 0 to 0.02 in 4,000 steps. Roughness is the root mean square of second differences; ' +
-          '“rise” and “ragged” are what `suggestBounds` makes of the curve.',
+        'Test accuracy while the rate rises from 0 to 0.02 in 4,000 steps. Roughness is the root mean square of second differences, ' +
+          'which the bend of a smooth rise adds to; falls are the share of points below the one before; “rise” and “ragged” are ' +
+          'what `suggestBounds` makes of the curve.',
       ],
       head: RANGE_HEAD,
       rows: rangeRows(range),
