@@ -63,13 +63,30 @@ export interface Scope {
 /** Names of layers appear in paths, and integers would be moved to the front by JavaScript. */
 const NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
 
-/** The parameters of layers inside another, under their paths. Throws RangeError for a name that cannot be part of one. */
+const isObject = (x: unknown): x is Readonly<Record<string, unknown>> =>
+  typeof x === 'object' && x !== null && !Array.isArray(x);
+
+const isLayer = (x: unknown): boolean =>
+  isObject(x) && isObject(x['params']) && isObject(x['config']) && typeof x['apply'] === 'function';
+
+/**
+ * The parameters of layers inside another, under their paths. Throws TypeError unless `layers` has layers by name, and
+ * RangeError for a name that cannot be part of a path.
+ */
 export function childParams(
   where: string,
   layers: Readonly<Record<string, Described>>,
 ): Readonly<Record<string, ParamSpec>> {
+  if (!isObject(layers) || isLayer(layers)) {
+    const found = isLayer(layers) ? 'a layer' : Array.isArray(layers) ? 'an array' : String(layers);
+    throw new TypeError(
+      `${where}: takes one object that names its layers, got ${found} (write ${where}({ conv1: …, relu1: … }))`,
+    );
+  }
   const params: Record<string, ParamSpec> = {};
   for (const [name, layer] of Object.entries(layers)) {
+    if (!isLayer(layer))
+      throw new TypeError(`${where}: '${name}' is not a layer (call conv2d(…), relu(), …)`);
     if (!NAME.test(name)) {
       throw new RangeError(
         `${where}: '${name}' cannot name a layer (begin with a letter; letters, digits, _ and - only)`,

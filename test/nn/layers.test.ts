@@ -9,6 +9,7 @@ import {
   residual,
   sequential,
   tanh,
+  type Layer,
 } from '../../engine/index.ts';
 import { f64, runLayer, values } from './run.ts';
 
@@ -121,6 +122,16 @@ describe('normalize', () => {
 
 describe('composition', () => {
   const scaling = (factor: number) => dense(1, 1, { init: init.constant(factor), bias: false });
+
+  test('layers without names are refused', () => {
+    const layers = [tanh(), tanh()] as unknown as Record<string, Layer>;
+    expect(() => sequential(layers)).toThrow(
+      'sequential: takes one object that names its layers, got an array (write sequential({ conv1: …, relu1: … }))',
+    );
+    expect(() => sequential(tanh() as unknown as Record<string, Layer>)).toThrow('got a layer');
+    expect(() => sequential(undefined as unknown as Record<string, Layer>)).toThrow('got undefined');
+    expect(() => sequential({ a: tanh as unknown as Layer })).toThrow("sequential: 'a' is not a layer");
+  });
 
   test('sequential is function composition; residual adds', async () => {
     const x = f64([1, 1], [3]);
