@@ -113,12 +113,12 @@ async function locate(dir: string, sources: Cifar10Sources): Promise<string | nu
 // Work in progress is named after its owner, `.cifar10.<host>.<pid>.<time>-<count>.<kind>`: concurrent runs never share a
 // file, and what a killed run left behind can be told from what a living one is writing.
 type Kind = 'part' | 'tmp';
-const HOST = hostname().replace(/[^\w-]/g, '_');
+const host = (): string => hostname().replace(/[^\w-]/g, '_');
 const RESTING = '.cifar10.part';
 const DAY_MS = 86_400_000;
 let count = 0;
 const ownName = (kind: Kind): string =>
-  `.cifar10.${HOST}.${process.pid}.${Date.now().toString(36)}-${count++}.${kind}`;
+  `.cifar10.${host()}.${process.pid}.${Date.now().toString(36)}-${count++}.${kind}`;
 
 function alive(pid: number): boolean {
   try {
@@ -139,7 +139,7 @@ async function abandoned(root: string, kind: Kind): Promise<readonly string[]> {
       (found) => Date.now() - found.mtimeMs,
       () => 0,
     );
-    if ((match[1] === HOST && !alive(Number(match[2]))) || age > DAY_MS) names.push(name);
+    if ((match[1] === host() && !alive(Number(match[2]))) || age > DAY_MS) names.push(name);
   }
   return names;
 }

@@ -107,7 +107,7 @@ function checkFeed(name: string, type: TensorType, feed: number | HostData | Hos
   if (!holds(type.dtype, data) || data.length !== sizeOf(type.shape)) {
     throw new PlanError(
       `run: input '${name}' is ${formatType(type)}, ${sizeOf(type.shape)} elements, ` +
-        `but a ${data.constructor.name} of ${data.length} was fed`,
+        `but ${data.constructor.name} (${data.length}) was fed`,
     );
   }
   return data;

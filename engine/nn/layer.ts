@@ -78,7 +78,7 @@ export function childParams(
   layers: Readonly<Record<string, Described>>,
 ): Readonly<Record<string, ParamSpec>> {
   if (!isObject(layers) || isLayer(layers)) {
-    const found = isLayer(layers) ? 'a layer' : Array.isArray(layers) ? 'an array' : String(layers);
+    const found = isLayer(layers) ? 'a layer' : Array.isArray(layers) ? 'an array' : typeof layers;
     throw new TypeError(
       `${where}: takes one object that names its layers, got ${found} (write ${where}({ conv1: …, relu1: … }))`,
     );

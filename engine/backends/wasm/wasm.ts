@@ -75,6 +75,14 @@ async function makeTeam(
   workers: boolean,
 ): Promise<Team> {
   if (!workers) return callerTeam(memory, module, 'workers are switched off (workers: false)');
+  if (globalThis.crossOriginIsolated === false) {
+    return callerTeam(
+      memory,
+      module,
+      'a page without cross-origin isolation cannot share memory with workers ' +
+        '(serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp)',
+    );
+  }
   try {
     return await workerTeam(memory, module, threads, cores);
   } catch (error) {
