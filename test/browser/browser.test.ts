@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { withoutNode } from '../../bundle.js';
@@ -103,7 +104,7 @@ describe.skipIf(chromium === undefined)(
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), 'cyclegrad-browser-'));
       const bundle = await rolldown({
-        input: new URL('page.ts', import.meta.url).pathname,
+        input: fileURLToPath(new URL('page.ts', import.meta.url)),
         platform: 'browser',
         plugins: [withoutNode()],
         logLevel: 'silent',
