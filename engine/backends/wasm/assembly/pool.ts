@@ -209,13 +209,19 @@ export function spreadRows(a: usize, g: usize, taps: usize, image: i32, top: i32
       const corner = to + <usize>((y0 - top) * columns + x0) * pixel;
       const first = (y0 - wy) * kernelX + x0 - wx;
       let c = 0;
-      for (; c + 8 <= channels; c += 8) {
+      for (; c + 16 <= channels; c += 16) {
         const from = g + ((cell + c) << 2);
         const g0 = v128.load(from);
         const g1 = v128.load(from, 16);
-        const pair = v128.load8x8_u(taps + cell + c);
-        const tap0 = i32x4.extend_low_i16x8_u(pair);
-        const tap1 = i32x4.extend_high_i16x8_u(pair);
+        const g2 = v128.load(from, 32);
+        const g3 = v128.load(from, 48);
+        const own = v128.load(taps + cell + c);
+        const low = i16x8.extend_low_i8x16_u(own);
+        const high = i16x8.extend_high_i8x16_u(own);
+        const tap0 = i32x4.extend_low_i16x8_u(low);
+        const tap1 = i32x4.extend_high_i16x8_u(low);
+        const tap2 = i32x4.extend_low_i16x8_u(high);
+        const tap3 = i32x4.extend_high_i16x8_u(high);
         let line = corner + (<usize>c << 2);
         let start = first;
         for (let iy = y0; iy < y1; iy++, line += row, start += kernelX) {
@@ -224,6 +230,8 @@ export function spreadRows(a: usize, g: usize, taps: usize, image: i32, top: i32
             const here = i32x4.splat(tap);
             v128.store(p, f32x4.add(v128.load(p), v128.and(g0, i32x4.eq(tap0, here))));
             v128.store(p, f32x4.add(v128.load(p, 16), v128.and(g1, i32x4.eq(tap1, here))), 16);
+            v128.store(p, f32x4.add(v128.load(p, 32), v128.and(g2, i32x4.eq(tap2, here))), 32);
+            v128.store(p, f32x4.add(v128.load(p, 48), v128.and(g3, i32x4.eq(tap3, here))), 48);
           }
         }
       }
