@@ -14,6 +14,7 @@ import {
   maxPool2d,
   mul,
   relu,
+  reshape,
   sum,
   tensor,
   type Conv2dOptions,
@@ -21,7 +22,7 @@ import {
 import type { PoolOptions } from '../../engine/ops/pool.ts';
 import type { FusedName } from '../../engine/plan/fuse.ts';
 import { stream } from '../../engine/rng.ts';
-import { sizeOf } from '../../engine/shape.ts';
+import { sizeOf, type Pair } from '../../engine/shape.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import type { HostTensor } from '../../engine/types.ts';
 import { expectSameBitsByName } from './compare.ts';
@@ -46,7 +47,7 @@ interface Geometry {
   readonly x: readonly [number, number, number, number];
   readonly w: readonly [number, number, number, number];
   readonly conv?: Conv2dOptions;
-  readonly kernel: number;
+  readonly kernel: Pair;
   readonly pool: PoolOptions;
 }
 
@@ -96,6 +97,12 @@ const GEOMETRIES: Readonly<Record<string, Geometry>> = {
     w: [3, 3, 3, 5],
     kernel: 3,
     pool: { stride: 2, padding: 1, ceil: true },
+  },
+  'as many taps as a byte tells apart': {
+    x: [2, 20, 22, 2],
+    w: [1, 1, 2, 5],
+    kernel: [15, 17],
+    pool: { stride: 1 },
   },
   'no images': { x: [0, 6, 6, 3], w: [3, 3, 3, 4], kernel: 2, pool: {} },
 };
@@ -213,26 +220,34 @@ describe('a convolution and the max pool after it', () => {
     expect(plain!.bytes - fused!.bytes).toBeGreaterThan(full);
   });
 
-  it('are left alone where something else reads what lies between', async () => {
-    const weights = draw('w', [3, 3, 2, 3], (value) => value);
-    const make = (read: (own: Tensor, rectified: Tensor) => Tensor): Promise<Compiled> =>
-      compile(one, {
-        inputs: { x: f32(2, 7, 7, 2), b: f32(3) },
-        state: { w: weights },
-        build({ x, b }, { w }) {
-          const own = add(conv2d(x, w), b);
-          const rectified = relu(own);
-          const loss = add(sum(maxPool2d(rectified, 2)), sum(read(own, rectified)));
-          return { outputs: { loss, dw: grad(loss, [w])[0] } };
+  it.each([
+    ['something else reads the convolution', (own: Tensor) => add(sum(maxPool2d(relu(own), 2)), sum(own))],
+    [
+      'something else reads its relu',
+      (own: Tensor) => {
+        const positive = relu(own);
+        return add(sum(maxPool2d(positive, 2)), sum(mul(positive, 2)));
+      },
+    ],
+    ['the pool sees another shape', (own: Tensor) => sum(maxPool2d(reshape(own, [2, 50, 8, 3]), 2))],
+    ['a byte does not count the taps', (own: Tensor) => sum(maxPool2d(own, [16, 16]))],
+  ])('are left alone where %s', async (_, lossOf) => {
+    const geometry = { x: [2, 20, 20, 2], w: [3, 3, 2, 3], kernel: 2, pool: {} } as const;
+    const make = (backend: Backend): Promise<Compiled> =>
+      compile(backend, {
+        inputs: { x: f32(...geometry.x), w: f32(...geometry.w), b: f32(3) },
+        build({ x, w, b }) {
+          const loss = lossOf(add(conv2d(x, w, { padding: 'same' }), b));
+          const [dw, db] = grad(loss, [w, b]);
+          return { outputs: { loss, dw, db } };
         },
       });
-    for (const read of [(own: Tensor) => own, (_: Tensor, rectified: Tensor) => rectified]) {
-      // oxlint-disable-next-line no-await-in-loop
-      const compiled = await make(read);
-      expect(opsOf(compiled)).not.toContain('conv2dMaxPool');
-      // oxlint-disable-next-line no-await-in-loop
-      await compiled.close();
-    }
+    const feeds = feedsOf(geometry, false);
+    const [plain, fused] = [await make(without(one, NEW)), await make(one)];
+    expect(opsOf(fused).filter((op) => op.startsWith('conv2dMaxPool'))).toEqual([]);
+    expectSameBitsByName('left alone', await fused.run(feeds), await plain.run(feeds));
+    await plain.close();
+    await fused.close();
   });
 
   it('keep a derivative of relu that is not the usual one', async () => {

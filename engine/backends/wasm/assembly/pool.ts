@@ -29,6 +29,7 @@ export function maxPool(a: usize, slice: i32, slices: i32): void {
   const outWidth = arg(a, 16);
   const relu = arg(a, 18) != 0;
   const bytes = <usize>arg(a, 19);
+  const stops = relu && bytes == 1;
   const down = bytes == 1 ? kernelX : width;
   const pixel = <usize>channels << 2;
   const tasks = images * outHeight;
@@ -49,46 +50,67 @@ export function maxPool(a: usize, slice: i32, slices: i32): void {
       const window = from + <usize>(y0 * width + x0) * pixel;
       const maxima = ptr(a, 1) + (cell << 2);
       const positions = ptr(a, 2) + cell * bytes;
-      // Eight channels at a time: the comparisons of four would wait for each other.
+      // Sixteen channels at a time: the comparisons of four would wait for each other.
       let c = 0;
-      for (; c + 8 <= channels; c += 8) {
+      for (; c + 16 <= channels; c += 16) {
         const offset = <usize>c << 2;
         let row = window + offset;
         let best0 = v128.load(row);
         let best1 = v128.load(row, 16);
+        let best2 = v128.load(row, 32);
+        let best3 = v128.load(row, 48);
         let where0 = i32x4.splat(corner);
         let where1 = where0;
+        let where2 = where0;
+        let where3 = where0;
         let first = corner;
         for (let iy = y0; iy < y1; iy++, first += down, row += <usize>width * pixel) {
           let p = row;
           for (let at = first; at < first + x1 - x0; at++, p += pixel) {
             const here = i32x4.splat(at);
             const value0 = v128.load(p);
-            const value1 = v128.load(p, 16);
             const wins0 = winner(value0, best0);
-            const wins1 = winner(value1, best1);
             best0 = selectLanes(value0, best0, wins0);
-            best1 = selectLanes(value1, best1, wins1);
             where0 = selectLanes(here, where0, wins0);
+            const value1 = v128.load(p, 16);
+            const wins1 = winner(value1, best1);
+            best1 = selectLanes(value1, best1, wins1);
             where1 = selectLanes(here, where1, wins1);
+            const value2 = v128.load(p, 32);
+            const wins2 = winner(value2, best2);
+            best2 = selectLanes(value2, best2, wins2);
+            where2 = selectLanes(here, where2, wins2);
+            const value3 = v128.load(p, 48);
+            const wins3 = winner(value3, best3);
+            best3 = selectLanes(value3, best3, wins3);
+            where3 = selectLanes(here, where3, wins3);
           }
         }
+        if (stops) {
+          where0 = passing(where0, best0);
+          where1 = passing(where1, best1);
+          where2 = passing(where2, best2);
+          where3 = passing(where3, best3);
+        }
         if (relu) {
-          if (bytes == 1) {
-            where0 = passing(where0, best0);
-            where1 = passing(where1, best1);
-          }
           best0 = relu4(best0);
           best1 = relu4(best1);
+          best2 = relu4(best2);
+          best3 = relu4(best3);
         }
         v128.store(maxima + offset, best0);
         v128.store(maxima + offset, best1, 16);
+        v128.store(maxima + offset, best2, 32);
+        v128.store(maxima + offset, best3, 48);
         if (bytes == 1) {
-          const taps = i16x8.narrow_i32x4_s(where0, where1);
-          v128.store64_lane(positions + c, i8x16.narrow_i16x8_u(taps, taps), 0);
+          const low = i16x8.narrow_i32x4_s(where0, where1);
+          const high = i16x8.narrow_i32x4_s(where2, where3);
+          v128.store(positions + c, i8x16.narrow_i16x8_u(low, high));
         } else {
           v128.store(positions + offset, where0);
           v128.store(positions + offset, where1, 16);
+          v128.store(positions + offset, where2, 32);
+          v128.store(positions + offset, where3, 48);
         }
       }
       for (; c < channels; c += 4) {
@@ -105,10 +127,8 @@ export function maxPool(a: usize, slice: i32, slices: i32): void {
             where = selectLanes(i32x4.splat(at), where, wins);
           }
         }
-        if (relu) {
-          if (bytes == 1) where = passing(where, best);
-          best = relu4(best);
-        }
+        if (stops) where = passing(where, best);
+        if (relu) best = relu4(best);
         storeLanes(maxima + offset, best, channels - c);
         if (bytes == 1) storeBytes(positions + c, where, channels - c);
         else storeLanes(positions + offset, where, channels - c);
