@@ -15,7 +15,7 @@ import { align, type Lower, type Site } from './site.ts';
 const IMAGES_WORD = 3;
 
 /** The geometry words that every pooling kernel takes. */
-export function poolWords(images: number, channels: number, attrs: Attrs): number[] {
+function poolWords(images: number, channels: number, attrs: Attrs): number[] {
   const { kernel, stride, pad, input, output, insideOnly } = attrs as AttrsOf<'maxPool2d'>;
   return [images, ...input, channels, ...kernel, ...stride, ...pad, ...output, insideOnly ? 1 : 0];
 }
@@ -98,8 +98,8 @@ export const conv2dMaxPool =
       lower({
         ...part,
         emitPieces(_, kernel, ...words) {
-          const own = words.with(IMAGES_WORD, 1);
-          calls.push([kernel, own.length, moving.length, ...own, ...moving.flat()]);
+          const single = words.with(IMAGES_WORD, 1);
+          calls.push([kernel, single.length, moving.length, ...single, ...moving.flat()]);
         },
       });
     each(conv, { ...convSite, outputs: [between] }, [0, moves[0], 0], [2, 0, own]);
