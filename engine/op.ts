@@ -8,8 +8,10 @@ import { Tensor, type Node } from './tensor.ts';
 import type { TensorType } from './types.ts';
 
 export type AttrValue =
-  number | string | boolean | readonly number[] | readonly (readonly (number | string)[])[];
-export type Attrs = Readonly<Record<string, AttrValue>>;
+  number | string | boolean | readonly number[] | readonly (readonly (number | string)[])[] | Attrs;
+export interface Attrs {
+  readonly [name: string]: AttrValue;
+}
 
 /** What a derivative rule sees: the application, and the gradient of each result (null where nothing depends on it). */
 export interface Vjp<A extends Attrs> {

@@ -4,6 +4,7 @@
  * has kernels for; a plan without them computes the same (sums may round differently).
  */
 import type { Attrs } from '../op.ts';
+import type { AttrsOf } from '../ops/index.ts';
 import { sameShape } from '../shape.ts';
 import type { Values } from './build.ts';
 import { chain } from './chain.ts';
@@ -19,6 +20,13 @@ import type { Step } from './plan.ts';
  *   batchNorm gives, with the sum in place of the first; attribute `relu` for the relu of that
  * - maxPool2dRelu: x -> relu of the maxima, and their positions
  * - maxPool2dReluGrad: g, relu of the maxima, positions -> input gradient
+ * - maxPool2dTaps: x -> the maxima, and the tap of its window that won each (u8, row by row); with attribute `relu`, the relu of
+ *   the maxima, and 255 in the place of a tap where it stopped them
+ * - maxPool2dTapsGrad: g, taps -> input gradient, with relu's where the taps know of it
+ * - conv2dMaxPool: what conv2dBias takes -> what maxPool2dTaps gives for its result; attribute `pool` for the pool's, `relu`
+ *   for the relu of the maxima
+ * - conv2dMaxPoolGradWeight: x, g, taps -> what conv2dGradWeight or conv2dGradWeightBias gives for what maxPool2dTapsGrad makes
+ *   of g; attribute `pool` for the pool's
  * - avgPool2dReluGrad: g, result of relu -> input gradient of the average pool where relu passed, else 0
  */
 export type FusedName =
@@ -28,7 +36,14 @@ export type FusedName =
   | 'batchNormAct'
   | 'maxPool2dRelu'
   | 'maxPool2dReluGrad'
+  | 'maxPool2dTaps'
+  | 'maxPool2dTapsGrad'
+  | 'conv2dMaxPool'
+  | 'conv2dMaxPoolGradWeight'
   | 'avgPool2dReluGrad';
+
+/** In the place of a tap: none, since relu stopped the maximum. */
+const NO_TAP = 255;
 
 /** Fuses what it can: chains anywhere, the rest among the steps before `commitStep`. `kept` are the roots of values read from outside the steps. */
 export function fuse(
@@ -69,8 +84,7 @@ class Fuser {
   }
 
   run(): Step[] {
-    // Positions only grow as steps are moved down to their last part, so one sweep reaches every pattern.
-    const patterns: Partial<Record<Step['op'], (i: number) => void>> = {
+    this.#sweep({
       add: (i) => {
         this.#bias(i);
         this.#residual(i);
@@ -80,11 +94,22 @@ class Fuser {
       maxPool2dGrad: (i) => this.#reluGrad(i),
       sum: (i) => this.#biasGrad(i),
       conv2dGradWeight: (i) => this.#biasGrad(i),
-    };
+    });
+    // Around a max pool, forward and backward change together, so what they are made of comes first.
+    this.#sweep({
+      maxPool2d: (i) => this.#taps(i),
+      maxPool2dRelu: (i) => this.#taps(i),
+      conv2dGradWeight: (i) => this.#pooledGrad(i),
+      conv2dGradWeightBias: (i) => this.#pooledGrad(i),
+    });
+    return this.#steps.filter((step) => step !== null);
+  }
+
+  /** Positions only grow as steps are moved down to their last part, so a sweep reaches every one of its patterns. */
+  #sweep(patterns: Partial<Record<Step['op'], (i: number) => void>>): void {
     this.#steps.forEach((step, i) => {
       if (step !== null) patterns[step.op]?.(i);
     });
-    return this.#steps.filter((step) => step !== null);
   }
 
   /** conv2d, then add of one value a filter. */
@@ -186,6 +211,68 @@ class Fuser {
       this.#replace([j, i], 'conv2dGradWeightBias', gradient.inputs, outputs, gradient.attrs);
       return;
     }
+  }
+
+  /** A max pool whose positions only its own gradient reads. */
+  #taps(i: number): void {
+    const { op, attrs, inputs, outputs } = this.#steps[i]!;
+    const [y, at] = outputs;
+    const { kernel } = attrs as AttrsOf<'maxPool2d'>;
+    const gradients = this.#readers.get(this.#root(at)) ?? [];
+    const own = gradients.every((reader) => {
+      const step = this.#steps[reader];
+      if (op === 'maxPool2d') return step?.op === 'maxPool2dGrad';
+      return step?.op === 'maxPool2dReluGrad' && this.#root(step.inputs[1]) === this.#root(y);
+    });
+    if (!own || kernel[0] * kernel[1] > NO_TAP || !this.#fusions.has('maxPool2dTaps')) return;
+    const taps = this.#values.add({ shape: this.#values.types[at].shape, dtype: 'u8' });
+    const relu = op === 'maxPool2dRelu';
+    this.#replace([i], 'maxPool2dTaps', inputs, [y, taps], { ...attrs, relu });
+    for (const reader of gradients) {
+      const step = this.#steps[reader]!;
+      this.#replace([reader], 'maxPool2dTapsGrad', [step.inputs[0], taps], step.outputs, step.attrs);
+    }
+    this.#pooled(i);
+  }
+
+  /** A convolution, then a max pool with taps: what lies between is read by nothing else. */
+  #pooled(i: number): void {
+    const pool = this.#steps[i]!;
+    const [x] = pool.inputs;
+    const made = this.#maker.get(this.#root(x));
+    const conv = made === undefined ? null : this.#steps[made];
+    if (made === undefined || conv?.op !== 'conv2dBias' || !this.#sameShape(conv.outputs[0], x)) return;
+    // A relu before the pool is as good as one after it: where it stops the maximum, both give 0 and no gradient.
+    const early = conv.attrs['relu'] === true;
+    const stops = (this.#readers.get(this.#root(x)) ?? []).filter((reader) => reader !== i);
+    const spreads = stops.map((stop) => {
+      const step = this.#steps[stop];
+      const spread = early && step?.op === 'reluGrad' ? this.#onlyFor(step.inputs[0], stop) : null;
+      return spread !== null && this.#steps[spread]?.inputs[1] === pool.outputs[1] ? spread : null;
+    });
+    const gradients = this.#readers.get(this.#root(pool.outputs[1])) ?? [];
+    if (spreads.includes(null) || (early && spreads.length < gradients.length)) return;
+    stops.forEach((stop, k) => {
+      const { inputs, attrs } = this.#steps[spreads[k]!]!;
+      this.#replace([spreads[k]!, stop], 'maxPool2dTapsGrad', inputs, this.#steps[stop]!.outputs, attrs);
+    });
+    const attrs = { ...conv.attrs, relu: early || pool.attrs['relu'] === true, pool: pool.attrs };
+    this.#replace([made, i], 'conv2dMaxPool', conv.inputs, pool.outputs, attrs);
+  }
+
+  /** The gradient of a max pool, only for the weight gradient of the convolution before it. */
+  #pooledGrad(i: number): void {
+    const { attrs, inputs, outputs } = this.#steps[i]!;
+    const made = this.#onlyFor(inputs[1], i);
+    const pool = made === null ? null : this.#steps[made];
+    if (made === null || pool?.op !== 'maxPool2dTapsGrad' || !this.#sameShape(pool.outputs[0], inputs[1]))
+      return;
+    const all = [inputs[0], ...pool.inputs];
+    this.#replace([made, i], 'conv2dMaxPoolGradWeight', all, outputs, { ...attrs, pool: pool.attrs });
+  }
+
+  #sameShape(v: number, w: number): boolean {
+    return sameShape(this.#values.types[v].shape, this.#values.types[w].shape);
   }
 
   #root(v: number): number {

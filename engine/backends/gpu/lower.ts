@@ -31,8 +31,7 @@ import { conv2d, conv2dGradInput, conv2dGradWeight, matmul } from './kernels/pro
 import { dropout, random } from './kernels/random.ts';
 import { cumulativeSum, max, sort, sum } from './kernels/reduce.ts';
 
-/** The fusions that have kernels. */
-export const fusions: ReadonlySet<FusedName> = new Set([
+const FUSIONS = [
   'elementwise',
   'conv2dBias',
   'conv2dGradWeightBias',
@@ -40,9 +39,12 @@ export const fusions: ReadonlySet<FusedName> = new Set([
   'maxPool2dRelu',
   'maxPool2dReluGrad',
   'avgPool2dReluGrad',
-]);
+] as const satisfies readonly FusedName[];
 
-export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } = {
+/** The fusions that have kernels. */
+export const fusions: ReadonlySet<FusedName> = new Set(FUSIONS);
+
+export const kernels: KernelTable<Lower> & { readonly [N in (typeof FUSIONS)[number]]: Lower } = {
   copy,
   ...elementwiseKernels,
   elementwise,

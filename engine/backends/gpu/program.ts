@@ -90,7 +90,7 @@ export function buildProgram(plan: Plan, { override, mostArguments }: Target): P
     const emit = (call: Call): void => {
       if (countOf(call.output) > 0) work.push(call);
     };
-    kernels[step.op]({
+    kernels[step.op as keyof typeof kernels]({
       ...operands,
       mostArguments,
       emit,

@@ -236,31 +236,26 @@ function emitDirect(
 }
 
 /** conv2d, with the bias and relu that may be fused into it. */
-function forward(relu: boolean): Lower {
-  return (site) => {
-    const { inputs, outputs, types, attrs } = site;
-    const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2d'>;
-    emitPass(site, {
-      x: inputs[0],
-      w: inputs[1],
-      turned: false,
-      y: outputs[0],
-      bias: inputs[2] ?? 0,
-      relu,
-      images: types[0].shape[0],
-      input,
-      channels: types[0].shape[3],
-      filters: types[1].shape[3],
-      kernel,
-      stride,
-      pad: [pad[0], pad[2]],
-      output,
-    });
-  };
-}
-
-export const conv2d = forward(false);
-export const conv2dBias: Lower = (site) => forward(site.attrs['relu'] === true)(site);
+export const conv2d: Lower = (site) => {
+  const { inputs, outputs, types, attrs } = site;
+  const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2d'>;
+  emitPass(site, {
+    x: inputs[0],
+    w: inputs[1],
+    turned: false,
+    y: outputs[0],
+    bias: inputs[2] ?? 0,
+    relu: attrs['relu'] === true,
+    images: types[0].shape[0],
+    input,
+    channels: types[0].shape[3],
+    filters: types[1].shape[3],
+    kernel,
+    stride,
+    pad: [pad[0], pad[2]],
+    output,
+  });
+};
 
 /**
  * The input gradient is a convolution of the output's gradient with turned filters. Of a strided convolution, it is one for
@@ -314,35 +309,49 @@ function phasesOf(size: number, kernel: number, stride: number, pad: number) {
   }).filter(({ count }) => count > 0);
 }
 
-/** The weight gradient and, where it is fused, the sum of g over all but its last axis. */
-export const conv2dGradWeight: Lower = (site) => {
-  const { types, attrs } = site;
+function weightGeometry({ types: [x, g], attrs }: Site): Geometry {
   const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2dGradWeight'>;
-  const [images, , , channels] = types[0].shape;
-  const filters = types[1].shape[3];
+  const [images, , , channels] = x.shape;
+  const pads = [pad[0], pad[2]] as const;
+  return { images, input, channels, filters: g.shape[3], kernel, stride, pad: pads, output };
+}
+
+/** Whether the weight gradient can take g before the max pool it comes through. */
+export const takesPooled = (site: Site): boolean => chooseForm(weightGeometry(site), site) !== null;
+
+/**
+ * The weight gradient and, where it is fused, the sum of g over all but its last axis. The words of a max pool between
+ * (`takesPooled`): the taps that won, the geometry.
+ */
+export function conv2dGradWeight(site: Site, pool: readonly number[] = [0]): void {
+  const geometry = weightGeometry(site);
+  const { images, filters, output } = geometry;
   if (sizeOf(site.results[0].shape) === 0) return;
   if (images === 0 || sizeOf(output) === 0) {
     site.outputs.forEach((_, i) => fill(site, i));
     return;
   }
-  const pads = [pad[0], pad[2]] as const;
-  const geometry = { images, input, channels, filters, kernel, stride, pad: pads, output };
   const form = chooseForm(geometry, site);
   if (form !== null) {
     site.note(nameOf(form));
-    emitWinogradGradWeight(site, form, geometry);
+    emitWinogradGradWeight(site, form, geometry, pool);
     return;
   }
   site.note('direct');
   emitDirectGradWeight(site);
   if (site.outputs.length > 1)
     emitSum(site, site.inputs[1], site.outputs[1], 1, images * sizeOf(output), filters);
-};
+}
 
 /** Pieces into which the tiles are cut: their partial sums are added in order. Sixteen share evenly among 2, 4, 8, 16. */
 const CHUNKS = 16;
 
-function emitWinogradGradWeight(site: Site, form: WinogradForm, geometry: Geometry): void {
+function emitWinogradGradWeight(
+  site: Site,
+  form: WinogradForm,
+  geometry: Geometry,
+  pool: readonly number[],
+): void {
   const { inputs, outputs, threads, emit, emitPieces, scratch, table } = site;
   const { size, r, g } = form;
   const { images, channels, filters, output } = geometry;
@@ -370,13 +379,13 @@ function emitWinogradGradWeight(site: Site, form: WinogradForm, geometry: Geomet
     const x = scratch(blocks * size ** 2 * steps[0]);
     const dy = scratch(blocks * size ** 2 * steps[1]);
     const words = tileWords(site, form, geometry, own, steps, 0);
-    emitPieces(parts, K.K_WINOGRAD_GRAD_TRANSFORM, ...inputs, 0, ...words, x, dy, part, totals);
+    emitPieces(parts, K.K_WINOGRAD_GRAD_TRANSFORM, ...inputs, 0, ...words, x, dy, part, totals, ...pool);
     const products = [size ** 2, channels, filters, tiles, own, ...steps];
     emitPieces(2 * size ** 2, K.K_WINOGRAD_GRAD_PRODUCT, x, dy, partial, ...products);
   } else {
     const steps = [tileStep(form, columns[0]), tileStep(form, columns[1])] as const;
     const words = tileWords(site, form, geometry, block, steps, block * (steps[0] + steps[1]) + 64);
-    emitPieces(parts, K.K_WINOGRAD_GRAD_WEIGHT, ...inputs, partial, ...words, parts, totals);
+    emitPieces(parts, K.K_WINOGRAD_GRAD_WEIGHT, ...inputs, partial, ...words, parts, totals, ...pool);
   }
   if (outputs.length > 1) emit(K.K_SUM, totals, outputs[1], 1, parts, filters, 1);
   const sums = 2048;

@@ -11,9 +11,18 @@ import type { Shape, TensorType } from '../../types.ts';
 import type { FusedName } from '../../plan/fuse.ts';
 import type { KernelTable } from '../backend.ts';
 import { elementwise, elementwiseKernels } from './chain.ts';
-import { conv2d, conv2dBias, conv2dGradInput, conv2dGradWeight } from './convolution.ts';
+import { conv2d, conv2dGradInput, conv2dGradWeight } from './convolution.ts';
 import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
 import { K } from './kernels.generated.ts';
+import {
+  avgPool2d,
+  avgPoolGrad,
+  conv2dMaxPool,
+  conv2dMaxPoolGradWeight,
+  maxPool,
+  maxPool2dTapsGrad,
+  maxPoolGrad,
+} from './pool.ts';
 import { align, emitSum, fill, TILE_BYTES, word, type Lower, type Site } from './site.ts';
 
 /**
@@ -87,31 +96,8 @@ const convolution =
   (site) =>
     (isDense(site.attrs as AttrsOf<'conv2d'>) ? dense : grouped)(site);
 
-/** The geometry words that every pooling kernel takes. */
-function poolWords(images: number, channels: number, attrs: Attrs): number[] {
-  const { kernel, stride, pad, input, output, insideOnly } = attrs as AttrsOf<'maxPool2d'>;
-  return [images, ...input, channels, ...kernel, ...stride, ...pad, ...output, insideOnly ? 1 : 0];
-}
-
-const maxPool =
-  (relu: boolean): Lower =>
-  ({ inputs, outputs, types: [{ shape }], results, attrs, emitPieces }) => {
-    const words = [...poolWords(shape[0], shape[3], attrs), relu ? 1 : 0];
-    emitPieces(shape[0] * results[0].shape[1], K.K_MAX_POOL, ...inputs, ...outputs, ...words);
-  };
-
-/** The gradient of an average pool, and of the relu before it where its result comes along. */
-const avgPoolGrad: Lower = ({
-  inputs: [g, y = 0],
-  outputs: [dx],
-  types: [{ shape }],
-  results,
-  attrs,
-  emitPieces,
-}) => {
-  const [images, height] = results[0].shape;
-  emitPieces(images * height, K.K_AVG_POOL_GRAD, g, dx, ...poolWords(shape[0], shape[3], attrs), y);
-};
+const forward = convolution(conv2d, groupedConv2d);
+const gradWeight = convolution(conv2dGradWeight, groupedGradWeight);
 
 /**
  * Rows, channels and chunks of a normalisation over all axes but the last. A chunk is walked once for every four
@@ -164,6 +150,10 @@ export const fusions: ReadonlySet<FusedName> = new Set([
   'batchNormAct',
   'maxPool2dRelu',
   'maxPool2dReluGrad',
+  'maxPool2dTaps',
+  'maxPool2dTapsGrad',
+  'conv2dMaxPool',
+  'conv2dMaxPoolGradWeight',
   'avgPool2dReluGrad',
 ]);
 
@@ -217,21 +207,20 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     emit(K.K_SORT, ...inputs, ...outputs, ...words);
   },
   matmul,
-  conv2d: convolution(conv2d, groupedConv2d),
-  conv2dBias: convolution(conv2dBias, groupedConv2d),
+  conv2d: forward,
+  conv2dBias: forward,
   conv2dGradInput: convolution(conv2dGradInput, groupedGradInput),
-  conv2dGradWeight: convolution(conv2dGradWeight, groupedGradWeight),
-  conv2dGradWeightBias: convolution(conv2dGradWeight, groupedGradWeight),
+  conv2dGradWeight: gradWeight,
+  conv2dGradWeightBias: gradWeight,
   maxPool2d: maxPool(false),
   maxPool2dRelu: maxPool(true),
-  maxPool2dGrad: ({ inputs: [g, at], outputs: [dx], types: [{ shape }], attrs, emitPieces }) =>
-    emitPieces(shape[0], K.K_MAX_POOL_GRAD, g, at, dx, ...poolWords(shape[0], shape[3], attrs), 0),
-  maxPool2dReluGrad: ({ inputs: [g, y, at], outputs: [dx], types: [{ shape }], attrs, emitPieces }) =>
-    emitPieces(shape[0], K.K_MAX_POOL_GRAD, g, at, dx, ...poolWords(shape[0], shape[3], attrs), y),
-  avgPool2d({ inputs, outputs, types: [{ shape }], results, attrs, emitPieces }) {
-    const pieces = shape[0] * results[0].shape[1];
-    emitPieces(pieces, K.K_AVG_POOL, ...inputs, ...outputs, ...poolWords(shape[0], shape[3], attrs));
-  },
+  maxPool2dTaps: (site) => maxPool(site.attrs['relu'] === true)(site),
+  conv2dMaxPool: conv2dMaxPool(forward),
+  maxPool2dGrad: maxPoolGrad,
+  maxPool2dReluGrad: maxPoolGrad,
+  maxPool2dTapsGrad,
+  conv2dMaxPoolGradWeight: conv2dMaxPoolGradWeight(gradWeight),
+  avgPool2d,
   avgPool2dGrad: avgPoolGrad,
   avgPool2dReluGrad: avgPoolGrad,
   lrnWithin({ inputs, outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {

@@ -6,7 +6,13 @@ import { scratch, share } from "./team";
 // Geometry block of every pooling kernel, after its pointers: images, height, width, channels, kernel y and x,
 // stride y and x, pad top, bottom, left, right, output height and width, inside only.
 
-/** x, y, positions, geometry at word 3, relu at word 18. Positions are y · width + x of the first maximum; so does the first NaN win. */
+/** In the place of a tap: relu stopped the maximum, so that no gradient comes back. */
+const NONE: i32 = 255;
+
+/**
+ * x, y, positions, geometry at word 3, relu at word 18, bytes of a position at word 19. The first maximum wins; so does the
+ * first NaN. Positions of four bytes are y · width + x in the image, those of one byte y · kernel x + x in the window, or NONE.
+ */
 export function maxPool(a: usize, slice: i32, slices: i32): void {
   const x = ptr(a, 0);
   const images = arg(a, 3);
@@ -22,75 +28,128 @@ export function maxPool(a: usize, slice: i32, slices: i32): void {
   const outHeight = arg(a, 15);
   const outWidth = arg(a, 16);
   const relu = arg(a, 18) != 0;
+  const bytes = <usize>arg(a, 19);
+  const stops = relu && bytes == 1;
+  const down = bytes == 1 ? kernelX : width;
   const pixel = <usize>channels << 2;
   const tasks = images * outHeight;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
     const image = task / outHeight;
     const oy = task - image * outHeight;
-    const y0 = max(oy * strideY - top, 0);
-    const y1 = min(oy * strideY - top + kernelY, height);
+    const wy = oy * strideY - top;
+    const y0 = max(wy, 0);
+    const y1 = min(wy + kernelY, height);
     const from = x + <usize>(image * height * width) * pixel;
-    let cell = <usize>(task * outWidth) * pixel;
-    for (let ox = 0; ox < outWidth; ox++, cell += pixel) {
-      const x0 = max(ox * strideX - left, 0);
-      const x1 = min(ox * strideX - left + kernelX, width);
-      const corner = y0 * width + x0;
-      const window = from + <usize>corner * pixel;
-      const maxima = ptr(a, 1) + cell;
-      const positions = ptr(a, 2) + cell;
-      // Eight channels at a time: the comparisons of four would wait for each other.
+    let cell = <usize>(task * outWidth * channels);
+    for (let ox = 0; ox < outWidth; ox++, cell += channels) {
+      const wx = ox * strideX - left;
+      const x0 = max(wx, 0);
+      const x1 = min(wx + kernelX, width);
+      const corner = bytes == 1 ? (y0 - wy) * kernelX + x0 - wx : y0 * width + x0;
+      const window = from + <usize>(y0 * width + x0) * pixel;
+      const maxima = ptr(a, 1) + (cell << 2);
+      const positions = ptr(a, 2) + cell * bytes;
+      // Sixteen channels at a time: the comparisons of four would wait for each other.
       let c = 0;
-      for (; c + 8 <= channels; c += 8) {
+      for (; c + 16 <= channels; c += 16) {
         const offset = <usize>c << 2;
         let row = window + offset;
         let best0 = v128.load(row);
         let best1 = v128.load(row, 16);
+        let best2 = v128.load(row, 32);
+        let best3 = v128.load(row, 48);
         let where0 = i32x4.splat(corner);
         let where1 = where0;
+        let where2 = where0;
+        let where3 = where0;
         let first = corner;
-        for (let iy = y0; iy < y1; iy++, first += width, row += <usize>width * pixel) {
+        for (let iy = y0; iy < y1; iy++, first += down, row += <usize>width * pixel) {
           let p = row;
           for (let at = first; at < first + x1 - x0; at++, p += pixel) {
             const here = i32x4.splat(at);
             const value0 = v128.load(p);
-            const value1 = v128.load(p, 16);
             const wins0 = winner(value0, best0);
-            const wins1 = winner(value1, best1);
             best0 = selectLanes(value0, best0, wins0);
-            best1 = selectLanes(value1, best1, wins1);
             where0 = selectLanes(here, where0, wins0);
+            const value1 = v128.load(p, 16);
+            const wins1 = winner(value1, best1);
+            best1 = selectLanes(value1, best1, wins1);
             where1 = selectLanes(here, where1, wins1);
+            const value2 = v128.load(p, 32);
+            const wins2 = winner(value2, best2);
+            best2 = selectLanes(value2, best2, wins2);
+            where2 = selectLanes(here, where2, wins2);
+            const value3 = v128.load(p, 48);
+            const wins3 = winner(value3, best3);
+            best3 = selectLanes(value3, best3, wins3);
+            where3 = selectLanes(here, where3, wins3);
           }
+        }
+        if (stops) {
+          where0 = passing(where0, best0);
+          where1 = passing(where1, best1);
+          where2 = passing(where2, best2);
+          where3 = passing(where3, best3);
         }
         if (relu) {
           best0 = relu4(best0);
           best1 = relu4(best1);
+          best2 = relu4(best2);
+          best3 = relu4(best3);
         }
         v128.store(maxima + offset, best0);
         v128.store(maxima + offset, best1, 16);
-        v128.store(positions + offset, where0);
-        v128.store(positions + offset, where1, 16);
+        v128.store(maxima + offset, best2, 32);
+        v128.store(maxima + offset, best3, 48);
+        if (bytes == 1) {
+          const low = i16x8.narrow_i32x4_s(where0, where1);
+          const high = i16x8.narrow_i32x4_s(where2, where3);
+          v128.store(positions + c, i8x16.narrow_i16x8_u(low, high));
+        } else {
+          v128.store(positions + offset, where0);
+          v128.store(positions + offset, where1, 16);
+          v128.store(positions + offset, where2, 32);
+          v128.store(positions + offset, where3, 48);
+        }
       }
       for (; c < channels; c += 4) {
         const offset = <usize>c << 2;
         let best = v128.load(window + offset);
         let where = i32x4.splat(corner);
-        for (let iy = y0; iy < y1; iy++) {
+        let first = corner;
+        for (let iy = y0; iy < y1; iy++, first += down) {
           let p = from + <usize>(iy * width + x0) * pixel + offset;
-          for (let ix = x0; ix < x1; ix++, p += pixel) {
+          for (let at = first; at < first + x1 - x0; at++, p += pixel) {
             const value = v128.load(p);
             const wins = winner(value, best);
             best = selectLanes(value, best, wins);
-            where = selectLanes(i32x4.splat(iy * width + ix), where, wins);
+            where = selectLanes(i32x4.splat(at), where, wins);
           }
         }
+        if (stops) where = passing(where, best);
         if (relu) best = relu4(best);
         storeLanes(maxima + offset, best, channels - c);
-        storeLanes(positions + offset, where, channels - c);
+        if (bytes == 1) storeBytes(positions + c, where, channels - c);
+        else storeLanes(positions + offset, where, channels - c);
       }
     }
   }
+}
+
+/** The taps where relu lets the maximum pass, NONE elsewhere. */
+// @ts-ignore: decorator
+@inline function passing(taps: v128, maxima: v128): v128 {
+  return selectLanes(taps, i32x4.splat(NONE), f32x4.gt(maxima, splat(0)));
+}
+
+/** Stores the low bytes of the first n (1 … 4) lanes. */
+// @ts-ignore: decorator
+@inline function storeBytes(to: usize, x: v128, n: i32): void {
+  store<u8>(to, i32x4.extract_lane(x, 0));
+  if (n > 1) store<u8>(to, i32x4.extract_lane(x, 1), 1);
+  if (n > 2) store<u8>(to, i32x4.extract_lane(x, 2), 2);
+  if (n > 3) store<u8>(to, i32x4.extract_lane(x, 3), 3);
 }
 
 /** Where a value replaces the best so far: larger, or the first NaN. */
@@ -121,6 +180,93 @@ export function maxPoolGrad(a: usize, slice: i32, slices: i32): void {
         // A zero in place of a branch that nobody could predict.
         if (mask != 0) own = select<f32>(own, 0, load<f32>(mask + at) > 0);
         store<f32>(to, load<f32>(to) + own);
+      }
+    }
+  }
+}
+
+/** g, taps (positions of one byte), dx, geometry at word 3 */
+export function maxPoolSpread(a: usize, slice: i32, slices: i32): void {
+  const height = arg(a, 4);
+  const width = arg(a, 5);
+  const image = <usize>(height * width * arg(a, 6)) << 2;
+  const end = share(arg(a, 3), slice + 1, slices);
+  for (let i = share(arg(a, 3), slice, slices); i < end; i++) {
+    spreadRows(a + 8, ptr(a, 0), ptr(a, 1), i, 0, height, ptr(a, 2) + <usize>i * image, width);
+  }
+}
+
+/**
+ * Rows top … of an image's gradient through a max pool, from g and the taps that won: each gradient is added at its tap. The
+ * result has `columns` pixels a row, zeros where it overhangs the image. `a` is the word before the geometry.
+ */
+export function spreadRows(a: usize, g: usize, taps: usize, image: i32, top: i32, rows: i32, to: usize, columns: i32): void {
+  const height = arg(a, 2);
+  const width = arg(a, 3);
+  const channels = arg(a, 4);
+  const kernelY = arg(a, 5);
+  const kernelX = arg(a, 6);
+  const strideY = arg(a, 7);
+  const strideX = arg(a, 8);
+  const padTop = arg(a, 9);
+  const padLeft = arg(a, 11);
+  const outHeight = arg(a, 13);
+  const outWidth = arg(a, 14);
+  const pixel = <usize>channels << 2;
+  const row = <usize>columns * pixel;
+  memory.fill(to, 0, <usize>rows * row);
+  const bottom = min(top + rows, height);
+  const last = min((bottom - 1 + padTop) / strideY + 1, outHeight);
+  for (let oy = firstWindow(top + padTop, kernelY, strideY); oy < last; oy++) {
+    const wy = oy * strideY - padTop;
+    const y0 = max(wy, top);
+    const y1 = min(wy + kernelY, bottom);
+    let cell = <usize>(((image * outHeight + oy) * outWidth) * channels);
+    for (let ox = 0; ox < outWidth; ox++, cell += channels) {
+      const wx = ox * strideX - padLeft;
+      const x0 = max(wx, 0);
+      const x1 = min(wx + kernelX, width);
+      const corner = to + <usize>((y0 - top) * columns + x0) * pixel;
+      const first = (y0 - wy) * kernelX + x0 - wx;
+      let c = 0;
+      for (; c + 16 <= channels; c += 16) {
+        const from = g + ((cell + c) << 2);
+        const g0 = v128.load(from);
+        const g1 = v128.load(from, 16);
+        const g2 = v128.load(from, 32);
+        const g3 = v128.load(from, 48);
+        const own = v128.load(taps + cell + c);
+        const low = i16x8.extend_low_i8x16_u(own);
+        const high = i16x8.extend_high_i8x16_u(own);
+        const tap0 = i32x4.extend_low_i16x8_u(low);
+        const tap1 = i32x4.extend_high_i16x8_u(low);
+        const tap2 = i32x4.extend_low_i16x8_u(high);
+        const tap3 = i32x4.extend_high_i16x8_u(high);
+        let line = corner + (<usize>c << 2);
+        let start = first;
+        for (let iy = y0; iy < y1; iy++, line += row, start += kernelX) {
+          let p = line;
+          for (let tap = start; tap < start + x1 - x0; tap++, p += pixel) {
+            const here = i32x4.splat(tap);
+            v128.store(p, f32x4.add(v128.load(p), v128.and(g0, i32x4.eq(tap0, here))));
+            v128.store(p, f32x4.add(v128.load(p, 16), v128.and(g1, i32x4.eq(tap1, here))), 16);
+            v128.store(p, f32x4.add(v128.load(p, 32), v128.and(g2, i32x4.eq(tap2, here))), 32);
+            v128.store(p, f32x4.add(v128.load(p, 48), v128.and(g3, i32x4.eq(tap3, here))), 48);
+          }
+        }
+      }
+      for (; c < channels; c += 4) {
+        const own = v128.load(g + ((cell + c) << 2));
+        const taps4 = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(taps + cell + c)));
+        let line = corner + (<usize>c << 2);
+        let start = first;
+        for (let iy = y0; iy < y1; iy++, line += row, start += kernelX) {
+          let p = line;
+          for (let tap = start; tap < start + x1 - x0; tap++, p += pixel) {
+            const sum = f32x4.add(v128.load(p), v128.and(own, i32x4.eq(taps4, i32x4.splat(tap))));
+            storeLanes(p, sum, channels - c);
+          }
+        }
       }
     }
   }

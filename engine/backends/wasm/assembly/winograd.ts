@@ -16,6 +16,7 @@ import { arg, ptr } from "./elementwise";
 import { MR, NR } from "./gemm";
 import { fillBand, weightTile } from "./conv";
 import { fma, splat, storeLanes } from "./simd";
+import { spreadRows } from "./pool";
 import { scratch, share } from "./team";
 import { gradTile, inputTile, outputTile } from "./transforms";
 
@@ -194,8 +195,20 @@ function transformInputs(a: usize, begin: i32, count: i32, to: usize, ld: usize,
   }
 }
 
-/** A dy Aᵀ of `count` tiles, laid out in the same way; zeros where a tile overhangs. */
-function transformGrads(a: usize, begin: i32, count: i32, to: usize, ld: usize, step: usize, work: usize): void {
+/**
+ * A dy Aᵀ of `count` tiles, laid out in the same way; zeros where a tile overhangs. Where dy is the input gradient of a max pool,
+ * `pool` has the address of the taps that won and the pool's geometry, and the gradient of its result is spread here.
+ */
+function transformGrads(
+  a: usize,
+  begin: i32,
+  count: i32,
+  to: usize,
+  ld: usize,
+  step: usize,
+  work: usize,
+  pool: usize,
+): void {
   const filters = arg(a, 7);
   const height = arg(a, 10);
   const width = arg(a, 11);
@@ -204,7 +217,8 @@ function transformGrads(a: usize, begin: i32, count: i32, to: usize, ld: usize, 
   const tileRows = (height + m - 1) / m;
   const tileColumns = (width + m - 1) / m;
   const pixel = <usize>filters << 2;
-  const whole = tileRows * m == height && tileColumns * m == width;
+  const taps = ptr(pool, 0);
+  const whole = taps == 0 && tileRows * m == height && tileColumns * m == width;
   const columns = whole ? width : tileColumns * m;
   const row = <usize>columns * pixel;
   const band = work + WORK;
@@ -217,7 +231,10 @@ function transformGrads(a: usize, begin: i32, count: i32, to: usize, ld: usize, 
     if (whole) {
       from += <usize>top * row;
     } else {
-      if (place != filled) fillBand(from, band, height, width, filters, top, 0, m, columns);
+      if (place != filled) {
+        if (taps != 0) spreadRows(pool, ptr(a, 1), taps, image, top, m, band, columns);
+        else fillBand(from, band, height, width, filters, top, 0, m, columns);
+      }
       filled = place;
       from = band;
     }
@@ -340,7 +357,8 @@ function transformOutputs(
 
 /**
  * Partial weight gradients in the transformed domain, one for each chunk of tiles: T² matrices of C (padded to a multiple
- * of MR, or 3) × O (padded to one of NR): the shared words, chunks, address of the sums of g of each chunk [chunks, O] or 0
+ * of MR, or 3) × O (padded to one of NR): the shared words, chunks, address of the sums of g of each chunk [chunks, O] or 0, then
+ * taps of a max pool and its geometry, or 0
  */
 export function winogradGradWeight(a: usize, slice: i32, slices: i32): void {
   const channels = arg(a, 6);
@@ -368,7 +386,7 @@ export function winogradGradWeight(a: usize, slice: i32, slices: i32): void {
       const count = min(block, last - begin);
       const fresh = begin == first;
       transformInputs(a, begin, count, inputs, lda, step, work);
-      transformGrads(a, begin, count, grads, ldb, ldc, work);
+      transformGrads(a, begin, count, grads, ldb, ldc, work, a + 22 * 4);
       if (totals != 0) {
         const to = totals + (<usize>(chunk * filters) << 2);
         addRows(grads + <usize>(size + 1) * ldc, count, ldb, to, filters, fresh);
@@ -461,7 +479,8 @@ function weightTileOf4(x: usize, g: usize, count: i32, lda: usize, ldb: usize, c
 /**
  * Both operands of a weight gradient of many channels, for all tiles: the shared words (bytes between frequencies in place
  * of those between tiles), addresses of the blocks [T², block, C to a multiple of 4] of inputs and [T², block, O to one of
- * NR] of gradients, tiles of a part (a divisor of the block), address of the sums of g of each part [parts, O] or 0
+ * NR] of gradients, tiles of a part (a divisor of the block), address of the sums of g of each part [parts, O] or 0,
+ * then taps of a max pool and its geometry, or 0
  */
 export function winogradGradTransform(a: usize, slice: i32, slices: i32): void {
   const filters = arg(a, 7);
@@ -486,7 +505,7 @@ export function winogradGradTransform(a: usize, slice: i32, slices: i32): void {
     const inputs = ptr(a, 20) + whole * frequencies * inputStep + row * lda;
     const grads = ptr(a, 21) + whole * frequencies * gradStep + row * ldb;
     transformInputs(a, begin, count, inputs, lda, inputStep, work);
-    transformGrads(a, begin, count, grads, ldb, gradStep, work);
+    transformGrads(a, begin, count, grads, ldb, gradStep, work, a + 24 * 4);
     if (totals != 0) {
       const own = totals + (<usize>(index * filters) << 2);
       addRows(grads + <usize>(size + 1) * gradStep, count, ldb, own, filters, true);
