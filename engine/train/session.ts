@@ -4,7 +4,7 @@ import type { Hyper } from '../../optim/optimizer.ts';
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
 import type { Executable, Feeds, Outputs, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
-import { CheckpointError, DataError, EngineError } from '../errors.ts';
+import { BackendError, CheckpointError, DataError, EngineError } from '../errors.ts';
 import { applyGradients, bind, initState } from '../nn/model.ts';
 import { checkFinite } from '../ops/elementwise.ts';
 import { mean } from '../ops/reduce.ts';
@@ -63,8 +63,7 @@ export class Session {
     this.#names = Object.keys(fresh);
     const checkpoint = await this.#loadLatest(fresh);
     const state = checkpoint?.state ?? this.#begin(fresh);
-    const arrays = this.#placeData();
-    this.#store = await backend.createStore({ ...state, ...arrays() });
+    this.#store = await this.#createStore(state);
     this.#trainer = await this.#compileStep();
     const { evaluation, objective } = this.#settings;
     if (evaluation !== null) {
@@ -129,29 +128,40 @@ export class Session {
     return { ...fresh, ...initial };
   }
 
-  /** Decides where the examples are; the arrays to put into the store are made when asked for, as they are large. */
-  #placeData(): () => State {
-    const { data, evaluation, resident } = this.#settings;
+  /** A store of the state and, where the examples are to be resident and the backend has room, of these. */
+  async #createStore(state: State): Promise<Store> {
+    const { data, evaluation, resident, backend } = this.#settings;
     const training = data.dataset;
     const held = evaluation?.data ?? training;
     const names = new Map<Dataset, string>([[training, 'data/train']]);
     if (held !== training) names.set(held, 'data/eval');
+    const place = (examplesOf: (dataset: Dataset) => Examples): void => {
+      this.#training = examplesOf(training);
+      this.#evaluation = examplesOf(held);
+    };
     const bytes = [...names.keys()].reduce((sum, dataset) => sum + residentBytes(dataset), 0);
-    const keep = resident === 'auto' ? bytes <= RESIDENT_BYTES : resident;
-    if (!keep && resident === 'auto') {
+    let refused = bytes <= RESIDENT_BYTES ? null : `the data takes ${(bytes / 2 ** 30).toFixed(1)} GiB`;
+    if (resident === true || (resident === 'auto' && refused === null)) {
+      const arrays = [...names].map(([dataset, name]) => residentArrays(dataset, name));
+      try {
+        const store = await backend.createStore(Object.assign({}, state, ...arrays) as State);
+        place((dataset) => residentExamples(dataset, names.get(dataset)!));
+        return store;
+      } catch (error) {
+        if (resident === true || !(error instanceof BackendError)) throw error;
+        refused = error.message;
+      }
+    }
+    if (resident === 'auto') {
       this.notices.push({
         code: 'data-fed',
         message:
-          `the data takes ${(bytes / 2 ** 30).toFixed(1)} GiB, so batches are fed one by one ` +
-          `(resident: true keeps it in the backend's memory)`,
+          `${refused}, so batches are fed one by one ` +
+          `(resident: true keeps the data in the backend's memory, or fails where it does not fit)`,
       });
     }
-    const place = (dataset: Dataset): Examples =>
-      keep ? residentExamples(dataset, names.get(dataset)!) : fedExamples(dataset);
-    this.#training = place(training);
-    this.#evaluation = place(held);
-    const arrays = (): State[] => [...names].map(([dataset, name]) => residentArrays(dataset, name));
-    return () => (keep ? (Object.assign({}, ...arrays()) as State) : {});
+    place(fedExamples);
+    return backend.createStore(state);
   }
 
   #stepInputs(): InputTypes {

@@ -38,7 +38,8 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly signal?: AbortSignal;
   /**
    * Whether the data sets are kept in the backend's memory, which is faster and gives the same numbers. Default
-   * 'auto': when they take no more than 1 GiB.
+   * 'auto': when they take no more than 1 GiB and the backend has room; a notice tells where not. With true, the run
+   * throws BackendError where they do not fit.
    */
   readonly resident?: 'auto' | boolean;
 }

@@ -1,4 +1,4 @@
-/** What a mode of the GPU backend provides: memory of floats, and programs that run on it. The rest is shared (gpu.ts). */
+/** What a mode of the GPU backend provides: memory of words, and programs that run on it. The rest is shared (gpu.ts). */
 import type { Layout } from './memory.ts';
 import type { Program, Target } from './program.ts';
 
@@ -11,11 +11,12 @@ export interface Device extends Target {
   readonly executor: string;
   /** The GPU with its driver; null without one. */
   readonly adapter: string | null;
-  upload(floats: Float32Array): Memory;
-  /** The first floats of each memory, so many as asked for. */
-  read(memories: readonly (readonly [memory: Memory, floats: number])[]): Promise<readonly Float32Array[]>;
-  /** Replaces the floats of a store's memory. */
-  write(state: Map<string, Memory>, name: string, floats: Float32Array): void;
+  /** Memory for the array of a store with this name. Throws BackendError where there is no room. */
+  upload(words: Float32Array, name: string): Memory | Promise<Memory>;
+  /** The first words of each memory, so many as asked for. */
+  read(memories: readonly (readonly [memory: Memory, words: number])[]): Promise<readonly Float32Array[]>;
+  /** Replaces the words of a store's memory. */
+  write(state: Map<string, Memory>, name: string, words: Float32Array): void;
   free(memory: Memory): void;
   /** Makes a program runnable. `state` is the store's: a run writes to its memory, or puts other memory there. */
   prepare(program: Program, state: Map<string, Memory>, feeds: Layout, outputs: Layout): Promise<Runner>;

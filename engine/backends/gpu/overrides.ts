@@ -5,6 +5,8 @@ import type { ChainAttrs } from '../../plan/chain.ts';
 import type { FusedName } from '../../plan/fuse.ts';
 import type { KernelName } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
+import { floatsOf } from './kernel.ts';
+import { WORD } from './memory.ts';
 import type { Override } from './program.ts';
 import type { WgslLimits } from './wgsl/dispatch.ts';
 import { conv2d, conv2dGradInput, conv2dGradWeight, elementwise, matmul } from './wgsl/index.ts';
@@ -63,5 +65,9 @@ const SMALL_PRODUCT = 2 ** 15;
 
 export const overridesFor =
   (limits: WgslLimits): Override =>
-  (site, { op, flops }) =>
-    op !== 'elementwise' && flops < SMALL_PRODUCT ? null : (written[op]?.(site, limits) ?? null);
+  (site, { op, flops }) => {
+    if (op !== 'elementwise' && flops < SMALL_PRODUCT) return null;
+    // What is larger is bound in parts, which gpu.js's kernels are rewritten for.
+    const bindable = site.types.every((type) => floatsOf(type) * WORD <= limits.maxStorageBufferBindingSize);
+    return bindable ? (written[op]?.(site, limits) ?? null) : null;
+  };

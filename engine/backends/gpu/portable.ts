@@ -7,7 +7,7 @@ import { BackendError } from '../../errors.ts';
 import type { HostTensor } from '../../types.ts';
 import type { Device, Memory, Runner } from './device.ts';
 import { countOf, libraryOf, sourceOf, type Call, type Dims, type Place } from './kernel.ts';
-import { encoded, type Layout } from './memory.ts';
+import { Codec, type Layout } from './memory.ts';
 import type { GpuJs } from './packages.ts';
 import { errorOf, isDispatch, type Program } from './program.ts';
 
@@ -60,6 +60,8 @@ export abstract class PortableDevice<M extends Memory> implements Device {
   abstract readonly executor: string;
   abstract readonly adapter: string | null;
   abstract readonly mostArguments: number;
+  /** gpu.js reads floats. */
+  readonly codec = new Codec(false);
   readonly module: GpuJs;
   readonly kernels: Kernels;
 
@@ -244,7 +246,7 @@ class PortableRunner<M extends Memory> implements Runner {
   }
 
   #upload(value: HostTensor): M {
-    return this.#device.upload(encoded(value));
+    return this.#device.upload(this.#device.codec.encoded(value));
   }
 
   #stateName(place: Place): string | null {
