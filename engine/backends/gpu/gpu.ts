@@ -5,7 +5,7 @@
 import { BackendError, type EngineError } from '../../errors.ts';
 import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
 import type { HostTensor, Report, State, TensorType } from '../../types.ts';
-import { checkFeeds, checkWrite, splitRuns, stackRuns } from '../backend.ts';
+import { checkFeeds, checkWrite, splitRuns, stackRuns, stopRuns } from '../backend.ts';
 import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../backend.ts';
 import { wasm } from '../wasm/wasm.ts';
 import { expectHardware, openWebGpu } from './adapter.ts';
@@ -94,6 +94,7 @@ async function webGpuDevice(overrides: boolean, dawn: readonly string[], hardwar
 class GpuBackend implements Backend {
   readonly name = 'gpu';
   readonly fusions = fusions;
+  readonly runsPerCall: number;
   readonly device: Device;
   openStores = 0;
   #tail: Promise<unknown> = Promise.resolve();
@@ -101,6 +102,7 @@ class GpuBackend implements Backend {
 
   constructor(device: Device) {
     this.device = device;
+    this.runsPerCall = device.runsPerCall;
   }
 
   /** Runs `act` after everything queued before it. */
@@ -319,16 +321,16 @@ class GpuExecutable implements Executable {
   }
 
   async #runPacked(packed: Float32Array, count: number): Promise<Outputs[]> {
-    const results = await this.#runner.run(packed, count);
+    const { results, error } = await this.#runner.run(packed, count);
     const { codec } = this.#store.backend.device;
-    return Array.from({ length: count }, (_, k) => {
+    const runs = results.map((words) => {
       const outputs: Record<string, HostTensor> = {};
       for (const [name, { v, offset, length }] of this.#outputs.at) {
-        const begin = k * this.#outputs.length + offset;
-        outputs[name] = codec.decode(this.plan.values[v], results.subarray(begin, begin + length));
+        outputs[name] = codec.decode(this.plan.values[v], words.subarray(offset, offset + length));
       }
       return outputs;
     });
+    return error === null ? runs : stopRuns(runs, error);
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { BackendError } from '../../errors.ts';
 import type { Step } from '../../plan/plan.ts';
-import type { Device, Memory, Runner } from './device.ts';
+import type { Device, Memory, Ran, Runner } from './device.ts';
 import type { Call, Place } from './kernel.ts';
 import { BINDING_BYTES, Codec, WORD, type Layout } from './memory.ts';
 import { errorOf, isDispatch, REPORT, type Dispatch, type Override, type Program } from './program.ts';
@@ -57,6 +57,8 @@ export class WebGpuDevice implements Device {
   readonly override: Override;
   readonly mostArguments: number;
   readonly codec = new Codec(true);
+  /** Enough that waiting for a submission does not matter beside the work in it. */
+  readonly runsPerCall = 32;
   readonly gpu: GPUDevice;
   /** Words in one binding at the most. */
   readonly #partWords: number;
@@ -434,7 +436,7 @@ class WebGpuRunner implements Runner {
     this.kernels = { gpujs: work.length - wgsl, wgsl };
   }
 
-  async run(feeds: Float32Array, count: number): Promise<Float32Array> {
+  async run(feeds: Float32Array, count: number): Promise<Ran> {
     const encoder = this.#begin(feeds, count);
     for (let k = 0; k < count; k++) {
       if (count > 1 && this.#feeds.length > 0) {
@@ -473,7 +475,7 @@ class WebGpuRunner implements Runner {
       encoder.copyBufferToBuffer(resolved, 0, read, 0, resolved.size);
       this.#copyResults(encoder, 0);
       gpu.queue.submit([encoder.finish()]);
-      await this.#finish(1);
+      this.#expectNoError(await this.#finish(1));
       await this.#device.map(read, 'profile');
       const stamps = new BigUint64Array(read.getMappedRange());
       return this.#withoutGate((i) => Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6);
@@ -503,7 +505,7 @@ class WebGpuRunner implements Runner {
     const last = this.#device.gpu.createCommandEncoder();
     this.#copyResults(last, 0);
     queue.submit([last.finish()]);
-    await this.#finish(1);
+    this.#expectNoError(await this.#finish(1));
     return this.#withoutGate((i) => times[i]);
   }
 
@@ -551,26 +553,30 @@ class WebGpuRunner implements Runner {
     }
   }
 
-  async #finish(count: number): Promise<Float32Array> {
+  async #finish(count: number): Promise<Ran> {
     const { checks } = this.#program;
     const buffer = this.#results!;
-    const results = new Float32Array(count * this.#outputs.length);
     await this.#device.map(buffer, 'run');
     try {
-      const all = new Float32Array(buffer.getMappedRange());
+      const words = new Float32Array(buffer.getMappedRange().slice(0, count * this.#resultBytes));
+      const results: Float32Array[] = [];
       for (let k = 0; k < count; k++) {
-        const own = all.subarray((k * this.#resultBytes) / WORD);
-        checks.forEach((check, i) => {
+        const own = words.subarray((k * this.#resultBytes) / WORD);
+        for (const [i, check] of checks.entries()) {
           const begin = this.#outputs.length + i * REPORT;
           const error = errorOf(check, own.subarray(begin, begin + REPORT));
-          if (error !== null) throw error;
-        });
-        results.set(own.subarray(0, this.#outputs.length), k * this.#outputs.length);
+          if (error !== null) return { results, error };
+        }
+        results.push(own.subarray(0, this.#outputs.length));
       }
+      return { results, error: null };
     } finally {
       buffer.unmap();
     }
-    return results;
+  }
+
+  #expectNoError({ error }: Ran): void {
+    if (error !== null) throw error;
   }
 
   close(): void {
