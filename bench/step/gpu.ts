@@ -54,7 +54,7 @@ export interface GpuStepResult extends Environment {
   readonly amongManyMs: Summary;
   /** All kernels of a step by the device's own clock, where it has one: the least of several. */
   readonly deviceMs: number;
-  /** The host's time to submit a step, alone and among many, with everything but the device's work. Null on WebGL. */
+  /** The host's CPU time to submit a step, alone and among many, with everything but the device's work. Null on WebGL. */
   readonly submission: { readonly aloneMs: number; readonly amongManyMs: number } | null;
   readonly gflopPerSecond: number;
   readonly ofPeak: number | null;
@@ -195,8 +195,9 @@ function stacked(feeds: FeedsOf, many: number): Feeds {
 }
 
 /**
- * What a submission costs the host. Nothing runs, so what is read back means nothing, and the checks of labels and loss may
- * object to it: by then everything has been submitted.
+ * What a submission costs the host, in CPU time: a call of many steps takes long enough to be held up by whatever else runs,
+ * which would count against it. Nothing runs on a device, so what is read back means nothing, and the checks of labels and loss
+ * may object to it: by then everything has been submitted.
  */
 export async function submissionCost(settings: GpuStepSettings): Promise<GpuStepResult['submission']> {
   const { steps, many } = settings;
@@ -208,9 +209,10 @@ export async function submissionCost(settings: GpuStepSettings): Promise<GpuStep
     const time = async (act: () => Promise<unknown>): Promise<number> => {
       const ms: number[] = [];
       for (let k = 0; k < steps + 20; k++) {
-        const begin = performance.now();
+        const begin = process.cpuUsage();
         await act().catch(() => undefined);
-        if (k >= 20) ms.push(performance.now() - begin);
+        const { user, system } = process.cpuUsage(begin);
+        if (k >= 20) ms.push((user + system) / 1e3);
       }
       return micros(median(ms));
     };
@@ -232,8 +234,8 @@ export function describeGpuSteps(result: GpuStepResult): string {
     ...(submission === null
       ? []
       : [
-          ['submitting a step alone, host only', null, submission.aloneMs] as const,
-          [`submitting one of ${config.many}, host only`, null, submission.amongManyMs] as const,
+          ['submitting a step alone, CPU time', null, submission.aloneMs] as const,
+          [`submitting one of ${config.many}, CPU time`, null, submission.amongManyMs] as const,
         ]),
     ...(cuda.eager === null
       ? []

@@ -20,6 +20,8 @@ export interface Backend {
   readonly name: string;
   /** The fusions it has kernels for. */
   readonly fusions: ReadonlySet<FusedName>;
+  /** How many runs a call of `runMany` is best given; 1 where it is a loop. */
+  readonly runsPerCall: number;
   /** Allocates named arrays and fills them. */
   createStore(initial: State): Promise<Store>;
   /** Makes a plan runnable on a store of this backend; several executables may share one store. */
@@ -54,7 +56,10 @@ export interface Executable {
   readonly report: Report;
   /** Copies feeds before it returns; runs queue in call order. A run that throws has written no state. */
   run(feeds: Feeds): Promise<Outputs>;
-  /** Every feed has a leading axis of the same length K; equals K runs bit for bit, outputs stacked likewise. */
+  /**
+   * Every feed has a leading axis of the same length K; equals K runs bit for bit, outputs stacked likewise. The first run
+   * that throws ends the call with its error, of which `outputsBefore` tells what the runs before it gave.
+   */
   runMany(feeds: Feeds): Promise<Outputs>;
   /** One run (it writes state like any other) with the time of each step of the plan, in order. */
   profile(feeds: Feeds): Promise<readonly StepTime[]>;
@@ -192,12 +197,40 @@ export function stackRuns(runs: readonly Outputs[]): Outputs {
   return stacked;
 }
 
+/** The feeds of `count` runs as those of one call of `runMany`; a single number is an f32. */
+export function stackFeeds(count: number, feedsOf: (run: number) => Feeds): Feeds {
+  const stacked: Record<string, HostData> = {};
+  for (let k = 0; k < count; k++) {
+    for (const [name, feed] of Object.entries(feedsOf(k))) {
+      const data = typeof feed === 'number' ? Float64Array.of(feed) : 'data' in feed ? feed.data : feed;
+      const Kind = data.constructor as Float32ArrayConstructor;
+      stacked[name] ??= new Kind(count * data.length);
+      stacked[name].set(data, k * data.length);
+    }
+  }
+  return stacked;
+}
+
+const finished = new WeakMap<object, readonly Outputs[]>();
+
+/** Throws the error of a run of a `runMany`, after which `outputsBefore` knows those of the runs before it. */
+export function stopRuns(before: readonly Outputs[], error: unknown): never {
+  if (typeof error === 'object' && error !== null) finished.set(error, before);
+  throw error;
+}
+
+/** What the runs of a `runMany` gave before one of them threw this error, stacked as its outputs are; {} where none did. */
+export const outputsBefore = (error: unknown): Outputs => stackRuns(finished.get(error as object) ?? []);
+
 /** `runMany` for backends without a faster way: K runs, one after the other. */
 export async function runEach(executable: Executable, feeds: Feeds): Promise<Outputs> {
   const { count, feedsOf } = splitRuns(executable.plan, feeds);
   const runs: Outputs[] = [];
-  // Runs depend on each other through the state.
-  // eslint-disable-next-line no-await-in-loop
-  for (let k = 0; k < count; k++) runs.push(await executable.run(feedsOf(k)));
+  try {
+    // oxlint-disable-next-line no-await-in-loop -- runs depend on each other through the state
+    for (let k = 0; k < count; k++) runs.push(await executable.run(feedsOf(k)));
+  } catch (error) {
+    stopRuns(runs, error);
+  }
   return stackRuns(runs);
 }

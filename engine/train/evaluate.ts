@@ -1,11 +1,12 @@
 /** Loss and metrics of a model over a whole data set of any size, without changing it. */
 import type { Dataset } from '../../datasets/dataset.ts';
-import type { Backend, Executable, Store } from '../backends/backend.ts';
+import type { Backend, Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
 import type { Layer } from '../nn/layer.ts';
 import { bind } from '../nn/model.ts';
 import { checkInteger, checkOptions } from '../options.ts';
 import type { State } from '../types.ts';
+import { Pace, runTogether } from './calls.ts';
 import { fedExamples, paddedBatches, type Examples } from './examples.ts';
 import { measure, objectiveFor, readMeasures, type Objective, type ObjectiveOptions } from './objective.ts';
 
@@ -46,6 +47,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       objective,
       examples: fedExamples(data),
       batchSize,
+      pace: new Pace(1, true),
     });
     try {
       const { bad: _, ...result } = (await evaluator.run())!;
@@ -86,6 +88,7 @@ export interface EvaluationSpec {
   readonly objective: Objective;
   readonly examples: Examples;
   readonly batchSize: number;
+  readonly pace: Pace;
 }
 
 /** An evaluation that is compiled once and runs as often as wanted, on a store that it shares. */
@@ -93,11 +96,13 @@ export class CompiledEvaluation {
   readonly #executable: Executable;
   readonly #examples: Examples;
   readonly #batchSize: number;
+  readonly #pace: Pace;
 
-  private constructor(executable: Executable, { examples, batchSize }: EvaluationSpec) {
+  private constructor(executable: Executable, { examples, batchSize, pace }: EvaluationSpec) {
     this.#executable = executable;
     this.#examples = examples;
     this.#batchSize = batchSize;
+    this.#pace = pace;
   }
 
   static async compile(spec: EvaluationSpec): Promise<CompiledEvaluation> {
@@ -123,14 +128,22 @@ export class CompiledEvaluation {
     const examples = this.#examples.dataset.length;
     const sums: Record<string, number> = {};
     let bad: Uint32Array | null = null;
-    for (const { indices, count } of paddedBatches(examples, this.#batchSize)) {
+    const batches = [...paddedBatches(examples, this.#batchSize)];
+    for (let first = 0; first < batches.length;) {
       if (signal?.aborted === true) return null;
-      const outputs = await this.#executable.run(this.#examples.feeds(indices));
-      for (const [name, { data }] of Object.entries(outputs)) {
-        sums[name] ??= 0;
-        for (let i = 0; i < count; i++) sums[name] += data[i];
-      }
-      if (!Number.isFinite(sums['loss'])) bad ??= indices;
+      const own = batches.slice(first, first + this.#pace.size);
+      const start = performance.now();
+      const feedsOf = (run: number): Feeds => this.#examples.feeds(own[run].indices);
+      const outputs = await runTogether(this.#executable, own.length, feedsOf);
+      this.#pace.took(own.length, performance.now() - start);
+      own.forEach(({ indices, count }, run) => {
+        for (const [name, { data }] of Object.entries(outputs)) {
+          sums[name] ??= 0;
+          for (let i = 0; i < count; i++) sums[name] += data[run * this.#batchSize + i];
+        }
+        if (!Number.isFinite(sums['loss'])) bad ??= indices;
+      });
+      first += own.length;
     }
     const means = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / examples]));
     return { ...readMeasures(means), examples, ms: performance.now() - begin, bad };

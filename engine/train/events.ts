@@ -24,7 +24,7 @@ export interface StepEvent {
   readonly loss: number;
   /** Means over the batch, for instance `{ accuracy: 0.42 }`. */
   readonly metrics: Readonly<Record<string, number>>;
-  /** Wall time of this step in milliseconds. */
+  /** Wall time of this step in milliseconds: the mean of those that ran in one call. */
   readonly ms: number;
 }
 

@@ -2,14 +2,15 @@
 import type { Dataset } from '../../datasets/dataset.ts';
 import type { Hyper } from '../../optim/optimizer.ts';
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
-import type { Executable, Feeds, Outputs, Store } from '../backends/backend.ts';
+import type { Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
-import { CheckpointError, DataError, EngineError } from '../errors.ts';
+import { BackendError, CheckpointError, DataError, EngineError } from '../errors.ts';
 import { applyGradients, bind, initState } from '../nn/model.ts';
 import { checkFinite } from '../ops/elementwise.ts';
 import { mean } from '../ops/reduce.ts';
 import { formatType, sameShape } from '../shape.ts';
-import type { HostTensor, Report, State } from '../types.ts';
+import type { Report, State } from '../types.ts';
+import { keptArrays, Pace, Updates } from './calls.ts';
 import {
   checkpointPath,
   latestCheckpoint,
@@ -43,7 +44,10 @@ export class Session {
   #names: readonly string[] = [];
   #savedAt: number | null = null;
   #store: Store | null = null;
-  #trainer: Executable | null = null;
+  #report: Report | null = null;
+  #updates: Updates | null = null;
+  /** Runs of one call at the most. */
+  #most = 1;
   #evaluator: CompiledEvaluation | null = null;
   #training: Examples | null = null;
   #evaluation: Examples | null = null;
@@ -53,7 +57,7 @@ export class Session {
   }
 
   get report(): Report {
-    return this.#trainer!.report;
+    return this.#report!;
   }
 
   /** Reads the checkpoint, if there is one to go on from, fills the store and compiles the steps. */
@@ -63,9 +67,17 @@ export class Session {
     this.#names = Object.keys(fresh);
     const checkpoint = await this.#loadLatest(fresh);
     const state = checkpoint?.state ?? this.#begin(fresh);
-    const arrays = this.#placeData();
-    this.#store = await backend.createStore({ ...state, ...arrays() });
-    this.#trainer = await this.#compileStep();
+    this.#store = await this.#createStore(state);
+    const update = await this.#compileStep();
+    this.#report = update.report;
+    this.#updates = new Updates({
+      backend,
+      store: this.#store,
+      names: this.#names,
+      update,
+      pace: this.#pace(),
+      feedsOf: (step) => ({ ...this.#batch(step), ...optimizer.at(step), step: Int32Array.of(step) }),
+    });
     const { evaluation, objective } = this.#settings;
     if (evaluation !== null) {
       this.#evaluator = await CompiledEvaluation.compile({
@@ -75,6 +87,7 @@ export class Session {
         objective,
         examples: this.#evaluation!,
         batchSize: evaluation.batchSize,
+        pace: this.#pace(),
       });
     }
     if (checkpoint !== null) this.notices.push(...checkArithmetic(checkpoint.report, this.report));
@@ -129,29 +142,51 @@ export class Session {
     return { ...fresh, ...initial };
   }
 
-  /** Decides where the examples are; the arrays to put into the store are made when asked for, as they are large. */
-  #placeData(): () => State {
-    const { data, evaluation, resident } = this.#settings;
+  /** A store of the state and, where the examples are to be resident and the backend has room, of these. */
+  async #createStore(state: State): Promise<Store> {
+    const { data, evaluation, resident, backend, stepsPerCall } = this.#settings;
     const training = data.dataset;
     const held = evaluation?.data ?? training;
     const names = new Map<Dataset, string>([[training, 'data/train']]);
     if (held !== training) names.set(held, 'data/eval');
+    const create = async (
+      arrays: readonly State[],
+      examplesOf: (dataset: Dataset) => Examples,
+      runsPerCall: number,
+    ): Promise<Store> => {
+      this.#most = stepsPerCall === 'auto' ? runsPerCall : stepsPerCall;
+      const kept = this.#most > 1 ? keptArrays(state) : {};
+      const store = await backend.createStore(Object.assign({}, state, kept, ...arrays) as State);
+      this.#training = examplesOf(training);
+      this.#evaluation = examplesOf(held);
+      return store;
+    };
     const bytes = [...names.keys()].reduce((sum, dataset) => sum + residentBytes(dataset), 0);
-    const keep = resident === 'auto' ? bytes <= RESIDENT_BYTES : resident;
-    if (!keep && resident === 'auto') {
+    let refused = bytes <= RESIDENT_BYTES ? null : `the data takes ${(bytes / 2 ** 30).toFixed(1)} GiB`;
+    if (resident === true || (resident === 'auto' && refused === null)) {
+      const arrays = [...names].map(([dataset, name]) => residentArrays(dataset, name));
+      try {
+        const examplesOf = (dataset: Dataset): Examples => residentExamples(dataset, names.get(dataset)!);
+        return await create(arrays, examplesOf, backend.runsPerCall);
+      } catch (error) {
+        if (resident === true || !(error instanceof BackendError)) throw error;
+        refused = error.message;
+      }
+    }
+    if (resident === 'auto') {
       this.notices.push({
         code: 'data-fed',
         message:
-          `the data takes ${(bytes / 2 ** 30).toFixed(1)} GiB, so batches are fed one by one ` +
-          `(resident: true keeps it in the backend's memory)`,
+          `${refused}, so batches are fed one by one ` +
+          `(resident: true keeps the data in the backend's memory, or fails where it does not fit)`,
       });
     }
-    const place = (dataset: Dataset): Examples =>
-      keep ? residentExamples(dataset, names.get(dataset)!) : fedExamples(dataset);
-    this.#training = place(training);
-    this.#evaluation = place(held);
-    const arrays = (): State[] => [...names].map(([dataset, name]) => residentArrays(dataset, name));
-    return () => (keep ? (Object.assign({}, ...arrays()) as State) : {});
+    // Batches would have to be held for a whole call, and copying them is what takes the time.
+    return create([], fedExamples, 1);
+  }
+
+  #pace(): Pace {
+    return new Pace(this.#most, this.#settings.stepsPerCall !== 'auto');
   }
 
   #stepInputs(): InputTypes {
@@ -183,33 +218,44 @@ export class Session {
     });
   }
 
-  /** One update. Throws EngineError, with the state as it was, when the loss is not finite. */
-  async next(): Promise<StepEvent> {
-    const begin = performance.now();
-    const { step } = this;
-    const { data, optimizer, steps } = this.#settings;
-    const { indices, draws } = data.batch(step);
-    const hyper = optimizer.at(step);
-    const feeds: Feeds = { ...this.#training!.feeds(indices), ...(draws !== null && { draws }) };
-    let outputs: Outputs;
-    try {
-      outputs = await this.#trainer!.run({ ...feeds, ...hyper, step });
-    } catch (error) {
-      if (isNonFiniteLoss(error)) throw await this.#explain(step, hyper, feeds, error);
-      throw error;
-    }
-    const { loss, metrics } = readMeasures(scalars(outputs));
-    this.step = step + 1;
-    this.batchLoss = loss;
-    return { type: 'step', step, steps, hyper, loss, metrics, ms: performance.now() - begin };
+  /** The examples of an update. */
+  #batch(step: number): Feeds {
+    const { indices, draws } = this.#settings.data.batch(step);
+    return { ...this.#training!.feeds(indices), ...(draws !== null && { draws }) };
   }
 
-  async #explain(step: number, hyper: Hyper, feeds: Feeds, cause: unknown): Promise<EngineError> {
+  /** The step before which nothing but updates is due. */
+  get #until(): number {
+    const { steps, evaluation, checkpoint } = this.#settings;
+    const due = [evaluation, checkpoint].map((each) =>
+      each === null ? Infinity : (Math.floor(this.step / each.every) + 1) * each.every,
+    );
+    return Math.min(steps, ...due);
+  }
+
+  /** One update. Throws EngineError, with the state as it was, when the loss is not finite. */
+  async next(): Promise<StepEvent> {
+    const { step } = this;
+    const { optimizer, steps } = this.#settings;
+    const hyper = optimizer.at(step);
+    let ran: Awaited<ReturnType<Updates['next']>>;
+    try {
+      ran = await this.#updates!.next(step, this.#until);
+    } catch (error) {
+      throw isNonFiniteLoss(error) ? await this.#explain(step, hyper, error) : error;
+    }
+    const { loss, metrics } = readMeasures(ran.values);
+    this.step = step + 1;
+    this.batchLoss = loss;
+    return { type: 'step', step, steps, hyper, loss, metrics, ms: ran.ms };
+  }
+
+  async #explain(step: number, hyper: Hyper, cause: unknown): Promise<EngineError> {
     const found = await findNonFinite({
       ...this.#suspect(step),
       training: true,
       inputs: this.#stepInputs(),
-      feeds,
+      feeds: this.#batch(step),
       input: (inputs, state) => this.#training!.gather(inputs, state).x,
     });
     const rates = Object.entries(hyper).map(([name, value]) => `${name} ${value}`);
@@ -299,21 +345,18 @@ export class Session {
   }
 
   /** Parameters, statistics and the optimizer's arrays, without the data. */
-  state(): Promise<State> {
+  async state(): Promise<State> {
+    await this.#updates!.settle(this.step);
     return this.#store!.read(this.#names);
   }
 
   /** Gives back whatever was opened; the backend stays the caller's. */
   async close(): Promise<void> {
     await this.#evaluator?.close();
-    await this.#trainer?.close();
+    await this.#updates?.close();
     await this.#store?.close();
-    this.#evaluator = this.#trainer = this.#store = null;
+    this.#evaluator = this.#updates = this.#store = null;
   }
-}
-
-function scalars(outputs: Readonly<Record<string, HostTensor>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(outputs).map(([name, { data }]) => [name, data[0]]));
 }
 
 /** More accurate, or of lower loss where there is no accuracy. */

@@ -5,7 +5,7 @@
 /* oxlint-disable vitest/expect-expect -- expectClose and expectSameBits assert */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Backend } from '../../engine/backends/backend.ts';
+import { outputsBefore, type Backend } from '../../engine/backends/backend.ts';
 import { reference } from '../../engine/backends/reference/reference.ts';
 import { compile, type Compiled } from '../../engine/compile.ts';
 import { BackendError, DataError, PlanError } from '../../engine/errors.ts';
@@ -310,6 +310,27 @@ function describeContract(backendOf: () => Backend): void {
       expectSameBitsByName('state', await many.store.read(), await one.store.read());
       await many.close();
       await one.close();
+    });
+
+    it('runMany ends at the run that throws: those before it have run, and tell what they gave', async () => {
+      const step = await compile(backendOf(), {
+        inputs: { x: f32(2) },
+        state: { total: floats(1, 1) },
+        build: ({ x }, { total }) => ({
+          outputs: { sum: sum(checkFinite(x, 'x')) },
+          next: { total: add(mul(total, 2), x) },
+        }),
+      });
+      const stopped = step.runMany({ x: Float32Array.of(1, 2, 3, 4, NaN, 5, 6, 7) });
+      await expect(stopped).rejects.toThrow(/^x is not finite: NaN at element 0/);
+      const { sum: sums } = outputsBefore(await stopped.catch((error: unknown) => error));
+      expect([...sums!.data]).toEqual([3, 7]);
+      expect([...(await step.store.read())['total']!.data]).toEqual([9, 12]);
+      const first = step.runMany({ x: Float32Array.of(NaN, 1) });
+      expect(outputsBefore(await first.catch((error: unknown) => error))).toEqual({});
+      await step.run({ x: new Float32Array(2) });
+      expect([...(await step.store.read())['total']!.data]).toEqual([18, 24]);
+      await step.close();
     });
 
     it('runs queue in call order, and feeds are copied before run returns', async () => {

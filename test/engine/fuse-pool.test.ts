@@ -38,6 +38,7 @@ const NEW: readonly FusedName[] = [
 const without = (inner: Backend, names: readonly FusedName[]): Backend => ({
   name: inner.name,
   fusions: new Set([...inner.fusions].filter((name) => !names.includes(name))),
+  runsPerCall: inner.runsPerCall,
   createStore: (state) => inner.createStore(state),
   load: (plan, store) => inner.load(plan, store),
   close: () => inner.close(),

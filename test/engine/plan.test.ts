@@ -833,6 +833,7 @@ describe('compile', () => {
         {
           name: own.name,
           fusions: own.fusions,
+          runsPerCall: 1,
           createStore: (s) => own.createStore(s),
           close: () => own.close(),
           load: () => Promise.reject(new Error('no')),

@@ -398,6 +398,7 @@ describe('exploring', () => {
     const backend: Backend = {
       name: 'counting',
       fusions: inner.fusions,
+      runsPerCall: 1,
       createStore: (state) => inner.createStore(state),
       async load(plan, store) {
         loads++;
@@ -528,6 +529,7 @@ describe('exploring', () => {
     const evaluator = new Evaluator({
       name: 'flaky',
       fusions: inner.fusions,
+      runsPerCall: 1,
       createStore: (state) => inner.createStore(state),
       load: (plan, store) =>
         failures-- > 0 ? Promise.reject(new Error('no memory')) : inner.load(plan, store),

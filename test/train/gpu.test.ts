@@ -8,13 +8,14 @@ import {
   gpu,
   latestCheckpoint,
   loadCheckpoint,
+  train,
   wasm,
   type Backend,
   type GpuOptions,
 } from '../../engine/index.ts';
 import { sgd } from '../../optim/index.ts';
 import { describeWhere } from '../engine/gpu/available.ts';
-import { folder, tinyRun } from './fixture.ts';
+import { bytes, folder, held, tinyRun } from './fixture.ts';
 
 async function using<T>(backend: Promise<Backend>, act: (backend: Backend) => Promise<T>): Promise<T> {
   const opened = await backend;
@@ -66,6 +67,25 @@ for (const [name, options, steps] of MODES) {
         });
       },
     );
+
+    it('as many updates in a call as it likes: the same bytes', { timeout: 120_000 }, async () => {
+      await using(gpu(options), async (backend) => {
+        const evaluation = { data: held, every: 6, batchSize: 2 };
+        const run = tinyRun({ backend, eval: evaluation });
+        const one = await fit({ ...run, stepsPerCall: 1 });
+        for (const stepsPerCall of [8, 'auto'] as const) {
+          const { state, last } = await fit({ ...run, stepsPerCall });
+          expect(bytes(state)).toEqual(bytes(one.state));
+          expect([last!.loss, last!.metrics]).toEqual([one.last!.loss, one.last!.metrics]);
+        }
+        // Stopped within a call, which goes back to where the events were.
+        const dir = folder();
+        const parted = { ...run, stepsPerCall: 8, checkpoint: { dir, every: 100, resume: true } };
+        for await (const event of train(parted)) if (event.type === 'step' && event.step === 3) break;
+        expect((await loadCheckpoint((await latestCheckpoint(dir))!)).step).toBe(4);
+        expect(bytes((await fit(parted)).state)).toEqual(bytes(one.state));
+      });
+    });
 
     it('a run goes from wasm to the GPU and back by its checkpoints', { timeout: 120_000 }, async () => {
       const whole = await using(wasm({ threads: 1 }), (backend) => fit(tinyRun({ backend, steps: 12 })));

@@ -1,13 +1,15 @@
-import { describe, expect, test } from 'vitest';
-import { arrays, loader, synthetic, take } from '../../datasets/index.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { arrays, loader, synthetic, take, type Dataset } from '../../datasets/index.ts';
 import {
   activation,
   applyGradients,
+  BackendError,
   bind,
   compile,
   conv2d,
   dense,
   evaluate,
+  f32,
   fit,
   flatten,
   i32,
@@ -22,6 +24,7 @@ import {
   softmaxCrossEntropy,
   train,
   u8,
+  type Backend,
   type Listener,
   type Report,
   type TrainEvent,
@@ -110,6 +113,52 @@ describe('determinism', () => {
     const b = await fit(tinyRun({ resident: false, eval: evaluation }));
     expect(bytes(a.state)).toEqual(bytes(b.state));
     expect(a.last!.loss).toBe(b.last!.loss);
+  });
+
+  test('data that the backend has no room for is fed, with a notice, unless it must be resident', async () => {
+    const backend = reference();
+    const own: Backend['createStore'] = backend.createStore.bind(backend);
+    const create = vi.spyOn(backend, 'createStore').mockImplementation((initial) => {
+      if ('data/train/x' in initial) return Promise.reject(new BackendError('gpu: too many bytes'));
+      return own(initial);
+    });
+    const notices: string[] = [];
+    const listen: Listener = (event) => void (event.type === 'notice' && notices.push(event.message));
+    const { state } = await fit(tinyRun({ backend, listeners: [listen] }));
+    expect(create).toHaveBeenCalledTimes(2);
+    expect(notices).toEqual([
+      "gpu: too many bytes, so batches are fed one by one (resident: true keeps the data in the backend's memory, or fails where it does not fit)",
+    ]);
+    expect(bytes(state)).toEqual(bytes((await fit(tinyRun({ resident: true }))).state));
+    await expect(fit(tinyRun({ backend, resident: true }))).rejects.toThrow('gpu: too many bytes');
+    create.mockRejectedValue(new TypeError('not a matter of room'));
+    await expect(fit(tinyRun({ backend }))).rejects.toThrow('not a matter of room');
+  });
+
+  test('more than 1 GiB of data is fed, with a notice', async () => {
+    const data: Dataset = {
+      name: 'large',
+      length: 2 ** 20,
+      x: f32(300),
+      y: i32(),
+      classes: [],
+      read(indices, x, y) {
+        x.forEach((_, i) => (x[i] = Math.sin(i)));
+        indices.forEach((index, i) => (y[i] = index % 3));
+      },
+    };
+    const { events } = await eventsOf({
+      model: dense(300, 3),
+      backend: reference(),
+      steps: 1,
+      data: loader(data, { batchSize: 2, shuffle: false }),
+      optimizer: sgd({ lr: 0.1 }),
+    });
+    expect(types(events)).toEqual(['start', 'notice', 'step', 'end']);
+    expect(events[1]).toMatchObject({
+      code: 'data-fed',
+      message: expect.stringContaining('the data takes 1.2 GiB, so batches are fed one by one') as string,
+    });
   });
 
   test('evaluating changes nothing', async () => {

@@ -5,14 +5,13 @@
 import { BackendError, type EngineError } from '../../errors.ts';
 import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
 import type { HostTensor, Report, State, TensorType } from '../../types.ts';
-import { checkFeeds, checkWrite, splitRuns, stackRuns } from '../backend.ts';
+import { checkFeeds, checkWrite, splitRuns, stackRuns, stopRuns } from '../backend.ts';
 import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../backend.ts';
 import { wasm } from '../wasm/wasm.ts';
 import { expectHardware, openWebGpu } from './adapter.ts';
 import type { Device, Memory, Runner } from './device.ts';
-import { floatsOf } from './kernel.ts';
 import { fusions } from './lower.ts';
-import { decode, encode, encoded, layoutOf, type Layout } from './memory.ts';
+import type { Layout } from './memory.ts';
 import { overridesFor } from './overrides.ts';
 import { loadGpuJs } from './packages.ts';
 import { CpuDevice } from './portable.ts';
@@ -95,6 +94,7 @@ async function webGpuDevice(overrides: boolean, dawn: readonly string[], hardwar
 class GpuBackend implements Backend {
   readonly name = 'gpu';
   readonly fusions = fusions;
+  readonly runsPerCall: number;
   readonly device: Device;
   openStores = 0;
   #tail: Promise<unknown> = Promise.resolve();
@@ -102,6 +102,7 @@ class GpuBackend implements Backend {
 
   constructor(device: Device) {
     this.device = device;
+    this.runsPerCall = device.runsPerCall;
   }
 
   /** Runs `act` after everything queued before it. */
@@ -112,7 +113,11 @@ class GpuBackend implements Backend {
   }
 
   createStore(initial: State): Promise<Store> {
-    return this.queue(() => new GpuStore(this, initial));
+    return this.queue(async () => {
+      const store = new GpuStore(this);
+      await store.fill(initial);
+      return store;
+    });
   }
 
   load(plan: Plan, store: Store): Promise<Executable> {
@@ -120,9 +125,11 @@ class GpuBackend implements Backend {
       if (!(store instanceof GpuStore) || store.backend !== this) {
         throw new BackendError('gpu: the store belongs to another backend (create one on this backend)');
       }
-      const program = buildProgram(plan, this.device);
-      const [feeds, outputs] = [layoutOf(plan, plan.inputs), layoutOf(plan, plan.outputs)];
-      const runner = await this.device.prepare(program, store.memory, feeds, outputs);
+      const { device } = this;
+      const program = buildProgram(plan, device);
+      const feeds = device.codec.layoutOf(plan, plan.inputs);
+      const outputs = device.codec.layoutOf(plan, plan.outputs);
+      const runner = await device.prepare(program, store.memory, feeds, outputs);
       return new GpuExecutable(program, store, runner, feeds, outputs);
     });
   }
@@ -146,13 +153,24 @@ class GpuStore implements Store {
   users = 0;
   #closed = false;
 
-  constructor(backend: GpuBackend, initial: State) {
+  constructor(backend: GpuBackend) {
     this.backend = backend;
-    for (const [name, value] of Object.entries(initial)) {
-      this.types.set(name, { shape: value.shape, dtype: value.dtype });
-      this.memory.set(name, backend.device.upload(encoded(value)));
+  }
+
+  /** Begins with these arrays, or throws and keeps none. */
+  async fill(initial: State): Promise<void> {
+    const { device } = this.backend;
+    try {
+      for (const [name, value] of Object.entries(initial)) {
+        // oxlint-disable-next-line no-await-in-loop -- the staging memory of one array is that of the next
+        this.memory.set(name, await device.upload(device.codec.encoded(value), name));
+        this.types.set(name, { shape: value.shape, dtype: value.dtype });
+      }
+    } catch (error) {
+      this.#free();
+      throw error;
     }
-    backend.openStores++;
+    this.backend.openStores++;
   }
 
   read(names: readonly string[] = [...this.types.keys()]): Promise<State> {
@@ -163,24 +181,26 @@ class GpuStore implements Store {
           throw new BackendError(`store.read: there is no array called '${name}'`);
         return type;
       });
-      const read = await this.backend.device.read(
-        names.map((name, i) => [this.memory.get(name)!, floatsOf(types[i])]),
+      const { device } = this.backend;
+      const read = await device.read(
+        names.map((name, i) => [this.memory.get(name)!, device.codec.words(types[i])]),
       );
-      return Object.fromEntries(names.map((name, i) => [name, decode(types[i], read[i])]));
+      return Object.fromEntries(names.map((name, i) => [name, device.codec.decode(types[i], read[i])]));
     });
   }
 
   write(state: State): Promise<void> {
+    const { device } = this.backend;
     let values: [string, Float32Array][];
     try {
       checkWrite(this.types, state);
-      values = Object.entries(state).map(([name, value]) => [name, encoded(value)]);
+      // A copy, since the caller may change its own before this one's turn.
+      values = Object.entries(state).map(([name, value]) => [name, device.codec.encoded(value).slice()]);
     } catch (error) {
       return Promise.reject(error as EngineError);
     }
     return this.backend.queue(() => {
-      const { device } = this.backend;
-      for (const [name, floats] of values) device.write(this.memory, name, floats);
+      for (const [name, words] of values) device.write(this.memory, name, words);
     });
   }
 
@@ -193,10 +213,14 @@ class GpuStore implements Store {
       }
       if (this.#closed) return;
       this.#closed = true;
-      for (const memory of this.memory.values()) this.backend.device.free(memory);
-      this.memory.clear();
+      this.#free();
       this.backend.openStores--;
     });
+  }
+
+  #free(): void {
+    for (const memory of this.memory.values()) this.backend.device.free(memory);
+    this.memory.clear();
   }
 }
 
@@ -278,12 +302,13 @@ class GpuExecutable implements Executable {
     act: (packed: Float32Array) => Promise<T>,
   ): Promise<T> {
     const packed = new Float32Array(count * this.#feeds.length);
+    const { codec } = this.#store.backend.device;
     try {
       for (let k = 0; k < count; k++) {
         for (const [name, data] of checkFeeds(this.plan, feedsOf(k))) {
           const { v, offset, length } = this.#feeds.at.get(name)!;
           const begin = k * this.#feeds.length + offset;
-          encode(this.plan.values[v], data, packed.subarray(begin, begin + length));
+          codec.encode(this.plan.values[v], data, packed.subarray(begin, begin + length));
         }
       }
     } catch (error) {
@@ -296,15 +321,16 @@ class GpuExecutable implements Executable {
   }
 
   async #runPacked(packed: Float32Array, count: number): Promise<Outputs[]> {
-    const results = await this.#runner.run(packed, count);
-    return Array.from({ length: count }, (_, k) => {
+    const { results, error } = await this.#runner.run(packed, count);
+    const { codec } = this.#store.backend.device;
+    const runs = results.map((words) => {
       const outputs: Record<string, HostTensor> = {};
       for (const [name, { v, offset, length }] of this.#outputs.at) {
-        const begin = k * this.#outputs.length + offset;
-        outputs[name] = decode(this.plan.values[v], results.subarray(begin, begin + length));
+        outputs[name] = codec.decode(this.plan.values[v], words.subarray(offset, offset + length));
       }
       return outputs;
     });
+    return error === null ? runs : stopRuns(runs, error);
   }
 }
 

@@ -26,6 +26,8 @@ export interface Call {
   readonly args: Readonly<Record<string, View>>;
   readonly output: Dims;
   readonly to: Place;
+  /** Places of packed bytes among those above (memory.ts). Default: none. */
+  readonly bytes?: ReadonlySet<Place>;
 }
 
 /** What can stop a run: a kernel that looks for the first offender among `count`. */

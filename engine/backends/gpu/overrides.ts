@@ -5,9 +5,19 @@ import type { ChainAttrs } from '../../plan/chain.ts';
 import type { FusedName } from '../../plan/fuse.ts';
 import type { KernelName } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
+import { floatsOf, rowsAndColumns } from './kernel.ts';
+import { WORD } from './memory.ts';
 import type { Override } from './program.ts';
 import type { WgslLimits } from './wgsl/dispatch.ts';
-import { conv2d, conv2dGradInput, conv2dGradWeight, elementwise, matmul } from './wgsl/index.ts';
+import {
+  batchNorm,
+  batchNormGrad,
+  conv2d,
+  conv2dGradInput,
+  conv2dGradWeight,
+  elementwise,
+  matmul,
+} from './wgsl/index.ts';
 
 /** Whether the templates know a convolution: one group, taps side by side. */
 const isPlain = ({ groups, dilation }: AttrsOf<'conv2d'>): boolean =>
@@ -30,6 +40,19 @@ const gradWeight: Write = ({ types: [x, g], attrs, outputs }, limits) => {
   return conv2dGradWeight(attrs as AttrsOf<'conv2d'>, site, limits);
 };
 
+const normalise: Write = ({ types: [x, ...rest], attrs }) => {
+  const {
+    epsilon,
+    residual = false,
+    relu = false,
+  } = attrs as AttrsOf<'batchNorm'> & {
+    readonly residual?: boolean;
+    readonly relu?: boolean;
+  };
+  const [rows, channels] = rowsAndColumns(x.shape);
+  return batchNorm({ rows, channels, epsilon, affine: rest.length > 1, residual, relu });
+};
+
 const written: { readonly [N in KernelName | FusedName]?: Write } = {
   matmul({ types, attrs }, limits) {
     const flags = attrs as AttrsOf<'matmul'>;
@@ -45,6 +68,13 @@ const written: { readonly [N in KernelName | FusedName]?: Write } = {
   },
   conv2dGradWeight: gradWeight,
   conv2dGradWeightBias: gradWeight,
+  batchNorm: normalise,
+  batchNormAct: normalise,
+  batchNormGrad({ types, attrs }) {
+    const [rows, channels] = rowsAndColumns(types[1].shape);
+    const { epsilon } = attrs as AttrsOf<'batchNormGrad'>;
+    return batchNormGrad({ rows, channels, epsilon, affine: types.length > 4 });
+  },
   elementwise({ types, results, attrs, inputs, outputs }, limits) {
     const { program, times, results: numbers } = attrs as ChainAttrs;
     const floats = [...types, ...results].every(({ dtype }) => dtype === 'f32');
@@ -58,10 +88,14 @@ const written: { readonly [N in KernelName | FusedName]?: Write } = {
   },
 };
 
-/** Arithmetic operations of a product below which no tile of it is full, and gpu.js's kernel does as well. */
+/** Arithmetic operations below which no tile of a product is full, and gpu.js's kernel does as well. */
 const SMALL_PRODUCT = 2 ** 15;
 
 export const overridesFor =
   (limits: WgslLimits): Override =>
-  (site, { op, flops }) =>
-    op !== 'elementwise' && flops < SMALL_PRODUCT ? null : (written[op]?.(site, limits) ?? null);
+  (site, { op, flops }) => {
+    if (op !== 'elementwise' && flops < SMALL_PRODUCT) return null;
+    // What is larger is bound in parts, which gpu.js's kernels are rewritten for.
+    const bindable = site.types.every((type) => floatsOf(type) * WORD <= limits.maxStorageBufferBindingSize);
+    return bindable ? (written[op]?.(site, limits) ?? null) : null;
+  };

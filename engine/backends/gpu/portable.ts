@@ -3,11 +3,11 @@
  * every machine, and WebGL. A kernel never writes where it reads.
  */
 import type { GPU, IGPUKernelSettings, IKernelRunShortcut, Input } from 'gpu.js';
-import { BackendError } from '../../errors.ts';
+import { BackendError, EngineError } from '../../errors.ts';
 import type { HostTensor } from '../../types.ts';
-import type { Device, Memory, Runner } from './device.ts';
+import type { Device, Memory, Ran, Runner } from './device.ts';
 import { countOf, libraryOf, sourceOf, type Call, type Dims, type Place } from './kernel.ts';
-import { encoded, type Layout } from './memory.ts';
+import { Codec, type Layout } from './memory.ts';
 import type { GpuJs } from './packages.ts';
 import { errorOf, isDispatch, type Program } from './program.ts';
 
@@ -60,6 +60,9 @@ export abstract class PortableDevice<M extends Memory> implements Device {
   abstract readonly executor: string;
   abstract readonly adapter: string | null;
   abstract readonly mostArguments: number;
+  readonly runsPerCall = 1;
+  /** gpu.js reads floats. */
+  readonly codec = new Codec(false);
   readonly module: GpuJs;
   readonly kernels: Kernels;
 
@@ -186,20 +189,25 @@ class PortableRunner<M extends Memory> implements Runner {
     this.kernels = { gpujs: parts.reduce((sum, { work }) => sum + work.length, 0), wgsl: 0 };
   }
 
-  async run(feeds: Float32Array, count: number): Promise<Float32Array> {
-    const results = new Float32Array(count * this.#outputs.length);
-    for (let k = 0; k < count; k++) {
-      const own = feeds.subarray(k * this.#feeds.length, (k + 1) * this.#feeds.length);
-      // oxlint-disable-next-line no-await-in-loop -- runs depend on each other through the state
-      await this.#runOnce(own, results.subarray(k * this.#outputs.length), () => undefined);
+  async run(feeds: Float32Array, count: number): Promise<Ran> {
+    const results: Float32Array[] = [];
+    try {
+      for (let k = 0; k < count; k++) {
+        const own = feeds.subarray(k * this.#feeds.length, (k + 1) * this.#feeds.length);
+        // oxlint-disable-next-line no-await-in-loop -- runs depend on each other through the state
+        results.push(await this.#runOnce(own, () => undefined));
+      }
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      return { results, error };
     }
-    return results;
+    return { results, error: null };
   }
 
   async profile(feeds: Float32Array): Promise<readonly number[]> {
     const times: number[] = [];
     let last = performance.now();
-    await this.#runOnce(feeds, new Float32Array(this.#outputs.length), () => {
+    await this.#runOnce(feeds, () => {
       const now = performance.now();
       times.push(now - last);
       last = now;
@@ -207,7 +215,7 @@ class PortableRunner<M extends Memory> implements Runner {
     return times;
   }
 
-  async #runOnce(feeds: Float32Array, results: Float32Array, ran: () => void): Promise<void> {
+  async #runOnce(feeds: Float32Array, ran: () => void): Promise<Float32Array> {
     const { plan, parts } = this.#program;
     for (const { v, offset, length } of this.#feeds.at.values()) {
       this.#put(plan.bufferOf[v], this.#device.upload(feeds.subarray(offset, offset + length)));
@@ -223,9 +231,11 @@ class PortableRunner<M extends Memory> implements Runner {
       ran();
     }
     if (plan.commitStep >= parts.length) await this.#checkReports();
+    const results = new Float32Array(this.#outputs.length);
     const wanted = [...this.#outputs.at.values()];
     const read = await this.#device.read(wanted.map(({ v, length }) => [this.#at(plan.bufferOf[v]), length]));
     wanted.forEach(({ offset }, i) => results.set(read[i], offset));
+    return results;
   }
 
   async #checkReports(): Promise<void> {
@@ -244,7 +254,7 @@ class PortableRunner<M extends Memory> implements Runner {
   }
 
   #upload(value: HostTensor): M {
-    return this.#device.upload(encoded(value));
+    return this.#device.upload(this.#device.codec.encoded(value));
   }
 
   #stateName(place: Place): string | null {

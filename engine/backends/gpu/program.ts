@@ -6,8 +6,9 @@ import { BackendError, type EngineError } from '../../errors.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import type { Plan, Step } from '../../plan/plan.ts';
 import { indexError, labelError, notFiniteError } from '../failures.ts';
-import { countOf, EXACT, floatsOf, type Call, type Check, type Place, type Site } from './kernel.ts';
+import { countOf, EXACT, type Call, type Check, type Place, type Site } from './kernel.ts';
 import { kernels } from './lower.ts';
+import type { Codec } from './memory.ts';
 import type { Binding, WgslDispatch } from './wgsl/dispatch.ts';
 
 /** A dispatch of hand-written WGSL with its memory. */
@@ -34,7 +35,7 @@ export interface PlacedCheck {
 export interface Program {
   readonly plan: Plan;
   readonly parts: readonly Part[];
-  /** Floats of every place; the plan's buffers come first. */
+  /** Words of every place; the plan's buffers come first. */
   readonly places: readonly number[];
   readonly checks: readonly PlacedCheck[];
 }
@@ -56,15 +57,16 @@ export interface Target {
   /** Arguments of one kernel at the most. */
   readonly mostArguments: number;
   readonly override: Override;
+  readonly codec: Codec;
 }
 
 export const isDispatch = (work: Call | Dispatch): work is Dispatch => 'code' in work;
 
-export function buildProgram(plan: Plan, { override, mostArguments }: Target): Program {
+export function buildProgram(plan: Plan, { override, mostArguments, codec }: Target): Program {
   const places = plan.buffers.map(() => 1);
   plan.values.forEach((type, v) => {
     const buffer = plan.bufferOf[v];
-    if (buffer >= 0) places[buffer] = Math.max(places[buffer], floatsOf(type));
+    if (buffer >= 0) places[buffer] = Math.max(places[buffer], codec.words(type));
   });
   const checks: PlacedCheck[] = [];
   // Scratch memory of one step is that of the next.
@@ -87,8 +89,13 @@ export function buildProgram(plan: Plan, { override, mostArguments }: Target): P
     const written = override(operands, step);
     if (written !== null) return { step, work: place(written, operands, scratch) };
     const work: Call[] = [];
+    const bytes = new Set(
+      [...step.inputs, ...step.outputs].flatMap((v) =>
+        codec.isPacked(plan.values[v]) ? [plan.bufferOf[v]] : [],
+      ),
+    );
     const emit = (call: Call): void => {
-      if (countOf(call.output) > 0) work.push(call);
+      if (countOf(call.output) > 0) work.push({ ...call, bytes });
     };
     kernels[step.op as keyof typeof kernels]({
       ...operands,

@@ -1,11 +1,13 @@
 /**
- * gpu.js as a translator: from a kernel in its language to a WGSL module that stands alone. gpu.js's own module is rewritten
- * in three places: sizes become constants instead of uniforms, threads are numbered along one axis (its 8 × 8 groups leave
- * lanes idle on small images, and stop at 65,535 groups), and an argument in the result's own memory is read from there.
+ * gpu.js as a translator: from a kernel in its language to a WGSL module that stands alone. gpu.js's own module is rewritten:
+ * sizes become constants instead of uniforms; threads are numbered along one axis (its 8 × 8 groups leave lanes idle on small
+ * images, and stop at 65,535 groups); an argument in the result's own memory is read from there, one that is larger than a
+ * binding may be from several; and packed bytes become floats where they are read, and words, four at a time, where written.
  */
 import type { GPU, Kernel } from 'gpu.js';
 import { BackendError } from '../../errors.ts';
-import { countOf, libraryOf, sourceOf, type Call } from './kernel.ts';
+import { countOf, libraryOf, sourceOf, type Call, type Place } from './kernel.ts';
+import { WORD } from './memory.ts';
 import type { GpuJs } from './packages.ts';
 
 /** Threads of a workgroup. */
@@ -14,19 +16,21 @@ const GROUP = 64;
 /** Workgroups along one axis: WebGPU's least limit, which no device exceeds. */
 const MOST_GROUPS = 65_535;
 
+/** What a binding is bound to: a place, or one of its parts where it is larger than a binding may be. */
+export interface Bound {
+  readonly place: Place;
+  readonly part: number;
+}
+
 export interface Wgsl {
   readonly code: string;
-  /** Names of the arguments bound, in order; the result comes after them. */
-  readonly bound: readonly string[];
+  /** In order of the bindings; the result is the last. */
+  readonly bound: readonly Bound[];
   readonly workgroups: readonly [x: number, y: number, z: number];
 }
 
 /** What is used of gpu.js's WebGPU kernel beyond its types. */
 interface Internals {
-  readonly paramsLayout: {
-    readonly arrayArgs: readonly { readonly name: string }[];
-    readonly scalarArgs: readonly unknown[];
-  };
   compiledSource: string;
   built: boolean;
   assembleWGSL(): string;
@@ -53,8 +57,8 @@ export class Translator {
     this.#gpu.Kernel = Untethered as unknown as typeof Kernel;
   }
 
-  /** Throws BackendError where gpu.js's module is not as expected. */
-  translate(call: Call): Wgsl {
+  /** With `partWords` words in one binding at the most. Throws BackendError where gpu.js's module is not as expected. */
+  translate(call: Call, partWords: number): Wgsl {
     const source = sourceOf(call);
     const shortcut = this.#gpu.createKernel(source, {
       output: [...call.output] as number[],
@@ -66,10 +70,9 @@ export class Translator {
       Object.assign(new this.#module.Input(new Float32Array(1) as unknown as number[], [1]), { size }),
     );
     void kernel.build(...inputs);
-    const names = kernel.paramsLayout.arrayArgs.map(({ name }) => name);
     const code = kernel.compiledSource;
     kernel.destroy();
-    return rewrite(code, names, dims, call);
+    return rewrite(code, dims, call, partWords);
   }
 
   close(): Promise<void> {
@@ -77,18 +80,43 @@ export class Translator {
   }
 }
 
+/** How a module reads an argument that is no plain array of floats: packed bytes, or parts that are bound one by one. */
+function loadOf(
+  name: string,
+  parts: number,
+  partWords: number,
+  type: 'f32' | 'u32',
+): { readonly source: string; readonly word: (at: string) => string } {
+  if (parts === 1) return { source: '', word: (at) => `user_${name}[${at}]` };
+  const turns = Array.from({ length: parts }, (_, p) => {
+    const found = `return ${partName(name, p)}[at - ${p * partWords}u];`;
+    return p === parts - 1 ? `  ${found}` : `  if (at < ${(p + 1) * partWords}u) { ${found} }`;
+  });
+  return {
+    source: `fn load_${name}(at : u32) -> ${type} {\n${turns.join('\n')}\n}\n`,
+    word: (at) => `load_${name}(${at})`,
+  };
+}
+
+const partName = (name: string, part: number): string => `user_${name}${part === 0 ? '' : `_part${part}`}`;
+
+/** A byte of packed ones, as the float that kernels know. */
+const byteOf = (word: string): string => `f32((${word} >> (8u * (at % 4u))) & 255u)`;
+
 function rewrite(
   code: string,
-  names: readonly string[],
   dims: readonly (readonly number[])[],
-  { args, output, to }: Call,
+  { args, output, to, bytes }: Call,
+  partWords: number,
 ): Wgsl {
-  const replace = (what: string | RegExp, by: string): void => {
-    const replaced = code.replace(what, () => by);
-    if (replaced === code)
+  const replace = (what: string | RegExp, by: string | ((...found: string[]) => string)): void => {
+    if (typeof what === 'string' ? !code.includes(what) : code.search(what) < 0)
       throw new BackendError(`gpu: gpu.js's WGSL has no ${String(what)} (is it version 2.24.1?):\n${code}`);
-    code = replaced;
+    code = code.replace(what, typeof by === 'string' ? () => by : by);
   };
+  const isPacked = (place: Place): boolean => bytes?.has(place) === true;
+  const wordsOf = (place: Place, count: number): number =>
+    isPacked(place) ? Math.ceil(count / WORD) : count;
   const [x, y = 1, z = 1] = output;
   const total = countOf(output);
   const vectors = dims.map((size) => `vec4<u32>(${size.join('u, ')}u, ${size.reduce((a, b) => a * b, 1)}u)`);
@@ -97,39 +125,60 @@ function rewrite(
     `const params = Params(${[`${x}u`, `${y}u`, `${z}u`, '0u', ...vectors].join(', ')});`,
   );
 
-  const places = Object.values(args).map(({ place }) => place);
-  const bound: string[] = [];
-  names.forEach((name, i) => {
-    const declaration = `@group(0) @binding(${1 + i}) var<storage, read> user_${name} : array<f32>;`;
-    if (places[i] === to) {
-      replace(declaration, '');
-      replace(`return user_${name}[`, 'return result[');
-    } else {
-      replace(
-        declaration,
-        `@group(0) @binding(${bound.length}) var<storage, read> user_${name} : array<f32>;`,
-      );
-      bound.push(name);
-    }
+  const bound: Bound[] = [];
+  Object.entries(args).forEach(([name, view], i) => {
+    const { place } = view;
+    const declaration = `@group(0) @binding(${1 + i}) var<storage, read> user_${name} : array<f32>;\n`;
+    const packed = isPacked(place);
+    const type = packed ? 'u32' : 'f32';
+    const words = wordsOf(place, countOf(view.dims));
+    const inPlace = place === to;
+    const parts = inPlace ? 1 : Math.max(1, Math.ceil(words / partWords));
+    const load = loadOf(name, parts, partWords, type);
+    const declared = Array.from({ length: inPlace ? 0 : parts }, (_, part) => {
+      const binding = bound.push({ place, part }) - 1;
+      return `@group(0) @binding(${binding}) var<storage, read> ${partName(name, part)} : array<${type}>;\n`;
+    });
+    const word = (at: string): string => (inPlace ? `result[${at}]` : load.word(at));
+    replace(new RegExp(`return user_${name}\\[(.*)\\];`), (_, at) =>
+      packed ? `let at = ${at};\n  return ${byteOf(word('at / 4u'))};` : `return ${word(at)};`,
+    );
+    replace(declaration, declared.join('') + load.source);
   });
+  const packs = isPacked(to);
   replace(
-    `@group(0) @binding(${1 + names.length}) var<storage, read_write>`,
-    `@group(0) @binding(${bound.length}) var<storage, read_write>`,
+    `@group(0) @binding(${1 + dims.length}) var<storage, read_write> result : array<f32>;`,
+    `@group(0) @binding(${bound.length}) var<storage, read_write> result : array<${packs ? 'u32' : 'f32'}>;`,
   );
+  bound.push({ place: to, part: 0 });
 
-  const groups = Math.ceil(total / GROUP);
+  const threads = wordsOf(to, total);
+  const groups = Math.ceil(threads / GROUP);
   const rows = Math.ceil(groups / MOST_GROUPS);
   const columns = Math.ceil(groups / rows);
-  const axes = [`flat % ${x}u`, `(flat / ${x}u) % ${y}u`, `flat / ${x * y}u`];
-  replace(
-    /@compute @workgroup_size[^]*?let data_index : i32 = [^;]*;/,
-    `@compute @workgroup_size(${GROUP})
+  const main = `@compute @workgroup_size(${GROUP})
 fn main(@builtin(global_invocation_id) gid : vec3<u32>) {
   let flat = gid.x + gid.y * ${columns * GROUP}u;
-  if (flat >= ${total}u) { return; }
-  threadGid = vec3<u32>(${axes.join(', ')});
-  let data_index : i32 = i32(flat);`,
+  if (flat >= ${threads}u) { return; }`;
+  const axes = [`flat % ${x}u`, `(flat / ${x}u) % ${y}u`, `flat / ${x * y}u`];
+  const head = packs ? 'var<private> element : f32;\nfn compute(flat : u32) {' : main;
+  replace(
+    /@compute @workgroup_size[^]*?let data_index : i32 = [^;]*;/,
+    `${head}\n  threadGid = vec3<u32>(${axes.join(', ')});\n  let data_index : i32 = i32(flat);`,
   );
+  if (packs) {
+    replace(/result\[data_index\] =/g, 'element =');
+    code += `
+${main}
+  var packed = 0u;
+  for (var i = 0u; i < 4u && 4u * flat + i < ${total}u; i++) {
+    compute(4u * flat + i);
+    packed |= u32(element) << (8u * i);
+  }
+  result[flat] = packed;
+}
+`;
+  }
   return { code, bound, workgroups: [columns, rows, 1] };
 }
 

@@ -4,11 +4,11 @@
  */
 import { BackendError } from '../../errors.ts';
 import type { Step } from '../../plan/plan.ts';
-import type { Device, Memory, Runner } from './device.ts';
+import type { Device, Memory, Ran, Runner } from './device.ts';
 import type { Call, Place } from './kernel.ts';
-import { encoded, type Layout } from './memory.ts';
-import { errorOf, isDispatch, REPORT, type Override, type Program } from './program.ts';
-import type { Translator } from './translate.ts';
+import { BINDING_BYTES, Codec, WORD, type Layout } from './memory.ts';
+import { errorOf, isDispatch, REPORT, type Dispatch, type Override, type Program } from './program.ts';
+import type { Bound, Translator } from './translate.ts';
 
 // The numbers of GPUBufferUsage and GPUMapMode, which Node has no globals for.
 const MAP_READ = 0x1;
@@ -22,14 +22,11 @@ const COMPUTE = 0x4;
 /** Bytes written to a device at a time, so that its staging memory stays small beside a data set. */
 const WRITE_BYTES = 2 ** 26;
 
-/** Where offsets of bound memory may lie. */
-const BINDING_BYTES = 256;
-
 /** Something to dispatch, before it has a pipeline. */
 interface Kernel {
   readonly name: string;
   readonly code: string;
-  readonly places: readonly Place[];
+  readonly bound: readonly Bound[];
   readonly workgroups: readonly [number, number, number];
 }
 
@@ -47,7 +44,9 @@ interface Range {
   readonly size: number;
 }
 
-const bytesFor = (floats: number): number => Math.max(16, Math.ceil(floats / 4) * 16);
+const bytesFor = (words: number): number => Math.max(16, Math.ceil(words / 4) * 16);
+
+const whole = (place: Place): Bound => ({ place, part: 0 });
 
 const at = ({ op, path }: Step): string => (path === '' ? op : `${path} / ${op}`);
 
@@ -57,7 +56,12 @@ export class WebGpuDevice implements Device {
   readonly adapter: string;
   readonly override: Override;
   readonly mostArguments: number;
+  readonly codec = new Codec(true);
+  /** Enough that waiting for a submission does not matter beside the work in it. */
+  readonly runsPerCall = 32;
   readonly gpu: GPUDevice;
+  /** Words in one binding at the most. */
+  readonly #partWords: number;
   readonly #translator: Translator;
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
@@ -68,7 +72,9 @@ export class WebGpuDevice implements Device {
     this.adapter = adapter;
     this.#translator = translator;
     this.override = override;
-    this.mostArguments = gpu.limits.maxStorageBuffersPerShaderStage - 2; // the result, and the guard's flag
+    const { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize } = gpu.limits;
+    this.mostArguments = maxStorageBuffersPerShaderStage - 2; // the result, and the guard's flag
+    this.#partWords = Math.floor(maxStorageBufferBindingSize / BINDING_BYTES) * (BINDING_BYTES / WORD);
     void gpu.lost.then(({ reason, message }) => {
       this.#broken ??= `the device was lost (${reason}): ${message}`;
     });
@@ -86,42 +92,55 @@ export class WebGpuDevice implements Device {
     }
   }
 
-  upload(floats: Float32Array): GPUBuffer {
-    const size = bytesFor(floats.length);
-    this.expectBindable(size, `an array of ${floats.length} floats`);
+  async upload(words: Float32Array, name: string): Promise<GPUBuffer> {
+    this.check('createStore');
+    const size = bytesFor(words.length);
+    // A kernel that gathers from it binds it in parts, beside an index and its result.
+    const most = this.#partWords * WORD * (this.mostArguments - 1);
+    this.#expectRoom(size, Math.min(most, this.gpu.limits.maxBufferSize), `the array '${name}'`);
+    this.gpu.pushErrorScope('out-of-memory');
     const buffer = this.gpu.createBuffer({ size, usage: RESIDENT });
-    this.fill(buffer, floats);
+    const error = await this.gpu.popErrorScope();
+    if (error !== null) {
+      buffer.destroy();
+      throw new BackendError(
+        `gpu: ${this.adapter} has no room for the array '${name}' of ${size} bytes: ${error.message}`,
+      );
+    }
+    this.fill(buffer, words);
     return buffer;
   }
 
-  fill(buffer: GPUBuffer, floats: Float32Array): void {
-    for (let begin = 0; begin < floats.byteLength; begin += WRITE_BYTES) {
-      const bytes = Math.min(WRITE_BYTES, floats.byteLength - begin);
-      this.gpu.queue.writeBuffer(buffer, begin, floats.buffer, floats.byteOffset + begin, bytes);
+  fill(buffer: GPUBuffer, words: Float32Array): void {
+    for (let begin = 0; begin < words.byteLength; begin += WRITE_BYTES) {
+      const bytes = Math.min(WRITE_BYTES, words.byteLength - begin);
+      this.gpu.queue.writeBuffer(buffer, begin, words.buffer, words.byteOffset + begin, bytes);
     }
   }
 
+  /** Throws BackendError where a kernel could not write so many bytes. */
   expectBindable(bytes: number, what: string): void {
-    const { maxStorageBufferBindingSize, maxBufferSize } = this.gpu.limits;
-    const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-    if (bytes > most) {
-      throw new BackendError(
-        `gpu: ${what} needs ${bytes} bytes in one buffer, but ${this.adapter} allows ${most}`,
-      );
-    }
+    this.#expectRoom(bytes, Math.min(this.#partWords * WORD, this.gpu.limits.maxBufferSize), what);
   }
 
-  write(state: Map<string, Memory>, name: string, floats: Float32Array): void {
+  #expectRoom(bytes: number, most: number, what: string): void {
+    if (bytes <= most) return;
+    throw new BackendError(
+      `gpu: ${what} needs ${bytes} bytes in one buffer, but ${this.adapter} allows ${most}`,
+    );
+  }
+
+  write(state: Map<string, Memory>, name: string, words: Float32Array): void {
     this.check('store.write');
-    this.fill(state.get(name) as GPUBuffer, floats);
+    this.fill(state.get(name) as GPUBuffer, words);
   }
 
   async read(memories: readonly (readonly [Memory, number])[]): Promise<readonly Float32Array[]> {
     this.check('store.read');
-    const staged = memories.map(([memory, floats]) => {
-      const size = bytesFor(floats);
+    const staged = memories.map(([memory, words]) => {
+      const size = bytesFor(words);
       const buffer = this.gpu.createBuffer({ size, usage: MAP_READ | COPY_DST });
-      return { memory: memory as GPUBuffer, floats, size, buffer };
+      return { memory: memory as GPUBuffer, words, size, buffer };
     });
     const encoder = this.gpu.createCommandEncoder();
     for (const { memory, buffer, size } of staged) encoder.copyBufferToBuffer(memory, 0, buffer, 0, size);
@@ -129,7 +148,7 @@ export class WebGpuDevice implements Device {
     try {
       await Promise.all(staged.map(({ buffer }) => this.map(buffer, 'store.read')));
       return staged.map(
-        ({ buffer, floats }) => new Float32Array(buffer.getMappedRange().slice(0, floats * 4)),
+        ({ buffer, words }) => new Float32Array(buffer.getMappedRange().slice(0, words * WORD)),
       );
     } finally {
       for (const { buffer } of staged) buffer.destroy();
@@ -166,7 +185,7 @@ export class WebGpuDevice implements Device {
     const kernels = parts.map(({ step, work }, i) => ({
       step,
       kernels: work.map((item) => {
-        const kernel = isDispatch(item) ? item : this.#generate(item, step);
+        const kernel = isDispatch(item) ? this.#written(item) : this.#generate(item, step);
         return guarded && i >= plan.commitStep ? withGuard(kernel, memory.failed) : kernel;
       }),
     }));
@@ -193,16 +212,16 @@ export class WebGpuDevice implements Device {
   #place(program: Program, state: Map<string, Memory>, feeds: Layout): Placed {
     const { plan, places } = program;
     const own: GPUBuffer[] = [];
-    const make = (floats: number, what: string): GPUBuffer => {
-      const size = bytesFor(floats);
+    const make = (words: number, what: string): GPUBuffer => {
+      const size = bytesFor(words);
       this.expectBindable(size, what);
       const buffer = this.gpu.createBuffer({ size, usage: RESIDENT });
       own.push(buffer);
       return buffer;
     };
-    const whole = (buffer: GPUBuffer): Range => ({ buffer, offset: 0, size: buffer.size });
+    const all = (buffer: GPUBuffer): Range => ({ buffer, offset: 0, size: buffer.size });
     const fed = make(feeds.length, 'the feeds');
-    const offsets = new Map([...feeds.at.values()].map(({ v, offset }) => [plan.bufferOf[v], offset * 4]));
+    const offsets = new Map([...feeds.at.values()].map(({ v, offset }) => [plan.bufferOf[v], offset * WORD]));
     const firstUse = new Map<Place, Step>();
     for (const { step, work } of program.parts) {
       for (const item of work) {
@@ -211,40 +230,40 @@ export class WebGpuDevice implements Device {
         }
       }
     }
-    const ranges = places.map((floats, place): Range => {
+    const ranges = places.map((words, place): Range => {
       const spec = plan.buffers[place];
-      if (spec?.kind === 'state') return whole(state.get(spec.name) as GPUBuffer);
+      if (spec?.kind === 'state') return all(state.get(spec.name) as GPUBuffer);
       if (spec?.kind === 'feed') {
-        return { buffer: fed, offset: offsets.get(place)!, size: bytesFor(floats) };
+        return { buffer: fed, offset: offsets.get(place)!, size: bytesFor(words) };
       }
       const step = firstUse.get(place);
-      return whole(make(floats, step === undefined ? 'a constant' : at(step)));
+      return all(make(words, step === undefined ? 'a constant' : at(step)));
     });
-    for (const [v, value] of plan.constants) this.fill(ranges[plan.bufferOf[v]].buffer, encoded(value));
-    const failed = ranges.push(whole(make(1, 'a flag'))) - 1;
+    for (const [v, value] of plan.constants) {
+      this.fill(ranges[plan.bufferOf[v]].buffer, this.codec.encoded(value));
+    }
+    const failed = ranges.push(all(make(1, 'a flag'))) - 1;
     return { ranges, own, fed, failed };
   }
 
+  #written({ name, code, places, workgroups }: Dispatch): Kernel {
+    return { name, code, bound: places.map(whole), workgroups };
+  }
+
   #generate(call: Call, step: Step): Kernel {
-    const { code, bound, workgroups } = this.#translator.translate(call);
-    return {
-      name: step.op,
-      code,
-      places: [...bound.map((name) => call.args[name].place), call.to],
-      workgroups,
-    };
+    return { name: step.op, ...this.#translator.translate(call, this.#partWords) };
   }
 
   async #ready(
-    { code, places, workgroups, name }: Kernel,
+    { code, bound, workgroups, name }: Kernel,
     step: Step,
     ranges: readonly Range[],
   ): Promise<Ready> {
-    const access = accessOf(code, places.length);
+    const access = accessOf(code, bound.length);
     const most = this.gpu.limits.maxStorageBuffersPerShaderStage;
-    if (places.length > most) {
+    if (bound.length > most) {
       throw new BackendError(
-        `gpu: ${at(step)}: a kernel needs ${places.length} buffers, but ${this.adapter} allows ${most}`,
+        `gpu: ${at(step)}: a kernel needs ${bound.length} buffers, but ${this.adapter} allows ${most}`,
       );
     }
     const layout = this.#layout(access);
@@ -255,8 +274,16 @@ export class WebGpuDevice implements Device {
       this.#pipelines.set(key, pipeline);
       pipeline.catch(() => this.#pipelines.delete(key));
     }
-    const entries = places.map((place, binding) => ({ binding, resource: ranges[place] }));
+    const entries = bound.map(({ place, part }, binding) => {
+      if (access[binding] === 'w') this.expectBindable(ranges[place].size, at(step));
+      return { binding, resource: this.#partOf(ranges[place], part) };
+    });
     return { pipeline: await pipeline, group: this.gpu.createBindGroup({ layout, entries }), workgroups };
+  }
+
+  #partOf({ buffer, offset, size }: Range, part: number): Range {
+    const most = this.#partWords * WORD;
+    return { buffer, offset: offset + part * most, size: Math.min(size - part * most, most) };
   }
 
   #layout(access: string): GPUBindGroupLayout {
@@ -323,13 +350,13 @@ function accessOf(code: string, bindings: number): string {
 
 /** The same kernel, doing nothing once a check has failed. */
 function withGuard(kernel: Kernel, failed: Place): Kernel {
-  const binding = `@group(0) @binding(${kernel.places.length}) var<storage, read> failed : array<f32>;\n`;
+  const binding = `@group(0) @binding(${kernel.bound.length}) var<storage, read> failed : array<f32>;\n`;
   const code = kernel.code.replace(
     /fn main\([^{]*\{/,
     (head) => `${head}\n  if (failed[0] >= 0.0) { return; }`,
   );
   if (code === kernel.code) throw new BackendError(`gpu: there is no 'fn main(' to guard:\n${kernel.code}`);
-  return { ...kernel, code: binding + code, places: [...kernel.places, failed] };
+  return { ...kernel, code: binding + code, bound: [...kernel.bound, whole(failed)] };
 }
 
 /** Kernels that put the number of the first failed check into the flag. */
@@ -346,11 +373,11 @@ function gatesOf(reports: readonly Place[], failed: Place, most: number): Kernel
       ...own.map((__, j) => `  if (report${j}[0] >= 0.0) { failed[0] = ${i * each + j}.0; return; }`),
       '}',
     ].join('\n');
-    return { name: 'gate', code, places: [...own, failed], workgroups: [1, 1, 1] };
+    return { name: 'gate', code, bound: [...own, failed].map(whole), workgroups: [1, 1, 1] };
   });
 }
 
-/** A copy from the device to the host's side of a run: floats of a buffer, and where they go. */
+/** A copy from the device to the host's side of a run: words of a buffer, and where they go. */
 interface Copy {
   readonly from: Range;
   readonly bytes: number;
@@ -390,18 +417,18 @@ class WebGpuRunner implements Runner {
     const { plan, checks } = program;
     const wanted = [...outputs.at.values()].map(({ v, offset, length }) => ({
       from: memory.ranges[plan.bufferOf[v]],
-      bytes: length * 4,
-      to: offset * 4,
+      bytes: length * WORD,
+      to: offset * WORD,
     }));
     const reports = checks.map(({ place }, i) => ({
       from: memory.ranges[place],
-      bytes: REPORT * 4,
-      to: outputs.length * 4 + i * REPORT * 4,
+      bytes: REPORT * WORD,
+      to: outputs.length * WORD + i * REPORT * WORD,
     }));
     this.#copies = [...wanted, ...reports].filter(({ bytes }) => bytes > 0);
     this.#resultBytes = Math.max(
       BINDING_BYTES,
-      Math.ceil((outputs.length * 4 + checks.length * REPORT * 4) / BINDING_BYTES) * BINDING_BYTES,
+      Math.ceil((outputs.length * WORD + checks.length * REPORT * WORD) / BINDING_BYTES) * BINDING_BYTES,
     );
     this.bytes = memory.own.reduce((sum, buffer) => sum + buffer.size, 0);
     const work = program.parts.flatMap((part) => part.work);
@@ -409,11 +436,11 @@ class WebGpuRunner implements Runner {
     this.kernels = { gpujs: work.length - wgsl, wgsl };
   }
 
-  async run(feeds: Float32Array, count: number): Promise<Float32Array> {
+  async run(feeds: Float32Array, count: number): Promise<Ran> {
     const encoder = this.#begin(feeds, count);
     for (let k = 0; k < count; k++) {
       if (count > 1 && this.#feeds.length > 0) {
-        const bytes = this.#feeds.length * 4;
+        const bytes = this.#feeds.length * WORD;
         encoder.copyBufferToBuffer(this.#many!, k * bytes, this.#memory.fed, 0, bytes);
       }
       const pass = encoder.beginComputePass();
@@ -448,7 +475,7 @@ class WebGpuRunner implements Runner {
       encoder.copyBufferToBuffer(resolved, 0, read, 0, resolved.size);
       this.#copyResults(encoder, 0);
       gpu.queue.submit([encoder.finish()]);
-      await this.#finish(1);
+      this.#expectNoError(await this.#finish(1));
       await this.#device.map(read, 'profile');
       const stamps = new BigUint64Array(read.getMappedRange());
       return this.#withoutGate((i) => Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6);
@@ -478,7 +505,7 @@ class WebGpuRunner implements Runner {
     const last = this.#device.gpu.createCommandEncoder();
     this.#copyResults(last, 0);
     queue.submit([last.finish()]);
-    await this.#finish(1);
+    this.#expectNoError(await this.#finish(1));
     return this.#withoutGate((i) => times[i]);
   }
 
@@ -526,26 +553,30 @@ class WebGpuRunner implements Runner {
     }
   }
 
-  async #finish(count: number): Promise<Float32Array> {
+  async #finish(count: number): Promise<Ran> {
     const { checks } = this.#program;
     const buffer = this.#results!;
-    const results = new Float32Array(count * this.#outputs.length);
     await this.#device.map(buffer, 'run');
     try {
-      const all = new Float32Array(buffer.getMappedRange());
+      const words = new Float32Array(buffer.getMappedRange().slice(0, count * this.#resultBytes));
+      const results: Float32Array[] = [];
       for (let k = 0; k < count; k++) {
-        const own = all.subarray((k * this.#resultBytes) / 4);
-        checks.forEach((check, i) => {
+        const own = words.subarray((k * this.#resultBytes) / WORD);
+        for (const [i, check] of checks.entries()) {
           const begin = this.#outputs.length + i * REPORT;
           const error = errorOf(check, own.subarray(begin, begin + REPORT));
-          if (error !== null) throw error;
-        });
-        results.set(own.subarray(0, this.#outputs.length), k * this.#outputs.length);
+          if (error !== null) return { results, error };
+        }
+        results.push(own.subarray(0, this.#outputs.length));
       }
+      return { results, error: null };
     } finally {
       buffer.unmap();
     }
-    return results;
+  }
+
+  #expectNoError({ error }: Ran): void {
+    if (error !== null) throw error;
   }
 
   close(): void {

@@ -35,6 +35,7 @@ export function reference(options: ReferenceOptions = {}): Backend {
 class ReferenceBackend implements Backend {
   readonly name = 'reference';
   readonly fusions = new Set<never>();
+  readonly runsPerCall = 1;
   readonly precision: 'f32' | 'f64';
   openStores = 0;
 

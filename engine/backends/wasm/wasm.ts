@@ -104,6 +104,7 @@ async function availableCores(): Promise<number> {
 class WasmBackend implements Backend {
   readonly name = 'wasm';
   readonly fusions = fusions;
+  readonly runsPerCall = 1;
   readonly heap: Heap;
   readonly team: Team;
   readonly simd: Simd;

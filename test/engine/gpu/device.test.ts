@@ -1,6 +1,6 @@
 // What WebGPU adds to the contract: nothing is allocated while runs go on, and failures of the device name the operation.
 
-import { expect, it, vi } from 'vitest';
+import { expect, it, vi, type Mock } from 'vitest';
 import { gpu } from '../../../engine/backends/gpu/gpu.ts';
 import type { Program } from '../../../engine/backends/gpu/program.ts';
 import type { WebGpuDevice } from '../../../engine/backends/gpu/webgpu.ts';
@@ -84,6 +84,30 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
     });
     await expect(failing).rejects.toThrow(
       /^gpu: wide \/ broadcastTo needs 17592186044416 bytes in one buffer, but .+ allows \d+/,
+    );
+    await backend.close();
+  });
+
+  it('refuses a store with an array that it has no room for, by name, and keeps nothing of it', async () => {
+    const backend = await gpu({ mode: 'webgpu' });
+    const { gpu: device } = deviceOf(backend);
+    const freed: Mock[] = [];
+    const create = device.createBuffer.bind(device);
+    vi.spyOn(device, 'createBuffer').mockImplementation((descriptor) => {
+      const buffer = create(descriptor);
+      freed.push(vi.spyOn(buffer, 'destroy'));
+      return buffer;
+    });
+    const small = { shape: [8], dtype: 'u8', data: new Uint8Array(8) } as const;
+    const error = { message: 'no more memory' } as GPUError;
+    vi.spyOn(device, 'popErrorScope').mockResolvedValueOnce(null).mockResolvedValueOnce(error);
+    await expect(backend.createStore({ small, other: small })).rejects.toThrow(
+      /^gpu: .+ has no room for the array 'other' of 16 bytes: no more memory$/,
+    );
+    expect(freed.length).toBe(2);
+    for (const free of freed) expect(free).toHaveBeenCalledTimes(1);
+    await expect(deviceOf(backend).upload({ length: 2 ** 40 } as Float32Array, 'large')).rejects.toThrow(
+      /^gpu: the array 'large' needs 4398046511104 bytes in one buffer, but .+ allows \d+$/,
     );
     await backend.close();
   });

@@ -7,6 +7,7 @@ import { gpu } from '../../../engine/backends/gpu/gpu.ts';
 import type { Call } from '../../../engine/backends/gpu/kernel.ts';
 import { libraryOf, sourceOf } from '../../../engine/backends/gpu/kernel.ts';
 import { expressions } from '../../../engine/backends/gpu/kernels/expressions.ts';
+import { Codec } from '../../../engine/backends/gpu/memory.ts';
 import { loadGpuJs, loadPackage, PACKAGES } from '../../../engine/backends/gpu/packages.ts';
 import { buildProgram, isDispatch } from '../../../engine/backends/gpu/program.ts';
 import { Translator } from '../../../engine/backends/gpu/translate.ts';
@@ -30,6 +31,8 @@ const scale: Call = {
   to: 2,
 };
 
+const target = { override: () => null, mostArguments: 6, codec: new Codec(true) };
+
 describe('gpu.js as a translator to WGSL', () => {
   it('is the version that is pinned, everywhere', () => {
     const own = JSON.parse(readFileSync(require.resolve('../../../package.json'), 'utf8')) as {
@@ -44,7 +47,7 @@ describe('gpu.js as a translator to WGSL', () => {
   });
 
   it('bakes sizes in, numbers threads along one axis, and binds arguments, then the result', () => {
-    const { code, bound, workgroups } = translator.translate(scale);
+    const { code, bound, workgroups } = translator.translate(scale, Infinity);
     expect(code).toContain(
       'const params = Params(5u, 7u, 1u, 0u, vec4<u32>(5u, 1u, 1u, 5u), vec4<u32>(3000u, 7u, 1u, 21000u));',
     );
@@ -53,29 +56,52 @@ describe('gpu.js as a translator to WGSL', () => {
     expect(code).toContain('@binding(0) var<storage, read> user_x');
     expect(code).toContain('@binding(1) var<storage, read> user_w');
     expect(code).toContain('@binding(2) var<storage, read_write> result');
-    expect([bound, workgroups]).toEqual([
-      ['x', 'w'],
-      [1, 1, 1],
-    ]);
+    expect([bound, workgroups]).toEqual([[0, 1, 2].map((place) => ({ place, part: 0 })), [1, 1, 1]]);
   });
 
   it('keeps the index of a thread an integer, which a local would not be', () => {
-    const { code } = translator.translate(scale);
+    const { code } = translator.translate(scale, Infinity);
     expect(code).toContain('get_user_x(0, 0, i32(i32(threadGid.x)))');
   });
 
   it("reads an argument that lies in the result's memory from there", () => {
-    const { code, bound } = translator.translate({ ...scale, to: 0 });
+    const { code, bound } = translator.translate({ ...scale, to: 0 }, Infinity);
     expect(code).toContain('return result[');
     expect(code).not.toContain('var<storage, read> user_x');
     expect(code).toContain('@binding(1) var<storage, read_write> result');
-    expect(bound).toEqual(['w']);
+    expect(bound).toEqual([1, 0].map((place) => ({ place, part: 0 })));
   });
 
   it('folds more workgroups than one axis has', () => {
-    const { code, workgroups } = translator.translate({ ...scale, output: [3000, 3000] });
+    const { code, workgroups } = translator.translate({ ...scale, output: [3000, 3000] }, Infinity);
     expect(workgroups).toEqual([46_875, 3, 1]);
     expect(code).toContain('let flat = gid.x + gid.y * 3000000u;');
+  });
+
+  it('reads what is larger than a binding from several, one after the other', () => {
+    const { code, bound } = translator.translate(scale, 8192);
+    expect(code).toContain('@binding(2) var<storage, read> user_w_part1 : array<f32>;');
+    expect(code).toContain(
+      '  if (at < 16384u) { return user_w_part1[at - 8192u]; }\n  return user_w_part2[at - 16384u];',
+    );
+    expect(code).toContain('@binding(4) var<storage, read_write> result : array<f32>;');
+    expect(bound).toEqual([
+      { place: 0, part: 0 },
+      ...[0, 1, 2].map((part) => ({ place: 1, part })),
+      { place: 2, part: 0 },
+    ]);
+  });
+
+  it('reads packed bytes as floats, and one thread writes the four of a word', () => {
+    const { code, workgroups } = translator.translate({ ...scale, bytes: new Set([0, 2]) }, Infinity);
+    expect(code).toContain('var<storage, read> user_x : array<u32>;');
+    expect(code).toContain('return f32((user_x[at / 4u] >> (8u * (at % 4u))) & 255u);');
+    expect(code).toContain('var<storage, read> user_w : array<f32>;');
+    expect(code).toContain('var<storage, read_write> result : array<u32>;');
+    expect(code).toContain('if (flat >= 9u) { return; }');
+    expect(code).toContain('i < 4u && 4u * flat + i < 35u');
+    expect(code).not.toContain('result[data_index]');
+    expect(workgroups).toEqual([1, 1, 1]);
   });
 
   it('leaves `navigator` as it was', () => {
@@ -89,10 +115,10 @@ describe('gpu.js as a translator to WGSL', () => {
       );
       const outputs = Object.fromEntries(buildCase(item, inputs).map((t, i) => [`y${i}`, t]));
       const plan = buildPlan({ outputs, next: {}, feeds: item.inputs, state: {} }, fusions);
-      const { parts } = buildProgram(plan, { override: () => null, mostArguments: 6 });
+      const { parts } = buildProgram(plan, target);
       for (const call of parts.flatMap(({ work }) => work)) {
         expect(isDispatch(call)).toBe(false);
-        const { code } = translator.translate(call as Call);
+        const { code } = translator.translate(call as Call, Infinity);
         expect(code, `${op}: ${item.name}`).not.toContain('LOOP_MAX');
       }
     }

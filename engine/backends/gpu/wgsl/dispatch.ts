@@ -1,6 +1,6 @@
 /**
- * What hand-written WGSL looks like to the executor. All memory on a device is `array<f32>`: a u8 is one number, an i32 two
- * (its low 16 bits, then its high ones). Buffers may be longer than the values in them.
+ * What hand-written WGSL looks like to the executor. An f32 is one word of a device's memory, an i32 two (see memory.ts).
+ * Buffers may be longer than the values in them.
  */
 
 /** What a binding is bound to: an operand or a result of the plan's step by position, or scratch memory by its own number. */

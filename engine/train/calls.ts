@@ -1,0 +1,157 @@
+/**
+ * How many runs a backend is given in one call. Where a call costs as much as several runs, the training loop gets updates ahead
+ * of the events that tell of them, and goes back when it ends between two of these: nobody can tell from what a run computes.
+ */
+import {
+  outputsBefore,
+  stackFeeds,
+  stackRuns,
+  type Backend,
+  type Executable,
+  type Feeds,
+  type Outputs,
+  type Store,
+} from '../backends/backend.ts';
+import { compile } from '../compile.ts';
+import type { State } from '../types.ts';
+
+/** What a call of several runs is to take at the most, in milliseconds: events are late, and stopping waits, by as much. */
+const CALL_MS = 100;
+
+/** The size of calls. */
+export class Pace {
+  readonly #most: number;
+  readonly #fixed: boolean;
+  #size: number;
+
+  /** `most` runs in a call; unless `fixed`, fewer where these would take more than CALL_MS. */
+  constructor(most: number, fixed: boolean) {
+    this.#most = most;
+    this.#fixed = fixed;
+    this.#size = fixed ? most : 1;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Learns from a call. It at most doubles, since the first runs are slower than those that follow. */
+  took(runs: number, ms: number): void {
+    if (this.#fixed) return;
+    const fitting = Math.floor((CALL_MS * runs) / ms);
+    this.#size = Math.max(1, Math.min(this.#most, 2 * this.#size, fitting));
+  }
+}
+
+/** So many runs as one call, outputs stacked. */
+export async function runTogether(
+  executable: Executable,
+  count: number,
+  feedsOf: (run: number) => Feeds,
+): Promise<Outputs> {
+  if (count === 1) return stackRuns([await executable.run(feedsOf(0))]);
+  return executable.runMany(stackFeeds(count, feedsOf));
+}
+
+/** Before the names of the arrays that hold what the state was before a call. */
+const KEPT = 'kept/';
+
+/** The arrays that a store needs beside the state for calls of several updates. */
+export const keptArrays = (state: State): State =>
+  Object.fromEntries(Object.entries(state).map(([name, value]) => [KEPT + name, value]));
+
+export interface UpdatesSpec {
+  readonly backend: Backend;
+  /** With `keptArrays`, where calls have several updates. */
+  readonly store: Store;
+  /** The arrays of the state. */
+  readonly names: readonly string[];
+  /** Its outputs are scalars. */
+  readonly update: Executable;
+  readonly pace: Pace;
+  readonly feedsOf: (step: number) => Feeds;
+}
+
+/** The updates of a training run. */
+export class Updates {
+  readonly #spec: UpdatesSpec;
+  /** Copy the state aside, and back; made when first needed. */
+  #keep: Executable | null = null;
+  #restore: Executable | null = null;
+  /** The updates of the last call: the first, what they gave, milliseconds of each, and the error of the one after them. */
+  #first = 0;
+  #done: readonly Readonly<Record<string, number>>[] = [];
+  #ms = 0;
+  #failure: { readonly error: unknown } | null = null;
+
+  constructor(spec: UpdatesSpec) {
+    this.#spec = spec;
+  }
+
+  /** What update `step` gives. Those before `until` may be run with it. Throws what the run throws. */
+  async next(step: number, until: number): Promise<{ values: Readonly<Record<string, number>>; ms: number }> {
+    if (step - this.#first >= this.#done.length && this.#failure === null) {
+      await this.#call(step, Math.min(this.#spec.pace.size, until - step));
+    }
+    const values = this.#done[step - this.#first];
+    if (values === undefined) throw this.#failure!.error;
+    return { values, ms: this.#ms };
+  }
+
+  /** Puts the state where `step` updates have left it, if more have run. */
+  async settle(step: number): Promise<void> {
+    const count = step - this.#first;
+    if (count >= this.#done.length) return;
+    const { update, feedsOf } = this.#spec;
+    this.#restore ??= await this.#copy(KEPT, '');
+    await this.#restore.run({});
+    if (count > 0) await runTogether(update, count, (k) => feedsOf(this.#first + k));
+    this.#done = this.#done.slice(0, count);
+    this.#failure = null;
+  }
+
+  async close(): Promise<void> {
+    await this.#keep?.close();
+    await this.#restore?.close();
+    await this.#spec.update.close();
+  }
+
+  async #call(step: number, count: number): Promise<void> {
+    const { update, pace, feedsOf } = this.#spec;
+    const begin = performance.now();
+    let outputs: Outputs;
+    this.#failure = null;
+    try {
+      if (count > 1) {
+        this.#keep ??= await this.#copy('', KEPT);
+        await this.#keep.run({});
+      }
+      outputs = await runTogether(update, count, (k) => feedsOf(step + k));
+    } catch (error) {
+      outputs = outputsBefore(error);
+      this.#failure = { error };
+    }
+    const ms = performance.now() - begin;
+    const columns = Object.entries(outputs);
+    const done = columns[0]?.[1].data.length ?? 0;
+    // A schedule or a data set that throws at a later step must not keep the updates before it from running.
+    if (done === 0 && count > 1) return this.#call(step, 1);
+    this.#first = step;
+    this.#done = Array.from({ length: done }, (_, k) =>
+      Object.fromEntries(columns.map(([name, { data }]) => [name, data[k]])),
+    );
+    this.#ms = ms / Math.max(1, done);
+    pace.took(count, ms);
+  }
+
+  #copy(from: string, to: string): Promise<Executable> {
+    const { backend, store, names } = this.#spec;
+    return compile(backend, {
+      state: store,
+      build: (_, state) => ({
+        outputs: {},
+        next: Object.fromEntries(names.map((name) => [to + name, state[from + name]])),
+      }),
+    });
+  }
+}
