@@ -273,7 +273,7 @@ const oneCycles: readonly (Pick<Arm, 'name' | 'title' | 'paper' | 'note' | 'imag
     title: 'the same with images mirrored at random',
     images: { shuffle: false, augment: { flip: true } },
     paper: null,
-    note: 'Tried for the missing point: mirrored images, as the author’s files for ResNet have them.',
+    note: 'Tried for the missing point: mirrored images, as the author’s files for ResNet have them; within the spread of the row above.',
   },
 ];
 
