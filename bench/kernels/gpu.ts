@@ -3,7 +3,7 @@ import { gpu, type Report } from '../../engine/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import { micros, short, summary, table, type Summary } from '../measure.ts';
 import { startOurTask } from './ours.ts';
-import { passOf, tasks, titleOf, type Single } from './tasks.ts';
+import { passOf, productOf, tasks, titleOf, type Single } from './tasks.ts';
 
 export interface GpuKernelSettings {
   readonly mode: 'webgpu' | 'webgl';
@@ -36,7 +36,7 @@ export interface GpuKernelsResult extends Environment {
 }
 
 /** The products that a GPU takes its time over besides. */
-export const gpuTasks: readonly Single[] = [...tasks, { kind: 'matmul', n: 2048 }];
+export const gpuTasks: readonly Single[] = [...tasks, productOf(2048)];
 
 export async function measureGpuKernels(
   which: readonly Single[],

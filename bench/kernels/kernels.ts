@@ -104,7 +104,7 @@ export async function limitsOf(threads: number): Promise<KernelsResult['limits']
 /** Leaves the task built in the layout that was faster in a few runs. */
 async function buildFaster(torch: Torch, task: Single, steps: number): Promise<Layout> {
   if (task.kind === 'matmul') {
-    await torch.matmul(task.n);
+    await torch.matmul(task);
     return 'contiguous';
   }
   const ms: number[] = [];

@@ -17,8 +17,15 @@ import type { Arm } from '../measure.ts';
 import { expectReport, type Wanted } from '../ours.ts';
 import type { ConvTask } from '../peers/torch.ts';
 
-export type Task =
-  { readonly kind: 'matmul'; readonly n: number } | ({ readonly kind: 'conv' } & ConvTask) | ConvTrainTask;
+export type Task = MatmulTask | ({ readonly kind: 'conv' } & ConvTask) | ConvTrainTask;
+
+/** a · b · b · …: products of n × n matrices one after the other, so that the way to the backend and back does not weigh. */
+export interface MatmulTask {
+  readonly kind: 'matmul';
+  readonly n: number;
+  /** Products of a run. */
+  readonly chain: number;
+}
 
 /** Forward and weight gradient of a convolution in one run: the part of a training step that jax-js runs. */
 export interface ConvTrainTask extends Omit<ConvTask, 'pass'> {
@@ -103,7 +110,11 @@ function stateOf(task: Task): State {
 }
 
 function build(task: Task, state: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
-  if (task.kind === 'matmul') return { y: matmul(state['a'], state['b']) };
+  if (task.kind === 'matmul') {
+    let y = state['a'];
+    for (let i = 0; i < task.chain; i++) y = matmul(y, state['b']);
+    return { y };
+  }
   const { kernel, size } = task;
   const pad = (kernel - 1) / 2;
   if (task.kind === 'convTrain') {

@@ -1,5 +1,5 @@
 /** The single operations that are measured. */
-import type { Task } from './ours.ts';
+import type { MatmulTask, Task } from './ours.ts';
 
 export type Single = Exclude<Task, { readonly kind: 'convTrain' }>;
 
@@ -18,15 +18,22 @@ const SHAPES = [
 ] as const;
 const PASSES = ['forward', 'gradInput', 'gradWeight'] as const;
 
+/** As many products in a row as come to the elements of one of 1024. */
+export const productOf = (n: number): MatmulTask => ({
+  kind: 'matmul',
+  n,
+  chain: Math.max(1, (1024 / n) ** 2),
+});
+
 export const tasks: readonly Single[] = [
-  ...[256, 512, 1024].map((n) => ({ kind: 'matmul', n }) as const),
+  ...[256, 512, 1024].map(productOf),
   ...SHAPES.flatMap(([batch, size, kernel, inputs, outputs]) =>
     PASSES.map((pass) => ({ kind: 'conv', pass, batch, size, kernel, inputs, outputs }) as const),
   ),
 ];
 
 export function titleOf(task: Single): string {
-  if (task.kind === 'matmul') return `matmul ${task.n}`;
+  if (task.kind === 'matmul') return `matmul ${task.n}${task.chain === 1 ? '' : `, ${task.chain} in a row`}`;
   const { kernel, inputs, outputs, size, batch } = task;
   return `conv ${kernel}×${kernel} ${inputs}→${outputs} at ${size}×${size}, batch ${batch}`;
 }

@@ -3,7 +3,7 @@
     {"cmd": "hello", "threads": 2}                         -> versions, and the threads that PyTorch says it uses
     {"cmd": "network", "workload": ..., "layout": ..., "device": "cpu" | "cuda" | "cuda graph", "data": path, "arrays": [...]}
                                                            -> {"parameters": n}
-    {"cmd": "matmul", "n": 512}                            -> {}
+    {"cmd": "matmul", "n": 512, "chain": 4}                -> {}
     {"cmd": "conv", "pass": "forward", "batch": ..., ...}  -> {}
     {"cmd": "turn", "skip": 1, "count": 5}                 -> {"ms": [...], "losses": [...]} of what was built last
 
@@ -199,9 +199,16 @@ def graphed(model, optimizer, update):
 
 
 def matmul(request):
-    n = request['n']
+    n, chain = request['n'], request['chain']
     a, b = torch.rand(n, n) - 0.5, torch.rand(n, n) - 0.5
-    return lambda: torch.mm(a, b)[0, 0].item(), {}
+
+    def products():
+        y = a
+        for _ in range(chain):
+            y = torch.mm(y, b)
+        return y[0, 0].item()
+
+    return products, {}
 
 
 def conv(request):

@@ -149,8 +149,9 @@ export class Torch {
     }
   }
 
-  async matmul(n: number): Promise<void> {
-    await this.#ask({ cmd: 'matmul', n });
+  /** a · b · b · …: `chain` products of n × n matrices in a step. */
+  async matmul({ n, chain }: { readonly n: number; readonly chain: number }): Promise<void> {
+    await this.#ask({ cmd: 'matmul', n, chain });
   }
 
   async conv(task: ConvTask, layout: Layout): Promise<void> {

@@ -7,7 +7,7 @@ it('measures operations without a rival: rates count the direct computation', as
   const result = await measureKernels(
     null,
     [
-      { kind: 'matmul', n: 24 },
+      { kind: 'matmul', n: 24, chain: 3 },
       { kind: 'conv', pass: 'gradWeight', batch: 2, size: 8, kernel: 3, inputs: 3, outputs: 5 },
     ],
     { threads: 2, pairs: 2, turnMs: 1, warmup: 1 },
@@ -18,7 +18,7 @@ it('measures operations without a rival: rates count the direct computation', as
     limits: { one: { threads: 1 }, all: { threads: 2 } },
   });
   const [product, convolution] = result.kernels;
-  expect(product).toMatchObject({ title: 'matmul 24', flops: 2 * 24 ** 3, torch: null });
+  expect(product).toMatchObject({ title: 'matmul 24, 3 in a row', flops: 3 * 2 * 24 ** 3, torch: null });
   expect(convolution!.flops).toBe(2 * 2 * 8 * 8 * 9 * 3 * 5);
   expect(convolution!.kernelMs).toBeGreaterThan(0);
   expect(convolution!.ofLimit * result.limits.all.gflopPerSecond).toBeCloseTo(convolution!.gflopPerSecond);

@@ -94,7 +94,7 @@ describe.skipIf(!torch.found)('PyTorch', () => {
         expect(result.comparison.theirsMsPerPair).toHaveLength(2);
         expect(Object.keys(result.layoutMs)).toContain(result.layout);
       }
-      await expect(rival.matmul(-1)).rejects.toThrow('PyTorch: RuntimeError');
+      await expect(rival.matmul({ n: -1, chain: 1 })).rejects.toThrow('PyTorch: RuntimeError');
     } finally {
       await rival.close();
     }
