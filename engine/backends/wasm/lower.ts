@@ -81,8 +81,9 @@ const matmul: Lower = (site) => {
   const sizeB = Math.ceil(n / K.NR) * K.NR * k;
   const packedA = scratch(batch * sizeA * 4);
   const packedB = scratch(batch * sizeB * 4);
-  emit(K.K_PACK_A, inputs[0], packedA, m, k, aRow, aColumn, batch, m * k, sizeA);
-  emit(K.K_PACK_B, inputs[1], packedB, k, n, bRow, bColumn, batch, k * n, sizeB);
+  const wordsA = [inputs[0], packedA, m, k, aRow, aColumn, batch, m * k, sizeA];
+  const wordsB = [inputs[1], packedB, k, n, bRow, bColumn, batch, k * n, sizeB];
+  emit(K.K_PACK, ...wordsB, ...wordsA);
   const strides = [sizeA, sizeB, m * n];
   const blocks = gemmBlocks(batch, m, n);
   const corner = scratch(threads * TILE_BYTES);

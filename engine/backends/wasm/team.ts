@@ -121,8 +121,9 @@ export async function workerTeam(
 }
 
 function makeControl(heap: Heap, threads: number, spins: number): number {
-  const control = heap.allocate(K.CONTROL_BYTES);
-  heap.u8(control, K.CONTROL_BYTES).fill(0);
+  const bytes = K.CONTROL_BYTES + threads * K.SHARE_BYTES;
+  const control = heap.allocate(bytes);
+  heap.u8(control, bytes).fill(0);
   const view = heap.i32(control, K.CONTROL_BYTES / 4);
   view[K.CONTROL_THREADS / 4] = threads;
   view[K.CONTROL_SPINS / 4] = spins;

@@ -6,8 +6,8 @@ import { scratch, share } from "./team";
 /** Rows and columns of the register tile: 12 accumulators, 2 vectors of b, 1 of a fill V8's 15 vector registers. */
 export const MR: i32 = 6;
 export const NR: i32 = 8;
-/** Depth of one pass over packed operands: a panel of b (8 KiB) and one of a (6 KiB) stay in the first-level cache. */
-export const KC: i32 = 256;
+/** Depth of one pass over packed operands: a panel of b (16 KiB) and one of a (12 KiB) stay in the first-level cache. */
+export const KC: i32 = 512;
 
 /**
  * Packs b into panels of NR columns, each k-major, the last one filled with zeros.
@@ -95,7 +95,7 @@ function packPanel(from: usize, to: usize, rows: i32, columns: i32, rowStride: u
  * Packs a into panels of MR rows, each k-major, the last one filled with zeros.
  * a, packed, m, k, row stride, column stride (elements), batch, stride of a per batch, stride of packed per batch
  */
-export function packA(a: usize, slice: i32, slices: i32): void {
+function packA(a: usize, slice: i32, slices: i32): void {
   const m = arg(a, 2);
   const k = arg(a, 3);
   const rowStride = <usize>arg(a, 4) << 2;
@@ -130,6 +130,12 @@ export function packA(a: usize, slice: i32, slices: i32): void {
       }
     }
   }
+}
+
+/** Both operands of a product, so that threads meet once after them: the words of packB, then those of packA. */
+export function pack(a: usize, slice: i32, slices: i32): void {
+  packB(a, slice, slices);
+  packA(a + 36, slice, slices);
 }
 
 /** Six rows of contiguous elements, interleaved four columns at a time. */

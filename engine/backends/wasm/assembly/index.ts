@@ -18,6 +18,7 @@ import * as standardize from "./standardize";
 import {
   await_,
   barrier,
+  clearShare,
   now,
   scratch,
   setThread,
@@ -34,6 +35,7 @@ import {
 } from "./team";
 
 export {
+  SHARE_BYTES,
   CONTROL_ABORT,
   CONTROL_BYTES,
   CONTROL_DONE,
@@ -101,7 +103,7 @@ export const K_WINOGRAD_GRAD_WEIGHT: i32 = 40;
 export const K_WINOGRAD_FINISH_WEIGHT: i32 = 41;
 export const K_WINOGRAD_GRAD_TRANSFORM: i32 = 42;
 export const K_WINOGRAD_GRAD_PRODUCT: i32 = 43;
-export const K_PACK_A: i32 = 44;
+export const K_PACK: i32 = 44;
 export const K_CHAIN: i32 = 45;
 export const K_PACK_GROUPS: i32 = 46;
 export const K_GROUPED_CONV: i32 = 47;
@@ -131,7 +133,7 @@ function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usiz
     case K_SORT: order.sort(a, slice, slices); break;
     case K_PACK_B: gemm.packB(a, slice, slices); break;
     case K_CHAIN: elementwise.chain(a, slice, slices); break;
-    case K_PACK_A: gemm.packA(a, slice, slices); break;
+    case K_PACK: gemm.pack(a, slice, slices); break;
     case K_GEMM: gemm.gemm(a, slice, slices); break;
     case K_CONV: convolution.conv(a, slice, slices); break;
     case K_PACK_FLIPPED: convolution.packFlipped(a, slice, slices); break;
@@ -218,7 +220,9 @@ export function runPlan(control: usize, thread: i32): bool {
       runKernel(kernel, a + 12, 0, 1, control, step);
     } else {
       const slices = load<i32>(a, 8);
-      for (let slice = take(control); slice < slices; slice = take(control)) {
+      // All are through with the step before.
+      clearShare(control, step + 1);
+      for (let slice = take(control, threads, step, slices); slice >= 0; slice = take(control, threads, step, slices)) {
         runKernel(kernel, a + 12, slice, slices, control, step);
       }
     }
@@ -238,7 +242,10 @@ export function runPlan(control: usize, thread: i32): bool {
  */
 export function turn(control: usize, thread: i32, seen: i32): bool {
   if (!await_(control, control + CONTROL_START, seen)) return false;
-  if (!runPlan(control, thread) || !barrier(control, load<i32>(control + CONTROL_THREADS))) return false;
+  if (!runPlan(control, thread)) return false;
+  clearShare(control, 0);
+  clearShare(control, 1);
+  if (!barrier(control, load<i32>(control + CONTROL_THREADS))) return false;
   if (thread == 0) {
     atomic.add<i32>(control + CONTROL_DONE, 1);
     atomic.notify(control + CONTROL_DONE, -1);

@@ -4,7 +4,7 @@
 // @ts-ignore: decorator
 @external("env", "now") export declare function now(): f64;
 
-export const CONTROL_BYTES: i32 = 576;
+export const CONTROL_BYTES: i32 = 512; // and SHARE_BYTES for each thread
 export const CONTROL_START: i32 = 0; // rises by one to start a run
 export const CONTROL_DONE: i32 = 64; // rises by one when a run has ended
 const COUNT: i32 = 128; // threads that have arrived at the barrier
@@ -20,7 +20,8 @@ export const CONTROL_ERROR_STEP: i32 = 388;
 export const CONTROL_ERROR_A: i32 = 392; // what was found
 export const CONTROL_ERROR_B: i32 = 396; // where
 const ERROR_LOCK: i32 = 448;
-const NEXT: i32 = 512; // slice of the current step that nobody has taken yet
+const SHARES: i32 = 512; // slices taken of each thread's share: in steps with an even number, then in those with an odd one
+export const SHARE_BYTES: i32 = 128;
 
 export const ERROR_LABEL: i32 = 1; // A: label, B: row
 export const ERROR_INDEX: i32 = 2; // A: index, B: position
@@ -42,10 +43,33 @@ export function setThread(thread: i32): void {
   return base + <usize>own * <usize>bytes;
 }
 
-/** The next slice of the current step. Who takes which does not show in the results. */
+/** How many slices of a thread's share are taken. */
 // @ts-ignore: decorator
-@inline export function take(control: usize): i32 {
-  return atomic.add<i32>(control + NEXT, 1);
+@inline function taken(control: usize, thread: i32, step: i32): usize {
+  return control + SHARES + <usize>(thread * SHARE_BYTES) + <usize>((step & 1) << 6);
+}
+
+/** Before anybody can take of the step: nothing of this thread's share is taken. */
+// @ts-ignore: decorator
+@inline export function clearShare(control: usize, step: i32): void {
+  atomic.store<i32>(taken(control, own, step), 0);
+}
+
+/**
+ * The next slice of a step, or -1: one of this thread's share, which is the same part of every step, so that it finds in its caches
+ * what it wrote; then one of another's. Who takes which does not show in the results.
+ */
+export function take(control: usize, threads: i32, step: i32, slices: i32): i32 {
+  for (let i = 0; i < threads; i++) {
+    const thread = own + i < threads ? own + i : own + i - threads;
+    const first = share(slices, thread, threads);
+    const count = share(slices, thread + 1, threads) - first;
+    const word = taken(control, thread, step);
+    if (atomic.load<i32>(word) >= count) continue;
+    const slice = atomic.add<i32>(word, 1);
+    if (slice < count) return first + slice;
+  }
+  return -1;
 }
 
 /** Waits until the word differs from `old`: spins, then sleeps. False when the team was given up. */
@@ -68,7 +92,6 @@ export function barrier(control: usize, threads: i32): bool {
   const old = atomic.load<i32>(generation);
   if (atomic.add<i32>(control + COUNT, 1) == threads - 1) {
     atomic.store<i32>(control + COUNT, 0);
-    atomic.store<i32>(control + NEXT, 0);
     atomic.store<i32>(generation, old + 1);
     // A sleeper counts itself before it looks at the generation once more, so none is missed.
     if (atomic.load<i32>(control + WAITERS) > 0) atomic.notify(generation, -1);
