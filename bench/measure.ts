@@ -91,6 +91,14 @@ export function compare({ ours, theirs, steps }: Pairs): Comparison {
   };
 }
 
+/** Both comparisons of the same thing as one. */
+export const joined = (a: Comparison, b: Comparison): Comparison =>
+  compare({
+    steps: a.steps,
+    ours: [...a.oursMsPerPair, ...b.oursMsPerPair],
+    theirs: [...a.theirsMsPerPair, ...b.theirsMsPerPair],
+  });
+
 export const summary = (values: readonly number[]): Summary => ({
   min: micros(Math.min(...values)),
   median: micros(median(values)),

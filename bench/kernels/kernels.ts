@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Option, type Command } from 'commander';
 import { measureLimits, wasm, type MachineLimits, type Report } from '../../engine/index.ts';
 import { environment, type Environment } from '../environment.ts';
-import { alternate, compare, median, micros, short, stepsFor, summary, table } from '../measure.ts';
+import { alternate, compare, joined, median, micros, short, stepsFor, summary, table } from '../measure.ts';
 import type { Comparison, Summary } from '../measure.ts';
 import { deliver, positive, wholeFrom } from '../options.ts';
 import type { Skipped } from '../peers/found.ts';
@@ -42,6 +42,30 @@ export interface KernelSettings {
   readonly pairs: number;
   readonly turnMs: number;
   readonly warmup: number;
+}
+
+/** Two measurements of the same operations as one, against the higher limit. */
+export function joinedKernels(a: KernelsResult, b: KernelsResult): KernelsResult {
+  const limits = a.limits.all.gflopPerSecond > b.limits.all.gflopPerSecond ? a.limits : b.limits;
+  const kernels = a.kernels.map((one, i): KernelResult => {
+    const other = b.kernels[i];
+    if (one.torch === null || other.torch === null || one.title !== other.title)
+      throw new Error(
+        `${one.title} and ${other.title}: only comparisons of the same operation can be joined`,
+      );
+    const comparison = joined(one.torch.comparison, other.torch.comparison);
+    const { oursMs, theirsMs } = comparison;
+    const gflopPerSecond = one.flops / (oursMs.median * 1e6);
+    return {
+      ...one,
+      oursMs,
+      kernelMs: Math.min(one.kernelMs, other.kernelMs),
+      gflopPerSecond,
+      ofLimit: gflopPerSecond / limits.all.gflopPerSecond,
+      torch: { ...one.torch, gflopPerSecond: one.flops / (theirsMs.median * 1e6), comparison },
+    };
+  });
+  return { report: a.report, limits, kernels };
 }
 
 /** Operations are over sooner than steps of training; a turn is as long as several of them. */

@@ -106,7 +106,7 @@ export function peersSvg(result: PeersResult): string {
       24,
       y,
       `cyclegrad ${result.versions.cyclegrad}, PyTorch ${rivals.torch?.torch ?? ''}, ${count(config.threads)} each, ` +
-        `alternating, median of ${config.pairs} pairs, whiskers: quartiles. ${machine.cpu}, ${date.slice(0, 10)}`,
+        `alternating, median of ${config.pairs} pairs in ${config.starts} starts, whiskers: quartiles. ${machine.cpu}, ${date.slice(0, 10)}`,
       { size: FONT - 2, fill: QUIET },
     ),
   );

@@ -1,6 +1,6 @@
 /** Training steps against PyTorch's, and against ourselves on one thread. */
 import type { HostTensor, Report } from '../../engine/index.ts';
-import { alternate, compare, median, micros, stepsFor, type Comparison } from '../measure.ts';
+import { alternate, compare, joined, median, micros, stepsFor, type Comparison } from '../measure.ts';
 import { makeBatch, startOurs, type BatchData, type OurArm } from '../ours.ts';
 import type { Workload, WorkloadName } from '../workloads.ts';
 import { layouts, type Layout, type Torch } from './torch.ts';
@@ -38,11 +38,16 @@ const CHECKED = 3;
 /** By how much, relatively: single precision summed in different orders, over a few updates. */
 const TOLERANCE = 2e-3;
 
-/** Throws where PyTorch does not come to the same losses: then it does not do the same work. */
+/**
+ * Our step and PyTorch's, which begins anew. What was measured with another process of PyTorch is joined: where memory lies
+ * makes a tenth of a difference and more, for both, as long as a process lives.
+ * Throws where PyTorch does not come to the same losses: then it does not do the same work.
+ */
 export async function compareNetwork(
   torch: Torch,
   workload: Workload,
   settings: Settings,
+  before?: NetworkResult,
 ): Promise<NetworkResult> {
   const batch = makeBatch(workload, settings.seed);
   const ours = await startOurs(workload, batch, settings);
@@ -58,9 +63,9 @@ export async function compareNetwork(
       return (await torch.turn(0, CHECKED, true)).losses;
     };
 
-    const layoutMs: Record<string, number> = {};
+    const layoutMs: Record<string, number> = { ...before?.layoutMs };
     const candidates = workload.input.length === 1 ? (['contiguous'] as const) : layouts;
-    for (const layout of candidates) {
+    for (const layout of before === undefined ? candidates : []) {
       await build(layout);
       layoutMs[layout] = micros(median((await torch.turn(TORCH_WARMUP, 5, true)).ms));
     }
@@ -87,7 +92,7 @@ export async function compareNetwork(
       layout,
       layoutMs: layoutMs as Record<Layout, number>,
       losses,
-      comparison,
+      comparison: before === undefined ? comparison : joined(before.comparison, comparison),
     };
   } finally {
     await ours.close();
@@ -132,8 +137,12 @@ export interface ScalingResult {
   readonly comparison: Comparison;
 }
 
-/** Many threads against one, both ours. */
-export async function compareThreads(workload: Workload, settings: Settings): Promise<ScalingResult> {
+/** Many threads against one, both ours, joined with what was measured before. */
+export async function compareThreads(
+  workload: Workload,
+  settings: Settings,
+  before?: ScalingResult | null,
+): Promise<ScalingResult> {
   const batch = makeBatch(workload, settings.seed);
   const many = await startOurs(workload, batch, settings);
   let one: OurArm | null = null;
@@ -142,13 +151,14 @@ export async function compareThreads(workload: Workload, settings: Settings): Pr
     await many.turn(settings.warmup, 0);
     await one.turn(settings.warmup, 0);
     const [stepMs] = await many.turn(2, 1);
-    const comparison = compare(
+    const own = compare(
       await alternate(many, one, { pairs: settings.pairs, steps: stepsFor(settings.turnMs, stepMs) }),
     );
     const same = Math.min(many.losses.length, one.losses.length);
     if (many.losses.slice(0, same).some((loss, i) => !Object.is(loss, one!.losses[i]))) {
       throw new Error(`${workload.name}: ${settings.threads} threads came to another loss than one`);
     }
+    const comparison = before ? joined(before.comparison, own) : own;
     return {
       workload: workload.name,
       threads: [settings.threads, 1],

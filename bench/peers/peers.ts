@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { wasm, type Report } from '../../engine/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import {
+  joinedKernels,
   kernelTable,
   limitsOf,
   measureKernels,
@@ -58,6 +59,8 @@ export interface JaxResult {
 export interface PeersResult extends Environment {
   readonly benchmark: 'peers';
   readonly config: Settings & {
+    /** Times that PyTorch and our backend were started anew; the pairs are shared among them. */
+    readonly starts: number;
     readonly kernels: KernelSettings;
     readonly workloads: readonly WorkloadName[];
   };
@@ -79,6 +82,7 @@ export interface PeersResult extends Environment {
 }
 
 interface PeersArguments extends Settings {
+  readonly starts: number;
   readonly only: readonly Section[];
   readonly workloads: readonly WorkloadName[];
   readonly kernelTurnMs: number;
@@ -95,9 +99,10 @@ export async function measurePeers(
   tell: (line: string) => void,
   save: (result: PeersResult) => void,
 ): Promise<PeersResult> {
-  const { threads, pairs, turnMs, warmup, seed, only, peers, python } = options;
+  const { threads, pairs, starts, turnMs, warmup, seed, only, peers, python } = options;
   const settings = { threads, pairs, turnMs, warmup, seed };
   const kernels = { threads, pairs, turnMs: options.kernelTurnMs, warmup };
+  const share = { pairs: Math.ceil(pairs / starts) };
   const where = environment();
   const skipped: Skipped[] = [];
   const skip = (one: Skipped): null => {
@@ -111,7 +116,7 @@ export async function measurePeers(
   const result: Building = {
     benchmark: 'peers',
     ...where,
-    config: { ...settings, kernels, workloads: options.workloads },
+    config: { ...settings, starts, kernels, workloads: options.workloads },
     rivals: { torch: null, tfjs: null, jax: null },
     skipped,
     limits: { before: await limitsOf(threads), after: null },
@@ -122,33 +127,35 @@ export async function measurePeers(
     jax: null,
     memory: null,
   };
-  let torch: Torch | null = null;
-  if (wants('networks') || wants('kernels')) {
-    const found = findTorch(python);
-    torch = found.found ? await Torch.start(found.value, threads, options.anyBlas) : skip(found);
+  const needsTorch = wants('networks') || wants('kernels');
+  const python3 = needsTorch ? findTorch(python) : null;
+  if (python3?.found === false) skip(python3);
+  if (wants('threads') && threads === 1) skip({ name: 'threads', reason: 'one thread is all there is' });
+  for (let start = 1; start <= starts; start++) {
+    tell(`start ${start} of ${starts}`);
+    const torch = python3?.found === true ? await Torch.start(python3.value, threads, options.anyBlas) : null;
     result.rivals = { ...result.rivals, torch: torch?.versions ?? null };
-  }
-  try {
-    for (const name of wants('networks') && torch !== null ? options.workloads : []) {
-      const measured = await compareNetwork(torch!, workloads[name], settings);
-      result.networks = [...result.networks, measured];
-      tell(`${measured.title}: ${describe(measured.comparison, 'PyTorch')}`);
-      save(result);
-    }
-    if (wants('threads')) {
-      if (threads === 1) skip({ name: 'threads', reason: 'one thread is all there is' });
-      else {
-        result.threads = await compareThreads(workloads.full, settings);
+    try {
+      for (const name of wants('networks') && torch !== null ? options.workloads : []) {
+        const before = result.networks.find(({ workload }) => workload === name);
+        const measured = await compareNetwork(torch!, workloads[name], { ...settings, ...share }, before);
+        result.networks = [...result.networks.filter((one) => one !== before), measured];
+        tell(`${measured.title}: ${describe(measured.comparison, 'PyTorch')}`);
+        save(result);
+      }
+      if (wants('threads') && threads > 1) {
+        result.threads = await compareThreads(workloads.full, { ...settings, ...share }, result.threads);
         tell(`${threads} threads over one: ${short(result.threads.speedUp)} times as fast`);
         save(result);
       }
+      if (wants('kernels') && (torch !== null || start === 1)) {
+        const measured = await measureKernels(torch, tasks, { ...kernels, ...share }, tell);
+        result.kernels = result.kernels === null ? measured : joinedKernels(result.kernels, measured);
+        save(result);
+      }
+    } finally {
+      await torch?.close();
     }
-    if (wants('kernels')) {
-      result.kernels = await measureKernels(torch, tasks, kernels, tell);
-      save(result);
-    }
-  } finally {
-    await torch?.close();
   }
   if (wants('tfjs')) {
     const found = await findPackage('@tensorflow/tfjs', peers);
@@ -313,6 +320,7 @@ export function addPeersBenchmark(program: Command): void {
     .description('training steps and operations beside those of other engines, alternating in one run')
     .option('--threads <n>', 'threads of both', wholeFrom(1), availableParallelism())
     .option('--pairs <n>', 'alternations', wholeFrom(1), 20)
+    .option('--starts <n>', 'new starts of both sides, which share the pairs', wholeFrom(1), 4)
     .option('--turn-ms <ms>', 'about how long a turn of training steps takes', wholeFrom(1), 150)
     .option('--kernel-turn-ms <ms>', 'the same of single operations', wholeFrom(1), 30)
     .option('--warmup <n>', 'steps of ours before anything counts', wholeFrom(1), 80)

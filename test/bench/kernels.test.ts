@@ -1,5 +1,11 @@
 import { expect, it } from 'vitest';
-import { kernelTable, measureKernels } from '../../bench/kernels/kernels.ts';
+import {
+  joinedKernels,
+  kernelTable,
+  measureKernels,
+  type KernelsResult,
+} from '../../bench/kernels/kernels.ts';
+import { compare } from '../../bench/measure.ts';
 import { tasks, titleOf } from '../../bench/kernels/tasks.ts';
 
 it('measures operations without a rival: rates count the direct computation', async () => {
@@ -36,4 +42,39 @@ it('the list has the sizes that were asked for', () => {
   expect(new Set(tasks.map((task) => titleOf(task) + ('pass' in task ? task.pass : ''))).size).toBe(
     tasks.length,
   );
+});
+
+it('two measurements are joined pair by pair, against the higher limit', () => {
+  const measured = (ours: number, theirs: number, limit: number): KernelsResult => {
+    const limits = { threads: 1, simd: 'relaxed', gflopPerSecond: limit, gbPerSecond: 1 } as const;
+    const comparison = compare({ steps: 1, ours: [ours], theirs: [theirs] });
+    return {
+      report: { backend: 'wasm', executor: 'team', threads: 1, fallback: null, bytes: 0 },
+      limits: { one: limits, all: limits },
+      kernels: [
+        {
+          task: { kind: 'matmul', n: 8, chain: 1 },
+          title: 'matmul 8',
+          flops: 1e6,
+          oursMs: comparison.oursMs,
+          kernelMs: ours,
+          gflopPerSecond: 1 / ours,
+          ofLimit: 1 / ours / limit,
+          torch: { layout: 'contiguous', gflopPerSecond: 1 / theirs, comparison },
+        },
+      ],
+    };
+  };
+  const result = joinedKernels(measured(1, 2, 4), measured(3, 2, 5));
+  expect(result.limits.all.gflopPerSecond).toBe(5);
+  expect(result.kernels[0]).toMatchObject({
+    oursMs: { min: 1, median: 2 },
+    kernelMs: 1,
+    gflopPerSecond: 0.5,
+    ofLimit: 0.1,
+    torch: { gflopPerSecond: 0.5, comparison: { pairs: 2, ratio: 1 } },
+  });
+  const other = measured(1, 2, 4);
+  const renamed = { ...other, kernels: [{ ...other.kernels[0], title: 'matmul 9' }] };
+  expect(() => joinedKernels(other, renamed)).toThrow('matmul 8 and matmul 9: only comparisons');
 });

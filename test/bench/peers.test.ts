@@ -18,7 +18,15 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 const settings = { threads: 1, pairs: 2, turnMs: 1, warmup: 1, seed: 1 };
 const measure = (only: readonly ('networks' | 'tfjs' | 'jax' | 'threads')[]): Promise<PeersResult> =>
   measurePeers(
-    { ...settings, only, workloads: ['mlp'], kernelTurnMs: 1, peers: dir, python: join(dir, 'no-python') },
+    {
+      ...settings,
+      starts: 1,
+      only,
+      workloads: ['mlp'],
+      kernelTurnMs: 1,
+      peers: dir,
+      python: join(dir, 'no-python'),
+    },
     () => undefined,
     () => undefined,
   );
@@ -94,6 +102,11 @@ describe.skipIf(!torch.found)('PyTorch', () => {
         expect(result.comparison.theirsMsPerPair).toHaveLength(2);
         expect(Object.keys(result.layoutMs)).toContain(result.layout);
       }
+      const mlp = { ...workloads.mlp, batchSize: 8 };
+      const before = await compareNetwork(rival, mlp, settings);
+      const both = (await compareNetwork(rival, mlp, settings, before)).comparison;
+      expect(both.oursMsPerPair).toHaveLength(4);
+      expect(both.theirsMsPerPair.slice(0, 2)).toEqual(before.comparison.theirsMsPerPair);
       await expect(rival.matmul({ n: -1, chain: 1 })).rejects.toThrow('PyTorch: RuntimeError');
     } finally {
       await rival.close();
@@ -121,7 +134,7 @@ describe('chart', () => {
     machine: { platform: 'linux', cpu: 'A <fast> one', cores: 2, memoryBytes: 1, loadAverage: [0, 0, 0] },
     versions: { node: '20', v8: '11', cyclegrad: '0.1.0', commit: 'abcdef0123456' },
     date: '2026-01-02T03:04:05Z',
-    config: { ...settings, kernels: settings, workloads: ['full', 'mlp'] },
+    config: { ...settings, starts: 1, kernels: settings, workloads: ['full', 'mlp'] },
     rivals: { torch: torchVersions, tfjs: '4', jax: null },
     skipped: [{ name: '@jax-js/jax', reason: 'not installed' }],
     limits: { before: limits, after: limits },
