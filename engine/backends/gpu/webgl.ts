@@ -69,7 +69,12 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
       readonly FunctionBuilder: { readonly prototype: FunctionBuilder };
     };
     builder.prototype.traceFunctionCalls = traceFunctionCalls;
-    super(module, new module.GPU({ mode }), { pipeline: true, immutable: true, precision: 'single' });
+    super(module, new module.GPU({ mode }), {
+      pipeline: true,
+      immutable: true,
+      precision: 'single',
+      tactic: 'precision', // small results would have `lowp`, which is what it says on phones
+    });
     this.executor = `gpu.js pipelines over float textures (${mode})`;
     // gpu.js makes its context with the first kernel.
     const first = this.upload(new Float32Array(1));
