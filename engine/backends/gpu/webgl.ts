@@ -1,8 +1,8 @@
 /**
- * WebGL: memory is a texture of one float a texel. Correct first: it is what browsers without WebGPU have, and slower than
+ * WebGL: memory is a texture of four floats a texel. Correct first: it is what browsers without WebGPU have, and slower than
  * the wasm backend on small networks.
  */
-import type { Texture } from 'gpu.js';
+import type { Kernel, Texture } from 'gpu.js';
 import { BackendError } from '../../errors.ts';
 import { countOf, EXACT, type Call, type Dims } from './kernel.ts';
 import type { GpuJs } from './packages.ts';
@@ -12,7 +12,7 @@ import { PortableDevice } from './portable.ts';
 interface FloatTexture extends Texture {
   readonly context: unknown;
   readonly size: readonly [number, number];
-  /** Four floats for each texel, the first of which is the value. */
+  /** Four floats for each texel. */
   renderValues(): Float32Array;
 }
 
@@ -39,6 +39,37 @@ export function traceFunctionCalls(this: FunctionBuilder, name = 'kernel', list:
   };
   visit(name);
   return [...list, ...[...calledFirst].reverse()];
+}
+
+/** What is used of gpu.js's kernels for WebGL. */
+export interface GlKernel {
+  /** Adds the lines that run the kernel for some channels of a texel. */
+  getMainResultKernelMemoryOptimizedFloats(lines: string[], channels: string): void;
+  /** The end of `main` where texels hold four results. */
+  getMainResultMemoryOptimizedFloats(): string;
+}
+
+/**
+ * The end of `main` for a texel of four results: a loop, since gpu.js's four copies of the kernel take longer to compile (the first
+ * step of Caffe's network: 8.7 s on Mesa, not 5.6).
+ * Throws BackendError where gpu.js's lines are not as expected.
+ */
+export function mainOf(kernel: GlKernel): string {
+  const lines: string[] = [];
+  kernel.getMainResultKernelMemoryOptimizedFloats(lines, 'rgba');
+  const [, texel] = /^ *(\S+)\.rgba = kernelResult$/.exec(lines.at(-1) ?? '') ?? [];
+  if (lines.length !== 3 || texel === undefined)
+    throw new BackendError(
+      `gpu: gpu.js's GLSL is not as expected (is it version 2.24.1?):\n${lines.join('\n')}`,
+    );
+  return `  vec4 results;
+  for (int i = 0; i < 4; i++) {
+    threadId = indexTo3D(4 * index + i, uOutputDim);
+    kernel();
+    results[i] = kernelResult;
+  }
+  ${texel} = results;
+`;
 }
 
 /**
@@ -69,11 +100,20 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
       readonly FunctionBuilder: { readonly prototype: FunctionBuilder };
     };
     builder.prototype.traceFunctionCalls = traceFunctionCalls;
-    super(module, new module.GPU({ mode }), {
+    const gpu = new module.GPU({ mode });
+    const Base = gpu.Kernel as unknown as new (source: string, settings: object) => GlKernel;
+    const Own = class extends Base {
+      override getMainResultMemoryOptimizedFloats(): string {
+        return mainOf(this);
+      }
+    };
+    gpu.Kernel = Own as unknown as typeof Kernel;
+    super(module, gpu, {
       pipeline: true,
       immutable: true,
       precision: 'single',
       tactic: 'precision', // small results would have `lowp`, which is what it says on phones
+      optimizeFloatMemory: true,
     });
     this.executor = `gpu.js pipelines over float textures (${mode})`;
     // gpu.js makes its context with the first kernel.
@@ -92,8 +132,7 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
   }
 
   fetch(memory: FloatTexture, floats: number): Float32Array {
-    const texels = memory.renderValues();
-    return Float32Array.from({ length: floats }, (_, i) => texels[4 * i]);
+    return memory.renderValues().slice(0, floats);
   }
 
   free(memory: FloatTexture): void {
@@ -101,13 +140,9 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
   }
 
   call(call: Call, args: readonly FloatTexture[]): FloatTexture {
-    const views = Object.values(call.args).map(({ dims }) => dims);
-    const sizes = args.map(({ size }) => size.join('x')).join(',');
-    return this.#run(
-      call,
-      sizes,
-      args.map((texture, i) => this.#viewOf(texture, views[i])),
-    );
+    const views = Object.values(call.args).map(({ dims }, i) => this.#viewOf(args[i], dims));
+    const memory = views.map(({ size }) => size.join('x')).join(',');
+    return this.#run(call, memory, views);
   }
 
   #run(call: Call, memory: string, args: readonly unknown[]): FloatTexture {
@@ -121,9 +156,10 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
   }
 
   /** The same texture with other sizes. */
-  #viewOf(texture: FloatTexture, [x, y = 1, z = 1]: Dims): object {
+  #viewOf(texture: FloatTexture, [x, y = 1, z = 1]: Dims): FloatTexture {
     this.#view ??= Object.getPrototypeOf(texture) as object;
     const own = Object.assign(Object.create(this.#view) as object, texture);
-    return Object.assign(own, { output: [x, y, z], dimensions: [x, y, z], type: 'ArrayTexture(1)' });
+    const type = 'MemoryOptimizedNumberTexture';
+    return Object.assign(own, { output: [x, y, z], dimensions: [x, y, z], type }) as unknown as FloatTexture;
   }
 }

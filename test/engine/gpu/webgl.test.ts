@@ -3,6 +3,8 @@
 import { expect, it } from 'vitest';
 import { gpu } from '../../../engine/backends/gpu/gpu.ts';
 import type { WebGlDevice } from '../../../engine/backends/gpu/webgl.ts';
+import { compile } from '../../../engine/compile.ts';
+import { add, f32, matmul } from '../../../engine/ops/index.ts';
 import { describeConformance } from '../conformance.ts';
 import { describeWhere } from './available.ts';
 import { leftOut, limits } from './limits.ts';
@@ -17,6 +19,22 @@ await describeWhere('WebGL', { mode: 'webgl' }, () => {
         'drivers make a maximum of x < 0 ? 0 : x, which is 0 for NaN',
       'log: special values NaN, Infinity, -Infinity, 0, -1, 1, 1e-40': '1e-40 is 0 to many GPUs',
     },
+  });
+
+  it('a matrix of more rows than a texture may have', async () => {
+    const backend = await gpu({ mode: 'webgl' });
+    const step = await compile(backend, {
+      inputs: { a: f32(40_000, 1), b: f32(1, 4) },
+      build: ({ a, b }) => ({ outputs: { y: matmul(a, b), twice: add(a, a) } }),
+    });
+    const a = Float32Array.from({ length: 40_000 }, (_, i) => i);
+    const { y, twice } = await step.run({ a, b: Float32Array.of(1, 2, 3, 4) });
+    expect(y!.data).toEqual(
+      Float32Array.from({ length: 160_000 }, (_, i) => Math.floor(i / 4) * ((i % 4) + 1)),
+    );
+    expect(twice!.data).toEqual(a.map((value) => 2 * value));
+    await step.close();
+    await backend.close();
   });
 
   it('computes in high precision at any size, where a phone has others', async () => {
