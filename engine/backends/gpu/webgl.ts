@@ -1,6 +1,6 @@
 /**
- * WebGL: memory is a texture of four floats a texel. Correct first: it is what browsers without WebGPU have, and slower than
- * the wasm backend on small networks.
+ * WebGL: memory is a texture of four floats a texel, of which products read and write all at once. Correct first: it is what
+ * browsers without WebGPU have, and slower than the wasm backend on small networks.
  */
 import type { Kernel, Texture } from 'gpu.js';
 import { BackendError } from '../../errors.ts';
@@ -12,6 +12,7 @@ import { PortableDevice } from './portable.ts';
 interface FloatTexture extends Texture {
   readonly context: unknown;
   readonly size: readonly [number, number];
+  readonly type: string;
   /** Four floats for each texel. */
   renderValues(): Float32Array;
 }
@@ -43,6 +44,7 @@ export function traceFunctionCalls(this: FunctionBuilder, name = 'kernel', list:
 
 /** What is used of gpu.js's kernels for WebGL. */
 export interface GlKernel {
+  readonly returnType: string;
   /** Adds the lines that run the kernel for some channels of a texel. */
   getMainResultKernelMemoryOptimizedFloats(lines: string[], channels: string): void;
   /** The end of `main` where texels hold four results. */
@@ -51,7 +53,7 @@ export interface GlKernel {
 
 /**
  * The end of `main` for a texel of four results: a loop, since gpu.js's four copies of the kernel take longer to compile (the first
- * step of Caffe's network: 8.7 s on Mesa, not 5.6).
+ * step of Caffe's network: 8.7 s on Mesa, not 5.6); or one turn of a kernel that returns all four, which gpu.js has not.
  * Throws BackendError where gpu.js's lines are not as expected.
  */
 export function mainOf(kernel: GlKernel): string {
@@ -62,6 +64,13 @@ export function mainOf(kernel: GlKernel): string {
     throw new BackendError(
       `gpu: gpu.js's GLSL is not as expected (is it version 2.24.1?):\n${lines.join('\n')}`,
     );
+  if (kernel.returnType === 'Array(4)') {
+    return `  threadId = indexTo3D(4 * index, uOutputDim);
+  threadId.x /= 4;
+  kernel();
+  ${texel} = kernelResult;
+`;
+  }
   return `  vec4 results;
   for (int i = 0; i < 4; i++) {
     threadId = indexTo3D(4 * index + i, uOutputDim);
@@ -76,10 +85,10 @@ export function mainOf(kernel: GlKernel): string {
  * WebGL 2 where there is one, else headless-gl.
  * Throws BackendError without either, with what headless-gl needs.
  */
-export function openWebGl(module: GpuJs): WebGlDevice {
+export function openWebGl(module: GpuJs, vectors: boolean): WebGlDevice {
   const { GPU } = module;
-  if (GPU.isWebGL2Supported) return new WebGlDevice(module, 'webgl2');
-  if (GPU.isHeadlessGLSupported) return new WebGlDevice(module, 'headlessgl');
+  if (GPU.isWebGL2Supported) return new WebGlDevice(module, 'webgl2', vectors);
+  if (GPU.isHeadlessGLSupported) return new WebGlDevice(module, 'headlessgl', vectors);
   throw new BackendError(
     'gpu: there is no WebGL here (in Node: npm install gl@9.0.0-rc.10, and an X server, ' +
       'for instance apt-get install xvfb && xvfb-run -a node …)',
@@ -92,10 +101,11 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
   readonly adapter: string;
   /** WebGL has at least 8 textures; gpu.js keeps one of them. */
   readonly mostArguments = 6;
+  readonly vectors: boolean;
   /** The class of all arguments: gpu.js compiles a kernel anew for an argument of another. */
   #view: object | null = null;
 
-  constructor(module: GpuJs, mode: 'webgl2' | 'headlessgl') {
+  constructor(module: GpuJs, mode: 'webgl2' | 'headlessgl', vectors: boolean) {
     const { FunctionBuilder: builder } = module as unknown as {
       readonly FunctionBuilder: { readonly prototype: FunctionBuilder };
     };
@@ -115,6 +125,7 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
       tactic: 'precision', // small results would have `lowp`, which is what it says on phones
       optimizeFloatMemory: true,
     });
+    this.vectors = vectors;
     this.executor = `gpu.js pipelines over float textures (${mode})`;
     // gpu.js makes its context with the first kernel.
     const first = this.upload(new Float32Array(1));
@@ -140,8 +151,10 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
   }
 
   call(call: Call, args: readonly FloatTexture[]): FloatTexture {
-    const views = Object.values(call.args).map(({ dims }, i) => this.#viewOf(args[i], dims));
-    const memory = views.map(({ size }) => size.join('x')).join(',');
+    const views = Object.entries(call.args).map(([name, { dims }], i) =>
+      this.#viewOf(args[i], dims, call.vectors?.args.has(name) === true),
+    );
+    const memory = views.map(({ size, type }) => `${type} ${size.join('x')}`).join(',');
     return this.#run(call, memory, views);
   }
 
@@ -155,11 +168,12 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
     return this.kernels.of(call, memory)(...(args as never[])) as unknown as FloatTexture;
   }
 
-  /** The same texture with other sizes. */
-  #viewOf(texture: FloatTexture, [x, y = 1, z = 1]: Dims): FloatTexture {
+  /** The same texture with other sizes; each element of it one float, or four. */
+  #viewOf(texture: FloatTexture, [x, y = 1, z = 1]: Dims, vectors: boolean): FloatTexture {
     this.#view ??= Object.getPrototypeOf(texture) as object;
     const own = Object.assign(Object.create(this.#view) as object, texture);
-    const type = 'MemoryOptimizedNumberTexture';
-    return Object.assign(own, { output: [x, y, z], dimensions: [x, y, z], type }) as unknown as FloatTexture;
+    const dims = [vectors ? x / 4 : x, y, z];
+    const type = vectors ? 'ArrayTexture(4)' : 'MemoryOptimizedNumberTexture';
+    return Object.assign(own, { output: dims, dimensions: dims, type }) as FloatTexture;
   }
 }

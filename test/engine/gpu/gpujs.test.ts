@@ -36,7 +36,7 @@ const scale: Call = {
   to: 2,
 };
 
-const target = { override: () => null, mostArguments: 6, codec: new Codec(true) };
+const target = { override: () => null, mostArguments: 6, vectors: false, codec: new Codec(true) };
 
 describe('gpu.js as a translator to WGSL', () => {
   it('is the version that is pinned, everywhere', () => {
@@ -202,20 +202,26 @@ describe('the order of functions in GLSL', () => {
 });
 
 describe('the end of main in GLSL', () => {
-  it.each(['HeadlessGLKernel', 'WebGL2Kernel'])('of %s writes four results in a loop', async (name) => {
-    const { prototype } = (
-      (await loadGpuJs()) as unknown as Record<string, { readonly prototype: GlKernel }>
-    )[name];
-    const main = mainOf(Object.create(prototype) as GlKernel);
-    const texel = name === 'WebGL2Kernel' ? 'data0' : 'gl_FragData[0]';
-    expect(main).toMatch(
-      /indexTo3D\(4 \* index \+ i, uOutputDim\);\n +kernel\(\);\n +results\[i\] = kernelResult;/,
-    );
-    expect(main).toContain(`${texel} = results;`);
-  });
+  it.each(['HeadlessGLKernel', 'WebGL2Kernel'])(
+    'of %s writes four results, in a loop or at once',
+    async (name) => {
+      const { prototype } = (
+        (await loadGpuJs()) as unknown as Record<string, { readonly prototype: GlKernel }>
+      )[name];
+      const main = (returnType: string): string =>
+        mainOf(Object.assign(Object.create(prototype) as GlKernel, { returnType }));
+      const texel = name === 'WebGL2Kernel' ? 'data0' : 'gl_FragData[0]';
+      expect(main('Number')).toMatch(
+        /indexTo3D\(4 \* index \+ i, uOutputDim\);\n +kernel\(\);\n +results\[i\] = kernelResult;/,
+      );
+      expect(main('Number')).toContain(`${texel} = results;`);
+      expect(main('Array(4)')).toContain(`${texel} = kernelResult;`);
+    },
+  );
 
   it('says so where gpu.js has other lines', () => {
     const other = {
+      returnType: 'Number',
       getMainResultKernelMemoryOptimizedFloats: (lines: string[]) => lines.push('result = kernelResult'),
     };
     expect(() => mainOf(other as unknown as GlKernel)).toThrow(
