@@ -31,8 +31,11 @@ export interface Report {
   readonly simd?: string;
   /** Of a GPU: which, with its driver. */
   readonly adapter?: string;
-  /** Of the GPU backend: kernels made by gpu.js, and those written by hand in WGSL. */
-  readonly kernels?: { readonly gpujs: number; readonly wgsl: number };
+  /**
+   * Of the GPU backend: kernels made by gpu.js, those written by hand in WGSL, and, on WebGL, how many of gpu.js's are products
+   * that fetch and compute four numbers at once.
+   */
+  readonly kernels?: { readonly gpujs: number; readonly wgsl: number; readonly vec4?: number };
   readonly threads: number;
   /** Why the fast executor is not in use; null when it is. */
   readonly fallback: string | null;

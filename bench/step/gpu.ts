@@ -227,6 +227,7 @@ export async function submissionCost(settings: GpuStepSettings): Promise<GpuStep
 
 export function describeGpuSteps(result: GpuStepResult): string {
   const { config, report, machine, versions, submission, ofPeak, cuda } = result;
+  const { wgsl, vec4 } = report.kernels!;
   const rows = [
     ['a step alone, waited for', result.aloneMs.min, result.aloneMs.median],
     [`one of ${config.many} in a submission`, result.amongManyMs.min, result.amongManyMs.median],
@@ -248,7 +249,7 @@ export function describeGpuSteps(result: GpuStepResult): string {
   return [
     `${config.net}, batch ${config.batchSize}, ${config.steps} steps after ${config.warmup}, ` +
       `${(result.flopsPerStep / 1e9).toFixed(2)} GFLOP and ${result.dispatchesPerStep} dispatches a step ` +
-      `(${report.kernels!.wgsl} in hand-written WGSL)`,
+      `(${vec4 === undefined ? `${wgsl} in hand-written WGSL` : `${vec4} with four results a thread`})`,
     `${report.adapter ?? 'no adapter'}; ${report.executor}`,
     `${machine.cpu}, ${machine.cores} cores, load ${machine.loadAverage.join(' ')}; ` +
       `Node ${versions.node}, cyclegrad ${versions.cyclegrad} at ${versions.commit?.slice(0, 10) ?? 'no commit'}`,

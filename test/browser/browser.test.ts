@@ -136,6 +136,9 @@ describe.skipIf(chromium === undefined)(
       for (const name of ['reference', 'webgpu', 'webgl']) {
         expect({ name, ...there.backends[name] }).toMatchObject({ name, losses: near });
       }
+      // Both convolutions, their weight gradients and the one input gradient, on WebGL 2.
+      const { report } = there.backends['webgl'] as First;
+      expect([report.executor, report.kernels!.vec4]).toEqual([expect.stringContaining('webgl2'), 5]);
       expect(there.files).toMatch(/^cyclegrad: \w+ of 'node:\S+' is not in a browser: files, .* need Node$/);
     });
   },

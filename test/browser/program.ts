@@ -25,6 +25,7 @@ const model = sequential({
   conv1: conv2d(3, 8, 3, { padding: 1 }),
   relu1: relu(),
   pool1: maxPool2d(2),
+  conv2: conv2d(8, 8, 3, { padding: 1 }),
   flat: flatten(),
   fc: dense(128, 10),
 });

@@ -1,5 +1,6 @@
 /** What a mode of the GPU backend provides: memory of words, and programs that run on it. The rest is shared (gpu.ts). */
 import type { EngineError } from '../../errors.ts';
+import type { Report } from '../../types.ts';
 import type { Layout } from './memory.ts';
 import type { Program, Target } from './program.ts';
 
@@ -37,7 +38,7 @@ export interface Ran {
 export interface Runner {
   /** Bytes held, without the store's. */
   readonly bytes: number;
-  readonly kernels: { readonly gpujs: number; readonly wgsl: number };
+  readonly kernels: NonNullable<Report['kernels']>;
   /** So many runs, one after the other, with their feeds one after the other. */
   run(feeds: Float32Array, count: number): Promise<Ran>;
   /** One run; milliseconds of every part of the program. */

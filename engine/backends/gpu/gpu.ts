@@ -29,7 +29,7 @@ export interface GpuOptions {
    * - 'auto': WebGPU on hardware, else the wasm backend, whose report then says why. The default.
    */
   readonly mode?: 'webgpu' | 'webgl' | 'cpu' | 'auto';
-  /** False computes everything with gpu.js's kernels, for comparisons. Default true. */
+  /** False computes everything with the portable kernels, one result a thread, for comparisons. Default true. */
   readonly overrides?: boolean;
   /** Flags of Dawn, in Node: for instance 'backend=null', which runs nothing, to measure what submitting costs. */
   readonly dawn?: readonly string[];
@@ -54,7 +54,7 @@ export async function gpu(options: GpuOptions = {}): Promise<Backend> {
     case 'cpu':
       return new GpuBackend(new CpuDevice(await loadGpuJs()));
     case 'webgl':
-      return new GpuBackend(openWebGl(await loadGpuJs()));
+      return new GpuBackend(openWebGl(await loadGpuJs(), overrides));
     case 'webgpu':
       return new GpuBackend(await webGpuDevice(overrides, dawn));
     case 'auto':
@@ -334,11 +334,11 @@ class GpuExecutable implements Executable {
   }
 }
 
-/** Which steps have hand-written kernels. */
+/** Which steps have other kernels than the portable ones. */
 function notesOf({ parts }: Program): ReadonlyMap<Step, StepNote> {
   return new Map(
     parts.flatMap(({ step, work }) => {
-      const names = work.filter(isDispatch).map(({ name }) => name);
+      const names = work.flatMap((item) => (isDispatch(item) ? item.name : (item.vectors?.note ?? [])));
       return names.length === 0 ? [] : [[step, { method: names.join(', '), largest: 1 }] as const];
     }),
   );

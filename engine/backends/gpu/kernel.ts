@@ -28,6 +28,11 @@ export interface Call {
   readonly to: Place;
   /** Places of packed bytes among those above (memory.ts). Default: none. */
   readonly bytes?: ReadonlySet<Place>;
+  /**
+   * Of a kernel that returns an array of four neighbours along the innermost axis, of which X counts the fours. It finds four
+   * of them in each element of these arguments, whose innermost axis is a multiple of four like its own.
+   */
+  readonly vectors?: { readonly args: ReadonlySet<string>; readonly note: string };
 }
 
 /** What can stop a run: a kernel that looks for the first offender among `count`. */
@@ -52,6 +57,8 @@ export interface Site {
   readonly attrs: Attrs;
   /** Arguments of one kernel at the most. */
   readonly mostArguments: number;
+  /** Whether kernels may work on vectors. */
+  readonly vectors: boolean;
   readonly emit: (call: Call) => void;
   readonly check: (check: Check) => void;
   /** Memory for so many floats, until the step ends. */

@@ -60,6 +60,7 @@ export abstract class PortableDevice<M extends Memory> implements Device {
   abstract readonly executor: string;
   abstract readonly adapter: string | null;
   abstract readonly mostArguments: number;
+  abstract readonly vectors: boolean;
   readonly runsPerCall = 1;
   /** gpu.js reads floats. */
   readonly codec = new Codec(false);
@@ -113,6 +114,7 @@ export class CpuDevice extends PortableDevice<Float32Array> {
   readonly adapter = null;
   /** As few as on the least WebGPU device, so that what they mean is tested on any machine. */
   readonly mostArguments = 6;
+  readonly vectors = false;
 
   constructor(module: GpuJs) {
     super(module, new module.GPU({ mode: 'cpu' }), {});
@@ -186,7 +188,9 @@ class PortableRunner<M extends Memory> implements Runner {
       (sum, floats, p) => sum + (plan.buffers[p]?.kind === 'state' ? 0 : floats * 4),
       0,
     );
-    this.kernels = { gpujs: parts.reduce((sum, { work }) => sum + work.length, 0), wgsl: 0 };
+    const work = parts.flatMap((part) => part.work);
+    const vec4 = work.filter((call) => !isDispatch(call) && call.vectors !== undefined).length;
+    this.kernels = { gpujs: work.length, wgsl: 0, ...(device.vectors ? { vec4 } : {}) };
   }
 
   async run(feeds: Float32Array, count: number): Promise<Ran> {

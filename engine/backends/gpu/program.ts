@@ -56,13 +56,15 @@ export type Override = (
 export interface Target {
   /** Arguments of one kernel at the most. */
   readonly mostArguments: number;
+  /** Whether kernels may work on vectors. */
+  readonly vectors: boolean;
   readonly override: Override;
   readonly codec: Codec;
 }
 
 export const isDispatch = (work: Call | Dispatch): work is Dispatch => 'code' in work;
 
-export function buildProgram(plan: Plan, { override, mostArguments, codec }: Target): Program {
+export function buildProgram(plan: Plan, { override, mostArguments, vectors, codec }: Target): Program {
   const places = plan.buffers.map(() => 1);
   plan.values.forEach((type, v) => {
     const buffer = plan.bufferOf[v];
@@ -100,6 +102,7 @@ export function buildProgram(plan: Plan, { override, mostArguments, codec }: Tar
     kernels[step.op as keyof typeof kernels]({
       ...operands,
       mostArguments,
+      vectors,
       emit,
       scratch,
       check(check) {

@@ -1,8 +1,8 @@
 /**
- * WebGL: memory is a texture of one float a texel. Correct first: it is what browsers without WebGPU have, and slower than
- * the wasm backend on small networks.
+ * WebGL: memory is a texture of four floats a texel, of which products read and write all at once. Correct first: it is what
+ * browsers without WebGPU have, and slower than the wasm backend on small networks.
  */
-import type { Texture } from 'gpu.js';
+import type { Kernel, Texture } from 'gpu.js';
 import { BackendError } from '../../errors.ts';
 import { countOf, EXACT, type Call, type Dims } from './kernel.ts';
 import type { GpuJs } from './packages.ts';
@@ -12,7 +12,8 @@ import { PortableDevice } from './portable.ts';
 interface FloatTexture extends Texture {
   readonly context: unknown;
   readonly size: readonly [number, number];
-  /** Four floats for each texel, the first of which is the value. */
+  readonly type: string;
+  /** Four floats for each texel. */
   renderValues(): Float32Array;
 }
 
@@ -41,14 +42,53 @@ export function traceFunctionCalls(this: FunctionBuilder, name = 'kernel', list:
   return [...list, ...[...calledFirst].reverse()];
 }
 
+/** What is used of gpu.js's kernels for WebGL. */
+export interface GlKernel {
+  readonly returnType: string;
+  /** Adds the lines that run the kernel for some channels of a texel. */
+  getMainResultKernelMemoryOptimizedFloats(lines: string[], channels: string): void;
+  /** The end of `main` where texels hold four results. */
+  getMainResultMemoryOptimizedFloats(): string;
+}
+
+/**
+ * The end of `main` for a texel of four results: a loop, since gpu.js's four copies of the kernel take longer to compile (the first
+ * step of Caffe's network: 8.7 s on Mesa, not 5.6); or one turn of a kernel that returns all four, which gpu.js has not.
+ * Throws BackendError where gpu.js's lines are not as expected.
+ */
+export function mainOf(kernel: GlKernel): string {
+  const lines: string[] = [];
+  kernel.getMainResultKernelMemoryOptimizedFloats(lines, 'rgba');
+  const [, texel] = /^ *(\S+)\.rgba = kernelResult$/.exec(lines.at(-1) ?? '') ?? [];
+  if (lines.length !== 3 || texel === undefined)
+    throw new BackendError(
+      `gpu: gpu.js's GLSL is not as expected (is it version 2.24.1?):\n${lines.join('\n')}`,
+    );
+  if (kernel.returnType === 'Array(4)') {
+    return `  threadId = indexTo3D(4 * index, uOutputDim);
+  threadId.x /= 4;
+  kernel();
+  ${texel} = kernelResult;
+`;
+  }
+  return `  vec4 results;
+  for (int i = 0; i < 4; i++) {
+    threadId = indexTo3D(4 * index + i, uOutputDim);
+    kernel();
+    results[i] = kernelResult;
+  }
+  ${texel} = results;
+`;
+}
+
 /**
  * WebGL 2 where there is one, else headless-gl.
  * Throws BackendError without either, with what headless-gl needs.
  */
-export function openWebGl(module: GpuJs): WebGlDevice {
+export function openWebGl(module: GpuJs, vectors: boolean): WebGlDevice {
   const { GPU } = module;
-  if (GPU.isWebGL2Supported) return new WebGlDevice(module, 'webgl2');
-  if (GPU.isHeadlessGLSupported) return new WebGlDevice(module, 'headlessgl');
+  if (GPU.isWebGL2Supported) return new WebGlDevice(module, 'webgl2', vectors);
+  if (GPU.isHeadlessGLSupported) return new WebGlDevice(module, 'headlessgl', vectors);
   throw new BackendError(
     'gpu: there is no WebGL here (in Node: npm install gl@9.0.0-rc.10, and an X server, ' +
       'for instance apt-get install xvfb && xvfb-run -a node …)',
@@ -61,15 +101,31 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
   readonly adapter: string;
   /** WebGL has at least 8 textures; gpu.js keeps one of them. */
   readonly mostArguments = 6;
+  readonly vectors: boolean;
   /** The class of all arguments: gpu.js compiles a kernel anew for an argument of another. */
   #view: object | null = null;
 
-  constructor(module: GpuJs, mode: 'webgl2' | 'headlessgl') {
+  constructor(module: GpuJs, mode: 'webgl2' | 'headlessgl', vectors: boolean) {
     const { FunctionBuilder: builder } = module as unknown as {
       readonly FunctionBuilder: { readonly prototype: FunctionBuilder };
     };
     builder.prototype.traceFunctionCalls = traceFunctionCalls;
-    super(module, new module.GPU({ mode }), { pipeline: true, immutable: true, precision: 'single' });
+    const gpu = new module.GPU({ mode });
+    const Base = gpu.Kernel as unknown as new (source: string, settings: object) => GlKernel;
+    const Own = class extends Base {
+      override getMainResultMemoryOptimizedFloats(): string {
+        return mainOf(this);
+      }
+    };
+    gpu.Kernel = Own as unknown as typeof Kernel;
+    super(module, gpu, {
+      pipeline: true,
+      immutable: true,
+      precision: 'single',
+      tactic: 'precision', // small results would have `lowp`, which is what it says on phones
+      optimizeFloatMemory: true,
+    });
+    this.vectors = vectors;
     this.executor = `gpu.js pipelines over float textures (${mode})`;
     // gpu.js makes its context with the first kernel.
     const first = this.upload(new Float32Array(1));
@@ -87,8 +143,7 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
   }
 
   fetch(memory: FloatTexture, floats: number): Float32Array {
-    const texels = memory.renderValues();
-    return Float32Array.from({ length: floats }, (_, i) => texels[4 * i]);
+    return memory.renderValues().slice(0, floats);
   }
 
   free(memory: FloatTexture): void {
@@ -96,13 +151,11 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
   }
 
   call(call: Call, args: readonly FloatTexture[]): FloatTexture {
-    const views = Object.values(call.args).map(({ dims }) => dims);
-    const sizes = args.map(({ size }) => size.join('x')).join(',');
-    return this.#run(
-      call,
-      sizes,
-      args.map((texture, i) => this.#viewOf(texture, views[i])),
+    const views = Object.entries(call.args).map(([name, { dims }], i) =>
+      this.#viewOf(args[i], dims, call.vectors?.args.has(name) === true),
     );
+    const memory = views.map(({ size, type }) => `${type} ${size.join('x')}`).join(',');
+    return this.#run(call, memory, views);
   }
 
   #run(call: Call, memory: string, args: readonly unknown[]): FloatTexture {
@@ -115,10 +168,12 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
     return this.kernels.of(call, memory)(...(args as never[])) as unknown as FloatTexture;
   }
 
-  /** The same texture with other sizes. */
-  #viewOf(texture: FloatTexture, [x, y = 1, z = 1]: Dims): object {
+  /** The same texture with other sizes; each element of it one float, or four. */
+  #viewOf(texture: FloatTexture, [x, y = 1, z = 1]: Dims, vectors: boolean): FloatTexture {
     this.#view ??= Object.getPrototypeOf(texture) as object;
     const own = Object.assign(Object.create(this.#view) as object, texture);
-    return Object.assign(own, { output: [x, y, z], dimensions: [x, y, z], type: 'ArrayTexture(1)' });
+    const dims = [vectors ? x / 4 : x, y, z];
+    const type = vectors ? 'ArrayTexture(4)' : 'MemoryOptimizedNumberTexture';
+    return Object.assign(own, { output: dims, dimensions: dims, type }) as FloatTexture;
   }
 }

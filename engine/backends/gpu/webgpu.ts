@@ -56,6 +56,8 @@ export class WebGpuDevice implements Device {
   readonly adapter: string;
   readonly override: Override;
   readonly mostArguments: number;
+  /** gpu.js's WGSL takes no vectors from memory. */
+  readonly vectors = false;
   readonly codec = new Codec(true);
   /** Enough that waiting for a submission does not matter beside the work in it. */
   readonly runsPerCall = 32;

@@ -12,7 +12,12 @@ import { loadGpuJs, loadPackage, PACKAGES } from '../../../engine/backends/gpu/p
 import { buildProgram, isDispatch } from '../../../engine/backends/gpu/program.ts';
 import { Translator } from '../../../engine/backends/gpu/translate.ts';
 import { fusions } from '../../../engine/backends/gpu/lower.ts';
-import { traceFunctionCalls, type FunctionBuilder } from '../../../engine/backends/gpu/webgl.ts';
+import {
+  mainOf,
+  traceFunctionCalls,
+  type FunctionBuilder,
+  type GlKernel,
+} from '../../../engine/backends/gpu/webgl.ts';
 import { BackendError } from '../../../engine/errors.ts';
 import { ops } from '../../../engine/ops/index.ts';
 import { buildPlan } from '../../../engine/plan/build.ts';
@@ -31,7 +36,7 @@ const scale: Call = {
   to: 2,
 };
 
-const target = { override: () => null, mostArguments: 6, codec: new Codec(true) };
+const target = { override: () => null, mostArguments: 6, vectors: false, codec: new Codec(true) };
 
 describe('gpu.js as a translator to WGSL', () => {
   it('is the version that is pinned, everywhere', () => {
@@ -193,5 +198,36 @@ describe('the order of functions in GLSL', () => {
     };
     const theirs = order(builder.prototype.traceFunctionCalls);
     expect(theirs.indexOf('power')).toBeGreaterThan(theirs.indexOf('scaled'));
+  });
+});
+
+describe('the end of main in GLSL', () => {
+  it.each(['HeadlessGLKernel', 'WebGL2Kernel'])(
+    'of %s writes four results, in a loop or at once',
+    async (name) => {
+      const { prototype } = (
+        (await loadGpuJs()) as unknown as Record<string, { readonly prototype: GlKernel }>
+      )[name];
+      const main = (returnType: string): string =>
+        mainOf(Object.assign(Object.create(prototype) as GlKernel, { returnType }));
+      const texel = name === 'WebGL2Kernel' ? 'data0' : 'gl_FragData[0]';
+      expect(main('Number')).toMatch(
+        /indexTo3D\(4 \* index \+ i, uOutputDim\);\n +kernel\(\);\n +results\[i\] = kernelResult;/,
+      );
+      expect(main('Number')).toContain(`${texel} = results;`);
+      expect(main('Array(4)')).toContain(`${texel} = kernelResult;`);
+    },
+  );
+
+  it('says so where gpu.js has other lines', () => {
+    const other = {
+      returnType: 'Number',
+      getMainResultKernelMemoryOptimizedFloats: (lines: string[]) => lines.push('result = kernelResult'),
+    };
+    expect(() => mainOf(other as unknown as GlKernel)).toThrow(
+      new BackendError(
+        "gpu: gpu.js's GLSL is not as expected (is it version 2.24.1?):\nresult = kernelResult",
+      ),
+    );
   });
 });

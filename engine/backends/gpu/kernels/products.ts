@@ -1,53 +1,67 @@
-/** Matrix products and convolutions, one result for each thread: the portable forms, which hand-written WGSL is checked against. */
+/** Matrix products and convolutions: the portable forms, which hand-written WGSL is checked against. */
 import type { AttrsOf } from '../../../ops/index.ts';
 import { matmulSizes } from '../../../ops/matmul.ts';
 import { sizeOf } from '../../../shape.ts';
 import { expectExact, type Lower, type Site } from '../kernel.ts';
 import { emitSum } from './reduce.ts';
+import { sumsOf } from './sums.ts';
 import { forEachTap, forEachWindow, inImage } from './windows.ts';
 
-export const matmul: Lower = ({ inputs, outputs, types, attrs, emit }) => {
+export const matmul: Lower = ({ inputs, outputs, types, attrs, vectors, emit }) => {
   const flags = attrs as AttrsOf<'matmul'>;
+  const { transA, transB } = flags;
   const { batch, m, n, k } = matmulSizes(types, flags);
   const output = [n, m, batch] as const;
   if (k === 0) {
     emit({ body: 'return 0;', args: {}, output, to: outputs[0] });
     return;
   }
+  const terms = { depth: k, results: n, a: { name: 'a', deep: !transA }, b: { name: 'b', deep: transB } };
+  const { begin, add, end, ...rest } = sumsOf(terms, vectors);
+  const product = add(
+    (at) => `a[Z]${transA ? `[${at}][Y]` : `[Y][${at}]`}`,
+    (at, x) => `b[Z]${transB ? `[${x}][${at}]` : `[${at}][${x}]`}`,
+  );
   emit({
-    body: `let sum = 0;
-      for (let k = 0; k < ${k}; k++) {
-        sum += a[Z]${flags.transA ? '[k][Y]' : '[Y][k]'} * b[Z]${flags.transB ? '[X][k]' : '[k][X]'};
-      }
-      return sum;`,
+    body: `${begin}\n${product}\n${end}`,
     args: {
-      a: { place: inputs[0], dims: flags.transA ? [m, k, batch] : [k, m, batch] },
-      b: { place: inputs[1], dims: flags.transB ? [k, n, batch] : [n, k, batch] },
+      a: { place: inputs[0], dims: transA ? [m, k, batch] : [k, m, batch] },
+      b: { place: inputs[1], dims: transB ? [k, n, batch] : [n, k, batch] },
     },
     output,
     to: outputs[0],
+    ...rest,
   });
 };
 
 /** Convolution; with a third input, plus that for each filter, and relu of it where asked. */
-export const conv2d: Lower = ({ inputs, outputs, types, attrs, emit }) => {
+export const conv2d: Lower = ({ inputs, outputs, types, attrs, vectors, emit }) => {
   const conv = attrs as AttrsOf<'conv2d'> & { readonly relu?: boolean };
   const [images, height, width, allChannels] = types[0].shape;
   const [, , channels, filters] = types[1].shape;
   expectExact('an image', height * width);
   const first = conv.groups === 1 ? '' : `quotient(X, ${filters / conv.groups}) * ${channels} + `;
   const biased = inputs.length > 2;
-  const result = biased ? 'sum + bias[X]' : 'sum';
+  const { begin, add, end, ...rest } = sumsOf(
+    {
+      depth: channels,
+      results: filters,
+      a: { name: 'x', deep: true },
+      b: { name: 'w', deep: false },
+      bias: biased ? 'bias' : null,
+      relu: conv.relu === true,
+    },
+    vectors && conv.groups === 1,
+  );
   emit({
-    body: `let sum = 0;
-      ${forEachTap(
-        conv,
-        (tap, position) =>
-          `for (let c = 0; c < ${channels}; c++) { sum += x[Z][${position}][${first}c] * w[${tap}][c][X]; }`,
+    body: `${begin}
+      ${forEachTap(conv, (tap, position) =>
+        add(
+          (c) => `x[Z][${position}][${first}${c}]`,
+          (c, o) => `w[${tap}][${c}][${o}]`,
+        ),
       )}
-      const result = ${result};
-      ${conv.relu === true ? 'if (result < 0) { return 0; }' : ''}
-      return result;`,
+      ${end}`,
     args: {
       x: { place: inputs[0], dims: [allChannels, height * width, images] },
       w: { place: inputs[1], dims: [filters, channels, sizeOf(conv.kernel)] },
@@ -55,36 +69,44 @@ export const conv2d: Lower = ({ inputs, outputs, types, attrs, emit }) => {
     },
     output: [filters, sizeOf(conv.output), images],
     to: outputs[0],
+    ...rest,
   });
 };
 
-export const conv2dGradInput: Lower = ({ inputs, outputs, types, attrs, emit }) => {
+export const conv2dGradInput: Lower = ({ inputs, outputs, types, attrs, vectors, emit }) => {
   const conv = attrs as AttrsOf<'conv2dGradInput'>;
   const [images, , , filters] = types[0].shape;
   const channels = types[1].shape[2];
   expectExact('an image', sizeOf(conv.input));
   const each = filters / conv.groups;
   const grouped = conv.groups > 1;
-  const [o, c] = grouped ? [`(group * ${each} + k)`, `(X - group * ${channels})`] : ['k', 'X'];
+  const { begin, add, end, ...rest } = sumsOf(
+    { depth: each, results: channels, a: { name: 'g', deep: true }, b: { name: 'w', deep: true } },
+    vectors && !grouped,
+  );
+  const filter = (k: string): string => (grouped ? `group * ${each} + ${k}` : k);
+  const channel = (c: string): string => (grouped ? `${c} - group * ${channels}` : c);
   emit({
     body: `${grouped ? `const group = quotient(X, ${channels});` : ''}
-      let sum = 0;
-      ${forEachWindow(
-        conv,
-        (window, tap) =>
-          `for (let k = 0; k < ${each}; k++) { sum += g[Z][${window}][${o}] * w[${tap}][${c}][${o}]; }`,
+      ${begin}
+      ${forEachWindow(conv, (window, tap) =>
+        add(
+          (k) => `g[Z][${window}][${filter(k)}]`,
+          (k, c) => `w[${tap}][${channel(c)}][${filter(k)}]`,
+        ),
       )}
-      return sum;`,
+      ${end}`,
     args: {
       g: { place: inputs[0], dims: [filters, sizeOf(conv.output), images] },
       w: { place: inputs[1], dims: [filters, channels, sizeOf(conv.kernel)] },
     },
     output: [channels * conv.groups, sizeOf(conv.input), images],
     to: outputs[0],
+    ...rest,
   });
 };
 
-/** Results that keep a GPU busy. */
+/** Threads that keep a GPU busy. */
 const MANY = 65_536;
 
 /** Split over the batch, and added up; with a second output, the sum of g over all but its last axis. */
@@ -117,9 +139,14 @@ function emitWeightGradient(
     Record<'images' | 'height' | 'width' | 'channels' | 'filters' | 'taps' | 'weights', number>
   >,
 ): void {
-  const { inputs, outputs, emit, scratch } = site;
+  const { inputs, outputs, vectors, emit, scratch } = site;
   const { images, height, width, channels, filters, taps, weights } = sizes;
-  const each = Math.max(1, Math.ceil(images / Math.min(Math.ceil(MANY / weights), Math.max(images, 1))));
+  const { begin, add, end, ...rest } = sumsOf(
+    { depth: 1, results: filters, a: { name: 'x', deep: false }, b: { name: 'g', deep: false } },
+    vectors && groups === 1,
+  );
+  const threads = weights / (rest.vectors === undefined ? 1 : 4);
+  const each = Math.max(1, Math.ceil(images / Math.min(Math.ceil(MANY / threads), Math.max(images, 1))));
   const splits = Math.max(1, Math.ceil(images / each));
   const to = splits === 1 ? outputs[0] : scratch(splits * weights);
   const empty = images * height * width === 0;
@@ -131,7 +158,7 @@ function emitWeightGradient(
         const tap = Z - split * ${taps};
         const ky = quotient(tap, ${kernel[1]});
         const kx = tap - ky * ${kernel[1]};
-        let sum = 0;
+        ${begin}
         for (let k = 0; k < ${each}; k++) {
           const n = split * ${each} + k;
           if (n < ${images}) {
@@ -140,13 +167,18 @@ function emitWeightGradient(
               if (${inImage('iy', height)}) {
                 for (let ox = 0; ox < ${output[1]}; ox++) {
                   const ix = ox * ${stride[1]} - ${pad[2]} + kx * ${dilation[1]};
-                  if (${inImage('ix', width)}) { sum += x[n][iy * ${width} + ix][${channel}] * g[n][oy * ${output[1]} + ox][X]; }
+                  if (${inImage('ix', width)}) {
+                    ${add(
+                      () => `x[n][iy * ${width} + ix][${channel}]`,
+                      (_, o) => `g[n][oy * ${output[1]} + ox][${o}]`,
+                    )}
+                  }
                 }
               }
             }
           }
         }
-        return sum;`,
+        ${end}`,
     args: empty
       ? {}
       : {
@@ -155,6 +187,7 @@ function emitWeightGradient(
         },
     output: [filters, channels, taps * splits],
     to,
+    ...(empty ? {} : rest),
   });
   if (splits === 1) return;
   emitSum(site, {
