@@ -277,7 +277,7 @@ export function peersMarkdown(result: PeersResult, svg: string, json: string): s
     `${machine.cpu}, ${count(config.threads)} each; Node ${versions.node}, PyTorch ${rivals.torch?.torch ?? 'not installed'}` +
       `${rivals.torch === null ? '' : ` with ${rivals.torch.blas ?? 'its own'}${rivals.torch.blas === 'reference' ? ' BLAS' : ''}`}` +
       `${rivals.torch === null ? '' : ' in the faster of its two memory layouts'}, ` +
-      `turn and turn about in one run, medians of ${config.pairs} pairs (${result.date.slice(0, 10)}, commit ` +
+      `turn and turn about in one run, medians of ${config.pairs} pairs in ${config.starts} starts (${result.date.slice(0, 10)}, commit ` +
       `${versions.commit?.slice(0, 10) ?? 'none'}, [all figures](${json})).`,
     '',
     ...facts.map((fact) => `- ${fact}`),
