@@ -45,7 +45,7 @@ interface ProfileArguments extends BackendArguments {
 export function addProfileCommand(program: Command, host: Host): void {
   addBackendOptions(program.command('profile'))
     .description(
-      "tell where the time of a training step of Caffe's CIFAR-10 network goes, step by step of its plan,\n" +
+      "Tell where the time of a training step of Caffe's CIFAR-10 network goes, step by step of its plan,\n" +
         'and what each achieves of what this machine can do. Needs no data: the images are made up.',
     )
     .addOption(

@@ -94,11 +94,13 @@ export function addTrainCommand(
         `  ${command} --schedule fixed --steps 70000 --seed 2\n\nCtrl-C saves the run and prints the command that resumes it.`
       );
     })
-    .action(async (options: TrainArguments) => setCode(await train(host, args, options)));
+    .action(async (options: TrainArguments) => {
+      refuseSwallowed(host, command);
+      setCode(await train(host, args, options));
+    });
 }
 
 async function train(host: Host, args: readonly string[], options: TrainArguments): Promise<number> {
-  refuseSwallowed(host);
   const chosen = chooseSchedule(options.schedule, options, host.cwd);
   const name = `${options.net}-${chosen.name}-seed${options.seed}`;
   const dir = resolve(host.cwd, options.run ?? `runs/${name}`);
@@ -145,20 +147,15 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
   }
 }
 
+/** Options that npm has itself, so that its variables say nothing of ours. */
+const NPM_OPTIONS = ['json', 'verbose'];
+
 /** npm takes options that come before `--` for its own, and hands them over as variables. */
-function refuseSwallowed({ env }: Host): void {
+function refuseSwallowed({ env }: Host, command: Command): void {
   if (env['npm_lifecycle_event'] !== 'start') return;
-  for (const name of [
-    'steps',
-    'schedule',
-    'net',
-    'seed',
-    'threads',
-    'simd',
-    'batch-size',
-    'resume',
-    'data',
-  ]) {
+  for (const { long } of command.options) {
+    const name = long?.slice(2) ?? '';
+    if (NPM_OPTIONS.includes(name)) continue;
     const value = env[`npm_config_${name.replaceAll('-', '_')}`];
     if (value === undefined) continue;
     const typed = value === 'true' ? `--${name}` : `--${name} ${value}`;

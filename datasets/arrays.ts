@@ -1,8 +1,9 @@
 /** Data sets from what is already in memory, and parts of data sets. */
 import { DataError } from '../engine/errors.ts';
+import { checkInteger, checkOptions, show } from '../engine/options.ts';
 import { permutation } from '../engine/rng.ts';
 import type { DType, HostData, Shape } from '../engine/types.ts';
-import { checkInteger, checkOptions, checkRead, elements } from './checks.ts';
+import { checkRead, elements } from './checks.ts';
 import type { Dataset } from './dataset.ts';
 
 /** Host data with a shape: a HostTensor, or an ndarray (`stride` and `offset` as there; dense where left out). */
@@ -95,6 +96,17 @@ export function arrays(
     throw new TypeError(
       `${WHERE}: x: inputs are bytes or floats: got an Int32Array (convert it: Float32Array.from(x))`,
     );
+  }
+  for (const [which, given] of [
+    ['x', x],
+    ['y', withShape(y)],
+  ] as const) {
+    if (!Array.isArray(given.shape) || given.data === undefined) {
+      throw new TypeError(
+        `${WHERE}: ${which}: needs numbers with their shape, { shape: [2, 3], data: Float32Array }, got ${show(given)} ` +
+          `(put nested arrays one after another: data.flat())`,
+      );
+    }
   }
   const targets = withShape(y);
   const [n, ...itemShape] = x.shape;
@@ -224,7 +236,7 @@ export function split(
   checkOptions('split', options, ['seed']);
   checkInteger('split', 'n', n, 1, dataset.length - 1);
   const { seed = 0 } = options;
-  checkInteger('split', 'seed', seed, 0, Number.MAX_SAFE_INTEGER);
+  checkInteger('split', 'seed', seed, 0);
   const order = permutation(dataset.length, seed, 'split');
   return [
     subset(dataset, order.slice(0, n).sort(), `${dataset.name}/split ${n} seed ${seed}`),

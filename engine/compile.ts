@@ -1,7 +1,9 @@
 /** How anything runs: trace a build function once, plan it, and load the plan into a backend. */
+import { checkHeld } from './backends/backend.ts';
 import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './backends/backend.ts';
 import { PlanError } from './errors.ts';
 import { buildPlan, type PlanOptions } from './plan/build.ts';
+import { checkOptions, show } from './options.ts';
 import { checkShape } from './shape.ts';
 import { input, Tensor } from './tensor.ts';
 import type { State, TensorType } from './types.ts';
@@ -64,6 +66,12 @@ export async function compile<const I extends InputTypes = Record<never, never>>
   backend: Backend,
   spec: CompileSpec<I>,
 ): Promise<Compiled> {
+  if (typeof (backend as Partial<Backend> | undefined)?.load !== 'function') {
+    throw new PlanError(
+      `compile: backend must be a backend, for instance await wasm(); got ${show(backend)}`,
+    );
+  }
+  checkOptions('compile', spec, ['inputs', 'hyper', 'state', 'build', 'reuse', 'fuse']);
   const declared: Record<string, TensorType> = { ...spec.inputs };
   for (const reserved of ['step', 'hyper']) {
     if (reserved in declared)
@@ -83,6 +91,7 @@ export async function compile<const I extends InputTypes = Record<never, never>>
       `compile: the store belongs to another backend (${shared.backend.name}) than ${backend.name}`,
     );
   }
+  if (shared === null) checkHeld('compile: state', given as State);
   const types: Record<string, TensorType> = isStore(given) ? Object.fromEntries(given.types) : given;
 
   const tensors = Object.fromEntries(
@@ -93,6 +102,11 @@ export async function compile<const I extends InputTypes = Record<never, never>>
     Object.entries(types).map(([name, type]) => [name, input(name, type, 'state')]),
   );
   const built = spec.build({ ...tensors, hyper } as unknown as Parameters<typeof spec.build>[0], state);
+  if (typeof built?.outputs !== 'object' || built.outputs === null) {
+    throw new PlanError(
+      `compile: build must return { outputs: { … } } (and be no async function), got ${show(built)}`,
+    );
+  }
   expectTensors('outputs', built.outputs);
   expectTensors('next', built.next ?? {});
   const plan = buildPlan(

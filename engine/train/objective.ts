@@ -2,6 +2,7 @@
 import type { Dataset } from '../../datasets/dataset.ts';
 import { ShapeError } from '../errors.ts';
 import { correct, crossEntropyRows } from '../ops/loss.ts';
+import { show } from '../options.ts';
 import { formatType } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -20,7 +21,7 @@ export interface Objective {
   readonly metrics: Readonly<Record<string, RowFunction>>;
 }
 
-/** Throws TypeError where there is no loss for such targets by default. */
+/** Throws TypeError where there is no loss for such targets by default, and for what is no function. */
 export function objectiveFor(where: string, dataset: Dataset, options: ObjectiveOptions): Objective {
   const labels = dataset.y.dtype === 'i32' && dataset.y.shape.length === 0;
   const loss = options.loss ?? (labels ? crossEntropyRows : null);
@@ -29,6 +30,13 @@ export function objectiveFor(where: string, dataset: Dataset, options: Objective
       `${where}: loss is missing: the targets of ${dataset.name} are ${formatType(dataset.y)}, not class labels ` +
         `(give a loss: (output, targets) => rows [N])`,
     );
+  }
+  for (const [name, given] of Object.entries({ loss, ...options.metrics })) {
+    if (typeof given !== 'function') {
+      throw new TypeError(
+        `${where}: ${name === 'loss' ? name : `metric ${name}`} must be a function (output, targets) => rows [N], got ${show(given)}`,
+      );
+    }
   }
   return {
     loss,

@@ -2,6 +2,7 @@
 import type { Dataset } from '../../datasets/dataset.ts';
 import type { Hyper } from '../../optim/optimizer.ts';
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
+import { checkHeld } from '../backends/backend.ts';
 import type { Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
 import { BackendError, CheckpointError, DataError, EngineError } from '../errors.ts';
@@ -128,6 +129,7 @@ export class Session {
   /** The fresh state with what the options give in its place. */
   #begin(fresh: State): State {
     const { initial } = this.#settings;
+    checkHeld('initial', initial);
     for (const [name, value] of Object.entries(initial)) {
       const own = fresh[name];
       if (own === undefined) {

@@ -98,16 +98,13 @@ const KNOWN = [
 /** Throws TypeError, RangeError or ShapeError for what is missing, unknown, out of range or does not fit together. */
 export function settingsOf(where: string, options: TrainOptions): Settings {
   checkOptions(where, options, KNOWN);
-  for (const [name, method] of [
-    ['model', 'apply'],
-    ['backend', 'createStore'],
-    ['data', 'batch'],
-    ['optimizer', 'update'],
+  for (const [name, method, words] of [
+    ['model', 'apply', 'a layer, for instance sequential({ … })'],
+    ['backend', 'createStore', 'a backend, for instance await wasm()'],
+    ['data', 'batch', 'a loader, for instance loader(dataset, { batchSize: 100 })'],
+    ['optimizer', 'update', 'an optimizer, for instance sgd({ lr: 0.01 })'],
   ] as const) {
-    const given = options[name] as unknown;
-    if (typeof given !== 'object' || given === null || !(method in given)) {
-      throw new TypeError(`${where}: ${name} is missing or of another kind, got ${show(given)}`);
-    }
+    checkKind(where, name, options[name], method, words);
   }
   const {
     model,
@@ -126,10 +123,16 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   checkInteger(where, 'seed', seed, 0);
   checkOneOf(where, 'resident', resident, ['auto', true, false]);
   if (stepsPerCall !== 'auto') checkInteger(where, 'stepsPerCall', stepsPerCall, 1);
+  if (!Array.isArray(listeners)) {
+    throw new TypeError(`${where}: listeners must be an array of functions, got ${show(listeners)}`);
+  }
   for (const listener of listeners) {
     if (typeof listener !== 'function') {
       throw new TypeError(`${where}: listeners must be functions, got ${show(listener)}`);
     }
+  }
+  if (signal !== undefined) {
+    checkKind(where, 'signal', signal, 'aborted', "an AbortSignal, for instance an AbortController's signal");
   }
   optimizer.at(0); // so that impossible rates are told now
   return {
@@ -150,10 +153,17 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   };
 }
 
+/** Throws TypeError unless `given` is an object that has `member`, which is how its kind is told. */
+function checkKind(where: string, name: string, given: unknown, member: string, words: string): void {
+  if (typeof given === 'object' && given !== null && member in given) return;
+  throw new TypeError(`${where}: ${name} must be ${words}; got ${show(given)}`);
+}
+
 function evaluationOf(where: string, { eval: given, data }: TrainOptions): Settings['evaluation'] {
   if (given === undefined) return null;
   checkOptions(`${where}: eval`, given, ['data', 'every', 'batchSize']);
   const { data: dataset, every, batchSize = data.batchSize } = given;
+  checkKind(`${where}: eval`, 'data', dataset, 'read', 'a data set');
   checkInteger(`${where}: eval`, 'every', every, 1);
   checkBatch(`${where}: eval`, dataset, batchSize);
   for (const part of ['x', 'y'] as const) {

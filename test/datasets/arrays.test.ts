@@ -132,10 +132,13 @@ describe('arrays', () => {
       'arrays: classes: given for targets that are floats (pass labels as an Int32Array, or leave classes out)',
     );
     expect(() => arrays(x, [0, 1], { labels: 2 } as object)).toThrow(
-      'arrays: unknown option: labels, expected one of classes, name',
+      "arrays: unknown option 'labels' (known: classes, name)",
+    );
+    expect(() => arrays([[1, 2]] as never, [0])).toThrow(
+      'arrays: x: needs numbers with their shape, { shape: [2, 3], data: Float32Array }, got an array',
     );
     expect(() => arrays(x, [0, 1], { classes: 0 })).toThrow(
-      'arrays: classes: must be an integer from 1 to 2147483647, got 0',
+      'arrays: classes must be an integer from 1 to 2147483647, got 0',
     );
     expect(() => arrays(x, [0, 1]).read(Uint32Array.of(0), new Uint8Array(2), new Int32Array(1))).toThrow(
       'arrays: read: x would lose fractions: the data is f32, got Uint8Array (give it a Float32Array)',
@@ -173,13 +176,11 @@ describe('parts', () => {
   });
 
   test('wrong sizes and indices throw', () => {
-    expect(() => take(all, 0)).toThrow('take: n: must be an integer from 1 to 10, got 0');
-    expect(() => take(all, 11)).toThrow('take: n: must be an integer from 1 to 10, got 11');
-    expect(() => split(all, 10)).toThrow('split: n: must be an integer from 1 to 9, got 10');
-    expect(() => split(all, 5, { sed: 1 } as object)).toThrow(
-      'split: unknown option: sed, expected one of seed',
-    );
-    expect(() => subset(all, [0, 10])).toThrow('subset: index: must be an integer from 0 to 9, got 10');
+    expect(() => take(all, 0)).toThrow('take: n must be an integer from 1 to 10, got 0');
+    expect(() => take(all, 11)).toThrow('take: n must be an integer from 1 to 10, got 11');
+    expect(() => split(all, 10)).toThrow('split: n must be an integer from 1 to 9, got 10');
+    expect(() => split(all, 5, { sed: 1 } as object)).toThrow("split: unknown option 'sed' (known: seed)");
+    expect(() => subset(all, [0, 10])).toThrow('subset: index must be an integer from 0 to 9, got 10');
     expect(() => take(all, 3).read(Uint32Array.of(3), new Uint8Array(1), new Int32Array(1))).toThrow(
       'all/first 3: read: index out of range: 3 at position 0, but there are 3 examples (0 to 2)',
     );

@@ -259,10 +259,18 @@ describe('progressBar without a terminal', () => {
   test('refuses an interval that is no number of steps', () => {
     for (const every of [0, -1, 1.5, NaN]) {
       expect(() => progressBar({ every })).toThrow(
-        `progressBar: every is ${every} (it must be a whole number of steps, 1 or more)`,
+        `progressBar: every must be an integer >= 1, got ${every}`,
       );
     }
   });
+});
+
+test('what is not for a listener is refused when it is made', () => {
+  expect(() => report(undefined as never)).toThrow('report: dir must be the path of a folder, got undefined');
+  expect(() => report('runs/a', { titel: 'a' } as never)).toThrow("report: unknown option 'titel'");
+  expect(() => jsonLines(undefined as never)).toThrow('jsonLines: takes one object of options');
+  expect(() => jsonLines({} as never)).toThrow('jsonLines: takes either the path of a file or a stream');
+  expect(() => progressBar({ evry: 2 } as never)).toThrow("progressBar: unknown option 'evry'");
 });
 
 describe('progressBar on a terminal', () => {

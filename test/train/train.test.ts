@@ -450,8 +450,34 @@ describe('options', () => {
     [{ steps: 0 }, 'train: steps must be an integer from 1 to 2147483647, got 0'],
     [{ seed: -1 }, 'train: seed must be an integer >= 0, got -1'],
     [{ epochs: 3 }, "train: unknown option 'epochs' (known: model, backend, steps"],
-    [{ optimizer: 'sgd' }, "train: optimizer is missing or of another kind, got 'sgd'"],
-    [{ backend: reference }, 'train: backend is missing or of another kind, got a function'],
+    [
+      { optimizer: 'sgd' },
+      "train: optimizer must be an optimizer, for instance sgd({ lr: 0.01 }); got 'sgd'",
+    ],
+    [{ backend: reference }, 'train: backend must be a backend, for instance await wasm(); got a function'],
+    [
+      { backend: Promise.resolve(reference()) },
+      'train: backend must be a backend, for instance await wasm(); got a promise (is an await missing?)',
+    ],
+    [
+      { data: held },
+      'train: data must be a loader, for instance loader(dataset, { batchSize: 100 }); got an object',
+    ],
+    [
+      { signal: {} },
+      "train: signal must be an AbortSignal, for instance an AbortController's signal; got an object",
+    ],
+    [{ loss: 'mse' }, "train: loss must be a function (output, targets) => rows [N], got 'mse'"],
+    [
+      { metrics: ['accuracy'] },
+      "train: metric 0 must be a function (output, targets) => rows [N], got 'accuracy'",
+    ],
+    [{ listeners: () => undefined }, 'train: listeners must be an array of functions, got a function'],
+    [
+      { eval: { data: loader(held, { batchSize: 3 }), every: 1 } },
+      'train: eval: data must be a data set; got an',
+    ],
+    [{ eval: { every: 1 } }, 'train: eval: data must be a data set; got undefined'],
     [{ resident: 'yes' }, "train: resident must be 'auto' or true or false, got 'yes'"],
     [{ listeners: [{}] }, 'train: listeners must be functions, got an object'],
     [{ eval: { data: held } }, 'train: eval: every must be an integer >= 1, got undefined'],

@@ -1,5 +1,6 @@
 /** Every event of a run as one line of JSON, in a file or on a stream. For other programs, and for the record. */
 import type { Writable } from 'node:stream';
+import { checkOptions } from '../../options.ts';
 import type { Listener } from '../events.ts';
 import { EventLog, toLine } from './files.ts';
 import { TextStream } from './streams.ts';
@@ -33,6 +34,10 @@ export type JsonLinesOptions =
  * @example listeners: [jsonLines({ path: 'runs/clr/all.jsonl' })]
  */
 export function jsonLines(options: JsonLinesOptions): Listener {
+  checkOptions('jsonLines', options, ['path', 'append', 'stream']);
+  if ('path' in options === 'stream' in options) {
+    throw new TypeError('jsonLines: takes either the path of a file or a stream');
+  }
   return 'path' in options ? toFile(options.path, options.append) : toStream(options.stream);
 }
 

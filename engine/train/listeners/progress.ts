@@ -1,6 +1,7 @@
 /** Shows how a run is going: a bar on a terminal, plain lines everywhere else. */
 import type { Writable } from 'node:stream';
 import type { MultiBar } from 'cli-progress';
+import { checkInteger, checkOptions } from '../../options.ts';
 import type { EvalEvent, Listener, StartEvent, StepEvent, TrainEvent } from '../events.ts';
 import { duration, message, metric, number, oneLine, percent, whole } from './format.ts';
 import { TextStream } from './streams.ts';
@@ -32,10 +33,9 @@ const BAR_WIDTH = { min: 8, max: 24 };
  * reader that closes its end of the pipe is no failure: nothing more is shown, and training goes on.
  */
 export function progressBar(options: ProgressOptions = {}): Listener {
+  checkOptions('progressBar', options, ['stream', 'every', 'now']);
   const { stream = process.stderr, every, now = () => performance.now() } = options;
-  if (every !== undefined && !(Number.isInteger(every) && every >= 1)) {
-    throw new RangeError(`progressBar: every is ${every} (it must be a whole number of steps, 1 or more)`);
-  }
+  if (every !== undefined) checkInteger('progressBar', 'every', every, 1);
   let view: View | null = null;
   return async (event) => {
     if (view === null) {
