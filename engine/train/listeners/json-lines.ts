@@ -1,9 +1,8 @@
 /** Every event of a run as one line of JSON, in a file or on a stream. For other programs, and for the record. */
-import type { Writable } from 'node:stream';
 import { checkOptions } from '../../options.ts';
 import type { Listener } from '../events.ts';
 import { EventLog, toLine } from './files.ts';
-import { TextStream } from './streams.ts';
+import { TextStream, type TextOutput } from './streams.ts';
 
 export type JsonLinesOptions =
   | {
@@ -17,7 +16,7 @@ export type JsonLinesOptions =
     }
   | {
       /** A stream of the caller's, for instance `process.stdout`. It is not closed. */
-      readonly stream: Writable;
+      readonly stream: TextOutput;
     };
 
 /**
@@ -57,7 +56,7 @@ function toFile(path: string, append: boolean | undefined): Listener {
   };
 }
 
-function toStream(stream: Writable): Listener {
+function toStream(stream: TextOutput): Listener {
   let out: TextStream | null = null;
   return async (event) => {
     out ??= new TextStream('jsonLines', stream);
