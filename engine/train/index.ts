@@ -1,9 +1,12 @@
 /** Training: the loop and its events, evaluation, prediction, checkpoints. */
 export {
   checkpointPath,
+  bestPath,
   latestCheckpoint,
   loadCheckpoint,
+  loadTensors,
   saveCheckpoint,
+  saveTensors,
   type Checkpoint,
 } from './checkpoint.ts';
 export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';

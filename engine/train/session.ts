@@ -13,6 +13,7 @@ import { formatType, sameShape } from '../shape.ts';
 import type { Report, State } from '../types.ts';
 import { keptArrays, Pace, Updates } from './calls.ts';
 import {
+  bestPath,
   checkpointPath,
   latestCheckpoint,
   loadCheckpoint,
@@ -317,18 +318,38 @@ export class Session {
 
   /** Saves a checkpoint and deletes old ones; returns its path. Throws EngineError rather than save numbers gone bad. */
   async save(): Promise<string> {
+    const { dir, keep } = this.#settings.checkpoint!;
+    const path = checkpointPath(dir, this.step);
+    await this.#write(path);
+    this.#savedAt = this.step;
+    await pruneCheckpoints(dir, keep);
+    return path;
+  }
+
+  /** Whether the evaluation before the next update is the run's best, and to be kept. */
+  get bestDue(): boolean {
+    const { step, last, best } = this;
+    return this.#settings.checkpoint?.best === true && step > 0 && last?.step === step && best === last;
+  }
+
+  /** Saves the state beside the checkpoints to go on from; returns its path. Throws as `save` does. */
+  async saveBest(): Promise<string> {
+    const path = bestPath(this.#settings.checkpoint!.dir);
+    await this.#write(path);
+    return path;
+  }
+
+  async #write(path: string): Promise<void> {
     const { checkpoint, model, optimizer, data, seed, steps } = this.#settings;
-    const { dir, keep } = checkpoint!;
     const { step, last, best, report } = this;
     const state = await this.state();
     const bad = nonFiniteState(state);
     if (bad !== null) {
       throw new EngineError(
         `train: the state is not finite after ${step} steps: ${bad} ` +
-          `(lower the learning rate; no checkpoint was written, and those in ${dir} are as they were)`,
+          `(lower the learning rate; no checkpoint was written, and those in ${checkpoint!.dir} are as they were)`,
       );
     }
-    const path = checkpointPath(dir, step);
     await saveCheckpoint(path, {
       state,
       step,
@@ -341,9 +362,6 @@ export class Session {
       last,
       best,
     });
-    this.#savedAt = step;
-    await pruneCheckpoints(dir, keep);
-    return path;
   }
 
   /** Parameters, statistics and the optimizer's arrays, without the data. */

@@ -57,6 +57,11 @@ export interface CheckpointOptions {
   readonly resume?: boolean;
   /** How many to keep, the latest ones. Default 2. */
   readonly keep?: number;
+  /**
+   * Also keep the state of the best evaluation (see `Result.best`), as `best.safetensors` in the folder; training does not go on
+   * from it. Needs `eval`. Default false.
+   */
+  readonly best?: boolean;
 }
 
 /** The options with defaults, checked. */
@@ -177,15 +182,24 @@ function evaluationOf(where: string, { eval: given, data }: TrainOptions): Setti
   return { data: dataset, every, batchSize };
 }
 
-function checkpointOf(where: string, { checkpoint: given }: TrainOptions): Settings['checkpoint'] {
+function checkpointOf(
+  where: string,
+  { checkpoint: given, eval: evaluation }: TrainOptions,
+): Settings['checkpoint'] {
   if (given === undefined) return null;
-  checkOptions(`${where}: checkpoint`, given, ['dir', 'every', 'resume', 'keep']);
-  const { dir, every, resume = false, keep = 2 } = given;
+  checkOptions(`${where}: checkpoint`, given, ['dir', 'every', 'resume', 'keep', 'best']);
+  const { dir, every, resume = false, keep = 2, best = false } = given;
   if (typeof dir !== 'string' || dir === '') {
     throw new TypeError(`${where}: checkpoint: dir must be the path of a folder, got ${show(dir)}`);
   }
   checkInteger(`${where}: checkpoint`, 'every', every, 1);
   checkInteger(`${where}: checkpoint`, 'keep', keep, 1);
   checkOneOf(`${where}: checkpoint`, 'resume', resume, [true, false]);
-  return { dir, every, resume, keep };
+  checkOneOf(`${where}: checkpoint`, 'best', best, [true, false]);
+  if (best && evaluation === undefined) {
+    throw new TypeError(
+      `${where}: checkpoint: best needs evaluations to choose from (give eval, or leave best out)`,
+    );
+  }
+  return { dir, every, resume, keep, best };
 }
