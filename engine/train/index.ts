@@ -22,7 +22,7 @@ export type {
 } from './events.ts';
 export * from './listeners/index.ts';
 export type { ObjectiveOptions, RowFunction } from './objective.ts';
-export { predict, type PredictOptions, type Prediction } from './predict.ts';
+export { forward, predict, type PredictOptions, type Prediction } from './predict.ts';
 export {
   lrRangeTest,
   suggestBounds,

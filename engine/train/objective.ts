@@ -12,13 +12,14 @@ export type RowFunction = (output: Tensor, targets: Tensor) => Tensor;
 export interface ObjectiveOptions {
   /** Default: softmax cross-entropy, where targets are class labels. */
   readonly loss?: RowFunction;
-  /** Default: accuracy, where targets are class labels. */
+  /** Default: accuracy, where targets are class labels and the output is [N, classes]. */
   readonly metrics?: Readonly<Record<string, RowFunction>>;
 }
 
 export interface Objective {
   readonly loss: RowFunction;
-  readonly metrics: Readonly<Record<string, RowFunction>>;
+  /** Null: accuracy, if the output turns out to be one number for each class, which a loss of the user's own does not say. */
+  readonly metrics: Readonly<Record<string, RowFunction>> | null;
 }
 
 /** Throws TypeError where there is no loss for such targets by default, and for what is no function. */
@@ -40,7 +41,7 @@ export function objectiveFor(where: string, dataset: Dataset, options: Objective
   }
   return {
     loss,
-    metrics: options.metrics ?? (labels && options.loss === undefined ? { accuracy: correct } : {}),
+    metrics: options.metrics ?? (!labels ? {} : options.loss === undefined ? { accuracy: correct } : null),
   };
 }
 
@@ -59,7 +60,9 @@ export function measure(
     );
   }
   const rows: Record<string, Tensor> = { loss: loss(output, targets) };
-  for (const [name, metric] of Object.entries(metrics)) rows[METRIC + name] = metric(output, targets);
+  const perClass = output.rank === 2 && output.shape[1] === classes.length;
+  const measured = metrics ?? (perClass ? { accuracy: correct } : {});
+  for (const [name, metric] of Object.entries(measured)) rows[METRIC + name] = metric(output, targets);
   for (const [name, value] of Object.entries(rows)) {
     if (value.dtype !== 'f32' || value.rank !== 1 || value.shape[0] !== targets.shape[0]) {
       throw new ShapeError(

@@ -1,17 +1,19 @@
 import { describe, expect, test, vi } from 'vitest';
 import { arrays, loader, synthetic, take, type Dataset } from '../../datasets/index.ts';
 import {
+  BackendError,
   activation,
   applyGradients,
-  BackendError,
   bind,
   compile,
   conv2d,
+  crossEntropyRows,
   dense,
   evaluate,
   f32,
   fit,
   flatten,
+  forward,
   i32,
   initState,
   maxPool2d,
@@ -94,6 +96,26 @@ describe('learning', () => {
       'train: loss must give one number per example, f32 [8], but gives f32 [8,1]',
     );
   });
+});
+
+test('a loss of the user’s own on labels: accuracy where the output is one number for each class', async () => {
+  const loss: TrainOptions['loss'] = (output, y) => crossEntropyRows(output, y, { labelSmoothing: 0.1 });
+  const own = await fit(tinyRun({ steps: 2, loss, eval: { data: held, every: 2 } }));
+  expect(Object.keys(own.last!.metrics)).toEqual(['accuracy']);
+  const none = await fit(tinyRun({ steps: 2, loss, metrics: {}, eval: { data: held, every: 2 } }));
+  expect(none.last!.metrics).toEqual({});
+  const embedding = sequential({ input: normalize(0), flat: flatten(), fc: dense(72, 5) });
+  const rows: TrainOptions['loss'] = (output) => output.pow(2).mean(1);
+  const { last } = await fit(
+    tinyRun({
+      steps: 2,
+      model: embedding,
+      data: loader(images, { batchSize: 8 }),
+      loss: rows,
+      eval: { data: held, every: 2 },
+    }),
+  );
+  expect(last!.metrics).toEqual({});
 });
 
 describe('determinism', () => {
@@ -430,6 +452,31 @@ describe('evaluation and prediction', () => {
       data: { shape: [0, 6, 6, 2], dtype: 'u8', data: new Uint8Array() },
     });
     expect(none.logits.shape).toEqual([0, 3]);
+  });
+
+  test('forward gives outputs as they are, of any shape; a single example is a batch of one', async () => {
+    const { state } = await fit(tinyRun({ steps: 2 }));
+    const shared = { model: tinyModel(), state, backend: reference(), data: held };
+    expect((await forward(shared)).data).toEqual((await predict(shared)).logits.data);
+    const maps = sequential({ input: normalize(0), pool: maxPool2d(2) });
+    const asState = initState(maps, null, 0);
+    const { shape, data } = await forward({
+      model: maps,
+      state: asState,
+      backend: reference(),
+      data: held,
+      batchSize: 3,
+    });
+    expect(shape).toEqual([7, 3, 3, 2]);
+    const one = await forward({ model: maps, state: asState, backend: reference(), data: take(held, 1) });
+    expect(one.data).toEqual(data.slice(0, 18));
+    const all = sequential({ input: normalize(0), total: activation((x) => x.mean()) });
+    await expect(
+      forward({ model: all, state: initState(all, null, 0), backend: reference(), data: held }),
+    ).rejects.toThrow("forward: the model's output must have a row for each example, [7, ...], got f32 []");
+    await expect(predict({ model: maps, state: asState, backend: reference(), data: held })).rejects.toThrow(
+      "predict: the model's output must be logits [N, classes], got f32 [7,3,3,2] (forward gives outputs of any shape)",
+    );
   });
 
   test('say what does not fit', async () => {
