@@ -59,7 +59,7 @@ export function addFindLrCommand(program: Command, host: Host, setCode: (code: n
     )
     .option('--seeds <list>', 'a sweep for each, separated by commas', seedList, [1])
     .addOption(
-      new Option('--net <name>', 'full: the one of the paper; quick: its faster sister')
+      new Option('--net <name>', 'full: the one of the paper; quick: another of Caffe, for short runs')
         .choices(Object.keys(NETS))
         .default('full'),
     )

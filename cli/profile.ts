@@ -49,7 +49,7 @@ export function addProfileCommand(program: Command, host: Host): void {
         'and what each achieves of what this machine can do. Needs no data: the images are made up.',
     )
     .addOption(
-      new Option('--net <name>', 'full: the one of the paper; quick: its faster sister')
+      new Option('--net <name>', 'full: the one of the paper; quick: another of Caffe, for short runs')
         .choices(Object.keys(NETS))
         .default('full'),
     )

@@ -70,7 +70,7 @@ export function addTrainCommand(
   for (const option of scheduleOptions()) command.addOption(option);
   command
     .addOption(
-      new Option('--net <name>', 'full: the one of the paper; quick: its faster sister')
+      new Option('--net <name>', 'full: the one of the paper; quick: another of Caffe, for short runs')
         .choices(Object.keys(NETS))
         .default('full'),
     )

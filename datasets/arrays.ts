@@ -243,3 +243,24 @@ export function split(
     subset(dataset, order.slice(n).sort(), `${dataset.name}/rest ${dataset.length - n} seed ${seed}`),
   ];
 }
+
+/**
+ * All targets of a data set in order, for instance to set predictions against them. [N, ...]; memory of the data set's own where it
+ * has them whole: leave it unchanged.
+ *
+ * @example const right = targets(test).filter((label, i) => label === classes[i]).length;
+ */
+export function targets(dataset: Dataset): Int32Array | Float32Array {
+  if (dataset.whole !== undefined) return dataset.whole.y;
+  const [xItem, yItem] = [elements(dataset.x.shape), elements(dataset.y.shape)];
+  const y =
+    dataset.y.dtype === 'f32'
+      ? new Float32Array(dataset.length * yItem)
+      : new Int32Array(dataset.length * yItem);
+  const x = dataset.x.dtype === 'f32' ? new Float32Array(100 * xItem) : new Uint8Array(100 * xItem);
+  for (let first = 0; first < dataset.length; first += 100) {
+    const indices = Uint32Array.from({ length: Math.min(100, dataset.length - first) }, (_, i) => first + i);
+    dataset.read(indices, x, y.subarray(first * yItem, (first + indices.length) * yItem));
+  }
+  return y;
+}

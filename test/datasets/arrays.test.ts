@@ -1,7 +1,7 @@
 import ndarray from 'ndarray';
 import { describe, expect, test } from 'vitest';
 import { DataError } from '../../engine/errors.ts';
-import { arrays, split, subset, take } from '../../datasets/index.ts';
+import { arrays, split, subset, take, targets } from '../../datasets/index.ts';
 import type { ArraysOptions, Dataset, HostArray } from '../../datasets/index.ts';
 
 /** All of a data set, or the examples at `indices`. */
@@ -122,6 +122,24 @@ describe('arrays', () => {
   ])('refuses: %s', (_name, inputs, targets, options, message) => {
     expect(() => arrays(inputs, targets, options)).toThrow(DataError);
     expect(() => arrays(inputs, targets, options)).toThrow(message);
+  });
+
+  test('gives all targets in order, of a whole data set and of one that is read', () => {
+    const all = arrays(
+      { shape: [250, 1], data: new Float32Array(250) },
+      Array.from({ length: 250 }, (_, i) => i % 7),
+    );
+    expect(targets(all)).toBe(all.whole!.y);
+    const reversed = subset(
+      all,
+      Array.from({ length: 250 }, (_, i) => 249 - i),
+    );
+    expect(targets(reversed)).toEqual(Int32Array.from({ length: 250 }, (_, i) => (249 - i) % 7));
+    const pairs = arrays(
+      { shape: [2, 1], data: new Uint8Array(2) },
+      { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) },
+    );
+    expect(targets(take(pairs, 1))).toEqual(Float32Array.of(1, 2));
   });
 
   test('refuses wrong types and options', () => {
