@@ -9,7 +9,7 @@ import type { Dataset } from './dataset.ts';
 /** Host data with a shape: a HostTensor, or an ndarray (`stride` and `offset` as there; dense where left out). */
 export interface HostArray {
   readonly shape: Shape;
-  readonly data: HostData | readonly number[];
+  readonly data: HostData | Uint8ClampedArray | readonly number[];
   readonly stride?: readonly number[];
   readonly offset?: number;
 }
@@ -115,7 +115,8 @@ export function arrays(
       `${WHERE}: x and y differ in length: x [${x.shape.join(', ')}], y [${targets.shape.join(', ')}] (both need one row per example)`,
     );
   }
-  const xDtype = x.data instanceof Uint8Array ? 'u8' : 'f32';
+  const isBytes = x.data instanceof Uint8Array || x.data instanceof Uint8ClampedArray; // a canvas gives these
+  const xDtype = isBytes ? 'u8' : 'f32';
   const isLabel = (value: number): boolean => (value | 0) === value; // what an i32 can hold
   const isFloats =
     targets.data instanceof Float32Array ||

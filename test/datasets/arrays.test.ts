@@ -124,6 +124,11 @@ describe('arrays', () => {
     expect(() => arrays(inputs, targets, options)).toThrow(message);
   });
 
+  test('takes the bytes of a canvas as bytes', () => {
+    const { x, whole } = arrays({ shape: [1, 2], data: Uint8ClampedArray.of(3, 255) }, [0]);
+    expect([x.dtype, whole!.x]).toEqual(['u8', Uint8Array.of(3, 255)]);
+  });
+
   test('gives all targets in order, of a whole data set and of one that is read', () => {
     const all = arrays(
       { shape: [250, 1], data: new Float32Array(250) },
