@@ -2,8 +2,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { loader, meanImage } from '../datasets/index.ts';
 import {
-  caffeFull,
-  caffeQuick,
   curveSvg,
   lrRangeTest,
   suggestBounds,
@@ -16,29 +14,26 @@ import { addBackendOptions, startBackend, type BackendArguments } from './backen
 import { DATA_HELP, openCifar10 } from './data.ts';
 import { UsageError } from './failure.ts';
 import { EXIT_CODES, type Host } from './host.ts';
+import { addNetOptions, NETS, type NetArguments } from './nets.ts';
 import { pictureAt } from './picture.ts';
 import { plotText } from './plot.ts';
 import { onCtrlC } from './stop.ts';
 import { notNegative, path, positive, whole } from './values.ts';
 
-const NETS = { full: caffeFull, quick: caffeQuick } as const;
-
-interface FindArguments extends BackendArguments {
-  readonly net: keyof typeof NETS;
+interface FindArguments extends BackendArguments, NetArguments {
   readonly from?: number;
   readonly to: number;
   readonly steps: number;
   readonly sweep: 'linear' | 'exponential';
   readonly every: number;
   readonly seeds: readonly number[];
-  readonly batchSize: number;
   readonly data?: string;
   readonly svg?: string;
   readonly json?: boolean;
 }
 
 export function addFindLrCommand(program: Command, host: Host, setCode: (code: number) => void): void {
-  addBackendOptions(program.command('find-lr'))
+  addNetOptions(addBackendOptions(program.command('find-lr')))
     .description(
       "Sweep the learning rate once from low to high, and suggest bounds: the paper's range test on CIFAR-10.\n" +
         'The defaults are its figure 3: 0 to 0.02 in 8 epochs, judged by test accuracy.',
@@ -58,12 +53,6 @@ export function addFindLrCommand(program: Command, host: Host, setCode: (code: n
       200,
     )
     .option('--seeds <list>', 'a sweep for each, separated by commas', seedList, [1])
-    .addOption(
-      new Option('--net <name>', 'full: the one of the paper; quick: another of Caffe, for short runs')
-        .choices(Object.keys(NETS))
-        .default('full'),
-    )
-    .option('--batch-size <n>', 'images of one update', whole(1, 50_000), 100)
     .option('--data <dir>', DATA_HELP, path)
     .option('--svg <file>', 'also write the curves as a picture', path)
     .option('--json', 'print curves and suggestions as JSON')

@@ -21,7 +21,7 @@ import {
   saveCheckpoint,
   type Checkpoint,
 } from './checkpoint.ts';
-import { CompiledEvaluation } from './evaluate.ts';
+import { CompiledEvaluation, isBetter } from './evaluate.ts';
 import type { EvalEvent, StepEvent } from './events.ts';
 import { fedExamples, residentArrays, residentBytes, residentExamples, type Examples } from './examples.ts';
 import { findNonFinite, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
@@ -377,10 +377,4 @@ export class Session {
     await this.#store?.close();
     this.#evaluator = this.#updates = this.#store = null;
   }
-}
-
-/** More accurate, or of lower loss where there is no accuracy. */
-function isBetter(a: EvalEvent, b: EvalEvent): boolean {
-  const [own, other] = [a.metrics['accuracy'], b.metrics['accuracy']];
-  return own === undefined || other === undefined ? a.loss < b.loss : own > other;
 }

@@ -2,7 +2,7 @@
 import type { MultiBar } from 'cli-progress';
 import { checkInteger, checkOptions } from '../../options.ts';
 import type { EvalEvent, Listener, StartEvent, StepEvent, TrainEvent } from '../events.ts';
-import { duration, message, metric, number, oneLine, percent, whole } from './format.ts';
+import { duration, message, metric, number, oneLine, percent, steady, whole } from './format.ts';
 import { TextStream, type TextOutput } from './streams.ts';
 
 export interface ProgressOptions {
@@ -111,7 +111,7 @@ class Meter {
       const elapsed = this.now() - this.started;
       const left = ((this.now() - (this.firstStep ?? this.started)) / here) * (this.steps - this.done);
       if (this.lr !== undefined) parts.push({ text: `lr ${number(this.lr)}`, givesWay: 3 });
-      parts.push({ text: `smoothed loss ${number(this.loss)}`, givesWay: 1 });
+      parts.push({ text: `smoothed loss ${steady(this.loss)}`, givesWay: 1 });
       for (const [name, value] of Object.entries(this.metrics)) {
         parts.push({ text: `batch ${metric(name, value)}`, givesWay: name === 'accuracy' ? 4 : 8 });
       }

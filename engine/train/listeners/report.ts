@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { checkOptions, show } from '../../options.ts';
 import type { Report } from '../../types.ts';
+import { isBetter } from '../evaluate.ts';
 import type { EndEvent, EvalEvent, Listener, StartEvent, StepEvent, TrainEvent } from '../events.ts';
 import { curveSvg, type CurveSeries } from './curve.ts';
 import { EventLog, toLine, writeAtomic, type LoggedEvent } from './files.ts';
@@ -266,11 +267,6 @@ class RunReport {
       ],
     });
   }
-}
-
-function isBetter(event: EvalEvent, than: EvalEvent): boolean {
-  const [a, b] = [event.metrics['accuracy'], than.metrics['accuracy']];
-  return a !== undefined && b !== undefined ? a > b : event.loss < than.loss;
 }
 
 function quality({ step, loss, metrics }: EvalEvent): Quality {
