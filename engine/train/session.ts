@@ -6,7 +6,7 @@ import { checkHeld } from '../backends/backend.ts';
 import type { Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
 import { BackendError, CheckpointError, DataError, EngineError } from '../errors.ts';
-import { applyGradients, bind, initState } from '../nn/model.ts';
+import { applyGradients, bind, countParameters, initState } from '../nn/model.ts';
 import { checkFinite } from '../ops/elementwise.ts';
 import { mean } from '../ops/reduce.ts';
 import { formatType, sameShape } from '../shape.ts';
@@ -93,6 +93,11 @@ export class Session {
       });
     }
     if (checkpoint !== null) this.notices.push(...checkArithmetic(checkpoint.report, this.report));
+    if (countParameters(model) === 0) {
+      const message =
+        'no parameter of the model is trained (all are frozen, or it has none): only statistics can change';
+      this.notices.push({ code: 'nothing-trained', message });
+    }
     for (const [name, schedule] of Object.entries(optimizer.schedules)) {
       for (const { code, message } of scheduleNotices(schedule, steps)) {
         this.notices.push({ code, message: `${name}: ${message}` });

@@ -14,6 +14,7 @@ import {
   fit,
   flatten,
   forward,
+  freeze,
   i32,
   initState,
   maxPool2d,
@@ -96,6 +97,11 @@ describe('learning', () => {
       'train: loss must give one number per example, f32 [8], but gives f32 [8,1]',
     );
   });
+});
+
+test('a model with nothing to train is noticed', async () => {
+  const { events } = await eventsOf(tinyRun({ model: freeze(tinyModel()), steps: 1 }));
+  expect(events.find((event) => event.type === 'notice')).toMatchObject({ code: 'nothing-trained' });
 });
 
 test('a loss of the user’s own on labels: accuracy where the output is one number for each class', async () => {
