@@ -269,7 +269,7 @@ export function reportHtml(results: Results): string {
   const style =
     'body{font:16px/1.5 system-ui,sans-serif;max-width:1000px;margin:2rem auto;padding:0 1rem;color:#1f2328}' +
     'table{border-collapse:collapse;font-size:14px;display:block;overflow-x:auto}' +
-    'td,th{border:1px solid #d0d7de;padding:4px 8px;text-align:right;white-space:nowrap}' +
+    'td,th{border:1px solid #d0d7de;padding:4px 8px;text-align:right}td+td{white-space:nowrap}' +
     'td:first-child,th:first-child{text-align:left}' +
     'figure{margin:1rem 0}svg{max-width:100%;height:auto}';
   const title = 'The paper’s experiments, reproduced';
