@@ -11,7 +11,7 @@ export interface BackendArguments {
   readonly simd?: 'auto' | 'plain' | 'relaxed';
 }
 
-/** Adds --backend and --threads, which every command that computes has. */
+/** Adds --backend, --threads and --simd, which every command that computes has. */
 export const addBackendOptions = (command: Command): Command =>
   command
     .addOption(
@@ -19,7 +19,12 @@ export const addBackendOptions = (command: Command): Command =>
         .choices(BACKENDS)
         .default('auto'),
     )
-    .option('--threads <n>', 'threads of the wasm backend (default: all cores)', whole(1, 256));
+    .option('--threads <n>', 'threads of the wasm backend (default: all cores)', whole(1, 256))
+    .addOption(
+      new Option('--simd <kind>', 'which SIMD instructions')
+        .choices(['auto', 'plain', 'relaxed'])
+        .default('auto'),
+    );
 
 /** Throws UsageError for options that the backend has no use for, BackendError where it does not run. */
 export async function startBackend(

@@ -59,10 +59,10 @@ export async function openCifar10(
 }
 
 export function addDataCommand(program: Command, host: Host, setCode: (code: number) => void): void {
-  const data = program.command('data').description('obtain data sets');
+  const data = program.command('data').description('Obtain data sets.');
   data
     .command('cifar10')
-    .description('download CIFAR-10, verify it and print where it is; does nothing when it is there')
+    .description('Download CIFAR-10, verify it and print where it is; does nothing when it is there.')
     .option('--data <dir>', DATA_HELP, path)
     .action(async (options: { readonly data?: string }) => {
       setCode(await dataCifar10(host, options.data));
@@ -89,7 +89,7 @@ async function dataCifar10(host: Host, data: string | undefined): Promise<number
     const asked = stop.asked();
     if (asked === null) throw error;
     const again = `${host.command('data')} cifar10${data === undefined ? '' : ` --data ${shellWord(data)}`}`;
-    host.stderr.write(`stopped; what was downloaded is kept, and this goes on with it:\n  ${again}\n`);
+    host.stderr.write(`stopped; to go on:\n  ${again}\n`);
     return EXIT_CODES[asked];
   } finally {
     stop.release();

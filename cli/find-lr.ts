@@ -1,11 +1,7 @@
 /** `cyclegrad find-lr`: the learning-rate range test on Caffe's CIFAR-10 networks, by default the paper's figure 3. */
-import { writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { loader, meanImage } from '../datasets/index.ts';
 import {
-  caffeFull,
-  caffeQuick,
   curveSvg,
   lrRangeTest,
   suggestBounds,
@@ -18,28 +14,26 @@ import { addBackendOptions, startBackend, type BackendArguments } from './backen
 import { DATA_HELP, openCifar10 } from './data.ts';
 import { UsageError } from './failure.ts';
 import { EXIT_CODES, type Host } from './host.ts';
+import { addNetOptions, NETS, type NetArguments } from './nets.ts';
+import { pictureAt } from './picture.ts';
 import { plotText } from './plot.ts';
 import { onCtrlC } from './stop.ts';
 import { notNegative, path, positive, whole } from './values.ts';
 
-const NETS = { full: caffeFull, quick: caffeQuick } as const;
-
-interface FindArguments extends BackendArguments {
-  readonly net: keyof typeof NETS;
+interface FindArguments extends BackendArguments, NetArguments {
   readonly from?: number;
   readonly to: number;
   readonly steps: number;
   readonly sweep: 'linear' | 'exponential';
   readonly every: number;
   readonly seeds: readonly number[];
-  readonly batchSize: number;
   readonly data?: string;
   readonly svg?: string;
   readonly json?: boolean;
 }
 
 export function addFindLrCommand(program: Command, host: Host, setCode: (code: number) => void): void {
-  addBackendOptions(program.command('find-lr'))
+  addNetOptions(addBackendOptions(program.command('find-lr')))
     .description(
       "Sweep the learning rate once from low to high, and suggest bounds: the paper's range test on CIFAR-10.\n" +
         'The defaults are its figure 3: 0 to 0.02 in 8 epochs, judged by test accuracy.',
@@ -59,12 +53,6 @@ export function addFindLrCommand(program: Command, host: Host, setCode: (code: n
       200,
     )
     .option('--seeds <list>', 'a sweep for each, separated by commas', seedList, [1])
-    .addOption(
-      new Option('--net <name>', 'full: the one of the paper; quick: its faster sister')
-        .choices(Object.keys(NETS))
-        .default('full'),
-    )
-    .option('--batch-size <n>', 'images of one update', whole(1, 50_000), 100)
     .option('--data <dir>', DATA_HELP, path)
     .option('--svg <file>', 'also write the curves as a picture', path)
     .option('--json', 'print curves and suggestions as JSON')
@@ -86,6 +74,7 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
     );
   }
   if (to <= from) throw new UsageError(`--to ${to}: it must be above --from ${from}`);
+  const writePicture = pictureAt(host, options.svg);
   const stop = onCtrlC(
     host,
     () => void host.stderr.write('stopping after this update (Ctrl-C again quits at once)\n'),
@@ -109,7 +98,6 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
       seeds,
       signal: stop.signal,
     });
-    if (options.svg !== undefined) writeFileSync(resolve(host.cwd, options.svg), rangeSvg(result));
     if (options.json === true) {
       const suggestions = result.curves.map((curve) => suggestBounds(curve));
       host.stdout.write(`${JSON.stringify({ ...result, suggestions })}\n`);
@@ -118,6 +106,7 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
         host.stdout.write(describe(curve, result, host.stdout.columns ?? 100));
       if (result.curves.length > 1) host.stdout.write(spreadText(result));
     }
+    writePicture(rangeSvg(result));
     const asked = stop.asked();
     return asked === null ? 0 : EXIT_CODES[asked];
   } finally {
@@ -161,12 +150,20 @@ function describe(curve: RangeCurve, { from, to }: RangeTest, width: number): st
     from: short(from),
     to: short(end === 'done' ? to : reached),
     width,
-    format: (x) => (judged ? `${(x * 100).toFixed(1)} %` : x.toFixed(3)),
+    format: judged ? (x) => `${(x * 100).toFixed(1)} %` : decimalsFor(values),
   });
   const lines = Object.entries(suggestBounds(curve)).map(([name, { lr, step, why }]) =>
     lr === null ? `${name.padEnd(10)}none: ${why}` : `${name.padEnd(10)}${short(lr)} (update ${step})`,
   );
   return `${head}${plot}\n${lines.join('\n')}\n\n`;
+}
+
+/** Numbers with as many decimals as tell the lines of a plot apart. */
+function decimalsFor(values: readonly number[]): (x: number) => string {
+  const usable = values.filter(Number.isFinite);
+  const span = Math.max(...usable) - Math.min(...usable);
+  const decimals = span > 0 ? Math.min(8, Math.max(3, Math.ceil(1 - Math.log10(span)))) : 3;
+  return (x) => x.toFixed(decimals);
 }
 
 /** From the lowest to the highest of each suggestion over the seeds. */

@@ -1,11 +1,9 @@
 /** `cyclegrad profile`: where the time of a training step goes, one line for each step of its plan. */
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { loader, meanImage, synthetic } from '../datasets/index.ts';
 import {
   applyGradients,
   bind,
-  caffeFull,
-  caffeQuick,
   checkFinite,
   compile,
   correct,
@@ -28,14 +26,11 @@ import {
 import { sgd } from '../optim/index.ts';
 import { addBackendOptions, startBackend, type BackendArguments } from './backend.ts';
 import type { Host } from './host.ts';
+import { addNetOptions, NETS, type NetArguments } from './nets.ts';
 import { whole } from './values.ts';
 import { ownVersion } from './version.ts';
 
-const NETS = { full: caffeFull, quick: caffeQuick } as const;
-
-interface ProfileArguments extends BackendArguments {
-  readonly net: keyof typeof NETS;
-  readonly batchSize: number;
+interface ProfileArguments extends BackendArguments, NetArguments {
   readonly steps: number;
   readonly warmup: number;
   readonly limit: boolean;
@@ -43,21 +38,10 @@ interface ProfileArguments extends BackendArguments {
 }
 
 export function addProfileCommand(program: Command, host: Host): void {
-  addBackendOptions(program.command('profile'))
+  addNetOptions(addBackendOptions(program.command('profile')))
     .description(
-      "tell where the time of a training step of Caffe's CIFAR-10 network goes, step by step of its plan,\n" +
+      "Tell where the time of a training step of Caffe's CIFAR-10 network goes, step by step of its plan,\n" +
         'and what each achieves of what this machine can do. Needs no data: the images are made up.',
-    )
-    .addOption(
-      new Option('--net <name>', 'full: the one of the paper; quick: its faster sister')
-        .choices(Object.keys(NETS))
-        .default('full'),
-    )
-    .option('--batch-size <n>', 'images of one update', whole(1, 50_000), 100)
-    .addOption(
-      new Option('--simd <kind>', 'which SIMD instructions')
-        .choices(['auto', 'plain', 'relaxed'])
-        .default('auto'),
     )
     .option('--steps <n>', 'profiled updates, of which the mean is shown', whole(1, 100_000), 20)
     // V8's optimising compiler takes over the kernels one by one, some after tens of updates.

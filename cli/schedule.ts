@@ -1,10 +1,9 @@
 /** `cyclegrad schedule`: what a schedule does, as a plot in the terminal, an SVG, or numbers. */
-import { writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { curveSvg } from '../engine/index.ts';
 import { notices, type Schedule } from '../schedulers/index.ts';
 import type { Host } from './host.ts';
+import { pictureAt } from './picture.ts';
 import { plotText } from './plot.ts';
 import { chooseSchedule, scheduleNames, scheduleOptions, type RateOptions } from './schedules.ts';
 import { path, whole } from './values.ts';
@@ -29,17 +28,11 @@ export function addScheduleCommand(program: Command, host: Host): void {
     .option('--svg <file>', 'also write it as a picture', path)
     .option('--json', 'print its config, and values over the run, as JSON')
     .action((given: string, options: ScheduleArguments) => {
-      const { name, schedule } = chooseSchedule(given, options, host.cwd);
+      const { name, schedule } = chooseSchedule(given, options, host.cwd, 'schedule');
+      const writePicture = pictureAt(host, options.svg);
       const points = sample(schedule, options.steps);
-      if (options.svg !== undefined) {
-        const label = { label: 'learning rate' };
-        const svg = curveSvg([{ label: name, points }], {
-          panels: [{ left: label }],
-          title: name,
-          height: 420,
-        });
-        writeFileSync(resolve(host.cwd, options.svg), svg);
-      }
+      const panels = [{ left: { label: 'learning rate' } }];
+      writePicture(curveSvg([{ label: name, points }], { panels, title: name, height: 420 }));
       if (options.json === true) {
         host.stdout.write(`${JSON.stringify({ config: schedule.config, steps: options.steps, points })}\n`);
         return;

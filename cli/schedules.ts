@@ -99,23 +99,29 @@ export interface ChosenSchedule {
 }
 
 /**
- * The schedule that `--schedule` and the options beside it describe.
+ * The schedule that `--schedule`, or what stands for it on the command line, and the options beside it describe.
  * Throws UsageError naming the option, what it got, and what it may be.
  */
-export function chooseSchedule(given: string, options: RateOptions, cwd: string): ChosenSchedule {
+export function chooseSchedule(
+  given: string,
+  options: RateOptions,
+  cwd: string,
+  flag = '--schedule',
+): ChosenSchedule {
   if (Object.hasOwn(BY_NAME, given)) {
     const { takes, build }: Named = BY_NAME[given as keyof typeof BY_NAME];
-    refuseOthers(`--schedule ${given}`, takes, options);
-    return { name: given, schedule: orUsage(`--schedule ${given}`, () => build(options)) };
+    refuseOthers(`${flag} ${given}`, takes, options, flag);
+    return { name: given, schedule: orUsage(`${flag} ${given}`, () => build(options)) };
   }
-  const { name, config, where } = readConfig(given, cwd);
-  refuseOthers(where, [], options);
+  const { name, config, where } = readConfig(given, cwd, flag);
+  refuseOthers(where, [], options, flag);
   return { name, schedule: orUsage(where, () => scheduleFromJSON(config)) };
 }
 
 function readConfig(
   given: string,
   cwd: string,
+  flag: string,
 ): { readonly name: string; readonly config: ScheduleConfig; readonly where: string } {
   const inline = given.trimStart().startsWith('{');
   let text = given;
@@ -126,13 +132,13 @@ function readConfig(
       const { code } = error as NodeJS.ErrnoException;
       const reason = code === 'ENOENT' ? 'there is no such file' : `the file cannot be read: ${code}`;
       throw new UsageError(
-        `--schedule '${given}': neither a name nor JSON, and ${reason} ` +
+        `${flag} '${given}': neither a name nor JSON, and ${reason} ` +
           `(names: ${scheduleNames.join(', ')}; or JSON such as '{"kind":"constant","value":0.001}', or the path of a JSON file)`,
       );
     }
   }
-  const where = inline ? '--schedule' : `--schedule ${given}`;
-  const config = orUsage(where, () => JSON.parse(text) as ScheduleConfig);
+  const where = inline ? flag : `${flag} ${given}`;
+  const config = orUsage(`${where}: not JSON`, () => JSON.parse(text) as ScheduleConfig);
   if (typeof config !== 'object' || config === null || typeof config.kind !== 'string') {
     throw new UsageError(
       `${where}: a schedule is a JSON object with a kind, got ${JSON.stringify(config).slice(0, 60)} (kinds: ${scheduleKinds.join(', ')})`,
@@ -142,13 +148,15 @@ function readConfig(
   return { name: name.replace(/[^\w.-]+/g, '-'), config, where };
 }
 
-function refuseOthers(where: string, takes: readonly RateOption[], options: RateOptions): void {
-  for (const [option, flag] of Object.entries(FLAGS) as [RateOption, string][]) {
+function refuseOthers(where: string, takes: readonly RateOption[], options: RateOptions, flag: string): void {
+  for (const [option, own] of Object.entries(FLAGS) as [RateOption, string][]) {
     if (options[option] === undefined || takes.includes(option)) continue;
     const others = takes.map((name) => FLAGS[name]).join(', ');
     throw new UsageError(
-      `${flag} ${options[option]}: it does not apply to ${where}, which takes ${others || 'no other options'} ` +
-        `(${flag} goes with ${takers(option).join(', ')})`,
+      `${own} ${options[option]}: it does not apply to ${where}, which takes ${others || 'no other options'} ` +
+        `(${own} goes with ${takers(option)
+          .map((name) => `${flag} ${name}`)
+          .join(', ')})`,
     );
   }
 }
@@ -156,7 +164,7 @@ function refuseOthers(where: string, takes: readonly RateOption[], options: Rate
 function takers(option: RateOption): string[] {
   return Object.entries(BY_NAME)
     .filter(([, { takes }]) => (takes as readonly RateOption[]).includes(option))
-    .map(([name]) => `--schedule ${name}`);
+    .map(([name]) => name);
 }
 
 /** What a schedule's constructor refuses is wrong use of the command. */

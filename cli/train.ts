@@ -1,10 +1,8 @@
 /** `cyclegrad train`: Caffe's CIFAR-10 networks, by default exactly as the paper's Table 1 has it. */
 import { relative, resolve } from 'node:path';
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { loader, meanImage, type Dataset } from '../datasets/index.ts';
 import {
-  caffeFull,
-  caffeQuick,
   countParameters,
   fit,
   jsonLines,
@@ -22,15 +20,14 @@ import { DATA_HELP, openCifar10 } from './data.ts';
 import { EXIT_FAILURE, UsageError } from './failure.ts';
 import { duration, percent } from './format.ts';
 import { EXIT_CODES, shellWord, type Host } from './host.ts';
+import { addNetOptions, NETS, type NetArguments } from './nets.ts';
 import { chooseSchedule, scheduleNames, scheduleOptions, type ChosenSchedule } from './schedules.ts';
 import { onCtrlC, type Stop } from './stop.ts';
 import { path, whole } from './values.ts';
 
 const NOTHING_DONE = 'stopped before the first step: nothing was trained\n';
 
-const NETS = { full: caffeFull, quick: caffeQuick } as const;
-
-interface TrainArguments extends BackendArguments {
+interface TrainArguments extends BackendArguments, NetArguments {
   readonly steps: number;
   readonly schedule: string;
   readonly lr?: number;
@@ -39,9 +36,6 @@ interface TrainArguments extends BackendArguments {
   readonly stepSize?: number;
   readonly gamma?: number;
   readonly seed: number;
-  readonly net: keyof typeof NETS;
-  readonly batchSize: number;
-  readonly simd: 'auto' | 'plain' | 'relaxed';
   readonly data?: string;
   readonly run?: string;
   readonly resume?: boolean;
@@ -68,19 +62,8 @@ export function addTrainCommand(
       'table2',
     );
   for (const option of scheduleOptions()) command.addOption(option);
-  command
-    .addOption(
-      new Option('--net <name>', 'full: the one of the paper; quick: its faster sister')
-        .choices(Object.keys(NETS))
-        .default('full'),
-    )
-    .option('--batch-size <n>', 'images of one update', whole(1, 50_000), 100)
+  addNetOptions(command)
     .option('--seed <n>', 'decides the initial weights', whole(0), 1)
-    .addOption(
-      new Option('--simd <kind>', 'which SIMD instructions')
-        .choices(['auto', 'plain', 'relaxed'])
-        .default('auto'),
-    )
     .option('--data <dir>', DATA_HELP, path)
     .option('--run <dir>', "folder of the run's files (default: runs/<net>-<schedule>-seed<n>)", path)
     .option('--resume', 'go on from what the run has saved')
@@ -94,11 +77,13 @@ export function addTrainCommand(
         `  ${command} --schedule fixed --steps 70000 --seed 2\n\nCtrl-C saves the run and prints the command that resumes it.`
       );
     })
-    .action(async (options: TrainArguments) => setCode(await train(host, args, options)));
+    .action(async (options: TrainArguments) => {
+      refuseSwallowed(host, command);
+      setCode(await train(host, args, options));
+    });
 }
 
 async function train(host: Host, args: readonly string[], options: TrainArguments): Promise<number> {
-  refuseSwallowed(host);
   const chosen = chooseSchedule(options.schedule, options, host.cwd);
   const name = `${options.net}-${chosen.name}-seed${options.seed}`;
   const dir = resolve(host.cwd, options.run ?? `runs/${name}`);
@@ -145,20 +130,15 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
   }
 }
 
+/** Options that npm has itself, so that its variables say nothing of ours. */
+const NPM_OPTIONS = ['json', 'verbose'];
+
 /** npm takes options that come before `--` for its own, and hands them over as variables. */
-function refuseSwallowed({ env }: Host): void {
+function refuseSwallowed({ env }: Host, command: Command): void {
   if (env['npm_lifecycle_event'] !== 'start') return;
-  for (const name of [
-    'steps',
-    'schedule',
-    'net',
-    'seed',
-    'threads',
-    'simd',
-    'batch-size',
-    'resume',
-    'data',
-  ]) {
+  for (const { long } of command.options) {
+    const name = long?.slice(2) ?? '';
+    if (NPM_OPTIONS.includes(name)) continue;
     const value = env[`npm_config_${name.replaceAll('-', '_')}`];
     if (value === undefined) continue;
     const typed = value === 'true' ? `--${name}` : `--${name} ${value}`;

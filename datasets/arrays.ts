@@ -1,14 +1,15 @@
 /** Data sets from what is already in memory, and parts of data sets. */
 import { DataError } from '../engine/errors.ts';
+import { checkInteger, checkOptions, show } from '../engine/options.ts';
 import { permutation } from '../engine/rng.ts';
 import type { DType, HostData, Shape } from '../engine/types.ts';
-import { checkInteger, checkOptions, checkRead, elements } from './checks.ts';
+import { checkRead, elements } from './checks.ts';
 import type { Dataset } from './dataset.ts';
 
 /** Host data with a shape: a HostTensor, or an ndarray (`stride` and `offset` as there; dense where left out). */
 export interface HostArray {
   readonly shape: Shape;
-  readonly data: HostData | readonly number[];
+  readonly data: HostData | Uint8ClampedArray | readonly number[];
   readonly stride?: readonly number[];
   readonly offset?: number;
 }
@@ -96,6 +97,17 @@ export function arrays(
       `${WHERE}: x: inputs are bytes or floats: got an Int32Array (convert it: Float32Array.from(x))`,
     );
   }
+  for (const [which, given] of [
+    ['x', x],
+    ['y', withShape(y)],
+  ] as const) {
+    if (!Array.isArray(given.shape) || given.data === undefined) {
+      throw new TypeError(
+        `${WHERE}: ${which}: needs numbers with their shape, { shape: [2, 3], data: Float32Array }, got ${show(given)} ` +
+          `(put nested arrays one after another: data.flat())`,
+      );
+    }
+  }
   const targets = withShape(y);
   const [n, ...itemShape] = x.shape;
   if (n === undefined || targets.shape[0] !== n) {
@@ -103,7 +115,8 @@ export function arrays(
       `${WHERE}: x and y differ in length: x [${x.shape.join(', ')}], y [${targets.shape.join(', ')}] (both need one row per example)`,
     );
   }
-  const xDtype = x.data instanceof Uint8Array ? 'u8' : 'f32';
+  const isBytes = x.data instanceof Uint8Array || x.data instanceof Uint8ClampedArray; // a canvas gives these
+  const xDtype = isBytes ? 'u8' : 'f32';
   const isLabel = (value: number): boolean => (value | 0) === value; // what an i32 can hold
   const isFloats =
     targets.data instanceof Float32Array ||
@@ -224,10 +237,31 @@ export function split(
   checkOptions('split', options, ['seed']);
   checkInteger('split', 'n', n, 1, dataset.length - 1);
   const { seed = 0 } = options;
-  checkInteger('split', 'seed', seed, 0, Number.MAX_SAFE_INTEGER);
+  checkInteger('split', 'seed', seed, 0);
   const order = permutation(dataset.length, seed, 'split');
   return [
     subset(dataset, order.slice(0, n).sort(), `${dataset.name}/split ${n} seed ${seed}`),
     subset(dataset, order.slice(n).sort(), `${dataset.name}/rest ${dataset.length - n} seed ${seed}`),
   ];
+}
+
+/**
+ * All targets of a data set in order, for instance to set predictions against them. [N, ...]; memory of the data set's own where it
+ * has them whole: leave it unchanged.
+ *
+ * @example const right = targets(test).filter((label, i) => label === classes[i]).length;
+ */
+export function targets(dataset: Dataset): Int32Array | Float32Array {
+  if (dataset.whole !== undefined) return dataset.whole.y;
+  const [xItem, yItem] = [elements(dataset.x.shape), elements(dataset.y.shape)];
+  const y =
+    dataset.y.dtype === 'f32'
+      ? new Float32Array(dataset.length * yItem)
+      : new Int32Array(dataset.length * yItem);
+  const x = dataset.x.dtype === 'f32' ? new Float32Array(100 * xItem) : new Uint8Array(100 * xItem);
+  for (let first = 0; first < dataset.length; first += 100) {
+    const indices = Uint32Array.from({ length: Math.min(100, dataset.length - first) }, (_, i) => first + i);
+    dataset.read(indices, x, y.subarray(first * yItem, (first + indices.length) * yItem));
+  }
+  return y;
 }

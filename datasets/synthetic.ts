@@ -1,8 +1,8 @@
 /** Small made-up data sets for trying things and for tests. Real pictures are in cifar.ts. */
+import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../engine/options.ts';
 import { stream } from '../engine/rng.ts';
 import type { Stream } from '../engine/rng.ts';
 import { arrays } from './arrays.ts';
-import { checkInteger, checkOptions } from './checks.ts';
 import type { Dataset } from './dataset.ts';
 
 export interface SyntheticOptions {
@@ -82,19 +82,15 @@ function centreOf(label: number, classes: number, dims: number): readonly number
  */
 export function synthetic(options: SyntheticKind): Dataset {
   const { kind, n, seed = 0 } = options;
-  if (kind !== 'images' && kind !== 'blobs' && kind !== 'spirals') {
-    throw new TypeError(`${WHERE}: kind: must be 'images', 'blobs' or 'spirals', got ${String(kind)}`);
-  }
+  checkOneOf(WHERE, 'kind', kind, ['images', 'blobs', 'spirals']);
   const own = { images: ['height', 'width', 'channels'], blobs: ['dims'], spirals: [] };
   checkOptions(WHERE, options, [...COMMON, ...own[kind]]);
   const { classes = kind === 'images' ? 10 : 3 } = options;
   const { noise = { images: 0.3, blobs: 0.5, spirals: 0.1 }[kind] } = options;
   checkInteger(WHERE, 'n', n, 1, 2 ** 31 - 1);
   checkInteger(WHERE, 'classes', classes, 1, 65_536);
-  checkInteger(WHERE, 'seed', seed, 0, Number.MAX_SAFE_INTEGER);
-  if (!(noise >= 0 && noise < Infinity)) {
-    throw new RangeError(`${WHERE}: noise: must be a finite number of at least 0, got ${String(noise)}`);
-  }
+  checkInteger(WHERE, 'seed', seed, 0);
+  checkNumber(WHERE, 'noise', noise, 'a number >= 0', (x) => x >= 0);
   const y = Int32Array.from({ length: n }, (_, i) => i % classes);
   const name = `synthetic/${kind}`;
 

@@ -1,10 +1,12 @@
 /** How anything runs: trace a build function once, plan it, and load the plan into a backend. */
+import { checkHeld } from './backends/backend.ts';
 import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './backends/backend.ts';
 import { PlanError } from './errors.ts';
 import { buildPlan, type PlanOptions } from './plan/build.ts';
+import { checkOptions, show } from './options.ts';
 import { checkShape } from './shape.ts';
 import { input, Tensor } from './tensor.ts';
-import type { State, TensorType } from './types.ts';
+import type { HostTensor, State, TensorType } from './types.ts';
 
 /** What every build function gets besides its own inputs. */
 export interface Reserved {
@@ -14,15 +16,15 @@ export interface Reserved {
   readonly hyper: Readonly<Record<string, Tensor>>;
 }
 
-export interface Built {
-  readonly outputs: Readonly<Record<string, Tensor>>;
+export interface Built<N extends string = string> {
+  readonly outputs: Readonly<Record<N, Tensor>>;
   /** New values of state, written when everything else has succeeded. */
   readonly next?: Readonly<Record<string, Tensor>>;
 }
 
 export type InputTypes = Readonly<Record<string, TensorType>>;
 
-export interface CompileSpec<I extends InputTypes> extends PlanOptions {
+export interface CompileSpec<I extends InputTypes, N extends string = string> extends PlanOptions {
   readonly inputs?: I;
   /** An object whose keys name scalar inputs, for instance `optimizer.at(0)`. Default: none. */
   readonly hyper?: Readonly<Record<string, number>>;
@@ -31,11 +33,14 @@ export interface CompileSpec<I extends InputTypes> extends PlanOptions {
   build(
     inputs: { readonly [N in keyof I]: Tensor } & Reserved,
     state: Readonly<Record<string, Tensor>>,
-  ): Built;
+  ): Built<N>;
 }
 
-export interface Compiled extends Executable {
+/** A compiled step that gives outputs of these names. */
+export interface Compiled<N extends string = string> extends Executable {
   readonly store: Store;
+  run(feeds: Feeds): Promise<Readonly<Record<N, HostTensor>>>;
+  runMany(feeds: Feeds): Promise<Readonly<Record<N, HostTensor>>>;
 }
 
 /** Throws PlanError for what is no tensor: most often a layer, whose names some operations share. */
@@ -60,10 +65,16 @@ function expectTensors(kind: 'outputs' | 'next', values: Readonly<Record<string,
  * const twice = await compile(backend, { inputs: { x: f32(3) }, build: ({ x }) => ({ outputs: { y: x.mul(2) } }) });
  * const { y } = await twice.run({ x: Float32Array.of(1, 2, 3) });
  */
-export async function compile<const I extends InputTypes = Record<never, never>>(
+export async function compile<const I extends InputTypes = Record<never, never>, N extends string = string>(
   backend: Backend,
-  spec: CompileSpec<I>,
-): Promise<Compiled> {
+  spec: CompileSpec<I, N>,
+): Promise<Compiled<N>> {
+  if (typeof (backend as Partial<Backend> | undefined)?.load !== 'function') {
+    throw new PlanError(
+      `compile: backend must be a backend, for instance await wasm(); got ${show(backend)}`,
+    );
+  }
+  checkOptions('compile', spec, ['inputs', 'hyper', 'state', 'build', 'reuse', 'fuse']);
   const declared: Record<string, TensorType> = { ...spec.inputs };
   for (const reserved of ['step', 'hyper']) {
     if (reserved in declared)
@@ -83,6 +94,7 @@ export async function compile<const I extends InputTypes = Record<never, never>>
       `compile: the store belongs to another backend (${shared.backend.name}) than ${backend.name}`,
     );
   }
+  if (shared === null) checkHeld('compile: state', given as State);
   const types: Record<string, TensorType> = isStore(given) ? Object.fromEntries(given.types) : given;
 
   const tensors = Object.fromEntries(
@@ -93,6 +105,11 @@ export async function compile<const I extends InputTypes = Record<never, never>>
     Object.entries(types).map(([name, type]) => [name, input(name, type, 'state')]),
   );
   const built = spec.build({ ...tensors, hyper } as unknown as Parameters<typeof spec.build>[0], state);
+  if (typeof built?.outputs !== 'object' || built.outputs === null) {
+    throw new PlanError(
+      `compile: build must return { outputs: { … } } (and be no async function), got ${show(built)}`,
+    );
+  }
   expectTensors('outputs', built.outputs);
   expectTensors('next', built.next ?? {});
   const plan = buildPlan(

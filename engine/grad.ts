@@ -8,6 +8,9 @@ import { add, broadcastTo, mul, scalar, stopGradient, sum, toTensor, type Tensor
 import { formatType, sameShape } from './shape.ts';
 import type { Node, Tensor } from './tensor.ts';
 
+/** As many tensors: a tuple for a tuple. */
+type Same<W extends readonly Tensor[]> = { -readonly [I in keyof W]: Tensor };
+
 /**
  * The gradients of a scalar with respect to `wrt`, each of its tensor's shape. A tensor that the loss does not depend
  * on has a gradient of zeros, as everywhere in calculus.
@@ -17,13 +20,13 @@ import type { Node, Tensor } from './tensor.ts';
  *
  * @example const [g] = grad(mean(mul(w, w)), [w])
  */
-export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
+export function grad<const W extends readonly Tensor[]>(loss: Tensor, wrt: W): Same<W> {
   if (loss.rank !== 0 || loss.dtype !== 'f32') {
     throw new PlanError(
       `grad: the loss must be a scalar f32 but is ${formatType(loss)} (reduce it with sum() or mean())`,
     );
   }
-  const targets = new Set(wrt);
+  const targets = new Set<Tensor>(wrt);
   const nodes = nodesTowards(loss, targets);
   const gradients = new Map<Tensor, Tensor>();
   checkHistory(loss, wrt);
@@ -51,7 +54,7 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
       gradients.set(input, sofar === undefined ? g : withPath(node.path, () => add(sofar, g)));
     });
   }
-  return wrt.map((tensor) => gradients.get(tensor) ?? zerosLike(tensor));
+  return wrt.map((tensor) => gradients.get(tensor) ?? zerosLike(tensor)) as Tensor[] as Same<W>;
 }
 
 /**
@@ -59,11 +62,14 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
  *
  * @example const { value, gradients: [dw, db] } = valueAndGrad((w, b) => mean(pow(sub(add(mul(w, x), b), y), 2)))(w, b);
  */
-export function valueAndGrad(
-  fn: (...inputs: Tensor[]) => Tensor,
-): (...inputs: TensorLike[]) => { readonly value: Tensor; readonly gradients: readonly Tensor[] } {
+export function valueAndGrad<A extends readonly Tensor[]>(
+  fn: (...inputs: A) => Tensor,
+): (...inputs: { readonly [I in keyof A]: TensorLike }) => {
+  readonly value: Tensor;
+  readonly gradients: Readonly<Same<A>>;
+} {
   return (...inputs) => {
-    const tensors = inputs.map(toTensor);
+    const tensors = inputs.map(toTensor) as readonly Tensor[] as A;
     const value = fn(...tensors);
     return { value, gradients: grad(value, tensors) };
   };
@@ -78,7 +84,11 @@ export function valueAndGrad(
  *
  * @example const [hv] = hessianVector(loss, [w], [direction]);
  */
-export function hessianVector(loss: Tensor, wrt: readonly Tensor[], vector: readonly TensorLike[]): Tensor[] {
+export function hessianVector<const W extends readonly Tensor[]>(
+  loss: Tensor,
+  wrt: W,
+  vector: readonly TensorLike[],
+): Same<W> {
   const parts = vector.map(stopGradient);
   if (parts.length !== wrt.length) {
     throw new ShapeError(

@@ -1,7 +1,11 @@
 /** Checks of arguments and options, with one wording: where, name, what was expected, what was given. */
 
-/** Throws TypeError for options that nothing reads, most often a misspelling. */
+/** Throws TypeError for what is no object of options, and for options that nothing reads, most often a misspelling. */
 export function checkOptions(where: string, options: object, known: readonly string[]): void {
+  const given: unknown = options;
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new TypeError(`${where}: takes one object of options (${known.join(', ')}), got ${show(given)}`);
+  }
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) {
       throw new TypeError(`${where}: unknown option '${name}' (known: ${known.join(', ')})`);
@@ -44,6 +48,7 @@ export function checkOneOf(where: string, name: string, value: unknown, allowed:
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   if (typeof value === 'function') return 'a function';
+  if (value instanceof Promise) return 'a promise (is an await missing?)';
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
   return String(value);
 }

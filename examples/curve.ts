@@ -1,6 +1,6 @@
 // Fits a curve: a small network learns a noisy sine from 200 points, with targets that are numbers instead of classes.
 // An optional argument is the number of steps: `npm run example -- curve 500`.
-import { dense, fit, meanSquaredErrorRows, predict, sequential, stream, tanh, wasm } from 'cyclegrad';
+import { dense, fit, forward, meanSquaredErrorRows, sequential, stream, tanh, wasm } from 'cyclegrad';
 import { arrays, loader } from 'cyclegrad/datasets';
 import { adam } from 'cyclegrad/optim';
 import { cosine } from 'cyclegrad/schedulers';
@@ -24,8 +24,8 @@ const { state, loss } = await fit({
 console.log(`mean squared error of the last batch ${loss?.toFixed(4)} (the noise alone has 0.0100)`);
 
 const at = Float32Array.from({ length: 13 }, (_, i) => i / 2 - 3);
-const { logits } = await predict({ model, state, backend, data: { shape: [13, 1], dtype: 'f32', data: at } });
-for (const [i, value] of logits.data.entries()) {
+const curve = await forward({ model, state, backend, data: { shape: [13, 1], dtype: 'f32', data: at } });
+for (const [i, value] of curve.data.entries()) {
   console.log(`${at[i]!.toFixed(1).padStart(5)} ${' '.repeat(Math.round(20 + 18 * value))}*`);
 }
 await backend.close();

@@ -1,4 +1,5 @@
 /** Public surface of the optimizers. */
+export { accumulateGradients } from './accumulate.ts';
 export { adam, adamw, type AdamOptions } from './adam.ts';
 export {
   adadelta,
@@ -8,6 +9,7 @@ export {
   type AdagradOptions,
   type RmspropOptions,
 } from './adaptive.ts';
+export { averagedState, averageWeights, type AverageOptions } from './average.ts';
 export { clipGradients, type ClipOptions } from './clip.ts';
 export {
   belowOne,

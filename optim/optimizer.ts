@@ -162,7 +162,12 @@ export function perParameter(rule: PerParameter): Optimizer {
   };
 }
 
-const zero = (shape: Shape): HostTensor => ({ shape, dtype: 'f32', data: new Float32Array(sizeOf(shape)) });
+/** An array of zeros, as most of an optimizer's are at first. */
+export const zero = (shape: Shape): HostTensor => ({
+  shape,
+  dtype: 'f32',
+  data: new Float32Array(sizeOf(shape)),
+});
 
 /** Multiples of a scalar, each computed once in a graph. */
 function multiples(scalar: Tensor): (factor: number) => Tensor {

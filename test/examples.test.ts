@@ -9,6 +9,11 @@ const EXAMPLES: Readonly<Record<string, { steps?: number; prints: RegExp }>> = {
   curve: { steps: 1500, prints: /^mean squared error of the last batch 0\.0\d+ / },
   logistic: { steps: 60, prints: /^step 60: loss 0\.\d+, (8[5-9]|9\d)\.\d % right$/m },
   residual: { steps: 60, prints: /^head +dense +\[1,6\] +102 +96$[^]*^test accuracy (0\.[5-9]\d*|1)$/m },
+  transfer: {
+    steps: 150,
+    prints:
+      /^stopped after \d+ of 1500 steps, the best was step \d+\n( +\d+){6}\n[^]*\ntest accuracy 0\.[5-9]\d*$/,
+  },
   'custom-operation': {
     prints: /^gradcheck: 3 of 3 derivatives agree[^]*^GradientError: gradcheck: 0 of 1/m,
   },

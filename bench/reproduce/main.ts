@@ -48,7 +48,7 @@ const program = new Command('npm run reproduce --')
   )
   .option(
     '--runs <dir>',
-    'checkpoints and events of the runs (default: per-user cache)',
+    'checkpoints and events of the runs',
     join(envPaths('cyclegrad', { suffix: '' }).cache, 'reproduce'),
   )
   .option('--results <dir>', 'the JSON files and the report', RESULTS)

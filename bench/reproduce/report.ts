@@ -108,7 +108,7 @@ function differences(results: readonly ArmResult[]): string[] {
 
 const plural = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
 
-/** Accuracy against steps with the rate below it, of some arms: thin lines for single runs, the paper's values as dots. */
+/** Accuracy against steps with the rate below it, of some arms: means over their runs, the paper's values as dots. */
 export function figure(title: string, results: readonly ArmResult[]): string | null {
   const done = results.filter(({ runs }) => runs.length > 0);
   if (done.length === 0) return null;
@@ -124,7 +124,7 @@ export function figure(title: string, results: readonly ArmResult[]): string | n
     const drawn: CurveSeries[] = [
       { label: arm.title, points: average, color, dashed },
       {
-        label: `${arm.name} rate`,
+        label: arm.title,
         points: runs[0].training.map(({ step, lr }) => [step, lr]),
         panel: 1,
         color,
@@ -269,7 +269,8 @@ export function reportHtml(results: Results): string {
   const style =
     'body{font:16px/1.5 system-ui,sans-serif;max-width:1000px;margin:2rem auto;padding:0 1rem;color:#1f2328}' +
     'table{border-collapse:collapse;font-size:14px;display:block;overflow-x:auto}' +
-    'td,th{border:1px solid #d0d7de;padding:4px 8px;text-align:right}td:first-child,th:first-child{text-align:left}' +
+    'td,th{border:1px solid #d0d7de;padding:4px 8px;text-align:right}td+td{white-space:nowrap}' +
+    'td:first-child,th:first-child{text-align:left}' +
     'figure{margin:1rem 0}svg{max-width:100%;height:auto}';
   const title = 'The paper’s experiments, reproduced';
   return (

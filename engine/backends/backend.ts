@@ -131,8 +131,21 @@ function holds(dtype: DType, data: HostData): boolean {
   }
 }
 
+/** Throws DataError unless each array's data is of its dtype and fills its shape. */
+export function checkHeld(where: string, state: State): void {
+  for (const [name, value] of Object.entries(state)) {
+    const { shape, dtype, data } = value;
+    if (holds(dtype, data) && data.length === sizeOf(shape)) continue;
+    throw new DataError(
+      `${where}: '${name}' is ${formatType(value)}, ${sizeOf(shape)} elements, ` +
+        `but its data is ${data.constructor.name} (${data.length})`,
+    );
+  }
+}
+
 /** Throws DataError unless each array exists in the store with the same type. */
 export function checkWrite(types: ReadonlyMap<string, TensorType>, state: State): void {
+  checkHeld('store.write', state);
   for (const [name, value] of Object.entries(state)) {
     const own = types.get(name);
     if (own === undefined) throw new DataError(`store.write: there is no array called '${name}'`);

@@ -2,6 +2,7 @@
 import type { Hyper, Optimizer, Specs, Tree } from '../../optim/optimizer.ts';
 import { PlanError, ShapeError } from '../errors.ts';
 import { grad } from '../grad.ts';
+import { show } from '../options.ts';
 import { key, stream } from '../rng.ts';
 import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -56,6 +57,9 @@ const isUnder = (name: string, path: string): boolean =>
  * @example freeze(model, ['conv1', 'conv2.weight']) // give trained values as `initial` to train()
  */
 export function freeze<X>(layer: Layer<X>, paths: readonly string[] = ['']): Layer<X> {
+  if (!Array.isArray(paths)) {
+    throw new TypeError(`freeze: paths must be an array of paths, got ${show(paths)}`);
+  }
   for (const path of paths) {
     if (path === '' || Object.keys(layer.params).some((name) => isUnder(name, path))) continue;
     throw new RangeError(

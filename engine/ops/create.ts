@@ -1,5 +1,6 @@
 /** Tensors from data on the host: numbers, nested arrays, typed arrays, ndarrays. */
 import { ShapeError } from '../errors.ts';
+import { show } from '../options.ts';
 import { checkShape, formatShape, sizeOf } from '../shape.ts';
 import { constant, Tensor } from '../tensor.ts';
 import type { DType, HostData, HostTensor, Shape, TensorType } from '../types.ts';
@@ -190,7 +191,7 @@ function nestedShape(where: string, data: Nested): number[] {
   while (typeof level !== 'number') {
     if (!Array.isArray(level)) {
       throw new ShapeError(
-        `${where}: expects numbers, arrays of numbers or typed arrays, got ${String(level)}`,
+        `${where}: expects numbers, arrays of numbers or typed arrays, got ${ArrayBuffer.isView(level) ? `a ${(level as object).constructor.name}` : show(level)}`,
       );
     }
     shape.push(level.length);

@@ -110,7 +110,7 @@ function reduce(
   axes: Axes | undefined,
   { keepDims = false }: ReduceOptions,
 ): Tensor {
-  const t = toTensor(x);
+  const t = floats(where, x); // here, where the shape is still the caller's
   const reduced = new Set(resolveAxes(where, axes, t.rank));
   let result = t;
   let end = t.rank;

@@ -2,6 +2,7 @@
  * Checkpoints: everything that a run needs to go on as if it had not stopped. A file is written whole or not at all,
  * and read with every byte checked.
  */
+import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { OptimizerConfig } from '../../optim/optimizer.ts';
@@ -9,7 +10,7 @@ import { CheckpointError } from '../errors.ts';
 import type { LayerConfig } from '../nn/layer.ts';
 import type { Report, State } from '../types.ts';
 import type { EvalEvent } from './events.ts';
-import { decodeTensors, encodeTensors } from './safetensors.ts';
+import { decodeTensors, encodeTensors, storedBytes, type TensorFile } from './safetensors.ts';
 
 export interface Checkpoint {
   /** Updates done. */
@@ -38,6 +39,9 @@ export function checkpointPath(dir: string, step: number): string {
   return join(dir, `step-${String(step).padStart(8, '0')}.safetensors`);
 }
 
+/** Where the state of the best evaluation belongs: '<dir>/best.safetensors'. */
+export const bestPath = (dir: string): string => join(dir, 'best.safetensors');
+
 /**
  * Writes a checkpoint, as a safetensors file: beside its place, flushed to the disk, then renamed onto it. Folders on
  * the way are made. Throws CheckpointError when it cannot be written; what was there before is still there then.
@@ -50,10 +54,40 @@ export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Prom
       typeof value === 'string' ? value : JSON.stringify(value),
     ]),
   );
+  await writeWhole(path, {
+    tensors: state,
+    metadata: { ...metadata, digest: digestOf({ tensors: state, metadata }) },
+  });
+}
+
+/**
+ * Writes arrays as a safetensors file, whole or not at all, for instance a model's weights for another program. Folders on the
+ * way are made. Throws CheckpointError when it cannot be written.
+ *
+ * @example
+ * await saveTensors('weights.safetensors', Object.fromEntries(parameters(model).map(({ name }) => [name, state[name]])));
+ */
+export async function saveTensors(path: string, tensors: State): Promise<void> {
+  await writeWhole(path, { tensors, metadata: {} });
+}
+
+/**
+ * The arrays of a safetensors file, whoever wrote it: of a checkpoint its state. Only F32, I32 and U8 are read. Other programs have
+ * other names and layouts: PyTorch's weights are [out, in, KH, KW] and [out, in], ours [KH, KW, in, out] and [in, out].
+ *
+ * Throws CheckpointError, naming the file, when it is missing, truncated or no safetensors file.
+ *
+ * @example await fit({ ...options, initial: await loadTensors('weights.safetensors') });
+ */
+export async function loadTensors(path: string): Promise<State> {
+  return (await readTensors(path)).tensors;
+}
+
+async function writeWhole(path: string, content: TensorFile): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeFlushed(temporary, encodeTensors({ tensors: state, metadata }));
+    await writeFlushed(temporary, encodeTensors(content));
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => undefined); // the first failure is the one to report
@@ -62,6 +96,17 @@ export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Prom
       { cause },
     );
   }
+}
+
+/** SHA-256 of all that a checkpoint says: a bit that flipped in its numbers leaves a file that can be read. */
+function digestOf({ tensors, metadata }: TensorFile): string {
+  const hash = createHash('sha256');
+  hash.update(JSON.stringify(Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1))));
+  for (const name of Object.keys(tensors).sort()) {
+    const { shape, dtype } = tensors[name];
+    hash.update(JSON.stringify([name, shape, dtype])).update(storedBytes(tensors[name]));
+  }
+  return hash.digest('hex');
 }
 
 async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
@@ -81,13 +126,7 @@ async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
  * @example const { state } = await loadCheckpoint('runs/clr/step-00025000.safetensors');
  */
 export async function loadCheckpoint(path: string): Promise<Checkpoint> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(path);
-  } catch (cause) {
-    throw new CheckpointError(`${path}: cannot be read: ${(cause as Error).message}`, { cause });
-  }
-  const { tensors, metadata } = decodeTensors(path, bytes);
+  const { tensors, metadata } = await readTensors(path);
   if (metadata['format'] !== FORMAT) {
     throw new CheckpointError(
       `${path}: is a safetensors file, but no checkpoint of ${FORMAT}: its metadata has the format ${metadata['format']}`,
@@ -105,7 +144,7 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
       throw new CheckpointError(`${path}: its metadata has no valid '${name}': ${metadata[name]}`, { cause });
     }
   };
-  return {
+  const checkpoint = {
     state: tensors,
     step: field('step'),
     steps: field('steps'),
@@ -117,6 +156,25 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
     last: field('last'),
     best: field('best'),
   };
+  const { digest, ...described } = metadata;
+  // Checkpoints of before there were digests have none.
+  if (digest !== undefined && digest !== digestOf({ tensors, metadata: described })) {
+    throw new CheckpointError(
+      `${path}: its contents are not what was saved: their SHA-256 is not the one in its metadata ` +
+        `(the file is damaged: go on from the checkpoint before it)`,
+    );
+  }
+  return checkpoint;
+}
+
+async function readTensors(path: string): Promise<TensorFile> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (cause) {
+    throw new CheckpointError(`${path}: cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  return decodeTensors(path, bytes);
 }
 
 /** The checkpoints in a folder by their names, oldest first; none where there is no folder. */

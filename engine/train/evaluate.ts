@@ -29,6 +29,15 @@ export interface Evaluation {
   readonly ms: number;
 }
 
+/** More accurate, or of lower loss where there is no accuracy. */
+export function isBetter(
+  a: Pick<Evaluation, 'loss' | 'metrics'>,
+  b: Pick<Evaluation, 'loss' | 'metrics'>,
+): boolean {
+  const [own, other] = [a.metrics['accuracy'], b.metrics['accuracy']];
+  return own === undefined || other === undefined ? a.loss < b.loss : own > other;
+}
+
 /**
  * Evaluates a model on all examples of a data set.
  *

@@ -1,9 +1,12 @@
 /** Training: the loop and its events, evaluation, prediction, checkpoints. */
 export {
   checkpointPath,
+  bestPath,
   latestCheckpoint,
   loadCheckpoint,
+  loadTensors,
   saveCheckpoint,
+  saveTensors,
   type Checkpoint,
 } from './checkpoint.ts';
 export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';
@@ -19,7 +22,7 @@ export type {
 } from './events.ts';
 export * from './listeners/index.ts';
 export type { ObjectiveOptions, RowFunction } from './objective.ts';
-export { predict, type PredictOptions, type Prediction } from './predict.ts';
+export { forward, predict, type PredictOptions, type Prediction } from './predict.ts';
 export {
   lrRangeTest,
   suggestBounds,

@@ -2,6 +2,7 @@
 import type { Dataset } from '../../datasets/dataset.ts';
 import { ShapeError } from '../errors.ts';
 import { correct, crossEntropyRows } from '../ops/loss.ts';
+import { show } from '../options.ts';
 import { formatType } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -11,16 +12,17 @@ export type RowFunction = (output: Tensor, targets: Tensor) => Tensor;
 export interface ObjectiveOptions {
   /** Default: softmax cross-entropy, where targets are class labels. */
   readonly loss?: RowFunction;
-  /** Default: accuracy, where targets are class labels. */
+  /** Default: accuracy, where targets are class labels and the output is [N, classes]. */
   readonly metrics?: Readonly<Record<string, RowFunction>>;
 }
 
 export interface Objective {
   readonly loss: RowFunction;
-  readonly metrics: Readonly<Record<string, RowFunction>>;
+  /** Null: accuracy, if the output turns out to be one number for each class, which a loss of the user's own does not say. */
+  readonly metrics: Readonly<Record<string, RowFunction>> | null;
 }
 
-/** Throws TypeError where there is no loss for such targets by default. */
+/** Throws TypeError where there is no loss for such targets by default, and for what is no function. */
 export function objectiveFor(where: string, dataset: Dataset, options: ObjectiveOptions): Objective {
   const labels = dataset.y.dtype === 'i32' && dataset.y.shape.length === 0;
   const loss = options.loss ?? (labels ? crossEntropyRows : null);
@@ -30,9 +32,16 @@ export function objectiveFor(where: string, dataset: Dataset, options: Objective
         `(give a loss: (output, targets) => rows [N])`,
     );
   }
+  for (const [name, given] of Object.entries({ loss, ...options.metrics })) {
+    if (typeof given !== 'function') {
+      throw new TypeError(
+        `${where}: ${name === 'loss' ? name : `metric ${name}`} must be a function (output, targets) => rows [N], got ${show(given)}`,
+      );
+    }
+  }
   return {
     loss,
-    metrics: options.metrics ?? (labels && options.loss === undefined ? { accuracy: correct } : {}),
+    metrics: options.metrics ?? (!labels ? {} : options.loss === undefined ? { accuracy: correct } : null),
   };
 }
 
@@ -51,7 +60,9 @@ export function measure(
     );
   }
   const rows: Record<string, Tensor> = { loss: loss(output, targets) };
-  for (const [name, metric] of Object.entries(metrics)) rows[METRIC + name] = metric(output, targets);
+  const perClass = output.rank === 2 && output.shape[1] === classes.length;
+  const measured = metrics ?? (perClass ? { accuracy: correct } : {});
+  for (const [name, metric] of Object.entries(measured)) rows[METRIC + name] = metric(output, targets);
   for (const [name, value] of Object.entries(rows)) {
     if (value.dtype !== 'f32' || value.rank !== 1 || value.shape[0] !== targets.shape[0]) {
       throw new ShapeError(

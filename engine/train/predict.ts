@@ -1,13 +1,15 @@
-/** What a model says about images. */
+/** What a model says about examples without targets. */
 import type { Dataset } from '../../datasets/dataset.ts';
 import type { Backend } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
 import { ShapeError } from '../errors.ts';
 import type { Layer } from '../nn/layer.ts';
 import { bind } from '../nn/model.ts';
+import { allocate } from '../ops/create.ts';
 import { checkInteger, checkOptions } from '../options.ts';
 import { formatType, sizeOf } from '../shape.ts';
-import type { HostTensor, State } from '../types.ts';
+import type { Tensor } from '../tensor.ts';
+import type { HostTensor, State, TensorType } from '../types.ts';
 import { withModel } from './evaluate.ts';
 import { fedExamples, paddedBatches } from './examples.ts';
 
@@ -18,7 +20,7 @@ export interface PredictOptions {
   /** Inputs [N, ...], bytes or floats, for any N; or a data set, whose targets are not looked at. */
   readonly data: HostTensor | Dataset;
   readonly backend: Backend;
-  /** Default 100. */
+  /** Default: all at once, up to 100. */
   readonly batchSize?: number;
 }
 
@@ -32,39 +34,68 @@ export interface Prediction {
 }
 
 /**
- * Classifies any number of examples.
+ * Classifies any number of examples. Throws ShapeError unless the model gives logits [N, classes].
  *
  * @example const { classes } = await predict({ model, state: result.state, data: test, backend });
  */
 export async function predict(options: PredictOptions): Promise<Prediction> {
-  checkOptions('predict', options, ['model', 'state', 'data', 'backend', 'batchSize']);
-  const { model, state, backend, batchSize = 100 } = options;
-  checkInteger('predict', 'batchSize', batchSize, 1, 2 ** 31 - 1);
-  const examples = fedExamples('read' in options.data ? options.data : asDataset(options.data));
+  const { shape, data } = await outputsOf('predict', options, (output) => {
+    if (output.rank === 2) return;
+    throw new ShapeError(
+      `predict: the model's output must be logits [N, classes], got ${formatType(output)} ` +
+        `(forward gives outputs of any shape)`,
+    );
+  });
+  const [n = 0, classes = 0] = shape;
+  return decide(n, classes, Float32Array.from(data));
+}
+
+/**
+ * The model's outputs for any number of inputs, as they are: numbers that are no logits, images, features. [N, ...]
+ *
+ * @example const { data } = await forward({ model, state: result.state, backend, data: { shape: [3, 1], dtype: 'f32', data: x } });
+ */
+export async function forward(options: PredictOptions): Promise<HostTensor> {
+  return outputsOf('forward', options, (output, batchSize) => {
+    if (output.rank > 0 && output.shape[0] === batchSize) return;
+    throw new ShapeError(
+      `forward: the model's output must have a row for each example, [${batchSize}, ...], got ${formatType(output)}`,
+    );
+  });
+}
+
+async function outputsOf(
+  where: string,
+  options: PredictOptions,
+  check: (output: Tensor, batchSize: number) => void,
+): Promise<HostTensor> {
+  checkOptions(where, options, ['model', 'state', 'data', 'backend', 'batchSize']);
+  const { model, state, backend } = options;
+  const examples = fedExamples('read' in options.data ? options.data : asDataset(where, options.data));
   const n = examples.dataset.length;
+  const { batchSize = Math.min(100, Math.max(1, n)) } = options;
+  checkInteger(where, 'batchSize', batchSize, 1, 2 ** 31 - 1);
   return withModel(backend, model, state, async (store) => {
-    let classes = 0;
+    let type: TensorType = { shape: [], dtype: 'f32' };
     const executable = await compile(backend, {
       inputs: examples.inputs(batchSize),
       state: store,
       build(inputs, tensors) {
         const { output } = bind(model, tensors, { training: false })(examples.gather(inputs, tensors).x);
-        if (output.rank !== 2) {
-          throw new ShapeError(
-            `predict: the model's output must be logits [N, classes], got ${formatType(output)}`,
-          );
-        }
-        classes = output.shape[1];
-        return { outputs: { logits: output } };
+        check(output, batchSize);
+        type = output;
+        return { outputs: { output } };
       },
     });
     try {
-      const logits = new Float32Array(n * classes);
+      const shape = [n, ...type.shape.slice(1)];
+      const each = sizeOf(type.shape.slice(1));
+      const data = allocate(type.dtype, n * each);
       for (const { indices, first, count } of paddedBatches(n, batchSize)) {
-        const outputs = await executable.run(examples.feeds(indices));
-        logits.set(outputs['logits'].data.subarray(0, count * classes), first * classes);
+        const { output } = await executable.run(examples.feeds(indices));
+        data.set(output.data.subarray(0, count * each), first * each);
       }
-      return decide(n, classes, logits);
+      return { shape, dtype: type.dtype, data };
     } finally {
       await executable.close();
     }
@@ -72,12 +103,12 @@ export async function predict(options: PredictOptions): Promise<Prediction> {
 }
 
 /** Inputs without targets, in the form that batches are read from. */
-function asDataset({ shape: [length = 0, ...shape], dtype, data }: HostTensor): Dataset {
+function asDataset(where: string, { shape: [length = 0, ...shape], dtype, data }: HostTensor): Dataset {
   const each = sizeOf(shape);
-  if (dtype === 'i32') throw new TypeError('predict: data must be bytes or floats, got i32 (use u8 or f32)');
+  if (dtype === 'i32') throw new TypeError(`${where}: data must be bytes or floats, got i32 (use u8 or f32)`);
   if (data.length !== length * each) {
     throw new ShapeError(
-      `predict: data has ${data.length} elements, but its shape [${[length, ...shape].join(',')}] has ${length * each}`,
+      `${where}: data has ${data.length} elements, but its shape [${[length, ...shape].join(',')}] has ${length * each}`,
     );
   }
   return {

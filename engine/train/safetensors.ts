@@ -33,13 +33,18 @@ export function encodeTensors({ tensors, metadata }: TensorFile): Uint8Array {
   new DataView(file.buffer).setBigUint64(0, BigInt(length), true);
   file.set(text, PREFIX);
   let position = PREFIX + length;
-  for (const { dtype, data } of Object.values(tensors)) {
-    // Typed arrays are little-endian on every machine that JavaScript runs on today.
-    const stored = dtype === 'f32' && data instanceof Float64Array ? Float32Array.from(data) : data;
-    file.set(new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength), position);
+  for (const tensor of Object.values(tensors)) {
+    const stored = storedBytes(tensor);
+    file.set(stored, position);
     position += stored.byteLength;
   }
   return file;
+}
+
+/** An array's bytes as a file has them. Typed arrays are little-endian on every machine that JavaScript runs on today. */
+export function storedBytes({ dtype, data }: HostTensor): Uint8Array {
+  const stored = dtype === 'f32' && data instanceof Float64Array ? Float32Array.from(data) : data;
+  return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
 }
 
 /** The arrays in a file's bytes. Throws CheckpointError, beginning with `where`, unless every byte is accounted for. */

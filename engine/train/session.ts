@@ -2,16 +2,18 @@
 import type { Dataset } from '../../datasets/dataset.ts';
 import type { Hyper } from '../../optim/optimizer.ts';
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
+import { checkHeld } from '../backends/backend.ts';
 import type { Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
 import { BackendError, CheckpointError, DataError, EngineError } from '../errors.ts';
-import { applyGradients, bind, initState } from '../nn/model.ts';
+import { applyGradients, bind, countParameters, initState } from '../nn/model.ts';
 import { checkFinite } from '../ops/elementwise.ts';
 import { mean } from '../ops/reduce.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { Report, State } from '../types.ts';
 import { keptArrays, Pace, Updates } from './calls.ts';
 import {
+  bestPath,
   checkpointPath,
   latestCheckpoint,
   loadCheckpoint,
@@ -19,7 +21,7 @@ import {
   saveCheckpoint,
   type Checkpoint,
 } from './checkpoint.ts';
-import { CompiledEvaluation } from './evaluate.ts';
+import { CompiledEvaluation, isBetter } from './evaluate.ts';
 import type { EvalEvent, StepEvent } from './events.ts';
 import { fedExamples, residentArrays, residentBytes, residentExamples, type Examples } from './examples.ts';
 import { findNonFinite, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
@@ -91,6 +93,11 @@ export class Session {
       });
     }
     if (checkpoint !== null) this.notices.push(...checkArithmetic(checkpoint.report, this.report));
+    if (countParameters(model) === 0) {
+      const message =
+        'no parameter of the model is trained (all are frozen, or it has none): only statistics can change';
+      this.notices.push({ code: 'nothing-trained', message });
+    }
     for (const [name, schedule] of Object.entries(optimizer.schedules)) {
       for (const { code, message } of scheduleNotices(schedule, steps)) {
         this.notices.push({ code, message: `${name}: ${message}` });
@@ -128,6 +135,7 @@ export class Session {
   /** The fresh state with what the options give in its place. */
   #begin(fresh: State): State {
     const { initial } = this.#settings;
+    checkHeld('initial', initial);
     for (const [name, value] of Object.entries(initial)) {
       const own = fresh[name];
       if (own === undefined) {
@@ -315,18 +323,38 @@ export class Session {
 
   /** Saves a checkpoint and deletes old ones; returns its path. Throws EngineError rather than save numbers gone bad. */
   async save(): Promise<string> {
+    const { dir, keep } = this.#settings.checkpoint!;
+    const path = checkpointPath(dir, this.step);
+    await this.#write(path);
+    this.#savedAt = this.step;
+    await pruneCheckpoints(dir, keep);
+    return path;
+  }
+
+  /** Whether the evaluation before the next update is the run's best, and to be kept. */
+  get bestDue(): boolean {
+    const { step, last, best } = this;
+    return this.#settings.checkpoint?.best === true && step > 0 && last?.step === step && best === last;
+  }
+
+  /** Saves the state beside the checkpoints to go on from; returns its path. Throws as `save` does. */
+  async saveBest(): Promise<string> {
+    const path = bestPath(this.#settings.checkpoint!.dir);
+    await this.#write(path);
+    return path;
+  }
+
+  async #write(path: string): Promise<void> {
     const { checkpoint, model, optimizer, data, seed, steps } = this.#settings;
-    const { dir, keep } = checkpoint!;
     const { step, last, best, report } = this;
     const state = await this.state();
     const bad = nonFiniteState(state);
     if (bad !== null) {
       throw new EngineError(
         `train: the state is not finite after ${step} steps: ${bad} ` +
-          `(lower the learning rate; no checkpoint was written, and those in ${dir} are as they were)`,
+          `(lower the learning rate; no checkpoint was written, and those in ${checkpoint!.dir} are as they were)`,
       );
     }
-    const path = checkpointPath(dir, step);
     await saveCheckpoint(path, {
       state,
       step,
@@ -339,9 +367,6 @@ export class Session {
       last,
       best,
     });
-    this.#savedAt = step;
-    await pruneCheckpoints(dir, keep);
-    return path;
   }
 
   /** Parameters, statistics and the optimizer's arrays, without the data. */
@@ -357,10 +382,4 @@ export class Session {
     await this.#store?.close();
     this.#evaluator = this.#updates = this.#store = null;
   }
-}
-
-/** More accurate, or of lower loss where there is no accuracy. */
-function isBetter(a: EvalEvent, b: EvalEvent): boolean {
-  const [own, other] = [a.metrics['accuracy'], b.metrics['accuracy']];
-  return own === undefined || other === undefined ? a.loss < b.loss : own > other;
 }

@@ -57,6 +57,11 @@ export interface CheckpointOptions {
   readonly resume?: boolean;
   /** How many to keep, the latest ones. Default 2. */
   readonly keep?: number;
+  /**
+   * Also keep the state of the best evaluation (see `Result.best`), as `best.safetensors` in the folder; training does not go on
+   * from it. Needs `eval`. Default false.
+   */
+  readonly best?: boolean;
 }
 
 /** The options with defaults, checked. */
@@ -98,16 +103,13 @@ const KNOWN = [
 /** Throws TypeError, RangeError or ShapeError for what is missing, unknown, out of range or does not fit together. */
 export function settingsOf(where: string, options: TrainOptions): Settings {
   checkOptions(where, options, KNOWN);
-  for (const [name, method] of [
-    ['model', 'apply'],
-    ['backend', 'createStore'],
-    ['data', 'batch'],
-    ['optimizer', 'update'],
+  for (const [name, method, words] of [
+    ['model', 'apply', 'a layer, for instance sequential({ … })'],
+    ['backend', 'createStore', 'a backend, for instance await wasm()'],
+    ['data', 'batch', 'a loader, for instance loader(dataset, { batchSize: 100 })'],
+    ['optimizer', 'update', 'an optimizer, for instance sgd({ lr: 0.01 })'],
   ] as const) {
-    const given = options[name] as unknown;
-    if (typeof given !== 'object' || given === null || !(method in given)) {
-      throw new TypeError(`${where}: ${name} is missing or of another kind, got ${show(given)}`);
-    }
+    checkKind(where, name, options[name], method, words);
   }
   const {
     model,
@@ -126,10 +128,16 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   checkInteger(where, 'seed', seed, 0);
   checkOneOf(where, 'resident', resident, ['auto', true, false]);
   if (stepsPerCall !== 'auto') checkInteger(where, 'stepsPerCall', stepsPerCall, 1);
+  if (!Array.isArray(listeners)) {
+    throw new TypeError(`${where}: listeners must be an array of functions, got ${show(listeners)}`);
+  }
   for (const listener of listeners) {
     if (typeof listener !== 'function') {
       throw new TypeError(`${where}: listeners must be functions, got ${show(listener)}`);
     }
+  }
+  if (signal !== undefined) {
+    checkKind(where, 'signal', signal, 'aborted', "an AbortSignal, for instance an AbortController's signal");
   }
   optimizer.at(0); // so that impossible rates are told now
   return {
@@ -150,10 +158,17 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   };
 }
 
+/** Throws TypeError unless `given` is an object that has `member`, which is how its kind is told. */
+function checkKind(where: string, name: string, given: unknown, member: string, words: string): void {
+  if (typeof given === 'object' && given !== null && member in given) return;
+  throw new TypeError(`${where}: ${name} must be ${words}; got ${show(given)}`);
+}
+
 function evaluationOf(where: string, { eval: given, data }: TrainOptions): Settings['evaluation'] {
   if (given === undefined) return null;
   checkOptions(`${where}: eval`, given, ['data', 'every', 'batchSize']);
   const { data: dataset, every, batchSize = data.batchSize } = given;
+  checkKind(`${where}: eval`, 'data', dataset, 'read', 'a data set');
   checkInteger(`${where}: eval`, 'every', every, 1);
   checkBatch(`${where}: eval`, dataset, batchSize);
   for (const part of ['x', 'y'] as const) {
@@ -167,15 +182,24 @@ function evaluationOf(where: string, { eval: given, data }: TrainOptions): Setti
   return { data: dataset, every, batchSize };
 }
 
-function checkpointOf(where: string, { checkpoint: given }: TrainOptions): Settings['checkpoint'] {
+function checkpointOf(
+  where: string,
+  { checkpoint: given, eval: evaluation }: TrainOptions,
+): Settings['checkpoint'] {
   if (given === undefined) return null;
-  checkOptions(`${where}: checkpoint`, given, ['dir', 'every', 'resume', 'keep']);
-  const { dir, every, resume = false, keep = 2 } = given;
+  checkOptions(`${where}: checkpoint`, given, ['dir', 'every', 'resume', 'keep', 'best']);
+  const { dir, every, resume = false, keep = 2, best = false } = given;
   if (typeof dir !== 'string' || dir === '') {
     throw new TypeError(`${where}: checkpoint: dir must be the path of a folder, got ${show(dir)}`);
   }
   checkInteger(`${where}: checkpoint`, 'every', every, 1);
   checkInteger(`${where}: checkpoint`, 'keep', keep, 1);
   checkOneOf(`${where}: checkpoint`, 'resume', resume, [true, false]);
-  return { dir, every, resume, keep };
+  checkOneOf(`${where}: checkpoint`, 'best', best, [true, false]);
+  if (best && evaluation === undefined) {
+    throw new TypeError(
+      `${where}: checkpoint: best needs evaluations to choose from (give eval, or leave best out)`,
+    );
+  }
+  return { dir, every, resume, keep, best };
 }

@@ -74,8 +74,8 @@ async function* run(
     await notify(listeners, event);
     return event;
   };
-  const save = async (): Promise<TrainEvent> =>
-    emit({ type: 'checkpoint', path: await session.save(), step: session.step });
+  const saved = (path: string): Promise<TrainEvent> => emit({ type: 'checkpoint', path, step: session.step });
+  const save = async (): Promise<TrainEvent> => saved(await session.save());
   const attempt = async (action: () => Promise<unknown>): Promise<void> => {
     try {
       await action();
@@ -117,6 +117,7 @@ async function* run(
       if (session.evalDue) {
         const event = await session.evaluate();
         if (event !== null) yield await emit(event);
+        if (event !== null && session.bestDue) yield await saved(await session.saveBest());
       }
       if (session.saveDue) yield await save();
       if (session.step === steps || signal?.aborted === true) break;

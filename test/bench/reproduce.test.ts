@@ -179,6 +179,13 @@ describe('the report', () => {
     expect(html).toBe(reportHtml(found));
     expect(html.match(/<svg/g)!.length).toBeGreaterThan(1);
     expect(html).not.toMatch(/NaN|undefined/);
+    const clips = [...html.matchAll(/<clipPath id="([^"]*)">(.*?)<\/clipPath>/g)].map(([, id, rect]) => [
+      id,
+      rect,
+    ]);
+    expect(clips.length).toBeGreaterThan(2);
+    // Pictures in one page share ids: each must mean the same in all of them.
+    expect(new Set(clips.map(String)).size).toBe(new Set(clips.map(([id]) => id)).size);
     expect(headlineMarkdown(found, 'results')).toContain('](results/headline.svg)');
   });
 });

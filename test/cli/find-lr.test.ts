@@ -40,5 +40,8 @@ describe('find-lr', () => {
     expect(await run(host, 'find-lr --sweep exponential --from 0')).toBe(2);
     expect(host.err()).toContain('an exponential sweep begins above 0');
     expect(await run(host, 'find-lr --seeds one')).toBe(2);
+    expect(await run(host, `find-lr ${SMALL} --steps 8 --every 0 --svg nowhere/plot.svg`)).toBe(2);
+    expect(host.err()).toContain('--svg nowhere/plot.svg: its folder cannot be written to: ');
+    expect(host.out()).toBe('');
   });
 });

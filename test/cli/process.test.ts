@@ -69,6 +69,29 @@ it('main.js answers and fails with the status that it says', async () => {
   expect((await start(main, 'train --steps none', cwd)).code).toBe(2);
 });
 
+it('a Node that is too old is told so, before anything is loaded that it cannot read', async () => {
+  const older = join(built, 'older.cjs');
+  writeFileSync(
+    older,
+    "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.19.1' } });",
+  );
+  const run = execute(process.execPath, ['--require', older, main, '--version']);
+  await expect(run).rejects.toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr:
+      'error: cyclegrad needs Node 20 or newer, and this is Node 18.19.1 (install one from https://nodejs.org)\n',
+  });
+});
+
+it.runIf(existsSync('/dev/full'))('a full disk behind stdout is one message, without a stack', async () => {
+  const run = execute('/bin/sh', ['-c', `"${process.execPath}" "${main}" schedule fixed > /dev/full`]);
+  await expect(run).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^error: cannot write to stdout: [^\n]*ENOSPC[^\n]*\n$/),
+  });
+});
+
 it('trains, and ends by itself', async () => {
   const cwd = await tempDir();
   const { code, out, err } = await start(tiny, `train ${SMALL} --steps 3`, cwd);

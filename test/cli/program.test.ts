@@ -52,6 +52,9 @@ describe('wrong use ends with 2 and says what is allowed', () => {
     const host = await testHost({ env: { npm_lifecycle_event: 'start', npm_config_steps: '200' } });
     expect(await run(host, 'train')).toBe(2);
     expect(host.err()).toContain('put -- before the options: npm start -- --steps 200');
+    const other = await testHost({ env: { npm_lifecycle_event: 'start', npm_config_eval_every: '5' } });
+    expect(await run(other, 'train')).toBe(2);
+    expect(other.err()).toContain('npm start -- --eval-every 5');
   });
 });
 

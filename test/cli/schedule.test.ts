@@ -37,9 +37,17 @@ describe('schedule', () => {
   it('refuses what is no schedule, and options of another one', async () => {
     const host = await testHost();
     expect(await run(host, 'schedule zigzag')).toBe(2);
-    expect(host.err()).toContain("'zigzag': neither a name nor JSON, and there is no such file");
+    expect(host.err()).toContain(
+      "error: schedule 'zigzag': neither a name nor JSON, and there is no such file",
+    );
     expect(await run(host, 'schedule table2 --lr 0.1')).toBe(2);
-    expect(host.err()).toContain('--lr 0.1: it does not apply to --schedule table2');
+    expect(host.err()).toContain('--lr 0.1: it does not apply to schedule table2');
     expect(await run(host, 'schedule triangular --steps 1')).toBe(2);
+    expect(await run(host, 'schedule {"kind":')).toBe(2);
+    expect(host.err()).toContain('error: schedule: not JSON: ');
+    expect(host.out()).toBe('');
+    expect(await run(host, 'schedule triangular --svg nowhere/plot.svg')).toBe(2);
+    expect(host.err()).toContain('--svg nowhere/plot.svg: its folder cannot be written to: ');
+    expect(host.out()).toBe('');
   });
 });

@@ -91,7 +91,7 @@ describe('what is refused', () => {
       { base: 0.01 },
       '--schedule triangular: cyclicLR: base must be below max, got base 0.01 and max 0.006 (swap them?)',
     ],
-    ['JSON that is cut off', '{"kind":', {}, '--schedule: Unexpected end of JSON input'],
+    ['JSON that is cut off', '{"kind":', {}, '--schedule: not JSON: Unexpected end of JSON input'],
     [
       'a kind that is none',
       '{"kind":"zig"}',

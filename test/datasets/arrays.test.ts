@@ -1,7 +1,7 @@
 import ndarray from 'ndarray';
 import { describe, expect, test } from 'vitest';
 import { DataError } from '../../engine/errors.ts';
-import { arrays, split, subset, take } from '../../datasets/index.ts';
+import { arrays, split, subset, take, targets } from '../../datasets/index.ts';
 import type { ArraysOptions, Dataset, HostArray } from '../../datasets/index.ts';
 
 /** All of a data set, or the examples at `indices`. */
@@ -124,6 +124,29 @@ describe('arrays', () => {
     expect(() => arrays(inputs, targets, options)).toThrow(message);
   });
 
+  test('takes the bytes of a canvas as bytes', () => {
+    const { x, whole } = arrays({ shape: [1, 2], data: Uint8ClampedArray.of(3, 255) }, [0]);
+    expect([x.dtype, whole!.x]).toEqual(['u8', Uint8Array.of(3, 255)]);
+  });
+
+  test('gives all targets in order, of a whole data set and of one that is read', () => {
+    const all = arrays(
+      { shape: [250, 1], data: new Float32Array(250) },
+      Array.from({ length: 250 }, (_, i) => i % 7),
+    );
+    expect(targets(all)).toBe(all.whole!.y);
+    const reversed = subset(
+      all,
+      Array.from({ length: 250 }, (_, i) => 249 - i),
+    );
+    expect(targets(reversed)).toEqual(Int32Array.from({ length: 250 }, (_, i) => (249 - i) % 7));
+    const pairs = arrays(
+      { shape: [2, 1], data: new Uint8Array(2) },
+      { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) },
+    );
+    expect(targets(take(pairs, 1))).toEqual(Float32Array.of(1, 2));
+  });
+
   test('refuses wrong types and options', () => {
     expect(() => arrays({ shape: [1, 1], data: new Int32Array(1) }, [0])).toThrow(
       'arrays: x: inputs are bytes or floats: got an Int32Array (convert it: Float32Array.from(x))',
@@ -132,10 +155,13 @@ describe('arrays', () => {
       'arrays: classes: given for targets that are floats (pass labels as an Int32Array, or leave classes out)',
     );
     expect(() => arrays(x, [0, 1], { labels: 2 } as object)).toThrow(
-      'arrays: unknown option: labels, expected one of classes, name',
+      "arrays: unknown option 'labels' (known: classes, name)",
+    );
+    expect(() => arrays([[1, 2]] as never, [0])).toThrow(
+      'arrays: x: needs numbers with their shape, { shape: [2, 3], data: Float32Array }, got an array',
     );
     expect(() => arrays(x, [0, 1], { classes: 0 })).toThrow(
-      'arrays: classes: must be an integer from 1 to 2147483647, got 0',
+      'arrays: classes must be an integer from 1 to 2147483647, got 0',
     );
     expect(() => arrays(x, [0, 1]).read(Uint32Array.of(0), new Uint8Array(2), new Int32Array(1))).toThrow(
       'arrays: read: x would lose fractions: the data is f32, got Uint8Array (give it a Float32Array)',
@@ -173,13 +199,11 @@ describe('parts', () => {
   });
 
   test('wrong sizes and indices throw', () => {
-    expect(() => take(all, 0)).toThrow('take: n: must be an integer from 1 to 10, got 0');
-    expect(() => take(all, 11)).toThrow('take: n: must be an integer from 1 to 10, got 11');
-    expect(() => split(all, 10)).toThrow('split: n: must be an integer from 1 to 9, got 10');
-    expect(() => split(all, 5, { sed: 1 } as object)).toThrow(
-      'split: unknown option: sed, expected one of seed',
-    );
-    expect(() => subset(all, [0, 10])).toThrow('subset: index: must be an integer from 0 to 9, got 10');
+    expect(() => take(all, 0)).toThrow('take: n must be an integer from 1 to 10, got 0');
+    expect(() => take(all, 11)).toThrow('take: n must be an integer from 1 to 10, got 11');
+    expect(() => split(all, 10)).toThrow('split: n must be an integer from 1 to 9, got 10');
+    expect(() => split(all, 5, { sed: 1 } as object)).toThrow("split: unknown option 'sed' (known: seed)");
+    expect(() => subset(all, [0, 10])).toThrow('subset: index must be an integer from 0 to 9, got 10');
     expect(() => take(all, 3).read(Uint32Array.of(3), new Uint8Array(1), new Int32Array(1))).toThrow(
       'all/first 3: read: index out of range: 3 at position 0, but there are 3 examples (0 to 2)',
     );

@@ -90,9 +90,9 @@ describe('reading CIFAR-10', () => {
 
   test('wrong options throw', async () => {
     await expect(cifar10({ folder: 'x' } as object)).rejects.toThrow(
-      'cifar10: unknown option: folder, expected one of dir, signal, onProgress, sources',
+      "cifar10: unknown option 'folder' (known: dir, signal, onProgress, sources)",
     );
-    await expect(cifar10({ dir: '' })).rejects.toThrow('cifar10: dir: must be the path of a folder, got ""');
+    await expect(cifar10({ dir: '' })).rejects.toThrow('cifar10: dir must be the path of a folder, got ""');
   });
 
   test('an aborted signal stops before anything is read', async () => {

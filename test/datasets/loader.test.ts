@@ -158,16 +158,16 @@ describe('wrong options', () => {
       'batchSize 0',
       points,
       { batchSize: 0 },
-      'loader: batchSize: must be an integer from 1 to 2147483647, got 0',
+      'loader: batchSize must be an integer from 1 to 2147483647, got 0',
     ],
-    ['no batchSize', points, {}, 'loader: batchSize: must be an integer from 1 to 2147483647, got undefined'],
-    ['seed', points, { batchSize: 1, seed: -1 }, 'loader: seed: must be an integer of at least 0, got -1'],
-    ['shuffle', points, { batchSize: 1, shuffle: 'yes' }, 'loader: shuffle: must be true or false, got yes'],
+    ['no batchSize', points, {}, 'loader: batchSize must be an integer from 1 to 2147483647, got undefined'],
+    ['seed', points, { batchSize: 1, seed: -1 }, 'loader: seed must be an integer >= 0, got -1'],
+    ['shuffle', points, { batchSize: 1, shuffle: 'yes' }, "loader: shuffle must be true or false, got 'yes'"],
     [
       'partial',
       points,
       { batchSize: 1, partial: 'pad' },
-      `loader: partial: must be 'wrap' or 'drop', got "pad"`,
+      "loader: partial must be 'wrap' or 'drop', got 'pad'",
     ],
     [
       'drop leaves nothing',
@@ -179,13 +179,13 @@ describe('wrong options', () => {
       'unknown',
       points,
       { batchSize: 1, suffle: true },
-      'loader: unknown option: suffle, expected one of batchSize, shuffle, seed, augment, partial',
+      "loader: unknown option 'suffle' (known: batchSize, shuffle, seed, augment, partial)",
     ],
     [
       'unknown augmentation',
       images(4),
       { batchSize: 1, augment: { pad: 4 } },
-      'loader: augment: unknown option: pad, expected one of crop, flip',
+      "loader: augment: unknown option 'pad' (known: crop, flip)",
     ],
     [
       'augmenting points',
@@ -197,14 +197,21 @@ describe('wrong options', () => {
       'crop beyond the image',
       images(4),
       { batchSize: 1, augment: { crop: 3 } },
-      'loader: augment.crop: must be an integer from 0 to 2, got 3',
+      'loader: augment.crop must be an integer from 0 to 2, got 3',
     ],
     [
       'flip',
       images(4),
       { batchSize: 1, augment: { flip: 1 } },
-      'loader: augment.flip: must be true or false, got 1',
+      'loader: augment.flip must be true or false, got 1',
     ],
+    [
+      'no data set',
+      [[1, 2]] as never,
+      { batchSize: 1 },
+      'loader: takes a data set, got an array (arrays in memory',
+    ],
+    ['no options', points, undefined as never, 'loader: takes one object of options (batchSize, shuffle,'],
     [
       'empty data set',
       { ...points, length: 0 },
@@ -218,6 +225,6 @@ describe('wrong options', () => {
   test('a step that is not one', () => {
     const data = loader(points, { batchSize: 2 });
     for (const step of [-1, 0.5, NaN])
-      expect(() => data.batch(step)).toThrow(/^loader: batch: step: must be an integer from 0/);
+      expect(() => data.batch(step)).toThrow(/^loader: batch: step must be an integer from 0/);
   });
 });

@@ -81,16 +81,16 @@ test('without noise, blobs are their centres and spirals their arms', () => {
 });
 
 test.each<[object, string]>([
-  [{ kind: 'moons', n: 1 }, "synthetic: kind: must be 'images', 'blobs' or 'spirals', got moons"],
-  [{ kind: 'blobs', n: 0 }, 'synthetic: n: must be an integer from 1 to 2147483647, got 0'],
+  [{ kind: 'moons', n: 1 }, "synthetic: kind must be 'images' or 'blobs' or 'spirals', got 'moons'"],
+  [{ kind: 'blobs', n: 0 }, 'synthetic: n must be an integer from 1 to 2147483647, got 0'],
   [
     { kind: 'blobs', n: 1, height: 3 },
-    'synthetic: unknown option: height, expected one of kind, n, classes, seed, noise, dims',
+    "synthetic: unknown option 'height' (known: kind, n, classes, seed, noise, dims)",
   ],
-  [{ kind: 'images', n: 1, classes: 0 }, 'synthetic: classes: must be an integer from 1 to 65536, got 0'],
-  [{ kind: 'images', n: 1, width: 0.5 }, 'synthetic: width: must be an integer from 1 to 65536, got 0.5'],
-  [{ kind: 'spirals', n: 1, noise: -1 }, 'synthetic: noise: must be a finite number of at least 0, got -1'],
-  [{ kind: 'spirals', n: 1, seed: 1.5 }, 'synthetic: seed: must be an integer of at least 0, got 1.5'],
+  [{ kind: 'images', n: 1, classes: 0 }, 'synthetic: classes must be an integer from 1 to 65536, got 0'],
+  [{ kind: 'images', n: 1, width: 0.5 }, 'synthetic: width must be an integer from 1 to 65536, got 0.5'],
+  [{ kind: 'spirals', n: 1, noise: -1 }, 'synthetic: noise must be a number >= 0, got -1'],
+  [{ kind: 'spirals', n: 1, seed: 1.5 }, 'synthetic: seed must be an integer >= 0, got 1.5'],
 ])('refuses %j', (options, message) => {
   expect(() => synthetic(options as SyntheticKind)).toThrow(message);
 });

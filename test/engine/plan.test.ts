@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { reference } from '../../engine/backends/reference/reference.ts';
 import { compile, type Built, type Compiled } from '../../engine/compile.ts';
-import { PlanError } from '../../engine/errors.ts';
+import { DataError, PlanError } from '../../engine/errors.ts';
 import { grad } from '../../engine/grad.ts';
 import { withPath } from '../../engine/op.ts';
 import {
@@ -772,6 +772,21 @@ describe('compile', () => {
       "compile: outputs 'y' is object, not a tensor (of a layer's name, such as relu or conv2d, the operation is ops.relu(x) or x.relu())",
     ],
     [
+      'a build that gives nothing',
+      () => compile(backend, { build: () => undefined as never }),
+      'compile: build must return { outputs: { … } } (and be no async function), got undefined',
+    ],
+    [
+      'a build that is asynchronous',
+      () => compile(backend, { build: (() => Promise.resolve({ outputs: {} })) as never }),
+      'compile: build must return { outputs: { … } } (and be no async function), got a promise (is an await missing?)',
+    ],
+    [
+      'no backend',
+      () => compile('wasm' as never, { build: () => ({ outputs: {} }) }),
+      "compile: backend must be a backend, for instance await wasm(); got 'wasm'",
+    ],
+    [
       'nothing for a next',
       () =>
         compile(backend, {
@@ -815,6 +830,13 @@ describe('compile', () => {
     ],
   ])('refuses %s', async (_, make, message) => {
     await expect(make()).rejects.toThrow(new PlanError(message));
+  });
+
+  it('refuses state that does not fill its shape', async () => {
+    const w = { shape: [4], dtype: 'f32', data: new Float32Array(3) } as const;
+    await expect(compile(backend, { state: { w }, build: () => ({ outputs: {} }) })).rejects.toThrow(
+      new DataError("compile: state: 'w' is f32 [4], 4 elements, but its data is Float32Array (3)"),
+    );
   });
 
   it('refuses an impossible input shape by name', async () => {

@@ -229,7 +229,7 @@ describe('creation', () => {
     [
       'text alone',
       () => tensor('abc' as unknown as Nested),
-      'tensor: expects numbers, arrays of numbers or typed arrays, got abc',
+      "tensor: expects numbers, arrays of numbers or typed arrays, got 'abc'",
     ],
     [
       'null',
@@ -239,7 +239,7 @@ describe('creation', () => {
     [
       'another kind of typed array',
       () => tensor(BigInt64Array.of(1n, 2n) as unknown as Nested),
-      'tensor: expects numbers, arrays of numbers or typed arrays, got 1,2',
+      'tensor: expects numbers, arrays of numbers or typed arrays, got a BigInt64Array',
     ],
     [
       'a shape that the values do not fill',
@@ -657,9 +657,9 @@ describe('shapes and dtypes that do not fit are named, all of them', () => {
       () => sum(t(2, 3), [1, -1]),
       'sum: axis 1 is given twice (name each axis once)',
     ],
-    ['sum of bytes', () => sum(bytes(2, 3)), `sum: expects f32 but got u8 [1,6,1]${CAST}`],
+    ['sum of bytes', () => sum(bytes(2, 3)), `sum: expects f32 but got u8 [2,3]${CAST}`],
     ['max over nothing', () => max(t(2, 0), 1), 'max: no elements along the reduced axis of [2,0,1]'],
-    ['max of integers', () => max(ints(3)), `max: expects f32 but got i32 [1,3,1]${CAST}`],
+    ['max of integers', () => max(ints(3)), `max: expects f32 but got i32 [3]${CAST}`],
     ['mean over nothing', () => mean(t(2, 0), 1), 'mean: no elements along the reduced axes of [2,0]'],
     [
       'mean over an axis that is not there',

@@ -114,8 +114,8 @@ describe('where something is missing', () => {
   it.each([
     [{ threads: 0 }, 'wasm: threads must be an integer from 1 to 256, got 0'],
     [{ threads: 1.5 }, 'wasm: threads must be an integer from 1 to 256, got 1.5'],
-    [{ simd: 'fast' }, "wasm: simd must be 'auto', 'plain' or 'relaxed', got \"fast\""],
-    [{ thread: 2 }, "wasm: unknown option 'thread' (options: threads, simd, convolution, workers)"],
+    [{ simd: 'fast' }, "wasm: simd must be 'auto' or 'plain' or 'relaxed', got 'fast'"],
+    [{ thread: 2 }, "wasm: unknown option 'thread' (known: threads, simd, convolution, workers)"],
   ])('refuses %j', async (options, message) => {
     await expect(wasm(options as never)).rejects.toThrow(message);
   });

@@ -234,6 +234,7 @@ describe('errors', () => {
       () => freeze(dense(2, 2), ['fc']),
       "freeze: there are no parameters under 'fc' (the layer has: weight, bias)",
     ],
+    [() => freeze(dense(2, 2), 'weight' as never), "freeze: paths must be an array of paths, got 'weight'"],
     [
       () => parameters(dense(2, 2), 'w'),
       "parameters: there are none under 'w' (the model has: weight, bias)",

@@ -2,10 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { add, mul, sub } from '../../engine/index.ts';
 import type { State } from '../../engine/index.ts';
 import {
+  accumulateGradients,
   adadelta,
   adagrad,
   adam,
   adamw,
+  averagedState,
+  averageWeights,
   clipGradients,
   rmsprop,
   sgd,
@@ -320,6 +323,56 @@ describe('clipping', () => {
     expect(() => clipGradients(sgd({ lr: 1 }), {})).toThrow('there is nothing to clip to');
     expect(() => clipGradients(sgd({ lr: 1 }), { norm: 0 })).toThrow(
       'clipGradients: norm must be a number > 0, got 0',
+    );
+  });
+});
+
+describe('a moving average of the weights', () => {
+  test('is what the formula says, without a bias to the start, and training does not see it', async () => {
+    const gradients = [1, 2, -1].map((g) => ({ w: number(g) }));
+    const inner = (): Optimizer => sgd({ lr: 0.1, momentum: 0.9 });
+    const plain = await optimize(inner(), { w: number(1) }, gradients, 3);
+    const states = await optimize(averageWeights(inner(), { decay: 0.5 }), { w: number(1) }, gradients, 3);
+    expect(states.map((state) => value(state, 'w'))).toEqual(plain.map((state) => value(state, 'w')));
+    const [a, b, c] = plain.map((state) => value(state, 'w')) as [number, number, number];
+    expect(value(averagedState(states[0]!), 'w')).toBeCloseTo(a, 6);
+    expect(value(averagedState(states[2]!), 'w')).toBeCloseTo((a / 4 + b / 2 + c) / 1.75, 6);
+    expect(averageWeights(inner()).config).toMatchObject({ kind: 'sgd', averageDecay: 0.999 });
+  });
+
+  test('refuses a decay that keeps everything, and states without averages', async () => {
+    expect(() => averageWeights(sgd({ lr: 1 }), { decay: 1 })).toThrow(
+      'averageWeights: decay must be a number >= 0 and < 1, got 1',
+    );
+    const [state] = await optimize(sgd({ lr: 1 }), { w: number(1) }, [{ w: number(1) }], 1);
+    expect(() => averagedState(state!)).toThrow('averagedState: the state has no averages (train with');
+  });
+});
+
+describe('gradients of several batches', () => {
+  test.each<readonly [string, () => Optimizer]>([
+    ['sgd with momentum', () => sgd({ lr: 0.1, momentum: 0.9, weightDecay: 0.1 })],
+    ['adam', () => adam({ lr: 0.1 })],
+    ['clipped', () => clipGradients(sgd({ lr: 0.1 }), { norm: 1 })],
+  ])('make one update of their mean: %s', async (_, inner) => {
+    const parts = [1, 3, -2, 4, 0, 5].map((g) => ({ w: number(g) }));
+    const means = [2, 1, 2.5].map((g) => ({ w: number(g) }));
+    const states = await optimize(accumulateGradients(inner(), 2), { w: number(1) }, parts, 6);
+    const wanted = await optimize(inner(), { w: number(1) }, means, 3);
+    const got = states.map((state) => value(state, 'w'));
+    expect([got[1], got[3], got[5]]).toEqual(wanted.map((state) => expect.closeTo(value(state, 'w'), 5)));
+    expect([got[0], got[2], got[4]]).toEqual([1, got[1], got[3]]); // nothing moves between
+  });
+
+  test('of one batch is the optimizer itself', async () => {
+    const parts = [1, 3].map((g) => ({ w: number(g) }));
+    const [one, itself] = [accumulateGradients(adam({ lr: 0.1 }), 1), adam({ lr: 0.1 })];
+    const got = await optimize(one, { w: number(1) }, parts, 2);
+    const wanted = await optimize(itself, { w: number(1) }, parts, 2);
+    expect(got.map((state) => value(state, 'w'))).toEqual(wanted.map((state) => value(state, 'w')));
+    expect(one.config).toMatchObject({ kind: 'adam', batches: 1 });
+    expect(() => accumulateGradients(itself, 0)).toThrow(
+      'accumulateGradients: batches must be an integer >= 1, got 0',
     );
   });
 });

@@ -21,7 +21,7 @@ export function specsFor(
   );
 }
 
-/** Parameters after each of `steps` updates, with gradients given for each step, or of a loss. */
+/** The state after each of `steps` updates, with gradients given for each step, or of a loss. */
 export async function optimize(
   optimizer: Optimizer,
   params: State,
@@ -56,7 +56,12 @@ export async function optimize(
   const seen: State[] = [];
   for (let step = 0; step < steps; step++) {
     await run.run({ ...feedsAt(step), ...optimizer.at(step), step });
-    seen.push(await run.store.read(names));
+    const state = Object.entries(await run.store.read());
+    seen.push(
+      Object.fromEntries(
+        state.map(([name, own]) => [names.includes(name) ? name : `optimizer/${name}`, own]),
+      ),
+    );
   }
   await run.close();
   return seen;

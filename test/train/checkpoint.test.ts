@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { loader, take } from '../../datasets/index.ts';
 import {
   CheckpointError,
+  bestPath,
   batchNorm,
   checkpointPath,
   conv2d,
@@ -14,11 +15,14 @@ import {
   flatten,
   latestCheckpoint,
   loadCheckpoint,
+  loadTensors,
   maxPool2d,
   normalize,
+  parameters,
   reference,
   relu,
   saveCheckpoint,
+  saveTensors,
   sequential,
   tanh,
   train,
@@ -140,6 +144,53 @@ describe('checkpoints', () => {
     expect(readFileSync(copy).equals(readFileSync(path))).toBe(true);
   });
 
+  test('of the best evaluation are kept beside those to go on from', async () => {
+    const dir = folder();
+    const options = tinyRun({ optimizer: sgd({ lr: 0.5 }), eval: { data: held, every: 1 } });
+    const { events } = await eventsOf({ ...options, checkpoint: { dir, every: 4, best: true } });
+    const evals = events.filter((event) => event.type === 'eval');
+    const { best } = await fit(options);
+    const saved = events.filter((event) => event.type === 'checkpoint' && event.path === bestPath(dir));
+    expect(saved.at(-1)).toMatchObject({ step: best!.step });
+    expect(best!.step).toBeGreaterThan(0);
+    expect(best!.metrics['accuracy']).toBe(Math.max(...evals.map(({ metrics }) => metrics['accuracy']!)));
+    expect(names(dir)).toEqual([
+      'best.safetensors',
+      'step-00000008.safetensors',
+      'step-00000010.safetensors',
+    ]);
+    const { state, step } = await loadCheckpoint(bestPath(dir));
+    expect(step).toBe(best!.step);
+    const again = await evaluate({
+      model: tinyModel(),
+      state,
+      data: held,
+      backend: reference(),
+      batchSize: 8,
+    });
+    expect(again.loss).toBe(best!.loss);
+    expect(() => train(tinyRun({ checkpoint: { dir, every: 4, best: true } }))).toThrow(
+      'train: checkpoint: best needs evaluations to choose from (give eval, or leave best out)',
+    );
+  });
+
+  test('weights by themselves, for other programs and from them', async () => {
+    const dir = folder();
+    const { state } = await fit(tinyRun());
+    const path = join(dir, 'a', 'weights.safetensors');
+    const weights = Object.fromEntries(parameters(tinyModel()).map(({ name }) => [name, state[name]!]));
+    await saveTensors(path, weights);
+    expect(bytes(await loadTensors(path))).toEqual(bytes(weights));
+    const next = await fit(
+      tinyRun({ steps: 1, optimizer: sgd({ lr: 0 }), initial: await loadTensors(path) }),
+    );
+    expect(bytes(next.state)['conv.weight']).toBe(bytes(state)['conv.weight']);
+    await expect(loadTensors(join(dir, 'none'))).rejects.toThrow(/none: cannot be read: ENOENT/);
+    await expect(loadCheckpoint(path)).rejects.toThrow(
+      'is a safetensors file, but no checkpoint of cyclegrad',
+    );
+  });
+
   test('a finished run that is run again does nothing, and knows its result', async () => {
     const options = tinyRun({
       checkpoint: { dir: folder(), every: 5, resume: true },
@@ -201,6 +252,13 @@ describe('checkpoints', () => {
     );
     write(text.replace('"seed":"5"', '"seed":"x"'));
     await expect(fit(resume)).rejects.toThrow("its metadata has no valid 'seed': x");
+    file[file.length - 6]! ^= 1; // in the middle of a number
+    writeFileSync(path, file);
+    await expect(fit(resume)).rejects.toThrow(
+      /step-00000010\.safetensors: its contents are not what was saved: .* \(the file is damaged: go on from the checkpoint before/,
+    );
+    write(text.replace('"digest":', '"digets":')); // as before there were digests
+    await expect(fit(resume)).resolves.toMatchObject({ step: 10 });
     expect(readFileSync(checkpointPath(dir, 5)).length).toBe(file.length); // the one before is there to go back to
   });
 });

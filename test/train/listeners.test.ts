@@ -186,7 +186,7 @@ describe('progressBar without a terminal', () => {
     expect(stream.lines).toEqual([
       'training for 1000 steps: batch 100, 10 steps an epoch, seed 7, on wasm (team of 2 workers, 2 threads, relaxed SIMD)',
       'not the fast executor: SharedArrayBuffer is missing',
-      '2/1000 0%  lr 0.00101  smoothed loss 2  batch accuracy 0.1%  2,000 examples/s  0:00  0:50 left',
+      '2/1000 0%  lr 0.00101  smoothed loss 2.000  batch accuracy 0.1%  2,000 examples/s  0:00  0:50 left',
       '4/1000 0%  lr 0.00103  smoothed loss 1.999  batch accuracy 0.1%  2,000 examples/s  0:00  0:50 left',
       'step 4/1000: eval accuracy 62.5%, loss 0.375 (10,000 examples in 2.5 s)',
       'step 4/1000: saved runs/a/step-4.safetensors',
@@ -231,9 +231,9 @@ describe('progressBar without a terminal', () => {
     await listener(start(0, 1000));
     await listener(stepEvent(0, 1000, { loss: 3 }));
     await listener(stepEvent(1, 1000, { loss: 1 }));
-    expect(stream.text).toContain('smoothed loss 2 ');
+    expect(stream.text).toContain('smoothed loss 2.000 ');
     for (let i = 2; i < 500; i++) await listener(stepEvent(i, 1000, { loss: 1 }));
-    expect(stream.lines.at(-1)).toContain('smoothed loss 1 ');
+    expect(stream.lines.at(-1)).toContain('smoothed loss 1.000 ');
   });
 
   test('says why a run failed, also when it failed before its start', async () => {
@@ -259,10 +259,18 @@ describe('progressBar without a terminal', () => {
   test('refuses an interval that is no number of steps', () => {
     for (const every of [0, -1, 1.5, NaN]) {
       expect(() => progressBar({ every })).toThrow(
-        `progressBar: every is ${every} (it must be a whole number of steps, 1 or more)`,
+        `progressBar: every must be an integer >= 1, got ${every}`,
       );
     }
   });
+});
+
+test('what is not for a listener is refused when it is made', () => {
+  expect(() => report(undefined as never)).toThrow('report: dir must be the path of a folder, got undefined');
+  expect(() => report('runs/a', { titel: 'a' } as never)).toThrow("report: unknown option 'titel'");
+  expect(() => jsonLines(undefined as never)).toThrow('jsonLines: takes one object of options');
+  expect(() => jsonLines({} as never)).toThrow('jsonLines: takes either the path of a file or a stream');
+  expect(() => progressBar({ evry: 2 } as never)).toThrow("progressBar: unknown option 'evry'");
 });
 
 describe('progressBar on a terminal', () => {

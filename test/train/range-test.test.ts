@@ -104,6 +104,10 @@ describe('lrRangeTest', () => {
       { initial: { nothing: { shape: [], dtype: 'f32', data: new Float32Array(1) } } },
       "no array called 'nothing'",
     ],
+    [
+      { initial: { 'fc.bias': { shape: [3], dtype: 'f32', data: new Float32Array(2) } } },
+      "initial: 'fc.bias' is f32 [3], 3 elements, but its data is Float32Array (2)",
+    ],
   ])('refuses %j', async (options, message) => {
     await expect(lrRangeTest(sweep(options as never))).rejects.toThrow(message);
   });

@@ -1,17 +1,20 @@
 import { describe, expect, test, vi } from 'vitest';
 import { arrays, loader, synthetic, take, type Dataset } from '../../datasets/index.ts';
 import {
+  BackendError,
   activation,
   applyGradients,
-  BackendError,
   bind,
   compile,
   conv2d,
+  crossEntropyRows,
   dense,
   evaluate,
   f32,
   fit,
   flatten,
+  forward,
+  freeze,
   i32,
   initState,
   maxPool2d,
@@ -94,6 +97,31 @@ describe('learning', () => {
       'train: loss must give one number per example, f32 [8], but gives f32 [8,1]',
     );
   });
+});
+
+test('a model with nothing to train is noticed', async () => {
+  const { events } = await eventsOf(tinyRun({ model: freeze(tinyModel()), steps: 1 }));
+  expect(events.find((event) => event.type === 'notice')).toMatchObject({ code: 'nothing-trained' });
+});
+
+test('a loss of the user’s own on labels: accuracy where the output is one number for each class', async () => {
+  const loss: TrainOptions['loss'] = (output, y) => crossEntropyRows(output, y, { labelSmoothing: 0.1 });
+  const own = await fit(tinyRun({ steps: 2, loss, eval: { data: held, every: 2 } }));
+  expect(Object.keys(own.last!.metrics)).toEqual(['accuracy']);
+  const none = await fit(tinyRun({ steps: 2, loss, metrics: {}, eval: { data: held, every: 2 } }));
+  expect(none.last!.metrics).toEqual({});
+  const embedding = sequential({ input: normalize(0), flat: flatten(), fc: dense(72, 5) });
+  const rows: TrainOptions['loss'] = (output) => output.pow(2).mean(1);
+  const { last } = await fit(
+    tinyRun({
+      steps: 2,
+      model: embedding,
+      data: loader(images, { batchSize: 8 }),
+      loss: rows,
+      eval: { data: held, every: 2 },
+    }),
+  );
+  expect(last!.metrics).toEqual({});
 });
 
 describe('determinism', () => {
@@ -432,6 +460,31 @@ describe('evaluation and prediction', () => {
     expect(none.logits.shape).toEqual([0, 3]);
   });
 
+  test('forward gives outputs as they are, of any shape; a single example is a batch of one', async () => {
+    const { state } = await fit(tinyRun({ steps: 2 }));
+    const shared = { model: tinyModel(), state, backend: reference(), data: held };
+    expect((await forward(shared)).data).toEqual((await predict(shared)).logits.data);
+    const maps = sequential({ input: normalize(0), pool: maxPool2d(2) });
+    const asState = initState(maps, null, 0);
+    const { shape, data } = await forward({
+      model: maps,
+      state: asState,
+      backend: reference(),
+      data: held,
+      batchSize: 3,
+    });
+    expect(shape).toEqual([7, 3, 3, 2]);
+    const one = await forward({ model: maps, state: asState, backend: reference(), data: take(held, 1) });
+    expect(one.data).toEqual(data.slice(0, 18));
+    const all = sequential({ input: normalize(0), total: activation((x) => x.mean()) });
+    await expect(
+      forward({ model: all, state: initState(all, null, 0), backend: reference(), data: held }),
+    ).rejects.toThrow("forward: the model's output must have a row for each example, [7, ...], got f32 []");
+    await expect(predict({ model: maps, state: asState, backend: reference(), data: held })).rejects.toThrow(
+      "predict: the model's output must be logits [N, classes], got f32 [7,3,3,2] (forward gives outputs of any shape)",
+    );
+  });
+
   test('say what does not fit', async () => {
     const backend = reference();
     await expect(predict({ model: tinyModel(), state: {}, data: held, backend })).rejects.toThrow(
@@ -450,8 +503,34 @@ describe('options', () => {
     [{ steps: 0 }, 'train: steps must be an integer from 1 to 2147483647, got 0'],
     [{ seed: -1 }, 'train: seed must be an integer >= 0, got -1'],
     [{ epochs: 3 }, "train: unknown option 'epochs' (known: model, backend, steps"],
-    [{ optimizer: 'sgd' }, "train: optimizer is missing or of another kind, got 'sgd'"],
-    [{ backend: reference }, 'train: backend is missing or of another kind, got a function'],
+    [
+      { optimizer: 'sgd' },
+      "train: optimizer must be an optimizer, for instance sgd({ lr: 0.01 }); got 'sgd'",
+    ],
+    [{ backend: reference }, 'train: backend must be a backend, for instance await wasm(); got a function'],
+    [
+      { backend: Promise.resolve(reference()) },
+      'train: backend must be a backend, for instance await wasm(); got a promise (is an await missing?)',
+    ],
+    [
+      { data: held },
+      'train: data must be a loader, for instance loader(dataset, { batchSize: 100 }); got an object',
+    ],
+    [
+      { signal: {} },
+      "train: signal must be an AbortSignal, for instance an AbortController's signal; got an object",
+    ],
+    [{ loss: 'mse' }, "train: loss must be a function (output, targets) => rows [N], got 'mse'"],
+    [
+      { metrics: ['accuracy'] },
+      "train: metric 0 must be a function (output, targets) => rows [N], got 'accuracy'",
+    ],
+    [{ listeners: () => undefined }, 'train: listeners must be an array of functions, got a function'],
+    [
+      { eval: { data: loader(held, { batchSize: 3 }), every: 1 } },
+      'train: eval: data must be a data set; got an',
+    ],
+    [{ eval: { every: 1 } }, 'train: eval: data must be a data set; got undefined'],
     [{ resident: 'yes' }, "train: resident must be 'auto' or true or false, got 'yes'"],
     [{ listeners: [{}] }, 'train: listeners must be functions, got an object'],
     [{ eval: { data: held } }, 'train: eval: every must be an integer >= 1, got undefined'],

@@ -3,6 +3,7 @@
  * What the modes share is here: stores, feeds and outputs, the queue of runs. What they differ in is a Device.
  */
 import { BackendError, type EngineError } from '../../errors.ts';
+import { checkOneOf, checkOptions } from '../../options.ts';
 import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
 import type { HostTensor, Report, State, TensorType } from '../../types.ts';
 import { checkFeeds, checkWrite, splitRuns, stackRuns, stopRuns } from '../backend.ts';
@@ -36,7 +37,6 @@ export interface GpuOptions {
 }
 
 const MODES = ['webgpu', 'webgl', 'cpu', 'auto'] as const;
-const OPTIONS = ['mode', 'overrides', 'dawn'];
 
 /**
  * Makes a GPU backend. Needs the package gpu.js, and `webgpu` for WebGPU in Node.
@@ -46,10 +46,8 @@ const OPTIONS = ['mode', 'overrides', 'dawn'];
  */
 export async function gpu(options: GpuOptions = {}): Promise<Backend> {
   const { mode = 'auto', overrides = true, dawn = [] } = options;
-  for (const name of Object.keys(options)) {
-    if (!OPTIONS.includes(name))
-      throw new TypeError(`gpu: unknown option '${name}' (options: ${OPTIONS.join(', ')})`);
-  }
+  checkOptions('gpu', options, ['mode', 'overrides', 'dawn']);
+  checkOneOf('gpu', 'mode', mode, MODES);
   switch (mode) {
     case 'cpu':
       return new GpuBackend(new CpuDevice(await loadGpuJs()));
@@ -60,10 +58,7 @@ export async function gpu(options: GpuOptions = {}): Promise<Backend> {
     case 'auto':
       return chooseDevice(overrides, dawn);
     default:
-      mode satisfies never;
-      throw new RangeError(
-        `gpu: mode must be ${MODES.map((name) => `'${name}'`).join(' or ')}, got ${JSON.stringify(mode)}`,
-      );
+      return mode satisfies never;
   }
 }
 

@@ -3,6 +3,7 @@
  * N threads give the same bytes.
  */
 import { BackendError, DataError, type EngineError } from '../../errors.ts';
+import { checkInteger, checkOneOf, checkOptions } from '../../options.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { formatPlan, NOTED_THREADS, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
 import { bytesOf, sizeOf } from '../../shape.ts';
@@ -39,20 +40,10 @@ export async function wasm(options: WasmOptions = {}, instead: string | null = n
   const { simd = 'auto', convolution = 'auto', workers = true } = options;
   const cores = await availableCores();
   const threads = options.threads ?? cores;
-  for (const name of Object.keys(options)) {
-    if (!['threads', 'simd', 'convolution', 'workers'].includes(name)) {
-      throw new TypeError(`wasm: unknown option '${name}' (options: threads, simd, convolution, workers)`);
-    }
-  }
-  if (!Number.isSafeInteger(threads) || threads < 1 || threads > 256) {
-    throw new RangeError(`wasm: threads must be an integer from 1 to 256, got ${String(threads)}`);
-  }
-  if (simd !== 'auto' && simd !== 'plain' && simd !== 'relaxed') {
-    throw new RangeError(`wasm: simd must be 'auto', 'plain' or 'relaxed', got ${JSON.stringify(simd)}`);
-  }
-  if (convolution !== 'auto' && convolution !== 'direct') {
-    throw new RangeError(`wasm: convolution must be 'auto' or 'direct', got ${JSON.stringify(convolution)}`);
-  }
+  checkOptions('wasm', options, ['threads', 'simd', 'convolution', 'workers']);
+  checkInteger('wasm', 'threads', threads, 1, 256);
+  checkOneOf('wasm', 'simd', simd, ['auto', 'plain', 'relaxed']);
+  checkOneOf('wasm', 'convolution', convolution, ['auto', 'direct']);
   if (typeof WebAssembly === 'undefined') {
     throw new BackendError(
       "wasm: there is no WebAssembly here (is it switched off? use the 'reference' backend)",

@@ -141,7 +141,7 @@ export function curveSvg(series: readonly CurveSeries[], options: CurveOptions):
       bottom: top + (free * (panel.weight ?? 1)) / weights,
     };
     body.push(
-      drawPanel(panel, index, plot, across, inPanel[index]!, legends[index]!),
+      drawPanel(panel, plot, across, inPanel[index]!, legends[index]!),
       ...(index === panels.length - 1 ? [drawX(across, plot)] : []),
     );
     top = plot.bottom + gap;
@@ -270,7 +270,6 @@ function short(value: number): string {
 
 function drawPanel(
   panel: CurvePanel,
-  index: number,
   plot: Plot,
   across: Axis,
   curves: readonly Curve[],
@@ -281,11 +280,13 @@ function drawPanel(
     axis(spec, heights(curves, which), [plot.bottom, plot.top], ticks, true);
   const left = side(panel.left, 'left');
   const right = panel.right && side(panel.right, 'right');
-  const clip = `curve-panel-${index}`;
+  // A little larger than the plot, so that lines and dots on its border stay whole.
+  const [x, y] = [px(plot.left - 5), px(plot.top - 5)];
+  const [width, height] = [px(plot.right - plot.left + 10), px(plot.bottom - plot.top + 10)];
+  // Several pictures may be in one page, where the first element of an id is meant: so an id says all that is in it.
+  const clip = `clip-${x}-${y}-${width}-${height}`;
   const out = [
-    // A little larger than the plot, so that lines and dots on its border stay whole.
-    `<clipPath id="${clip}"><rect x="${px(plot.left - 5)}" y="${px(plot.top - 5)}" ` +
-      `width="${px(plot.right - plot.left + 10)}" height="${px(plot.bottom - plot.top + 10)}"/></clipPath>`,
+    `<clipPath id="${clip}"><rect x="${x}" y="${y}" width="${width}" height="${height}"/></clipPath>`,
     drawLegend(legend, plot),
   ];
   for (const { value } of across.ticks) {

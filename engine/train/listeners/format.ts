@@ -5,6 +5,11 @@ export function number(value: number): string {
   return Number.isFinite(value) ? String(Number(value.toPrecision(4))) : String(value);
 }
 
+/** The same with its trailing zeros, so that a line does not twitch while it changes: 2.300. */
+export function steady(value: number): string {
+  return Number.isFinite(value) && Math.abs(value) < 1e4 ? value.toPrecision(4) : number(value);
+}
+
 /** 0.8142 -> 81.4%. */
 export function percent(value: number): string {
   return Number.isFinite(value) ? `${(value * 100).toFixed(1)}%` : String(value);

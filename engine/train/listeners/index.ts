@@ -1,4 +1,5 @@
 /** Listeners: what can be done with the events of a run besides looping over them. */
+export type { TextOutput } from './streams.ts';
 export { progressBar, type ProgressOptions } from './progress.ts';
 export { jsonLines, type JsonLinesOptions } from './json-lines.ts';
 export { report, type ReportOptions, type RunSummary } from './report.ts';

@@ -1,8 +1,8 @@
 /** Every event of a run as one line of JSON, in a file or on a stream. For other programs, and for the record. */
-import type { Writable } from 'node:stream';
+import { checkOptions } from '../../options.ts';
 import type { Listener } from '../events.ts';
 import { EventLog, toLine } from './files.ts';
-import { TextStream } from './streams.ts';
+import { TextStream, type TextOutput } from './streams.ts';
 
 export type JsonLinesOptions =
   | {
@@ -16,7 +16,7 @@ export type JsonLinesOptions =
     }
   | {
       /** A stream of the caller's, for instance `process.stdout`. It is not closed. */
-      readonly stream: Writable;
+      readonly stream: TextOutput;
     };
 
 /**
@@ -33,6 +33,10 @@ export type JsonLinesOptions =
  * @example listeners: [jsonLines({ path: 'runs/clr/all.jsonl' })]
  */
 export function jsonLines(options: JsonLinesOptions): Listener {
+  checkOptions('jsonLines', options, ['path', 'append', 'stream']);
+  if ('path' in options === 'stream' in options) {
+    throw new TypeError('jsonLines: takes either the path of a file or a stream');
+  }
   return 'path' in options ? toFile(options.path, options.append) : toStream(options.stream);
 }
 
@@ -52,7 +56,7 @@ function toFile(path: string, append: boolean | undefined): Listener {
   };
 }
 
-function toStream(stream: Writable): Listener {
+function toStream(stream: TextOutput): Listener {
   let out: TextStream | null = null;
   return async (event) => {
     out ??= new TextStream('jsonLines', stream);

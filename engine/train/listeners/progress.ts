@@ -1,13 +1,13 @@
 /** Shows how a run is going: a bar on a terminal, plain lines everywhere else. */
-import type { Writable } from 'node:stream';
 import type { MultiBar } from 'cli-progress';
+import { checkInteger, checkOptions } from '../../options.ts';
 import type { EvalEvent, Listener, StartEvent, StepEvent, TrainEvent } from '../events.ts';
-import { duration, message, metric, number, oneLine, percent, whole } from './format.ts';
-import { TextStream } from './streams.ts';
+import { duration, message, metric, number, oneLine, percent, steady, whole } from './format.ts';
+import { TextStream, type TextOutput } from './streams.ts';
 
 export interface ProgressOptions {
   /** Where to show it; a terminal when it has `isTTY`. Standard error unless given. */
-  readonly stream?: Writable & { readonly isTTY?: boolean };
+  readonly stream?: TextOutput & { readonly isTTY?: boolean };
   /** Steps from one line to the next where there is no terminal. Left out: a line every 10 seconds. */
   readonly every?: number;
   /** The time in milliseconds; for tests. */
@@ -32,10 +32,9 @@ const BAR_WIDTH = { min: 8, max: 24 };
  * reader that closes its end of the pipe is no failure: nothing more is shown, and training goes on.
  */
 export function progressBar(options: ProgressOptions = {}): Listener {
+  checkOptions('progressBar', options, ['stream', 'every', 'now']);
   const { stream = process.stderr, every, now = () => performance.now() } = options;
-  if (every !== undefined && !(Number.isInteger(every) && every >= 1)) {
-    throw new RangeError(`progressBar: every is ${every} (it must be a whole number of steps, 1 or more)`);
-  }
+  if (every !== undefined) checkInteger('progressBar', 'every', every, 1);
   let view: View | null = null;
   return async (event) => {
     if (view === null) {
@@ -112,7 +111,7 @@ class Meter {
       const elapsed = this.now() - this.started;
       const left = ((this.now() - (this.firstStep ?? this.started)) / here) * (this.steps - this.done);
       if (this.lr !== undefined) parts.push({ text: `lr ${number(this.lr)}`, givesWay: 3 });
-      parts.push({ text: `smoothed loss ${number(this.loss)}`, givesWay: 1 });
+      parts.push({ text: `smoothed loss ${steady(this.loss)}`, givesWay: 1 });
       for (const [name, value] of Object.entries(this.metrics)) {
         parts.push({ text: `batch ${metric(name, value)}`, givesWay: name === 'accuracy' ? 4 : 8 });
       }
@@ -242,14 +241,14 @@ class BarView implements View {
   private stopped = false;
 
   /** Only who looks at a terminal loads what draws bars: it is a fifth of the engine's start. */
-  static async open(stream: Writable, text: TextStream, meter: Meter, now: () => number): Promise<BarView> {
+  static async open(stream: TextOutput, text: TextStream, meter: Meter, now: () => number): Promise<BarView> {
     const { MultiBar: Bars } = await import('cli-progress');
     return new BarView(Bars, stream, text, meter, now);
   }
 
   private constructor(
     Bars: typeof MultiBar,
-    stream: Writable,
+    stream: TextOutput,
     text: TextStream,
     meter: Meter,
     now: () => number,
@@ -260,7 +259,7 @@ class BarView implements View {
     // MultiBar, although there is one bar: a SingleBar cannot print lines above itself, and at its end puts the cursor
     // back where it was at the start, which is on top of lines printed since.
     this.bars = new Bars({
-      stream,
+      stream: stream as unknown as NodeJS.WritableStream, // a terminal's is one
       fps: 1000 / DRAW_MS,
       forceRedraw: true, // printing lines wipes the bar
       hideCursor: false,

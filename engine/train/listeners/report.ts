@@ -1,7 +1,9 @@
 /** Leaves a record of a run in a folder: its events, a summary, a picture. */
 import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
+import { checkOptions, show } from '../../options.ts';
 import type { Report } from '../../types.ts';
+import { isBetter } from '../evaluate.ts';
 import type { EndEvent, EvalEvent, Listener, StartEvent, StepEvent, TrainEvent } from '../events.ts';
 import { curveSvg, type CurveSeries } from './curve.ts';
 import { EventLog, toLine, writeAtomic, type LoggedEvent } from './files.ts';
@@ -62,6 +64,10 @@ const RECORDS = 1000;
  * Throws DataError when a file cannot be written, or the events to go on from are not a log.
  */
 export function report(dir: string, options: ReportOptions = {}): Listener {
+  if (typeof dir !== 'string' || dir === '') {
+    throw new TypeError(`report: dir must be the path of a folder, got ${show(dir)}`);
+  }
+  checkOptions('report', options, ['config', 'title']);
   let run: RunReport | null = null;
   return async (event) => {
     if (event.type === 'start') run = await RunReport.open(dir, event, options);
@@ -261,11 +267,6 @@ class RunReport {
       ],
     });
   }
-}
-
-function isBetter(event: EvalEvent, than: EvalEvent): boolean {
-  const [a, b] = [event.metrics['accuracy'], than.metrics['accuracy']];
-  return a !== undefined && b !== undefined ? a > b : event.loss < than.loss;
 }
 
 function quality({ step, loss, metrics }: EvalEvent): Quality {

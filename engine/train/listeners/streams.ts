@@ -1,7 +1,13 @@
 /** Writing text to somebody else's stream: awaited, with failures as DataError and closed pipes taken calmly. */
-import type { Writable } from 'node:stream';
 import { DataError } from '../../errors.ts';
 import { message } from './format.ts';
+
+/** What a listener needs of a stream, as Node's are; a type of our own, so that pages need no types of Node's. */
+export interface TextOutput {
+  write(text: string, done: (error?: Error | null) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  off(event: 'error', listener: (error: Error) => void): unknown;
+}
 
 /** The other end is gone: a pipe's reader closed it (EPIPE), or the terminal was hung up (EIO). */
 function isGone(error: unknown): boolean {
@@ -15,7 +21,7 @@ function isGone(error: unknown): boolean {
  */
 export class TextStream {
   private readonly where: string;
-  private readonly stream: Writable;
+  private readonly stream: TextOutput;
   private gone = false;
   private failure: unknown = null;
   private readonly onError = (error: unknown): void => {
@@ -23,7 +29,7 @@ export class TextStream {
     else this.failure ??= error;
   };
 
-  constructor(where: string, stream: Writable) {
+  constructor(where: string, stream: TextOutput) {
     this.where = where;
     this.stream = stream;
     // Without a listener Node would throw the error a second time, where nobody can catch it.

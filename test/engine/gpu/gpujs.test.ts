@@ -164,10 +164,10 @@ describe('what is missing', () => {
 
   it('an option that does not exist', async () => {
     await expect(gpu({ modus: 'cpu' } as never)).rejects.toThrow(
-      new TypeError("gpu: unknown option 'modus' (options: mode, overrides, dawn)"),
+      new TypeError("gpu: unknown option 'modus' (known: mode, overrides, dawn)"),
     );
     await expect(gpu({ mode: 'cuda' as never })).rejects.toThrow(
-      new RangeError(`gpu: mode must be 'webgpu' or 'webgl' or 'cpu' or 'auto', got "cuda"`),
+      new RangeError("gpu: mode must be 'webgpu' or 'webgl' or 'cpu' or 'auto', got 'cuda'"),
     );
   });
 });

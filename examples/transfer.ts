@@ -1,0 +1,96 @@
+// Transfer: a network learns ten kinds of made-up pictures, and its convolutions are used again, frozen, for six other kinds of
+// which there are few examples; training stops when evaluations get no better, and the best state is kept.
+// An optional argument is the number of steps: `npm run example -- transfer 60`.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  bestPath,
+  conv2d,
+  dense,
+  fit,
+  freeze,
+  globalAvgPool2d,
+  loadCheckpoint,
+  loadTensors,
+  maxPool2d,
+  normalize,
+  parameters,
+  predict,
+  relu,
+  saveTensors,
+  sequential,
+  wasm,
+  type Layer,
+} from 'cyclegrad';
+import { channelStats, loader, split, synthetic, targets } from 'cyclegrad/datasets';
+import { adam } from 'cyclegrad/optim';
+import { oneCycle } from 'cyclegrad/schedulers';
+
+const steps = Number(process.argv[2] ?? 300);
+const folder = mkdtempSync(join(tmpdir(), 'cyclegrad-transfer-')); // a run of yours has a place of its own
+const weights = join(folder, 'body.safetensors');
+const many = synthetic({ kind: 'images', n: 3000, classes: 10, height: 12, noise: 1, seed: 1 });
+const [test, few] = split(
+  synthetic({ kind: 'images', n: 600, classes: 6, height: 12, noise: 1, seed: 2 }),
+  500,
+);
+const { mean, std } = channelStats(many);
+
+const body = (): Layer =>
+  sequential({
+    input: normalize(mean, { std }),
+    conv1: conv2d(3, 8, 3),
+    relu1: relu(),
+    pool1: maxPool2d(2),
+    conv2: conv2d(8, 16, 3),
+    relu2: relu(),
+    pool2: globalAvgPool2d(),
+  });
+
+const backend = await wasm({ threads: 1 });
+const first = sequential({ body: body(), head: dense(16, 10) });
+const { state } = await fit({
+  model: first,
+  backend,
+  steps,
+  data: loader(many, { batchSize: 50 }),
+  optimizer: adam({ lr: oneCycle({ max: 0.02, steps }) }),
+});
+const kept = parameters(first, 'body').map(({ name }) => [name, state[name]!] as const);
+await saveTensors(weights, Object.fromEntries(kept));
+
+const control = new AbortController();
+let [best, since] = [0, 0];
+const model = freeze(sequential({ body: body(), head: dense(16, 6) }), ['body']);
+const result = await fit({
+  model,
+  backend,
+  steps: 10 * steps,
+  data: loader(few, { batchSize: 20 }),
+  eval: { data: test, every: 20 },
+  initial: await loadTensors(weights),
+  optimizer: adam({ lr: 0.02 }),
+  checkpoint: { dir: join(folder, 'run'), every: 1000, best: true },
+  signal: control.signal,
+  listeners: [
+    (event) => {
+      if (event.type !== 'eval') return;
+      const { accuracy = 0 } = event.metrics;
+      since = accuracy > best ? 0 : since + 1;
+      best = Math.max(best, accuracy);
+      if (since === 8) control.abort();
+    },
+  ],
+});
+console.log(`stopped after ${result.step} of ${10 * steps} steps, the best was step ${result.best!.step}`);
+
+// Rows are classes, columns what the model takes them for.
+const found = await loadCheckpoint(bestPath(join(folder, 'run')));
+const { classes } = await predict({ model, state: found.state, data: test, backend });
+const confusion = test.classes.map(() => test.classes.map(() => 0));
+targets(test).forEach((label, i) => confusion[label]![classes[i]!]!++);
+console.log(confusion.map((row) => row.map((n) => String(n).padStart(4)).join('')).join('\n'));
+console.log(`test accuracy ${result.best!.metrics['accuracy']}`);
+await backend.close();
+rmSync(folder, { recursive: true });
