@@ -3,6 +3,13 @@ import { describe } from 'vitest';
 import { BackendError } from '../../../engine/errors.ts';
 import { gpu, type GpuOptions } from '../../../engine/backends/gpu/gpu.ts';
 
+/** Runs `suite`, or skips it where there is a reason to. */
+export function describeUnless(reason: string | null, name: string, suite: () => void): void {
+  describe.skipIf(reason !== null)(`${name}${reason === null ? '' : `, not here: ${reason}`}`, () => {
+    suite();
+  });
+}
+
 /** Runs `suite` where a backend with these options can be made. */
 export async function describeWhere(name: string, options: GpuOptions, suite: () => void): Promise<void> {
   const reason = await gpu(options).then(
@@ -15,7 +22,5 @@ export async function describeWhere(name: string, options: GpuOptions, suite: ()
       throw error;
     },
   );
-  describe.skipIf(reason !== null)(`${name}${reason === null ? '' : `, not here: ${reason}`}`, () => {
-    suite();
-  });
+  describeUnless(reason, name, suite);
 }
