@@ -133,6 +133,12 @@ export const reduce = {
       define(`axis ${axis} of [3,4,5]`, { x: uniform([3, 4, 5]) }, ({ x }) => cumulativeSum(x, axis)),
     ),
     define(
+      'blocks of blocks, exclusive, reverse',
+      { x: uniform([17_000]) },
+      ({ x }) => cumulativeSum(x, 0, { exclusive: true, reverse: true }),
+      { tolerance: 3e-5, tags: ['large'] },
+    ),
+    define(
       'NaN and infinities',
       { x: given([5], [1, Infinity, 2, -Infinity, 3]) },
       ({ x }) => cumulativeSum(x, 0),

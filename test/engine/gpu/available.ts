@@ -1,5 +1,6 @@
 /** Suites that need a device: skipped by name, with the reason, where there is none. */
 import { describe } from 'vitest';
+import type { Backend } from '../../../engine/backends/backend.ts';
 import { BackendError } from '../../../engine/errors.ts';
 import { gpu, type GpuOptions } from '../../../engine/backends/gpu/gpu.ts';
 
@@ -23,4 +24,21 @@ export async function describeWhere(name: string, options: GpuOptions, suite: ()
     },
   );
   describeUnless(reason, name, suite);
+}
+
+/** Every way to run kernels. */
+export const MODES: readonly (readonly [string, GpuOptions])[] = [
+  ["gpu.js's cpu mode", { mode: 'cpu' }],
+  ['WebGPU', { mode: 'webgpu' }],
+  ['WebGPU without hand-written kernels', { mode: 'webgpu', overrides: false }],
+  ['WebGL', { mode: 'webgl' }],
+];
+
+export async function withBackend(
+  options: GpuOptions,
+  act: (backend: Backend) => Promise<void>,
+): Promise<void> {
+  const backend = await gpu(options);
+  await act(backend);
+  await backend.close(); // which fails where stores are open: not after a failure, whose error it would hide
 }

@@ -1,8 +1,5 @@
 /** Reductions over the middle axis of [outer, n, inner]: in two stages where there are too few results for many threads. */
-import type { AttrsOf } from '../../../ops/index.ts';
-import { sizeOf } from '../../../shape.ts';
 import { returnHalf, type Lower, type Place, type Site, type View } from '../kernel.ts';
-import { copyCall } from './elementwise.ts';
 
 interface Sum {
   readonly args: Readonly<Record<string, View>>;
@@ -79,99 +76,5 @@ export const max: Lower = ({ inputs: [x], outputs: [y, at], types: [{ shape }], 
     args,
     output: [2 * inner, outer],
     to: at,
-  });
-};
-
-/** Elements that a thread adds of its own block; before that come the sums of whole blocks. */
-const BLOCK = 64;
-
-export const cumulativeSum: Lower = ({
-  inputs: [x],
-  outputs: [y],
-  types: [{ shape }],
-  attrs,
-  emit,
-  scratch,
-}) => {
-  const { exclusive, reverse } = attrs as AttrsOf<'cumulativeSum'>;
-  const [outer, n, inner] = shape;
-  if (sizeOf(shape) === 0) return;
-  const blocks = Math.ceil(n / BLOCK);
-  const at = (r: string): string => (reverse ? `(${n - 1} - (${r}))` : `(${r})`);
-  const args = { x: { place: x, dims: [inner, n, outer] } } as const;
-  const sums = scratch(inner * blocks * outer);
-  emit({
-    body: `let sum = 0;
-      for (let k = 0; k < ${BLOCK}; k++) {
-        if (Y * ${BLOCK} + k < ${n}) { sum += x[Z][${at(`Y * ${BLOCK} + k`)}][X]; }
-      }
-      return sum;`,
-    args,
-    output: [inner, blocks, outer],
-    to: sums,
-  });
-  // A kernel reads what others write here, so the result cannot take the place of x.
-  const to = x === y ? scratch(sizeOf(shape)) : y;
-  emit({
-    body: `const own = ${at('Y')};
-      const block = quotient(own, ${BLOCK});
-      let sum = 0;
-      for (let b = 0; b < ${blocks}; b++) { if (b < block) { sum += sums[Z][b][X]; } }
-      for (let k = 0; k < ${BLOCK}; k++) {
-        const r = block * ${BLOCK} + k;
-        if (r ${exclusive ? '<' : '<='} own) { sum += x[Z][${at('r')}][X]; }
-      }
-      return sum;`,
-    args: { ...args, sums: { place: sums, dims: [inner, blocks, outer] } },
-    output: [inner, n, outer],
-    to,
-  });
-  if (to !== y) emit(copyCall(to, y, sizeOf(shape)));
-};
-
-/** By rank: how many come before an element is where it goes. NaN is larger than every number, and ties keep their order. */
-export const sort: Lower = ({
-  inputs: [x],
-  outputs: [values, indices],
-  types: [{ shape }],
-  attrs,
-  emit,
-  scratch,
-}) => {
-  const { descending } = attrs as AttrsOf<'sort'>;
-  const [rows, n] = shape;
-  if (sizeOf(shape) === 0) return;
-  const view = { place: x, dims: [n, rows] } as const;
-  const rank = scratch(rows * n);
-  const less = (a: string, b: string): string => `${a} < ${b} || nan(${b}) > nan(${a})`;
-  const [before, after] = descending
-    ? [less('own', 'other'), less('other', 'own')]
-    : [less('other', 'own'), less('own', 'other')];
-  emit({
-    body: `const own = x[Y][X];
-      let rank = 0;
-      for (let k = 0; k < ${n}; k++) {
-        const other = x[Y][k];
-        if (${before}) { rank += 1; } else if (${after}) { rank += 0; } else if (k < X) { rank += 1; }
-      }
-      return rank;`,
-    args: { x: view },
-    output: [n, rows],
-    to: rank,
-  });
-  const ranks = { place: rank, dims: [n, rows] } as const;
-  const search = (position: string): string => `let found = 0;
-    for (let k = 0; k < ${n}; k++) { if (ranks[Y][k] === ${position}) { found = k; } }`;
-  emit({
-    body: `${search('X')}\nreturn x[Y][found];`,
-    args: { x: view, ranks },
-    output: [n, rows],
-    to: values,
-  });
-  emit({
-    body: `const position = quotient(X, 2);\n${search('position')}\n${returnHalf('found', 'X - position * 2')}`,
-    args: { ranks },
-    output: [2 * n, rows],
-    to: indices,
   });
 };
