@@ -179,6 +179,7 @@ export const takeAlong: Lower = ({ inputs: [x, index], outputs: [to], types, emi
   const [outer, n, inner] = types[0].shape;
   const m = types[1].shape[1];
   const halves = floatsPer(types[0].dtype);
+  expectExact('takeAlong', inner * halves);
   check(indexCheck({ place: index, dims: [2 * sizeOf(types[1].shape)] }, sizeOf(types[1].shape), n));
   emit({
     body: `const column = quotient(X, ${halves});

@@ -1,5 +1,13 @@
 /** Reductions over the middle axis of [outer, n, inner]: in two stages where there are too few results for many threads. */
-import { returnHalf, type Lower, type Place, type Site, type View } from '../kernel.ts';
+import {
+  expectExact,
+  returnHalf,
+  type Call,
+  type Lower,
+  type Place,
+  type Site,
+  type View,
+} from '../kernel.ts';
 
 interface Sum {
   readonly args: Readonly<Record<string, View>>;
@@ -61,20 +69,43 @@ export const sum: Lower = (site) => {
 export const wins = (value: string, best: string): string =>
   `${value} > ${best} || nan(${value}) > nan(${best})`;
 
-export const max: Lower = ({ inputs: [x], outputs: [y, at], types: [{ shape }], emit }) => {
+/** The first of the largest, and where it is: in long lines among the winners of their parts. */
+export const max: Lower = ({ inputs: [x], outputs: [y, at], types: [{ shape }], emit, scratch }) => {
   const [outer, n, inner] = shape;
-  const args = { x: { place: x, dims: [inner, n, outer] } } as const;
-  const search = (column: string): string => `let best = x[Y][0][${column}];
-    let position = 0;
-    for (let r = 1; r < ${n}; r++) {
-      const value = x[Y][r][${column}];
-      if (${wins('value', 'best')}) { best = value; position = r; }
+  expectExact('max', n);
+  let args: Call['args'] = { x: { place: x, dims: [inner, n, outer] } };
+  // Statements that leave the best of some candidates, and its position.
+  const search = (count: number, candidate: (k: string) => string, line: string, column: string): string =>
+    `let position = ${candidate('0')};
+    let best = x[${line}][position][${column}];
+    for (let k = 1; k < ${count}; k++) {
+      const r = ${candidate('k')};
+      if (r < ${n}) {
+        const value = x[${line}][r][${column}];
+        if (${wins('value', 'best')}) { best = value; position = r; }
+      }
     }`;
-  emit({ body: `${search('X')}\nreturn best;`, args, output: [inner, outer], to: y });
+  const length = Math.ceil(n / partsOf(outer * inner, n));
+  const parts = Math.ceil(n / length);
+  if (parts > 1) {
+    const winners = { place: scratch(inner * parts * outer), dims: [inner, parts, outer] } as const;
+    emit({
+      body: `${search(length, (k) => `Y * ${length} + ${k}`, 'Z', 'X')}\nreturn position;`,
+      args,
+      output: winners.dims,
+      to: winners.place,
+    });
+    args = { ...args, winners };
+  }
+  const among = (line: string, column: string): string =>
+    parts > 1
+      ? search(parts, (k) => `winners[${line}][${k}][${column}]`, line, column)
+      : search(n, (k) => k, line, column);
+  emit({ body: `${among('Y', 'X')}\nreturn best;`, args, output: [inner, outer], to: y });
   emit({
-    body: `const column = quotient(X, 2);\n${search('column')}\n${returnHalf('position', 'X - column * 2')}`,
+    body: `${among('Z', 'Y')}\n${returnHalf('position', 'X')}`,
     args,
-    output: [2 * inner, outer],
+    output: [2, inner, outer],
     to: at,
   });
 };
