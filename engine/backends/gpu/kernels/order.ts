@@ -22,8 +22,8 @@ import { indexCheck } from './layout.ts';
 const BLOCK = 128;
 
 /**
- * Turns of a loop that searches by halves, which ends after 24 at the most. Loops of up to 32 turns are unrolled by Mesa, whose
- * compiler then took 2.6 times as long for a sort of 1024.
+ * Turns of a loop that searches by halves, which ends after 24 at the most. Mesa unrolls loops of up to 32 turns, and then takes
+ * about four times as long to compile the merges.
  */
 const TURNS = 33;
 
