@@ -6,8 +6,9 @@ import type { Backend } from '../../../engine/backends/backend.ts';
 import { reference } from '../../../engine/backends/reference/reference.ts';
 import { compile } from '../../../engine/compile.ts';
 import { add, argSort, cumulativeSum, dropout, f32, i32, matmul, mul } from '../../../engine/ops/index.ts';
-import { pow, relu, sub, sum, takeRows, tanh, transpose, u8 } from '../../../engine/ops/index.ts';
+import { max, pow, relu, sub, sum, takeRows, tanh, transpose, u8, zeros } from '../../../engine/ops/index.ts';
 import { key, philox } from '../../../engine/rng.ts';
+import type { Tensor } from '../../../engine/tensor.ts';
 import type { State } from '../../../engine/types.ts';
 import { expectSameBitsByName } from '../compare.ts';
 import { describeWhere, MODES, withBackend } from './available.ts';
@@ -165,12 +166,19 @@ for (const [name, options] of MODES) {
         await step.close();
       }));
 
-    it('refuses an index that a float does not hold', () =>
+    it.each([
+      ['sorting', (x: Tensor) => argSort(x)],
+      ['max', (x: Tensor) => max(x)],
+      ['takeRows', (x: Tensor) => takeRows(x, zeros([1], 'i32'))],
+    ] as const)('refuses an index that a float does not hold, in %s', (what, build) =>
       withBackend(options, async (backend) => {
-        const x = f32(2 ** 24 + 1);
         await expect(
-          compile(backend, { inputs: { x }, build: (t) => ({ outputs: { y: argSort(t.x) } }) }),
-        ).rejects.toThrow('gpu: sorting needs an index of 16777217 in a float, which counts to 16777216');
-      }));
+          compile(backend, {
+            inputs: { x: f32(2 ** 24 + 1) },
+            build: ({ x }) => ({ outputs: { y: build(x) } }),
+          }),
+        ).rejects.toThrow(`gpu: ${what} needs an index of 16777217 in a float, which counts to 16777216`);
+      }),
+    );
   });
 }

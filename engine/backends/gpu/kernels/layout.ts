@@ -166,6 +166,7 @@ export const takeRows: Lower = ({ inputs: [x, index], outputs: [to], types, resu
   const rows = types[0].shape[0];
   const row = floatsOf({ shape: types[0].shape.slice(1), dtype: results[0].dtype });
   const indexView = { place: index, dims: [2 * count] } as const;
+  expectExact('takeRows', rows);
   check(indexCheck(indexView, count, rows));
   emit({
     body: `const row = ${int('index', 'Y')};\nreturn x[row][X];`,
@@ -179,7 +180,7 @@ export const takeAlong: Lower = ({ inputs: [x, index], outputs: [to], types, emi
   const [outer, n, inner] = types[0].shape;
   const m = types[1].shape[1];
   const halves = floatsPer(types[0].dtype);
-  expectExact('takeAlong', inner * halves);
+  expectExact('takeAlong', Math.max(n, inner * halves));
   check(indexCheck({ place: index, dims: [2 * sizeOf(types[1].shape)] }, sizeOf(types[1].shape), n));
   emit({
     body: `const column = quotient(X, ${halves});
