@@ -59,9 +59,12 @@ export const gathering = {
       takeRows(x, index),
     ),
   ],
-  scatterRows: ([[5], [7, 3], [6, 2, 3, 3], [3, 5, 1], [0, 2]] as const).map((shape: Shape) =>
-    define(formatShape(shape), { g: uniform(shape), index: integers([shape[0]], 4) }, ({ g, index }) =>
-      ops.scatterRows([g, index], { n: 4 }),
+  scatterRows: ([[5], [7, 3], [6, 2, 3, 3], [3, 5, 1], [0, 2], [300, 2]] as const).map((shape: Shape) =>
+    define(
+      formatShape(shape),
+      { g: uniform(shape), index: integers([shape[0]], 4) },
+      ({ g, index }) => ops.scatterRows([g, index], { n: 4 }),
+      { tolerance: shape[0] === 300 ? 1e-5 : 1e-6, tags: shape[0] === 300 ? ['large'] : [] },
     ),
   ),
   takeAlong: LINES.flatMap(([shape, m]) =>
@@ -74,11 +77,12 @@ export const gathering = {
       ),
     ),
   ),
-  scatterAlong: LINES.map(([[outer, n, inner], m]) =>
+  scatterAlong: [...LINES, [[2, 5, 3], 200] as const].map(([[outer, n, inner], m]) =>
     define(
       `${m} into each line of ${formatShape([outer, n, inner])}`,
       { g: uniform([outer, m, inner]), index: integers([outer, m, inner], n) },
       ({ g, index }) => ops.scatterAlong([g, index], { n }),
+      { tolerance: m === 200 ? 1e-5 : 1e-6, tags: m === 200 ? ['large'] : [] },
     ),
   ),
   sort: [
@@ -118,6 +122,14 @@ export const gathering = {
       define(
         `ties and special values${descending ? ', descending' : ''}`,
         { x: given([2, 9], [1, NaN, 0, -0, 1, Infinity, -Infinity, NaN, 1, 3, 3, 3, 2, 2, 2, 3, 1, 1]) },
+        ({ x }) => ops.sort([x], { descending }),
+        { wrt: [], tags: ['special'] },
+      ),
+    ),
+    ...[false, true].map((descending) =>
+      define(
+        `many ties${descending ? ', descending' : ''}`,
+        { x: given([2, 700], [1, NaN, 0, -0, 1, Infinity, -Infinity, 2, 3, 2, 1]) },
         ({ x }) => ops.sort([x], { descending }),
         { wrt: [], tags: ['special'] },
       ),

@@ -115,6 +115,16 @@ export const reduce = {
     define('axis 1 of [3,5,2], kept', { x: distinct([3, 5, 2]) }, ({ x }) => max(x, 1, { keepDims: true }), {
       tolerance: 0,
     }),
+    ...[3, NaN].map((best) =>
+      define(
+        `the first of many times ${best}`,
+        {
+          x: given([2, 701, 2], [...Array<number>(300).fill(-1), best, 2, best, -Infinity]),
+        },
+        ({ x }) => [...ops.max([x], {})],
+        { wrt: [], tolerance: 0, tags: ['special'] },
+      ),
+    ),
   ],
   cumulativeSum: [
     ...GROUPS.flatMap((shape) =>
@@ -131,6 +141,12 @@ export const reduce = {
     ),
     ...[0, 1, -1].map((axis) =>
       define(`axis ${axis} of [3,4,5]`, { x: uniform([3, 4, 5]) }, ({ x }) => cumulativeSum(x, axis)),
+    ),
+    define(
+      'blocks of blocks, exclusive, reverse',
+      { x: uniform([17_000]) },
+      ({ x }) => cumulativeSum(x, 0, { exclusive: true, reverse: true }),
+      { tolerance: 3e-5, tags: ['large'] },
     ),
     define(
       'NaN and infinities',

@@ -14,6 +14,8 @@ const SIZES: readonly (readonly [string, Images, readonly [number, number]])[] =
   ['taller and narrower', [1, 2, 6, 1], [5, 3]],
   ['the same size', [1, 3, 2, 8], [3, 2]],
   ['9 channels to 16x16', [1, 8, 8, 9], [16, 16]],
+  ['many times as large', [1, 9, 7, 2], [40, 33]],
+  ['many times as small', [1, 40, 33, 1], [15, 5]],
   ['no images', [0, 3, 3, 2], [6, 6]],
 ];
 

@@ -109,6 +109,13 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
      if (a <= 0) { return 0; }
      return 1;`,
   ],
+  // Whether a sorts before b: NaN is larger than every number.
+  before: [
+    ['a', 'b'],
+    `if (a < b) { return 1; }
+     if (nan(b) > nan(a)) { return 1; }
+     return 0;`,
+  ],
   // The largest float, so that nothing but an infinity or NaN is not finite.
   finite: [
     ['a'],

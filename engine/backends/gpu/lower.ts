@@ -10,8 +10,6 @@ import {
   concat,
   copy,
   pad,
-  scatterAlong,
-  scatterRows,
   slice,
   takeAlong,
   takeRows,
@@ -26,10 +24,11 @@ import {
   standardize,
   standardizeGrad,
 } from './kernels/norm.ts';
+import { cumulativeSum, scatterAlong, scatterRows, sort } from './kernels/order.ts';
 import { avgPool2d, avgPoolGrad, maxPool, maxPoolGrad } from './kernels/pool.ts';
 import { conv2d, conv2dGradInput, conv2dGradWeight, matmul } from './kernels/products.ts';
 import { dropout, random } from './kernels/random.ts';
-import { cumulativeSum, max, sort, sum } from './kernels/reduce.ts';
+import { max, sum } from './kernels/reduce.ts';
 
 const FUSIONS = [
   'elementwise',

@@ -1,11 +1,13 @@
 /** A WebGPU device for tests of WGSL, software or hardware, and one step's dispatches run on it. */
+import { afterAll } from 'vitest';
 import type { Binding, WgslDispatch } from '../../../engine/backends/gpu/wgsl/index.ts';
+import { describeUnless } from './available.ts';
 
 /** Dawn's instance ends with this object. */
 let dawn: GPU | null = null;
 
 /** A device with the default limits of WebGPU, or why there is none. */
-export async function testDevice(): Promise<GPUDevice | string> {
+async function open(): Promise<GPUDevice | string> {
   try {
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
@@ -18,16 +20,37 @@ export async function testDevice(): Promise<GPUDevice | string> {
   }
 }
 
+type Run = (
+  dispatches: readonly WgslDispatch[],
+  inputs: readonly Float32Array[],
+  outputs: readonly number[],
+  inPlace?: readonly number[],
+) => Promise<Float32Array[]>;
+
+export interface TestDevice {
+  /** Declares a suite, skipped by name and with the reason where there is no device. */
+  readonly describeHere: (name: string, suite: () => void) => void;
+  readonly runDispatches: Run;
+}
+
+/** A device for the tests of one file, closed after them. */
+export async function testDevice(): Promise<TestDevice> {
+  const opened = await open();
+  const [device, missing] = typeof opened === 'string' ? [null, opened] : [opened, null];
+  afterAll(() => device?.destroy());
+  return {
+    describeHere: (name, suite) => describeUnless(missing, name, suite),
+    runDispatches: (...step) => runDispatches(device!, ...step),
+  };
+}
+
 /**
  * Runs the dispatches of one step in one pass; returns its results and throws what the device has to say. Result i lies in
  * the memory of input `inPlace[i]`, where there is one.
  */
-export async function runDispatches(
+async function runDispatches(
   device: GPUDevice,
-  dispatches: readonly WgslDispatch[],
-  inputs: readonly Float32Array[],
-  outputs: readonly number[],
-  inPlace: readonly number[] = [],
+  ...[dispatches, inputs, outputs, inPlace = []]: Parameters<Run>
 ): Promise<Float32Array[]> {
   const { STORAGE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
   const buffers = new Map<string, GPUBuffer>();

@@ -1,7 +1,15 @@
 /** Suites that need a device: skipped by name, with the reason, where there is none. */
 import { describe } from 'vitest';
+import type { Backend } from '../../../engine/backends/backend.ts';
 import { BackendError } from '../../../engine/errors.ts';
 import { gpu, type GpuOptions } from '../../../engine/backends/gpu/gpu.ts';
+
+/** Runs `suite`, or skips it where there is a reason to. */
+export function describeUnless(reason: string | null, name: string, suite: () => void): void {
+  describe.skipIf(reason !== null)(`${name}${reason === null ? '' : `, not here: ${reason}`}`, () => {
+    suite();
+  });
+}
 
 /** Runs `suite` where a backend with these options can be made. */
 export async function describeWhere(name: string, options: GpuOptions, suite: () => void): Promise<void> {
@@ -15,7 +23,22 @@ export async function describeWhere(name: string, options: GpuOptions, suite: ()
       throw error;
     },
   );
-  describe.skipIf(reason !== null)(`${name}${reason === null ? '' : `, not here: ${reason}`}`, () => {
-    suite();
-  });
+  describeUnless(reason, name, suite);
+}
+
+/** Every way to run kernels. */
+export const MODES: readonly (readonly [string, GpuOptions])[] = [
+  ["gpu.js's cpu mode", { mode: 'cpu' }],
+  ['WebGPU', { mode: 'webgpu' }],
+  ['WebGPU without hand-written kernels', { mode: 'webgpu', overrides: false }],
+  ['WebGL', { mode: 'webgl' }],
+];
+
+export async function withBackend(
+  options: GpuOptions,
+  act: (backend: Backend) => Promise<void>,
+): Promise<void> {
+  const backend = await gpu(options);
+  await act(backend);
+  await backend.close(); // which fails where stores are open: not after a failure, whose error it would hide
 }

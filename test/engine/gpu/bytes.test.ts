@@ -10,7 +10,7 @@ import type { WebGpuDevice } from '../../../engine/backends/gpu/webgpu.ts';
 import type { Backend } from '../../../engine/backends/backend.ts';
 import { compile } from '../../../engine/compile.ts';
 import { add, cast, equal, i32, not, sum, takeRows, u8, where, xor } from '../../../engine/ops/index.ts';
-import { runDispatches, testDevice } from './adapter.ts';
+import { testDevice } from './adapter.ts';
 import { describeWhere } from './available.ts';
 
 describe('words', () => {
@@ -40,63 +40,61 @@ describe('words', () => {
   });
 });
 
-const device = await testDevice();
+const { describeHere, runDispatches } = await testDevice();
+const module = await loadGpuJs();
 
-describe.skipIf(typeof device === 'string')(
-  `parts${typeof device === 'string' ? `, not here: ${device}` : ''}`,
-  async () => {
-    const translator = new Translator(await loadGpuJs(), {} as GPUAdapter, {} as GPUDevice);
-    const [row, count] = [6, 50];
+describeHere('parts', () => {
+  const translator = new Translator(module, {} as GPUAdapter, {} as GPUDevice);
+  const [row, count] = [6, 50];
 
-    /** Rows by an index, from a table that is bound in parts of 64 words. */
-    async function gather(
-      bytes: boolean,
-      table: Float32Array,
-      index: readonly number[],
-    ): Promise<Float32Array> {
-      const call: Call = {
-        body: 'return x[index[Y]][X];',
-        args: {
-          x: { place: 0, dims: [row, (table.length * (bytes ? 4 : 1)) / row] },
-          index: { place: 1, dims: [count] },
-        },
-        output: [row, count],
-        to: 2,
-        bytes: new Set(bytes ? [0, 2] : []),
-      };
-      const { code, bound, workgroups } = translator.translate(call, 64);
-      const inputs = bound
-        .slice(0, -1)
-        .map(({ place, part }) =>
-          place === 0 ? table.slice(64 * part, 64 * (part + 1)) : Float32Array.from(index),
-        );
-      const bindings = bound.map((_, i) => (i === inputs.length ? { output: 0 } : { input: i }));
-      const words = (row * count) / (bytes ? 4 : 1);
-      const dispatch = { name: 'gather', code, bindings, workgroups };
-      const [result] = await runDispatches(device as GPUDevice, [dispatch], inputs, [words]);
-      expect(inputs.length).toBe(1 + Math.ceil(table.length / 64));
-      return result!;
-    }
+  /** Rows by an index, from a table that is bound in parts of 64 words. */
+  async function gather(
+    bytes: boolean,
+    table: Float32Array,
+    index: readonly number[],
+  ): Promise<Float32Array> {
+    const call: Call = {
+      body: 'return x[index[Y]][X];',
+      args: {
+        x: { place: 0, dims: [row, (table.length * (bytes ? 4 : 1)) / row] },
+        index: { place: 1, dims: [count] },
+      },
+      output: [row, count],
+      to: 2,
+      bytes: new Set(bytes ? [0, 2] : []),
+    };
+    const { code, bound, workgroups } = translator.translate(call, 64);
+    const inputs = bound
+      .slice(0, -1)
+      .map(({ place, part }) =>
+        place === 0 ? table.slice(64 * part, 64 * (part + 1)) : Float32Array.from(index),
+      );
+    const bindings = bound.map((_, i) => (i === inputs.length ? { output: 0 } : { input: i }));
+    const words = (row * count) / (bytes ? 4 : 1);
+    const dispatch = { name: 'gather', code, bindings, workgroups };
+    const [result] = await runDispatches([dispatch], inputs, [words]);
+    expect(inputs.length).toBe(1 + Math.ceil(table.length / 64));
+    return result!;
+  }
 
-    const indexInto = (rows: number) => Array.from({ length: count }, (_, i) => (i * 37 + rows - 1) % rows);
+  const indexInto = (rows: number) => Array.from({ length: count }, (_, i) => (i * 37 + rows - 1) % rows);
 
-    it('of floats are one table', async () => {
-      // Six parts, index and result: as many bindings as every device has.
-      const table = Float32Array.from({ length: 60 * row }, (_, i) => i);
-      const index = indexInto(60);
-      const expected = index.flatMap((i) => Array.from({ length: row }, (_, k) => i * row + k));
-      expect([...(await gather(false, table, index))]).toEqual(expected);
-    });
+  it('of floats are one table', async () => {
+    // Six parts, index and result: as many bindings as every device has.
+    const table = Float32Array.from({ length: 60 * row }, (_, i) => i);
+    const index = indexInto(60);
+    const expected = index.flatMap((i) => Array.from({ length: row }, (_, k) => i * row + k));
+    expect([...(await gather(false, table, index))]).toEqual(expected);
+  });
 
-    it('of bytes too, where a row begins and ends within words', async () => {
-      const bytes = Uint8Array.from({ length: 90 * row }, (_, i) => i * 7);
-      const index = indexInto(90);
-      const expected = index.flatMap((i) => [...bytes.subarray(i * row, (i + 1) * row)]);
-      const result = await gather(true, new Float32Array(bytes.buffer), index);
-      expect([...new Uint8Array(result.buffer)]).toEqual(expected);
-    });
-  },
-);
+  it('of bytes too, where a row begins and ends within words', async () => {
+    const bytes = Uint8Array.from({ length: 90 * row }, (_, i) => i * 7);
+    const index = indexInto(90);
+    const expected = index.flatMap((i) => [...bytes.subarray(i * row, (i + 1) * row)]);
+    const result = await gather(true, new Float32Array(bytes.buffer), index);
+    expect([...new Uint8Array(result.buffer)]).toEqual(expected);
+  });
+});
 
 await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
   const gpuOf = (backend: Backend): GPUDevice =>

@@ -1,21 +1,13 @@
 /** Chains in WGSL against the same operations one after the other in single precision; skipped where there is no adapter. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { elementwise, type ChainSite, type FloatChain } from '../../../engine/backends/gpu/wgsl/index.ts';
 import { stream } from '../../../engine/rng.ts';
 import { expectClose } from '../compare.ts';
-import { runDispatches, testDevice } from './adapter.ts';
+import { testDevice } from './adapter.ts';
 
 const LIMITS = { maxStorageBuffersPerShaderStage: 8 };
 
-let device: GPUDevice;
-const opened = await testDevice();
-const missing = typeof opened === 'string' ? opened : null;
-beforeAll(() => {
-  if (typeof opened !== 'string') device = opened;
-});
-afterAll(() => {
-  if (missing === null) device.destroy();
-});
+const { describeHere, runDispatches } = await testDevice();
 
 const APPLY: Readonly<Record<string, (a: number, b: number) => number>> = {
   add: (a, b) => a + b,
@@ -83,7 +75,6 @@ async function check(
   const site: ChainSite = { ...attrs, sizes, n, inputs: places, outputs };
   const dispatches = elementwise(site, LIMITS)!;
   const got = await runDispatches(
-    device,
     dispatches,
     inputs,
     attrs.results.map(() => n),
@@ -119,7 +110,7 @@ describe('chains in WGSL, without a device', () => {
 });
 
 /* oxlint-disable vitest/expect-expect -- expectClose asserts */
-describe.skipIf(missing !== null)(`chains in WGSL${missing === null ? '' : `: ${missing}`}`, () => {
+describeHere('chains in WGSL', () => {
   it.each([1, 3, 4, 64, 1027, 70_000])('an update of %i elements, in place and not', async (n) => {
     await check(MOMENTUM, [n, n, n, 1, 1], n, []);
     await check(MOMENTUM, [n, n, n, 1, 1], n, [0, 2]);
@@ -149,7 +140,7 @@ describe.skipIf(missing !== null)(`chains in WGSL${missing === null ? '' : `: ${
       outputs: [2, 3],
     };
     const inputs = [Float32Array.of(NaN, -1, 2, NaN), Float32Array.of(1, 1, NaN, 0)];
-    const [relu, gradient] = await runDispatches(device, elementwise(site, LIMITS)!, inputs, [4, 4]);
+    const [relu, gradient] = await runDispatches(elementwise(site, LIMITS)!, inputs, [4, 4]);
     expect([...relu]).toEqual([NaN, 0, 2, NaN]);
     expect([...gradient]).toEqual([NaN, -1, 0, 0]);
   });
@@ -160,7 +151,7 @@ describe.skipIf(missing !== null)(`chains in WGSL${missing === null ? '' : `: ${
     const [dispatch] = elementwise(site, LIMITS)!;
     expect(dispatch.workgroups[1]).toBeGreaterThan(1);
     const data = Float32Array.from({ length: n }, (_, i) => i % 977);
-    const [got] = await runDispatches(device, [dispatch], [data], [n], [0]);
+    const [got] = await runDispatches([dispatch], [data], [n], [0]);
     expect(got.findIndex((value, i) => value !== -data[i])).toBe(-1);
   });
 });

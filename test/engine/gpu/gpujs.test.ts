@@ -19,10 +19,11 @@ import {
   type GlKernel,
 } from '../../../engine/backends/gpu/webgl.ts';
 import { BackendError } from '../../../engine/errors.ts';
-import { ops } from '../../../engine/ops/index.ts';
+import { i32, ops, randomUniform } from '../../../engine/ops/index.ts';
 import { buildPlan } from '../../../engine/plan/build.ts';
+import { key } from '../../../engine/rng.ts';
 import { input } from '../../../engine/tensor.ts';
-import { buildCase, primitive } from '../../cases/index.ts';
+import { buildCase, primitive, type Case } from '../../cases/index.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -67,6 +68,17 @@ describe('gpu.js as a translator to WGSL', () => {
   it('keeps the index of a thread an integer, which a local would not be', () => {
     const { code } = translator.translate(scale, Infinity);
     expect(code).toContain('get_user_x(0, 0, i32(i32(threadGid.x)))');
+  });
+
+  it('cuts the position of a random draw as an integer, beyond what a float counts to', () => {
+    const types = { step: i32() };
+    const y = randomUniform([2 ** 25], key(1, 'draws'), input('step', types.step));
+    const plan = buildPlan({ outputs: { y }, next: {}, feeds: types, state: {} }, fusions);
+    const [call] = buildProgram(plan, target).parts.flatMap(({ work }) => work);
+    const { code } = translator.translate(call as Call, Infinity);
+    expect(code).toContain('user_block1 : f32 = f32((i32(threadGid.x) >> u32(18)))');
+    expect(code).toContain('user_block0 : f32 = f32(((i32(threadGid.x) >> u32(2)) & 65535))');
+    expect(code).toContain('user_word : f32 = f32((i32(threadGid.x) & 3))');
   });
 
   it("reads an argument that lies in the result's memory from there", () => {
@@ -114,7 +126,8 @@ describe('gpu.js as a translator to WGSL', () => {
   });
 
   it.each(Object.keys(primitive))('has no loop in %s that gpu.js would cut, and translates to WGSL', (op) => {
-    for (const item of primitive[op as keyof typeof primitive].slice(0, 4)) {
+    const own: readonly Case[] = primitive[op as keyof typeof primitive];
+    for (const item of own.filter(({ tags }, i) => i < 4 || tags.includes('large'))) {
       const inputs = Object.fromEntries(
         Object.entries(item.inputs).map(([name, draw]) => [name, input(name, draw)]),
       );

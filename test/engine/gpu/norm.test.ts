@@ -1,6 +1,6 @@
 /** Batch normalisation in WGSL against the formula in double precision and gpu.js's kernels; skipped where there is no adapter. */
 /* oxlint-disable vitest/expect-expect -- expectClose asserts */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { gpu } from '../../../engine/backends/gpu/gpu.ts';
 import { batchNorm, batchNormGrad } from '../../../engine/backends/gpu/wgsl/index.ts';
 import { compile } from '../../../engine/compile.ts';
@@ -8,18 +8,10 @@ import { grad } from '../../../engine/grad.ts';
 import { add, batchNorm as normalise, f32, mul, relu, sum } from '../../../engine/ops/index.ts';
 import { stream } from '../../../engine/rng.ts';
 import { expectClose } from '../compare.ts';
-import { runDispatches, testDevice } from './adapter.ts';
+import { testDevice } from './adapter.ts';
 import { describeWhere } from './available.ts';
 
-let device: GPUDevice;
-const opened = await testDevice();
-const missing = typeof opened === 'string' ? opened : null;
-beforeAll(() => {
-  if (typeof opened !== 'string') device = opened;
-});
-afterAll(() => {
-  if (missing === null) device.destroy();
-});
+const { describeHere, runDispatches } = await testDevice();
 
 const random = (name: string, n: number, offset = 0): Float32Array => {
   const draws = stream(13, name);
@@ -40,93 +32,90 @@ const SIZES = [
   [70_000, 1],
 ] as const;
 
-describe.skipIf(missing !== null)(
-  `batch normalisation${missing === null ? '' : `, not here: ${missing}`}`,
-  () => {
-    const close = (what: string, got: Float32Array, want: readonly number[], tolerance: number): void =>
-      expectClose(
-        what,
-        { shape: [got.length], dtype: 'f32', data: got },
-        { shape: [got.length], dtype: 'f32', data: Float32Array.from(want) },
-        tolerance,
-      );
-    const perChannel = (channels: number, of: (channel: number) => number): number[] =>
-      Array.from({ length: channels }, (_, channel) => of(channel));
+describeHere('batch normalisation', () => {
+  const close = (what: string, got: Float32Array, want: readonly number[], tolerance: number): void =>
+    expectClose(
+      what,
+      { shape: [got.length], dtype: 'f32', data: got },
+      { shape: [got.length], dtype: 'f32', data: Float32Array.from(want) },
+      tolerance,
+    );
+  const perChannel = (channels: number, of: (channel: number) => number): number[] =>
+    Array.from({ length: channels }, (_, channel) => of(channel));
 
-    it.each(SIZES)('%i rows of %i channels, with all its options', async (rows, channels) => {
-      const n = rows * channels;
-      const [gamma, beta, added] = [random('gamma', channels), random('beta', channels), random('added', n)];
-      for (const offset of [0, 3000]) {
-        const x = random('x', n, offset);
-        const sumOf = (of: (value: number) => number, channel: number): number => {
-          let total = 0;
-          for (let i = channel; i < n; i += channels) total += of(x[i]);
-          return total;
-        };
-        const mean = perChannel(channels, (c) => sumOf((v) => v, c) / rows);
-        const variance = perChannel(channels, (c) => sumOf((v) => (v - mean[c]) ** 2, c) / rows);
-        for (const affine of [false, true]) {
-          for (const residual of [false, true]) {
-            const site = { rows, channels, epsilon: EPSILON, affine, residual, relu: residual };
-            const inputs = [x, ...(affine ? [gamma, beta] : []), ...(residual ? [added] : [])];
-            const [y, m, v] = await runDispatches(device, batchNorm(site)!, inputs, [n, channels, channels]);
-            const want = Array.from(x, (value, i) => {
-              const c = i % channels;
-              const normal = (value - mean[c]) / Math.sqrt(variance[c] + EPSILON);
-              const result = (affine ? normal * gamma[c] + beta[c] : normal) + (residual ? added[i] : 0);
-              return residual ? Math.max(result, 0) : result;
-            });
-            close('mean', m!, mean, 2e-5); // of means that are small beside what they are of
-            close('variance', v!, variance, 1e-5);
-            // The mean's own rounding, in units of a deviation.
-            close('y', y!, want, offset === 0 ? 1e-5 : 2e-3);
-          }
+  it.each(SIZES)('%i rows of %i channels, with all its options', async (rows, channels) => {
+    const n = rows * channels;
+    const [gamma, beta, added] = [random('gamma', channels), random('beta', channels), random('added', n)];
+    for (const offset of [0, 3000]) {
+      const x = random('x', n, offset);
+      const sumOf = (of: (value: number) => number, channel: number): number => {
+        let total = 0;
+        for (let i = channel; i < n; i += channels) total += of(x[i]);
+        return total;
+      };
+      const mean = perChannel(channels, (c) => sumOf((v) => v, c) / rows);
+      const variance = perChannel(channels, (c) => sumOf((v) => (v - mean[c]) ** 2, c) / rows);
+      for (const affine of [false, true]) {
+        for (const residual of [false, true]) {
+          const site = { rows, channels, epsilon: EPSILON, affine, residual, relu: residual };
+          const inputs = [x, ...(affine ? [gamma, beta] : []), ...(residual ? [added] : [])];
+          const [y, m, v] = await runDispatches(batchNorm(site)!, inputs, [n, channels, channels]);
+          const want = Array.from(x, (value, i) => {
+            const c = i % channels;
+            const normal = (value - mean[c]) / Math.sqrt(variance[c] + EPSILON);
+            const result = (affine ? normal * gamma[c] + beta[c] : normal) + (residual ? added[i] : 0);
+            return residual ? Math.max(result, 0) : result;
+          });
+          close('mean', m!, mean, 2e-5); // of means that are small beside what they are of
+          close('variance', v!, variance, 1e-5);
+          // The mean's own rounding, in units of a deviation.
+          close('y', y!, want, offset === 0 ? 1e-5 : 2e-3);
         }
       }
-    });
+    }
+  });
 
-    it.each(SIZES)('the gradient of %i rows of %i channels', async (rows, channels) => {
-      const n = rows * channels;
-      const [g, x, gamma] = [random('g', n), random('x', n, 0.5), random('gamma', channels)];
-      const mean = random('mean', channels);
-      const variance = random('variance', channels, 1.5);
-      const deviation = (c: number): number => Math.sqrt(variance[c] + EPSILON);
-      const sums = perChannel(channels, () => 0);
-      const products = perChannel(channels, () => 0);
-      g.forEach((value, i) => {
-        const c = i % channels;
-        sums[c] += value;
-        products[c] += (value * (x[i] - mean[c])) / deviation(c);
-      });
-      for (const affine of [false, true]) {
-        const inputs = [g, x, mean, variance, ...(affine ? [gamma] : [])];
-        const dispatches = batchNormGrad({ rows, channels, epsilon: EPSILON, affine })!;
-        const [dx, dGamma, dBeta] = await runDispatches(device, dispatches, inputs, [n, channels, channels]);
-        const want = Array.from(g, (value, i) => {
-          const c = i % channels;
-          const normal = (x[i] - mean[c]) / deviation(c);
-          const scale = (affine ? gamma[c] : 1) / deviation(c);
-          return scale * (value - sums[c] / rows - (normal * products[c]) / rows);
-        });
-        // Sums of many numbers of both signs: as exact as what was added.
-        const size = Math.sqrt(rows);
-        close(
-          'gamma',
-          dGamma!.map((v) => v / size),
-          products.map((v) => v / size),
-          2e-6,
-        );
-        close(
-          'beta',
-          dBeta!.map((v) => v / size),
-          sums.map((v) => v / size),
-          2e-6,
-        );
-        close('dx', dx!, want, 1e-5);
-      }
+  it.each(SIZES)('the gradient of %i rows of %i channels', async (rows, channels) => {
+    const n = rows * channels;
+    const [g, x, gamma] = [random('g', n), random('x', n, 0.5), random('gamma', channels)];
+    const mean = random('mean', channels);
+    const variance = random('variance', channels, 1.5);
+    const deviation = (c: number): number => Math.sqrt(variance[c] + EPSILON);
+    const sums = perChannel(channels, () => 0);
+    const products = perChannel(channels, () => 0);
+    g.forEach((value, i) => {
+      const c = i % channels;
+      sums[c] += value;
+      products[c] += (value * (x[i] - mean[c])) / deviation(c);
     });
-  },
-);
+    for (const affine of [false, true]) {
+      const inputs = [g, x, mean, variance, ...(affine ? [gamma] : [])];
+      const dispatches = batchNormGrad({ rows, channels, epsilon: EPSILON, affine })!;
+      const [dx, dGamma, dBeta] = await runDispatches(dispatches, inputs, [n, channels, channels]);
+      const want = Array.from(g, (value, i) => {
+        const c = i % channels;
+        const normal = (x[i] - mean[c]) / deviation(c);
+        const scale = (affine ? gamma[c] : 1) / deviation(c);
+        return scale * (value - sums[c] / rows - (normal * products[c]) / rows);
+      });
+      // Sums of many numbers of both signs: as exact as what was added.
+      const size = Math.sqrt(rows);
+      close(
+        'gamma',
+        dGamma!.map((v) => v / size),
+        products.map((v) => v / size),
+        2e-6,
+      );
+      close(
+        'beta',
+        dBeta!.map((v) => v / size),
+        sums.map((v) => v / size),
+        2e-6,
+      );
+      close('dx', dx!, want, 1e-5);
+    }
+  });
+});
 
 await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
   it('is what gpu.js makes of it, in the step and in its gradient', async () => {

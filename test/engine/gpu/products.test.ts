@@ -1,7 +1,7 @@
 /** The WGSL templates of products and convolutions against the reference kernels, tile by tile; skipped where there is no adapter. */
 /* oxlint-disable vitest/expect-expect -- expectClose asserts */
 import ndarray from 'ndarray';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   conv2d,
   conv2dGradInput,
@@ -23,7 +23,7 @@ import { stream } from '../../../engine/rng.ts';
 import { placeWindow, sizeOf, type Padding, type Pair } from '../../../engine/shape.ts';
 import type { HostTensor, Shape } from '../../../engine/types.ts';
 import { expectClose, expectSameBits } from '../compare.ts';
-import { runDispatches, testDevice } from './adapter.ts';
+import { testDevice } from './adapter.ts';
 
 /** The limits that every WebGPU device has. */
 const LIMITS = {
@@ -34,15 +34,7 @@ const LIMITS = {
   maxStorageBuffersPerShaderStage: 8,
 };
 
-let device: GPUDevice;
-const opened = await testDevice();
-const missing = typeof opened === 'string' ? opened : null;
-beforeAll(() => {
-  if (typeof opened !== 'string') device = opened;
-});
-afterAll(() => {
-  if (missing === null) device.destroy();
-});
+const { describeHere, runDispatches } = await testDevice();
 
 const random = (name: string, shape: Shape): HostTensor => {
   const draws = stream(11, name);
@@ -73,7 +65,6 @@ async function run(
 ): Promise<HostTensor[]> {
   expect(dispatches).not.toBeNull();
   const results = await runDispatches(
-    device,
     dispatches!,
     inputs.map(({ data }) => data as Float32Array),
     shapes.map(sizeOf),
@@ -118,7 +109,7 @@ describe('tilings', () => {
   });
 });
 
-describe.skipIf(missing !== null)(`products in WGSL${missing === null ? '' : `: ${missing}`}`, () => {
+describeHere('products in WGSL', () => {
   const FLAGS = [
     { transA: false, transB: false },
     { transA: true, transB: false },
@@ -176,7 +167,7 @@ describe.skipIf(missing !== null)(`products in WGSL${missing === null ? '' : `: 
     const row = Float32Array.from({ length: m * k }, (_, i) => ((i * 7) % 13) - 6);
     const ones = new Float32Array(n * k).fill(0.5);
     const sites = { batch: 1, m, n, k, transA: false, transB: false };
-    const [got] = await runDispatches(device, matmul(sites, LIMITS)!, [row, ones], [m * n]);
+    const [got] = await runDispatches(matmul(sites, LIMITS)!, [row, ones], [m * n]);
     const wrong = got.findIndex((value, i) => {
       const at = Math.floor(i / n) * k;
       return value !== row.subarray(at, at + k).reduce((sum, v) => sum + v, 0) / 2;

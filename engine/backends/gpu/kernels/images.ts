@@ -79,25 +79,45 @@ export const resize2d: Lower = ({ inputs: [x], outputs: [to], types: [{ shape }]
   });
 };
 
+/**
+ * The output positions along an axis that may mix the input position `own`, some of which do not exist: the first, and how many.
+ * They lie between one input position's worth before it and two after.
+ */
+function stretch({ input, output }: ResizeAttrs, axis: 0 | 1, own: string): readonly [string, number] {
+  const [size, count] = [input[axis], output[axis]];
+  const each = Math.ceil(count / size);
+  return [`quotient(${own} * ${count}, ${size}) - ${each}`, 3 * each + 1];
+}
+
 /** Every input position looks for the output positions that mix it. */
 export const resize2dGrad: Lower = ({ inputs: [g], outputs: [to], types: [{ shape }], attrs, emit }) => {
   const resize = attrs as AttrsOf<'resize2dGrad'>;
   const [images, , , channels] = shape;
   const [rows, columns] = resize.output;
+  const [top, rowTurns] = stretch(resize, 0, 'row');
+  const [left, columnTurns] = stretch(resize, 1, 'column');
   const share = (name: string, own: string): string => `let ${name}s = 0;
     if (${name} === ${own}) { ${name}s = 1 - ${name}w; }
     if (${name} + 1 === ${own}) { ${name}s = ${name}w; }`;
   emit({
     body: `${rowAndColumn(resize.input[1])}
+      const top = ${top};
+      const left = ${left};
       let sum = 0;
-      for (let oy = 0; oy < ${rows}; oy++) {
-        ${between(resize, 0, 'oy', 'y')}
-        ${share('y', 'row')}
-        if (ys > 0) {
-          for (let ox = 0; ox < ${columns}; ox++) {
-            ${between(resize, 1, 'ox', 'h')}
-            ${share('h', 'column')}
-            if (hs > 0) { sum += ys * hs * g[Z][oy * ${columns} + ox][X]; }
+      for (let j = 0; j < ${rowTurns}; j++) {
+        const oy = top + j;
+        if (oy >= 0 && oy < ${rows}) {
+          ${between(resize, 0, 'oy', 'y')}
+          ${share('y', 'row')}
+          if (ys > 0) {
+            for (let i = 0; i < ${columnTurns}; i++) {
+              const ox = left + i;
+              if (ox >= 0 && ox < ${columns}) {
+                ${between(resize, 1, 'ox', 'h')}
+                ${share('h', 'column')}
+                if (hs > 0) { sum += ys * hs * g[Z][oy * ${columns} + ox][X]; }
+              }
+            }
           }
         }
       }

@@ -152,7 +152,7 @@ export const concat: Lower = ({
 };
 
 /** An index of `count` elements into `n`. */
-const indexCheck = (index: View, count: number, n: number): Check => ({
+export const indexCheck = (index: View, count: number, n: number): Check => ({
   kind: 'index',
   count,
   n,
@@ -166,6 +166,7 @@ export const takeRows: Lower = ({ inputs: [x, index], outputs: [to], types, resu
   const rows = types[0].shape[0];
   const row = floatsOf({ shape: types[0].shape.slice(1), dtype: results[0].dtype });
   const indexView = { place: index, dims: [2 * count] } as const;
+  expectExact('takeRows', rows);
   check(indexCheck(indexView, count, rows));
   emit({
     body: `const row = ${int('index', 'Y')};\nreturn x[row][X];`,
@@ -175,30 +176,11 @@ export const takeRows: Lower = ({ inputs: [x, index], outputs: [to], types, resu
   });
 };
 
-/** Adds rows where an index says: every result looks through the index. */
-export const scatterRows: Lower = ({ inputs: [g, index], outputs: [to], types, attrs, emit, check }) => {
-  const { n } = attrs as AttrsOf<'scatterRows'>;
-  const count = sizeOf(types[1].shape);
-  const width = sizeOf(types[0].shape.slice(1));
-  const indexView = { place: index, dims: [2 * count] } as const;
-  check(indexCheck(indexView, count, n));
-  emit({
-    body:
-      count === 0
-        ? 'return 0;'
-        : `let sum = 0;
-          for (let k = 0; k < ${count}; k++) { if (${int('index', 'k')} === Y) { sum += g[k][X]; } }
-          return sum;`,
-    args: count === 0 ? {} : { g: { place: g, dims: [width, count] }, index: indexView },
-    output: [width, n],
-    to,
-  });
-};
-
 export const takeAlong: Lower = ({ inputs: [x, index], outputs: [to], types, emit, check }) => {
   const [outer, n, inner] = types[0].shape;
   const m = types[1].shape[1];
   const halves = floatsPer(types[0].dtype);
+  expectExact('takeAlong', Math.max(n, inner * halves));
   check(indexCheck({ place: index, dims: [2 * sizeOf(types[1].shape)] }, sizeOf(types[1].shape), n));
   emit({
     body: `const column = quotient(X, ${halves});
@@ -209,26 +191,6 @@ export const takeAlong: Lower = ({ inputs: [x, index], outputs: [to], types, emi
       index: { place: index, dims: [2 * inner, m, outer] },
     },
     output: [inner * halves, m, outer],
-    to,
-  });
-};
-
-export const scatterAlong: Lower = ({ inputs: [g, index], outputs: [to], types, attrs, emit, check }) => {
-  const { n } = attrs as AttrsOf<'scatterAlong'>;
-  const [outer, m, inner] = types[0].shape;
-  check(indexCheck({ place: index, dims: [2 * sizeOf(types[1].shape)] }, sizeOf(types[1].shape), n));
-  emit({
-    body:
-      m === 0
-        ? 'return 0;'
-        : `let sum = 0;
-          for (let k = 0; k < ${m}; k++) { if (${int('index[Z][k]', 'X')} === Y) { sum += g[Z][k][X]; } }
-          return sum;`,
-    args:
-      m === 0
-        ? {}
-        : { g: { place: g, dims: [inner, m, outer] }, index: { place: index, dims: [2 * inner, m, outer] } },
-    output: [inner, n, outer],
     to,
   });
 };

@@ -1,8 +1,13 @@
 /** Reductions over the middle axis of [outer, n, inner]: in two stages where there are too few results for many threads. */
-import type { AttrsOf } from '../../../ops/index.ts';
-import { sizeOf } from '../../../shape.ts';
-import { returnHalf, type Lower, type Place, type Site, type View } from '../kernel.ts';
-import { copyCall } from './elementwise.ts';
+import {
+  expectExact,
+  returnHalf,
+  type Call,
+  type Lower,
+  type Place,
+  type Site,
+  type View,
+} from '../kernel.ts';
 
 interface Sum {
   readonly args: Readonly<Record<string, View>>;
@@ -64,114 +69,43 @@ export const sum: Lower = (site) => {
 export const wins = (value: string, best: string): string =>
   `${value} > ${best} || nan(${value}) > nan(${best})`;
 
-export const max: Lower = ({ inputs: [x], outputs: [y, at], types: [{ shape }], emit }) => {
+/** The first of the largest, and where it is: in long lines among the winners of their parts. */
+export const max: Lower = ({ inputs: [x], outputs: [y, at], types: [{ shape }], emit, scratch }) => {
   const [outer, n, inner] = shape;
-  const args = { x: { place: x, dims: [inner, n, outer] } } as const;
-  const search = (column: string): string => `let best = x[Y][0][${column}];
-    let position = 0;
-    for (let r = 1; r < ${n}; r++) {
-      const value = x[Y][r][${column}];
-      if (${wins('value', 'best')}) { best = value; position = r; }
+  expectExact('max', n);
+  let args: Call['args'] = { x: { place: x, dims: [inner, n, outer] } };
+  // Statements that leave the best of some candidates, and its position.
+  const search = (count: number, candidate: (k: string) => string, line: string, column: string): string =>
+    `let position = ${candidate('0')};
+    let best = x[${line}][position][${column}];
+    for (let k = 1; k < ${count}; k++) {
+      const r = ${candidate('k')};
+      if (r < ${n}) {
+        const value = x[${line}][r][${column}];
+        if (${wins('value', 'best')}) { best = value; position = r; }
+      }
     }`;
-  emit({ body: `${search('X')}\nreturn best;`, args, output: [inner, outer], to: y });
+  const length = Math.ceil(n / partsOf(outer * inner, n));
+  const parts = Math.ceil(n / length);
+  if (parts > 1) {
+    const winners = { place: scratch(inner * parts * outer), dims: [inner, parts, outer] } as const;
+    emit({
+      body: `${search(length, (k) => `Y * ${length} + ${k}`, 'Z', 'X')}\nreturn position;`,
+      args,
+      output: winners.dims,
+      to: winners.place,
+    });
+    args = { ...args, winners };
+  }
+  const among = (line: string, column: string): string =>
+    parts > 1
+      ? search(parts, (k) => `winners[${line}][${k}][${column}]`, line, column)
+      : search(n, (k) => k, line, column);
+  emit({ body: `${among('Y', 'X')}\nreturn best;`, args, output: [inner, outer], to: y });
   emit({
-    body: `const column = quotient(X, 2);\n${search('column')}\n${returnHalf('position', 'X - column * 2')}`,
+    body: `${among('Z', 'Y')}\n${returnHalf('position', 'X')}`,
     args,
-    output: [2 * inner, outer],
+    output: [2, inner, outer],
     to: at,
-  });
-};
-
-/** Elements that a thread adds of its own block; before that come the sums of whole blocks. */
-const BLOCK = 64;
-
-export const cumulativeSum: Lower = ({
-  inputs: [x],
-  outputs: [y],
-  types: [{ shape }],
-  attrs,
-  emit,
-  scratch,
-}) => {
-  const { exclusive, reverse } = attrs as AttrsOf<'cumulativeSum'>;
-  const [outer, n, inner] = shape;
-  if (sizeOf(shape) === 0) return;
-  const blocks = Math.ceil(n / BLOCK);
-  const at = (r: string): string => (reverse ? `(${n - 1} - (${r}))` : `(${r})`);
-  const args = { x: { place: x, dims: [inner, n, outer] } } as const;
-  const sums = scratch(inner * blocks * outer);
-  emit({
-    body: `let sum = 0;
-      for (let k = 0; k < ${BLOCK}; k++) {
-        if (Y * ${BLOCK} + k < ${n}) { sum += x[Z][${at(`Y * ${BLOCK} + k`)}][X]; }
-      }
-      return sum;`,
-    args,
-    output: [inner, blocks, outer],
-    to: sums,
-  });
-  // A kernel reads what others write here, so the result cannot take the place of x.
-  const to = x === y ? scratch(sizeOf(shape)) : y;
-  emit({
-    body: `const own = ${at('Y')};
-      const block = quotient(own, ${BLOCK});
-      let sum = 0;
-      for (let b = 0; b < ${blocks}; b++) { if (b < block) { sum += sums[Z][b][X]; } }
-      for (let k = 0; k < ${BLOCK}; k++) {
-        const r = block * ${BLOCK} + k;
-        if (r ${exclusive ? '<' : '<='} own) { sum += x[Z][${at('r')}][X]; }
-      }
-      return sum;`,
-    args: { ...args, sums: { place: sums, dims: [inner, blocks, outer] } },
-    output: [inner, n, outer],
-    to,
-  });
-  if (to !== y) emit(copyCall(to, y, sizeOf(shape)));
-};
-
-/** By rank: how many come before an element is where it goes. NaN is larger than every number, and ties keep their order. */
-export const sort: Lower = ({
-  inputs: [x],
-  outputs: [values, indices],
-  types: [{ shape }],
-  attrs,
-  emit,
-  scratch,
-}) => {
-  const { descending } = attrs as AttrsOf<'sort'>;
-  const [rows, n] = shape;
-  if (sizeOf(shape) === 0) return;
-  const view = { place: x, dims: [n, rows] } as const;
-  const rank = scratch(rows * n);
-  const less = (a: string, b: string): string => `${a} < ${b} || nan(${b}) > nan(${a})`;
-  const [before, after] = descending
-    ? [less('own', 'other'), less('other', 'own')]
-    : [less('other', 'own'), less('own', 'other')];
-  emit({
-    body: `const own = x[Y][X];
-      let rank = 0;
-      for (let k = 0; k < ${n}; k++) {
-        const other = x[Y][k];
-        if (${before}) { rank += 1; } else if (${after}) { rank += 0; } else if (k < X) { rank += 1; }
-      }
-      return rank;`,
-    args: { x: view },
-    output: [n, rows],
-    to: rank,
-  });
-  const ranks = { place: rank, dims: [n, rows] } as const;
-  const search = (position: string): string => `let found = 0;
-    for (let k = 0; k < ${n}; k++) { if (ranks[Y][k] === ${position}) { found = k; } }`;
-  emit({
-    body: `${search('X')}\nreturn x[Y][found];`,
-    args: { x: view, ranks },
-    output: [n, rows],
-    to: values,
-  });
-  emit({
-    body: `const position = quotient(X, 2);\n${search('position')}\n${returnHalf('found', 'X - position * 2')}`,
-    args: { ranks },
-    output: [2 * n, rows],
-    to: indices,
   });
 };

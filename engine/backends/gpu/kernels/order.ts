@@ -1,0 +1,257 @@
+/**
+ * What goes in order along the middle axis of [outer, n, inner]: running sums, sorting, and sums by index, which sort the
+ * index. A thread looks through a block; beyond that, kernels double what is in order, or halve what is left to search.
+ */
+import type { AttrsOf } from '../../../ops/index.ts';
+import { sizeOf } from '../../../shape.ts';
+import type { Shape } from '../../../types.ts';
+import {
+  expectExact,
+  int,
+  literal,
+  returnHalf,
+  type Call,
+  type Lower,
+  type Place,
+  type Site,
+} from '../kernel.ts';
+import { copyCall } from './elementwise.ts';
+import { indexCheck } from './layout.ts';
+
+/** Elements that one thread looks through itself: some turns of a loop instead of more kernels. A power of two. */
+const BLOCK = 128;
+
+/**
+ * Turns of a loop that searches by halves, which ends after 24 at the most. Mesa unrolls loops of up to 32 turns, and then takes
+ * about four times as long to compile the merges.
+ */
+const TURNS = 33;
+
+/** The number of the block that a position lies in; `size` is a power of two. */
+const blockOf = (at: string, size: number): string => `Math.floor(${at} * ${literal(1 / size)})`;
+
+export const cumulativeSum: Lower = (site) => {
+  const { inputs, outputs, types, attrs, emit, scratch } = site;
+  const [x, y] = [inputs[0], outputs[0]];
+  const [{ shape }] = types;
+  const elements = sizeOf(shape);
+  if (elements === 0) return;
+  expectExact('cumulativeSum', shape[1]);
+  // A kernel reads what others write here, so the result cannot take the place of x.
+  const to = x === y ? scratch(elements) : y;
+  emitRunningSum(site, x, shape, attrs as AttrsOf<'cumulativeSum'>, to);
+  if (to !== y) emit(copyCall(to, y, elements));
+};
+
+/** Every element adds up its own block, after what lies before it: the running sum of the blocks' sums. */
+function emitRunningSum(
+  site: Site,
+  x: Place,
+  [outer, n, inner]: Shape,
+  { exclusive, reverse }: AttrsOf<'cumulativeSum'>,
+  to: Place,
+): void {
+  const { emit, scratch } = site;
+  const blocks = Math.ceil(n / BLOCK);
+  const at = (r: string): string => (reverse ? `${n - 1} - (${r})` : r);
+  let args: Call['args'] = { x: { place: x, dims: [inner, n, outer] } };
+  if (blocks > 1) {
+    const [sums, earlier] = [scratch(outer * blocks * inner), scratch(outer * blocks * inner)];
+    emit({
+      body: `let sum = 0;
+        for (let k = 0; k < ${BLOCK}; k++) {
+          if (Y * ${BLOCK} + k < ${n}) { sum += x[Z][${at(`Y * ${BLOCK} + k`)}][X]; }
+        }
+        return sum;`,
+      args,
+      output: [inner, blocks, outer],
+      to: sums,
+    });
+    emitRunningSum(site, sums, [outer, blocks, inner], { exclusive: true, reverse: false }, earlier);
+    args = { ...args, earlier: { place: earlier, dims: [inner, blocks, outer] } };
+  }
+  emit({
+    body: `const own = ${at('Y')};
+      const block = ${blockOf('own', BLOCK)};
+      let sum = ${blocks > 1 ? 'earlier[Z][block][X]' : '0'};
+      for (let k = 0; k < ${Math.min(BLOCK, n)}; k++) {
+        const r = block * ${BLOCK} + k;
+        if (r ${exclusive ? '<' : '<='} own) { sum += x[Z][${at('r')}][X]; }
+      }
+      return sum;`,
+    args,
+    output: [inner, n, outer],
+    to,
+  });
+}
+
+export const sort: Lower = (site) => {
+  const {
+    inputs: [x],
+    outputs: [values, indices],
+    types: [{ shape }],
+    attrs,
+    emit,
+  } = site;
+  const [rows, n] = shape;
+  if (sizeOf(shape) === 0) return;
+  const { descending } = attrs as AttrsOf<'sort'>;
+  const order = { place: emitOrder(site, x, [rows, n, 1], descending), dims: [n, rows] } as const;
+  emit({
+    body: 'const found = order[Y][X];\nreturn x[Y][found];',
+    args: { x: { place: x, dims: [n, rows] }, order },
+    output: [n, rows],
+    to: values,
+  });
+  emit({
+    body: `const found = order[Z][Y];\n${returnHalf('found', 'X')}`,
+    args: { order },
+    output: [2, n, rows],
+    to: indices,
+  });
+};
+
+/**
+ * Sorts the middle axis of keys [outer, n, inner], ties in the order they have; the memory returned says where each position's
+ * key lies. Blocks by rank, then runs of twice the length: every position searches for how many of the left run come before it.
+ */
+function emitOrder({ emit, scratch }: Site, place: Place, shape: Shape, descending = false): Place {
+  const [outer, n, inner] = shape;
+  expectExact('sorting', n);
+  const output = [inner, n, outer] as const;
+  const keys = { place, dims: output };
+  const before = (a: string, b: string): string => (descending ? `before(${b}, ${a})` : `before(${a}, ${b})`);
+  let [order, other] = [scratch(sizeOf(shape)), scratch(sizeOf(shape))];
+  const inBlock = (act: string): string => `const first = ${blockOf('Y', BLOCK)} * ${BLOCK};
+    let result = first;
+    for (let k = 0; k < ${Math.min(BLOCK, n)}; k++) {
+      const r = first + k;
+      if (r < ${n}) { ${act} }
+    }
+    return result;`;
+  emit({
+    body: `const own = keys[Z][Y][X];
+      ${inBlock(`const key = keys[Z][r][X];
+        if (r < Y) { result += 1 - ${before('own', 'key')}; } else { result += ${before('key', 'own')}; }`)}`,
+    args: { keys },
+    output,
+    to: other,
+  });
+  emit({
+    body: inBlock('if (rank[Z][r][X] === Y) { result = r; }'),
+    args: { rank: { place: other, dims: output } },
+    output,
+    to: order,
+  });
+  for (let run = BLOCK; run < n; run *= 2) {
+    emit({
+      body: `const first = ${blockOf('Y', 2 * run)} * ${2 * run};
+        const middle = Math.min(first + ${run}, ${n});
+        const end = Math.min(middle + ${run}, ${n});
+        const own = Y - first;
+        let low = Math.max(own - (end - middle), 0);
+        let high = Math.min(own, middle - first);
+        for (let turn = 0; turn < ${TURNS}; turn++) {
+          if (low >= high) { break; }
+          const half = Math.floor((low + high) * 0.5);
+          const left = order[Z][first + half][X];
+          const right = order[Z][middle + own - 1 - half][X];
+          if (${before('keys[Z][right][X]', 'keys[Z][left][X]')} > 0) { high = half; } else { low = half + 1; }
+        }
+        const l = first + low;
+        const r = middle + own - low;
+        if (l >= middle) { return order[Z][r][X]; }
+        const left = order[Z][l][X];
+        if (r >= end) { return left; }
+        const right = order[Z][r][X];
+        if (${before('keys[Z][right][X]', 'keys[Z][left][X]')} > 0) { return right; }
+        return left;`,
+      args: { keys, order: { place: order, dims: output } },
+      output,
+      to: other,
+    });
+    [order, other] = [other, order];
+  }
+  return order;
+}
+
+/** Adds rows where an index says. */
+export const scatterRows: Lower = (site) => {
+  const { shape } = site.types[0];
+  emitScatter(site, [1, shape[0], sizeOf(shape.slice(1))], 1);
+};
+
+export const scatterAlong: Lower = (site) => {
+  const { shape } = site.types[0];
+  emitScatter(site, shape, shape[2]);
+};
+
+/**
+ * g [outer, m, inner] into [outer, n, inner] by an index [outer, m, columns], which has one column or as many as g. A result looks
+ * through an index that is short; else through its own part of the sorted index, which is in the order of the index too.
+ */
+function emitScatter(site: Site, [outer, m, inner]: Shape, columns: number): void {
+  const {
+    inputs: [g, at],
+    outputs: [to],
+    attrs,
+    emit,
+    check,
+    scratch,
+  } = site;
+  const { n } = attrs as AttrsOf<'scatterRows'>;
+  expectExact('adding by an index', n);
+  const entries = outer * m * columns;
+  const column = columns === 1 ? '0' : 'X';
+  const output = [inner, n, outer] as const;
+  const values = { place: g, dims: [inner, m, outer] } as const;
+  const index = { place: at, dims: [2 * columns, m, outer] } as const;
+  check(indexCheck({ place: at, dims: [2 * entries] }, entries, n));
+  if (m === 0) {
+    emit({ body: 'return 0;', args: {}, output, to });
+    return;
+  }
+  if (m <= BLOCK) {
+    emit({
+      body: `let sum = 0;
+        for (let k = 0; k < ${m}; k++) { if (${int('index[Z][k]', column)} === Y) { sum += g[Z][k][X]; } }
+        return sum;`,
+      args: { g: values, index },
+      output,
+      to,
+    });
+    return;
+  }
+  const keys = { place: scratch(entries), dims: [columns, m, outer] } as const;
+  emit({ body: `return ${int('index[Z][Y]', 'X')};`, args: { index }, output: keys.dims, to: keys.place });
+  const order = { place: emitOrder(site, keys.place, [outer, m, columns]), dims: keys.dims };
+  const starts = { place: scratch(outer * (n + 1) * columns), dims: [columns, n + 1, outer] } as const;
+  emit({
+    body: `let low = 0;
+      let high = ${m};
+      for (let turn = 0; turn < ${TURNS}; turn++) {
+        if (low >= high) { break; }
+        const half = Math.floor((low + high) * 0.5);
+        const k = order[Z][half][X];
+        if (keys[Z][k][X] < Y) { low = half + 1; } else { high = half; }
+      }
+      return low;`,
+    args: { keys, order },
+    output: starts.dims,
+    to: starts.place,
+  });
+  emit({
+    body: `const first = starts[Z][Y][${column}];
+      const count = starts[Z][Y + 1][${column}] - first;
+      let sum = 0;
+      for (let k = 0; k < ${m}; k++) {
+        if (k >= count) { break; }
+        const r = order[Z][first + k][${column}];
+        sum += g[Z][r][X];
+      }
+      return sum;`,
+    args: { g: values, order, starts },
+    output,
+    to,
+  });
+}
