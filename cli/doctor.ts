@@ -1,4 +1,5 @@
 /** `cyclegrad doctor`: what of cyclegrad works on this machine, why something does not, and how to change that. */
+import { createRequire } from 'node:module';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Command } from 'commander';
@@ -85,8 +86,8 @@ export async function diagnose(data: string | undefined, cwd: string): Promise<D
       workers: await workers(),
       simd: { plain: kinds[0]!, relaxed: kinds[1]!, chosen: report?.simd ?? null },
     },
-    webgpu: await tryBackend(() => gpu({ mode: 'webgpu' }), WEBGPU_HELP),
-    webgl: await tryBackend(() => gpu({ mode: 'webgl' }), WEBGL_HELP),
+    webgpu: await tryBackend(() => gpu({ mode: 'webgpu' }), webGpuHelp()),
+    webgl: await tryBackend(() => gpu({ mode: 'webgl' }), webGlHelp()),
     reference: (await tryBackend(() => Promise.resolve(reference()))).run,
     cifar10: await findCifar10(data, cwd),
   };
@@ -208,12 +209,34 @@ function describe(diagnosis: Diagnosis, host: Host): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** What the GPU backend needs; the reason says which of it is missing. */
-const WEBGPU_HELP =
-  'npm install gpu.js@2.24.1 webgpu@0.6.2, and a GPU with its driver (on Linux: Vulkan, for instance ' +
-  'apt-get install libvulkan1 and the driver of the GPU; vulkaninfo --summary must list it)';
-const WEBGL_HELP =
-  'npm install gpu.js@2.24.1 gl@9.0.0-rc.10; on Linux also an X server: apt-get install xvfb, then xvfb-run -a before the command';
+/** The command that installs those packages that are not here, with what else is needed. */
+function help(packages: Readonly<Record<string, string>>, more: string): string {
+  const { resolve } = createRequire(import.meta.url);
+  const missing = Object.entries(packages).filter(([name]) => {
+    try {
+      return resolve(name) === '';
+    } catch (error) {
+      // One for `import` alone is found, but nothing in it for `require`.
+      return (error as { readonly code?: unknown }).code === 'MODULE_NOT_FOUND';
+    }
+  });
+  const named = missing.map(([name, version]) => ` ${name}@${version}`).join('');
+  return named === '' ? more : `npm install${named}; then ${more}`;
+}
+
+const webGpuHelp = (): string =>
+  help(
+    { 'gpu.js': '2.24.1', webgpu: '0.6.2' },
+    'a GPU with its driver (on Linux: Vulkan, for instance apt-get install libvulkan1 and the driver of the GPU; ' +
+      'vulkaninfo --summary must list it)',
+  );
+
+const webGlHelp = (): string =>
+  help(
+    { 'gpu.js': '2.24.1' },
+    'npm install gl@9.0.0-rc.10 (the one that gpu.js brings is not compiled); on Linux also an X server: ' +
+      'apt-get install xvfb, and xvfb-run -a before the command',
+  );
 
 function gpuFinding({ run, report }: GpuFinding): Finding {
   if (!run.works || report === null) return run;
