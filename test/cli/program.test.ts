@@ -214,13 +214,11 @@ describe('doctor', () => {
     expect(host.out()).toMatch(
       /backend wasm \(CPU\)\n {2}runs {11}team of \d+ workers?, (plain|relaxed) SIMD\n {2}shared memory {2}yes/,
     );
-    // What runs depends on the machine; what does not comes with what would change it, the packages being here.
+    // What runs depends on the machine; what does not comes with what would change it (its packages are here).
     expect(host.out()).toMatch(
       /backend gpu \(optional\)\n {2}WebGPU {9}(no: .*\n +to change that: a GPU with its driver|.+; webgpu: )/,
     );
-    expect(host.out()).toMatch(
-      /\n {2}WebGL {10}(no: .*\n +to change that: npm install gl@|.+; webgl: )/,
-    );
+    expect(host.out()).toMatch(/\n {2}WebGL {10}(no: .*\n +to change that: npm install gl@|.+; webgl: )/);
     expect(host.out()).toContain(
       `CIFAR-10       not in ${join(host.cwd, 'd')} yet; node main.js data cifar10 obtains it`,
     );
