@@ -243,7 +243,8 @@ export function addKernelsBenchmark(program: Command): void {
       const found = options.torch ? findTorch(python) : null;
       const skipped = found?.found === false ? [{ name: found.name, reason: found.reason }] : [];
       for (const { name, reason } of skipped) console.error(`skipped ${name}: ${reason}`);
-      const torch = found?.found === true ? await Torch.start(found.value, threads, options.anyBlas) : null;
+      const { anyBlas = false } = options;
+      const torch = found?.found === true ? await Torch.start(found.value, threads, { anyBlas }) : null;
       try {
         const chosen = matching(tasks, match);
         const measured = await measureKernels(torch, chosen, config, (text) => console.error(text));

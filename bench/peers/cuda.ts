@@ -43,7 +43,7 @@ export async function compareCuda({
   const found = findTorch(python);
   if (!found.found) return without(found.reason);
   // Its threads and its BLAS play no part.
-  const torch = await Torch.start(found.value, 1, true);
+  const torch = await Torch.start(found.value, 1, { anyBlas: true });
   try {
     const { versions } = torch;
     if (versions.cuda === null)

@@ -61,6 +61,7 @@ export interface PeersResult extends Environment {
   readonly config: Settings & {
     /** Times that PyTorch and our backend were started anew; the pairs are shared among them. */
     readonly starts: number;
+    readonly torchKeepsMemory: boolean;
     readonly kernels: KernelSettings;
     readonly workloads: readonly WorkloadName[];
   };
@@ -89,6 +90,7 @@ interface PeersArguments extends Settings {
   readonly peers?: string;
   readonly python?: string;
   readonly anyBlas?: boolean;
+  readonly torchKeepsMemory?: boolean;
   readonly out?: string;
 }
 
@@ -100,6 +102,7 @@ export async function measurePeers(
   save: (result: PeersResult) => void,
 ): Promise<PeersResult> {
   const { threads, pairs, starts, turnMs, warmup, seed, only, peers, python } = options;
+  const { anyBlas = false, torchKeepsMemory: keepsMemory = false } = options;
   const settings = { threads, pairs, turnMs, warmup, seed };
   const kernels = { threads, pairs, turnMs: options.kernelTurnMs, warmup };
   const share = { pairs: Math.ceil(pairs / starts) };
@@ -116,7 +119,7 @@ export async function measurePeers(
   const result: Building = {
     benchmark: 'peers',
     ...where,
-    config: { ...settings, starts, kernels, workloads: options.workloads },
+    config: { ...settings, starts, torchKeepsMemory: keepsMemory, kernels, workloads: options.workloads },
     rivals: { torch: null, tfjs: null, jax: null },
     skipped,
     limits: { before: await limitsOf(threads), after: null },
@@ -133,7 +136,8 @@ export async function measurePeers(
   if (wants('threads') && threads === 1) skip({ name: 'threads', reason: 'one thread is all there is' });
   for (let start = 1; start <= starts; start++) {
     tell(`start ${start} of ${starts}`);
-    const torch = python3?.found === true ? await Torch.start(python3.value, threads, options.anyBlas) : null;
+    const torch =
+      python3?.found === true ? await Torch.start(python3.value, threads, { anyBlas, keepsMemory }) : null;
     result.rivals = { ...result.rivals, torch: torch?.versions ?? null };
     try {
       for (const name of wants('networks') && torch !== null ? options.workloads : []) {
@@ -334,6 +338,7 @@ export function addPeersBenchmark(program: Command): void {
       'a folder with node_modules that has @tensorflow/tfjs, its wasm backend, @jax-js/jax',
     )
     .option('--python <path>', 'a Python with PyTorch')
+    .option('--torch-keeps-memory', 'PyTorch with an allocator (glibc) that gives nothing back to the system')
     .option('--any-blas', 'also a PyTorch with the reference BLAS, which is slow')
     .option('--out <file>', 'the JSON (default: bench/results/peers-<date>.json)')
     .action(async (options: PeersArguments) => {

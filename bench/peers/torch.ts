@@ -61,6 +61,16 @@ export interface ConvTask {
   readonly outputs: number;
 }
 
+export interface TorchOptions {
+  /** Also with the reference BLAS, which is slow. Default false. */
+  readonly anyBlas?: boolean;
+  /**
+   * glibc keeps memory that is freed; as it comes it gives large arrays back to the system, which clears the same pages again
+   * in every step. Default false.
+   */
+  readonly keepsMemory?: boolean;
+}
+
 export class Torch {
   readonly versions: TorchVersions;
   readonly #process: ChildProcess;
@@ -80,7 +90,11 @@ export class Torch {
    * Throws when PyTorch does not use as many threads as it should, and when it multiplies matrices with the reference
    * BLAS, which is some twenty times as slow as others: beating that proves nothing.
    */
-  static async start(python: string, threads: number, anyBlas = false): Promise<Torch> {
+  static async start(
+    python: string,
+    threads: number,
+    { anyBlas = false, keepsMemory = false }: TorchOptions = {},
+  ): Promise<Torch> {
     const script = fileURLToPath(new URL('bench/peers/torch.py', packageFolder()));
     const child = spawn(python, ['-u', script], {
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -89,6 +103,9 @@ export class Torch {
         OMP_NUM_THREADS: String(threads),
         OPENBLAS_NUM_THREADS: String(threads),
         MKL_NUM_THREADS: String(threads),
+        ...(keepsMemory
+          ? { MALLOC_TRIM_THRESHOLD_: String(2 ** 31), MALLOC_MMAP_THRESHOLD_: String(2 ** 31) }
+          : {}),
       },
     });
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

@@ -92,7 +92,7 @@ it('losses that differ are no comparison', () => {
 const torch = findTorch();
 describe.skipIf(!torch.found)('PyTorch', () => {
   it('does the same work as we do, beside us', async () => {
-    const rival = await Torch.start((torch as { readonly value: string }).value, 1, true);
+    const rival = await Torch.start((torch as { readonly value: string }).value, 1, { anyBlas: true });
     try {
       // Every kind of layer there is, in small batches.
       for (const name of ['full', 'resnet20', 'mlp'] as const) {
@@ -134,7 +134,13 @@ describe('chart', () => {
     machine: { platform: 'linux', cpu: 'A <fast> one', cores: 2, memoryBytes: 1, loadAverage: [0, 0, 0] },
     versions: { node: '20', v8: '11', cyclegrad: '0.1.0', commit: 'abcdef0123456' },
     date: '2026-01-02T03:04:05Z',
-    config: { ...settings, starts: 1, kernels: settings, workloads: ['full', 'mlp'] },
+    config: {
+      ...settings,
+      starts: 1,
+      torchKeepsMemory: false,
+      kernels: settings,
+      workloads: ['full', 'mlp'],
+    },
     rivals: { torch: torchVersions, tfjs: '4', jax: null },
     skipped: [{ name: '@jax-js/jax', reason: 'not installed' }],
     limits: { before: limits, after: limits },

@@ -214,7 +214,11 @@ export function runPlan(control: usize, thread: i32): bool {
   const times = <usize>load<u32>(control + CONTROL_TIMES);
   let a = <usize>load<u32>(control + CONTROL_PROGRAM);
   setThread(thread);
-  if (times != 0 && thread == 0) store<f64>(times, now());
+  if (times != 0) {
+    // All begin together, or the first step would seem shorter by as much as this thread is late.
+    if (!barrier(control, threads)) return false;
+    if (thread == 0) store<f64>(times, now());
+  }
   for (let step = 0, kernel = load<i32>(a); kernel != K_END; step++, kernel = load<i32>(a)) {
     if (threads == 1) {
       runKernel(kernel, a + 12, 0, 1, control, step);
