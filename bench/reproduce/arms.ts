@@ -144,7 +144,7 @@ const table1: readonly Part[] = [
     steps: 42_000,
     lr: () => cyclicLR({ ...BOUNDS, mode: 'exp_range', gamma: GAMMA }),
     paper: 0.822,
-    note: 'What every library does under this name.',
+    note: 'What every library does under this name. 42,000 steps end at the top of a cycle; at its last minimum, at 40,000, it has 79.6 %.',
   },
 ];
 
