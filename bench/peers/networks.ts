@@ -39,8 +39,8 @@ const CHECKED = 3;
 const TOLERANCE = 2e-3;
 
 /**
- * Our step and PyTorch's, which begins anew. What was measured with another process of PyTorch is joined: where memory lies
- * makes a tenth of a difference and more, for both, as long as a process lives.
+ * Our step and PyTorch's, which begins anew. What was measured with another process of PyTorch is joined: processes
+ * of the same program differ by a tenth and more, for as long as they live.
  * Throws where PyTorch does not come to the same losses: then it does not do the same work.
  */
 export async function compareNetwork(

@@ -10,8 +10,7 @@ import type { ConvAttrs } from '../../engine/ops/conv.ts';
 import { pair, placeWindow, type Padding, type Pair } from '../../engine/shape.ts';
 import { define, uniform, type Case } from './case.ts';
 
-interface Geometry {
-  readonly what: string;
+export interface ConvGeometry {
   /** [N, H, W, C] */
   readonly x: readonly [number, number, number, number];
   readonly kernel: readonly [number, number];
@@ -20,6 +19,10 @@ interface Geometry {
   readonly padding?: Padding;
   readonly dilation?: Pair;
   readonly groups?: number;
+}
+
+interface Geometry extends ConvGeometry {
+  readonly what: string;
 }
 
 const GEOMETRIES: readonly Geometry[] = [
@@ -195,7 +198,7 @@ const GEOMETRIES: readonly Geometry[] = [
   { what: 'depthwise, no images', x: [0, 4, 4, 2], kernel: [3, 3], filters: 2, groups: 2 },
 ];
 
-function attrsOf(geometry: Geometry): ConvAttrs {
+export function attrsOf(geometry: ConvGeometry): ConvAttrs {
   const { x, kernel, stride = 1, padding = 'valid', groups = 1 } = geometry;
   const dilation = pair(geometry.dilation ?? 1);
   const span = [(kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1] as const;
@@ -213,9 +216,9 @@ const options = (geometry: Geometry, attrs: ConvAttrs) => {
 const cases = (make: (geometry: Geometry, attrs: ConvAttrs) => Case): Case[] =>
   GEOMETRIES.map((geometry) => make(geometry, attrsOf(geometry)));
 
-const outputShape = ({ x, filters }: Geometry, { output }: ConvAttrs) =>
+export const outputShape = ({ x, filters }: ConvGeometry, { output }: ConvAttrs) =>
   [x[0], output[0], output[1], filters] as const;
-const weightShape = ({ x, kernel, filters, groups = 1 }: Geometry) =>
+export const weightShape = ({ x, kernel, filters, groups = 1 }: ConvGeometry) =>
   [...kernel, x[3] / groups, filters] as const;
 
 /** Bias and relu, which backends may compute with the convolution, and the bias gradient with the weight gradient. */

@@ -1,6 +1,5 @@
 /** The WGSL templates of products and convolutions against the reference kernels, tile by tile; skipped where there is no adapter. */
 /* oxlint-disable vitest/expect-expect -- expectClose asserts */
-import ndarray from 'ndarray';
 import { describe, expect, it } from 'vitest';
 import {
   conv2d,
@@ -17,13 +16,12 @@ import {
   TILES,
   type ProductSize,
 } from '../../../engine/backends/gpu/wgsl/tile.ts';
-import { kernels, type Nd } from '../../../engine/backends/reference/kernels.ts';
-import type { Attrs } from '../../../engine/op.ts';
-import { stream } from '../../../engine/rng.ts';
-import { placeWindow, sizeOf, type Padding, type Pair } from '../../../engine/shape.ts';
+import { sizeOf } from '../../../engine/shape.ts';
 import type { HostTensor, Shape } from '../../../engine/types.ts';
+import { attrsOf, outputShape, weightShape, type ConvGeometry } from '../../cases/conv.ts';
 import { expectClose, expectSameBits } from '../compare.ts';
 import { testDevice } from './adapter.ts';
+import { expected, random } from './oracle.ts';
 
 /** The limits that every WebGPU device has. */
 const LIMITS = {
@@ -35,28 +33,6 @@ const LIMITS = {
 };
 
 const { describeHere, runDispatches } = await testDevice();
-
-const random = (name: string, shape: Shape): HostTensor => {
-  const draws = stream(11, name);
-  return {
-    shape,
-    dtype: 'f32',
-    data: Float32Array.from({ length: sizeOf(shape) }, () => 2 * draws.uniform() - 1),
-  };
-};
-const view = ({ shape, data }: HostTensor): Nd => ndarray(data, [...shape]);
-
-/** What the reference kernel makes of the inputs. */
-function expected(
-  op: 'matmul' | 'conv2d' | 'conv2dGradInput' | 'conv2dGradWeight',
-  inputs: readonly HostTensor[],
-  attrs: Attrs,
-  shape: Shape,
-): HostTensor {
-  const output: HostTensor = { shape, dtype: 'f32', data: new Float32Array(sizeOf(shape)) };
-  kernels[op]({ inputs: inputs.map(view), outputs: [view(output)], attrs, path: '' });
-  return output;
-}
 
 async function run(
   dispatches: readonly WgslDispatch[] | null,
@@ -183,14 +159,7 @@ describeHere('products in WGSL', () => {
     expectSameBits('product', second, first);
   });
 
-  interface Geometry {
-    readonly x: readonly [number, number, number, number];
-    readonly kernel: readonly [number, number];
-    readonly filters: number;
-    readonly stride?: Pair;
-    readonly padding?: Padding;
-  }
-  const GEOMETRIES: readonly Geometry[] = [
+  const GEOMETRIES: readonly ConvGeometry[] = [
     { x: [1, 1, 1, 1], kernel: [1, 1], filters: 1 },
     { x: [2, 7, 6, 3], kernel: [3, 3], filters: 5, padding: 1 },
     { x: [2, 9, 7, 3], kernel: [5, 5], filters: 32, padding: 2 },
@@ -215,24 +184,11 @@ describeHere('products in WGSL', () => {
     { x: [1, 2, 9, 4], kernel: [1, 3], filters: 4, stride: 4 },
   ];
   const FUSED = ['alone', 'with bias', 'with bias and relu'] as const;
-  const named = GEOMETRIES.map((g, i) => {
-    const { x, kernel, filters, stride = 1, padding = 'valid' } = g;
-    const window = placeWindow('test', [x[1], x[2]], kernel, stride, padding);
-    const attrs = {
-      stride: window.stride,
-      pad: window.pad,
-      input: [x[1], x[2]] as const,
-      kernel,
-      output: window.out,
-      dilation: [1, 1] as const,
-      groups: 1,
-    };
+  const named = GEOMETRIES.map((geometry, i) => {
+    const { x, kernel, filters, stride = 1, padding = 'valid' } = geometry;
+    const attrs = attrsOf(geometry);
     const site = { images: x[0], channels: x[3], filters };
-    const shapes = {
-      x,
-      w: [...kernel, x[3], filters] as const,
-      g: [x[0], window.out[0], window.out[1], filters] as const,
-    };
+    const shapes = { x, w: weightShape(geometry), g: outputShape(geometry, attrs) };
     const what = `${JSON.stringify(x)} by ${kernel.join('×')} to ${filters}, stride ${stride.toString()}, padding ${padding.toString()}`;
     return { what, attrs, site, shapes, fused: FUSED[i % 3], splits: i % 2 === 0 ? 4 : 1 };
   });
@@ -285,15 +241,7 @@ describeHere('products in WGSL', () => {
   });
 
   it('relu keeps NaN', async () => {
-    const attrs = {
-      stride: [1, 1],
-      pad: [0, 0, 0, 0],
-      input: [1, 2],
-      kernel: [1, 1],
-      output: [1, 2],
-      dilation: [1, 1],
-      groups: 1,
-    } as const;
+    const attrs = attrsOf({ x: [1, 1, 2, 1], kernel: [1, 1], filters: 1 });
     const of = (...values: number[]): HostTensor => ({
       shape: [values.length],
       dtype: 'f32',

@@ -4,40 +4,19 @@
  */
 /* oxlint-disable vitest/expect-expect -- expectClose asserts */
 import { compileFunction } from 'node:vm';
-import ndarray from 'ndarray';
 import { describe, expect, it } from 'vitest';
 import { gpu } from '../../../engine/backends/gpu/gpu.ts';
 import { libraryOf, sourceOf, type Call, type Place } from '../../../engine/backends/gpu/kernel.ts';
 import { kernels } from '../../../engine/backends/gpu/lower.ts';
-import { kernels as referenceKernels } from '../../../engine/backends/reference/kernels.ts';
 import { compile } from '../../../engine/compile.ts';
 import type { Attrs } from '../../../engine/op.ts';
 import { grad } from '../../../engine/grad.ts';
 import { add, conv2d, f32, matmul, mul, relu, reshape, sum } from '../../../engine/ops/index.ts';
-import { stream } from '../../../engine/rng.ts';
-import { placeWindow, sizeOf, type Padding, type Pair } from '../../../engine/shape.ts';
 import type { HostTensor, Shape } from '../../../engine/types.ts';
+import { attrsOf, outputShape, weightShape, type ConvGeometry } from '../../cases/conv.ts';
 import { expectClose } from '../compare.ts';
 import { describeWhere } from './available.ts';
-
-const random = (name: string, shape: Shape): HostTensor => {
-  const draws = stream(5, name);
-  return {
-    shape,
-    dtype: 'f32',
-    data: Float32Array.from({ length: sizeOf(shape) }, () => 2 * draws.uniform() - 1),
-  };
-};
-
-type Op = 'matmul' | 'conv2d' | 'conv2dGradInput' | 'conv2dGradWeight';
-
-/** What the reference kernel makes of the inputs. */
-function expected(op: Op, inputs: readonly HostTensor[], attrs: Attrs, shape: Shape): HostTensor {
-  const view = ({ shape: own, data }: HostTensor) => ndarray(data, [...own]);
-  const result: HostTensor = { shape, dtype: 'f32', data: new Float32Array(sizeOf(shape)) };
-  referenceKernels[op]({ inputs: inputs.map(view), outputs: [view(result)], attrs, path: '' });
-  return result;
-}
+import { expected, random, type ProductOp } from './oracle.ts';
 
 /** A call's results as JavaScript has them. */
 function evaluate(call: Call, memory: ReadonlyMap<Place, Float32Array>): Float32Array {
@@ -70,7 +49,7 @@ function evaluate(call: Call, memory: ReadonlyMap<Place, Float32Array>): Float32
 
 /** The calls that compute a step, and its result. */
 function lowered(
-  op: Op | 'conv2dBias',
+  op: ProductOp | 'conv2dBias',
   inputs: readonly HostTensor[],
   attrs: Attrs,
   shape: Shape,
@@ -123,14 +102,7 @@ describe('the text of products', () => {
     expectClose('matmul', result, expected('matmul', inputs, { transA, transB }, [batch, m, n]), 2e-6, 1);
   });
 
-  interface Geometry {
-    readonly x: readonly [number, number, number, number];
-    readonly kernel: readonly [number, number];
-    readonly filters: number;
-    readonly stride?: Pair;
-    readonly padding?: Padding;
-    readonly dilation?: Pair;
-    readonly groups?: number;
+  interface Geometry extends ConvGeometry {
     /** Of the result, the input gradient and the weight gradient. */
     readonly fetches: readonly [number, number, number];
   }
@@ -144,45 +116,25 @@ describe('the text of products', () => {
     { x: [1, 5, 4, 1], kernel: [3, 3], filters: 4, fetches: [8, 32, 8] },
   ];
   it.each(GEOMETRIES)('convolution of $x by $kernel to $filters, in $groups groups', (geometry) => {
-    const { x, kernel, filters, stride = 1, padding = 'valid', dilation = 1, groups = 1, fetches } = geometry;
-    const steps = typeof dilation === 'number' ? ([dilation, dilation] as const) : dilation;
-    const reach = kernel.map((size, axis) => (size - 1) * steps[axis] + 1) as [number, number];
-    const window = placeWindow('test', [x[1], x[2]], reach, stride, padding);
-    const attrs = {
-      stride: window.stride,
-      pad: window.pad,
-      input: [x[1], x[2]],
-      kernel,
-      output: window.out,
-      dilation: steps,
-      groups,
-    };
-    const image = random('x', x);
-    const weight = random('w', [...kernel, x[3] / groups, filters]);
-    const g = random('g', [x[0], ...window.out, filters]);
+    const attrs = attrsOf(geometry);
+    const image = random('x', geometry.x);
+    const weight = random('w', weightShape(geometry));
+    const g = random('g', outputShape(geometry, attrs));
     const steps3 = [
       ['conv2d', [image, weight], g.shape],
-      ['conv2dGradInput', [g, weight], x],
+      ['conv2dGradInput', [g, weight], image.shape],
       ['conv2dGradWeight', [image, g], weight.shape],
     ] as const;
     for (const [i, [op, inputs, shape]] of steps3.entries()) {
       const { calls, result } = lowered(op, inputs, attrs, shape);
-      expect([op, fetchesOf(calls[0])]).toEqual([op, fetches[i]]);
+      expect([op, fetchesOf(calls[0])]).toEqual([op, geometry.fetches[i]]);
       expectClose(op, result, expected(op, inputs, attrs, shape), 3e-6, 1);
     }
   });
 
   it('adds a bias for each filter, and keeps what is above 0 where asked', () => {
     const [x, w, bias] = [random('x', [1, 3, 3, 4]), random('w', [3, 3, 4, 8]), random('bias', [8])];
-    const attrs = {
-      stride: [1, 1],
-      pad: [1, 1, 1, 1],
-      input: [3, 3],
-      kernel: [3, 3],
-      output: [3, 3],
-      dilation: [1, 1],
-      groups: 1,
-    };
+    const attrs = attrsOf({ x: [1, 3, 3, 4], kernel: [3, 3], filters: 8, padding: 1 });
     const want = expected('conv2d', [x, w], attrs, [1, 3, 3, 8]);
     want.data.forEach((value, i) => (want.data[i] = Math.max(0, value + bias.data[i % 8])));
     const { result } = lowered('conv2dBias', [x, w, bias], { ...attrs, relu: true }, want.shape);
