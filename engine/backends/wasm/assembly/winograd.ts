@@ -191,7 +191,7 @@ function transformInputs(a: usize, begin: i32, count: i32, to: usize, ld: usize,
       filled = place;
     }
     const from = band + <usize>((tile - place * tileColumns) * m) * pixel;
-    for (let c: usize = 0; c < pixel; c += 16) inputTile(from + c, row, pixel, work, to + c, step, size);
+    inputTile(from, row, pixel, work, to, step, size);
   }
 }
 
@@ -239,7 +239,7 @@ function transformGrads(
       from = band;
     }
     from += <usize>((tile - place * tileColumns) * m) * pixel;
-    for (let o: usize = 0; o < pixel; o += 16) gradTile(from + o, row, pixel, work, to + o, step, size, m);
+    gradTile(from, row, pixel, work, to, step, size, m);
   }
 }
 
