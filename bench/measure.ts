@@ -46,22 +46,32 @@ export interface Summary {
   readonly median: number;
 }
 
-/** Runs `pairs` pairs of turns; who begins changes with every pair, as a turn may find what the one before left. */
+/** Turns of two arms. */
 export async function alternate(ours: Arm, theirs: Arm, options: PairOptions): Promise<Pairs> {
+  const [first, second] = await takeTurns([ours, theirs], options);
+  return { steps: options.steps, ours: first, theirs: second };
+}
+
+/**
+ * Runs `pairs` rounds, in each of which every arm has its turn; who begins changes with every round, as a turn may find
+ * what the one before left. Returns the times of each arm.
+ */
+export async function takeTurns(arms: readonly Arm[], options: PairOptions): Promise<number[][]> {
   const { pairs, steps, skip = 1, pauseMs = 30 } = options;
-  const times = { ours: [] as number[], theirs: [] as number[] };
-  const turn = async (arm: Arm, into: number[]): Promise<void> => {
-    await rest(pauseMs);
-    const ms = await arm.turn(skip, steps);
-    if (ms.length !== steps)
-      throw new Error(`${arm.name}: ${steps} steps were to be timed, but ${ms.length} times came back`);
-    into.push(mean(ms));
-  };
-  for (let pair = 0; pair < pairs; pair++) {
-    const order = [() => turn(ours, times.ours), () => turn(theirs, times.theirs)];
-    for (const next of pair % 2 === 0 ? order : order.toReversed()) await next();
+  const times = arms.map((): number[] => []);
+  for (let round = 0; round < pairs; round++) {
+    for (let i = 0; i < arms.length; i++) {
+      const who = (round + i) % arms.length;
+      await rest(pauseMs);
+      const ms = await arms[who].turn(skip, steps);
+      if (ms.length !== steps)
+        throw new Error(
+          `${arms[who].name}: ${steps} steps were to be timed, but ${ms.length} times came back`,
+        );
+      times[who].push(mean(ms));
+    }
   }
-  return { steps, ...times };
+  return times;
 }
 
 const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

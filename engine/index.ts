@@ -151,13 +151,12 @@ export {
 } from './backends/select.ts';
 export { Evaluator } from './evaluate.ts';
 export {
-  formatProfile,
   measureLimits,
-  summarizeProfile,
+  startLimit,
   type LimitOptions,
+  type LimitTeam,
   type MachineLimits,
-  type ProfileRow,
-  type ProfileSummary,
-} from './profile.ts';
+} from './limits.ts';
+export { formatProfile, summarizeProfile, type ProfileRow, type ProfileSummary } from './profile.ts';
 export { key, permutation, stream, type Key, type Stream } from './rng.ts';
 import './methods.ts';

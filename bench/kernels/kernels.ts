@@ -1,10 +1,17 @@
 /** Single operations: matrix products and convolutions, ours, PyTorch's, and the limit of the machine. */
 import { availableParallelism } from 'node:os';
 import { Option, type Command } from 'commander';
-import { measureLimits, wasm, type MachineLimits, type Report } from '../../engine/index.ts';
+import {
+  measureLimits,
+  startLimit,
+  wasm,
+  type LimitTeam,
+  type MachineLimits,
+  type Report,
+} from '../../engine/index.ts';
 import { environment, type Environment } from '../environment.ts';
-import { alternate, compare, joined, median, micros, short, stepsFor, summary, table } from '../measure.ts';
-import type { Comparison, Summary } from '../measure.ts';
+import { compare, joined, median, micros, short, stepsFor, table, takeTurns } from '../measure.ts';
+import type { Arm, Comparison, Summary } from '../measure.ts';
 import { deliver, positive, wholeFrom } from '../options.ts';
 import type { Skipped } from '../peers/found.ts';
 import { findTorch, layouts, Torch, type Layout, type TorchVersions } from '../peers/torch.ts';
@@ -21,7 +28,9 @@ export interface KernelResult {
   /** Inside the backend, without the way there and back: the least of several. */
   readonly kernelMs: number;
   readonly gflopPerSecond: number;
-  /** Of the limit of all threads together; beyond 1 where Winograd's arithmetic needs less. */
+  /** Beside threads that do as many multiply-adds on registers alone. */
+  readonly limit: Comparison;
+  /** Their time over ours, the median over the pairs; beyond 1 where Winograd's arithmetic needs less. */
   readonly ofLimit: number;
   /** PyTorch beside us, in the layout that was faster; null without it. */
   readonly torch: {
@@ -44,7 +53,7 @@ export interface KernelSettings {
   readonly warmup: number;
 }
 
-/** Two measurements of the same operations as one, against the higher limit. */
+/** Two measurements of the same operations as one; of the limits of the machine, the higher ones. */
 export function joinedKernels(a: KernelsResult, b: KernelsResult): KernelsResult {
   const limits = a.limits.all.gflopPerSecond > b.limits.all.gflopPerSecond ? a.limits : b.limits;
   const kernels = a.kernels.map((one, i): KernelResult => {
@@ -53,20 +62,36 @@ export function joinedKernels(a: KernelsResult, b: KernelsResult): KernelsResult
       throw new Error(
         `${one.title} and ${other.title}: only comparisons of the same operation can be joined`,
       );
-    const comparison = joined(one.torch.comparison, other.torch.comparison);
-    const { oursMs, theirsMs } = comparison;
-    const gflopPerSecond = one.flops / (oursMs.median * 1e6);
-    return {
-      ...one,
-      oursMs,
-      kernelMs: Math.min(one.kernelMs, other.kernelMs),
-      gflopPerSecond,
-      ofLimit: gflopPerSecond / limits.all.gflopPerSecond,
-      torch: { ...one.torch, gflopPerSecond: one.flops / (theirsMs.median * 1e6), comparison },
+    const kernelMs = Math.min(one.kernelMs, other.kernelMs);
+    const torch = {
+      layout: one.torch.layout,
+      comparison: joined(one.torch.comparison, other.torch.comparison),
     };
+    return resultOf({ ...one, kernelMs, limit: joined(one.limit, other.limit), torch });
   });
   return { report: a.report, limits, kernels };
 }
+
+/** With the rates that follow from the times. */
+function resultOf(measured: Measured): KernelResult {
+  const { task, title, flops, kernelMs, limit, torch } = measured;
+  const rate = ({ median: ms }: Summary): number => flops / (ms * 1e6);
+  return {
+    task,
+    title,
+    flops,
+    oursMs: limit.oursMs,
+    kernelMs,
+    gflopPerSecond: rate(limit.oursMs),
+    limit,
+    ofLimit: 1 / limit.ratio,
+    torch: torch === null ? null : { ...torch, gflopPerSecond: rate(torch.comparison.theirsMs) },
+  };
+}
+
+type Measured = Pick<KernelResult, 'task' | 'title' | 'flops' | 'kernelMs' | 'limit'> & {
+  readonly torch: { readonly layout: Layout; readonly comparison: Comparison } | null;
+};
 
 /** Operations are over sooner than steps of training; a turn is as long as several of them. */
 export async function measureKernels(
@@ -75,40 +100,31 @@ export async function measureKernels(
   { threads, pairs, turnMs, warmup }: KernelSettings,
   tell: (line: string) => void,
 ): Promise<KernelsResult> {
+  const limits = await limitsOf(threads);
   const backend = await wasm({ threads });
+  const limit = await startLimit({ threads });
   try {
-    const limits = await limitsOf(threads);
     let report: Report | null = null;
     const kernels: KernelResult[] = [];
     for (const task of which) {
       const ours = await startOurTask(backend, task, { backend: 'wasm', threads });
       try {
         report ??= ours.report;
-        const stepMs = median(await ours.turn(warmup, 3));
-        const steps = stepsFor(turnMs, stepMs);
-        let rival: KernelResult['torch'] = null;
-        let oursMs: Summary;
-        if (torch === null) {
-          const turns: number[] = [];
-          for (let i = 0; i < pairs; i++) turns.push(median(await ours.turn(1, steps)));
-          oursMs = summary(turns);
-        } else {
-          const layout = await buildFaster(torch, task, steps);
-          const comparison = compare(await alternate(ours, torch.arm('PyTorch', false), { pairs, steps }));
-          oursMs = comparison.oursMs;
-          rival = { layout, gflopPerSecond: ours.flops / (comparison.theirsMs.median * 1e6), comparison };
-        }
-        const gflopPerSecond = ours.flops / (oursMs.median * 1e6);
-        const result: KernelResult = {
+        const { flops } = ours;
+        const steps = stepsFor(turnMs, median(await ours.turn(warmup, 3)));
+        const layout = torch === null ? null : await buildFaster(torch, task, steps);
+        const arms = [ours, armOf(limit, flops), ...(torch === null ? [] : [torch.arm('PyTorch', false)])];
+        const [mine, bound, theirs] = await takeTurns(arms, { pairs, steps });
+        const beside = (other: readonly number[]): Comparison =>
+          compare({ steps, ours: mine, theirs: other });
+        const result = resultOf({
           task,
           title: titleOf(task),
-          flops: ours.flops,
-          oursMs,
+          flops,
           kernelMs: micros(await ours.kernelMs(10)),
-          gflopPerSecond,
-          ofLimit: gflopPerSecond / limits.all.gflopPerSecond,
-          torch: rival,
-        };
+          limit: beside(bound),
+          torch: layout === null ? null : { layout, comparison: beside(theirs) },
+        });
         kernels.push(result);
         tell(line(result));
       } finally {
@@ -117,9 +133,20 @@ export async function measureKernels(
     }
     return { report: report!, limits, kernels };
   } finally {
+    await limit.close();
     await backend.close();
   }
 }
+
+/** Steps of this much arithmetic and nothing else. */
+const armOf = (limit: LimitTeam, flops: number): Arm => ({
+  name: 'the limit',
+  async turn(skip, count) {
+    const ms: number[] = [];
+    for (let i = 0; i < skip + count; i++) ms.push(await limit.run(flops));
+    return ms.slice(skip);
+  },
+});
 
 export async function limitsOf(threads: number): Promise<KernelsResult['limits']> {
   return { one: await measureLimits({ threads: 1 }), all: await measureLimits({ threads }) };
@@ -144,7 +171,8 @@ async function buildFaster(torch: Torch, task: Single, steps: number): Promise<L
 
 function line(result: KernelResult): string {
   const ratio = result.torch === null ? '' : `, ${short(result.torch.comparison.ratio)} of PyTorch's time`;
-  return `${`${result.title} ${passOf(result.task)}`.trim()}: ${short(result.oursMs.median)} ms${ratio}`;
+  const share = `${(result.ofLimit * 100).toFixed(0)} % of the limit`;
+  return `${`${result.title} ${passOf(result.task)}`.trim()}: ${short(result.oursMs.median)} ms, ${share}${ratio}`;
 }
 
 export function kernelTable({ kernels, limits }: KernelsResult): string {
@@ -178,7 +206,8 @@ export function kernelTable({ kernels, limits }: KernelsResult): string {
     table(head, rows, 2),
     '',
     `Limit: ${one.gflopPerSecond.toFixed(1)} GFLOP/s on one thread, ${all.gflopPerSecond.toFixed(1)} on ${all.threads} ` +
-      `(${one.simd} SIMD, registers only). Rates count the direct computation. Ratio: our time over PyTorch's.`,
+      `(${one.simd} SIMD, registers only), at its best; the shares are of what it gave beside each operation. ` +
+      "Rates count the direct computation. Ratio: our time over PyTorch's.",
   ].join('\n');
 }
 

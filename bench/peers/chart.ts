@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { scaleLinear } from 'd3-scale';
 import { markdownTable, replaceBetween } from '../markdown.ts';
+import type { KernelResult } from '../kernels/kernels.ts';
 import type { Comparison } from '../measure.ts';
 import { short } from '../measure.ts';
 import { megabytes } from '../memory/memory.ts';
@@ -242,11 +243,14 @@ export function peersMarkdown(result: PeersResult, svg: string, json: string): s
     );
   }
   if (kernels !== null) {
-    const shares = kernels.kernels.map(({ ofLimit }) => ofLimit * 100);
-    const { one } = limits.before;
+    const percent = (one: KernelResult): string => `${(one.ofLimit * 100).toFixed(0)} %`;
+    const sorted = kernels.kernels.toSorted((a, b) => a.ofLimit - b.ofLimit);
+    const products = kernels.kernels.filter(({ task }) => task.kind === 'matmul');
     facts.push(
-      `Single operations reach ${Math.min(...shares).toFixed(0)} % to ${Math.max(...shares).toFixed(0)} % of what a loop of ` +
-        `multiply-adds on registers does (${one.gflopPerSecond.toFixed(0)} GFLOP/s a thread), counted as the direct computation.`,
+      'Beside a loop of multiply-adds on registers that does the same amount of arithmetic on as many threads ' +
+        `(${limits.before.one.gflopPerSecond.toFixed(0)} GFLOP/s a thread at its best), single operations reach ` +
+        `${percent(sorted[0])} to ${percent(sorted.at(-1)!)}, counted as the direct computation` +
+        `${products.length === 0 ? '' : `; ${products.map((one) => `${one.title} ${percent(one)}`).join(', ')}`}.`,
     );
   }
   if (tfjs !== null) {

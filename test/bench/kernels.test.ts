@@ -27,7 +27,9 @@ it('measures operations without a rival: rates count the direct computation', as
   expect(product).toMatchObject({ title: 'matmul 24, 3 in a row', flops: 3 * 2 * 24 ** 3, torch: null });
   expect(convolution!.flops).toBe(2 * 2 * 8 * 8 * 9 * 3 * 5);
   expect(convolution!.kernelMs).toBeGreaterThan(0);
-  expect(convolution!.ofLimit * result.limits.all.gflopPerSecond).toBeCloseTo(convolution!.gflopPerSecond);
+  expect(convolution!.limit.pairs).toBe(2);
+  expect(convolution!.ofLimit).toBe(1 / convolution!.limit.ratio);
+  expect(convolution!.oursMs).toEqual(convolution!.limit.oursMs);
   expect(told).toHaveLength(2);
   expect(kernelTable(result)).toContain('conv 3×3 3→5 at 8×8, batch 2  gradWeight');
 });
@@ -44,10 +46,11 @@ it('the list has the sizes that were asked for', () => {
   );
 });
 
-it('two measurements are joined pair by pair, against the higher limit', () => {
+it('two measurements are joined pair by pair', () => {
   const measured = (ours: number, theirs: number, limit: number): KernelsResult => {
-    const limits = { threads: 1, simd: 'relaxed', gflopPerSecond: limit, gbPerSecond: 1 } as const;
+    const limits = { threads: 1, simd: 'relaxed', gflopPerSecond: 1 / limit, gbPerSecond: 1 } as const;
     const comparison = compare({ steps: 1, ours: [ours], theirs: [theirs] });
+    const bound = compare({ steps: 1, ours: [ours], theirs: [limit] });
     return {
       report: { backend: 'wasm', executor: 'team', threads: 1, fallback: null, bytes: 0 },
       limits: { one: limits, all: limits },
@@ -59,22 +62,24 @@ it('two measurements are joined pair by pair, against the higher limit', () => {
           oursMs: comparison.oursMs,
           kernelMs: ours,
           gflopPerSecond: 1 / ours,
-          ofLimit: 1 / ours / limit,
+          limit: bound,
+          ofLimit: limit / ours,
           torch: { layout: 'contiguous', gflopPerSecond: 1 / theirs, comparison },
         },
       ],
     };
   };
-  const result = joinedKernels(measured(1, 2, 4), measured(3, 2, 5));
-  expect(result.limits.all.gflopPerSecond).toBe(5);
+  const result = joinedKernels(measured(1, 2, 0.5), measured(3, 2, 0.25));
+  expect(result.limits.all.gflopPerSecond).toBe(4);
   expect(result.kernels[0]).toMatchObject({
     oursMs: { min: 1, median: 2 },
     kernelMs: 1,
     gflopPerSecond: 0.5,
-    ofLimit: 0.1,
+    limit: { pairs: 2, ratio: 7 },
+    ofLimit: 1 / 7,
     torch: { gflopPerSecond: 0.5, comparison: { pairs: 2, ratio: 1 } },
   });
-  const other = measured(1, 2, 4);
+  const other = measured(1, 2, 0.5);
   const renamed = { ...other, kernels: [{ ...other.kernels[0], title: 'matmul 9' }] };
   expect(() => joinedKernels(other, renamed)).toThrow('matmul 8 and matmul 9: only comparisons');
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { alternate, compare, quantile, stepsFor, table, type Arm } from '../../bench/measure.ts';
+import { alternate, compare, quantile, stepsFor, table, takeTurns, type Arm } from '../../bench/measure.ts';
 
 function fakeArm(name: string, log: string[], ms: () => number): Arm {
   return {
@@ -21,6 +21,17 @@ describe('alternate', () => {
     );
     expect(log).toEqual(['a 1+5', 'b 1+5', 'b 1+5', 'a 1+5', 'a 1+5', 'b 1+5']);
     expect(pairs).toEqual({ steps: 5, ours: [2, 2, 2], theirs: [4, 4, 4] });
+  });
+
+  it('three arms begin in turn', async () => {
+    const log: string[] = [];
+    const arms = ['a', 'b', 'c'].map((name, i) => fakeArm(name, log, () => i));
+    expect(await takeTurns(arms, { pairs: 4, steps: 1, pauseMs: 0 })).toEqual([
+      [0, 0, 0, 0],
+      [1, 1, 1, 1],
+      [2, 2, 2, 2],
+    ]);
+    expect(log.map((line) => line[0]).join('')).toBe('abcbcacababc');
   });
 
   it('never runs one arm before the other has answered', async () => {

@@ -169,6 +169,7 @@ describe('chart', () => {
         oursMs: ms,
         kernelMs: 1,
         gflopPerSecond: 50,
+        limit: comparison,
         ofLimit: 0.5,
         torch: { layout: 'contiguous', gflopPerSecond: 20, comparison },
       })),

@@ -1,4 +1,13 @@
-import { compile, f32, formatProfile, matmul, measureLimits, summarizeProfile, wasm } from 'cyclegrad';
+import {
+  compile,
+  f32,
+  formatProfile,
+  matmul,
+  measureLimits,
+  startLimit,
+  summarizeProfile,
+  wasm,
+} from 'cyclegrad';
 import { describe, expect, it } from 'vitest';
 
 const limits = { threads: 1, simd: 'relaxed', gflopPerSecond: 50, gbPerSecond: 10 } as const;
@@ -69,5 +78,22 @@ describe('the limits of the machine', () => {
       expect(measured.gflopPerSecond).toBeGreaterThan(1);
       expect(measured.gbPerSecond).toBeGreaterThan(0.1);
     }
+  });
+
+  it('are a team too, which computes as much as it is told and stops', async () => {
+    const limit = await startLimit({ threads: 2 });
+    try {
+      expect(limit.threads).toBe(2);
+      for (const flops of [1, 5e6, 5e6]) expect(await limit.run(flops)).toBeGreaterThan(0);
+    } finally {
+      await limit.close();
+    }
+  });
+
+  it('refuse numbers of threads that are none', async () => {
+    await expect(measureLimits({ threads: 0 })).rejects.toThrow(
+      'threads must be a whole number from 1 on, got 0',
+    );
+    await expect(startLimit({ threads: 1.5 })).rejects.toThrow(RangeError);
   });
 });
