@@ -136,7 +136,7 @@ const table1: readonly Part[] = [
     steps: 42_000,
     lr: () => cyclicLR({ ...BOUNDS, mode: 'exp_range', gamma: GAMMA, decays: 'bounds' }),
     paper: 0.822,
-    note: 'The paper’s words; its bounds and step size for this run are not stated. With these, 42,000 steps end at the top of a cycle.',
+    note: 'The paper’s words; its bounds and step size for this run are not stated. With these, 42,000 steps end at the top of a cycle; at its last minimum, at 40,000, it has 81.7 %.',
   },
   {
     name: 'exp-range-amplitude-42000',
