@@ -24,6 +24,8 @@ export interface Checkpoint {
   readonly optimizer: OptimizerConfig;
   /** The loader's config: the order of the data. */
   readonly data: Readonly<Record<string, unknown>>;
+  /** A digest of some of its examples; null in checkpoints of before there was one. */
+  readonly examples: string | null;
   /** How the backend ran. */
   readonly report: Report;
   readonly last: EvalEvent | null;
@@ -72,10 +74,11 @@ export async function saveTensors(path: string, tensors: State): Promise<void> {
 }
 
 /**
- * The arrays of a safetensors file, whoever wrote it: of a checkpoint its state. Only F32, I32 and U8 are read. Other programs have
- * other names and layouts: PyTorch's weights are [out, in, KH, KW] and [out, in], ours [KH, KW, in, out] and [in, out].
+ * The arrays of a safetensors file, whoever wrote it: of a checkpoint its state. F16, BF16 and F64 (rounded) become f32, I64 and smaller
+ * integers i32, BOOL u8. Other programs have other names and layouts: PyTorch's weights are [out, in, KH, KW] and [out, in], ours
+ * [KH, KW, in, out] and [in, out].
  *
- * Throws CheckpointError, naming the file, when it is missing, truncated or no safetensors file.
+ * Throws CheckpointError, naming the file, when it is missing, truncated or no safetensors file, or has a number beyond our types.
  *
  * @example await fit({ ...options, initial: await loadTensors('weights.safetensors') });
  */
@@ -152,6 +155,7 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
     model: field('model'),
     optimizer: field('optimizer'),
     data: field('data'),
+    examples: ['null', undefined].includes(metadata['examples']) ? null : metadata['examples'],
     report: field('report'),
     last: field('last'),
     best: field('best'),

@@ -29,6 +29,26 @@ function readBatch(dataset: Dataset, indices: Uint32Array, x: HostTensor, y: Hos
   dataset.read(indices, x.data as Uint8Array | Float32Array, y.data as Int32Array | Float32Array);
 }
 
+/** Examples that `digestOfExamples` looks at. */
+const SAMPLED = 64;
+
+/**
+ * Eight hexadecimal digits that tell data sets apart (FNV-1a of up to 64 examples, spread evenly, inputs and targets): those of
+ * the same name and length too, as after another preprocessing.
+ */
+export function digestOfExamples(dataset: Dataset): string {
+  const count = Math.min(SAMPLED, dataset.length);
+  const indices = Uint32Array.from({ length: count }, (_, i) => Math.floor((i * dataset.length) / count));
+  const [x, y] = [host(batchOf(count, dataset.x)), host(batchOf(count, dataset.y))];
+  readBatch(dataset, indices, x, y);
+  let hash = 0x811c9dc5;
+  for (const { data } of [x, y]) {
+    for (const byte of new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+      hash = Math.imul(hash ^ byte, 0x01000193);
+  }
+  return (hash >>> 0).toString(16).padStart(8, '0');
+}
+
 /** Batches are read on the host and fed. */
 export function fedExamples(dataset: Dataset): Examples {
   let x: HostTensor | null = null;

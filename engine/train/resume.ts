@@ -7,7 +7,7 @@ import type { Checkpoint } from './checkpoint.ts';
 /** What the resuming run has. */
 export interface Resuming extends Pick<
   Checkpoint,
-  'model' | 'optimizer' | 'data' | 'seed' | 'steps' | 'state'
+  'model' | 'optimizer' | 'data' | 'examples' | 'seed' | 'steps' | 'state'
 > {
   readonly path: string;
 }
@@ -30,6 +30,12 @@ export function checkResume(checkpoint: Checkpoint, run: Resuming): Notice[] {
   }
   const data = firstDifference(checkpoint.data, run.data);
   if (data !== null) refuse(`the order of the data differs: ${data}`, 'use the same data set and loader');
+  if (checkpoint.examples !== null && checkpoint.examples !== run.examples) {
+    refuse(
+      `the data differs: some of its examples have the digest ${checkpoint.examples} in the file, ${run.examples} now`,
+      'use the data that the run began with',
+    );
+  }
   const { hyper: savedHyper, ...saved } = checkpoint.optimizer;
   const { hyper, ...own } = run.optimizer;
   const optimizer = firstDifference(saved, own);

@@ -4,7 +4,7 @@
  * Source: https://huggingface.co/docs/safetensors
  */
 import { CheckpointError } from '../errors.ts';
-import { bytesOf, formatShape } from '../shape.ts';
+import { bytesOf, formatShape, sizeOf } from '../shape.ts';
 import type { DType, HostData, HostTensor, Shape, State } from '../types.ts';
 
 export interface TensorFile {
@@ -13,7 +13,60 @@ export interface TensorFile {
 }
 
 const NAMES: Readonly<Record<DType, string>> = { f32: 'F32', i32: 'I32', u8: 'U8' };
-const DTYPES = new Map(Object.entries(NAMES).map(([dtype, name]) => [name, dtype as DType]));
+
+/** A type of the format: what it becomes here, and its bytes. */
+interface StoredType {
+  readonly dtype: DType;
+  readonly bytes: number;
+  /** The values; null where one of them is beyond `dtype`. */
+  readonly read: (buffer: ArrayBuffer) => HostData | null;
+}
+
+/** Ours as they are, others as the type of ours that has their values; F64 is rounded. */
+const STORED = new Map<string, StoredType>([
+  ['F32', { dtype: 'f32', bytes: 4, read: (buffer) => new Float32Array(buffer) }],
+  ['I32', { dtype: 'i32', bytes: 4, read: (buffer) => new Int32Array(buffer) }],
+  ['U8', { dtype: 'u8', bytes: 1, read: (buffer) => new Uint8Array(buffer) }],
+  ['F64', { dtype: 'f32', bytes: 8, read: rounded }],
+  ['F16', { dtype: 'f32', bytes: 2, read: (buffer) => Float32Array.from(new Uint16Array(buffer), fromHalf) }],
+  // The upper half of an F32.
+  [
+    'BF16',
+    {
+      dtype: 'f32',
+      bytes: 2,
+      read: (buffer) =>
+        new Float32Array(Uint32Array.from(new Uint16Array(buffer), (half) => half << 16).buffer),
+    },
+  ],
+  ['I64', { dtype: 'i32', bytes: 8, read: narrowed }],
+  ['I16', { dtype: 'i32', bytes: 2, read: (buffer) => Int32Array.from(new Int16Array(buffer)) }],
+  ['U16', { dtype: 'i32', bytes: 2, read: (buffer) => Int32Array.from(new Uint16Array(buffer)) }],
+  ['I8', { dtype: 'i32', bytes: 1, read: (buffer) => Int32Array.from(new Int8Array(buffer)) }],
+  ['BOOL', { dtype: 'u8', bytes: 1, read: (buffer) => new Uint8Array(buffer) }],
+]);
+
+/** IEEE 754 binary16: 1 bit of sign, 5 of exponent, 10 of fraction. */
+function fromHalf(half: number): number {
+  const sign = half >> 15 === 0 ? 1 : -1;
+  const exponent = (half >> 10) & 31;
+  const fraction = half & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+function rounded(buffer: ArrayBuffer): Float32Array | null {
+  const wide = new Float64Array(buffer);
+  const narrow = Float32Array.from(wide);
+  return narrow.every((value, i) => Number.isFinite(value) || !Number.isFinite(wide[i])) ? narrow : null;
+}
+
+function narrowed(buffer: ArrayBuffer): Int32Array | null {
+  const wide = new BigInt64Array(buffer);
+  return wide.every((value) => BigInt.asIntN(32, value) === value) ? Int32Array.from(wide, Number) : null;
+}
+
 const PREFIX = 8;
 /** The format's own bound: a length beyond it is not a length. */
 const MAX_HEADER = 100_000_000;
@@ -82,10 +135,17 @@ export function decodeTensors(where: string, bytes: Uint8Array): TensorFile {
     );
   }
   const tensors: Record<string, HostTensor> = {};
-  for (const { name, dtype, shape, begin, end } of found) {
+  for (const { name, type, shape, begin, end } of found) {
     // A copy, as the arrays may lie at odd addresses (and no slice: a Buffer's shares its memory).
     const own = new Uint8Array(bytes.subarray(start + begin, start + end));
-    tensors[name] = { shape, dtype, data: viewAs(dtype, own.buffer) };
+    const { dtype, read } = STORED.get(type)!;
+    const data = read(own.buffer);
+    if (data === null) {
+      throw new CheckpointError(
+        `${where}: '${name}' is ${type} and has values beyond those of ${dtype}, which it would become (there is no larger type here)`,
+      );
+    }
+    tensors[name] = { shape, dtype, data };
   }
   return { tensors, metadata: metadata as Record<string, string> };
 }
@@ -101,7 +161,8 @@ function parseHeader(bytes: Uint8Array): Record<string, unknown> | null {
 
 interface Entry {
   readonly name: string;
-  readonly dtype: DType;
+  /** In the format's words. */
+  readonly type: string;
   readonly shape: Shape;
   readonly begin: number;
   readonly end: number;
@@ -110,10 +171,10 @@ interface Entry {
 function readEntry(name: string, entry: unknown, fail: (what: string) => never): Entry {
   if (!isRecord(entry)) return fail(`'${name}' is not described by an object`);
   const { dtype: type, shape, data_offsets: offsets } = entry;
-  const dtype = DTYPES.get(String(type));
-  if (dtype === undefined) {
+  const stored = typeof type === 'string' ? STORED.get(type) : undefined;
+  if (stored === undefined) {
     return fail(
-      `'${name}' has dtype ${JSON.stringify(type)}, expected one of ${[...DTYPES.keys()].join(', ')}`,
+      `'${name}' has dtype ${JSON.stringify(type)}, expected one of ${[...STORED.keys()].join(', ')}`,
     );
   }
   if (!isCounts(shape)) return fail(`'${name}' has the shape ${JSON.stringify(shape)}`);
@@ -121,13 +182,13 @@ function readEntry(name: string, entry: unknown, fail: (what: string) => never):
     return fail(`'${name}' has the offsets ${JSON.stringify(offsets)}`);
   }
   const [begin, end] = offsets as readonly [number, number];
-  const needed = bytesOf({ dtype, shape });
+  const needed = sizeOf(shape) * stored.bytes;
   if (end - begin !== needed) {
     return fail(
-      `'${name}' is ${dtype} ${formatShape(shape)}, ${needed} bytes, but its offsets are [${begin}, ${end}]`,
+      `'${name}' is ${type as string} ${formatShape(shape)}, ${needed} bytes, but its offsets are [${begin}, ${end}]`,
     );
   }
-  return { name, dtype, shape, begin, end };
+  return { name, type: type as string, shape, begin, end };
 }
 
 const isCounts = (value: unknown): value is readonly number[] =>
@@ -135,16 +196,3 @@ const isCounts = (value: unknown): value is readonly number[] =>
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-
-function viewAs(dtype: DType, buffer: ArrayBuffer): HostData {
-  switch (dtype) {
-    case 'f32':
-      return new Float32Array(buffer);
-    case 'i32':
-      return new Int32Array(buffer);
-    case 'u8':
-      return new Uint8Array(buffer);
-    default:
-      return dtype satisfies never;
-  }
-}

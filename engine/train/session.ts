@@ -23,7 +23,14 @@ import {
 } from './checkpoint.ts';
 import { CompiledEvaluation, isBetter } from './evaluate.ts';
 import type { EvalEvent, StepEvent } from './events.ts';
-import { fedExamples, residentArrays, residentBytes, residentExamples, type Examples } from './examples.ts';
+import {
+  digestOfExamples,
+  fedExamples,
+  residentArrays,
+  residentBytes,
+  residentExamples,
+  type Examples,
+} from './examples.ts';
 import { findNonFinite, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
 import { measure, readMeasures } from './objective.ts';
 import { checkArithmetic, checkResume, type Notice } from './resume.ts';
@@ -45,6 +52,7 @@ export class Session {
   readonly #settings: Settings;
   #names: readonly string[] = [];
   #savedAt: number | null = null;
+  #digested: string | null = null;
   #store: Store | null = null;
   #report: Report | null = null;
   #updates: Updates | null = null;
@@ -122,6 +130,7 @@ export class Session {
       model: model.config ?? { kind: 'custom' },
       optimizer: optimizer.config,
       data: data.config,
+      examples: this.#digest(),
       seed,
       steps,
     };
@@ -130,6 +139,11 @@ export class Session {
     this.last = checkpoint.last;
     this.best = checkpoint.best;
     return checkpoint;
+  }
+
+  #digest(): string {
+    this.#digested ??= digestOfExamples(this.#settings.data.dataset);
+    return this.#digested;
   }
 
   /** The fresh state with what the options give in its place. */
@@ -363,6 +377,7 @@ export class Session {
       model: model.config ?? { kind: 'custom' },
       optimizer: optimizer.config,
       data: data.config,
+      examples: this.#digest(),
       report,
       last,
       best,

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { loader, take } from '../../datasets/index.ts';
+import { loader, synthetic, take } from '../../datasets/index.ts';
 import {
   CheckpointError,
   bestPath,
@@ -342,6 +342,16 @@ describe('resuming something else is refused, saying what differs', () => {
       'the model differs: layers.relu.kind is "relu" in the file, "tanh" now (resume with the model that it was saved from)',
     ],
     [
+      'other examples of the same name and number',
+      {
+        data: loader(synthetic({ kind: 'images', n: 20, classes: 3, height: 6, channels: 2, seed: 9 }), {
+          batchSize: 8,
+          augment,
+        }),
+      },
+      'the data differs: some of its examples have the digest ',
+    ],
+    [
       'rate of dropout',
       { model: variant({ drop: dropout(0.5) }) },
       'the model differs: layers.drop.rate is 0.3 in the file, 0.5 now',
@@ -366,6 +376,19 @@ describe('resuming something else is refused, saying what differs', () => {
     const { error } = await resumeWith(changes);
     expect(error).toMatch(/^CheckpointError: .*step-00000004\.safetensors: cannot resume: /);
     expect(error).toContain(message);
+  });
+
+  test('a checkpoint of before there was a digest is gone on from', async () => {
+    const dir = folder();
+    await fit(tinyRun({ steps: 4, checkpoint: { dir, every: 4 } }));
+    const path = checkpointPath(dir, 4);
+    const saved = await loadCheckpoint(path);
+    expect(saved.examples).toMatch(/^[0-9a-f]{8}$/);
+    await saveCheckpoint(path, { ...saved, examples: null });
+    expect((await loadCheckpoint(path)).examples).toBeNull();
+    await expect(fit(tinyRun({ checkpoint: { dir, every: 5, resume: true } }))).resolves.toMatchObject({
+      step: 10,
+    });
   });
 
   test('the order of layers', async () => {

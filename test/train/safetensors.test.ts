@@ -54,6 +54,54 @@ test('double precision is rounded', () => {
   expect(decodeTensors('x', bytes).tensors['w']!.data).toEqual(Float32Array.of(0.1));
 });
 
+describe('types of other programs', () => {
+  /** A file with one array `w`, as bytes. */
+  const stored = (dtype: string, data: ArrayBufferView): Uint8Array => {
+    const count = data.byteLength / BYTES[dtype];
+    const bytes = make({ w: { dtype, shape: [count], data_offsets: [0, data.byteLength] } }, data.byteLength);
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), bytes.length - data.byteLength);
+    return bytes;
+  };
+  const BYTES: Readonly<Record<string, number>> = {
+    F16: 2,
+    BF16: 2,
+    F64: 8,
+    I64: 8,
+    I16: 2,
+    U16: 2,
+    I8: 1,
+    BOOL: 1,
+  };
+  const read = (dtype: string, data: ArrayBufferView) => decodeTensors('x', stored(dtype, data)).tensors['w'];
+
+  test.each([
+    [
+      'F16',
+      Uint16Array.of(0x3c00, 0xc000, 0x7bff, 0x0001, 0x03ff, 0x8000, 0x7c00, 0xfc00, 0x7e00, 0x3555),
+      Float32Array.of(1, -2, 65504, 2 ** -24, 1023 * 2 ** -24, -0, Infinity, -Infinity, NaN, 0.333251953125),
+    ],
+    ['BF16', Uint16Array.of(0x3f80, 0xc020, 0x7f80, 0x0001), Float32Array.of(1, -2.5, Infinity, 2 ** -133)],
+    ['F64', Float64Array.of(0.1, -Infinity, NaN), Float32Array.of(0.1, -Infinity, NaN)],
+    ['I64', BigInt64Array.of(-(2n ** 31n), 2n ** 31n - 1n), Int32Array.of(-(2 ** 31), 2 ** 31 - 1)],
+    ['I16', Int16Array.of(-3, 7), Int32Array.of(-3, 7)],
+    ['U16', Uint16Array.of(65535), Int32Array.of(65535)],
+    ['I8', Int8Array.of(-128), Int32Array.of(-128)],
+    ['BOOL', Uint8Array.of(0, 1), Uint8Array.of(0, 1)],
+  ])('%s', (dtype, data, expected) => {
+    expect(read(dtype, data).data).toEqual(expected);
+    expect(read(dtype, data).dtype).toBe(
+      expected instanceof Float32Array ? 'f32' : expected instanceof Int32Array ? 'i32' : 'u8',
+    );
+  });
+
+  test('what does not fit ours is refused', () => {
+    expect(() => read('I64', BigInt64Array.of(2n ** 31n))).toThrow(
+      "x: 'w' is I64 and has values beyond those of i32, which it would become",
+    );
+    expect(() => read('F64', Float64Array.of(1e300))).toThrow('beyond those of f32');
+  });
+});
+
 describe('damage is told', () => {
   const entry = (changes: object) => ({ dtype: 'F32', shape: [2], data_offsets: [0, 8], ...changes });
 
@@ -70,11 +118,13 @@ describe('damage is told', () => {
     [make('[]', 0), 'the header is not a JSON object'],
     [make({ __metadata__: { step: 3 } }, 0), '__metadata__ is not a table of strings'],
     [make({ a: 5 }, 0), "'a' is not described by an object"],
-    [make({ a: entry({ dtype: 'F16' }) }, 8), '\'a\' has dtype "F16", expected one of F32, I32, U8'],
+    [make({ a: entry({ dtype: 'F8_E5M2' }) }, 8), '\'a\' has dtype "F8_E5M2", expected one of F32, I32, U8'],
+    [make({ a: entry({ dtype: 7 }) }, 8), "'a' has dtype 7, expected one of"],
+    [make({ a: entry({ dtype: 'F16' }) }, 8), "'a' is F16 [2], 4 bytes, but its offsets are [0, 8]"],
     [make({ a: entry({ shape: [-2] }) }, 8), "'a' has the shape [-2]"],
     [make({ a: entry({ shape: 2 }) }, 8), "'a' has the shape 2"],
     [make({ a: entry({ data_offsets: [0] }) }, 8), "'a' has the offsets [0]"],
-    [make({ a: entry({ data_offsets: [0, 4] }) }, 8), "'a' is f32 [2], 8 bytes, but its offsets are [0, 4]"],
+    [make({ a: entry({ data_offsets: [0, 4] }) }, 8), "'a' is F32 [2], 8 bytes, but its offsets are [0, 4]"],
     [
       make({ a: entry({}), b: entry({ data_offsets: [4, 12] }) }, 12),
       "the bytes of 'b' begin at 4, where 8 is expected",
