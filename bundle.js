@@ -7,7 +7,7 @@ import { rolldown } from 'rolldown';
 const entries = ['engine', 'optim', 'schedulers', 'datasets'];
 
 /** Packages that only work in Node, all behind functions that read and write files, archives and terminals. */
-const NODE_ONLY = ['cli-progress', 'env-paths', 'fast-png', 'tar-stream', 'webgpu'];
+const NODE_ONLY = ['cli-progress', 'env-paths', 'fast-png', 'jpeg-js', 'tar-stream', 'webgpu'];
 
 /**
  * In browsers, whatever comes from Node and from packages for it throws when it is called, and says so.

@@ -11,7 +11,10 @@ const VERBS = {
   unpack: 'unpacking',
   convert: 'converting',
   verify: 'verifying',
+  read: 'reading',
 } as const;
+/** Phases that count files, and not bytes. */
+const FILES: readonly string[] = ['convert', 'read'];
 
 type Progress = Exclude<DataEvent, { readonly phase: 'notice' }>;
 
@@ -30,14 +33,15 @@ const keyOf = (event: Progress): string =>
   event.phase === 'verify' ? event.phase : `${event.phase} ${event.source}`;
 
 function measure({ phase, done, total }: Progress): string {
-  const text = phase === 'convert' ? String : bytes;
-  const unit = phase === 'convert' ? ' files' : '';
+  const files = FILES.includes(phase);
+  const text = files ? String : bytes;
+  const unit = files ? ' files' : '';
   return `${text(done)}${total === null ? '' : ` of ${text(total)}`}${unit}`;
 }
 
 /** How fast, and how long still; nothing in the first second, when both would be guesses. */
 function pace({ phase, done, total }: Progress, first: number, ms: number): string {
-  if (ms < 1000 || done <= first || phase === 'convert') return '';
+  if (ms < 1000 || done <= first || FILES.includes(phase)) return '';
   const rate = (done - first) / ms;
   const left = total === null || done >= total ? '' : `, ${duration((total - done) / rate)} left`;
   return `, ${bytes(rate * 1000)}/s${left}`;

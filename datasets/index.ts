@@ -7,6 +7,8 @@ export { cifar10Dir } from './obtain.ts';
 export type { BatchFile, Cifar10Sources } from './obtain.ts';
 export type { Patience } from './download.ts';
 export type { NpmCommand } from './npm.ts';
+export { imageFolder, readImage } from './image-folder.ts';
+export type { ImageFolderOptions, ImageOptions } from './image-folder.ts';
 export { loader } from './loader.ts';
 export type { LoaderOptions } from './loader.ts';
 export { channelStats, meanImage } from './transforms.ts';

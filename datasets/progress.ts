@@ -2,10 +2,10 @@
 
 export type DataEvent =
   | {
-      readonly phase: 'download' | 'unpack' | 'convert' | 'verify';
+      readonly phase: 'download' | 'unpack' | 'convert' | 'verify' | 'read';
       /** Where the data comes from, in words. */
       readonly source: string;
-      /** Bytes, or files for `convert`. */
+      /** Bytes, or files for `convert` and `read`. */
       readonly done: number;
       /** In the unit of `done`; null where the source does not tell. */
       readonly total: number | null;

@@ -14,6 +14,7 @@ const EXAMPLES: Readonly<Record<string, { steps?: number; prints: RegExp }>> = {
     prints:
       /^stopped after \d+ of 1500 steps, the best was step \d+\n( +\d+){6}\n[^]*\ntest accuracy 0\.[5-9]\d*$/,
   },
+  pictures: { prints: /^circle: \d+ of \d+\n[^]*^test accuracy (1|0\.[89]\d*)$/m },
   'custom-operation': {
     prints: /^gradcheck: 3 of 3 derivatives agree[^]*^GradientError: gradcheck: 0 of 1/m,
   },
