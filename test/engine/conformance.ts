@@ -276,11 +276,13 @@ function describeContract(backendOf: () => Backend): void {
               // oxlint-disable-next-line no-await-in-loop -- each run depends on the one before
               const [a, b, c] = [await on.run(feeds), await off.run(feeds), await want.run(feeds)];
               expectSameBitsByName(`outputs of run ${step}`, a, b);
-              for (const [name, value] of Object.entries(c)) expectClose(name, a[name]!, value, 2e-4);
+              // What cancels leaves the rounding of numbers around 1.
+              for (const [name, value] of Object.entries(c)) expectClose(name, a[name]!, value, 2e-4, 0.01);
             }
             expectSameBitsByName('state', await on.store.read(), await off.store.read());
             const [got, state] = [await on.store.read(), await want.store.read()];
-            for (const [name, value] of Object.entries(state)) expectClose(name, got[name]!, value, 2e-4);
+            for (const [name, value] of Object.entries(state))
+              expectClose(name, got[name]!, value, 2e-4, 0.01);
           } finally {
             await Promise.all([on.close(), off.close(), want.close()]);
           }
