@@ -27,6 +27,16 @@ export interface Batch {
    * when flip is 1; outside the source it is 0 (after normalisation).
    */
   readonly draws: Int32Array | null;
+  /** How examples are mixed with others of the batch; null or absent without mixing. */
+  readonly mix?: Mix | null;
+}
+
+/** Example i becomes weight · example i + (1 − weight) · example partners[i], its loss the same sum of two. */
+export interface Mix {
+  /** [batchSize], positions in the batch. */
+  readonly partners: Int32Array;
+  /** 0 … 1 */
+  readonly weight: number;
 }
 
 /** The order of training examples: `batch(step)` is a pure function of (seed, step). */
@@ -34,7 +44,10 @@ export interface Loader {
   readonly dataset: Dataset;
   readonly batchSize: number;
   readonly stepsPerEpoch: number;
+  /** Whether batches have `draws`. */
   readonly augments: boolean;
+  /** Whether batches have `mix`. */
+  readonly mixes?: boolean;
   /** The loader for another seed: `fit({ seed })` calls this, so that one seed decides everything. */
   withSeed(seed: number): Loader;
   batch(step: number): Batch;

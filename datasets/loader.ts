@@ -1,7 +1,7 @@
 /** The order of training examples and their augmentation, pure in (seed, step). Moves no pixels. */
 import { checkInteger, checkOneOf, checkOptions, show } from '../engine/options.ts';
-import { permutation, stream } from '../engine/rng.ts';
-import type { Dataset, Loader } from './dataset.ts';
+import { permutation, stream, type Stream } from '../engine/rng.ts';
+import type { Dataset, Loader, Mix } from './dataset.ts';
 
 export interface LoaderOptions {
   readonly batchSize: number;
@@ -9,8 +9,11 @@ export interface LoaderOptions {
   readonly shuffle?: boolean;
   /** Used until `withSeed` gives another. Default 0. */
   readonly seed?: number;
-  /** `crop`: shift by up to so many pixels each way; `flip`: mirror half of the images left to right. */
-  readonly augment?: { readonly crop?: number; readonly flip?: boolean };
+  /**
+   * `crop`: shift by up to so many pixels each way; `flip`: mirror half of the images left to right; `mixup`: mix every example with
+   * another one of its batch, by a weight that each batch draws from Beta(mixup, mixup) (0.1 … 1 are usual).
+   */
+  readonly augment?: { readonly crop?: number; readonly flip?: boolean; readonly mixup?: number };
   /** At the end of an epoch: go on with the next epoch's examples in the same batch (default), or drop the rest. */
   readonly partial?: 'wrap' | 'drop';
 }
@@ -50,10 +53,15 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
       `${WHERE}: batchSize: with partial 'drop' no batch is left: ${batchSize} examples per batch, ${n} in ${dataset.name} (use at most ${n}, or partial 'wrap')`,
     );
   }
-  checkOptions(`${WHERE}: augment`, augment, ['crop', 'flip']);
-  const { crop = 0, flip = false } = augment;
+  checkOptions(`${WHERE}: augment`, augment, ['crop', 'flip', 'mixup']);
+  const { crop = 0, flip = false, mixup = 0 } = augment;
   checkOneOf(WHERE, 'augment.flip', flip, [true, false]);
   checkInteger(WHERE, 'augment.crop', crop, 0);
+  if (typeof mixup !== 'number' || !(mixup >= 0 && mixup < Infinity)) {
+    throw new RangeError(
+      `${WHERE}: augment.mixup must be a finite number >= 0, the parameter of a Beta distribution, got ${show(mixup)}`,
+    );
+  }
   const augments = crop > 0 || flip;
   if (augments) {
     const { shape } = dataset.x;
@@ -85,6 +93,7 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
     batchSize,
     stepsPerEpoch,
     augments,
+    mixes: mixup > 0,
     withSeed: (other) => loader(dataset, { ...options, seed: other }),
     batch(step) {
       checkInteger(`${WHERE}: batch`, 'step', step, 0, Math.floor(Number.MAX_SAFE_INTEGER / batchSize) - 1);
@@ -100,7 +109,8 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
         }
         indices[i] = order === null ? position : order[position]!;
       }
-      if (!augments) return { indices, draws: null };
+      const mix = mixup > 0 ? mixOf(batchSize, mixup, seed, step) : null;
+      if (!augments) return { indices, draws: null, mix };
 
       const random = stream(seed, 'augment', step);
       const draws = new Int32Array(batchSize * 3);
@@ -109,7 +119,7 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
         draws[i + 1] = random.below(2 * crop + 1) - crop;
         draws[i + 2] = flip ? random.below(2) : 0;
       }
-      return { indices, draws };
+      return { indices, draws, mix };
     },
     config: Object.freeze({
       dataset: dataset.name,
@@ -117,7 +127,35 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
       batchSize,
       shuffle,
       partial,
-      augment: augments ? Object.freeze({ crop, flip }) : null,
+      augment: augments || mixup > 0 ? Object.freeze({ crop, flip, ...(mixup > 0 && { mixup }) }) : null,
     }),
   };
+}
+
+/** Source: Zhang et al., mixup: Beyond Empirical Risk Minimization (2018); one weight for a batch, as in its published code. */
+function mixOf(batchSize: number, alpha: number, seed: number, step: number): Mix {
+  const random = stream(seed, 'mixup', step);
+  const [a, b] = [logGamma(alpha, random), logGamma(alpha, random)];
+  return {
+    partners: Int32Array.from(permutation(batchSize, seed, 'mixup partners', step)),
+    weight: 1 / (1 + Math.exp(b - a)),
+  };
+}
+
+/**
+ * The logarithm of a draw from Gamma(alpha, 1): small parameters give numbers that underflow.
+ * Source: Marsaglia and Tsang, A Simple Method for Generating Gamma Variables (2000), section 6 for alpha below 1.
+ */
+function logGamma(alpha: number, random: Stream): number {
+  // 1 − u is above 0.
+  if (alpha < 1) return logGamma(alpha + 1, random) + Math.log(1 - random.uniform()) / alpha;
+  const d = alpha - 1 / 3;
+  const c = 1 / Math.sqrt(9 * d);
+  for (;;) {
+    const x = random.normal();
+    const v = (1 + c * x) ** 3;
+    if (v <= 0) continue;
+    const logV = Math.log(v);
+    if (Math.log(1 - random.uniform()) < 0.5 * x * x + d - d * v + d * logV) return Math.log(d) + logV;
+  }
 }

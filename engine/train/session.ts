@@ -1,6 +1,6 @@
 /** What a training run owns: its store and executables, how far it is, and what it can do next. Emits no events. */
 import type { Dataset } from '../../datasets/dataset.ts';
-import type { Hyper } from '../../optim/optimizer.ts';
+import type { Hyper, Tree } from '../../optim/optimizer.ts';
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
 import { checkHeld } from '../backends/backend.ts';
 import type { Executable, Feeds, Store } from '../backends/backend.ts';
@@ -10,6 +10,7 @@ import { applyGradients, bind, countParameters, initState } from '../nn/model.ts
 import { checkFinite } from '../ops/elementwise.ts';
 import { mean } from '../ops/reduce.ts';
 import { formatType, sameShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
 import type { Report, State } from '../types.ts';
 import { keptArrays, Pace, Updates } from './calls.ts';
 import {
@@ -31,6 +32,7 @@ import {
   residentExamples,
   type Examples,
 } from './examples.ts';
+import { mixExamples, mixFeeds, mixInputs, mixObjective } from './mix.ts';
 import { findNonFinite, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
 import { measure, readMeasures } from './objective.ts';
 import { checkArithmetic, checkResume, type Notice } from './resume.ts';
@@ -214,7 +216,17 @@ export class Session {
   #stepInputs(): InputTypes {
     const { data } = this.#settings;
     const draws = { draws: { shape: [data.batchSize, 3], dtype: 'i32' } } as const;
-    return { ...this.#training!.inputs(data.batchSize), ...(data.augments && draws) };
+    return {
+      ...this.#training!.inputs(data.batchSize),
+      ...(data.augments && draws),
+      ...(data.mixes === true && mixInputs(data.batchSize)),
+    };
+  }
+
+  /** The examples of an update inside the graph. */
+  #gather(inputs: Tree, state: Tree): { readonly x: Tensor; readonly y: Tensor } {
+    const { x, y } = this.#training!.gather(inputs, state);
+    return { x: this.#settings.data.mixes === true ? mixExamples(inputs, x) : x, y };
   }
 
   #compileStep(): Promise<Executable> {
@@ -224,11 +236,12 @@ export class Session {
       hyper: optimizer.at(0),
       state: this.#store!,
       build: ({ step, hyper, ...inputs }, state) => {
-        const { x, y } = this.#training!.gather(inputs, state);
+        const { x, y } = this.#gather(inputs, state);
         const { draws } = inputs;
         const options = { training: true, step, seed, ...(draws !== undefined && { draws }) };
         const { output, updates } = bind(model, state, options)(x);
-        const rows = measure('train', objective, data.dataset, output, y);
+        const goal = data.mixes === true ? mixObjective(inputs, objective) : objective;
+        const rows = measure('train', goal, data.dataset, output, y);
         const outputs = Object.fromEntries(
           Object.entries(rows).map(([name, values]) => [name, mean(values)]),
         );
@@ -242,8 +255,12 @@ export class Session {
 
   /** The examples of an update. */
   #batch(step: number): Feeds {
-    const { indices, draws } = this.#settings.data.batch(step);
-    return { ...this.#training!.feeds(indices), ...(draws !== null && { draws }) };
+    const { indices, draws, mix = null } = this.#settings.data.batch(step);
+    return {
+      ...this.#training!.feeds(indices),
+      ...(draws !== null && { draws }),
+      ...(mix !== null && mixFeeds(mix)),
+    };
   }
 
   /** The step before which nothing but updates is due. */
@@ -278,7 +295,7 @@ export class Session {
       training: true,
       inputs: this.#stepInputs(),
       feeds: this.#batch(step),
-      input: (inputs, state) => this.#training!.gather(inputs, state).x,
+      input: (inputs, state) => this.#gather(inputs, state).x,
     });
     const rates = Object.entries(hyper).map(([name, value]) => `${name} ${value}`);
     return new EngineError(

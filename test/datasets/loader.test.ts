@@ -151,6 +151,49 @@ describe('augmentation', () => {
   });
 });
 
+describe('mixup', () => {
+  const weights = (mixup: number): number[] => {
+    const data = loader(images(2), { batchSize: 2, augment: { mixup } });
+    return numbers(4000).map((step) => data.batch(step).mix!.weight);
+  };
+
+  test('partners are an order of the batch, the same for the same step', () => {
+    const data = loader(images(20), { batchSize: 7, augment: { mixup: 0.4 } });
+    expect([data.mixes, data.augments]).toEqual([true, false]);
+    const { mix, draws } = data.batch(3);
+    expect(draws).toBeNull();
+    expect(sorted(mix!.partners)).toEqual(numbers(7));
+    expect(data.batch(3)).toEqual(loader(images(20), { batchSize: 7, augment: { mixup: 0.4 } }).batch(3));
+    expect(data.batch(4).mix).not.toEqual(mix);
+    expect(data.withSeed(1).batch(3).mix).not.toEqual(mix);
+    expect(data.config['augment']).toEqual({ crop: 0, flip: false, mixup: 0.4 });
+    const plain = loader(images(20), { batchSize: 7 });
+    expect([plain.mixes, plain.batch(0).mix, plain.config['augment']]).toEqual([false, null, null]);
+  });
+
+  test.each([0.1, 0.5, 1, 3])('weights have the moments of Beta(%d, same)', (alpha) => {
+    const drawn = weights(alpha);
+    const n = drawn.length;
+    const mean = drawn.reduce((a, b) => a + b, 0) / n;
+    const variance = drawn.reduce((sum, w) => sum + (w - 0.5) ** 2, 0) / n;
+    const expected = 1 / (4 * (2 * alpha + 1));
+    expect(Math.abs(mean - 0.5)).toBeLessThan(5 * Math.sqrt(expected / n));
+    // (w − ½)² lies in [0, ¼], so its own deviation is at most ⅛.
+    expect(Math.abs(variance - expected)).toBeLessThan((5 * 0.125) / Math.sqrt(n));
+  });
+
+  test('extreme parameters give weights all the same', () => {
+    expect(weights(1e-6).every((w) => w === 0 || w === 1)).toBe(true);
+    expect(weights(1e6).every((w) => Math.abs(w - 0.5) < 0.01)).toBe(true);
+  });
+
+  test.each([-1, NaN, Infinity, '1'])('%s is refused', (mixup) => {
+    expect(() => loader(images(4), { batchSize: 2, augment: { mixup: mixup as number } })).toThrow(
+      'loader: augment.mixup must be a finite number >= 0, the parameter of a Beta distribution, got ',
+    );
+  });
+});
+
 describe('wrong options', () => {
   const points = arrays({ shape: [4, 2], data: new Float32Array(8) }, [0, 1, 0, 1], { name: 'points' });
   test.each<[string, Dataset, object, string]>([
@@ -185,7 +228,7 @@ describe('wrong options', () => {
       'unknown augmentation',
       images(4),
       { batchSize: 1, augment: { pad: 4 } },
-      "loader: augment: unknown option 'pad' (known: crop, flip)",
+      "loader: augment: unknown option 'pad' (known: crop, flip, mixup)",
     ],
     [
       'augmenting points',

@@ -106,6 +106,17 @@ describe('stopping and resuming gives the same bytes as running through', () => 
   });
 });
 
+test('mixing goes on as if there had been no stop, resident or fed', async () => {
+  const data = loader(images, { batchSize: 8, augment: { ...augment, mixup: 0.5 } });
+  const { state } = await fit(tinyRun({ data }));
+  expect(bytes(state)).not.toEqual(bytes((await fit(tinyRun())).state));
+  const dir = folder();
+  const run = tinyRun({ data, checkpoint: { dir, every: 3, resume: true } });
+  for await (const event of train({ ...run, resident: false }))
+    if (event.type === 'step' && event.step === 6) break;
+  expect(bytes((await fit({ ...run, stepsPerCall: 2 })).state)).toEqual(bytes(state));
+});
+
 describe('checkpoints', () => {
   test('come after every so many steps and at the end; the last two are kept', async () => {
     const dir = join(folder(), 'new', 'folders');

@@ -37,6 +37,37 @@ import { adam, sgd } from '../../optim/index.ts';
 import { cyclicLR } from '../../schedulers/index.ts';
 import { bytes, eventsOf, folder, held, images, tinyModel, tinyRun, types } from './fixture.ts';
 
+test('mixup mixes examples, losses and metrics by the weight of the batch', async () => {
+  const points = arrays({ shape: [4, 2], data: Float32Array.of(1, 2, -3, 4, 0.5, -1, 2, 2) }, [0, 1, 2, 1]);
+  const data = loader(points, { batchSize: 4, shuffle: false, augment: { mixup: 1 } });
+  const model = sequential({ fc: dense(2, 3) });
+  const options = { model, backend: reference(), steps: 1, seed: 3, data, optimizer: sgd({ lr: 0 }) };
+  const { events } = await eventsOf(options);
+  const told = events.find((event) => event.type === 'step')!;
+  const { partners, weight } = data.withSeed(3).batch(0).mix!;
+  const { x, y } = points.whole!;
+  const mixed = Float32Array.from(
+    x,
+    (value, i) => weight * value + (1 - weight) * x[2 * partners[i >> 1] + (i & 1)],
+  );
+  const { state } = await fit(options);
+  const logits = (
+    await forward({ model, state, backend: reference(), data: { shape: [4, 2], dtype: 'f32', data: mixed } })
+  ).data;
+  const rows = [...y.keys()].map((i) => {
+    const row = [...logits.subarray(3 * i, 3 * i + 3)];
+    const total = Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0));
+    const best = row.indexOf(Math.max(...row));
+    const of = (label: number): [number, number] => [total - row[label], best === label ? 1 : 0];
+    const [own, other] = [of(y[i]), of(y[partners[i]])];
+    return own.map((value, k) => weight * value + (1 - weight) * other[k]);
+  });
+  const mean = (k: number): number => rows.reduce((sum, row) => sum + row[k], 0) / 4;
+  expect(told.loss).toBeCloseTo(mean(0), 5);
+  expect(told.metrics['accuracy']).toBeCloseTo(mean(1), 5);
+  expect([...partners.keys()]).not.toEqual([...partners]);
+});
+
 describe('learning', () => {
   test('memorises 64 images', async () => {
     const data = synthetic({ kind: 'images', n: 64, classes: 4, height: 8, channels: 1 });

@@ -1,0 +1,36 @@
+/** Examples mixed with others of their batch, inside the graph (mixup). */
+import type { Mix } from '../../datasets/dataset.ts';
+import type { Tree } from '../../optim/optimizer.ts';
+import type { Feeds } from '../backends/backend.ts';
+import type { InputTypes } from '../compile.ts';
+import { add, cast, mul, sub } from '../ops/elementwise.ts';
+import { takeRows } from '../ops/gather.ts';
+import type { Tensor } from '../tensor.ts';
+import type { Objective, RowFunction } from './objective.ts';
+
+/** What a step that mixes has to declare. */
+export const mixInputs = (batchSize: number): InputTypes => ({
+  partners: { shape: [batchSize], dtype: 'i32' },
+  weight: { shape: [], dtype: 'f32' },
+});
+
+export const mixFeeds = ({ partners, weight }: Mix): Feeds => ({ partners, weight });
+
+const weighted = ({ weight }: Tree, own: Tensor, other: Tensor): Tensor =>
+  add(mul(weight, own), mul(sub(1, weight), other));
+
+/** f32 of the shape of x; bytes are mixed as they are, before they are normalised. */
+export function mixExamples(inputs: Tree, x: Tensor): Tensor {
+  const values = cast(x, 'f32');
+  return weighted(inputs, values, takeRows(values, inputs['partners']));
+}
+
+/** Loss and metrics against both targets. */
+export function mixObjective(inputs: Tree, { loss, metrics }: Objective): Objective {
+  const mixed =
+    (rows: RowFunction): RowFunction =>
+    (output, targets) =>
+      weighted(inputs, rows(output, targets), rows(output, takeRows(targets, inputs['partners'])));
+  const each = Object.entries(metrics ?? {}).map(([name, metric]) => [name, mixed(metric)] as const);
+  return { loss: mixed(loss), metrics: metrics === null ? null : Object.fromEntries(each) };
+}
