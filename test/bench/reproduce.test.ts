@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { flatten, dense, normalize, reference, sequential, type Backend } from 'cyclegrad';
 import { afterAll, describe, expect, it } from 'vitest';
 import { arms, type Arm } from '../../bench/reproduce/arms.ts';
-import { shapeOf } from '../../bench/reproduce/range.ts';
+import { PAPER, shapeOf } from '../../bench/reproduce/range.ts';
 import type { RunRecord } from '../../bench/reproduce/record.ts';
 import {
   claim,
@@ -192,8 +192,12 @@ describe('the report', () => {
 
 describe("the shape of the paper's figure 3", () => {
   it('is measured as it is described', () => {
-    const paper = [0.1, 0.16, 0.31, 0.33, 0.38, 0.42, 0.415, 0.42, 0.485, 0.42, 0.46];
-    const shape = shapeOf(paper.map((accuracy, i) => ({ lr: i / 1000, accuracy })));
+    const points = PAPER.map((accuracy, i) => ({ lr: i / 1000, accuracy }));
+    const shape = shapeOf(points);
+    expect(shape.fromPaper).toBe(0);
+    expect(
+      shapeOf(points.map(({ lr, accuracy }) => ({ lr, accuracy: accuracy + 0.1 }))).fromPaper,
+    ).toBeCloseTo(0.1);
     expect(shape.atSix).toBe(0.415);
     expect(shape.correlation).toBe(1);
     expect(shape.roughAbove).toBeGreaterThan(shape.roughBelow / 2);
