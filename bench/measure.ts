@@ -53,15 +53,15 @@ export async function alternate(ours: Arm, theirs: Arm, options: PairOptions): P
 }
 
 /**
- * Runs `pairs` rounds, in each of which every arm has its turn; who begins changes with every round, as a turn may find
- * what the one before left. Returns the times of each arm.
+ * Runs `pairs` rounds, in each of which every arm has its turn. Who begins changes, and every other round goes backwards, as a turn
+ * may find what the one before left. Returns the times of each arm.
  */
 export async function takeTurns(arms: readonly Arm[], options: PairOptions): Promise<number[][]> {
   const { pairs, steps, skip = 1, pauseMs = 30 } = options;
   const times = arms.map((): number[] => []);
   for (let round = 0; round < pairs; round++) {
-    for (let i = 0; i < arms.length; i++) {
-      const who = (round + i) % arms.length;
+    const order = arms.map((_, i) => (i + (round >> 1)) % arms.length);
+    for (const who of round % 2 === 0 ? order : order.toReversed()) {
       await rest(pauseMs);
       const ms = await arms[who].turn(skip, steps);
       if (ms.length !== steps)

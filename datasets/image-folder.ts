@@ -2,7 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import { DataError } from '../engine/errors.ts';
-import { checkInteger, checkOneOf, checkOptions } from '../engine/options.ts';
+import { checkInteger, checkOneOf, checkOptions, show } from '../engine/options.ts';
 import type { HostTensor } from '../engine/types.ts';
 import { arrays } from './arrays.ts';
 import type { Dataset } from './dataset.ts';
@@ -24,6 +24,11 @@ export interface ImageOptions {
 }
 
 export interface ImageFolderOptions extends ImageOptions {
+  /**
+   * The classes, in this order: for a second folder, whose labels are to mean the same. A folder of none of them is refused, a class
+   * without a folder has no examples. Default: the folders.
+   */
+  readonly classes?: readonly string[];
   /** Hears of every picture that was read. */
   readonly onProgress?: OnData;
   readonly signal?: AbortSignal;
@@ -31,6 +36,8 @@ export interface ImageFolderOptions extends ImageOptions {
 
 const SIZE_OPTIONS = ['height', 'width', 'channels', 'fit'];
 const READ = new Set(['.png', '.jpg', '.jpeg']);
+/** A data set is one array. */
+const MOST_BYTES = 2 ** 32;
 /** What file managers leave behind. */
 const LITTER = new Set(['thumbs.db', 'desktop.ini']);
 
@@ -53,16 +60,26 @@ interface Found {
  */
 export async function imageFolder(dir: string, options: ImageFolderOptions): Promise<Dataset> {
   checkPath('imageFolder: dir must be the path of a folder', dir);
-  const size = sizeOf('imageFolder', options, ['onProgress', 'signal']);
+  const size = sizeOf('imageFolder', options, ['classes', 'onProgress', 'signal']);
   const { height, width, channels } = size;
-  const { onProgress, signal } = options;
+  const { classes: wanted, onProgress, signal } = options;
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw new TypeError(`imageFolder: onProgress must be a function, got ${show(onProgress)}`);
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw new TypeError(`imageFolder: signal must be an AbortSignal, got ${show(signal)}`);
   const root = resolve(dir);
-  const { classes, found } = await findPictures(root);
+  const { classes, found } = await findPictures(root, wanted, signal);
   const item = height * width * channels;
+  if (found.length * item > MOST_BYTES) {
+    throw new RangeError(
+      `imageFolder: ${root}: ${found.length} pictures of ${width} x ${height} x ${channels} take ` +
+        `${(found.length * item) / 2 ** 30} GiB, more than ${MOST_BYTES / 2 ** 30} (make them smaller, or take a part)`,
+    );
+  }
   const data = new Uint8Array(found.length * item);
   for (const [i, { path }] of found.entries()) {
     signal?.throwIfAborted();
-    resizePicture(await decodePicture(path, await readFile(path)), size, data, i * item);
+    resizePicture(await decodePicture(path, await readBytes(path)), size, data, i * item);
     onProgress?.({ phase: 'read', source: root, done: i + 1, total: found.length });
   }
   const labels = Int32Array.from(found, ({ label }) => label);
@@ -83,16 +100,24 @@ export async function readImage(path: string, options: ImageOptions): Promise<Ho
   const size = sizeOf('readImage', options, []);
   const { height, width, channels } = size;
   const data = new Uint8Array(height * width * channels);
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    throw new DataError(`${path}: cannot be read: ${(cause as Error).message}`, { cause });
-  });
-  resizePicture(await decodePicture(path, bytes), size, data, 0);
+  resizePicture(await decodePicture(path, await readBytes(path)), size, data, 0);
   return { shape: [1, height, width, channels], dtype: 'u8', data };
 }
 
+async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new DataError(`${path}: cannot be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
 function checkPath(where: string, given: unknown): void {
-  if (typeof given !== 'string' || given === '')
-    throw new TypeError(`${where}, got ${JSON.stringify(given)}`);
+  if (typeof given === 'string' && given !== '' && !given.startsWith('file:')) return;
+  const url = given instanceof URL || (typeof given === 'string' && given.startsWith('file:'));
+  throw new TypeError(
+    `${where}, got ${show(given)}${url ? ' (make it one with fileURLToPath of node:url)' : ''}`,
+  );
 }
 
 function sizeOf(where: string, options: ImageOptions, others: readonly string[]): Size {
@@ -107,8 +132,11 @@ function sizeOf(where: string, options: ImageOptions, others: readonly string[])
 
 async function findPictures(
   root: string,
+  wanted: readonly string[] | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<{ readonly classes: readonly string[]; readonly found: readonly Found[] }> {
   const layout = `imageFolder: the layout is ${join(root, '<class>', '<picture>.png')}`;
+  const names = wanted?.map(composed);
   const classes: string[] = [];
   const found: Found[] = [];
   for (const name of await namesIn(root)) {
@@ -116,29 +144,40 @@ async function findPictures(
     if (!(await isFolder(path))) {
       throw new DataError(`${path}: is not in the folder of a class (${layout})`);
     }
-    const pictures = await picturesIn(path);
-    if (pictures.length === 0)
+    const own = composed(name);
+    const label = names === undefined ? classes.length : names.indexOf(own);
+    if (label < 0) {
+      throw new DataError(
+        `${path}: is none of the classes that were given: ${names!.join(', ')} (add it to them, or take the folder away)`,
+      );
+    }
+    const before = found.length;
+    await addPictures(path, label, found, signal);
+    if (found.length === before)
       throw new DataError(`${path}: the class has no pictures (add some, or remove the folder)`);
-    for (const picture of pictures) found.push({ path: picture, label: classes.length });
-    classes.push(name);
+    classes.push(own);
   }
   if (classes.length === 0) throw new DataError(`${root}: has no folders of classes (${layout})`);
-  return { classes, found };
+  return { classes: names ?? classes, found };
 }
 
-async function picturesIn(folder: string): Promise<string[]> {
-  const pictures: string[] = [];
+async function addPictures(
+  folder: string,
+  label: number,
+  found: Found[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  signal?.throwIfAborted();
   for (const name of await namesIn(folder)) {
     const path = join(folder, name);
-    if (await isFolder(path)) pictures.push(...(await picturesIn(path)));
-    else if (READ.has(extname(name).toLowerCase())) pictures.push(path);
+    if (await isFolder(path)) await addPictures(path, label, found, signal);
+    else if (READ.has(extname(name).toLowerCase())) found.push({ path, label });
     else {
       throw new DataError(
         `${path}: is neither PNG nor JPEG by its name (convert it, or take it out of the folder)`,
       );
     }
   }
-  return pictures;
 }
 
 /** Follows links. */
@@ -150,6 +189,9 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
+/** Some systems store é as one character, some as two. */
+const composed = (name: string): string => name.normalize('NFC');
+
 /** What a folder holds, in the order of code units, which is the same on every machine. */
 async function namesIn(folder: string): Promise<string[]> {
   let names: string[];
@@ -160,6 +202,7 @@ async function namesIn(folder: string): Promise<string[]> {
       cause,
     });
   }
-  // oxlint-disable-next-line require-array-sort-compare -- by code units is what is wanted
-  return names.filter((name) => !name.startsWith('.') && !LITTER.has(name.toLowerCase())).sort();
+  return names
+    .filter((name) => !name.startsWith('.') && !LITTER.has(name.toLowerCase()))
+    .sort((a, b) => (composed(a) < composed(b) ? -1 : 1));
 }

@@ -11,7 +11,8 @@ export interface LoaderOptions {
   readonly seed?: number;
   /**
    * `crop`: shift by up to so many pixels each way; `flip`: mirror half of the images left to right; `mixup`: mix every example with
-   * another one of its batch, by a weight that each batch draws from Beta(mixup, mixup) (0.1 … 1 are usual).
+   * one of its batch that is drawn at random (seldom itself), by a weight that each batch draws from Beta(mixup, mixup) (0.1 … 1 are
+   * usual). Inputs become f32; a partner is shifted and mirrored like the example that it is mixed with.
    */
   readonly augment?: { readonly crop?: number; readonly flip?: boolean; readonly mixup?: number };
   /** At the end of an epoch: go on with the next epoch's examples in the same batch (default), or drop the rest. */
@@ -57,9 +58,9 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
   const { crop = 0, flip = false, mixup = 0 } = augment;
   checkOneOf(WHERE, 'augment.flip', flip, [true, false]);
   checkInteger(WHERE, 'augment.crop', crop, 0);
-  if (typeof mixup !== 'number' || !(mixup >= 0 && mixup < Infinity)) {
+  if (typeof mixup !== 'number' || !(mixup === 0 || (mixup >= 1e-6 && mixup < Infinity))) {
     throw new RangeError(
-      `${WHERE}: augment.mixup must be a finite number >= 0, the parameter of a Beta distribution, got ${show(mixup)}`,
+      `${WHERE}: augment.mixup must be 0 or a finite number >= 1e-6, the parameter of a Beta distribution, got ${show(mixup)}`,
     );
   }
   const augments = crop > 0 || flip;
@@ -132,7 +133,7 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
   };
 }
 
-/** Source: Zhang et al., mixup: Beyond Empirical Risk Minimization (2018); one weight for a batch, as in its published code. */
+/** Source: Zhang et al., mixup: Beyond Empirical Risk Minimization (2018); one weight for a batch, as its published code has it. */
 function mixOf(batchSize: number, alpha: number, seed: number, step: number): Mix {
   const random = stream(seed, 'mixup', step);
   const [a, b] = [logGamma(alpha, random), logGamma(alpha, random)];

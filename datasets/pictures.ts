@@ -37,12 +37,26 @@ export async function decodePicture(path: string, bytes: Uint8Array): Promise<Pi
   }
 }
 
+/** What a PNG says of itself in its first chunk. */
+interface PngHeader {
+  readonly width: number;
+  readonly height: number;
+  readonly depth: number;
+  /** 0 grey, 2 colour, 3 indices into a table, 4 and 6 the first two with alpha. */
+  readonly colour: number;
+  readonly interlaced: boolean;
+}
+
+const PNG_SAMPLES: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
+
 async function decodePng(bytes: Uint8Array): Promise<Picture> {
   const { decode, convertIndexedToRgb } = await import('fast-png');
+  const header = await checkPng(bytes);
   const png = decode(bytes, { checkCrc: true });
-  const { width, height, depth, palette } = png;
-  if (palette !== undefined) {
-    return { width, height, channels: palette[0]!.length as 3 | 4, data: convertIndexedToRgb(png) };
+  const { width, height, depth } = header;
+  if (header.colour === 3) {
+    if (png.palette === undefined) throw new Error('it has indices, but no table of colours');
+    return { width, height, channels: png.palette[0]!.length as 3 | 4, data: convertIndexedToRgb(png) };
   }
   const channels = png.channels as Picture['channels'];
   if (depth === 8) return { width, height, channels, data: Uint8Array.from(png.data) };
@@ -61,15 +75,98 @@ async function decodePng(bytes: Uint8Array): Promise<Picture> {
   return { width, height, channels: 1, data };
 }
 
+/** The header, once it is certain that there are as many pixels as it says: the decoder fills up what is missing. */
+async function checkPng(bytes: Uint8Array): Promise<PngHeader> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const header: PngHeader = {
+    width: view.getUint32(16),
+    height: view.getUint32(20),
+    depth: bytes[24]!,
+    colour: bytes[25]!,
+    interlaced: bytes[28] === 1,
+  };
+  const { width, height, depth, colour, interlaced } = header;
+  const samples = PNG_SAMPLES[colour];
+  if (width < 1 || height < 1) throw new Error(`it has ${width} x ${height} pixels`);
+  if (samples === undefined) throw new Error(`there is no colour type ${colour}`);
+  if (interlaced && depth < 8) throw new Error('interlaced pictures of less than 8 bits are not read');
+  const parts: Uint8Array[] = [];
+  for (let at = 8; at + 12 <= bytes.length; at += 12 + view.getUint32(at)) {
+    if (view.getUint32(at + 4) === 0x49444154)
+      parts.push(bytes.subarray(at + 8, at + 8 + view.getUint32(at))); // IDAT
+  }
+  const { inflateSync } = await import('node:zlib');
+  const got = inflateSync(concat(parts)).length;
+  const sizeOf = (across: number, down: number): number =>
+    across === 0 ? 0 : down * (1 + Math.ceil((across * samples * depth) / 8));
+  const passes = interlaced ? ADAM7 : [[0, 0, 1, 1] as const];
+  const needed = passes.reduce(
+    (sum, [x, y, dx, dy]) => sum + sizeOf(Math.ceil((width - x) / dx), Math.ceil((height - y) / dy)),
+    0,
+  );
+  if (got !== needed) throw new Error(`${width} x ${height} pixels take ${needed} bytes, but it has ${got}`);
+  return header;
+}
+
+/** First column and row of each pass, and steps between. */
+const ADAM7 = [
+  [0, 0, 8, 8],
+  [4, 0, 8, 8],
+  [0, 4, 4, 8],
+  [2, 0, 4, 4],
+  [0, 2, 2, 4],
+  [1, 0, 2, 2],
+  [0, 1, 1, 2],
+] as const;
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
 async function decodeJpeg(bytes: Uint8Array): Promise<Picture> {
   const { default: jpeg } = await import('jpeg-js');
-  // A file that ends early is told rather than filled with grey.
+  const { components, transform } = jpegHeader(bytes);
+  if (components === 4) throw new Error('its colours are CMYK, which is not read');
   const { width, height, data } = jpeg.decode(bytes, {
     useTArray: true,
     formatAsRGBA: false,
+    // A file that ends early is told rather than filled with grey.
     tolerantDecoding: false,
+    // Said by the file, and not heeded by the decoder itself: red, green and blue as they are.
+    ...(transform === 0 && { colorTransform: false }),
+    maxResolutionInMP: 400,
+    maxMemoryUsageInMB: 8192,
   });
   return { width, height, channels: 3, data };
+}
+
+/** Components of the picture, and what Adobe's segment says of their transform; undefined where it does not. */
+function jpegHeader(bytes: Uint8Array): {
+  readonly components: number | undefined;
+  readonly transform: number | undefined;
+} {
+  let components: number | undefined;
+  let transform: number | undefined;
+  for (let at = 2; at + 4 <= bytes.length && bytes[at] === 0xff;) {
+    const marker = bytes[at + 1]!;
+    if (marker === 0xff) {
+      at++; // a filler
+      continue;
+    }
+    if (marker === 0xda) break; // the pixels begin
+    const frame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
+    if (frame) components = bytes[at + 9];
+    const adobe = [0x41, 0x64, 0x6f, 0x62, 0x65];
+    if (marker === 0xee && adobe.every((byte, i) => bytes[at + 4 + i] === byte)) transform = bytes[at + 15];
+    at += 2 + bytes[at + 2]! * 256 + bytes[at + 3]!;
+  }
+  return { components, transform };
 }
 
 /** Where a resized line's pixels come from: `count` source pixels from `first` on, with their weights. */

@@ -1,6 +1,7 @@
 /** What this machine can do at most: multiply-adds on registers alone, and a copy of memory. */
 import type { Worker } from 'node:worker_threads';
 import { BackendError } from './errors.ts';
+import { checkInteger, checkOneOf, checkOptions } from './options.ts';
 
 /** The most that can be asked of a number of threads together. */
 export interface MachineLimits {
@@ -35,8 +36,7 @@ const COPY_BYTES = 2 ** 25;
  * Throws RangeError for a number of threads that is none, BackendError where there are no worker threads of Node, or no such SIMD.
  */
 export async function measureLimits(options: LimitOptions = {}): Promise<MachineLimits> {
-  const { threads = 1, simd = 'auto' } = options;
-  expectThreads('measureLimits', threads);
+  const { threads, simd } = limitOptions('measureLimits', options);
   const Worker = await workerClass('measureLimits');
   const chosen = await chooseSimd('measureLimits', simd);
   const module = await WebAssembly.compile(limitModule(chosen));
@@ -91,46 +91,72 @@ export interface LimitTeam {
  * Throws RangeError for a number of threads that is none, BackendError where there are no worker threads of Node, or no such SIMD.
  */
 export async function startLimit(options: LimitOptions = {}): Promise<LimitTeam> {
-  const { threads = 1, simd = 'auto' } = options;
-  expectThreads('startLimit', threads);
+  const { threads, simd } = limitOptions('startLimit', options);
   const Worker = await workerClass('startLimit');
   const chosen = await chooseSimd('startLimit', simd);
   const module = await WebAssembly.compile(limitModule(chosen));
   const control = new Int32Array(new SharedArrayBuffer(4 * CONTROL_WORDS));
-  const workers = await Promise.all(
-    Array.from({ length: threads }, async () => {
-      const worker = new Worker(SHARE, {
+  const workers = Array.from(
+    { length: threads },
+    () =>
+      new Worker(SHARE, {
         eval: true,
         execArgv: [],
         env: {},
         workerData: { module, control, turns: PIECE_TURNS, words: { BEGUN, PIECES, WORKING, ENDED } },
-      });
-      await new Promise<void>((resolve, reject) => {
-        worker.once('error', reject);
-        worker.once('message', () => {
-          // From now on an error is nobody's to catch: it ends the process.
-          worker.off('error', reject);
-          resolve();
-        });
-      });
-      return worker;
-    }),
+      }),
   );
+  const close = async (): Promise<void> => {
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  };
+  const warm = (worker: Worker): Promise<void> =>
+    new Promise((resolve, reject) => {
+      worker.once('error', reject);
+      worker.once('message', () => {
+        // From now on an error is nobody's to catch: it ends the process.
+        worker.off('error', reject);
+        resolve();
+      });
+    });
+  try {
+    await Promise.all(workers.map(warm));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  // As with the backend's, only a run keeps the process alive.
+  for (const worker of workers) worker.unref();
   let runs = 0;
+  let state: 'idle' | 'running' | 'closed' = 'idle';
   return {
     threads,
     simd: chosen,
     async run(flops) {
-      Atomics.store(control, PIECES, Math.max(1, Math.round(flops / (PIECE_TURNS * FLOPS_A_TURN))));
+      if (state !== 'idle')
+        throw new BackendError(
+          `startLimit: run: the team is ${state}${state === 'running' ? ' already (wait for it)' : ''}`,
+        );
+      const pieces = Math.max(1, Math.round(flops / (PIECE_TURNS * FLOPS_A_TURN)));
+      if (!(flops > 0 && pieces < 2 ** 31))
+        throw new RangeError(
+          `startLimit: run: flops must be above 0 and below ${2 ** 31 * PIECE_TURNS * FLOPS_A_TURN}, got ${flops}`,
+        );
+      state = 'running';
+      workers[0].ref();
+      Atomics.store(control, PIECES, pieces);
       Atomics.store(control, WORKING, threads);
       const begin = performance.now();
       Atomics.store(control, BEGUN, ++runs);
       Atomics.notify(control, BEGUN);
       await Atomics.waitAsync(control, ENDED, runs - 1).value;
-      return performance.now() - begin;
+      const ms = performance.now() - begin;
+      workers[0].unref();
+      state = 'idle';
+      return ms;
     },
     async close() {
-      await Promise.all(workers.map((worker) => worker.terminate()));
+      state = 'closed';
+      await close();
     },
   };
 }
@@ -159,9 +185,12 @@ for (let run = 1; ; run++) {
 }
 `;
 
-function expectThreads(caller: string, threads: number): void {
-  if (!Number.isInteger(threads) || threads < 1)
-    throw new RangeError(`${caller}: threads must be a whole number from 1 on, got ${threads}`);
+function limitOptions(caller: string, options: LimitOptions): Required<LimitOptions> {
+  checkOptions(caller, options, ['threads', 'simd']);
+  const { threads = 1, simd = 'auto' } = options;
+  checkInteger(caller, 'threads', threads, 1);
+  checkOneOf(caller, 'simd', simd, ['auto', 'plain', 'relaxed']);
+  return { threads, simd };
 }
 
 async function workerClass(caller: string): Promise<typeof Worker> {

@@ -101,8 +101,11 @@ export async function measureKernels(
   tell: (line: string) => void,
 ): Promise<KernelsResult> {
   const limits = await limitsOf(threads);
-  const backend = await wasm({ threads });
   const limit = await startLimit({ threads });
+  const backend = await wasm({ threads }).catch(async (error: unknown) => {
+    await limit.close();
+    throw error;
+  });
   try {
     let report: Report | null = null;
     const kernels: KernelResult[] = [];

@@ -52,7 +52,7 @@ export interface RangeShape {
   /** Shares of points that lie below the one before: second differences also count the bend of a smooth rise. */
   readonly fallsBelow: number;
   readonly fallsAbove: number;
-  /** Mean distance from the paper's accuracies at its rates. */
+  /** Mean distance from the paper's accuracies, at those of its rates that the sweep came to. */
   readonly fromPaper: number;
 }
 
@@ -142,7 +142,10 @@ export function shapeOf(evaluations: readonly Pick<RangeEvaluation, 'lr' | 'accu
     fallsBelow: falls(below),
     fallsAbove: falls(above),
     fromPaper: mean(
-      PAPER.map((accuracy, i) => Math.abs((evaluations.find(near(i / 1000))?.accuracy ?? NaN) - accuracy)),
+      PAPER.flatMap((accuracy, i) => {
+        const own = evaluations.find(near(i / 1000))?.accuracy;
+        return typeof own === 'number' ? [Math.abs(own - accuracy)] : []; // a sweep may end before
+      }),
     ),
   };
 }

@@ -24,7 +24,7 @@ export interface Checkpoint {
   readonly optimizer: OptimizerConfig;
   /** The loader's config: the order of the data. */
   readonly data: Readonly<Record<string, unknown>>;
-  /** A digest of some of its examples; null in checkpoints of before there was one. */
+  /** A digest of its examples; null in checkpoints of before there was one. */
   readonly examples: string | null;
   /** How the backend ran. */
   readonly report: Report;
@@ -74,8 +74,8 @@ export async function saveTensors(path: string, tensors: State): Promise<void> {
 }
 
 /**
- * The arrays of a safetensors file, whoever wrote it: of a checkpoint its state. F16, BF16 and F64 (rounded) become f32, I64 and smaller
- * integers i32, BOOL u8. Other programs have other names and layouts: PyTorch's weights are [out, in, KH, KW] and [out, in], ours
+ * The arrays of a safetensors file, whoever wrote it: of a checkpoint its state. F32, F16, BF16 and F64 (rounded) become f32; I8, I16,
+ * U16, I32, U32, I64 and U64 i32; U8 and BOOL u8. Other programs have other names and layouts: PyTorch's weights are [out, in, KH, KW] and [out, in], ours
  * [KH, KW, in, out] and [in, out].
  *
  * Throws CheckpointError, naming the file, when it is missing, truncated or no safetensors file, or has a number beyond our types.

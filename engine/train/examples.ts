@@ -2,6 +2,7 @@
  * How the examples of a data set get into a compiled step: gathered from the backend's memory by index, or fed. Both
  * give the same values.
  */
+import { createHash } from 'node:crypto';
 import type { Dataset } from '../../datasets/dataset.ts';
 import type { Tree } from '../../optim/optimizer.ts';
 import type { Feeds } from '../backends/backend.ts';
@@ -10,7 +11,7 @@ import { allocate } from '../ops/create.ts';
 import { takeRows } from '../ops/gather.ts';
 import { bytesOf, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import type { HostTensor, State, TensorType } from '../types.ts';
+import type { HostData, HostTensor, State, TensorType } from '../types.ts';
 
 export interface Examples {
   readonly dataset: Dataset;
@@ -29,24 +30,28 @@ function readBatch(dataset: Dataset, indices: Uint32Array, x: HostTensor, y: Hos
   dataset.read(indices, x.data as Uint8Array | Float32Array, y.data as Int32Array | Float32Array);
 }
 
-/** Examples that `digestOfExamples` looks at. */
-const SAMPLED = 64;
+/** Examples that `digestOfExamples` looks at where they are not in memory. */
+const SAMPLED = 256;
 
 /**
- * Eight hexadecimal digits that tell data sets apart (FNV-1a of up to 64 examples, spread evenly, inputs and targets): those of
- * the same name and length too, as after another preprocessing.
+ * Sixteen hexadecimal digits (of a SHA-256) that tell data sets apart, those of the same name and length too, as after another
+ * preprocessing: of all inputs and targets where they are in memory whole, else of a sample, spread evenly.
  */
 export function digestOfExamples(dataset: Dataset): string {
-  const count = Math.min(SAMPLED, dataset.length);
-  const indices = Uint32Array.from({ length: count }, (_, i) => Math.floor((i * dataset.length) / count));
-  const [x, y] = [host(batchOf(count, dataset.x)), host(batchOf(count, dataset.y))];
-  readBatch(dataset, indices, x, y);
-  let hash = 0x811c9dc5;
-  for (const { data } of [x, y]) {
-    for (const byte of new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-      hash = Math.imul(hash ^ byte, 0x01000193);
+  const { whole, length } = dataset;
+  let arrays: readonly HostData[];
+  if (whole !== undefined) arrays = [whole.x, whole.y];
+  else {
+    const count = Math.min(SAMPLED, length);
+    const indices = Uint32Array.from({ length: count }, (_, i) => Math.floor((i * length) / count));
+    const [x, y] = [host(batchOf(count, dataset.x)), host(batchOf(count, dataset.y))];
+    readBatch(dataset, indices, x, y);
+    arrays = [x.data, y.data];
   }
-  return (hash >>> 0).toString(16).padStart(8, '0');
+  const hash = createHash('sha256');
+  for (const { buffer, byteOffset, byteLength } of arrays)
+    hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+  return hash.digest('hex').slice(0, 16);
 }
 
 /** Batches are read on the host and fed. */

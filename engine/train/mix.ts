@@ -14,7 +14,11 @@ export const mixInputs = (batchSize: number): InputTypes => ({
   weight: { shape: [], dtype: 'f32' },
 });
 
-export const mixFeeds = ({ partners, weight }: Mix): Feeds => ({ partners, weight });
+/** Throws RangeError for a weight that is none, which a loader of the user's own may give. */
+export function mixFeeds({ partners, weight }: Mix): Feeds {
+  if (weight >= 0 && weight <= 1) return { partners, weight };
+  throw new RangeError(`train: mix.weight of a batch must lie in [0, 1], got ${weight}`);
+}
 
 const weighted = ({ weight }: Tree, own: Tensor, other: Tensor): Tensor =>
   add(mul(weight, own), mul(sub(1, weight), other));
@@ -29,8 +33,12 @@ export function mixExamples(inputs: Tree, x: Tensor): Tensor {
 export function mixObjective(inputs: Tree, { loss, metrics }: Objective): Objective {
   const mixed =
     (rows: RowFunction): RowFunction =>
-    (output, targets) =>
-      weighted(inputs, rows(output, targets), rows(output, takeRows(targets, inputs['partners'])));
+    (output, targets) => {
+      const own = rows(output, targets);
+      // Whoever measures says what is wrong with anything but rows.
+      if (own.dtype !== 'f32' || own.rank !== 1) return own;
+      return weighted(inputs, own, rows(output, takeRows(targets, inputs['partners'])));
+    };
   const each = Object.entries(metrics ?? {}).map(([name, metric]) => [name, mixed(metric)] as const);
   return { loss: mixed(loss), metrics: metrics === null ? null : Object.fromEntries(each) };
 }

@@ -32,8 +32,8 @@ export function checkResume(checkpoint: Checkpoint, run: Resuming): Notice[] {
   if (data !== null) refuse(`the order of the data differs: ${data}`, 'use the same data set and loader');
   if (checkpoint.examples !== null && checkpoint.examples !== run.examples) {
     refuse(
-      `the data differs: some of its examples have the digest ${checkpoint.examples} in the file, ${run.examples} now`,
-      'use the data that the run began with',
+      `the data differs: its examples have the digest ${checkpoint.examples} in the file, ${run.examples} now`,
+      'use the data that the run began with; what a data set reads must be the same every time',
     );
   }
   const { hyper: savedHyper, ...saved } = checkpoint.optimizer;

@@ -39,7 +39,16 @@ const STORED = new Map<string, StoredType>([
         new Float32Array(Uint32Array.from(new Uint16Array(buffer), (half) => half << 16).buffer),
     },
   ],
-  ['I64', { dtype: 'i32', bytes: 8, read: narrowed }],
+  ['I64', { dtype: 'i32', bytes: 8, read: (buffer) => narrowed(new BigInt64Array(buffer)) }],
+  ['U64', { dtype: 'i32', bytes: 8, read: (buffer) => narrowed(new BigUint64Array(buffer)) }],
+  [
+    'U32',
+    {
+      dtype: 'i32',
+      bytes: 4,
+      read: (buffer) => narrowed(BigInt64Array.from(new Uint32Array(buffer), BigInt)),
+    },
+  ],
   ['I16', { dtype: 'i32', bytes: 2, read: (buffer) => Int32Array.from(new Int16Array(buffer)) }],
   ['U16', { dtype: 'i32', bytes: 2, read: (buffer) => Int32Array.from(new Uint16Array(buffer)) }],
   ['I8', { dtype: 'i32', bytes: 1, read: (buffer) => Int32Array.from(new Int8Array(buffer)) }],
@@ -62,9 +71,9 @@ function rounded(buffer: ArrayBuffer): Float32Array | null {
   return narrow.every((value, i) => Number.isFinite(value) || !Number.isFinite(wide[i])) ? narrow : null;
 }
 
-function narrowed(buffer: ArrayBuffer): Int32Array | null {
-  const wide = new BigInt64Array(buffer);
-  return wide.every((value) => BigInt.asIntN(32, value) === value) ? Int32Array.from(wide, Number) : null;
+function narrowed(wide: BigInt64Array | BigUint64Array): Int32Array | null {
+  const narrow = Int32Array.from({ length: wide.length }, (_, i) => Number(BigInt.asIntN(32, wide[i]!)));
+  return narrow.every((value, i) => BigInt(value) === wide[i]) ? narrow : null;
 }
 
 const PREFIX = 8;
@@ -119,7 +128,7 @@ export function decodeTensors(where: string, bytes: Uint8Array): TensorFile {
   if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
     return fail('__metadata__ is not a table of strings');
   }
-  const found = Object.entries(entries).map(([name, entry]) => readEntry(name, entry, fail));
+  const found = Object.entries(entries).map(([name, entry]) => readEntry(where, name, entry, fail));
   found.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let expected = 0;
   for (const { name, begin, end } of found) {
@@ -134,20 +143,20 @@ export function decodeTensors(where: string, bytes: Uint8Array): TensorFile {
       `the arrays need ${expected} bytes, but there are ${room}: ${room < expected ? 'truncated' : 'too long'}`,
     );
   }
-  const tensors: Record<string, HostTensor> = {};
-  for (const { name, type, shape, begin, end } of found) {
+  const tensors = found.map(({ name, type, shape, begin, end }): readonly [string, HostTensor] => {
     // A copy, as the arrays may lie at odd addresses (and no slice: a Buffer's shares its memory).
     const own = new Uint8Array(bytes.subarray(start + begin, start + end));
     const { dtype, read } = STORED.get(type)!;
     const data = read(own.buffer);
     if (data === null) {
       throw new CheckpointError(
-        `${where}: '${name}' is ${type} and has values beyond those of ${dtype}, which it would become (there is no larger type here)`,
+        `${where}: '${name}' is ${type} and has values beyond those of ${dtype}, which it would become ` +
+          '(there is no larger type here: save it as one that holds them)',
       );
     }
-    tensors[name] = { shape, dtype, data };
-  }
-  return { tensors, metadata: metadata as Record<string, string> };
+    return [name, { shape, dtype, data }];
+  });
+  return { tensors: Object.fromEntries(tensors), metadata: metadata as Record<string, string> };
 }
 
 function parseHeader(bytes: Uint8Array): Record<string, unknown> | null {
@@ -168,13 +177,14 @@ interface Entry {
   readonly end: number;
 }
 
-function readEntry(name: string, entry: unknown, fail: (what: string) => never): Entry {
+function readEntry(where: string, name: string, entry: unknown, fail: (what: string) => never): Entry {
   if (!isRecord(entry)) return fail(`'${name}' is not described by an object`);
   const { dtype: type, shape, data_offsets: offsets } = entry;
   const stored = typeof type === 'string' ? STORED.get(type) : undefined;
   if (stored === undefined) {
-    return fail(
-      `'${name}' has dtype ${JSON.stringify(type)}, expected one of ${[...STORED.keys()].join(', ')}`,
+    throw new CheckpointError(
+      `${where}: '${name}' has dtype ${JSON.stringify(type)}, expected one of ${[...STORED.keys()].join(', ')} ` +
+        '(save it as one of these)',
     );
   }
   if (!isCounts(shape)) return fail(`'${name}' has the shape ${JSON.stringify(shape)}`);

@@ -171,6 +171,15 @@ function evaluationOf(where: string, { eval: given, data }: TrainOptions): Setti
   checkKind(`${where}: eval`, 'data', dataset, 'read', 'a data set');
   checkInteger(`${where}: eval`, 'every', every, 1);
   checkBatch(`${where}: eval`, dataset, batchSize);
+  const wrong = data.dataset.classes.findIndex(
+    (name, label) => label < dataset.classes.length && dataset.classes[label] !== name,
+  );
+  if (wrong >= 0) {
+    throw new TypeError(
+      `${where}: eval: class ${wrong} is '${data.dataset.classes[wrong]}' in the training data but '${dataset.classes[wrong]}' in ` +
+        `${dataset.name} (give both the same classes, in the same order)`,
+    );
+  }
   for (const part of ['x', 'y'] as const) {
     const [own, other] = [data.dataset[part], dataset[part]];
     if (own.dtype !== other.dtype || !sameShape(own.shape, other.shape)) {

@@ -80,20 +80,29 @@ describe('the limits of the machine', () => {
     }
   });
 
-  it('are a team too, which computes as much as it is told and stops', async () => {
+  it('are a team too, which refuses what is no work, a second run beside the first, and one after its end', async () => {
     const limit = await startLimit({ threads: 2 });
     try {
       expect(limit.threads).toBe(2);
       for (const flops of [1, 5e6, 5e6]) expect(await limit.run(flops)).toBeGreaterThan(0);
+      for (const flops of [0, -5, NaN, Infinity, 3e15, undefined as never])
+        await expect(limit.run(flops)).rejects.toThrow(/startLimit: run: flops must be above 0 and below \d/);
+      const first = limit.run(1e9);
+      await expect(limit.run(1)).rejects.toThrow('the team is running already (wait for it)');
+      await first;
+      await limit.run(1);
     } finally {
       await limit.close();
     }
+    await expect(limit.run(1)).rejects.toThrow('the team is closed');
   });
 
   it('refuse numbers of threads that are none', async () => {
     await expect(measureLimits({ threads: 0 })).rejects.toThrow(
-      'threads must be a whole number from 1 on, got 0',
+      'measureLimits: threads must be an integer >= 1, got 0',
     );
     await expect(startLimit({ threads: 1.5 })).rejects.toThrow(RangeError);
+    await expect(startLimit({ simd: 'fast' as never })).rejects.toThrow(/startLimit: simd must be/);
+    await expect(measureLimits({ thread: 4 } as never)).rejects.toThrow("unknown option 'thread'");
   });
 });

@@ -37,6 +37,7 @@ function assemble(
   colour: number,
   rows: Uint8Array,
   table?: Uint8Array,
+  interlaced = false,
 ): Uint8Array {
   const chunk = (type: string, body: Uint8Array): Buffer => {
     const content = Buffer.concat([Buffer.from(type, 'latin1'), body]);
@@ -49,7 +50,7 @@ function assemble(
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
-  header.set([depth, colour, 0, 0, 0], 8);
+  header.set([depth, colour, 0, 0, interlaced ? 1 : 0], 8);
   return Buffer.concat([
     Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
     chunk('IHDR', header),
@@ -186,6 +187,49 @@ describe('kinds of pictures', () => {
   });
 });
 
+test('a colour PNG with a table of suggested colours has its own', async () => {
+  const rows = Uint8Array.of(0, 10, 20, 30, 40, 50, 60);
+  const table = Uint8Array.from({ length: 768 }, (_, i) => i % 256);
+  const want = { width: 2, height: 1, channels: 3, data: rows.subarray(1) };
+  expect(await decodePicture('x.png', assemble(2, 1, 8, 2, rows, table))).toEqual(want);
+  expect(await decodePicture('x.png', assemble(2, 1, 8, 2, rows, table.subarray(0, 6)))).toEqual(want);
+});
+
+test('an interlaced PNG of whole bytes', async () => {
+  // Passes of 4 × 2 pixels: (0, 0); none; none; (2, 0); none; columns 1 and 3 of row 0; row 1.
+  const rows = Uint8Array.of(0, 1, 0, 3, 0, 2, 4, 0, 5, 6, 7, 8);
+  const { data } = await decodePicture('x.png', assemble(4, 2, 8, 0, rows, undefined, true));
+  expect([...data]).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+});
+
+test('a JPEG that says that it is stored as red, green and blue is taken at its word', async () => {
+  const data = Uint8Array.from({ length: 16 * 16 * 4 }, (_, i) => [90, 90, 200, 255][i % 4]);
+  const plain = jpeg.encode({ width: 16, height: 16, data }, 95).data;
+  const adobe = Uint8Array.of(0xff, 0xee, 0, 14, 0x41, 0x64, 0x6f, 0x62, 0x65, 0, 100, 0, 0, 0, 0, 0);
+  const marked = Buffer.concat([plain.subarray(0, 2), adobe, plain.subarray(2)]);
+  const [r, g, b] = (await decodePicture('x.jpg', plain)).data;
+  const luma = 0.299 * 90 + 0.587 * 90 + 0.114 * 200;
+  expect(Math.abs(b - 200) + Math.abs(r - 90) + Math.abs(g - 90)).toBeLessThan(12);
+  // What was luminance and two differences of colour is now three colours.
+  const [y, cb] = (await decodePicture('x.jpg', marked)).data;
+  expect(Math.abs(y - luma)).toBeLessThan(4);
+  expect(Math.abs(cb - (128 + 0.564 * (200 - luma)))).toBeLessThan(4);
+});
+
+test('classes of another folder keep their labels; a folder of none of them is refused', async () => {
+  const dir = folder({ 'dog/x.png': png(2, 2, 1, 2, 3) });
+  const data = await imageFolder(dir, { ...SIZE, classes: ['cat', 'dog'] });
+  expect([data.classes, [...data.whole!.y]]).toEqual([['cat', 'dog'], [1]]);
+  await expect(imageFolder(dir, { ...SIZE, classes: ['cat', 'mouse'] })).rejects.toThrow(
+    /dog: is none of the classes that were given: cat, mouse \(add it to them/,
+  );
+});
+
+test('names are put in order as they are read, however the system stores them', async () => {
+  const dir = folder({ 'e\u0301te\u0301/x.png': png(1, 1, 1, 2, 3), 'fall/x.png': png(1, 1, 1, 2, 3) });
+  expect((await imageFolder(dir, SIZE)).classes).toEqual(['fall', '\u00e9t\u00e9']);
+});
+
 describe('resizing', () => {
   // From PyTorch: interpolate(mode='bilinear', antialias=True, align_corners=False).
   // prettier-ignore
@@ -256,6 +300,13 @@ describe('what is no data set is refused', () => {
     await expect(imageFolder(dir, { ...SIZE, fit: 'contain' as never })).rejects.toThrow(/fit/);
     await expect(imageFolder(dir, { ...SIZE, channels: 4 as never })).rejects.toThrow(/channels/);
     await expect(imageFolder(dir, { ...SIZE, sizes: 1 } as never)).rejects.toThrow(/sizes/);
+    await expect(imageFolder(dir, { ...SIZE, signal: {} as never })).rejects.toThrow(
+      'signal must be an AbortSignal',
+    );
+    await expect(imageFolder(dir, { ...SIZE, onProgress: 1 as never })).rejects.toThrow(
+      'onProgress must be a function',
+    );
+    await expect(imageFolder('file:///x', SIZE)).rejects.toThrow(/make it one with fileURLToPath/);
   });
 
   test('an aborted reading ends with the reason', async () => {

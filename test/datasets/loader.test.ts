@@ -187,9 +187,9 @@ describe('mixup', () => {
     expect(weights(1e6).every((w) => Math.abs(w - 0.5) < 0.01)).toBe(true);
   });
 
-  test.each([-1, NaN, Infinity, '1'])('%s is refused', (mixup) => {
+  test.each([-1, 1e-9, NaN, Infinity, '1'])('%s is refused', (mixup) => {
     expect(() => loader(images(4), { batchSize: 2, augment: { mixup: mixup as number } })).toThrow(
-      'loader: augment.mixup must be a finite number >= 0, the parameter of a Beta distribution, got ',
+      'loader: augment.mixup must be 0 or a finite number >= 1e-6, the parameter of a Beta distribution, got ',
     );
   });
 });

@@ -66,6 +66,8 @@ describe('types of other programs', () => {
     F16: 2,
     BF16: 2,
     F64: 8,
+    U64: 8,
+    U32: 4,
     I64: 8,
     I16: 2,
     U16: 2,
@@ -83,6 +85,8 @@ describe('types of other programs', () => {
     ['BF16', Uint16Array.of(0x3f80, 0xc020, 0x7f80, 0x0001), Float32Array.of(1, -2.5, Infinity, 2 ** -133)],
     ['F64', Float64Array.of(0.1, -Infinity, NaN), Float32Array.of(0.1, -Infinity, NaN)],
     ['I64', BigInt64Array.of(-(2n ** 31n), 2n ** 31n - 1n), Int32Array.of(-(2 ** 31), 2 ** 31 - 1)],
+    ['U64', BigUint64Array.of(7n), Int32Array.of(7)],
+    ['U32', Uint32Array.of(3, 2 ** 31 - 1), Int32Array.of(3, 2 ** 31 - 1)],
     ['I16', Int16Array.of(-3, 7), Int32Array.of(-3, 7)],
     ['U16', Uint16Array.of(65535), Int32Array.of(65535)],
     ['I8', Int8Array.of(-128), Int32Array.of(-128)],
@@ -98,6 +102,8 @@ describe('types of other programs', () => {
     expect(() => read('I64', BigInt64Array.of(2n ** 31n))).toThrow(
       "x: 'w' is I64 and has values beyond those of i32, which it would become",
     );
+    expect(() => read('U32', Uint32Array.of(2 ** 31))).toThrow('beyond those of i32');
+    expect(() => read('U64', BigUint64Array.of(2n ** 63n + 1n))).toThrow('beyond those of i32');
     expect(() => read('F64', Float64Array.of(1e300))).toThrow('beyond those of f32');
   });
 });

@@ -530,8 +530,16 @@ describe('evaluation and prediction', () => {
 });
 
 describe('options', () => {
+  const relabelled = arrays({ shape: [1, 6, 6, 2], data: new Uint8Array(72) }, [1], {
+    classes: ['0', 'one'],
+    name: 'relabelled',
+  });
   test.each([
     [{ steps: 0 }, 'train: steps must be an integer from 1 to 2147483647, got 0'],
+    [
+      { eval: { data: relabelled, every: 1 } },
+      "train: eval: class 1 is '1' in the training data but 'one' in relabelled (give both the same classes, in the same order)",
+    ],
     [{ seed: -1 }, 'train: seed must be an integer >= 0, got -1'],
     [{ epochs: 3 }, "train: unknown option 'epochs' (known: model, backend, steps"],
     [
