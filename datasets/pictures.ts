@@ -1,4 +1,5 @@
 /** Pictures as bytes: decoded from PNG and JPEG, and brought to one size. */
+import { inflateSync } from 'node:zlib';
 import { DataError } from '../engine/errors.ts';
 
 /** Pixels row by row, channels last. */
@@ -51,7 +52,7 @@ const PNG_SAMPLES: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 
 
 async function decodePng(bytes: Uint8Array): Promise<Picture> {
   const { decode, convertIndexedToRgb } = await import('fast-png');
-  const header = await checkPng(bytes);
+  const header = checkPng(bytes);
   const png = decode(bytes, { checkCrc: true });
   const { width, height, depth } = header;
   if (header.colour === 3) {
@@ -76,7 +77,7 @@ async function decodePng(bytes: Uint8Array): Promise<Picture> {
 }
 
 /** The header, once it is certain that there are as many pixels as it says: the decoder fills up what is missing. */
-async function checkPng(bytes: Uint8Array): Promise<PngHeader> {
+function checkPng(bytes: Uint8Array): PngHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const header: PngHeader = {
     width: view.getUint32(16),
@@ -95,7 +96,6 @@ async function checkPng(bytes: Uint8Array): Promise<PngHeader> {
     if (view.getUint32(at + 4) === 0x49444154)
       parts.push(bytes.subarray(at + 8, at + 8 + view.getUint32(at))); // IDAT
   }
-  const { inflateSync } = await import('node:zlib');
   const got = inflateSync(concat(parts)).length;
   const sizeOf = (across: number, down: number): number =>
     across === 0 ? 0 : down * (1 + Math.ceil((across * samples * depth) / 8));
