@@ -16,7 +16,7 @@ export const limits = {
 };
 
 /**
- * Cases that are left out where kernels are compiled for the CPU, which takes minutes: all but the first two of each operation.
+ * Cases that are left out on WebGL, whose kernels take Mesa several minutes to compile: all but the first two of each operation.
  * CYCLEGRAD_GPU_CASES=all runs every one.
  */
 export function leftOut(): Readonly<Record<string, string>> {
