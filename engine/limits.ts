@@ -81,6 +81,7 @@ export interface LimitTeam {
    * who is held up leaves the rest to the others. Returns the time in milliseconds. One run at a time.
    */
   run(flops: number): Promise<number>;
+  /** Once a run that goes on has ended. */
   close(): Promise<void>;
 }
 
@@ -127,35 +128,37 @@ export async function startLimit(options: LimitOptions = {}): Promise<LimitTeam>
   // As with the backend's, only a run keeps the process alive.
   for (const worker of workers) worker.unref();
   let runs = 0;
-  let state: 'idle' | 'running' | 'closed' = 'idle';
+  let closed = false;
+  /** The end of the run that goes on. */
+  let ending: Promise<unknown> | null = null;
   return {
     threads,
     simd: chosen,
     async run(flops) {
-      if (state !== 'idle')
-        throw new BackendError(
-          `startLimit: run: the team is ${state}${state === 'running' ? ' already (wait for it)' : ''}`,
-        );
+      if (closed) throw new BackendError('startLimit: run: the team is closed');
+      if (ending !== null)
+        throw new BackendError('startLimit: run: the team is running already (wait for it)');
       const pieces = Math.max(1, Math.round(flops / (PIECE_TURNS * FLOPS_A_TURN)));
       if (!(flops > 0 && pieces < 2 ** 31))
         throw new RangeError(
           `startLimit: run: flops must be above 0 and below ${2 ** 31 * PIECE_TURNS * FLOPS_A_TURN}, got ${flops}`,
         );
-      state = 'running';
       workers[0].ref();
       Atomics.store(control, PIECES, pieces);
       Atomics.store(control, WORKING, threads);
       const begin = performance.now();
       Atomics.store(control, BEGUN, ++runs);
       Atomics.notify(control, BEGUN);
-      await Atomics.waitAsync(control, ENDED, runs - 1).value;
+      ending = Promise.resolve(Atomics.waitAsync(control, ENDED, runs - 1).value);
+      await ending;
       const ms = performance.now() - begin;
       workers[0].unref();
-      state = 'idle';
+      ending = null;
       return ms;
     },
     async close() {
-      state = 'closed';
+      closed = true;
+      await ending;
       await close();
     },
   };
