@@ -4,9 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { reference } from '../../engine/backends/reference/reference.ts';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
 import type { Backend } from '../../engine/backends/backend.ts';
+import { compile } from '../../engine/compile.ts';
 import { Evaluator } from '../../engine/evaluate.ts';
 import { grad } from '../../engine/grad.ts';
-import { conv2d, mul, sum, tensor } from '../../engine/ops/index.ts';
+import { conv2d, f32, mul, sum, tensor } from '../../engine/ops/index.ts';
 import { stream } from '../../engine/rng.ts';
 import type { HostTensor } from '../../engine/types.ts';
 import type { Tensor } from '../../engine/tensor.ts';
@@ -16,6 +17,8 @@ const BOUNDS: Readonly<Record<number, number>> = { 5: 5e-5, 3: 2e-5 };
 const shapes = [
   { kernel: 5, images: 2, side: 16, channels: 3, filters: 32, padding: 2 },
   { kernel: 5, images: 2, side: 8, channels: 32, filters: 64, padding: 2 },
+  { kernel: 5, images: 1, side: 112, channels: 32, filters: 16, padding: 2 },
+  { kernel: 5, images: 1, side: 112, channels: 30, filters: 21, padding: 1 },
   { kernel: 5, images: 1, side: 11, channels: 5, filters: 13, padding: 1 },
   { kernel: 5, images: 1, side: 9, channels: 17, filters: 3, padding: 0 },
   { kernel: 3, images: 2, side: 16, channels: 16, filters: 16, padding: 1 },
@@ -65,6 +68,23 @@ function worst(got: HostTensor, expected: HostTensor): number {
   }
   return error / largest;
 }
+
+/** The way that the plan of a forward pass takes. */
+async function methodOf({ kernel, images, side, channels, filters, padding }: (typeof shapes)[number]) {
+  const step = await compile(fast, {
+    inputs: { x: f32(images, side, side, channels), w: f32(kernel, kernel, channels, filters) },
+    build: ({ x, w }) => ({ outputs: { y: conv2d(x, w, { padding }) } }),
+  });
+  const methods = [...step.notes.values()].map(({ method }) => method);
+  await step.close();
+  return methods;
+}
+
+it('every form has a shape among these', async () => {
+  const used = new Set((await Promise.all(shapes.map(methodOf))).flat());
+  const forms = ['4×4, 5×5', '8×4, 5×5', '6×6, 3×3', '4×4, 3×3'].map((form) => `Winograd F(${form})`);
+  expect([...used]).toEqual(expect.arrayContaining(forms));
+});
 
 describe('accuracy of convolutions against double precision', () => {
   it.each(shapes)('$kernel×$kernel at $side, $channels -> $filters, padding $padding', async (shape) => {

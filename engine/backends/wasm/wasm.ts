@@ -463,12 +463,12 @@ function workOf({ flops, inputs, outputs }: Step, { values }: Plan): number {
 const HEAVY = 16;
 
 /**
- * Into how many slices the threads cut a step: at least a unit of work each. Single pieces where these are few; else 64,
+ * Into how many slices the threads cut a step: at least a unit of work each. Single pieces where these are few, or pairs; else 64,
  * which share evenly among the usual numbers of threads and leave little to wait for where one thread is slower.
  */
 function slicesOf(work: number, pieces: number): number {
   if (work < HEAVY) return Math.max(1, Math.min(Math.ceil(work), pieces));
-  return pieces <= 128 ? Math.max(1, pieces) : 64;
+  return pieces <= 256 ? Math.max(1, Math.ceil(pieces / Math.ceil(pieces / 128))) : 64;
 }
 
 /** The most pieces that one of sixteen threads gets, of those that all get on average, if each slice takes its time. */

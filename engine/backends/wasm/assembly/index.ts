@@ -58,6 +58,10 @@ export { KC, MR, NR } from "./gemm";
 // Nobody calls this from outside. An exported function is not inlined into its one caller, where V8 would spill its
 // accumulators in the loops around it and halve its speed.
 export { product, productOf3, weightTileOf3 } from "./winograd";
+export {
+  gradTile48, gradTile6, gradTile68, inputTile12, inputTile6, inputTile8, outputTile12, outputTile6,
+  outputTile84, outputTile86,
+} from "./transforms";
 
 export const K_END: i32 = 0;
 export const K_COPY: i32 = 1;

@@ -1,5 +1,6 @@
-// The transforms of Winograd's minimal filtering, on four channels at a time: Bᵀ d B, Aᵀ M A and A dy Aᵀ for tiles of 8
-// (points 0, ±1, ±2, ±½, ∞) and of 6 (0, ±1, ±2, ∞). A line is one row or column of a tile; a tile is T lines, then T more.
+// The transforms of Winograd's minimal filtering, on four channels at a time: Bᵀ d B, Aᵀ M A and A dy Aᵀ. A line is one row
+// or column of a tile: of 12 values (points 0, ±1, ±¾, ±4/3, ±2/5, ±5/2, ∞), 8 (0, ±1, ±2, ±½, ∞) or 6 (0, ±1, ±2, ∞).
+// The points of 12 are those of the least rounding error among pairs of fractions of numbers up to 5.
 import { fma, splat } from "./simd";
 
 // @ts-ignore: decorator
@@ -61,6 +62,94 @@ import { fma, splat } from "./simd";
   v128.store(y6, sub(e3, o3));
   const y7 = next(y, y6, 7, sy, !last);
   v128.store(y7, fma(sub(d3, d5), splat(5.25), sub(d7, d1)));
+}
+
+// Of twelve values: R(z) is the product over the squares of all pairs but one's own, and the line of ±p is x (x ± p) R(x²), so
+// that the even and the odd values meet the same four numbers. There are more numbers than registers: they are in a table,
+// `numbers`, made where the points are (convolution.ts): four for the lines of 0, ∞ and ±1, then for every other pair p itself,
+// the four of its R and its powers 2 to 7.
+
+/** Bytes of the numbers of one pair in the table, and of those before them. */
+const PAIR: usize = 44;
+const HEAD: usize = 16;
+
+// @ts-ignore: decorator
+@inline function number(numbers: usize, index: usize): v128 {
+  return v128.load32_splat(numbers + (index << 2));
+}
+
+/** Rows ±p of a line. */
+// @ts-ignore: decorator
+@inline function inputPair12(
+  numbers: usize,
+  d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, d6: v128, d7: v128, d8: v128, d9: v128, d10: v128,
+  plus: usize, minus: usize,
+): void {
+  const r3 = number(numbers, 4);
+  let even = fma(d8, r3, d10);
+  let odd = fma(d7, r3, d9);
+  const r2 = number(numbers, 3);
+  even = fma(d6, r2, even);
+  odd = fma(d5, r2, odd);
+  const r1 = number(numbers, 2);
+  even = fma(d4, r1, even);
+  odd = fma(d3, r1, odd);
+  const r0 = number(numbers, 1);
+  even = fma(d2, r0, even);
+  odd = f32x4.mul(fma(d1, r0, odd), number(numbers, 0));
+  v128.store(plus, add(even, odd));
+  v128.store(minus, sub(even, odd));
+}
+
+/** One line of Bᵀ on twelve values. */
+// @ts-ignore: decorator
+@inline function inputLine12(x: usize, sx: usize, y: usize, sy: usize, last: bool, numbers: usize): void {
+  const d0 = v128.load(x);
+  const x1 = next(x, x, 1, sx, last);
+  const d1 = v128.load(x1);
+  const x2 = next(x, x1, 2, sx, last);
+  const d2 = v128.load(x2);
+  const x3 = next(x, x2, 3, sx, last);
+  const d3 = v128.load(x3);
+  const x4 = next(x, x3, 4, sx, last);
+  const d4 = v128.load(x4);
+  const x5 = next(x, x4, 5, sx, last);
+  const d5 = v128.load(x5);
+  const x6 = next(x, x5, 6, sx, last);
+  const d6 = v128.load(x6);
+  const x7 = next(x, x6, 7, sx, last);
+  const d7 = v128.load(x7);
+  const x8 = next(x, x7, 8, sx, last);
+  const d8 = v128.load(x8);
+  const x9 = next(x, x8, 9, sx, last);
+  const d9 = v128.load(x9);
+  const x10 = next(x, x9, 10, sx, last);
+  const d10 = v128.load(x10);
+  const x11 = next(x, x10, 11, sx, last);
+  const d11 = v128.load(x11);
+  const y1 = next(y, y, 1, sy, !last);
+  const y2 = next(y, y1, 2, sy, !last);
+  const y3 = next(y, y2, 3, sy, !last);
+  const y4 = next(y, y3, 4, sy, !last);
+  const y5 = next(y, y4, 5, sy, !last);
+  const y6 = next(y, y5, 6, sy, !last);
+  const y7 = next(y, y6, 7, sy, !last);
+  const y8 = next(y, y7, 8, sy, !last);
+  const y9 = next(y, y8, 9, sy, !last);
+  const y10 = next(y, y9, 10, sy, !last);
+  const y11 = next(y, y10, 11, sy, !last);
+  const g = number(numbers, 0);
+  const h = number(numbers, 1);
+  v128.store(y, fma(sub(d4, d6), h, fma(sub(d8, d2), g, sub(d0, d10))));
+  v128.store(y11, fma(sub(d7, d5), h, fma(sub(d3, d9), g, sub(d11, d1))));
+  const even = fma(d6, number(numbers, 3), fma(add(d4, d8), number(numbers, 2), add(d2, d10)));
+  const odd = fma(d5, number(numbers, 3), fma(add(d3, d7), number(numbers, 2), add(d1, d9)));
+  v128.store(y1, add(even, odd));
+  v128.store(y2, sub(even, odd));
+  inputPair12(numbers + HEAD, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, y3, y4);
+  inputPair12(numbers + HEAD + PAIR, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, y5, y6);
+  inputPair12(numbers + HEAD + 2 * PAIR, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, y7, y8);
+  inputPair12(numbers + HEAD + 3 * PAIR, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, y9, y10);
 }
 
 /** One line of Bᵀ on tiles of 6. */
@@ -226,6 +315,59 @@ import { fma, splat } from "./simd";
   finish(y3, add(fma(d2, splat(8), d1), m5), last, shift, floor);
 }
 
+/** One line of Aᵀ: 12 -> 8. */
+// @ts-ignore: decorator
+@inline function outputLine128(x: usize, sx: usize, y: usize, sy: usize, last: bool, numbers: usize): void {
+  const m0 = v128.load(x);
+  const x1 = next(x, x, 1, sx, last);
+  const m1 = v128.load(x1);
+  const x2 = next(x, x1, 2, sx, last);
+  const m2 = v128.load(x2);
+  const x3 = next(x, x2, 3, sx, last);
+  const m3 = v128.load(x3);
+  const x4 = next(x, x3, 4, sx, last);
+  const m4 = v128.load(x4);
+  const x5 = next(x, x4, 5, sx, last);
+  const m5 = v128.load(x5);
+  const x6 = next(x, x5, 6, sx, last);
+  const m6 = v128.load(x6);
+  const x7 = next(x, x6, 7, sx, last);
+  const m7 = v128.load(x7);
+  const x8 = next(x, x7, 8, sx, last);
+  const m8 = v128.load(x8);
+  const x9 = next(x, x8, 9, sx, last);
+  const m9 = v128.load(x9);
+  const x10 = next(x, x9, 10, sx, last);
+  const m10 = v128.load(x10);
+  const x11 = next(x, x10, 11, sx, last);
+  const m11 = v128.load(x11);
+  const s1 = add(m1, m2);
+  const d1 = sub(m1, m2);
+  const s2 = add(m3, m4);
+  const d2 = sub(m3, m4);
+  const s3 = add(m5, m6);
+  const d3 = sub(m5, m6);
+  const s4 = add(m7, m8);
+  const d4 = sub(m7, m8);
+  const s5 = add(m9, m10);
+  const d5 = sub(m9, m10);
+  v128.store(y, add(add(add(m0, s1), add(s2, s3)), add(s4, s5)));
+  const y1 = next(y, y, 1, sy, !last);
+  v128.store(y1, fma(d5, number(numbers, 37), fma(d4, number(numbers, 26), fma(d3, number(numbers, 15), fma(d2, number(numbers, 4), d1)))));
+  const y2 = next(y, y1, 2, sy, !last);
+  v128.store(y2, fma(s5, number(numbers, 42), fma(s4, number(numbers, 31), fma(s3, number(numbers, 20), fma(s2, number(numbers, 9), s1)))));
+  const y3 = next(y, y2, 3, sy, !last);
+  v128.store(y3, fma(d5, number(numbers, 43), fma(d4, number(numbers, 32), fma(d3, number(numbers, 21), fma(d2, number(numbers, 10), d1)))));
+  const y4 = next(y, y3, 4, sy, !last);
+  v128.store(y4, fma(s5, number(numbers, 44), fma(s4, number(numbers, 33), fma(s3, number(numbers, 22), fma(s2, number(numbers, 11), s1)))));
+  const y5 = next(y, y4, 5, sy, !last);
+  v128.store(y5, fma(d5, number(numbers, 45), fma(d4, number(numbers, 34), fma(d3, number(numbers, 23), fma(d2, number(numbers, 12), d1)))));
+  const y6 = next(y, y5, 6, sy, !last);
+  v128.store(y6, fma(s5, number(numbers, 46), fma(s4, number(numbers, 35), fma(s3, number(numbers, 24), fma(s2, number(numbers, 13), s1)))));
+  const y7 = next(y, y6, 7, sy, !last);
+  v128.store(y7, add(fma(d5, number(numbers, 47), fma(d4, number(numbers, 36), fma(d3, number(numbers, 25), fma(d2, number(numbers, 14), d1)))), m11));
+}
+
 /** One line of A: 4 -> 8, the adjoint of outputLine84. */
 // @ts-ignore: decorator
 @inline function gradLine48(x: usize, sx: usize, y: usize, sy: usize, last: bool): void {
@@ -323,31 +465,55 @@ import { fma, splat } from "./simd";
   v128.store(y5, d3);
 }
 
+// Every form of tile has functions of its own: with several in one, V8 keeps the constants of all of them.
+
 /**
- * Bᵀ d B of one tile. Pixels of the tile are `pixel` bytes and its rows `row` bytes apart; the result (i, j) goes
- * to + (i · T + j) · step. `half` holds T² vectors.
+ * Bᵀ d B of one tile, `tall` × `wide`. Pixels of the tile are `pixel` bytes and its rows `row` bytes apart; the result (i, j) goes
+ * to + (i · wide + j) · step. `half` holds as many vectors as the tile has values.
  */
-export function inputTile(from: usize, row: usize, pixel: usize, half: usize, to: usize, step: usize, size: i32): void {
-  const end = from + pixel;
-  if (size == 8) {
-    for (; from < end; from += 16, to += 16) {
-      let x = from;
-      let y = to;
-      for (let j: usize = 0; j < 128; j += 16, x += pixel) inputLine8(x, row, half + j, 128, false);
-      for (let i: usize = 0; i < 1024; i += 128, y += step << 3) inputLine8(half + i, 16, y, step, true);
-    }
-  } else {
-    for (; from < end; from += 16, to += 16) {
-      let x = from;
-      let y = to;
-      for (let j: usize = 0; j < 96; j += 16, x += pixel) inputLine6(x, row, half + j, 96, false);
-      for (let i: usize = 0; i < 576; i += 96, y += 6 * step) inputLine6(half + i, 16, y, step, true);
-    }
+export function inputTile(from: usize, row: usize, pixel: usize, half: usize, to: usize, step: usize, tall: i32, wide: i32, numbers: usize): void {
+  if (tall == 12) inputTile12(from, row, pixel, half, to, step, numbers);
+  else if (wide == 8) inputTile8(from, row, pixel, half, to, step);
+  else inputTile6(from, row, pixel, half, to, step);
+}
+
+export function inputTile12(
+  from: usize,
+  row: usize,
+  pixel: usize,
+  half: usize,
+  to: usize,
+  step: usize,
+  numbers: usize,
+): void {
+  for (const end = from + pixel; from < end; from += 16, to += 16) {
+    let x = from;
+    let y = to;
+    for (let j: usize = 0; j < 128; j += 16, x += pixel) inputLine12(x, row, half + j, 128, false, numbers);
+    for (let i: usize = 0; i < 1536; i += 128, y += 8 * step) inputLine8(half + i, 16, y, step, true);
+  }
+}
+
+export function inputTile8(from: usize, row: usize, pixel: usize, half: usize, to: usize, step: usize): void {
+  for (const end = from + pixel; from < end; from += 16, to += 16) {
+    let x = from;
+    let y = to;
+    for (let j: usize = 0; j < 128; j += 16, x += pixel) inputLine8(x, row, half + j, 128, false);
+    for (let i: usize = 0; i < 1024; i += 128, y += 8 * step) inputLine8(half + i, 16, y, step, true);
+  }
+}
+
+export function inputTile6(from: usize, row: usize, pixel: usize, half: usize, to: usize, step: usize): void {
+  for (const end = from + pixel; from < end; from += 16, to += 16) {
+    let x = from;
+    let y = to;
+    for (let j: usize = 0; j < 96; j += 16, x += pixel) inputLine6(x, row, half + j, 96, false);
+    for (let i: usize = 0; i < 576; i += 96, y += 6 * step) inputLine6(half + i, 16, y, step, true);
   }
 }
 
 /**
- * Aᵀ M A of one tile and four filters, from values `step` bytes apart to m × m pixels, plus the four values at
+ * Aᵀ M A of one tile and four filters, from values `step` bytes apart to m × n pixels, plus the four values at
  * `bias` (0 for none), then relu if asked for.
  */
 export function outputTile(
@@ -357,26 +523,79 @@ export function outputTile(
   y: usize,
   row: usize,
   pixel: usize,
-  size: i32,
-  m: i32,
+  tall: i32,
+  wide: i32,
+  n: i32,
   bias: usize,
   relu: bool,
+  numbers: usize,
+): void {
+  const shift = bias != 0 ? v128.load(bias) : splat(0);
+  const floor = splat(relu ? 0 : -Infinity);
+  if (tall == 12) outputTile12(from, step, half, y, row, pixel, shift, floor, numbers);
+  else if (wide == 6) outputTile6(from, step, half, y, row, pixel, shift, floor);
+  else if (n == 4) outputTile84(from, step, half, y, row, pixel, shift, floor);
+  else outputTile86(from, step, half, y, row, pixel, shift, floor);
+}
+
+export function outputTile12(
+  from: usize,
+  step: usize,
+  half: usize,
+  y: usize,
+  row: usize,
+  pixel: usize,
+  shift: v128,
+  floor: v128,
+  numbers: usize,
+): void {
+  for (let j: usize = 0; j < 128; j += 16, from += step) outputLine128(from, 8 * step, half + j, 128, false, numbers);
+  for (let i: usize = 0; i < 1024; i += 128, y += row) outputLine84(half + i, 16, y, pixel, true, shift, floor);
+}
+
+export function outputTile84(
+  from: usize,
+  step: usize,
+  half: usize,
+  y: usize,
+  row: usize,
+  pixel: usize,
+  shift: v128,
+  floor: v128,
 ): void {
   const none = splat(0);
-  const shift = bias != 0 ? v128.load(bias) : none;
-  const floor = splat(relu ? 0 : -Infinity);
-  if (size == 8) {
-    if (m == 4) {
-      for (let j: usize = 0; j < 128; j += 16, from += step) outputLine84(from, step << 3, half + j, 128, false, none, none);
-      for (let i: usize = 0; i < 512; i += 128, y += row) outputLine84(half + i, 16, y, pixel, true, shift, floor);
-    } else {
-      for (let j: usize = 0; j < 128; j += 16, from += step) outputLine86(from, step << 3, half + j, 128, false, none, none);
-      for (let i: usize = 0; i < 768; i += 128, y += row) outputLine86(half + i, 16, y, pixel, true, shift, floor);
-    }
-  } else {
-    for (let j: usize = 0; j < 96; j += 16, from += step) outputLine64(from, 6 * step, half + j, 96, false, none, none);
-    for (let i: usize = 0; i < 384; i += 96, y += row) outputLine64(half + i, 16, y, pixel, true, shift, floor);
-  }
+  for (let j: usize = 0; j < 128; j += 16, from += step) outputLine84(from, 8 * step, half + j, 128, false, none, none);
+  for (let i: usize = 0; i < 512; i += 128, y += row) outputLine84(half + i, 16, y, pixel, true, shift, floor);
+}
+
+export function outputTile86(
+  from: usize,
+  step: usize,
+  half: usize,
+  y: usize,
+  row: usize,
+  pixel: usize,
+  shift: v128,
+  floor: v128,
+): void {
+  const none = splat(0);
+  for (let j: usize = 0; j < 128; j += 16, from += step) outputLine86(from, 8 * step, half + j, 128, false, none, none);
+  for (let i: usize = 0; i < 768; i += 128, y += row) outputLine86(half + i, 16, y, pixel, true, shift, floor);
+}
+
+export function outputTile6(
+  from: usize,
+  step: usize,
+  half: usize,
+  y: usize,
+  row: usize,
+  pixel: usize,
+  shift: v128,
+  floor: v128,
+): void {
+  const none = splat(0);
+  for (let j: usize = 0; j < 96; j += 16, from += step) outputLine64(from, 6 * step, half + j, 96, false, none, none);
+  for (let i: usize = 0; i < 384; i += 96, y += row) outputLine64(half + i, 16, y, pixel, true, shift, floor);
 }
 
 /** A dy Aᵀ of one tile, laid out like inputTile's result. */
@@ -390,21 +609,34 @@ export function gradTile(
   size: i32,
   m: i32,
 ): void {
-  const end = from + pixel;
-  for (; from < end; from += 16, to += 16) {
+  if (size == 6) gradTile6(from, row, pixel, half, to, step);
+  else if (m == 4) gradTile48(from, row, pixel, half, to, step);
+  else gradTile68(from, row, pixel, half, to, step);
+}
+
+export function gradTile48(from: usize, row: usize, pixel: usize, half: usize, to: usize, step: usize): void {
+  for (const end = from + pixel; from < end; from += 16, to += 16) {
     let x = from;
     let y = to;
-    if (size == 8) {
-      if (m == 4) {
-        for (let j: usize = 0; j < 64; j += 16, x += pixel) gradLine48(x, row, half + j, 64, false);
-        for (let i: usize = 0; i < 512; i += 64, y += step << 3) gradLine48(half + i, 16, y, step, true);
-      } else {
-        for (let j: usize = 0; j < 96; j += 16, x += pixel) gradLine68(x, row, half + j, 96, false);
-        for (let i: usize = 0; i < 768; i += 96, y += step << 3) gradLine68(half + i, 16, y, step, true);
-      }
-    } else {
-      for (let j: usize = 0; j < 64; j += 16, x += pixel) gradLine46(x, row, half + j, 64, false);
-      for (let i: usize = 0; i < 384; i += 64, y += 6 * step) gradLine46(half + i, 16, y, step, true);
-    }
+    for (let j: usize = 0; j < 64; j += 16, x += pixel) gradLine48(x, row, half + j, 64, false);
+    for (let i: usize = 0; i < 512; i += 64, y += 8 * step) gradLine48(half + i, 16, y, step, true);
+  }
+}
+
+export function gradTile68(from: usize, row: usize, pixel: usize, half: usize, to: usize, step: usize): void {
+  for (const end = from + pixel; from < end; from += 16, to += 16) {
+    let x = from;
+    let y = to;
+    for (let j: usize = 0; j < 96; j += 16, x += pixel) gradLine68(x, row, half + j, 96, false);
+    for (let i: usize = 0; i < 768; i += 96, y += 8 * step) gradLine68(half + i, 16, y, step, true);
+  }
+}
+
+export function gradTile6(from: usize, row: usize, pixel: usize, half: usize, to: usize, step: usize): void {
+  for (const end = from + pixel; from < end; from += 16, to += 16) {
+    let x = from;
+    let y = to;
+    for (let j: usize = 0; j < 64; j += 16, x += pixel) gradLine46(x, row, half + j, 64, false);
+    for (let i: usize = 0; i < 384; i += 64, y += 6 * step) gradLine46(half + i, 16, y, step, true);
   }
 }

@@ -1,6 +1,7 @@
-// Winograd's minimal filtering for convolutions of stride 1: tiles of T × T inputs give m × m outputs of an r × r filter,
-// T = m + r − 1, with T² products in place of m² r². Three forms: F(4×4, 5×5) and F(6×6, 3×3) on tiles of 8, which share
-// the points 0, ±1, ±2, ±½, ∞ and so the input transform, and F(4×4, 3×3) on tiles of 6 with 0, ±1, ±2, ∞.
+// Winograd's minimal filtering for convolutions of stride 1: tiles of T × S inputs give m × n outputs of an r × r filter,
+// T = m + r − 1 and S = n + r − 1, with T S products in place of m n r². F(4×4, 5×5) and F(6×6, 3×3) on tiles of 8 share
+// the points 0, ±1, ±2, ±½, ∞ and so the input transform; F(4×4, 3×3) has tiles of 6 with 0, ±1, ±2, ∞, and
+// F(8×4, 5×5) twelve rows of 8 (transforms.ts has the points of twelve).
 //
 //   forward          y  = Aᵀ [ Σ_c (G g Gᵀ) ⊙ (Bᵀ d B) ] A        one matrix product per frequency: tiles × channels
 //   input gradient   the same with turned filters
@@ -10,7 +11,7 @@
 // and do not touch each other: how tiles are grouped into blocks and slices changes no bit of the result.
 // Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015.
 //
-// The values of a tile lie together: T² rows of its channels, `ld` bytes from one tile to the next (an odd number of cache
+// The values of a tile lie together: T S rows of its channels, `ld` bytes from one tile to the next (an odd number of cache
 // lines, or the tiles would share a few sets of the cache).
 import { arg, ptr } from "./elementwise";
 import { MR, NR } from "./gemm";
@@ -22,18 +23,20 @@ import { gradTile, inputTile, outputTile } from "./transforms";
 
 /**
  * Filters into the transformed domain, packed in panels of NR columns for each frequency: G g Gᵀ.
- * w [r, r, C, O], packed, T, r, C, O, address of G (T × r floats), turned, scratch, scratch bytes per thread. Turned
- * exchanges C and O and rotates by 180 degrees, for the input gradient: rows are O, columns C.
+ * w [r, r, C, O], packed, T, S, r, C, O, addresses of G of columns (T × r floats) and of rows (S × r), turned, scratch, scratch
+ * bytes per thread. Turned exchanges C and O and rotates by 180 degrees, for the input gradient: rows are O, columns C.
  */
 export function transformFilters(a: usize, slice: i32, slices: i32): void {
   const packed = ptr(a, 1);
-  const size = arg(a, 2);
-  const r = arg(a, 3);
-  const channels = arg(a, 4);
-  const filters = arg(a, 5);
-  const g = ptr(a, 6);
-  const turned = arg(a, 7) != 0;
-  const taps = scratch(ptr(a, 8), arg(a, 9)); // r × r panels
+  const tall = arg(a, 2);
+  const wide = arg(a, 3);
+  const r = arg(a, 4);
+  const channels = arg(a, 5);
+  const filters = arg(a, 6);
+  const gDown = ptr(a, 7);
+  const gAcross = ptr(a, 8);
+  const turned = arg(a, 9) != 0;
+  const taps = scratch(ptr(a, 10), arg(a, 11)); // r × r panels
   const half = taps + 1024; // T × r panels
   const rows = turned ? filters : channels;
   const columns = turned ? channels : filters;
@@ -58,12 +61,12 @@ export function transformFilters(a: usize, slice: i32, slices: i32): void {
         memory.copy(to, from, <usize>valid << 2);
       }
     }
-    for (let u = 0; u < size; u++) {
+    for (let u = 0; u < tall; u++) {
       for (let x = 0; x < r; x++) {
         let s0 = splat(0);
         let s1 = splat(0);
         for (let y = 0; y < r; y++) {
-          const factor = v128.load32_splat(g + (<usize>(u * r + y) << 2));
+          const factor = v128.load32_splat(gDown + (<usize>(u * r + y) << 2));
           const from = taps + (<usize>((y * r + x) * NR) << 2);
           s0 = fma(factor, v128.load(from), s0);
           s1 = fma(factor, v128.load(from, 16), s1);
@@ -74,12 +77,12 @@ export function transformFilters(a: usize, slice: i32, slices: i32): void {
       }
     }
     let to = packed + (<usize>(task * NR) << 2);
-    for (let u = 0; u < size; u++) {
-      for (let v = 0; v < size; v++, to += frequency) {
+    for (let u = 0; u < tall; u++) {
+      for (let v = 0; v < wide; v++, to += frequency) {
         let s0 = splat(0);
         let s1 = splat(0);
         for (let x = 0; x < r; x++) {
-          const factor = v128.load32_splat(g + (<usize>(v * r + x) << 2));
+          const factor = v128.load32_splat(gAcross + (<usize>(v * r + x) << 2));
           const from = half + (<usize>((u * r + x) * NR) << 2);
           s0 = fma(factor, v128.load(from), s0);
           s1 = fma(factor, v128.load(from, 16), s1);
@@ -150,18 +153,29 @@ export function productOf3(a: usize, lda: usize, b: usize, c: usize, ldc: usize,
 const WORK: usize = 2048;
 
 // Words that the kernels on tiles share: x, packed filters or g, result, images, height, width, channels, filters, pad top
-// and left, output height and width, T, m, tiles of a block (a multiple of MR), bytes between the tiles of a block of inputs
-// and of products or gradients, scratch, scratch bytes per thread, bytes of the band in it.
+// and left, output height and width, S, n, tiles of a block (a multiple of MR), bytes between the tiles of a block of inputs
+// and of products or gradients, scratch, scratch bytes per thread, bytes of the band in it, T, m, address of the
+// numbers of a line of twelve.
 
 // @ts-ignore: decorator
 @inline function scratchOf(a: usize): usize {
   return scratch(ptr(a, 17), arg(a, 18));
 }
 
+// @ts-ignore: decorator
+@inline function ceilDiv(a: i32, b: i32): i32 {
+  return (a + b - 1) / b;
+}
+
+/** Frequencies of a tile. */
+// @ts-ignore: decorator
+@inline function frequenciesOf(a: usize): i32 {
+  return arg(a, 20) * arg(a, 12);
+}
+
 /** Tiles of all images. */
 function tilesOf(a: usize): i32 {
-  const m = arg(a, 13);
-  return arg(a, 3) * ((arg(a, 10) + m - 1) / m) * ((arg(a, 11) + m - 1) / m);
+  return arg(a, 3) * ceilDiv(arg(a, 10), arg(a, 21)) * ceilDiv(arg(a, 11), arg(a, 13));
 }
 
 /**
@@ -172,11 +186,13 @@ function transformInputs(a: usize, begin: i32, count: i32, to: usize, ld: usize,
   const height = arg(a, 4);
   const width = arg(a, 5);
   const channels = arg(a, 6);
-  const size = arg(a, 12);
-  const m = arg(a, 13);
-  const tileRows = (arg(a, 10) + m - 1) / m;
-  const tileColumns = (arg(a, 11) + m - 1) / m;
-  const columns = (tileColumns - 1) * m + size;
+  const wide = arg(a, 12);
+  const n = arg(a, 13);
+  const tall = arg(a, 20);
+  const m = arg(a, 21);
+  const tileRows = ceilDiv(arg(a, 10), m);
+  const tileColumns = ceilDiv(arg(a, 11), n);
+  const columns = (tileColumns - 1) * n + wide;
   const pixel = <usize>channels << 2;
   const row = <usize>columns * pixel;
   const band = work + WORK;
@@ -187,11 +203,11 @@ function transformInputs(a: usize, begin: i32, count: i32, to: usize, ld: usize,
       const image = place / tileRows;
       const top = (place - image * tileRows) * m - arg(a, 8);
       const from = ptr(a, 0) + <usize>(image * height * width) * pixel;
-      fillBand(from, band, height, width, channels, top, -arg(a, 9), size, columns);
+      fillBand(from, band, height, width, channels, top, -arg(a, 9), tall, columns);
       filled = place;
     }
-    const from = band + <usize>((tile - place * tileColumns) * m) * pixel;
-    inputTile(from, row, pixel, work, to, step, size);
+    const from = band + <usize>((tile - place * tileColumns) * n) * pixel;
+    inputTile(from, row, pixel, work, to, step, tall, wide, ptr(a, 22));
   }
 }
 
@@ -214,8 +230,8 @@ function transformGrads(
   const width = arg(a, 11);
   const size = arg(a, 12);
   const m = arg(a, 13);
-  const tileRows = (height + m - 1) / m;
-  const tileColumns = (width + m - 1) / m;
+  const tileRows = ceilDiv(height, m);
+  const tileColumns = ceilDiv(width, m);
   const pixel = <usize>filters << 2;
   const taps = ptr(pool, 0);
   const whole = taps == 0 && tileRows * m == height && tileColumns * m == width;
@@ -253,7 +269,7 @@ export function winograd(a: usize, slice: i32, slices: i32): void {
   const tiles = tilesOf(a);
   // Where there are few tiles, the filters are shared too, and each part transforms its tiles anew.
   const groups = (tiles + MR - 1) / MR;
-  const parts = arg(a, 22);
+  const parts = arg(a, 25);
   const end = share(groups * parts, slice + 1, slices);
   let piece = share(groups * parts, slice, slices);
   while (piece < end) {
@@ -273,7 +289,7 @@ export function winograd(a: usize, slice: i32, slices: i32): void {
 /** A block of tiles, for `count` panels of filters from `first` on. */
 function winogradBlock(a: usize, begin: i32, tiles: i32, first: i32, count: i32): void {
   const channels = arg(a, 6);
-  const size = arg(a, 12);
+  const frequencies = frequenciesOf(a);
   const lda = <usize>arg(a, 15);
   const ldc = <usize>arg(a, 16);
   const work = scratchOf(a);
@@ -284,7 +300,7 @@ function winogradBlock(a: usize, begin: i32, tiles: i32, first: i32, count: i32)
   const step = <usize>((channels + 3) & ~3) << 2;
   const outStep = <usize>(panels * NR) << 2;
   transformInputs(a, begin, tiles, inputs, lda, step, work);
-  for (let f = 0; f < size * size; f++) {
+  for (let f = 0; f < frequencies; f++) {
     const left = inputs + <usize>f * step;
     let right = ptr(a, 1) + <usize>(f * panels + first) * panelBytes;
     let to = outputs + <usize>f * outStep + <usize>(first * NR << 2);
@@ -316,12 +332,14 @@ function transformOutputs(
   const filters = arg(a, 7);
   const height = arg(a, 10);
   const width = arg(a, 11);
-  const size = arg(a, 12);
-  const m = arg(a, 13);
-  const bias = ptr(a, 20);
-  const relu = arg(a, 21) != 0;
-  const tileRows = (height + m - 1) / m;
-  const tileColumns = (width + m - 1) / m;
+  const wide = arg(a, 12);
+  const n = arg(a, 13);
+  const tall = arg(a, 20);
+  const m = arg(a, 21);
+  const bias = ptr(a, 23);
+  const relu = arg(a, 24) != 0;
+  const tileRows = ceilDiv(height, m);
+  const tileColumns = ceilDiv(width, n);
   const pixel = <usize>filters << 2;
   const row = <usize>width * pixel;
   const panels = (filters + NR - 1) / NR;
@@ -331,23 +349,23 @@ function transformOutputs(
     const place = tile / tileColumns;
     const image = place / tileRows;
     const oy = (place - image * tileRows) * m;
-    const ox = (tile - place * tileColumns) * m;
+    const ox = (tile - place * tileColumns) * n;
     const rows = min(m, height - oy);
-    const columns = min(m, width - ox);
-    const whole = rows == m && columns == m;
+    const columns = min(n, width - ox);
+    const whole = rows == m && columns == n;
     const origin = ptr(a, 2) + <usize>((image * height + oy) * width + ox) * pixel;
     for (let o = first; o < last; o += 4) {
       const at = <usize>o << 2;
       const shift = bias != 0 ? bias + at : 0;
       const direct = whole && o + 4 <= filters;
       const y = direct ? origin + at : corner;
-      const yRow = direct ? row : <usize>m << 4;
+      const yRow = direct ? row : <usize>n << 4;
       const yPixel: usize = direct ? pixel : 16;
-      outputTile(from + at, step, work, y, yRow, yPixel, size, m, shift, relu);
+      outputTile(from + at, step, work, y, yRow, yPixel, tall, wide, n, shift, relu, ptr(a, 22));
       if (direct) continue;
       for (let i = 0; i < rows; i++) {
         for (let j = 0; j < columns; j++) {
-          const value = v128.load(corner + (<usize>(i * m + j) << 4));
+          const value = v128.load(corner + (<usize>(i * n + j) << 4));
           storeLanes(origin + at + <usize>i * row + <usize>j * pixel, value, filters - o);
         }
       }
@@ -363,12 +381,12 @@ function transformOutputs(
 export function winogradGradWeight(a: usize, slice: i32, slices: i32): void {
   const channels = arg(a, 6);
   const filters = arg(a, 7);
-  const size = arg(a, 12);
+  const frequencies = frequenciesOf(a);
   const block = arg(a, 14);
   const lda = <usize>arg(a, 15);
   const ldb = <usize>arg(a, 16);
-  const chunks = arg(a, 20);
-  const totals = ptr(a, 21);
+  const chunks = arg(a, 23);
+  const totals = ptr(a, 24);
   const work = scratchOf(a);
   const inputs = work + WORK + <usize>arg(a, 19);
   const grads = inputs + <usize>block * lda;
@@ -381,17 +399,17 @@ export function winogradGradWeight(a: usize, slice: i32, slices: i32): void {
   for (let chunk = share(chunks, slice, slices); chunk < end; chunk++) {
     const last = share(tiles, chunk + 1, chunks);
     const first = share(tiles, chunk, chunks);
-    const partial = ptr(a, 2) + <usize>(chunk * size * size) * frequency;
+    const partial = ptr(a, 2) + <usize>(chunk * frequencies) * frequency;
     for (let begin = first; begin < last; begin += block) {
       const count = min(block, last - begin);
       const fresh = begin == first;
       transformInputs(a, begin, count, inputs, lda, step, work);
-      transformGrads(a, begin, count, grads, ldb, ldc, work, a + 22 * 4);
+      transformGrads(a, begin, count, grads, ldb, ldc, work, a + 25 * 4);
       if (totals != 0) {
         const to = totals + (<usize>(chunk * filters) << 2);
-        addRows(grads + <usize>(size + 1) * ldc, count, ldb, to, filters, fresh);
+        addRows(grads + <usize>(arg(a, 12) + 1) * ldc, count, ldb, to, filters, fresh);
       }
-      for (let f = 0; f < size * size; f++) {
+      for (let f = 0; f < frequencies; f++) {
         const left = inputs + <usize>f * step;
         const right = grads + <usize>f * ldc;
         const to = partial + <usize>f * frequency;
@@ -484,16 +502,15 @@ function weightTileOf4(x: usize, g: usize, count: i32, lda: usize, ldb: usize, c
  */
 export function winogradGradTransform(a: usize, slice: i32, slices: i32): void {
   const filters = arg(a, 7);
-  const size = arg(a, 12);
   const block = arg(a, 14);
   const inputStep = <usize>arg(a, 15);
   const gradStep = <usize>arg(a, 16);
-  const part = arg(a, 22);
-  const totals = ptr(a, 23);
+  const part = arg(a, 25);
+  const totals = ptr(a, 26);
   const work = scratchOf(a);
   const lda = <usize>((arg(a, 6) + 3) & ~3) << 2;
   const ldb = <usize>((filters + NR - 1) / NR * NR) << 2;
-  const frequencies = <usize>(size * size);
+  const frequencies = <usize>frequenciesOf(a);
   const tiles = tilesOf(a);
   const parts = (tiles + part - 1) / part;
   const end = share(parts, slice + 1, slices);
@@ -502,13 +519,13 @@ export function winogradGradTransform(a: usize, slice: i32, slices: i32): void {
     const count = min(part, tiles - begin);
     const whole = <usize>(begin / block);
     const row = <usize>(begin % block);
-    const inputs = ptr(a, 20) + whole * frequencies * inputStep + row * lda;
-    const grads = ptr(a, 21) + whole * frequencies * gradStep + row * ldb;
+    const inputs = ptr(a, 23) + whole * frequencies * inputStep + row * lda;
+    const grads = ptr(a, 24) + whole * frequencies * gradStep + row * ldb;
     transformInputs(a, begin, count, inputs, lda, inputStep, work);
-    transformGrads(a, begin, count, grads, ldb, gradStep, work, a + 24 * 4);
+    transformGrads(a, begin, count, grads, ldb, gradStep, work, a + 27 * 4);
     if (totals != 0) {
       const own = totals + (<usize>(index * filters) << 2);
-      addRows(grads + <usize>(size + 1) * gradStep, count, ldb, own, filters, true);
+      addRows(grads + <usize>(arg(a, 12) + 1) * gradStep, count, ldb, own, filters, true);
     }
   }
 }
