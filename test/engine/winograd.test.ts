@@ -17,8 +17,8 @@ const BOUNDS: Readonly<Record<number, number>> = { 5: 5e-5, 3: 2e-5 };
 const shapes = [
   { kernel: 5, images: 2, side: 16, channels: 3, filters: 32, padding: 2 },
   { kernel: 5, images: 2, side: 8, channels: 32, filters: 64, padding: 2 },
-  { kernel: 5, images: 1, side: 112, channels: 32, filters: 16, padding: 2 },
-  { kernel: 5, images: 1, side: 112, channels: 30, filters: 21, padding: 1 },
+  { kernel: 5, images: 3, side: 16, channels: 32, filters: 32, padding: 2 },
+  { kernel: 5, images: 2, side: 13, channels: 30, filters: 21, padding: 1 },
   { kernel: 5, images: 1, side: 11, channels: 5, filters: 13, padding: 1 },
   { kernel: 5, images: 1, side: 9, channels: 17, filters: 3, padding: 0 },
   { kernel: 3, images: 2, side: 16, channels: 16, filters: 16, padding: 1 },
@@ -98,4 +98,24 @@ describe('accuracy of convolutions against double precision', () => {
     );
     await own.close();
   });
+});
+
+it('an image alone gives the bytes that it gives among others, in every form', async () => {
+  const own = new Evaluator(fast);
+  for (const { kernel, side, channels, filters, padding } of shapes) {
+    const draws = stream(8, 'alone');
+    const some = (...shape: number[]): Float32Array =>
+      Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => draws.normal());
+    const size = side * side * channels;
+    const x = some(7, size);
+    const w = tensor(some(kernel, kernel, channels, filters), { shape: [kernel, kernel, channels, filters] });
+    const together = conv2d(tensor(x, { shape: [7, side, side, channels] }), w, { padding });
+    const alone = conv2d(tensor(x.subarray(3 * size, 4 * size), { shape: [1, side, side, channels] }), w, {
+      padding,
+    });
+    const [all, one] = await own.evaluate([together, alone]);
+    const length = one.data.length;
+    expect(all.data.slice(3 * length, 4 * length)).toEqual(one.data);
+  }
+  await own.close();
 });

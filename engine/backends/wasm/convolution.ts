@@ -138,16 +138,25 @@ const DEEPEST_OF_12 = 32;
 /** They are taken where they are expected to save at least this part of the time. */
 const WORTH_ITS_ERROR = 0.1;
 
-function winogradCycles(form: WinogradForm, pass: Geometry, parts: number): number {
+function winogradCycles(form: WinogradForm, pass: Geometry): number {
   const { down, across } = form;
   const { channels, filters } = pass;
   const products = (frequenciesOf(form) * channels * up(filters, K.NR)) / 8 / WINOGRAD_SHARE;
   const columns = LINES[down.size];
   const rows = LINES[across.size];
-  const input = Math.ceil(channels / 4) * (across.size * columns.input + down.size * rows.input) * parts;
+  const input = Math.ceil(channels / 4) * (across.size * columns.input + down.size * rows.input);
   const output = Math.ceil(filters / 4) * (across.size * columns.output + down.m * rows.output);
   return tilesOf(form, pass.images, pass.output) * (products + input + output);
 }
+
+/** Bytes that stay in the second-level cache beside what else is in use. */
+const CACHE_BYTES = 448 * 1024;
+
+/** Bytes of the transformed filters. */
+const filterBytes = (
+  form: WinogradForm,
+  { channels, filters }: Pick<Geometry, 'channels' | 'filters'>,
+): number => frequenciesOf(form) * channels * up(filters, K.NR) * 4;
 
 /** The Winograd form that is expected to be fastest, or null where the direct kernel is. */
 function chooseForm(pass: Geometry, site: Site, weights: boolean): WinogradForm | null {
@@ -159,11 +168,11 @@ function chooseForm(pass: Geometry, site: Site, weights: boolean): WinogradForm 
     const { r, size } = form.down;
     const twelve = size === 12;
     // Weight gradients add products of all tiles, and gained nothing with two threads.
-    const exact = !twelve || (!weights && channels <= DEEPEST_OF_12);
+    const fine = !twelve || (!weights && channels <= DEEPEST_OF_12 && filterBytes(form, pass) <= CACHE_BYTES);
     const fits =
       kernel[0] === r && kernel[1] === r && Math.max(...stride) === 1 && pad.every((p) => p >= 0 && p < r);
-    if (!fits || !exact) continue;
-    const own = winogradCycles(form, pass, weights ? 1 : partsOf(form, pass));
+    if (!fits || !fine) continue;
+    const own = winogradCycles(form, pass);
     if (own < cost * (twelve ? 1 - WORTH_ITS_ERROR : 1)) {
       cost = own;
       best = form;
@@ -172,19 +181,18 @@ function chooseForm(pass: Geometry, site: Site, weights: boolean): WinogradForm 
   return best;
 }
 
-/** Bytes that stay in the second-level cache beside what else is in use. */
-const CACHE_BYTES = 448 * 1024;
-
 /**
  * Tiles of a block: a multiple of the register tile's rows. Blocks stay in the second-level cache, unless the filters alone
  * do not: then their way from memory weighs more, and larger blocks make it less often.
  */
 function blockOf(form: WinogradForm, channels: number, filters: number): number {
   const frequencies = frequenciesOf(form);
-  const filterBytes = frequencies * channels * up(filters, K.NR) * 4;
   const each = frequencies * (up(channels, 4) + up(filters, K.NR)) * 4;
   const fitting = Math.floor(CACHE_BYTES / each / K.MR) * K.MR;
-  return Math.max(filterBytes > CACHE_BYTES ? 4 * K.MR : K.MR, Math.min(8 * K.MR, fitting));
+  return Math.max(
+    filterBytes(form, { channels, filters }) > CACHE_BYTES ? 4 * K.MR : K.MR,
+    Math.min(8 * K.MR, fitting),
+  );
 }
 
 /** Bytes from one tile of a block to the next: an odd number of cache lines, so that tiles do not share a few cache sets. */
@@ -247,7 +255,7 @@ function emitWinograd(site: Site, form: WinogradForm, pass: Pass): void {
   const { down, across } = form;
   const { threads, emit, emitPieces, scratch, table } = site;
   site.note(nameOf(form));
-  const packed = scratch(frequenciesOf(form) * channels * up(filters, K.NR) * 4);
+  const packed = scratch(filterBytes(form, pass));
   const [own, other] = pass.turned ? [filters, channels] : [channels, filters];
   const squares = 3072;
   const tables = [table(down.g), table(across.g)];
