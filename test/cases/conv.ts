@@ -209,8 +209,8 @@ export function attrsOf(geometry: ConvGeometry): ConvAttrs {
 const options = (geometry: Geometry, attrs: ConvAttrs) => {
   const { x, kernel, filters, groups = 1 } = geometry;
   const work = x[0] * attrs.output[0] * attrs.output[1] * x[3] * (filters / groups) * kernel[0] * kernel[1];
-  // Winograd's transforms cost a few bits, those of twelve values a few more.
-  return { tolerance: kernel[0] === 5 ? 5e-5 : 3e-5, tags: work > 10_000 ? (['large'] as const) : [] };
+  // Winograd's transforms cost a few bits.
+  return { tolerance: 3e-5, tags: work > 10_000 ? (['large'] as const) : [] };
 };
 
 const cases = (make: (geometry: Geometry, attrs: ConvAttrs) => Case): Case[] =>

@@ -42,7 +42,7 @@ export interface ConformanceOptions {
   readonly skip?: Readonly<Record<string, string>>;
   /** Multiplies every tolerance. Default 1. */
   readonly tolerance?: number;
-  /** The tolerance of cases that are exact elsewhere, by name. */
+  /** The tolerance of cases that are closer elsewhere, by name; of their gradients too. */
   readonly inexact?: Readonly<Record<string, number>>;
 }
 
@@ -93,7 +93,7 @@ export function describeConformance(
             `${item.name} / gradient of ${input}`,
             got.gradients.get(input)!,
             value,
-            Math.max(item.tolerance, LEAST_GRADIENT_TOLERANCE) * tolerance,
+            Math.max(inexact[item.name] ?? item.tolerance * tolerance, LEAST_GRADIENT_TOLERANCE * tolerance),
           );
         }
       });

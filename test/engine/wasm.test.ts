@@ -4,8 +4,16 @@ import { wasm } from '../../engine/backends/wasm/wasm.ts';
 import { describeConformance, describeContractOf, describeSameBits } from './conformance.ts';
 import { describeOracle } from './oracle.ts';
 
+/** What takes Winograd's F(8×4, 5×5): its bound, see engine/winograd.test.ts. These reach 3.5e-5. */
+const inexact = Object.fromEntries(
+  ['conv2d', 'conv2dGradInput', 'conv2dGradWeight'].map((op) => [
+    `${op}: 5x5 pad 2, 32 channels to 32, 8x8`,
+    5e-5,
+  ]),
+);
+
 for (const simd of ['plain', 'relaxed'] as const) {
-  describeConformance(`wasm ${simd}, 1 thread`, () => wasm({ simd, threads: 1 }));
+  describeConformance(`wasm ${simd}, 1 thread`, () => wasm({ simd, threads: 1 }), { inexact });
   // More threads than this machine has cores, and than many cases have rows.
   const threads = [1, 2, 3, 5];
   describeSameBits(
