@@ -23,6 +23,9 @@ const shapes = [
   { kernel: 5, images: 1, side: 9, channels: 17, filters: 3, padding: 0 },
   { kernel: 3, images: 2, side: 16, channels: 16, filters: 16, padding: 1 },
   { kernel: 3, images: 1, side: 8, channels: 64, filters: 64, padding: 1 },
+  { kernel: 3, images: 8, side: 16, channels: 32, filters: 32, padding: 1 },
+  { kernel: 3, images: 2, side: 15, channels: 33, filters: 30, padding: 1 },
+  { kernel: 3, images: 2, side: 16, channels: 256, filters: 40, padding: 1 },
   { kernel: 3, images: 1, side: 12, channels: 128, filters: 8, padding: 1 },
   { kernel: 3, images: 3, side: 7, channels: 6, filters: 9, padding: 0 },
   { kernel: 3, images: 1, side: 13, channels: 3, filters: 64, padding: 2 },
@@ -82,7 +85,9 @@ async function methodOf({ kernel, images, side, channels, filters, padding }: (t
 
 it('every form has a shape among these', async () => {
   const used = new Set((await Promise.all(shapes.map(methodOf))).flat());
-  const forms = ['4×4, 5×5', '8×4, 5×5', '6×6, 3×3', '4×4, 3×3'].map((form) => `Winograd F(${form})`);
+  const forms = ['4×4, 5×5', '8×4, 5×5', '6×6, 3×3', '4×4, 3×3', '8×4, 3×3'].map(
+    (form) => `Winograd F(${form})`,
+  );
   expect([...used]).toEqual(expect.arrayContaining(forms));
 });
 

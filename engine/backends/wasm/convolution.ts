@@ -1,5 +1,5 @@
 /**
- * How a convolution is computed: directly, or by Winograd's minimal filtering on one of three tile forms. The choice
+ * How a convolution is computed: directly, or by Winograd's minimal filtering on one of five tile forms. The choice
  * depends on the shape alone, by a cost model in cycles.
  */
 import type { AttrsOf } from '../../ops/index.ts';
@@ -14,59 +14,82 @@ interface Line {
   readonly r: number;
   /** [size, r]: the filter transform G. */
   readonly g: Float32Array;
+  /** What the kernels' transforms multiply by, where there are more numbers than registers. */
+  readonly numbers: Float32Array;
 }
 
 /** F(m × n, r × r): how the columns of a tile are transformed, and how its rows. */
 interface WinogradForm {
   readonly down: Line;
   readonly across: Line;
+  /** Channels up to which the error of a pass stays in its bound: it grows with the root of the number of products that are added. */
+  readonly deepest: number;
+  /** Whether weight gradients take it. */
+  readonly weights: boolean;
+  /** The part of the time that it has to be expected to save: oblong tiles are less exact. */
+  readonly worth: number;
 }
 
 /**
- * G for finite points p_j and ∞: row j holds the powers of p_j over Π (p_j − p_l), divided by the scale that keeps Aᵀ free
- * of fractions (2^(m−1) for ±½). The sign of the row for 0 follows the kernels' Bᵀ, whose first row begins positive.
+ * G for finite points p_j and ∞: row j holds the powers of p_j over Π (p_j − p_l). The sign of the row for 0 follows the
+ * kernels' Bᵀ, whose first row begins positive.
  */
-function lineOf(points: readonly number[], m: number, r: number): Line {
+function lineOf(points: readonly number[], m: number, r: number, numbers: readonly number[] = []): Line {
   const rows = points.map((p) => {
-    const scale = Math.abs(p) === 0.5 ? 2 ** (m - 1) : 1;
     const product = points.reduce((n, q) => (q === p ? n : n * (p - q)), 1);
-    return Array.from({ length: r }, (_, k) => p ** k / (p === 0 ? Math.abs(product) : product) / scale);
+    return Array.from({ length: r }, (_, k) => p ** k / (p === 0 ? Math.abs(product) : product));
   });
   rows.push(Array.from({ length: r }, (_, k) => (k === r - 1 ? 1 : 0)));
-  return { size: m + r - 1, m, r, g: Float32Array.from(rows.flat()) };
+  return { size: m + r - 1, m, r, g: Float32Array.from(rows.flat()), numbers: Float32Array.from(numbers) };
 }
 
-const LINES_OF_12 = [0, 1, -1, 3 / 4, -3 / 4, 4 / 3, -4 / 3, 2 / 5, -2 / 5, 5 / 2, -5 / 2];
-const LINES_OF_8 = [0, 1, -1, 2, -2, 0.5, -0.5];
-const LINES_OF_6 = [0, 1, -1, 2, -2];
-/**
- * What the kernels' transforms of twelve values multiply by. For the squares P of the pairs ±p of points, the first being 1:
- * those of the lines of 0 and ∞ (the product of all z − P), those of ±1 (of all z − P but its own), which read the same from
- * both ends; and for every other pair p, those of its own such product, and powers 2 to 7 of p.
- */
-const NUMBERS_OF_12 = ((): Float32Array => {
-  const pairs = LINES_OF_12.filter((p) => p > 0);
-  const expand = (own: number): number[] =>
-    pairs
-      .filter((p) => p !== own)
-      .reduce((c, p) => [0, ...c].map((high, i) => high - p ** 2 * (c[i] ?? 0)), [1]);
-  const [, , , s3, s4] = expand(0);
-  const [, , r2, r3] = expand(1);
-  const rest = pairs
-    .slice(1)
-    .flatMap((p) => [p, ...expand(p).slice(0, 4), ...[2, 3, 4, 5, 6, 7].map((k) => p ** k)]);
-  return Float32Array.from([-s4, s3, r3, r2, ...rest]);
-})();
+/** 0 and ±p. */
+const pointsOf = (...pairs: readonly number[]): number[] => [0, ...pairs.flatMap((p) => [p, -p])];
 
-const F85 = lineOf(LINES_OF_12, 8, 5);
-const F45 = lineOf(LINES_OF_8, 4, 5);
-const F63 = lineOf(LINES_OF_8, 6, 3);
-const F43 = lineOf(LINES_OF_6, 4, 3);
+/** For the squares P of some points: the factors of the product of all z − P, that of the least power first. */
+const expand = (points: readonly number[]): number[] =>
+  points.reduce((c, p) => [0, ...c].map((high, i) => high - p ** 2 * (c[i] ?? 0)), [1]);
+
+/**
+ * What the lines of ±p are made with: p, the factors of the product of z − P over the squares of all other points (the
+ * highest is 1), and powers 2 to 7 of p.
+ */
+const numbersOf = (pairs: readonly number[], p: number): number[] => [
+  p,
+  ...expand(pairs.filter((q) => q !== p)).slice(0, -1),
+  ...[2, 3, 4, 5, 6, 7].map((k) => p ** k),
+];
+
+/** Factors that read the same from both ends, but for signs: those of the lines of 0 and ∞, and of ±1, are few. */
+const PAIRS_OF_12 = [1, 3 / 4, 4 / 3, 2 / 5, 5 / 2];
+const NUMBERS_OF_12 = ((): number[] => {
+  const [, , , s3, s4] = expand(PAIRS_OF_12);
+  const [, , r2, r3] = expand(PAIRS_OF_12.slice(1));
+  return [-s4, s3, r3, r2, ...PAIRS_OF_12.slice(1).flatMap((p) => numbersOf(PAIRS_OF_12, p))];
+})();
+const PAIRS_OF_10 = [1 / 2, 5 / 6, 6 / 5, 2];
+const NUMBERS_OF_10 = ((): number[] => {
+  const [, , s2, s3] = expand(PAIRS_OF_10);
+  return [s3, s2, ...PAIRS_OF_10.flatMap((p) => numbersOf(PAIRS_OF_10, p))];
+})();
+const POINTS_OF_8 = pointsOf(1, 2, 1 / 2);
+
+const F85 = lineOf(pointsOf(...PAIRS_OF_12), 8, 5, NUMBERS_OF_12);
+const F83 = lineOf(pointsOf(...PAIRS_OF_10), 8, 3, NUMBERS_OF_10);
+const F45 = lineOf(POINTS_OF_8, 4, 5);
+const F63 = lineOf(POINTS_OF_8, 6, 3);
+const F43 = lineOf(pointsOf(2 / 3, 3 / 2), 4, 3);
+/** Takes it wherever it is expected to be fastest. */
+const ANYWHERE = { deepest: Infinity, weights: true, worth: 0 };
 const FORMS: readonly WinogradForm[] = [
-  { down: F45, across: F45 },
-  { down: F63, across: F63 },
-  { down: F43, across: F43 },
-  { down: F85, across: F45 },
+  { down: F45, across: F45, ...ANYWHERE },
+  { down: F63, across: F63, ...ANYWHERE },
+  { down: F43, across: F43, ...ANYWHERE },
+  // Largest errors in parts of the largest result, of normal numbers and 100 images of 16 × 16 or 8 × 8: of 32 channels 3.4e-5 to
+  // 4.6e-5 (12 draws), in F(4×4, 5×5) up to 6e-6. Weight gradients gained nothing with two threads.
+  { down: F85, across: F45, deepest: 32, weights: false, worth: 0.1 },
+  // Of 32, 64 and 128 channels up to 1.2e-5, 1.4e-5, 1.6e-5 (6 draws), of 256 up to 2.6e-5; in F(4×4, 3×3) a fifth to a tenth of that.
+  { down: F83, across: F43, deepest: 128, weights: true, worth: 0.05 },
 ];
 
 /** How many values a tile has, each with a matrix product of its own. */
@@ -110,6 +133,7 @@ interface Phase {
 /** Cycles of one vector's way through one line of a transform, with its loads and stores, by size (measured, Zen 4). */
 const LINES: Readonly<Record<number, { readonly input: number; readonly output: number }>> = {
   12: { input: 50, output: 28 },
+  10: { input: 38, output: 24 },
   8: { input: 18, output: 12 },
   6: { input: 11, output: 8 },
 };
@@ -128,15 +152,6 @@ function tilesOf({ down, across }: WinogradForm, images: number, output: readonl
 function directCycles({ images, output, kernel, channels, filters }: Geometry): number {
   return (images * sizeOf(output) * sizeOf(kernel) * channels * up(filters, K.NR)) / 8 / DIRECT_SHARE;
 }
-
-/**
- * Channels up to which lines of twelve keep to 5e-5 of the largest result: rounding errors grow with the root of the number of
- * products that are added. Of normal numbers, 100 images of 16 × 16 or 8 × 8 and 32 channels, the largest error was 3.4e-5 to
- * 4.6e-5 (12 draws), in F(4×4, 5×5) up to 6e-6.
- */
-const DEEPEST_OF_12 = 32;
-/** They are taken where they are expected to save at least this part of the time. */
-const WORTH_ITS_ERROR = 0.1;
 
 function winogradCycles(form: WinogradForm, pass: Geometry): number {
   const { down, across } = form;
@@ -166,14 +181,13 @@ function chooseForm(pass: Geometry, site: Site, weights: boolean): WinogradForm 
   let cost = directCycles(pass);
   for (const form of FORMS) {
     const { r, size } = form.down;
-    const twelve = size === 12;
-    // Weight gradients add products of all tiles, and gained nothing with two threads.
-    const fine = !twelve || (!weights && channels <= DEEPEST_OF_12 && filterBytes(form, pass) <= CACHE_BYTES);
+    const slow = size === 12 && filterBytes(form, pass) > CACHE_BYTES;
+    const fine = !slow && (weights ? form.weights : channels <= form.deepest);
     const fits =
       kernel[0] === r && kernel[1] === r && Math.max(...stride) === 1 && pad.every((p) => p >= 0 && p < r);
     if (!fits || !fine) continue;
     const own = winogradCycles(form, pass);
-    if (own < cost * (twelve ? 1 - WORTH_ITS_ERROR : 1)) {
+    if (own < cost * (1 - form.worth)) {
       cost = own;
       best = form;
     }
@@ -227,7 +241,7 @@ function tileWords(
     band,
     down.size,
     down.m,
-    table(NUMBERS_OF_12),
+    table(down.numbers),
   ];
 }
 
@@ -243,12 +257,23 @@ function emitPass(site: Site, pass: Pass): void {
   else emitWinograd(site, form, pass);
 }
 
+/** Groups of tiles that go through a product together. */
 const groupsOf = (form: WinogradForm, { images, output }: Geometry): number =>
   Math.ceil(tilesOf(form, images, output) / K.MR);
 
-/** Into how many parts the filters are cut where there are few tiles; each transforms its tiles anew. */
-const partsOf = (form: WinogradForm, pass: Geometry): number =>
-  Math.min(Math.ceil(pass.filters / K.NR), Math.ceil(64 / groupsOf(form, pass)));
+/**
+ * Into how many parts the filters are cut where there are few tiles, each of which transforms its tiles anew: as few as let 16
+ * threads share evenly enough.
+ */
+function partsOf(form: WinogradForm, pass: Geometry): number {
+  const groups = groupsOf(form, pass);
+  const panels = Math.ceil(pass.filters / K.NR);
+  for (let parts = 1; parts < panels; parts++) {
+    const each = (groups * parts) / 16;
+    if (Math.ceil(each) <= 1.25 * each) return parts;
+  }
+  return panels;
+}
 
 function emitWinograd(site: Site, form: WinogradForm, pass: Pass): void {
   const { channels, filters } = pass;
@@ -428,7 +453,7 @@ function emitWinogradGradWeight(
   pool: readonly number[],
 ): void {
   const { inputs, outputs, threads, emit, emitPieces, scratch, table } = site;
-  const { size, r, g } = form.down;
+  const { down, across } = form;
   const { images, channels, filters, output } = geometry;
   const frequencies = frequenciesOf(form);
   const tiles = tilesOf(form, images, output);
@@ -465,8 +490,9 @@ function emitWinogradGradWeight(
   }
   if (outputs.length > 1) emit(K.K_SUM, totals, outputs[1], 1, parts, filters, 1);
   const sums = 2048;
-  const rest = [size, r, channels, filters, many ? 1 : parts, table(g), scratch(threads * sums), sums];
-  emit(K.K_WINOGRAD_FINISH_WEIGHT, partial, outputs[0], ...rest);
+  const sizes = [down.size, across.size, down.r, channels, filters, many ? 1 : parts];
+  const rest = [table(down.g), table(across.g), scratch(threads * sums), sums];
+  emit(K.K_WINOGRAD_FINISH_WEIGHT, partial, outputs[0], ...sizes, ...rest);
 }
 
 /** Tiles that are transformed in one go, at most 24: a multiple of sixteen parts, which many threads share evenly. */

@@ -8,6 +8,13 @@
   return f32x4.add(f32x4.mul(a, b), c);
 }
 
+/** c − a · b, likewise. */
+// @ts-ignore: decorator
+@inline export function fnma(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_nmadd(a, b, c);
+  return f32x4.sub(c, f32x4.mul(a, b));
+}
+
 // @ts-ignore: decorator
 @inline export function splat(x: f32): v128 {
   return f32x4.splat(x);

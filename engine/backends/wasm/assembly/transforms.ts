@@ -1,7 +1,7 @@
 // The transforms of Winograd's minimal filtering, on four channels at a time: Bᵀ d B, Aᵀ M A and A dy Aᵀ. A line is one row
-// or column of a tile: of 12 values (points 0, ±1, ±¾, ±4/3, ±2/5, ±5/2, ∞), 8 (0, ±1, ±2, ±½, ∞) or 6 (0, ±1, ±2, ∞).
-// The points of 12 are those of the least rounding error among pairs of fractions of numbers up to 5.
-import { fma, splat } from "./simd";
+// or column of a tile: of 12 values (points 0, ±1, ±¾, ±4/3, ±2/5, ±5/2, ∞), 10 (0, ±½, ±5/6, ±6/5, ±2, ∞), 8 (0, ±1, ±2, ±½, ∞)
+// or 6 (0, ±2/3, ±3/2, ∞). They are those of the least rounding error among pairs of small fractions (convolution.ts).
+import { fma, fnma, splat } from "./simd";
 
 // @ts-ignore: decorator
 @inline function add(a: v128, b: v128): v128 {
@@ -19,6 +19,13 @@ import { fma, splat } from "./simd";
 // @ts-ignore: decorator
 @inline function next(first: usize, before: usize, index: usize, stride: usize, known: bool): usize {
   return known ? first + index * stride : before + stride;
+}
+
+/** even ± p · odd: what the lines of two points ±p give. */
+// @ts-ignore: decorator
+@inline function storePair(plus: usize, minus: usize, even: v128, odd: v128, p: v128): void {
+  v128.store(plus, fma(odd, p, even));
+  v128.store(minus, fnma(odd, p, even));
 }
 
 // The lines go by in two passes: the columns of a tile into `half`, whose stride is known, and the rows of that.
@@ -41,26 +48,24 @@ import { fma, splat } from "./simd";
   const d6 = v128.load(x6);
   const x7 = next(x, x6, 7, sx, last);
   const d7 = v128.load(x7);
-  const e1 = fma(d4, splat(-4.25), add(d2, d6));
-  const o1 = fma(d3, splat(-4.25), add(d1, d5));
-  const e2 = fma(d4, splat(-1.25), fma(d2, splat(0.25), d6));
-  const o2 = fma(d5, splat(2), fma(d3, splat(-2.5), f32x4.mul(d1, splat(0.5))));
-  const e3 = fma(d4, splat(-5), fma(d2, splat(4), d6));
-  const o3 = fma(d5, splat(0.5), fma(d3, splat(-2.5), add(d1, d1)));
-  v128.store(y, fma(sub(d4, d2), splat(5.25), sub(d0, d6)));
   const y1 = next(y, y, 1, sy, !last);
-  v128.store(y1, add(e1, o1));
   const y2 = next(y, y1, 2, sy, !last);
-  v128.store(y2, sub(e1, o1));
   const y3 = next(y, y2, 3, sy, !last);
-  v128.store(y3, add(e2, o2));
   const y4 = next(y, y3, 4, sy, !last);
-  v128.store(y4, sub(e2, o2));
   const y5 = next(y, y4, 5, sy, !last);
-  v128.store(y5, add(e3, o3));
   const y6 = next(y, y5, 6, sy, !last);
-  v128.store(y6, sub(e3, o3));
   const y7 = next(y, y6, 7, sy, !last);
+  v128.store(y, fma(sub(d4, d2), splat(5.25), sub(d0, d6)));
+  const e1 = fnma(d4, splat(4.25), add(d2, d6));
+  const o1 = fnma(d3, splat(4.25), add(d1, d5));
+  v128.store(y1, add(e1, o1));
+  v128.store(y2, sub(e1, o1));
+  const e2 = fnma(d4, splat(1.25), fma(d2, splat(0.25), d6));
+  const o2 = fnma(d3, splat(1.25), fma(d1, splat(0.25), d5));
+  storePair(y3, y4, e2, o2, splat(2));
+  const e3 = fnma(d4, splat(5), fma(d2, splat(4), d6));
+  const o3 = fnma(d3, splat(5), fma(d1, splat(4), d5));
+  storePair(y5, y6, e3, o3, splat(0.5));
   v128.store(y7, fma(sub(d3, d5), splat(5.25), sub(d7, d1)));
 }
 
@@ -96,9 +101,8 @@ const HEAD: usize = 16;
   odd = fma(d3, r1, odd);
   const r0 = number(numbers, 1);
   even = fma(d2, r0, even);
-  odd = f32x4.mul(fma(d1, r0, odd), number(numbers, 0));
-  v128.store(plus, add(even, odd));
-  v128.store(minus, sub(even, odd));
+  odd = fma(d1, r0, odd);
+  storePair(plus, minus, even, odd, number(numbers, 0));
 }
 
 /** One line of Bᵀ on twelve values. */
@@ -152,6 +156,72 @@ const HEAD: usize = 16;
   inputPair12(numbers + HEAD + 3 * PAIR, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, y9, y10);
 }
 
+// Of ten values: as of twelve, without ±1. The table has the two numbers of the lines of 0 and ∞, then for every pair p itself,
+// the three of its R and its powers 2 to 7.
+
+const PAIR_OF_10: usize = 40;
+const HEAD_OF_10: usize = 8;
+
+/** Rows ±p of a line. */
+// @ts-ignore: decorator
+@inline function inputPair10(
+  numbers: usize,
+  d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, d6: v128, d7: v128, d8: v128,
+  plus: usize, minus: usize,
+): void {
+  const r2 = number(numbers, 3);
+  let even = fma(d6, r2, d8);
+  let odd = fma(d5, r2, d7);
+  const r1 = number(numbers, 2);
+  even = fma(d4, r1, even);
+  odd = fma(d3, r1, odd);
+  const r0 = number(numbers, 1);
+  even = fma(d2, r0, even);
+  odd = fma(d1, r0, odd);
+  storePair(plus, minus, even, odd, number(numbers, 0));
+}
+
+/** One line of Bᵀ on ten values. */
+// @ts-ignore: decorator
+@inline function inputLine10(x: usize, sx: usize, y: usize, sy: usize, last: bool, numbers: usize): void {
+  const d0 = v128.load(x);
+  const x1 = next(x, x, 1, sx, last);
+  const d1 = v128.load(x1);
+  const x2 = next(x, x1, 2, sx, last);
+  const d2 = v128.load(x2);
+  const x3 = next(x, x2, 3, sx, last);
+  const d3 = v128.load(x3);
+  const x4 = next(x, x3, 4, sx, last);
+  const d4 = v128.load(x4);
+  const x5 = next(x, x4, 5, sx, last);
+  const d5 = v128.load(x5);
+  const x6 = next(x, x5, 6, sx, last);
+  const d6 = v128.load(x6);
+  const x7 = next(x, x6, 7, sx, last);
+  const d7 = v128.load(x7);
+  const x8 = next(x, x7, 8, sx, last);
+  const d8 = v128.load(x8);
+  const x9 = next(x, x8, 9, sx, last);
+  const d9 = v128.load(x9);
+  const y1 = next(y, y, 1, sy, !last);
+  const y2 = next(y, y1, 2, sy, !last);
+  const y3 = next(y, y2, 3, sy, !last);
+  const y4 = next(y, y3, 4, sy, !last);
+  const y5 = next(y, y4, 5, sy, !last);
+  const y6 = next(y, y5, 6, sy, !last);
+  const y7 = next(y, y6, 7, sy, !last);
+  const y8 = next(y, y7, 8, sy, !last);
+  const y9 = next(y, y8, 9, sy, !last);
+  const g = number(numbers, 0);
+  const h = number(numbers, 1);
+  v128.store(y, fma(d4, h, fma(add(d2, d6), g, add(d0, d8))));
+  v128.store(y9, fma(d5, h, fma(add(d3, d7), g, add(d1, d9))));
+  inputPair10(numbers + HEAD_OF_10, d1, d2, d3, d4, d5, d6, d7, d8, y1, y2);
+  inputPair10(numbers + HEAD_OF_10 + PAIR_OF_10, d1, d2, d3, d4, d5, d6, d7, d8, y3, y4);
+  inputPair10(numbers + HEAD_OF_10 + 2 * PAIR_OF_10, d1, d2, d3, d4, d5, d6, d7, d8, y5, y6);
+  inputPair10(numbers + HEAD_OF_10 + 3 * PAIR_OF_10, d1, d2, d3, d4, d5, d6, d7, d8, y7, y8);
+}
+
 /** One line of Bᵀ on tiles of 6. */
 // @ts-ignore: decorator
 @inline function inputLine6(x: usize, sx: usize, y: usize, sy: usize, last: bool): void {
@@ -166,22 +236,19 @@ const HEAD: usize = 16;
   const d4 = v128.load(x4);
   const x5 = next(x, x4, 5, sx, last);
   const d5 = v128.load(x5);
-  const e1 = fma(d2, splat(-4), d4);
-  const o1 = fma(d1, splat(-4), d3);
-  const e2 = sub(d4, d2);
-  const o = sub(d3, d1);
-  const o2 = add(o, o);
-  v128.store(y, fma(d2, splat(-5), fma(d0, splat(4), d4)));
   const y1 = next(y, y, 1, sy, !last);
-  v128.store(y1, add(e1, o1));
   const y2 = next(y, y1, 2, sy, !last);
-  v128.store(y2, sub(e1, o1));
   const y3 = next(y, y2, 3, sy, !last);
-  v128.store(y3, add(e2, o2));
   const y4 = next(y, y3, 4, sy, !last);
-  v128.store(y4, sub(e2, o2));
   const y5 = next(y, y4, 5, sy, !last);
-  v128.store(y5, fma(d3, splat(-5), fma(d1, splat(4), d5)));
+  v128.store(y, fnma(d2, splat(97.0 / 36), add(d0, d4)));
+  const e1 = fnma(d2, splat(9.0 / 4), d4);
+  const o1 = fnma(d1, splat(9.0 / 4), d3);
+  storePair(y1, y2, e1, o1, splat(2.0 / 3));
+  const e2 = fnma(d2, splat(4.0 / 9), d4);
+  const o2 = fnma(d1, splat(4.0 / 9), d3);
+  storePair(y3, y4, e2, o2, splat(3.0 / 2));
+  v128.store(y5, fnma(d3, splat(97.0 / 36), add(d1, d5)));
 }
 
 /** Stores a value of a line of Aᵀ; in the last pass with bias, and no less than `floor`: 0 for relu. */
@@ -226,13 +293,13 @@ const HEAD: usize = 16;
   const d2 = sub(m3, m4);
   const s3 = add(m5, m6);
   const d3 = sub(m5, m6);
-  finish(y, fma(s3, splat(8), add(add(m0, s1), s2)), last, shift, floor);
+  finish(y, add(add(m0, s1), add(s2, s3)), last, shift, floor);
   const y1 = next(y, y, 1, sy, !last);
-  finish(y1, fma(d3, splat(4), fma(d2, splat(2), d1)), last, shift, floor);
+  finish(y1, fma(d3, splat(1.0 / 2), fma(d2, splat(2), d1)), last, shift, floor);
   const y2 = next(y, y1, 2, sy, !last);
-  finish(y2, fma(s3, splat(2), fma(s2, splat(4), s1)), last, shift, floor);
+  finish(y2, fma(s3, splat(1.0 / 4), fma(s2, splat(4), s1)), last, shift, floor);
   const y3 = next(y, y2, 3, sy, !last);
-  finish(y3, add(fma(d2, splat(8), add(d1, d3)), m7), last, shift, floor);
+  finish(y3, fma(d3, splat(1.0 / 8), fma(d2, splat(8), add(d1, m7))), last, shift, floor);
 }
 
 /** One line of Aᵀ: 8 -> 6. */
@@ -267,17 +334,17 @@ const HEAD: usize = 16;
   const d2 = sub(m3, m4);
   const s3 = add(m5, m6);
   const d3 = sub(m5, m6);
-  finish(y, fma(s3, splat(32), add(add(m0, s1), s2)), last, shift, floor);
+  finish(y, add(add(m0, s1), add(s2, s3)), last, shift, floor);
   const y1 = next(y, y, 1, sy, !last);
-  finish(y1, fma(d3, splat(16), fma(d2, splat(2), d1)), last, shift, floor);
+  finish(y1, fma(d3, splat(1.0 / 2), fma(d2, splat(2), d1)), last, shift, floor);
   const y2 = next(y, y1, 2, sy, !last);
-  finish(y2, fma(s3, splat(8), fma(s2, splat(4), s1)), last, shift, floor);
+  finish(y2, fma(s3, splat(1.0 / 4), fma(s2, splat(4), s1)), last, shift, floor);
   const y3 = next(y, y2, 3, sy, !last);
-  finish(y3, fma(d3, splat(4), fma(d2, splat(8), d1)), last, shift, floor);
+  finish(y3, fma(d3, splat(1.0 / 8), fma(d2, splat(8), d1)), last, shift, floor);
   const y4 = next(y, y3, 4, sy, !last);
-  finish(y4, fma(s3, splat(2), fma(s2, splat(16), s1)), last, shift, floor);
+  finish(y4, fma(s3, splat(1.0 / 16), fma(s2, splat(16), s1)), last, shift, floor);
   const y5 = next(y, y4, 5, sy, !last);
-  finish(y5, add(fma(d2, splat(32), add(d1, d3)), m7), last, shift, floor);
+  finish(y5, fma(d3, splat(1.0 / 32), fma(d2, splat(32), add(d1, m7))), last, shift, floor);
 }
 
 /** One line of Aᵀ: 6 -> 4. */
@@ -308,11 +375,11 @@ const HEAD: usize = 16;
   const d2 = sub(m3, m4);
   finish(y, add(add(m0, s1), s2), last, shift, floor);
   const y1 = next(y, y, 1, sy, !last);
-  finish(y1, fma(d2, splat(2), d1), last, shift, floor);
+  finish(y1, fma(d2, splat(3.0 / 2), f32x4.mul(d1, splat(2.0 / 3))), last, shift, floor);
   const y2 = next(y, y1, 2, sy, !last);
-  finish(y2, fma(s2, splat(4), s1), last, shift, floor);
+  finish(y2, fma(s2, splat(9.0 / 4), f32x4.mul(s1, splat(4.0 / 9))), last, shift, floor);
   const y3 = next(y, y2, 3, sy, !last);
-  finish(y3, add(fma(d2, splat(8), d1), m5), last, shift, floor);
+  finish(y3, fma(d2, splat(27.0 / 8), fma(d1, splat(8.0 / 27), m5)), last, shift, floor);
 }
 
 /** One line of Aᵀ: 12 -> 8. */
@@ -368,6 +435,53 @@ const HEAD: usize = 16;
   v128.store(y7, add(fma(d5, number(numbers, 47), fma(d4, number(numbers, 36), fma(d3, number(numbers, 25), fma(d2, number(numbers, 14), d1)))), m11));
 }
 
+/** One line of Aᵀ: 10 -> 8. */
+// @ts-ignore: decorator
+@inline function outputLine108(x: usize, sx: usize, y: usize, sy: usize, last: bool, numbers: usize): void {
+  const m0 = v128.load(x);
+  const x1 = next(x, x, 1, sx, last);
+  const m1 = v128.load(x1);
+  const x2 = next(x, x1, 2, sx, last);
+  const m2 = v128.load(x2);
+  const x3 = next(x, x2, 3, sx, last);
+  const m3 = v128.load(x3);
+  const x4 = next(x, x3, 4, sx, last);
+  const m4 = v128.load(x4);
+  const x5 = next(x, x4, 5, sx, last);
+  const m5 = v128.load(x5);
+  const x6 = next(x, x5, 6, sx, last);
+  const m6 = v128.load(x6);
+  const x7 = next(x, x6, 7, sx, last);
+  const m7 = v128.load(x7);
+  const x8 = next(x, x7, 8, sx, last);
+  const m8 = v128.load(x8);
+  const x9 = next(x, x8, 9, sx, last);
+  const m9 = v128.load(x9);
+  const s1 = add(m1, m2);
+  const d1 = sub(m1, m2);
+  const s2 = add(m3, m4);
+  const d2 = sub(m3, m4);
+  const s3 = add(m5, m6);
+  const d3 = sub(m5, m6);
+  const s4 = add(m7, m8);
+  const d4 = sub(m7, m8);
+  v128.store(y, add(add(m0, add(s1, s2)), add(s3, s4)));
+  const y1 = next(y, y, 1, sy, !last);
+  v128.store(y1, fma(d4, number(numbers, 32), fma(d3, number(numbers, 22), fma(d2, number(numbers, 12), f32x4.mul(d1, number(numbers, 2))))));
+  const y2 = next(y, y1, 2, sy, !last);
+  v128.store(y2, fma(s4, number(numbers, 36), fma(s3, number(numbers, 26), fma(s2, number(numbers, 16), f32x4.mul(s1, number(numbers, 6))))));
+  const y3 = next(y, y2, 3, sy, !last);
+  v128.store(y3, fma(d4, number(numbers, 37), fma(d3, number(numbers, 27), fma(d2, number(numbers, 17), f32x4.mul(d1, number(numbers, 7))))));
+  const y4 = next(y, y3, 4, sy, !last);
+  v128.store(y4, fma(s4, number(numbers, 38), fma(s3, number(numbers, 28), fma(s2, number(numbers, 18), f32x4.mul(s1, number(numbers, 8))))));
+  const y5 = next(y, y4, 5, sy, !last);
+  v128.store(y5, fma(d4, number(numbers, 39), fma(d3, number(numbers, 29), fma(d2, number(numbers, 19), f32x4.mul(d1, number(numbers, 9))))));
+  const y6 = next(y, y5, 6, sy, !last);
+  v128.store(y6, fma(s4, number(numbers, 40), fma(s3, number(numbers, 30), fma(s2, number(numbers, 20), f32x4.mul(s1, number(numbers, 10))))));
+  const y7 = next(y, y6, 7, sy, !last);
+  v128.store(y7, fma(d4, number(numbers, 41), fma(d3, number(numbers, 31), fma(d2, number(numbers, 21), fma(d1, number(numbers, 11), m9)))));
+}
+
 /** One line of A: 4 -> 8, the adjoint of outputLine84. */
 // @ts-ignore: decorator
 @inline function gradLine48(x: usize, sx: usize, y: usize, sy: usize, last: bool): void {
@@ -378,26 +492,20 @@ const HEAD: usize = 16;
   const d2 = v128.load(x2);
   const x3 = next(x, x2, 3, sx, last);
   const d3 = v128.load(x3);
+  const y1 = next(y, y, 1, sy, !last);
+  const y2 = next(y, y1, 2, sy, !last);
+  const y3 = next(y, y2, 3, sy, !last);
+  const y4 = next(y, y3, 4, sy, !last);
+  const y5 = next(y, y4, 5, sy, !last);
+  const y6 = next(y, y5, 6, sy, !last);
+  const y7 = next(y, y6, 7, sy, !last);
+  v128.store(y, d0);
   const e1 = add(d0, d2);
   const o1 = add(d1, d3);
-  const e2 = fma(d2, splat(4), d0);
-  const o2 = fma(d3, splat(8), add(d1, d1));
-  const e3 = fma(d0, splat(8), add(d2, d2));
-  const o3 = fma(d1, splat(4), d3);
-  v128.store(y, d0);
-  const y1 = next(y, y, 1, sy, !last);
   v128.store(y1, add(e1, o1));
-  const y2 = next(y, y1, 2, sy, !last);
   v128.store(y2, sub(e1, o1));
-  const y3 = next(y, y2, 3, sy, !last);
-  v128.store(y3, add(e2, o2));
-  const y4 = next(y, y3, 4, sy, !last);
-  v128.store(y4, sub(e2, o2));
-  const y5 = next(y, y4, 5, sy, !last);
-  v128.store(y5, add(e3, o3));
-  const y6 = next(y, y5, 6, sy, !last);
-  v128.store(y6, sub(e3, o3));
-  const y7 = next(y, y6, 7, sy, !last);
+  storePair(y3, y4, fma(d2, splat(4), d0), fma(d3, splat(4), d1), splat(2));
+  storePair(y5, y6, fma(d2, splat(1.0 / 4), d0), fma(d3, splat(1.0 / 4), d1), splat(1.0 / 2));
   v128.store(y7, d3);
 }
 
@@ -415,26 +523,24 @@ const HEAD: usize = 16;
   const d4 = v128.load(x4);
   const x5 = next(x, x4, 5, sx, last);
   const d5 = v128.load(x5);
+  const y1 = next(y, y, 1, sy, !last);
+  const y2 = next(y, y1, 2, sy, !last);
+  const y3 = next(y, y2, 3, sy, !last);
+  const y4 = next(y, y3, 4, sy, !last);
+  const y5 = next(y, y4, 5, sy, !last);
+  const y6 = next(y, y5, 6, sy, !last);
+  const y7 = next(y, y6, 7, sy, !last);
+  v128.store(y, d0);
   const e1 = add(add(d0, d2), d4);
   const o1 = add(add(d1, d3), d5);
-  const e2 = fma(d4, splat(16), fma(d2, splat(4), d0));
-  const o2 = fma(d5, splat(32), fma(d3, splat(8), add(d1, d1)));
-  const e3 = fma(d0, splat(32), fma(d2, splat(8), add(d4, d4)));
-  const o3 = fma(d1, splat(16), fma(d3, splat(4), d5));
-  v128.store(y, d0);
-  const y1 = next(y, y, 1, sy, !last);
   v128.store(y1, add(e1, o1));
-  const y2 = next(y, y1, 2, sy, !last);
   v128.store(y2, sub(e1, o1));
-  const y3 = next(y, y2, 3, sy, !last);
-  v128.store(y3, add(e2, o2));
-  const y4 = next(y, y3, 4, sy, !last);
-  v128.store(y4, sub(e2, o2));
-  const y5 = next(y, y4, 5, sy, !last);
-  v128.store(y5, add(e3, o3));
-  const y6 = next(y, y5, 6, sy, !last);
-  v128.store(y6, sub(e3, o3));
-  const y7 = next(y, y6, 7, sy, !last);
+  const e2 = fma(d4, splat(16), fma(d2, splat(4), d0));
+  const o2 = fma(d5, splat(16), fma(d3, splat(4), d1));
+  storePair(y3, y4, e2, o2, splat(2));
+  const e3 = fma(d4, splat(1.0 / 16), fma(d2, splat(1.0 / 4), d0));
+  const o3 = fma(d5, splat(1.0 / 16), fma(d3, splat(1.0 / 4), d1));
+  storePair(y5, y6, e3, o3, splat(1.0 / 2));
   v128.store(y7, d5);
 }
 
@@ -448,21 +554,67 @@ const HEAD: usize = 16;
   const d2 = v128.load(x2);
   const x3 = next(x, x2, 3, sx, last);
   const d3 = v128.load(x3);
-  const e1 = add(d0, d2);
-  const o1 = add(d1, d3);
-  const e2 = fma(d2, splat(4), d0);
-  const o2 = fma(d3, splat(8), add(d1, d1));
-  v128.store(y, d0);
   const y1 = next(y, y, 1, sy, !last);
-  v128.store(y1, add(e1, o1));
   const y2 = next(y, y1, 2, sy, !last);
-  v128.store(y2, sub(e1, o1));
   const y3 = next(y, y2, 3, sy, !last);
-  v128.store(y3, add(e2, o2));
   const y4 = next(y, y3, 4, sy, !last);
-  v128.store(y4, sub(e2, o2));
   const y5 = next(y, y4, 5, sy, !last);
+  v128.store(y, d0);
+  storePair(y1, y2, fma(d2, splat(4.0 / 9), d0), fma(d3, splat(4.0 / 9), d1), splat(2.0 / 3));
+  storePair(y3, y4, fma(d2, splat(9.0 / 4), d0), fma(d3, splat(9.0 / 4), d1), splat(3.0 / 2));
   v128.store(y5, d3);
+}
+
+/** Rows ±p of a line of A on eight values. */
+// @ts-ignore: decorator
+@inline function gradPair10(
+  numbers: usize,
+  d0: v128, d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, d6: v128, d7: v128,
+  plus: usize, minus: usize,
+): void {
+  const square = number(numbers, 4);
+  let even = fma(d6, square, d4);
+  let odd = fma(d7, square, d5);
+  even = fma(even, square, d2);
+  odd = fma(odd, square, d3);
+  even = fma(even, square, d0);
+  odd = fma(odd, square, d1);
+  storePair(plus, minus, even, odd, number(numbers, 0));
+}
+
+/** One line of A: 8 -> 10, the adjoint of outputLine108. */
+// @ts-ignore: decorator
+@inline function gradLine810(x: usize, sx: usize, y: usize, sy: usize, last: bool, numbers: usize): void {
+  const d0 = v128.load(x);
+  const x1 = next(x, x, 1, sx, last);
+  const d1 = v128.load(x1);
+  const x2 = next(x, x1, 2, sx, last);
+  const d2 = v128.load(x2);
+  const x3 = next(x, x2, 3, sx, last);
+  const d3 = v128.load(x3);
+  const x4 = next(x, x3, 4, sx, last);
+  const d4 = v128.load(x4);
+  const x5 = next(x, x4, 5, sx, last);
+  const d5 = v128.load(x5);
+  const x6 = next(x, x5, 6, sx, last);
+  const d6 = v128.load(x6);
+  const x7 = next(x, x6, 7, sx, last);
+  const d7 = v128.load(x7);
+  const y1 = next(y, y, 1, sy, !last);
+  const y2 = next(y, y1, 2, sy, !last);
+  const y3 = next(y, y2, 3, sy, !last);
+  const y4 = next(y, y3, 4, sy, !last);
+  const y5 = next(y, y4, 5, sy, !last);
+  const y6 = next(y, y5, 6, sy, !last);
+  const y7 = next(y, y6, 7, sy, !last);
+  const y8 = next(y, y7, 8, sy, !last);
+  const y9 = next(y, y8, 9, sy, !last);
+  v128.store(y, d0);
+  gradPair10(numbers + HEAD_OF_10, d0, d1, d2, d3, d4, d5, d6, d7, y1, y2);
+  gradPair10(numbers + HEAD_OF_10 + PAIR_OF_10, d0, d1, d2, d3, d4, d5, d6, d7, y3, y4);
+  gradPair10(numbers + HEAD_OF_10 + 2 * PAIR_OF_10, d0, d1, d2, d3, d4, d5, d6, d7, y5, y6);
+  gradPair10(numbers + HEAD_OF_10 + 3 * PAIR_OF_10, d0, d1, d2, d3, d4, d5, d6, d7, y7, y8);
+  v128.store(y9, d7);
 }
 
 // Every form of tile has functions of its own: with several in one, V8 keeps the constants of all of them.
@@ -473,6 +625,7 @@ const HEAD: usize = 16;
  */
 export function inputTile(from: usize, row: usize, pixel: usize, half: usize, to: usize, step: usize, tall: i32, wide: i32, numbers: usize): void {
   if (tall == 12) inputTile12(from, row, pixel, half, to, step, numbers);
+  else if (tall == 10) inputTile10(from, row, pixel, half, to, step, numbers);
   else if (wide == 8) inputTile8(from, row, pixel, half, to, step);
   else inputTile6(from, row, pixel, half, to, step);
 }
@@ -491,6 +644,23 @@ export function inputTile12(
     let y = to;
     for (let j: usize = 0; j < 128; j += 16, x += pixel) inputLine12(x, row, half + j, 128, false, numbers);
     for (let i: usize = 0; i < 1536; i += 128, y += 8 * step) inputLine8(half + i, 16, y, step, true);
+  }
+}
+
+export function inputTile10(
+  from: usize,
+  row: usize,
+  pixel: usize,
+  half: usize,
+  to: usize,
+  step: usize,
+  numbers: usize,
+): void {
+  for (const end = from + pixel; from < end; from += 16, to += 16) {
+    let x = from;
+    let y = to;
+    for (let j: usize = 0; j < 96; j += 16, x += pixel) inputLine10(x, row, half + j, 96, false, numbers);
+    for (let i: usize = 0; i < 960; i += 96, y += 6 * step) inputLine6(half + i, 16, y, step, true);
   }
 }
 
@@ -533,6 +703,7 @@ export function outputTile(
   const shift = bias != 0 ? v128.load(bias) : splat(0);
   const floor = splat(relu ? 0 : -Infinity);
   if (tall == 12) outputTile12(from, step, half, y, row, pixel, shift, floor, numbers);
+  else if (tall == 10) outputTile10(from, step, half, y, row, pixel, shift, floor, numbers);
   else if (wide == 6) outputTile6(from, step, half, y, row, pixel, shift, floor);
   else if (n == 4) outputTile84(from, step, half, y, row, pixel, shift, floor);
   else outputTile86(from, step, half, y, row, pixel, shift, floor);
@@ -551,6 +722,21 @@ export function outputTile12(
 ): void {
   for (let j: usize = 0; j < 128; j += 16, from += step) outputLine128(from, 8 * step, half + j, 128, false, numbers);
   for (let i: usize = 0; i < 1024; i += 128, y += row) outputLine84(half + i, 16, y, pixel, true, shift, floor);
+}
+
+export function outputTile10(
+  from: usize,
+  step: usize,
+  half: usize,
+  y: usize,
+  row: usize,
+  pixel: usize,
+  shift: v128,
+  floor: v128,
+  numbers: usize,
+): void {
+  for (let j: usize = 0; j < 96; j += 16, from += step) outputLine108(from, 6 * step, half + j, 96, false, numbers);
+  for (let i: usize = 0; i < 768; i += 96, y += row) outputLine64(half + i, 16, y, pixel, true, shift, floor);
 }
 
 export function outputTile84(
@@ -606,11 +792,14 @@ export function gradTile(
   half: usize,
   to: usize,
   step: usize,
-  size: i32,
-  m: i32,
+  tall: i32,
+  wide: i32,
+  n: i32,
+  numbers: usize,
 ): void {
-  if (size == 6) gradTile6(from, row, pixel, half, to, step);
-  else if (m == 4) gradTile48(from, row, pixel, half, to, step);
+  if (tall == 10) gradTile10(from, row, pixel, half, to, step, numbers);
+  else if (wide == 6) gradTile6(from, row, pixel, half, to, step);
+  else if (n == 4) gradTile48(from, row, pixel, half, to, step);
   else gradTile68(from, row, pixel, half, to, step);
 }
 
@@ -638,5 +827,22 @@ export function gradTile6(from: usize, row: usize, pixel: usize, half: usize, to
     let y = to;
     for (let j: usize = 0; j < 64; j += 16, x += pixel) gradLine46(x, row, half + j, 64, false);
     for (let i: usize = 0; i < 384; i += 64, y += 6 * step) gradLine46(half + i, 16, y, step, true);
+  }
+}
+
+export function gradTile10(
+  from: usize,
+  row: usize,
+  pixel: usize,
+  half: usize,
+  to: usize,
+  step: usize,
+  numbers: usize,
+): void {
+  for (const end = from + pixel; from < end; from += 16, to += 16) {
+    let x = from;
+    let y = to;
+    for (let j: usize = 0; j < 64; j += 16, x += pixel) gradLine810(x, row, half + j, 64, false, numbers);
+    for (let i: usize = 0; i < 640; i += 64, y += 6 * step) gradLine46(half + i, 16, y, step, true);
   }
 }

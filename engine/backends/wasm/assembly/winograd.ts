@@ -1,7 +1,7 @@
 // Winograd's minimal filtering for convolutions of stride 1: tiles of T × S inputs give m × n outputs of an r × r filter,
 // T = m + r − 1 and S = n + r − 1, with T S products in place of m n r². F(4×4, 5×5) and F(6×6, 3×3) on tiles of 8 share
-// the points 0, ±1, ±2, ±½, ∞ and so the input transform; F(4×4, 3×3) has tiles of 6 with 0, ±1, ±2, ∞, and
-// F(8×4, 5×5) twelve rows of 8 (transforms.ts has the points of twelve).
+// their points and so the input transform; F(4×4, 3×3) has tiles of 6, F(8×4, 3×3) ten rows of 6 and F(8×4, 5×5) twelve of 8
+// (transforms.ts has the points).
 //
 //   forward          y  = Aᵀ [ Σ_c (G g Gᵀ) ⊙ (Bᵀ d B) ] A        one matrix product per frequency: tiles × channels
 //   input gradient   the same with turned filters
@@ -155,7 +155,7 @@ const WORK: usize = 2048;
 // Words that the kernels on tiles share: x, packed filters or g, result, images, height, width, channels, filters, pad top
 // and left, output height and width, S, n, tiles of a block (a multiple of MR), bytes between the tiles of a block of inputs
 // and of products or gradients, scratch, scratch bytes per thread, bytes of the band in it, T, m, address of the
-// numbers of a line of twelve.
+// numbers of a line of ten or twelve.
 
 // @ts-ignore: decorator
 @inline function scratchOf(a: usize): usize {
@@ -213,7 +213,8 @@ function transformInputs(a: usize, begin: i32, count: i32, to: usize, ld: usize,
 
 /**
  * A dy Aᵀ of `count` tiles, laid out in the same way; zeros where a tile overhangs. Where dy is the input gradient of a max pool,
- * `pool` has the address of the taps that won and the pool's geometry, and the gradient of its result is spread here.
+ * `pool` has the address of the taps that won and the pool's geometry, and the gradient of its result is spread here. Adds the
+ * pixels of all tiles to `total` (0 for none).
  */
 function transformGrads(
   a: usize,
@@ -224,18 +225,22 @@ function transformGrads(
   step: usize,
   work: usize,
   pool: usize,
+  total: usize,
+  fresh: bool,
 ): void {
   const filters = arg(a, 7);
   const height = arg(a, 10);
   const width = arg(a, 11);
-  const size = arg(a, 12);
-  const m = arg(a, 13);
+  const wide = arg(a, 12);
+  const n = arg(a, 13);
+  const tall = arg(a, 20);
+  const m = arg(a, 21);
   const tileRows = ceilDiv(height, m);
-  const tileColumns = ceilDiv(width, m);
+  const tileColumns = ceilDiv(width, n);
   const pixel = <usize>filters << 2;
   const taps = ptr(pool, 0);
-  const whole = taps == 0 && tileRows * m == height && tileColumns * m == width;
-  const columns = whole ? width : tileColumns * m;
+  const whole = taps == 0 && tileRows * m == height && tileColumns * n == width;
+  const columns = whole ? width : tileColumns * n;
   const row = <usize>columns * pixel;
   const band = work + WORK;
   let filled = -1;
@@ -254,8 +259,13 @@ function transformGrads(
       filled = place;
       from = band;
     }
-    from += <usize>((tile - place * tileColumns) * m) * pixel;
-    gradTile(from, row, pixel, work, to, step, size, m);
+    from += <usize>((tile - place * tileColumns) * n) * pixel;
+    gradTile(from, row, pixel, work, to, step, tall, wide, n, ptr(a, 22));
+    if (total == 0) continue;
+    // The sum of a tile's pixels is the frequency of point 1, which lines of eight have.
+    const first = fresh && tile == begin;
+    if (wide == 8) addValues(to + 9 * step, total, filters, first);
+    else addPixels(from, row, pixel, m, total, filters, first);
   }
 }
 
@@ -374,7 +384,7 @@ function transformOutputs(
 }
 
 /**
- * Partial weight gradients in the transformed domain, one for each chunk of tiles: T² matrices of C (padded to a multiple
+ * Partial weight gradients in the transformed domain, one for each chunk of tiles: T S matrices of C (padded to a multiple
  * of MR, or 3) × O (padded to one of NR): the shared words, chunks, address of the sums of g of each chunk [chunks, O] or 0, then
  * taps of a max pool and its geometry, or 0
  */
@@ -404,11 +414,8 @@ export function winogradGradWeight(a: usize, slice: i32, slices: i32): void {
       const count = min(block, last - begin);
       const fresh = begin == first;
       transformInputs(a, begin, count, inputs, lda, step, work);
-      transformGrads(a, begin, count, grads, ldb, ldc, work, a + 25 * 4);
-      if (totals != 0) {
-        const to = totals + (<usize>(chunk * filters) << 2);
-        addRows(grads + <usize>(arg(a, 12) + 1) * ldc, count, ldb, to, filters, fresh);
-      }
+      const total = totals != 0 ? totals + (<usize>(chunk * filters) << 2) : 0;
+      transformGrads(a, begin, count, grads, ldb, ldc, work, a + 25 * 4, total, fresh);
       for (let f = 0; f < frequencies; f++) {
         const left = inputs + <usize>f * step;
         const right = grads + <usize>f * ldc;
@@ -496,7 +503,7 @@ function weightTileOf4(x: usize, g: usize, count: i32, lda: usize, ldb: usize, c
 
 /**
  * Both operands of a weight gradient of many channels, for all tiles: the shared words (bytes between frequencies in place
- * of those between tiles), addresses of the blocks [T², block, C to a multiple of 4] of inputs and [T², block, O to one of
+ * of those between tiles), addresses of the blocks [T S, block, C to a multiple of 4] of inputs and [T S, block, O to one of
  * NR] of gradients, tiles of a part (a divisor of the block), address of the sums of g of each part [parts, O] or 0,
  * then taps of a max pool and its geometry, or 0
  */
@@ -522,17 +529,14 @@ export function winogradGradTransform(a: usize, slice: i32, slices: i32): void {
     const inputs = ptr(a, 23) + whole * frequencies * inputStep + row * lda;
     const grads = ptr(a, 24) + whole * frequencies * gradStep + row * ldb;
     transformInputs(a, begin, count, inputs, lda, inputStep, work);
-    transformGrads(a, begin, count, grads, ldb, gradStep, work, a + 27 * 4);
-    if (totals != 0) {
-      const own = totals + (<usize>(index * filters) << 2);
-      addRows(grads + <usize>(arg(a, 12) + 1) * gradStep, count, ldb, own, filters, true);
-    }
+    const total = totals != 0 ? totals + (<usize>(index * filters) << 2) : 0;
+    transformGrads(a, begin, count, grads, ldb, gradStep, work, a + 27 * 4, total, true);
   }
 }
 
 /**
- * The products of what winogradGradTransform wrote, each over all tiles: inputs, gradients, result [T², C to a multiple of
- * MR, O to one of NR], T², C, O, tiles, tiles of a block, bytes between the frequencies of inputs and of gradients
+ * The products of what winogradGradTransform wrote, each over all tiles: inputs, gradients, result [T S, C to a multiple of
+ * MR, O to one of NR], T S, C, O, tiles, tiles of a block, bytes between the frequencies of inputs and of gradients
  */
 export function winogradGradProduct(a: usize, slice: i32, slices: i32): void {
   const frequencies = arg(a, 3);
@@ -570,32 +574,53 @@ export function winogradGradProduct(a: usize, slice: i32, slices: i32): void {
   }
 }
 
-/** total = (fresh ? 0 : total) + the sum of rows that lie ld bytes apart. */
-function addRows(rows: usize, count: i32, ld: usize, total: usize, columns: i32, fresh: bool): void {
-  for (let c = 0; c < columns; c += 4) {
-    const at = <usize>c << 2;
-    let sum = splat(0);
-    for (let r = 0; r < count; r++) sum = f32x4.add(sum, v128.load(rows + <usize>r * ld + at));
-    storeLanes(total + at, fresh ? sum : f32x4.add(sum, v128.load(total + at)), columns - c);
+/** total = (fresh ? 0 : total) + `count` values that lie together. */
+function addValues(from: usize, total: usize, count: i32, fresh: bool): void {
+  for (let i = 0; i < count; i += 4) {
+    const at = <usize>i << 2;
+    const value = v128.load(from + at);
+    storeLanes(total + at, fresh ? value : f32x4.add(v128.load(total + at), value), count - i);
+  }
+}
+
+/** total = (fresh ? 0 : total) + the sum of the m × 4 pixels of a tile. */
+function addPixels(from: usize, row: usize, pixel: usize, m: i32, total: usize, filters: i32, fresh: bool): void {
+  for (let o = 0; o < filters; o += 4) {
+    const at = <usize>o << 2;
+    let s0 = fresh ? splat(0) : v128.load(total + at);
+    let s1 = splat(0);
+    let s2 = s1;
+    let s3 = s1;
+    let p = from + at;
+    for (let i = 0; i < m; i++, p += row) {
+      s0 = f32x4.add(s0, v128.load(p));
+      s1 = f32x4.add(s1, v128.load(p + pixel));
+      const next = p + (pixel << 1);
+      s2 = f32x4.add(s2, v128.load(next));
+      s3 = f32x4.add(s3, v128.load(next + pixel));
+    }
+    storeLanes(total + at, f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)), filters - o);
   }
 }
 
 /**
  * Adds the partial weight gradients in order of their chunks and leaves the transformed domain: Gᵀ dU G.
- * partial, dw [r, r, C, O], T, r, C, O, chunks, address of G, scratch, scratch bytes per thread
+ * partial, dw [r, r, C, O], T, S, r, C, O, chunks, addresses of G of columns and of rows, scratch, scratch bytes per thread
  */
 export function winogradFinishWeight(a: usize, slice: i32, slices: i32): void {
-  const size = arg(a, 2);
-  const r = arg(a, 3);
-  const channels = arg(a, 4);
-  const filters = arg(a, 5);
-  const chunks = arg(a, 6);
-  const g = ptr(a, 7);
-  const sums = scratch(ptr(a, 8), arg(a, 9));
+  const tall = arg(a, 2);
+  const wide = arg(a, 3);
+  const r = arg(a, 4);
+  const channels = arg(a, 5);
+  const filters = arg(a, 6);
+  const chunks = arg(a, 7);
+  const gDown = ptr(a, 8);
+  const gAcross = ptr(a, 9);
+  const sums = scratch(ptr(a, 10), arg(a, 11));
   const half = sums + 1024;
   const ldb = <usize>((filters + NR - 1) / NR * NR) << 2;
   const frequency = <usize>(channels == 3 ? 3 : (channels + MR - 1) / MR * MR) * ldb;
-  const chunkBytes = <usize>(size * size) * frequency;
+  const chunkBytes = <usize>(tall * wide) * frequency;
   const groups = (filters + 3) >> 2;
   const tasks = channels * groups;
   const end = share(tasks, slice + 1, slices);
@@ -603,7 +628,7 @@ export function winogradFinishWeight(a: usize, slice: i32, slices: i32): void {
     const c = task / groups;
     const o = (task - c * groups) << 2;
     const from = ptr(a, 0) + <usize>c * ldb + (<usize>o << 2);
-    for (let f = 0; f < size * size; f++) {
+    for (let f = 0; f < tall * wide; f++) {
       let p = from + <usize>f * frequency;
       let sum = v128.load(p);
       for (let chunk = 1; chunk < chunks; chunk++) {
@@ -613,19 +638,19 @@ export function winogradFinishWeight(a: usize, slice: i32, slices: i32): void {
       v128.store(sums + (<usize>f << 4), sum);
     }
     for (let y = 0; y < r; y++) {
-      for (let v = 0; v < size; v++) {
+      for (let v = 0; v < wide; v++) {
         let sum = splat(0);
-        for (let u = 0; u < size; u++) {
-          sum = fma(v128.load32_splat(g + (<usize>(u * r + y) << 2)), v128.load(sums + (<usize>(u * size + v) << 4)), sum);
+        for (let u = 0; u < tall; u++) {
+          sum = fma(v128.load32_splat(gDown + (<usize>(u * r + y) << 2)), v128.load(sums + (<usize>(u * wide + v) << 4)), sum);
         }
-        v128.store(half + (<usize>(y * size + v) << 4), sum);
+        v128.store(half + (<usize>(y * wide + v) << 4), sum);
       }
     }
     for (let y = 0; y < r; y++) {
       for (let x = 0; x < r; x++) {
         let sum = splat(0);
-        for (let v = 0; v < size; v++) {
-          sum = fma(v128.load32_splat(g + (<usize>(v * r + x) << 2)), v128.load(half + (<usize>(y * size + v) << 4)), sum);
+        for (let v = 0; v < wide; v++) {
+          sum = fma(v128.load32_splat(gAcross + (<usize>(v * r + x) << 2)), v128.load(half + (<usize>(y * wide + v) << 4)), sum);
         }
         storeLanes(ptr(a, 1) + (<usize>(((y * r + x) * channels + c) * filters + o) << 2), sum, filters - o);
       }
