@@ -498,6 +498,9 @@ function emitWinogradGradWeight(
 /** Tiles that are transformed in one go, at most 24: a multiple of sixteen parts, which many threads share evenly. */
 const smallBlock = (tiles: number): number => Math.ceil(tiles / (CHUNKS * Math.ceil(tiles / (24 * CHUNKS))));
 
+/** Steps of a product that take as long as to load and store its sums. */
+const WORTH_ONE_PRODUCT = 4;
+
 function emitDirectGradWeight({
   inputs,
   outputs,
@@ -520,15 +523,19 @@ function emitDirectGradWeight({
     1,
     Math.min(images, Math.ceil(100 / kernel[0]), Math.floor(2 ** 22 / partialFloats)),
   );
-  const columns = (output[1] - 1) * stride[1] + kernel[1];
+  // With a few zeros after each row of the gradient the windows of all rows lie at one distance, and are one product.
+  const zeros = Math.max(0, Math.ceil(kernel[1] / stride[1]) - 1);
+  const extra = zeros <= WORTH_ONE_PRODUCT ? zeros : -1;
+  const columns = extra < 0 ? (output[1] - 1) * stride[1] + kernel[1] : (output[1] + extra) * stride[1];
   const rowBytes = columns * channels * 4;
+  const gradRowBytes = (output[1] + Math.max(extra, 0)) * filters * 4;
   // A band of the image and of the gradient together stay in the first-level cache.
-  const fitting = Math.floor((20 * 1024) / (rowBytes * stride[0] + output[1] * filters * 4));
+  const fitting = Math.floor((20 * 1024) / (rowBytes + gradRowBytes));
   const rows = Math.max(1, Math.min(fitting, output[0]));
-  const own = align(((rows - 1) * stride[0] + 1) * rowBytes + 64);
+  const own = align(rows * (rowBytes + gradRowBytes) + 96);
   const partial = scratch(chunks * partialFloats * 4);
   const sizes = [images, ...input, channels, filters, ...kernel, ...stride, pad[0], pad[2], ...output];
-  const words = [...sizes, chunks, rows, scratch(threads * own), own];
+  const words = [...sizes, chunks, rows, scratch(threads * own), own, extra];
   emitPieces(chunks * kernel[0], K.K_CONV_GRAD_WEIGHT, ...inputs, partial, ...words);
   emit(K.K_ADD_PARTIALS, partial, outputs[0], chunks, kernel[0], run, filters);
 }

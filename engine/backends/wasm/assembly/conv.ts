@@ -213,7 +213,7 @@ export function conv(a: usize, slice: i32, slices: i32): void {
         if (direct) continue;
         const count = min(MR, pixels - q);
         if (dense) storeCorner(corner, to, ldc, count, valid);
-        else storeSpread(corner, out + (<usize>f << 2), q, count, valid, outWidth, ldc, <usize>(skipY * fullWidth) * ldc, <usize>skipX * ldc);
+        else storeSpread(corner, out + (<usize>f << 2), q, count, valid, outWidth, <usize>(skipY * fullWidth) * ldc, <usize>skipX * ldc);
       }
     }
     if (bias != 0) addBias(out, pixels, filters, bias, relu);
@@ -228,14 +228,25 @@ function storeSpread(
   count: i32,
   columns: i32,
   outWidth: i32,
-  ldc: usize,
   rowBytes: usize,
   pixelBytes: usize,
 ): void {
+  const oy = q / outWidth;
+  let ox = q - oy * outWidth;
+  to += <usize>oy * rowBytes + <usize>ox * pixelBytes;
   for (let i = 0; i < count; i++, tile += NR * 4) {
-    const oy = (q + i) / outWidth;
-    const ox = q + i - oy * outWidth;
-    storeCorner(tile, to + <usize>oy * rowBytes + <usize>ox * pixelBytes, ldc, 1, columns);
+    // A call of the engine's copy costs more than two vectors do.
+    if (columns == NR) {
+      v128.store(to, v128.load(tile));
+      v128.store(to, v128.load(tile, 16), 16);
+    } else {
+      memory.copy(to, tile, <usize>columns << 2);
+    }
+    to += pixelBytes;
+    if (++ox == outWidth) {
+      ox = 0;
+      to += rowBytes - <usize>outWidth * pixelBytes;
+    }
   }
 }
 
@@ -352,7 +363,8 @@ export function weightTile(
 /**
  * Partial weight gradients: one for each chunk of images, rows of taps padded to a multiple of MR, filters to NR.
  * x, g, partial, images, height, width, channels, filters, tap rows, tap columns, stride y and x, pad top and left,
- * output height and width, chunks, output rows of a band, scratch, scratch bytes per thread
+ * output height and width, chunks, output rows of a band, scratch, scratch bytes per thread, pixels to add to a row of g so
+ * that the windows of a band lie at one distance, or −1
  */
 export function convGradWeight(a: usize, slice: i32, slices: i32): void {
   const x = ptr(a, 0);
@@ -371,17 +383,20 @@ export function convGradWeight(a: usize, slice: i32, slices: i32): void {
   const chunks = arg(a, 16);
   const bandRows = arg(a, 17);
   const band = scratch(ptr(a, 18), arg(a, 19));
+  const extra = arg(a, 20);
 
-  const columns = (outWidth - 1) * strideX + tapColumns;
+  const even = extra >= 0;
+  const gColumns = even ? outWidth + extra : outWidth;
+  const columns = even ? gColumns * strideX : (outWidth - 1) * strideX + tapColumns;
   const pixel = <usize>channels << 2;
-  const bandRow = <usize>columns * pixel;
+  const xRow = <usize>columns * pixel;
   const run = tapColumns * channels;
   const runPadded = ((run + MR - 1) / MR) * MR;
   const ldc = <usize>(((filters + NR - 1) / NR) * NR) << 2;
   const xStep = <usize>strideX * pixel;
-  const xRow = <usize>strideY * bandRow;
   const gStep = <usize>filters << 2;
-  const gRow = <usize>outWidth * gStep;
+  const gRow = <usize>gColumns * gStep;
+  const gCopy = band + <usize>bandRows * xRow + 16;
 
   const tasks = chunks * tapRows;
   const end = share(tasks, slice + 1, slices);
@@ -392,28 +407,30 @@ export function convGradWeight(a: usize, slice: i32, slices: i32): void {
     const lastImage = share(images, chunk + 1, chunks);
     let first = true;
     for (let image = share(images, chunk, chunks); image < lastImage; image++) {
-      const gImage = g + <usize>(image * outHeight) * gRow;
+      const xImage = x + <usize>(image * height * width) * pixel;
+      const gImage = g + <usize>(image * outHeight * outWidth) * gStep;
       for (let row = 0; row < outHeight; row += bandRows) {
         const rows = min(bandRows, outHeight - row);
-        fillBand(
-          x + <usize>(image * height * width) * pixel,
-          band,
-          height,
-          width,
-          channels,
-          row * strideY - arg(a, 12) + tapRow,
-          -arg(a, 13),
-          (rows - 1) * strideY + 1,
-          columns,
-        );
-        const gBand = gImage + <usize>row * gRow;
+        let top = row * strideY - arg(a, 12) + tapRow;
+        let to = band;
+        for (let r = 0; r < rows; r++, top += strideY, to += xRow) {
+          fillBand(xImage, to, height, width, channels, top, -arg(a, 13), 1, columns);
+        }
+        let gBand = gImage + <usize>(row * outWidth) * gStep;
+        if (extra > 0) {
+          fillBand(gImage, gCopy, outHeight, outWidth, filters, row, 0, rows, gColumns);
+          gBand = gCopy;
+        }
+        // One call for all rows where it can be: a tile's sums are loaded and stored in each.
+        const lines = even ? 1 : rows;
+        const count = even ? rows * gColumns - extra : outWidth;
         for (let f = 0; f < filters; f += NR) {
           for (let t = 0; t < run; t += MR) {
             const c = partial + <usize>t * ldc + (<usize>f << 2);
             let from = band + (<usize>t << 2);
             let by = gBand + (<usize>f << 2);
-            for (let r = 0; r < rows; r++, from += xRow, by += gRow) {
-              weightTile(from, by, outWidth, xStep, gStep, c, ldc, first && r == 0);
+            for (let r = 0; r < lines; r++, from += xRow, by += gRow) {
+              weightTile(from, by, count, xStep, gStep, c, ldc, first && r == 0);
             }
           }
         }
