@@ -181,6 +181,7 @@ function chooseForm(pass: Geometry, site: Site, weights: boolean): WinogradForm 
   let cost = directCycles(pass);
   for (const form of FORMS) {
     const { r, size } = form.down;
+    // Twelve rows have so many filters that fetching them anew for every block costs what their products save.
     const slow = size === 12 && filterBytes(form, pass) > CACHE_BYTES;
     const fine = !slow && (weights ? form.weights : channels <= form.deepest);
     const fits =
