@@ -51,13 +51,12 @@ const expand = (points: readonly number[]): number[] =>
   points.reduce((c, p) => [0, ...c].map((high, i) => high - p ** 2 * (c[i] ?? 0)), [1]);
 
 /**
- * What the lines of ±p are made with: p, the factors of the product of z − P over the squares of all other points (the
- * highest is 1), and powers 2 to 7 of p.
+ * What the lines of ±p are made with: the factors of the product of z − P over the squares of all other points (the
+ * highest is 1), and powers 1 to 7 of p.
  */
 const numbersOf = (pairs: readonly number[], p: number): number[] => [
-  p,
   ...expand(pairs.filter((q) => q !== p)).slice(0, -1),
-  ...[2, 3, 4, 5, 6, 7].map((k) => p ** k),
+  ...[1, 2, 3, 4, 5, 6, 7].map((k) => p ** k),
 ];
 
 /** Factors that read the same from both ends, but for signs: those of the lines of 0 and ∞, and of ±1, are few. */

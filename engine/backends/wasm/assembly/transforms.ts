@@ -71,38 +71,52 @@ import { fma, fnma, splat } from "./simd";
 
 // Of twelve values: R(z) is the product over the squares of all pairs but one's own, and the line of ±p is x (x ± p) R(x²), so
 // that the even and the odd values meet the same four numbers. There are more numbers than registers: they are in a table,
-// `numbers`, made where the points are (convolution.ts): four for the lines of 0, ∞ and ±1, then for every other pair p itself,
-// the four of its R and its powers 2 to 7.
+// `numbers`, made where the points are (convolution.ts): four for the lines of 0, ∞ and ±1, then for every other pair the four of
+// its R and its powers 1 to 7. Of ten values, without ±1: two for the lines of 0 and ∞, then for every pair three and its powers.
 
-/** Bytes of the numbers of one pair in the table, and of those before them. */
-const PAIR: usize = 44;
-const HEAD: usize = 16;
+/** Bytes of the numbers before those of the pairs, of those of one pair, and of those before its powers. */
+const HEAD_OF_12: usize = 16;
+const PAIR_OF_12: usize = 44;
+const POWERS_OF_12: usize = 16;
+const HEAD_OF_10: usize = 8;
+const PAIR_OF_10: usize = 40;
+const POWERS_OF_10: usize = 12;
 
 // @ts-ignore: decorator
 @inline function number(numbers: usize, index: usize): v128 {
   return v128.load32_splat(numbers + (index << 2));
 }
 
-/** Rows ±p of a line. */
+/** Rows ±p of a line: the factors of R for d1 … d6 lie at `factors`, p at `point`; `even` and `odd` hold what comes after. */
+// @ts-ignore: decorator
+@inline function inputPair(
+  factors: usize, point: usize,
+  d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, d6: v128, even: v128, odd: v128,
+  plus: usize, minus: usize,
+): void {
+  const r2 = number(factors, 2);
+  even = fma(d6, r2, even);
+  odd = fma(d5, r2, odd);
+  const r1 = number(factors, 1);
+  even = fma(d4, r1, even);
+  odd = fma(d3, r1, odd);
+  const r0 = number(factors, 0);
+  even = fma(d2, r0, even);
+  odd = fma(d1, r0, odd);
+  storePair(plus, minus, even, odd, number(point, 0));
+}
+
+/** Rows ±p of a line of twelve. */
 // @ts-ignore: decorator
 @inline function inputPair12(
   numbers: usize,
   d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, d6: v128, d7: v128, d8: v128, d9: v128, d10: v128,
   plus: usize, minus: usize,
 ): void {
-  const r3 = number(numbers, 4);
-  let even = fma(d8, r3, d10);
-  let odd = fma(d7, r3, d9);
-  const r2 = number(numbers, 3);
-  even = fma(d6, r2, even);
-  odd = fma(d5, r2, odd);
-  const r1 = number(numbers, 2);
-  even = fma(d4, r1, even);
-  odd = fma(d3, r1, odd);
-  const r0 = number(numbers, 1);
-  even = fma(d2, r0, even);
-  odd = fma(d1, r0, odd);
-  storePair(plus, minus, even, odd, number(numbers, 0));
+  const r3 = number(numbers, 3);
+  const even = fma(d8, r3, d10);
+  const odd = fma(d7, r3, d9);
+  inputPair(numbers, numbers + POWERS_OF_12, d1, d2, d3, d4, d5, d6, even, odd, plus, minus);
 }
 
 /** One line of Bᵀ on twelve values. */
@@ -150,35 +164,20 @@ const HEAD: usize = 16;
   const odd = fma(d5, number(numbers, 3), fma(add(d3, d7), number(numbers, 2), add(d1, d9)));
   v128.store(y1, add(even, odd));
   v128.store(y2, sub(even, odd));
-  inputPair12(numbers + HEAD, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, y3, y4);
-  inputPair12(numbers + HEAD + PAIR, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, y5, y6);
-  inputPair12(numbers + HEAD + 2 * PAIR, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, y7, y8);
-  inputPair12(numbers + HEAD + 3 * PAIR, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, y9, y10);
+  inputPair12(numbers + HEAD_OF_12, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, y3, y4);
+  inputPair12(numbers + HEAD_OF_12 + PAIR_OF_12, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, y5, y6);
+  inputPair12(numbers + HEAD_OF_12 + 2 * PAIR_OF_12, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, y7, y8);
+  inputPair12(numbers + HEAD_OF_12 + 3 * PAIR_OF_12, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, y9, y10);
 }
 
-// Of ten values: as of twelve, without ±1. The table has the two numbers of the lines of 0 and ∞, then for every pair p itself,
-// the three of its R and its powers 2 to 7.
-
-const PAIR_OF_10: usize = 40;
-const HEAD_OF_10: usize = 8;
-
-/** Rows ±p of a line. */
+/** Rows ±p of a line of ten. */
 // @ts-ignore: decorator
 @inline function inputPair10(
   numbers: usize,
   d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, d6: v128, d7: v128, d8: v128,
   plus: usize, minus: usize,
 ): void {
-  const r2 = number(numbers, 3);
-  let even = fma(d6, r2, d8);
-  let odd = fma(d5, r2, d7);
-  const r1 = number(numbers, 2);
-  even = fma(d4, r1, even);
-  odd = fma(d3, r1, odd);
-  const r0 = number(numbers, 1);
-  even = fma(d2, r0, even);
-  odd = fma(d1, r0, odd);
-  storePair(plus, minus, even, odd, number(numbers, 0));
+  inputPair(numbers, numbers + POWERS_OF_10, d1, d2, d3, d4, d5, d6, d8, d7, plus, minus);
 }
 
 /** One line of Bᵀ on ten values. */
@@ -382,6 +381,26 @@ const HEAD_OF_10: usize = 8;
   finish(y3, fma(d2, splat(27.0 / 8), fma(d1, splat(8.0 / 27), m5)), last, shift, floor);
 }
 
+/** sum + Σ p^k v over three pairs of points: p^k of the first lies at `power`, those of the others `pair` bytes apart. */
+// @ts-ignore: decorator
+@inline function addPowers(power: usize, pair: usize, a: v128, b: v128, c: v128, sum: v128): v128 {
+  return fma(c, number(power + 2 * pair, 0), fma(b, number(power + pair, 0), fma(a, number(power, 0), sum)));
+}
+
+/** Row k of Aᵀ on sums or differences of five pairs, the first being ±1. */
+// @ts-ignore: decorator
+@inline function outputRow12(numbers: usize, k: usize, v1: v128, v2: v128, v3: v128, v4: v128, v5: v128): v128 {
+  const power = numbers + HEAD_OF_12 + POWERS_OF_12 + 4 * (k - 1);
+  return addPowers(power + PAIR_OF_12, PAIR_OF_12, v3, v4, v5, fma(v2, number(power, 0), v1));
+}
+
+/** Row k of Aᵀ on sums or differences of four pairs. */
+// @ts-ignore: decorator
+@inline function outputRow10(numbers: usize, k: usize, v1: v128, v2: v128, v3: v128, v4: v128): v128 {
+  const power = numbers + HEAD_OF_10 + POWERS_OF_10 + 4 * (k - 1);
+  return addPowers(power + PAIR_OF_10, PAIR_OF_10, v2, v3, v4, f32x4.mul(v1, number(power, 0)));
+}
+
 /** One line of Aᵀ: 12 -> 8. */
 // @ts-ignore: decorator
 @inline function outputLine128(x: usize, sx: usize, y: usize, sy: usize, last: bool, numbers: usize): void {
@@ -420,19 +439,19 @@ const HEAD_OF_10: usize = 8;
   const d5 = sub(m9, m10);
   v128.store(y, add(add(add(m0, s1), add(s2, s3)), add(s4, s5)));
   const y1 = next(y, y, 1, sy, !last);
-  v128.store(y1, fma(d5, number(numbers, 37), fma(d4, number(numbers, 26), fma(d3, number(numbers, 15), fma(d2, number(numbers, 4), d1)))));
+  v128.store(y1, outputRow12(numbers, 1, d1, d2, d3, d4, d5));
   const y2 = next(y, y1, 2, sy, !last);
-  v128.store(y2, fma(s5, number(numbers, 42), fma(s4, number(numbers, 31), fma(s3, number(numbers, 20), fma(s2, number(numbers, 9), s1)))));
+  v128.store(y2, outputRow12(numbers, 2, s1, s2, s3, s4, s5));
   const y3 = next(y, y2, 3, sy, !last);
-  v128.store(y3, fma(d5, number(numbers, 43), fma(d4, number(numbers, 32), fma(d3, number(numbers, 21), fma(d2, number(numbers, 10), d1)))));
+  v128.store(y3, outputRow12(numbers, 3, d1, d2, d3, d4, d5));
   const y4 = next(y, y3, 4, sy, !last);
-  v128.store(y4, fma(s5, number(numbers, 44), fma(s4, number(numbers, 33), fma(s3, number(numbers, 22), fma(s2, number(numbers, 11), s1)))));
+  v128.store(y4, outputRow12(numbers, 4, s1, s2, s3, s4, s5));
   const y5 = next(y, y4, 5, sy, !last);
-  v128.store(y5, fma(d5, number(numbers, 45), fma(d4, number(numbers, 34), fma(d3, number(numbers, 23), fma(d2, number(numbers, 12), d1)))));
+  v128.store(y5, outputRow12(numbers, 5, d1, d2, d3, d4, d5));
   const y6 = next(y, y5, 6, sy, !last);
-  v128.store(y6, fma(s5, number(numbers, 46), fma(s4, number(numbers, 35), fma(s3, number(numbers, 24), fma(s2, number(numbers, 13), s1)))));
+  v128.store(y6, outputRow12(numbers, 6, s1, s2, s3, s4, s5));
   const y7 = next(y, y6, 7, sy, !last);
-  v128.store(y7, add(fma(d5, number(numbers, 47), fma(d4, number(numbers, 36), fma(d3, number(numbers, 25), fma(d2, number(numbers, 14), d1)))), m11));
+  v128.store(y7, add(outputRow12(numbers, 7, d1, d2, d3, d4, d5), m11));
 }
 
 /** One line of Aᵀ: 10 -> 8. */
@@ -467,19 +486,20 @@ const HEAD_OF_10: usize = 8;
   const d4 = sub(m7, m8);
   v128.store(y, add(add(m0, add(s1, s2)), add(s3, s4)));
   const y1 = next(y, y, 1, sy, !last);
-  v128.store(y1, fma(d4, number(numbers, 32), fma(d3, number(numbers, 22), fma(d2, number(numbers, 12), f32x4.mul(d1, number(numbers, 2))))));
+  v128.store(y1, outputRow10(numbers, 1, d1, d2, d3, d4));
   const y2 = next(y, y1, 2, sy, !last);
-  v128.store(y2, fma(s4, number(numbers, 36), fma(s3, number(numbers, 26), fma(s2, number(numbers, 16), f32x4.mul(s1, number(numbers, 6))))));
+  v128.store(y2, outputRow10(numbers, 2, s1, s2, s3, s4));
   const y3 = next(y, y2, 3, sy, !last);
-  v128.store(y3, fma(d4, number(numbers, 37), fma(d3, number(numbers, 27), fma(d2, number(numbers, 17), f32x4.mul(d1, number(numbers, 7))))));
+  v128.store(y3, outputRow10(numbers, 3, d1, d2, d3, d4));
   const y4 = next(y, y3, 4, sy, !last);
-  v128.store(y4, fma(s4, number(numbers, 38), fma(s3, number(numbers, 28), fma(s2, number(numbers, 18), f32x4.mul(s1, number(numbers, 8))))));
+  v128.store(y4, outputRow10(numbers, 4, s1, s2, s3, s4));
   const y5 = next(y, y4, 5, sy, !last);
-  v128.store(y5, fma(d4, number(numbers, 39), fma(d3, number(numbers, 29), fma(d2, number(numbers, 19), f32x4.mul(d1, number(numbers, 9))))));
+  v128.store(y5, outputRow10(numbers, 5, d1, d2, d3, d4));
   const y6 = next(y, y5, 6, sy, !last);
-  v128.store(y6, fma(s4, number(numbers, 40), fma(s3, number(numbers, 30), fma(s2, number(numbers, 20), f32x4.mul(s1, number(numbers, 10))))));
+  v128.store(y6, outputRow10(numbers, 6, s1, s2, s3, s4));
   const y7 = next(y, y6, 7, sy, !last);
-  v128.store(y7, fma(d4, number(numbers, 41), fma(d3, number(numbers, 31), fma(d2, number(numbers, 21), fma(d1, number(numbers, 11), m9)))));
+  const power = numbers + HEAD_OF_10 + POWERS_OF_10 + 4 * 6;
+  v128.store(y7, addPowers(power + PAIR_OF_10, PAIR_OF_10, d2, d3, d4, fma(d1, number(power, 0), m9)));
 }
 
 /** One line of A: 4 -> 8, the adjoint of outputLine84. */
@@ -572,14 +592,14 @@ const HEAD_OF_10: usize = 8;
   d0: v128, d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, d6: v128, d7: v128,
   plus: usize, minus: usize,
 ): void {
-  const square = number(numbers, 4);
+  const square = number(numbers + POWERS_OF_10, 1);
   let even = fma(d6, square, d4);
   let odd = fma(d7, square, d5);
   even = fma(even, square, d2);
   odd = fma(odd, square, d3);
   even = fma(even, square, d0);
   odd = fma(odd, square, d1);
-  storePair(plus, minus, even, odd, number(numbers, 0));
+  storePair(plus, minus, even, odd, number(numbers + POWERS_OF_10, 0));
 }
 
 /** One line of A: 8 -> 10, the adjoint of outputLine108. */
