@@ -18,6 +18,8 @@ const shapes = [
   { kernel: 5, images: 2, side: 16, channels: 3, filters: 32, padding: 2 },
   { kernel: 5, images: 2, side: 8, channels: 32, filters: 64, padding: 2 },
   { kernel: 5, images: 3, side: 16, channels: 32, filters: 32, padding: 2 },
+  { kernel: 5, images: 16, side: 16, channels: 32, filters: 32, padding: 2 },
+  { kernel: 5, images: 64, side: 8, channels: 16, filters: 32, padding: 2 },
   { kernel: 5, images: 2, side: 13, channels: 30, filters: 21, padding: 1 },
   { kernel: 5, images: 1, side: 11, channels: 5, filters: 13, padding: 1 },
   { kernel: 5, images: 1, side: 9, channels: 17, filters: 3, padding: 0 },
@@ -92,7 +94,7 @@ it('every form has a shape among these', async () => {
 });
 
 describe('accuracy of convolutions against double precision', () => {
-  it.each(shapes)('$kernel×$kernel at $side, $channels -> $filters, padding $padding', async (shape) => {
+  it.each(shapes)('$kernel×$kernel of $images at $side, $channels -> $filters, padding $padding', async (shape) => {
     const exact = new Evaluator(reference({ precision: 'f64' }));
     const own = new Evaluator(fast);
     const expected = await exact.evaluate(build(shape));

@@ -24,8 +24,8 @@ interface WinogradForm {
   readonly across: Line;
   /** Channels up to which the error of a pass stays in its bound: it grows with the root of the number of products that are added. */
   readonly deepest: number;
-  /** Whether weight gradients take it. */
-  readonly weights: boolean;
+  /** Tiles up to which a weight gradient, which adds over them, keeps to its bound. */
+  readonly tiles: number;
   /** The part of the time that it has to be expected to save: oblong tiles are less exact. */
   readonly worth: number;
 }
@@ -79,16 +79,16 @@ const F45 = lineOf(POINTS_OF_8, 4, 5);
 const F63 = lineOf(POINTS_OF_8, 6, 3);
 const F43 = lineOf(pointsOf(2 / 3, 3 / 2), 4, 3);
 /** Takes it wherever it is expected to be fastest. */
-const ANYWHERE = { deepest: Infinity, weights: true, worth: 0 };
+const ANYWHERE = { deepest: Infinity, tiles: Infinity, worth: 0 };
 const FORMS: readonly WinogradForm[] = [
   { down: F45, across: F45, ...ANYWHERE },
   { down: F63, across: F63, ...ANYWHERE },
   { down: F43, across: F43, ...ANYWHERE },
   // Largest errors in parts of the largest result, of normal numbers and 100 images of 16 × 16 or 8 × 8: of 32 channels 3.4e-5 to
-  // 4.6e-5 (12 draws), in F(4×4, 5×5) up to 6e-6. Weight gradients gained nothing with two threads.
-  { down: F85, across: F45, deepest: 32, weights: false, worth: 0.1 },
+  // 4.6e-5 (12 draws), in F(4×4, 5×5) up to 6e-6. Weight gradients of up to 1024 tiles have 3.1e-5 to 4.4e-5 (12 draws each).
+  { down: F85, across: F45, deepest: 32, tiles: 1024, worth: 0.1 },
   // Of 32, 64 and 128 channels up to 1.2e-5, 1.4e-5, 1.6e-5 (6 draws), of 256 up to 2.6e-5; in F(4×4, 3×3) a fifth to a tenth of that.
-  { down: F83, across: F43, deepest: 128, weights: true, worth: 0.05 },
+  { down: F83, across: F43, deepest: 128, tiles: Infinity, worth: 0.05 },
 ];
 
 /** How many values a tile has, each with a matrix product of its own. */
@@ -182,7 +182,9 @@ function chooseForm(pass: Geometry, site: Site, weights: boolean): WinogradForm 
     const { r, size } = form.down;
     // Twelve rows have so many filters that fetching them anew for every block costs what their products save.
     const slow = size === 12 && filterBytes(form, pass) > CACHE_BYTES;
-    const fine = !slow && (weights ? form.weights : channels <= form.deepest);
+    const fine = weights
+      ? tilesOf(form, pass.images, pass.output) <= form.tiles
+      : channels <= form.deepest && !slow;
     const fits =
       kernel[0] === r && kernel[1] === r && Math.max(...stride) === 1 && pad.every((p) => p >= 0 && p < r);
     if (!fits || !fine) continue;
@@ -472,8 +474,9 @@ function emitWinogradGradWeight(
   const partial = scratch((many ? 1 : parts) * matrices);
   if (many) {
     // Blocks that are as deep as their columns stay in the first-level cache, with odd numbers of cache lines between the
-    // frequencies. The products read six rows where fewer are left.
-    const together = Math.floor(96 / part);
+    // frequencies. The products read six rows where fewer are left. Where the error of one long sum is too large (7.9e-5 for
+    // 5×5 over 200 tiles), every block is summed by itself: micro-kernels that add at their end would be half as slow again.
+    const together = Math.floor((form.tiles === Infinity ? 96 : 32) / part);
     const own = together * part;
     const steps = columns.map((n) => (Math.ceil((own * n * 4 + 24) / 64) | 1) * 64) as [number, number];
     const blocks = Math.ceil(parts / together);
@@ -481,7 +484,8 @@ function emitWinogradGradWeight(
     const dy = scratch(blocks * frequencies * steps[1]);
     const words = tileWords(site, form, geometry, own, steps, 0);
     emitPieces(parts, K.K_WINOGRAD_GRAD_TRANSFORM, ...inputs, 0, ...words, x, dy, part, totals, ...pool);
-    const products = [frequencies, channels, filters, tiles, own, ...steps];
+    const sums = form.tiles === Infinity ? 0 : scratch(threads * TILE_BYTES);
+    const products = [frequencies, channels, filters, tiles, own, ...steps, sums, TILE_BYTES];
     emitPieces(2 * frequencies, K.K_WINOGRAD_GRAD_PRODUCT, x, dy, partial, ...products);
   } else {
     const steps = [tileStep(form, columns[0]), tileStep(form, columns[1])] as const;
@@ -489,7 +493,7 @@ function emitWinogradGradWeight(
     emitPieces(parts, K.K_WINOGRAD_GRAD_WEIGHT, ...inputs, partial, ...words, parts, totals, ...pool);
   }
   if (outputs.length > 1) emit(K.K_SUM, totals, outputs[1], 1, parts, filters, 1);
-  const sums = 2048;
+  const sums = 2304;
   const sizes = [down.size, across.size, down.r, channels, filters, many ? 1 : parts];
   const rest = [table(down.g), table(across.g), scratch(threads * sums), sums];
   emit(K.K_WINOGRAD_FINISH_WEIGHT, partial, outputs[0], ...sizes, ...rest);

@@ -57,7 +57,7 @@ export { OPERAND_REGISTER, OPERAND_SINGLE, OPERAND_WHOLE, STRIP } from "./elemen
 export { KC, MR, NR } from "./gemm";
 // Nobody calls this from outside. An exported function is not inlined into its one caller, where V8 would spill its
 // accumulators in the loops around it and halve its speed.
-export { product, productOf3, weightTileOf3 } from "./winograd";
+export { product, productOf3, weightTileOf3, weightTileOf4 } from "./winograd";
 export {
   gradTile48, gradTile6, gradTile68, inputTile12, inputTile6, inputTile8, outputTile12, outputTile6,
   outputTile84, outputTile86,

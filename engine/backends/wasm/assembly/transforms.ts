@@ -585,21 +585,21 @@ const POWERS_OF_10: usize = 12;
   v128.store(y5, d3);
 }
 
-/** Rows ±p of a line of A on eight values. */
+/** Rows ±p of a line of A on eight values; p, p² … lie at `powers`. */
 // @ts-ignore: decorator
-@inline function gradPair10(
-  numbers: usize,
+@inline function gradPair(
+  powers: usize,
   d0: v128, d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, d6: v128, d7: v128,
   plus: usize, minus: usize,
 ): void {
-  const square = number(numbers + POWERS_OF_10, 1);
+  const square = number(powers, 1);
   let even = fma(d6, square, d4);
   let odd = fma(d7, square, d5);
   even = fma(even, square, d2);
   odd = fma(odd, square, d3);
   even = fma(even, square, d0);
   odd = fma(odd, square, d1);
-  storePair(plus, minus, even, odd, number(numbers + POWERS_OF_10, 0));
+  storePair(plus, minus, even, odd, number(powers, 0));
 }
 
 /** One line of A: 8 -> 10, the adjoint of outputLine108. */
@@ -629,12 +629,55 @@ const POWERS_OF_10: usize = 12;
   const y7 = next(y, y6, 7, sy, !last);
   const y8 = next(y, y7, 8, sy, !last);
   const y9 = next(y, y8, 9, sy, !last);
+  const powers = numbers + HEAD_OF_10 + POWERS_OF_10;
   v128.store(y, d0);
-  gradPair10(numbers + HEAD_OF_10, d0, d1, d2, d3, d4, d5, d6, d7, y1, y2);
-  gradPair10(numbers + HEAD_OF_10 + PAIR_OF_10, d0, d1, d2, d3, d4, d5, d6, d7, y3, y4);
-  gradPair10(numbers + HEAD_OF_10 + 2 * PAIR_OF_10, d0, d1, d2, d3, d4, d5, d6, d7, y5, y6);
-  gradPair10(numbers + HEAD_OF_10 + 3 * PAIR_OF_10, d0, d1, d2, d3, d4, d5, d6, d7, y7, y8);
+  gradPair(powers, d0, d1, d2, d3, d4, d5, d6, d7, y1, y2);
+  gradPair(powers + PAIR_OF_10, d0, d1, d2, d3, d4, d5, d6, d7, y3, y4);
+  gradPair(powers + 2 * PAIR_OF_10, d0, d1, d2, d3, d4, d5, d6, d7, y5, y6);
+  gradPair(powers + 3 * PAIR_OF_10, d0, d1, d2, d3, d4, d5, d6, d7, y7, y8);
   v128.store(y9, d7);
+}
+
+/** One line of A: 8 -> 12, the adjoint of outputLine128. */
+// @ts-ignore: decorator
+@inline function gradLine812(x: usize, sx: usize, y: usize, sy: usize, last: bool, numbers: usize): void {
+  const d0 = v128.load(x);
+  const x1 = next(x, x, 1, sx, last);
+  const d1 = v128.load(x1);
+  const x2 = next(x, x1, 2, sx, last);
+  const d2 = v128.load(x2);
+  const x3 = next(x, x2, 3, sx, last);
+  const d3 = v128.load(x3);
+  const x4 = next(x, x3, 4, sx, last);
+  const d4 = v128.load(x4);
+  const x5 = next(x, x4, 5, sx, last);
+  const d5 = v128.load(x5);
+  const x6 = next(x, x5, 6, sx, last);
+  const d6 = v128.load(x6);
+  const x7 = next(x, x6, 7, sx, last);
+  const d7 = v128.load(x7);
+  const y1 = next(y, y, 1, sy, !last);
+  const y2 = next(y, y1, 2, sy, !last);
+  const y3 = next(y, y2, 3, sy, !last);
+  const y4 = next(y, y3, 4, sy, !last);
+  const y5 = next(y, y4, 5, sy, !last);
+  const y6 = next(y, y5, 6, sy, !last);
+  const y7 = next(y, y6, 7, sy, !last);
+  const y8 = next(y, y7, 8, sy, !last);
+  const y9 = next(y, y8, 9, sy, !last);
+  const y10 = next(y, y9, 10, sy, !last);
+  const y11 = next(y, y10, 11, sy, !last);
+  const powers = numbers + HEAD_OF_12 + POWERS_OF_12;
+  const even = add(add(d0, d2), add(d4, d6));
+  const odd = add(add(d1, d3), add(d5, d7));
+  v128.store(y, d0);
+  v128.store(y1, add(even, odd));
+  v128.store(y2, sub(even, odd));
+  gradPair(powers, d0, d1, d2, d3, d4, d5, d6, d7, y3, y4);
+  gradPair(powers + PAIR_OF_12, d0, d1, d2, d3, d4, d5, d6, d7, y5, y6);
+  gradPair(powers + 2 * PAIR_OF_12, d0, d1, d2, d3, d4, d5, d6, d7, y7, y8);
+  gradPair(powers + 3 * PAIR_OF_12, d0, d1, d2, d3, d4, d5, d6, d7, y9, y10);
+  v128.store(y11, d7);
 }
 
 // Every form of tile has functions of its own: with several in one, V8 keeps the constants of all of them.
@@ -817,7 +860,8 @@ export function gradTile(
   n: i32,
   numbers: usize,
 ): void {
-  if (tall == 10) gradTile10(from, row, pixel, half, to, step, numbers);
+  if (tall == 12) gradTile12(from, row, pixel, half, to, step, numbers);
+  else if (tall == 10) gradTile10(from, row, pixel, half, to, step, numbers);
   else if (wide == 6) gradTile6(from, row, pixel, half, to, step);
   else if (n == 4) gradTile48(from, row, pixel, half, to, step);
   else gradTile68(from, row, pixel, half, to, step);
@@ -864,5 +908,22 @@ export function gradTile10(
     let y = to;
     for (let j: usize = 0; j < 64; j += 16, x += pixel) gradLine810(x, row, half + j, 64, false, numbers);
     for (let i: usize = 0; i < 640; i += 64, y += 6 * step) gradLine46(half + i, 16, y, step, true);
+  }
+}
+
+export function gradTile12(
+  from: usize,
+  row: usize,
+  pixel: usize,
+  half: usize,
+  to: usize,
+  step: usize,
+  numbers: usize,
+): void {
+  for (const end = from + pixel; from < end; from += 16, to += 16) {
+    let x = from;
+    let y = to;
+    for (let j: usize = 0; j < 64; j += 16, x += pixel) gradLine812(x, row, half + j, 64, false, numbers);
+    for (let i: usize = 0; i < 768; i += 64, y += 8 * step) gradLine48(half + i, 16, y, step, true);
   }
 }

@@ -467,7 +467,7 @@ export function weightTileOf3(x: usize, g: usize, count: i32, lda: usize, ldb: u
 }
 
 /** The last four rows or fewer of a product of weight gradients: a whole tile would take half as long again. */
-function weightTileOf4(x: usize, g: usize, count: i32, lda: usize, ldb: usize, c: usize, ldc: usize, first: bool): void {
+export function weightTileOf4(x: usize, g: usize, count: i32, lda: usize, ldb: usize, c: usize, ldc: usize, first: bool): void {
   const r1 = c + ldc;
   const r2 = r1 + ldc;
   const r3 = r2 + ldc;
@@ -536,7 +536,8 @@ export function winogradGradTransform(a: usize, slice: i32, slices: i32): void {
 
 /**
  * The products of what winogradGradTransform wrote, each over all tiles: inputs, gradients, result [T S, C to a multiple of
- * MR, O to one of NR], T S, C, O, tiles, tiles of a block, bytes between the frequencies of inputs and of gradients
+ * MR, O to one of NR], T S, C, O, tiles, tiles of a block, bytes between the frequencies of inputs and of gradients, scratch
+ * where every block is to be summed by itself, or 0, scratch bytes per thread
  */
 export function winogradGradProduct(a: usize, slice: i32, slices: i32): void {
   const frequencies = arg(a, 3);
@@ -548,6 +549,7 @@ export function winogradGradProduct(a: usize, slice: i32, slices: i32): void {
   const rows = (channels + MR - 1) / MR * MR;
   const lda = <usize>((channels + 3) & ~3) << 2;
   const ldb = <usize>((arg(a, 5) + NR - 1) / NR * NR) << 2;
+  const sums = ptr(a, 10) == 0 ? 0 : scratch(ptr(a, 10), arg(a, 11));
   // Halves of a matrix, so that sixteen threads share 36 of them evenly enough.
   const half = (rows / MR + 1) / 2 * MR;
   const tasks = 2 * frequencies;
@@ -560,17 +562,31 @@ export function winogradGradProduct(a: usize, slice: i32, slices: i32): void {
     let right = ptr(a, 1) + <usize>f * gradStep;
     for (let begin = 0; begin < tiles; begin += block) {
       const count = min(block, tiles - begin);
+      const apart = sums != 0 && begin > 0;
+      const fresh = apart || begin == 0;
       for (let c = top; c < bottom; c += MR) {
         const x = left + (<usize>c << 2);
         const to = ptr(a, 2) + <usize>(f * rows + c) * ldb;
         for (let o: usize = 0; o < ldb; o += NR * 4) {
-          if (c + 4 >= channels) weightTileOf4(x, right + o, count, lda, ldb, to + o, ldb, begin == 0);
-          else weightTile(x, right + o, count, lda, ldb, to + o, ldb, begin == 0);
+          const few = c + 4 >= channels;
+          const y = apart ? sums : to + o;
+          const step = apart ? NR * 4 : ldb;
+          if (few) weightTileOf4(x, right + o, count, lda, ldb, y, step, fresh);
+          else weightTile(x, right + o, count, lda, ldb, y, step, fresh);
+          if (apart) addTile(sums, to + o, ldb, few ? 4 : MR);
         }
       }
       left += <usize>frequencies * inputStep;
       right += <usize>frequencies * gradStep;
     }
+  }
+}
+
+/** Adds rows of eight values that lie together to rows of a matrix. */
+function addTile(from: usize, to: usize, ldc: usize, rows: i32): void {
+  for (; rows > 0; rows--, from += NR * 4, to += ldc) {
+    v128.store(to, f32x4.add(v128.load(to), v128.load(from)));
+    v128.store(to, f32x4.add(v128.load(to, 16), v128.load(from, 16)), 16);
   }
 }
 
@@ -617,7 +633,7 @@ export function winogradFinishWeight(a: usize, slice: i32, slices: i32): void {
   const gDown = ptr(a, 8);
   const gAcross = ptr(a, 9);
   const sums = scratch(ptr(a, 10), arg(a, 11));
-  const half = sums + 1024;
+  const half = sums + 1536;
   const ldb = <usize>((filters + NR - 1) / NR * NR) << 2;
   const frequency = <usize>(channels == 3 ? 3 : (channels + MR - 1) / MR * MR) * ldb;
   const chunkBytes = <usize>(tall * wide) * frequency;
