@@ -94,17 +94,20 @@ it('every form has a shape among these', async () => {
 });
 
 describe('accuracy of convolutions against double precision', () => {
-  it.each(shapes)('$kernel×$kernel of $images at $side, $channels -> $filters, padding $padding', async (shape) => {
-    const exact = new Evaluator(reference({ precision: 'f64' }));
-    const own = new Evaluator(fast);
-    const expected = await exact.evaluate(build(shape));
-    const got = await own.evaluate(build(shape));
-    const errors = expected.map((value, i) => worst(got[i], value));
-    expect(Math.max(...errors), `forward, input, weight: ${errors.join(', ')}`).toBeLessThan(
-      BOUNDS[shape.kernel],
-    );
-    await own.close();
-  });
+  it.each(shapes)(
+    '$kernel×$kernel of $images at $side, $channels -> $filters, padding $padding',
+    async (shape) => {
+      const exact = new Evaluator(reference({ precision: 'f64' }));
+      const own = new Evaluator(fast);
+      const expected = await exact.evaluate(build(shape));
+      const got = await own.evaluate(build(shape));
+      const errors = expected.map((value, i) => worst(got[i], value));
+      expect(Math.max(...errors), `forward, input, weight: ${errors.join(', ')}`).toBeLessThan(
+        BOUNDS[shape.kernel],
+      );
+      await own.close();
+    },
+  );
 });
 
 it('an image alone gives the bytes that it gives among others, in every form', async () => {
