@@ -60,9 +60,11 @@ export function addFindLrCommand(program: Command, host: Host, setCode: (code: n
 }
 
 function seedList(text: string): number[] {
-  const seeds = text.split(',').map(Number);
-  if (text.trim() !== '' && seeds.every((seed) => Number.isSafeInteger(seed) && seed >= 0)) return seeds;
-  throw new InvalidArgumentError('It must be whole numbers of 0 or more, separated by commas.');
+  try {
+    return text.split(',').map(whole(0));
+  } catch {
+    throw new InvalidArgumentError('It must be whole numbers of 0 or more, separated by commas.');
+  }
 }
 
 async function findLr(host: Host, options: FindArguments): Promise<number> {
@@ -109,6 +111,11 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
     writePicture(rangeSvg(result));
     const asked = stop.asked();
     return asked === null ? 0 : EXIT_CODES[asked];
+  } catch (error) {
+    // While the data is obtained, there is no curve to show.
+    const asked = stop.asked();
+    if (asked === null || (error as Error).name !== 'AbortError') throw error;
+    return EXIT_CODES[asked];
   } finally {
     stop.release();
     await backend.close();

@@ -48,6 +48,8 @@ export interface Loader {
   readonly augments: boolean;
   /** Whether batches have `mix`. */
   readonly mixes?: boolean;
+  /** The seed, where one was given: training with another one is refused. */
+  readonly seed?: number;
   /** The loader for another seed: `fit({ seed })` calls this, so that one seed decides everything. */
   withSeed(seed: number): Loader;
   batch(step: number): Batch;

@@ -7,7 +7,7 @@ export interface LoaderOptions {
   readonly batchSize: number;
   /** A new order every epoch (default), or the order of the data set. */
   readonly shuffle?: boolean;
-  /** Used until `withSeed` gives another. Default 0. */
+  /** Default: that of training, and 0 where the loader is used by itself. */
   readonly seed?: number;
   /**
    * `crop`: shift by up to so many pixels each way; `flip`: mirror half of the images left to right; `mixup`: mix every example with
@@ -95,6 +95,7 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
     stepsPerEpoch,
     augments,
     mixes: mixup > 0,
+    ...(options.seed !== undefined && { seed }),
     withSeed: (other) => loader(dataset, { ...options, seed: other }),
     batch(step) {
       checkInteger(`${WHERE}: batch`, 'step', step, 0, Math.floor(Number.MAX_SAFE_INTEGER / batchSize) - 1);

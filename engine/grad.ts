@@ -103,6 +103,7 @@ export function hessianVector<const W extends readonly Tensor[]>(
     }
   });
   const slopes = grad(loss, wrt).map((g, i) => sum(mul(g, parts[i])));
+  if (slopes.length === 0) return [] as unknown as Same<W>;
   return grad(
     slopes.reduce((total, slope) => add(total, slope)),
     wrt,

@@ -3,7 +3,7 @@ import { checkInteger } from '../engine/options.ts';
 import { add, less, mul, where } from '../engine/ops/index.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { State } from '../engine/types.ts';
-import { zero, type Optimizer, type Tree } from './optimizer.ts';
+import { refuseTwice, zero, type Optimizer, type Tree } from './optimizer.ts';
 
 const SUM = 'gradients/';
 const COUNT = 'gradientsHeld';
@@ -13,12 +13,13 @@ const COUNT = 'gradientsHeld';
  * would do, in the memory of one. Steps still count batches, in schedules too, and an update has the hyper-parameters of its
  * last batch; batch normalisation still sees single batches. It takes one array more for each parameter.
  *
- * Throws RangeError unless `batches` is an integer >= 1.
+ * Throws RangeError unless `batches` is an integer >= 1, and around an optimizer that accumulates already.
  *
  * @example accumulateGradients(sgd({ lr: 0.1, momentum: 0.9 }), 4)
  */
 export function accumulateGradients(optimizer: Optimizer, batches: number): Optimizer {
   checkInteger('accumulateGradients', 'batches', batches, 1);
+  refuseTwice('accumulateGradients', optimizer, ['batches'], 'multiply the numbers of batches');
   return {
     ...optimizer,
     config: { ...optimizer.config, batches },

@@ -3,7 +3,7 @@ import { checkNumber, checkOptions } from '../engine/options.ts';
 import { add, mul } from '../engine/ops/index.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { HostTensor, State } from '../engine/types.ts';
-import { zero, type Optimizer } from './optimizer.ts';
+import { refuseTwice, zero, type Optimizer } from './optimizer.ts';
 
 export interface AverageOptions {
   /** What the average keeps of itself at an update. Default 0.999. */
@@ -20,7 +20,8 @@ const WEIGHT = 'averageWeight';
  *
  *   A ← decay · A + (1 − decay) · w,  c ← decay · c + (1 − decay), both from 0;  average = A / c
  *
- * Throws RangeError unless 0 <= decay < 1.
+ * With `accumulateGradients` it goes inside, around the optimizer itself: outside, it would decay at every batch, not at every update.
+ * Throws RangeError unless 0 <= decay < 1, and around an optimizer that has an average or accumulates.
  * Source: B. Polyak and A. Juditsky, 1992; torch.optim.swa_utils.AveragedModel, but for the start, which c corrects.
  *
  * @example averageWeights(adamw({ lr: 0.001 }), { decay: 0.999 })
@@ -29,6 +30,13 @@ export function averageWeights(optimizer: Optimizer, options: AverageOptions = {
   checkOptions('averageWeights', options, ['decay']);
   const { decay = 0.999 } = options;
   checkNumber('averageWeights', 'decay', decay, 'a number >= 0 and < 1', (x) => x >= 0 && x < 1);
+  refuseTwice('averageWeights', optimizer, ['averageDecay'], 'one average has one decay');
+  if ('batches' in optimizer.config) {
+    throw new RangeError(
+      'averageWeights: around accumulateGradients the average would decay at every batch, not at every update ' +
+        '(nest them the other way: accumulateGradients(averageWeights(optimizer), batches))',
+    );
+  }
   const follow = (average: Tensor, value: Tensor | number): Tensor =>
     add(mul(average, decay), mul(value, 1 - decay));
   return {

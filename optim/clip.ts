@@ -1,8 +1,8 @@
 /** Gradient clipping, around any optimizer. */
 import { checkNumber, checkOptions } from '../engine/options.ts';
-import { add, div, mul, neg, relu, sqrt, sub, sum } from '../engine/ops/index.ts';
+import { add, clamp, div, minimum, mul, sqrt, sum } from '../engine/ops/index.ts';
 import type { Tensor } from '../engine/tensor.ts';
-import type { Optimizer, Tree } from './optimizer.ts';
+import { refuseTwice, type Optimizer, type Tree } from './optimizer.ts';
 
 export interface ClipOptions {
   /** The largest L2 norm of all gradients together: longer ones are scaled down to it. */
@@ -17,7 +17,8 @@ export interface ClipOptions {
  *   value: g ← min(max(g, −value), value)
  *   norm:  g ← g · min(1, norm / ‖g‖), over all parameters
  *
- * Throws RangeError unless the limits are above 0, and without any.
+ * A gradient that is not a number stays one. Throws RangeError unless the limits are above 0, without any, and around an optimizer
+ * that clips already.
  * Source: Caffe, sgd_solver.cpp (`clip_gradients`); torch.nn.utils.clip_grad_norm_ and clip_grad_value_.
  *
  * @example clipGradients(sgd({ lr: 0.1, momentum: 0.9 }), { norm: 5 })
@@ -31,6 +32,7 @@ export function clipGradients(optimizer: Optimizer, options: ClipOptions): Optim
   if (norm === undefined && value === undefined) {
     throw new RangeError('clipGradients: there is nothing to clip to (give norm, value, or both)');
   }
+  refuseTwice('clipGradients', optimizer, ['clipNorm', 'clipValue'], 'give norm and value in one call');
   return {
     ...optimizer,
     config: {
@@ -40,8 +42,8 @@ export function clipGradients(optimizer: Optimizer, options: ClipOptions): Optim
     },
     update(at) {
       let { grads } = at;
-      if (value !== undefined) grads = mapTree(grads, (g) => clampTo(g, value));
-      if (norm !== undefined) {
+      if (value !== undefined) grads = mapTree(grads, (g) => clamp(g, -value, value));
+      if (norm !== undefined && Object.keys(grads).length > 0) {
         const scale = scaleTo(grads, norm);
         grads = mapTree(grads, (g) => mul(g, scale));
       }
@@ -53,14 +55,9 @@ export function clipGradients(optimizer: Optimizer, options: ClipOptions): Optim
 const mapTree = (tree: Tree, f: (t: Tensor) => Tensor): Tree =>
   Object.fromEntries(Object.entries(tree).map(([name, t]) => [name, f(t)]));
 
-/** g limited to ±limit. relu keeps NaN, so a broken gradient stays visible. */
-function clampTo(g: Tensor, limit: number): Tensor {
-  return add(sub(g, relu(sub(g, limit))), relu(sub(neg(g), limit)));
-}
-
 /** min(1, limit / norm). A norm of 0 gives 1. */
 function scaleTo(grads: Tree, limit: number): Tensor {
   const squares = Object.values(grads).map((g) => sum(mul(g, g)));
   const norm = sqrt(squares.reduce((a, b) => add(a, b)));
-  return sub(1, relu(sub(1, div(limit, norm))));
+  return minimum(1, div(limit, norm));
 }

@@ -183,3 +183,20 @@ function multiples(scalar: Tensor): (factor: number) => Tensor {
 export function decayed({ grad, param, decay }: ParamUpdate): Tensor {
   return decay === null ? grad : add(grad, mul(param, decay));
 }
+
+/**
+ * A wrapper's arrays and its part of the config have fixed names: around an optimizer that has them already, one of the two would
+ * be lost.
+ */
+export function refuseTwice(
+  where: string,
+  { config }: Optimizer,
+  keys: readonly string[],
+  instead: string,
+): void {
+  const there = keys.find((key) => key in config);
+  if (there === undefined) return;
+  throw new RangeError(
+    `${where}: the optimizer is wrapped in ${where} already, with ${there} ${show(config[there])} (${instead})`,
+  );
+}

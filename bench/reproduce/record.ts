@@ -65,7 +65,7 @@ const round = (x: number, digits: number): number => Number(x.toPrecision(digits
  */
 export function recordOf(dir: string, arm: Arm, seed: number): RunRecord {
   const summary = JSON.parse(readFileSync(join(dir, 'summary.json'), 'utf8')) as RunSummary;
-  if (summary.state !== 'done' || summary.step !== arm.steps || summary.last === null) {
+  if (summary.state !== 'done' || summary.last?.step !== arm.steps) {
     throw new Error(`${dir}: the run is at step ${summary.step} of ${arm.steps} (${summary.state})`);
   }
   const events = readFileSync(join(dir, 'events.jsonl'), 'utf8')

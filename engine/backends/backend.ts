@@ -54,7 +54,7 @@ export interface Executable {
   /** Of the steps that there is something to say about: those with a choice of method, and the heavy ones. */
   readonly notes: ReadonlyMap<Step, StepNote>;
   readonly report: Report;
-  /** Copies feeds before it returns; runs queue in call order. A run that throws has written no state. */
+  /** Copies feeds before it returns; runs queue in call order. A run that throws has written no state, unless the backend itself broke. */
   run(feeds: Feeds): Promise<Outputs>;
   /**
    * Every feed has a leading axis of the same length K; equals K runs bit for bit, outputs stacked likewise. The first run

@@ -128,8 +128,13 @@ function decide(n: number, classes: number, logits: Float32Array): Prediction {
   const probabilities = new Float32Array(n * classes);
   for (let i = 0; i < n; i++) {
     const row = logits.subarray(i * classes, (i + 1) * classes);
-    const top = row.reduce((a, b) => Math.max(a, b), -Infinity);
-    chosen[i] = Math.max(0, row.indexOf(top)); // NaN is found nowhere
+    // As argMax has it: the first of equals, and NaN before all numbers.
+    let largest = 0;
+    for (let c = 1; c < classes && !Number.isNaN(row[largest]); c++) {
+      if (!(row[c] <= row[largest])) largest = c;
+    }
+    chosen[i] = largest;
+    const top = row[largest];
     const sum = row.reduce((total, z) => total + Math.exp(z - top), 0);
     row.forEach((z, c) => (probabilities[i * classes + c] = Math.exp(z - top) / sum));
   }

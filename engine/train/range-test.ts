@@ -139,7 +139,8 @@ async function sweepOnce(
       const smoothed = running / (1 - smoothing ** (points.length + 1));
       points.push({ step, lr: hyper['lr'] ?? rate(step), loss, smoothed });
       best = Math.min(best, smoothed);
-      if (smoothed > divergence * best) {
+      // Of a loss above 0: more than `divergence` times the best.
+      if (smoothed - best > (divergence - 1) * Math.abs(best)) {
         end = 'diverged';
         break;
       }

@@ -139,6 +139,12 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   if (signal !== undefined) {
     checkKind(where, 'signal', signal, 'aborted', "an AbortSignal, for instance an AbortController's signal");
   }
+  if (data.seed !== undefined && data.seed !== seed) {
+    throw new RangeError(
+      `${where}: the loader has seed ${data.seed}, but the seed of training, which decides the order of the data, is ${seed} ` +
+        `(give ${where} the seed and leave the loader's out)`,
+    );
+  }
   optimizer.at(0); // so that impossible rates are told now
   return {
     model,

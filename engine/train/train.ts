@@ -123,7 +123,8 @@ async function* run(
       if (session.step === steps || signal?.aborted === true) break;
       yield await emit(await session.next());
     }
-    const aborted = session.step < steps;
+    // An evaluation that the signal stopped is still to be done, after the last step too.
+    const aborted = session.step < steps || session.evalDue;
     if (aborted && session.hasNews) yield await save();
     reason = aborted ? 'abort' : 'done';
   } catch (error) {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { run, SMALL, testHost } from './fixture.ts';
+import { run, SMALL, testHost, type TestHost } from './fixture.ts';
 
 describe('find-lr', () => {
   it('plots accuracy over the rate, and names every suggestion or says why there is none', async () => {
@@ -33,6 +33,17 @@ describe('find-lr', () => {
     expect([curves[0]!.points.length, curves[0]!.evaluations.length, suggestions.length]).toEqual([8, 3, 1]);
   });
 
+  it('Ctrl-C while the data is obtained ends with its code, without an error', async () => {
+    const host: TestHost = await testHost({
+      cifar10: (options) => {
+        host.press();
+        return Promise.reject(options!.signal!.reason as Error);
+      },
+    });
+    expect(await run(host, `find-lr ${SMALL} --steps 20`)).toBe(130);
+    expect(host.err()).not.toContain('error');
+  });
+
   it('refuses sweeps that go nowhere', async () => {
     const host = await testHost();
     expect(await run(host, 'find-lr --from 0.1 --to 0.01')).toBe(2);
@@ -40,6 +51,8 @@ describe('find-lr', () => {
     expect(await run(host, 'find-lr --sweep exponential --from 0')).toBe(2);
     expect(host.err()).toContain('an exponential sweep begins above 0');
     expect(await run(host, 'find-lr --seeds one')).toBe(2);
+    expect(await run(host, 'find-lr --seeds 1,,2')).toBe(2);
+    expect(host.err()).toContain('It must be whole numbers of 0 or more, separated by commas.');
     expect(await run(host, `find-lr ${SMALL} --steps 8 --every 0 --svg nowhere/plot.svg`)).toBe(2);
     expect(host.err()).toContain('--svg nowhere/plot.svg: its folder cannot be written to: ');
     expect(host.out()).toBe('');

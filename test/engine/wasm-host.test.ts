@@ -134,6 +134,25 @@ describe('the team', () => {
     await backend.close();
   });
 
+  it.each([true, false])(
+    'a closed backend refuses everything but to be closed again (workers: %s)',
+    async (workers) => {
+      const backend = await wasm({ threads: 1, workers });
+      const store = await backend.createStore({});
+      await store.close();
+      await backend.close();
+      await backend.close();
+      const other = await wasm({ threads: 1, workers });
+      await expect(backend.createStore({})).rejects.toThrow(
+        'wasm: createStore: the backend is closed (make a new one)',
+      );
+      await expect(
+        compile(backend, { inputs: { x: f32(2) }, build: ({ x }) => ({ outputs: { y: mul(x, 2) } }) }),
+      ).rejects.toThrow('the backend is closed');
+      await other.close();
+    },
+  );
+
   it('trains the network of the paper to the same bytes with 1, 2, 7 and 16 threads', async () => {
     const optimizer = sgd({ lr: 0.001, momentum: 0.9, weightDecay: 0.004, form: 'caffe' });
     const mean = { shape: [32, 32, 3], dtype: 'f32', data: new Float32Array(3072).fill(120) } as const;

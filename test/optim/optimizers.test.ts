@@ -314,7 +314,25 @@ describe('clipping', () => {
     expect(await after({ value: 3.5 }, 3, -4)).toEqual([3, -3.5]);
   });
 
+  test.each([1e6, 3e7, 1e15])('a gradient of %d still moves by the limit', async (size) => {
+    expect(await after({ norm: 1 }, size, 0)).toEqual([expect.closeTo(1, 6), -0]);
+    expect(await after({ value: 1 }, size, -size)).toEqual([1, -1]);
+  });
+
+  test('what is not a number stays one, and infinity has a value to be clipped to', async () => {
+    expect(await after({ value: 1 }, NaN, -Infinity)).toEqual([NaN, -1]);
+    expect(await after({ norm: 1 }, NaN, 1)).toEqual([NaN, NaN]);
+  });
+
+  test('a model without trained parameters has nothing to clip', async () => {
+    const optimizer = clipGradients(sgd({ lr: 1 }), { norm: 1 });
+    expect(optimizer.update({ grads: {}, params: {}, state: {}, hyper: {}, specs: {} }).params).toEqual({});
+  });
+
   test('is part of the config, and says what is wrong', () => {
+    expect(() => clipGradients(clipGradients(sgd({ lr: 1 }), { norm: 5 }), { value: 1 })).toThrow(
+      'clipGradients: the optimizer is wrapped in clipGradients already, with clipNorm 5 (give norm and value in one call)',
+    );
     expect(clipGradients(sgd({ lr: 1 }), { norm: 5, value: 1 }).config).toMatchObject({
       kind: 'sgd',
       clipNorm: 5,
@@ -344,6 +362,8 @@ describe('a moving average of the weights', () => {
     expect(() => averageWeights(sgd({ lr: 1 }), { decay: 1 })).toThrow(
       'averageWeights: decay must be a number >= 0 and < 1, got 1',
     );
+    expect(() => averageWeights(averageWeights(sgd({ lr: 1 })))).toThrow('with averageDecay 0.999');
+    expect(() => averageWeights(accumulateGradients(sgd({ lr: 1 }), 2))).toThrow('nest them the other way');
     const [state] = await optimize(sgd({ lr: 1 }), { w: number(1) }, [{ w: number(1) }], 1);
     expect(() => averagedState(state!)).toThrow('averagedState: the state has no averages (train with');
   });
@@ -371,6 +391,7 @@ describe('gradients of several batches', () => {
     const wanted = await optimize(itself, { w: number(1) }, parts, 2);
     expect(got.map((state) => value(state, 'w'))).toEqual(wanted.map((state) => value(state, 'w')));
     expect(one.config).toMatchObject({ kind: 'adam', batches: 1 });
+    expect(() => accumulateGradients(accumulateGradients(itself, 2), 3)).toThrow('with batches 2');
     expect(() => accumulateGradients(itself, 0)).toThrow(
       'accumulateGradients: batches must be an integer >= 1, got 0',
     );

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  crossEntropyRows,
   fit,
   lrRangeTest,
   mlp,
+  sub,
   suggestBounds,
   wasm,
   type Backend,
@@ -69,6 +71,13 @@ describe('lrRangeTest', () => {
     expect(far.curves[0].points.length).toBeLessThan(200);
     const off = await lrRangeTest(sweep({ to: 1e30, steps: 50, divergence: 1e300 }));
     expect(off.curves[0].end).toBe('diverged');
+  });
+
+  it('goes on where the loss is below 0 from the start', async () => {
+    const loss: RangeTestOptions['loss'] = (output, targets) => sub(crossEntropyRows(output, targets), 100);
+    const { curves } = await lrRangeTest(sweep({ loss, to: 1e-3, steps: 20 }));
+    expect(curves[0].points[0].loss).toBeLessThan(0);
+    expect([curves[0].end, curves[0].points.length]).toEqual(['done', 20]);
   });
 
   it('changes nothing: a training before it and one after it give the same bytes', async () => {

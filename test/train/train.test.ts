@@ -161,9 +161,12 @@ describe('determinism', () => {
     expect(bytes((await fit(tinyRun())).state)).toEqual(first);
     const other = bytes((await fit(tinyRun({ seed: 6 }))).state);
     expect(other['conv.weight']).not.toBe(first['conv.weight']);
-    // The loader's own seed plays no part.
-    const data = loader(images, { batchSize: 8, augment: { crop: 1, flip: true }, seed: 99 });
-    expect(bytes((await fit(tinyRun({ data }))).state)).toEqual(first);
+    const loaderOf = (seed: number) =>
+      loader(images, { batchSize: 8, augment: { crop: 1, flip: true }, seed });
+    expect(bytes((await fit(tinyRun({ data: loaderOf(5) }))).state)).toEqual(first);
+    await expect(fit(tinyRun({ data: loaderOf(99) }))).rejects.toThrow(
+      'fit: the loader has seed 99, but the seed of training, which decides the order of the data, is 5',
+    );
   });
 
   test('resident and fed data give the same bytes and evaluations', async () => {
@@ -358,6 +361,14 @@ describe('events', () => {
     expect(types(events)).toEqual(['start', 'eval', 'step', 'step', 'end']);
   });
 
+  test('abort during the last evaluation: the run is not done', async () => {
+    const control = new AbortController();
+    const abort: Listener = (event) => void (event.type === 'step' && event.step === 9 && control.abort());
+    const options = { listeners: [abort], signal: control.signal, eval: { data: held, every: 5 } };
+    const { reason, step, last } = await fit(tinyRun(options));
+    expect([reason, step, last?.step]).toEqual(['abort', 10, 5]);
+  });
+
   test.each(['start', 'step', 'eval'] as const)('a listener that throws at %s ends the run', async (type) => {
     const bad: Listener = (event) => {
       if (event.type === type) throw new Error(`listener at ${type}`);
@@ -489,6 +500,15 @@ describe('evaluation and prediction', () => {
       data: { shape: [0, 6, 6, 2], dtype: 'u8', data: new Uint8Array() },
     });
     expect(none.logits.shape).toEqual([0, 3]);
+  });
+
+  test('a row with a logit that is not a number is of that class, as argMax has it', async () => {
+    const model = sequential({ input: normalize(0), rest: relu() });
+    const rows = Float32Array.of(1, 3, 3, NaN, 7, 1, 5, NaN, 9, Infinity, 1, 1);
+    const data = { shape: [4, 3], dtype: 'f32', data: rows } as const;
+    const state = initState(model, null, 0);
+    const { classes } = await predict({ model, state, backend: reference(), data });
+    expect([...classes]).toEqual([1, 0, 1, 0]);
   });
 
   test('forward gives outputs as they are, of any shape; a single example is a batch of one', async () => {

@@ -64,9 +64,11 @@ export async function workerTeam(
     broken ??= error;
     Atomics.store(words, word(K.CONTROL_ABORT), 1);
     Atomics.notify(words, word(K.CONTROL_START));
-    failRun?.(broken);
+    // The others may still write: whoever hears of the failure may give memory back.
+    void end().finally(() => failRun?.(broken!));
   };
   const workers: TeamWorker[] = [];
+  const end = (): Promise<unknown> => Promise.all(workers.map((worker) => worker.end()));
   try {
     await Promise.all(
       Array.from({ length: threads }, async (_, thread) => {
@@ -80,7 +82,7 @@ export async function workerTeam(
       }),
     );
   } catch (error) {
-    await Promise.all(workers.map((worker) => worker.end()));
+    await end();
     heap.free(control);
     throw error;
   }
@@ -114,7 +116,7 @@ export async function workerTeam(
       broken = new BackendError('wasm: the backend is closed');
       Atomics.store(words, word(K.CONTROL_ABORT), 1);
       Atomics.notify(words, word(K.CONTROL_START));
-      await Promise.all(workers.map((worker) => worker.end()));
+      await end();
       heap.free(control);
     },
   };

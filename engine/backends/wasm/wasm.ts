@@ -104,6 +104,7 @@ class WasmBackend implements Backend {
   openStores = 0;
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
+  #closed = false;
   readonly #tables = new Map<Float32Array, number>();
 
   constructor(memory: Heap, team: Team, simd: Simd, convolution: 'auto' | 'direct', instead: string | null) {
@@ -140,11 +141,15 @@ class WasmBackend implements Backend {
   }
 
   createStore(initial: State): Promise<Store> {
-    return this.queue(() => new WasmStore(this, initial));
+    return this.queue(() => {
+      this.#checkOpen('createStore');
+      return new WasmStore(this, initial);
+    });
   }
 
   load(plan: Plan, store: Store): Promise<Executable> {
     return this.queue(() => {
+      this.#checkOpen('load');
       if (!(store instanceof WasmStore) || store.backend !== this) {
         throw new BackendError('wasm: the store belongs to another backend (create one on this backend)');
       }
@@ -154,13 +159,20 @@ class WasmBackend implements Backend {
 
   close(): Promise<void> {
     return this.queue(() => {
+      if (this.#closed) return undefined;
       if (this.openStores > 0) {
         throw new BackendError(`wasm: ${this.openStores} stores are still open (close them first)`);
       }
+      this.#closed = true;
       for (const at of this.#tables.values()) this.heap.free(at);
       this.#tables.clear();
       return this.team.close();
     });
+  }
+
+  /** All backends share one memory, in which what this one had may belong to another. */
+  #checkOpen(what: string): void {
+    if (this.#closed) throw new BackendError(`wasm: ${what}: the backend is closed (make a new one)`);
   }
 
   view({ dtype, shape }: TensorType, at: number): Float32Array | Int32Array | Uint8Array {
