@@ -21,6 +21,8 @@ export interface Cifar10Place {
   readonly dir: string | null;
   /** Batch files that are missing from `dir`. */
   readonly missing: readonly string[];
+  /** Something that is no folder lies where the data would. */
+  readonly blocked: boolean;
 }
 
 /** Looks without reading or obtaining anything. */
@@ -35,10 +37,16 @@ export async function findCifar10(data: string | undefined, cwd: string): Promis
         ),
       ),
     );
-    if (there.includes(true)) return { root, dir, missing: FILES.filter((_, i) => !there[i]) };
+    if (there.includes(true))
+      return { root, dir, missing: FILES.filter((_, i) => !there[i]), blocked: false };
   }
-  return { root, dir: null, missing: FILES };
+  const found = await stat(root).catch(() => null);
+  return { root, dir: null, missing: FILES, blocked: found !== null && !found.isDirectory() };
 }
+
+/** The command that obtains CIFAR-10 there. */
+export const dataCommand = (host: Host, data: string | undefined): string =>
+  `${host.command('data')} cifar10${data === undefined ? '' : ` --data ${shellWord(data)}`}`;
 
 /** Loads CIFAR-10, with progress on stderr where it has to be obtained first. */
 export async function openCifar10(
@@ -88,8 +96,7 @@ async function dataCifar10(host: Host, data: string | undefined): Promise<number
   } catch (error) {
     const asked = stop.asked();
     if (asked === null) throw error;
-    const again = `${host.command('data')} cifar10${data === undefined ? '' : ` --data ${shellWord(data)}`}`;
-    host.stderr.write(`stopped; to go on:\n  ${again}\n`);
+    host.stderr.write(`stopped; to go on:\n  ${dataCommand(host, data)}\n`);
     return EXIT_CODES[asked];
   } finally {
     stop.release();

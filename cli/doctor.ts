@@ -15,7 +15,7 @@ import {
   type Backend,
   type Report,
 } from '../engine/index.ts';
-import { findCifar10, type Cifar10Place, DATA_HELP } from './data.ts';
+import { dataCommand, findCifar10, type Cifar10Place, DATA_HELP } from './data.ts';
 import { bytes } from './format.ts';
 import type { Host } from './host.ts';
 import { path } from './values.ts';
@@ -60,7 +60,9 @@ export function addDoctorCommand(program: Command, host: Host, setCode: (code: n
     .action(async (options: { readonly data?: string; readonly json?: boolean }) => {
       const diagnosis = await diagnose(options.data, host.cwd);
       host.stdout.write(
-        options.json === true ? `${JSON.stringify(diagnosis, null, 2)}\n` : describe(diagnosis, host),
+        options.json === true
+          ? `${JSON.stringify(diagnosis, null, 2)}\n`
+          : describe(diagnosis, host, options.data),
       );
       setCode(diagnosis.node.works && diagnosis.wasm.run.works && diagnosis.reference.works ? 0 : 1);
     });
@@ -169,7 +171,7 @@ async function workers(): Promise<Finding> {
   }
 }
 
-function describe(diagnosis: Diagnosis, host: Host): string {
+function describe(diagnosis: Diagnosis, host: Host, data: string | undefined): string {
   const { cyclegrad, node, platform, cpu, memory, wasm: cpuBackend, cifar10 } = diagnosis;
   const { report, simd } = cpuBackend;
   const lines = [
@@ -204,7 +206,7 @@ function describe(diagnosis: Diagnosis, host: Host): string {
     ...entry('WebGL', gpuFinding(diagnosis.webgl)),
     '',
     'data',
-    ...entry('CIFAR-10', dataFinding(cifar10, host)),
+    ...entry('CIFAR-10', dataFinding(cifar10, host, data)),
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -251,13 +253,18 @@ function entry(name: string, finding: Finding): string[] {
   return [`${label}no: ${finding.reason}`, `${' '.repeat(label.length)}to change that: ${finding.fix}`];
 }
 
-function dataFinding({ root, dir, missing }: Cifar10Place, host: Host): Finding {
-  if (dir === null)
-    return yes(`not in ${root} yet; ${host.command('data')} cifar10 obtains it, and so does training`);
+function dataFinding(
+  { root, dir, missing, blocked }: Cifar10Place,
+  host: Host,
+  data: string | undefined,
+): Finding {
+  const obtain = dataCommand(host, data);
+  if (blocked) return { works: false, reason: `${root} is no folder`, fix: 'name a folder with --data DIR' };
+  if (dir === null) return yes(`not in ${root} yet; ${obtain} obtains it, and so does training`);
   if (missing.length === 0) return yes(`in ${dir}`);
   return {
     works: false,
     reason: `${dir} lacks ${missing.join(', ')}`,
-    fix: `delete that folder and run ${host.command('data')} cifar10`,
+    fix: `delete that folder and run ${obtain}`,
   };
 }

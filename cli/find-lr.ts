@@ -4,6 +4,7 @@ import { loader, meanImage } from '../datasets/index.ts';
 import {
   curveSvg,
   lrRangeTest,
+  progressBar,
   suggestBounds,
   type CurveSeries,
   type RangeCurve,
@@ -16,7 +17,7 @@ import { UsageError } from './failure.ts';
 import { EXIT_CODES, type Host } from './host.ts';
 import { addNetOptions, NETS, type NetArguments } from './nets.ts';
 import { pictureAt } from './picture.ts';
-import { plotText } from './plot.ts';
+import { plotText, widthOf } from './plot.ts';
 import { onCtrlC } from './stop.ts';
 import { notNegative, path, positive, whole } from './values.ts';
 
@@ -99,13 +100,14 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
       sweep,
       seeds,
       signal: stop.signal,
+      listeners: [progressBar({ stream: host.stderr })],
     });
     if (options.json === true) {
       const suggestions = result.curves.map((curve) => suggestBounds(curve));
       host.stdout.write(`${JSON.stringify({ ...result, suggestions })}\n`);
     } else {
       for (const curve of result.curves)
-        host.stdout.write(describe(curve, result, host.stdout.columns ?? 100));
+        host.stdout.write(describe(curve, result, widthOf(host.stdout, host.env)));
       if (result.curves.length > 1) host.stdout.write(spreadText(result));
     }
     writePicture(rangeSvg(result));

@@ -1,24 +1,46 @@
 /** Curves in the terminal. */
 import asciichart from 'asciichart';
+import type { Host, Output } from './host.ts';
 
-/** What a column of the plot shows of a curve that is longer than the terminal is wide. */
+/** Terminals say how wide they are; where there is none, the environment may. */
+export const widthOf = (stream: Output, env: Host['env']): number => {
+  const told = stream.columns ?? Number(env['COLUMNS']);
+  return Number.isSafeInteger(told) && told > 0 ? told : 100;
+};
+
+/**
+ * A value for each column: of a curve with more values the one of the column that is farthest from their mean, so that no peak is
+ * lost; of one with fewer, straight lines between them.
+ */
 function columns(values: readonly number[], width: number): number[] {
-  if (values.length <= width) return [...values];
-  return Array.from({ length: width }, (_, i) => values[Math.round((i * (values.length - 1)) / (width - 1))]);
+  const last = values.length - 1;
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return Array.from({ length: width }, (_, i) => {
+    const at = (i * last) / (width - 1);
+    if (last < width) {
+      const low = Math.floor(at);
+      return at === low ? values[low] : values[low] + (values[low + 1] - values[low]) * (at - low);
+    }
+    const own = values.slice(Math.round(at), Math.round(((i + 1) * last) / (width - 1)));
+    return own.reduce(
+      (far, value) => (Math.abs(value - mean) > Math.abs(far - mean) ? value : far),
+      values[Math.round(at)],
+    );
+  });
 }
 
 const LABEL = 10;
 
 /**
- * A curve as lines of text, `width` columns at the most, with its values at the left and `from` and `to` of the other axis
- * below. Not a number leaves a gap.
+ * A curve as lines of text, `width` columns (at least 33), with its values at the left and `from` and `to` of the other axis
+ * below. What is not a number is left out.
  */
 export function plotText(
   values: readonly number[],
   { from, to, width, format }: { from: string; to: string; width: number; format: (x: number) => string },
 ): string {
   const room = Math.max(20, width - LABEL - 3);
-  const shown = columns(values, room);
+  const shown = columns(values.filter(Number.isFinite), room);
   const chart = asciichart.plot(shown, { height: 12, format: (x) => format(x).padStart(LABEL) });
   const axis = from + to.padStart(Math.max(to.length + 2, shown.length - from.length));
   return `${chart}\n${' '.repeat(LABEL + 2)}${axis}\n`;

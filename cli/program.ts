@@ -3,8 +3,9 @@ import { Command, CommanderError } from 'commander';
 import { addDataCommand } from './data.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { describeFailure, EXIT_FAILURE, EXIT_USAGE, UsageError } from './failure.ts';
-import type { Host, Output } from './host.ts';
+import type { Host } from './host.ts';
 import { addFindLrCommand } from './find-lr.ts';
+import { widthOf } from './plot.ts';
 import { addProfileCommand } from './profile.ts';
 import { addScheduleCommand } from './schedule.ts';
 import { addTrainCommand } from './train.ts';
@@ -28,8 +29,8 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
     .configureOutput({
       writeOut: (text) => void host.stdout.write(text),
       writeErr: (text) => void host.stderr.write(text),
-      getOutHelpWidth: () => widthOf(host.stdout),
-      getErrHelpWidth: () => widthOf(host.stderr),
+      getOutHelpWidth: () => Math.min(widthOf(host.stdout, host.env), 110),
+      getErrHelpWidth: () => Math.min(widthOf(host.stderr, host.env), 110),
     })
     .exitOverride();
   // Subcommands take over these settings when they are made, so they come last.
@@ -49,5 +50,3 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
     return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE;
   }
 }
-
-const widthOf = (stream: Output): number => Math.min(stream.columns ?? 100, 110);

@@ -4,7 +4,7 @@ import { curveSvg } from '../engine/index.ts';
 import { notices, type Schedule } from '../schedulers/index.ts';
 import type { Host } from './host.ts';
 import { pictureAt } from './picture.ts';
-import { plotText } from './plot.ts';
+import { plotText, widthOf } from './plot.ts';
 import { chooseSchedule, scheduleNames, scheduleOptions, type RateOptions } from './schedules.ts';
 import { path, whole } from './values.ts';
 
@@ -37,7 +37,7 @@ export function addScheduleCommand(program: Command, host: Host): void {
         host.stdout.write(`${JSON.stringify({ config: schedule.config, steps: options.steps, points })}\n`);
         return;
       }
-      host.stdout.write(describe(name, schedule, options.steps, points, host.stdout.columns ?? 100));
+      host.stdout.write(describe(name, schedule, options.steps, points, widthOf(host.stdout, host.env)));
     });
 }
 

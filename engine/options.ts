@@ -44,6 +44,12 @@ export function checkOneOf(where: string, name: string, value: unknown, allowed:
   throw new RangeError(`${where}: ${name} must be ${allowed.map(show).join(' or ')}, got ${show(value)}`);
 }
 
+/** Throws TypeError unless `given` is an object that has `member`, which is how its kind is told. */
+export function checkKind(where: string, name: string, given: unknown, member: string, words: string): void {
+  if (typeof given === 'object' && given !== null && member in given) return;
+  throw new TypeError(`${where}: ${name} must be ${words}; got ${show(given)}`);
+}
+
 /** How a value looks in a message. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;

@@ -4,6 +4,7 @@
  * suite.
  */
 import { DataError, PlanError } from '../errors.ts';
+import { show } from '../options.ts';
 import type { FusedName } from '../plan/fuse.ts';
 import type { KernelName, Plan, Step, StepNote } from '../plan/plan.ts';
 import { formatType, sameShape, sizeOf } from '../shape.ts';
@@ -133,7 +134,13 @@ function holds(dtype: DType, data: HostData): boolean {
 
 /** Throws DataError unless each array's data is of its dtype and fills its shape. */
 export function checkHeld(where: string, state: State): void {
+  if (typeof state !== 'object' || state === null) {
+    throw new TypeError(`${where}: must be arrays by name, got ${show(state)}`);
+  }
   for (const [name, value] of Object.entries(state)) {
+    if (!Array.isArray((value as HostTensor | undefined)?.shape) || !ArrayBuffer.isView(value.data)) {
+      throw new TypeError(`${where}: '${name}' must be an array { shape, dtype, data }, got ${show(value)}`);
+    }
     const { shape, dtype, data } = value;
     if (holds(dtype, data) && data.length === sizeOf(shape)) continue;
     throw new DataError(

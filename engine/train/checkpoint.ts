@@ -165,7 +165,7 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
   if (digest !== undefined && digest !== digestOf({ tensors, metadata: described })) {
     throw new CheckpointError(
       `${path}: its contents are not what was saved: their SHA-256 is not the one in its metadata ` +
-        `(the file is damaged: go on from the checkpoint before it)`,
+        `(the file is damaged)`,
     );
   }
   return checkpoint;

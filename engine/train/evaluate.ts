@@ -4,7 +4,7 @@ import type { Backend, Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
 import type { Layer } from '../nn/layer.ts';
 import { bind } from '../nn/model.ts';
-import { checkInteger, checkOptions } from '../options.ts';
+import { checkInteger, checkKind, checkOptions, show } from '../options.ts';
 import type { State } from '../types.ts';
 import { Pace, runTogether } from './calls.ts';
 import { fedExamples, paddedBatches, type Examples } from './examples.ts';
@@ -45,6 +45,7 @@ export function isBetter(
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   checkOptions('evaluate', options, ['model', 'state', 'data', 'backend', 'batchSize', 'loss', 'metrics']);
+  checkModel('evaluate', options);
   const { model, data, backend, batchSize = 100 } = options;
   const objective = objectiveFor('evaluate', data, options);
   checkBatch('evaluate', data, batchSize);
@@ -72,6 +73,23 @@ export function checkBatch(where: string, data: Dataset, batchSize: unknown): vo
   if (data.length < 1) {
     throw new RangeError(`${where}: the data set is empty: ${data.name} (give one with at least 1 example)`);
   }
+}
+
+/** Throws TypeError unless model, backend, state and data are there, and of their kind. */
+export function checkModel(
+  where: string,
+  { model, backend, state, data }: Readonly<Record<'model' | 'backend' | 'state' | 'data', unknown>>,
+): void {
+  checkKind(where, 'model', model, 'apply', 'a layer, for instance sequential({ … })');
+  checkKind(where, 'backend', backend, 'createStore', 'a backend, for instance await wasm()');
+  const held = typeof state === 'object' && state !== null;
+  if (!held) {
+    throw new TypeError(
+      `${where}: state must be the model's arrays by name, as a result has them; got ${show(state)}`,
+    );
+  }
+  const read = typeof data === 'object' && data !== null;
+  if (!read) throw new TypeError(`${where}: data must be a data set; got ${show(data)}`);
 }
 
 /** Runs `use` with a store of the model's arrays, and closes it. */

@@ -35,6 +35,7 @@ export interface EvalEvent {
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
   readonly examples: number;
+  /** Wall time in milliseconds; 0 for one that a checkpoint has brought: equal runs leave equal files. */
   readonly ms: number;
 }
 

@@ -10,7 +10,7 @@ import { checkInteger, checkOptions } from '../options.ts';
 import { formatType, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostTensor, State, TensorType } from '../types.ts';
-import { withModel } from './evaluate.ts';
+import { checkModel, withModel } from './evaluate.ts';
 import { fedExamples, paddedBatches } from './examples.ts';
 
 export interface PredictOptions {
@@ -70,6 +70,7 @@ async function outputsOf(
   check: (output: Tensor, batchSize: number) => void,
 ): Promise<HostTensor> {
   checkOptions(where, options, ['model', 'state', 'data', 'backend', 'batchSize']);
+  checkModel(where, options);
   const { model, state, backend } = options;
   const examples = fedExamples('read' in options.data ? options.data : asDataset(where, options.data));
   const n = examples.dataset.length;

@@ -6,10 +6,7 @@ import { isNonFiniteLoss } from './non-finite.ts';
 import type { TrainOptions } from './settings.ts';
 import { train } from './train.ts';
 
-export interface RangeTestOptions extends Omit<
-  TrainOptions,
-  'optimizer' | 'steps' | 'seed' | 'checkpoint' | 'listeners'
-> {
+export interface RangeTestOptions extends Omit<TrainOptions, 'optimizer' | 'steps' | 'seed' | 'checkpoint'> {
   /** The optimizer of the training to come, with the rate left open: `(lr) => sgd({ lr, momentum: 0.9 })`. */
   readonly optimizer: (lr: Schedule) => Optimizer;
   /** The lowest and the highest rate. */
@@ -194,7 +191,7 @@ function fromAccuracy({ evaluations }: RangeCurve): Record<'rise' | 'ragged', Su
   const both = (why: string) => ({ rise: none(why), ragged: none(why) });
   if (known.length < 4) {
     return both(
-      `there are ${known.length} evaluations with an accuracy (give eval, often enough for 4 or more)`,
+      `there are ${known.length} evaluations with an accuracy (4 or more are needed: evaluate oftener, or sweep for longer)`,
     );
   }
   const highest = Math.max(...known.map(({ accuracy }) => accuracy));

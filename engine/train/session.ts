@@ -16,7 +16,7 @@ import { keptArrays, Pace, Updates } from './calls.ts';
 import {
   bestPath,
   checkpointPath,
-  latestCheckpoint,
+  listCheckpoints,
   loadCheckpoint,
   pruneCheckpoints,
   saveCheckpoint,
@@ -117,15 +117,18 @@ export class Session {
 
   async #loadLatest(fresh: State): Promise<Checkpoint | null> {
     const { checkpoint: options, model, optimizer, data, seed, steps } = this.#settings;
-    const path = options === null ? null : await latestCheckpoint(options.dir);
-    if (options === null || path === null) return null;
+    const [path, before] = options === null ? [] : (await listCheckpoints(options.dir)).toReversed();
+    if (options === null || path === undefined) return null;
     if (!options.resume) {
       throw new CheckpointError(
         `${options.dir}: holds checkpoints of an earlier run, the latest ${path} ` +
           `(go on from it with resume: true, or use another folder)`,
       );
     }
-    const checkpoint = await loadCheckpoint(path);
+    const checkpoint = await loadCheckpoint(path).catch((cause: Error) => {
+      if (before === undefined) throw cause;
+      throw new CheckpointError(`${cause.message}; delete it to go on from ${before}`, { cause });
+    });
     const run = {
       path,
       state: fresh,
@@ -396,8 +399,8 @@ export class Session {
       data: data.config,
       examples: this.#digest(),
       report,
-      last,
-      best,
+      last: timeless(last),
+      best: timeless(best),
     });
   }
 
@@ -415,3 +418,6 @@ export class Session {
     this.#evaluator = this.#updates = this.#store = null;
   }
 }
+
+/** What an evaluation took is no part of a run: equal runs leave equal files. */
+const timeless = (event: EvalEvent | null): EvalEvent | null => event && { ...event, ms: 0 };

@@ -4,7 +4,7 @@ import type { Optimizer } from '../../optim/optimizer.ts';
 import type { Backend } from '../backends/backend.ts';
 import { ShapeError } from '../errors.ts';
 import type { Layer } from '../nn/layer.ts';
-import { checkInteger, checkOneOf, checkOptions, show } from '../options.ts';
+import { checkInteger, checkKind, checkOneOf, checkOptions, show } from '../options.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
 import { checkBatch } from './evaluate.ts';
@@ -162,12 +162,6 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
     resident,
     stepsPerCall,
   };
-}
-
-/** Throws TypeError unless `given` is an object that has `member`, which is how its kind is told. */
-function checkKind(where: string, name: string, given: unknown, member: string, words: string): void {
-  if (typeof given === 'object' && given !== null && member in given) return;
-  throw new TypeError(`${where}: ${name} must be ${words}; got ${show(given)}`);
 }
 
 function evaluationOf(where: string, { eval: given, data }: TrainOptions): Settings['evaluation'] {

@@ -220,7 +220,7 @@ describe('doctor', () => {
     );
     expect(host.out()).toMatch(/\n {2}WebGL {10}(no: .*\n +to change that: npm install gl@|.+; webgl: )/);
     expect(host.out()).toContain(
-      `CIFAR-10       not in ${join(host.cwd, 'd')} yet; node main.js data cifar10 obtains it`,
+      `CIFAR-10       not in ${join(host.cwd, 'd')} yet; node main.js data cifar10 --data d obtains it`,
     );
   });
 

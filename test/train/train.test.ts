@@ -538,6 +538,24 @@ describe('evaluation and prediction', () => {
 
   test('say what does not fit', async () => {
     const backend = reference();
+    const shared = { model: tinyModel(), state: {}, data: held, backend };
+    for (const act of [predict, evaluate, forward]) {
+      const bad = (change: object, message: string) =>
+        expect(act({ ...shared, ...change } as never)).rejects.toThrow(message);
+      await bad(
+        { backend: Promise.resolve(backend) },
+        'backend must be a backend, for instance await wasm(); got a promise (is an await missing?)',
+      );
+      await bad({ state: undefined }, "state must be the model's arrays by name");
+      await bad({ data: null }, 'data must be a data set; got null');
+      await bad({ model: 3 }, 'model must be a layer');
+    }
+    await expect(fit(tinyRun({ initial: null as never }))).rejects.toThrow(
+      'initial: must be arrays by name, got null',
+    );
+    await expect(fit(tinyRun({ initial: { foo: 1 } as never }))).rejects.toThrow(
+      "initial: 'foo' must be an array { shape, dtype, data }, got 1",
+    );
     await expect(predict({ model: tinyModel(), state: {}, data: held, backend })).rejects.toThrow(
       "bind: the state lacks 'input.mean'",
     );

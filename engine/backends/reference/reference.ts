@@ -120,6 +120,9 @@ class ReferenceStore implements Store {
   }
 }
 
+/** After what else waits; browsers have no setImmediate. */
+const later: (act: () => void) => unknown = globalThis.setImmediate ?? ((act) => setTimeout(act));
+
 class ReferenceExecutable implements Executable {
   readonly plan: Plan;
   readonly notes: Executable['notes'] = new Map();
@@ -165,9 +168,11 @@ class ReferenceExecutable implements Executable {
   }
 
   run(feeds: Feeds): Promise<Outputs> {
-    // Synchronous inside, so runs are in call order by nature; errors still arrive as rejections.
+    // Synchronous inside, so runs are in call order by nature; errors still arrive as rejections. Between two runs signals and
+    // timers have their turn: one may take seconds.
     try {
-      return Promise.resolve(this.#runNow(feeds, () => undefined));
+      const outputs = this.#runNow(feeds, () => undefined);
+      return new Promise((resolve) => later(() => resolve(outputs)));
     } catch (error) {
       return Promise.reject(error as Error);
     }

@@ -1,0 +1,36 @@
+import { PassThrough } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import { plotText, widthOf } from '../../cli/plot.ts';
+
+const plot = (values: readonly number[], width: number): string[] =>
+  plotText(values, { from: 'a', to: 'b', width, format: (x) => x.toFixed(2) }).split('\n');
+
+describe('plots in the terminal', () => {
+  it('keep a peak of one value, however narrow they are', () => {
+    const values = Array.from({ length: 5000 }, (_, i) => (i === 3217 ? 1 : 0));
+    for (const width of [33, 40, 100]) {
+      const lines = plot(values, width);
+      expect(lines[0]).toMatch(/ 1\.00 [┤┼] +╭/);
+      expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(width);
+    }
+  });
+
+  it('are as wide with few values as with many', () => {
+    const [few, many] = [[0, 3, 1], Array.from({ length: 400 }, (_, i) => i)].map((values) =>
+      plot(values, 80),
+    );
+    expect(few.at(-2)!.length).toBe(many.at(-2)!.length);
+    expect(few[0]).toContain('╭');
+  });
+
+  it('leave out what is not a number', () => {
+    expect(plot([0, 1, NaN, NaN, 1, 0], 60)).toEqual(plot([0, 1, 1, 0], 60));
+  });
+
+  it('are as wide as the terminal, or as COLUMNS says where there is none', () => {
+    const output = new PassThrough();
+    expect(widthOf(Object.assign(new PassThrough(), { columns: 72 }), { COLUMNS: '40' })).toBe(72);
+    expect(widthOf(output, { COLUMNS: '40' })).toBe(40);
+    expect([widthOf(output, {}), widthOf(output, { COLUMNS: 'wide' })]).toEqual([100, 100]);
+  });
+});
