@@ -185,7 +185,7 @@ const methods = [
     paper: [0.746, 0.76],
     seen: [
       'It still rises slowly at the end of its first rate, where it has 71.3 %.',
-      'At step 2,000, where the rate first passes 0.028, it falls to 13 % and begins anew; at its end it still rises. The paper’s constants and step size are not known.',
+      'Seed 1 falls to 13 % at step 2,000, where the rate first passes 0.028, begins anew and ends at 68.7 %; seed 2 does not fall, and ends at 76.0 %, the paper’s value.',
     ],
     make: (lr: Schedule) => adagrad({ lr, weightDecay: 0.004 }),
   },
