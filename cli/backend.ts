@@ -1,6 +1,13 @@
 /** Where to compute: the options that several commands have, and the backend they stand for. */
 import { Option, type Command } from 'commander';
-import { BACKENDS, openBackend, type Backend, type BackendName } from '../engine/index.ts';
+import {
+  BACKENDS,
+  KINDS_OF_SIMD,
+  openBackend,
+  type Backend,
+  type BackendName,
+  type Simd,
+} from '../engine/index.ts';
 import { UsageError } from './failure.ts';
 import type { Host } from './host.ts';
 import { whole } from './values.ts';
@@ -8,7 +15,7 @@ import { whole } from './values.ts';
 export interface BackendArguments {
   readonly backend: BackendName;
   readonly threads?: number;
-  readonly simd?: 'auto' | 'plain' | 'relaxed';
+  readonly simd?: Simd | 'auto';
 }
 
 /** Adds --backend, --threads and --simd, which every command that computes has. */
@@ -22,7 +29,7 @@ export const addBackendOptions = (command: Command): Command =>
     .option('--threads <n>', 'threads of the wasm backend (default: all cores)', whole(1, 256))
     .addOption(
       new Option('--simd <kind>', 'which SIMD instructions')
-        .choices(['auto', 'plain', 'relaxed'])
+        .choices(['auto', ...KINDS_OF_SIMD])
         .default('auto'),
     );
 

@@ -7,6 +7,8 @@ import {
   compile,
   f32,
   gpu,
+  joinsVectors,
+  KINDS_OF_SIMD,
   matmul,
   reference,
   sum,
@@ -14,6 +16,7 @@ import {
   wasm,
   type Backend,
   type Report,
+  type Simd,
 } from '../engine/index.ts';
 import { dataCommand, findCifar10, type Cifar10Place, DATA_HELP } from './data.ts';
 import { bytes } from './format.ts';
@@ -43,7 +46,7 @@ export interface Diagnosis {
     readonly report: Report | null;
     readonly sharedMemory: Finding;
     readonly workers: Finding;
-    readonly simd: { readonly plain: Finding; readonly relaxed: Finding; readonly chosen: string | null };
+    readonly simd: Readonly<Record<Simd, Finding>> & { readonly chosen: string | null };
   };
   readonly webgpu: GpuFinding;
   readonly webgl: GpuFinding;
@@ -68,11 +71,20 @@ export function addDoctorCommand(program: Command, host: Host, setCode: (code: n
     });
 }
 
+/** Kernels of 256 bits would run everywhere, but are slower than others where the engine does not join vectors. */
+const NO_WIDE_VECTORS: Finding = {
+  works: false,
+  reason: 'this engine does not join vectors into ones of 256 bits',
+  fix: 'faster training with Node 24 or newer on an x64 processor with AVX2 (Linux or Windows)',
+};
+
 export async function diagnose(data: string | undefined, cwd: string): Promise<Diagnosis> {
   const { run, report } = await tryBackend(() => wasm());
   const kinds = await Promise.all(
-    (['plain', 'relaxed'] as const).map(
-      async (simd) => (await tryBackend(() => wasm({ simd, threads: 1 }))).run,
+    KINDS_OF_SIMD.map(async (simd) =>
+      simd === 'wide' && !joinsVectors()
+        ? NO_WIDE_VECTORS
+        : (await tryBackend(() => wasm({ simd, threads: 1 }))).run,
     ),
   );
   return {
@@ -86,7 +98,7 @@ export async function diagnose(data: string | undefined, cwd: string): Promise<D
       report,
       sharedMemory: sharedMemory(),
       workers: await workers(),
-      simd: { plain: kinds[0]!, relaxed: kinds[1]!, chosen: report?.simd ?? null },
+      simd: { plain: kinds[0]!, relaxed: kinds[1]!, wide: kinds[2]!, chosen: report?.simd ?? null },
     },
     webgpu: await tryBackend(() => gpu({ mode: 'webgpu' }), webGpuHelp()),
     webgl: await tryBackend(() => gpu({ mode: 'webgl' }), webGlHelp()),
@@ -192,7 +204,7 @@ function describe(diagnosis: Diagnosis, host: Host, data: string | undefined): s
       : []),
     ...entry('shared memory', cpuBackend.sharedMemory),
     ...entry('workers', cpuBackend.workers),
-    ...(['plain', 'relaxed'] as const).flatMap((kind) => {
+    ...KINDS_OF_SIMD.flatMap((kind) => {
       const finding = simd[kind];
       const chosen = simd.chosen === kind ? 'yes, chosen' : 'yes';
       return entry(`${kind} SIMD`, finding.works ? yes(chosen) : finding);

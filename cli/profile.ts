@@ -11,6 +11,7 @@ import {
   formatProfile,
   i32,
   initState,
+  KINDS_OF_SIMD,
   mean,
   measureLimits,
   summarizeProfile,
@@ -90,10 +91,10 @@ async function profileStep(
     for (let k = 0; k < warmup; k++) await step.run(feeds(k));
     for (let k = 0; k < steps; k++) profiles.push(await step.profile(feeds(warmup + k)));
     const { report } = step;
-    const simd = report.simd === 'relaxed' ? 'relaxed' : 'plain';
+    const simd = KINDS_OF_SIMD.find((kind) => kind === report.simd);
     // They are those of the processor.
     const limits =
-      limit && report.backend === 'wasm' ? await measureLimits({ threads: report.threads, simd }) : null;
+      limit && simd !== undefined ? await measureLimits({ threads: report.threads, simd }) : null;
     return { summary: summarizeProfile(step.plan, profiles, limits), report };
   } finally {
     await step.close();

@@ -1,13 +1,14 @@
 /** What this machine can do at most: multiply-adds on registers alone, and a copy of memory. */
 import type { Worker } from 'node:worker_threads';
+import { chooseSimd, KINDS_OF_SIMD, type Simd } from './simd.ts';
 import { BackendError } from './errors.ts';
 import { checkInteger, checkOneOf, checkOptions } from './options.ts';
 
 /** The most that can be asked of a number of threads together. */
 export interface MachineLimits {
   readonly threads: number;
-  /** What the arithmetic was made of: 'relaxed' (fused multiply-add) or 'plain'. */
-  readonly simd: 'plain' | 'relaxed';
+  /** What the arithmetic was made of: 'wide' (256 bits, fused multiply-add), 'relaxed' (128 bits, with it too) or 'plain'. */
+  readonly simd: Simd;
   /** Multiply and add counted separately, operands in registers. */
   readonly gflopPerSecond: number;
   /** Bytes read plus bytes written by a copy of arrays too large for most caches. */
@@ -17,19 +18,19 @@ export interface MachineLimits {
 export interface LimitOptions {
   /** Threads that work at once. Default 1. */
   readonly threads?: number;
-  /** Default 'auto': relaxed (fused multiply-add) where the engine has it. */
-  readonly simd?: 'auto' | 'plain' | 'relaxed';
+  /** Default 'auto': what the CPU backend would take. */
+  readonly simd?: Simd | 'auto';
 }
 
 /** Accumulators of the loop: enough to hide four cycles of latency on two units, few enough for 16 registers. */
 const ACCUMULATORS = 12;
 /** Arithmetic operations of one turn of `fma`. */
-const FLOPS_A_TURN = ACCUMULATORS * 4 * 2;
+const flopsATurn = (simd: Simd): number => ACCUMULATORS * (simd === 'wide' ? 8 : 4) * 2;
 /** What each thread copies, from one array to another: together more than the caches of most machines. */
 const COPY_BYTES = 2 ** 25;
 
 /**
- * Measures what the machine can do at most, in WebAssembly of 128 bits: a loop of multiply-adds on registers alone,
+ * Measures what the machine can do at most, in WebAssembly: a loop of multiply-adds on registers alone,
  * and a copy of memory. Takes about half a second. The best of many short turns counts, as anything else that
  * runs on the machine only takes away.
  *
@@ -38,7 +39,7 @@ const COPY_BYTES = 2 ** 25;
 export async function measureLimits(options: LimitOptions = {}): Promise<MachineLimits> {
   const { threads, simd } = limitOptions('measureLimits', options);
   const Worker = await workerClass('measureLimits');
-  const chosen = await chooseSimd('measureLimits', simd);
+  const chosen = await chooseLimit('measureLimits', simd);
   const module = await WebAssembly.compile(limitModule(chosen));
   // The workers meet before every measurement, so that each runs beside all others.
   const meeting = new Int32Array(new SharedArrayBuffer(8));
@@ -67,7 +68,7 @@ export async function measureLimits(options: LimitOptions = {}): Promise<Machine
   return {
     threads,
     simd: chosen,
-    gflopPerSecond: (sum(({ turnsPerMs }) => turnsPerMs) * FLOPS_A_TURN) / 1e6,
+    gflopPerSecond: (sum(({ turnsPerMs }) => turnsPerMs) * flopsATurn(chosen)) / 1e6,
     gbPerSecond: sum(({ bytesPerMs }) => bytesPerMs) / 1e6,
   };
 }
@@ -75,7 +76,7 @@ export async function measureLimits(options: LimitOptions = {}): Promise<Machine
 /** Threads that can do nothing but multiply-adds: what they take is the least that anything of as much arithmetic can take. */
 export interface LimitTeam {
   readonly threads: number;
-  readonly simd: 'plain' | 'relaxed';
+  readonly simd: Simd;
   /**
    * The threads share this many arithmetic operations (rounded to pieces of about a million), as a plan's steps are shared:
    * who is held up leaves the rest to the others. Returns the time in milliseconds. One run at a time.
@@ -94,7 +95,8 @@ export interface LimitTeam {
 export async function startLimit(options: LimitOptions = {}): Promise<LimitTeam> {
   const { threads, simd } = limitOptions('startLimit', options);
   const Worker = await workerClass('startLimit');
-  const chosen = await chooseSimd('startLimit', simd);
+  const chosen = await chooseLimit('startLimit', simd);
+  const piece = PIECE_TURNS * flopsATurn(chosen);
   const module = await WebAssembly.compile(limitModule(chosen));
   const control = new Int32Array(new SharedArrayBuffer(4 * CONTROL_WORDS));
   const workers = Array.from(
@@ -138,10 +140,10 @@ export async function startLimit(options: LimitOptions = {}): Promise<LimitTeam>
       if (closed) throw new BackendError('startLimit: run: the team is closed');
       if (ending !== null)
         throw new BackendError('startLimit: run: the team is running already (wait for it)');
-      const pieces = Math.max(1, Math.round(flops / (PIECE_TURNS * FLOPS_A_TURN)));
+      const pieces = Math.max(1, Math.round(flops / piece));
       if (!(flops > 0 && pieces < 2 ** 31))
         throw new RangeError(
-          `startLimit: run: flops must be above 0 and below ${2 ** 31 * PIECE_TURNS * FLOPS_A_TURN}, got ${flops}`,
+          `startLimit: run: flops must be above 0 and below ${2 ** 31 * piece}, got ${flops}`,
         );
       workers[0].ref();
       Atomics.store(control, PIECES, pieces);
@@ -192,7 +194,7 @@ function limitOptions(caller: string, options: LimitOptions): Required<LimitOpti
   checkOptions(caller, options, ['threads', 'simd']);
   const { threads = 1, simd = 'auto' } = options;
   checkInteger(caller, 'threads', threads, 1);
-  checkOneOf(caller, 'simd', simd, ['auto', 'plain', 'relaxed']);
+  checkOneOf(caller, 'simd', simd, ['auto', ...KINDS_OF_SIMD]);
   return { threads, simd };
 }
 
@@ -204,21 +206,10 @@ async function workerClass(caller: string): Promise<typeof Worker> {
   }
 }
 
-/** The best that there is, or what is wanted. Throws BackendError where it is not to be had. */
-async function chooseSimd(
-  caller: string,
-  wanted: 'auto' | 'plain' | 'relaxed',
-): Promise<'plain' | 'relaxed'> {
-  if (wanted !== 'plain') {
-    const bytes = limitModule('relaxed');
-    if (WebAssembly.validate(bytes)) return 'relaxed';
-    // Node 20 has it behind a flag that may be set at run time.
-    (await import('node:v8')).setFlagsFromString('--experimental-wasm-relaxed-simd');
-    if (WebAssembly.validate(bytes)) return 'relaxed';
-    if (wanted === 'relaxed')
-      throw new BackendError(`${caller}: this JavaScript engine has no relaxed SIMD (use simd: 'plain')`);
-  }
-  if (WebAssembly.validate(limitModule('plain'))) return 'plain';
+/** The kind of the kernels. Throws BackendError where it is not to be had. */
+async function chooseLimit(caller: string, wanted: Simd | 'auto'): Promise<Simd> {
+  const simd = await chooseSimd(caller, wanted);
+  if (WebAssembly.validate(limitModule(simd))) return simd;
   throw new BackendError(`${caller}: this JavaScript engine has no WebAssembly SIMD`);
 }
 
@@ -256,33 +247,35 @@ parentPort.postMessage({ turnsPerMs, bytesPerMs });
 /**
  * The module, put together here as it is too small for a compiler: `fma(turns, a, b)`, where each of 12 accumulators
  * gets a · b (plain SIMD: is multiplied by a, then gets b, so that nothing can be moved out of the loop) once a turn,
- * and `copy(to, from, end)` of 64 bytes a turn.
+ * and `copy(to, from, end)` of 64 bytes a turn. Accumulators come from memory and go there: V8 would make one of those that begin
+ * with the same constant, and joins neighbours (wide SIMD: two for each) where they are stored.
  */
-function limitModule(simd: 'plain' | 'relaxed'): Uint8Array<ArrayBuffer> {
+function limitModule(simd: Simd): Uint8Array<ArrayBuffer> {
   const [I32, F32, V128] = [0x7f, 0x7d, 0x7b];
   const get = (local: number): number[] => [0x20, ...leb(local)];
   const set = (local: number): number[] => [0x21, ...leb(local)];
   const vector = (code: number): number[] => [0xfd, ...leb(code)];
   const constant = (value: number): number[] => [0x41, ...signedLeb(value)];
   const loop = (...body: readonly number[][]): number[] => [0x03, 0x40, ...body.flat(), 0x0d, 0, 0x0b];
-  const [splat, extract, add, mul, madd, load, store] = [0x13, 0x1f, 0xe4, 0xe6, 0x105, 0x00, 0x0b];
+  const [splat, add, mul, madd, load, store] = [0x13, 0xe4, 0xe6, 0x105, 0x00, 0x0b];
 
   const [turns, a, b, va, vb, first] = [0, 1, 2, 3, 4, 5];
-  const accumulators = Array.from({ length: ACCUMULATORS }, (_, i) => first + i);
+  const count = simd === 'wide' ? 2 * ACCUMULATORS : ACCUMULATORS;
+  const accumulators = Array.from({ length: count }, (_, i) => first + i);
   const update = (acc: number): number[] =>
-    simd === 'relaxed'
-      ? [...get(va), ...get(vb), ...get(acc), ...vector(madd), ...set(acc)]
-      : [...get(acc), ...get(va), ...vector(mul), ...get(vb), ...vector(add), ...set(acc)];
+    simd === 'plain'
+      ? [...get(acc), ...get(va), ...vector(mul), ...get(vb), ...vector(add), ...set(acc)]
+      : [...get(va), ...get(vb), ...get(acc), ...vector(madd), ...set(acc)];
+  const place = (acc: number): number[] => [4, ...leb(16 * (acc - first))];
   const fma = [
-    [1, ...leb(2 + ACCUMULATORS), V128],
+    [1, ...leb(2 + count), V128],
     [...get(a), ...vector(splat), ...set(va)],
     [...get(b), ...vector(splat), ...set(vb)],
+    ...accumulators.map((acc) => [...constant(0), ...vector(load), ...place(acc), ...set(acc)]),
     // local.tee leaves the count for the branch.
     loop(...accumulators.map(update), get(turns), constant(1), [0x6b, 0x22, turns]),
-    // Consumed, or the loop would be nothing.
-    get(first),
-    ...accumulators.slice(1).map((acc) => [...get(acc), ...vector(add)]),
-    [...vector(extract), 0, 0x0b],
+    ...accumulators.map((acc) => [...constant(0), ...get(acc), ...vector(store), ...place(acc)]),
+    [0x0b],
   ].flat();
   const [to, from, end] = [0, 1, 2];
   const move = (offset: number): number[] =>
@@ -299,7 +292,7 @@ function limitModule(simd: 'plain' | 'relaxed'): Uint8Array<ArrayBuffer> {
   const section = (id: number, content: readonly number[]): number[] => [id, ...sized(content)];
   const name = (text: string): number[] => sized([...new TextEncoder().encode(text)]);
   const types = vec([
-    [0x60, ...vec([[I32], [F32], [F32]]), ...vec([[F32]])],
+    [0x60, ...vec([[I32], [F32], [F32]]), 0],
     [0x60, ...vec([[I32], [I32], [I32]]), 0],
   ]);
   return Uint8Array.from([

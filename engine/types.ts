@@ -27,7 +27,7 @@ export interface Report {
   readonly backend: string;
   /** How it runs, for instance 'team of 2 workers' or 'caller'. */
   readonly executor: string;
-  /** Which SIMD binary runs: 'relaxed' (fused multiply-add) or 'plain'. */
+  /** Which SIMD binary runs: 'wide' (256 bits, fused multiply-add), 'relaxed' (128 bits, with it too) or 'plain'. */
   readonly simd?: string;
   /** Of a GPU: which, with its driver. */
   readonly adapter?: string;

@@ -7,12 +7,14 @@ import { Option, type Command } from 'commander';
 import { loader, meanImage, synthetic, type Loader } from '../../datasets/index.ts';
 import {
   caffeFull,
+  KINDS_OF_SIMD,
   train,
   wasm,
   type Backend,
   type Layer,
   type Plan,
   type Report,
+  type Simd,
   type TrainEvent,
 } from '../../engine/index.ts';
 import { sgd } from '../../optim/index.ts';
@@ -32,7 +34,7 @@ interface StepArguments {
   readonly threads: readonly number[];
   readonly steps: number;
   readonly warmup: number;
-  readonly simd: 'auto' | 'plain' | 'relaxed';
+  readonly simd: Simd | 'auto';
   readonly seed: number;
   readonly json?: string | true;
 }
@@ -85,7 +87,7 @@ export function addStepBenchmark(program: Command): void {
     .option('--threads <list>', 'numbers of threads to compare', threadList, cores === 1 ? [1] : [1, cores])
     .option('--steps <n>', 'timed steps for each', wholeFrom(1), 100)
     .option('--warmup <n>', 'steps before them that are not counted', wholeFrom(1), 10)
-    .addOption(new Option('--simd <kind>').choices(['auto', 'plain', 'relaxed']).default('auto'))
+    .addOption(new Option('--simd <kind>').choices(['auto', ...KINDS_OF_SIMD]).default('auto'))
     .option('--seed <n>', 'decides weights and images', wholeFrom(0), 1)
     .addOption(new Option('--backend <name>').choices(['wasm', 'gpu']).default('wasm'))
     .addOption(

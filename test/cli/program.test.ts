@@ -22,7 +22,7 @@ describe('wrong use ends with 2 and says what is allowed', () => {
       'train --schedule exp-range --gamma 1.1',
       "argument '1.1' is invalid. It must be a number above 0 and at most 1.",
     ],
-    ['train --simd turbo', "argument 'turbo' is invalid. Allowed choices are auto, plain, relaxed."],
+    ['train --simd turbo', "argument 'turbo' is invalid. Allowed choices are auto, plain, relaxed, wide."],
     ['train --backend cuda', "argument 'cuda' is invalid. Allowed choices are auto, wasm, gpu, reference."],
     ['train --net huge', "argument 'huge' is invalid. Allowed choices are full, quick."],
     ['train --lr 0.1', '--lr 0.1: it does not apply to --schedule table2'],

@@ -5,7 +5,7 @@
 import type { AttrsOf } from '../../ops/index.ts';
 import { sizeOf } from '../../shape.ts';
 import { K } from './kernels.generated.ts';
-import { align, emitSum, fill, TILE_BYTES, type Lower, type Site } from './site.ts';
+import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site } from './site.ts';
 
 /** F(m, r): m outputs of a filter of r taps from a line of `size` inputs. */
 interface Line {
@@ -166,11 +166,12 @@ function winogradCycles(form: WinogradForm, pass: Geometry): number {
 /** Bytes that stay in the second-level cache beside what else is in use. */
 const CACHE_BYTES = 448 * 1024;
 
-/** Bytes of the transformed filters. */
+/** Bytes of the transformed filters, in panels of so many columns. */
 const filterBytes = (
   form: WinogradForm,
   { channels, filters }: Pick<Geometry, 'channels' | 'filters'>,
-): number => frequenciesOf(form) * channels * up(filters, K.NR) * 4;
+  panel: number = K.NR,
+): number => frequenciesOf(form) * channels * up(filters, panel) * 4;
 
 /** The Winograd form that is expected to be fastest, or null where the direct kernel is. */
 function chooseForm(pass: Geometry, site: Site, weights: boolean): WinogradForm | null {
@@ -203,7 +204,7 @@ function chooseForm(pass: Geometry, site: Site, weights: boolean): WinogradForm 
  */
 function blockOf(form: WinogradForm, channels: number, filters: number): number {
   const frequencies = frequenciesOf(form);
-  const each = frequencies * (up(channels, 4) + up(filters, K.NR)) * 4;
+  const each = frequencies * (up(channels, K.LANES) + up(filters, K.NR)) * 4;
   const fitting = Math.floor(CACHE_BYTES / each / K.MR) * K.MR;
   return Math.max(
     filterBytes(form, { channels, filters }) > CACHE_BYTES ? 4 * K.MR : K.MR,
@@ -216,12 +217,12 @@ function tileStep(form: WinogradForm, columns: number): number {
   return (Math.ceil((frequenciesOf(form) * columns * 4) / 64) | 1) * 64;
 }
 
-/** Room for the two squares of vectors that a transform works on. */
-const WORK_BYTES = 2048;
+/** Vectors of the two squares that a transform works on. */
+const WORK_VECTORS = 128;
 
 /** The words that all kernels on tiles share, from the images on, and how much scratch memory a thread has. */
 function tileWords(
-  { scratch, threads, table }: Site,
+  { scratch, threads, table, lanes }: Site,
   { down, across }: WinogradForm,
   { images, input, channels, filters, pad, output }: Geometry,
   block: number,
@@ -232,7 +233,7 @@ function tileWords(
   const rows = down.size * ((tileColumns - 1) * across.m + across.size) * channels;
   const gradRows = down.m * tileColumns * across.m * filters;
   const band = align(Math.max(rows, gradRows) * 4 + 64);
-  const own = align(WORK_BYTES + band + blockBytes);
+  const own = align(WORK_VECTORS * lanes * 4 + band + blockBytes);
   const sizes = [images, ...input, channels, filters, ...pad, ...output, across.size, across.m];
   return [
     ...sizes,
@@ -267,9 +268,9 @@ const groupsOf = (form: WinogradForm, { images, output }: Geometry): number =>
  * Into how many parts the filters are cut where there are few tiles, each of which transforms its tiles anew: as few as let 16
  * threads share evenly enough.
  */
-function partsOf(form: WinogradForm, pass: Geometry): number {
+function partsOf(form: WinogradForm, pass: Geometry, panel: number): number {
   const groups = groupsOf(form, pass);
-  const panels = Math.ceil(pass.filters / K.NR);
+  const panels = Math.ceil(pass.filters / panel);
   for (let parts = 1; parts < panels; parts++) {
     const each = (groups * parts) / 16;
     if (Math.ceil(each) <= 1.25 * each) return parts;
@@ -280,18 +281,19 @@ function partsOf(form: WinogradForm, pass: Geometry): number {
 function emitWinograd(site: Site, form: WinogradForm, pass: Pass): void {
   const { channels, filters } = pass;
   const { down, across } = form;
-  const { threads, emit, emitPieces, scratch, table } = site;
+  const { threads, emit, emitPieces, scratch, table, lanes } = site;
+  const panel = panelOf(site);
   site.note(nameOf(form));
-  const packed = scratch(filterBytes(form, pass));
+  const packed = scratch(filterBytes(form, pass, panel));
   const [own, other] = pass.turned ? [filters, channels] : [channels, filters];
-  const squares = 3072;
+  const squares = 192 * lanes * 4;
   const tables = [table(down.g), table(across.g)];
   const rest = [own, other, ...tables, pass.turned ? 1 : 0, scratch(threads * squares), squares];
   emit(K.K_TRANSFORM_FILTERS, pass.w, packed, down.size, across.size, down.r, ...rest);
   const block = blockOf(form, channels, filters);
-  const steps = [tileStep(form, up(channels, 4)), tileStep(form, up(filters, K.NR))] as const;
+  const steps = [tileStep(form, up(channels, lanes)), tileStep(form, up(filters, panel))] as const;
   const words = tileWords(site, form, pass, block, steps, block * (steps[0] + steps[1]));
-  const parts = partsOf(form, pass);
+  const parts = partsOf(form, pass, panel);
   const epilogue = [pass.bias, pass.relu ? 1 : 0, parts];
   emitPieces(groupsOf(form, pass) * parts, K.K_WINOGRAD, pass.x, packed, pass.y, ...words, ...epilogue);
 }
@@ -314,13 +316,14 @@ export function bandRows(
 
 /** Computes `pass` directly; with a phase, the part of an input gradient that it reaches. */
 function emitDirect(
-  { emit, emitPieces, scratch, threads, note }: Site,
+  site: Site,
   pass: Pass,
   phase: Phase = { filter: pass.kernel, tap: [0, 0], stride: [1, 1], full: pass.output, first: [0, 0] },
 ): void {
+  const { emit, emitPieces, scratch, threads, note } = site;
   const { images, input, channels, filters, kernel, stride, pad, output } = pass;
   const depth = sizeOf(kernel) * channels;
-  const packed = scratch(up(filters, K.NR) * depth * 4);
+  const packed = scratch(up(filters, panelOf(site)) * depth * 4);
   note('direct');
   if (pass.turned) {
     const taps = [...phase.filter, filters, channels, ...phase.tap, ...phase.stride];
@@ -329,7 +332,7 @@ function emitDirect(
   const columns = (output[1] - 1) * stride[1] + kernel[1];
   const rowBytes = columns * channels * 4;
   const rows = bandRows(images, output[0], rowBytes, kernel[0], stride[0]);
-  const own = align(TILE_BYTES + ((rows - 1) * stride[0] + kernel[0]) * rowBytes + 64);
+  const own = align(tileBytes(site) + ((rows - 1) * stride[0] + kernel[0]) * rowBytes + 64);
   const sizes = [images, ...input, channels, filters, ...kernel, ...stride, ...pad, ...output];
   const epilogue = [pass.bias, pass.relu ? 1 : 0];
   const places = [...phase.full, ...phase.first, ...phase.stride];
@@ -454,24 +457,24 @@ function emitWinogradGradWeight(
   geometry: Geometry,
   pool: readonly number[],
 ): void {
-  const { inputs, outputs, threads, emit, emitPieces, scratch, table } = site;
+  const { inputs, outputs, threads, emit, emitPieces, scratch, table, lanes } = site;
   const { down, across } = form;
   const { images, channels, filters, output } = geometry;
   const frequencies = frequenciesOf(form);
   const tiles = tilesOf(form, images, output);
-  const columns = [up(channels, 4), up(filters, K.NR)] as const;
-  const matrices = frequencies * up(channels, channels === FEW ? FEW : K.MR) * columns[1] * 4;
+  const columns = [up(channels, lanes), up(filters, panelOf(site))] as const;
+  const rows = frequencies * up(channels, channels === FEW ? FEW : K.MR) * 4;
   const block = blockOf(form, channels, filters);
   const chunks = Math.min(CHUNKS, tiles);
   // Either the operands of all tiles go through memory, or the partial sums of every chunk do: once, and again through
   // the second-level cache (a quarter of the cost) for every further block of its tiles.
-  const operands = tiles * frequencies * (columns[0] + columns[1]) * 4;
+  const operands = tiles * frequencies * (up(channels, K.LANES) + up(filters, K.NR)) * 4;
   const sweeps = 1 + (Math.ceil(tiles / chunks / block) - 1) / 4;
-  const many = channels !== FEW && operands < chunks * matrices * sweeps;
+  const many = channels !== FEW && operands < chunks * rows * up(filters, K.NR) * sweeps;
   const part = smallBlock(tiles);
   const parts = many ? Math.ceil(tiles / part) : chunks;
   const totals = outputs.length > 1 ? scratch(parts * filters * 4) : 0;
-  const partial = scratch((many ? 1 : parts) * matrices);
+  const partial = scratch((many ? 1 : parts) * rows * columns[1]);
   if (many) {
     // Blocks that are as deep as their columns stay in the first-level cache, with odd numbers of cache lines between the
     // frequencies. The products read six rows where fewer are left. Where the error of one long sum is too large (7.9e-5 for
@@ -484,8 +487,8 @@ function emitWinogradGradWeight(
     const dy = scratch(blocks * frequencies * steps[1]);
     const words = tileWords(site, form, geometry, own, steps, 0);
     emitPieces(parts, K.K_WINOGRAD_GRAD_TRANSFORM, ...inputs, 0, ...words, x, dy, part, totals, ...pool);
-    const sums = form.tiles === Infinity ? 0 : scratch(threads * TILE_BYTES);
-    const products = [frequencies, channels, filters, tiles, own, ...steps, sums, TILE_BYTES];
+    const sums = form.tiles === Infinity ? 0 : scratch(threads * tileBytes(site));
+    const products = [frequencies, channels, filters, tiles, own, ...steps, sums, tileBytes(site)];
     emitPieces(2 * frequencies, K.K_WINOGRAD_GRAD_PRODUCT, x, dy, partial, ...products);
   } else {
     const steps = [tileStep(form, columns[0]), tileStep(form, columns[1])] as const;
@@ -505,27 +508,18 @@ const smallBlock = (tiles: number): number => Math.ceil(tiles / (CHUNKS * Math.c
 /** Steps of a product that take as long as to load and store its sums. */
 const WORTH_ONE_PRODUCT = 4;
 
-function emitDirectGradWeight({
-  inputs,
-  outputs,
-  types,
-  attrs,
-  threads,
-  emit,
-  emitPieces,
-  scratch,
-}: Site): void {
+function emitDirectGradWeight(site: Site): void {
+  const { inputs, outputs, types, attrs, threads, emit, emitPieces, scratch } = site;
   const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2dGradWeight'>;
   const [images, , , channels] = types[0].shape;
   const filters = types[1].shape[3];
   const run = kernel[1] * channels;
   const runPadded = Math.ceil(run / K.MR) * K.MR;
-  const filtersPadded = Math.ceil(filters / K.NR) * K.NR;
-  const partialFloats = kernel[0] * runPadded * filtersPadded;
+  const partialRows = kernel[0] * runPadded;
   // About a hundred tasks of (images, filter row), but no more than 16 MiB of partial sums.
   const chunks = Math.max(
     1,
-    Math.min(images, Math.ceil(100 / kernel[0]), Math.floor(2 ** 22 / partialFloats)),
+    Math.min(images, Math.ceil(100 / kernel[0]), Math.floor(2 ** 22 / (partialRows * up(filters, K.NR)))),
   );
   // With a few zeros after each row of the gradient the windows of all rows lie at one distance, and are one product.
   const zeros = Math.max(0, Math.ceil(kernel[1] / stride[1]) - 1);
@@ -537,7 +531,7 @@ function emitDirectGradWeight({
   const fitting = Math.floor((20 * 1024) / (rowBytes + gradRowBytes));
   const rows = Math.max(1, Math.min(fitting, output[0]));
   const own = align(rows * (rowBytes + gradRowBytes) + 96);
-  const partial = scratch(chunks * partialFloats * 4);
+  const partial = scratch(chunks * partialRows * up(filters, panelOf(site)) * 4);
   const sizes = [images, ...input, channels, filters, ...kernel, ...stride, pad[0], pad[2], ...output];
   const words = [...sizes, chunks, rows, scratch(threads * own), own, extra];
   emitPieces(chunks * kernel[0], K.K_CONV_GRAD_WEIGHT, ...inputs, partial, ...words);

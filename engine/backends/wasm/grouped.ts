@@ -6,7 +6,7 @@ import type { AttrsOf } from '../../ops/index.ts';
 import { sizeOf } from '../../shape.ts';
 import { bandRows } from './convolution.ts';
 import { K } from './kernels.generated.ts';
-import { align, emitSum, fill, TILE_BYTES, type Lower, type Site } from './site.ts';
+import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site } from './site.ts';
 
 /** Whether a convolution is the plain one that convolution.ts computes. */
 export const isDense = ({ dilation, groups }: AttrsOf<'conv2d'>): boolean =>
@@ -64,11 +64,12 @@ function forwardPass(attrs: AttrsOf<'conv2d'>, images: number, channels: number,
 }
 
 /** Bands of patches, and the words that say so. */
-function bandsOf({ scratch, threads }: Site, pass: Pass): { rows: number; bands: number; words: number[] } {
+function bandsOf(site: Site, pass: Pass): { rows: number; bands: number; words: number[] } {
+  const { scratch, threads } = site;
   const { images, output, channels, kernel, groups } = pass;
   const rowBytes = (output[1] * sizeOf(kernel) * channels * 4) / groups;
   const rows = bandRows(images, output[0], rowBytes, 1, 1);
-  const own = align(TILE_BYTES + rows * rowBytes + 64);
+  const own = align(tileBytes(site) + rows * rowBytes + 64);
   return { rows, bands: Math.ceil(output[0] / rows), words: [rows, scratch(threads * own), own] };
 }
 
@@ -95,7 +96,7 @@ function emitPass(site: Site, pass: Pass, turned: boolean, bias: number, relu: b
   }
   site.note('grouped');
   const [inner, columns, taps] = [channels / groups, filters / groups, sizeOf(kernel)];
-  const packed = scratch(groups * Math.ceil(columns / K.NR) * K.NR * taps * inner * 4);
+  const packed = scratch(groups * Math.ceil(columns / panelOf(site)) * panelOf(site) * taps * inner * 4);
   const strides = turned ? [columns * channels, 1, channels, inner] : [inner * filters, filters, 1, columns];
   emit(K.K_PACK_GROUPS, w, packed, taps, inner, columns, groups, ...strides);
   const { bands, words } = bandsOf(site, pass);
@@ -161,10 +162,13 @@ export const groupedGradWeight: Lower = (site) => {
     site.note('grouped');
     const [depth, columns] = [(taps * channels) / groups, filters / groups];
     const { bands, words } = bandsOf(site, pass);
-    const floats = Math.ceil(depth / K.MR) * K.MR * Math.ceil(columns / K.NR) * K.NR * groups;
-    const shared = Math.min(Math.ceil(CHUNKS / groups), Math.floor(2 ** 22 / floats));
+    const rows = Math.ceil(depth / K.MR) * K.MR * groups;
+    const shared = Math.min(
+      Math.ceil(CHUNKS / groups),
+      Math.floor(2 ** 22 / (rows * Math.ceil(columns / K.NR) * K.NR)),
+    );
     const chunks = Math.max(1, Math.min(images * bands, shared));
-    const partial = scratch(chunks * floats * 4);
+    const partial = scratch(chunks * rows * Math.ceil(columns / panelOf(site)) * panelOf(site) * 4);
     emitPieces(
       chunks * groups,
       K.K_GROUPED_GRAD_WEIGHT,

@@ -23,7 +23,7 @@ import {
   maxPool2dTapsGrad,
   maxPoolGrad,
 } from './pool.ts';
-import { align, emitSum, fill, TILE_BYTES, word, type Lower, type Site } from './site.ts';
+import { align, emitSum, fill, panelOf, tileBytes, word, type Lower, type Site } from './site.ts';
 
 /**
  * Copies elements of the first input to the result, both walked through with strides over `shape`, from the given elements
@@ -63,7 +63,7 @@ function gemmBlocks(batch: number, m: number, n: number): [number, number] {
   ]) {
     if (batch * Math.ceil(m / rows) * Math.ceil(n / columns) >= 64) return [rows, columns];
   }
-  return [K.MR, 4 * K.NR];
+  return [K.MR, 32];
 }
 
 const matmul: Lower = (site) => {
@@ -77,8 +77,9 @@ const matmul: Lower = (site) => {
   }
   const [aRow, aColumn] = flags.transA ? [1, m] : [k, 1];
   const [bRow, bColumn] = flags.transB ? [1, k] : [n, 1];
+  const panel = panelOf(site);
   const sizeA = Math.ceil(m / K.MR) * K.MR * k;
-  const sizeB = Math.ceil(n / K.NR) * K.NR * k;
+  const sizeB = Math.ceil(n / panel) * panel * k;
   const packedA = scratch(batch * sizeA * 4);
   const packedB = scratch(batch * sizeB * 4);
   const wordsA = [inputs[0], packedA, m, k, aRow, aColumn, batch, m * k, sizeA];
@@ -86,9 +87,9 @@ const matmul: Lower = (site) => {
   emit(K.K_PACK, ...wordsB, ...wordsA);
   const strides = [sizeA, sizeB, m * n];
   const blocks = gemmBlocks(batch, m, n);
-  const corner = scratch(threads * TILE_BYTES);
+  const corner = scratch(threads * tileBytes(site));
   const pieces = batch * Math.ceil(m / blocks[0]) * Math.ceil(n / blocks[1]);
-  const words = [m, n, k, ...blocks, batch, ...strides, corner, TILE_BYTES];
+  const words = [m, n, k, ...blocks, batch, ...strides, corner, tileBytes(site)];
   emitPieces(pieces, K.K_GEMM, packedA, packedB, outputs[0], ...words);
 };
 

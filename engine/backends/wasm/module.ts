@@ -1,12 +1,13 @@
-/** The compiled kernels: which of the two SIMD binaries this engine accepts, and how it is instantiated. */
+/** The compiled kernels: the binary that suits this engine, and how it is instantiated. */
 import { BackendError } from '../../errors.ts';
-import { plain, relaxed } from './kernels.generated.ts';
-
-export type Simd = 'plain' | 'relaxed';
+import { K, plain, relaxed, wide } from './kernels.generated.ts';
+import { chooseSimd, type Simd } from '../../simd.ts';
 
 export interface Kernels {
   readonly simd: Simd;
   readonly module: WebAssembly.Module;
+  /** Floats of a vector in micro-kernels and transforms. */
+  readonly lanes: number;
 }
 
 /** What the module exports, as far as the host calls it. */
@@ -15,19 +16,14 @@ export interface KernelExports {
   heapBase(): number;
 }
 
-/**
- * The binary of the kind asked for; 'auto' takes relaxed SIMD (fused multiply-add) where the engine has it.
- * Throws BackendError when the engine does not accept it.
- */
+const BINARIES: Readonly<Record<Simd, string>> = { plain, relaxed, wide };
+
+/** The binary of the kind asked for. Throws BackendError when the engine does not accept it. */
 export async function loadKernels(wanted: Simd | 'auto'): Promise<Kernels> {
-  if (wanted !== 'plain' && (hasRelaxedSimd() || ((await enableRelaxedSimd()) && hasRelaxedSimd()))) {
-    return { simd: 'relaxed', module: await WebAssembly.compile(decode(relaxed)) };
-  }
-  if (wanted === 'relaxed') {
-    throw new BackendError("wasm: this JavaScript engine has no relaxed SIMD (use simd: 'plain' or 'auto')");
-  }
+  const simd = await chooseSimd('wasm', wanted);
+  const lanes = simd === 'wide' ? 2 * K.LANES : K.LANES;
   try {
-    return { simd: 'plain', module: await WebAssembly.compile(decode(plain)) };
+    return { simd, module: await WebAssembly.compile(decode(BINARIES[simd])), lanes };
   } catch (error) {
     throw new BackendError(
       "wasm: this JavaScript engine has no WebAssembly SIMD with threads (use a newer one, or the 'reference' backend)",
@@ -36,31 +32,9 @@ export async function loadKernels(wanted: Simd | 'auto'): Promise<Kernels> {
   }
 }
 
-/** A module with one function, f32x4.relaxed_madd of three zeros: to validate the kernels themselves takes longer than to compile them. */
-const PROBE = Uint8Array.from(
-  [
-    [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // \0asm, version 1
-    [1, 5, 1, 0x60, 0, 1, 0x7b], // one type: () -> v128
-    [3, 2, 1, 0], // one function of it
-    [10, 61, 1, 59, 0], // its body
-    ...Array.from({ length: 3 }, () => [0xfd, 12, ...new Uint8Array(16)]), // v128.const 0
-    [0xfd, 0x85, 2, 0x0b], // f32x4.relaxed_madd, end
-  ].flat(),
-);
-
-const hasRelaxedSimd = (): boolean => WebAssembly.validate(PROBE);
-
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): KernelExports {
   const { exports } = new WebAssembly.Instance(module, { env: { memory, now: () => performance.now() } });
   return exports as unknown as KernelExports;
-}
-
-/** Node 20 has relaxed SIMD behind a flag of V8 that may be set at run time, before the module is compiled. */
-async function enableRelaxedSimd(): Promise<boolean> {
-  if (typeof process === 'undefined' || process.versions?.v8 === undefined) return false;
-  const v8 = await import('node:v8');
-  v8.setFlagsFromString('--experimental-wasm-relaxed-simd');
-  return true;
 }
 
 function decode(base64: string): Uint8Array<ArrayBuffer> {

@@ -12,6 +12,8 @@ export interface Site {
   readonly results: readonly TensorType[];
   readonly attrs: Attrs;
   readonly threads: number;
+  /** Floats of a vector in the binary that runs. Chooses no arithmetic: all binaries make the same decisions. */
+  readonly lanes: number;
   /** How convolutions are to be computed: as the cost model says, or always directly. */
   readonly convolution: 'auto' | 'direct';
   /** Tells, for people, which of several ways was taken. */
@@ -36,8 +38,11 @@ export function word(x: number): number {
 }
 
 export const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
-/** A full register tile: where results at an edge are computed before their valid corner is stored. */
-export const TILE_BYTES = K.MR * K.NR * 4;
+/** Columns of a panel of packed operands: two vectors. */
+export const panelOf = ({ lanes }: Pick<Site, 'lanes'>): number => 2 * lanes;
+
+/** Bytes of a full register tile: where results at an edge are computed before their valid corner is stored. */
+export const tileBytes = (site: Pick<Site, 'lanes'>): number => K.MR * panelOf(site) * 4;
 
 /** One value in all elements of a result. */
 export function fill({ outputs, results, emit }: Site, result = 0, value = 0): void {

@@ -1,5 +1,5 @@
 /**
- * The CPU backend: AssemblyScript kernels with 128-bit SIMD in one shared memory, run by a team of workers. One thread and
+ * The CPU backend: AssemblyScript kernels with SIMD in one shared memory, run by a team of workers. One thread and
  * N threads give the same bytes.
  */
 import { BackendError, DataError, type EngineError } from '../../errors.ts';
@@ -14,13 +14,18 @@ import { indexError, labelError, notFiniteError } from '../failures.ts';
 import { Heap, RESERVED } from './heap.ts';
 import { K } from './kernels.generated.ts';
 import { fusions, kernels } from './lower.ts';
-import { instantiate, loadKernels, type Simd } from './module.ts';
+import { instantiate, loadKernels, type Kernels } from './module.ts';
+import { KINDS_OF_SIMD, type Simd } from '../../simd.ts';
 import { callerTeam, workerTeam, type Failure, type Team } from './team.ts';
 
 export interface WasmOptions {
   /** Threads that compute. Default: as many as the machine offers. */
   readonly threads?: number;
-  /** Which SIMD binary. Default 'auto': relaxed (fused multiply-add) where the engine has it. */
+  /**
+   * Which SIMD binary: 'plain', 'relaxed' (fused multiply-add) or 'wide' (the same on vectors of 256 bits, and the same bits).
+   * Default 'auto': the fastest that the engine runs well. For 'wide', which is that on Node from 24 on (x64, not on macOS), a flag of
+   * V8 is set for the process, --experimental-wasm-revectorize; elsewhere 'wide' is correct, but slower than 'relaxed'.
+   */
   readonly simd?: Simd | 'auto';
   /** How convolutions are computed. Default 'auto': by Winograd's method where that is expected to be faster. */
   readonly convolution?: 'auto' | 'direct';
@@ -42,7 +47,7 @@ export async function wasm(options: WasmOptions = {}, instead: string | null = n
   const threads = options.threads ?? cores;
   checkOptions('wasm', options, ['threads', 'simd', 'convolution', 'workers']);
   checkInteger('wasm', 'threads', threads, 1, 256);
-  checkOneOf('wasm', 'simd', simd, ['auto', 'plain', 'relaxed']);
+  checkOneOf('wasm', 'simd', simd, ['auto', ...KINDS_OF_SIMD]);
   checkOneOf('wasm', 'convolution', convolution, ['auto', 'direct']);
   if (typeof WebAssembly === 'undefined') {
     throw new BackendError(
@@ -55,7 +60,7 @@ export async function wasm(options: WasmOptions = {}, instead: string | null = n
   if (base > RESERVED)
     throw new BackendError(`wasm: static data ends at ${base}, past the reserved ${RESERVED} bytes`);
   const team = await makeTeam(heap, own.module, threads, cores, workers);
-  return new WasmBackend(heap, team, own.simd, convolution, instead);
+  return new WasmBackend(heap, team, own, convolution, instead);
 }
 
 async function makeTeam(
@@ -98,7 +103,7 @@ class WasmBackend implements Backend {
   readonly runsPerCall = 1;
   readonly heap: Heap;
   readonly team: Team;
-  readonly simd: Simd;
+  readonly kernels: Kernels;
   readonly convolution: 'auto' | 'direct';
   readonly instead: string | null;
   openStores = 0;
@@ -107,10 +112,16 @@ class WasmBackend implements Backend {
   #closed = false;
   readonly #tables = new Map<Float32Array, number>();
 
-  constructor(memory: Heap, team: Team, simd: Simd, convolution: 'auto' | 'direct', instead: string | null) {
+  constructor(
+    memory: Heap,
+    team: Team,
+    own: Kernels,
+    convolution: 'auto' | 'direct',
+    instead: string | null,
+  ) {
     this.heap = memory;
     this.team = team;
-    this.simd = simd;
+    this.kernels = own;
     this.convolution = convolution;
     this.instead = instead;
   }
@@ -308,7 +319,7 @@ class WasmExecutable implements Executable {
     this.report = {
       backend: 'wasm',
       executor: fallback === null ? `team of ${threads} worker${threads === 1 ? '' : 's'}` : 'caller',
-      simd: backend.simd,
+      simd: backend.kernels.simd,
       threads,
       fallback: fallback ?? backend.instead,
       bytes,
@@ -439,6 +450,7 @@ function encode(plan: Plan, at: Float64Array, backend: WasmBackend, scratchBase:
       results: step.outputs.map((v) => plan.values[v]),
       attrs: step.attrs,
       threads: backend.team.threads,
+      lanes: backend.kernels.lanes,
       convolution: backend.convolution,
       note(text) {
         method = text;

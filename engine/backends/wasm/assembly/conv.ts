@@ -1,9 +1,11 @@
 // Direct convolution, channels last, on a zero-padded copy of a band of the image. For one filter row, the taps of all
 // its columns and channels are contiguous in the padded image, so neither pass packs anything but the filters.
 import { arg, ptr } from "./elementwise";
-import { MR, NR, storeCorner } from "./gemm";
-import { fma, relu4, storeLanes } from "./simd";
+import { copyRow, storeCorner } from "./gemm";
+import { relu4, storeLanes } from "./simd";
 import { scratch, share } from "./team";
+import { convTile, weightTile } from "./vectors/products";
+import { MR, NR } from "./width";
 
 /** Zeros, up to 12 bytes more than asked for. A call of the engine's fill costs more than a few vectors do. */
 // @ts-ignore: decorator
@@ -52,63 +54,6 @@ export function fillBand(
     for (; to < end; to += 16, from += 16) v128.store(to, v128.load(from));
     zero(end, bandRow - after);
   }
-}
-
-/**
- * Adds one filter row to a tile: six output pixels × eight filters over `run` taps. (One loop over all rows, with a wrap at the
- * end of each, ran at two thirds of the speed: its counters and pointers do not fit the registers.)
- */
-export function tile(
-  p0: usize,
-  p1: usize,
-  p2: usize,
-  p3: usize,
-  p4: usize,
-  p5: usize,
-  run: i32,
-  b: usize,
-  c: usize,
-  ldc: usize,
-  first: bool,
-): void {
-  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
-  let c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
-  if (!first) {
-    let from = c;
-    c00 = v128.load(from); c01 = v128.load(from, 16);
-    from += ldc; c10 = v128.load(from); c11 = v128.load(from, 16);
-    from += ldc; c20 = v128.load(from); c21 = v128.load(from, 16);
-    from += ldc; c30 = v128.load(from); c31 = v128.load(from, 16);
-    from += ldc; c40 = v128.load(from); c41 = v128.load(from, 16);
-    from += ldc; c50 = v128.load(from); c51 = v128.load(from, 16);
-  }
-  const last = b + (<usize>(run - 1) << 5);
-  p0 -= 4; p1 -= 4; p2 -= 4; p3 -= 4; p4 -= 4; p5 -= 4;
-  b -= 32;
-  while (b != last) {
-    p0 += 4; p1 += 4; p2 += 4; p3 += 4; p4 += 4; p5 += 4;
-    b += 32;
-    const b0 = v128.load(b);
-    const b1 = v128.load(b, 16);
-    let x = v128.load32_splat(p0);
-    c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
-    x = v128.load32_splat(p1);
-    c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
-    x = v128.load32_splat(p2);
-    c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
-    x = v128.load32_splat(p3);
-    c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
-    x = v128.load32_splat(p4);
-    c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
-    x = v128.load32_splat(p5);
-    c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
-  }
-  v128.store(c, c00); v128.store(c, c01, 16);
-  c += ldc; v128.store(c, c10); v128.store(c, c11, 16);
-  c += ldc; v128.store(c, c20); v128.store(c, c21, 16);
-  c += ldc; v128.store(c, c30); v128.store(c, c31, 16);
-  c += ldc; v128.store(c, c40); v128.store(c, c41, 16);
-  c += ldc; v128.store(c, c50); v128.store(c, c51, 16);
 }
 
 /**
@@ -208,7 +153,7 @@ export function conv(a: usize, slice: i32, slices: i32): void {
         const cRow: usize = direct ? ldc : NR * 4;
         let b = panel;
         for (let shift: usize = 0; shift < reach; shift += bandRow, b += rowBytes) {
-          tile(p0 + shift, p1 + shift, p2 + shift, p3 + shift, p4 + shift, p5 + shift, run, b, c, cRow, shift == 0);
+          convTile(p0 + shift, p1 + shift, p2 + shift, p3 + shift, p4 + shift, p5 + shift, run, b, c, cRow, shift == 0);
         }
         if (direct) continue;
         const count = min(MR, pixels - q);
@@ -235,13 +180,8 @@ function storeSpread(
   let ox = q - oy * outWidth;
   to += <usize>oy * rowBytes + <usize>ox * pixelBytes;
   for (let i = 0; i < count; i++, tile += NR * 4) {
-    // A call of the engine's copy costs more than two vectors do.
-    if (columns == NR) {
-      v128.store(to, v128.load(tile));
-      v128.store(to, v128.load(tile, 16), 16);
-    } else {
-      memory.copy(to, tile, <usize>columns << 2);
-    }
+    if (columns == NR) copyRow(to, tile);
+    else memory.copy(to, tile, <usize>columns << 2);
     to += pixelBytes;
     if (++ox == outWidth) {
       ox = 0;
@@ -303,61 +243,6 @@ export function packFlipped(a: usize, slice: i32, slices: i32): void {
       }
     }
   }
-}
-
-/** Adds x ⊗ g over `count` pixels to a tile of six taps × eight filters. */
-export function weightTile(
-  x: usize,
-  g: usize,
-  count: i32,
-  xStep: usize,
-  gStep: usize,
-  c: usize,
-  ldc: usize,
-  first: bool,
-): void {
-  const r1 = c + ldc;
-  const r2 = r1 + ldc;
-  const r3 = r2 + ldc;
-  const r4 = r3 + ldc;
-  const r5 = r4 + ldc;
-  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
-  let c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
-  if (!first) {
-    c00 = v128.load(c); c01 = v128.load(c, 16);
-    c10 = v128.load(r1); c11 = v128.load(r1, 16);
-    c20 = v128.load(r2); c21 = v128.load(r2, 16);
-    c30 = v128.load(r3); c31 = v128.load(r3, 16);
-    c40 = v128.load(r4); c41 = v128.load(r4, 16);
-    c50 = v128.load(r5); c51 = v128.load(r5, 16);
-  }
-  const last = g + <usize>(count - 1) * gStep;
-  x -= xStep;
-  g -= gStep;
-  while (g != last) {
-    x += xStep;
-    g += gStep;
-    const b0 = v128.load(g);
-    const b1 = v128.load(g, 16);
-    let t = v128.load32_splat(x);
-    c00 = fma(t, b0, c00); c01 = fma(t, b1, c01);
-    t = v128.load32_splat(x, 4);
-    c10 = fma(t, b0, c10); c11 = fma(t, b1, c11);
-    t = v128.load32_splat(x, 8);
-    c20 = fma(t, b0, c20); c21 = fma(t, b1, c21);
-    t = v128.load32_splat(x, 12);
-    c30 = fma(t, b0, c30); c31 = fma(t, b1, c31);
-    t = v128.load32_splat(x, 16);
-    c40 = fma(t, b0, c40); c41 = fma(t, b1, c41);
-    t = v128.load32_splat(x, 20);
-    c50 = fma(t, b0, c50); c51 = fma(t, b1, c51);
-  }
-  v128.store(c, c00); v128.store(c, c01, 16);
-  v128.store(r1, c10); v128.store(r1, c11, 16);
-  v128.store(r2, c20); v128.store(r2, c21, 16);
-  v128.store(r3, c30); v128.store(r3, c31, 16);
-  v128.store(r4, c40); v128.store(r4, c41, 16);
-  v128.store(r5, c50); v128.store(r5, c51, 16);
 }
 
 /**

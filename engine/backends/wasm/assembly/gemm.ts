@@ -1,13 +1,11 @@
-// Matrix products: operands packed into panels of 6 rows and 8 columns, 12 accumulators in registers.
+// Matrix products: operands packed into panels of MR rows and NR columns.
 import { arg, ptr } from "./elementwise";
-import { fma } from "./simd";
 import { scratch, share } from "./team";
+import { gemmTile } from "./vectors/products";
+import { MR, NR, V } from "./width";
 
-/** Rows and columns of the register tile: 12 accumulators, 2 vectors of b, 1 of a fill V8's 15 vector registers. */
-export const MR: i32 = 6;
-export const NR: i32 = 8;
-/** Depth of one pass over packed operands: a panel of b (16 KiB) and one of a (12 KiB) stay in the first-level cache. */
-export const KC: i32 = 512;
+/** Depth of one pass over packed operands: a panel of b (16 KiB) and one of a (12 KiB, 6 in the wide binary) stay in the first-level cache. */
+export const KC: i32 = 4096 / NR;
 
 /**
  * Packs b into panels of NR columns, each k-major, the last one filled with zeros.
@@ -20,51 +18,50 @@ export function packB(a: usize, slice: i32, slices: i32): void {
   const columnStride = <usize>arg(a, 5) << 2;
   const batch = arg(a, 6);
   const panels = (n + NR - 1) / NR;
-  // Two panels at a time: sixteen neighbours are one cache line.
-  const pairs = (panels + 1) >> 1;
+  // As many panels at a time as fill a cache line.
+  const together = 16 / NR;
+  const groups = (panels + together - 1) / together;
   const depth = 64;
   const slabs = (k + depth - 1) / depth;
-  const tasks = batch * pairs * slabs;
+  const tasks = batch * groups * slabs;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
     const slab = task % slabs;
-    const panel = ((task / slabs) % pairs) << 1;
-    const item = task / (slabs * pairs);
+    const panel = ((task / slabs) % groups) * together;
+    const item = task / (slabs * groups);
     const first = slab * depth;
     const rows = min(depth, k - first);
     const from = ptr(a, 0) + ((<usize>item * <usize>arg(a, 7)) << 2) + <usize>first * rowStride + <usize>(panel * NR) * columnStride;
     const to = ptr(a, 1) + ((<usize>item * <usize>arg(a, 8) + <usize>panel * <usize>k * NR + <usize>first * NR) << 2);
     const next = <usize>(k * NR) << 2;
     const columns = n - panel * NR;
-    if (columns >= 2 * NR && columnStride == 4) {
+    if (columns >= 16 && columnStride == 4) {
       let p = from;
       let q = to;
       for (let i = 0; i < rows; i++, p += rowStride, q += NR * 4) {
         v128.store(q, v128.load(p));
         v128.store(q, v128.load(p, 16), 16);
-        v128.store(q + next, v128.load(p, 32));
-        v128.store(q + next, v128.load(p, 48), 16);
+        v128.store(q + (NR == 8 ? next : 32), v128.load(p, 32));
+        v128.store(q + (NR == 8 ? next : 32), v128.load(p, 48), 16);
       }
       continue;
     }
     packPanel(from, to, rows, min(columns, NR), rowStride, columnStride);
-    if (columns > NR) packPanel(from + NR * columnStride, to + next, rows, min(columns - NR, NR), rowStride, columnStride);
+    if (together > 1 && columns > NR) {
+      packPanel(from + NR * columnStride, to + next, rows, min(columns - NR, NR), rowStride, columnStride);
+    }
   }
 }
 
 function packPanel(from: usize, to: usize, rows: i32, columns: i32, rowStride: usize, columnStride: usize): void {
   let i = 0;
   if (columns == NR && columnStride == 4) {
-    for (; i < rows; i++, from += rowStride, to += NR * 4) {
-      v128.store(to, v128.load(from));
-      v128.store(to, v128.load(from, 16), 16);
-    }
+    for (; i < rows; i++, from += rowStride, to += NR * 4) copyRow(to, from);
     return;
   }
   if (columns == NR && rowStride == 4) {
     for (; i + 4 <= rows; i += 4, from += 16, to += NR * 16) {
-      transpose4(from, columnStride, to);
-      transpose4(from + 4 * columnStride, columnStride, to + 16);
+      for (let j = 0; j < NR; j += 4) transpose4(from + <usize>j * columnStride, columnStride, to + (<usize>j << 2));
     }
   }
   for (; i < rows; i++, from += rowStride, to += NR * 4) {
@@ -72,6 +69,12 @@ function packPanel(from: usize, to: usize, rows: i32, columns: i32, rowStride: u
       store<f32>(to + (<usize>j << 2), j < columns ? load<f32>(from + <usize>j * columnStride) : 0);
     }
   }
+}
+
+/** Copies a row of a panel. (A call of the engine's copy costs more than a few vectors do.) */
+// @ts-ignore: decorator
+@inline export function copyRow(to: usize, from: usize): void {
+  for (let at: usize = 0; at < 2 * V; at += 16) v128.store(to + at, v128.load(from + at));
 }
 
 /** Four columns of four neighbours, `stride` bytes apart, become four rows of a panel. */
@@ -200,54 +203,6 @@ function loadCorner(tile: usize, c: usize, ldc: usize, rows: i32, columns: i32):
   for (let i = 0; i < rows; i++, tile += NR * 4, c += ldc) memory.copy(tile, c, <usize>columns << 2);
 }
 
-/** c (6 × 8, rows ldc bytes apart) = (first ? 0 : c) + a · b over `depth` steps of packed panels. */
-function tile(a: usize, b: usize, c: usize, ldc: usize, depth: i32, first: bool): void {
-  const r1 = c + ldc;
-  const r2 = r1 + ldc;
-  const r3 = r2 + ldc;
-  const r4 = r3 + ldc;
-  const r5 = r4 + ldc;
-  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
-  let c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
-  if (!first) {
-    c00 = v128.load(c); c01 = v128.load(c, 16);
-    c10 = v128.load(r1); c11 = v128.load(r1, 16);
-    c20 = v128.load(r2); c21 = v128.load(r2, 16);
-    c30 = v128.load(r3); c31 = v128.load(r3, 16);
-    c40 = v128.load(r4); c41 = v128.load(r4, 16);
-    c50 = v128.load(r5); c51 = v128.load(r5, 16);
-  }
-  // Not unrolled: V8 keeps all accumulators in registers here, and twice the body ran at two thirds of the speed. Pointers
-  // advance before they are used, which spares V8 two instructions a step, and b counts.
-  const last = b + (<usize>(depth - 1) << 5);
-  a -= 24;
-  b -= 32;
-  while (b != last) {
-    a += 24;
-    b += 32;
-    const b0 = v128.load(b);
-    const b1 = v128.load(b, 16);
-    let x = v128.load32_splat(a);
-    c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
-    x = v128.load32_splat(a, 4);
-    c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
-    x = v128.load32_splat(a, 8);
-    c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
-    x = v128.load32_splat(a, 12);
-    c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
-    x = v128.load32_splat(a, 16);
-    c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
-    x = v128.load32_splat(a, 20);
-    c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
-  }
-  v128.store(c, c00); v128.store(c, c01, 16);
-  v128.store(r1, c10); v128.store(r1, c11, 16);
-  v128.store(r2, c20); v128.store(r2, c21, 16);
-  v128.store(r3, c30); v128.store(r3, c31, 16);
-  v128.store(r4, c40); v128.store(r4, c41, 16);
-  v128.store(r5, c50); v128.store(r5, c51, 16);
-}
-
 /**
  * c = a · b, both packed. Tasks are blocks of rows × columns, fixed by shape.
  * packed a, packed b, c, m, n, k, rows of a block (a multiple of MR), columns of a block (one of NR), batch, strides of a, b
@@ -286,10 +241,10 @@ export function gemm(a: usize, slice: i32, slices: i32): void {
           const c = to + <usize>i * ldc + (<usize>j << 2);
           const valid = min(MR, rows - i);
           if (columns == NR && valid == MR) {
-            tile(rowsOfA, panel, c, ldc, kc, depth == 0);
+            gemmTile(rowsOfA, panel, c, ldc, kc, depth == 0);
           } else {
             if (depth > 0) loadCorner(corner, c, ldc, valid, columns);
-            tile(rowsOfA, panel, corner, NR * 4, kc, depth == 0);
+            gemmTile(rowsOfA, panel, corner, NR * 4, kc, depth == 0);
             storeCorner(corner, c, ldc, valid, columns);
           }
         }

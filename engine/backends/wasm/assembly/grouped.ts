@@ -6,10 +6,12 @@
 // whole and inside the image. A forward pass has the stride as its step and −pad as its offset; an input gradient has the
 // step 1, the tap −dilation, the offset pad and the stride as its divisor.
 import { arg, ptr } from "./elementwise";
-import { addBias, tile, weightTile } from "./conv";
-import { MR, NR, storeCorner } from "./gemm";
+import { addBias } from "./conv";
+import { storeCorner } from "./gemm";
 import { fma, relu4, splat, storeLanes } from "./simd";
 import { scratch, share } from "./team";
+import { convTile, weightTile } from "./vectors/products";
+import { MR, NR } from "./width";
 
 /** Words of a geometry. */
 const IMAGES: i32 = 0;
@@ -145,9 +147,9 @@ export function groupedConv(a: usize, slice: i32, slices: i32): void {
           const p4 = patches + <usize>min(q + 4, last) * step;
           const p5 = patches + <usize>min(q + 5, last) * step;
           if (valid == NR && q + MR <= pixels) {
-            tile(p0, p1, p2, p3, p4, p5, depth, panel, to + <usize>q * ldc, ldc, true);
+            convTile(p0, p1, p2, p3, p4, p5, depth, panel, to + <usize>q * ldc, ldc, true);
           } else {
-            tile(p0, p1, p2, p3, p4, p5, depth, panel, corner, NR * 4, true);
+            convTile(p0, p1, p2, p3, p4, p5, depth, panel, corner, NR * 4, true);
             storeCorner(corner, to + <usize>q * ldc, ldc, min(MR, pixels - q), valid);
           }
         }

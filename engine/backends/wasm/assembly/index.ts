@@ -54,14 +54,12 @@ export {
 } from "./team";
 export * from "./codes";
 export { OPERAND_REGISTER, OPERAND_SINGLE, OPERAND_WHOLE, STRIP } from "./elementwise";
-export { KC, MR, NR } from "./gemm";
-// Nobody calls this from outside. An exported function is not inlined into its one caller, where V8 would spill its
-// accumulators in the loops around it and halve its speed.
-export { product, productOf3, weightTileOf3, weightTileOf4 } from "./winograd";
-export {
-  gradTile48, gradTile6, gradTile68, inputTile12, inputTile6, inputTile8, outputTile12, outputTile6,
-  outputTile84, outputTile86,
-} from "./transforms";
+export { KC } from "./gemm";
+export { LANES, MR, NR } from "./width";
+// Nobody calls these from outside. An exported function is not inlined into its one caller, where V8 would spill its
+// accumulators in the loops around it and halve its speed; and it keeps its name, by which widen.js finds it.
+export * from "./vectors/products";
+export * from "./vectors/transforms";
 
 export const K_END: i32 = 0;
 export const K_COPY: i32 = 1;

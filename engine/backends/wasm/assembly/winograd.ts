@@ -14,12 +14,13 @@
 // The values of a tile lie together: T S rows of its channels, `ld` bytes from one tile to the next (an odd number of cache
 // lines, or the tiles would share a few sets of the cache).
 import { arg, ptr } from "./elementwise";
-import { MR, NR } from "./gemm";
-import { fillBand, weightTile } from "./conv";
+import { fillBand } from "./conv";
 import { fma, splat, storeLanes } from "./simd";
 import { spreadRows } from "./pool";
 import { scratch, share } from "./team";
-import { gradTile, inputTile, outputTile } from "./transforms";
+import { filterLine, product, productOf3, weightTile, weightTileOf3, weightTileOf4 } from "./vectors/products";
+import { gradTile, inputTile, outputTile } from "./vectors/transforms";
+import { LANES, MR, NR, V } from "./width";
 
 /**
  * Filters into the transformed domain, packed in panels of NR columns for each frequency: G g Gᵀ.
@@ -37,7 +38,7 @@ export function transformFilters(a: usize, slice: i32, slices: i32): void {
   const gAcross = ptr(a, 8);
   const turned = arg(a, 9) != 0;
   const taps = scratch(ptr(a, 10), arg(a, 11)); // r × r panels
-  const half = taps + 1024; // T × r panels
+  const half = taps + 64 * V; // T × r panels
   const rows = turned ? filters : channels;
   const columns = turned ? channels : filters;
   const panels = (columns + NR - 1) / NR;
@@ -63,94 +64,22 @@ export function transformFilters(a: usize, slice: i32, slices: i32): void {
     }
     for (let u = 0; u < tall; u++) {
       for (let x = 0; x < r; x++) {
-        let s0 = splat(0);
-        let s1 = splat(0);
-        for (let y = 0; y < r; y++) {
-          const factor = v128.load32_splat(gDown + (<usize>(u * r + y) << 2));
-          const from = taps + (<usize>((y * r + x) * NR) << 2);
-          s0 = fma(factor, v128.load(from), s0);
-          s1 = fma(factor, v128.load(from, 16), s1);
-        }
+        const from = taps + (<usize>(x * NR) << 2);
         const to = half + (<usize>((u * r + x) * NR) << 2);
-        v128.store(to, s0);
-        v128.store(to, s1, 16);
+        filterLine(gDown + (<usize>(u * r) << 2), r, from, <usize>(r * NR) << 2, to);
       }
     }
     let to = packed + (<usize>(task * NR) << 2);
     for (let u = 0; u < tall; u++) {
       for (let v = 0; v < wide; v++, to += frequency) {
-        let s0 = splat(0);
-        let s1 = splat(0);
-        for (let x = 0; x < r; x++) {
-          const factor = v128.load32_splat(gAcross + (<usize>(v * r + x) << 2));
-          const from = half + (<usize>((u * r + x) * NR) << 2);
-          s0 = fma(factor, v128.load(from), s0);
-          s1 = fma(factor, v128.load(from, 16), s1);
-        }
-        v128.store(to, s0);
-        v128.store(to, s1, 16);
+        filterLine(gAcross + (<usize>(v * r) << 2), r, half + (<usize>(u * r * NR) << 2), NR * 4, to);
       }
     }
   }
 }
 
-/** Six rows (tiles) × eight columns (filters): c = a · b, rows of a and c ld bytes apart, b packed. */
-export function product(a: usize, lda: usize, b: usize, c: usize, ldc: usize, depth: i32): void {
-  const down = lda << 1;
-  const last = b + (<usize>(depth - 1) << 5);
-  a -= 4;
-  b -= 32;
-  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
-  let c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
-  while (b != last) {
-    a += 4;
-    b += 32;
-    const b0 = v128.load(b);
-    const b1 = v128.load(b, 16);
-    const a2 = a + down;
-    const a4 = a2 + down;
-    let x = v128.load32_splat(a);
-    c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
-    x = v128.load32_splat(a + lda);
-    c10 = fma(x, b0, c10); c11 = fma(x, b1, c11);
-    x = v128.load32_splat(a2);
-    c20 = fma(x, b0, c20); c21 = fma(x, b1, c21);
-    x = v128.load32_splat(a2 + lda);
-    c30 = fma(x, b0, c30); c31 = fma(x, b1, c31);
-    x = v128.load32_splat(a4);
-    c40 = fma(x, b0, c40); c41 = fma(x, b1, c41);
-    x = v128.load32_splat(a4 + lda);
-    c50 = fma(x, b0, c50); c51 = fma(x, b1, c51);
-  }
-  v128.store(c, c00); v128.store(c, c01, 16);
-  c += ldc; v128.store(c, c10); v128.store(c, c11, 16);
-  c += ldc; v128.store(c, c20); v128.store(c, c21, 16);
-  c += ldc; v128.store(c, c30); v128.store(c, c31, 16);
-  c += ldc; v128.store(c, c40); v128.store(c, c41, 16);
-  c += ldc; v128.store(c, c50); v128.store(c, c51, 16);
-}
-
-/** `rows` rows × eight columns of a product of depth 3: so little depth that the operand b stays in registers. */
-export function productOf3(a: usize, lda: usize, b: usize, c: usize, ldc: usize, rows: i32): void {
-  const b00 = v128.load(b);
-  const b01 = v128.load(b, 16);
-  const b10 = v128.load(b, 32);
-  const b11 = v128.load(b, 48);
-  const b20 = v128.load(b, 64);
-  const b21 = v128.load(b, 80);
-  for (; rows > 0; rows--) {
-    const x = v128.load32_splat(a);
-    const y = v128.load32_splat(a, 4);
-    const z = v128.load32_splat(a, 8);
-    v128.store(c, fma(z, b20, fma(y, b10, f32x4.mul(x, b00))));
-    v128.store(c, fma(z, b21, fma(y, b11, f32x4.mul(x, b01))), 16);
-    a += lda;
-    c += ldc;
-  }
-}
-
 /** Room for the squares that a transform works on. */
-const WORK: usize = 2048;
+const WORK: usize = 128 * V;
 
 // Words that the kernels on tiles share: x, packed filters or g, result, images, height, width, channels, filters, pad top
 // and left, output height and width, S, n, tiles of a block (a multiple of MR), bytes between the tiles of a block of inputs
@@ -165,6 +94,12 @@ const WORK: usize = 2048;
 // @ts-ignore: decorator
 @inline function ceilDiv(a: i32, b: i32): i32 {
   return (a + b - 1) / b;
+}
+
+/** Vectors that hold so many channels. */
+// @ts-ignore: decorator
+@inline function vectorsOf(channels: i32): i32 {
+  return ceilDiv(channels, LANES);
 }
 
 /** Frequencies of a tile. */
@@ -307,7 +242,7 @@ function winogradBlock(a: usize, begin: i32, tiles: i32, first: i32, count: i32)
   const outputs = inputs + <usize>arg(a, 14) * lda;
   const panels = (arg(a, 7) + NR - 1) / NR;
   const panelBytes = <usize>(channels * NR) << 2;
-  const step = <usize>((channels + 3) & ~3) << 2;
+  const step = <usize>vectorsOf(channels) * V;
   const outStep = <usize>(panels * NR) << 2;
   transformInputs(a, begin, tiles, inputs, lda, step, work);
   for (let f = 0; f < frequencies; f++) {
@@ -347,14 +282,14 @@ function transformOutputs(
   const tall = arg(a, 20);
   const m = arg(a, 21);
   const bias = ptr(a, 23);
-  const relu = arg(a, 24) != 0;
+  const lowest: f32 = arg(a, 24) != 0 ? 0 : -Infinity;
   const tileRows = ceilDiv(height, m);
   const tileColumns = ceilDiv(width, n);
   const pixel = <usize>filters << 2;
   const row = <usize>width * pixel;
   const panels = (filters + NR - 1) / NR;
   const step = <usize>(panels * NR) << 2;
-  const corner = work + 1024;
+  const corner = work + 64 * V;
   for (let tile = begin; tile < begin + count; tile++, from += ld) {
     const place = tile / tileColumns;
     const image = place / tileRows;
@@ -364,19 +299,18 @@ function transformOutputs(
     const columns = min(n, width - ox);
     const whole = rows == m && columns == n;
     const origin = ptr(a, 2) + <usize>((image * height + oy) * width + ox) * pixel;
-    for (let o = first; o < last; o += 4) {
+    for (let o = first; o < last; o += LANES) {
       const at = <usize>o << 2;
       const shift = bias != 0 ? bias + at : 0;
-      const direct = whole && o + 4 <= filters;
+      const direct = whole && o + LANES <= filters;
       const y = direct ? origin + at : corner;
-      const yRow = direct ? row : <usize>n << 4;
-      const yPixel: usize = direct ? pixel : 16;
-      outputTile(from + at, step, work, y, yRow, yPixel, tall, wide, n, shift, relu, ptr(a, 22));
+      const yRow = direct ? row : <usize>n * V;
+      const yPixel: usize = direct ? pixel : V;
+      outputTile(from + at, step, work, y, yRow, yPixel, tall, wide, n, shift, lowest, ptr(a, 22));
       if (direct) continue;
       for (let i = 0; i < rows; i++) {
         for (let j = 0; j < columns; j++) {
-          const value = v128.load(corner + (<usize>(i * n + j) << 4));
-          storeLanes(origin + at + <usize>i * row + <usize>j * pixel, value, filters - o);
+          storeFloats(origin + at + <usize>i * row + <usize>j * pixel, corner + <usize>(i * n + j) * V, min(LANES, filters - o));
         }
       }
     }
@@ -400,7 +334,7 @@ export function winogradGradWeight(a: usize, slice: i32, slices: i32): void {
   const work = scratchOf(a);
   const inputs = work + WORK + <usize>arg(a, 19);
   const grads = inputs + <usize>block * lda;
-  const step = <usize>((channels + 3) & ~3) << 2;
+  const step = <usize>vectorsOf(channels) * V;
   const ldc = <usize>((filters + NR - 1) / NR * NR) << 2;
   const frequency = <usize>(channels == 3 ? 3 : (channels + MR - 1) / MR * MR) * ldc;
   const tiles = tilesOf(a);
@@ -439,68 +373,6 @@ export function winogradGradWeight(a: usize, slice: i32, slices: i32): void {
   }
 }
 
-/** Adds x ⊗ g over tiles to three rows × eight columns. (Accumulators of their own for odd tiles were slower: V8 spills.) */
-export function weightTileOf3(x: usize, g: usize, count: i32, lda: usize, ldb: usize, c: usize, ldc: usize, first: bool): void {
-  const r1 = c + ldc;
-  const r2 = r1 + ldc;
-  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
-  if (!first) {
-    c00 = v128.load(c); c01 = v128.load(c, 16);
-    c10 = v128.load(r1); c11 = v128.load(r1, 16);
-    c20 = v128.load(r2); c21 = v128.load(r2, 16);
-  }
-  for (; count > 0; count--) {
-    const b0 = v128.load(g);
-    const b1 = v128.load(g, 16);
-    let t = v128.load32_splat(x);
-    c00 = fma(t, b0, c00); c01 = fma(t, b1, c01);
-    t = v128.load32_splat(x, 4);
-    c10 = fma(t, b0, c10); c11 = fma(t, b1, c11);
-    t = v128.load32_splat(x, 8);
-    c20 = fma(t, b0, c20); c21 = fma(t, b1, c21);
-    x += lda;
-    g += ldb;
-  }
-  v128.store(c, c00); v128.store(c, c01, 16);
-  v128.store(r1, c10); v128.store(r1, c11, 16);
-  v128.store(r2, c20); v128.store(r2, c21, 16);
-}
-
-/** The last four rows or fewer of a product of weight gradients: a whole tile would take half as long again. */
-export function weightTileOf4(x: usize, g: usize, count: i32, lda: usize, ldb: usize, c: usize, ldc: usize, first: bool): void {
-  const r1 = c + ldc;
-  const r2 = r1 + ldc;
-  const r3 = r2 + ldc;
-  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-  if (!first) {
-    c00 = v128.load(c); c01 = v128.load(c, 16);
-    c10 = v128.load(r1); c11 = v128.load(r1, 16);
-    c20 = v128.load(r2); c21 = v128.load(r2, 16);
-    c30 = v128.load(r3); c31 = v128.load(r3, 16);
-  }
-  const last = g + <usize>(count - 1) * ldb;
-  x -= lda;
-  g -= ldb;
-  while (g != last) {
-    x += lda;
-    g += ldb;
-    const b0 = v128.load(g);
-    const b1 = v128.load(g, 16);
-    let t = v128.load32_splat(x);
-    c00 = fma(t, b0, c00); c01 = fma(t, b1, c01);
-    t = v128.load32_splat(x, 4);
-    c10 = fma(t, b0, c10); c11 = fma(t, b1, c11);
-    t = v128.load32_splat(x, 8);
-    c20 = fma(t, b0, c20); c21 = fma(t, b1, c21);
-    t = v128.load32_splat(x, 12);
-    c30 = fma(t, b0, c30); c31 = fma(t, b1, c31);
-  }
-  v128.store(c, c00); v128.store(c, c01, 16);
-  v128.store(r1, c10); v128.store(r1, c11, 16);
-  v128.store(r2, c20); v128.store(r2, c21, 16);
-  v128.store(r3, c30); v128.store(r3, c31, 16);
-}
-
 /**
  * Both operands of a weight gradient of many channels, for all tiles: the shared words (bytes between frequencies in place
  * of those between tiles), addresses of the blocks [T S, block, C to a multiple of 4] of inputs and [T S, block, O to one of
@@ -515,7 +387,7 @@ export function winogradGradTransform(a: usize, slice: i32, slices: i32): void {
   const part = arg(a, 25);
   const totals = ptr(a, 26);
   const work = scratchOf(a);
-  const lda = <usize>((arg(a, 6) + 3) & ~3) << 2;
+  const lda = <usize>vectorsOf(arg(a, 6)) * V;
   const ldb = <usize>((filters + NR - 1) / NR * NR) << 2;
   const frequencies = <usize>frequenciesOf(a);
   const tiles = tilesOf(a);
@@ -547,7 +419,7 @@ export function winogradGradProduct(a: usize, slice: i32, slices: i32): void {
   const inputStep = <usize>arg(a, 8);
   const gradStep = <usize>arg(a, 9);
   const rows = (channels + MR - 1) / MR * MR;
-  const lda = <usize>((channels + 3) & ~3) << 2;
+  const lda = <usize>vectorsOf(channels) * V;
   const ldb = <usize>((arg(a, 5) + NR - 1) / NR * NR) << 2;
   const sums = ptr(a, 10) == 0 ? 0 : scratch(ptr(a, 10), arg(a, 11));
   // Halves of a matrix, so that sixteen threads share 36 of them evenly enough.
@@ -582,12 +454,19 @@ export function winogradGradProduct(a: usize, slice: i32, slices: i32): void {
   }
 }
 
-/** Adds rows of eight values that lie together to rows of a matrix. */
+/** Adds rows of NR values that lie together to rows of a matrix. */
 function addTile(from: usize, to: usize, ldc: usize, rows: i32): void {
   for (; rows > 0; rows--, from += NR * 4, to += ldc) {
-    v128.store(to, f32x4.add(v128.load(to), v128.load(from)));
-    v128.store(to, f32x4.add(v128.load(to, 16), v128.load(from, 16)), 16);
+    for (let at: usize = 0; at < 2 * V; at += 16) {
+      v128.store(to + at, f32x4.add(v128.load(to + at), v128.load(from + at)));
+    }
   }
+}
+
+/** Copies `count` floats. Reads up to 12 bytes more. */
+// @ts-ignore: decorator
+@inline function storeFloats(to: usize, from: usize, count: i32): void {
+  for (; count > 0; count -= 4, to += 16, from += 16) storeLanes(to, v128.load(from), count);
 }
 
 /** total = (fresh ? 0 : total) + `count` values that lie together. */

@@ -1,7 +1,8 @@
-// The transforms of Winograd's minimal filtering, on four channels at a time: Bᵀ d B, Aᵀ M A and A dy Aᵀ. A line is one row
+// The transforms of Winograd's minimal filtering, on a vector of channels at a time: Bᵀ d B, Aᵀ M A and A dy Aᵀ. A line is one row
 // or column of a tile: of 12 values (points 0, ±1, ±¾, ±4/3, ±2/5, ±5/2, ∞), 10 (0, ±½, ±5/6, ±6/5, ±2, ∞), 8 (0, ±1, ±2, ±½, ∞)
 // or 6 (0, ±2/3, ±3/2, ∞). They are those of the least rounding error among pairs of small fractions (convolution.ts).
-import { fma, fnma, splat } from "./simd";
+import { fma, fnma, splat } from "../simd";
+import { V, ZEROS } from "../width";
 
 // @ts-ignore: decorator
 @inline function add(a: v128, b: v128): v128 {
@@ -702,11 +703,11 @@ export function inputTile12(
   step: usize,
   numbers: usize,
 ): void {
-  for (const end = from + pixel; from < end; from += 16, to += 16) {
+  for (const end = from + pixel; from < end; from += V, to += V) {
     let x = from;
     let y = to;
-    for (let j: usize = 0; j < 128; j += 16, x += pixel) inputLine12(x, row, half + j, 128, false, numbers);
-    for (let i: usize = 0; i < 1536; i += 128, y += 8 * step) inputLine8(half + i, 16, y, step, true);
+    for (let j: usize = 0; j < 8 * V; j += V, x += pixel) inputLine12(x, row, half + j, 8 * V, false, numbers);
+    for (let i: usize = 0; i < 96 * V; i += 8 * V, y += 8 * step) inputLine8(half + i, V, y, step, true);
   }
 }
 
@@ -719,35 +720,41 @@ export function inputTile10(
   step: usize,
   numbers: usize,
 ): void {
-  for (const end = from + pixel; from < end; from += 16, to += 16) {
+  for (const end = from + pixel; from < end; from += V, to += V) {
     let x = from;
     let y = to;
-    for (let j: usize = 0; j < 96; j += 16, x += pixel) inputLine10(x, row, half + j, 96, false, numbers);
-    for (let i: usize = 0; i < 960; i += 96, y += 6 * step) inputLine6(half + i, 16, y, step, true);
+    for (let j: usize = 0; j < 6 * V; j += V, x += pixel) inputLine10(x, row, half + j, 6 * V, false, numbers);
+    for (let i: usize = 0; i < 60 * V; i += 6 * V, y += 6 * step) inputLine6(half + i, V, y, step, true);
   }
 }
 
 export function inputTile8(from: usize, row: usize, pixel: usize, half: usize, to: usize, step: usize): void {
-  for (const end = from + pixel; from < end; from += 16, to += 16) {
+  for (const end = from + pixel; from < end; from += V, to += V) {
     let x = from;
     let y = to;
-    for (let j: usize = 0; j < 128; j += 16, x += pixel) inputLine8(x, row, half + j, 128, false);
-    for (let i: usize = 0; i < 1024; i += 128, y += 8 * step) inputLine8(half + i, 16, y, step, true);
+    for (let j: usize = 0; j < 8 * V; j += V, x += pixel) inputLine8(x, row, half + j, 8 * V, false);
+    for (let i: usize = 0; i < 64 * V; i += 8 * V, y += 8 * step) inputLine8(half + i, V, y, step, true);
   }
 }
 
 export function inputTile6(from: usize, row: usize, pixel: usize, half: usize, to: usize, step: usize): void {
-  for (const end = from + pixel; from < end; from += 16, to += 16) {
+  for (const end = from + pixel; from < end; from += V, to += V) {
     let x = from;
     let y = to;
-    for (let j: usize = 0; j < 96; j += 16, x += pixel) inputLine6(x, row, half + j, 96, false);
-    for (let i: usize = 0; i < 576; i += 96, y += 6 * step) inputLine6(half + i, 16, y, step, true);
+    for (let j: usize = 0; j < 6 * V; j += V, x += pixel) inputLine6(x, row, half + j, 6 * V, false);
+    for (let i: usize = 0; i < 36 * V; i += 6 * V, y += 6 * step) inputLine6(half + i, V, y, step, true);
   }
 }
 
+/** The vector at `bias`, or zeros for 0. */
+// @ts-ignore: decorator
+@inline function shiftAt(bias: usize): v128 {
+  return v128.load(bias != 0 ? bias : ZEROS);
+}
+
 /**
- * Aᵀ M A of one tile and four filters, from values `step` bytes apart to m × n pixels, plus the four values at
- * `bias` (0 for none), then relu if asked for.
+ * Aᵀ M A of one tile and a vector of filters, from values `step` bytes apart to m × n pixels, plus the values at
+ * `bias` (0 for none), and no less than `lowest`: 0 for relu.
  */
 export function outputTile(
   from: usize,
@@ -760,16 +767,14 @@ export function outputTile(
   wide: i32,
   n: i32,
   bias: usize,
-  relu: bool,
+  lowest: f32,
   numbers: usize,
 ): void {
-  const shift = bias != 0 ? v128.load(bias) : splat(0);
-  const floor = splat(relu ? 0 : -Infinity);
-  if (tall == 12) outputTile12(from, step, half, y, row, pixel, shift, floor, numbers);
-  else if (tall == 10) outputTile10(from, step, half, y, row, pixel, shift, floor, numbers);
-  else if (wide == 6) outputTile6(from, step, half, y, row, pixel, shift, floor);
-  else if (n == 4) outputTile84(from, step, half, y, row, pixel, shift, floor);
-  else outputTile86(from, step, half, y, row, pixel, shift, floor);
+  if (tall == 12) outputTile12(from, step, half, y, row, pixel, bias, lowest, numbers);
+  else if (tall == 10) outputTile10(from, step, half, y, row, pixel, bias, lowest, numbers);
+  else if (wide == 6) outputTile6(from, step, half, y, row, pixel, bias, lowest);
+  else if (n == 4) outputTile84(from, step, half, y, row, pixel, bias, lowest);
+  else outputTile86(from, step, half, y, row, pixel, bias, lowest);
 }
 
 export function outputTile12(
@@ -779,12 +784,12 @@ export function outputTile12(
   y: usize,
   row: usize,
   pixel: usize,
-  shift: v128,
-  floor: v128,
+  bias: usize,
+  lowest: f32,
   numbers: usize,
 ): void {
-  for (let j: usize = 0; j < 128; j += 16, from += step) outputLine128(from, 8 * step, half + j, 128, false, numbers);
-  for (let i: usize = 0; i < 1024; i += 128, y += row) outputLine84(half + i, 16, y, pixel, true, shift, floor);
+  for (let j: usize = 0; j < 8 * V; j += V, from += step) outputLine128(from, 8 * step, half + j, 8 * V, false, numbers);
+  for (let i: usize = 0; i < 64 * V; i += 8 * V, y += row) outputLine84(half + i, V, y, pixel, true, shiftAt(bias), splat(lowest));
 }
 
 export function outputTile10(
@@ -794,12 +799,12 @@ export function outputTile10(
   y: usize,
   row: usize,
   pixel: usize,
-  shift: v128,
-  floor: v128,
+  bias: usize,
+  lowest: f32,
   numbers: usize,
 ): void {
-  for (let j: usize = 0; j < 96; j += 16, from += step) outputLine108(from, 6 * step, half + j, 96, false, numbers);
-  for (let i: usize = 0; i < 768; i += 96, y += row) outputLine64(half + i, 16, y, pixel, true, shift, floor);
+  for (let j: usize = 0; j < 6 * V; j += V, from += step) outputLine108(from, 6 * step, half + j, 6 * V, false, numbers);
+  for (let i: usize = 0; i < 48 * V; i += 6 * V, y += row) outputLine64(half + i, V, y, pixel, true, shiftAt(bias), splat(lowest));
 }
 
 export function outputTile84(
@@ -809,12 +814,12 @@ export function outputTile84(
   y: usize,
   row: usize,
   pixel: usize,
-  shift: v128,
-  floor: v128,
+  bias: usize,
+  lowest: f32,
 ): void {
   const none = splat(0);
-  for (let j: usize = 0; j < 128; j += 16, from += step) outputLine84(from, 8 * step, half + j, 128, false, none, none);
-  for (let i: usize = 0; i < 512; i += 128, y += row) outputLine84(half + i, 16, y, pixel, true, shift, floor);
+  for (let j: usize = 0; j < 8 * V; j += V, from += step) outputLine84(from, 8 * step, half + j, 8 * V, false, none, none);
+  for (let i: usize = 0; i < 32 * V; i += 8 * V, y += row) outputLine84(half + i, V, y, pixel, true, shiftAt(bias), splat(lowest));
 }
 
 export function outputTile86(
@@ -824,12 +829,12 @@ export function outputTile86(
   y: usize,
   row: usize,
   pixel: usize,
-  shift: v128,
-  floor: v128,
+  bias: usize,
+  lowest: f32,
 ): void {
   const none = splat(0);
-  for (let j: usize = 0; j < 128; j += 16, from += step) outputLine86(from, 8 * step, half + j, 128, false, none, none);
-  for (let i: usize = 0; i < 768; i += 128, y += row) outputLine86(half + i, 16, y, pixel, true, shift, floor);
+  for (let j: usize = 0; j < 8 * V; j += V, from += step) outputLine86(from, 8 * step, half + j, 8 * V, false, none, none);
+  for (let i: usize = 0; i < 48 * V; i += 8 * V, y += row) outputLine86(half + i, V, y, pixel, true, shiftAt(bias), splat(lowest));
 }
 
 export function outputTile6(
@@ -839,12 +844,12 @@ export function outputTile6(
   y: usize,
   row: usize,
   pixel: usize,
-  shift: v128,
-  floor: v128,
+  bias: usize,
+  lowest: f32,
 ): void {
   const none = splat(0);
-  for (let j: usize = 0; j < 96; j += 16, from += step) outputLine64(from, 6 * step, half + j, 96, false, none, none);
-  for (let i: usize = 0; i < 384; i += 96, y += row) outputLine64(half + i, 16, y, pixel, true, shift, floor);
+  for (let j: usize = 0; j < 6 * V; j += V, from += step) outputLine64(from, 6 * step, half + j, 6 * V, false, none, none);
+  for (let i: usize = 0; i < 24 * V; i += 6 * V, y += row) outputLine64(half + i, V, y, pixel, true, shiftAt(bias), splat(lowest));
 }
 
 /** A dy Aᵀ of one tile, laid out like inputTile's result. */
@@ -868,29 +873,29 @@ export function gradTile(
 }
 
 export function gradTile48(from: usize, row: usize, pixel: usize, half: usize, to: usize, step: usize): void {
-  for (const end = from + pixel; from < end; from += 16, to += 16) {
+  for (const end = from + pixel; from < end; from += V, to += V) {
     let x = from;
     let y = to;
-    for (let j: usize = 0; j < 64; j += 16, x += pixel) gradLine48(x, row, half + j, 64, false);
-    for (let i: usize = 0; i < 512; i += 64, y += 8 * step) gradLine48(half + i, 16, y, step, true);
+    for (let j: usize = 0; j < 4 * V; j += V, x += pixel) gradLine48(x, row, half + j, 4 * V, false);
+    for (let i: usize = 0; i < 32 * V; i += 4 * V, y += 8 * step) gradLine48(half + i, V, y, step, true);
   }
 }
 
 export function gradTile68(from: usize, row: usize, pixel: usize, half: usize, to: usize, step: usize): void {
-  for (const end = from + pixel; from < end; from += 16, to += 16) {
+  for (const end = from + pixel; from < end; from += V, to += V) {
     let x = from;
     let y = to;
-    for (let j: usize = 0; j < 96; j += 16, x += pixel) gradLine68(x, row, half + j, 96, false);
-    for (let i: usize = 0; i < 768; i += 96, y += 8 * step) gradLine68(half + i, 16, y, step, true);
+    for (let j: usize = 0; j < 6 * V; j += V, x += pixel) gradLine68(x, row, half + j, 6 * V, false);
+    for (let i: usize = 0; i < 48 * V; i += 6 * V, y += 8 * step) gradLine68(half + i, V, y, step, true);
   }
 }
 
 export function gradTile6(from: usize, row: usize, pixel: usize, half: usize, to: usize, step: usize): void {
-  for (const end = from + pixel; from < end; from += 16, to += 16) {
+  for (const end = from + pixel; from < end; from += V, to += V) {
     let x = from;
     let y = to;
-    for (let j: usize = 0; j < 64; j += 16, x += pixel) gradLine46(x, row, half + j, 64, false);
-    for (let i: usize = 0; i < 384; i += 64, y += 6 * step) gradLine46(half + i, 16, y, step, true);
+    for (let j: usize = 0; j < 4 * V; j += V, x += pixel) gradLine46(x, row, half + j, 4 * V, false);
+    for (let i: usize = 0; i < 24 * V; i += 4 * V, y += 6 * step) gradLine46(half + i, V, y, step, true);
   }
 }
 
@@ -903,11 +908,11 @@ export function gradTile10(
   step: usize,
   numbers: usize,
 ): void {
-  for (const end = from + pixel; from < end; from += 16, to += 16) {
+  for (const end = from + pixel; from < end; from += V, to += V) {
     let x = from;
     let y = to;
-    for (let j: usize = 0; j < 64; j += 16, x += pixel) gradLine810(x, row, half + j, 64, false, numbers);
-    for (let i: usize = 0; i < 640; i += 64, y += 6 * step) gradLine46(half + i, 16, y, step, true);
+    for (let j: usize = 0; j < 4 * V; j += V, x += pixel) gradLine810(x, row, half + j, 4 * V, false, numbers);
+    for (let i: usize = 0; i < 40 * V; i += 4 * V, y += 6 * step) gradLine46(half + i, V, y, step, true);
   }
 }
 
@@ -920,10 +925,10 @@ export function gradTile12(
   step: usize,
   numbers: usize,
 ): void {
-  for (const end = from + pixel; from < end; from += 16, to += 16) {
+  for (const end = from + pixel; from < end; from += V, to += V) {
     let x = from;
     let y = to;
-    for (let j: usize = 0; j < 64; j += 16, x += pixel) gradLine812(x, row, half + j, 64, false, numbers);
-    for (let i: usize = 0; i < 768; i += 64, y += 8 * step) gradLine48(half + i, 16, y, step, true);
+    for (let j: usize = 0; j < 4 * V; j += V, x += pixel) gradLine812(x, row, half + j, 4 * V, false, numbers);
+    for (let i: usize = 0; i < 48 * V; i += 4 * V, y += 8 * step) gradLine48(half + i, V, y, step, true);
   }
 }

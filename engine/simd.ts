@@ -1,0 +1,71 @@
+/** Which SIMD instructions this JavaScript engine has, and which of V8's flags bring more. */
+import { BackendError } from './errors.ts';
+
+/** Vectors of 128 bits, the same with fused multiply-add, and vectors of 256 bits with it. The last two give the same bits. */
+export const KINDS_OF_SIMD = ['plain', 'relaxed', 'wide'] as const;
+export type Simd = (typeof KINDS_OF_SIMD)[number];
+
+/**
+ * The kind asked for; of 'auto' the fastest that the engine runs well. Of 'wide' that is only known of versions of Node that can
+ * be told to join vectors; asked for by name, it runs wherever 'relaxed' does. Whether there is 'plain' is not looked at.
+ * Throws BackendError when the engine has not what is asked for.
+ */
+export async function chooseSimd(caller: string, wanted: Simd | 'auto'): Promise<Simd> {
+  if (wanted === 'plain') return 'plain';
+  const relaxed =
+    hasRelaxedSimd() || ((await setFlag('--experimental-wasm-relaxed-simd')) && hasRelaxedSimd());
+  if (!relaxed && wanted === 'auto') return 'plain';
+  if (!relaxed)
+    throw new BackendError(
+      `${caller}: this JavaScript engine has no relaxed SIMD (use simd: 'plain' or 'auto')`,
+    );
+  if (wanted === 'relaxed') return 'relaxed';
+  const joins = joinsVectors() && (await setFlag('--experimental-wasm-revectorize'));
+  return joins || wanted === 'wide' ? 'wide' : 'relaxed';
+}
+
+/** Major versions of V8 on which the wide binary was tested: V8 calls the flag that it needs experimental. */
+const JOINING = ['13', '14'];
+
+/**
+ * Whether V8 can be told to join neighbouring vectors into ones of 256 bits, when it optimizes code: in Node from 24 on, on x64,
+ * but not on macOS.
+ */
+export function joinsVectors(): boolean {
+  if (typeof process === 'undefined' || process.arch !== 'x64') return false;
+  const variables = process.config?.variables as Readonly<Record<string, unknown>> | undefined;
+  if (variables?.['v8_enable_wasm_simd256_revec'] !== 1) return false;
+  return JOINING.includes(process.versions.v8.split('.')[0]) && isFused();
+}
+
+/** Node lets V8's flags be set at run time: they count for what is compiled from then on, in the whole process. */
+async function setFlag(flag: string): Promise<boolean> {
+  if (typeof process === 'undefined' || process.versions?.v8 === undefined) return false;
+  (await import('node:v8')).setFlagsFromString(flag);
+  return true;
+}
+
+/**
+ * A module with one function, of three floats: a · b + c by f32x4.relaxed_madd. To validate the kernels themselves takes longer
+ * than to compile them.
+ */
+const PROBE = Uint8Array.from(
+  [
+    [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // \0asm, version 1
+    [1, 8, 1, 0x60, 3, 0x7d, 0x7d, 0x7d, 1, 0x7d], // one type: (f32, f32, f32) -> f32
+    [3, 2, 1, 0], // one function of it
+    [7, 5, 1, 1, 0x66, 0, 0], // exported as f
+    [10, 22, 1, 20, 0], // its body
+    ...[0, 1, 2].map((local) => [0x20, local, 0xfd, 0x13]), // f32x4.splat
+    [0xfd, 0x85, 2, 0xfd, 0x1f, 0, 0x0b], // f32x4.relaxed_madd, f32x4.extract_lane 0, end
+  ].flat(),
+);
+
+const hasRelaxedSimd = (): boolean => WebAssembly.validate(PROBE);
+
+/** Whether multiply-adds are rounded once. What does that on x64 has vectors of 256 bits too (but for a few of AMD's, of 2012 to 2014). */
+function isFused(): boolean {
+  const { f } = new WebAssembly.Instance(new WebAssembly.Module(PROBE)).exports;
+  const x = 1 + 2 ** -12;
+  return (f as (a: number, b: number, c: number) => number)(x, x, -(1 + 2 ** -11)) !== 0;
+}
