@@ -2,7 +2,7 @@
 // its columns and channels are contiguous in the padded image, so neither pass packs anything but the filters.
 import { arg, ptr } from "./elementwise";
 import { copyRow, storeCorner } from "./gemm";
-import { relu4, storeLanes } from "./simd";
+import { copyLine, relu4, storeLanes } from "./simd";
 import { scratch, share } from "./team";
 import { convTile, weightTile } from "./vectors/products";
 import { MR, NR } from "./width";
@@ -45,12 +45,7 @@ export function fillBand(
     let from = image + <usize>(y * width + left + first) * pixel;
     let to = band + before;
     const end = band + after;
-    for (; to + 64 <= end; to += 64, from += 64) {
-      v128.store(to, v128.load(from));
-      v128.store(to, v128.load(from, 16), 16);
-      v128.store(to, v128.load(from, 32), 32);
-      v128.store(to, v128.load(from, 48), 48);
-    }
+    for (; to + 64 <= end; to += 64, from += 64) copyLine(to, from);
     for (; to < end; to += 16, from += 16) v128.store(to, v128.load(from));
     zero(end, bandRow - after);
   }

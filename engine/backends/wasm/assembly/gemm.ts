@@ -1,5 +1,6 @@
 // Matrix products: operands packed into panels of MR rows and NR columns.
 import { arg, ptr } from "./elementwise";
+import { copyLine } from "./simd";
 import { scratch, share } from "./team";
 import { gemmTile } from "./vectors/products";
 import { MR, NR, V } from "./width";
@@ -38,12 +39,7 @@ export function packB(a: usize, slice: i32, slices: i32): void {
     if (columns >= 16 && columnStride == 4) {
       let p = from;
       let q = to;
-      for (let i = 0; i < rows; i++, p += rowStride, q += NR * 4) {
-        v128.store(q, v128.load(p));
-        v128.store(q, v128.load(p, 16), 16);
-        v128.store(q + (NR == 8 ? next : 32), v128.load(p, 32));
-        v128.store(q + (NR == 8 ? next : 32), v128.load(p, 48), 16);
-      }
+      for (let i = 0; i < rows; i++, p += rowStride, q += NR * 4) copyLine(q, p, NR == 8 ? q + next : q + 32);
       continue;
     }
     packPanel(from, to, rows, min(columns, NR), rowStride, columnStride);

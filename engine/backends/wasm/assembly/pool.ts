@@ -248,10 +248,15 @@ export function spreadRows(a: usize, g: usize, taps: usize, image: i32, top: i32
           let p = line;
           for (let tap = start; tap < start + x1 - x0; tap++, p += pixel) {
             const here = i32x4.splat(tap);
-            v128.store(p, f32x4.add(v128.load(p), v128.and(g0, i32x4.eq(tap0, here))));
-            v128.store(p, f32x4.add(v128.load(p, 16), v128.and(g1, i32x4.eq(tap1, here))), 16);
-            v128.store(p, f32x4.add(v128.load(p, 32), v128.and(g2, i32x4.eq(tap2, here))), 32);
-            v128.store(p, f32x4.add(v128.load(p, 48), v128.and(g3, i32x4.eq(tap3, here))), 48);
+            // Stores come last: V8 does not join vectors past one.
+            const sum0 = f32x4.add(v128.load(p), v128.and(g0, i32x4.eq(tap0, here)));
+            const sum1 = f32x4.add(v128.load(p, 16), v128.and(g1, i32x4.eq(tap1, here)));
+            const sum2 = f32x4.add(v128.load(p, 32), v128.and(g2, i32x4.eq(tap2, here)));
+            const sum3 = f32x4.add(v128.load(p, 48), v128.and(g3, i32x4.eq(tap3, here)));
+            v128.store(p, sum0);
+            v128.store(p, sum1, 16);
+            v128.store(p, sum2, 32);
+            v128.store(p, sum3, 48);
           }
         }
       }

@@ -14,7 +14,7 @@ export function gemmTile(a: usize, b: usize, c: usize, ldc: usize, depth: i32, f
   const r4 = r3 + ldc;
   const r5 = r4 + ldc;
   let from = first ? ZEROS : c;
-  const step = first ? 0 : ldc;
+  const step = first ? <usize>0 : ldc;
   let c00 = v128.load(from), c01 = v128.load(from, V);
   from += step;
   let c10 = v128.load(from), c11 = v128.load(from, V);
@@ -75,7 +75,7 @@ export function convTile(
   first: bool,
 ): void {
   let from = first ? ZEROS : c;
-  const step = first ? 0 : ldc;
+  const step = first ? <usize>0 : ldc;
   let c00 = v128.load(from), c01 = v128.load(from, V);
   from += step;
   let c10 = v128.load(from), c11 = v128.load(from, V);
@@ -188,7 +188,7 @@ export function weightTile(
   const r4 = r3 + ldc;
   const r5 = r4 + ldc;
   let from = first ? ZEROS : c;
-  const step = first ? 0 : ldc;
+  const step = first ? <usize>0 : ldc;
   let c00 = v128.load(from), c01 = v128.load(from, V);
   from += step;
   let c10 = v128.load(from), c11 = v128.load(from, V);
@@ -234,7 +234,7 @@ export function weightTileOf3(x: usize, g: usize, count: i32, lda: usize, ldb: u
   const r1 = c + ldc;
   const r2 = r1 + ldc;
   let from = first ? ZEROS : c;
-  const step = first ? 0 : ldc;
+  const step = first ? <usize>0 : ldc;
   let c00 = v128.load(from), c01 = v128.load(from, V);
   from += step;
   let c10 = v128.load(from), c11 = v128.load(from, V);
@@ -263,7 +263,7 @@ export function weightTileOf4(x: usize, g: usize, count: i32, lda: usize, ldb: u
   const r2 = r1 + ldc;
   const r3 = r2 + ldc;
   let from = first ? ZEROS : c;
-  const step = first ? 0 : ldc;
+  const step = first ? <usize>0 : ldc;
   let c00 = v128.load(from), c01 = v128.load(from, V);
   from += step;
   let c10 = v128.load(from), c11 = v128.load(from, V);

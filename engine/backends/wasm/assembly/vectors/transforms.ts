@@ -29,6 +29,41 @@ import { V, ZEROS } from "../width";
   v128.store(minus, fnma(odd, p, even));
 }
 
+/**
+ * The factors of lines of eight and of six: Q21_4 is the address of 21 / 4. Like those of longer lines they come from memory, since
+ * V8 makes a constant of 256 bits anew wherever it is used (transforms took up to twice as long).
+ */
+const QUOTIENTS: usize = memory.data<f32>([
+  21.0 / 4, 17.0 / 4, 5.0 / 4, 1.0 / 4, 2, 5, 4, 1.0 / 2, 1.0 / 8, 8, 1.0 / 16, 16, 1.0 / 32, 32,
+  97.0 / 36, 9.0 / 4, 4.0 / 9, 2.0 / 3, 3.0 / 2, 27.0 / 8, 8.0 / 27,
+]);
+const Q21_4: usize = QUOTIENTS;
+const Q17_4: usize = QUOTIENTS + 4;
+const Q5_4: usize = QUOTIENTS + 8;
+const Q1_4: usize = QUOTIENTS + 12;
+const Q2: usize = QUOTIENTS + 16;
+const Q5: usize = QUOTIENTS + 20;
+const Q4: usize = QUOTIENTS + 24;
+const Q1_2: usize = QUOTIENTS + 28;
+const Q1_8: usize = QUOTIENTS + 32;
+const Q8: usize = QUOTIENTS + 36;
+const Q1_16: usize = QUOTIENTS + 40;
+const Q16: usize = QUOTIENTS + 44;
+const Q1_32: usize = QUOTIENTS + 48;
+const Q32: usize = QUOTIENTS + 52;
+const Q97_36: usize = QUOTIENTS + 56;
+const Q9_4: usize = QUOTIENTS + 60;
+const Q4_9: usize = QUOTIENTS + 64;
+const Q2_3: usize = QUOTIENTS + 68;
+const Q3_2: usize = QUOTIENTS + 72;
+const Q27_8: usize = QUOTIENTS + 76;
+const Q8_27: usize = QUOTIENTS + 80;
+
+// @ts-ignore: decorator
+@inline function quotient(at: usize): v128 {
+  return v128.load32_splat(at);
+}
+
 // The lines go by in two passes: the columns of a tile into `half`, whose stride is known, and the rows of that.
 
 /** One line of Bᵀ on tiles of 8. Strides in bytes. */
@@ -56,18 +91,18 @@ import { V, ZEROS } from "../width";
   const y5 = next(y, y4, 5, sy, !last);
   const y6 = next(y, y5, 6, sy, !last);
   const y7 = next(y, y6, 7, sy, !last);
-  v128.store(y, fma(sub(d4, d2), splat(5.25), sub(d0, d6)));
-  const e1 = fnma(d4, splat(4.25), add(d2, d6));
-  const o1 = fnma(d3, splat(4.25), add(d1, d5));
+  v128.store(y, fma(sub(d4, d2), quotient(Q21_4), sub(d0, d6)));
+  const e1 = fnma(d4, quotient(Q17_4), add(d2, d6));
+  const o1 = fnma(d3, quotient(Q17_4), add(d1, d5));
   v128.store(y1, add(e1, o1));
   v128.store(y2, sub(e1, o1));
-  const e2 = fnma(d4, splat(1.25), fma(d2, splat(0.25), d6));
-  const o2 = fnma(d3, splat(1.25), fma(d1, splat(0.25), d5));
-  storePair(y3, y4, e2, o2, splat(2));
-  const e3 = fnma(d4, splat(5), fma(d2, splat(4), d6));
-  const o3 = fnma(d3, splat(5), fma(d1, splat(4), d5));
-  storePair(y5, y6, e3, o3, splat(0.5));
-  v128.store(y7, fma(sub(d3, d5), splat(5.25), sub(d7, d1)));
+  const e2 = fnma(d4, quotient(Q5_4), fma(d2, quotient(Q1_4), d6));
+  const o2 = fnma(d3, quotient(Q5_4), fma(d1, quotient(Q1_4), d5));
+  storePair(y3, y4, e2, o2, quotient(Q2));
+  const e3 = fnma(d4, quotient(Q5), fma(d2, quotient(Q4), d6));
+  const o3 = fnma(d3, quotient(Q5), fma(d1, quotient(Q4), d5));
+  storePair(y5, y6, e3, o3, quotient(Q1_2));
+  v128.store(y7, fma(sub(d3, d5), quotient(Q21_4), sub(d7, d1)));
 }
 
 // Of twelve values: R(z) is the product over the squares of all pairs but one's own, and the line of ±p is x (x ± p) R(x²), so
@@ -241,14 +276,14 @@ const POWERS_OF_10: usize = 12;
   const y3 = next(y, y2, 3, sy, !last);
   const y4 = next(y, y3, 4, sy, !last);
   const y5 = next(y, y4, 5, sy, !last);
-  v128.store(y, fnma(d2, splat(97.0 / 36), add(d0, d4)));
-  const e1 = fnma(d2, splat(9.0 / 4), d4);
-  const o1 = fnma(d1, splat(9.0 / 4), d3);
-  storePair(y1, y2, e1, o1, splat(2.0 / 3));
-  const e2 = fnma(d2, splat(4.0 / 9), d4);
-  const o2 = fnma(d1, splat(4.0 / 9), d3);
-  storePair(y3, y4, e2, o2, splat(3.0 / 2));
-  v128.store(y5, fnma(d3, splat(97.0 / 36), add(d1, d5)));
+  v128.store(y, fnma(d2, quotient(Q97_36), add(d0, d4)));
+  const e1 = fnma(d2, quotient(Q9_4), d4);
+  const o1 = fnma(d1, quotient(Q9_4), d3);
+  storePair(y1, y2, e1, o1, quotient(Q2_3));
+  const e2 = fnma(d2, quotient(Q4_9), d4);
+  const o2 = fnma(d1, quotient(Q4_9), d3);
+  storePair(y3, y4, e2, o2, quotient(Q3_2));
+  v128.store(y5, fnma(d3, quotient(Q97_36), add(d1, d5)));
 }
 
 /** Stores a value of a line of Aᵀ; in the last pass with bias, and no less than `floor`: 0 for relu. */
@@ -295,11 +330,11 @@ const POWERS_OF_10: usize = 12;
   const d3 = sub(m5, m6);
   finish(y, add(add(m0, s1), add(s2, s3)), last, shift, floor);
   const y1 = next(y, y, 1, sy, !last);
-  finish(y1, fma(d3, splat(1.0 / 2), fma(d2, splat(2), d1)), last, shift, floor);
+  finish(y1, fma(d3, quotient(Q1_2), fma(d2, quotient(Q2), d1)), last, shift, floor);
   const y2 = next(y, y1, 2, sy, !last);
-  finish(y2, fma(s3, splat(1.0 / 4), fma(s2, splat(4), s1)), last, shift, floor);
+  finish(y2, fma(s3, quotient(Q1_4), fma(s2, quotient(Q4), s1)), last, shift, floor);
   const y3 = next(y, y2, 3, sy, !last);
-  finish(y3, fma(d3, splat(1.0 / 8), fma(d2, splat(8), add(d1, m7))), last, shift, floor);
+  finish(y3, fma(d3, quotient(Q1_8), fma(d2, quotient(Q8), add(d1, m7))), last, shift, floor);
 }
 
 /** One line of Aᵀ: 8 -> 6. */
@@ -336,15 +371,15 @@ const POWERS_OF_10: usize = 12;
   const d3 = sub(m5, m6);
   finish(y, add(add(m0, s1), add(s2, s3)), last, shift, floor);
   const y1 = next(y, y, 1, sy, !last);
-  finish(y1, fma(d3, splat(1.0 / 2), fma(d2, splat(2), d1)), last, shift, floor);
+  finish(y1, fma(d3, quotient(Q1_2), fma(d2, quotient(Q2), d1)), last, shift, floor);
   const y2 = next(y, y1, 2, sy, !last);
-  finish(y2, fma(s3, splat(1.0 / 4), fma(s2, splat(4), s1)), last, shift, floor);
+  finish(y2, fma(s3, quotient(Q1_4), fma(s2, quotient(Q4), s1)), last, shift, floor);
   const y3 = next(y, y2, 3, sy, !last);
-  finish(y3, fma(d3, splat(1.0 / 8), fma(d2, splat(8), d1)), last, shift, floor);
+  finish(y3, fma(d3, quotient(Q1_8), fma(d2, quotient(Q8), d1)), last, shift, floor);
   const y4 = next(y, y3, 4, sy, !last);
-  finish(y4, fma(s3, splat(1.0 / 16), fma(s2, splat(16), s1)), last, shift, floor);
+  finish(y4, fma(s3, quotient(Q1_16), fma(s2, quotient(Q16), s1)), last, shift, floor);
   const y5 = next(y, y4, 5, sy, !last);
-  finish(y5, fma(d3, splat(1.0 / 32), fma(d2, splat(32), add(d1, m7))), last, shift, floor);
+  finish(y5, fma(d3, quotient(Q1_32), fma(d2, quotient(Q32), add(d1, m7))), last, shift, floor);
 }
 
 /** One line of Aᵀ: 6 -> 4. */
@@ -375,11 +410,11 @@ const POWERS_OF_10: usize = 12;
   const d2 = sub(m3, m4);
   finish(y, add(add(m0, s1), s2), last, shift, floor);
   const y1 = next(y, y, 1, sy, !last);
-  finish(y1, fma(d2, splat(3.0 / 2), f32x4.mul(d1, splat(2.0 / 3))), last, shift, floor);
+  finish(y1, fma(d2, quotient(Q3_2), f32x4.mul(d1, quotient(Q2_3))), last, shift, floor);
   const y2 = next(y, y1, 2, sy, !last);
-  finish(y2, fma(s2, splat(9.0 / 4), f32x4.mul(s1, splat(4.0 / 9))), last, shift, floor);
+  finish(y2, fma(s2, quotient(Q9_4), f32x4.mul(s1, quotient(Q4_9))), last, shift, floor);
   const y3 = next(y, y2, 3, sy, !last);
-  finish(y3, fma(d2, splat(27.0 / 8), fma(d1, splat(8.0 / 27), m5)), last, shift, floor);
+  finish(y3, fma(d2, quotient(Q27_8), fma(d1, quotient(Q8_27), m5)), last, shift, floor);
 }
 
 /** sum + Σ p^k v over three pairs of points: p^k of the first lies at `power`, those of the others `pair` bytes apart. */
@@ -525,8 +560,8 @@ const POWERS_OF_10: usize = 12;
   const o1 = add(d1, d3);
   v128.store(y1, add(e1, o1));
   v128.store(y2, sub(e1, o1));
-  storePair(y3, y4, fma(d2, splat(4), d0), fma(d3, splat(4), d1), splat(2));
-  storePair(y5, y6, fma(d2, splat(1.0 / 4), d0), fma(d3, splat(1.0 / 4), d1), splat(1.0 / 2));
+  storePair(y3, y4, fma(d2, quotient(Q4), d0), fma(d3, quotient(Q4), d1), quotient(Q2));
+  storePair(y5, y6, fma(d2, quotient(Q1_4), d0), fma(d3, quotient(Q1_4), d1), quotient(Q1_2));
   v128.store(y7, d3);
 }
 
@@ -556,12 +591,12 @@ const POWERS_OF_10: usize = 12;
   const o1 = add(add(d1, d3), d5);
   v128.store(y1, add(e1, o1));
   v128.store(y2, sub(e1, o1));
-  const e2 = fma(d4, splat(16), fma(d2, splat(4), d0));
-  const o2 = fma(d5, splat(16), fma(d3, splat(4), d1));
-  storePair(y3, y4, e2, o2, splat(2));
-  const e3 = fma(d4, splat(1.0 / 16), fma(d2, splat(1.0 / 4), d0));
-  const o3 = fma(d5, splat(1.0 / 16), fma(d3, splat(1.0 / 4), d1));
-  storePair(y5, y6, e3, o3, splat(1.0 / 2));
+  const e2 = fma(d4, quotient(Q16), fma(d2, quotient(Q4), d0));
+  const o2 = fma(d5, quotient(Q16), fma(d3, quotient(Q4), d1));
+  storePair(y3, y4, e2, o2, quotient(Q2));
+  const e3 = fma(d4, quotient(Q1_16), fma(d2, quotient(Q1_4), d0));
+  const o3 = fma(d5, quotient(Q1_16), fma(d3, quotient(Q1_4), d1));
+  storePair(y5, y6, e3, o3, quotient(Q1_2));
   v128.store(y7, d5);
 }
 
@@ -581,8 +616,8 @@ const POWERS_OF_10: usize = 12;
   const y4 = next(y, y3, 4, sy, !last);
   const y5 = next(y, y4, 5, sy, !last);
   v128.store(y, d0);
-  storePair(y1, y2, fma(d2, splat(4.0 / 9), d0), fma(d3, splat(4.0 / 9), d1), splat(2.0 / 3));
-  storePair(y3, y4, fma(d2, splat(9.0 / 4), d0), fma(d3, splat(9.0 / 4), d1), splat(3.0 / 2));
+  storePair(y1, y2, fma(d2, quotient(Q4_9), d0), fma(d3, quotient(Q4_9), d1), quotient(Q2_3));
+  storePair(y3, y4, fma(d2, quotient(Q9_4), d0), fma(d3, quotient(Q9_4), d1), quotient(Q3_2));
   v128.store(y5, d3);
 }
 
