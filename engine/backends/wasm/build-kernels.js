@@ -41,7 +41,7 @@ async function compile(asc, kind, folder) {
   /** What the compiler runs on its output before it optimizes it. */
   const widening = /** @type {any} */ ({
     afterCompile: (/** @type {import('./widen.js').Module} */ module) => {
-      widened = widen(module, /\/assembly\/vectors\//);
+      widened = widen(module, /\/assembly\/vectors\/(?!.*<f32>)/);
     },
   });
   const { error, stderr } = await asc.main(

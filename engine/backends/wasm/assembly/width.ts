@@ -16,3 +16,5 @@ export const NR: i32 = 2 * LANES;
  * same block of code.
  */
 export const ZEROS: usize = memory.data(64, 64);
+/** And of as many ones. */
+export const ONES: usize = memory.data<f32>([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);

@@ -283,6 +283,7 @@ function transformOutputs(
   const m = arg(a, 21);
   const bias = ptr(a, 23);
   const lowest: f32 = arg(a, 24) != 0 ? 0 : -Infinity;
+  const numbers = ptr(a, 22);
   const tileRows = ceilDiv(height, m);
   const tileColumns = ceilDiv(width, n);
   const pixel = <usize>filters << 2;
@@ -299,15 +300,17 @@ function transformOutputs(
     const columns = min(n, width - ox);
     const whole = rows == m && columns == n;
     const origin = ptr(a, 2) + <usize>((image * height + oy) * width + ox) * pixel;
-    for (let o = first; o < last; o += LANES) {
+    // Whole vectors of whole tiles go to their places at once, the rest by way of a corner.
+    const direct = whole ? (last - first) / LANES : 0;
+    if (direct > 0) {
+      const at = <usize>first << 2;
+      const shift = bias != 0 ? bias + at : 0;
+      outputTile(from + at, <usize>direct * V, step, work, origin + at, row, pixel, tall, wide, n, shift, lowest, numbers);
+    }
+    for (let o = first + direct * LANES; o < last; o += LANES) {
       const at = <usize>o << 2;
       const shift = bias != 0 ? bias + at : 0;
-      const direct = whole && o + LANES <= filters;
-      const y = direct ? origin + at : corner;
-      const yRow = direct ? row : <usize>n * V;
-      const yPixel: usize = direct ? pixel : V;
-      outputTile(from + at, step, work, y, yRow, yPixel, tall, wide, n, shift, lowest, ptr(a, 22));
-      if (direct) continue;
+      outputTile(from + at, V, step, work, corner, <usize>n * V, V, tall, wide, n, shift, lowest, numbers);
       for (let i = 0; i < rows; i++) {
         for (let j = 0; j < columns; j++) {
           storeFloats(origin + at + <usize>i * row + <usize>j * pixel, corner + <usize>(i * n + j) * V, min(LANES, filters - o));

@@ -781,18 +781,13 @@ export function inputTile6(from: usize, row: usize, pixel: usize, half: usize, t
   }
 }
 
-/** The vector at `bias`, or zeros for 0. */
-// @ts-ignore: decorator
-@inline function shiftAt(bias: usize): v128 {
-  return v128.load(bias != 0 ? bias : ZEROS);
-}
-
 /**
- * Aᵀ M A of one tile and a vector of filters, from values `step` bytes apart to m × n pixels, plus the values at
+ * Aᵀ M A of one tile and `bytes` of filters (whole vectors), from values `step` bytes apart to m × n pixels, plus the values at
  * `bias` (0 for none), and no less than `lowest`: 0 for relu.
  */
 export function outputTile(
   from: usize,
+  bytes: usize,
   step: usize,
   half: usize,
   y: usize,
@@ -805,15 +800,16 @@ export function outputTile(
   lowest: f32,
   numbers: usize,
 ): void {
-  if (tall == 12) outputTile12(from, step, half, y, row, pixel, bias, lowest, numbers);
-  else if (tall == 10) outputTile10(from, step, half, y, row, pixel, bias, lowest, numbers);
-  else if (wide == 6) outputTile6(from, step, half, y, row, pixel, bias, lowest);
-  else if (n == 4) outputTile84(from, step, half, y, row, pixel, bias, lowest);
-  else outputTile86(from, step, half, y, row, pixel, bias, lowest);
+  if (tall == 12) outputTile12(from, bytes, step, half, y, row, pixel, bias, lowest, numbers);
+  else if (tall == 10) outputTile10(from, bytes, step, half, y, row, pixel, bias, lowest, numbers);
+  else if (wide == 6) outputTile6(from, bytes, step, half, y, row, pixel, bias, lowest);
+  else if (n == 4) outputTile84(from, bytes, step, half, y, row, pixel, bias, lowest);
+  else outputTile86(from, bytes, step, half, y, row, pixel, bias, lowest);
 }
 
 export function outputTile12(
   from: usize,
+  bytes: usize,
   step: usize,
   half: usize,
   y: usize,
@@ -823,12 +819,21 @@ export function outputTile12(
   lowest: f32,
   numbers: usize,
 ): void {
-  for (let j: usize = 0; j < 8 * V; j += V, from += step) outputLine128(from, 8 * step, half + j, 8 * V, false, numbers);
-  for (let i: usize = 0; i < 64 * V; i += 8 * V, y += row) outputLine84(half + i, V, y, pixel, true, shiftAt(bias), splat(lowest));
+  const floor = splat(lowest);
+  const shifts: usize = bias != 0 ? V : 0;
+  if (bias == 0) bias = ZEROS;
+  for (const end = from + bytes; from < end; from += V, y += V, bias += shifts) {
+    const shift = v128.load(bias);
+    let x = from;
+    let z = y;
+    for (let j: usize = 0; j < 8 * V; j += V, x += step) outputLine128(x, 8 * step, half + j, 8 * V, false, numbers);
+    for (let i: usize = 0; i < 64 * V; i += 8 * V, z += row) outputLine84(half + i, V, z, pixel, true, shift, floor);
+  }
 }
 
 export function outputTile10(
   from: usize,
+  bytes: usize,
   step: usize,
   half: usize,
   y: usize,
@@ -838,12 +843,21 @@ export function outputTile10(
   lowest: f32,
   numbers: usize,
 ): void {
-  for (let j: usize = 0; j < 6 * V; j += V, from += step) outputLine108(from, 6 * step, half + j, 6 * V, false, numbers);
-  for (let i: usize = 0; i < 48 * V; i += 6 * V, y += row) outputLine64(half + i, V, y, pixel, true, shiftAt(bias), splat(lowest));
+  const floor = splat(lowest);
+  const shifts: usize = bias != 0 ? V : 0;
+  if (bias == 0) bias = ZEROS;
+  for (const end = from + bytes; from < end; from += V, y += V, bias += shifts) {
+    const shift = v128.load(bias);
+    let x = from;
+    let z = y;
+    for (let j: usize = 0; j < 6 * V; j += V, x += step) outputLine108(x, 6 * step, half + j, 6 * V, false, numbers);
+    for (let i: usize = 0; i < 48 * V; i += 6 * V, z += row) outputLine64(half + i, V, z, pixel, true, shift, floor);
+  }
 }
 
 export function outputTile84(
   from: usize,
+  bytes: usize,
   step: usize,
   half: usize,
   y: usize,
@@ -853,12 +867,21 @@ export function outputTile84(
   lowest: f32,
 ): void {
   const none = splat(0);
-  for (let j: usize = 0; j < 8 * V; j += V, from += step) outputLine84(from, 8 * step, half + j, 8 * V, false, none, none);
-  for (let i: usize = 0; i < 32 * V; i += 8 * V, y += row) outputLine84(half + i, V, y, pixel, true, shiftAt(bias), splat(lowest));
+  const floor = splat(lowest);
+  const shifts: usize = bias != 0 ? V : 0;
+  if (bias == 0) bias = ZEROS;
+  for (const end = from + bytes; from < end; from += V, y += V, bias += shifts) {
+    const shift = v128.load(bias);
+    let x = from;
+    let z = y;
+    for (let j: usize = 0; j < 8 * V; j += V, x += step) outputLine84(x, 8 * step, half + j, 8 * V, false, none, none);
+    for (let i: usize = 0; i < 32 * V; i += 8 * V, z += row) outputLine84(half + i, V, z, pixel, true, shift, floor);
+  }
 }
 
 export function outputTile86(
   from: usize,
+  bytes: usize,
   step: usize,
   half: usize,
   y: usize,
@@ -868,12 +891,21 @@ export function outputTile86(
   lowest: f32,
 ): void {
   const none = splat(0);
-  for (let j: usize = 0; j < 8 * V; j += V, from += step) outputLine86(from, 8 * step, half + j, 8 * V, false, none, none);
-  for (let i: usize = 0; i < 48 * V; i += 8 * V, y += row) outputLine86(half + i, V, y, pixel, true, shiftAt(bias), splat(lowest));
+  const floor = splat(lowest);
+  const shifts: usize = bias != 0 ? V : 0;
+  if (bias == 0) bias = ZEROS;
+  for (const end = from + bytes; from < end; from += V, y += V, bias += shifts) {
+    const shift = v128.load(bias);
+    let x = from;
+    let z = y;
+    for (let j: usize = 0; j < 8 * V; j += V, x += step) outputLine86(x, 8 * step, half + j, 8 * V, false, none, none);
+    for (let i: usize = 0; i < 48 * V; i += 8 * V, z += row) outputLine86(half + i, V, z, pixel, true, shift, floor);
+  }
 }
 
 export function outputTile6(
   from: usize,
+  bytes: usize,
   step: usize,
   half: usize,
   y: usize,
@@ -883,8 +915,16 @@ export function outputTile6(
   lowest: f32,
 ): void {
   const none = splat(0);
-  for (let j: usize = 0; j < 6 * V; j += V, from += step) outputLine64(from, 6 * step, half + j, 6 * V, false, none, none);
-  for (let i: usize = 0; i < 24 * V; i += 6 * V, y += row) outputLine64(half + i, V, y, pixel, true, shiftAt(bias), splat(lowest));
+  const floor = splat(lowest);
+  const shifts: usize = bias != 0 ? V : 0;
+  if (bias == 0) bias = ZEROS;
+  for (const end = from + bytes; from < end; from += V, y += V, bias += shifts) {
+    const shift = v128.load(bias);
+    let x = from;
+    let z = y;
+    for (let j: usize = 0; j < 6 * V; j += V, x += step) outputLine64(x, 6 * step, half + j, 6 * V, false, none, none);
+    for (let i: usize = 0; i < 24 * V; i += 6 * V, z += row) outputLine64(half + i, V, z, pixel, true, shift, floor);
+  }
 }
 
 /** A dy Aᵀ of one tile, laid out like inputTile's result. */

@@ -1,0 +1,131 @@
+// Kernels on columns of a matrix of rows of channels: a whole vector of channels at a time (T = v128), or what is left, four channels
+// at most (T = f32), of which the first `left` are stored. Only the former are widened.
+import { fma, splat, storeLanes } from "../simd";
+import { ONES, ZEROS } from "../width";
+
+// @ts-ignore: decorator
+@inline function put<T>(to: usize, value: v128, left: i32): void {
+  if (isVector<T>()) v128.store(to, value);
+  else storeLanes(to, value, left);
+}
+
+/** Mean and sum of squared deviations of `count` rows: to, and a row further. */
+export function moments<T>(column: usize, stride: usize, count: i32, to: usize, left: i32): void {
+  // Four sums at a time: one alone would wait for each addition before the next.
+  let p = column;
+  let s0 = splat(0);
+  let s1 = splat(0);
+  let s2 = splat(0);
+  let s3 = splat(0);
+  let r = 4;
+  for (; r <= count; r += 4, p += 4 * stride) {
+    s0 = f32x4.add(s0, v128.load(p));
+    s1 = f32x4.add(s1, v128.load(p + stride));
+    s2 = f32x4.add(s2, v128.load(p + 2 * stride));
+    s3 = f32x4.add(s3, v128.load(p + 3 * stride));
+  }
+  for (r -= 4; r < count; r++, p += stride) s0 = f32x4.add(s0, v128.load(p));
+  const mean = f32x4.div(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)), splat(<f32>count));
+  let t0 = splat(0);
+  let t1 = splat(0);
+  let t2 = splat(0);
+  let t3 = splat(0);
+  p = column;
+  r = 4;
+  for (; r <= count; r += 4, p += 4 * stride) {
+    const d0 = f32x4.sub(v128.load(p), mean);
+    const d1 = f32x4.sub(v128.load(p + stride), mean);
+    const d2 = f32x4.sub(v128.load(p + 2 * stride), mean);
+    const d3 = f32x4.sub(v128.load(p + 3 * stride), mean);
+    t0 = fma(d0, d0, t0);
+    t1 = fma(d1, d1, t1);
+    t2 = fma(d2, d2, t2);
+    t3 = fma(d3, d3, t3);
+  }
+  for (r -= 4; r < count; r++, p += stride) {
+    const d = f32x4.sub(v128.load(p), mean);
+    t0 = fma(d, d, t0);
+  }
+  put<T>(to, mean, left);
+  put<T>(to + stride, f32x4.add(f32x4.add(t0, t1), f32x4.add(t2, t3)), left);
+}
+
+/** 1 / the standard deviation. */
+// @ts-ignore: decorator
+@inline function inverseOf(variance: usize, epsilon: f32): v128 {
+  return f32x4.div(splat(1), f32x4.sqrt(f32x4.add(v128.load(variance), splat(epsilon))));
+}
+
+/** y = (x − mean) · gamma / deviation + beta, plus a residual, then relu: addresses in the column, gamma, beta and residual or 0. */
+export function normaliseColumn<T>(
+  x: usize, y: usize, residual: usize, stride: usize, count: i32,
+  at: usize, variance: usize, gamma: usize, beta: usize, epsilon: f32, relu: bool, left: i32,
+): void {
+  const mean = v128.load(at);
+  const deviation = f32x4.sqrt(f32x4.add(v128.load(variance), splat(epsilon)));
+  const scale = f32x4.div(v128.load(gamma != 0 ? gamma : ONES), deviation);
+  const shift = v128.load(beta != 0 ? beta : ZEROS);
+  const mask = i32x4.splat(relu ? -1 : 0);
+  if (residual == 0) {
+    for (; count > 0; count--, x += stride, y += stride) {
+      put<T>(y, rectify(fma(f32x4.sub(v128.load(x), mean), scale, shift), mask), left);
+    }
+  } else {
+    for (; count > 0; count--, x += stride, y += stride, residual += stride) {
+      const value = fma(f32x4.sub(v128.load(x), mean), scale, shift);
+      put<T>(y, rectify(f32x4.add(value, v128.load(residual)), mask), left);
+    }
+  }
+}
+
+/** relu where the mask is set. */
+// @ts-ignore: decorator
+@inline function rectify(value: v128, mask: v128): v128 {
+  return v128.andnot(value, v128.and(mask, f32x4.lt(value, splat(0))));
+}
+
+/** Sums of g and of g · normalised x: to, and a row further. */
+export function gradSums<T>(
+  g: usize, x: usize, stride: usize, count: i32, at: usize, variance: usize, epsilon: f32, to: usize, left: i32,
+): void {
+  const mean = v128.load(at);
+  const inverse = inverseOf(variance, epsilon);
+  let s0 = splat(0);
+  let s1 = splat(0);
+  let t0 = splat(0);
+  let t1 = splat(0);
+  let r = 2;
+  for (; r <= count; r += 2, g += 2 * stride, x += 2 * stride) {
+    const g0 = v128.load(g);
+    const g1 = v128.load(g + stride);
+    s0 = f32x4.add(s0, g0);
+    s1 = f32x4.add(s1, g1);
+    t0 = fma(g0, f32x4.sub(v128.load(x), mean), t0);
+    t1 = fma(g1, f32x4.sub(v128.load(x + stride), mean), t1);
+  }
+  for (r -= 2; r < count; r++) {
+    const g0 = v128.load(g);
+    s0 = f32x4.add(s0, g0);
+    t0 = fma(g0, f32x4.sub(v128.load(x), mean), t0);
+  }
+  put<T>(to, f32x4.add(s0, s1), left);
+  put<T>(to + stride, f32x4.mul(f32x4.add(t0, t1), inverse), left);
+}
+
+/** dx of a batch normalisation over `rows` rows, for `count` of them; sums are those of gradSums over all. */
+export function normaliseGradColumn<T>(
+  g: usize, x: usize, dx: usize, stride: usize, count: i32, rows: i32,
+  at: usize, variance: usize, gamma: usize, sums: usize, products: usize, epsilon: f32, left: i32,
+): void {
+  const mean = v128.load(at);
+  const inverse = inverseOf(variance, epsilon);
+  const scale = f32x4.mul(v128.load(gamma != 0 ? gamma : ONES), inverse);
+  const share = splat(<f32>1 / <f32>rows);
+  const sum = f32x4.mul(v128.load(sums), share);
+  const slope = f32x4.mul(inverse, f32x4.mul(v128.load(products), share));
+  for (; count > 0; count--, g += stride, x += stride, dx += stride) {
+    const centred = f32x4.sub(v128.load(x), mean);
+    const d = f32x4.sub(f32x4.sub(v128.load(g), sum), f32x4.mul(centred, slope));
+    put<T>(dx, f32x4.mul(scale, d), left);
+  }
+}
