@@ -129,12 +129,15 @@ interface Phase {
   readonly first: readonly [number, number];
 }
 
-/** Cycles of one vector's way through one line of a transform, with its loads and stores, by size (measured, Zen 4). */
+/**
+ * Cycles of one vector's way through one line of a transform, with its loads and stores, by size: measured on a Zen 4 with
+ * vectors of 128 bits, and the input lines of ten and six, which decide between the forms for 3×3, on a Zen 5 with 256.
+ */
 const LINES: Readonly<Record<number, { readonly input: number; readonly output: number }>> = {
   12: { input: 50, output: 28 },
-  10: { input: 38, output: 24 },
+  10: { input: 25, output: 24 },
   8: { input: 18, output: 12 },
-  6: { input: 11, output: 8 },
+  6: { input: 12, output: 8 },
 };
 /** Products of 8 lanes a cycle that the kernels reach, of 1 possible. */
 const DIRECT_SHARE = 0.75;
