@@ -5,8 +5,8 @@ import { scratch, share } from "./team";
 import { gemmTile } from "./vectors/products";
 import { MR, NR, V } from "./width";
 
-/** Depth of one pass over packed operands: a panel of b (16 KiB) and one of a (12 KiB, 6 in the wide binary) stay in the first-level cache. */
-export const KC: i32 = 4096 / NR;
+/** Depth of one pass over packed operands: a panel of b (16 KiB, 22 in the wide binary) and one of a (12, 8) stay in a first-level cache of 32. */
+export const KC: i32 = WIDE ? 344 : 512;
 
 /**
  * Packs b into panels of NR columns, each k-major, the last one filled with zeros.
@@ -27,8 +27,9 @@ export function packB(a: usize, slice: i32, slices: i32): void {
   const tasks = batch * groups * slabs;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
-    const slab = task % slabs;
-    const panel = ((task / slabs) % groups) * together;
+    // Neighbouring panels come one after the other: they share pages, and what the processor fetches ahead.
+    const panel = (task % groups) * together;
+    const slab = (task / groups) % slabs;
     const item = task / (slabs * groups);
     const first = slab * depth;
     const rows = min(depth, k - first);
