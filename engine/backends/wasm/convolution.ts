@@ -499,9 +499,9 @@ function emitWinogradGradWeight(
     emitPieces(parts, K.K_WINOGRAD_GRAD_WEIGHT, ...inputs, partial, ...words, parts, totals, ...pool);
   }
   if (outputs.length > 1) emit(K.K_SUM, totals, outputs[1], 1, parts, filters, 1);
-  const sums = 2304;
+  const sums = 161 * lanes * 4;
   const sizes = [down.size, across.size, down.r, channels, filters, many ? 1 : parts];
-  const rest = [table(down.g), table(across.g), scratch(threads * sums), sums];
+  const rest = [table(down.g), table(across.g), scratch(threads * align(sums)), align(sums)];
   emit(K.K_WINOGRAD_FINISH_WEIGHT, partial, outputs[0], ...sizes, ...rest);
 }
 

@@ -234,7 +234,7 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
   },
   lrnWithinGrad({ inputs, outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
     const { size, alpha, beta } = attrs as AttrsOf<'lrnWithinGrad'>;
-    const own = 2 * align(sizeOf(shape.slice(1)) * 4 + 64);
+    const own = 2 * align(sizeOf(shape.slice(1)) * 4 + 128);
     const factor = (2 * alpha * beta) / size ** 2;
     const scalars = [size, word(factor), word(beta)];
     const words = [...shape, ...scalars, scratch(threads * own), own];

@@ -2,6 +2,8 @@
 import { arg, ptr, real } from "./elementwise";
 import { fma, powNeg4, relu4, selectLanes, splat, storeLanes } from "./simd";
 import { scratch, share } from "./team";
+import { lrnGradRest, lrnGradSpan, lrnSpan, rowSumsOfSquares, rowSumsOfValues } from "./vectors/lrn";
+import { V } from "./width";
 
 // Geometry block of every pooling kernel, after its pointers: images, height, width, channels, kernel y and x,
 // stride y and x, pad top, bottom, left, right, output height and width, inside only.
@@ -411,38 +413,6 @@ export function avgPoolGrad(a: usize, slice: i32, slices: i32): void {
   return p < kernel ? 0 : (p - kernel) / stride + 1;
 }
 
-/**
- * Box sums of squares or of values along rows: sums[j] = Σ of f(x[j − radius … j + radius]), f the square or the value.
- * Pixels lie `pixel` bytes apart in both.
- */
-function rowSums(x: usize, sums: usize, width: i32, pixel: usize, radius: i32, squares: bool): void {
-  for (let j = 0; j < width; j++, sums += pixel) {
-    const first = max(j - radius, 0);
-    const count = min(j + radius + 1, width) - first;
-    const from = x + <usize>first * pixel;
-    if (count == 3) {
-      // The usual case, without a loop for every vector; the same sums in the same order.
-      for (let c: usize = 0; c < pixel; c += 16) {
-        const p0 = v128.load(from + c);
-        const p1 = v128.load(from + pixel + c);
-        const p2 = v128.load(from + (pixel << 1) + c);
-        const sum = squares ? fma(p2, p2, fma(p1, p1, f32x4.mul(p0, p0))) : f32x4.add(f32x4.add(p0, p1), p2);
-        v128.store(sums + c, sum);
-      }
-      continue;
-    }
-    for (let c: usize = 0; c < pixel; c += 16) {
-      let p = from + c;
-      let sum = splat(0);
-      for (let i = 0; i < count; i++, p += pixel) {
-        const value = v128.load(p);
-        sum = squares ? fma(value, value, sum) : f32x4.add(sum, value);
-      }
-      v128.store(sums + c, sum);
-    }
-  }
-}
-
 /** The sum of `count` vectors, `row` bytes apart. */
 // @ts-ignore: decorator
 @inline function columnSum(p: usize, row: usize, count: i32): v128 {
@@ -465,11 +435,13 @@ export function lrn(a: usize, slice: i32, slices: i32): void {
   const width = arg(a, 5);
   const channels = arg(a, 6);
   const radius = (arg(a, 7) - 1) >> 1;
-  const alpha = splat(real(a, 8));
+  const alpha = real(a, 8);
   const beta = real(a, 9);
+  const usual = beta == 0.75;
   const sums = scratch(ptr(a, 10), arg(a, 11));
   const pixel = <usize>channels << 2;
   const row = <usize>width * pixel;
+  const whole = row & ~(V - 1);
   const floats = height * width * channels;
   const end = share(images, slice + 1, slices);
   for (let image = share(images, slice, slices); image < end; image++) {
@@ -477,18 +449,24 @@ export function lrn(a: usize, slice: i32, slices: i32): void {
     const from = ptr(a, 0) + base;
     const y = ptr(a, 1) + base;
     const s = ptr(a, 2) + base;
-    for (let i = 0; i < height; i++) rowSums(from + <usize>i * row, sums + <usize>i * row, width, pixel, radius, true);
+    for (let i = 0; i < height; i++) rowSumsOfSquares(from + <usize>i * row, sums + <usize>i * row, width, pixel, radius);
     for (let i = 0; i < height; i++) {
       const first = max(i - radius, 0);
       const count = min(i + radius + 1, height) - first;
       const column = sums + <usize>first * row;
-      const end = <usize>(i + 1) * row;
-      for (let at = <usize>i * row, k: usize = 0; at < end; at += 16, k += 16) {
-        const sum = columnSum(column + k, row, count);
-        const scale = fma(sum, alpha, splat(1));
-        const left = <i32>((end - at) >> 2);
-        storeLanes(s + at, scale, left);
-        storeLanes(y + at, f32x4.mul(v128.load(from + at), powNeg4(scale, beta)), left);
+      const at = <usize>i * row;
+      if (usual) {
+        lrnSpan<v128>(from + at, y + at, s + at, column, row, count, alpha, whole);
+        const rest = at + whole;
+        lrnSpan<f32>(from + rest, y + rest, s + rest, column + whole, row, count, alpha, row - whole);
+        continue;
+      }
+      for (let k: usize = 0; k < row; k += 16) {
+        const scale = fma(columnSum(column + k, row, count), splat(alpha), splat(1));
+        const left = <i32>((row - k) >> 2);
+        const value = f32x4.mul(v128.load(from + at + k), powNeg4(scale, beta));
+        storeLanes(s + at + k, scale, left);
+        storeLanes(y + at + k, value, left);
       }
     }
   }
@@ -504,13 +482,17 @@ export function lrnGrad(a: usize, slice: i32, slices: i32): void {
   const width = arg(a, 6);
   const channels = arg(a, 7);
   const radius = (arg(a, 8) - 1) >> 1;
-  const factor = splat(real(a, 9));
+  const factor = real(a, 9);
   const beta = real(a, 10);
+  const usual = beta == 0.75;
   const inner = scratch(ptr(a, 11), arg(a, 12));
   const pixel = <usize>channels << 2;
   const row = <usize>width * pixel;
   const floats = height * width * channels;
-  const sums = inner + ((<usize>floats << 2) + 79 & ~63);
+  const bytes = <usize>floats << 2;
+  const whole = bytes & ~(V - 1);
+  const wholeOfRow = row & ~(V - 1);
+  const sums = inner + (bytes + 127 & ~63);
   const end = share(images, slice + 1, slices);
   for (let image = share(images, slice, slices); image < end; image++) {
     const base = <usize>image * <usize>floats << 2;
@@ -518,24 +500,27 @@ export function lrnGrad(a: usize, slice: i32, slices: i32): void {
     const x = ptr(a, 1) + base;
     const s = ptr(a, 2) + base;
     const dx = ptr(a, 3) + base;
-    for (let k = 0; k < floats; k += 4) {
-      const at = <usize>k << 2;
-      const scale = v128.load(s + at);
-      const own = f32x4.mul(v128.load(g + at), powNeg4(scale, beta));
-      storeLanes(dx + at, own, floats - k); // the rest is subtracted below: no second power
-      v128.store(inner + at, f32x4.div(f32x4.mul(own, v128.load(x + at)), scale));
+    if (usual) {
+      lrnGradSpan<v128>(g, x, s, dx, inner, whole);
+      lrnGradSpan<f32>(g + whole, x + whole, s + whole, dx + whole, inner + whole, bytes - whole);
+    } else {
+      for (let at: usize = 0; at < bytes; at += 16) {
+        const scale = v128.load(s + at);
+        const own = f32x4.mul(v128.load(g + at), powNeg4(scale, beta));
+        const product = f32x4.div(f32x4.mul(own, v128.load(x + at)), scale);
+        storeLanes(dx + at, own, <i32>((bytes - at) >> 2)); // the rest is subtracted below: no second power
+        v128.store(inner + at, product);
+      }
     }
-    for (let i = 0; i < height; i++) rowSums(inner + <usize>i * row, sums + <usize>i * row, width, pixel, radius, false);
+    for (let i = 0; i < height; i++) rowSumsOfValues(inner + <usize>i * row, sums + <usize>i * row, width, pixel, radius);
     for (let i = 0; i < height; i++) {
       const first = max(i - radius, 0);
       const count = min(i + radius + 1, height) - first;
       const column = sums + <usize>first * row;
-      const end = <usize>(i + 1) * row;
-      for (let at = <usize>i * row, k: usize = 0; at < end; at += 16, k += 16) {
-        const sum = columnSum(column + k, row, count);
-        const rest = f32x4.mul(f32x4.mul(factor, v128.load(x + at)), sum);
-        storeLanes(dx + at, f32x4.sub(v128.load(dx + at), rest), <i32>((end - at) >> 2));
-      }
+      const at = <usize>i * row;
+      const rest = at + wholeOfRow;
+      lrnGradRest<v128>(x + at, dx + at, column, row, count, factor, wholeOfRow);
+      lrnGradRest<f32>(x + rest, dx + rest, column + wholeOfRow, row, count, factor, row - wholeOfRow);
     }
   }
 }

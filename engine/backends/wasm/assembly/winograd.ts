@@ -15,10 +15,10 @@
 // lines, or the tiles would share a few sets of the cache).
 import { arg, ptr } from "./elementwise";
 import { fillBand } from "./conv";
-import { fma, splat, storeLanes } from "./simd";
+import { splat, storeLanes } from "./simd";
 import { spreadRows } from "./pool";
 import { scratch, share } from "./team";
-import { filterLine, product, productOf3, weightTile, weightTileOf3, weightTileOf4 } from "./vectors/products";
+import { filterLine, finishTile, product, productOf3, weightTile, weightTileOf3, weightTileOf4 } from "./vectors/products";
 import { gradTile, inputTile, outputTile } from "./vectors/transforms";
 import { LANES, MR, NR, V } from "./width";
 
@@ -512,46 +512,21 @@ export function winogradFinishWeight(a: usize, slice: i32, slices: i32): void {
   const channels = arg(a, 5);
   const filters = arg(a, 6);
   const chunks = arg(a, 7);
-  const gDown = ptr(a, 8);
-  const gAcross = ptr(a, 9);
-  const sums = scratch(ptr(a, 10), arg(a, 11));
-  const half = sums + 1536;
+  const work = scratch(ptr(a, 10), arg(a, 11));
+  const result = work + 136 * V;
   const ldb = <usize>((filters + NR - 1) / NR * NR) << 2;
   const frequency = <usize>(channels == 3 ? 3 : (channels + MR - 1) / MR * MR) * ldb;
-  const chunkBytes = <usize>(tall * wide) * frequency;
-  const groups = (filters + 3) >> 2;
+  const groups = ceilDiv(filters, LANES);
   const tasks = channels * groups;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
     const c = task / groups;
-    const o = (task - c * groups) << 2;
+    const o = (task - c * groups) * LANES;
     const from = ptr(a, 0) + <usize>c * ldb + (<usize>o << 2);
-    for (let f = 0; f < tall * wide; f++) {
-      let p = from + <usize>f * frequency;
-      let sum = v128.load(p);
-      for (let chunk = 1; chunk < chunks; chunk++) {
-        p += chunkBytes;
-        sum = f32x4.add(sum, v128.load(p));
-      }
-      v128.store(sums + (<usize>f << 4), sum);
-    }
-    for (let y = 0; y < r; y++) {
-      for (let v = 0; v < wide; v++) {
-        let sum = splat(0);
-        for (let u = 0; u < tall; u++) {
-          sum = fma(v128.load32_splat(gDown + (<usize>(u * r + y) << 2)), v128.load(sums + (<usize>(u * wide + v) << 4)), sum);
-        }
-        v128.store(half + (<usize>(y * wide + v) << 4), sum);
-      }
-    }
-    for (let y = 0; y < r; y++) {
-      for (let x = 0; x < r; x++) {
-        let sum = splat(0);
-        for (let v = 0; v < wide; v++) {
-          sum = fma(v128.load32_splat(gAcross + (<usize>(v * r + x) << 2)), v128.load(half + (<usize>(y * wide + v) << 4)), sum);
-        }
-        storeLanes(ptr(a, 1) + (<usize>(((y * r + x) * channels + c) * filters + o) << 2), sum, filters - o);
-      }
+    finishTile(from, frequency, chunks, tall, wide, r, ptr(a, 8), ptr(a, 9), work, result);
+    let to = ptr(a, 1) + (<usize>(c * filters + o) << 2);
+    for (let tap = 0; tap < r * r; tap++, to += <usize>(channels * filters) << 2) {
+      storeFloats(to, result + <usize>tap * V, min(LANES, filters - o));
     }
   }
 }

@@ -3,8 +3,9 @@
 import { fma, splat, storeLanes } from "../simd";
 import { ONES, ZEROS } from "../width";
 
+/** Stores a vector, or, of what is left, the first `left` floats. */
 // @ts-ignore: decorator
-@inline function put<T>(to: usize, value: v128, left: i32): void {
+@inline export function put<T>(to: usize, value: v128, left: i32): void {
   if (isVector<T>()) v128.store(to, value);
   else storeLanes(to, value, left);
 }

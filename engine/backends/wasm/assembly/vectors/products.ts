@@ -305,3 +305,54 @@ export function filterLine(factors: usize, count: i32, from: usize, stride: usiz
   v128.store(to, s0);
   v128.store(to, s1, V);
 }
+
+/**
+ * Of one channel and a vector of filters: adds the sums of all chunks, T S matrices each, and leaves the transformed domain,
+ * Gᵀ dU G, with r² vectors. `work` holds T S + r S vectors.
+ */
+export function finishTile(
+  from: usize,
+  frequency: usize,
+  chunks: i32,
+  tall: i32,
+  wide: i32,
+  r: i32,
+  gDown: usize,
+  gAcross: usize,
+  work: usize,
+  to: usize,
+): void {
+  const half = work + <usize>(tall * wide) * V;
+  const chunkBytes = <usize>(tall * wide) * frequency;
+  for (let at = work; at < half; at += V, from += frequency) {
+    let p = from;
+    let sum = v128.load(p);
+    for (let chunk = 1; chunk < chunks; chunk++) {
+      p += chunkBytes;
+      sum = f32x4.add(sum, v128.load(p));
+    }
+    v128.store(at, sum);
+  }
+  let next = half;
+  for (let y = 0; y < r; y++) {
+    for (let v = 0; v < wide; v++, next += V) {
+      let sum = f32x4.splat(0);
+      let factor = gDown + (<usize>y << 2);
+      for (let p = work + <usize>v * V; p < half; p += <usize>wide * V, factor += <usize>r << 2) {
+        sum = fma(v128.load32_splat(factor), v128.load(p), sum);
+      }
+      v128.store(next, sum);
+    }
+  }
+  for (let y = 0; y < r; y++) {
+    for (let x = 0; x < r; x++, to += V) {
+      let sum = f32x4.splat(0);
+      let factor = gAcross + (<usize>x << 2);
+      const row = half + <usize>(y * wide) * V;
+      for (let p = row; p < row + <usize>wide * V; p += V, factor += <usize>r << 2) {
+        sum = fma(v128.load32_splat(factor), v128.load(p), sum);
+      }
+      v128.store(to, sum);
+    }
+  }
+}
