@@ -68,6 +68,26 @@ describe('training on the CPU backend', () => {
     expect(bytes((await loadCheckpoint((await latestCheckpoint(dir))!)).state)).toEqual(expected);
   });
 
+  test('going on with vectors of another width gives the same bytes, without fused multiply-add a notice', async () => {
+    const kinds = ['relaxed', 'wide', 'plain'] as const;
+    const [relaxed, wide, plain] = await Promise.all(kinds.map((simd) => wasm({ simd, threads: 2 })));
+    const expected = bytes((await fit(tinyRun({ backend: relaxed }))).state);
+    const stopAndGoOn = async (then: typeof wide) => {
+      const dir = folder();
+      const checkpoint = { dir, every: 5, resume: true };
+      for await (const event of train(tinyRun({ backend: relaxed, checkpoint }))) {
+        if (event.type === 'step' && event.step === 5) break;
+      }
+      const { events } = await eventsOf(tinyRun({ backend: then, checkpoint }));
+      const { state } = await loadCheckpoint((await latestCheckpoint(dir))!);
+      const codes = events.flatMap((event) => (event.type === 'notice' ? [event.code] : []));
+      return { state: bytes(state), codes };
+    };
+    expect(await stopAndGoOn(wide)).toEqual({ state: expected, codes: [] });
+    expect((await stopAndGoOn(plain)).codes).toEqual(['backend-changed']);
+    await Promise.all([relaxed, wide, plain].map((one) => one.close()));
+  });
+
   test('agrees with the reference backend over ten steps', async () => {
     const [a, b] = [await fit(tinyRun({ backend })), await fit(tinyRun())];
     expect(a.loss).toBeCloseTo(b.loss!, 2);

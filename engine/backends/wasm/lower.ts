@@ -54,6 +54,7 @@ function walk(shape: Shape, begin: readonly number[], step: readonly number[]) {
 /** Rows and columns of a block of a product: small enough for the first caches, and for many threads to share evenly. */
 function gemmBlocks(batch: number, m: number, n: number): [number, number] {
   for (const [rows, columns] of [
+    [96, 128],
     [48, 256],
     [48, 128],
     [48, 64],
