@@ -7,13 +7,13 @@ import {
   compile,
   f32,
   gpu,
-  joinsVectors,
   KINDS_OF_SIMD,
   matmul,
   reference,
   sum,
   tensor,
   wasm,
+  whyVectorsStayApart,
   type Backend,
   type Report,
   type Simd,
@@ -72,19 +72,22 @@ export function addDoctorCommand(program: Command, host: Host, setCode: (code: n
 }
 
 /** Kernels of 256 bits would run everywhere, but are slower than others where the engine does not join vectors. */
-const NO_WIDE_VECTORS: Finding = {
-  works: false,
-  reason: 'this engine does not join vectors into ones of 256 bits',
-  fix: 'faster training with Node 24 or newer on an x64 processor with AVX2 (Linux or Windows)',
-};
+function joined(): Finding | null {
+  const why = whyVectorsStayApart();
+  if (why === null) return null;
+  return {
+    works: false,
+    reason: `vectors are not joined into ones of 256 bits: ${why}`,
+    fix: 'not needed; Node 24 to 26 on an x64 processor with AVX2 (Linux or Windows) trains faster',
+  };
+}
 
 export async function diagnose(data: string | undefined, cwd: string): Promise<Diagnosis> {
   const { run, report } = await tryBackend(() => wasm());
   const kinds = await Promise.all(
-    KINDS_OF_SIMD.map(async (simd) =>
-      simd === 'wide' && !joinsVectors()
-        ? NO_WIDE_VECTORS
-        : (await tryBackend(() => wasm({ simd, threads: 1 }))).run,
+    KINDS_OF_SIMD.map(
+      async (simd) =>
+        (simd === 'wide' ? joined() : null) ?? (await tryBackend(() => wasm({ simd, threads: 1 }))).run,
     ),
   );
   return {

@@ -266,7 +266,9 @@ function limitModule(simd: Simd): Uint8Array<ArrayBuffer> {
     simd === 'plain'
       ? [...get(acc), ...get(va), ...vector(mul), ...get(vb), ...vector(add), ...set(acc)]
       : [...get(va), ...get(vb), ...get(acc), ...vector(madd), ...set(acc)];
-  const place = (acc: number): number[] => [4, ...leb(16 * (acc - first))];
+  // Where V8 joins neighbours, those of 128 bits must not be any.
+  const apart = simd === 'wide' ? 16 : 32;
+  const place = (acc: number): number[] => [4, ...leb(apart * (acc - first))];
   const fma = [
     [1, ...leb(2 + count), V128],
     [...get(a), ...vector(splat), ...set(va)],

@@ -20,29 +20,36 @@ export async function chooseSimd(caller: string, wanted: Simd | 'auto'): Promise
       `${caller}: this JavaScript engine has no relaxed SIMD (use simd: 'plain' or 'auto')`,
     );
   if (wanted === 'relaxed') return 'relaxed';
-  const joins = joinsVectors() && (await setFlag('--experimental-wasm-revectorize'));
+  const joins = whyVectorsStayApart() === null && (await setFlag('--experimental-wasm-revectorize'));
   return joins || wanted === 'wide' ? 'wide' : 'relaxed';
 }
 
-/** Major versions of V8 on which the wide binary was tested: V8 calls the flag that it needs experimental. */
+/** Major versions of V8 on which the wide binary was tested, those of Node 24 to 26: V8 calls the flag that it needs experimental. */
 const JOINING = ['13', '14'];
 
 /**
- * Whether V8 can be told to join neighbouring vectors into ones of 256 bits, when it optimizes code: in Node from 24 on, on x64,
- * but not on macOS.
+ * Why V8 cannot be told here to join neighbouring vectors into ones of 256 bits when it optimizes code, or is not; null where it
+ * is: in Node 24 to 26, on x64, but not on macOS.
  */
-export function joinsVectors(): boolean {
-  if (typeof process === 'undefined' || process.arch !== 'x64') return false;
+export function whyVectorsStayApart(): string | null {
+  if (typeof process === 'undefined' || process.versions?.v8 === undefined) return 'this is not Node';
+  if (process.arch !== 'x64') return `the processor is ${process.arch}, not x64`;
+  const major = process.versions.v8.split('.')[0];
+  if (!JOINING.includes(major)) return `it was tested with Node 24 to 26, not with V8 ${major}`;
   const variables = process.config?.variables as Readonly<Record<string, unknown>> | undefined;
-  if (variables?.['v8_enable_wasm_simd256_revec'] !== 1) return false;
-  return JOINING.includes(process.versions.v8.split('.')[0]) && isFused();
+  if (variables?.['v8_enable_wasm_simd256_revec'] !== 1) return 'this build of Node cannot';
+  return isFused() ? null : 'the processor has no fused multiply-add, and so hardly such vectors';
 }
 
 /** Node lets V8's flags be set at run time: they count for what is compiled from then on, in the whole process. */
 async function setFlag(flag: string): Promise<boolean> {
   if (typeof process === 'undefined' || process.versions?.v8 === undefined) return false;
-  (await import('node:v8')).setFlagsFromString(flag);
-  return true;
+  try {
+    (await import('node:v8')).setFlagsFromString(flag);
+    return true;
+  } catch {
+    return false; // other runtimes name a V8 and have none
+  }
 }
 
 /**

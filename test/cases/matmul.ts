@@ -20,6 +20,7 @@ const SIZES: readonly (readonly [number, number, number])[] = [
   [0, 4, 3],
   [100, 130, 70],
   [64, 515, 10],
+  [13, 700, 35],
 ];
 /** [batch, m, k, n] */
 const BATCHES: readonly (readonly [number, number, number, number])[] = [

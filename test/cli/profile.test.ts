@@ -8,7 +8,7 @@ describe('profile', () => {
     const host = await testHost();
     expect(await run(host, `profile ${SMALL} --no-limit`)).toBe(0);
     expect(host.out()).toMatch(
-      /^quick, batch 4: team of 1 worker, (plain|relaxed) SIMD\n\nstep {2}operation /,
+      /^quick, batch 4: team of 1 worker, (plain|relaxed|wide) SIMD\n\nstep {2}operation /,
     );
     expect(host.out()).toMatch(/\n +\d+ {2}conv2d\w* +conv2 +\d+\.\d{3} +\d+\.\d % +\d+\.\d GFLOP\/s\n/);
     expect(host.out()).toMatch(

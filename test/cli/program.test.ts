@@ -212,7 +212,7 @@ describe('doctor', () => {
     expect(await run(host, 'doctor --data d')).toBe(0);
     expect(host.out()).toContain(`node           ${process.versions.node}`);
     expect(host.out()).toMatch(
-      /backend wasm \(CPU\)\n {2}runs {11}team of \d+ workers?, (plain|relaxed) SIMD\n {2}shared memory {2}yes/,
+      /backend wasm \(CPU\)\n {2}runs {11}team of \d+ workers?, (plain|relaxed|wide) SIMD\n {2}shared memory {2}yes/,
     );
     // What runs depends on the machine; what does not comes with what would change it (its packages are here).
     expect(host.out()).toMatch(

@@ -1,15 +1,10 @@
 // The wasm backend: every case and the whole contract, with several numbers of threads and all kinds of SIMD.
 
-import { setFlagsFromString } from 'node:v8';
+import './optimized.ts';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
 import { KINDS_OF_SIMD } from '../../engine/simd.ts';
 import { describeConformance, describeContractOf, describeSameBits } from './conformance.ts';
 import { describeOracle } from './oracle.ts';
-
-// Kernels are to be those of a long run, from the optimizing compiler: from the first call on, or, as V8 14 ends the process where
-// the other one is switched off late, as soon as it is ready.
-const v8Version = Number.parseInt(process.versions.v8);
-setFlagsFromString(v8Version < 14 ? '--no-liftoff' : '--wasm-tiering-budget=1');
 
 /** What takes Winograd's F(8×4, 5×5): its bound, see engine/winograd.test.ts. These reach 3.7e-5. */
 const inexact = Object.fromEntries(

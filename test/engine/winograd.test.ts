@@ -1,5 +1,6 @@
 // The accuracy of Winograd's convolutions, shape by shape, against double precision: part of the largest result.
 
+import './optimized.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { reference } from '../../engine/backends/reference/reference.ts';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
@@ -106,6 +107,33 @@ describe('accuracy of convolutions against double precision', () => {
         BOUNDS[shape.kernel],
       );
       await own.close();
+    },
+  );
+});
+
+describe('vectors of either width give the same bytes, with one thread and with three', () => {
+  const kinds = [
+    ['relaxed', 1],
+    ['wide', 1],
+    ['wide', 3],
+  ] as const;
+  let own: Evaluator[];
+  beforeAll(async () => {
+    own = await Promise.all(
+      kinds.map(async ([simd, threads]) => new Evaluator(await wasm({ simd, threads }))),
+    );
+  });
+  afterAll(async () => {
+    await Promise.all(own.map((one) => one.close()));
+    await Promise.all(own.map((one) => one.backend.close()));
+  });
+  // Besides, so many filters that few tiles share them in parts.
+  const few = { kernel: 3, images: 1, side: 8, channels: 40, filters: 200, padding: 1 };
+  it.each([...shapes, few])(
+    '$kernel×$kernel of $images at $side, $channels -> $filters, padding $padding',
+    async (shape) => {
+      const [expected, ...others] = await Promise.all(own.map((one) => one.evaluate(build(shape))));
+      for (const got of others) got.forEach(({ data }, i) => expect(data).toEqual(expected[i].data));
     },
   );
 });

@@ -466,18 +466,18 @@ function emitWinogradGradWeight(
   const frequencies = frequenciesOf(form);
   const tiles = tilesOf(form, images, output);
   const columns = [up(channels, lanes), up(filters, panelOf(site))] as const;
-  const rows = frequencies * up(channels, channels === FEW ? FEW : K.MR) * 4;
+  const columnBytes = frequencies * up(channels, channels === FEW ? FEW : K.MR) * 4;
   const block = blockOf(form, channels, filters);
   const chunks = Math.min(CHUNKS, tiles);
   // Either the operands of all tiles go through memory, or the partial sums of every chunk do: once, and again through
   // the second-level cache (a quarter of the cost) for every further block of its tiles.
   const operands = tiles * frequencies * (up(channels, K.LANES) + up(filters, K.NR)) * 4;
   const sweeps = 1 + (Math.ceil(tiles / chunks / block) - 1) / 4;
-  const many = channels !== FEW && operands < chunks * rows * up(filters, K.NR) * sweeps;
+  const many = channels !== FEW && operands < chunks * columnBytes * up(filters, K.NR) * sweeps;
   const part = smallBlock(tiles);
   const parts = many ? Math.ceil(tiles / part) : chunks;
   const totals = outputs.length > 1 ? scratch(parts * filters * 4) : 0;
-  const partial = scratch((many ? 1 : parts) * rows * columns[1]);
+  const partial = scratch((many ? 1 : parts) * columnBytes * columns[1]);
   if (many) {
     // Blocks that are as deep as their columns stay in the first-level cache, with odd numbers of cache lines between the
     // frequencies. The products read six rows where fewer are left. Where the error of one long sum is too large (7.9e-5 for
@@ -519,7 +519,7 @@ function emitDirectGradWeight(site: Site): void {
   const run = kernel[1] * channels;
   const runPadded = Math.ceil(run / K.MR) * K.MR;
   const partialRows = kernel[0] * runPadded;
-  // About a hundred tasks of (images, filter row), but no more than 16 MiB of partial sums.
+  // About a hundred tasks of (images, filter row), but no more than 16 MiB of partial sums (twice that where wide panels are half empty).
   const chunks = Math.max(
     1,
     Math.min(images, Math.ceil(100 / kernel[0]), Math.floor(2 ** 22 / (partialRows * up(filters, K.NR)))),

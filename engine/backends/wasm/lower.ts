@@ -103,7 +103,7 @@ const forward = convolution(conv2d, groupedConv2d);
 const gradWeight = convolution(conv2dGradWeight, groupedGradWeight);
 
 /**
- * Rows, channels and chunks of a normalisation over all axes but the last. A chunk is walked once for every four
+ * Rows, channels and chunks of a normalisation over all axes but the last. A chunk is walked once for every vector of
  * channels, so it should stay in the first-level cache.
  */
 function rowsOf({ shape }: TensorType): { rows: number; channels: number; chunks: number } {

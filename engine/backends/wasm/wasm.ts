@@ -23,7 +23,7 @@ export interface WasmOptions {
   readonly threads?: number;
   /**
    * Which SIMD binary: 'plain', 'relaxed' (fused multiply-add) or 'wide' (the same on vectors of 256 bits, and the same bits).
-   * Default 'auto': the fastest that the engine runs well. For 'wide', which is that on Node from 24 on (x64, not on macOS), a flag of
+   * Default 'auto': the fastest that the engine runs well. For 'wide', which is that on Node 24 to 26 (x64, not on macOS), a flag of
    * V8 is set for the process, --experimental-wasm-revectorize; elsewhere 'wide' is correct, but slower than 'relaxed'.
    */
   readonly simd?: Simd | 'auto';

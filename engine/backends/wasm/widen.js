@@ -2,7 +2,7 @@
 // makes or stores a vector is followed by its twin, on the second locals and on memory 16 bytes further. Where V8 joins
 // neighbouring vectors (`--experimental-wasm-revectorize`), it finds the pairs and makes instructions of 256 bits of them.
 // A step of the kernels' build, on the compiler's output before it is optimized.
-import binaryen from 'binaryen';
+import binaryen from 'assemblyscript/binaryen';
 
 /** @typedef {number} Expression */
 /** @typedef {InstanceType<typeof binaryen['Module']>} Module */
@@ -64,6 +64,16 @@ function partsOf(e) {
 }
 
 /**
+ * Parts before what they are parts of, as they are computed.
+ * @param {Expression} e
+ * @param {(e: Expression) => void} act
+ */
+function walkInOrder(e, act) {
+  for (const { part } of partsOf(e)) walkInOrder(part, act);
+  act(e);
+}
+
+/**
  * @param {Expression} e
  * @param {(e: Expression) => void} act
  */
@@ -71,6 +81,14 @@ function walk(e, act) {
   act(e);
   for (const { part } of partsOf(e)) walk(part, act);
 }
+
+/** Loads of one number into all lanes. */
+const SPLATS = [
+  binaryen.Load8SplatVec128,
+  binaryen.Load16SplatVec128,
+  binaryen.Load32SplatVec128,
+  binaryen.Load64SplatVec128,
+];
 
 const isVector = (/** @type {Expression} */ e) => binaryen.getExpressionType(e) === binaryen.v128;
 const indexOf = (/** @type {Expression} */ set) => raw['_BinaryenLocalSetGetIndex'](set);
@@ -113,6 +131,9 @@ function widenFunction(module, fn) {
     walk(e, (inner) => {
       const id = binaryen.getExpressionId(inner);
       if (id === binaryen.LoadId && isVector(inner)) result = false;
+      if (id === binaryen.SIMDLoadId && !SPLATS.includes(raw['_BinaryenSIMDLoadGetOp'](inner))) {
+        throw new Error(`widen: ${name} loads less than a vector, and not one number into all lanes`);
+      }
       if (id === binaryen.LocalGetId && isVector(inner)) {
         result &&= uniform.has(raw['_BinaryenLocalGetGetIndex'](inner));
       }
@@ -167,6 +188,17 @@ function widenFunction(module, fn) {
     readNumbers(copy);
     /** @type {Set<string>} */
     const labels = new Set();
+    // A scalar that the statement reads before it sets it would have another value the second time.
+    /** @type {Set<number>} */
+    const read = new Set();
+    walkInOrder(copy, (e) => {
+      const id = binaryen.getExpressionId(e);
+      if (id === binaryen.LoopId) throw new Error(`widen: ${name} has a loop inside a vector's expression`);
+      if (id === binaryen.LocalGetId && !isVector(e)) read.add(raw['_BinaryenLocalGetGetIndex'](e));
+      if (id === binaryen.LocalSetId && !isVector(valueOf(e)) && read.has(indexOf(e))) {
+        throw new Error(`widen: ${name} would count ${indexOf(e)} twice`);
+      }
+    });
     walk(copy, (e) => {
       const id = binaryen.getExpressionId(e);
       if (id === binaryen.BlockId || id === binaryen.BreakId) {
@@ -180,7 +212,6 @@ function widenFunction(module, fn) {
       } else if (id === binaryen.LocalSetId) {
         const local = indexOf(e);
         if (isVector(valueOf(e))) raw['_BinaryenLocalSetSetIndex'](e, twin(local));
-        else if (usesLocal(valueOf(e), local)) throw new Error(`widen: ${name} would count ${local} twice`);
       } else if (id === binaryen.LoadId && isVector(e)) {
         raw['_BinaryenLoadSetOffset'](e, raw['_BinaryenLoadGetOffset'](e) + BYTES);
       } else if (id === binaryen.StoreId) {
@@ -203,18 +234,18 @@ function widenFunction(module, fn) {
     }
   };
   if (isDoubled(body)) throw new Error(`widen: ${name} is a single statement`);
+  // What takes vectors in any other way would only see the first half.
+  walk(body, (e) => {
+    const id = binaryen.getExpressionId(e);
+    const takes = partsOf(e).some(({ part }) => isVector(part));
+    const known =
+      isVector(e) || id === binaryen.LocalSetId || id === binaryen.StoreId || id === binaryen.BreakId;
+    if ((takes && !known) || (id === binaryen.CallId && (takes || isVector(e)))) {
+      throw new Error(`widen: ${name} does with a vector what cannot be doubled: ${binaryen.emitText(e)}`);
+    }
+  });
   double(body);
 }
-
-const usesLocal = (/** @type {Expression} */ e, /** @type {number} */ local) => {
-  let found = false;
-  walk(e, (inner) => {
-    found ||=
-      binaryen.getExpressionId(inner) === binaryen.LocalGetId &&
-      raw['_BinaryenLocalGetGetIndex'](inner) === local;
-  });
-  return found;
-};
 
 /**
  * Moves constants from the addresses of vectors into the instructions, in the exported functions of these names. The optimizer does so

@@ -7,7 +7,7 @@
 //   input gradient   the same with turned filters
 //   weight gradient  dg = Gᵀ [ Σ_tiles (Bᵀ d B) ⊙ (A dy Aᵀ) ] G   one product per frequency: channels × filters
 //
-// A vector holds four channels, so the transforms are straight lines of vector arithmetic. Rows of a product are tiles
+// A vector holds four channels or eight, so the transforms are straight lines of vector arithmetic. Rows of a product are tiles
 // and do not touch each other: how tiles are grouped into blocks and slices changes no bit of the result.
 // Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015.
 //
@@ -378,7 +378,7 @@ export function winogradGradWeight(a: usize, slice: i32, slices: i32): void {
 
 /**
  * Both operands of a weight gradient of many channels, for all tiles: the shared words (bytes between frequencies in place
- * of those between tiles), addresses of the blocks [T S, block, C to a multiple of 4] of inputs and [T S, block, O to one of
+ * of those between tiles), addresses of the blocks [T S, block, C to whole vectors] of inputs and [T S, block, O to one of
  * NR] of gradients, tiles of a part (a divisor of the block), address of the sums of g of each part [parts, O] or 0,
  * then taps of a max pool and its geometry, or 0
  */
