@@ -118,7 +118,7 @@ describe.skipIf(chromium === undefined)(
       ['cross-origin isolated', ISOLATED, 'team of 2 workers', /^none$/],
       ['without shared memory', {}, 'caller', /isolat/],
     ] as const)('%s', { timeout: 120_000 }, async (_, headers, executor, fallback) => {
-      const backend = await wasm({ threads: 2 });
+      const backend = await wasm({ threads: 2, simd: 'relaxed' }); // what the browser takes
       const here = await firstLosses(backend);
       const accuracy = await train(backend);
       await backend.close();
