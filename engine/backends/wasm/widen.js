@@ -7,11 +7,8 @@ import binaryen from 'assemblyscript/binaryen';
 /** @typedef {number} Expression */
 /** @typedef {InstanceType<typeof binaryen['Module']>} Module */
 
-// The wrapper has no names for these; the library underneath has.
-/** @type {Record<string, (...args: any[]) => any>} */
+// What the package's types leave out: the functions of the library underneath, and some of the wrapper's.
 const raw = /** @type {any} */ (binaryen);
-// And the wrapper's own types leave these out.
-const wrapped = /** @type {any} */ (binaryen);
 
 const BYTES = 16;
 
@@ -203,7 +200,7 @@ function widenFunction(module, fn) {
       const id = binaryen.getExpressionId(e);
       if (id === binaryen.BlockId || id === binaryen.BreakId) {
         // Labels are unique in a function. A block comes before the breaks out of it.
-        const { getName, setName } = id === binaryen.BlockId ? wrapped.Block : wrapped.Break;
+        const { getName, setName } = id === binaryen.BlockId ? raw.Block : raw.Break;
         const label = getName(e);
         if (id === binaryen.BlockId && label) labels.add(label);
         if (label && labels.has(label)) setName(e, `${label}+${BYTES}`);

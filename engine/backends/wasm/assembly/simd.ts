@@ -148,13 +148,17 @@
   return v128.andnot(x, f32x4.lt(x, splat(0)));
 }
 
+/** s^−¾ for s >= 1. */
+// @ts-ignore: decorator
+@inline export function powNegThreeQuarters(s: v128): v128 {
+  const root = f32x4.sqrt(s);
+  return f32x4.div(splat(1), f32x4.mul(root, f32x4.sqrt(root)));
+}
+
 /** s^−beta for s >= 1. The common 0.75 needs only roots. */
 // @ts-ignore: decorator
 @inline export function powNeg4(s: v128, beta: f32): v128 {
-  if (beta == 0.75) {
-    const root = f32x4.sqrt(s);
-    return f32x4.div(splat(1), f32x4.mul(root, f32x4.sqrt(root)));
-  }
+  if (beta == 0.75) return powNegThreeQuarters(s);
   return exp4(f32x4.mul(splat(-beta), log4(s)));
 }
 

@@ -1,5 +1,5 @@
 // Local response normalisation with β = ¾, on stretches of floats: whole vectors (T = v128), or what is left (T = f32).
-import { fma, splat } from "../simd";
+import { fma, powNegThreeQuarters, splat } from "../simd";
 import { V } from "../width";
 import { put } from "./columns";
 
@@ -7,13 +7,6 @@ import { put } from "./columns";
 // @ts-ignore: decorator
 @inline function step<T>(): usize {
   return isVector<T>() ? V : 16;
-}
-
-/** s^−¾ for s >= 1. */
-// @ts-ignore: decorator
-@inline function power(s: v128): v128 {
-  const root = f32x4.sqrt(s);
-  return f32x4.div(splat(1), f32x4.mul(root, f32x4.sqrt(root)));
 }
 
 /**
@@ -65,7 +58,7 @@ export function lrnSpan<T>(x: usize, y: usize, s: usize, sums: usize, row: usize
       sum = f32x4.add(sum, v128.load(p));
     }
     const scale = fma(sum, splat(alpha), splat(1));
-    const value = f32x4.mul(v128.load(x), power(scale));
+    const value = f32x4.mul(v128.load(x), powNegThreeQuarters(scale));
     const left = <i32>((end - x) >> 2);
     put<T>(s, scale, left);
     put<T>(y, value, left);
@@ -76,7 +69,7 @@ export function lrnSpan<T>(x: usize, y: usize, s: usize, sums: usize, row: usize
 export function lrnGradSpan<T>(g: usize, x: usize, s: usize, dx: usize, inner: usize, bytes: usize): void {
   for (const end = x + bytes; x < end; g += step<T>(), x += step<T>(), s += step<T>(), dx += step<T>(), inner += step<T>()) {
     const scale = v128.load(s);
-    const own = f32x4.mul(v128.load(g), power(scale));
+    const own = f32x4.mul(v128.load(g), powNegThreeQuarters(scale));
     const product = f32x4.div(f32x4.mul(own, v128.load(x)), scale);
     put<T>(dx, own, <i32>((end - x) >> 2));
     v128.store(inner, product);
