@@ -800,11 +800,14 @@ export function outputTile(
   lowest: f32,
   numbers: usize,
 ): void {
-  if (tall == 12) outputTile12(from, bytes, step, half, y, row, pixel, bias, lowest, numbers);
-  else if (tall == 10) outputTile10(from, bytes, step, half, y, row, pixel, bias, lowest, numbers);
-  else if (wide == 6) outputTile6(from, bytes, step, half, y, row, pixel, bias, lowest);
-  else if (n == 4) outputTile84(from, bytes, step, half, y, row, pixel, bias, lowest);
-  else outputTile86(from, bytes, step, half, y, row, pixel, bias, lowest);
+  // Without a bias zeros are added, the same for all filters.
+  const shifts: usize = bias != 0 ? V : 0;
+  if (bias == 0) bias = ZEROS;
+  if (tall == 12) outputTile12(from, bytes, step, half, y, row, pixel, bias, shifts, lowest, numbers);
+  else if (tall == 10) outputTile10(from, bytes, step, half, y, row, pixel, bias, shifts, lowest, numbers);
+  else if (wide == 6) outputTile6(from, bytes, step, half, y, row, pixel, bias, shifts, lowest);
+  else if (n == 4) outputTile84(from, bytes, step, half, y, row, pixel, bias, shifts, lowest);
+  else outputTile86(from, bytes, step, half, y, row, pixel, bias, shifts, lowest);
 }
 
 export function outputTile12(
@@ -816,12 +819,11 @@ export function outputTile12(
   row: usize,
   pixel: usize,
   bias: usize,
+  shifts: usize,
   lowest: f32,
   numbers: usize,
 ): void {
   const floor = splat(lowest);
-  const shifts: usize = bias != 0 ? V : 0;
-  if (bias == 0) bias = ZEROS;
   for (const end = from + bytes; from < end; from += V, y += V, bias += shifts) {
     const shift = v128.load(bias);
     let x = from;
@@ -840,12 +842,11 @@ export function outputTile10(
   row: usize,
   pixel: usize,
   bias: usize,
+  shifts: usize,
   lowest: f32,
   numbers: usize,
 ): void {
   const floor = splat(lowest);
-  const shifts: usize = bias != 0 ? V : 0;
-  if (bias == 0) bias = ZEROS;
   for (const end = from + bytes; from < end; from += V, y += V, bias += shifts) {
     const shift = v128.load(bias);
     let x = from;
@@ -864,12 +865,11 @@ export function outputTile84(
   row: usize,
   pixel: usize,
   bias: usize,
+  shifts: usize,
   lowest: f32,
 ): void {
   const none = splat(0);
   const floor = splat(lowest);
-  const shifts: usize = bias != 0 ? V : 0;
-  if (bias == 0) bias = ZEROS;
   for (const end = from + bytes; from < end; from += V, y += V, bias += shifts) {
     const shift = v128.load(bias);
     let x = from;
@@ -888,12 +888,11 @@ export function outputTile86(
   row: usize,
   pixel: usize,
   bias: usize,
+  shifts: usize,
   lowest: f32,
 ): void {
   const none = splat(0);
   const floor = splat(lowest);
-  const shifts: usize = bias != 0 ? V : 0;
-  if (bias == 0) bias = ZEROS;
   for (const end = from + bytes; from < end; from += V, y += V, bias += shifts) {
     const shift = v128.load(bias);
     let x = from;
@@ -912,12 +911,11 @@ export function outputTile6(
   row: usize,
   pixel: usize,
   bias: usize,
+  shifts: usize,
   lowest: f32,
 ): void {
   const none = splat(0);
   const floor = splat(lowest);
-  const shifts: usize = bias != 0 ? V : 0;
-  if (bias == 0) bias = ZEROS;
   for (const end = from + bytes; from < end; from += V, y += V, bias += shifts) {
     const shift = v128.load(bias);
     let x = from;
