@@ -32,7 +32,7 @@ export interface OpDef<N extends string, A extends Attrs> {
   infer(inputs: readonly TensorType[], attrs: A): readonly TensorType[];
   /** Gradients of the inputs, written with operations. Null: the operation has no derivative. */
   readonly vjp: ((at: Vjp<A>) => Grads) | null;
-  /** Inputs whose buffer the first result may overwrite when they are used no more: elementwise inputs only. */
+  /** Inputs whose buffer the first result may overwrite when they are used no more: element by element in the end. */
   readonly mayReuse?: readonly number[];
   /** Acts on each element alone (with broadcasting): the planner may compute it in one pass with its neighbours. */
   readonly elementwise?: true;

@@ -162,6 +162,7 @@ export const batchNormGradOp = defineOp({
     const rest = sub(sub(g, mul(dBeta, 1 / count)), mul(normalised, mul(dGamma, 1 / count)));
     return [mul(rest, gamma === undefined ? div(1, deviation) : div(gamma, deviation)), dGamma, dBeta];
   }),
+  mayReuse: [0, 1], // once the sums are taken, each element of g and x is used for that of dx alone
   flops: ([x]) => 9 * sizeOf(x!.shape),
 });
 

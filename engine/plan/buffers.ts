@@ -137,7 +137,8 @@ function mayOverwrite(values: Values, step: Step, root: number, result: number):
 /** The inputs of a step whose elements it reads before it writes those of `result`. */
 function reusableInputs(step: Step, result: number): readonly number[] {
   if (step.op === 'elementwise') return [...step.inputs.keys()];
-  return isOperation(step.op) && step.outputs[0] === result ? (ops[step.op].mayReuse ?? []) : [];
+  const op = step.op === 'batchNormActGrad' ? 'batchNormGrad' : step.op;
+  return isOperation(op) && step.outputs[0] === result ? (ops[op].mayReuse ?? []) : [];
 }
 
 function copyTheRest(
@@ -211,13 +212,16 @@ function dyingInput(
   return null;
 }
 
-/** Index in `free` of the smallest buffer that holds `bytes`; −1 for none. */
+/**
+ * Index in `free` of the smallest buffer that holds `bytes`, of several the one that was freed last, which is in cache; −1 for
+ * none. Small values do not sit in large buffers, or large values would need further ones.
+ */
 function bestFit(free: readonly number[], buffers: readonly BufferSpec[], bytes: number): number {
   let best = -1;
   free.forEach((buffer, at) => {
     const size = buffers[buffer].bytes;
-    if (size < bytes) return;
-    if (best < 0 || size < buffers[free[best]].bytes) best = at;
+    if (size < bytes || size > 4 * bytes) return;
+    if (best < 0 || size <= buffers[free[best]].bytes) best = at;
   });
   return best;
 }

@@ -10,6 +10,7 @@ import { grad } from '../../engine/grad.ts';
 import { withPath } from '../../engine/op.ts';
 import {
   add,
+  batchNorm,
   cast,
   checkFinite,
   dropout,
@@ -367,6 +368,35 @@ describe('buffers', () => {
     expect(await make(30)).toEqual(await make(3));
   });
 
+  it('small values do not sit in large buffers', async () => {
+    const step = await compile(backend, {
+      inputs: { x: f32(64, 64) },
+      build({ x }) {
+        // [64], while the inner product's buffer of [64, 64] is free.
+        return { outputs: { small: sum(matmul(matmul(x, x), x), 0) } };
+      },
+    });
+    const { plan } = step;
+    const buffer = plan.buffers[plan.bufferOf[plan.outputs.get('small')!]];
+    expect(buffer.bytes).toBe(64 * 4);
+    await step.close();
+  });
+
+  it('the gradient of a normalisation takes the place of what it is the last to read', async () => {
+    const step = await compile(backend, {
+      fuse: false,
+      inputs: { x: f32(4, 6), g: f32(4, 6) },
+      build({ x, g }) {
+        const { y } = batchNorm(mul(x, 2));
+        return { outputs: { dx: grad(sum(mul(y, g)), [x])[0] } };
+      },
+    });
+    const { steps, bufferOf } = step.plan;
+    const { inputs, outputs } = steps.find(({ op }) => op === 'batchNormGrad')!;
+    expect(inputs.slice(0, 2).map((v) => bufferOf[v])).toContain(bufferOf[outputs[0]]);
+    await step.close();
+  });
+
   it('a training step keeps what its gradient needs and no more', async () => {
     const make = async (reuse: boolean) => {
       const step = await compile(backend, {
@@ -486,17 +516,17 @@ describe('a plan prints itself', () => {
          2  f32 [4,3]@b10 = mul(f32 [4,3]@b10, f32 []@b6)  (input)  0.000 MFLOP
          3  f32 [4,2]@b11 = matmul(f32 [4,3]@b10, f32 [3,2]@state:w) transA=false transB=false  (fc)  0.000 MFLOP
          4  f32 [4]@b12, f32 [4,2]@b13 = softmaxCrossEntropy(f32 [4,2]@b11, i32 [4]@feed:y)  0.000 MFLOP
-         5  f32 [1,1]@b11 = sum(f32 [1,4,1]@b12)  0.000 MFLOP
-         6  f32 []@b11 = mul(f32 []@b11, f32 []@b7)  0.000 MFLOP
+         5  f32 [1,1]@b14 = sum(f32 [1,4,1]@b12)  0.000 MFLOP
+         6  f32 []@b14 = mul(f32 []@b14, f32 []@b7)  0.000 MFLOP
          7  f32 []@b12 = mul(f32 []@b8, f32 []@b7)  0.000 MFLOP
-         8  f32 [1,4,1]@b14 = broadcastTo(f32 [1,1,1]@b12) shape=[1,4,1]
-         9  f32 [4,2]@b15 = softmaxCrossEntropyGrad(f32 [4]@b14, f32 [4,2]@b13, i32 [4]@feed:y)
+         8  f32 [1,4,1]@b11 = broadcastTo(f32 [1,1,1]@b12) shape=[1,4,1]
+         9  f32 [4,2]@b15 = softmaxCrossEntropyGrad(f32 [4]@b11, f32 [4,2]@b13, i32 [4]@feed:y)
         10  f32 [3,2]@b13 = matmul(f32 [4,3]@b10, f32 [4,2]@b15) transA=true transB=false  (fc)  0.000 MFLOP
         11  f32 [3,2]@b13 = mul(f32 [3,2]@b13, f32 []@feed:lr)  0.000 MFLOP
       -- state is written from here on --
         12  f32 [3,2]@state:w = sub(f32 [3,2]@state:w, f32 [3,2]@b13)  0.000 MFLOP
         13  f32 []@state:seen = add(f32 []@state:seen, f32 []@b9)  0.000 MFLOP
-      outputs  loss: f32 []@b11
+      outputs  loss: f32 []@b14
       next     w, seen
       total    14 steps, 0.000 MFLOP, 0.00 MiB scratch (6 buffers), 0.00 MiB state, 0.00 MiB constant"
     `);

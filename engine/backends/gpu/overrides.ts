@@ -70,10 +70,11 @@ const written: { readonly [N in KernelName | FusedName]?: Write } = {
   conv2dGradWeightBias: gradWeight,
   batchNorm: normalise,
   batchNormAct: normalise,
-  batchNormGrad({ types, attrs }) {
+  batchNormGrad({ types, attrs, inputs, outputs }) {
     const [rows, channels] = rowsAndColumns(types[1].shape);
     const { epsilon } = attrs as AttrsOf<'batchNormGrad'>;
-    return batchNormGrad({ rows, channels, epsilon, affine: types.length > 4 });
+    const inPlaceOf = (['g', 'x'] as const).find((_, i) => inputs[i] === outputs[0]) ?? null;
+    return batchNormGrad({ rows, channels, epsilon, affine: types.length > 4, inPlaceOf });
   },
   elementwise({ types, results, attrs, inputs, outputs }, limits) {
     const { program, times, results: numbers } = attrs as ChainAttrs;

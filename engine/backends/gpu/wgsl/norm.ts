@@ -23,6 +23,8 @@ export interface ForwardSite extends NormSite {
 export interface BackwardSite extends NormSite {
   /** With input gamma after g, x, mean and variance. */
   readonly affine: boolean;
+  /** Whether the gradient of x takes the place of g, or of x. */
+  readonly inPlaceOf?: 'g' | 'x' | null;
 }
 
 const THREADS = 256;
@@ -255,7 +257,7 @@ export function batchNorm(site: ForwardSite): readonly WgslDispatch[] | null {
 
 /** Inputs g and x [rows, channels], mean, variance and gamma [channels]; outputs the gradients of x, gamma and beta. */
 export function batchNormGrad(site: BackwardSite): readonly WgslDispatch[] | null {
-  const { rows, channels, epsilon, affine } = site;
+  const { rows, channels, epsilon, affine, inPlaceOf = null } = site;
   if (channels > MOST_CHANNELS) return null;
   const [g, x, mean, variance, gamma] = ['g', 'x', 'mean', 'variance', 'gamma'].map((name, input): Bound => ({
     name,
@@ -272,6 +274,9 @@ export function batchNormGrad(site: BackwardSite): readonly WgslDispatch[] | nul
     between: '',
     second: 'g[i] * (x[i] - center)',
   });
+  // One binding for each memory: what lies in the result's is read through it.
+  const own = [g, x].filter((bound) => bound.name !== inPlaceOf);
+  const element = (bound: 'g' | 'x'): string => `${bound === inPlaceOf ? 'result' : bound}[i]`;
   const deviation = (at: string): string => `sqrt(variance[${at}] + ${decimal(epsilon)})`;
   const statistics = merge(
     site,
@@ -294,11 +299,11 @@ export function batchNormGrad(site: BackwardSite): readonly WgslDispatch[] | nul
     map(
       site,
       name,
-      [g, x, mean, variance, products, sums, ...(affine ? [gamma] : [])],
+      [...own, mean, variance, products, sums, ...(affine ? [gamma] : [])],
       { output: 0 },
       `let deviation = ${deviation('c')};
-  let normal = (x[i] - mean[c]) / deviation;
-  result[i] = ${affine ? 'gamma[c] / deviation' : '1.0 / deviation'} * (g[i] - gradients[c] / ${decimal(rows)} - normal * (products[c] / ${decimal(rows)}));`,
+  let normal = (${element('x')} - mean[c]) / deviation;
+  result[i] = ${affine ? 'gamma[c] / deviation' : '1.0 / deviation'} * (${element('g')} - gradients[c] / ${decimal(rows)} - normal * (products[c] / ${decimal(rows)}));`,
     ),
   ];
 }
