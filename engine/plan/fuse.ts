@@ -18,6 +18,8 @@ import type { Step } from './plan.ts';
  * - conv2dGradWeightBias: x, g -> weight gradient, and the sum of g over all but its last axis [1, O]
  * - batchNormAct: what batchNorm takes, and where attribute `residual` is set something of its result's shape to add -> what
  *   batchNorm gives, with the sum in place of the first; attribute `relu` for the relu of that
+ * - batchNormActGrad: g, x, mean, variance and, where the forward pass had them, gamma and beta -> what batchNormGrad gives for g where
+ *   the relu after the normalisation passed, and 0 elsewhere
  * - maxPool2dRelu: x -> relu of the maxima, and their positions
  * - maxPool2dReluGrad: g, relu of the maxima, positions -> input gradient
  * - maxPool2dTaps: x -> the maxima, and the tap of its window that won each (u8, row by row); with attribute `relu`, the relu of
@@ -34,6 +36,7 @@ export type FusedName =
   | 'conv2dBias'
   | 'conv2dGradWeightBias'
   | 'batchNormAct'
+  | 'batchNormActGrad'
   | 'maxPool2dRelu'
   | 'maxPool2dReluGrad'
   | 'maxPool2dTaps'
@@ -92,6 +95,7 @@ class Fuser {
       relu: (i) => this.#relu(i),
       reluGrad: (i) => this.#reluGrad(i),
       maxPool2dGrad: (i) => this.#reluGrad(i),
+      batchNormGrad: (i) => this.#normalisedReluGrad(i),
       sum: (i) => this.#biasGrad(i),
       conv2dGradWeight: (i) => this.#biasGrad(i),
     });
@@ -192,6 +196,25 @@ class Fuser {
       const inputs = [before.inputs[0], step.inputs[1]];
       this.#replace([made, i], 'avgPool2dReluGrad', inputs, step.outputs, before.attrs);
     }
+  }
+
+  /** The derivative of relu before that of the normalisation that relu came after: where it passed follows from x. */
+  #normalisedReluGrad(i: number): void {
+    const { inputs, outputs, attrs } = this.#steps[i]!;
+    const [g, x, mean, variance] = inputs;
+    const made = this.#onlyFor(g, i);
+    const before = made === null ? null : this.#steps[made];
+    if (made === null || before?.op !== 'reluGrad' || !this.#sameShape(g, before.inputs[0])) return;
+    const norm = this.#steps[this.#maker.get(this.#root(before.inputs[1])) ?? -1];
+    if (norm?.op !== 'batchNormAct' || norm.attrs['relu'] !== true || norm.attrs['residual'] === true) return;
+    const same = [norm.inputs[0], norm.outputs[1], norm.outputs[2], norm.inputs[1]].every((v, k) => {
+      const own = [x, mean, variance, inputs[4]][k];
+      return v === undefined ? own === undefined : own !== undefined && this.#root(v) === this.#root(own);
+    });
+    const whole = this.#root(before.inputs[1]) === this.#root(norm.outputs[0]);
+    if (!same || !whole || norm.attrs['epsilon'] !== attrs['epsilon']) return;
+    const all = [before.inputs[0], x, mean, variance, ...norm.inputs.slice(1)];
+    this.#replace([made, i], 'batchNormActGrad', all, outputs, attrs);
   }
 
   /** The weight gradient of a convolution and the sum of the same g over all but its last axis. */

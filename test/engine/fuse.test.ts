@@ -124,33 +124,43 @@ describe('fusion', () => {
     await plain.close();
   });
 
-  it.each([false, true])(
-    'takes sum and relu into the normalisation before them (normalised shortcut: %s)',
-    async (both) => {
+  it.each([
+    { both: false, affine: true, channels: 6 },
+    { both: true, affine: true, channels: 20 },
+    { both: false, affine: false, channels: 16 },
+  ])(
+    'takes sum and relu into the normalisation before them, and relu into its gradient: $both, $affine, $channels',
+    async ({ both, affine, channels }) => {
       const block = (fuse: boolean): Promise<Compiled> =>
         compile(backend, {
           fuse,
-          inputs: { x: f32(2, 5, 7, 6) },
+          inputs: { x: f32(2, 5, 7, channels) },
           state: {
-            gamma: random(1, [6]),
-            beta: random(2, [6]),
-            mean: random(3, [6]),
-            w: random(4, [1, 1, 6, 6]),
+            gamma: random(1, [channels]),
+            beta: random(2, [channels]),
+            mean: random(3, [channels]),
+            w: random(4, [1, 1, channels, channels]),
           },
           build({ x }, { gamma, beta, mean: running, w }) {
-            const first = batchNorm(conv2d(x, w), { gamma, beta });
-            const second = batchNorm(conv2d(relu(first.y), w), { gamma, beta });
+            const parameters = affine ? { gamma, beta } : {};
+            const first = batchNorm(conv2d(x, w), parameters);
+            const second = batchNorm(conv2d(relu(first.y), w), parameters);
             const shortcut = both ? batchNorm(x).y : x;
             const y = relu(add(second.y, shortcut));
-            const [dx, dw, dGamma] = grad(sum(mul(y, y)), [x, w, gamma]);
-            return { outputs: { y, dx, dw, dGamma }, next: { mean: add(mul(running, 0.9), first.mean) } };
+            const [dx, dw, ...rest] = grad(sum(mul(y, y)), [x, w, ...(affine ? [gamma, beta] : [])]);
+            return {
+              outputs: { y, dx, dw, ...Object.fromEntries(rest.entries()) },
+              next: { mean: add(mul(running, 0.9), first.mean) },
+            };
           },
         });
       const plain = await block(false);
       const fused = await block(true);
       const ops = fused.plan.steps.map(({ op }) => op).filter((op) => op === 'batchNorm' || op === 'relu');
       expect(ops).toEqual(both ? ['batchNorm'] : []);
-      const x = random(5, [2, 5, 7, 6]);
+      // That of the second normalisation has a relu after the sum, which others wait for too.
+      expect(fused.plan.steps.filter(({ op }) => op === 'batchNormActGrad')).toHaveLength(1);
+      const x = random(5, [2, 5, 7, channels]);
       const [expected, got] = [await plain.run({ x }), await fused.run({ x })];
       expect(got).toEqual(expected);
       expect(await fused.store.read()).toEqual(await plain.store.read());

@@ -129,6 +129,23 @@ const batchNorm: Lower = (site) => {
   emit(K.K_NORMALISE, inputs[0], y, mean, variance, gamma, beta, rows, channels, epsilon, ...epilogue);
 };
 
+/** The gradient of a batch normalisation, and of the relu that may come after it. */
+const batchNormGrad =
+  (relu: boolean): Lower =>
+  ({ inputs, outputs, types, attrs, emit, emitPieces, scratch }) => {
+    const [g, x, mean, variance, gamma = 0, beta = 0] = inputs;
+    const [dx, dGamma, dBeta] = outputs;
+    const epsilon = word((attrs as AttrsOf<'batchNormGrad'>).epsilon);
+    const { rows, channels, chunks } = rowsOf(types[1]);
+    const partial = scratch(chunks * 2 * channels * 4);
+    const passed = [beta, relu ? 1 : 0];
+    const sums = [g, x, mean, variance, partial, rows, channels, chunks, epsilon, gamma, ...passed];
+    emitPieces(chunks, K.K_CHUNK_GRAD_SUMS, ...sums);
+    emit(K.K_MERGE_GRAD_SUMS, partial, dBeta, dGamma, channels, chunks);
+    const words = [g, x, mean, variance, gamma, dBeta, dGamma, dx, rows, channels, epsilon, ...passed];
+    emit(K.K_NORMALISE_GRAD, ...words);
+  };
+
 /** A row of a value to standardise, [images, positions, groups, channels of a group], with room to read past its end. */
 const rowBytes = (shape: Shape): number => align(sizeOf(shape.slice(2)) * 4 + 16);
 
@@ -151,6 +168,7 @@ export const fusions: ReadonlySet<FusedName> = new Set([
   'conv2dBias',
   'conv2dGradWeightBias',
   'batchNormAct',
+  'batchNormActGrad',
   'maxPool2dRelu',
   'maxPool2dReluGrad',
   'maxPool2dTaps',
@@ -243,23 +261,8 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
   },
   batchNorm,
   batchNormAct: batchNorm,
-  batchNormGrad({
-    inputs: [g, x, mean, variance, gamma = 0],
-    outputs,
-    types,
-    attrs,
-    emit,
-    emitPieces,
-    scratch,
-  }) {
-    const [dx, dGamma, dBeta] = outputs;
-    const epsilon = word((attrs as AttrsOf<'batchNormGrad'>).epsilon);
-    const { rows, channels, chunks } = rowsOf(types[1]);
-    const partial = scratch(chunks * 2 * channels * 4);
-    emitPieces(chunks, K.K_CHUNK_GRAD_SUMS, g, x, mean, variance, partial, rows, channels, chunks, epsilon);
-    emit(K.K_MERGE_GRAD_SUMS, partial, dBeta, dGamma, channels, chunks);
-    emit(K.K_NORMALISE_GRAD, g, x, mean, variance, gamma, dBeta, dGamma, dx, rows, channels, epsilon);
-  },
+  batchNormGrad: batchNormGrad(false),
+  batchNormActGrad: batchNormGrad(true),
   standardize({ inputs: [x], outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
     const own = 2 * rowBytes(shape);
     const words = [...shape, word((attrs as AttrsOf<'standardize'>).epsilon), scratch(threads * own), own];

@@ -1,6 +1,7 @@
 // Batch normalisation over rows of C channels. Statistics are taken chunk by chunk (two passes over a chunk that is in
 // cache) and merged in the order of the chunks, so that they neither cancel nor depend on the number of threads.
 import { arg, ptr, real } from "./elementwise";
+import { storeLanes } from "./simd";
 import { share } from "./team";
 import { gradSums, moments, normaliseColumn, normaliseGradColumn } from "./vectors/columns";
 import { LANES } from "./width";
@@ -29,27 +30,64 @@ export function chunkMoments(a: usize, slice: i32, slices: i32): void {
   }
 }
 
-/** Merges the moments of the chunks (Chan's formula): partial, mean, variance, rows, C, chunks */
+/** Two of four floats as numbers of 64 bits: sums of many chunks neither cancel nor drift. */
+// @ts-ignore: decorator
+@inline function lower2(x: v128): v128 {
+  return f64x2.promote_low_f32x4(x);
+}
+// @ts-ignore: decorator
+@inline function upper2(x: v128): v128 {
+  return f64x2.promote_low_f32x4(v128.shuffle<i64>(x, x, 1, 0));
+}
+// @ts-ignore: decorator
+@inline function four(lower: v128, upper: v128): v128 {
+  return v128.shuffle<i64>(v128.demote_zero<f64>(lower), v128.demote_zero<f64>(upper), 0, 2);
+}
+// @ts-ignore: decorator
+@inline function scaled(x: v128, by: v128, sum: v128): v128 {
+  return f64x2.add(sum, f64x2.mul(x, by));
+}
+
+/** The moments of all rows from those of the chunks, in their order: partial, mean, variance, rows, C, chunks */
 export function mergeMoments(a: usize, slice: i32, slices: i32): void {
   const rows = arg(a, 3);
   const channels = arg(a, 4);
   const chunks = arg(a, 5);
-  const end = share(channels, slice + 1, slices);
-  for (let c = share(channels, slice, slices); c < end; c++) {
-    let count: f64 = 0;
-    let mean: f64 = 0;
-    let squares: f64 = 0;
-    for (let chunk = 0; chunk < chunks; chunk++) {
-      const n = <f64>(share(rows, chunk + 1, chunks) - share(rows, chunk, chunks));
-      const at = ptr(a, 0) + (<usize>(2 * chunk * channels + c) << 2);
-      const delta = <f64>load<f32>(at) - mean;
-      const total = count + n;
-      mean += (delta * n) / total;
-      squares += <f64>load<f32>(at + (<usize>channels << 2)) + (delta * delta * count * n) / total;
-      count = total;
+  const stride = <usize>channels << 2;
+  const groups = (channels + 3) / 4;
+  const all = f64x2.splat(<f64>rows);
+  const end = share(groups, slice + 1, slices);
+  for (let group = share(groups, slice, slices); group < end; group++) {
+    const offset = <usize>group << 4;
+    const from = ptr(a, 0) + offset;
+    let mean0 = f64x2.splat(0);
+    let mean1 = mean0;
+    for (let chunk = 0, p = from, begin = 0; chunk < chunks; chunk++, p += 2 * stride) {
+      const next = share(rows, chunk + 1, chunks);
+      const n = f64x2.splat(<f64>(next - begin));
+      const means = v128.load(p);
+      mean0 = scaled(lower2(means), n, mean0);
+      mean1 = scaled(upper2(means), n, mean1);
+      begin = next;
     }
-    store<f32>(ptr(a, 1) + (<usize>c << 2), <f32>mean);
-    store<f32>(ptr(a, 2) + (<usize>c << 2), <f32>(squares / count));
+    mean0 = f64x2.div(mean0, all);
+    mean1 = f64x2.div(mean1, all);
+    let squares0 = f64x2.splat(0);
+    let squares1 = squares0;
+    for (let chunk = 0, p = from, begin = 0; chunk < chunks; chunk++, p += 2 * stride) {
+      const next = share(rows, chunk + 1, chunks);
+      const n = f64x2.splat(<f64>(next - begin));
+      const means = v128.load(p);
+      const squares = v128.load(p + stride);
+      const delta0 = f64x2.sub(lower2(means), mean0);
+      const delta1 = f64x2.sub(upper2(means), mean1);
+      squares0 = f64x2.add(squares0, scaled(f64x2.mul(delta0, delta0), n, lower2(squares)));
+      squares1 = f64x2.add(squares1, scaled(f64x2.mul(delta1, delta1), n, upper2(squares)));
+      begin = next;
+    }
+    const left = channels - 4 * group;
+    storeLanes(ptr(a, 1) + offset, four(mean0, mean1), left);
+    storeLanes(ptr(a, 2) + offset, four(f64x2.div(squares0, all), f64x2.div(squares1, all)), left);
   }
 }
 
@@ -98,7 +136,10 @@ function normaliseRows(a: usize, begin: i32, count: i32): void {
   return array != 0 ? array + offset : 0;
 }
 
-/** Sums of g and of g · normalised x of each chunk: g, x, mean, variance, partial [chunks, 2, C], rows, C, chunks, epsilon */
+/**
+ * Sums of g and of g · normalised x of each chunk: g, x, mean, variance, partial [chunks, 2, C], rows, C, chunks, epsilon, gamma or 0,
+ * beta or 0, whether a relu followed, which g has to pass
+ */
 export function chunkGradSums(a: usize, slice: i32, slices: i32): void {
   const rows = arg(a, 5);
   const channels = arg(a, 6);
@@ -120,28 +161,39 @@ export function chunkGradSums(a: usize, slice: i32, slices: i32): void {
   const stride = <usize>arg(a, 6) << 2;
   const at = <usize>c << 2;
   const offset = <usize>begin * stride + at;
-  gradSums<T>(ptr(a, 0) + offset, ptr(a, 1) + offset, stride, count, ptr(a, 2) + at, ptr(a, 3) + at, real(a, 8), to + at, left);
+  gradSums<T>(
+    ptr(a, 0) + offset, ptr(a, 1) + offset, stride, count, ptr(a, 2) + at, ptr(a, 3) + at,
+    within(ptr(a, 9), at), within(ptr(a, 10), at), real(a, 8), arg(a, 11) != 0, to + at, left,
+  );
 }
 
 /** Adds the sums of the chunks: partial, dBeta, dGamma, C, chunks */
 export function mergeGradSums(a: usize, slice: i32, slices: i32): void {
   const channels = arg(a, 3);
   const chunks = arg(a, 4);
-  const end = share(channels, slice + 1, slices);
-  for (let c = share(channels, slice, slices); c < end; c++) {
-    let sum: f64 = 0;
-    let product: f64 = 0;
-    for (let chunk = 0; chunk < chunks; chunk++) {
-      const at = ptr(a, 0) + (<usize>(2 * chunk * channels + c) << 2);
-      sum += <f64>load<f32>(at);
-      product += <f64>load<f32>(at + (<usize>channels << 2));
+  const stride = <usize>channels << 2;
+  const groups = (channels + 3) / 4;
+  const end = share(groups, slice + 1, slices);
+  for (let group = share(groups, slice, slices); group < end; group++) {
+    const offset = <usize>group << 4;
+    let sum0 = f64x2.splat(0);
+    let sum1 = sum0;
+    let product0 = sum0;
+    let product1 = sum0;
+    for (let chunk = 0, p = ptr(a, 0) + offset; chunk < chunks; chunk++, p += 2 * stride) {
+      const sums = v128.load(p);
+      const products = v128.load(p + stride);
+      sum0 = f64x2.add(sum0, lower2(sums));
+      sum1 = f64x2.add(sum1, upper2(sums));
+      product0 = f64x2.add(product0, lower2(products));
+      product1 = f64x2.add(product1, upper2(products));
     }
-    store<f32>(ptr(a, 1) + (<usize>c << 2), <f32>sum);
-    store<f32>(ptr(a, 2) + (<usize>c << 2), <f32>product);
+    storeLanes(ptr(a, 1) + offset, four(sum0, sum1), channels - 4 * group);
+    storeLanes(ptr(a, 2) + offset, four(product0, product1), channels - 4 * group);
   }
 }
 
-/** dx: g, x, mean, variance, gamma or 0, dBeta, dGamma, dx, rows, C, epsilon */
+/** dx: g, x, mean, variance, gamma or 0, dBeta, dGamma, dx, rows, C, epsilon, beta or 0, relu */
 export function normaliseGrad(a: usize, slice: i32, slices: i32): void {
   const rows = arg(a, 8);
   const end = share(rows, slice + 1, slices);
@@ -165,6 +217,7 @@ function normaliseGradRows(a: usize, rows: i32, begin: i32, count: i32): void {
   const offset = <usize>begin * stride + at;
   normaliseGradColumn<T>(
     ptr(a, 0) + offset, ptr(a, 1) + offset, ptr(a, 7) + offset, stride, count, rows,
-    ptr(a, 2) + at, ptr(a, 3) + at, within(ptr(a, 4), at), ptr(a, 5) + at, ptr(a, 6) + at, real(a, 10), left,
+    ptr(a, 2) + at, ptr(a, 3) + at, within(ptr(a, 4), at), within(ptr(a, 11), at), ptr(a, 5) + at, ptr(a, 6) + at,
+    real(a, 10), arg(a, 12) != 0, left,
   );
 }

@@ -57,14 +57,20 @@ export function moments<T>(column: usize, stride: usize, count: i32, to: usize, 
   return f32x4.div(splat(1), f32x4.sqrt(f32x4.add(v128.load(variance), splat(epsilon))));
 }
 
+/** gamma / the standard deviation: what normalised values are multiplied by. */
+// @ts-ignore: decorator
+@inline function scaleOf(gamma: usize, variance: usize, epsilon: f32): v128 {
+  const deviation = f32x4.sqrt(f32x4.add(v128.load(variance), splat(epsilon)));
+  return f32x4.div(v128.load(gamma != 0 ? gamma : ONES), deviation);
+}
+
 /** y = (x − mean) · gamma / deviation + beta, plus a residual, then relu: addresses in the column, gamma, beta and residual or 0. */
 export function normaliseColumn<T>(
   x: usize, y: usize, residual: usize, stride: usize, count: i32,
   at: usize, variance: usize, gamma: usize, beta: usize, epsilon: f32, relu: bool, left: i32,
 ): void {
   const mean = v128.load(at);
-  const deviation = f32x4.sqrt(f32x4.add(v128.load(variance), splat(epsilon)));
-  const scale = f32x4.div(v128.load(gamma != 0 ? gamma : ONES), deviation);
+  const scale = scaleOf(gamma, variance, epsilon);
   const shift = v128.load(beta != 0 ? beta : ZEROS);
   const mask = i32x4.splat(relu ? -1 : 0);
   if (residual == 0) {
@@ -85,9 +91,16 @@ export function normaliseColumn<T>(
   return v128.andnot(value, v128.and(mask, f32x4.lt(value, splat(0))));
 }
 
-/** Sums of g and of g · normalised x: to, and a row further. */
+/** g where the relu after a normalisation passed: where (x − mean) · scale + shift is positive. */
+// @ts-ignore: decorator
+@inline function passed(g: v128, centred: v128, scale: v128, shift: v128): v128 {
+  return v128.and(g, f32x4.gt(fma(centred, scale, shift), splat(0)));
+}
+
+/** Sums of g (where relu passed, if there is one) and of g · normalised x: to, and a row further. Addresses of gamma and beta or 0. */
 export function gradSums<T>(
-  g: usize, x: usize, stride: usize, count: i32, at: usize, variance: usize, epsilon: f32, to: usize, left: i32,
+  g: usize, x: usize, stride: usize, count: i32, at: usize, variance: usize, gamma: usize, beta: usize,
+  epsilon: f32, relu: bool, to: usize, left: i32,
 ): void {
   const mean = v128.load(at);
   const inverse = inverseOf(variance, epsilon);
@@ -96,18 +109,39 @@ export function gradSums<T>(
   let t0 = splat(0);
   let t1 = splat(0);
   let r = 2;
-  for (; r <= count; r += 2, g += 2 * stride, x += 2 * stride) {
-    const g0 = v128.load(g);
-    const g1 = v128.load(g + stride);
-    s0 = f32x4.add(s0, g0);
-    s1 = f32x4.add(s1, g1);
-    t0 = fma(g0, f32x4.sub(v128.load(x), mean), t0);
-    t1 = fma(g1, f32x4.sub(v128.load(x + stride), mean), t1);
-  }
-  for (r -= 2; r < count; r++) {
-    const g0 = v128.load(g);
-    s0 = f32x4.add(s0, g0);
-    t0 = fma(g0, f32x4.sub(v128.load(x), mean), t0);
+  if (relu) {
+    const scale = scaleOf(gamma, variance, epsilon);
+    const shift = v128.load(beta != 0 ? beta : ZEROS);
+    for (; r <= count; r += 2, g += 2 * stride, x += 2 * stride) {
+      const c0 = f32x4.sub(v128.load(x), mean);
+      const c1 = f32x4.sub(v128.load(x + stride), mean);
+      const g0 = passed(v128.load(g), c0, scale, shift);
+      const g1 = passed(v128.load(g + stride), c1, scale, shift);
+      s0 = f32x4.add(s0, g0);
+      s1 = f32x4.add(s1, g1);
+      t0 = fma(g0, c0, t0);
+      t1 = fma(g1, c1, t1);
+    }
+    for (r -= 2; r < count; r++) {
+      const c0 = f32x4.sub(v128.load(x), mean);
+      const g0 = passed(v128.load(g), c0, scale, shift);
+      s0 = f32x4.add(s0, g0);
+      t0 = fma(g0, c0, t0);
+    }
+  } else {
+    for (; r <= count; r += 2, g += 2 * stride, x += 2 * stride) {
+      const g0 = v128.load(g);
+      const g1 = v128.load(g + stride);
+      s0 = f32x4.add(s0, g0);
+      s1 = f32x4.add(s1, g1);
+      t0 = fma(g0, f32x4.sub(v128.load(x), mean), t0);
+      t1 = fma(g1, f32x4.sub(v128.load(x + stride), mean), t1);
+    }
+    for (r -= 2; r < count; r++) {
+      const g0 = v128.load(g);
+      s0 = f32x4.add(s0, g0);
+      t0 = fma(g0, f32x4.sub(v128.load(x), mean), t0);
+    }
   }
   put<T>(to, f32x4.add(s0, s1), left);
   put<T>(to + stride, f32x4.mul(f32x4.add(t0, t1), inverse), left);
@@ -116,7 +150,7 @@ export function gradSums<T>(
 /** dx of a batch normalisation over `rows` rows, for `count` of them; sums are those of gradSums over all. */
 export function normaliseGradColumn<T>(
   g: usize, x: usize, dx: usize, stride: usize, count: i32, rows: i32,
-  at: usize, variance: usize, gamma: usize, sums: usize, products: usize, epsilon: f32, left: i32,
+  at: usize, variance: usize, gamma: usize, beta: usize, sums: usize, products: usize, epsilon: f32, relu: bool, left: i32,
 ): void {
   const mean = v128.load(at);
   const inverse = inverseOf(variance, epsilon);
@@ -124,9 +158,20 @@ export function normaliseGradColumn<T>(
   const share = splat(<f32>1 / <f32>rows);
   const sum = f32x4.mul(v128.load(sums), share);
   const slope = f32x4.mul(inverse, f32x4.mul(v128.load(products), share));
-  for (; count > 0; count--, g += stride, x += stride, dx += stride) {
-    const centred = f32x4.sub(v128.load(x), mean);
-    const d = f32x4.sub(f32x4.sub(v128.load(g), sum), f32x4.mul(centred, slope));
-    put<T>(dx, f32x4.mul(scale, d), left);
+  if (relu) {
+    const forward = scaleOf(gamma, variance, epsilon);
+    const shift = v128.load(beta != 0 ? beta : ZEROS);
+    for (; count > 0; count--, g += stride, x += stride, dx += stride) {
+      const centred = f32x4.sub(v128.load(x), mean);
+      const own = passed(v128.load(g), centred, forward, shift);
+      const d = f32x4.sub(f32x4.sub(own, sum), f32x4.mul(centred, slope));
+      put<T>(dx, f32x4.mul(scale, d), left);
+    }
+  } else {
+    for (; count > 0; count--, g += stride, x += stride, dx += stride) {
+      const centred = f32x4.sub(v128.load(x), mean);
+      const d = f32x4.sub(f32x4.sub(v128.load(g), sum), f32x4.mul(centred, slope));
+      put<T>(dx, f32x4.mul(scale, d), left);
+    }
   }
 }
