@@ -25,8 +25,11 @@ export interface Team {
   close(): Promise<void>;
 }
 
-/** How often a waiting thread looks before it sleeps: tens of microseconds, the time between two kernels. */
-const SPINS = 20_000;
+/**
+ * How often a waiting thread looks before it sleeps: for some 0.3 ms, longer than threads are late where all have a core. To
+ * sleep and be woken takes longer than most kernels of a small network.
+ */
+const SPINS = 500_000;
 
 export function callerTeam(heap: Heap, module: WebAssembly.Module, fallback: string): Team {
   const control = makeControl(heap, 1, 0);
