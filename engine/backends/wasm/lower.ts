@@ -323,10 +323,12 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
   scatterAlong({ inputs, outputs, types: [g], results: [y], emit }) {
     emit(K.K_SCATTER_ALONG, ...inputs, ...outputs, ...y.shape, g.shape[1]);
   },
-  normalizeImages({ inputs: [x, mean, scale, draws = 0], outputs: [y], types, emit }) {
+  normalizeImages({ inputs: [x, mean, scale, draws = 0], outputs: [y], types, threads, emit, scratch }) {
     const item = types[0].shape.slice(1);
+    const own = align(2 * sizeOf(item.slice(1)) * 4 + 16);
     const bytes = types[0].dtype === 'u8' ? 1 : 4;
     const strides = [...broadcastStrides(types[1].shape, item), ...broadcastStrides(types[2].shape, item)];
-    emit(K.K_NORMALIZE_IMAGES, x, mean, scale, draws, y, ...types[0].shape, bytes, ...strides);
+    const words = [...types[0].shape, bytes, ...strides, scratch(threads * own), own];
+    emit(K.K_NORMALIZE_IMAGES, x, mean, scale, draws, y, ...words);
   },
 };

@@ -26,10 +26,10 @@ export interface Team {
 }
 
 /**
- * How often a waiting thread looks before it sleeps: for some 0.3 ms, longer than threads are late where all have a core. To
+ * How often a waiting thread looks before it sleeps: for some 0.06 ms, longer than threads usually are late. To
  * sleep and be woken takes longer than most kernels of a small network.
  */
-const SPINS = 500_000;
+const SPINS = 100_000;
 
 export function callerTeam(heap: Heap, module: WebAssembly.Module, fallback: string): Team {
   const control = makeControl(heap, 1, 0);

@@ -1,7 +1,7 @@
 // Losses, metrics, and what turns resident bytes into a batch.
 import { arg, ptr } from "./elementwise";
 import { exp4, splat, storeLanes, sumLanes } from "./simd";
-import { ERROR_LABEL, fail, share } from "./team";
+import { ERROR_LABEL, fail, scratch, share } from "./team";
 
 /** logits, labels, losses, softmax, rows, classes */
 export function crossEntropy(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
@@ -103,9 +103,17 @@ function normalizeRow(x: usize, bytes: bool, mean: usize, meanMoves: bool, scale
   }
 }
 
+/** A row of a value that every pixel has, or one for each channel. */
+function repeatPixel(value: usize, strideC: i32, channels: i32, count: i32, to: usize): void {
+  for (let i = 0, c = 0; i < count; i++, to += 4) {
+    store<f32>(to, load<f32>(value + (<usize>(c * strideC) << 2)));
+    if (++c == channels) c = 0;
+  }
+}
+
 /**
  * x, mean, scale, draws or 0, y, images, height, width, channels, element bytes (1 or 4), then the strides (elements) of
- * mean along height, width, channels, and of scale likewise
+ * mean along height, width, channels, and of scale likewise; scratch for two rows, scratch bytes per thread
  */
 export function normalizeImages(a: usize, slice: i32, slices: i32): void {
   const draws = ptr(a, 3);
@@ -115,6 +123,15 @@ export function normalizeImages(a: usize, slice: i32, slices: i32): void {
   const bytes = arg(a, 9) == 1;
   // Mean and scale each run along a row as the image does, or stay the same: then a row is one vector loop.
   const rowWise = runsAlong(arg(a, 11), arg(a, 12), channels) && runsAlong(arg(a, 14), arg(a, 15), channels);
+  // Where they are the same for all pixels, rows of them are made, and any part of a row is one loop.
+  const alike = arg(a, 10) == 0 && arg(a, 11) == 0 && arg(a, 13) == 0 && arg(a, 14) == 0;
+  const row = width * channels;
+  const means = scratch(ptr(a, 16), arg(a, 17));
+  const scales = means + (<usize>row << 2);
+  if (alike) {
+    repeatPixel(ptr(a, 1), arg(a, 12), channels, row, means);
+    repeatPixel(ptr(a, 2), arg(a, 15), channels, row, scales);
+  }
   const tasks = arg(a, 5) * height;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
@@ -142,6 +159,15 @@ export function normalizeImages(a: usize, slice: i32, slices: i32): void {
         to,
         width * channels,
       );
+      continue;
+    }
+    if (alike && !flip && sy >= 0 && sy < height) {
+      const skip = min(max(-dx, 0), width) * channels;
+      const count = max(width - abs(dx), 0) * channels;
+      const first = <usize>((image * height + sy) * width + max(dx, 0)) * <usize>channels;
+      memory.fill(to, 0, <usize>skip << 2);
+      normalizeRow(ptr(a, 0) + (bytes ? first : first << 2), bytes, means, true, scales, true, to + (<usize>skip << 2), count);
+      memory.fill(to + (<usize>(skip + count) << 2), 0, <usize>(row - skip - count) << 2);
       continue;
     }
     for (let j = 0; j < width; j++, to += <usize>channels << 2) {
