@@ -61,11 +61,19 @@ export function addFindLrCommand(program: Command, host: Host, setCode: (code: n
 }
 
 function seedList(text: string): number[] {
+  let seeds: number[];
   try {
-    return text.split(',').map(whole(0));
+    seeds = text.split(',').map(whole(0));
   } catch {
     throw new InvalidArgumentError('It must be whole numbers of 0 or more, separated by commas.');
   }
+  const twice = seeds.find((seed, i) => seeds.indexOf(seed) < i);
+  if (twice !== undefined) {
+    throw new InvalidArgumentError(
+      `It must be different numbers: ${twice} comes twice, and would be swept twice.`,
+    );
+  }
+  return seeds;
 }
 
 async function findLr(host: Host, options: FindArguments): Promise<number> {
