@@ -26,8 +26,8 @@ export interface Team {
 }
 
 /**
- * How often a waiting thread looks before it sleeps: for some 0.06 ms, longer than threads usually are late. To
- * sleep and be woken takes longer than most kernels of a small network.
+ * How often a waiting thread looks before it sleeps: for some 0.06 ms, longer than threads usually are late. To sleep and be
+ * woken takes longer than most kernels of a small network; to look for longer keeps the core from others.
  */
 const SPINS = 100_000;
 

@@ -44,7 +44,7 @@ export function chunkMoments(a: usize, slice: i32, slices: i32): void {
   return v128.shuffle<i64>(v128.demote_zero<f64>(lower), v128.demote_zero<f64>(upper), 0, 2);
 }
 // @ts-ignore: decorator
-@inline function scaled(x: v128, by: v128, sum: v128): v128 {
+@inline function addScaled(x: v128, by: v128, sum: v128): v128 {
   return f64x2.add(sum, f64x2.mul(x, by));
 }
 
@@ -66,8 +66,8 @@ export function mergeMoments(a: usize, slice: i32, slices: i32): void {
       const next = share(rows, chunk + 1, chunks);
       const n = f64x2.splat(<f64>(next - begin));
       const means = v128.load(p);
-      mean0 = scaled(lower2(means), n, mean0);
-      mean1 = scaled(upper2(means), n, mean1);
+      mean0 = addScaled(lower2(means), n, mean0);
+      mean1 = addScaled(upper2(means), n, mean1);
       begin = next;
     }
     mean0 = f64x2.div(mean0, all);
@@ -81,8 +81,8 @@ export function mergeMoments(a: usize, slice: i32, slices: i32): void {
       const squares = v128.load(p + stride);
       const delta0 = f64x2.sub(lower2(means), mean0);
       const delta1 = f64x2.sub(upper2(means), mean1);
-      squares0 = f64x2.add(squares0, scaled(f64x2.mul(delta0, delta0), n, lower2(squares)));
-      squares1 = f64x2.add(squares1, scaled(f64x2.mul(delta1, delta1), n, upper2(squares)));
+      squares0 = f64x2.add(squares0, addScaled(f64x2.mul(delta0, delta0), n, lower2(squares)));
+      squares1 = f64x2.add(squares1, addScaled(f64x2.mul(delta1, delta1), n, upper2(squares)));
       begin = next;
     }
     const left = channels - 4 * group;
