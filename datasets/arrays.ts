@@ -1,5 +1,6 @@
 /** Data sets from what is already in memory, and parts of data sets. */
 import { DataError } from '../engine/errors.ts';
+import { dtypeOfArray, typedArrayName } from '../engine/host.ts';
 import { checkInteger, checkOptions, show } from '../engine/options.ts';
 import { permutation } from '../engine/rng.ts';
 import type { DType, HostData, Shape } from '../engine/types.ts';
@@ -44,7 +45,9 @@ function dense(name: string, array: HostArray, dtype: DType): Uint8Array | Int32
         `${WHERE}: ${name}: data and shape disagree: ${data.length} elements, but [${shape.join(', ')}] has ${count}`,
       );
     }
-    return data instanceof Kind ? data : Kind.from(data);
+    return typedArrayName(data) === Kind.name
+      ? (data as Uint8Array | Int32Array | Float32Array)
+      : Kind.from(data);
   }
   const steps = stride ?? shape.map((_, axis) => elements(shape.slice(axis + 1)));
   if (steps.length !== shape.length) {
@@ -92,7 +95,7 @@ export function arrays(
 ): Dataset {
   checkOptions(WHERE, options, ['classes', 'name']);
   const { name = WHERE } = options;
-  if (x.data instanceof Int32Array) {
+  if (typedArrayName(x.data) === 'Int32Array') {
     throw new TypeError(
       `${WHERE}: x: inputs are bytes or floats: got an Int32Array (convert it: Float32Array.from(x))`,
     );
@@ -107,6 +110,11 @@ export function arrays(
           `(put nested arrays one after another: data.flat())`,
       );
     }
+    if (typedArrayName(given.data) !== undefined && dtypeOfArray(given.data) === undefined) {
+      throw new TypeError(
+        `${WHERE}: ${which}: data is a ${typedArrayName(given.data)} (convert it: Int32Array.from(data, Number))`,
+      );
+    }
   }
   const targets = withShape(y);
   const [n, ...itemShape] = x.shape;
@@ -115,13 +123,11 @@ export function arrays(
       `${WHERE}: x and y differ in length: x [${x.shape.join(', ')}], y [${targets.shape.join(', ')}] (both need one row per example)`,
     );
   }
-  const isBytes = x.data instanceof Uint8Array || x.data instanceof Uint8ClampedArray; // a canvas gives these
+  const isBytes = dtypeOfArray(x.data) === 'u8'; // a canvas gives a Uint8ClampedArray
   const xDtype = isBytes ? 'u8' : 'f32';
   const isLabel = (value: number): boolean => (value | 0) === value; // what an i32 can hold
   const isFloats =
-    targets.data instanceof Float32Array ||
-    targets.data instanceof Float64Array ||
-    (Array.isArray(targets.data) && !targets.data.every(isLabel));
+    dtypeOfArray(targets.data) === 'f32' || (Array.isArray(targets.data) && !targets.data.every(isLabel));
   const yDtype = isFloats ? 'f32' : 'i32';
   const xs = dense('x', x, xDtype) as Uint8Array | Float32Array;
   const ys = dense('y', targets, yDtype) as Int32Array | Float32Array;
@@ -131,7 +137,7 @@ export function arrays(
     ['x', xs],
     ['y', ys],
   ] as const) {
-    if (!(data instanceof Float32Array)) continue;
+    if (dtypeOfArray(data) !== 'f32') continue;
     const bad = data.findIndex((value) => !Number.isFinite(value));
     if (bad < 0) continue;
     const per = data.length / n;

@@ -1,4 +1,5 @@
 /** Checks shared by the data sets and the loader. */
+import { typedArrayName } from '../engine/host.ts';
 import type { Dataset } from './dataset.ts';
 
 /** The number of elements of one item. */
@@ -16,7 +17,7 @@ export function checkRead(
     ['x', x, dataset.x],
     ['y', y, dataset.y],
   ] as const) {
-    if (type.dtype === 'f32' && !(into instanceof Float32Array)) {
+    if (type.dtype === 'f32' && typedArrayName(into) !== 'Float32Array') {
       throw new TypeError(
         `${dataset.name}: read: ${name} would lose fractions: the data is f32, got ${into.constructor.name} (give it a Float32Array)`,
       );

@@ -1,7 +1,7 @@
 /** How anything runs: trace a build function once, plan it, and load the plan into a backend. */
-import { checkHeld } from './backends/backend.ts';
 import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './backends/backend.ts';
 import { PlanError } from './errors.ts';
+import { checkArrays } from './host.ts';
 import { buildPlan, type PlanOptions } from './plan/build.ts';
 import { checkOptions, show } from './options.ts';
 import { checkShape } from './shape.ts';
@@ -94,7 +94,7 @@ export async function compile<const I extends InputTypes = Record<never, never>,
       `compile: the store belongs to another backend (${shared.backend.name}) than ${backend.name}`,
     );
   }
-  if (shared === null) checkHeld('compile: state', given as State);
+  if (shared === null) checkArrays('compile: state', given as State);
   const types: Record<string, TensorType> = isStore(given) ? Object.fromEntries(given.types) : given;
 
   const tensors = Object.fromEntries(

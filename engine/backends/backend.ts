@@ -4,11 +4,12 @@
  * suite.
  */
 import { DataError, PlanError } from '../errors.ts';
+import { checkArrays, holds, showData, typedArrayName } from '../host.ts';
 import { show } from '../options.ts';
 import type { FusedName } from '../plan/fuse.ts';
 import type { KernelName, Plan, Step, StepNote } from '../plan/plan.ts';
 import { formatType, sameShape, sizeOf } from '../shape.ts';
-import type { DType, HostData, HostTensor, Report, State, TensorType } from '../types.ts';
+import type { HostData, HostTensor, Report, State, TensorType } from '../types.ts';
 import { allocate } from '../ops/create.ts';
 
 /** Values for one run by name: typed arrays, host tensors, or numbers for scalars. */
@@ -106,53 +107,25 @@ function checkFeed(name: string, type: TensorType, feed: number | HostData | Hos
       throw new PlanError(`run: input '${name}' is ${type.dtype}, which does not hold ${feed}`);
     return data;
   }
+  const given: unknown = feed;
+  if (typeof given !== 'object' || given === null) {
+    throw new PlanError(`run: input '${name}' is ${formatType(type)} but ${show(given)} was fed`);
+  }
   const data = 'data' in feed ? feed.data : feed;
-  if ('data' in feed && !sameShape(feed.shape, type.shape)) {
+  if ('data' in feed && !(feed.dtype === type.dtype && sameShape(feed.shape, type.shape))) {
     throw new PlanError(`run: input '${name}' is ${formatType(type)} but ${formatType(feed)} was fed`);
   }
   if (!holds(type.dtype, data) || data.length !== sizeOf(type.shape)) {
     throw new PlanError(
-      `run: input '${name}' is ${formatType(type)}, ${sizeOf(type.shape)} elements, ` +
-        `but ${data.constructor.name} (${data.length}) was fed`,
+      `run: input '${name}' is ${formatType(type)}, ${sizeOf(type.shape)} elements, but ${showData(data)} was fed`,
     );
   }
   return data;
 }
 
-function holds(dtype: DType, data: HostData): boolean {
-  switch (dtype) {
-    case 'f32':
-      return data instanceof Float32Array || data instanceof Float64Array;
-    case 'i32':
-      return data instanceof Int32Array;
-    case 'u8':
-      return data instanceof Uint8Array;
-    default:
-      return dtype satisfies never;
-  }
-}
-
-/** Throws DataError unless each array's data is of its dtype and fills its shape. */
-export function checkHeld(where: string, state: State): void {
-  if (typeof state !== 'object' || state === null) {
-    throw new TypeError(`${where}: must be arrays by name, got ${show(state)}`);
-  }
-  for (const [name, value] of Object.entries(state)) {
-    if (!Array.isArray((value as HostTensor | undefined)?.shape) || !ArrayBuffer.isView(value.data)) {
-      throw new TypeError(`${where}: '${name}' must be an array { shape, dtype, data }, got ${show(value)}`);
-    }
-    const { shape, dtype, data } = value;
-    if (holds(dtype, data) && data.length === sizeOf(shape)) continue;
-    throw new DataError(
-      `${where}: '${name}' is ${formatType(value)}, ${sizeOf(shape)} elements, ` +
-        `but its data is ${data.constructor.name} (${data.length})`,
-    );
-  }
-}
-
 /** Throws DataError unless each array exists in the store with the same type. */
 export function checkWrite(types: ReadonlyMap<string, TensorType>, state: State): void {
-  checkHeld('store.write', state);
+  checkArrays('store.write', state);
   for (const [name, value] of Object.entries(state)) {
     const own = types.get(name);
     if (own === undefined) throw new DataError(`store.write: there is no array called '${name}'`);
@@ -174,7 +147,12 @@ export function splitRuns(
     if (v === undefined || typeof feed === 'number') {
       throw new PlanError(`runMany: '${name}' must be an input with a leading axis of runs`);
     }
-    const data = 'data' in feed ? feed.data : feed;
+    const data = typeof feed === 'object' && feed !== null && 'data' in feed ? feed.data : feed;
+    if (typedArrayName(data) === undefined) {
+      throw new PlanError(
+        `runMany: '${name}' must be a typed array, or a tensor with one; got ${show(data)}`,
+      );
+    }
     const each = sizeOf(plan.values[v].shape);
     const runs = data.length / each;
     if (!Number.isInteger(runs) || (count !== null && runs !== count)) {

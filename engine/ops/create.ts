@@ -1,5 +1,6 @@
 /** Tensors from data on the host: numbers, nested arrays, typed arrays, ndarrays. */
 import { ShapeError } from '../errors.ts';
+import { dtypeOfArray, isFloat64Array, typedArrayName } from '../host.ts';
 import { show } from '../options.ts';
 import { checkShape, formatShape, sizeOf } from '../shape.ts';
 import { constant, Tensor } from '../tensor.ts';
@@ -103,11 +104,11 @@ export function hostTensor(
   } else if (isNumberArray(data)) {
     flat = data;
     shape = [data.length];
-    dtype = dtypeOf(data);
+    dtype = dtypeOfArray(data)!;
   } else if (isNdArray(data)) {
     shape = data.shape;
-    if (isNumberArray(data.data)) dtype = dtypeOf(data.data);
-    flat = denseValues(data);
+    dtype = dtypeOfArray(data.data) ?? dtype;
+    flat = denseValues(where, data);
   } else {
     const values: number[] = [];
     shape = nestedShape(where, data);
@@ -127,22 +128,14 @@ export function hostTensor(
   const target = options.dtype ?? dtype;
   // Double precision is kept: the reference backend's f64 mode reads it, the others round.
   const rounded = hostData(target, flat, where);
-  const values = flat instanceof Float64Array && target === 'f32' ? flat.slice() : rounded;
+  const values = isFloat64Array(flat) && target === 'f32' ? flat.slice() : rounded;
   return { shape: [...shape], dtype: target, data: values };
 }
 
-function isNumberArray(data: unknown): data is NumberArray {
-  if (!ArrayBuffer.isView(data) || data instanceof DataView) return false;
-  return !(data instanceof BigInt64Array) && !(data instanceof BigUint64Array);
-}
+const isNumberArray = (data: unknown): data is NumberArray => dtypeOfArray(data) !== undefined;
 
 function isNdArray(data: unknown): data is NdArrayLike {
   return typeof data === 'object' && data !== null && 'stride' in data && 'offset' in data && 'shape' in data;
-}
-
-function dtypeOf(data: NumberArray): DType {
-  if (data instanceof Float32Array || data instanceof Float64Array) return 'f32';
-  return data instanceof Uint8Array || data instanceof Uint8ClampedArray ? 'u8' : 'i32';
 }
 
 function hostData(dtype: DType, values: ArrayLike<number>, where = 'tensor'): HostData {
@@ -166,15 +159,22 @@ function checkFits(where: string, dtype: DType, value: number, held: number, pos
   throw new ShapeError(`${where}: value ${value} at position ${position} does not fit ${dtype}${way}`);
 }
 
-function denseValues({ shape, stride, offset, data }: NdArrayLike): HostData {
+function denseValues(where: string, { shape, stride, offset, data }: NdArrayLike): HostData {
   const n = sizeOf(shape);
+  const dtype = dtypeOfArray(data);
   // Plain arrays and doubles keep their precision, and unsigned integers their value, until it is known what they become.
-  const exact = !isNumberArray(data) || data instanceof Float64Array || data instanceof Uint32Array;
-  const out = exact ? new Float64Array(n) : allocate(dtypeOf(data), n);
+  const exact = dtype === undefined || isFloat64Array(data) || typedArrayName(data) === 'Uint32Array';
+  const out = exact ? new Float64Array(n) : allocate(dtype, n);
   const index = Array.from({ length: shape.length }, () => 0);
   let position = offset;
   for (let i = 0; i < n; i++) {
-    out[i] = data[position];
+    const value = data[position];
+    if (value === undefined) {
+      throw new ShapeError(
+        `${where}: stride and offset leave the data: element ${position} of ${data.length}`,
+      );
+    }
+    out[i] = value;
     for (let axis = shape.length - 1; axis >= 0; axis--) {
       position += stride[axis];
       if (++index[axis] < shape[axis]) break;

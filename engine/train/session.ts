@@ -2,10 +2,10 @@
 import type { Dataset } from '../../datasets/dataset.ts';
 import type { Hyper, Tree } from '../../optim/optimizer.ts';
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
-import { checkHeld } from '../backends/backend.ts';
 import type { Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
 import { BackendError, CheckpointError, DataError, EngineError } from '../errors.ts';
+import { checkArrays } from '../host.ts';
 import { applyGradients, bind, countParameters, initState } from '../nn/model.ts';
 import { checkFinite } from '../ops/elementwise.ts';
 import { mean } from '../ops/reduce.ts';
@@ -154,7 +154,7 @@ export class Session {
   /** The fresh state with what the options give in its place. */
   #begin(fresh: State): State {
     const { initial } = this.#settings;
-    checkHeld('initial', initial);
+    checkArrays('initial', initial);
     for (const [name, value] of Object.entries(initial)) {
       const own = fresh[name];
       if (own === undefined) {

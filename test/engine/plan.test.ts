@@ -865,7 +865,9 @@ describe('compile', () => {
   it('refuses state that does not fill its shape', async () => {
     const w = { shape: [4], dtype: 'f32', data: new Float32Array(3) } as const;
     await expect(compile(backend, { state: { w }, build: () => ({ outputs: {} }) })).rejects.toThrow(
-      new DataError("compile: state: 'w' is f32 [4], 4 elements, but its data is Float32Array (3)"),
+      new DataError(
+        "compile: state: 'w' is f32 [4], 4 elements, but its data is Float32Array (3) (give it a Float32Array or Float64Array of length 4)",
+      ),
     );
   });
 

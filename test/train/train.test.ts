@@ -551,7 +551,7 @@ describe('evaluation and prediction', () => {
       await bad({ model: 3 }, 'model must be a layer');
     }
     await expect(fit(tinyRun({ initial: null as never }))).rejects.toThrow(
-      'initial: must be arrays by name, got null',
+      'initial: must be a plain object of arrays by name, got null',
     );
     await expect(fit(tinyRun({ initial: { foo: 1 } as never }))).rejects.toThrow(
       "initial: 'foo' must be an array { shape, dtype, data }, got 1",
@@ -561,7 +561,7 @@ describe('evaluation and prediction', () => {
     );
     const data = { shape: [2, 6, 6, 2], dtype: 'u8', data: new Uint8Array(3) } as const;
     await expect(predict({ model: tinyModel(), state: {}, data, backend })).rejects.toThrow(
-      'predict: data has 3 elements, but its shape [2,6,6,2] has 144',
+      'predict: data is u8 [2,6,6,2], 144 elements, but its data is Uint8Array (3)',
     );
     await backend.close();
   });

@@ -2,6 +2,7 @@
  * Values as the words of 4 bytes that a device holds: an f32 is one float, an i32 two, since a float counts to 2^24. A u8 is a
  * float too, unless the device packs bytes: then four lie in a word, the first in its lowest bits, and words are no floats.
  */
+import { typedArrayName } from '../../host.ts';
 import { allocate } from '../../ops/create.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
@@ -52,7 +53,7 @@ export class Codec {
   /** A value's words: its own memory, where that holds them already. */
   encoded(value: HostTensor): Float32Array {
     const { data } = value;
-    if (data instanceof Float32Array) return data;
+    if (typedArrayName(data) === 'Float32Array') return data as Float32Array;
     if (this.isPacked(value) && data.byteOffset % WORD === 0 && data.byteLength % WORD === 0) {
       return new Float32Array(data.buffer, data.byteOffset, data.byteLength / WORD);
     }

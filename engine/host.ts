@@ -1,0 +1,102 @@
+/** Data on the host: what kind of array a value is, whichever realm made it, and whether an array is what it says it is. */
+import { DataError } from './errors.ts';
+import { show } from './options.ts';
+import { formatShape, formatType, sizeOf } from './shape.ts';
+import type { DType, HostData, HostTensor, State } from './types.ts';
+
+/** What typed arrays of this realm inherit. */
+const typedArrays = Object.getPrototypeOf(Uint8Array.prototype) as object;
+
+/**
+ * The name of a typed array's class, for instance 'Float32Array' ('Uint8Array' of a Buffer); undefined for anything else. The
+ * getter reads an internal slot of `value`, so that it works across realms, unlike `instanceof`.
+ */
+export const typedArrayName = (value: unknown): string | undefined =>
+  Reflect.get(typedArrays, Symbol.toStringTag, value) as string | undefined;
+
+/** The classes that data is read from, with the dtype that each becomes. */
+const NUMBERS: Readonly<Record<string, DType>> = {
+  Float16Array: 'f32',
+  Float32Array: 'f32',
+  Float64Array: 'f32',
+  Int8Array: 'i32',
+  Int16Array: 'i32',
+  Int32Array: 'i32',
+  Uint8Array: 'u8',
+  Uint8ClampedArray: 'u8',
+  Uint16Array: 'i32',
+  Uint32Array: 'i32',
+};
+
+/** The dtype that a typed array of numbers becomes; undefined for anything else, a BigInt64Array included. */
+export function dtypeOfArray(value: unknown): DType | undefined {
+  const name = typedArrayName(value);
+  return name === undefined ? undefined : NUMBERS[name];
+}
+
+export const isFloat64Array = (value: unknown): value is Float64Array =>
+  typedArrayName(value) === 'Float64Array';
+
+const HOLDERS: Readonly<Record<DType, readonly string[]>> = {
+  f32: ['Float32Array', 'Float64Array'],
+  i32: ['Int32Array'],
+  u8: ['Uint8Array'],
+};
+
+/** Whether `data` is a typed array that holds values of a dtype as they are. */
+export const holds = (dtype: DType, data: unknown): data is HostData =>
+  HOLDERS[dtype].includes(typedArrayName(data) ?? '');
+
+/** How data looks in a message: 'Int32Array (3)', 'an array'. */
+export const showData = (data: unknown): string => {
+  const name = typedArrayName(data);
+  return name === undefined ? show(data) : `${name} (${(data as HostData).length})`;
+};
+
+/**
+ * Throws unless `value` is an array { shape, dtype, data } whose data is of its dtype and fills its shape: TypeError for
+ * what has another form, DataError for parts that disagree.
+ */
+export function checkHostTensor(where: string, value: unknown): asserts value is HostTensor {
+  const given = value as Partial<HostTensor> | null | undefined;
+  if (typeof given !== 'object' || given === null || !Array.isArray(given.shape)) {
+    throw new TypeError(`${where} must be an array { shape, dtype, data }, got ${show(value)}`);
+  }
+  const { shape, dtype, data } = given as HostTensor;
+  if (!Object.hasOwn(HOLDERS, dtype)) {
+    throw new DataError(`${where} has dtype ${show(dtype)} (use 'f32', 'i32' or 'u8')`);
+  }
+  const size = shape.find((d) => !Number.isSafeInteger(d) || d < 0);
+  if (size !== undefined) {
+    throw new DataError(
+      `${where} has the shape ${formatShape(shape)}: ${String(size)} is not a size (use integers >= 0)`,
+    );
+  }
+  const elements = sizeOf(shape);
+  if (holds(dtype, data) && data.length === elements) return;
+  throw new DataError(
+    `${where} is ${formatType({ shape, dtype })}, ${elements} elements, but its data is ${showData(data)} ` +
+      `(give it a ${HOLDERS[dtype].join(' or ')} of length ${elements})`,
+  );
+}
+
+/** Throws as `checkHostTensor` does, for each of the arrays of a state. */
+export function checkArrays(where: string, state: State): void {
+  if (!isPlain(state)) {
+    throw new TypeError(`${where}: must be a plain object of arrays by name, got ${show(state)}`);
+  }
+  for (const [name, value] of Object.entries(state)) {
+    if (name === '__proto__') throw new DataError(`${where}: '__proto__' cannot name an array (rename it)`);
+    checkHostTensor(`${where}: '${name}'`, value);
+  }
+}
+
+/**
+ * Whether `value` is an object without a class, of any realm. The entries of a Map and what a literal's `__proto__` sets are
+ * not among its properties, and would be left out.
+ */
+function isPlain(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
