@@ -1,5 +1,6 @@
 /** Initial values of parameters. Each is pure in (seed, path): the stream it draws from is made of nothing else. */
 import { ShapeError } from '../errors.ts';
+import { checkHostTensor, isFloat64Array } from '../host.ts';
 import { checkNumber, checkOneOf, checkOptions } from '../options.ts';
 import { hostTensor, type Nested } from '../ops/create.ts';
 import type { Stream } from '../rng.ts';
@@ -98,11 +99,16 @@ export function given(data: HostTensor | Nested | HostData): Initializer {
         `given: ${formatShape(value.shape)} does not fill a parameter ${formatShape(shape)}`,
       );
     }
-    return value.data instanceof Float64Array ? value.data.slice() : Float32Array.from(value.data);
+    return isFloat64Array(value.data) ? value.data.slice() : Float32Array.from(value.data);
   };
 }
 
-/** A host tensor as it is; anything else through `tensor`'s rules. */
+/** A host tensor as it is, checked; anything else through `tensor`'s rules. */
 export function toHost(where: string, data: HostTensor | Nested | HostData): HostTensor {
-  return typeof data === 'object' && 'dtype' in data ? data : hostTensor(where, data, { dtype: 'f32' });
+  // An ndarray has a dtype too.
+  if (typeof data !== 'object' || !('dtype' in data) || 'stride' in data) {
+    return hostTensor(where, data as Nested | HostData, { dtype: 'f32' });
+  }
+  checkHostTensor(where, data);
+  return data;
 }

@@ -2,6 +2,7 @@
 import type { Hyper, Optimizer, Specs, Tree } from '../../optim/optimizer.ts';
 import { PlanError, ShapeError } from '../errors.ts';
 import { grad } from '../grad.ts';
+import { holds, showData } from '../host.ts';
 import { show } from '../options.ts';
 import { key, stream } from '../rng.ts';
 import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
@@ -87,8 +88,10 @@ export function initState(model: Described, optimizer: Optimizer | null, seed: n
   const state: Record<string, HostTensor> = {};
   for (const [path, { shape, init }] of Object.entries(model.params)) {
     const data = inLayer(path, () => init(shape, stream(seed, `weights ${path}`)));
-    if (data.length !== sizeOf(shape)) {
-      throw new ShapeError(`${path}: its initialiser gave ${data.length} values for ${formatShape(shape)}`);
+    if (!holds('f32', data) || data.length !== sizeOf(shape)) {
+      throw new ShapeError(
+        `${path}: its initializer gave ${showData(data)}, but f32 ${formatShape(shape)} needs a Float32Array (${sizeOf(shape)})`,
+      );
     }
     state[path] = { shape, dtype: 'f32', data };
   }

@@ -10,7 +10,7 @@ import { CheckpointError } from '../errors.ts';
 import type { LayerConfig } from '../nn/layer.ts';
 import type { Report, State } from '../types.ts';
 import type { EvalEvent } from './events.ts';
-import { decodeTensors, encodeTensors, storedBytes, type TensorFile } from './safetensors.ts';
+import { checkStorable, decodeTensors, encodeTensors, storedBytes, type TensorFile } from './safetensors.ts';
 
 export interface Checkpoint {
   /** Updates done. */
@@ -47,9 +47,11 @@ export const bestPath = (dir: string): string => join(dir, 'best.safetensors');
 /**
  * Writes a checkpoint, as a safetensors file: beside its place, flushed to the disk, then renamed onto it. Folders on
  * the way are made. Throws CheckpointError when it cannot be written; what was there before is still there then.
+ * Throws TypeError or DataError, as `saveTensors` does, for arrays that a file cannot hold.
  */
 export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
   const { state, ...about } = checkpoint;
+  checkStorable('saveCheckpoint', state);
   const metadata = Object.fromEntries(
     Object.entries({ format: FORMAT, version: VERSION, ...about }).map(([name, value]) => [
       name,
@@ -64,12 +66,15 @@ export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Prom
 
 /**
  * Writes arrays as a safetensors file, whole or not at all, for instance a model's weights for another program. Folders on the
- * way are made. Throws CheckpointError when it cannot be written.
+ * way are made. A Float64Array of dtype f32 is rounded. Throws CheckpointError when it cannot be written; TypeError or DataError,
+ * before anything is written, for an array whose data is not of its dtype or does not fill its shape, a number beyond f32, and the
+ * names '__metadata__' and '__proto__'.
  *
  * @example
  * await saveTensors('weights.safetensors', Object.fromEntries(parameters(model).map(({ name }) => [name, state[name]])));
  */
 export async function saveTensors(path: string, tensors: State): Promise<void> {
+  checkStorable('saveTensors', tensors);
   await writeWhole(path, { tensors, metadata: {} });
 }
 
@@ -88,9 +93,10 @@ export async function loadTensors(path: string): Promise<State> {
 
 async function writeWhole(path: string, content: TensorFile): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
+  const bytes = encodeTensors(content); // at once: the arrays are the caller's
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeFlushed(temporary, encodeTensors(content));
+    await writeFlushed(temporary, bytes);
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => undefined); // the first failure is the one to report

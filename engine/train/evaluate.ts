@@ -2,6 +2,7 @@
 import type { Dataset } from '../../datasets/dataset.ts';
 import type { Backend, Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
+import { checkArrays } from '../host.ts';
 import type { Layer } from '../nn/layer.ts';
 import { bind } from '../nn/model.ts';
 import { checkInteger, checkKind, checkOptions, show } from '../options.ts';
@@ -49,7 +50,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { model, data, backend, batchSize = 100 } = options;
   const objective = objectiveFor('evaluate', data, options);
   checkBatch('evaluate', data, batchSize);
-  return withModel(backend, model, options.state, async (store) => {
+  return withModel('evaluate', backend, model, options.state, async (store) => {
     const evaluator = await CompiledEvaluation.compile({
       model,
       backend,
@@ -94,13 +95,15 @@ export function checkModel(
 
 /** Runs `use` with a store of the model's arrays, and closes it. */
 export async function withModel<T>(
+  where: string,
   backend: Backend,
   model: Layer,
   state: State,
   use: (store: Store) => Promise<T>,
 ): Promise<T> {
-  const own = Object.entries(state).filter(([name]) => name in model.params);
-  const store = await backend.createStore(Object.fromEntries(own));
+  const own = Object.fromEntries(Object.entries(state).filter(([name]) => name in model.params));
+  checkArrays(`${where}: state`, own);
+  const store = await backend.createStore(own);
   try {
     return await use(store);
   } finally {

@@ -3,6 +3,7 @@ import type { Dataset } from '../../datasets/dataset.ts';
 import type { Backend } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
 import { ShapeError } from '../errors.ts';
+import { checkHostTensor } from '../host.ts';
 import type { Layer } from '../nn/layer.ts';
 import { bind } from '../nn/model.ts';
 import { allocate } from '../ops/create.ts';
@@ -76,7 +77,7 @@ async function outputsOf(
   const n = examples.dataset.length;
   const { batchSize = Math.min(100, Math.max(1, n)) } = options;
   checkInteger(where, 'batchSize', batchSize, 1, 2 ** 31 - 1);
-  return withModel(backend, model, state, async (store) => {
+  return withModel(where, backend, model, state, async (store) => {
     let type: TensorType = { shape: [], dtype: 'f32' };
     const executable = await compile(backend, {
       inputs: examples.inputs(batchSize),
@@ -104,14 +105,15 @@ async function outputsOf(
 }
 
 /** Inputs without targets, in the form that batches are read from. */
-function asDataset(where: string, { shape: [length = 0, ...shape], dtype, data }: HostTensor): Dataset {
+function asDataset(where: string, given: HostTensor): Dataset {
+  checkHostTensor(`${where}: data`, given);
+  const {
+    shape: [length = 0, ...shape],
+    dtype,
+    data,
+  } = given;
   const each = sizeOf(shape);
   if (dtype === 'i32') throw new TypeError(`${where}: data must be bytes or floats, got i32 (use u8 or f32)`);
-  if (data.length !== length * each) {
-    throw new ShapeError(
-      `${where}: data has ${data.length} elements, but its shape [${[length, ...shape].join(',')}] has ${length * each}`,
-    );
-  }
   return {
     name: 'inputs',
     length,

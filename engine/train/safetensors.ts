@@ -3,7 +3,8 @@
  * after another. Other programs read it; nothing in it is executed. Knows nothing of training.
  * Source: https://huggingface.co/docs/safetensors
  */
-import { CheckpointError } from '../errors.ts';
+import { CheckpointError, DataError } from '../errors.ts';
+import { checkArrays, isFloat64Array } from '../host.ts';
 import { bytesOf, formatShape, sizeOf } from '../shape.ts';
 import type { DType, HostData, HostTensor, Shape, State } from '../types.ts';
 
@@ -80,9 +81,34 @@ const PREFIX = 8;
 /** The format's own bound: a length beyond it is not a length. */
 const MAX_HEADER = 100_000_000;
 
-/** The bytes of a file. `f32` values held in double precision are rounded. */
+const METADATA = '__metadata__';
+
+/**
+ * Throws unless a file can hold `tensors` as they are: TypeError or DataError for an array whose parts disagree, for the
+ * name that the format has taken, and for a number in double precision beyond those of f32.
+ */
+export function checkStorable(where: string, tensors: State): void {
+  checkArrays(where, tensors);
+  if (Object.hasOwn(tensors, METADATA)) {
+    throw new DataError(
+      `${where}: '${METADATA}' cannot name an array: the format has it for text (rename it)`,
+    );
+  }
+  for (const [name, { data }] of Object.entries(tensors)) {
+    const at = isFloat64Array(data)
+      ? data.findIndex((value) => Number.isFinite(value) && !Number.isFinite(Math.fround(value)))
+      : -1;
+    if (at < 0) continue;
+    throw new DataError(
+      `${where}: '${name}' is f32, whose largest number is 3.4028235e+38, but element ${at} is ${data[at]} (scale it)`,
+    );
+  }
+}
+
+/** The bytes of a file of `checkStorable` tensors. `f32` values held in double precision are rounded. */
 export function encodeTensors({ tensors, metadata }: TensorFile): Uint8Array {
-  const header: Record<string, unknown> = { __metadata__: metadata };
+  const header: Record<string, unknown> = {};
+  if (Object.keys(metadata).length > 0) header[METADATA] = metadata;
   let offset = 0;
   for (const [name, value] of Object.entries(tensors)) {
     const end = offset + bytesOf(value);
@@ -105,7 +131,7 @@ export function encodeTensors({ tensors, metadata }: TensorFile): Uint8Array {
 
 /** An array's bytes as a file has them. Typed arrays are little-endian on every machine that JavaScript runs on today. */
 export function storedBytes({ dtype, data }: HostTensor): Uint8Array {
-  const stored = dtype === 'f32' && data instanceof Float64Array ? Float32Array.from(data) : data;
+  const stored = dtype === 'f32' && isFloat64Array(data) ? Float32Array.from(data) : data;
   return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
 }
 
@@ -124,9 +150,9 @@ export function decodeTensors(where: string, bytes: Uint8Array): TensorFile {
   const header = parseHeader(bytes.subarray(PREFIX, start));
   if (header === null) return fail('the header is not a JSON object');
 
-  const { __metadata__: metadata = {}, ...entries } = header;
+  const { [METADATA]: metadata = {}, ...entries } = header;
   if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
-    return fail('__metadata__ is not a table of strings');
+    return fail(`${METADATA} is not a table of strings`);
   }
   const found = Object.entries(entries).map(([name, entry]) => readEntry(where, name, entry, fail));
   found.sort((a, b) => a.begin - b.begin || a.end - b.end);

@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { loader, synthetic, take } from '../../datasets/index.ts';
 import {
@@ -28,6 +29,7 @@ import {
   train,
   type Layer,
   type NoticeEvent,
+  type State,
   type TrainOptions,
 } from '../../engine/index.ts';
 import { adam, sgd } from '../../optim/index.ts';
@@ -212,6 +214,70 @@ describe('checkpoints', () => {
     await expect(loadCheckpoint(path)).rejects.toThrow(
       'is a safetensors file, but no checkpoint of cyclegrad',
     );
+  });
+
+  test('writes what it was given: parts of arrays, shared memory, double precision', async () => {
+    const path = join(folder(), 'weights.safetensors');
+    const shared = new Float32Array(new SharedArrayBuffer(16), 4, 2);
+    shared.set([1, 2]);
+    const doubles = new Float64Array(new SharedArrayBuffer(16), 8);
+    doubles.set([0.1]);
+    const given: State = {
+      shared: { shape: [2], dtype: 'f32', data: shared },
+      view: { shape: [1, 2], dtype: 'i32', data: Int32Array.of(9, 3, 4, 9).subarray(1, 3) },
+      odd: { shape: [3], dtype: 'u8', data: new Uint8Array(Uint8Array.of(9, 5, 6, 7).buffer, 1) },
+      double: { shape: [1], dtype: 'f32', data: doubles },
+      limits: { shape: [3], dtype: 'f32', data: Float64Array.of(3.4028234e38, -Infinity, NaN) },
+      foreign: { shape: [1], dtype: 'f32', data: runInNewContext('Float64Array.of(0.5)') as Float64Array },
+    };
+    const read = {
+      shared: { shape: [2], dtype: 'f32', data: Float32Array.of(1, 2) },
+      view: { shape: [1, 2], dtype: 'i32', data: Int32Array.of(3, 4) },
+      odd: { shape: [3], dtype: 'u8', data: Uint8Array.of(5, 6, 7) },
+      double: { shape: [1], dtype: 'f32', data: Float32Array.of(0.1) },
+      limits: { shape: [3], dtype: 'f32', data: Float32Array.of(3.4028234e38, -Infinity, NaN) },
+      foreign: { shape: [1], dtype: 'f32', data: Float32Array.of(0.5) },
+    };
+    const writing = saveTensors(path, given);
+    given['view']!.data.fill(7); // the caller's again
+    await writing;
+    expect(await loadTensors(path)).toEqual(read);
+    await saveTensors(path, {});
+    expect(await loadTensors(path)).toEqual({});
+    const { state: _, ...rest } = await loadCheckpointOf(tinyRun());
+    await saveCheckpoint(path, { ...rest, state: read as State });
+    expect((await loadCheckpoint(path)).state).toEqual(read);
+  });
+
+  test('refuses to write what a file cannot hold, and writes nothing', async () => {
+    const dir = folder();
+    const path = join(dir, 'weights.safetensors');
+    const { state: _, ...rest } = await loadCheckpointOf(tinyRun());
+    const one = { shape: [2], dtype: 'f32', data: Float32Array.of(1, 2) } as const;
+    const cases: [State, string][] = [
+      [
+        { a: { ...one, shape: [4] }, b: one },
+        "'a' is f32 [4], 4 elements, but its data is Float32Array (2) (give it a Float32Array or Float64Array of length 4)",
+      ],
+      [
+        { a: { ...one, data: Int32Array.of(1, 2) } },
+        "'a' is f32 [2], 2 elements, but its data is Int32Array (2)",
+      ],
+      [{ a: { ...one, data: [1, 2] as never } }, "'a' is f32 [2], 2 elements, but its data is an array"],
+      [{ a: { ...one, dtype: 'f16' as never } }, "'a' has dtype 'f16' (use 'f32', 'i32' or 'u8')"],
+      [{ a: { ...one, dtype: undefined as never } }, "'a' has dtype undefined"],
+      [{ __metadata__: one }, "'__metadata__' cannot name an array: the format has it for text (rename it)"],
+      [Object.fromEntries([['__proto__', one]]), "'__proto__' cannot name an array (rename it)"],
+      [
+        { a: { ...one, data: Float64Array.of(1, 1e39) } },
+        "'a' is f32, whose largest number is 3.4028235e+38, but element 1 is 1e+39 (scale it)",
+      ],
+    ];
+    for (const [state, message] of cases) {
+      await expect(saveTensors(path, state)).rejects.toThrow(`saveTensors: ${message}`);
+      await expect(saveCheckpoint(path, { ...rest, state })).rejects.toThrow(`saveCheckpoint: ${message}`);
+    }
+    expect(names(dir)).toEqual([]);
   });
 
   test('a finished run that is run again does nothing, and knows its result', async () => {

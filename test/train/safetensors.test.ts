@@ -37,6 +37,11 @@ test('the format is the published one', () => {
   expect(header['conv.weight']).toEqual({ dtype: 'F32', shape: [2, 2], data_offsets: [0, 16] });
   expect(header['after an odd length']).toEqual({ dtype: 'I32', shape: [], data_offsets: [19, 23] });
   expect(8 + size + 23).toBe(length);
+  expect(
+    Buffer.from(encodeTensors({ tensors: {}, metadata: {} }))
+      .toString('latin1', 8)
+      .trim(),
+  ).toBe('{}');
   // Arrays may be listed in any order.
   const other = make(
     {

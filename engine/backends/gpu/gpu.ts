@@ -3,6 +3,7 @@
  * What the modes share is here: stores, feeds and outputs, the queue of runs. What they differ in is a Device.
  */
 import { BackendError, type EngineError } from '../../errors.ts';
+import { checkArrays } from '../../host.ts';
 import { checkOneOf, checkOptions } from '../../options.ts';
 import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
 import type { HostTensor, Report, State, TensorType } from '../../types.ts';
@@ -109,6 +110,7 @@ class GpuBackend implements Backend {
 
   createStore(initial: State): Promise<Store> {
     return this.queue(async () => {
+      checkArrays('createStore', initial);
       const store = new GpuStore(this);
       await store.fill(initial);
       return store;

@@ -1,6 +1,7 @@
 /** The reference backend: runs anywhere JavaScript runs, on the caller's thread, in f64 or f32. The oracle of the others. */
 import ndarray from 'ndarray';
 import { BackendError } from '../../errors.ts';
+import { checkArrays } from '../../host.ts';
 import { allocate } from '../../ops/create.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
@@ -44,6 +45,11 @@ class ReferenceBackend implements Backend {
   }
 
   createStore(initial: State): Promise<Store> {
+    try {
+      checkArrays('createStore', initial);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
     return Promise.resolve(new ReferenceStore(this, initial));
   }
 

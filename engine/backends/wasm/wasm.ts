@@ -3,6 +3,7 @@
  * N threads give the same bytes.
  */
 import { BackendError, DataError, type EngineError } from '../../errors.ts';
+import { checkArrays } from '../../host.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../../options.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { formatPlan, NOTED_THREADS, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
@@ -154,6 +155,7 @@ class WasmBackend implements Backend {
   createStore(initial: State): Promise<Store> {
     return this.queue(() => {
       this.#checkOpen('createStore');
+      checkArrays('createStore', initial);
       return new WasmStore(this, initial);
     });
   }
