@@ -1,6 +1,6 @@
 /** Data sets from what is already in memory, and parts of data sets. */
 import { DataError } from '../engine/errors.ts';
-import { dtypeOfArray, typedArrayName } from '../engine/host.ts';
+import { dtypeOfArray, readExamples, typedArrayName } from '../engine/host.ts';
 import { checkInteger, checkOptions, show } from '../engine/options.ts';
 import { permutation } from '../engine/rng.ts';
 import type { DType, HostData, Shape } from '../engine/types.ts';
@@ -213,7 +213,7 @@ export function subset(
       checkRead(part, wanted, x, y);
       if (mapped.length < wanted.length) mapped = new Uint32Array(wanted.length);
       for (let i = 0; i < wanted.length; i++) mapped[i] = chosen[wanted[i]!]!;
-      dataset.read(mapped.subarray(0, wanted.length), x, y);
+      readExamples(dataset, mapped.subarray(0, wanted.length), x, y);
     },
   };
   return part;
@@ -267,7 +267,7 @@ export function targets(dataset: Dataset): Int32Array | Float32Array {
   const x = dataset.x.dtype === 'f32' ? new Float32Array(100 * xItem) : new Uint8Array(100 * xItem);
   for (let first = 0; first < dataset.length; first += 100) {
     const indices = Uint32Array.from({ length: Math.min(100, dataset.length - first) }, (_, i) => first + i);
-    dataset.read(indices, x, y.subarray(first * yItem, (first + indices.length) * yItem));
+    readExamples(dataset, indices, x, y.subarray(first * yItem, (first + indices.length) * yItem));
   }
   return y;
 }

@@ -1,4 +1,5 @@
 /** Statistics of a data set, for the normalisation that is a model's first layer. */
+import { readExamples } from '../engine/host.ts';
 import type { HostTensor } from '../engine/types.ts';
 import { elements } from './checks.ts';
 import type { Dataset } from './dataset.ts';
@@ -15,7 +16,8 @@ function eachChunk(dataset: Dataset, visit: (x: Uint8Array | Float32Array) => vo
   const y = dataset.y.dtype === 'f32' ? new Float32Array(targets) : new Int32Array(targets);
   for (let first = 0; first < dataset.length; first += CHUNK) {
     const count = Math.min(CHUNK, dataset.length - first);
-    dataset.read(
+    readExamples(
+      dataset,
       Uint32Array.from({ length: count }, (_, i) => first + i),
       x,
       y,

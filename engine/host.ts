@@ -1,6 +1,7 @@
 /** Data on the host: what kind of array a value is, whichever realm made it, and whether an array is what it says it is. */
+import type { Dataset } from '../datasets/dataset.ts';
 import { DataError } from './errors.ts';
-import { show } from './options.ts';
+import { refusePromise, show } from './options.ts';
 import { formatShape, formatType, sizeOf } from './shape.ts';
 import type { DType, HostData, HostTensor, State } from './types.ts';
 
@@ -77,6 +78,20 @@ export function checkHostTensor(where: string, value: unknown): asserts value is
   throw new DataError(
     `${where} is ${formatType({ shape, dtype })}, ${elements} elements, but its data is ${showData(data)} ` +
       `(give it a ${HOLDERS[dtype].join(' or ')} of length ${elements})`,
+  );
+}
+
+/** Reads examples. Throws TypeError for a data set that reads asynchronously: x and y would be used before they are filled. */
+export function readExamples(
+  dataset: Dataset,
+  indices: Uint32Array,
+  x: Uint8Array | Float32Array,
+  y: Int32Array | Float32Array,
+): void {
+  refusePromise(
+    `${dataset.name}: read`,
+    dataset.read(indices, x, y),
+    'load the examples beforehand, for instance into arrays(x, y): reading asynchronously is not supported yet',
   );
 }
 

@@ -3,6 +3,7 @@
  * How it is computed is each backend's business (see backends/backend.ts).
  */
 import { PlanError, ShapeError, type EngineError } from './errors.ts';
+import { show } from './options.ts';
 import { formatType } from './shape.ts';
 import { Tensor, type Node } from './tensor.ts';
 import type { TensorType } from './types.ts';
@@ -88,6 +89,12 @@ export function withPath<T>(path: string, build: () => T): T {
   } finally {
     currentPath = outer;
   }
+}
+
+/** Throws TypeError unless `value`, which `called` returned, is a tensor. */
+export function expectTensor(called: string, value: unknown): asserts value is Tensor {
+  if (value instanceof Tensor) return;
+  throw new TypeError(`${called} must return a tensor, got ${show(value)}`);
 }
 
 /** Throws ShapeError unless every input has the dtype. */

@@ -50,11 +50,27 @@ export function checkKind(where: string, name: string, given: unknown, member: s
   throw new TypeError(`${where}: ${name} must be ${words}; got ${show(given)}`);
 }
 
+/** Whether `value` is a promise, of any realm or library. */
+export const isPromise = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' &&
+  value !== null &&
+  typeof (value as Partial<PromiseLike<unknown>>).then === 'function';
+
+/** Throws TypeError for a promise that `called` returned, since nobody would wait for it; `fix` says what to do. */
+export function refusePromise(called: string, returned: unknown, fix: string): void {
+  if (isPromise(returned))
+    throw new TypeError(`${called} must be done when it returns, got ${show(returned)} (${fix})`);
+}
+
 /** How a value looks in a message. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   if (typeof value === 'function') return 'a function';
-  if (value instanceof Promise) return 'a promise (is an await missing?)';
+  if (isPromise(value)) {
+    // A promise in a message has been refused: nobody else handles its rejection, which would end the process.
+    value.then(undefined, () => undefined);
+    return 'a promise (is an await missing?)';
+  }
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
   return String(value);
 }

@@ -3,7 +3,7 @@
  * the rule for a single parameter.
  */
 import { withPath } from '../engine/op.ts';
-import { checkNumber, show } from '../engine/options.ts';
+import { checkNumber, refusePromise, show } from '../engine/options.ts';
 import { add, mul } from '../engine/ops/index.ts';
 import { sizeOf } from '../engine/shape.ts';
 import type { ParamSpec } from '../engine/nn/layer.ts';
@@ -154,6 +154,7 @@ export function perParameter(rule: PerParameter): Optimizer {
             shared,
           }),
         );
+        refusePromise(`${kind}: the update of '${name}'`, updated, 'return { param, slots }');
         nextParams[name] = updated.param;
         for (const slot of slots) nextState[`${slot}/${name}`] = updated.slots[slot];
       }

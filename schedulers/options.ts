@@ -139,6 +139,10 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   if (typeof value === 'function') return 'a function';
+  if (isRecord(value) && typeof value.then === 'function') {
+    (value as unknown as PromiseLike<unknown>).then(undefined, () => undefined); // refused: nobody else handles its rejection
+    return 'a promise';
+  }
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
   return String(value);
 }

@@ -52,7 +52,7 @@ export function makeSchedule(
   const config = toPlain({ kind, ...options }) as ScheduleConfig;
   const schedule = (step: number): number => {
     const value = valueAt(wholeFrom0(step, `${kind}: step`));
-    if (!Number.isFinite(value)) throw new RangeError(`${kind}: the value at step ${step} is ${value}`);
+    if (!Number.isFinite(value)) throw new RangeError(`${kind}: the value at step ${step} is ${show(value)}`);
     return value;
   };
   return Object.freeze(Object.assign(schedule, { config, toJSON: () => config, cycles }));

@@ -2,8 +2,9 @@
 import type { Hyper, Optimizer, Specs, Tree } from '../../optim/optimizer.ts';
 import { PlanError, ShapeError } from '../errors.ts';
 import { grad } from '../grad.ts';
-import { holds, showData } from '../host.ts';
-import { show } from '../options.ts';
+import { checkArrays, holds, showData } from '../host.ts';
+import { expectTensor } from '../op.ts';
+import { isPromise, show } from '../options.ts';
 import { key, stream } from '../rng.ts';
 import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -96,6 +97,7 @@ export function initState(model: Described, optimizer: Optimizer | null, seed: n
     state[path] = { shape, dtype: 'f32', data };
   }
   const slots = optimizer?.init(trainedSpecs(model)) ?? {};
+  checkArrays("the optimizer's init", slots);
   for (const [name, value] of Object.entries(slots)) state[SLOTS + name] = value;
   return state;
 }
@@ -174,12 +176,17 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
         },
         child(name, layer, value) {
           const at = inside(name);
-          return inLayer(at, () => observe(at, layer.apply(value, scopeAt(at)), layer));
+          return inLayer(at, () => {
+            const result = layer.apply(value, scopeAt(at));
+            expectTensor(`${at}: apply`, result);
+            return observe(at, result, layer);
+          });
         },
       };
     };
 
     const output = model.apply(x, scopeAt(''));
+    expectTensor("bind: the model's apply", output);
     if (draws !== undefined && !drawsUsed) {
       throw new PlanError(
         'bind: images are to be augmented but no layer does it (begin the model with normalize(...))',
@@ -216,6 +223,10 @@ export function applyGradients(
     hyper,
     specs,
   });
+  if (isPromise(updated) || typeof updated?.params !== 'object' || typeof updated.state !== 'object') {
+    throw new TypeError(`the optimizer's update must return { params, state }, got ${show(updated)}`);
+  }
+  for (const name of names) expectTensor(`the optimizer's update of '${name}'`, updated.params[name]);
   const next: Record<string, Tensor> = { ...updated.params };
   for (const [name, value] of Object.entries(updated.state)) next[SLOTS + name] = value;
   return next;

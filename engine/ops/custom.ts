@@ -1,7 +1,8 @@
 /** Operations of one's own: a composition of others with a derivative that is given instead of derived. */
 import { PlanError } from '../errors.ts';
 import { grad } from '../grad.ts';
-import { defineOp, type Attrs, type Grads, type Vjp } from '../op.ts';
+import { defineOp, expectTensor, type Attrs, type Grads, type Vjp } from '../op.ts';
+import { show } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import type { TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './create.ts';
@@ -50,6 +51,9 @@ export function customGradient({
     infer: ([y]: readonly TensorType[]) => [y!],
     vjp({ inputs: [, ...inputs], outputs, grads }: Vjp<None>): Grads {
       const made = gradient({ inputs, output: outputs[0], grad: grads[0]! });
+      if (!Array.isArray(made)) {
+        throw new PlanError(`grad: the gradient of ${name} must be an array of gradients, got ${show(made)}`);
+      }
       if (made.length !== inputs.length) {
         throw new PlanError(
           `grad: the gradient of ${name} gave ${made.length} gradients for ${inputs.length} inputs ` +
@@ -61,7 +65,9 @@ export function customGradient({
   });
   return (...inputs) => {
     const tensors = inputs.map(toTensor);
-    return op([forward(...tensors), ...tensors], {})[0];
+    const value = forward(...tensors);
+    expectTensor(`${name}: forward`, value);
+    return op([value, ...tensors], {})[0];
   };
 }
 

@@ -3,6 +3,7 @@ import { reference } from '../backends/reference/reference.ts';
 import { compile } from '../compile.ts';
 import { GradientError, ShapeError } from '../errors.ts';
 import { grad } from '../grad.ts';
+import { expectTensor } from '../op.ts';
 import { hostTensor, mul, sum, tensor, type Nested } from '../ops/index.ts';
 import { checkInteger, checkNumber, checkOptions } from '../options.ts';
 import { stream } from '../rng.ts';
@@ -81,6 +82,7 @@ export async function gradcheck<const I extends Values>(
 
   const lossOf = (tensors: Readonly<Record<string, Tensor>>): Tensor => {
     const result = fn(tensors as { readonly [N in keyof I]: Tensor });
+    expectTensor('gradcheck: the function', result);
     return result.rank === 0 ? result : sum(mul(result, weights(result.shape, seed)));
   };
   const backend = reference({ precision: 'f64' });

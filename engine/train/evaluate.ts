@@ -48,6 +48,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   checkOptions('evaluate', options, ['model', 'state', 'data', 'backend', 'batchSize', 'loss', 'metrics']);
   checkModel('evaluate', options);
   const { model, data, backend, batchSize = 100 } = options;
+  checkKind('evaluate', 'data', data, 'read', 'a data set');
   const objective = objectiveFor('evaluate', data, options);
   checkBatch('evaluate', data, batchSize);
   return withModel('evaluate', backend, model, options.state, async (store) => {

@@ -3,10 +3,12 @@
  * give the same values.
  */
 import { createHash } from 'node:crypto';
-import type { Dataset } from '../../datasets/dataset.ts';
+import type { Batch, Dataset, Loader } from '../../datasets/dataset.ts';
 import type { Tree } from '../../optim/optimizer.ts';
 import type { Feeds } from '../backends/backend.ts';
 import type { InputTypes } from '../compile.ts';
+import { readExamples, showData, typedArrayName } from '../host.ts';
+import { isPromise, show } from '../options.ts';
 import { allocate } from '../ops/create.ts';
 import { takeRows } from '../ops/gather.ts';
 import { bytesOf, sizeOf } from '../shape.ts';
@@ -27,7 +29,7 @@ const batchOf = (n: number, { shape, dtype }: TensorType): TensorType => ({ shap
 const host = (type: TensorType): HostTensor => ({ ...type, data: allocate(type.dtype, sizeOf(type.shape)) });
 
 function readBatch(dataset: Dataset, indices: Uint32Array, x: HostTensor, y: HostTensor): void {
-  dataset.read(indices, x.data as Uint8Array | Float32Array, y.data as Int32Array | Float32Array);
+  readExamples(dataset, indices, x.data as Uint8Array | Float32Array, y.data as Int32Array | Float32Array);
 }
 
 /** Examples that `digestOfExamples` looks at where they are not in memory. */
@@ -108,6 +110,45 @@ export function residentExamples(dataset: Dataset, name: string): Examples {
     }),
     feeds: (indices) => ({ index: new Int32Array(indices.buffer, indices.byteOffset, indices.length) }),
   };
+}
+
+/**
+ * The batch of a step. Throws TypeError for anything else than what the loader's description promises, which a loader of the user's
+ * own may give, and RangeError for an index out of range.
+ */
+export function batchAt(loader: Loader, step: number): Required<Batch> {
+  const { batchSize, dataset, augments, mixes = false } = loader;
+  const where = `train: the loader's batch(${step})`;
+  const batch: unknown = loader.batch(step);
+  if (typeof batch !== 'object' || batch === null || isPromise(batch)) {
+    throw new TypeError(`${where} must return a batch { indices, draws }, got ${show(batch)}`);
+  }
+  const { indices, draws = null, mix = null } = batch as Partial<Batch> & Pick<Batch, 'indices'>;
+  const check = (name: string, data: unknown, kind: string, length: number): void => {
+    if (typedArrayName(data) === kind && (data as ArrayLike<number>).length === length) return;
+    throw new TypeError(`${where}: ${name} must be ${kind} (${length}), got ${showData(data)}`);
+  };
+  check('indices', indices, 'Uint32Array', batchSize);
+  const bad = indices.findIndex((index) => index >= dataset.length);
+  if (bad >= 0) {
+    throw new RangeError(
+      `${where}: index out of range: ${indices[bad]} at position ${bad}, but ${dataset.name} has ${dataset.length} examples ` +
+        `(0 to ${dataset.length - 1})`,
+    );
+  }
+  for (const [name, part, announced, flag] of [
+    ['draws', draws, augments, 'augments'],
+    ['mix', mix, mixes, 'mixes'],
+  ] as const) {
+    if ((part !== null) === announced) continue;
+    throw new TypeError(
+      `${where}: ${name} is ${part === null ? 'missing' : 'there'}, but the loader's ${flag} is ${announced} ` +
+        `(batches have ${name} where ${flag} is true, and nowhere else)`,
+    );
+  }
+  if (draws !== null) check('draws', draws, 'Int32Array', 3 * batchSize);
+  if (mix !== null) check('mix.partners', mix.partners, 'Int32Array', batchSize);
+  return { indices, draws, mix };
 }
 
 /** One batch of an evaluation: `count` examples, and the last one repeated up to the batch size. */

@@ -5,7 +5,7 @@ import type { Feeds } from '../backends/backend.ts';
 import type { InputTypes } from '../compile.ts';
 import { add, cast, mul, sub } from '../ops/elementwise.ts';
 import { takeRows } from '../ops/gather.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 import type { Objective, RowFunction } from './objective.ts';
 
 /** What a step that mixes has to declare. */
@@ -36,7 +36,7 @@ export function mixObjective(inputs: Tree, { loss, metrics }: Objective): Object
     (output, targets) => {
       const own = rows(output, targets);
       // Whoever measures says what is wrong with anything but rows.
-      if (own.dtype !== 'f32' || own.rank !== 1) return own;
+      if (!(own instanceof Tensor) || own.dtype !== 'f32' || own.rank !== 1) return own;
       return weighted(inputs, own, rows(output, takeRows(targets, inputs['partners'])));
     };
   const each = Object.entries(metrics ?? {}).map(([name, metric]) => [name, mixed(metric)] as const);

@@ -44,7 +44,7 @@ export function nonFiniteState(state: State): string | null {
 export async function findNonFinite(suspect: Suspect): Promise<string> {
   const { model, backend, store, training, seed, step } = suspect;
   const held = nonFiniteState(await store.read(Object.keys(model.params)));
-  if (held !== null) return `${held} (an earlier update made it so)`;
+  if (held !== null) return `${held} (${step === 0 ? 'it began so' : 'an earlier update made it so'})`;
   const executable = await compile(backend, {
     inputs: suspect.inputs,
     state: store,

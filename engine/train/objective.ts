@@ -1,6 +1,7 @@
 /** What is minimised and what is measured, one number for each example: so padded examples can be left out of a mean. */
 import type { Dataset } from '../../datasets/dataset.ts';
 import { ShapeError } from '../errors.ts';
+import { expectTensor } from '../op.ts';
 import { correct, crossEntropyRows } from '../ops/loss.ts';
 import { show } from '../options.ts';
 import { formatType } from '../shape.ts';
@@ -64,6 +65,7 @@ export function measure(
   const measured = metrics ?? (perClass ? { accuracy: correct } : {});
   for (const [name, metric] of Object.entries(measured)) rows[METRIC + name] = metric(output, targets);
   for (const [name, value] of Object.entries(rows)) {
+    expectTensor(`${where}: ${name}`, value);
     if (value.dtype !== 'f32' || value.rank !== 1 || value.shape[0] !== targets.shape[0]) {
       throw new ShapeError(
         `${where}: ${name} must give one number per example, f32 [${targets.shape[0]}], but gives ${formatType(value)} ` +

@@ -25,6 +25,7 @@ import {
 import { CompiledEvaluation, isBetter } from './evaluate.ts';
 import type { EvalEvent, StepEvent } from './events.ts';
 import {
+  batchAt,
   digestOfExamples,
   fedExamples,
   residentArrays,
@@ -258,7 +259,7 @@ export class Session {
 
   /** The examples of an update. */
   #batch(step: number): Feeds {
-    const { indices, draws, mix = null } = this.#settings.data.batch(step);
+    const { indices, draws, mix } = batchAt(this.#settings.data, step);
     return {
       ...this.#training!.feeds(indices),
       ...(draws !== null && { draws }),
@@ -303,7 +304,7 @@ export class Session {
     const rates = Object.entries(hyper).map(([name, value]) => `${name} ${value}`);
     return new EngineError(
       `train: the loss is not finite at step ${step} (${rates.join(', ')}): first bad tensor: ${found} ` +
-        `(lower the learning rate; the state is as it was before the step)`,
+        `(${cureFor(step)}; the state is as it was before the step)`,
       { cause },
     );
   }
@@ -335,7 +336,7 @@ export class Session {
         input: (inputs, state) => this.#evaluation!.gather(inputs, state).x,
       });
       throw new EngineError(
-        `eval: the loss is not finite after ${step} steps: first bad tensor: ${found} (lower the learning rate)`,
+        `eval: the loss is not finite after ${step} steps: first bad tensor: ${found} (${cureFor(step)})`,
       );
     }
     const event: EvalEvent = { type: 'eval', step, ...measured };
@@ -418,6 +419,12 @@ export class Session {
     this.#evaluator = this.#updates = this.#store = null;
   }
 }
+
+/** What to do about a loss that is not finite after `step` updates. */
+const cureFor = (step: number): string =>
+  step === 0
+    ? 'check the data, the initial state and the loss: there was no update yet'
+    : 'lower the learning rate';
 
 /** What an evaluation took is no part of a run: equal runs leave equal files. */
 const timeless = (event: EvalEvent | null): EvalEvent | null => event && { ...event, ms: 0 };

@@ -4,7 +4,7 @@ import type { Optimizer } from '../../optim/optimizer.ts';
 import type { Backend } from '../backends/backend.ts';
 import { ShapeError } from '../errors.ts';
 import type { Layer } from '../nn/layer.ts';
-import { checkInteger, checkKind, checkOneOf, checkOptions, show } from '../options.ts';
+import { checkInteger, checkKind, checkOneOf, checkOptions, isPromise, show } from '../options.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
 import { checkBatch } from './evaluate.ts';
@@ -145,13 +145,20 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
         `(give ${where} the seed and leave the loader's out)`,
     );
   }
-  optimizer.at(0); // so that impossible rates are told now
+  const hyper: unknown = optimizer.at(0); // throws for an impossible rate
+  if (typeof hyper !== 'object' || hyper === null || isPromise(hyper)) {
+    throw new TypeError(
+      `${where}: the optimizer's at(0) must return hyper-parameters by name, got ${show(hyper)}`,
+    );
+  }
+  const seeded: unknown = data.withSeed(seed);
+  checkKind(where, "the loader's withSeed(seed)", seeded, 'batch', 'a loader');
   return {
     model,
     backend,
     steps,
     seed,
-    data: data.withSeed(seed),
+    data: seeded as Loader,
     evaluation: evaluationOf(where, options),
     optimizer,
     initial,

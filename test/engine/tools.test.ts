@@ -192,6 +192,22 @@ describe('hessianVector', () => {
 });
 
 describe('customGradient', () => {
+  it('refuses what its functions promise', async () => {
+    const later = (): Promise<never> => Promise.reject(new Error('nobody handles this'));
+    const forward = customGradient({ name: 'late', forward: later as never, gradient: () => [] });
+    expect(() => forward([1])).toThrow(
+      'late: forward must return a tensor, got a promise (is an await missing?)',
+    );
+    const backward = customGradient({ name: 'late', forward: (t) => t, gradient: later as never });
+    const x = tensor([1, 2]);
+    expect(() => grad(sum(backward(x)), [x])).toThrow(
+      'grad: the gradient of late must be an array of gradients, got a promise (is an await missing?)',
+    );
+    await expect(gradcheck(later as never, { x: [1] })).rejects.toThrow(
+      'gradcheck: the function must return a tensor, got a promise (is an await missing?)',
+    );
+  });
+
   it('takes the derivative that it is given, also where it is not the true one', async () => {
     const x = tensor([1, 2]);
     const [g] = grad(sum(mul(wrong(x), 10)), [x]);

@@ -1,5 +1,15 @@
 import { describe, expect, test, vi } from 'vitest';
-import { arrays, loader, synthetic, take, type Dataset } from '../../datasets/index.ts';
+import {
+  arrays,
+  channelStats,
+  loader,
+  meanImage,
+  synthetic,
+  take,
+  targets,
+  type Dataset,
+  type Loader,
+} from '../../datasets/index.ts';
 import {
   BackendError,
   activation,
@@ -34,7 +44,7 @@ import {
   type TrainOptions,
 } from '../../engine/index.ts';
 import { adam, sgd } from '../../optim/index.ts';
-import { cyclicLR } from '../../schedulers/index.ts';
+import { custom, cyclicLR } from '../../schedulers/index.ts';
 import { bytes, eventsOf, folder, held, images, tinyModel, tinyRun, types } from './fixture.ts';
 
 test('mixup mixes examples, losses and metrics by the weight of the batch', async () => {
@@ -638,4 +648,175 @@ describe('options', () => {
     const start = events[0] as TrainEvent & { readonly report: Report };
     expect(start.report).toMatchObject({ backend: 'reference', threads: 1, fallback: null });
   });
+});
+
+describe('what is promised is refused: nobody would wait for it', () => {
+  const points = synthetic({ kind: 'blobs', n: 12 });
+  const later = (): Promise<never> => Promise.reject(new Error('nobody handles this'));
+  const base = { model: mlp([2, 3]), steps: 2, optimizer: sgd({ lr: 0.1 }) };
+  const loaded = loader(points, { batchSize: 4 });
+  const errorOf = async (changes: object): Promise<string> => {
+    const backend = reference();
+    const outcome = await fit({ ...base, data: loaded, backend, ...changes } as TrainOptions).then(
+      () => 'trained',
+      String,
+    );
+    await backend.close(); // nothing stays open
+    return outcome;
+  };
+
+  const { whole: _, ...described } = points;
+  const lazy: Dataset = { ...described, name: 'lazy', read: later as never };
+  const reading =
+    'lazy: read must be done when it returns, got a promise (is an await missing?) (load the examples beforehand, ' +
+    'for instance into arrays(x, y): reading asynchronously is not supported yet)';
+
+  test.each([true, false, 'auto'] as const)('reading a data set, resident: %s', async (resident) => {
+    expect(await errorOf({ data: loader(lazy, { batchSize: 4 }), resident })).toContain(reading);
+    expect(await errorOf({ data: loader(take(lazy, 8), { batchSize: 4 }), resident })).toContain(reading);
+    expect(await errorOf({ eval: { data: lazy, every: 1 }, resident })).toContain(reading);
+    expect(
+      await errorOf({ data: loader(lazy, { batchSize: 4 }), checkpoint: { dir: folder(), every: 1 } }),
+    ).toContain(reading);
+  });
+
+  test('reading a data set elsewhere', async () => {
+    const backend = reference();
+    const state = initState(base.model, null, 0);
+    for (const act of [evaluate, predict, forward]) {
+      await expect(act({ model: base.model, state, backend, data: lazy })).rejects.toThrow(reading);
+      await expect(act({ model: base.model, state, backend, data: later() as never })).rejects.toThrow(
+        /: data must be .*[,;] got a promise \(is an await missing\?\)/,
+      );
+    }
+    for (const act of [targets, meanImage, channelStats]) expect(() => act(lazy)).toThrow(reading);
+    await backend.close();
+  });
+
+  test.each<[string, object, string]>([
+    ['loss', { loss: later }, 'train: loss must return a tensor, got a promise'],
+    ['loss', { loss: () => undefined }, 'train: loss must return a tensor, got undefined'],
+    ['loss', { loss: () => 0.5 }, 'train: loss must return a tensor, got 0.5'],
+    ['metric', { metrics: { hits: later } }, 'train: metric hits must return a tensor, got a promise'],
+    [
+      'loss under mixup',
+      { loss: later, data: loader(points, { batchSize: 4, augment: { mixup: 1 } }) },
+      'train: loss must return a tensor, got a promise',
+    ],
+    [
+      'layer',
+      { model: sequential({ d: { ...dense(2, 3), apply: later } as never }) },
+      'd: apply must return a tensor, got a promise',
+    ],
+    [
+      'model',
+      { model: { ...dense(2, 3), apply: () => undefined } },
+      "bind: the model's apply must return a tensor",
+    ],
+    [
+      'initializer',
+      { model: sequential({ d: dense(2, 3, { init: later as never }) }) },
+      'd.weight: its initializer gave a promise (is an await missing?), but f32 [2,3] needs a Float32Array (6)',
+    ],
+    ['optimizer', { optimizer: { ...sgd({ lr: 1 }), at: later } }, "the optimizer's at(0) must return"],
+    [
+      'optimizer',
+      { optimizer: { ...sgd({ lr: 1 }), init: later } },
+      "the optimizer's init: must be a plain object",
+    ],
+    ['optimizer', { optimizer: { ...sgd({ lr: 1 }), update: later } }, "the optimizer's update must return"],
+    [
+      'optimizer that leaves a parameter out',
+      { optimizer: { ...sgd({ lr: 1 }), update: () => ({ params: {}, state: {} }) } },
+      "the optimizer's update of 'fc1.weight' must return a tensor, got undefined",
+    ],
+    [
+      'schedule',
+      { optimizer: sgd({ lr: custom({ name: 'later', fn: later as never }) }) },
+      'custom: the value at step 0 is a promise',
+    ],
+    [
+      'loader',
+      { data: { ...loaded, withSeed: later } },
+      "the loader's withSeed(seed) must be a loader; got a promise",
+    ],
+  ])('%s: %#', async (_name, changes, message) => {
+    expect(await errorOf(changes)).toContain(message);
+  });
+});
+
+describe("batches of a loader of the user's own", () => {
+  const points = synthetic({ kind: 'blobs', n: 12 });
+  const indices = Uint32Array.of(1, 2, 3);
+  const where = "train: the loader's batch(0)";
+  const cases: [unknown, string][] = [
+    [
+      () => Promise.reject(new Error('nobody handles this')),
+      `${where} must return a batch { indices, draws }, got a promise`,
+    ],
+    [undefined, `${where} must return a batch { indices, draws }, got undefined`],
+    [{ draws: null }, `${where}: indices must be Uint32Array (3), got undefined`],
+    [{ indices: [1, 2, 3], draws: null }, `${where}: indices must be Uint32Array (3), got an array`],
+    [
+      { indices: Float32Array.from(indices) },
+      `${where}: indices must be Uint32Array (3), got Float32Array (3)`,
+    ],
+    [{ indices: Uint32Array.of(1, 2) }, `${where}: indices must be Uint32Array (3), got Uint32Array (2)`],
+    [
+      { indices: Uint32Array.of(1, 4_000_000_000, 3) },
+      `${where}: index out of range: 4000000000 at position 1, but synthetic/blobs has 12 examples (0 to 11)`,
+    ],
+    [{ indices, draws: new Int32Array(9) }, `${where}: draws is there, but the loader's augments is false`],
+    [
+      { indices, mix: { partners: new Int32Array(3), weight: 0.5 } },
+      `${where}: mix is there, but the loader's mixes is false`,
+    ],
+  ];
+  test.each([true, false])('are checked, resident: %s', async (resident) => {
+    for (const [batch, message] of cases) {
+      const own = loader(points, { batchSize: 3 });
+      const data: Loader = {
+        ...own,
+        batch: () => (typeof batch === 'function' ? batch() : batch) as never,
+        withSeed: () => data,
+      };
+      const options = {
+        model: mlp([2, 3]),
+        steps: 1,
+        optimizer: sgd({ lr: 0.1 }),
+        backend: reference(),
+        resident,
+      };
+      await expect(fit({ ...options, data })).rejects.toThrow(message);
+    }
+    const own = loader(images, { batchSize: 3, augment: { flip: true } });
+    const data: Loader = { ...own, batch: () => ({ indices, draws: null }), withSeed: () => data };
+    await expect(fit(tinyRun({ data, resident }))).rejects.toThrow(
+      `${where}: draws is missing, but the loader's augments is true (batches have draws where augments is true, and nowhere else)`,
+    );
+  });
+
+  test('may leave out what they have not', async () => {
+    const own = loader(points, { batchSize: 3 });
+    const data: Loader = { ...own, batch: () => ({ indices }) as never, withSeed: () => data };
+    const options = { model: mlp([2, 3]), steps: 1, optimizer: sgd({ lr: 0.1 }), backend: reference() };
+    expect((await fit({ ...options, data })).step).toBe(1);
+  });
+});
+
+test('a state that was not finite to begin with is not blamed on an update', async () => {
+  const model = mlp([2, 3]);
+  const weight = { shape: [2, 3], dtype: 'f32', data: new Float32Array(6).fill(NaN, 2, 3) } as const;
+  const options = {
+    model,
+    backend: reference(),
+    steps: 1,
+    data: loader(synthetic({ kind: 'blobs', n: 12 }), { batchSize: 4 }),
+    optimizer: sgd({ lr: 0.1 }),
+    initial: { 'fc1.weight': weight },
+  };
+  await expect(fit(options)).rejects.toThrow(
+    'train: the loss is not finite at step 0 (lr 0.1): first bad tensor: fc1.weight holds NaN at element 2 (it began so) ' +
+      '(check the data, the initial state and the loss: there was no update yet; the state is as it was before the step)',
+  );
 });
