@@ -1,4 +1,5 @@
 /** The order of training examples and their augmentation, pure in (seed, step). Moves no pixels. */
+import { refuseSpatialTargets } from '../engine/host.ts';
 import { checkInteger, checkOneOf, checkOptions, show } from '../engine/options.ts';
 import { permutation, stream, type Stream } from '../engine/rng.ts';
 import type { Dataset, Loader, Mix } from './dataset.ts';
@@ -13,6 +14,10 @@ export interface LoaderOptions {
    * `crop`: shift by up to so many pixels each way; `flip`: mirror half of the images left to right; `mixup`: mix every example with
    * one of its batch that is drawn at random (seldom itself), by a weight that each batch draws from Beta(mixup, mixup) (0.1 … 1 are
    * usual). Inputs become f32; a partner is shifted and mirrored like the example that it is mixed with.
+   *
+   * `crop` and `flip` move images, not targets. Targets with the height and width of the images among their axes (masks, images) are
+   * refused; other targets that depend on positions, such as boxes, key points or smaller maps, cannot be told from ones that do not:
+   * leave crop and flip out there. `mixup` fits any target, as it mixes the losses against both.
    */
   readonly augment?: { readonly crop?: number; readonly flip?: boolean; readonly mixup?: number };
   /** At the end of an epoch: go on with the next epoch's examples in the same batch (default), or drop the rest. */
@@ -71,6 +76,7 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
         `${WHERE}: augment: only images [height, width, channels] can be cropped and flipped: the items of ${dataset.name} are [${shape.join(', ')}] (leave augment out)`,
       );
     }
+    refuseSpatialTargets(WHERE, dataset);
     // A larger shift could move the whole image out of sight.
     checkInteger(WHERE, 'augment.crop', crop, 0, Math.min(shape[0]!, shape[1]!) - 1);
   }

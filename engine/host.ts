@@ -95,6 +95,20 @@ export function readExamples(
   );
 }
 
+/**
+ * Throws TypeError where targets have the height and the width of the images among their axes, in this order, as masks have:
+ * crops and flips move the images alone.
+ */
+export function refuseSpatialTargets(where: string, { name, x, y }: Dataset): void {
+  const [height, width] = x.shape;
+  const rows = y.shape.indexOf(height);
+  if (x.shape.length !== 3 || rows < 0 || !y.shape.includes(width, rows + 1)) return;
+  throw new TypeError(
+    `${where}: augment: crop and flip would move x but not y: in ${name} x is ${formatType(x)} and y is ${formatType(y)}, ` +
+      `which has the height and width of the images (leave crop and flip out, or let the data set hold pairs that were moved together)`,
+  );
+}
+
 /** Throws as `checkHostTensor` does, for each of the arrays of a state. */
 export function checkArrays(where: string, state: State): void {
   if (!isPlain(state)) {

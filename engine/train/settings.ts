@@ -3,6 +3,7 @@ import type { Dataset, Loader } from '../../datasets/dataset.ts';
 import type { Optimizer } from '../../optim/optimizer.ts';
 import type { Backend } from '../backends/backend.ts';
 import { ShapeError } from '../errors.ts';
+import { refuseSpatialTargets } from '../host.ts';
 import type { Layer } from '../nn/layer.ts';
 import { checkInteger, checkKind, checkOneOf, checkOptions, isPromise, show } from '../options.ts';
 import { formatType, sameShape } from '../shape.ts';
@@ -145,6 +146,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
         `(give ${where} the seed and leave the loader's out)`,
     );
   }
+  if (data.augments) refuseSpatialTargets(where, data.dataset);
   const hyper: unknown = optimizer.at(0); // throws for an impossible rate
   if (typeof hyper !== 'object' || hyper === null || isPromise(hyper)) {
     throw new TypeError(

@@ -265,6 +265,37 @@ describe('wrong options', () => {
     expect(() => loader(dataset, options as LoaderOptions)).toThrow(message);
   });
 
+  test('images are not cropped and flipped away from their masks', () => {
+    const withTargets = (...item: number[]): Dataset => {
+      const size = item.reduce((a, b) => a * b, 4);
+      const x = { shape: [4, 6, 8, 3], data: new Uint8Array(4 * 6 * 8 * 3) };
+      return arrays(x, { shape: [4, ...item], data: new Float32Array(size) }, { name: 'scenes' });
+    };
+    for (const item of [
+      [6, 8],
+      [6, 8, 1],
+      [6, 8, 3],
+      [2, 6, 8],
+      [6, 2, 8],
+    ]) {
+      for (const augment of [{ crop: 1 }, { flip: true }, { flip: true, mixup: 1 }]) {
+        expect(() => loader(withTargets(...item), { batchSize: 2, augment })).toThrow(
+          `loader: augment: crop and flip would move x but not y: in scenes x is u8 [6,8,3] and y is f32 [${item.join(',')}], ` +
+            'which has the height and width of the images (leave crop and flip out, or let the data set hold pairs that were moved together)',
+        );
+      }
+      for (const augment of [{}, { crop: 0, flip: false }, { mixup: 1 }])
+        expect(loader(withTargets(...item), { batchSize: 2, augment }).augments).toBe(false);
+    }
+    for (const item of [[], [6], [8], [8, 6], [6, 4], [4]])
+      expect(loader(withTargets(...item), { batchSize: 2, augment: { flip: true } }).augments).toBe(true);
+    const square = arrays(
+      { shape: [1, 5, 5, 1], data: new Uint8Array(25) },
+      { shape: [1, 5], data: new Float32Array(5) },
+    );
+    expect(loader(square, { batchSize: 1, augment: { flip: true } }).augments).toBe(true);
+  });
+
   test('a step that is not one', () => {
     const data = loader(points, { batchSize: 2 });
     for (const step of [-1, 0.5, NaN])

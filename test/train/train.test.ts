@@ -40,12 +40,34 @@ import {
   type Backend,
   type Listener,
   type Report,
+  type Tensor,
   type TrainEvent,
   type TrainOptions,
 } from '../../engine/index.ts';
 import { adam, sgd } from '../../optim/index.ts';
 import { custom, cyclicLR } from '../../schedulers/index.ts';
 import { bytes, eventsOf, folder, held, images, tinyModel, tinyRun, types } from './fixture.ts';
+
+test('mixup mixes the losses against the masks of both examples', async () => {
+  const x = Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+  const y = Float32Array.of(0, 1, 1, 0, 1, 1, 0, 0);
+  const masks = arrays({ shape: [2, 2, 2, 1], data: x }, { shape: [2, 2, 2, 1], data: y });
+  const data = loader(masks, { batchSize: 2, shuffle: false, augment: { mixup: 1 } });
+  const seed = [...Array(20).keys()].find((s) => data.withSeed(s).batch(0).mix!.partners[0] === 1)!;
+  const loss = (output: Tensor, target: Tensor): Tensor => output.sub(target).pow(2).mean([1, 2, 3]);
+  const model = sequential({ same: activation((t) => t.mul(1)) });
+  const options = { model, backend: reference(), steps: 1, seed, data, loss, optimizer: sgd({ lr: 0 }) };
+  const { weight: w } = data.withSeed(seed).batch(0).mix!;
+  // Each example is the other's partner: its output is the mixed image, its loss the mixed sum of both squares.
+  const squares = [0, 1].map((i) => {
+    const at = (of: Float32Array, k: number, j: number): number => of[4 * (k === 0 ? i : 1 - i) + j];
+    return [0, 1, 2, 3].reduce((total, j) => {
+      const output = w * at(x, 0, j) + (1 - w) * at(x, 1, j);
+      return total + (w * (output - at(y, 0, j)) ** 2 + (1 - w) * (output - at(y, 1, j)) ** 2) / 4;
+    }, 0);
+  });
+  expect((await fit(options)).loss).toBeCloseTo((squares[0] + squares[1]) / 2, 4);
+});
 
 test('mixup mixes examples, losses and metrics by the weight of the batch', async () => {
   const points = arrays({ shape: [4, 2], data: Float32Array.of(1, 2, -3, 4, 0.5, -1, 2, 2) }, [0, 1, 2, 1]);
@@ -793,6 +815,15 @@ describe("batches of a loader of the user's own", () => {
     const data: Loader = { ...own, batch: () => ({ indices, draws: null }), withSeed: () => data };
     await expect(fit(tinyRun({ data, resident }))).rejects.toThrow(
       `${where}: draws is missing, but the loader's augments is true (batches have draws where augments is true, and nowhere else)`,
+    );
+  });
+
+  test('do not move images away from their masks', () => {
+    const x = { shape: [4, 2, 3, 1], data: new Uint8Array(24) };
+    const masks = arrays(x, { shape: [4, 2, 3], data: new Float32Array(24) }, { name: 'masks' });
+    const own: Loader = { ...loader(masks, { batchSize: 2 }), augments: true };
+    expect(() => train(tinyRun({ data: own, loss: (out) => out.mean([1, 2, 3]) }))).toThrow(
+      'train: augment: crop and flip would move x but not y: in masks x is u8 [2,3,1] and y is f32 [2,3]',
     );
   });
 
