@@ -13,6 +13,10 @@ const COUNT = 'gradientsHeld';
  * would do, in the memory of one. Steps still count batches, in schedules too, and an update has the hyper-parameters of its
  * last batch; batch normalisation still sees single batches. It takes one array more for each parameter.
  *
+ * An update over fewer batches never happens: `train` refuses a number of steps that is no multiple of `batches`, since the gradients
+ * of the last ones would be lost. A run that stops in between keeps its sums in the checkpoint and goes on with them; an evaluation
+ * sees the weights of the last update.
+ *
  * Throws RangeError unless `batches` is an integer >= 1, and around an optimizer that accumulates already.
  *
  * @example accumulateGradients(sgd({ lr: 0.1, momentum: 0.9 }), 4)
@@ -23,6 +27,7 @@ export function accumulateGradients(optimizer: Optimizer, batches: number): Opti
   return {
     ...optimizer,
     config: { ...optimizer.config, batches },
+    batchesPerUpdate: batches,
     init(specs) {
       const sums = Object.entries(specs).map(([name, { shape }]) => [SUM + name, zero(shape)]);
       return { ...optimizer.init(specs), ...(Object.fromEntries(sums) as State), [COUNT]: zero([]) };

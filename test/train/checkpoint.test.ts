@@ -32,7 +32,7 @@ import {
   type State,
   type TrainOptions,
 } from '../../engine/index.ts';
-import { adam, sgd } from '../../optim/index.ts';
+import { accumulateGradients, adam, sgd } from '../../optim/index.ts';
 import { bytes, eventsOf, folder, held, images, tinyModel, tinyRun, types } from './fixture.ts';
 
 const augment = { crop: 1, flip: true };
@@ -50,6 +50,28 @@ describe('stopping and resuming gives the same bytes as running through', () => 
     const { state, step } = await fit(tinyRun({ checkpoint }));
     expect(step).toBe(10);
     expect(bytes(state)).toEqual(await straight);
+  });
+
+  test('between two updates of accumulated gradients, with evaluations in between', async () => {
+    const [through, stopped] = [folder(), folder()];
+    const run = (dir: string) =>
+      tinyRun({
+        steps: 12,
+        optimizer: accumulateGradients(sgd({ lr: 0.1, momentum: 0.9 }), 4),
+        eval: { data: held, every: 1 },
+        checkpoint: { dir, every: 100, resume: true },
+      });
+    const { events } = await eventsOf(run(through));
+    for (const stop of [5, 6]) {
+      for await (const event of train(run(stopped))) if (event.type === 'step' && event.step === stop) break;
+    }
+    expect((await loadCheckpoint(checkpointPath(stopped, 7))).state['optimizer/gradientsHeld']!.data[0]).toBe(
+      3,
+    );
+    await fit(run(stopped));
+    const [one, other] = [through, stopped].map((dir) => readFileSync(checkpointPath(dir, 12)));
+    expect(other!.equals(one!)).toBe(true);
+    expect(events.filter(({ type }) => type === 'eval')).toHaveLength(13);
   });
 
   test('in the whole file too, evaluations and all', async () => {

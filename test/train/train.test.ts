@@ -44,7 +44,7 @@ import {
   type TrainEvent,
   type TrainOptions,
 } from '../../engine/index.ts';
-import { adam, sgd } from '../../optim/index.ts';
+import { accumulateGradients, adam, clipGradients, sgd } from '../../optim/index.ts';
 import { custom, cyclicLR } from '../../schedulers/index.ts';
 import { bytes, eventsOf, folder, held, images, tinyModel, tinyRun, types } from './fixture.ts';
 
@@ -647,6 +647,15 @@ describe('options', () => {
     [
       { eval: { data: synthetic({ kind: 'spirals', n: 9 }), every: 1 } },
       'train: eval: x is f32 [2] in synthetic/spirals but u8 [6,6,2] in synthetic/images',
+    ],
+    [
+      { steps: 6, optimizer: clipGradients(accumulateGradients(sgd({ lr: 0.1 }), 4), { norm: 1 }) },
+      'train: steps must be a multiple of the 4 batches that the optimizer accumulates for an update, got 6: ' +
+        'the gradients of the last 2 would be lost (use 4 or 8)',
+    ],
+    [
+      { steps: 3, optimizer: accumulateGradients(sgd({ lr: 0.1 }), 4) },
+      'got 3: the gradients of the last 3 would be lost (use 4)',
     ],
     [{ checkpoint: { dir: '', every: 1 } }, "train: checkpoint: dir must be the path of a folder, got ''"],
     [{ checkpoint: { dir: 'x', every: 0 } }, 'train: checkpoint: every must be an integer >= 1, got 0'],
