@@ -103,7 +103,7 @@ export interface BatchNormLayerOptions {
  *   pytorch: r ← (1 − momentum) · r + momentum · batch, from mean 0 and variance 1
  *   caffe:   S ← fraction · S + batch, n ← fraction · n + 1, both from 0; running value S / n
  *
- * Shapes: x [..., channels] -> the same.
+ * Shapes: x [..., channels] -> the same. Throws ShapeError in training where m is 1.
  * Source: Ioffe and Szegedy, 2015; Caffe, batch_norm_layer.cpp; torch.nn.BatchNorm2d.
  *
  * @example batchNorm(32, { form: 'caffe' })
@@ -141,7 +141,7 @@ export function batchNorm(channels: number, options: BatchNormLayerOptions = {})
       }
       const { y, mean, variance } = byBatch(x, shared);
       const m = sizeOf(x.shape) / channels;
-      running.update(scope, mean, mul(variance, m > 1 ? m / (m - 1) : 1));
+      running.update(scope, mean, mul(variance, m / (m - 1)));
       return y;
     },
   };

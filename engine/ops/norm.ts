@@ -193,17 +193,32 @@ export interface BatchNormOptions {
  *
  *   y = gamma · (x − mean) / √(variance + epsilon) + beta
  *
- * Shapes: x [..., C] -> y [..., C], mean [C], variance [C]; the variance is biased (divided by the count).
+ * Shapes: x [..., C] -> y [..., C], mean [C], variance [C]; the variance is biased (divided by the count). Throws ShapeError for one
+ * value per channel, as PyTorch does.
  * Source: Ioffe and Szegedy, Batch Normalization, 2015.
  */
 export function batchNorm(
   x: TensorLike,
   options: BatchNormOptions = {},
 ): { readonly y: Tensor; readonly mean: Tensor; readonly variance: Tensor } {
-  const [y, mean, variance] = batchNormOp([toTensor(x), ...affine('batchNorm', options)], {
+  const t = toTensor(x);
+  const [y, mean, variance] = batchNormOp([t, ...affine('batchNorm', options)], {
     epsilon: options.epsilon ?? 1e-5,
   });
+  const advice = 'use larger batches, or batchNormInference with running statistics';
+  expectSeveral('batchNorm', t, sizeOf(t.shape) / mean!.shape[0], 'channel', advice);
   return { y: y!, mean: mean!, variance: variance! };
+}
+
+/**
+ * Throws ShapeError where each set of statistics would be those of a single value: it is its own mean, so that the result does not
+ * depend on x, and no gradient passes.
+ */
+function expectSeveral(where: string, x: TensorType, count: number, set: string, advice: string): void {
+  if (count !== 1) return;
+  throw new ShapeError(
+    `${where}: expects more than one value per ${set} to take statistics of, got one in ${formatType(x)} (${advice})`,
+  );
 }
 
 /** Batch normalisation by given statistics, [C] each (inference). */
@@ -291,7 +306,7 @@ export interface LayerNormOptions extends BatchNormOptions {
  *
  *   y = gamma · (x − mean) / √(variance + epsilon) + beta
  *
- * Shapes: x [..., D] -> the same; gamma and beta [D]. Source: Ba et al., Layer Normalization, 2016.
+ * Shapes: x [..., D] -> the same; gamma and beta [D]. Throws ShapeError where D is 1. Source: Ba et al., Layer Normalization, 2016.
  */
 export function layerNorm(x: TensorLike, options: LayerNormOptions = {}): Tensor {
   const t = toTensor(x);
@@ -306,7 +321,8 @@ export function layerNorm(x: TensorLike, options: LayerNormOptions = {}): Tensor
  *
  *   y = gamma · (x − mean) / √(variance + epsilon) + beta
  *
- * Shapes: x [N, ..., C] -> the same; gamma and beta [C]. Throws RangeError unless `groups` divides C.
+ * Shapes: x [N, ..., C] -> the same; gamma and beta [C]. Throws RangeError unless `groups` divides C, and ShapeError for one
+ * value per group.
  * Source: Wu and He, Group Normalization, 2018.
  */
 export function groupNorm(x: TensorLike, groups: number, options: BatchNormOptions = {}): Tensor {
@@ -348,6 +364,8 @@ function standardized(
       );
     }
   }
+  const [, positions, , each] = view;
+  expectSeveral(where, x, positions * each, 'group', 'normalize over more axes or channels, or leave it out');
   const [y] = standardizeOp([reshape(x, view)], { epsilon: options.epsilon ?? 1e-5 });
   const same = reshape(y!, x.shape);
   return gamma === undefined || beta === undefined ? same : add(mul(same, gamma), beta);

@@ -244,6 +244,7 @@ export interface VarianceOptions extends ReduceOptions {
  *
  *   Σ (x − mean)² / (n − correction)
  *
+ * Its root, the standard deviation, has an infinite derivative where all elements are equal: `sqrt` then gives NaN, so add an epsilon.
  * Throws ShapeError unless more elements than `correction` are reduced.
  */
 export function variance(x: TensorLike, axes?: Axes, options: VarianceOptions = {}): Tensor {

@@ -17,6 +17,9 @@ import {
   crossEntropyRows,
   div,
   exp,
+  groupNorm,
+  instanceNorm,
+  layerNorm,
   log,
   lrnWithin,
   matmul,
@@ -36,6 +39,7 @@ import {
   takeRows,
   tanh,
   tensor,
+  variance,
 } from '../../engine/ops/index.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { sizeOf } from '../../engine/shape.ts';
@@ -251,11 +255,28 @@ describe('conventions', () => {
     expect((await values(lrnWithin(x, { size: 3, alpha: 9, beta: 1 })))[0]).toBeCloseTo(2 / (1 + 4), 12);
   });
 
-  it('batchNorm of one row is its shift, with no gradient to x', async () => {
-    const x = tensor([[3, 4]]);
-    const y = batchNorm(x, { gamma: [2, 2], beta: [5, 6] }).y;
-    expect(await values(y)).toEqual([5, 6]);
-    expect(await gradientOf((t) => batchNorm(t).y, x)).toEqual([0, 0]);
+  it('normalizing by the statistics of a single value is refused', () => {
+    const row = tensor([[3, 4]]);
+    const pixels = tensor([[[[3, 4]]], [[[5, 6]]]]);
+    const one = 'expects more than one value per';
+    expect(() => batchNorm(row)).toThrow(
+      `batchNorm: ${one} channel to take statistics of, got one in f32 [1,2] (use larger batches, or batchNormInference with running statistics)`,
+    );
+    expect(() => layerNorm([[3], [4]])).toThrow(
+      `layerNorm: ${one} group to take statistics of, got one in f32 [2,1] (normalize over more axes or channels, or leave it out)`,
+    );
+    expect(() => groupNorm(pixels, 2)).toThrow(
+      `groupNorm: ${one} group to take statistics of, got one in f32 [2,1,1,2]`,
+    );
+    expect(() => instanceNorm(pixels)).toThrow(`instanceNorm: ${one} group`);
+    expect(() => variance([3], 0, { correction: 1 })).toThrow(
+      'variance: 1 elements of [1] are too few for the correction 1',
+    );
+  });
+
+  it('the gradient of a variance of equal elements is 0', async () => {
+    expect(await gradientOf((t) => variance(t), tensor([3, 3, 3]))).toEqual([0, 0, 0]);
+    expect(await gradientOf((t) => variance(t), tensor([3]))).toEqual([0]);
   });
 });
 

@@ -3,8 +3,11 @@ import {
   batchNorm,
   dense,
   dropout,
+  groupNorm,
   init,
   initState,
+  instanceNorm,
+  layerNorm,
   normalize,
   residual,
   sequential,
@@ -51,6 +54,38 @@ describe('batch normalisation', () => {
     const layer = batchNorm(1, { form: 'caffe', epsilon });
     const { outputs } = await runLayer(layer, [f64([1, 1], [4])]);
     expect(values(outputs[0])).toEqual(near([4 / Math.sqrt(epsilon)]));
+  });
+
+  test.each(['pytorch', 'caffe'] as const)(
+    '%s: training on one value per channel names the layer',
+    async (form) => {
+      const model = sequential({ a: dense(2, 4), norm: batchNorm(4, { form }), b: dense(4, 3) });
+      const one = f64([1, 2], [1, 2]);
+      await expect(runLayer(model, [one], { training: true })).rejects.toThrow(
+        'norm / batchNorm: expects more than one value per channel to take statistics of, got one in f32 [1,4] ' +
+          '(use larger batches, or batchNormInference with running statistics)',
+      );
+      await expect(runLayer(model, [one])).resolves.toBeDefined(); // evaluation has running statistics
+      await expect(runLayer(model, [f64([2, 2], [1, 2, 3, 5])], { training: true })).resolves.toBeDefined();
+    },
+  );
+
+  test.each([
+    [layerNorm(1), [2, 1]],
+    [groupNorm(2, 2), [2, 2]],
+    [instanceNorm(2), [2, 2]],
+    [instanceNorm(2), [2, 1, 1, 2]],
+  ] as const)('normalizing a group of one value is refused, in evaluation too: %#', async (norm, shape) => {
+    const x = f64(
+      shape,
+      Array.from({ length: shape.reduce<number>((a, b) => a * b, 1) }, (_, i) => i),
+    );
+    for (const training of [true, false]) {
+      await expect(runLayer(sequential({ norm }), [x], { training })).rejects.toThrow(
+        `expects more than one value per group to take statistics of, got one in f32 [${shape.join(',')}] ` +
+          '(normalize over more axes or channels, or leave it out)',
+      );
+    }
   });
 
   test('evaluation changes no statistics', async () => {
