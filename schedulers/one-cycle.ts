@@ -32,8 +32,14 @@ interface FormRule {
   readonly anneal: keyof typeof curves;
   readonly div: number;
   readonly finalDiv: number;
+  /** Whether any step after step 0 lies in the rise or in the fall from the top; where the form begins at the top, always. */
+  rises(steps: number, rise: number): boolean;
   phases(steps: number, rise: number, levels: Levels): readonly Phase[];
 }
+
+/** Steps of the rise, and of the fall. */
+const smithHalf = (count: number, rise: number): number =>
+  Math.min(Math.round(rise * count), Math.floor(count / 2));
 
 const forms: Readonly<Record<Form, FormRule>> = {
   pytorch: {
@@ -42,6 +48,7 @@ const forms: Readonly<Record<Form, FormRule>> = {
     anneal: 'cos',
     div: 25,
     finalDiv: 1e4,
+    rises: () => true,
     phases: (count, rise, { rest, top, final }) => [
       { end: Math.max(0, rise * count - 1), from: rest, to: top },
       { end: count - 1, from: top, to: final },
@@ -53,6 +60,7 @@ const forms: Readonly<Record<Form, FormRule>> = {
     anneal: 'cos',
     div: 25,
     finalDiv: 1e4,
+    rises: (count, rise) => 2 * rise * count - 2 > 1,
     phases: (count, rise, { rest, top, final }) => [
       { end: Math.max(0, rise * count - 1), from: rest, to: top },
       { end: Math.max(0, 2 * rise * count - 2), from: top, to: rest },
@@ -65,8 +73,9 @@ const forms: Readonly<Record<Form, FormRule>> = {
     anneal: 'linear',
     div: 10,
     finalDiv: 1000,
+    rises: (count, rise) => smithHalf(count, rise) > 0,
     phases: (count, rise, { rest, top, floor, final }) => {
-      const half = Math.min(Math.round(rise * count), Math.floor(count / 2));
+      const half = smithHalf(count, rise);
       return [
         { end: half, from: rest, to: top },
         { end: 2 * half, from: top, to: floor },
@@ -124,7 +133,10 @@ export interface OneCycleMomentumOptions extends ShapeOptions {
  *   anneal: linear, or cos: a + (b − a) · (1 − cos πp) / 2
  *
  * Units: `steps` in steps or `{ epochs, stepsPerEpoch }`; `rise` is a fraction of them. Past the end the value stays at `final`.
- * Throws RangeError unless max > 0, div >= 1, finalDiv >= 1, 0 <= rise < 1 (<= 0.5 for 'pytorch-three-phase' and 'smith').
+ * For 'pytorch' a rise of up to one step (r·T <= 1) is left out, so that step 0 has max; PyTorch begins there a little below max,
+ * and divides by zero for r·T = 1. The other forms would never come near max, and refuse so short a rise.
+ * Throws RangeError unless max > 0, div >= 1, finalDiv >= 1, 0 <= rise < 1 (<= 0.5 for 'pytorch-three-phase' and 'smith'), r·T > 1.5
+ * for 'pytorch-three-phase' and s >= 1 for 'smith'.
  * Source: L. N. Smith and N. Topin, Super-convergence, 2018, and its published logs ('smith'); PyTorch's OneCycleLR.
  *
  * @example oneCycle({ max: 0.1, steps: 1000 })(299) // 0.1
@@ -178,6 +190,12 @@ function cycleOf(where: string, given: Shape & Readonly<Record<string, unknown>>
   const { steps: count, rise = form.rise, anneal = form.anneal } = given;
   if (rise > form.mostRise) {
     throw new RangeError(`${where}: rise must be <= ${form.mostRise} for form '${given.form}', got ${rise}`);
+  }
+  if (!form.rises(count, rise)) {
+    throw new RangeError(
+      `${where}: rise ${rise} of ${count} steps is too short: with form '${given.form}' no step would come near the top ` +
+        `(give a longer rise, or form 'pytorch', which then begins at the top)`,
+    );
   }
   const cycle: Cycle = { start: 0, end: count, swing: 1, whole: true };
   const valueAt = alongPhases(form.phases(count, rise, levels), curves[anneal]);

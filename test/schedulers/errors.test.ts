@@ -173,6 +173,18 @@ const cases: readonly (readonly [
     'oneCycle: finalDiv must be a number >= 1, got 0',
   ],
   [
+    () => oneCycle({ max: 1, steps: 10, rise: 0.04, form: 'smith' }),
+    RangeError,
+    "oneCycle: rise 0.04 of 10 steps is too short: with form 'smith' no step would come near the top " +
+      "(give a longer rise, or form 'pytorch', which then begins at the top)",
+  ],
+  [
+    () => oneCycleMomentum({ steps: 10, rise: 0.15, form: 'pytorch-three-phase' }),
+    RangeError,
+    "oneCycleMomentum: rise 0.15 of 10 steps is too short: with form 'pytorch-three-phase' no step would come near the top " +
+      "(give a longer rise, or form 'pytorch', which then begins at the top)",
+  ],
+  [
     () => oneCycle({ max: 1, steps: 10, rise: 1 }),
     RangeError,
     'oneCycle: rise must be a number >= 0 and < 1, got 1',

@@ -225,6 +225,30 @@ describe('first and last steps', () => {
     expect(rate(5000)).toBe(rate(99));
   });
 
+  it('a rise of up to one step is left out: the cycle begins at the top', () => {
+    for (const rise of [0, 0.05, 0.1]) {
+      const rate = oneCycle({ max: 1, steps: 10, rise, anneal: 'linear', finalDiv: 1 });
+      expect(
+        mismatches(rate, [
+          [0, 1],
+          [3, 0.04 * (3 / 9) + 6 / 9],
+          [9, 0.04],
+        ]),
+      ).toEqual([]);
+      expect(oneCycleMomentum({ steps: 10, rise })(0)).toBe(0.85);
+    }
+    // Of one and a half steps the top lies between steps 0 and 1, as in PyTorch.
+    const between = oneCycle({ max: 1, steps: 10, rise: 0.15, anneal: 'linear', finalDiv: 1 });
+    const p = (1 - 0.5) / (9 - 0.5);
+    expect(
+      mismatches(between, [
+        [0, 0.04],
+        [1, 1 - p + 0.04 * p],
+        [9, 0.04],
+      ]),
+    ).toEqual([]);
+  });
+
   it("Smith's one cycle falls towards 0, then stays at base / 1000", () => {
     const options = { steps: 9277, form: 'smith', rise: 4003 / 9277 } as const;
     const rate = oneCycle({ max: 0.8, ...options });
@@ -281,6 +305,36 @@ describe('first and last steps', () => {
   });
 });
 
+// First value, the one before the end and the end itself by the documented formulas; past the end nothing moves.
+it.each([
+  ['linear', linear({ from: 0.1, to: 0.7, steps: 6 }), 6, [0.1, 0.1 + (0.6 * 5) / 6, 0.7]],
+  ['geometric', geometric({ from: 1e-6, to: 0.3, steps: 7 }), 7, [1e-6, 1e-6 * 3e5 ** (6 / 7), 0.3]],
+  ['decay', decay({ base: 0.1, max: 0.7, stepSize: 3 }), 3, [0.7, 0.7 - (0.6 * 2) / 3, 0.1]],
+  [
+    'cosine',
+    cosine({ max: 0.7, min: 0.1, steps: 3 }),
+    3,
+    [0.7, 0.1 + (0.6 * (1 + Math.cos((Math.PI * 2) / 3))) / 2, 0.1],
+  ],
+  ['poly', poly({ base: 0.7, power: 2, steps: 3 }), 3, [0.7, 0.7 / 9, 0]],
+  [
+    'trapezoid',
+    trapezoid({ max: 0.7, start: 0.1, end: 0.3, steps: 9, up: 3, down: 3 }),
+    9,
+    [0.1, 0.7 / 3 + 0.6 / 3, 0.3],
+  ],
+  ['warmup', warmup(3, 0.7), 3, [0.7 / 4, (0.7 * 3) / 4, 0.7]],
+] as const)('%s begins and ends where it says', (_, schedule, end, [first, before, last]) => {
+  expect(
+    mismatches(schedule, [
+      [0, first],
+      [end - 1, before],
+      [end, last],
+    ]),
+  ).toEqual([]);
+  expect([schedule(0), schedule(end), schedule(end + 1)]).toEqual([schedule(0), last, last]);
+});
+
 describe('phases of no width', () => {
   it('sawtooth cycles', () => {
     const up = cyclicLR({ base: 0, max: 1, stepSize: 4, stepSizeDown: 0 });
@@ -294,6 +348,8 @@ describe('phases of no width', () => {
       for (const anneal of ['cos', 'linear'] as const) {
         for (const rise of [0, 0.3, 0.5]) {
           for (let steps = 1; steps <= 6; steps++) {
+            if (form === 'pytorch-three-phase' && rise * steps <= 1.5) continue;
+            if (form === 'smith' && (steps === 1 || Math.round(rise * steps) === 0)) continue;
             const rate = oneCycle({ max: 1, steps, form, rise, anneal });
             for (let t = 0; t <= steps + 1; t++) {
               expect(rate(t), `${form} ${anneal} rise ${rise}, ${steps} steps, step ${t}`).toBeGreaterThan(0);
