@@ -87,15 +87,16 @@ async function runRangeTest(
   steps: number,
   seed: number,
 ): Promise<RangeRecord | null> {
+  const every = steps / (PAPER.length - 1);
   const { curves } = await lrRangeTest({
     model: caffeFull({ mean: meanImage(data.train) }),
     backend,
     data: loader(data.train, { batchSize: 100, shuffle: false }),
-    eval: { data: data.test, every: steps / (PAPER.length - 1) },
+    eval: { data: data.test, every },
     optimizer: (lr) => sgd({ lr, momentum: 0.9, weightDecay: 0.004, form: 'caffe' }),
     from: 0,
     to: HIGHEST,
-    steps,
+    steps: steps + 1, // Caffe's rate at update t is HIGHEST · t / steps: it gets to HIGHEST one update after the last
     seeds: [seed],
     signal,
   });
@@ -108,7 +109,7 @@ async function runRangeTest(
     seed,
     steps,
     end: curve.end,
-    evaluations: curve.evaluations,
+    evaluations: curve.evaluations.filter(({ step }) => step <= steps),
     suggestions: suggestBounds(curve),
     machine: own,
     versions,

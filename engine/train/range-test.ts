@@ -9,12 +9,15 @@ import { train } from './train.ts';
 export interface RangeTestOptions extends Omit<TrainOptions, 'optimizer' | 'steps' | 'seed' | 'checkpoint'> {
   /** The optimizer of the training to come, with the rate left open: `(lr) => sgd({ lr, momentum: 0.9 })`. */
   readonly optimizer: (lr: Schedule) => Optimizer;
-  /** The lowest and the highest rate. */
+  /** The rates of the first and of the last update. */
   readonly from: number;
   readonly to: number;
   /** Updates of the sweep. The paper takes 8 epochs, fastai 100 updates. */
   readonly steps: number;
-  /** 'linear': equal steps, the paper's way; 'exponential': equal factors, fastai's. Default 'linear'. */
+  /**
+   * 'linear': equal steps, the paper's way, from + (to − from) · p at p = t / (steps − 1); 'exponential': equal factors, fastai's,
+   * from · (to / from)^p. Default 'linear'.
+   */
   readonly sweep?: 'linear' | 'exponential';
   /** A sweep for each; they differ in initial weights, order of the data and draws. Default [0]. */
   readonly seeds?: readonly number[];
@@ -101,7 +104,7 @@ export async function lrRangeTest(options: RangeTestOptions): Promise<RangeTest>
   checkNumber(where, 'divergence', divergence, 'a number > 1', (x) => x > 1);
   if (!Array.isArray(seeds) || seeds.length === 0)
     throw new RangeError(`${where}: seeds must have at least one`);
-  const rate = (sweep === 'linear' ? linear : geometric)({ from, to, steps });
+  const rate = (sweep === 'linear' ? linear : geometric)({ from, to, steps: steps - 1 });
   const curves: RangeCurve[] = [];
   for (const seed of seeds as readonly number[]) {
     curves.push(

@@ -45,9 +45,10 @@ describe('lrRangeTest', () => {
     const [{ points: found, evaluations, end, seed }] = curves;
     expect({ end, seed }).toEqual({ end: 'done', seed: 0 });
     expect(found.map(({ step }) => step)).toEqual([...Array(60).keys()]);
-    expect(found[30].lr).toBeCloseTo(0.25, 12);
+    expect([found[0].lr, found[59].lr]).toEqual([0, 0.5]);
+    expect(found[30].lr).toBeCloseTo((0.5 * 30) / 59, 12);
     expect(evaluations.map(({ step, lr }) => [step, lr])).toEqual(
-      [0, 20, 40, 60].map((step) => [step, expect.closeTo((0.5 * step) / 60, 12)]),
+      [0, 20, 40, 60].map((step) => [step, expect.closeTo((0.5 * Math.min(step, 59)) / 59, 12)]),
     );
     // The first value of a corrected running mean is the value itself.
     expect(found[0].smoothed).toBeCloseTo(found[0].loss, 12);
@@ -58,11 +59,27 @@ describe('lrRangeTest', () => {
 
   it('raises it by equal factors, for several seeds', async () => {
     const { curves } = await lrRangeTest(
-      sweep({ sweep: 'exponential', from: 1e-4, to: 1, steps: 40, seeds: [1, 2], divergence: 100 }),
+      sweep({ sweep: 'exponential', from: 1e-4, to: 1, steps: 41, seeds: [1, 2], divergence: 100 }),
     );
     expect(curves.map(({ seed }) => seed)).toEqual([1, 2]);
     expect(curves[0].points[20].lr).toBeCloseTo(0.01, 12);
+    expect(curves.map(({ points: [first, ...rest] }) => [first.lr, rest.at(-1)!.lr])).toEqual([
+      [1e-4, 1],
+      [1e-4, 1],
+    ]);
     expect(curves[0].points[0].loss).not.toBe(curves[1].points[0].loss);
+  });
+
+  it.each([
+    ['linear', 0, 10, 5, [0, 2.5, 5, 7.5, 10]],
+    ['exponential', 1e-3, 10, 5, [1e-3, 1e-2, 1e-1, 1, 10]],
+    ['linear', 0.1, 0.3, 2, [0.1, 0.3]],
+    ['exponential', 0.1, 0.3, 2, [0.1, 0.3]],
+  ] as const)('%s from %f to %f in %i updates: both ends are used', async (kind, from, to, steps, rates) => {
+    const { curves } = await lrRangeTest(sweep({ sweep: kind, from, to, steps, divergence: 1e300 }));
+    const used = curves[0].points.map(({ lr }) => lr);
+    expect(used).toEqual(rates.map((lr) => expect.closeTo(lr, 12)));
+    expect([used[0], used.at(-1)]).toEqual([from, to]);
   });
 
   it('ends where the loss grows past all bounds, or is not finite', async () => {
