@@ -2,11 +2,11 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { loader, meanImage } from '../datasets/index.ts';
 import {
-  curveSvg,
+  lossTrend,
   lrRangeTest,
   progressBar,
+  rangeSvg,
   suggestBounds,
-  type CurveSeries,
   type RangeCurve,
   type RangeTest,
 } from '../engine/index.ts';
@@ -118,7 +118,7 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
         host.stdout.write(describe(curve, result, widthOf(host.stdout, host.env)));
       if (result.curves.length > 1) host.stdout.write(spreadText(result));
     }
-    writePicture(rangeSvg(result));
+    writePicture(pictureOf(result));
     const asked = stop.asked();
     return asked === null ? 0 : EXIT_CODES[asked];
   } catch (error) {
@@ -132,44 +132,44 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
   }
 }
 
-/** Curves of accuracy where there are evaluations, else of the smoothed loss, over the rate. */
-export function rangeSvg({ curves, sweep }: RangeTest): string {
-  const judged = curves.some(({ evaluations }) => evaluations.length > 0);
-  const scale = sweep === 'exponential' ? ('log' as const) : ('linear' as const);
-  const series = curves.map((curve): CurveSeries => ({
-    label: `seed ${curve.seed}`,
-    points: judged
-      ? curve.evaluations.map(({ lr, accuracy }) => [lr, accuracy ?? NaN])
-      : curve.points.map(({ lr, smoothed }) => [lr, smoothed]),
-    dots: judged,
-  }));
-  return curveSvg(series, {
-    title: 'learning-rate range test',
-    x: { label: 'learning rate', scale },
-    panels: [{ left: judged ? { label: 'test accuracy', format: 'percent' } : { label: 'smoothed loss' } }],
-    height: 460,
-  });
-}
+/** The curves and what they suggest, as a picture. */
+const pictureOf = ({ curves, sweep }: RangeTest): string =>
+  rangeSvg(
+    curves.map((curve) => ({
+      label: `seed ${curve.seed}`,
+      evaluations: curve.evaluations,
+      trend: lossTrend(curve),
+      suggestions: suggestBounds(curve),
+    })),
+    { sweep },
+  );
 
 const short = (x: number): string => Number(x.toPrecision(3)).toString();
 
 function describe(curve: RangeCurve, { from, to }: RangeTest, width: number): string {
   const { points, evaluations, end, seed } = curve;
   const judged = evaluations.length > 1;
-  const values = judged
-    ? evaluations.map(({ accuracy }) => accuracy ?? NaN)
-    : points.map(({ smoothed }) => smoothed);
-  const what = judged ? 'test accuracy' : 'smoothed loss';
-  const reached = judged ? evaluations.at(-1)!.lr : (points.at(-1)?.lr ?? from);
+  const trend = lossTrend(curve);
+  const shown = judged ? evaluations : trend.length > 0 ? trend : points;
+  const values = judged ? evaluations.map(({ accuracy }) => accuracy ?? NaN) : shown.map(({ loss }) => loss);
+  const what = judged ? 'test accuracy' : 'loss';
+  const last = shown.at(-1);
+  const reached = last?.lr ?? from;
   const head = `seed ${seed}: ${what} against the rate${end === 'done' ? '' : ` (${end} at ${short(reached)})`}\n`;
-  if (values.length < 2) return `${head}too short for a curve\n`;
+  if (last === undefined || values.length < 2) return `${head}too short for a curve\n`;
+  const suggestions = Object.entries(suggestBounds(curve));
+  const first = shown[0].step;
   const plot = plotText(values, {
     from: short(from),
     to: short(end === 'done' ? to : reached),
     width,
     format: judged ? (x) => `${(x * 100).toFixed(1)} %` : decimalsFor(values),
+    // A sweep has its updates at equal distances on the axis that it is made for.
+    marks: suggestions.flatMap(([label, { step }]) =>
+      step === null ? [] : [{ label, at: (step - first) / (last.step - first) }],
+    ),
   });
-  const lines = Object.entries(suggestBounds(curve)).map(([name, { lr, step, why }]) =>
+  const lines = suggestions.map(([name, { lr, step, why }]) =>
     lr === null ? `${name.padEnd(10)}none: ${why}` : `${name.padEnd(10)}${short(lr)} (update ${step})`,
   );
   return `${head}${plot}\n${lines.join('\n')}\n\n`;

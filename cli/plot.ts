@@ -31,17 +31,52 @@ function columns(values: readonly number[], width: number): number[] {
 
 const LABEL = 10;
 
+/** A place on the horizontal axis, from 0 at its beginning to 1 at its end. */
+export interface Mark {
+  readonly label: string;
+  readonly at: number;
+}
+
+export interface PlotOptions {
+  readonly from: string;
+  readonly to: string;
+  readonly width: number;
+  readonly format: (x: number) => string;
+  /** Arrows with names, below the curve; those outside the axis are left out. */
+  readonly marks?: readonly Mark[];
+}
+
 /**
  * A curve as lines of text, `width` columns (at least 33), with its values at the left and `from` and `to` of the other axis
  * below. What is not a number is left out.
  */
 export function plotText(
   values: readonly number[],
-  { from, to, width, format }: { from: string; to: string; width: number; format: (x: number) => string },
+  { from, to, width, format, marks = [] }: PlotOptions,
 ): string {
   const room = Math.max(20, width - LABEL - 3);
   const shown = columns(values.filter(Number.isFinite), room);
   const chart = asciichart.plot(shown, { height: 12, format: (x) => format(x).padStart(LABEL) });
   const axis = from + to.padStart(Math.max(to.length + 2, shown.length - from.length));
-  return `${chart}\n${' '.repeat(LABEL + 2)}${axis}\n`;
+  return [
+    chart,
+    ...[axis, ...markLines(marks, shown.length)].map((line) => ' '.repeat(LABEL + 2) + line),
+    '',
+  ].join('\n');
+}
+
+/** Lines of arrows with their names on the side where there is room; a line more where they would meet. */
+function markLines(marks: readonly Mark[], room: number): string[] {
+  const lines: string[] = [];
+  const inside = marks.filter(({ at }) => at >= 0 && at <= 1).sort((a, b) => a.at - b.at);
+  for (const { label, at } of inside) {
+    const column = Math.round(at * (room - 1));
+    const fits = column + label.length + 2 <= room;
+    const text = fits ? `↑ ${label}` : `${label} ↑`;
+    const start = fits ? column : Math.max(0, column - label.length - 1);
+    const free = lines.findIndex((line) => line.length < start);
+    const line = free < 0 ? lines.length : free;
+    lines[line] = (lines[line] ?? '').padEnd(start) + text;
+  }
+  return lines;
 }

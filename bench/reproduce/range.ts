@@ -4,12 +4,15 @@ import { join } from 'node:path';
 import { loader, meanImage } from '../../datasets/index.ts';
 import {
   caffeFull,
-  curveSvg,
+  lossTrend,
   lrRangeTest,
+  rangeSvg,
   suggestBounds,
   type RangeCurve,
   type RangeEvaluation,
   type Suggestion,
+  type SuggestionName,
+  type TrendPoint,
 } from '../../engine/index.ts';
 import { sgd } from '../../optim/index.ts';
 import { environment, type Environment } from '../environment.ts';
@@ -36,7 +39,9 @@ export interface RangeRecord {
   readonly steps: number;
   readonly end: RangeCurve['end'];
   readonly evaluations: readonly RangeEvaluation[];
-  readonly suggestions: Readonly<Record<string, Suggestion>>;
+  /** Of the training loss, at every tenth point. */
+  readonly trend: readonly TrendPoint[];
+  readonly suggestions: Readonly<Record<SuggestionName, Suggestion>>;
   readonly machine: Omit<Environment['machine'], 'loadAverage'>;
   readonly versions: Environment['versions'];
 }
@@ -110,6 +115,9 @@ async function runRangeTest(
     steps,
     end: curve.end,
     evaluations: curve.evaluations.filter(({ step }) => step <= steps),
+    trend: lossTrend(curve)
+      .filter((_, i, all) => i % 10 === 0 || i === all.length - 1)
+      .map(({ step, lr, loss }) => ({ step, lr, loss: Number(loss.toFixed(4)) })),
     suggestions: suggestBounds(curve),
     machine: own,
     versions,
@@ -181,6 +189,10 @@ export const RANGE_HEAD = [
   'above',
   'rise',
   'ragged',
+  'steepest',
+  'valley',
+  'slide',
+  'minimum',
 ];
 
 const sweepName = (steps: number, seed: number): string =>
@@ -198,39 +210,28 @@ export function rangeRows(records: readonly RangeRecord[]): string[][] {
     `${(shape.fallsAbove * 100).toFixed(0)} %`,
   ];
   const place = ({ lr, why }: Suggestion): string =>
-    lr === null ? `none: ${why}` : String(Number(lr.toPrecision(4)));
+    lr === null ? `none: ${why}` : String(Number(lr.toPrecision(2)));
   return [
-    ['paper, read off its figure', ...cells(paper), '0.001', '0.006'],
+    ['paper, read off its figure', ...cells(paper), '0.001', '0.006', '–', '–', '–', '–'],
     ...records.map(({ steps, seed, evaluations, suggestions }) => [
       sweepName(steps, seed),
       ...cells(shapeOf(evaluations)),
-      place(suggestions['rise']),
-      place(suggestions['ragged']),
+      ...(['rise', 'ragged', 'steepest', 'valley', 'slide', 'minimum'] as const).map((name) =>
+        place(suggestions[name]),
+      ),
     ]),
   ];
 }
 
-export function rangeFigure(title: string, records: readonly RangeRecord[]): string {
-  return curveSvg(
-    [
-      ...records.map(({ steps, seed, evaluations }) => ({
-        label: sweepName(steps, seed),
-        points: evaluations.map(({ lr, accuracy }): [number, number] => [lr, accuracy ?? NaN]),
-        dots: true,
-      })),
-      {
-        label: 'paper, figure 3',
-        points: PAPER.map((accuracy, i): [number, number] => [i / 1000, accuracy]),
-        color: '#59636e',
-        dashed: true,
-        dots: true,
-      },
-    ],
+export const rangeFigure = (title: string, records: readonly RangeRecord[]): string =>
+  rangeSvg(
+    records.map(({ steps, seed, ...record }) => ({ label: sweepName(steps, seed), ...record })),
     {
+      sweep: 'linear',
       title,
-      x: { label: 'learning rate' },
-      panels: [{ left: { label: 'test accuracy', format: 'percent' } }],
-      height: 460,
+      beside: {
+        label: 'paper, figure 3',
+        points: PAPER.map((accuracy, i) => [i / 1000, accuracy]),
+      },
     },
   );
-}

@@ -199,8 +199,8 @@ function rangeSection(range: readonly RangeRecord[]): Section[] {
       title,
       text: [
         'Test accuracy while the rate rises from 0 to 0.02. “From the paper” is the mean distance from its accuracies, in points; roughness is the root mean square of second differences, ' +
-          'which the bend of a smooth rise adds to; falls are the share of points below the one before; “rise” and “ragged” are ' +
-          'what `suggestBounds` makes of the curve.',
+          'which the bend of a smooth rise adds to; falls are the share of points below the one before. The last six columns are what ' +
+          '`suggestBounds` finds, with markers in the picture: “rise” and “ragged” on the accuracies, the others on the trend of the training loss.',
       ],
       head: RANGE_HEAD,
       rows: rangeRows(range),

@@ -25,14 +25,19 @@ export type { ObjectiveOptions, RowFunction } from './objective.ts';
 export { forward, predict, type PredictOptions, type Prediction } from './predict.ts';
 export {
   lrRangeTest,
-  suggestBounds,
   type RangeCurve,
   type RangeEvaluation,
   type RangePoint,
   type RangeTest,
   type RangeTestOptions,
+} from './range-test.ts';
+export { rangeSvg, type RangePicture, type RangeSvgOptions } from './range-svg.ts';
+export {
+  lossTrend,
+  suggestBounds,
   type Suggestion,
   type SuggestionName,
-} from './range-test.ts';
+  type TrendPoint,
+} from './suggest-bounds.ts';
 export type { CheckpointOptions, TrainOptions } from './settings.ts';
 export { fit, train, type Result } from './train.ts';

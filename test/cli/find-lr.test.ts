@@ -9,17 +9,21 @@ describe('find-lr', () => {
     expect(await run(host, `find-lr ${SMALL} --steps 12 --every 3 --svg curve.svg`)).toBe(0);
     expect(host.out()).toMatch(/^seed 1: test accuracy against the rate\n/);
     expect(host.out()).toMatch(/\n +0 +0\.02\n/);
+    const rises = /\nrise +[\d.]/.test(host.out());
+    expect(/\n +0 +0\.02\n.*↑ rise/.test(host.out())).toBe(rises);
     for (const name of ['rise', 'ragged', 'steepest', 'valley', 'slide', 'minimum']) {
       expect(host.out()).toMatch(new RegExp(`\n${name} +(none: .+|[\\d.e-]+ \\(update \\d+\\))\n`));
     }
-    expect(readFileSync(join(host.cwd, 'curve.svg'), 'utf8')).toContain('learning-rate range test');
+    const svg = readFileSync(join(host.cwd, 'curve.svg'), 'utf8');
+    expect(svg).toContain('learning-rate range test');
+    expect(svg.includes('data-series="rise"')).toBe(rises);
   });
 
   it('goes by the loss alone, exponentially, over several seeds', async () => {
     const host = await testHost();
     const line = `find-lr ${SMALL} --steps 20 --every 0 --sweep exponential --to 0.001 --seeds 1,2`;
     expect(await run(host, line)).toBe(0);
-    expect(host.out()).toContain('seed 2: smoothed loss against the rate');
+    expect(host.out()).toContain('seed 2: loss against the rate');
     expect(host.out()).toMatch(/over the seeds:\nrise +none \(0 of 2 seeds\)\n/);
   });
 

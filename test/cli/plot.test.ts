@@ -27,6 +27,30 @@ describe('plots in the terminal', () => {
     expect(plot([0, 1, NaN, NaN, 1, 0], 60)).toEqual(plot([0, 1, 1, 0], 60));
   });
 
+  it('mark places below the axis, in as many lines as it takes', () => {
+    const lines = plotText([0, 1, 2], {
+      from: '0',
+      to: '1',
+      width: 53,
+      format: String,
+      marks: [
+        { label: 'end', at: 1 },
+        { label: 'middle', at: 0.5 },
+        { label: 'near', at: 0.56 },
+        { label: 'start', at: 0 },
+        { label: 'outside', at: 1.1 },
+      ],
+    }).split('\n');
+    const [axis, ...marks] = lines.slice(-4).map((line) => line.slice(12));
+    expect([axis.length, axis[0], axis.at(-1)]).toEqual([40, '0', '1']);
+    expect(marks).toEqual([
+      `↑ start${' '.repeat(13)}↑ middle${' '.repeat(7)}end ↑`,
+      `${' '.repeat(22)}↑ near`,
+      '',
+    ]);
+    expect([marks[0].indexOf('↑ middle'), marks[0].length]).toEqual([20, 40]);
+  });
+
   it('are as wide as the terminal, or as COLUMNS says where there is none', () => {
     const output = new PassThrough();
     expect(widthOf(Object.assign(new PassThrough(), { columns: 72 }), { COLUMNS: '40' })).toBe(72);

@@ -2,8 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   crossEntropyRows,
   fit,
+  lossTrend,
   lrRangeTest,
   mlp,
+  rangeSvg,
   sub,
   suggestBounds,
   wasm,
@@ -12,6 +14,7 @@ import {
   type RangeTestOptions,
 } from 'cyclegrad';
 import { loader, synthetic } from '../../datasets/index.ts';
+import { stream } from '../../engine/rng.ts';
 import { sgd } from '../../optim/index.ts';
 
 let backend: Backend;
@@ -139,43 +142,187 @@ describe('lrRangeTest', () => {
   });
 });
 
-/** A curve from the smoothed losses and accuracies at evenly spaced rates. */
-function curve(loss: (t: number) => number, accuracies: readonly number[] = []): RangeCurve {
-  const n = 200;
-  const all = Array.from({ length: n }, (_, step) => {
-    const value = loss(step / n);
-    return { step, lr: 1e-5 * 1e5 ** (step / n), loss: value, smoothed: value };
-  });
-  const evaluations = accuracies.map((accuracy, i) => ({ step: i * 10, lr: i / 1000, loss: 1, accuracy }));
-  return { seed: 0, points: all, evaluations, end: 'done' };
+interface CurveOptions {
+  readonly n?: number;
+  readonly noise?: number;
+  readonly sweep?: 'linear' | 'exponential';
+  readonly accuracies?: readonly number[];
+  readonly end?: RangeCurve['end'];
 }
 
-describe('suggestBounds', () => {
-  const bowl = (t: number): number => 2 + Math.cos(2 * Math.PI * t) * (t < 0.75 ? 1 : 3);
+/** A curve from a loss at every share t of the sweep: from 1e-5 to 1 by equal factors, or from 0 to 0.02 in equal steps. */
+function curve(loss: (t: number) => number, options: CurveOptions = {}): RangeCurve {
+  const { n = 200, noise = 0, sweep: kind = 'exponential', accuracies = [], end = 'done' } = options;
+  const draws = stream(1, 'noise');
+  const points = Array.from({ length: n }, (_, step) => {
+    const t = step / (n - 1);
+    const value = loss(t) + noise * draws.normal();
+    return { step, lr: kind === 'linear' ? 0.02 * t : 1e-5 * 1e5 ** t, loss: value, smoothed: value };
+  });
+  const evaluations = accuracies.map((accuracy, i) => ({ step: i * 10, lr: i / 1000, loss: 1, accuracy }));
+  return { seed: 0, points, evaluations, end };
+}
 
-  it('by the loss: falls at 0.25, lowest at 0.5', () => {
-    const found = suggestBounds(curve(bowl));
-    const share = (lr: number | null): number => Math.log(lr! / 1e-5) / Math.log(1e5);
-    expect(share(found.steepest.lr)).toBeCloseTo(0.25, 1);
-    expect(share(found.valley.lr)).toBeCloseTo(0.3, 1);
-    expect(share(found.minimum.lr! * 10)).toBeCloseTo(0.5, 1);
-    expect(found.slide.lr).not.toBeNull();
-    expect(found.rise).toEqual({ lr: null, step: null, why: expect.stringContaining('0 evaluations') });
+/** Places of the suggestions as shares of the sweep, or the reasons. */
+function places(given: RangeCurve): Record<string, number | string> {
+  const last = given.points.length - 1;
+  return Object.fromEntries(
+    Object.entries(suggestBounds(given)).map(([name, { step, why }]) => [name, why ?? step / last]),
+  );
+}
+
+/** Level at 2.3, a fall between t = 0.2 and 0.5 that is steepest at 0.35, level at 1.3, and a rise from 0.8 on. */
+const valley = (t: number): number => {
+  if (t < 0.2) return 2.3;
+  if (t < 0.5) return 1.8 + 0.5 * Math.cos((Math.PI * (t - 0.2)) / 0.3);
+  return t < 0.8 ? 1.3 : 1.3 + 20 * (t - 0.8) ** 2;
+};
+/** What training does under a rate that rises from 0: a fast fall at the beginning, a slow one, a slow rise. */
+const early = (t: number): number =>
+  2.3 - Math.min(1, 8 * t) * 0.9 - (t < 0.5 ? 0.3 * t : 0.15 - 0.5 * (t - 0.5));
+
+describe('suggestBounds', () => {
+  describe.each(['linear', 'exponential'] as const)('by the loss of a %s sweep', (kind) => {
+    it.each([
+      [200, 0],
+      [100, 0.05],
+      [1000, 0.1],
+      [4000, 0.2],
+    ])('of %i updates with noise %f', (n, noise) => {
+      const found = places(curve(valley, { n, noise, sweep: kind }));
+      expect(found).toMatchObject({
+        steepest: expect.closeTo(0.35, 1),
+        // 5 % of the fall are left where the cosine is 0.9, which is 0.043 from either end of the fall.
+        valley: expect.closeTo(0.35, 1),
+      });
+      // 5 % of the fall, 0.05, lie 0.05 after the beginning of the rise.
+      expect(Math.abs((found['slide'] as number) - 0.85)).toBeLessThan(0.05);
+      const { minimum } = suggestBounds(curve(valley, { n, noise, sweep: kind }));
+      const lowest = minimum.lr! * 10;
+      const share = kind === 'linear' ? lowest / 0.02 : Math.log(lowest / 1e-5) / Math.log(1e5);
+      expect(share).toBeGreaterThan(0.48);
+      expect(share).toBeLessThan(0.82);
+    });
+  });
+
+  it('finds a fall at the beginning of a linear sweep, and the rise after it', () => {
+    const found = places(curve(early, { n: 4000, noise: 0.15, sweep: 'linear' }));
+    expect(found['steepest']).toBeLessThan(0.125);
+    expect(found['valley']).toBeGreaterThan(0.05);
+    expect(found['valley']).toBeLessThan(0.3);
+    expect(found['slide']).toBeGreaterThan(0.5);
+    expect(found['slide']).toBeLessThan(0.75);
+  });
+
+  it('is not misled by a loss that overflows at the end', () => {
+    const overflow = (t: number): number => (t > 0.97 ? 10 ** (100 * t) : valley(Math.min(t, 0.8)));
+    const found = places(curve(overflow, { end: 'diverged' }));
+    expect(found).toMatchObject({ steepest: expect.closeTo(0.35, 1), valley: expect.closeTo(0.35, 1) });
+    expect(found['slide']).toBeGreaterThan(0.88);
+    expect(found['slide']).toBeLessThanOrEqual(0.97);
+    // One that is not finite is no point of the curve; its sweep ended as diverged.
+    const cut = curve((t) => valley(0.6 * t), { end: 'diverged' });
+    expect(places(cut)).toMatchObject({ steepest: expect.closeTo(0.58, 1), slide: 1 });
+  });
+
+  it.each([
+    ['flat', () => 2.3],
+    ['rises', (t: number) => 2.3 + t],
+    ['rises from the start on without end', (t: number) => 2.3 * Math.exp(5 * t)],
+  ])('none where the loss is %s', (_, loss) => {
+    for (const noise of [0, 0.1]) {
+      const { rise: _rise, ragged: _ragged, ...found } = places(curve(loss, { noise, n: 400 }));
+      for (const why of Object.values(found))
+        expect(why).toMatch(/^the loss does not fall by more than its noise: from/);
+    }
+  });
+
+  it('none where the loss still falls at the end', () => {
+    const found = places(curve((t) => 2.3 - t * t, { n: 400, noise: 0.02 }));
+    expect(found).toMatchObject({
+      steepest: 'the loss falls fastest at the end, at 1 (sweep further)',
+      valley: 'the loss still falls at the end, at 1 (sweep further)',
+      slide: 'the loss does not rise before the end, at 1 (sweep further)',
+      minimum: 'the loss is lowest at the end, at 1 (sweep further)',
+    });
+  });
+
+  it('no slide where the loss is level at the end', () => {
+    const found = places(curve((t) => valley(0.75 * t), { n: 400, noise: 0.05 }));
+    expect(found['steepest']).toBeCloseTo(0.35 / 0.75, 1);
+    expect(found['valley']).toBeCloseTo(0.35 / 0.75, 1);
+    expect(found['slide']).toBe('the loss does not rise before the end, at 1 (sweep further)');
+  });
+
+  it('a tenth of the rate with the lowest loss may lie below the sweep', () => {
+    const points = curve(valley, { n: 200 }).points.map((point) => ({
+      ...point,
+      lr: 0.01 + point.lr / 1000,
+    }));
+    expect(places({ ...curve(valley), points })['minimum']).toMatch(
+      /^a tenth of 0.0\d+, the rate of the lowest loss, lies below the sweep, which begins at 0.01 \(begin lower\)$/,
+    );
+  });
+
+  it('few updates: a reason for each', () => {
+    for (const n of [0, 2, 19]) {
+      const given = { ...curve(valley), points: curve(valley).points.slice(0, n) };
+      const reasons = Object.values(places(given));
+      expect(reasons.slice(2)).toEqual(
+        Array(4).fill(`there are ${n} updates with a finite loss (20 are needed: sweep for longer)`),
+      );
+      expect(reasons.slice(0, 2).every((why) => String(why).startsWith('there are 0 evaluations'))).toBe(
+        true,
+      );
+      expect(lossTrend(given)).toEqual([]);
+    }
+  });
+
+  it('the trend goes through the middle of the noise, without a lag', () => {
+    const trend = lossTrend(curve(valley, { n: 4000, noise: 0.2, sweep: 'linear' }));
+    expect(trend).toHaveLength(1000);
+    // A line over 5 % on either side rounds corners off a little.
+    for (const { lr, loss } of trend) expect(Math.abs(loss - valley(lr / 0.02))).toBeLessThan(0.06);
+    expect(lossTrend(curve(valley)).map(({ step }) => step)).toEqual([...Array(200).keys()]);
   });
 
   it("by accuracy: the paper's own curve gives its own bounds", () => {
-    const paper = [0.1, 0.16, 0.31, 0.33, 0.38, 0.42, 0.415, 0.42, 0.485, 0.42, 0.46];
-    const { rise, ragged } = suggestBounds(curve(bowl, paper));
+    const accuracies = [0.1, 0.16, 0.31, 0.33, 0.38, 0.42, 0.415, 0.42, 0.485, 0.42, 0.46];
+    const { rise, ragged } = suggestBounds(curve(valley, { accuracies }));
     expect(rise).toMatchObject({ lr: 0.001, step: 10 });
     expect(ragged).toMatchObject({ lr: 0.005, step: 50 });
   });
 
+  it('pictures have a marker for each suggestion, on the curve that it comes from', () => {
+    const accuracies = [0.1, 0.16, 0.31, 0.33, 0.38, 0.42, 0.415];
+    const given = curve(valley, { sweep: 'linear', accuracies });
+    const picture = (own: RangeCurve) => ({
+      label: 'seed 0',
+      evaluations: own.evaluations,
+      trend: lossTrend(own),
+      suggestions: suggestBounds(own),
+    });
+    const markers = (svg: string): string[] =>
+      [...svg.matchAll(/data-series="(\w+)" d="[^"]*" transform="translate/g)]
+        .map(([, name]) => name)
+        .filter((name, i, all) => all.indexOf(name) === i);
+    const both = rangeSvg([picture(given)], { sweep: 'linear' });
+    expect(markers(both)).toEqual(['rise', 'ragged', 'steepest', 'valley', 'slide', 'minimum']);
+    expect(both).toContain('test accuracy');
+    const alone = rangeSvg([picture({ ...given, evaluations: [] })], { sweep: 'linear' });
+    expect(markers(alone)).toEqual(['steepest', 'valley', 'slide', 'minimum']);
+    expect(alone).not.toContain('test accuracy');
+    const short = rangeSvg([picture({ ...given, points: [] })], { sweep: 'linear', title: 'title' });
+    expect(markers(short)).toEqual(['rise', 'ragged']);
+    expect(short).not.toContain('training loss');
+    expect(markers(rangeSvg([], { sweep: 'exponential' }))).toEqual([]);
+  });
+
   it.each([
-    ['too short', { ...curve(bowl), points: curve(bowl).points.slice(0, 8) }, 'minimum', '8 updates leave'],
-    ['a loss that only rises', curve((t) => 1 + t), 'valley', 'the loss never falls'],
-    ['a model that does not learn', curve(bowl, [0.1, 0.11, 0.1, 0.12, 0.1]), 'rise', 'does not learn here'],
-    ['a sweep that ends too early', curve(bowl, [0.1, 0.2, 0.3, 0.4]), 'ragged', 'still rises at the end'],
-  ] as const)('says why there is none: %s', (_, given, name, why) => {
-    expect(suggestBounds(given)[name]).toMatchObject({ lr: null, why: expect.stringContaining(why) });
+    ['a model that does not learn', [0.1, 0.11, 0.1, 0.12, 0.1], 'rise', 'does not learn here'],
+    ['a sweep that ends too early', [0.1, 0.2, 0.3, 0.4], 'ragged', 'still rises at the end'],
+  ] as const)('says why there is none: %s', (_, accuracies, name, why) => {
+    const found = suggestBounds(curve(valley, { accuracies }));
+    expect(found[name]).toMatchObject({ lr: null, why: expect.stringContaining(why) });
   });
 });

@@ -3,7 +3,16 @@
  * report, the benchmarks and plots of schedules use it. Not a plotting library: lines and dots is all there is.
  */
 import { scaleLinear, scaleLog } from 'd3-scale';
-import { line } from 'd3-shape';
+import {
+  line,
+  symbol,
+  symbolCircle,
+  symbolCross,
+  symbolDiamond,
+  symbolSquare,
+  symbolStar,
+  symbolTriangle,
+} from 'd3-shape';
 
 export interface CurveSeries {
   /** Its name in the legend. */
@@ -22,7 +31,19 @@ export interface CurveSeries {
   readonly dashed?: boolean;
   /** Puts a dot on every point. Unless given: where there is only one. */
   readonly dots?: boolean;
+  /** Puts this shape on every point, and draws no line; `width` is about its radius. */
+  readonly marker?: CurveMarker;
 }
+
+const SYMBOLS = {
+  circle: symbolCircle,
+  square: symbolSquare,
+  triangle: symbolTriangle,
+  diamond: symbolDiamond,
+  star: symbolStar,
+  cross: symbolCross,
+};
+export type CurveMarker = keyof typeof SYMBOLS;
 
 export interface CurveAxis {
   readonly label: string;
@@ -53,7 +74,7 @@ export interface CurveOptions {
 }
 
 /** Okabe and Ito's palette, the readable ones on white first. */
-const PALETTE = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000'];
+export const PALETTE = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000'];
 const INK = '#1f2328';
 const QUIET = '#59636e';
 const GRID = '#e4e7eb';
@@ -158,7 +179,7 @@ export function curveSvg(series: readonly CurveSeries[], options: CurveOptions):
   ].join('\n');
 }
 
-type Curve = Required<CurveSeries>;
+type Curve = Required<Omit<CurveSeries, 'marker'>> & Pick<CurveSeries, 'marker'>;
 
 function resolve(one: CurveSeries, index: number, panels: readonly CurvePanel[]): Curve {
   const { panel = 0, side = 'left' } = one;
@@ -331,6 +352,7 @@ function drawX(across: Axis, plot: Plot): string {
 
 function drawCurve(curve: Curve, across: Axis, up: Axis): string {
   const pixels = curve.points.map(([x, y]): [number, number] => [across.place(x), up.place(y)]);
+  if (curve.marker !== undefined) return pixels.map(([x, y]) => drawMarker(curve, x, y)).join('\n');
   const drawn = ([x, y]: readonly [number, number]): boolean => Number.isFinite(x) && Number.isFinite(y);
   const path = line().defined(drawn).digits(2)(thin(pixels)) ?? '';
   const out = [
@@ -347,6 +369,16 @@ function drawCurve(curve: Curve, across: Axis, up: Axis): string {
     }
   }
   return out.join('\n');
+}
+
+/** A shape with a white border, so that it stays visible on a line. */
+function drawMarker({ marker, width, color, label }: Curve, x: number, y: number): string {
+  if (!Number.isFinite(x) || !Number.isFinite(y)) return '';
+  const shape = symbol(SYMBOLS[marker!], Math.PI * (width + 2) ** 2).digits(2)();
+  return (
+    `<path data-series="${escape(label)}" d="${shape}" transform="translate(${px(x)} ${px(y)})" fill="${escape(color)}" ` +
+    `stroke="#ffffff" stroke-width="1.5"/>`
+  );
 }
 
 /** First, lowest, highest and last point of every half pixel: the same picture with fewer points. */
@@ -399,6 +431,13 @@ function drawLegend(rows: readonly LegendRow[], plot: Plot): string {
     for (const { curve, at } of items) {
       const x = plot.left + at;
       const opacity = Math.max(curve.opacity, 0.5); // a faint line still needs a key that can be seen
+      if (curve.marker !== undefined) {
+        out.push(
+          drawMarker(curve, x + SWATCH / 2, y),
+          text(x + SWATCH + 8, y + FONT * 0.35, curve.label, { anchor: 'start' }),
+        );
+        continue;
+      }
       out.push(
         `<line x1="${px(x)}" x2="${px(x + SWATCH)}" y1="${px(y)}" y2="${px(y)}" stroke="${escape(curve.color)}" ` +
           `stroke-width="${Math.max(curve.width, 2)}" stroke-opacity="${opacity}"` +

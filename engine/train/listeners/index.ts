@@ -3,4 +3,11 @@ export type { TextOutput } from './streams.ts';
 export { progressBar, type ProgressOptions } from './progress.ts';
 export { jsonLines, type JsonLinesOptions } from './json-lines.ts';
 export { report, type ReportOptions, type RunSummary } from './report.ts';
-export { curveSvg, type CurveAxis, type CurveOptions, type CurvePanel, type CurveSeries } from './curve.ts';
+export {
+  curveSvg,
+  type CurveAxis,
+  type CurveMarker,
+  type CurveOptions,
+  type CurvePanel,
+  type CurveSeries,
+} from './curve.ts';
