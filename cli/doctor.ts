@@ -10,6 +10,7 @@ import {
   KINDS_OF_SIMD,
   matmul,
   reference,
+  simdName,
   sum,
   tensor,
   wasm,
@@ -200,7 +201,7 @@ function describe(diagnosis: Diagnosis, host: Host, data: string | undefined): s
     'backend wasm (CPU)',
     ...entry(
       'runs',
-      report === null ? cpuBackend.run : yes(`${report.executor}, ${report.simd ?? 'no'} SIMD`),
+      report === null ? cpuBackend.run : yes(`${report.executor}, ${simdName(report) ?? 'no'} SIMD`),
     ),
     ...(report?.fallback
       ? entry('fallback', { works: false, reason: report.fallback, fix: 'see workers below' })

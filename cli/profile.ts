@@ -14,6 +14,7 @@ import {
   KINDS_OF_SIMD,
   mean,
   measureLimits,
+  simdName,
   summarizeProfile,
   u8,
   type Backend,
@@ -71,8 +72,8 @@ export function addProfileCommand(program: Command, host: Host): void {
 }
 
 /** What runs: the executor, and the adapter or the kind of SIMD. */
-const describeReport = ({ executor, adapter, simd }: Report): string =>
-  `${executor}, ${adapter ?? `${simd ?? 'no'} SIMD`}`;
+const describeReport = (report: Report): string =>
+  `${report.executor}, ${report.adapter ?? `${simdName(report) ?? 'no'} SIMD`}`;
 
 async function profileStep(
   backend: Backend,

@@ -149,7 +149,7 @@ export {
   type BackendName,
   type OpenOptions,
 } from './backends/select.ts';
-export { KINDS_OF_SIMD, whyVectorsStayApart, type Simd } from './simd.ts';
+export { KINDS_OF_SIMD, simdName, whyVectorsStayApart, type Simd } from './simd.ts';
 export { Evaluator } from './evaluate.ts';
 export {
   measureLimits,

@@ -1,14 +1,16 @@
 /** What this machine can do at most: multiply-adds on registers alone, and a copy of memory. */
 import type { Worker } from 'node:worker_threads';
-import { chooseSimd, KINDS_OF_SIMD, type Simd } from './simd.ts';
+import { chooseSimd, isFused, KINDS_OF_SIMD, type Simd } from './simd.ts';
 import { BackendError } from './errors.ts';
 import { checkInteger, checkOneOf, checkOptions } from './options.ts';
 
 /** The most that can be asked of a number of threads together. */
 export interface MachineLimits {
   readonly threads: number;
-  /** What the arithmetic was made of: 'wide' (256 bits, fused multiply-add), 'relaxed' (128 bits, with it too) or 'plain'. */
+  /** What the arithmetic was made of: 'wide' (256 bits, relaxed multiply-add), 'relaxed' (128 bits, with it too) or 'plain'. */
   readonly simd: Simd;
+  /** Whether multiply-adds were fused; measurements of earlier versions do not have it. */
+  readonly fused?: boolean;
   /** Multiply and add counted separately, operands in registers. */
   readonly gflopPerSecond: number;
   /** Bytes read plus bytes written by a copy of arrays too large for most caches. */
@@ -68,6 +70,7 @@ export async function measureLimits(options: LimitOptions = {}): Promise<Machine
   return {
     threads,
     simd: chosen,
+    fused: chosen !== 'plain' && isFused(),
     gflopPerSecond: (sum(({ turnsPerMs }) => turnsPerMs) * flopsATurn(chosen)) / 1e6,
     gbPerSecond: sum(({ bytesPerMs }) => bytesPerMs) / 1e6,
   };

@@ -124,7 +124,7 @@ export function formatProfile({ rows, ms, gflopPerSecond, runs, limits }: Profil
     ...(limits === null
       ? []
       : [
-          `limit ${limits.gflopPerSecond.toFixed(1)} GFLOP/s (${limits.simd === 'plain' ? 'multiply and add' : 'fused multiply-add'}${limits.simd === 'wide' ? ' of 256 bits' : ''} ` +
+          `limit ${limits.gflopPerSecond.toFixed(1)} GFLOP/s (${limits.simd === 'plain' || limits.fused === false ? 'multiply and add' : 'fused multiply-add'}${limits.simd === 'wide' ? ' of 256 bits' : ''} ` +
             `in registers) and ${limits.gbPerSecond.toFixed(1)} GB/s (a copy), ${limits.threads} thread${limits.threads === 1 ? '' : 's'}; ` +
             'Winograd and caches go beyond',
         ]),

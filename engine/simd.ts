@@ -1,7 +1,11 @@
 /** Which SIMD instructions this JavaScript engine has, and which of V8's flags bring more. */
 import { BackendError } from './errors.ts';
+import type { Report } from './types.ts';
 
-/** Vectors of 128 bits, the same with fused multiply-add, and vectors of 256 bits with it. The last two give the same bits. */
+/**
+ * Vectors of 128 bits, the same with relaxed multiply-add, and vectors of 256 bits with it. The last two give the same bits: those of
+ * fused multiply-adds where `isFused()`.
+ */
 export const KINDS_OF_SIMD = ['plain', 'relaxed', 'wide'] as const;
 export type Simd = (typeof KINDS_OF_SIMD)[number];
 
@@ -70,9 +74,13 @@ const PROBE = Uint8Array.from(
 
 const hasRelaxedSimd = (): boolean => WebAssembly.validate(PROBE);
 
-/** Whether multiply-adds are rounded once. What does that on x64 has vectors of 256 bits too (but for a few of AMD's, of 2012 to 2014). */
-function isFused(): boolean {
+/** Whether relaxed multiply-adds are fused, that is rounded once. What does that on x64 has vectors of 256 bits too (but for a few of AMD's, of 2012 to 2014). */
+export function isFused(): boolean {
   const { f } = new WebAssembly.Instance(new WebAssembly.Module(PROBE)).exports;
   const x = 1 + 2 ** -12;
   return (f as (a: number, b: number, c: number) => number)(x, x, -(1 + 2 ** -11)) !== 0;
 }
+
+/** The kind of SIMD in words, with what is not said by its name; undefined where there is none. */
+export const simdName = ({ simd, fused }: Pick<Report, 'simd' | 'fused'>): string | undefined =>
+  simd !== undefined && simd !== 'plain' && fused === false ? `${simd}, not fused` : simd;

@@ -27,8 +27,13 @@ export interface Report {
   readonly backend: string;
   /** How it runs, for instance 'team of 2 workers' or 'caller'. */
   readonly executor: string;
-  /** Which SIMD binary runs: 'wide' (256 bits, fused multiply-add), 'relaxed' (128 bits, with it too) or 'plain'. */
+  /** Which SIMD binary runs: 'wide' (256 bits, relaxed multiply-add), 'relaxed' (128 bits, with it too) or 'plain'. */
   readonly simd?: string;
+  /**
+   * With `simd`: whether multiply-adds are fused, that is rounded once. Never of 'plain'; of the others where processor and JavaScript
+   * engine do so, which JavaScriptCore does not on x64.
+   */
+  readonly fused?: boolean;
   /** Of a GPU: which, with its driver. */
   readonly adapter?: string;
   /**

@@ -1,5 +1,6 @@
 /** Whether a run may go on from a checkpoint: the same model, data order, seed and optimizer, or a message that says what differs. */
 import { CheckpointError } from '../errors.ts';
+import { simdName } from '../simd.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { Report, State } from '../types.ts';
 import type { Checkpoint } from './checkpoint.ts';
@@ -69,8 +70,12 @@ export function checkResume(checkpoint: Checkpoint, run: Resuming): Notice[] {
 
 /** A notice where the arithmetic is not the one that the checkpoint was computed with. */
 export function checkArithmetic(saved: Report, now: Report): Notice[] {
-  const name = ({ backend, simd }: Report): string => (simd === undefined ? backend : `${backend} (${simd})`);
-  // Of the kinds of SIMD, 'relaxed' and 'wide' give the same bits.
+  const name = (report: Report): string => {
+    const simd = simdName(report);
+    return simd === undefined ? report.backend : `${report.backend} (${simd})`;
+  };
+  // Of the kinds of SIMD, 'relaxed' and 'wide' give the same bits. A report of an earlier version does not
+  // say whether it is fused, and counts as fused.
   const arithmetic = (report: Report): string =>
     name(report.simd === 'wide' ? { ...report, simd: 'relaxed' } : report);
   if (arithmetic(saved) === arithmetic(now)) return [];

@@ -15,7 +15,10 @@ import {
   relu,
   sequential,
   train,
+  type Backend,
+  type StartEvent,
 } from '../../engine/index.ts';
+import { isFused } from '../../engine/simd.ts';
 import { sgd } from '../../optim/index.ts';
 import { cyclicLR } from '../../schedulers/index.ts';
 import { bytes, eventsOf, folder, held, tinyRun } from './fixture.ts';
@@ -87,6 +90,55 @@ describe('training on the CPU backend', () => {
     expect((await stopAndGoOn(plain)).codes).toEqual(['backend-changed']);
     await Promise.all([relaxed, wide, plain].map((one) => one.close()));
   });
+
+  test.runIf(isFused())(
+    'relaxed SIMD that is not fused says so, and going on with it is a notice',
+    async () => {
+      const fused = await wasm({ simd: 'relaxed', threads: 1 });
+      // An engine that rounds the product, as JavaScriptCore does on x64: the probe is the only module that exports f.
+      class Instance {
+        exports: object;
+        constructor(module: WebAssembly.Module, imports?: WebAssembly.Imports) {
+          const { exports } = new Original(module, imports);
+          this.exports =
+            'f' in exports ? { f: (a: number, b: number, c: number) => Math.fround(a * b) + c } : exports;
+        }
+      }
+      const Original = WebAssembly.Instance;
+      WebAssembly.Instance = Instance as never;
+      const [relaxed, wide, plain] = await Promise.all(
+        (['relaxed', 'wide', 'plain'] as const).map((simd) => wasm({ simd, threads: 1 })),
+      ).finally(() => (WebAssembly.Instance = Original));
+      const dir = folder();
+      const noticesOf = async (backend: Backend, steps: number): Promise<readonly string[]> => {
+        const { events } = await eventsOf(
+          tinyRun({ backend, steps, checkpoint: { dir, every: 1, resume: true } }),
+        );
+        const start = events[0] as StartEvent;
+        reports.push([start.report.simd, start.report.fused]);
+        return events.flatMap((event) =>
+          event.type === 'notice' && event.code === 'backend-changed' ? [event.message] : [],
+        );
+      };
+      const reports: unknown[] = [];
+      expect(await noticesOf(fused, 1)).toEqual([]);
+      const rest = 'the last bits may differ from a run without a stop';
+      expect(await noticesOf(relaxed, 2)).toEqual([
+        `going on with wasm (relaxed, not fused) after wasm (relaxed): ${rest}`,
+      ]);
+      expect(await noticesOf(wide, 3)).toEqual([]);
+      expect(await noticesOf(plain, 4)).toEqual([
+        `going on with wasm (plain) after wasm (wide, not fused): ${rest}`,
+      ]);
+      expect(reports).toEqual([
+        ['relaxed', true],
+        ['relaxed', false],
+        ['wide', false],
+        ['plain', false],
+      ]);
+      await Promise.all([fused, relaxed, wide, plain].map((one) => one.close()));
+    },
+  );
 
   test('agrees with the reference backend over ten steps', async () => {
     const [a, b] = [await fit(tinyRun({ backend })), await fit(tinyRun())];

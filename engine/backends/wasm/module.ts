@@ -1,10 +1,12 @@
 /** The compiled kernels: the binary that suits this engine, and how it is instantiated. */
 import { BackendError } from '../../errors.ts';
 import { K, plain, relaxed, wide } from './kernels.generated.ts';
-import { chooseSimd, type Simd } from '../../simd.ts';
+import { chooseSimd, isFused, type Simd } from '../../simd.ts';
 
 export interface Kernels {
   readonly simd: Simd;
+  /** Whether multiply-adds are rounded once. */
+  readonly fused: boolean;
   readonly module: WebAssembly.Module;
   /** Floats of a vector in micro-kernels and transforms. */
   readonly lanes: number;
@@ -23,7 +25,8 @@ export async function loadKernels(wanted: Simd | 'auto'): Promise<Kernels> {
   const simd = await chooseSimd('wasm', wanted);
   const lanes = simd === 'wide' ? 2 * K.LANES : K.LANES;
   try {
-    return { simd, module: await WebAssembly.compile(decode(BINARIES[simd])), lanes };
+    const module = await WebAssembly.compile(decode(BINARIES[simd]));
+    return { simd, fused: simd !== 'plain' && isFused(), module, lanes };
   } catch (error) {
     throw new BackendError(
       "wasm: this JavaScript engine has no WebAssembly SIMD with threads (use a newer one, or the 'reference' backend)",

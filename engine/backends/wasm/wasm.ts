@@ -322,6 +322,7 @@ class WasmExecutable implements Executable {
       backend: 'wasm',
       executor: fallback === null ? `team of ${threads} worker${threads === 1 ? '' : 's'}` : 'caller',
       simd: backend.kernels.simd,
+      fused: backend.kernels.fused,
       threads,
       fallback: fallback ?? backend.instead,
       bytes,

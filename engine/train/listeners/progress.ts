@@ -1,6 +1,7 @@
 /** Shows how a run is going: a bar on a terminal, plain lines everywhere else. */
 import type { MultiBar } from 'cli-progress';
 import { checkInteger, checkOptions } from '../../options.ts';
+import { simdName } from '../../simd.ts';
 import type { EvalEvent, Listener, StartEvent, StepEvent, TrainEvent } from '../events.ts';
 import { duration, message, metric, number, oneLine, percent, steady, whole } from './format.ts';
 import { TextStream, type TextOutput } from './streams.ts';
@@ -154,7 +155,8 @@ class Meter {
 function describe(event: TrainEvent, steps: number): string[] {
   switch (event.type) {
     case 'start': {
-      const { backend, executor, simd, threads, fallback } = event.report;
+      const { backend, executor, threads, fallback } = event.report;
+      const simd = simdName(event.report);
       const how = [executor, `${threads} thread${threads === 1 ? '' : 's'}`];
       if (simd !== undefined) how.push(`${simd} SIMD`);
       const lines = [
