@@ -36,7 +36,14 @@ export interface AdamOptions {
  *   pytorch: w ← w − lr / c1 · m / (√v / √c2 + epsilon)
  *   caffe:   w ← w − lr · √c2 / c1 · m / (√v + epsilon)
  *
- * Throws RangeError unless lr >= 0, 0 <= β1, β2 < 1, epsilon > 0, weightDecay >= 0.
+ *   default      here, PyTorch        Keras 3   Caffe
+ *   lr           0.001                0.001     none
+ *   β1, β2       0.9, 0.999           the same  none, 0.999
+ *   epsilon      1e-8                 1e-7      1e-8
+ *   form         pytorch              caffe     caffe
+ *   weightDecay  0; of adamw 0.01     0; 0.004  0
+ *
+ * There is no amsgrad. Throws RangeError unless lr >= 0, 0 <= β1, β2 < 1, epsilon > 0, weightDecay >= 0.
  * Source: D. Kingma and J. Ba, Adam, 2015; torch.optim.Adam; Caffe, adam_solver.cpp.
  *
  * @example adam({ lr: cyclicLR({ base: 1e-4, max: 1e-3, stepSize: 2000 }) })

@@ -1,6 +1,7 @@
 /** Adaptive methods without a first moment: RMSprop, AdaGrad, AdaDelta, as the paper's Table 3 has them from Caffe. */
 import { checkNumber, checkOptions } from '../engine/options.ts';
 import { add, div, mul, sqrt, sub } from '../engine/ops/index.ts';
+import type { State } from '../engine/types.ts';
 import type { Schedule } from '../schedulers/index.ts';
 import {
   belowOne,
@@ -11,6 +12,7 @@ import {
   perParameter,
   type HyperParameter,
   type Optimizer,
+  type Specs,
 } from './optimizer.ts';
 
 export interface RmspropOptions {
@@ -32,7 +34,12 @@ export interface RmspropOptions {
  *   g ← g + weightDecay · w;  h ← ρ h + (1 − ρ) g²
  *   w ← w − lr · g / (√h + epsilon);  with momentum: v ← momentum · v + g / (√h + epsilon), w ← w − lr · v
  *
- * Throws RangeError unless lr >= 0, 0 <= ρ, momentum < 1, epsilon > 0, weightDecay >= 0.
+ *   default   here, PyTorch   Keras 3             Caffe
+ *   lr        0.01            0.001               none
+ *   ρ         0.99            0.9                 0.99
+ *   epsilon   1e-8            1e-7, in the root   1e-8
+ *
+ * There is no centered form. Throws RangeError unless lr >= 0, 0 <= ρ, momentum < 1, epsilon > 0, weightDecay >= 0.
  * Source: T. Tieleman and G. Hinton, lecture 6.5, 2012; Caffe, rmsprop_solver.cpp; torch.optim.RMSprop.
  *
  * @example rmsprop({ lr: cyclicLR({ base: 1e-4, max: 3e-4, stepSize: 2000 }), weightDecay: 0.004 })
@@ -66,8 +73,10 @@ export function rmsprop(options: RmspropOptions = {}): Optimizer {
 export interface AdagradOptions {
   /** Default 0.01. */
   readonly lr?: number | Schedule;
-  /** Added to the root. Default 1e-8. */
+  /** Added to the root. Default 1e-10, as in PyTorch. */
   readonly epsilon?: number;
+  /** The sum of squares before the first update: with 0, its step is lr in every element. Default 0. */
+  readonly initialAccumulator?: number;
   /** L2 penalty: added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
 }
@@ -75,20 +84,26 @@ export interface AdagradOptions {
 /**
  * AdaGrad.
  *
- *   g ← g + weightDecay · w;  h ← h + g²;  w ← w − lr · g / (√h + epsilon)
+ *   g ← g + weightDecay · w;  h ← h + g², from initialAccumulator;  w ← w − lr · g / (√h + epsilon)
  *
- * Throws RangeError unless lr >= 0, epsilon > 0, weightDecay >= 0.
+ *   default              here, PyTorch   Keras 3             Caffe
+ *   lr                   0.01            0.001               none
+ *   epsilon              1e-10           1e-7, in the root   1e-8
+ *   initialAccumulator   0               0.1                 0
+ *
+ * PyTorch's lr_decay is a schedule: `inv`. Throws RangeError unless lr >= 0, epsilon > 0, initialAccumulator >= 0, weightDecay >= 0.
  * Source: J. Duchi, E. Hazan and Y. Singer, 2011; Caffe, adagrad_solver.cpp; torch.optim.Adagrad.
  *
  * @example adagrad({ lr: 0.003, weightDecay: 0.004 })
  */
 export function adagrad(options: AdagradOptions = {}): Optimizer {
-  checkOptions('adagrad', options, ['lr', 'epsilon', 'weightDecay']);
-  const { lr = 0.01, epsilon = 1e-8, weightDecay = 0 } = options;
+  checkOptions('adagrad', options, ['lr', 'epsilon', 'initialAccumulator', 'weightDecay']);
+  const { lr = 0.01, epsilon = 1e-10, initialAccumulator = 0, weightDecay = 0 } = options;
   checkEpsilon('adagrad', epsilon);
-  return perParameter({
+  checkNumber('adagrad', 'initialAccumulator', initialAccumulator, 'a number >= 0', (x) => x >= 0);
+  const optimizer = perParameter({
     kind: 'adagrad',
-    options: { epsilon },
+    options: { epsilon, ...(initialAccumulator !== 0 && { initialAccumulator }) },
     hyper: usual('adagrad', lr, weightDecay),
     slots: ['square'],
     update(at) {
@@ -97,6 +112,14 @@ export function adagrad(options: AdagradOptions = {}): Optimizer {
       return { param: sub(at.param, mul(div(g, add(sqrt(square), epsilon)), at.lr)), slots: { square } };
     },
   });
+  const init = (specs: Specs): State =>
+    Object.fromEntries(
+      Object.entries(optimizer.init(specs)).map(([name, slot]) => [
+        name,
+        { ...slot, data: Float32Array.from(slot.data).fill(initialAccumulator) },
+      ]),
+    );
+  return initialAccumulator === 0 ? optimizer : { ...optimizer, init };
 }
 
 export interface AdadeltaOptions {
@@ -115,6 +138,11 @@ export interface AdadeltaOptions {
  *
  *   g ← g + weightDecay · w;  h ← ρ h + (1 − ρ) g²
  *   u = g · √((d + epsilon) / (h + epsilon));  d ← ρ d + (1 − ρ) u²;  w ← w − lr · u
+ *
+ *   default   here, PyTorch   Keras 3   Caffe
+ *   lr        1               0.001     none
+ *   ρ         0.9             0.95      none
+ *   epsilon   1e-6            1e-7      1e-8
  *
  * Throws RangeError unless lr >= 0, 0 <= ρ < 1, epsilon > 0, weightDecay >= 0.
  * Source: M. Zeiler, 2012; Caffe, adadelta_solver.cpp; torch.optim.Adadelta.

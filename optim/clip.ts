@@ -17,7 +17,9 @@ export interface ClipOptions {
  *   value: g ← min(max(g, −value), value)
  *   norm:  g ← g · min(1, norm / ‖g‖), over all parameters
  *
- * A gradient that is not a number stays one. Throws RangeError unless the limits are above 0, without any, and around an optimizer
+ * As in Caffe and TensorFlow, a norm up to the limit changes nothing, and a larger one becomes the limit. PyTorch adds 1e-6 to ‖g‖:
+ * its result is shorter by a share of 1e-6 / ‖g‖, also just below the limit. Where ‖g‖ is beyond f32, at 3.4e38, the scale is 0 here and
+ * there. A gradient that is not a number stays one. Throws RangeError unless the limits are above 0, without any, and around an optimizer
  * that clips already.
  * Source: Caffe, sgd_solver.cpp (`clip_gradients`); torch.nn.utils.clip_grad_norm_ and clip_grad_value_.
  *

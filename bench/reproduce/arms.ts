@@ -167,7 +167,8 @@ const methods = [
       'At 60,000, before the first drop, it has 77.3 %: the paper’s value needs the drops.',
       'At the tops of its cycles it has 70 to 74 %; why it ends below the paper is not known.',
     ],
-    make: (lr: Schedule) => adam({ lr, beta1: 0.9, weightDecay: 0.004, form: 'caffe' }),
+    make: (lr: Schedule) =>
+      adam({ lr, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.004, form: 'caffe' }),
   },
   {
     name: 'rmsprop',
@@ -177,7 +178,7 @@ const methods = [
       'At 60,000, before the first drop, it has 77.6 %: the drops alone do not explain the difference. Both runs of RMSprop lie above the paper, which does not give its constants; these are Caffe’s defaults.',
       'The paper’s value is what this run has at the tops of its second and third cycles, 71 to 74 %, not at its end: theirs may have stopped elsewhere in a cycle.',
     ],
-    make: (lr: Schedule) => rmsprop({ lr, weightDecay: 0.004 }),
+    make: (lr: Schedule) => rmsprop({ lr, rho: 0.99, epsilon: 1e-8, weightDecay: 0.004 }),
   },
   {
     name: 'adagrad',
@@ -187,7 +188,7 @@ const methods = [
       'It still rises slowly at the end of its first rate, where it has 71.3 %.',
       'Seed 1 falls to 13 % at step 2,000, where the rate first passes 0.028, begins anew and ends at 68.7 %; seed 2 does not fall, and ends at 76.0 %, the paper’s value.',
     ],
-    make: (lr: Schedule) => adagrad({ lr, weightDecay: 0.004 }),
+    make: (lr: Schedule) => adagrad({ lr, epsilon: 1e-8, weightDecay: 0.004 }),
   },
   {
     name: 'adadelta',

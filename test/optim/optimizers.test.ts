@@ -269,7 +269,49 @@ describe('adaptive methods against hand-computed numbers', () => {
       let h = 0;
       return (g) => (0.1 * g) / (Math.sqrt((h += g * g)) + 1e-8);
     });
-    expect(await run(adagrad({ lr: 0.1 }))).toEqual(near(plain));
+    expect(await run(adagrad({ lr: 0.1, epsilon: 1e-8 }))).toEqual(near(plain));
+  });
+
+  // Weights after gradients of which one is as small as the epsilons, by PyTorch 1.13 in double precision with its defaults.
+  test.each([
+    [
+      'adagrad',
+      () => adagrad(),
+      [0.990909090909091, 0.9809090909110909, 0.9906105159120736, 0.9906104674049486],
+    ],
+    [
+      'adagrad, initial accumulator',
+      () => adagrad({ initialAccumulator: 0.1 }),
+      [0.9999999999683772, 0.9915484574225206, 1.0011377234517684, 1.0011376755054382],
+    ],
+    [
+      'rmsprop',
+      () => rmsprop(),
+      [0.999009900990099, 0.899009920990095, 0.9960527124934498, 0.9960522248350742],
+    ],
+    ['adadelta', () => adadelta(), [0.999999999, 0.9968377845834874, 1.0011891622669542, 1.0011891306820278]],
+    ['adam', () => adam(), [0.9999090909090909, 0.9991649541052265, 0.9996452669003935, 1.000038707095174]],
+    [
+      'adamw',
+      () => adamw(),
+      [0.9998990909090909, 0.9991449551143176, 0.9996152764599334, 0.9999987205019494],
+    ],
+  ])('the defaults of PyTorch: %s', async (_, make, weights) => {
+    const gradients = [1e-9, 0.5, -2, 1e-5].map((g) => ({ w: number(g) }));
+    const states = await optimize(make(), { w: number(1) }, gradients, 4);
+    expect(states.map((state) => value(state, 'w'))).toEqual(weights.map((w) => expect.closeTo(w, 8)));
+  });
+
+  test('an initial accumulator is part of the state and of the config', () => {
+    const specs = specsFor({ w: number(0) });
+    expect([...adagrad({ initialAccumulator: 0.1 }).init(specs)['square/w']!.data]).toEqual([
+      Math.fround(0.1),
+    ]);
+    expect(adagrad({ initialAccumulator: 0.1 }).config).toMatchObject({ initialAccumulator: 0.1 });
+    expect(adagrad().config).not.toHaveProperty('initialAccumulator');
+    expect(() => adagrad({ initialAccumulator: -1 })).toThrow(
+      'adagrad: initialAccumulator must be a number >= 0, got -1',
+    );
   });
 
   test('adadelta: steps in the unit of the parameter', async () => {
@@ -307,6 +349,10 @@ describe('clipping', () => {
     expect(await after({ norm: 1 }, 3, -4)).toEqual([expect.closeTo(0.6, 6), expect.closeTo(-0.8, 6)]);
     expect(await after({ norm: 6 }, 3, -4)).toEqual([3, -4]);
     expect(await after({ norm: 1 }, 0, 0)).toEqual([-0, -0]);
+    // Nothing is added to the norm: PyTorch's 1e-6 would give 2.9999994 and 5e-8.
+    expect(await after({ norm: 5 }, 3, -4)).toEqual([3, -4]);
+    const [a, b] = await after({ norm: 2.5e-7 }, 3e-7, -4e-7);
+    expect([a / 1.5e-7, b / -2e-7]).toEqual([expect.closeTo(1, 6), expect.closeTo(1, 6)]);
   });
 
   test('by value: each element', async () => {
