@@ -30,8 +30,6 @@ export interface Optimizer {
   readonly config: OptimizerConfig;
   /** The hyper-parameters over time. */
   readonly schedules: Readonly<Record<string, Schedule>>;
-  /** Batches, and so steps, that one update takes; 1 unless given. Training has a multiple of it as its number of steps. */
-  readonly batchesPerUpdate?: number;
   /** The hyper-parameters of an update, step 0 being the first: feed them to the compiled step. */
   at(step: number): Hyper;
   /** Its arrays before the first update, by names of its own. */
@@ -43,6 +41,8 @@ export interface Optimizer {
     readonly state: Tree;
     readonly hyper: Hyper<Tensor>;
     readonly specs: Specs;
+    /** Whether it is the last update of the run, u8 []; left out where that is not known. */
+    readonly last?: Tensor;
   }): { readonly params: Tree; readonly state: Tree };
 }
 

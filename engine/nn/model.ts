@@ -198,7 +198,7 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
 
 /**
  * New values of parameters and of the optimizer's arrays, for `next`: differentiates `loss` and applies the update.
- * Frozen parameters are left alone.
+ * Frozen parameters are left alone. `last`, a u8 [], says whether it is the last update of the run, for `accumulateGradients`.
  */
 export function applyGradients(
   optimizer: Optimizer,
@@ -206,6 +206,7 @@ export function applyGradients(
   state: Tree,
   loss: Tensor,
   hyper: Hyper<Tensor>,
+  last?: Tensor,
 ): Tree {
   const specs = trainedSpecs(model);
   const names = Object.keys(specs);
@@ -222,6 +223,7 @@ export function applyGradients(
     state: slots,
     hyper,
     specs,
+    ...(last !== undefined && { last }),
   });
   if (isPromise(updated) || typeof updated?.params !== 'object' || typeof updated.state !== 'object') {
     throw new TypeError(`the optimizer's update must return { params, state }, got ${show(updated)}`);

@@ -7,7 +7,8 @@ import { compile, type InputTypes } from '../compile.ts';
 import { BackendError, CheckpointError, DataError, EngineError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
 import { applyGradients, bind, countParameters, initState } from '../nn/model.ts';
-import { checkFinite } from '../ops/elementwise.ts';
+import { scalar } from '../ops/create.ts';
+import { checkFinite, equal } from '../ops/elementwise.ts';
 import { mean } from '../ops/reduce.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -234,7 +235,7 @@ export class Session {
   }
 
   #compileStep(): Promise<Executable> {
-    const { model, optimizer, objective, backend, data, seed } = this.#settings;
+    const { model, optimizer, objective, backend, data, seed, steps } = this.#settings;
     return compile(backend, {
       inputs: this.#stepInputs(),
       hyper: optimizer.at(0),
@@ -251,7 +252,8 @@ export class Session {
         );
         // Stops the step before anything is written.
         const loss = checkFinite(outputs['loss'], LOSS);
-        const next = { ...updates, ...applyGradients(optimizer, model, state, loss, hyper) };
+        const last = equal(step, scalar(steps - 1, 'i32'));
+        const next = { ...updates, ...applyGradients(optimizer, model, state, loss, hyper, last) };
         return { outputs: { ...outputs, loss }, next };
       },
     });

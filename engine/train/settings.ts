@@ -127,15 +127,6 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   } = options;
   checkInteger(where, 'steps', steps, 1, 2 ** 31 - 1); // the step reaches the graph as an i32
   checkInteger(where, 'seed', seed, 0);
-  const { batchesPerUpdate = 1 } = optimizer;
-  const rest = steps % batchesPerUpdate;
-  if (rest > 0) {
-    const fitting = [steps - rest, steps - rest + batchesPerUpdate].filter((n) => n > 0);
-    throw new RangeError(
-      `${where}: steps must be a multiple of the ${batchesPerUpdate} batches that the optimizer accumulates for an update, got ${steps}: ` +
-        `the gradients of the last ${rest} would be lost (use ${fitting.join(' or ')})`,
-    );
-  }
   checkOneOf(where, 'resident', resident, ['auto', true, false]);
   if (stepsPerCall !== 'auto') checkInteger(where, 'stepsPerCall', stepsPerCall, 1);
   if (!Array.isArray(listeners)) {

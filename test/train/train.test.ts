@@ -4,6 +4,7 @@ import {
   channelStats,
   loader,
   meanImage,
+  subset,
   synthetic,
   take,
   targets,
@@ -44,7 +45,7 @@ import {
   type TrainEvent,
   type TrainOptions,
 } from '../../engine/index.ts';
-import { accumulateGradients, adam, clipGradients, sgd } from '../../optim/index.ts';
+import { accumulateGradients, adam, averageWeights, clipGradients, sgd } from '../../optim/index.ts';
 import { custom, cyclicLR } from '../../schedulers/index.ts';
 import { bytes, eventsOf, folder, held, images, tinyModel, tinyRun, types } from './fixture.ts';
 
@@ -648,15 +649,6 @@ describe('options', () => {
       { eval: { data: synthetic({ kind: 'spirals', n: 9 }), every: 1 } },
       'train: eval: x is f32 [2] in synthetic/spirals but u8 [6,6,2] in synthetic/images',
     ],
-    [
-      { steps: 6, optimizer: clipGradients(accumulateGradients(sgd({ lr: 0.1 }), 4), { norm: 1 }) },
-      'train: steps must be a multiple of the 4 batches that the optimizer accumulates for an update, got 6: ' +
-        'the gradients of the last 2 would be lost (use 4 or 8)',
-    ],
-    [
-      { steps: 3, optimizer: accumulateGradients(sgd({ lr: 0.1 }), 4) },
-      'got 3: the gradients of the last 3 would be lost (use 4)',
-    ],
     [{ checkpoint: { dir: '', every: 1 } }, "train: checkpoint: dir must be the path of a folder, got ''"],
     [{ checkpoint: { dir: 'x', every: 0 } }, 'train: checkpoint: every must be an integer >= 1, got 0'],
   ])('wrong ones throw %#', (changes, message) => {
@@ -859,4 +851,69 @@ test('a state that was not finite to begin with is not blamed on an update', asy
     'train: the loss is not finite at step 0 (lr 0.1): first bad tensor: fc1.weight holds NaN at element 2 (it began so) ' +
       '(check the data, the initial state and the loss: there was no update yet; the state is as it was before the step)',
   );
+});
+
+describe('accumulated gradients of a run whose steps are no multiple of the batches of an update', () => {
+  const points = synthetic({ kind: 'blobs', n: 12 });
+  const model = mlp([2, 3]);
+  const data = (batchSize: number) => loader(points, { batchSize, shuffle: false });
+  const run = (changes: Partial<TrainOptions>) =>
+    fit({
+      model,
+      backend: reference(),
+      steps: 6,
+      seed: 1,
+      data: data(2),
+      optimizer: sgd({ lr: 0.1 }),
+      ...changes,
+    });
+
+  test('the last update is the mean of the batches that are left', async () => {
+    const { state } = await run({ optimizer: accumulateGradients(sgd({ lr: 0.1 }), 4) });
+    // The same as an update from examples 0 to 7, and one from 8 to 11.
+    const first = await run({ steps: 1, data: data(8) });
+    const rest = subset(points, [8, 9, 10, 11]);
+    const second = await run({
+      steps: 1,
+      data: loader(rest, { batchSize: 4, shuffle: false }),
+      initial: first.state,
+    });
+    for (const name of Object.keys(second.state)) {
+      const expected = second.state[name]!.data;
+      state[name]!.data.forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 6));
+      expect(state[name]!.data).not.toEqual(first.state[name]!.data);
+    }
+    expect([...state['optimizer/gradientsHeld']!.data]).toEqual([0]);
+    expect(state['optimizer/gradients/fc1.weight']!.data.every((value) => value === 0)).toBe(true);
+  });
+
+  test.each([
+    ['fewer steps than batches', 3, accumulateGradients(sgd({ lr: 0.1 }), 4), data(6)],
+    [
+      'wrapped',
+      6,
+      clipGradients(accumulateGradients(averageWeights(sgd({ lr: 0.1 })), 4), { norm: 100 }),
+      data(2),
+    ],
+  ])('%s', async (_, steps, optimizer, batches) => {
+    const { state } = await run({ steps, optimizer, data: batches });
+    expect([...state['optimizer/gradientsHeld']!.data]).toEqual([0]);
+    const before = await run({ steps: 1, optimizer: sgd({ lr: 0 }) });
+    expect(state['fc1.weight']!.data).not.toEqual(before.state['fc1.weight']!.data);
+  });
+
+  test('stopping and resuming between the last two updates gives the same bytes; so do calls of several', async () => {
+    const optimizer = accumulateGradients(adam({ lr: 0.1 }), 4);
+    const expected = bytes((await run({ optimizer, steps: 7 })).state);
+    const checkpoint = { dir: folder(), every: 100, resume: true };
+    const options = { model, backend: reference(), steps: 7, seed: 1, data: data(2), optimizer, checkpoint };
+    for await (const event of train(options)) if (event.type === 'step' && event.step === 4) break;
+    expect(bytes((await fit(options)).state)).toEqual(expected);
+    expect(bytes((await run({ optimizer, steps: 7, stepsPerCall: 3 })).state)).toEqual(expected);
+    // A finished run with more steps accumulates anew from there, and loses nothing either.
+    const longer = { dir: folder(), every: 100, resume: true };
+    await run({ optimizer, steps: 6, checkpoint: longer });
+    const { state } = await run({ optimizer, steps: 8, checkpoint: longer });
+    expect([...state['optimizer/gradientsHeld']!.data]).toEqual([0]);
+  });
 });
