@@ -58,7 +58,8 @@ export function averageWeights(optimizer: Optimizer, options: AverageOptions = {
 }
 
 /**
- * A run's state with the averages of `averageWeights` in place of the weights; what was not trained is as it was.
+ * A run's state with the averages of `averageWeights` in place of the weights; what was not trained is as it was: statistics of batch
+ * normalization are those of the raw weights. Evaluations during training, and so `best`, go by the raw weights as well.
  * Throws RangeError for a state without averages, or from before the first update.
  *
  * @example await evaluate({ model, state: averagedState(result.state), data: test, backend });
