@@ -1,27 +1,19 @@
 /** The command as a process of its own, built from the sources as they are now: signals, pipes, exit status. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { buildSources } from '../setup/build.ts';
 import { SMALL, tempDir } from './fixture.ts';
 
 const execute = promisify(execFile);
-const root = fileURLToPath(new URL('../..', import.meta.url));
-// Inside node_modules, so that what is built finds its dependencies and no tool takes it for a source.
-const built = join(root, 'node_modules', '.cache', `cyclegrad-test-${process.pid}`);
+const built = buildSources();
 const main = join(built, 'cli', 'main.js');
 const tiny = join(built, 'tiny.js');
 
-beforeAll(async () => {
-  mkdirSync(built, { recursive: true });
-  writeFileSync(join(built, 'package.json'), '{ "name": "cyclegrad", "version": "1.2.3", "type": "module" }');
-  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  const options = ['-p', 'tsconfig.build.json', '--outDir', built, '--declaration', 'false'];
-  // It also writes where a type is wrong, which is for `npm run types` to say.
-  await execute(process.execPath, [tsc, ...options], { cwd: root }).catch(() => undefined);
+beforeAll(() => {
   // The same command with a few made-up images: the real ones are neither here nor quick.
   writeFileSync(
     tiny,
@@ -34,7 +26,6 @@ process.exitCode = await runCli(process.argv.slice(2), { ...processHost(), cifar
 `,
   );
 });
-afterAll(() => rmSync(built, { recursive: true, force: true, maxRetries: 3 }));
 
 interface Ended {
   readonly code: number | null;

@@ -5,11 +5,13 @@ import { Heap } from '../../engine/backends/wasm/heap.ts';
 import { compile } from '../../engine/compile.ts';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
 import { BackendError } from '../../engine/errors.ts';
-import { applyGradients, bind, caffeFull, initState } from '../../engine/nn/index.ts';
-import { f32, i32, mul, softmaxCrossEntropy, u8 } from '../../engine/ops/index.ts';
+import { K } from '../../engine/backends/wasm/kernels.generated.ts';
+import { loadKernels } from '../../engine/backends/wasm/module.ts';
+import { workerTeam, type Team } from '../../engine/backends/wasm/team.ts';
+import { f32, mul } from '../../engine/ops/index.ts';
 import { stream } from '../../engine/rng.ts';
-import { sgd } from '../../optim/index.ts';
-import { expectSameBits } from './compare.ts';
+import { expectSameBitsByName } from './compare.ts';
+import { trainPaperNetwork } from './paper-network.ts';
 
 afterEach(() => {
   vi.unstubAllGlobals();
@@ -154,43 +156,43 @@ describe('the team', () => {
   );
 
   it('trains the network of the paper to the same bytes with 1, 2, 7 and 16 threads', async () => {
-    const optimizer = sgd({ lr: 0.001, momentum: 0.9, weightDecay: 0.004, form: 'caffe' });
-    const mean = { shape: [32, 32, 3], dtype: 'f32', data: new Float32Array(3072).fill(120) } as const;
-    const model = caffeFull({ mean });
-    const draws = stream(3, 'images');
-    const x = Uint8Array.from({ length: 20 * 3072 }, () => draws.below(256));
-    const y = Int32Array.from({ length: 20 }, () => draws.below(10));
-    const results = [];
-    for (const threads of [1, 2, 7, 16]) {
+    const expected = await trainPaperNetwork(await wasm({ threads: 1 }), 3);
+    for (const threads of [2, 7, 16]) {
       // oxlint-disable-next-line no-await-in-loop -- one team at a time
-      const backend = await wasm({ threads });
-      // oxlint-disable-next-line no-await-in-loop
-      const step = await compile(backend, {
-        inputs: { x: u8(20, 32, 32, 3), y: i32(20) },
-        hyper: optimizer.at(0),
-        state: initState(model, optimizer, 1),
-        build({ x: images, y: labels, hyper }, state) {
-          const { output, updates } = bind(model, state, { training: true })(images);
-          const loss = softmaxCrossEntropy(output, labels);
-          return {
-            outputs: { loss },
-            next: { ...updates, ...applyGradients(optimizer, model, state, loss, hyper) },
-          };
-        },
-      });
-      // oxlint-disable-next-line no-await-in-loop
-      for (let i = 0; i < 3; i++) await step.run({ x, y, ...optimizer.at(i) });
-      // oxlint-disable-next-line no-await-in-loop
-      results.push(await step.store.read());
-      // oxlint-disable-next-line no-await-in-loop
-      await step.close();
-      // oxlint-disable-next-line no-await-in-loop
-      await backend.close();
+      const state = await trainPaperNetwork(await wasm({ threads }), 3);
+      expectSameBitsByName(`${threads} threads`, state, expected);
     }
-    const [first, ...others] = results;
-    for (const other of others) {
-      for (const [name, value] of Object.entries(first)) expectSameBits(name, other[name], value);
-    }
-    expect(others).toHaveLength(3);
+    expect(Object.keys(expected).length).toBeGreaterThan(0);
+  });
+
+  /** A team of two threads for a program of no steps, and the word of its control block at an offset. */
+  async function emptyTeam(): Promise<{ team: Team; program: number; word: (offset: number) => Int32Array }> {
+    const heap = new Heap();
+    const bytes = K.CONTROL_BYTES + 2 * K.SHARE_BYTES;
+    // The heap gives the team the block that was freed last.
+    const control = heap.allocate(bytes);
+    heap.free(control);
+    const team = await workerTeam(heap, (await loadKernels('plain')).module, 2, 2);
+    const program = heap.allocate(12);
+    heap.i32(program, 3).set([K.K_END, 3, 1]);
+    return { team, program, word: (offset) => heap.i32(control + offset, 1) };
+  }
+
+  it.each([
+    ['counts a thread that is not there', K.CONTROL_ARRIVED, 1],
+    [
+      'lets a thread pass before the other has arrived',
+      K.CONTROL_SHARES + K.SHARE_BYTES + K.SHARE_ARRIVALS,
+      7,
+    ],
+  ])('a run whose barrier %s is an error, and so is the next one', async (_, offset, value) => {
+    const message =
+      /^wasm: a run ended after \d+ barriers, but its threads have arrived at \d+, \d+ and [01] wait: its results are wrong/;
+    const { team, program, word } = await emptyTeam();
+    expect(await team.run(program, 0)).toBeNull();
+    word(offset)[0] = value;
+    await expect(team.run(program, 0)).rejects.toThrow(message);
+    await expect(team.run(program, 0)).rejects.toThrow(message);
+    await team.close();
   });
 });

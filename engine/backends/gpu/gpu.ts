@@ -9,7 +9,7 @@ import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan
 import type { HostTensor, Report, State, TensorType } from '../../types.ts';
 import { checkFeeds, checkWrite, splitRuns, stackRuns, stopRuns } from '../backend.ts';
 import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../backend.ts';
-import { wasm } from '../wasm/wasm.ts';
+import { wasmWith } from '../wasm/wasm.ts';
 import { expectHardware, openWebGpu } from './adapter.ts';
 import type { Device, Memory, Runner } from './device.ts';
 import { fusions } from './lower.ts';
@@ -70,7 +70,7 @@ async function chooseDevice(overrides: boolean, dawn: readonly string[]): Promis
     return new GpuBackend(await webGpuDevice(overrides, dawn, true));
   } catch (error) {
     if (!(error instanceof BackendError)) throw error;
-    return wasm({}, error.message);
+    return wasmWith({ instead: error.message });
   }
 }
 

@@ -89,7 +89,7 @@ function inspect(wasm) {
   const module = new WebAssembly.Module(new Uint8Array(wasm));
   const memory = new WebAssembly.Memory({ initial: 16, maximum: MAXIMUM_PAGES, shared: true });
   const { exports } = new WebAssembly.Instance(module, {
-    env: { memory, now: () => 0, abort: () => undefined },
+    env: { memory, now: () => 0, sleep: () => undefined, abort: () => undefined },
   });
   /** @type {Record<string, number>} */
   const numbers = Object.fromEntries(

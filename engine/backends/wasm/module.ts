@@ -35,8 +35,16 @@ export async function loadKernels(wanted: Simd | 'auto'): Promise<Kernels> {
   }
 }
 
+/** An instance for the calling thread, which meets no other threads. */
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): KernelExports {
-  const { exports } = new WebAssembly.Instance(module, { env: { memory, now: () => performance.now() } });
+  const env = {
+    memory,
+    now: () => performance.now(),
+    sleep(): never {
+      throw new BackendError('wasm: the calling thread must not sleep');
+    },
+  };
+  const { exports } = new WebAssembly.Instance(module, { env });
   return exports as unknown as KernelExports;
 }
 

@@ -25,14 +25,24 @@ export interface Team {
   close(): Promise<void>;
 }
 
+/** How a thread waits for the others. */
+export interface Waiting {
+  /** Looks at the shared word before the thread sleeps. */
+  readonly spins: number;
+  /** The longest sleep in microseconds. A thread that wakes up looks whether the team was given up, then sleeps again. */
+  readonly nap: number;
+}
+
 /**
- * How often a waiting thread looks before it sleeps: for some 0.06 ms, longer than threads usually are late. To sleep and be
- * woken takes longer than most kernels of a small network; to look for longer keeps the core from others.
+ * 100,000 looks take about 0.06 ms, longer than threads usually are late. To sleep and be woken takes longer than most kernels
+ * of a small network. Longer spins keep the core from other programs.
  */
-const SPINS = 100_000;
+const SPIN_THEN_SLEEP: Waiting = { spins: 100_000, nap: 100_000 };
+/** For more threads than cores: a spinning thread keeps the others from arriving. */
+const SLEEP_AT_ONCE: Waiting = { ...SPIN_THEN_SLEEP, spins: 0 };
 
 export function callerTeam(heap: Heap, module: WebAssembly.Module, fallback: string): Team {
-  const control = makeControl(heap, 1, 0);
+  const control = makeControl(heap, 1, SLEEP_AT_ONCE);
   const exports: KernelExports = instantiate(module, heap.memory);
   return {
     threads: 1,
@@ -55,9 +65,9 @@ export async function workerTeam(
   module: WebAssembly.Module,
   threads: number,
   cores: number,
+  waiting: Waiting = threads > cores ? SLEEP_AT_ONCE : SPIN_THEN_SLEEP,
 ): Promise<Team> {
-  // With more threads than cores, spinning only keeps others from arriving.
-  const control = makeControl(heap, threads, threads > cores ? 0 : SPINS);
+  const control = makeControl(heap, threads, waiting);
   const words = heap.i32(0, (control + K.CONTROL_BYTES) / 4);
   const word = (offset: number): number => (control + offset) / 4;
   let broken: BackendError | null = null;
@@ -103,12 +113,15 @@ export async function workerTeam(
       try {
         Atomics.add(words, word(K.CONTROL_START), 1);
         Atomics.notify(words, word(K.CONTROL_START));
-        await Promise.race([
-          ended.value,
-          new Promise<never>((_, reject) => {
-            failRun = reject;
-          }),
-        ]);
+        const failed = new Promise<never>((_, reject) => {
+          failRun = reject;
+        });
+        await Promise.race([ended.value, failed]);
+        const error = barrierError(heap, control, threads);
+        if (error !== null) {
+          giveUp(error);
+          await failed;
+        }
       } finally {
         failRun = null;
         workers[0].unref();
@@ -125,13 +138,14 @@ export async function workerTeam(
   };
 }
 
-function makeControl(heap: Heap, threads: number, spins: number): number {
+function makeControl(heap: Heap, threads: number, { spins, nap }: Waiting): number {
   const bytes = K.CONTROL_BYTES + threads * K.SHARE_BYTES;
   const control = heap.allocate(bytes);
   heap.u8(control, bytes).fill(0);
   const view = heap.i32(control, K.CONTROL_BYTES / 4);
   view[K.CONTROL_THREADS / 4] = threads;
   view[K.CONTROL_SPINS / 4] = spins;
+  view[K.CONTROL_NAP / 4] = nap;
   return control;
 }
 
@@ -141,6 +155,25 @@ function prepare(heap: Heap, control: number, program: number, times: number): v
   view[K.CONTROL_TIMES / 4] = times;
   view[K.CONTROL_ERROR / 4] = 0;
   view[K.CONTROL_ERROR_STEP / 4] = -1;
+}
+
+/**
+ * An error if the run that has ended left a thread behind: one that waits at a barrier, or has not arrived at the last one.
+ * It still computes, or others went on before its results were there.
+ */
+function barrierError(heap: Heap, control: number, threads: number): BackendError | null {
+  const view = heap.i32(control, (K.CONTROL_SHARES + threads * K.SHARE_BYTES) / 4);
+  const passed = view[K.CONTROL_GENERATION / 4];
+  const waiting = view[K.CONTROL_ARRIVED / 4];
+  const arrivals = Array.from(
+    { length: threads },
+    (_, thread) => view[(K.CONTROL_SHARES + thread * K.SHARE_BYTES + K.SHARE_ARRIVALS) / 4],
+  );
+  if (waiting === 0 && arrivals.every((count) => count === passed)) return null;
+  return new BackendError(
+    `wasm: a run ended after ${passed} barriers, but its threads have arrived at ${arrivals.join(', ')} and ${waiting} wait: ` +
+      'its results are wrong (make a new backend with threads: 1, and report this defect of the engine)',
+  );
 }
 
 function failureOf(heap: Heap, control: number): Failure | null {
@@ -176,7 +209,12 @@ interface TeamWorker {
  */
 const BODY = `
 receive(({ module, memory, control, thread }) => {
-  const env = { memory, now: () => performance.now() };
+  const words = new Int32Array(memory.buffer);
+  const env = {
+    memory,
+    now: () => performance.now(),
+    sleep: (word, value, microseconds) => void Atomics.wait(words, word >>> 2, value, microseconds / 1000),
+  };
   const { turn } = new WebAssembly.Instance(module, { env }).exports;
   post('ready');
   for (let seen = 0; turn(control, thread, seen) !== 0; seen++);

@@ -17,7 +17,7 @@ import { K } from './kernels.generated.ts';
 import { fusions, kernels } from './lower.ts';
 import { instantiate, loadKernels, type Kernels } from './module.ts';
 import { KINDS_OF_SIMD, type Simd } from '../../simd.ts';
-import { callerTeam, workerTeam, type Failure, type Team } from './team.ts';
+import { callerTeam, workerTeam, type Failure, type Team, type Waiting } from './team.ts';
 
 export interface WasmOptions {
   /** Threads that compute. Default: as many as the machine offers. */
@@ -37,12 +37,24 @@ export interface WasmOptions {
 let heap: Heap | null = null;
 
 /**
- * Makes a CPU backend. `instead` says, in reports, why it stands in for another one.
+ * Makes a CPU backend.
  * Throws BackendError without shared memory or SIMD, and RangeError for options out of range.
  *
  * @example const backend = await wasm({ threads: 2 });
  */
-export async function wasm(options: WasmOptions = {}, instead: string | null = null): Promise<Backend> {
+export function wasm(options: WasmOptions = {}): Promise<Backend> {
+  return wasmWith({}, options);
+}
+
+/** What the rest of the engine and the tests choose, and users do not. */
+interface Internals {
+  /** Why this backend stands in for another one. Reports carry it as `fallback`. */
+  readonly instead?: string;
+  readonly waiting?: Waiting;
+}
+
+/** Like `wasm`, with more to choose. */
+export async function wasmWith({ instead, waiting }: Internals, options: WasmOptions = {}): Promise<Backend> {
   const { simd = 'auto', convolution = 'auto', workers = true } = options;
   const cores = await availableCores();
   const threads = options.threads ?? cores;
@@ -60,8 +72,8 @@ export async function wasm(options: WasmOptions = {}, instead: string | null = n
   const base = instantiate(own.module, heap.memory).heapBase();
   if (base > RESERVED)
     throw new BackendError(`wasm: static data ends at ${base}, past the reserved ${RESERVED} bytes`);
-  const team = await makeTeam(heap, own.module, threads, cores, workers);
-  return new WasmBackend(heap, team, own, convolution, instead);
+  const team = await makeTeam(heap, own.module, threads, cores, workers, waiting);
+  return new WasmBackend(heap, team, own, convolution, instead ?? null);
 }
 
 async function makeTeam(
@@ -70,6 +82,7 @@ async function makeTeam(
   threads: number,
   cores: number,
   workers: boolean,
+  waiting: Waiting | undefined,
 ): Promise<Team> {
   if (!workers) return callerTeam(memory, module, 'workers are switched off (workers: false)');
   if (globalThis.crossOriginIsolated === false) {
@@ -81,7 +94,7 @@ async function makeTeam(
     );
   }
   try {
-    return await workerTeam(memory, module, threads, cores);
+    return await workerTeam(memory, module, threads, cores, waiting);
   } catch (error) {
     return callerTeam(
       memory,

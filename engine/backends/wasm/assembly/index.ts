@@ -16,7 +16,7 @@ import * as loss from "./loss";
 import * as resize from "./resize";
 import * as standardize from "./standardize";
 import {
-  await_,
+  awaitStart,
   barrier,
   clearShare,
   now,
@@ -29,21 +29,23 @@ import {
   CONTROL_ERROR,
   CONTROL_ERROR_STEP,
   CONTROL_PROGRAM,
-  CONTROL_START,
   CONTROL_THREADS,
   CONTROL_TIMES,
 } from "./team";
 
 export {
-  SHARE_BYTES,
   CONTROL_ABORT,
+  CONTROL_ARRIVED,
   CONTROL_BYTES,
   CONTROL_DONE,
   CONTROL_ERROR,
   CONTROL_ERROR_A,
   CONTROL_ERROR_B,
   CONTROL_ERROR_STEP,
+  CONTROL_GENERATION,
+  CONTROL_NAP,
   CONTROL_PROGRAM,
+  CONTROL_SHARES,
   CONTROL_SPINS,
   CONTROL_START,
   CONTROL_THREADS,
@@ -51,6 +53,8 @@ export {
   ERROR_INDEX,
   ERROR_LABEL,
   ERROR_NOT_FINITE,
+  SHARE_ARRIVALS,
+  SHARE_BYTES,
 } from "./team";
 export * from "./codes";
 export { OPERAND_REGISTER, OPERAND_SINGLE, OPERAND_WHOLE, STRIP } from "./elementwise";
@@ -243,11 +247,10 @@ export function runPlan(control: usize, thread: i32): bool {
 
 /**
  * One turn of a worker: waits for start number `seen` + 1, runs, and the first thread says when all have met at the end.
- * False when the team was given up. The worker's script counts the turns: V8 11.3's baseline compiler loses a counter
- * that lives in a local across the waiting loops.
+ * False when the team was given up.
  */
 export function turn(control: usize, thread: i32, seen: i32): bool {
-  if (!await_(control, control + CONTROL_START, seen)) return false;
+  if (!awaitStart(control, seen)) return false;
   if (!runPlan(control, thread)) return false;
   clearShare(control, 0);
   clearShare(control, 1);
