@@ -4,7 +4,11 @@
  */
 import { PlanError, ShapeError } from './errors.ts';
 import { noDerivative, withPath } from './op.ts';
-import { add, broadcastTo, mul, scalar, stopGradient, sum, toTensor, type TensorLike } from './ops/index.ts';
+// Not from ops/index.ts: its table of operations would be made before all of them are there, as operations import this file.
+import { scalar, toTensor, type TensorLike } from './ops/create.ts';
+import { add, mul, stopGradient } from './ops/elementwise.ts';
+import { broadcastTo } from './ops/layout.ts';
+import { sum } from './ops/reduce.ts';
 import { formatType, sameShape } from './shape.ts';
 import type { Node, Tensor } from './tensor.ts';
 

@@ -8,6 +8,7 @@ import { broadcastShapes, formatShape, formatType, sameShape, sizeOf } from '../
 import { Tensor } from '../tensor.ts';
 import type { DType, Shape, TensorType } from '../types.ts';
 import { scalar, toTensor, type TensorLike } from './create.ts';
+import { customGradient } from './custom.ts';
 import { reshape } from './layout.ts';
 import { sum } from './reduce.ts';
 
@@ -112,8 +113,8 @@ export const elementwiseOps = {
     (g, _, b) => div(g, b),
     (g, _, b, out) => neg(div(mul(g, out), b)),
   ),
-  // Where b is 0 the power is constant, and where a is 0 it is constant in b >= 0: the factors that would be infinite
-  // there are replaced before they meet a 0, so that derivatives of any order are finite.
+  // Where a is 0 the power is constant in b >= 0, and where b is 0 as well it is constant in a: the factors that would be
+  // infinite there are replaced before they meet a 0, so that derivatives of any order are finite.
   pow: binary(
     'pow',
     ['f32'],
@@ -240,15 +241,29 @@ function operands(values: readonly TensorLike[]): Tensor[] {
 const apply = (op: Apply, ...values: readonly TensorLike[]): Tensor => op(operands(values), none)[0];
 const reluGrad = (g: Tensor, y: Tensor): Tensor => apply(elementwiseOps.reluGrad, g, y);
 
-/** a to the power b − 1, where b is not 0; a finite number where it is. */
+/** Below this, a counts as 0 where b is 0: its reciprocal squared would overflow in a second derivative. */
+const NEAR_ZERO = 2 ** -60;
+
+/** a to the power b − 1; 1 where b is 0 and a is near 0. */
 function lowered(a: Tensor, b: Tensor): Tensor {
-  const { source } = b;
-  // A literal exponent costs nothing at run time.
-  if (source.kind === 'constant' && b.rank === 0) {
-    const [exponent] = source.value.data;
-    return pow(a, exponent === 0 ? 0 : exponent - 1);
+  const exponent = literalOf(b);
+  if (exponent === null || exponent === 0) {
+    return pow(a, where(and(equal(b, 0), less(abs(a), NEAR_ZERO)), 0, sub(b, 1)));
   }
-  return pow(a, where(equal(b, 0), 0, sub(b, 1)));
+  // The subtraction is done here, at no cost at run time, but stays in the graph: b may be differentiated again.
+  const lessOne = customGradient({
+    name: 'exponent - 1',
+    forward: () => toTensor(exponent - 1),
+    gradient: ({ grad }) => [grad],
+  });
+  return pow(a, lessOne(b));
+}
+
+/** The value of a scalar constant, also behind aliases; null for any other tensor. */
+function literalOf({ rank, source: own }: Tensor): number | null {
+  let source = own;
+  while (source.kind === 'node' && source.node.op.alias === true) ({ source } = source.node.inputs[0]);
+  return source.kind === 'constant' && rank === 0 ? source.value.data[0] : null;
 }
 
 /** a + b. Shapes broadcast by NumPy's rules. `f32`, or `i32`, which wraps around. */
