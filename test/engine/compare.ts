@@ -37,6 +37,38 @@ export function expectClose(
   }
 }
 
+/** The distance between single-precision numbers around x. */
+const spacing = (x: number): number => 2 ** (Math.max(Math.floor(Math.log2(Math.abs(x))), -126) - 23);
+
+export interface Accuracy {
+  /** Units in the last place of the truth. */
+  readonly ulps: number;
+  /** An error that is always allowed. */
+  readonly least: number;
+}
+
+/** Fails unless every element is close to the truth in double precision at its x. A zero must have the sign of the truth. */
+export function expectAccurate(
+  what: string,
+  x: Float32Array,
+  got: ArrayLike<number>,
+  truth: (x: number) => number,
+  { ulps, least }: Accuracy,
+): void {
+  const wrong: string[] = [];
+  x.forEach((at, i) => {
+    const want = truth(at);
+    const rounded = Math.fround(want);
+    if (Object.is(got[i], rounded)) return;
+    const close =
+      Number.isFinite(got[i]) && Math.abs(got[i] - want) <= ulps * spacing(rounded === 0 ? 0 : want) + least;
+    if (!close || (want === 0 && got[i] === 0)) wrong.push(`  at ${at}: got ${got[i]}, expected ${want}`);
+  });
+  if (wrong.length > 0) {
+    expect.fail(`${what}: ${wrong.length} of ${x.length} are wrong\n${wrong.slice(0, 8).join('\n')}`);
+  }
+}
+
 /** Fails unless the two hold the same bits. */
 export function expectSameBits(what: string, got: HostTensor, expected: HostTensor): void {
   expect(formatType(got), `${what}: type`).toBe(formatType(expected));

@@ -90,6 +90,15 @@ export function sourceOf({ body, args }: Call): string {
   return `function kernel(${Object.keys(args).join(', ')}) {\n${text}\n}`;
 }
 
+/** 2/π after the binary point, 12 bits at a time. */
+const TWO_OVER_PI = [
+  2607, 2435, 1764, 3652, 338, 2556, 629, 2001, 3923, 1245, 3085, 2914, 2393, 2364, 1081, 65, 4069,
+] as const;
+
+/** A line of text for each of the first digits. */
+const digits = (count: number, line: (k: number) => string): string =>
+  Array.from({ length: count }, (_, k) => line(k)).join('\n');
+
 /** Functions that kernels may call. Their arguments and results are floats. */
 const library: Readonly<Record<string, readonly [parameters: readonly string[], body: string]>> = {
   // a / b rounded down, for whole a from 0 to 2^24 and b: WGSL's division may be off by 2.5 units in the last place.
@@ -189,6 +198,14 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
        s * 0.09090909090909091)))));
      return n * 0.693359375 + (series - n * 0.00021219444005469057);`,
   ],
+  // 1 / (1 + e^-a), through e^-|a|, which does not overflow: small results are kept.
+  logistic: [
+    ['a'],
+    `if (nan(a) > 0) { return a; }
+     const e = exponential(-Math.abs(a));
+     if (a < 0) { return e / (1 + e); }
+     return 1 / (1 + e);`,
+  ],
   // Lambert's continued fraction near 0, where the exponentials cancel.
   hyperbolic: [
     ['a'],
@@ -213,9 +230,11 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
     `if (finite(a) < 1) { return a; }
      const below = Math.floor(a);
      const rest = a - below;
-     if (rest < 0.5) { return below; }
-     if (rest > 0.5) { return below + 1; }
-     return below + (below - 2 * Math.floor(below * 0.5));`,
+     let nearest = below + (below - 2 * Math.floor(below * 0.5));
+     if (rest < 0.5) { nearest = below; }
+     if (rest > 0.5) { nearest = below + 1; }
+     if (nearest === 0 && a < 0) { return Math.ceil(a); }
+     return nearest;`,
   ],
   // Towards 0, within -2^31 and 2^31, where NaN is 0.
   truncated: [
@@ -244,16 +263,52 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
      }
      return logarithm(1 + a);`,
   ],
+  // 12 bits of 2 / pi as a whole number: the j-th after the binary point, from 1 on.
+  bitsOfTwoOverPi: [
+    ['j'],
+    'if (j < 0.5) { return 0; }\n' +
+      TWO_OVER_PI.map((bits, i) => `if (j < ${i + 1.5}) { return ${bits}; }`).join('\n') +
+      '\nreturn 0;',
+  ],
+  high12: [['a'], 'return Math.floor(a * 0.000244140625);'],
+  low12: [['a'], 'return a - Math.floor(a * 0.000244140625) * 4096;'],
+  // For |a| > 8192, of a * 2 / pi modulo 4: the nearest whole number (`part` 0), or what is left (1). Digits of 12 bits, whose
+  // products are exact: a is m * 2^s with 24 bits of m, and digits of 2 / pi that make multiples of 4 are left out.
+  // Source: Payne and Hanek, Radian Reduction for Trigonometric Functions, 1983.
+  quarterTurns: [
+    ['a', 'part'],
+    `const x = Math.abs(a);
+     let e = Math.min(Math.floor(Math.log2(x) + 0.5), 127);
+     if (powerOfTwo(e) > x) { e = e - 1; }
+     const m = scaled(x, 23 - e);
+     const m1 = high12(m);
+     const m0 = m - m1 * 4096;
+     const first = Math.floor((e - 25) * 0.08333333333333333 + 0.01) + 1;
+     const unit = powerOfTwo(e - 23 - 12 * first);
+     ${digits(8, (k) => `const l${k} = bitsOfTwoOverPi(first + ${k});`)}
+     ${digits(6, (k) => `let d${k} = low12(m0 * l${k}) + low12(m1 * l${k + 1}) + high12(m0 * l${k + 1}) + high12(m1 * l${k + 2});`)}
+     ${digits(5, (i) => `d${4 - i} = d${4 - i} + high12(d${5 - i});\nd${5 - i} = low12(d${5 - i});`)}
+     d0 = low12(d0);
+     let head = (d0 + d1 * 0.000244140625) * unit;
+     head = head - 4 * Math.floor(head * 0.25);
+     const n = Math.floor(head + 0.5);
+     if (part === 0) { return n; }
+     const low = (d4 + d5 * 0.000244140625) * 5.960464477539063e-8;
+     return head - n + (d2 + d3 * 0.000244140625 + low) * 5.960464477539063e-8 * unit;`,
+  ],
   // WGSL promises 2^-11 for sine and cosine between -pi and pi, and nothing beyond. Quarter turns are taken out in three
   // parts of pi / 2, whose multiples are exact to 8192 or so; `turn` 1 makes it a cosine.
   sine: [
     ['a', 'turn'],
-    `if (Math.abs(a) > 8192) {
-       if (turn === 1) { return Math.cos(a); }
-       return Math.sin(a);
+    `if (a === 0 && turn === 0) { return a; }
+     if (finite(a) < 1) { return Math.sqrt(-Math.abs(a)); }
+     let n = Math.floor(a * 0.6366197723675814 + 0.5);
+     let r = a - n * 1.5703125 - n * 0.0004837512969970703 - n * 7.549789954891886e-8;
+     if (Math.abs(a) > 8192) {
+       n = quarterTurns(a, 0);
+       r = quarterTurns(a, 1) * 1.5707963267948966;
+       if (a < 0) { n = -n; r = -r; }
      }
-     const n = Math.floor(a * 0.6366197723675814 + 0.5);
-     const r = a - n * 1.5703125 - n * 0.0004837512969970703 - n * 7.549789954891886e-8;
      const s = r * r;
      const quarter = n + turn - 4 * Math.floor((n + turn) * 0.25);
      let value = r * (1 - s * 0.16666666666666666 * (1 - s * 0.05 * (1 - s * 0.023809523809523808 * (1 - s * 0.013888888888888888))));
@@ -267,7 +322,7 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
   // WGSL promises 2^-12 for atan. Brought within tan(pi / 8), then Cephes' polynomial.
   arcTangent: [
     ['a'],
-    `if (nan(a) > 0) { return a; }
+    `if (nan(a) > 0 || a === 0) { return a; }
      const x = Math.abs(a);
      let r = x;
      let offset = 0;
@@ -292,13 +347,13 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
      if (a < -4) { return -1; }
      const s = a * a;
      if (s < 1) {
-       let term = a;
-       let sum = a;
+       let term = 1;
+       let sum = 1;
        for (let k = 1; k < 13; k++) {
          term = -term * s / k;
          sum = sum + term / (2 * k + 1);
        }
-       return sum * 1.1283791670955126;
+       return a * (sum * 1.1283791670955126);
      }
      const x = Math.abs(a);
      let f = x;

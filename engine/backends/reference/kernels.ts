@@ -71,6 +71,12 @@ function erf(x: number): number {
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
 }
 
+/** 1 / (1 + e^−x), through e^−|x|, which does not overflow: small results are kept. */
+function sigmoid(x: number): number {
+  const e = Math.exp(-Math.abs(x));
+  return x < 0 ? e / (1 + e) : 1 / (1 + e);
+}
+
 /** What a number becomes in another dtype: towards 0, the nearest in range, and 0 for NaN. */
 const CASTS: Readonly<Record<DType, (x: number) => number>> = {
   f32: (x) => x,
@@ -275,7 +281,7 @@ export const kernels: KernelTable<ReferenceKernel> = {
   log: ({ inputs: [x], outputs: [y] }) => void ndops.log(y!, x!),
   sqrt: ({ inputs: [x], outputs: [y] }) => void ndops.sqrt(y!, x!),
   tanh: map(Math.tanh),
-  sigmoid: map((x) => 1 / (1 + Math.exp(-x))),
+  sigmoid: map(sigmoid),
   relu: map((x) => (x < 0 ? 0 : x)),
   reluGrad: map((g, y) => (y > 0 ? g : 0)),
   abs: map(Math.abs),

@@ -28,7 +28,7 @@ export const expressions = {
   sin: (x: string) => `sine(${x}, 0)`,
   cos: (x: string) => `sine(${x}, 1)`,
   tanh: (x: string) => `hyperbolic(${x})`,
-  sigmoid: (x: string) => `1 / (1 + exponential(-${x}))`,
+  sigmoid: (x: string) => `logistic(${x})`,
   erf: (x: string) => `errorFunction(${x})`,
   atan: (x: string) => `arcTangent(${x})`,
   // Not max(x, 0), which is 0 for NaN.

@@ -133,13 +133,15 @@
   const near = f32x4.add(f32x4.mul(f32x4.mul(p, z), x), x);
   const e = exp4(f32x4.add(a, a));
   const far = f32x4.sub(splat(1), f32x4.div(splat(2), f32x4.add(e, splat(1))));
-  const signed = v128.or(far, v128.and(x, i32x4.splat(0x80000000)));
-  return v128.bitselect(near, signed, f32x4.lt(a, splat(0.625)));
+  const y = v128.bitselect(near, far, f32x4.lt(a, splat(0.625)));
+  return v128.or(y, v128.and(x, i32x4.splat(0x80000000)));
 }
 
+/** 1 / (1 + e^−x), through e^−|x|, which does not overflow: small results are kept. */
 // @ts-ignore: decorator
 @inline export function sigmoid4(x: v128): v128 {
-  return f32x4.div(splat(1), f32x4.add(splat(1), exp4(f32x4.neg(x))));
+  const e = exp4(f32x4.neg(f32x4.abs(x)));
+  return f32x4.div(v128.bitselect(e, splat(1), f32x4.lt(x, splat(0))), f32x4.add(e, splat(1)));
 }
 
 /** max(x, 0); NaN stays NaN. */
@@ -203,13 +205,73 @@ export function log1p4(x: v128): v128 {
 /** Beyond this the three parts of π/2 that are subtracted have not enough digits. */
 const FAR: f32 = 8192;
 
-/** sin (quadrant 0) or cos (1) x: after Cephes' sinf, for large arguments one by one. */
+/** 2/π: 64 zero bits, then the bits after the binary point. */
+const TWO_OVER_PI: usize = memory.data<u64>([
+  0,
+  0xa2f9836e4e441529,
+  0xfc2757d1f534ddc0,
+  0xdb6295993c439041,
+  0xfe5163abdebbc561,
+]);
+
+/**
+ * x · 2/π modulo 4 as a fixed-point number with 62 bits after the point, for |x| > 8192. The 128 bits of 2/π from weight 2 / 2^e
+ * on, where x is a multiple of 2^e, are all that matters. Source: Payne and Hanek, Radian Reduction for Trigonometric Functions, 1983.
+ */
+function quarterTurns(x: f32): u64 {
+  const bits = reinterpret<u32>(x);
+  const significand = <u64>((bits & 0x007fffff) | 0x00800000);
+  const first = max(<i32>((bits >> 23) & 255) - 88, 0); // e + 62; a lane that is not far is not used
+  const from = TWO_OVER_PI + <usize>((first >> 6) << 3);
+  const shift = <u64>(first & 63);
+  // Two shifts, as one by 64 would be one by 0.
+  const high = (load<u64>(from) << shift) | ((load<u64>(from, 8) >> 1) >> (63 - shift));
+  const low = (load<u64>(from, 8) << shift) | ((load<u64>(from, 16) >> 1) >> (63 - shift));
+  const turns = significand * high + ((significand * (low >> 32)) >> 32);
+  return x < 0 ? 0 - turns : turns;
+}
+
+/** The nearest whole number of quarter turns, modulo 4. */
+// @ts-ignore: decorator
+@inline function nearestQuarter(turns: u64): i32 {
+  return <i32>((turns + (1 << 61)) >> 62);
+}
+
+/** The angle from the nearest quarter turn; NaN where x is infinite. */
+// @ts-ignore: decorator
+@inline function angleBeyond(turns: u64, x: f32): f32 {
+  return <f32>(<f64>(<i64>(turns << 2)) * 8.515303950216386e-20) + (x - x); // π/2 · 2^−64
+}
+
+/** sin (quadrant 0) or cos (1) x: after Cephes' sinf. Large arguments are reduced one by one. */
 // @ts-ignore: decorator
 @inline function circular(x: v128, quadrant: i32): v128 {
   const n = f32x4.nearest(f32x4.mul(x, splat(0.636619772367581343)));
+  let q = i32x4.trunc_sat_f32x4_s(n);
   let r = f32x4.sub(x, f32x4.mul(n, splat(1.5703125)));
   r = f32x4.sub(r, f32x4.mul(n, splat(4.837512969970703125e-4)));
   r = f32x4.sub(r, f32x4.mul(n, splat(7.54978995489188216e-8)));
+  const far = f32x4.gt(f32x4.abs(x), splat(FAR));
+  if (v128.any_true(far)) {
+    const x0 = f32x4.extract_lane(x, 0);
+    const x1 = f32x4.extract_lane(x, 1);
+    const x2 = f32x4.extract_lane(x, 2);
+    const x3 = f32x4.extract_lane(x, 3);
+    const t0 = quarterTurns(x0);
+    const t1 = quarterTurns(x1);
+    const t2 = quarterTurns(x2);
+    const t3 = quarterTurns(x3);
+    let farQ = i32x4.splat(nearestQuarter(t0));
+    farQ = i32x4.replace_lane(farQ, 1, nearestQuarter(t1));
+    farQ = i32x4.replace_lane(farQ, 2, nearestQuarter(t2));
+    farQ = i32x4.replace_lane(farQ, 3, nearestQuarter(t3));
+    let farR = f32x4.splat(angleBeyond(t0, x0));
+    farR = f32x4.replace_lane(farR, 1, angleBeyond(t1, x1));
+    farR = f32x4.replace_lane(farR, 2, angleBeyond(t2, x2));
+    farR = f32x4.replace_lane(farR, 3, angleBeyond(t3, x3));
+    q = v128.bitselect(farQ, q, far);
+    r = v128.bitselect(farR, r, far);
+  }
   const z = f32x4.mul(r, r);
   let s = splat(-1.9515295891e-4);
   s = f32x4.add(f32x4.mul(s, z), splat(8.3321608736e-3));
@@ -220,31 +282,17 @@ const FAR: f32 = 8192;
   c = f32x4.add(f32x4.mul(c, z), splat(4.166664568298827e-2));
   c = f32x4.sub(f32x4.mul(f32x4.mul(c, z), z), f32x4.mul(z, splat(0.5)));
   c = f32x4.add(c, splat(1));
-  const q = i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(quadrant));
+  q = i32x4.add(q, i32x4.splat(quadrant));
   const y = v128.bitselect(c, s, i32x4.ne(v128.and(q, i32x4.splat(1)), i32x4.splat(0)));
   return v128.xor(y, i32x4.shl(v128.and(q, i32x4.splat(2)), 30));
 }
 
 export function sin4(x: v128): v128 {
-  const y = circular(x, 0);
-  const far = f32x4.gt(f32x4.abs(x), splat(FAR));
-  if (!v128.any_true(far)) return y;
-  let z = f32x4.splat(NativeMathf.sin(f32x4.extract_lane(x, 0)));
-  z = f32x4.replace_lane(z, 1, NativeMathf.sin(f32x4.extract_lane(x, 1)));
-  z = f32x4.replace_lane(z, 2, NativeMathf.sin(f32x4.extract_lane(x, 2)));
-  z = f32x4.replace_lane(z, 3, NativeMathf.sin(f32x4.extract_lane(x, 3)));
-  return v128.bitselect(z, y, far);
+  return v128.bitselect(x, circular(x, 0), f32x4.eq(x, splat(0)));
 }
 
 export function cos4(x: v128): v128 {
-  const y = circular(x, 1);
-  const far = f32x4.gt(f32x4.abs(x), splat(FAR));
-  if (!v128.any_true(far)) return y;
-  let z = f32x4.splat(NativeMathf.cos(f32x4.extract_lane(x, 0)));
-  z = f32x4.replace_lane(z, 1, NativeMathf.cos(f32x4.extract_lane(x, 1)));
-  z = f32x4.replace_lane(z, 2, NativeMathf.cos(f32x4.extract_lane(x, 2)));
-  z = f32x4.replace_lane(z, 3, NativeMathf.cos(f32x4.extract_lane(x, 3)));
-  return v128.bitselect(z, y, far);
+  return circular(x, 1);
 }
 
 /** The error function, about 2 ulp: polynomials of Cephes' erff up to 1, of its erfcf beyond. */
