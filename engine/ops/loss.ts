@@ -7,13 +7,17 @@ import type { Tensor } from '../tensor.ts';
 import type { TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './create.ts';
 import { softplus } from './activation.ts';
+import { customGradient } from './custom.ts';
 import {
+  abs,
   add,
   clamp,
   div,
   exp,
   greater,
   log,
+  log1p,
+  maximum,
   mul,
   neg,
   sigmoid,
@@ -60,7 +64,10 @@ export const softmaxCrossEntropyOp = defineOp({
   flops: ([logits]) => 5 * sizeOf(logits!.shape),
 });
 
-/** g [N], softmax [N, classes], labels [N] -> g · (softmax − one-hot) [N, classes] */
+/**
+ * g [N], softmax [N, classes], labels [N] -> g · (softmax − one-hot) [N, classes]. Where the softmax of the label is above ½,
+ * 1 minus it is the sum of the others, so that the gradient of a sure prediction keeps its digits.
+ */
 export const softmaxCrossEntropyGradOp = defineOp({
   name: 'softmaxCrossEntropyGrad',
   infer([, softmax]: readonly TensorType[]) {
@@ -173,7 +180,7 @@ export function huberRows(
 }
 
 /**
- * Binary cross-entropy of logits: mean over each example of log(1 + e^z) − z · target. Stable for large logits.
+ * Binary cross-entropy of logits: mean over each example of log(1 + e^z) − z · target, exact for large logits too.
  *
  * Shapes: logits and targets in 0 … 1, [N, ...] both -> [N].
  */
@@ -181,7 +188,16 @@ export function binaryCrossEntropyRows(logits: TensorLike, target: TensorLike): 
   return meanOfRows(binaryCrossEntropy(...pairOf('binaryCrossEntropyRows', logits, target)));
 }
 
-const binaryCrossEntropy = (z: Tensor, target: Tensor): Tensor => sub(softplus(z), mul(z, target));
+// max(z, 0) − z · target is exact for a target of 0 or 1, and the small rest is added last. In the derivative, 1 − sigmoid(z)
+// is sigmoid(−z): the same for both.
+const binaryCrossEntropy = customGradient({
+  name: 'binaryCrossEntropy',
+  forward: (z, target) => add(sub(maximum(z, 0), mul(z, target)), log1p(exp(neg(abs(z))))),
+  gradient: ({ inputs: [z, target], grad }) => [
+    mul(grad, sub(mul(sub(1, target!), sigmoid(z!)), mul(target!, sigmoid(neg(z!))))),
+    neg(mul(grad, z!)),
+  ],
+});
 
 /**
  * Focal loss of logits: binary cross-entropy, times (1 − p)^gamma for the probability p that the model gives to what is
@@ -218,8 +234,9 @@ export function diceRows(
   checkNumber('diceRows', 'smooth', smooth, 'a number > 0', (x) => x > 0);
   const [z, t] = pairOf('diceRows', logits, target);
   const p = sigmoid(z);
-  const both = add(mul(sumOfRows(mul(p, t)), 2), smooth);
-  return sub(1, div(both, add(add(sumOfRows(p), sumOfRows(t)), smooth)));
+  // Σ p + Σ t − 2 Σ p t, without cancellation where p is near t.
+  const apart = sumOfRows(add(mul(p, sub(1, t)), mul(sigmoid(neg(z)), t)));
+  return div(apart, add(add(sumOfRows(p), sumOfRows(t)), smooth));
 }
 
 /**

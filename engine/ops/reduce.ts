@@ -8,6 +8,7 @@ import { formatShape, formatType, resolveAxes, resolveAxis, sizeOf } from '../sh
 import type { Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './create.ts';
+import { customGradient } from './custom.ts';
 import {
   abs,
   add,
@@ -17,7 +18,7 @@ import {
   exp,
   greater,
   isFinite,
-  log,
+  log1p,
   mul,
   neg,
   not,
@@ -283,40 +284,67 @@ export function norm(x: TensorLike, axes?: Axes, { order = 2, ...options }: Norm
 
 /**
  * ln Σ e^x over `axes` (all of them when left out), without overflow: the largest element is taken out first. −Infinity
- * where all elements are. Throws ShapeError over no elements.
+ * where all elements are, Infinity where one is. Throws ShapeError over no elements.
  */
 export function logSumExp(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   const t = floats('logSumExp', x);
-  const top = largest(t, axes);
-  const total = log(sum(exp(sub(t, top)), axes, { keepDims: true }));
-  const result = add(total, top);
+  const result = customGradient({
+    name: 'logSumExp',
+    forward(u) {
+      const top = largest(u, axes);
+      // Where the largest element is infinite, so is the sum.
+      const finite = where(isFinite(top), top, 0);
+      return add(logTotal(sub(u, finite), axes), finite);
+    },
+    gradient: ({ inputs: [u], grad }) => [mul(grad, normalisedExp(u!, axes))],
+  })(t);
   return options.keepDims === true
     ? result
     : reshape(result, withoutAxes(t.shape, new Set(resolveAxes('logSumExp', axes, t.rank))));
 }
 
-/** The largest element, kept axes, as a constant; 0 where it is infinite, so that it can be subtracted. */
-function largest(t: Tensor, axes: Axes | undefined): Tensor {
-  const top = stopGradient(max(t, axes, { keepDims: true }));
-  return where(isFinite(top), top, 0);
+/** The largest element, kept axes, as a constant. */
+const largest = (t: Tensor, axes: Axes | undefined): Tensor => stopGradient(max(t, axes, { keepDims: true }));
+
+/**
+ * ln Σ e^x, kept axes, of elements whose largest is 0. One of those is left to log1p, as beside a 1 the digits of small
+ * terms would be lost. The derivative is up to the caller.
+ */
+function logTotal(x: Tensor, axes: Axes | undefined): Tensor {
+  const isLargest = equal(x, 0);
+  const total = (t: Tensor): Tensor => sum(t, axes, { keepDims: true });
+  return log1p(add(total(where(isLargest, 0, exp(x))), sub(total(cast(isLargest)), 1)));
+}
+
+function normalisedExp(t: Tensor, axes: Axes | undefined): Tensor {
+  const e = exp(sub(t, largest(t, axes)));
+  return div(e, sum(e, axes, { keepDims: true }));
 }
 
 /**
- * e^x / Σ e^x along an axis, without overflow. Default: the last axis. −Infinity gives 0; a row of nothing else gives NaN.
+ * e^x / Σ e^x along an axis, without overflow. Default: the last axis. −Infinity gives 0. A row with Infinity, or of −Infinity
+ * alone, gives NaN everywhere, as in PyTorch.
  */
 export function softmax(x: TensorLike, axis = -1): Tensor {
   const t = floats('softmax', x);
-  const at = resolveAxis('softmax', axis, t.rank);
-  const e = exp(sub(t, largest(t, at)));
-  return div(e, sum(e, at, { keepDims: true }));
+  return normalisedExp(t, resolveAxis('softmax', axis, t.rank));
 }
 
-/** The logarithm of `softmax`, without the loss of digits where it is near 0 or 1. */
+/**
+ * The logarithm of `softmax`, without the loss of digits where it is near 0 or 1. A row with Infinity, or of −Infinity alone,
+ * gives NaN everywhere, as in PyTorch.
+ */
 export function logSoftmax(x: TensorLike, axis = -1): Tensor {
   const t = floats('logSoftmax', x);
   const at = resolveAxis('logSoftmax', axis, t.rank);
-  const shifted = sub(t, largest(t, at));
-  return sub(shifted, log(sum(exp(shifted), at, { keepDims: true })));
+  return customGradient({
+    name: 'logSoftmax',
+    forward(u) {
+      const shifted = sub(u, largest(u, at));
+      return sub(shifted, logTotal(shifted, at));
+    },
+    gradient: ({ output, grad }) => [sub(grad, mul(exp(output), sum(grad, at, { keepDims: true })))],
+  })(t);
 }
 
 export interface CumulativeOptions {

@@ -1,5 +1,6 @@
 // What the operations say about ties, NaN, ends of ranges and derivatives at kinks, and about use that is wrong. Backends are
 // compared with each other elsewhere (conformance.ts, with the cases' special values); here the rules themselves are pinned.
+/* oxlint-disable vitest/expect-expect -- expectRelative asserts */
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../engine/backends/backend.ts';
 import { reference } from '../../engine/backends/reference/reference.ts';
@@ -190,6 +191,107 @@ describe.each(backends)('%s', (_name, make) => {
     expect(await values(ops.softmax([-Infinity, 0, 0]))).toEqual([0, 0.5, 0.5]);
     expect(await values(ops.softmax([-Infinity, -Infinity]))).toEqual([NaN, NaN]);
     expect(await values(ops.logSoftmax([-Infinity, 0]))).toEqual([-Infinity, 0]);
+    // As PyTorch: the difference of two infinities is everywhere in the row.
+    for (const f of [ops.softmax, ops.logSoftmax]) {
+      expect(await values(f([Infinity, 0]))).toEqual([NaN, NaN]);
+      expect(await values(f([-Infinity, -Infinity]))).toEqual([NaN, NaN]);
+    }
+    const rows = [
+      [Infinity, 0],
+      [-Infinity, -Infinity],
+      [-Infinity, 0],
+    ];
+    expect(await values(ops.crossEntropyRows(rows, ints(0, 0, 1)))).toEqual([NaN, NaN, 0]);
+  });
+
+  /** Relative to each value. */
+  const expectRelative = async (t: Tensor, want: readonly number[], tolerance = 1e-6): Promise<void> => {
+    const got = await values(t);
+    got.forEach((value, i) => expect(value / want[i]).toBeCloseTo(1, -Math.log10(2 * tolerance)));
+  };
+
+  it('losses of sure and right predictions keep their digits, and so do the gradients', async () => {
+    // log(1 + e^-15), and −1 / (1 + e^15): the loss and the gradient of a logit 15 whose target is 1.
+    const [tiny, slope] = [3.0590227e-7, -3.0590222e-7];
+    const bce = (z: TensorLike, t: TensorLike): Tensor => ops.binaryCrossEntropyRows(z, t);
+    await expectRelative(bce([15, -15], [1, 0]), [tiny, tiny]);
+    const z = tensor([15, -15]);
+    await expectRelative(grad(ops.sum(bce(z, [1, 0])), [z])[0], [slope, -slope]);
+    await expectRelative(bce([60, 2], [1, 0.25]), [8.756510763e-27, 1.626928011]);
+    await expectRelative(ops.focalRows([5, -5], [1, 0], { alpha: 0.5 }), [1.504045113e-7, 1.504045113e-7]);
+    await expectRelative(
+      ops.diceRows(
+        [
+          [20, -20],
+          [-30, -30],
+        ],
+        [
+          [1, 0],
+          [0, 0],
+        ],
+      ),
+      [1.374102414e-9, 1.871524594e-13],
+    );
+
+    const labels = ints(0, 1);
+    const logits = tensor([
+      [15, 0],
+      [0, 30],
+    ]);
+    const losses = [tiny, 9.357622969e-14];
+    await expectRelative(ops.crossEntropyRows(logits, labels), losses);
+    await expectRelative(grad(ops.softmaxCrossEntropy(logits, labels), [logits])[0], [
+      slope / 2,
+      -slope / 2,
+      9.357622969e-14 / 2,
+      -9.357622969e-14 / 2,
+    ]);
+    await expectRelative(
+      ops.neg(ops.takeAlong(ops.logSoftmax(logits), ops.reshape(labels, [2, 1]), 1)),
+      losses,
+    );
+    await expectRelative(
+      ops.logSumExp(
+        [
+          [0, -15],
+          [-30, 0],
+        ],
+        1,
+      ),
+      losses,
+    );
+    await expectRelative(
+      ops.klDivergenceRows(logits, [
+        [1, 0],
+        [0, 1],
+      ]),
+      losses,
+    );
+    // (1 − ε) of the loss, and ε of the mean over the classes.
+    await expectRelative(ops.crossEntropyRows([[0, -15]], ints(0), { labelSmoothing: 0.1 }), [
+      0.9 * tiny + 0.1 * (7.5 + tiny),
+    ]);
+  });
+
+  it('cross-entropy of the largest logits is that of equal ones', async () => {
+    const logits = [
+      [3e38, 3e38],
+      [-3e38, -3e38],
+    ];
+    await expectRelative(ops.crossEntropyRows(logits, ints(0, 1)), [Math.LN2, Math.LN2]);
+    await expectRelative(ops.neg(ops.logSoftmax(logits)), [Math.LN2, Math.LN2, Math.LN2, Math.LN2]);
+  });
+
+  it('logSumExp and logSoftmax: derivatives at ties', async () => {
+    await expectRelative(ops.logSumExp([2, 2, 2]), [2 + Math.log(3)]);
+    expect((await gradient((x) => ops.logSumExp(x), [1, 1, 1, -Infinity])).map((v) => v.toFixed(6))).toEqual([
+      '0.333333',
+      '0.333333',
+      '0.333333',
+      '0.000000',
+    ]);
+    const slopes = await gradient((x) => ops.logSoftmax(x).slice([{ end: 1 }]), [1, 1, 1, 1]);
+    expect(slopes).toEqual([0.75, -0.25, -0.25, -0.25]);
   });
 
   it('sort: stable, -0 equals 0, NaN is larger than every number', async () => {

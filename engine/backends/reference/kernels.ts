@@ -637,20 +637,26 @@ export const kernels: KernelTable<ReferenceKernel> = {
     for (let n = 0; n < rows; n++) {
       const label = labels!.get(n);
       checkLabel('softmaxCrossEntropy', path, label, n, classes);
-      let top = -Infinity;
-      for (let c = 0; c < classes; c++) top = Math.max(top, logits!.get(n, c));
-      let sum = 0;
-      for (let c = 0; c < classes; c++) sum += Math.exp(logits!.get(n, c) - top);
-      for (let c = 0; c < classes; c++) softmax!.set(n, c, Math.exp(logits!.get(n, c) - top) / sum);
-      loss!.set(n, Math.log(sum) + top - logits!.get(n, label));
+      let best = 0;
+      for (let c = 1; c < classes; c++) if (wins(logits!.get(n, c), logits!.get(n, best))) best = c;
+      const top = logits!.get(n, best);
+      // Beside the 1 of the largest, digits of small terms would be lost: it is left to log1p.
+      let others = 0;
+      for (let c = 0; c < classes; c++) if (c !== best) others += Math.exp(logits!.get(n, c) - top);
+      for (let c = 0; c < classes; c++) softmax!.set(n, c, Math.exp(logits!.get(n, c) - top) / (1 + others));
+      loss!.set(n, Math.log1p(others) + (top - logits!.get(n, label)));
     }
   },
 
   softmaxCrossEntropyGrad({ inputs: [g, softmax, labels], outputs: [out] }) {
     const [rows, classes] = out!.shape as [number, number];
     for (let n = 0; n < rows; n++) {
+      const label = labels!.get(n);
+      let others = 0;
+      for (let c = 0; c < classes; c++) if (c !== label) others += softmax!.get(n, c);
       for (let c = 0; c < classes; c++) {
-        out!.set(n, c, g!.get(n) * (softmax!.get(n, c) - (c === labels!.get(n) ? 1 : 0)));
+        const p = softmax!.get(n, c);
+        out!.set(n, c, g!.get(n) * (c !== label ? p : p > 0.5 ? 0 - others : p - 1));
       }
     }
   },

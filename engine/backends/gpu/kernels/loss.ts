@@ -21,32 +21,44 @@ export const softmaxCrossEntropy: Lower = (site) => {
   checkLabels(site);
   if (rows === 0) return;
   const logits = { place: inputs[0], dims: [classes, rows] } as const;
-  const [top, total] = [scratch(rows), scratch(rows)].map((place) => ({ place, dims: [rows] as const }));
+  const [best, others] = [scratch(rows), scratch(rows)].map((place) => ({ place, dims: [rows] as const }));
   emit({
     body: `let top = logits[X][0];
-      for (let c = 1; c < ${classes}; c++) { const value = logits[X][c]; if (${wins('value', 'top')}) { top = value; } }
-      return top;`,
+      let best = 0;
+      for (let c = 1; c < ${classes}; c++) {
+        const value = logits[X][c];
+        if (${wins('value', 'top')}) { top = value; best = c; }
+      }
+      return best;`,
     args: { logits },
     output: [rows],
-    to: top!.place,
+    to: best!.place,
   });
+  // Beside the 1 of the largest, digits of small terms would be lost: it is left out, and left to the logarithm of 1 + x.
   emit({
-    body: `let total = 0;
-      for (let c = 0; c < ${classes}; c++) { total += exponential(logits[X][c] - top[X]); }
-      return total;`,
-    args: { logits, top: top! },
+    body: `const position = best[X];
+      const top = logits[X][position];
+      let others = 0;
+      for (let c = 0; c < ${classes}; c++) {
+        if (c !== position) { others += exponential(logits[X][c] - top); }
+      }
+      return others;`,
+    args: { logits, best: best! },
     output: [rows],
-    to: total!.place,
+    to: others!.place,
   });
   emit({
-    body: `const label = ${int('labels', 'X')};\nreturn logarithm(total[X]) + (top[X] - logits[X][label]);`,
-    args: { logits, labels: { place: inputs[1], dims: [2 * rows] }, top: top!, total: total! },
+    body: `const label = ${int('labels', 'X')};
+      const position = best[X];
+      return logarithmOf1Plus(others[X]) + (logits[X][position] - logits[X][label]);`,
+    args: { logits, labels: { place: inputs[1], dims: [2 * rows] }, best: best!, others: others! },
     output: [rows],
     to: loss,
   });
   emit({
-    body: 'return exponential(logits[Y][X] - top[Y]) / total[Y];',
-    args: { logits, top: top!, total: total! },
+    body: `const position = best[Y];
+      return exponential(logits[Y][X] - logits[Y][position]) / (1 + others[Y]);`,
+    args: { logits, best: best!, others: others! },
     output: [classes, rows],
     to: softmax,
   });
@@ -60,9 +72,13 @@ export const softmaxCrossEntropyGrad: Lower = ({
 }) => {
   const [rows, classes] = results[0].shape;
   emit({
-    body: `let target = 0;
-      if (${int('labels', 'Y')} === X) { target = 1; }
-      return g[Y] * (softmax[Y][X] - target);`,
+    body: `const label = ${int('labels', 'Y')};
+      const p = softmax[Y][X];
+      if (label !== X) { return g[Y] * p; }
+      if (p <= 0.5) { return g[Y] * (p - 1); }
+      let others = 0;
+      for (let c = 0; c < ${classes}; c++) { if (c !== label) { others += softmax[Y][c]; } }
+      return g[Y] * (0 - others);`,
     args: {
       g: { place: g, dims: [rows] },
       softmax: { place: softmax, dims: [classes, rows] },

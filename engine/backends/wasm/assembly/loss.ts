@@ -1,6 +1,6 @@
 // Losses, metrics, and what turns resident bytes into a batch.
 import { arg, ptr } from "./elementwise";
-import { exp4, splat, storeLanes, sumLanes } from "./simd";
+import { exp4, log1p4, splat, storeLanes, sumLanes } from "./simd";
 import { ERROR_LABEL, fail, scratch, share } from "./team";
 
 /** logits, labels, losses, softmax, rows, classes */
@@ -17,26 +17,29 @@ export function crossEntropy(a: usize, slice: i32, slices: i32, control: usize, 
       return;
     }
     let top = load<f32>(z);
-    for (let c = 1; c < classes; c++) top = max(top, load<f32>(z + (<usize>c << 2)));
-    let sum: f32 = 0;
-    let c = 0;
-    for (; c < classes; c += 4) {
-      const e = exp4(f32x4.sub(v128.load(z + (<usize>c << 2)), splat(top)));
-      storeLanes(p + (<usize>c << 2), e, classes - c);
-      if (c + 4 <= classes) {
-        sum += sumLanes(e);
-      } else {
-        sum += f32x4.extract_lane(e, 0);
-        if (c + 1 < classes) sum += f32x4.extract_lane(e, 1);
-        if (c + 2 < classes) sum += f32x4.extract_lane(e, 2);
+    let best = 0;
+    for (let c = 1; c < classes; c++) {
+      const value = load<f32>(z + (<usize>c << 2));
+      if (value > top || (value != value && top == top)) {
+        top = value;
+        best = c;
       }
     }
-    const inverse = splat(<f32>1 / sum);
-    for (c = 0; c < classes; c += 4) {
+    // Beside the 1 of the largest, digits of small terms would be lost: it is left out, and left to log1p.
+    let others: f64 = 0;
+    for (let c = 0; c < classes; c += 4) {
+      const e = exp4(f32x4.sub(v128.load(z + (<usize>c << 2)), splat(top)));
+      storeLanes(p + (<usize>c << 2), e, classes - c);
+      const at = i32x4.add(i32x4.splat(c), i32x4(0, 1, 2, 3));
+      const counts = v128.andnot(i32x4.lt_s(at, i32x4.splat(classes)), i32x4.eq(at, i32x4.splat(best)));
+      others += <f64>sumLanes(v128.and(e, counts));
+    }
+    const inverse = splat(<f32>(1 / (1 + others)));
+    for (let c = 0; c < classes; c += 4) {
       storeLanes(p + (<usize>c << 2), f32x4.mul(v128.load(p + (<usize>c << 2)), inverse), classes - c);
     }
-    const loss = NativeMathf.log(sum) + (top - load<f32>(z + (<usize>label << 2)));
-    store<f32>(ptr(a, 2) + (<usize>row << 2), loss);
+    const logarithm = f32x4.extract_lane(log1p4(splat(<f32>others)), 0);
+    store<f32>(ptr(a, 2) + (<usize>row << 2), logarithm + (top - load<f32>(z + (<usize>label << 2))));
   }
 }
 
@@ -49,10 +52,14 @@ export function crossEntropyGrad(a: usize, slice: i32, slices: i32): void {
     const at = (<usize>row * <usize>classes) << 2;
     const g = load<f32>(ptr(a, 0) + (<usize>row << 2));
     const label = load<i32>(ptr(a, 2) + (<usize>row << 2));
+    let others: f64 = 0;
     for (let c = 0; c < classes; c++) {
       const p = load<f32>(ptr(a, 1) + at + (<usize>c << 2));
-      store<f32>(ptr(a, 3) + at + (<usize>c << 2), g * (c == label ? p - 1 : p));
+      store<f32>(ptr(a, 3) + at + (<usize>c << 2), g * p);
+      if (c != label) others += <f64>p;
     }
+    const own = load<f32>(ptr(a, 1) + at + (<usize>label << 2));
+    store<f32>(ptr(a, 3) + at + (<usize>label << 2), g * (own > 0.5 ? 0 - <f32>others : own - 1));
   }
 }
 
