@@ -7,6 +7,7 @@ import {
   abs,
   add,
   clamp,
+  div,
   erf,
   exp,
   expm1,
@@ -16,7 +17,6 @@ import {
   mul,
   neg,
   sigmoid,
-  tanh,
   where,
 } from './elementwise.ts';
 
@@ -25,24 +25,63 @@ export interface GeluOptions {
   readonly approximate?: 'tanh';
 }
 
+/** Beyond ±FAR the derivatives of smooth activations are constant, in double precision too. */
+const FAR = 1000;
+const within = (x: Tensor): Tensor => clamp(x, -FAR, FAR);
+
+/**
+ * x · gate(x) with the derivative of the gate, in which neither a power of x overflows nor an infinity meets a 0: x counts as
+ * ±FAR beyond that. `slope` is a function of x and of gate(x).
+ */
+function gated(
+  name: string,
+  x: Tensor,
+  gate: (x: Tensor) => Tensor,
+  slope: (x: Tensor, y: Tensor) => Tensor,
+): Tensor {
+  const share = customGradient({
+    name: `gate of ${name}`,
+    forward: gate,
+    gradient: ({ inputs: [t], output, grad }) => [mul(grad, slope(within(t!), output))],
+  })(x);
+  return customGradient({
+    name,
+    forward: (t, factor) => mul(t!, factor!),
+    gradient: ({ inputs: [t, factor], grad }) => [mul(grad, factor!), mul(grad, within(t!))],
+  })(x, share);
+}
+
 /**
  * x · Φ(x), Φ the standard normal distribution's function: ½ x (1 + erf(x / √2)).
  * Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
  */
 export function gelu(x: TensorLike, { approximate }: GeluOptions = {}): Tensor {
   const t = toTensor(x);
-  if (approximate === undefined) return mul(mul(t, 0.5), add(erf(mul(t, Math.SQRT1_2)), 1));
+  if (approximate === undefined) {
+    return gated(
+      'gelu',
+      t,
+      (u) => mul(add(erf(mul(u, Math.SQRT1_2)), 1), 0.5),
+      (u) => mul(exp(mul(mul(u, u), -0.5)), 1 / Math.sqrt(2 * Math.PI)),
+    );
+  }
   if (approximate !== 'tanh') {
     throw new RangeError(`gelu: approximate must be 'tanh' or left out, got ${JSON.stringify(approximate)}`);
   }
-  const inner = mul(add(t, mul(mul(mul(t, t), t), 0.044715)), Math.sqrt(2 / Math.PI));
-  return mul(mul(t, 0.5), add(tanh(inner), 1));
+  // ½ (1 + tanh z) is sigmoid(2z), which keeps its digits where tanh is near −1.
+  const [linear, cubic] = [Math.sqrt(8 / Math.PI), 0.044715 * Math.sqrt(8 / Math.PI)];
+  const inner = (u: Tensor): Tensor => mul(u, add(mul(mul(u, u), cubic), linear));
+  return gated(
+    'gelu by tanh',
+    t,
+    (u) => sigmoid(inner(u)),
+    (u, y) => mul(mul(y, sigmoid(neg(inner(u)))), add(mul(mul(u, u), 3 * cubic), linear)),
+  );
 }
 
 /** x · sigmoid(x), also called swish. */
 export function silu(x: TensorLike): Tensor {
-  const t = toTensor(x);
-  return mul(t, sigmoid(t));
+  return gated('silu', toTensor(x), sigmoid, (u, y) => mul(y, sigmoid(neg(u))));
 }
 
 const softplusOf = customGradient({
@@ -55,7 +94,7 @@ const softplusOf = customGradient({
 /** log(1 + e^x), without overflow and without losing small values. Its derivative is the sigmoid. */
 export const softplus = (x: TensorLike): Tensor => softplusOf(x);
 
-/** x where it is positive, else slope · x, also at 0. */
+/** x where it is positive, else slope · x. The derivative at 0 is the slope, as in PyTorch. */
 export function leakyRelu(x: TensorLike, slope = 0.01): Tensor {
   checkNumber('leakyRelu', 'slope', slope);
   const t = toTensor(x);
@@ -63,7 +102,7 @@ export function leakyRelu(x: TensorLike, slope = 0.01): Tensor {
 }
 
 /**
- * x where it is positive, else alpha · (e^x − 1).
+ * x where it is positive, else alpha · (e^x − 1). The derivative at 0 is alpha, as in PyTorch.
  * Source: Clevert et al., Exponential Linear Units, 2015.
  */
 export function elu(x: TensorLike, alpha = 1): Tensor {
@@ -79,7 +118,7 @@ export function elu(x: TensorLike, alpha = 1): Tensor {
 export function celu(x: TensorLike, alpha = 1): Tensor {
   checkNumber('celu', 'alpha', alpha, 'a number other than 0', (a) => a !== 0);
   const t = toTensor(x);
-  return belowZero(t, (negative) => mul(expm1(mul(negative, 1 / alpha)), alpha));
+  return belowZero(t, (negative) => mul(expm1(div(negative, alpha)), alpha));
 }
 
 /** x where it is positive, else f(x). What f gives for the positive ones, infinities perhaps, is never computed. */
@@ -89,7 +128,7 @@ function belowZero(x: Tensor, f: (negative: Tensor) => Tensor): Tensor {
 }
 
 /** x / 6 + ½ within 0 … 1. */
-export const hardSigmoid = (x: TensorLike): Tensor => clamp(add(mul(x, 1 / 6), 0.5), 0, 1);
+export const hardSigmoid = (x: TensorLike): Tensor => clamp(mul(add(x, 3), 1 / 6), 0, 1);
 
 /** x · hardSigmoid(x). Source: Howard et al., Searching for MobileNetV3, 2019. */
 export function hardSwish(x: TensorLike): Tensor {

@@ -111,7 +111,7 @@ export const elementwiseOps = {
     'div',
     ['f32'],
     (g, _, b) => div(g, b),
-    (g, _, b, out) => neg(div(mul(g, out), b)),
+    (g, _, b, out) => neg(mul(g, div(out, b))),
   ),
   // Where a is 0 the power is constant in b >= 0, and where b is 0 as well it is constant in a: the factors that would be
   // infinite there are replaced before they meet a 0, so that derivatives of any order are finite.
@@ -150,16 +150,21 @@ export const elementwiseOps = {
   ceil: unary('ceil', null),
   round: unary('round', null),
   exp: unary('exp', (g, _, y) => mul(g, y)),
-  expm1: unary('expm1', (g, _, y) => mul(g, add(y, 1))),
+  expm1: unary('expm1', (g, x) => mul(g, exp(x))), // y + 1 is 0 where y is near −1
   log: unary('log', (g, x) => div(g, x)),
   log1p: unary('log1p', (g, x) => div(g, add(x, 1))),
   sqrt: unary('sqrt', (g, _, y) => div(mul(g, 0.5), y)),
   sin: unary('sin', (g, x) => mul(g, cos(x))),
   cos: unary('cos', (g, x) => neg(mul(g, sin(x)))),
-  atan: unary('atan', (g, x) => div(g, add(mul(x, x), 1))),
-  tanh: unary('tanh', (g, _, y) => mul(g, sub(1, mul(y, y)))),
-  sigmoid: unary('sigmoid', (g, _, y) => mul(g, mul(y, sub(1, y)))),
-  erf: unary('erf', (g, x) => mul(g, mul(2 / Math.sqrt(Math.PI), exp(neg(mul(x, x)))))),
+  // g / (x² + 1), without a square that overflows. The scale cancels, so it is a constant to a second derivative.
+  atan: unary('atan', (g, x) => {
+    const scale = stopGradient(maximum(abs(x), 1));
+    return div(div(g, scale), add(mul(x, div(x, scale)), div(1, scale)));
+  }),
+  tanh: unary('tanh', (g, x) => mul(g, tanhSlope(x))),
+  sigmoid: unary('sigmoid', (g, x) => mul(g, sigmoidSlope(x))),
+  // The derivative is 0 in double precision too where the square would overflow.
+  erf: unary('erf', (g, x) => mul(g, mul(2 / Math.sqrt(Math.PI), exp(neg(square(clamp(x, -30, 30))))))),
   relu: unary('relu', (g, _, y) => reluGrad(g, y)),
 
   /** The gradient of relu: g where the result is positive, else 0. Piecewise linear: no derivative in y. */
@@ -240,6 +245,28 @@ function operands(values: readonly TensorLike[]): Tensor[] {
 }
 const apply = (op: Apply, ...values: readonly TensorLike[]): Tensor => op(operands(values), none)[0];
 const reluGrad = (g: Tensor, y: Tensor): Tensor => apply(elementwiseOps.reluGrad, g, y);
+
+// Not 1 − y², nor y (1 − y), which lose their digits where y is near 1.
+
+/** The derivative of tanh, 4 e^−2|x| / (1 + e^−2|x|)². */
+const tanhSlope = customGradient({
+  name: 'tanhSlope',
+  forward(x) {
+    const e = exp(mul(abs(x), -2));
+    return div(mul(e, 4), square(add(e, 1)));
+  },
+  gradient: ({ inputs: [x], output, grad }) => [mul(grad, mul(output, mul(tanh(x!), -2)))],
+});
+
+/** The derivative of the sigmoid, e^−|x| / (1 + e^−|x|)². */
+const sigmoidSlope = customGradient({
+  name: 'sigmoidSlope',
+  forward(x) {
+    const e = exp(neg(abs(x)));
+    return div(e, square(add(e, 1)));
+  },
+  gradient: ({ inputs: [x], output, grad }) => [mul(grad, mul(output, neg(tanh(mul(x!, 0.5)))))],
+});
 
 /** Below this, a counts as 0 where b is 0: its reciprocal squared would overflow in a second derivative. */
 const NEAR_ZERO = 2 ** -60;

@@ -7,6 +7,7 @@ import { gpu } from '../../engine/backends/gpu/gpu.ts';
 import { reference } from '../../engine/backends/reference/reference.ts';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
 import { Evaluator } from '../../engine/evaluate.ts';
+import { grad } from '../../engine/grad.ts';
 import * as ops from '../../engine/ops/index.ts';
 import { tensor } from '../../engine/ops/index.ts';
 import { stream } from '../../engine/rng.ts';
@@ -19,6 +20,11 @@ interface Curve {
   readonly f: (x: Tensor) => Tensor;
   /** The value in double precision, by means that are not the engine's. */
   readonly value: (x: number) => number;
+  readonly slope: (x: number) => number;
+  /** The second derivative, where the first does not vary between numbers that are next to each other. */
+  readonly bend?: (x: number) => number;
+  /** Where single precision is not the limit. */
+  readonly accuracy?: Partial<Accuracy>;
 }
 
 /** erfc x = 1 − erf x: by the series of erf near 0, by the continued fraction of erfc beyond. */
@@ -50,28 +56,123 @@ function roundToEven(x: number): number {
 
 const sigmoid = (x: number): number => (x < 0 ? Math.exp(x) / (1 + Math.exp(x)) : 1 / (1 + Math.exp(-x)));
 
+const sech2 = (x: number): number => 4 * sigmoid(2 * x) * sigmoid(-2 * x);
+const bell = (x: number): number => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
+const normal = (x: number): number => erfc(-x * Math.SQRT1_2) / 2;
+/** The argument of the sigmoid in gelu's approximation, its derivatives, and the sigmoid. */
+const byTanh = (x: number) => {
+  const c = Math.sqrt(8 / Math.PI);
+  const z = c * (x + 0.044715 * x ** 3);
+  return { z1: c * (1 + 3 * 0.044715 * x * x), z2: c * 6 * 0.044715 * x, p: sigmoid(z), q: sigmoid(-z) };
+};
+
+/** Of 0 and what may be infinite: 0. */
+const times = (...factors: readonly number[]): number =>
+  factors.includes(0) ? 0 : factors.reduce((a, b) => a * b);
+const flat = (): number => 0;
+
 const CURVES: Readonly<Record<string, Curve>> = {
-  neg: { f: ops.neg, value: (x) => -x },
-  abs: { f: ops.abs, value: Math.abs },
-  sign: { f: ops.sign, value: Math.sign },
-  floor: { f: ops.floor, value: Math.floor },
-  ceil: { f: ops.ceil, value: Math.ceil },
-  round: { f: ops.round, value: roundToEven },
-  exp: { f: ops.exp, value: Math.exp },
-  expm1: { f: ops.expm1, value: Math.expm1 },
-  log: { f: ops.log, value: Math.log },
-  log1p: { f: ops.log1p, value: Math.log1p },
-  sqrt: { f: ops.sqrt, value: Math.sqrt },
-  rsqrt: { f: ops.rsqrt, value: (x) => 1 / Math.sqrt(x) },
-  reciprocal: { f: ops.reciprocal, value: (x) => 1 / x },
-  square: { f: ops.square, value: (x) => x * x },
-  sin: { f: ops.sin, value: Math.sin },
-  cos: { f: ops.cos, value: Math.cos },
-  atan: { f: ops.atan, value: Math.atan },
-  tanh: { f: ops.tanh, value: Math.tanh },
-  sigmoid: { f: ops.sigmoid, value: sigmoid },
-  erf: { f: ops.erf, value: erf },
-  relu: { f: ops.relu, value: (x) => (x < 0 ? 0 : x) },
+  neg: { f: ops.neg, value: (x) => -x, slope: () => -1 },
+  abs: { f: ops.abs, value: Math.abs, slope: Math.sign },
+  sign: { f: ops.sign, value: Math.sign, slope: flat },
+  floor: { f: ops.floor, value: Math.floor, slope: flat },
+  ceil: { f: ops.ceil, value: Math.ceil, slope: flat },
+  round: { f: ops.round, value: roundToEven, slope: flat },
+  exp: { f: ops.exp, value: Math.exp, slope: Math.exp, bend: Math.exp },
+  expm1: { f: ops.expm1, value: Math.expm1, slope: Math.exp, bend: Math.exp },
+  log: { f: ops.log, value: Math.log, slope: (x) => 1 / x },
+  log1p: { f: ops.log1p, value: Math.log1p, slope: (x) => 1 / (1 + x) },
+  sqrt: { f: ops.sqrt, value: Math.sqrt, slope: (x) => 0.5 / Math.sqrt(x) },
+  rsqrt: { f: ops.rsqrt, value: (x) => 1 / Math.sqrt(x), slope: (x) => -0.5 / Math.sqrt(x) ** 3 },
+  reciprocal: { f: ops.reciprocal, value: (x) => 1 / x, slope: (x) => -1 / x / x },
+  square: { f: ops.square, value: (x) => x * x, slope: (x) => 2 * x },
+  sin: { f: ops.sin, value: Math.sin, slope: Math.cos, bend: (x) => -Math.sin(x) },
+  cos: { f: ops.cos, value: Math.cos, slope: (x) => -Math.sin(x), bend: (x) => -Math.cos(x) },
+  atan: { f: ops.atan, value: Math.atan, slope: (x) => 1 / (1 + x * x) },
+  tanh: { f: ops.tanh, value: Math.tanh, slope: sech2, bend: (x) => -2 * Math.tanh(x) * sech2(x) },
+  sigmoid: {
+    f: ops.sigmoid,
+    value: sigmoid,
+    slope: (x) => sigmoid(x) * sigmoid(-x),
+    bend: (x) => -sigmoid(x) * sigmoid(-x) * Math.tanh(x / 2),
+  },
+  // The square of an argument is rounded before its exponential is taken.
+  erf: {
+    f: ops.erf,
+    value: erf,
+    slope: (x) => (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x),
+    bend: (x) => times(-4 / Math.sqrt(Math.PI), x, Math.exp(-x * x)),
+    accuracy: { ulps: 150 },
+  },
+  relu: { f: ops.relu, value: (x) => (x < 0 ? 0 : x), slope: (x) => (x > 0 ? 1 : 0) },
+  softplus: {
+    f: ops.softplus,
+    value: (x) => (x > 0 ? x + Math.log1p(Math.exp(-x)) : Math.log1p(Math.exp(x))),
+    slope: sigmoid,
+    bend: (x) => sigmoid(x) * sigmoid(-x),
+  },
+  silu: {
+    f: ops.silu,
+    value: (x) => x * sigmoid(x),
+    slope: (x) => sigmoid(x) * (1 + times(x, sigmoid(-x))),
+    bend: (x) => times(sigmoid(x) * sigmoid(-x), 2 - x * Math.tanh(x / 2)),
+    accuracy: { least: 1e-7 },
+  },
+  gelu: {
+    f: ops.gelu,
+    value: (x) => x * normal(x),
+    slope: (x) => normal(x) + times(x, bell(x)),
+    bend: (x) => times(bell(x), 2 - x * x),
+    accuracy: { least: 4e-7 },
+  },
+  'gelu by tanh': {
+    f: (x) => ops.gelu(x, { approximate: 'tanh' }),
+    value: (x) => x * byTanh(x).p,
+    slope(x) {
+      const { z1, p, q } = byTanh(x);
+      return p + times(p, q, x * z1);
+    },
+    bend(x) {
+      const { z1, z2, p, q } = byTanh(x);
+      return times(p, q, 2 * z1 + x * z2 + x * z1 * z1 * (q - p));
+    },
+    accuracy: { least: 4e-7 },
+  },
+  leakyRelu: {
+    f: (x) => ops.leakyRelu(x, 0.25),
+    value: (x) => (x > 0 ? x : 0.25 * x),
+    slope: (x) => (x > 0 ? 1 : 0.25),
+  },
+  elu: {
+    f: (x) => ops.elu(x, 2),
+    value: (x) => (x > 0 ? x : 2 * Math.expm1(x)),
+    slope: (x) => (x > 0 ? 1 : 2 * Math.exp(x)),
+    bend: (x) => (x > 0 ? 0 : 2 * Math.exp(x)),
+  },
+  celu: {
+    f: (x) => ops.celu(x, 3),
+    value: (x) => (x > 0 ? x : 3 * Math.expm1(x / 3)),
+    slope: (x) => (x > 0 ? 1 : Math.exp(x / 3)),
+    bend: (x) => (x > 0 ? 0 : Math.exp(x / 3) / 3),
+    // The quotient is rounded before its exponential is taken.
+    accuracy: { ulps: 80 },
+  },
+  hardSigmoid: {
+    f: ops.hardSigmoid,
+    value: (x) => Math.min(Math.max((x + 3) / 6, 0), 1),
+    slope: (x) => (Math.abs(x) <= 3 ? 1 / 6 : 0),
+  },
+  hardSwish: {
+    f: ops.hardSwish,
+    value: (x) => x * Math.min(Math.max((x + 3) / 6, 0), 1),
+    slope: (x) => (Math.abs(x) <= 3 ? x / 3 + 0.5 : Number(x > 0)),
+    accuracy: { least: 1e-7 },
+  },
+  hardTanh: {
+    f: ops.hardTanh,
+    value: (x) => Math.min(Math.max(x, -1), 1),
+    slope: (x) => (Math.abs(x) <= 1 ? 1 : 0),
+  },
 };
 
 /** Zeros and infinities; of every binade, denormals included, both ends and numbers between them; both signs of all. */
@@ -89,6 +190,7 @@ function everyBinade(): Float32Array {
 }
 
 const POINTS = everyBinade();
+const FINITE = POINTS.filter((x) => Number.isFinite(x));
 
 function describeAccuracy(name: string, make: () => Promise<Backend> | Backend, accuracy: Accuracy): void {
   describe(`${name}: accuracy`, () => {
@@ -103,8 +205,33 @@ function describeAccuracy(name: string, make: () => Promise<Backend> | Backend, 
       await own?.backend.close();
     });
 
-    it.each(Object.entries(CURVES))('%s', async (what, { f, value }) => {
-      expectAccurate(what, POINTS, await values(f(tensor(POINTS))), value, accuracy);
+    it.each(Object.entries(CURVES))('%s', async (what, { f, value, accuracy: own }) => {
+      expectAccurate(what, POINTS, await values(f(tensor(POINTS))), value, { ...accuracy, ...own });
+    });
+
+    /** Twice a derivative: a gradient of 2 overflows beside the largest numbers. The sign of a zero is left open. */
+    const expectSlope = async (
+      what: string,
+      g: Tensor,
+      slope: (x: number) => number,
+      { ulps = 3 * accuracy.ulps, least = accuracy.least }: Partial<Accuracy> = {},
+    ): Promise<void> => {
+      const got = Array.from(await values(g), (v) => v + 0);
+      expectAccurate(what, FINITE, got, (x) => 2 * slope(x) + 0, { ulps, least });
+    };
+
+    it.each(Object.entries(CURVES))('the derivative of %s', async (what, { f, slope, accuracy: own }) => {
+      const x = tensor(FINITE);
+      const [first] = grad(ops.mul(ops.sum(f(x)), 2), [x]);
+      await expectSlope(what, first, slope, own);
+    });
+
+    const bent = Object.entries(CURVES).filter(([, { bend }]) => bend !== undefined);
+    it.each(bent)('the second derivative of %s', async (what, { f, bend, accuracy: own }) => {
+      const x = tensor(FINITE);
+      const [first] = grad(ops.sum(f(x)), [x]);
+      const [second] = grad(ops.mul(ops.sum(first), 2), [x]);
+      await expectSlope(what, second, bend!, own);
     });
   });
 }

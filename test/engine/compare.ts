@@ -60,8 +60,7 @@ export function expectAccurate(
     const want = truth(at);
     const rounded = Math.fround(want);
     if (Object.is(got[i], rounded)) return;
-    const close =
-      Number.isFinite(got[i]) && Math.abs(got[i] - want) <= ulps * spacing(rounded === 0 ? 0 : want) + least;
+    const close = Number.isFinite(got[i]) && Math.abs(got[i] - want) <= ulps * spacing(want) + least;
     if (!close || (want === 0 && got[i] === 0)) wrong.push(`  at ${at}: got ${got[i]}, expected ${want}`);
   });
   if (wrong.length > 0) {
