@@ -14,6 +14,7 @@ import {
   greater,
   log1p,
   maximum,
+  minimum,
   mul,
   neg,
   sigmoid,
@@ -127,14 +128,20 @@ function belowZero(x: Tensor, f: (negative: Tensor) => Tensor): Tensor {
   return where(positive, x, f(where(positive, 0, x)));
 }
 
-/** x / 6 + ½ within 0 … 1. */
-export const hardSigmoid = (x: TensorLike): Tensor => clamp(mul(add(x, 3), 1 / 6), 0, 1);
+/** As `clamp` between two numbers, but the derivative at a bound is 0. */
+const between = (low: number, x: TensorLike, high: number): Tensor => minimum(high, maximum(low, x));
 
-/** x · hardSigmoid(x). Source: Howard et al., Searching for MobileNetV3, 2019. */
+/** x / 6 + ½ within 0 … 1. The derivative at −3 and 3 is 0, as in PyTorch. */
+export const hardSigmoid = (x: TensorLike): Tensor => between(0, mul(add(x, 3), 1 / 6), 1);
+
+/**
+ * x · hardSigmoid(x). The derivative at −3 is 0, at 3 it is 1: those of the outer sides.
+ * Source: Howard et al., Searching for MobileNetV3, 2019.
+ */
 export function hardSwish(x: TensorLike): Tensor {
   const t = toTensor(x);
   return mul(t, hardSigmoid(t));
 }
 
-/** x within −1 … 1. */
-export const hardTanh = (x: TensorLike): Tensor => clamp(x, -1, 1);
+/** x within −1 … 1. The derivative at −1 and 1 is 0, as in PyTorch. */
+export const hardTanh = (x: TensorLike): Tensor => between(-1, x, 1);

@@ -160,18 +160,18 @@ const CURVES: Readonly<Record<string, Curve>> = {
   hardSigmoid: {
     f: ops.hardSigmoid,
     value: (x) => Math.min(Math.max((x + 3) / 6, 0), 1),
-    slope: (x) => (Math.abs(x) <= 3 ? 1 / 6 : 0),
+    slope: (x) => (Math.abs(x) < 3 ? 1 / 6 : 0),
   },
   hardSwish: {
     f: ops.hardSwish,
     value: (x) => x * Math.min(Math.max((x + 3) / 6, 0), 1),
-    slope: (x) => (Math.abs(x) <= 3 ? x / 3 + 0.5 : Number(x > 0)),
+    slope: (x) => (Math.abs(x) < 3 ? x / 3 + 0.5 : Number(x > 0)),
     accuracy: { least: 1e-7 },
   },
   hardTanh: {
     f: ops.hardTanh,
     value: (x) => Math.min(Math.max(x, -1), 1),
-    slope: (x) => (Math.abs(x) <= 1 ? 1 : 0),
+    slope: (x) => (Math.abs(x) < 1 ? 1 : 0),
   },
 };
 

@@ -106,7 +106,7 @@ describe('conventions', () => {
     expect(await slopes((x) => elu(x, 0.5), [0])).toEqual([0.5]);
     expect(await slopes((x) => celu(x, 3), [0])).toEqual([1]);
     expect(await slopes(softplus, [0])).toEqual([0.5]);
-    expect(await slopes(hardTanh, [-2, -1, 0, 1, 2])).toEqual([0, 1, 1, 1, 0]);
+    expect(await slopes(hardTanh, [-2, -1, 0, 1, 2])).toEqual([0, 0, 1, 0, 0]);
     expect((await slopes(hardSigmoid, [-4, 0, 4])).map((v) => v * 6)).toEqual([0, expect.closeTo(1, 12), 0]);
     expect(await slopes((x) => huberRows(x, [0, 0, 0]), [-3, 1, 3])).toEqual([-1, 1, 1]);
   });
