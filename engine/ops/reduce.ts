@@ -137,7 +137,10 @@ const grouped = (shape: Shape, begin: number, end = begin + 1): number[] =>
 
 const withoutAxes = (shape: Shape, axes: ReadonlySet<number>): Shape => shape.filter((_, i) => !axes.has(i));
 
-/** Sum over `axes` (all of them when left out). An empty sum is 0. */
+/**
+ * Sum over `axes` (all of them when left out). An empty sum is 0. Terms are added in parts, in an order that depends on the
+ * shape alone, so that rounding errors hardly grow with their number.
+ */
 export function sum(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   return reduce('sum', reduceOps.sum, x, axes, options);
 }

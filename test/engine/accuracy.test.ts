@@ -13,7 +13,7 @@ import { tensor } from '../../engine/ops/index.ts';
 import { stream } from '../../engine/rng.ts';
 import { KINDS_OF_SIMD } from '../../engine/simd.ts';
 import type { Tensor } from '../../engine/tensor.ts';
-import { expectAccurate, type Accuracy } from './compare.ts';
+import { expectAccurate, expectClose, type Accuracy } from './compare.ts';
 import { describeWhere } from './gpu/available.ts';
 
 interface Curve {
@@ -192,6 +192,16 @@ function everyBinade(): Float32Array {
 const POINTS = everyBinade();
 const FINITE = POINTS.filter((x) => Number.isFinite(x));
 
+/** [outer, n, inner]: long and short, with few and with many results. */
+const LAYOUTS: readonly (readonly [number, number, number])[] = [
+  [1, 1_000_003, 1],
+  [1, 200_001, 3],
+  [1, 50_000, 37],
+  [70, 20_001, 1],
+  [70, 5001, 5],
+  [3, 130, 260],
+];
+
 function describeAccuracy(name: string, make: () => Promise<Backend> | Backend, accuracy: Accuracy): void {
   describe(`${name}: accuracy`, () => {
     let evaluator: Promise<Evaluator> | null = null;
@@ -224,6 +234,39 @@ function describeAccuracy(name: string, make: () => Promise<Backend> | Backend, 
       const x = tensor(FINITE);
       const [first] = grad(ops.mul(ops.sum(f(x)), 2), [x]);
       await expectSlope(what, first, slope, own);
+    });
+
+    // Sums of 0.1 show rounding errors that all have one sign.
+    const tenth = Math.fround(0.1);
+    const expectAll = async (what: string, t: Tensor, want: number, tolerance = 1e-6): Promise<void> => {
+      const got = await values(t);
+      const shape = t.shape;
+      const expected = { shape, dtype: 'f32', data: new Float32Array(got.length).fill(want) } as const;
+      expectClose(what, { shape, dtype: 'f32', data: Float32Array.from(got) }, expected, tolerance);
+    };
+
+    it.each(LAYOUTS)('sums over the middle axis of [%i,%i,%i]', async (outer, n, inner) => {
+      const x = ops.full([outer, n, inner], 0.1);
+      await expectAll('sum', ops.sum(x, 1), n * tenth);
+      await expectAll('mean', ops.mean(x, 1), tenth);
+      await expectAll('norm', ops.norm(x, 1), Math.sqrt(n) * tenth);
+      await expectAll('cumulativeSum', ops.slice(ops.cumulativeSum(x, 1), [null, -1]), n * tenth, 5e-6);
+    });
+
+    it('statistics of many elements', async () => {
+      // −0.9 and 1.1 in turn, in each of three channels.
+      const n = 60_000;
+      const x = tensor(Float32Array.from({ length: 3 * n }, (_, i) => (i % 2 === 0 ? -0.9 : 1.1)));
+      const rows = ops.reshape(x, [n, 3]);
+      await expectAll('variance', ops.variance(x), 1);
+      const batch = ops.batchNorm(rows, { epsilon: 0 });
+      await expectAll('mean of batchNorm', batch.mean, 0.1, 5e-5);
+      await expectAll('variance of batchNorm', batch.variance, 1, 3e-6);
+      const image = ops.reshape(x, [1, n, 3, 1]);
+      const [y, mean, variance] = ops.ops.standardize([image], { epsilon: 0 });
+      await expectAll('mean of standardize', mean!, 0.1, 5e-5);
+      await expectAll('variance of standardize', variance!, 1, 3e-6);
+      await expectAll('square of standardized', ops.mean(ops.square(y!)), 1, 3e-6);
     });
 
     const bent = Object.entries(CURVES).filter(([, { bend }]) => bend !== undefined);

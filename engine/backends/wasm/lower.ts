@@ -110,7 +110,7 @@ function rowsOf({ shape }: TensorType): { rows: number; channels: number; chunks
   const channels = shape[shape.length - 1];
   const rows = sizeOf(shape) / Math.max(channels, 1);
   const chunkRows = Math.max(32, Math.floor((12 * 1024) / (4 * Math.max(channels, 1))));
-  return { rows, channels, chunks: Math.max(1, Math.min(1024, Math.floor(rows / chunkRows))) };
+  return { rows, channels, chunks: Math.max(1, Math.floor(rows / chunkRows)) };
 }
 
 /** Batch normalisation, and the sum and relu that may be fused into it. */

@@ -30,12 +30,13 @@ function partsOf(results: number, n: number): number {
 export function emitSum(site: Site, { args, term, outer, n, inner, to, finish = (sum) => sum }: Sum): void {
   const parts = partsOf(outer * inner, n);
   const length = Math.ceil(n / parts);
-  // Neighbouring threads take neighbouring terms.
-  const r = parts === 1 ? 'k' : `(k * ${parts} + Y)`;
   const [zAxis, xAxis] = parts === 1 ? ['Y', 'X'] : ['Z', 'X'];
-  const add = `sum += ${term(zAxis, r, xAxis)};`;
-  const loop = `let sum = 0;
-    for (let k = 0; k < ${length}; k++) { ${length * parts === n ? add : `if (${r} < ${n}) { ${add} }`} }`;
+  const loop = addUp(length, (k, sum) => {
+    // Neighbouring threads take neighbouring terms.
+    const r = parts === 1 ? k : `(${k} * ${parts} + Y)`;
+    const add = `${sum} += ${term(zAxis, r, xAxis)};`;
+    return length * parts === n ? add : `if (${r} < ${n}) { ${add} }`;
+  });
   if (parts === 1) {
     const body = n === 0 ? `return ${finish('0')};` : `${loop}\nreturn ${finish('sum')};`;
     site.emit({ body, args: n === 0 ? {} : args, output: [inner, outer], to });
@@ -44,13 +45,30 @@ export function emitSum(site: Site, { args, term, outer, n, inner, to, finish = 
   const partial = site.scratch(inner * parts * outer);
   site.emit({ body: `${loop}\nreturn sum;`, args, output: [inner, parts, outer], to: partial });
   site.emit({
-    body: `let sum = 0;
-      for (let k = 0; k < ${parts}; k++) { sum += partial[Y][k][X]; }
+    body: `${addUp(parts, (k, sum) => `${sum} += partial[Y][${k}][X];`)}
       return ${finish('sum')};`,
     args: { partial: { place: partial, dims: [inner, parts, outer] } },
     output: [inner, outer],
     to,
   });
+}
+
+/**
+ * Statements that add up terms 0 … length − 1 in `sum`. Many are added in parts, each about as long as there are of them:
+ * rounding errors grow with the root of the length.
+ */
+function addUp(length: number, add: (k: string, sum: string) => string): string {
+  if (length <= 64) return `let sum = 0;\nfor (let i = 0; i < ${length}; i++) { ${add('i', 'sum')} }`;
+  const run = Math.ceil(Math.sqrt(length));
+  const runs = Math.ceil(length / run);
+  const k = `(j * ${run} + i)`;
+  const addNext = add(k, 'part');
+  return `let sum = 0;
+    for (let j = 0; j < ${runs}; j++) {
+      let part = 0;
+      for (let i = 0; i < ${run}; i++) { ${run * runs === length ? addNext : `if (${k} < ${length}) { ${addNext} }`} }
+      sum += part;
+    }`;
 }
 
 export const sum: Lower = (site) => {

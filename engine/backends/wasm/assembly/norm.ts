@@ -1,7 +1,7 @@
 // Batch normalisation over rows of C channels. Statistics are taken chunk by chunk (two passes over a chunk that is in
 // cache) and merged in the order of the chunks, so that they neither cancel nor depend on the number of threads.
 import { arg, ptr, real } from "./elementwise";
-import { storeLanes } from "./simd";
+import { four, lower2, storeLanes, upper2 } from "./simd";
 import { share } from "./team";
 import { gradSums, moments, normaliseColumn, normaliseGradColumn } from "./vectors/columns";
 import { LANES } from "./width";
@@ -30,19 +30,6 @@ export function chunkMoments(a: usize, slice: i32, slices: i32): void {
   }
 }
 
-/** Two of four floats as numbers of 64 bits: sums of many chunks neither cancel nor drift. */
-// @ts-ignore: decorator
-@inline function lower2(x: v128): v128 {
-  return f64x2.promote_low_f32x4(x);
-}
-// @ts-ignore: decorator
-@inline function upper2(x: v128): v128 {
-  return f64x2.promote_low_f32x4(v128.shuffle<i64>(x, x, 1, 0));
-}
-// @ts-ignore: decorator
-@inline function four(lower: v128, upper: v128): v128 {
-  return v128.shuffle<i64>(v128.demote_zero<f64>(lower), v128.demote_zero<f64>(upper), 0, 2);
-}
 // @ts-ignore: decorator
 @inline function addScaled(x: v128, by: v128, sum: v128): v128 {
   return f64x2.add(sum, f64x2.mul(x, by));

@@ -1,6 +1,6 @@
 // Reductions of [outer, n, inner]. Long sums are cut into chunks by shape, so that the number of threads changes nothing.
 import { arg, ptr } from "./elementwise";
-import { storeLanes, sumLanes } from "./simd";
+import { four, lower2, storeLanes, sumLanes, upper2 } from "./simd";
 import { share } from "./team";
 
 /** Columns of one task. */
@@ -38,51 +38,88 @@ export function sum(a: usize, slice: i32, slices: i32): void {
   }
 }
 
+/**
+ * Elements that are added to one sum in single precision, before they go to a sum in double precision: rounding errors do not
+ * grow with the length.
+ */
+export const RUN: i32 = 64;
+
 /** The sum of n neighbours, in four vectors of partial sums. */
 export function sumRun(x: usize, n: i32): f32 {
-  let s0 = f32x4.splat(0);
-  let s1 = f32x4.splat(0);
-  let s2 = f32x4.splat(0);
-  let s3 = f32x4.splat(0);
-  let i = 0;
-  for (; i + 16 <= n; i += 16, x += 64) {
-    s0 = f32x4.add(s0, v128.load(x));
-    s1 = f32x4.add(s1, v128.load(x, 16));
-    s2 = f32x4.add(s2, v128.load(x, 32));
-    s3 = f32x4.add(s3, v128.load(x, 48));
-  }
-  let total = sumLanes(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)));
-  for (; i < n; i++, x += 4) total += load<f32>(x);
-  return total;
-}
-
-/** Column sums for columns begin … end − 1 of rows of `inner` floats. */
-function sumColumns(x: usize, y: usize, rows: i32, inner: i32, begin: i32, end: i32): void {
-  const stride = <usize>inner << 2;
-  let c = begin;
-  for (; c + 16 <= end; c += 16) {
+  let total: f64 = 0;
+  let left = n;
+  while (left >= 16) {
     let s0 = f32x4.splat(0);
     let s1 = f32x4.splat(0);
     let s2 = f32x4.splat(0);
     let s3 = f32x4.splat(0);
+    const run = min(left >> 4, RUN);
+    for (let r = run; r > 0; r--, x += 64) {
+      s0 = f32x4.add(s0, v128.load(x));
+      s1 = f32x4.add(s1, v128.load(x, 16));
+      s2 = f32x4.add(s2, v128.load(x, 32));
+      s3 = f32x4.add(s3, v128.load(x, 48));
+    }
+    total += <f64>sumLanes(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)));
+    left -= run << 4;
+  }
+  for (; left > 0; left--, x += 4) total += <f64>load<f32>(x);
+  return <f32>total;
+}
+
+/** Column sums for columns begin … end − 1 of rows of `inner` floats. */
+export function sumColumns(x: usize, y: usize, rows: i32, inner: i32, begin: i32, end: i32): void {
+  const stride = <usize>inner << 2;
+  let c = begin;
+  for (; c + 16 <= end; c += 16) {
+    let t0 = f64x2.splat(0), t1 = t0, t2 = t0, t3 = t0, t4 = t0, t5 = t0, t6 = t0, t7 = t0;
     let p = x + (<usize>c << 2);
-    for (let r = 0; r < rows; r++, p += stride) {
-      s0 = f32x4.add(s0, v128.load(p));
-      s1 = f32x4.add(s1, v128.load(p, 16));
-      s2 = f32x4.add(s2, v128.load(p, 32));
-      s3 = f32x4.add(s3, v128.load(p, 48));
+    for (let left = rows; left > 0; left -= RUN) {
+      let s0 = f32x4.splat(0);
+      let s1 = f32x4.splat(0);
+      let s2 = f32x4.splat(0);
+      let s3 = f32x4.splat(0);
+      for (let r = min(left, RUN); r > 0; r--, p += stride) {
+        s0 = f32x4.add(s0, v128.load(p));
+        s1 = f32x4.add(s1, v128.load(p, 16));
+        s2 = f32x4.add(s2, v128.load(p, 32));
+        s3 = f32x4.add(s3, v128.load(p, 48));
+      }
+      t0 = f64x2.add(t0, lower2(s0));
+      t1 = f64x2.add(t1, upper2(s0));
+      t2 = f64x2.add(t2, lower2(s1));
+      t3 = f64x2.add(t3, upper2(s1));
+      t4 = f64x2.add(t4, lower2(s2));
+      t5 = f64x2.add(t5, upper2(s2));
+      t6 = f64x2.add(t6, lower2(s3));
+      t7 = f64x2.add(t7, upper2(s3));
     }
     const q = y + (<usize>c << 2);
-    v128.store(q, s0);
-    v128.store(q, s1, 16);
-    v128.store(q, s2, 32);
-    v128.store(q, s3, 48);
+    v128.store(q, four(t0, t1));
+    v128.store(q, four(t2, t3), 16);
+    v128.store(q, four(t4, t5), 32);
+    v128.store(q, four(t6, t7), 48);
   }
   for (; c < end; c += 4) {
-    let s = f32x4.splat(0);
+    let t0 = f64x2.splat(0), t1 = t0;
     let p = x + (<usize>c << 2);
-    for (let r = 0; r < rows; r++, p += stride) s = f32x4.add(s, v128.load(p));
-    storeLanes(y + (<usize>c << 2), s, end - c);
+    for (let left = rows; left > 0; left -= RUN) {
+      let s0 = f32x4.splat(0);
+      let s1 = f32x4.splat(0);
+      let r = min(left, RUN);
+      for (; r > 1; r -= 2, p += 2 * stride) {
+        s0 = f32x4.add(s0, v128.load(p));
+        s1 = f32x4.add(s1, v128.load(p + stride));
+      }
+      if (r > 0) {
+        s0 = f32x4.add(s0, v128.load(p));
+        p += stride;
+      }
+      const s = f32x4.add(s0, s1);
+      t0 = f64x2.add(t0, lower2(s));
+      t1 = f64x2.add(t1, upper2(s));
+    }
+    storeLanes(y + (<usize>c << 2), four(t0, t1), end - c);
   }
 }
 

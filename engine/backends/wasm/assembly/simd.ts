@@ -60,6 +60,19 @@
   );
 }
 
+/** Two of four floats as numbers of 64 bits: sums of many chunks neither cancel nor drift. */
+// @ts-ignore: decorator
+@inline export function lower2(x: v128): v128 {
+  return f64x2.promote_low_f32x4(x);
+}
+// @ts-ignore: decorator
+@inline export function upper2(x: v128): v128 {
+  return f64x2.promote_low_f32x4(v128.shuffle<i64>(x, x, 1, 0));
+}
+// @ts-ignore: decorator
+@inline export function four(lower: v128, upper: v128): v128 {
+  return v128.shuffle<i64>(v128.demote_zero<f64>(lower), v128.demote_zero<f64>(upper), 0, 2);
+}
 /** 2^n for whole n in −126 … 127. */
 // @ts-ignore: decorator
 @inline function pow2(n: v128): v128 {

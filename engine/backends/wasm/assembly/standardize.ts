@@ -1,8 +1,8 @@
 // Standardisation of [images, positions, groups, channels of a group] over positions and a group's channels. Sums run down
 // the columns first, four at a time, and a group's columns are added then: so every size of group is one kernel.
 import { arg, ptr, real } from "./elementwise";
-import { sumRun } from "./reduce";
-import { fma, splat, storeLanes } from "./simd";
+import { RUN, sumColumns, sumRun } from "./reduce";
+import { fma, four, lower2, splat, storeLanes, upper2 } from "./simd";
 import { scratch, share } from "./team";
 
 /** Replaces each group's column sums by their mean over `count`, and stores the means at `to` unless that is 0. */
@@ -42,34 +42,31 @@ export function standardize(a: usize, slice: i32, slices: i32): void {
     const x = ptr(a, 0) + <usize>(image * positions) * row;
     const y = ptr(a, 1) + <usize>(image * positions) * row;
     const statistics = <usize>(image * groups) << 2;
-    for (let c = 0; c < columns; c += 4) {
-      let p = x + (<usize>c << 2);
-      let s0 = splat(0), s1 = s0;
-      let i = 2;
-      for (; i <= positions; i += 2, p += 2 * row) {
-        s0 = f32x4.add(s0, v128.load(p));
-        s1 = f32x4.add(s1, v128.load(p + row));
-      }
-      if (i - 2 < positions) s0 = f32x4.add(s0, v128.load(p));
-      storeLanes(means + (<usize>c << 2), f32x4.add(s0, s1), columns - c);
-    }
+    sumColumns(x, means, positions, columns, 0, columns);
     spreadMeans(means, groups, each, count, ptr(a, 2) + statistics);
     for (let c = 0; c < columns; c += 4) {
       const mean = v128.load(means + (<usize>c << 2));
       let p = x + (<usize>c << 2);
-      let s0 = splat(0), s1 = s0;
-      let i = 2;
-      for (; i <= positions; i += 2, p += 2 * row) {
-        const d0 = f32x4.sub(v128.load(p), mean);
-        const d1 = f32x4.sub(v128.load(p + row), mean);
-        s0 = fma(d0, d0, s0);
-        s1 = fma(d1, d1, s1);
+      let t0 = f64x2.splat(0), t1 = t0;
+      for (let left = positions; left > 0; left -= RUN) {
+        let s0 = splat(0), s1 = s0;
+        let i = min(left, RUN);
+        for (; i > 1; i -= 2, p += 2 * row) {
+          const d0 = f32x4.sub(v128.load(p), mean);
+          const d1 = f32x4.sub(v128.load(p + row), mean);
+          s0 = fma(d0, d0, s0);
+          s1 = fma(d1, d1, s1);
+        }
+        if (i > 0) {
+          const d = f32x4.sub(v128.load(p), mean);
+          s0 = fma(d, d, s0);
+          p += row;
+        }
+        const s = f32x4.add(s0, s1);
+        t0 = f64x2.add(t0, lower2(s));
+        t1 = f64x2.add(t1, upper2(s));
       }
-      if (i - 2 < positions) {
-        const d = f32x4.sub(v128.load(p), mean);
-        s0 = fma(d, d, s0);
-      }
-      storeLanes(scales + (<usize>c << 2), f32x4.add(s0, s1), columns - c);
+      storeLanes(scales + (<usize>c << 2), four(t0, t1), columns - c);
     }
     spreadMeans(scales, groups, each, count, ptr(a, 3) + statistics);
     spreadScales(ptr(a, 3) + statistics, scales, groups, each, real(a, 8));
@@ -108,15 +105,22 @@ export function standardizeGrad(a: usize, slice: i32, slices: i32): void {
     const dx = ptr(a, 3) + base;
     for (let c = 0; c < columns; c += 4) {
       const k = <usize>c << 2;
-      let sum = splat(0);
-      let product = splat(0);
-      for (let i = 0, at = k; i < positions; i++, at += row) {
-        const value = v128.load(g + at);
-        sum = f32x4.add(sum, value);
-        product = fma(value, v128.load(y + at), product);
+      let sum0 = f64x2.splat(0), sum1 = sum0, product0 = sum0, product1 = sum0;
+      for (let left = positions, at = k; left > 0; left -= RUN) {
+        let sum = splat(0);
+        let product = splat(0);
+        for (let i = min(left, RUN); i > 0; i--, at += row) {
+          const value = v128.load(g + at);
+          sum = f32x4.add(sum, value);
+          product = fma(value, v128.load(y + at), product);
+        }
+        sum0 = f64x2.add(sum0, lower2(sum));
+        sum1 = f64x2.add(sum1, upper2(sum));
+        product0 = f64x2.add(product0, lower2(product));
+        product1 = f64x2.add(product1, upper2(product));
       }
-      storeLanes(means + k, sum, columns - c);
-      storeLanes(products + k, product, columns - c);
+      storeLanes(means + k, four(sum0, sum1), columns - c);
+      storeLanes(products + k, four(product0, product1), columns - c);
     }
     spreadMeans(means, groups, each, count, 0);
     spreadMeans(products, groups, each, count, 0);
