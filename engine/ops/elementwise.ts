@@ -302,13 +302,13 @@ export const mul = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOp
 /** a / b, `f32`. */
 export const div = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOps.div, a, b);
 /**
- * a to the power b, `f32`; NaN for a negative a and a fractional b, as in IEEE 754. The derivative by a where b is 0, and
- * by b where a is 0 and b >= 0, is 0.
+ * a to the power b, `f32`; NaN for a negative a and a fractional b. Special values are those of C and IEEE 754: x to the 0 and 1
+ * to the x are 1 for every x, NaN included. The derivative by a where b is 0, and by b where a is 0 and b >= 0, is 0.
  */
 export const pow = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOps.pow, a, b);
-/** The larger of a and b; NaN where one is NaN. The gradient goes to a, but to b where a < b: at a tie, to a. */
+/** The larger of a and b, of two zeros 0; NaN where one is NaN. The gradient goes to a, but to b where a < b: at a tie, to a. */
 export const maximum = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOps.maximum, a, b);
-/** The smaller of a and b; NaN where one is NaN. The gradient goes to a, but to b where b < a: at a tie, to a. */
+/** The smaller of a and b, of two zeros −0; NaN where one is NaN. The gradient goes to a, but to b where b < a: at a tie, to a. */
 export const minimum = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOps.minimum, a, b);
 
 const comparable = (x: TensorLike): TensorLike =>

@@ -209,6 +209,26 @@ export const layout = {
         ),
       ),
     ),
+    ...[NaN, Infinity, -Infinity].map((value) =>
+      define(
+        `by ${value}`,
+        { x: uniform([2, 3]) },
+        ({ x }) =>
+          pad(
+            x,
+            [
+              [1, 0],
+              [0, 2],
+            ],
+            { value },
+          ),
+        {
+          wrt: [],
+          tolerance: 0,
+          tags: ['special'],
+        },
+      ),
+    ),
     ...(['reflect', 'edge'] as const).flatMap((mode) =>
       PADDED.map(([shape, amounts]) =>
         define(

@@ -3,6 +3,7 @@
 /* oxlint-disable vitest/expect-expect -- expectRelative asserts */
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../engine/backends/backend.ts';
+import { gpu } from '../../engine/backends/gpu/gpu.ts';
 import { reference } from '../../engine/backends/reference/reference.ts';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
 import { compile } from '../../engine/compile.ts';
@@ -18,6 +19,7 @@ import type { Tensor } from '../../engine/tensor.ts';
 const backends: readonly (readonly [string, () => Promise<Backend> | Backend])[] = [
   ['reference', () => reference()],
   ['wasm', () => wasm({ threads: 2 })],
+  ['gpu.js cpu', () => gpu({ mode: 'cpu' })],
 ];
 const ints = (...values: number[]): Tensor => tensor(Int32Array.from(values));
 const bytes = (...values: number[]): Tensor => tensor(Uint8Array.from(values));
@@ -95,6 +97,58 @@ describe.each(backends)('%s', (_name, make) => {
     expect(await values(ops.sign([-3, -0, 0, 2, NaN]))).toEqual([-1, -0, 0, 1, NaN]);
     expect(await gradient(ops.abs, [-2, 0, 3])).toEqual([-1, 0, 1]);
     expect(await gradient(ops.round, [0.2, 0.7])).toEqual([0, 0]);
+  });
+
+  it('pow: special values as in C, zeros with their signs', async () => {
+    const rows: readonly (readonly [a: number, b: number, power: number])[] = [
+      ...[NaN, Infinity, -Infinity, 0, -0, 2, -2].flatMap((x) => [
+        [x, 0, 1] as const,
+        [x, -0, 1] as const,
+        [1, x, 1] as const,
+      ]),
+      ...[Infinity, -Infinity].map((x) => [-1, x, 1] as const),
+      ...[0, -0, 2, -2, -1, Infinity, -Infinity].flatMap((x) => [
+        [NaN, x === 0 ? 1 : x, NaN] as const,
+        [x, NaN, NaN] as const,
+      ]),
+      ...[3, 2, 0.5, Infinity].map((b) => [0, b, 0] as const),
+      ...[-3, -2, -0.5, -Infinity].map((b) => [0, b, Infinity] as const),
+      [-0, 3, -0],
+      [-0, 2, 0],
+      [-0, 0.5, 0],
+      [-0, Infinity, 0],
+      [-0, -1, -Infinity],
+      [-0, -2, Infinity],
+      [-0, -0.5, Infinity],
+      [-0, -Infinity, Infinity],
+      [2, Infinity, Infinity],
+      [-2, Infinity, Infinity],
+      [0.5, Infinity, 0],
+      [-0.5, Infinity, 0],
+      [2, -Infinity, 0],
+      [-2, -Infinity, 0],
+      [0.5, -Infinity, Infinity],
+      [-0.5, -Infinity, Infinity],
+      [Infinity, 0.5, Infinity],
+      [Infinity, -0.5, 0],
+      [-Infinity, 3, -Infinity],
+      [-Infinity, 2, Infinity],
+      [-Infinity, 0.5, Infinity],
+      [-Infinity, -3, -0],
+      [-Infinity, -2, 0],
+      [-Infinity, -0.5, 0],
+      [-2, 3, -8],
+      [-2, -2, 0.25],
+      [-8, 0.5, NaN],
+    ];
+    const [a, b] = [0, 1].map((i) => tensor(rows.map((row) => row[i])));
+    expect(await values(ops.pow(a, b))).toEqual(rows.map(([, , power]) => power));
+  });
+
+  it('maximum and minimum of zeros: -0 is the smaller one', async () => {
+    const [a, b] = [tensor([0, -0, 0, -0]), tensor([-0, 0, 0, -0])];
+    expect(await values(ops.maximum(a, b))).toEqual([0, 0, 0, -0]);
+    expect(await values(ops.minimum(a, b))).toEqual([-0, -0, 0, -0]);
   });
 
   it('pow: x^0 has the derivative 0, also at 0, and so have the second ones', async () => {

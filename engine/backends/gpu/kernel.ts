@@ -131,21 +131,34 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
     `if (a >= -3.4028234663852886e38 && a <= 3.4028234663852886e38) { return 1; }
      return 0;`,
   ],
-  // a to the power b where a driver's own is undefined: for a below 0, or 0.
+  // a to the power b as C has it, where a driver's own is undefined: for a below 0, or 0, and where one is infinite or NaN.
   power: [
     ['a', 'b'],
-    `if (b === 0) { return 1; }
+    `if (b === 0 || a === 1) { return 1; }
      if (nan(a) > 0) { return a; }
-     if (a > 0) { return Math.pow(a, b); }
-     if (a === 0) {
-       if (b < 0) { return 1 / Math.abs(a); }
+     if (nan(b) > 0) { return b; }
+     const size = Math.abs(a);
+     const whole = Math.floor(b);
+     let odd = 0;
+     if (finite(b) > 0 && whole === b && whole - 2 * Math.floor(whole * 0.5) === 1) { odd = 1; }
+     if (finite(b) < 1) {
+       if (size === 1) { return 1; }
+       if (size > 1 && b > 0) { return b; }
+       if (size < 1 && b < 0) { return -b; }
        return 0;
      }
-     const whole = Math.floor(b);
-     if (whole !== b) { return Math.sqrt(a) + b; }
-     const size = Math.pow(-a, b);
-     if (whole - 2 * Math.floor(whole * 0.5) === 1) { return -size; }
-     return size;`,
+     if (a === 0) {
+       let zero = size;
+       if (odd > 0) { zero = a; }
+       if (b < 0) { return 1 / zero; }
+       return zero;
+     }
+     let result = size;
+     if (finite(a) > 0) { result = Math.pow(size, b); } else if (b < 0) { result = 0; }
+     if (a > 0) { return result; }
+     if (finite(a) > 0 && whole !== b) { return Math.sqrt(a) + b; }
+     if (odd > 0) { return -result; }
+     return result;`,
   ],
   // a · 2^n for a whole n from -252 to 252: in two steps, neither of which loses bits unless the result does.
   scaled: [
@@ -222,6 +235,7 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
     ['a', 'b'],
     `if (nan(a) > 0) { return a; }
      if (nan(b) > 0) { return b; }
+     if (a === 0 && b === 0) { return a + b; }
      if (a > b) { return a; }
      return b;`,
   ],
@@ -447,8 +461,15 @@ export const returnHalf = (value: string, half: string): string =>
 /** The number of elements of dims. */
 export const countOf = ([x, y = 1, z = 1]: Dims): number => x * y * z;
 
-/** A literal of gpu.js's language: whole numbers stay integers, others have all their digits. */
-export const literal = (value: number): string => (value < 0 ? `(${value})` : `${value}`);
+/**
+ * A number in gpu.js's language: whole numbers stay integers, others have all their digits. What has no literal is computed,
+ * from the position, or compilers would find it at once and refuse it.
+ */
+export function literal(value: number): string {
+  if (Number.isNaN(value)) return 'Math.sqrt(-1.5 - X)';
+  if (Math.abs(value) === Infinity) return `(${value < 0 ? '-' : ''}Math.exp(1000.5 + X))`;
+  return value < 0 || Object.is(value, -0) ? `(-${-value})` : `${value}`;
+}
 
 /** The last axis, and all others as one. */
 export function rowsAndColumns(shape: Shape): readonly [rows: number, columns: number] {

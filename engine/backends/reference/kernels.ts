@@ -59,6 +59,11 @@ function roundToEven(x: number): number {
   return nearest - x === 0.5 && nearest % 2 !== 0 ? nearest - 1 : nearest;
 }
 
+/** As C and IEEE 754: JavaScript alone has NaN for 1 to the NaN, and for ±1 to an infinite power. */
+function power(a: number, b: number): number {
+  return a === 1 || (a === -1 && Math.abs(b) === Infinity) ? 1 : a ** b;
+}
+
 /** The error function, by a series of positive terms: 2/√π e^−x² Σ 2^n x^(2n+1) / (1·3·…·(2n+1)). */
 function erf(x: number): number {
   if (Number.isNaN(x) || Math.abs(x) > 6) return Math.sign(x);
@@ -275,7 +280,7 @@ export const kernels: KernelTable<ReferenceKernel> = {
   // Products of integers wrap around; as doubles they would lose their last digits first.
   mul: (call) => (call.outputs[0]!.data instanceof Int32Array ? map(Math.imul) : binary(ndops.mul))(call),
   div: binary(ndops.div),
-  pow: binary(ndops.pow),
+  pow: map(power),
   neg: ({ inputs: [x], outputs: [y] }) => void ndops.neg(y!, x!),
   exp: ({ inputs: [x], outputs: [y] }) => void ndops.exp(y!, x!),
   log: ({ inputs: [x], outputs: [y] }) => void ndops.log(y!, x!),

@@ -98,11 +98,15 @@ import { fail, scratch, share, ERROR_NOT_FINITE } from "./team";
   return i32x4.ne(x, i32x4.splat(0));
 }
 
+/** As in C: 1 to any power and −1 to an infinite one are 1, where AssemblyScript follows JavaScript, which has NaN. */
 function powLanes(x: v128, y: v128): v128 {
   let r = f32x4.splat(NativeMathf.pow(f32x4.extract_lane(x, 0), f32x4.extract_lane(y, 0)));
   r = f32x4.replace_lane(r, 1, NativeMathf.pow(f32x4.extract_lane(x, 1), f32x4.extract_lane(y, 1)));
   r = f32x4.replace_lane(r, 2, NativeMathf.pow(f32x4.extract_lane(x, 2), f32x4.extract_lane(y, 2)));
-  return f32x4.replace_lane(r, 3, NativeMathf.pow(f32x4.extract_lane(x, 3), f32x4.extract_lane(y, 3)));
+  r = f32x4.replace_lane(r, 3, NativeMathf.pow(f32x4.extract_lane(x, 3), f32x4.extract_lane(y, 3)));
+  const infinite = f32x4.eq(f32x4.abs(y), splat(f32.MAX_VALUE * 2));
+  const one = v128.or(f32x4.eq(x, splat(1)), v128.and(f32x4.eq(x, splat(-1)), infinite));
+  return v128.bitselect(splat(1), r, one);
 }
 
 /** Elements i … i + 3. */
