@@ -157,7 +157,7 @@ function countOver(where: string, t: Tensor, axes: Axes | undefined): number {
 export function mean(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   const t = toTensor(x);
   const n = countOver('mean', t, axes);
-  return mul(sum(t, axes, options), 1 / n);
+  return div(sum(t, axes, options), n);
 }
 
 /**
@@ -261,7 +261,7 @@ export function variance(x: TensorLike, axes?: Axes, options: VarianceOptions = 
     );
   }
   const distance = sub(t, mean(t, axes, { keepDims: true }));
-  return mul(sum(square(distance), axes, options), 1 / (n - correction));
+  return div(sum(square(distance), axes, options), n - correction);
 }
 
 export interface NormOptions extends ReduceOptions {

@@ -218,6 +218,14 @@ describe.each(backends)('%s', (_name, make) => {
     expect(await gradient((x) => ops.min(x), [2, 1, 1])).toEqual([-0, 1, -0]);
   });
 
+  it('means are sums that are divided, and exact where sums are', async () => {
+    expect(await values(ops.avgPool2d(ops.reshape([7, -3, -4], [1, 1, 3, 1]), [1, 3]))).toEqual([0]);
+    // 49 · (1 / 49) is not 1 in single precision, nor in double.
+    expect(await values(ops.mean(ops.ones([49])))).toEqual([1]);
+    expect(await values(ops.variance(Array.from({ length: 98 }, (_, i) => i % 2)))).toEqual([0.25]);
+    expect(await values(ops.globalAvgPool2d(ops.ones([1, 7, 7, 1])))).toEqual([1]);
+  });
+
   it('any and all of nothing are false and true', async () => {
     expect(await values(ops.any(zeros([0], 'u8')))).toEqual([0]);
     expect(await values(ops.all(zeros([0], 'u8')))).toEqual([1]);

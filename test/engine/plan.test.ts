@@ -511,22 +511,22 @@ describe('a plan prints itself', () => {
     });
     expect(step.plan.toString()).toMatchInlineSnapshot(`
       "inputs   x: u8 [4,3]@feed:x, y: i32 [4]@feed:y, lr: f32 []@feed:lr
-         0  f32 [4,3]@b10 = cast(u8 [4,3]@feed:x) dtype="f32"  (input)
-         1  f32 [4,3]@b10 = sub(f32 [4,3]@b10, f32 []@b5)  (input)  0.000 MFLOP
-         2  f32 [4,3]@b10 = mul(f32 [4,3]@b10, f32 []@b6)  (input)  0.000 MFLOP
-         3  f32 [4,2]@b11 = matmul(f32 [4,3]@b10, f32 [3,2]@state:w) transA=false transB=false  (fc)  0.000 MFLOP
-         4  f32 [4]@b12, f32 [4,2]@b13 = softmaxCrossEntropy(f32 [4,2]@b11, i32 [4]@feed:y)  0.000 MFLOP
-         5  f32 [1,1]@b14 = sum(f32 [1,4,1]@b12)  0.000 MFLOP
-         6  f32 []@b14 = mul(f32 []@b14, f32 []@b7)  0.000 MFLOP
-         7  f32 []@b12 = mul(f32 []@b8, f32 []@b7)  0.000 MFLOP
-         8  f32 [1,4,1]@b11 = broadcastTo(f32 [1,1,1]@b12) shape=[1,4,1]
-         9  f32 [4,2]@b15 = softmaxCrossEntropyGrad(f32 [4]@b11, f32 [4,2]@b13, i32 [4]@feed:y)
-        10  f32 [3,2]@b13 = matmul(f32 [4,3]@b10, f32 [4,2]@b15) transA=true transB=false  (fc)  0.000 MFLOP
-        11  f32 [3,2]@b13 = mul(f32 [3,2]@b13, f32 []@feed:lr)  0.000 MFLOP
+         0  f32 [4,3]@b9 = cast(u8 [4,3]@feed:x) dtype="f32"  (input)
+         1  f32 [4,3]@b9 = sub(f32 [4,3]@b9, f32 []@b5)  (input)  0.000 MFLOP
+         2  f32 [4,3]@b9 = mul(f32 [4,3]@b9, f32 []@b6)  (input)  0.000 MFLOP
+         3  f32 [4,2]@b10 = matmul(f32 [4,3]@b9, f32 [3,2]@state:w) transA=false transB=false  (fc)  0.000 MFLOP
+         4  f32 [4]@b11, f32 [4,2]@b12 = softmaxCrossEntropy(f32 [4,2]@b10, i32 [4]@feed:y)  0.000 MFLOP
+         5  f32 [1,1]@b13 = sum(f32 [1,4,1]@b11)  0.000 MFLOP
+         6  f32 []@b13 = div(f32 []@b13, f32 []@b7)  0.000 MFLOP
+         7  f32 []@b11 = div(f32 []@b8, f32 []@b7)  0.000 MFLOP
+         8  f32 [1,4,1]@b10 = broadcastTo(f32 [1,1,1]@b11) shape=[1,4,1]
+         9  f32 [4,2]@b14 = softmaxCrossEntropyGrad(f32 [4]@b10, f32 [4,2]@b12, i32 [4]@feed:y)
+        10  f32 [3,2]@b12 = matmul(f32 [4,3]@b9, f32 [4,2]@b14) transA=true transB=false  (fc)  0.000 MFLOP
+        11  f32 [3,2]@b12 = mul(f32 [3,2]@b12, f32 []@feed:lr)  0.000 MFLOP
       -- state is written from here on --
-        12  f32 [3,2]@state:w = sub(f32 [3,2]@state:w, f32 [3,2]@b13)  0.000 MFLOP
-        13  f32 []@state:seen = add(f32 []@state:seen, f32 []@b9)  0.000 MFLOP
-      outputs  loss: f32 []@b14
+        12  f32 [3,2]@state:w = sub(f32 [3,2]@state:w, f32 [3,2]@b12)  0.000 MFLOP
+        13  f32 []@state:seen = add(f32 []@state:seen, f32 []@b7)  0.000 MFLOP
+      outputs  loss: f32 []@b13
       next     w, seen
       total    14 steps, 0.000 MFLOP, 0.00 MiB scratch (6 buffers), 0.00 MiB state, 0.00 MiB constant"
     `);

@@ -159,12 +159,16 @@ const firstChannel = (o: number, filters: number, channels: number, groups: numb
  * Sums of products are kept in double precision and rounded once, in every mode: the oracle must be closer to the truth
  * than what it judges.
  */
-function accumulate(out: Nd, fill: (add: (index: number, value: number) => void) => void): void {
+function accumulate(
+  out: Nd,
+  fill: (add: (index: number, value: number) => void) => void,
+  finish = (sum: number, _index: number): number => sum,
+): void {
   const sums = new Float64Array(out.size);
   fill((index, value) => {
     sums[index] += value;
   });
-  for (let i = 0; i < sums.length; i++) out.data[i] = sums[i];
+  for (let i = 0; i < sums.length; i++) out.data[i] = finish(sums[i], i);
 }
 
 /** Whether `value` replaces `best` as a maximum: strictly larger, or the first NaN. */
@@ -509,14 +513,20 @@ export const kernels: KernelTable<ReferenceKernel> = {
   avgPool2d({ inputs: [x], outputs: [y], attrs }) {
     const pool = attrs as AttrsOf<'avgPool2d'>;
     const [images, , , channels] = x!.shape as [number, number, number, number];
-    accumulate(y!, (add) => {
-      for (let n = 0; n < images; n++) {
-        forWindows(pool, (oy, ox, iy, ix, divisor) => {
-          const row = ((n * pool.output[0] + oy) * pool.output[1] + ox) * channels;
-          for (let c = 0; c < channels; c++) add(row + c, x!.get(n, iy, ix, c) / divisor);
-        });
-      }
-    });
+    const divisors = new Float64Array(y!.size / Math.max(channels, 1)).fill(1);
+    accumulate(
+      y!,
+      (add) => {
+        for (let n = 0; n < images; n++) {
+          forWindows(pool, (oy, ox, iy, ix, divisor) => {
+            const window = (n * pool.output[0] + oy) * pool.output[1] + ox;
+            divisors[window] = divisor;
+            for (let c = 0; c < channels; c++) add(window * channels + c, x!.get(n, iy, ix, c));
+          });
+        }
+      },
+      (sum, i) => sum / divisors[Math.floor(i / channels)],
+    );
   },
 
   avgPool2dGrad({ inputs: [g], outputs: [dx], attrs }) {
