@@ -97,6 +97,8 @@ export interface Conv2dOptions {
  * Shapes: x [N, H, W, C], w [KH, KW, C / groups, O] -> [N, H', W', O], H' = floor((H + pads − span) / stride) + 1 with
  * span = (KH − 1) · dilation + 1. Padding is with zeros; `same` gives H' = ceil(H / stride), the odd pixel at the end.
  * Depthwise: groups = C, w [KH, KW, 1, C · multiplier].
+ * Where the wasm backend uses Winograd's method (3×3 and 5×5, stride 1), NaN, infinities and the rounding errors of outliers
+ * spread to the outputs of a tile, also to those whose window does not contain them. `wasm({ convolution: 'direct' })` prevents that.
  * Throws ShapeError where the channels do not fit the filters or the groups.
  */
 export function conv2d(x: TensorLike, w: TensorLike, options: Conv2dOptions = {}): Tensor {

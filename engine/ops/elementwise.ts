@@ -167,7 +167,7 @@ export const elementwiseOps = {
   erf: unary('erf', (g, x) => mul(g, mul(2 / Math.sqrt(Math.PI), exp(neg(square(clamp(x, -30, 30))))))),
   relu: unary('relu', (g, _, y) => reluGrad(g, y)),
 
-  /** The gradient of relu: g where the result is positive, else 0. Piecewise linear: no derivative in y. */
+  /** The gradient of relu: g where the result is positive, else 0, also for NaN. Piecewise linear: no derivative in y. */
   reluGrad: defineOp({
     name: 'reluGrad',
     infer([g, y]: readonly TensorType[]): readonly TensorType[] {
@@ -393,7 +393,7 @@ export const tanh = (x: TensorLike): Tensor => apply(elementwiseOps.tanh, x);
 export const sigmoid = (x: TensorLike): Tensor => apply(elementwiseOps.sigmoid, x);
 /** The error function, 2/√π ∫ e^−t² dt from 0 to x. */
 export const erf = (x: TensorLike): Tensor => apply(elementwiseOps.erf, x);
-/** max(x, 0). The derivative at 0 is 0; NaN stays NaN. */
+/** max(x, 0); NaN stays NaN. The derivative is 0 at 0 and at NaN, as in TensorFlow and JAX; PyTorch has 1 at NaN. */
 export const relu = (x: TensorLike): Tensor => apply(elementwiseOps.relu, x);
 /**
  * x, at least `low` and at most `high`; either may be left out as ∓Infinity. NaN stays NaN. The derivative at a bound is

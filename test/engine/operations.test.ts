@@ -80,6 +80,19 @@ describe.each(backends)('%s', (_name, make) => {
     expect(await gradient((x) => ops.minimum([1, 1, 1], x), [0, 1, 2])).toEqual([1, 0, 0]);
   });
 
+  it('relu: NaN stays, and the derivative at 0 and at NaN is 0', async () => {
+    expect(await values(ops.relu([NaN, -1, 0, 2]))).toEqual([NaN, 0, 0, 2]);
+    expect(await gradient((x) => ops.relu(x), [NaN, -1, 0, 2])).toEqual([0, 0, 0, 1]);
+  });
+
+  it('derivatives at kinks: outside for hard activations, below for leakyRelu and elu', async () => {
+    expect(await gradient((x) => ops.hardTanh(x), [-1, 1])).toEqual([0, 0]);
+    expect(await gradient((x) => ops.hardSigmoid(x), [-3, 3])).toEqual([0, 0]);
+    expect(await gradient((x) => ops.hardSwish(x), [-3, 3])).toEqual([0, 1]);
+    expect(await gradient((x) => ops.leakyRelu(x, 0.25), [0, -0])).toEqual([0.25, 0.25]);
+    expect(await gradient((x) => ops.elu(x, 0.5), [0, -0])).toEqual([0.5, 0.5]);
+  });
+
   it('clamp: NaN stays, the derivative at a bound is 1', async () => {
     expect(await values(ops.clamp([-5, 0.5, 5, NaN], -1, 1))).toEqual([-1, 0.5, 1, NaN]);
     expect(await gradient((x) => ops.clamp(x, -1, 1), [-2, -1, 0, 1, 2])).toEqual([0, 1, 1, 1, 0]);

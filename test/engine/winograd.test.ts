@@ -157,3 +157,44 @@ it('an image alone gives the bytes that it gives among others, in every form', a
   }
   await own.close();
 });
+
+describe("convolution: 'direct'", () => {
+  it.each([
+    { kernel: 3, side: 16, padding: 1, at: 0 },
+    { kernel: 3, side: 16, padding: 1, at: 5 * 16 + 6 },
+    { kernel: 5, side: 12, padding: 2, at: 12 * 12 - 1 },
+    { kernel: 5, side: 12, padding: 0, at: 2 * 12 + 11 },
+  ])('keeps what is not finite to its windows: $kernel×$kernel, pixel $at', async ({ at, ...geometry }) => {
+    const { kernel, side, padding } = geometry;
+    const spoilt = (pixels: number, value: number): Float32Array =>
+      Float32Array.from({ length: pixels * 32 }, (_, i) => (i === at * 32 ? value : Math.sin(i)));
+    const out = side + 2 * padding - kernel + 1;
+    const feeds = {
+      x: spoilt(side * side, NaN),
+      g: spoilt(out * out, Infinity),
+      w: Float32Array.from({ length: kernel * kernel * 32 * 32 }, (_, i) => Math.cos(i)),
+    };
+    const finite: boolean[][] = [];
+    for (const backend of [reference(), await wasm({ threads: 1, convolution: 'direct' })]) {
+      // oxlint-disable-next-line no-await-in-loop -- one backend after the other
+      const step = await compile(backend, {
+        inputs: { x: f32(1, side, side, 32), g: f32(1, out, out, 32), w: f32(kernel, kernel, 32, 32) },
+        build({ x, g, w }) {
+          const y = conv2d(x, w, { padding });
+          const [dx] = grad(sum(mul(y, g)), [x]);
+          return { outputs: { y, dx } };
+        },
+      });
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      const { y, dx } = await step.run(feeds);
+      finite.push([...y!.data, ...dx!.data].map((value) => Number.isFinite(value)));
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      await step.close();
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      await backend.close();
+    }
+    expect(finite[1]).toEqual(finite[0]);
+    expect(finite[0]).toContain(false);
+    expect(finite[0]).toContain(true);
+  });
+});

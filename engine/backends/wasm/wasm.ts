@@ -28,7 +28,11 @@ export interface WasmOptions {
    * V8 is set for the process, --experimental-wasm-revectorize; elsewhere 'wide' is correct, but slower than 'relaxed'.
    */
   readonly simd?: Simd | 'auto';
-  /** How convolutions are computed. Default 'auto': by Winograd's method where that is expected to be faster. */
+  /**
+   * How convolutions are computed. Default 'auto': by Winograd's method where that is expected to be faster. With 'direct' a NaN,
+   * an infinity or an outlier affects only the outputs and input gradients whose window contains it. Weight gradients add over all
+   * windows, padding included, so that 0 · Infinity gives NaN in them either way.
+   */
   readonly convolution?: 'auto' | 'direct';
   /** False runs on the calling thread, which blocks during a run. Default true. */
   readonly workers?: boolean;
