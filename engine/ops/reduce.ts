@@ -12,6 +12,7 @@ import { customGradient } from './custom.ts';
 import {
   abs,
   add,
+  and,
   cast,
   div,
   equal,
@@ -23,6 +24,7 @@ import {
   neg,
   not,
   pow,
+  sign,
   sqrt,
   square,
   stopGradient,
@@ -271,18 +273,41 @@ export interface NormOptions extends ReduceOptions {
 
 /**
  * The norm of a vector, (Σ |x|^order)^(1/order), over `axes` (all of them when left out); order Infinity: the largest |x|.
- * The derivative where all elements are 0 is 0. Throws RangeError for an order that is not positive.
+ * Elements are divided by the largest |x| first, so that no power of one overflows or vanishes. The derivative where all elements
+ * are 0 is 0. Throws RangeError for an order that is not positive.
  */
 export function norm(x: TensorLike, axes?: Axes, { order = 2, ...options }: NormOptions = {}): Tensor {
   if (!(order > 0)) throw new RangeError(`norm: order must be positive, got ${order}`);
   const t = floats('norm', x);
   if (order === Infinity) return max(abs(t), axes, options);
   if (order === 1) return sum(abs(t), axes, options);
-  const total = sum(order === 2 ? square(t) : pow(abs(t), order), axes, options);
-  // The root's infinite derivative at 0 never meets the 0 that follows from it.
-  const nothing = equal(total, 0);
-  const safe = where(nothing, 1, total);
-  return where(nothing, 0, order === 2 ? sqrt(safe) : pow(safe, 1 / order));
+  if (sizeOf(t.shape) === 0) return sum(t, axes, options);
+  const top = largest(abs(t), axes);
+  const scale = where(and(greater(top, 0), isFinite(top)), top, 1);
+  const part = div(t, scale);
+  const total = sum(order === 2 ? square(part) : pow(abs(part), order), axes, { keepDims: true });
+  const length = order === 2 ? sqrt(total) : pow(total, 1 / order);
+  const result = customGradient({
+    name: 'norm',
+    forward: () => mul(scale, length),
+    gradient({ grad }) {
+      // Of a finite length, also where the norm itself overflows. 0 / 1 where all elements are 0.
+      const share = div(part, where(equal(length, 0), 1, length));
+      return [mul(grad, order === 2 ? share : mul(sign(share), pow(abs(share), order - 1)))];
+    },
+  })(t);
+  return withoutKept('norm', result, axes, options);
+}
+
+/** A reduced value with kept axes, which are taken away unless the options want them. */
+function withoutKept(
+  where: string,
+  kept: Tensor,
+  axes: Axes | undefined,
+  { keepDims }: ReduceOptions,
+): Tensor {
+  if (keepDims === true) return kept;
+  return reshape(kept, withoutAxes(kept.shape, new Set(resolveAxes(where, axes, kept.rank))));
 }
 
 /**
@@ -301,9 +326,7 @@ export function logSumExp(x: TensorLike, axes?: Axes, options: ReduceOptions = {
     },
     gradient: ({ inputs: [u], grad }) => [mul(grad, normalisedExp(u!, axes))],
   })(t);
-  return options.keepDims === true
-    ? result
-    : reshape(result, withoutAxes(t.shape, new Set(resolveAxes('logSumExp', axes, t.rank))));
+  return withoutKept('logSumExp', result, axes, options);
 }
 
 /** The largest element, kept axes, as a constant. */

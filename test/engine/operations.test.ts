@@ -259,6 +259,26 @@ describe.each(backends)('%s', (_name, make) => {
     expect(await values(ops.norm([3, NaN]))).toEqual([NaN]);
   });
 
+  it('norm of the largest and of the smallest numbers neither overflows nor vanishes', async () => {
+    for (const scale of [2 ** 126, 1, 2 ** -126]) {
+      expect(await values(ops.norm([3 * (scale / 2), -4 * (scale / 2)]))).toEqual([5 * (scale / 2)]);
+      const slopes = await gradient((x) => ops.mul(ops.norm(x), 2), [3 * (scale / 2), -4 * (scale / 2)]);
+      expect(slopes).toEqual([expect.closeTo(1.2, 6), expect.closeTo(-1.6, 6)]);
+      const cubic = (x: TensorLike): Tensor => ops.norm(x, undefined, { order: 3 });
+      const [value] = await values(cubic([scale, scale]));
+      expect(value / scale).toBeCloseTo(2 ** (1 / 3), 6);
+      expect(await gradient(cubic, [scale, scale])).toEqual([
+        expect.closeTo(2 ** (-2 / 3), 6),
+        expect.closeTo(2 ** (-2 / 3), 6),
+      ]);
+    }
+    expect(await values(ops.norm([1, -Infinity]))).toEqual([Infinity]);
+    expect(await gradient((x) => ops.norm(x), [3e38, 3e38])).toEqual([
+      expect.closeTo(Math.SQRT1_2, 6),
+      expect.closeTo(Math.SQRT1_2, 6),
+    ]);
+  });
+
   it('logSumExp, softmax and logSoftmax of infinities', async () => {
     expect(await values(ops.logSumExp([-Infinity, -Infinity]))).toEqual([-Infinity]);
     expect(await values(ops.logSumExp([1, Infinity]))).toEqual([Infinity]);
