@@ -35,6 +35,7 @@ export {
   einsum,
   equal,
   erf,
+  erfc,
   exp,
   expandDims,
   expm1,

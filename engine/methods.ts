@@ -48,6 +48,7 @@ const OPERATIONS = [
   'tanh',
   'sigmoid',
   'erf',
+  'erfc',
   'relu',
   'gelu',
   'silu',

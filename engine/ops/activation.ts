@@ -8,7 +8,7 @@ import {
   add,
   clamp,
   div,
-  erf,
+  erfc,
   exp,
   expm1,
   greater,
@@ -53,7 +53,7 @@ function gated(
 }
 
 /**
- * x · Φ(x), Φ the standard normal distribution's function: ½ x (1 + erf(x / √2)).
+ * x · Φ(x), Φ the standard normal distribution's function: ½ x erfc(−x / √2).
  * Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
  */
 export function gelu(x: TensorLike, { approximate }: GeluOptions = {}): Tensor {
@@ -62,7 +62,7 @@ export function gelu(x: TensorLike, { approximate }: GeluOptions = {}): Tensor {
     return gated(
       'gelu',
       t,
-      (u) => mul(add(erf(mul(u, Math.SQRT1_2)), 1), 0.5),
+      (u) => mul(erfc(mul(u, -Math.SQRT1_2)), 0.5),
       (u) => mul(exp(mul(mul(u, u), -0.5)), 1 / Math.sqrt(2 * Math.PI)),
     );
   }

@@ -163,8 +163,8 @@ export const elementwiseOps = {
   }),
   tanh: unary('tanh', (g, x) => mul(g, tanhSlope(x))),
   sigmoid: unary('sigmoid', (g, x) => mul(g, sigmoidSlope(x))),
-  // The derivative is 0 in double precision too where the square would overflow.
-  erf: unary('erf', (g, x) => mul(g, mul(2 / Math.sqrt(Math.PI), exp(neg(square(clamp(x, -30, 30))))))),
+  erf: unary('erf', (g, x) => mul(g, erfSlope(x))),
+  erfc: unary('erfc', (g, x) => neg(mul(g, erfSlope(x)))),
   relu: unary('relu', (g, _, y) => reluGrad(g, y)),
 
   /** The gradient of relu: g where the result is positive, else 0, also for NaN. Piecewise linear: no derivative in y. */
@@ -245,6 +245,9 @@ function operands(values: readonly TensorLike[]): Tensor[] {
 }
 const apply = (op: Apply, ...values: readonly TensorLike[]): Tensor => op(operands(values), none)[0];
 const reluGrad = (g: Tensor, y: Tensor): Tensor => apply(elementwiseOps.reluGrad, g, y);
+
+/** The derivative of erf: 0 in double precision too where the square would overflow. */
+const erfSlope = (x: Tensor): Tensor => mul(2 / Math.sqrt(Math.PI), exp(neg(square(clamp(x, -30, 30)))));
 
 // Not 1 − y², nor y (1 − y), which lose their digits where y is near 1.
 
@@ -393,6 +396,8 @@ export const tanh = (x: TensorLike): Tensor => apply(elementwiseOps.tanh, x);
 export const sigmoid = (x: TensorLike): Tensor => apply(elementwiseOps.sigmoid, x);
 /** The error function, 2/√π ∫ e^−t² dt from 0 to x. */
 export const erf = (x: TensorLike): Tensor => apply(elementwiseOps.erf, x);
+/** 1 − erf x, without the loss of digits where erf is near 1. */
+export const erfc = (x: TensorLike): Tensor => apply(elementwiseOps.erfc, x);
 /** max(x, 0); NaN stays NaN. The derivative is 0 at 0 and at NaN, as in TensorFlow and JAX; PyTorch has 1 at NaN. */
 export const relu = (x: TensorLike): Tensor => apply(elementwiseOps.relu, x);
 /**

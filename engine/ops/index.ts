@@ -67,6 +67,7 @@ export {
   div,
   equal,
   erf,
+  erfc,
   exp,
   expm1,
   floor,

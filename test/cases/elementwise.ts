@@ -11,6 +11,7 @@ import {
   div,
   equal,
   erf,
+  erfc,
   exp,
   expm1,
   floor,
@@ -352,6 +353,12 @@ export const elementwise = {
     range(erf, 'saturating', 2, 6),
     range(erf, 'where the polynomials meet', 0.9, 1.1),
     special(erf, [NaN, Infinity, -Infinity, 0, 50, -50, 4, -1], 1e-6),
+  ],
+  erfc: [
+    ...unaryCases(erfc, uniform, 1e-6),
+    range(erfc, 'around 0', -1e-3, 1e-3),
+    range(erfc, 'small results', 3, 6, 3e-6),
+    special(erfc, [NaN, Infinity, -Infinity, 0, 50, -50, 4, -1], 1e-6),
   ],
   stopGradient: unaryCases((x) => mul(stopGradient(x), 1), uniform, 0).map((item) => ({ ...item, wrt: [] })),
   mul: [

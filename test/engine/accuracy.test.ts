@@ -96,12 +96,19 @@ const CURVES: Readonly<Record<string, Curve>> = {
     slope: (x) => sigmoid(x) * sigmoid(-x),
     bend: (x) => -sigmoid(x) * sigmoid(-x) * Math.tanh(x / 2),
   },
-  // The square of an argument is rounded before its exponential is taken.
+  // The square of an argument is rounded before its exponential is taken, and second derivatives cross 0.
   erf: {
     f: ops.erf,
     value: erf,
     slope: (x) => (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x),
     bend: (x) => times(-4 / Math.sqrt(Math.PI), x, Math.exp(-x * x)),
+    accuracy: { ulps: 150 },
+  },
+  erfc: {
+    f: ops.erfc,
+    value: erfc,
+    slope: (x) => (-2 / Math.sqrt(Math.PI)) * Math.exp(-x * x),
+    bend: (x) => times(4 / Math.sqrt(Math.PI), x, Math.exp(-x * x)),
     accuracy: { ulps: 150 },
   },
   relu: { f: ops.relu, value: (x) => (x < 0 ? 0 : x), slope: (x) => (x > 0 ? 1 : 0) },
@@ -116,14 +123,14 @@ const CURVES: Readonly<Record<string, Curve>> = {
     value: (x) => x * sigmoid(x),
     slope: (x) => sigmoid(x) * (1 + times(x, sigmoid(-x))),
     bend: (x) => times(sigmoid(x) * sigmoid(-x), 2 - x * Math.tanh(x / 2)),
-    accuracy: { least: 1e-7 },
+    accuracy: { ulps: 200, least: 1e-13 },
   },
   gelu: {
     f: ops.gelu,
     value: (x) => x * normal(x),
     slope: (x) => normal(x) + times(x, bell(x)),
     bend: (x) => times(bell(x), 2 - x * x),
-    accuracy: { least: 4e-7 },
+    accuracy: { ulps: 300, least: 1e-13 },
   },
   'gelu by tanh': {
     f: (x) => ops.gelu(x, { approximate: 'tanh' }),
@@ -136,7 +143,7 @@ const CURVES: Readonly<Record<string, Curve>> = {
       const { z1, z2, p, q } = byTanh(x);
       return times(p, q, 2 * z1 + x * z2 + x * z1 * z1 * (q - p));
     },
-    accuracy: { least: 4e-7 },
+    accuracy: { ulps: 300, least: 1e-13 },
   },
   leakyRelu: {
     f: (x) => ops.leakyRelu(x, 0.25),
@@ -166,7 +173,7 @@ const CURVES: Readonly<Record<string, Curve>> = {
     f: ops.hardSwish,
     value: (x) => x * Math.min(Math.max((x + 3) / 6, 0), 1),
     slope: (x) => (Math.abs(x) < 3 ? x / 3 + 0.5 : Number(x > 0)),
-    accuracy: { least: 1e-7 },
+    accuracy: { ulps: 60, least: 1e-13 },
   },
   hardTanh: {
     f: ops.hardTanh,

@@ -95,6 +95,13 @@ const TWO_OVER_PI = [
   2607, 2435, 1764, 3652, 338, 2556, 629, 2001, 3923, 1245, 3085, 2914, 2393, 2364, 1081, 65, 4069,
 ] as const;
 
+/** The polynomial of erfc, from its highest power down. */
+const ERFC = [
+  -0.029217302577308146, 0.14045817186161003, -0.23555301856310962, 0.13759388203591527, -0.04692030355543331,
+  0.08392870202000502, 0.11900452722781307, 0.17173997649589923, 0.20761366127817266, 0.22567586280316765,
+  0.22567583479155576,
+] as const;
+
 /** A line of text for each of the first digits. */
 const digits = (count: number, line: (k: number) => string): string =>
   Array.from({ length: count }, (_, k) => line(k)).join('\n');
@@ -375,6 +382,19 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
      const rest = exponential(-s) * 0.5641895835477563 / f;
      if (a < 0) { return rest - 1; }
      return 1 - rest;`,
+  ],
+  // 1 - erf a: e^-a^2 t p(t) for a >= 0, with t = 1 / (1 + 0.4 a) and a polynomial of relative error 6e-9.
+  errorComplement: [
+    ['a'],
+    `if (nan(a) > 0) { return a; }
+     const x = Math.abs(a);
+     if (a > 30) { return 0; }
+     if (a < -30) { return 2; }
+     const t = 1 / (1 + 0.4 * x);
+     const p = ${ERFC.reduce((rest, c) => `(${c} + t * ${rest})`, '0')};
+     const tail = exponential(-x * x) * t * p;
+     if (a < 0) { return 2 - tail; }
+     return tail;`,
   ],
   // A sum of high halves as the high half of an i32 that wraps around.
   wrapped: [['a'], 'return a - 65536 * Math.floor((a + 32768) * 0.0000152587890625);'],

@@ -82,6 +82,15 @@ function sigmoid(x: number): number {
   return x < 0 ? e / (1 + e) : 1 / (1 + e);
 }
 
+/** 1 − erf x: beyond 2.5 by its continued fraction. */
+function erfc(x: number): number {
+  if (x < 0) return 2 - erfc(-x);
+  if (!(x > 2.5)) return 1 - erf(x);
+  let fraction = x;
+  for (let k = 100; k > 0; k--) fraction = x + k / 2 / fraction;
+  return Math.exp(-x * x) / (Math.sqrt(Math.PI) * fraction);
+}
+
 /** What a number becomes in another dtype: towards 0, the nearest in range, and 0 for NaN. */
 const CASTS: Readonly<Record<DType, (x: number) => number>> = {
   f32: (x) => x,
@@ -304,6 +313,7 @@ export const kernels: KernelTable<ReferenceKernel> = {
   cos: map(Math.cos),
   atan: map(Math.atan),
   erf: map(erf),
+  erfc: map(erfc),
   maximum: map(Math.max),
   minimum: map(Math.min),
   equal: test((a, b) => a === b),

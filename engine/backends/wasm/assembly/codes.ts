@@ -20,6 +20,7 @@ export const OP_sin: i32 = 14;
 export const OP_cos: i32 = 15;
 export const OP_erf: i32 = 16;
 export const OP_atan: i32 = 17;
+export const OP_erfc: i32 = 18;
 
 // One operand, to another dtype.
 export const OP_cast_u8_f32: i32 = 64;

@@ -4,6 +4,7 @@ import {
   atan4,
   cos4,
   erf4,
+  erfc4,
   exp4,
   expm14,
   log1p4,
@@ -64,6 +65,7 @@ import { fail, scratch, share, ERROR_NOT_FINITE } from "./team";
   if (op == code.OP_sin) return sin4(x);
   if (op == code.OP_cos) return cos4(x);
   if (op == code.OP_erf) return erf4(x);
+  if (op == code.OP_erfc) return erfc4(x);
   if (op == code.OP_atan) return atan4(x);
   if (op == code.OP_cast_u8_f32 || op == code.OP_cast_i32_f32) return f32x4.convert_i32x4_s(x);
   if (op == code.OP_cast_f32_i32 || op == code.OP_cast_f32_u8) return i32x4.trunc_sat_f32x4_s(x);
@@ -209,6 +211,7 @@ function runOf(op: i32): Run {
     case code.OP_sin: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_sin, to, x, sx, y, sy, z, sz, n);
     case code.OP_cos: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_cos, to, x, sx, y, sy, z, sz, n);
     case code.OP_erf: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_erf, to, x, sx, y, sy, z, sz, n);
+    case code.OP_erfc: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_erfc, to, x, sx, y, sy, z, sz, n);
     case code.OP_atan: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_atan, to, x, sx, y, sy, z, sz, n);
     case code.OP_cast_u8_f32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_cast_u8_f32, to, x, sx, y, sy, z, sz, n);
     case code.OP_cast_u8_i32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_cast_u8_i32, to, x, sx, y, sy, z, sz, n);
