@@ -123,6 +123,40 @@ export function sumColumns(x: usize, y: usize, rows: i32, inner: i32, begin: i32
   }
 }
 
+/** The position of the first maximum, or of the first NaN, of n >= 16 neighbours. */
+function firstMaximum(x: usize, n: i32): i32 {
+  const last = x + (<usize>(n - 16) << 2);
+  let b0 = f32x4.splat(-f32.MAX_VALUE * 2), b1 = b0, b2 = b0, b3 = b0;
+  let odd = f32x4.splat(0);
+  for (let i = 0; i < n; i += 16) {
+    const p = min(x + (<usize>i << 2), last);
+    const v0 = v128.load(p);
+    const v1 = v128.load(p, 16);
+    const v2 = v128.load(p, 32);
+    const v3 = v128.load(p, 48);
+    // Not max, which has to look for NaN and is several instructions.
+    b0 = f32x4.pmax(b0, v0);
+    b1 = f32x4.pmax(b1, v1);
+    b2 = f32x4.pmax(b2, v2);
+    b3 = f32x4.pmax(b3, v3);
+    odd = v128.or(odd, v128.or(v128.or(f32x4.ne(v0, v0), f32x4.ne(v1, v1)), v128.or(f32x4.ne(v2, v2), f32x4.ne(v3, v3))));
+  }
+  const best = f32x4.pmax(f32x4.pmax(b0, b1), f32x4.pmax(b2, b3));
+  const top = max(
+    max(f32x4.extract_lane(best, 0), f32x4.extract_lane(best, 1)),
+    max(f32x4.extract_lane(best, 2), f32x4.extract_lane(best, 3)),
+  );
+  const hasNaN = v128.any_true(odd);
+  const all = f32x4.splat(top);
+  for (let i = 0; i < n; i += 4) {
+    const from = min(i, n - 4);
+    const value = v128.load(x + (<usize>from << 2));
+    const found = hasNaN ? f32x4.ne(value, value) : f32x4.eq(value, all);
+    if (v128.any_true(found)) return from + ctz(i32x4.bitmask(found));
+  }
+  return unreachable();
+}
+
 /** Maxima and their positions: x, y, at, outer, n, inner. The first maximum wins; so does the first NaN. */
 export function maxOf(a: usize, slice: i32, slices: i32): void {
   const x = ptr(a, 0);
@@ -133,6 +167,13 @@ export function maxOf(a: usize, slice: i32, slices: i32): void {
   const cells = arg(a, 3) * inner;
   const end = share(cells, slice + 1, slices);
   for (let cell = share(cells, slice, slices); cell < end; cell++) {
+    if (inner == 1 && n >= 16) {
+      const row = x + ((<usize>cell * <usize>n) << 2);
+      const first = firstMaximum(row, n);
+      store<f32>(y + (<usize>cell << 2), load<f32>(row + (<usize>first << 2)));
+      store<i32>(at + (<usize>cell << 2), first);
+      continue;
+    }
     const o = cell / inner;
     let p = x + ((<usize>(o * n) * <usize>inner + <usize>(cell - o * inner)) << 2);
     let best = load<f32>(p);
