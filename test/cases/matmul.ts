@@ -21,6 +21,7 @@ const SIZES: readonly (readonly [number, number, number])[] = [
   [100, 130, 70],
   [64, 515, 10],
   [13, 700, 35],
+  [7, 8195, 3],
 ];
 /** [batch, m, k, n] */
 const BATCHES: readonly (readonly [number, number, number, number])[] = [

@@ -115,14 +115,16 @@ export const reduce = {
     define('axis 1 of [3,5,2], kept', { x: distinct([3, 5, 2]) }, ({ x }) => max(x, 1, { keepDims: true }), {
       tolerance: 0,
     }),
-    ...[3, NaN].map((best) =>
-      define(
-        `the first of many times ${best}`,
-        {
-          x: given([2, 701, 2], [...Array<number>(300).fill(-1), best, 2, best, -Infinity]),
-        },
-        ({ x }) => [...ops.max([x], {})],
-        { wrt: [], tolerance: 0, tags: ['special'] },
+    ...[1, 2].flatMap((inner) =>
+      [3, NaN].map((best) =>
+        define(
+          `the first of many times ${best}, ${inner} columns`,
+          {
+            x: given([2, 701, inner], [...Array<number>(300).fill(-1), best, 2, best, -Infinity]),
+          },
+          ({ x }) => [...ops.max([x], {})],
+          { wrt: [], tolerance: 0, tags: ['special'] },
+        ),
       ),
     ),
   ],

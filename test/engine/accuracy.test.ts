@@ -260,6 +260,22 @@ function describeAccuracy(name: string, make: () => Promise<Backend> | Backend, 
       await expectAll('cumulativeSum', ops.slice(ops.cumulativeSum(x, 1), [null, -1]), n * tenth, 5e-6);
     });
 
+    it.each([
+      [1, 300_001, 1],
+      [7, 20_000, 5],
+    ])('products of [%i,%i] with as many rows of %i', async (m, k, n) => {
+      for (const [transA, transB] of [
+        [false, false],
+        [true, false],
+        [false, true],
+      ] as const) {
+        const a = ops.full(transA ? [k, m] : [m, k], 0.1);
+        const b = ops.full(transB ? [n, k] : [k, n], 0.1);
+        const product = ops.matmul(a, b, { transA, transB });
+        await expectAll('matmul', product, k * tenth * tenth, 2e-5);
+      }
+    });
+
     it('statistics of many elements', async () => {
       // −0.9 and 1.1 in turn, in each of three channels.
       const n = 60_000;

@@ -67,8 +67,39 @@ function gemmBlocks(batch: number, m: number, n: number): [number, number] {
   return [K.MR, 32];
 }
 
+/** Where a matrix is, and its distances in elements: to the next row, column and matrix of a batch. */
+interface Matrices {
+  readonly at: number;
+  readonly row: number;
+  readonly column: number;
+  readonly next: number;
+}
+
+/** Products [m, k] · [k, n] of a batch, one after the other at `to`. */
+function emitProducts(site: Site, a: Matrices, b: Matrices, to: number, size: readonly number[]): void {
+  const { threads, emit, emitPieces, scratch } = site;
+  const [batch, m, n, k] = size as readonly [number, number, number, number];
+  const panel = panelOf(site);
+  const sizeA = Math.ceil(m / K.MR) * K.MR * k;
+  const sizeB = Math.ceil(n / panel) * panel * k;
+  const packedA = scratch(batch * sizeA * 4);
+  const packedB = scratch(batch * sizeB * 4);
+  const wordsA = [a.at, packedA, m, k, a.row, a.column, batch, a.next, sizeA];
+  const wordsB = [b.at, packedB, k, n, b.row, b.column, batch, b.next, sizeB];
+  emit(K.K_PACK, ...wordsB, ...wordsA);
+  const strides = [sizeA, sizeB, m * n];
+  const blocks = gemmBlocks(batch, m, n);
+  const corner = scratch(threads * tileBytes(site));
+  const pieces = batch * Math.ceil(m / blocks[0]) * Math.ceil(n / blocks[1]);
+  const words = [m, n, k, ...blocks, batch, ...strides, corner, tileBytes(site)];
+  emitPieces(pieces, K.K_GEMM, packedA, packedB, to, ...words);
+}
+
+/** Products that are added one after the other at the most: rounding errors grow with their number. */
+const DEPTH = 4096;
+
 const matmul: Lower = (site) => {
-  const { inputs, outputs, types, attrs, threads, emit, emitPieces, scratch } = site;
+  const { inputs, outputs, types, attrs, scratch } = site;
   const flags = attrs as AttrsOf<'matmul'>;
   const { batch, m, n, k } = matmulSizes(types, flags);
   if (batch * m * n === 0) return;
@@ -78,20 +109,30 @@ const matmul: Lower = (site) => {
   }
   const [aRow, aColumn] = flags.transA ? [1, m] : [k, 1];
   const [bRow, bColumn] = flags.transB ? [1, k] : [n, 1];
-  const panel = panelOf(site);
-  const sizeA = Math.ceil(m / K.MR) * K.MR * k;
-  const sizeB = Math.ceil(n / panel) * panel * k;
-  const packedA = scratch(batch * sizeA * 4);
-  const packedB = scratch(batch * sizeB * 4);
-  const wordsA = [inputs[0], packedA, m, k, aRow, aColumn, batch, m * k, sizeA];
-  const wordsB = [inputs[1], packedB, k, n, bRow, bColumn, batch, k * n, sizeB];
-  emit(K.K_PACK, ...wordsB, ...wordsA);
-  const strides = [sizeA, sizeB, m * n];
-  const blocks = gemmBlocks(batch, m, n);
-  const corner = scratch(threads * tileBytes(site));
-  const pieces = batch * Math.ceil(m / blocks[0]) * Math.ceil(n / blocks[1]);
-  const words = [m, n, k, ...blocks, batch, ...strides, corner, tileBytes(site)];
-  emitPieces(pieces, K.K_GEMM, packedA, packedB, outputs[0], ...words);
+  const a: Matrices = { at: inputs[0], row: aRow, column: aColumn, next: m * k };
+  const b: Matrices = { at: inputs[1], row: bRow, column: bColumn, next: k * n };
+  const chunks = Math.ceil(k / DEPTH);
+  if (chunks === 1 || batch > 1) {
+    emitProducts(site, a, b, outputs[0], [batch, m, n, k]);
+    return;
+  }
+  // Parts of the depth are a batch of products, and the last part another one, as it may be shorter.
+  const depth = Math.ceil(k / chunks);
+  const partial = scratch(chunks * m * n * 4);
+  for (const [first, count] of [
+    [0, chunks - 1],
+    [chunks - 1, 1],
+  ]) {
+    const from = first * depth;
+    emitProducts(
+      site,
+      { ...a, at: a.at + from * aColumn * 4, next: depth * aColumn },
+      { ...b, at: b.at + from * bRow * 4, next: depth * bRow },
+      partial + first * m * n * 4,
+      [count, m, n, Math.min(depth, k - from)],
+    );
+  }
+  emitSum(site, partial, outputs[0], 1, chunks, m * n);
 };
 
 const convolution =
