@@ -82,7 +82,8 @@
 /** e^x, about 1 ulp. Argument reduction and polynomial after Cephes' expf. Denormal results are kept. */
 // @ts-ignore: decorator
 @inline export function exp4(x: v128): v128 {
-  const clamped = f32x4.min(f32x4.max(x, splat(-104.0)), splat(89.0));
+  // pmax and pmin are one instruction each; max and min look for NaN too, which is put back at the end.
+  const clamped = f32x4.pmin(f32x4.pmax(x, splat(-104.0)), splat(89.0));
   const n = f32x4.nearest(f32x4.mul(clamped, splat(1.44269504088896341)));
   let r = f32x4.sub(clamped, f32x4.mul(n, splat(0.693359375)));
   r = f32x4.sub(r, f32x4.mul(n, splat(-2.12194440e-4)));
@@ -186,7 +187,7 @@
 
 /** e^x − 1, about 2 ulp, also near 0. */
 export function expm14(x: v128): v128 {
-  const clamped = f32x4.min(f32x4.max(x, splat(-30)), splat(30));
+  const clamped = f32x4.pmin(f32x4.pmax(x, splat(-30)), splat(30));
   const n = f32x4.nearest(f32x4.mul(clamped, splat(1.44269504088896341)));
   let r = f32x4.sub(clamped, f32x4.mul(n, splat(0.693359375)));
   r = f32x4.sub(r, f32x4.mul(n, splat(-2.12194440e-4)));
