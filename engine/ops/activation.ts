@@ -31,9 +31,16 @@ const FAR = 1000;
 const within = (x: Tensor): Tensor => clamp(x, -FAR, FAR);
 
 /**
- * x · gate(x) with the derivative of the gate, in which neither a power of x overflows nor an infinity meets a 0: x counts as
- * ±FAR beyond that. `slope` is a function of x and of gate(x).
+ * x · gate, a smooth function of x that is constant beyond ±FAR: there x counts as ±FAR in the derivative by the gate, so
+ * that no infinity meets a 0.
  */
+export const gatedBy = customGradient({
+  name: 'gatedBy',
+  forward: (x, gate) => mul(x!, gate!),
+  gradient: ({ inputs: [x, gate], grad }) => [mul(grad, gate!), mul(grad, within(x!))],
+});
+
+/** x · gate(x) with the derivative of the gate, a function of x within ±FAR, where its powers do not overflow, and of the gate. */
 function gated(
   name: string,
   x: Tensor,
@@ -41,15 +48,11 @@ function gated(
   slope: (x: Tensor, y: Tensor) => Tensor,
 ): Tensor {
   const share = customGradient({
-    name: `gate of ${name}`,
+    name,
     forward: gate,
     gradient: ({ inputs: [t], output, grad }) => [mul(grad, slope(within(t!), output))],
   })(x);
-  return customGradient({
-    name,
-    forward: (t, factor) => mul(t!, factor!),
-    gradient: ({ inputs: [t, factor], grad }) => [mul(grad, factor!), mul(grad, within(t!))],
-  })(x, share);
+  return gatedBy(x, share);
 }
 
 /**
@@ -60,7 +63,7 @@ export function gelu(x: TensorLike, { approximate }: GeluOptions = {}): Tensor {
   const t = toTensor(x);
   if (approximate === undefined) {
     return gated(
-      'gelu',
+      'gate of gelu',
       t,
       (u) => mul(erfc(mul(u, -Math.SQRT1_2)), 0.5),
       (u) => mul(exp(mul(mul(u, u), -0.5)), 1 / Math.sqrt(2 * Math.PI)),
@@ -73,7 +76,7 @@ export function gelu(x: TensorLike, { approximate }: GeluOptions = {}): Tensor {
   const [linear, cubic] = [Math.sqrt(8 / Math.PI), 0.044715 * Math.sqrt(8 / Math.PI)];
   const inner = (u: Tensor): Tensor => mul(u, add(mul(mul(u, u), cubic), linear));
   return gated(
-    'gelu by tanh',
+    'gate of gelu by tanh',
     t,
     (u) => sigmoid(inner(u)),
     (u, y) => mul(mul(y, sigmoid(neg(inner(u)))), add(mul(mul(u, u), 3 * cubic), linear)),
@@ -82,7 +85,7 @@ export function gelu(x: TensorLike, { approximate }: GeluOptions = {}): Tensor {
 
 /** x · sigmoid(x), also called swish. */
 export function silu(x: TensorLike): Tensor {
-  return gated('silu', toTensor(x), sigmoid, (u, y) => mul(y, sigmoid(neg(u))));
+  return gated('gate of silu', toTensor(x), sigmoid, (u, y) => mul(y, sigmoid(neg(u))));
 }
 
 const softplusOf = customGradient({

@@ -6,7 +6,7 @@ import { formatType, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './create.ts';
-import { softplus } from './activation.ts';
+import { gatedBy, softplus } from './activation.ts';
 import { customGradient } from './custom.ts';
 import {
   abs,
@@ -217,7 +217,7 @@ export function focalRows(
   // 1 − p is the sigmoid of the logit with its sign against the target, and its power without a power of 0.
   const against = mul(z, sub(1, mul(t, 2)));
   const weight = mul(exp(mul(softplus(neg(against)), -gamma)), add(mul(t, 2 * alpha - 1), 1 - alpha));
-  return meanOfRows(mul(weight, binaryCrossEntropy(z, t)));
+  return meanOfRows(gatedBy(binaryCrossEntropy(z, t), weight));
 }
 
 /**
