@@ -4,7 +4,7 @@
  */
 import { PlanError, ShapeError } from './errors.ts';
 import { noDerivative, withPath } from './op.ts';
-// Not from ops/index.ts: its table of operations would be made before all of them are there, as operations import this file.
+// Not from ops/index.ts: operations import this file, so its table would be built before every operation is defined.
 import { scalar, toTensor, type TensorLike } from './ops/create.ts';
 import { add, mul, stopGradient } from './ops/elementwise.ts';
 import { broadcastTo } from './ops/layout.ts';

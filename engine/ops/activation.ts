@@ -31,8 +31,8 @@ const FAR = 1000;
 const within = (x: Tensor): Tensor => clamp(x, -FAR, FAR);
 
 /**
- * x · gate, a smooth function of x that is constant beyond ±FAR: there x counts as ±FAR in the derivative by the gate, so
- * that no infinity meets a 0.
+ * x · gate, where the gate is a smooth function of x that is constant beyond ±FAR. The derivative by the gate uses x clamped to
+ * ±FAR, so that Infinity · 0 does not occur.
  */
 export const gatedBy = customGradient({
   name: 'gatedBy',
@@ -40,7 +40,7 @@ export const gatedBy = customGradient({
   gradient: ({ inputs: [x, gate], grad }) => [mul(grad, gate!), mul(grad, within(x!))],
 });
 
-/** x · gate(x) with the derivative of the gate, a function of x within ±FAR, where its powers do not overflow, and of the gate. */
+/** x · gate(x). `slope` gives the derivative of the gate from x clamped to ±FAR, whose powers do not overflow, and gate(x). */
 function gated(
   name: string,
   x: Tensor,
@@ -131,14 +131,14 @@ function belowZero(x: Tensor, f: (negative: Tensor) => Tensor): Tensor {
   return where(positive, x, f(where(positive, 0, x)));
 }
 
-/** As `clamp` between two numbers, but the derivative at a bound is 0. */
+/** `clamp` with the derivative 0 at the bounds. */
 const between = (low: number, x: TensorLike, high: number): Tensor => minimum(high, maximum(low, x));
 
 /** x / 6 + ½ within 0 … 1. The derivative at −3 and 3 is 0, as in PyTorch. */
 export const hardSigmoid = (x: TensorLike): Tensor => between(0, mul(add(x, 3), 1 / 6), 1);
 
 /**
- * x · hardSigmoid(x). The derivative at −3 is 0, at 3 it is 1: those of the outer sides.
+ * x · hardSigmoid(x). The derivative is 0 at −3 and 1 at 3.
  * Source: Howard et al., Searching for MobileNetV3, 2019.
  */
 export function hardSwish(x: TensorLike): Tensor {

@@ -66,7 +66,7 @@ export function customGradient({
         return [null, ...made];
       },
     });
-  // Not before the first use: files that import each other in a circle call this while they load.
+  // Defined at the first use, because modules that import each other call customGradient while they load.
   let op: ReturnType<typeof define> | null = null;
   return (...inputs) => {
     const tensors = inputs.map(toTensor);

@@ -150,13 +150,13 @@ export const elementwiseOps = {
   ceil: unary('ceil', null),
   round: unary('round', null),
   exp: unary('exp', (g, _, y) => mul(g, y)),
-  expm1: unary('expm1', (g, x) => mul(g, exp(x))), // y + 1 is 0 where y is near −1
+  expm1: unary('expm1', (g, x) => mul(g, exp(x))), // y + 1 loses its digits where y is near −1
   log: unary('log', (g, x) => div(g, x)),
   log1p: unary('log1p', (g, x) => div(g, add(x, 1))),
   sqrt: unary('sqrt', (g, _, y) => div(mul(g, 0.5), y)),
   sin: unary('sin', (g, x) => mul(g, cos(x))),
   cos: unary('cos', (g, x) => neg(mul(g, sin(x)))),
-  // g / (x² + 1), without a square that overflows. The scale cancels, so it is a constant to a second derivative.
+  // g / (x² + 1) without overflow of the square. The scale cancels, so a second derivative may treat it as a constant.
   atan: unary('atan', (g, x) => {
     const scale = stopGradient(maximum(abs(x), 1));
     return div(div(g, scale), add(mul(x, div(x, scale)), div(1, scale)));
@@ -246,10 +246,10 @@ function operands(values: readonly TensorLike[]): Tensor[] {
 const apply = (op: Apply, ...values: readonly TensorLike[]): Tensor => op(operands(values), none)[0];
 const reluGrad = (g: Tensor, y: Tensor): Tensor => apply(elementwiseOps.reluGrad, g, y);
 
-/** The derivative of erf: 0 in double precision too where the square would overflow. */
+/** The derivative of erf. It is 0 in double precision beyond ±30, so the clamp prevents overflow of the square. */
 const erfSlope = (x: Tensor): Tensor => mul(2 / Math.sqrt(Math.PI), exp(neg(square(clamp(x, -30, 30)))));
 
-// Not 1 − y², nor y (1 − y), which lose their digits where y is near 1.
+// These do not use 1 − y² and y (1 − y), which lose their digits where y is near 1.
 
 /** The derivative of tanh, 4 e^−2|x| / (1 + e^−2|x|)². */
 const tanhSlope = customGradient({
@@ -271,7 +271,7 @@ const sigmoidSlope = customGradient({
   gradient: ({ inputs: [x], output, grad }) => [mul(grad, mul(output, neg(tanh(mul(x!, 0.5)))))],
 });
 
-/** Below this, a counts as 0 where b is 0: its reciprocal squared would overflow in a second derivative. */
+/** An |a| below this is treated as 0 where b is 0, because 1 / a² would overflow in a second derivative. */
 const NEAR_ZERO = 2 ** -60;
 
 /** a to the power b − 1; 1 where b is 0 and a is near 0. */
@@ -280,7 +280,7 @@ function lowered(a: Tensor, b: Tensor): Tensor {
   if (exponent === null || exponent === 0) {
     return pow(a, where(and(equal(b, 0), less(abs(a), NEAR_ZERO)), 0, sub(b, 1)));
   }
-  // The subtraction is done here, at no cost at run time, but stays in the graph: b may be differentiated again.
+  // The subtraction costs nothing at run time, but stays in the graph for second derivatives by b.
   const lessOne = customGradient({
     name: 'exponent - 1',
     forward: () => toTensor(exponent - 1),
@@ -289,7 +289,7 @@ function lowered(a: Tensor, b: Tensor): Tensor {
   return pow(a, lessOne(b));
 }
 
-/** The value of a scalar constant, also behind aliases; null for any other tensor. */
+/** The value of a scalar constant or an alias of one; null for any other tensor. */
 function literalOf({ rank, source: own }: Tensor): number | null {
   let source = own;
   while (source.kind === 'node' && source.node.op.alias === true) ({ source } = source.node.inputs[0]);
@@ -309,9 +309,9 @@ export const div = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOp
  * to the x are 1 for every x, NaN included. The derivative by a where b is 0, and by b where a is 0 and b >= 0, is 0.
  */
 export const pow = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOps.pow, a, b);
-/** The larger of a and b, of two zeros 0; NaN where one is NaN. The gradient goes to a, but to b where a < b: at a tie, to a. */
+/** The larger of a and b, where 0 is larger than −0; NaN where one is NaN. The gradient goes to a, but to b where a < b: at a tie, to a. */
 export const maximum = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOps.maximum, a, b);
-/** The smaller of a and b, of two zeros −0; NaN where one is NaN. The gradient goes to a, but to b where b < a: at a tie, to a. */
+/** The smaller of a and b, where −0 is smaller than 0; NaN where one is NaN. The gradient goes to a, but to b where b < a: at a tie, to a. */
 export const minimum = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOps.minimum, a, b);
 
 const comparable = (x: TensorLike): TensorLike =>

@@ -66,7 +66,7 @@ export const softmaxCrossEntropyOp = defineOp({
 
 /**
  * g [N], softmax [N, classes], labels [N] -> g · (softmax − one-hot) [N, classes]. Where the softmax of the label is above ½,
- * 1 minus it is the sum of the others, so that the gradient of a sure prediction keeps its digits.
+ * 1 − softmax is computed as the sum of the other classes, which keeps its digits.
  */
 export const softmaxCrossEntropyGradOp = defineOp({
   name: 'softmaxCrossEntropyGrad',
@@ -188,8 +188,8 @@ export function binaryCrossEntropyRows(logits: TensorLike, target: TensorLike): 
   return meanOfRows(binaryCrossEntropy(...pairOf('binaryCrossEntropyRows', logits, target)));
 }
 
-// max(z, 0) − z · target is exact for a target of 0 or 1, and the small rest is added last. In the derivative, 1 − sigmoid(z)
-// is sigmoid(−z): the same for both.
+// max(z, 0) − z · target is exact for a target of 0 or 1, so the small term is added last. The derivative uses sigmoid(−z)
+// instead of 1 − sigmoid(z).
 const binaryCrossEntropy = customGradient({
   name: 'binaryCrossEntropy',
   forward: (z, target) => add(sub(maximum(z, 0), mul(z, target)), log1p(exp(neg(abs(z))))),
@@ -234,7 +234,7 @@ export function diceRows(
   checkNumber('diceRows', 'smooth', smooth, 'a number > 0', (x) => x > 0);
   const [z, t] = pairOf('diceRows', logits, target);
   const p = sigmoid(z);
-  // Σ p + Σ t − 2 Σ p t, without cancellation where p is near t.
+  // This is Σ p + Σ t − 2 Σ p t without cancellation where p is near t.
   const apart = sumOfRows(add(mul(p, sub(1, t)), mul(sigmoid(neg(z)), t)));
   return div(apart, add(add(sumOfRows(p), sumOfRows(t)), smooth));
 }

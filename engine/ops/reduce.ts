@@ -140,8 +140,8 @@ const grouped = (shape: Shape, begin: number, end = begin + 1): number[] =>
 const withoutAxes = (shape: Shape, axes: ReadonlySet<number>): Shape => shape.filter((_, i) => !axes.has(i));
 
 /**
- * Sum over `axes` (all of them when left out). An empty sum is 0. Terms are added in parts, in an order that depends on the
- * shape alone, so that rounding errors hardly grow with their number.
+ * Sum over `axes` (all of them when left out). An empty sum is 0. Long sums are added in parts, so that rounding errors stay
+ * small. The order depends on the shape alone.
  */
 export function sum(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   return reduce('sum', reduceOps.sum, x, axes, options);
@@ -291,7 +291,7 @@ export function norm(x: TensorLike, axes?: Axes, { order = 2, ...options }: Norm
     name: 'norm',
     forward: () => mul(scale, length),
     gradient({ grad }) {
-      // Of a finite length, also where the norm itself overflows. 0 / 1 where all elements are 0.
+      // The scaled length is finite where the norm overflows. Where all elements are 0, this is 0 / 1.
       const share = div(part, where(equal(length, 0), 1, length));
       return [mul(grad, order === 2 ? share : mul(sign(share), pow(abs(share), order - 1)))];
     },
@@ -299,7 +299,7 @@ export function norm(x: TensorLike, axes?: Axes, { order = 2, ...options }: Norm
   return withoutKept('norm', result, axes, options);
 }
 
-/** A reduced value with kept axes, which are taken away unless the options want them. */
+/** Removes the reduced axes of a value that kept them, unless keepDims is set. */
 function withoutKept(
   where: string,
   kept: Tensor,
@@ -320,7 +320,7 @@ export function logSumExp(x: TensorLike, axes?: Axes, options: ReduceOptions = {
     name: 'logSumExp',
     forward(u) {
       const top = largest(u, axes);
-      // Where the largest element is infinite, so is the sum.
+      // An infinite element must not be subtracted from itself.
       const finite = where(isFinite(top), top, 0);
       return add(logTotal(sub(u, finite), axes), finite);
     },
@@ -329,12 +329,12 @@ export function logSumExp(x: TensorLike, axes?: Axes, options: ReduceOptions = {
   return withoutKept('logSumExp', result, axes, options);
 }
 
-/** The largest element, kept axes, as a constant. */
+/** The largest element as a constant, with the reduced axes kept. */
 const largest = (t: Tensor, axes: Axes | undefined): Tensor => stopGradient(max(t, axes, { keepDims: true }));
 
 /**
- * ln Σ e^x, kept axes, of elements whose largest is 0. One of those is left to log1p, as beside a 1 the digits of small
- * terms would be lost. The derivative is up to the caller.
+ * ln Σ e^x of elements whose maximum is 0, with the reduced axes kept. Adding small terms to a 1 would lose their digits, so
+ * the sum leaves out one maximum and log1p adds it. The derivative is not that of the formula; callers define it.
  */
 function logTotal(x: Tensor, axes: Axes | undefined): Tensor {
   const isLargest = equal(x, 0);

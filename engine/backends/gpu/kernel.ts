@@ -95,14 +95,14 @@ const TWO_OVER_PI = [
   2607, 2435, 1764, 3652, 338, 2556, 629, 2001, 3923, 1245, 3085, 2914, 2393, 2364, 1081, 65, 4069,
 ] as const;
 
-/** The polynomial of erfc, from its highest power down. */
+/** Coefficients of the polynomial in erfc, highest power first. */
 const ERFC = [
   -0.029217302577308146, 0.14045817186161003, -0.23555301856310962, 0.13759388203591527, -0.04692030355543331,
   0.08392870202000502, 0.11900452722781307, 0.17173997649589923, 0.20761366127817266, 0.22567586280316765,
   0.22567583479155576,
 ] as const;
 
-/** A line of text for each of the first digits. */
+/** One line of text for each of the first `count` digits. */
 const digits = (count: number, line: (k: number) => string): string =>
   Array.from({ length: count }, (_, k) => line(k)).join('\n');
 
@@ -138,7 +138,7 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
     `if (a >= -3.4028234663852886e38 && a <= 3.4028234663852886e38) { return 1; }
      return 0;`,
   ],
-  // a to the power b as C has it, where a driver's own is undefined: for a below 0, or 0, and where one is infinite or NaN.
+  // a to the power b with the special values of C. A driver's pow is undefined for a <= 0 and for infinities and NaN.
   power: [
     ['a', 'b'],
     `if (b === 0 || a === 1) { return 1; }
@@ -218,7 +218,7 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
        s * 0.09090909090909091)))));
      return n * 0.693359375 + (series - n * 0.00021219444005469057);`,
   ],
-  // 1 / (1 + e^-a), through e^-|a|, which does not overflow: small results are kept.
+  // 1 / (1 + e^-a). It uses e^-|a|, which does not overflow, so small results are not flushed to 0.
   logistic: [
     ['a'],
     `if (nan(a) > 0) { return a; }
@@ -284,7 +284,7 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
      }
      return logarithm(1 + a);`,
   ],
-  // 12 bits of 2 / pi as a whole number: the j-th after the binary point, from 1 on.
+  // The j-th digit of 2 / pi in base 4096 after the point, counted from 1.
   bitsOfTwoOverPi: [
     ['j'],
     'if (j < 0.5) { return 0; }\n' +
@@ -293,8 +293,8 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
   ],
   high12: [['a'], 'return Math.floor(a * 0.000244140625);'],
   low12: [['a'], 'return a - Math.floor(a * 0.000244140625) * 4096;'],
-  // For |a| > 8192, of a * 2 / pi modulo 4: the nearest whole number (`part` 0), or what is left (1). Digits of 12 bits, whose
-  // products are exact: a is m * 2^s with 24 bits of m, and digits of 2 / pi that make multiples of 4 are left out.
+  // a * 2 / pi modulo 4 for |a| > 8192: the nearest whole number (`part` 0) or the remainder (`part` 1). Here a is m * 2^s with
+  // a 24-bit m. Products of 12-bit digits are exact, and digits of 2 / pi that contribute multiples of 4 are skipped.
   // Source: Payne and Hanek, Radian Reduction for Trigonometric Functions, 1983.
   quarterTurns: [
     ['a', 'part'],
@@ -482,8 +482,8 @@ export const returnHalf = (value: string, half: string): string =>
 export const countOf = ([x, y = 1, z = 1]: Dims): number => x * y * z;
 
 /**
- * A number in gpu.js's language: whole numbers stay integers, others have all their digits. What has no literal is computed,
- * from the position, or compilers would find it at once and refuse it.
+ * A number in gpu.js's language: whole numbers stay integers, others have all their digits. NaN and infinities have no literal
+ * and are computed. They depend on the position because compilers reject constant expressions that are not finite.
  */
 export function literal(value: number): string {
   if (Number.isNaN(value)) return 'Math.sqrt(-1.5 - X)';

@@ -59,7 +59,7 @@ function roundToEven(x: number): number {
   return nearest - x === 0.5 && nearest % 2 !== 0 ? nearest - 1 : nearest;
 }
 
-/** As C and IEEE 754: JavaScript alone has NaN for 1 to the NaN, and for ±1 to an infinite power. */
+/** a to the power b as in C and IEEE 754. JavaScript gives NaN for 1 ** NaN and (±1) ** ±Infinity, where C gives 1. */
 function power(a: number, b: number): number {
   return a === 1 || (a === -1 && Math.abs(b) === Infinity) ? 1 : a ** b;
 }
@@ -76,13 +76,13 @@ function erf(x: number): number {
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
 }
 
-/** 1 / (1 + e^−x), through e^−|x|, which does not overflow: small results are kept. */
+/** 1 / (1 + e^−x). It uses e^−|x|, which does not overflow, so small results are not flushed to 0. */
 function sigmoid(x: number): number {
   const e = Math.exp(-Math.abs(x));
   return x < 0 ? e / (1 + e) : 1 / (1 + e);
 }
 
-/** 1 − erf x: beyond 2.5 by its continued fraction. */
+/** 1 − erf x. Beyond 2.5 it is computed by its continued fraction. */
 function erfc(x: number): number {
   if (x < 0) return 2 - erfc(-x);
   if (!(x > 2.5)) return 1 - erf(x);
@@ -665,7 +665,7 @@ export const kernels: KernelTable<ReferenceKernel> = {
       let best = 0;
       for (let c = 1; c < classes; c++) if (wins(logits!.get(n, c), logits!.get(n, best))) best = c;
       const top = logits!.get(n, best);
-      // Beside the 1 of the largest, digits of small terms would be lost: it is left to log1p.
+      // Adding small terms to the 1 of the largest logit would lose their digits. The sum leaves it out; log1p adds it.
       let others = 0;
       for (let c = 0; c < classes; c++) if (c !== best) others += Math.exp(logits!.get(n, c) - top);
       for (let c = 0; c < classes; c++) softmax!.set(n, c, Math.exp(logits!.get(n, c) - top) / (1 + others));

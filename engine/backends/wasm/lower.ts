@@ -67,7 +67,7 @@ function gemmBlocks(batch: number, m: number, n: number): [number, number] {
   return [K.MR, 32];
 }
 
-/** Where a matrix is, and its distances in elements: to the next row, column and matrix of a batch. */
+/** The address of a matrix and its strides in elements, to the next row, column and matrix of a batch. */
 interface Matrices {
   readonly at: number;
   readonly row: number;
@@ -75,7 +75,7 @@ interface Matrices {
   readonly next: number;
 }
 
-/** Products [m, k] · [k, n] of a batch, one after the other at `to`. */
+/** Emits the products [m, k] · [k, n] of a batch. The results are contiguous, from `to` on. */
 function emitProducts(site: Site, a: Matrices, b: Matrices, to: number, size: readonly number[]): void {
   const { threads, emit, emitPieces, scratch } = site;
   const [batch, m, n, k] = size as readonly [number, number, number, number];
@@ -95,7 +95,7 @@ function emitProducts(site: Site, a: Matrices, b: Matrices, to: number, size: re
   emitPieces(pieces, K.K_GEMM, packedA, packedB, to, ...words);
 }
 
-/** Products that are added one after the other at the most: rounding errors grow with their number. */
+/** The longest inner axis that one accumulator adds up. Its rounding error grows with the length. */
 const DEPTH = 4096;
 
 const matmul: Lower = (site) => {
@@ -116,7 +116,7 @@ const matmul: Lower = (site) => {
     emitProducts(site, a, b, outputs[0], [batch, m, n, k]);
     return;
   }
-  // Parts of the depth are a batch of products, and the last part another one, as it may be shorter.
+  // All parts but the last have one length and are a batch. The last part may be shorter.
   const depth = Math.ceil(k / chunks);
   const partial = scratch(chunks * m * n * 4);
   for (const [first, count] of [

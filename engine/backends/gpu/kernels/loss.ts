@@ -34,7 +34,7 @@ export const softmaxCrossEntropy: Lower = (site) => {
     output: [rows],
     to: best!.place,
   });
-  // Beside the 1 of the largest, digits of small terms would be lost: it is left out, and left to the logarithm of 1 + x.
+  // Adding small terms to the 1 of the largest logit would lose their digits. The sum leaves it out; the log of 1 + x adds it.
   emit({
     body: `const position = best[X];
       const top = logits[X][position];

@@ -54,8 +54,8 @@ export function emitSum(site: Site, { args, term, outer, n, inner, to, finish = 
 }
 
 /**
- * Statements that add up terms 0 … length − 1 in `sum`. Many are added in parts, each about as long as there are of them:
- * rounding errors grow with the root of the length.
+ * Statements that add up terms 0 … length − 1 in `sum`. A long sum has about √length parts of that length, so that rounding
+ * errors grow with the root of the length.
  */
 function addUp(length: number, add: (k: string, sum: string) => string): string {
   if (length <= 64) return `let sum = 0;\nfor (let i = 0; i < ${length}; i++) { ${add('i', 'sum')} }`;

@@ -100,7 +100,7 @@ import { fail, scratch, share, ERROR_NOT_FINITE } from "./team";
   return i32x4.ne(x, i32x4.splat(0));
 }
 
-/** As in C: 1 to any power and −1 to an infinite one are 1, where AssemblyScript follows JavaScript, which has NaN. */
+/** x to the power y as in C. AssemblyScript follows JavaScript, which gives NaN for 1 ** NaN and (±1) ** ±Infinity. */
 function powLanes(x: v128, y: v128): v128 {
   let r = f32x4.splat(NativeMathf.pow(f32x4.extract_lane(x, 0), f32x4.extract_lane(y, 0)));
   r = f32x4.replace_lane(r, 1, NativeMathf.pow(f32x4.extract_lane(x, 1), f32x4.extract_lane(y, 1)));

@@ -25,7 +25,7 @@ export function crossEntropy(a: usize, slice: i32, slices: i32, control: usize, 
         best = c;
       }
     }
-    // Beside the 1 of the largest, digits of small terms would be lost: it is left out, and left to log1p.
+    // Adding small terms to the 1 of the largest logit would lose their digits. The sum leaves it out; log1p adds it.
     let others: f64 = 0;
     for (let c = 0; c < classes; c += 4) {
       const e = exp4(f32x4.sub(v128.load(z + (<usize>c << 2)), splat(top)));

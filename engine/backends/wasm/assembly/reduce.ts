@@ -39,8 +39,8 @@ export function sum(a: usize, slice: i32, slices: i32): void {
 }
 
 /**
- * Elements that are added to one sum in single precision, before they go to a sum in double precision: rounding errors do not
- * grow with the length.
+ * Elements that one accumulator adds in single precision before its sum is added in double precision. This keeps rounding
+ * errors from growing with the length.
  */
 export const RUN: i32 = 64;
 
@@ -134,7 +134,7 @@ function firstMaximum(x: usize, n: i32): i32 {
     const v1 = v128.load(p, 16);
     const v2 = v128.load(p, 32);
     const v3 = v128.load(p, 48);
-    // Not max, which has to look for NaN and is several instructions.
+    // pmax is one instruction; max also checks for NaN and is several.
     b0 = f32x4.pmax(b0, v0);
     b1 = f32x4.pmax(b1, v1);
     b2 = f32x4.pmax(b2, v2);

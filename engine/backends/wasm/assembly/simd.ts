@@ -82,7 +82,7 @@
 /** e^x, about 1 ulp. Argument reduction and polynomial after Cephes' expf. Denormal results are kept. */
 // @ts-ignore: decorator
 @inline export function exp4(x: v128): v128 {
-  // pmax and pmin are one instruction each; max and min look for NaN too, which is put back at the end.
+  // pmax and pmin are one instruction each; max and min also check for NaN, which the last line handles.
   const clamped = f32x4.pmin(f32x4.pmax(x, splat(-104.0)), splat(89.0));
   const n = f32x4.nearest(f32x4.mul(clamped, splat(1.44269504088896341)));
   let r = f32x4.sub(clamped, f32x4.mul(n, splat(0.693359375)));
@@ -151,7 +151,7 @@
   return v128.or(y, v128.and(x, i32x4.splat(0x80000000)));
 }
 
-/** 1 / (1 + e^−x), through e^−|x|, which does not overflow: small results are kept. */
+/** 1 / (1 + e^−x). It uses e^−|x|, which does not overflow, so small results are not flushed to 0. */
 // @ts-ignore: decorator
 @inline export function sigmoid4(x: v128): v128 {
   const e = exp4(f32x4.neg(f32x4.abs(x)));
@@ -229,16 +229,16 @@ const TWO_OVER_PI: usize = memory.data<u64>([
 ]);
 
 /**
- * x · 2/π modulo 4 as a fixed-point number with 62 bits after the point, for |x| > 8192. The 128 bits of 2/π from weight 2 / 2^e
- * on, where x is a multiple of 2^e, are all that matters. Source: Payne and Hanek, Radian Reduction for Trigonometric Functions, 1983.
+ * x · 2/π modulo 4 as a fixed-point number with 62 bits after the point, for |x| > 8192. x is a multiple of 2^e. Bits of 2/π with a
+ * weight above 2 / 2^e contribute multiples of 4 and are skipped. Source: Payne and Hanek, Radian Reduction for Trigonometric Functions, 1983.
  */
 function quarterTurns(x: f32): u64 {
   const bits = reinterpret<u32>(x);
   const significand = <u64>((bits & 0x007fffff) | 0x00800000);
-  const first = max(<i32>((bits >> 23) & 255) - 88, 0); // e + 62; a lane that is not far is not used
+  const first = max(<i32>((bits >> 23) & 255) - 88, 0); // e + 62; the result of a lane with a small x is not used
   const from = TWO_OVER_PI + <usize>((first >> 6) << 3);
   const shift = <u64>(first & 63);
-  // Two shifts, as one by 64 would be one by 0.
+  // Two shifts, because a shift by 64 is a shift by 0.
   const high = (load<u64>(from) << shift) | ((load<u64>(from, 8) >> 1) >> (63 - shift));
   const low = (load<u64>(from, 8) << shift) | ((load<u64>(from, 16) >> 1) >> (63 - shift));
   const turns = significand * high + ((significand * (low >> 32)) >> 32);
@@ -257,7 +257,7 @@ function quarterTurns(x: f32): u64 {
   return <f32>(<f64>(<i64>(turns << 2)) * 8.515303950216386e-20) + (x - x); // π/2 · 2^−64
 }
 
-/** sin (quadrant 0) or cos (1) x: after Cephes' sinf. Large arguments are reduced one by one. */
+/** sin (quadrant 0) or cos (1) x, after Cephes' sinf. Large arguments are reduced lane by lane. */
 // @ts-ignore: decorator
 @inline function circular(x: v128, quadrant: i32): v128 {
   const n = f32x4.nearest(f32x4.mul(x, splat(0.636619772367581343)));
@@ -341,8 +341,8 @@ export function erf4(x: v128): v128 {
 }
 
 /**
- * 1 − erf x: e^−x² t p(t) for x >= 0, with t = 1 / (1 + 0.4 x) and a polynomial of relative error 6e-9. About 4 ulp, more where
- * the rounding of x² counts: x² / 2 ulp.
+ * 1 − erf x: e^−x² t p(t) for x >= 0, with t = 1 / (1 + 0.4 x) and a polynomial of relative error 6e-9. The error is about 4 ulp
+ * plus x² / 2 ulp from the rounding of x².
  */
 export function erfc4(x: v128): v128 {
   const a = f32x4.abs(x);
