@@ -162,10 +162,18 @@ export const elementwiseOps = {
     return div(div(g, scale), add(mul(x, div(x, scale)), div(1, scale)));
   }),
   tanh: unary('tanh', (g, x) => mul(g, tanhSlope(x))),
-  sigmoid: unary('sigmoid', (g, x) => mul(g, sigmoidSlope(x))),
+  sigmoid: unary('sigmoid', (g, x, y) => mul(g, derivativeOfSigmoid(x, y))),
   erf: unary('erf', (g, x) => mul(g, erfSlope(x))),
   erfc: unary('erfc', (g, x) => neg(mul(g, erfSlope(x)))),
   relu: unary('relu', (g, _, y) => reluGrad(g, y)),
+
+  /** The derivative of y, the sigmoid of x: y (1 − y), but y sigmoid(−x) for x > 2, where 1 − y loses its digits. */
+  sigmoidSlope: binary(
+    'sigmoidSlope',
+    ['f32'],
+    (g, y, x) => mul(g, where(greater(x, 2), sigmoid(neg(x)), sub(1, mul(y, 2)))),
+    (g, y, x) => mul(g, where(greater(x, 2), neg(mul(y, sigmoidSlope(sigmoid(x), x))), 0)),
+  ),
 
   /** The gradient of relu: g where the result is positive, else 0, also for NaN. Piecewise linear: no derivative in y. */
   reluGrad: defineOp({
@@ -244,14 +252,21 @@ function operands(values: readonly TensorLike[]): Tensor[] {
   );
 }
 const apply = (op: Apply, ...values: readonly TensorLike[]): Tensor => op(operands(values), none)[0];
+const sigmoidSlope = (y: Tensor, x: Tensor): Tensor => apply(elementwiseOps.sigmoidSlope, y, x);
 const reluGrad = (g: Tensor, y: Tensor): Tensor => apply(elementwiseOps.reluGrad, g, y);
 
 /** The derivative of erf. It is 0 in double precision beyond ±30, so the clamp prevents overflow of the square. */
 const erfSlope = (x: Tensor): Tensor => mul(2 / Math.sqrt(Math.PI), exp(neg(square(clamp(x, -30, 30)))));
 
-// These do not use 1 − y² and y (1 − y), which lose their digits where y is near 1.
+/** The derivative of y, the sigmoid of x. Its own derivative is −tanh(x / 2) times it, which keeps the digits of small x. */
+const derivativeOfSigmoid = (x: Tensor, y: Tensor): Tensor =>
+  customGradient({
+    name: 'derivativeOfSigmoid',
+    forward: (t) => sigmoidSlope(y, t!),
+    gradient: ({ inputs: [t], output, grad }) => [mul(grad, mul(output, neg(tanh(mul(t!, 0.5)))))],
+  })(x);
 
-/** The derivative of tanh, 4 e^−2|x| / (1 + e^−2|x|)². */
+/** The derivative of tanh, 4 e^−2|x| / (1 + e^−2|x|)². 1 − y² would lose its digits where y is near 1. */
 const tanhSlope = customGradient({
   name: 'tanhSlope',
   forward(x) {
@@ -259,16 +274,6 @@ const tanhSlope = customGradient({
     return div(mul(e, 4), square(add(e, 1)));
   },
   gradient: ({ inputs: [x], output, grad }) => [mul(grad, mul(output, mul(tanh(x!), -2)))],
-});
-
-/** The derivative of the sigmoid, e^−|x| / (1 + e^−|x|)². */
-const sigmoidSlope = customGradient({
-  name: 'sigmoidSlope',
-  forward(x) {
-    const e = exp(neg(abs(x)));
-    return div(e, square(add(e, 1)));
-  },
-  gradient: ({ inputs: [x], output, grad }) => [mul(grad, mul(output, neg(tanh(mul(x!, 0.5)))))],
 });
 
 /** An |a| below this is treated as 0 where b is 0, because 1 / a² would overflow in a second derivative. */

@@ -424,6 +424,19 @@ export const elementwise = {
     special(sigmoid, [NaN, Infinity, -Infinity, 0, 100, -100], 1e-6),
   ],
   relu: [...unaryCases(relu, away, 0), special(relu, [NaN, Infinity, -Infinity, 0, -0, -1, 1], 0)],
+  sigmoidSlope: SHAPES.flatMap((shape) =>
+    [
+      [-4, 1.9],
+      [2.1, 6],
+    ].map(([low, high]) =>
+      define(
+        `${formatShape(shape)}, x from ${low} to ${high}`,
+        { y: uniform(shape, 0, 1), x: uniform(shape, low, high) },
+        ({ y, x }) => ops.sigmoidSlope([y, x], {}),
+        { tags: isLarge(shape) ? ['large'] : [] },
+      ),
+    ),
+  ),
   reluGrad: SHAPES.map((shape) =>
     define(
       formatShape(shape),

@@ -226,6 +226,12 @@ const library: Readonly<Record<string, readonly [parameters: readonly string[], 
      if (a < 0) { return e / (1 + e); }
      return 1 / (1 + e);`,
   ],
+  // The derivative of y, the logistic function of x, where 1 - y loses its digits for x > 2.
+  logisticSlope: [
+    ['y', 'x'],
+    `if (x > 2) { return y * logistic(-x); }
+     return y * (1 - y);`,
+  ],
   // Lambert's continued fraction near 0, where the exponentials cancel.
   hyperbolic: [
     ['a'],

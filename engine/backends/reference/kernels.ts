@@ -300,6 +300,7 @@ export const kernels: KernelTable<ReferenceKernel> = {
   sqrt: ({ inputs: [x], outputs: [y] }) => void ndops.sqrt(y!, x!),
   tanh: map(Math.tanh),
   sigmoid: map(sigmoid),
+  sigmoidSlope: map((y, x) => y * (x > 2 ? sigmoid(-x) : 1 - y)),
   relu: map((x) => (x < 0 ? 0 : x)),
   reluGrad: map((g, y) => (y > 0 ? g : 0)),
   abs: map(Math.abs),

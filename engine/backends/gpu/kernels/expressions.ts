@@ -29,6 +29,7 @@ export const expressions = {
   cos: (x: string) => `sine(${x}, 1)`,
   tanh: (x: string) => `hyperbolic(${x})`,
   sigmoid: (x: string) => `logistic(${x})`,
+  sigmoidSlope: (y: string, x: string) => `logisticSlope(${y}, ${x})`,
   erfc: (x: string) => `errorComplement(${x})`,
   erf: (x: string) => `errorFunction(${x})`,
   atan: (x: string) => `arcTangent(${x})`,

@@ -45,6 +45,7 @@ export const OP_sub_i32: i32 = 137;
 export const OP_mul_i32: i32 = 138;
 export const OP_maximum_i32: i32 = 139;
 export const OP_minimum_i32: i32 = 140;
+export const OP_sigmoidSlope: i32 = 141;
 
 // Two operands, to bytes: −1 in a lane is true.
 export const COMPARISONS: i32 = 192;

@@ -11,6 +11,7 @@ import {
   log4,
   relu4,
   sigmoid4,
+  sigmoidSlope4,
   sign4,
   sin4,
   splat,
@@ -76,6 +77,7 @@ import { fail, scratch, share, ERROR_NOT_FINITE } from "./team";
   if (op == code.OP_div) return f32x4.div(x, y);
   if (op == code.OP_pow) return powLanes(x, y);
   if (op == code.OP_reluGrad) return v128.and(x, f32x4.gt(y, splat(0))); // x where the result y is positive
+  if (op == code.OP_sigmoidSlope) return sigmoidSlope4(x, y);
   if (op == code.OP_maximum) return f32x4.max(x, y);
   if (op == code.OP_minimum) return f32x4.min(x, y);
   if (op == code.OP_add_i32) return i32x4.add(x, y);
@@ -225,6 +227,7 @@ function runOf(op: i32): Run {
     case code.OP_div: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_div, to, x, sx, y, sy, z, sz, n);
     case code.OP_pow: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_pow, to, x, sx, y, sy, z, sz, n);
     case code.OP_reluGrad: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_reluGrad, to, x, sx, y, sy, z, sz, n);
+    case code.OP_sigmoidSlope: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_sigmoidSlope, to, x, sx, y, sy, z, sz, n);
     case code.OP_maximum: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_maximum, to, x, sx, y, sy, z, sz, n);
     case code.OP_minimum: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_minimum, to, x, sx, y, sy, z, sz, n);
     case code.OP_add_i32: return (to, x, sx, y, sy, z, sz, n) => loop(code.OP_add_i32, to, x, sx, y, sy, z, sz, n);

@@ -158,6 +158,15 @@
   return f32x4.div(v128.bitselect(e, splat(1), f32x4.lt(x, splat(0))), f32x4.add(e, splat(1)));
 }
 
+/** The derivative of y, the sigmoid of x: y (1 − y), but y e^−x / (1 + e^−x) for x > 2, where 1 − y loses its digits. */
+export function sigmoidSlope4(y: v128, x: v128): v128 {
+  const near = f32x4.mul(y, f32x4.sub(splat(1), y));
+  const far = f32x4.gt(x, splat(2));
+  if (!v128.any_true(far)) return near;
+  const e = exp4(f32x4.neg(x));
+  return v128.bitselect(f32x4.mul(y, f32x4.div(e, f32x4.add(e, splat(1)))), near, far);
+}
+
 /** max(x, 0); NaN stays NaN. */
 // @ts-ignore: decorator
 @inline export function relu4(x: v128): v128 {
