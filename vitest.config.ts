@@ -19,5 +19,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    // By default one core is left idle, which is half of a machine with two.
+    maxWorkers: '100%',
   },
 });
