@@ -1,6 +1,6 @@
 /** Gradient clipping, around any optimizer. */
 import { checkNumber, checkOptions } from '../engine/options.ts';
-import { add, clamp, div, minimum, mul, sqrt, sum } from '../engine/ops/index.ts';
+import { clamp, div, minimum, mul, norm, stack } from '../engine/ops/index.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { refuseTwice, type Optimizer, type Tree } from './optimizer.ts';
 
@@ -18,8 +18,8 @@ export interface ClipOptions {
  *   norm:  g ← g · min(1, norm / ‖g‖), over all parameters
  *
  * As in Caffe and TensorFlow, a norm up to the limit changes nothing, and a larger one becomes the limit. PyTorch adds 1e-6 to ‖g‖:
- * its result is shorter by a share of 1e-6 / ‖g‖, also just below the limit. Where ‖g‖ is beyond f32, at 3.4e38, the scale is 0 here and
- * there. A gradient that is not a number stays one. Throws RangeError unless the limits are above 0, without any, and around an optimizer
+ * its result is shorter by a share of 1e-6 / ‖g‖, also just below the limit. Gradients beyond 1.8e19, whose squares overflow, are scaled
+ * down like others. PyTorch makes them 0. NaN stays NaN. Throws RangeError unless the limits are above 0, without any, and around an optimizer
  * that clips already.
  * Source: Caffe, sgd_solver.cpp (`clip_gradients`); torch.nn.utils.clip_grad_norm_ and clip_grad_value_.
  *
@@ -59,7 +59,6 @@ const mapTree = (tree: Tree, f: (t: Tensor) => Tensor): Tree =>
 
 /** min(1, limit / norm). A norm of 0 gives 1. */
 function scaleTo(grads: Tree, limit: number): Tensor {
-  const squares = Object.values(grads).map((g) => sum(mul(g, g)));
-  const norm = sqrt(squares.reduce((a, b) => add(a, b)));
-  return minimum(1, div(limit, norm));
+  const norms = Object.values(grads).map((g) => norm(g));
+  return minimum(1, div(limit, norm(stack(norms))));
 }

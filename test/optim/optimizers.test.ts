@@ -339,9 +339,15 @@ describe('adaptive methods against hand-computed numbers', () => {
 
 describe('clipping', () => {
   const start = { a: number(0), b: number(0) };
-  const after = async (options: Parameters<typeof clipGradients>[1], a: number, b: number) => {
+  const after = async (
+    options: Parameters<typeof clipGradients>[1],
+    a: number,
+    b: number,
+    precision: 'f32' | 'f64' = 'f64',
+  ) => {
     const optimizer = clipGradients(sgd({ lr: 1 }), options);
-    const [state] = await optimize(optimizer, start, [{ a: number(a), b: number(b) }], 1);
+    const gradients = [{ a: number(a), b: number(b) }];
+    const [state] = await optimize(optimizer, start, gradients, 1, undefined, precision);
     return [-value(state, 'a'), -value(state, 'b')];
   };
 
@@ -360,9 +366,13 @@ describe('clipping', () => {
     expect(await after({ value: 3.5 }, 3, -4)).toEqual([3, -3.5]);
   });
 
-  test.each([1e6, 3e7, 1e15])('a gradient of %d still moves by the limit', async (size) => {
-    expect(await after({ norm: 1 }, size, 0)).toEqual([expect.closeTo(1, 6), -0]);
-    expect(await after({ value: 1 }, size, -size)).toEqual([1, -1]);
+  test.each([1e6, 3e7, 1e15, 1e20, 1e38])('a gradient of %d still moves by the limit', async (size) => {
+    for (const precision of ['f32', 'f64'] as const) {
+      // oxlint-disable-next-line no-await-in-loop
+      expect(await after({ norm: 1 }, size, 0, precision)).toEqual([expect.closeTo(1, 6), -0]);
+      // oxlint-disable-next-line no-await-in-loop
+      expect(await after({ value: 1 }, size, -size, precision)).toEqual([1, -1]);
+    }
   });
 
   test('what is not a number stays one, and infinity has a value to be clipped to', async () => {

@@ -21,13 +21,14 @@ export function specsFor(
   );
 }
 
-/** The state after each of `steps` updates, with gradients given for each step, or of a loss. */
+/** The state after each of `steps` updates, with gradients given for each step, or of a loss. Double precision by default. */
 export async function optimize(
   optimizer: Optimizer,
   params: State,
   gradients: readonly State[] | ((params: Tree) => Tensor),
   steps: number,
   specs: Specs = specsFor(params),
+  precision: 'f32' | 'f64' = 'f64',
 ): Promise<readonly State[]> {
   const names = Object.keys(params);
   const given = typeof gradients === 'function' ? null : gradients;
@@ -35,7 +36,7 @@ export async function optimize(
     given === null
       ? {}
       : Object.fromEntries(Object.entries(given[step]!).map(([name, value]) => [`grad ${name}`, value]));
-  const run = await compile(reference({ precision: 'f64' }), {
+  const run = await compile(reference({ precision }), {
     inputs: feedsAt(0),
     hyper: optimizer.at(0),
     state: { ...params, ...optimizer.init(specs) },
