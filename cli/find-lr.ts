@@ -164,7 +164,7 @@ function describe(curve: RangeCurve, { from, to }: RangeTest, width: number): st
     to: short(end === 'done' ? to : reached),
     width,
     format: judged ? (x) => `${(x * 100).toFixed(1)} %` : decimalsFor(values),
-    // A sweep has its updates at equal distances on the axis that it is made for.
+    // The updates of a sweep are equally spaced on its axis, linear or logarithmic.
     marks: suggestions.flatMap(([label, { step }]) =>
       step === null ? [] : [{ label, at: (step - first) / (last.step - first) }],
     ),

@@ -65,7 +65,7 @@ export function plotText(
   ].join('\n');
 }
 
-/** Lines of arrows with their names on the side where there is room; a line more where they would meet. */
+/** Lines of arrows with their names. Names that would overlap go to another line. */
 function markLines(marks: readonly Mark[], room: number): string[] {
   const lines: string[] = [];
   const inside = marks.filter(({ at }) => at >= 0 && at <= 1).sort((a, b) => a.at - b.at);

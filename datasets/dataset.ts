@@ -14,8 +14,8 @@ export interface Dataset {
   /** All examples, row-major, where they lie in memory already: a backend then takes them without another copy. */
   readonly whole?: { readonly x: Uint8Array | Float32Array; readonly y: Int32Array | Float32Array };
   /**
-   * Writes the examples at `indices`, one after another, into `x` and `y`: the same numbers every time. Allocates nothing. It must be
-   * done when it returns: an asynchronous one is refused.
+   * Writes the examples at `indices`, one after another, into `x` and `y`: the same numbers every time. Allocates nothing.
+   * It must be synchronous: a function that returns a promise is refused.
    */
   read(indices: Uint32Array, x: Uint8Array | Float32Array, y: Int32Array | Float32Array): void;
 }

@@ -16,8 +16,8 @@ export interface LoaderOptions {
    * usual). Inputs become f32; a partner is shifted and mirrored like the example that it is mixed with.
    *
    * `crop` and `flip` move images, not targets. Targets with the height and width of the images among their axes (masks, images) are
-   * refused; other targets that depend on positions, such as boxes, key points or smaller maps, cannot be told from ones that do not:
-   * leave crop and flip out there. `mixup` fits any target, as it mixes the losses against both.
+   * refused. Boxes, key points and smaller maps depend on positions too, but their shape does not show it: leave out crop and flip for them.
+   * `mixup` fits any target, because it mixes the losses against both.
    */
   readonly augment?: { readonly crop?: number; readonly flip?: boolean; readonly mixup?: number };
   /** At the end of an epoch: go on with the next epoch's examples in the same batch (default), or drop the rest. */

@@ -1,11 +1,11 @@
-/** Data on the host: what kind of array a value is, whichever realm made it, and whether an array is what it says it is. */
+/** Data on the host: the kind of a typed array, of whatever realm, and checks of arrays that users pass. */
 import type { Dataset } from '../datasets/dataset.ts';
 import { DataError } from './errors.ts';
 import { refusePromise, show } from './options.ts';
 import { formatShape, formatType, sizeOf } from './shape.ts';
 import type { DType, HostData, HostTensor, State } from './types.ts';
 
-/** What typed arrays of this realm inherit. */
+/** The prototype of all typed arrays. */
 const typedArrays = Object.getPrototypeOf(Uint8Array.prototype) as object;
 
 /**

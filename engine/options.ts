@@ -56,7 +56,7 @@ export const isPromise = (value: unknown): value is PromiseLike<unknown> =>
   value !== null &&
   typeof (value as Partial<PromiseLike<unknown>>).then === 'function';
 
-/** Throws TypeError for a promise that `called` returned, since nobody would wait for it; `fix` says what to do. */
+/** Throws TypeError for a promise that `called` returned, because it would not be awaited. `fix` says what to do. */
 export function refusePromise(called: string, returned: unknown, fix: string): void {
   if (isPromise(returned))
     throw new TypeError(`${called} must be done when it returns, got ${show(returned)} (${fix})`);
@@ -67,7 +67,7 @@ export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   if (typeof value === 'function') return 'a function';
   if (isPromise(value)) {
-    // A promise in a message has been refused: nobody else handles its rejection, which would end the process.
+    // The promise is refused and not awaited. Without a handler its rejection would end the process.
     value.then(undefined, () => undefined);
     return 'a promise (is an await missing?)';
   }

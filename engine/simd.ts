@@ -74,13 +74,16 @@ const PROBE = Uint8Array.from(
 
 const hasRelaxedSimd = (): boolean => WebAssembly.validate(PROBE);
 
-/** Whether relaxed multiply-adds are fused, that is rounded once. What does that on x64 has vectors of 256 bits too (but for a few of AMD's, of 2012 to 2014). */
+/**
+ * Whether relaxed multiply-adds are fused, that is, rounded once. Processors for x64 that fuse them have vectors of 256 bits too, except
+ * a few of AMD's from 2012 to 2014.
+ */
 export function isFused(): boolean {
   const { f } = new WebAssembly.Instance(new WebAssembly.Module(PROBE)).exports;
   const x = 1 + 2 ** -12;
   return (f as (a: number, b: number, c: number) => number)(x, x, -(1 + 2 ** -11)) !== 0;
 }
 
-/** The kind of SIMD in words, with what is not said by its name; undefined where there is none. */
+/** The kind of SIMD in words, for instance 'relaxed, not fused'; undefined for a backend without SIMD. */
 export const simdName = ({ simd, fused }: Pick<Report, 'simd' | 'fused'>): string | undefined =>
   simd !== undefined && simd !== 'plain' && fused === false ? `${simd}, not fused` : simd;

@@ -140,7 +140,7 @@ export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   if (typeof value === 'function') return 'a function';
   if (isRecord(value) && typeof value.then === 'function') {
-    (value as unknown as PromiseLike<unknown>).then(undefined, () => undefined); // refused: nobody else handles its rejection
+    (value as unknown as PromiseLike<unknown>).then(undefined, () => undefined); // refused and not awaited: a rejection without a handler would end the process
     return 'a promise';
   }
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';

@@ -29,13 +29,13 @@ export interface Team {
 export interface Waiting {
   /** Looks at the shared word before the thread sleeps. */
   readonly spins: number;
-  /** The longest sleep in microseconds. A thread that wakes up looks whether the team was given up, then sleeps again. */
+  /** The longest sleep in microseconds. A thread that wakes up checks whether the team was given up, then sleeps again. */
   readonly nap: number;
 }
 
 /**
- * 100,000 looks take about 0.06 ms, longer than threads usually are late. To sleep and be woken takes longer than most kernels
- * of a small network. Longer spins keep the core from other programs.
+ * 100,000 looks take about 0.06 ms. Threads rarely arrive later than that, and a sleep takes longer than most kernels of a small
+ * network. Longer spins would take the core from other programs.
  */
 const SPIN_THEN_SLEEP: Waiting = { spins: 100_000, nap: 100_000 };
 /** For more threads than cores: a spinning thread keeps the others from arriving. */
@@ -158,8 +158,8 @@ function prepare(heap: Heap, control: number, program: number, times: number): v
 }
 
 /**
- * An error if the run that has ended left a thread behind: one that waits at a barrier, or has not arrived at the last one.
- * It still computes, or others went on before its results were there.
+ * Returns an error if a thread still waits at a barrier after the run, or has not arrived at the last one. The results are then
+ * wrong: some thread read what another had not written yet.
  */
 function barrierError(heap: Heap, control: number, threads: number): BackendError | null {
   const view = heap.i32(control, (K.CONTROL_SHARES + threads * K.SHARE_BYTES) / 4);

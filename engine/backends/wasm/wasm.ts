@@ -50,14 +50,14 @@ export function wasm(options: WasmOptions = {}): Promise<Backend> {
   return wasmWith({}, options);
 }
 
-/** What the rest of the engine and the tests choose, and users do not. */
+/** Options for the engine and its tests. They are not public. */
 interface Internals {
   /** Why this backend stands in for another one. Reports carry it as `fallback`. */
   readonly instead?: string;
   readonly waiting?: Waiting;
 }
 
-/** Like `wasm`, with more to choose. */
+/** `wasm` with internal options. */
 export async function wasmWith({ instead, waiting }: Internals, options: WasmOptions = {}): Promise<Backend> {
   const { simd = 'auto', convolution = 'auto', workers = true } = options;
   const cores = await availableCores();

@@ -22,14 +22,14 @@ export const CONTROL_SPINS: i32 = 324; // how often to look before sleeping
 export const CONTROL_PROGRAM: i32 = 328; // address of the encoded plan
 export const CONTROL_THREADS: i32 = 332;
 export const CONTROL_TIMES: i32 = 336; // address of f64 time stamps, one a step and one before; 0 for none
-export const CONTROL_NAP: i32 = 340; // the longest sleep in microseconds; a thread then looks whether the team was given up
+export const CONTROL_NAP: i32 = 340; // the longest sleep in microseconds, after which a thread checks CONTROL_ABORT
 export const CONTROL_ERROR: i32 = 384; // code, 0 for none
 export const CONTROL_ERROR_STEP: i32 = 388;
 export const CONTROL_ERROR_A: i32 = 392; // what was found
 export const CONTROL_ERROR_B: i32 = 396; // where
 const ERROR_LOCK: i32 = 448;
-export const CONTROL_SHARES: i32 = 512; // what follows, once for each thread
-/** Slices taken of the thread's share in steps with an even number, on the next cache line those in steps with an odd one. */
+export const CONTROL_SHARES: i32 = 512; // SHARE_BYTES for each thread
+/** Slices taken of the thread's share: in even steps here, in odd steps on the next cache line. */
 const SHARE_TAKEN: i32 = 0;
 export const SHARE_ARRIVALS: i32 = 128; // barriers at which the thread has arrived
 export const SHARE_BYTES: i32 = 192;
