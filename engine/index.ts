@@ -143,13 +143,7 @@ export type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './bac
 export { reference, type ReferenceOptions } from './backends/reference/reference.ts';
 export { wasm, type WasmOptions } from './backends/wasm/wasm.ts';
 export { gpu, type GpuOptions } from './backends/gpu/gpu.ts';
-export {
-  BACKENDS,
-  openBackend,
-  setDefaultBackend,
-  type BackendName,
-  type OpenOptions,
-} from './backends/select.ts';
+export { BACKENDS, openBackend, setDefaultBackend, type BackendName, type OpenOptions } from './select.ts';
 export { KINDS_OF_SIMD, simdName, whyVectorsStayApart, type Simd } from './simd.ts';
 export { Evaluator } from './evaluate.ts';
 export {

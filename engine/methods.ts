@@ -1,6 +1,6 @@
 /** The methods of a tensor: `x.matmul(w).add(b).relu()` and `await t.data()`. Importing this file installs them. */
 import ndarray, { type NdArray } from 'ndarray';
-import { defaultEvaluator } from './backends/select.ts';
+import { defaultEvaluator } from './select.ts';
 import * as ops from './ops/index.ts';
 import { formatType, stridesOf } from './shape.ts';
 import { Tensor } from './tensor.ts';

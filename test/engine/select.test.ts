@@ -1,6 +1,6 @@
 /** Opening a backend by its name. */
 import { expect, it } from 'vitest';
-import { openBackend, type BackendName } from '../../engine/backends/select.ts';
+import { openBackend, type BackendName } from '../../engine/select.ts';
 import { BackendError } from '../../engine/errors.ts';
 
 it('opens what is asked for', async () => {

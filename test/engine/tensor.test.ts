@@ -4,7 +4,7 @@ import ndarray from 'ndarray';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Backend } from '../../engine/backends/backend.ts';
 import { reference } from '../../engine/backends/reference/reference.ts';
-import { setDefaultBackend } from '../../engine/backends/select.ts';
+import { setDefaultBackend } from '../../engine/select.ts';
 import { PlanError, ShapeError } from '../../engine/errors.ts';
 import { Evaluator } from '../../engine/evaluate.ts';
 import { grad } from '../../engine/grad.ts';

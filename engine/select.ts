@@ -1,10 +1,10 @@
 /** Which backends are available here, and the one that exploring uses. */
-import { Evaluator } from '../evaluate.ts';
-import type { Backend } from './backend.ts';
-import { BackendError } from '../errors.ts';
-import { gpu } from './gpu/gpu.ts';
-import { reference } from './reference/reference.ts';
-import { wasm, type WasmOptions } from './wasm/wasm.ts';
+import type { Backend } from './backends/backend.ts';
+import { gpu } from './backends/gpu/gpu.ts';
+import { reference } from './backends/reference/reference.ts';
+import { wasm, type WasmOptions } from './backends/wasm/wasm.ts';
+import { BackendError } from './errors.ts';
+import { Evaluator } from './evaluate.ts';
 
 /** What `openBackend` takes: where to compute. */
 export const BACKENDS = ['auto', 'wasm', 'gpu', 'reference'] as const;
