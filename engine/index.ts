@@ -144,7 +144,7 @@ export { reference, type ReferenceOptions } from './backends/reference/reference
 export { wasm, type WasmOptions } from './backends/wasm/wasm.ts';
 export { gpu, type GpuOptions } from './backends/gpu/gpu.ts';
 export { BACKENDS, openBackend, setDefaultBackend, type BackendName, type OpenOptions } from './select.ts';
-export { KINDS_OF_SIMD, simdName, whyVectorsStayApart, type Simd } from './simd.ts';
+export { KINDS_OF_SIMD, simdName, whyVectorsStayApart, type Simd } from './backends/wasm/simd.ts';
 export { Evaluator } from './evaluate.ts';
 export {
   measureLimits,
@@ -152,7 +152,7 @@ export {
   type LimitOptions,
   type LimitTeam,
   type MachineLimits,
-} from './limits.ts';
-export { formatProfile, summarizeProfile, type ProfileRow, type ProfileSummary } from './profile.ts';
+} from './tools/limits.ts';
+export { formatProfile, summarizeProfile, type ProfileRow, type ProfileSummary } from './tools/profile.ts';
 export { key, permutation, stream, type Key, type Stream } from './rng.ts';
 import './methods.ts';

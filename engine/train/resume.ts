@@ -1,6 +1,6 @@
 /** Whether a run may go on from a checkpoint: the same model, data order, seed and optimizer, or a message that says what differs. */
 import { CheckpointError } from '../errors.ts';
-import { simdName } from '../simd.ts';
+import { simdName } from '../backends/wasm/simd.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { Report, State } from '../types.ts';
 import type { Checkpoint } from './checkpoint.ts';

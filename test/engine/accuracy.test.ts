@@ -11,7 +11,7 @@ import { grad } from '../../engine/grad.ts';
 import * as ops from '../../engine/ops/index.ts';
 import { tensor } from '../../engine/ops/index.ts';
 import { stream } from '../../engine/rng.ts';
-import { KINDS_OF_SIMD } from '../../engine/simd.ts';
+import { KINDS_OF_SIMD } from '../../engine/backends/wasm/simd.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { expectAccurate, expectClose, type Accuracy } from './compare.ts';
 import { describeWhere } from './gpu/available.ts';

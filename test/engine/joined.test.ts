@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { whyVectorsStayApart } from '../../engine/simd.ts';
+import { whyVectorsStayApart } from '../../engine/backends/wasm/simd.ts';
 
 /** Runs every form of convolution, forward and back, and a product. */
 const PROGRAM = `

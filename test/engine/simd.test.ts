@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { chooseSimd, whyVectorsStayApart } from '../../engine/simd.ts';
+import { chooseSimd, whyVectorsStayApart } from '../../engine/backends/wasm/simd.ts';
 
 /** This process, but for some of its properties: one that could join vectors unless told otherwise. */
 function pretend(properties: Readonly<Record<string, unknown>>): void {

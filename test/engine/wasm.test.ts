@@ -2,7 +2,7 @@
 
 import './optimized.ts';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
-import { KINDS_OF_SIMD } from '../../engine/simd.ts';
+import { KINDS_OF_SIMD } from '../../engine/backends/wasm/simd.ts';
 import { describeConformance, describeContractOf, describeSameBits } from './conformance.ts';
 import { describeOracle } from './oracle.ts';
 

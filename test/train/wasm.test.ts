@@ -18,7 +18,7 @@ import {
   type Backend,
   type StartEvent,
 } from '../../engine/index.ts';
-import { isFused } from '../../engine/simd.ts';
+import { isFused } from '../../engine/backends/wasm/simd.ts';
 import { sgd } from '../../optim/index.ts';
 import { cyclicLR } from '../../schedulers/index.ts';
 import { bytes, eventsOf, folder, held, tinyRun } from './fixture.ts';

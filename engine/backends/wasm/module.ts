@@ -1,7 +1,7 @@
 /** The compiled kernels: the binary that suits this engine, and how it is instantiated. */
 import { BackendError } from '../../errors.ts';
 import { K, plain, relaxed, wide } from './kernels.generated.ts';
-import { chooseSimd, isFused, type Simd } from '../../simd.ts';
+import { chooseSimd, isFused, type Simd } from './simd.ts';
 
 export interface Kernels {
   readonly simd: Simd;

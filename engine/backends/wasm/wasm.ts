@@ -16,7 +16,7 @@ import { Heap, RESERVED } from './heap.ts';
 import { K } from './kernels.generated.ts';
 import { fusions, kernels } from './lower.ts';
 import { instantiate, loadKernels, type Kernels } from './module.ts';
-import { KINDS_OF_SIMD, type Simd } from '../../simd.ts';
+import { KINDS_OF_SIMD, type Simd } from './simd.ts';
 import { callerTeam, workerTeam, type Failure, type Team, type Waiting } from './team.ts';
 
 export interface WasmOptions {

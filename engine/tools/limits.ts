@@ -1,8 +1,8 @@
 /** What this machine can do at most: multiply-adds on registers alone, and a copy of memory. */
 import type { Worker } from 'node:worker_threads';
-import { chooseSimd, isFused, KINDS_OF_SIMD, type Simd } from './simd.ts';
-import { BackendError } from './errors.ts';
-import { checkInteger, checkOneOf, checkOptions } from './options.ts';
+import { chooseSimd, isFused, KINDS_OF_SIMD, type Simd } from '../backends/wasm/simd.ts';
+import { BackendError } from '../errors.ts';
+import { checkInteger, checkOneOf, checkOptions } from '../options.ts';
 
 /** The most that can be asked of a number of threads together. */
 export interface MachineLimits {

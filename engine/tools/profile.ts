@@ -2,10 +2,10 @@
  * What the steps of a plan took, and what they achieved of what this machine can do at most. Times come from
  * `compiled.profile(feeds)`; nothing here runs a plan.
  */
-import type { StepTime } from './backends/backend.ts';
+import type { StepTime } from '../backends/backend.ts';
 import type { MachineLimits } from './limits.ts';
-import type { Plan, Step } from './plan/plan.ts';
-import { bytesOf } from './shape.ts';
+import type { Plan, Step } from '../plan/plan.ts';
+import { bytesOf } from '../shape.ts';
 
 /** One step of a plan: its mean time, and what that makes of its work. */
 export interface ProfileRow {

@@ -1,6 +1,6 @@
 /** Which SIMD instructions this JavaScript engine has, and which of V8's flags bring more. */
-import { BackendError } from './errors.ts';
-import type { Report } from './types.ts';
+import { BackendError } from '../../errors.ts';
+import type { Report } from '../../types.ts';
 
 /**
  * Vectors of 128 bits, the same with relaxed multiply-add, and vectors of 256 bits with it. The last two give the same bits: those of
