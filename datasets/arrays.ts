@@ -1,11 +1,11 @@
 /** Data sets from what is already in memory, and parts of data sets. */
+import type { Dataset } from '../engine/dataset.ts';
 import { DataError } from '../engine/errors.ts';
 import { dtypeOfArray, readExamples, typedArrayName } from '../engine/host.ts';
 import { checkInteger, checkOptions, show } from '../engine/options.ts';
 import { permutation } from '../engine/rng.ts';
 import type { DType, HostData, Shape } from '../engine/types.ts';
 import { checkRead, elements } from './checks.ts';
-import type { Dataset } from './dataset.ts';
 
 /** Host data with a shape: a HostTensor, or an ndarray (`stride` and `offset` as there; dense where left out). */
 export interface HostArray {

@@ -1,6 +1,6 @@
 /** Checks shared by the data sets and the loader. */
+import type { Dataset } from '../engine/dataset.ts';
 import { typedArrayName } from '../engine/host.ts';
-import type { Dataset } from './dataset.ts';
 
 /** The number of elements of one item. */
 export const elements = (shape: readonly number[]): number =>

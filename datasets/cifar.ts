@@ -1,8 +1,8 @@
 /** CIFAR-10 from its official binary files, kept as bytes, channels last. */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Dataset } from '../engine/dataset.ts';
 import { DataError } from '../engine/errors.ts';
-import type { Dataset } from './dataset.ts';
 import { checkRead } from './checks.ts';
 import { CLASSES, obtainCifar10, RECORD, SOURCES } from './obtain.ts';
 import type { BatchFile, ObtainOptions } from './obtain.ts';

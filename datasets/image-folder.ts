@@ -1,11 +1,11 @@
 /** Pictures of one's own: a folder with a folder for each class. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
+import type { Dataset } from '../engine/dataset.ts';
 import { DataError } from '../engine/errors.ts';
 import { checkInteger, checkOneOf, checkOptions, show } from '../engine/options.ts';
 import type { HostTensor } from '../engine/types.ts';
 import { arrays } from './arrays.ts';
-import type { Dataset } from './dataset.ts';
 import { decodePicture, resizePicture, type Size } from './pictures.ts';
 import type { OnData } from './progress.ts';
 

@@ -1,5 +1,5 @@
 /** Public surface of the data sets. */
-export type { Batch, Dataset, Loader, Mix } from './dataset.ts';
+export type { Batch, Dataset, Loader, Mix } from '../engine/dataset.ts';
 export type { DataEvent, OnData } from './progress.ts';
 export { cifar10 } from './cifar.ts';
 export type { Cifar10Options } from './cifar.ts';

@@ -1,8 +1,8 @@
 /** The order of training examples and their augmentation, pure in (seed, step). Moves no pixels. */
+import type { Dataset, Loader, Mix } from '../engine/dataset.ts';
 import { refuseSpatialTargets } from '../engine/host.ts';
 import { checkInteger, checkOneOf, checkOptions, show } from '../engine/options.ts';
 import { permutation, stream, type Stream } from '../engine/rng.ts';
-import type { Dataset, Loader, Mix } from './dataset.ts';
 
 export interface LoaderOptions {
   readonly batchSize: number;

@@ -1,9 +1,9 @@
 /** Small made-up data sets for trying things and for tests. Real pictures are in cifar.ts. */
+import type { Dataset } from '../engine/dataset.ts';
 import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../engine/options.ts';
 import { stream } from '../engine/rng.ts';
 import type { Stream } from '../engine/rng.ts';
 import { arrays } from './arrays.ts';
-import type { Dataset } from './dataset.ts';
 
 export interface SyntheticOptions {
   /** Number of examples; their classes take turns. */

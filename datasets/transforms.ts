@@ -1,8 +1,8 @@
 /** Statistics of a data set, for the normalisation that is a model's first layer. */
+import type { Dataset } from '../engine/dataset.ts';
 import { readExamples } from '../engine/host.ts';
 import type { HostTensor } from '../engine/types.ts';
 import { elements } from './checks.ts';
-import type { Dataset } from './dataset.ts';
 
 const CHUNK = 256;
 

@@ -1,5 +1,5 @@
 /** Data on the host: the kind of a typed array, of whatever realm, and checks of arrays that users pass. */
-import type { Dataset } from '../datasets/dataset.ts';
+import type { Dataset } from './dataset.ts';
 import { DataError } from './errors.ts';
 import { refusePromise, show } from './options.ts';
 import { formatShape, formatType, sizeOf } from './shape.ts';

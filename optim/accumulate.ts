@@ -1,9 +1,10 @@
 /** Updates from the gradients of several batches, around any optimizer. */
+import type { Optimizer, Tree } from '../engine/nn/optimizer.ts';
 import { checkInteger } from '../engine/options.ts';
 import { add, and, div, less, mul, not, where } from '../engine/ops/index.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { State } from '../engine/types.ts';
-import { refuseTwice, zero, type Optimizer, type Tree } from './optimizer.ts';
+import { refuseTwice, zero } from './optimizer.ts';
 
 const SUM = 'gradients/';
 const COUNT = 'gradientsHeld';

@@ -1,17 +1,10 @@
 /** Adam, with weight decay in the gradient or decoupled from it. */
+import type { Optimizer } from '../engine/nn/optimizer.ts';
 import { checkNumber, checkOneOf, checkOptions } from '../engine/options.ts';
 import { add, div, mul, sqrt, sub } from '../engine/ops/index.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { Schedule } from '../schedulers/index.ts';
-import {
-  belowOne,
-  decayed,
-  hyperParameter,
-  isOff,
-  notNegative,
-  perParameter,
-  type Optimizer,
-} from './optimizer.ts';
+import { belowOne, decayed, hyperParameter, isOff, notNegative, perParameter } from './optimizer.ts';
 
 export interface AdamOptions {
   /** Default 0.001. */

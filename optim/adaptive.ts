@@ -1,4 +1,5 @@
 /** Adaptive methods without a first moment: RMSprop, AdaGrad, AdaDelta, as the paper's Table 3 has them from Caffe. */
+import type { Optimizer, Specs } from '../engine/nn/optimizer.ts';
 import { checkNumber, checkOptions } from '../engine/options.ts';
 import { add, div, mul, sqrt, sub } from '../engine/ops/index.ts';
 import type { State } from '../engine/types.ts';
@@ -11,8 +12,6 @@ import {
   notNegative,
   perParameter,
   type HyperParameter,
-  type Optimizer,
-  type Specs,
 } from './optimizer.ts';
 
 export interface RmspropOptions {

@@ -1,9 +1,10 @@
 /** A moving average of the weights, around any optimizer. */
+import type { Optimizer } from '../engine/nn/optimizer.ts';
 import { checkNumber, checkOptions } from '../engine/options.ts';
 import { add, mul } from '../engine/ops/index.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { HostTensor, State } from '../engine/types.ts';
-import { refuseTwice, zero, type Optimizer } from './optimizer.ts';
+import { refuseTwice, zero } from './optimizer.ts';
 
 export interface AverageOptions {
   /** What the average keeps of itself at an update. Default 0.999. */

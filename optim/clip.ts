@@ -1,8 +1,9 @@
 /** Gradient clipping, around any optimizer. */
+import type { Optimizer, Tree } from '../engine/nn/optimizer.ts';
 import { checkNumber, checkOptions } from '../engine/options.ts';
 import { clamp, div, minimum, mul, norm, stack } from '../engine/ops/index.ts';
 import type { Tensor } from '../engine/tensor.ts';
-import { refuseTwice, type Optimizer, type Tree } from './optimizer.ts';
+import { refuseTwice } from './optimizer.ts';
 
 export interface ClipOptions {
   /** The largest L2 norm of all gradients together: longer ones are scaled down to it. */

@@ -1,4 +1,5 @@
 /** Public surface of the optimizers. */
+export type { Hyper, Optimizer, OptimizerConfig, Specs, Tree } from '../engine/nn/optimizer.ts';
 export { accumulateGradients } from './accumulate.ts';
 export { adam, adamw, type AdamOptions } from './adam.ts';
 export {
@@ -17,13 +18,8 @@ export {
   hyperParameter,
   notNegative,
   perParameter,
-  type Hyper,
   type HyperParameter,
-  type Optimizer,
-  type OptimizerConfig,
   type ParamUpdate,
   type PerParameter,
-  type Specs,
-  type Tree,
 } from './optimizer.ts';
 export { sgd, type SgdOptions } from './sgd.ts';

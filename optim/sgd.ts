@@ -1,16 +1,9 @@
 /** Stochastic gradient descent with momentum, in the two forms that differ when the rate moves. */
+import type { Optimizer } from '../engine/nn/optimizer.ts';
 import { checkOneOf, checkOptions } from '../engine/options.ts';
 import { add, mul, sub } from '../engine/ops/index.ts';
 import type { Schedule } from '../schedulers/index.ts';
-import {
-  belowOne,
-  decayed,
-  hyperParameter,
-  isOff,
-  notNegative,
-  perParameter,
-  type Optimizer,
-} from './optimizer.ts';
+import { belowOne, decayed, hyperParameter, isOff, notNegative, perParameter } from './optimizer.ts';
 
 export interface SgdOptions {
   readonly lr: number | Schedule;

@@ -1,5 +1,4 @@
 /** A model is a layer; this is how its description meets named state: initial values, forward pass, update. */
-import type { Hyper, Optimizer, Specs, Tree } from '../../optim/optimizer.ts';
 import { PlanError, ShapeError } from '../errors.ts';
 import { grad } from '../grad.ts';
 import { checkArrays, holds, showData } from '../host.ts';
@@ -10,6 +9,7 @@ import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostTensor, State } from '../types.ts';
 import { inLayer, type Described, type Layer, type ParamSpec, type Scope } from './layer.ts';
+import type { Hyper, Optimizer, Specs, Tree } from './optimizer.ts';
 
 /** Before the names of an optimizer's arrays. Parameters have dots in their names and no slashes. */
 const SLOTS = 'optimizer/';

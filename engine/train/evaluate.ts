@@ -1,7 +1,7 @@
 /** Loss and metrics of a model over a whole data set of any size, without changing it. */
-import type { Dataset } from '../../datasets/dataset.ts';
 import type { Backend, Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
+import type { Dataset } from '../dataset.ts';
 import { checkArrays } from '../host.ts';
 import type { Layer } from '../nn/layer.ts';
 import { bind } from '../nn/model.ts';

@@ -3,11 +3,11 @@
  * give the same values.
  */
 import { createHash } from 'node:crypto';
-import type { Batch, Dataset, Loader } from '../../datasets/dataset.ts';
-import type { Tree } from '../../optim/optimizer.ts';
+import type { Batch, Dataset, Loader } from '../dataset.ts';
 import type { Feeds } from '../backends/backend.ts';
 import type { InputTypes } from '../compile.ts';
 import { readExamples, showData, typedArrayName } from '../host.ts';
+import type { Tree } from '../nn/optimizer.ts';
 import { isPromise, show } from '../options.ts';
 import { allocate } from '../ops/create.ts';
 import { takeRows } from '../ops/gather.ts';

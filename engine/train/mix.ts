@@ -1,8 +1,8 @@
 /** Examples mixed with others of their batch, inside the graph (mixup). */
-import type { Mix } from '../../datasets/dataset.ts';
-import type { Tree } from '../../optim/optimizer.ts';
+import type { Mix } from '../dataset.ts';
 import type { Feeds } from '../backends/backend.ts';
 import type { InputTypes } from '../compile.ts';
+import type { Tree } from '../nn/optimizer.ts';
 import { add, cast, mul, sub } from '../ops/elementwise.ts';
 import { takeRows } from '../ops/gather.ts';
 import { Tensor } from '../tensor.ts';

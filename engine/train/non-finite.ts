@@ -1,10 +1,10 @@
 /** Where numbers stopped being finite: looked for on the intact state, after the step that failed. */
-import type { Tree } from '../../optim/optimizer.ts';
 import type { Backend, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
 import { DataError } from '../errors.ts';
 import type { Layer } from '../nn/layer.ts';
 import { bind } from '../nn/model.ts';
+import type { Tree } from '../nn/optimizer.ts';
 import { checkFinite } from '../ops/elementwise.ts';
 import { sum } from '../ops/reduce.ts';
 import type { Tensor } from '../tensor.ts';

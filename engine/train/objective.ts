@@ -1,5 +1,5 @@
 /** What is minimised and what is measured, one number for each example: so padded examples can be left out of a mean. */
-import type { Dataset } from '../../datasets/dataset.ts';
+import type { Dataset } from '../dataset.ts';
 import { ShapeError } from '../errors.ts';
 import { expectTensor } from '../op.ts';
 import { correct, crossEntropyRows } from '../ops/loss.ts';

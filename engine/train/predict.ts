@@ -1,7 +1,7 @@
 /** What a model says about examples without targets. */
-import type { Dataset } from '../../datasets/dataset.ts';
 import type { Backend } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
+import type { Dataset } from '../dataset.ts';
 import { ShapeError } from '../errors.ts';
 import { checkHostTensor } from '../host.ts';
 import type { Layer } from '../nn/layer.ts';

@@ -1,6 +1,6 @@
 /** The learning-rate range test: a short run under a rising rate. What its curve suggests is in suggest-bounds.ts. */
-import type { Optimizer } from '../../optim/optimizer.ts';
 import { geometric, linear, type Schedule } from '../../schedulers/index.ts';
+import type { Optimizer } from '../nn/optimizer.ts';
 import { checkInteger, checkNumber, checkOneOf } from '../options.ts';
 import { isNonFiniteLoss } from './non-finite.ts';
 import type { TrainOptions } from './settings.ts';

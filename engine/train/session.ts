@@ -1,12 +1,12 @@
 /** What a training run owns: its store and executables, how far it is, and what it can do next. Emits no events. */
-import type { Dataset } from '../../datasets/dataset.ts';
-import type { Hyper, Tree } from '../../optim/optimizer.ts';
+import type { Dataset } from '../dataset.ts';
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
 import type { Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
 import { BackendError, CheckpointError, DataError, EngineError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
 import { applyGradients, bind, countParameters, initState } from '../nn/model.ts';
+import type { Hyper, Tree } from '../nn/optimizer.ts';
 import { scalar } from '../ops/create.ts';
 import { checkFinite, equal } from '../ops/elementwise.ts';
 import { mean } from '../ops/reduce.ts';

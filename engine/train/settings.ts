@@ -1,10 +1,10 @@
 /** What `train` and `fit` are told, and the checks of it. */
-import type { Dataset, Loader } from '../../datasets/dataset.ts';
-import type { Optimizer } from '../../optim/optimizer.ts';
+import type { Dataset, Loader } from '../dataset.ts';
 import type { Backend } from '../backends/backend.ts';
 import { ShapeError } from '../errors.ts';
 import { refuseSpatialTargets } from '../host.ts';
 import type { Layer } from '../nn/layer.ts';
+import type { Optimizer } from '../nn/optimizer.ts';
 import { checkInteger, checkKind, checkOneOf, checkOptions, isPromise, show } from '../options.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';

@@ -1,5 +1,5 @@
-/** What a data set and a loader are. The training loop needs nothing else from this folder. */
-import type { TensorType } from '../engine/types.ts';
+/** What a data set and a loader are: all that training knows of either. */
+import type { TensorType } from './types.ts';
 
 /** Examples addressed by index. */
 export interface Dataset {
