@@ -3,12 +3,13 @@
  * follows from what the new operations mention. No tape and no gradient fields.
  */
 import { PlanError, ShapeError } from './errors.ts';
-import { noDerivative, withPath } from './op.ts';
+import { noDerivative } from './op.ts';
 // Not from ops/index.ts: operations import this file, so its table would be built before every operation is defined.
 import { scalar, toTensor, type TensorLike } from './ops/create.ts';
 import { add, mul, stopGradient } from './ops/elementwise.ts';
 import { broadcastTo } from './ops/layout.ts';
 import { sum } from './ops/reduce.ts';
+import { withPath } from './path.ts';
 import { formatType, sameShape } from './shape.ts';
 import type { Node, Tensor } from './tensor.ts';
 

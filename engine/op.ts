@@ -4,6 +4,7 @@
  */
 import { PlanError, ShapeError, type EngineError } from './errors.ts';
 import { show } from './options.ts';
+import { currentPath } from './path.ts';
 import { formatType } from './shape.ts';
 import { Tensor, type Node } from './tensor.ts';
 import type { TensorType } from './types.ts';
@@ -59,17 +60,9 @@ export interface Op<N extends string, A extends Attrs> extends OpDef<N, A> {
  */
 export function defineOp<const N extends string, A extends Attrs>(def: OpDef<N, A>): Op<N, A> {
   const apply = (inputs: readonly Tensor[], attrs: A): readonly Tensor[] => {
-    let types: readonly TensorType[];
-    try {
-      types = def.infer(inputs, attrs);
-    } catch (error) {
-      if (error instanceof ShapeError && currentPath !== '') {
-        throw new ShapeError(`${currentPath} / ${error.message}`, { cause: error });
-      }
-      throw error;
-    }
+    const types = def.infer(inputs, attrs);
     const results: Tensor[] = [];
-    const node: Node = { id: nextId++, op: def, attrs, inputs: [...inputs], results, path: currentPath };
+    const node: Node = { id: nextId++, op: def, attrs, inputs: [...inputs], results, path: currentPath() };
     types.forEach((type, index) => results.push(new Tensor(type, { kind: 'node', node, index })));
     return results;
   };
@@ -78,18 +71,6 @@ export function defineOp<const N extends string, A extends Attrs>(def: OpDef<N, 
 }
 
 let nextId = 0;
-let currentPath = '';
-
-/** Runs `build` with every operation and error inside it labelled `path`. */
-export function withPath<T>(path: string, build: () => T): T {
-  const outer = currentPath;
-  currentPath = path;
-  try {
-    return build();
-  } finally {
-    currentPath = outer;
-  }
-}
 
 /** Throws TypeError unless `value`, which `called` returned, is a tensor. */
 export function expectTensor(called: string, value: unknown): asserts value is Tensor {

@@ -1,8 +1,8 @@
 /** `perParameter` makes an optimizer from the rule for a single parameter. */
 import type { Hyper, Optimizer, Tree } from '../engine/nn/optimizer.ts';
-import { withPath } from '../engine/op.ts';
 import { checkNumber, refusePromise, show } from '../engine/options.ts';
 import { add, mul } from '../engine/ops/index.ts';
+import { withPath } from '../engine/path.ts';
 import { sizeOf } from '../engine/shape.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { HostTensor, Shape } from '../engine/types.ts';

@@ -18,7 +18,3 @@ export function indexError(
 ): DataError {
   return new DataError(`${at(path, op)}: index ${index} at position ${position} is outside 0 … ${rows - 1}`);
 }
-
-export function notFiniteError(label: string, value: number, element: number): DataError {
-  return new DataError(`${label} is not finite: ${value} at element ${element}`);
-}

@@ -2,8 +2,6 @@
  * What a layer is: a description with named parameters and a function of a tensor. It holds no data; a model is a layer,
  * and its parameters live in named state (see model.ts).
  */
-import { ShapeError } from '../errors.ts';
-import { withPath } from '../op.ts';
 import type { Key } from '../rng.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
@@ -104,21 +102,4 @@ export function childConfigs(
   return Object.fromEntries(
     Object.entries(layers).map(([name, layer]) => [name, layer.config ?? { kind: 'custom' }]),
   );
-}
-
-/** Runs `build` under a layer's path: operations are labelled with it, and shape errors begin with it. */
-export function inLayer<T>(path: string, build: () => T): T {
-  return withPath(path, () => {
-    try {
-      return build();
-    } catch (error) {
-      // An inner layer, or the operation itself, may have named its place already.
-      const named = (message: string): boolean =>
-        message.startsWith(`${path} / `) || message.startsWith(`${path}.`);
-      if (error instanceof ShapeError && !named(error.message)) {
-        throw new ShapeError(`${path} / ${error.message}`, { cause: error });
-      }
-      throw error;
-    }
-  });
 }

@@ -4,11 +4,12 @@ import { grad } from '../grad.ts';
 import { checkArrays, holds, showData } from '../host.ts';
 import { expectTensor } from '../op.ts';
 import { isPromise, show } from '../options.ts';
+import { withPath } from '../path.ts';
 import { key, stream } from '../rng.ts';
 import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostTensor, State } from '../types.ts';
-import { inLayer, type Described, type Layer, type ParamSpec, type Scope } from './layer.ts';
+import type { Described, Layer, ParamSpec, Scope } from './layer.ts';
 import type { Hyper, Optimizer, Specs, Tree } from './optimizer.ts';
 
 /** Before the names of an optimizer's arrays. Parameters have dots in their names and no slashes. */
@@ -88,7 +89,7 @@ export function freeze<X>(layer: Layer<X>, paths: readonly string[] = ['']): Lay
 export function initState(model: Described, optimizer: Optimizer | null, seed: number): State {
   const state: Record<string, HostTensor> = {};
   for (const [path, { shape, init }] of Object.entries(model.params)) {
-    const data = inLayer(path, () => init(shape, stream(seed, `weights ${path}`)));
+    const data = withPath(path, () => init(shape, stream(seed, `weights ${path}`)));
     if (!holds('f32', data) || data.length !== sizeOf(shape)) {
       throw new ShapeError(
         `${path}: its initializer gave ${showData(data)}, but f32 ${formatShape(shape)} needs a Float32Array (${sizeOf(shape)})`,
@@ -176,7 +177,7 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
         },
         child(name, layer, value) {
           const at = inside(name);
-          return inLayer(at, () => {
+          return withPath(at, () => {
             const result = layer.apply(value, scopeAt(at));
             expectTensor(`${at}: apply`, result);
             return observe(at, result, layer);

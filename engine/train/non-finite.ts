@@ -1,7 +1,7 @@
 /** Where numbers stopped being finite: looked for on the intact state, after the step that failed. */
 import type { Backend, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
-import { DataError } from '../errors.ts';
+import { DataError, NonFiniteError } from '../errors.ts';
 import type { Layer } from '../nn/layer.ts';
 import { bind } from '../nn/model.ts';
 import type { Tree } from '../nn/optimizer.ts';
@@ -23,13 +23,12 @@ export interface Suspect {
   input(inputs: Tree, state: Tree): Tensor;
 }
 
-/** The label of the loss, by which its failure is told from all others. */
+/** The label of the loss. */
 export const LOSS = 'the loss';
 
-/** Whether a run failed because the value labelled LOSS was not finite. */
-export function isNonFiniteLoss(error: unknown): boolean {
-  return error instanceof DataError && error.message.startsWith(`${LOSS} is not finite`);
-}
+/** Whether a run failed because the loss was not finite. */
+export const isNonFiniteLoss = (error: unknown): boolean =>
+  error instanceof NonFiniteError && error.label === LOSS;
 
 /** The first array with an element that is not finite: "conv1.weight holds NaN at element 7"; or null. */
 export function nonFiniteState(state: State): string | null {

@@ -30,7 +30,7 @@ import {
   tanh,
   u8,
 } from '../../engine/ops/index.ts';
-import { withPath } from '../../engine/op.ts';
+import { withPath } from '../../engine/path.ts';
 import { key, stream } from '../../engine/rng.ts';
 import type { HostTensor, State } from '../../engine/types.ts';
 import { cases, runCase, type Case, type CaseResult } from '../cases/index.ts';

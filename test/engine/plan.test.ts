@@ -7,7 +7,7 @@ import { reference } from '../../engine/backends/reference/reference.ts';
 import { compile, type Built, type Compiled } from '../../engine/compile.ts';
 import { DataError, PlanError } from '../../engine/errors.ts';
 import { grad } from '../../engine/grad.ts';
-import { withPath } from '../../engine/op.ts';
+import { withPath } from '../../engine/path.ts';
 import {
   add,
   batchNorm,

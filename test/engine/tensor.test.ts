@@ -9,8 +9,7 @@ import { PlanError, ShapeError } from '../../engine/errors.ts';
 import { Evaluator } from '../../engine/evaluate.ts';
 import { grad } from '../../engine/grad.ts';
 import '../../engine/methods.ts';
-import { inLayer } from '../../engine/nn/layer.ts';
-import { withPath } from '../../engine/op.ts';
+import { withPath } from '../../engine/path.ts';
 import {
   add,
   avgPool2d,
@@ -936,9 +935,11 @@ describe('shapes and dtypes that do not fit are named, all of them', () => {
 
   it('the layer that asked is named, the innermost', () => {
     const build = () => withPath('block', () => withPath('block/fc', () => matmul(t(2, 3), t(4, 5))));
-    expect(build).toThrow(
-      new ShapeError('block/fc / matmul: inner sizes 3 and 4 differ: f32 [2,3] and f32 [4,5]'),
-    );
+    const message = 'matmul: inner sizes 3 and 4 differ: f32 [2,3] and f32 [4,5]';
+    const expected = withPath('block/fc', () => new ShapeError(message));
+    expect(build).toThrow(expected);
+    expect([expected.path, expected.message]).toEqual(['block/fc', `block/fc / ${message}`]);
+    expect(expected.stack).toMatch(/^ShapeError: block\/fc \/ matmul: /);
   });
 
   it('a path ends with the function that set it, also when it throws', () => {
@@ -948,14 +949,14 @@ describe('shapes and dtypes that do not fit are named, all of them', () => {
     expect(relu(t(1)).source).toMatchObject({ node: { path: '' } });
   });
 
-  it('inside a layer the path is named where a function checks its arguments itself, too', () => {
-    expect(() => inLayer('conv1', () => conv2d(t(1, 8, 8, 16), t(5, 5, 32, 4)))).toThrow(
+  it('the path is named where a function checks its arguments itself, too', () => {
+    expect(() => withPath('conv1', () => conv2d(t(1, 8, 8, 16), t(5, 5, 32, 4)))).toThrow(
       'conv1 / conv2d: input has 16 channels but weight expects 32: x [1,8,8,16], w f32 [5,5,32,4]',
     );
-    expect(() => inLayer('pool1', () => maxPool2d(t(8, 8, 3), 2))).toThrow(
+    expect(() => withPath('pool1', () => maxPool2d(t(8, 8, 3), 2))).toThrow(
       /^pool1 \/ maxPool2d: expects images/,
     );
-    expect(() => inLayer('head', () => inLayer('head.fc', () => sum(t(6), 4)))).toThrow(
+    expect(() => withPath('head', () => withPath('head.fc', () => sum(t(6), 4)))).toThrow(
       /^head\.fc \/ sum: axis 4 does not exist/,
     );
   });

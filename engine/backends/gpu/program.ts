@@ -2,10 +2,10 @@
  * From a plan to kernel calls on numbered memory, the same for every mode. A step that can stop a run leaves a report of
  * four floats; the executor looks at the reports before any state is written.
  */
-import { BackendError, type EngineError } from '../../errors.ts';
+import { BackendError, NonFiniteError, type EngineError } from '../../errors.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import type { Plan, Step } from '../../plan/plan.ts';
-import { indexError, labelError, notFiniteError } from '../failures.ts';
+import { indexError, labelError } from '../failures.ts';
 import { countOf, EXACT, type Call, type Check, type Place, type Site } from './kernel.ts';
 import { kernels } from './lower.ts';
 import type { Codec } from './memory.ts';
@@ -205,7 +205,7 @@ export function errorOf(check: PlacedCheck, report: Float32Array): EngineError |
     case 'index':
       return indexError(path, op, low + high * 65_536, position, check.n);
     case 'not finite':
-      return notFiniteError((attrs as AttrsOf<'checkFinite'>).label, low, position);
+      return new NonFiniteError((attrs as AttrsOf<'checkFinite'>).label, low, position);
     default:
       throw new BackendError(`gpu: unknown check ${JSON.stringify(check.kind satisfies never)}`);
   }

@@ -4,6 +4,7 @@
  */
 import ndarray, { type NdArray, type TypedArray } from 'ndarray';
 import ndops from 'ndarray-ops';
+import { NonFiniteError } from '../../errors.ts';
 import type { Attrs } from '../../op.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
@@ -13,7 +14,7 @@ import { normalOf, philox } from '../../rng.ts';
 import { broadcastStrides, stridesOf } from '../../shape.ts';
 import type { DType } from '../../types.ts';
 import type { KernelTable } from '../backend.ts';
-import { indexError, labelError, notFiniteError } from '../failures.ts';
+import { indexError, labelError } from '../failures.ts';
 
 export type Nd = NdArray<TypedArray>;
 
@@ -330,7 +331,7 @@ export const kernels: KernelTable<ReferenceKernel> = {
     const [x] = call.inputs;
     for (let i = 0; i < x!.size; i++) {
       if (!Number.isFinite(x!.data[i])) {
-        throw notFiniteError((call.attrs as AttrsOf<'checkFinite'>).label, x!.data[i], i);
+        throw new NonFiniteError((call.attrs as AttrsOf<'checkFinite'>).label, x!.data[i], i);
       }
     }
     copy(call);

@@ -2,7 +2,7 @@
  * The CPU backend: AssemblyScript kernels with SIMD in one shared memory, run by a team of workers. One thread and
  * N threads give the same bytes.
  */
-import { BackendError, DataError, type EngineError } from '../../errors.ts';
+import { BackendError, DataError, NonFiniteError, type EngineError } from '../../errors.ts';
 import { checkArrays } from '../../host.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../../options.ts';
 import type { AttrsOf } from '../../ops/index.ts';
@@ -11,7 +11,7 @@ import { bytesOf, sizeOf } from '../../shape.ts';
 import type { HostData, HostTensor, Report, State, TensorType } from '../../types.ts';
 import { checkFeeds, checkWrite, runEach } from '../backend.ts';
 import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../backend.ts';
-import { indexError, labelError, notFiniteError } from '../failures.ts';
+import { indexError, labelError } from '../failures.ts';
 import { Heap, RESERVED } from './heap.ts';
 import { K } from './kernels.generated.ts';
 import { fusions, kernels } from './lower.ts';
@@ -426,7 +426,7 @@ class WasmExecutable implements Executable {
         return indexError(path, op, a, b, indexedSize(this.#stepOf[kernel], this.plan));
       case K.ERROR_NOT_FINITE: {
         const value = new Float32Array(Int32Array.of(a).buffer)[0];
-        return notFiniteError((attrs as AttrsOf<'checkFinite'>).label, value, b);
+        return new NonFiniteError((attrs as AttrsOf<'checkFinite'>).label, value, b);
       }
       default:
         return new DataError(`${op}: failed with code ${code} (${a}, ${b})`);

@@ -8,7 +8,7 @@ import type { Backend } from '../../../engine/backends/backend.ts';
 import { compile } from '../../../engine/compile.ts';
 import { BackendError } from '../../../engine/errors.ts';
 import { add, broadcastTo, f32, matmul, mul, sum } from '../../../engine/ops/index.ts';
-import { withPath } from '../../../engine/op.ts';
+import { withPath } from '../../../engine/path.ts';
 import { describeWhere } from './available.ts';
 
 const deviceOf = (backend: Backend): WebGpuDevice =>

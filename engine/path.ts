@@ -1,0 +1,16 @@
+/** The layer that is being built: operations carry its path, and the messages of shape errors begin with it. */
+let current = '';
+
+/** For instance 'block1.conv1'; '' outside layers. */
+export const currentPath = (): string => current;
+
+/** Calls `build` with `path` as the current path. */
+export function withPath<T>(path: string, build: () => T): T {
+  const outer = current;
+  current = path;
+  try {
+    return build();
+  } finally {
+    current = outer;
+  }
+}
