@@ -138,7 +138,7 @@ export {
   type GradcheckRow,
 } from './tools/gradcheck.ts';
 export { compile, type Built, type Compiled, type CompileSpec, type Reserved } from './compile.ts';
-export { NOTED_THREADS, type Plan, type Step, type StepNote } from './plan/plan.ts';
+export type { Plan, Step, StepNote } from './plan/plan.ts';
 export type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './backends/backend.ts';
 export { reference, type ReferenceOptions } from './backends/reference/reference.ts';
 export { wasm, type WasmOptions } from './backends/wasm/wasm.ts';

@@ -52,12 +52,9 @@ export interface Plan {
 export interface StepNote {
   /** Which of several ways; '' where there is one. */
   readonly method: string;
-  /** The largest share of the step's work that one of `NOTED_THREADS` threads gets, relative to the mean. */
-  readonly largest: number;
+  /** The note in words, as the plan's text shows it. */
+  toString(): string;
 }
-
-/** The number of threads that a step's note speaks of. */
-export const NOTED_THREADS = 16;
 
 /** The plan as text: one line a step with types, buffers, cost and how a backend computes it, then the totals. */
 export function formatPlan(plan: Plan, notes?: ReadonlyMap<Step, StepNote>): string {
@@ -68,9 +65,7 @@ export function formatPlan(plan: Plan, notes?: ReadonlyMap<Step, StepNote>): str
   };
   const noteOf = (step: Step): string => {
     const note = notes?.get(step);
-    if (note === undefined) return '';
-    const largest = `largest share of ${NOTED_THREADS} threads ${note.largest.toFixed(2)} × the mean`;
-    return `  [${note.method === '' ? '' : `${note.method}; `}${largest}]`;
+    return note === undefined ? '' : `  [${String(note)}]`;
   };
   const lines = plan.steps.map((step, i) => {
     const attrs = Object.entries(step.attrs)

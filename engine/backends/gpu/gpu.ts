@@ -336,7 +336,8 @@ function notesOf({ parts }: Program): ReadonlyMap<Step, StepNote> {
   return new Map(
     parts.flatMap(({ step, work }) => {
       const names = work.flatMap((item) => (isDispatch(item) ? item.name : (item.vectors?.note ?? [])));
-      return names.length === 0 ? [] : [[step, { method: names.join(', '), largest: 1 }] as const];
+      const method = names.join(', ');
+      return method === '' ? [] : [[step, { method, toString: () => method }] as const];
     }),
   );
 }

@@ -6,7 +6,7 @@ import { BackendError, DataError, NonFiniteError, type EngineError } from '../..
 import { checkArrays } from '../../host.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../../options.ts';
 import type { AttrsOf } from '../../ops/index.ts';
-import { formatPlan, NOTED_THREADS, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
+import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
 import { bytesOf, sizeOf } from '../../shape.ts';
 import type { HostData, HostTensor, Report, State, TensorType } from '../../types.ts';
 import { checkFeeds, checkWrite, runEach } from '../backend.ts';
@@ -17,6 +17,7 @@ import { K } from './kernels.generated.ts';
 import { fusions, kernels } from './lower.ts';
 import { instantiate, loadKernels, type Kernels } from './module.ts';
 import { KINDS_OF_SIMD, type Simd } from './simd.ts';
+import { largestShare, WasmNote } from './notes.ts';
 import { callerTeam, workerTeam, type Failure, type Team, type Waiting } from './team.ts';
 
 export interface WasmOptions {
@@ -491,7 +492,7 @@ function encode(plan: Plan, at: Float64Array, backend: WasmBackend, scratchBase:
       },
     });
     scratchBytes = Math.max(scratchBytes, used);
-    if (method !== '' || work >= HEAVY) notes.set(step, { method, largest });
+    if (method !== '' || work >= HEAVY) notes.set(step, new WasmNote(method, largest));
   }
   words.push(K.K_END, 3, 1);
   return { words: Int32Array.from(words, (x) => x | 0), stepOf, notes, scratchBytes };
@@ -513,14 +514,4 @@ const HEAVY = 16;
 function slicesOf(work: number, pieces: number): number {
   if (work < HEAVY) return Math.max(1, Math.min(Math.ceil(work), pieces));
   return pieces <= 256 ? Math.max(1, Math.ceil(pieces / Math.ceil(pieces / 128))) : 64;
-}
-
-/** The most pieces that one of sixteen threads gets, of those that all get on average, if each slice takes its time. */
-function largestShare(pieces: number, slices: number): number {
-  const loads = Array.from({ length: NOTED_THREADS }, () => 0);
-  for (let slice = 0; slice < slices; slice++) {
-    const own = Math.floor((pieces * (slice + 1)) / slices) - Math.floor((pieces * slice) / slices);
-    loads[loads.indexOf(Math.min(...loads))] += own;
-  }
-  return (Math.max(...loads) * NOTED_THREADS) / Math.max(pieces, 1);
 }

@@ -1,0 +1,31 @@
+/** What the wasm backend says about the steps of a plan. */
+import type { StepNote } from '../../plan/plan.ts';
+
+/** The number of threads for which notes say how evenly work is shared. */
+export const NOTED_THREADS = 16;
+
+export class WasmNote implements StepNote {
+  readonly method: string;
+  /** The most work that one of `NOTED_THREADS` threads gets, relative to the mean. */
+  readonly largestShare: number;
+
+  constructor(method: string, share: number) {
+    this.method = method;
+    this.largestShare = share;
+  }
+
+  toString(): string {
+    const share = `largest share of ${NOTED_THREADS} threads ${this.largestShare.toFixed(2)} × the mean`;
+    return this.method === '' ? share : `${this.method}; ${share}`;
+  }
+}
+
+/** The `largestShare` of so many pieces in so many slices, if each slice takes the time of its pieces. */
+export function largestShare(pieces: number, slices: number): number {
+  const loads = Array.from({ length: NOTED_THREADS }, () => 0);
+  for (let slice = 0; slice < slices; slice++) {
+    const own = Math.floor((pieces * (slice + 1)) / slices) - Math.floor((pieces * slice) / slices);
+    loads[loads.indexOf(Math.min(...loads))] += own;
+  }
+  return (Math.max(...loads) * NOTED_THREADS) / Math.max(pieces, 1);
+}
