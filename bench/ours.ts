@@ -20,7 +20,9 @@ import {
   wasm,
   type Layer,
   type Plan,
+  type GpuReport,
   type Report,
+  type WasmReport,
   type State,
 } from '../engine/index.ts';
 import { sgd } from '../optim/index.ts';
@@ -205,10 +207,22 @@ export async function startOurs(
   }
 }
 
+interface WantedWasm {
+  readonly backend: 'wasm';
+  readonly threads: number;
+}
+
+interface WantedGpu {
+  readonly backend: 'gpu';
+}
+
 /** What is to be measured: a number of threads of the wasm backend, or the GPU backend. */
-export type Wanted = { readonly backend: 'wasm'; readonly threads: number } | { readonly backend: 'gpu' };
+export type Wanted = WantedWasm | WantedGpu;
 
 /** Throws unless that is what runs. */
+export function expectReport(report: Report, wanted: WantedWasm): WasmReport;
+export function expectReport(report: Report, wanted: WantedGpu): GpuReport;
+export function expectReport(report: Report, wanted: Wanted): Report;
 export function expectReport(report: Report, wanted: Wanted): Report {
   const threads = wanted.backend === 'wasm' ? wanted.threads : 1;
   if (report.fallback === null && report.backend === wanted.backend && report.threads === threads)

@@ -4,6 +4,7 @@ import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Command } from 'commander';
 import {
+  adapterName,
   compile,
   f32,
   gpu,
@@ -102,7 +103,12 @@ export async function diagnose(data: string | undefined, cwd: string): Promise<D
       report,
       sharedMemory: sharedMemory(),
       workers: await workers(),
-      simd: { plain: kinds[0]!, relaxed: kinds[1]!, wide: kinds[2]!, chosen: report?.simd ?? null },
+      simd: {
+        plain: kinds[0]!,
+        relaxed: kinds[1]!,
+        wide: kinds[2]!,
+        chosen: report?.backend === 'wasm' ? report.simd : null,
+      },
     },
     webgpu: await tryBackend(() => gpu({ mode: 'webgpu' }), webGpuHelp()),
     webgl: await tryBackend(() => gpu({ mode: 'webgl' }), webGlHelp()),
@@ -258,7 +264,7 @@ const webGlHelp = (): string =>
 
 function gpuFinding({ run, report }: GpuFinding): Finding {
   if (!run.works || report === null) return run;
-  return yes(`${report.adapter ?? 'an unnamed adapter'}; ${report.executor}`);
+  return yes(`${adapterName(report) ?? 'an unnamed adapter'}; ${report.executor}`);
 }
 
 const yes = (detail: string): Finding => ({ works: true, detail });

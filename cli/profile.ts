@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { loader, meanImage, synthetic } from '../datasets/index.ts';
 import {
+  adapterName,
   applyGradients,
   bind,
   checkFinite,
@@ -11,7 +12,6 @@ import {
   formatProfile,
   i32,
   initState,
-  KINDS_OF_SIMD,
   mean,
   measureLimits,
   simdName,
@@ -73,7 +73,7 @@ export function addProfileCommand(program: Command, host: Host): void {
 
 /** What runs: the executor, and the adapter or the kind of SIMD. */
 const describeReport = (report: Report): string =>
-  `${report.executor}, ${report.adapter ?? `${simdName(report) ?? 'no'} SIMD`}`;
+  `${report.executor}, ${adapterName(report) ?? `${simdName(report) ?? 'no'} SIMD`}`;
 
 async function profileStep(
   backend: Backend,
@@ -92,10 +92,11 @@ async function profileStep(
     for (let k = 0; k < warmup; k++) await step.run(feeds(k));
     for (let k = 0; k < steps; k++) profiles.push(await step.profile(feeds(warmup + k)));
     const { report } = step;
-    const simd = KINDS_OF_SIMD.find((kind) => kind === report.simd);
     // They are those of the processor.
     const limits =
-      limit && simd !== undefined ? await measureLimits({ threads: report.threads, simd }) : null;
+      limit && report.backend === 'wasm'
+        ? await measureLimits({ threads: report.threads, simd: report.simd })
+        : null;
     return { summary: summarizeProfile(step.plan, profiles, limits), report };
   } finally {
     await step.close();

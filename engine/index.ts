@@ -140,11 +140,14 @@ export {
 export { compile, type Built, type Compiled, type CompileSpec, type Reserved } from './compile.ts';
 export type { Plan, Step, StepNote } from './plan/plan.ts';
 export type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './backends/backend.ts';
+export { adapterName, simdName, type ReferenceReport, type Report } from './backends/report.ts';
+export type { GpuReport } from './backends/gpu/report.ts';
+export type { WasmReport } from './backends/wasm/report.ts';
 export { reference, type ReferenceOptions } from './backends/reference/reference.ts';
 export { wasm, type WasmOptions } from './backends/wasm/wasm.ts';
 export { gpu, type GpuOptions } from './backends/gpu/gpu.ts';
 export { BACKENDS, openBackend, setDefaultBackend, type BackendName, type OpenOptions } from './select.ts';
-export { KINDS_OF_SIMD, simdName, whyVectorsStayApart, type Simd } from './backends/wasm/simd.ts';
+export { KINDS_OF_SIMD, whyVectorsStayApart, type Simd } from './backends/wasm/simd.ts';
 export { Evaluator } from './evaluate.ts';
 export {
   measureLimits,

@@ -1,5 +1,5 @@
 /** Single operations on the GPU backend: their time by the device's own clock, and with the way there and back. */
-import { gpu, type Report } from '../../engine/index.ts';
+import { adapterName, gpu, type Report } from '../../engine/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import { micros, short, summary, table, type Summary } from '../measure.ts';
 import { startOurTask } from './ours.ts';
@@ -90,7 +90,7 @@ export function gpuKernelTable({ kernels, report, config }: GpuKernelsResult): s
     ofPeak === null ? '' : `${(ofPeak * 100).toFixed(1)} %`,
   ]);
   return [
-    `${report.adapter ?? 'no adapter'}; ${report.executor}`,
+    `${adapterName(report) ?? 'no adapter'}; ${report.executor}`,
     '',
     table(head, rows, 3),
     '',

@@ -18,7 +18,7 @@ import {
   type Backend,
   type Compiled,
   type Feeds,
-  type Report,
+  type GpuReport,
 } from '../../engine/index.ts';
 import { sgd } from '../../optim/index.ts';
 import { environment, type Environment } from '../environment.ts';
@@ -45,7 +45,7 @@ export interface GpuStepSettings {
 export interface GpuStepResult extends Environment {
   readonly benchmark: 'step';
   readonly config: GpuStepSettings & { readonly net: 'caffeFull' };
-  readonly report: Report;
+  readonly report: GpuReport;
   readonly flopsPerStep: number;
   readonly dispatchesPerStep: number;
   /** A step that is submitted alone and waited for. */
@@ -68,7 +68,7 @@ export async function measureGpuSteps(settings: GpuStepSettings): Promise<GpuSte
   const backend = await gpu({ mode });
   try {
     const { step, feeds } = await compileStep(backend, settings);
-    expectReport(step.report, { backend: 'gpu' });
+    const report = expectReport(step.report, { backend: 'gpu' });
     const alone = await timeAlone(step, feeds, warmup, steps);
     const amongMany = await timeMany(step, stacked(feeds, many), many, Math.max(1, Math.round(steps / many)));
     let deviceMs = Infinity;
@@ -79,9 +79,9 @@ export async function measureGpuSteps(settings: GpuStepSettings): Promise<GpuSte
         times.reduce((sum, { ms }) => sum + ms, 0),
       );
     }
-    const { report, plan } = step;
+    const { plan } = step;
     const flopsPerStep = plan.steps.reduce((sum, { flops }) => sum + flops, 0);
-    const { gpujs, wgsl } = report.kernels!;
+    const { gpujs, wgsl } = report.kernels;
     await step.close();
     const gflopPerSecond = flopsPerStep / (deviceMs * 1e6);
     return {
@@ -227,7 +227,7 @@ export async function submissionCost(settings: GpuStepSettings): Promise<GpuStep
 
 export function describeGpuSteps(result: GpuStepResult): string {
   const { config, report, machine, versions, submission, ofPeak, cuda } = result;
-  const { wgsl, vec4 } = report.kernels!;
+  const { wgsl, vec4 } = report.kernels;
   const rows = [
     ['a step alone, waited for', result.aloneMs.min, result.aloneMs.median],
     [`one of ${config.many} in a submission`, result.amongManyMs.min, result.amongManyMs.median],

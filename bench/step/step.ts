@@ -13,7 +13,7 @@ import {
   type Backend,
   type Layer,
   type Plan,
-  type Report,
+  type WasmReport,
   type Simd,
   type TrainEvent,
 } from '../../engine/index.ts';
@@ -51,7 +51,7 @@ interface GpuArguments {
 /** What was measured with one number of threads. Times in milliseconds. */
 interface Measured {
   readonly threads: number;
-  readonly report: Report;
+  readonly report: WasmReport;
   /** Multiply and add counted separately; of the plan that was timed. */
   readonly flopsPerStep: number;
   /** The first step of all, with whatever happens only once. */
@@ -127,7 +127,7 @@ interface Arm {
   /** Every plan that was loaded; the first one is the training step. */
   readonly plans: Plan[];
   readonly ms: number[];
-  report: Report | null;
+  report: WasmReport | null;
   loss: number;
 }
 
@@ -230,7 +230,7 @@ function describe({ machine, versions, config, results }: StepResult): string {
   const head = ['threads', 'SIMD', 'min ms', 'median ms', 'p90 ms', 'images/s', 'GFLOP/s', 'speed-up'];
   const rows = results.map((result) => [
     String(result.threads),
-    result.report.simd ?? 'none',
+    result.report.simd,
     result.minMs.toFixed(2),
     result.medianMs.toFixed(2),
     result.p90Ms.toFixed(2),

@@ -9,8 +9,9 @@ import { show } from '../options.ts';
 import type { FusedName } from '../plan/fuse.ts';
 import type { KernelName, Plan, Step, StepNote } from '../plan/plan.ts';
 import { formatType, sameShape, sizeOf } from '../shape.ts';
-import type { HostData, HostTensor, Report, State, TensorType } from '../types.ts';
+import type { HostData, HostTensor, State, TensorType } from '../types.ts';
 import { allocate } from '../ops/create.ts';
+import type { Report } from './report.ts';
 
 /** Values for one run by name: typed arrays, host tensors, or numbers for scalars. */
 export type Feeds = Readonly<Record<string, number | HostData | HostTensor>>;

@@ -5,10 +5,11 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Report } from '../backends/report.ts';
 import { CheckpointError } from '../errors.ts';
 import type { LayerConfig } from '../nn/layer.ts';
 import type { OptimizerConfig } from '../nn/optimizer.ts';
-import type { Report, State } from '../types.ts';
+import type { State } from '../types.ts';
 import type { EvalEvent } from './events.ts';
 import { checkStorable, decodeTensors, encodeTensors, storedBytes, type TensorFile } from './safetensors.ts';
 

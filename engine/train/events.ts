@@ -1,5 +1,5 @@
 /** The events of a training run, in the order in which they can appear: start, (step | eval | checkpoint | notice)*, end. */
-import type { Report } from '../types.ts';
+import type { Report } from '../backends/report.ts';
 
 export interface StartEvent {
   readonly type: 'start';

@@ -1,8 +1,8 @@
 /** Whether a run may go on from a checkpoint: the same model, data order, seed and optimizer, or a message that says what differs. */
+import { simdName, type Report } from '../backends/report.ts';
 import { CheckpointError } from '../errors.ts';
-import { simdName } from '../backends/wasm/simd.ts';
 import { formatType, sameShape } from '../shape.ts';
-import type { Report, State } from '../types.ts';
+import type { State } from '../types.ts';
 import type { Checkpoint } from './checkpoint.ts';
 
 /** What the resuming run has. */
@@ -77,7 +77,7 @@ export function checkArithmetic(saved: Report, now: Report): Notice[] {
   // Of the kinds of SIMD, 'relaxed' and 'wide' give the same bits. A report of an earlier version does not
   // say whether it is fused, and counts as fused.
   const arithmetic = (report: Report): string =>
-    name(report.simd === 'wide' ? { ...report, simd: 'relaxed' } : report);
+    name(report.backend === 'wasm' && report.simd === 'wide' ? { ...report, simd: 'relaxed' } : report);
   if (arithmetic(saved) === arithmetic(now)) return [];
   return [
     {

@@ -2,6 +2,7 @@
 import type { Dataset } from '../dataset.ts';
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
 import type { Executable, Feeds, Store } from '../backends/backend.ts';
+import type { Report } from '../backends/report.ts';
 import { compile, type InputTypes } from '../compile.ts';
 import { BackendError, CheckpointError, DataError, EngineError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
@@ -12,7 +13,7 @@ import { checkFinite, equal } from '../ops/elementwise.ts';
 import { mean } from '../ops/reduce.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import type { Report, State } from '../types.ts';
+import type { State } from '../types.ts';
 import { keptArrays, Pace, Updates } from './calls.ts';
 import {
   bestPath,

@@ -1,5 +1,6 @@
 /** The training loop, as a generator of events and as a promise. */
-import type { Report, State } from '../types.ts';
+import type { Report } from '../backends/report.ts';
+import type { State } from '../types.ts';
 import type { EndEvent, EvalEvent, Listener, TrainEvent } from './events.ts';
 import { Session } from './session.ts';
 import { settingsOf, type Settings, type TrainOptions } from './settings.ts';

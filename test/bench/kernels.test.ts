@@ -52,7 +52,7 @@ it('two measurements are joined pair by pair', () => {
     const comparison = compare({ steps: 1, ours: [ours], theirs: [theirs] });
     const bound = compare({ steps: 1, ours: [ours], theirs: [limit] });
     return {
-      report: { backend: 'wasm', executor: 'team', threads: 1, fallback: null, bytes: 0 },
+      report: { backend: 'wasm', executor: 'team', simd: 'relaxed', threads: 1, fallback: null, bytes: 0 },
       limits: { one: limits, all: limits },
       kernels: [
         {

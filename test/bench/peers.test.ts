@@ -11,6 +11,7 @@ import { checkLosses, compareNetwork } from '../../bench/peers/networks.ts';
 import { measurePeers, peersTable, type PeersResult } from '../../bench/peers/peers.ts';
 import { findTorch, Torch } from '../../bench/peers/torch.ts';
 import { workloads } from '../../bench/workloads.ts';
+import type { WasmReport } from '../../engine/index.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'cyclegrad-peers-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -118,7 +119,14 @@ describe('chart', () => {
   const comparison = compare({ steps: 3, ours: [5, 6], theirs: [10, 10] });
   const limit = { threads: 2, simd: 'relaxed', gflopPerSecond: 100, gbPerSecond: 20 } as const;
   const limits = { one: { ...limit, threads: 1 }, all: limit };
-  const report = { backend: 'wasm', executor: 'team', threads: 2, fallback: null, bytes: 0 };
+  const report: WasmReport = {
+    backend: 'wasm',
+    executor: 'team',
+    simd: 'relaxed',
+    threads: 2,
+    fallback: null,
+    bytes: 0,
+  };
   const ms = { min: 5, median: 5.5 };
   const torchVersions = {
     torch: '1.13',

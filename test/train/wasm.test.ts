@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, assert, describe, expect, test } from 'vitest';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
 import { loader, meanImage, synthetic } from '../../datasets/index.ts';
 import {
@@ -115,6 +115,7 @@ describe('training on the CPU backend', () => {
           tinyRun({ backend, steps, checkpoint: { dir, every: 1, resume: true } }),
         );
         const start = events[0] as StartEvent;
+        assert(start.report.backend === 'wasm');
         reports.push([start.report.simd, start.report.fused]);
         return events.flatMap((event) =>
           event.type === 'notice' && event.code === 'backend-changed' ? [event.message] : [],

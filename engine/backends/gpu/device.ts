@@ -1,8 +1,8 @@
 /** What a mode of the GPU backend provides: memory of words, and programs that run on it. The rest is shared (gpu.ts). */
 import type { EngineError } from '../../errors.ts';
-import type { Report } from '../../types.ts';
 import type { Layout } from './memory.ts';
 import type { Program, Target } from './program.ts';
+import type { KernelCounts } from './report.ts';
 
 /** Memory of a device. */
 export type Memory = object;
@@ -38,7 +38,7 @@ export interface Ran {
 export interface Runner {
   /** Bytes held, without the store's. */
   readonly bytes: number;
-  readonly kernels: NonNullable<Report['kernels']>;
+  readonly kernels: KernelCounts;
   /** So many runs, one after the other, with their feeds one after the other. */
   run(feeds: Float32Array, count: number): Promise<Ran>;
   /** One run; milliseconds of every part of the program. */

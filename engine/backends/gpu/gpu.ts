@@ -6,7 +6,7 @@ import { BackendError, type EngineError } from '../../errors.ts';
 import { checkArrays } from '../../host.ts';
 import { checkOneOf, checkOptions } from '../../options.ts';
 import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
-import type { HostTensor, Report, State, TensorType } from '../../types.ts';
+import type { HostTensor, State, TensorType } from '../../types.ts';
 import { checkFeeds, checkWrite, splitRuns, stackRuns, stopRuns } from '../backend.ts';
 import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../backend.ts';
 import { wasmWith } from '../wasm/wasm.ts';
@@ -18,6 +18,7 @@ import { overridesFor } from './overrides.ts';
 import { loadGpuJs } from './packages.ts';
 import { CpuDevice } from './portable.ts';
 import { buildProgram, isDispatch, type Program } from './program.ts';
+import type { GpuReport } from './report.ts';
 import { Translator } from './translate.ts';
 import { openWebGl } from './webgl.ts';
 import { WebGpuDevice } from './webgpu.ts';
@@ -224,7 +225,7 @@ class GpuStore implements Store {
 class GpuExecutable implements Executable {
   readonly plan: Plan;
   readonly notes: ReadonlyMap<Step, StepNote>;
-  readonly report: Report;
+  readonly report: GpuReport;
   readonly #store: GpuStore;
   readonly #runner: Runner;
   readonly #feeds: Layout;

@@ -5,7 +5,7 @@ import { checkArrays } from '../../host.ts';
 import { allocate } from '../../ops/create.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
-import type { DType, HostData, HostTensor, Report, State, TensorType } from '../../types.ts';
+import type { DType, HostData, HostTensor, State, TensorType } from '../../types.ts';
 import {
   checkFeeds,
   checkWrite,
@@ -17,6 +17,7 @@ import {
   type StepTime,
   type Store,
 } from '../backend.ts';
+import type { ReferenceReport } from '../report.ts';
 import { kernels, type Call, type Nd } from './kernels.ts';
 
 export interface ReferenceOptions {
@@ -132,7 +133,7 @@ const later: (act: () => void) => unknown = globalThis.setImmediate ?? ((act) =>
 class ReferenceExecutable implements Executable {
   readonly plan: Plan;
   readonly notes: Executable['notes'] = new Map();
-  readonly report: Report;
+  readonly report: ReferenceReport;
   readonly #store: ReferenceStore;
   readonly #values: readonly Nd[];
   readonly #calls: readonly (Call & { readonly run: (call: Call) => void })[];

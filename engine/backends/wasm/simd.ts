@@ -1,6 +1,5 @@
 /** Which SIMD instructions this JavaScript engine has, and which of V8's flags bring more. */
 import { BackendError } from '../../errors.ts';
-import type { Report } from '../../types.ts';
 
 /**
  * Vectors of 128 bits, the same with relaxed multiply-add, and vectors of 256 bits with it. The last two give the same bits: those of
@@ -83,7 +82,3 @@ export function isFused(): boolean {
   const x = 1 + 2 ** -12;
   return (f as (a: number, b: number, c: number) => number)(x, x, -(1 + 2 ** -11)) !== 0;
 }
-
-/** The kind of SIMD in words, for instance 'relaxed, not fused'; undefined for a backend without SIMD. */
-export const simdName = ({ simd, fused }: Pick<Report, 'simd' | 'fused'>): string | undefined =>
-  simd !== undefined && simd !== 'plain' && fused === false ? `${simd}, not fused` : simd;

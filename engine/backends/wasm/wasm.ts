@@ -8,7 +8,7 @@ import { checkInteger, checkOneOf, checkOptions } from '../../options.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
 import { bytesOf, sizeOf } from '../../shape.ts';
-import type { HostData, HostTensor, Report, State, TensorType } from '../../types.ts';
+import type { HostData, HostTensor, State, TensorType } from '../../types.ts';
 import { checkFeeds, checkWrite, runEach } from '../backend.ts';
 import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../backend.ts';
 import { indexError, labelError } from '../failures.ts';
@@ -18,6 +18,7 @@ import { fusions, kernels } from './lower.ts';
 import { instantiate, loadKernels, type Kernels } from './module.ts';
 import { KINDS_OF_SIMD, type Simd } from './simd.ts';
 import { largestShare, WasmNote } from './notes.ts';
+import type { WasmReport } from './report.ts';
 import { callerTeam, workerTeam, type Failure, type Team, type Waiting } from './team.ts';
 
 export interface WasmOptions {
@@ -297,7 +298,7 @@ class WasmStore implements Store {
 class WasmExecutable implements Executable {
   readonly plan: Plan;
   readonly notes: ReadonlyMap<Step, StepNote>;
-  readonly report: Report;
+  readonly report: WasmReport;
   readonly #store: WasmStore;
   /** Address of each value. */
   readonly #at: Float64Array;

@@ -1,7 +1,7 @@
 /** Shows how a run is going: a bar on a terminal, plain lines everywhere else. */
 import type { MultiBar } from 'cli-progress';
 import { checkInteger, checkOptions } from '../../options.ts';
-import { simdName } from '../../backends/wasm/simd.ts';
+import { simdName } from '../../backends/report.ts';
 import type { EvalEvent, Listener, StartEvent, StepEvent, TrainEvent } from '../events.ts';
 import { duration, message, metric, number, oneLine, percent, steady, whole } from './format.ts';
 import { TextStream, type TextOutput } from './streams.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { checkOptions, show } from '../../options.ts';
-import type { Report } from '../../types.ts';
+import type { Report } from '../../backends/report.ts';
 import { isBetter } from '../evaluate.ts';
 import type { EndEvent, EvalEvent, Listener, StartEvent, StepEvent, TrainEvent } from '../events.ts';
 import { curveSvg, type CurveSeries } from './curve.ts';

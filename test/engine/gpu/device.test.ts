@@ -1,6 +1,6 @@
 // What WebGPU adds to the contract: nothing is allocated while runs go on, and failures of the device name the operation.
 
-import { expect, it, vi, type Mock } from 'vitest';
+import { assert, expect, it, vi, type Mock } from 'vitest';
 import { gpu } from '../../../engine/backends/gpu/gpu.ts';
 import type { Program } from '../../../engine/backends/gpu/program.ts';
 import type { WebGpuDevice } from '../../../engine/backends/gpu/webgpu.ts';
@@ -68,7 +68,8 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
     const backend = await gpu({ mode: 'webgpu' });
     const plain = await gpu({ mode: 'webgpu', overrides: false });
     const [own, generated] = [await counting(backend), await counting(plain)];
-    expect(own.report.kernels!.wgsl).toBeGreaterThan(0);
+    assert(own.report.backend === 'gpu' && generated.report.backend === 'gpu');
+    expect(own.report.kernels.wgsl).toBeGreaterThan(0);
     expect(generated.report.kernels).toEqual({ gpujs: expect.any(Number) as number, wgsl: 0 });
     expect(own.report.adapter).not.toBe('');
     expect(own.report.executor).toMatch(/^webgpu: /);

@@ -4,7 +4,7 @@
  */
 /* oxlint-disable vitest/expect-expect -- expectClose asserts */
 import { compileFunction } from 'node:vm';
-import { describe, expect, it } from 'vitest';
+import { assert, describe, expect, it } from 'vitest';
 import { gpu } from '../../../engine/backends/gpu/gpu.ts';
 import { libraryOf, sourceOf, type Call, type Place } from '../../../engine/backends/gpu/kernel.ts';
 import { kernels } from '../../../engine/backends/gpu/lower.ts';
@@ -164,7 +164,8 @@ await describeWhere('WebGL', { mode: 'webgl' }, () => {
       const { report, plan } = step;
       await step.close();
       await backend.close();
-      return { outputs, kernels: report.kernels!, plan: String(plan) };
+      assert(report.backend === 'gpu');
+      return { outputs, kernels: report.kernels, plan: String(plan) };
     };
     const [four, one] = [await run(true), await run(false)];
     // The convolution, its gradients, and the products of 432 and of 20; not those of 10.
