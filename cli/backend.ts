@@ -47,6 +47,6 @@ export async function startBackend(
   return openBackend(backend, {
     ...(threads !== undefined && { threads }),
     ...(simd !== undefined && { simd }),
-    tell: (line) => void host.stderr.write(`${line}\n${host.command('doctor')} tells more.\n`),
+    log: (message) => void host.stderr.write(`${message}\nSee ${host.command('doctor')}.\n`),
   });
 }

@@ -2,7 +2,7 @@
 import type { Backend } from './backends/backend.ts';
 import { gpu } from './backends/gpu/gpu.ts';
 import { reference } from './backends/reference/reference.ts';
-import { wasm, type WasmOptions } from './backends/wasm/wasm.ts';
+import { wasm, wasmWith, type WasmOptions } from './backends/wasm/wasm.ts';
 import { BackendError } from './errors.ts';
 import { Evaluator } from './evaluate.ts';
 
@@ -11,24 +11,24 @@ export const BACKENDS = ['auto', 'wasm', 'gpu', 'reference'] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
 export interface OpenOptions extends Pick<WasmOptions, 'threads' | 'simd'> {
-  /** Hears of a choice that people may not expect. */
-  readonly tell?: (line: string) => void;
+  /** Gets a message when the backend is not the one that people may expect. Default: none is written. */
+  readonly log?: (message: string) => void;
 }
 
 /**
  * Opens a backend by its name.
  *
- * - 'auto': a hardware GPU, never a program that imitates one; else wasm; else the reference backend. Options of wasm say
- *   that wasm is meant.
+ * - 'auto': a hardware GPU, never a program that imitates one; else wasm, whose report has the reason as `noGpu`; else the
+ *   reference backend. Options of wasm rule out a GPU.
  * - 'gpu': WebGPU, also in software; else WebGL.
  *
- * Throws BackendError where the backend that is asked for does not run; for 'gpu' with both reasons.
+ * Throws BackendError when the named backend does not run; for 'gpu' with the reasons of WebGPU and WebGL.
  *
  * @example const backend = await openBackend('auto');
  */
 export async function openBackend(
   name: BackendName,
-  { tell = () => undefined, ...options }: OpenOptions = {},
+  { log = () => undefined, ...options }: OpenOptions = {},
 ): Promise<Backend> {
   switch (name) {
     case 'wasm':
@@ -36,9 +36,9 @@ export async function openBackend(
     case 'reference':
       return reference();
     case 'gpu':
-      return openGpu(tell);
+      return openGpu(log);
     case 'auto':
-      return openFastest(options, tell);
+      return openFastest(options, log);
     default:
       throw new RangeError(
         `openBackend: there is no backend ${JSON.stringify(name satisfies never)} (there are: ${BACKENDS.join(', ')})`,
@@ -51,14 +51,14 @@ const messageOf = (error: unknown): string => {
   throw error;
 };
 
-async function openGpu(tell: (line: string) => void): Promise<Backend> {
+async function openGpu(log: (message: string) => void): Promise<Backend> {
   const reasons: string[] = [];
   for (const mode of ['webgpu', 'webgl'] as const) {
     try {
       // oxlint-disable-next-line no-await-in-loop -- the second only where the first fails
       const backend = await gpu({ mode });
       if (reasons.length > 0)
-        tell(`WebGPU does not run here: ${reasons[0]}\nComputing with WebGL, which is slower.`);
+        log(`WebGPU does not run here: ${reasons[0]}\nComputing with WebGL, which is slower.`);
       return backend;
     } catch (error) {
       reasons.push(messageOf(error));
@@ -69,20 +69,19 @@ async function openGpu(tell: (line: string) => void): Promise<Backend> {
 
 async function openFastest(
   options: Pick<WasmOptions, 'threads' | 'simd'>,
-  tell: (line: string) => void,
+  log: (message: string) => void,
 ): Promise<Backend> {
   const { threads, simd = 'auto' } = options;
+  let noGpu: string | null = null;
   if (threads === undefined && simd === 'auto') {
-    const fastest = await gpu({ mode: 'auto' }).catch(messageOf);
-    if (typeof fastest !== 'string') {
-      if (fastest.name === 'gpu') return fastest;
-      await fastest.close(); // its report would tell of a fallback, but here the CPU is as good a choice
-    }
+    const hardware = await gpu({ mode: 'hardware' }).catch(messageOf);
+    if (typeof hardware !== 'string') return hardware;
+    noGpu = hardware;
   }
   try {
-    return await wasm(options);
+    return await wasmWith({ noGpu }, options);
   } catch (error) {
-    tell(
+    log(
       `The wasm backend does not run here: ${messageOf(error)}\n` +
         'Computing on the reference backend, which is very much slower.',
     );

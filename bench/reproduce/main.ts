@@ -73,7 +73,7 @@ async function reproduce(name: ExperimentName | 'range-test', options: Options):
   process.on('SIGTERM', onSignal);
   const backend = await openBackend(options.backend, {
     ...(options.threads !== undefined && { threads: options.threads }),
-    tell: (line) => console.error(line),
+    log: (message) => console.error(message),
   });
   try {
     const dir = options.data === undefined ? undefined : resolve(options.data);

@@ -9,7 +9,6 @@ import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan
 import type { HostTensor, State, TensorType } from '../../types.ts';
 import { checkFeeds, checkWrite, splitRuns, stackRuns, stopRuns } from '../backend.ts';
 import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../backend.ts';
-import { wasmWith } from '../wasm/wasm.ts';
 import { expectHardware, openWebGpu } from './adapter.ts';
 import type { Device, Memory, Runner } from './device.ts';
 import { fusions } from './lower.ts';
@@ -23,31 +22,31 @@ import { Translator } from './translate.ts';
 import { openWebGl } from './webgl.ts';
 import { WebGpuDevice } from './webgpu.ts';
 
+const MODES = ['hardware', 'webgpu', 'webgl', 'cpu'] as const;
+
 export interface GpuOptions {
   /**
    * What runs the kernels.
+   * - 'hardware': WebGPU, never on a software adapter. The default.
    * - 'webgpu': WebGPU, also on a software adapter.
    * - 'webgl': WebGL: WebGL 2 in browsers, gpu.js's headless-gl in Node (the package gl, and an X server).
    * - 'cpu': gpu.js's own interpreter of them, for checking; it is slower than the wasm backend.
-   * - 'auto': WebGPU on hardware, else the wasm backend, whose report then says why. The default.
    */
-  readonly mode?: 'webgpu' | 'webgl' | 'cpu' | 'auto';
+  readonly mode?: (typeof MODES)[number];
   /** False computes everything with the portable kernels, one result a thread, for comparisons. Default true. */
   readonly overrides?: boolean;
   /** Flags of Dawn, in Node: for instance 'backend=null', which runs nothing, to measure what submitting costs. */
   readonly dawn?: readonly string[];
 }
 
-const MODES = ['webgpu', 'webgl', 'cpu', 'auto'] as const;
-
 /**
  * Makes a GPU backend. Needs the package gpu.js, and `webgpu` for WebGPU in Node.
- * Throws BackendError where a package or the GPU is missing, with the command that helps; 'auto' takes the CPU then.
+ * Throws BackendError where a package or the GPU is missing, with the command that helps.
  *
- * @example const backend = await gpu({ mode: 'webgpu' });
+ * @example const backend = await gpu();
  */
 export async function gpu(options: GpuOptions = {}): Promise<Backend> {
-  const { mode = 'auto', overrides = true, dawn = [] } = options;
+  const { mode = 'hardware', overrides = true, dawn = [] } = options;
   checkOptions('gpu', options, ['mode', 'overrides', 'dawn']);
   checkOneOf('gpu', 'mode', mode, MODES);
   switch (mode) {
@@ -56,32 +55,26 @@ export async function gpu(options: GpuOptions = {}): Promise<Backend> {
     case 'webgl':
       return new GpuBackend(openWebGl(await loadGpuJs(), overrides));
     case 'webgpu':
-      return new GpuBackend(await webGpuDevice(overrides, dawn));
-    case 'auto':
-      return chooseDevice(overrides, dawn);
+      return new GpuBackend(await webGpuDevice(overrides, dawn, true));
+    case 'hardware':
+      await expectHardware();
+      return new GpuBackend(await webGpuDevice(overrides, dawn, false));
     default:
       return mode satisfies never;
   }
 }
 
-/** Hardware, or the CPU backend. */
-async function chooseDevice(overrides: boolean, dawn: readonly string[]): Promise<Backend> {
-  try {
-    await expectHardware();
-    return new GpuBackend(await webGpuDevice(overrides, dawn, true));
-  } catch (error) {
-    if (!(error instanceof BackendError)) throw error;
-    return wasmWith({ instead: error.message });
-  }
-}
-
-async function webGpuDevice(overrides: boolean, dawn: readonly string[], hardware = false): Promise<Device> {
+async function webGpuDevice(
+  overrides: boolean,
+  dawn: readonly string[],
+  softwareToo: boolean,
+): Promise<Device> {
   const module = await loadGpuJs();
   const { adapter, device, description, software } = await openWebGpu(dawn);
-  if (hardware && software) {
+  if (software && !softwareToo) {
     device.destroy();
     throw new BackendError(
-      `gpu: ${description} is software, which 'auto' never takes (ask for mode 'webgpu')`,
+      `gpu: the only adapter is software: ${description} (use the wasm backend, or mode 'webgpu' to accept it)`,
     );
   }
   const override = overrides ? overridesFor(device.limits) : () => null;

@@ -10,4 +10,6 @@ export interface WasmReport extends CommonReport {
    * processor and the JavaScript engine (JavaScriptCore on x64 does not fuse). Missing in reports of earlier versions.
    */
   readonly fused?: boolean;
+  /** Why `openBackend('auto')` did not choose a GPU; left out where wasm was chosen by name or by its options. */
+  readonly noGpu?: string;
 }

@@ -54,13 +54,16 @@ export function wasm(options: WasmOptions = {}): Promise<Backend> {
 
 /** Options for the engine and its tests. They are not public. */
 interface Internals {
-  /** Why this backend stands in for another one. Reports carry it as `fallback`. */
-  readonly instead?: string;
+  /** The report's `noGpu`; null leaves it out. */
+  readonly noGpu?: string | null;
   readonly waiting?: Waiting;
 }
 
 /** `wasm` with internal options. */
-export async function wasmWith({ instead, waiting }: Internals, options: WasmOptions = {}): Promise<Backend> {
+export async function wasmWith(
+  { noGpu = null, waiting }: Internals,
+  options: WasmOptions = {},
+): Promise<Backend> {
   const { simd = 'auto', convolution = 'auto', workers = true } = options;
   const cores = await availableCores();
   const threads = options.threads ?? cores;
@@ -79,7 +82,7 @@ export async function wasmWith({ instead, waiting }: Internals, options: WasmOpt
   if (base > RESERVED)
     throw new BackendError(`wasm: static data ends at ${base}, past the reserved ${RESERVED} bytes`);
   const team = await makeTeam(heap, own.module, threads, cores, workers, waiting);
-  return new WasmBackend(heap, team, own, convolution, instead ?? null);
+  return new WasmBackend(heap, team, own, convolution, noGpu);
 }
 
 async function makeTeam(
@@ -125,25 +128,19 @@ class WasmBackend implements Backend {
   readonly team: Team;
   readonly kernels: Kernels;
   readonly convolution: 'auto' | 'direct';
-  readonly instead: string | null;
+  readonly noGpu: string | null;
   openStores = 0;
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
   #closed = false;
   readonly #tables = new Map<Float32Array, number>();
 
-  constructor(
-    memory: Heap,
-    team: Team,
-    own: Kernels,
-    convolution: 'auto' | 'direct',
-    instead: string | null,
-  ) {
+  constructor(memory: Heap, team: Team, own: Kernels, convolution: 'auto' | 'direct', noGpu: string | null) {
     this.heap = memory;
     this.team = team;
     this.kernels = own;
     this.convolution = convolution;
-    this.instead = instead;
+    this.noGpu = noGpu;
   }
 
   get idle(): boolean {
@@ -343,8 +340,9 @@ class WasmExecutable implements Executable {
       simd: backend.kernels.simd,
       fused: backend.kernels.fused,
       threads,
-      fallback: fallback ?? backend.instead,
+      fallback,
       bytes,
+      ...(backend.noGpu !== null && { noGpu: backend.noGpu }),
     };
   }
 

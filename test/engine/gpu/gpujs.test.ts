@@ -180,7 +180,7 @@ describe('what is missing', () => {
       new TypeError("gpu: unknown option 'modus' (known: mode, overrides, dawn)"),
     );
     await expect(gpu({ mode: 'cuda' as never })).rejects.toThrow(
-      new RangeError("gpu: mode must be 'webgpu' or 'webgl' or 'cpu' or 'auto', got 'cuda'"),
+      new RangeError("gpu: mode must be 'hardware' or 'webgpu' or 'webgl' or 'cpu', got 'cuda'"),
     );
   });
 });
