@@ -59,7 +59,7 @@ export interface Diagnosis {
 export function addDoctorCommand(program: Command, host: Host, setCode: (code: number) => void): void {
   program
     .command('doctor')
-    .description('Tell what works on this machine, and what to do about the rest.')
+    .description('Show what works on this machine, and what to do about the rest.')
     .option('--data <dir>', DATA_HELP, path)
     .option('--json', 'print it as JSON')
     .action(async (options: { readonly data?: string; readonly json?: boolean }) => {

@@ -4,8 +4,8 @@ import type { Host, Output } from './host.ts';
 
 /** Terminals say how wide they are; where there is none, the environment may. */
 export const widthOf = (stream: Output, env: Host['env']): number => {
-  const told = stream.columns ?? Number(env['COLUMNS']);
-  return Number.isSafeInteger(told) && told > 0 ? told : 100;
+  const width = stream.columns ?? Number(env['COLUMNS']);
+  return Number.isSafeInteger(width) && width > 0 ? width : 100;
 };
 
 /**

@@ -13,7 +13,7 @@ import { ownVersion } from './version.ts';
 
 /**
  * Runs the command with the arguments after its name and returns the exit status: 0 done, 1 failed, 2 wrong use,
- * 130 stopped by Ctrl-C. Never throws; failures are told on `host.stderr`.
+ * 130 stopped by Ctrl-C. Never throws; failures are reported on `host.stderr`.
  */
 export async function runCli(args: readonly string[], host: Host): Promise<number> {
   let code = 0;

@@ -21,7 +21,7 @@ export function addScheduleCommand(program: Command, host: Host): void {
   const command = program
     .command('schedule')
     .argument('<name|json|file>', `${scheduleNames.join(', ')}, a JSON object, or the path of a JSON file`)
-    .description('Plot a schedule in the terminal, and tell what is worth knowing about it.')
+    .description('Plot a schedule in the terminal, and note what is worth knowing about it.')
     .option('--steps <n>', 'length of the run', whole(2, 1e9), 25_000);
   for (const option of scheduleOptions()) command.addOption(option);
   command

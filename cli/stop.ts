@@ -15,8 +15,8 @@ export interface Stop {
   readonly release: () => void;
 }
 
-/** Listens for Ctrl-C and SIGTERM. `say` gets what to tell the user, when the first one comes. */
-export function onCtrlC(host: Host, say: () => void, now: () => number = () => performance.now()): Stop {
+/** Listens for Ctrl-C and SIGTERM. Calls `onFirst` at the first one, to inform the user. */
+export function onCtrlC(host: Host, onFirst: () => void, now: () => number = () => performance.now()): Stop {
   const controller = new AbortController();
   let first: StopSignal | null = null;
   let at = 0;
@@ -24,7 +24,7 @@ export function onCtrlC(host: Host, say: () => void, now: () => number = () => p
     if (first === null) {
       first = signal;
       at = now();
-      say();
+      onFirst();
       controller.abort();
     } else if (now() - at > SAME_PRESS_MS) {
       host.quit(EXIT_CODES[signal]);

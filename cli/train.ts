@@ -90,7 +90,7 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
   await checkRunFolder(host, args, dir, options.resume === true);
 
   let began = false;
-  let told = false;
+  let errorShown = false;
   let resumedAt = 0;
   const stop = onCtrlC(host, () => {
     const what = began ? 'stopping after this step and saving' : 'stopping';
@@ -104,12 +104,12 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
     began = true;
     const watch: Listener = (event) => {
       if (event.type === 'start') resumedAt = event.step;
-      if (event.type === 'end') told = event.reason === 'error';
+      if (event.type === 'end') errorShown = event.reason === 'error';
     };
     const result = await runTraining({ host, options, chosen, dir, title: name, backend, data, stop, watch });
     const asked = stop.asked();
     if (asked === null || result.reason === 'done') {
-      tellResult(host, options, dir, result, resumedAt);
+      printResult(host, options, dir, result, resumedAt);
       return 0;
     }
     host.stderr.write(
@@ -119,7 +119,7 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
     );
     return EXIT_CODES[asked];
   } catch (error) {
-    if (told && !args.includes('--verbose')) return EXIT_FAILURE; // the progress has ended with its message
+    if (errorShown && !args.includes('--verbose')) return EXIT_FAILURE; // the progress has ended with its message
     const asked = stop.asked();
     if (asked === null || began) throw error;
     host.stderr.write(NOTHING_DONE);
@@ -230,7 +230,7 @@ function runTraining({
   });
 }
 
-function tellResult(
+function printResult(
   host: Host,
   { json }: TrainArguments,
   dir: string,
