@@ -2,7 +2,7 @@
 import { Option, type Command } from 'commander';
 import {
   BACKENDS,
-  KINDS_OF_SIMD,
+  SIMD_KINDS,
   openBackend,
   type Backend,
   type BackendName,
@@ -28,9 +28,7 @@ export const addBackendOptions = (command: Command): Command =>
     )
     .option('--threads <n>', 'threads of the wasm backend (default: all cores)', whole(1, 256))
     .addOption(
-      new Option('--simd <kind>', 'which SIMD instructions')
-        .choices(['auto', ...KINDS_OF_SIMD])
-        .default('auto'),
+      new Option('--simd <kind>', 'which SIMD instructions').choices(['auto', ...SIMD_KINDS]).default('auto'),
     );
 
 /** Throws UsageError for options that the backend has no use for, BackendError where it does not run. */

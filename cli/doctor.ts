@@ -8,14 +8,14 @@ import {
   compile,
   f32,
   gpu,
-  KINDS_OF_SIMD,
+  SIMD_KINDS,
   matmul,
   reference,
   simdName,
   sum,
   tensor,
   wasm,
-  whyVectorsStayApart,
+  wideSimdUnavailableReason,
   type Backend,
   type Report,
   type Simd,
@@ -75,7 +75,7 @@ export function addDoctorCommand(program: Command, host: Host, setCode: (code: n
 
 /** Kernels of 256 bits would run everywhere, but are slower than others where the engine does not join vectors. */
 function joined(): Finding | null {
-  const why = whyVectorsStayApart();
+  const why = wideSimdUnavailableReason();
   if (why === null) return null;
   return {
     works: false,
@@ -87,7 +87,7 @@ function joined(): Finding | null {
 export async function diagnose(data: string | undefined, cwd: string): Promise<Diagnosis> {
   const { run, report } = await tryBackend(() => wasm());
   const kinds = await Promise.all(
-    KINDS_OF_SIMD.map(
+    SIMD_KINDS.map(
       async (simd) =>
         (simd === 'wide' ? joined() : null) ?? (await tryBackend(() => wasm({ simd, threads: 1 }))).run,
     ),
@@ -214,7 +214,7 @@ function describe(diagnosis: Diagnosis, host: Host, data: string | undefined): s
       : []),
     ...entry('shared memory', cpuBackend.sharedMemory),
     ...entry('workers', cpuBackend.workers),
-    ...KINDS_OF_SIMD.flatMap((kind) => {
+    ...SIMD_KINDS.flatMap((kind) => {
       const finding = simd[kind];
       const chosen = simd.chosen === kind ? 'yes, chosen' : 'yes';
       return entry(`${kind} SIMD`, finding.works ? yes(chosen) : finding);

@@ -147,7 +147,7 @@ export { reference, type ReferenceOptions } from './backends/reference/reference
 export { wasm, type WasmOptions } from './backends/wasm/wasm.ts';
 export { gpu, type GpuOptions } from './backends/gpu/gpu.ts';
 export { BACKENDS, openBackend, setDefaultBackend, type BackendName, type OpenOptions } from './select.ts';
-export { KINDS_OF_SIMD, whyVectorsStayApart, type Simd } from './backends/wasm/simd.ts';
+export { SIMD_KINDS, wideSimdUnavailableReason, type Simd } from './backends/wasm/simd.ts';
 export { Evaluator } from './evaluate.ts';
 export {
   measureLimits,

@@ -7,7 +7,7 @@ import { Option, type Command } from 'commander';
 import { loader, meanImage, synthetic, type Loader } from '../../datasets/index.ts';
 import {
   caffeFull,
-  KINDS_OF_SIMD,
+  SIMD_KINDS,
   train,
   wasm,
   type Backend,
@@ -87,7 +87,7 @@ export function addStepBenchmark(program: Command): void {
     .option('--threads <list>', 'numbers of threads to compare', threadList, cores === 1 ? [1] : [1, cores])
     .option('--steps <n>', 'timed steps for each', wholeFrom(1), 100)
     .option('--warmup <n>', 'steps before them that are not counted', wholeFrom(1), 10)
-    .addOption(new Option('--simd <kind>').choices(['auto', ...KINDS_OF_SIMD]).default('auto'))
+    .addOption(new Option('--simd <kind>').choices(['auto', ...SIMD_KINDS]).default('auto'))
     .option('--seed <n>', 'decides weights and images', wholeFrom(0), 1)
     .addOption(new Option('--backend <name>').choices(['wasm', 'gpu']).default('wasm'))
     .addOption(

@@ -1,6 +1,6 @@
 /** What this machine can do at most: multiply-adds on registers alone, and a copy of memory. */
 import type { Worker } from 'node:worker_threads';
-import { chooseSimd, isFused, KINDS_OF_SIMD, type Simd } from '../backends/wasm/simd.ts';
+import { chooseSimd, isFused, SIMD_KINDS, type Simd } from '../backends/wasm/simd.ts';
 import { BackendError } from '../errors.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../options.ts';
 
@@ -197,7 +197,7 @@ function limitOptions(caller: string, options: LimitOptions): Required<LimitOpti
   checkOptions(caller, options, ['threads', 'simd']);
   const { threads = 1, simd = 'auto' } = options;
   checkInteger(caller, 'threads', threads, 1);
-  checkOneOf(caller, 'simd', simd, ['auto', ...KINDS_OF_SIMD]);
+  checkOneOf(caller, 'simd', simd, ['auto', ...SIMD_KINDS]);
   return { threads, simd };
 }
 

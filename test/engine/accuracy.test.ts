@@ -11,7 +11,7 @@ import { grad } from '../../engine/grad.ts';
 import * as ops from '../../engine/ops/index.ts';
 import { tensor } from '../../engine/ops/index.ts';
 import { stream } from '../../engine/rng.ts';
-import { KINDS_OF_SIMD } from '../../engine/backends/wasm/simd.ts';
+import { SIMD_KINDS } from '../../engine/backends/wasm/simd.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { expectAccurate, expectClose, type Accuracy } from './compare.ts';
 import { describeWhere } from './gpu/available.ts';
@@ -305,7 +305,7 @@ function describeAccuracy(name: string, make: () => Promise<Backend> | Backend, 
 // Results below the normal numbers keep fewer digits.
 const DENORMAL = 2 ** -140;
 describeAccuracy('reference', () => reference(), { ulps: 2, least: DENORMAL });
-for (const simd of KINDS_OF_SIMD) {
+for (const simd of SIMD_KINDS) {
   describeAccuracy(`wasm ${simd}`, () => wasm({ simd, threads: 1 }), { ulps: 3, least: DENORMAL });
 }
 describeAccuracy('gpu.js cpu', () => gpu({ mode: 'cpu' }), { ulps: 3, least: DENORMAL });

@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { whyVectorsStayApart } from '../../engine/backends/wasm/simd.ts';
+import { wideSimdUnavailableReason } from '../../engine/backends/wasm/simd.ts';
 
 /** Runs every form of convolution, forward and back, and a product. */
 const PROGRAM = `
@@ -28,7 +28,7 @@ function url(path: string): string {
   return new URL(`../../${path}`, import.meta.url).href;
 }
 
-const why = whyVectorsStayApart();
+const why = wideSimdUnavailableReason();
 describe.skipIf(why !== null)(`vectors are joined${why === null ? '' : ` (skipped: ${why})`}`, () => {
   test('wherever there are pairs, all of them', async () => {
     const flags = ['--no-liftoff', '--trace-wasm-revectorize', '--no-warnings'];

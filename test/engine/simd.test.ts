@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { chooseSimd, whyVectorsStayApart } from '../../engine/backends/wasm/simd.ts';
+import { chooseSimd, wideSimdUnavailableReason } from '../../engine/backends/wasm/simd.ts';
 
 /** This process, but for some of its properties: one that could join vectors unless told otherwise. */
 function pretend(properties: Readonly<Record<string, unknown>>): void {
@@ -29,12 +29,12 @@ describe('whether vectors are joined', () => {
     [{ config: undefined }, 'this build of Node cannot'],
   ])('%j', (properties, reason) => {
     pretend(properties);
-    expect(whyVectorsStayApart()).toBe(reason);
+    expect(wideSimdUnavailableReason()).toBe(reason);
   });
 
   it('a page has no process', () => {
     vi.stubGlobal('process', undefined);
-    expect(whyVectorsStayApart()).toBe('this is not Node');
+    expect(wideSimdUnavailableReason()).toBe('this is not Node');
   });
 });
 

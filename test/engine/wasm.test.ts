@@ -2,7 +2,7 @@
 
 import './optimized.ts';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
-import { KINDS_OF_SIMD } from '../../engine/backends/wasm/simd.ts';
+import { SIMD_KINDS } from '../../engine/backends/wasm/simd.ts';
 import { describeConformance, describeContractOf, describeSameBits } from './conformance.ts';
 import { describeOracle } from './oracle.ts';
 
@@ -13,7 +13,7 @@ const inexact = Object.fromEntries(
   ),
 );
 
-for (const simd of KINDS_OF_SIMD) {
+for (const simd of SIMD_KINDS) {
   describeConformance(`wasm ${simd}, 1 thread`, () => wasm({ simd, threads: 1 }), { inexact });
   // More threads than this machine has cores, and than many cases have rows.
   const threads = [1, 2, 3, 5];

@@ -5,13 +5,13 @@ import { BackendError } from '../../errors.ts';
  * Vectors of 128 bits, the same with relaxed multiply-add, and vectors of 256 bits with it. The last two give the same bits: those of
  * fused multiply-adds where `isFused()`.
  */
-export const KINDS_OF_SIMD = ['plain', 'relaxed', 'wide'] as const;
-export type Simd = (typeof KINDS_OF_SIMD)[number];
+export const SIMD_KINDS = ['plain', 'relaxed', 'wide'] as const;
+export type Simd = (typeof SIMD_KINDS)[number];
 
 /**
- * The kind asked for; of 'auto' the fastest that the engine runs well. Of 'wide' that is only known of versions of Node that can
- * be told to join vectors; asked for by name, it runs wherever 'relaxed' does. Whether there is 'plain' is not looked at.
- * Throws BackendError when the engine has not what is asked for.
+ * Resolves 'auto' to the fastest supported kind. 'auto' picks 'wide' only on tested Node versions; an explicit 'wide' runs
+ * wherever 'relaxed' does. Does not check for 'plain'.
+ * Throws BackendError when the JavaScript engine lacks the named kind.
  */
 export async function chooseSimd(caller: string, wanted: Simd | 'auto'): Promise<Simd> {
   if (wanted === 'plain') return 'plain';
@@ -23,18 +23,18 @@ export async function chooseSimd(caller: string, wanted: Simd | 'auto'): Promise
       `${caller}: this JavaScript engine has no relaxed SIMD (use simd: 'plain' or 'auto')`,
     );
   if (wanted === 'relaxed') return 'relaxed';
-  const joins = whyVectorsStayApart() === null && (await setFlag('--experimental-wasm-revectorize'));
+  const joins = wideSimdUnavailableReason() === null && (await setFlag('--experimental-wasm-revectorize'));
   return joins || wanted === 'wide' ? 'wide' : 'relaxed';
 }
 
-/** Major versions of V8 on which the wide binary was tested, those of Node 24 to 26: V8 calls the flag that it needs experimental. */
+/** Major versions of V8 (those of Node 24 to 26) on which the wide binary is tested. Its flag is experimental. */
 const JOINING = ['13', '14'];
 
 /**
- * Why V8 cannot be told here to join neighbouring vectors into ones of 256 bits when it optimizes code, or is not; null where it
- * is: in Node 24 to 26, on x64, but not on macOS.
+ * Why V8 does not combine pairs of 128-bit vectors into 256-bit ones here when it optimizes code; null where it does: on Node 24
+ * to 26 on x64, except on macOS.
  */
-export function whyVectorsStayApart(): string | null {
+export function wideSimdUnavailableReason(): string | null {
   if (typeof process === 'undefined' || process.versions?.v8 === undefined) return 'this is not Node';
   if (process.arch !== 'x64') return `the processor is ${process.arch}, not x64`;
   const major = process.versions.v8.split('.')[0];

@@ -16,7 +16,7 @@ import { Heap, RESERVED } from './heap.ts';
 import { K } from './kernels.generated.ts';
 import { fusions, kernels } from './lower.ts';
 import { instantiate, loadKernels, type Kernels } from './module.ts';
-import { KINDS_OF_SIMD, type Simd } from './simd.ts';
+import { SIMD_KINDS, type Simd } from './simd.ts';
 import { largestShare, WasmNote } from './notes.ts';
 import type { WasmReport } from './report.ts';
 import { callerTeam, workerTeam, type Failure, type Team, type Waiting } from './team.ts';
@@ -69,7 +69,7 @@ export async function wasmWith(
   const threads = options.threads ?? cores;
   checkOptions('wasm', options, ['threads', 'simd', 'convolution', 'workers']);
   checkInteger('wasm', 'threads', threads, 1, 256);
-  checkOneOf('wasm', 'simd', simd, ['auto', ...KINDS_OF_SIMD]);
+  checkOneOf('wasm', 'simd', simd, ['auto', ...SIMD_KINDS]);
   checkOneOf('wasm', 'convolution', convolution, ['auto', 'direct']);
   if (typeof WebAssembly === 'undefined') {
     throw new BackendError(
