@@ -140,6 +140,7 @@ export {
 export { compile, type Built, type Compiled, type CompileSpec, type Reserved } from './compile.ts';
 export type { Plan, Step, StepNote } from './plan/plan.ts';
 export type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './backends/backend.ts';
+export { RunsError } from './backends/runs.ts';
 export { adapterName, simdName, type ReferenceReport, type Report } from './backends/report.ts';
 export type { GpuReport } from './backends/gpu/report.ts';
 export type { WasmReport } from './backends/wasm/report.ts';

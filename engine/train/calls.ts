@@ -2,16 +2,8 @@
  * How many runs a backend is given in one call. Where a call costs as much as several runs, the training loop gets updates ahead
  * of the events that tell of them, and goes back when it ends between two of these: nobody can tell from what a run computes.
  */
-import {
-  outputsBefore,
-  stackFeeds,
-  stackRuns,
-  type Backend,
-  type Executable,
-  type Feeds,
-  type Outputs,
-  type Store,
-} from '../backends/backend.ts';
+import type { Backend, Executable, Feeds, Outputs, Store } from '../backends/backend.ts';
+import { RunsError, stackFeeds, stackRuns } from '../backends/runs.ts';
 import { compile } from '../compile.ts';
 import type { State } from '../types.ts';
 
@@ -43,8 +35,21 @@ export class Pace {
   }
 }
 
-/** So many runs as one call, outputs stacked. */
+/** So many runs as one call, outputs stacked. Throws the error of the run that fails. */
 export async function runTogether(
+  executable: Executable,
+  count: number,
+  feedsOf: (run: number) => Feeds,
+): Promise<Outputs> {
+  try {
+    return await callRuns(executable, count, feedsOf);
+  } catch (error) {
+    throw error instanceof RunsError ? error.cause : error;
+  }
+}
+
+/** The same, but throws RunsError when one of several runs fails. */
+async function callRuns(
   executable: Executable,
   count: number,
   feedsOf: (run: number) => Feeds,
@@ -126,10 +131,11 @@ export class Updates {
         this.#keep ??= await this.#copy('', KEPT);
         await this.#keep.run({});
       }
-      outputs = await runTogether(update, count, (k) => feedsOf(step + k));
+      outputs = await callRuns(update, count, (k) => feedsOf(step + k));
     } catch (error) {
-      outputs = outputsBefore(error);
-      this.#failure = { error };
+      const several = error instanceof RunsError;
+      outputs = several ? error.before : {};
+      this.#failure = { error: several ? error.cause : error };
     }
     const ms = performance.now() - begin;
     const columns = Object.entries(outputs);

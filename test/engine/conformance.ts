@@ -4,11 +4,12 @@
  */
 /* oxlint-disable vitest/expect-expect -- expectClose and expectSameBits assert */
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { outputsBefore, type Backend } from '../../engine/backends/backend.ts';
+import { assert, afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Backend } from '../../engine/backends/backend.ts';
+import { RunsError } from '../../engine/backends/runs.ts';
 import { reference } from '../../engine/backends/reference/reference.ts';
 import { compile, type Compiled } from '../../engine/compile.ts';
-import { BackendError, DataError, PlanError } from '../../engine/errors.ts';
+import { BackendError, DataError, NonFiniteError, PlanError } from '../../engine/errors.ts';
 import { Evaluator } from '../../engine/evaluate.ts';
 import { grad } from '../../engine/grad.ts';
 import {
@@ -161,6 +162,13 @@ function forEachCase(skip: Readonly<Record<string, string>>, run: (item: Case) =
   for (const [name, reason] of Object.entries(skip)) {
     it(`${name}: not here, ${reason}`, ({ skip: leaveOut }) => leaveOut(reason));
   }
+}
+
+/** What a call of several runs throws. */
+async function runsErrorOf(call: Promise<unknown>): Promise<RunsError> {
+  const error = await call.catch((thrown: unknown) => thrown);
+  assert(error instanceof RunsError);
+  return error;
 }
 
 const floats = (...values: number[]): HostTensor => ({
@@ -325,11 +333,13 @@ function describeContract(backendOf: () => Backend): void {
       });
       const stopped = step.runMany({ x: Float32Array.of(1, 2, 3, 4, NaN, 5, 6, 7) });
       await expect(stopped).rejects.toThrow(/^x is not finite: NaN at element 0/);
-      const { sum: sums } = outputsBefore(await stopped.catch((error: unknown) => error));
+      const { before, cause } = await runsErrorOf(stopped);
+      expect(cause).toEqual(new NonFiniteError('x', NaN, 0));
+      const { sum: sums } = before;
       expect([...sums!.data]).toEqual([3, 7]);
       expect([...(await step.store.read())['total']!.data]).toEqual([9, 12]);
       const first = step.runMany({ x: Float32Array.of(NaN, 1) });
-      expect(outputsBefore(await first.catch((error: unknown) => error))).toEqual({});
+      expect((await runsErrorOf(first)).before).toEqual({});
       await step.run({ x: new Float32Array(2) });
       expect([...(await step.store.read())['total']!.data]).toEqual([18, 24]);
       await step.close();

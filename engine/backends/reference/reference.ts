@@ -1,23 +1,14 @@
 /** The reference backend: runs anywhere JavaScript runs, on the caller's thread, in f64 or f32. The oracle of the others. */
 import ndarray from 'ndarray';
 import { BackendError } from '../../errors.ts';
-import { checkArrays } from '../../host.ts';
 import { allocate } from '../../ops/create.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
-import type { DType, HostData, HostTensor, State, TensorType } from '../../types.ts';
-import {
-  checkFeeds,
-  checkWrite,
-  runEach,
-  type Backend,
-  type Executable,
-  type Feeds,
-  type Outputs,
-  type StepTime,
-  type Store,
-} from '../backend.ts';
+import type { DType, HostData, HostTensor } from '../../types.ts';
+import type { Backend } from '../backend.ts';
 import type { ReferenceReport } from '../report.ts';
+import { runInOrder, stageFeeds, type CheckedFeeds, type Ran, type StagedFeeds } from '../runs.ts';
+import { openShell, type Driver, type Placed, type Program } from '../shell.ts';
 import { kernels, type Call, type Nd } from './kernels.ts';
 
 export interface ReferenceOptions {
@@ -31,45 +22,43 @@ export function reference(options: ReferenceOptions = {}): Backend {
   if (precision !== 'f32' && precision !== 'f64') {
     throw new RangeError(`reference: precision must be 'f32' or 'f64', got ${JSON.stringify(precision)}`);
   }
-  return new ReferenceBackend(precision);
+  return openShell(new ReferenceDriver(precision));
 }
 
-class ReferenceBackend implements Backend {
+class ReferenceDriver implements Driver<HostData, readonly StagedFeeds[]> {
   readonly name = 'reference';
   readonly fusions = new Set<never>();
   readonly runsPerCall = 1;
   readonly precision: 'f32' | 'f64';
-  openStores = 0;
 
   constructor(precision: 'f32' | 'f64') {
     this.precision = precision;
   }
 
-  createStore(initial: State): Promise<Store> {
-    try {
-      checkArrays('createStore', initial);
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
-    return Promise.resolve(new ReferenceStore(this, initial));
+  place({ shape, dtype, data }: HostTensor): HostData {
+    const own = this.allocate(dtype, sizeOf(shape));
+    own.set(data);
+    return own;
   }
 
-  load(plan: Plan, store: Store): Promise<Executable> {
-    if (!(store instanceof ReferenceStore) || store.backend !== this) {
-      return Promise.reject(
-        new BackendError('reference: the store belongs to another backend (create one on this backend)'),
-      );
-    }
-    return Promise.resolve(new ReferenceExecutable(plan, store));
+  free(): void {
+    // the garbage collector's
   }
 
-  close(): Promise<void> {
-    if (this.openStores > 0) {
-      return Promise.reject(
-        new BackendError(`reference: ${this.openStores} stores are still open (close them first)`),
-      );
-    }
-    return Promise.resolve();
+  read(arrays: readonly Placed<HostData>[]): readonly HostTensor[] {
+    return arrays.map(({ type, memory }) => ({ ...type, data: memory.slice() }));
+  }
+
+  write(memory: ReadonlyMap<string, HostData>, name: string, { data }: HostTensor): void {
+    memory.get(name)!.set(data);
+  }
+
+  load(plan: Plan, memory: ReadonlyMap<string, HostData>): ReferenceProgram {
+    return new ReferenceProgram(plan, this, memory);
+  }
+
+  close(): void {
+    // it has no workers
   }
 
   allocate(dtype: DType, size: number): HostData {
@@ -77,73 +66,19 @@ class ReferenceBackend implements Backend {
   }
 }
 
-class ReferenceStore implements Store {
-  readonly backend: ReferenceBackend;
-  readonly types = new Map<string, TensorType>();
-  readonly arrays = new Map<string, HostData>();
-  users = 0;
-
-  constructor(backend: ReferenceBackend, initial: State) {
-    this.backend = backend;
-    for (const [name, { shape, dtype, data }] of Object.entries(initial)) {
-      const own = backend.allocate(dtype, sizeOf(shape));
-      own.set(data);
-      this.types.set(name, { shape, dtype });
-      this.arrays.set(name, own);
-    }
-    backend.openStores++;
-  }
-
-  read(names: readonly string[] = [...this.types.keys()]): Promise<State> {
-    const state: Record<string, HostTensor> = {};
-    for (const name of names) {
-      const type = this.types.get(name);
-      if (type === undefined)
-        return Promise.reject(new BackendError(`store.read: there is no array called '${name}'`));
-      state[name] = { ...type, data: this.arrays.get(name)!.slice() };
-    }
-    return Promise.resolve(state);
-  }
-
-  write(state: State): Promise<void> {
-    try {
-      checkWrite(this.types, state);
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
-    for (const [name, { data }] of Object.entries(state)) this.arrays.get(name)!.set(data);
-    return Promise.resolve();
-  }
-
-  close(): Promise<void> {
-    if (this.users > 0) {
-      return Promise.reject(
-        new BackendError(`store.close: ${this.users} executables still use the store (close them first)`),
-      );
-    }
-    this.backend.openStores--;
-    this.arrays.clear();
-    return Promise.resolve();
-  }
-}
-
 /** After what else waits; browsers have no setImmediate. */
 const later: (act: () => void) => unknown = globalThis.setImmediate ?? ((act) => setTimeout(act));
 
-class ReferenceExecutable implements Executable {
+class ReferenceProgram implements Program<readonly StagedFeeds[]> {
   readonly plan: Plan;
-  readonly notes: Executable['notes'] = new Map();
+  readonly notes = new Map<never, never>();
   readonly report: ReferenceReport;
-  readonly #store: ReferenceStore;
   readonly #values: readonly Nd[];
   readonly #calls: readonly (Call & { readonly run: (call: Call) => void })[];
-  #closed = false;
 
-  constructor(plan: Plan, store: ReferenceStore) {
+  constructor(plan: Plan, driver: ReferenceDriver, state: ReadonlyMap<string, HostData>) {
     this.plan = plan;
-    this.#store = store;
-    store.users++;
-    const widening = store.backend.precision === 'f64' ? 2 : 1;
+    const widening = driver.precision === 'f64' ? 2 : 1;
     const memory = plan.buffers.map((spec) =>
       spec.kind === 'state' ? null : new ArrayBuffer(Math.ceil(spec.bytes / 4) * 4 * widening),
     );
@@ -152,9 +87,7 @@ class ReferenceExecutable implements Executable {
       const size = sizeOf(type.shape);
       const buffer = memory[plan.bufferOf[v]]!;
       const data =
-        spec.kind === 'state'
-          ? store.arrays.get(spec.name)!
-          : viewOf(store.backend.allocate(type.dtype, 0), buffer, size);
+        spec.kind === 'state' ? state.get(spec.name)! : viewOf(driver.allocate(type.dtype, 0), buffer, size);
       return ndarray(data, [...type.shape]);
     });
     for (const [v, constant] of plan.constants) (this.#values[v].data as HostData).set(constant.data);
@@ -167,63 +100,55 @@ class ReferenceExecutable implements Executable {
     }));
     this.report = {
       backend: 'reference',
-      executor: `caller, ${store.backend.precision}`,
+      executor: `caller, ${driver.precision}`,
       threads: 1,
       fallback: null,
       bytes: memory.reduce((sum, buffer) => sum + (buffer?.byteLength ?? 0), 0),
     };
   }
 
-  run(feeds: Feeds): Promise<Outputs> {
-    // Synchronous inside, so runs are in call order by nature; errors still arrive as rejections. Between two runs signals and
-    // timers have their turn: one may take seconds.
-    try {
-      const outputs = this.#runNow(feeds, () => undefined);
-      return new Promise((resolve) => later(() => resolve(outputs)));
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
+  stage(runs: readonly CheckedFeeds[], idle: boolean): readonly StagedFeeds[] {
+    return stageFeeds(runs, idle, (feeds) => this.#feed(feeds));
   }
 
-  #runNow(feeds: Feeds, ran: (index: number) => void): Outputs {
-    if (this.#closed) throw new BackendError('run: the executable is closed');
-    for (const [name, data] of checkFeeds(this.plan, feeds)) {
-      (this.#values[this.plan.inputs.get(name)!].data as HostData).set(data);
-    }
-    this.#calls.forEach((call, i) => {
-      call.run(call);
-      ran(i);
+  run(runs: readonly StagedFeeds[]): Promise<Ran> {
+    return runInOrder(runs, async (feeds) => {
+      this.#compute(feeds, () => undefined);
+      const outputs: Record<string, HostTensor> = {};
+      for (const [name, v] of this.plan.outputs) {
+        outputs[name] = { ...this.plan.values[v], data: (this.#values[v].data as HostData).slice() };
+      }
+      // A run may take seconds: signals and timers get their turn before the next one.
+      await new Promise<void>((resolve) => later(resolve));
+      return outputs;
     });
-    const outputs: Record<string, HostTensor> = {};
-    for (const [name, v] of this.plan.outputs) {
-      outputs[name] = { ...this.plan.values[v], data: (this.#values[v].data as HostData).slice() };
-    }
-    return outputs;
   }
 
-  profile(feeds: Feeds): Promise<readonly StepTime[]> {
-    const times: StepTime[] = [];
+  profile([feeds]: readonly StagedFeeds[]): readonly number[] {
+    const times: number[] = [];
     let last = performance.now();
-    try {
-      this.#runNow(feeds, (i) => {
-        const now = performance.now();
-        times.push({ step: this.plan.steps[i], ms: now - last });
-        last = now;
-      });
-    } catch (error) {
-      return Promise.reject(error as Error);
+    this.#compute(feeds, () => {
+      const now = performance.now();
+      times.push(now - last);
+      last = now;
+    });
+    return times;
+  }
+
+  close(): void {
+    // the garbage collector's
+  }
+
+  #feed(feeds: CheckedFeeds): void {
+    for (const [name, data] of feeds) (this.#values[this.plan.inputs.get(name)!].data as HostData).set(data);
+  }
+
+  #compute(feeds: StagedFeeds, onStep: () => void): void {
+    if (feeds !== null) this.#feed(feeds);
+    for (const call of this.#calls) {
+      call.run(call);
+      onStep();
     }
-    return Promise.resolve(times);
-  }
-
-  runMany(feeds: Feeds): Promise<Outputs> {
-    return runEach(this, feeds);
-  }
-
-  close(): Promise<void> {
-    if (!this.#closed) this.#store.users--;
-    this.#closed = true;
-    return Promise.resolve();
   }
 }
 

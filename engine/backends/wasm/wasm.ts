@@ -3,15 +3,15 @@
  * N threads give the same bytes.
  */
 import { BackendError, DataError, NonFiniteError, type EngineError } from '../../errors.ts';
-import { checkArrays } from '../../host.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../../options.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
 import { bytesOf, sizeOf } from '../../shape.ts';
-import type { HostData, HostTensor, State, TensorType } from '../../types.ts';
-import { checkFeeds, checkWrite, runEach } from '../backend.ts';
-import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../backend.ts';
+import type { HostData, HostTensor, TensorType } from '../../types.ts';
+import type { Backend } from '../backend.ts';
 import { indexError, labelError } from '../failures.ts';
+import { runInOrder, stageFeeds, type CheckedFeeds, type Ran, type StagedFeeds } from '../runs.ts';
+import { openShell, type Driver, type Placed, type Program } from '../shell.ts';
 import { Heap, RESERVED } from './heap.ts';
 import { K } from './kernels.generated.ts';
 import { fusions, kernels } from './lower.ts';
@@ -82,7 +82,7 @@ export async function wasmWith(
   if (base > RESERVED)
     throw new BackendError(`wasm: static data ends at ${base}, past the reserved ${RESERVED} bytes`);
   const team = await makeTeam(heap, own.module, threads, cores, workers, waiting);
-  return new WasmBackend(heap, team, own, convolution, noGpu);
+  return openShell(new WasmDriver(heap, team, own, convolution, noGpu));
 }
 
 async function makeTeam(
@@ -120,7 +120,7 @@ async function availableCores(): Promise<number> {
   return navigator.hardwareConcurrency;
 }
 
-class WasmBackend implements Backend {
+class WasmDriver implements Driver<number, readonly StagedFeeds[]> {
   readonly name = 'wasm';
   readonly fusions = fusions;
   readonly runsPerCall = 1;
@@ -129,10 +129,6 @@ class WasmBackend implements Backend {
   readonly kernels: Kernels;
   readonly convolution: 'auto' | 'direct';
   readonly noGpu: string | null;
-  openStores = 0;
-  #tail: Promise<unknown> = Promise.resolve();
-  #queued = 0;
-  #closed = false;
   readonly #tables = new Map<Float32Array, number>();
 
   constructor(memory: Heap, team: Team, own: Kernels, convolution: 'auto' | 'direct', noGpu: string | null) {
@@ -141,10 +137,6 @@ class WasmBackend implements Backend {
     this.kernels = own;
     this.convolution = convolution;
     this.noGpu = noGpu;
-  }
-
-  get idle(): boolean {
-    return this.#queued === 0;
   }
 
   /** Address of a table of constants, which lives as long as the backend. */
@@ -158,50 +150,32 @@ class WasmBackend implements Backend {
     return at;
   }
 
-  /** Runs `act` after everything queued before it. */
-  queue<T>(act: () => T | Promise<T>): Promise<T> {
-    this.#queued++;
-    const turn = this.#tail.then(act).finally(() => {
-      this.#queued--;
-    });
-    this.#tail = turn.catch(() => undefined); // its caller gets the error; the next one's turn comes all the same
-    return turn;
+  place(value: HostTensor): number {
+    const at = this.heap.allocate(bytesOf(value));
+    this.view(value, at).set(value.data);
+    return at;
   }
 
-  createStore(initial: State): Promise<Store> {
-    return this.queue(() => {
-      this.#checkOpen('createStore');
-      checkArrays('createStore', initial);
-      return new WasmStore(this, initial);
-    });
+  free(at: number): void {
+    this.heap.free(at);
   }
 
-  load(plan: Plan, store: Store): Promise<Executable> {
-    return this.queue(() => {
-      this.#checkOpen('load');
-      if (!(store instanceof WasmStore) || store.backend !== this) {
-        throw new BackendError('wasm: the store belongs to another backend (create one on this backend)');
-      }
-      return new WasmExecutable(plan, store);
-    });
+  read(arrays: readonly Placed<number>[]): readonly HostTensor[] {
+    return arrays.map(({ type, memory }) => this.copyOut(type, memory));
+  }
+
+  write(memory: ReadonlyMap<string, number>, name: string, value: HostTensor): void {
+    this.view(value, memory.get(name)!).set(value.data);
+  }
+
+  load(plan: Plan, memory: ReadonlyMap<string, number>): WasmProgram {
+    return new WasmProgram(plan, this, memory);
   }
 
   close(): Promise<void> {
-    return this.queue(() => {
-      if (this.#closed) return undefined;
-      if (this.openStores > 0) {
-        throw new BackendError(`wasm: ${this.openStores} stores are still open (close them first)`);
-      }
-      this.#closed = true;
-      for (const at of this.#tables.values()) this.heap.free(at);
-      this.#tables.clear();
-      return this.team.close();
-    });
-  }
-
-  /** All backends share one memory, in which what this one had may belong to another. */
-  #checkOpen(what: string): void {
-    if (this.#closed) throw new BackendError(`wasm: ${what}: the backend is closed (make a new one)`);
+    for (const at of this.#tables.values()) this.heap.free(at);
+    this.#tables.clear();
+    return this.team.close();
   }
 
   view({ dtype, shape }: TensorType, at: number): Float32Array | Int32Array | Uint8Array {
@@ -227,193 +201,103 @@ class WasmBackend implements Backend {
   }
 }
 
-class WasmStore implements Store {
-  readonly backend: WasmBackend;
-  readonly types = new Map<string, TensorType>();
-  readonly addresses = new Map<string, number>();
-  users = 0;
-  #closed = false;
-
-  constructor(backend: WasmBackend, initial: State) {
-    this.backend = backend;
-    try {
-      for (const [name, { shape, dtype, data }] of Object.entries(initial)) {
-        const type = { shape, dtype };
-        this.types.set(name, type);
-        this.addresses.set(name, backend.heap.allocate(sizeOf(shape) * (dtype === 'u8' ? 1 : 4)));
-        backend.view(type, this.addresses.get(name)!).set(data);
-      }
-    } catch (error) {
-      this.#free();
-      throw error;
-    }
-    backend.openStores++;
-  }
-
-  read(names: readonly string[] = [...this.types.keys()]): Promise<State> {
-    return this.backend.queue(() => {
-      const state: Record<string, HostTensor> = {};
-      for (const name of names) {
-        const type = this.types.get(name);
-        if (type === undefined || this.#closed)
-          throw new BackendError(`store.read: there is no array called '${name}'`);
-        state[name] = this.backend.copyOut(type, this.addresses.get(name)!);
-      }
-      return state;
-    });
-  }
-
-  write(state: State): Promise<void> {
-    return this.backend.queue(() => {
-      checkWrite(this.types, state);
-      for (const [name, { data }] of Object.entries(state)) {
-        this.backend.view(this.types.get(name)!, this.addresses.get(name)!).set(data);
-      }
-    });
-  }
-
-  close(): Promise<void> {
-    return this.backend.queue(() => {
-      if (this.users > 0) {
-        throw new BackendError(
-          `store.close: ${this.users} executables still use the store (close them first)`,
-        );
-      }
-      if (this.#closed) return;
-      this.#closed = true;
-      this.#free();
-      this.backend.openStores--;
-    });
-  }
-
-  #free(): void {
-    for (const at of this.addresses.values()) this.backend.heap.free(at);
-    this.addresses.clear();
-  }
-}
-
-class WasmExecutable implements Executable {
+class WasmProgram implements Program<readonly StagedFeeds[]> {
   readonly plan: Plan;
   readonly notes: ReadonlyMap<Step, StepNote>;
   readonly report: WasmReport;
-  readonly #store: WasmStore;
+  readonly #driver: WasmDriver;
   /** Address of each value. */
   readonly #at: Float64Array;
   readonly #program: number;
   /** The plan step that each kernel call belongs to. */
   readonly #stepOf: readonly Step[];
   readonly #owned: number[] = [];
-  #closed = false;
 
-  constructor(plan: Plan, store: WasmStore) {
-    const { backend } = store;
-    this.#store = store;
+  constructor(plan: Plan, driver: WasmDriver, memory: ReadonlyMap<string, number>) {
+    this.#driver = driver;
     let bytes = 0;
     const own = (size: number): number => {
-      const at = backend.heap.allocate(size);
+      const at = driver.heap.allocate(size);
       this.#owned.push(at);
       bytes += size;
       return at;
     };
     try {
       const buffers = plan.buffers.map((spec) =>
-        spec.kind === 'state' ? store.addresses.get(spec.name)! : own(spec.bytes),
+        spec.kind === 'state' ? memory.get(spec.name)! : own(spec.bytes),
       );
       this.#at = Float64Array.from(plan.bufferOf, (buffer) => (buffer < 0 ? 0 : buffers[buffer]));
-      for (const [v, value] of plan.constants) backend.view(value, this.#at[v]).set(value.data);
-      const scratch = own(encode(plan, this.#at, backend, 0).scratchBytes);
-      const { words, stepOf, notes } = encode(plan, this.#at, backend, scratch);
+      for (const [v, value] of plan.constants) driver.view(value, this.#at[v]).set(value.data);
+      const scratch = own(encode(plan, this.#at, driver, 0).scratchBytes);
+      const { words, stepOf, notes } = encode(plan, this.#at, driver, scratch);
       this.#stepOf = stepOf;
       this.plan = { ...plan, toString: () => formatPlan(plan, notes) };
       this.notes = notes;
       this.#program = own(words.length * 4);
-      backend.heap.i32(this.#program, words.length).set(words);
+      driver.heap.i32(this.#program, words.length).set(words);
     } catch (error) {
-      for (const at of this.#owned) backend.heap.free(at);
+      this.close();
       throw error;
     }
-    store.users++;
-    const { threads, fallback } = backend.team;
+    const { threads, fallback } = driver.team;
     this.report = {
       backend: 'wasm',
       executor: fallback === null ? `team of ${threads} worker${threads === 1 ? '' : 's'}` : 'caller',
-      simd: backend.kernels.simd,
-      fused: backend.kernels.fused,
+      simd: driver.kernels.simd,
+      fused: driver.kernels.fused,
       threads,
       fallback,
       bytes,
-      ...(backend.noGpu !== null && { noGpu: backend.noGpu }),
+      ...(driver.noGpu !== null && { noGpu: driver.noGpu }),
     };
   }
 
-  run(feeds: Feeds): Promise<Outputs> {
-    return this.#queueRun(feeds, 0, () => {
+  stage(runs: readonly CheckedFeeds[], idle: boolean): readonly StagedFeeds[] {
+    return stageFeeds(runs, idle, (feeds) => this.#feed(feeds));
+  }
+
+  run(runs: readonly StagedFeeds[]): Promise<Ran> {
+    return runInOrder(runs, async (feeds) => {
+      await this.#walk(feeds, 0);
       const outputs: Record<string, HostTensor> = {};
       for (const [name, v] of this.plan.outputs) {
-        outputs[name] = this.#store.backend.copyOut(this.plan.values[v], this.#at[v]);
+        outputs[name] = this.#driver.copyOut(this.plan.values[v], this.#at[v]);
       }
       return outputs;
     });
   }
 
-  async profile(feeds: Feeds): Promise<readonly StepTime[]> {
-    const { heap } = this.#store.backend;
+  async profile([feeds]: readonly StagedFeeds[]): Promise<readonly number[]> {
+    const { heap } = this.#driver;
     const kernelCount = this.#stepOf.length;
     const stamps = heap.allocate((kernelCount + 1) * 8);
     try {
-      return await this.#queueRun(feeds, stamps, () => {
-        const times = heap.f64(stamps, kernelCount + 1);
-        const msOf = new Map<Step, number>(this.plan.steps.map((step) => [step, 0]));
-        this.#stepOf.forEach((step, i) => msOf.set(step, msOf.get(step)! + times[i + 1] - times[i]));
-        return [...msOf].map(([step, ms]) => ({ step, ms }));
-      });
+      await this.#walk(feeds, stamps);
+      const times = heap.f64(stamps, kernelCount + 1);
+      const msOf = new Map<Step, number>(this.plan.steps.map((step) => [step, 0]));
+      this.#stepOf.forEach((step, i) => msOf.set(step, msOf.get(step)! + times[i + 1] - times[i]));
+      return [...msOf.values()];
     } finally {
       heap.free(stamps);
     }
   }
 
-  /** Runs in turn; `finish` reads the results before the next run may overwrite them. */
-  #queueRun<T>(feeds: Feeds, stamps: number, finish: () => T): Promise<T> {
-    const { backend } = this.#store;
-    let checked: Map<string, HostData>;
-    try {
-      checked = checkFeeds(this.plan, feeds);
-    } catch (error) {
-      return Promise.reject(error as EngineError);
-    }
-    // The caller may reuse its arrays at once; while a run goes on, its feeds must not change under it.
-    const copied = backend.idle;
-    if (copied) this.#feed(checked);
-    else for (const [name, data] of checked) checked.set(name, data.slice());
-    return backend.queue(async () => {
-      if (this.#closed) throw new BackendError('run: the executable is closed');
-      if (!copied) this.#feed(checked);
-      const failure = await backend.team.run(this.#program, stamps);
-      if (failure !== null) throw this.#error(failure);
-      return finish();
-    });
+  close(): void {
+    for (const at of this.#owned) this.#driver.heap.free(at);
   }
 
-  runMany(feeds: Feeds): Promise<Outputs> {
-    return runEach(this, feeds);
-  }
-
-  close(): Promise<void> {
-    const { backend } = this.#store;
-    return backend.queue(() => {
-      if (this.#closed) return;
-      this.#closed = true;
-      for (const at of this.#owned) backend.heap.free(at);
-      this.#store.users--;
-    });
-  }
-
-  #feed(checked: ReadonlyMap<string, HostData>): void {
-    if (this.#closed) return; // the run itself will say so
-    for (const [name, data] of checked) {
+  #feed(feeds: CheckedFeeds): void {
+    for (const [name, data] of feeds) {
       const v = this.plan.inputs.get(name)!;
-      this.#store.backend.view(this.plan.values[v], this.#at[v]).set(data);
+      this.#driver.view(this.plan.values[v], this.#at[v]).set(data);
     }
+  }
+
+  /** Runs the program once. `stamps` is the address of time stamps, or 0. */
+  async #walk(feeds: StagedFeeds, stamps: number): Promise<void> {
+    if (feeds !== null) this.#feed(feeds);
+    const failure = await this.#driver.team.run(this.#program, stamps);
+    if (failure !== null) throw this.#error(failure);
   }
 
   #error({ code, kernel, a, b }: Failure): EngineError {
@@ -449,7 +333,7 @@ interface Encoded {
 }
 
 /** The program of a plan, with scratch memory beginning at an address. */
-function encode(plan: Plan, at: Float64Array, backend: WasmBackend, scratchBase: number): Encoded {
+function encode(plan: Plan, at: Float64Array, driver: WasmDriver, scratchBase: number): Encoded {
   const words: number[] = [];
   const stepOf: Step[] = [];
   const notes = new Map<Step, StepNote>();
@@ -469,13 +353,13 @@ function encode(plan: Plan, at: Float64Array, backend: WasmBackend, scratchBase:
       types: step.inputs.map((v) => plan.values[v]),
       results: step.outputs.map((v) => plan.values[v]),
       attrs: step.attrs,
-      threads: backend.team.threads,
-      lanes: backend.kernels.lanes,
-      convolution: backend.convolution,
+      threads: driver.team.threads,
+      lanes: driver.kernels.lanes,
+      convolution: driver.convolution,
       note(text) {
         method = text;
       },
-      table: (values) => backend.table(values),
+      table: (values) => driver.table(values),
       emit(kernel, ...args) {
         push(kernel, slicesOf(work, Infinity), args);
       },

@@ -1,8 +1,9 @@
 /** Suites that need a device: skipped by name, with the reason, where there is none. */
-import { describe } from 'vitest';
+import { assert, describe } from 'vitest';
 import type { Backend } from '../../../engine/backends/backend.ts';
 import { BackendError } from '../../../engine/errors.ts';
-import { gpu, type GpuOptions } from '../../../engine/backends/gpu/gpu.ts';
+import { gpu, gpuOn, openDevice, type GpuOptions } from '../../../engine/backends/gpu/gpu.ts';
+import { WebGpuDevice } from '../../../engine/backends/gpu/webgpu.ts';
 
 /** Runs `suite`, or skips it where there is a reason to. */
 export function describeUnless(reason: string | null, name: string, suite: () => void): void {
@@ -33,6 +34,13 @@ export const MODES: readonly (readonly [string, GpuOptions])[] = [
   ['WebGPU without hand-written kernels', { mode: 'webgpu', overrides: false }],
   ['WebGL', { mode: 'webgl' }],
 ];
+
+/** A backend on WebGPU, and its device. */
+export async function openWebGpu(): Promise<{ readonly backend: Backend; readonly device: WebGpuDevice }> {
+  const device = await openDevice({ mode: 'webgpu' });
+  assert(device instanceof WebGpuDevice);
+  return { backend: gpuOn(device), device };
+}
 
 export async function withBackend(
   options: GpuOptions,

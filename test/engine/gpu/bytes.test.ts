@@ -6,12 +6,10 @@ import type { Call } from '../../../engine/backends/gpu/kernel.ts';
 import { Codec } from '../../../engine/backends/gpu/memory.ts';
 import { loadGpuJs } from '../../../engine/backends/gpu/packages.ts';
 import { Translator } from '../../../engine/backends/gpu/translate.ts';
-import type { WebGpuDevice } from '../../../engine/backends/gpu/webgpu.ts';
-import type { Backend } from '../../../engine/backends/backend.ts';
 import { compile } from '../../../engine/compile.ts';
 import { add, cast, equal, i32, not, sum, takeRows, u8, where, xor } from '../../../engine/ops/index.ts';
 import { testDevice } from './adapter.ts';
-import { describeWhere } from './available.ts';
+import { describeWhere, openWebGpu } from './available.ts';
 
 describe('words', () => {
   const packed = new Codec(true);
@@ -97,12 +95,9 @@ describeHere('parts', () => {
 });
 
 await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
-  const gpuOf = (backend: Backend): GPUDevice =>
-    (backend as Backend & { readonly device: WebGpuDevice }).device.gpu;
-
   it('a store and what is fed take as many bytes as they have', async () => {
-    const backend = await gpu({ mode: 'webgpu' });
-    const create = vi.spyOn(gpuOf(backend), 'createBuffer');
+    const { backend, device } = await openWebGpu();
+    const create = vi.spyOn(device.gpu, 'createBuffer');
     const step = await compile(backend, {
       inputs: { x: u8(4096) },
       state: { images: { shape: [8192], dtype: 'u8', data: new Uint8Array(8192).fill(3) } },
@@ -140,8 +135,8 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
   });
 
   it('a data set larger than a binding', async ({ skip }) => {
-    const backend = await gpu({ mode: 'webgpu' });
-    const { maxStorageBufferBindingSize: most } = gpuOf(backend).limits;
+    const { backend, device } = await openWebGpu();
+    const { maxStorageBufferBindingSize: most } = device.gpu.limits;
     if (most > 2 ** 28) {
       await backend.close();
       skip(`a binding of ${most} bytes holds more than a test should`);

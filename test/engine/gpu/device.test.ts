@@ -3,16 +3,12 @@
 import { assert, expect, it, vi, type Mock } from 'vitest';
 import { gpu } from '../../../engine/backends/gpu/gpu.ts';
 import type { Program } from '../../../engine/backends/gpu/program.ts';
-import type { WebGpuDevice } from '../../../engine/backends/gpu/webgpu.ts';
 import type { Backend } from '../../../engine/backends/backend.ts';
 import { compile } from '../../../engine/compile.ts';
 import { BackendError } from '../../../engine/errors.ts';
 import { add, broadcastTo, f32, matmul, mul, sum } from '../../../engine/ops/index.ts';
 import { withPath } from '../../../engine/path.ts';
-import { describeWhere } from './available.ts';
-
-const deviceOf = (backend: Backend): WebGpuDevice =>
-  (backend as Backend & { readonly device: WebGpuDevice }).device;
+import { describeWhere, openWebGpu } from './available.ts';
 
 const counting = (backend: Backend) =>
   compile(backend, {
@@ -26,8 +22,10 @@ const counting = (backend: Backend) =>
 
 await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
   it('allocates nothing on the device while runs go on', async () => {
-    const backend = await gpu({ mode: 'webgpu' });
-    const { gpu: device } = deviceOf(backend);
+    const {
+      backend,
+      device: { gpu: device },
+    } = await openWebGpu();
     const step = await counting(backend);
     const feeds = { x: new Float32Array(64 * 64).fill(1), rate: 0.5 };
     const K = 4;
@@ -49,8 +47,10 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
   });
 
   it('one submission for all runs of a call', async () => {
-    const backend = await gpu({ mode: 'webgpu' });
-    const { gpu: device } = deviceOf(backend);
+    const {
+      backend,
+      device: { gpu: device },
+    } = await openWebGpu();
     const step = await counting(backend);
     const submit = vi.spyOn(device.queue, 'submit');
     const K = 8;
@@ -90,32 +90,30 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
   });
 
   it('refuses a store with an array that it has no room for, by name, and keeps nothing of it', async () => {
-    const backend = await gpu({ mode: 'webgpu' });
-    const { gpu: device } = deviceOf(backend);
+    const { backend, device } = await openWebGpu();
     const freed: Mock[] = [];
-    const create = device.createBuffer.bind(device);
-    vi.spyOn(device, 'createBuffer').mockImplementation((descriptor) => {
+    const create = device.gpu.createBuffer.bind(device.gpu);
+    vi.spyOn(device.gpu, 'createBuffer').mockImplementation((descriptor) => {
       const buffer = create(descriptor);
       freed.push(vi.spyOn(buffer, 'destroy'));
       return buffer;
     });
     const small = { shape: [8], dtype: 'u8', data: new Uint8Array(8) } as const;
     const error = { message: 'no more memory' } as GPUError;
-    vi.spyOn(device, 'popErrorScope').mockResolvedValueOnce(null).mockResolvedValueOnce(error);
+    vi.spyOn(device.gpu, 'popErrorScope').mockResolvedValueOnce(null).mockResolvedValueOnce(error);
     await expect(backend.createStore({ small, other: small })).rejects.toThrow(
       /^gpu: .+ has no room for the array 'other' of 16 bytes: no more memory$/,
     );
     expect(freed.length).toBe(2);
     for (const free of freed) expect(free).toHaveBeenCalledTimes(1);
-    await expect(deviceOf(backend).upload({ length: 2 ** 40 } as Float32Array, 'large')).rejects.toThrow(
+    await expect(device.upload({ length: 2 ** 40 } as Float32Array, 'large')).rejects.toThrow(
       /^gpu: the array 'large' needs 4398046511104 bytes in one buffer, but .+ allows \d+$/,
     );
     await backend.close();
   });
 
   it('a kernel that does not compile names the operation', async () => {
-    const backend = await gpu({ mode: 'webgpu' });
-    const device = deviceOf(backend);
+    const { backend, device } = await openWebGpu();
     const step = await counting(backend);
     const [first] = step.plan.steps;
     const code =
@@ -140,12 +138,12 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
   });
 
   it('a lost device ends the run with an error, and the store was saved before', async () => {
-    const backend = await gpu({ mode: 'webgpu' });
+    const { backend, device } = await openWebGpu();
     const step = await counting(backend);
     const feeds = { x: new Float32Array(64 * 64).fill(1), rate: 0.5 };
     await step.run(feeds);
     const saved = await step.store.read();
-    deviceOf(backend).gpu.destroy();
+    device.gpu.destroy();
     await expect(step.run(feeds)).rejects.toBeInstanceOf(BackendError);
     await expect(step.run(feeds)).rejects.toThrow(
       /^gpu: run: the device was lost .+ \(make a new backend, and load the last checkpoint\)/,

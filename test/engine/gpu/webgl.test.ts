@@ -1,8 +1,8 @@
 // The GPU backend on WebGL, wherever there is a context: two cases of every operation, or all, and the whole contract.
 
-import { expect, it } from 'vitest';
-import { gpu } from '../../../engine/backends/gpu/gpu.ts';
-import type { WebGlDevice } from '../../../engine/backends/gpu/webgl.ts';
+import { assert, expect, it } from 'vitest';
+import { gpu, openDevice } from '../../../engine/backends/gpu/gpu.ts';
+import { WebGlDevice } from '../../../engine/backends/gpu/webgl.ts';
 import { compile } from '../../../engine/compile.ts';
 import { add, f32, matmul } from '../../../engine/ops/index.ts';
 import { describeConformance } from '../conformance.ts';
@@ -37,8 +37,9 @@ await describeWhere('WebGL', { mode: 'webgl' }, () => {
   });
 
   it('computes in high precision at any size, where a phone has others', async () => {
-    const backend = await gpu({ mode: 'webgl' });
-    const { kernels } = (backend as unknown as { readonly device: WebGlDevice }).device;
+    const device = await openDevice({ mode: 'webgl' });
+    assert(device instanceof WebGlDevice);
+    const { kernels } = device;
     const run = kernels.of({ body: 'return X;', args: {}, output: [4], to: -1 }, '');
     run();
     const { compiledFragmentShader } = run.kernel as unknown as { readonly compiledFragmentShader: string };
@@ -49,6 +50,6 @@ await describeWhere('WebGL', { mode: 'webgl' }, () => {
         'precision highp sampler2D;',
       ]),
     );
-    await backend.close();
+    await device.close();
   });
 });

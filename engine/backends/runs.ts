@@ -1,0 +1,187 @@
+/** Feeds and results of runs: checked, split and stacked in the same way for every backend. */
+import { EngineError, PlanError } from '../errors.ts';
+import { holds, showData, typedArrayName } from '../host.ts';
+import { allocate } from '../ops/create.ts';
+import { show } from '../options.ts';
+import type { Plan } from '../plan/plan.ts';
+import { formatType, sameShape, sizeOf } from '../shape.ts';
+import type { HostData, HostTensor, TensorType } from '../types.ts';
+import type { Feeds, Outputs } from './backend.ts';
+
+/** The feeds of one run by name, in the dtypes and order of the plan. */
+export type CheckedFeeds = ReadonlyMap<string, HostData>;
+
+/** Results of runs that follow each other. */
+export interface Ran {
+  /** The outputs of each run, up to the first that failed. */
+  readonly results: readonly Outputs[];
+  /** What the failed run threw; null where none has. */
+  readonly error: unknown;
+}
+
+/** The error of a call of several runs. Its message is that of `cause`, the error of the run that failed. */
+export class RunsError extends EngineError {
+  override readonly name = 'RunsError';
+  /** The outputs of the runs before it, stacked as `runMany` returns them; {} when it was the first. */
+  readonly before: Outputs;
+
+  constructor(before: readonly Outputs[], cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    this.before = stackRuns(before);
+  }
+}
+
+/**
+ * Feeds in the dtypes and order of the plan, every one checked.
+ * Throws PlanError for a missing or unknown name, or a shape or dtype that differs.
+ */
+export function checkFeeds(plan: Plan, feeds: Feeds): CheckedFeeds {
+  for (const name of Object.keys(feeds)) {
+    if (!plan.inputs.has(name)) {
+      throw new PlanError(
+        `run: there is no input called '${name}' (inputs: ${[...plan.inputs.keys()].join(', ')})`,
+      );
+    }
+  }
+  const checked = new Map<string, HostData>();
+  for (const [name, v] of plan.inputs) {
+    const feed = feeds[name];
+    if (feed === undefined) {
+      const given = Object.keys(feeds).join(', ');
+      throw new PlanError(`run: input '${name}' is missing (given: ${given === '' ? 'nothing' : given})`);
+    }
+    checked.set(name, checkFeed(name, plan.values[v], feed));
+  }
+  return checked;
+}
+
+function checkFeed(name: string, type: TensorType, feed: number | HostData | HostTensor): HostData {
+  if (typeof feed === 'number') {
+    if (type.shape.length !== 0) {
+      throw new PlanError(`run: input '${name}' is ${formatType(type)} but a single number was fed`);
+    }
+    const data = allocate(type.dtype, 1);
+    if (type.dtype === 'f32') return Float64Array.of(feed);
+    data[0] = feed;
+    if (data[0] !== feed)
+      throw new PlanError(`run: input '${name}' is ${type.dtype}, which does not hold ${feed}`);
+    return data;
+  }
+  const given: unknown = feed;
+  if (typeof given !== 'object' || given === null) {
+    throw new PlanError(`run: input '${name}' is ${formatType(type)} but ${show(given)} was fed`);
+  }
+  const data = 'data' in feed ? feed.data : feed;
+  if ('data' in feed && !(feed.dtype === type.dtype && sameShape(feed.shape, type.shape))) {
+    throw new PlanError(`run: input '${name}' is ${formatType(type)} but ${formatType(feed)} was fed`);
+  }
+  if (!holds(type.dtype, data) || data.length !== sizeOf(type.shape)) {
+    throw new PlanError(
+      `run: input '${name}' is ${formatType(type)}, ${sizeOf(type.shape)} elements, but ${showData(data)} was fed`,
+    );
+  }
+  return data;
+}
+
+/**
+ * The feeds of each of K runs, every one checked.
+ * Throws PlanError unless every feed has a leading axis of the same length, and as `checkFeeds` does.
+ */
+export function splitRuns(plan: Plan, feeds: Feeds): readonly CheckedFeeds[] {
+  const lists: [name: string, data: HostData, each: number][] = [];
+  let count: number | null = null;
+  for (const [name, feed] of Object.entries(feeds)) {
+    const v = plan.inputs.get(name);
+    if (v === undefined || typeof feed === 'number') {
+      throw new PlanError(`runMany: '${name}' must be an input with a leading axis of runs`);
+    }
+    const data = typeof feed === 'object' && feed !== null && 'data' in feed ? feed.data : feed;
+    if (typedArrayName(data) === undefined) {
+      throw new PlanError(
+        `runMany: '${name}' must be a typed array, or a tensor with one; got ${show(data)}`,
+      );
+    }
+    const each = sizeOf(plan.values[v].shape);
+    const runs = data.length / each;
+    if (!Number.isInteger(runs) || (count !== null && runs !== count)) {
+      throw new PlanError(
+        `runMany: '${name}' holds ${data.length} elements: with ${each} for one run that is ${runs} runs` +
+          (count === null ? '' : `, but the others have ${count}`),
+      );
+    }
+    count = runs;
+    lists.push([name, data, each]);
+  }
+  if (count === null || count === 0) throw new PlanError('runMany: there are no runs in the feeds');
+  return Array.from({ length: count }, (_, k) =>
+    checkFeeds(
+      plan,
+      Object.fromEntries(lists.map(([name, data, each]) => [name, data.subarray(k * each, (k + 1) * each)])),
+    ),
+  );
+}
+
+/** The outputs of K runs as one value for each name, with a leading axis of runs. */
+export function stackRuns(runs: readonly Outputs[]): Outputs {
+  const stacked: Record<string, HostTensor> = {};
+  runs.forEach((outputs, k) => {
+    for (const [name, { shape, dtype, data }] of Object.entries(outputs)) {
+      const Kind = data.constructor as Float32ArrayConstructor; // as precise as one run's
+      stacked[name] ??= {
+        shape: [runs.length, ...shape],
+        dtype,
+        data: new Kind(runs.length * data.length) as HostData,
+      };
+      stacked[name].data.set(data, k * data.length);
+    }
+  });
+  return stacked;
+}
+
+/** The feeds of `count` runs as those of one call of `runMany`; a single number is an f32. */
+export function stackFeeds(count: number, feedsOf: (run: number) => Feeds): Feeds {
+  const stacked: Record<string, HostData> = {};
+  for (let k = 0; k < count; k++) {
+    for (const [name, feed] of Object.entries(feedsOf(k))) {
+      const data = typeof feed === 'number' ? Float64Array.of(feed) : 'data' in feed ? feed.data : feed;
+      const Kind = data.constructor as Float32ArrayConstructor;
+      stacked[name] ??= new Kind(count * data.length);
+      stacked[name].set(data, k * data.length);
+    }
+  }
+  return stacked;
+}
+
+/** Feeds that wait for their run; null where they are in the memory that the kernels read. */
+export type StagedFeeds = CheckedFeeds | null;
+
+/**
+ * Takes over the feeds of runs, since the caller may change its arrays. `write` puts feeds where the kernels read them: at once
+ * for the first run if no other run is waiting, which saves a copy.
+ */
+export function stageFeeds(
+  runs: readonly CheckedFeeds[],
+  idle: boolean,
+  write: (feeds: CheckedFeeds) => void,
+): readonly StagedFeeds[] {
+  return runs.map((feeds, k) => {
+    if (!idle || k > 0) return new Map([...feeds].map(([name, data]) => [name, data.slice()]));
+    write(feeds);
+    return null;
+  });
+}
+
+/** Runs that follow each other, up to the first that throws. */
+export async function runInOrder<F>(
+  feeds: readonly F[],
+  run: (feeds: F) => Outputs | Promise<Outputs>,
+): Promise<Ran> {
+  const results: Outputs[] = [];
+  try {
+    // oxlint-disable-next-line no-await-in-loop -- runs depend on each other through the state
+    for (const own of feeds) results.push(await run(own));
+  } catch (error) {
+    return { results, error };
+  }
+  return { results, error: null };
+}
