@@ -11,7 +11,7 @@ export const BACKENDS = ['auto', 'wasm', 'gpu', 'reference'] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
 export interface OpenOptions extends Pick<WasmOptions, 'threads' | 'simd'> {
-  /** Gets a message when the backend is not the one that people may expect. Default: none is written. */
+  /** Called with a message when the backend is not the expected one. Default: does nothing. */
   readonly log?: (message: string) => void;
 }
 

@@ -7,7 +7,7 @@ export interface ReferenceReport extends CommonReport {
   readonly backend: 'reference';
 }
 
-/** Each backend adds what it alone can say; `backend` distinguishes them. */
+/** The report of any backend, discriminated by `backend`. */
 export type Report = WasmReport | GpuReport | ReferenceReport;
 
 /** The kind of SIMD in words, for instance 'relaxed, not fused'; undefined for a backend without SIMD. */

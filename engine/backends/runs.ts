@@ -11,7 +11,7 @@ import type { Feeds, Outputs } from './backend.ts';
 /** The feeds of one run by name, in the dtypes and order of the plan. */
 export type CheckedFeeds = ReadonlyMap<string, HostData>;
 
-/** Results of runs that follow each other. */
+/** Results of consecutive runs. */
 export interface Ran {
   /** The outputs of each run, up to the first that failed. */
   readonly results: readonly Outputs[];
@@ -156,8 +156,8 @@ export function stackFeeds(count: number, feedsOf: (run: number) => Feeds): Feed
 export type StagedFeeds = CheckedFeeds | null;
 
 /**
- * Takes over the feeds of runs, since the caller may change its arrays. `write` puts feeds where the kernels read them: at once
- * for the first run if no other run is waiting, which saves a copy.
+ * Copies the feeds of runs, since the caller may change its arrays. While the queue is `idle`, `write` puts those of the first run
+ * directly where the kernels read them.
  */
 export function stageFeeds(
   runs: readonly CheckedFeeds[],
@@ -171,7 +171,7 @@ export function stageFeeds(
   });
 }
 
-/** Runs that follow each other, up to the first that throws. */
+/** Runs one after the other, up to the first that throws. */
 export async function runInOrder<F>(
   feeds: readonly F[],
   run: (feeds: F) => Outputs | Promise<Outputs>,

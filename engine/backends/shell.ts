@@ -1,6 +1,6 @@
 /**
- * What every backend does in the same way: calls wait in one queue, a store stays open while an executable uses it and a backend
- * while it has stores, and whatever is closed refuses work. A backend brings a `Driver`.
+ * What all backends do in the same way. Calls wait in one queue. A store does not close while executables use it, nor a backend
+ * while it has open stores. Whatever is closed refuses work. Each backend implements a `Driver`.
  */
 import { BackendError, DataError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
@@ -39,8 +39,8 @@ export interface Placed<M> {
 /** A loaded plan. */
 export interface Program<F> extends Pick<Executable, 'plan' | 'notes' | 'report'> {
   /**
-   * Takes over the feeds of runs before the caller can change them. Called at once, not in the program's turn: only while the
-   * queue is `idle` may it write to memory that runs use.
+   * Takes over the feeds of runs before the caller can change them. The shell calls this at once, not in the queue, so it may
+   * write to memory that runs use only while the queue is `idle`.
    */
   stage(runs: readonly CheckedFeeds[], idle: boolean): F;
   /** The staged runs, one after the other. */
@@ -50,7 +50,7 @@ export interface Program<F> extends Pick<Executable, 'plan' | 'notes' | 'report'
   close(): void;
 }
 
-/** Makes a backend of its driver. */
+/** Makes a backend from its driver. */
 export function openShell<M, F>(driver: Driver<M, F>): Backend {
   return new ShellBackend(driver);
 }
@@ -253,7 +253,7 @@ class ShellExecutable<F> implements Executable {
     this.#onClose = onClose;
   }
 
-  // In the three calls below, feeds are checked and staged before the first await, so before the call returns.
+  // The next three functions check and stage the feeds before their first await, that is, before they return.
 
   async run(feeds: Feeds): Promise<Outputs> {
     const runs = [checkFeeds(this.plan, feeds)];

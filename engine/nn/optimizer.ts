@@ -1,4 +1,4 @@
-/** What an optimizer is: a pure map over all parameters at once, written with operations. `optim` has some. */
+/** What an optimizer is: a pure map over all parameters at once, written with operations. The folder `optim` has some. */
 import type { Json, Schedule } from '../../schedulers/index.ts';
 import type { Tensor } from '../tensor.ts';
 import type { State } from '../types.ts';

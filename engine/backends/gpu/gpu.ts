@@ -89,7 +89,7 @@ async function webGpuDevice(
   return new WebGpuDevice(device, description, new Translator(module, adapter, device), override);
 }
 
-/** The feeds of so many runs, one after the other. */
+/** The feeds of `count` runs, one after the other. */
 interface Packed {
   readonly feeds: Float32Array;
   readonly count: number;

@@ -42,7 +42,7 @@ class ReferenceDriver implements Driver<HostData, readonly StagedFeeds[]> {
   }
 
   free(): void {
-    // the garbage collector's
+    // garbage collected
   }
 
   read(arrays: readonly Placed<HostData>[]): readonly HostTensor[] {
@@ -136,7 +136,7 @@ class ReferenceProgram implements Program<readonly StagedFeeds[]> {
   }
 
   close(): void {
-    // the garbage collector's
+    // garbage collected
   }
 
   #feed(feeds: CheckedFeeds): void {

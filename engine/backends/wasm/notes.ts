@@ -1,4 +1,4 @@
-/** What the wasm backend says about the steps of a plan. */
+/** Notes on how the wasm backend computes the steps of a plan. */
 import type { StepNote } from '../../plan/plan.ts';
 
 /** The number of threads for which notes say how evenly work is shared. */
@@ -20,7 +20,7 @@ export class WasmNote implements StepNote {
   }
 }
 
-/** The `largestShare` of so many pieces in so many slices, if each slice takes the time of its pieces. */
+/** The largest share when each thread takes the next slice as it becomes free. */
 export function largestShare(pieces: number, slices: number): number {
   const loads = Array.from({ length: NOTED_THREADS }, () => 0);
   for (let slice = 0; slice < slices; slice++) {
