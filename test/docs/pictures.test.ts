@@ -1,0 +1,27 @@
+// Pictures in pages of the site: style.css gives every neutral color that the drawing code uses a color of the page's theme.
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { curveSvg } from '../../engine/index.ts';
+import { PALETTE } from '../../engine/train/listeners/curve.ts';
+import { ROOT } from './pages.ts';
+
+it('has a rule for each color that is no color of a series', () => {
+  const points = [[0, 1] as const, [1, 2] as const];
+  const svg = curveSvg(
+    [
+      { label: 'line', points },
+      { label: 'marker', points, marker: 'circle', color: '#000000', side: 'right' },
+    ],
+    {
+      panels: [{ left: { label: 'left' }, right: { label: 'right' } }],
+      title: 'title',
+      subtitle: 'subtitle',
+    },
+  );
+  const style = readFileSync(`${ROOT}docs/.vitepress/theme/style.css`, 'utf8');
+  const colors = new Set(svg.match(/(?:fill|stroke)="#[0-9a-f]{6}"/g));
+  const neutral = [...colors].filter(
+    (color) => color.includes('#000000') || !PALETTE.some((one) => color.includes(one)),
+  );
+  expect(neutral.filter((color) => !style.includes(`[${color.replaceAll('"', "'")}]`))).toEqual([]);
+});
