@@ -1,0 +1,82 @@
+/** What blocks of code get in place of hours of training and downloads, without a change of the text that readers see. */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { encode as encodePng } from 'fast-png';
+import jpeg from 'jpeg-js';
+import { synthetic, type Dataset } from '../../datasets/index.ts';
+import type * as Engine from '../../engine/index.ts';
+
+/** Updates of a training run, at most. */
+export const SHORT = 8;
+
+interface Length {
+  readonly steps: number;
+  readonly eval?: { readonly every: number };
+  readonly checkpoint?: { readonly every: number };
+}
+
+/** Options of a short run: what happens every so many steps happens in it, too. */
+function short<T extends Length>(options: T): T {
+  const { steps, eval: evaluation, checkpoint } = options;
+  const often = <P extends { readonly every: number }>(part: P): P => ({
+    ...part,
+    every: Math.min(part.every, SHORT / 2),
+  });
+  return {
+    ...options,
+    steps: Math.min(steps, SHORT),
+    ...(evaluation && { eval: often(evaluation) }),
+    ...(checkpoint && { checkpoint: often(checkpoint) }),
+  };
+}
+
+/**
+ * The functions that train, in short; `loadCheckpoint`, which takes the last checkpoint for one that a long run writes; and `gpu`
+ * for machines without one.
+ */
+export function standIns(
+  engine: typeof Engine,
+): Pick<typeof Engine, 'fit' | 'train' | 'lrRangeTest' | 'loadCheckpoint' | 'gpu'> {
+  return {
+    fit: (options) => engine.fit(short(options)),
+    train: (options) => engine.train(short(options)),
+    lrRangeTest: (options) => engine.lrRangeTest(short(options)),
+    loadCheckpoint: async (path) =>
+      engine.loadCheckpoint(
+        existsSync(path) ? path : ((await engine.latestCheckpoint(dirname(path))) ?? path),
+      ),
+    gpu: (options) => engine.gpu({ ...options, mode: 'cpu' }),
+  };
+}
+
+const CLASSES = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'];
+
+const images = (n: number, seed: number): Dataset => ({
+  ...synthetic({ kind: 'images', n, seed }),
+  classes: CLASSES,
+});
+
+/** Synthetic images with the shapes and classes of CIFAR-10. */
+export const cifar10 = (): Promise<{ readonly train: Dataset; readonly test: Dataset }> =>
+  Promise.resolve({ train: images(500, 1), test: images(100, 2) });
+
+/** `ship.jpg`, and `pets/cat` and `pets/dog` with 24 pictures each, JPEG and PNG. */
+export function writePictures(dir: string): void {
+  const [width, height] = [32, 32];
+  for (const [label, name] of ['cat', 'dog'].entries()) {
+    const data = Uint8Array.from(
+      { length: width * height * 4 },
+      (_, i) => 255 - (((i % 4) * i + 90 * label) % 256),
+    );
+    const pictures = {
+      jpg: jpeg.encode({ width, height, data }, 90).data,
+      png: encodePng({ width, height, data, channels: 4, depth: 8 }),
+    };
+    mkdirSync(join(dir, 'pets', name), { recursive: true });
+    for (let i = 0; i < 24; i++) {
+      const kind = i % 2 === 0 ? 'jpg' : 'png';
+      writeFileSync(join(dir, `pets/${name}/${i}.${kind}`), pictures[kind]);
+    }
+    writeFileSync(join(dir, 'ship.jpg'), pictures.jpg);
+  }
+}
