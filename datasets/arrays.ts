@@ -28,7 +28,7 @@ const isStrided = ({ shape, stride, offset = 0 }: HostArray): boolean => {
   let expected = 1;
   for (let axis = shape.length - 1; axis >= 0 && stride !== undefined; axis--) {
     if (shape[axis] !== 1 && stride[axis] !== expected) return true;
-    expected *= shape[axis]!;
+    expected *= shape[axis];
   }
   return false;
 };
@@ -67,9 +67,9 @@ function dense(name: string, array: HostArray, dtype: DType): Uint8Array | Int32
     }
     out[i] = value;
     for (let axis = shape.length - 1; axis >= 0; axis--) {
-      source += steps[axis]!;
-      if (++at[axis]! < shape[axis]!) break;
-      source -= steps[axis]! * shape[axis]!;
+      source += steps[axis];
+      if (++at[axis] < shape[axis]) break;
+      source -= steps[axis] * shape[axis];
       at[axis] = 0;
     }
   }
@@ -184,7 +184,7 @@ export function arrays(
     read(indices, xOut, yOut) {
       checkRead(dataset, indices, xOut, yOut);
       for (let i = 0; i < indices.length; i++) {
-        const index = indices[i]!;
+        const index = indices[i];
         // Loops, as set() from a subarray of another type is far slower on short rows.
         for (let j = 0; j < xItem; j++) xOut[i * xItem + j] = xs[index * xItem + j]!;
         for (let j = 0; j < yItem; j++) yOut[i * yItem + j] = ys[index * yItem + j]!;
@@ -212,7 +212,7 @@ export function subset(
     read(wanted, x, y) {
       checkRead(part, wanted, x, y);
       if (mapped.length < wanted.length) mapped = new Uint32Array(wanted.length);
-      for (let i = 0; i < wanted.length; i++) mapped[i] = chosen[wanted[i]!]!;
+      for (let i = 0; i < wanted.length; i++) mapped[i] = chosen[wanted[i]]!;
       readExamples(dataset, mapped.subarray(0, wanted.length), x, y);
     },
   };

@@ -30,7 +30,7 @@ export function checkRead(
     }
   }
   for (let i = 0; i < indices.length; i++) {
-    if (indices[i]! >= dataset.length) {
+    if (indices[i] >= dataset.length) {
       throw new RangeError(
         `${dataset.name}: read: index out of range: ${indices[i]} at position ${i}, but there are ${dataset.length} examples (0 to ${dataset.length - 1})`,
       );

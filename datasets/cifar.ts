@@ -41,7 +41,7 @@ async function readBatch(
   }
   for (let i = 0; i < records; i++) {
     const at = i * RECORD;
-    const label = buffer[at]!;
+    const label = buffer[at];
     if (label >= CLASSES.length) {
       throw new DataError(
         `cifar10: ${path}: the file is corrupt: record ${i} has the label ${label}, expected 0 to ${CLASSES.length - 1} (${fix})`,
@@ -82,7 +82,7 @@ async function readSplit(
     read(indices, x, y) {
       checkRead(dataset, indices, x, y);
       for (let i = 0; i < indices.length; i++) {
-        const index = indices[i]!;
+        const index = indices[i];
         x.set(images.subarray(index * ITEM, (index + 1) * ITEM), i * ITEM);
         y[i] = labels[index]!;
       }

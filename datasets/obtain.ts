@@ -96,7 +96,7 @@ async function complete(dir: string, sources: Cifar10Sources): Promise<boolean> 
     if (size === expected) continue;
     const what = size === null ? 'is missing beside the others' : `has ${size} bytes, expected ${expected}`;
     throw new DataError(
-      `cifar10: ${join(dir, files[i]!.name)}: the data is not complete: the file ${what} (${fixFor(dir)})`,
+      `cifar10: ${join(dir, files[i].name)}: the data is not complete: the file ${what} (${fixFor(dir)})`,
     );
   }
   return true;

@@ -57,7 +57,7 @@ async function decodePng(bytes: Uint8Array): Promise<Picture> {
   const { width, height, depth } = header;
   if (header.colour === 3) {
     if (png.palette === undefined) throw new Error('it has indices, but no table of colours');
-    return { width, height, channels: png.palette[0]!.length as 3 | 4, data: convertIndexedToRgb(png) };
+    return { width, height, channels: png.palette[0].length as 3 | 4, data: convertIndexedToRgb(png) };
   }
   const channels = png.channels as Picture['channels'];
   if (depth === 8) return { width, height, channels, data: Uint8Array.from(png.data) };
@@ -69,7 +69,7 @@ async function decodePng(bytes: Uint8Array): Promise<Picture> {
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const bit = x * depth;
-      const byte = png.data[y * rowBytes + (bit >> 3)]!;
+      const byte = png.data[y * rowBytes + (bit >> 3)];
       data[y * width + x] = (((byte >> (8 - depth - (bit & 7))) & most) * 255) / most;
     }
   }
@@ -82,8 +82,8 @@ function checkPng(bytes: Uint8Array): PngHeader {
   const header: PngHeader = {
     width: view.getUint32(16),
     height: view.getUint32(20),
-    depth: bytes[24]!,
-    colour: bytes[25]!,
+    depth: bytes[24],
+    colour: bytes[25],
     interlaced: bytes[28] === 1,
   };
   const { width, height, depth, colour, interlaced } = header;
@@ -154,7 +154,7 @@ function jpegHeader(bytes: Uint8Array): {
   let components: number | undefined;
   let transform: number | undefined;
   for (let at = 2; at + 4 <= bytes.length && bytes[at] === 0xff;) {
-    const marker = bytes[at + 1]!;
+    const marker = bytes[at + 1];
     if (marker === 0xff) {
       at++; // a filler
       continue;
@@ -164,7 +164,7 @@ function jpegHeader(bytes: Uint8Array): {
     if (frame) components = bytes[at + 9];
     const adobe = [0x41, 0x64, 0x6f, 0x62, 0x65];
     if (marker === 0xee && adobe.every((byte, i) => bytes[at + 4 + i] === byte)) transform = bytes[at + 15];
-    at += 2 + bytes[at + 2]! * 256 + bytes[at + 3]!;
+    at += 2 + bytes[at + 2] * 256 + bytes[at + 3];
   }
   return { components, transform };
 }
@@ -214,7 +214,7 @@ export function resizePicture(picture: Picture, size: Size, out: Uint8Array, off
   const high = Math.min(picture.height, picture.width / shape);
   const columns = tapsOf(picture.width, (picture.width - wide) / 2, wide, width);
   const rows = tapsOf(picture.height, (picture.height - high) / 2, high, height);
-  const [top, bottom] = [rows[0]!.first, rows.at(-1)!.first + rows.at(-1)!.weights.length];
+  const [top, bottom] = [rows[0].first, rows.at(-1)!.first + rows.at(-1)!.weights.length];
   // Across first, for the rows that are needed.
   const across = new Float64Array((bottom - top) * width * channels);
   for (let y = top; y < bottom; y++) {
@@ -223,7 +223,7 @@ export function resizePicture(picture: Picture, size: Size, out: Uint8Array, off
       for (let c = 0; c < channels; c++) {
         let sum = 0;
         let at = (y * picture.width + first) * channels + c;
-        for (let k = 0; k < weights.length; k++, at += channels) sum += weights[k]! * source[at]!;
+        for (let k = 0; k < weights.length; k++, at += channels) sum += weights[k] * source[at];
         across[to + c] = sum;
       }
     }
@@ -232,7 +232,7 @@ export function resizePicture(picture: Picture, size: Size, out: Uint8Array, off
   for (const [y, { first, weights }] of rows.entries()) {
     for (let x = 0; x < line; x++) {
       let sum = 0;
-      for (let k = 0; k < weights.length; k++) sum += weights[k]! * across[(first - top + k) * line + x]!;
+      for (let k = 0; k < weights.length; k++) sum += weights[k] * across[(first - top + k) * line + x];
       out[offset + y * line + x] = Math.round(sum);
     }
   }
@@ -245,8 +245,8 @@ function withChannels({ width, height, channels, data }: Picture, wanted: 1 | 3)
   for (let from = 0, to = 0; from < data.length; from += channels, to += wanted) {
     if (wanted === 1) {
       result[to] = grey
-        ? data[from]!
-        : Math.round(0.299 * data[from]! + 0.587 * data[from + 1]! + 0.114 * data[from + 2]!);
+        ? data[from]
+        : Math.round(0.299 * data[from] + 0.587 * data[from + 1] + 0.114 * data[from + 2]);
       continue;
     }
     for (let c = 0; c < 3; c++) result[to + c] = data[from + (grey ? 0 : c)]!;

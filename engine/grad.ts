@@ -59,7 +59,7 @@ export function grad<const W extends readonly Tensor[]>(loss: Tensor, wrt: W): S
       gradients.set(input, sofar === undefined ? g : withPath(node.path, () => add(sofar, g)));
     });
   }
-  return wrt.map((tensor) => gradients.get(tensor) ?? zerosLike(tensor)) as Tensor[] as Same<W>;
+  return wrt.map((tensor) => gradients.get(tensor) ?? zerosLike(tensor)) as Same<W>;
 }
 
 /**

@@ -155,7 +155,7 @@ Object.assign(Tensor.prototype, operations, methods);
 
 async function evaluate(tensor: Tensor): Promise<HostTensor> {
   const [value] = await (await defaultEvaluator()).evaluate([tensor]);
-  return value!;
+  return value;
 }
 
 /** Nested arrays of a host value; a number for a scalar. */
@@ -175,7 +175,7 @@ export function formatValue(value: HostTensor): string {
     if (typeof v === 'number') return String(Number(v.toPrecision(6)));
     const shown = v.length > 8 ? [...v.slice(0, 4), null, ...v.slice(-3)] : v;
     const flat = typeof v[0] === 'number' || v.length === 0;
-    const parts = shown.map((item) => (item === null ? '…' : show(item as Nested, `${indent} `)));
+    const parts = shown.map((item) => (item === null ? '…' : show(item, `${indent} `)));
     return `[${parts.join(flat ? ', ' : `,\n${indent} `)}]`;
   };
   return `${formatType(value)}\n${show(nested(value), '')}`;

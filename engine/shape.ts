@@ -216,7 +216,7 @@ function resolvePadding(
       const total = Math.max((Math.ceil(sizes[i] / stride[i]) - 1) * stride[i] + kernel[i] - sizes[i], 0);
       return [Math.floor(total / 2), Math.ceil(total / 2)] as const;
     });
-    return [v![0], v![1], h![0], h![1]];
+    return [v[0], v[1], h[0], h[1]];
   }
   const list = typeof padding === 'number' ? [padding, padding] : padding;
   if (

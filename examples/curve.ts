@@ -26,6 +26,6 @@ console.log(`mean squared error of the last batch ${loss?.toFixed(4)} (the noise
 const at = Float32Array.from({ length: 13 }, (_, i) => i / 2 - 3);
 const curve = await forward({ model, state, backend, data: { shape: [13, 1], dtype: 'f32', data: at } });
 for (const [i, value] of curve.data.entries()) {
-  console.log(`${at[i]!.toFixed(1).padStart(5)} ${' '.repeat(Math.round(20 + 18 * value))}*`);
+  console.log(`${at[i].toFixed(1).padStart(5)} ${' '.repeat(Math.round(20 + 18 * value))}*`);
 }
 await backend.close();

@@ -17,7 +17,7 @@ function normalized(lr: number | Schedule, beta: number | Schedule): Optimizer {
     },
     slots: ['velocity'],
     update({ grad, param, slots, lr: rate, hyper: { beta: kept } }) {
-      const velocity = add(mul(slots['velocity']!, kept!), mul(grad, sub(1, kept!)));
+      const velocity = add(mul(slots['velocity'], kept), mul(grad, sub(1, kept)));
       const length = add(sqrt(sum(mul(velocity, velocity))), 1e-12);
       return { param: sub(param, mul(div(velocity, length), rate)), slots: { velocity } };
     },

@@ -17,7 +17,7 @@ const [da] = grad(loss, [a]);
 
 await product.print();
 console.log('loss', await loss.array());
-await da!.print(); // twice the product, times b transposed
+await da.print(); // twice the product, times b transposed
 
 // Shapes are checked on the line that gets them wrong, before anything runs.
 try {

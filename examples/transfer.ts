@@ -57,7 +57,7 @@ const { state } = await fit({
   data: loader(many, { batchSize: 50 }),
   optimizer: adam({ lr: oneCycle({ max: 0.02, steps }) }),
 });
-const kept = parameters(first, 'body').map(({ name }) => [name, state[name]!] as const);
+const kept = parameters(first, 'body').map(({ name }) => [name, state[name]] as const);
 await saveTensors(weights, Object.fromEntries(kept));
 
 const control = new AbortController();
@@ -89,7 +89,7 @@ console.log(`stopped after ${result.step} of ${10 * steps} steps, the best was s
 const found = await loadCheckpoint(bestPath(join(folder, 'run')));
 const { classes } = await predict({ model, state: found.state, data: test, backend });
 const confusion = test.classes.map(() => test.classes.map(() => 0));
-targets(test).forEach((label, i) => confusion[label]![classes[i]!]!++);
+targets(test).forEach((label, i) => confusion[label][classes[i]]++);
 console.log(confusion.map((row) => row.map((n) => String(n).padStart(4)).join('')).join('\n'));
 console.log(`test accuracy ${result.best!.metrics['accuracy']}`);
 await backend.close();

@@ -95,13 +95,13 @@ function make(kind: 'adam' | 'adamw', options: AdamOptions, usualDecay: number):
       const g = kind === 'adam' ? decayed(at) : at.grad;
       const param =
         kind === 'adam' || decay === null ? at.param : sub(at.param, mul(at.param, mul(rate, decay)));
-      const m = add(mul(at.slots['m'], hyper['beta1']), mul(g, rest1!));
-      const v = add(mul(at.slots['v'], hyper['beta2']), mul(mul(g, g), rest2!));
+      const m = add(mul(at.slots['m'], hyper['beta1']), mul(g, rest1));
+      const v = add(mul(at.slots['v'], hyper['beta2']), mul(mul(g, g), rest2));
       const root = sqrt(v);
       const step =
         form === 'pytorch'
-          ? mul(div(m, add(div(root, sqrt(correction2!)), epsilon)), div(rate, correction1!))
-          : mul(div(m, add(root, epsilon)), div(mul(rate, sqrt(correction2!)), correction1!));
+          ? mul(div(m, add(div(root, sqrt(correction2)), epsilon)), div(rate, correction1))
+          : mul(div(m, add(root, epsilon)), div(mul(rate, sqrt(correction2)), correction1));
       return { param: sub(param, step), slots: { m, v } };
     },
   });

@@ -43,11 +43,11 @@ function inTurn(
   const valueAt = (t: number): number => {
     const at = Math.min(t, end - 1);
     const i = starts.findLastIndex((start) => start <= at);
-    return schedules[i]!(at - starts[i]!);
+    return schedules[i](at - starts[i]);
   };
   function* cycles(): Generator<Cycle> {
     for (const [i, schedule] of schedules.entries()) {
-      const start = starts[i]!;
+      const start = starts[i];
       yield* cyclesWithin(schedule, start, (starts[i + 1] ?? end) - start);
     }
   }

@@ -97,7 +97,7 @@ export const list: Check<readonly unknown[]> = (value, at) => {
 export const increasingSteps: Check<readonly number[]> = (value, at) => {
   const counts = list(value, at).map((entry, i) => steps(entry, `${at}[${i}]`));
   counts.forEach((count, i) => {
-    if (i > 0 && count <= counts[i - 1]!) {
+    if (i > 0 && count <= counts[i - 1]) {
       throw new RangeError(`${at} must increase, got ${counts[i - 1]} before ${count}`);
     }
   });

@@ -47,7 +47,7 @@ it('has a test for every example', () => {
 });
 
 it.each(Object.entries(EXAMPLES))('%s', async (name, { steps, prints }) => {
-  process.argv = [argv[0]!, name, ...(steps === undefined ? [] : [String(steps)])];
+  process.argv = [argv[0], name, ...(steps === undefined ? [] : [String(steps)])];
   await import(`../examples/${name}.ts`);
   expect(printed.join('\n')).toMatch(prints);
 });

@@ -34,7 +34,7 @@ describe('exploring', () => {
     const loss = sum(x.matmul(w).pow(2)); // ‖x·w‖² = (−2)² + (−2)²
     const [g] = grad(loss, [w]);
     expect(await loss.array()).toBe(8);
-    expect(await g!.array()).toEqual([
+    expect(await g.array()).toEqual([
       [-4, -4],
       [4, 4],
     ]);
@@ -98,9 +98,9 @@ describe.each([
         const logits = add(matmul(h, w2), b2);
         const loss = softmaxCrossEntropy(logits, y);
         const [g1, gb1, g2, gb2] = grad(loss, [w1, b1, w2, b2]);
-        const lr = hyper['lr']!;
-        const velocity1 = add(mul(v1, 0.9), mul(g1!, lr));
-        const velocity2 = add(mul(v2, 0.9), mul(g2!, lr));
+        const lr = hyper['lr'];
+        const velocity1 = add(mul(v1, 0.9), mul(g1, lr));
+        const velocity2 = add(mul(v2, 0.9), mul(g2, lr));
         return {
           outputs: { loss, accuracy: mean(ops.correct(logits, y)) },
           next: {
@@ -108,8 +108,8 @@ describe.each([
             v1: velocity1,
             w2: sub(w2, velocity2),
             v2: velocity2,
-            b1: sub(b1, mul(gb1!, lr)),
-            b2: sub(b2, mul(gb2!, lr)),
+            b1: sub(b1, mul(gb1, lr)),
+            b2: sub(b2, mul(gb2, lr)),
           },
         };
       },
@@ -120,7 +120,7 @@ describe.each([
       const lr = 0.02 + 0.08 * (1 - Math.abs((at % 50) / 25 - 1)); // a triangle: 0.02 up to 0.1 and back
       // oxlint-disable-next-line no-await-in-loop -- training is a sequence
       const { loss } = await step.run({ x, y, lr, step: at });
-      losses.push(loss!.data[0]);
+      losses.push(loss.data[0]);
     }
     expect(losses[0]).toBeGreaterThan(0.8);
     expect(losses.at(-1)).toBeLessThan(0.4);
@@ -136,7 +136,7 @@ describe.each([
       }),
     });
     const at = (label: number) => look.run({ x: Float32Array.of(2.5, 0), y: Int32Array.of(label) });
-    expect((await at(0))['loss']!.data[0]).toBeLessThan((await at(1))['loss']!.data[0]);
+    expect((await at(0))['loss'].data[0]).toBeLessThan((await at(1))['loss'].data[0]);
     await look.close();
     await step.close();
   });

@@ -36,8 +36,8 @@ const within = (x: Tensor): Tensor => clamp(x, -FAR, FAR);
  */
 export const gatedBy = customGradient({
   name: 'gatedBy',
-  forward: (x, gate) => mul(x!, gate!),
-  gradient: ({ inputs: [x, gate], grad }) => [mul(grad, gate!), mul(grad, within(x!))],
+  forward: (x, gate) => mul(x, gate),
+  gradient: ({ inputs: [x, gate], grad }) => [mul(grad, gate), mul(grad, within(x))],
 });
 
 /** x · gate(x). `slope` gives the derivative of the gate from x clamped to ±FAR, whose powers do not overflow, and gate(x). */
@@ -50,7 +50,7 @@ function gated(
   const share = customGradient({
     name,
     forward: gate,
-    gradient: ({ inputs: [t], output, grad }) => [mul(grad, slope(within(t!), output))],
+    gradient: ({ inputs: [t], output, grad }) => [mul(grad, slope(within(t), output))],
   })(x);
   return gatedBy(x, share);
 }
@@ -92,7 +92,7 @@ const softplusOf = customGradient({
   name: 'softplus',
   forward: (x) => add(maximum(x, 0), log1p(exp(neg(abs(x))))),
   // The parts have kinks at 0 that the whole has not.
-  gradient: ({ inputs: [x], grad }) => [mul(grad, sigmoid(x!))],
+  gradient: ({ inputs: [x], grad }) => [mul(grad, sigmoid(x))],
 });
 
 /** log(1 + e^x), without overflow and without losing small values. Its derivative is the sigmoid. */

@@ -30,8 +30,8 @@ const flops = (outputs: readonly number[], kernel: readonly [number, number], in
 export const conv2dOp = defineOp({
   name: 'conv2d',
   infer([x, w]: readonly TensorType[], { output }: ConvAttrs) {
-    expectDType('conv2d', 'f32', x!, w!);
-    return [{ shape: [x!.shape[0], output[0], output[1], w!.shape[3]], dtype: 'f32' }];
+    expectDType('conv2d', 'f32', x, w);
+    return [{ shape: [x.shape[0], output[0], output[1], w.shape[3]], dtype: 'f32' }];
   },
   vjp({ inputs, grads, attrs, needs }: Vjp<ConvAttrs>): Grads {
     const [x, w] = inputs as [Tensor, Tensor];
@@ -41,15 +41,15 @@ export const conv2dOp = defineOp({
       needs(1) ? conv2dGradWeightOp([x, g], attrs)[0] : null,
     ];
   },
-  flops: ([, w], [y], { kernel }) => flops(y!.shape, kernel, w!.shape[2]),
+  flops: ([, w], [y], { kernel }) => flops(y.shape, kernel, w.shape[2]),
 });
 
 /** g [N, H', W', O], w [KH, KW, C / groups, O] -> [N, H, W, C] */
 export const conv2dGradInputOp = defineOp({
   name: 'conv2dGradInput',
   infer([g, w]: readonly TensorType[], { input, groups }: ConvAttrs) {
-    expectDType('conv2dGradInput', 'f32', g!, w!);
-    return [{ shape: [g!.shape[0], input[0], input[1], w!.shape[2] * groups], dtype: 'f32' }];
+    expectDType('conv2dGradInput', 'f32', g, w);
+    return [{ shape: [g.shape[0], input[0], input[1], w.shape[2] * groups], dtype: 'f32' }];
   },
   vjp({ inputs, grads, attrs, needs }: Vjp<ConvAttrs>): Grads {
     const [g, w] = inputs as [Tensor, Tensor];
@@ -59,15 +59,15 @@ export const conv2dGradInputOp = defineOp({
       needs(1) ? conv2dGradWeightOp([h, g], attrs)[0] : null,
     ];
   },
-  flops: ([g, w], _, { kernel }) => flops(g!.shape, kernel, w!.shape[2]),
+  flops: ([g, w], _, { kernel }) => flops(g.shape, kernel, w.shape[2]),
 });
 
 /** x [N, H, W, C], g [N, H', W', O] -> [KH, KW, C / groups, O] */
 export const conv2dGradWeightOp = defineOp({
   name: 'conv2dGradWeight',
   infer([x, g]: readonly TensorType[], { kernel, groups }: ConvAttrs) {
-    expectDType('conv2dGradWeight', 'f32', x!, g!);
-    return [{ shape: [kernel[0], kernel[1], x!.shape[3] / groups, g!.shape[3]], dtype: 'f32' }];
+    expectDType('conv2dGradWeight', 'f32', x, g);
+    return [{ shape: [kernel[0], kernel[1], x.shape[3] / groups, g.shape[3]], dtype: 'f32' }];
   },
   vjp({ inputs, grads, attrs, needs }: Vjp<ConvAttrs>): Grads {
     const [x, g] = inputs as [Tensor, Tensor];
@@ -77,7 +77,7 @@ export const conv2dGradWeightOp = defineOp({
       needs(1) ? conv2dOp([x, h], attrs)[0] : null,
     ];
   },
-  flops: ([, g], [dw], { kernel }) => flops(g!.shape, kernel, dw!.shape[2]),
+  flops: ([, g], [dw], { kernel }) => flops(g.shape, kernel, dw.shape[2]),
 });
 
 export interface Conv2dOptions {

@@ -49,7 +49,7 @@ export function customGradient({
     defineOp({
       name: `custom ${name}`,
       alias: true,
-      infer: ([y]: readonly TensorType[]) => [y!],
+      infer: ([y]: readonly TensorType[]) => [y],
       vjp({ inputs: [, ...inputs], outputs, grads }: Vjp<None>): Grads {
         const made = gradient({ inputs, output: outputs[0], grad: grads[0]! });
         if (!Array.isArray(made)) {
@@ -80,7 +80,7 @@ export function customGradient({
 const copyOp = defineOp({
   name: 'copy of an input',
   alias: true,
-  infer: ([x]: readonly TensorType[]) => [x!],
+  infer: ([x]: readonly TensorType[]) => [x],
   vjp: ({ grads }: Vjp<None>): Grads => [grads[0]!],
 });
 

@@ -32,13 +32,13 @@ export function einsum(equation: string, ...operands: readonly TensorLike[]): Te
   if (terms.length !== operands.length) {
     throw new ShapeError(`${where}: has ${terms.length} operands but ${operands.length} tensors were given`);
   }
-  const named = terms.map((term, i) => name(where, term, toTensor(operands[i]!)));
+  const named = terms.map((term, i) => name(where, term, toTensor(operands[i])));
   const sizes = new Map<string, number>();
   for (const { t, axes } of named) axes.forEach((axis, i) => addSize(where, sizes, axis, t.shape[i]));
   const wanted = right === undefined ? implied(named) : resultAxes(where, right, named);
 
   let rest = named.slice(1);
-  let product = named[0]!;
+  let product = named[0];
   while (rest.length > 0) {
     const [next, ...later] = rest as [Named, ...Named[]];
     const needed = new Set([...wanted, ...later.flatMap(({ axes }) => axes)]);

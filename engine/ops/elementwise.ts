@@ -15,7 +15,7 @@ import { sum } from './reduce.ts';
 type None = Record<never, never>;
 const none: None = {};
 
-const elementsOut = (_: readonly TensorType[], [out]: readonly TensorType[]): number => sizeOf(out!.shape);
+const elementsOut = (_: readonly TensorType[], [out]: readonly TensorType[]): number => sizeOf(out.shape);
 
 /** Sums a gradient over the axes along which a value of `shape` was broadcast: the adjoint of broadcasting. */
 export function sumTo(g: Tensor, shape: Shape): Tensor {
@@ -50,8 +50,8 @@ function binary<const N extends string>(
   return defineOp({
     name,
     infer([a, b]: readonly TensorType[]): readonly TensorType[] {
-      expectSame(name, allowed, [a!, b!]);
-      return [{ shape: broadcastShapes(name, a!.shape, b!.shape), dtype: result ?? a!.dtype }];
+      expectSame(name, allowed, [a, b]);
+      return [{ shape: broadcastShapes(name, a.shape, b.shape), dtype: result ?? a.dtype }];
     },
     vjp: ({ inputs, outputs, grads, needs }: Vjp<None>): Grads => {
       const [a, b] = inputs as [Tensor, Tensor];
@@ -72,8 +72,8 @@ function unary<const N extends string>(name: N, gradX: ((g: Tensor, x: Tensor, y
   return defineOp({
     name,
     infer([x]: readonly TensorType[]): readonly TensorType[] {
-      expectDType(name, 'f32', x!);
-      return [x!];
+      expectDType(name, 'f32', x);
+      return [x];
     },
     vjp: ({ inputs, outputs, grads }: Vjp<None>): Grads => [
       gradX === null ? null : gradX(grads[0]!, inputs[0], outputs[0]),
@@ -179,13 +179,13 @@ export const elementwiseOps = {
   reluGrad: defineOp({
     name: 'reluGrad',
     infer([g, y]: readonly TensorType[]): readonly TensorType[] {
-      expectDType('reluGrad', 'f32', g!, y!);
-      if (!sameShape(g!.shape, y!.shape)) {
+      expectDType('reluGrad', 'f32', g, y);
+      if (!sameShape(g.shape, y.shape)) {
         throw new ShapeError(
-          `reluGrad: gradient ${formatShape(g!.shape)} and result ${formatShape(y!.shape)} differ`,
+          `reluGrad: gradient ${formatShape(g.shape)} and result ${formatShape(y.shape)} differ`,
         );
       }
-      return [{ shape: g!.shape, dtype: 'f32' }];
+      return [{ shape: g.shape, dtype: 'f32' }];
     },
     vjp: ({ inputs, grads }: Vjp<None>): Grads => [reluGrad(grads[0]!, inputs[1]), null],
     mayReuse: [0, 1],
@@ -195,10 +195,10 @@ export const elementwiseOps = {
   where: defineOp({
     name: 'where',
     infer([condition, a, b]: readonly TensorType[]): readonly TensorType[] {
-      expectDType('where', 'u8', condition!);
-      expectSame('where', ['f32', 'i32', 'u8'], [a!, b!]);
-      const values = broadcastShapes('where', a!.shape, b!.shape);
-      return [{ shape: broadcastShapes('where', condition!.shape, values), dtype: a!.dtype }];
+      expectDType('where', 'u8', condition);
+      expectSame('where', ['f32', 'i32', 'u8'], [a, b]);
+      const values = broadcastShapes('where', a.shape, b.shape);
+      return [{ shape: broadcastShapes('where', condition.shape, values), dtype: a.dtype }];
     },
     vjp: ({ inputs: [condition, a, b], grads, needs }: Vjp<None>): Grads => [
       null,
@@ -213,7 +213,7 @@ export const elementwiseOps = {
   cast: defineOp({
     name: 'cast',
     infer: ([x]: readonly TensorType[], { dtype }: { readonly dtype: DType }): readonly TensorType[] => [
-      { shape: x!.shape, dtype },
+      { shape: x.shape, dtype },
     ],
     vjp: () => [null],
     elementwise: true,
@@ -227,8 +227,8 @@ export const elementwiseOps = {
     name: 'checkFinite',
     mayFail: true,
     infer: ([x]: readonly TensorType[], _attrs: { readonly label: string }): readonly TensorType[] => {
-      expectDType('checkFinite', 'f32', x!);
-      return [x!];
+      expectDType('checkFinite', 'f32', x);
+      return [x];
     },
     vjp: ({ grads }) => [grads[0]!],
     mayReuse: [0],
@@ -236,7 +236,7 @@ export const elementwiseOps = {
 
   stopGradient: defineOp({
     name: 'stopGradient',
-    infer: ([x]: readonly TensorType[]): readonly TensorType[] => [x!],
+    infer: ([x]: readonly TensorType[]): readonly TensorType[] => [x],
     vjp: () => [null],
     alias: true,
   }),
@@ -262,8 +262,8 @@ const erfSlope = (x: Tensor): Tensor => mul(2 / Math.sqrt(Math.PI), exp(neg(squa
 const derivativeOfSigmoid = (x: Tensor, y: Tensor): Tensor =>
   customGradient({
     name: 'derivativeOfSigmoid',
-    forward: (t) => sigmoidSlope(y, t!),
-    gradient: ({ inputs: [t], output, grad }) => [mul(grad, mul(output, neg(tanh(mul(t!, 0.5)))))],
+    forward: (t) => sigmoidSlope(y, t),
+    gradient: ({ inputs: [t], output, grad }) => [mul(grad, mul(output, neg(tanh(mul(t, 0.5)))))],
   })(x);
 
 /** The derivative of tanh, 4 e^−2|x| / (1 + e^−2|x|)². 1 − y² would lose its digits where y is near 1. */
@@ -273,7 +273,7 @@ const tanhSlope = customGradient({
     const e = exp(mul(abs(x), -2));
     return div(mul(e, 4), square(add(e, 1)));
   },
-  gradient: ({ inputs: [x], output, grad }) => [mul(grad, mul(output, mul(tanh(x!), -2)))],
+  gradient: ({ inputs: [x], output, grad }) => [mul(grad, mul(output, mul(tanh(x), -2)))],
 });
 
 /** An |a| below this is treated as 0 where b is 0, because 1 / a² would overflow in a second derivative. */

@@ -21,11 +21,11 @@ export const gatherOps = {
   takeRows: defineOp({
     name: 'takeRows',
     infer([x, index]: readonly TensorType[]): readonly TensorType[] {
-      if (x!.shape.length === 0)
-        throw new ShapeError(`takeRows: expects at least one axis but got ${formatType(x!)}`);
-      expectDType('takeRows', 'i32', index!);
-      expectRank('takeRows', index!, 1, 'an index i32 [N]');
-      return [{ shape: [index!.shape[0], ...x!.shape.slice(1)], dtype: x!.dtype }];
+      if (x.shape.length === 0)
+        throw new ShapeError(`takeRows: expects at least one axis but got ${formatType(x)}`);
+      expectDType('takeRows', 'i32', index);
+      expectRank('takeRows', index, 1, 'an index i32 [N]');
+      return [{ shape: [index.shape[0], ...x.shape.slice(1)], dtype: x.dtype }];
     },
     vjp: ({ inputs: [x, index], grads }: Vjp<None>) => [scatterRowsOf(grads[0]!, index, x.shape[0]), null],
     mayFail: true,
@@ -34,26 +34,26 @@ export const gatherOps = {
   scatterRows: defineOp({
     name: 'scatterRows',
     infer([g, index]: readonly TensorType[], { n }: Count): readonly TensorType[] {
-      expectDType('scatterRows', 'f32', g!);
-      expectDType('scatterRows', 'i32', index!);
-      if (g!.shape.length === 0 || !sameShape(index!.shape, g!.shape.slice(0, 1))) {
+      expectDType('scatterRows', 'f32', g);
+      expectDType('scatterRows', 'i32', index);
+      if (g.shape.length === 0 || !sameShape(index.shape, g.shape.slice(0, 1))) {
         throw new ShapeError(
-          `scatterRows: expects g [m, ...] and index i32 [m] but got ${formatType(g!)} and ${formatType(index!)}`,
+          `scatterRows: expects g [m, ...] and index i32 [m] but got ${formatType(g)} and ${formatType(index)}`,
         );
       }
-      return [{ shape: [n, ...g!.shape.slice(1)], dtype: 'f32' }];
+      return [{ shape: [n, ...g.shape.slice(1)], dtype: 'f32' }];
     },
     vjp: ({ inputs: [, index], grads }: Vjp<Count>) => [takeRowsOf(grads[0]!, index), null],
     mayFail: true,
-    flops: ([g]) => sizeOf(g!.shape),
+    flops: ([g]) => sizeOf(g.shape),
   }),
 
   /** x [outer, n, inner] and index i32 [outer, m, inner] -> [outer, m, inner]. */
   takeAlong: defineOp({
     name: 'takeAlong',
     infer([x, index]: readonly TensorType[]): readonly TensorType[] {
-      expectAlong('takeAlong', x!, index!);
-      return [{ shape: index!.shape, dtype: x!.dtype }];
+      expectAlong('takeAlong', x, index);
+      return [{ shape: index.shape, dtype: x.dtype }];
     },
     vjp: ({ inputs: [x, index], grads }: Vjp<None>) => [scatterAlongOf(grads[0]!, index, x.shape[1]), null],
     mayFail: true,
@@ -63,32 +63,32 @@ export const gatherOps = {
   scatterAlong: defineOp({
     name: 'scatterAlong',
     infer([g, index]: readonly TensorType[], { n }: Count): readonly TensorType[] {
-      expectDType('scatterAlong', 'f32', g!);
-      expectAlong('scatterAlong', g!, index!);
-      if (!sameShape(g!.shape, index!.shape)) {
+      expectDType('scatterAlong', 'f32', g);
+      expectAlong('scatterAlong', g, index);
+      if (!sameShape(g.shape, index.shape)) {
         throw new ShapeError(
-          `scatterAlong: values ${formatType(g!)} and index ${formatType(index!)} differ in shape`,
+          `scatterAlong: values ${formatType(g)} and index ${formatType(index)} differ in shape`,
         );
       }
-      const [outer, , inner] = g!.shape;
+      const [outer, , inner] = g.shape;
       return [{ shape: [outer, n, inner], dtype: 'f32' }];
     },
     vjp: ({ inputs: [, index], grads }: Vjp<Count>) => [takeAlongOf(grads[0]!, index), null],
     mayFail: true,
-    flops: ([g]) => sizeOf(g!.shape),
+    flops: ([g]) => sizeOf(g.shape),
   }),
 
   /** Each row of x [rows, n] in order, and where each element came from. */
   sort: defineOp({
     name: 'sort',
     infer([x]: readonly TensorType[], _attrs: { readonly descending: boolean }): readonly TensorType[] {
-      expectDType('sort', 'f32', x!);
-      expectRank('sort', x!, 2, '[rows, n]');
-      return [x!, { shape: x!.shape, dtype: 'i32' }];
+      expectDType('sort', 'f32', x);
+      expectRank('sort', x, 2, '[rows, n]');
+      return [x, { shape: x.shape, dtype: 'i32' }];
     },
     vjp: ({ outputs: [values, index], grads }: Vjp<{ readonly descending: boolean }>) =>
       grads[0] === null ? [null] : [scatterAlong(grads[0], index, values.shape[1], 1)],
-    flops: ([x]) => sizeOf(x!.shape) * Math.ceil(Math.log2(Math.max(2, x!.shape[1]))),
+    flops: ([x]) => sizeOf(x.shape) * Math.ceil(Math.log2(Math.max(2, x.shape[1]))),
   }),
 };
 
@@ -231,8 +231,8 @@ export function sort(
     descending,
   });
   return {
-    values: transpose(reshape(values!, lines.shape), back),
-    indices: transpose(reshape(indices!, lines.shape), back),
+    values: transpose(reshape(values, lines.shape), back),
+    indices: transpose(reshape(indices, lines.shape), back),
   };
 }
 

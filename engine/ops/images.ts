@@ -13,27 +13,27 @@ const none: None = {};
 export const normalizeImagesOp = defineOp({
   name: 'normalizeImages',
   infer([x, mean, scale, draws]: readonly TensorType[]) {
-    expectRank('normalizeImages', x!, 4, 'images [N, H, W, C]');
-    if (x!.dtype === 'i32')
-      throw new ShapeError(`normalizeImages: expects u8 or f32 images but got ${formatType(x!)}`);
-    const item = x!.shape.slice(1);
+    expectRank('normalizeImages', x, 4, 'images [N, H, W, C]');
+    if (x.dtype === 'i32')
+      throw new ShapeError(`normalizeImages: expects u8 or f32 images but got ${formatType(x)}`);
+    const item = x.shape.slice(1);
     for (const [name, t] of [
-      ['mean', mean!],
-      ['scale', scale!],
+      ['mean', mean],
+      ['scale', scale],
     ] as const) {
       expectDType(`normalizeImages: ${name}`, 'f32', t);
       if (!sameShape(broadcastShapes(`normalizeImages: ${name}`, item, t.shape), item)) {
         throw new ShapeError(
-          `normalizeImages: ${name} ${formatType(t)} does not broadcast to images ${formatType(x!)}`,
+          `normalizeImages: ${name} ${formatType(t)} does not broadcast to images ${formatType(x)}`,
         );
       }
     }
-    if (draws !== undefined && (draws.dtype !== 'i32' || !sameShape(draws.shape, [x!.shape[0], 3]))) {
+    if (draws !== undefined && (draws.dtype !== 'i32' || !sameShape(draws.shape, [x.shape[0], 3]))) {
       throw new ShapeError(
-        `normalizeImages: draws must be i32 [${x!.shape[0]},3] but got ${formatType(draws)}`,
+        `normalizeImages: draws must be i32 [${x.shape[0]},3] but got ${formatType(draws)}`,
       );
     }
-    return [{ shape: x!.shape, dtype: 'f32' }];
+    return [{ shape: x.shape, dtype: 'f32' }];
   },
   vjp: null,
 });

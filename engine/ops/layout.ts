@@ -26,13 +26,13 @@ export const layoutOps = {
     name: 'reshape',
     infer([x]: readonly TensorType[], { shape }: ShapeAttrs): readonly TensorType[] {
       checkShape('reshape', shape);
-      if (sizeOf(shape) !== sizeOf(x!.shape)) {
+      if (sizeOf(shape) !== sizeOf(x.shape)) {
         throw new ShapeError(
-          `reshape: ${formatShape(x!.shape)} holds ${sizeOf(x!.shape)} elements but ${formatShape(shape)} ` +
+          `reshape: ${formatShape(x.shape)} holds ${sizeOf(x.shape)} elements but ${formatShape(shape)} ` +
             `holds ${sizeOf(shape)}`,
         );
       }
-      return [{ shape, dtype: x!.dtype }];
+      return [{ shape, dtype: x.dtype }];
     },
     vjp: ({ inputs, grads }: Vjp<ShapeAttrs>) => [reshape(grads[0]!, inputs[0].shape)],
     alias: true,
@@ -43,7 +43,7 @@ export const layoutOps = {
     infer: (
       [x]: readonly TensorType[],
       { perm }: { readonly perm: readonly number[] },
-    ): readonly TensorType[] => [{ shape: perm.map((axis) => x!.shape[axis]), dtype: x!.dtype }],
+    ): readonly TensorType[] => [{ shape: perm.map((axis) => x.shape[axis]), dtype: x.dtype }],
     vjp({ grads, attrs: { perm } }: Vjp<{ readonly perm: readonly number[] }>) {
       return [transpose(grads[0]!, inversePermutation(perm))];
     },
@@ -53,14 +53,14 @@ export const layoutOps = {
     name: 'broadcastTo',
     infer([x]: readonly TensorType[], { shape }: ShapeAttrs): readonly TensorType[] {
       checkShape('broadcastTo', shape);
-      const lead = shape.length - x!.shape.length;
-      if (lead < 0 || x!.shape.some((d, i) => d !== 1 && d !== shape[i + lead])) {
+      const lead = shape.length - x.shape.length;
+      if (lead < 0 || x.shape.some((d, i) => d !== 1 && d !== shape[i + lead])) {
         throw new ShapeError(
-          `broadcastTo: ${formatType(x!)} does not broadcast to ${formatShape(shape)} ` +
+          `broadcastTo: ${formatType(x)} does not broadcast to ${formatShape(shape)} ` +
             `(each axis must be equal, or 1 in the tensor)`,
         );
       }
-      return [{ shape, dtype: x!.dtype }];
+      return [{ shape, dtype: x.dtype }];
     },
     vjp: ({ inputs, grads }: Vjp<ShapeAttrs>) => [sumTo(grads[0]!, inputs[0].shape)],
   }),
@@ -69,7 +69,7 @@ export const layoutOps = {
   slice: defineOp({
     name: 'slice',
     infer: ([x]: readonly TensorType[], { shape }: SliceAttrs): readonly TensorType[] => [
-      { shape, dtype: x!.dtype },
+      { shape, dtype: x.dtype },
     ],
     vjp: ({ inputs: [x], grads, attrs: { begin, step } }: Vjp<SliceAttrs>) => [
       placed(grads[0]!, { shape: x.shape, begin, step, value: 0 }),
@@ -80,7 +80,7 @@ export const layoutOps = {
   pad: defineOp({
     name: 'pad',
     infer: ([x]: readonly TensorType[], { shape }: PadAttrs): readonly TensorType[] => [
-      { shape, dtype: x!.dtype },
+      { shape, dtype: x.dtype },
     ],
     vjp: ({ inputs: [x], grads, attrs: { begin, step } }: Vjp<PadAttrs>) => [
       taken(grads[0]!, { shape: x.shape, begin, step }),

@@ -49,19 +49,19 @@ export const softmaxCrossEntropyOp = defineOp({
   name: 'softmaxCrossEntropy',
   mayFail: true,
   infer([logits, labels]: readonly TensorType[]) {
-    checkLabels('softmaxCrossEntropy', logits!, labels!);
-    return [{ shape: [logits!.shape[0]], dtype: 'f32' }, logits!];
+    checkLabels('softmaxCrossEntropy', logits, labels);
+    return [{ shape: [logits.shape[0]], dtype: 'f32' }, logits];
   },
   vjp({ inputs, outputs, grads }: Vjp<None>): Grads {
     const [, softmax] = outputs as [Tensor, Tensor];
     const [g, h] = grads;
     const parts = [
-      ...(g === null ? [] : [softmaxCrossEntropyGradOp([g!, softmax, inputs[1]], none)[0]]),
-      ...(h === null ? [] : [mul(softmax, sub(h!, sum(mul(h!, softmax), 1, { keepDims: true })))]),
+      ...(g === null ? [] : [softmaxCrossEntropyGradOp([g, softmax, inputs[1]], none)[0]]),
+      ...(h === null ? [] : [mul(softmax, sub(h, sum(mul(h, softmax), 1, { keepDims: true })))]),
     ];
     return [parts.reduce((total, part) => add(total, part)), null];
   },
-  flops: ([logits]) => 5 * sizeOf(logits!.shape),
+  flops: ([logits]) => 5 * sizeOf(logits.shape),
 });
 
 /**
@@ -71,7 +71,7 @@ export const softmaxCrossEntropyOp = defineOp({
 export const softmaxCrossEntropyGradOp = defineOp({
   name: 'softmaxCrossEntropyGrad',
   infer([, softmax]: readonly TensorType[]) {
-    return [softmax!];
+    return [softmax];
   },
   vjp({ inputs: [g, softmax, labels], grads, needs }: Vjp<None>): Grads {
     const h = grads[0]!;
@@ -90,8 +90,8 @@ export const correctOp = defineOp({
   name: 'correct',
   mayFail: true,
   infer([logits, labels]: readonly TensorType[]) {
-    checkLabels('correct', logits!, labels!);
-    return [{ shape: [logits!.shape[0]], dtype: 'f32' }];
+    checkLabels('correct', logits, labels);
+    return [{ shape: [logits.shape[0]], dtype: 'f32' }];
   },
   vjp: null,
 });
@@ -122,9 +122,9 @@ export function crossEntropyRows(
   );
   const z = toTensor(logits);
   const [hard] = softmaxCrossEntropyOp([z, toTensor(labels)], none);
-  if (labelSmoothing === 0) return hard!;
+  if (labelSmoothing === 0) return hard;
   const even = neg(mean(logSoftmax(z), 1));
-  return add(mul(hard!, 1 - labelSmoothing), mul(even, labelSmoothing));
+  return add(mul(hard, 1 - labelSmoothing), mul(even, labelSmoothing));
 }
 
 /** The mean of `crossEntropyRows` over the batch: a scalar. */
@@ -194,8 +194,8 @@ const binaryCrossEntropy = customGradient({
   name: 'binaryCrossEntropy',
   forward: (z, target) => add(sub(maximum(z, 0), mul(z, target)), log1p(exp(neg(abs(z))))),
   gradient: ({ inputs: [z, target], grad }) => [
-    mul(grad, sub(mul(sub(1, target!), sigmoid(z!)), mul(target!, sigmoid(neg(z!))))),
-    neg(mul(grad, z!)),
+    mul(grad, sub(mul(sub(1, target), sigmoid(z)), mul(target, sigmoid(neg(z))))),
+    neg(mul(grad, z)),
   ],
 });
 

@@ -18,10 +18,10 @@ export function matmulSizes(
   [a, b]: readonly TensorType[],
   { transA, transB }: MatmulAttrs,
 ): { batch: number; m: number; n: number; k: number; kB: number } {
-  const [a0, a1] = a!.shape.slice(-2) as [number, number];
-  const [b0, b1] = b!.shape.slice(-2) as [number, number];
+  const [a0, a1] = a.shape.slice(-2) as [number, number];
+  const [b0, b1] = b.shape.slice(-2) as [number, number];
   return {
-    batch: sizeOf(a!.shape.slice(0, -2)),
+    batch: sizeOf(a.shape.slice(0, -2)),
     m: transA ? a1 : a0,
     k: transA ? a0 : a1,
     kB: transB ? b1 : b0,
@@ -32,20 +32,20 @@ export function matmulSizes(
 export const matmulOp = defineOp({
   name: 'matmul',
   infer([a, b]: readonly TensorType[], attrs: MatmulAttrs) {
-    expectDType('matmul', 'f32', a!, b!);
-    const operands = `${formatType(a!)}${attrs.transA ? ' transposed' : ''} and ${formatType(b!)}${attrs.transB ? ' transposed' : ''}`;
-    const rank = a!.shape.length;
-    if (rank < 2 || rank > 3 || b!.shape.length !== rank) {
+    expectDType('matmul', 'f32', a, b);
+    const operands = `${formatType(a)}${attrs.transA ? ' transposed' : ''} and ${formatType(b)}${attrs.transB ? ' transposed' : ''}`;
+    const rank = a.shape.length;
+    if (rank < 2 || rank > 3 || b.shape.length !== rank) {
       throw new ShapeError(
         `matmul: expects two matrices [m, k] and [k, n], or two batches of them, got ${operands}`,
       );
     }
-    if (rank === 3 && a!.shape[0] !== b!.shape[0]) {
-      throw new ShapeError(`matmul: batch sizes ${a!.shape[0]} and ${b!.shape[0]} differ: ${operands}`);
+    if (rank === 3 && a.shape[0] !== b.shape[0]) {
+      throw new ShapeError(`matmul: batch sizes ${a.shape[0]} and ${b.shape[0]} differ: ${operands}`);
     }
-    const { m, n, k, kB } = matmulSizes([a!, b!], attrs);
+    const { m, n, k, kB } = matmulSizes([a, b], attrs);
     if (k !== kB) throw new ShapeError(`matmul: inner sizes ${k} and ${kB} differ: ${operands}`);
-    return [{ shape: [...a!.shape.slice(0, -2), m, n], dtype: 'f32' }];
+    return [{ shape: [...a.shape.slice(0, -2), m, n], dtype: 'f32' }];
   },
   vjp({ inputs, grads, attrs: { transA, transB }, needs }: Vjp<MatmulAttrs>) {
     const [a, b] = inputs as [Tensor, Tensor];
@@ -86,7 +86,7 @@ export function matmul(a: TensorLike, b: TensorLike, options: MatmulOptions = {}
     // One matrix for every product of the batch: one tall product.
     const [m, k] = x.shape.slice(-2) as [number, number];
     const [tall] = matmulOp([reshape(x, [sizeOf(batchX) * m, k]), y], attrs);
-    return reshape(tall!, [...batchX, m, tall!.shape[1]]);
+    return reshape(tall, [...batchX, m, tall.shape[1]]);
   }
   const batch = broadcastShapes(`matmul of ${formatType(x)} and ${formatType(y)}: batch`, batchX, batchY);
   const whole = (t: Tensor): Tensor => {
@@ -94,7 +94,7 @@ export function matmul(a: TensorLike, b: TensorLike, options: MatmulOptions = {}
     return reshape(broadcastTo(t, [...batch, ...matrix]), [sizeOf(batch), ...matrix]);
   };
   const [products] = matmulOp([whole(x), whole(y)], attrs);
-  return reshape(products!, [...batch, ...products!.shape.slice(-2)]);
+  return reshape(products, [...batch, ...products.shape.slice(-2)]);
 }
 
 /** All products of an element of one vector and one of the other: a [m], b [n] -> [m, n]. */

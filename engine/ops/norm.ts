@@ -23,32 +23,32 @@ export interface LrnAttrs extends Readonly<Record<string, number>> {
 export const lrnWithinOp = defineOp({
   name: 'lrnWithin',
   infer([x]: readonly TensorType[], _attrs: LrnAttrs) {
-    expectDType('lrnWithin', 'f32', x!);
-    return [x!, x!];
+    expectDType('lrnWithin', 'f32', x);
+    return [x, x];
   },
   vjp({ inputs: [x], outputs, grads, attrs }: Vjp<LrnAttrs>): Grads {
     const [g, h] = grads;
     const parts = [
-      ...(g === null ? [] : [lrnWithinGradOp([g!, x, outputs[1]], attrs)[0]]),
-      ...(h === null ? [] : [mul(mul(x, 2 * attrs.alpha), squareMeans(h!, attrs))]),
+      ...(g === null ? [] : [lrnWithinGradOp([g, x, outputs[1]], attrs)[0]]),
+      ...(h === null ? [] : [mul(mul(x, 2 * attrs.alpha), squareMeans(h, attrs))]),
     ];
     return [parts.reduce((total, part) => add(total, part))];
   },
-  flops: ([x], _, { size }) => sizeOf(x!.shape) * size * size,
+  flops: ([x], _, { size }) => sizeOf(x.shape) * size * size,
 });
 
 export const lrnWithinGradOp = defineOp({
   name: 'lrnWithinGrad',
   infer([g, x, s]: readonly TensorType[], _attrs: LrnAttrs) {
-    expectDType('lrnWithinGrad', 'f32', g!, x!, s!);
-    return [x!];
+    expectDType('lrnWithinGrad', 'f32', g, x, s);
+    return [x];
   },
   vjp: composed(([g, x, s], attrs: LrnAttrs) => {
     const own = mul(g, pow(s, -attrs.beta));
     const sums = squareMeans(div(mul(own, x), s), attrs);
     return [sub(own, mul(mul(x, 2 * attrs.alpha * attrs.beta), sums))];
   }),
-  flops: ([x], _, { size }) => sizeOf(x!.shape) * size * size,
+  flops: ([x], _, { size }) => sizeOf(x.shape) * size * size,
 });
 
 /** Means over the square around each position, zero outside. */
@@ -120,11 +120,11 @@ export interface BatchNormAttrs extends Readonly<Record<string, number>> {
 export const batchNormOp = defineOp({
   name: 'batchNorm',
   infer([x, gamma, beta]: readonly TensorType[], _attrs: BatchNormAttrs) {
-    const channels = channelsOf('batchNorm', x!, [gamma, beta]);
-    if (sizeOf(x!.shape) === 0)
-      throw new ShapeError(`batchNorm: no elements to take statistics of in ${formatType(x!)}`);
+    const channels = channelsOf('batchNorm', x, [gamma, beta]);
+    if (sizeOf(x.shape) === 0)
+      throw new ShapeError(`batchNorm: no elements to take statistics of in ${formatType(x)}`);
     const stats: TensorType = { shape: [channels], dtype: 'f32' };
-    return [x!, stats, stats];
+    return [x, stats, stats];
   },
   vjp({ inputs, outputs, grads, attrs }: Vjp<BatchNormAttrs>): Grads {
     const [x, gamma] = inputs as [Tensor, Tensor | undefined];
@@ -132,26 +132,26 @@ export const batchNormOp = defineOp({
     const [g, gMean, gVariance] = grads;
     const count = sizeOf(x.shape) / center.shape[0];
     const parts: Tensor[] = [];
-    if (gMean !== null) parts.push(broadcastTo(mul(gMean!, 1 / count), x.shape));
-    if (gVariance !== null) parts.push(mul(sub(x, center), mul(gVariance!, 2 / count)));
+    if (gMean !== null) parts.push(broadcastTo(mul(gMean, 1 / count), x.shape));
+    if (gVariance !== null) parts.push(mul(sub(x, center), mul(gVariance, 2 / count)));
     const [dx, dGamma, dBeta] =
       g === null
         ? [null, null, null]
-        : batchNormGradOp([g!, x, center, variance, ...(gamma === undefined ? [] : [gamma])], attrs);
-    if (dx !== null) parts.unshift(dx!);
+        : batchNormGradOp([g, x, center, variance, ...(gamma === undefined ? [] : [gamma])], attrs);
+    if (dx !== null) parts.unshift(dx);
     const total = parts.reduce((sofar, part) => add(sofar, part));
     return gamma === undefined ? [total] : [total, dGamma!, dBeta!];
   },
-  flops: ([x]) => 6 * sizeOf(x!.shape),
+  flops: ([x]) => 6 * sizeOf(x.shape),
 });
 
 /** Inputs g, x, mean, variance and, where the forward pass had it, gamma. Results: gradients of x, gamma and beta. */
 export const batchNormGradOp = defineOp({
   name: 'batchNormGrad',
   infer([g, x, mean, , gamma]: readonly TensorType[], _attrs: BatchNormAttrs) {
-    expectDType('batchNormGrad', 'f32', g!);
-    channelsOf('batchNormGrad', x!, [mean, gamma]);
-    return [x!, mean!, mean!];
+    expectDType('batchNormGrad', 'f32', g);
+    channelsOf('batchNormGrad', x, [mean, gamma]);
+    return [x, mean, mean];
   },
   vjp: composed(([g, x, center, variance, gamma], { epsilon }: BatchNormAttrs) => {
     const outer = Array.from({ length: x.rank - 1 }, (_, axis) => axis);
@@ -163,7 +163,7 @@ export const batchNormGradOp = defineOp({
     return [mul(rest, gamma === undefined ? div(1, deviation) : div(gamma, deviation)), dGamma, dBeta];
   }),
   mayReuse: [0, 1], // once the sums are taken, each element of g and x is used for that of dx alone
-  flops: ([x]) => 9 * sizeOf(x!.shape),
+  flops: ([x]) => 9 * sizeOf(x.shape),
 });
 
 function channelsOf(where: string, x: TensorType, perChannel: readonly (TensorType | undefined)[]): number {
@@ -206,8 +206,8 @@ export function batchNorm(
     epsilon: options.epsilon ?? 1e-5,
   });
   const advice = 'use larger batches, or batchNormInference with running statistics';
-  expectSeveral('batchNorm', t, sizeOf(t.shape) / mean!.shape[0], 'channel', advice);
-  return { y: y!, mean: mean!, variance: variance! };
+  expectSeveral('batchNorm', t, sizeOf(t.shape) / mean.shape[0], 'channel', advice);
+  return { y: y, mean: mean, variance: variance };
 }
 
 /**
@@ -246,36 +246,36 @@ export function batchNormInference(
 export const standardizeOp = defineOp({
   name: 'standardize',
   infer([x]: readonly TensorType[], _attrs: BatchNormAttrs) {
-    expectDType('standardize', 'f32', x!);
-    expectRank('standardize', x!, 4, '[N, positions, groups, channels of a group]');
-    const [images, positions, groups, each] = x!.shape as [number, number, number, number];
+    expectDType('standardize', 'f32', x);
+    expectRank('standardize', x, 4, '[N, positions, groups, channels of a group]');
+    const [images, positions, groups, each] = x.shape as [number, number, number, number];
     if (positions * each === 0)
-      throw new ShapeError(`standardize: no elements to take statistics of in ${formatType(x!)}`);
+      throw new ShapeError(`standardize: no elements to take statistics of in ${formatType(x)}`);
     const stats: TensorType = { shape: [images, groups], dtype: 'f32' };
-    return [x!, stats, stats];
+    return [x, stats, stats];
   },
   vjp({ outputs, grads, attrs }: Vjp<BatchNormAttrs>): Grads {
     const [y, , variance] = outputs as [Tensor, Tensor, Tensor];
     const [g, gMean, gVariance] = grads;
     const count = y.shape[1] * y.shape[3];
     const parts = [
-      ...(g === null ? [] : [standardizeGradOp([g!, y, variance], attrs)[0]]),
-      ...(gMean === null ? [] : [broadcastTo(mul(perGroup(gMean!), 1 / count), y.shape)]),
+      ...(g === null ? [] : [standardizeGradOp([g, y, variance], attrs)[0]]),
+      ...(gMean === null ? [] : [broadcastTo(mul(perGroup(gMean), 1 / count), y.shape)]),
       ...(gVariance === null
         ? []
-        : [mul(y, mul(perGroup(mul(gVariance!, sqrt(add(variance, attrs.epsilon)))), 2 / count))]),
+        : [mul(y, mul(perGroup(mul(gVariance, sqrt(add(variance, attrs.epsilon)))), 2 / count))]),
     ];
     return [parts.reduce((total, part) => add(total, part))];
   },
-  flops: ([x]) => 6 * sizeOf(x!.shape),
+  flops: ([x]) => 6 * sizeOf(x.shape),
 });
 
 /** g, y, variance -> (g − mean of g − y · mean of g · y) / √(variance + epsilon), means over each group */
 export const standardizeGradOp = defineOp({
   name: 'standardizeGrad',
   infer([g, y, variance]: readonly TensorType[], _attrs: BatchNormAttrs) {
-    expectDType('standardizeGrad', 'f32', g!, y!, variance!);
-    return [y!];
+    expectDType('standardizeGrad', 'f32', g, y, variance);
+    return [y];
   },
   vjp({ inputs, outputs, grads, attrs, needs }: Vjp<BatchNormAttrs>): Grads {
     const [g, y, variance] = inputs as [Tensor, Tensor, Tensor];
@@ -290,7 +290,7 @@ export const standardizeGradOp = defineOp({
       needs(2) ? div(mul(sum(mul(h, outputs[0]), [1, 3]), -0.5), shifted) : null,
     ];
   },
-  flops: ([g]) => 8 * sizeOf(g!.shape),
+  flops: ([g]) => 8 * sizeOf(g.shape),
 });
 
 /** [N, groups] as [N, 1, groups, 1]. */
@@ -367,7 +367,7 @@ function standardized(
   const [, positions, , each] = view;
   expectSeveral(where, x, positions * each, 'group', 'normalize over more axes or channels, or leave it out');
   const [y] = standardizeOp([reshape(x, view)], { epsilon: options.epsilon ?? 1e-5 });
-  const same = reshape(y!, x.shape);
+  const same = reshape(y, x.shape);
   return gamma === undefined || beta === undefined ? same : add(mul(same, gamma), beta);
 }
 

@@ -33,25 +33,25 @@ const windowSums = (shape: Shape, { kernel }: PoolAttrs): number => sizeOf(shape
 export const maxPool2dOp = defineOp({
   name: 'maxPool2d',
   infer([x]: readonly TensorType[], attrs: PoolAttrs) {
-    expectDType('maxPool2d', 'f32', x!);
+    expectDType('maxPool2d', 'f32', x);
     return [
-      { shape: pooled(x!, attrs), dtype: 'f32' },
-      { shape: pooled(x!, attrs), dtype: 'i32' },
+      { shape: pooled(x, attrs), dtype: 'f32' },
+      { shape: pooled(x, attrs), dtype: 'i32' },
     ];
   },
   vjp: ({ outputs, grads, attrs }: Vjp<PoolAttrs>): Grads => [
     maxPool2dGradOp([grads[0]!, outputs[1]], attrs)[0],
   ],
-  flops: (_, [y], attrs) => windowSums(y!.shape, attrs),
+  flops: (_, [y], attrs) => windowSums(y.shape, attrs),
 });
 
 /** Adds each gradient at the position of its maximum. */
 export const maxPool2dGradOp = defineOp({
   name: 'maxPool2dGrad',
   infer([g, at]: readonly TensorType[], attrs: PoolAttrs) {
-    expectDType('maxPool2dGrad', 'f32', g!);
-    expectDType('maxPool2dGrad', 'i32', at!);
-    return [{ shape: unpooled(g!, attrs), dtype: 'f32' }];
+    expectDType('maxPool2dGrad', 'f32', g);
+    expectDType('maxPool2dGrad', 'i32', at);
+    return [{ shape: unpooled(g, attrs), dtype: 'f32' }];
   },
   vjp({ inputs: [g, at], grads }: Vjp<PoolAttrs>): Grads {
     const rows = (t: Tensor): Tensor => reshape(t, [t.shape[0], t.shape[1] * t.shape[2], t.shape[3]]);
@@ -62,22 +62,22 @@ export const maxPool2dGradOp = defineOp({
 export const avgPool2dOp = defineOp({
   name: 'avgPool2d',
   infer([x]: readonly TensorType[], attrs: PoolAttrs) {
-    expectDType('avgPool2d', 'f32', x!);
-    return [{ shape: pooled(x!, attrs), dtype: 'f32' }];
+    expectDType('avgPool2d', 'f32', x);
+    return [{ shape: pooled(x, attrs), dtype: 'f32' }];
   },
   vjp: ({ grads, attrs }: Vjp<PoolAttrs>): Grads => [avgPool2dGradOp([grads[0]!], attrs)[0]],
-  flops: (_, [y], attrs) => windowSums(y!.shape, attrs),
+  flops: (_, [y], attrs) => windowSums(y.shape, attrs),
 });
 
 /** Spreads each gradient over its window, by the divisor of the forward pass. */
 export const avgPool2dGradOp = defineOp({
   name: 'avgPool2dGrad',
   infer([g]: readonly TensorType[], attrs: PoolAttrs) {
-    expectDType('avgPool2dGrad', 'f32', g!);
-    return [{ shape: unpooled(g!, attrs), dtype: 'f32' }];
+    expectDType('avgPool2dGrad', 'f32', g);
+    return [{ shape: unpooled(g, attrs), dtype: 'f32' }];
   },
   vjp: ({ grads, attrs }: Vjp<PoolAttrs>): Grads => [avgPool2dOp([grads[0]!], attrs)[0]],
-  flops: ([g], _, attrs) => windowSums(g!.shape, attrs),
+  flops: ([g], _, attrs) => windowSums(g.shape, attrs),
 });
 
 export interface PoolOptions {

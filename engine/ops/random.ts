@@ -23,9 +23,9 @@ export interface DropoutAttrs extends Readonly<Record<string, number>> {
 export const dropoutOp = defineOp({
   name: 'dropout',
   infer([x, step]: readonly TensorType[], _attrs: DropoutAttrs) {
-    expectDType('dropout', 'f32', x!);
-    expectStep('dropout', step!);
-    return [x!];
+    expectDType('dropout', 'f32', x);
+    expectStep('dropout', step);
+    return [x];
   },
   vjp: ({ inputs, grads, attrs }: Vjp<DropoutAttrs>): Grads => [
     dropoutOp([grads[0]!, inputs[1]], attrs)[0],
@@ -48,7 +48,7 @@ export interface RandomAttrs extends Readonly<Record<string, string | number | S
 export const randomOp = defineOp({
   name: 'random',
   infer([step]: readonly TensorType[], { shape }: RandomAttrs): readonly TensorType[] {
-    expectStep('random', step!);
+    expectStep('random', step);
     checkShape('random', shape);
     return [{ shape, dtype: 'f32' }];
   },

@@ -46,26 +46,26 @@ export const reduceOps = {
   sum: defineOp({
     name: 'sum',
     infer([x]: readonly TensorType[]): readonly TensorType[] {
-      expectDType('sum', 'f32', x!);
-      expectRank('sum', x!, 3, FORM);
-      return [{ shape: [x!.shape[0], x!.shape[2]], dtype: 'f32' }];
+      expectDType('sum', 'f32', x);
+      expectRank('sum', x, 3, FORM);
+      return [{ shape: [x.shape[0], x.shape[2]], dtype: 'f32' }];
     },
     vjp({ inputs, grads }: Vjp<None>) {
       const [outer, , inner] = inputs[0].shape as [number, number, number];
       return [broadcastTo(reshape(grads[0]!, [outer, 1, inner]), inputs[0].shape)];
     },
-    flops: ([x]) => sizeOf(x!.shape),
+    flops: ([x]) => sizeOf(x.shape),
   }),
 
   /** Results: the maxima, and the position of each along the reduced axis. The first maximum wins; so does the first NaN. */
   max: defineOp({
     name: 'max',
     infer([x]: readonly TensorType[]): readonly TensorType[] {
-      expectDType('max', 'f32', x!);
-      expectRank('max', x!, 3, FORM);
-      if (x!.shape[1] === 0)
-        throw new ShapeError(`max: no elements along the reduced axis of ${formatShape(x!.shape)}`);
-      const shape = [x!.shape[0], x!.shape[2]];
+      expectDType('max', 'f32', x);
+      expectRank('max', x, 3, FORM);
+      if (x.shape[1] === 0)
+        throw new ShapeError(`max: no elements along the reduced axis of ${formatShape(x.shape)}`);
+      const shape = [x.shape[0], x.shape[2]];
       return [
         { shape, dtype: 'f32' },
         { shape, dtype: 'i32' },
@@ -81,15 +81,15 @@ export const reduceOps = {
   cumulativeSum: defineOp({
     name: 'cumulativeSum',
     infer([x]: readonly TensorType[], _attrs: Running): readonly TensorType[] {
-      expectDType('cumulativeSum', 'f32', x!);
-      expectRank('cumulativeSum', x!, 3, FORM);
-      return [x!];
+      expectDType('cumulativeSum', 'f32', x);
+      expectRank('cumulativeSum', x, 3, FORM);
+      return [x];
     },
     vjp: ({ grads, attrs: { exclusive, reverse } }: Vjp<Running>) => [
       runningSum(grads[0]!, { exclusive, reverse: !reverse }),
     ],
     mayReuse: [0],
-    flops: ([x]) => sizeOf(x!.shape),
+    flops: ([x]) => sizeOf(x.shape),
   }),
 };
 
@@ -127,7 +127,7 @@ function reduce(
     const { shape } = result;
     const [flat] = op([reshape(result, grouped(shape, begin, end))], none);
     const kept = shape.map((d, i) => (i >= begin && i < end ? 1 : d));
-    result = reshape(flat!, kept);
+    result = reshape(flat, kept);
     end = begin;
   }
   return keepDims ? result : reshape(result, withoutAxes(t.shape, reduced));
@@ -194,10 +194,10 @@ function position(where: string, t: Tensor, axis: number | undefined, keepDims: 
   );
   if (keepDims)
     return reshape(
-      index!,
+      index,
       t.shape.map((d, i) => (at === null || i === at ? 1 : d)),
     );
-  return reshape(index!, at === null ? [] : withoutAxes(t.shape, new Set([at])));
+  return reshape(index, at === null ? [] : withoutAxes(t.shape, new Set([at])));
 }
 
 /** Position of the smallest element, as `argMax`: the first of equals, NaN before every number. */
@@ -220,7 +220,7 @@ export function all(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Te
  * element is left, so that derivatives are right where elements are 0.
  */
 export function prod(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  return reduce('prod', ([t]) => [productOf(t!)], floats('prod', x), axes, options);
+  return reduce('prod', ([t]) => [productOf(t)], floats('prod', x), axes, options);
 }
 
 /** The product over the middle axis of [outer, n, inner]. */
@@ -324,7 +324,7 @@ export function logSumExp(x: TensorLike, axes?: Axes, options: ReduceOptions = {
       const finite = where(isFinite(top), top, 0);
       return add(logTotal(sub(u, finite), axes), finite);
     },
-    gradient: ({ inputs: [u], grad }) => [mul(grad, normalisedExp(u!, axes))],
+    gradient: ({ inputs: [u], grad }) => [mul(grad, normalisedExp(u, axes))],
   })(t);
   return withoutKept('logSumExp', result, axes, options);
 }

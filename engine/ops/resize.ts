@@ -43,22 +43,22 @@ export function resizeTable({ input, output, bilinear, alignCorners }: ResizeAtt
 export const resize2dOp = defineOp({
   name: 'resize2d',
   infer([x]: readonly TensorType[], { output }: ResizeAttrs) {
-    expectDType('resize2d', 'f32', x!);
-    return [{ shape: [x!.shape[0], output[0], output[1], x!.shape[3]], dtype: 'f32' }];
+    expectDType('resize2d', 'f32', x);
+    return [{ shape: [x.shape[0], output[0], output[1], x.shape[3]], dtype: 'f32' }];
   },
   vjp: ({ grads, attrs }: Vjp<ResizeAttrs>): Grads => [resize2dGradOp([grads[0]!], attrs)[0]],
-  flops: (_, [y], { bilinear }) => (bilinear ? 6 * sizeOf(y!.shape) : 0),
+  flops: (_, [y], { bilinear }) => (bilinear ? 6 * sizeOf(y.shape) : 0),
 });
 
 /** Adds each gradient to the positions that its element was mixed from. */
 export const resize2dGradOp = defineOp({
   name: 'resize2dGrad',
   infer([g]: readonly TensorType[], { input }: ResizeAttrs) {
-    expectDType('resize2dGrad', 'f32', g!);
-    return [{ shape: [g!.shape[0], input[0], input[1], g!.shape[3]], dtype: 'f32' }];
+    expectDType('resize2dGrad', 'f32', g);
+    return [{ shape: [g.shape[0], input[0], input[1], g.shape[3]], dtype: 'f32' }];
   },
   vjp: ({ grads, attrs }: Vjp<ResizeAttrs>): Grads => [resize2dOp([grads[0]!], attrs)[0]],
-  flops: ([g], _, { bilinear }) => (bilinear ? 6 : 1) * sizeOf(g!.shape),
+  flops: ([g], _, { bilinear }) => (bilinear ? 6 : 1) * sizeOf(g.shape),
 });
 
 export interface ResizeOptions {

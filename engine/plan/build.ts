@@ -164,7 +164,7 @@ export class Values {
     const inputs = node.inputs.map((t) => this.of(t));
     if (node.op.alias === true) {
       const [result] = node.results;
-      this.#numbers.set(result!, this.add(result!, this.rootOf[inputs[0]]));
+      this.#numbers.set(result, this.add(result, this.rootOf[inputs[0]]));
       return;
     }
     const outputs = node.results.map((result) => {

@@ -73,7 +73,7 @@ function rounded(buffer: ArrayBuffer): Float32Array | null {
 }
 
 function narrowed(wide: BigInt64Array | BigUint64Array): Int32Array | null {
-  const narrow = Int32Array.from({ length: wide.length }, (_, i) => Number(BigInt.asIntN(32, wide[i]!)));
+  const narrow = Int32Array.from({ length: wide.length }, (_, i) => Number(BigInt.asIntN(32, wide[i])));
   return narrow.every((value, i) => BigInt(value) === wide[i]) ? narrow : null;
 }
 

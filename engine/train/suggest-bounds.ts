@@ -59,7 +59,7 @@ function fromAccuracy({ evaluations }: RangeCurve): Record<'rise' | 'ragged', Su
     rise: { lr: risen.lr, step: risen.step, why: null },
     ragged:
       fall < 0
-        ? none(`accuracy still rises at the end, at ${known.at(-1)!.lr} (sweep further)`)
+        ? none(`accuracy still rises at the end, at ${known.at(-1).lr} (sweep further)`)
         : { lr: known[fall - 1].lr, step: known[fall - 1].step, why: null },
   };
 }

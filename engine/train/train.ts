@@ -135,7 +135,7 @@ async function* run(
     await finish();
   }
   yield end!;
-  if (failure !== null) throw (failure as { readonly error: unknown }).error;
+  if (failure !== null) throw failure.error;
 }
 
 /** Every listener gets the event, one after another, whatever the others do; then the first failure is thrown. */

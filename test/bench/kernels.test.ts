@@ -25,11 +25,11 @@ it('measures operations without a rival: rates count the direct computation', as
   });
   const [product, convolution] = result.kernels;
   expect(product).toMatchObject({ title: 'matmul 24, 3 in a row', flops: 3 * 2 * 24 ** 3, torch: null });
-  expect(convolution!.flops).toBe(2 * 2 * 8 * 8 * 9 * 3 * 5);
-  expect(convolution!.kernelMs).toBeGreaterThan(0);
-  expect(convolution!.limit.pairs).toBe(2);
-  expect(convolution!.ofLimit).toBe(1 / convolution!.limit.ratio);
-  expect(convolution!.oursMs).toEqual(convolution!.limit.oursMs);
+  expect(convolution.flops).toBe(2 * 2 * 8 * 8 * 9 * 3 * 5);
+  expect(convolution.kernelMs).toBeGreaterThan(0);
+  expect(convolution.limit.pairs).toBe(2);
+  expect(convolution.ofLimit).toBe(1 / convolution.limit.ratio);
+  expect(convolution.oursMs).toEqual(convolution.limit.oursMs);
   expect(told).toHaveLength(2);
   expect(kernelTable(result)).toContain('conv 3×3 3→5 at 8×8, batch 2  gradWeight');
 });

@@ -40,10 +40,10 @@ describe('a profile', () => {
     ]);
     const [product, rectified] = rows;
     expect(product).toMatchObject({ step: 0, flops: 2 * 64 ** 3, bytes: 3 * 64 * 64 * 4 });
-    expect(product!.rate).toBeCloseTo((2 * 64 ** 3) / 0.2e6);
-    expect(product!.ofLimit).toBeCloseTo(product!.rate / 50);
-    expect(rectified!.rate).toBeCloseTo((2 * 64 * 64 * 4) / 0.2e6);
-    expect(rectified!.ofLimit).toBeCloseTo(rectified!.rate / 10);
+    expect(product.rate).toBeCloseTo((2 * 64 ** 3) / 0.2e6);
+    expect(product.ofLimit).toBeCloseTo(product.rate / 50);
+    expect(rectified.rate).toBeCloseTo((2 * 64 * 64 * 4) / 0.2e6);
+    expect(rectified.ofLimit).toBeCloseTo(rectified.rate / 10);
     expect(rows.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
     expect(gflopPerSecond).toBeCloseTo(rows.reduce((sum, { flops }) => sum + flops, 0) / 0.4e6);
   });

@@ -26,7 +26,7 @@ const rate = (name: string, step: number): number =>
   arms
     .find((arm) => arm.name === name)!
     .optimizer()
-    .at(step)['lr']!;
+    .at(step)['lr'];
 
 describe('the arms', () => {
   it('have names of their own, and optimizers that run to their ends', () => {
@@ -70,7 +70,7 @@ describe('the arms', () => {
 
 /** A model that a test can train, in an arm of the table. */
 const small: Arm = {
-  ...arms[0]!,
+  ...arms[0],
   steps: 30,
   batchSize: 10,
   evalEvery: 10,

@@ -68,7 +68,7 @@ it("the batch that others get is what our first layer makes of the data set's", 
   expect([...batch.labels]).toEqual([0, 1, 2, 3]);
   // Less the mean of the four, so each position adds up to nothing.
   const sums = Array.from({ length: 3072 }, (_, i) =>
-    [0, 1, 2, 3].reduce((sum, image) => sum + batch.x[image * 3072 + i]!, 0),
+    [0, 1, 2, 3].reduce((sum, image) => sum + batch.x[image * 3072 + i], 0),
   );
   expect(Math.max(...sums.map(Math.abs))).toBeLessThan(1e-3);
   expect(Object.keys(buildModel(full, batch).params)).toContain('input.mean');

@@ -51,9 +51,9 @@ export function define<const I extends Readonly<Record<string, Draw>>>(
   build: (inputs: { readonly [N in keyof I]: Tensor }) => Results,
   options: CaseOptions<Extract<keyof I, string>> = {},
 ): Case {
-  const floats = Object.keys(inputs).filter((key) => inputs[key]!.dtype === 'f32');
+  const floats = Object.keys(inputs).filter((key) => inputs[key].dtype === 'f32');
   const { wrt = floats, through = null, tolerance = 1e-6, tags = [] } = options;
-  return { name, inputs, build: build as Case['build'], wrt, through, tolerance, tags };
+  return { name, inputs, build: build, wrt, through, tolerance, tags };
 }
 
 // ---- domains: every value is exact in single precision, so that all backends start from the same numbers

@@ -107,13 +107,13 @@ export const composite: readonly Case[] = [
 const square = customGradient({
   name: 'square',
   forward: (x) => mul(x, x),
-  gradient: ({ inputs: [x], grad }) => [mul(mul(x!, 2), grad)],
+  gradient: ({ inputs: [x], grad }) => [mul(mul(x, 2), grad)],
 });
 
 const scaled = customGradient({
   name: 'scaled',
   forward: (x, s) => mul(x, s),
-  gradient: ({ inputs: [x, s], grad }) => [mul(grad, s!), sum(mul(grad, x!))],
+  gradient: ({ inputs: [x, s], grad }) => [mul(grad, s), sum(mul(grad, x))],
 });
 
 /** Operations with derivatives of their own, which are the right ones here. */

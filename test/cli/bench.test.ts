@@ -11,10 +11,10 @@ it('the step benchmark measures the plan it says, with one thread and two, and t
   });
   const [one, two] = result.results;
   expect(one).toMatchObject({ threads: 1, report: { simd: 'plain', fallback: null } });
-  expect(two).toMatchObject({ threads: 2, report: { executor: 'team of 2 workers' }, loss: one!.loss });
+  expect(two).toMatchObject({ threads: 2, report: { executor: 'team of 2 workers' }, loss: one.loss });
   // 12.30 M multiply-adds an image forward, about three times that with the gradients, without conv1's for the images.
-  expect(one!.flopsPerStep).toBeGreaterThan(100 * 2 * 12.3e6 * 2.5);
-  expect(one!.flopsPerStep).toBeLessThan(100 * 2 * 12.3e6 * 3.2);
-  expect(one!.ms).toHaveLength(2);
-  expect(one!.minMs).toBeLessThanOrEqual(one!.medianMs);
+  expect(one.flopsPerStep).toBeGreaterThan(100 * 2 * 12.3e6 * 2.5);
+  expect(one.flopsPerStep).toBeLessThan(100 * 2 * 12.3e6 * 3.2);
+  expect(one.ms).toHaveLength(2);
+  expect(one.minMs).toBeLessThanOrEqual(one.medianMs);
 });

@@ -34,7 +34,7 @@ describe('find-lr', () => {
       curves: { points: unknown[]; evaluations: unknown[] }[];
       suggestions: unknown[];
     };
-    expect([curves[0]!.points.length, curves[0]!.evaluations.length, suggestions.length]).toEqual([8, 3, 1]);
+    expect([curves[0].points.length, curves[0].evaluations.length, suggestions.length]).toEqual([8, 3, 1]);
   });
 
   it('Ctrl-C while the data is obtained ends with its code, without an error', async () => {

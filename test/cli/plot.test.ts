@@ -19,7 +19,7 @@ describe('plots in the terminal', () => {
     const [few, many] = [[0, 3, 1], Array.from({ length: 400 }, (_, i) => i)].map((values) =>
       plot(values, 80),
     );
-    expect(few.at(-2)!.length).toBe(many.at(-2)!.length);
+    expect(few.at(-2).length).toBe(many.at(-2).length);
     expect(few[0]).toContain('╭');
   });
 

@@ -106,8 +106,8 @@ describe.skipIf(process.platform === 'win32')('signals', () => {
     expect(found?.[3]).toBe(`${LONG} --resume`);
     const saved = Number(found![1]);
 
-    const more = found![3]!.replace('--steps 1000000', `--steps ${saved + 2}`);
-    const second = await start(join(cwd, found![2]!), more, cwd);
+    const more = found![3].replace('--steps 1000000', `--steps ${saved + 2}`);
+    const second = await start(join(cwd, found![2]), more, cwd);
     expect({ code: second.code, steps: steps(second.out) }).toEqual({ code: 0, steps: 2 });
     expect(second.err).toContain(`resumed at step ${saved} of ${saved + 2} steps`);
     expect(JSON.parse(readFileSync(join(cwd, 'r', 'summary.json'), 'utf8'))).toMatchObject({ state: 'done' });

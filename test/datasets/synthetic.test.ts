@@ -55,8 +55,8 @@ test('the class of an image is in the direction of its waves, and not in its pix
       let [re, im] = [0, 0];
       for (let p = 0; p < item; p++) {
         const at = 0.9 * (Math.cos(angle) * (p % size) + Math.sin(angle) * Math.floor(p / size));
-        re += (x[i * item + p]! - 127.5) * Math.cos(at);
-        im += (x[i * item + p]! - 127.5) * Math.sin(at);
+        re += (x[i * item + p] - 127.5) * Math.cos(at);
+        im += (x[i * item + p] - 127.5) * Math.sin(at);
       }
       return re * re + im * im;
     });
@@ -68,12 +68,12 @@ test('the class of an image is in the direction of its waves, and not in its pix
 test('without noise, blobs are their centres and spirals their arms', () => {
   const blobs = readAll(synthetic({ kind: 'blobs', n: 4, classes: 4, noise: 0 }));
   const centres = [2, 0, 0, 2, -2, 0, 0, -2];
-  blobs.x.forEach((value, i) => expect(value).toBeCloseTo(centres[i]!, 6));
+  blobs.x.forEach((value, i) => expect(value).toBeCloseTo(centres[i], 6));
   const spirals = readAll(synthetic({ kind: 'spirals', n: 50, classes: 2, noise: 0 }));
   for (let i = 0; i < 50; i++) {
-    const [px, py] = [spirals.x[2 * i]!, spirals.x[2 * i + 1]!];
+    const [px, py] = [spirals.x[2 * i], spirals.x[2 * i + 1]];
     const along = Math.hypot(px, py) / 2;
-    const angle = Math.PI * spirals.y[i]! + 1.5 * Math.PI * along;
+    const angle = Math.PI * spirals.y[i] + 1.5 * Math.PI * along;
     expect([px, py].map((v) => v.toFixed(4))).toEqual(
       [2 * along * Math.cos(angle), 2 * along * Math.sin(angle)].map((v) => v.toFixed(4)),
     );

@@ -19,7 +19,7 @@ describe('meanImage', () => {
     expect(mean.dtype).toBe('f32');
     for (let j = 0; j < 30; j++) {
       let sum = 0;
-      for (let n = 0; n < N; n++) sum += bytes[n * 30 + j]!;
+      for (let n = 0; n < N; n++) sum += bytes[n * 30 + j];
       expect(mean.data[j]).toBe(Math.fround(sum / N));
     }
   });

@@ -214,7 +214,7 @@ function describeAccuracy(name: string, make: () => Promise<Backend> | Backend, 
     let evaluator: Promise<Evaluator> | null = null;
     const values = async (t: Tensor): Promise<ArrayLike<number>> => {
       evaluator ??= Promise.resolve(make()).then((backend) => new Evaluator(backend));
-      return (await (await evaluator).evaluate([t]))[0]!.data;
+      return (await (await evaluator).evaluate([t]))[0].data;
     };
     afterAll(async () => {
       const own = await evaluator;
@@ -287,9 +287,9 @@ function describeAccuracy(name: string, make: () => Promise<Backend> | Backend, 
       await expectAll('variance of batchNorm', batch.variance, 1, 3e-6);
       const image = ops.reshape(x, [1, n, 3, 1]);
       const [y, mean, variance] = ops.ops.standardize([image], { epsilon: 0 });
-      await expectAll('mean of standardize', mean!, 0.1, 5e-5);
-      await expectAll('variance of standardize', variance!, 1, 3e-6);
-      await expectAll('square of standardized', ops.mean(ops.square(y!)), 1, 3e-6);
+      await expectAll('mean of standardize', mean, 0.1, 5e-5);
+      await expectAll('variance of standardize', variance, 1, 3e-6);
+      await expectAll('square of standardized', ops.mean(ops.square(y)), 1, 3e-6);
     });
 
     const bent = Object.entries(CURVES).filter(([, { bend }]) => bend !== undefined);

@@ -91,7 +91,7 @@ export function expectSameBitsByName(
   expected: Readonly<Record<string, HostTensor>>,
 ): void {
   expect(Object.keys(got).sort(), `${what}: names`).toEqual(Object.keys(expected).sort());
-  for (const [name, value] of Object.entries(expected)) expectSameBits(`${what}: ${name}`, got[name]!, value);
+  for (const [name, value] of Object.entries(expected)) expectSameBits(`${what}: ${name}`, got[name], value);
 }
 
 function bits({ data }: HostTensor): Uint8Array {

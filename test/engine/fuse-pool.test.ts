@@ -215,10 +215,10 @@ describe('a convolution and the max pool after it', () => {
   });
 
   it('keeps the full result and its gradient out of memory', async () => {
-    const geometry = GEOMETRIES['image by image, Winograd F(4×4, 5×5)']!;
+    const geometry = GEOMETRIES['image by image, Winograd F(4×4, 5×5)'];
     const full = 65 * 32 * 32 * 17 * 4;
     const [plain, fused] = await compare(geometry, 'relu after', ['w', 'b'], { backends: [one] });
-    expect(plain!.bytes - fused!.bytes).toBeGreaterThan(full);
+    expect(plain.bytes - fused.bytes).toBeGreaterThan(full);
   });
 
   it.each([
@@ -274,7 +274,7 @@ describe('a convolution and the max pool after it', () => {
     const plain = await make(without(one, NEW));
     const fused = await make(one);
     const expected = await plain.run(feeds);
-    expect(expected['db']!.data.every((value) => value !== 0)).toBe(true);
+    expect(expected['db'].data.every((value) => value !== 0)).toBe(true);
     expectSameBitsByName('straight-through', await fused.run(feeds), expected);
     await plain.close();
     await fused.close();

@@ -82,7 +82,7 @@ describe('second derivatives agree with central differences', () => {
 
 const values = async (t: Tensor): Promise<number[]> => {
   const [value] = await evaluator.evaluate([t]);
-  return [...value!.data];
+  return [...value.data];
 };
 const gradientOf = (f: (x: Tensor) => Tensor, x: Tensor): Promise<number[]> => {
   const y = f(x);
@@ -134,7 +134,7 @@ describe('conventions', () => {
   });
 
   const image = (rows: readonly (readonly number[])[]) =>
-    reshape(tensor(rows as number[][]), [1, rows.length, rows[0].length, 1]);
+    reshape(tensor(rows), [1, rows.length, rows[0].length, 1]);
 
   it('maxPool2d: a tie goes to the first in row order of each window', async () => {
     const x = image([
@@ -317,23 +317,23 @@ describe('grad', () => {
     const h = mul(x, x);
     const loss = sum(mul(h, 5));
     const [dh, dx, dLoss] = grad(loss, [h, x, loss]);
-    expect(await values(dh!)).toEqual([5, 5]);
-    expect(await values(dx!)).toEqual([20, 30]);
-    expect(await values(dLoss!)).toEqual([1]);
+    expect(await values(dh)).toEqual([5, 5]);
+    expect(await values(dx)).toEqual([20, 30]);
+    expect(await values(dLoss)).toEqual([1]);
   });
 
   it('gives zeros for a tensor that the loss does not depend on', async () => {
     const x = tensor([1, 2]);
     const unrelated = tensor([[1], [2]]);
     const [g] = grad(sum(x), [unrelated]);
-    expect(g!.shape).toEqual([2, 1]);
-    expect(await values(g!)).toEqual([0, 0]);
+    expect(g.shape).toEqual([2, 1]);
+    expect(await values(g)).toEqual([0, 0]);
   });
 
   it('gives the same tensor twice when asked twice', async () => {
     const x = tensor([4]);
     const [a, b] = grad(sum(mul(x, x)), [x, x]);
-    expect([await values(a!), await values(b!)]).toEqual([[8], [8]]);
+    expect([await values(a), await values(b)]).toEqual([[8], [8]]);
   });
 
   it('does not need rules on the way to other inputs', async () => {
@@ -385,19 +385,19 @@ describe('grad', () => {
   it('of a gradient: the third derivative of x^4 is 24x', async () => {
     const x = tensor([2]);
     const [d1] = grad(sum(pow(x, 4)), [x]);
-    const [d2] = grad(sum(d1!), [x]);
-    const [d3] = grad(sum(d2!), [x]);
-    expect((await values(d3!))[0]).toBeCloseTo(48, 9);
+    const [d2] = grad(sum(d1), [x]);
+    const [d3] = grad(sum(d2), [x]);
+    expect((await values(d3))[0]).toBeCloseTo(48, 9);
   });
 
   it('of exp, tanh and neg composed, twice', async () => {
     const x = tensor([0.25]);
     const y = exp(neg(tanh(x)));
     const [d1] = grad(sum(y), [x]);
-    const [d2] = grad(sum(d1!), [x]);
+    const [d2] = grad(sum(d1), [x]);
     const t = Math.tanh(0.25);
     const s = 1 - t * t;
-    expect((await values(d2!))[0]).toBeCloseTo(Math.exp(-t) * (s * s + 2 * t * s), 12);
+    expect((await values(d2))[0]).toBeCloseTo(Math.exp(-t) * (s * s + 2 * t * s), 12);
   });
 
   it('weights per row reach every logit', async () => {
@@ -414,7 +414,7 @@ describe('grad', () => {
     const w = tensor(new Float32Array(3 * 3 * 3 * 2), { shape: [3, 3, 3, 2] });
     const y = avgPool2d(conv2d(x, w, { padding: 1 }), 2);
     const [dx, dw] = grad(sum(mul(reshape(y, [-1]), 2)), [x, w]);
-    expect([dx!.shape, dw!.shape]).toEqual([x.shape, w.shape]);
-    expect(sizeOf(dx!.shape)).toBe(120);
+    expect([dx.shape, dw.shape]).toEqual([x.shape, w.shape]);
+    expect(sizeOf(dx.shape)).toBe(120);
   });
 });

@@ -46,11 +46,11 @@ const evaluator = new Evaluator(reference({ precision: 'f64' }));
 afterAll(() => evaluator.close());
 const values = async (t: Tensor): Promise<number[]> => {
   const [value] = await evaluator.evaluate([t]);
-  return [...value!.data];
+  return [...value.data];
 };
 const slopes = (fn: (x: Tensor) => Tensor, at: readonly number[]): Promise<number[]> => {
   const x = tensor(at);
-  return values(grad(sum(fn(x)), [x])[0]!);
+  return values(grad(sum(fn(x)), [x])[0]);
 };
 
 describe('conventions', () => {
@@ -149,7 +149,7 @@ describe('conventions', () => {
     const logits = tensor([[Math.log(1), Math.log(3), -800]]);
     expect((await values(klDivergenceRows(logits, target)))[0]).toBeCloseTo(0, 12);
     const [g] = grad(sum(klDivergenceRows(tensor([[1, 2, 3]]), target)), [target]);
-    expect(await values(g!)).toEqual([0, 0, 0]);
+    expect(await values(g)).toEqual([0, 0, 0]);
   });
 });
 
@@ -165,7 +165,7 @@ describe('wasm', () => {
       },
       build: ({ x }, { a, b, c }) => ({
         outputs: {
-          y: relu(add(conv2d(relu(add(conv2d(x, a!, { groups: 4 }), c!)), b!, { groups: 8 }), c!)),
+          y: relu(add(conv2d(relu(add(conv2d(x, a, { groups: 4 }), c)), b, { groups: 8 }), c)),
         },
       }),
     });

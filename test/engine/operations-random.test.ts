@@ -175,7 +175,7 @@ describe('on the reference in double precision', () => {
       const axis = draw(x.rank);
       const first = draw(x.shape[axis] + 1);
       const [a, b] = ops.split(x, [first, x.shape[axis] - first], axis);
-      return ops.concat([b!, a!], axis);
+      return ops.concat([b, a], axis);
     },
     tile: (x, draw) =>
       ops.tile(
@@ -222,8 +222,8 @@ describe('on the reference in double precision', () => {
         const w = constant(random(`w ${seed}`, y.shape));
         const [g] = grad(ops.sum(ops.mul(y, w)), [x]);
         // <f(x), w> = <x, f*(w)>: sorting is linear around x.
-        const [left, right] = await valuesOf(ops.sum(ops.mul(y, w)), ops.sum(ops.mul(x, g!)));
-        expectClose(`${name} of [${shape.join(',')}]`, left!, right!, 1e-9, 1);
+        const [left, right] = await valuesOf(ops.sum(ops.mul(y, w)), ops.sum(ops.mul(x, g)));
+        expectClose(`${name} of [${shape.join(',')}]`, left, right, 1e-9, 1);
       }),
       { seed: 5, numRuns: 40 },
     );
@@ -245,7 +245,7 @@ describe('on the reference in double precision', () => {
             ...(end === undefined ? {} : { end }),
           };
           const [got] = await valuesOf(ops.slice(ops.tensor(Int32Array.from(list)), [range]));
-          expect([...got!.data]).toEqual(pythonSlice(n, begin, end, step));
+          expect([...got.data]).toEqual(pythonSlice(n, begin, end, step));
         },
       ),
       { seed: 6, numRuns: 200 },
@@ -260,8 +260,8 @@ describe('on the reference in double precision', () => {
         const expected = list
           .map((value, i) => ({ value, i }))
           .sort((a, b) => (descending ? b.value - a.value : a.value - b.value) || a.i - b.i);
-        expect([...order!.data]).toEqual(expected.map(({ i }) => i));
-        expect([...sorted!.data]).toEqual(expected.map(({ value }) => value));
+        expect([...order.data]).toEqual(expected.map(({ i }) => i));
+        expect([...sorted.data]).toEqual(expected.map(({ value }) => value));
       }),
       { seed: 7, numRuns: 100 },
     );

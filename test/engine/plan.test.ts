@@ -144,7 +144,7 @@ describe('hazards between old and new states', () => {
   it('two states swap', async () => {
     const { state } = await bothWays(
       { a: floats(1, 2), b: floats(3, 4) },
-      ({ a, b }) => ({ outputs: {}, next: { a: b!, b: a! } }),
+      ({ a, b }) => ({ outputs: {}, next: { a: b, b: a } }),
       1,
     );
     expect(state).toEqual({ a: [3, 4], b: [1, 2] });
@@ -154,7 +154,7 @@ describe('hazards between old and new states', () => {
     const column: HostTensor = { shape: [2, 1], dtype: 'f32', data: Float32Array.of(3, 4) };
     const { state } = await bothWays(
       { a: floats(1, 2), b: column, c: floats(5, 6) },
-      ({ a, b, c }) => ({ outputs: {}, next: { a: reshape(b!, [2]), b: reshape(c!, [2, 1]), c: a! } }),
+      ({ a, b, c }) => ({ outputs: {}, next: { a: reshape(b, [2]), b: reshape(c, [2, 1]), c: a } }),
       1,
     );
     expect(state).toEqual({ a: [3, 4], b: [5, 6], c: [1, 2] });
@@ -163,7 +163,7 @@ describe('hazards between old and new states', () => {
   it('a chain: each state takes the old value of the one before it', async () => {
     const { state } = await bothWays(
       { a: floats(1, 1), b: floats(2, 2), c: floats(3, 3) },
-      ({ a, b }, { x }) => ({ outputs: {}, next: { a: add(a!, x), b: a!, c: b! } }),
+      ({ a, b }, { x }) => ({ outputs: {}, next: { a: add(a, x), b: a, c: b } }),
       1,
     );
     expect(state).toEqual({ a: [11, 21], b: [1, 1], c: [2, 2] });
@@ -173,8 +173,8 @@ describe('hazards between old and new states', () => {
     const { outputs, state } = await bothWays(
       { a: floats(1, 2) },
       ({ a }) => ({
-        outputs: { old: a!, column: reshape(a!, [2, 1]), new: mul(a!, 2) },
-        next: { a: mul(a!, 2) },
+        outputs: { old: a, column: reshape(a, [2, 1]), new: mul(a, 2) },
+        next: { a: mul(a, 2) },
       }),
       1,
     );
@@ -186,7 +186,7 @@ describe('hazards between old and new states', () => {
     const { outputs, state } = await bothWays(
       { a: floats(1, 2) },
       ({ a }) => {
-        const next = add(a!, 1);
+        const next = add(a, 1);
         return { outputs: { next, row: reshape(next, [1, 2]) }, next: { a: next } };
       },
       1,
@@ -217,7 +217,7 @@ describe('hazards between old and new states', () => {
     const { state } = await bothWays(
       { a: floats(1, 2), b: floats(0, 0) },
       ({ a }, { x }) => {
-        const both = add(a!, x);
+        const both = add(a, x);
         return { outputs: {}, next: { a: both, b: both } };
       },
       1,
@@ -228,7 +228,7 @@ describe('hazards between old and new states', () => {
   it('a state keeps its value', async () => {
     const { state } = await bothWays({ a: floats(1, 2), b: floats(3, 4) }, ({ a, b }) => ({
       outputs: {},
-      next: { a: a!, b: add(b!, a!) },
+      next: { a: a, b: add(b, a) },
     }));
     expect(state).toEqual({ a: [1, 2], b: [5, 8] });
   });
@@ -237,9 +237,9 @@ describe('hazards between old and new states', () => {
     const { outputs, state } = await bothWays(
       { a: floats(1, 2), b: floats(0, 0) },
       ({ a }) => {
-        const next = mul(a!, 3);
+        const next = mul(a, 3);
         // Reads the old value after the new one exists.
-        return { outputs: { both: add(next, a!) }, next: { a: next, b: sub(next, a!) } };
+        return { outputs: { both: add(next, a) }, next: { a: next, b: sub(next, a) } };
       },
       1,
     );
@@ -251,8 +251,8 @@ describe('hazards between old and new states', () => {
     const { outputs } = await bothWays(
       { a: floats(1, 2) },
       ({ a }) => {
-        const column = reshape(a!, [2, 1]);
-        const next = neg(a!);
+        const column = reshape(a, [2, 1]);
+        const next = neg(a);
         return { outputs: { y: matmul(column, reshape(next, [1, 2])) }, next: { a: next } };
       },
       1,
@@ -264,7 +264,7 @@ describe('hazards between old and new states', () => {
     const square: HostTensor = { shape: [2, 2], dtype: 'f32', data: Float32Array.of(1, 2, 3, 4) };
     const { state } = await bothWays(
       { a: square, b: square },
-      ({ a, b }) => ({ outputs: {}, next: { a: transpose(a!), b: matmul(b!, b!) } }),
+      ({ a, b }) => ({ outputs: {}, next: { a: transpose(a), b: matmul(b, b) } }),
       1,
     );
     expect(state).toEqual({ a: [1, 3, 2, 4], b: [7, 10, 15, 22] });
@@ -274,8 +274,8 @@ describe('hazards between old and new states', () => {
     const { state } = await bothWays(
       { a: floats(5) },
       ({ a }, { x }) => ({
-        outputs: { wide: add(a!, x) },
-        next: { a: sum(add(a!, x), 0, { keepDims: true }) },
+        outputs: { wide: add(a, x) },
+        next: { a: sum(add(a, x), 0, { keepDims: true }) },
       }),
       1,
     );
@@ -284,8 +284,8 @@ describe('hazards between old and new states', () => {
 
   it('two updates that read both states, like momentum', async () => {
     const { state } = await bothWays({ w: floats(1, 1), v: floats(0, 0) }, ({ w, v }, { x }) => {
-      const velocity = add(mul(v!, 0.5), x);
-      return { outputs: {}, next: { w: sub(w!, velocity), v: velocity } };
+      const velocity = add(mul(v, 0.5), x);
+      return { outputs: {}, next: { w: sub(w, velocity), v: velocity } };
     });
     expect(state).toEqual({ w: [-25, -50], v: [16, 31] });
   });
@@ -293,7 +293,7 @@ describe('hazards between old and new states', () => {
   it('each of two updates reads the old value of the other', async () => {
     const { state } = await bothWays({ a: floats(1, 2), b: floats(10, 20) }, ({ a, b }) => ({
       outputs: {},
-      next: { a: add(a!, b!), b: sub(b!, a!) },
+      next: { a: add(a, b), b: sub(b, a) },
     }));
     // (1, 10) -> (11, 9) -> (20, -2)
     expect(state).toEqual({ a: [20, 40], b: [-2, -4] });
@@ -302,7 +302,7 @@ describe('hazards between old and new states', () => {
   it('the same operand twice in an update in place', async () => {
     const { state } = await bothWays(
       { a: floats(2, 3) },
-      ({ a }) => ({ outputs: {}, next: { a: mul(a!, a!) } }),
+      ({ a }) => ({ outputs: {}, next: { a: mul(a, a) } }),
       1,
     );
     expect(state).toEqual({ a: [4, 9] });
@@ -318,8 +318,8 @@ describe('hazards between old and new states', () => {
 
   it('elementwise updates happen in place, and copies are made only where needed', async () => {
     const { plan } = await bothWays({ w: floats(1, 1), v: floats(0, 0) }, ({ w, v }, { x }) => {
-      const velocity = add(mul(v!, 0.5), x);
-      return { outputs: {}, next: { w: sub(w!, velocity), v: velocity } };
+      const velocity = add(mul(v, 0.5), x);
+      return { outputs: {}, next: { w: sub(w, velocity), v: velocity } };
     });
     expect(plan.steps.map(({ op }) => op)).toEqual(['mul', 'add', 'sub']);
     const placeOf = (v: number) => plan.buffers[plan.bufferOf[v]];
@@ -473,7 +473,7 @@ describe('buffers', () => {
     });
     expect(step.plan.constants.size).toBe(3);
     const { z } = await step.run({ x: Float32Array.of(1, -1) });
-    expect([...z!.data]).toEqual([0, 0]);
+    expect([...z.data]).toEqual([0, 0]);
     await step.close();
   });
 
@@ -486,7 +486,7 @@ describe('buffers', () => {
         return { outputs: { y } };
       },
     });
-    expect((await step.run({ x: 1 }))['y']!.data[0]).toBe(20_001);
+    expect((await step.run({ x: 1 }))['y'].data[0]).toBe(20_001);
     expect(scratch(step.plan)).toEqual({ count: 1, bytes: 4 });
     await step.close();
   });
@@ -506,7 +506,7 @@ describe('a plan prints itself', () => {
         const logits = withPath('fc', () => matmul(h, w));
         const loss = softmaxCrossEntropy(logits, y);
         const [g] = grad(loss, [w]);
-        return { outputs: { loss }, next: { w: sub(w, mul(g!, hyper['lr']!)), seen: add(seen, 4) } };
+        return { outputs: { loss }, next: { w: sub(w, mul(g, hyper['lr'])), seen: add(seen, 4) } };
       },
     });
     expect(step.plan.toString()).toMatchInlineSnapshot(`
@@ -550,9 +550,9 @@ describe('state is written only after everything has succeeded', () => {
     ['next before the check, which does not need it', (w: Tensor) => neg(w)],
   ])('a failing check leaves all state unchanged bit for bit: %s', async (_, next) => {
     const step = await labelled(({ w, count }, { x }) => {
-      const early = add(count!, 1);
+      const early = add(count, 1);
       const loss = checkFinite(sum(x), 'loss');
-      return { outputs: { loss }, next: { count: early, w: next(w!, loss) } };
+      return { outputs: { loss }, next: { count: early, w: next(w, loss) } };
     });
     const before = await step.store.read();
     await expect(step.run({ x: Float32Array.of(1, Infinity), n: new Int32Array(2) })).rejects.toThrow(
@@ -560,14 +560,14 @@ describe('state is written only after everything has succeeded', () => {
     );
     expectSameBitsByName('state', await step.store.read(), before);
     await step.run({ x: Float32Array.of(1, 1), n: new Int32Array(2) });
-    expect([...(await step.store.read(['count']))['count']!.data]).toEqual([1, 1]);
+    expect([...(await step.store.read(['count']))['count'].data]).toEqual([1, 1]);
     await step.close();
   });
 
   it('a label out of range leaves all state unchanged bit for bit, whatever the order of creation', async () => {
     const step = await labelled(({ w, count }, { n }) => {
-      const next = { w: mul(w!, 2), count: add(count!, 1) };
-      const loss = withPath('loss', () => softmaxCrossEntropy(w!, n));
+      const next = { w: mul(w, 2), count: add(count, 1) };
+      const loss = withPath('loss', () => softmaxCrossEntropy(w, n));
       return { outputs: { loss }, next };
     });
     const before = await step.store.read();
@@ -580,7 +580,7 @@ describe('state is written only after everything has succeeded', () => {
 
   it('a check that depends on a new value comes before the first write, too', async () => {
     const step = await labelled(({ count }, { x }) => {
-      const next = add(count!, x);
+      const next = add(count, x);
       return { outputs: { checked: checkFinite(mul(next, 1e30), 'scaled') }, next: { count: next } };
     });
     const before = await step.store.read();
@@ -590,7 +590,7 @@ describe('state is written only after everything has succeeded', () => {
     );
     expectSameBitsByName('state', await step.store.read(), before);
     await step.run({ x: Float32Array.of(1, 2), n });
-    expect([...(await step.store.read(['count']))['count']!.data]).toEqual([1, 2]);
+    expect([...(await step.store.read(['count']))['count'].data]).toEqual([1, 2]);
     await step.close();
   });
 
@@ -671,13 +671,13 @@ describe('feeds', () => {
       "'i' is i32, which does not hold 2147483648",
     );
     await expect(step.run({ i: 1, b: 256 })).rejects.toThrow("'b' is u8, which does not hold 256");
-    expect((await step.run({ i: -5, b: 255 }))['i']!.data).toEqual(Int32Array.of(-5));
+    expect((await step.run({ i: -5, b: 255 }))['i'].data).toEqual(Int32Array.of(-5));
     await step.close();
   });
 
   it('an input that the graph does not use must be fed all the same', async () => {
     const step = await twice();
-    expect((await step.run({ ...good, x: Float32Array.of(1, 2, 3, 4) }))['y']!.data).toEqual(
+    expect((await step.run({ ...good, x: Float32Array.of(1, 2, 3, 4) }))['y'].data).toEqual(
       Float32Array.of(2, 4, 6, 8),
     );
     await step.close();
@@ -686,7 +686,7 @@ describe('feeds', () => {
   it('`step` may be fed or left out where the graph does not use it', async () => {
     const step = await twice();
     await step.run(good);
-    expect((await step.run({ ...good, step: 7 }))['y']!.shape).toEqual([2, 2]);
+    expect((await step.run({ ...good, step: 7 }))['y'].shape).toEqual([2, 2]);
     await step.runMany({
       x: new Float32Array(8),
       n: new Int32Array(6),
@@ -717,9 +717,9 @@ describe('feeds', () => {
   it('hyper-parameters are fed by their own names', async () => {
     const step = await compile(backend, {
       hyper: { lr: 1, momentum: 0 },
-      build: ({ hyper }) => ({ outputs: { y: mul(hyper['lr']!, hyper['momentum']!) } }),
+      build: ({ hyper }) => ({ outputs: { y: mul(hyper['lr'], hyper['momentum']) } }),
     });
-    expect((await step.run({ lr: 3, momentum: 0.5 }))['y']!.data[0]).toBe(1.5);
+    expect((await step.run({ lr: 3, momentum: 0.5 }))['y'].data[0]).toBe(1.5);
     await expect(step.run({ lr: 3 })).rejects.toThrow("run: input 'momentum' is missing (given: lr)");
     await step.close();
   });
@@ -741,13 +741,13 @@ describe('runMany', () => {
     const x = Float32Array.of(0.1, 0.2, 0.3, 0.4, 0.5, 0.6);
     const n = Int32Array.of(3, -1, 7);
     const stacked = await many.runMany({ x, n });
-    expect([stacked['next']!.shape, stacked['n']!.shape]).toEqual([[3, 2], [3]]);
+    expect([stacked['next'].shape, stacked['n'].shape]).toEqual([[3, 2], [3]]);
     for (let k = 0; k < 3; k++) {
       // oxlint-disable-next-line no-await-in-loop -- each run depends on the one before
       const { next } = await one.run({ x: x.slice(2 * k, 2 * k + 2), n: n[k] });
-      expect(stacked['next']!.data.slice(2 * k, 2 * k + 2)).toEqual(next!.data);
+      expect(stacked['next'].data.slice(2 * k, 2 * k + 2)).toEqual(next.data);
     }
-    expect(stacked['n']!.data).toEqual(n);
+    expect(stacked['n'].data).toEqual(n);
     expectSameBitsByName('state', await many.store.read(), await one.store.read());
     await many.close();
     await one.close();
@@ -830,7 +830,7 @@ describe('compile', () => {
       () =>
         compile(backend, {
           state: { w: floats(1) },
-          build: (_, { w }) => ({ outputs: {}, next: { v: w! } }),
+          build: (_, { w }) => ({ outputs: {}, next: { v: w } }),
         }),
       "next: there is no state called 'v' (known: w)",
     ],
@@ -844,7 +844,7 @@ describe('compile', () => {
       () =>
         compile(backend, {
           state: { w: floats(1, 2) },
-          build: (_, { w }) => ({ outputs: {}, next: { w: sum(w!) } }),
+          build: (_, { w }) => ({ outputs: {}, next: { w: sum(w) } }),
         }),
       "next: 'w' is f32 [2] but its new value is f32 []",
     ],
@@ -906,7 +906,7 @@ describe('compile', () => {
       state: { w: floats(1) },
       build({ x, step: at, hyper }, { w }) {
         calls++;
-        expect([x.shape, at.shape, at.dtype, hyper['lr']!.shape, w.shape]).toEqual([[1], [], 'i32', [], [1]]);
+        expect([x.shape, at.shape, at.dtype, hyper['lr'].shape, w.shape]).toEqual([[1], [], 'i32', [], [1]]);
         return { outputs: { y: mean(mul(x, w)) } };
       },
     });

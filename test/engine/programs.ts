@@ -144,7 +144,7 @@ export function buildProgram(
   const at = (i: number): Tensor => values[i % values.length];
   for (const { op, a, b } of program.body) values.push(apply(op, at(a), at(b), b, inputs.step));
   if (program.differentiate) {
-    const loss = mean(tanh(values.at(-1)!));
+    const loss = mean(tanh(values.at(-1)));
     values.push(...grad(loss, states));
   }
   const next = program.next.flatMap((source, i): [string, Tensor][] =>

@@ -422,7 +422,7 @@ describe('exploring', () => {
     for (let i = 0; i < 10; i++) {
       // oxlint-disable-next-line no-await-in-loop -- the loop that users write
       const [value] = await evaluator.evaluate([add(mul(x, i), tensor([i, 0, 0]))]);
-      expect([...value!.data]).toEqual([2 * i, 2 * i, 3 * i]);
+      expect([...value.data]).toEqual([2 * i, 2 * i, 3 * i]);
     }
     expect(loads()).toBe(1);
     await evaluator.evaluate([mul(add(x, 1), tensor([1, 0, 0]))]); // another structure
@@ -438,7 +438,7 @@ describe('exploring', () => {
     const { backend, loads } = counting();
     const evaluator = new Evaluator(backend);
     const [a, b] = [tensor([[1, 2]]), tensor([[5, 7]])];
-    const run = async (t: Tensor) => [...(await evaluator.evaluate([t]))[0]!.data];
+    const run = async (t: Tensor) => [...(await evaluator.evaluate([t]))[0].data];
     expect(await run(matmul(a, b, { transB: true }))).toEqual([19]);
     expect(await run(matmul(a, b, { transA: true }))).toEqual([5, 7, 10, 14]);
     expect(await run(sub(a, b))).toEqual([-4, -5]);
@@ -472,7 +472,7 @@ describe('exploring', () => {
     expect(x.source.kind).toBe('constant');
     await evaluator.evaluate([x]);
     expect(loads()).toBe(1);
-    expect([...(await evaluator.evaluate([add(x, 1)]))[0]!.data]).toEqual([4, 7]);
+    expect([...(await evaluator.evaluate([add(x, 1)]))[0].data]).toEqual([4, 7]);
     await evaluator.close();
   });
 
@@ -506,7 +506,7 @@ describe('exploring', () => {
     const sums = await Promise.all(
       Array.from({ length: 150 }, (_, n) => evaluator.evaluate([sum(ones([n + 1]))])),
     );
-    expect(sums.map(([value]) => value!.data[0])).toEqual(Array.from({ length: 150 }, (_, n) => n + 1));
+    expect(sums.map(([value]) => value.data[0])).toEqual(Array.from({ length: 150 }, (_, n) => n + 1));
     await evaluator.close();
     await backend.close();
   });
@@ -536,7 +536,7 @@ describe('exploring', () => {
     });
     const x = tensor([1, 2]);
     await expect(evaluator.evaluate([sum(x)])).rejects.toThrow('no memory');
-    expect((await evaluator.evaluate([sum(x)]))[0]!.data[0]).toBe(3);
+    expect((await evaluator.evaluate([sum(x)]))[0].data[0]).toBe(3);
     await evaluator.close();
     await inner.close(); // also the store of the load that failed
   });

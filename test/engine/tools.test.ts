@@ -33,14 +33,14 @@ const evaluator = new Evaluator(reference({ precision: 'f64' }));
 afterAll(() => evaluator.close());
 const values = async (t: Tensor | undefined): Promise<number[]> => {
   const [value] = await evaluator.evaluate([t!]);
-  return [...value!.data];
+  return [...value.data];
 };
 
 /** An operation whose derivative is wrong by a factor. */
 const wrong = customGradient({
   name: 'wrong',
   forward: (x) => mul(x, x),
-  gradient: ({ inputs: [x], grad: g }) => [mul(mul(x!, 3), g)],
+  gradient: ({ inputs: [x], grad: g }) => [mul(mul(x, 3), g)],
 });
 
 describe('gradcheck', () => {
@@ -148,7 +148,7 @@ describe('hessianVector', () => {
     const gradient = (weight: Tensor): Tensor => {
       const h = lrnWithin(batchNorm(conv2d(images, weight, { padding: 'same' })).y, { size: 3 });
       const logits = reshape(maxPool2d(h, 2), [3, 12]);
-      return grad(softmaxCrossEntropy(logits, tensor(Int32Array.of(0, 5, 11))), [weight])[0]!;
+      return grad(softmaxCrossEntropy(logits, tensor(Int32Array.of(0, 5, 11))), [weight])[0];
     };
     const at = async (h: number): Promise<number[]> => values(gradient(add(w, mul(v, h))));
     // The derivative of the gradient along v, by differences and by rules.
@@ -157,7 +157,7 @@ describe('hessianVector', () => {
     const h = lrnWithin(batchNorm(conv2d(images, x, { padding: 'same' })).y, { size: 3 });
     const loss = softmaxCrossEntropy(reshape(maxPool2d(h, 2), [3, 12]), tensor(Int32Array.of(0, 5, 11)));
     const got = await values(hessianVector(loss, [x], [v])[0]);
-    right.forEach((value, i) => expect(got[i]).toBeCloseTo((value - left[i]!) / 2e-5, 6));
+    right.forEach((value, i) => expect(got[i]).toBeCloseTo((value - left[i]) / 2e-5, 6));
   });
 
   it('is zero for what is linear', async () => {
@@ -178,7 +178,7 @@ describe('hessianVector', () => {
       name: 'stepped',
       forward: (t) => t,
       gradient: ({ inputs: [t], grad: g }) => {
-        const logits = reshape(t!, [4, 4]);
+        const logits = reshape(t, [4, 4]);
         const right = correct(logits, tensor(Int32Array.of(0, 1, 2, 3)));
         return [mul(g, reshape(right, [1, 4, 1, 1]))];
       },
@@ -232,13 +232,13 @@ describe('customGradient', () => {
     const half = customGradient({
       name: 'half',
       forward: (a, b) => mul(a, b),
-      gradient: ({ inputs: [a, b], grad: g }) => [mul(mul(g, b!), a!), null],
+      gradient: ({ inputs: [a, b], grad: g }) => [mul(mul(g, b), a), null],
     });
     const [dx, dy] = grad(sum(half(x, y)), [x, y]);
     expect([await values(dx), await values(dy)]).toEqual([[6], [0]]);
     const x2 = tensor([2]);
     const [d] = grad(sum(half(x2, y)), [x2]);
-    expect(await values(grad(sum(d!), [x2])[0])).toEqual([3]);
+    expect(await values(grad(sum(d), [x2])[0])).toEqual([3]);
   });
 
   it('does not differentiate the forward pass', async () => {

@@ -187,7 +187,7 @@ describe("convolution: 'direct'", () => {
       });
       // oxlint-disable-next-line no-await-in-loop -- as above
       const { y, dx } = await step.run(feeds);
-      finite.push([...y!.data, ...dx!.data].map((value) => Number.isFinite(value)));
+      finite.push([...y.data, ...dx.data].map((value) => Number.isFinite(value)));
       // oxlint-disable-next-line no-await-in-loop -- as above
       await step.close();
       // oxlint-disable-next-line no-await-in-loop -- as above

@@ -55,7 +55,7 @@ describe('initial state', () => {
     const first = initState(model, null, 7);
     expect(initState(model, null, 7)).toEqual(first);
     expect(initState(model, null, 8)).not.toEqual(first);
-    expect(first['a.weight']!.data).not.toEqual(first['b.weight']!.data);
+    expect(first['a.weight'].data).not.toEqual(first['b.weight'].data);
     // A layer that is added elsewhere changes nothing.
     const larger = sequential({ zero: dense(4, 4), a: dense(4, 4), b: dense(4, 4) });
     expect(initState(larger, null, 7)['a.weight']).toEqual(first['a.weight']);
@@ -69,6 +69,6 @@ describe('initial state', () => {
       'optimizer/velocity/fc1.weight',
       'optimizer/velocity/fc1.bias',
     ]);
-    expect([...state['optimizer/velocity/fc1.bias']!.data]).toEqual([0, 0, 0]);
+    expect([...state['optimizer/velocity/fc1.bias'].data]).toEqual([0, 0, 0]);
   });
 });

@@ -109,14 +109,14 @@ describe('dropout', () => {
     expect(kept.length).toBeGreaterThan(700);
     expect(kept.length).toBeLessThan(800);
     expect(new Set(kept.map((value) => value.toFixed(6)))).toEqual(new Set(['1.333333']));
-    expect(outputs[0]!.data).not.toEqual(outputs[1]!.data);
+    expect(outputs[0].data).not.toEqual(outputs[1].data);
     const again = await runLayer(model, [x, x], { training: true });
     expect(again.outputs).toEqual(outputs);
     const seeded = await runLayer(model, [x], { training: true, seed: 1 });
-    expect(seeded.outputs[0]!.data).not.toEqual(outputs[0]!.data);
+    expect(seeded.outputs[0].data).not.toEqual(outputs[0].data);
     const renamed = await runLayer(sequential({ b: dropout(0.25) }), [x], { training: true });
-    expect(renamed.outputs[0]!.data).not.toEqual(outputs[0]!.data);
-    expect((await runLayer(model, [x])).outputs[0]!.data).toEqual(x.data);
+    expect(renamed.outputs[0].data).not.toEqual(outputs[0].data);
+    expect((await runLayer(model, [x])).outputs[0].data).toEqual(x.data);
   });
 });
 
@@ -137,8 +137,8 @@ describe('normalize', () => {
   test('mean and scale are saved state that is not trained', () => {
     const layer = normalize([1, 2], { std: [3, 4] });
     const state = initState(layer, null, 0);
-    expect([...state['mean']!.data]).toEqual([1, 2]);
-    expect([...state['scale']!.data]).toEqual([...Float32Array.of(1 / 3, 1 / 4)]);
+    expect([...state['mean'].data]).toEqual([1, 2]);
+    expect([...state['scale'].data]).toEqual([...Float32Array.of(1 / 3, 1 / 4)]);
     expect(Object.values(layer.params).every(({ frozen }) => frozen)).toBe(true);
   });
 

@@ -104,12 +104,12 @@ describe('names and counts', () => {
 
   test('multipliers of the paper: biases twice the rate but for conv3, the classifier 250 times the decay', () => {
     const { params } = caffeFull({ mean });
-    const of = (name: string) => [params[name]!.lrMult, params[name]!.decayMult];
+    const of = (name: string) => [params[name].lrMult, params[name].decayMult];
     expect(of('conv1.bias')).toEqual([2, 1]);
     expect(of('conv3.bias')).toEqual([1, 1]);
     expect(of('fc.weight')).toEqual([1, 250]);
     expect(of('fc.bias')).toEqual([2, 0]);
-    expect(params['input.mean']!.frozen).toBe(true);
+    expect(params['input.mean'].frozen).toBe(true);
   });
 
   test('sizes go 32, 16, 8, 4 with ceil pooling', () => {

@@ -64,8 +64,8 @@ describe('network', () => {
       },
     });
     const { loss } = await step.run({ x: Float32Array.of(2), lr: 1 });
-    expect([...loss!.data]).toEqual([18]); // w² x
-    expect([...(await step.store.read())['w.weight']!.data]).toEqual([3 - 2 * 3 * 2]); // w − 2 w x
+    expect([...loss.data]).toEqual([18]); // w² x
+    expect([...(await step.store.read())['w.weight'].data]).toEqual([3 - 2 * 3 * 2]); // w − 2 w x
     await step.close();
   });
 
@@ -91,7 +91,7 @@ describe('network', () => {
       await runLayer(once, [ones], { training: true }),
       await runLayer(chain, [ones], { training: true }),
     ];
-    expect(a.outputs[0]!.data).toEqual(b.outputs[0]!.data);
+    expect(a.outputs[0].data).toEqual(b.outputs[0].data);
   });
 
   test('takes several inputs by name', async () => {
@@ -110,7 +110,7 @@ describe('network', () => {
       }),
     });
     const { y } = await run.run({ pixels: new Float32Array(20).fill(1), facts: new Float32Array(15) });
-    expect(y!.shape).toEqual([5, 2]);
+    expect(y.shape).toEqual([5, 2]);
     await run.close();
     expect(
       summary(model, { pixels: f32(5, 2, 2, 1), facts: f32(5, 3) }).rows.map(({ path }) => path),
@@ -171,12 +171,12 @@ describe('freeze and parameters', () => {
       const base = initState(whole, null, 5);
       const tuned = freeze(whole, ['fc1']);
       const { state } = await train(tuned, dir, 10, base);
-      expect(state['fc1.weight']!.data).toEqual(base['fc1.weight']!.data);
-      expect(state['fc2.weight']!.data).not.toEqual(base['fc2.weight']!.data);
+      expect(state['fc1.weight'].data).toEqual(base['fc1.weight'].data);
+      expect(state['fc2.weight'].data).not.toEqual(base['fc2.weight'].data);
       const saved = await loadCheckpoint((await latestCheckpoint(dir))!);
-      expect(saved.state['fc1.weight']!.data).toEqual(base['fc1.weight']!.data);
+      expect(saved.state['fc1.weight'].data).toEqual(base['fc1.weight'].data);
       const further = await train(tuned, dir, 20);
-      expect(further.state['fc1.weight']!.data).toEqual(base['fc1.weight']!.data);
+      expect(further.state['fc1.weight'].data).toEqual(base['fc1.weight'].data);
       await expect(train(freeze(whole, ['fc2']), dir, 30)).rejects.toThrow('cannot resume');
     } finally {
       rmSync(dir, { recursive: true });
@@ -201,7 +201,7 @@ describe('freeze and parameters', () => {
       const resumed = await train(shared(), b, 20);
       expect(resumed.state).toEqual(through.state);
       expect(Object.keys(resumed.state)).toContain('twice.bn.mean');
-      expect(resumed.state['last.bias']!.data).toEqual(new Float32Array(3));
+      expect(resumed.state['last.bias'].data).toEqual(new Float32Array(3));
     } finally {
       for (const dir of [a, b]) rmSync(dir, { recursive: true });
     }
@@ -231,7 +231,7 @@ describe('embedding', () => {
       optimizer: sgd({ lr: 0.2, momentum: 0.9 }),
     });
     expect(accuracy).toBe(1);
-    expect(state['words.weight']!.shape).toEqual([4, 8]);
+    expect(state['words.weight'].shape).toEqual([4, 8]);
     expect(summary(model, u8(1, 2)).rows[0]).toEqual({
       path: 'words',
       kind: 'embedding',

@@ -37,7 +37,7 @@ export async function runLayer(
 ): Promise<{ readonly outputs: readonly HostTensor[]; readonly state: State }> {
   const { training = false, seed = 0, state = initState(layer, null, seed), draws } = options;
   const step = await compile(reference({ precision: 'f64' }), {
-    inputs: { x: inputs[0]!, ...(draws !== undefined && { draws }) },
+    inputs: { x: inputs[0], ...(draws !== undefined && { draws }) },
     state,
     build(tensors, values) {
       const { x, step: at, draws: drawn } = tensors as typeof tensors & { draws?: Tensor };
@@ -53,7 +53,7 @@ export async function runLayer(
   const outputs: HostTensor[] = [];
   for (const [i, x] of inputs.entries()) {
     const { output } = await step.run({ x, step: i, ...(draws !== undefined && { draws }) });
-    outputs.push(output!);
+    outputs.push(output);
   }
   const after = await step.store.read();
   await step.close();

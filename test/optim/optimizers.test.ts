@@ -42,12 +42,12 @@ const decayedForms: readonly (readonly [string, Make])[] = [
   ['adamw', (lr) => adamw({ lr, weightDecay: 1 })],
 ];
 
-const value = (state: State | undefined, name: string): number => state![name]!.data[0]!;
+const value = (state: State | undefined, name: string): number => state![name].data[0];
 
 describe.each(all)('%s', (_, make, forParabola, forRosenbrock) => {
   test('finds the bottom of a parabola', async () => {
     const start = { x: number(3), y: number(-2) };
-    const loss = ({ x, y }: Tree) => add(mul(sub(x!, 1), sub(x!, 1)), mul(mul(y!, y!), 2));
+    const loss = ({ x, y }: Tree) => add(mul(sub(x, 1), sub(x, 1)), mul(mul(y, y), 2));
     const after = (await optimize(make(forParabola), start, loss, 400)).at(-1);
     expect(value(after, 'x')).toBeCloseTo(1, 3);
     expect(value(after, 'y')).toBeCloseTo(0, 3);
@@ -55,8 +55,8 @@ describe.each(all)('%s', (_, make, forParabola, forRosenbrock) => {
 
   test("goes along Rosenbrock's valley", async () => {
     const loss = ({ x, y }: Tree) => {
-      const across = sub(y!, mul(x!, x!));
-      return add(mul(sub(1, x!), sub(1, x!)), mul(mul(across, across), 100));
+      const across = sub(y, mul(x, x));
+      return add(mul(sub(1, x), sub(1, x)), mul(mul(across, across), 100));
     };
     const after = (await optimize(make(forRosenbrock), { x: number(-1), y: number(1) }, loss, 4000)).at(-1);
     const [x, y] = [value(after, 'x'), value(after, 'y')];
@@ -153,7 +153,7 @@ describe('oracle: ten updates with a moving rate', () => {
   const given = grads.map((step) =>
     Object.fromEntries(Object.entries(step).map(([name, tensor]) => [name, toHost(tensor)])),
   );
-  const lr = custom({ name: 'oracle', fn: (step) => rates[step]! });
+  const lr = custom({ name: 'oracle', fn: (step) => rates[step] });
   const known = oracle.optimizers;
 
   test('covers both forms', () => {
@@ -179,9 +179,9 @@ describe('oracle: ten updates with a moving rate', () => {
     }[name]();
     const seen = await optimize(optimizer, start, given, given.length, specsFor(start, specs));
     seen.forEach((state, step) => {
-      for (const [key, expected] of Object.entries(params[step]!)) {
+      for (const [key, expected] of Object.entries(params[step])) {
         expected.data.forEach((x, i) => {
-          const error = Math.abs(state[key]!.data[i]! - x);
+          const error = Math.abs(state[key].data[i] - x);
           expect(error, `step ${step}, ${key}[${i}]`).toBeLessThan(2e-8 * (1 + Math.abs(x)));
         });
       }
@@ -304,7 +304,7 @@ describe('adaptive methods against hand-computed numbers', () => {
 
   test('an initial accumulator is part of the state and of the config', () => {
     const specs = specsFor({ w: number(0) });
-    expect([...adagrad({ initialAccumulator: 0.1 }).init(specs)['square/w']!.data]).toEqual([
+    expect([...adagrad({ initialAccumulator: 0.1 }).init(specs)['square/w'].data]).toEqual([
       Math.fround(0.1),
     ]);
     expect(adagrad({ initialAccumulator: 0.1 }).config).toMatchObject({ initialAccumulator: 0.1 });
@@ -409,8 +409,8 @@ describe('a moving average of the weights', () => {
     const states = await optimize(averageWeights(inner(), { decay: 0.5 }), { w: number(1) }, gradients, 3);
     expect(states.map((state) => value(state, 'w'))).toEqual(plain.map((state) => value(state, 'w')));
     const [a, b, c] = plain.map((state) => value(state, 'w')) as [number, number, number];
-    expect(value(averagedState(states[0]!), 'w')).toBeCloseTo(a, 6);
-    expect(value(averagedState(states[2]!), 'w')).toBeCloseTo((a / 4 + b / 2 + c) / 1.75, 6);
+    expect(value(averagedState(states[0]), 'w')).toBeCloseTo(a, 6);
+    expect(value(averagedState(states[2]), 'w')).toBeCloseTo((a / 4 + b / 2 + c) / 1.75, 6);
     expect(averageWeights(inner()).config).toMatchObject({ kind: 'sgd', averageDecay: 0.999 });
   });
 
@@ -421,7 +421,7 @@ describe('a moving average of the weights', () => {
     expect(() => averageWeights(averageWeights(sgd({ lr: 1 })))).toThrow('with averageDecay 0.999');
     expect(() => averageWeights(accumulateGradients(sgd({ lr: 1 }), 2))).toThrow('nest them the other way');
     const [state] = await optimize(sgd({ lr: 1 }), { w: number(1) }, [{ w: number(1) }], 1);
-    expect(() => averagedState(state!)).toThrow('averagedState: the state has no averages (train with');
+    expect(() => averagedState(state)).toThrow('averagedState: the state has no averages (train with');
   });
 });
 

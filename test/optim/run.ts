@@ -35,19 +35,16 @@ export async function optimize(
   const feedsAt = (step: number): Record<string, HostTensor> =>
     given === null
       ? {}
-      : Object.fromEntries(Object.entries(given[step]!).map(([name, value]) => [`grad ${name}`, value]));
+      : Object.fromEntries(Object.entries(given[step]).map(([name, value]) => [`grad ${name}`, value]));
   const run = await compile(reference({ precision }), {
     inputs: feedsAt(0),
     hyper: optimizer.at(0),
     state: { ...params, ...optimizer.init(specs) },
     build({ hyper, ...inputs }, state) {
-      const own = Object.fromEntries(names.map((name) => [name, state[name]!]));
+      const own = Object.fromEntries(names.map((name) => [name, state[name]]));
       const loss = typeof gradients === 'function' ? grad(gradients(own), Object.values(own)) : null;
       const grads = Object.fromEntries(
-        names.map((name, i) => [
-          name,
-          loss === null ? (inputs as unknown as Tree)[`grad ${name}`]! : loss[i]!,
-        ]),
+        names.map((name, i) => [name, loss === null ? (inputs as unknown as Tree)[`grad ${name}`] : loss[i]]),
       );
       const slots = Object.fromEntries(Object.entries(state).filter(([name]) => !names.includes(name)));
       const updated = optimizer.update({ grads, params: own, state: slots, hyper, specs });

@@ -42,7 +42,7 @@ describe('complaints about other libraries', () => {
   it('1: test accuracy at chance while training goes well, by running statistics that start at 0 (super-convergence#2)', async () => {
     const backend = reference();
     const train = synthetic({ kind: 'blobs', n: 60, seed: 1 });
-    const width = train.x.shape[0]!;
+    const width = train.x.shape[0];
     const model = sequential({
       flat: flatten(),
       norm: batchNorm(width, { form: 'caffe' }),
@@ -81,7 +81,7 @@ describe('complaints about other libraries', () => {
   it('4: resuming shifts the rate (pytorch#65342): it depends on the step alone, in any order of asking', () => {
     const steps = [9000, 0, 4001, 3999, 4000];
     const forwards = [...steps].sort((a, b) => a - b).map((step) => [step, clr(step)]);
-    expect(steps.map((step) => [step, clr(step)]).sort((a, b) => a[0]! - b[0]!)).toEqual(forwards);
+    expect(steps.map((step) => [step, clr(step)]).sort((a, b) => a[0] - b[0])).toEqual(forwards);
   });
 
   it('5: one cycle dies near the end of a run whose steps were miscounted (pytorch#38170)', () => {

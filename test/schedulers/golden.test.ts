@@ -82,13 +82,13 @@ describe('the paper', () => {
     expect(
       mismatches(
         cyclicLR(bounds),
-        steps.map((at, i) => [at, triangular[i]!]),
+        steps.map((at, i) => [at, triangular[i]]),
       ),
     ).toEqual([]);
     expect(
       mismatches(
         cyclicLR({ ...bounds, mode: 'triangular2' }),
-        steps.map((at, i) => [at, triangular2[i]!]),
+        steps.map((at, i) => [at, triangular2[i]]),
       ),
     ).toEqual([]);
   });
@@ -380,7 +380,7 @@ describe('documented examples', () => {
   const folder = new URL('../../schedulers/', import.meta.url);
   const examples = readdirSync(folder).flatMap((file) =>
     [...readFileSync(new URL(file, folder), 'utf8').matchAll(/@example (.+) \/\/ (.+)/g)].map(
-      ([, code, result]) => [`${file}: ${code}`, code!, result!] as const,
+      ([, code, result]) => [`${file}: ${code}`, code, result] as const,
     ),
   );
 

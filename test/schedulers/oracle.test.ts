@@ -37,7 +37,7 @@ describe(`PyTorch ${oracle.torch}`, () => {
       let state: PlateauState = reduce.initial;
       metrics.forEach((metric, i) => {
         state = reduce(state, metric);
-        expect(state.value, `metric ${i}`).toBeCloseTo(values[i]!, 12);
+        expect(state.value, `metric ${i}`).toBeCloseTo(values[i], 12);
       });
     },
   );

@@ -236,7 +236,7 @@ describe('oneCycle', () => {
         for (const value of values) {
           expect(value).toBeGreaterThan(0);
           expect(value).toBeLessThanOrEqual(max * (1 + 1e-12));
-          expect(value).toBeGreaterThanOrEqual(values.at(-1)! * (1 - 1e-12));
+          expect(value).toBeGreaterThanOrEqual(values.at(-1) * (1 - 1e-12));
         }
       }),
     );

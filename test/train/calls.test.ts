@@ -1,6 +1,5 @@
 // Several updates in one call of the backend: what a run tells and leaves is as with one, wherever it ends.
 import { describe, expect, test, vi } from 'vitest';
-import type { Executable } from '../../engine/backends/backend.ts';
 import {
   fit,
   latestCheckpoint,
@@ -31,7 +30,7 @@ function countingCalls(backend: Backend): number[] {
   vi.spyOn(backend, 'load').mockImplementation(async (plan, store) => {
     const executable = await load(plan, store);
     const runMany = executable.runMany.bind(executable);
-    vi.spyOn(executable as Executable, 'runMany').mockImplementation((feeds) => {
+    vi.spyOn(executable, 'runMany').mockImplementation((feeds) => {
       calls.push((feeds['lr'] as Float64Array).length);
       return runMany(feeds);
     });

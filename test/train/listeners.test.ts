@@ -121,7 +121,7 @@ class Screen extends Writable {
       this.column = 0;
       this.rows[this.row] ??= '';
     } else if (token === '\u001b[1G') this.column = 0;
-    else if (token === '\u001b[0K') this.rows[this.row] = this.rows[this.row]!.slice(0, this.column);
+    else if (token === '\u001b[0K') this.rows[this.row] = this.rows[this.row].slice(0, this.column);
     else if (token === '\u001b[2K') this.rows[this.row] = '';
     else if (token.length > 1) throw new Error(`unknown control sequence ${JSON.stringify(token)}`);
     else {
@@ -129,7 +129,7 @@ class Screen extends Writable {
         this.wraps++;
         this.put('\n');
       }
-      const line = this.rows[this.row]!.padEnd(this.column);
+      const line = this.rows[this.row].padEnd(this.column);
       this.rows[this.row] = line.slice(0, this.column) + token + line.slice(this.column + 1);
       this.column++;
     }
@@ -330,7 +330,7 @@ describe('progressBar on a terminal', () => {
     }
     expect(stream.wraps).toBe(wraps);
     expect(stream.rows.length).toBe(rows);
-    expect(stream.rows.at(-1)!.length).toBeLessThan(columns);
+    expect(stream.rows.at(-1).length).toBeLessThan(columns);
     expect(stream.rows.at(-1)).toContain(least);
     await listener(end(200, 123_456));
   });
@@ -383,8 +383,8 @@ describe('jsonLines', () => {
       end(1, 5, { reason: 'error', error }),
     ]);
     const [, step, last] = readFileSync(path, 'utf8').split('\n');
-    expect(JSON.parse(step!)).toMatchObject({ loss: 'NaN', metrics: { a: 'Infinity' } });
-    expect(JSON.parse(last!)).toMatchObject({
+    expect(JSON.parse(step)).toMatchObject({ loss: 'NaN', metrics: { a: 'Infinity' } });
+    expect(JSON.parse(last)).toMatchObject({
       error: { name: 'DataError', message: 'train: the loss is NaN at step 3' },
     });
   });
@@ -590,7 +590,7 @@ describe('report', () => {
 function points(svg: string, label: string): [number, number][] {
   const path = new RegExp(`<path data-series="${label.replace(/[()]/g, '\\$&')}" d="([^"]*)"`).exec(svg);
   if (!path) throw new Error(`no series '${label}'`);
-  return path[1]!
+  return path[1]
     .split(/[ML]/)
     .filter((pair) => pair !== '')
     .map((pair) => pair.replace('Z', '').split(',').map(Number) as [number, number]);
@@ -607,7 +607,7 @@ function tick(svg: string, kind: string, label: string): number {
 }
 
 function ticks(svg: string, kind: string): string[] {
-  return [...svg.matchAll(new RegExp(`class="${kind}"[^>]*>([^<]*)<`, 'g'))].map((m) => m[1]!);
+  return [...svg.matchAll(new RegExp(`class="${kind}"[^>]*>([^<]*)<`, 'g'))].map((m) => m[1]);
 }
 
 /** Elements nest, attributes are quoted, and nothing that must be escaped is not. */
@@ -672,16 +672,16 @@ describe('curveSvg', () => {
     );
     expectWellFormed(svg);
     const [a, b, c] = points(svg, 'lr');
-    expect(a![0]).toBeCloseTo(tick(svg, 'x-tick', '0'), 1);
-    expect(b![0]).toBeCloseTo(tick(svg, 'x-tick', '2,000'), 1);
-    expect(c![0]).toBeCloseTo(tick(svg, 'x-tick', '4,000'), 1);
-    expect(a![1]).toBeCloseTo(tick(svg, 'left-tick', '0.002'), 1);
-    expect(b![1]).toBeCloseTo(tick(svg, 'left-tick', '0.006'), 1);
-    expect(points(svg, 'acc')[1]![1]).toBeCloseTo(
+    expect(a[0]).toBeCloseTo(tick(svg, 'x-tick', '0'), 1);
+    expect(b[0]).toBeCloseTo(tick(svg, 'x-tick', '2,000'), 1);
+    expect(c[0]).toBeCloseTo(tick(svg, 'x-tick', '4,000'), 1);
+    expect(a[1]).toBeCloseTo(tick(svg, 'left-tick', '0.002'), 1);
+    expect(b[1]).toBeCloseTo(tick(svg, 'left-tick', '0.006'), 1);
+    expect(points(svg, 'acc')[1][1]).toBeCloseTo(
       (tick(svg, 'left-tick', '0%') + tick(svg, 'left-tick', '100%')) / 2,
       1,
     );
-    expect(points(svg, 'loss')[0]![1]).toBeCloseTo(points(svg, 'acc')[1]![1], 1);
+    expect(points(svg, 'loss')[0][1]).toBeCloseTo(points(svg, 'acc')[1][1], 1);
   });
 
   test.each([
@@ -696,8 +696,8 @@ describe('curveSvg', () => {
         {
           label: 'y',
           points: [
-            [0, low!],
-            [1, high!],
+            [0, low],
+            [1, high],
           ],
         },
       ],
@@ -725,7 +725,7 @@ describe('curveSvg', () => {
     expect(ticks(svg, 'x-tick')).toEqual(['0.00001', '0.0001', '0.001', '0.01', '0.1']);
     expect(ticks(svg, 'left-tick')).toEqual(['1', '10', '100']);
     expect(points(svg, 'y')).toHaveLength(3);
-    expect(points(svg, 'y')[1]![0]).toBeCloseTo(tick(svg, 'x-tick', '0.001'), 1);
+    expect(points(svg, 'y')[1][0]).toBeCloseTo(tick(svg, 'x-tick', '0.001'), 1);
   });
 
   test('makes room for long numbers beside the axis', () => {
@@ -753,7 +753,7 @@ describe('curveSvg', () => {
       ],
       one,
     );
-    expect(points(long, 'y')[0]![0]).toBeGreaterThan(points(brief, 'y')[0]![0]);
+    expect(points(long, 'y')[0][0]).toBeGreaterThan(points(brief, 'y')[0][0]);
   });
 
   test('escapes what people write', () => {
@@ -792,7 +792,7 @@ describe('curveSvg', () => {
       ],
       one,
     );
-    expect(svg.match(/<path data-series="y" d="([^"]*)"/)![1]!.match(/M/g)).toHaveLength(2);
+    expect(svg.match(/<path data-series="y" d="([^"]*)"/)![1].match(/M/g)).toHaveLength(2);
     expectWellFormed(curveSvg([], one));
     expectWellFormed(curveSvg([{ label: 'y', points: [] }], one));
     expectWellFormed(

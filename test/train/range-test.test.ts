@@ -66,7 +66,7 @@ describe('lrRangeTest', () => {
     );
     expect(curves.map(({ seed }) => seed)).toEqual([1, 2]);
     expect(curves[0].points[20].lr).toBeCloseTo(0.01, 12);
-    expect(curves.map(({ points: [first, ...rest] }) => [first.lr, rest.at(-1)!.lr])).toEqual([
+    expect(curves.map(({ points: [first, ...rest] }) => [first.lr, rest.at(-1).lr])).toEqual([
       [1e-4, 1],
       [1e-4, 1],
     ]);

@@ -156,7 +156,7 @@ describe('learning', () => {
     const { loss, accuracy, state } = await fit({ ...options, loss: squares });
     expect(loss).toBeLessThan(1e-6);
     expect(accuracy).toBeNull();
-    expect(state['weight']!.data[0]).toBeCloseTo(3, 3);
+    expect(state['weight'].data[0]).toBeCloseTo(3, 3);
     await expect(fit({ ...options, loss: (output, y) => output.sub(y).pow(2) })).rejects.toThrow(
       'train: loss must give one number per example, f32 [8], but gives f32 [8,1]',
     );
@@ -285,7 +285,7 @@ describe('without the trainer', () => {
     for (let i = 0; i < 5; i++) {
       images.read(data.batch(i).indices, x, y);
       const { loss } = await step.run({ x, y, step: i, ...optimizer.at(i) });
-      losses.push(loss!.data[0]!);
+      losses.push(loss.data[0]);
     }
     const fitted: number[] = [];
     const listeners = [(event: TrainEvent) => void (event.type === 'step' && fitted.push(event.loss))];
@@ -326,7 +326,7 @@ describe('events', () => {
     expect(evals[0]).toMatchObject({ examples: 7 });
     const end = events.at(-1)!;
     expect(end).toMatchObject({ type: 'end', reason: 'done', step: 5, last: evals[3] });
-    const accuracies = evals.map((event) => event.metrics['accuracy']!);
+    const accuracies = evals.map((event) => event.metrics['accuracy']);
     expect(end.type === 'end' && end.best!.metrics['accuracy']).toBe(Math.max(...accuracies));
   });
 
@@ -354,7 +354,7 @@ describe('events', () => {
     await use(tinyRun({ ...changes, backend, listeners }));
     await backend.close(); // throws while a store is open
     expect(ends.length).toBe(1);
-    return ends[0]!;
+    return ends[0];
   }
 
   test('break: one end, everything is given back', async () => {
@@ -574,7 +574,7 @@ describe('evaluation and prediction', () => {
     const shared = { model: tinyModel(), state: {}, data: held, backend };
     for (const act of [predict, evaluate, forward]) {
       const bad = (change: object, message: string) =>
-        expect(act({ ...shared, ...change } as never)).rejects.toThrow(message);
+        expect(act({ ...shared, ...change })).rejects.toThrow(message);
       await bad(
         { backend: Promise.resolve(backend) },
         'backend must be a backend, for instance await wasm(); got a promise (is an await missing?)',
@@ -675,21 +675,18 @@ describe('options', () => {
 
 describe('what is promised is refused: nobody would wait for it', () => {
   const points = synthetic({ kind: 'blobs', n: 12 });
-  const later = (): Promise<never> => Promise.reject(new Error('nobody handles this'));
+  const later = (): unknown => Promise.reject(new Error('nobody handles this'));
   const base = { model: mlp([2, 3]), steps: 2, optimizer: sgd({ lr: 0.1 }) };
   const loaded = loader(points, { batchSize: 4 });
   const errorOf = async (changes: object): Promise<string> => {
     const backend = reference();
-    const outcome = await fit({ ...base, data: loaded, backend, ...changes } as TrainOptions).then(
-      () => 'trained',
-      String,
-    );
+    const outcome = await fit({ ...base, data: loaded, backend, ...changes }).then(() => 'trained', String);
     await backend.close(); // nothing stays open
     return outcome;
   };
 
   const { whole: _, ...described } = points;
-  const lazy: Dataset = { ...described, name: 'lazy', read: later as never };
+  const lazy: Dataset = { ...described, name: 'lazy', read: later };
   const reading =
     'lazy: read must be done when it returns, got a promise (is an await missing?) (load the examples beforehand, ' +
     'for instance into arrays(x, y): reading asynchronously is not supported yet)';
@@ -879,12 +876,12 @@ describe('accumulated gradients of a run whose steps are no multiple of the batc
       initial: first.state,
     });
     for (const name of Object.keys(second.state)) {
-      const expected = second.state[name]!.data;
-      state[name]!.data.forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 6));
-      expect(state[name]!.data).not.toEqual(first.state[name]!.data);
+      const expected = second.state[name].data;
+      state[name].data.forEach((value, i) => expect(value).toBeCloseTo(expected[i], 6));
+      expect(state[name].data).not.toEqual(first.state[name].data);
     }
-    expect([...state['optimizer/gradientsHeld']!.data]).toEqual([0]);
-    expect(state['optimizer/gradients/fc1.weight']!.data.every((value) => value === 0)).toBe(true);
+    expect([...state['optimizer/gradientsHeld'].data]).toEqual([0]);
+    expect(state['optimizer/gradients/fc1.weight'].data.every((value) => value === 0)).toBe(true);
   });
 
   test.each([
@@ -897,9 +894,9 @@ describe('accumulated gradients of a run whose steps are no multiple of the batc
     ],
   ])('%s', async (_, steps, optimizer, batches) => {
     const { state } = await run({ steps, optimizer, data: batches });
-    expect([...state['optimizer/gradientsHeld']!.data]).toEqual([0]);
+    expect([...state['optimizer/gradientsHeld'].data]).toEqual([0]);
     const before = await run({ steps: 1, optimizer: sgd({ lr: 0 }) });
-    expect(state['fc1.weight']!.data).not.toEqual(before.state['fc1.weight']!.data);
+    expect(state['fc1.weight'].data).not.toEqual(before.state['fc1.weight'].data);
   });
 
   test('stopping and resuming between the last two updates gives the same bytes; so do calls of several', async () => {
@@ -914,6 +911,6 @@ describe('accumulated gradients of a run whose steps are no multiple of the batc
     const longer = { dir: folder(), every: 100, resume: true };
     await run({ optimizer, steps: 6, checkpoint: longer });
     const { state } = await run({ optimizer, steps: 8, checkpoint: longer });
-    expect([...state['optimizer/gradientsHeld']!.data]).toEqual([0]);
+    expect([...state['optimizer/gradientsHeld'].data]).toEqual([0]);
   });
 });

@@ -119,7 +119,7 @@ export class EventLog {
     const begin = found.events.findLastIndex((event) => event.type === 'start' && event.step === 0);
     const keep = (event: LoggedEvent, index: number): boolean =>
       start.resumed === 0 || index < begin || holds(event, start.resumed);
-    const lines = found.lines.filter((_, index) => keep(found.events[index]!, index));
+    const lines = found.lines.filter((_, index) => keep(found.events[index], index));
     await writeAtomic(where, path, lines.map((line) => `${line}\n`).join(''));
     const earlier =
       start.resumed === 0 ? [] : found.events.filter((event, index) => index >= begin && keep(event, index));

@@ -72,7 +72,7 @@ describeHere('parts', () => {
     const dispatch = { name: 'gather', code, bindings, workgroups };
     const [result] = await runDispatches([dispatch], inputs, [words]);
     expect(inputs.length).toBe(1 + Math.ceil(table.length / 64));
-    return result!;
+    return result;
   }
 
   const indexInto = (rows: number) => Array.from({ length: count }, (_, i) => (i * 37 + rows - 1) % rows);
@@ -101,13 +101,13 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
     const step = await compile(backend, {
       inputs: { x: u8(4096) },
       state: { images: { shape: [8192], dtype: 'u8', data: new Uint8Array(8192).fill(3) } },
-      build: ({ x }, { images }) => ({ outputs: { n: add(sum(cast(x)), sum(cast(images!))) } }),
+      build: ({ x }, { images }) => ({ outputs: { n: add(sum(cast(x)), sum(cast(images))) } }),
     });
     const sizes = create.mock.calls.map(([{ size }]) => size);
     expect(sizes).toContain(8192);
     expect(sizes).toContain(4096);
     const { n } = await step.run({ x: new Uint8Array(4096).fill(2) });
-    expect(n!.data[0]).toBe(4096 * 2 + 8192 * 3);
+    expect(n.data[0]).toBe(4096 * 2 + 8192 * 3);
     await step.close();
     await backend.close();
   });
@@ -120,16 +120,16 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
       inputs: { x: u8(size) },
       state: { a: { shape: [size], dtype: 'u8', data: a }, b: { shape: [size], dtype: 'u8', data: b } },
       build: ({ x }, state) => ({
-        outputs: { same: equal(state['a']!, x) },
-        next: { a: where(state['b']!, x, state['a']!), b: xor(not(state['b']!), x) },
+        outputs: { same: equal(state['a'], x) },
+        next: { a: where(state['b'], x, state['a']), b: xor(not(state['b']), x) },
       }),
     });
     const x = Uint8Array.from({ length: size }, (_, i) => (i % 3 === 0 ? i * 11 : i % 2));
     const { same } = await step.run({ x });
-    expect([...same!.data]).toEqual([...a].map((v, i) => Number(v === x[i])));
+    expect([...same.data]).toEqual([...a].map((v, i) => Number(v === x[i])));
     const next = await step.store.read();
-    expect([...next['a']!.data]).toEqual([...a].map((v, i) => (b[i] !== 0 ? x[i] : v)));
-    expect([...next['b']!.data]).toEqual([...b].map((v, i) => Number((v === 0) !== (x[i] !== 0))));
+    expect([...next['a'].data]).toEqual([...a].map((v, i) => (b[i] !== 0 ? x[i] : v)));
+    expect([...next['b'].data]).toEqual([...b].map((v, i) => Number((v === 0) !== (x[i] !== 0))));
     await step.close();
     await backend.close();
   });
@@ -150,12 +150,12 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
     const step = await compile(backend, {
       inputs: { index: i32(index.length) },
       state: { images: { shape: [rows, row], dtype: 'u8', data } },
-      build: (inputs, { images }) => ({ outputs: { batch: takeRows(images!, inputs.index) } }),
+      build: (inputs, { images }) => ({ outputs: { batch: takeRows(images, inputs.index) } }),
     });
     const { batch } = await step.run({ index });
     const expected = [...index].flatMap((r) => [...data.subarray(r * row, (r + 1) * row)]);
-    expect(batch!.data).toEqual(Uint8Array.from(expected));
-    expect(Buffer.compare((await step.store.read())['images']!.data as Uint8Array, data)).toBe(0);
+    expect(batch.data).toEqual(Uint8Array.from(expected));
+    expect(Buffer.compare((await step.store.read())['images'].data as Uint8Array, data)).toBe(0);
     await step.close();
     await backend.close();
   });

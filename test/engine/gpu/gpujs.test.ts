@@ -161,7 +161,8 @@ describe('the table of expressions', () => {
 
 describe('what is missing', () => {
   it('a package: says the command', async () => {
-    const missing = loadPackage('gpu.js', () => import('no-such-package' as string));
+    const name: string = 'no-such-package';
+    const missing = loadPackage('gpu.js', () => import(name));
     await expect(missing).rejects.toBeInstanceOf(BackendError);
     await expect(missing).rejects.toThrow(
       'gpu: the package gpu.js is not installed (npm install gpu.js@2.24.1)',

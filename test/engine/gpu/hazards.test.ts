@@ -30,9 +30,9 @@ for (const [name, options] of MODES) {
           }),
         });
         const outputs = await step.run({ a: ones, b: ones, index: Int32Array.of(n - 1) });
-        expect(outputs['product']!.data[0]).toBe(n);
-        expect(outputs['total']!.data[0]).toBe(n);
-        expect(outputs['row']!.data[0]).toBe(1);
+        expect(outputs['product'].data[0]).toBe(n);
+        expect(outputs['total'].data[0]).toBe(n);
+        expect(outputs['row'].data[0]).toBe(1);
         await step.close();
       }));
 
@@ -42,11 +42,11 @@ for (const [name, options] of MODES) {
         const step = await compile(backend, {
           inputs: { by: i32() },
           state: { n: { shape: [7], dtype: 'i32', data } },
-          build: ({ by }, { n }) => ({ outputs: { product: mul(n!, by) }, next: { n: add(n!, by) } }),
+          build: ({ by }, { n }) => ({ outputs: { product: mul(n, by) }, next: { n: add(n, by) } }),
         });
         const { product } = await step.run({ by: 3 });
-        expect([...product!.data]).toEqual([...data].map((v) => Math.imul(v, 3)));
-        expect([...(await step.store.read())['n']!.data]).toEqual([...data].map((v) => (v + 3) | 0));
+        expect([...product.data]).toEqual([...data].map((v) => Math.imul(v, 3)));
+        expect([...(await step.store.read())['n'].data]).toEqual([...data].map((v) => (v + 3) | 0));
         await step.close();
       }));
 
@@ -58,7 +58,7 @@ for (const [name, options] of MODES) {
         });
         const x = Uint8Array.from({ length: 256 }, (_, i) => i);
         const { y } = await step.run({ x, index: Int32Array.from(x, (v) => 255 - v) });
-        expect([...y!.data]).toEqual([...x].reverse());
+        expect([...y.data]).toEqual([...x].reverse());
         await step.close();
       }));
 
@@ -69,10 +69,10 @@ for (const [name, options] of MODES) {
           inputs: { x: f32(3) },
           state: initial,
           build({ x }, { a, b, c }) {
-            const velocity = add(mul(b!, 0.5), x);
+            const velocity = add(mul(b, 0.5), x);
             return {
               outputs: {},
-              next: { b: velocity, a: sub(a!, mul(velocity, c!)), c: add(c!, mul(a!, b!)) },
+              next: { b: velocity, a: sub(a, mul(velocity, c)), c: add(c, mul(a, b)) },
             };
           },
         });
@@ -95,11 +95,11 @@ for (const [name, options] of MODES) {
         const step = await compile(backend, {
           inputs: {},
           state: { x: { shape: [n], dtype: 'f32', data: new Float32Array(n).fill(1) } },
-          build: (_, { x }) => ({ outputs: {}, next: { x: cumulativeSum(x!, 0) } }),
+          build: (_, { x }) => ({ outputs: {}, next: { x: cumulativeSum(x, 0) } }),
         });
         await step.run({});
         const { x } = await step.store.read();
-        expect([...x!.data]).toEqual(Array.from({ length: n }, (_, i) => i + 1));
+        expect([...x.data]).toEqual(Array.from({ length: n }, (_, i) => i + 1));
         await step.close();
       }));
 
@@ -114,10 +114,10 @@ for (const [name, options] of MODES) {
           a: Float32Array.of(-2, -2, 0, 0),
           b: Float32Array.of(3, 2, 2, -1),
         });
-        expect([...t!.data]).toEqual([1, -1, 1, 0]);
-        expect(p!.data[0]).toBeCloseTo(-8, 4);
-        expect(p!.data[1]).toBeCloseTo(4, 4);
-        expect([...p!.data].slice(2)).toEqual([0, Infinity]);
+        expect([...t.data]).toEqual([1, -1, 1, 0]);
+        expect(p.data[0]).toBeCloseTo(-8, 4);
+        expect(p.data[1]).toBeCloseTo(4, 4);
+        expect([...p.data].slice(2)).toEqual([0, Infinity]);
         await step.close();
       }));
 
@@ -128,7 +128,7 @@ for (const [name, options] of MODES) {
           build: ({ x }) => ({ outputs: { y: relu(x) } }),
         });
         const { y } = await step.run({ x: Float32Array.of(NaN, -1, 2) });
-        expect([...y!.data]).toEqual([NaN, 0, 2]);
+        expect([...y.data]).toEqual([NaN, 0, 2]);
         await step.close();
       }),
     );
@@ -147,7 +147,7 @@ for (const [name, options] of MODES) {
           philox(stream, i >> 2, 0, at, 0, words);
           return words[i % 4] >= Math.round(rate * 2 ** 32);
         });
-        expect(Array.from(y!.data, (v) => v !== 0)).toEqual(kept);
+        expect(Array.from(y.data, (v) => v !== 0)).toEqual(kept);
         await step.close();
       }));
 
@@ -158,11 +158,11 @@ for (const [name, options] of MODES) {
         const step = await compile(backend, {
           inputs: Object.fromEntries(names.map((each) => [each, f32(3)])),
           build: (inputs) => ({
-            outputs: { y: names.map((each) => inputs[each]!).reduce((a, b) => add(a, b)) },
+            outputs: { y: names.map((each) => inputs[each]).reduce((a, b) => add(a, b)) },
           }),
         });
         const feeds = Object.fromEntries(names.map((each, i) => [each, new Float32Array(3).fill(i)]));
-        expect([...(await step.run(feeds))['y']!.data]).toEqual([190, 190, 190]);
+        expect([...(await step.run(feeds))['y'].data]).toEqual([190, 190, 190]);
         await step.close();
       }));
 

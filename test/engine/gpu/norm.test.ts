@@ -66,10 +66,10 @@ describeHere('batch normalisation', () => {
             const result = (affine ? normal * gamma[c] + beta[c] : normal) + (residual ? added[i] : 0);
             return residual ? Math.max(result, 0) : result;
           });
-          close('mean', m!, mean, 2e-5); // of means that are small beside what they are of
-          close('variance', v!, variance, 1e-5);
+          close('mean', m, mean, 2e-5); // of means that are small beside what they are of
+          close('variance', v, variance, 1e-5);
           // The mean's own rounding, in units of a deviation.
-          close('y', y!, want, offset === 0 ? 1e-5 : 2e-3);
+          close('y', y, want, offset === 0 ? 1e-5 : 2e-3);
         }
       }
     }
@@ -102,17 +102,17 @@ describeHere('batch normalisation', () => {
       const size = Math.sqrt(rows);
       close(
         'gamma',
-        dGamma!.map((v) => v / size),
+        dGamma.map((v) => v / size),
         products.map((v) => v / size),
         2e-6,
       );
       close(
         'beta',
-        dBeta!.map((v) => v / size),
+        dBeta.map((v) => v / size),
         sums.map((v) => v / size),
         2e-6,
       );
-      close('dx', dx!, want, 1e-5);
+      close('dx', dx, want, 1e-5);
     }
   });
 });
@@ -154,8 +154,8 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
       await backend.close();
     }
     const [own, generated] = results;
-    for (const name of Object.keys(own!) as (keyof Exclude<typeof own, undefined>)[]) {
-      expectClose(name, own![name], generated![name], 1e-5);
+    for (const name of Object.keys(own) as (keyof Exclude<typeof own, undefined>)[]) {
+      expectClose(name, own[name], generated[name], 1e-5);
     }
   });
 });

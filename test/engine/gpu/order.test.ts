@@ -57,8 +57,8 @@ for (const [name, options] of MODES) {
           const order = Array.from(own.keys()).sort(
             (a, b) => compare(own[a], own[b]) * (descending ? -1 : 1),
           );
-          expect([...indices!.data.subarray(row * N, (row + 1) * N)]).toEqual(order);
-          const sorted = [...values!.data.subarray(row * N, (row + 1) * N)];
+          expect([...indices.data.subarray(row * N, (row + 1) * N)]).toEqual(order);
+          const sorted = [...values.data.subarray(row * N, (row + 1) * N)];
           expect(sorted.every((value, i) => compare(value, own[order[i]]) === 0)).toBe(true);
         }
       }),
@@ -85,7 +85,7 @@ for (const [name, options] of MODES) {
             expected[row * width + c] = rounded(expected[row * width + c] + g[k * width + c]);
           }
         });
-        expect(sums!.data).toEqual(Float32Array.from(expected));
+        expect(sums.data).toEqual(Float32Array.from(expected));
       }));
 
     it('adds along a middle axis in the order of the index, bit by bit', () =>
@@ -103,7 +103,7 @@ for (const [name, options] of MODES) {
           const to = (Math.floor(k / (m * inner)) * n + position) * inner + (k % inner);
           expected[to] = rounded(expected[to] + g[k]);
         });
-        expect(sums!.data).toEqual(Float32Array.from(expected));
+        expect(sums.data).toEqual(Float32Array.from(expected));
       }));
 
     it('runs sums through blocks of blocks', () =>
@@ -124,8 +124,8 @@ for (const [name, options] of MODES) {
         await step.close();
         let sum = 0;
         const expected = Array.from(x, (value) => (sum += value));
-        expect([...up!.data]).toEqual(expected);
-        expect([...down!.data]).toEqual(expected.map((before) => sum - before));
+        expect([...up.data]).toEqual(expected);
+        expect([...down.data]).toEqual(expected.map((before) => sum - before));
       }));
   });
 }
@@ -151,14 +151,14 @@ describe('work over 60,000 elements', () => {
   }
 
   it.each([
-    ['sorting', { x: f32(n) }, 13, ({ x }: Record<string, Tensor>) => argSort(x!)],
+    ['sorting', { x: f32(n) }, 13, ({ x }: Record<string, Tensor>) => argSort(x)],
     [
       'adding rows',
       { g: f32(n, 8), index: i32(n) },
       16,
-      ({ g, index }: Record<string, Tensor>) => ops.scatterRows([g!, index!], { n })[0],
+      ({ g, index }: Record<string, Tensor>) => ops.scatterRows([g, index], { n })[0],
     ],
-    ['a running sum', { x: f32(n) }, 5, ({ x }: Record<string, Tensor>) => cumulativeSum(x!, 0)],
+    ['a running sum', { x: f32(n) }, 5, ({ x }: Record<string, Tensor>) => cumulativeSum(x, 0)],
   ] as const)('%s takes few kernels, in which threads take few turns', (_, types, kernels, build) => {
     const turns = turnsOf(types, build);
     expect(turns.length).toBe(kernels);

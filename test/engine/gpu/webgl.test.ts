@@ -28,10 +28,10 @@ await describeWhere('WebGL', { mode: 'webgl' }, () => {
     });
     const a = Float32Array.from({ length: 40_000 }, (_, i) => i);
     const { y, twice } = await step.run({ a, b: Float32Array.of(1, 2, 3, 4) });
-    expect(y!.data).toEqual(
+    expect(y.data).toEqual(
       Float32Array.from({ length: 160_000 }, (_, i) => Math.floor(i / 4) * ((i % 4) + 1)),
     );
-    expect(twice!.data).toEqual(a.map((value) => 2 * value));
+    expect(twice.data).toEqual(a.map((value) => 2 * value));
     await step.close();
     await backend.close();
   });
