@@ -4,7 +4,7 @@
  */
 import { PlanError, ShapeError } from './errors.ts';
 import { noDerivative } from './op.ts';
-// Not from ops/index.ts: operations import this file, so its table would be built before every operation is defined.
+// Not from ops/index.ts: some derivative rules call grad, so the two files would import each other.
 import { scalar, toTensor, type TensorLike } from './ops/create.ts';
 import { add, mul, stopGradient } from './ops/elementwise.ts';
 import { broadcastTo } from './ops/layout.ts';

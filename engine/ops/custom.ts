@@ -1,13 +1,10 @@
-/** Operations of one's own: a composition of others with a derivative that is given instead of derived. */
+/** Custom operations: a composition of operations with a derivative written by hand. */
 import { PlanError } from '../errors.ts';
-import { grad } from '../grad.ts';
-import { defineOp, expectTensor, type Attrs, type Grads, type Vjp } from '../op.ts';
+import { defineOp, expectTensor, type Grads, type Vjp } from '../op.ts';
 import { show } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import type { TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './create.ts';
-import { add, mul } from './elementwise.ts';
-import { sum } from './reduce.ts';
 
 type None = Record<never, never>;
 
@@ -45,63 +42,28 @@ export function customGradient({
   forward,
   gradient,
 }: CustomOperation): (...inputs: TensorLike[]) => Tensor {
-  const define = () =>
-    defineOp({
-      name: `custom ${name}`,
-      alias: true,
-      infer: ([y]: readonly TensorType[]) => [y],
-      vjp({ inputs: [, ...inputs], outputs, grads }: Vjp<None>): Grads {
-        const made = gradient({ inputs, output: outputs[0], grad: grads[0]! });
-        if (!Array.isArray(made)) {
-          throw new PlanError(
-            `grad: the gradient of ${name} must be an array of gradients, got ${show(made)}`,
-          );
-        }
-        if (made.length !== inputs.length) {
-          throw new PlanError(
-            `grad: the gradient of ${name} gave ${made.length} gradients for ${inputs.length} inputs ` +
-              `(one each; null where there is none)`,
-          );
-        }
-        return [null, ...made];
-      },
-    });
-  // Defined at the first use, because modules that import each other call customGradient while they load.
-  let op: ReturnType<typeof define> | null = null;
+  const op = defineOp({
+    name: `custom ${name}`,
+    alias: true,
+    infer: ([y]: readonly TensorType[]) => [y],
+    vjp({ inputs: [, ...inputs], outputs, grads }: Vjp<None>): Grads {
+      const made = gradient({ inputs, output: outputs[0], grad: grads[0]! });
+      if (!Array.isArray(made)) {
+        throw new PlanError(`grad: the gradient of ${name} must be an array of gradients, got ${show(made)}`);
+      }
+      if (made.length !== inputs.length) {
+        throw new PlanError(
+          `grad: the gradient of ${name} gave ${made.length} gradients for ${inputs.length} inputs ` +
+            `(one each; null where there is none)`,
+        );
+      }
+      return [null, ...made];
+    },
+  });
   return (...inputs) => {
     const tensors = inputs.map(toTensor);
     const value = forward(...tensors);
     expectTensor(`${name}: forward`, value);
-    op ??= define();
     return op([value, ...tensors], {})[0];
-  };
-}
-
-const copyOp = defineOp({
-  name: 'copy of an input',
-  alias: true,
-  infer: ([x]: readonly TensorType[]) => [x],
-  vjp: ({ grads }: Vjp<None>): Grads => [grads[0]!],
-});
-
-/**
- * The derivative rule of an operation from a composition that computes the same: for the second derivatives of operations that
- * have kernels of their own. `compose` must compute every result.
- */
-export function composed<A extends Attrs>(
-  compose: (inputs: readonly Tensor[], attrs: A) => readonly Tensor[],
-): (at: Vjp<A>) => Grads {
-  return ({ inputs, grads, attrs, needs }) => {
-    // Copies: the gradients that come in may depend on the inputs too, which is not this operation's business.
-    const copies = inputs.map((x) => copyOp([x], {})[0]);
-    const parts = compose(copies, attrs).flatMap((result, i) =>
-      grads[i] === null || grads[i] === undefined ? [] : [sum(mul(result, grads[i]))],
-    );
-    const wanted = copies.filter((_, i) => needs(i));
-    const found = grad(
-      parts.reduce((total, part) => add(total, part)),
-      wanted,
-    );
-    return copies.map((copy) => (wanted.includes(copy) ? found[wanted.indexOf(copy)] : null));
   };
 }

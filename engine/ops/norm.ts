@@ -6,7 +6,7 @@ import { checkInteger, checkNumber } from '../options.ts';
 import { constant, type Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './create.ts';
-import { composed } from './custom.ts';
+import { composed } from './composed.ts';
 import { add, div, exp, log, mul, neg, pow, sqrt, sub } from './elementwise.ts';
 import { broadcastTo, reshape } from './layout.ts';
 import { matmul } from './matmul.ts';
