@@ -1,6 +1,7 @@
 /** How anything runs: trace a build function once, plan it, and load the plan into a backend. */
 import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './backends/backend.ts';
 import { PlanError } from './errors.ts';
+import { dependenciesOf } from './graph.ts';
 import { checkArrays } from './host.ts';
 import { buildPlan, type PlanOptions } from './plan/build.ts';
 import { checkOptions, show } from './options.ts';
@@ -138,15 +139,8 @@ function withoutUnusedStep(
   declared: Record<string, TensorType>,
   { outputs, next }: Built,
 ): Record<string, TensorType> {
-  const seen = new Set<Tensor>();
-  const pending = [...Object.values(outputs), ...Object.values(next ?? {})];
-  while (pending.length > 0) {
-    const t = pending.pop()!;
-    if (seen.has(t)) continue;
-    seen.add(t);
-    if (t.source.kind === 'node') pending.push(...t.source.node.inputs);
-    else if (t.source.kind === 'input' && t.source.name === 'step') return declared;
-  }
+  const used = dependenciesOf([...Object.values(outputs), ...Object.values(next ?? {})]);
+  if ([...used].some(({ source }) => source.kind === 'input' && source.name === 'step')) return declared;
   return Object.fromEntries(Object.entries(declared).filter(([name]) => name !== 'step'));
 }
 

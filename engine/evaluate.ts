@@ -5,6 +5,7 @@
  */
 import type { Backend, Executable, Feeds } from './backends/backend.ts';
 import { PlanError } from './errors.ts';
+import { nodesOf } from './graph.ts';
 import { buildPlan } from './plan/build.ts';
 import { formatType } from './shape.ts';
 import { input, Tensor, type Node } from './tensor.ts';
@@ -91,7 +92,7 @@ interface Canonical {
 
 /** The graph with its constants replaced by numbered inputs, and a key that two graphs of one structure share. */
 function canonical(tensors: readonly Tensor[]): Canonical {
-  const nodes = collect(tensors);
+  const nodes = nodesOf(tensors);
   const feeds: Record<string, HostTensor> = {};
   const types: Record<string, TensorType> = {};
   const replaced = new Map<Tensor, Tensor>();
@@ -143,15 +144,3 @@ const exact = (_: string, value: unknown): unknown =>
   typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0))
     ? `number ${1 / value} ${value}`
     : value;
-
-function collect(tensors: readonly Tensor[]): Node[] {
-  const seen = new Set<Node>();
-  const pending = [...tensors];
-  while (pending.length > 0) {
-    const { source } = pending.pop()!;
-    if (source.kind !== 'node' || seen.has(source.node)) continue;
-    seen.add(source.node);
-    pending.push(...source.node.inputs);
-  }
-  return [...seen].sort((a, b) => a.id - b.id);
-}

@@ -3,6 +3,7 @@
  * follows from what the new operations mention. No tape and no gradient fields.
  */
 import { PlanError, ShapeError } from './errors.ts';
+import { dependenciesOf, nodesOf } from './graph.ts';
 import { noDerivative } from './op.ts';
 // Not from ops/index.ts: some derivative rules call grad, so the two files would import each other.
 import { scalar, toTensor, type TensorLike } from './ops/create.ts';
@@ -37,8 +38,7 @@ export function grad<const W extends readonly Tensor[]>(loss: Tensor, wrt: W): S
   checkHistory(loss, wrt);
   if (isOn(loss, nodes, targets)) gradients.set(loss, scalar(1));
 
-  const order = [...nodes].sort((a, b) => b.id - a.id);
-  for (const node of order) {
+  for (const node of [...nodes].reverse()) {
     const grads = node.results.map((result) => gradients.get(result) ?? null);
     if (grads.every((g) => g === null)) continue;
     const { vjp, name } = node.op;
@@ -120,7 +120,7 @@ export function hessianVector<const W extends readonly Tensor[]>(
  * dependence: zeros would be a silent error.
  */
 function checkHistory(loss: Tensor, wrt: readonly Tensor[]): void {
-  const seen = reached(loss);
+  const seen = dependenciesOf([loss]);
   const missing = wrt.findIndex((tensor) => !seen.has(tensor));
   if (missing < 0) return;
   for (const tensor of seen) {
@@ -134,18 +134,6 @@ function checkHistory(loss: Tensor, wrt: readonly Tensor[]): void {
   }
 }
 
-function reached(loss: Tensor): Set<Tensor> {
-  const seen = new Set<Tensor>();
-  const pending = [loss];
-  while (pending.length > 0) {
-    const tensor = pending.pop()!;
-    if (seen.has(tensor)) continue;
-    seen.add(tensor);
-    if (tensor.source.kind === 'node') for (const input of tensor.source.node.inputs) pending.push(input);
-  }
-  return seen;
-}
-
 function zerosLike(tensor: Tensor): Tensor {
   if (tensor.dtype !== 'f32') {
     throw new PlanError(
@@ -155,21 +143,10 @@ function zerosLike(tensor: Tensor): Tensor {
   return broadcastTo(scalar(0), tensor.shape);
 }
 
-/** The nodes on some path from a tensor in `wrt` to the loss, found with loops: deep networks overflow a stack. */
+/** The nodes on some path from a tensor in `wrt` to the loss, in order of creation. */
 function nodesTowards(loss: Tensor, wrt: ReadonlySet<Tensor>): Set<Node> {
-  const reached = new Set<Node>();
-  const pending: Tensor[] = [loss];
-  while (pending.length > 0) {
-    const { source } = pending.pop()!;
-    if (source.kind !== 'node' || reached.has(source.node)) continue;
-    reached.add(source.node);
-    pending.push(...source.node.inputs);
-  }
   const on = new Set<Node>();
-  for (const node of [...reached].sort((a, b) => a.id - b.id)) {
-    const depends = (t: Tensor): boolean => wrt.has(t) || (t.source.kind === 'node' && on.has(t.source.node));
-    if (node.inputs.some(depends)) on.add(node);
-  }
+  for (const node of nodesOf([loss])) if (node.inputs.some((t) => isOn(t, on, wrt))) on.add(node);
   return on;
 }
 

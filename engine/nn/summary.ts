@@ -1,6 +1,7 @@
 /** What a model consists of: for each layer its output, its parameters and its multiplications. */
+import { nodesOf } from '../graph.ts';
 import { sizeOf, formatShape } from '../shape.ts';
-import { input, type Node, type Tensor } from '../tensor.ts';
+import { input, type Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
 import type { Described, Layer, LayerConfig } from './layer.ts';
 import { bind } from './model.ts';
@@ -105,14 +106,7 @@ const isType = (inputs: object): inputs is TensorType => 'dtype' in inputs;
 /** Multiply-adds by the layer that asked for them. */
 function multiplyAdds(output: Tensor): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
-  const seen = new Set<Node>();
-  const pending = [output];
-  while (pending.length > 0) {
-    const { source } = pending.pop()!;
-    if (source.kind !== 'node' || seen.has(source.node)) continue;
-    const { node } = source;
-    seen.add(node);
-    pending.push(...node.inputs);
+  for (const node of nodesOf([output])) {
     if (!PRODUCTS.has(node.op.name)) continue;
     const flops = node.op.flops?.(node.inputs, node.results, node.attrs) ?? 0;
     counts.set(node.path, (counts.get(node.path) ?? 0) + flops / 2);

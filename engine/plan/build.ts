@@ -6,6 +6,7 @@
  * What may fail, and all that it depends on, stays in front: a new value that is checked is computed aside and copied.
  */
 import { PlanError } from '../errors.ts';
+import { nodesOf } from '../graph.ts';
 import type { KernelName, Plan, Step } from './plan.ts';
 import { formatPlan } from './plan.ts';
 import { assignBuffers } from './buffers.ts';
@@ -42,7 +43,7 @@ export function buildPlan(
   const values = new Values();
   for (const [name, type] of Object.entries(graph.state)) values.addNamed('state', name, type);
 
-  const needed = reachable([...Object.values(graph.outputs), ...Object.values(graph.next)]);
+  const needed = nodesOf([...Object.values(graph.outputs), ...Object.values(graph.next)]);
   const { order, commit } = orderNodes(needed, Object.values(graph.next));
   const steps: Step[] = [];
   let commitStep = 0;
@@ -183,19 +184,6 @@ export class Values {
       path: node.path,
     });
   }
-}
-
-/** Every node that the tensors depend on. */
-function reachable(tensors: readonly Tensor[]): Node[] {
-  const seen = new Set<Node>();
-  const pending = [...tensors];
-  while (pending.length > 0) {
-    const { source } = pending.pop()!;
-    if (source.kind !== 'node' || seen.has(source.node)) continue;
-    seen.add(source.node);
-    for (const t of source.node.inputs) pending.push(t);
-  }
-  return [...seen].sort((a, b) => a.id - b.id);
 }
 
 function orderNodes(
