@@ -44,6 +44,8 @@ export interface OpDef<N extends string, A extends Attrs> {
   readonly mayFail?: true;
   /** Arithmetic operations of one application; 0 when left out (memory traffic dominates). */
   readonly flops?: (inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A) => number;
+  /** All its arithmetic is multiplications, each followed by an addition: half as many multiply-adds as `flops`. */
+  readonly multiplyAdds?: true;
 }
 
 // Derivative and shape rules take their own attributes, which no common type can name; the name ties them together.

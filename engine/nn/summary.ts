@@ -31,9 +31,6 @@ export interface Summary {
   toString(): string;
 }
 
-/** Operations whose cost is multiplications followed by additions. */
-const PRODUCTS: ReadonlySet<string> = new Set(['matmul', 'conv2d', 'conv2dGradInput']);
-
 /**
  * The layers of a model for inputs of a type, several by name where the model takes them so. Counts are for the whole batch
  * of the input. Throws what the layers throw for such an input.
@@ -103,11 +100,11 @@ const kindOf = (config: LayerConfig | undefined): string =>
 
 const isType = (inputs: object): inputs is TensorType => 'dtype' in inputs;
 
-/** Multiply-adds by the layer that asked for them. */
+/** Multiply-adds by the path of the layer. */
 function multiplyAdds(output: Tensor): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (const node of nodesOf([output])) {
-    if (!PRODUCTS.has(node.op.name)) continue;
+    if (node.op.multiplyAdds !== true) continue;
     const flops = node.op.flops?.(node.inputs, node.results, node.attrs) ?? 0;
     counts.set(node.path, (counts.get(node.path) ?? 0) + flops / 2);
   }

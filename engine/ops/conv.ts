@@ -42,6 +42,7 @@ export const conv2dOp = defineOp({
     ];
   },
   flops: ([, w], [y], { kernel }) => flops(y.shape, kernel, w.shape[2]),
+  multiplyAdds: true,
 });
 
 /** g [N, H', W', O], w [KH, KW, C / groups, O] -> [N, H, W, C] */
@@ -60,6 +61,7 @@ export const conv2dGradInputOp = defineOp({
     ];
   },
   flops: ([g, w], _, { kernel }) => flops(g.shape, kernel, w.shape[2]),
+  multiplyAdds: true,
 });
 
 /** x [N, H, W, C], g [N, H', W', O] -> [KH, KW, C / groups, O] */
@@ -78,6 +80,7 @@ export const conv2dGradWeightOp = defineOp({
     ];
   },
   flops: ([, g], [dw], { kernel }) => flops(g.shape, kernel, dw.shape[2]),
+  multiplyAdds: true,
 });
 
 export interface Conv2dOptions {

@@ -60,6 +60,7 @@ export const matmulOp = defineOp({
     const { batch, m, n, k } = matmulSizes(inputs, attrs);
     return 2 * batch * m * n * k;
   },
+  multiplyAdds: true,
 });
 
 export interface MatmulOptions {
