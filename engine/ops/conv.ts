@@ -10,7 +10,7 @@ import { toTensor, type TensorLike } from './create.ts';
  * Resolved geometry, the same for a convolution and both of its derivatives. Filters are [KH, KW, C / groups, O]: output
  * channel o sees the channels of group ⌊o · groups / O⌋ alone.
  */
-export interface ConvAttrs extends Readonly<Record<string, readonly number[] | number>> {
+export type ConvAttrs = {
   /** [vertical, horizontal] */
   readonly stride: readonly [number, number];
   /** [top, bottom, left, right] */
@@ -22,7 +22,7 @@ export interface ConvAttrs extends Readonly<Record<string, readonly number[] | n
   /** Pixels from one tap to the next. */
   readonly dilation: readonly [number, number];
   readonly groups: number;
-}
+};
 
 const flops = (outputs: readonly number[], kernel: readonly [number, number], inner: number): number =>
   2 * sizeOf(outputs) * kernel[0] * kernel[1] * inner;

@@ -8,10 +8,10 @@ import { toTensor, type TensorLike } from './create.ts';
 import { mul } from './elementwise.ts';
 import { broadcastTo, expandDims, reshape } from './layout.ts';
 
-export interface MatmulAttrs extends Readonly<Record<string, boolean>> {
+export type MatmulAttrs = {
   readonly transA: boolean;
   readonly transB: boolean;
-}
+};
 
 /** The sizes of a product: batch × [m, k] · [k, n]. */
 export function matmulSizes(

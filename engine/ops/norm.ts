@@ -13,11 +13,11 @@ import { matmul } from './matmul.ts';
 import { avgPool2d } from './pool.ts';
 import { mean, sum } from './reduce.ts';
 
-export interface LrnAttrs extends Readonly<Record<string, number>> {
+export type LrnAttrs = {
   readonly size: number;
   readonly alpha: number;
   readonly beta: number;
-}
+};
 
 /** Results: the normalised image, and the scale s whose power −beta it was multiplied by. */
 export const lrnWithinOp = defineOp({
@@ -112,9 +112,9 @@ export function lrnAcross(x: TensorLike, options: LrnOptions = {}): Tensor {
   return reshape(mul(flat, exp(mul(log(add(sums, 1)), -beta))), t.shape);
 }
 
-export interface BatchNormAttrs extends Readonly<Record<string, number>> {
+export type BatchNormAttrs = {
   readonly epsilon: number;
-}
+};
 
 /** Inputs x, or x, gamma and beta. Results: y, mean and biased variance over all axes but the last. */
 export const batchNormOp = defineOp({

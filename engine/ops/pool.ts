@@ -9,7 +9,7 @@ import { takeAlong } from './gather.ts';
 import { reshape } from './layout.ts';
 import { max, mean } from './reduce.ts';
 
-export interface PoolAttrs extends Readonly<Record<string, readonly number[] | boolean>> {
+export type PoolAttrs = {
   readonly kernel: readonly [number, number];
   readonly stride: readonly [number, number];
   /** [top, bottom, left, right] */
@@ -18,7 +18,7 @@ export interface PoolAttrs extends Readonly<Record<string, readonly number[] | b
   readonly output: readonly [number, number];
   /** Average: divide by the window's part inside the image alone, instead of inside image and padding. */
   readonly insideOnly: boolean;
-}
+};
 
 const pooled = (x: TensorType, { output }: PoolAttrs): Shape => [
   x.shape[0],

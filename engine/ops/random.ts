@@ -10,11 +10,11 @@ import { less } from './elementwise.ts';
 import { argSort, takeRows } from './gather.ts';
 import { slice } from './layout.ts';
 
-export interface DropoutAttrs extends Readonly<Record<string, number>> {
+export type DropoutAttrs = {
   readonly rate: number;
   readonly key0: number;
   readonly key1: number;
-}
+};
 
 /**
  * Inputs x and step (i32 scalar). Element i is kept when word i mod 4 of the Philox block
@@ -34,12 +34,12 @@ export const dropoutOp = defineOp({
   mayReuse: [0],
 });
 
-export interface RandomAttrs extends Readonly<Record<string, string | number | Shape>> {
+export type RandomAttrs = {
   readonly distribution: 'uniform' | 'normal';
   readonly shape: Shape;
   readonly key0: number;
   readonly key1: number;
-}
+};
 
 /**
  * Input step (i32 scalar). Element i is made of word i mod 4 of the Philox block (counter (⌊i/4⌋, 0, step, 0), key) alone:

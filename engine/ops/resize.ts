@@ -6,13 +6,13 @@ import type { Tensor } from '../tensor.ts';
 import type { TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './create.ts';
 
-export interface ResizeAttrs extends Readonly<Record<string, readonly number[] | boolean>> {
+export type ResizeAttrs = {
   /** Height and width of the image and of the result. */
   readonly input: readonly [number, number];
   readonly output: readonly [number, number];
   readonly bilinear: boolean;
   readonly alignCorners: boolean;
-}
+};
 
 /** Where an output position lies between two input positions: at `from · (1 − weight) + to · weight`. */
 export interface Between {
