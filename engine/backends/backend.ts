@@ -3,7 +3,7 @@
  * no broadcasting of its own invention. To add one, implement `Driver` (shell.ts), satisfy `KernelTable` and pass the
  * conformance suite.
  */
-import type { FusedName } from '../plan/fuse.ts';
+import type { FusedName } from '../plan/fusions/index.ts';
 import type { KernelName, Plan, Step, StepNote } from '../plan/plan.ts';
 import type { HostData, HostTensor, State, TensorType } from '../types.ts';
 import type { Report } from './report.ts';

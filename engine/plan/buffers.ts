@@ -2,14 +2,15 @@
  * Which buffer holds which value: new states in place where the old one is read no more, everything else in scratch
  * buffers that are shared by values whose lifetimes do not overlap (best fit by size).
  */
-import { ops, type OpName } from '../ops/index.ts';
 import { bytesOf, sizeOf } from '../shape.ts';
-import type { Values } from './build.ts';
-import type { BufferSpec, Step } from './plan.ts';
+import { declarationOf } from './fusions/index.ts';
+import type { BufferSpec } from './plan.ts';
+import type { AnyStep } from './step.ts';
+import type { Values } from './values.ts';
 
 interface Request {
   readonly values: Values;
-  readonly steps: readonly Step[];
+  readonly steps: readonly AnyStep[];
   readonly outputs: ReadonlyMap<string, number>;
   readonly next: ReadonlyMap<string, number>;
   readonly commitStep: number;
@@ -17,7 +18,7 @@ interface Request {
 }
 
 interface Placement {
-  readonly steps: readonly Step[];
+  readonly steps: readonly AnyStep[];
   readonly commitStep: number;
   readonly bufferOf: Int32Array;
   readonly buffers: readonly BufferSpec[];
@@ -53,7 +54,7 @@ export function assignBuffers(request: Request): Placement {
   };
 }
 
-const copy = (from: number, to: number): Step => ({
+const copy = (from: number, to: number): AnyStep => ({
   op: 'copy',
   attrs: {},
   inputs: [from],
@@ -64,12 +65,12 @@ const copy = (from: number, to: number): Step => ({
 
 /** An output that is an old state must be read before that state changes: it gets a copy, made before the commit. */
 function protectOutputs({ values, steps, outputs, next, commitStep }: Request): {
-  steps: readonly Step[];
+  steps: readonly AnyStep[];
   outputs: ReadonlyMap<string, number>;
   late: Map<number, number>;
 } {
   const changed = new Set([...next.keys()].map((name) => values.states.get(name)!));
-  const copies: Step[] = [];
+  const copies: AnyStep[] = [];
   const copyOf = new Map<number, number>();
   const protect = (v: number): number => {
     if (!changed.has(values.rootOf[v])) return v;
@@ -98,7 +99,7 @@ function protectOutputs({ values, steps, outputs, next, commitStep }: Request): 
 /** New states that may be computed straight into their state's buffer: root of the new value -> state value. */
 function placeNext(
   values: Values,
-  steps: readonly Step[],
+  steps: readonly AnyStep[],
   next: ReadonlyMap<string, number>,
   commitStep: number,
 ): Map<number, number> {
@@ -121,10 +122,8 @@ function placeNext(
   return inPlace;
 }
 
-const isOperation = (name: string): name is OpName => Object.hasOwn(ops, name);
-
 /** Whether a result of a step may lie in the buffer of the input value `root`. */
-function mayOverwrite(values: Values, step: Step, root: number, result: number): boolean {
+function mayOverwrite(values: Values, step: AnyStep, root: number, result: number): boolean {
   const reusable = reusableInputs(step, result);
   const type = values.types[result];
   return step.inputs.every((v, i) => {
@@ -135,10 +134,10 @@ function mayOverwrite(values: Values, step: Step, root: number, result: number):
 }
 
 /** The inputs of a step whose elements it reads before it writes those of `result`. */
-function reusableInputs(step: Step, result: number): readonly number[] {
-  if (step.op === 'elementwise') return [...step.inputs.keys()];
-  const op = step.op === 'batchNormActGrad' ? 'batchNormGrad' : step.op;
-  return isOperation(op) && step.outputs[0] === result ? (ops[op].mayReuse ?? []) : [];
+function reusableInputs(step: AnyStep, result: number): readonly number[] {
+  const { mayReuse = [] } = declarationOf(step.op);
+  if (mayReuse === 'all') return [...step.inputs.keys()];
+  return step.outputs[0] === result ? mayReuse : [];
 }
 
 function copyTheRest(
@@ -146,7 +145,7 @@ function copyTheRest(
   next: ReadonlyMap<string, number>,
   inPlace: ReadonlyMap<number, number>,
   staged: ReadonlyMap<number, number>,
-): Step[] {
+): AnyStep[] {
   return [...next].flatMap(([name, v]) => {
     const state = values.states.get(name)!;
     if (values.rootOf[v] === state || inPlace.get(values.rootOf[v]) === state) return [];
@@ -157,7 +156,7 @@ function copyTheRest(
 /** Gives every value without a buffer one, in order of execution. */
 function placeScratch(
   values: Values,
-  steps: readonly Step[],
+  steps: readonly AnyStep[],
   outputs: ReadonlyMap<string, number>,
   bufferOfRoot: Map<number, number>,
   buffers: BufferSpec[],
@@ -195,7 +194,7 @@ function placeScratch(
 
 function dyingInput(
   values: Values,
-  step: Step,
+  step: AnyStep,
   i: number,
   result: number,
   lastUse: ReadonlyMap<number, number>,

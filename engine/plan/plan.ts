@@ -2,23 +2,12 @@
 import type { Attrs } from '../op.ts';
 import type { OpName } from '../ops/index.ts';
 import { formatType } from '../shape.ts';
-import type { FusedName } from './fuse.ts';
 import type { HostTensor, TensorType } from '../types.ts';
+import type { FusedName } from './fusions/index.ts';
+import type { StepOf } from './step.ts';
 
-/** One kernel application. `inputs` and `outputs` are value numbers. */
-export interface Step {
-  /**
-   * An operation; `copy`, which the planner inserts where a new state cannot be written in place; or a fusion.
-   */
-  readonly op: KernelName | FusedName;
-  readonly attrs: Attrs;
-  readonly inputs: readonly number[];
-  readonly outputs: readonly number[];
-  /** Arithmetic operations. */
-  readonly flops: number;
-  /** The layer that asked for it; '' outside layers. */
-  readonly path: string;
-}
+/** An operation; `copy`, which the planner inserts where a new state cannot be written in place; or a fusion. */
+export type Step = StepOf<KernelName | FusedName, Attrs>;
 
 /** What a backend has kernels for: every operation but those that are free, and the planner's own `copy`. */
 export type KernelName = Exclude<OpName, 'reshape' | 'stopGradient'> | 'copy';

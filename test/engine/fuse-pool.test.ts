@@ -20,7 +20,7 @@ import {
   type Conv2dOptions,
 } from '../../engine/ops/index.ts';
 import type { PoolOptions } from '../../engine/ops/pool.ts';
-import type { FusedName } from '../../engine/plan/fuse.ts';
+import type { FusedName } from '../../engine/plan/fusions/index.ts';
 import { stream } from '../../engine/rng.ts';
 import { sizeOf, type Pair } from '../../engine/shape.ts';
 import type { Tensor } from '../../engine/tensor.ts';

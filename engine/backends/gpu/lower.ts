@@ -1,5 +1,5 @@
 /** Which kernels of gpu.js's language compute an operation: the whole table, and the fusions that have kernels of their own. */
-import type { FusedName } from '../../plan/fuse.ts';
+import type { FusedName } from '../../plan/fusions/index.ts';
 import type { KernelTable } from '../backend.ts';
 import type { Lower } from './kernel.ts';
 import { elementwise, elementwiseKernels } from './kernels/elementwise.ts';

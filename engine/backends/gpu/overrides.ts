@@ -1,8 +1,8 @@
 /** Hand-written WGSL in place of gpu.js's kernels, by the name of the step. */
 import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
-import type { ChainAttrs } from '../../plan/chain.ts';
-import type { FusedName } from '../../plan/fuse.ts';
+import type { ChainAttrs } from '../../plan/fusions/elementwise.ts';
+import type { FusedName } from '../../plan/fusions/index.ts';
 import type { KernelName } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
 import { floatsOf, rowsAndColumns } from './kernel.ts';

@@ -8,7 +8,7 @@ import { matmulSizes } from '../../ops/matmul.ts';
 import { resizeTable } from '../../ops/resize.ts';
 import { broadcastStrides, bytesOf, elementBytes, mergeAxes, sizeOf, stridesOf } from '../../shape.ts';
 import type { Shape, TensorType } from '../../types.ts';
-import type { FusedName } from '../../plan/fuse.ts';
+import type { FusedName } from '../../plan/fusions/index.ts';
 import type { KernelTable } from '../backend.ts';
 import { elementwise, elementwiseKernels } from './chain.ts';
 import { conv2d, conv2dGradInput, conv2dGradWeight } from './convolution.ts';

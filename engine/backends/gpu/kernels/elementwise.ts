@@ -1,5 +1,5 @@
 /** Operations on each element: alone with any broadcasting, or in chains. */
-import type { ChainAttrs } from '../../../plan/chain.ts';
+import type { ChainAttrs } from '../../../plan/fusions/elementwise.ts';
 import { broadcastStrides, mergeAxes, sizeOf } from '../../../shape.ts';
 import type { DType, Shape } from '../../../types.ts';
 import {

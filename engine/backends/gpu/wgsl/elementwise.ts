@@ -5,7 +5,7 @@
 import type { Binding, WgslDispatch, WgslLimits } from './dispatch.ts';
 import { foldWorkgroups } from './fold.ts';
 
-/** What of `ChainAttrs` (plan/chain.ts) a chain of f32 with rows needs. */
+/** What of `ChainAttrs` (plan/fusions/elementwise.ts) a chain of f32 with rows needs. */
 export interface FloatChain {
   readonly program: readonly (readonly [op: string, ...operands: number[]])[];
   readonly results: readonly number[];
