@@ -3,7 +3,9 @@
  * no broadcasting of its own invention. To add one, implement `Driver` (shell.ts), satisfy `KernelTable` and pass the
  * conformance suite.
  */
-import type { FusedName } from '../plan/fusions/index.ts';
+import type { Attrs } from '../op.ts';
+import type { AttrsOf, OpName } from '../ops/index.ts';
+import type { FusedAttrs, FusedName } from '../plan/fusions/index.ts';
 import type { KernelName, Plan, Step, StepNote } from '../plan/plan.ts';
 import type { HostData, HostTensor, State, TensorType } from '../types.ts';
 import type { Report } from './report.ts';
@@ -64,5 +66,18 @@ export interface Executable {
   close(): Promise<void>;
 }
 
-/** One kernel for every name: a backend that lacks one does not compile. */
-export type KernelTable<K> = { readonly [N in KernelName]: K };
+/** The attributes of a step of this name. */
+export type KernelAttrs<N extends KernelName> = N extends OpName ? AttrsOf<N> : Attrs;
+
+/**
+ * One kernel for every name, which gets what the backend calls kernels with and the attributes of its operation: a backend
+ * that lacks one does not compile.
+ */
+export type KernelTable<S> = {
+  readonly [N in KernelName]: (site: S & { readonly attrs: KernelAttrs<N> }) => void;
+};
+
+/** The same for fused steps. A backend may have kernels for some of them only. */
+export type FusedTable<S> = {
+  readonly [N in FusedName]: (site: S & { readonly attrs: FusedAttrs<N> }) => void;
+};

@@ -1,7 +1,7 @@
 /** Which kernels of gpu.js's language compute an operation: the whole table, and the fusions that have kernels of their own. */
-import type { FusedName } from '../../plan/fusions/index.ts';
-import type { KernelTable } from '../backend.ts';
-import type { Lower } from './kernel.ts';
+import type { FusedTable, KernelTable } from '../backend.ts';
+import { fusionsOf } from '../kernel-table.ts';
+import type { Site } from './kernel.ts';
 import { elementwise, elementwiseKernels } from './kernels/elementwise.ts';
 import { normalizeImages, resize2d, resize2dGrad } from './kernels/images.ts';
 import {
@@ -30,20 +30,7 @@ import { conv2d, conv2dGradInput, conv2dGradWeight, matmul } from './kernels/pro
 import { dropout, random } from './kernels/random.ts';
 import { max, sum } from './kernels/reduce.ts';
 
-const FUSIONS = [
-  'elementwise',
-  'conv2dBias',
-  'conv2dGradWeightBias',
-  'batchNormAct',
-  'maxPool2dRelu',
-  'maxPool2dReluGrad',
-  'avgPool2dReluGrad',
-] as const satisfies readonly FusedName[];
-
-/** The fusions that have kernels. */
-export const fusions: ReadonlySet<FusedName> = new Set(FUSIONS);
-
-export const kernels: KernelTable<Lower> & { readonly [N in (typeof FUSIONS)[number]]: Lower } = {
+export const kernels: KernelTable<Site> & Partial<FusedTable<Site>> = {
   copy,
   ...elementwiseKernels,
   elementwise,
@@ -90,3 +77,6 @@ export const kernels: KernelTable<Lower> & { readonly [N in (typeof FUSIONS)[num
   scatterAlong,
   normalizeImages,
 };
+
+/** The fusions that have kernels. */
+export const fusions = fusionsOf(kernels);

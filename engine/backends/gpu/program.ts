@@ -6,6 +6,7 @@ import { BackendError, NonFiniteError, type EngineError } from '../../errors.ts'
 import type { AttrsOf } from '../../ops/index.ts';
 import type { Plan, Step } from '../../plan/plan.ts';
 import { indexError, labelError } from '../failures.ts';
+import { kernelOf } from '../kernel-table.ts';
 import { countOf, EXACT, type Call, type Check, type Place, type Site } from './kernel.ts';
 import { kernels } from './lower.ts';
 import type { Codec } from './memory.ts';
@@ -99,7 +100,8 @@ export function buildProgram(plan: Plan, { override, mostArguments, vectors, cod
     const emit = (call: Call): void => {
       if (countOf(call.output) > 0) work.push({ ...call, bytes });
     };
-    kernels[step.op as keyof typeof kernels]({
+    const kernel = kernelOf<Site>('gpu', kernels, step.op);
+    kernel({
       ...operands,
       mostArguments,
       vectors,

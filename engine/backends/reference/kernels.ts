@@ -6,7 +6,7 @@ import ndarray, { type NdArray, type TypedArray } from 'ndarray';
 import ndops from 'ndarray-ops';
 import { NonFiniteError } from '../../errors.ts';
 import type { Attrs } from '../../op.ts';
-import type { AttrsOf } from '../../ops/index.ts';
+import type { ConvAttrs } from '../../ops/conv.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
 import type { PoolAttrs } from '../../ops/pool.ts';
 import { resizeTable, type ResizeAttrs } from '../../ops/resize.ts';
@@ -35,14 +35,14 @@ function broadcast(x: Nd, shape: readonly number[]): Nd {
 function binary(apply: (out: Nd, a: Nd, b: Nd) => unknown): ReferenceKernel {
   return ({ inputs: [a, b], outputs: [out] }) => {
     // The result may lie in an operand's buffer, which is safe: element i is read before it is written.
-    apply(out!, broadcast(a!, out!.shape), broadcast(b!, out!.shape));
+    apply(out, broadcast(a, out.shape), broadcast(b, out.shape));
   };
 }
 
 /** A function of the elements of the inputs, broadcast to the result, one by one. */
 function map(f: (...x: number[]) => number): ReferenceKernel {
   return ({ inputs, outputs: [out] }) => {
-    const { shape, data, size } = out!;
+    const { shape, data, size } = out;
     const own = stridesOf(shape);
     const strides = inputs.map((x) => broadcastStrides(x.shape, shape));
     const place = (i: number, walk: readonly number[]): number =>
@@ -111,7 +111,7 @@ function walk(x: Nd, shape: readonly number[], begin: readonly number[], step: r
 }
 
 const copy: ReferenceKernel = ({ inputs: [x], outputs: [y] }) => {
-  ndops.assign(y!, x!);
+  ndops.assign(y, x);
 };
 
 /** Visits every (window, position inside the image) pair of a pooling. */
@@ -142,7 +142,7 @@ function forWindows(
 
 /** Visits every (image, output position, tap inside the image) triple of a convolution. */
 function forTaps(
-  { stride, pad, input, kernel, output, dilation }: AttrsOf<'conv2d'>,
+  { stride, pad, input, kernel, output, dilation }: ConvAttrs,
   images: number,
   visit: (n: number, oy: number, ox: number, iy: number, ix: number, ky: number, kx: number) => void,
 ): void {
@@ -191,7 +191,7 @@ function boxSum(
   size: number,
   f: (n: number, y: number, x: number, c: number) => number,
 ): Float64Array {
-  const [images, height, width, channels] = x.shape as [number, number, number, number];
+  const [images, height, width, channels] = x.shape;
   const radius = (size - 1) / 2;
   const sums = new Float64Array(x.size);
   let at = 0;
@@ -217,7 +217,7 @@ function forGroups(
   shape: readonly number[],
   visit: (n: number, group: number, elements: readonly number[]) => void,
 ): void {
-  const [images, positions, groups, each] = shape as [number, number, number, number];
+  const [images, positions, groups, each] = shape;
   for (let n = 0; n < images; n++) {
     for (let group = 0; group < groups; group++) {
       const place = (k: number): number =>
@@ -275,7 +275,7 @@ function forAlong(
   n: number,
   visit: (at: number, o: number, position: number, i: number) => void,
 ): void {
-  const [outer, m, inner] = index.shape as [number, number, number];
+  const [outer, m, inner] = index.shape;
   let at = 0;
   for (let o = 0; o < outer; o++) {
     for (let j = 0; j < m; j++) {
@@ -287,18 +287,18 @@ function forAlong(
   }
 }
 
-export const kernels: KernelTable<ReferenceKernel> = {
+export const kernels: KernelTable<Call> = {
   copy,
   add: binary(ndops.add),
   sub: binary(ndops.sub),
   // Products of integers wrap around; as doubles they would lose their last digits first.
-  mul: (call) => (call.outputs[0]!.data instanceof Int32Array ? map(Math.imul) : binary(ndops.mul))(call),
+  mul: (call) => (call.outputs[0].data instanceof Int32Array ? map(Math.imul) : binary(ndops.mul))(call),
   div: binary(ndops.div),
   pow: map(power),
-  neg: ({ inputs: [x], outputs: [y] }) => void ndops.neg(y!, x!),
-  exp: ({ inputs: [x], outputs: [y] }) => void ndops.exp(y!, x!),
-  log: ({ inputs: [x], outputs: [y] }) => void ndops.log(y!, x!),
-  sqrt: ({ inputs: [x], outputs: [y] }) => void ndops.sqrt(y!, x!),
+  neg: ({ inputs: [x], outputs: [y] }) => void ndops.neg(y, x),
+  exp: ({ inputs: [x], outputs: [y] }) => void ndops.exp(y, x),
+  log: ({ inputs: [x], outputs: [y] }) => void ndops.log(y, x),
+  sqrt: ({ inputs: [x], outputs: [y] }) => void ndops.sqrt(y, x),
   tanh: map(Math.tanh),
   sigmoid: map(sigmoid),
   sigmoidSlope: map((y, x) => y * (x > 2 ? sigmoid(-x) : 1 - y)),
@@ -325,113 +325,106 @@ export const kernels: KernelTable<ReferenceKernel> = {
   or: test((a, b) => a !== 0 || b !== 0),
   xor: test((a, b) => (a !== 0) !== (b !== 0)),
   where: map((condition, a, b) => (condition !== 0 ? a : b)),
-  cast: (call) => map(CASTS[(call.attrs as AttrsOf<'cast'>).dtype])(call),
+  cast: (call) => map(CASTS[call.attrs.dtype])(call),
 
   checkFinite(call) {
     const [x] = call.inputs;
-    for (let i = 0; i < x!.size; i++) {
-      if (!Number.isFinite(x!.data[i])) {
-        throw new NonFiniteError((call.attrs as AttrsOf<'checkFinite'>).label, x!.data[i], i);
+    for (let i = 0; i < x.size; i++) {
+      if (!Number.isFinite(x.data[i])) {
+        throw new NonFiniteError(call.attrs.label, x.data[i], i);
       }
     }
     copy(call);
   },
 
-  transpose({ inputs: [x], outputs: [y], attrs }) {
-    const { perm } = attrs as AttrsOf<'transpose'>;
-    ndops.assign(y!, x!.transpose(...perm));
+  transpose({ inputs: [x], outputs: [y], attrs: { perm } }) {
+    ndops.assign(y, x.transpose(...perm));
   },
 
   broadcastTo({ inputs: [x], outputs: [y] }) {
-    ndops.assign(y!, broadcast(x!, y!.shape));
+    ndops.assign(y, broadcast(x, y.shape));
   },
 
-  slice({ inputs: [x], outputs: [y], attrs }) {
-    const { begin, step } = attrs as AttrsOf<'slice'>;
-    ndops.assign(y!, walk(x!, y!.shape, begin, step));
+  slice({ inputs: [x], outputs: [y], attrs: { begin, step } }) {
+    ndops.assign(y, walk(x, y.shape, begin, step));
   },
 
-  pad({ inputs: [x], outputs: [y], attrs }) {
-    const { begin, step, value } = attrs as AttrsOf<'pad'>;
-    ndops.assigns(y!, value);
-    ndops.assign(walk(y!, x!.shape, begin, step), x!);
+  pad({ inputs: [x], outputs: [y], attrs: { begin, step, value } }) {
+    ndops.assigns(y, value);
+    ndops.assign(walk(y, x.shape, begin, step), x);
   },
 
-  concat({ inputs, outputs: [y], attrs }) {
-    const { axis } = attrs as AttrsOf<'concat'>;
-    const begin = y!.shape.map(() => 0);
-    const step = y!.shape.map(() => 1);
+  concat({ inputs, outputs: [y], attrs: { axis } }) {
+    const begin = y.shape.map(() => 0);
+    const step = y.shape.map(() => 1);
     for (const x of inputs) {
-      ndops.assign(walk(y!, x.shape, begin, step), x);
+      ndops.assign(walk(y, x.shape, begin, step), x);
       begin[axis] += x.shape[axis];
     }
   },
 
   sum({ inputs: [x], outputs: [y] }) {
-    const [outer, n, inner] = x!.shape as [number, number, number];
-    accumulate(y!, (add) => {
+    const [outer, n, inner] = x.shape;
+    accumulate(y, (add) => {
       for (let o = 0; o < outer; o++) {
         for (let r = 0; r < n; r++) {
-          for (let i = 0; i < inner; i++) add(o * inner + i, x!.get(o, r, i));
+          for (let i = 0; i < inner; i++) add(o * inner + i, x.get(o, r, i));
         }
       }
     });
   },
 
   max({ inputs: [x], outputs: [y, at] }) {
-    const [outer, n, inner] = x!.shape as [number, number, number];
+    const [outer, n, inner] = x.shape;
     for (let o = 0; o < outer; o++) {
       for (let i = 0; i < inner; i++) {
         let best = 0;
-        for (let r = 1; r < n; r++) if (wins(x!.get(o, r, i), x!.get(o, best, i))) best = r;
-        y!.set(o, i, x!.get(o, best, i));
-        at!.set(o, i, best);
+        for (let r = 1; r < n; r++) if (wins(x.get(o, r, i), x.get(o, best, i))) best = r;
+        y.set(o, i, x.get(o, best, i));
+        at.set(o, i, best);
       }
     }
   },
 
-  cumulativeSum({ inputs: [x], outputs: [y], attrs }) {
-    const { exclusive, reverse } = attrs as AttrsOf<'cumulativeSum'>;
-    const [outer, n, inner] = x!.shape as [number, number, number];
+  cumulativeSum({ inputs: [x], outputs: [y], attrs: { exclusive, reverse } }) {
+    const [outer, n, inner] = x.shape;
     for (let o = 0; o < outer; o++) {
       for (let i = 0; i < inner; i++) {
         let sum = 0;
         for (let k = 0; k < n; k++) {
           const r = reverse ? n - 1 - k : k;
-          const value = x!.get(o, r, i);
-          y!.set(o, r, i, exclusive ? sum : sum + value);
+          const value = x.get(o, r, i);
+          y.set(o, r, i, exclusive ? sum : sum + value);
           sum += value;
         }
       }
     }
   },
 
-  sort({ inputs: [x], outputs: [values, indices], attrs }) {
-    const { descending } = attrs as AttrsOf<'sort'>;
-    const [rows, n] = x!.shape as [number, number];
+  sort({ inputs: [x], outputs: [values, indices], attrs: { descending } }) {
+    const [rows, n] = x.shape;
     for (let row = 0; row < rows; row++) {
       const order = Array.from({ length: n }, (_, i) => i);
-      const at = (i: number): number => x!.get(row, i);
+      const at = (i: number): number => x.get(row, i);
       order.sort((i, j) => (descending ? compare(at(j), at(i)) : compare(at(i), at(j))));
       order.forEach((from, i) => {
-        values!.set(row, i, at(from));
-        indices!.set(row, i, from);
+        values.set(row, i, at(from));
+        indices.set(row, i, from);
       });
     }
   },
 
-  matmul({ inputs: [a, b], outputs: [c], attrs }) {
-    const flags = attrs as AttrsOf<'matmul'>;
+  matmul({ inputs: [a, b], outputs: [c], attrs: flags }) {
     const type = (x: Nd) => ({ shape: x.shape, dtype: 'f32' }) as const;
-    const { batch, m, n, k } = matmulSizes([type(a!), type(b!)], flags);
+    const { batch, m, n, k } = matmulSizes([type(a), type(b)], flags);
     const matrix = (x: Nd, transposed: boolean, i: number): Nd => {
       const view = x.dimension === 3 ? x.pick(i, null, null) : x;
       return transposed ? view.transpose(1, 0) : view;
     };
-    accumulate(c!, (add) => {
+    accumulate(c, (add) => {
       for (let i = 0; i < batch; i++) {
-        const left = matrix(a!, flags.transA, i);
-        const right = matrix(b!, flags.transB, i);
+        const left = matrix(a, flags.transA, i);
+        const right = matrix(b, flags.transB, i);
         for (let row = 0; row < m; row++) {
           for (let column = 0; column < n; column++) {
             let sum = 0;
@@ -443,78 +436,73 @@ export const kernels: KernelTable<ReferenceKernel> = {
     });
   },
 
-  conv2d({ inputs: [x, w], outputs: [y], attrs }) {
-    const conv = attrs as AttrsOf<'conv2d'>;
-    const [, , channels, filters] = w!.shape as [number, number, number, number];
-    accumulate(y!, (add) => {
-      forTaps(conv, x!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
+  conv2d({ inputs: [x, w], outputs: [y], attrs: conv }) {
+    const [, , channels, filters] = w.shape;
+    accumulate(y, (add) => {
+      forTaps(conv, x.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
         const row = ((n * conv.output[0] + oy) * conv.output[1] + ox) * filters;
         for (let o = 0; o < filters; o++) {
           const first = firstChannel(o, filters, channels, conv.groups);
           let sum = 0;
-          for (let c = 0; c < channels; c++) sum += x!.get(n, iy, ix, first + c) * w!.get(ky, kx, c, o);
+          for (let c = 0; c < channels; c++) sum += x.get(n, iy, ix, first + c) * w.get(ky, kx, c, o);
           add(row + o, sum);
         }
       });
     });
   },
 
-  conv2dGradInput({ inputs: [g, w], outputs: [dx], attrs }) {
-    const conv = attrs as AttrsOf<'conv2dGradInput'>;
-    const [, , channels, filters] = w!.shape as [number, number, number, number];
-    accumulate(dx!, (add) => {
-      forTaps(conv, g!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
+  conv2dGradInput({ inputs: [g, w], outputs: [dx], attrs: conv }) {
+    const [, , channels, filters] = w.shape;
+    accumulate(dx, (add) => {
+      forTaps(conv, g.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
         const row = ((n * conv.input[0] + iy) * conv.input[1] + ix) * channels * conv.groups;
         for (let o = 0; o < filters; o++) {
           const first = firstChannel(o, filters, channels, conv.groups);
-          for (let c = 0; c < channels; c++)
-            add(row + first + c, g!.get(n, oy, ox, o) * w!.get(ky, kx, c, o));
+          for (let c = 0; c < channels; c++) add(row + first + c, g.get(n, oy, ox, o) * w.get(ky, kx, c, o));
         }
       });
     });
   },
 
-  conv2dGradWeight({ inputs: [x, g], outputs: [dw], attrs }) {
-    const conv = attrs as AttrsOf<'conv2dGradWeight'>;
-    const [, , channels, filters] = dw!.shape as [number, number, number, number];
-    accumulate(dw!, (add) => {
-      forTaps(conv, x!.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
+  conv2dGradWeight({ inputs: [x, g], outputs: [dw], attrs: conv }) {
+    const [, , channels, filters] = dw.shape;
+    accumulate(dw, (add) => {
+      forTaps(conv, x.shape[0], (n, oy, ox, iy, ix, ky, kx) => {
         for (let c = 0; c < channels; c++) {
           const row = ((ky * conv.kernel[1] + kx) * channels + c) * filters;
           for (let o = 0; o < filters; o++) {
             const first = firstChannel(o, filters, channels, conv.groups);
-            add(row + o, x!.get(n, iy, ix, first + c) * g!.get(n, oy, ox, o));
+            add(row + o, x.get(n, iy, ix, first + c) * g.get(n, oy, ox, o));
           }
         }
       });
     });
   },
 
-  maxPool2d({ inputs: [x], outputs: [y, at], attrs }) {
-    const pool = attrs as AttrsOf<'maxPool2d'>;
-    const [images, , , channels] = x!.shape as [number, number, number, number];
-    ndops.assigns(at!, -1);
+  maxPool2d({ inputs: [x], outputs: [y, at], attrs: pool }) {
+    const [images, , , channels] = x.shape;
+    ndops.assigns(at, -1);
     for (let n = 0; n < images; n++) {
       forWindows(pool, (oy, ox, iy, ix) => {
         for (let c = 0; c < channels; c++) {
-          const value = x!.get(n, iy, ix, c);
-          if (at!.get(n, oy, ox, c) >= 0 && !wins(value, y!.get(n, oy, ox, c))) continue;
-          y!.set(n, oy, ox, c, value);
-          at!.set(n, oy, ox, c, iy * pool.input[1] + ix);
+          const value = x.get(n, iy, ix, c);
+          if (at.get(n, oy, ox, c) >= 0 && !wins(value, y.get(n, oy, ox, c))) continue;
+          y.set(n, oy, ox, c, value);
+          at.set(n, oy, ox, c, iy * pool.input[1] + ix);
         }
       });
     }
   },
 
   maxPool2dGrad({ inputs: [g, at], outputs: [dx] }) {
-    const [images, rows, columns, channels] = g!.shape as [number, number, number, number];
-    const imageSize = dx!.shape[1] * dx!.shape[2] * channels;
-    accumulate(dx!, (add) => {
+    const [images, rows, columns, channels] = g.shape;
+    const imageSize = dx.shape[1] * dx.shape[2] * channels;
+    accumulate(dx, (add) => {
       for (let n = 0; n < images; n++) {
         for (let oy = 0; oy < rows; oy++) {
           for (let ox = 0; ox < columns; ox++) {
             for (let c = 0; c < channels; c++) {
-              add(n * imageSize + at!.get(n, oy, ox, c) * channels + c, g!.get(n, oy, ox, c));
+              add(n * imageSize + at.get(n, oy, ox, c) * channels + c, g.get(n, oy, ox, c));
             }
           }
         }
@@ -522,18 +510,17 @@ export const kernels: KernelTable<ReferenceKernel> = {
     });
   },
 
-  avgPool2d({ inputs: [x], outputs: [y], attrs }) {
-    const pool = attrs as AttrsOf<'avgPool2d'>;
-    const [images, , , channels] = x!.shape as [number, number, number, number];
-    const divisors = new Float64Array(y!.size / Math.max(channels, 1)).fill(1);
+  avgPool2d({ inputs: [x], outputs: [y], attrs: pool }) {
+    const [images, , , channels] = x.shape;
+    const divisors = new Float64Array(y.size / Math.max(channels, 1)).fill(1);
     accumulate(
-      y!,
+      y,
       (add) => {
         for (let n = 0; n < images; n++) {
           forWindows(pool, (oy, ox, iy, ix, divisor) => {
             const window = (n * pool.output[0] + oy) * pool.output[1] + ox;
             divisors[window] = divisor;
-            for (let c = 0; c < channels; c++) add(window * channels + c, x!.get(n, iy, ix, c));
+            for (let c = 0; c < channels; c++) add(window * channels + c, x.get(n, iy, ix, c));
           });
         }
       },
@@ -541,237 +528,228 @@ export const kernels: KernelTable<ReferenceKernel> = {
     );
   },
 
-  avgPool2dGrad({ inputs: [g], outputs: [dx], attrs }) {
-    const pool = attrs as AttrsOf<'avgPool2dGrad'>;
-    const [images, , , channels] = g!.shape as [number, number, number, number];
-    accumulate(dx!, (add) => {
+  avgPool2dGrad({ inputs: [g], outputs: [dx], attrs: pool }) {
+    const [images, , , channels] = g.shape;
+    accumulate(dx, (add) => {
       for (let n = 0; n < images; n++) {
         forWindows(pool, (oy, ox, iy, ix, divisor) => {
           const row = ((n * pool.input[0] + iy) * pool.input[1] + ix) * channels;
-          for (let c = 0; c < channels; c++) add(row + c, g!.get(n, oy, ox, c) / divisor);
+          for (let c = 0; c < channels; c++) add(row + c, g.get(n, oy, ox, c) / divisor);
         });
       }
     });
   },
 
-  lrnWithin({ inputs: [x], outputs: [y, s], attrs }) {
-    const { size, alpha, beta } = attrs as AttrsOf<'lrnWithin'>;
-    const sums = boxSum(x!, size, (n, i, j, c) => x!.get(n, i, j, c) ** 2);
-    for (let i = 0; i < x!.size; i++) {
+  lrnWithin({ inputs: [x], outputs: [y, s], attrs: { size, alpha, beta } }) {
+    const sums = boxSum(x, size, (n, i, j, c) => x.get(n, i, j, c) ** 2);
+    for (let i = 0; i < x.size; i++) {
       const scale = 1 + (alpha / size ** 2) * sums[i];
-      s!.data[i] = scale;
-      y!.data[i] = x!.data[i] * scale ** -beta;
+      s.data[i] = scale;
+      y.data[i] = x.data[i] * scale ** -beta;
     }
   },
 
-  lrnWithinGrad({ inputs: [g, x, s], outputs: [dx], attrs }) {
-    const { size, alpha, beta } = attrs as AttrsOf<'lrnWithinGrad'>;
+  lrnWithinGrad({ inputs: [g, x, s], outputs: [dx], attrs: { size, alpha, beta } }) {
     const sums = boxSum(
-      x!,
+      x,
       size,
-      (n, i, j, c) => g!.get(n, i, j, c) * x!.get(n, i, j, c) * s!.get(n, i, j, c) ** (-beta - 1),
+      (n, i, j, c) => g.get(n, i, j, c) * x.get(n, i, j, c) * s.get(n, i, j, c) ** (-beta - 1),
     );
     const factor = (2 * alpha * beta) / size ** 2;
-    for (let i = 0; i < x!.size; i++) {
-      dx!.data[i] = g!.data[i] * s!.data[i] ** -beta - factor * x!.data[i] * sums[i];
+    for (let i = 0; i < x.size; i++) {
+      dx.data[i] = g.data[i] * s.data[i] ** -beta - factor * x.data[i] * sums[i];
     }
   },
 
-  batchNorm({ inputs: [x, gamma, beta], outputs: [y, mean, variance], attrs }) {
-    const { epsilon } = attrs as AttrsOf<'batchNorm'>;
-    const channels = mean!.size;
-    const count = x!.size / channels;
+  batchNorm({ inputs: [x, gamma, beta], outputs: [y, mean, variance], attrs: { epsilon } }) {
+    const channels = mean.size;
+    const count = x.size / channels;
     for (let c = 0; c < channels; c++) {
       let sum = 0;
-      for (let i = c; i < x!.size; i += channels) sum += x!.data[i];
+      for (let i = c; i < x.size; i += channels) sum += x.data[i];
       const center = sum / count;
       let squares = 0;
-      for (let i = c; i < x!.size; i += channels) squares += (x!.data[i] - center) ** 2;
+      for (let i = c; i < x.size; i += channels) squares += (x.data[i] - center) ** 2;
       const scale = (gamma?.data[c] ?? 1) / Math.sqrt(squares / count + epsilon);
-      for (let i = c; i < x!.size; i += channels)
-        y!.data[i] = (x!.data[i] - center) * scale + (beta?.data[c] ?? 0);
-      mean!.data[c] = center;
-      variance!.data[c] = squares / count;
+      for (let i = c; i < x.size; i += channels)
+        y.data[i] = (x.data[i] - center) * scale + (beta?.data[c] ?? 0);
+      mean.data[c] = center;
+      variance.data[c] = squares / count;
     }
   },
 
-  batchNormGrad({ inputs: [g, x, mean, variance, gamma], outputs: [dx, dGamma, dBeta], attrs }) {
-    const { epsilon } = attrs as AttrsOf<'batchNormGrad'>;
-    const channels = mean!.size;
-    const count = x!.size / channels;
+  batchNormGrad({ inputs: [g, x, mean, variance, gamma], outputs: [dx, dGamma, dBeta], attrs: { epsilon } }) {
+    const channels = mean.size;
+    const count = x.size / channels;
     for (let c = 0; c < channels; c++) {
-      const inverse = 1 / Math.sqrt(variance!.data[c] + epsilon);
-      const normalised = (i: number): number => (x!.data[i] - mean!.data[c]) * inverse;
+      const inverse = 1 / Math.sqrt(variance.data[c] + epsilon);
+      const normalised = (i: number): number => (x.data[i] - mean.data[c]) * inverse;
       let sum = 0;
       let product = 0;
-      for (let i = c; i < x!.size; i += channels) {
-        sum += g!.data[i];
-        product += g!.data[i] * normalised(i);
+      for (let i = c; i < x.size; i += channels) {
+        sum += g.data[i];
+        product += g.data[i] * normalised(i);
       }
       const scale = (gamma?.data[c] ?? 1) * inverse;
-      for (let i = c; i < x!.size; i += channels) {
-        dx!.data[i] = scale * (g!.data[i] - sum / count - normalised(i) * (product / count));
+      for (let i = c; i < x.size; i += channels) {
+        dx.data[i] = scale * (g.data[i] - sum / count - normalised(i) * (product / count));
       }
-      dGamma!.data[c] = product;
-      dBeta!.data[c] = sum;
+      dGamma.data[c] = product;
+      dBeta.data[c] = sum;
     }
   },
 
-  standardize({ inputs: [x], outputs: [y, mean, variance], attrs }) {
-    const { epsilon } = attrs as AttrsOf<'standardize'>;
-    forGroups(x!.shape, (n, group, elements) => {
+  standardize({ inputs: [x], outputs: [y, mean, variance], attrs: { epsilon } }) {
+    forGroups(x.shape, (n, group, elements) => {
       const count = elements.length;
-      const center = elements.reduce((sum, i) => sum + x!.data[i], 0) / count;
-      const squares = elements.reduce((sum, i) => sum + (x!.data[i] - center) ** 2, 0);
-      mean!.set(n, group, center);
-      variance!.set(n, group, squares / count);
-      for (const i of elements) y!.data[i] = (x!.data[i] - center) / Math.sqrt(squares / count + epsilon);
+      const center = elements.reduce((sum, i) => sum + x.data[i], 0) / count;
+      const squares = elements.reduce((sum, i) => sum + (x.data[i] - center) ** 2, 0);
+      mean.set(n, group, center);
+      variance.set(n, group, squares / count);
+      for (const i of elements) y.data[i] = (x.data[i] - center) / Math.sqrt(squares / count + epsilon);
     });
   },
 
-  standardizeGrad({ inputs: [g, y, variance], outputs: [dx], attrs }) {
-    const { epsilon } = attrs as AttrsOf<'standardizeGrad'>;
-    forGroups(y!.shape, (n, group, elements) => {
+  standardizeGrad({ inputs: [g, y, variance], outputs: [dx], attrs: { epsilon } }) {
+    forGroups(y.shape, (n, group, elements) => {
       const count = elements.length;
-      const sum = elements.reduce((total, i) => total + g!.data[i], 0);
-      const product = elements.reduce((total, i) => total + g!.data[i] * y!.data[i], 0);
-      const deviation = Math.sqrt(variance!.get(n, group) + epsilon);
+      const sum = elements.reduce((total, i) => total + g.data[i], 0);
+      const product = elements.reduce((total, i) => total + g.data[i] * y.data[i], 0);
+      const deviation = Math.sqrt(variance.get(n, group) + epsilon);
       for (const i of elements)
-        dx!.data[i] = (g!.data[i] - sum / count - (y!.data[i] * product) / count) / deviation;
+        dx.data[i] = (g.data[i] - sum / count - (y.data[i] * product) / count) / deviation;
     });
   },
 
   resize2d({ inputs: [x], outputs: [y], attrs }) {
-    const [images, , , channels] = x!.shape as [number, number, number, number];
-    accumulate(y!, (add) => {
-      forMixed(attrs as AttrsOf<'resize2d'>, images, (n, oy, ox, iy, ix, weight) => {
-        for (let c = 0; c < channels; c++) add(y!.index(n, oy, ox, c), weight * x!.get(n, iy, ix, c));
+    const [images, , , channels] = x.shape;
+    accumulate(y, (add) => {
+      forMixed(attrs, images, (n, oy, ox, iy, ix, weight) => {
+        for (let c = 0; c < channels; c++) add(y.index(n, oy, ox, c), weight * x.get(n, iy, ix, c));
       });
     });
   },
 
   resize2dGrad({ inputs: [g], outputs: [dx], attrs }) {
-    const [images, , , channels] = g!.shape as [number, number, number, number];
-    accumulate(dx!, (add) => {
-      forMixed(attrs as AttrsOf<'resize2dGrad'>, images, (n, oy, ox, iy, ix, weight) => {
-        for (let c = 0; c < channels; c++) add(dx!.index(n, iy, ix, c), weight * g!.get(n, oy, ox, c));
+    const [images, , , channels] = g.shape;
+    accumulate(dx, (add) => {
+      forMixed(attrs, images, (n, oy, ox, iy, ix, weight) => {
+        for (let c = 0; c < channels; c++) add(dx.index(n, iy, ix, c), weight * g.get(n, oy, ox, c));
       });
     });
   },
 
   softmaxCrossEntropy({ inputs: [logits, labels], outputs: [loss, softmax], path }) {
-    const [rows, classes] = logits!.shape as [number, number];
+    const [rows, classes] = logits.shape;
     for (let n = 0; n < rows; n++) {
-      const label = labels!.get(n);
+      const label = labels.get(n);
       checkLabel('softmaxCrossEntropy', path, label, n, classes);
       let best = 0;
-      for (let c = 1; c < classes; c++) if (wins(logits!.get(n, c), logits!.get(n, best))) best = c;
-      const top = logits!.get(n, best);
+      for (let c = 1; c < classes; c++) if (wins(logits.get(n, c), logits.get(n, best))) best = c;
+      const top = logits.get(n, best);
       // Adding small terms to the 1 of the largest logit would lose their digits. The sum leaves it out; log1p adds it.
       let others = 0;
-      for (let c = 0; c < classes; c++) if (c !== best) others += Math.exp(logits!.get(n, c) - top);
-      for (let c = 0; c < classes; c++) softmax!.set(n, c, Math.exp(logits!.get(n, c) - top) / (1 + others));
-      loss!.set(n, Math.log1p(others) + (top - logits!.get(n, label)));
+      for (let c = 0; c < classes; c++) if (c !== best) others += Math.exp(logits.get(n, c) - top);
+      for (let c = 0; c < classes; c++) softmax.set(n, c, Math.exp(logits.get(n, c) - top) / (1 + others));
+      loss.set(n, Math.log1p(others) + (top - logits.get(n, label)));
     }
   },
 
   softmaxCrossEntropyGrad({ inputs: [g, softmax, labels], outputs: [out] }) {
-    const [rows, classes] = out!.shape as [number, number];
+    const [rows, classes] = out.shape;
     for (let n = 0; n < rows; n++) {
-      const label = labels!.get(n);
+      const label = labels.get(n);
       let others = 0;
-      for (let c = 0; c < classes; c++) if (c !== label) others += softmax!.get(n, c);
+      for (let c = 0; c < classes; c++) if (c !== label) others += softmax.get(n, c);
       for (let c = 0; c < classes; c++) {
-        const p = softmax!.get(n, c);
-        out!.set(n, c, g!.get(n) * (c !== label ? p : p > 0.5 ? 0 - others : p - 1));
+        const p = softmax.get(n, c);
+        out.set(n, c, g.get(n) * (c !== label ? p : p > 0.5 ? 0 - others : p - 1));
       }
     }
   },
 
   correct({ inputs: [logits, labels], outputs: [out], path }) {
-    const [rows, classes] = logits!.shape as [number, number];
+    const [rows, classes] = logits.shape;
     for (let n = 0; n < rows; n++) {
-      checkLabel('correct', path, labels!.get(n), n, classes);
+      checkLabel('correct', path, labels.get(n), n, classes);
       let best = 0;
-      for (let c = 1; c < classes; c++) if (wins(logits!.get(n, c), logits!.get(n, best))) best = c;
-      out!.set(n, best === labels!.get(n) && !Number.isNaN(logits!.get(n, best)) ? 1 : 0);
+      for (let c = 1; c < classes; c++) if (wins(logits.get(n, c), logits.get(n, best))) best = c;
+      out.set(n, best === labels.get(n) && !Number.isNaN(logits.get(n, best)) ? 1 : 0);
     }
   },
 
-  dropout({ inputs: [x, step], outputs: [y], attrs }) {
-    const { rate, key0, key1 } = attrs as AttrsOf<'dropout'>;
+  dropout({ inputs: [x, step], outputs: [y], attrs: { rate, key0, key1 } }) {
     const words = new Uint32Array(4);
     const threshold = Math.round(rate * 2 ** 32);
-    for (let i = 0; i < x!.size; i++) {
-      if (i % 4 === 0) philox([key0, key1], i / 4, 0, step!.data[0], 0, words);
-      y!.data[i] = words[i % 4] >= threshold ? x!.data[i] / (1 - rate) : 0;
+    for (let i = 0; i < x.size; i++) {
+      if (i % 4 === 0) philox([key0, key1], i / 4, 0, step.data[0], 0, words);
+      y.data[i] = words[i % 4] >= threshold ? x.data[i] / (1 - rate) : 0;
     }
   },
 
-  random({ inputs: [step], outputs: [y], attrs }) {
-    const { distribution, key0, key1 } = attrs as AttrsOf<'random'>;
+  random({ inputs: [step], outputs: [y], attrs: { distribution, key0, key1 } }) {
     const words = new Uint32Array(4);
-    for (let i = 0; i < y!.size; i++) {
-      if (i % 4 === 0) philox([key0, key1], i / 4, 0, step!.data[0], 0, words);
+    for (let i = 0; i < y.size; i++) {
+      if (i % 4 === 0) philox([key0, key1], i / 4, 0, step.data[0], 0, words);
       const word = words[i % 4];
       // Rounded to single precision in every mode: the same numbers on every backend.
-      y!.data[i] = distribution === 'normal' ? Math.fround(normalOf(word)) : (word >>> 8) / 2 ** 24;
+      y.data[i] = distribution === 'normal' ? Math.fround(normalOf(word)) : (word >>> 8) / 2 ** 24;
     }
   },
 
   takeRows({ inputs: [x, index], outputs: [y], path }) {
-    const rows = x!.shape[0];
-    for (let n = 0; n < index!.size; n++) {
-      const row = checkedIndex('takeRows', path, index!.data[n], n, rows);
-      ndops.assign(y!.lo(n).hi(1), x!.lo(row).hi(1));
+    const rows = x.shape[0];
+    for (let n = 0; n < index.size; n++) {
+      const row = checkedIndex('takeRows', path, index.data[n], n, rows);
+      ndops.assign(y.lo(n).hi(1), x.lo(row).hi(1));
     }
   },
 
   scatterRows({ inputs: [g, index], outputs: [y], path }) {
-    const rows = y!.shape[0];
-    const width = g!.size / Math.max(index!.size, 1);
-    accumulate(y!, (add) => {
-      for (let n = 0; n < index!.size; n++) {
-        const row = checkedIndex('scatterRows', path, index!.data[n], n, rows);
-        for (let i = 0; i < width; i++) add(row * width + i, g!.data[n * width + i]);
+    const rows = y.shape[0];
+    const width = g.size / Math.max(index.size, 1);
+    accumulate(y, (add) => {
+      for (let n = 0; n < index.size; n++) {
+        const row = checkedIndex('scatterRows', path, index.data[n], n, rows);
+        for (let i = 0; i < width; i++) add(row * width + i, g.data[n * width + i]);
       }
     });
   },
 
   takeAlong({ inputs: [x, index], outputs: [y], path }) {
-    const [, n, inner] = x!.shape as [number, number, number];
-    forAlong('takeAlong', path, index!, n, (at, o, position, i) => {
-      y!.data[at] = x!.data[(o * n + position) * inner + i];
+    const [, n, inner] = x.shape;
+    forAlong('takeAlong', path, index, n, (at, o, position, i) => {
+      y.data[at] = x.data[(o * n + position) * inner + i];
     });
   },
 
   scatterAlong({ inputs: [g, index], outputs: [y], path }) {
-    const [, n, inner] = y!.shape as [number, number, number];
-    accumulate(y!, (add) => {
-      forAlong('scatterAlong', path, index!, n, (at, o, position, i) =>
-        add((o * n + position) * inner + i, g!.data[at]),
+    const [, n, inner] = y.shape;
+    accumulate(y, (add) => {
+      forAlong('scatterAlong', path, index, n, (at, o, position, i) =>
+        add((o * n + position) * inner + i, g.data[at]),
       );
     });
   },
 
   normalizeImages({ inputs: [x, mean, scale, draws], outputs: [y] }) {
-    const [images, height, width, channels] = x!.shape as [number, number, number, number];
-    const center = broadcast(mean!, [height, width, channels]);
-    const factor = broadcast(scale!, [height, width, channels]);
+    const [images, height, width, channels] = x.shape;
+    const center = broadcast(mean, [height, width, channels]);
+    const factor = broadcast(scale, [height, width, channels]);
     for (let n = 0; n < images; n++) {
       const [dy, dx, flip] = draws === undefined ? [0, 0, 0] : [0, 1, 2].map((i) => draws.get(n, i));
       for (let i = 0; i < height; i++) {
         for (let j = 0; j < width; j++) {
-          const sy = i + dy!;
-          const sx = (flip === 0 ? j : width - 1 - j) + dx!;
+          const sy = i + dy;
+          const sx = (flip === 0 ? j : width - 1 - j) + dx;
           const inside = sy >= 0 && sy < height && sx >= 0 && sx < width;
           for (let c = 0; c < channels; c++) {
-            y!.set(
+            y.set(
               n,
               i,
               j,
               c,
-              inside ? (x!.get(n, sy, sx, c) - center.get(sy, sx, c)) * factor.get(sy, sx, c) : 0,
+              inside ? (x.get(n, sy, sx, c) - center.get(sy, sx, c)) * factor.get(sy, sx, c) : 0,
             );
           }
         }

@@ -1,11 +1,11 @@
 /** The reference backend: runs anywhere JavaScript runs, on the caller's thread, in f64 or f32. The oracle of the others. */
 import ndarray from 'ndarray';
-import { BackendError } from '../../errors.ts';
 import { allocate } from '../../ops/create.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
 import type { DType, HostData, HostTensor } from '../../types.ts';
 import type { Backend } from '../backend.ts';
+import { kernelOf } from '../kernel-table.ts';
 import type { ReferenceReport } from '../report.ts';
 import { runInOrder, stageFeeds, type CheckedFeeds, type Ran, type StagedFeeds } from '../runs.ts';
 import { openShell, type Driver, type Placed, type Program } from '../shell.ts';
@@ -96,7 +96,7 @@ class ReferenceProgram implements Program<readonly StagedFeeds[]> {
       outputs: outputs.map((v) => this.#values[v]),
       attrs,
       path,
-      run: kernelOf(op),
+      run: kernelOf('reference', kernels, op),
     }));
     this.report = {
       backend: 'reference',
@@ -150,12 +150,6 @@ class ReferenceProgram implements Program<readonly StagedFeeds[]> {
       onStep();
     }
   }
-}
-
-function kernelOf(op: Plan['steps'][number]['op']): (call: Call) => void {
-  if (!Object.hasOwn(kernels, op))
-    throw new BackendError(`reference: there is no kernel for ${op} (it fuses nothing)`);
-  return kernels[op as keyof typeof kernels];
 }
 
 /** A view of a buffer, of the kind of `like`. */

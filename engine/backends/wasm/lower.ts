@@ -8,8 +8,8 @@ import { matmulSizes } from '../../ops/matmul.ts';
 import { resizeTable } from '../../ops/resize.ts';
 import { broadcastStrides, bytesOf, elementBytes, mergeAxes, sizeOf, stridesOf } from '../../shape.ts';
 import type { Shape, TensorType } from '../../types.ts';
-import type { FusedName } from '../../plan/fusions/index.ts';
-import type { KernelTable } from '../backend.ts';
+import type { FusedTable, KernelTable } from '../backend.ts';
+import { fusionsOf } from '../kernel-table.ts';
 import { elementwise, elementwiseKernels } from './chain.ts';
 import { conv2d, conv2dGradInput, conv2dGradWeight } from './convolution.ts';
 import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
@@ -203,23 +203,7 @@ function resizeWords(shape: Shape, attrs: Attrs): number[] {
   ];
 }
 
-/** The fusions that have kernels. */
-export const fusions: ReadonlySet<FusedName> = new Set([
-  'elementwise',
-  'conv2dBias',
-  'conv2dGradWeightBias',
-  'batchNormAct',
-  'batchNormActGrad',
-  'maxPool2dRelu',
-  'maxPool2dReluGrad',
-  'maxPool2dTaps',
-  'maxPool2dTapsGrad',
-  'conv2dMaxPool',
-  'conv2dMaxPoolGradWeight',
-  'avgPool2dReluGrad',
-]);
-
-export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } = {
+export const kernels: KernelTable<Site> & FusedTable<Site> = {
   copy: ({ inputs: [x], outputs: [y], results: [type], emit }) => emit(K.K_COPY, x, y, bytesOf(type)),
   ...elementwiseKernels,
   elementwise,
@@ -373,3 +357,6 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     emit(K.K_NORMALIZE_IMAGES, x, mean, scale, draws, y, ...words);
   },
 };
+
+/** The fusions that have kernels. */
+export const fusions = fusionsOf(kernels);

@@ -10,6 +10,7 @@ import { bytesOf, sizeOf } from '../../shape.ts';
 import type { HostData, HostTensor, TensorType } from '../../types.ts';
 import type { Backend } from '../backend.ts';
 import { indexError, labelError } from '../failures.ts';
+import { kernelOf } from '../kernel-table.ts';
 import { runInOrder, stageFeeds, type CheckedFeeds, type Ran, type StagedFeeds } from '../runs.ts';
 import { openShell, type Driver, type Placed, type Program } from '../shell.ts';
 import { Heap, RESERVED } from './heap.ts';
@@ -17,6 +18,7 @@ import { K } from './kernels.generated.ts';
 import { fusions, kernels } from './lower.ts';
 import { instantiate, loadKernels, type Kernels } from './module.ts';
 import { SIMD_KINDS, type Simd } from './simd.ts';
+import type { Site } from './site.ts';
 import { largestShare, WasmNote } from './notes.ts';
 import type { WasmReport } from './report.ts';
 import { callerTeam, workerTeam, type Failure, type Team, type Waiting } from './team.ts';
@@ -347,7 +349,8 @@ function encode(plan: Plan, at: Float64Array, driver: WasmDriver, scratchBase: n
       words.push(kernel, args.length + 3, slices, ...args);
       stepOf.push(step);
     };
-    kernels[step.op]({
+    const kernel = kernelOf<Site>('wasm', kernels, step.op);
+    kernel({
       inputs: step.inputs.map((v) => at[v]),
       outputs: step.outputs.map((v) => at[v]),
       types: step.inputs.map((v) => plan.values[v]),

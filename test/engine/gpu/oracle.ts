@@ -1,6 +1,7 @@
 /** Random inputs for single kernels, and what the reference kernels make of them. */
 import ndarray from 'ndarray';
-import { kernels, type Nd } from '../../../engine/backends/reference/kernels.ts';
+import { kernelOf } from '../../../engine/backends/backend.ts';
+import { kernels, type Call, type Nd } from '../../../engine/backends/reference/kernels.ts';
 import type { Attrs } from '../../../engine/op.ts';
 import { stream } from '../../../engine/rng.ts';
 import { sizeOf } from '../../../engine/shape.ts';
@@ -28,6 +29,7 @@ export function expected(
   shape: Shape,
 ): HostTensor {
   const output: HostTensor = { shape, dtype: 'f32', data: new Float32Array(sizeOf(shape)) };
-  kernels[op]({ inputs: inputs.map(view), outputs: [view(output)], attrs, path: '' });
+  const kernel = kernelOf<Call>('reference', kernels, op);
+  kernel({ inputs: inputs.map(view), outputs: [view(output)], attrs, path: '' });
   return output;
 }

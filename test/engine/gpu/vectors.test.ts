@@ -5,8 +5,15 @@
 /* oxlint-disable vitest/expect-expect -- expectClose asserts */
 import { compileFunction } from 'node:vm';
 import { assert, describe, expect, it } from 'vitest';
+import { kernelOf } from '../../../engine/backends/kernel-table.ts';
 import { gpu } from '../../../engine/backends/gpu/gpu.ts';
-import { libraryOf, sourceOf, type Call, type Place } from '../../../engine/backends/gpu/kernel.ts';
+import {
+  libraryOf,
+  sourceOf,
+  type Call,
+  type Place,
+  type Site,
+} from '../../../engine/backends/gpu/kernel.ts';
 import { kernels } from '../../../engine/backends/gpu/lower.ts';
 import { compile } from '../../../engine/compile.ts';
 import type { Attrs } from '../../../engine/op.ts';
@@ -56,7 +63,8 @@ function lowered(
 ): { readonly calls: readonly Call[]; readonly result: HostTensor } {
   const calls: Call[] = [];
   let places = inputs.length + 1;
-  kernels[op]({
+  const kernel = kernelOf<Site>('gpu', kernels, op);
+  kernel({
     inputs: inputs.map((_, i) => i),
     outputs: [inputs.length],
     types: inputs,
