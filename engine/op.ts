@@ -46,6 +46,8 @@ export interface OpDef<N extends string, A extends Attrs> {
   readonly flops?: (inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A) => number;
   /** All its arithmetic is multiplications, each followed by an addition: half as many multiply-adds as `flops`. */
   readonly multiplyAdds?: true;
+  /** Reads only as many elements of its first input as it writes. */
+  readonly readsPart?: true;
 }
 
 // Derivative and shape rules take their own attributes, which no common type can name; the name ties them together.

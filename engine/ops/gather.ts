@@ -29,6 +29,7 @@ export const gatherOps = {
     },
     vjp: ({ inputs: [x, index], grads }: Vjp<None>) => [scatterRowsOf(grads[0]!, index, x.shape[0]), null],
     mayFail: true,
+    readsPart: true,
   }),
 
   scatterRows: defineOp({

@@ -4,6 +4,7 @@
  */
 import type { StepTime } from '../backends/backend.ts';
 import type { MachineLimits } from './limits.ts';
+import { declarationOf } from '../plan/fusions/index.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { bytesOf } from '../shape.ts';
 
@@ -83,9 +84,8 @@ export function summarizeProfile(
 function trafficOf(plan: Plan, { op, inputs, outputs }: Step): number {
   const bytes = (values: readonly number[]): number =>
     values.reduce((sum, v) => sum + bytesOf(plan.values[v]), 0);
-  // Of all rows it reads as many as it writes.
-  if (op === 'takeRows') return 2 * bytes(outputs) + bytes(inputs.slice(1));
-  return bytes(inputs) + bytes(outputs);
+  const read = declarationOf(op).readsPart === true ? [...outputs, ...inputs.slice(1)] : inputs;
+  return bytes(read) + bytes(outputs);
 }
 
 /** The summary as a table, one line a step in the plan's order, and the totals. */

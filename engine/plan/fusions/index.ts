@@ -43,6 +43,7 @@ export const isFusion = (name: string): name is FusedName => Object.hasOwn(fusio
 /** What the declaration of an operation or a fusion says about its steps. */
 interface Declaration {
   readonly mayReuse?: readonly number[] | 'all';
+  readonly readsPart?: true;
 }
 
 /** The declaration of a step's operation or fusion; empty for `copy`. */
