@@ -130,7 +130,7 @@ export function stackRuns(runs: readonly Outputs[]): Outputs {
       stacked[name] ??= {
         shape: [runs.length, ...shape],
         dtype,
-        data: new Kind(runs.length * data.length) as HostData,
+        data: new Kind(runs.length * data.length),
       };
       stacked[name].data.set(data, k * data.length);
     }

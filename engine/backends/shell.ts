@@ -4,7 +4,7 @@
  */
 import { BackendError, DataError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
-import type { FusedName } from '../plan/fuse.ts';
+import type { FusedName } from '../plan/fusions/index.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { HostTensor, State, TensorType } from '../types.ts';

@@ -23,7 +23,7 @@ await describeWhere('benchmarks on WebGPU', { mode: 'webgpu' }, () => {
       report: { backend: 'gpu', fallback: null, adapter: expect.any(String) as string },
       cuda: { device: null, eager: null, graph: null, skipped: [{ name: 'PyTorch on CUDA' }] },
     });
-    const { gpujs, wgsl } = result.report.kernels!;
+    const { gpujs, wgsl } = result.report.kernels;
     expect(result.dispatchesPerStep).toBe(gpujs + wgsl);
     expect(wgsl).toBeGreaterThan(0);
     expect(result.ofPeak! * 10_000).toBeCloseTo(result.gflopPerSecond, 6);

@@ -239,11 +239,11 @@ function describeContract(backendOf: () => Backend): void {
       for (let step = 0; step < 10; step++) {
         // oxlint-disable-next-line no-await-in-loop -- each run depends on the one before
         const [got, want] = [await own.run(trainingFeeds(step)), await other.run(trainingFeeds(step))];
-        expectClose(`loss at ${step}`, got['loss']!, want['loss']!, 1e-4);
-        expectClose(`right at ${step}`, got['right']!, want['right']!, 0);
+        expectClose(`loss at ${step}`, got['loss'], want['loss'], 1e-4);
+        expectClose(`right at ${step}`, got['right'], want['right'], 0);
       }
       const [got, want] = [await own.store.read(), await other.store.read()];
-      for (const [name, value] of Object.entries(want)) expectClose(name, got[name]!, value, 1e-4);
+      for (const [name, value] of Object.entries(want)) expectClose(name, got[name], value, 1e-4);
       await own.close();
       await other.close();
     });
@@ -285,12 +285,12 @@ function describeContract(backendOf: () => Backend): void {
               const [a, b, c] = [await on.run(feeds), await off.run(feeds), await want.run(feeds)];
               expectSameBitsByName(`outputs of run ${step}`, a, b);
               // What cancels leaves the rounding of numbers around 1.
-              for (const [name, value] of Object.entries(c)) expectClose(name, a[name]!, value, 2e-4, 0.01);
+              for (const [name, value] of Object.entries(c)) expectClose(name, a[name], value, 2e-4, 0.01);
             }
             expectSameBitsByName('state', await on.store.read(), await off.store.read());
             const [got, state] = [await on.store.read(), await want.store.read()];
             for (const [name, value] of Object.entries(state))
-              expectClose(name, got[name]!, value, 2e-4, 0.01);
+              expectClose(name, got[name], value, 2e-4, 0.01);
           } finally {
             await Promise.all([on.close(), off.close(), want.close()]);
           }
@@ -310,12 +310,12 @@ function describeContract(backendOf: () => Backend): void {
         lr: Float64Array.from(each, ({ lr }) => lr),
         step: Int32Array.from(each, ({ step }) => step),
       });
-      expect(stacked['loss']!.shape).toEqual([K]);
+      expect(stacked['loss'].shape).toEqual([K]);
       for (const [k, feeds] of each.entries()) {
         // oxlint-disable-next-line no-await-in-loop -- each run depends on the one before
         const outputs = await one.run(feeds);
-        expect(stacked['loss']!.data[k]).toBe(outputs['loss']!.data[0]);
-        expect(stacked['right']!.data[k]).toBe(outputs['right']!.data[0]);
+        expect(stacked['loss'].data[k]).toBe(outputs['loss'].data[0]);
+        expect(stacked['right'].data[k]).toBe(outputs['right'].data[0]);
       }
       expectSameBitsByName('state', await many.store.read(), await one.store.read());
       await many.close();
@@ -336,12 +336,12 @@ function describeContract(backendOf: () => Backend): void {
       const { before, cause } = await runsErrorOf(stopped);
       expect(cause).toEqual(new NonFiniteError('x', NaN, 0));
       const { sum: sums } = before;
-      expect([...sums!.data]).toEqual([3, 7]);
-      expect([...(await step.store.read())['total']!.data]).toEqual([9, 12]);
+      expect([...sums.data]).toEqual([3, 7]);
+      expect([...(await step.store.read())['total'].data]).toEqual([9, 12]);
       const first = step.runMany({ x: Float32Array.of(NaN, 1) });
       expect((await runsErrorOf(first)).before).toEqual({});
       await step.run({ x: new Float32Array(2) });
-      expect([...(await step.store.read())['total']!.data]).toEqual([18, 24]);
+      expect([...(await step.store.read())['total'].data]).toEqual([18, 24]);
       await step.close();
     });
 
@@ -364,9 +364,9 @@ function describeContract(backendOf: () => Backend): void {
       let total = 0;
       results.forEach(({ y }, i) => {
         total = 2 * total + i + 1;
-        expect([...y!.data]).toEqual([total, total, total]);
+        expect([...y.data]).toEqual([total, total, total]);
       });
-      expect([...(await step.store.read())['total']!.data]).toEqual([total, total, total]);
+      expect([...(await step.store.read())['total'].data]).toEqual([total, total, total]);
       await step.close();
     });
 
@@ -377,7 +377,7 @@ function describeContract(backendOf: () => Backend): void {
       });
       const first = await twice.run({ x: Float32Array.of(1, 2) });
       await twice.run({ x: Float32Array.of(5, 6) });
-      expect([[...first['y']!.data], [...first['same']!.data]]).toEqual([
+      expect([[...first['y'].data], [...first['same'].data]]).toEqual([
         [2, 4],
         [1, 2],
       ]);
@@ -394,15 +394,15 @@ function describeContract(backendOf: () => Backend): void {
       };
       const swap = await compile(backendOf(), {
         state: initial,
-        build: (_, { a, b, i }) => ({ outputs: { old: a! }, next: { a: b!, b: a!, j: i! } }),
+        build: (_, { a, b, i }) => ({ outputs: { old: a }, next: { a: b, b: a, j: i } }),
       });
       const { old } = await swap.run({});
-      expect([...old!.data]).toEqual([1, 2, 255]);
+      expect([...old.data]).toEqual([1, 2, 255]);
       const state = await swap.store.read();
-      expect([...state['a']!.data]).toEqual([7, 8, 9]);
-      expect([...state['b']!.data]).toEqual([1, 2, 255]);
-      expect([...state['j']!.data]).toEqual([-5, 2 ** 31 - 1]);
-      expect([...state['f']!.data]).toEqual([1.5]);
+      expect([...state['a'].data]).toEqual([7, 8, 9]);
+      expect([...state['b'].data]).toEqual([1, 2, 255]);
+      expect([...state['j'].data]).toEqual([-5, 2 ** 31 - 1]);
+      expect([...state['f'].data]).toEqual([1.5]);
       await swap.close();
     });
 
@@ -446,7 +446,7 @@ function describeContract(backendOf: () => Backend): void {
       await expect(failing).rejects.toThrow(message);
       expectSameBitsByName('state after the failure', await step.store.read(), before);
       await step.run(good); // the backend goes on
-      expect((await step.store.read())['n']!.data[0]).toBe(2);
+      expect((await step.store.read())['n'].data[0]).toBe(2);
       await step.close();
     });
 
@@ -470,7 +470,7 @@ function describeContract(backendOf: () => Backend): void {
         /^new b is not finite: Infinity at element 1/,
       );
       const state = await step.store.read();
-      expect([[...state['a']!.data], [...state['b']!.data], [...state['c']!.data]]).toEqual([
+      expect([[...state['a'].data], [...state['b'].data], [...state['c'].data]]).toEqual([
         [1, 2],
         [3, 4],
         [0, 0],
@@ -481,7 +481,7 @@ function describeContract(backendOf: () => Backend): void {
       expectSameBitsByName('state', await step.store.read(), state);
       await step.run({ x: Float32Array.of(1, 1) });
       const after = await step.store.read();
-      expect([[...after['a']!.data], [...after['b']!.data], [...after['c']!.data]]).toEqual([
+      expect([[...after['a'].data], [...after['b'].data], [...after['c'].data]]).toEqual([
         [2, 3],
         [4, 5],
         [8, 10],
@@ -494,14 +494,14 @@ function describeContract(backendOf: () => Backend): void {
       const store = await backend.createStore({ w: floats(1, 2) });
       const grow = await compile(backend, {
         state: store,
-        build: (_, { w }) => ({ outputs: {}, next: { w: mul(w!, 3) } }),
+        build: (_, { w }) => ({ outputs: {}, next: { w: mul(w, 3) } }),
       });
       const look = await compile(backend, {
         state: store,
-        build: (_, { w }) => ({ outputs: { total: sum(w!) } }),
+        build: (_, { w }) => ({ outputs: { total: sum(w) } }),
       });
       await grow.run({});
-      expect((await look.run({}))['total']!.data[0]).toBe(9);
+      expect((await look.run({}))['total'].data[0]).toBe(9);
       await expect(store.close()).rejects.toThrow(
         new BackendError('store.close: 2 executables still use the store (close them first)'),
       );
@@ -520,9 +520,9 @@ function describeContract(backendOf: () => Backend): void {
       data.fill(0);
       const read = await store.read(['a']);
       expect(Object.keys(read)).toEqual(['a']);
-      expect([...read['a']!.data]).toEqual([8, 9]);
-      (read['a']!.data as Float32Array).fill(7);
-      expect([...(await store.read())['a']!.data]).toEqual([8, 9]);
+      expect([...read['a'].data]).toEqual([8, 9]);
+      (read['a'].data as Float32Array).fill(7);
+      expect([...(await store.read())['a'].data]).toEqual([8, 9]);
       await expect(store.read(['c'])).rejects.toThrow("store.read: there is no array called 'c'");
       await store.close();
     });
@@ -536,7 +536,7 @@ function describeContract(backendOf: () => Backend): void {
         new DataError("store.write: there is no array called 'c'"),
       );
       const state = await store.read();
-      expect([[...state['a']!.data], [...state['b']!.data]]).toEqual([[1, 2], [3]]);
+      expect([[...state['a'].data], [...state['b'].data]]).toEqual([[1, 2], [3]]);
       await store.close();
     });
 
@@ -575,8 +575,8 @@ function describeContract(backendOf: () => Backend): void {
         build: ({ x }, { w }) => ({ outputs: { x, flat: reshape(x, [4]), w } }),
       });
       const outputs = await pass.run({ x: Float32Array.of(1, 2, 3, 4) });
-      expect(outputs['flat']!.shape).toEqual([4]);
-      expect([[...outputs['x']!.data], [...outputs['flat']!.data], [...outputs['w']!.data]]).toEqual([
+      expect(outputs['flat'].shape).toEqual([4]);
+      expect([[...outputs['x'].data], [...outputs['flat'].data], [...outputs['w'].data]]).toEqual([
         [1, 2, 3, 4],
         [1, 2, 3, 4],
         [4, 5],

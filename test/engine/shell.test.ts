@@ -44,7 +44,7 @@ describe.each([
     const closing = step.close();
     const late = step.run({ x });
     await expect(late).rejects.toThrow(refused('run: the executable is closed'));
-    expect([...(await running)['next']!.data]).toEqual([1, 2]);
+    expect([...(await running)['next'].data]).toEqual([1, 2]);
     await closing;
     await step.close(); // twice is once
     for (const call of [step.run({ x }), step.runMany({ x }), step.profile({ x })]) {
@@ -133,7 +133,7 @@ describe.each([
     fed.fill(1000);
     (written.data as Float32Array).fill(1000);
     await Promise.all([first, writing]);
-    expect([...(await many)['next']!.data]).toEqual([11, 21, 13, 23, 16, 26]);
+    expect([...(await many)['next'].data]).toEqual([11, 21, 13, 23, 16, 26]);
     await step.close();
     await store.close();
     await backend.close();
@@ -143,7 +143,7 @@ describe.each([
     const backend = await open();
     const { store, step } = await totals(backend);
     await expect(step.runMany({ x: new Int32Array(4) })).rejects.toThrow(PlanError);
-    expect([...(await store.read())['total']!.data]).toEqual([0, 0]);
+    expect([...(await store.read())['total'].data]).toEqual([0, 0]);
     await step.close();
     await store.close();
     await backend.close();

@@ -154,5 +154,5 @@ class ReferenceProgram implements Program<readonly StagedFeeds[]> {
 
 /** A view of a buffer, of the kind of `like`. */
 function viewOf(like: HostData, buffer: ArrayBuffer, size: number): HostData {
-  return new (like.constructor as Float32ArrayConstructor)(buffer, 0, size) as HostData;
+  return new (like.constructor as Float32ArrayConstructor)(buffer, 0, size);
 }
