@@ -251,6 +251,18 @@ describe('a convolution and the max pool after it', () => {
     await fused.close();
   });
 
+  it('keep the derivative of a relu between them where the pool alone is fused', async () => {
+    const geometry = { x: [2, 8, 8, 2], w: [3, 3, 2, 3], kernel: 2, pool: {} } as const;
+    const make = (names: readonly FusedName[]): Promise<Compiled> =>
+      build(without(one, names), geometry, 'relu before', ['w', 'b']);
+    const feeds = feedsOf(geometry, false);
+    const [plain, fused] = [await make(NEW), await make(['conv2dMaxPool'])];
+    expect(opsOf(fused)).toContain('maxPool2dTaps');
+    expectSameBitsByName('pool alone', await fused.run(feeds), await plain.run(feeds));
+    await plain.close();
+    await fused.close();
+  });
+
   it('keep a derivative of relu that is not the usual one', async () => {
     const straightThrough = customGradient({
       name: 'straight-through relu',
