@@ -9,7 +9,8 @@ import { kernelOf } from '../kernel-table.ts';
 import type { ReferenceReport } from '../report.ts';
 import { runInOrder, stageFeeds, type CheckedFeeds, type Ran, type StagedFeeds } from '../runs.ts';
 import { openShell, type Driver, type Placed, type Program } from '../shell.ts';
-import { kernels, type Call, type Nd } from './kernels.ts';
+import type { Call, Nd } from './kernels/call.ts';
+import { kernels } from './kernels/index.ts';
 
 export interface ReferenceOptions {
   /** How `f32` values are held. 'f64' is for gradient checks. Default 'f32'. */

@@ -1,7 +1,8 @@
 /** Random inputs for single kernels, and what the reference kernels make of them. */
 import ndarray from 'ndarray';
 import { kernelOf } from '../../../engine/backends/kernel-table.ts';
-import { kernels, type Call, type Nd } from '../../../engine/backends/reference/kernels.ts';
+import type { Call, Nd } from '../../../engine/backends/reference/kernels/call.ts';
+import { kernels } from '../../../engine/backends/reference/kernels/index.ts';
 import type { Attrs } from '../../../engine/op.ts';
 import { stream } from '../../../engine/rng.ts';
 import { sizeOf } from '../../../engine/shape.ts';
