@@ -125,9 +125,9 @@ function canonical(tensors: readonly Tensor[]): Canonical {
     const results: Tensor[] = [];
     const copy: Node = { ...node, inputs, results };
     node.results.forEach((result, index) => {
-      const made = new Tensor(result, { kind: 'node', node: copy, index });
-      results.push(made);
-      replaced.set(result, made);
+      const copied = new Tensor(result, { kind: 'node', node: copy, index });
+      results.push(copied);
+      replaced.set(result, copied);
       names.set(result, `n${i}.${index}`);
     });
     const from = node.inputs.map((t) => names.get(t)!).join(',');

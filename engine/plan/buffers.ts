@@ -35,12 +35,12 @@ export function assignBuffers(request: Request): Placement {
 
   const buffers: BufferSpec[] = [];
   const bufferOfRoot = new Map<number, number>();
-  const own = (v: number, kind: BufferSpec['kind'], name = ''): void => {
+  const addBuffer = (v: number, kind: BufferSpec['kind'], name = ''): void => {
     bufferOfRoot.set(v, buffers.push({ bytes: bytesOf(values.types[v]), kind, name }) - 1);
   };
-  for (const [name, v] of values.states) own(v, 'state', name);
-  for (const [name, v] of values.feeds) own(v, 'feed', name);
-  for (const v of values.constants.keys()) own(v, 'constant');
+  for (const [name, v] of values.states) addBuffer(v, 'state', name);
+  for (const [name, v] of values.feeds) addBuffer(v, 'feed', name);
+  for (const v of values.constants.keys()) addBuffer(v, 'constant');
   for (const [root, state] of inPlace) bufferOfRoot.set(root, bufferOfRoot.get(state)!);
 
   placeScratch(values, finalSteps, outputs, bufferOfRoot, buffers, reuse);
@@ -63,7 +63,7 @@ const copy = (from: number, to: number): AnyStep => ({
   path: '',
 });
 
-/** An output that is an old state must be read before that state changes: it gets a copy, made before the commit. */
+/** An output that is an old state must be read before that state changes: it is copied before the commit. */
 function protectOutputs({ values, steps, outputs, next, commitStep }: Request): {
   steps: readonly AnyStep[];
   outputs: ReadonlyMap<string, number>;
@@ -113,10 +113,10 @@ function placeNext(
   for (const [name, v] of next) {
     const root = values.rootOf[v];
     const state = values.states.get(name)!;
-    const made = producer.get(root);
-    if (made === undefined || made < commitStep || inPlace.has(root)) continue;
+    const written = producer.get(root);
+    if (written === undefined || written < commitStep || inPlace.has(root)) continue;
     const read = lastRead.get(state) ?? -1;
-    if (read < made || (read === made && mayOverwrite(values, steps[made], state, root)))
+    if (read < written || (read === written && mayOverwrite(values, steps[written], state, root)))
       inPlace.set(root, state);
   }
   return inPlace;
@@ -128,8 +128,8 @@ function mayOverwrite(values: Values, step: AnyStep, root: number, result: numbe
   const type = values.types[result];
   return step.inputs.every((v, i) => {
     if (values.rootOf[v] !== root) return true;
-    const own = values.types[v];
-    return reusable.includes(i) && own.dtype === type.dtype && sizeOf(own.shape) === sizeOf(type.shape);
+    const { shape, dtype } = values.types[v];
+    return reusable.includes(i) && dtype === type.dtype && sizeOf(shape) === sizeOf(type.shape);
   });
 }
 

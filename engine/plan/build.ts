@@ -31,7 +31,7 @@ export interface Graph {
 export interface PlanOptions {
   /** Let values whose lifetimes do not overlap share a buffer, and update in place. Default true. */
   readonly reuse?: boolean;
-  /** Let the backend compute neighbouring steps in one pass where it can. Default true. */
+  /** Let the backend compute neighboring steps in one pass where it can. Default true. */
   readonly fuse?: boolean;
 }
 
@@ -80,15 +80,15 @@ export function buildPlan(
 
 function checkNext({ next, state }: Graph): void {
   for (const [name, t] of Object.entries(next)) {
-    const own = state[name];
-    if (own === undefined) {
+    const type = state[name];
+    if (type === undefined) {
       const known = Object.keys(state).slice(0, 20).join(', ');
       throw new PlanError(
         `next: there is no state called '${name}' (known: ${known === '' ? 'none' : known})`,
       );
     }
-    if (own.dtype !== t.dtype || !sameShape(own.shape, t.shape)) {
-      throw new PlanError(`next: '${name}' is ${formatType(own)} but its new value is ${formatType(t)}`);
+    if (type.dtype !== t.dtype || !sameShape(type.shape, t.shape)) {
+      throw new PlanError(`next: '${name}' is ${formatType(type)} but its new value is ${formatType(t)}`);
     }
   }
 }

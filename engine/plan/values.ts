@@ -26,10 +26,10 @@ export class Values {
     const map = role === 'feed' ? this.feeds : this.states;
     const known = map.get(name);
     if (known !== undefined) {
-      const own = this.types[known];
-      if (own.dtype !== type.dtype || !sameShape(own.shape, type.shape)) {
+      const first = this.types[known];
+      if (first.dtype !== type.dtype || !sameShape(first.shape, type.shape)) {
         throw new PlanError(
-          `${role} '${name}' is used both as ${formatType(own)} and as ${formatType(type)}`,
+          `${role} '${name}' is used both as ${formatType(first)} and as ${formatType(type)}`,
         );
       }
       return known;
@@ -39,7 +39,7 @@ export class Values {
     return v;
   }
 
-  /** The number of a tensor, given on first sight to inputs and constants. */
+  /** The number of a tensor. Inputs and constants get theirs here; results of nodes have one already. */
   of(tensor: Tensor): number {
     const known = this.#numbers.get(tensor);
     if (known !== undefined) return known;

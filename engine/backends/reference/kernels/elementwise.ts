@@ -18,10 +18,10 @@ function binary(apply: (out: Nd, a: Nd, b: Nd) => unknown): ReferenceKernel {
 function map(f: (...x: number[]) => number): ReferenceKernel {
   return ({ inputs, outputs: [out] }) => {
     const { shape, data, size } = out;
-    const own = stridesOf(shape);
+    const dense = stridesOf(shape);
     const strides = inputs.map((x) => broadcastStrides(x.shape, shape));
     const place = (i: number, walk: readonly number[]): number =>
-      own.reduce((sum, stride, axis) => sum + walk[axis] * (Math.floor(i / stride) % shape[axis]), 0);
+      dense.reduce((sum, stride, axis) => sum + walk[axis] * (Math.floor(i / stride) % shape[axis]), 0);
     for (let i = 0; i < size; i++) data[i] = f(...inputs.map((x, n) => x.data[place(i, strides[n])]));
   };
 }

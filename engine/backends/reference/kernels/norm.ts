@@ -92,16 +92,16 @@ export const normKernels = {
     const count = x.size / channels;
     for (let c = 0; c < channels; c++) {
       const inverse = 1 / Math.sqrt(variance.data[c] + epsilon);
-      const normalised = (i: number): number => (x.data[i] - mean.data[c]) * inverse;
+      const normalized = (i: number): number => (x.data[i] - mean.data[c]) * inverse;
       let sum = 0;
       let product = 0;
       for (let i = c; i < x.size; i += channels) {
         sum += g.data[i];
-        product += g.data[i] * normalised(i);
+        product += g.data[i] * normalized(i);
       }
       const scale = (gamma?.data[c] ?? 1) * inverse;
       for (let i = c; i < x.size; i += channels) {
-        dx.data[i] = scale * (g.data[i] - sum / count - normalised(i) * (product / count));
+        dx.data[i] = scale * (g.data[i] - sum / count - normalized(i) * (product / count));
       }
       dGamma.data[c] = product;
       dBeta.data[c] = sum;
