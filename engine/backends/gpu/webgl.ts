@@ -22,29 +22,33 @@ export interface FunctionBuilder {
   readonly functionMap: Readonly<
     Record<string, { readonly calledFunctions: readonly string[]; toString(): string }>
   >;
-  traceFunctionCalls: (this: FunctionBuilder, name?: string, list?: string[]) => string[];
+  getPrototypesFromFunctionNames(names: readonly string[]): string[];
 }
 
 /**
- * A function and all that it calls, callers first: reversed, every function is declared before its use, as GLSL wants it.
- * gpu.js 2.24.1 moves a function that is called again to the end, but not those that this one calls.
+ * The kernel and the functions it calls, each after those that it calls itself, as GLSL requires. gpu.js 2.24.1 moves a
+ * function that is called again before its other callers, but not the functions that this one calls.
  */
-export function traceFunctionCalls(this: FunctionBuilder, name = 'kernel', list: string[] = []): string[] {
-  const calledFirst = new Set<string>();
-  const visit = (own: string): void => {
-    const node = this.functionMap[own];
-    if (node === undefined || calledFirst.has(own)) return;
+export function calleesFirst({ functionMap }: Pick<FunctionBuilder, 'functionMap'>): readonly string[] {
+  const ordered = new Set<string>();
+  const visit = (name: string): void => {
+    const node = functionMap[name];
+    if (node === undefined || ordered.has(name)) return;
     node.toString(); // gpu.js finds the calls while it writes the function
     for (const called of node.calledFunctions) visit(called);
-    calledFirst.add(own);
+    ordered.add(name);
   };
-  visit(name);
-  return [...list, ...[...calledFirst].reverse()];
+  visit('kernel');
+  return [...ordered];
 }
 
 /** What is used of gpu.js's kernels for WebGL. */
 export interface GlKernel {
   readonly returnType: string;
+  /** The functions as GLSL. */
+  translatedSource: string;
+  /** Called once `translatedSource` is written. */
+  setupReturnTypes(builder: FunctionBuilder): void;
   /** Adds the lines that run the kernel for some channels of a texel. */
   getMainResultKernelMemoryOptimizedFloats(lines: string[], channels: string): void;
   /** The end of `main` where texels hold four results. */
@@ -106,13 +110,15 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
   #view: object | null = null;
 
   constructor(module: GpuJs, mode: 'webgl2' | 'headlessgl', vectors: boolean) {
-    const { FunctionBuilder: builder } = module as unknown as {
-      readonly FunctionBuilder: { readonly prototype: FunctionBuilder };
-    };
-    builder.prototype.traceFunctionCalls = traceFunctionCalls;
     const gpu = new module.GPU({ mode });
     const Base = gpu.Kernel as unknown as new (source: string, settings: object) => GlKernel;
+    // A subclass for this context alone: other users of gpu.js in the process keep its own kernels.
     const Own = class extends Base {
+      override setupReturnTypes(builder: FunctionBuilder): void {
+        this.translatedSource = builder.getPrototypesFromFunctionNames(calleesFirst(builder)).join('\n');
+        super.setupReturnTypes(builder);
+      }
+
       override getMainResultMemoryOptimizedFloats(): string {
         return mainOf(this);
       }
