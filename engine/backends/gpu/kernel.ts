@@ -4,8 +4,11 @@
  */
 import { BackendError } from '../../errors.ts';
 import type { Attrs } from '../../op.ts';
+import type { FusedAttrs, FusedName } from '../../plan/fusions/index.ts';
+import type { KernelName, Step } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
 import type { DType, Shape, TensorType } from '../../types.ts';
+import type { KernelAttrs } from '../backend.ts';
 
 /** A number of some memory of a program: a buffer of the plan, scratch memory, or the report of a check. */
 export type Place = number;
@@ -35,12 +38,15 @@ export interface Call {
   readonly vectors?: { readonly args: ReadonlySet<string>; readonly note: string };
 }
 
+/** What makes an element stop a run: a label or an index out of range, `n` being the end of it, or a value that is not finite. */
+export type Failure =
+  | { readonly kind: 'label' | 'index'; readonly n: number }
+  | { readonly kind: 'not finite'; readonly label: string };
+
 /** What can stop a run: a kernel that looks for the first offender among `count`. */
 export interface Check {
-  readonly kind: 'label' | 'index' | 'not finite';
+  readonly failure: Failure;
   readonly count: number;
-  /** What a label or an index must stay below. */
-  readonly n?: number;
   readonly args: Readonly<Record<string, View>>;
   /** A condition on element `i`. */
   readonly wrong: string;
@@ -54,7 +60,6 @@ export interface Site {
   readonly outputs: readonly Place[];
   readonly types: readonly TensorType[];
   readonly results: readonly TensorType[];
-  readonly attrs: Attrs;
   /** Arguments of one kernel at the most. */
   readonly mostArguments: number;
   /** Whether kernels may work on vectors. */
@@ -65,7 +70,15 @@ export interface Site {
   readonly scratch: (elements: number) => Place;
 }
 
-export type Lower = (site: Site) => void;
+/** Emits the kernels of a step whose attributes are `A`. */
+export type Lower<A = unknown> = (site: Site & { readonly attrs: A }) => void;
+
+/** The attributes of a step by its name. */
+export type StepAttrs<N extends Step['op']> = N extends FusedName
+  ? FusedAttrs<N>
+  : N extends KernelName
+    ? KernelAttrs<N>
+    : Attrs;
 
 /** Floats on the device for one element: an i32 is its low 16 bits and its high ones, since a float holds 24. */
 export const floatsPer = (dtype: DType): number => (dtype === 'i32' ? 2 : 1);

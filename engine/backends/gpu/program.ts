@@ -3,7 +3,7 @@
  * four floats; the executor looks at the reports before any state is written.
  */
 import { BackendError, NonFiniteError, type EngineError } from '../../errors.ts';
-import type { AttrsOf } from '../../ops/index.ts';
+import type { Attrs } from '../../op.ts';
 import type { Plan, Step } from '../../plan/plan.ts';
 import { indexError, labelError } from '../failures.ts';
 import { kernelOf } from '../kernel-table.ts';
@@ -27,8 +27,7 @@ export interface Part {
 export interface PlacedCheck {
   readonly place: Place;
   readonly step: Step;
-  readonly kind: Check['kind'];
-  readonly n: number;
+  readonly failure: Check['failure'];
   /** Elements of a chunk. */
   readonly chunk: number;
 }
@@ -49,7 +48,7 @@ const CHUNK = 256;
 
 /** Hand-written WGSL for a step, where there is some: with operands and results as in the plan's step. */
 export type Override = (
-  site: Pick<Site, 'types' | 'results' | 'attrs' | 'inputs' | 'outputs'>,
+  site: Pick<Site, 'types' | 'results' | 'inputs' | 'outputs'> & { readonly attrs: Attrs },
   step: Step,
 ) => readonly WgslDispatch[] | null;
 
@@ -113,8 +112,7 @@ export function buildProgram(plan: Plan, { override, mostArguments, vectors, cod
         checks.push({
           place: report,
           step,
-          kind: check.kind,
-          n: check.n ?? 0,
+          failure: check.failure,
           chunk: emitCheck(check, report, emit, scratch),
         });
       },
@@ -196,19 +194,22 @@ function emitCheck(
 }
 
 /** The error that a report tells of; null where all is well. */
-export function errorOf(check: PlacedCheck, report: Float32Array): EngineError | null {
+export function errorOf(
+  { step, failure, chunk: size }: PlacedCheck,
+  report: Float32Array,
+): EngineError | null {
   const [chunk, offset, low, high] = report;
   if (chunk < 0) return null;
-  const position = chunk * check.chunk + offset;
-  const { op, path, attrs } = check.step;
-  switch (check.kind) {
+  const position = chunk * size + offset;
+  const { op, path } = step;
+  switch (failure.kind) {
     case 'label':
-      return labelError(path, op, low + high * 65_536, position, check.n);
+      return labelError(path, op, low + high * 65_536, position, failure.n);
     case 'index':
-      return indexError(path, op, low + high * 65_536, position, check.n);
+      return indexError(path, op, low + high * 65_536, position, failure.n);
     case 'not finite':
-      return new NonFiniteError((attrs as AttrsOf<'checkFinite'>).label, low, position);
+      return new NonFiniteError(failure.label, low, position);
     default:
-      throw new BackendError(`gpu: unknown check ${JSON.stringify(check.kind satisfies never)}`);
+      throw new BackendError(`gpu: unknown check ${JSON.stringify(failure satisfies never)}`);
   }
 }

@@ -74,8 +74,8 @@ const single =
   };
 
 /** A chain: several operations, of which some results are kept. */
-export const elementwise: Lower = (site) => {
-  const { program, times, results } = site.attrs as ChainAttrs;
+export const elementwise: Lower<ChainAttrs> = (site) => {
+  const { program, times, results } = site.attrs;
   emitChain(site, program, results, axesOfChain(site, times));
 };
 

@@ -58,8 +58,13 @@ function between(
     if (${name} >= ${size - 1}) { ${name} = ${size - 1}; ${name}w = 0; }`;
 }
 
-export const resize2d: Lower = ({ inputs: [x], outputs: [to], types: [{ shape }], attrs, emit }) => {
-  const resize = attrs as AttrsOf<'resize2d'>;
+export const resize2d: Lower<AttrsOf<'resize2d'>> = ({
+  inputs: [x],
+  outputs: [to],
+  types: [{ shape }],
+  attrs: resize,
+  emit,
+}) => {
   const [images, height, width, channels] = shape;
   emit({
     body: `${rowAndColumn(resize.output[1])}
@@ -90,8 +95,13 @@ function stretch({ input, output }: ResizeAttrs, axis: 0 | 1, own: string): read
 }
 
 /** Every input position looks for the output positions that mix it. */
-export const resize2dGrad: Lower = ({ inputs: [g], outputs: [to], types: [{ shape }], attrs, emit }) => {
-  const resize = attrs as AttrsOf<'resize2dGrad'>;
+export const resize2dGrad: Lower<AttrsOf<'resize2dGrad'>> = ({
+  inputs: [g],
+  outputs: [to],
+  types: [{ shape }],
+  attrs: resize,
+  emit,
+}) => {
   const [images, , , channels] = shape;
   const [rows, columns] = resize.output;
   const [top, rowTurns] = stretch(resize, 0, 'row');

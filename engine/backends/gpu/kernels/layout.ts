@@ -39,19 +39,19 @@ export const copy: Lower = ({ inputs: [x], outputs: [y], results: [type], emit }
   if (x !== y) emit(copyCall(x, y, floatsOf(type)));
 };
 
-export const transpose: Lower = (site) => {
+export const transpose: Lower<AttrsOf<'transpose'>> = (site) => {
   const strides = stridesOf(site.types[0].shape);
   strided(
     site,
-    (site.attrs as AttrsOf<'transpose'>).perm.map((axis) => strides[axis]),
+    site.attrs.perm.map((axis) => strides[axis]),
   );
 };
 
 export const broadcastTo: Lower = (site) =>
   strided(site, broadcastStrides(site.types[0].shape, site.results[0].shape));
 
-export const slice: Lower = (site) => {
-  const { begin, step } = site.attrs as AttrsOf<'slice'>;
+export const slice: Lower<AttrsOf<'slice'>> = (site) => {
+  const { begin, step } = site.attrs;
   const own = stridesOf(site.types[0].shape);
   const first = own.reduce((sum, stride, axis) => sum + stride * begin[axis], 0);
   strided(
@@ -62,8 +62,8 @@ export const slice: Lower = (site) => {
 };
 
 /** Every element of the result looks for its own in x. */
-export const pad: Lower = ({ inputs: [x], outputs: [to], types, results, attrs, emit }) => {
-  const { begin, step, value } = attrs as AttrsOf<'pad'>;
+export const pad: Lower<AttrsOf<'pad'>> = ({ inputs: [x], outputs: [to], types, results, attrs, emit }) => {
+  const { begin, step, value } = attrs;
   const [{ shape, dtype }] = results;
   const halves = floatsPer(dtype);
   const own = types[0].shape;
@@ -106,7 +106,7 @@ export const pad: Lower = ({ inputs: [x], outputs: [to], types, results, attrs, 
 };
 
 /** Parts that are as many as a kernel takes become one, until one is left. */
-export const concat: Lower = ({
+export const concat: Lower<AttrsOf<'concat'>> = ({
   inputs,
   outputs: [to],
   types,
@@ -116,7 +116,7 @@ export const concat: Lower = ({
   emit,
   scratch,
 }) => {
-  const { axis } = attrs as AttrsOf<'concat'>;
+  const { axis } = attrs;
   const { shape, dtype } = results[0];
   const outer = sizeOf(shape.slice(0, axis));
   const inner = sizeOf(shape.slice(axis + 1)) * floatsPer(dtype);
@@ -153,9 +153,8 @@ export const concat: Lower = ({
 
 /** An index of `count` elements into `n`. */
 export const indexCheck = (index: View, count: number, n: number): Check => ({
-  kind: 'index',
+  failure: { kind: 'index', n },
   count,
-  n,
   args: { index },
   wrong: `${int('index', 'i')} < 0 || ${int('index', 'i')} >= ${n}`,
   value: ['index[2 * i]', 'index[2 * i + 1]'],
@@ -195,10 +194,10 @@ export const takeAlong: Lower = ({ inputs: [x, index], outputs: [to], types, emi
   });
 };
 
-export const checkFinite: Lower = (site) => {
+export const checkFinite: Lower<AttrsOf<'checkFinite'>> = (site) => {
   const count = sizeOf(site.results[0].shape);
   site.check({
-    kind: 'not finite',
+    failure: { kind: 'not finite', label: site.attrs.label },
     count,
     args: { x: { place: site.inputs[0], dims: [count] } },
     wrong: 'finite(x[i]) < 1',

@@ -5,9 +5,8 @@ import { wins } from './reduce.ts';
 function checkLabels({ inputs: [, labels], types, check }: Site): void {
   const [rows, classes] = types[0].shape;
   check({
-    kind: 'label',
+    failure: { kind: 'label', n: classes },
     count: rows,
-    n: classes,
     args: { labels: { place: labels, dims: [2 * rows] } },
     wrong: `${int('labels', 'i')} < 0 || ${int('labels', 'i')} >= ${classes}`,
     value: ['labels[2 * i]', 'labels[2 * i + 1]'],

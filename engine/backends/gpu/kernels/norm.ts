@@ -1,5 +1,6 @@
 /** Local response normalisation and batch normalisation. */
 import type { AttrsOf } from '../../../ops/index.ts';
+import type { FusedAttrs } from '../../../plan/fusions/index.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { Shape } from '../../../types.ts';
 import { literal, rowsAndColumns, type Lower, type Place, type Site, type View } from '../kernel.ts';
@@ -18,8 +19,14 @@ function squares(height: number, width: number, size: number): Windows {
   };
 }
 
-export const lrnWithin: Lower = ({ inputs: [x], outputs: [y, s], types: [{ shape }], attrs, emit }) => {
-  const { size, alpha, beta } = attrs as AttrsOf<'lrnWithin'>;
+export const lrnWithin: Lower<AttrsOf<'lrnWithin'>> = ({
+  inputs: [x],
+  outputs: [y, s],
+  types: [{ shape }],
+  attrs,
+  emit,
+}) => {
+  const { size, alpha, beta } = attrs;
   const [images, height, width, channels] = shape;
   const dims = [channels, height * width, images] as const;
   emit({
@@ -42,7 +49,7 @@ export const lrnWithin: Lower = ({ inputs: [x], outputs: [y, s], types: [{ shape
   });
 };
 
-export const lrnWithinGrad: Lower = ({
+export const lrnWithinGrad: Lower<AttrsOf<'lrnWithinGrad'>> = ({
   inputs: [g, x, s],
   outputs: [to],
   types: [{ shape }],
@@ -50,7 +57,7 @@ export const lrnWithinGrad: Lower = ({
   emit,
   scratch,
 }) => {
-  const { size, alpha, beta } = attrs as AttrsOf<'lrnWithinGrad'>;
+  const { size, alpha, beta } = attrs;
   const [images, height, width, channels] = shape;
   const n = sizeOf(shape);
   const product = scratch(n);
@@ -77,7 +84,7 @@ export const lrnWithinGrad: Lower = ({
 };
 
 /** Batch normalisation; as a fusion, of what it takes and where `residual` is set something to add, with relu where asked. */
-export const batchNorm: Lower = (site) => {
+export const batchNorm: Lower<AttrsOf<'batchNorm'> & Partial<FusedAttrs<'batchNormAct'>>> = (site) => {
   const {
     inputs: [x, ...rest],
     outputs: [y, mean, variance],
@@ -85,10 +92,7 @@ export const batchNorm: Lower = (site) => {
     attrs,
     emit,
   } = site;
-  const { epsilon, residual, relu } = attrs as AttrsOf<'batchNorm'> & {
-    readonly residual?: boolean;
-    readonly relu?: boolean;
-  };
+  const { epsilon, residual, relu } = attrs;
   const added = residual === true ? rest.pop() : undefined;
   const [gamma, beta] = rest;
   const [rows, channels] = rowsAndColumns(shape);
@@ -120,7 +124,7 @@ export const batchNorm: Lower = (site) => {
   });
 };
 
-export const batchNormGrad: Lower = (site) => {
+export const batchNormGrad: Lower<AttrsOf<'batchNormGrad'>> = (site) => {
   const {
     inputs: [g, x, mean, variance, gamma],
     outputs: [dx, dGamma, dBeta],
@@ -128,7 +132,7 @@ export const batchNormGrad: Lower = (site) => {
     attrs,
     emit,
   } = site;
-  const { epsilon } = attrs as AttrsOf<'batchNormGrad'>;
+  const { epsilon } = attrs;
   const [rows, channels] = rowsAndColumns(types[1].shape);
   const [gradient, image] = [g, x].map((place) => ({ place, dims: [channels, rows] as const }));
   const [means, variances, sums, products] = [mean, variance, dBeta, dGamma].map((place) => ({
@@ -190,10 +194,10 @@ function emitGroupSum(
   });
 }
 
-export const standardize: Lower = (site) => {
+export const standardize: Lower<AttrsOf<'standardize'>> = (site) => {
   const { inputs, outputs, types, attrs, emit } = site;
   const [y, mean, variance] = outputs;
-  const { epsilon } = attrs as AttrsOf<'standardize'>;
+  const { epsilon } = attrs;
   const [images, positions, groups, each] = types[0].shape;
   const x = { place: inputs[0], dims: [each, groups, images * positions] } as const;
   const [means, variances] = [mean, variance].map((place) => ({ place, dims: [groups, images] as const }));
@@ -214,9 +218,9 @@ export const standardize: Lower = (site) => {
   });
 };
 
-export const standardizeGrad: Lower = (site) => {
+export const standardizeGrad: Lower<AttrsOf<'standardizeGrad'>> = (site) => {
   const { inputs, outputs, types, attrs, emit, scratch } = site;
-  const { epsilon } = attrs as AttrsOf<'standardizeGrad'>;
+  const { epsilon } = attrs;
   const { shape } = types[1];
   const [images, positions, groups, each] = shape;
   const [g, y] = inputs.map((place) => ({ place, dims: [each, groups, images * positions] as const }));

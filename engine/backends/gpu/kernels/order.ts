@@ -30,7 +30,7 @@ const TURNS = 33;
 /** The number of the block that a position lies in; `size` is a power of two. */
 const blockOf = (at: string, size: number): string => `Math.floor(${at} * ${literal(1 / size)})`;
 
-export const cumulativeSum: Lower = (site) => {
+export const cumulativeSum: Lower<AttrsOf<'cumulativeSum'>> = (site) => {
   const { inputs, outputs, types, attrs, emit, scratch } = site;
   const [x, y] = [inputs[0], outputs[0]];
   const [{ shape }] = types;
@@ -39,7 +39,7 @@ export const cumulativeSum: Lower = (site) => {
   expectExact('cumulativeSum', shape[1]);
   // A kernel reads what others write here, so the result cannot take the place of x.
   const to = x === y ? scratch(elements) : y;
-  emitRunningSum(site, x, shape, attrs as AttrsOf<'cumulativeSum'>, to);
+  emitRunningSum(site, x, shape, attrs, to);
   if (to !== y) emit(copyCall(to, y, elements));
 };
 
@@ -85,7 +85,7 @@ function emitRunningSum(
   });
 }
 
-export const sort: Lower = (site) => {
+export const sort: Lower<AttrsOf<'sort'>> = (site) => {
   const {
     inputs: [x],
     outputs: [values, indices],
@@ -95,7 +95,7 @@ export const sort: Lower = (site) => {
   } = site;
   const [rows, n] = shape;
   if (sizeOf(shape) === 0) return;
-  const { descending } = attrs as AttrsOf<'sort'>;
+  const { descending } = attrs;
   const order = { place: emitOrder(site, x, [rows, n, 1], descending), dims: [n, rows] } as const;
   emit({
     body: 'const found = order[Y][X];\nreturn x[Y][found];',
@@ -176,30 +176,28 @@ function emitOrder({ emit, scratch }: Site, place: Place, shape: Shape, descendi
 }
 
 /** Adds rows where an index says. */
-export const scatterRows: Lower = (site) => {
+export const scatterRows: Lower<AttrsOf<'scatterRows'>> = (site) => {
   const { shape } = site.types[0];
-  emitScatter(site, [1, shape[0], sizeOf(shape.slice(1))], 1);
+  emitScatter(site, [1, shape[0], sizeOf(shape.slice(1))], site.attrs.n, 1);
 };
 
-export const scatterAlong: Lower = (site) => {
+export const scatterAlong: Lower<AttrsOf<'scatterAlong'>> = (site) => {
   const { shape } = site.types[0];
-  emitScatter(site, shape, shape[2]);
+  emitScatter(site, shape, site.attrs.n, shape[2]);
 };
 
 /**
  * g [outer, m, inner] into [outer, n, inner] by an index [outer, m, columns], which has one column or as many as g. A result looks
  * through an index that is short; else through its own part of the sorted index, which is in the order of the index too.
  */
-function emitScatter(site: Site, [outer, m, inner]: Shape, columns: number): void {
+function emitScatter(site: Site, [outer, m, inner]: Shape, n: number, columns: number): void {
   const {
     inputs: [g, at],
     outputs: [to],
-    attrs,
     emit,
     check,
     scratch,
   } = site;
-  const { n } = attrs as AttrsOf<'scatterRows'>;
   expectExact('adding by an index', n);
   const entries = outer * m * columns;
   const column = columns === 1 ? '0' : 'X';

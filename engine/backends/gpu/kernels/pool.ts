@@ -7,9 +7,8 @@ import { wins } from './reduce.ts';
 import { forEachTap, forEachWindow } from './windows.ts';
 
 export const maxPool =
-  (relu: boolean): Lower =>
-  ({ inputs: [x], outputs: [y, at], types: [{ shape }], attrs, emit }) => {
-    const pool = attrs as AttrsOf<'maxPool2d'>;
+  (relu: boolean): Lower<AttrsOf<'maxPool2d'>> =>
+  ({ inputs: [x], outputs: [y, at], types: [{ shape }], attrs: pool, emit }) => {
     const [images, height, width, channels] = shape;
     const args = { x: { place: x, dims: [channels, height * width, images] } } as const;
     const search = (channel: string): string => `let best = 0;
@@ -34,8 +33,13 @@ export const maxPool =
   };
 
 /** Inputs g, where relu came after the pool its result, and the positions of the maxima. */
-export const maxPoolGrad: Lower = ({ inputs, outputs: [to], results: [{ shape }], attrs, emit }) => {
-  const pool = attrs as AttrsOf<'maxPool2dGrad'>;
+export const maxPoolGrad: Lower<AttrsOf<'maxPool2dGrad'>> = ({
+  inputs,
+  outputs: [to],
+  results: [{ shape }],
+  attrs: pool,
+  emit,
+}) => {
   const [images, height, width, channels] = shape;
   const windows = sizeOf(pool.output);
   const [g, y, at] = inputs.length === 3 ? inputs : [inputs[0], null, inputs[1]];
@@ -67,8 +71,13 @@ function divisor({ kernel, stride, pad, input, insideOnly }: PoolAttrs, y: strin
   return `(${side(y, 0)} * ${side(x, 1)})`;
 }
 
-export const avgPool2d: Lower = ({ inputs: [x], outputs: [to], types: [{ shape }], attrs, emit }) => {
-  const pool = attrs as AttrsOf<'avgPool2d'>;
+export const avgPool2d: Lower<AttrsOf<'avgPool2d'>> = ({
+  inputs: [x],
+  outputs: [to],
+  types: [{ shape }],
+  attrs: pool,
+  emit,
+}) => {
   const [images, height, width, channels] = shape;
   emit({
     body: `let sum = 0;
@@ -81,8 +90,13 @@ export const avgPool2d: Lower = ({ inputs: [x], outputs: [to], types: [{ shape }
 };
 
 /** Inputs g and, where relu came before the pool, its result. */
-export const avgPoolGrad: Lower = ({ inputs: [g, y], outputs: [to], results: [{ shape }], attrs, emit }) => {
-  const pool = attrs as AttrsOf<'avgPool2dGrad'>;
+export const avgPoolGrad: Lower<AttrsOf<'avgPool2dGrad'>> = ({
+  inputs: [g, y],
+  outputs: [to],
+  results: [{ shape }],
+  attrs: pool,
+  emit,
+}) => {
   const [images, height, width, channels] = shape;
   const positions = height * width;
   emit({

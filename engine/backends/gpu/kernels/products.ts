@@ -2,13 +2,13 @@
 import type { AttrsOf } from '../../../ops/index.ts';
 import { matmulSizes } from '../../../ops/matmul.ts';
 import { sizeOf } from '../../../shape.ts';
+import type { FusedAttrs } from '../../../plan/fusions/index.ts';
 import { expectExact, type Lower, type Site } from '../kernel.ts';
 import { emitSum } from './reduce.ts';
 import { sumsOf } from './sums.ts';
 import { forEachTap, forEachWindow, inImage } from './windows.ts';
 
-export const matmul: Lower = ({ inputs, outputs, types, attrs, vectors, emit }) => {
-  const flags = attrs as AttrsOf<'matmul'>;
+export const matmul: Lower<AttrsOf<'matmul'>> = ({ inputs, outputs, types, attrs: flags, vectors, emit }) => {
   const { transA, transB } = flags;
   const { batch, m, n, k } = matmulSizes(types, flags);
   const output = [n, m, batch] as const;
@@ -35,8 +35,14 @@ export const matmul: Lower = ({ inputs, outputs, types, attrs, vectors, emit }) 
 };
 
 /** Convolution; with a third input, plus that for each filter, and relu of it where asked. */
-export const conv2d: Lower = ({ inputs, outputs, types, attrs, vectors, emit }) => {
-  const conv = attrs as AttrsOf<'conv2d'> & { readonly relu?: boolean };
+export const conv2d: Lower<AttrsOf<'conv2d'> & Partial<FusedAttrs<'conv2dBias'>>> = ({
+  inputs,
+  outputs,
+  types,
+  attrs: conv,
+  vectors,
+  emit,
+}) => {
   const [images, height, width, allChannels] = types[0].shape;
   const [, , channels, filters] = types[1].shape;
   expectExact('an image', height * width);
@@ -73,8 +79,14 @@ export const conv2d: Lower = ({ inputs, outputs, types, attrs, vectors, emit }) 
   });
 };
 
-export const conv2dGradInput: Lower = ({ inputs, outputs, types, attrs, vectors, emit }) => {
-  const conv = attrs as AttrsOf<'conv2dGradInput'>;
+export const conv2dGradInput: Lower<AttrsOf<'conv2dGradInput'>> = ({
+  inputs,
+  outputs,
+  types,
+  attrs: conv,
+  vectors,
+  emit,
+}) => {
   const [images, , , filters] = types[0].shape;
   const channels = types[1].shape[2];
   expectExact('an image', sizeOf(conv.input));
@@ -110,9 +122,8 @@ export const conv2dGradInput: Lower = ({ inputs, outputs, types, attrs, vectors,
 const MANY = 65_536;
 
 /** Split over the batch, and added up; with a second output, the sum of g over all but its last axis. */
-export const conv2dGradWeight: Lower = (site) => {
-  const { inputs, outputs, types, attrs } = site;
-  const conv = attrs as AttrsOf<'conv2dGradWeight'>;
+export const conv2dGradWeight: Lower<AttrsOf<'conv2dGradWeight'>> = (site) => {
+  const { inputs, outputs, types, attrs: conv } = site;
   const [images, height, width, allChannels] = types[0].shape;
   const channels = allChannels / conv.groups;
   const filters = types[1].shape[3];

@@ -62,8 +62,14 @@ const word = (key0: number, key1: number): string => `const block1 = X >> 18;
   let w1 = d1; let w0 = d0;
   if (word < 1) { w1 = a1; w0 = a0; } else if (word < 2) { w1 = b1; w0 = b0; } else if (word < 3) { w1 = c1; w0 = c0; }`;
 
-export const dropout: Lower = ({ inputs: [x, step], outputs: [to], results: [{ shape }], attrs, emit }) => {
-  const { rate, key0, key1 } = attrs as AttrsOf<'dropout'>;
+export const dropout: Lower<AttrsOf<'dropout'>> = ({
+  inputs: [x, step],
+  outputs: [to],
+  results: [{ shape }],
+  attrs,
+  emit,
+}) => {
+  const { rate, key0, key1 } = attrs;
   const n = sizeOf(shape);
   const [t1, t0] = halves(Math.round(rate * 2 ** 32));
   emit({
@@ -106,8 +112,8 @@ const NORMAL = `const q = ((w1 - 32768) * 65536 + w0 + 0.5) * 2.3283064365386963
   if (q < 0) { return -x; }
   return x;`;
 
-export const random: Lower = ({ inputs: [step], outputs: [to], attrs, emit }) => {
-  const { distribution, shape, key0, key1 } = attrs as AttrsOf<'random'>;
+export const random: Lower<AttrsOf<'random'>> = ({ inputs: [step], outputs: [to], attrs, emit }) => {
+  const { distribution, shape, key0, key1 } = attrs;
   const n = sizeOf(shape);
   emit({
     body: `${word(key0, key1)}
