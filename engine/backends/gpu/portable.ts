@@ -6,7 +6,8 @@ import type { GPU, IGPUKernelSettings, IKernelRunShortcut, Input } from 'gpu.js'
 import { BackendError, EngineError } from '../../errors.ts';
 import type { HostTensor } from '../../types.ts';
 import type { Device, Memory, Ran, Runner } from './device.ts';
-import { countOf, libraryOf, sourceOf, type Call, type Dims, type Place } from './kernel.ts';
+import { countOf, sourceOf, type Call, type Dims, type Place } from './kernel.ts';
+import { libraryOf } from './library.ts';
 import { Codec, type Layout } from './memory.ts';
 import type { GpuJs } from './packages.ts';
 import { errorOf, isDispatch, type Program } from './program.ts';

@@ -6,7 +6,8 @@
  */
 import type { GPU, Kernel } from 'gpu.js';
 import { BackendError } from '../../errors.ts';
-import { countOf, libraryOf, sourceOf, type Call, type Place } from './kernel.ts';
+import { countOf, sourceOf, type Call, type Place } from './kernel.ts';
+import { libraryOf } from './library.ts';
 import { WORD } from './memory.ts';
 import type { GpuJs } from './packages.ts';
 

@@ -7,13 +7,8 @@ import { compileFunction } from 'node:vm';
 import { assert, describe, expect, it } from 'vitest';
 import { kernelOf } from '../../../engine/backends/kernel-table.ts';
 import { gpu } from '../../../engine/backends/gpu/gpu.ts';
-import {
-  libraryOf,
-  sourceOf,
-  type Call,
-  type Place,
-  type Site,
-} from '../../../engine/backends/gpu/kernel.ts';
+import { sourceOf, type Call, type Place, type Site } from '../../../engine/backends/gpu/kernel.ts';
+import { libraryOf } from '../../../engine/backends/gpu/library.ts';
 import { kernels } from '../../../engine/backends/gpu/lower.ts';
 import { compile } from '../../../engine/compile.ts';
 import type { Attrs } from '../../../engine/op.ts';

@@ -2,6 +2,7 @@
  * A chain of operations on each element as one dispatch, however many results it has: each operand is loaded once, four
  * elements at a time where sizes allow. A result may lie in the memory of an operand of its size.
  */
+import { expressionOf } from '../kernels/expressions.ts';
 import type { Binding, WgslDispatch, WgslLimits } from './dispatch.ts';
 import { foldWorkgroups } from './fold.ts';
 
@@ -21,18 +22,6 @@ export interface ChainSite extends FloatChain {
   readonly outputs: readonly number[];
 }
 
-/** The operations whose WGSL is as exact as IEEE 754 asks or nearly so; chains with others are left to gpu.js's kernels. */
-const EXPRESSIONS: Readonly<Record<string, (a: string, b: string) => string>> = {
-  add: (a, b) => `${a} + ${b}`,
-  sub: (a, b) => `${a} - ${b}`,
-  mul: (a, b) => `${a} * ${b}`,
-  div: (a, b) => `${a} / ${b}`,
-  neg: (a) => `-${a}`,
-  sqrt: (a) => `sqrt(${a})`,
-  relu: (a) => `select(${a}, zero, ${a} < zero)`, // not max, which may lose a NaN
-  reluGrad: (g, y) => `select(zero, ${g}, ${y} > zero)`,
-};
-
 const THREADS = 256;
 
 /** Null where there is no text for an operation, or the chain needs more buffers than a stage has. */
@@ -40,7 +29,8 @@ export function elementwise(
   { program, results, sizes, n, inputs, outputs }: ChainSite,
   { maxStorageBuffersPerShaderStage }: Pick<WgslLimits, 'maxStorageBuffersPerShaderStage'>,
 ): readonly WgslDispatch[] | null {
-  if (!program.every(([op]) => Object.hasOwn(EXPRESSIONS, op))) return null;
+  const written = program.map(([op]) => expressionOf(op)?.wgsl);
+  if (!written.every((wgsl) => wgsl !== undefined)) return null;
   if (n === 0) return [];
   // One binding for each memory: where an input lies in a result's, it is read through the result's.
   const places = new Map<
@@ -64,8 +54,9 @@ export function elementwise(
     if (sizes[i] === 1) return `let t${i} = ${type}(${name}[0]);`;
     return `let t${i} = ${name}[${sizes[i] === n ? 'i' : `i % ${sizes[i] / width}u`}];`;
   });
-  const lines = program.map(([op, a, b = a], i) => {
-    return `let t${inputs.length + i} = ${EXPRESSIONS[op](`t${a}`, `t${b}`)};`;
+  const lines = program.map(([, ...operands], i) => {
+    const expression = written[i](...operands.map((operand) => `t${operand}`));
+    return `let t${inputs.length + i} = ${expression};`;
   });
   const stores = results.map((number, i) => `y${i}[i] = t${number};`);
   const threads = n / width;
