@@ -1,4 +1,4 @@
-/** What a mode of the GPU backend provides: memory of words, and programs that run on it. The rest is shared (gpu.ts). */
+/** What each mode of the GPU backend implements: memory of words, and programs that run on it. gpu.ts has the rest. */
 import type { EngineError } from '../../errors.ts';
 import type { Layout } from './memory.ts';
 import type { Program, Target } from './program.ts';
@@ -14,34 +14,34 @@ export interface Device extends Target {
   /** The GPU with its driver; null without one. */
   readonly adapter: string | null;
   readonly runsPerCall: number;
-  /** Memory for the array of a store with this name. Throws BackendError where there is no room. */
+  /** Allocates memory for the array of a store with this name. Throws BackendError if there is not enough. */
   upload(words: Float32Array, name: string): Memory | Promise<Memory>;
-  /** The first words of each memory, so many as asked for. */
+  /** The first `words` words of each memory. */
   read(memories: readonly (readonly [memory: Memory, words: number])[]): Promise<readonly Float32Array[]>;
   /** Replaces the words of a store's memory. */
   write(state: Map<string, Memory>, name: string, words: Float32Array): void;
   free(memory: Memory): void;
-  /** Makes a program runnable. `state` is the store's: a run writes to its memory, or puts other memory there. */
+  /** Makes a program runnable. `state` is the store's: a run writes to its memory or replaces it. */
   prepare(program: Program, state: Map<string, Memory>, feeds: Layout, outputs: Layout): Promise<Runner>;
   close(): Promise<void>;
 }
 
-/** What runs left. */
-export interface Ran {
-  /** The outputs of each run, up to the first that a check has stopped. */
+/** What a call of one or several runs returns. */
+export interface RunResult {
+  /** The outputs of each run before the first that a check stopped. */
   readonly results: readonly Float32Array[];
-  /** Of the run that a check has stopped: neither it nor those after it have written state. */
+  /** The error of the run that a check stopped: neither it nor those after it have written state. */
   readonly error: EngineError | null;
 }
 
 /** A program on a device. */
 export interface Runner {
-  /** Bytes held, without the store's. */
+  /** Bytes held, the store's not counted. */
   readonly bytes: number;
   readonly kernels: KernelCounts;
-  /** So many runs, one after the other, with their feeds one after the other. */
-  run(feeds: Float32Array, count: number): Promise<Ran>;
-  /** One run; milliseconds of every part of the program. */
+  /** `count` runs in order; their feeds lie one after the other. */
+  run(feeds: Float32Array, count: number): Promise<RunResult>;
+  /** One run; milliseconds of every step of the program. */
   profile(feeds: Float32Array): Promise<readonly number[]>;
   close(): void;
 }

@@ -16,7 +16,8 @@ import type { Codec, Layout } from './memory.ts';
 import { overridesFor } from './overrides.ts';
 import { loadGpuJs } from './packages.ts';
 import { CpuDevice } from './portable.ts';
-import { buildProgram, isDispatch, type Program } from './program.ts';
+import { isModule } from './kernel.ts';
+import { buildProgram, type Program } from './program.ts';
 import type { GpuReport } from './report.ts';
 import { Translator } from './translate.ts';
 import { openWebGl } from './webgl.ts';
@@ -203,10 +204,12 @@ class GpuProgram implements LoadedProgram<Packed> {
 }
 
 /** Which steps have other kernels than the portable ones. */
-function notesOf({ parts }: Program): ReadonlyMap<Step, StepNote> {
+function notesOf({ steps }: Program): ReadonlyMap<Step, StepNote> {
   return new Map(
-    parts.flatMap(({ step, work }) => {
-      const names = work.flatMap((item) => (isDispatch(item) ? item.name : (item.vectors?.note ?? [])));
+    steps.flatMap(({ step, kernels }) => {
+      const names = kernels.flatMap((kernel) =>
+        isModule(kernel) ? kernel.name : (kernel.vectors?.note ?? []),
+      );
       const method = names.join(', ');
       return method === '' ? [] : [[step, { method, toString: () => method }] as const];
     }),

@@ -1,7 +1,9 @@
-/** Which kernels of gpu.js's language compute an operation: the whole table, and the fusions that have kernels of their own. */
-import type { FusedTable, KernelTable } from '../backend.ts';
-import { fusionsOf } from '../kernel-table.ts';
-import type { Site } from './kernel.ts';
+/** The table of lowerings to gpu.js's language: every operation, and the fusions that have kernels of their own. */
+import type { Attrs } from '../../op.ts';
+import type { FusedName } from '../../plan/fuse.ts';
+import type { Step } from '../../plan/plan.ts';
+import type { KernelTable } from '../backend.ts';
+
 import { elementwise, elementwiseKernels } from './kernels/elementwise.ts';
 import { normalizeImages, resize2d, resize2dGrad } from './kernels/images.ts';
 import {
@@ -29,8 +31,11 @@ import { avgPool2d, avgPoolGrad, maxPool, maxPoolGrad } from './kernels/pool.ts'
 import { conv2d, conv2dGradInput, conv2dGradWeight, matmul } from './kernels/products.ts';
 import { dropout, random } from './kernels/random.ts';
 import { max, sum } from './kernels/reduce.ts';
+import type { FusedAttrs, Lowering, LoweringContext } from './lowering.ts';
 
-export const kernels: KernelTable<Site> & Partial<FusedTable<Site>> = {
+const lowerings: KernelTable<LoweringContext> & {
+  readonly [N in keyof FusedAttrs]: Lowering<FusedAttrs[N]>;
+} = {
   copy,
   ...elementwiseKernels,
   elementwise,
@@ -79,4 +84,16 @@ export const kernels: KernelTable<Site> & Partial<FusedTable<Site>> = {
 };
 
 /** The fusions that have kernels. */
-export const fusions = fusionsOf(kernels);
+export const fusions: ReadonlySet<FusedName> = new Set<keyof FusedAttrs>([
+  'elementwise',
+  'conv2dBias',
+  'conv2dGradWeightBias',
+  'batchNormAct',
+  'maxPool2dRelu',
+  'maxPool2dReluGrad',
+  'avgPool2dReluGrad',
+]);
+
+/** The lowering of an operation or fusion. The attributes of a step are those of its name, which no type can say here. */
+export const loweringOf = (op: Step['op']): Lowering<Attrs> =>
+  lowerings[op as keyof typeof lowerings] as Lowering<Attrs>;

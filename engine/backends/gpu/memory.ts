@@ -7,7 +7,7 @@ import { allocate } from '../../ops/create.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
 import type { HostData, HostTensor, TensorType } from '../../types.ts';
-import { floatsOf } from './kernel.ts';
+import { floatsOf } from './text.ts';
 
 /** Bytes of a word. */
 export const WORD = 4;

@@ -2,13 +2,13 @@
 import type { Attrs } from '../../op.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
-import type { FusedAttrs } from '../../plan/fusions/index.ts';
 import type { Step } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
-import { floatsOf, rowsAndColumns, type StepAttrs } from './kernel.ts';
+import type { FusedAttrs, Operands, StepAttrs } from './lowering.ts';
 import { WORD } from './memory.ts';
 import type { Override } from './program.ts';
-import type { WgslLimits } from './wgsl/dispatch.ts';
+import { floatsOf, rowsAndColumns } from './text.ts';
+import type { WgslLimits } from './wgsl/template.ts';
 import {
   batchNorm,
   batchNormGrad,
@@ -19,48 +19,40 @@ import {
   matmul,
 } from './wgsl/index.ts';
 
-/** The dispatches of a step whose attributes are `A`; null where the templates have none. */
-type Write<A> = (
-  site: Parameters<Override>[0] & { readonly attrs: A },
-  limits: WgslLimits,
-) => ReturnType<Override>;
+/** The modules of a step whose attributes are `A`; null if the templates do not cover it. */
+type Template<A> = (operands: Operands & { readonly attrs: A }, limits: WgslLimits) => ReturnType<Override>;
 
-/** Whether the templates know a convolution: one group, taps side by side. */
-const isPlain = ({ groups, dilation }: AttrsOf<'conv2d'>): boolean =>
+/** Whether the templates cover a convolution: one group, no dilation. */
+const isCovered = ({ groups, dilation }: AttrsOf<'conv2d'>): boolean =>
   groups === 1 && dilation.every((step) => step === 1);
 
-const forward: Write<AttrsOf<'conv2d'> & Partial<FusedAttrs<'conv2dBias'>>> = (
-  { types: [x, w], attrs, inputs },
-  limits,
-) => {
-  if (!isPlain(attrs)) return null;
+const forward: Template<FusedAttrs['conv2dBias']> = ({ types: [x, w], attrs, inputs }, limits) => {
+  if (!isCovered(attrs)) return null;
   const [images, , , channels] = x.shape;
-  const site = { images, channels, filters: w.shape[3], bias: inputs.length > 2, relu: attrs.relu === true };
-  return conv2d(attrs, site, limits);
+  const bias = inputs.length > 2;
+  const sizes = { images, channels, filters: w.shape[3] };
+  return conv2d(attrs, { ...sizes, bias, relu: attrs.relu === true }, limits);
 };
 
-const gradWeight: Write<AttrsOf<'conv2dGradWeight'>> = ({ types: [x, g], attrs, outputs }, limits) => {
-  if (!isPlain(attrs)) return null;
+const gradWeight: Template<AttrsOf<'conv2dGradWeight'>> = ({ types: [x, g], attrs, outputs }, limits) => {
+  if (!isCovered(attrs)) return null;
   const [images, , , channels] = x.shape;
-  const site = { images, channels, filters: g.shape[3], bias: outputs.length > 1 };
-  return conv2dGradWeight(attrs, site, limits);
+  const sizes = { images, channels, filters: g.shape[3] };
+  return conv2dGradWeight(attrs, { ...sizes, bias: outputs.length > 1 }, limits);
 };
 
-const normalize: Write<AttrsOf<'batchNorm'> & Partial<FusedAttrs<'batchNormAct'>>> = ({
-  types: [x, ...rest],
-  attrs,
-}) => {
+const normalize: Template<FusedAttrs['batchNormAct']> = ({ types: [x, ...rest], attrs }) => {
   const { epsilon, residual = false, relu = false } = attrs;
   const [rows, channels] = rowsAndColumns(x.shape);
   return batchNorm({ rows, channels, epsilon, affine: rest.length > 1, residual, relu });
 };
 
-const written: { readonly [N in Step['op']]?: Write<StepAttrs<N>> } = {
+const templates: { readonly [N in Step['op']]?: Template<StepAttrs<N>> } = {
   matmul: ({ types, attrs }, limits) => matmul({ ...matmulSizes(types, attrs), ...attrs }, limits),
   conv2d: forward,
   conv2dBias: forward,
   conv2dGradInput({ types: [g, w], attrs }, limits) {
-    if (!isPlain(attrs)) return null;
+    if (!isCovered(attrs)) return null;
     const [, , channels, filters] = w.shape;
     return conv2dGradInput(attrs, { images: g.shape[0], channels, filters }, limits);
   },
@@ -85,15 +77,17 @@ const written: { readonly [N in Step['op']]?: Write<StepAttrs<N>> } = {
   },
 };
 
-/** Arithmetic operations below which no tile of a product is full, and gpu.js's kernel does as well. */
+/** Arithmetic operations below which a product fills no tile, so that gpu.js's kernel is as good. */
 const SMALL_PRODUCT = 2 ** 15;
 
 export const overridesFor =
   (limits: WgslLimits): Override =>
-  (site, { op, flops }) => {
+  (operands, { op, flops }) => {
     if (op !== 'elementwise' && flops < SMALL_PRODUCT) return null;
-    // What is larger is bound in parts, which gpu.js's kernels are rewritten for.
-    const bindable = site.types.every((type) => floatsOf(type) * WORD <= limits.maxStorageBufferBindingSize);
-    const write = written[op] as Write<Attrs> | undefined;
-    return bindable && write !== undefined ? write(site, limits) : null;
+    // Larger buffers are bound in parts, which only translated kernels can read.
+    const bindable = operands.types.every(
+      (type) => floatsOf(type) * WORD <= limits.maxStorageBufferBindingSize,
+    );
+    const template = templates[op] as Template<Attrs> | undefined;
+    return bindable && template !== undefined ? template(operands, limits) : null;
   };

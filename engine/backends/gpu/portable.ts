@@ -5,53 +5,50 @@
 import type { GPU, IGPUKernelSettings, IKernelRunShortcut, Input } from 'gpu.js';
 import { BackendError, EngineError } from '../../errors.ts';
 import type { HostTensor } from '../../types.ts';
-import type { Device, Memory, Ran, Runner } from './device.ts';
-import { countOf, sourceOf, type Call, type Dims, type Place } from './kernel.ts';
+import type { Device, Memory, Runner, RunResult } from './device.ts';
+import { countOf, functionOf, isModule, type BufferId, type Dims, type KernelSource } from './kernel.ts';
 import { libraryOf } from './library.ts';
-import { Codec, type Layout } from './memory.ts';
+import { Codec, WORD, type Layout } from './memory.ts';
 import type { GpuJs } from './packages.ts';
-import { errorOf, isDispatch, type Program } from './program.ts';
+import { errorOf, REPORT, type Program } from './program.ts';
 
-const KEPT = 4096;
+/** The most kernels in a cache. */
+const CACHE_SIZE = 4096;
 
-/** Kernels kept, so that executables of the same shapes share them; the one used least recently goes first. */
-class Kernels {
+/** A cache of gpu.js's kernels, which executables of the same shapes share; the one used least recently goes first. */
+class KernelCache {
   readonly #gpu: GPU;
   readonly #settings: Readonly<IGPUKernelSettings>;
-  readonly #kept = new Map<string, IKernelRunShortcut>();
+  readonly #cache = new Map<string, IKernelRunShortcut>();
 
   constructor(gpu: GPU, settings: IGPUKernelSettings) {
     this.#gpu = gpu;
     this.#settings = settings;
   }
 
-  /** The kernel of a call; `memory` says what else its arguments must agree in. */
-  of(call: Call, memory: string): IKernelRunShortcut {
-    const source = sourceOf(call);
-    const key = JSON.stringify([
-      source,
-      call.output,
-      Object.values(call.args).map(({ dims }) => dims),
-      memory,
-    ]);
-    let kernel = this.#kept.get(key);
-    this.#kept.delete(key);
-    kernel ??= this.#gpu.createKernel(source, {
+  /** The kernel of a source; `memory` describes how its arguments lie in memory. */
+  of(source: KernelSource, memory: string): IKernelRunShortcut {
+    const { output, args } = source;
+    const text = functionOf(source);
+    const key = JSON.stringify([text, output, Object.values(args).map(({ dims }) => dims), memory]);
+    let kernel = this.#cache.get(key);
+    this.#cache.delete(key);
+    kernel ??= this.#gpu.createKernel(text, {
       ...this.#settings,
-      output: [...call.output] as number[],
-      functions: libraryOf(source) as never,
+      output: [...output] as number[],
+      functions: libraryOf(text) as never,
     });
-    this.#kept.set(key, kernel);
-    if (this.#kept.size > KEPT) {
-      const [oldest] = this.#kept.keys();
-      this.#kept.get(oldest)!.destroy();
-      this.#kept.delete(oldest);
+    this.#cache.set(key, kernel);
+    if (this.#cache.size > CACHE_SIZE) {
+      const [oldest] = this.#cache.keys();
+      this.#cache.get(oldest)!.destroy();
+      this.#cache.delete(oldest);
     }
     return kernel;
   }
 
   async close(): Promise<void> {
-    this.#kept.clear();
+    this.#cache.clear();
     await this.#gpu.destroy();
   }
 }
@@ -60,17 +57,17 @@ export abstract class PortableDevice<M extends Memory> implements Device {
   abstract readonly mode: 'cpu' | 'webgl';
   abstract readonly executor: string;
   abstract readonly adapter: string | null;
-  abstract readonly mostArguments: number;
+  abstract readonly maxArguments: number;
   abstract readonly vectors: boolean;
   readonly runsPerCall = 1;
   /** gpu.js reads floats. */
   readonly codec = new Codec(false);
   readonly module: GpuJs;
-  readonly kernels: Kernels;
+  readonly kernels: KernelCache;
 
   constructor(module: GpuJs, gpu: GPU, settings: IGPUKernelSettings) {
     this.module = module;
-    this.kernels = new Kernels(gpu, settings);
+    this.kernels = new KernelCache(gpu, settings);
   }
 
   override = (): null => null;
@@ -78,7 +75,7 @@ export abstract class PortableDevice<M extends Memory> implements Device {
   abstract upload(floats: Float32Array): M;
   abstract fetch(memory: M, floats: number): Float32Array;
   abstract free(memory: M): void;
-  abstract call(call: Call, args: readonly M[]): M;
+  abstract execute(source: KernelSource, args: readonly M[]): M;
 
   read(memories: readonly (readonly [Memory, number])[]): Promise<readonly Float32Array[]> {
     return Promise.resolve(
@@ -103,7 +100,7 @@ export abstract class PortableDevice<M extends Memory> implements Device {
 
   /** Floats as an argument of a kernel. */
   input(floats: Float32Array, dims: Dims): Input {
-    // Its types say plain arrays, but floats are what it wants.
+    // Its types want plain arrays, but it expects typed ones.
     return new this.module.Input(floats as unknown as number[], [...dims] as never);
   }
 }
@@ -113,8 +110,8 @@ export class CpuDevice extends PortableDevice<Float32Array> {
   readonly mode = 'cpu';
   readonly executor = "gpu.js kernels on the caller's thread";
   readonly adapter = null;
-  /** As few as on the least WebGPU device, so that what they mean is tested on any machine. */
-  readonly mostArguments = 6;
+  /** WebGPU's lowest limit, so that every machine tests it. */
+  readonly maxArguments = 6;
   readonly vectors = false;
 
   constructor(module: GpuJs) {
@@ -130,20 +127,20 @@ export class CpuDevice extends PortableDevice<Float32Array> {
   }
 
   free(): void {
-    // the garbage collector's
+    // the garbage collector frees it
   }
 
-  call(call: Call, args: readonly Float32Array[]): Float32Array {
-    const views = Object.values(call.args).map(({ dims }) => dims);
+  execute(source: KernelSource, args: readonly Float32Array[]): Float32Array {
+    const views = Object.values(source.args).map(({ dims }) => dims);
     const inputs = args.map((floats, i) => this.input(floats, views[i]));
-    return flat(this.kernels.of(call, '')(...(inputs as never[])) as Rows, countOf(call.output));
+    return flatten(this.kernels.of(source, '')(...(inputs as never[])) as Rows, countOf(source.output));
   }
 }
 
 type Rows = Float32Array | readonly Rows[];
 
-/** Rows of rows, one after the other. */
-function flat(rows: Rows, count: number): Float32Array {
+/** Nested rows as one array. */
+function flatten(rows: Rows, count: number): Float32Array {
   if (rows instanceof Float32Array) return rows;
   const floats = new Float32Array(count);
   let at = 0;
@@ -167,7 +164,7 @@ class PortableRunner<M extends Memory> implements Runner {
   readonly #state: Map<string, M>;
   readonly #feeds: Layout;
   readonly #outputs: Layout;
-  /** What lies at each place that is not the store's. */
+  /** The memory of each buffer that is not the store's. */
   readonly #memory: (M | undefined)[];
 
   constructor(
@@ -182,25 +179,25 @@ class PortableRunner<M extends Memory> implements Runner {
     this.#state = state;
     this.#feeds = feeds;
     this.#outputs = outputs;
-    const { plan, places, parts } = program;
-    this.#memory = places.map(() => undefined);
+    const { plan, bufferWords, steps } = program;
+    this.#memory = bufferWords.map(() => undefined);
     for (const [v, value] of plan.constants) this.#put(plan.bufferOf[v], this.#upload(value));
-    this.bytes = places.reduce(
-      (sum, floats, p) => sum + (plan.buffers[p]?.kind === 'state' ? 0 : floats * 4),
+    this.bytes = bufferWords.reduce(
+      (sum, words, buffer) => sum + (plan.buffers[buffer]?.kind === 'state' ? 0 : words * WORD),
       0,
     );
-    const work = parts.flatMap((part) => part.work);
-    const vec4 = work.filter((call) => !isDispatch(call) && call.vectors !== undefined).length;
-    this.kernels = { gpujs: work.length, wgsl: 0, ...(device.vectors ? { vec4 } : {}) };
+    const kernels = steps.flatMap((step) => step.kernels);
+    const vec4 = kernels.filter((kernel) => !isModule(kernel) && kernel.vectors !== undefined).length;
+    this.kernels = { gpujs: kernels.length, wgsl: 0, ...(device.vectors ? { vec4 } : {}) };
   }
 
-  async run(feeds: Float32Array, count: number): Promise<Ran> {
+  async run(feeds: Float32Array, count: number): Promise<RunResult> {
     const results: Float32Array[] = [];
     try {
       for (let k = 0; k < count; k++) {
-        const own = feeds.subarray(k * this.#feeds.length, (k + 1) * this.#feeds.length);
+        const feedsOfRun = feeds.subarray(k * this.#feeds.length, (k + 1) * this.#feeds.length);
         // oxlint-disable-next-line no-await-in-loop -- runs depend on each other through the state
-        results.push(await this.#runOnce(own, () => undefined));
+        results.push(await this.#runOnce(feedsOfRun, () => undefined));
       }
     } catch (error) {
       if (!(error instanceof EngineError)) throw error;
@@ -220,22 +217,22 @@ class PortableRunner<M extends Memory> implements Runner {
     return times;
   }
 
-  async #runOnce(feeds: Float32Array, ran: () => void): Promise<Float32Array> {
-    const { plan, parts } = this.#program;
+  async #runOnce(feeds: Float32Array, onStep: () => void): Promise<Float32Array> {
+    const { plan, steps } = this.#program;
     for (const { v, offset, length } of this.#feeds.at.values()) {
       this.#put(plan.bufferOf[v], this.#device.upload(feeds.subarray(offset, offset + length)));
     }
-    for (const [i, { work }] of parts.entries()) {
+    for (const [i, { kernels }] of steps.entries()) {
       // oxlint-disable-next-line no-await-in-loop -- state is written after the checks
       if (i === plan.commitStep) await this.#checkReports();
-      for (const call of work) {
-        if (isDispatch(call)) throw new BackendError(`gpu: ${call.name} needs WebGPU`);
-        const args = Object.values(call.args).map(({ place }) => this.#at(place));
-        this.#put(call.to, this.#device.call(call, args));
+      for (const kernel of kernels) {
+        if (isModule(kernel)) throw new BackendError(`gpu: ${kernel.name} needs WebGPU`);
+        const args = Object.values(kernel.args).map(({ buffer }) => this.#at(buffer));
+        this.#put(kernel.to, this.#device.execute(kernel, args));
       }
-      ran();
+      onStep();
     }
-    if (plan.commitStep >= parts.length) await this.#checkReports();
+    if (plan.commitStep >= steps.length) await this.#checkReports();
     const results = new Float32Array(this.#outputs.length);
     const wanted = [...this.#outputs.at.values()];
     const read = await this.#device.read(wanted.map(({ v, length }) => [this.#at(plan.bufferOf[v]), length]));
@@ -246,7 +243,7 @@ class PortableRunner<M extends Memory> implements Runner {
   async #checkReports(): Promise<void> {
     const { checks } = this.#program;
     if (checks.length === 0) return;
-    const reports = await this.#device.read(checks.map(({ place }) => [this.#at(place), 4]));
+    const reports = await this.#device.read(checks.map(({ buffer }) => [this.#at(buffer), REPORT]));
     checks.forEach((check, i) => {
       const error = errorOf(check, reports[i]);
       if (error !== null) throw error;
@@ -262,24 +259,24 @@ class PortableRunner<M extends Memory> implements Runner {
     return this.#device.upload(this.#device.codec.encoded(value));
   }
 
-  #stateName(place: Place): string | null {
-    const spec = this.#program.plan.buffers[place];
+  #stateName(buffer: BufferId): string | null {
+    const spec = this.#program.plan.buffers[buffer];
     return spec?.kind === 'state' ? spec.name : null;
   }
 
-  #at(place: Place): M {
-    const name = this.#stateName(place);
-    // Where a value has no elements, nothing was written.
+  #at(buffer: BufferId): M {
+    const name = this.#stateName(buffer);
+    // Nothing was written for a value without elements.
     return (
-      (name === null ? this.#memory[place] : this.#state.get(name)) ??
+      (name === null ? this.#memory[buffer] : this.#state.get(name)) ??
       this.#device.upload(new Float32Array(0))
     );
   }
 
-  #put(place: Place, memory: M): void {
-    const name = this.#stateName(place);
-    const former = name === null ? this.#memory[place] : this.#state.get(name);
-    if (name === null) this.#memory[place] = memory;
+  #put(buffer: BufferId, memory: M): void {
+    const name = this.#stateName(buffer);
+    const former = name === null ? this.#memory[buffer] : this.#state.get(name);
+    if (name === null) this.#memory[buffer] = memory;
     else this.#state.set(name, memory);
     if (former !== undefined) this.#device.free(former);
   }

@@ -1,85 +1,80 @@
 /**
- * From a plan to kernel calls on numbered memory, the same for every mode. A step that can stop a run leaves a report of
- * four floats; the executor looks at the reports before any state is written.
+ * From a plan to kernels on numbered buffers, the same for every mode. A step that can stop a run leaves a report of four
+ * floats; the executor looks at the reports before any state is written.
  */
 import { BackendError, NonFiniteError, type EngineError } from '../../errors.ts';
 import type { Attrs } from '../../op.ts';
 import type { Plan, Step } from '../../plan/plan.ts';
 import { indexError, labelError } from '../failures.ts';
-import { kernelOf } from '../kernel-table.ts';
-import { countOf, EXACT, type Call, type Check, type Place, type Site } from './kernel.ts';
-import { kernels } from './lower.ts';
+import { countOf, type BufferId, type KernelModule, type KernelSource } from './kernel.ts';
+import { loweringOf } from './lower.ts';
+import type { Check, LoweringContext, Operands } from './lowering.ts';
 import type { Codec } from './memory.ts';
-import type { Binding, WgslDispatch } from './wgsl/dispatch.ts';
+import { EXACT } from './text.ts';
+import type { Binding } from './wgsl/template.ts';
 
-/** A dispatch of hand-written WGSL with its memory. */
-export interface Dispatch extends WgslDispatch {
-  readonly places: readonly Place[];
-}
-
-/** What computes one step of the plan. */
-export interface Part {
+/** The kernels of one plan step. */
+export interface StepKernels {
   readonly step: Step;
-  readonly work: readonly (Call | Dispatch)[];
+  readonly kernels: readonly (KernelSource | KernelModule)[];
 }
 
-/** Where a check leaves its report: chunk (−1: all is well), offset within it, and two floats of the offender. */
-export interface PlacedCheck {
-  readonly place: Place;
+/** Where a check leaves its report: chunk (−1: no failure), offset within it, and two floats of the first failing element. */
+export interface CheckReport {
+  readonly buffer: BufferId;
   readonly step: Step;
   readonly failure: Check['failure'];
   /** Elements of a chunk. */
   readonly chunk: number;
 }
 
+/** All kernels of a plan. */
 export interface Program {
   readonly plan: Plan;
-  readonly parts: readonly Part[];
-  /** Words of every place; the plan's buffers come first. */
-  readonly places: readonly number[];
-  readonly checks: readonly PlacedCheck[];
+  readonly steps: readonly StepKernels[];
+  /** Words of every buffer; the plan's buffers come first. */
+  readonly bufferWords: readonly number[];
+  readonly checks: readonly CheckReport[];
 }
 
 /** Floats of a report. */
 export const REPORT = 4;
 
-/** Elements that one thread looks at. */
+/** Elements that one thread checks. */
 const CHUNK = 256;
 
-/** Hand-written WGSL for a step, where there is some: with operands and results as in the plan's step. */
+/** Hand-written WGSL for a step, or null where there is none. */
 export type Override = (
-  site: Pick<Site, 'types' | 'results' | 'inputs' | 'outputs'> & { readonly attrs: Attrs },
+  operands: Operands & { readonly attrs: Attrs },
   step: Step,
-) => readonly WgslDispatch[] | null;
+) => readonly KernelModule<Binding>[] | null;
 
-/** What a program is made for. */
+/** What a program is compiled for. */
 export interface Target {
-  /** Arguments of one kernel at the most. */
-  readonly mostArguments: number;
+  /** The most arguments that one kernel may have. */
+  readonly maxArguments: number;
   /** Whether kernels may work on vectors. */
   readonly vectors: boolean;
   readonly override: Override;
   readonly codec: Codec;
 }
 
-export const isDispatch = (work: Call | Dispatch): work is Dispatch => 'code' in work;
-
-export function buildProgram(plan: Plan, { override, mostArguments, vectors, codec }: Target): Program {
-  const places = plan.buffers.map(() => 1);
+export function buildProgram(plan: Plan, { override, maxArguments, vectors, codec }: Target): Program {
+  const bufferWords = plan.buffers.map(() => 1);
   plan.values.forEach((type, v) => {
     const buffer = plan.bufferOf[v];
-    if (buffer >= 0) places[buffer] = Math.max(places[buffer], codec.words(type));
+    if (buffer >= 0) bufferWords[buffer] = Math.max(bufferWords[buffer], codec.words(type));
   });
-  const checks: PlacedCheck[] = [];
-  // Scratch memory of one step is that of the next.
-  const shared: Place[] = [];
-  const parts = plan.steps.map((step): Part => {
+  const checks: CheckReport[] = [];
+  // Every step reuses the scratch buffers of the steps before it.
+  const scratchBuffers: BufferId[] = [];
+  const steps = plan.steps.map((step): StepKernels => {
     let used = 0;
-    const scratch = (elements: number): Place => {
-      shared[used] ??= places.push(1) - 1;
-      const place = shared[used++];
-      places[place] = Math.max(places[place], elements);
-      return place;
+    const scratch = (elements: number): BufferId => {
+      scratchBuffers[used] ??= bufferWords.push(1) - 1;
+      const buffer = scratchBuffers[used++];
+      bufferWords[buffer] = Math.max(bufferWords[buffer], elements);
+      return buffer;
     };
     const operands = {
       inputs: step.inputs.map((v) => plan.bufferOf[v]),
@@ -88,65 +83,61 @@ export function buildProgram(plan: Plan, { override, mostArguments, vectors, cod
       results: step.outputs.map((v) => plan.values[v]),
       attrs: step.attrs,
     };
-    const written = override(operands, step);
-    if (written !== null) return { step, work: place(written, operands, scratch) };
-    const work: Call[] = [];
+    const modules = override(operands, step);
+    if (modules !== null) return { step, kernels: bind(modules, operands, scratch) };
+    const kernels: KernelSource[] = [];
     const bytes = new Set(
       [...step.inputs, ...step.outputs].flatMap((v) =>
         codec.isPacked(plan.values[v]) ? [plan.bufferOf[v]] : [],
       ),
     );
-    const emit = (call: Call): void => {
-      if (countOf(call.output) > 0) work.push({ ...call, bytes });
+    const emit = (source: KernelSource): void => {
+      if (countOf(source.output) > 0) kernels.push({ ...source, bytes });
     };
-    const kernel = kernelOf<Site>('gpu', kernels, step.op);
-    kernel({
+    loweringOf(step.op)({
       ...operands,
-      mostArguments,
+      maxArguments,
       vectors,
       emit,
       scratch,
       check(check) {
         if (check.count === 0) return;
-        const report = places.push(REPORT) - 1;
-        checks.push({
-          place: report,
-          step,
-          failure: check.failure,
-          chunk: emitCheck(check, report, emit, scratch),
-        });
+        const buffer = bufferWords.push(REPORT) - 1;
+        const chunk = emitCheck(check, buffer, emit, scratch);
+        checks.push({ buffer, step, failure: check.failure, chunk });
       },
     });
-    return { step, work };
+    return { step, kernels };
   });
-  return { plan, parts, places, checks };
+  return { plan, steps, bufferWords, checks };
 }
 
-/** Gives the bindings of a step's dispatches their places. */
-function place(
-  dispatches: readonly WgslDispatch[],
-  { inputs, outputs }: Pick<Site, 'inputs' | 'outputs'>,
-  scratch: Site['scratch'],
-): Dispatch[] {
-  const own = new Map<number, Place>();
-  const placeOf = (binding: Binding): Place => {
+/** Replaces the operands that templates bind by the buffers of the step. */
+function bind(
+  modules: readonly KernelModule<Binding>[],
+  { inputs, outputs }: Operands,
+  scratch: LoweringContext['scratch'],
+): KernelModule[] {
+  const scratchBuffers = new Map<number, BufferId>();
+  const bufferOf = (binding: Binding): BufferId => {
     if ('input' in binding) return inputs[binding.input];
     if ('output' in binding) return outputs[binding.output];
-    const known = own.get(binding.scratch);
-    if (known !== undefined) return known;
-    const made = scratch(binding.elements);
-    own.set(binding.scratch, made);
-    return made;
+    const buffer = scratchBuffers.get(binding.scratch) ?? scratch(binding.elements);
+    scratchBuffers.set(binding.scratch, buffer);
+    return buffer;
   };
-  return dispatches.map((dispatch) => ({ ...dispatch, places: dispatch.bindings.map(placeOf) }));
+  return modules.map((module) => ({
+    ...module,
+    bindings: module.bindings.map((binding) => ({ buffer: bufferOf(binding), part: 0 })),
+  }));
 }
 
 /** The kernels of a check: the first offender of each chunk, where there are several, then the first of all. Returns the chunk's size. */
 function emitCheck(
   { count, args, wrong, value }: Check,
-  report: Place,
-  emit: (call: Call) => void,
-  scratch: Site['scratch'],
+  report: BufferId,
+  emit: (source: KernelSource) => void,
+  scratch: LoweringContext['scratch'],
 ): number {
   if (count > EXACT) {
     throw new BackendError(
@@ -160,17 +151,17 @@ function emitCheck(
       const i = ${offset}k;
       if (found < 0 && i < ${count} && (${wrong})) { found = k; }
     }`;
-  const told = (at: string): string => `const i = ${at};
+  const returnValue = (at: string): string => `const i = ${at};
     if (X < 3) { return ${value[0]}; }
     return ${value[1]};`;
-  const unlessWell = `if (found < 0) { return -1; }`;
+  const returnUnlessFound = `if (found < 0) { return -1; }`;
   if (chunks === 1) {
     emit({
       body: `${first('')}
-        ${unlessWell}
+        ${returnUnlessFound}
         if (X < 1) { return 0; }
         if (X < 2) { return found; }
-        ${told('found')}`,
+        ${returnValue('found')}`,
       args,
       output: [REPORT],
       to: report,
@@ -182,20 +173,20 @@ function emitCheck(
   emit({
     body: `let found = -1;
       for (let c = 0; c < ${chunks}; c++) { if (found < 0 && partial[c] >= 0) { found = c; } }
-      ${unlessWell}
+      ${returnUnlessFound}
       if (X < 1) { return found; }
       if (X < 2) { return partial[found]; }
-      ${told(`found * ${chunk} + partial[found]`)}`,
-    args: { ...args, partial: { place: partial, dims: [chunks] } },
+      ${returnValue(`found * ${chunk} + partial[found]`)}`,
+    args: { ...args, partial: { buffer: partial, dims: [chunks] } },
     output: [REPORT],
     to: report,
   });
   return chunk;
 }
 
-/** The error that a report tells of; null where all is well. */
+/** The error in a report; null if the check passed. */
 export function errorOf(
-  { step, failure, chunk: size }: PlacedCheck,
+  { step, failure, chunk: size }: CheckReport,
   report: Float32Array,
 ): EngineError | null {
   const [chunk, offset, low, high] = report;

@@ -4,9 +4,10 @@
  */
 import type { Kernel, Texture } from 'gpu.js';
 import { BackendError } from '../../errors.ts';
-import { countOf, EXACT, type Call, type Dims } from './kernel.ts';
+import { countOf, type Dims, type KernelSource } from './kernel.ts';
 import type { GpuJs } from './packages.ts';
 import { PortableDevice } from './portable.ts';
+import { EXACT } from './text.ts';
 
 /** What is used of gpu.js's textures beyond their types. */
 interface FloatTexture extends Texture {
@@ -56,8 +57,8 @@ export interface GlKernel {
 }
 
 /**
- * The end of `main` for a texel of four results: a loop, since gpu.js's four copies of the kernel take longer to compile (the first
- * step of Caffe's network: 8.7 s on Mesa, not 5.6); or one turn of a kernel that returns all four, which gpu.js has not.
+ * The end of `main` for a texel of four results: a loop, since gpu.js's four copies of the kernel take longer to compile, or one
+ * call of a kernel that returns all four, which gpu.js has not.
  * Throws BackendError where gpu.js's lines are not as expected.
  */
 export function mainOf(kernel: GlKernel): string {
@@ -103,17 +104,17 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
   readonly mode = 'webgl';
   readonly executor: string;
   readonly adapter: string;
-  /** WebGL has at least 8 textures; gpu.js keeps one of them. */
-  readonly mostArguments = 6;
+  /** WebGL has at least 8 textures, of which gpu.js keeps one. */
+  readonly maxArguments = 6;
   readonly vectors: boolean;
-  /** The class of all arguments: gpu.js compiles a kernel anew for an argument of another. */
-  #view: object | null = null;
+  /** The prototype of all arguments: gpu.js compiles a kernel again for an argument of another class. */
+  #texture: object | null = null;
 
   constructor(module: GpuJs, mode: 'webgl2' | 'headlessgl', vectors: boolean) {
     const gpu = new module.GPU({ mode });
     const Base = gpu.Kernel as unknown as new (source: string, settings: object) => GlKernel;
     // A subclass for this context alone: other users of gpu.js in the process keep its own kernels.
-    const Own = class extends Base {
+    const OwnKernel = class extends Base {
       override setupReturnTypes(builder: FunctionBuilder): void {
         this.translatedSource = builder.getPrototypesFromFunctionNames(calleesFirst(builder)).join('\n');
         super.setupReturnTypes(builder);
@@ -123,7 +124,7 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
         return mainOf(this);
       }
     };
-    gpu.Kernel = Own as unknown as typeof Kernel;
+    gpu.Kernel = OwnKernel as unknown as typeof Kernel;
     super(module, gpu, {
       pipeline: true,
       immutable: true,
@@ -142,10 +143,15 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
 
   upload(floats: Float32Array): FloatTexture {
     // A texture has at least one texel.
-    const own = floats.length === 0 ? new Float32Array(1) : floats;
-    const dims = [own.length] as const;
-    const call: Call = { body: 'return x[X];', args: { x: { place: -1, dims } }, output: dims, to: -1 };
-    return this.#run(call, 'upload', [this.input(own, dims)]);
+    const data = floats.length === 0 ? new Float32Array(1) : floats;
+    const dims = [data.length] as const;
+    const source: KernelSource = {
+      body: 'return x[X];',
+      args: { x: { buffer: -1, dims } },
+      output: dims,
+      to: -1,
+    };
+    return this.#run(source, 'upload', [this.input(data, dims)]);
   }
 
   fetch(memory: FloatTexture, floats: number): Float32Array {
@@ -156,30 +162,30 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
     memory.delete();
   }
 
-  call(call: Call, args: readonly FloatTexture[]): FloatTexture {
-    const views = Object.entries(call.args).map(([name, { dims }], i) =>
-      this.#viewOf(args[i], dims, call.vectors?.args.has(name) === true),
+  execute(source: KernelSource, args: readonly FloatTexture[]): FloatTexture {
+    const views = Object.entries(source.args).map(([name, { dims }], i) =>
+      this.#viewOf(args[i], dims, source.vectors?.args.has(name) === true),
     );
     const memory = views.map(({ size, type }) => `${type} ${size.join('x')}`).join(',');
-    return this.#run(call, memory, views);
+    return this.#run(source, memory, views);
   }
 
-  #run(call: Call, memory: string, args: readonly unknown[]): FloatTexture {
-    const count = countOf(call.output);
+  #run(source: KernelSource, memory: string, args: readonly unknown[]): FloatTexture {
+    const count = countOf(source.output);
     if (count > EXACT) {
       throw new BackendError(
         `gpu: WebGL indexes with floats, which count to ${EXACT}, but a value has ${count} elements`,
       );
     }
-    return this.kernels.of(call, memory)(...(args as never[])) as unknown as FloatTexture;
+    return this.kernels.of(source, memory)(...(args as never[])) as unknown as FloatTexture;
   }
 
-  /** The same texture with other sizes; each element of it one float, or four. */
+  /** The same texture with other dimensions, each element of it one float or four. */
   #viewOf(texture: FloatTexture, [x, y = 1, z = 1]: Dims, vectors: boolean): FloatTexture {
-    this.#view ??= Object.getPrototypeOf(texture) as object;
-    const own = Object.assign(Object.create(this.#view) as object, texture);
+    this.#texture ??= Object.getPrototypeOf(texture) as object;
+    const view = Object.assign(Object.create(this.#texture) as object, texture);
     const dims = [vectors ? x / 4 : x, y, z];
     const type = vectors ? 'ArrayTexture(4)' : 'MemoryOptimizedNumberTexture';
-    return Object.assign(own, { output: dims, dimensions: dims, type }) as FloatTexture;
+    return Object.assign(view, { output: dims, dimensions: dims, type }) as FloatTexture;
   }
 }

@@ -4,11 +4,11 @@
  */
 import { BackendError } from '../../errors.ts';
 import type { Step } from '../../plan/plan.ts';
-import type { Device, Memory, Ran, Runner } from './device.ts';
-import type { Call, Place } from './kernel.ts';
+import type { Device, Memory, Runner, RunResult } from './device.ts';
+import { isModule, type BufferId, type BufferPart, type KernelModule } from './kernel.ts';
 import { BINDING_BYTES, Codec, WORD, type Layout } from './memory.ts';
-import { errorOf, isDispatch, REPORT, type Dispatch, type Override, type Program } from './program.ts';
-import type { Bound, Translator } from './translate.ts';
+import { errorOf, REPORT, type Override, type Program } from './program.ts';
+import type { Translator } from './translate.ts';
 
 // The numbers of GPUBufferUsage and GPUMapMode, which Node has no globals for.
 const MAP_READ = 0x1;
@@ -22,31 +22,18 @@ const COMPUTE = 0x4;
 /** Bytes written to a device at a time, so that its staging memory stays small beside a data set. */
 const WRITE_BYTES = 2 ** 26;
 
-/** Something to dispatch, before it has a pipeline. */
-interface Kernel {
-  readonly name: string;
-  readonly code: string;
-  readonly bound: readonly Bound[];
-  readonly workgroups: readonly [number, number, number];
-}
-
-/** A kernel that is ready. */
-interface Ready {
+/** A module that is ready to run. */
+interface Dispatch {
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
-  readonly workgroups: readonly [number, number, number];
+  readonly workgroups: KernelModule['workgroups'];
 }
 
-/** A part of a buffer. */
-interface Range {
-  readonly buffer: GPUBuffer;
-  readonly offset: number;
-  readonly size: number;
-}
+type BufferRange = Required<GPUBufferBinding>;
 
 const bytesFor = (words: number): number => Math.max(16, Math.ceil(words / 4) * 16);
 
-const whole = (place: Place): Bound => ({ place, part: 0 });
+const whole = (buffer: BufferId): BufferPart => ({ buffer, part: 0 });
 
 const at = ({ op, path }: Step): string => (path === '' ? op : `${path} / ${op}`);
 
@@ -55,14 +42,14 @@ export class WebGpuDevice implements Device {
   readonly executor = 'resident buffers, one submission for all steps of a call';
   readonly adapter: string;
   readonly override: Override;
-  readonly mostArguments: number;
+  readonly maxArguments: number;
   /** gpu.js's WGSL takes no vectors from memory. */
   readonly vectors = false;
   readonly codec = new Codec(true);
   /** Enough that waiting for a submission does not matter beside the work in it. */
   readonly runsPerCall = 32;
   readonly gpu: GPUDevice;
-  /** Words in one binding at the most. */
+  /** The most words in one binding. */
   readonly #partWords: number;
   readonly #translator: Translator;
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
@@ -75,7 +62,7 @@ export class WebGpuDevice implements Device {
     this.#translator = translator;
     this.override = override;
     const { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize } = gpu.limits;
-    this.mostArguments = maxStorageBuffersPerShaderStage - 2; // the result, and the guard's flag
+    this.maxArguments = maxStorageBuffersPerShaderStage - 2; // the result, and the guard's flag
     this.#partWords = Math.floor(maxStorageBufferBindingSize / BINDING_BYTES) * (BINDING_BYTES / WORD);
     void gpu.lost.then(({ reason, message }) => {
       this.#broken ??= `the device was lost (${reason}): ${message}`;
@@ -98,7 +85,7 @@ export class WebGpuDevice implements Device {
     this.check('createStore');
     const size = bytesFor(words.length);
     // A kernel that gathers from it binds it in parts, beside an index and its result.
-    const most = this.#partWords * WORD * (this.mostArguments - 1);
+    const most = this.#partWords * WORD * (this.maxArguments - 1);
     this.#expectRoom(size, Math.min(most, this.gpu.limits.maxBufferSize), `the array '${name}'`);
     this.gpu.pushErrorScope('out-of-memory');
     const buffer = this.gpu.createBuffer({ size, usage: RESIDENT });
@@ -181,91 +168,84 @@ export class WebGpuDevice implements Device {
     outputs: Layout,
   ): Promise<Runner> {
     this.check('compile');
-    const { plan, parts } = program;
-    const memory = this.#place(program, state, feeds);
+    const { plan } = program;
+    const buffers = this.#allocate(program, state, feeds);
     const guarded = program.checks.length > 0;
-    const kernels = parts.map(({ step, work }, i) => ({
+    const steps = program.steps.map(({ step, kernels }, i) => ({
       step,
-      kernels: work.map((item) => {
-        const kernel = isDispatch(item) ? this.#written(item) : this.#generate(item, step);
-        return guarded && i >= plan.commitStep ? withGuard(kernel, memory.failed) : kernel;
+      modules: kernels.map((kernel) => {
+        const module = isModule(kernel)
+          ? kernel
+          : this.#translator.translate(step.op, kernel, this.#partWords);
+        return guarded && i >= plan.commitStep ? withGuard(module, buffers.failed) : module;
       }),
     }));
     if (guarded) {
-      const reports = program.checks.map(({ place }) => place);
-      const gates = gatesOf(reports, memory.failed, this.gpu.limits.maxStorageBuffersPerShaderStage);
+      const reports = program.checks.map(({ buffer }) => buffer);
+      const gates = gatesOf(reports, buffers.failed, this.gpu.limits.maxStorageBuffersPerShaderStage);
       const last = program.checks.at(-1)!.step;
-      kernels.splice(plan.commitStep, 0, { step: last, kernels: gates });
+      steps.splice(plan.commitStep, 0, { step: last, modules: gates });
     }
     try {
-      const ready = await Promise.all(
-        kernels.map(({ step, kernels: own }) =>
-          Promise.all(own.map((kernel) => this.#ready(kernel, step, memory.ranges))),
+      const dispatches = await Promise.all(
+        steps.map(({ step, modules }) =>
+          Promise.all(modules.map((module) => this.#dispatchOf(module, step, buffers.ranges))),
         ),
       );
-      return new WebGpuRunner(this, program, ready, memory, feeds, outputs);
+      return new WebGpuRunner(this, program, dispatches, buffers, feeds, outputs);
     } catch (error) {
-      for (const buffer of memory.own) buffer.destroy();
+      for (const buffer of buffers.owned) buffer.destroy();
       throw error;
     }
   }
 
-  /** A buffer for every place that is not the store's; feeds share one, since they are only read. */
-  #place(program: Program, state: Map<string, Memory>, feeds: Layout): Placed {
-    const { plan, places } = program;
-    const own: GPUBuffer[] = [];
-    const make = (words: number, what: string): GPUBuffer => {
+  /** Allocates every buffer that is not the store's. Feeds share one, since they are only read. */
+  #allocate(program: Program, state: Map<string, Memory>, feeds: Layout): ProgramBuffers {
+    const { plan, bufferWords } = program;
+    const owned: GPUBuffer[] = [];
+    const allocate = (words: number, what: string): GPUBuffer => {
       const size = bytesFor(words);
       this.expectBindable(size, what);
       const buffer = this.gpu.createBuffer({ size, usage: RESIDENT });
-      own.push(buffer);
+      owned.push(buffer);
       return buffer;
     };
-    const all = (buffer: GPUBuffer): Range => ({ buffer, offset: 0, size: buffer.size });
-    const fed = make(feeds.length, 'the feeds');
+    const all = (buffer: GPUBuffer): BufferRange => ({ buffer, offset: 0, size: buffer.size });
+    const fed = allocate(feeds.length, 'the feeds');
     const offsets = new Map([...feeds.at.values()].map(({ v, offset }) => [plan.bufferOf[v], offset * WORD]));
-    const firstUse = new Map<Place, Step>();
-    for (const { step, work } of program.parts) {
-      for (const item of work) {
-        for (const place of isDispatch(item) ? item.places : [item.to]) {
-          if (!firstUse.has(place)) firstUse.set(place, step);
-        }
+    const firstUse = new Map<BufferId, Step>();
+    for (const { step, kernels } of program.steps) {
+      for (const kernel of kernels) {
+        const used = isModule(kernel) ? kernel.bindings.map(({ buffer }) => buffer) : [kernel.to];
+        for (const buffer of used) if (!firstUse.has(buffer)) firstUse.set(buffer, step);
       }
     }
-    const ranges = places.map((words, place): Range => {
-      const spec = plan.buffers[place];
+    const ranges = bufferWords.map((words, buffer): BufferRange => {
+      const spec = plan.buffers[buffer];
       if (spec?.kind === 'state') return all(state.get(spec.name) as GPUBuffer);
       if (spec?.kind === 'feed') {
-        return { buffer: fed, offset: offsets.get(place)!, size: bytesFor(words) };
+        return { buffer: fed, offset: offsets.get(buffer)!, size: bytesFor(words) };
       }
-      const step = firstUse.get(place);
-      return all(make(words, step === undefined ? 'a constant' : at(step)));
+      const step = firstUse.get(buffer);
+      return all(allocate(words, step === undefined ? 'a constant' : at(step)));
     });
     for (const [v, value] of plan.constants) {
       this.fill(ranges[plan.bufferOf[v]].buffer, this.codec.encoded(value));
     }
-    const failed = ranges.push(all(make(1, 'a flag'))) - 1;
-    return { ranges, own, fed, failed };
+    const failed = ranges.push(all(allocate(1, 'a flag'))) - 1;
+    return { ranges, owned, fed, failed };
   }
 
-  #written({ name, code, places, workgroups }: Dispatch): Kernel {
-    return { name, code, bound: places.map(whole), workgroups };
-  }
-
-  #generate(call: Call, step: Step): Kernel {
-    return { name: step.op, ...this.#translator.translate(call, this.#partWords) };
-  }
-
-  async #ready(
-    { code, bound, workgroups, name }: Kernel,
+  async #dispatchOf(
+    { name, code, bindings, workgroups }: KernelModule,
     step: Step,
-    ranges: readonly Range[],
-  ): Promise<Ready> {
-    const access = accessOf(code, bound.length);
+    ranges: readonly BufferRange[],
+  ): Promise<Dispatch> {
+    const access = accessOf(code, bindings.length);
     const most = this.gpu.limits.maxStorageBuffersPerShaderStage;
-    if (bound.length > most) {
+    if (bindings.length > most) {
       throw new BackendError(
-        `gpu: ${at(step)}: a kernel needs ${bound.length} buffers, but ${this.adapter} allows ${most}`,
+        `gpu: ${at(step)}: a kernel needs ${bindings.length} buffers, but ${this.adapter} allows ${most}`,
       );
     }
     const layout = this.#layout(access);
@@ -276,14 +256,14 @@ export class WebGpuDevice implements Device {
       this.#pipelines.set(key, pipeline);
       pipeline.catch(() => this.#pipelines.delete(key));
     }
-    const entries = bound.map(({ place, part }, binding) => {
-      if (access[binding] === 'w') this.expectBindable(ranges[place].size, at(step));
-      return { binding, resource: this.#partOf(ranges[place], part) };
+    const entries = bindings.map(({ buffer, part }, binding) => {
+      if (access[binding] === 'w') this.expectBindable(ranges[buffer].size, at(step));
+      return { binding, resource: this.#partOf(ranges[buffer], part) };
     });
     return { pipeline: await pipeline, group: this.gpu.createBindGroup({ layout, entries }), workgroups };
   }
 
-  #partOf({ buffer, offset, size }: Range, part: number): Range {
+  #partOf({ buffer, offset, size }: BufferRange, part: number): BufferRange {
     const most = this.#partWords * WORD;
     return { buffer, offset: offset + part * most, size: Math.min(size - part * most, most) };
   }
@@ -329,59 +309,62 @@ export class WebGpuDevice implements Device {
   }
 }
 
-/** Memory of a program. */
-interface Placed {
-  readonly ranges: readonly Range[];
-  /** The buffers that end with the program. */
-  readonly own: readonly GPUBuffer[];
+/** The buffers of a program on the device. */
+interface ProgramBuffers {
+  /** By BufferId. */
+  readonly ranges: readonly BufferRange[];
+  /** The buffers that are destroyed with the program. */
+  readonly owned: readonly GPUBuffer[];
+  /** The feeds of one run. */
   readonly fed: GPUBuffer;
-  /** −1, or the number of the check that failed first. */
-  readonly failed: Place;
+  /** A flag: −1, or the number of the check that failed first. */
+  readonly failed: BufferId;
 }
 
 /** 'r' or 'w' for each binding of a module. */
 function accessOf(code: string, bindings: number): string {
   return Array.from({ length: bindings }, (_, i) => {
-    const found = new RegExp(
+    const declaration = new RegExp(
       `@group\\(0\\)\\s*@binding\\(${i}\\)\\s*var<storage,\\s*(read_write|read)\\s*>`,
     ).exec(code);
-    if (found === null) throw new BackendError(`gpu: a kernel does not declare its binding ${i}:\n${code}`);
-    return found[1] === 'read' ? 'r' : 'w';
+    if (declaration === null)
+      throw new BackendError(`gpu: a kernel does not declare its binding ${i}:\n${code}`);
+    return declaration[1] === 'read' ? 'r' : 'w';
   }).join('');
 }
 
-/** The same kernel, doing nothing once a check has failed. */
-function withGuard(kernel: Kernel, failed: Place): Kernel {
-  const binding = `@group(0) @binding(${kernel.bound.length}) var<storage, read> failed : array<f32>;\n`;
-  const code = kernel.code.replace(
+/** The same module, which does nothing once a check has failed. */
+function withGuard(module: KernelModule, failed: BufferId): KernelModule {
+  const binding = `@group(0) @binding(${module.bindings.length}) var<storage, read> failed : array<f32>;\n`;
+  const code = module.code.replace(
     /fn main\([^{]*\{/,
     (head) => `${head}\n  if (failed[0] >= 0.0) { return; }`,
   );
-  if (code === kernel.code) throw new BackendError(`gpu: there is no 'fn main(' to guard:\n${kernel.code}`);
-  return { ...kernel, code: binding + code, bound: [...kernel.bound, whole(failed)] };
+  if (code === module.code) throw new BackendError(`gpu: there is no 'fn main(' to guard:\n${module.code}`);
+  return { ...module, code: binding + code, bindings: [...module.bindings, whole(failed)] };
 }
 
-/** Kernels that put the number of the first failed check into the flag. */
-function gatesOf(reports: readonly Place[], failed: Place, most: number): Kernel[] {
+/** Modules that write the number of the first failed check to the flag. */
+function gatesOf(reports: readonly BufferId[], failed: BufferId, most: number): KernelModule[] {
   const each = most - 1;
   return Array.from({ length: Math.ceil(reports.length / each) }, (_, i) => {
-    const own = reports.slice(i * each, (i + 1) * each);
+    const group = reports.slice(i * each, (i + 1) * each);
     const code = [
-      ...own.map((__, j) => `@group(0) @binding(${j}) var<storage, read> report${j} : array<f32>;`),
-      `@group(0) @binding(${own.length}) var<storage, read_write> failed : array<f32>;`,
+      ...group.map((__, j) => `@group(0) @binding(${j}) var<storage, read> report${j} : array<f32>;`),
+      `@group(0) @binding(${group.length}) var<storage, read_write> failed : array<f32>;`,
       '@compute @workgroup_size(1)',
       'fn main() {',
       '  if (failed[0] >= 0.0) { return; }',
-      ...own.map((__, j) => `  if (report${j}[0] >= 0.0) { failed[0] = ${i * each + j}.0; return; }`),
+      ...group.map((__, j) => `  if (report${j}[0] >= 0.0) { failed[0] = ${i * each + j}.0; return; }`),
       '}',
     ].join('\n');
-    return { name: 'gate', code, bound: [...own, failed].map(whole), workgroups: [1, 1, 1] };
+    return { name: 'gate', code, bindings: [...group, failed].map(whole), workgroups: [1, 1, 1] };
   });
 }
 
-/** A copy from the device to the host's side of a run: words of a buffer, and where they go. */
+/** A copy from a buffer to the results of a run. */
 interface Copy {
-  readonly from: Range;
+  readonly from: BufferRange;
   readonly bytes: number;
   readonly to: number;
 }
@@ -391,13 +374,13 @@ class WebGpuRunner implements Runner {
   readonly kernels: Runner['kernels'];
   readonly #device: WebGpuDevice;
   readonly #program: Program;
-  /** The kernels of each part, the gate's among them. */
-  readonly #parts: readonly (readonly Ready[])[];
-  readonly #memory: Placed;
+  /** The dispatches of each step, the gates' as a step of their own. */
+  readonly #steps: readonly (readonly Dispatch[])[];
+  readonly #buffers: ProgramBuffers;
   readonly #feeds: Layout;
   readonly #outputs: Layout;
   readonly #copies: readonly Copy[];
-  /** Bytes that a run leaves to be read: outputs, then reports. */
+  /** Bytes that each run copies to the results: outputs, then reports. */
   readonly #resultBytes: number;
   #many: GPUBuffer | null = null;
   #results: GPUBuffer | null = null;
@@ -405,25 +388,25 @@ class WebGpuRunner implements Runner {
   constructor(
     device: WebGpuDevice,
     program: Program,
-    parts: readonly (readonly Ready[])[],
-    memory: Placed,
+    steps: readonly (readonly Dispatch[])[],
+    buffers: ProgramBuffers,
     feeds: Layout,
     outputs: Layout,
   ) {
     this.#device = device;
     this.#program = program;
-    this.#parts = parts;
-    this.#memory = memory;
+    this.#steps = steps;
+    this.#buffers = buffers;
     this.#feeds = feeds;
     this.#outputs = outputs;
     const { plan, checks } = program;
     const wanted = [...outputs.at.values()].map(({ v, offset, length }) => ({
-      from: memory.ranges[plan.bufferOf[v]],
+      from: buffers.ranges[plan.bufferOf[v]],
       bytes: length * WORD,
       to: offset * WORD,
     }));
-    const reports = checks.map(({ place }, i) => ({
-      from: memory.ranges[place],
+    const reports = checks.map(({ buffer }, i) => ({
+      from: buffers.ranges[buffer],
       bytes: REPORT * WORD,
       to: outputs.length * WORD + i * REPORT * WORD,
     }));
@@ -432,21 +415,21 @@ class WebGpuRunner implements Runner {
       BINDING_BYTES,
       Math.ceil((outputs.length * WORD + checks.length * REPORT * WORD) / BINDING_BYTES) * BINDING_BYTES,
     );
-    this.bytes = memory.own.reduce((sum, buffer) => sum + buffer.size, 0);
-    const work = program.parts.flatMap((part) => part.work);
-    const wgsl = work.filter(isDispatch).length;
-    this.kernels = { gpujs: work.length - wgsl, wgsl };
+    this.bytes = buffers.owned.reduce((sum, buffer) => sum + buffer.size, 0);
+    const kernels = program.steps.flatMap((step) => step.kernels);
+    const wgsl = kernels.filter(isModule).length;
+    this.kernels = { gpujs: kernels.length - wgsl, wgsl };
   }
 
-  async run(feeds: Float32Array, count: number): Promise<Ran> {
+  async run(feeds: Float32Array, count: number): Promise<RunResult> {
     const encoder = this.#begin(feeds, count);
     for (let k = 0; k < count; k++) {
       if (count > 1 && this.#feeds.length > 0) {
         const bytes = this.#feeds.length * WORD;
-        encoder.copyBufferToBuffer(this.#many!, k * bytes, this.#memory.fed, 0, bytes);
+        encoder.copyBufferToBuffer(this.#many!, k * bytes, this.#buffers.fed, 0, bytes);
       }
       const pass = encoder.beginComputePass();
-      for (const part of this.#parts) dispatch(pass, part);
+      for (const step of this.#steps) dispatch(pass, step);
       pass.end();
       this.#copyResults(encoder, k);
     }
@@ -458,19 +441,19 @@ class WebGpuRunner implements Runner {
     const { gpu } = this.#device;
     const encoder = this.#begin(feeds, 1);
     if (!gpu.features.has('timestamp-query')) return this.#profileByWaiting(encoder);
-    const count = 2 * this.#parts.length;
+    const count = 2 * this.#steps.length;
     const querySet = gpu.createQuerySet({ type: 'timestamp', count: Math.max(count, 2) });
     const resolved = gpu.createBuffer({ size: Math.max(count, 2) * 8, usage: QUERY_RESOLVE | COPY_SRC });
     const read = gpu.createBuffer({ size: resolved.size, usage: MAP_READ | COPY_DST });
     try {
-      this.#parts.forEach((part, i) => {
+      this.#steps.forEach((step, i) => {
         const timestampWrites = {
           querySet,
           beginningOfPassWriteIndex: 2 * i,
           endOfPassWriteIndex: 2 * i + 1,
         };
         const pass = encoder.beginComputePass({ timestampWrites });
-        dispatch(pass, part);
+        dispatch(pass, step);
         pass.end();
       });
       if (count > 0) encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
@@ -480,7 +463,7 @@ class WebGpuRunner implements Runner {
       this.#expectNoError(await this.#finish(1));
       await this.#device.map(read, 'profile');
       const stamps = new BigUint64Array(read.getMappedRange());
-      return this.#withoutGate((i) => Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6);
+      return this.#withoutGates((i) => Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6);
     } finally {
       querySet.destroy();
       resolved.destroy();
@@ -488,18 +471,18 @@ class WebGpuRunner implements Runner {
     }
   }
 
-  /** Without timestamps: one part after the other, with the way to the device and back in every time. */
+  /** Without timestamps: one submission for each step, whose latency is part of its time. */
   async #profileByWaiting(encoder: GPUCommandEncoder): Promise<readonly number[]> {
     const { queue } = this.#device.gpu;
     queue.submit([encoder.finish()]);
     const times: number[] = [];
-    for (const part of this.#parts) {
-      const own = this.#device.gpu.createCommandEncoder();
-      const pass = own.beginComputePass();
-      dispatch(pass, part);
+    for (const step of this.#steps) {
+      const stepEncoder = this.#device.gpu.createCommandEncoder();
+      const pass = stepEncoder.beginComputePass();
+      dispatch(pass, step);
       pass.end();
       const begin = performance.now();
-      queue.submit([own.finish()]);
+      queue.submit([stepEncoder.finish()]);
       // oxlint-disable-next-line no-await-in-loop -- one after the other is what is measured
       await queue.onSubmittedWorkDone();
       times.push(performance.now() - begin);
@@ -508,12 +491,12 @@ class WebGpuRunner implements Runner {
     this.#copyResults(last, 0);
     queue.submit([last.finish()]);
     this.#expectNoError(await this.#finish(1));
-    return this.#withoutGate((i) => times[i]);
+    return this.#withoutGates((i) => times[i]);
   }
 
-  /** Times of the program's parts: the gate's belongs to the checks' last. */
-  #withoutGate(timeOf: (i: number) => number): number[] {
-    const times = this.#parts.map((_, i) => timeOf(i));
+  /** Times of the program's steps: that of the gates is added to the step before them. */
+  #withoutGates(timeOf: (i: number) => number): number[] {
+    const times = this.#steps.map((_, i) => timeOf(i));
     if (this.#program.checks.length > 0) {
       const gate = this.#program.plan.commitStep;
       const [time] = times.splice(gate, 1);
@@ -522,18 +505,18 @@ class WebGpuRunner implements Runner {
     return times;
   }
 
-  /** Feeds on their way, the flag cleared. */
+  /** Writes the feeds and clears the flag. */
   #begin(feeds: Float32Array, count: number): GPUCommandEncoder {
     const { gpu } = this.#device;
     this.#device.check('run');
     if (count === 1) {
-      this.#device.fill(this.#memory.fed, feeds);
+      this.#device.fill(this.#buffers.fed, feeds);
     } else if (feeds.length > 0) {
       this.#many = this.#grown(this.#many, feeds.byteLength, COPY_SRC | COPY_DST);
       this.#device.fill(this.#many, feeds);
     }
     this.#results = this.#grown(this.#results, count * this.#resultBytes, MAP_READ | COPY_DST);
-    this.#device.fill(this.#memory.ranges[this.#memory.failed].buffer, Float32Array.of(-1));
+    this.#device.fill(this.#buffers.ranges[this.#buffers.failed].buffer, Float32Array.of(-1));
     return gpu.createCommandEncoder();
   }
 
@@ -555,7 +538,7 @@ class WebGpuRunner implements Runner {
     }
   }
 
-  async #finish(count: number): Promise<Ran> {
+  async #finish(count: number): Promise<RunResult> {
     const { checks } = this.#program;
     const buffer = this.#results!;
     await this.#device.map(buffer, 'run');
@@ -563,13 +546,13 @@ class WebGpuRunner implements Runner {
       const words = new Float32Array(buffer.getMappedRange().slice(0, count * this.#resultBytes));
       const results: Float32Array[] = [];
       for (let k = 0; k < count; k++) {
-        const own = words.subarray((k * this.#resultBytes) / WORD);
+        const result = words.subarray((k * this.#resultBytes) / WORD);
         for (const [i, check] of checks.entries()) {
           const begin = this.#outputs.length + i * REPORT;
-          const error = errorOf(check, own.subarray(begin, begin + REPORT));
+          const error = errorOf(check, result.subarray(begin, begin + REPORT));
           if (error !== null) return { results, error };
         }
-        results.push(own.subarray(0, this.#outputs.length));
+        results.push(result.subarray(0, this.#outputs.length));
       }
       return { results, error: null };
     } finally {
@@ -577,19 +560,19 @@ class WebGpuRunner implements Runner {
     }
   }
 
-  #expectNoError({ error }: Ran): void {
+  #expectNoError({ error }: RunResult): void {
     if (error !== null) throw error;
   }
 
   close(): void {
-    for (const buffer of this.#memory.own) buffer.destroy();
+    for (const buffer of this.#buffers.owned) buffer.destroy();
     this.#many?.destroy();
     this.#results?.destroy();
   }
 }
 
-function dispatch(pass: GPUComputePassEncoder, kernels: readonly Ready[]): void {
-  for (const { pipeline, group, workgroups } of kernels) {
+function dispatch(pass: GPUComputePassEncoder, dispatches: readonly Dispatch[]): void {
+  for (const { pipeline, group, workgroups } of dispatches) {
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, group);
     pass.dispatchWorkgroups(...workgroups);

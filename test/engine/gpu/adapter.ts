@@ -1,6 +1,7 @@
-/** A WebGPU device for tests of WGSL, software or hardware, and one step's dispatches run on it. */
+/** A WebGPU device for tests of WGSL, software or hardware, and one step's modules run on it. */
 import { afterAll } from 'vitest';
-import type { Binding, WgslDispatch } from '../../../engine/backends/gpu/wgsl/index.ts';
+import type { KernelModule } from '../../../engine/backends/gpu/kernel.ts';
+import type { Binding } from '../../../engine/backends/gpu/wgsl/index.ts';
 import { describeUnless } from './available.ts';
 
 /** Dawn's instance ends with this object. */
@@ -21,7 +22,7 @@ async function open(): Promise<GPUDevice | string> {
 }
 
 type Run = (
-  dispatches: readonly WgslDispatch[],
+  modules: readonly KernelModule<Binding>[],
   inputs: readonly Float32Array[],
   outputs: readonly number[],
   inPlace?: readonly number[],
@@ -30,7 +31,7 @@ type Run = (
 export interface TestDevice {
   /** Declares a suite, skipped by name and with the reason where there is no device. */
   readonly describeHere: (name: string, suite: () => void) => void;
-  readonly runDispatches: Run;
+  readonly runModules: Run;
 }
 
 /** A device for the tests of one file, closed after them. */
@@ -40,17 +41,17 @@ export async function testDevice(): Promise<TestDevice> {
   afterAll(() => device?.destroy());
   return {
     describeHere: (name, suite) => describeUnless(missing, name, suite),
-    runDispatches: (...step) => runDispatches(device!, ...step),
+    runModules: (...step) => runModules(device!, ...step),
   };
 }
 
 /**
- * Runs the dispatches of one step in one pass; returns its results and throws what the device has to say. Result i lies in
+ * Runs the modules of one step in one pass; returns its results and throws what the device has to say. Result i lies in
  * the memory of input `inPlace[i]`, where there is one.
  */
-async function runDispatches(
+async function runModules(
   device: GPUDevice,
-  ...[dispatches, inputs, outputs, inPlace = []]: Parameters<Run>
+  ...[modules, inputs, outputs, inPlace = []]: Parameters<Run>
 ): Promise<Float32Array[]> {
   const { STORAGE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
   const buffers = new Map<string, GPUBuffer>();
@@ -79,9 +80,9 @@ async function runDispatches(
   device.pushErrorScope('validation');
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
-  for (const { code, bindings, workgroups } of dispatches) {
-    const module = device.createShaderModule({ code });
-    const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
+  for (const { code, bindings, workgroups } of modules) {
+    const shader = device.createShaderModule({ code });
+    const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module: shader } });
     const entries = bindings.map((binding, i) => ({ binding: i, resource: { buffer: bound(binding) } }));
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
@@ -95,7 +96,7 @@ async function runDispatches(
   });
   device.queue.submit([encoder.finish()]);
   const error = await device.popErrorScope();
-  if (error !== null) throw new Error(`${dispatches.map(({ name }) => name).join(', ')}: ${error.message}`);
+  if (error !== null) throw new Error(`${modules.map(({ name }) => name).join(', ')}: ${error.message}`);
   const results: Float32Array[] = [];
   for (const [i, staging] of reads.entries()) {
     // oxlint-disable-next-line no-await-in-loop -- a handful, already computed

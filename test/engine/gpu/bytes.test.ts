@@ -2,7 +2,7 @@
 
 import { describe, expect, it, vi } from 'vitest';
 import { gpu } from '../../../engine/backends/gpu/gpu.ts';
-import type { Call } from '../../../engine/backends/gpu/kernel.ts';
+import type { KernelSource } from '../../../engine/backends/gpu/kernel.ts';
 import { Codec } from '../../../engine/backends/gpu/memory.ts';
 import { loadGpuJs } from '../../../engine/backends/gpu/packages.ts';
 import { Translator } from '../../../engine/backends/gpu/translate.ts';
@@ -38,7 +38,7 @@ describe('words', () => {
   });
 });
 
-const { describeHere, runDispatches } = await testDevice();
+const { describeHere, runModules } = await testDevice();
 const module = await loadGpuJs();
 
 describeHere('parts', () => {
@@ -51,26 +51,25 @@ describeHere('parts', () => {
     table: Float32Array,
     index: readonly number[],
   ): Promise<Float32Array> {
-    const call: Call = {
+    const source: KernelSource = {
       body: 'return x[index[Y]][X];',
       args: {
-        x: { place: 0, dims: [row, (table.length * (bytes ? 4 : 1)) / row] },
-        index: { place: 1, dims: [count] },
+        x: { buffer: 0, dims: [row, (table.length * (bytes ? 4 : 1)) / row] },
+        index: { buffer: 1, dims: [count] },
       },
       output: [row, count],
       to: 2,
       bytes: new Set(bytes ? [0, 2] : []),
     };
-    const { code, bound, workgroups } = translator.translate(call, 64);
-    const inputs = bound
+    const module = translator.translate('gather', source, 64);
+    const inputs = module.bindings
       .slice(0, -1)
-      .map(({ place, part }) =>
-        place === 0 ? table.slice(64 * part, 64 * (part + 1)) : Float32Array.from(index),
+      .map(({ buffer, part }) =>
+        buffer === 0 ? table.slice(64 * part, 64 * (part + 1)) : Float32Array.from(index),
       );
-    const bindings = bound.map((_, i) => (i === inputs.length ? { output: 0 } : { input: i }));
+    const bindings = module.bindings.map((_, i) => (i === inputs.length ? { output: 0 } : { input: i }));
     const words = (row * count) / (bytes ? 4 : 1);
-    const dispatch = { name: 'gather', code, bindings, workgroups };
-    const [result] = await runDispatches([dispatch], inputs, [words]);
+    const [result] = await runModules([{ ...module, bindings }], inputs, [words]);
     expect(inputs.length).toBe(1 + Math.ceil(table.length / 64));
     return result;
   }

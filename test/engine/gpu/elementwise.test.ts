@@ -1,13 +1,13 @@
 /** Chains in WGSL against the same operations one after the other in single precision; skipped where there is no adapter. */
 import { describe, expect, it } from 'vitest';
-import { elementwise, type ChainSite, type FloatChain } from '../../../engine/backends/gpu/wgsl/index.ts';
+import { elementwise, type Chain, type FloatProgram } from '../../../engine/backends/gpu/wgsl/index.ts';
 import { stream } from '../../../engine/rng.ts';
 import { expectClose } from '../compare.ts';
 import { testDevice } from './adapter.ts';
 
 const LIMITS = { maxStorageBuffersPerShaderStage: 8 };
 
-const { describeHere, runDispatches } = await testDevice();
+const { describeHere, runModules } = await testDevice();
 
 const APPLY: Readonly<Record<string, (a: number, b: number) => number>> = {
   add: (a, b) => a + b,
@@ -22,7 +22,7 @@ const APPLY: Readonly<Record<string, (a: number, b: number) => number>> = {
 
 /** Every result of a chain, rounded after each instruction. */
 function evaluate(
-  { program, results }: FloatChain,
+  { program, results }: FloatProgram,
   inputs: readonly Float32Array[],
   n: number,
 ): Float32Array[] {
@@ -34,7 +34,7 @@ function evaluate(
 }
 
 /** v ← μv + ηg and w ← w − v, with both in place: inputs w, g, v, η, μ. */
-const MOMENTUM: FloatChain = {
+const MOMENTUM: FloatProgram = {
   program: [
     ['mul', 2, 4],
     ['mul', 1, 3],
@@ -44,7 +44,7 @@ const MOMENTUM: FloatChain = {
   results: [8, 7],
 };
 /** Everything there is text for: inputs x, a row, a positive single. */
-const ALL: FloatChain = {
+const ALL: FloatProgram = {
   program: [
     ['mul', 0, 0],
     ['sqrt', 3],
@@ -64,18 +64,18 @@ const random = (name: string, n: number): Float32Array => {
 };
 
 async function check(
-  attrs: FloatChain,
+  attrs: FloatProgram,
   sizes: readonly number[],
   n: number,
   inPlace: readonly number[],
 ): Promise<void> {
   const inputs = sizes.map((size, i) => (size === 1 ? Float32Array.of(0.75) : random(`input ${i}`, size)));
-  const places = sizes.map((_, i) => i);
+  const buffers = sizes.map((_, i) => i);
   const outputs = attrs.results.map((_, i) => inPlace[i] ?? 100 + i);
-  const site: ChainSite = { ...attrs, sizes, n, inputs: places, outputs };
-  const dispatches = elementwise(site, LIMITS)!;
-  const got = await runDispatches(
-    dispatches,
+  const chain: Chain = { ...attrs, sizes, n, inputs: buffers, outputs };
+  const modules = elementwise(chain, LIMITS)!;
+  const got = await runModules(
+    modules,
     inputs,
     attrs.results.map(() => n),
     inPlace,
@@ -87,7 +87,7 @@ async function check(
 }
 
 describe('chains in WGSL, without a device', () => {
-  const site: ChainSite = {
+  const chain: Chain = {
     ...MOMENTUM,
     sizes: [8, 8, 8, 1, 1],
     n: 8,
@@ -95,17 +95,17 @@ describe('chains in WGSL, without a device', () => {
     outputs: [0, 2],
   };
 
-  it('one binding for each memory: a result in the place of an operand is that operand', () => {
-    const [{ bindings, code }] = elementwise(site, LIMITS)!;
+  it('one binding for each buffer: a result in the buffer of an operand is that operand', () => {
+    const [{ bindings, code }] = elementwise(chain, LIMITS)!;
     expect(bindings).toEqual([{ output: 0 }, { output: 1 }, { input: 1 }, { input: 3 }, { input: 4 }]);
     expect(code.match(/read_write/g)).toHaveLength(2);
     expect(code).toContain('array<vec4<f32>>');
   });
 
   it('leaves to others what it has no text for, or too few bindings', () => {
-    expect(elementwise({ ...site, program: [['exp', 0]], results: [5] }, LIMITS)).toBeNull();
-    expect(elementwise(site, { maxStorageBuffersPerShaderStage: 5 })).toBeNull();
-    expect(elementwise({ ...site, sizes: [0, 0, 0, 1, 1], n: 0 }, LIMITS)).toEqual([]);
+    expect(elementwise({ ...chain, program: [['exp', 0]], results: [5] }, LIMITS)).toBeNull();
+    expect(elementwise(chain, { maxStorageBuffersPerShaderStage: 5 })).toBeNull();
+    expect(elementwise({ ...chain, sizes: [0, 0, 0, 1, 1], n: 0 }, LIMITS)).toEqual([]);
   });
 });
 
@@ -128,7 +128,7 @@ describeHere('chains in WGSL', () => {
   });
 
   it('relu and its gradient keep NaN', async () => {
-    const site: ChainSite = {
+    const chain: Chain = {
       program: [
         ['relu', 0],
         ['reluGrad', 0, 1],
@@ -140,18 +140,18 @@ describeHere('chains in WGSL', () => {
       outputs: [2, 3],
     };
     const inputs = [Float32Array.of(NaN, -1, 2, NaN), Float32Array.of(1, 1, NaN, 0)];
-    const [relu, gradient] = await runDispatches(elementwise(site, LIMITS)!, inputs, [4, 4]);
+    const [relu, gradient] = await runModules(elementwise(chain, LIMITS)!, inputs, [4, 4]);
     expect([...relu]).toEqual([NaN, 0, 2, NaN]);
     expect([...gradient]).toEqual([NaN, -1, 0, 0]);
   });
 
   it('more workgroups than one axis has', async () => {
     const n = 2 ** 24 + 257;
-    const site: ChainSite = { program: [['neg', 0]], results: [1], sizes: [n], n, inputs: [0], outputs: [0] };
-    const [dispatch] = elementwise(site, LIMITS)!;
-    expect(dispatch.workgroups[1]).toBeGreaterThan(1);
+    const chain: Chain = { program: [['neg', 0]], results: [1], sizes: [n], n, inputs: [0], outputs: [0] };
+    const [module] = elementwise(chain, LIMITS)!;
+    expect(module.workgroups[1]).toBeGreaterThan(1);
     const data = Float32Array.from({ length: n }, (_, i) => i % 977);
-    const [got] = await runDispatches([dispatch], [data], [n], [0]);
+    const [got] = await runModules([module], [data], [n], [0]);
     expect(got.findIndex((value, i) => value !== -data[i])).toBe(-1);
   });
 });

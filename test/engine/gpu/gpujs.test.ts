@@ -4,13 +4,12 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
 import { gpu } from '../../../engine/backends/gpu/gpu.ts';
-import type { Call } from '../../../engine/backends/gpu/kernel.ts';
-import { sourceOf } from '../../../engine/backends/gpu/kernel.ts';
+import { functionOf, isModule, type KernelSource } from '../../../engine/backends/gpu/kernel.ts';
 import { expressions } from '../../../engine/backends/gpu/kernels/expressions.ts';
 import { libraryOf } from '../../../engine/backends/gpu/library.ts';
 import { Codec } from '../../../engine/backends/gpu/memory.ts';
 import { loadGpuJs, loadPackage, PACKAGES } from '../../../engine/backends/gpu/packages.ts';
-import { buildProgram, isDispatch } from '../../../engine/backends/gpu/program.ts';
+import { buildProgram } from '../../../engine/backends/gpu/program.ts';
 import { Translator } from '../../../engine/backends/gpu/translate.ts';
 import { fusions } from '../../../engine/backends/gpu/lower.ts';
 import { calleesFirst, mainOf, type GlKernel } from '../../../engine/backends/gpu/webgl.ts';
@@ -26,14 +25,14 @@ const require = createRequire(import.meta.url);
 /** Translation needs no GPU: gpu.js looks at its adapter and device when a kernel runs, which none does. */
 const translator = new Translator(await loadGpuJs(), {} as GPUAdapter, {} as GPUDevice);
 
-const scale: Call = {
+const scale: KernelSource = {
   body: 'let sum = 0; for (let k = 0; k < 3000; k++) { sum += w[Y][k]; } return x[X] + sum;',
-  args: { x: { place: 0, dims: [5] }, w: { place: 1, dims: [3000, 7] } },
+  args: { x: { buffer: 0, dims: [5] }, w: { buffer: 1, dims: [3000, 7] } },
   output: [5, 7],
   to: 2,
 };
 
-const target = { override: () => null, mostArguments: 6, vectors: false, codec: new Codec(true) };
+const target = { override: () => null, maxArguments: 6, vectors: false, codec: new Codec(true) };
 
 describe('gpu.js as a translator to WGSL', () => {
   it('is the version that is pinned, everywhere', () => {
@@ -49,7 +48,7 @@ describe('gpu.js as a translator to WGSL', () => {
   });
 
   it('bakes sizes in, numbers threads along one axis, and binds arguments, then the result', () => {
-    const { code, bound, workgroups } = translator.translate(scale, Infinity);
+    const { code, bindings, workgroups } = translator.translate('scale', scale, Infinity);
     expect(code).toContain(
       'const params = Params(5u, 7u, 1u, 0u, vec4<u32>(5u, 1u, 1u, 5u), vec4<u32>(3000u, 7u, 1u, 21000u));',
     );
@@ -58,11 +57,11 @@ describe('gpu.js as a translator to WGSL', () => {
     expect(code).toContain('@binding(0) var<storage, read> user_x');
     expect(code).toContain('@binding(1) var<storage, read> user_w');
     expect(code).toContain('@binding(2) var<storage, read_write> result');
-    expect([bound, workgroups]).toEqual([[0, 1, 2].map((place) => ({ place, part: 0 })), [1, 1, 1]]);
+    expect([bindings, workgroups]).toEqual([[0, 1, 2].map((buffer) => ({ buffer, part: 0 })), [1, 1, 1]]);
   });
 
   it('keeps the index of a thread an integer, which a local would not be', () => {
-    const { code } = translator.translate(scale, Infinity);
+    const { code } = translator.translate('scale', scale, Infinity);
     expect(code).toContain('get_user_x(0, 0, i32(i32(threadGid.x)))');
   });
 
@@ -70,43 +69,47 @@ describe('gpu.js as a translator to WGSL', () => {
     const types = { step: i32() };
     const y = randomUniform([2 ** 25], key(1, 'draws'), input('step', types.step));
     const plan = buildPlan({ outputs: { y }, next: {}, feeds: types, state: {} }, fusions);
-    const [call] = buildProgram(plan, target).parts.flatMap(({ work }) => work);
-    const { code } = translator.translate(call as Call, Infinity);
+    const [source] = buildProgram(plan, target).steps.flatMap(({ kernels }) => kernels);
+    const { code } = translator.translate('random', source as KernelSource, Infinity);
     expect(code).toContain('user_block1 : f32 = f32((i32(threadGid.x) >> u32(18)))');
     expect(code).toContain('user_block0 : f32 = f32(((i32(threadGid.x) >> u32(2)) & 65535))');
     expect(code).toContain('user_word : f32 = f32((i32(threadGid.x) & 3))');
   });
 
   it("reads an argument that lies in the result's memory from there", () => {
-    const { code, bound } = translator.translate({ ...scale, to: 0 }, Infinity);
+    const { code, bindings } = translator.translate('scale', { ...scale, to: 0 }, Infinity);
     expect(code).toContain('return result[');
     expect(code).not.toContain('var<storage, read> user_x');
     expect(code).toContain('@binding(1) var<storage, read_write> result');
-    expect(bound).toEqual([1, 0].map((place) => ({ place, part: 0 })));
+    expect(bindings).toEqual([1, 0].map((buffer) => ({ buffer, part: 0 })));
   });
 
   it('folds more workgroups than one axis has', () => {
-    const { code, workgroups } = translator.translate({ ...scale, output: [3000, 3000] }, Infinity);
+    const { code, workgroups } = translator.translate('scale', { ...scale, output: [3000, 3000] }, Infinity);
     expect(workgroups).toEqual([46_875, 3, 1]);
     expect(code).toContain('let flat = gid.x + gid.y * 3000000u;');
   });
 
   it('reads what is larger than a binding from several, one after the other', () => {
-    const { code, bound } = translator.translate(scale, 8192);
+    const { code, bindings } = translator.translate('scale', scale, 8192);
     expect(code).toContain('@binding(2) var<storage, read> user_w_part1 : array<f32>;');
     expect(code).toContain(
       '  if (at < 16384u) { return user_w_part1[at - 8192u]; }\n  return user_w_part2[at - 16384u];',
     );
     expect(code).toContain('@binding(4) var<storage, read_write> result : array<f32>;');
-    expect(bound).toEqual([
-      { place: 0, part: 0 },
-      ...[0, 1, 2].map((part) => ({ place: 1, part })),
-      { place: 2, part: 0 },
+    expect(bindings).toEqual([
+      { buffer: 0, part: 0 },
+      ...[0, 1, 2].map((part) => ({ buffer: 1, part })),
+      { buffer: 2, part: 0 },
     ]);
   });
 
   it('reads packed bytes as floats, and one thread writes the four of a word', () => {
-    const { code, workgroups } = translator.translate({ ...scale, bytes: new Set([0, 2]) }, Infinity);
+    const { code, workgroups } = translator.translate(
+      'scale',
+      { ...scale, bytes: new Set([0, 2]) },
+      Infinity,
+    );
     expect(code).toContain('var<storage, read> user_x : array<u32>;');
     expect(code).toContain('return f32((user_x[at / 4u] >> (8u * (at % 4u))) & 255u);');
     expect(code).toContain('var<storage, read> user_w : array<f32>;');
@@ -129,10 +132,10 @@ describe('gpu.js as a translator to WGSL', () => {
       );
       const outputs = Object.fromEntries(buildCase(item, inputs).map((t, i) => [`y${i}`, t]));
       const plan = buildPlan({ outputs, next: {}, feeds: item.inputs, state: {} }, fusions);
-      const { parts } = buildProgram(plan, target);
-      for (const call of parts.flatMap(({ work }) => work)) {
-        expect(isDispatch(call)).toBe(false);
-        const { code } = translator.translate(call as Call, Infinity);
+      const { steps } = buildProgram(plan, target);
+      for (const source of steps.flatMap(({ kernels }) => kernels)) {
+        expect(isModule(source)).toBe(false);
+        const { code } = translator.translate(op, source as KernelSource, Infinity);
         expect(code, `${op}: ${item.name}`).not.toContain('LOOP_MAX');
       }
     }
@@ -146,7 +149,7 @@ describe('the table of expressions', () => {
   });
 
   it('takes what it needs of the library, and no more', () => {
-    const source = sourceOf({ body: 'return remainder(X, 3);', args: {}, output: [1], to: 0 });
+    const source = functionOf({ body: 'return remainder(X, 3);', args: {}, output: [1], to: 0 });
     expect(
       libraryOf(source)
         .map(({ name }) => name)

@@ -11,7 +11,7 @@ import { expectClose } from '../compare.ts';
 import { testDevice } from './adapter.ts';
 import { describeWhere } from './available.ts';
 
-const { describeHere, runDispatches } = await testDevice();
+const { describeHere, runModules } = await testDevice();
 
 const random = (name: string, n: number, offset = 0): Float32Array => {
   const draws = stream(13, name);
@@ -59,7 +59,7 @@ describeHere('batch normalisation', () => {
         for (const residual of [false, true]) {
           const site = { rows, channels, epsilon: EPSILON, affine, residual, relu: residual };
           const inputs = [x, ...(affine ? [gamma, beta] : []), ...(residual ? [added] : [])];
-          const [y, m, v] = await runDispatches(batchNorm(site)!, inputs, [n, channels, channels]);
+          const [y, m, v] = await runModules(batchNorm(site)!, inputs, [n, channels, channels]);
           const want = Array.from(x, (value, i) => {
             const c = i % channels;
             const normal = (value - mean[c]) / Math.sqrt(variance[c] + EPSILON);
@@ -90,8 +90,8 @@ describeHere('batch normalisation', () => {
     });
     for (const affine of [false, true]) {
       const inputs = [g, x, mean, variance, ...(affine ? [gamma] : [])];
-      const dispatches = batchNormGrad({ rows, channels, epsilon: EPSILON, affine })!;
-      const [dx, dGamma, dBeta] = await runDispatches(dispatches, inputs, [n, channels, channels]);
+      const modules = batchNormGrad({ rows, channels, epsilon: EPSILON, affine })!;
+      const [dx, dGamma, dBeta] = await runModules(modules, inputs, [n, channels, channels]);
       const want = Array.from(g, (value, i) => {
         const c = i % channels;
         const normal = (x[i] - mean[c]) / deviation(c);

@@ -1,7 +1,7 @@
 // Sorting, sums by index and running sums over axes that are longer than what one thread looks through, in every mode here.
 
 import { describe, expect, it } from 'vitest';
-import { sourceOf, type Call } from '../../../engine/backends/gpu/kernel.ts';
+import { functionOf, type KernelSource } from '../../../engine/backends/gpu/kernel.ts';
 import { fusions } from '../../../engine/backends/gpu/lower.ts';
 import { Codec } from '../../../engine/backends/gpu/memory.ts';
 import { buildProgram } from '../../../engine/backends/gpu/program.ts';
@@ -140,10 +140,12 @@ describe('work over 60,000 elements', () => {
   ) {
     const inputs = Object.fromEntries(Object.entries(types).map(([name, type]) => [name, input(name, type)]));
     const plan = buildPlan({ outputs: { y: build(inputs) }, next: {}, feeds: types, state: {} }, fusions);
-    const target = { override: () => null, mostArguments: 6, vectors: false, codec: new Codec(true) };
-    const work = buildProgram(plan, target).parts.flatMap((part) => part.work as readonly Call[]);
-    return work.map((call) =>
-      [...sourceOf(call).matchAll(/< (\d+); \w+\+\+\) \{(?!\s*if \(\w+ >= \w+\) \{ break; \})/g)].reduce(
+    const target = { override: () => null, maxArguments: 6, vectors: false, codec: new Codec(true) };
+    const sources = buildProgram(plan, target).steps.flatMap(
+      ({ kernels }) => kernels as readonly KernelSource[],
+    );
+    return sources.map((source) =>
+      [...functionOf(source).matchAll(/< (\d+); \w+\+\+\) \{(?!\s*if \(\w+ >= \w+\) \{ break; \})/g)].reduce(
         (product, [, turns]) => product * Number(turns),
         1,
       ),

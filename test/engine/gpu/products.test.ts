@@ -1,12 +1,13 @@
 /** The WGSL templates of products and convolutions against the reference kernels, tile by tile; skipped where there is no adapter. */
 /* oxlint-disable vitest/expect-expect -- expectClose asserts */
 import { describe, expect, it } from 'vitest';
+import type { KernelModule } from '../../../engine/backends/gpu/kernel.ts';
 import {
   conv2d,
   conv2dGradInput,
   conv2dGradWeight,
   matmul,
-  type WgslDispatch,
+  type Binding,
 } from '../../../engine/backends/gpu/wgsl/index.ts';
 import {
   chooseTiling,
@@ -32,16 +33,16 @@ const LIMITS = {
   maxStorageBuffersPerShaderStage: 8,
 };
 
-const { describeHere, runDispatches } = await testDevice();
+const { describeHere, runModules } = await testDevice();
 
 async function run(
-  dispatches: readonly WgslDispatch[] | null,
+  modules: readonly KernelModule<Binding>[] | null,
   inputs: readonly HostTensor[],
   shapes: readonly Shape[],
 ): Promise<HostTensor[]> {
-  expect(dispatches).not.toBeNull();
-  const results = await runDispatches(
-    dispatches!,
+  expect(modules).not.toBeNull();
+  const results = await runModules(
+    modules!,
     inputs.map(({ data }) => data as Float32Array),
     shapes.map(sizeOf),
   );
@@ -99,8 +100,8 @@ describeHere('products in WGSL', () => {
   ): Promise<void> => {
     const a = random('a', [batch, ...(flags.transA ? [k, m] : [m, k])]);
     const b = random('b', [batch, ...(flags.transB ? [n, k] : [k, n])]);
-    const dispatches = matmul({ batch, m, n, k, ...flags }, LIMITS, tiling);
-    const [got] = await run(dispatches, [a, b], [[batch, m, n]]);
+    const modules = matmul({ batch, m, n, k, ...flags }, LIMITS, tiling);
+    const [got] = await run(modules, [a, b], [[batch, m, n]]);
     const what = `${batch} × ${m}×${k}·${k}×${n} ${JSON.stringify(flags)} ${JSON.stringify(tiling)}`;
     expectClose(what, got, expected('matmul', [a, b], flags, [batch, m, n]), 2e-6, 1);
   };
@@ -143,7 +144,7 @@ describeHere('products in WGSL', () => {
     const row = Float32Array.from({ length: m * k }, (_, i) => ((i * 7) % 13) - 6);
     const ones = new Float32Array(n * k).fill(0.5);
     const sites = { batch: 1, m, n, k, transA: false, transB: false };
-    const [got] = await runDispatches(matmul(sites, LIMITS)!, [row, ones], [m * n]);
+    const [got] = await runModules(matmul(sites, LIMITS)!, [row, ones], [m * n]);
     const wrong = got.findIndex((value, i) => {
       const at = Math.floor(i / n) * k;
       return value !== row.subarray(at, at + k).reduce((sum, v) => sum + v, 0) / 2;
@@ -221,8 +222,8 @@ describeHere('products in WGSL', () => {
     async ({ attrs, site, shapes, splits }) => {
       const [x, g] = [random('x', shapes.x), random('g', shapes.g)];
       const choose = (size: ProductSize) => cut(size, chooseTiling(size, LIMITS)!.tile, splits);
-      const dispatches = conv2dGradWeight(attrs, { ...site, bias: true }, LIMITS, choose);
-      const [got, gotSums] = await run(dispatches, [x, g], [shapes.w, [site.filters]]);
+      const modules = conv2dGradWeight(attrs, { ...site, bias: true }, LIMITS, choose);
+      const [got, gotSums] = await run(modules, [x, g], [shapes.w, [site.filters]]);
       expectClose('gradient', got, expected('conv2dGradWeight', [x, g], attrs, shapes.w), 3e-6, 1);
       const sums = new Float64Array(site.filters);
       g.data.forEach((value, i) => {

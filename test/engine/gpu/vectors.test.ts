@@ -5,11 +5,10 @@
 /* oxlint-disable vitest/expect-expect -- expectClose asserts */
 import { compileFunction } from 'node:vm';
 import { assert, describe, expect, it } from 'vitest';
-import { kernelOf } from '../../../engine/backends/kernel-table.ts';
 import { gpu } from '../../../engine/backends/gpu/gpu.ts';
-import { sourceOf, type Call, type Place, type Site } from '../../../engine/backends/gpu/kernel.ts';
+import { functionOf, type BufferId, type KernelSource } from '../../../engine/backends/gpu/kernel.ts';
 import { libraryOf } from '../../../engine/backends/gpu/library.ts';
-import { kernels } from '../../../engine/backends/gpu/lower.ts';
+import { loweringOf } from '../../../engine/backends/gpu/lower.ts';
 import { compile } from '../../../engine/compile.ts';
 import type { Attrs } from '../../../engine/op.ts';
 import { grad } from '../../../engine/grad.ts';
@@ -20,11 +19,11 @@ import { expectClose } from '../compare.ts';
 import { describeWhere } from './available.ts';
 import { expected, random, type ProductOp } from './oracle.ts';
 
-/** A call's results as JavaScript has them. */
-function evaluate(call: Call, memory: ReadonlyMap<Place, Float32Array>): Float32Array {
-  const { args, output, vectors } = call;
-  const views = Object.entries(args).map(([name, { place, dims }]) => {
-    const data = memory.get(place)!;
+/** Runs a kernel as JavaScript. */
+function evaluate(source: KernelSource, memory: ReadonlyMap<BufferId, Float32Array>): Float32Array {
+  const { args, output, vectors } = source;
+  const views = Object.entries(args).map(([name, { buffer, dims }]) => {
+    const data = memory.get(buffer)!;
     const lanes = vectors?.args.has(name) === true ? 4 : 1;
     const [x, ...outer] = dims as readonly number[];
     const rows = (sizes: readonly number[], at: number): unknown =>
@@ -35,9 +34,9 @@ function evaluate(call: Call, memory: ReadonlyMap<Place, Float32Array>): Float32
         : Array.from({ length: sizes.at(-1)! }, (_, i) => rows(sizes.slice(0, -1), at * sizes.at(-1)! + i));
     return rows(outer, 0);
   });
-  const source = sourceOf(call);
-  const library = libraryOf(source).map((own) => own.source);
-  const kernel = compileFunction([...library, source, 'return kernel;'].join('\n'))() as (
+  const text = functionOf(source);
+  const library = libraryOf(text).map((own) => own.source);
+  const kernel = compileFunction([...library, text, 'return kernel;'].join('\n'))() as (
     ...views: readonly unknown[]
   ) => number | readonly number[];
   const [x, y = 1, z = 1] = output;
@@ -49,35 +48,34 @@ function evaluate(call: Call, memory: ReadonlyMap<Place, Float32Array>): Float32
   return Float32Array.from(results);
 }
 
-/** The calls that compute a step, and its result. */
+/** The kernels that compute a step, and its result. */
 function lowered(
   op: ProductOp | 'conv2dBias',
   inputs: readonly HostTensor[],
   attrs: Attrs,
   shape: Shape,
-): { readonly calls: readonly Call[]; readonly result: HostTensor } {
-  const calls: Call[] = [];
-  let places = inputs.length + 1;
-  const kernel = kernelOf<Site>('gpu', kernels, op);
-  kernel({
+): { readonly sources: readonly KernelSource[]; readonly result: HostTensor } {
+  const sources: KernelSource[] = [];
+  let buffers = inputs.length + 1;
+  loweringOf(op)({
     inputs: inputs.map((_, i) => i),
     outputs: [inputs.length],
     types: inputs,
     results: [{ shape, dtype: 'f32' }],
     attrs,
-    mostArguments: 6,
+    maxArguments: 6,
     vectors: true,
-    emit: (call) => calls.push(call),
+    emit: (source) => sources.push(source),
     check: () => expect.unreachable(),
-    scratch: () => places++,
+    scratch: () => buffers++,
   });
   const memory = new Map(inputs.map(({ data }, i) => [i, data as Float32Array]));
-  for (const call of calls) memory.set(call.to, evaluate(call, memory));
-  return { calls, result: { shape, dtype: 'f32', data: memory.get(inputs.length)! } };
+  for (const source of sources) memory.set(source.to, evaluate(source, memory));
+  return { sources, result: { shape, dtype: 'f32', data: memory.get(inputs.length)! } };
 }
 
 /** Fetches for sixteen products; 32 where each thread has one result. */
-const fetchesOf = ({ vectors }: Call): number =>
+const fetchesOf = ({ vectors }: KernelSource): number =>
   vectors === undefined ? 32 : Number(/(\d+) fetches/.exec(vectors.note)![1]);
 
 describe('the text of products', () => {
@@ -100,8 +98,8 @@ describe('the text of products', () => {
       random('a', [batch, ...(transA ? [k, m] : [m, k])]),
       random('b', [batch, ...(transB ? [n, k] : [k, n])]),
     ];
-    const { calls, result } = lowered('matmul', inputs, { transA, transB }, [batch, m, n]);
-    expect(calls.map(fetchesOf)).toEqual([fetches]);
+    const { sources, result } = lowered('matmul', inputs, { transA, transB }, [batch, m, n]);
+    expect(sources.map(fetchesOf)).toEqual([fetches]);
     expectClose('matmul', result, expected('matmul', inputs, { transA, transB }, [batch, m, n]), 2e-6, 1);
   });
 
@@ -129,8 +127,8 @@ describe('the text of products', () => {
       ['conv2dGradWeight', [image, g], weight.shape],
     ] as const;
     for (const [i, [op, inputs, shape]] of steps3.entries()) {
-      const { calls, result } = lowered(op, inputs, attrs, shape);
-      expect([op, fetchesOf(calls[0])]).toEqual([op, geometry.fetches[i]]);
+      const { sources, result } = lowered(op, inputs, attrs, shape);
+      expect([op, fetchesOf(sources[0])]).toEqual([op, geometry.fetches[i]]);
       expectClose(op, result, expected(op, inputs, attrs, shape), 3e-6, 1);
     }
   });

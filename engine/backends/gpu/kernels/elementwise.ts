@@ -1,43 +1,37 @@
-/** Operations on each element: alone with any broadcasting, or in chains. */
-import type { ChainAttrs } from '../../../plan/fusions/elementwise.ts';
+/** Elementwise operations: single ones with any broadcasting, and chains. */
+import type { ChainAttrs } from '../../../plan/chain.ts';
 import { broadcastStrides, mergeAxes, sizeOf } from '../../../shape.ts';
 import type { DType, Shape } from '../../../types.ts';
-import {
-  expectExact,
-  floatsPer,
-  type Call,
-  type Dims,
-  type Lower,
-  type Place,
-  type Site,
-  halvesAt,
-} from '../kernel.ts';
+import type { BufferId, Dims, KernelSource } from '../kernel.ts';
+import type { Lowering, LoweringContext } from '../lowering.ts';
+import { expectExact, floatsPer, halvesAt } from '../text.ts';
 import { compute, expressions, type ElementwiseName, type Names } from './expressions.ts';
 
-/** How threads walk through a result, and where in each operand, whose strides fit the result's axes, they are. */
-export interface Walk {
+/** How threads are numbered over a result, and where the operands of a thread lie. */
+export interface Indexing {
   readonly output: Dims;
-  /** Statements that come first. */
-  readonly before: string;
-  readonly index: (operand: number) => string;
+  /** Statements that the offsets need. */
+  readonly setup: string;
+  /** The offset of an operand in its buffer. */
+  readonly offsetOf: (operand: number) => string;
 }
 
-/** `strides`: for every operand, one for each axis of the shape. */
-export function walk(shape: Shape, strides: readonly (readonly number[])[]): Walk {
+/** The indexing of strided operands. `strides` has one for each operand and axis of the shape. */
+export function stridedIndexing(shape: Shape, strides: readonly (readonly number[])[]): Indexing {
   const axes = mergeAxes(shape, strides);
   const sizes = axes.map(([size]) => size).reverse();
   const coordinates = ['X', 'Y', 'Z'].slice(0, sizes.length);
-  let before = '';
+  let setup = '';
   if (sizes.length > 3) {
-    // The outermost axes share the third of gpu.js.
+    // gpu.js has three axes: the third stands for all outer ones.
     const rest = sizes.slice(2);
-    expectExact('a walk over more than three axes', sizeOf(shape));
+    expectExact('indexing more than three axes', sizeOf(shape));
     let left = 'Z';
     coordinates.length = 2;
     rest.forEach((size, i) => {
       const last = i === rest.length - 1;
-      if (!last) before += `const left${i} = quotient(${left}, ${size});\n`;
-      before += `const at${i} = ${last ? left : `${left} - left${i} * ${size}`};\n`;
+      if (!last) setup += `const left${i} = quotient(${left}, ${size});\n`;
+      setup += `const at${i} = ${last ? left : `${left} - left${i} * ${size}`};\n`;
       coordinates.push(`at${i}`);
       left = `left${i}`;
     });
@@ -46,8 +40,8 @@ export function walk(shape: Shape, strides: readonly (readonly number[])[]): Wal
   coordinates.reverse();
   return {
     output: sizes as unknown as Dims,
-    before,
-    index(operand) {
+    setup,
+    offsetOf(operand) {
       const terms = axes.flatMap((axis, d) => {
         const stride = axis[1 + operand];
         if (stride === 0) return [];
@@ -64,23 +58,23 @@ interface Axes {
   readonly strides: readonly (readonly number[])[];
 }
 
-/** One operation. */
+/** A single operation. */
 const single =
-  (op: ElementwiseName): Lower =>
-  (site) => {
-    const [{ shape, dtype }] = site.results;
-    const strides = [...site.types, site.results[0]].map((type) => broadcastStrides(type.shape, shape));
-    emitChain(site, [[op, dtype, ...site.inputs.keys()]], [site.inputs.length], { shape, strides });
+  (op: ElementwiseName): Lowering =>
+  (context) => {
+    const [{ shape, dtype }] = context.results;
+    const strides = [...context.types, context.results[0]].map((type) => broadcastStrides(type.shape, shape));
+    emitChain(context, [[op, dtype, ...context.inputs.keys()]], [context.inputs.length], { shape, strides });
   };
 
-/** A chain: several operations, of which some results are kept. */
-export const elementwise: Lower<ChainAttrs> = (site) => {
-  const { program, times, results } = site.attrs;
-  emitChain(site, program, results, axesOfChain(site, times));
+/** A chain of operations, of which some results are stored. */
+export const elementwise: Lowering<ChainAttrs> = (context) => {
+  const { program, times, results } = context.attrs;
+  emitChain(context, program, results, axesOfChain(context, times));
 };
 
-/** The axes of a chain, whose inputs are as large as the results, or one element, or come over and over (see ChainAttrs). */
-function axesOfChain({ types, results }: Site, times: readonly number[]): Axes | Loose {
+/** The axes of a chain. An input is as large as the results, or one element, or is repeated (see ChainAttrs). */
+function axesOfChain({ types, results }: LoweringContext, times: readonly number[]): Axes | RepeatedRows {
   const n = sizeOf(results[0].shape);
   const operands = [...types, results[0]].map(({ shape }, i) => ({
     size: sizeOf(shape),
@@ -89,7 +83,7 @@ function axesOfChain({ types, results }: Site, times: readonly number[]): Axes |
   const borders = operands.flatMap(({ size, each }) => (size === 1 ? [] : [each, each * size]));
   const lengths = [...new Set([1, ...borders, n])].sort((a, b) => a - b);
   if (lengths.some((length, i) => i > 0 && length % lengths[i - 1] !== 0)) {
-    expectExact('a chain with rows that do not fit into each other', n);
+    expectExact('a chain with rows whose lengths do not divide each other', n);
     return { n, operands };
   }
   const begins = lengths.slice(0, -1);
@@ -103,114 +97,114 @@ function axesOfChain({ types, results }: Site, times: readonly number[]): Axes |
   };
 }
 
-/** Operands whose rows do not fit into each other: found by dividing. */
-interface Loose {
+/** Operands whose row lengths do not divide each other: offsets are computed by division. */
+interface RepeatedRows {
   readonly n: number;
   readonly operands: readonly { readonly size: number; readonly each: number }[];
 }
 
-/** A walk with one thread for each float of the results: of an i32 there are two. `half` tells which. */
-function walkOf(axes: Axes | Loose, dtype: DType): Walk & { readonly half: string } {
+/** An indexing with one thread for each float of the results: an i32 has two. `half` is 0 or 1, the half of a thread. */
+function indexingOf(axes: Axes | RepeatedRows, dtype: DType): Indexing & { readonly half: string } {
   const halves = floatsPer(dtype);
   if ('operands' in axes) {
     const { n, operands } = axes;
     const element = halves === 1 ? 'X' : 'element';
     return {
       output: [n * halves],
-      before: halves === 1 ? '' : 'const element = quotient(X, 2);\n',
-      index(operand) {
+      setup: halves === 1 ? '' : 'const element = quotient(X, 2);\n',
+      offsetOf(operand) {
         const { size, each } = operands[operand];
         if (size === n) return element;
-        const turn = each === 1 ? element : `quotient(${element}, ${each})`;
-        return size === 1 ? '0' : `remainder(${turn}, ${size})`;
+        const row = each === 1 ? element : `quotient(${element}, ${each})`;
+        return size === 1 ? '0' : `remainder(${row}, ${size})`;
       },
       half: 'X - element * 2',
     };
   }
   const { shape, strides } = axes;
-  if (halves === 1) return { ...walk(shape, strides), half: '0' };
+  if (halves === 1) return { ...stridedIndexing(shape, strides), half: '0' };
   const none = shape.map(() => 0);
-  const own = walk([...shape, 2], [...strides.map((list) => [...list, 0]), [...none, 1]]);
-  return { ...own, half: own.index(strides.length) };
+  const indexing = stridedIndexing([...shape, 2], [...strides.map((list) => [...list, 0]), [...none, 1]]);
+  return { ...indexing, half: indexing.offsetOf(strides.length) };
 }
 
-/** Where an operand is read. */
-interface Source {
-  readonly place: Place;
+/** An operand in memory. */
+interface StoredOperand {
+  readonly buffer: BufferId;
   readonly elements: number;
   readonly dtype: DType;
-  /** Its number among the walk's operands. */
+  /** Its number among the operands of the indexing. */
   readonly operand: number;
 }
 
 /**
- * One kernel for each result, and for what a kernel with too many arguments has to find in memory. What is stored already is
- * read, not computed again, so it does not matter to the bits which buffers results share. The axes have the results as
- * their last operand.
+ * Emits one kernel for each result, and for each intermediate value that must be stored because a kernel would have too many
+ * arguments. Stored values are read and not computed again, so buffer sharing does not change a bit. The results are the
+ * last operand of the axes.
  */
 function emitChain(
-  site: Site,
+  context: LoweringContext,
   program: ChainAttrs['program'],
   results: readonly number[],
-  axes: Axes | Loose,
+  axes: Axes | RepeatedRows,
 ): void {
-  const { inputs, types } = site;
-  const n = sizeOf(site.results[0].shape);
-  const sources = new Map<number, Source>(
-    inputs.map((place, i) => [
+  const { inputs, types } = context;
+  const n = sizeOf(context.results[0].shape);
+  const stored = new Map<number, StoredOperand>(
+    inputs.map((buffer, i) => [
       i,
-      { place, elements: sizeOf(types[i].shape), dtype: types[i].dtype, operand: i },
+      { buffer, elements: sizeOf(types[i].shape), dtype: types[i].dtype, operand: i },
     ]),
   );
-  const stored = (place: Place, dtype: DType): Source => ({
-    place,
+  const resultIn = (buffer: BufferId, dtype: DType): StoredOperand => ({
+    buffer,
     elements: n,
     dtype,
     operand: inputs.length,
   });
 
-  const kernels = storedNumbers(program, results, inputs.length, site.mostArguments).map((number) => {
+  const kernels = storedNumbers(program, results, inputs.length, context.maxArguments).map((number) => {
     const [, dtype] = program[number - inputs.length];
-    const walked = walkOf(axes, dtype);
-    const { read, body } = bodyOf(number, program, sources, inputs.length, walked);
+    const indexing = indexingOf(axes, dtype);
+    const { read, body } = bodyOf(number, program, stored, inputs.length, indexing);
     const result = results.indexOf(number);
-    const to = result < 0 ? site.scratch(n * floatsPer(dtype)) : site.outputs[result];
-    sources.set(number, stored(to, dtype));
-    return { number, read, body, to, dtype, output: walked.output };
+    const to = result < 0 ? context.scratch(n * floatsPer(dtype)) : context.outputs[result];
+    stored.set(number, resultIn(to, dtype));
+    return { number, read, body, to, dtype, output: indexing.output };
   });
 
-  const moves: Call[] = [];
+  const copies: KernelSource[] = [];
   kernels.forEach(({ number, read, body, to, dtype, output }, k) => {
-    const readsPlace = (operand: number): boolean => operand < inputs.length && inputs[operand] === to;
-    // An input that lies where this result goes must stay while later kernels read it, and while both halves of an i32 are read.
-    const needed =
-      kernels.slice(k + 1).some((later) => later.read.some(readsPlace)) ||
-      (dtype === 'i32' && read.some(readsPlace));
+    const readsResult = (operand: number): boolean => operand < inputs.length && inputs[operand] === to;
+    // An input in the result's buffer must stay while later kernels read it, and while this one reads both halves of an i32.
+    const mustStay =
+      kernels.slice(k + 1).some((later) => later.read.some(readsResult)) ||
+      (dtype === 'i32' && read.some(readsResult));
     const floats = n * floatsPer(dtype);
-    const place = needed ? site.scratch(floats) : to;
-    sources.set(number, stored(place, dtype));
+    const buffer = mustStay ? context.scratch(floats) : to;
+    stored.set(number, resultIn(buffer, dtype));
     const args = Object.fromEntries(
       read.map((operand) => {
-        const source = sources.get(operand)!;
+        const source = stored.get(operand)!;
         return [
           `v${operand}`,
-          { place: source.place, dims: [source.elements * floatsPer(source.dtype)] as const },
+          { buffer: source.buffer, dims: [source.elements * floatsPer(source.dtype)] as const },
         ];
       }),
     );
-    site.emit({ body, args, output, to: place });
-    if (needed) moves.push(copyCall(place, to, floats));
+    context.emit({ body, args, output, to: buffer });
+    if (mustStay) copies.push(copySource(buffer, to, floats));
   });
-  moves.forEach(site.emit);
+  copies.forEach(context.emit);
 }
 
-/** The statements that compute an operand from what is in memory, and which operands they read there. */
+/** The statements that compute an operand from stored ones, and which of these they read. */
 function bodyOf(
   number: number,
   program: ChainAttrs['program'],
-  sources: ReadonlyMap<number, Source>,
+  stored: ReadonlyMap<number, StoredOperand>,
   inputs: number,
-  { before, index, half }: ReturnType<typeof walkOf>,
+  { setup, offsetOf, half }: ReturnType<typeof indexingOf>,
 ): { readonly read: readonly number[]; readonly body: string } {
   const values = new Map<number, { readonly names: Names; readonly dtype: DType }>();
   const read: number[] = [];
@@ -219,11 +213,11 @@ function bodyOf(
     const known = values.get(operand);
     if (known !== undefined) return known;
     const t = `t${operand}`;
-    const source = sources.get(operand);
+    const source = stored.get(operand);
     let value: { readonly names: Names; readonly dtype: DType };
     if (source !== undefined) {
       read.push(operand);
-      const at = index(source.operand);
+      const at = offsetOf(source.operand);
       const pair = source.dtype === 'i32';
       lines.push(
         pair
@@ -233,13 +227,13 @@ function bodyOf(
       value = { names: pair ? [`${t}l`, `${t}h`] : [t], dtype: source.dtype };
     } else {
       const [op, dtype, ...operands] = program[operand - inputs];
-      const own = operands.map(visit);
+      const from = operands.map(visit);
       const computed = compute(
         op,
         t,
         dtype,
-        own.map(({ names }) => names),
-        own.map((each) => each.dtype),
+        from.map(({ names }) => names),
+        from.map((value) => value.dtype),
       );
       lines.push(computed.lines);
       value = { names: computed.names, dtype };
@@ -250,25 +244,25 @@ function bodyOf(
   const [name, high] = visit(number).names;
   const end =
     high === undefined ? `return ${name};` : `if (${half} < 1) { return ${name}; }\nreturn ${high};`;
-  return { read, body: `${before}${lines.join('\n')}\n${end}` };
+  return { read, body: `${setup}${lines.join('\n')}\n${end}` };
 }
 
-/** The operands to store, rising: the results, and others where a kernel would have more arguments than it may. */
+/** The operands to store, in order: the results, and others where a kernel would have more than `max` arguments. */
 function storedNumbers(
   program: ChainAttrs['program'],
   results: readonly number[],
   inputs: number,
-  most: number,
+  max: number,
 ): readonly number[] {
   const chosen = new Set(results);
-  /** What an operand's expression reads from memory. */
+  /** The stored operands that an operand's expression reads. */
   const readBy = new Map<number, ReadonlySet<number>>();
   const readOf = (operand: number): ReadonlySet<number> =>
     operand < inputs || !readBy.has(operand) ? new Set([operand]) : readBy.get(operand)!;
   program.forEach(([, , ...operands], i) => {
     const all = (): Set<number> => new Set(operands.flatMap((operand) => [...readOf(operand)]));
     let read = all();
-    while (read.size > most) {
+    while (read.size > max) {
       const widest = operands.reduce((a, b) => (readOf(b).size > readOf(a).size ? b : a));
       chosen.add(widest);
       readBy.delete(widest);
@@ -280,15 +274,15 @@ function storedNumbers(
   return [...chosen].sort((a, b) => a - b);
 }
 
-/** So many floats from one place to another. */
-export const copyCall = (from: Place, to: Place, elements: number): Call => ({
+/** Copies floats from one buffer to another. */
+export const copySource = (from: BufferId, to: BufferId, elements: number): KernelSource => ({
   body: 'return x[X];',
-  args: { x: { place: from, dims: [elements] } },
+  args: { x: { buffer: from, dims: [elements] } },
   output: [elements],
   to,
 });
 
-/** A kernel for each operation of the table. */
+/** A lowering for each operation of the table. */
 export const elementwiseKernels = Object.fromEntries(
   Object.keys(expressions).map((name) => [name, single(name as ElementwiseName)]),
-) as Readonly<Record<ElementwiseName, Lower>>;
+) as Readonly<Record<ElementwiseName, Lowering>>;

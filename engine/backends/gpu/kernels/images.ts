@@ -1,11 +1,17 @@
-/** Images: as a model wants them, and of another size. */
+/** Normalization and resizing of images. */
 import type { AttrsOf } from '../../../ops/index.ts';
 import type { ResizeAttrs } from '../../../ops/resize.ts';
 import { broadcastStrides, sizeOf } from '../../../shape.ts';
-import { expectExact, int, type Lower } from '../kernel.ts';
+import type { Lowering } from '../lowering.ts';
+import { expectExact, int } from '../text.ts';
 import { rowAndColumn } from './windows.ts';
 
-export const normalizeImages: Lower = ({ inputs: [x, mean, scale, draws], outputs: [to], types, emit }) => {
+export const normalizeImages: Lowering = ({
+  inputs: [x, mean, scale, draws],
+  outputs: [to],
+  types,
+  emit,
+}) => {
   const [images, height, width, channels] = types[0].shape;
   const item = types[0].shape.slice(1);
   expectExact('an image', sizeOf(item));
@@ -14,7 +20,7 @@ export const normalizeImages: Lower = ({ inputs: [x, mean, scale, draws], output
       .map((stride, axis) => (stride === 0 ? '' : `${['sy', 'sx', 'X'][axis]} * ${stride}`))
       .filter((term) => term !== '')
       .join(' + ') || '0';
-  const place =
+  const crop =
     draws === undefined
       ? 'const sy = row;\nconst sx = column;'
       : `const sy = row + ${int('draws[Z]', '0')};
@@ -24,13 +30,13 @@ export const normalizeImages: Lower = ({ inputs: [x, mean, scale, draws], output
         if (sy < 0 || sy >= ${height} || sx < 0 || sx >= ${width}) { return 0; }`;
   emit({
     body: `${rowAndColumn(width)}
-      ${place}
+      ${crop}
       return (x[Z][sy * ${width} + sx][X] - mean[${at(1)}]) * scale[${at(2)}];`,
     args: {
-      x: { place: x, dims: [channels, height * width, images] },
-      mean: { place: mean, dims: [sizeOf(types[1].shape)] },
-      scale: { place: scale, dims: [sizeOf(types[2].shape)] },
-      ...(draws === undefined ? {} : { draws: { place: draws, dims: [6, images] as const } }),
+      x: { buffer: x, dims: [channels, height * width, images] },
+      mean: { buffer: mean, dims: [sizeOf(types[1].shape)] },
+      scale: { buffer: scale, dims: [sizeOf(types[2].shape)] },
+      ...(draws === undefined ? {} : { draws: { buffer: draws, dims: [6, images] as const } }),
     },
     output: [channels, height * width, images],
     to,
@@ -38,10 +44,10 @@ export const normalizeImages: Lower = ({ inputs: [x, mean, scale, draws], output
 };
 
 /**
- * Statements that leave, for the output position `at` along an axis, the first of the input positions that it mixes in
- * `name`, and the second's weight in `name`w: the table of ops/resize.ts, in whole numbers up to the last division.
+ * Statements for the output position `at` along an axis: `name` is the first of the two input positions that it interpolates,
+ * `name`w the weight of the second. As in ops/resize.ts, in integers up to the last division.
  */
-function between(
+function interpolation(
   { input, output, bilinear, alignCorners }: ResizeAttrs,
   axis: 0 | 1,
   at: string,
@@ -58,7 +64,7 @@ function between(
     if (${name} >= ${size - 1}) { ${name} = ${size - 1}; ${name}w = 0; }`;
 }
 
-export const resize2d: Lower<AttrsOf<'resize2d'>> = ({
+export const resize2d: Lowering<AttrsOf<'resize2d'>> = ({
   inputs: [x],
   outputs: [to],
   types: [{ shape }],
@@ -68,8 +74,8 @@ export const resize2d: Lower<AttrsOf<'resize2d'>> = ({
   const [images, height, width, channels] = shape;
   emit({
     body: `${rowAndColumn(resize.output[1])}
-      ${between(resize, 0, 'row', 'y')}
-      ${between(resize, 1, 'column', 'h')}
+      ${interpolation(resize, 0, 'row', 'y')}
+      ${interpolation(resize, 1, 'column', 'h')}
       let top = x[Z][y * ${width} + h][X];
       if (hw > 0) { top = top * (1 - hw) + x[Z][y * ${width} + h + 1][X] * hw; }
       if (yw > 0) {
@@ -78,24 +84,24 @@ export const resize2d: Lower<AttrsOf<'resize2d'>> = ({
         top = top * (1 - yw) + bottom * yw;
       }
       return top;`,
-    args: { x: { place: x, dims: [channels, height * width, images] } },
+    args: { x: { buffer: x, dims: [channels, height * width, images] } },
     output: [channels, sizeOf(resize.output), images],
     to,
   });
 };
 
 /**
- * The output positions along an axis that may mix the input position `own`, some of which do not exist: the first, and how many.
- * They lie between one input position's worth before it and two after.
+ * A range of output positions that contains all that interpolate the input position `own` along an axis: the first, and how
+ * many. Some of them may lie outside the output.
  */
-function stretch({ input, output }: ResizeAttrs, axis: 0 | 1, own: string): readonly [string, number] {
+function outputRange({ input, output }: ResizeAttrs, axis: 0 | 1, own: string): readonly [string, number] {
   const [size, count] = [input[axis], output[axis]];
   const each = Math.ceil(count / size);
   return [`quotient(${own} * ${count}, ${size}) - ${each}`, 3 * each + 1];
 }
 
-/** Every input position looks for the output positions that mix it. */
-export const resize2dGrad: Lower<AttrsOf<'resize2dGrad'>> = ({
+/** Each input position gathers from the output positions that interpolate it. */
+export const resize2dGrad: Lowering<AttrsOf<'resize2dGrad'>> = ({
   inputs: [g],
   outputs: [to],
   types: [{ shape }],
@@ -104,9 +110,9 @@ export const resize2dGrad: Lower<AttrsOf<'resize2dGrad'>> = ({
 }) => {
   const [images, , , channels] = shape;
   const [rows, columns] = resize.output;
-  const [top, rowTurns] = stretch(resize, 0, 'row');
-  const [left, columnTurns] = stretch(resize, 1, 'column');
-  const share = (name: string, own: string): string => `let ${name}s = 0;
+  const [top, rowCount] = outputRange(resize, 0, 'row');
+  const [left, columnCount] = outputRange(resize, 1, 'column');
+  const weight = (name: string, own: string): string => `let ${name}s = 0;
     if (${name} === ${own}) { ${name}s = 1 - ${name}w; }
     if (${name} + 1 === ${own}) { ${name}s = ${name}w; }`;
   emit({
@@ -114,17 +120,17 @@ export const resize2dGrad: Lower<AttrsOf<'resize2dGrad'>> = ({
       const top = ${top};
       const left = ${left};
       let sum = 0;
-      for (let j = 0; j < ${rowTurns}; j++) {
+      for (let j = 0; j < ${rowCount}; j++) {
         const oy = top + j;
         if (oy >= 0 && oy < ${rows}) {
-          ${between(resize, 0, 'oy', 'y')}
-          ${share('y', 'row')}
+          ${interpolation(resize, 0, 'oy', 'y')}
+          ${weight('y', 'row')}
           if (ys > 0) {
-            for (let i = 0; i < ${columnTurns}; i++) {
+            for (let i = 0; i < ${columnCount}; i++) {
               const ox = left + i;
               if (ox >= 0 && ox < ${columns}) {
-                ${between(resize, 1, 'ox', 'h')}
-                ${share('h', 'column')}
+                ${interpolation(resize, 1, 'ox', 'h')}
+                ${weight('h', 'column')}
                 if (hs > 0) { sum += ys * hs * g[Z][oy * ${columns} + ox][X]; }
               }
             }
@@ -132,7 +138,7 @@ export const resize2dGrad: Lower<AttrsOf<'resize2dGrad'>> = ({
         }
       }
       return sum;`,
-    args: { g: { place: g, dims: [channels, rows * columns, images] } },
+    args: { g: { buffer: g, dims: [channels, rows * columns, images] } },
     output: [channels, sizeOf(resize.input), images],
     to,
   });

@@ -1,68 +1,67 @@
 /** Operations that move elements: the same for every dtype, since an i32 is one axis of two floats more. */
 import type { AttrsOf } from '../../../ops/index.ts';
 import { broadcastStrides, sizeOf, stridesOf } from '../../../shape.ts';
-import {
-  expectExact,
-  floatsOf,
-  floatsPer,
-  int,
-  literal,
-  type Check,
-  type Lower,
-  type Site,
-  type View,
-} from '../kernel.ts';
-import { copyCall, walk } from './elementwise.ts';
+import type { BufferView } from '../kernel.ts';
+import type { Check, Lowering, LoweringContext } from '../lowering.ts';
+import { expectExact, floatsOf, floatsPer, int, literal } from '../text.ts';
+import { copySource, stridedIndexing } from './elementwise.ts';
 
-/** Elements of x from `first` on, walked through with strides. */
-function strided(
-  { inputs: [x], outputs: [to], types, results: [type], emit }: Site,
+/** A strided copy of x from element `first` on. */
+function emitStridedCopy(
+  { inputs: [x], outputs: [to], types, results: [type], emit }: LoweringContext,
   strides: readonly number[],
   first = 0,
 ): void {
   const halves = floatsPer(type.dtype);
-  const { output, before, index } = walk(
+  const { output, setup, offsetOf } = stridedIndexing(
     [...type.shape, halves],
     [[...strides.map((stride) => stride * halves), 1]],
   );
   // WebGL's texture lookups take no sum of two literals.
-  const terms = [`${first * halves}`, index(0)].filter((term) => term !== '0').join(' + ');
+  const terms = [`${first * halves}`, offsetOf(0)].filter((term) => term !== '0').join(' + ');
   emit({
-    body: `${before}return x[${terms === '' ? '0' : terms}];`,
-    args: { x: { place: x, dims: [floatsOf(types[0])] } },
+    body: `${setup}return x[${terms === '' ? '0' : terms}];`,
+    args: { x: { buffer: x, dims: [floatsOf(types[0])] } },
     output,
     to,
   });
 }
 
-export const copy: Lower = ({ inputs: [x], outputs: [y], results: [type], emit }) => {
-  if (x !== y) emit(copyCall(x, y, floatsOf(type)));
+export const copy: Lowering = ({ inputs: [x], outputs: [y], results: [type], emit }) => {
+  if (x !== y) emit(copySource(x, y, floatsOf(type)));
 };
 
-export const transpose: Lower<AttrsOf<'transpose'>> = (site) => {
-  const strides = stridesOf(site.types[0].shape);
-  strided(
-    site,
-    site.attrs.perm.map((axis) => strides[axis]),
+export const transpose: Lowering<AttrsOf<'transpose'>> = (context) => {
+  const strides = stridesOf(context.types[0].shape);
+  emitStridedCopy(
+    context,
+    context.attrs.perm.map((axis) => strides[axis]),
   );
 };
 
-export const broadcastTo: Lower = (site) =>
-  strided(site, broadcastStrides(site.types[0].shape, site.results[0].shape));
+export const broadcastTo: Lowering = (context) =>
+  emitStridedCopy(context, broadcastStrides(context.types[0].shape, context.results[0].shape));
 
-export const slice: Lower<AttrsOf<'slice'>> = (site) => {
-  const { begin, step } = site.attrs;
-  const own = stridesOf(site.types[0].shape);
+export const slice: Lowering<AttrsOf<'slice'>> = (context) => {
+  const { begin, step } = context.attrs;
+  const own = stridesOf(context.types[0].shape);
   const first = own.reduce((sum, stride, axis) => sum + stride * begin[axis], 0);
-  strided(
-    site,
+  emitStridedCopy(
+    context,
     own.map((stride, axis) => stride * step[axis]),
     first,
   );
 };
 
-/** Every element of the result looks for its own in x. */
-export const pad: Lower<AttrsOf<'pad'>> = ({ inputs: [x], outputs: [to], types, results, attrs, emit }) => {
+/** Each thread finds its element in x. */
+export const pad: Lowering<AttrsOf<'pad'>> = ({
+  inputs: [x],
+  outputs: [to],
+  types,
+  results,
+  attrs,
+  emit,
+}) => {
   const { begin, step, value } = attrs;
   const [{ shape, dtype }] = results;
   const halves = floatsPer(dtype);
@@ -99,20 +98,20 @@ export const pad: Lower<AttrsOf<'pad'>> = ({ inputs: [x], outputs: [to], types, 
       const half = X - element * ${halves};
       ${digits.join('\n')}
       return x[${index === '' ? '0' : index} + half];`,
-    args: { x: { place: x, dims: [floatsOf(types[0])] } },
+    args: { x: { buffer: x, dims: [floatsOf(types[0])] } },
     output: [floatsOf(results[0])],
     to,
   });
 };
 
-/** Parts that are as many as a kernel takes become one, until one is left. */
-export const concat: Lower<AttrsOf<'concat'>> = ({
+/** Joins as many parts as a kernel has arguments, until one is left. */
+export const concat: Lowering<AttrsOf<'concat'>> = ({
   inputs,
   outputs: [to],
   types,
   results,
   attrs,
-  mostArguments,
+  maxArguments,
   emit,
   scratch,
 }) => {
@@ -121,16 +120,16 @@ export const concat: Lower<AttrsOf<'concat'>> = ({
   const outer = sizeOf(shape.slice(0, axis));
   const inner = sizeOf(shape.slice(axis + 1)) * floatsPer(dtype);
   let parts = inputs
-    .map((place, i) => ({ place, size: types[i].shape[axis] }))
+    .map((buffer, i) => ({ buffer, size: types[i].shape[axis] }))
     .filter(({ size }) => size > 0);
   while (parts.length > 0) {
-    const last = parts.length <= mostArguments;
-    const groups = Array.from({ length: Math.ceil(parts.length / mostArguments) }, (_, i) =>
-      parts.slice(i * mostArguments, (i + 1) * mostArguments),
+    const last = parts.length <= maxArguments;
+    const groups = Array.from({ length: Math.ceil(parts.length / maxArguments) }, (_, i) =>
+      parts.slice(i * maxArguments, (i + 1) * maxArguments),
     );
     parts = groups.map((group) => {
       const size = group.reduce((sum, part) => sum + part.size, 0);
-      const place = last ? to : scratch(outer * size * inner);
+      const buffer = last ? to : scratch(outer * size * inner);
       let begin = 0;
       const lines = group.map((part, i) => {
         const line = `if (Y < ${begin + part.size}) { return x${i}[Z][Y - ${begin}][X]; }`;
@@ -140,19 +139,22 @@ export const concat: Lower<AttrsOf<'concat'>> = ({
       emit({
         body: lines.join('\n'),
         args: Object.fromEntries(
-          group.map((part, i) => [`x${i}`, { place: part.place, dims: [inner, part.size, outer] as const }]),
+          group.map((part, i) => [
+            `x${i}`,
+            { buffer: part.buffer, dims: [inner, part.size, outer] as const },
+          ]),
         ),
         output: [inner, size, outer],
-        to: place,
+        to: buffer,
       });
-      return { place, size };
+      return { buffer, size };
     });
     if (last) return;
   }
 };
 
 /** An index of `count` elements into `n`. */
-export const indexCheck = (index: View, count: number, n: number): Check => ({
+export const indexCheck = (index: BufferView, count: number, n: number): Check => ({
   failure: { kind: 'index', n },
   count,
   args: { index },
@@ -160,48 +162,48 @@ export const indexCheck = (index: View, count: number, n: number): Check => ({
   value: ['index[2 * i]', 'index[2 * i + 1]'],
 });
 
-export const takeRows: Lower = ({ inputs: [x, index], outputs: [to], types, results, emit, check }) => {
+export const takeRows: Lowering = ({ inputs: [x, index], outputs: [to], types, results, emit, check }) => {
   const count = sizeOf(types[1].shape);
   const rows = types[0].shape[0];
   const row = floatsOf({ shape: types[0].shape.slice(1), dtype: results[0].dtype });
-  const indexView = { place: index, dims: [2 * count] } as const;
+  const indexView = { buffer: index, dims: [2 * count] } as const;
   expectExact('takeRows', rows);
   check(indexCheck(indexView, count, rows));
   emit({
     body: `const row = ${int('index', 'Y')};\nreturn x[row][X];`,
-    args: { x: { place: x, dims: [row, rows] }, index: indexView },
+    args: { x: { buffer: x, dims: [row, rows] }, index: indexView },
     output: [row, count],
     to,
   });
 };
 
-export const takeAlong: Lower = ({ inputs: [x, index], outputs: [to], types, emit, check }) => {
+export const takeAlong: Lowering = ({ inputs: [x, index], outputs: [to], types, emit, check }) => {
   const [outer, n, inner] = types[0].shape;
   const m = types[1].shape[1];
   const halves = floatsPer(types[0].dtype);
   expectExact('takeAlong', Math.max(n, inner * halves));
-  check(indexCheck({ place: index, dims: [2 * sizeOf(types[1].shape)] }, sizeOf(types[1].shape), n));
+  check(indexCheck({ buffer: index, dims: [2 * sizeOf(types[1].shape)] }, sizeOf(types[1].shape), n));
   emit({
     body: `const column = quotient(X, ${halves});
       const position = ${int('index[Z][Y]', 'column')};
       return x[Z][position][X];`,
     args: {
-      x: { place: x, dims: [inner * halves, n, outer] },
-      index: { place: index, dims: [2 * inner, m, outer] },
+      x: { buffer: x, dims: [inner * halves, n, outer] },
+      index: { buffer: index, dims: [2 * inner, m, outer] },
     },
     output: [inner * halves, m, outer],
     to,
   });
 };
 
-export const checkFinite: Lower<AttrsOf<'checkFinite'>> = (site) => {
-  const count = sizeOf(site.results[0].shape);
-  site.check({
-    failure: { kind: 'not finite', label: site.attrs.label },
+export const checkFinite: Lowering<AttrsOf<'checkFinite'>> = (context) => {
+  const count = sizeOf(context.results[0].shape);
+  context.check({
+    failure: { kind: 'not finite', label: context.attrs.label },
     count,
-    args: { x: { place: site.inputs[0], dims: [count] } },
+    args: { x: { buffer: context.inputs[0], dims: [count] } },
     wrong: 'finite(x[i]) < 1',
     value: ['x[i]', '0'],
   });
-  copy(site);
+  copy(context);
 };

@@ -1,26 +1,27 @@
-/** Losses and what is measured beside them. */
-import { int, type Lower, type Site } from '../kernel.ts';
+/** Losses and metrics. */
+import type { Lowering, LoweringContext } from '../lowering.ts';
+import { int } from '../text.ts';
 import { wins } from './reduce.ts';
 
-function checkLabels({ inputs: [, labels], types, check }: Site): void {
+function checkLabels({ inputs: [, labels], types, check }: LoweringContext): void {
   const [rows, classes] = types[0].shape;
   check({
     failure: { kind: 'label', n: classes },
     count: rows,
-    args: { labels: { place: labels, dims: [2 * rows] } },
+    args: { labels: { buffer: labels, dims: [2 * rows] } },
     wrong: `${int('labels', 'i')} < 0 || ${int('labels', 'i')} >= ${classes}`,
     value: ['labels[2 * i]', 'labels[2 * i + 1]'],
   });
 }
 
-export const softmaxCrossEntropy: Lower = (site) => {
-  const { inputs, outputs, types, emit, scratch } = site;
+export const softmaxCrossEntropy: Lowering = (context) => {
+  const { inputs, outputs, types, emit, scratch } = context;
   const [loss, softmax] = outputs;
   const [rows, classes] = types[0].shape;
-  checkLabels(site);
+  checkLabels(context);
   if (rows === 0) return;
-  const logits = { place: inputs[0], dims: [classes, rows] } as const;
-  const [best, others] = [scratch(rows), scratch(rows)].map((place) => ({ place, dims: [rows] as const }));
+  const logits = { buffer: inputs[0], dims: [classes, rows] } as const;
+  const [best, others] = [scratch(rows), scratch(rows)].map((buffer) => ({ buffer, dims: [rows] as const }));
   emit({
     body: `let top = logits[X][0];
       let best = 0;
@@ -31,7 +32,7 @@ export const softmaxCrossEntropy: Lower = (site) => {
       return best;`,
     args: { logits },
     output: [rows],
-    to: best!.place,
+    to: best!.buffer,
   });
   // Adding small terms to the 1 of the largest logit would lose their digits. The sum leaves it out; the log of 1 + x adds it.
   emit({
@@ -44,13 +45,13 @@ export const softmaxCrossEntropy: Lower = (site) => {
       return others;`,
     args: { logits, best: best! },
     output: [rows],
-    to: others!.place,
+    to: others!.buffer,
   });
   emit({
     body: `const label = ${int('labels', 'X')};
       const position = best[X];
       return logarithmOf1Plus(others[X]) + (logits[X][position] - logits[X][label]);`,
-    args: { logits, labels: { place: inputs[1], dims: [2 * rows] }, best: best!, others: others! },
+    args: { logits, labels: { buffer: inputs[1], dims: [2 * rows] }, best: best!, others: others! },
     output: [rows],
     to: loss,
   });
@@ -63,7 +64,7 @@ export const softmaxCrossEntropy: Lower = (site) => {
   });
 };
 
-export const softmaxCrossEntropyGrad: Lower = ({
+export const softmaxCrossEntropyGrad: Lowering = ({
   inputs: [g, softmax, labels],
   outputs: [to],
   results,
@@ -79,19 +80,19 @@ export const softmaxCrossEntropyGrad: Lower = ({
       for (let c = 0; c < ${classes}; c++) { if (c !== label) { others += softmax[Y][c]; } }
       return g[Y] * (0 - others);`,
     args: {
-      g: { place: g, dims: [rows] },
-      softmax: { place: softmax, dims: [classes, rows] },
-      labels: { place: labels, dims: [2 * rows] },
+      g: { buffer: g, dims: [rows] },
+      softmax: { buffer: softmax, dims: [classes, rows] },
+      labels: { buffer: labels, dims: [2 * rows] },
     },
     output: [classes, rows],
     to,
   });
 };
 
-export const correct: Lower = (site) => {
-  const { inputs, outputs, types, emit } = site;
+export const correct: Lowering = (context) => {
+  const { inputs, outputs, types, emit } = context;
   const [rows, classes] = types[0].shape;
-  checkLabels(site);
+  checkLabels(context);
   emit({
     body: `let best = logits[X][0];
       let position = 0;
@@ -102,8 +103,8 @@ export const correct: Lower = (site) => {
       if (nan(best) < 1 && ${int('labels', 'X')} === position) { return 1; }
       return 0;`,
     args: {
-      logits: { place: inputs[0], dims: [classes, rows] },
-      labels: { place: inputs[1], dims: [2 * rows] },
+      logits: { buffer: inputs[0], dims: [classes, rows] },
+      labels: { buffer: inputs[1], dims: [2 * rows] },
     },
     output: [rows],
     to: outputs[0],

@@ -1,14 +1,15 @@
-/** Local response normalisation and batch normalisation. */
+/** Local response normalization, batch normalization and standardization. */
 import type { AttrsOf } from '../../../ops/index.ts';
-import type { FusedAttrs } from '../../../plan/fusions/index.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { Shape } from '../../../types.ts';
-import { literal, rowsAndColumns, type Lower, type Place, type Site, type View } from '../kernel.ts';
+import type { BufferId, BufferView } from '../kernel.ts';
+import type { FusedAttrs, Lowering, LoweringContext } from '../lowering.ts';
+import { literal, rowsAndColumns } from '../text.ts';
 import { emitSum } from './reduce.ts';
 import { forEachTap, type Windows } from './windows.ts';
 
-/** The squares around every position: windows that do not move the image. */
-function squares(height: number, width: number, size: number): Windows {
+/** Square windows centered on each position. */
+function squareWindows(height: number, width: number, size: number): Windows {
   const radius = (size - 1) / 2;
   return {
     kernel: [size, size],
@@ -19,7 +20,7 @@ function squares(height: number, width: number, size: number): Windows {
   };
 }
 
-export const lrnWithin: Lower<AttrsOf<'lrnWithin'>> = ({
+export const lrnWithin: Lowering<AttrsOf<'lrnWithin'>> = ({
   inputs: [x],
   outputs: [y, s],
   types: [{ shape }],
@@ -32,24 +33,24 @@ export const lrnWithin: Lower<AttrsOf<'lrnWithin'>> = ({
   emit({
     body: `let sum = 0;
       ${forEachTap(
-        squares(height, width, size),
+        squareWindows(height, width, size),
         (_, position) => `const value = x[Z][${position}][X];\nsum += value * value;`,
       )}
       return 1 + sum * ${literal(alpha / size ** 2)};`,
-    args: { x: { place: x, dims } },
+    args: { x: { buffer: x, dims } },
     output: dims,
     to: s,
   });
   const n = sizeOf(shape);
   emit({
     body: `return x[X] * Math.pow(s[X], ${literal(-beta)});`,
-    args: { x: { place: x, dims: [n] }, s: { place: s, dims: [n] } },
+    args: { x: { buffer: x, dims: [n] }, s: { buffer: s, dims: [n] } },
     output: [n],
     to: y,
   });
 };
 
-export const lrnWithinGrad: Lower<AttrsOf<'lrnWithinGrad'>> = ({
+export const lrnWithinGrad: Lowering<AttrsOf<'lrnWithinGrad'>> = ({
   inputs: [g, x, s],
   outputs: [to],
   types: [{ shape }],
@@ -63,45 +64,45 @@ export const lrnWithinGrad: Lower<AttrsOf<'lrnWithinGrad'>> = ({
   const product = scratch(n);
   emit({
     body: `return g[X] * x[X] * Math.pow(s[X], ${literal(-beta - 1)});`,
-    args: { g: { place: g, dims: [n] }, x: { place: x, dims: [n] }, s: { place: s, dims: [n] } },
+    args: { g: { buffer: g, dims: [n] }, x: { buffer: x, dims: [n] }, s: { buffer: s, dims: [n] } },
     output: [n],
     to: product,
   });
   const dims = [channels, height * width, images] as const;
   emit({
     body: `let sum = 0;
-      ${forEachTap(squares(height, width, size), (_, position) => `sum += product[Z][${position}][X];`)}
+      ${forEachTap(squareWindows(height, width, size), (_, position) => `sum += product[Z][${position}][X];`)}
       return g[Z][Y][X] * Math.pow(s[Z][Y][X], ${literal(-beta)}) - x[Z][Y][X] * sum * ${literal((2 * alpha * beta) / size ** 2)};`,
     args: {
-      g: { place: g, dims },
-      x: { place: x, dims },
-      s: { place: s, dims },
-      product: { place: product, dims },
+      g: { buffer: g, dims },
+      x: { buffer: x, dims },
+      s: { buffer: s, dims },
+      product: { buffer: product, dims },
     },
     output: dims,
     to,
   });
 };
 
-/** Batch normalisation; as a fusion, of what it takes and where `residual` is set something to add, with relu where asked. */
-export const batchNorm: Lower<AttrsOf<'batchNorm'> & Partial<FusedAttrs<'batchNormAct'>>> = (site) => {
+/** Batch normalization; as a fusion, with a residual to add as the last input, and relu. */
+export const batchNorm: Lowering<FusedAttrs['batchNormAct']> = (context) => {
   const {
     inputs: [x, ...rest],
     outputs: [y, mean, variance],
     types: [{ shape }],
     attrs,
     emit,
-  } = site;
+  } = context;
   const { epsilon, residual, relu } = attrs;
   const added = residual === true ? rest.pop() : undefined;
   const [gamma, beta] = rest;
   const [rows, channels] = rowsAndColumns(shape);
-  const image = { place: x, dims: [channels, rows] } as const;
+  const image = { buffer: x, dims: [channels, rows] } as const;
   const perChannel = { dims: [channels] } as const;
   const axes = { outer: 1, n: rows, inner: channels, finish: (sum: string) => `${sum} / ${rows}` };
-  emitSum(site, { args: { x: image }, term: (_, r, c) => `x[${r}][${c}]`, ...axes, to: mean });
-  emitSum(site, {
-    args: { x: image, mean: { place: mean, ...perChannel } },
+  emitSum(context, { args: { x: image }, term: (_, r, c) => `x[${r}][${c}]`, ...axes, to: mean });
+  emitSum(context, {
+    args: { x: image, mean: { buffer: mean, ...perChannel } },
     term: (_, r, c) => `(x[${r}][${c}] - mean[${c}]) * (x[${r}][${c}] - mean[${c}])`,
     ...axes,
     to: variance,
@@ -114,44 +115,44 @@ export const batchNorm: Lower<AttrsOf<'batchNorm'> & Partial<FusedAttrs<'batchNo
       return result;`,
     args: {
       x: image,
-      mean: { place: mean, ...perChannel },
-      variance: { place: variance, ...perChannel },
-      ...(added === undefined ? {} : { added: { ...image, place: added } }),
-      ...(affine ? { gamma: { place: gamma, ...perChannel }, beta: { place: beta, ...perChannel } } : {}),
+      mean: { buffer: mean, ...perChannel },
+      variance: { buffer: variance, ...perChannel },
+      ...(added === undefined ? {} : { added: { ...image, buffer: added } }),
+      ...(affine ? { gamma: { buffer: gamma, ...perChannel }, beta: { buffer: beta, ...perChannel } } : {}),
     },
     output: [channels, rows],
     to: y,
   });
 };
 
-export const batchNormGrad: Lower<AttrsOf<'batchNormGrad'>> = (site) => {
+export const batchNormGrad: Lowering<AttrsOf<'batchNormGrad'>> = (context) => {
   const {
     inputs: [g, x, mean, variance, gamma],
     outputs: [dx, dGamma, dBeta],
     types,
     attrs,
     emit,
-  } = site;
+  } = context;
   const { epsilon } = attrs;
   const [rows, channels] = rowsAndColumns(types[1].shape);
-  const [gradient, image] = [g, x].map((place) => ({ place, dims: [channels, rows] as const }));
-  const [means, variances, sums, products] = [mean, variance, dBeta, dGamma].map((place) => ({
-    place,
+  const [gradient, image] = [g, x].map((buffer) => ({ buffer, dims: [channels, rows] as const }));
+  const [means, variances, sums, products] = [mean, variance, dBeta, dGamma].map((buffer) => ({
+    buffer,
     dims: [channels] as const,
   }));
-  const normalised = (r: string, c: string): string =>
+  const normalized = (r: string, c: string): string =>
     `(x[${r}][${c}] - mean[${c}]) / Math.sqrt(variance[${c}] + ${literal(epsilon)})`;
   const axes = { outer: 1, n: rows, inner: channels };
-  emitSum(site, { args: { g: gradient! }, term: (_, r, c) => `g[${r}][${c}]`, ...axes, to: dBeta });
-  emitSum(site, {
+  emitSum(context, { args: { g: gradient! }, term: (_, r, c) => `g[${r}][${c}]`, ...axes, to: dBeta });
+  emitSum(context, {
     args: { g: gradient!, x: image!, mean: means!, variance: variances! },
-    term: (_, r, c) => `g[${r}][${c}] * (${normalised(r, c)})`,
+    term: (_, r, c) => `g[${r}][${c}] * (${normalized(r, c)})`,
     ...axes,
     to: dGamma,
   });
   emit({
     body: `const scale = ${gamma === undefined ? '1' : 'gamma[X]'} / Math.sqrt(variance[X] + ${literal(epsilon)});
-      const normal = ${normalised('Y', 'X')};
+      const normal = ${normalized('Y', 'X')};
       return scale * (g[Y][X] - sums[X] / ${rows} - normal * (products[X] / ${rows}));`,
     args: {
       g: gradient!,
@@ -160,7 +161,7 @@ export const batchNormGrad: Lower<AttrsOf<'batchNormGrad'>> = (site) => {
       variance: variances!,
       sums: sums!,
       products: products!,
-      ...(gamma === undefined ? {} : { gamma: { place: gamma, dims: [channels] as const } }),
+      ...(gamma === undefined ? {} : { gamma: { buffer: gamma, dims: [channels] as const } }),
     },
     output: [channels, rows],
     to: dx,
@@ -169,18 +170,18 @@ export const batchNormGrad: Lower<AttrsOf<'batchNormGrad'>> = (site) => {
 
 /** Sums over every group of [images, positions, groups, channels of a group]. */
 function emitGroupSum(
-  site: Site,
+  context: LoweringContext,
   shape: Shape,
   sum: {
-    readonly args: Readonly<Record<string, View>>;
-    /** What is added, as an expression of where an element is and of its image and group. */
+    readonly args: Readonly<Record<string, BufferView>>;
+    /** The term of an element, as an expression of its index, image and group. */
     readonly term: (element: string, image: string, group: string) => string;
-    readonly to: Place;
+    readonly to: BufferId;
     readonly finish?: (total: string) => string;
   },
 ): void {
   const [images, positions, groups, each] = shape;
-  emitSum(site, {
+  emitSum(context, {
     ...sum,
     term: (z, r, x) =>
       sum.term(
@@ -194,16 +195,16 @@ function emitGroupSum(
   });
 }
 
-export const standardize: Lower<AttrsOf<'standardize'>> = (site) => {
-  const { inputs, outputs, types, attrs, emit } = site;
+export const standardize: Lowering<AttrsOf<'standardize'>> = (context) => {
+  const { inputs, outputs, types, attrs, emit } = context;
   const [y, mean, variance] = outputs;
   const { epsilon } = attrs;
   const [images, positions, groups, each] = types[0].shape;
-  const x = { place: inputs[0], dims: [each, groups, images * positions] } as const;
-  const [means, variances] = [mean, variance].map((place) => ({ place, dims: [groups, images] as const }));
+  const x = { buffer: inputs[0], dims: [each, groups, images * positions] } as const;
+  const [means, variances] = [mean, variance].map((buffer) => ({ buffer, dims: [groups, images] as const }));
   const finish = (total: string): string => `${total} / ${positions * each}`;
-  emitGroupSum(site, types[0].shape, { args: { x }, term: (at) => `x${at}`, to: mean, finish });
-  emitGroupSum(site, types[0].shape, {
+  emitGroupSum(context, types[0].shape, { args: { x }, term: (at) => `x${at}`, to: mean, finish });
+  emitGroupSum(context, types[0].shape, {
     args: { x, means: means! },
     term: (at, image, group) => `(x${at} - means[${image}][${group}]) * (x${at} - means[${image}][${group}])`,
     to: variance,
@@ -218,19 +219,23 @@ export const standardize: Lower<AttrsOf<'standardize'>> = (site) => {
   });
 };
 
-export const standardizeGrad: Lower<AttrsOf<'standardizeGrad'>> = (site) => {
-  const { inputs, outputs, types, attrs, emit, scratch } = site;
+export const standardizeGrad: Lowering<AttrsOf<'standardizeGrad'>> = (context) => {
+  const { inputs, outputs, types, attrs, emit, scratch } = context;
   const { epsilon } = attrs;
   const { shape } = types[1];
   const [images, positions, groups, each] = shape;
-  const [g, y] = inputs.map((place) => ({ place, dims: [each, groups, images * positions] as const }));
+  const [g, y] = inputs.map((buffer) => ({ buffer, dims: [each, groups, images * positions] as const }));
   const [sums, products] = [0, 1].map(() => ({
-    place: scratch(images * groups),
+    buffer: scratch(images * groups),
     dims: [groups, images] as const,
   }));
   const count = positions * each;
-  emitGroupSum(site, shape, { args: { g: g! }, term: (at) => `g${at}`, to: sums!.place });
-  emitGroupSum(site, shape, { args: { g: g!, y: y! }, term: (at) => `g${at} * y${at}`, to: products!.place });
+  emitGroupSum(context, shape, { args: { g: g! }, term: (at) => `g${at}`, to: sums!.buffer });
+  emitGroupSum(context, shape, {
+    args: { g: g!, y: y! },
+    term: (at) => `g${at} * y${at}`,
+    to: products!.buffer,
+  });
   emit({
     body: `const image = quotient(Z, ${positions});
       return (g[Z][Y][X] - sums[image][Y] / ${count} - y[Z][Y][X] * products[image][Y] / ${count}) /
@@ -240,7 +245,7 @@ export const standardizeGrad: Lower<AttrsOf<'standardizeGrad'>> = (site) => {
       y: y!,
       sums: sums!,
       products: products!,
-      variance: { place: inputs[2], dims: [groups, images] },
+      variance: { buffer: inputs[2], dims: [groups, images] },
     },
     output: [each, groups, images * positions],
     to: outputs[0],

@@ -1,60 +1,53 @@
 /**
- * What goes in order along the middle axis of [outer, n, inner]: running sums, sorting, and sums by index, which sort the
- * index. A thread looks through a block; beyond that, kernels double what is in order, or halve what is left to search.
+ * Prefix sums, sorting and scatter-adds along the middle axis of [outer, n, inner]; a scatter-add sorts its index. One thread
+ * handles a block; beyond that, merges double the sorted runs, and threads search them by bisection.
  */
 import type { AttrsOf } from '../../../ops/index.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { Shape } from '../../../types.ts';
-import {
-  expectExact,
-  int,
-  literal,
-  returnHalf,
-  type Call,
-  type Lower,
-  type Place,
-  type Site,
-} from '../kernel.ts';
-import { copyCall } from './elementwise.ts';
+import type { BufferId, KernelSource } from '../kernel.ts';
+import type { Lowering, LoweringContext } from '../lowering.ts';
+import { expectExact, int, literal, returnHalf } from '../text.ts';
+import { copySource } from './elementwise.ts';
 import { indexCheck } from './layout.ts';
 
-/** Elements that one thread looks through itself: some turns of a loop instead of more kernels. A power of two. */
+/** Elements that one thread searches itself: iterations of a loop instead of more kernels. A power of two. */
 const BLOCK = 128;
 
 /**
- * Turns of a loop that searches by halves, which ends after 24 at the most. Mesa unrolls loops of up to 32 turns, and then takes
- * about four times as long to compile the merges.
+ * Iterations of a binary search, which ends after at most 24. Mesa unrolls loops of up to 32 iterations, and then takes far
+ * longer to compile the merges.
  */
-const TURNS = 33;
+const SEARCH_STEPS = 33;
 
 /** The number of the block that a position lies in; `size` is a power of two. */
 const blockOf = (at: string, size: number): string => `Math.floor(${at} * ${literal(1 / size)})`;
 
-export const cumulativeSum: Lower<AttrsOf<'cumulativeSum'>> = (site) => {
-  const { inputs, outputs, types, attrs, emit, scratch } = site;
+export const cumulativeSum: Lowering<AttrsOf<'cumulativeSum'>> = (context) => {
+  const { inputs, outputs, types, attrs, emit, scratch } = context;
   const [x, y] = [inputs[0], outputs[0]];
   const [{ shape }] = types;
   const elements = sizeOf(shape);
   if (elements === 0) return;
   expectExact('cumulativeSum', shape[1]);
-  // A kernel reads what others write here, so the result cannot take the place of x.
+  // A kernel reads elements of x that another thread would overwrite.
   const to = x === y ? scratch(elements) : y;
-  emitRunningSum(site, x, shape, attrs, to);
-  if (to !== y) emit(copyCall(to, y, elements));
+  emitPrefixSum(context, x, shape, attrs, to);
+  if (to !== y) emit(copySource(to, y, elements));
 };
 
-/** Every element adds up its own block, after what lies before it: the running sum of the blocks' sums. */
-function emitRunningSum(
-  site: Site,
-  x: Place,
+/** Each thread adds up its own block and the prefix sum of the blocks before it. */
+function emitPrefixSum(
+  context: LoweringContext,
+  x: BufferId,
   [outer, n, inner]: Shape,
   { exclusive, reverse }: AttrsOf<'cumulativeSum'>,
-  to: Place,
+  to: BufferId,
 ): void {
-  const { emit, scratch } = site;
+  const { emit, scratch } = context;
   const blocks = Math.ceil(n / BLOCK);
   const at = (r: string): string => (reverse ? `${n - 1} - (${r})` : r);
-  let args: Call['args'] = { x: { place: x, dims: [inner, n, outer] } };
+  let args: KernelSource['args'] = { x: { buffer: x, dims: [inner, n, outer] } };
   if (blocks > 1) {
     const [sums, earlier] = [scratch(outer * blocks * inner), scratch(outer * blocks * inner)];
     emit({
@@ -67,8 +60,8 @@ function emitRunningSum(
       output: [inner, blocks, outer],
       to: sums,
     });
-    emitRunningSum(site, sums, [outer, blocks, inner], { exclusive: true, reverse: false }, earlier);
-    args = { ...args, earlier: { place: earlier, dims: [inner, blocks, outer] } };
+    emitPrefixSum(context, sums, [outer, blocks, inner], { exclusive: true, reverse: false }, earlier);
+    args = { ...args, earlier: { buffer: earlier, dims: [inner, blocks, outer] } };
   }
   emit({
     body: `const own = ${at('Y')};
@@ -85,21 +78,21 @@ function emitRunningSum(
   });
 }
 
-export const sort: Lower<AttrsOf<'sort'>> = (site) => {
+export const sort: Lowering<AttrsOf<'sort'>> = (context) => {
   const {
     inputs: [x],
     outputs: [values, indices],
     types: [{ shape }],
     attrs,
     emit,
-  } = site;
+  } = context;
   const [rows, n] = shape;
   if (sizeOf(shape) === 0) return;
   const { descending } = attrs;
-  const order = { place: emitOrder(site, x, [rows, n, 1], descending), dims: [n, rows] } as const;
+  const order = { buffer: emitOrder(context, x, [rows, n, 1], descending), dims: [n, rows] } as const;
   emit({
     body: 'const found = order[Y][X];\nreturn x[Y][found];',
-    args: { x: { place: x, dims: [n, rows] }, order },
+    args: { x: { buffer: x, dims: [n, rows] }, order },
     output: [n, rows],
     to: values,
   });
@@ -112,14 +105,19 @@ export const sort: Lower<AttrsOf<'sort'>> = (site) => {
 };
 
 /**
- * Sorts the middle axis of keys [outer, n, inner], ties in the order they have; the memory returned says where each position's
- * key lies. Blocks by rank, then runs of twice the length: every position searches for how many of the left run come before it.
+ * A stable sort of the middle axis of keys [outer, n, inner]; returns a buffer with the index of each position's key. Blocks
+ * are sorted by rank, then runs are merged in pairs: each position finds by bisection how many of the left run precede it.
  */
-function emitOrder({ emit, scratch }: Site, place: Place, shape: Shape, descending = false): Place {
+function emitOrder(
+  { emit, scratch }: LoweringContext,
+  buffer: BufferId,
+  shape: Shape,
+  descending = false,
+): BufferId {
   const [outer, n, inner] = shape;
   expectExact('sorting', n);
   const output = [inner, n, outer] as const;
-  const keys = { place, dims: output };
+  const keys = { buffer, dims: output };
   const before = (a: string, b: string): string => (descending ? `before(${b}, ${a})` : `before(${a}, ${b})`);
   let [order, other] = [scratch(sizeOf(shape)), scratch(sizeOf(shape))];
   const inBlock = (act: string): string => `const first = ${blockOf('Y', BLOCK)} * ${BLOCK};
@@ -139,7 +137,7 @@ function emitOrder({ emit, scratch }: Site, place: Place, shape: Shape, descendi
   });
   emit({
     body: inBlock('if (rank[Z][r][X] === Y) { result = r; }'),
-    args: { rank: { place: other, dims: output } },
+    args: { rank: { buffer: other, dims: output } },
     output,
     to: order,
   });
@@ -151,7 +149,7 @@ function emitOrder({ emit, scratch }: Site, place: Place, shape: Shape, descendi
         const own = Y - first;
         let low = Math.max(own - (end - middle), 0);
         let high = Math.min(own, middle - first);
-        for (let turn = 0; turn < ${TURNS}; turn++) {
+        for (let turn = 0; turn < ${SEARCH_STEPS}; turn++) {
           if (low >= high) { break; }
           const half = Math.floor((low + high) * 0.5);
           const left = order[Z][first + half][X];
@@ -166,7 +164,7 @@ function emitOrder({ emit, scratch }: Site, place: Place, shape: Shape, descendi
         const right = order[Z][r][X];
         if (${before('keys[Z][right][X]', 'keys[Z][left][X]')} > 0) { return right; }
         return left;`,
-      args: { keys, order: { place: order, dims: output } },
+      args: { keys, order: { buffer: order, dims: output } },
       output,
       to: other,
     });
@@ -175,36 +173,36 @@ function emitOrder({ emit, scratch }: Site, place: Place, shape: Shape, descendi
   return order;
 }
 
-/** Adds rows where an index says. */
-export const scatterRows: Lower<AttrsOf<'scatterRows'>> = (site) => {
-  const { shape } = site.types[0];
-  emitScatter(site, [1, shape[0], sizeOf(shape.slice(1))], site.attrs.n, 1);
+/** Adds rows at the positions of an index. */
+export const scatterRows: Lowering<AttrsOf<'scatterRows'>> = (context) => {
+  const { shape } = context.types[0];
+  emitScatter(context, [1, shape[0], sizeOf(shape.slice(1))], context.attrs.n, 1);
 };
 
-export const scatterAlong: Lower<AttrsOf<'scatterAlong'>> = (site) => {
-  const { shape } = site.types[0];
-  emitScatter(site, shape, site.attrs.n, shape[2]);
+export const scatterAlong: Lowering<AttrsOf<'scatterAlong'>> = (context) => {
+  const { shape } = context.types[0];
+  emitScatter(context, shape, context.attrs.n, shape[2]);
 };
 
 /**
- * g [outer, m, inner] into [outer, n, inner] by an index [outer, m, columns], which has one column or as many as g. A result looks
- * through an index that is short; else through its own part of the sorted index, which is in the order of the index too.
+ * Adds g [outer, m, inner] into [outer, n, inner] by an index [outer, m, columns], which has one column or as many as g. Each
+ * thread scans a short index; a long one is sorted, so that each thread reads its own entries, in the order of the index.
  */
-function emitScatter(site: Site, [outer, m, inner]: Shape, n: number, columns: number): void {
+function emitScatter(context: LoweringContext, [outer, m, inner]: Shape, n: number, columns: number): void {
   const {
     inputs: [g, at],
     outputs: [to],
     emit,
     check,
     scratch,
-  } = site;
+  } = context;
   expectExact('adding by an index', n);
   const entries = outer * m * columns;
   const column = columns === 1 ? '0' : 'X';
   const output = [inner, n, outer] as const;
-  const values = { place: g, dims: [inner, m, outer] } as const;
-  const index = { place: at, dims: [2 * columns, m, outer] } as const;
-  check(indexCheck({ place: at, dims: [2 * entries] }, entries, n));
+  const values = { buffer: g, dims: [inner, m, outer] } as const;
+  const index = { buffer: at, dims: [2 * columns, m, outer] } as const;
+  check(indexCheck({ buffer: at, dims: [2 * entries] }, entries, n));
   if (m === 0) {
     emit({ body: 'return 0;', args: {}, output, to });
     return;
@@ -220,14 +218,14 @@ function emitScatter(site: Site, [outer, m, inner]: Shape, n: number, columns: n
     });
     return;
   }
-  const keys = { place: scratch(entries), dims: [columns, m, outer] } as const;
-  emit({ body: `return ${int('index[Z][Y]', 'X')};`, args: { index }, output: keys.dims, to: keys.place });
-  const order = { place: emitOrder(site, keys.place, [outer, m, columns]), dims: keys.dims };
-  const starts = { place: scratch(outer * (n + 1) * columns), dims: [columns, n + 1, outer] } as const;
+  const keys = { buffer: scratch(entries), dims: [columns, m, outer] } as const;
+  emit({ body: `return ${int('index[Z][Y]', 'X')};`, args: { index }, output: keys.dims, to: keys.buffer });
+  const order = { buffer: emitOrder(context, keys.buffer, [outer, m, columns]), dims: keys.dims };
+  const starts = { buffer: scratch(outer * (n + 1) * columns), dims: [columns, n + 1, outer] } as const;
   emit({
     body: `let low = 0;
       let high = ${m};
-      for (let turn = 0; turn < ${TURNS}; turn++) {
+      for (let turn = 0; turn < ${SEARCH_STEPS}; turn++) {
         if (low >= high) { break; }
         const half = Math.floor((low + high) * 0.5);
         const k = order[Z][half][X];
@@ -236,7 +234,7 @@ function emitScatter(site: Site, [outer, m, inner]: Shape, n: number, columns: n
       return low;`,
     args: { keys, order },
     output: starts.dims,
-    to: starts.place,
+    to: starts.buffer,
   });
   emit({
     body: `const first = starts[Z][Y][${column}];

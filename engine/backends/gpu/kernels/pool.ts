@@ -1,16 +1,17 @@
-/** Pooling. Gradients are gathered: every input position looks at the windows that it lies in. */
+/** Pooling. Gradients are gathered: each input position loops over the windows that contain it. */
 import type { AttrsOf } from '../../../ops/index.ts';
 import type { PoolAttrs } from '../../../ops/pool.ts';
 import { sizeOf } from '../../../shape.ts';
-import { int, returnHalf, type Lower } from '../kernel.ts';
+import type { Lowering } from '../lowering.ts';
+import { int, returnHalf } from '../text.ts';
 import { wins } from './reduce.ts';
 import { forEachTap, forEachWindow } from './windows.ts';
 
 export const maxPool =
-  (relu: boolean): Lower<AttrsOf<'maxPool2d'>> =>
-  ({ inputs: [x], outputs: [y, at], types: [{ shape }], attrs: pool, emit }) => {
+  (relu: boolean): Lowering<AttrsOf<'maxPool2d'>> =>
+  ({ inputs: [x], outputs: [y, argmax], types: [{ shape }], attrs: pool, emit }) => {
     const [images, height, width, channels] = shape;
-    const args = { x: { place: x, dims: [channels, height * width, images] } } as const;
+    const args = { x: { buffer: x, dims: [channels, height * width, images] } } as const;
     const search = (channel: string): string => `let best = 0;
       let found = -1;
       ${forEachTap(
@@ -28,12 +29,12 @@ export const maxPool =
       body: `const channel = quotient(X, 2);\n${search('channel')}\n${returnHalf('found', 'X - channel * 2')}`,
       args,
       output: [2 * channels, sizeOf(pool.output), images],
-      to: at,
+      to: argmax,
     });
   };
 
-/** Inputs g, where relu came after the pool its result, and the positions of the maxima. */
-export const maxPoolGrad: Lower<AttrsOf<'maxPool2dGrad'>> = ({
+/** Inputs: g, the result of a relu after the pool if there is one, and the argmax. */
+export const maxPoolGrad: Lowering<AttrsOf<'maxPool2dGrad'>> = ({
   inputs,
   outputs: [to],
   results: [{ shape }],
@@ -42,26 +43,26 @@ export const maxPoolGrad: Lower<AttrsOf<'maxPool2dGrad'>> = ({
 }) => {
   const [images, height, width, channels] = shape;
   const windows = sizeOf(pool.output);
-  const [g, y, at] = inputs.length === 3 ? inputs : [inputs[0], null, inputs[1]];
+  const [g, y, argmax] = inputs.length === 3 ? inputs : [inputs[0], null, inputs[1]];
   const passed = y === null ? '' : ` && y[Z][window][X] > 0`;
   emit({
     body: `let sum = 0;
       ${forEachWindow(
         pool,
-        (window) => `if (${int(`at[Z][${window}]`, 'X')} === Y${passed}) { sum += g[Z][${window}][X]; }`,
+        (window) => `if (${int(`argmax[Z][${window}]`, 'X')} === Y${passed}) { sum += g[Z][${window}][X]; }`,
       )}
       return sum;`,
     args: {
-      g: { place: g, dims: [channels, windows, images] },
-      at: { place: at, dims: [2 * channels, windows, images] },
-      ...(y === null ? {} : { y: { place: y, dims: [channels, windows, images] as const } }),
+      g: { buffer: g, dims: [channels, windows, images] },
+      argmax: { buffer: argmax, dims: [2 * channels, windows, images] },
+      ...(y === null ? {} : { y: { buffer: y, dims: [channels, windows, images] as const } }),
     },
     output: [channels, height * width, images],
     to,
   });
 };
 
-/** What the average of the window at row and column `y`, `x` of the output is divided by. */
+/** The divisor of the average over the window at row `y` and column `x` of the output. */
 function divisor({ kernel, stride, pad, input, insideOnly }: PoolAttrs, y: string, x: string): string {
   const side = (at: string, axis: 0 | 1): string => {
     const start = `(${at} * ${stride[axis]} - ${pad[2 * axis]})`;
@@ -71,7 +72,7 @@ function divisor({ kernel, stride, pad, input, insideOnly }: PoolAttrs, y: strin
   return `(${side(y, 0)} * ${side(x, 1)})`;
 }
 
-export const avgPool2d: Lower<AttrsOf<'avgPool2d'>> = ({
+export const avgPool2d: Lowering<AttrsOf<'avgPool2d'>> = ({
   inputs: [x],
   outputs: [to],
   types: [{ shape }],
@@ -83,14 +84,14 @@ export const avgPool2d: Lower<AttrsOf<'avgPool2d'>> = ({
     body: `let sum = 0;
       ${forEachTap(pool, (_, position) => `sum += x[Z][${position}][X];`)}
       return sum / ${divisor(pool, 'row', 'column')};`,
-    args: { x: { place: x, dims: [channels, height * width, images] } },
+    args: { x: { buffer: x, dims: [channels, height * width, images] } },
     output: [channels, sizeOf(pool.output), images],
     to,
   });
 };
 
-/** Inputs g and, where relu came before the pool, its result. */
-export const avgPoolGrad: Lower<AttrsOf<'avgPool2dGrad'>> = ({
+/** Inputs: g, and the result of a relu before the pool if there is one. */
+export const avgPoolGrad: Lowering<AttrsOf<'avgPool2dGrad'>> = ({
   inputs: [g, y],
   outputs: [to],
   results: [{ shape }],
@@ -105,8 +106,8 @@ export const avgPoolGrad: Lower<AttrsOf<'avgPool2dGrad'>> = ({
       ${forEachWindow(pool, (window) => `sum += g[Z][${window}][X] / ${divisor(pool, 'oy', 'ox')};`)}
       return sum;`,
     args: {
-      g: { place: g, dims: [channels, sizeOf(pool.output), images] },
-      ...(y === undefined ? {} : { y: { place: y, dims: [channels, positions, images] as const } }),
+      g: { buffer: g, dims: [channels, sizeOf(pool.output), images] },
+      ...(y === undefined ? {} : { y: { buffer: y, dims: [channels, positions, images] as const } }),
     },
     output: [channels, positions, images],
     to,

@@ -2,13 +2,20 @@
 import type { AttrsOf } from '../../../ops/index.ts';
 import { matmulSizes } from '../../../ops/matmul.ts';
 import { sizeOf } from '../../../shape.ts';
-import type { FusedAttrs } from '../../../plan/fusions/index.ts';
-import { expectExact, type Lower, type Site } from '../kernel.ts';
+import type { FusedAttrs, Lowering, LoweringContext } from '../lowering.ts';
+import { expectExact } from '../text.ts';
 import { emitSum } from './reduce.ts';
 import { sumsOf } from './sums.ts';
 import { forEachTap, forEachWindow, inImage } from './windows.ts';
 
-export const matmul: Lower<AttrsOf<'matmul'>> = ({ inputs, outputs, types, attrs: flags, vectors, emit }) => {
+export const matmul: Lowering<AttrsOf<'matmul'>> = ({
+  inputs,
+  outputs,
+  types,
+  attrs: flags,
+  vectors,
+  emit,
+}) => {
   const { transA, transB } = flags;
   const { batch, m, n, k } = matmulSizes(types, flags);
   const output = [n, m, batch] as const;
@@ -25,8 +32,8 @@ export const matmul: Lower<AttrsOf<'matmul'>> = ({ inputs, outputs, types, attrs
   emit({
     body: `${begin}\n${product}\n${end}`,
     args: {
-      a: { place: inputs[0], dims: transA ? [m, k, batch] : [k, m, batch] },
-      b: { place: inputs[1], dims: transB ? [k, n, batch] : [n, k, batch] },
+      a: { buffer: inputs[0], dims: transA ? [m, k, batch] : [k, m, batch] },
+      b: { buffer: inputs[1], dims: transB ? [k, n, batch] : [n, k, batch] },
     },
     output,
     to: outputs[0],
@@ -34,8 +41,8 @@ export const matmul: Lower<AttrsOf<'matmul'>> = ({ inputs, outputs, types, attrs
   });
 };
 
-/** Convolution; with a third input, plus that for each filter, and relu of it where asked. */
-export const conv2d: Lower<AttrsOf<'conv2d'> & Partial<FusedAttrs<'conv2dBias'>>> = ({
+/** Convolution, with a bias for each filter if there is a third input, and relu. */
+export const conv2d: Lowering<FusedAttrs['conv2dBias']> = ({
   inputs,
   outputs,
   types,
@@ -69,9 +76,9 @@ export const conv2d: Lower<AttrsOf<'conv2d'> & Partial<FusedAttrs<'conv2dBias'>>
       )}
       ${end}`,
     args: {
-      x: { place: inputs[0], dims: [allChannels, height * width, images] },
-      w: { place: inputs[1], dims: [filters, channels, sizeOf(conv.kernel)] },
-      ...(biased ? { bias: { place: inputs[2], dims: [filters] as const } } : {}),
+      x: { buffer: inputs[0], dims: [allChannels, height * width, images] },
+      w: { buffer: inputs[1], dims: [filters, channels, sizeOf(conv.kernel)] },
+      ...(biased ? { bias: { buffer: inputs[2], dims: [filters] as const } } : {}),
     },
     output: [filters, sizeOf(conv.output), images],
     to: outputs[0],
@@ -79,7 +86,7 @@ export const conv2d: Lower<AttrsOf<'conv2d'> & Partial<FusedAttrs<'conv2dBias'>>
   });
 };
 
-export const conv2dGradInput: Lower<AttrsOf<'conv2dGradInput'>> = ({
+export const conv2dGradInput: Lowering<AttrsOf<'conv2dGradInput'>> = ({
   inputs,
   outputs,
   types,
@@ -109,8 +116,8 @@ export const conv2dGradInput: Lower<AttrsOf<'conv2dGradInput'>> = ({
       )}
       ${end}`,
     args: {
-      g: { place: inputs[0], dims: [filters, sizeOf(conv.output), images] },
-      w: { place: inputs[1], dims: [filters, channels, sizeOf(conv.kernel)] },
+      g: { buffer: inputs[0], dims: [filters, sizeOf(conv.output), images] },
+      w: { buffer: inputs[1], dims: [filters, channels, sizeOf(conv.kernel)] },
     },
     output: [channels * conv.groups, sizeOf(conv.input), images],
     to: outputs[0],
@@ -121,20 +128,20 @@ export const conv2dGradInput: Lower<AttrsOf<'conv2dGradInput'>> = ({
 /** Threads that keep a GPU busy. */
 const MANY = 65_536;
 
-/** Split over the batch, and added up; with a second output, the sum of g over all but its last axis. */
-export const conv2dGradWeight: Lower<AttrsOf<'conv2dGradWeight'>> = (site) => {
-  const { inputs, outputs, types, attrs: conv } = site;
+/** Partial sums over parts of the batch, then their sum; a second output is the sum of g over all but its last axis. */
+export const conv2dGradWeight: Lowering<AttrsOf<'conv2dGradWeight'>> = (context) => {
+  const { inputs, outputs, types, attrs: conv } = context;
   const [images, height, width, allChannels] = types[0].shape;
   const channels = allChannels / conv.groups;
   const filters = types[1].shape[3];
   const taps = sizeOf(conv.kernel);
   const weights = taps * channels * filters;
   if (weights > 0)
-    emitWeightGradient(site, conv, { images, height, width, channels, filters, taps, weights });
+    emitWeightGradient(context, conv, { images, height, width, channels, filters, taps, weights });
   if (outputs.length < 2) return;
   const rows = sizeOf(types[1].shape) / Math.max(filters, 1);
-  emitSum(site, {
-    args: { g: { place: inputs[1], dims: [filters, rows] } },
+  emitSum(context, {
+    args: { g: { buffer: inputs[1], dims: [filters, rows] } },
     term: (_, r, x) => `g[${r}][${x}]`,
     outer: 1,
     n: rows,
@@ -144,13 +151,13 @@ export const conv2dGradWeight: Lower<AttrsOf<'conv2dGradWeight'>> = (site) => {
 };
 
 function emitWeightGradient(
-  site: Site,
+  context: LoweringContext,
   { stride, pad, kernel, output, dilation, groups }: AttrsOf<'conv2dGradWeight'>,
   sizes: Readonly<
     Record<'images' | 'height' | 'width' | 'channels' | 'filters' | 'taps' | 'weights', number>
   >,
 ): void {
-  const { inputs, outputs, vectors, emit, scratch } = site;
+  const { inputs, outputs, vectors, emit, scratch } = context;
   const { images, height, width, channels, filters, taps, weights } = sizes;
   const { begin, add, end, ...rest } = sumsOf(
     { depth: 1, results: filters, a: { name: 'x', deep: false }, b: { name: 'g', deep: false } },
@@ -193,16 +200,16 @@ function emitWeightGradient(
     args: empty
       ? {}
       : {
-          x: { place: inputs[0], dims: [channels * groups, height * width, images] },
-          g: { place: inputs[1], dims: [filters, sizeOf(output), images] },
+          x: { buffer: inputs[0], dims: [channels * groups, height * width, images] },
+          g: { buffer: inputs[1], dims: [filters, sizeOf(output), images] },
         },
     output: [filters, channels, taps * splits],
     to,
     ...(empty ? {} : rest),
   });
   if (splits === 1) return;
-  emitSum(site, {
-    args: { partial: { place: to, dims: [weights, splits] } },
+  emitSum(context, {
+    args: { partial: { buffer: to, dims: [weights, splits] } },
     term: (_, r, x) => `partial[${r}][${x}]`,
     outer: 1,
     n: splits,

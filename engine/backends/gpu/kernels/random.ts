@@ -1,8 +1,9 @@
-/** Random numbers: Philox (see rng.ts) in halves of 16 bits, whose products are exact though all numbers are floats. */
+/** Random numbers: Philox (see rng.ts) in halves of 16 bits, whose products are exact in floats. */
 import type { AttrsOf } from '../../../ops/index.ts';
 import { NORMAL_MIDDLE, NORMAL_TAIL } from '../../../rng.ts';
 import { sizeOf } from '../../../shape.ts';
-import { literal, type Lower } from '../kernel.ts';
+import type { Lowering } from '../lowering.ts';
+import { literal } from '../text.ts';
 
 /** A 32-bit word as literals of its high and low half. */
 const halves = (word: number): readonly [high: number, low: number] => [word >>> 16, word & 0xffff];
@@ -62,7 +63,7 @@ const word = (key0: number, key1: number): string => `const block1 = X >> 18;
   let w1 = d1; let w0 = d0;
   if (word < 1) { w1 = a1; w0 = a0; } else if (word < 2) { w1 = b1; w0 = b0; } else if (word < 3) { w1 = c1; w0 = c0; }`;
 
-export const dropout: Lower<AttrsOf<'dropout'>> = ({
+export const dropout: Lowering<AttrsOf<'dropout'>> = ({
   inputs: [x, step],
   outputs: [to],
   results: [{ shape }],
@@ -76,7 +77,7 @@ export const dropout: Lower<AttrsOf<'dropout'>> = ({
     body: `${word(key0, key1)}
       if (w1 > ${t1} || (w1 === ${t1} && w0 >= ${t0})) { return x[X] * ${literal(1 / (1 - rate))}; }
       return 0;`,
-    args: { x: { place: x, dims: [n] }, step: { place: step, dims: [2] } },
+    args: { x: { buffer: x, dims: [n] }, step: { buffer: step, dims: [2] } },
     output: [n],
     to,
   });
@@ -112,13 +113,13 @@ const NORMAL = `const q = ((w1 - 32768) * 65536 + w0 + 0.5) * 2.3283064365386963
   if (q < 0) { return -x; }
   return x;`;
 
-export const random: Lower<AttrsOf<'random'>> = ({ inputs: [step], outputs: [to], attrs, emit }) => {
+export const random: Lowering<AttrsOf<'random'>> = ({ inputs: [step], outputs: [to], attrs, emit }) => {
   const { distribution, shape, key0, key1 } = attrs;
   const n = sizeOf(shape);
   emit({
     body: `${word(key0, key1)}
       ${distribution === 'normal' ? NORMAL : 'return (w1 * 256 + Math.floor(w0 * 0.00390625)) * 5.960464477539063e-8;'}`,
-    args: { step: { place: step, dims: [2] } },
+    args: { step: { buffer: step, dims: [2] } },
     output: [n],
     to,
   });

@@ -1,23 +1,17 @@
 /** Reductions over the middle axis of [outer, n, inner]: in two stages where there are too few results for many threads. */
-import {
-  expectExact,
-  returnHalf,
-  type Call,
-  type Lower,
-  type Place,
-  type Site,
-  type View,
-} from '../kernel.ts';
+import type { BufferId, BufferView, KernelSource } from '../kernel.ts';
+import type { Lowering, LoweringContext } from '../lowering.ts';
+import { expectExact, returnHalf } from '../text.ts';
 
 interface Sum {
-  readonly args: Readonly<Record<string, View>>;
-  /** What is added, as an expression of the position on the three axes. */
+  readonly args: Readonly<Record<string, BufferView>>;
+  /** The term of a position, as an expression of its indices on the three axes. */
   readonly term: (outer: string, r: string, inner: string) => string;
   readonly outer: number;
   readonly n: number;
   readonly inner: number;
-  readonly to: Place;
-  /** What becomes of the sum. */
+  readonly to: BufferId;
+  /** The result for a sum. Default: the sum. */
   readonly finish?: (sum: string) => string;
 }
 
@@ -27,27 +21,30 @@ function partsOf(results: number, n: number): number {
   return Math.min(256, Math.ceil(n / 32), Math.ceil(16_384 / Math.max(results, 1)));
 }
 
-export function emitSum(site: Site, { args, term, outer, n, inner, to, finish = (sum) => sum }: Sum): void {
+export function emitSum(
+  context: LoweringContext,
+  { args, term, outer, n, inner, to, finish = (sum) => sum }: Sum,
+): void {
   const parts = partsOf(outer * inner, n);
   const length = Math.ceil(n / parts);
   const [zAxis, xAxis] = parts === 1 ? ['Y', 'X'] : ['Z', 'X'];
   const loop = addUp(length, (k, sum) => {
-    // Neighbouring threads take neighbouring terms.
+    // Neighboring threads read neighboring terms.
     const r = parts === 1 ? k : `(${k} * ${parts} + Y)`;
     const add = `${sum} += ${term(zAxis, r, xAxis)};`;
     return length * parts === n ? add : `if (${r} < ${n}) { ${add} }`;
   });
   if (parts === 1) {
     const body = n === 0 ? `return ${finish('0')};` : `${loop}\nreturn ${finish('sum')};`;
-    site.emit({ body, args: n === 0 ? {} : args, output: [inner, outer], to });
+    context.emit({ body, args: n === 0 ? {} : args, output: [inner, outer], to });
     return;
   }
-  const partial = site.scratch(inner * parts * outer);
-  site.emit({ body: `${loop}\nreturn sum;`, args, output: [inner, parts, outer], to: partial });
-  site.emit({
+  const partial = context.scratch(inner * parts * outer);
+  context.emit({ body: `${loop}\nreturn sum;`, args, output: [inner, parts, outer], to: partial });
+  context.emit({
     body: `${addUp(parts, (k, sum) => `${sum} += partial[Y][${k}][X];`)}
       return ${finish('sum')};`,
-    args: { partial: { place: partial, dims: [inner, parts, outer] } },
+    args: { partial: { buffer: partial, dims: [inner, parts, outer] } },
     output: [inner, outer],
     to,
   });
@@ -71,28 +68,28 @@ function addUp(length: number, add: (k: string, sum: string) => string): string 
     }`;
 }
 
-export const sum: Lower = (site) => {
-  const [outer, n, inner] = site.types[0].shape;
-  emitSum(site, {
-    args: { x: { place: site.inputs[0], dims: [inner, n, outer] } },
+export const sum: Lowering = (context) => {
+  const [outer, n, inner] = context.types[0].shape;
+  emitSum(context, {
+    args: { x: { buffer: context.inputs[0], dims: [inner, n, outer] } },
     term: (z, r, x) => `x[${z}][${r}][${x}]`,
     outer,
     n,
     inner,
-    to: site.outputs[0],
+    to: context.outputs[0],
   });
 };
 
-/** Whether a value replaces the best so far: strictly larger, or the first NaN. */
+/** The condition for a value to replace the best so far: larger, or the first NaN. */
 export const wins = (value: string, best: string): string =>
   `${value} > ${best} || nan(${value}) > nan(${best})`;
 
-/** The first of the largest, and where it is: in long lines among the winners of their parts. */
-export const max: Lower = ({ inputs: [x], outputs: [y, at], types: [{ shape }], emit, scratch }) => {
+/** The first maximum and its index. A long axis is searched in parts, then among the maxima of the parts. */
+export const max: Lowering = ({ inputs: [x], outputs: [y, at], types: [{ shape }], emit, scratch }) => {
   const [outer, n, inner] = shape;
   expectExact('max', n);
-  let args: Call['args'] = { x: { place: x, dims: [inner, n, outer] } };
-  // Statements that leave the best of some candidates, and its position.
+  let args: KernelSource['args'] = { x: { buffer: x, dims: [inner, n, outer] } };
+  // Statements that find the best of `count` candidates and its position.
   const search = (count: number, candidate: (k: string) => string, line: string, column: string): string =>
     `let position = ${candidate('0')};
     let best = x[${line}][position][${column}];
@@ -106,12 +103,12 @@ export const max: Lower = ({ inputs: [x], outputs: [y, at], types: [{ shape }], 
   const length = Math.ceil(n / partsOf(outer * inner, n));
   const parts = Math.ceil(n / length);
   if (parts > 1) {
-    const winners = { place: scratch(inner * parts * outer), dims: [inner, parts, outer] } as const;
+    const winners = { buffer: scratch(inner * parts * outer), dims: [inner, parts, outer] } as const;
     emit({
       body: `${search(length, (k) => `Y * ${length} + ${k}`, 'Z', 'X')}\nreturn position;`,
       args,
       output: winners.dims,
-      to: winners.place,
+      to: winners.buffer,
     });
     args = { ...args, winners };
   }

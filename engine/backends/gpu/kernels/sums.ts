@@ -1,16 +1,16 @@
 /**
- * Sums of products as text: one result for each thread, which takes two fetches for a product, or four results that lie side by
- * side, from operands that are fetched four neighbours at a time.
+ * Sums of products as text: one result a thread, with two fetches for each product, or four neighboring results a thread, from
+ * operands that are fetched four neighbors at a time.
  */
-import type { Call } from '../kernel.ts';
+import type { KernelSource } from '../kernel.ts';
 
 interface Operand {
   readonly name: string;
-  /** Whether its innermost axis is the one that is added up. */
+  /** Whether its innermost axis is the one that is summed. */
   readonly deep: boolean;
 }
 
-/** What a thread adds up: products of a row of a, and of a row or column of b for each result. */
+/** The terms of a thread: products of a row of a with a row or column of b for each result. */
 export interface Terms {
   readonly depth: number;
   /** Results along the innermost axis. */
@@ -26,9 +26,9 @@ export interface Terms {
 type AtA = (k: string) => string;
 type AtB = (k: string, x: string) => string;
 
-/** The parts of a body, and what is special about its call. */
-export interface Sums extends Pick<Call, 'vectors'> {
-  /** Declares the sums, as 0. */
+/** The parts of a body, and the vectors of its source. */
+export interface Sums extends Pick<KernelSource, 'vectors'> {
+  /** Declares the sums, initially 0. */
   readonly begin: string;
   /** Adds a(k) · b(k, x) for all k below the depth, x being the position of a result. */
   readonly add: (a: AtA, b: AtB) => string;
@@ -37,15 +37,15 @@ export interface Sums extends Pick<Call, 'vectors'> {
 }
 
 /**
- * Four results a thread where kernels may be such, the results are a multiple of four, and so is the depth if b is deep; else
- * one. Of four, a is fetched by four too if it is deep and the depth is a multiple of four, else singly.
+ * Four results a thread if `vectors` allows it, the number of results is a multiple of four, and so is the depth where b is
+ * deep; else one. With four results, a is also fetched by four if it is deep and the depth is a multiple of four.
  */
 export function sumsOf(terms: Terms, vectors: boolean): Sums {
   const { depth, results, b } = terms;
   return vectors && results % 4 === 0 && (!b.deep || depth % 4 === 0) ? four(terms) : one(terms);
 }
 
-/** Adds along the depth, so many steps of it at once. */
+/** Adds along the depth, `step` terms at a time. */
 const along = (depth: number, step: number, add: (k: string) => string): string =>
   depth === step ? add('0') : `for (let k = 0; k < ${depth / step}; k++) { ${add('k')} }`;
 
@@ -64,7 +64,7 @@ const each = (text: (i: number) => string, between = '\n'): string => [0, 1, 2, 
 function four({ depth, a, b, bias = null, relu = false }: Terms): Sums {
   const blocks = depth % 4 === 0 && (a.deep || b.deep);
   const aByFour = blocks && a.deep;
-  // u are neighbours of a along the depth; v_j of b, along the depth for result j, or along the results at step j.
+  // u has neighbors of a along the depth; v_j neighbors of b, along the depth for result j, or along the results at step j.
   const block = (k: string, atA: AtA, atB: AtB): string => {
     const step = (j: number): string => (k === '0' ? `${j}` : `4 * ${k} + ${j}`);
     const product = (i: number, j: number): string => `u[${j}] * ${b.deep ? `v${i}[${j}]` : `v${j}[${i}]`}`;

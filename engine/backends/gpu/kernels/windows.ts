@@ -1,13 +1,13 @@
-/** Loops over windows of an image, as text: threads are at [channel, position, image], a position being y · width + x. */
+/** Loops over windows of an image, as text. Threads are [channel, position, image], where a position is y · width + x. */
 
-/** Where windows lie: of a convolution or of a pooling. */
+/** The windows of a convolution or a pool. */
 export interface Windows {
   readonly kernel: readonly number[];
   readonly stride: readonly number[];
   readonly pad: readonly number[];
   readonly input: readonly number[];
   readonly output: readonly number[];
-  /** Positions from one tap to the next. Default 1. */
+  /** Distance from one tap to the next. Default 1. */
   readonly dilation?: readonly number[];
 }
 
@@ -18,7 +18,7 @@ export const inImage = (coordinate: string, size: number): string =>
 export const rowAndColumn = (width: number): string =>
   `const row = quotient(Y, ${width});\nconst column = Y - row * ${width};`;
 
-/** For a thread at an output: every tap inside the image, with its position there. */
+/** Loops over the taps of a thread's output that lie inside the image, with their positions. */
 export function forEachTap(
   { kernel, stride, pad, input, output, dilation = [1, 1] }: Windows,
   inner: (tap: string, position: string) => string,
@@ -38,7 +38,7 @@ export function forEachTap(
     }`;
 }
 
-/** For a thread at an input position: every window that it lies in, with the tap that meets it. */
+/** Loops over the windows that contain a thread's input position, with the tap at that position. */
 export function forEachWindow(
   { kernel, stride, pad, input, output, dilation = [1, 1] }: Windows,
   inner: (window: string, tap: string) => string,

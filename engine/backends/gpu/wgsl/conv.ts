@@ -4,7 +4,8 @@
  * Input gradient: each phase of the stride is a forward pass over the gradient with the taps that meet it.
  */
 import type { ConvAttrs } from '../../../ops/conv.ts';
-import type { Binding, WgslDispatch, WgslLimits } from './dispatch.ts';
+import type { KernelModule } from '../kernel.ts';
+import type { Binding, WgslLimits } from './template.ts';
 import { gemm, type Operand, type Product } from './gemm.ts';
 import { loadOrZero, matrix } from './matmul.ts';
 import { chooseTiling, type ProductSize, type Tiling } from './tile.ts';
@@ -12,7 +13,7 @@ import { chooseTiling, type ProductSize, type Tiling } from './tile.ts';
 /** A convolution of one group whose taps are neighbours. */
 type Geometry = Pick<ConvAttrs, 'stride' | 'pad' | 'input' | 'kernel' | 'output'>;
 
-export interface ConvSite {
+export interface ConvSizes {
   readonly images: number;
   readonly channels: number;
   readonly filters: number;
@@ -21,10 +22,10 @@ export interface ConvSite {
 type Pair = readonly [number, number];
 
 /**
- * What is gathered: for grid position j and tap t, the source pixel `step`·j + `start` + `stride`·t, on both axes.
+ * A matrix that is gathered from an image, never stored: for grid position j and tap t, the source pixel `step`·j + `start` + `stride`·t, on both axes.
  * Pixels outside the source are 0.
  */
-interface Gathering {
+interface Im2col {
   readonly images: number;
   readonly source: Pair;
   readonly channels: number;
@@ -35,11 +36,11 @@ interface Gathering {
   readonly stride: Pair;
 }
 
-/** A coordinate no tap or step brings back into the image. */
+/** A coordinate that no tap or step moves back into the image. */
 const OUTSIDE = -(2 ** 29);
 
-/** The gathered matrix: rows are grid positions and the sum goes over taps and channels, or with `byTap` the other way. */
-function gathered(g: Gathering, byTap: boolean, binding: Binding): Operand {
+/** The matrix as an operand: rows are grid positions and the sum goes over taps and channels, or with `byTap` the other way. */
+function im2col(g: Im2col, byTap: boolean, binding: Binding): Operand {
   const vectors = g.channels % 4 === 0;
   const positions = g.images * g.grid[0] * g.grid[1];
   const terms = g.taps[0] * g.taps[1] * g.channels;
@@ -69,22 +70,22 @@ fn gather(p: vec4<i32>, t: vec4<i32>) -> ${vectors ? 'vec4<f32>' : 'f32'} {
         vectors,
         binding,
         helpers,
-        place: 'return tapOf(r);',
-        line: 'return gather(positionOf(k), p);',
+        origin: 'return tapOf(r);',
+        fetch: 'return gather(positionOf(k), p);',
       }
     : {
         along: 'depth',
         vectors,
         binding,
         helpers,
-        place: 'return positionOf(r);',
-        line: 'return gather(p, tapOf(k));',
+        origin: 'return positionOf(r);',
+        fetch: 'return gather(p, tapOf(k));',
       };
 }
 
 type Choose = (size: ProductSize) => Tiling | null;
 
-const build = (product: Product, choose: Choose): readonly WgslDispatch[] | null => {
+const build = (product: Product, choose: Choose): readonly KernelModule<Binding>[] | null => {
   const tiling = choose(product);
   return tiling === null ? null : gemm(product, tiling);
 };
@@ -112,10 +113,10 @@ export function conv2d(
     filters,
     bias = false,
     relu = false,
-  }: ConvSite & { readonly bias?: boolean; readonly relu?: boolean },
+  }: ConvSizes & { readonly bias?: boolean; readonly relu?: boolean },
   limits: WgslLimits,
   choose: Choose = (size) => chooseTiling(size, limits),
-): readonly WgslDispatch[] | null {
+): readonly KernelModule<Binding>[] | null {
   const { kernel, output } = attrs;
   const terms = kernel[0] * kernel[1] * channels;
   return build(
@@ -125,7 +126,7 @@ export function conv2d(
       m: images * output[0] * output[1],
       n: filters,
       k: terms,
-      a: gathered(windowsOf(attrs, images, channels), false, { input: 0 }),
+      a: im2col(windowsOf(attrs, images, channels), false, { input: 0 }),
       b: matrix('b', { rows: filters, depth: terms, deep: false }, { input: 1 }),
       output: { output: 0 },
       row: `m * ${filters}u`,
@@ -139,10 +140,10 @@ export function conv2d(
 /** Inputs x and g [images, H', W', filters]; output 0 the gradient of w, and with `bias` output 1, the sum of g [filters]. */
 export function conv2dGradWeight(
   attrs: Geometry,
-  { images, channels, filters, bias = false }: ConvSite & { readonly bias?: boolean },
+  { images, channels, filters, bias = false }: ConvSizes & { readonly bias?: boolean },
   limits: WgslLimits,
   choose: Choose = (size) => chooseTiling(size, limits),
-): readonly WgslDispatch[] | null {
+): readonly KernelModule<Binding>[] | null {
   const { kernel, output } = attrs;
   const positions = images * output[0] * output[1];
   return build(
@@ -152,7 +153,7 @@ export function conv2dGradWeight(
       m: kernel[0] * kernel[1] * channels,
       n: filters,
       k: positions,
-      a: gathered(windowsOf(attrs, images, channels), true, { input: 0 }),
+      a: im2col(windowsOf(attrs, images, channels), true, { input: 0 }),
       b: matrix('b', { rows: filters, depth: positions, deep: false }, { input: 1 }),
       output: { output: 0 },
       row: `m * ${filters}u`,
@@ -176,14 +177,14 @@ function phasesOf(size: number, kernel: number, stride: number, pad: number) {
   });
 }
 
-/** Inputs g and w; output 0 [images, H, W, channels]. A dispatch for each phase of the stride. */
+/** Inputs g and w; output 0 [images, H, W, channels]. A module for each phase of the stride. */
 export function conv2dGradInput(
   { stride, pad, input, kernel, output }: Geometry,
-  { images, channels, filters }: ConvSite,
+  { images, channels, filters }: ConvSizes,
   limits: WgslLimits,
   choose: Choose = (size) => chooseTiling(size, limits),
-): readonly WgslDispatch[] | null {
-  const dispatches: WgslDispatch[] = [];
+): readonly KernelModule<Binding>[] | null {
+  const modules: KernelModule<Binding>[] = [];
   for (const y of phasesOf(input[0], kernel[0], stride[0], pad[0])) {
     for (const x of phasesOf(input[1], kernel[1], stride[1], pad[2])) {
       const terms = y.taps * x.taps * filters;
@@ -196,7 +197,7 @@ export function conv2dGradInput(
           m: images * y.pixels * x.pixels,
           n: channels,
           k: terms,
-          a: gathered(
+          a: im2col(
             {
               images,
               source: output,
@@ -223,10 +224,10 @@ export function conv2dGradInput(
         choose,
       );
       if (phase === null) return null;
-      dispatches.push(...phase);
+      modules.push(...phase);
     }
   }
-  return dispatches;
+  return modules;
 }
 
 /** w [KH, KW, channels, filters] with a row for each channel, along the taps of a phase and the filters. */
@@ -255,8 +256,8 @@ function filtersOf(
     along: 'depth',
     vectors,
     binding,
-    place: `return vec4<i32>(i32(r), select(0, 1, r < ${channels}u), 0, 0);`,
-    line: `let own = k / ${filters}u;
+    origin: `return vec4<i32>(i32(r), select(0, 1, r < ${channels}u), 0, 0);`,
+    fetch: `let own = k / ${filters}u;
   ${loadOrZero('b', `p.y != 0 && k < ${terms}u`, at, vectors)}`,
   };
 }

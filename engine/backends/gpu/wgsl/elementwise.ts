@@ -1,23 +1,24 @@
 /**
- * A chain of operations on each element as one dispatch, however many results it has: each operand is loaded once, four
- * elements at a time where sizes allow. A result may lie in the memory of an operand of its size.
+ * A chain of operations on each element as one module, however many results it has: each operand is loaded once, four
+ * elements at a time where sizes allow. A result may lie in the buffer of an operand of its size.
  */
 import { expressionOf } from '../kernels/expressions.ts';
-import type { Binding, WgslDispatch, WgslLimits } from './dispatch.ts';
+import type { KernelModule } from '../kernel.ts';
+import { bindingsOf, declarationsOf, type Binding, type Variable, type WgslLimits } from './template.ts';
 import { foldWorkgroups } from './fold.ts';
 
-/** What of `ChainAttrs` (plan/fusions/elementwise.ts) a chain of f32 with rows needs. */
-export interface FloatChain {
+/** The part of `ChainAttrs` (plan/chain.ts) that a chain of f32 needs. */
+export interface FloatProgram {
   readonly program: readonly (readonly [op: string, ...operands: number[]])[];
   readonly results: readonly number[];
 }
 
-export interface ChainSite extends FloatChain {
-  /** Elements of every input: as many as of the results, or of rows of them, or one. */
+export interface Chain extends FloatProgram {
+  /** Elements of every input: as many as a result has, or as a row of it, or one. */
   readonly sizes: readonly number[];
   /** Elements of a result. */
   readonly n: number;
-  /** Memory of the inputs and results, by numbers: equal ones are the same. */
+  /** Buffers of the inputs and results, by number. */
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];
 }
@@ -26,31 +27,34 @@ const THREADS = 256;
 
 /** Null where there is no text for an operation, or the chain needs more buffers than a stage has. */
 export function elementwise(
-  { program, results, sizes, n, inputs, outputs }: ChainSite,
+  { program, results, sizes, n, inputs, outputs }: Chain,
   { maxStorageBuffersPerShaderStage }: Pick<WgslLimits, 'maxStorageBuffersPerShaderStage'>,
-): readonly WgslDispatch[] | null {
+): readonly KernelModule<Binding>[] | null {
   const written = program.map(([op]) => expressionOf(op)?.wgsl);
   if (!written.every((wgsl) => wgsl !== undefined)) return null;
   if (n === 0) return [];
-  // One binding for each memory: where an input lies in a result's, it is read through the result's.
-  const places = new Map<
-    number,
-    { readonly name: string; readonly binding: Binding; readonly written: boolean }
-  >();
-  outputs.forEach((place, i) => places.set(place, { name: `y${i}`, binding: { output: i }, written: true }));
-  inputs.forEach((place, i) => {
-    if (!places.has(place)) places.set(place, { name: `x${i}`, binding: { input: i }, written: false });
+  // One variable for each buffer: an input in the buffer of a result is read through the result's.
+  const variableOf = new Map<number, Pick<Variable, 'name' | 'binding' | 'access'>>();
+  outputs.forEach((buffer, i) =>
+    variableOf.set(buffer, { name: `y${i}`, binding: { output: i }, access: 'read_write' }),
+  );
+  inputs.forEach((buffer, i) => {
+    if (!variableOf.has(buffer)) {
+      variableOf.set(buffer, { name: `x${i}`, binding: { input: i }, access: 'read' });
+    }
   });
-  const bound = [...places.values()];
-  if (bound.length >= maxStorageBuffersPerShaderStage) return null; // the executor may add one
+  if (variableOf.size >= maxStorageBuffersPerShaderStage) return null; // a guard may add one
 
   const width = [n, ...sizes].every((size) => size === 1 || size % 4 === 0) && n > 1 ? 4 : 1;
   const type = width === 4 ? 'vec4<f32>' : 'f32';
   // A single value cannot be loaded as a vector.
-  const singles = new Set(inputs.filter((_, i) => sizes[i] === 1).map((place) => places.get(place)!.name));
-  const elementOf = (name: string): string => (singles.has(name) ? 'f32' : type);
-  const loads = inputs.map((place, i) => {
-    const { name } = places.get(place)!;
+  const singles = new Set(inputs.filter((_, i) => sizes[i] === 1));
+  const variables = Array.from(variableOf, ([buffer, variable]): Variable => ({
+    ...variable,
+    type: singles.has(buffer) ? 'f32' : type,
+  }));
+  const loads = inputs.map((buffer, i) => {
+    const { name } = variableOf.get(buffer)!;
     if (sizes[i] === 1) return `let t${i} = ${type}(${name}[0]);`;
     return `let t${i} = ${name}[${sizes[i] === n ? 'i' : `i % ${sizes[i] / width}u`}];`;
   });
@@ -64,12 +68,7 @@ export function elementwise(
   return [
     {
       name: `chain of ${program.length}${width === 4 ? ', by fours' : ''}`,
-      code: `${bound
-        .map(
-          ({ name, written }, i) =>
-            `@group(0) @binding(${i}) var<storage, ${written ? 'read_write' : 'read'}> ${name}: array<${elementOf(name)}>;`,
-        )
-        .join('\n')}
+      code: `${declarationsOf(variables)}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   ${fold.number}
@@ -79,7 +78,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   ${[...loads, ...lines, ...stores].join('\n  ')}
 }
 `,
-      bindings: bound.map(({ binding }) => binding),
+      bindings: bindingsOf(variables),
       workgroups: fold.workgroups,
     },
   ];

@@ -2,23 +2,24 @@
  * The one template of matrix products and of convolutions as products: a tile of results in registers, both operands
  * through workgroup memory. What the operands are is text of their own.
  */
-import type { Binding, WgslDispatch } from './dispatch.ts';
+import type { KernelModule } from '../kernel.ts';
+import { bindingsOf, declarationsOf, type Binding, type Variable } from './template.ts';
 import { foldWorkgroups } from './fold.ts';
 import type { ProductSize, Tiling } from './tile.ts';
 
 /**
  * One operand of a product, as a matrix of rows (of A) or columns (of B) along the sum of k terms.
  *
- * `place` is the body of `fn(z: u32, r: u32) -> vec4<i32>`, what can be known of row r of product z without k.
- * `line` is the body of `fn(p: vec4<i32>, k: u32)` that loads from there, 0 outside the operand: an `f32`, or with
- * `vectors` a `vec4<f32>` of four neighbours along the axis that is contiguous in memory.
+ * `origin` is the body of `fn(z: u32, r: u32) -> vec4<i32>`: what does not depend on k in the position of row r of product z.
+ * `fetch` is the body of `fn(p: vec4<i32>, k: u32)`, which loads term k of the row with origin p, or 0 outside the operand:
+ * an `f32`, or with `vectors` a `vec4<f32>` of four neighbors along the axis that is contiguous in memory.
  */
 export interface Operand {
   /** The axis along which memory is contiguous: along the sum, or across it. */
   readonly along: 'depth' | 'across';
   readonly vectors: boolean;
-  readonly place: string;
-  readonly line: string;
+  readonly origin: string;
+  readonly fetch: string;
   readonly binding: Binding;
   /** Constants and functions that the bodies use. */
   readonly helpers?: string;
@@ -39,30 +40,20 @@ export interface Product extends ProductSize {
   readonly columnSums?: Binding;
 }
 
-interface Declared {
-  readonly name: string;
-  readonly binding: Binding;
-  readonly access: 'read' | 'read_write';
-  readonly vectors: boolean;
-}
+const variable = (
+  name: string,
+  binding: Binding,
+  access: Variable['access'],
+  vectors: boolean,
+): Variable => ({ name, binding, access, type: vectors ? 'vec4<f32>' : 'f32' });
 
-const declarations = (list: readonly Declared[]): string =>
-  list
-    .map(
-      ({ name, access, vectors }, i) =>
-        `@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${vectors ? 'vec4<f32>' : 'f32'}>;`,
-    )
-    .join('\n');
-
-/** Results and what they are made of besides the product, bound in this order in both dispatches. */
-function resultsOf({ n, bias, output, columnSums }: Product): Declared[] {
+/** Results and what they are made of besides the product, bound in this order in both modules. */
+function resultsOf({ n, bias, output, columnSums }: Product): Variable[] {
   const vectors = n % 4 === 0;
   return [
-    ...(bias === undefined ? [] : [{ name: 'bias', binding: bias, access: 'read' as const, vectors }]),
-    { name: 'result', binding: output, access: 'read_write', vectors },
-    ...(columnSums === undefined
-      ? []
-      : [{ name: 'sums', binding: columnSums, access: 'read_write' as const, vectors }]),
+    ...(bias === undefined ? [] : [variable('bias', bias, 'read', vectors)]),
+    variable('result', output, 'read_write', vectors),
+    ...(columnSums === undefined ? [] : [variable('sums', columnSums, 'read_write', vectors)]),
   ];
 }
 
@@ -71,8 +62,8 @@ const UNROLLED = 2 ** 26;
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
-/** The dispatches of a product: one, or with a split sum two. */
-export function gemm(product: Product, tiling: Tiling): WgslDispatch[] {
+/** The modules of a product: one, or two for a split sum. */
+export function gemm(product: Product, tiling: Tiling): KernelModule<Binding>[] {
   const { batch, m, n, k, columnSums } = product;
   if (batch * m * n === 0) return [];
   if (k === 0) return [addParts(product, 0)];
@@ -92,7 +83,7 @@ export function gemm(product: Product, tiling: Tiling): WgslDispatch[] {
   return [multiply(parts, tiling), addParts(product, tiling.splits)];
 }
 
-/** `fn put(…)`: stores four neighbouring results, as vectors where rows of the output begin at multiples of four. */
+/** `fn put(…)`: stores four neighboring results, as vectors where rows of the output begin at multiples of four. */
 function putText({ n, row, bias, relu }: Product): string {
   const vectors = n % 4 === 0;
   const plus = bias === undefined ? 'v' : vectors ? 'v + bias[n / 4u]' : 'v + biasOf(n)';
@@ -115,7 +106,7 @@ function putText({ n, row, bias, relu }: Product): string {
 }`;
 }
 
-/** `fn putSum(…)`: stores four neighbouring column sums. */
+/** `fn putSum(…)`: stores four neighboring column sums. */
 function putSumText(n: number): string {
   const store =
     n % 4 === 0
@@ -128,14 +119,14 @@ function putSumText(n: number): string {
 }`;
 }
 
-/** The functions of an operand, and `loadA`, by which all threads together bring a tile into workgroup memory. */
+/** The functions of an operand, and `loadA`, with which all threads together load a tile into workgroup memory. */
 function operandText(
   name: 'A' | 'B',
-  { along, vectors, place, line, helpers = '' }: Operand,
+  { along, vectors, origin, fetch, helpers = '' }: Operand,
   { extent, depth, stride, threads }: { extent: number; depth: number; stride: number; threads: number },
 ): string {
   const across = extent / 4;
-  const at = (i: number): string => `line${name}(place${name}(z, first + 4u * r + ${i}u), start + k)`;
+  const at = (i: number): string => `fetch${name}(origin${name}(z, first + 4u * r + ${i}u), start + k)`;
   const four = range(4).map(at).join(', ');
   // A unit is four rows at one k, or a block of 4 × 4 where a load has four terms of one row.
   const block = along === 'depth' && vectors;
@@ -147,7 +138,7 @@ function operandText(
       .map((i) => `tile${name}[(k + ${i}u) * ${stride}u + r] = v[${i}];`)
       .join(' ')}`
     : `tile${name}[k * ${stride}u + r] = ${vectors ? at(0) : `vec4<f32>(${four})`};`;
-  // Neighbouring threads take neighbouring memory.
+  // Neighboring threads take neighboring memory.
   const [r, k] =
     along === 'depth'
       ? [`unit / ${deep}u`, `unit % ${deep}u${block ? ' * 4u' : ''}`]
@@ -159,11 +150,11 @@ function operandText(
   if (unit < ${units}u) {`;
   return `${helpers}
 var<workgroup> tile${name}: array<vec4<f32>, ${depth * stride}>;
-fn place${name}(z: u32, r: u32) -> vec4<i32> {
-  ${place}
+fn origin${name}(z: u32, r: u32) -> vec4<i32> {
+  ${origin}
 }
-fn line${name}(p: vec4<i32>, k: u32) -> ${vectors ? 'vec4<f32>' : 'f32'} {
-  ${line}
+fn fetch${name}(p: vec4<i32>, k: u32) -> ${vectors ? 'vec4<f32>' : 'f32'} {
+  ${fetch}
 }
 fn load${name}(thread: u32, z: u32, first: u32, start: u32) {
   ${loop}
@@ -174,7 +165,7 @@ fn load${name}(thread: u32, z: u32, first: u32, start: u32) {
 }`;
 }
 
-function multiply(product: Product, { tile, splits, part }: Tiling): WgslDispatch {
+function multiply(product: Product, { tile, splits, part }: Tiling): KernelModule<Binding> {
   const { m, n, k, batch, a, b, columnSums } = product;
   const threadColumns = tile.n / tile.columns;
   const threadRows = tile.m / tile.rows;
@@ -195,9 +186,9 @@ function multiply(product: Product, { tile, splits, part }: Tiling): WgslDispatc
   const vectors = range(tile.columns / 4);
   const accumulators = rows.flatMap((i) => vectors.map((j) => `c${i}_${j}`));
   const sums = columnSums === undefined ? [] : vectors.map((j) => `sum${j}`);
-  const declared: readonly Declared[] = [
-    { name: 'a', binding: a.binding, access: 'read', vectors: a.vectors },
-    { name: 'b', binding: b.binding, access: 'read', vectors: b.vectors },
+  const variables = [
+    variable('a', a.binding, 'read', a.vectors),
+    variable('b', b.binding, 'read', b.vectors),
     ...resultsOf(product),
   ];
   // Compilers unroll loops whose length they know. Large products gain from that; a software adapter takes seconds over it,
@@ -206,7 +197,7 @@ function multiply(product: Product, { tile, splits, part }: Tiling): WgslDispatc
   const inside = (at: string, bound: number, extent: number, body: string): string =>
     bound % extent === 0 ? body : `if (${at} < ${bound}u) { ${body} }`;
 
-  const code = `${declarations(declared)}
+  const code = `${declarationsOf(variables)}
 ${operandText('A', a, sideA)}
 ${operandText('B', b, sideB)}
 ${putText(product)}
@@ -273,13 +264,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   return {
     name: `${product.name} ${tile.m}×${tile.n}×${tile.k}${splits === 1 ? '' : ` in ${splits} parts`}`,
     code,
-    bindings: declared.map(({ binding }) => binding),
+    bindings: bindingsOf(variables),
     workgroups: fold.workgroups,
   };
 }
 
 /** Adds the parts of a split sum, in order; none at all leaves zeros. */
-function addParts(product: Product, splits: number): WgslDispatch {
+function addParts(product: Product, splits: number): KernelModule<Binding> {
   const { name, batch, m, n, columnSums } = product;
   const vectors = n % 4 === 0;
   const width = Math.ceil(n / 4); // a thread has four columns of a row, the last one perhaps fewer
@@ -288,9 +279,9 @@ function addParts(product: Product, splits: number): WgslDispatch {
   const total = batch * m * n;
   const scratch = splits === 0 ? [] : [{ scratch: 0, elements: splits * total }];
   const sumScratch = splits === 0 || columnSums === undefined ? [] : [{ scratch: 1, elements: splits * n }];
-  const declared: readonly Declared[] = [
-    ...scratch.map((binding) => ({ name: 'parts', binding, access: 'read' as const, vectors })),
-    ...sumScratch.map((binding) => ({ name: 'sumParts', binding, access: 'read' as const, vectors })),
+  const variables = [
+    ...scratch.map((binding) => variable('parts', binding, 'read', vectors)),
+    ...sumScratch.map((binding) => variable('sumParts', binding, 'read', vectors)),
     ...resultsOf(product),
   ];
   const adding = (from: string, at: string, each: number): string => {
@@ -304,7 +295,7 @@ function addParts(product: Product, splits: number): WgslDispatch {
   };
   return {
     name: splits === 0 ? `${name} of nothing` : `${name}: adds ${splits} parts`,
-    code: `${declarations(declared)}
+    code: `${declarationsOf(variables)}
 ${putText(product)}
 ${columnSums === undefined ? '' : putSumText(n)}
 @compute @workgroup_size(64)
@@ -328,7 +319,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   put(0u, row / ${m}u, row % ${m}u, n, v);
 }
 `,
-    bindings: declared.map(({ binding }) => binding),
+    bindings: bindingsOf(variables),
     workgroups: fold.workgroups,
   };
 }

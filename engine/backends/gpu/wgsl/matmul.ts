@@ -1,9 +1,10 @@
-/** Matrix products: which text reads a dense matrix, transposed or not, at any size. */
+/** Matrix products of dense matrices of any size, transposed or not. */
 import { gemm, type Operand } from './gemm.ts';
-import type { Binding, WgslDispatch, WgslLimits } from './dispatch.ts';
+import type { KernelModule } from '../kernel.ts';
+import type { Binding, WgslLimits } from './template.ts';
 import { chooseTiling, type ProductSize, type Tiling } from './tile.ts';
 
-export interface MatmulSite extends ProductSize {
+export interface MatmulSizes extends ProductSize {
   readonly transA: boolean;
   readonly transB: boolean;
 }
@@ -34,17 +35,17 @@ export function matrix(
     along: deep ? 'depth' : 'across',
     vectors,
     binding,
-    place: `return vec4<i32>(i32(z * ${rows * depth}u + ${start}), select(0, 1, r < ${rows}u), 0, 0);`,
-    line: loadOrZero(name, `p.y != 0 && k < ${depth}u`, at, vectors),
+    origin: `return vec4<i32>(i32(z * ${rows * depth}u + ${start}), select(0, 1, r < ${rows}u), 0, 0);`,
+    fetch: loadOrZero(name, `p.y != 0 && k < ${depth}u`, at, vectors),
   };
 }
 
 /** Inputs 0 and 1: a [batch, m, k] and b [batch, k, n], or their transposes; output 0 [batch, m, n]. */
 export function matmul(
-  { batch, m, n, k, transA, transB }: MatmulSite,
+  { batch, m, n, k, transA, transB }: MatmulSizes,
   limits: WgslLimits,
   tiling: Tiling | null = chooseTiling({ batch, m, n, k }, limits),
-): readonly WgslDispatch[] | null {
+): readonly KernelModule<Binding>[] | null {
   if (tiling === null) return null;
   return gemm(
     {

@@ -1,18 +1,19 @@
 /**
- * Batch normalisation in three dispatches, forward and backward: two sums of each chunk of rows for every channel, the
+ * Batch normalization in three modules, forward and backward: two sums of each chunk of rows for every channel, the
  * statistics of each channel from these, and the result. Values are taken from a channel's first one on, and the squares of a
  * chunk about its own mean, so that a mean far from 0 costs no digits.
  */
-import type { Binding, WgslDispatch } from './dispatch.ts';
+import type { KernelModule } from '../kernel.ts';
+import { bindingsOf, declarationsOf, type Binding, type Variable } from './template.ts';
 import { foldWorkgroups } from './fold.ts';
 
-export interface NormSite {
+export interface NormSizes {
   readonly rows: number;
   readonly channels: number;
   readonly epsilon: number;
 }
 
-export interface ForwardSite extends NormSite {
+export interface BatchNormOptions extends NormSizes {
   /** With inputs gamma and beta after x. */
   readonly affine: boolean;
   /** With something to add, the last input. */
@@ -20,48 +21,41 @@ export interface ForwardSite extends NormSite {
   readonly relu: boolean;
 }
 
-export interface BackwardSite extends NormSite {
+export interface BatchNormGradOptions extends NormSizes {
   /** With input gamma after g, x, mean and variance. */
   readonly affine: boolean;
-  /** Whether the gradient of x takes the place of g, or of x. */
+  /** The operand in whose buffer the gradient of x is written. */
   readonly inPlaceOf?: 'g' | 'x' | null;
 }
 
 const THREADS = 256;
 
 /** Threads that add up a channel's chunks. */
-const MERGING = 64;
+const MERGE_THREADS = 64;
 
-/** Rows of a chunk for each of its threads, unless that made more chunks than MOST. */
+/** Rows of a chunk for each of its threads, unless there were more than MAX_CHUNKS chunks. */
 const ROWS = 16;
-const MOST = 256;
+const MAX_CHUNKS = 256;
 
-/** How the rows are shared: a workgroup is `width` channels wide and `lines` rows high, and walks through a chunk. */
-function share({ rows, channels }: NormSite) {
+/** How rows are divided: a workgroup is `width` channels wide and `lines` rows high, and loops over the rows of a chunk. */
+function chunking({ rows, channels }: NormSizes) {
   const width = Math.min(64, 2 ** Math.ceil(Math.log2(channels)));
   const lines = THREADS / width;
-  const chunk = Math.ceil(rows / Math.min(MOST, Math.ceil(rows / (lines * ROWS))));
+  const chunk = Math.ceil(rows / Math.min(MAX_CHUNKS, Math.ceil(rows / (lines * ROWS))));
   return { width, lines, chunk, parts: Math.ceil(rows / chunk), blocks: Math.ceil(channels / width) };
 }
 
-interface Bound {
-  readonly name: string;
-  readonly binding: Binding;
-  readonly type?: string;
-}
+/** What one module writes and another reads. */
+type ArrayBinding = Pick<Variable, 'name' | 'binding'> & { readonly type?: Variable['type'] };
 
-/** Declarations of what is read, then of what is written. */
-function declare(
-  read: readonly Bound[],
-  written: readonly Bound[],
-): { readonly text: string; readonly bindings: readonly Binding[] } {
-  const all = [...read, ...written];
-  const lines = all.map(
-    ({ name, type = 'f32' }, i) =>
-      `@group(0) @binding(${i}) var<storage, ${i < read.length ? 'read' : 'read_write'}> ${name}: array<${type}>;`,
-  );
-  return { text: lines.join('\n'), bindings: all.map(({ binding }) => binding) };
-}
+/** What is read, then what is written. */
+const variablesOf = (
+  read: readonly ArrayBinding[],
+  written: readonly ArrayBinding[],
+): readonly Variable[] => [
+  ...read.map((array) => ({ type: 'f32', ...array, access: 'read' }) as const),
+  ...written.map((array) => ({ type: 'f32', ...array, access: 'read_write' }) as const),
+];
 
 /** `total(thread, value)`: the sum over all threads of the same column, of `width`; for all of them. */
 const totalOver = (threads: number, width: number): string => `var<workgroup> sums: array<f32, ${threads}>;
@@ -77,31 +71,31 @@ fn total(thread: u32, value: f32) -> f32 {
   return all;
 }`;
 
-/** Two sums of each chunk of each channel, of what `first` and `second` say of the element at `i`. */
+/** Two sums over each chunk of each channel: `first` and `second` are the terms of the element at `i`. */
 function sumChunks(
-  site: NormSite,
+  sizes: NormSizes,
   name: string,
-  read: readonly Bound[],
+  read: readonly ArrayBinding[],
   sums: { readonly setup: string; readonly first: string; readonly between: string; readonly second: string },
 ): {
-  readonly dispatch: WgslDispatch;
-  readonly partial: Bound;
+  readonly module: KernelModule<Binding>;
+  readonly partial: ArrayBinding;
   readonly parts: number;
   readonly chunk: number;
 } {
-  const { rows, channels } = site;
-  const { width, lines, chunk, parts, blocks } = share(site);
-  const partial: Bound = {
+  const { rows, channels } = sizes;
+  const { width, lines, chunk, parts, blocks } = chunking(sizes);
+  const partial: ArrayBinding = {
     name: 'chunks',
     binding: { scratch: 0, elements: channels * parts * 2 },
     type: 'vec2<f32>',
   };
-  const { text, bindings } = declare(read, [partial]);
+  const variables = variablesOf(read, [partial]);
   const add = (what: string): string => `sum = 0.0;
   if (inside) {
     for (var r = first + thread / ${width}u; r < last; r += ${lines}u) { let i = r * ${channels}u + channel; sum += ${what}; }
   }`;
-  const code = `${text}
+  const code = `${declarationsOf(variables)}
 ${totalOver(THREADS, width)}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -119,39 +113,39 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (inside && thread < ${width}u) { chunks[channel * ${parts}u + group.x] = vec2<f32>(a, b); }
 }
 `;
-  const dispatch = {
+  const module = {
     name: `${name}: sums in ${parts} parts`,
     code,
-    bindings,
+    bindings: bindingsOf(variables),
     workgroups: [parts, blocks, 1] as const,
   };
-  return { dispatch, partial, parts, chunk };
+  return { module, partial, parts, chunk };
 }
 
-/** One workgroup for each channel, which goes through its chunks and leaves what `finish` says. */
+/** One workgroup for each channel, which adds up the sums of its chunks; `finish` stores the statistics. */
 function merge(
-  { channels }: NormSite,
+  { channels }: NormSizes,
   name: string,
-  partial: Bound,
+  partial: ArrayBinding,
   parts: number,
-  written: readonly Bound[],
+  written: readonly ArrayBinding[],
   body: (sumOf: (what: string) => string) => {
     readonly lines: string;
     readonly finish: string;
     readonly helper?: string;
   },
-  read: readonly Bound[] = [],
-): WgslDispatch {
-  const { text, bindings } = declare([partial, ...read], written);
+  read: readonly ArrayBinding[] = [],
+): KernelModule<Binding> {
+  const variables = variablesOf([partial, ...read], written);
   const sumOf = (what: string): string => `sum = 0.0;
-  for (var p = thread; p < ${parts}u; p += ${MERGING}u) { let chunk = chunks[channel * ${parts}u + p]; sum += ${what}; }`;
+  for (var p = thread; p < ${parts}u; p += ${MERGE_THREADS}u) { let chunk = chunks[channel * ${parts}u + p]; sum += ${what}; }`;
   const { lines, finish, helper = '' } = body(sumOf);
   return {
     name: `${name}: statistics`,
-    code: `${text}
-${totalOver(MERGING, 1)}
+    code: `${declarationsOf(variables)}
+${totalOver(MERGE_THREADS, 1)}
 ${helper}
-@compute @workgroup_size(${MERGING})
+@compute @workgroup_size(${MERGE_THREADS})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let channel = group.x;
   var sum = 0.0;
@@ -159,30 +153,30 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (thread == 0u) { ${finish} }
 }
 `,
-    bindings,
+    bindings: bindingsOf(variables),
     workgroups: [channels, 1, 1],
   };
 }
 
-/** One thread for each element, or for four neighbours where there are as many channels. */
+/** One thread for each element, or for four neighbors where there are as many channels. */
 function map(
-  { rows, channels }: NormSite,
+  { rows, channels }: NormSizes,
   name: string,
-  read: readonly Bound[],
+  read: readonly ArrayBinding[],
   result: Binding,
   body: string,
-): WgslDispatch {
+): KernelModule<Binding> {
   const by = channels % 4 === 0 ? 4 : 1;
   const type = by === 4 ? 'vec4<f32>' : 'f32';
-  const { text, bindings } = declare(
-    read.map((bound) => ({ ...bound, type })),
+  const variables = variablesOf(
+    read.map((array) => ({ ...array, type })),
     [{ name: 'result', binding: result, type }],
   );
   const threads = (rows * channels) / by;
   const fold = foldWorkgroups(Math.ceil(threads / THREADS));
   return {
     name: `${name}${by === 4 ? ', by fours' : ''}`,
-    code: `${text}
+    code: `${declarationsOf(variables)}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   ${fold.number}
@@ -193,31 +187,31 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   ${body}
 }
 `,
-    bindings,
+    bindings: bindingsOf(variables),
     workgroups: fold.workgroups,
   };
 }
 
 /** Channels that one axis of workgroups holds. */
-const MOST_CHANNELS = 65_535;
+const MAX_CHANNELS = 65_535;
 
 const decimal = (value: number): string => (Number.isInteger(value) ? `${value}.0` : `${value}`);
 
 /** Inputs x [rows, channels], gamma and beta, and what is added; outputs of its shape, mean and variance [channels]. */
-export function batchNorm(site: ForwardSite): readonly WgslDispatch[] | null {
-  const { rows, channels, epsilon, affine, residual, relu } = site;
-  if (channels > MOST_CHANNELS) return null;
-  const x: Bound = { name: 'x', binding: { input: 0 } };
-  const mean: Bound = { name: 'mean', binding: { output: 1 } };
-  const variance: Bound = { name: 'variance', binding: { output: 2 } };
-  const { dispatch, partial, parts, chunk } = sumChunks(site, 'batchNorm', [x], {
+export function batchNorm(sizes: BatchNormOptions): readonly KernelModule<Binding>[] | null {
+  const { rows, channels, epsilon, affine, residual, relu } = sizes;
+  if (channels > MAX_CHANNELS) return null;
+  const x: ArrayBinding = { name: 'x', binding: { input: 0 } };
+  const mean: ArrayBinding = { name: 'mean', binding: { output: 1 } };
+  const variance: ArrayBinding = { name: 'variance', binding: { output: 2 } };
+  const { module, partial, parts, chunk } = sumChunks(sizes, 'batchNorm', [x], {
     setup: `let pivot = x[min(channel, ${channels - 1}u)];`,
     first: 'x[i] - pivot',
     between: 'let center = a / f32(last - first);',
     second: '(x[i] - pivot - center) * (x[i] - pivot - center)',
   });
   const statistics = merge(
-    site,
+    sizes,
     'batchNorm',
     partial,
     parts,
@@ -232,20 +226,22 @@ export function batchNorm(site: ForwardSite): readonly WgslDispatch[] | null {
     }),
     [x],
   );
-  const parameters: readonly Bound[] = affine
+  const parameters: readonly ArrayBinding[] = affine
     ? [
         { name: 'gamma', binding: { input: 1 } },
         { name: 'beta', binding: { input: 2 } },
       ]
     : [];
-  const added: readonly Bound[] = residual ? [{ name: 'added', binding: { input: affine ? 3 : 1 } }] : [];
+  const added: readonly ArrayBinding[] = residual
+    ? [{ name: 'added', binding: { input: affine ? 3 : 1 } }]
+    : [];
   const normal = `(x[i] - mean[c]) / sqrt(variance[c] + ${decimal(epsilon)})`;
   const value = `${normal}${affine ? ' * gamma[c] + beta[c]' : ''}${residual ? ' + added[i]' : ''}`;
   return [
-    dispatch,
+    module,
     statistics,
     map(
-      site,
+      sizes,
       'batchNorm',
       [x, mean, variance, ...parameters, ...added],
       { output: 0 },
@@ -256,30 +252,32 @@ export function batchNorm(site: ForwardSite): readonly WgslDispatch[] | null {
 }
 
 /** Inputs g and x [rows, channels], mean, variance and gamma [channels]; outputs the gradients of x, gamma and beta. */
-export function batchNormGrad(site: BackwardSite): readonly WgslDispatch[] | null {
-  const { rows, channels, epsilon, affine, inPlaceOf = null } = site;
-  if (channels > MOST_CHANNELS) return null;
-  const [g, x, mean, variance, gamma] = ['g', 'x', 'mean', 'variance', 'gamma'].map((name, input): Bound => ({
-    name,
-    binding: { input },
-  }));
-  const [products, sums] = ['products', 'gradients'].map((name, i): Bound => ({
+export function batchNormGrad(sizes: BatchNormGradOptions): readonly KernelModule<Binding>[] | null {
+  const { rows, channels, epsilon, affine, inPlaceOf = null } = sizes;
+  if (channels > MAX_CHANNELS) return null;
+  const [g, x, mean, variance, gamma] = ['g', 'x', 'mean', 'variance', 'gamma'].map(
+    (name, input): ArrayBinding => ({
+      name,
+      binding: { input },
+    }),
+  );
+  const [products, sums] = ['products', 'gradients'].map((name, i): ArrayBinding => ({
     name,
     binding: { output: 1 + i },
   }));
   const name = 'batchNormGrad';
-  const { dispatch, partial, parts } = sumChunks(site, name, [g, x, mean], {
+  const { module, partial, parts } = sumChunks(sizes, name, [g, x, mean], {
     setup: `let center = mean[min(channel, ${channels - 1}u)];`,
     first: 'g[i]',
     between: '',
     second: 'g[i] * (x[i] - center)',
   });
-  // One binding for each memory: what lies in the result's is read through it.
-  const own = [g, x].filter((bound) => bound.name !== inPlaceOf);
-  const element = (bound: 'g' | 'x'): string => `${bound === inPlaceOf ? 'result' : bound}[i]`;
+  // One variable for each buffer: an operand in the result's is read through it.
+  const own = [g, x].filter((array) => array.name !== inPlaceOf);
+  const element = (operand: 'g' | 'x'): string => `${operand === inPlaceOf ? 'result' : operand}[i]`;
   const deviation = (at: string): string => `sqrt(variance[${at}] + ${decimal(epsilon)})`;
   const statistics = merge(
-    site,
+    sizes,
     name,
     partial,
     parts,
@@ -294,10 +292,10 @@ export function batchNormGrad(site: BackwardSite): readonly WgslDispatch[] | nul
     [variance],
   );
   return [
-    dispatch,
+    module,
     statistics,
     map(
-      site,
+      sizes,
       name,
       [...own, mean, variance, products, sums, ...(affine ? [gamma] : [])],
       { output: 0 },

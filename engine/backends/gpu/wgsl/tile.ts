@@ -2,7 +2,7 @@
  * Which tiles a matrix product is cut into: a small cost model by shape. What it assumes of the machine stands for a large
  * GPU and was not measured; a wrong guess costs time, never correctness.
  */
-import type { WgslLimits } from './dispatch.ts';
+import type { WgslLimits } from './template.ts';
 
 /** A workgroup makes `m` × `n` results, `k` terms at a time; a thread of it `rows` × `columns`. */
 export interface Tile {
@@ -15,7 +15,7 @@ export interface Tile {
 
 export interface Tiling {
   readonly tile: Tile;
-  /** Into how many parts the sum is cut, each at a place of its own in scratch memory, added up by a second dispatch. */
+  /** The parts into which the sum is split: they are stored in scratch memory and added up by a second module. */
   readonly splits: number;
   /** Terms of one part: a multiple of the tile's. */
   readonly part: number;
