@@ -9,19 +9,19 @@ import type { HostTensor } from '../../types.ts';
 import type { Backend, Outputs } from '../backend.ts';
 import type { CheckedFeeds, Ran } from '../runs.ts';
 import { openShell, type Driver, type Placed, type Program as LoadedProgram } from '../shell.ts';
-import { expectHardware, openWebGpu } from './adapter.ts';
 import type { Device, Memory, Runner } from './device.ts';
+import { isModule } from './kernel.ts';
 import { fusions } from './lower.ts';
 import type { Codec, Layout } from './memory.ts';
 import { overridesFor } from './overrides.ts';
 import { loadGpuJs } from './packages.ts';
 import { CpuDevice } from './portable.ts';
-import { isModule } from './kernel.ts';
 import { buildProgram, type Program } from './program.ts';
 import type { GpuReport } from './report.ts';
 import { Translator } from './translate.ts';
 import { openWebGl } from './webgl.ts';
-import { WebGpuDevice } from './webgpu.ts';
+import { expectHardware, openWebGpu } from './webgpu/adapter.ts';
+import { WebGpuDevice } from './webgpu/device.ts';
 
 const MODES = ['hardware', 'webgpu', 'webgl', 'cpu'] as const;
 

@@ -3,7 +3,7 @@ import { assert, describe } from 'vitest';
 import type { Backend } from '../../../engine/backends/backend.ts';
 import { BackendError } from '../../../engine/errors.ts';
 import { gpu, gpuOn, openDevice, type GpuOptions } from '../../../engine/backends/gpu/gpu.ts';
-import { WebGpuDevice } from '../../../engine/backends/gpu/webgpu.ts';
+import { WebGpuDevice } from '../../../engine/backends/gpu/webgpu/device.ts';
 
 /** Runs `suite`, or skips it where there is a reason to. */
 export function describeUnless(reason: string | null, name: string, suite: () => void): void {

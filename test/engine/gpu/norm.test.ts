@@ -57,9 +57,9 @@ describeHere('batch normalisation', () => {
       const variance = perChannel(channels, (c) => sumOf((v) => (v - mean[c]) ** 2, c) / rows);
       for (const affine of [false, true]) {
         for (const residual of [false, true]) {
-          const site = { rows, channels, epsilon: EPSILON, affine, residual, relu: residual };
+          const options = { rows, channels, epsilon: EPSILON, affine, residual, relu: residual };
           const inputs = [x, ...(affine ? [gamma, beta] : []), ...(residual ? [added] : [])];
-          const [y, m, v] = await runModules(batchNorm(site)!, inputs, [n, channels, channels]);
+          const [y, m, v] = await runModules(batchNorm(options)!, inputs, [n, channels, channels]);
           const want = Array.from(x, (value, i) => {
             const c = i % channels;
             const normal = (value - mean[c]) / Math.sqrt(variance[c] + EPSILON);

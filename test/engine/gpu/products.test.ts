@@ -188,56 +188,56 @@ describeHere('products in WGSL', () => {
   const named = GEOMETRIES.map((geometry, i) => {
     const { x, kernel, filters, stride = 1, padding = 'valid' } = geometry;
     const attrs = attrsOf(geometry);
-    const site = { images: x[0], channels: x[3], filters };
+    const sizes = { images: x[0], channels: x[3], filters };
     const shapes = { x, w: weightShape(geometry), g: outputShape(geometry, attrs) };
     const what = `${JSON.stringify(x)} by ${kernel.join('×')} to ${filters}, stride ${stride.toString()}, padding ${padding.toString()}`;
-    return { what, attrs, site, shapes, fused: FUSED[i % 3], splits: i % 2 === 0 ? 4 : 1 };
+    return { what, attrs, sizes, shapes, fused: FUSED[i % 3], splits: i % 2 === 0 ? 4 : 1 };
   });
 
-  it.each(named)('conv2d, $fused: $what', async ({ attrs, site, shapes, fused }) => {
+  it.each(named)('conv2d, $fused: $what', async ({ attrs, sizes, shapes, fused }) => {
     const bias = fused !== 'alone';
     const relu = fused === 'with bias and relu';
     const inputs = [random('x', shapes.x), random('w', shapes.w)];
     const want = expected('conv2d', inputs, attrs, shapes.g);
     if (bias) {
-      const b = random('b', [site.filters]);
+      const b = random('b', [sizes.filters]);
       inputs.push(b);
       want.data.forEach((value, i) => {
-        const sum = value + b.data[i % site.filters];
+        const sum = value + b.data[i % sizes.filters];
         want.data[i] = relu ? Math.max(0, sum) : sum;
       });
     }
-    const [got] = await run(conv2d(attrs, { ...site, bias, relu }, LIMITS), inputs, [shapes.g]);
+    const [got] = await run(conv2d(attrs, { ...sizes, bias, relu }, LIMITS), inputs, [shapes.g]);
     expectClose('conv2d', got, want, 2e-6, 1);
   });
 
-  it.each(named)('conv2dGradInput: $what', async ({ attrs, site, shapes }) => {
+  it.each(named)('conv2dGradInput: $what', async ({ attrs, sizes, shapes }) => {
     const [g, w] = [random('g', shapes.g), random('w', shapes.w)];
-    const [got] = await run(conv2dGradInput(attrs, site, LIMITS), [g, w], [shapes.x]);
+    const [got] = await run(conv2dGradInput(attrs, sizes, LIMITS), [g, w], [shapes.x]);
     expectClose('gradient', got, expected('conv2dGradInput', [g, w], attrs, shapes.x), 2e-6, 1);
   });
 
   it.each(named)(
     'conv2dGradWeight in at most $splits parts: $what',
-    async ({ attrs, site, shapes, splits }) => {
+    async ({ attrs, sizes, shapes, splits }) => {
       const [x, g] = [random('x', shapes.x), random('g', shapes.g)];
       const choose = (size: ProductSize) => cut(size, chooseTiling(size, LIMITS)!.tile, splits);
-      const modules = conv2dGradWeight(attrs, { ...site, bias: true }, LIMITS, choose);
-      const [got, gotSums] = await run(modules, [x, g], [shapes.w, [site.filters]]);
+      const modules = conv2dGradWeight(attrs, { ...sizes, bias: true }, LIMITS, choose);
+      const [got, gotSums] = await run(modules, [x, g], [shapes.w, [sizes.filters]]);
       expectClose('gradient', got, expected('conv2dGradWeight', [x, g], attrs, shapes.w), 3e-6, 1);
-      const sums = new Float64Array(site.filters);
+      const sums = new Float64Array(sizes.filters);
       g.data.forEach((value, i) => {
-        sums[i % site.filters] += value;
+        sums[i % sizes.filters] += value;
       });
-      const wantSums: HostTensor = { shape: [site.filters], dtype: 'f32', data: Float32Array.from(sums) };
+      const wantSums: HostTensor = { shape: [sizes.filters], dtype: 'f32', data: Float32Array.from(sums) };
       expectClose('bias gradient', gotSums, wantSums, 3e-6, 1);
     },
   );
 
   it('conv2dGradWeight without the sums', async () => {
-    const { attrs, site, shapes } = named[1];
+    const { attrs, sizes, shapes } = named[1];
     const [x, g] = [random('x', shapes.x), random('g', shapes.g)];
-    const [got] = await run(conv2dGradWeight(attrs, site, LIMITS), [x, g], [shapes.w]);
+    const [got] = await run(conv2dGradWeight(attrs, sizes, LIMITS), [x, g], [shapes.w]);
     expectClose('gradient', got, expected('conv2dGradWeight', [x, g], attrs, shapes.w), 3e-6, 1);
   });
 
@@ -248,8 +248,8 @@ describeHere('products in WGSL', () => {
       dtype: 'f32',
       data: Float32Array.from(values),
     });
-    const site = { images: 1, channels: 1, filters: 1, bias: true, relu: true };
-    const [got] = await run(conv2d(attrs, site, LIMITS), [of(NaN, -1), of(1), of(0)], [[2]]);
+    const sizes = { images: 1, channels: 1, filters: 1, bias: true, relu: true };
+    const [got] = await run(conv2d(attrs, sizes, LIMITS), [of(NaN, -1), of(1), of(0)], [[2]]);
     expect([...got.data]).toEqual([NaN, 0]);
   });
 });

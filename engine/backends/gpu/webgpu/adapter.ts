@@ -1,6 +1,6 @@
 /** Finding a GPU: `navigator.gpu` in browsers, Dawn (the package `webgpu`) in Node. */
-import { BackendError } from '../../errors.ts';
-import { loadWebGpu } from './packages.ts';
+import { BackendError } from '../../../errors.ts';
+import { loadWebGpu } from '../packages.ts';
 
 export interface Opened {
   readonly adapter: GPUAdapter;
