@@ -1,6 +1,6 @@
 /**
- * Values as the words of 4 bytes that a device holds: an f32 is one float, an i32 two, since a float counts to 2^24. A u8 is a
- * float too, unless the device packs bytes: then four lie in a word, the first in its lowest bits, and words are no floats.
+ * Values as words of 4 bytes, which devices hold. An f32 is one float. An i32 is two, since a float is exact only up to 2^24.
+ * A u8 is one float, unless the device packs bytes: then a word holds four of them, the first in its lowest bits.
  */
 import { typedArrayName } from '../../host.ts';
 import { allocate } from '../../ops/create.ts';
@@ -12,13 +12,13 @@ import { floatsOf } from './text.ts';
 /** Bytes of a word. */
 export const WORD = 4;
 
-/** Where values lie that travel together, in words. Every one begins at a multiple of what a device can bind at. */
+/** The offsets, in words, of values that are transferred together. Each is a multiple of the binding alignment. */
 export interface Layout {
   readonly at: ReadonlyMap<string, { readonly v: number; readonly offset: number; readonly length: number }>;
   readonly length: number;
 }
 
-/** WebGPU binds at multiples of 256 bytes. */
+/** The alignment of WebGPU's bindings. */
 export const BINDING_BYTES = 256;
 
 export class Codec {
@@ -36,7 +36,7 @@ export class Codec {
     return this.isPacked(type) ? Math.ceil(sizeOf(type.shape) / WORD) : floatsOf(type);
   }
 
-  /** Writes a value's words to `into`, which is as long as they are. */
+  /** Writes a value's words to `into`, which has their length. */
   encode(type: Pick<TensorType, 'dtype'>, data: HostData, into: Float32Array): void {
     if (this.isPacked(type)) {
       new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(data);
@@ -50,7 +50,7 @@ export class Codec {
     }
   }
 
-  /** A value's words: its own memory, where that holds them already. */
+  /** A value's words: a view of its own memory if that already holds them. */
   encoded(value: HostTensor): Float32Array {
     const { data } = value;
     if (typedArrayName(data) === 'Float32Array') return data as Float32Array;
@@ -62,7 +62,7 @@ export class Codec {
     return words;
   }
 
-  /** A value on the host, a copy of its own. */
+  /** A value on the host, as a copy. */
   decode(type: TensorType, words: Float32Array): HostTensor {
     const { shape, dtype } = type;
     const data = allocate(dtype, sizeOf(shape));

@@ -1,4 +1,4 @@
-/** Hand-written WGSL in place of gpu.js's kernels, by the name of the step. */
+/** Hand-written WGSL that replaces gpu.js's kernels, by the name of the step. */
 import type { Attrs } from '../../op.ts';
 import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';

@@ -1,4 +1,4 @@
-/** The optional packages, imported when a GPU is asked for: whoever trains on the CPU installs and loads none of them. */
+/** The optional packages, imported only for a GPU: training on the CPU needs none of them. */
 import type * as gpujs from 'gpu.js';
 import type * as webgpu from 'webgpu';
 import { BackendError } from '../../errors.ts';

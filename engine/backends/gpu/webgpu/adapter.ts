@@ -1,4 +1,4 @@
-/** Finding a GPU: `navigator.gpu` in browsers, Dawn (the package `webgpu`) in Node. */
+/** Opens a GPU: `navigator.gpu` in browsers, Dawn (the package `webgpu`) in Node. */
 import { BackendError } from '../../../errors.ts';
 import { loadWebGpu } from '../packages.ts';
 
@@ -7,11 +7,11 @@ export interface Opened {
   readonly device: GPUDevice;
   /** Name and driver, for reports. */
   readonly description: string;
-  /** Whether it is a program on the CPU. */
+  /** Whether it runs on the CPU. */
   readonly software: boolean;
 }
 
-// Dawn's devices die with the object that made them, so none of these may be collected.
+// Dawn's devices end with the object that created them, so these are kept.
 const instances = new Map<string, Promise<GPU>>();
 
 async function entry(dawn: readonly string[]): Promise<GPU> {
@@ -27,12 +27,12 @@ async function entry(dawn: readonly string[]): Promise<GPU> {
   return made;
 }
 
-/** Where Linux shows a GPU: of any driver, of NVIDIA's, of Windows around it. */
+/** Device files of a GPU on Linux: any driver's, NVIDIA's, that of WSL. */
 const LINUX_DEVICES = ['/dev/dri', '/dev/nvidia0', '/dev/dxg'];
 
 /**
- * Throws BackendError where there can be no GPU. Dawn would find out too, but writes warnings about missing drivers to the
- * terminal, which are nothing to somebody who did not ask for a GPU.
+ * Throws BackendError where there is no GPU. Dawn would find out too, but prints warnings about missing drivers, which mean
+ * nothing to a user who did not request a GPU.
  */
 export async function expectHardware(): Promise<void> {
   if (typeof process === 'undefined' || process.platform !== 'linux') return;
@@ -42,8 +42,8 @@ export async function expectHardware(): Promise<void> {
 }
 
 /**
- * Opens the GPU with the adapter's own limits; `dawn` are flags of Dawn in Node, for instance 'backend=null'.
- * Throws BackendError where there is none.
+ * Opens the GPU with the adapter's own limits. `dawn` has flags of Dawn in Node, for instance 'backend=null'.
+ * Throws BackendError if there is none.
  */
 export async function openWebGpu(dawn: readonly string[]): Promise<Opened> {
   const gpu = await entry(dawn);

@@ -10,7 +10,7 @@ import { gemm, type Operand, type Product } from './gemm.ts';
 import { loadOrZero, matrix } from './matmul.ts';
 import { chooseTiling, type ProductSize, type Tiling } from './tile.ts';
 
-/** A convolution of one group whose taps are neighbours. */
+/** A convolution of one group whose taps are neighbors. */
 type Geometry = Pick<ConvAttrs, 'stride' | 'pad' | 'input' | 'kernel' | 'output'>;
 
 export interface ConvSizes {

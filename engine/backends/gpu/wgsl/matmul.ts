@@ -20,7 +20,7 @@ export const loadOrZero = (name: string, inside: string, at: string, vectors: bo
 
 /**
  * A dense operand of `rows` × `depth` values for each of a batch, stored [rows, depth] (`deep`) or [depth, rows]. Four
- * neighbours are one load where the inner axis is a multiple of four.
+ * neighbors are one load where the inner axis is a multiple of four.
  */
 export function matrix(
   name: 'a' | 'b',

@@ -78,7 +78,7 @@ export function cycles({ batch, m, n, k }: ProductSize, t: Tile, splits: number)
   const rounds = Math.ceil(k / splits / t.k);
   const threads = threadsOf(t);
   const arithmetic = (t.m * t.n * t.k) / LANES;
-  // A thread loads rows + columns values for rows · columns multiply-adds; neighbours share half of the loads.
+  // A thread loads rows + columns values for rows · columns multiply-adds; neighbors share half of the loads.
   const shared = (threads * t.k * (t.rows + t.columns)) / (LANES / 2);
   const work = rounds * (arithmetic + shared) + (t.m * t.n) / LANES;
   const together = Math.max(1, Math.floor(BUSY_THREADS / threads));
