@@ -1,8 +1,7 @@
 /** The table of lowerings to gpu.js's language: every operation, and the fusions that have kernels of their own. */
-import type { Attrs } from '../../op.ts';
-import type { FusedName } from '../../plan/fuse.ts';
 import type { Step } from '../../plan/plan.ts';
-import type { KernelTable } from '../backend.ts';
+import type { FusedTable, KernelTable } from '../backend.ts';
+import { fusionsOf, kernelOf } from '../kernel-table.ts';
 
 import { elementwise, elementwiseKernels } from './kernels/elementwise.ts';
 import { normalizeImages, resize2d, resize2dGrad } from './kernels/images.ts';
@@ -31,11 +30,9 @@ import { avgPool2d, avgPoolGrad, maxPool, maxPoolGrad } from './kernels/pool.ts'
 import { conv2d, conv2dGradInput, conv2dGradWeight, matmul } from './kernels/products.ts';
 import { dropout, random } from './kernels/random.ts';
 import { max, sum } from './kernels/reduce.ts';
-import type { FusedAttrs, Lowering, LoweringContext } from './lowering.ts';
+import type { LoweringContext } from './lowering.ts';
 
-const lowerings: KernelTable<LoweringContext> & {
-  readonly [N in keyof FusedAttrs]: Lowering<FusedAttrs[N]>;
-} = {
+const lowerings: KernelTable<LoweringContext> & Partial<FusedTable<LoweringContext>> = {
   copy,
   ...elementwiseKernels,
   elementwise,
@@ -84,16 +81,7 @@ const lowerings: KernelTable<LoweringContext> & {
 };
 
 /** The fusions that have kernels. */
-export const fusions: ReadonlySet<FusedName> = new Set<keyof FusedAttrs>([
-  'elementwise',
-  'conv2dBias',
-  'conv2dGradWeightBias',
-  'batchNormAct',
-  'maxPool2dRelu',
-  'maxPool2dReluGrad',
-  'avgPool2dReluGrad',
-]);
+export const fusions = fusionsOf(lowerings);
 
-/** The lowering of an operation or fusion. The attributes of a step are those of its name, which no type can say here. */
-export const loweringOf = (op: Step['op']): Lowering<Attrs> =>
-  lowerings[op as keyof typeof lowerings] as Lowering<Attrs>;
+/** The lowering of an operation or fusion. */
+export const loweringOf = (op: Step['op']) => kernelOf<LoweringContext>('gpu', lowerings, op);

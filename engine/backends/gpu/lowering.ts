@@ -1,7 +1,7 @@
 /** What turns plan steps into kernels: a lowering for each operation, typed by its attributes. */
 import type { Attrs } from '../../op.ts';
-import type { AttrsOf } from '../../ops/index.ts';
-import type { ChainAttrs } from '../../plan/chain.ts';
+import type { AttrsOf, OpName } from '../../ops/index.ts';
+import type { FusedAttrs, FusedName } from '../../plan/fusions/index.ts';
 import type { KernelName, Step } from '../../plan/plan.ts';
 import type { TensorType } from '../../types.ts';
 import type { KernelAttrs } from '../backend.ts';
@@ -46,20 +46,12 @@ export interface Check {
   readonly value: readonly [low: string, high: string];
 }
 
-/** The fusions that have kernels, with their attributes. */
-export interface FusedAttrs {
-  readonly elementwise: ChainAttrs;
-  readonly conv2dBias: AttrsOf<'conv2d'> & { readonly relu?: boolean };
-  readonly conv2dGradWeightBias: AttrsOf<'conv2dGradWeight'>;
-  readonly batchNormAct: AttrsOf<'batchNorm'> & { readonly residual?: boolean; readonly relu?: boolean };
-  readonly maxPool2dRelu: AttrsOf<'maxPool2d'>;
-  readonly maxPool2dReluGrad: AttrsOf<'maxPool2dGrad'>;
-  readonly avgPool2dReluGrad: AttrsOf<'avgPool2dGrad'>;
-}
+/** The attributes of operation N, which one lowering computes with or without what fusion F adds. */
+export type FusableAttrs<N extends OpName, F extends FusedName> = AttrsOf<N> & Partial<FusedAttrs<F>>;
 
 /** The attributes of a step by its name. */
-export type StepAttrs<N extends Step['op']> = N extends keyof FusedAttrs
-  ? FusedAttrs[N]
+export type StepAttrs<N extends Step['op']> = N extends FusedName
+  ? FusedAttrs<N>
   : N extends KernelName
     ? KernelAttrs<N>
     : Attrs;

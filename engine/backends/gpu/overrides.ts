@@ -4,7 +4,7 @@ import type { AttrsOf } from '../../ops/index.ts';
 import { matmulSizes } from '../../ops/matmul.ts';
 import type { Step } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
-import type { FusedAttrs, Operands, StepAttrs } from './lowering.ts';
+import type { FusableAttrs, Operands, StepAttrs } from './lowering.ts';
 import { WORD } from './memory.ts';
 import type { Override } from './program.ts';
 import { floatsOf, rowsAndColumns } from './text.ts';
@@ -26,7 +26,10 @@ type Template<A> = (operands: Operands & { readonly attrs: A }, limits: WgslLimi
 const isCovered = ({ groups, dilation }: AttrsOf<'conv2d'>): boolean =>
   groups === 1 && dilation.every((step) => step === 1);
 
-const forward: Template<FusedAttrs['conv2dBias']> = ({ types: [x, w], attrs, inputs }, limits) => {
+const forward: Template<FusableAttrs<'conv2d', 'conv2dBias'>> = (
+  { types: [x, w], attrs, inputs },
+  limits,
+) => {
   if (!isCovered(attrs)) return null;
   const [images, , , channels] = x.shape;
   const bias = inputs.length > 2;
@@ -41,7 +44,7 @@ const gradWeight: Template<AttrsOf<'conv2dGradWeight'>> = ({ types: [x, g], attr
   return conv2dGradWeight(attrs, { ...sizes, bias: outputs.length > 1 }, limits);
 };
 
-const normalize: Template<FusedAttrs['batchNormAct']> = ({ types: [x, ...rest], attrs }) => {
+const normalize: Template<FusableAttrs<'batchNorm', 'batchNormAct'>> = ({ types: [x, ...rest], attrs }) => {
   const { epsilon, residual = false, relu = false } = attrs;
   const [rows, channels] = rowsAndColumns(x.shape);
   return batchNorm({ rows, channels, epsilon, affine: rest.length > 1, residual, relu });

@@ -1,5 +1,5 @@
 /** Elementwise operations: single ones with any broadcasting, and chains. */
-import type { ChainAttrs } from '../../../plan/chain.ts';
+import type { ChainAttrs } from '../../../plan/fusions/elementwise.ts';
 import { broadcastStrides, mergeAxes, sizeOf } from '../../../shape.ts';
 import type { DType, Shape } from '../../../types.ts';
 import type { BufferId, Dims, KernelSource } from '../kernel.ts';

@@ -3,7 +3,7 @@ import type { AttrsOf } from '../../../ops/index.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { Shape } from '../../../types.ts';
 import type { BufferId, BufferView } from '../kernel.ts';
-import type { FusedAttrs, Lowering, LoweringContext } from '../lowering.ts';
+import type { FusableAttrs, Lowering, LoweringContext } from '../lowering.ts';
 import { literal, rowsAndColumns } from '../text.ts';
 import { emitSum } from './reduce.ts';
 import { forEachTap, type Windows } from './windows.ts';
@@ -85,7 +85,7 @@ export const lrnWithinGrad: Lowering<AttrsOf<'lrnWithinGrad'>> = ({
 };
 
 /** Batch normalization; as a fusion, with a residual to add as the last input, and relu. */
-export const batchNorm: Lowering<FusedAttrs['batchNormAct']> = (context) => {
+export const batchNorm: Lowering<FusableAttrs<'batchNorm', 'batchNormAct'>> = (context) => {
   const {
     inputs: [x, ...rest],
     outputs: [y, mean, variance],

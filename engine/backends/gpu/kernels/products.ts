@@ -2,7 +2,7 @@
 import type { AttrsOf } from '../../../ops/index.ts';
 import { matmulSizes } from '../../../ops/matmul.ts';
 import { sizeOf } from '../../../shape.ts';
-import type { FusedAttrs, Lowering, LoweringContext } from '../lowering.ts';
+import type { FusableAttrs, Lowering, LoweringContext } from '../lowering.ts';
 import { expectExact } from '../text.ts';
 import { emitSum } from './reduce.ts';
 import { sumsOf } from './sums.ts';
@@ -42,7 +42,7 @@ export const matmul: Lowering<AttrsOf<'matmul'>> = ({
 };
 
 /** Convolution, with a bias for each filter if there is a third input, and relu. */
-export const conv2d: Lowering<FusedAttrs['conv2dBias']> = ({
+export const conv2d: Lowering<FusableAttrs<'conv2d', 'conv2dBias'>> = ({
   inputs,
   outputs,
   types,
