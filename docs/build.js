@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { buildKernels } from '../engine/backends/wasm/build-kernels.js';
+import { buildKernels } from '../engine/backends/wasm/build/build.js';
 
 const docs = fileURLToPath(new URL('.', import.meta.url));
 const [command = 'build', ...rest] = process.argv.slice(2);

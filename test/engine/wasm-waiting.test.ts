@@ -29,7 +29,7 @@ it('20 training steps give the same bytes with 1, 2, 3 and 5 threads that nap', 
 });
 
 it('no kernel waits inside WebAssembly', () => {
-  const folder = new URL('../../engine/backends/wasm/assembly/', import.meta.url);
+  const folder = new URL('../../engine/backends/wasm/kernels/', import.meta.url);
   const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
     name.endsWith('.ts'),
   );

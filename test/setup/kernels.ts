@@ -1,5 +1,5 @@
 /** Before any test: the compiled kernels are brought up to date with their sources, so that none is ever stale. */
-import { buildKernels } from '../../engine/backends/wasm/build-kernels.js';
+import { buildKernels } from '../../engine/backends/wasm/build/build.js';
 
 export default async function setup(): Promise<void> {
   await buildKernels();

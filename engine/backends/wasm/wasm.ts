@@ -15,7 +15,7 @@ import { runInOrder, stageFeeds, type CheckedFeeds, type Ran, type StagedFeeds }
 import { openShell, type Driver, type Placed, type Program } from '../shell.ts';
 import { Heap, RESERVED } from './heap.ts';
 import { K } from './kernels.generated.ts';
-import { fusions, kernels } from './lower.ts';
+import { fusions, kernels } from './lower/index.ts';
 import { instantiate, loadKernels, type Kernels } from './module.ts';
 import { SIMD_KINDS, type Simd } from './simd.ts';
 import type { Site } from './site.ts';

@@ -2,13 +2,13 @@
  * Pooling, and convolutions whose result goes no further than a max pool: image by image, so that neither the result nor its
  * gradient leaves the cache.
  */
-import type { Attrs } from '../../op.ts';
-import type { AttrsOf } from '../../ops/index.ts';
-import { bytesOf, elementBytes } from '../../shape.ts';
-import type { TensorType } from '../../types.ts';
-import { conv2dGradWeight, takesPooled } from './convolution.ts';
+import type { Attrs } from '../../../op.ts';
+import type { AttrsOf } from '../../../ops/index.ts';
+import { bytesOf, elementBytes } from '../../../shape.ts';
+import type { TensorType } from '../../../types.ts';
+import { conv2dGradWeight, takesPooled } from './conv.ts';
 import { isDense } from './grouped.ts';
-import { K } from './kernels.generated.ts';
+import { K } from '../kernels.generated.ts';
 import { align, type Lower, type Site } from './site.ts';
 
 /** Where the kernels of convolutions and pooling have the number of images. */

@@ -1,8 +1,8 @@
 /** What lowering an operation works with: addresses, types, and a place to put kernel calls. */
-import type { Attrs } from '../../op.ts';
-import { elementBytes, sizeOf } from '../../shape.ts';
-import type { TensorType } from '../../types.ts';
-import { K } from './kernels.generated.ts';
+import type { Attrs } from '../../../op.ts';
+import { elementBytes, sizeOf } from '../../../shape.ts';
+import type { TensorType } from '../../../types.ts';
+import { K } from '../kernels.generated.ts';
 
 /** One plan step with addresses. */
 export interface Site {

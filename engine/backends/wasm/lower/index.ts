@@ -2,18 +2,18 @@
  * From plan steps to kernel calls: which kernels of the module compute an operation, how its work is cut, and which
  * scratch memory it needs. How work is cut depends on shapes alone, never on the number of threads.
  */
-import type { Attrs } from '../../op.ts';
-import type { AttrsOf } from '../../ops/index.ts';
-import { matmulSizes } from '../../ops/matmul.ts';
-import { resizeTable } from '../../ops/resize.ts';
-import { broadcastStrides, bytesOf, elementBytes, mergeAxes, sizeOf, stridesOf } from '../../shape.ts';
-import type { Shape, TensorType } from '../../types.ts';
-import type { FusedTable, KernelTable } from '../backend.ts';
-import { fusionsOf } from '../kernel-table.ts';
+import type { Attrs } from '../../../op.ts';
+import type { AttrsOf } from '../../../ops/index.ts';
+import { matmulSizes } from '../../../ops/matmul.ts';
+import { resizeTable } from '../../../ops/resize.ts';
+import { broadcastStrides, bytesOf, elementBytes, mergeAxes, sizeOf, stridesOf } from '../../../shape.ts';
+import type { Shape, TensorType } from '../../../types.ts';
+import type { FusedName } from '../../../plan/fuse.ts';
+import type { KernelTable } from '../../backend.ts';
 import { elementwise, elementwiseKernels } from './chain.ts';
-import { conv2d, conv2dGradInput, conv2dGradWeight } from './convolution.ts';
+import { conv2d, conv2dGradInput, conv2dGradWeight } from './conv.ts';
 import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
-import { K } from './kernels.generated.ts';
+import { K } from '../kernels.generated.ts';
 import {
   avgPool2d,
   avgPoolGrad,
@@ -203,7 +203,23 @@ function resizeWords(shape: Shape, attrs: Attrs): number[] {
   ];
 }
 
-export const kernels: KernelTable<Site> & FusedTable<Site> = {
+/** The fusions that have kernels. */
+export const fusions: ReadonlySet<FusedName> = new Set([
+  'elementwise',
+  'conv2dBias',
+  'conv2dGradWeightBias',
+  'batchNormAct',
+  'batchNormActGrad',
+  'maxPool2dRelu',
+  'maxPool2dReluGrad',
+  'maxPool2dTaps',
+  'maxPool2dTapsGrad',
+  'conv2dMaxPool',
+  'conv2dMaxPoolGradWeight',
+  'avgPool2dReluGrad',
+]);
+
+export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } = {
   copy: ({ inputs: [x], outputs: [y], results: [type], emit }) => emit(K.K_COPY, x, y, bytesOf(type)),
   ...elementwiseKernels,
   elementwise,
@@ -357,6 +373,3 @@ export const kernels: KernelTable<Site> & FusedTable<Site> = {
     emit(K.K_NORMALIZE_IMAGES, x, mean, scale, draws, y, ...words);
   },
 };
-
-/** The fusions that have kernels. */
-export const fusions = fusionsOf(kernels);

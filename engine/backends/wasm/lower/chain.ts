@@ -1,9 +1,9 @@
 /** Operations on each element: alone with any broadcasting, or in chains, whose strips of scratch memory lie between them. */
-import { BackendError } from '../../errors.ts';
-import type { ChainAttrs } from '../../plan/fusions/elementwise.ts';
-import { broadcastStrides, elementBytes, mergeAxes, sizeOf } from '../../shape.ts';
-import type { DType } from '../../types.ts';
-import { K } from './kernels.generated.ts';
+import { BackendError } from '../../../errors.ts';
+import type { ChainAttrs } from '../../../plan/chain.ts';
+import { broadcastStrides, elementBytes, mergeAxes, sizeOf } from '../../../shape.ts';
+import type { DType } from '../../../types.ts';
+import { K } from '../kernels.generated.ts';
 import type { Lower } from './site.ts';
 
 /** The module's codes are named after the operations; `_i32`, `_u8` and so on say which dtypes a kernel is for. */

@@ -2,9 +2,9 @@
  * How a convolution is computed: directly, or by Winograd's minimal filtering on one of five tile forms. The choice
  * depends on the shape alone, by a cost model in cycles.
  */
-import type { AttrsOf } from '../../ops/index.ts';
-import { sizeOf } from '../../shape.ts';
-import { K } from './kernels.generated.ts';
+import type { AttrsOf } from '../../../ops/index.ts';
+import { sizeOf } from '../../../shape.ts';
+import { K } from '../kernels.generated.ts';
 import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site } from './site.ts';
 
 /** F(m, r): m outputs of a filter of r taps from a line of `size` inputs. */

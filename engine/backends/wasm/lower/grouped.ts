@@ -1,14 +1,14 @@
 /**
- * Convolutions with groups or dilation: gathered into matrices (assembly/grouped.ts), or channel by channel where each is a
- * group of its own. The dense ones are in convolution.ts.
+ * Convolutions with groups or dilation: gathered into matrices (kernels/grouped.ts), or channel by channel where each is a
+ * group of its own. The dense ones are in conv.ts.
  */
-import type { AttrsOf } from '../../ops/index.ts';
-import { sizeOf } from '../../shape.ts';
-import { bandRows } from './convolution.ts';
-import { K } from './kernels.generated.ts';
+import type { AttrsOf } from '../../../ops/index.ts';
+import { sizeOf } from '../../../shape.ts';
+import { bandRows } from './conv.ts';
+import { K } from '../kernels.generated.ts';
 import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site } from './site.ts';
 
-/** Whether a convolution is the plain one that convolution.ts computes. */
+/** Whether a convolution is the plain one that conv.ts computes. */
 export const isDense = ({ dilation, groups }: AttrsOf<'conv2d'>): boolean =>
   groups === 1 && Math.max(...dilation) === 1;
 
@@ -21,7 +21,7 @@ interface Pass {
   readonly filters: number;
   readonly kernel: readonly [number, number];
   readonly groups: number;
-  /** Where the taps are: see assembly/grouped.ts. [vertical, horizontal] each. */
+  /** Where the taps are: see kernels/grouped.ts. [vertical, horizontal] each. */
   readonly step: readonly [number, number];
   readonly tap: readonly [number, number];
   readonly offset: readonly [number, number];
