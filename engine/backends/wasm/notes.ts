@@ -21,11 +21,11 @@ export class WasmNote implements StepNote {
 }
 
 /** The largest share when each thread takes the next slice as it becomes free. */
-export function largestShare(pieces: number, slices: number): number {
+export function largestShare(tasks: number, slices: number): number {
   const loads = Array.from({ length: NOTED_THREADS }, () => 0);
   for (let slice = 0; slice < slices; slice++) {
-    const own = Math.floor((pieces * (slice + 1)) / slices) - Math.floor((pieces * slice) / slices);
-    loads[loads.indexOf(Math.min(...loads))] += own;
+    const count = Math.floor((tasks * (slice + 1)) / slices) - Math.floor((tasks * slice) / slices);
+    loads[loads.indexOf(Math.min(...loads))] += count;
   }
-  return (Math.max(...loads) * NOTED_THREADS) / Math.max(pieces, 1);
+  return (Math.max(...loads) * NOTED_THREADS) / Math.max(tasks, 1);
 }

@@ -8,18 +8,17 @@ import type { AttrsOf } from '../../ops/index.ts';
 import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
 import { bytesOf, sizeOf } from '../../shape.ts';
 import type { HostData, HostTensor, TensorType } from '../../types.ts';
-import type { Backend } from '../backend.ts';
+import type { Backend, Executable } from '../backend.ts';
 import { indexError, labelError } from '../failures.ts';
-import { kernelOf } from '../kernel-table.ts';
 import { runInOrder, stageFeeds, type CheckedFeeds, type Ran, type StagedFeeds } from '../runs.ts';
 import { openShell, type Driver, type Placed, type Program } from '../shell.ts';
+import { formatProgram } from './call.ts';
+import { encode, type Machine } from './encode.ts';
 import { Heap, RESERVED } from './heap.ts';
 import { K } from './kernels.generated.ts';
-import { fusions, kernels } from './lower/index.ts';
+import { fusions } from './lower/index.ts';
 import { instantiate, loadKernels, type Kernels } from './module.ts';
 import { SIMD_KINDS, type Simd } from './simd.ts';
-import type { Site } from './site.ts';
-import { largestShare, WasmNote } from './notes.ts';
 import type { WasmReport } from './report.ts';
 import { callerTeam, workerTeam, type Failure, type Team, type Waiting } from './team.ts';
 
@@ -152,6 +151,17 @@ class WasmDriver implements Driver<number, readonly StagedFeeds[]> {
     return at;
   }
 
+  /** What the encoding of a plan depends on. */
+  get machine(): Machine {
+    const { team, kernels, convolution } = this;
+    return {
+      threads: team.threads,
+      lanes: kernels.lanes,
+      convolution,
+      table: (values) => this.table(values),
+    };
+  }
+
   place(value: HostTensor): number {
     const at = this.heap.allocate(bytesOf(value));
     this.view(value, at).set(value.data);
@@ -204,7 +214,7 @@ class WasmDriver implements Driver<number, readonly StagedFeeds[]> {
 }
 
 class WasmProgram implements Program<readonly StagedFeeds[]> {
-  readonly plan: Plan;
+  readonly plan: WasmPlan;
   readonly notes: ReadonlyMap<Step, StepNote>;
   readonly report: WasmReport;
   readonly #driver: WasmDriver;
@@ -230,13 +240,18 @@ class WasmProgram implements Program<readonly StagedFeeds[]> {
       );
       this.#at = Float64Array.from(plan.bufferOf, (buffer) => (buffer < 0 ? 0 : buffers[buffer]));
       for (const [v, value] of plan.constants) driver.view(value, this.#at[v]).set(value.data);
-      const scratch = own(encode(plan, this.#at, driver, 0).scratchBytes);
-      const { words, stepOf, notes } = encode(plan, this.#at, driver, scratch);
+      const scratch = own(encode(plan, this.#at, driver.machine, 0).scratchBytes);
+      const { words, stepOf, notes } = encode(plan, this.#at, driver.machine, scratch);
       this.#stepOf = stepOf;
-      this.plan = { ...plan, toString: () => formatPlan(plan, notes) };
       this.notes = notes;
       this.#program = own(words.length * 4);
-      driver.heap.i32(this.#program, words.length).set(words);
+      const program = (): Int32Array => driver.heap.i32(this.#program, words.length);
+      program().set(words);
+      this.plan = {
+        ...plan,
+        toString: () => formatPlan(plan, notes),
+        kernelCalls: () => formatProgram(program()),
+      };
     } catch (error) {
       this.close();
       throw error;
@@ -320,84 +335,26 @@ class WasmProgram implements Program<readonly StagedFeeds[]> {
   }
 }
 
+/** A plan on this backend, which also shows its kernel calls. */
+interface WasmPlan extends Plan {
+  readonly kernelCalls: () => string;
+}
+
+const isWasmPlan = (plan: Plan): plan is WasmPlan => 'kernelCalls' in plan;
+
+/** The kernel calls of an executable, one a line. Throws BackendError unless it is one of a CPU backend. */
+export function kernelCalls({ plan, report }: Executable): string {
+  if (!isWasmPlan(plan)) {
+    throw new BackendError(
+      `kernelCalls: the executable belongs to the ${report.backend} backend (load its plan on a wasm backend)`,
+    );
+  }
+  return plan.kernelCalls();
+}
+
 /** The size of the axis that the index of a step counts along. */
 function indexedSize({ op, inputs, outputs }: Step, { values }: Plan): number {
   const into = op === 'scatterRows' || op === 'scatterAlong';
   const along = op === 'takeAlong' || op === 'scatterAlong';
   return values[into ? outputs[0] : inputs[0]].shape[along ? 1 : 0];
-}
-
-interface Encoded {
-  readonly words: Int32Array;
-  readonly stepOf: readonly Step[];
-  readonly notes: ReadonlyMap<Step, StepNote>;
-  readonly scratchBytes: number;
-}
-
-/** The program of a plan, with scratch memory beginning at an address. */
-function encode(plan: Plan, at: Float64Array, driver: WasmDriver, scratchBase: number): Encoded {
-  const words: number[] = [];
-  const stepOf: Step[] = [];
-  const notes = new Map<Step, StepNote>();
-  let scratchBytes = 0;
-  for (const step of plan.steps) {
-    let used = 0;
-    let method = '';
-    let largest = 1;
-    const work = workOf(step, plan);
-    const push = (kernel: number, slices: number, args: readonly number[]): void => {
-      words.push(kernel, args.length + 3, slices, ...args);
-      stepOf.push(step);
-    };
-    const kernel = kernelOf<Site>('wasm', kernels, step.op);
-    kernel({
-      inputs: step.inputs.map((v) => at[v]),
-      outputs: step.outputs.map((v) => at[v]),
-      types: step.inputs.map((v) => plan.values[v]),
-      results: step.outputs.map((v) => plan.values[v]),
-      attrs: step.attrs,
-      threads: driver.team.threads,
-      lanes: driver.kernels.lanes,
-      convolution: driver.convolution,
-      note(text) {
-        method = text;
-      },
-      table: (values) => driver.table(values),
-      emit(kernel, ...args) {
-        push(kernel, slicesOf(work, Infinity), args);
-      },
-      emitPieces(pieces, kernel, ...args) {
-        const slices = slicesOf(work, pieces);
-        push(kernel, slices, args);
-        if (work >= HEAVY) largest = Math.max(largest, largestShare(pieces, slices));
-      },
-      scratch(bytes) {
-        const start = scratchBase + used;
-        used += Math.ceil((bytes + 64) / 64) * 64;
-        return start;
-      },
-    });
-    scratchBytes = Math.max(scratchBytes, used);
-    if (method !== '' || work >= HEAVY) notes.set(step, new WasmNote(method, largest));
-  }
-  words.push(K.K_END, 3, 1);
-  return { words: Int32Array.from(words, (x) => x | 0), stepOf, notes, scratchBytes };
-}
-
-/** The work of a step in units of some 20 µs of one thread: arithmetic or memory, whichever takes longer. */
-function workOf({ flops, inputs, outputs }: Step, { values }: Plan): number {
-  const bytes = [...inputs, ...outputs].reduce((sum, v) => sum + bytesOf(values[v]), 0);
-  return Math.max(flops / 1e6, bytes / 2 ** 18);
-}
-
-/** Work from which on it matters how evenly threads share it. */
-const HEAVY = 16;
-
-/**
- * Into how many slices the threads cut a step: at least a unit of work each. Single pieces where these are few, or pairs; else 64,
- * which share evenly among the usual numbers of threads and leave little to wait for where one thread is slower.
- */
-function slicesOf(work: number, pieces: number): number {
-  if (work < HEAVY) return Math.max(1, Math.min(Math.ceil(work), pieces));
-  return pieces <= 256 ? Math.max(1, Math.ceil(pieces / Math.ceil(pieces / 128))) : 64;
 }

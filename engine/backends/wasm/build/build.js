@@ -1,17 +1,20 @@
 // Compiles the AssemblyScript kernels into kernels.generated.ts: three binaries as base64 (plain, relaxed and wide SIMD), the
-// numbers they export, and the hash of what they were made from. Does nothing when that hash is unchanged.
+// numbers they export, and the hash of what they were made from. The classes of kernel calls are written before
+// (kernels/calls.generated.ts). Does nothing when that hash is unchanged.
 // Plain JavaScript, because it runs before anything is compiled.
 import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
+import { callClasses } from './classes.js';
 import { foldOffsets, widen } from './widen.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const backend = join(here, '..');
 const sources = join(backend, 'kernels');
 const target = join(backend, 'kernels.generated.ts');
+const classes = join(sources, 'calls.generated.ts');
 
 /** Memory that modules may be given at the most: 4 GiB in pages of 64 KiB. */
 const MAXIMUM_PAGES = 65536;
@@ -22,9 +25,11 @@ const MAXIMUM_PAGES = 65536;
  */
 async function hashOfSources(asc) {
   const hash = createHash('sha256').update(asc);
-  for (const tool of ['build.js', 'widen.js']) hash.update(await readFile(join(here, tool)));
+  const tools = (await readdir(here)).sort().map((name) => join(here, name));
+  for (const tool of [...tools, join(backend, 'calls.js')]) hash.update(await readFile(tool));
   for (const name of (await readdir(sources, { recursive: true })).sort()) {
-    if (name.endsWith('.ts')) hash.update(name).update(await readFile(join(sources, name)));
+    const path = join(sources, name);
+    if (name.endsWith('.ts') && path !== classes) hash.update(name).update(await readFile(path));
   }
   return hash.digest('hex');
 }
@@ -129,7 +134,14 @@ export async function buildKernels() {
   const existing = await readFile(target, 'utf8').catch(() => '');
   if (existing.includes(`hash = '${hash}'`)) return false;
   const folder = await mkdtemp(join(backend, '.kernels-'));
+  /** Writes a file that others may be reading. */
+  const write = async (/** @type {string} */ path, /** @type {string} */ text) => {
+    const draft = join(folder, 'draft.ts');
+    await writeFile(draft, text);
+    await rename(draft, path);
+  };
   try {
+    await write(classes, callClasses());
     const plain = await compile(asc, 'plain', folder);
     const relaxed = await compile(asc, 'relaxed', folder);
     const wide = await compile(asc, 'wide', folder);
@@ -144,9 +156,7 @@ export async function buildKernels() {
       `export const relaxed =\n  '${relaxed.toString('base64')}';`,
       `export const wide =\n  '${wide.toString('base64')}';`,
     ];
-    const draft = join(folder, 'kernels.ts');
-    await writeFile(draft, `${text.join('\n')}\n`);
-    await rename(draft, target);
+    await write(target, `${text.join('\n')}\n`);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

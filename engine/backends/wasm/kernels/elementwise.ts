@@ -415,7 +415,7 @@ function repeatBytes(source: usize, length: i32, times: i32, to: usize, from: i3
 }
 
 /** y = x, failing on an element that is not finite: x, y, n */
-export function checkFinite(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
+export function checkFinite(a: usize, slice: i32, slices: i32): void {
   const x = ptr(a, 0);
   const y = ptr(a, 1);
   const n = arg(a, 2);
@@ -423,7 +423,7 @@ export function checkFinite(a: usize, slice: i32, slices: i32, control: usize, s
   for (let i = share(n, slice, slices); i < end; i++) {
     const value = load<f32>(x + (<usize>i << 2));
     if (value - value != 0) {
-      fail(control, step, ERROR_NOT_FINITE, reinterpret<i32>(value), i);
+      fail(ERROR_NOT_FINITE, reinterpret<i32>(value), i);
       return;
     }
     store<f32>(y + (<usize>i << 2), value);

@@ -1,6 +1,7 @@
 // The module: walks an encoded plan. A plan is a list of steps, each [kernel, words, slices, arguments …] in 32-bit words,
 // ended by K_END. Every thread walks the whole plan, takes slices of a step until none is left, and meets the others: a
 // thread that is held up, by another program on its core say, takes fewer.
+import { runCall } from "./calls.generated";
 import * as elementwise from "./elementwise";
 import * as move from "./move";
 import * as order from "./order";
@@ -12,7 +13,7 @@ import * as grouped from "./grouped";
 import * as winograd from "./winograd";
 import * as pool from "./pool";
 import * as norm from "./norm";
-import * as loss from "./loss";
+import { normalizeImages } from "./loss";
 import * as resize from "./resize";
 import * as standardize from "./standardize";
 import {
@@ -21,6 +22,7 @@ import {
   clearShare,
   now,
   scratch,
+  setStep,
   setThread,
   share,
   take,
@@ -96,9 +98,6 @@ export const K_NORMALISE: i32 = 27;
 export const K_CHUNK_GRAD_SUMS: i32 = 28;
 export const K_MERGE_GRAD_SUMS: i32 = 29;
 export const K_NORMALISE_GRAD: i32 = 30;
-export const K_CROSS_ENTROPY: i32 = 31;
-export const K_CROSS_ENTROPY_GRAD: i32 = 32;
-export const K_CORRECT: i32 = 33;
 export const K_TAKE_ROWS: i32 = 34;
 export const K_SCATTER_ROWS: i32 = 35;
 export const K_TAKE_ALONG: i32 = 36;
@@ -124,13 +123,13 @@ export const K_STANDARDIZE_GRAD: i32 = 55;
 export const K_MAX_POOL_SPREAD: i32 = 56;
 export const K_EACH_IMAGE: i32 = 57;
 
-function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
+function runKernel(kernel: i32, a: usize, slice: i32, slices: i32): void {
   switch (kernel) {
     case K_COPY: move.copy(a, slice, slices); break;
     case K_FILL: move.fill(a, slice, slices); break;
     case K_ELEMENTWISE: elementwise.elementwise(a, slice, slices); break;
     case K_STRIDED: move.strided(a, slice, slices); break;
-    case K_CHECK_FINITE: elementwise.checkFinite(a, slice, slices, control, step); break;
+    case K_CHECK_FINITE: elementwise.checkFinite(a, slice, slices); break;
     case K_DROPOUT: random.dropout(a, slice, slices); break;
     case K_RANDOM: random.random(a, slice, slices); break;
     case K_SUM: reduce.sum(a, slice, slices); break;
@@ -157,14 +156,11 @@ function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usiz
     case K_CHUNK_GRAD_SUMS: norm.chunkGradSums(a, slice, slices); break;
     case K_MERGE_GRAD_SUMS: norm.mergeGradSums(a, slice, slices); break;
     case K_NORMALISE_GRAD: norm.normaliseGrad(a, slice, slices); break;
-    case K_CROSS_ENTROPY: loss.crossEntropy(a, slice, slices, control, step); break;
-    case K_CROSS_ENTROPY_GRAD: loss.crossEntropyGrad(a, slice, slices); break;
-    case K_CORRECT: loss.correct(a, slice, slices, control, step); break;
-    case K_TAKE_ROWS: move.takeRows(a, slice, slices, control, step); break;
-    case K_SCATTER_ROWS: move.scatterRows(a, slice, slices, control, step); break;
-    case K_TAKE_ALONG: move.takeAlong(a, slice, slices, control, step); break;
-    case K_SCATTER_ALONG: move.scatterAlong(a, slice, slices, control, step); break;
-    case K_NORMALIZE_IMAGES: loss.normalizeImages(a, slice, slices); break;
+    case K_TAKE_ROWS: move.takeRows(a, slice, slices); break;
+    case K_SCATTER_ROWS: move.scatterRows(a, slice, slices); break;
+    case K_TAKE_ALONG: move.takeAlong(a, slice, slices); break;
+    case K_SCATTER_ALONG: move.scatterAlong(a, slice, slices); break;
+    case K_NORMALIZE_IMAGES: normalizeImages(a, slice, slices); break;
     case K_TRANSFORM_FILTERS: winograd.transformFilters(a, slice, slices); break;
     case K_WINOGRAD: winograd.winograd(a, slice, slices); break;
     case K_WINOGRAD_GRAD_WEIGHT: winograd.winogradGradWeight(a, slice, slices); break;
@@ -182,8 +178,8 @@ function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usiz
     case K_STANDARDIZE: standardize.standardize(a, slice, slices); break;
     case K_STANDARDIZE_GRAD: standardize.standardizeGrad(a, slice, slices); break;
     case K_MAX_POOL_SPREAD: pool.maxPoolSpread(a, slice, slices); break;
-    case K_EACH_IMAGE: eachImage(a, slice, slices, control, step); break;
-    default: unreachable();
+    case K_EACH_IMAGE: eachImage(a, slice, slices); break;
+    default: runCall(kernel, a, slice, slices);
   }
 }
 
@@ -192,7 +188,7 @@ function runKernel(kernel: i32, a: usize, slice: i32, slices: i32, control: usiz
  * words of a call, its bytes per thread, calls. Each call: kernel, words, moves, its words for the first image and thread,
  * and for each word that is an address that moves: its number, bytes per image, bytes per thread.
  */
-function eachImage(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
+function eachImage(a: usize, slice: i32, slices: i32): void {
   const images = load<i32>(a);
   const words = scratch(<usize>load<u32>(a, 4), load<i32>(a, 8));
   const calls = load<i32>(a, 12);
@@ -209,7 +205,7 @@ function eachImage(a: usize, slice: i32, slices: i32, control: usize, step: i32)
         const at = words + (<usize>load<i32>(p) << 2);
         store<u32>(at, <u32>scratch(<usize>load<u32>(at) + <usize>image * <usize>load<i32>(p, 4), load<i32>(p, 8)));
       }
-      runKernel(kernel, words, 0, 1, control, step);
+      runKernel(kernel, words, 0, 1);
     }
   }
 }
@@ -219,21 +215,22 @@ export function runPlan(control: usize, thread: i32): bool {
   const threads = load<i32>(control + CONTROL_THREADS);
   const times = <usize>load<u32>(control + CONTROL_TIMES);
   let a = <usize>load<u32>(control + CONTROL_PROGRAM);
-  setThread(thread);
+  setThread(control, thread);
   if (times != 0) {
     // All begin together, or the first step would seem shorter by as much as this thread is late.
     if (!barrier(control, threads)) return false;
     if (thread == 0) store<f64>(times, now());
   }
   for (let step = 0, kernel = load<i32>(a); kernel != K_END; step++, kernel = load<i32>(a)) {
+    setStep(step);
     if (threads == 1) {
-      runKernel(kernel, a + 12, 0, 1, control, step);
+      runKernel(kernel, a + 12, 0, 1);
     } else {
       const slices = load<i32>(a, 8);
       // All are through with the step before.
       clearShare(control, step + 1);
       for (let slice = take(control, threads, step, slices); slice >= 0; slice = take(control, threads, step, slices)) {
-        runKernel(kernel, a + 12, slice, slices, control, step);
+        runKernel(kernel, a + 12, slice, slices);
       }
     }
     if (!barrier(control, threads)) return false;

@@ -1,19 +1,20 @@
 // Losses, metrics, and what turns resident bytes into a batch.
+import { Correct, CrossEntropy, CrossEntropyGrad } from "./calls.generated";
 import { arg, ptr } from "./elementwise";
 import { exp4, log1p4, splat, storeLanes, sumLanes } from "./simd";
 import { ERROR_LABEL, fail, scratch, share } from "./team";
 
-/** logits, labels, losses, softmax, rows, classes */
-export function crossEntropy(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
-  const classes = arg(a, 5);
-  const rows = arg(a, 4);
+/** The loss of each row of logits, and its softmax for the gradient. */
+export function crossEntropy(call: CrossEntropy, slice: i32, slices: i32): void {
+  const classes = call.classes;
+  const rows = call.rows;
   const end = share(rows, slice + 1, slices);
   for (let row = share(rows, slice, slices); row < end; row++) {
-    const z = ptr(a, 0) + ((<usize>row * <usize>classes) << 2);
-    const p = ptr(a, 3) + ((<usize>row * <usize>classes) << 2);
-    const label = load<i32>(ptr(a, 1) + (<usize>row << 2));
+    const z = call.logits + ((<usize>row * <usize>classes) << 2);
+    const p = call.softmax + ((<usize>row * <usize>classes) << 2);
+    const label = load<i32>(call.labels + (<usize>row << 2));
     if (<u32>label >= <u32>classes) {
-      fail(control, step, ERROR_LABEL, label, row);
+      fail(ERROR_LABEL, label, row);
       return;
     }
     let top = load<f32>(z);
@@ -39,40 +40,40 @@ export function crossEntropy(a: usize, slice: i32, slices: i32, control: usize, 
       storeLanes(p + (<usize>c << 2), f32x4.mul(v128.load(p + (<usize>c << 2)), inverse), classes - c);
     }
     const logarithm = f32x4.extract_lane(log1p4(splat(<f32>others)), 0);
-    store<f32>(ptr(a, 2) + (<usize>row << 2), logarithm + (top - load<f32>(z + (<usize>label << 2))));
+    store<f32>(call.losses + (<usize>row << 2), logarithm + (top - load<f32>(z + (<usize>label << 2))));
   }
 }
 
-/** g, softmax, labels, dz, rows, classes */
-export function crossEntropyGrad(a: usize, slice: i32, slices: i32): void {
-  const rows = arg(a, 4);
-  const classes = arg(a, 5);
+/** dx = dy · (softmax − 1 at the label) */
+export function crossEntropyGrad(call: CrossEntropyGrad, slice: i32, slices: i32): void {
+  const rows = call.rows;
+  const classes = call.classes;
   const end = share(rows, slice + 1, slices);
   for (let row = share(rows, slice, slices); row < end; row++) {
     const at = (<usize>row * <usize>classes) << 2;
-    const g = load<f32>(ptr(a, 0) + (<usize>row << 2));
-    const label = load<i32>(ptr(a, 2) + (<usize>row << 2));
+    const g = load<f32>(call.dy + (<usize>row << 2));
+    const label = load<i32>(call.labels + (<usize>row << 2));
     let others: f64 = 0;
     for (let c = 0; c < classes; c++) {
-      const p = load<f32>(ptr(a, 1) + at + (<usize>c << 2));
-      store<f32>(ptr(a, 3) + at + (<usize>c << 2), g * p);
+      const p = load<f32>(call.softmax + at + (<usize>c << 2));
+      store<f32>(call.dx + at + (<usize>c << 2), g * p);
       if (c != label) others += <f64>p;
     }
-    const own = load<f32>(ptr(a, 1) + at + (<usize>label << 2));
-    store<f32>(ptr(a, 3) + at + (<usize>label << 2), g * (own > 0.5 ? 0 - <f32>others : own - 1));
+    const own = load<f32>(call.softmax + at + (<usize>label << 2));
+    store<f32>(call.dx + at + (<usize>label << 2), g * (own > 0.5 ? 0 - <f32>others : own - 1));
   }
 }
 
-/** logits, labels, out, rows, classes */
-export function correct(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
-  const rows = arg(a, 3);
-  const classes = arg(a, 4);
+/** 1 for each row whose first largest logit is that of the label, else 0; 0 where it is a NaN. */
+export function correct(call: Correct, slice: i32, slices: i32): void {
+  const rows = call.rows;
+  const classes = call.classes;
   const end = share(rows, slice + 1, slices);
   for (let row = share(rows, slice, slices); row < end; row++) {
-    const z = ptr(a, 0) + ((<usize>row * <usize>classes) << 2);
-    const label = load<i32>(ptr(a, 1) + (<usize>row << 2));
+    const z = call.logits + ((<usize>row * <usize>classes) << 2);
+    const label = load<i32>(call.labels + (<usize>row << 2));
     if (<u32>label >= <u32>classes) {
-      fail(control, step, ERROR_LABEL, label, row);
+      fail(ERROR_LABEL, label, row);
       return;
     }
     let best = load<f32>(z);
@@ -84,7 +85,7 @@ export function correct(a: usize, slice: i32, slices: i32, control: usize, step:
         where = c;
       }
     }
-    store<f32>(ptr(a, 2) + (<usize>row << 2), where == label && best == best ? 1 : 0);
+    store<f32>(call.y + (<usize>row << 2), where == label && best == best ? 1 : 0);
   }
 }
 

@@ -89,7 +89,7 @@ function repeat(to: usize, value: v128, n: i32): void {
 }
 
 /** x, index, y, rows of x, count, bytes per row */
-export function takeRows(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
+export function takeRows(a: usize, slice: i32, slices: i32): void {
   const rows = arg(a, 3);
   const count = arg(a, 4);
   const bytes = <usize>arg(a, 5);
@@ -97,7 +97,7 @@ export function takeRows(a: usize, slice: i32, slices: i32, control: usize, step
   for (let i = share(count, slice, slices); i < end; i++) {
     const row = load<i32>(ptr(a, 1) + (<usize>i << 2));
     if (<u32>row >= <u32>rows) {
-      fail(control, step, ERROR_INDEX, row, i);
+      fail(ERROR_INDEX, row, i);
       return;
     }
     memory.copy(ptr(a, 2) + <usize>i * bytes, ptr(a, 0) + <usize>row * bytes, bytes);
@@ -108,7 +108,7 @@ export function takeRows(a: usize, slice: i32, slices: i32, control: usize, step
  * Adds rows of g to the rows of y that the index names, in order: g, index, y, rows of y, count, elements of a row. Every
  * slice looks at all indices and adds to its own rows of y.
  */
-export function scatterRows(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
+export function scatterRows(a: usize, slice: i32, slices: i32): void {
   const y = ptr(a, 2);
   const rows = arg(a, 3);
   const count = arg(a, 4);
@@ -120,7 +120,7 @@ export function scatterRows(a: usize, slice: i32, slices: i32, control: usize, s
   for (let i = 0; i < count; i++) {
     const row = load<i32>(ptr(a, 1) + (<usize>i << 2));
     if (<u32>row >= <u32>rows) {
-      fail(control, step, ERROR_INDEX, row, i);
+      fail(ERROR_INDEX, row, i);
       return;
     }
     if (row < begin || row >= end) continue;
@@ -138,7 +138,7 @@ function addRun(x: usize, y: usize, n: i32): void {
 const STRIP: i32 = 256;
 
 /** y[o, j, i] = x[o, index[o, j, i], i]: element bytes, x, index, y, outer, n (of x), inner, m (of the index) */
-export function takeAlong(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
+export function takeAlong(a: usize, slice: i32, slices: i32): void {
   const bytes = arg(a, 0) == 1;
   const x = ptr(a, 1);
   const y = ptr(a, 3);
@@ -152,7 +152,7 @@ export function takeAlong(a: usize, slice: i32, slices: i32, control: usize, ste
       const at = row * inner + i;
       const position = load<i32>(ptr(a, 2) + (<usize>at << 2));
       if (<u32>position >= <u32>n) {
-        fail(control, step, ERROR_INDEX, position, at);
+        fail(ERROR_INDEX, position, at);
         return;
       }
       const source = (from + position) * inner + i;
@@ -163,7 +163,7 @@ export function takeAlong(a: usize, slice: i32, slices: i32, control: usize, ste
 }
 
 /** y[o, index[o, j, i], i] += g[o, j, i] for j in order: g, index, y, outer, n (of y), inner, m (of g) */
-export function scatterAlong(a: usize, slice: i32, slices: i32, control: usize, step: i32): void {
+export function scatterAlong(a: usize, slice: i32, slices: i32): void {
   const n = arg(a, 4);
   const inner = arg(a, 5);
   const m = arg(a, 6);
@@ -180,7 +180,7 @@ export function scatterAlong(a: usize, slice: i32, slices: i32, control: usize, 
         const at = (o * m + j) * inner + first + i;
         const position = load<i32>(ptr(a, 1) + (<usize>at << 2));
         if (<u32>position >= <u32>n) {
-          fail(control, step, ERROR_INDEX, position, at);
+          fail(ERROR_INDEX, position, at);
           return;
         }
         const target = to + (<usize>(position * inner + i) << 2);

@@ -1,4 +1,5 @@
 // Pooling and local response normalisation, channels last, four channels at a time.
+import { Pooling } from "./calls.generated";
 import { arg, ptr, real } from "./elementwise";
 import { fma, powNeg4, relu4, selectLanes, splat, storeLanes } from "./simd";
 import { scratch, share } from "./team";
@@ -194,26 +195,26 @@ export function maxPoolSpread(a: usize, slice: i32, slices: i32): void {
   const image = <usize>(height * width * arg(a, 6)) << 2;
   const end = share(arg(a, 3), slice + 1, slices);
   for (let i = share(arg(a, 3), slice, slices); i < end; i++) {
-    spreadRows(a + 8, ptr(a, 0), ptr(a, 1), i, 0, height, ptr(a, 2) + <usize>i * image, width);
+    spreadRows(changetype<Pooling>(a + 12), ptr(a, 0), ptr(a, 1), i, 0, height, ptr(a, 2) + <usize>i * image, width);
   }
 }
 
 /**
  * Rows top … of an image's gradient through a max pool, from g and the taps that won: each gradient is added at its tap. The
- * result has `columns` pixels a row, zeros where it overhangs the image. `a` is the word before the geometry.
+ * result has `columns` pixels a row, zeros where it overhangs the image.
  */
-export function spreadRows(a: usize, g: usize, taps: usize, image: i32, top: i32, rows: i32, to: usize, columns: i32): void {
-  const height = arg(a, 2);
-  const width = arg(a, 3);
-  const channels = arg(a, 4);
-  const kernelY = arg(a, 5);
-  const kernelX = arg(a, 6);
-  const strideY = arg(a, 7);
-  const strideX = arg(a, 8);
-  const padTop = arg(a, 9);
-  const padLeft = arg(a, 11);
-  const outHeight = arg(a, 13);
-  const outWidth = arg(a, 14);
+export function spreadRows(pool: Pooling, g: usize, taps: usize, image: i32, top: i32, rows: i32, to: usize, columns: i32): void {
+  const height = pool.height;
+  const width = pool.width;
+  const channels = pool.channels;
+  const kernelY = pool.kernelY;
+  const kernelX = pool.kernelX;
+  const strideY = pool.strideY;
+  const strideX = pool.strideX;
+  const padTop = pool.padTop;
+  const padLeft = pool.padLeft;
+  const outHeight = pool.outHeight;
+  const outWidth = pool.outWidth;
   const pixel = <usize>channels << 2;
   const row = <usize>columns * pixel;
   memory.fill(to, 0, <usize>rows * row);

@@ -4,6 +4,8 @@
 // No thread waits inside WebAssembly: threads sleep in JavaScript. The baseline compiler of V8 11 (Node 20) loses local
 // variables that live across an atomic wait, so that a thread whose wait timed out left the barrier before the others arrived.
 
+import { Scratch } from "./calls.generated";
+
 // @ts-ignore: decorator
 @external("env", "now") export declare function now(): f64;
 
@@ -40,15 +42,29 @@ export const ERROR_NOT_FINITE: i32 = 3; // A: bits of the value, B: element
 
 /** The thread that this instance of the module runs on. */
 let own: i32 = 0;
+/** Its control block, and the step of the plan that it is at: where an error is recorded. */
+let ownControl: usize = 0;
+let ownStep: i32 = 0;
 
-export function setThread(thread: i32): void {
+export function setThread(control: usize, thread: i32): void {
+  ownControl = control;
   own = thread;
+}
+
+export function setStep(step: i32): void {
+  ownStep = step;
 }
 
 /** This thread's part of scratch memory, of which each thread has `bytes`. */
 // @ts-ignore: decorator
 @inline export function scratch(base: usize, bytes: i32): usize {
   return base + <usize>own * <usize>bytes;
+}
+
+/** The same of the words of a call. */
+// @ts-ignore: decorator
+@inline export function ownScratch(all: Scratch): usize {
+  return scratch(all.base, all.bytes);
 }
 
 /** Address of the words of a thread. */
@@ -132,13 +148,14 @@ export function barrier(control: usize, threads: i32): bool {
 }
 
 /**
- * Records an error of a step, of several the one with the smallest place: which thread came first must not show. The run
+ * Records an error of the step, of several the one with the smallest place: which thread came first must not show. The run
  * ends at the barrier after the step.
  */
-export function fail(control: usize, step: i32, code: i32, found: i32, where: i32): void {
+export function fail(code: i32, found: i32, where: i32): void {
+  const control = ownControl;
   while (atomic.cmpxchg<i32>(control + ERROR_LOCK, 0, 1) != 0) {}
   if (load<i32>(control + CONTROL_ERROR) == 0 || where < load<i32>(control + CONTROL_ERROR_B)) {
-    store<i32>(control + CONTROL_ERROR_STEP, step);
+    store<i32>(control + CONTROL_ERROR_STEP, ownStep);
     store<i32>(control + CONTROL_ERROR_A, found);
     store<i32>(control + CONTROL_ERROR_B, where);
     atomic.store<i32>(control + CONTROL_ERROR, code);

@@ -13,6 +13,7 @@
 //
 // The values of a tile lie together: T S rows of its channels, `ld` bytes from one tile to the next (an odd number of cache
 // lines, or the tiles would share a few sets of the cache).
+import { Pooling } from "./calls.generated";
 import { arg, ptr } from "./elementwise";
 import { fillBand } from "./conv";
 import { splat, storeLanes } from "./simd";
@@ -188,7 +189,7 @@ function transformGrads(
       from += <usize>top * row;
     } else {
       if (place != filled) {
-        if (taps != 0) spreadRows(pool, ptr(a, 1), taps, image, top, m, band, columns);
+        if (taps != 0) spreadRows(changetype<Pooling>(pool + 4), ptr(a, 1), taps, image, top, m, band, columns);
         else fillBand(from, band, height, width, filters, top, 0, m, columns);
       }
       filled = place;

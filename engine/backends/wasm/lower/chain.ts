@@ -34,7 +34,7 @@ const three = <T>(list: readonly T[], none: T): T[] =>
 
 const one =
   (op: string): Lower =>
-  ({ inputs, outputs: [to], types, results: [{ shape, dtype }], emit }) => {
+  ({ inputs, outputs: [to], types, results: [{ shape, dtype }], emitWords }) => {
     if (sizeOf(shape) === 0) return;
     const strides = types.map((type) => broadcastStrides(type.shape, shape));
     const unused = shape.map(() => 0);
@@ -42,7 +42,7 @@ const one =
     const dtypes = types.map((type) => type.dtype);
     const operands = inputs.map((address, i) => [address, shiftOf(dtypes[i])]);
     const words = [[to, shiftOf(dtype)], ...three(operands, [0, 0]), [axes.length], ...axes].flat();
-    emit(K.K_ELEMENTWISE, codeOf(op, dtypes, dtype), ...words);
+    emitWords(K.K_ELEMENTWISE, codeOf(op, dtypes, dtype), ...words);
   };
 
 /** The kernel of each operation that the module has a code for. */
@@ -55,7 +55,16 @@ type Operand = readonly [kind: number, place: number, shift: number];
 
 const STRIP_BYTES = K.STRIP * 4;
 
-export const elementwise: Lower = ({ inputs, outputs, types, results, attrs, threads, emit, scratch }) => {
+export const elementwise: Lower = ({
+  inputs,
+  outputs,
+  types,
+  results,
+  attrs,
+  threads,
+  emitWords,
+  scratch,
+}) => {
   const { program, times, results: exported } = attrs as ChainAttrs;
   const n = sizeOf(results[0].shape);
   if (n === 0) return;
@@ -115,5 +124,5 @@ export const elementwise: Lower = ({ inputs, outputs, types, results, attrs, thr
   const own = Math.max(1, registers) * STRIP_BYTES;
   const counts = [loads.length, instructions.length, stores.length];
   const words = [...loads, ...instructions, ...stores].flat();
-  emit(K.K_CHAIN, n, scratch(threads * own), own, ...counts, ...words);
+  emitWords(K.K_CHAIN, n, scratch(threads * own), own, ...counts, ...words);
 };

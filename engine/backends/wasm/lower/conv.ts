@@ -284,7 +284,7 @@ function partsOf(form: WinogradForm, pass: Geometry, panel: number): number {
 function emitWinograd(site: Site, form: WinogradForm, pass: Pass): void {
   const { channels, filters } = pass;
   const { down, across } = form;
-  const { threads, emit, emitPieces, scratch, table, lanes } = site;
+  const { threads, emitWords, emitPieces, scratch, table, lanes } = site;
   const panel = panelOf(site);
   site.note(nameOf(form));
   const packed = scratch(filterBytes(form, pass, panel));
@@ -292,7 +292,7 @@ function emitWinograd(site: Site, form: WinogradForm, pass: Pass): void {
   const squares = 192 * lanes * 4;
   const tables = [table(down.g), table(across.g)];
   const rest = [own, other, ...tables, pass.turned ? 1 : 0, scratch(threads * squares), squares];
-  emit(K.K_TRANSFORM_FILTERS, pass.w, packed, down.size, across.size, down.r, ...rest);
+  emitWords(K.K_TRANSFORM_FILTERS, pass.w, packed, down.size, across.size, down.r, ...rest);
   const block = blockOf(form, channels, filters);
   const steps = [tileStep(form, up(channels, lanes)), tileStep(form, up(filters, panel))] as const;
   const words = tileWords(site, form, pass, block, steps, block * (steps[0] + steps[1]));
@@ -323,15 +323,15 @@ function emitDirect(
   pass: Pass,
   phase: Phase = { filter: pass.kernel, tap: [0, 0], stride: [1, 1], full: pass.output, first: [0, 0] },
 ): void {
-  const { emit, emitPieces, scratch, threads, note } = site;
+  const { emitWords, emitPieces, scratch, threads, note } = site;
   const { images, input, channels, filters, kernel, stride, pad, output } = pass;
   const depth = sizeOf(kernel) * channels;
   const packed = scratch(up(filters, panelOf(site)) * depth * 4);
   note('direct');
   if (pass.turned) {
     const taps = [...phase.filter, filters, channels, ...phase.tap, ...phase.stride];
-    emit(K.K_PACK_FLIPPED, pass.w, packed, ...taps);
-  } else emit(K.K_PACK_B, pass.w, packed, depth, filters, filters, 1, 1, 0, 0);
+    emitWords(K.K_PACK_FLIPPED, pass.w, packed, ...taps);
+  } else emitWords(K.K_PACK_B, pass.w, packed, depth, filters, filters, 1, 1, 0, 0);
   const columns = (output[1] - 1) * stride[1] + kernel[1];
   const rowBytes = columns * channels * 4;
   const rows = bandRows(images, output[0], rowBytes, kernel[0], stride[0]);
@@ -460,7 +460,7 @@ function emitWinogradGradWeight(
   geometry: Geometry,
   pool: readonly number[],
 ): void {
-  const { inputs, outputs, threads, emit, emitPieces, scratch, table, lanes } = site;
+  const { inputs, outputs, threads, emitWords, emitPieces, scratch, table, lanes } = site;
   const { down, across } = form;
   const { images, channels, filters, output } = geometry;
   const frequencies = frequenciesOf(form);
@@ -498,11 +498,11 @@ function emitWinogradGradWeight(
     const words = tileWords(site, form, geometry, block, steps, block * (steps[0] + steps[1]) + 64);
     emitPieces(parts, K.K_WINOGRAD_GRAD_WEIGHT, ...inputs, partial, ...words, parts, totals, ...pool);
   }
-  if (outputs.length > 1) emit(K.K_SUM, totals, outputs[1], 1, parts, filters, 1);
+  if (outputs.length > 1) emitWords(K.K_SUM, totals, outputs[1], 1, parts, filters, 1);
   const sums = 161 * lanes * 4;
   const sizes = [down.size, across.size, down.r, channels, filters, many ? 1 : parts];
   const rest = [table(down.g), table(across.g), scratch(threads * align(sums)), align(sums)];
-  emit(K.K_WINOGRAD_FINISH_WEIGHT, partial, outputs[0], ...sizes, ...rest);
+  emitWords(K.K_WINOGRAD_FINISH_WEIGHT, partial, outputs[0], ...sizes, ...rest);
 }
 
 /** Tiles that are transformed in one go, at most 24: a multiple of sixteen parts, which many threads share evenly. */
@@ -512,7 +512,7 @@ const smallBlock = (tiles: number): number => Math.ceil(tiles / (CHUNKS * Math.c
 const WORTH_ONE_PRODUCT = 4;
 
 function emitDirectGradWeight(site: Site): void {
-  const { inputs, outputs, types, attrs, threads, emit, emitPieces, scratch } = site;
+  const { inputs, outputs, types, attrs, threads, emitWords, emitPieces, scratch } = site;
   const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2dGradWeight'>;
   const [images, , , channels] = types[0].shape;
   const filters = types[1].shape[3];
@@ -538,5 +538,5 @@ function emitDirectGradWeight(site: Site): void {
   const sizes = [images, ...input, channels, filters, ...kernel, ...stride, pad[0], pad[2], ...output];
   const words = [...sizes, chunks, rows, scratch(threads * own), own, extra];
   emitPieces(chunks * kernel[0], K.K_CONV_GRAD_WEIGHT, ...inputs, partial, ...words);
-  emit(K.K_ADD_PARTIALS, partial, outputs[0], chunks, kernel[0], run, filters);
+  emitWords(K.K_ADD_PARTIALS, partial, outputs[0], chunks, kernel[0], run, filters);
 }

@@ -78,7 +78,7 @@ function emitPass(site: Site, pass: Pass, turned: boolean, bias: number, relu: b
   const {
     inputs: [x, w],
     outputs: [y],
-    emit,
+    emitWords,
     emitPieces,
     scratch,
   } = site;
@@ -98,7 +98,7 @@ function emitPass(site: Site, pass: Pass, turned: boolean, bias: number, relu: b
   const [inner, columns, taps] = [channels / groups, filters / groups, sizeOf(kernel)];
   const packed = scratch(groups * Math.ceil(columns / panelOf(site)) * panelOf(site) * taps * inner * 4);
   const strides = turned ? [columns * channels, 1, channels, inner] : [inner * filters, filters, 1, columns];
-  emit(K.K_PACK_GROUPS, w, packed, taps, inner, columns, groups, ...strides);
+  emitWords(K.K_PACK_GROUPS, w, packed, taps, inner, columns, groups, ...strides);
   const { bands, words } = bandsOf(site, pass);
   emitPieces(images * bands, K.K_GROUPED_CONV, x, packed, y, ...wordsOf(pass), ...words, ...epilogue);
 }
@@ -139,7 +139,7 @@ export const groupedGradWeight: Lower = (site) => {
     inputs,
     outputs,
     types: [x, g],
-    emit,
+    emitWords,
     emitPieces,
     scratch,
   } = site;
@@ -157,7 +157,7 @@ export const groupedGradWeight: Lower = (site) => {
     const chunks = Math.min(CHUNKS, images * output[0]);
     const partial = scratch(chunks * taps * channels * 4);
     emitPieces(chunks * taps, K.K_DEPTHWISE_GRAD_WEIGHT, ...inputs, partial, ...wordsOf(pass), chunks);
-    emit(K.K_SUM, partial, outputs[0], 1, chunks, taps * channels, 1);
+    emitWords(K.K_SUM, partial, outputs[0], 1, chunks, taps * channels, 1);
   } else {
     site.note('grouped');
     const [depth, columns] = [(taps * channels) / groups, filters / groups];
@@ -178,7 +178,7 @@ export const groupedGradWeight: Lower = (site) => {
       ...words,
       chunks,
     );
-    emit(K.K_ADD_GROUP_PARTIALS, partial, outputs[0], chunks, groups, depth, columns);
+    emitWords(K.K_ADD_GROUP_PARTIALS, partial, outputs[0], chunks, groups, depth, columns);
   }
   if (outputs.length > 1) emitSum(site, inputs[1], outputs[1], 1, images * sizeOf(output), filters);
 };

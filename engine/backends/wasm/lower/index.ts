@@ -13,6 +13,7 @@ import type { KernelTable } from '../../backend.ts';
 import { elementwise, elementwiseKernels } from './chain.ts';
 import { conv2d, conv2dGradInput, conv2dGradWeight } from './conv.ts';
 import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
+import { floatWord } from '../call.ts';
 import { K } from '../kernels.generated.ts';
 import {
   avgPool2d,
@@ -23,14 +24,14 @@ import {
   maxPool2dTapsGrad,
   maxPoolGrad,
 } from './pool.ts';
-import { align, emitSum, fill, panelOf, tileBytes, word, type Lower, type Site } from './site.ts';
+import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site } from './site.ts';
 
 /**
  * Copies elements of the first input to the result, both walked through with strides over `shape`, from the given elements
  * on. Without other strides the result is dense.
  */
 function strided(
-  { inputs, outputs: [y], results: [{ dtype }], emit }: Site,
+  { inputs, outputs: [y], results: [{ dtype }], emitWords }: Site,
   shape: Shape,
   from: { readonly strides: readonly number[]; readonly first?: number; readonly input?: number },
   to: { readonly strides: readonly number[]; readonly first?: number } = { strides: stridesOf(shape) },
@@ -39,7 +40,7 @@ function strided(
   const bytes = elementBytes(dtype);
   const axes = mergeAxes(shape, [from.strides, to.strides]);
   const addresses = [inputs[from.input ?? 0] + (from.first ?? 0) * bytes, y + (to.first ?? 0) * bytes];
-  emit(K.K_STRIDED, bytes, ...addresses, axes.length, ...axes.flat());
+  emitWords(K.K_STRIDED, bytes, ...addresses, axes.length, ...axes.flat());
 }
 
 /** The walk through every step-th element of each axis from `begin` on. */
@@ -77,7 +78,7 @@ interface Matrices {
 
 /** Emits the products [m, k] · [k, n] of a batch. The results are contiguous, from `to` on. */
 function emitProducts(site: Site, a: Matrices, b: Matrices, to: number, size: readonly number[]): void {
-  const { threads, emit, emitPieces, scratch } = site;
+  const { threads, emitWords, emitPieces, scratch } = site;
   const [batch, m, n, k] = size as readonly [number, number, number, number];
   const panel = panelOf(site);
   const sizeA = Math.ceil(m / K.MR) * K.MR * k;
@@ -86,7 +87,7 @@ function emitProducts(site: Site, a: Matrices, b: Matrices, to: number, size: re
   const packedB = scratch(batch * sizeB * 4);
   const wordsA = [a.at, packedA, m, k, a.row, a.column, batch, a.next, sizeA];
   const wordsB = [b.at, packedB, k, n, b.row, b.column, batch, b.next, sizeB];
-  emit(K.K_PACK, ...wordsB, ...wordsA);
+  emitWords(K.K_PACK, ...wordsB, ...wordsA);
   const strides = [sizeA, sizeB, m * n];
   const blocks = gemmBlocks(batch, m, n);
   const corner = scratch(threads * tileBytes(site));
@@ -156,35 +157,35 @@ function rowsOf({ shape }: TensorType): { rows: number; channels: number; chunks
 
 /** Batch normalisation, and the sum and relu that may be fused into it. */
 const batchNorm: Lower = (site) => {
-  const { inputs, outputs, types, attrs, emit, emitPieces, scratch } = site;
+  const { inputs, outputs, types, attrs, emitWords, emitPieces, scratch } = site;
   const [y, mean, variance] = outputs;
   const parameters = inputs.slice(1);
   const residual = attrs['residual'] === true ? parameters.pop()! : 0;
   const [gamma = 0, beta = 0] = parameters;
-  const epsilon = word((attrs as AttrsOf<'batchNorm'>).epsilon);
+  const epsilon = floatWord((attrs as AttrsOf<'batchNorm'>).epsilon);
   const { rows, channels, chunks } = rowsOf(types[0]);
   const partial = scratch(chunks * 2 * channels * 4);
   emitPieces(chunks, K.K_CHUNK_MOMENTS, inputs[0], partial, rows, channels, chunks);
-  emit(K.K_MERGE_MOMENTS, partial, mean, variance, rows, channels, chunks);
+  emitWords(K.K_MERGE_MOMENTS, partial, mean, variance, rows, channels, chunks);
   const epilogue = [residual, attrs['relu'] === true ? 1 : 0];
-  emit(K.K_NORMALISE, inputs[0], y, mean, variance, gamma, beta, rows, channels, epsilon, ...epilogue);
+  emitWords(K.K_NORMALISE, inputs[0], y, mean, variance, gamma, beta, rows, channels, epsilon, ...epilogue);
 };
 
 /** The gradient of a batch normalisation, and of the relu that may come after it. */
 const batchNormGrad =
   (relu: boolean): Lower =>
-  ({ inputs, outputs, types, attrs, emit, emitPieces, scratch }) => {
+  ({ inputs, outputs, types, attrs, emitWords, emitPieces, scratch }) => {
     const [g, x, mean, variance, gamma = 0, beta = 0] = inputs;
     const [dx, dGamma, dBeta] = outputs;
-    const epsilon = word((attrs as AttrsOf<'batchNormGrad'>).epsilon);
+    const epsilon = floatWord((attrs as AttrsOf<'batchNormGrad'>).epsilon);
     const { rows, channels, chunks } = rowsOf(types[1]);
     const partial = scratch(chunks * 2 * channels * 4);
     const passed = [beta, relu ? 1 : 0];
     const sums = [g, x, mean, variance, partial, rows, channels, chunks, epsilon, gamma, ...passed];
     emitPieces(chunks, K.K_CHUNK_GRAD_SUMS, ...sums);
-    emit(K.K_MERGE_GRAD_SUMS, partial, dBeta, dGamma, channels, chunks);
+    emitWords(K.K_MERGE_GRAD_SUMS, partial, dBeta, dGamma, channels, chunks);
     const words = [g, x, mean, variance, gamma, dBeta, dGamma, dx, rows, channels, epsilon, ...passed];
-    emit(K.K_NORMALISE_GRAD, ...words);
+    emitWords(K.K_NORMALISE_GRAD, ...words);
   };
 
 /** A row of a value to standardise, [images, positions, groups, channels of a group], with room to read past its end. */
@@ -199,7 +200,7 @@ function resizeWords(shape: Shape, attrs: Attrs): number[] {
     ...resize.input,
     shape[3],
     ...resize.output,
-    ...tables.flatMap(({ from, to, weight }) => [from, to, word(weight)]),
+    ...tables.flatMap(({ from, to, weight }) => [from, to, floatWord(weight)]),
   ];
 }
 
@@ -220,11 +221,12 @@ export const fusions: ReadonlySet<FusedName> = new Set([
 ]);
 
 export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } = {
-  copy: ({ inputs: [x], outputs: [y], results: [type], emit }) => emit(K.K_COPY, x, y, bytesOf(type)),
+  copy: ({ inputs: [x], outputs: [y], results: [type], emitWords }) =>
+    emitWords(K.K_COPY, x, y, bytesOf(type)),
   ...elementwiseKernels,
   elementwise,
-  checkFinite: ({ inputs: [x], outputs: [y], results: [type], emit }) =>
-    emit(K.K_CHECK_FINITE, x, y, sizeOf(type.shape)),
+  checkFinite: ({ inputs: [x], outputs: [y], results: [type], emitWords }) =>
+    emitWords(K.K_CHECK_FINITE, x, y, sizeOf(type.shape)),
   transpose(site) {
     const strides = stridesOf(site.types[0].shape);
     const { perm } = site.attrs as AttrsOf<'transpose'>;
@@ -257,16 +259,17 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     const [outer, n, inner] = site.types[0].shape;
     emitSum(site, site.inputs[0], site.outputs[0], outer, n, inner);
   },
-  max: ({ inputs, outputs, types: [{ shape }], emit }) => emit(K.K_MAX, ...inputs, ...outputs, ...shape),
-  cumulativeSum({ inputs, outputs, types: [{ shape }], attrs, emit }) {
+  max: ({ inputs, outputs, types: [{ shape }], emitWords }) =>
+    emitWords(K.K_MAX, ...inputs, ...outputs, ...shape),
+  cumulativeSum({ inputs, outputs, types: [{ shape }], attrs, emitWords }) {
     const { exclusive, reverse } = attrs as AttrsOf<'cumulativeSum'>;
-    emit(K.K_CUMULATIVE_SUM, ...inputs, ...outputs, ...shape, Number(exclusive), Number(reverse));
+    emitWords(K.K_CUMULATIVE_SUM, ...inputs, ...outputs, ...shape, Number(exclusive), Number(reverse));
   },
-  sort({ inputs, outputs, types: [{ shape }], attrs, threads, emit, scratch }) {
+  sort({ inputs, outputs, types: [{ shape }], attrs, threads, emitWords, scratch }) {
     const [rows, n] = shape;
     const own = align(2 * 4 * n);
     const words = [rows, n, Number((attrs as AttrsOf<'sort'>).descending), scratch(threads * own), own];
-    emit(K.K_SORT, ...inputs, ...outputs, ...words);
+    emitWords(K.K_SORT, ...inputs, ...outputs, ...words);
   },
   matmul,
   conv2d: forward,
@@ -288,7 +291,7 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
   lrnWithin({ inputs, outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
     const { size, alpha, beta } = attrs as AttrsOf<'lrnWithin'>;
     const own = align(sizeOf(shape.slice(1)) * 4 + 64);
-    const scalars = [size, word(alpha / size ** 2), word(beta)];
+    const scalars = [size, floatWord(alpha / size ** 2), floatWord(beta)];
     const words = [...shape, ...scalars, scratch(threads * own), own];
     emitPieces(shape[0], K.K_LRN, ...inputs, ...outputs, ...words);
   },
@@ -296,7 +299,7 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     const { size, alpha, beta } = attrs as AttrsOf<'lrnWithinGrad'>;
     const own = 2 * align(sizeOf(shape.slice(1)) * 4 + 128);
     const factor = (2 * alpha * beta) / size ** 2;
-    const scalars = [size, word(factor), word(beta)];
+    const scalars = [size, floatWord(factor), floatWord(beta)];
     const words = [...shape, ...scalars, scratch(threads * own), own];
     emitPieces(shape[0], K.K_LRN_GRAD, ...inputs, ...outputs, ...words);
   },
@@ -306,14 +309,19 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
   batchNormActGrad: batchNormGrad(true),
   standardize({ inputs: [x], outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
     const own = 2 * rowBytes(shape);
-    const words = [...shape, word((attrs as AttrsOf<'standardize'>).epsilon), scratch(threads * own), own];
+    const words = [
+      ...shape,
+      floatWord((attrs as AttrsOf<'standardize'>).epsilon),
+      scratch(threads * own),
+      own,
+    ];
     emitPieces(shape[0], K.K_STANDARDIZE, x, ...outputs, ...words);
   },
   standardizeGrad({ inputs, outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
     const own = 3 * rowBytes(shape);
     const words = [
       ...shape,
-      word((attrs as AttrsOf<'standardizeGrad'>).epsilon),
+      floatWord((attrs as AttrsOf<'standardizeGrad'>).epsilon),
       scratch(threads * own),
       own,
     ];
@@ -327,15 +335,21 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     const { input } = attrs as AttrsOf<'resize2dGrad'>;
     emitPieces(shape[0] * input[0], K.K_RESIZE_GRAD, g, dx, ...resizeWords(shape, attrs));
   },
-  softmaxCrossEntropy: ({ inputs, outputs, types: [{ shape }], emit }) =>
-    emit(K.K_CROSS_ENTROPY, ...inputs, ...outputs, ...shape),
-  softmaxCrossEntropyGrad: ({ inputs, outputs, results: [{ shape }], emit }) =>
-    emit(K.K_CROSS_ENTROPY_GRAD, ...inputs, ...outputs, ...shape),
-  correct: ({ inputs, outputs, types: [{ shape }], emit }) =>
-    emit(K.K_CORRECT, ...inputs, ...outputs, ...shape),
-  dropout({ inputs: [x, step], outputs: [y], results: [type], attrs, emit }) {
+  softmaxCrossEntropy({ inputs: [logits, labels], outputs: [losses, softmax], types, emit }) {
+    const [rows, classes] = types[0].shape;
+    emit('crossEntropy', { logits, labels, losses, softmax, rows, classes });
+  },
+  softmaxCrossEntropyGrad({ inputs: [dy, softmax, labels], outputs: [dx], results, emit }) {
+    const [rows, classes] = results[0].shape;
+    emit('crossEntropyGrad', { dy, softmax, labels, dx, rows, classes });
+  },
+  correct({ inputs: [logits, labels], outputs: [y], types, emit }) {
+    const [rows, classes] = types[0].shape;
+    emit('correct', { logits, labels, y, rows, classes });
+  },
+  dropout({ inputs: [x, step], outputs: [y], results: [type], attrs, emitWords }) {
     const { rate, key0, key1 } = attrs as AttrsOf<'dropout'>;
-    emit(
+    emitWords(
       K.K_DROPOUT,
       x,
       y,
@@ -344,32 +358,32 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
       key0,
       key1,
       Math.round(rate * 2 ** 32),
-      word(1 / (1 - rate)),
+      floatWord(1 / (1 - rate)),
     );
   },
-  random({ inputs: [step], outputs: [y], results: [type], attrs, emit }) {
+  random({ inputs: [step], outputs: [y], results: [type], attrs, emitWords }) {
     const { key0, key1, distribution } = attrs as AttrsOf<'random'>;
-    emit(K.K_RANDOM, y, sizeOf(type.shape), step, key0, key1, distribution === 'normal' ? 1 : 0);
+    emitWords(K.K_RANDOM, y, sizeOf(type.shape), step, key0, key1, distribution === 'normal' ? 1 : 0);
   },
-  takeRows({ inputs, outputs, types: [x, index], emit }) {
+  takeRows({ inputs, outputs, types: [x, index], emitWords }) {
     const row = { shape: x.shape.slice(1), dtype: x.dtype };
-    emit(K.K_TAKE_ROWS, ...inputs, ...outputs, x.shape[0], index.shape[0], bytesOf(row));
+    emitWords(K.K_TAKE_ROWS, ...inputs, ...outputs, x.shape[0], index.shape[0], bytesOf(row));
   },
-  scatterRows({ inputs, outputs, types: [g], results: [y], emit }) {
-    emit(K.K_SCATTER_ROWS, ...inputs, ...outputs, y.shape[0], g.shape[0], sizeOf(g.shape.slice(1)));
+  scatterRows({ inputs, outputs, types: [g], results: [y], emitWords }) {
+    emitWords(K.K_SCATTER_ROWS, ...inputs, ...outputs, y.shape[0], g.shape[0], sizeOf(g.shape.slice(1)));
   },
-  takeAlong({ inputs, outputs, types: [x, index], emit }) {
-    emit(K.K_TAKE_ALONG, elementBytes(x.dtype), ...inputs, ...outputs, ...x.shape, index.shape[1]);
+  takeAlong({ inputs, outputs, types: [x, index], emitWords }) {
+    emitWords(K.K_TAKE_ALONG, elementBytes(x.dtype), ...inputs, ...outputs, ...x.shape, index.shape[1]);
   },
-  scatterAlong({ inputs, outputs, types: [g], results: [y], emit }) {
-    emit(K.K_SCATTER_ALONG, ...inputs, ...outputs, ...y.shape, g.shape[1]);
+  scatterAlong({ inputs, outputs, types: [g], results: [y], emitWords }) {
+    emitWords(K.K_SCATTER_ALONG, ...inputs, ...outputs, ...y.shape, g.shape[1]);
   },
-  normalizeImages({ inputs: [x, mean, scale, draws = 0], outputs: [y], types, threads, emit, scratch }) {
+  normalizeImages({ inputs: [x, mean, scale, draws = 0], outputs: [y], types, threads, emitWords, scratch }) {
     const item = types[0].shape.slice(1);
     const own = align(2 * sizeOf(item.slice(1)) * 4 + 16);
     const bytes = types[0].dtype === 'u8' ? 1 : 4;
     const strides = [...broadcastStrides(types[1].shape, item), ...broadcastStrides(types[2].shape, item)];
     const words = [...types[0].shape, bytes, ...strides, scratch(threads * own), own];
-    emit(K.K_NORMALIZE_IMAGES, x, mean, scale, draws, y, ...words);
+    emitWords(K.K_NORMALIZE_IMAGES, x, mean, scale, draws, y, ...words);
   },
 };

@@ -2,6 +2,7 @@
 import type { Attrs } from '../../../op.ts';
 import { elementBytes, sizeOf } from '../../../shape.ts';
 import type { TensorType } from '../../../types.ts';
+import { floatWord, type CallName, type CallOf, type StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
 
 /** One plan step with addresses. */
@@ -18,24 +19,24 @@ export interface Site {
   readonly convolution: 'auto' | 'direct';
   /** Tells, for people, which of several ways was taken. */
   readonly note: (text: string) => void;
-  /** Appends a kernel call; arguments are 32-bit words. The kernel shares its work in pieces too small to matter. */
-  readonly emit: (kernel: number, ...words: readonly number[]) => void;
-  /** The same for a kernel that shares `pieces` indivisible pieces, all of about the same size. */
+  /**
+   * Appends a call of a kernel. `tasks` is the number of indivisible parts of its work, all of about the same size; without it they
+   * are too small to matter.
+   */
+  readonly emit: <N extends CallName>(name: N, words: CallOf<N>, tasks?: number) => void;
+  /** Appends a call of a kernel that is not in calls.js; its arguments are 32-bit words. */
+  readonly emitWords: (kernel: number, ...words: readonly number[]) => void;
+  /** The same with a number of tasks. */
   readonly emitPieces: (pieces: number, kernel: number, ...words: readonly number[]) => void;
   /** Address of a table of constants, which the backend keeps. The array's identity is its name. */
   readonly table: (values: Float32Array) => number;
   /** Address of scratch memory that lasts until the step ends. */
   readonly scratch: (bytes: number) => number;
+  /** The same for each thread. */
+  readonly scratchPerThread: (bytes: number) => StructOf<'Scratch'>;
 }
 
 export type Lower = (site: Site) => void;
-
-const bits = new DataView(new ArrayBuffer(4));
-/** A float argument as the word that holds it. */
-export function word(x: number): number {
-  bits.setFloat32(0, x);
-  return bits.getInt32(0);
-}
 
 export const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 /** Columns of a panel of packed operands: two vectors. */
@@ -45,10 +46,10 @@ export const panelOf = ({ lanes }: Pick<Site, 'lanes'>): number => 2 * lanes;
 export const tileBytes = (site: Pick<Site, 'lanes'>): number => K.MR * panelOf(site) * 4;
 
 /** One value in all elements of a result. */
-export function fill({ outputs, results, emit }: Site, result = 0, value = 0): void {
+export function fill({ outputs, results, emitWords }: Site, result = 0, value = 0): void {
   const { shape, dtype } = results[result];
-  const bits = dtype === 'f32' ? word(value) : value;
-  emit(K.K_FILL, elementBytes(dtype), bits, outputs[result], sizeOf(shape));
+  const bits = dtype === 'f32' ? floatWord(value) : value;
+  emitWords(K.K_FILL, elementBytes(dtype), bits, outputs[result], sizeOf(shape));
 }
 
 /** Pieces into which a long axis is cut when there are too few independent results to share. */
@@ -59,7 +60,7 @@ function chunksOf(independent: number, length: number): number {
 
 /** Sums of [outer, n, inner] over n. */
 export function emitSum(
-  { emit, scratch }: Site,
+  { emitWords, scratch }: Site,
   x: number,
   y: number,
   outer: number,
@@ -69,10 +70,10 @@ export function emitSum(
   const strips = Math.ceil(inner / 256);
   const chunks = chunksOf(outer * strips, n);
   if (chunks === 1) {
-    emit(K.K_SUM, x, y, outer, n, inner, 1);
+    emitWords(K.K_SUM, x, y, outer, n, inner, 1);
     return;
   }
   const partial = scratch(outer * chunks * inner * 4);
-  emit(K.K_SUM, x, partial, outer, n, inner, chunks);
-  emit(K.K_SUM, partial, y, outer, chunks, inner, 1);
+  emitWords(K.K_SUM, x, partial, outer, n, inner, chunks);
+  emitWords(K.K_SUM, partial, y, outer, chunks, inner, 1);
 }

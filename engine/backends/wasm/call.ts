@@ -1,0 +1,139 @@
+/** Kernel calls on the host: named words, the integers that they are encoded as, and the text that shows them. */
+import { callList, structWords, type calls, type structs, type Word } from './calls.js';
+
+type Structs = typeof structs;
+type StructName = keyof Structs;
+
+type Merge<U> = (U extends unknown ? (u: U) => void : never) extends (all: infer All) => void
+  ? { readonly [N in keyof All]: All[N] }
+  : never;
+
+/** What one word of the table stands for. */
+type Field<W extends string> = W extends `...${infer S extends StructName}`
+  ? StructOf<S>
+  : W extends `${infer N}: ${infer S extends StructName}[]`
+    ? { readonly [K in N]: readonly StructOf<S>[] }
+    : W extends `${infer N}: ${infer S extends StructName}`
+      ? { readonly [K in N]: StructOf<S> }
+      : W extends `${infer N}[]`
+        ? { readonly [K in N]: readonly number[] }
+        : W extends `?${infer N}`
+          ? { readonly [K in N]: boolean }
+          : W extends `*${infer N}` | `~${infer N}`
+            ? { readonly [K in N]: number }
+            : { readonly [K in W]: number };
+
+/** The words of a struct by name. */
+export type StructOf<S extends StructName> = Merge<Field<Structs[S][number]>>;
+
+type Tables = Merge<(typeof calls)[keyof typeof calls]>;
+
+/** The name of a kernel. */
+export type CallName = keyof Tables;
+
+/** The words of a kernel's call by name. */
+export type CallOf<N extends CallName> = Merge<Field<Tables[N][number]>>;
+
+/** Words by name, when it does not matter of which call. */
+type Words = Readonly<Record<string, unknown>>;
+
+const callsByName = new Map(callList.map((call) => [call.name, call]));
+const callsByNumber = new Map(callList.map((call) => [call.number, call]));
+
+/** The number that the module knows a kernel by. */
+export const numberOf = (name: CallName): number => callsByName.get(name)!.number;
+
+const bits = new DataView(new ArrayBuffer(4));
+
+/** A float as the word that holds it. */
+export function floatWord(x: number): number {
+  bits.setFloat32(0, x);
+  return bits.getInt32(0);
+}
+
+/** The float that a word holds, in as many digits as it has. */
+function wordFloat(word: number): number {
+  bits.setInt32(0, word);
+  return Number(bits.getFloat32(0).toPrecision(7));
+}
+
+/** The words of a call as integers, in the order of the table. */
+export function encodeCall<N extends CallName>(name: N, words: CallOf<N>): number[] {
+  return encodeWords(callsByName.get(name)!.words, words);
+}
+
+function encodeWords(layout: readonly Word[], words: Words): number[] {
+  return layout.flatMap(({ name, kind, struct }) => {
+    const value = words[name];
+    switch (kind) {
+      case 'base':
+        return encodeWords(structWords.get(struct)!, words);
+      case 'struct':
+        return encodeWords(structWords.get(struct)!, value as Words);
+      case 'structs': {
+        const list = value as readonly Words[];
+        return [list.length, ...list.flatMap((item) => encodeWords(structWords.get(struct)!, item))];
+      }
+      case 'words': {
+        const list = value as readonly number[];
+        return [list.length, ...list];
+      }
+      case 'float':
+        return [floatWord(value as number)];
+      case 'integer':
+      case 'address':
+      case 'flag':
+        return [Number(value)];
+      default:
+        throw new TypeError(`unknown kind of word: ${String(kind satisfies never)}`);
+    }
+  });
+}
+
+/** The calls of a program, one a line: the kernel, the slices of its work, and its words by name. */
+export function formatProgram(program: Int32Array): string {
+  const lines: string[] = [];
+  // Every call has its kernel, its length and its slices before its words. Kernel 0 ends the program.
+  for (let at = 0; program[at] !== 0; at += program[at + 1]) {
+    const [kernel, , slices] = program.subarray(at, at + 3);
+    const call = callsByNumber.get(kernel);
+    let read = at + 3;
+    const text =
+      call === undefined
+        ? program.subarray(read, at + program[at + 1]).join(' ')
+        : formatWords(call.words, () => program[read++]);
+    lines.push(
+      `${call?.name ?? `kernel ${kernel}`} (${slices} ${slices === 1 ? 'slice' : 'slices'}): ${text}`,
+    );
+  }
+  return lines.join('\n');
+}
+
+/** The text of words by name; `next` takes one after the other. */
+function formatWords(layout: readonly Word[], next: () => number): string {
+  const structText = (struct: string): string => formatWords(structWords.get(struct)!, next);
+  const listText = (item: () => string): string => `[${Array.from({ length: next() }, item).join(', ')}]`;
+  const wordText = ({ name, kind, struct }: Word): string => {
+    switch (kind) {
+      case 'base':
+        return structText(struct);
+      case 'struct':
+        return `${name} { ${structText(struct)} }`;
+      case 'structs':
+        return `${name} ${listText(() => `{ ${structText(struct)} }`)}`;
+      case 'words':
+        return `${name} ${listText(() => String(next()))}`;
+      case 'address':
+        return `${name} 0x${(next() >>> 0).toString(16)}`;
+      case 'float':
+        return `${name} ${wordFloat(next())}`;
+      case 'flag':
+        return `${name} ${next() !== 0}`;
+      case 'integer':
+        return `${name} ${next()}`;
+      default:
+        throw new TypeError(`unknown kind of word: ${String(kind satisfies never)}`);
+    }
+  };
+  return layout.map(wordText).join(', ');
+}

@@ -1,0 +1,31 @@
+// Lists at the end of a call: a length, and what it counts.
+
+/** Structs, one after the other. */
+// @ts-ignore: decorator
+@unmanaged export class List<T> {
+  length: i32;
+
+  @inline @operator("[]") at(i: i32): T {
+    return changetype<T>(changetype<usize>(this) + 4 + <usize>i * offsetof<T>());
+  }
+
+  /** The address behind the last. */
+  @inline get end(): usize {
+    return changetype<usize>(this) + 4 + <usize>this.length * offsetof<T>();
+  }
+}
+
+/** Plain words. */
+// @ts-ignore: decorator
+@unmanaged export class Words {
+  length: i32;
+
+  /** The address of the first. */
+  @inline get start(): usize {
+    return changetype<usize>(this) + 4;
+  }
+
+  @inline get end(): usize {
+    return this.start + (<usize>this.length << 2);
+  }
+}

@@ -1,0 +1,106 @@
+// Kernel calls by name: what the table says, the compiler checks, and the program of a plan shows.
+import { describe, expect, it } from 'vitest';
+import { classOf } from '../../engine/backends/wasm/build/classes.js';
+import { encodeCall, formatProgram, numberOf, type CallOf } from '../../engine/backends/wasm/call.ts';
+import { callList, parseWord } from '../../engine/backends/wasm/calls.js';
+import { kernelCalls, wasm } from '../../engine/backends/wasm/wasm.ts';
+import { reference } from '../../engine/backends/reference/reference.ts';
+import type { Backend, Executable } from '../../engine/backends/backend.ts';
+import { compile } from '../../engine/compile.ts';
+import { BackendError } from '../../engine/errors.ts';
+import { f32, i32, softmaxCrossEntropy } from '../../engine/ops/index.ts';
+
+const correct: CallOf<'correct'> = { logits: 64, labels: 128, y: 192, rows: 2, classes: 10 };
+
+describe('a call', () => {
+  it('has its words in the order of the table', () => {
+    expect(encodeCall('correct', correct)).toEqual([64, 128, 192, 2, 10]);
+    expect(Object.keys(correct)).toEqual(
+      callList.find(({ name }) => name === 'correct')!.words.map((word) => word.name),
+    );
+  });
+
+  it('does not compile with a word that is missing, misspelt or too many', () => {
+    const { rows, ...rest } = correct;
+    // @ts-expect-error: 'rows' is missing
+    encodeCall('correct', rest);
+    // @ts-expect-error: there is no word 'row'
+    encodeCall('correct', { ...rest, rows, row: rows });
+    // @ts-expect-error: there is no such kernel
+    expect(() => encodeCall('corect', correct)).toThrow(TypeError);
+  });
+
+  it('prints itself', () => {
+    const words = encodeCall('correct', correct);
+    const program = Int32Array.of(numberOf('correct'), words.length + 3, 4, ...words, 0, 3, 1);
+    expect(formatProgram(program)).toBe(
+      'correct (4 slices): logits 0x40, labels 0x80, y 0xc0, rows 2, classes 10',
+    );
+  });
+});
+
+describe('the classes of calls', () => {
+  const classText = (...words: string[]): string => classOf('Example', words.map(parseWord));
+
+  it('have a field for each word and lists at the end', () => {
+    expect(
+      classText('...Scratch', '*x', '~epsilon', '?relu', 'own: Scratch', 'spares: Scratch[]', 'rest[]'),
+    ).toBe(
+      [
+        '@unmanaged export class Example extends Scratch {',
+        '  x: usize;',
+        '  epsilon: f32;',
+        '  relu$: i32;',
+        '  own$0: i32;',
+        '  own$1: i32;',
+        '  @inline get relu(): bool { return this.relu$ != 0; }',
+        '  @inline get own(): Scratch { return changetype<Scratch>(changetype<usize>(this) + 20); }',
+        '  @inline get spares(): List<Scratch> { return changetype<List<Scratch>>(changetype<usize>(this) + 28); }',
+        '  @inline get rest(): Words { return changetype<Words>(this.spares.end); }',
+        '}',
+      ].join('\n'),
+    );
+  });
+
+  it.each([
+    [['rows', '*x', '~rows'], "calls.js: Example has two words 'rows'"],
+    [['rows', '...Scratch'], "calls.js: Example: '...Scratch' must come first"],
+    [['...Scratch', 'bytes'], "calls.js: Example has two words 'bytes'"],
+    [['rest[]', 'rows'], "calls.js: Example.rows: only lists may follow the list 'rest'"],
+    [['own: Scrath'], "calls.js: Example: there is no struct 'Scrath'"],
+    [['&rows'], "calls.js: '&rows' is no word of a call"],
+  ])('of %j are refused', (words, message) => {
+    expect(() => classText(...words)).toThrow(message);
+  });
+});
+
+describe('the program of a plan', () => {
+  /** The executable of softmaxCrossEntropy on a backend. */
+  async function load(inner: Backend): Promise<Executable> {
+    let executable: Executable | null = null;
+    const backend: Backend = {
+      name: inner.name,
+      fusions: inner.fusions,
+      runsPerCall: inner.runsPerCall,
+      createStore: (initial) => inner.createStore(initial),
+      load: async (plan, store) => (executable = await inner.load(plan, store)),
+      close: () => inner.close(),
+    };
+    await compile(backend, {
+      inputs: { x: f32(6, 10), labels: i32(6) },
+      build: ({ x, labels }) => ({ outputs: { losses: softmaxCrossEntropy(x, labels) } }),
+    });
+    return executable!;
+  }
+
+  it('names its calls and their words', async () => {
+    expect(kernelCalls(await load(await wasm({ threads: 1 })))).toMatch(
+      /^crossEntropy \(1 slice\): logits 0x[\da-f]+, labels 0x[\da-f]+, losses 0x[\da-f]+, softmax 0x[\da-f]+, rows 6, classes 10$/m,
+    );
+  });
+
+  it('is only there on this backend', async () => {
+    const executable = await load(reference());
+    expect(() => kernelCalls(executable)).toThrow(BackendError);
+  });
+});
