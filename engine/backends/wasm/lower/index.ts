@@ -4,10 +4,9 @@
  */
 import type { Attrs } from '../../../op.ts';
 import type { AttrsOf } from '../../../ops/index.ts';
-import { matmulSizes } from '../../../ops/matmul.ts';
 import { resizeTable } from '../../../ops/resize.ts';
 import { broadcastStrides, bytesOf, elementBytes, mergeAxes, sizeOf, stridesOf } from '../../../shape.ts';
-import type { Shape, TensorType } from '../../../types.ts';
+import type { Shape } from '../../../types.ts';
 import type { FusedName } from '../../../plan/fuse.ts';
 import type { KernelTable } from '../../backend.ts';
 import { elementwise, elementwiseKernels } from './chain.ts';
@@ -15,6 +14,8 @@ import { conv2d, conv2dGradInput, conv2dGradWeight } from './conv.ts';
 import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
 import { floatWord } from '../call.ts';
 import { K } from '../kernels.generated.ts';
+import { matmul } from './matmul.ts';
+import { batchNorm, batchNormGrad, standardize, standardizeGrad } from './norm.ts';
 import {
   avgPool2d,
   avgPoolGrad,
@@ -24,7 +25,7 @@ import {
   maxPool2dTapsGrad,
   maxPoolGrad,
 } from './pool.ts';
-import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site } from './site.ts';
+import { align, emitSum, fill, type Lower, type Site } from './site.ts';
 
 /**
  * Copies elements of the first input to the result, both walked through with strides over `shape`, from the given elements
@@ -52,90 +53,6 @@ function walk(shape: Shape, begin: readonly number[], step: readonly number[]) {
   };
 }
 
-/** Rows and columns of a block of a product: small enough for the first caches, and for many threads to share evenly. */
-function gemmBlocks(batch: number, m: number, n: number): [number, number] {
-  for (const [rows, columns] of [
-    [96, 128],
-    [48, 256],
-    [48, 128],
-    [48, 64],
-    [24, 64],
-    [24, 32],
-    [12, 32],
-  ]) {
-    if (batch * Math.ceil(m / rows) * Math.ceil(n / columns) >= 64) return [rows, columns];
-  }
-  return [K.MR, 32];
-}
-
-/** The address of a matrix and its strides in elements, to the next row, column and matrix of a batch. */
-interface Matrices {
-  readonly at: number;
-  readonly row: number;
-  readonly column: number;
-  readonly next: number;
-}
-
-/** Emits the products [m, k] · [k, n] of a batch. The results are contiguous, from `to` on. */
-function emitProducts(site: Site, a: Matrices, b: Matrices, to: number, size: readonly number[]): void {
-  const { threads, emitWords, emitPieces, scratch } = site;
-  const [batch, m, n, k] = size as readonly [number, number, number, number];
-  const panel = panelOf(site);
-  const sizeA = Math.ceil(m / K.MR) * K.MR * k;
-  const sizeB = Math.ceil(n / panel) * panel * k;
-  const packedA = scratch(batch * sizeA * 4);
-  const packedB = scratch(batch * sizeB * 4);
-  const wordsA = [a.at, packedA, m, k, a.row, a.column, batch, a.next, sizeA];
-  const wordsB = [b.at, packedB, k, n, b.row, b.column, batch, b.next, sizeB];
-  emitWords(K.K_PACK, ...wordsB, ...wordsA);
-  const strides = [sizeA, sizeB, m * n];
-  const blocks = gemmBlocks(batch, m, n);
-  const corner = scratch(threads * tileBytes(site));
-  const pieces = batch * Math.ceil(m / blocks[0]) * Math.ceil(n / blocks[1]);
-  const words = [m, n, k, ...blocks, batch, ...strides, corner, tileBytes(site)];
-  emitPieces(pieces, K.K_GEMM, packedA, packedB, to, ...words);
-}
-
-/** The longest inner axis that one accumulator adds up. Its rounding error grows with the length. */
-const DEPTH = 4096;
-
-const matmul: Lower = (site) => {
-  const { inputs, outputs, types, attrs, scratch } = site;
-  const flags = attrs as AttrsOf<'matmul'>;
-  const { batch, m, n, k } = matmulSizes(types, flags);
-  if (batch * m * n === 0) return;
-  if (k === 0) {
-    fill(site);
-    return;
-  }
-  const [aRow, aColumn] = flags.transA ? [1, m] : [k, 1];
-  const [bRow, bColumn] = flags.transB ? [1, k] : [n, 1];
-  const a: Matrices = { at: inputs[0], row: aRow, column: aColumn, next: m * k };
-  const b: Matrices = { at: inputs[1], row: bRow, column: bColumn, next: k * n };
-  const chunks = Math.ceil(k / DEPTH);
-  if (chunks === 1 || batch > 1) {
-    emitProducts(site, a, b, outputs[0], [batch, m, n, k]);
-    return;
-  }
-  // All parts but the last have one length and are a batch. The last part may be shorter.
-  const depth = Math.ceil(k / chunks);
-  const partial = scratch(chunks * m * n * 4);
-  for (const [first, count] of [
-    [0, chunks - 1],
-    [chunks - 1, 1],
-  ]) {
-    const from = first * depth;
-    emitProducts(
-      site,
-      { ...a, at: a.at + from * aColumn * 4, next: depth * aColumn },
-      { ...b, at: b.at + from * bRow * 4, next: depth * bRow },
-      partial + first * m * n * 4,
-      [count, m, n, Math.min(depth, k - from)],
-    );
-  }
-  emitSum(site, partial, outputs[0], 1, chunks, m * n);
-};
-
 const convolution =
   (dense: Lower, grouped: Lower): Lower =>
   (site) =>
@@ -143,53 +60,6 @@ const convolution =
 
 const forward = convolution(conv2d, groupedConv2d);
 const gradWeight = convolution(conv2dGradWeight, groupedGradWeight);
-
-/**
- * Rows, channels and chunks of a normalisation over all axes but the last. A chunk is walked once for every vector of
- * channels, so it should stay in the first-level cache.
- */
-function rowsOf({ shape }: TensorType): { rows: number; channels: number; chunks: number } {
-  const channels = shape[shape.length - 1];
-  const rows = sizeOf(shape) / Math.max(channels, 1);
-  const chunkRows = Math.max(32, Math.floor((12 * 1024) / (4 * Math.max(channels, 1))));
-  return { rows, channels, chunks: Math.max(1, Math.floor(rows / chunkRows)) };
-}
-
-/** Batch normalisation, and the sum and relu that may be fused into it. */
-const batchNorm: Lower = (site) => {
-  const { inputs, outputs, types, attrs, emitWords, emitPieces, scratch } = site;
-  const [y, mean, variance] = outputs;
-  const parameters = inputs.slice(1);
-  const residual = attrs['residual'] === true ? parameters.pop()! : 0;
-  const [gamma = 0, beta = 0] = parameters;
-  const epsilon = floatWord((attrs as AttrsOf<'batchNorm'>).epsilon);
-  const { rows, channels, chunks } = rowsOf(types[0]);
-  const partial = scratch(chunks * 2 * channels * 4);
-  emitPieces(chunks, K.K_CHUNK_MOMENTS, inputs[0], partial, rows, channels, chunks);
-  emitWords(K.K_MERGE_MOMENTS, partial, mean, variance, rows, channels, chunks);
-  const epilogue = [residual, attrs['relu'] === true ? 1 : 0];
-  emitWords(K.K_NORMALISE, inputs[0], y, mean, variance, gamma, beta, rows, channels, epsilon, ...epilogue);
-};
-
-/** The gradient of a batch normalisation, and of the relu that may come after it. */
-const batchNormGrad =
-  (relu: boolean): Lower =>
-  ({ inputs, outputs, types, attrs, emitWords, emitPieces, scratch }) => {
-    const [g, x, mean, variance, gamma = 0, beta = 0] = inputs;
-    const [dx, dGamma, dBeta] = outputs;
-    const epsilon = floatWord((attrs as AttrsOf<'batchNormGrad'>).epsilon);
-    const { rows, channels, chunks } = rowsOf(types[1]);
-    const partial = scratch(chunks * 2 * channels * 4);
-    const passed = [beta, relu ? 1 : 0];
-    const sums = [g, x, mean, variance, partial, rows, channels, chunks, epsilon, gamma, ...passed];
-    emitPieces(chunks, K.K_CHUNK_GRAD_SUMS, ...sums);
-    emitWords(K.K_MERGE_GRAD_SUMS, partial, dBeta, dGamma, channels, chunks);
-    const words = [g, x, mean, variance, gamma, dBeta, dGamma, dx, rows, channels, epsilon, ...passed];
-    emitWords(K.K_NORMALISE_GRAD, ...words);
-  };
-
-/** A row of a value to standardise, [images, positions, groups, channels of a group], with room to read past its end. */
-const rowBytes = (shape: Shape): number => align(sizeOf(shape.slice(2)) * 4 + 16);
 
 /** Geometry and tables of a resize between images [N, …, C]. */
 function resizeWords(shape: Shape, attrs: Attrs): number[] {
@@ -307,26 +177,8 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
   batchNormAct: batchNorm,
   batchNormGrad: batchNormGrad(false),
   batchNormActGrad: batchNormGrad(true),
-  standardize({ inputs: [x], outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
-    const own = 2 * rowBytes(shape);
-    const words = [
-      ...shape,
-      floatWord((attrs as AttrsOf<'standardize'>).epsilon),
-      scratch(threads * own),
-      own,
-    ];
-    emitPieces(shape[0], K.K_STANDARDIZE, x, ...outputs, ...words);
-  },
-  standardizeGrad({ inputs, outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
-    const own = 3 * rowBytes(shape);
-    const words = [
-      ...shape,
-      floatWord((attrs as AttrsOf<'standardizeGrad'>).epsilon),
-      scratch(threads * own),
-      own,
-    ];
-    emitPieces(shape[0], K.K_STANDARDIZE_GRAD, ...inputs, ...outputs, ...words);
-  },
+  standardize,
+  standardizeGrad,
   resize2d: ({ inputs: [x], outputs: [y], types: [{ shape }], attrs, emitPieces }) => {
     const { output } = attrs as AttrsOf<'resize2d'>;
     emitPieces(shape[0] * output[0], K.K_RESIZE, x, y, ...resizeWords(shape, attrs));
