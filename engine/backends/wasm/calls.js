@@ -38,6 +38,10 @@ export const structs = /** @type {const} */ ({
 
 /** By the file of kernels/ that has the kernel. Its function is called like the call, its class likewise with a capital. */
 export const calls = /** @type {const} */ ({
+  reduce: {
+    sum: ['*x', '*y', 'outer', 'n', 'inner', 'chunks'],
+    maxOf: ['*x', '*y', '*positions', 'outer', 'n', 'inner'],
+  },
   loss: {
     crossEntropy: ['*logits', '*labels', '*losses', '*softmax', 'rows', 'classes'],
     crossEntropyGrad: ['*dy', '*softmax', '*labels', '*dx', 'rows', 'classes'],
@@ -79,16 +83,17 @@ export const structWords = new Map(
   Object.entries(structs).map(([name, words]) => [name, words.map((word) => parseWord(word))]),
 );
 
+/** @type {Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>} */
+const files = calls;
+
 /**
  * The calls in the order of their numbers.
  * @type {readonly { readonly name: string, readonly file: string, readonly number: number, readonly words: readonly Word[] }[]}
  */
-export const callList = Object.entries(calls)
-  .flatMap(([file, list]) =>
-    Object.entries(list).map(([name, words]) => ({
-      name,
-      file,
-      words: words.map((word) => parseWord(word)),
-    })),
-  )
-  .map((call, i) => ({ ...call, number: FIRST_CALL + i }));
+export const callList = Object.entries(files)
+  .flatMap(([file, list]) => Object.entries(list).map(([name, words]) => ({ name, file, words })))
+  .map(({ words, ...call }, i) => ({
+    ...call,
+    number: FIRST_CALL + i,
+    words: words.map((word) => parseWord(word)),
+  }));

@@ -1,22 +1,19 @@
 // Reductions of [outer, n, inner]. Long sums are cut into chunks by shape, so that the number of threads changes nothing.
-import { arg, ptr } from "./elementwise";
+import { MaxOf, Sum } from "./calls.generated";
 import { four, lower2, storeLanes, sumLanes, upper2 } from "./simd";
 import { share } from "./team";
 
 /** Columns of one task. */
 const STRIP: i32 = 256;
 
-/**
- * Partial sums: x [outer, n, inner] -> y [outer, chunks, inner].
- * x, y, outer, n, inner, chunks
- */
-export function sum(a: usize, slice: i32, slices: i32): void {
-  const x = ptr(a, 0);
-  const y = ptr(a, 1);
-  const outer = arg(a, 2);
-  const n = arg(a, 3);
-  const inner = arg(a, 4);
-  const chunks = arg(a, 5);
+/** Sums over n, or over each of its chunks: x [outer, n, inner] -> y [outer, chunks, inner]. */
+export function sum(call: Sum, slice: i32, slices: i32): void {
+  const x = call.x;
+  const y = call.y;
+  const outer = call.outer;
+  const n = call.n;
+  const inner = call.inner;
+  const chunks = call.chunks;
   const strips = (inner + STRIP - 1) / STRIP;
   const tasks = outer * chunks * strips;
   const end = share(tasks, slice + 1, slices);
@@ -157,21 +154,21 @@ function firstMaximum(x: usize, n: i32): i32 {
   return unreachable();
 }
 
-/** Maxima and their positions: x, y, at, outer, n, inner. The first maximum wins; so does the first NaN. */
-export function maxOf(a: usize, slice: i32, slices: i32): void {
-  const x = ptr(a, 0);
-  const y = ptr(a, 1);
-  const at = ptr(a, 2);
-  const n = arg(a, 4);
-  const inner = arg(a, 5);
-  const cells = arg(a, 3) * inner;
+/** Maxima over n and their positions: x [outer, n, inner]. The first maximum wins; so does the first NaN. */
+export function maxOf(call: MaxOf, slice: i32, slices: i32): void {
+  const x = call.x;
+  const y = call.y;
+  const positions = call.positions;
+  const n = call.n;
+  const inner = call.inner;
+  const cells = call.outer * inner;
   const end = share(cells, slice + 1, slices);
   for (let cell = share(cells, slice, slices); cell < end; cell++) {
     if (inner == 1 && n >= 16) {
       const row = x + ((<usize>cell * <usize>n) << 2);
       const first = firstMaximum(row, n);
       store<f32>(y + (<usize>cell << 2), load<f32>(row + (<usize>first << 2)));
-      store<i32>(at + (<usize>cell << 2), first);
+      store<i32>(positions + (<usize>cell << 2), first);
       continue;
     }
     const o = cell / inner;
@@ -187,6 +184,6 @@ export function maxOf(a: usize, slice: i32, slices: i32): void {
       }
     }
     store<f32>(y + (<usize>cell << 2), best);
-    store<i32>(at + (<usize>cell << 2), where);
+    store<i32>(positions + (<usize>cell << 2), where);
   }
 }

@@ -498,7 +498,8 @@ function emitWinogradGradWeight(
     const words = tileWords(site, form, geometry, block, steps, block * (steps[0] + steps[1]) + 64);
     emitPieces(parts, K.K_WINOGRAD_GRAD_WEIGHT, ...inputs, partial, ...words, parts, totals, ...pool);
   }
-  if (outputs.length > 1) emitWords(K.K_SUM, totals, outputs[1], 1, parts, filters, 1);
+  if (outputs.length > 1)
+    site.emit('sum', { x: totals, y: outputs[1], outer: 1, n: parts, inner: filters, chunks: 1 });
   const sums = 161 * lanes * 4;
   const sizes = [down.size, across.size, down.r, channels, filters, many ? 1 : parts];
   const rest = [table(down.g), table(across.g), scratch(threads * align(sums)), align(sums)];

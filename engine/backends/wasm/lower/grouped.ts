@@ -157,7 +157,7 @@ export const groupedGradWeight: Lower = (site) => {
     const chunks = Math.min(CHUNKS, images * output[0]);
     const partial = scratch(chunks * taps * channels * 4);
     emitPieces(chunks * taps, K.K_DEPTHWISE_GRAD_WEIGHT, ...inputs, partial, ...wordsOf(pass), chunks);
-    emitWords(K.K_SUM, partial, outputs[0], 1, chunks, taps * channels, 1);
+    site.emit('sum', { x: partial, y: outputs[0], outer: 1, n: chunks, inner: taps * channels, chunks: 1 });
   } else {
     site.note('grouped');
     const [depth, columns] = [(taps * channels) / groups, filters / groups];

@@ -129,8 +129,10 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     const [outer, n, inner] = site.types[0].shape;
     emitSum(site, site.inputs[0], site.outputs[0], outer, n, inner);
   },
-  max: ({ inputs, outputs, types: [{ shape }], emitWords }) =>
-    emitWords(K.K_MAX, ...inputs, ...outputs, ...shape),
+  max({ inputs: [x], outputs: [y, positions], types: [{ shape }], emit }) {
+    const [outer, n, inner] = shape;
+    emit('maxOf', { x, y, positions, outer, n, inner });
+  },
   cumulativeSum({ inputs, outputs, types: [{ shape }], attrs, emitWords }) {
     const { exclusive, reverse } = attrs as AttrsOf<'cumulativeSum'>;
     emitWords(K.K_CUMULATIVE_SUM, ...inputs, ...outputs, ...shape, Number(exclusive), Number(reverse));

@@ -52,7 +52,7 @@ export function fill({ outputs, results, emitWords }: Site, result = 0, value = 
   emitWords(K.K_FILL, elementBytes(dtype), bits, outputs[result], sizeOf(shape));
 }
 
-/** Pieces into which a long axis is cut when there are too few independent results to share. */
+/** Into how many chunks a long axis is cut, when there are too few independent sums to share. */
 function chunksOf(independent: number, length: number): number {
   if (independent >= 64 || length < 128) return 1;
   return Math.max(1, Math.min(Math.ceil(64 / Math.max(independent, 1)), Math.floor(length / 64)));
@@ -60,7 +60,7 @@ function chunksOf(independent: number, length: number): number {
 
 /** Sums of [outer, n, inner] over n. */
 export function emitSum(
-  { emitWords, scratch }: Site,
+  { emit, scratch }: Site,
   x: number,
   y: number,
   outer: number,
@@ -70,10 +70,10 @@ export function emitSum(
   const strips = Math.ceil(inner / 256);
   const chunks = chunksOf(outer * strips, n);
   if (chunks === 1) {
-    emitWords(K.K_SUM, x, y, outer, n, inner, 1);
+    emit('sum', { x, y, outer, n, inner, chunks });
     return;
   }
   const partial = scratch(outer * chunks * inner * 4);
-  emitWords(K.K_SUM, x, partial, outer, n, inner, chunks);
-  emitWords(K.K_SUM, partial, y, outer, chunks, inner, 1);
+  emit('sum', { x, y: partial, outer, n, inner, chunks });
+  emit('sum', { x: partial, y, outer, n: chunks, inner, chunks: 1 });
 }
