@@ -1,7 +1,7 @@
 // Kernel calls by name: what the table says, the compiler checks, and the program of a plan shows.
 import { describe, expect, it } from 'vitest';
 import { classOf } from '../../engine/backends/wasm/build/classes.js';
-import { encodeCall, formatProgram, numberOf, type CallOf } from '../../engine/backends/wasm/call.ts';
+import { encodeCall, formatProgram, wordIndex, type CallOf } from '../../engine/backends/wasm/call.ts';
 import { callList, parseWord } from '../../engine/backends/wasm/calls.js';
 import { kernelCalls, wasm } from '../../engine/backends/wasm/wasm.ts';
 import { reference } from '../../engine/backends/reference/reference.ts';
@@ -14,7 +14,8 @@ const correct: CallOf<'correct'> = { logits: 64, labels: 128, y: 192, rows: 2, c
 
 describe('a call', () => {
   it('has its words in the order of the table', () => {
-    expect(encodeCall('correct', correct)).toEqual([64, 128, 192, 2, 10]);
+    const { number } = callList.find(({ name }) => name === 'correct')!;
+    expect(encodeCall('correct', correct, 4)).toEqual([number, 8, 4, 64, 128, 192, 2, 10]);
     expect(Object.keys(correct)).toEqual(
       callList.find(({ name }) => name === 'correct')!.words.map((word) => word.name),
     );
@@ -23,20 +24,43 @@ describe('a call', () => {
   it('does not compile with a word that is missing, misspelt or too many', () => {
     const { rows, ...rest } = correct;
     // @ts-expect-error: 'rows' is missing
-    encodeCall('correct', rest);
+    encodeCall('correct', rest, 1);
     // @ts-expect-error: there is no word 'row'
-    encodeCall('correct', { ...rest, rows, row: rows });
+    encodeCall('correct', { ...rest, rows, row: rows }, 1);
     // @ts-expect-error: there is no such kernel
-    expect(() => encodeCall('corect', correct)).toThrow(TypeError);
+    expect(() => encodeCall('corect', correct, 1)).toThrow(TypeError);
   });
 
   it('prints itself', () => {
-    const words = encodeCall('correct', correct);
-    const program = Int32Array.of(numberOf('correct'), words.length + 3, 4, ...words, 0, 3, 1);
-    expect(formatProgram(program)).toBe(
+    const program = [...encodeCall('correct', correct, 4), 0];
+    expect(formatProgram(Int32Array.from(program))).toBe(
       'correct (4 slices): logits 0x40, labels 0x80, y 0xc0, rows 2, classes 10',
     );
   });
+});
+
+it('structs, lists and calls within a call have their words in order', () => {
+  const inner = encodeCall('correct', { logits: 64, labels: 128, y: 192, rows: 2, classes: 10 }, 1);
+  const words = encodeCall(
+    'eachImage',
+    {
+      images: 8,
+      scratch: { base: 256, bytes: 64 },
+      moves: [
+        { word: wordIndex('correct', 'logits'), perImage: 80, perThread: 0 },
+        { word: wordIndex('correct', 'y'), perImage: 0, perThread: 8 },
+      ],
+      program: [inner, inner],
+    },
+    3,
+  );
+  expect(words.slice(3)).toEqual([8, 256, 64, 2, 3, 80, 0, 5, 0, 8, 16, ...inner, ...inner]);
+  const text = 'correct (1 slice): logits 0x40, labels 0x80, y 0xc0, rows 2, classes 10';
+  expect(formatProgram(Int32Array.from([...words, 0]))).toBe(
+    'eachImage (3 slices): images 8, scratch { base 0x100, bytes 64 }, moves [{ word 3, perImage 80, perThread 0 }, ' +
+      `{ word 5, perImage 0, perThread 8 }], program [${text}; ${text}]`,
+  );
+  expect(() => wordIndex('correct', 'x')).toThrow("wasm: 'correct' has no word 'x'");
 });
 
 describe('the classes of calls', () => {
@@ -67,7 +91,7 @@ describe('the classes of calls', () => {
     [['rows', '...Scratch'], "calls.js: Example: '...Scratch' must come first"],
     [['...Scratch', 'bytes'], "calls.js: Example has two words 'bytes'"],
     [['rest[]', 'rows'], "calls.js: Example.rows: only lists may follow the list 'rest'"],
-    [['own: Scrath'], "calls.js: Example: there is no struct 'Scrath'"],
+    [['own: Scrath'], "calls.js: there is no struct 'Scrath'"],
     [['&rows'], "calls.js: '&rows' is no word of a call"],
   ])('of %j are refused', (words, message) => {
     expect(() => classText(...words)).toThrow(message);

@@ -1,5 +1,6 @@
 /** Kernel calls on the host: named words, the integers that they are encoded as, and the text that shows them. */
-import { callList, structWords, type calls, type structs, type Word } from './calls.js';
+import { BackendError } from '../../errors.ts';
+import { callList, countWords, wordsOf, type calls, type structs, type Word } from './calls.js';
 
 type Structs = typeof structs;
 type StructName = keyof Structs;
@@ -11,17 +12,19 @@ type Merge<U> = (U extends unknown ? (u: U) => void : never) extends (all: infer
 /** What one word of the table stands for. */
 type Field<W extends string> = W extends `...${infer S extends StructName}`
   ? StructOf<S>
-  : W extends `${infer N}: ${infer S extends StructName}[]`
-    ? { readonly [K in N]: readonly StructOf<S>[] }
-    : W extends `${infer N}: ${infer S extends StructName}`
-      ? { readonly [K in N]: StructOf<S> }
-      : W extends `${infer N}[]`
-        ? { readonly [K in N]: readonly number[] }
-        : W extends `?${infer N}`
-          ? { readonly [K in N]: boolean }
-          : W extends `*${infer N}` | `~${infer N}`
-            ? { readonly [K in N]: number }
-            : { readonly [K in W]: number };
+  : W extends `${infer N}: Call[]`
+    ? { readonly [K in N]: readonly (readonly number[])[] }
+    : W extends `${infer N}: ${infer S extends StructName}[]`
+      ? { readonly [K in N]: readonly StructOf<S>[] }
+      : W extends `${infer N}: ${infer S extends StructName}`
+        ? { readonly [K in N]: StructOf<S> }
+        : W extends `${infer N}[]`
+          ? { readonly [K in N]: readonly number[] }
+          : W extends `?${infer N}`
+            ? { readonly [K in N]: boolean }
+            : W extends `*${infer N}` | `~${infer N}`
+              ? { readonly [K in N]: number }
+              : { readonly [K in W]: number };
 
 /** The words of a struct by name. */
 export type StructOf<S extends StructName> = Merge<Field<Structs[S][number]>>;
@@ -40,9 +43,6 @@ type Words = Readonly<Record<string, unknown>>;
 const callsByName = new Map(callList.map((call) => [call.name, call]));
 const callsByNumber = new Map(callList.map((call) => [call.number, call]));
 
-/** The number that the module knows a kernel by. */
-export const numberOf = (name: CallName): number => callsByName.get(name)!.number;
-
 const bits = new DataView(new ArrayBuffer(4));
 
 /** A float as the word that holds it. */
@@ -57,9 +57,28 @@ function wordFloat(word: number): number {
   return Number(bits.getFloat32(0).toPrecision(7));
 }
 
-/** The words of a call as integers, in the order of the table. */
-export function encodeCall<N extends CallName>(name: N, words: CallOf<N>): number[] {
-  return encodeWords(callsByName.get(name)!.words, words);
+/** What every call in a program begins with: its kernel, its length in words with these, and the slices of its work. */
+const HEADER_WORDS = 3;
+
+/** A call as it lies in a program. */
+export function encodeCall<N extends CallName>(name: N, words: CallOf<N>, slices: number): number[] {
+  const { number, words: layout } = callsByName.get(name)!;
+  const encoded = encodeWords(layout, words);
+  return [number, HEADER_WORDS + encoded.length, slices, ...encoded];
+}
+
+/** The number of a word in an encoded call. */
+export function wordIndex(name: CallName, word: string): number {
+  let index = HEADER_WORDS;
+  const search = (layout: readonly Word[]): boolean =>
+    layout.some((each) => {
+      if (each.kind === 'base') return search(wordsOf(each.struct));
+      if (each.name === word) return true;
+      index += countWords(each);
+      return false;
+    });
+  if (!search(callsByName.get(name)!.words)) throw new BackendError(`wasm: '${name}' has no word '${word}'`);
+  return index;
 }
 
 function encodeWords(layout: readonly Word[], words: Words): number[] {
@@ -67,15 +86,16 @@ function encodeWords(layout: readonly Word[], words: Words): number[] {
     const value = words[name];
     switch (kind) {
       case 'base':
-        return encodeWords(structWords.get(struct)!, words);
+        return encodeWords(wordsOf(struct), words);
       case 'struct':
-        return encodeWords(structWords.get(struct)!, value as Words);
+        return encodeWords(wordsOf(struct), value as Words);
       case 'structs': {
         const list = value as readonly Words[];
-        return [list.length, ...list.flatMap((item) => encodeWords(structWords.get(struct)!, item))];
+        return [list.length, ...list.flatMap((item) => encodeWords(wordsOf(struct), item))];
       }
-      case 'words': {
-        const list = value as readonly number[];
+      case 'words':
+      case 'calls': {
+        const list = (value as readonly number[] | readonly number[][]).flat();
         return [list.length, ...list];
       }
       case 'float':
@@ -92,26 +112,27 @@ function encodeWords(layout: readonly Word[], words: Words): number[] {
 
 /** The calls of a program, one a line: the kernel, the slices of its work, and its words by name. */
 export function formatProgram(program: Int32Array): string {
+  let at = 0;
+  const next = (): number => program[at++];
   const lines: string[] = [];
-  // Every call has its kernel, its length and its slices before its words. Kernel 0 ends the program.
-  for (let at = 0; program[at] !== 0; at += program[at + 1]) {
-    const [kernel, , slices] = program.subarray(at, at + 3);
-    const call = callsByNumber.get(kernel);
-    let read = at + 3;
-    const text =
-      call === undefined
-        ? program.subarray(read, at + program[at + 1]).join(' ')
-        : formatWords(call.words, () => program[read++]);
-    lines.push(
-      `${call?.name ?? `kernel ${kernel}`} (${slices} ${slices === 1 ? 'slice' : 'slices'}): ${text}`,
-    );
-  }
+  while (program[at] !== 0) lines.push(formatCall(next));
   return lines.join('\n');
+}
+
+/** The text of a call, whose words `next` takes one after the other. */
+function formatCall(next: () => number): string {
+  const [kernel, length, slices] = [next(), next(), next()];
+  const call = callsByNumber.get(kernel);
+  const words =
+    call === undefined
+      ? Array.from({ length: length - HEADER_WORDS }, next).join(' ')
+      : formatWords(call.words, next);
+  return `${call?.name ?? `kernel ${kernel}`} (${slices} ${slices === 1 ? 'slice' : 'slices'}): ${words}`;
 }
 
 /** The text of words by name; `next` takes one after the other. */
 function formatWords(layout: readonly Word[], next: () => number): string {
-  const structText = (struct: string): string => formatWords(structWords.get(struct)!, next);
+  const structText = (struct: string): string => formatWords(wordsOf(struct), next);
   const listText = (item: () => string): string => `[${Array.from({ length: next() }, item).join(', ')}]`;
   const wordText = ({ name, kind, struct }: Word): string => {
     switch (kind) {
@@ -123,6 +144,18 @@ function formatWords(layout: readonly Word[], next: () => number): string {
         return `${name} ${listText(() => `{ ${structText(struct)} }`)}`;
       case 'words':
         return `${name} ${listText(() => String(next()))}`;
+      case 'calls': {
+        const calls: string[] = [];
+        for (let left = next(); left > 0;) {
+          calls.push(
+            formatCall(() => {
+              left--;
+              return next();
+            }),
+          );
+        }
+        return `${name} [${calls.join('; ')}]`;
+      }
       case 'address':
         return `${name} 0x${(next() >>> 0).toString(16)}`;
       case 'float':

@@ -10,6 +10,7 @@
  *   'a: Packing'    the words of a struct, under one name
  *   'axes: Axis[]'  last of all: a number of structs, and these
  *   'words[]'       the same of plain words
+ *   'calls: Call[]' the same of whole calls, each with the three words that begin a call in a program
  */
 
 /** Words that several calls share, or that a call has several of. */
@@ -34,10 +35,22 @@ export const structs = /** @type {const} */ ({
     'outWidth',
     '?insideOnly',
   ],
+  /** An address in the program of eachImage: the number of its word, and the bytes that it moves on by image and by thread. */
+  Move: ['word', 'perImage', 'perThread'],
 });
 
 /** By the file of kernels/ that has the kernel. Its function is called like the call, its class likewise with a capital. */
 export const calls = /** @type {const} */ ({
+  each: {
+    eachImage: ['images', 'scratch: Scratch', 'moves: Move[]', 'program: Call[]'],
+  },
+  pool: {
+    maxPool: ['...Pooling', '*x', '*y', '*argmax', '?relu', 'argmaxBytes'],
+    maxPoolGrad: ['...Pooling', '*dy', '*argmax', '*dx', '*mask'],
+    maxPoolSpread: ['...Pooling', '*dy', '*argmax', '*dx'],
+    avgPool: ['...Pooling', '*x', '*y'],
+    avgPoolGrad: ['...Pooling', '*dy', '*dx', '*mask'],
+  },
   reduce: {
     sum: ['*x', '*y', 'outer', 'n', 'inner', 'chunks'],
     maxOf: ['*x', '*y', '*positions', 'outer', 'n', 'inner'],
@@ -55,7 +68,7 @@ export const FIRST_CALL = 64;
 /**
  * @typedef {object} Word
  * @property {string} name
- * @property {'integer' | 'address' | 'float' | 'flag' | 'base' | 'struct' | 'structs' | 'words'} kind
+ * @property {'integer' | 'address' | 'float' | 'flag' | 'base' | 'struct' | 'structs' | 'words' | 'calls'} kind
  * @property {string} struct that of 'base', 'struct' and 'structs', else ''
  */
 
@@ -68,6 +81,7 @@ export function parseWord(text) {
   const match = /^(?<sign>\.\.\.|[*~?])?(?<name>\w+)(?:: (?<struct>\w+))?(?<list>\[\])?$/.exec(text);
   const { sign = '', name = '', struct = '', list = '' } = match?.groups ?? {};
   if (sign === '...' && struct + list === '') return { name: '', kind: 'base', struct: name };
+  if (struct === 'Call' && sign === '' && list !== '') return { name, kind: 'calls', struct: '' };
   if (struct !== '' && sign === '') return { name, kind: list === '' ? 'struct' : 'structs', struct };
   if (list !== '' && sign === '') return { name, kind: 'words', struct };
   if (name === '' || struct + list !== '') throw new Error(`calls.js: '${text}' is no word of a call`);
@@ -82,6 +96,40 @@ export function parseWord(text) {
 export const structWords = new Map(
   Object.entries(structs).map(([name, words]) => [name, words.map((word) => parseWord(word))]),
 );
+
+/**
+ * The words of a struct.
+ * @param {string} struct
+ */
+export function wordsOf(struct) {
+  const words = structWords.get(struct);
+  if (words === undefined) throw new Error(`calls.js: there is no struct '${struct}'`);
+  return words;
+}
+
+/**
+ * How many words of a call come from a word of the table. Those of a list are not counted.
+ * @param {Word} word
+ * @returns {number}
+ */
+export function countWords({ kind, struct }) {
+  switch (kind) {
+    case 'base':
+    case 'struct':
+      return wordsOf(struct).reduce((sum, word) => sum + countWords(word), 0);
+    case 'structs':
+    case 'words':
+    case 'calls':
+      return 0;
+    case 'integer':
+    case 'address':
+    case 'float':
+    case 'flag':
+      return 1;
+    default:
+      throw new TypeError(`unknown kind of word: ${String(kind)}`);
+  }
+}
 
 /** @type {Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>} */
 const files = calls;

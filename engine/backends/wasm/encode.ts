@@ -4,7 +4,7 @@
  */
 import type { Plan, Step, StepNote } from '../../plan/plan.ts';
 import { bytesOf } from '../../shape.ts';
-import { encodeCall, numberOf } from './call.ts';
+import { encodeCall } from './call.ts';
 import { K } from './kernels.generated.ts';
 import { kernels } from './lower/index.ts';
 import type { Site } from './lower/site.ts';
@@ -31,11 +31,15 @@ export function encode(plan: Plan, at: Float64Array, machine: Machine, scratchBa
     let method = '';
     let largest = 1;
     const work = workOf(step, plan);
-    const push = (kernel: number, args: readonly number[], tasks = Infinity): void => {
+    /** Into how many slices a call of so many tasks is cut. */
+    const cut = (tasks: number): number => {
       const slices = slicesOf(work, tasks);
-      words.push(kernel, args.length + 3, slices, ...args);
-      stepOf.push(step);
       if (work >= HEAVY && tasks < Infinity) largest = Math.max(largest, largestShare(tasks, slices));
+      return slices;
+    };
+    const push = (call: readonly number[]): void => {
+      words.push(...call);
+      stepOf.push(step);
     };
     const scratch = (bytes: number): number => {
       const start = scratchBase + used;
@@ -52,15 +56,9 @@ export function encode(plan: Plan, at: Float64Array, machine: Machine, scratchBa
       note(text) {
         method = text;
       },
-      emit(name, args, tasks) {
-        push(numberOf(name), encodeCall(name, args), tasks);
-      },
-      emitWords(kernel, ...args) {
-        push(kernel, args);
-      },
-      emitPieces(tasks, kernel, ...args) {
-        push(kernel, args, tasks);
-      },
+      emit: (name, call, tasks = Infinity) => push(encodeCall(name, call, cut(tasks))),
+      emitWords: (kernel, ...args) => push([kernel, args.length + 3, cut(Infinity), ...args]),
+      emitPieces: (tasks, kernel, ...args) => push([kernel, args.length + 3, cut(tasks), ...args]),
       scratch,
       scratchPerThread: (bytes) => ({ base: scratch(machine.threads * bytes), bytes }),
     });

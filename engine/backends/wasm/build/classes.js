@@ -1,81 +1,37 @@
 // Writes kernels/calls.generated.ts: the words of every call of calls.js as a class whose fields are its words in memory, and
 // the function that runs the kernel of a number.
-import { callList, structWords } from '../calls.js';
+import { callList, countWords, structWords, wordsOf } from '../calls.js';
 
 /** @typedef {import('../calls.js').Word} Word */
 
-/** The types of fields; a flag is read through a getter. */
-const TYPES = { integer: 'i32', address: 'usize', float: 'f32', flag: 'i32' };
-
-/**
- * The words of a struct.
- * @param {string} name
- * @param {string} user
- */
-function wordsOf(name, user) {
-  const words = structWords.get(name);
-  if (words === undefined) throw new Error(`calls.js: ${user}: there is no struct '${name}'`);
-  return words;
-}
-
-/**
- * How many words a struct has.
- * @param {string} name
- * @param {string} user
- * @returns {number}
- */
-function countOf(name, user) {
-  return wordsOf(name, user).reduce((sum, word) => sum + sizeOf(word, name), 0);
-}
-
-/**
- * How many words a word of the table stands for.
- * @param {Word} word
- * @param {string} user
- * @returns {number}
- */
-function sizeOf({ name, kind, struct }, user) {
-  if (kind === 'base' || kind === 'struct') return countOf(struct, user);
-  if (kind === 'structs' || kind === 'words')
-    throw new Error(`calls.js: ${user}.${name}: a list has no fixed size, and is the end of a call`);
-  return 1;
-}
+/** Whether a word stands for a list, which has no fixed size. */
+const isList = (/** @type {Word} */ { kind }) => kind === 'structs' || kind === 'words' || kind === 'calls';
 
 /**
  * The names of all fields, those of bases included.
  * @param {readonly Word[]} words
- * @param {string} user
  * @returns {string[]}
  */
-function namesOf(words, user) {
-  return words.flatMap(({ kind, name, struct }) =>
-    kind === 'base' ? namesOf(wordsOf(struct, user), struct) : [name],
-  );
-}
+const namesOf = (words) =>
+  words.flatMap(({ kind, name, struct }) => (kind === 'base' ? namesOf(wordsOf(struct)) : [name]));
 
 /**
- * The fields that one word becomes.
- * @param {Word} word
- * @param {string} user
- * @returns {string[]}
+ * Throws for words that cannot be a class.
+ * @param {string} name of the class
+ * @param {readonly Word[]} words
  */
-function fieldsOf({ name, kind, struct }, user) {
-  switch (kind) {
-    case 'flag':
-      return [`${name}$: i32;`];
-    case 'struct':
-      // Fields have no structs in them: these keep its place.
-      return Array.from({ length: countOf(struct, user) }, (_, i) => `${name}$${i}: i32;`);
-    case 'integer':
-    case 'address':
-    case 'float':
-      return [`${name}: ${TYPES[kind]};`];
-    case 'base':
-    case 'structs':
-    case 'words':
-      return [];
-    default:
-      throw new TypeError(`unknown kind of word: ${String(kind)}`);
+function checkWords(name, words) {
+  const twice = namesOf(words).find((field, i, all) => all.indexOf(field) < i);
+  if (twice !== undefined) throw new Error(`calls.js: ${name} has two words '${twice}'`);
+  for (const [i, word] of words.entries()) {
+    const { kind, struct } = word;
+    if (kind === 'base' && i > 0) throw new Error(`calls.js: ${name}: '...${struct}' must come first`);
+    if (i > 0 && isList(words[i - 1]) && !isList(word))
+      throw new Error(
+        `calls.js: ${name}.${word.name}: only lists may follow the list '${words[i - 1].name}'`,
+      );
+    if (struct !== '' && wordsOf(struct).some(isList))
+      throw new Error(`calls.js: ${name}: the struct '${struct}' has a list, which only a call may have`);
   }
 }
 
@@ -86,37 +42,54 @@ function fieldsOf({ name, kind, struct }, user) {
  * @returns {string}
  */
 export function classOf(name, words) {
-  const twice = namesOf(words, name).find((field, i, all) => all.indexOf(field) < i);
-  if (twice !== undefined) throw new Error(`calls.js: ${name} has two words '${twice}'`);
+  checkWords(name, words);
   let base = '';
-  /** Where the next word lies: bytes from the beginning, or for what follows a list its end. */
+  /** Where the next word lies: so many bytes from the beginning. Later lists begin where the one before ends. */
   let offset = 0;
-  let last = '';
+  let place = () => `changetype<usize>(this) + ${offset}`;
   /** @type {string[]} */
   const fields = [];
   /** @type {string[]} */
   const getters = [];
-  for (const [i, word] of words.entries()) {
-    const { kind, struct } = word;
-    if (last !== '' && kind !== 'structs' && kind !== 'words')
-      throw new Error(`calls.js: ${name}.${word.name}: only lists may follow the list '${last}'`);
-    if (kind === 'base') {
-      if (i > 0) throw new Error(`calls.js: ${name}: '...${struct}' must come first`);
-      base = ` extends ${struct}`;
+  for (const word of words) {
+    const get = (
+      /** @type {string} */ type,
+      /** @type {string} */ value = `changetype<${type}>(${place()})`,
+    ) => getters.push(`@inline get ${word.name}(): ${type} { return ${value}; }`);
+    switch (word.kind) {
+      case 'integer':
+        fields.push(`${word.name}: i32;`);
+        break;
+      case 'address':
+        fields.push(`${word.name}: usize;`);
+        break;
+      case 'float':
+        fields.push(`${word.name}: f32;`);
+        break;
+      case 'flag':
+        fields.push(`${word.name}$: i32;`);
+        get('bool', `this.${word.name}$ != 0`);
+        break;
+      case 'base':
+        base = ` extends ${word.struct}`;
+        break;
+      case 'struct':
+        // A field cannot be a struct in its place: these keep the place.
+        for (let i = 0; i < countWords(word); i++) fields.push(`${word.name}$${i}: i32;`);
+        get(word.struct);
+        break;
+      case 'structs':
+        get(`List<${word.struct}>`);
+        break;
+      case 'words':
+      case 'calls':
+        get('Words');
+        break;
+      default:
+        throw new TypeError(`unknown kind of word: ${String(word.kind)}`);
     }
-    fields.push(...fieldsOf(word, name));
-    const here = last === '' ? `changetype<usize>(this) + ${offset}` : `this.${last}.end`;
-    const getter = (/** @type {string} */ type, /** @type {string} */ value) =>
-      getters.push(`@inline get ${word.name}(): ${type} { return ${value}; }`);
-    if (kind === 'flag') getter('bool', `this.${word.name}$ != 0`);
-    if (kind === 'struct') getter(struct, `changetype<${struct}>(${here})`);
-    if (kind === 'words') getter('Words', `changetype<Words>(${here})`);
-    if (kind === 'structs') {
-      countOf(struct, name);
-      getter(`List<${struct}>`, `changetype<List<${struct}>>(${here})`);
-    }
-    if (kind === 'structs' || kind === 'words') last = word.name;
-    else offset += 4 * sizeOf(word, name);
+    offset += 4 * countWords(word);
+    if (isList(word)) place = () => `this.${word.name}.end`;
   }
   return [
     `@unmanaged export class ${name}${base} {`,

@@ -20,10 +20,8 @@ import {
   barrier,
   clearShare,
   now,
-  scratch,
   setStep,
   setThread,
-  share,
   take,
   CONTROL_ABORT,
   CONTROL_DONE,
@@ -83,10 +81,6 @@ export const K_CONV: i32 = 15;
 export const K_PACK_FLIPPED: i32 = 16;
 export const K_CONV_GRAD_WEIGHT: i32 = 17;
 export const K_ADD_PARTIALS: i32 = 18;
-export const K_MAX_POOL: i32 = 19;
-export const K_MAX_POOL_GRAD: i32 = 20;
-export const K_AVG_POOL: i32 = 21;
-export const K_AVG_POOL_GRAD: i32 = 22;
 export const K_LRN: i32 = 23;
 export const K_LRN_GRAD: i32 = 24;
 export const K_CHUNK_MOMENTS: i32 = 25;
@@ -117,10 +111,8 @@ export const K_RESIZE: i32 = 52;
 export const K_RESIZE_GRAD: i32 = 53;
 export const K_STANDARDIZE: i32 = 54;
 export const K_STANDARDIZE_GRAD: i32 = 55;
-export const K_MAX_POOL_SPREAD: i32 = 56;
-export const K_EACH_IMAGE: i32 = 57;
 
-function runKernel(kernel: i32, a: usize, slice: i32, slices: i32): void {
+export function runKernel(kernel: i32, a: usize, slice: i32, slices: i32): void {
   switch (kernel) {
     case K_COPY: move.copy(a, slice, slices); break;
     case K_FILL: move.fill(a, slice, slices); break;
@@ -139,10 +131,6 @@ function runKernel(kernel: i32, a: usize, slice: i32, slices: i32): void {
     case K_PACK_FLIPPED: convolution.packFlipped(a, slice, slices); break;
     case K_CONV_GRAD_WEIGHT: convolution.convGradWeight(a, slice, slices); break;
     case K_ADD_PARTIALS: convolution.addPartials(a, slice, slices); break;
-    case K_MAX_POOL: pool.maxPool(a, slice, slices); break;
-    case K_MAX_POOL_GRAD: pool.maxPoolGrad(a, slice, slices); break;
-    case K_AVG_POOL: pool.avgPool(a, slice, slices); break;
-    case K_AVG_POOL_GRAD: pool.avgPoolGrad(a, slice, slices); break;
     case K_LRN: pool.lrn(a, slice, slices); break;
     case K_LRN_GRAD: pool.lrnGrad(a, slice, slices); break;
     case K_CHUNK_MOMENTS: norm.chunkMoments(a, slice, slices); break;
@@ -172,36 +160,7 @@ function runKernel(kernel: i32, a: usize, slice: i32, slices: i32): void {
     case K_RESIZE_GRAD: resize.resizeGrad(a, slice, slices); break;
     case K_STANDARDIZE: standardize.standardize(a, slice, slices); break;
     case K_STANDARDIZE_GRAD: standardize.standardizeGrad(a, slice, slices); break;
-    case K_MAX_POOL_SPREAD: pool.maxPoolSpread(a, slice, slices); break;
-    case K_EACH_IMAGE: eachImage(a, slice, slices); break;
     default: runCall(kernel, a, slice, slices);
-  }
-}
-
-/**
- * Several kernels, one image after the other, so that what one hands to the next stays in cache: images, scratch for the
- * words of a call, its bytes per thread, calls. Each call: kernel, words, moves, its words for the first image and thread,
- * and for each word that is an address that moves: its number, bytes per image, bytes per thread.
- */
-function eachImage(a: usize, slice: i32, slices: i32): void {
-  const images = load<i32>(a);
-  const words = scratch(<usize>load<u32>(a, 4), load<i32>(a, 8));
-  const calls = load<i32>(a, 12);
-  const end = share(images, slice + 1, slices);
-  for (let image = share(images, slice, slices); image < end; image++) {
-    let p = a + 16;
-    for (let call = 0; call < calls; call++) {
-      const kernel = load<i32>(p);
-      const bytes = <usize>load<i32>(p, 4) << 2;
-      const moves = load<i32>(p, 8);
-      memory.copy(words, p + 12, bytes);
-      p += 12 + bytes;
-      for (let move = 0; move < moves; move++, p += 12) {
-        const at = words + (<usize>load<i32>(p) << 2);
-        store<u32>(at, <u32>scratch(<usize>load<u32>(at) + <usize>image * <usize>load<i32>(p, 4), load<i32>(p, 8)));
-      }
-      runKernel(kernel, words, 0, 1);
-    }
   }
 }
 

@@ -1,37 +1,34 @@
 // Pooling and local response normalisation, channels last, four channels at a time.
-import { Pooling } from "./calls.generated";
+import { AvgPool, AvgPoolGrad, MaxPool, MaxPoolGrad, MaxPoolSpread, Pooling } from "./calls.generated";
 import { arg, ptr, real } from "./elementwise";
 import { fma, powNeg4, relu4, selectLanes, splat, storeLanes } from "./simd";
 import { scratch, share } from "./team";
 import { lrnGradRest, lrnGradSpan, lrnSpan, rowSumsOfSquares, rowSumsOfValues } from "./vectors/lrn";
 import { V } from "./width";
 
-// Geometry block of every pooling kernel, after its pointers: images, height, width, channels, kernel y and x,
-// stride y and x, pad top, bottom, left, right, output height and width, inside only.
-
-/** In the place of a tap: relu stopped the maximum, so that no gradient comes back. */
+/** In place of the argmax of a window: relu set the maximum to 0, so that the window has no gradient. */
 const NONE: i32 = 255;
 
 /**
- * x, y, positions, geometry at word 3, relu at word 18, bytes of a position at word 19. The first maximum wins; so does the
- * first NaN. Positions of four bytes are y · width + x in the image, those of one byte y · kernel x + x in the window, or NONE.
+ * The maximum of each window and its position. The first maximum wins, and the first NaN. An argmax of four bytes is
+ * y · width + x in the image. One of a byte is y · kernelX + x in the window, or NONE.
  */
-export function maxPool(a: usize, slice: i32, slices: i32): void {
-  const x = ptr(a, 0);
-  const images = arg(a, 3);
-  const height = arg(a, 4);
-  const width = arg(a, 5);
-  const channels = arg(a, 6);
-  const kernelY = arg(a, 7);
-  const kernelX = arg(a, 8);
-  const strideY = arg(a, 9);
-  const strideX = arg(a, 10);
-  const top = arg(a, 11);
-  const left = arg(a, 13);
-  const outHeight = arg(a, 15);
-  const outWidth = arg(a, 16);
-  const relu = arg(a, 18) != 0;
-  const bytes = <usize>arg(a, 19);
+export function maxPool(call: MaxPool, slice: i32, slices: i32): void {
+  const x = call.x;
+  const images = call.images;
+  const height = call.height;
+  const width = call.width;
+  const channels = call.channels;
+  const kernelY = call.kernelY;
+  const kernelX = call.kernelX;
+  const strideY = call.strideY;
+  const strideX = call.strideX;
+  const top = call.padTop;
+  const left = call.padLeft;
+  const outHeight = call.outHeight;
+  const outWidth = call.outWidth;
+  const relu = call.relu;
+  const bytes = <usize>call.argmaxBytes;
   const stops = relu && bytes == 1;
   const down = bytes == 1 ? kernelX : width;
   const pixel = <usize>channels << 2;
@@ -51,8 +48,8 @@ export function maxPool(a: usize, slice: i32, slices: i32): void {
       const x1 = min(wx + kernelX, width);
       const corner = bytes == 1 ? (y0 - wy) * kernelX + x0 - wx : y0 * width + x0;
       const window = from + <usize>(y0 * width + x0) * pixel;
-      const maxima = ptr(a, 1) + (cell << 2);
-      const positions = ptr(a, 2) + cell * bytes;
+      const maxima = call.y + (cell << 2);
+      const argmax = call.argmax + cell * bytes;
       // Sixteen channels at a time: the comparisons of four would wait for each other.
       let c = 0;
       for (; c + 16 <= channels; c += 16) {
@@ -108,12 +105,12 @@ export function maxPool(a: usize, slice: i32, slices: i32): void {
         if (bytes == 1) {
           const low = i16x8.narrow_i32x4_s(where0, where1);
           const high = i16x8.narrow_i32x4_s(where2, where3);
-          v128.store(positions + c, i8x16.narrow_i16x8_u(low, high));
+          v128.store(argmax + c, i8x16.narrow_i16x8_u(low, high));
         } else {
-          v128.store(positions + offset, where0);
-          v128.store(positions + offset, where1, 16);
-          v128.store(positions + offset, where2, 32);
-          v128.store(positions + offset, where3, 48);
+          v128.store(argmax + offset, where0);
+          v128.store(argmax + offset, where1, 16);
+          v128.store(argmax + offset, where2, 32);
+          v128.store(argmax + offset, where3, 48);
         }
       }
       for (; c < channels; c += 4) {
@@ -133,17 +130,17 @@ export function maxPool(a: usize, slice: i32, slices: i32): void {
         if (stops) where = passing(where, best);
         if (relu) best = relu4(best);
         storeLanes(maxima + offset, best, channels - c);
-        if (bytes == 1) storeBytes(positions + c, where, channels - c);
-        else storeLanes(positions + offset, where, channels - c);
+        if (bytes == 1) storeBytes(argmax + c, where, channels - c);
+        else storeLanes(argmax + offset, where, channels - c);
       }
     }
   }
 }
 
-/** The taps where relu lets the maximum pass, NONE elsewhere. */
+/** The argmax where the maximum is positive, NONE elsewhere. */
 // @ts-ignore: decorator
-@inline function passing(taps: v128, maxima: v128): v128 {
-  return selectLanes(taps, i32x4.splat(NONE), f32x4.gt(maxima, splat(0)));
+@inline function passing(argmax: v128, maxima: v128): v128 {
+  return selectLanes(argmax, i32x4.splat(NONE), f32x4.gt(maxima, splat(0)));
 }
 
 /** Stores the low bytes of the first n (1 … 4) lanes. */
@@ -162,48 +159,48 @@ export function maxPool(a: usize, slice: i32, slices: i32): void {
   return v128.andnot(f32x4.eq(best, best), f32x4.le(value, best));
 }
 
-/** g, positions, dx, geometry at word 3, at word 18 the relu of the maxima (g counts where it is positive) or 0 */
-export function maxPoolGrad(a: usize, slice: i32, slices: i32): void {
-  const images = arg(a, 3);
-  const imageSize = arg(a, 4) * arg(a, 5) * arg(a, 6);
-  const channels = arg(a, 6);
-  const cells = arg(a, 15) * arg(a, 16);
+/** Adds dy at the argmax of each window. With a mask (or 0), the relu of the maxima, dy counts where it is positive. */
+export function maxPoolGrad(call: MaxPoolGrad, slice: i32, slices: i32): void {
+  const images = call.images;
+  const imageSize = call.height * call.width * call.channels;
+  const channels = call.channels;
+  const cells = call.outHeight * call.outWidth;
   const end = share(images, slice + 1, slices);
   for (let image = share(images, slice, slices); image < end; image++) {
-    const dx = ptr(a, 2) + (<usize>image * <usize>imageSize << 2);
+    const dx = call.dx + (<usize>image * <usize>imageSize << 2);
     memory.fill(dx, 0, <usize>imageSize << 2);
     let at = <usize>image * <usize>(cells * channels) << 2;
-    const g = ptr(a, 0);
-    const positions = ptr(a, 1);
-    const mask = ptr(a, 18);
+    const dy = call.dy;
+    const argmax = call.argmax;
+    const mask = call.mask;
     for (let cell = 0; cell < cells; cell++) {
       for (let c = 0; c < channels; c++, at += 4) {
-        const to = dx + (<usize>(load<i32>(positions + at) * channels + c) << 2);
-        let own = load<f32>(g + at);
-        // A zero in place of a branch that nobody could predict.
-        if (mask != 0) own = select<f32>(own, 0, load<f32>(mask + at) > 0);
-        store<f32>(to, load<f32>(to) + own);
+        const to = dx + (<usize>(load<i32>(argmax + at) * channels + c) << 2);
+        let value = load<f32>(dy + at);
+        // A select: a branch would be mispredicted.
+        if (mask != 0) value = select<f32>(value, 0, load<f32>(mask + at) > 0);
+        store<f32>(to, load<f32>(to) + value);
       }
     }
   }
 }
 
-/** g, taps (positions of one byte), dx, geometry at word 3 */
-export function maxPoolSpread(a: usize, slice: i32, slices: i32): void {
-  const height = arg(a, 4);
-  const width = arg(a, 5);
-  const image = <usize>(height * width * arg(a, 6)) << 2;
-  const end = share(arg(a, 3), slice + 1, slices);
-  for (let i = share(arg(a, 3), slice, slices); i < end; i++) {
-    spreadRows(changetype<Pooling>(a + 12), ptr(a, 0), ptr(a, 1), i, 0, height, ptr(a, 2) + <usize>i * image, width);
+/** The same for an argmax of one byte. */
+export function maxPoolSpread(call: MaxPoolSpread, slice: i32, slices: i32): void {
+  const height = call.height;
+  const width = call.width;
+  const image = <usize>(height * width * call.channels) << 2;
+  const end = share(call.images, slice + 1, slices);
+  for (let i = share(call.images, slice, slices); i < end; i++) {
+    spreadRows(call, call.dy, call.argmax, i, 0, height, call.dx + <usize>i * image, width);
   }
 }
 
 /**
- * Rows top … of an image's gradient through a max pool, from g and the taps that won: each gradient is added at its tap. The
- * result has `columns` pixels a row, zeros where it overhangs the image.
+ * `rows` rows of the gradient of a max pool's input, from `top` on: each element of dy is added at the argmax of its window. Rows
+ * have `columns` pixels, zeros where these are outside the image.
  */
-export function spreadRows(pool: Pooling, g: usize, taps: usize, image: i32, top: i32, rows: i32, to: usize, columns: i32): void {
+export function spreadRows(pool: Pooling, dy: usize, argmax: usize, image: i32, top: i32, rows: i32, to: usize, columns: i32): void {
   const height = pool.height;
   const width = pool.width;
   const channels = pool.channels;
@@ -233,29 +230,29 @@ export function spreadRows(pool: Pooling, g: usize, taps: usize, image: i32, top
       const first = (y0 - wy) * kernelX + x0 - wx;
       let c = 0;
       for (; c + 16 <= channels; c += 16) {
-        const from = g + ((cell + c) << 2);
+        const from = dy + ((cell + c) << 2);
         const g0 = v128.load(from);
         const g1 = v128.load(from, 16);
         const g2 = v128.load(from, 32);
         const g3 = v128.load(from, 48);
-        const own = v128.load(taps + cell + c);
-        const low = i16x8.extend_low_i8x16_u(own);
-        const high = i16x8.extend_high_i8x16_u(own);
-        const tap0 = i32x4.extend_low_i16x8_u(low);
-        const tap1 = i32x4.extend_high_i16x8_u(low);
-        const tap2 = i32x4.extend_low_i16x8_u(high);
-        const tap3 = i32x4.extend_high_i16x8_u(high);
+        const bytes = v128.load(argmax + cell + c);
+        const low = i16x8.extend_low_i8x16_u(bytes);
+        const high = i16x8.extend_high_i8x16_u(bytes);
+        const where0 = i32x4.extend_low_i16x8_u(low);
+        const where1 = i32x4.extend_high_i16x8_u(low);
+        const where2 = i32x4.extend_low_i16x8_u(high);
+        const where3 = i32x4.extend_high_i16x8_u(high);
         let line = corner + (<usize>c << 2);
         let start = first;
         for (let iy = y0; iy < y1; iy++, line += row, start += kernelX) {
           let p = line;
-          for (let tap = start; tap < start + x1 - x0; tap++, p += pixel) {
-            const here = i32x4.splat(tap);
+          for (let at = start; at < start + x1 - x0; at++, p += pixel) {
+            const here = i32x4.splat(at);
             // Stores come last: V8 does not join vectors past one.
-            const sum0 = f32x4.add(v128.load(p), v128.and(g0, i32x4.eq(tap0, here)));
-            const sum1 = f32x4.add(v128.load(p, 16), v128.and(g1, i32x4.eq(tap1, here)));
-            const sum2 = f32x4.add(v128.load(p, 32), v128.and(g2, i32x4.eq(tap2, here)));
-            const sum3 = f32x4.add(v128.load(p, 48), v128.and(g3, i32x4.eq(tap3, here)));
+            const sum0 = f32x4.add(v128.load(p), v128.and(g0, i32x4.eq(where0, here)));
+            const sum1 = f32x4.add(v128.load(p, 16), v128.and(g1, i32x4.eq(where1, here)));
+            const sum2 = f32x4.add(v128.load(p, 32), v128.and(g2, i32x4.eq(where2, here)));
+            const sum3 = f32x4.add(v128.load(p, 48), v128.and(g3, i32x4.eq(where3, here)));
             v128.store(p, sum0);
             v128.store(p, sum1, 16);
             v128.store(p, sum2, 32);
@@ -264,14 +261,14 @@ export function spreadRows(pool: Pooling, g: usize, taps: usize, image: i32, top
         }
       }
       for (; c < channels; c += 4) {
-        const own = v128.load(g + ((cell + c) << 2));
-        const taps4 = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(taps + cell + c)));
+        const value = v128.load(dy + ((cell + c) << 2));
+        const where = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(argmax + cell + c)));
         let line = corner + (<usize>c << 2);
         let start = first;
         for (let iy = y0; iy < y1; iy++, line += row, start += kernelX) {
           let p = line;
-          for (let tap = start; tap < start + x1 - x0; tap++, p += pixel) {
-            const sum = f32x4.add(v128.load(p), v128.and(own, i32x4.eq(taps4, i32x4.splat(tap))));
+          for (let at = start; at < start + x1 - x0; at++, p += pixel) {
+            const sum = f32x4.add(v128.load(p), v128.and(value, i32x4.eq(where, i32x4.splat(at))));
             storeLanes(p, sum, channels - c);
           }
         }
@@ -282,12 +279,12 @@ export function spreadRows(pool: Pooling, g: usize, taps: usize, image: i32, top
 
 /** 1 / what the window with its corner at (y0, x0), before clipping, is divided by. */
 // @ts-ignore: decorator
-@inline function inverseDivisor(a: usize, y0: i32, x0: i32): f32 {
-  const height = arg(a, 3);
-  const width = arg(a, 4);
-  let y1 = min(y0 + arg(a, 6), height + arg(a, 11));
-  let x1 = min(x0 + arg(a, 7), width + arg(a, 13));
-  if (arg(a, 16) != 0) {
+@inline function inverseDivisor(pool: Pooling, y0: i32, x0: i32): f32 {
+  const height = pool.height;
+  const width = pool.width;
+  let y1 = min(y0 + pool.kernelY, height + pool.padBottom);
+  let x1 = min(x0 + pool.kernelX, width + pool.padRight);
+  if (pool.insideOnly) {
     y1 = min(y1, height) - max(y0, 0);
     x1 = min(x1, width) - max(x0, 0);
   } else {
@@ -297,30 +294,30 @@ export function spreadRows(pool: Pooling, g: usize, taps: usize, image: i32, top
   return <f32>1 / <f32>(y1 * x1);
 }
 
-/** x, y, geometry at word 2 */
-export function avgPool(a: usize, slice: i32, slices: i32): void {
-  const height = arg(a, 3);
-  const width = arg(a, 4);
-  const channels = arg(a, 5);
-  const kernelY = arg(a, 6);
-  const kernelX = arg(a, 7);
-  const outHeight = arg(a, 14);
-  const outWidth = arg(a, 15);
+/** The mean of each window, clipped to the padded image or, with insideOnly, to the image. */
+export function avgPool(call: AvgPool, slice: i32, slices: i32): void {
+  const height = call.height;
+  const width = call.width;
+  const channels = call.channels;
+  const kernelY = call.kernelY;
+  const kernelX = call.kernelX;
+  const outHeight = call.outHeight;
+  const outWidth = call.outWidth;
   const pixel = <usize>channels << 2;
-  const tasks = arg(a, 2) * outHeight;
+  const tasks = call.images * outHeight;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
     const image = task / outHeight;
-    const wy = (task - image * outHeight) * arg(a, 8) - arg(a, 10);
+    const wy = (task - image * outHeight) * call.strideY - call.padTop;
     const y0 = max(wy, 0);
     const y1 = min(wy + kernelY, height);
-    const from = ptr(a, 0) + <usize>(image * height * width) * pixel;
-    let to = ptr(a, 1) + <usize>(task * outWidth) * pixel;
+    const from = call.x + <usize>(image * height * width) * pixel;
+    let to = call.y + <usize>(task * outWidth) * pixel;
     for (let ox = 0; ox < outWidth; ox++, to += pixel) {
-      const wx = ox * arg(a, 9) - arg(a, 12);
+      const wx = ox * call.strideX - call.padLeft;
       const x0 = max(wx, 0);
       const x1 = min(wx + kernelX, width);
-      const factor = splat(inverseDivisor(a, wy, wx));
+      const factor = splat(inverseDivisor(call, wy, wx));
       let c = 0;
       for (; c + 8 <= channels; c += 8) {
         let sum0 = splat(0);
@@ -348,38 +345,41 @@ export function avgPool(a: usize, slice: i32, slices: i32): void {
   }
 }
 
-/** g, dx, geometry at word 2, at word 17 the relu that was pooled (dx counts where it is positive) or 0: each input pixel gathers from the windows that cover it. */
-export function avgPoolGrad(a: usize, slice: i32, slices: i32): void {
-  const height = arg(a, 3);
-  const width = arg(a, 4);
-  const channels = arg(a, 5);
-  const kernelY = arg(a, 6);
-  const kernelX = arg(a, 7);
-  const strideY = arg(a, 8);
-  const strideX = arg(a, 9);
-  const top = arg(a, 10);
-  const left = arg(a, 12);
-  const mask = ptr(a, 17);
-  const outHeight = arg(a, 14);
-  const outWidth = arg(a, 15);
+/**
+ * Each input pixel gathers from the windows that cover it. With a mask (or 0), the relu that was pooled, dx is 0 where that is not
+ * positive.
+ */
+export function avgPoolGrad(call: AvgPoolGrad, slice: i32, slices: i32): void {
+  const height = call.height;
+  const width = call.width;
+  const channels = call.channels;
+  const kernelY = call.kernelY;
+  const kernelX = call.kernelX;
+  const strideY = call.strideY;
+  const strideX = call.strideX;
+  const top = call.padTop;
+  const left = call.padLeft;
+  const mask = call.mask;
+  const outHeight = call.outHeight;
+  const outWidth = call.outWidth;
   const pixel = <usize>channels << 2;
-  const tasks = arg(a, 2) * height;
+  const tasks = call.images * height;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
     const image = task / height;
     const iy = task - image * height;
     const oy0 = firstWindow(iy + top, kernelY, strideY);
     const oy1 = min((iy + top) / strideY + 1, outHeight);
-    const g = ptr(a, 0) + <usize>(image * outHeight * outWidth) * pixel;
-    let to = ptr(a, 1) + <usize>(task * width) * pixel;
+    const dy = call.dy + <usize>(image * outHeight * outWidth) * pixel;
+    let to = call.dx + <usize>(task * width) * pixel;
     for (let ix = 0; ix < width; ix++, to += pixel) {
       const ox0 = firstWindow(ix + left, kernelX, strideX);
       const ox1 = min((ix + left) / strideX + 1, outWidth);
       let fresh = true; // every pixel lies in some window, but for strides larger than the kernel
       for (let oy = oy0; oy < oy1; oy++) {
         for (let ox = ox0; ox < ox1; ox++) {
-          const factor = splat(inverseDivisor(a, oy * strideY - top, ox * strideX - left));
-          const from = g + <usize>(oy * outWidth + ox) * pixel;
+          const factor = splat(inverseDivisor(call, oy * strideY - top, ox * strideX - left));
+          const from = dy + <usize>(oy * outWidth + ox) * pixel;
           if (fresh) {
             for (let c = 0; c < channels; c += 4) {
               const at = <usize>c << 2;
@@ -397,10 +397,10 @@ export function avgPoolGrad(a: usize, slice: i32, slices: i32): void {
       if (fresh) {
         memory.fill(to, 0, pixel);
       } else if (mask != 0) {
-        const own = mask + (to - ptr(a, 1));
+        const from = mask + (to - call.dx);
         for (let c = 0; c < channels; c += 4) {
           const at = <usize>c << 2;
-          const passed = f32x4.gt(v128.load(own + at), splat(0));
+          const passed = f32x4.gt(v128.load(from + at), splat(0));
           storeLanes(to + at, v128.and(v128.load(to + at), passed), channels - c);
         }
       }

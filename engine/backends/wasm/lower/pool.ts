@@ -8,51 +8,73 @@ import { bytesOf, elementBytes } from '../../../shape.ts';
 import type { TensorType } from '../../../types.ts';
 import { conv2dGradWeight, takesPooled } from './conv.ts';
 import { isDense } from './grouped.ts';
-import { K } from '../kernels.generated.ts';
+import { encodeCall, wordIndex, type StructOf } from '../call.ts';
 import { align, type Lower, type Site } from './site.ts';
 
-/** Where the kernels of convolutions and pooling have the number of images. */
-const IMAGES_WORD = 3;
-
-/** The geometry words that every pooling kernel takes. */
-function poolWords(images: number, channels: number, attrs: Attrs): number[] {
+/** The geometry of the windows on images [N, H, W, C]. */
+function pooling(images: number, channels: number, attrs: Attrs): StructOf<'Pooling'> {
   const { kernel, stride, pad, input, output, insideOnly } = attrs as AttrsOf<'maxPool2d'>;
-  return [images, ...input, channels, ...kernel, ...stride, ...pad, ...output, insideOnly ? 1 : 0];
+  const [height, width] = input;
+  const [kernelY, kernelX] = kernel;
+  const [strideY, strideX] = stride;
+  const [padTop, padBottom, padLeft, padRight] = pad;
+  const [outHeight, outWidth] = output;
+  return {
+    images,
+    height,
+    width,
+    channels,
+    kernelY,
+    kernelX,
+    strideY,
+    strideX,
+    padTop,
+    padBottom,
+    padLeft,
+    padRight,
+    outHeight,
+    outWidth,
+    insideOnly,
+  };
 }
 
-/** Of `x`, the maxima and their positions, or the taps of the windows that won, as the second result's type says. */
+/** The maxima of `x` and their argmax: in the image or, where the second result is bytes, in the window. */
 export const maxPool =
   (relu: boolean): Lower =>
-  ({ inputs, outputs, types: [{ shape }], results: [y, at], attrs, emitPieces }) => {
-    const words = [...poolWords(shape[0], shape[3], attrs), relu ? 1 : 0, elementBytes(at.dtype)];
-    emitPieces(shape[0] * y.shape[1], K.K_MAX_POOL, ...inputs, ...outputs, ...words);
+  ({ inputs: [x], outputs: [y, argmax], types: [{ shape }], results: [type, { dtype }], attrs, emit }) => {
+    const windows = pooling(shape[0], shape[3], attrs);
+    const words = { ...windows, x, y, argmax, relu, argmaxBytes: elementBytes(dtype) };
+    emit('maxPool', words, shape[0] * type.shape[1]);
   };
 
-/** The gradient of a max pool by positions, and of the relu after it where its result comes along. */
-export const maxPoolGrad: Lower = ({ inputs, outputs: [dx], types: [{ shape }], attrs, emitPieces }) => {
-  const [g, y, at] = inputs.length > 2 ? inputs : [inputs[0], 0, inputs[1]];
-  emitPieces(shape[0], K.K_MAX_POOL_GRAD, g, at, dx, ...poolWords(shape[0], shape[3], attrs), y);
+/** The gradient of a max pool by its argmax, and of the relu after it when its result is an input. */
+export const maxPoolGrad: Lower = ({ inputs, outputs: [dx], types: [{ shape }], attrs, emit }) => {
+  const [dy, mask, argmax] = inputs.length > 2 ? inputs : [inputs[0], 0, inputs[1]];
+  emit('maxPoolGrad', { ...pooling(shape[0], shape[3], attrs), dy, argmax, dx, mask }, shape[0]);
 };
 
-export const maxPool2dTapsGrad: Lower = ({ inputs, outputs, types: [{ shape }], attrs, emitPieces }) =>
-  emitPieces(shape[0], K.K_MAX_POOL_SPREAD, ...inputs, ...outputs, ...poolWords(shape[0], shape[3], attrs));
+export const maxPool2dTapsGrad: Lower = ({
+  inputs: [dy, argmax],
+  outputs: [dx],
+  types: [{ shape }],
+  attrs,
+  emit,
+}) => emit('maxPoolSpread', { ...pooling(shape[0], shape[3], attrs), dy, argmax, dx }, shape[0]);
 
-export const avgPool2d: Lower = ({ inputs, outputs, types: [{ shape }], results, attrs, emitPieces }) => {
-  const pieces = shape[0] * results[0].shape[1];
-  emitPieces(pieces, K.K_AVG_POOL, ...inputs, ...outputs, ...poolWords(shape[0], shape[3], attrs));
-};
+export const avgPool2d: Lower = ({ inputs: [x], outputs: [y], types: [{ shape }], results, attrs, emit }) =>
+  emit('avgPool', { ...pooling(shape[0], shape[3], attrs), x, y }, shape[0] * results[0].shape[1]);
 
-/** The gradient of an average pool, and of the relu before it where its result comes along. */
+/** The gradient of an average pool, and of the relu before it when its result is an input. */
 export const avgPoolGrad: Lower = ({
-  inputs: [g, y = 0],
+  inputs: [dy, mask = 0],
   outputs: [dx],
   types: [{ shape }],
   results,
   attrs,
-  emitPieces,
+  emit,
 }) => {
   const [images, height] = results[0].shape;
-  emitPieces(images * height, K.K_AVG_POOL_GRAD, g, dx, ...poolWords(shape[0], shape[3], attrs), y);
+  emit('avgPoolGrad', { ...pooling(shape[0], shape[3], attrs), dy, dx, mask }, images * height);
 };
 
 /** The type of what lies between a convolution and its max pool. */
@@ -69,44 +91,70 @@ function imageByImage(images: number, imageBytes: number, filterBytes: number): 
   return images >= 64 && imageBytes >= 2 ** 16 && imageBytes <= 2 ** 19 && 8 * filterBytes <= imageBytes;
 }
 
-/** A word of a call that is an address: bytes that it moves on by image and by thread. */
-type Move = readonly [word: number, perImage: number, perThread: number];
+/** How an address of a call moves on: bytes by image, or by thread. */
+type Move = { readonly perImage: number } | { readonly perThread: number };
+
+/**
+ * Collects the calls that `lower` emits on images, each for the first image alone. Others, which come before, are emitted once for
+ * all images.
+ */
+function onEachImage(site: Site, calls: number[][], moves: StructOf<'Move'>[]) {
+  return (lower: Lower, part: Partial<Site>, moving: Readonly<Record<string, Move>>): void =>
+    lower({
+      ...site,
+      ...part,
+      emit(name, words, tasks) {
+        if (!('images' in words)) {
+          site.emit(name, words, tasks);
+          return;
+        }
+        const first = calls.flat().length;
+        calls.push(encodeCall(name, { ...words, images: 1 }, 1));
+        for (const [word, move] of Object.entries(moving))
+          moves.push({ perImage: 0, perThread: 0, ...move, word: first + wordIndex(name, word) });
+      },
+      emitPieces(_, kernel, ...words) {
+        const first = calls.flat().length + 3;
+        calls.push([kernel, words.length + 3, 1, ...words.with(IMAGES_WORD, 1)]);
+        for (const [word, move] of Object.entries(moving))
+          moves.push({ perImage: 0, perThread: 0, ...move, word: first + (word === 'x' ? 0 : 2) });
+      },
+    });
+}
+
+/** Where the kernels of convolutions have the number of images. */
+const IMAGES_WORD = 3;
 
 /** A convolution, then a max pool, with what lies between in scratch memory: of one image for each thread, or of all. */
 export const conv2dMaxPool =
   (conv: Lower): Lower =>
   (site) => {
-    const { types, results, attrs, threads, emitPieces, scratch } = site;
+    const { types, results, attrs, emit, scratch, scratchPerThread } = site;
     const pool = attrs['pool'] as Attrs;
     const full = unpooled(results[0], pool);
     const images = full.shape[0];
-    const [imageBytes, ...moves] = [full, types[0], ...results].map((type) => bytesOf(type) / images);
-    const convSite = { ...site, attrs: { ...attrs, relu: false }, results: [full] };
-    const poolSite = { ...site, attrs: pool, types: [full] };
+    const [imageBytes, x, y, argmax] = [full, types[0], ...results].map((type) => bytesOf(type) / images);
+    const convPart = { attrs: { ...attrs, relu: false }, results: [full] };
+    const poolPart = { attrs: pool, types: [full] };
     const lowerPool = maxPool(attrs['relu'] === true);
     if (!imageByImage(images, imageBytes, bytesOf(types[1]))) {
       const between = scratch(bytesOf(full));
-      conv({ ...convSite, outputs: [between] });
-      lowerPool({ ...poolSite, inputs: [between] });
+      conv({ ...site, ...convPart, outputs: [between] });
+      lowerPool({ ...site, ...poolPart, inputs: [between] });
       return;
     }
-    const own = align(imageBytes + 64);
-    const between = scratch(threads * own);
-    const calls: number[][] = [];
-    /** Takes down the kernel that shares pieces, which is the last one, for one image. */
-    const each = (lower: Lower, part: Site, ...moving: readonly Move[]): void =>
-      lower({
-        ...part,
-        emitPieces(_, kernel, ...words) {
-          const single = words.with(IMAGES_WORD, 1);
-          calls.push([kernel, single.length, moving.length, ...single, ...moving.flat()]);
-        },
-      });
-    each(conv, { ...convSite, outputs: [between] }, [0, moves[0], 0], [2, 0, own]);
-    each(lowerPool, { ...poolSite, inputs: [between] }, [0, 0, own], [1, moves[1], 0], [2, moves[2], 0]);
-    const room = align(Math.max(...calls.map((call) => call.length)) * 4);
-    const words = [images, scratch(threads * room), room, calls.length, ...calls.flat()];
-    emitPieces(images, K.K_EACH_IMAGE, ...words);
+    const { base, bytes: perThread } = scratchPerThread(align(imageBytes + 64));
+    const program: number[][] = [];
+    const moves: StructOf<'Move'>[] = [];
+    const each = onEachImage(site, program, moves);
+    each(conv, { ...convPart, outputs: [base] }, { x: { perImage: x }, y: { perThread } });
+    each(
+      lowerPool,
+      { ...poolPart, inputs: [base] },
+      { x: { perThread }, y: { perImage: y }, argmax: { perImage: argmax } },
+    );
+    const copies = scratchPerThread(align(4 * program.flat().length));
+    emit('eachImage', { images, scratch: copies, moves, program }, images);
   };
 
 /** The weight gradient of a convolution before a max pool, and where it is fused the bias gradient. */
@@ -122,7 +170,10 @@ export const conv2dMaxPoolGradWeight =
     const pool = attrs['pool'] as Attrs;
     const { shape } = types[1];
     if (isDense(attrs as AttrsOf<'conv2d'>) && takesPooled(site)) {
-      conv2dGradWeight({ ...site, inputs: [x, g] }, [taps, ...poolWords(shape[0], shape[3], pool)]);
+      conv2dGradWeight({ ...site, inputs: [x, g] }, [
+        taps,
+        ...Object.values(pooling(shape[0], shape[3], pool)).map(Number),
+      ]);
       return;
     }
     const full = unpooled(types[1], pool);
