@@ -17,6 +17,18 @@
 export const structs = /** @type {const} */ ({
   /** Scratch memory: where that of the first thread begins, and how much each thread has. */
   Scratch: ['*base', 'bytes'],
+  /** A matrix, or a batch of them, and where its packed panels go. All strides are in elements. */
+  Packing: [
+    '*from',
+    '*packed',
+    'rows',
+    'columns',
+    'rowStride',
+    'columnStride',
+    'batch',
+    'fromStride',
+    'packedStride',
+  ],
   /** Windows on images: the size of an image, of a window and of the result. */
   Pooling: [
     'images',
@@ -54,6 +66,27 @@ export const calls = /** @type {const} */ ({
   reduce: {
     sum: ['*x', '*y', 'outer', 'n', 'inner', 'chunks'],
     maxOf: ['*x', '*y', '*positions', 'outer', 'n', 'inner'],
+  },
+  gemm: {
+    // Both operands of a product in one call, so that threads meet once after them.
+    pack: ['a: Packing', 'b: Packing'],
+    packB: ['...Packing'],
+    // a [m, k] · b [k, n] of packed operands: blocks of rows (a multiple of MR) × columns (one of NR), strides in elements.
+    gemm: [
+      '*a',
+      '*b',
+      '*c',
+      'm',
+      'n',
+      'k',
+      'blockRows',
+      'blockColumns',
+      'batch',
+      'aStride',
+      'bStride',
+      'cStride',
+      'corner: Scratch',
+    ],
   },
   loss: {
     crossEntropy: ['*logits', '*labels', '*losses', '*softmax', 'rows', 'classes'],

@@ -1,23 +1,20 @@
 // Matrix products: operands packed into panels of MR rows and NR columns.
-import { arg, ptr } from "./elementwise";
+import { Gemm, Pack, Packing } from "./calls.generated";
 import { copyLine } from "./simd";
-import { scratch, share } from "./team";
+import { ownScratch, share } from "./team";
 import { gemmTile } from "./vectors/products";
 import { MR, NR, V } from "./width";
 
 /** Depth of one pass over packed operands: a panel of b (16 KiB, 22 in the wide binary) and one of a (12, 8) stay in a first-level cache of 32. */
 export const KC: i32 = WIDE ? 344 : 512;
 
-/**
- * Packs b into panels of NR columns, each k-major, the last one filled with zeros.
- * b, packed, k, n, row stride, column stride (elements), batch, stride of b per batch, stride of packed per batch
- */
-export function packB(a: usize, slice: i32, slices: i32): void {
-  const k = arg(a, 2);
-  const n = arg(a, 3);
-  const rowStride = <usize>arg(a, 4) << 2;
-  const columnStride = <usize>arg(a, 5) << 2;
-  const batch = arg(a, 6);
+/** Packs b [k, n] into panels of NR columns, each k-major, the last one filled with zeros. */
+export function packB(b: Packing, slice: i32, slices: i32): void {
+  const k = b.rows;
+  const n = b.columns;
+  const rowStride = <usize>b.rowStride << 2;
+  const columnStride = <usize>b.columnStride << 2;
+  const batch = b.batch;
   const panels = (n + NR - 1) / NR;
   // As many panels at a time as fill a cache line.
   const together = 16 / NR;
@@ -33,8 +30,8 @@ export function packB(a: usize, slice: i32, slices: i32): void {
     const item = task / (slabs * groups);
     const first = slab * depth;
     const rows = min(depth, k - first);
-    const from = ptr(a, 0) + ((<usize>item * <usize>arg(a, 7)) << 2) + <usize>first * rowStride + <usize>(panel * NR) * columnStride;
-    const to = ptr(a, 1) + ((<usize>item * <usize>arg(a, 8) + <usize>panel * <usize>k * NR + <usize>first * NR) << 2);
+    const from = b.from + ((<usize>item * <usize>b.fromStride) << 2) + <usize>first * rowStride + <usize>(panel * NR) * columnStride;
+    const to = b.packed + ((<usize>item * <usize>b.packedStride + <usize>panel * <usize>k * NR + <usize>first * NR) << 2);
     const next = <usize>(k * NR) << 2;
     const columns = n - panel * NR;
     if (columns >= 16 && columnStride == 4) {
@@ -91,19 +88,16 @@ function packPanel(from: usize, to: usize, rows: i32, columns: i32, rowStride: u
   v128.store(to, v128.shuffle<i64>(AB, CD, 1, 3), NR * 12);
 }
 
-/**
- * Packs a into panels of MR rows, each k-major, the last one filled with zeros.
- * a, packed, m, k, row stride, column stride (elements), batch, stride of a per batch, stride of packed per batch
- */
-function packA(a: usize, slice: i32, slices: i32): void {
-  const m = arg(a, 2);
-  const k = arg(a, 3);
-  const rowStride = <usize>arg(a, 4) << 2;
-  const columnStride = <usize>arg(a, 5) << 2;
+/** Packs a [m, k] into panels of MR rows, each k-major, the last one filled with zeros. */
+function packA(a: Packing, slice: i32, slices: i32): void {
+  const m = a.rows;
+  const k = a.columns;
+  const rowStride = <usize>a.rowStride << 2;
+  const columnStride = <usize>a.columnStride << 2;
   const panels = (m + MR - 1) / MR;
   const depth = 128;
   const slabs = (k + depth - 1) / depth;
-  const tasks = arg(a, 6) * panels * slabs;
+  const tasks = a.batch * panels * slabs;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
     // Neighbouring panels share cache lines where columns are contiguous: they come one after the other.
@@ -113,8 +107,8 @@ function packA(a: usize, slice: i32, slices: i32): void {
     const first = slab * depth;
     const count = min(depth, k - first);
     const valid = min(MR, m - panel * MR);
-    let from = ptr(a, 0) + ((<usize>item * <usize>arg(a, 7)) << 2) + <usize>(panel * MR) * rowStride + <usize>first * columnStride;
-    let to = ptr(a, 1) + ((<usize>item * <usize>arg(a, 8) + <usize>panel * <usize>k * MR + <usize>first * MR) << 2);
+    let from = a.from + ((<usize>item * <usize>a.fromStride) << 2) + <usize>(panel * MR) * rowStride + <usize>first * columnStride;
+    let to = a.packed + ((<usize>item * <usize>a.packedStride + <usize>panel * <usize>k * MR + <usize>first * MR) << 2);
     if (valid == MR && columnStride == 4) {
       packRows(from, to, count, rowStride);
     } else if (valid == MR && rowStride == 4) {
@@ -132,10 +126,10 @@ function packA(a: usize, slice: i32, slices: i32): void {
   }
 }
 
-/** Both operands of a product, so that threads meet once after them: the words of packB, then those of packA. */
-export function pack(a: usize, slice: i32, slices: i32): void {
-  packB(a, slice, slices);
-  packA(a + 36, slice, slices);
+/** Packs both operands of a product. */
+export function pack(call: Pack, slice: i32, slices: i32): void {
+  packB(call.b, slice, slices);
+  packA(call.a, slice, slices);
 }
 
 /** Six rows of contiguous elements, interleaved four columns at a time. */
@@ -200,22 +194,18 @@ function loadCorner(tile: usize, c: usize, ldc: usize, rows: i32, columns: i32):
   for (let i = 0; i < rows; i++, tile += NR * 4, c += ldc) memory.copy(tile, c, <usize>columns << 2);
 }
 
-/**
- * c = a · b, both packed. Tasks are blocks of rows × columns, fixed by shape.
- * packed a, packed b, c, m, n, k, rows of a block (a multiple of MR), columns of a block (one of NR), batch, strides of a, b
- * and c per batch (elements), scratch, scratch bytes per thread
- */
-export function gemm(a: usize, slice: i32, slices: i32): void {
-  const m = arg(a, 3);
-  const n = arg(a, 4);
-  const k = arg(a, 5);
-  const blockRows = arg(a, 6);
-  const blockColumns = arg(a, 7);
-  const corner = scratch(ptr(a, 12), arg(a, 13));
+/** c = a · b, both packed. Tasks are blocks of rows × columns, fixed by shape. */
+export function gemm(call: Gemm, slice: i32, slices: i32): void {
+  const m = call.m;
+  const n = call.n;
+  const k = call.k;
+  const blockRows = call.blockRows;
+  const blockColumns = call.blockColumns;
+  const corner = ownScratch(call.corner);
   const rowBlocks = (m + blockRows - 1) / blockRows;
   const columnBlocks = (n + blockColumns - 1) / blockColumns;
   const ldc = <usize>n << 2;
-  const tasks = arg(a, 8) * rowBlocks * columnBlocks;
+  const tasks = call.batch * rowBlocks * columnBlocks;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
     const columnBlock = task % columnBlocks;
@@ -225,9 +215,9 @@ export function gemm(a: usize, slice: i32, slices: i32): void {
     const rows = min(blockRows, m - row);
     const firstColumn = columnBlock * blockColumns;
     const lastColumn = min(firstColumn + blockColumns, n);
-    const left = ptr(a, 0) + ((<usize>item * <usize>arg(a, 9) + <usize>row * <usize>k) << 2);
-    const right = ptr(a, 1) + ((<usize>item * <usize>arg(a, 10)) << 2);
-    const to = ptr(a, 2) + ((<usize>item * <usize>arg(a, 11)) << 2) + <usize>row * ldc;
+    const left = call.a + ((<usize>item * <usize>call.aStride + <usize>row * <usize>k) << 2);
+    const right = call.b + ((<usize>item * <usize>call.bStride) << 2);
+    const to = call.c + ((<usize>item * <usize>call.cStride) << 2) + <usize>row * ldc;
     for (let depth = 0; depth < k; depth += KC) {
       const kc = min(KC, k - depth);
       for (let j = firstColumn; j < lastColumn; j += NR) {

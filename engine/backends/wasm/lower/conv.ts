@@ -323,7 +323,7 @@ function emitDirect(
   pass: Pass,
   phase: Phase = { filter: pass.kernel, tap: [0, 0], stride: [1, 1], full: pass.output, first: [0, 0] },
 ): void {
-  const { emitWords, emitPieces, scratch, threads, note } = site;
+  const { emit, emitWords, emitPieces, scratch, threads, note } = site;
   const { images, input, channels, filters, kernel, stride, pad, output } = pass;
   const depth = sizeOf(kernel) * channels;
   const packed = scratch(up(filters, panelOf(site)) * depth * 4);
@@ -331,7 +331,10 @@ function emitDirect(
   if (pass.turned) {
     const taps = [...phase.filter, filters, channels, ...phase.tap, ...phase.stride];
     emitWords(K.K_PACK_FLIPPED, pass.w, packed, ...taps);
-  } else emitWords(K.K_PACK_B, pass.w, packed, depth, filters, filters, 1, 1, 0, 0);
+  } else {
+    const matrix = { from: pass.w, rows: depth, columns: filters, rowStride: filters, columnStride: 1 };
+    emit('packB', { ...matrix, packed, batch: 1, fromStride: 0, packedStride: 0 });
+  }
   const columns = (output[1] - 1) * stride[1] + kernel[1];
   const rowBytes = columns * channels * 4;
   const rows = bandRows(images, output[0], rowBytes, kernel[0], stride[0]);

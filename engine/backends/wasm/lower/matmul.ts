@@ -20,32 +20,40 @@ function gemmBlocks(batch: number, m: number, n: number): [number, number] {
   return [K.MR, 32];
 }
 
-/** The address of a matrix and its strides in elements, to the next row, column and matrix of a batch. */
+/** The matrices of a batch: where the first begins, and strides in elements to the next row, column and matrix. */
 interface Matrices {
-  readonly at: number;
-  readonly row: number;
-  readonly column: number;
-  readonly next: number;
+  readonly from: number;
+  readonly rowStride: number;
+  readonly columnStride: number;
+  readonly fromStride: number;
 }
 
-/** Emits the products [m, k] · [k, n] of a batch. The results are contiguous, from `to` on. */
-function emitProducts(site: Site, a: Matrices, b: Matrices, to: number, size: readonly number[]): void {
-  const { threads, emitWords, emitPieces, scratch } = site;
-  const [batch, m, n, k] = size as readonly [number, number, number, number];
+/** Sizes of the products [m, k] · [k, n] of a batch. */
+interface ProductSizes {
+  readonly batch: number;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+}
+
+/** Emits the products of a batch. The results are contiguous, from `to` on. */
+function emitProducts(site: Site, left: Matrices, right: Matrices, to: number, sizes: ProductSizes): void {
+  const { emit, scratch } = site;
+  const { batch, m, n, k } = sizes;
   const panel = panelOf(site);
-  const sizeA = Math.ceil(m / K.MR) * K.MR * k;
-  const sizeB = Math.ceil(n / panel) * panel * k;
-  const packedA = scratch(batch * sizeA * 4);
-  const packedB = scratch(batch * sizeB * 4);
-  const wordsA = [a.at, packedA, m, k, a.row, a.column, batch, a.next, sizeA];
-  const wordsB = [b.at, packedB, k, n, b.row, b.column, batch, b.next, sizeB];
-  emitWords(K.K_PACK, ...wordsB, ...wordsA);
-  const strides = [sizeA, sizeB, m * n];
-  const blocks = gemmBlocks(batch, m, n);
-  const corner = scratch(threads * tileBytes(site));
-  const pieces = batch * Math.ceil(m / blocks[0]) * Math.ceil(n / blocks[1]);
-  const words = [m, n, k, ...blocks, batch, ...strides, corner, tileBytes(site)];
-  emitPieces(pieces, K.K_GEMM, packedA, packedB, to, ...words);
+  const aStride = Math.ceil(m / K.MR) * K.MR * k;
+  const bStride = Math.ceil(n / panel) * panel * k;
+  const a = scratch(batch * aStride * 4);
+  const b = scratch(batch * bStride * 4);
+  emit('pack', {
+    a: { ...left, packed: a, rows: m, columns: k, batch, packedStride: aStride },
+    b: { ...right, packed: b, rows: k, columns: n, batch, packedStride: bStride },
+  });
+  const [blockRows, blockColumns] = gemmBlocks(batch, m, n);
+  const corner = site.scratchPerThread(tileBytes(site));
+  const tasks = batch * Math.ceil(m / blockRows) * Math.ceil(n / blockColumns);
+  const blocks = { blockRows, blockColumns, aStride, bStride, cStride: m * n, corner };
+  emit('gemm', { a, b, c: to, ...sizes, ...blocks }, tasks);
 }
 
 /** The longest inner axis that one accumulator adds up. Its rounding error grows with the length. */
@@ -62,11 +70,11 @@ export const matmul: Lower = (site) => {
   }
   const [aRow, aColumn] = flags.transA ? [1, m] : [k, 1];
   const [bRow, bColumn] = flags.transB ? [1, k] : [n, 1];
-  const a: Matrices = { at: inputs[0], row: aRow, column: aColumn, next: m * k };
-  const b: Matrices = { at: inputs[1], row: bRow, column: bColumn, next: k * n };
+  const a: Matrices = { from: inputs[0], rowStride: aRow, columnStride: aColumn, fromStride: m * k };
+  const b: Matrices = { from: inputs[1], rowStride: bRow, columnStride: bColumn, fromStride: k * n };
   const chunks = Math.ceil(k / DEPTH);
   if (chunks === 1 || batch > 1) {
-    emitProducts(site, a, b, outputs[0], [batch, m, n, k]);
+    emitProducts(site, a, b, outputs[0], { batch, m, n, k });
     return;
   }
   // All parts but the last have one length and are a batch. The last part may be shorter.
@@ -79,10 +87,10 @@ export const matmul: Lower = (site) => {
     const from = first * depth;
     emitProducts(
       site,
-      { ...a, at: a.at + from * aColumn * 4, next: depth * aColumn },
-      { ...b, at: b.at + from * bRow * 4, next: depth * bRow },
+      { ...a, from: a.from + from * aColumn * 4, fromStride: depth * aColumn },
+      { ...b, from: b.from + from * bRow * 4, fromStride: depth * bRow },
       partial + first * m * n * 4,
-      [count, m, n, Math.min(depth, k - from)],
+      { batch: count, m, n, k: Math.min(depth, k - from) },
     );
   }
   emitSum(site, partial, outputs[0], 1, chunks, m * n);
