@@ -29,6 +29,50 @@ export const structs = /** @type {const} */ ({
     'fromStride',
     'packedStride',
   ],
+  /** A convolution with filters [kernelY, kernelX, channels, filters], by the sizes of its images and of its results. */
+  Convolution: [
+    'images',
+    'height',
+    'width',
+    'channels',
+    'filters',
+    'kernelY',
+    'kernelX',
+    'strideY',
+    'strideX',
+    'padTop',
+    'padLeft',
+    'outHeight',
+    'outWidth',
+  ],
+  /**
+   * What the kernels on Winograd tiles share. A tile has `tall` × `wide` elements and gives m × n outputs. `factors` are those of its
+   * transforms, where they do not fit registers. `tileStep` is in bytes: between tiles of a block, or between their elements.
+   * Scratch memory holds what a transform works on (`workBytes`), padded rows (`paddedBytes`), then blocks of tiles.
+   */
+  Tiles: [
+    '*x',
+    'images',
+    'height',
+    'width',
+    'channels',
+    'filters',
+    'padTop',
+    'padLeft',
+    'outHeight',
+    'outWidth',
+    'tall',
+    'wide',
+    'm',
+    'n',
+    '*factors',
+    'blockTiles',
+    'inputStep',
+    'outputStep',
+    'workBytes',
+    'paddedBytes',
+    'scratch: Scratch',
+  ],
   /** Windows on images: the size of an image, of a window and of the result. */
   Pooling: [
     'images',
@@ -49,6 +93,8 @@ export const structs = /** @type {const} */ ({
   ],
   /** An address in the program of eachImage: the number of its word, and the bytes that it moves on by image and by thread. */
   Move: ['word', 'perImage', 'perThread'],
+  /** A max pool that a gradient passes on its way: the taps of the windows that won, and the windows. */
+  Pooled: ['...Pooling', '*taps'],
 });
 
 /** By the file of kernels/ that has the kernel. Its function is called like the call, its class likewise with a capital. */
@@ -86,6 +132,117 @@ export const calls = /** @type {const} */ ({
       'bStride',
       'cStride',
       'corner: Scratch',
+    ],
+  },
+  conv: {
+    // A task computes so many rows of the result from one padded copy of the rows that they see. Output pixel (i, j) lies in row
+    // firstY + i · skipY and column firstX + j · skipX of y. A bias of 0 is none.
+    conv: [
+      '...Convolution',
+      '*x',
+      '*packed',
+      '*y',
+      '*bias',
+      '?relu',
+      'taskRows',
+      'cornerBytes',
+      'scratch: Scratch',
+      'fullHeight',
+      'fullWidth',
+      'firstY',
+      'firstX',
+      'skipY',
+      'skipX',
+    ],
+    // The taps of filters w [kernelY, kernelX, channels, filters] that meet one phase of a strided convolution's input.
+    packRotated: [
+      '*w',
+      '*packed',
+      'kernelY',
+      'kernelX',
+      'channels',
+      'filters',
+      'phaseY',
+      'phaseX',
+      'strideY',
+      'strideX',
+    ],
+    // Pixels to add to a row of dy so that the windows of all rows lie at one distance, or −1. Scratch memory holds padded rows of
+    // x, then of dy.
+    convGradWeight: [
+      '...Convolution',
+      '*x',
+      '*dy',
+      '*partial',
+      'chunks',
+      'taskRows',
+      'extraColumns',
+      'paddedBytes',
+      'scratch: Scratch',
+    ],
+    // A run is a row of taps of all channels.
+    addPartials: ['*partial', '*dw', 'chunks', 'kernelY', 'run', 'filters'],
+  },
+  winograd: {
+    // Filters [r, r, channels, filters] to packed panels for each tile element, by the transforms of columns and rows. Rotated
+    // filters exchange channels and filters.
+    transformFilters: [
+      '*w',
+      '*packed',
+      'tall',
+      'wide',
+      'r',
+      'channels',
+      'filters',
+      '*gDown',
+      '*gAcross',
+      '?rotated',
+      'tapsBytes',
+      'scratch: Scratch',
+    ],
+    // A bias of 0 is none. The filters are cut into so many parts.
+    winograd: ['...Tiles', '*packed', '*y', '*bias', '?relu', 'parts'],
+    // Partial gradients of chunks of tiles, and the sums of dy over them [chunks, filters], or 0.
+    winogradGradWeight: ['...Tiles', '*dy', '*partial', 'chunks', '*totals', 'pools: Pooled[]'],
+    // Both operands of all tiles, in blocks [tile elements, tiles, channels or filters]. A task has `taskTiles` tiles. The steps are
+    // between tile elements. The sums of dy over tasks [tasks, filters], or 0.
+    winogradGradTransform: [
+      '...Tiles',
+      '*dy',
+      '*inputs',
+      '*grads',
+      'taskTiles',
+      '*totals',
+      'pools: Pooled[]',
+    ],
+    // Their products over all tiles. Where `blockwise`, every block is summed by itself.
+    winogradGradProduct: [
+      '*inputs',
+      '*grads',
+      '*partial',
+      'elements',
+      'channels',
+      'filters',
+      'tiles',
+      'blockTiles',
+      'inputStep',
+      'gradStep',
+      '?blockwise',
+      'sums: Scratch',
+    ],
+    winogradFinishWeight: [
+      '*partial',
+      '*dw',
+      'tall',
+      'wide',
+      'r',
+      'channels',
+      'filters',
+      'chunks',
+      '*gDown',
+      '*gAcross',
+      'workBytes',
+      'scratch: Scratch',
     ],
   },
   loss: {

@@ -1,9 +1,9 @@
-// Direct convolution, channels last, on a zero-padded copy of a band of the image. For one filter row, the taps of all
-// its columns and channels are contiguous in the padded image, so neither pass packs anything but the filters.
-import { arg, ptr } from "./elementwise";
+// Direct convolution, channels last, on a zero-padded copy of some rows of the image. For one filter row, the taps of all
+// its columns and channels are contiguous in the padded rows, so neither pass packs anything but the filters.
+import { AddPartials, Conv, ConvGradWeight, PackRotated } from "./calls.generated";
 import { copyRow, storeCorner } from "./gemm";
 import { copyLine, relu4, storeLanes } from "./simd";
-import { scratch, share } from "./team";
+import { ownScratch, share } from "./team";
 import { convTile, weightTile } from "./vectors/products";
 import { MR, NR } from "./width";
 
@@ -14,12 +14,12 @@ import { MR, NR } from "./width";
 }
 
 /**
- * Copies rows of an image into a band with zeros around its pixels. The band's row r and column q show the image's top + r
- * and left + q. Writes up to 12 bytes past the band.
+ * Copies rows of an image with zeros around its pixels. Row r and column q of the padded rows show row top + r and column
+ * left + q of the image. Writes up to 12 bytes past the padded rows.
  */
-export function fillBand(
+export function padRows(
   image: usize,
-  band: usize,
+  padded: usize,
   height: i32,
   width: i32,
   channels: i32,
@@ -29,96 +29,91 @@ export function fillBand(
   columns: i32,
 ): void {
   const pixel = <usize>channels << 2;
-  const bandRow = <usize>columns * pixel;
+  const paddedRow = <usize>columns * pixel;
   const first = min(max(-left, 0), columns);
   const last = max(min(columns, width - left), first);
   const before = <usize>first * pixel;
   const after = <usize>last * pixel;
-  for (let r = 0; r < rows; r++, band += bandRow) {
+  for (let r = 0; r < rows; r++, padded += paddedRow) {
     const y = top + r;
     if (y < 0 || y >= height) {
-      zero(band, bandRow);
+      zero(padded, paddedRow);
       continue;
     }
     // In this order: each part may write a little past its end, into the next.
-    zero(band, before);
+    zero(padded, before);
     let from = image + <usize>(y * width + left + first) * pixel;
-    let to = band + before;
-    const end = band + after;
+    let to = padded + before;
+    const end = padded + after;
     for (; to + 64 <= end; to += 64, from += 64) copyLine(to, from);
     for (; to < end; to += 16, from += 16) v128.store(to, v128.load(from));
-    zero(end, bandRow - after);
+    zero(end, paddedRow - after);
   }
 }
 
-/**
- * The forward pass, and with flipped filters the input gradient.
- * x, packed filters, y, images, height, width, channels, filters, tap rows, tap columns, stride y and x, pad top and left,
- * output height and width, output rows of a band, scratch, scratch bytes per thread, bias or 0, relu, then where output pixel
- * (i, j) lies in y: height and width of y, first row and column, rows and columns from one to the next
- */
-export function conv(a: usize, slice: i32, slices: i32): void {
-  const x = ptr(a, 0);
-  const packed = ptr(a, 1);
-  const y = ptr(a, 2);
-  const images = arg(a, 3);
-  const height = arg(a, 4);
-  const width = arg(a, 5);
-  const channels = arg(a, 6);
-  const filters = arg(a, 7);
-  const tapRows = arg(a, 8);
-  const tapColumns = arg(a, 9);
-  const strideY = arg(a, 10);
-  const strideX = arg(a, 11);
-  const outHeight = arg(a, 14);
-  const outWidth = arg(a, 15);
-  const bandRows = arg(a, 16);
-  const corner = scratch(ptr(a, 17), arg(a, 18));
-  const bias = ptr(a, 19);
-  const relu = arg(a, 20) != 0;
-  const fullHeight = arg(a, 21);
-  const fullWidth = arg(a, 22);
-  const skipY = arg(a, 25);
-  const skipX = arg(a, 26);
+/** The forward pass, and with rotated filters the input gradient. */
+export function conv(call: Conv, slice: i32, slices: i32): void {
+  const x = call.x;
+  const packed = call.packed;
+  const y = call.y;
+  const images = call.images;
+  const height = call.height;
+  const width = call.width;
+  const channels = call.channels;
+  const filters = call.filters;
+  const kernelY = call.kernelY;
+  const kernelX = call.kernelX;
+  const strideY = call.strideY;
+  const strideX = call.strideX;
+  const outHeight = call.outHeight;
+  const outWidth = call.outWidth;
+  const taskRows = call.taskRows;
+  const corner = ownScratch(call.scratch);
+  const bias = call.bias;
+  const relu = call.relu;
+  const fullHeight = call.fullHeight;
+  const fullWidth = call.fullWidth;
+  const skipY = call.skipY;
+  const skipX = call.skipX;
   const dense = skipY == 1 && skipX == 1;
-  const band = corner + MR * NR * 4;
+  const padded = corner + <usize>call.cornerBytes;
 
-  const bands = (outHeight + bandRows - 1) / bandRows;
-  const columns = (outWidth - 1) * strideX + tapColumns;
+  const imageTasks = (outHeight + taskRows - 1) / taskRows;
+  const columns = (outWidth - 1) * strideX + kernelX;
   const pixel = <usize>channels << 2;
-  const bandRow = <usize>columns * pixel;
-  const run = tapColumns * channels;
+  const paddedRow = <usize>columns * pixel;
+  const run = kernelX * channels;
   const rowBytes = <usize>(run * NR) << 2;
-  const panelBytes = <usize>tapRows * rowBytes;
-  const reach = <usize>tapRows * bandRow;
+  const panelBytes = <usize>kernelY * rowBytes;
+  const reach = <usize>kernelY * paddedRow;
   const ldc = <usize>filters << 2;
-  const down = <usize>strideY * bandRow;
+  const down = <usize>strideY * paddedRow;
   const across = <usize>strideX * pixel;
-  const tasks = images * bands;
+  const tasks = images * imageTasks;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
-    const image = task / bands;
-    const firstRow = (task - image * bands) * bandRows;
-    const rows = min(bandRows, outHeight - firstRow);
-    fillBand(
+    const image = task / imageTasks;
+    const firstRow = (task - image * imageTasks) * taskRows;
+    const rows = min(taskRows, outHeight - firstRow);
+    padRows(
       x + <usize>(image * height * width) * pixel,
-      band,
+      padded,
       height,
       width,
       channels,
-      firstRow * strideY - arg(a, 12),
-      -arg(a, 13),
-      (rows - 1) * strideY + tapRows,
+      firstRow * strideY - call.padTop,
+      -call.padLeft,
+      (rows - 1) * strideY + kernelY,
       columns,
     );
     const pixels = rows * outWidth;
-    const out = y + <usize>((image * fullHeight + arg(a, 23) + firstRow * skipY) * fullWidth + arg(a, 24)) * ldc;
+    const out = y + <usize>((image * fullHeight + call.firstY + firstRow * skipY) * fullWidth + call.firstX) * ldc;
     for (let f = 0; f < filters; f += NR) {
       const panel = packed + <usize>(f / NR) * panelBytes;
       const valid = min(NR, filters - f);
       // Places of the windows, one after the other: divisions would take a tenth of the time.
       let ox = 0;
-      let rowStart = band;
+      let rowStart = padded;
       for (let q = 0; q < pixels; q += MR) {
         let p0: usize = 0, p1: usize = 0, p2: usize = 0, p3: usize = 0, p4: usize = 0, p5: usize = 0;
         if (q + MR <= pixels && ox + MR <= outWidth) {
@@ -130,12 +125,12 @@ export function conv(a: usize, slice: i32, slices: i32): void {
           p5 = p4 + across;
         } else {
           const last = pixels - 1;
-          p0 = place(band, q, outWidth, down, across);
-          p1 = place(band, min(q + 1, last), outWidth, down, across);
-          p2 = place(band, min(q + 2, last), outWidth, down, across);
-          p3 = place(band, min(q + 3, last), outWidth, down, across);
-          p4 = place(band, min(q + 4, last), outWidth, down, across);
-          p5 = place(band, min(q + 5, last), outWidth, down, across);
+          p0 = place(padded, q, outWidth, down, across);
+          p1 = place(padded, min(q + 1, last), outWidth, down, across);
+          p2 = place(padded, min(q + 2, last), outWidth, down, across);
+          p3 = place(padded, min(q + 3, last), outWidth, down, across);
+          p4 = place(padded, min(q + 4, last), outWidth, down, across);
+          p5 = place(padded, min(q + 5, last), outWidth, down, across);
         }
         ox += MR;
         while (ox >= outWidth) {
@@ -147,7 +142,7 @@ export function conv(a: usize, slice: i32, slices: i32): void {
         const c = direct ? to : corner;
         const cRow: usize = direct ? ldc : NR * 4;
         let b = panel;
-        for (let shift: usize = 0; shift < reach; shift += bandRow, b += rowBytes) {
+        for (let shift: usize = 0; shift < reach; shift += paddedRow, b += rowBytes) {
           convTile(p0 + shift, p1 + shift, p2 + shift, p3 + shift, p4 + shift, p5 + shift, run, b, c, cRow, shift == 0);
         }
         if (direct) continue;
@@ -197,28 +192,30 @@ export function addBias(y: usize, rows: i32, filters: i32, bias: usize, relu: bo
   }
 }
 
-/** Where the window of output pixel q begins in the band. */
+/** Where the window of output pixel q begins in the padded rows. */
 // @ts-ignore: decorator
-@inline function place(band: usize, q: i32, outWidth: i32, down: usize, across: usize): usize {
+@inline function place(padded: usize, q: i32, outWidth: i32, down: usize, across: usize): usize {
   const oy = q / outWidth;
-  return band + <usize>oy * down + <usize>(q - oy * outWidth) * across;
+  return padded + <usize>oy * down + <usize>(q - oy * outWidth) * across;
 }
 
 /**
- * Filters for the input gradient: turned by 180 degrees, channels and filters exchanged, packed like packB's result. Of a
+ * Filters for the input gradient: rotated by 180 degrees, channels and filters exchanged, packed like packB's result. Of a
  * strided convolution, only the taps that meet one phase of the input: every stride-th, from the phase on.
- * w [KH, KW, C, O] -> rows (taps y, taps x, O) × columns C: w, packed, KH, KW, C, O, phase y and x, stride y and x
+ * w [KH, KW, C, O] -> rows (taps y, taps x, O) × columns C
  */
-export function packFlipped(a: usize, slice: i32, slices: i32): void {
-  const w = ptr(a, 0);
-  const packed = ptr(a, 1);
-  const width = arg(a, 3);
-  const channels = arg(a, 4);
-  const filters = arg(a, 5);
-  const phaseY = arg(a, 6);
-  const phaseX = arg(a, 7);
-  const tapsY = (arg(a, 2) - phaseY + arg(a, 8) - 1) / arg(a, 8);
-  const tapsX = (width - phaseX + arg(a, 9) - 1) / arg(a, 9);
+export function packRotated(call: PackRotated, slice: i32, slices: i32): void {
+  const w = call.w;
+  const packed = call.packed;
+  const kernelX = call.kernelX;
+  const channels = call.channels;
+  const filters = call.filters;
+  const phaseY = call.phaseY;
+  const phaseX = call.phaseX;
+  const strideY = call.strideY;
+  const strideX = call.strideX;
+  const tapsY = (call.kernelY - phaseY + strideY - 1) / strideY;
+  const tapsX = (kernelX - phaseX + strideX - 1) / strideX;
   const taps = tapsY * tapsX;
   const panels = (channels + NR - 1) / NR;
   const tasks = panels * taps;
@@ -227,10 +224,10 @@ export function packFlipped(a: usize, slice: i32, slices: i32): void {
     const panel = task / taps;
     const tap = task - panel * taps;
     const ty = tap / tapsX;
-    const ky = phaseY + (tapsY - 1 - ty) * arg(a, 8);
-    const kx = phaseX + (tapsX - 1 - (tap - ty * tapsX)) * arg(a, 9);
+    const ky = phaseY + (tapsY - 1 - ty) * strideY;
+    const kx = phaseX + (tapsX - 1 - (tap - ty * tapsX)) * strideX;
     const columns = min(NR, channels - panel * NR);
-    let from = w + (<usize>((ky * width + kx) * channels + panel * NR) * <usize>filters << 2);
+    let from = w + (<usize>((ky * kernelX + kx) * channels + panel * NR) * <usize>filters << 2);
     let to = packed + (<usize>((panel * taps + tap) * filters * NR) << 2);
     for (let o = 0; o < filters; o++, from += 4, to += NR * 4) {
       for (let j = 0; j < NR; j++) {
@@ -240,66 +237,61 @@ export function packFlipped(a: usize, slice: i32, slices: i32): void {
   }
 }
 
-/**
- * Partial weight gradients: one for each chunk of images, rows of taps padded to a multiple of MR, filters to NR.
- * x, g, partial, images, height, width, channels, filters, tap rows, tap columns, stride y and x, pad top and left,
- * output height and width, chunks, output rows of a band, scratch, scratch bytes per thread, pixels to add to a row of g so
- * that the windows of a band lie at one distance, or −1
- */
-export function convGradWeight(a: usize, slice: i32, slices: i32): void {
-  const x = ptr(a, 0);
-  const g = ptr(a, 1);
-  const images = arg(a, 3);
-  const height = arg(a, 4);
-  const width = arg(a, 5);
-  const channels = arg(a, 6);
-  const filters = arg(a, 7);
-  const tapRows = arg(a, 8);
-  const tapColumns = arg(a, 9);
-  const strideY = arg(a, 10);
-  const strideX = arg(a, 11);
-  const outHeight = arg(a, 14);
-  const outWidth = arg(a, 15);
-  const chunks = arg(a, 16);
-  const bandRows = arg(a, 17);
-  const band = scratch(ptr(a, 18), arg(a, 19));
-  const extra = arg(a, 20);
+/** Partial weight gradients: one for each chunk of images, rows of taps padded to a multiple of MR, filters to NR. */
+export function convGradWeight(call: ConvGradWeight, slice: i32, slices: i32): void {
+  const x = call.x;
+  const g = call.dy;
+  const images = call.images;
+  const height = call.height;
+  const width = call.width;
+  const channels = call.channels;
+  const filters = call.filters;
+  const kernelY = call.kernelY;
+  const kernelX = call.kernelX;
+  const strideY = call.strideY;
+  const strideX = call.strideX;
+  const outHeight = call.outHeight;
+  const outWidth = call.outWidth;
+  const chunks = call.chunks;
+  const taskRows = call.taskRows;
+  const padded = ownScratch(call.scratch);
+  const extra = call.extraColumns;
 
   const even = extra >= 0;
   const gColumns = even ? outWidth + extra : outWidth;
-  const columns = even ? gColumns * strideX : (outWidth - 1) * strideX + tapColumns;
+  const columns = even ? gColumns * strideX : (outWidth - 1) * strideX + kernelX;
   const pixel = <usize>channels << 2;
   const xRow = <usize>columns * pixel;
-  const run = tapColumns * channels;
+  const run = kernelX * channels;
   const runPadded = ((run + MR - 1) / MR) * MR;
   const ldc = <usize>(((filters + NR - 1) / NR) * NR) << 2;
   const xStep = <usize>strideX * pixel;
   const gStep = <usize>filters << 2;
   const gRow = <usize>gColumns * gStep;
-  const gCopy = band + <usize>bandRows * xRow + 16;
+  const gPadded = padded + <usize>call.paddedBytes;
 
-  const tasks = chunks * tapRows;
+  const tasks = chunks * kernelY;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
-    const chunk = task / tapRows;
-    const tapRow = task - chunk * tapRows;
-    const partial = ptr(a, 2) + <usize>(task * runPadded) * ldc;
+    const chunk = task / kernelY;
+    const tapRow = task - chunk * kernelY;
+    const partial = call.partial + <usize>(task * runPadded) * ldc;
     const lastImage = share(images, chunk + 1, chunks);
     let first = true;
     for (let image = share(images, chunk, chunks); image < lastImage; image++) {
       const xImage = x + <usize>(image * height * width) * pixel;
       const gImage = g + <usize>(image * outHeight * outWidth) * gStep;
-      for (let row = 0; row < outHeight; row += bandRows) {
-        const rows = min(bandRows, outHeight - row);
-        let top = row * strideY - arg(a, 12) + tapRow;
-        let to = band;
+      for (let row = 0; row < outHeight; row += taskRows) {
+        const rows = min(taskRows, outHeight - row);
+        let top = row * strideY - call.padTop + tapRow;
+        let to = padded;
         for (let r = 0; r < rows; r++, top += strideY, to += xRow) {
-          fillBand(xImage, to, height, width, channels, top, -arg(a, 13), 1, columns);
+          padRows(xImage, to, height, width, channels, top, -call.padLeft, 1, columns);
         }
-        let gBand = gImage + <usize>(row * outWidth) * gStep;
+        let gRows = gImage + <usize>(row * outWidth) * gStep;
         if (extra > 0) {
-          fillBand(gImage, gCopy, outHeight, outWidth, filters, row, 0, rows, gColumns);
-          gBand = gCopy;
+          padRows(gImage, gPadded, outHeight, outWidth, filters, row, 0, rows, gColumns);
+          gRows = gPadded;
         }
         // One call for all rows where it can be: a tile's sums are loaded and stored in each.
         const lines = even ? 1 : rows;
@@ -307,8 +299,8 @@ export function convGradWeight(a: usize, slice: i32, slices: i32): void {
         for (let f = 0; f < filters; f += NR) {
           for (let t = 0; t < run; t += MR) {
             const c = partial + <usize>t * ldc + (<usize>f << 2);
-            let from = band + (<usize>t << 2);
-            let by = gBand + (<usize>f << 2);
+            let from = padded + (<usize>t << 2);
+            let by = gRows + (<usize>f << 2);
             for (let r = 0; r < lines; r++, from += xRow, by += gRow) {
               weightTile(from, by, count, xStep, gStep, c, ldc, first && r == 0);
             }
@@ -320,21 +312,18 @@ export function convGradWeight(a: usize, slice: i32, slices: i32): void {
   }
 }
 
-/**
- * Adds the partial weight gradients in order of their chunks.
- * partial, dw, chunks, tap rows, run (tap columns × channels), filters
- */
-export function addPartials(a: usize, slice: i32, slices: i32): void {
-  const partial = ptr(a, 0);
-  const dw = ptr(a, 1);
-  const chunks = arg(a, 2);
-  const tapRows = arg(a, 3);
-  const run = arg(a, 4);
-  const filters = arg(a, 5);
+/** Adds the partial weight gradients in order of their chunks. */
+export function addPartials(call: AddPartials, slice: i32, slices: i32): void {
+  const partial = call.partial;
+  const dw = call.dw;
+  const chunks = call.chunks;
+  const kernelY = call.kernelY;
+  const run = call.run;
+  const filters = call.filters;
   const runPadded = ((run + MR - 1) / MR) * MR;
   const ldc = <usize>(((filters + NR - 1) / NR) * NR) << 2;
-  const chunkBytes = <usize>(tapRows * runPadded) * ldc;
-  const tasks = tapRows * run;
+  const chunkBytes = <usize>(kernelY * runPadded) * ldc;
+  const tasks = kernelY * run;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
     const tapRow = task / run;

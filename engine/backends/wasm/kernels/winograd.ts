@@ -3,9 +3,9 @@
 // their points and so the input transform; F(4×4, 3×3) has tiles of 6, F(8×4, 3×3) ten rows of 6 and F(8×4, 5×5) twelve of 8
 // (transforms.ts has the points).
 //
-//   forward          y  = Aᵀ [ Σ_c (G g Gᵀ) ⊙ (Bᵀ d B) ] A        one matrix product per frequency: tiles × channels
-//   input gradient   the same with turned filters
-//   weight gradient  dg = Gᵀ [ Σ_tiles (Bᵀ d B) ⊙ (A dy Aᵀ) ] G   one product per frequency: channels × filters
+//   forward          y  = Aᵀ [ Σ_c (G g Gᵀ) ⊙ (Bᵀ d B) ] A        one matrix product per tile element: tiles × channels
+//   input gradient   the same with rotated filters
+//   weight gradient  dg = Gᵀ [ Σ_tiles (Bᵀ d B) ⊙ (A dy Aᵀ) ] G   one product per tile element: channels × filters
 //
 // A vector holds four channels or eight, so the transforms are straight lines of vector arithmetic. Rows of a product are tiles
 // and do not touch each other: how tiles are grouped into blocks and slices changes no bit of the result.
@@ -13,37 +13,45 @@
 //
 // The values of a tile lie together: T S rows of its channels, `ld` bytes from one tile to the next (an odd number of cache
 // lines, or the tiles would share a few sets of the cache).
-import { Pooling } from "./calls.generated";
-import { arg, ptr } from "./elementwise";
-import { fillBand } from "./conv";
-import { splat, storeLanes } from "./simd";
+import {
+  Pooled,
+  Tiles,
+  TransformFilters,
+  Winograd,
+  WinogradFinishWeight,
+  WinogradGradProduct,
+  WinogradGradTransform,
+  WinogradGradWeight,
+} from "./calls.generated";
+import { padRows } from "./conv";
+import { List } from "./list";
 import { spreadRows } from "./pool";
-import { scratch, share } from "./team";
+import { splat, storeLanes } from "./simd";
+import { ownScratch, share } from "./team";
 import { filterLine, finishTile, product, productOf3, weightTile, weightTileOf3, weightTileOf4 } from "./vectors/products";
 import { gradTile, inputTile, outputTile } from "./vectors/transforms";
 import { LANES, MR, NR, V } from "./width";
 
 /**
- * Filters into the transformed domain, packed in panels of NR columns for each frequency: G g Gᵀ.
- * w [r, r, C, O], packed, T, S, r, C, O, addresses of G of columns (T × r floats) and of rows (S × r), turned, scratch, scratch
- * bytes per thread. Turned exchanges C and O and rotates by 180 degrees, for the input gradient: rows are O, columns C.
+ * Filters into the transformed domain, packed in panels of NR columns for each tile element: G g Gᵀ. Rotation by 180 degrees
+ * exchanges C and O, for the input gradient: rows are O, columns C.
  */
-export function transformFilters(a: usize, slice: i32, slices: i32): void {
-  const packed = ptr(a, 1);
-  const tall = arg(a, 2);
-  const wide = arg(a, 3);
-  const r = arg(a, 4);
-  const channels = arg(a, 5);
-  const filters = arg(a, 6);
-  const gDown = ptr(a, 7);
-  const gAcross = ptr(a, 8);
-  const turned = arg(a, 9) != 0;
-  const taps = scratch(ptr(a, 10), arg(a, 11)); // r × r panels
-  const half = taps + 64 * V; // T × r panels
-  const rows = turned ? filters : channels;
-  const columns = turned ? channels : filters;
+export function transformFilters(call: TransformFilters, slice: i32, slices: i32): void {
+  const packed = call.packed;
+  const tall = call.tall;
+  const wide = call.wide;
+  const r = call.r;
+  const channels = call.channels;
+  const filters = call.filters;
+  const gDown = call.gDown;
+  const gAcross = call.gAcross;
+  const rotated = call.rotated;
+  const taps = ownScratch(call.scratch); // r × r panels
+  const half = taps + <usize>call.tapsBytes; // T × r panels
+  const rows = rotated ? filters : channels;
+  const columns = rotated ? channels : filters;
   const panels = (columns + NR - 1) / NR;
-  const frequency = <usize>(panels * rows * NR) << 2;
+  const element = <usize>(panels * rows * NR) << 2;
   const end = share(rows * panels, slice + 1, slices);
   for (let task = share(rows * panels, slice, slices); task < end; task++) {
     const panel = task / rows;
@@ -52,13 +60,13 @@ export function transformFilters(a: usize, slice: i32, slices: i32): void {
     const valid = min(NR, columns - first);
     for (let tap = 0; tap < r * r; tap++) {
       const to = taps + (<usize>(tap * NR) << 2);
-      if (turned) {
-        let from = ptr(a, 0) + (<usize>(((r * r - 1 - tap) * channels + first) * filters + row) << 2);
+      if (rotated) {
+        let from = call.w + (<usize>(((r * r - 1 - tap) * channels + first) * filters + row) << 2);
         for (let j = 0; j < NR; j++, from += <usize>filters << 2) {
           store<f32>(to + (<usize>j << 2), j < valid ? load<f32>(from) : 0);
         }
       } else {
-        const from = ptr(a, 0) + (<usize>((tap * channels + row) * filters + first) << 2);
+        const from = call.w + (<usize>((tap * channels + row) * filters + first) << 2);
         if (valid < NR) memory.fill(to, 0, NR << 2);
         memory.copy(to, from, <usize>valid << 2);
       }
@@ -72,24 +80,11 @@ export function transformFilters(a: usize, slice: i32, slices: i32): void {
     }
     let to = packed + (<usize>(task * NR) << 2);
     for (let u = 0; u < tall; u++) {
-      for (let v = 0; v < wide; v++, to += frequency) {
+      for (let v = 0; v < wide; v++, to += element) {
         filterLine(gAcross + (<usize>(v * r) << 2), r, half + (<usize>(u * r * NR) << 2), NR * 4, to);
       }
     }
   }
-}
-
-/** Room for the squares that a transform works on. */
-const WORK: usize = 128 * V;
-
-// Words that the kernels on tiles share: x, packed filters or g, result, images, height, width, channels, filters, pad top
-// and left, output height and width, S, n, tiles of a block (a multiple of MR), bytes between the tiles of a block of inputs
-// and of products or gradients, scratch, scratch bytes per thread, bytes of the band in it, T, m, address of the
-// numbers of a line of ten or twelve.
-
-// @ts-ignore: decorator
-@inline function scratchOf(a: usize): usize {
-  return scratch(ptr(a, 17), arg(a, 18));
 }
 
 // @ts-ignore: decorator
@@ -103,152 +98,146 @@ const WORK: usize = 128 * V;
   return ceilDiv(channels, LANES);
 }
 
-/** Frequencies of a tile. */
+/** Elements of a tile. */
 // @ts-ignore: decorator
-@inline function frequenciesOf(a: usize): i32 {
-  return arg(a, 20) * arg(a, 12);
+@inline function elementsOf(call: Tiles): i32 {
+  return call.tall * call.wide;
 }
 
 /** Tiles of all images. */
-function tilesOf(a: usize): i32 {
-  return arg(a, 3) * ceilDiv(arg(a, 10), arg(a, 21)) * ceilDiv(arg(a, 11), arg(a, 13));
+function tilesOf(call: Tiles): i32 {
+  return call.images * ceilDiv(call.outHeight, call.m) * ceilDiv(call.outWidth, call.n);
 }
 
-/**
- * Bᵀ d B of `count` tiles, `ld` bytes apart and their frequencies `step`, by way of bands of the padded image that a row of
- * tiles covers.
- */
-function transformInputs(a: usize, begin: i32, count: i32, to: usize, ld: usize, step: usize, work: usize): void {
-  const height = arg(a, 4);
-  const width = arg(a, 5);
-  const channels = arg(a, 6);
-  const wide = arg(a, 12);
-  const n = arg(a, 13);
-  const tall = arg(a, 20);
-  const m = arg(a, 21);
-  const tileRows = ceilDiv(arg(a, 10), m);
-  const tileColumns = ceilDiv(arg(a, 11), n);
+/** Bᵀ d B of `count` tiles, `ld` bytes apart and their elements `step`, by way of the padded rows that a row of tiles covers. */
+function transformInputs(call: Tiles, begin: i32, count: i32, to: usize, ld: usize, step: usize, work: usize): void {
+  const height = call.height;
+  const width = call.width;
+  const channels = call.channels;
+  const wide = call.wide;
+  const n = call.n;
+  const tall = call.tall;
+  const m = call.m;
+  const tileRows = ceilDiv(call.outHeight, m);
+  const tileColumns = ceilDiv(call.outWidth, n);
   const columns = (tileColumns - 1) * n + wide;
   const pixel = <usize>channels << 2;
   const row = <usize>columns * pixel;
-  const band = work + WORK;
+  const padded = work + <usize>call.workBytes;
   let filled = -1;
   for (let tile = begin; tile < begin + count; tile++, to += ld) {
     const place = tile / tileColumns;
     if (place != filled) {
       const image = place / tileRows;
-      const top = (place - image * tileRows) * m - arg(a, 8);
-      const from = ptr(a, 0) + <usize>(image * height * width) * pixel;
-      fillBand(from, band, height, width, channels, top, -arg(a, 9), tall, columns);
+      const top = (place - image * tileRows) * m - call.padTop;
+      const from = call.x + <usize>(image * height * width) * pixel;
+      padRows(from, padded, height, width, channels, top, -call.padLeft, tall, columns);
       filled = place;
     }
-    const from = band + <usize>((tile - place * tileColumns) * n) * pixel;
-    inputTile(from, row, pixel, work, to, step, tall, wide, ptr(a, 22));
+    const from = padded + <usize>((tile - place * tileColumns) * n) * pixel;
+    inputTile(from, row, pixel, work, to, step, tall, wide, call.factors);
   }
 }
 
 /**
- * A dy Aᵀ of `count` tiles, laid out in the same way; zeros where a tile overhangs. Where dy is the input gradient of a max pool,
- * `pool` has the address of the taps that won and the pool's geometry, and the gradient of its result is spread here. Adds the
- * pixels of all tiles to `total` (0 for none).
+ * A dy Aᵀ of `count` tiles, laid out in the same way; zeros where a tile overhangs. Where dy is the gradient of a max pool's
+ * result, `pools` has the pool, and dy is spread here. Adds the pixels of all tiles to `total` (0 for none).
  */
 function transformGrads(
-  a: usize,
+  call: Tiles,
+  dy: usize,
+  pools: List<Pooled>,
   begin: i32,
   count: i32,
   to: usize,
   ld: usize,
   step: usize,
   work: usize,
-  pool: usize,
   total: usize,
   fresh: bool,
 ): void {
-  const filters = arg(a, 7);
-  const height = arg(a, 10);
-  const width = arg(a, 11);
-  const wide = arg(a, 12);
-  const n = arg(a, 13);
-  const tall = arg(a, 20);
-  const m = arg(a, 21);
+  const filters = call.filters;
+  const height = call.outHeight;
+  const width = call.outWidth;
+  const wide = call.wide;
+  const n = call.n;
+  const tall = call.tall;
+  const m = call.m;
   const tileRows = ceilDiv(height, m);
   const tileColumns = ceilDiv(width, n);
   const pixel = <usize>filters << 2;
-  const taps = ptr(pool, 0);
-  const whole = taps == 0 && tileRows * m == height && tileColumns * n == width;
+  const pooled = pools.length > 0;
+  const whole = !pooled && tileRows * m == height && tileColumns * n == width;
   const columns = whole ? width : tileColumns * n;
   const row = <usize>columns * pixel;
-  const band = work + WORK;
+  const padded = work + <usize>call.workBytes;
   let filled = -1;
   for (let tile = begin; tile < begin + count; tile++, to += ld) {
     const place = tile / tileColumns;
     const image = place / tileRows;
     const top = (place - image * tileRows) * m;
-    let from = ptr(a, 1) + <usize>(image * height * width) * pixel;
+    let from = dy + <usize>(image * height * width) * pixel;
     if (whole) {
       from += <usize>top * row;
     } else {
       if (place != filled) {
-        if (taps != 0) spreadRows(changetype<Pooling>(pool + 4), ptr(a, 1), taps, image, top, m, band, columns);
-        else fillBand(from, band, height, width, filters, top, 0, m, columns);
+        if (pooled) spreadRows(pools[0], dy, pools[0].taps, image, top, m, padded, columns);
+        else padRows(from, padded, height, width, filters, top, 0, m, columns);
       }
       filled = place;
-      from = band;
+      from = padded;
     }
     from += <usize>((tile - place * tileColumns) * n) * pixel;
-    gradTile(from, row, pixel, work, to, step, tall, wide, n, ptr(a, 22));
+    gradTile(from, row, pixel, work, to, step, tall, wide, n, call.factors);
     if (total == 0) continue;
-    // The sum of a tile's pixels is the frequency of point 1, which lines of eight have.
+    // The sum of a tile's pixels is its element of point 1, which transforms of eight have.
     const first = fresh && tile == begin;
     if (wide == 8) addValues(to + 9 * step, total, filters, first);
     else addPixels(from, row, pixel, m, total, filters, first);
   }
 }
 
-/**
- * The forward pass, and with turned filters the input gradient: the shared words, bias or 0, relu, parts of
- * the filters
- */
-export function winograd(a: usize, slice: i32, slices: i32): void {
-  const block = arg(a, 14);
-  const panels = (arg(a, 7) + NR - 1) / NR;
-  const tiles = tilesOf(a);
+/** The forward pass, and with rotated filters the input gradient. */
+export function winograd(call: Winograd, slice: i32, slices: i32): void {
+  const block = call.blockTiles;
+  const panels = (call.filters + NR - 1) / NR;
+  const tiles = tilesOf(call);
   // Where there are few tiles, the filters are shared too, and each part transforms its tiles anew.
   const groups = (tiles + MR - 1) / MR;
-  const parts = arg(a, 25);
+  const parts = call.parts;
   const end = share(groups * parts, slice + 1, slices);
-  let piece = share(groups * parts, slice, slices);
-  while (piece < end) {
-    const part = piece / groups;
-    const begin = (piece - part * groups) * MR;
+  let task = share(groups * parts, slice, slices);
+  while (task < end) {
+    const part = task / groups;
+    const begin = (task - part * groups) * MR;
     const next = min(end, (part + 1) * groups);
     const last = min((next - part * groups) * MR, tiles);
     const first = share(panels, part, parts);
     const count = share(panels, part + 1, parts) - first;
     for (let tile = begin; tile < last; tile += block) {
-      winogradBlock(a, tile, min(block, last - tile), first, count);
+      winogradBlock(call, tile, min(block, last - tile), first, count);
     }
-    piece = next;
+    task = next;
   }
 }
 
 /** A block of tiles, for `count` panels of filters from `first` on. */
-function winogradBlock(a: usize, begin: i32, tiles: i32, first: i32, count: i32): void {
-  const channels = arg(a, 6);
-  const frequencies = frequenciesOf(a);
-  const lda = <usize>arg(a, 15);
-  const ldc = <usize>arg(a, 16);
-  const work = scratchOf(a);
-  const inputs = work + WORK + <usize>arg(a, 19);
-  const outputs = inputs + <usize>arg(a, 14) * lda;
-  const panels = (arg(a, 7) + NR - 1) / NR;
+function winogradBlock(call: Winograd, begin: i32, tiles: i32, first: i32, count: i32): void {
+  const channels = call.channels;
+  const elements = elementsOf(call);
+  const lda = <usize>call.inputStep;
+  const ldc = <usize>call.outputStep;
+  const work = ownScratch(call.scratch);
+  const inputs = work + <usize>call.workBytes + <usize>call.paddedBytes;
+  const outputs = inputs + <usize>call.blockTiles * lda;
+  const panels = (call.filters + NR - 1) / NR;
   const panelBytes = <usize>(channels * NR) << 2;
   const step = <usize>vectorsOf(channels) * V;
   const outStep = <usize>(panels * NR) << 2;
-  transformInputs(a, begin, tiles, inputs, lda, step, work);
-  for (let f = 0; f < frequencies; f++) {
+  transformInputs(call, begin, tiles, inputs, lda, step, work);
+  for (let f = 0; f < elements; f++) {
     const left = inputs + <usize>f * step;
-    let right = ptr(a, 1) + <usize>(f * panels + first) * panelBytes;
+    let right = call.packed + <usize>(f * panels + first) * panelBytes;
     let to = outputs + <usize>f * outStep + <usize>(first * NR << 2);
     for (let panel = 0; panel < count; panel++, right += panelBytes, to += NR * 4) {
       if (channels == 3) {
@@ -260,13 +249,13 @@ function winogradBlock(a: usize, begin: i32, tiles: i32, first: i32, count: i32)
       }
     }
   }
-  const last = min((first + count) * NR, arg(a, 7));
-  transformOutputs(a, begin, tiles, outputs, ldc, first * NR, last, work);
+  const last = min((first + count) * NR, call.filters);
+  transformOutputs(call, begin, tiles, outputs, ldc, first * NR, last, work);
 }
 
 /** Aᵀ M A of `count` tiles from their products, `ld` bytes apart, for the filters `first` … `last`. */
 function transformOutputs(
-  a: usize,
+  call: Winograd,
   begin: i32,
   count: i32,
   from: usize,
@@ -275,23 +264,23 @@ function transformOutputs(
   last: i32,
   work: usize,
 ): void {
-  const filters = arg(a, 7);
-  const height = arg(a, 10);
-  const width = arg(a, 11);
-  const wide = arg(a, 12);
-  const n = arg(a, 13);
-  const tall = arg(a, 20);
-  const m = arg(a, 21);
-  const bias = ptr(a, 23);
-  const lowest: f32 = arg(a, 24) != 0 ? 0 : -Infinity;
-  const numbers = ptr(a, 22);
+  const filters = call.filters;
+  const height = call.outHeight;
+  const width = call.outWidth;
+  const wide = call.wide;
+  const n = call.n;
+  const tall = call.tall;
+  const m = call.m;
+  const bias = call.bias;
+  const lowest: f32 = call.relu ? 0 : -Infinity;
+  const factors = call.factors;
   const tileRows = ceilDiv(height, m);
   const tileColumns = ceilDiv(width, n);
   const pixel = <usize>filters << 2;
   const row = <usize>width * pixel;
   const panels = (filters + NR - 1) / NR;
   const step = <usize>(panels * NR) << 2;
-  const corner = work + 64 * V;
+  const corner = work + <usize>(call.workBytes >> 1);
   for (let tile = begin; tile < begin + count; tile++, from += ld) {
     const place = tile / tileColumns;
     const image = place / tileRows;
@@ -300,18 +289,18 @@ function transformOutputs(
     const rows = min(m, height - oy);
     const columns = min(n, width - ox);
     const whole = rows == m && columns == n;
-    const origin = ptr(a, 2) + <usize>((image * height + oy) * width + ox) * pixel;
+    const origin = call.y + <usize>((image * height + oy) * width + ox) * pixel;
     // Whole vectors of whole tiles go to their places at once, the rest by way of a corner.
     const direct = whole ? (last - first) / LANES : 0;
     if (direct > 0) {
       const at = <usize>first << 2;
       const shift = bias != 0 ? bias + at : 0;
-      outputTile(from + at, <usize>direct * V, step, work, origin + at, row, pixel, tall, wide, n, shift, lowest, numbers);
+      outputTile(from + at, <usize>direct * V, step, work, origin + at, row, pixel, tall, wide, n, shift, lowest, factors);
     }
     for (let o = first + direct * LANES; o < last; o += LANES) {
       const at = <usize>o << 2;
       const shift = bias != 0 ? bias + at : 0;
-      outputTile(from + at, V, step, work, corner, <usize>n * V, V, tall, wide, n, shift, lowest, numbers);
+      outputTile(from + at, V, step, work, corner, <usize>n * V, V, tall, wide, n, shift, lowest, factors);
       for (let i = 0; i < rows; i++) {
         for (let j = 0; j < columns; j++) {
           storeFloats(origin + at + <usize>i * row + <usize>j * pixel, corner + <usize>(i * n + j) * V, min(LANES, filters - o));
@@ -323,41 +312,40 @@ function transformOutputs(
 
 /**
  * Partial weight gradients in the transformed domain, one for each chunk of tiles: T S matrices of C (padded to a multiple
- * of MR, or 3) × O (padded to one of NR): the shared words, chunks, address of the sums of g of each chunk [chunks, O] or 0, then
- * taps of a max pool and its geometry, or 0
+ * of MR, or 3) × O (padded to one of NR).
  */
-export function winogradGradWeight(a: usize, slice: i32, slices: i32): void {
-  const channels = arg(a, 6);
-  const filters = arg(a, 7);
-  const frequencies = frequenciesOf(a);
-  const block = arg(a, 14);
-  const lda = <usize>arg(a, 15);
-  const ldb = <usize>arg(a, 16);
-  const chunks = arg(a, 23);
-  const totals = ptr(a, 24);
-  const work = scratchOf(a);
-  const inputs = work + WORK + <usize>arg(a, 19);
+export function winogradGradWeight(call: WinogradGradWeight, slice: i32, slices: i32): void {
+  const channels = call.channels;
+  const filters = call.filters;
+  const elements = elementsOf(call);
+  const block = call.blockTiles;
+  const lda = <usize>call.inputStep;
+  const ldb = <usize>call.outputStep;
+  const chunks = call.chunks;
+  const totals = call.totals;
+  const work = ownScratch(call.scratch);
+  const inputs = work + <usize>call.workBytes + <usize>call.paddedBytes;
   const grads = inputs + <usize>block * lda;
   const step = <usize>vectorsOf(channels) * V;
   const ldc = <usize>((filters + NR - 1) / NR * NR) << 2;
-  const frequency = <usize>(channels == 3 ? 3 : (channels + MR - 1) / MR * MR) * ldc;
-  const tiles = tilesOf(a);
+  const elementBytes = <usize>(channels == 3 ? 3 : (channels + MR - 1) / MR * MR) * ldc;
+  const tiles = tilesOf(call);
 
   const end = share(chunks, slice + 1, slices);
   for (let chunk = share(chunks, slice, slices); chunk < end; chunk++) {
     const last = share(tiles, chunk + 1, chunks);
     const first = share(tiles, chunk, chunks);
-    const partial = ptr(a, 2) + <usize>(chunk * frequencies) * frequency;
+    const partial = call.partial + <usize>(chunk * elements) * elementBytes;
     for (let begin = first; begin < last; begin += block) {
       const count = min(block, last - begin);
       const fresh = begin == first;
-      transformInputs(a, begin, count, inputs, lda, step, work);
+      transformInputs(call, begin, count, inputs, lda, step, work);
       const total = totals != 0 ? totals + (<usize>(chunk * filters) << 2) : 0;
-      transformGrads(a, begin, count, grads, ldb, ldc, work, a + 25 * 4, total, fresh);
-      for (let f = 0; f < frequencies; f++) {
+      transformGrads(call, call.dy, call.pools, begin, count, grads, ldb, ldc, work, total, fresh);
+      for (let f = 0; f < elements; f++) {
         const left = inputs + <usize>f * step;
         const right = grads + <usize>f * ldc;
-        const to = partial + <usize>f * frequency;
+        const to = partial + <usize>f * elementBytes;
         if (channels == 3) {
           for (let o: usize = 0; o < ldc; o += NR * 4) {
             weightTileOf3(left, right + o, count, lda, ldb, to + o, ldc, fresh);
@@ -377,72 +365,63 @@ export function winogradGradWeight(a: usize, slice: i32, slices: i32): void {
   }
 }
 
-/**
- * Both operands of a weight gradient of many channels, for all tiles: the shared words (bytes between frequencies in place
- * of those between tiles), addresses of the blocks [T S, block, C to whole vectors] of inputs and [T S, block, O to one of
- * NR] of gradients, tiles of a part (a divisor of the block), address of the sums of g of each part [parts, O] or 0,
- * then taps of a max pool and its geometry, or 0
- */
-export function winogradGradTransform(a: usize, slice: i32, slices: i32): void {
-  const filters = arg(a, 7);
-  const block = arg(a, 14);
-  const inputStep = <usize>arg(a, 15);
-  const gradStep = <usize>arg(a, 16);
-  const part = arg(a, 25);
-  const totals = ptr(a, 26);
-  const work = scratchOf(a);
-  const lda = <usize>vectorsOf(arg(a, 6)) * V;
+/** Both operands of a weight gradient of many channels, for all tiles. */
+export function winogradGradTransform(call: WinogradGradTransform, slice: i32, slices: i32): void {
+  const filters = call.filters;
+  const block = call.blockTiles;
+  const inputStep = <usize>call.inputStep;
+  const gradStep = <usize>call.outputStep;
+  const taskTiles = call.taskTiles;
+  const totals = call.totals;
+  const work = ownScratch(call.scratch);
+  const lda = <usize>vectorsOf(call.channels) * V;
   const ldb = <usize>((filters + NR - 1) / NR * NR) << 2;
-  const frequencies = <usize>frequenciesOf(a);
-  const tiles = tilesOf(a);
-  const parts = (tiles + part - 1) / part;
-  const end = share(parts, slice + 1, slices);
-  for (let index = share(parts, slice, slices); index < end; index++) {
-    const begin = index * part;
-    const count = min(part, tiles - begin);
+  const elements = <usize>elementsOf(call);
+  const tiles = tilesOf(call);
+  const tasks = (tiles + taskTiles - 1) / taskTiles;
+  const end = share(tasks, slice + 1, slices);
+  for (let index = share(tasks, slice, slices); index < end; index++) {
+    const begin = index * taskTiles;
+    const count = min(taskTiles, tiles - begin);
     const whole = <usize>(begin / block);
     const row = <usize>(begin % block);
-    const inputs = ptr(a, 23) + whole * frequencies * inputStep + row * lda;
-    const grads = ptr(a, 24) + whole * frequencies * gradStep + row * ldb;
-    transformInputs(a, begin, count, inputs, lda, inputStep, work);
+    const inputs = call.inputs + whole * elements * inputStep + row * lda;
+    const grads = call.grads + whole * elements * gradStep + row * ldb;
+    transformInputs(call, begin, count, inputs, lda, inputStep, work);
     const total = totals != 0 ? totals + (<usize>(index * filters) << 2) : 0;
-    transformGrads(a, begin, count, grads, ldb, gradStep, work, a + 27 * 4, total, true);
+    transformGrads(call, call.dy, call.pools, begin, count, grads, ldb, gradStep, work, total, true);
   }
 }
 
-/**
- * The products of what winogradGradTransform wrote, each over all tiles: inputs, gradients, result [T S, C to a multiple of
- * MR, O to one of NR], T S, C, O, tiles, tiles of a block, bytes between the frequencies of inputs and of gradients, scratch
- * where every block is to be summed by itself, or 0, scratch bytes per thread
- */
-export function winogradGradProduct(a: usize, slice: i32, slices: i32): void {
-  const frequencies = arg(a, 3);
-  const channels = arg(a, 4);
-  const tiles = arg(a, 6);
-  const block = arg(a, 7);
-  const inputStep = <usize>arg(a, 8);
-  const gradStep = <usize>arg(a, 9);
+/** The products of what winogradGradTransform wrote, each over all tiles: [T S, C to a multiple of MR, O to one of NR]. */
+export function winogradGradProduct(call: WinogradGradProduct, slice: i32, slices: i32): void {
+  const elements = call.elements;
+  const channels = call.channels;
+  const tiles = call.tiles;
+  const block = call.blockTiles;
+  const inputStep = <usize>call.inputStep;
+  const gradStep = <usize>call.gradStep;
   const rows = (channels + MR - 1) / MR * MR;
   const lda = <usize>vectorsOf(channels) * V;
-  const ldb = <usize>((arg(a, 5) + NR - 1) / NR * NR) << 2;
-  const sums = ptr(a, 10) == 0 ? 0 : scratch(ptr(a, 10), arg(a, 11));
+  const ldb = <usize>((call.filters + NR - 1) / NR * NR) << 2;
+  const sums = call.blockwise ? ownScratch(call.sums) : 0;
   // Halves of a matrix, so that sixteen threads share 36 of them evenly enough.
   const half = (rows / MR + 1) / 2 * MR;
-  const tasks = 2 * frequencies;
+  const tasks = 2 * elements;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
     const f = task >> 1;
     const top = (task & 1) * half;
     const bottom = min(top + half, rows);
-    let left = ptr(a, 0) + <usize>f * inputStep;
-    let right = ptr(a, 1) + <usize>f * gradStep;
+    let left = call.inputs + <usize>f * inputStep;
+    let right = call.grads + <usize>f * gradStep;
     for (let begin = 0; begin < tiles; begin += block) {
       const count = min(block, tiles - begin);
       const apart = sums != 0 && begin > 0;
       const fresh = apart || begin == 0;
       for (let c = top; c < bottom; c += MR) {
         const x = left + (<usize>c << 2);
-        const to = ptr(a, 2) + <usize>(f * rows + c) * ldb;
+        const to = call.partial + <usize>(f * rows + c) * ldb;
         for (let o: usize = 0; o < ldb; o += NR * 4) {
           const few = c + 4 >= channels;
           const y = apart ? sums : to + o;
@@ -452,8 +431,8 @@ export function winogradGradProduct(a: usize, slice: i32, slices: i32): void {
           if (apart) addTile(sums, to + o, ldb, few ? 4 : MR);
         }
       }
-      left += <usize>frequencies * inputStep;
-      right += <usize>frequencies * gradStep;
+      left += <usize>elements * inputStep;
+      right += <usize>elements * gradStep;
     }
   }
 }
@@ -504,28 +483,28 @@ function addPixels(from: usize, row: usize, pixel: usize, m: i32, total: usize, 
 
 /**
  * Adds the partial weight gradients in order of their chunks and leaves the transformed domain: Gᵀ dU G.
- * partial, dw [r, r, C, O], T, S, r, C, O, chunks, addresses of G of columns and of rows, scratch, scratch bytes per thread
+ * dw [r, r, C, O]
  */
-export function winogradFinishWeight(a: usize, slice: i32, slices: i32): void {
-  const tall = arg(a, 2);
-  const wide = arg(a, 3);
-  const r = arg(a, 4);
-  const channels = arg(a, 5);
-  const filters = arg(a, 6);
-  const chunks = arg(a, 7);
-  const work = scratch(ptr(a, 10), arg(a, 11));
-  const result = work + 136 * V;
+export function winogradFinishWeight(call: WinogradFinishWeight, slice: i32, slices: i32): void {
+  const tall = call.tall;
+  const wide = call.wide;
+  const r = call.r;
+  const channels = call.channels;
+  const filters = call.filters;
+  const chunks = call.chunks;
+  const work = ownScratch(call.scratch);
+  const result = work + <usize>call.workBytes;
   const ldb = <usize>((filters + NR - 1) / NR * NR) << 2;
-  const frequency = <usize>(channels == 3 ? 3 : (channels + MR - 1) / MR * MR) * ldb;
+  const elementBytes = <usize>(channels == 3 ? 3 : (channels + MR - 1) / MR * MR) * ldb;
   const groups = ceilDiv(filters, LANES);
   const tasks = channels * groups;
   const end = share(tasks, slice + 1, slices);
   for (let task = share(tasks, slice, slices); task < end; task++) {
     const c = task / groups;
     const o = (task - c * groups) * LANES;
-    const from = ptr(a, 0) + <usize>c * ldb + (<usize>o << 2);
-    finishTile(from, frequency, chunks, tall, wide, r, ptr(a, 8), ptr(a, 9), work, result);
-    let to = ptr(a, 1) + (<usize>(c * filters + o) << 2);
+    const from = call.partial + <usize>c * ldb + (<usize>o << 2);
+    finishTile(from, elementBytes, chunks, tall, wide, r, call.gDown, call.gAcross, work, result);
+    let to = call.dw + (<usize>(c * filters + o) << 2);
     for (let tap = 0; tap < r * r; tap++, to += <usize>(channels * filters) << 2) {
       storeFloats(to, result + <usize>tap * V, min(LANES, filters - o));
     }

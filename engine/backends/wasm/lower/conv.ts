@@ -4,6 +4,7 @@
  */
 import type { AttrsOf } from '../../../ops/index.ts';
 import { sizeOf } from '../../../shape.ts';
+import type { StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
 import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site } from './site.ts';
 
@@ -92,7 +93,7 @@ const FORMS: readonly WinogradForm[] = [
 ];
 
 /** How many values a tile has, each with a matrix product of its own. */
-const frequenciesOf = ({ down, across }: WinogradForm): number => down.size * across.size;
+const elementsOf = ({ down, across }: WinogradForm): number => down.size * across.size;
 
 /** The shape of one pass: a convolution, or an input gradient seen as one. */
 interface Geometry {
@@ -110,8 +111,8 @@ interface Geometry {
 interface Pass extends Geometry {
   readonly x: number;
   readonly w: number;
-  /** The filters are to be turned by 180 degrees, with channels and filters exchanged. */
-  readonly turned: boolean;
+  /** The filters are to be rotated by 180 degrees, with channels and filters exchanged. */
+  readonly rotated: boolean;
   readonly y: number;
   /** Address of one value a filter to add, or 0. */
   readonly bias: number;
@@ -158,7 +159,7 @@ function directCycles({ images, output, kernel, channels, filters }: Geometry): 
 function winogradCycles(form: WinogradForm, pass: Geometry): number {
   const { down, across } = form;
   const { channels, filters } = pass;
-  const products = (frequenciesOf(form) * channels * up(filters, K.NR)) / 8 / WINOGRAD_SHARE;
+  const products = (elementsOf(form) * channels * up(filters, K.NR)) / 8 / WINOGRAD_SHARE;
   const columns = LINES[down.size];
   const rows = LINES[across.size];
   const input = Math.ceil(channels / 4) * (across.size * columns.input + down.size * rows.input);
@@ -174,7 +175,7 @@ const filterBytes = (
   form: WinogradForm,
   { channels, filters }: Pick<Geometry, 'channels' | 'filters'>,
   panel: number = K.NR,
-): number => frequenciesOf(form) * channels * up(filters, panel) * 4;
+): number => elementsOf(form) * channels * up(filters, panel) * 4;
 
 /** The Winograd form that is expected to be fastest, or null where the direct kernel is. */
 function chooseForm(pass: Geometry, site: Site, weights: boolean): WinogradForm | null {
@@ -206,8 +207,8 @@ function chooseForm(pass: Geometry, site: Site, weights: boolean): WinogradForm 
  * do not: then their way from memory weighs more, and larger blocks make it less often.
  */
 function blockOf(form: WinogradForm, channels: number, filters: number): number {
-  const frequencies = frequenciesOf(form);
-  const each = frequencies * (up(channels, K.LANES) + up(filters, K.NR)) * 4;
+  const elements = elementsOf(form);
+  const each = elements * (up(channels, K.LANES) + up(filters, K.NR)) * 4;
   const fitting = Math.floor(CACHE_BYTES / each / K.MR) * K.MR;
   return Math.max(
     filterBytes(form, { channels, filters }) > CACHE_BYTES ? 4 * K.MR : K.MR,
@@ -217,38 +218,43 @@ function blockOf(form: WinogradForm, channels: number, filters: number): number 
 
 /** Bytes from one tile of a block to the next: an odd number of cache lines, so that tiles do not share a few cache sets. */
 function tileStep(form: WinogradForm, columns: number): number {
-  return (Math.ceil((frequenciesOf(form) * columns * 4) / 64) | 1) * 64;
+  return (Math.ceil((elementsOf(form) * columns * 4) / 64) | 1) * 64;
 }
 
 /** Vectors of the two squares that a transform works on. */
 const WORK_VECTORS = 128;
 
-/** The words that all kernels on tiles share, from the images on, and how much scratch memory a thread has. */
+/** The words that all kernels on tiles share; scratch memory has `blockBytes` for blocks of tiles. */
 function tileWords(
-  { scratch, threads, table, lanes }: Site,
+  site: Site,
   { down, across }: WinogradForm,
-  { images, input, channels, filters, pad, output }: Geometry,
-  block: number,
-  steps: readonly [number, number],
+  geometry: Geometry,
+  x: number,
+  blockTiles: number,
+  [inputStep, outputStep]: readonly [number, number],
   blockBytes: number,
-): number[] {
+): StructOf<'Tiles'> {
+  const { channels, filters, output } = geometry;
   const tileColumns = Math.ceil(output[1] / across.m);
   const rows = down.size * ((tileColumns - 1) * across.m + across.size) * channels;
   const gradRows = down.m * tileColumns * across.m * filters;
-  const band = align(Math.max(rows, gradRows) * 4 + 64);
-  const own = align(WORK_VECTORS * lanes * 4 + band + blockBytes);
-  const sizes = [images, ...input, channels, filters, ...pad, ...output, across.size, across.m];
-  return [
-    ...sizes,
-    block,
-    ...steps,
-    scratch(threads * own),
-    own,
-    band,
-    down.size,
-    down.m,
-    table(down.numbers),
-  ];
+  const workBytes = WORK_VECTORS * site.lanes * 4;
+  const paddedBytes = align(Math.max(rows, gradRows) * 4 + 64);
+  return {
+    ...convolutionOf(geometry),
+    x,
+    tall: down.size,
+    wide: across.size,
+    m: down.m,
+    n: across.m,
+    factors: site.table(down.numbers),
+    blockTiles,
+    inputStep,
+    outputStep,
+    workBytes,
+    paddedBytes,
+    scratch: site.scratchPerThread(align(workBytes + paddedBytes + blockBytes)),
+  };
 }
 
 function emitPass(site: Site, pass: Pass): void {
@@ -282,30 +288,49 @@ function partsOf(form: WinogradForm, pass: Geometry, panel: number): number {
 }
 
 function emitWinograd(site: Site, form: WinogradForm, pass: Pass): void {
-  const { channels, filters } = pass;
-  const { down, across } = form;
-  const { threads, emitWords, emitPieces, scratch, table, lanes } = site;
+  const { channels, filters, y, bias, relu } = pass;
+  const { emit, lanes } = site;
   const panel = panelOf(site);
   site.note(nameOf(form));
-  const packed = scratch(filterBytes(form, pass, panel));
-  const [own, other] = pass.turned ? [filters, channels] : [channels, filters];
-  const squares = 192 * lanes * 4;
-  const tables = [table(down.g), table(across.g)];
-  const rest = [own, other, ...tables, pass.turned ? 1 : 0, scratch(threads * squares), squares];
-  emitWords(K.K_TRANSFORM_FILTERS, pass.w, packed, down.size, across.size, down.r, ...rest);
+  const packed = site.scratch(filterBytes(form, pass, panel));
+  emitTransformFilters(site, form, pass, packed);
   const block = blockOf(form, channels, filters);
   const steps = [tileStep(form, up(channels, lanes)), tileStep(form, up(filters, panel))] as const;
-  const words = tileWords(site, form, pass, block, steps, block * (steps[0] + steps[1]));
+  const tiles = tileWords(site, form, pass, pass.x, block, steps, block * (steps[0] + steps[1]));
   const parts = partsOf(form, pass, panel);
-  const epilogue = [pass.bias, pass.relu ? 1 : 0, parts];
-  emitPieces(groupsOf(form, pass) * parts, K.K_WINOGRAD, pass.x, packed, pass.y, ...words, ...epilogue);
+  emit('winograd', { ...tiles, packed, y, bias, relu, parts }, groupsOf(form, pass) * parts);
+}
+
+function emitTransformFilters(
+  site: Site,
+  { down, across }: WinogradForm,
+  { w, channels, filters, rotated }: Pass,
+  packed: number,
+): void {
+  const panelBytes = panelOf(site) * 4;
+  const tapsBytes = down.r * across.r * panelBytes;
+  const halfBytes = down.size * across.r * panelBytes;
+  site.emit('transformFilters', {
+    w,
+    packed,
+    tall: down.size,
+    wide: across.size,
+    r: down.r,
+    channels: rotated ? filters : channels,
+    filters: rotated ? channels : filters,
+    gDown: site.table(down.g),
+    gAcross: site.table(across.g),
+    rotated,
+    tapsBytes,
+    scratch: site.scratchPerThread(align(tapsBytes + halfBytes)),
+  });
 }
 
 const nameOf = ({ down, across }: WinogradForm): string =>
   `Winograd F(${down.m}×${across.m}, ${down.r}×${across.r})`;
 
-/** Output rows of one band of a direct convolution, so that the band stays in the second-level cache. */
-export function bandRows(
+/** Output rows that one task of a convolution computes: the rows that they see stay in the second-level cache. */
+export function rowsOfTask(
   images: number,
   outRows: number,
   rowBytes: number,
@@ -323,27 +348,77 @@ function emitDirect(
   pass: Pass,
   phase: Phase = { filter: pass.kernel, tap: [0, 0], stride: [1, 1], full: pass.output, first: [0, 0] },
 ): void {
-  const { emit, emitWords, emitPieces, scratch, threads, note } = site;
-  const { images, input, channels, filters, kernel, stride, pad, output } = pass;
+  const { emit, scratch, note } = site;
+  const { images, channels, filters, kernel, stride, output } = pass;
   const depth = sizeOf(kernel) * channels;
   const packed = scratch(up(filters, panelOf(site)) * depth * 4);
   note('direct');
-  if (pass.turned) {
-    const taps = [...phase.filter, filters, channels, ...phase.tap, ...phase.stride];
-    emitWords(K.K_PACK_FLIPPED, pass.w, packed, ...taps);
+  if (pass.rotated) {
+    const [kernelY, kernelX] = phase.filter;
+    const taps = {
+      phaseY: phase.tap[0],
+      phaseX: phase.tap[1],
+      strideY: phase.stride[0],
+      strideX: phase.stride[1],
+    };
+    emit('packRotated', {
+      w: pass.w,
+      packed,
+      kernelY,
+      kernelX,
+      channels: filters,
+      filters: channels,
+      ...taps,
+    });
   } else {
     const matrix = { from: pass.w, rows: depth, columns: filters, rowStride: filters, columnStride: 1 };
     emit('packB', { ...matrix, packed, batch: 1, fromStride: 0, packedStride: 0 });
   }
   const columns = (output[1] - 1) * stride[1] + kernel[1];
   const rowBytes = columns * channels * 4;
-  const rows = bandRows(images, output[0], rowBytes, kernel[0], stride[0]);
-  const own = align(tileBytes(site) + ((rows - 1) * stride[0] + kernel[0]) * rowBytes + 64);
-  const sizes = [images, ...input, channels, filters, ...kernel, ...stride, ...pad, ...output];
-  const epilogue = [pass.bias, pass.relu ? 1 : 0];
-  const places = [...phase.full, ...phase.first, ...phase.stride];
-  const words = [...sizes, rows, scratch(threads * own), own, ...epilogue, ...places];
-  emitPieces(images * Math.ceil(output[0] / rows), K.K_CONV, pass.x, packed, pass.y, ...words);
+  const taskRows = rowsOfTask(images, output[0], rowBytes, kernel[0], stride[0]);
+  const cornerBytes = tileBytes(site);
+  const paddedBytes = ((taskRows - 1) * stride[0] + kernel[0]) * rowBytes;
+  const placement = {
+    fullHeight: phase.full[0],
+    fullWidth: phase.full[1],
+    firstY: phase.first[0],
+    firstX: phase.first[1],
+    skipY: phase.stride[0],
+    skipX: phase.stride[1],
+  };
+  const { x, y, bias, relu } = pass;
+  emit(
+    'conv',
+    {
+      ...convolutionOf(pass),
+      ...placement,
+      x,
+      packed,
+      y,
+      bias,
+      relu,
+      taskRows,
+      cornerBytes,
+      scratch: site.scratchPerThread(align(cornerBytes + paddedBytes + 64)),
+    },
+    images * Math.ceil(output[0] / taskRows),
+  );
+}
+
+/** The sizes of a pass as kernels have them. */
+function convolutionOf({
+  images,
+  input: [height, width],
+  channels,
+  filters,
+  kernel: [kernelY, kernelX],
+  stride: [strideY, strideX],
+  pad: [padTop, padLeft],
+  output: [outHeight, outWidth],
+}: Geometry): StructOf<'Convolution'> {
+  const sizes = { images, height, width, channels, filters, kernelY, kernelX };
+  return { ...sizes, strideY, strideX, padTop, padLeft, outHeight, outWidth };
 }
 
 /** conv2d, with the bias and relu that may be fused into it. */
@@ -353,7 +428,7 @@ export const conv2d: Lower = (site) => {
   emitPass(site, {
     x: inputs[0],
     w: inputs[1],
-    turned: false,
+    rotated: false,
     y: outputs[0],
     bias: inputs[2] ?? 0,
     relu: attrs['relu'] === true,
@@ -369,7 +444,7 @@ export const conv2d: Lower = (site) => {
 };
 
 /**
- * The input gradient is a convolution of the output's gradient with turned filters. Of a strided convolution, it is one for
+ * The input gradient is a convolution of the output's gradient with rotated filters. Of a strided convolution, it is one for
  * every phase: pixels a stride apart meet the same taps, and together the phases do no more work than the forward pass.
  */
 export const conv2dGradInput: Lower = (site) => {
@@ -378,7 +453,7 @@ export const conv2dGradInput: Lower = (site) => {
   const common = {
     x: inputs[0],
     w: inputs[1],
-    turned: true,
+    rotated: true,
     y: outputs[0],
     bias: 0,
     relu: false,
@@ -389,8 +464,8 @@ export const conv2dGradInput: Lower = (site) => {
     stride: [1, 1],
   } as const;
   if (Math.max(...stride) === 1) {
-    const turnedPad = [kernel[0] - 1 - pad[0], kernel[1] - 1 - pad[2]] as const;
-    emitPass(site, { ...common, kernel, pad: turnedPad, output: input });
+    const rotatedPad = [kernel[0] - 1 - pad[0], kernel[1] - 1 - pad[2]] as const;
+    emitPass(site, { ...common, kernel, pad: rotatedPad, output: input });
     return;
   }
   if (sizeOf(site.results[0].shape) === 0) return;
@@ -432,9 +507,9 @@ export const takesPooled = (site: Site): boolean => chooseForm(weightGeometry(si
 
 /**
  * The weight gradient and, where it is fused, the sum of g over all but its last axis. The words of a max pool between
- * (`takesPooled`): the taps that won, the geometry.
+ * are in `pools` (`takesPooled`).
  */
-export function conv2dGradWeight(site: Site, pool: readonly number[] = [0]): void {
+export function conv2dGradWeight(site: Site, pools: readonly StructOf<'Pooled'>[] = []): void {
   const geometry = weightGeometry(site);
   const { images, filters, output } = geometry;
   if (sizeOf(site.results[0].shape) === 0) return;
@@ -445,7 +520,7 @@ export function conv2dGradWeight(site: Site, pool: readonly number[] = [0]): voi
   const form = chooseForm(geometry, site, true);
   if (form !== null) {
     site.note(nameOf(form));
-    emitWinogradGradWeight(site, form, geometry, pool);
+    emitWinogradGradWeight(site, form, geometry, pools);
     return;
   }
   site.note('direct');
@@ -454,59 +529,91 @@ export function conv2dGradWeight(site: Site, pool: readonly number[] = [0]): voi
     emitSum(site, site.inputs[1], site.outputs[1], 1, images * sizeOf(output), filters);
 }
 
-/** Pieces into which the tiles are cut: their partial sums are added in order. Sixteen share evenly among 2, 4, 8, 16. */
+/** Chunks into which the tiles are cut: their partial sums are added in order. Sixteen share evenly among 2, 4, 8, 16. */
 const CHUNKS = 16;
 
 function emitWinogradGradWeight(
   site: Site,
   form: WinogradForm,
   geometry: Geometry,
-  pool: readonly number[],
+  pools: readonly StructOf<'Pooled'>[],
 ): void {
-  const { inputs, outputs, threads, emitWords, emitPieces, scratch, table, lanes } = site;
+  const { inputs, outputs, emit, scratch, table, lanes } = site;
+  const [x, dy] = inputs;
   const { down, across } = form;
   const { images, channels, filters, output } = geometry;
-  const frequencies = frequenciesOf(form);
+  const elements = elementsOf(form);
   const tiles = tilesOf(form, images, output);
   const columns = [up(channels, lanes), up(filters, panelOf(site))] as const;
-  const columnBytes = frequencies * up(channels, channels === FEW ? FEW : K.MR) * 4;
+  const columnBytes = elements * up(channels, channels === FEW ? FEW : K.MR) * 4;
   const block = blockOf(form, channels, filters);
   const chunks = Math.min(CHUNKS, tiles);
   // Either the operands of all tiles go through memory, or the partial sums of every chunk do: once, and again through
   // the second-level cache (a quarter of the cost) for every further block of its tiles.
-  const operands = tiles * frequencies * (up(channels, K.LANES) + up(filters, K.NR)) * 4;
+  const operands = tiles * elements * (up(channels, K.LANES) + up(filters, K.NR)) * 4;
   const sweeps = 1 + (Math.ceil(tiles / chunks / block) - 1) / 4;
   const many = channels !== FEW && operands < chunks * columnBytes * up(filters, K.NR) * sweeps;
-  const part = smallBlock(tiles);
-  const parts = many ? Math.ceil(tiles / part) : chunks;
+  const taskTiles = smallBlock(tiles);
+  const parts = many ? Math.ceil(tiles / taskTiles) : chunks;
   const totals = outputs.length > 1 ? scratch(parts * filters * 4) : 0;
   const partial = scratch((many ? 1 : parts) * columnBytes * columns[1]);
   if (many) {
     // Blocks that are as deep as their columns stay in the first-level cache, with odd numbers of cache lines between the
-    // frequencies. The products read six rows where fewer are left. Where the error of one long sum is too large (7.9e-5 for
-    // 5×5 over 200 tiles), every block is summed by itself: micro-kernels that add at their end would be half as slow again.
-    const together = Math.floor((form.tiles === Infinity ? 96 : 32) / part);
-    const own = together * part;
-    const steps = columns.map((n) => (Math.ceil((own * n * 4 + 24) / 64) | 1) * 64) as [number, number];
+    // tile elements. The products read six rows where fewer are left. Where the error of one long sum is too large, every
+    // block is summed by itself.
+    const blockwise = form.tiles !== Infinity;
+    const together = Math.floor((blockwise ? 32 : 96) / taskTiles);
+    const blockTiles = together * taskTiles;
+    const steps = columns.map((n) => (Math.ceil((blockTiles * n * 4 + 24) / 64) | 1) * 64) as [
+      number,
+      number,
+    ];
     const blocks = Math.ceil(parts / together);
-    const x = scratch(blocks * frequencies * steps[0]);
-    const dy = scratch(blocks * frequencies * steps[1]);
-    const words = tileWords(site, form, geometry, own, steps, 0);
-    emitPieces(parts, K.K_WINOGRAD_GRAD_TRANSFORM, ...inputs, 0, ...words, x, dy, part, totals, ...pool);
-    const sums = form.tiles === Infinity ? 0 : scratch(threads * tileBytes(site));
-    const products = [frequencies, channels, filters, tiles, own, ...steps, sums, tileBytes(site)];
-    emitPieces(2 * frequencies, K.K_WINOGRAD_GRAD_PRODUCT, x, dy, partial, ...products);
+    const operandBlocks = {
+      inputs: scratch(blocks * elements * steps[0]),
+      grads: scratch(blocks * elements * steps[1]),
+    };
+    const words = tileWords(site, form, geometry, x, blockTiles, steps, 0);
+    emit('winogradGradTransform', { ...words, dy, ...operandBlocks, taskTiles, totals, pools }, parts);
+    emit(
+      'winogradGradProduct',
+      {
+        ...operandBlocks,
+        partial,
+        elements,
+        channels,
+        filters,
+        tiles,
+        blockTiles,
+        inputStep: steps[0],
+        gradStep: steps[1],
+        blockwise,
+        sums: site.scratchPerThread(blockwise ? tileBytes(site) : 0),
+      },
+      2 * elements,
+    );
   } else {
     const steps = [tileStep(form, columns[0]), tileStep(form, columns[1])] as const;
-    const words = tileWords(site, form, geometry, block, steps, block * (steps[0] + steps[1]) + 64);
-    emitPieces(parts, K.K_WINOGRAD_GRAD_WEIGHT, ...inputs, partial, ...words, parts, totals, ...pool);
+    const words = tileWords(site, form, geometry, x, block, steps, block * (steps[0] + steps[1]) + 64);
+    emit('winogradGradWeight', { ...words, dy, partial, chunks: parts, totals, pools }, parts);
   }
   if (outputs.length > 1)
-    site.emit('sum', { x: totals, y: outputs[1], outer: 1, n: parts, inner: filters, chunks: 1 });
-  const sums = 161 * lanes * 4;
-  const sizes = [down.size, across.size, down.r, channels, filters, many ? 1 : parts];
-  const rest = [table(down.g), table(across.g), scratch(threads * align(sums)), align(sums)];
-  emitWords(K.K_WINOGRAD_FINISH_WEIGHT, partial, outputs[0], ...sizes, ...rest);
+    emit('sum', { x: totals, y: outputs[1], outer: 1, n: parts, inner: filters, chunks: 1 });
+  const workBytes = (elements + down.r * across.size) * lanes * 4;
+  emit('winogradFinishWeight', {
+    partial,
+    dw: outputs[0],
+    tall: down.size,
+    wide: across.size,
+    r: down.r,
+    channels,
+    filters,
+    chunks: many ? 1 : parts,
+    gDown: table(down.g),
+    gAcross: table(across.g),
+    workBytes,
+    scratch: site.scratchPerThread(align(workBytes + down.r * across.r * lanes * 4)),
+  });
 }
 
 /** Tiles that are transformed in one go, at most 24: a multiple of sixteen parts, which many threads share evenly. */
@@ -516,10 +623,10 @@ const smallBlock = (tiles: number): number => Math.ceil(tiles / (CHUNKS * Math.c
 const WORTH_ONE_PRODUCT = 4;
 
 function emitDirectGradWeight(site: Site): void {
-  const { inputs, outputs, types, attrs, threads, emitWords, emitPieces, scratch } = site;
-  const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2dGradWeight'>;
-  const [images, , , channels] = types[0].shape;
-  const filters = types[1].shape[3];
+  const { emit, scratch } = site;
+  const [x, dy] = site.inputs;
+  const geometry = weightGeometry(site);
+  const { images, channels, filters, kernel, stride, output } = geometry;
   const run = kernel[1] * channels;
   const runPadded = Math.ceil(run / K.MR) * K.MR;
   const partialRows = kernel[0] * runPadded;
@@ -530,17 +637,31 @@ function emitDirectGradWeight(site: Site): void {
   );
   // With a few zeros after each row of the gradient the windows of all rows lie at one distance, and are one product.
   const zeros = Math.max(0, Math.ceil(kernel[1] / stride[1]) - 1);
-  const extra = zeros <= WORTH_ONE_PRODUCT ? zeros : -1;
-  const columns = extra < 0 ? (output[1] - 1) * stride[1] + kernel[1] : (output[1] + extra) * stride[1];
+  const extraColumns = zeros <= WORTH_ONE_PRODUCT ? zeros : -1;
+  const columns =
+    extraColumns < 0 ? (output[1] - 1) * stride[1] + kernel[1] : (output[1] + extraColumns) * stride[1];
   const rowBytes = columns * channels * 4;
-  const gradRowBytes = (output[1] + Math.max(extra, 0)) * filters * 4;
-  // A band of the image and of the gradient together stay in the first-level cache.
+  const gradRowBytes = (output[1] + Math.max(extraColumns, 0)) * filters * 4;
+  // Padded rows of the image and of the gradient stay in the first-level cache together.
   const fitting = Math.floor((20 * 1024) / (rowBytes + gradRowBytes));
-  const rows = Math.max(1, Math.min(fitting, output[0]));
-  const own = align(rows * (rowBytes + gradRowBytes) + 96);
+  const taskRows = Math.max(1, Math.min(fitting, output[0]));
+  const paddedBytes = taskRows * rowBytes + 16;
   const partial = scratch(chunks * partialRows * up(filters, panelOf(site)) * 4);
-  const sizes = [images, ...input, channels, filters, ...kernel, ...stride, pad[0], pad[2], ...output];
-  const words = [...sizes, chunks, rows, scratch(threads * own), own, extra];
-  emitPieces(chunks * kernel[0], K.K_CONV_GRAD_WEIGHT, ...inputs, partial, ...words);
-  emitWords(K.K_ADD_PARTIALS, partial, outputs[0], chunks, kernel[0], run, filters);
+  const own = site.scratchPerThread(align(paddedBytes + taskRows * gradRowBytes + 80));
+  emit(
+    'convGradWeight',
+    {
+      ...convolutionOf(geometry),
+      x,
+      dy,
+      partial,
+      chunks,
+      taskRows,
+      extraColumns,
+      paddedBytes,
+      scratch: own,
+    },
+    chunks * kernel[0],
+  );
+  emit('addPartials', { partial, dw: site.outputs[0], chunks, kernelY: kernel[0], run, filters });
 }

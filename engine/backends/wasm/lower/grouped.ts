@@ -4,7 +4,7 @@
  */
 import type { AttrsOf } from '../../../ops/index.ts';
 import { sizeOf } from '../../../shape.ts';
-import { bandRows } from './conv.ts';
+import { rowsOfTask } from './conv.ts';
 import { K } from '../kernels.generated.ts';
 import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site } from './site.ts';
 
@@ -68,7 +68,7 @@ function bandsOf(site: Site, pass: Pass): { rows: number; bands: number; words: 
   const { scratch, threads } = site;
   const { images, output, channels, kernel, groups } = pass;
   const rowBytes = (output[1] * sizeOf(kernel) * channels * 4) / groups;
-  const rows = bandRows(images, output[0], rowBytes, 1, 1);
+  const rows = rowsOfTask(images, output[0], rowBytes, 1, 1);
   const own = align(tileBytes(site) + rows * rowBytes + 64);
   return { rows, bands: Math.ceil(output[0] / rows), words: [rows, scratch(threads * own), own] };
 }

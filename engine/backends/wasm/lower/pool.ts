@@ -170,10 +170,7 @@ export const conv2dMaxPoolGradWeight =
     const pool = attrs['pool'] as Attrs;
     const { shape } = types[1];
     if (isDense(attrs as AttrsOf<'conv2d'>) && takesPooled(site)) {
-      conv2dGradWeight({ ...site, inputs: [x, g] }, [
-        taps,
-        ...Object.values(pooling(shape[0], shape[3], pool)).map(Number),
-      ]);
+      conv2dGradWeight({ ...site, inputs: [x, g] }, [{ ...pooling(shape[0], shape[3], pool), taps }]);
       return;
     }
     const full = unpooled(types[1], pool);
