@@ -73,6 +73,21 @@ export const structs = /** @type {const} */ ({
     'paddedBytes',
     'scratch: Scratch',
   ],
+  /** Along one axis: which source position an output position sees by a tap (kernels/grouped.ts has the rule), of so many. */
+  Axis: ['size', 'step', 'tap', 'offset', 'divisor'],
+  /** A convolution with groups or dilation, or its input gradient. */
+  Grouped: [
+    'images',
+    'channels',
+    'filters',
+    'groups',
+    'kernelY',
+    'kernelX',
+    'outHeight',
+    'outWidth',
+    'vertical: Axis',
+    'horizontal: Axis',
+  ],
   /** Windows on images: the size of an image, of a window and of the result. */
   Pooling: [
     'images',
@@ -244,6 +259,37 @@ export const calls = /** @type {const} */ ({
       'workBytes',
       'scratch: Scratch',
     ],
+  },
+  grouped: {
+    // Row (tap, i) and column j of group g come from w[tap · tapStride + i · innerStride + j · columnStride + g · groupStride].
+    packGroups: [
+      '*w',
+      '*packed',
+      'taps',
+      'inner',
+      'columns',
+      'groups',
+      'tapStride',
+      'innerStride',
+      'columnStride',
+      'groupStride',
+    ],
+    // A task gathers what so many rows of the result see. A bias of 0 is none.
+    groupedConv: [
+      '...Grouped',
+      '*x',
+      '*packed',
+      '*y',
+      '*bias',
+      '?relu',
+      'taskRows',
+      'cornerBytes',
+      'scratch: Scratch',
+    ],
+    groupedGradWeight: ['...Grouped', '*x', '*dy', '*partial', 'chunks', 'taskRows', 'scratch: Scratch'],
+    addGroupPartials: ['*partial', '*dw', 'chunks', 'groups', 'depth', 'columns'],
+    depthwise: ['...Grouped', '*x', '*w', '*y', '*bias', '?relu'],
+    depthwiseGradWeight: ['...Grouped', '*x', '*dy', '*partial', 'chunks'],
   },
   loss: {
     crossEntropy: ['*logits', '*labels', '*losses', '*softmax', 'rows', 'classes'],

@@ -4,8 +4,9 @@
  */
 import type { AttrsOf } from '../../../ops/index.ts';
 import { sizeOf } from '../../../shape.ts';
-import { rowsOfTask } from './conv.ts';
+import type { StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
+import { rowsOfTask } from './conv.ts';
 import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site } from './site.ts';
 
 /** Whether a convolution is the plain one that conv.ts computes. */
@@ -28,19 +29,19 @@ interface Pass {
   readonly divisor: readonly [number, number];
 }
 
-const wordsOf = (pass: Pass): number[] => [
-  pass.images,
-  ...pass.input,
-  pass.channels,
-  ...pass.output,
-  pass.filters,
-  ...pass.kernel,
-  pass.groups,
-  ...pass.step,
-  ...pass.tap,
-  ...pass.offset,
-  ...pass.divisor,
-];
+/** A pass as kernels have it. */
+function groupedOf(pass: Pass): StructOf<'Grouped'> {
+  const { images, input, channels, output, filters, kernel, groups, step, tap, offset, divisor } = pass;
+  const [vertical, horizontal] = [0, 1].map((axis) => ({
+    size: input[axis],
+    step: step[axis],
+    tap: tap[axis],
+    offset: offset[axis],
+    divisor: divisor[axis],
+  }));
+  const [[kernelY, kernelX], [outHeight, outWidth]] = [kernel, output];
+  return { images, channels, filters, groups, kernelY, kernelX, outHeight, outWidth, vertical, horizontal };
+}
 
 const isDepthwise = ({ groups, channels, filters }: Pass): boolean =>
   groups === channels && groups === filters;
@@ -63,44 +64,41 @@ function forwardPass(attrs: AttrsOf<'conv2d'>, images: number, channels: number,
   };
 }
 
-/** Bands of patches, and the words that say so. */
-function bandsOf(site: Site, pass: Pass): { rows: number; bands: number; words: number[] } {
-  const { scratch, threads } = site;
-  const { images, output, channels, kernel, groups } = pass;
+/** How many output rows a task computes from the rows that it gathers, and the tasks of an image. */
+function tasksOf({ images, output, channels, kernel, groups }: Pass) {
   const rowBytes = (output[1] * sizeOf(kernel) * channels * 4) / groups;
-  const rows = rowsOfTask(images, output[0], rowBytes, 1, 1);
-  const own = align(tileBytes(site) + rows * rowBytes + 64);
-  return { rows, bands: Math.ceil(output[0] / rows), words: [rows, scratch(threads * own), own] };
+  const taskRows = rowsOfTask(images, output[0], rowBytes, 1, 1);
+  return { taskRows, gatheredBytes: taskRows * rowBytes, imageTasks: Math.ceil(output[0] / taskRows) };
 }
 
-/** y of a pass, `turned` for an input gradient, whose filters are read with channels and filters exchanged. */
-function emitPass(site: Site, pass: Pass, turned: boolean, bias: number, relu: boolean): void {
-  const {
-    inputs: [x, w],
-    outputs: [y],
-    emitWords,
-    emitPieces,
-    scratch,
-  } = site;
+/** y of a pass, `rotated` for an input gradient, whose filters are read with channels and filters exchanged. */
+function emitPass(site: Site, pass: Pass, rotated: boolean, bias: number, relu: boolean): void {
+  const { emit } = site;
+  const [x, w] = site.inputs;
+  const [y] = site.outputs;
   const { images, channels, filters, kernel, groups, input, output } = pass;
   if (sizeOf(site.results[0].shape) === 0) return;
   if (sizeOf(kernel) * channels * sizeOf(input) === 0) {
     fill(site);
     return;
   }
-  const epilogue = [bias, relu ? 1 : 0];
   if (isDepthwise(pass)) {
     site.note('depthwise');
-    emitPieces(images * output[0], K.K_DEPTHWISE, x, w, y, ...wordsOf(pass), ...epilogue);
+    emit('depthwise', { ...groupedOf(pass), x, w, y, bias, relu }, images * output[0]);
     return;
   }
   site.note('grouped');
   const [inner, columns, taps] = [channels / groups, filters / groups, sizeOf(kernel)];
-  const packed = scratch(groups * Math.ceil(columns / panelOf(site)) * panelOf(site) * taps * inner * 4);
-  const strides = turned ? [columns * channels, 1, channels, inner] : [inner * filters, filters, 1, columns];
-  emitWords(K.K_PACK_GROUPS, w, packed, taps, inner, columns, groups, ...strides);
-  const { bands, words } = bandsOf(site, pass);
-  emitPieces(images * bands, K.K_GROUPED_CONV, x, packed, y, ...wordsOf(pass), ...words, ...epilogue);
+  const packed = site.scratch(groups * Math.ceil(columns / panelOf(site)) * panelOf(site) * taps * inner * 4);
+  const strides = rotated
+    ? { tapStride: columns * channels, innerStride: 1, columnStride: channels, groupStride: inner }
+    : { tapStride: inner * filters, innerStride: filters, columnStride: 1, groupStride: columns };
+  emit('packGroups', { w, packed, taps, inner, columns, groups, ...strides });
+  const { taskRows, gatheredBytes, imageTasks } = tasksOf(pass);
+  const cornerBytes = tileBytes(site);
+  const scratch = site.scratchPerThread(align(cornerBytes + gatheredBytes + 64));
+  const words = { ...groupedOf(pass), x, packed, y, bias, relu, taskRows, cornerBytes, scratch };
+  emit('groupedConv', words, images * imageTasks);
 }
 
 /** conv2d, with the bias and relu that may be fused into it. */
@@ -130,21 +128,16 @@ export const groupedGradInput: Lower = (site) => {
   emitPass(site, pass, true, 0, false);
 };
 
-/** Pieces into which the images are cut: their partial sums are added in order. */
+/** Chunks into which the images are cut: their partial sums are added in order. */
 const CHUNKS = 64;
 
-/** The weight gradient and, where it is fused, the sum of g over all but its last axis. */
+/** The weight gradient and, where it is fused, the sum of dy over all but its last axis. */
 export const groupedGradWeight: Lower = (site) => {
-  const {
-    inputs,
-    outputs,
-    types: [x, g],
-    emitWords,
-    emitPieces,
-    scratch,
-  } = site;
+  const { outputs, emit } = site;
+  const [x, dy] = site.inputs;
+  const [xType, dyType] = site.types;
   const attrs = site.attrs as AttrsOf<'conv2dGradWeight'>;
-  const pass = forwardPass(attrs, x.shape[0], x.shape[3], g.shape[3]);
+  const pass = forwardPass(attrs, xType.shape[0], xType.shape[3], dyType.shape[3]);
   const { images, channels, filters, output, kernel, groups } = pass;
   if (sizeOf(site.results[0].shape) === 0) return;
   if (images * sizeOf(output) === 0) {
@@ -155,30 +148,24 @@ export const groupedGradWeight: Lower = (site) => {
   if (isDepthwise(pass)) {
     site.note('depthwise');
     const chunks = Math.min(CHUNKS, images * output[0]);
-    const partial = scratch(chunks * taps * channels * 4);
-    emitPieces(chunks * taps, K.K_DEPTHWISE_GRAD_WEIGHT, ...inputs, partial, ...wordsOf(pass), chunks);
-    site.emit('sum', { x: partial, y: outputs[0], outer: 1, n: chunks, inner: taps * channels, chunks: 1 });
+    const partial = site.scratch(chunks * taps * channels * 4);
+    emit('depthwiseGradWeight', { ...groupedOf(pass), x, dy, partial, chunks }, chunks * taps);
+    emit('sum', { x: partial, y: outputs[0], outer: 1, n: chunks, inner: taps * channels, chunks: 1 });
   } else {
     site.note('grouped');
     const [depth, columns] = [(taps * channels) / groups, filters / groups];
-    const { bands, words } = bandsOf(site, pass);
+    const { taskRows, gatheredBytes, imageTasks } = tasksOf(pass);
     const rows = Math.ceil(depth / K.MR) * K.MR * groups;
     const shared = Math.min(
       Math.ceil(CHUNKS / groups),
       Math.floor(2 ** 22 / (rows * Math.ceil(columns / K.NR) * K.NR)),
     );
-    const chunks = Math.max(1, Math.min(images * bands, shared));
-    const partial = scratch(chunks * rows * Math.ceil(columns / panelOf(site)) * panelOf(site) * 4);
-    emitPieces(
-      chunks * groups,
-      K.K_GROUPED_GRAD_WEIGHT,
-      ...inputs,
-      partial,
-      ...wordsOf(pass),
-      ...words,
-      chunks,
-    );
-    emitWords(K.K_ADD_GROUP_PARTIALS, partial, outputs[0], chunks, groups, depth, columns);
+    const chunks = Math.max(1, Math.min(images * imageTasks, shared));
+    const partial = site.scratch(chunks * rows * Math.ceil(columns / panelOf(site)) * panelOf(site) * 4);
+    const scratch = site.scratchPerThread(align(gatheredBytes + 64));
+    const words = { ...groupedOf(pass), x, dy, partial, chunks, taskRows, scratch };
+    emit('groupedGradWeight', words, chunks * groups);
+    emit('addGroupPartials', { partial, dw: outputs[0], chunks, groups, depth, columns });
   }
-  if (outputs.length > 1) emitSum(site, inputs[1], outputs[1], 1, images * sizeOf(output), filters);
+  if (outputs.length > 1) emitSum(site, dy, outputs[1], 1, images * sizeOf(output), filters);
 };

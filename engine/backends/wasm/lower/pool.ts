@@ -113,17 +113,8 @@ function onEachImage(site: Site, calls: number[][], moves: StructOf<'Move'>[]) {
         for (const [word, move] of Object.entries(moving))
           moves.push({ perImage: 0, perThread: 0, ...move, word: first + wordIndex(name, word) });
       },
-      emitPieces(_, kernel, ...words) {
-        const first = calls.flat().length + 3;
-        calls.push([kernel, words.length + 3, 1, ...words.with(IMAGES_WORD, 1)]);
-        for (const [word, move] of Object.entries(moving))
-          moves.push({ perImage: 0, perThread: 0, ...move, word: first + (word === 'x' ? 0 : 2) });
-      },
     });
 }
-
-/** Where the kernels of convolutions have the number of images. */
-const IMAGES_WORD = 3;
 
 /** A convolution, then a max pool, with what lies between in scratch memory: of one image for each thread, or of all. */
 export const conv2dMaxPool =
