@@ -9,12 +9,14 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { callClasses } from './classes.js';
 import { foldOffsets, widen } from './widen.js';
+import { writeTransforms } from './winograd-transforms.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const backend = join(here, '..');
 const sources = join(backend, 'kernels');
 const target = join(backend, 'kernels.generated.ts');
 const classes = join(sources, 'calls.generated.ts');
+const transforms = join(sources, 'vectors/transforms.generated.ts');
 
 /** Memory that modules may be given at the most: 4 GiB in pages of 64 KiB. */
 const MAXIMUM_PAGES = 65536;
@@ -28,8 +30,8 @@ async function hashOfSources(asc) {
   const tools = (await readdir(here)).sort().map((name) => join(here, name));
   for (const tool of [...tools, join(backend, 'calls.js')]) hash.update(await readFile(tool));
   for (const name of (await readdir(sources, { recursive: true })).sort()) {
-    const path = join(sources, name);
-    if (name.endsWith('.ts') && path !== classes) hash.update(name).update(await readFile(path));
+    if (!name.endsWith('.ts') || name.endsWith('.generated.ts')) continue;
+    hash.update(name).update(await readFile(join(sources, name)));
   }
   return hash.digest('hex');
 }
@@ -142,6 +144,7 @@ export async function buildKernels() {
   };
   try {
     await write(classes, callClasses());
+    await write(transforms, writeTransforms());
     const plain = await compile(asc, 'plain', folder);
     const relaxed = await compile(asc, 'relaxed', folder);
     const wide = await compile(asc, 'wide', folder);

@@ -58,7 +58,7 @@ export { LANES, MR, NR } from "./width";
 // Nobody calls these from outside. An exported function is not inlined into its one caller, where V8 would spill its
 // accumulators in the loops around it and halve its speed; and it keeps its name, by which widen.js finds it.
 export * from "./vectors/products";
-export * from "./vectors/transforms";
+export * from "./vectors/transforms.generated";
 
 export const K_END: i32 = 0;
 export const K_COPY: i32 = 1;

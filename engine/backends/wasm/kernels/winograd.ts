@@ -1,7 +1,7 @@
 // Winograd's minimal filtering for convolutions of stride 1: tiles of T × S inputs give m × n outputs of an r × r filter,
 // T = m + r − 1 and S = n + r − 1, with T S products in place of m n r². F(4×4, 5×5) and F(6×6, 3×3) on tiles of 8 share
 // their points and so the input transform; F(4×4, 3×3) has tiles of 6, F(8×4, 3×3) ten rows of 6 and F(8×4, 5×5) twelve of 8
-// (transforms.ts has the points).
+// (winograd-points.js has the points).
 //
 //   forward          y  = Aᵀ [ Σ_c (G g Gᵀ) ⊙ (Bᵀ d B) ] A        one matrix product per tile element: tiles × channels
 //   input gradient   the same with rotated filters
@@ -29,7 +29,7 @@ import { spreadRows } from "./pool";
 import { splat, storeLanes } from "./simd";
 import { ownScratch, share } from "./team";
 import { filterLine, finishTile, product, productOf3, weightTile, weightTileOf3, weightTileOf4 } from "./vectors/products";
-import { gradTile, inputTile, outputTile } from "./vectors/transforms";
+import { gradTile, inputTile, outputTile } from "./vectors/transforms.generated";
 import { LANES, MR, NR, V } from "./width";
 
 /**
@@ -135,7 +135,7 @@ function transformInputs(call: Tiles, begin: i32, count: i32, to: usize, ld: usi
       filled = place;
     }
     const from = padded + <usize>((tile - place * tileColumns) * n) * pixel;
-    inputTile(from, row, pixel, work, to, step, tall, wide, call.factors);
+    inputTile(from, row, pixel, work, to, step, tall, call.factors);
   }
 }
 
@@ -188,7 +188,7 @@ function transformGrads(
       from = padded;
     }
     from += <usize>((tile - place * tileColumns) * n) * pixel;
-    gradTile(from, row, pixel, work, to, step, tall, wide, n, call.factors);
+    gradTile(from, row, pixel, work, to, step, tall, n, call.factors);
     if (total == 0) continue;
     // The sum of a tile's pixels is its element of point 1, which transforms of eight have.
     const first = fresh && tile == begin;
@@ -267,7 +267,6 @@ function transformOutputs(
   const filters = call.filters;
   const height = call.outHeight;
   const width = call.outWidth;
-  const wide = call.wide;
   const n = call.n;
   const tall = call.tall;
   const m = call.m;
@@ -295,12 +294,12 @@ function transformOutputs(
     if (direct > 0) {
       const at = <usize>first << 2;
       const shift = bias != 0 ? bias + at : 0;
-      outputTile(from + at, <usize>direct * V, step, work, origin + at, row, pixel, tall, wide, n, shift, lowest, factors);
+      outputTile(from + at, <usize>direct * V, step, work, origin + at, row, pixel, tall, n, shift, lowest, factors);
     }
     for (let o = first + direct * LANES; o < last; o += LANES) {
       const at = <usize>o << 2;
       const shift = bias != 0 ? bias + at : 0;
-      outputTile(from + at, V, step, work, corner, <usize>n * V, V, tall, wide, n, shift, lowest, factors);
+      outputTile(from + at, V, step, work, corner, <usize>n * V, V, tall, n, shift, lowest, factors);
       for (let i = 0; i < rows; i++) {
         for (let j = 0; j < columns; j++) {
           storeFloats(origin + at + <usize>i * row + <usize>j * pixel, corner + <usize>(i * n + j) * V, min(LANES, filters - o));
