@@ -15,7 +15,7 @@ import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './g
 import { floatWord } from '../call.ts';
 import { K } from '../kernels.generated.ts';
 import { matmul } from './matmul.ts';
-import { batchNorm, batchNormGrad, standardize, standardizeGrad } from './norm.ts';
+import { batchNorm, batchNormGrad, lrnWithin, lrnWithinGrad, standardize, standardizeGrad } from './norm.ts';
 import {
   avgPool2d,
   avgPoolGrad,
@@ -160,21 +160,8 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
   avgPool2d,
   avgPool2dGrad: avgPoolGrad,
   avgPool2dReluGrad: avgPoolGrad,
-  lrnWithin({ inputs, outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
-    const { size, alpha, beta } = attrs as AttrsOf<'lrnWithin'>;
-    const own = align(sizeOf(shape.slice(1)) * 4 + 64);
-    const scalars = [size, floatWord(alpha / size ** 2), floatWord(beta)];
-    const words = [...shape, ...scalars, scratch(threads * own), own];
-    emitPieces(shape[0], K.K_LRN, ...inputs, ...outputs, ...words);
-  },
-  lrnWithinGrad({ inputs, outputs, types: [{ shape }], attrs, threads, emitPieces, scratch }) {
-    const { size, alpha, beta } = attrs as AttrsOf<'lrnWithinGrad'>;
-    const own = 2 * align(sizeOf(shape.slice(1)) * 4 + 128);
-    const factor = (2 * alpha * beta) / size ** 2;
-    const scalars = [size, floatWord(factor), floatWord(beta)];
-    const words = [...shape, ...scalars, scratch(threads * own), own];
-    emitPieces(shape[0], K.K_LRN_GRAD, ...inputs, ...outputs, ...words);
-  },
+  lrnWithin,
+  lrnWithinGrad,
   batchNorm,
   batchNormAct: batchNorm,
   batchNormGrad: batchNormGrad(false),

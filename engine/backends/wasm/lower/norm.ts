@@ -85,3 +85,27 @@ export const standardizeGrad: Lower = ({
   ];
   emitPieces(shape[0], K.K_STANDARDIZE_GRAD, ...inputs, ...outputs, ...words);
 };
+
+export const lrnWithin: Lower = (site) => {
+  const { inputs, outputs, types, attrs, emit, scratchPerThread } = site;
+  const [x] = inputs;
+  const [y, scales] = outputs;
+  const [images, height, width, channels] = types[0].shape;
+  const { size, alpha, beta } = attrs as AttrsOf<'lrnWithin'>;
+  const scratch = scratchPerThread(align(height * width * channels * 4 + 64));
+  const image = { images, height, width, channels };
+  emit('lrn', { x, y, scales, ...image, size, alpha: alpha / size ** 2, beta, scratch }, images);
+};
+
+export const lrnWithinGrad: Lower = (site) => {
+  const { inputs, outputs, types, attrs, emit, scratchPerThread } = site;
+  const [dy, x, scales] = inputs;
+  const [dx] = outputs;
+  const [images, height, width, channels] = types[0].shape;
+  const { size, alpha, beta } = attrs as AttrsOf<'lrnWithinGrad'>;
+  const factor = (2 * alpha * beta) / size ** 2;
+  const productBytes = align(height * width * channels * 4 + 64);
+  const scratch = scratchPerThread(2 * productBytes);
+  const image = { images, height, width, channels };
+  emit('lrnGrad', { dy, x, scales, dx, ...image, size, factor, beta, productBytes, scratch }, images);
+};
