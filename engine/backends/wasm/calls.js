@@ -106,6 +106,10 @@ export const structs = /** @type {const} */ ({
     'outWidth',
     '?insideOnly',
   ],
+  /** An axis of a copy: its size, and the strides of x and y along it in elements. */
+  CopyAxis: ['size', 'xStride', 'yStride'],
+  /** Strides in elements of a value that images are normalized with; 0 where it is the same along the axis. */
+  PixelStrides: ['height', 'width', 'channels'],
   /** An address in the program of eachImage: the number of its word, and the bytes that it moves on by image and by thread. */
   Move: ['word', 'perImage', 'perThread'],
   /** A max pool that a gradient passes on its way: the taps of the windows that won, and the windows. */
@@ -114,6 +118,40 @@ export const structs = /** @type {const} */ ({
 
 /** By the file of kernels/ that has the kernel. Its function is called like the call, its class likewise with a capital. */
 export const calls = /** @type {const} */ ({
+  move: {
+    copy: ['*x', '*y', 'bytes'],
+    fill: ['*y', 'n', 'elementBytes', 'bits'],
+    strided: ['*x', '*y', 'elementBytes', 'axes: CopyAxis[]'],
+    takeRows: ['*x', '*index', '*y', 'rows', 'count', 'rowBytes'],
+    scatterRows: ['*dy', '*index', '*dx', 'rows', 'count', 'width'],
+    takeAlong: ['*x', '*index', '*y', 'elementBytes', 'outer', 'n', 'inner', 'm'],
+    scatterAlong: ['*dy', '*index', '*dx', 'outer', 'n', 'inner', 'm'],
+  },
+  order: {
+    cumulativeSum: ['*x', '*y', 'outer', 'n', 'inner', '?exclusive', '?reverse'],
+    sort: ['*x', '*values', '*indices', 'rows', 'n', '?descending', 'scratch: Scratch'],
+  },
+  random: {
+    dropout: ['*x', '*y', 'n', '*step', 'key0', 'key1', 'threshold', '~scale'],
+    random: ['*y', 'n', '*step', 'key0', 'key1', '?normal'],
+  },
+  images: {
+    normalizeImages: [
+      '*x',
+      '*mean',
+      '*scale',
+      '*draws',
+      '*y',
+      'images',
+      'height',
+      'width',
+      'channels',
+      '?bytes',
+      'meanStrides: PixelStrides',
+      'scaleStrides: PixelStrides',
+      'scratch: Scratch',
+    ],
+  },
   each: {
     eachImage: ['images', 'scratch: Scratch', 'moves: Move[]', 'program: Call[]'],
   },

@@ -3,11 +3,7 @@
 // thread that is held up, by another program on its core say, takes fewer.
 import { runCall } from "./calls.generated";
 import * as elementwise from "./elementwise";
-import * as move from "./move";
-import * as order from "./order";
-import * as random from "./random";
 import * as norm from "./norm";
-import { normalizeImages } from "./loss";
 import * as resize from "./resize";
 import * as standardize from "./standardize";
 import {
@@ -60,26 +56,14 @@ export * from "./vectors/products";
 export * from "./vectors/transforms.generated";
 
 export const K_END: i32 = 0;
-export const K_COPY: i32 = 1;
-export const K_FILL: i32 = 2;
 export const K_ELEMENTWISE: i32 = 3;
-export const K_STRIDED: i32 = 4;
 export const K_CHECK_FINITE: i32 = 5;
-export const K_DROPOUT: i32 = 6;
-export const K_RANDOM: i32 = 7;
-export const K_CUMULATIVE_SUM: i32 = 10;
-export const K_SORT: i32 = 11;
-export const K_SCATTER_ALONG: i32 = 12;
 export const K_CHUNK_MOMENTS: i32 = 25;
 export const K_MERGE_MOMENTS: i32 = 26;
 export const K_NORMALISE: i32 = 27;
 export const K_CHUNK_GRAD_SUMS: i32 = 28;
 export const K_MERGE_GRAD_SUMS: i32 = 29;
 export const K_NORMALISE_GRAD: i32 = 30;
-export const K_TAKE_ROWS: i32 = 34;
-export const K_SCATTER_ROWS: i32 = 35;
-export const K_TAKE_ALONG: i32 = 36;
-export const K_NORMALIZE_IMAGES: i32 = 37;
 export const K_CHAIN: i32 = 45;
 export const K_RESIZE: i32 = 52;
 export const K_RESIZE_GRAD: i32 = 53;
@@ -88,15 +72,8 @@ export const K_STANDARDIZE_GRAD: i32 = 55;
 
 export function runKernel(kernel: i32, a: usize, slice: i32, slices: i32): void {
   switch (kernel) {
-    case K_COPY: move.copy(a, slice, slices); break;
-    case K_FILL: move.fill(a, slice, slices); break;
     case K_ELEMENTWISE: elementwise.elementwise(a, slice, slices); break;
-    case K_STRIDED: move.strided(a, slice, slices); break;
     case K_CHECK_FINITE: elementwise.checkFinite(a, slice, slices); break;
-    case K_DROPOUT: random.dropout(a, slice, slices); break;
-    case K_RANDOM: random.random(a, slice, slices); break;
-    case K_CUMULATIVE_SUM: order.cumulativeSum(a, slice, slices); break;
-    case K_SORT: order.sort(a, slice, slices); break;
     case K_CHAIN: elementwise.chain(a, slice, slices); break;
     case K_CHUNK_MOMENTS: norm.chunkMoments(a, slice, slices); break;
     case K_MERGE_MOMENTS: norm.mergeMoments(a, slice, slices); break;
@@ -104,11 +81,6 @@ export function runKernel(kernel: i32, a: usize, slice: i32, slices: i32): void 
     case K_CHUNK_GRAD_SUMS: norm.chunkGradSums(a, slice, slices); break;
     case K_MERGE_GRAD_SUMS: norm.mergeGradSums(a, slice, slices); break;
     case K_NORMALISE_GRAD: norm.normaliseGrad(a, slice, slices); break;
-    case K_TAKE_ROWS: move.takeRows(a, slice, slices); break;
-    case K_SCATTER_ROWS: move.scatterRows(a, slice, slices); break;
-    case K_TAKE_ALONG: move.takeAlong(a, slice, slices); break;
-    case K_SCATTER_ALONG: move.scatterAlong(a, slice, slices); break;
-    case K_NORMALIZE_IMAGES: normalizeImages(a, slice, slices); break;
     case K_RESIZE: resize.resize(a, slice, slices); break;
     case K_RESIZE_GRAD: resize.resizeGrad(a, slice, slices); break;
     case K_STANDARDIZE: standardize.standardize(a, slice, slices); break;

@@ -1,8 +1,7 @@
-// Losses, metrics, and what turns resident bytes into a batch.
+// Losses and metrics.
 import { Correct, CrossEntropy, CrossEntropyGrad } from "./calls.generated";
-import { arg, ptr } from "./elementwise";
 import { exp4, log1p4, splat, storeLanes, sumLanes } from "./simd";
-import { ERROR_LABEL, fail, scratch, share } from "./team";
+import { ERROR_LABEL, fail, share } from "./team";
 
 /** The loss of each row of logits, and its softmax for the gradient. */
 export function crossEntropy(call: CrossEntropy, slice: i32, slices: i32): void {
@@ -86,113 +85,5 @@ export function correct(call: Correct, slice: i32, slices: i32): void {
       }
     }
     store<f32>(call.y + (<usize>row << 2), where == label && best == best ? 1 : 0);
-  }
-}
-
-// @ts-ignore: decorator
-@inline function runsAlong(strideX: i32, strideC: i32, channels: i32): bool {
-  return (strideX == 0 && strideC == 0) || (strideX == channels && (strideC == 1 || channels == 1));
-}
-
-/** y = (x − mean) · scale along one row; mean and scale move with it or repeat one value. */
-function normalizeRow(x: usize, bytes: bool, mean: usize, meanMoves: bool, scale: usize, scaleMoves: bool, y: usize, n: i32): void {
-  for (let i = 0; i < n; i += 4) {
-    const at = <usize>i << 2;
-    let value: v128;
-    if (bytes) {
-      const wide = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(x + <usize>i)));
-      value = f32x4.convert_i32x4_s(wide);
-    } else {
-      value = v128.load(x + at);
-    }
-    const center = meanMoves ? v128.load(mean + at) : v128.load32_splat(mean);
-    const factor = scaleMoves ? v128.load(scale + at) : v128.load32_splat(scale);
-    storeLanes(y + at, f32x4.mul(f32x4.sub(value, center), factor), n - i);
-  }
-}
-
-/** A row of a value that every pixel has, or one for each channel. */
-function repeatPixel(value: usize, strideC: i32, channels: i32, count: i32, to: usize): void {
-  for (let i = 0, c = 0; i < count; i++, to += 4) {
-    store<f32>(to, load<f32>(value + (<usize>(c * strideC) << 2)));
-    if (++c == channels) c = 0;
-  }
-}
-
-/**
- * x, mean, scale, draws or 0, y, images, height, width, channels, element bytes (1 or 4), then the strides (elements) of
- * mean along height, width, channels, and of scale likewise; scratch for two rows, scratch bytes per thread
- */
-export function normalizeImages(a: usize, slice: i32, slices: i32): void {
-  const draws = ptr(a, 3);
-  const height = arg(a, 6);
-  const width = arg(a, 7);
-  const channels = arg(a, 8);
-  const bytes = arg(a, 9) == 1;
-  // Mean and scale each run along a row as the image does, or stay the same: then a row is one vector loop.
-  const rowWise = runsAlong(arg(a, 11), arg(a, 12), channels) && runsAlong(arg(a, 14), arg(a, 15), channels);
-  // Where they are the same for all pixels, rows of them are made, and any part of a row is one loop.
-  const alike = arg(a, 10) == 0 && arg(a, 11) == 0 && arg(a, 13) == 0 && arg(a, 14) == 0;
-  const row = width * channels;
-  const means = scratch(ptr(a, 16), arg(a, 17));
-  const scales = means + (<usize>row << 2);
-  if (alike) {
-    repeatPixel(ptr(a, 1), arg(a, 12), channels, row, means);
-    repeatPixel(ptr(a, 2), arg(a, 15), channels, row, scales);
-  }
-  const tasks = arg(a, 5) * height;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
-    const image = task / height;
-    let dy = 0;
-    let dx = 0;
-    let flip = false;
-    if (draws != 0) {
-      const own = draws + <usize>(image * 12);
-      dy = load<i32>(own);
-      dx = load<i32>(own, 4);
-      flip = load<i32>(own, 8) != 0;
-    }
-    const sy = task - image * height + dy;
-    let to = ptr(a, 4) + (<usize>(task * width) * <usize>channels << 2);
-    if (rowWise && dx == 0 && !flip && sy >= 0 && sy < height) {
-      const first = <usize>((image * height + sy) * width) * <usize>channels;
-      normalizeRow(
-        ptr(a, 0) + (bytes ? first : first << 2),
-        bytes,
-        ptr(a, 1) + (<usize>(sy * arg(a, 10)) << 2),
-        arg(a, 11) != 0,
-        ptr(a, 2) + (<usize>(sy * arg(a, 13)) << 2),
-        arg(a, 14) != 0,
-        to,
-        width * channels,
-      );
-      continue;
-    }
-    if (alike && !flip && sy >= 0 && sy < height) {
-      const skip = min(max(-dx, 0), width) * channels;
-      const count = max(width - abs(dx), 0) * channels;
-      const first = <usize>((image * height + sy) * width + max(dx, 0)) * <usize>channels;
-      memory.fill(to, 0, <usize>skip << 2);
-      normalizeRow(ptr(a, 0) + (bytes ? first : first << 2), bytes, means, true, scales, true, to + (<usize>skip << 2), count);
-      memory.fill(to + (<usize>(skip + count) << 2), 0, <usize>(row - skip - count) << 2);
-      continue;
-    }
-    for (let j = 0; j < width; j++, to += <usize>channels << 2) {
-      const sx = (flip ? width - 1 - j : j) + dx;
-      if (sy < 0 || sy >= height || sx < 0 || sx >= width) {
-        memory.fill(to, 0, <usize>channels << 2);
-        continue;
-      }
-      const from = <usize>((image * height + sy) * width + sx) * <usize>channels;
-      const mean = ptr(a, 1) + (<usize>(sy * arg(a, 10) + sx * arg(a, 11)) << 2);
-      const scale = ptr(a, 2) + (<usize>(sy * arg(a, 13) + sx * arg(a, 14)) << 2);
-      for (let c = 0; c < channels; c++) {
-        const at = from + <usize>c;
-        const value = bytes ? <f32>load<u8>(ptr(a, 0) + at) : load<f32>(ptr(a, 0) + (at << 2));
-        const center = load<f32>(mean + (<usize>(c * arg(a, 12)) << 2));
-        store<f32>(to + (<usize>c << 2), (value - center) * load<f32>(scale + (<usize>(c * arg(a, 15)) << 2)));
-      }
-    }
   }
 }

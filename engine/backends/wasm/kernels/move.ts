@@ -1,29 +1,29 @@
-// Kernels that move elements without computing: copies, strided walks, gathering by index and its adjoint, which adds.
-import { arg, ptr } from "./elementwise";
+// Kernels that move elements without computing: copies, strided copies, gathering by index and its adjoint, which adds.
+import { Copy, Fill, ScatterAlong, ScatterRows, Strided, TakeAlong, TakeRows } from "./calls.generated";
 import { ERROR_INDEX, fail, share } from "./team";
 
 /** Elements of one task. */
-const PIECE: i32 = 4096;
+const TASK: i32 = 4096;
 
-/** x, y, bytes */
-export function copy(a: usize, slice: i32, slices: i32): void {
-  const bytes = arg(a, 2);
+/** y = x */
+export function copy(call: Copy, slice: i32, slices: i32): void {
+  const bytes = call.bytes;
   const lines = (bytes + 63) >> 6;
   const begin = share(lines, slice, slices) << 6;
   const end = min(share(lines, slice + 1, slices) << 6, bytes);
-  if (begin < end) memory.copy(ptr(a, 1) + <usize>begin, ptr(a, 0) + <usize>begin, <usize>(end - begin));
+  if (begin < end) memory.copy(call.y + <usize>begin, call.x + <usize>begin, <usize>(end - begin));
 }
 
-/** One element, over and over: element bytes (1 or 4), bits of the element, y, n */
-export function fill(a: usize, slice: i32, slices: i32): void {
-  const value = arg(a, 1);
-  const y = ptr(a, 2);
-  const n = arg(a, 3);
+/** n elements of 1 or 4 bytes with the same bits. */
+export function fill(call: Fill, slice: i32, slices: i32): void {
+  const value = call.bits;
+  const y = call.y;
+  const n = call.n;
   const lines = (n + 63) >> 6;
   const begin = share(lines, slice, slices) << 6;
   const end = min(share(lines, slice + 1, slices) << 6, n);
   if (begin >= end) return;
-  if (arg(a, 0) == 1) {
+  if (call.elementBytes == 1) {
     memory.fill(y + <usize>begin, <u8>value, <usize>(end - begin));
   } else if (value == 0) {
     memory.fill(y + (<usize>begin << 2), 0, <usize>(end - begin) << 2);
@@ -32,42 +32,39 @@ export function fill(a: usize, slice: i32, slices: i32): void {
   }
 }
 
-/**
- * y from x, both walked through with strides: element bytes (1 or 4), x, y, rank, then for each axis from the outermost
- * one its size and the strides of x and y in elements, which may be negative.
- */
-export function strided(a: usize, slice: i32, slices: i32): void {
-  const shift: usize = arg(a, 0) == 4 ? 2 : 0;
-  const rank = arg(a, 3);
-  const axes = a + 16;
-  const inner = axes + <usize>(rank - 1) * 12;
-  const n = load<i32>(inner);
-  const sx = load<i32>(inner, 4);
-  const sy = load<i32>(inner, 8);
+/** A strided copy of elements of 1 or 4 bytes. Axes begin with the outermost one, strides may be negative. */
+export function strided(call: Strided, slice: i32, slices: i32): void {
+  const shift: usize = call.elementBytes == 4 ? 2 : 0;
+  const axes = call.axes;
+  const rank = axes.length;
+  const inner = axes[rank - 1];
+  const n = inner.size;
+  const sx = inner.xStride;
+  const sy = inner.yStride;
   const dx = <usize>sx << shift;
   const dy = <usize>sy << shift;
-  const pieces = (n + PIECE - 1) / PIECE;
+  const parts = (n + TASK - 1) / TASK;
   let rows = 1;
-  for (let d = 0; d < rank - 1; d++) rows *= load<i32>(axes + <usize>d * 12);
-  const end = share(rows * pieces, slice + 1, slices);
-  for (let task = share(rows * pieces, slice, slices); task < end; task++) {
-    const row = task / pieces;
-    const first = (task - row * pieces) * PIECE;
-    const count = min(PIECE, n - first);
+  for (let d = 0; d < rank - 1; d++) rows *= axes[d].size;
+  const end = share(rows * parts, slice + 1, slices);
+  for (let task = share(rows * parts, slice, slices); task < end; task++) {
+    const row = task / parts;
+    const first = (task - row * parts) * TASK;
+    const count = min(TASK, n - first);
     let rest = row;
     let ox = first * sx;
     let oy = first * sy;
     for (let d = rank - 2; d >= 0; d--) {
-      const axis = axes + <usize>d * 12;
-      const size = load<i32>(axis);
+      const axis = axes[d];
+      const size = axis.size;
       const q = rest / size;
       const i = rest - q * size;
-      ox += i * load<i32>(axis, 4);
-      oy += i * load<i32>(axis, 8);
+      ox += i * axis.xStride;
+      oy += i * axis.yStride;
       rest = q;
     }
-    let from = ptr(a, 1) + (<usize>ox << shift);
-    let to = ptr(a, 2) + (<usize>oy << shift);
+    let from = call.x + (<usize>ox << shift);
+    let to = call.y + (<usize>oy << shift);
     if (sx == 1 && sy == 1) {
       memory.copy(to, from, <usize>count << shift);
     } else if (sx == 0 && sy == 1) {
@@ -88,43 +85,43 @@ function repeat(to: usize, value: v128, n: i32): void {
   for (; i < n; i++, to += 4) v128.store_lane<u32>(to, value, 0);
 }
 
-/** x, index, y, rows of x, count, bytes per row */
-export function takeRows(a: usize, slice: i32, slices: i32): void {
-  const rows = arg(a, 3);
-  const count = arg(a, 4);
-  const bytes = <usize>arg(a, 5);
+/** The rows of x that the index names. */
+export function takeRows(call: TakeRows, slice: i32, slices: i32): void {
+  const rows = call.rows;
+  const count = call.count;
+  const bytes = <usize>call.rowBytes;
   const end = share(count, slice + 1, slices);
   for (let i = share(count, slice, slices); i < end; i++) {
-    const row = load<i32>(ptr(a, 1) + (<usize>i << 2));
+    const row = load<i32>(call.index + (<usize>i << 2));
     if (<u32>row >= <u32>rows) {
       fail(ERROR_INDEX, row, i);
       return;
     }
-    memory.copy(ptr(a, 2) + <usize>i * bytes, ptr(a, 0) + <usize>row * bytes, bytes);
+    memory.copy(call.y + <usize>i * bytes, call.x + <usize>row * bytes, bytes);
   }
 }
 
 /**
- * Adds rows of g to the rows of y that the index names, in order: g, index, y, rows of y, count, elements of a row. Every
- * slice looks at all indices and adds to its own rows of y.
+ * Adds each row of dy to the row of dx that the index names, in order. Every slice reads all indices and adds to its own rows of
+ * dx.
  */
-export function scatterRows(a: usize, slice: i32, slices: i32): void {
-  const y = ptr(a, 2);
-  const rows = arg(a, 3);
-  const count = arg(a, 4);
-  const width = arg(a, 5);
+export function scatterRows(call: ScatterRows, slice: i32, slices: i32): void {
+  const dx = call.dx;
+  const rows = call.rows;
+  const count = call.count;
+  const width = call.width;
   const bytes = <usize>width << 2;
   const begin = share(rows, slice, slices);
   const end = share(rows, slice + 1, slices);
-  memory.fill(y + <usize>begin * bytes, 0, <usize>(end - begin) * bytes);
+  memory.fill(dx + <usize>begin * bytes, 0, <usize>(end - begin) * bytes);
   for (let i = 0; i < count; i++) {
-    const row = load<i32>(ptr(a, 1) + (<usize>i << 2));
+    const row = load<i32>(call.index + (<usize>i << 2));
     if (<u32>row >= <u32>rows) {
       fail(ERROR_INDEX, row, i);
       return;
     }
     if (row < begin || row >= end) continue;
-    addRun(ptr(a, 0) + <usize>i * bytes, y + <usize>row * bytes, width);
+    addRun(call.dy + <usize>i * bytes, dx + <usize>row * bytes, width);
   }
 }
 
@@ -137,20 +134,20 @@ function addRun(x: usize, y: usize, n: i32): void {
 /** Columns of one task. */
 const STRIP: i32 = 256;
 
-/** y[o, j, i] = x[o, index[o, j, i], i]: element bytes, x, index, y, outer, n (of x), inner, m (of the index) */
-export function takeAlong(a: usize, slice: i32, slices: i32): void {
-  const bytes = arg(a, 0) == 1;
-  const x = ptr(a, 1);
-  const y = ptr(a, 3);
-  const n = arg(a, 5);
-  const inner = arg(a, 6);
-  const m = arg(a, 7);
-  const end = share(arg(a, 4) * m, slice + 1, slices);
-  for (let row = share(arg(a, 4) * m, slice, slices); row < end; row++) {
+/** y[o, j, i] = x[o, index[o, j, i], i]: x is [outer, n, inner], the index [outer, m, inner]. */
+export function takeAlong(call: TakeAlong, slice: i32, slices: i32): void {
+  const bytes = call.elementBytes == 1;
+  const x = call.x;
+  const y = call.y;
+  const n = call.n;
+  const inner = call.inner;
+  const m = call.m;
+  const end = share(call.outer * m, slice + 1, slices);
+  for (let row = share(call.outer * m, slice, slices); row < end; row++) {
     const from = (row / m) * n;
     for (let i = 0; i < inner; i++) {
       const at = row * inner + i;
-      const position = load<i32>(ptr(a, 2) + (<usize>at << 2));
+      const position = load<i32>(call.index + (<usize>at << 2));
       if (<u32>position >= <u32>n) {
         fail(ERROR_INDEX, position, at);
         return;
@@ -162,29 +159,29 @@ export function takeAlong(a: usize, slice: i32, slices: i32): void {
   }
 }
 
-/** y[o, index[o, j, i], i] += g[o, j, i] for j in order: g, index, y, outer, n (of y), inner, m (of g) */
-export function scatterAlong(a: usize, slice: i32, slices: i32): void {
-  const n = arg(a, 4);
-  const inner = arg(a, 5);
-  const m = arg(a, 6);
+/** dx[o, index[o, j, i], i] += dy[o, j, i] for j in order: dx is [outer, n, inner], dy [outer, m, inner]. */
+export function scatterAlong(call: ScatterAlong, slice: i32, slices: i32): void {
+  const n = call.n;
+  const inner = call.inner;
+  const m = call.m;
   const strips = (inner + STRIP - 1) / STRIP;
-  const end = share(arg(a, 3) * strips, slice + 1, slices);
-  for (let task = share(arg(a, 3) * strips, slice, slices); task < end; task++) {
+  const end = share(call.outer * strips, slice + 1, slices);
+  for (let task = share(call.outer * strips, slice, slices); task < end; task++) {
     const o = task / strips;
     const first = (task - o * strips) * STRIP;
     const width = min(STRIP, inner - first);
-    const to = ptr(a, 2) + (<usize>(o * n * inner + first) << 2);
+    const to = call.dx + (<usize>(o * n * inner + first) << 2);
     for (let r = 0; r < n; r++) memory.fill(to + (<usize>(r * inner) << 2), 0, <usize>width << 2);
     for (let j = 0; j < m; j++) {
       for (let i = 0; i < width; i++) {
         const at = (o * m + j) * inner + first + i;
-        const position = load<i32>(ptr(a, 1) + (<usize>at << 2));
+        const position = load<i32>(call.index + (<usize>at << 2));
         if (<u32>position >= <u32>n) {
           fail(ERROR_INDEX, position, at);
           return;
         }
         const target = to + (<usize>(position * inner + i) << 2);
-        store<f32>(target, load<f32>(target) + load<f32>(ptr(a, 0) + (<usize>at << 2)));
+        store<f32>(target, load<f32>(target) + load<f32>(call.dy + (<usize>at << 2)));
       }
     }
   }

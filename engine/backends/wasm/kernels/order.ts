@@ -1,29 +1,29 @@
 // Running sums and sorting.
-import { arg, ptr } from "./elementwise";
-import { scratch, share } from "./team";
+import { CumulativeSum, Sort } from "./calls.generated";
+import { ownScratch, share } from "./team";
 
 /** Columns of one task. */
 const STRIP: i32 = 256;
 
 /**
- * Sums of the elements before each along the middle axis of [outer, n, inner]: x, y, outer, n, inner, exclusive (leave out
- * the element itself), reverse (from the end). y may be x. The sum is kept in double precision: it may be long.
+ * Running sums along the middle axis of [outer, n, inner], without the element itself when exclusive, from the end when reverse.
+ * y may be x. The sum is kept in double precision: it may be long.
  */
-export function cumulativeSum(a: usize, slice: i32, slices: i32): void {
-  const n = arg(a, 3);
-  const inner = arg(a, 4);
-  const exclusive = arg(a, 5) != 0;
+export function cumulativeSum(call: CumulativeSum, slice: i32, slices: i32): void {
+  const n = call.n;
+  const inner = call.inner;
+  const exclusive = call.exclusive;
   const strips = (inner + STRIP - 1) / STRIP;
-  const stride: isize = (arg(a, 6) != 0 ? -inner : inner) << 2;
-  const end = share(arg(a, 2) * strips, slice + 1, slices);
-  for (let task = share(arg(a, 2) * strips, slice, slices); task < end; task++) {
+  const stride: isize = (call.reverse ? -inner : inner) << 2;
+  const end = share(call.outer * strips, slice + 1, slices);
+  for (let task = share(call.outer * strips, slice, slices); task < end; task++) {
     const o = task / strips;
     const first = (task - o * strips) * STRIP;
     const last = min(first + STRIP, inner);
     const start = o * n * inner + (stride < 0 ? (n - 1) * inner : 0);
     for (let i = first; i < last; i++) {
-      let x = ptr(a, 0) + (<usize>(start + i) << 2);
-      let y = ptr(a, 1) + (<usize>(start + i) << 2);
+      let x = call.x + (<usize>(start + i) << 2);
+      let y = call.y + (<usize>(start + i) << 2);
       let sum: f64 = 0;
       for (let r = 0; r < n; r++, x += stride, y += stride) {
         const value = load<f32>(x);
@@ -42,16 +42,14 @@ export function cumulativeSum(a: usize, slice: i32, slices: i32): void {
   return a < b || (a == a && b != b);
 }
 
-/**
- * Stable merge sort of each row: x, values, indices, rows, n, descending, scratch, scratch bytes per thread (two orders).
- */
-export function sort(a: usize, slice: i32, slices: i32): void {
-  const n = arg(a, 4);
-  const descending = arg(a, 5) != 0;
-  const space = scratch(ptr(a, 6), arg(a, 7));
-  const end = share(arg(a, 3), slice + 1, slices);
-  for (let row = share(arg(a, 3), slice, slices); row < end; row++) {
-    const x = ptr(a, 0) + (<usize>(row * n) << 2);
+/** Stable merge sort of each row. The scratch holds two orders of a row. */
+export function sort(call: Sort, slice: i32, slices: i32): void {
+  const n = call.n;
+  const descending = call.descending;
+  const space = ownScratch(call.scratch);
+  const end = share(call.rows, slice + 1, slices);
+  for (let row = share(call.rows, slice, slices); row < end; row++) {
+    const x = call.x + (<usize>(row * n) << 2);
     let from = space;
     let to = space + (<usize>n << 2);
     for (let i = 0; i < n; i++) store<i32>(from + (<usize>i << 2), i);
@@ -63,8 +61,8 @@ export function sort(a: usize, slice: i32, slices: i32): void {
       from = to;
       to = swapped;
     }
-    const values = ptr(a, 1) + (<usize>(row * n) << 2);
-    memory.copy(ptr(a, 2) + (<usize>(row * n) << 2), from, <usize>n << 2);
+    const values = call.values + (<usize>(row * n) << 2);
+    memory.copy(call.indices + (<usize>(row * n) << 2), from, <usize>n << 2);
     for (let i: usize = 0; i < <usize>n << 2; i += 4) {
       store<f32>(values + i, load<f32>(x + (<usize>load<i32>(from + i) << 2)));
     }

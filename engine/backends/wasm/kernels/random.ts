@@ -1,5 +1,5 @@
 // Random numbers: Philox4x32-10, as in engine/rng.ts, and what is made of its words.
-import { arg, ptr, real } from "./elementwise";
+import { Dropout, Random } from "./calls.generated";
 import { splat, storeLanes } from "./simd";
 import { share } from "./team";
 
@@ -27,18 +27,18 @@ function philox(k0: u32, k1: u32, block: u32, step: u32): v128 {
   return i32x4.replace_lane(i32x4.replace_lane(i32x4.replace_lane(i32x4.splat(c0), 1, c1), 2, c2), 3, c3);
 }
 
-/** x, y, n, address of the step (i32), key words, threshold, scale: see dropout in engine/ops/random.ts */
-export function dropout(a: usize, slice: i32, slices: i32): void {
-  const x = ptr(a, 0);
-  const y = ptr(a, 1);
-  const n = arg(a, 2);
-  const step = load<u32>(ptr(a, 3));
-  const threshold = <u32>arg(a, 6);
-  const scale = real(a, 7);
+/** See dropout in engine/ops/random.ts. */
+export function dropout(call: Dropout, slice: i32, slices: i32): void {
+  const x = call.x;
+  const y = call.y;
+  const n = call.n;
+  const step = load<u32>(call.step);
+  const threshold = <u32>call.threshold;
+  const scale = call.scale;
   const blocks = (n + 3) >> 2;
   const end = share(blocks, slice + 1, slices);
   for (let block = share(blocks, slice, slices); block < end; block++) {
-    const words = philox(arg(a, 4), arg(a, 5), block, step);
+    const words = philox(call.key0, call.key1, block, step);
     const at = <usize>block << 4;
     const kept = i32x4.ge_u(words, i32x4.splat(threshold));
     const value = v128.and(f32x4.mul(v128.load(x + at), splat(scale)), kept);
@@ -46,16 +46,16 @@ export function dropout(a: usize, slice: i32, slices: i32): void {
   }
 }
 
-/** y, n, address of the step (i32), key words, 1 for normal or 0 for uniform: see random in engine/ops/random.ts */
-export function random(a: usize, slice: i32, slices: i32): void {
-  const y = ptr(a, 0);
-  const n = arg(a, 1);
-  const step = load<u32>(ptr(a, 2));
-  const normal = arg(a, 5) != 0;
+/** Normal or uniform numbers: see random in engine/ops/random.ts. */
+export function random(call: Random, slice: i32, slices: i32): void {
+  const y = call.y;
+  const n = call.n;
+  const step = load<u32>(call.step);
+  const normal = call.normal;
   const blocks = (n + 3) >> 2;
   const end = share(blocks, slice + 1, slices);
   for (let block = share(blocks, slice, slices); block < end; block++) {
-    const words = philox(arg(a, 3), arg(a, 4), block, step);
+    const words = philox(call.key0, call.key1, block, step);
     let value: v128;
     if (normal) {
       value = f32x4.splat(normalOf(i32x4.extract_lane(words, 0)));

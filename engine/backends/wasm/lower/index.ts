@@ -6,13 +6,13 @@ import type { Attrs } from '../../../op.ts';
 import type { AttrsOf } from '../../../ops/index.ts';
 import { resizeTable } from '../../../ops/resize.ts';
 import { broadcastStrides, bytesOf, elementBytes, mergeAxes, sizeOf, stridesOf } from '../../../shape.ts';
-import type { Shape } from '../../../types.ts';
+import type { Shape, TensorType } from '../../../types.ts';
 import type { FusedName } from '../../../plan/fuse.ts';
 import type { KernelTable } from '../../backend.ts';
 import { elementwise, elementwiseKernels } from './chain.ts';
 import { conv2d, conv2dGradInput, conv2dGradWeight } from './conv.ts';
 import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
-import { floatWord } from '../call.ts';
+import { floatWord, type StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
 import { matmul } from './matmul.ts';
 import { batchNorm, batchNormGrad, lrnWithin, lrnWithinGrad, standardize, standardizeGrad } from './norm.ts';
@@ -27,30 +27,43 @@ import {
 } from './pool.ts';
 import { align, emitSum, fill, type Lower, type Site } from './site.ts';
 
-/**
- * Copies elements of the first input to the result, both walked through with strides over `shape`, from the given elements
- * on. Without other strides the result is dense.
- */
-function strided(
-  { inputs, outputs: [y], results: [{ dtype }], emitWords }: Site,
+/** Elements of a value: strides over the shape of a copy, and the first element. */
+interface Elements {
+  readonly strides: readonly number[];
+  readonly first?: number;
+}
+
+/** Emits a strided copy over `shape` from an input to the result. Without other strides the result is dense. */
+function stridedCopy(
+  { inputs, outputs, results: [{ dtype }], emit }: Site,
   shape: Shape,
-  from: { readonly strides: readonly number[]; readonly first?: number; readonly input?: number },
-  to: { readonly strides: readonly number[]; readonly first?: number } = { strides: stridesOf(shape) },
+  from: Elements & { readonly input?: number },
+  to: Elements = { strides: stridesOf(shape) },
 ): void {
   if (sizeOf(shape) === 0) return;
   const bytes = elementBytes(dtype);
   const axes = mergeAxes(shape, [from.strides, to.strides]);
-  const addresses = [inputs[from.input ?? 0] + (from.first ?? 0) * bytes, y + (to.first ?? 0) * bytes];
-  emitWords(K.K_STRIDED, bytes, ...addresses, axes.length, ...axes.flat());
+  emit('strided', {
+    x: inputs[from.input ?? 0] + (from.first ?? 0) * bytes,
+    y: outputs[0] + (to.first ?? 0) * bytes,
+    elementBytes: bytes,
+    axes: axes.map(([size, xStride, yStride]) => ({ size, xStride, yStride })),
+  });
 }
 
-/** The walk through every step-th element of each axis from `begin` on. */
-function walk(shape: Shape, begin: readonly number[], step: readonly number[]) {
+/** Every step-th element of each axis, from `begin` on. */
+function everyStep(shape: Shape, begin: readonly number[], step: readonly number[]): Elements {
   const strides = stridesOf(shape);
   return {
     strides: strides.map((stride, axis) => stride * step[axis]),
     first: strides.reduce((sum, stride, axis) => sum + stride * begin[axis], 0),
   };
+}
+
+/** The strides of a value that images are normalized with, over the shape of an image. */
+function pixelStrides({ shape }: TensorType, image: Shape): StructOf<'PixelStrides'> {
+  const [height, width, channels] = broadcastStrides(shape, image);
+  return { height, width, channels };
 }
 
 const convolution =
@@ -91,8 +104,8 @@ export const fusions: ReadonlySet<FusedName> = new Set([
 ]);
 
 export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } = {
-  copy: ({ inputs: [x], outputs: [y], results: [type], emitWords }) =>
-    emitWords(K.K_COPY, x, y, bytesOf(type)),
+  copy: ({ inputs: [x], outputs: [y], results: [type], emit }) =>
+    emit('copy', { x, y, bytes: bytesOf(type) }),
   ...elementwiseKernels,
   elementwise,
   checkFinite: ({ inputs: [x], outputs: [y], results: [type], emitWords }) =>
@@ -100,28 +113,28 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
   transpose(site) {
     const strides = stridesOf(site.types[0].shape);
     const { perm } = site.attrs as AttrsOf<'transpose'>;
-    strided(site, site.results[0].shape, { strides: perm.map((axis) => strides[axis]) });
+    stridedCopy(site, site.results[0].shape, { strides: perm.map((axis) => strides[axis]) });
   },
   broadcastTo(site) {
     const { shape } = site.results[0];
-    strided(site, shape, { strides: broadcastStrides(site.types[0].shape, shape) });
+    stridedCopy(site, shape, { strides: broadcastStrides(site.types[0].shape, shape) });
   },
   slice(site) {
     const { begin, step } = site.attrs as AttrsOf<'slice'>;
-    strided(site, site.results[0].shape, walk(site.types[0].shape, begin, step));
+    stridedCopy(site, site.results[0].shape, everyStep(site.types[0].shape, begin, step));
   },
   pad(site) {
     const { begin, step, value } = site.attrs as AttrsOf<'pad'>;
     const [{ shape }] = site.types;
     fill(site, 0, value);
-    strided(site, shape, { strides: stridesOf(shape) }, walk(site.results[0].shape, begin, step));
+    stridedCopy(site, shape, { strides: stridesOf(shape) }, everyStep(site.results[0].shape, begin, step));
   },
   concat(site) {
     const { axis } = site.attrs as AttrsOf<'concat'>;
     const strides = stridesOf(site.results[0].shape);
     let first = 0;
     site.types.forEach(({ shape }, input) => {
-      strided(site, shape, { strides: stridesOf(shape), input }, { strides, first });
+      stridedCopy(site, shape, { strides: stridesOf(shape), input }, { strides, first });
       first += shape[axis] * strides[axis];
     });
   },
@@ -133,15 +146,16 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     const [outer, n, inner] = shape;
     emit('maxOf', { x, y, positions, outer, n, inner });
   },
-  cumulativeSum({ inputs, outputs, types: [{ shape }], attrs, emitWords }) {
+  cumulativeSum({ inputs: [x], outputs: [y], types: [{ shape }], attrs, emit }) {
     const { exclusive, reverse } = attrs as AttrsOf<'cumulativeSum'>;
-    emitWords(K.K_CUMULATIVE_SUM, ...inputs, ...outputs, ...shape, Number(exclusive), Number(reverse));
+    const [outer, n, inner] = shape;
+    emit('cumulativeSum', { x, y, outer, n, inner, exclusive, reverse });
   },
-  sort({ inputs, outputs, types: [{ shape }], attrs, threads, emitWords, scratch }) {
+  sort({ inputs: [x], outputs: [values, indices], types: [{ shape }], attrs, emit, scratchPerThread }) {
+    const { descending } = attrs as AttrsOf<'sort'>;
     const [rows, n] = shape;
-    const own = align(2 * 4 * n);
-    const words = [rows, n, Number((attrs as AttrsOf<'sort'>).descending), scratch(threads * own), own];
-    emitWords(K.K_SORT, ...inputs, ...outputs, ...words);
+    const scratch = scratchPerThread(align(2 * 4 * n));
+    emit('sort', { x, values, indices, rows, n, descending, scratch });
   },
   matmul,
   conv2d: forward,
@@ -188,43 +202,51 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     const [rows, classes] = types[0].shape;
     emit('correct', { logits, labels, y, rows, classes });
   },
-  dropout({ inputs: [x, step], outputs: [y], results: [type], attrs, emitWords }) {
+  dropout({ inputs: [x, step], outputs: [y], results: [{ shape }], attrs, emit }) {
     const { rate, key0, key1 } = attrs as AttrsOf<'dropout'>;
-    emitWords(
-      K.K_DROPOUT,
-      x,
-      y,
-      sizeOf(type.shape),
-      step,
-      key0,
-      key1,
-      Math.round(rate * 2 ** 32),
-      floatWord(1 / (1 - rate)),
-    );
+    const threshold = Math.round(rate * 2 ** 32);
+    emit('dropout', { x, y, n: sizeOf(shape), step, key0, key1, threshold, scale: 1 / (1 - rate) });
   },
-  random({ inputs: [step], outputs: [y], results: [type], attrs, emitWords }) {
+  random({ inputs: [step], outputs: [y], results: [{ shape }], attrs, emit }) {
     const { key0, key1, distribution } = attrs as AttrsOf<'random'>;
-    emitWords(K.K_RANDOM, y, sizeOf(type.shape), step, key0, key1, distribution === 'normal' ? 1 : 0);
+    emit('random', { y, n: sizeOf(shape), step, key0, key1, normal: distribution === 'normal' });
   },
-  takeRows({ inputs, outputs, types: [x, index], emitWords }) {
-    const row = { shape: x.shape.slice(1), dtype: x.dtype };
-    emitWords(K.K_TAKE_ROWS, ...inputs, ...outputs, x.shape[0], index.shape[0], bytesOf(row));
+  takeRows({ inputs: [x, index], outputs: [y], types: [source, { shape }], emit }) {
+    const [rows, ...row] = source.shape;
+    const rowBytes = bytesOf({ shape: row, dtype: source.dtype });
+    emit('takeRows', { x, index, y, rows, count: shape[0], rowBytes });
   },
-  scatterRows({ inputs, outputs, types: [g], results: [y], emitWords }) {
-    emitWords(K.K_SCATTER_ROWS, ...inputs, ...outputs, y.shape[0], g.shape[0], sizeOf(g.shape.slice(1)));
+  scatterRows({ inputs: [dy, index], outputs: [dx], types: [{ shape }], results, emit }) {
+    const [count, ...row] = shape;
+    emit('scatterRows', { dy, index, dx, rows: results[0].shape[0], count, width: sizeOf(row) });
   },
-  takeAlong({ inputs, outputs, types: [x, index], emitWords }) {
-    emitWords(K.K_TAKE_ALONG, elementBytes(x.dtype), ...inputs, ...outputs, ...x.shape, index.shape[1]);
+  takeAlong({ inputs: [x, index], outputs: [y], types: [source, { shape }], emit }) {
+    const [outer, n, inner] = source.shape;
+    const bytes = elementBytes(source.dtype);
+    emit('takeAlong', { x, index, y, elementBytes: bytes, outer, n, inner, m: shape[1] });
   },
-  scatterAlong({ inputs, outputs, types: [g], results: [y], emitWords }) {
-    emitWords(K.K_SCATTER_ALONG, ...inputs, ...outputs, ...y.shape, g.shape[1]);
+  scatterAlong({ inputs: [dy, index], outputs: [dx], types: [{ shape }], results, emit }) {
+    const [outer, n, inner] = results[0].shape;
+    emit('scatterAlong', { dy, index, dx, outer, n, inner, m: shape[1] });
   },
-  normalizeImages({ inputs: [x, mean, scale, draws = 0], outputs: [y], types, threads, emitWords, scratch }) {
-    const item = types[0].shape.slice(1);
-    const own = align(2 * sizeOf(item.slice(1)) * 4 + 16);
-    const bytes = types[0].dtype === 'u8' ? 1 : 4;
-    const strides = [...broadcastStrides(types[1].shape, item), ...broadcastStrides(types[2].shape, item)];
-    const words = [...types[0].shape, bytes, ...strides, scratch(threads * own), own];
-    emitWords(K.K_NORMALIZE_IMAGES, x, mean, scale, draws, y, ...words);
+  normalizeImages({ inputs, outputs: [y], types, emit, scratchPerThread }) {
+    const [x, mean, scale, draws = 0] = inputs;
+    const [images, ...image] = types[0].shape;
+    const [height, width, channels] = image;
+    emit('normalizeImages', {
+      x,
+      mean,
+      scale,
+      draws,
+      y,
+      images,
+      height,
+      width,
+      channels,
+      bytes: types[0].dtype === 'u8',
+      meanStrides: pixelStrides(types[1], image),
+      scaleStrides: pixelStrides(types[2], image),
+      scratch: scratchPerThread(align(2 * width * channels * 4 + 16)),
+    });
   },
 };

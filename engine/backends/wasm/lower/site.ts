@@ -46,10 +46,10 @@ export const panelOf = ({ lanes }: Pick<Site, 'lanes'>): number => 2 * lanes;
 export const tileBytes = (site: Pick<Site, 'lanes'>): number => K.MR * panelOf(site) * 4;
 
 /** One value in all elements of a result. */
-export function fill({ outputs, results, emitWords }: Site, result = 0, value = 0): void {
+export function fill({ outputs, results, emit }: Site, result = 0, value = 0): void {
   const { shape, dtype } = results[result];
   const bits = dtype === 'f32' ? floatWord(value) : value;
-  emitWords(K.K_FILL, elementBytes(dtype), bits, outputs[result], sizeOf(shape));
+  emit('fill', { y: outputs[result], n: sizeOf(shape), elementBytes: elementBytes(dtype), bits });
 }
 
 /** Into how many chunks a long axis is cut, when there are too few independent sums to share. */
