@@ -108,6 +108,10 @@ export const structs = /** @type {const} */ ({
   ],
   /** An axis of a copy: its size, and the strides of x and y along it in elements. */
   CopyAxis: ['size', 'xStride', 'yStride'],
+  /** The statistics and parameters of a batch normalization, gamma and beta or 0; `relu` comes after it. */
+  BatchNorm: ['*mean', '*variance', '*gamma', '*beta', 'rows', 'channels', '~epsilon', '?relu'],
+  /** A row or column of a resized image: between two of the input, so near to the second. */
+  Blend: ['from', 'to', '~weight'],
   /** Strides in elements of a value that images are normalized with; 0 where it is the same along the axis. */
   PixelStrides: ['height', 'width', 'channels'],
   /** An address in the program of eachImage: the number of its word, and the bytes that it moves on by image and by thread. */
@@ -161,6 +165,46 @@ export const calls = /** @type {const} */ ({
     maxPoolSpread: ['...Pooling', '*dy', '*argmax', '*dx'],
     avgPool: ['...Pooling', '*x', '*y'],
     avgPoolGrad: ['...Pooling', '*dy', '*dx', '*mask'],
+  },
+  norm: {
+    chunkMoments: ['*x', '*partial', 'rows', 'channels', 'chunks'],
+    mergeMoments: ['*partial', '*mean', '*variance', 'rows', 'channels', 'chunks'],
+    normalize: ['...BatchNorm', '*x', '*y', '*residual'],
+    chunkGradSums: ['...BatchNorm', '*dy', '*x', '*partial', 'chunks'],
+    mergeGradSums: ['*partial', '*dBeta', '*dGamma', 'channels', 'chunks'],
+    normalizeGrad: ['...BatchNorm', '*dy', '*x', '*dx', '*dGamma', '*dBeta'],
+  },
+  standardize: {
+    standardize: [
+      '*x',
+      '*y',
+      '*mean',
+      '*variance',
+      'images',
+      'positions',
+      'groups',
+      'channels',
+      '~epsilon',
+      'rowBytes',
+      'scratch: Scratch',
+    ],
+    standardizeGrad: [
+      '*dy',
+      '*y',
+      '*variance',
+      '*dx',
+      'images',
+      'positions',
+      'groups',
+      'channels',
+      '~epsilon',
+      'rowBytes',
+      'scratch: Scratch',
+    ],
+  },
+  resize: {
+    resize: ['*x', '*y', 'images', 'height', 'width', 'channels', 'rows: Blend[]', 'columns: Blend[]'],
+    resizeGrad: ['*dy', '*dx', 'images', 'height', 'width', 'channels', 'rows: Blend[]', 'columns: Blend[]'],
   },
   lrn: {
     lrn: [

@@ -3,9 +3,6 @@
 // thread that is held up, by another program on its core say, takes fewer.
 import { runCall } from "./calls.generated";
 import * as elementwise from "./elementwise";
-import * as norm from "./norm";
-import * as resize from "./resize";
-import * as standardize from "./standardize";
 import {
   awaitStart,
   barrier,
@@ -58,33 +55,13 @@ export * from "./vectors/transforms.generated";
 export const K_END: i32 = 0;
 export const K_ELEMENTWISE: i32 = 3;
 export const K_CHECK_FINITE: i32 = 5;
-export const K_CHUNK_MOMENTS: i32 = 25;
-export const K_MERGE_MOMENTS: i32 = 26;
-export const K_NORMALISE: i32 = 27;
-export const K_CHUNK_GRAD_SUMS: i32 = 28;
-export const K_MERGE_GRAD_SUMS: i32 = 29;
-export const K_NORMALISE_GRAD: i32 = 30;
 export const K_CHAIN: i32 = 45;
-export const K_RESIZE: i32 = 52;
-export const K_RESIZE_GRAD: i32 = 53;
-export const K_STANDARDIZE: i32 = 54;
-export const K_STANDARDIZE_GRAD: i32 = 55;
 
 export function runKernel(kernel: i32, a: usize, slice: i32, slices: i32): void {
   switch (kernel) {
     case K_ELEMENTWISE: elementwise.elementwise(a, slice, slices); break;
     case K_CHECK_FINITE: elementwise.checkFinite(a, slice, slices); break;
     case K_CHAIN: elementwise.chain(a, slice, slices); break;
-    case K_CHUNK_MOMENTS: norm.chunkMoments(a, slice, slices); break;
-    case K_MERGE_MOMENTS: norm.mergeMoments(a, slice, slices); break;
-    case K_NORMALISE: norm.normalise(a, slice, slices); break;
-    case K_CHUNK_GRAD_SUMS: norm.chunkGradSums(a, slice, slices); break;
-    case K_MERGE_GRAD_SUMS: norm.mergeGradSums(a, slice, slices); break;
-    case K_NORMALISE_GRAD: norm.normaliseGrad(a, slice, slices); break;
-    case K_RESIZE: resize.resize(a, slice, slices); break;
-    case K_RESIZE_GRAD: resize.resizeGrad(a, slice, slices); break;
-    case K_STANDARDIZE: standardize.standardize(a, slice, slices); break;
-    case K_STANDARDIZE_GRAD: standardize.standardizeGrad(a, slice, slices); break;
     default: runCall(kernel, a, slice, slices);
   }
 }

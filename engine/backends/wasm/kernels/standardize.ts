@@ -1,9 +1,9 @@
-// Standardisation of [images, positions, groups, channels of a group] over positions and a group's channels. Sums run down
+// Standardization of [images, positions, groups, channels of a group] over positions and a group's channels. Sums run down
 // the columns first, four at a time, and a group's columns are added then: so every size of group is one kernel.
-import { arg, ptr, real } from "./elementwise";
+import { Standardize, StandardizeGrad } from "./calls.generated";
 import { RUN, sumColumns, sumRun } from "./reduce";
 import { fma, four, lower2, splat, storeLanes, upper2 } from "./simd";
-import { scratch, share } from "./team";
+import { ownScratch, share } from "./team";
 
 /** Replaces each group's column sums by their mean over `count`, and stores the means at `to` unless that is 0. */
 function spreadMeans(sums: usize, groups: i32, each: i32, count: f32, to: usize): void {
@@ -26,24 +26,24 @@ function spreadScales(variance: usize, scales: usize, groups: i32, each: i32, ep
   }
 }
 
-/** x, y, mean, variance, images, positions, groups, channels of a group, epsilon, scratch (two rows), bytes per thread */
-export function standardize(a: usize, slice: i32, slices: i32): void {
-  const positions = arg(a, 5);
-  const groups = arg(a, 6);
-  const each = arg(a, 7);
+/** y = (x − mean) / √(variance + epsilon) by group. The scratch holds two rows: means and scales. */
+export function standardize(call: Standardize, slice: i32, slices: i32): void {
+  const positions = call.positions;
+  const groups = call.groups;
+  const each = call.channels;
   const columns = groups * each;
   const count = <f32>(positions * each);
   const row = <usize>columns << 2;
-  const means = scratch(ptr(a, 9), arg(a, 10));
-  const scales = means + <usize>(arg(a, 10) >> 1);
-  const images = arg(a, 4);
+  const means = ownScratch(call.scratch);
+  const scales = means + <usize>call.rowBytes;
+  const images = call.images;
   const end = share(images, slice + 1, slices);
   for (let image = share(images, slice, slices); image < end; image++) {
-    const x = ptr(a, 0) + <usize>(image * positions) * row;
-    const y = ptr(a, 1) + <usize>(image * positions) * row;
+    const x = call.x + <usize>(image * positions) * row;
+    const y = call.y + <usize>(image * positions) * row;
     const statistics = <usize>(image * groups) << 2;
     sumColumns(x, means, positions, columns, 0, columns);
-    spreadMeans(means, groups, each, count, ptr(a, 2) + statistics);
+    spreadMeans(means, groups, each, count, call.mean + statistics);
     for (let c = 0; c < columns; c += 4) {
       const mean = v128.load(means + (<usize>c << 2));
       let p = x + (<usize>c << 2);
@@ -68,8 +68,8 @@ export function standardize(a: usize, slice: i32, slices: i32): void {
       }
       storeLanes(scales + (<usize>c << 2), four(t0, t1), columns - c);
     }
-    spreadMeans(scales, groups, each, count, ptr(a, 3) + statistics);
-    spreadScales(ptr(a, 3) + statistics, scales, groups, each, real(a, 8));
+    spreadMeans(scales, groups, each, count, call.variance + statistics);
+    spreadScales(call.variance + statistics, scales, groups, each, call.epsilon);
     for (let i = 0; i < positions; i++) {
       const at = <usize>i * row;
       for (let c = 0; c < columns; c += 4) {
@@ -82,27 +82,27 @@ export function standardize(a: usize, slice: i32, slices: i32): void {
 }
 
 /**
- * dx = (g − mean of g − y · mean of g · y) / √(variance + epsilon)
- * g, y, variance, dx, images, positions, groups, channels of a group, epsilon, scratch (three rows), bytes per thread
+ * dx = (dy − mean of dy − y · mean of dy · y) / √(variance + epsilon). The scratch holds three rows: means of dy, of dy · y, and
+ * scales.
  */
-export function standardizeGrad(a: usize, slice: i32, slices: i32): void {
-  const positions = arg(a, 5);
-  const groups = arg(a, 6);
-  const each = arg(a, 7);
+export function standardizeGrad(call: StandardizeGrad, slice: i32, slices: i32): void {
+  const positions = call.positions;
+  const groups = call.groups;
+  const each = call.channels;
   const columns = groups * each;
   const count = <f32>(positions * each);
   const row = <usize>columns << 2;
-  const third = <usize>(arg(a, 10) / 3);
-  const means = scratch(ptr(a, 9), arg(a, 10));
-  const products = means + third;
-  const scales = products + third;
-  const images = arg(a, 4);
+  const rowBytes = <usize>call.rowBytes;
+  const means = ownScratch(call.scratch);
+  const products = means + rowBytes;
+  const scales = products + rowBytes;
+  const images = call.images;
   const end = share(images, slice + 1, slices);
   for (let image = share(images, slice, slices); image < end; image++) {
     const base = <usize>(image * positions) * row;
-    const g = ptr(a, 0) + base;
-    const y = ptr(a, 1) + base;
-    const dx = ptr(a, 3) + base;
+    const dy = call.dy + base;
+    const y = call.y + base;
+    const dx = call.dx + base;
     for (let c = 0; c < columns; c += 4) {
       const k = <usize>c << 2;
       let sum0 = f64x2.splat(0), sum1 = sum0, product0 = sum0, product1 = sum0;
@@ -110,7 +110,7 @@ export function standardizeGrad(a: usize, slice: i32, slices: i32): void {
         let sum = splat(0);
         let product = splat(0);
         for (let i = min(left, RUN); i > 0; i--, at += row) {
-          const value = v128.load(g + at);
+          const value = v128.load(dy + at);
           sum = f32x4.add(sum, value);
           product = fma(value, v128.load(y + at), product);
         }
@@ -124,12 +124,12 @@ export function standardizeGrad(a: usize, slice: i32, slices: i32): void {
     }
     spreadMeans(means, groups, each, count, 0);
     spreadMeans(products, groups, each, count, 0);
-    spreadScales(ptr(a, 2) + (<usize>(image * groups) << 2), scales, groups, each, real(a, 8));
+    spreadScales(call.variance + (<usize>(image * groups) << 2), scales, groups, each, call.epsilon);
     for (let i = 0; i < positions; i++) {
       const at = <usize>i * row;
       for (let c = 0; c < columns; c += 4) {
         const k = <usize>c << 2;
-        const rest = f32x4.sub(v128.load(g + at + k), v128.load(means + k));
+        const rest = f32x4.sub(v128.load(dy + at + k), v128.load(means + k));
         const value = f32x4.sub(rest, f32x4.mul(v128.load(y + at + k), v128.load(products + k)));
         storeLanes(dx + at + k, f32x4.mul(value, v128.load(scales + k)), columns - c);
       }

@@ -2,7 +2,6 @@
  * From plan steps to kernel calls: which kernels of the module compute an operation, how its work is cut, and which
  * scratch memory it needs. How work is cut depends on shapes alone, never on the number of threads.
  */
-import type { Attrs } from '../../../op.ts';
 import type { AttrsOf } from '../../../ops/index.ts';
 import { resizeTable } from '../../../ops/resize.ts';
 import { broadcastStrides, bytesOf, elementBytes, mergeAxes, sizeOf, stridesOf } from '../../../shape.ts';
@@ -12,7 +11,7 @@ import type { KernelTable } from '../../backend.ts';
 import { elementwise, elementwiseKernels } from './chain.ts';
 import { conv2d, conv2dGradInput, conv2dGradWeight } from './conv.ts';
 import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
-import { floatWord, type StructOf } from '../call.ts';
+import type { StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
 import { matmul } from './matmul.ts';
 import { batchNorm, batchNormGrad, lrnWithin, lrnWithinGrad, standardize, standardizeGrad } from './norm.ts';
@@ -74,17 +73,12 @@ const convolution =
 const forward = convolution(conv2d, groupedConv2d);
 const gradWeight = convolution(conv2dGradWeight, groupedGradWeight);
 
-/** Geometry and tables of a resize between images [N, …, C]. */
-function resizeWords(shape: Shape, attrs: Attrs): number[] {
-  const resize = attrs as AttrsOf<'resize2d'>;
-  const tables = [...resizeTable(resize, 0), ...resizeTable(resize, 1)];
-  return [
-    shape[0],
-    ...resize.input,
-    shape[3],
-    ...resize.output,
-    ...tables.flatMap(({ from, to, weight }) => [from, to, floatWord(weight)]),
-  ];
+/** The rows and columns of a resized image. */
+function blends(attrs: AttrsOf<'resize2d'>): {
+  readonly rows: readonly StructOf<'Blend'>[];
+  readonly columns: readonly StructOf<'Blend'>[];
+} {
+  return { rows: resizeTable(attrs, 0), columns: resizeTable(attrs, 1) };
 }
 
 /** The fusions that have kernels. */
@@ -182,13 +176,16 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
   batchNormActGrad: batchNormGrad(true),
   standardize,
   standardizeGrad,
-  resize2d: ({ inputs: [x], outputs: [y], types: [{ shape }], attrs, emitPieces }) => {
-    const { output } = attrs as AttrsOf<'resize2d'>;
-    emitPieces(shape[0] * output[0], K.K_RESIZE, x, y, ...resizeWords(shape, attrs));
+  resize2d({ inputs: [x], outputs: [y], types: [{ shape }], attrs, emit }) {
+    const resize = attrs as AttrsOf<'resize2d'>;
+    const [images, height, width, channels] = shape;
+    const words = { x, y, images, height, width, channels, ...blends(resize) };
+    emit('resize', words, images * resize.output[0]);
   },
-  resize2dGrad: ({ inputs: [g], outputs: [dx], types: [{ shape }], attrs, emitPieces }) => {
-    const { input } = attrs as AttrsOf<'resize2dGrad'>;
-    emitPieces(shape[0] * input[0], K.K_RESIZE_GRAD, g, dx, ...resizeWords(shape, attrs));
+  resize2dGrad({ inputs: [dy], outputs: [dx], results: [{ shape }], attrs, emit }) {
+    const resize = attrs as AttrsOf<'resize2dGrad'>;
+    const [images, height, width, channels] = shape;
+    emit('resizeGrad', { dy, dx, images, height, width, channels, ...blends(resize) }, images * height);
   },
   softmaxCrossEntropy({ inputs: [logits, labels], outputs: [losses, softmax], types, emit }) {
     const [rows, classes] = types[0].shape;

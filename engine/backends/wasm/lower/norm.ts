@@ -1,13 +1,11 @@
-/** Normalization: over all axes but the last (batches), or over positions and the channels of a group. */
+/** Normalization: over all axes but the last, over positions and the channels of a group, or over a window of a channel. */
 import type { AttrsOf } from '../../../ops/index.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { Shape, TensorType } from '../../../types.ts';
-import { floatWord } from '../call.ts';
-import { K } from '../kernels.generated.ts';
 import { align, type Lower } from './site.ts';
 
 /**
- * Rows, channels and chunks of a normalisation over all axes but the last. A chunk is walked once for every vector of
+ * Rows, channels and chunks of a normalization over all axes but the last. A chunk is read once for every vector of
  * channels, so it should stay in the first-level cache.
  */
 function rowsOf({ shape }: TensorType): { rows: number; channels: number; chunks: number } {
@@ -17,73 +15,62 @@ function rowsOf({ shape }: TensorType): { rows: number; channels: number; chunks
   return { rows, channels, chunks: Math.max(1, Math.floor(rows / chunkRows)) };
 }
 
-/** Batch normalisation, and the sum and relu that may be fused into it. */
+/** Batch normalization, and the sum and relu that may be fused into it. */
 export const batchNorm: Lower = (site) => {
-  const { inputs, outputs, types, attrs, emitWords, emitPieces, scratch } = site;
+  const { inputs, outputs, types, attrs, emit, scratch } = site;
+  const [x, ...parameters] = inputs;
   const [y, mean, variance] = outputs;
-  const parameters = inputs.slice(1);
   const residual = attrs['residual'] === true ? parameters.pop()! : 0;
   const [gamma = 0, beta = 0] = parameters;
-  const epsilon = floatWord((attrs as AttrsOf<'batchNorm'>).epsilon);
+  const { epsilon } = attrs as AttrsOf<'batchNorm'>;
+  const relu = attrs['relu'] === true;
   const { rows, channels, chunks } = rowsOf(types[0]);
   const partial = scratch(chunks * 2 * channels * 4);
-  emitPieces(chunks, K.K_CHUNK_MOMENTS, inputs[0], partial, rows, channels, chunks);
-  emitWords(K.K_MERGE_MOMENTS, partial, mean, variance, rows, channels, chunks);
-  const epilogue = [residual, attrs['relu'] === true ? 1 : 0];
-  emitWords(K.K_NORMALISE, inputs[0], y, mean, variance, gamma, beta, rows, channels, epsilon, ...epilogue);
+  emit('chunkMoments', { x, partial, rows, channels, chunks }, chunks);
+  emit('mergeMoments', { partial, mean, variance, rows, channels, chunks });
+  emit('normalize', { mean, variance, gamma, beta, rows, channels, epsilon, relu, x, y, residual });
 };
 
-/** The gradient of a batch normalisation, and of the relu that may come after it. */
+/** The gradient of a batch normalization, and of the relu that may come after it. */
 export const batchNormGrad =
   (relu: boolean): Lower =>
-  ({ inputs, outputs, types, attrs, emitWords, emitPieces, scratch }) => {
-    const [g, x, mean, variance, gamma = 0, beta = 0] = inputs;
+  ({ inputs, outputs, types, attrs, emit, scratch }) => {
+    const [dy, x, mean, variance, gamma = 0, beta = 0] = inputs;
     const [dx, dGamma, dBeta] = outputs;
-    const epsilon = floatWord((attrs as AttrsOf<'batchNormGrad'>).epsilon);
+    const { epsilon } = attrs as AttrsOf<'batchNormGrad'>;
     const { rows, channels, chunks } = rowsOf(types[1]);
+    const norm = { mean, variance, gamma, beta, rows, channels, epsilon, relu };
     const partial = scratch(chunks * 2 * channels * 4);
-    const passed = [beta, relu ? 1 : 0];
-    const sums = [g, x, mean, variance, partial, rows, channels, chunks, epsilon, gamma, ...passed];
-    emitPieces(chunks, K.K_CHUNK_GRAD_SUMS, ...sums);
-    emitWords(K.K_MERGE_GRAD_SUMS, partial, dBeta, dGamma, channels, chunks);
-    const words = [g, x, mean, variance, gamma, dBeta, dGamma, dx, rows, channels, epsilon, ...passed];
-    emitWords(K.K_NORMALISE_GRAD, ...words);
+    emit('chunkGradSums', { ...norm, dy, x, partial, chunks }, chunks);
+    emit('mergeGradSums', { partial, dBeta, dGamma, channels, chunks });
+    emit('normalizeGrad', { ...norm, dy, x, dx, dGamma, dBeta });
   };
 
-/** A row of a value to standardise, [images, positions, groups, channels of a group], with room to read past its end. */
-const rowBytes = (shape: Shape): number => align(sizeOf(shape.slice(2)) * 4 + 16);
+/** Bytes of a row of a value to standardize, [images, positions, groups, channels of a group], with room to read past its end. */
+const rowBytesOf = (shape: Shape): number => align(sizeOf(shape.slice(2)) * 4 + 16);
 
-export const standardize: Lower = ({
-  inputs: [x],
-  outputs,
-  types: [{ shape }],
-  attrs,
-  threads,
-  emitPieces,
-  scratch,
-}) => {
-  const own = 2 * rowBytes(shape);
-  const words = [...shape, floatWord((attrs as AttrsOf<'standardize'>).epsilon), scratch(threads * own), own];
-  emitPieces(shape[0], K.K_STANDARDIZE, x, ...outputs, ...words);
+export const standardize: Lower = ({ inputs, outputs, types, attrs, emit, scratchPerThread }) => {
+  const [x] = inputs;
+  const [y, mean, variance] = outputs;
+  const [{ shape }] = types;
+  const [images, positions, groups, channels] = shape;
+  const { epsilon } = attrs as AttrsOf<'standardize'>;
+  const rowBytes = rowBytesOf(shape);
+  const scratch = scratchPerThread(2 * rowBytes);
+  const sizes = { images, positions, groups, channels };
+  emit('standardize', { x, y, mean, variance, ...sizes, epsilon, rowBytes, scratch }, images);
 };
 
-export const standardizeGrad: Lower = ({
-  inputs,
-  outputs,
-  types: [{ shape }],
-  attrs,
-  threads,
-  emitPieces,
-  scratch,
-}) => {
-  const own = 3 * rowBytes(shape);
-  const words = [
-    ...shape,
-    floatWord((attrs as AttrsOf<'standardizeGrad'>).epsilon),
-    scratch(threads * own),
-    own,
-  ];
-  emitPieces(shape[0], K.K_STANDARDIZE_GRAD, ...inputs, ...outputs, ...words);
+export const standardizeGrad: Lower = ({ inputs, outputs, types, attrs, emit, scratchPerThread }) => {
+  const [dy, y, variance] = inputs;
+  const [dx] = outputs;
+  const [{ shape }] = types;
+  const [images, positions, groups, channels] = shape;
+  const { epsilon } = attrs as AttrsOf<'standardizeGrad'>;
+  const rowBytes = rowBytesOf(shape);
+  const scratch = scratchPerThread(3 * rowBytes);
+  const sizes = { images, positions, groups, channels };
+  emit('standardizeGrad', { dy, y, variance, dx, ...sizes, epsilon, rowBytes, scratch }, images);
 };
 
 export const lrnWithin: Lower = (site) => {

@@ -57,7 +57,7 @@ export function moments<T>(column: usize, stride: usize, count: i32, to: usize, 
   return f32x4.div(splat(1), f32x4.sqrt(f32x4.add(v128.load(variance), splat(epsilon))));
 }
 
-/** gamma / the standard deviation: what normalised values are multiplied by. */
+/** gamma / the standard deviation: what normalized values are multiplied by. */
 // @ts-ignore: decorator
 @inline function scaleOf(gamma: usize, variance: usize, epsilon: f32): v128 {
   const deviation = f32x4.sqrt(f32x4.add(v128.load(variance), splat(epsilon)));
@@ -65,7 +65,7 @@ export function moments<T>(column: usize, stride: usize, count: i32, to: usize, 
 }
 
 /** y = (x − mean) · gamma / deviation + beta, plus a residual, then relu: addresses in the column, gamma, beta and residual or 0. */
-export function normaliseColumn<T>(
+export function normalizeColumn<T>(
   x: usize, y: usize, residual: usize, stride: usize, count: i32,
   at: usize, variance: usize, gamma: usize, beta: usize, epsilon: f32, relu: bool, left: i32,
 ): void {
@@ -97,7 +97,7 @@ export function normaliseColumn<T>(
   return v128.and(g, f32x4.gt(fma(centred, scale, shift), splat(0)));
 }
 
-/** Sums of g (where relu passed, if there is one) and of g · normalised x: to, and a row further. Addresses of gamma and beta or 0. */
+/** Sums of g (where relu passed, if there is one) and of g · normalized x: to, and a row further. Addresses of gamma and beta or 0. */
 export function gradSums<T>(
   g: usize, x: usize, stride: usize, count: i32, at: usize, variance: usize, gamma: usize, beta: usize,
   epsilon: f32, relu: bool, to: usize, left: i32,
@@ -148,7 +148,7 @@ export function gradSums<T>(
 }
 
 /** dx of a batch normalisation over `rows` rows, for `count` of them; sums are those of gradSums over all. */
-export function normaliseGradColumn<T>(
+export function normalizeGradColumn<T>(
   g: usize, x: usize, dx: usize, stride: usize, count: i32, rows: i32,
   at: usize, variance: usize, gamma: usize, beta: usize, sums: usize, products: usize, epsilon: f32, relu: bool, left: i32,
 ): void {
