@@ -116,8 +116,8 @@ export const structs = /** @type {const} */ ({
   PixelStrides: ['height', 'width', 'channels'],
   /** An address in the program of eachImage: the number of its word, and the bytes that it moves on by image and by thread. */
   Move: ['word', 'perImage', 'perThread'],
-  /** A max pool that a gradient passes on its way: the taps of the windows that won, and the windows. */
-  Pooled: ['...Pooling', '*taps'],
+  /** A max pool that a gradient passes on its way: its windows, and the argmax of each. */
+  Pooled: ['...Pooling', '*argmax'],
 });
 
 /** By the file of kernels/ that has the kernel. Its function is called like the call, its class likewise with a capital. */

@@ -78,7 +78,7 @@ export function mergeMoments(call: MergeMoments, slice: i32, slices: i32): void 
   }
 }
 
-/** Rows that are walked for one group of channels after another while they are in the first-level cache. */
+/** Rows that are read for one group of channels after another while they are in the first-level cache. */
 const BLOCK_BYTES: i32 = 12 * 1024;
 
 // @ts-ignore: decorator

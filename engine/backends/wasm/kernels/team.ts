@@ -163,7 +163,7 @@ export function fail(code: i32, found: i32, where: i32): void {
   atomic.store<i32>(control + ERROR_LOCK, 0);
 }
 
-/** Where a slice begins when n pieces of work are shared evenly among `slices`. */
+/** The first task of a slice when n tasks are cut evenly into `slices`; for slice = slices, n. */
 // @ts-ignore: decorator
 @inline export function share(n: i32, slice: i32, slices: i32): i32 {
   return <i32>((<i64>n * <i64>slice) / <i64>slices);

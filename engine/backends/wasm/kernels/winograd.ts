@@ -181,7 +181,7 @@ function transformGrads(
       from += <usize>top * row;
     } else {
       if (place != filled) {
-        if (pooled) spreadRows(pools[0], dy, pools[0].taps, image, top, m, padded, columns);
+        if (pooled) spreadRows(pools[0], dy, pools[0].argmax, image, top, m, padded, columns);
         else padRows(from, padded, height, width, filters, top, 0, m, columns);
       }
       filled = place;

@@ -55,7 +55,7 @@ type Operand = readonly [kind: number, place: number, shift: number];
 
 const STRIP_BYTES = K.STRIP * 4;
 
-export const elementwise: Lower = ({
+export const elementwise: Lower<ChainAttrs> = ({
   inputs,
   outputs,
   types,
@@ -65,7 +65,7 @@ export const elementwise: Lower = ({
   emitWords,
   scratch,
 }) => {
-  const { program, times, results: exported } = attrs as ChainAttrs;
+  const { program, times, results: exported } = attrs;
   const n = sizeOf(results[0].shape);
   if (n === 0) return;
   const lastUse = new Map<number, number>();

@@ -6,7 +6,7 @@ import type { AttrsOf } from '../../../ops/index.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
-import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site } from './site.ts';
+import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site, type SiteWith } from './site.ts';
 
 /** F(m, r): m outputs of a filter of r taps from a line of `size` inputs. */
 interface Line {
@@ -422,16 +422,16 @@ function convolutionOf({
 }
 
 /** conv2d, with the bias and relu that may be fused into it. */
-export const conv2d: Lower = (site) => {
+export function conv2d(site: SiteWith<AttrsOf<'conv2d'>>, relu: boolean): void {
   const { inputs, outputs, types, attrs } = site;
-  const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2d'>;
+  const { stride, pad, input, kernel, output } = attrs;
   emitPass(site, {
     x: inputs[0],
     w: inputs[1],
     rotated: false,
     y: outputs[0],
     bias: inputs[2] ?? 0,
-    relu: attrs['relu'] === true,
+    relu,
     images: types[0].shape[0],
     input,
     channels: types[0].shape[3],
@@ -441,15 +441,15 @@ export const conv2d: Lower = (site) => {
     pad: [pad[0], pad[2]],
     output,
   });
-};
+}
 
 /**
  * The input gradient is a convolution of the output's gradient with rotated filters. Of a strided convolution, it is one for
  * every phase: pixels a stride apart meet the same taps, and together the phases do no more work than the forward pass.
  */
-export const conv2dGradInput: Lower = (site) => {
+export const conv2dGradInput: Lower<AttrsOf<'conv2dGradInput'>> = (site) => {
   const { inputs, outputs, types, attrs } = site;
-  const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2dGradInput'>;
+  const { stride, pad, input, kernel, output } = attrs;
   const common = {
     x: inputs[0],
     w: inputs[1],
@@ -495,21 +495,25 @@ function phasesOf(size: number, kernel: number, stride: number, pad: number) {
   }).filter(({ count }) => count > 0);
 }
 
-function weightGeometry({ types: [x, g], attrs }: Site): Geometry {
-  const { stride, pad, input, kernel, output } = attrs as AttrsOf<'conv2dGradWeight'>;
+/** The site of a weight gradient. */
+type WeightSite = SiteWith<AttrsOf<'conv2dGradWeight'>>;
+
+function weightGeometry({ types: [x, g], attrs }: WeightSite): Geometry {
+  const { stride, pad, input, kernel, output } = attrs;
   const [images, , , channels] = x.shape;
   const pads = [pad[0], pad[2]] as const;
   return { images, input, channels, filters: g.shape[3], kernel, stride, pad: pads, output };
 }
 
 /** Whether the weight gradient can take g before the max pool it comes through. */
-export const takesPooled = (site: Site): boolean => chooseForm(weightGeometry(site), site, true) !== null;
+export const takesPooled = (site: WeightSite): boolean =>
+  chooseForm(weightGeometry(site), site, true) !== null;
 
 /**
  * The weight gradient and, where it is fused, the sum of g over all but its last axis. The words of a max pool between
  * are in `pools` (`takesPooled`).
  */
-export function conv2dGradWeight(site: Site, pools: readonly StructOf<'Pooled'>[] = []): void {
+export function conv2dGradWeight(site: WeightSite, pools: readonly StructOf<'Pooled'>[] = []): void {
   const geometry = weightGeometry(site);
   const { images, filters, output } = geometry;
   if (sizeOf(site.results[0].shape) === 0) return;
@@ -622,7 +626,7 @@ const smallBlock = (tiles: number): number => Math.ceil(tiles / (CHUNKS * Math.c
 /** Steps of a product that take as long as to load and store its sums. */
 const WORTH_ONE_PRODUCT = 4;
 
-function emitDirectGradWeight(site: Site): void {
+function emitDirectGradWeight(site: WeightSite): void {
   const { emit, scratch } = site;
   const [x, dy] = site.inputs;
   const geometry = weightGeometry(site);

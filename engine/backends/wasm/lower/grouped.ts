@@ -7,7 +7,7 @@ import { sizeOf } from '../../../shape.ts';
 import type { StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
 import { rowsOfTask } from './conv.ts';
-import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site } from './site.ts';
+import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site, type SiteWith } from './site.ts';
 
 /** Whether a convolution is the plain one that conv.ts computes. */
 export const isDense = ({ dilation, groups }: AttrsOf<'conv2d'>): boolean =>
@@ -102,16 +102,15 @@ function emitPass(site: Site, pass: Pass, rotated: boolean, bias: number, relu: 
 }
 
 /** conv2d, with the bias and relu that may be fused into it. */
-export const groupedConv2d: Lower = (site) => {
+export function groupedConv2d(site: SiteWith<AttrsOf<'conv2d'>>, relu: boolean): void {
   const [x, w] = site.types;
-  const attrs = site.attrs as AttrsOf<'conv2d'>;
-  const pass = forwardPass(attrs, x.shape[0], x.shape[3], w.shape[3]);
-  emitPass(site, pass, false, site.inputs[2] ?? 0, site.attrs['relu'] === true);
-};
+  const pass = forwardPass(site.attrs, x.shape[0], x.shape[3], w.shape[3]);
+  emitPass(site, pass, false, site.inputs[2] ?? 0, relu);
+}
 
-export const groupedGradInput: Lower = (site) => {
+export const groupedGradInput: Lower<AttrsOf<'conv2dGradInput'>> = (site) => {
   const [g, w] = site.types;
-  const { stride, pad, input, kernel, output, dilation, groups } = site.attrs as AttrsOf<'conv2dGradInput'>;
+  const { stride, pad, input, kernel, output, dilation, groups } = site.attrs;
   const pass: Pass = {
     images: g.shape[0],
     input: output,
@@ -132,12 +131,11 @@ export const groupedGradInput: Lower = (site) => {
 const CHUNKS = 64;
 
 /** The weight gradient and, where it is fused, the sum of dy over all but its last axis. */
-export const groupedGradWeight: Lower = (site) => {
+export const groupedGradWeight: Lower<AttrsOf<'conv2dGradWeight'>> = (site) => {
   const { outputs, emit } = site;
   const [x, dy] = site.inputs;
   const [xType, dyType] = site.types;
-  const attrs = site.attrs as AttrsOf<'conv2dGradWeight'>;
-  const pass = forwardPass(attrs, xType.shape[0], xType.shape[3], dyType.shape[3]);
+  const pass = forwardPass(site.attrs, xType.shape[0], xType.shape[3], dyType.shape[3]);
   const { images, channels, filters, output, kernel, groups } = pass;
   if (sizeOf(site.results[0].shape) === 0) return;
   if (images * sizeOf(output) === 0) {

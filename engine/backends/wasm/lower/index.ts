@@ -2,12 +2,12 @@
  * From plan steps to kernel calls: which kernels of the module compute an operation, how its work is cut, and which
  * scratch memory it needs. How work is cut depends on shapes alone, never on the number of threads.
  */
-import type { AttrsOf } from '../../../ops/index.ts';
+import type { AttrsOf, OpName } from '../../../ops/index.ts';
 import { resizeTable } from '../../../ops/resize.ts';
 import { broadcastStrides, bytesOf, elementBytes, mergeAxes, sizeOf, stridesOf } from '../../../shape.ts';
 import type { Shape, TensorType } from '../../../types.ts';
 import type { FusedName } from '../../../plan/fuse.ts';
-import type { KernelTable } from '../../backend.ts';
+import type { KernelName } from '../../../plan/plan.ts';
 import { elementwise, elementwiseKernels } from './chain.ts';
 import { conv2d, conv2dGradInput, conv2dGradWeight } from './conv.ts';
 import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
@@ -24,7 +24,7 @@ import {
   maxPool2dTapsGrad,
   maxPoolGrad,
 } from './pool.ts';
-import { align, emitSum, fill, type Lower, type Site } from './site.ts';
+import { align, emitSum, fill, type Lower, type Site, type SiteWith } from './site.ts';
 
 /** Elements of a value: strides over the shape of a copy, and the first element. */
 interface Elements {
@@ -65,13 +65,13 @@ function pixelStrides({ shape }: TensorType, image: Shape): StructOf<'PixelStrid
   return { height, width, channels };
 }
 
-const convolution =
-  (dense: Lower, grouped: Lower): Lower =>
-  (site) =>
-    (isDense(site.attrs as AttrsOf<'conv2d'>) ? dense : grouped)(site);
+type ConvSite = SiteWith<AttrsOf<'conv2d'>>;
 
-const forward = convolution(conv2d, groupedConv2d);
-const gradWeight = convolution(conv2dGradWeight, groupedGradWeight);
+const forward = (site: ConvSite, relu: boolean): void =>
+  (isDense(site.attrs) ? conv2d : groupedConv2d)(site, relu);
+const gradInput = (site: ConvSite): void => (isDense(site.attrs) ? conv2dGradInput : groupedGradInput)(site);
+const gradWeight = (site: ConvSite): void =>
+  (isDense(site.attrs) ? conv2dGradWeight : groupedGradWeight)(site);
 
 /** The rows and columns of a resized image. */
 function blends(attrs: AttrsOf<'resize2d'>): {
@@ -80,6 +80,20 @@ function blends(attrs: AttrsOf<'resize2d'>): {
 } {
   return { rows: resizeTable(attrs, 0), columns: resizeTable(attrs, 1) };
 }
+
+/** What fused steps have beside the attributes of their operation. */
+interface WithRelu {
+  readonly relu: boolean;
+}
+interface WithPool {
+  readonly pool: AttrsOf<'maxPool2d'>;
+}
+type PoolSite = SiteWith<AttrsOf<'maxPool2d'>>;
+
+/** Each operation with its attributes. */
+type OperationTable = {
+  readonly [N in KernelName]: Lower<N extends OpName ? AttrsOf<N> : unknown>;
+};
 
 /** The fusions that have kernels. */
 export const fusions: ReadonlySet<FusedName> = new Set([
@@ -97,7 +111,7 @@ export const fusions: ReadonlySet<FusedName> = new Set([
   'avgPool2dReluGrad',
 ]);
 
-export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } = {
+export const kernels: OperationTable & { readonly [N in FusedName]: Lower<never> } = {
   copy: ({ inputs: [x], outputs: [y], results: [type], emit }) =>
     emit('copy', { x, y, bytes: bytesOf(type) }),
   ...elementwiseKernels,
@@ -106,7 +120,7 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     emitWords(K.K_CHECK_FINITE, x, y, sizeOf(type.shape)),
   transpose(site) {
     const strides = stridesOf(site.types[0].shape);
-    const { perm } = site.attrs as AttrsOf<'transpose'>;
+    const { perm } = site.attrs;
     stridedCopy(site, site.results[0].shape, { strides: perm.map((axis) => strides[axis]) });
   },
   broadcastTo(site) {
@@ -114,17 +128,17 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     stridedCopy(site, shape, { strides: broadcastStrides(site.types[0].shape, shape) });
   },
   slice(site) {
-    const { begin, step } = site.attrs as AttrsOf<'slice'>;
+    const { begin, step } = site.attrs;
     stridedCopy(site, site.results[0].shape, everyStep(site.types[0].shape, begin, step));
   },
   pad(site) {
-    const { begin, step, value } = site.attrs as AttrsOf<'pad'>;
+    const { begin, step, value } = site.attrs;
     const [{ shape }] = site.types;
     fill(site, 0, value);
     stridedCopy(site, shape, { strides: stridesOf(shape) }, everyStep(site.results[0].shape, begin, step));
   },
   concat(site) {
-    const { axis } = site.attrs as AttrsOf<'concat'>;
+    const { axis } = site.attrs;
     const strides = stridesOf(site.results[0].shape);
     let first = 0;
     site.types.forEach(({ shape }, input) => {
@@ -141,51 +155,51 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     emit('maxOf', { x, y, positions, outer, n, inner });
   },
   cumulativeSum({ inputs: [x], outputs: [y], types: [{ shape }], attrs, emit }) {
-    const { exclusive, reverse } = attrs as AttrsOf<'cumulativeSum'>;
+    const { exclusive, reverse } = attrs;
     const [outer, n, inner] = shape;
     emit('cumulativeSum', { x, y, outer, n, inner, exclusive, reverse });
   },
   sort({ inputs: [x], outputs: [values, indices], types: [{ shape }], attrs, emit, scratchPerThread }) {
-    const { descending } = attrs as AttrsOf<'sort'>;
+    const { descending } = attrs;
     const [rows, n] = shape;
     const scratch = scratchPerThread(align(2 * 4 * n));
     emit('sort', { x, values, indices, rows, n, descending, scratch });
   },
   matmul,
-  conv2d: forward,
-  conv2dBias: forward,
-  conv2dGradInput: convolution(conv2dGradInput, groupedGradInput),
+  conv2d: (site) => forward(site, false),
+  conv2dBias: (site: ConvSite & SiteWith<WithRelu>) => forward(site, site.attrs.relu),
+  conv2dGradInput: gradInput,
   conv2dGradWeight: gradWeight,
   conv2dGradWeightBias: gradWeight,
   maxPool2d: maxPool(false),
   maxPool2dRelu: maxPool(true),
-  maxPool2dTaps: (site) => maxPool(site.attrs['relu'] === true)(site),
-  conv2dMaxPool: conv2dMaxPool(forward),
+  maxPool2dTaps: (site: PoolSite & SiteWith<WithRelu>) => maxPool(site.attrs.relu)(site),
+  conv2dMaxPool: (site: ConvSite & SiteWith<WithRelu & WithPool>) =>
+    conv2dMaxPool(site, forward, site.attrs.relu),
   maxPool2dGrad: maxPoolGrad,
   maxPool2dReluGrad: maxPoolGrad,
   maxPool2dTapsGrad,
-  conv2dMaxPoolGradWeight: conv2dMaxPoolGradWeight(gradWeight),
+  conv2dMaxPoolGradWeight: (site: ConvSite & SiteWith<WithPool>) => conv2dMaxPoolGradWeight(site, gradWeight),
   avgPool2d,
   avgPool2dGrad: avgPoolGrad,
   avgPool2dReluGrad: avgPoolGrad,
   lrnWithin,
   lrnWithinGrad,
-  batchNorm,
-  batchNormAct: batchNorm,
+  batchNorm: (site) => batchNorm(site, { residual: false, relu: false }),
+  batchNormAct: (site: SiteWith<AttrsOf<'batchNorm'> & WithRelu & { readonly residual: boolean }>) =>
+    batchNorm(site, site.attrs),
   batchNormGrad: batchNormGrad(false),
   batchNormActGrad: batchNormGrad(true),
   standardize,
   standardizeGrad,
   resize2d({ inputs: [x], outputs: [y], types: [{ shape }], attrs, emit }) {
-    const resize = attrs as AttrsOf<'resize2d'>;
     const [images, height, width, channels] = shape;
-    const words = { x, y, images, height, width, channels, ...blends(resize) };
-    emit('resize', words, images * resize.output[0]);
+    const words = { x, y, images, height, width, channels, ...blends(attrs) };
+    emit('resize', words, images * attrs.output[0]);
   },
   resize2dGrad({ inputs: [dy], outputs: [dx], results: [{ shape }], attrs, emit }) {
-    const resize = attrs as AttrsOf<'resize2dGrad'>;
     const [images, height, width, channels] = shape;
-    emit('resizeGrad', { dy, dx, images, height, width, channels, ...blends(resize) }, images * height);
+    emit('resizeGrad', { dy, dx, images, height, width, channels, ...blends(attrs) }, images * height);
   },
   softmaxCrossEntropy({ inputs: [logits, labels], outputs: [losses, softmax], types, emit }) {
     const [rows, classes] = types[0].shape;
@@ -200,12 +214,12 @@ export const kernels: KernelTable<Lower> & { readonly [N in FusedName]: Lower } 
     emit('correct', { logits, labels, y, rows, classes });
   },
   dropout({ inputs: [x, step], outputs: [y], results: [{ shape }], attrs, emit }) {
-    const { rate, key0, key1 } = attrs as AttrsOf<'dropout'>;
+    const { rate, key0, key1 } = attrs;
     const threshold = Math.round(rate * 2 ** 32);
     emit('dropout', { x, y, n: sizeOf(shape), step, key0, key1, threshold, scale: 1 / (1 - rate) });
   },
   random({ inputs: [step], outputs: [y], results: [{ shape }], attrs, emit }) {
-    const { key0, key1, distribution } = attrs as AttrsOf<'random'>;
+    const { key0, key1, distribution } = attrs;
     emit('random', { y, n: sizeOf(shape), step, key0, key1, normal: distribution === 'normal' });
   },
   takeRows({ inputs: [x, index], outputs: [y], types: [source, { shape }], emit }) {

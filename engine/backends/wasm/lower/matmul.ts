@@ -59,17 +59,16 @@ function emitProducts(site: Site, left: Matrices, right: Matrices, to: number, s
 /** The longest inner axis that one accumulator adds up. Its rounding error grows with the length. */
 const DEPTH = 4096;
 
-export const matmul: Lower = (site) => {
+export const matmul: Lower<AttrsOf<'matmul'>> = (site) => {
   const { inputs, outputs, types, attrs, scratch } = site;
-  const flags = attrs as AttrsOf<'matmul'>;
-  const { batch, m, n, k } = matmulSizes(types, flags);
+  const { batch, m, n, k } = matmulSizes(types, attrs);
   if (batch * m * n === 0) return;
   if (k === 0) {
     fill(site);
     return;
   }
-  const [aRow, aColumn] = flags.transA ? [1, m] : [k, 1];
-  const [bRow, bColumn] = flags.transB ? [1, k] : [n, 1];
+  const [aRow, aColumn] = attrs.transA ? [1, m] : [k, 1];
+  const [bRow, bColumn] = attrs.transB ? [1, k] : [n, 1];
   const a: Matrices = { from: inputs[0], rowStride: aRow, columnStride: aColumn, fromStride: m * k };
   const b: Matrices = { from: inputs[1], rowStride: bRow, columnStride: bColumn, fromStride: k * n };
   const chunks = Math.ceil(k / DEPTH);

@@ -2,7 +2,7 @@
 import type { AttrsOf } from '../../../ops/index.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { Shape, TensorType } from '../../../types.ts';
-import { align, type Lower } from './site.ts';
+import { align, type Lower, type SiteWith } from './site.ts';
 
 /**
  * Rows, channels and chunks of a normalization over all axes but the last. A chunk is read once for every vector of
@@ -16,28 +16,30 @@ function rowsOf({ shape }: TensorType): { rows: number; channels: number; chunks
 }
 
 /** Batch normalization, and the sum and relu that may be fused into it. */
-export const batchNorm: Lower = (site) => {
+export function batchNorm(
+  site: SiteWith<AttrsOf<'batchNorm'>>,
+  { residual: adds, relu }: { readonly residual: boolean; readonly relu: boolean },
+): void {
   const { inputs, outputs, types, attrs, emit, scratch } = site;
   const [x, ...parameters] = inputs;
   const [y, mean, variance] = outputs;
-  const residual = attrs['residual'] === true ? parameters.pop()! : 0;
+  const residual = adds ? parameters.pop()! : 0;
   const [gamma = 0, beta = 0] = parameters;
-  const { epsilon } = attrs as AttrsOf<'batchNorm'>;
-  const relu = attrs['relu'] === true;
+  const { epsilon } = attrs;
   const { rows, channels, chunks } = rowsOf(types[0]);
   const partial = scratch(chunks * 2 * channels * 4);
   emit('chunkMoments', { x, partial, rows, channels, chunks }, chunks);
   emit('mergeMoments', { partial, mean, variance, rows, channels, chunks });
   emit('normalize', { mean, variance, gamma, beta, rows, channels, epsilon, relu, x, y, residual });
-};
+}
 
 /** The gradient of a batch normalization, and of the relu that may come after it. */
 export const batchNormGrad =
-  (relu: boolean): Lower =>
+  (relu: boolean): Lower<AttrsOf<'batchNormGrad'>> =>
   ({ inputs, outputs, types, attrs, emit, scratch }) => {
     const [dy, x, mean, variance, gamma = 0, beta = 0] = inputs;
     const [dx, dGamma, dBeta] = outputs;
-    const { epsilon } = attrs as AttrsOf<'batchNormGrad'>;
+    const { epsilon } = attrs;
     const { rows, channels, chunks } = rowsOf(types[1]);
     const norm = { mean, variance, gamma, beta, rows, channels, epsilon, relu };
     const partial = scratch(chunks * 2 * channels * 4);
@@ -49,47 +51,61 @@ export const batchNormGrad =
 /** Bytes of a row of a value to standardize, [images, positions, groups, channels of a group], with room to read past its end. */
 const rowBytesOf = (shape: Shape): number => align(sizeOf(shape.slice(2)) * 4 + 16);
 
-export const standardize: Lower = ({ inputs, outputs, types, attrs, emit, scratchPerThread }) => {
+export const standardize: Lower<AttrsOf<'standardize'>> = ({
+  inputs,
+  outputs,
+  types,
+  attrs,
+  emit,
+  scratchPerThread,
+}) => {
   const [x] = inputs;
   const [y, mean, variance] = outputs;
   const [{ shape }] = types;
   const [images, positions, groups, channels] = shape;
-  const { epsilon } = attrs as AttrsOf<'standardize'>;
+  const { epsilon } = attrs;
   const rowBytes = rowBytesOf(shape);
   const scratch = scratchPerThread(2 * rowBytes);
   const sizes = { images, positions, groups, channels };
   emit('standardize', { x, y, mean, variance, ...sizes, epsilon, rowBytes, scratch }, images);
 };
 
-export const standardizeGrad: Lower = ({ inputs, outputs, types, attrs, emit, scratchPerThread }) => {
+export const standardizeGrad: Lower<AttrsOf<'standardizeGrad'>> = ({
+  inputs,
+  outputs,
+  types,
+  attrs,
+  emit,
+  scratchPerThread,
+}) => {
   const [dy, y, variance] = inputs;
   const [dx] = outputs;
   const [{ shape }] = types;
   const [images, positions, groups, channels] = shape;
-  const { epsilon } = attrs as AttrsOf<'standardizeGrad'>;
+  const { epsilon } = attrs;
   const rowBytes = rowBytesOf(shape);
   const scratch = scratchPerThread(3 * rowBytes);
   const sizes = { images, positions, groups, channels };
   emit('standardizeGrad', { dy, y, variance, dx, ...sizes, epsilon, rowBytes, scratch }, images);
 };
 
-export const lrnWithin: Lower = (site) => {
+export const lrnWithin: Lower<AttrsOf<'lrnWithin'>> = (site) => {
   const { inputs, outputs, types, attrs, emit, scratchPerThread } = site;
   const [x] = inputs;
   const [y, scales] = outputs;
   const [images, height, width, channels] = types[0].shape;
-  const { size, alpha, beta } = attrs as AttrsOf<'lrnWithin'>;
+  const { size, alpha, beta } = attrs;
   const scratch = scratchPerThread(align(height * width * channels * 4 + 64));
   const image = { images, height, width, channels };
   emit('lrn', { x, y, scales, ...image, size, alpha: alpha / size ** 2, beta, scratch }, images);
 };
 
-export const lrnWithinGrad: Lower = (site) => {
+export const lrnWithinGrad: Lower<AttrsOf<'lrnWithinGrad'>> = (site) => {
   const { inputs, outputs, types, attrs, emit, scratchPerThread } = site;
   const [dy, x, scales] = inputs;
   const [dx] = outputs;
   const [images, height, width, channels] = types[0].shape;
-  const { size, alpha, beta } = attrs as AttrsOf<'lrnWithinGrad'>;
+  const { size, alpha, beta } = attrs;
   const factor = (2 * alpha * beta) / size ** 2;
   const productBytes = align(height * width * channels * 4 + 64);
   const scratch = scratchPerThread(2 * productBytes);

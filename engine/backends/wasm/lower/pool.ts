@@ -2,18 +2,20 @@
  * Pooling, and convolutions whose result goes no further than a max pool: image by image, so that neither the result nor its
  * gradient leaves the cache.
  */
-import type { Attrs } from '../../../op.ts';
 import type { AttrsOf } from '../../../ops/index.ts';
 import { bytesOf, elementBytes } from '../../../shape.ts';
 import type { TensorType } from '../../../types.ts';
 import { conv2dGradWeight, takesPooled } from './conv.ts';
 import { isDense } from './grouped.ts';
 import { encodeCall, wordIndex, type StructOf } from '../call.ts';
-import { align, type Lower, type Site } from './site.ts';
+import { align, type Lower, type Site, type SiteWith } from './site.ts';
+
+type ConvAttrs = AttrsOf<'conv2d'>;
+type PoolAttrs = AttrsOf<'maxPool2d'>;
 
 /** The geometry of the windows on images [N, H, W, C]. */
-function pooling(images: number, channels: number, attrs: Attrs): StructOf<'Pooling'> {
-  const { kernel, stride, pad, input, output, insideOnly } = attrs as AttrsOf<'maxPool2d'>;
+function pooling(images: number, channels: number, attrs: PoolAttrs): StructOf<'Pooling'> {
+  const { kernel, stride, pad, input, output, insideOnly } = attrs;
   const [height, width] = input;
   const [kernelY, kernelX] = kernel;
   const [strideY, strideX] = stride;
@@ -40,7 +42,7 @@ function pooling(images: number, channels: number, attrs: Attrs): StructOf<'Pool
 
 /** The maxima of `x` and their argmax: in the image or, where the second result is bytes, in the window. */
 export const maxPool =
-  (relu: boolean): Lower =>
+  (relu: boolean): Lower<PoolAttrs> =>
   ({ inputs: [x], outputs: [y, argmax], types: [{ shape }], results: [type, { dtype }], attrs, emit }) => {
     const windows = pooling(shape[0], shape[3], attrs);
     const words = { ...windows, x, y, argmax, relu, argmaxBytes: elementBytes(dtype) };
@@ -48,12 +50,12 @@ export const maxPool =
   };
 
 /** The gradient of a max pool by its argmax, and of the relu after it when its result is an input. */
-export const maxPoolGrad: Lower = ({ inputs, outputs: [dx], types: [{ shape }], attrs, emit }) => {
+export const maxPoolGrad: Lower<PoolAttrs> = ({ inputs, outputs: [dx], types: [{ shape }], attrs, emit }) => {
   const [dy, mask, argmax] = inputs.length > 2 ? inputs : [inputs[0], 0, inputs[1]];
   emit('maxPoolGrad', { ...pooling(shape[0], shape[3], attrs), dy, argmax, dx, mask }, shape[0]);
 };
 
-export const maxPool2dTapsGrad: Lower = ({
+export const maxPool2dTapsGrad: Lower<PoolAttrs> = ({
   inputs: [dy, argmax],
   outputs: [dx],
   types: [{ shape }],
@@ -61,11 +63,17 @@ export const maxPool2dTapsGrad: Lower = ({
   emit,
 }) => emit('maxPoolSpread', { ...pooling(shape[0], shape[3], attrs), dy, argmax, dx }, shape[0]);
 
-export const avgPool2d: Lower = ({ inputs: [x], outputs: [y], types: [{ shape }], results, attrs, emit }) =>
-  emit('avgPool', { ...pooling(shape[0], shape[3], attrs), x, y }, shape[0] * results[0].shape[1]);
+export const avgPool2d: Lower<PoolAttrs> = ({
+  inputs: [x],
+  outputs: [y],
+  types: [{ shape }],
+  results,
+  attrs,
+  emit,
+}) => emit('avgPool', { ...pooling(shape[0], shape[3], attrs), x, y }, shape[0] * results[0].shape[1]);
 
 /** The gradient of an average pool, and of the relu before it when its result is an input. */
-export const avgPoolGrad: Lower = ({
+export const avgPoolGrad: Lower<PoolAttrs> = ({
   inputs: [dy, mask = 0],
   outputs: [dx],
   types: [{ shape }],
@@ -78,8 +86,8 @@ export const avgPoolGrad: Lower = ({
 };
 
 /** The type of what lies between a convolution and its max pool. */
-const unpooled = ({ shape: [images, , , channels] }: TensorType, pool: Attrs): TensorType => ({
-  shape: [images, ...(pool as AttrsOf<'maxPool2d'>).input, channels],
+const unpooled = ({ shape: [images, , , channels] }: TensorType, pool: PoolAttrs): TensorType => ({
+  shape: [images, ...pool.input, channels],
   dtype: 'f32',
 });
 
@@ -99,10 +107,9 @@ type Move = { readonly perImage: number } | { readonly perThread: number };
  * all images.
  */
 function onEachImage(site: Site, calls: number[][], moves: StructOf<'Move'>[]) {
-  return (lower: Lower, part: Partial<Site>, moving: Readonly<Record<string, Move>>): void =>
+  return (lower: (site: Site) => void, moving: Readonly<Record<string, Move>>): void =>
     lower({
       ...site,
-      ...part,
       emit(name, words, tasks) {
         if (!('images' in words)) {
           site.emit(name, words, tasks);
@@ -117,55 +124,54 @@ function onEachImage(site: Site, calls: number[][], moves: StructOf<'Move'>[]) {
 }
 
 /** A convolution, then a max pool, with what lies between in scratch memory: of one image for each thread, or of all. */
-export const conv2dMaxPool =
-  (conv: Lower): Lower =>
-  (site) => {
-    const { types, results, attrs, emit, scratch, scratchPerThread } = site;
-    const pool = attrs['pool'] as Attrs;
-    const full = unpooled(results[0], pool);
-    const images = full.shape[0];
-    const [imageBytes, x, y, argmax] = [full, types[0], ...results].map((type) => bytesOf(type) / images);
-    const convPart = { attrs: { ...attrs, relu: false }, results: [full] };
-    const poolPart = { attrs: pool, types: [full] };
-    const lowerPool = maxPool(attrs['relu'] === true);
-    if (!imageByImage(images, imageBytes, bytesOf(types[1]))) {
-      const between = scratch(bytesOf(full));
-      conv({ ...site, ...convPart, outputs: [between] });
-      lowerPool({ ...site, ...poolPart, inputs: [between] });
-      return;
-    }
-    const { base, bytes: perThread } = scratchPerThread(align(imageBytes + 64));
-    const program: number[][] = [];
-    const moves: StructOf<'Move'>[] = [];
-    const each = onEachImage(site, program, moves);
-    each(conv, { ...convPart, outputs: [base] }, { x: { perImage: x }, y: { perThread } });
-    each(
-      lowerPool,
-      { ...poolPart, inputs: [base] },
-      { x: { perThread }, y: { perImage: y }, argmax: { perImage: argmax } },
-    );
-    const copies = scratchPerThread(align(4 * program.flat().length));
-    emit('eachImage', { images, scratch: copies, moves, program }, images);
-  };
+export function conv2dMaxPool(
+  site: SiteWith<ConvAttrs & { readonly pool: PoolAttrs }>,
+  conv: (site: SiteWith<ConvAttrs>, relu: boolean) => void,
+  relu: boolean,
+): void {
+  const { types, results, attrs, emit, scratch, scratchPerThread } = site;
+  const full = unpooled(results[0], attrs.pool);
+  const images = full.shape[0];
+  const [imageBytes, x, y, argmax] = [full, types[0], ...results].map((type) => bytesOf(type) / images);
+  const lowerConv = (part: Site, to: number): void =>
+    conv({ ...part, attrs, outputs: [to], results: [full] }, false);
+  const lowerPool = (part: Site, from: number): void =>
+    maxPool(relu)({ ...part, attrs: attrs.pool, inputs: [from], types: [full] });
+  if (!imageByImage(images, imageBytes, bytesOf(types[1]))) {
+    const between = scratch(bytesOf(full));
+    lowerConv(site, between);
+    lowerPool(site, between);
+    return;
+  }
+  const { base, bytes: perThread } = scratchPerThread(align(imageBytes + 64));
+  const program: number[][] = [];
+  const moves: StructOf<'Move'>[] = [];
+  const each = onEachImage(site, program, moves);
+  each((part) => lowerConv(part, base), { x: { perImage: x }, y: { perThread } });
+  each((part) => lowerPool(part, base), {
+    x: { perThread },
+    y: { perImage: y },
+    argmax: { perImage: argmax },
+  });
+  const copies = scratchPerThread(align(4 * program.flat().length));
+  emit('eachImage', { images, scratch: copies, moves, program }, images);
+}
 
 /** The weight gradient of a convolution before a max pool, and where it is fused the bias gradient. */
-export const conv2dMaxPoolGradWeight =
-  (gradWeight: Lower): Lower =>
-  (site) => {
-    const {
-      inputs: [x, g, taps],
-      types,
-      attrs,
-      scratch,
-    } = site;
-    const pool = attrs['pool'] as Attrs;
-    const { shape } = types[1];
-    if (isDense(attrs as AttrsOf<'conv2d'>) && takesPooled(site)) {
-      conv2dGradWeight({ ...site, inputs: [x, g] }, [{ ...pooling(shape[0], shape[3], pool), taps }]);
-      return;
-    }
-    const full = unpooled(types[1], pool);
-    const spread = scratch(bytesOf(full));
-    maxPool2dTapsGrad({ ...site, inputs: [g, taps], outputs: [spread], types: [types[1]], attrs: pool });
-    gradWeight({ ...site, inputs: [x, spread], types: [types[0], full] });
-  };
+export function conv2dMaxPoolGradWeight(
+  site: SiteWith<ConvAttrs & { readonly pool: PoolAttrs }>,
+  gradWeight: Lower<ConvAttrs>,
+): void {
+  const { inputs, types, attrs } = site;
+  const [x, dy, argmax] = inputs;
+  const { pool } = attrs;
+  const [images, , , channels] = types[1].shape;
+  if (isDense(attrs) && takesPooled(site)) {
+    conv2dGradWeight({ ...site, inputs: [x, dy] }, [{ ...pooling(images, channels, pool), argmax }]);
+    return;
+  }
+  const full = unpooled(types[1], pool);
+  const spread = site.scratch(bytesOf(full));
+  maxPool2dTapsGrad({ ...site, inputs: [dy, argmax], outputs: [spread], types: [types[1]], attrs: pool });
+  gradWeight({ ...site, inputs: [x, spread], types: [types[0], full] });
+}

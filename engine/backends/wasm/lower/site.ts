@@ -1,17 +1,15 @@
 /** What lowering an operation works with: addresses, types, and a place to put kernel calls. */
-import type { Attrs } from '../../../op.ts';
 import { elementBytes, sizeOf } from '../../../shape.ts';
 import type { TensorType } from '../../../types.ts';
 import { floatWord, type CallName, type CallOf, type StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
 
-/** One plan step with addresses. */
+/** A plan step with addresses, but for its attributes. */
 export interface Site {
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];
   readonly types: readonly TensorType[];
   readonly results: readonly TensorType[];
-  readonly attrs: Attrs;
   readonly threads: number;
   /** Floats of a vector in the binary that runs. Chooses no arithmetic: all binaries make the same decisions. */
   readonly lanes: number;
@@ -36,7 +34,11 @@ export interface Site {
   readonly scratchPerThread: (bytes: number) => StructOf<'Scratch'>;
 }
 
-export type Lower = (site: Site) => void;
+/** A step with attributes. */
+export type SiteWith<A> = Site & { readonly attrs: A };
+
+/** Emits the kernel calls of a step with such attributes. */
+export type Lower<A = unknown> = (site: SiteWith<A>) => void;
 
 export const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 /** Columns of a panel of packed operands: two vectors. */
