@@ -106,6 +106,20 @@ export const structs = /** @type {const} */ ({
     'outWidth',
     '?insideOnly',
   ],
+  /** Elements of an operand or a result: the address of the first, and the bytes of each. */
+  Elements: ['*address', 'elementBytes'],
+  /** An axis that operands are broadcast along: its size, and their strides in elements. */
+  BroadcastAxis: ['size', 'xStride', 'yStride', 'zStride'],
+  /**
+   * An operand or the result of an instruction in a chain. `kind` is OPERAND_TENSOR, _SCALAR or _REGISTER. Registers are strips of a
+   * thread's scratch memory. The address of a register is its offset there.
+   */
+  ChainOperand: ['kind', '*address', 'elementBytes'],
+  /** An input that a chain loads into a register: `length` elements, each `repeats` times before the next, over and over. */
+  ChainLoad: ['*x', 'length', 'repeats', 'elementBytes', 'register'],
+  ChainInstruction: ['op', 'out: ChainOperand', 'x: ChainOperand', 'y: ChainOperand', 'z: ChainOperand'],
+  /** A result that a chain stores from a register. */
+  ChainStore: ['register', '*y', 'elementBytes'],
   /** An axis of a copy: its size, and the strides of x and y along it in elements. */
   CopyAxis: ['size', 'xStride', 'yStride'],
   /** The statistics and parameters of a batch normalization, gamma and beta or 0; `relu` comes after it. */
@@ -130,6 +144,24 @@ export const calls = /** @type {const} */ ({
     scatterRows: ['*dy', '*index', '*dx', 'rows', 'count', 'width'],
     takeAlong: ['*x', '*index', '*y', 'elementBytes', 'outer', 'n', 'inner', 'm'],
     scatterAlong: ['*dy', '*index', '*dx', 'outer', 'n', 'inner', 'm'],
+  },
+  elementwise: {
+    elementwise: [
+      'op',
+      'out: Elements',
+      'x: Elements',
+      'y: Elements',
+      'z: Elements',
+      'axes: BroadcastAxis[]',
+    ],
+    chain: [
+      'n',
+      'scratch: Scratch',
+      'loads: ChainLoad[]',
+      'instructions: ChainInstruction[]',
+      'stores: ChainStore[]',
+    ],
+    checkFinite: ['*x', '*y', 'n'],
   },
   order: {
     cumulativeSum: ['*x', '*y', 'outer', 'n', 'inner', '?exclusive', '?reverse'],

@@ -1,6 +1,5 @@
 // Several kernels on one image after the other.
-import { EachImage } from "./calls.generated";
-import { runKernel } from "./index";
+import { EachImage, runCall } from "./calls.generated";
 import { ownScratch, scratch, share } from "./team";
 
 /**
@@ -22,6 +21,6 @@ export function eachImage(call: EachImage, slice: i32, slices: i32): void {
       const first = <usize>load<u32>(word) + <usize>image * <usize>move.perImage;
       store<u32>(word, <u32>scratch(first, move.perThread));
     }
-    for (let a = own; a < own + bytes; a += <usize>load<i32>(a, 4) << 2) runKernel(load<i32>(a), a + 12, 0, 1);
+    for (let a = own; a < own + bytes; a += <usize>load<i32>(a, 4) << 2) runCall(load<i32>(a), a + 12, 0, 1);
   }
 }

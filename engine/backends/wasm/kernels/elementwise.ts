@@ -1,4 +1,5 @@
-// Kernels that act on each element alone. An argument block is a list of 32-bit words at `a`.
+// Kernels that act on each element alone.
+import { Chain, ChainOperand, CheckFinite, Elementwise } from "./calls.generated";
 import * as code from "./codes";
 import {
   atan4,
@@ -18,20 +19,7 @@ import {
   storeLanes,
   tanh4,
 } from "./simd";
-import { fail, scratch, share, ERROR_NOT_FINITE } from "./team";
-
-// @ts-ignore: decorator
-@inline export function arg(a: usize, i: i32): i32 {
-  return load<i32>(a + (<usize>i << 2));
-}
-// @ts-ignore: decorator
-@inline export function ptr(a: usize, i: i32): usize {
-  return <usize>load<u32>(a + (<usize>i << 2));
-}
-// @ts-ignore: decorator
-@inline export function real(a: usize, i: i32): f32 {
-  return load<f32>(a + (<usize>i << 2));
-}
+import { fail, ownScratch, share, ERROR_NOT_FINITE } from "./team";
 
 /** Whether the first operand is bytes; of two operands both are. Bytes are widened to 32 bits on their way in. */
 // @ts-ignore: decorator
@@ -250,51 +238,53 @@ function runOf(op: i32): Run {
   }
 }
 
-/**
- * One operation with broadcasting: op, then address and shift (bytes of an element are 1 << shift) of the result and of
- * three operands (0 where there are fewer), the rank, and for each axis from the outermost one its size and the three
- * operands' strides in elements. The innermost strides are 0 or 1. Work is shared in pieces of a row: `piece` elements.
- */
-export function elementwise(a: usize, slice: i32, slices: i32): void {
-  const run = runOf(arg(a, 0));
-  const rank = arg(a, 9);
-  const axes = a + 40;
-  const inner = axes + <usize>(rank - 1) * 16;
-  const n = load<i32>(inner);
-  const sx = load<i32>(inner, 4);
-  const sy = load<i32>(inner, 8);
-  const sz = load<i32>(inner, 12);
-  const piece = 4096;
-  const pieces = (n + piece - 1) / piece;
+/** Elements of one task, which lie in one row. */
+const TASK: i32 = 4096;
+
+/** One operation with broadcasting. Axes begin with the outermost one. The strides of the last are 0 or 1. */
+export function elementwise(call: Elementwise, slice: i32, slices: i32): void {
+  const run = runOf(call.op);
+  const axes = call.axes;
+  const rank = axes.length;
+  const inner = axes[rank - 1];
+  const n = inner.size;
+  const sx = inner.xStride;
+  const sy = inner.yStride;
+  const sz = inner.zStride;
+  const out = call.out;
+  const x = call.x;
+  const y = call.y;
+  const z = call.z;
+  const parts = (n + TASK - 1) / TASK;
   let rows = 1;
-  for (let d = 0; d < rank - 1; d++) rows *= load<i32>(axes + <usize>d * 16);
-  const end = share(rows * pieces, slice + 1, slices);
-  for (let task = share(rows * pieces, slice, slices); task < end; task++) {
-    const row = task / pieces;
-    const from = (task - row * pieces) * piece;
+  for (let d = 0; d < rank - 1; d++) rows *= axes[d].size;
+  const end = share(rows * parts, slice + 1, slices);
+  for (let task = share(rows * parts, slice, slices); task < end; task++) {
+    const row = task / parts;
+    const from = (task - row * parts) * TASK;
     let rest = row;
     let ox = from * sx;
     let oy = from * sy;
     let oz = from * sz;
     for (let d = rank - 2; d >= 0; d--) {
-      const axis = axes + <usize>d * 16;
-      const size = load<i32>(axis);
+      const axis = axes[d];
+      const size = axis.size;
       const q = rest / size;
       const i = rest - q * size;
-      ox += i * load<i32>(axis, 4);
-      oy += i * load<i32>(axis, 8);
-      oz += i * load<i32>(axis, 12);
+      ox += i * axis.xStride;
+      oy += i * axis.yStride;
+      oz += i * axis.zStride;
       rest = q;
     }
     run(
-      ptr(a, 1) + (<usize>(row * n + from) << <usize>arg(a, 2)),
-      ptr(a, 3) + (<usize>ox << <usize>arg(a, 4)),
+      out.address + <usize>(row * n + from) * <usize>out.elementBytes,
+      x.address + <usize>ox * <usize>x.elementBytes,
       sx,
-      ptr(a, 5) + (<usize>oy << <usize>arg(a, 6)),
+      y.address + <usize>oy * <usize>y.elementBytes,
       sy,
-      ptr(a, 7) + (<usize>oz << <usize>arg(a, 8)),
+      z.address + <usize>oz * <usize>z.elementBytes,
       sz,
-      min(piece, n - from),
+      min(TASK, n - from),
     );
   }
 }
@@ -302,66 +292,70 @@ export function elementwise(a: usize, slice: i32, slices: i32): void {
 /** Elements of a strip: so few that the registers of a chain stay in the first-level cache. */
 export const STRIP: i32 = 512;
 
-export const OPERAND_WHOLE: i32 = 0; // as many elements as the result
-export const OPERAND_SINGLE: i32 = 1; // one element
-export const OPERAND_REGISTER: i32 = 2; // a strip of scratch memory
+export const OPERAND_TENSOR: i32 = 0; // as many elements as the results
+export const OPERAND_SCALAR: i32 = 1; // one element
+export const OPERAND_REGISTER: i32 = 2; // a strip of scratch memory, at this offset
 
-/** Where an operand begins for the strip at element `from`. */
+/** The address of an operand's elements for the strip at element `from`. */
 // @ts-ignore: decorator
-@inline function operand(at: usize, from: i32, registers: usize): usize {
-  const kind = load<i32>(at);
-  const place = <usize>load<u32>(at, 4);
-  if (kind == OPERAND_WHOLE) return place + (<usize>from << <usize>load<i32>(at, 8));
-  return kind == OPERAND_SINGLE ? place : registers + place;
+@inline function stripOf(operand: ChainOperand, from: i32, registers: usize): usize {
+  const kind = operand.kind;
+  const address = operand.address;
+  if (kind == OPERAND_TENSOR) return address + <usize>from * <usize>operand.elementBytes;
+  return kind == OPERAND_SCALAR ? address : registers + address;
 }
 
 // @ts-ignore: decorator
-@inline function strideOf(at: usize): i32 {
-  return load<i32>(at) == OPERAND_SINGLE ? 0 : 1;
+@inline function strideOf(operand: ChainOperand): i32 {
+  return operand.kind == OPERAND_SCALAR ? 0 : 1;
 }
 
 /**
- * Several operations on each element, strip by strip, so that what lies between them never leaves the cache:
- * n, scratch, scratch bytes per thread, counts of loads, instructions and stores; then loads (address, how many elements
- * there are, how often each is repeated before the next, shift, register), instructions (op, then result and three operands
- * of three words: kind, place, shift) and stores (register, address, shift), which come last: a result may lie where an
- * input was.
+ * Several operations on each element, strip by strip, so that what lies between them never leaves the cache. For each strip
+ * inputs that are neither tensors nor scalars are loaded into registers, then the instructions run. Stores come last:
+ * a result may lie where an input was.
  */
-export function chain(a: usize, slice: i32, slices: i32): void {
-  const n = arg(a, 0);
-  const registers = scratch(ptr(a, 1), arg(a, 2));
-  const loads = arg(a, 3);
-  const instructions = arg(a, 4);
-  const stores = arg(a, 5);
+export function chain(call: Chain, slice: i32, slices: i32): void {
+  const n = call.n;
+  const registers = ownScratch(call.scratch);
+  const loads = call.loads;
+  const instructions = call.instructions;
+  const stores = call.stores;
   const strips = (n + STRIP - 1) / STRIP;
   const end = share(strips, slice + 1, slices);
   for (let strip = share(strips, slice, slices); strip < end; strip++) {
     const from = strip * STRIP;
     const count = min(STRIP, n - from);
-    let at = a + 24;
-    for (let i = 0; i < loads; i++, at += 20) {
-      const to = registers + <usize>load<u32>(at, 16);
-      const source = <usize>load<u32>(at);
-      const length = load<i32>(at, 4);
-      const times = load<i32>(at, 8);
-      if (load<i32>(at, 12) == 0) repeatBytes(source, length, times, to, from, count);
-      else if (times == 1) repeatRow(source, length, to, from, count);
-      else repeatEach(source, length, times, to, from, count);
+    for (let i = 0; i < loads.length; i++) {
+      const input = loads[i];
+      const x = input.x;
+      const length = input.length;
+      const repeats = input.repeats;
+      const to = registers + <usize>input.register;
+      if (input.elementBytes == 1) repeatBytes(x, length, repeats, to, from, count);
+      else if (repeats == 1) repeatRow(x, length, to, from, count);
+      else repeatEach(x, length, repeats, to, from, count);
     }
-    for (let i = 0; i < instructions; i++, at += 52) {
-      const x = operand(at + 16, from, registers);
-      const y = operand(at + 28, from, registers);
-      const z = operand(at + 40, from, registers);
-      const to = operand(at + 4, from, registers);
-      runOf(load<i32>(at))(to, x, strideOf(at + 16), y, strideOf(at + 28), z, strideOf(at + 40), count);
-    }
-    for (let i = 0; i < stores; i++, at += 12) {
-      const shift = <usize>load<i32>(at, 8);
-      memory.copy(
-        <usize>load<u32>(at, 4) + (<usize>from << shift),
-        registers + <usize>load<u32>(at),
-        <usize>count << shift,
+    for (let i = 0; i < instructions.length; i++) {
+      const instruction = instructions[i];
+      const x = instruction.x;
+      const y = instruction.y;
+      const z = instruction.z;
+      runOf(instruction.op)(
+        stripOf(instruction.out, from, registers),
+        stripOf(x, from, registers),
+        strideOf(x),
+        stripOf(y, from, registers),
+        strideOf(y),
+        stripOf(z, from, registers),
+        strideOf(z),
+        count,
       );
+    }
+    for (let i = 0; i < stores.length; i++) {
+      const result = stores[i];
+      const bytes = <usize>result.elementBytes;
+      memory.copy(result.y + <usize>from * bytes, registers + <usize>result.register, <usize>count * bytes);
     }
   }
 }
@@ -381,10 +375,10 @@ function repeatRow(row: usize, length: i32, to: usize, from: i32, count: i32): v
   }
 }
 
-/** The same where every element is repeated `times` before the next one. */
-function repeatEach(source: usize, length: i32, times: i32, to: usize, from: i32, count: i32): void {
-  let at = from / times;
-  let left = times - (from - at * times);
+/** The same where every element is repeated `repeats` times before the next one. */
+function repeatEach(source: usize, length: i32, repeats: i32, to: usize, from: i32, count: i32): void {
+  let at = from / repeats;
+  let left = repeats - (from - at * repeats);
   at %= length;
   while (count > 0) {
     const run = min(left, count);
@@ -394,31 +388,31 @@ function repeatEach(source: usize, length: i32, times: i32, to: usize, from: i32
     if (i < run) storeLanes(to + (<usize>i << 2), value, run - i);
     to += <usize>run << 2;
     count -= run;
-    left = times;
+    left = repeats;
     if (++at == length) at = 0;
   }
 }
 
 /** The same of bytes. */
-function repeatBytes(source: usize, length: i32, times: i32, to: usize, from: i32, count: i32): void {
-  let at = from / times;
-  let left = times - (from - at * times);
+function repeatBytes(source: usize, length: i32, repeats: i32, to: usize, from: i32, count: i32): void {
+  let at = from / repeats;
+  let left = repeats - (from - at * repeats);
   at %= length;
   while (count > 0) {
     const run = min(left, count);
     memory.fill(to, load<u8>(source + <usize>at), <usize>run);
     to += <usize>run;
     count -= run;
-    left = times;
+    left = repeats;
     if (++at == length) at = 0;
   }
 }
 
-/** y = x, failing on an element that is not finite: x, y, n */
-export function checkFinite(a: usize, slice: i32, slices: i32): void {
-  const x = ptr(a, 0);
-  const y = ptr(a, 1);
-  const n = arg(a, 2);
+/** y = x. Fails on an element that is not finite. */
+export function checkFinite(call: CheckFinite, slice: i32, slices: i32): void {
+  const x = call.x;
+  const y = call.y;
+  const n = call.n;
   const end = share(n, slice + 1, slices);
   for (let i = share(n, slice, slices); i < end; i++) {
     const value = load<f32>(x + (<usize>i << 2));

@@ -3,7 +3,6 @@
 // thread goes through the whole plan, takes slices of a call until none is left, and meets the others. A thread that is delayed, by
 // another program on its core for example, takes fewer slices.
 import { runCall } from "./calls.generated";
-import * as elementwise from "./elementwise";
 import {
   awaitStart,
   barrier,
@@ -45,7 +44,7 @@ export {
   SHARE_BYTES,
 } from "./team";
 export * from "./codes";
-export { OPERAND_REGISTER, OPERAND_SINGLE, OPERAND_WHOLE, STRIP } from "./elementwise";
+export { OPERAND_REGISTER, OPERAND_SCALAR, OPERAND_TENSOR, STRIP } from "./elementwise";
 export { KC } from "./gemm";
 export { LANES, MR, NR } from "./width";
 // Nobody calls these from outside. An exported function is not inlined into its one caller, where V8 would spill its
@@ -54,18 +53,6 @@ export * from "./vectors/products";
 export * from "./vectors/transforms.generated";
 
 export const K_END: i32 = 0;
-export const K_ELEMENTWISE: i32 = 3;
-export const K_CHECK_FINITE: i32 = 5;
-export const K_CHAIN: i32 = 45;
-
-export function runKernel(kernel: i32, a: usize, slice: i32, slices: i32): void {
-  switch (kernel) {
-    case K_ELEMENTWISE: elementwise.elementwise(a, slice, slices); break;
-    case K_CHECK_FINITE: elementwise.checkFinite(a, slice, slices); break;
-    case K_CHAIN: elementwise.chain(a, slice, slices); break;
-    default: runCall(kernel, a, slice, slices);
-  }
-}
 
 /** Runs the plan once, together with the other threads. False when the team was given up. */
 export function runPlan(control: usize, thread: i32): bool {
@@ -81,13 +68,13 @@ export function runPlan(control: usize, thread: i32): bool {
   for (let step = 0, kernel = load<i32>(a); kernel != K_END; step++, kernel = load<i32>(a)) {
     setStep(step);
     if (threads == 1) {
-      runKernel(kernel, a + 12, 0, 1);
+      runCall(kernel, a + 12, 0, 1);
     } else {
       const slices = load<i32>(a, 8);
       // All are through with the step before.
       clearShare(control, step + 1);
       for (let slice = take(control, threads, step, slices); slice >= 0; slice = take(control, threads, step, slices)) {
-        runKernel(kernel, a + 12, slice, slices);
+        runCall(kernel, a + 12, slice, slices);
       }
     }
     if (!barrier(control, threads)) return false;

@@ -3,6 +3,7 @@ import { BackendError } from '../../../errors.ts';
 import type { ChainAttrs } from '../../../plan/chain.ts';
 import { broadcastStrides, elementBytes, mergeAxes, sizeOf } from '../../../shape.ts';
 import type { DType } from '../../../types.ts';
+import type { StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
 import type { Lower } from './site.ts';
 
@@ -25,33 +26,36 @@ function codeOf(op: string, from: readonly DType[], to: DType): number {
   return code;
 }
 
-/** Bytes of an element are 1 << shift. */
-const shiftOf = (dtype: DType): number => Math.log2(elementBytes(dtype));
-
-const OPERANDS = 3;
-const three = <T>(list: readonly T[], none: T): T[] =>
-  Array.from({ length: OPERANDS }, (_, i) => list[i] ?? none);
+const NO_OPERAND: StructOf<'Elements'> = { address: 0, elementBytes: 0 };
 
 const one =
   (op: string): Lower =>
-  ({ inputs, outputs: [to], types, results: [{ shape, dtype }], emitWords }) => {
+  ({ inputs, outputs, types, results: [{ shape, dtype }], emit }) => {
     if (sizeOf(shape) === 0) return;
-    const strides = types.map((type) => broadcastStrides(type.shape, shape));
-    const unused = shape.map(() => 0);
-    const axes = mergeAxes(shape, three(strides, unused));
+    const [x, y = NO_OPERAND, z = NO_OPERAND] = inputs.map((address, i) => ({
+      address,
+      elementBytes: elementBytes(types[i].dtype),
+    }));
+    const none = shape.map(() => 0);
+    const [xStrides, yStrides = none, zStrides = none] = types.map((type) =>
+      broadcastStrides(type.shape, shape),
+    );
+    const axes = mergeAxes(shape, [xStrides, yStrides, zStrides]);
     const dtypes = types.map((type) => type.dtype);
-    const operands = inputs.map((address, i) => [address, shiftOf(dtypes[i])]);
-    const words = [[to, shiftOf(dtype)], ...three(operands, [0, 0]), [axes.length], ...axes].flat();
-    emitWords(K.K_ELEMENTWISE, codeOf(op, dtypes, dtype), ...words);
+    emit('elementwise', {
+      op: codeOf(op, dtypes, dtype),
+      out: { address: outputs[0], elementBytes: elementBytes(dtype) },
+      x,
+      y,
+      z,
+      axes: axes.map(([size, xStride, yStride, zStride]) => ({ size, xStride, yStride, zStride })),
+    });
   };
 
 /** The kernel of each operation that the module has a code for. */
 export const elementwiseKernels = Object.fromEntries(
   [...CODES.keys()].map((name) => name.split('_')[0]).map((op) => [op, one(op)]),
 ) as Readonly<Record<ElementwiseName, Lower>>;
-
-/** Three words: a kind, an address or the offset of a register, and the shift of its elements. */
-type Operand = readonly [kind: number, place: number, shift: number];
 
 const STRIP_BYTES = K.STRIP * 4;
 
@@ -61,9 +65,8 @@ export const elementwise: Lower<ChainAttrs> = ({
   types,
   results,
   attrs,
-  threads,
-  emitWords,
-  scratch,
+  emit,
+  scratchPerThread,
 }) => {
   const { program, times, results: exported } = attrs;
   const n = sizeOf(results[0].shape);
@@ -74,55 +77,58 @@ export const elementwise: Lower<ChainAttrs> = ({
 
   let registers = 0;
   const free: number[] = [];
-  const newRegister = (dtype: DType): Operand => [
-    K.OPERAND_REGISTER,
-    (free.pop() ?? registers++) * STRIP_BYTES,
-    shiftOf(dtype),
-  ];
-  const loads: number[][] = [];
-  const places: Operand[] = inputs.map((address, i) => {
-    const size = sizeOf(types[i].shape);
-    const shift = shiftOf(dtypes[i]);
-    if (size === n) return [K.OPERAND_WHOLE, address, shift];
-    if (size === 1) return [K.OPERAND_SINGLE, address, shift];
+  const newRegister = (dtype: DType): StructOf<'ChainOperand'> => ({
+    kind: K.OPERAND_REGISTER,
+    address: (free.pop() ?? registers++) * STRIP_BYTES,
+    elementBytes: elementBytes(dtype),
+  });
+  const loads: StructOf<'ChainLoad'>[] = [];
+  const operands = inputs.map((address, i): StructOf<'ChainOperand'> => {
+    const length = sizeOf(types[i].shape);
+    const bytes = elementBytes(dtypes[i]);
+    if (length === n) return { kind: K.OPERAND_TENSOR, address, elementBytes: bytes };
+    if (length === 1) return { kind: K.OPERAND_SCALAR, address, elementBytes: bytes };
     const register = newRegister(dtypes[i]);
-    loads.push([address, size, times[i], shift, register[1]]);
+    loads.push({
+      x: address,
+      length,
+      repeats: times[i],
+      elementBytes: bytes,
+      register: register.address,
+    });
     return register;
   });
-  const stores: number[][] = [];
-  const instructions = program.map(([op, dtype, ...operands], i) => {
+  const stores: StructOf<'ChainStore'>[] = [];
+  const instructions = program.map(([op, dtype, ...numbers], i): StructOf<'ChainInstruction'> => {
     const number = inputs.length + i;
     const result = exported.indexOf(number);
-    const from = operands.map((operand) => places[operand]);
-    const dying = [...new Set(operands)].filter((operand) => {
+    const [x, y = x, z = x] = numbers.map((operand) => operands[operand]);
+    const dying = [...new Set(numbers)].filter((operand) => {
       // Results are stored from their registers at the end of the strip, which must last until then.
       const lasting = exported.includes(operand) && operand >= inputs.length;
-      return places[operand][0] === K.OPERAND_REGISTER && lastUse.get(operand) === i && !lasting;
+      return operands[operand].kind === K.OPERAND_REGISTER && lastUse.get(operand) === i && !lasting;
     });
     // A result may overwrite its operand element by element, but wider elements would run ahead of what is still read.
     const release = (overwritable: boolean): void => {
       for (const operand of dying) {
-        const [, place, shift] = places[operand];
-        if (shift >= shiftOf(dtype) === overwritable) free.push(place / STRIP_BYTES);
+        const { address, elementBytes: bytes } = operands[operand];
+        if (bytes >= elementBytes(dtype) === overwritable) free.push(address / STRIP_BYTES);
       }
     };
     release(true);
     // Straight to memory, unless an input lies there, which later instructions may still read.
     const direct = result >= 0 && !inputs.includes(outputs[result]);
-    const to: Operand = direct ? [K.OPERAND_WHOLE, outputs[result], shiftOf(dtype)] : newRegister(dtype);
-    if (result >= 0 && !direct) stores.push([to[1], outputs[result], shiftOf(dtype)]);
+    const out = direct
+      ? { kind: K.OPERAND_TENSOR, address: outputs[result], elementBytes: elementBytes(dtype) }
+      : newRegister(dtype);
+    if (result >= 0 && !direct)
+      stores.push({ register: out.address, y: outputs[result], elementBytes: out.elementBytes });
     release(false);
-    places.push(to);
-    const code = codeOf(
-      op,
-      operands.map((operand) => dtypes[operand]),
-      dtype,
-    );
+    const from = numbers.map((operand) => dtypes[operand]);
+    operands.push(out);
     dtypes.push(dtype);
-    return [code, ...to, ...three(from, from[0]).flat()];
+    return { op: codeOf(op, from, dtype), out, x, y, z };
   });
-  const own = Math.max(1, registers) * STRIP_BYTES;
-  const counts = [loads.length, instructions.length, stores.length];
-  const words = [...loads, ...instructions, ...stores].flat();
-  emitWords(K.K_CHAIN, n, scratch(threads * own), own, ...counts, ...words);
+  const scratch = scratchPerThread(Math.max(1, registers) * STRIP_BYTES);
+  emit('chain', { n, scratch, loads, instructions, stores });
 };

@@ -12,7 +12,6 @@ import { elementwise, elementwiseKernels } from './chain.ts';
 import { conv2d, conv2dGradInput, conv2dGradWeight } from './conv.ts';
 import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
 import type { StructOf } from '../call.ts';
-import { K } from '../kernels.generated.ts';
 import { matmul } from './matmul.ts';
 import { batchNorm, batchNormGrad, lrnWithin, lrnWithinGrad, standardize, standardizeGrad } from './norm.ts';
 import {
@@ -116,8 +115,8 @@ export const kernels: OperationTable & { readonly [N in FusedName]: Lower<never>
     emit('copy', { x, y, bytes: bytesOf(type) }),
   ...elementwiseKernels,
   elementwise,
-  checkFinite: ({ inputs: [x], outputs: [y], results: [type], emitWords }) =>
-    emitWords(K.K_CHECK_FINITE, x, y, sizeOf(type.shape)),
+  checkFinite: ({ inputs: [x], outputs: [y], results: [{ shape }], emit }) =>
+    emit('checkFinite', { x, y, n: sizeOf(shape) }),
   transpose(site) {
     const strides = stridesOf(site.types[0].shape);
     const { perm } = site.attrs;
