@@ -121,13 +121,9 @@ export function formatProgram(program: Int32Array): string {
 
 /** The text of a call, whose words `next` takes one after the other. */
 function formatCall(next: () => number): string {
-  const [kernel, length, slices] = [next(), next(), next()];
-  const call = callsByNumber.get(kernel);
-  const words =
-    call === undefined
-      ? Array.from({ length: length - HEADER_WORDS }, next).join(' ')
-      : formatWords(call.words, next);
-  return `${call?.name ?? `kernel ${kernel}`} (${slices} ${slices === 1 ? 'slice' : 'slices'}): ${words}`;
+  const [kernel, , slices] = [next(), next(), next()];
+  const { name, words } = callsByNumber.get(kernel)!;
+  return `${name} (${slices} ${slices === 1 ? 'slice' : 'slices'}): ${formatWords(words, next)}`;
 }
 
 /** The text of words by name; `next` takes one after the other. */

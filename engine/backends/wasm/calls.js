@@ -442,9 +442,6 @@ export const calls = /** @type {const} */ ({
   },
 });
 
-/** The number of the first call of the table; the next has the next one. */
-export const FIRST_CALL = 64;
-
 /**
  * @typedef {object} Word
  * @property {string} name
@@ -515,13 +512,13 @@ export function countWords({ kind, struct }) {
 const files = calls;
 
 /**
- * The calls in the order of their numbers.
+ * The calls in the order of their numbers. 0 ends a program.
  * @type {readonly { readonly name: string, readonly file: string, readonly number: number, readonly words: readonly Word[] }[]}
  */
 export const callList = Object.entries(files)
   .flatMap(([file, list]) => Object.entries(list).map(([name, words]) => ({ name, file, words })))
   .map(({ words, ...call }, i) => ({
     ...call,
-    number: FIRST_CALL + i,
+    number: 1 + i,
     words: words.map((word) => parseWord(word)),
   }));

@@ -32,16 +32,6 @@ export function encode(plan: Plan, at: Float64Array, machine: Machine, scratchBa
     let method = '';
     let largest = 1;
     const work = workOf(step, plan);
-    /** Into how many slices a call of so many tasks is cut. */
-    const cut = (tasks: number): number => {
-      const slices = slicesOf(work, tasks);
-      if (work >= HEAVY && tasks < Infinity) largest = Math.max(largest, largestShare(tasks, slices));
-      return slices;
-    };
-    const push = (call: readonly number[]): void => {
-      words.push(...call);
-      stepOf.push(step);
-    };
     const scratch = (bytes: number): number => {
       const start = scratchBase + used;
       used += Math.ceil((bytes + 64) / 64) * 64;
@@ -59,9 +49,12 @@ export function encode(plan: Plan, at: Float64Array, machine: Machine, scratchBa
       note(text) {
         method = text;
       },
-      emit: (name, call, tasks = Infinity) => push(encodeCall(name, call, cut(tasks))),
-      emitWords: (kernel, ...args) => push([kernel, args.length + 3, cut(Infinity), ...args]),
-      emitPieces: (tasks, kernel, ...args) => push([kernel, args.length + 3, cut(tasks), ...args]),
+      emit(name, call, tasks = Infinity) {
+        const slices = slicesOf(work, tasks);
+        if (work >= HEAVY && tasks < Infinity) largest = Math.max(largest, largestShare(tasks, slices));
+        words.push(...encodeCall(name, call, slices));
+        stepOf.push(step);
+      },
       scratch,
       scratchPerThread: (bytes) => ({ base: scratch(machine.threads * bytes), bytes }),
     });

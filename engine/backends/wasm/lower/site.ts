@@ -22,10 +22,6 @@ export interface Site {
    * are too small to matter.
    */
   readonly emit: <N extends CallName>(name: N, words: CallOf<N>, tasks?: number) => void;
-  /** Appends a call of a kernel that is not in calls.js; its arguments are 32-bit words. */
-  readonly emitWords: (kernel: number, ...words: readonly number[]) => void;
-  /** The same with a number of tasks. */
-  readonly emitPieces: (pieces: number, kernel: number, ...words: readonly number[]) => void;
   /** Address of a table of constants, which the backend keeps. The array's identity is its name. */
   readonly table: (values: Float32Array) => number;
   /** Address of scratch memory that lasts until the step ends. */
