@@ -117,7 +117,7 @@ export const structs = /** @type {const} */ ({
   ChainOperand: ['kind', '*address', 'elementBytes'],
   /** An input that a chain loads into a register: `length` elements, each `repeats` times before the next, over and over. */
   ChainLoad: ['*x', 'length', 'repeats', 'elementBytes', 'register'],
-  ChainInstruction: ['op', 'out: ChainOperand', 'x: ChainOperand', 'y: ChainOperand', 'z: ChainOperand'],
+  ChainInstruction: ['*loop', 'out: ChainOperand', 'x: ChainOperand', 'y: ChainOperand', 'z: ChainOperand'],
   /** A result that a chain stores from a register. */
   ChainStore: ['register', '*y', 'elementBytes'],
   /** An axis of a copy: its size, and the strides of x and y along it in elements. */
@@ -147,7 +147,7 @@ export const calls = /** @type {const} */ ({
   },
   elementwise: {
     elementwise: [
-      'op',
+      '*loop',
       'out: Elements',
       'x: Elements',
       'y: Elements',

@@ -88,7 +88,7 @@ async function compile(asc, kind, folder) {
 const STATIC_BYTES = 65536;
 
 /**
- * The integers that the module exports, operation codes and the layout of the control block, and its static data.
+ * The integers that the module exports (addresses of loops, the layout of the control block), and its static data.
  * @param {Buffer} wasm
  */
 function inspect(wasm) {

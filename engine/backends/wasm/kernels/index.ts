@@ -43,9 +43,9 @@ export {
   SHARE_ARRIVALS,
   SHARE_BYTES,
 } from "./team";
-export * from "./codes";
 export { OPERAND_REGISTER, OPERAND_SCALAR, OPERAND_TENSOR, STRIP } from "./elementwise";
 export { KC } from "./gemm";
+export * from "./operations";
 export { LANES, MR, NR } from "./width";
 // Nobody calls these from outside. An exported function is not inlined into its one caller, where V8 would spill its
 // accumulators in the loops around it and halve its speed; and it keeps its name, by which widen.js finds it.

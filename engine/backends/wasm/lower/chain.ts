@@ -7,23 +7,23 @@ import type { StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
 import type { Lower } from './site.ts';
 
-/** The module's codes are named after the operations; `_i32`, `_u8` and so on say which dtypes a kernel is for. */
-type Codes = { readonly [N in keyof typeof K as N extends `OP_${infer Name}` ? Name : never]: number };
-type ElementwiseName = keyof { [N in keyof Codes as N extends `${infer Base}_${string}` ? Base : N]: true };
+/** The module exports the address of each loop as OP_<name>; `_i32`, `_u8` and so on say which dtypes a loop is for. */
+type LoopName = keyof typeof K extends infer N ? (N extends `OP_${infer Name}` ? Name : never) : never;
+type ElementwiseName = LoopName extends infer N ? (N extends `${infer Op}_${string}` ? Op : N) : never;
 
-const CODES: ReadonlyMap<string, number> = new Map(
-  Object.entries(K).flatMap(([name, code]) =>
-    name.startsWith('OP_') ? [[name.slice('OP_'.length), code] as const] : [],
+const LOOPS: ReadonlyMap<string, number> = new Map(
+  Object.entries(K).flatMap(([name, address]) =>
+    name.startsWith('OP_') ? [[name.slice('OP_'.length), address] as const] : [],
   ),
 );
 
-/** The kernel of an operation on these dtypes; the name alone where one does for all that the operation allows. */
-function codeOf(op: string, from: readonly DType[], to: DType): number {
+/** The loop of an operation on these dtypes; the name alone where one does for all that the operation allows. */
+function loopOf(op: string, from: readonly DType[], to: DType): number {
   const last = from[from.length - 1];
-  const code = CODES.get(`${op}_${last}_${to}`) ?? CODES.get(`${op}_${last}`) ?? CODES.get(op);
-  if (code === undefined)
+  const loop = LOOPS.get(`${op}_${last}_${to}`) ?? LOOPS.get(`${op}_${last}`) ?? LOOPS.get(op);
+  if (loop === undefined)
     throw new BackendError(`wasm: there is no kernel for '${op}' of ${from.join(', ')}`);
-  return code;
+  return loop;
 }
 
 const NO_OPERAND: StructOf<'Elements'> = { address: 0, elementBytes: 0 };
@@ -43,7 +43,7 @@ const one =
     const axes = mergeAxes(shape, [xStrides, yStrides, zStrides]);
     const dtypes = types.map((type) => type.dtype);
     emit('elementwise', {
-      op: codeOf(op, dtypes, dtype),
+      loop: loopOf(op, dtypes, dtype),
       out: { address: outputs[0], elementBytes: elementBytes(dtype) },
       x,
       y,
@@ -52,9 +52,9 @@ const one =
     });
   };
 
-/** The kernel of each operation that the module has a code for. */
+/** The kernel of each operation that the module has a loop for. */
 export const elementwiseKernels = Object.fromEntries(
-  [...CODES.keys()].map((name) => name.split('_')[0]).map((op) => [op, one(op)]),
+  [...LOOPS.keys()].map((name) => name.split('_')[0]).map((op) => [op, one(op)]),
 ) as Readonly<Record<ElementwiseName, Lower>>;
 
 const STRIP_BYTES = K.STRIP * 4;
@@ -127,7 +127,7 @@ export const elementwise: Lower<ChainAttrs> = ({
     const from = numbers.map((operand) => dtypes[operand]);
     operands.push(out);
     dtypes.push(dtype);
-    return { op: codeOf(op, from, dtype), out, x, y, z };
+    return { loop: loopOf(op, from, dtype), out, x, y, z };
   });
   const scratch = scratchPerThread(Math.max(1, registers) * STRIP_BYTES);
   emit('chain', { n, scratch, loads, instructions, stores });
