@@ -68,7 +68,15 @@ describe('the classes of calls', () => {
 
   it('have a field for each word and lists at the end', () => {
     expect(
-      classText('...Scratch', '*x', '~epsilon', '?relu', 'own: Scratch', 'spares: Scratch[]', 'rest[]'),
+      classText(
+        '...Scratch',
+        '*x',
+        '~epsilon',
+        '?relu',
+        'own: Scratch',
+        'spares: Scratch[]',
+        'program: Call[]',
+      ),
     ).toBe(
       [
         '@unmanaged export class Example extends Scratch {',
@@ -80,7 +88,7 @@ describe('the classes of calls', () => {
         '  @inline get relu(): bool { return this.relu$ != 0; }',
         '  @inline get own(): Scratch { return changetype<Scratch>(changetype<usize>(this) + 20); }',
         '  @inline get spares(): List<Scratch> { return changetype<List<Scratch>>(changetype<usize>(this) + 28); }',
-        '  @inline get rest(): Words { return changetype<Words>(this.spares.end); }',
+        '  @inline get program(): Calls { return changetype<Calls>(this.spares.end); }',
         '}',
       ].join('\n'),
     );
@@ -90,7 +98,7 @@ describe('the classes of calls', () => {
     [['rows', '*x', '~rows'], "calls.js: Example has two words 'rows'"],
     [['rows', '...Scratch'], "calls.js: Example: '...Scratch' must come first"],
     [['...Scratch', 'bytes'], "calls.js: Example has two words 'bytes'"],
-    [['rest[]', 'rows'], "calls.js: Example.rows: only lists may follow the list 'rest'"],
+    [['program: Call[]', 'rows'], "calls.js: Example.rows: only lists may follow the list 'program'"],
     [['own: Scrath'], "calls.js: there is no struct 'Scrath'"],
     [['&rows'], "calls.js: '&rows' is no word of a call"],
   ])('of %j are refused', (words, message) => {

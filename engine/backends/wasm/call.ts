@@ -18,13 +18,11 @@ type Field<W extends string> = W extends `...${infer S extends StructName}`
       ? { readonly [K in N]: readonly StructOf<S>[] }
       : W extends `${infer N}: ${infer S extends StructName}`
         ? { readonly [K in N]: StructOf<S> }
-        : W extends `${infer N}[]`
-          ? { readonly [K in N]: readonly number[] }
-          : W extends `?${infer N}`
-            ? { readonly [K in N]: boolean }
-            : W extends `*${infer N}` | `~${infer N}`
-              ? { readonly [K in N]: number }
-              : { readonly [K in W]: number };
+        : W extends `?${infer N}`
+          ? { readonly [K in N]: boolean }
+          : W extends `*${infer N}` | `~${infer N}`
+            ? { readonly [K in N]: number }
+            : { readonly [K in W]: number };
 
 /** The words of a struct by name. */
 export type StructOf<S extends StructName> = Merge<Field<Structs[S][number]>>;
@@ -93,10 +91,9 @@ function encodeWords(layout: readonly Word[], words: Words): number[] {
         const list = value as readonly Words[];
         return [list.length, ...list.flatMap((item) => encodeWords(wordsOf(struct), item))];
       }
-      case 'words':
       case 'calls': {
-        const list = (value as readonly number[] | readonly number[][]).flat();
-        return [list.length, ...list];
+        const program = (value as readonly number[][]).flat();
+        return [program.length, ...program];
       }
       case 'float':
         return [floatWord(value as number)];
@@ -138,8 +135,6 @@ function formatWords(layout: readonly Word[], next: () => number): string {
         return `${name} { ${structText(struct)} }`;
       case 'structs':
         return `${name} ${listText(() => `{ ${structText(struct)} }`)}`;
-      case 'words':
-        return `${name} ${listText(() => String(next()))}`;
       case 'calls': {
         const calls: string[] = [];
         for (let left = next(); left > 0;) {

@@ -9,41 +9,23 @@
  *   '...Pooling'    first of all: the words of a struct, which the call's class extends
  *   'a: Packing'    the words of a struct, under one name
  *   'axes: Axis[]'  last of all: a number of structs, and these
- *   'words[]'       the same of plain words
- *   'calls: Call[]' the same of whole calls, each with the three words that begin a call in a program
+ *   'calls: Call[]' the same of whole calls, each with the three words that a call begins with in a program
  */
 
 /** Words that several calls share, or that a call has several of. */
+// prettier-ignore
 export const structs = /** @type {const} */ ({
   /** Scratch memory: where that of the first thread begins, and how much each thread has. */
   Scratch: ['*base', 'bytes'],
   /** A matrix, or a batch of them, and where its packed panels go. All strides are in elements. */
   Packing: [
-    '*from',
-    '*packed',
-    'rows',
-    'columns',
-    'rowStride',
-    'columnStride',
-    'batch',
-    'fromStride',
+    '*from', '*packed', 'rows', 'columns', 'rowStride', 'columnStride', 'batch', 'fromStride',
     'packedStride',
   ],
   /** A convolution with filters [kernelY, kernelX, channels, filters], by the sizes of its images and of its results. */
   Convolution: [
-    'images',
-    'height',
-    'width',
-    'channels',
-    'filters',
-    'kernelY',
-    'kernelX',
-    'strideY',
-    'strideX',
-    'padTop',
-    'padLeft',
-    'outHeight',
-    'outWidth',
+    'images', 'height', 'width', 'channels', 'filters', 'kernelY', 'kernelX', 'strideY', 'strideX',
+    'padTop', 'padLeft', 'outHeight', 'outWidth',
   ],
   /**
    * What the kernels on Winograd tiles share. A tile has `tall` × `wide` elements and gives m × n outputs. `factors` are those of its
@@ -51,60 +33,21 @@ export const structs = /** @type {const} */ ({
    * Scratch memory holds what a transform works on (`workBytes`), padded rows (`paddedBytes`), then blocks of tiles.
    */
   Tiles: [
-    '*x',
-    'images',
-    'height',
-    'width',
-    'channels',
-    'filters',
-    'padTop',
-    'padLeft',
-    'outHeight',
-    'outWidth',
-    'tall',
-    'wide',
-    'm',
-    'n',
-    '*factors',
-    'blockTiles',
-    'inputStep',
-    'outputStep',
-    'workBytes',
-    'paddedBytes',
-    'scratch: Scratch',
+    '*x', 'images', 'height', 'width', 'channels', 'filters', 'padTop', 'padLeft', 'outHeight', 'outWidth',
+    'tall', 'wide', 'm', 'n', '*factors', 'blockTiles', 'inputStep', 'outputStep', 'workBytes',
+    'paddedBytes', 'scratch: Scratch',
   ],
   /** Along one axis: which source position an output position sees by a tap (kernels/grouped.ts has the rule), of so many. */
   Axis: ['size', 'step', 'tap', 'offset', 'divisor'],
   /** A convolution with groups or dilation, or its input gradient. */
   Grouped: [
-    'images',
-    'channels',
-    'filters',
-    'groups',
-    'kernelY',
-    'kernelX',
-    'outHeight',
-    'outWidth',
-    'vertical: Axis',
-    'horizontal: Axis',
+    'images', 'channels', 'filters', 'groups', 'kernelY', 'kernelX', 'outHeight', 'outWidth',
+    'vertical: Axis', 'horizontal: Axis',
   ],
   /** Windows on images: the size of an image, of a window and of the result. */
   Pooling: [
-    'images',
-    'height',
-    'width',
-    'channels',
-    'kernelY',
-    'kernelX',
-    'strideY',
-    'strideX',
-    'padTop',
-    'padBottom',
-    'padLeft',
-    'padRight',
-    'outHeight',
-    'outWidth',
-    '?insideOnly',
+    'images', 'height', 'width', 'channels', 'kernelY', 'kernelX', 'strideY', 'strideX', 'padTop',
+    'padBottom', 'padLeft', 'padRight', 'outHeight', 'outWidth', '?insideOnly',
   ],
   /** Elements of an operand or a result: the address of the first, and the bytes of each. */
   Elements: ['*address', 'elementBytes'],
@@ -135,6 +78,7 @@ export const structs = /** @type {const} */ ({
 });
 
 /** By the file of kernels/ that has the kernel. Its function is called like the call, its class likewise with a capital. */
+// prettier-ignore
 export const calls = /** @type {const} */ ({
   move: {
     copy: ['*x', '*y', 'bytes'],
@@ -147,18 +91,10 @@ export const calls = /** @type {const} */ ({
   },
   elementwise: {
     elementwise: [
-      '*loop',
-      'out: Elements',
-      'x: Elements',
-      'y: Elements',
-      'z: Elements',
-      'axes: BroadcastAxis[]',
+      '*loop', 'out: Elements', 'x: Elements', 'y: Elements', 'z: Elements', 'axes: BroadcastAxis[]',
     ],
     chain: [
-      'n',
-      'scratch: Scratch',
-      'loads: ChainLoad[]',
-      'instructions: ChainInstruction[]',
+      'n', 'scratch: Scratch', 'loads: ChainLoad[]', 'instructions: ChainInstruction[]',
       'stores: ChainStore[]',
     ],
     checkFinite: ['*x', '*y', 'n'],
@@ -173,19 +109,8 @@ export const calls = /** @type {const} */ ({
   },
   images: {
     normalizeImages: [
-      '*x',
-      '*mean',
-      '*scale',
-      '*draws',
-      '*y',
-      'images',
-      'height',
-      'width',
-      'channels',
-      '?bytes',
-      'meanStrides: PixelStrides',
-      'scaleStrides: PixelStrides',
-      'scratch: Scratch',
+      '*x', '*mean', '*scale', '*draws', '*y', 'images', 'height', 'width', 'channels', '?bytes',
+      'meanStrides: PixelStrides', 'scaleStrides: PixelStrides', 'scratch: Scratch',
     ],
   },
   each: {
@@ -208,29 +133,11 @@ export const calls = /** @type {const} */ ({
   },
   standardize: {
     standardize: [
-      '*x',
-      '*y',
-      '*mean',
-      '*variance',
-      'images',
-      'positions',
-      'groups',
-      'channels',
-      '~epsilon',
-      'rowBytes',
+      '*x', '*y', '*mean', '*variance', 'images', 'positions', 'groups', 'channels', '~epsilon', 'rowBytes',
       'scratch: Scratch',
     ],
     standardizeGrad: [
-      '*dy',
-      '*y',
-      '*variance',
-      '*dx',
-      'images',
-      'positions',
-      'groups',
-      'channels',
-      '~epsilon',
-      'rowBytes',
+      '*dy', '*y', '*variance', '*dx', 'images', 'positions', 'groups', 'channels', '~epsilon', 'rowBytes',
       'scratch: Scratch',
     ],
   },
@@ -240,32 +147,12 @@ export const calls = /** @type {const} */ ({
   },
   lrn: {
     lrn: [
-      '*x',
-      '*y',
-      '*scales',
-      'images',
-      'height',
-      'width',
-      'channels',
-      'size',
-      '~alpha',
-      '~beta',
+      '*x', '*y', '*scales', 'images', 'height', 'width', 'channels', 'size', '~alpha', '~beta',
       'scratch: Scratch',
     ],
     lrnGrad: [
-      '*dy',
-      '*x',
-      '*scales',
-      '*dx',
-      'images',
-      'height',
-      'width',
-      'channels',
-      'size',
-      '~factor',
-      '~beta',
-      'productBytes',
-      'scratch: Scratch',
+      '*dy', '*x', '*scales', '*dx', 'images', 'height', 'width', 'channels', 'size', '~factor', '~beta',
+      'productBytes', 'scratch: Scratch',
     ],
   },
   reduce: {
@@ -278,65 +165,26 @@ export const calls = /** @type {const} */ ({
     packB: ['...Packing'],
     // a [m, k] · b [k, n] of packed operands: blocks of rows (a multiple of MR) × columns (one of NR), strides in elements.
     gemm: [
-      '*a',
-      '*b',
-      '*c',
-      'm',
-      'n',
-      'k',
-      'blockRows',
-      'blockColumns',
-      'batch',
-      'aStride',
-      'bStride',
-      'cStride',
-      'corner: Scratch',
+      '*a', '*b', '*c', 'm', 'n', 'k', 'blockRows', 'blockColumns', 'batch', 'aStride', 'bStride',
+      'cStride', 'corner: Scratch',
     ],
   },
   conv: {
     // A task computes so many rows of the result from one padded copy of the rows that they see. Output pixel (i, j) lies in row
     // firstY + i · skipY and column firstX + j · skipX of y. A bias of 0 is none.
     conv: [
-      '...Convolution',
-      '*x',
-      '*packed',
-      '*y',
-      '*bias',
-      '?relu',
-      'taskRows',
-      'cornerBytes',
-      'scratch: Scratch',
-      'fullHeight',
-      'fullWidth',
-      'firstY',
-      'firstX',
-      'skipY',
-      'skipX',
+      '...Convolution', '*x', '*packed', '*y', '*bias', '?relu', 'taskRows', 'cornerBytes',
+      'scratch: Scratch', 'fullHeight', 'fullWidth', 'firstY', 'firstX', 'skipY', 'skipX',
     ],
     // The taps of filters w [kernelY, kernelX, channels, filters] that meet one phase of a strided convolution's input.
     packRotated: [
-      '*w',
-      '*packed',
-      'kernelY',
-      'kernelX',
-      'channels',
-      'filters',
-      'phaseY',
-      'phaseX',
-      'strideY',
+      '*w', '*packed', 'kernelY', 'kernelX', 'channels', 'filters', 'phaseY', 'phaseX', 'strideY',
       'strideX',
     ],
     // Pixels to add to a row of dy so that the windows of all rows lie at one distance, or −1. Scratch memory holds padded rows of
     // x, then of dy.
     convGradWeight: [
-      '...Convolution',
-      '*x',
-      '*dy',
-      '*partial',
-      'chunks',
-      'taskRows',
-      'extraColumns',
-      'paddedBytes',
+      '...Convolution', '*x', '*dy', '*partial', 'chunks', 'taskRows', 'extraColumns', 'paddedBytes',
       'scratch: Scratch',
     ],
     // A run is a row of taps of all channels.
@@ -346,18 +194,8 @@ export const calls = /** @type {const} */ ({
     // Filters [r, r, channels, filters] to packed panels for each tile element, by the transforms of columns and rows. Rotated
     // filters exchange channels and filters.
     transformFilters: [
-      '*w',
-      '*packed',
-      'tall',
-      'wide',
-      'r',
-      'channels',
-      'filters',
-      '*gDown',
-      '*gAcross',
-      '?rotated',
-      'tapsBytes',
-      'scratch: Scratch',
+      '*w', '*packed', 'tall', 'wide', 'r', 'channels', 'filters', '*gDown', '*gAcross', '?rotated',
+      'tapsBytes', 'scratch: Scratch',
     ],
     // A bias of 0 is none. The filters are cut into so many parts.
     winograd: ['...Tiles', '*packed', '*y', '*bias', '?relu', 'parts'],
@@ -366,69 +204,27 @@ export const calls = /** @type {const} */ ({
     // Both operands of all tiles, in blocks [tile elements, tiles, channels or filters]. A task has `taskTiles` tiles. The steps are
     // between tile elements. The sums of dy over tasks [tasks, filters], or 0.
     winogradGradTransform: [
-      '...Tiles',
-      '*dy',
-      '*inputs',
-      '*grads',
-      'taskTiles',
-      '*totals',
-      'pools: Pooled[]',
+      '...Tiles', '*dy', '*inputs', '*grads', 'taskTiles', '*totals', 'pools: Pooled[]',
     ],
     // Their products over all tiles. Where `blockwise`, every block is summed by itself.
     winogradGradProduct: [
-      '*inputs',
-      '*grads',
-      '*partial',
-      'elements',
-      'channels',
-      'filters',
-      'tiles',
-      'blockTiles',
-      'inputStep',
-      'gradStep',
-      '?blockwise',
-      'sums: Scratch',
+      '*inputs', '*grads', '*partial', 'elements', 'channels', 'filters', 'tiles', 'blockTiles',
+      'inputStep', 'gradStep', '?blockwise', 'sums: Scratch',
     ],
     winogradFinishWeight: [
-      '*partial',
-      '*dw',
-      'tall',
-      'wide',
-      'r',
-      'channels',
-      'filters',
-      'chunks',
-      '*gDown',
-      '*gAcross',
-      'workBytes',
-      'scratch: Scratch',
+      '*partial', '*dw', 'tall', 'wide', 'r', 'channels', 'filters', 'chunks', '*gDown', '*gAcross',
+      'workBytes', 'scratch: Scratch',
     ],
   },
   grouped: {
     // Row (tap, i) and column j of group g come from w[tap · tapStride + i · innerStride + j · columnStride + g · groupStride].
     packGroups: [
-      '*w',
-      '*packed',
-      'taps',
-      'inner',
-      'columns',
-      'groups',
-      'tapStride',
-      'innerStride',
-      'columnStride',
+      '*w', '*packed', 'taps', 'inner', 'columns', 'groups', 'tapStride', 'innerStride', 'columnStride',
       'groupStride',
     ],
     // A task gathers what so many rows of the result see. A bias of 0 is none.
     groupedConv: [
-      '...Grouped',
-      '*x',
-      '*packed',
-      '*y',
-      '*bias',
-      '?relu',
-      'taskRows',
-      'cornerBytes',
-      'scratch: Scratch',
+      '...Grouped', '*x', '*packed', '*y', '*bias', '?relu', 'taskRows', 'cornerBytes', 'scratch: Scratch',
     ],
     groupedGradWeight: ['...Grouped', '*x', '*dy', '*partial', 'chunks', 'taskRows', 'scratch: Scratch'],
     addGroupPartials: ['*partial', '*dw', 'chunks', 'groups', 'depth', 'columns'],
@@ -445,7 +241,7 @@ export const calls = /** @type {const} */ ({
 /**
  * @typedef {object} Word
  * @property {string} name
- * @property {'integer' | 'address' | 'float' | 'flag' | 'base' | 'struct' | 'structs' | 'words' | 'calls'} kind
+ * @property {'integer' | 'address' | 'float' | 'flag' | 'base' | 'struct' | 'structs' | 'calls'} kind
  * @property {string} struct that of 'base', 'struct' and 'structs', else ''
  */
 
@@ -460,7 +256,6 @@ export function parseWord(text) {
   if (sign === '...' && struct + list === '') return { name: '', kind: 'base', struct: name };
   if (struct === 'Call' && sign === '' && list !== '') return { name, kind: 'calls', struct: '' };
   if (struct !== '' && sign === '') return { name, kind: list === '' ? 'struct' : 'structs', struct };
-  if (list !== '' && sign === '') return { name, kind: 'words', struct };
   if (name === '' || struct + list !== '') throw new Error(`calls.js: '${text}' is no word of a call`);
   return {
     name,
@@ -495,7 +290,6 @@ export function countWords({ kind, struct }) {
     case 'struct':
       return wordsOf(struct).reduce((sum, word) => sum + countWords(word), 0);
     case 'structs':
-    case 'words':
     case 'calls':
       return 0;
     case 'integer':

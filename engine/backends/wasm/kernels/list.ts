@@ -15,12 +15,12 @@
   }
 }
 
-/** Plain words. */
+/** Encoded calls; the length counts their words. */
 // @ts-ignore: decorator
-@unmanaged export class Words {
+@unmanaged export class Calls {
   length: i32;
 
-  /** The address of the first. */
+  /** The address of the first word. */
   @inline get start(): usize {
     return changetype<usize>(this) + 4;
   }
