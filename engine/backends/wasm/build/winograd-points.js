@@ -62,6 +62,15 @@ export class Fraction {
   get magnitude() {
     return this.isNegative ? this.negated : this;
   }
+
+  get inverse() {
+    return new Fraction(this.d, this.n);
+  }
+
+  /** Rounded to single precision. */
+  toFloat() {
+    return Math.fround(Number(this.n) / Number(this.d));
+  }
 }
 
 const ZERO = new Fraction(0n);
@@ -126,3 +135,18 @@ export const expand = (pairs) =>
     (c, p) => [ZERO, ...c].map((high, i) => high.plus((c[i] ?? ZERO).times(p.power(2).negated))),
     [ONE],
   );
+
+/**
+ * G, of shape [size, r].
+ * @param {Transform} transform
+ * @returns {readonly (readonly Fraction[])[]}
+ */
+export function filterMatrix({ size, r }) {
+  const points = [ZERO, ...POINTS[size].pairs.flatMap((p) => [p, p.negated])];
+  const rows = points.map((p) => {
+    const product = points.reduce((n, q) => (q === p ? n : n.times(p.plus(q.negated))), ONE);
+    const scale = (p === ZERO ? product.magnitude : product).inverse;
+    return range(r).map((k) => p.power(k).times(scale));
+  });
+  return [...rows, range(r).map((k) => (k === r - 1 ? ONE : ZERO))];
+}

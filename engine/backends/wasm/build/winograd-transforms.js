@@ -1,10 +1,10 @@
 // Generates the transforms of Winograd's minimal filtering from their points: the AssemblyScript source
-// vectors/transforms.generated.ts.
+// vectors/transforms.generated.ts, and the tables that the host passes to it.
 // Plain JavaScript, because it runs before anything is compiled.
 //
 // Rounding depends on the order of operations, so the order here is part of every result. The shape of the code is what V8 compiles
 // well and joins to vectors of 256 bits: no loops, all loads before the first store, factors from memory (parts.ts).
-import { expand, FORMS, ONE, POINTS, range, TRANSFORMS } from './winograd-points.js';
+import { expand, filterMatrix, FORMS, ONE, POINTS, range, TRANSFORMS } from './winograd-points.js';
 
 /** @typedef {import('./winograd-points.js').Fraction} Fraction */
 /** @typedef {import('./winograd-points.js').Transform} Transform */
@@ -437,4 +437,16 @@ ${quotients.map((name, i) => `const ${name}: usize = QUOTIENTS + ${4 * i};`).joi
 
 ${code}
 `;
+}
+
+/** The tables of the 1-D transforms for the host, as TypeScript: G and the factors of the kernels, in single precision. */
+export function writeTables() {
+  const array = (/** @type {readonly Fraction[]} */ values) =>
+    `Float32Array.of(${values.map((value) => value.toFloat()).join(', ')})`;
+  const entries = Object.entries(TRANSFORMS).map(([name, transform]) => {
+    const { size, m, r } = transform;
+    const tables = `g: ${array(filterMatrix(transform).flat())}, factors: ${array(tableOf(transform).factors)}`;
+    return `  ${name}: { size: ${size}, m: ${m}, r: ${r}, ${tables} },`;
+  });
+  return `export const TRANSFORMS = {\n${entries.join('\n')}\n};`;
 }

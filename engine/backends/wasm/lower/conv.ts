@@ -5,24 +5,24 @@
 import type { AttrsOf } from '../../../ops/index.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { StructOf } from '../call.ts';
-import { K } from '../kernels.generated.ts';
+import { K, TRANSFORMS } from '../kernels.generated.ts';
 import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site, type SiteWith } from './site.ts';
 
-/** F(m, r): m outputs of a filter of r taps from a line of `size` inputs. */
-interface Line {
+/** A 1-D transform: F(m, r) computes m outputs of a filter of r taps from `size` values. */
+interface Transform {
   readonly size: number;
   readonly m: number;
   readonly r: number;
   /** [size, r]: the filter transform G. */
   readonly g: Float32Array;
-  /** What the kernels' transforms multiply by, where there are more numbers than registers. */
-  readonly numbers: Float32Array;
+  /** The factors that the kernels read from a table, where they are more than the registers. */
+  readonly factors: Float32Array;
 }
 
 /** F(m × n, r × r): how the columns of a tile are transformed, and how its rows. */
 interface WinogradForm {
-  readonly down: Line;
-  readonly across: Line;
+  readonly down: Transform;
+  readonly across: Transform;
   /** Channels up to which the error of a pass stays in its bound: it grows with the root of the number of products that are added. */
   readonly deepest: number;
   /** Tiles up to which a weight gradient, which adds over them, keeps to its bound. */
@@ -31,54 +31,7 @@ interface WinogradForm {
   readonly worth: number;
 }
 
-/**
- * G for finite points p_j and ∞: row j holds the powers of p_j over Π (p_j − p_l). The sign of the row for 0 follows the
- * kernels' Bᵀ, whose first row begins positive.
- */
-function lineOf(points: readonly number[], m: number, r: number, numbers: readonly number[] = []): Line {
-  const rows = points.map((p) => {
-    const product = points.reduce((n, q) => (q === p ? n : n * (p - q)), 1);
-    return Array.from({ length: r }, (_, k) => p ** k / (p === 0 ? Math.abs(product) : product));
-  });
-  rows.push(Array.from({ length: r }, (_, k) => (k === r - 1 ? 1 : 0)));
-  return { size: m + r - 1, m, r, g: Float32Array.from(rows.flat()), numbers: Float32Array.from(numbers) };
-}
-
-/** 0 and ±p. */
-const pointsOf = (...pairs: readonly number[]): number[] => [0, ...pairs.flatMap((p) => [p, -p])];
-
-/** For the squares P of some points: the factors of the product of all z − P, that of the least power first. */
-const expand = (points: readonly number[]): number[] =>
-  points.reduce((c, p) => [0, ...c].map((high, i) => high - p ** 2 * (c[i] ?? 0)), [1]);
-
-/**
- * What the lines of ±p are made with: the factors of the product of z − P over the squares of all other points (the
- * highest is 1), and powers 1 to 7 of p.
- */
-const numbersOf = (pairs: readonly number[], p: number): number[] => [
-  ...expand(pairs.filter((q) => q !== p)).slice(0, -1),
-  ...[1, 2, 3, 4, 5, 6, 7].map((k) => p ** k),
-];
-
-/** Factors that read the same from both ends, but for signs: those of the lines of 0 and ∞, and of ±1, are few. */
-const PAIRS_OF_12 = [1, 3 / 4, 4 / 3, 2 / 5, 5 / 2];
-const NUMBERS_OF_12 = ((): number[] => {
-  const [, , , s3, s4] = expand(PAIRS_OF_12);
-  const [, , r2, r3] = expand(PAIRS_OF_12.slice(1));
-  return [-s4, s3, r3, r2, ...PAIRS_OF_12.slice(1).flatMap((p) => numbersOf(PAIRS_OF_12, p))];
-})();
-const PAIRS_OF_10 = [1 / 2, 5 / 6, 6 / 5, 2];
-const NUMBERS_OF_10 = ((): number[] => {
-  const [, , s2, s3] = expand(PAIRS_OF_10);
-  return [s3, s2, ...PAIRS_OF_10.flatMap((p) => numbersOf(PAIRS_OF_10, p))];
-})();
-const POINTS_OF_8 = pointsOf(1, 2, 1 / 2);
-
-const F85 = lineOf(pointsOf(...PAIRS_OF_12), 8, 5, NUMBERS_OF_12);
-const F83 = lineOf(pointsOf(...PAIRS_OF_10), 8, 3, NUMBERS_OF_10);
-const F45 = lineOf(POINTS_OF_8, 4, 5);
-const F63 = lineOf(POINTS_OF_8, 6, 3);
-const F43 = lineOf(pointsOf(2 / 3, 3 / 2), 4, 3);
+const { F85, F83, F45, F63, F43 } = TRANSFORMS;
 /** Takes it wherever it is expected to be fastest. */
 const ANYWHERE = { deepest: Infinity, tiles: Infinity, worth: 0 };
 const FORMS: readonly WinogradForm[] = [
@@ -247,7 +200,7 @@ function tileWords(
     wide: across.size,
     m: down.m,
     n: across.m,
-    factors: site.table(down.numbers),
+    factors: site.table(down.factors),
     blockTiles,
     inputStep,
     outputStep,
