@@ -10,8 +10,8 @@ import {
   Fraction,
   range,
   TRANSFORMS,
-} from '../../engine/backends/wasm/winograd-points.js';
-import { tableOf, writeTransforms } from '../../engine/backends/wasm/winograd-transforms.js';
+} from '../../engine/backends/wasm/build/winograd-points.js';
+import { tableOf, writeTransforms } from '../../engine/backends/wasm/build/winograd-transforms.js';
 
 type Transform = (typeof TRANSFORMS)[keyof typeof TRANSFORMS];
 type TransformFunction = (
@@ -26,7 +26,7 @@ type TileFunction = (...words: readonly number[]) => void;
 
 const source = writeTransforms();
 const sourceOfParts = readFileSync(
-  new URL('../../engine/backends/wasm/assembly/vectors/parts.ts', import.meta.url),
+  new URL('../../engine/backends/wasm/kernels/vectors/parts.ts', import.meta.url),
   'utf8',
 );
 

@@ -377,6 +377,24 @@ function dispatch(forms, call) {
   return `  ${calls.join('\n  else ')}`;
 }
 
+/** Constants that say how the kernels use scratch memory, in vectors. */
+function writeScratch() {
+  const most = (/** @type {(form: Form) => number} */ vectors) => Math.max(...FORMS.map(vectors));
+  // Regions begin at multiples of 32 vectors, so that all are aligned alike.
+  const up = (/** @type {number} */ vectors) => Math.ceil(vectors / 32) * 32;
+  const corner = up(most(({ down, across }) => down.m * across.size));
+  const outputs = most(({ down, across }) => down.m * across.m);
+  const tile = up(
+    Math.max(
+      corner + outputs,
+      most(({ down, across }) => down.size * across.size),
+    ),
+  );
+  return `/** Vectors of scratch memory to transform a tile in: \`half\`, and from TILE_CORNER on the outputs of a tile at an edge. */
+export const TILE_CORNER: usize = ${corner};
+export const TILE_SCRATCH: usize = ${tile};`;
+}
+
 /** The text of vectors/transforms.generated.ts. */
 export function writeTransforms() {
   const transforms = Object.values(TRANSFORMS);
@@ -432,6 +450,8 @@ const QUOTIENTS: usize = memory.data<f32>([
   ${values.join(', ')},
 ]);
 ${quotients.map((name, i) => `const ${name}: usize = QUOTIENTS + ${4 * i};`).join('\n')}
+
+${writeScratch()}
 
 // 1-D transforms of the vectors at x, x + sx … to y, y + sy …; \`last\` in the second pass over a tile.
 

@@ -29,7 +29,7 @@ import { spreadRows } from "./pool";
 import { splat, storeLanes } from "./simd";
 import { ownScratch, share } from "./team";
 import { filterLine, finishTile, product, productOf3, weightTile, weightTileOf3, weightTileOf4 } from "./vectors/products";
-import { gradTile, inputTile, outputTile } from "./vectors/transforms.generated";
+import { gradTile, inputTile, outputTile, TILE_CORNER } from "./vectors/transforms.generated";
 import { LANES, MR, NR, V } from "./width";
 
 /**
@@ -279,7 +279,7 @@ function transformOutputs(
   const row = <usize>width * pixel;
   const panels = (filters + NR - 1) / NR;
   const step = <usize>(panels * NR) << 2;
-  const corner = work + <usize>(call.workBytes >> 1);
+  const corner = work + TILE_CORNER * V;
   for (let tile = begin; tile < begin + count; tile++, from += ld) {
     const place = tile / tileColumns;
     const image = place / tileRows;

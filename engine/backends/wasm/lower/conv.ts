@@ -174,9 +174,6 @@ function tileStep(form: WinogradForm, columns: number): number {
   return (Math.ceil((elementsOf(form) * columns * 4) / 64) | 1) * 64;
 }
 
-/** Vectors of the two squares that a transform works on. */
-const WORK_VECTORS = 128;
-
 /** The words that all kernels on tiles share; scratch memory has `blockBytes` for blocks of tiles. */
 function tileWords(
   site: Site,
@@ -191,7 +188,7 @@ function tileWords(
   const tileColumns = Math.ceil(output[1] / across.m);
   const rows = down.size * ((tileColumns - 1) * across.m + across.size) * channels;
   const gradRows = down.m * tileColumns * across.m * filters;
-  const workBytes = WORK_VECTORS * site.lanes * 4;
+  const workBytes = K.TILE_SCRATCH * site.lanes * 4;
   const paddedBytes = align(Math.max(rows, gradRows) * 4 + 64);
   return {
     ...convolutionOf(geometry),
