@@ -18,6 +18,9 @@ const target = join(backend, 'kernels.generated.ts');
 const classes = join(sources, 'calls.generated.ts');
 const transforms = join(sources, 'vectors/transforms.generated.ts');
 
+/** The functions to widen, by the compiler's names: those of vectors/, but not the scalar forms of generic ones. */
+export const WIDENED = /\bvectors\/(?!.*<f32>)/;
+
 /** Memory that modules may be given at the most: 4 GiB in pages of 64 KiB. */
 const MAXIMUM_PAGES = 65536;
 
@@ -50,7 +53,7 @@ async function compile(asc, kind, folder) {
   /** What the compiler runs on its output before it optimizes it. */
   const widening = /** @type {any} */ ({
     afterCompile: (/** @type {import('./widen.js').Module} */ module) => {
-      widened = widen(module, /\bvectors\/(?!.*<f32>)/);
+      widened = widen(module, WIDENED);
       if (widened.length === 0)
         throw new Error('there is nothing to widen: where are the functions of vectors/?');
     },
