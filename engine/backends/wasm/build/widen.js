@@ -7,8 +7,9 @@ import binaryen from 'assemblyscript/binaryen';
 /** @typedef {number} Expression */
 /** @typedef {InstanceType<typeof binaryen['Module']>} Module */
 
-// What the package's types leave out: the functions of the library underneath, and some of the wrapper's.
-const raw = /** @type {any} */ (binaryen);
+// The package's types leave out the classes that read and write expressions.
+const untyped = /** @type {any} */ (binaryen);
+const { LocalGet, LocalSet, Load, Store, SIMDLoad, Binary, Const } = untyped;
 
 const BYTES = 16;
 
@@ -46,16 +47,17 @@ function partsOf(e) {
   const found = PARTS.get(binaryen.getExpressionId(e));
   if (found === undefined) throw new Error(`widen: there is no rule for ${binaryen.emitText(e)}`);
   const [kind, names] = found;
+  const access = untyped[kind];
   return names.flatMap((name) => {
     if (!name.startsWith('[')) {
-      const part = raw[`_Binaryen${kind}Get${name}`](e);
-      return part === 0 ? [] : [{ part, replace: (by) => raw[`_Binaryen${kind}Set${name}`](e, by) }];
+      const part = access[`get${name}`](e);
+      return part === 0 ? [] : [{ part, replace: (by) => access[`set${name}`](e, by) }];
     }
     const one = name.slice(1, -1);
-    const count = raw[`_Binaryen${kind}GetNum${one}${one === 'Child' ? 'ren' : 's'}`](e);
+    const count = access[`getNum${one}${one === 'Child' ? 'ren' : 's'}`](e);
     return Array.from({ length: count }, (_, i) => ({
-      part: raw[`_Binaryen${kind}Get${one}At`](e, i),
-      replace: (/** @type {Expression} */ by) => raw[`_Binaryen${kind}Set${one}At`](e, i, by),
+      part: access[`get${one}At`](e, i),
+      replace: (/** @type {Expression} */ by) => access[`set${one}At`](e, i, by),
     }));
   });
 }
@@ -87,9 +89,12 @@ const SPLATS = [
   binaryen.Load64SplatVec128,
 ];
 
+/** The wrapper has no function for this. @type {(fn: number, type: number) => number} */
+const addVar = untyped['_BinaryenFunctionAddVar'];
+
 const isVector = (/** @type {Expression} */ e) => binaryen.getExpressionType(e) === binaryen.v128;
-const indexOf = (/** @type {Expression} */ set) => raw['_BinaryenLocalSetGetIndex'](set);
-const valueOf = (/** @type {Expression} */ set) => raw['_BinaryenLocalSetGetValue'](set);
+const indexOf = (/** @type {Expression} */ set) => LocalSet.getIndex(set);
+const valueOf = (/** @type {Expression} */ set) => LocalSet.getValue(set);
 
 /**
  * Widens all functions whose name the pattern matches, and returns the last parts of their names. Vectors must not be
@@ -128,11 +133,11 @@ function widenFunction(module, fn) {
     walk(e, (inner) => {
       const id = binaryen.getExpressionId(inner);
       if (id === binaryen.LoadId && isVector(inner)) result = false;
-      if (id === binaryen.SIMDLoadId && !SPLATS.includes(raw['_BinaryenSIMDLoadGetOp'](inner))) {
+      if (id === binaryen.SIMDLoadId && !SPLATS.includes(SIMDLoad.getOp(inner))) {
         throw new Error(`widen: ${name} loads less than a vector, and not one number into all lanes`);
       }
       if (id === binaryen.LocalGetId && isVector(inner)) {
-        result &&= uniform.has(raw['_BinaryenLocalGetGetIndex'](inner));
+        result &&= uniform.has(LocalGet.getIndex(inner));
       }
     });
     return result;
@@ -154,7 +159,7 @@ function widenFunction(module, fn) {
   const twins = new Map();
   locals.forEach((type, local) => {
     if (type === binaryen.v128 && !uniform.has(local)) {
-      twins.set(local, raw['_BinaryenFunctionAddVar'](fn, binaryen.v128));
+      twins.set(local, addVar(fn, binaryen.v128));
     }
   });
   const twin = (/** @type {number} */ local) => twins.get(local) ?? local;
@@ -165,7 +170,7 @@ function widenFunction(module, fn) {
     for (const { part, replace } of partsOf(e)) {
       keepNumbers(part);
       if (binaryen.getExpressionId(part) !== binaryen.SIMDLoadId) continue;
-      const local = raw['_BinaryenFunctionAddVar'](fn, binaryen.v128);
+      const local = addVar(fn, binaryen.v128);
       kept.add(local);
       replace(module.local.tee(local, part, binaryen.v128));
     }
@@ -191,7 +196,7 @@ function widenFunction(module, fn) {
     walkInOrder(copy, (e) => {
       const id = binaryen.getExpressionId(e);
       if (id === binaryen.LoopId) throw new Error(`widen: ${name} has a loop inside a vector's expression`);
-      if (id === binaryen.LocalGetId && !isVector(e)) read.add(raw['_BinaryenLocalGetGetIndex'](e));
+      if (id === binaryen.LocalGetId && !isVector(e)) read.add(LocalGet.getIndex(e));
       if (id === binaryen.LocalSetId && !isVector(valueOf(e)) && read.has(indexOf(e))) {
         throw new Error(`widen: ${name} would count ${indexOf(e)} twice`);
       }
@@ -200,27 +205,27 @@ function widenFunction(module, fn) {
       const id = binaryen.getExpressionId(e);
       if (id === binaryen.BlockId || id === binaryen.BreakId) {
         // Labels are unique in a function. A block comes before the breaks out of it.
-        const { getName, setName } = id === binaryen.BlockId ? raw.Block : raw.Break;
+        const { getName, setName } = id === binaryen.BlockId ? untyped.Block : untyped.Break;
         const label = getName(e);
         if (id === binaryen.BlockId && label) labels.add(label);
         if (label && labels.has(label)) setName(e, `${label}+${BYTES}`);
       } else if (id === binaryen.LocalGetId && isVector(e)) {
-        raw['_BinaryenLocalGetSetIndex'](e, twin(raw['_BinaryenLocalGetGetIndex'](e)));
+        LocalGet.setIndex(e, twin(LocalGet.getIndex(e)));
       } else if (id === binaryen.LocalSetId) {
         const local = indexOf(e);
-        if (isVector(valueOf(e))) raw['_BinaryenLocalSetSetIndex'](e, twin(local));
+        if (isVector(valueOf(e))) LocalSet.setIndex(e, twin(local));
       } else if (id === binaryen.LoadId && isVector(e)) {
-        raw['_BinaryenLoadSetOffset'](e, raw['_BinaryenLoadGetOffset'](e) + BYTES);
+        Load.setOffset(e, Load.getOffset(e) + BYTES);
       } else if (id === binaryen.StoreId) {
-        if (!isVector(raw['_BinaryenStoreGetValue'](e))) throw new Error(`widen: ${name} stores a scalar`);
-        raw['_BinaryenStoreSetOffset'](e, raw['_BinaryenStoreGetOffset'](e) + BYTES);
+        if (!isVector(Store.getValue(e))) throw new Error(`widen: ${name} stores a scalar`);
+        Store.setOffset(e, Store.getOffset(e) + BYTES);
       }
     });
     return copy;
   };
   const isDoubled = (/** @type {Expression} */ e) => {
     const id = binaryen.getExpressionId(e);
-    if (id === binaryen.StoreId) return isVector(raw['_BinaryenStoreGetValue'](e));
+    if (id === binaryen.StoreId) return isVector(Store.getValue(e));
     return id === binaryen.LocalSetId && isVector(valueOf(e)) && !uniform.has(indexOf(e));
   };
   /** Every statement below that makes or stores a vector, and its twin after it. */
@@ -260,12 +265,12 @@ export function foldOffsets(binary, names) {
       const id = binaryen.getExpressionId(e);
       const isLoad = id === binaryen.LoadId;
       if (!isLoad && id !== binaryen.StoreId) return;
-      const kind = isLoad ? '_BinaryenLoad' : '_BinaryenStore';
-      if (!isVector(isLoad ? e : raw['_BinaryenStoreGetValue'](e))) return;
-      const constant = constantOf(raw[`${kind}GetPtr`](e));
+      const access = isLoad ? Load : Store;
+      if (!isVector(isLoad ? e : Store.getValue(e))) return;
+      const constant = constantOf(access.getPtr(e));
       if (constant === null) return;
-      raw[`${kind}SetOffset`](e, raw[`${kind}GetOffset`](e) + constant.value);
-      raw[`${kind}SetPtr`](e, constant.rest);
+      access.setOffset(e, access.getOffset(e) + constant.value);
+      access.setPtr(e, constant.rest);
     });
   }
   const result = module.emitBinary();
@@ -279,10 +284,10 @@ export function foldOffsets(binary, names) {
  */
 function constantOf(e) {
   if (binaryen.getExpressionId(e) !== binaryen.BinaryId) return null;
-  const right = raw['_BinaryenBinaryGetRight'](e);
+  const right = Binary.getRight(e);
   if (binaryen.getExpressionId(right) !== binaryen.ConstId) return null;
-  const op = raw['_BinaryenBinaryGetOp'](e);
-  const constant = raw['_BinaryenConstGetValueI32'](right);
+  const op = Binary.getOp(e);
+  const constant = Const.getValueI32(right);
   const value = op === binaryen.AddInt32 ? constant : op === binaryen.SubInt32 ? -constant : -1;
-  return value < 0 ? null : { value, rest: raw['_BinaryenBinaryGetLeft'](e) };
+  return value < 0 ? null : { value, rest: Binary.getLeft(e) };
 }
