@@ -2,13 +2,13 @@
  * From a plan to its program: kernel calls in 32-bit words. The work of a call is a number of *tasks*, which are not cut. A *slice*
  * is some neighboring tasks that one thread takes at a time. How many slices there are depends on the plan alone.
  */
-import type { Attrs } from '../../op.ts';
 import type { Plan, Step, StepNote } from '../../plan/plan.ts';
 import { bytesOf } from '../../shape.ts';
+import { kernelOf } from '../kernel-table.ts';
 import { encodeCall } from './call.ts';
 import { K } from './kernels.generated.ts';
 import { kernels } from './lower/index.ts';
-import type { Lower, Site } from './lower/site.ts';
+import type { Site } from './lower/site.ts';
 import { largestShare, WasmNote } from './notes.ts';
 
 /** What the encoding of a plan depends on beside the plan. */
@@ -37,8 +37,7 @@ export function encode(plan: Plan, at: Float64Array, machine: Machine, scratchBa
       used += Math.ceil((bytes + 64) / 64) * 64;
       return start;
     };
-    // The name ties a kernel to its attributes, which the union of all kernels cannot say.
-    const lower = kernels[step.op] as Lower<Attrs>;
+    const lower = kernelOf<Site>('wasm', kernels, step.op);
     lower({
       inputs: step.inputs.map((v) => at[v]),
       outputs: step.outputs.map((v) => at[v]),

@@ -1,6 +1,6 @@
 /** Operations on each element: alone with any broadcasting, or in chains, whose strips of scratch memory lie between them. */
 import { BackendError } from '../../../errors.ts';
-import type { ChainAttrs } from '../../../plan/chain.ts';
+import type { ChainAttrs } from '../../../plan/fusions/elementwise.ts';
 import { broadcastStrides, elementBytes, mergeAxes, sizeOf } from '../../../shape.ts';
 import type { DType } from '../../../types.ts';
 import type { StructOf } from '../call.ts';

@@ -2,12 +2,12 @@
  * From plan steps to kernel calls: which kernels of the module compute an operation, how its work is cut, and which
  * scratch memory it needs. How work is cut depends on shapes alone, never on the number of threads.
  */
-import type { AttrsOf, OpName } from '../../../ops/index.ts';
+import type { AttrsOf } from '../../../ops/index.ts';
 import { resizeTable } from '../../../ops/resize.ts';
 import { broadcastStrides, bytesOf, elementBytes, mergeAxes, sizeOf, stridesOf } from '../../../shape.ts';
 import type { Shape, TensorType } from '../../../types.ts';
-import type { FusedName } from '../../../plan/fuse.ts';
-import type { KernelName } from '../../../plan/plan.ts';
+import type { FusedTable, KernelTable } from '../../backend.ts';
+import { fusionsOf } from '../../kernel-table.ts';
 import { elementwise, elementwiseKernels } from './chain.ts';
 import { conv2d, conv2dGradInput, conv2dGradWeight } from './conv.ts';
 import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
@@ -23,7 +23,7 @@ import {
   maxPool2dTapsGrad,
   maxPoolGrad,
 } from './pool.ts';
-import { align, emitSum, fill, type Lower, type Site, type SiteWith } from './site.ts';
+import { align, emitSum, fill, type Site, type SiteWith } from './site.ts';
 
 /** Elements of a value: strides over the shape of a copy, and the first element. */
 interface Elements {
@@ -80,37 +80,7 @@ function blends(attrs: AttrsOf<'resize2d'>): {
   return { rows: resizeTable(attrs, 0), columns: resizeTable(attrs, 1) };
 }
 
-/** What fused steps have beside the attributes of their operation. */
-interface WithRelu {
-  readonly relu: boolean;
-}
-interface WithPool {
-  readonly pool: AttrsOf<'maxPool2d'>;
-}
-type PoolSite = SiteWith<AttrsOf<'maxPool2d'>>;
-
-/** Each operation with its attributes. */
-type OperationTable = {
-  readonly [N in KernelName]: Lower<N extends OpName ? AttrsOf<N> : unknown>;
-};
-
-/** The fusions that have kernels. */
-export const fusions: ReadonlySet<FusedName> = new Set([
-  'elementwise',
-  'conv2dBias',
-  'conv2dGradWeightBias',
-  'batchNormAct',
-  'batchNormActGrad',
-  'maxPool2dRelu',
-  'maxPool2dReluGrad',
-  'maxPool2dTaps',
-  'maxPool2dTapsGrad',
-  'conv2dMaxPool',
-  'conv2dMaxPoolGradWeight',
-  'avgPool2dReluGrad',
-]);
-
-export const kernels: OperationTable & { readonly [N in FusedName]: Lower<never> } = {
+export const kernels: KernelTable<Site> & FusedTable<Site> = {
   copy: ({ inputs: [x], outputs: [y], results: [type], emit }) =>
     emit('copy', { x, y, bytes: bytesOf(type) }),
   ...elementwiseKernels,
@@ -166,27 +136,25 @@ export const kernels: OperationTable & { readonly [N in FusedName]: Lower<never>
   },
   matmul,
   conv2d: (site) => forward(site, false),
-  conv2dBias: (site: ConvSite & SiteWith<WithRelu>) => forward(site, site.attrs.relu),
+  conv2dBias: (site) => forward(site, site.attrs.relu),
   conv2dGradInput: gradInput,
   conv2dGradWeight: gradWeight,
   conv2dGradWeightBias: gradWeight,
   maxPool2d: maxPool(false),
   maxPool2dRelu: maxPool(true),
-  maxPool2dTaps: (site: PoolSite & SiteWith<WithRelu>) => maxPool(site.attrs.relu)(site),
-  conv2dMaxPool: (site: ConvSite & SiteWith<WithRelu & WithPool>) =>
-    conv2dMaxPool(site, forward, site.attrs.relu),
+  maxPool2dTaps: (site) => maxPool(site.attrs.relu)(site),
+  conv2dMaxPool: (site) => conv2dMaxPool(site, forward, site.attrs.relu),
   maxPool2dGrad: maxPoolGrad,
   maxPool2dReluGrad: maxPoolGrad,
   maxPool2dTapsGrad,
-  conv2dMaxPoolGradWeight: (site: ConvSite & SiteWith<WithPool>) => conv2dMaxPoolGradWeight(site, gradWeight),
+  conv2dMaxPoolGradWeight: (site) => conv2dMaxPoolGradWeight(site, gradWeight),
   avgPool2d,
   avgPool2dGrad: avgPoolGrad,
   avgPool2dReluGrad: avgPoolGrad,
   lrnWithin,
   lrnWithinGrad,
   batchNorm: (site) => batchNorm(site, { residual: false, relu: false }),
-  batchNormAct: (site: SiteWith<AttrsOf<'batchNorm'> & WithRelu & { readonly residual: boolean }>) =>
-    batchNorm(site, site.attrs),
+  batchNormAct: (site) => batchNorm(site, site.attrs),
   batchNormGrad: batchNormGrad(false),
   batchNormActGrad: batchNormGrad(true),
   standardize,
@@ -260,3 +228,6 @@ export const kernels: OperationTable & { readonly [N in FusedName]: Lower<never>
     });
   },
 };
+
+/** The fusions that have kernels. */
+export const fusions = fusionsOf(kernels);
