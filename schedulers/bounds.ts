@@ -1,14 +1,13 @@
-// The paper's advice as functions: how long a cycle, between which bounds, where to stop; and what looks odd in a plan.
-
+/** The paper's advice as functions: the length of a cycle, its bounds, where to stop, and notices about a schedule. */
 import { betweenZeroAndOne, positive, steps as stepCount, wholeFrom1 } from './options.ts';
 import { asSchedule, type Schedule } from './schedule.ts';
 
 /**
- * Half a cycle, in steps, from its length in epochs.
+ * The length of half a cycle in steps, from its length in epochs.
  *
  *   stepSize = round(epochs · stepsPerEpoch), at least 1
  *
- * Units: the paper recommends 2 to 10 epochs; between 2 and 8 it made little difference on CIFAR-10.
+ * Units: the paper recommends 2 to 10 epochs. On CIFAR-10 it found little difference between 2 and 8.
  * Throws RangeError unless epochs > 0 and stepsPerEpoch is an integer >= 1.
  * Source: L. N. Smith, Cyclical Learning Rates for Training Neural Networks, 2017, section 3.2.
  *
@@ -21,11 +20,11 @@ export function stepSizeFromEpochs(epochs: number, stepsPerEpoch: number): numbe
 }
 
 /**
- * Both bounds of a cyclical rate from the largest rate that still converges.
+ * Both bounds of a cyclical rate, from the largest rate that still converges.
  *
  *   base = max · ratio
  *
- * Units: the paper takes a third or a quarter of the maximum; for a single cycle Smith later took a tenth.
+ * Units: the paper uses a third or a quarter of the maximum. For a single cycle, Smith later used a tenth.
  * Throws RangeError unless max > 0 and 0 < ratio < 1.
  * Source: L. N. Smith, Cyclical Learning Rates for Training Neural Networks, 2017, section 3.3.
  *
@@ -37,18 +36,18 @@ export function boundsFromMax(max: number, ratio = 1 / 3): { readonly base: numb
 }
 
 /**
- * The largest step count up to `steps` that ends a whole cycle, or null if no cycle ends by then.
+ * The largest step count up to `steps` at which a complete cycle ends, or null if no cycle ends by then.
  *
- * Source: L. N. Smith, 2017, section 3.2: stop at the end of a cycle, when the rate is lowest and accuracy peaks.
+ * Source: L. N. Smith, 2017, section 3.2: stop at the end of a cycle, where the rate is lowest and accuracy peaks.
  *
  * @example lastCycleEnd(cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000 }), 25000) // 24000
  */
 export function lastCycleEnd(schedule: Schedule, steps: number): number | null {
   wholeFrom1(steps, 'lastCycleEnd: steps');
   let last: number | null = null;
-  for (const { start, end, whole } of asSchedule(schedule).cycles()) {
+  for (const { start, end, complete } of asSchedule(schedule).cycles()) {
     if (start >= steps) break;
-    if (whole && end <= steps) last = end;
+    if (complete && end <= steps) last = end;
   }
   return last;
 }
@@ -58,50 +57,53 @@ export interface ScheduleNotice {
   readonly message: string;
 }
 
-/** Below this fraction of the first cycle's swing the rate is flat for every purpose: seven halvings. */
+/** Below this fraction of the first cycle's amplitude the rate is practically flat: seven halvings. */
 const VANISHED = 0.01;
 
 /**
- * What is odd, though not wrong, about training for `steps` steps with a schedule; at most one notice of each code.
+ * Notices about training for `steps` steps with a schedule: what is unusual, but not an error. At most one of each code.
  *
- * Codes: `stops-mid-cycle`, `stage-stops-mid-cycle`, `past-the-last-cycle` (the rate no longer moves),
- * `amplitude-vanished` (a cycle swings by less than 1 % of the first one of its stage).
+ * Codes: `stops-mid-cycle`, `stage-stops-mid-cycle` `past-the-last-cycle` (the
+ * rate no longer moves), `amplitude-vanished` (a cycle has less than 1% of the amplitude of the first).
  *
  * @example notices(cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000 }), 24000) // []
  */
 export function notices(schedule: number | Schedule, steps: number): ScheduleNotice[] {
   wholeFrom1(steps, 'notices: steps');
-  const found = new Map<ScheduleNotice['code'], string>();
-  const note = (code: ScheduleNotice['code'], message: string): void => {
-    if (!found.has(code)) found.set(code, message);
+  const messages = new Map<ScheduleNotice['code'], string>();
+  const add = (code: ScheduleNotice['code'], message: string): void => {
+    if (!messages.has(code)) messages.set(code, message);
   };
   let lastEnd: number | null = null;
-  for (const { start, end, swing, whole } of asSchedule(schedule).cycles()) {
+  for (const { start, end, relativeAmplitude, complete } of asSchedule(schedule).cycles()) {
     lastEnd = end;
     if (start >= steps) break;
-    if (swing < VANISHED) {
-      const percent = `${Number((swing * 100).toPrecision(2))} %`;
-      note(
+    if (relativeAmplitude < VANISHED) {
+      const percent = `${Number((relativeAmplitude * 100).toPrecision(2))}%`;
+      add(
         'amplitude-vanished',
-        `the cycle from step ${start} on swings by ${percent} of the first (longer cycles, or a mode that shrinks less)`,
+        `the cycle that starts at step ${start} has ${percent} of the amplitude of the first (use longer cycles, or a mode that shrinks less)`,
       );
     }
-    if (!whole && end <= steps) {
-      note(
+    if (!complete && end <= steps) {
+      add(
         'stage-stops-mid-cycle',
         `a stage stops at step ${end}, inside the cycle that began at step ${start}`,
       );
     }
     if (steps < end) {
       const before = start > 0 ? `${start} or ${end}` : end;
-      note(
+      add(
         'stops-mid-cycle',
-        `training stops at step ${steps}, inside a cycle (whole cycles: ${before} steps)`,
+        `training stops at step ${steps}, inside a cycle (complete cycles: ${before} steps)`,
       );
     }
   }
   if (lastEnd !== null && lastEnd < steps) {
-    note('past-the-last-cycle', `the last cycle ends at step ${lastEnd}, training goes on to step ${steps}`);
+    add(
+      'past-the-last-cycle',
+      `the last cycle ends at step ${lastEnd}, but training continues to step ${steps}`,
+    );
   }
-  return [...found].map(([code, message]) => ({ code, message }));
+  return [...messages].map(([code, message]) => ({ code, message }));
 }

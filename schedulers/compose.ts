@@ -1,5 +1,5 @@
-// Schedules made of schedules: one after another, ramped, scaled, held between limits, repeated, mirrored.
-
+/** Schedules made of schedules: joined, warmed up, scaled, clamped, repeated, mirrored. */
+import { linear } from './decay.ts';
 import {
   finite,
   increasingSteps,
@@ -9,7 +9,6 @@ import {
   stepsOrNone,
   type StepCount,
 } from './options.ts';
-import { linear } from './decay.ts';
 import {
   asSchedule,
   isSchedule,
@@ -19,21 +18,21 @@ import {
   type Schedule,
 } from './schedule.ts';
 
-/** The first `length` steps of a schedule's cycles, moved to where it starts. */
+/** The cycles in the first `length` steps of a schedule, offset by `start`. */
 function* cyclesWithin(schedule: Schedule, start: number, length: number): Generator<Cycle> {
   for (const cycle of schedule.cycles()) {
     if (cycle.start >= length) return;
     yield {
       start: start + cycle.start,
       end: start + Math.min(cycle.end, length),
-      swing: cycle.swing,
-      whole: cycle.whole && cycle.end <= length,
+      relativeAmplitude: cycle.relativeAmplitude,
+      complete: cycle.complete && cycle.end <= length,
     };
   }
 }
 
-/** Schedules one after another, each with its own step 0 where it starts; from `end` on the last value stays. */
-function inTurn(
+/** Schedules one after another, each from its own step 0. From `end` on, the last value is held. */
+function sequence(
   kind: string,
   options: Readonly<Record<string, unknown>>,
   schedules: readonly Schedule[],
@@ -82,7 +81,7 @@ export function stages(inOrder: readonly Stage[]): Schedule {
   );
   const values = pairs.map(([, value]) => value);
   const options = { stages: stops.map((stop, i) => [stop, values[i]]) };
-  return inTurn('stages', options, values.map(asSchedule), [0, ...stops.slice(0, -1)], stops.at(-1));
+  return sequence('stages', options, values.map(asSchedule), [0, ...stops.slice(0, -1)], stops.at(-1));
 }
 
 /**
@@ -119,15 +118,15 @@ export function join(schedules: readonly (number | Schedule)[], at: readonly Ste
       `join: at must have one entry fewer than schedules, got ${borders.length} and ${parts.length}`,
     );
   }
-  return inTurn('join', { schedules: parts, at: borders }, parts.map(asSchedule), [0, ...borders]);
+  return sequence('join', { schedules: parts, at: borders }, parts.map(asSchedule), [0, ...borders]);
 }
 
 /**
- * A straight rise to a schedule's first value, then the schedule, from its own step 0.
+ * A linear ramp up to the first value of a schedule, then the schedule from its own step 0.
  *
  *   lr(t) = schedule(0) · (t + 1) / (steps + 1)  for t < steps;  schedule(t − steps) after
  *
- * Units: `steps` in steps or `{ epochs, stepsPerEpoch }`. The first rate is above 0: no update is wasted.
+ * Units: `steps` in steps or `{ epochs, stepsPerEpoch }`. The first rate is above 0, so the first update has an effect.
  * Throws RangeError unless steps >= 0.
  * Source: P. Goyal et al., Accurate, Large Minibatch SGD, 2017, section 2.2.
  *
@@ -138,14 +137,14 @@ export function warmup(steps: StepCount, schedule: number | Schedule): Schedule 
   const target = numberOrSchedule(schedule, 'warmup: schedule');
   const options = { steps: count, schedule: target };
   const after = asSchedule(target);
-  if (count === 0) return inTurn('warmup', options, [after], [0]);
+  if (count === 0) return sequence('warmup', options, [after], [0]);
   const first = after(0);
   const ramp = linear({ from: first / (count + 1), to: first, steps: count });
-  return inTurn('warmup', options, [ramp, after], [0, count]);
+  return sequence('warmup', options, [ramp, after], [0, count]);
 }
 
 /**
- * A schedule times a number, or times another schedule.
+ * A schedule multiplied by a number or by another schedule.
  *
  *   lr(t) = schedule(t) · factor(t)
  *
@@ -167,7 +166,7 @@ export function scale(schedule: number | Schedule, factor: number | Schedule): S
 }
 
 /**
- * A schedule held between two limits.
+ * A schedule clamped to a range.
  *
  *   lr(t) = max(low, min(high, schedule(t)))
  *
@@ -193,7 +192,7 @@ export function clamp(schedule: number | Schedule, low: number, high: number): S
 }
 
 /**
- * The first `every` steps of a schedule, again and again.
+ * The first `every` steps of a schedule, repeated.
  *
  *   lr(t) = schedule(t mod every)
  *
@@ -210,23 +209,23 @@ export function repeat(schedule: number | Schedule, every: StepCount): Schedule 
   const length = options.every;
   function* cycles(): Generator<Cycle> {
     for (let start = 0; ; start += length) {
-      let inner = false;
+      let hasCycles = false;
       for (const cycle of cyclesWithin(repeated, start, length)) {
-        inner = true;
+        hasCycles = true;
         yield cycle;
       }
-      if (!inner) yield { start, end: start + length, swing: 1, whole: true };
+      if (!hasCycles) yield { start, end: start + length, relativeAmplitude: 1, complete: true };
     }
   }
   return makeSchedule('repeat', options, (t) => repeated(t % length), cycles);
 }
 
 /**
- * A schedule upside down between two values: high where it is low. Makes a momentum of a rate's form.
+ * A schedule reflected between two values: high where it is low. Turns a schedule of the rate into one of momentum.
  *
  *   lr(t) = low + high − schedule(t)
  *
- * Throws TypeError unless it is given a schedule and two numbers.
+ * Throws TypeError unless the arguments are a schedule and two numbers.
  *
  * @example mirror(linear({ from: 0.85, to: 0.95, steps: 10 }), 0.85, 0.95)(0) // 0.95
  */

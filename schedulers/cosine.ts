@@ -1,5 +1,4 @@
-// Rates that fall along half a cosine, once or again and again.
-
+/** Rates that fall along half a cosine, once or repeatedly. */
 import { finite, inOrder, optional, read, steps, wholeFrom1, type StepCount } from './options.ts';
 import { alongPhases, halfCosine } from './phases.ts';
 import { makeSchedule, type Cycle, type Schedule } from './schedule.ts';
@@ -13,7 +12,7 @@ export interface CosineOptions {
 }
 
 /**
- * Falls from `max` to `min` along half a cosine, then stays.
+ * Falls from `max` to `min` along half a cosine, then stays at `min`.
  *
  *   lr(t) = min + (max − min) · (1 + cos(π · min(t, steps) / steps)) / 2
  *
@@ -23,11 +22,13 @@ export interface CosineOptions {
  * @example cosine({ max: 0.1, steps: 1000 })(500) // 0.05
  */
 export function cosine(options: CosineOptions): Schedule {
-  const given = read('cosine', options, { max: finite, min: optional(finite, 0), steps });
-  const { max, min, steps: end } = given;
+  const checked = read('cosine', options, { max: finite, min: optional(finite, 0), steps });
+  const { max, min, steps: end } = checked;
   inOrder('cosine', ['min', min], ['max', max]);
-  const cycle: Cycle = { start: 0, end, swing: 1, whole: true };
-  return makeSchedule('cosine', given, alongPhases([{ end, from: max, to: min }], halfCosine), () => [cycle]);
+  const cycle: Cycle = { start: 0, end, relativeAmplitude: 1, complete: true };
+  return makeSchedule('cosine', checked, alongPhases([{ end, from: max, to: min }], halfCosine), () => [
+    cycle,
+  ]);
 }
 
 export interface CosineWarmRestartsOptions {
@@ -36,17 +37,17 @@ export interface CosineWarmRestartsOptions {
   readonly min?: number;
   /** Length of the first cycle. */
   readonly T0: StepCount;
-  /** How many times longer each cycle is than the one before; an integer. Default 1. */
+  /** The factor by which each cycle is longer than the previous one, an integer. Default 1. */
   readonly tMult?: number;
 }
 
 /**
- * Falls from `max` towards `min` along half a cosine and starts again at `max`, each time over a longer stretch.
+ * Falls from `max` toward `min` along half a cosine, then restarts at `max` with a longer cycle.
  *
  *   T_0 = T0, T_i+1 = T_i · tMult; with p steps since the last restart, in cycle i
  *   lr(t) = min + (max − min) · (1 + cos(π · p / T_i)) / 2
  *
- * Units: `T0` in steps or `{ epochs, stepsPerEpoch }`. `min` itself is never reached: the step that would have it restarts.
+ * Units: `T0` in steps or `{ epochs, stepsPerEpoch }`. `min` itself is never reached: the cycle restarts at that step.
  * Throws RangeError unless min < max, T0 >= 1, and tMult is an integer >= 1.
  * Source: I. Loshchilov and F. Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017.
  *
@@ -54,16 +55,16 @@ export interface CosineWarmRestartsOptions {
  */
 export function cosineWarmRestarts(options: CosineWarmRestartsOptions): Schedule {
   const where = 'cosineWarmRestarts';
-  const given = read(where, options, {
+  const checked = read(where, options, {
     max: finite,
     min: optional(finite, 0),
     T0: steps,
     tMult: optional(wholeFrom1, 1),
   });
-  const { max, min, T0, tMult } = given;
+  const { max, min, T0, tMult } = checked;
   inOrder(where, ['min', min], ['max', max]);
   const valueAt = (t: number): number => {
-    // Doubling until it fits takes few turns and is exact, which a logarithm is not; equal cycles need one division.
+    // The loop takes few iterations and is exact, unlike a logarithm. Equal cycles need only one division.
     let [position, length] = tMult === 1 ? [t % T0, T0] : [t, T0];
     while (position >= length) {
       position -= length;
@@ -73,8 +74,8 @@ export function cosineWarmRestarts(options: CosineWarmRestartsOptions): Schedule
   };
   function* cycles(): Generator<Cycle> {
     for (let start = 0, length = T0; ; start += length, length *= tMult) {
-      yield { start, end: start + length, swing: 1, whole: true };
+      yield { start, end: start + length, relativeAmplitude: 1, complete: true };
     }
   }
-  return makeSchedule(where, given, valueAt, cycles);
+  return makeSchedule(where, checked, valueAt, cycles);
 }

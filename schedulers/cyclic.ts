@@ -1,6 +1,7 @@
-// The cyclical learning rates of Smith's paper: a window between two bounds, repeated, whose height may shrink.
-// Momentum does not move unless it is given a schedule of its own (`cyclicMomentum`): the paper keeps it at 0.9.
-
+/**
+ * The cyclical learning rates of Smith's paper: a window between two bounds, repeated, with a height that may shrink.
+ * Momentum stays constant unless it has its own schedule (`cyclicMomentum`). The paper keeps it at 0.9.
+ */
 import { mirror } from './compose.ts';
 import {
   aboveZeroToOne,
@@ -17,10 +18,10 @@ import {
   type NamedFunction,
   type StepCount,
 } from './options.ts';
-import { straight } from './phases.ts';
+import { lerp } from './phases.ts';
 import { makeSchedule, type Cycle, type Schedule } from './schedule.ts';
 
-// Each maps u, which rises from 0 to 1 and falls back over a cycle, to the height between the bounds.
+// Each window maps u, which rises from 0 to 1 and falls back over a cycle, to the relative height between the bounds.
 const windows = {
   triangular: (u: number) => u,
   parabolic: (u: number) => 1 - (1 - u) ** 2,
@@ -37,19 +38,19 @@ export interface CyclicOptions {
   readonly max: number;
   /** Length of the rising half of a cycle. */
   readonly stepSize: StepCount;
-  /** Length of the falling half; as `stepSize` unless given. */
+  /** Length of the falling half. Default: `stepSize`. */
   readonly stepSizeDown?: StepCount;
-  /** How the height changes: not at all, halved every cycle, or times `gamma` every step. Default 'triangular'. */
+  /** How the height changes: constant, halved every cycle, or multiplied by `gamma` every step. Default 'triangular'. */
   readonly mode?: (typeof modes)[number];
-  /** Required by, and only for, mode 'exp_range'. */
+  /** Required by mode 'exp_range', and only allowed there. */
   readonly gamma?: number;
   /** What `gamma` shrinks: the height above `base` (default), or both bounds. Only for mode 'exp_range'. */
   readonly decays?: 'amplitude' | 'bounds';
-  /** Form of a cycle: straight, Welch's or Hann's, or your own from [0, 1] to [0, 1]. Default 'triangular'. */
+  /** Shape of a cycle: triangular, Welch's, Hann's, or a custom map from [0, 1] to [0, 1]. Default 'triangular'. */
   readonly window?: keyof typeof windows | NamedFunction;
-  /** Instead of `mode`: the height as a function of the cycle (1, 2, ...) or of the step (0, 1, ...), within [0, 1]. */
+  /** Replaces `mode`: the height, in [0, 1], as a function of the cycle (1, 2, ...) or of the step (0, 1, ...). */
   readonly scale?: NamedFunction;
-  /** What `scale` is a function of. Default 'cycle'. Only with `scale`. */
+  /** The argument of `scale`. Default 'cycle'. Only with `scale`. */
   readonly scaleBy?: 'cycle' | 'step';
 }
 
@@ -57,7 +58,7 @@ const windowOption: Check<keyof typeof windows | NamedFunction> = (value, at) =>
   isRecord(value) ? namedFunction(value, at) : oneOf(windowNames)(value, at);
 
 /**
- * Cyclical learning rate: from `base` up to `max` and back, again and again.
+ * Cyclical learning rate: rises from `base` to `max` and falls back, repeatedly.
  *
  *   cycle = floor(t / (up + down)),  p = t − cycle·(up + down)
  *   u = p / up while rising, (up + down − p) / down while falling
@@ -66,22 +67,24 @@ const windowOption: Check<keyof typeof windows | NamedFunction> = (value, at) =>
  *   height: triangular 1; triangular2 2^−cycle; exp_range gamma^t
  *   exp_range, decays 'bounds': lr(t) = gamma^t · (base + (max − base) · window(u))
  *
- * Units: `stepSize` is half a cycle, in steps or `{ epochs, stepsPerEpoch }`; the paper suggests 2 to 10 epochs. A half of
- * no steps makes a sawtooth. The paper's text describes `decays: 'bounds'`; every library, and the default, shrinks the amplitude only.
- * Custom functions get what Keras's and PyTorch's get: cycles counted from 1, steps from 0.
- * Throws RangeError unless 0 <= base < max, both halves >= 0 and not both 0, 0 < gamma <= 1; TypeError for options that
- * would have no effect.
+ * Units: `stepSize` is half a cycle, in steps or `{ epochs, stepsPerEpoch }`. The paper suggests 2 to 10 epochs. A half
+ * of 0 steps makes a sawtooth. The paper's text describes `decays: 'bounds'`. Other libraries shrink the amplitude only,
+ * which is the default here. Custom functions receive what they receive in Keras and PyTorch: cycles counted from 1,
+ * steps counted from 0.
+ * Throws RangeError unless 0 <= base < max, both halves >= 0 and not both 0, 0 < gamma <= 1. Throws TypeError for options
+ * that would have no effect.
  * Source: L. N. Smith, Cyclical Learning Rates for Training Neural Networks, 2017, section 3.
  *
  * @example cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000 })(2000) // 0.006
  * @example cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000, mode: 'triangular2' })(6000) // 0.0035
  */
 export function cyclicLR(options: CyclicOptions): Schedule {
-  const given = readOptions(options);
-  const { base, max, stepSize: up, stepSizeDown: down, mode, gamma, decays, scale, scaleBy } = given;
+  const checked = readOptions(options);
+  const { base, max, stepSize: up, stepSizeDown: down, mode, gamma, decays, scale, scaleBy } = checked;
   const period = up + down;
-  const windowAt = typeof given.window === 'string' ? windows[given.window] : held('window', given.window);
-  const scaleAt = scale && held('scale', scale);
+  const { window: shape } = checked;
+  const windowAt = typeof shape === 'string' ? windows[shape] : clamped('window', shape);
+  const scaleAt = scale && clamped('scale', scale);
   const heightAt = (t: number, cycle: number): number => {
     if (scaleAt) return scaleAt(scaleBy === 'cycle' ? cycle + 1 : t);
     if (mode === 'exp_range') return gamma! ** t;
@@ -90,26 +93,27 @@ export function cyclicLR(options: CyclicOptions): Schedule {
   const valueAt = (t: number): number => {
     const cycle = Math.floor(t / period);
     const p = t - cycle * period;
-    // A half of no steps is never the one chosen, so neither quotient is 0 / 0.
+    // A half of 0 steps is never selected, so neither quotient is 0 / 0.
     const window = windowAt(p < up ? p / up : (period - p) / down);
     const height = heightAt(t, cycle);
-    return decays === 'bounds' ? height * straight(base, max, window) : straight(base, max, window * height);
+    return decays === 'bounds' ? height * lerp(base, max, window) : lerp(base, max, window * height);
   };
   function* cycles(): Generator<Cycle> {
     const first = heightAt(up, 0);
     for (let cycle = 0; ; cycle++) {
       const start = cycle * period;
       const height = heightAt(start + up, cycle);
-      yield { start, end: start + period, swing: first === 0 ? height : height / first, whole: true };
+      const relativeAmplitude = first === 0 ? height : height / first;
+      yield { start, end: start + period, relativeAmplitude, complete: true };
     }
   }
-  return makeSchedule('cyclicLR', given, valueAt, cycles);
+  return makeSchedule('cyclicLR', checked, valueAt, cycles);
 }
 
-/** The options with their defaults, those that would have no effect refused. */
+/** The options with their defaults. Throws for options that would have no effect. */
 function readOptions(options: CyclicOptions) {
   const where = 'cyclicLR';
-  const given = read(where, options, {
+  const checked = read(where, options, {
     base: notNegative,
     max: notNegative,
     stepSize: stepsOrNone,
@@ -121,19 +125,19 @@ function readOptions(options: CyclicOptions) {
     scale: optional(namedFunction, undefined),
     scaleBy: optional(oneOf(['cycle', 'step']), undefined),
   });
-  const { base, max, stepSize, stepSizeDown = stepSize, gamma, decays, scale, scaleBy } = given;
+  const { base, max, stepSize, stepSizeDown = stepSize, gamma, decays, scale, scaleBy } = checked;
   inOrder(where, ['base', base], ['max', max]);
   if (stepSize + stepSizeDown === 0) {
     throw new RangeError(`${where}: stepSize and stepSizeDown must not both be 0`);
   }
   if (scale) {
-    if (given.mode) {
-      throw new TypeError(`${where}: scale replaces mode, got both (drop mode '${given.mode}')`);
+    if (checked.mode) {
+      throw new TypeError(`${where}: scale replaces mode, got both (drop mode '${checked.mode}')`);
     }
   } else if (scaleBy) {
     throw new TypeError(`${where}: scaleBy needs scale, got scaleBy '${scaleBy}' alone`);
   }
-  const mode = given.mode ?? (scale ? undefined : 'triangular');
+  const mode = checked.mode ?? (scale ? undefined : 'triangular');
   if (mode === 'exp_range') {
     if (gamma === undefined) {
       throw new TypeError(`${where}: mode 'exp_range' needs gamma (the paper uses 0.99994)`);
@@ -145,7 +149,7 @@ function readOptions(options: CyclicOptions) {
     );
   }
   return {
-    ...given,
+    ...checked,
     stepSizeDown,
     mode,
     decays: mode === 'exp_range' ? (decays ?? 'amplitude') : undefined,
@@ -153,19 +157,19 @@ function readOptions(options: CyclicOptions) {
   };
 }
 
-/** A custom function whose results are held to [0, 1]: outside, the bounds would not be bounds. */
-function held(option: string, { name, fn }: NamedFunction): (x: number) => number {
+/** A custom function that must return values in [0, 1]: outside, the bounds would not be bounds. */
+function clamped(option: string, { name, fn }: NamedFunction): (x: number) => number {
   return (x) => zeroToOne(fn(x), `cyclicLR: ${option} '${name}' at ${x}`);
 }
 
 /**
- * Momentum that falls while a cyclical rate rises, and the other way round.
+ * Momentum that falls while a cyclical rate rises, and rises while the rate falls.
  *
  *   momentum(t) = base + max − cyclicLR(options)(t)
  *
- * Units: give it the rate's `stepSize`, `mode` and so on, with momenta as bounds.
+ * Units: pass the `stepSize`, `mode` and other options of the rate, with momenta as bounds.
  * Throws as `cyclicLR` does, and TypeError for `decays: 'bounds'`, whose mirror image would leave the bounds.
- * Source: L. N. Smith, A disciplined approach to neural network hyper-parameters, 2018; the formula is PyTorch's CyclicLR's.
+ * Source: L. N. Smith, A disciplined approach to neural network hyper-parameters, 2018. The formula is that of PyTorch's CyclicLR.
  *
  * @example cyclicMomentum({ base: 0.85, max: 0.95, stepSize: 2000 })(2000) // 0.85
  */

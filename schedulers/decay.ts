@@ -1,5 +1,4 @@
-// Rates that only fall (or, for a range test, only rise): the paper's decay, Caffe's policies, straight lines.
-
+/** Monotonic rates: the paper's decay, Caffe's policies, linear and geometric ramps. */
 import {
   aboveZeroToOne,
   finite,
@@ -13,16 +12,16 @@ import {
   stepsOrNone,
   type StepCount,
 } from './options.ts';
-import { alongPhases, geometricMean, straight } from './phases.ts';
+import { alongPhases, geometricMean, lerp } from './phases.ts';
 import { makeSchedule, type Schedule } from './schedule.ts';
 
 /**
- * A straight line from one value to another, then constant.
+ * A linear ramp from one value to another, then constant.
  *
  *   lr(t) = from + (to − from) · min(t, steps) / steps
  *
  * Throws RangeError unless both are finite and steps >= 1.
- * Source: with `from` below `to` it is the paper's range test (L. N. Smith, 2017, section 3.3).
+ * Source: with `from` below `to`, this is the paper's range test (L. N. Smith, 2017, section 3.3).
  *
  * @example linear({ from: 0, to: 0.02, steps: 4000 })(1000) // 0.005
  */
@@ -31,13 +30,13 @@ export function linear(options: {
   readonly to: number;
   readonly steps: StepCount;
 }): Schedule {
-  const given = read('linear', options, { from: finite, to: finite, steps });
-  const { from, to, steps: end } = given;
-  return makeSchedule('linear', given, alongPhases([{ end, from, to }], straight));
+  const checked = read('linear', options, { from: finite, to: finite, steps });
+  const { from, to, steps: end } = checked;
+  return makeSchedule('linear', checked, alongPhases([{ end, from, to }], lerp));
 }
 
 /**
- * From one value to another by the same factor at every step, then constant.
+ * A geometric ramp from one value to another, by the same factor at every step, then constant.
  *
  *   lr(t) = from · (to / from)^(min(t, steps) / steps)
  *
@@ -51,13 +50,13 @@ export function geometric(options: {
   readonly to: number;
   readonly steps: StepCount;
 }): Schedule {
-  const given = read('geometric', options, { from: positive, to: positive, steps });
-  const { from, to, steps: end } = given;
-  return makeSchedule('geometric', given, alongPhases([{ end, from, to }], geometricMean));
+  const checked = read('geometric', options, { from: positive, to: positive, steps });
+  const { from, to, steps: end } = checked;
+  return makeSchedule('geometric', checked, alongPhases([{ end, from, to }], geometricMean));
 }
 
 /**
- * The paper's `decay`: falls from `max` to `base` in a straight line, then stays. It is `linear` with the paper's names.
+ * The paper's `decay`: falls linearly from `max` to `base`, then stays at `base`. It is `linear` with the paper's names.
  *
  *   lr(t) = max − (max − base) · min(t, stepSize) / stepSize
  *
@@ -81,7 +80,7 @@ export function decay(options: {
 }
 
 /**
- * Caffe's `step`: times `gamma` every so many steps.
+ * Caffe's `step`: multiplies the rate by `gamma` every `every` steps.
  *
  *   lr(t) = base · gamma^floor(t / every)
  *
@@ -95,15 +94,15 @@ export function step(options: {
   readonly gamma: number;
   readonly every: StepCount;
 }): Schedule {
-  const given = read('step', options, { base: notNegative, gamma: aboveZeroToOne, every: steps });
-  const { base, gamma, every } = given;
-  return makeSchedule('step', given, (t) => base * gamma ** Math.floor(t / every));
+  const checked = read('step', options, { base: notNegative, gamma: aboveZeroToOne, every: steps });
+  const { base, gamma, every } = checked;
+  return makeSchedule('step', checked, (t) => base * gamma ** Math.floor(t / every));
 }
 
 /**
- * Caffe's `multistep`: times `gamma` at each of the given steps.
+ * Caffe's `multistep`: multiplies the rate by `gamma` at each step of `at`.
  *
- *   lr(t) = base · gamma^(how many of `at` are <= t)
+ *   lr(t) = base · gamma^(number of entries of `at` that are <= t)
  *
  * Throws RangeError unless base >= 0, 0 < gamma <= 1 and `at` increases.
  * Source: Caffe, `sgd_solver.cpp`. The example below is the fixed rate of the paper's Table 1.
@@ -115,25 +114,29 @@ export function multistep(options: {
   readonly gamma: number;
   readonly at: readonly StepCount[];
 }): Schedule {
-  const given = read('multistep', options, { base: notNegative, gamma: aboveZeroToOne, at: increasingSteps });
-  const { base, gamma, at } = given;
-  return makeSchedule('multistep', given, (t) => base * gamma ** at.filter((border) => border <= t).length);
+  const checked = read('multistep', options, {
+    base: notNegative,
+    gamma: aboveZeroToOne,
+    at: increasingSteps,
+  });
+  const { base, gamma, at } = checked;
+  return makeSchedule('multistep', checked, (t) => base * gamma ** at.filter((border) => border <= t).length);
 }
 
 /**
- * Caffe's `exp`: times `gamma` at every step.
+ * Caffe's `exp`: multiplies the rate by `gamma` at every step.
  *
  *   lr(t) = base · gamma^t
  *
- * Throws RangeError unless base >= 0 and 0 < gamma <= 1 (for a rising rate see `geometric`).
- * Source: Caffe, `sgd_solver.cpp`; the paper's `exp` row has gamma 0.99994.
+ * Throws RangeError unless base >= 0 and 0 < gamma <= 1. For a rising rate, see `geometric`.
+ * Source: Caffe, `sgd_solver.cpp`. The paper's `exp` row has gamma 0.99994.
  *
  * @example exponential({ base: 0.8, gamma: 0.5 })(3) // 0.1
  */
 export function exponential(options: { readonly base: number; readonly gamma: number }): Schedule {
-  const given = read('exponential', options, { base: notNegative, gamma: aboveZeroToOne });
-  const { base, gamma } = given;
-  return makeSchedule('exponential', given, (t) => base * gamma ** t);
+  const checked = read('exponential', options, { base: notNegative, gamma: aboveZeroToOne });
+  const { base, gamma } = checked;
+  return makeSchedule('exponential', checked, (t) => base * gamma ** t);
 }
 
 /**
@@ -151,9 +154,9 @@ export function inv(options: {
   readonly gamma: number;
   readonly power: number;
 }): Schedule {
-  const given = read('inv', options, { base: notNegative, gamma: notNegative, power: notNegative });
-  const { base, gamma, power } = given;
-  return makeSchedule('inv', given, (t) => base * (1 + gamma * t) ** -power);
+  const checked = read('inv', options, { base: notNegative, gamma: notNegative, power: notNegative });
+  const { base, gamma, power } = checked;
+  return makeSchedule('inv', checked, (t) => base * (1 + gamma * t) ** -power);
 }
 
 /**
@@ -171,13 +174,13 @@ export function poly(options: {
   readonly power: number;
   readonly steps: StepCount;
 }): Schedule {
-  const given = read('poly', options, { base: notNegative, power: positive, steps });
-  const { base, power, steps: end } = given;
-  return makeSchedule('poly', given, (t) => base * (1 - Math.min(t, end) / end) ** power);
+  const checked = read('poly', options, { base: notNegative, power: positive, steps });
+  const { base, power, steps: end } = checked;
+  return makeSchedule('poly', checked, (t) => base * (1 - Math.min(t, end) / end) ** power);
 }
 
 /**
- * Caffe's `sigmoid`: half of `base` at `center`; falls if gamma < 0, rises if gamma > 0.
+ * Caffe's `sigmoid`: half of `base` at `center`. It falls if gamma < 0 and rises if gamma > 0.
  *
  *   lr(t) = base / (1 + exp(−gamma · (t − center)))
  *
@@ -191,38 +194,38 @@ export function sigmoid(options: {
   readonly gamma: number;
   readonly center: StepCount;
 }): Schedule {
-  const given = read('sigmoid', options, { base: notNegative, gamma: finite, center: stepsOrNone });
-  const { base, gamma, center } = given;
-  return makeSchedule('sigmoid', given, (t) => base / (1 + Math.exp(-gamma * (t - center))));
+  const checked = read('sigmoid', options, { base: notNegative, gamma: finite, center: stepsOrNone });
+  const { base, gamma, center } = checked;
+  return makeSchedule('sigmoid', checked, (t) => base / (1 + Math.exp(-gamma * (t - center))));
 }
 
 export interface TrapezoidOptions {
   readonly max: number;
-  /** Steps of the whole run. */
+  /** Steps of the run. */
   readonly steps: StepCount;
-  /** Steps that the rise takes; may be 0. */
+  /** Steps of the rise. May be 0. */
   readonly up: StepCount;
-  /** Steps that the fall takes; may be 0. */
+  /** Steps of the fall. May be 0. */
   readonly down: StepCount;
   /** Value at step 0. Default 0. */
   readonly start?: number;
-  /** Value at step `steps`, one past the last. Default 0. */
+  /** Value at step `steps`, one after the last. Default 0. */
   readonly end?: number;
 }
 
 /**
- * Up in a straight line, level, down in a straight line, then constant.
+ * A linear rise, a plateau, a linear fall, then constant.
  *
- *   start → max at step up, max until step steps − down, → end at step steps
+ *   start → max at step `up`, max until step `steps − down`, → end at step `steps`
  *
  * Throws RangeError unless max > 0, steps >= 1, and up + down <= steps.
- * Source: the warmup-stable-decay schedule; with up + down = steps, D. Page's cifar10-fast.
+ * Source: the warmup-stable-decay schedule. With up + down = steps, it is that of D. Page's cifar10-fast.
  *
  * @example trapezoid({ max: 0.4, steps: 1000, up: 200, down: 400 })(800) // 0.2
  */
 export function trapezoid(options: TrapezoidOptions): Schedule {
   const where = 'trapezoid';
-  const given = read(where, options, {
+  const checked = read(where, options, {
     max: positive,
     steps,
     up: stepsOrNone,
@@ -230,7 +233,7 @@ export function trapezoid(options: TrapezoidOptions): Schedule {
     start: optional(notNegative, 0),
     end: optional(notNegative, 0),
   });
-  const { max, steps: count, up, down, start, end } = given;
+  const { max, steps: count, up, down, start, end } = checked;
   if (up + down > count) {
     throw new RangeError(`${where}: up + down must be <= steps, got ${up} + ${down} and steps ${count}`);
   }
@@ -239,6 +242,6 @@ export function trapezoid(options: TrapezoidOptions): Schedule {
     { end: count - down, from: max, to: max },
     { end: count, from: max, to: end },
   ];
-  const cycle = { start: 0, end: count, swing: 1, whole: true };
-  return makeSchedule(where, given, alongPhases(phases, straight), () => [cycle]);
+  const cycle = { start: 0, end: count, relativeAmplitude: 1, complete: true };
+  return makeSchedule(where, checked, alongPhases(phases, lerp), () => [cycle]);
 }

@@ -1,5 +1,4 @@
-// Public surface of the schedules. Everything here is pure; nothing here knows the engine.
-
+/** The public API of the schedules. They are pure functions and independent of the engine. */
 export { boundsFromMax, lastCycleEnd, notices, stepSizeFromEpochs, type ScheduleNotice } from './bounds.ts';
 export { clamp, join, mirror, piecewise, repeat, scale, stages, warmup, type Stage } from './compose.ts';
 export { cosine, cosineWarmRestarts, type CosineOptions, type CosineWarmRestartsOptions } from './cosine.ts';

@@ -1,5 +1,4 @@
-// Every kind of schedule by name, and the way back from JSON. A new kind is a function, and a line in this table.
-
+/** All kinds of schedules by name, and schedules from JSON. A new kind is a function and a line in this table. */
 import { clamp, join, mirror, piecewise, repeat, scale, stages, warmup } from './compose.ts';
 import { cosine, cosineWarmRestarts } from './cosine.ts';
 import { cyclicLR, cyclicMomentum } from './cyclic.ts';
@@ -19,7 +18,7 @@ import { oneCycle, oneCycleMomentum } from './one-cycle.ts';
 import { isRecord, onlyNames, show, type NamedFunction } from './options.ts';
 import { asSchedule, constant, custom, type Schedule, type ScheduleConfig } from './schedule.ts';
 
-/** The constructor, and for one with positional arguments the names they have in the config. */
+/** The constructor. For one with positional arguments, also their names in the config. */
 type Kind = readonly [build: (...args: never[]) => Schedule, ...positional: string[]];
 
 const kinds: Readonly<Record<string, Kind>> = {
@@ -51,16 +50,16 @@ const kinds: Readonly<Record<string, Kind>> = {
   trapezoid: [trapezoid],
 };
 
-/** Every kind that a config may name. */
+/** The kinds that a config can have. */
 export const scheduleKinds: readonly string[] = Object.keys(kinds);
 
 type Functions = Readonly<Record<string, NamedFunction['fn']>>;
 
 /**
- * The schedule that a config describes; a number stands for a constant.
+ * Builds the schedule that a config describes. A number describes a constant.
  *
- * Custom functions are found by name in `functions`.
- * Throws RangeError for a kind or a function that is not known, and whatever the kind's constructor throws.
+ * `functions` holds custom functions by name.
+ * Throws RangeError for an unknown kind or function, and whatever the constructor of the kind throws.
  *
  * @example scheduleFromJSON({ kind: 'decay', base: 0.001, max: 0.007, stepSize: 4000 })(4000) // 0.001
  */
@@ -94,7 +93,7 @@ function build(config: unknown, functions: Functions): Schedule {
   return (construct as (...args: unknown[]) => Schedule)(...args);
 }
 
-/** Saved values as a constructor takes them: an object with a kind is a schedule, one with a name a function. */
+/** Saved values as arguments of a constructor: an object with a kind is a schedule, one with a name is a function. */
 function revive(value: unknown, functions: Functions): unknown {
   if (Array.isArray(value)) return value.map((entry) => revive(entry, functions));
   if (!isRecord(value)) return value;
@@ -105,8 +104,8 @@ function revive(value: unknown, functions: Functions): unknown {
 }
 
 function known<T>(table: Readonly<Record<string, T>>, what: string, name: string): T {
-  // Object.hasOwn: 'constructor' is no kind.
-  if (Object.hasOwn(table, name)) return table[name];
+  // Object.hasOwn: 'constructor' is not a kind.
+  if (Object.hasOwn(table, name)) return table[name]!;
   const names = Object.keys(table).join(', ') || `none; pass { functions: { '${name}': ... } }`;
   throw new RangeError(`scheduleFromJSON: unknown ${what} '${name}' (known: ${names})`);
 }

@@ -1,5 +1,4 @@
-// One cycle for a whole run, then down to almost nothing: the rate, and the momentum that mirrors it.
-
+/** One cycle over the run, ending at almost 0: the rate, and the momentum that mirrors it. */
 import {
   atLeastOne,
   inOrder,
@@ -18,7 +17,7 @@ import { makeSchedule, type Cycle, type Schedule } from './schedule.ts';
 
 type Form = 'pytorch' | 'pytorch-three-phase' | 'smith';
 
-/** What the value goes through: at rest before and after the cycle, at its top, where it falls to, and at the very end. */
+/** The values before and after the cycle (`rest`), at its top, at the bottom of the fall, and at the end of the run. */
 interface Levels {
   readonly rest: number;
   readonly top: number;
@@ -32,7 +31,7 @@ interface FormRule {
   readonly anneal: keyof typeof curves;
   readonly div: number;
   readonly finalDiv: number;
-  /** Whether any step after step 0 lies in the rise or in the fall from the top; where the form begins at the top, always. */
+  /** Whether any step after step 0 lies in the rise or in the fall from the top. Always true where the form starts at the top. */
   rises(steps: number, rise: number): boolean;
   phases(steps: number, rise: number, levels: Levels): readonly Phase[];
 }
@@ -79,7 +78,7 @@ const forms: Readonly<Record<Form, FormRule>> = {
       return [
         { end: half, from: rest, to: top },
         { end: 2 * half, from: top, to: floor },
-        // No width: the fall stops one step short of the floor, and the rest of the run stays at `final`.
+        // A phase of zero width: the fall stops one step before the floor, and the value then stays at `final`.
         { end: 2 * half, from: final, to: final },
       ];
     },
@@ -97,22 +96,22 @@ const shape = {
 } satisfies Record<string, Check<unknown>>;
 
 interface ShapeOptions {
-  /** Steps of the whole run; past them the value stays where it ended. */
+  /** Steps of the run. After them the value stays constant. */
   readonly steps: StepCount;
   /** Default 'pytorch'. */
   readonly form?: Form;
-  /** Fraction of the steps that the rise takes. Default 0.3; 0.45 for 'smith'. */
+  /** The rise as a fraction of the steps. Default 0.3, or 0.45 for 'smith'. */
   readonly rise?: number;
-  /** Default 'cos'; 'linear' for 'smith'. */
+  /** Default 'cos', or 'linear' for 'smith'. */
   readonly anneal?: 'cos' | 'linear';
 }
 
 export interface OneCycleOptions extends ShapeOptions {
   /** Highest value. */
   readonly max: number;
-  /** The run starts at max / div. Default 25; 10 for 'smith'. */
+  /** The run starts at max / div. Default 25, or 10 for 'smith'. */
   readonly div?: number;
-  /** The run ends at max / div / finalDiv. Default 1e4; 1000 for 'smith'. */
+  /** The run ends at max / div / finalDiv. Default 1e4, or 1000 for 'smith'. */
   readonly finalDiv?: number;
 }
 
@@ -124,7 +123,7 @@ export interface OneCycleMomentumOptions extends ShapeOptions {
 }
 
 /**
- * One cycle over the whole run, ending far below where it started.
+ * One cycle over the run, which ends far below the initial value.
  *
  *   start = max / div, final = start / finalDiv, T = steps, r = rise
  *   pytorch: start → max at step r·T − 1, → final at T − 1
@@ -132,9 +131,9 @@ export interface OneCycleMomentumOptions extends ShapeOptions {
  *   smith: start → max at step s = round(r·T), → 0 at 2s (not reached), then final
  *   anneal: linear, or cos: a + (b − a) · (1 − cos πp) / 2
  *
- * Units: `steps` in steps or `{ epochs, stepsPerEpoch }`; `rise` is a fraction of them. Past the end the value stays at `final`.
- * For 'pytorch' a rise of up to one step (r·T <= 1) is left out, so that step 0 has max; PyTorch begins there a little below max,
- * and divides by zero for r·T = 1. The other forms would never come near max, and refuse so short a rise.
+ * Units: `steps` in steps or `{ epochs, stepsPerEpoch }`. `rise` is a fraction of them. After the end the value stays at `final`.
+ * With 'pytorch', a rise of at most one step (r·T <= 1) is skipped, so step 0 has max. PyTorch starts slightly below max there,
+ * and divides by zero for r·T = 1. The other forms would never come close to max, so they reject such a short rise.
  * Throws RangeError unless max > 0, div >= 1, finalDiv >= 1, 0 <= rise < 1 (<= 0.5 for 'pytorch-three-phase' and 'smith'), r·T > 1.5
  * for 'pytorch-three-phase' and s >= 1 for 'smith'.
  * Source: L. N. Smith and N. Topin, Super-convergence, 2018, and its published logs ('smith'); PyTorch's OneCycleLR.
@@ -144,38 +143,38 @@ export interface OneCycleMomentumOptions extends ShapeOptions {
  */
 export function oneCycle(options: OneCycleOptions): Schedule {
   const where = 'oneCycle';
-  const given = read(where, options, {
+  const checked = read(where, options, {
     max: positive,
     ...shape,
     div: optional(atLeastOne, undefined),
     finalDiv: optional(atLeastOne, undefined),
   });
-  const { max, form, div = forms[form].div, finalDiv = forms[form].finalDiv } = given;
+  const { max, form, div = forms[form].div, finalDiv = forms[form].finalDiv } = checked;
   const rest = max / div;
-  return cycleOf(where, { ...given, div, finalDiv }, { rest, top: max, floor: 0, final: rest / finalDiv });
+  return cycleOf(where, { ...checked, div, finalDiv }, { rest, top: max, floor: 0, final: rest / finalDiv });
 }
 
 /**
- * The momentum to go with `oneCycle`: high, low while the rate is high, high again.
+ * The momentum for `oneCycle`: high, low while the rate is high, then high again.
  *
- *   the phases of `oneCycle` with high for its start and its final value, low for its max
+ *   the phases of `oneCycle`, with `high` for its start and its final value, and `low` for its max
  *
- * Units: give it the rate's `steps`, `form`, `rise` and `anneal`.
+ * Units: pass the `steps`, `form`, `rise` and `anneal` of the rate.
  * Throws RangeError unless 0 <= low < high, and as `oneCycle` does.
- * Source: as `oneCycle`. After the cycle it stays high; in Smith's logs it went on cycling at half amplitude, a side effect.
+ * Source: as `oneCycle`. After the cycle the momentum stays high. In Smith's logs it continues to cycle at half amplitude, a side effect.
  *
  * @example oneCycleMomentum({ steps: 1000 })(299) // 0.85
  */
 export function oneCycleMomentum(options: OneCycleMomentumOptions): Schedule {
   const where = 'oneCycleMomentum';
-  const given = read(where, options, {
+  const checked = read(where, options, {
     ...shape,
     low: optional(notNegative, 0.85),
     high: optional(notNegative, 0.95),
   });
-  const { low, high } = given;
+  const { low, high } = checked;
   inOrder(where, ['low', low], ['high', high]);
-  return cycleOf(where, given, { rest: high, top: low, floor: high, final: high });
+  return cycleOf(where, checked, { rest: high, top: low, floor: high, final: high });
 }
 
 interface Shape {
@@ -185,19 +184,25 @@ interface Shape {
   readonly anneal: keyof typeof curves | undefined;
 }
 
-function cycleOf(where: string, given: Shape & Readonly<Record<string, unknown>>, levels: Levels): Schedule {
-  const form = forms[given.form];
-  const { steps: count, rise = form.rise, anneal = form.anneal } = given;
+function cycleOf(
+  where: string,
+  checked: Shape & Readonly<Record<string, unknown>>,
+  levels: Levels,
+): Schedule {
+  const form = forms[checked.form];
+  const { steps: count, rise = form.rise, anneal = form.anneal } = checked;
   if (rise > form.mostRise) {
-    throw new RangeError(`${where}: rise must be <= ${form.mostRise} for form '${given.form}', got ${rise}`);
+    throw new RangeError(
+      `${where}: rise must be <= ${form.mostRise} for form '${checked.form}', got ${rise}`,
+    );
   }
   if (!form.rises(count, rise)) {
     throw new RangeError(
-      `${where}: rise ${rise} of ${count} steps is too short: with form '${given.form}' no step would come near the top ` +
-        `(give a longer rise, or form 'pytorch', which then begins at the top)`,
+      `${where}: rise ${rise} of ${count} steps is too short: with form '${checked.form}' no step would come close to the top ` +
+        `(use a longer rise, or form 'pytorch', which then starts at the top)`,
     );
   }
-  const cycle: Cycle = { start: 0, end: count, swing: 1, whole: true };
+  const cycle: Cycle = { start: 0, end: count, relativeAmplitude: 1, complete: true };
   const valueAt = alongPhases(form.phases(count, rise, levels), curves[anneal]);
-  return makeSchedule(where, { ...given, rise, anneal }, valueAt, () => [cycle]);
+  return makeSchedule(where, { ...checked, rise, anneal }, valueAt, () => [cycle]);
 }

@@ -1,13 +1,14 @@
-// Reads and checks options, once, for every schedule: wrong types, impossible values and misspelt names throw here.
-// What only one schedule can know (base below max) is checked by that schedule.
-
-/** Returns the checked value or throws; `at` names the function and the option: `cyclicLR: base`. */
+/**
+ * Checks of options, shared by all schedules: wrong types, invalid values and misspelled names throw here. Each schedule
+ * checks relations between its own options, for instance that base is below max.
+ */
+/** Returns the checked value or throws. `at` names the function and the option: `cyclicLR: base`. */
 export type Check<T> = (value: unknown, at: string) => T;
 
-/** A number of steps, or of epochs together with how many steps make one. */
+/** A number of steps, or a number of epochs with the number of steps in an epoch. */
 export type StepCount = number | { readonly epochs: number; readonly stepsPerEpoch: number };
 
-/** A custom function. Its name stands for it in JSON, and finds it again in the table given to `scheduleFromJSON`. */
+/** A custom function. JSON holds only its name, and `scheduleFromJSON` looks it up in its `functions`. */
 export interface NamedFunction {
   readonly name: string;
   readonly fn: (x: number) => number;
@@ -26,7 +27,7 @@ export function read<C extends Checks>(where: string, given: unknown, checks: C)
   return Object.fromEntries(entries) as Checked<C>;
 }
 
-/** The same object, known to hold no other names. */
+/** Returns the object. Throws TypeError if it has any other names. */
 export function onlyNames(
   where: string,
   given: unknown,
@@ -42,9 +43,9 @@ export function onlyNames(
 }
 
 export const optional =
-  <T, D>(check: Check<T>, otherwise: D): Check<T | D> =>
+  <T, D>(check: Check<T>, fallback: D): Check<T | D> =>
   (value, at) =>
-    value === undefined ? otherwise : check(value, at);
+    value === undefined ? fallback : check(value, at);
 
 export const numberThatIs =
   (words: string, holds: (x: number) => boolean): Check<number> =>
@@ -65,11 +66,11 @@ export const betweenZeroAndOne = numberThatIs('a number > 0 and < 1', (x) => x >
 export const wholeFrom0 = numberThatIs('an integer >= 0', (x) => Number.isSafeInteger(x) && x >= 0);
 export const wholeFrom1 = numberThatIs('an integer >= 1', (x) => Number.isSafeInteger(x) && x >= 1);
 
-/** A step count, in steps; epochs are rounded to whole steps, and never to none. */
+/** A step count in steps. Epochs are rounded to at least one step. */
 export const steps: Check<number> = (value, at) =>
   isRecord(value) ? epochsToSteps(value, at) : wholeFrom1(value, at);
 
-/** As `steps`, but a phase of no steps is allowed. */
+/** Like `steps`, but 0 steps are allowed. */
 export const stepsOrNone: Check<number> = (value, at) =>
   isRecord(value) ? epochsToSteps(value, at) : wholeFrom0(value, at);
 
@@ -81,8 +82,8 @@ function epochsToSteps(value: object, at: string): number {
 export const oneOf =
   <const T extends string>(names: readonly T[]): Check<T> =>
   (value, at) => {
-    const found = names.find((name) => name === value);
-    if (found !== undefined) return found;
+    const match = names.find((name) => name === value);
+    if (match !== undefined) return match;
     const message = `${at} must be ${names.map((name) => `'${name}'`).join(' or ')}, got ${show(value)}`;
     throw typeof value === 'string' ? new RangeError(message) : new TypeError(message);
   };
@@ -93,7 +94,7 @@ export const list: Check<readonly unknown[]> = (value, at) => {
   return value;
 };
 
-/** Step counts that grow from entry to entry. */
+/** Strictly increasing step counts. */
 export const increasingSteps: Check<readonly number[]> = (value, at) => {
   const counts = list(value, at).map((entry, i) => steps(entry, `${at}[${i}]`));
   counts.forEach((count, i) => {
@@ -112,7 +113,7 @@ export const namedFunction: Check<NamedFunction> = (value, at) => {
     typeof value.fn !== 'function'
   ) {
     throw new TypeError(
-      `${at} must be { name, fn }, got ${show(value)} (the name stands for the function in JSON)`,
+      `${at} must be { name, fn }, got ${show(value)} (the name represents the function in JSON)`,
     );
   }
   return { name: value.name, fn: value.fn as NamedFunction['fn'] };
@@ -135,12 +136,13 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** How a value looks in a message. */
+/** Formats a value for a message. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   if (typeof value === 'function') return 'a function';
   if (isRecord(value) && typeof value.then === 'function') {
-    (value as unknown as PromiseLike<unknown>).then(undefined, () => undefined); // refused and not awaited: a rejection without a handler would end the process
+    // The promise is rejected as an argument, not awaited. Without a handler its rejection would end the process.
+    (value as unknown as PromiseLike<unknown>).then(undefined, () => undefined);
     return 'a promise';
   }
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';

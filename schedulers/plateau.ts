@@ -1,6 +1,7 @@
-// Lowers a value when a metric stops improving. It depends on what training finds, so it is no schedule but a reducer:
-// its small state is plain data and goes into the checkpoint.
-
+/**
+ * Lowers a value when a metric stops improving. The value depends on results of training, so this is a reducer, not a
+ * schedule. Its small state is plain data that can be saved in a checkpoint.
+ */
 import {
   betweenZeroAndOne,
   finite,
@@ -13,39 +14,39 @@ import {
 } from './options.ts';
 
 export interface PlateauOptions {
-  /** First value: a rate, or 1 to multiply a schedule with. */
+  /** Initial value: a rate, or 1 as a factor of a schedule. */
   readonly start: number;
-  /** Whether a good metric is low (a loss) or high (an accuracy). Default 'min'. */
+  /** 'min' for metrics that should fall (a loss), 'max' for metrics that should rise (an accuracy). Default 'min'. */
   readonly mode?: 'min' | 'max';
-  /** What the value is multiplied with. Default 0.1. */
+  /** The factor of a reduction. Default 0.1. */
   readonly factor?: number;
-  /** How many metrics in a row may fail to improve; one more lowers the value. Default 10. */
+  /** Number of consecutive metrics that may fail to improve. One more lowers the value. Default 10. */
   readonly patience?: number;
-  /** By how much a metric must beat the best to count. Default 1e-4. */
+  /** Minimum improvement over the best metric. Default 1e-4. */
   readonly threshold?: number;
-  /** Whether `threshold` is a fraction of the best metric ('relative', the default) or a plain difference. */
+  /** Whether `threshold` is a fraction of the best metric ('relative', the default) or an absolute difference. */
   readonly thresholdMode?: 'relative' | 'absolute';
-  /** For how many metrics after a reduction none counts as bad. Default 0. */
+  /** Number of metrics after a reduction that never count as bad. Default 0. */
   readonly cooldown?: number;
   /** The value never falls below this. Default 0. */
   readonly min?: number;
 }
 
-/** Plain data: it may be saved as JSON at any time and handed back. */
+/** Plain data, which can be saved as JSON at any time and passed back. */
 export interface PlateauState {
   readonly value: number;
-  /** Best metric so far; null before the first. */
+  /** Best metric so far. Null before the first. */
   readonly best: number | null;
-  /** Metrics in a row that did not improve. */
+  /** Number of consecutive metrics that did not improve. */
   readonly bad: number;
-  /** Metrics left before a bad one counts again. */
+  /** Number of metrics before a bad one counts again. */
   readonly cooldown: number;
 }
 
 export interface Plateau {
   (state: PlateauState, metric: number): PlateauState;
   readonly initial: PlateauState;
-  /** Every option, defaults written out; `plateau(config)` makes the same reducer. */
+  /** Every option, with its default. `plateau(config)` makes the same reducer. */
   readonly config: Required<PlateauOptions>;
   toJSON(): Required<PlateauOptions>;
 }
@@ -53,12 +54,13 @@ export interface Plateau {
 /**
  * Reduce-on-plateau as a pure reducer: (state, metric) => state.
  *
- *   better: metric beats best by more than threshold (· |best| if relative)
- *   after more than `patience` metrics in a row that are not better: value ← max(min, value · factor)
+ *   better: the metric improves on best by more than threshold (· |best| if relative)
+ *   after more than `patience` consecutive metrics that are not better: value ← max(min, value · factor)
  *
- * Units: `patience` and `cooldown` count metrics, that is calls.
- * Throws RangeError unless start > 0, 0 < factor < 1, 0 <= min <= start, the rest >= 0; and for a metric that is not finite.
- * Source: PyTorch's ReduceLROnPlateau, but relative to |best|, so that negative metrics work.
+ * Units: `patience` and `cooldown` count metrics, one for each call.
+ * Throws RangeError unless start > 0, 0 < factor < 1, 0 <= min <= start, and the rest >= 0. The reducer throws RangeError for a
+ * metric that is not finite.
+ * Source: PyTorch's ReduceLROnPlateau, but relative to |best|, so negative metrics work.
  *
  * @example [3, 2, 2, 2].reduce(plateau({ start: 1, patience: 1 }), plateau({ start: 1, patience: 1 }).initial).value // 0.1
  */

@@ -1,6 +1,7 @@
-// What a schedule is: a pure function of the step, with the plain data that rebuilds it. No counters, no order of calls.
-// The kinds are in the other files; `json.ts` lists them all.
-
+/**
+ * A schedule is a pure function of the step, together with the plain data that rebuilds it. It has no counters and does
+ * not depend on the order of calls. The kinds are in the other files, and `json.ts` lists them all.
+ */
 import {
   finite,
   isRecord,
@@ -19,14 +20,14 @@ export interface ScheduleConfig {
   readonly [option: string]: Json;
 }
 
-/** Steps `start` to `end - 1` of a schedule. Training is best stopped at a whole cycle's `end`. */
+/** Steps `start` to `end - 1` of a schedule. Training is best stopped at the `end` of a complete cycle. */
 export interface Cycle {
   readonly start: number;
   readonly end: number;
-  /** How far the value swings, relative to the first cycle of the same schedule or stage. */
-  readonly swing: number;
-  /** False where a stage cuts the cycle off before its end. */
-  readonly whole: boolean;
+  /** The amplitude, relative to the first cycle of the same schedule. */
+  readonly relativeAmplitude: number;
+  /** False where a boundary of `join` or `repeat` cuts the cycle off before its end. */
+  readonly complete: boolean;
 }
 
 /** The value of a hyper-parameter at each step; step 0 is the first update. */
@@ -34,14 +35,14 @@ export interface Schedule {
   (step: number): number;
   readonly config: ScheduleConfig;
   toJSON(): ScheduleConfig;
-  /** Its cycles in order, without end where it never stops cycling; empty where it has none. */
+  /** The cycles in order. Infinite where the schedule never stops cycling, empty where it has none. */
   cycles(): Iterable<Cycle>;
 }
 
 /**
- * Makes a schedule of a function and the options it was built from.
+ * Makes a schedule from a function and the options it was built from.
  *
- * The one place that checks the step that is asked for, and that what comes back is a number.
+ * The schedule checks its step, and that the function returns a number.
  */
 export function makeSchedule(
   kind: string,
@@ -58,7 +59,7 @@ export function makeSchedule(
   return Object.freeze(Object.assign(schedule, { config, toJSON: () => config, cycles }));
 }
 
-/** Options as JSON: schedules by their config, functions by their name; what was not given is left out. */
+/** Options as JSON: schedules by their config, functions by their name. Undefined options are left out. */
 function toPlain(value: unknown): Json {
   if (isSchedule(value)) return value.config;
   if (Array.isArray(value)) return Object.freeze(value.map(toPlain));
@@ -91,9 +92,9 @@ export const numberOrSchedule: Check<number | Schedule> = (value, at) => {
 };
 
 /**
- * A schedule as it is; a number as a constant.
+ * Returns a schedule unchanged, and a number as a constant schedule.
  *
- * Throws TypeError for anything else, a bare function included: it has no name to be saved under.
+ * Throws TypeError for anything else, including a bare function, which has no name to be saved under.
  *
  * @example asSchedule(0.9)(5) // 0.9
  */
@@ -103,11 +104,11 @@ export function asSchedule(value: number | Schedule): Schedule {
 }
 
 /**
- * A function of your own, saved under its name.
+ * A custom function, saved under its name.
  *
  *   lr(t) = fn(t)
  *
- * Throws RangeError at a step where the function returns no finite number.
+ * Throws RangeError at a step where the function does not return a finite number.
  *
  * @example custom({ name: 'inverse root', fn: (t) => 1 / Math.sqrt(t + 1) })(3) // 0.5
  */

@@ -141,7 +141,7 @@ const cases: readonly (readonly [
   [
     () => cyclicLR({ ...cyclic, scale: untyped(fn) }),
     TypeError,
-    'cyclicLR: scale must be { name, fn }, got a function (the name stands for the function in JSON)',
+    'cyclicLR: scale must be { name, fn }, got a function (the name represents the function in JSON)',
   ],
   [
     () => cyclicLR({ ...cyclic, scale: { name: 'grow', fn: (c) => c * 2 } })(1),
@@ -175,14 +175,14 @@ const cases: readonly (readonly [
   [
     () => oneCycle({ max: 1, steps: 10, rise: 0.04, form: 'smith' }),
     RangeError,
-    "oneCycle: rise 0.04 of 10 steps is too short: with form 'smith' no step would come near the top " +
-      "(give a longer rise, or form 'pytorch', which then begins at the top)",
+    "oneCycle: rise 0.04 of 10 steps is too short: with form 'smith' no step would come close to the top " +
+      "(use a longer rise, or form 'pytorch', which then starts at the top)",
   ],
   [
     () => oneCycleMomentum({ steps: 10, rise: 0.15, form: 'pytorch-three-phase' }),
     RangeError,
-    "oneCycleMomentum: rise 0.15 of 10 steps is too short: with form 'pytorch-three-phase' no step would come near the top " +
-      "(give a longer rise, or form 'pytorch', which then begins at the top)",
+    "oneCycleMomentum: rise 0.15 of 10 steps is too short: with form 'pytorch-three-phase' no step would come close to the top " +
+      "(use a longer rise, or form 'pytorch', which then starts at the top)",
   ],
   [
     () => oneCycle({ max: 1, steps: 10, rise: 1 }),

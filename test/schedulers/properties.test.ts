@@ -168,7 +168,7 @@ describe('every schedule', () => {
           expect(cycle.start).toBeGreaterThanOrEqual(end);
           expect(cycle.end).toBeGreaterThan(cycle.start);
           end = cycle.end;
-          if (cycle.whole && cycle.end <= steps) last = cycle.end;
+          if (cycle.complete && cycle.end <= steps) last = cycle.end;
         }
         expect(lastCycleEnd(any, steps)).toBe(last);
         const codes = last === null ? [] : notices(any, last).map(({ code }) => code);

@@ -65,7 +65,7 @@ describe('notices', () => {
     expect(notices(cyclic, 42_000)).toEqual([
       {
         code: 'stops-mid-cycle',
-        message: 'training stops at step 42000, inside a cycle (whole cycles: 40000 or 44000 steps)',
+        message: 'training stops at step 42000, inside a cycle (complete cycles: 40000 or 44000 steps)',
       },
     ]);
     expect(codes(oneCycle({ max: 1, steps: 100 }), 90)).toEqual(['stops-mid-cycle']);
@@ -86,7 +86,7 @@ describe('notices', () => {
       {
         code: 'amplitude-vanished',
         message:
-          'the cycle from step 700 on swings by 0.78 % of the first (longer cycles, or a mode that shrinks less)',
+          'the cycle that starts at step 700 has 0.78% of the amplitude of the first (use longer cycles, or a mode that shrinks less)',
       },
     ]);
     expect(codes(short, 700)).toEqual([]);

@@ -317,7 +317,7 @@ describe('events', () => {
     expect(start).toMatchObject({ step: 0, steps: 5, stepsPerEpoch: 3, batchSize: 8, seed: 5 });
     expect(notice).toMatchObject({
       code: 'stops-mid-cycle',
-      message: 'lr: training stops at step 5, inside a cycle (whole cycles: 10 steps)',
+      message: 'lr: training stops at step 5, inside a cycle (complete cycles: 10 steps)',
     });
     const step = events.find(({ type }) => type === 'step')!;
     expect(step).toMatchObject({ step: 0, hyper: { lr: 0.001, beta1: 0.9 } });
