@@ -4,10 +4,10 @@ import { basename, extname, resolve } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 import {
   cyclicLR,
+  join,
   multistep,
   scheduleFromJSON,
   scheduleKinds,
-  stages,
   type Schedule,
   type ScheduleConfig,
 } from '../schedulers/index.ts';
@@ -50,11 +50,14 @@ const BY_NAME = {
   table2: {
     takes: [],
     build: () =>
-      stages([
-        [16_000, cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000, mode: 'triangular2' })],
-        [22_000, cyclicLR({ base: 1e-4, max: 5e-4, stepSize: 1000, mode: 'triangular2' })],
-        [25_000, cyclicLR({ base: 1e-5, max: 5e-5, stepSize: 500, mode: 'triangular2' })],
-      ]),
+      join(
+        [
+          cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000, mode: 'triangular2' }),
+          cyclicLR({ base: 1e-4, max: 5e-4, stepSize: 1000, mode: 'triangular2' }),
+          cyclicLR({ base: 1e-5, max: 5e-5, stepSize: 500, mode: 'triangular2' }),
+        ],
+        [16_000, 22_000, 25_000],
+      ),
   },
   // Caffe's chain of three solvers. Within 60,000 steps it is one rate.
   fixed: {

@@ -18,7 +18,7 @@ import {
 } from 'cyclegrad';
 import { cifar10, loader, meanImage } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
-import { cyclicLR, stages } from 'cyclegrad/schedulers';
+import { cyclicLR, join } from 'cyclegrad/schedulers';
 
 const { train, test } = await cifar10();
 const norm = lrn({ region: 'within-channel', size: 3, alpha: 5e-5, beta: 0.75 });
@@ -38,11 +38,14 @@ const model = sequential({
   flat: flatten(),
   fc: dense(1024, 10, { init: normal(0.01), decayMult: 250, bias: { lrMult: 2, decayMult: 0 } }),
 });
-const lr = stages([
-  [16_000, cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000, mode: 'triangular2' })],
-  [22_000, cyclicLR({ base: 1e-4, max: 5e-4, stepSize: 1000, mode: 'triangular2' })],
-  [25_000, cyclicLR({ base: 1e-5, max: 5e-5, stepSize: 500, mode: 'triangular2' })],
-]);
+const lr = join(
+  [
+    cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000, mode: 'triangular2' }),
+    cyclicLR({ base: 1e-4, max: 5e-4, stepSize: 1000, mode: 'triangular2' }),
+    cyclicLR({ base: 1e-5, max: 5e-5, stepSize: 500, mode: 'triangular2' }),
+  ],
+  [16_000, 22_000, 25_000],
+);
 const result = await fit({
   model,
   backend: await wasm(),

@@ -53,7 +53,7 @@ export function lastCycleEnd(schedule: Schedule, steps: number): number | null {
 }
 
 export interface ScheduleNotice {
-  readonly code: 'stops-mid-cycle' | 'stage-stops-mid-cycle' | 'past-the-last-cycle' | 'amplitude-vanished';
+  readonly code: 'stops-mid-cycle' | 'boundary-mid-cycle' | 'past-the-last-cycle' | 'amplitude-vanished';
   readonly message: string;
 }
 
@@ -63,7 +63,7 @@ const VANISHED = 0.01;
 /**
  * Notices about training for `steps` steps with a schedule: what is unusual, but not an error. At most one of each code.
  *
- * Codes: `stops-mid-cycle`, `stage-stops-mid-cycle` `past-the-last-cycle` (the
+ * Codes: `stops-mid-cycle`, `boundary-mid-cycle` (a boundary of `join` lies inside a cycle), `past-the-last-cycle` (the
  * rate no longer moves), `amplitude-vanished` (a cycle has less than 1% of the amplitude of the first).
  *
  * @example notices(cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000 }), 24000) // []
@@ -87,8 +87,8 @@ export function notices(schedule: number | Schedule, steps: number): ScheduleNot
     }
     if (!complete && end <= steps) {
       add(
-        'stage-stops-mid-cycle',
-        `a stage stops at step ${end}, inside the cycle that began at step ${start}`,
+        'boundary-mid-cycle',
+        `the boundary at step ${end} lies inside the cycle that starts at step ${start}`,
       );
     }
     if (steps < end) {

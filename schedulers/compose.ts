@@ -53,72 +53,40 @@ function sequence(
   return makeSchedule(kind, options, valueAt, cycles);
 }
 
-/** A stage: the step at which it stops (the next one starts there), and its number or schedule. */
-export type Stage = readonly [until: StepCount, value: number | Schedule];
-
 /**
- * One stage after another; each begins at its own step 0.
+ * Schedules joined at the given steps. Each schedule starts at its own step 0.
  *
- *   lr(t) = stage_i(t − until_i−1)  for until_i−1 <= t < until_i;  after the last, its value at step until − 1 stays
+ *   lr(t) = schedules_i(t − boundaries_i−1)  for boundaries_i−1 <= t < boundaries_i
  *
- * Units: `until` is counted from the start of the run, in steps or `{ epochs, stepsPerEpoch }`.
- * Past the last stop the rate of the last step stays, not the one after: a restart may wait there.
- * Throws RangeError unless the stops increase.
- * Source: L. N. Smith, Cyclical Learning Rates for Training Neural Networks, 2017, Table 2.
+ * With one boundary fewer than schedules, the last schedule continues without end. With a boundary for every schedule,
+ * the last one ends too, and its value at the last step before the boundary is held. The value at the boundary itself
+ * could be that of a restart.
  *
- * @example stages([[16000, cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000 })], [22000, 1e-4]])(18000) // 0.0001
- */
-export function stages(inOrder: readonly Stage[]): Schedule {
-  const pairs = list(inOrder, 'stages: stages').map((pair, i) => {
-    if (!Array.isArray(pair) || pair.length !== 2) {
-      throw new TypeError(`stages: stages[${i}] must be [untilStep, number or schedule], got ${show(pair)}`);
-    }
-    return [pair[0] as unknown, numberOrSchedule(pair[1], `stages: stages[${i}]`)] as const;
-  });
-  const stops = increasingSteps(
-    pairs.map(([stop]) => stop),
-    'stages: untilStep',
-  );
-  const values = pairs.map(([, value]) => value);
-  const options = { stages: stops.map((stop, i) => [stop, values[i]]) };
-  return sequence('stages', options, values.map(asSchedule), [0, ...stops.slice(0, -1)], stops.at(-1));
-}
-
-/**
- * A constant for each stretch of steps; `stages` with numbers only. The last number stays.
- *
- * Throws as `stages` does, and TypeError for what is not a number.
- *
- * @example piecewise([[60000, 1e-3], [65000, 1e-4], [70000, 1e-5]])(64999) // 0.0001
- */
-export function piecewise(stretches: readonly (readonly [until: StepCount, value: number])[]): Schedule {
-  list(stretches, 'piecewise: stages').forEach((pair, i) => {
-    finite(Array.isArray(pair) ? pair[1] : pair, `piecewise: the value of stages[${i}]`);
-  });
-  return stages(stretches);
-}
-
-/**
- * Schedules joined at given steps; each begins at its own step 0, and the last goes on.
- *
- *   lr(t) = schedules_i(t − at_i−1)  for at_i−1 <= t < at_i
- *
- * Throws RangeError unless `at` increases and has one entry fewer than `schedules`.
+ * Units: `boundaries` are counted from the start of the run, in steps or `{ epochs, stepsPerEpoch }`.
+ * Throws RangeError unless `boundaries` increase and have as many entries as `schedules`, or one fewer.
+ * Source: optax.join_schedules; torch.optim.lr_scheduler.SequentialLR.
  *
  * @example join([linear({ from: 0, to: 0.1, steps: 100 }), 0.1], [100])(50) // 0.05
+ * @example join([1e-3, 1e-4, 1e-5], [60000, 65000, 70000])(64999) // 0.0001
  */
-export function join(schedules: readonly (number | Schedule)[], at: readonly StepCount[]): Schedule {
+export function join(schedules: readonly (number | Schedule)[], boundaries: readonly StepCount[]): Schedule {
   const parts = list(schedules, 'join: schedules').map((part, i) =>
     numberOrSchedule(part, `join: schedules[${i}]`),
   );
-  const borders =
-    parts.length === 1 && Array.isArray(at) && at.length === 0 ? [] : increasingSteps(at, 'join: at');
-  if (borders.length !== parts.length - 1) {
+  const isEmpty = Array.isArray(boundaries) && boundaries.length === 0;
+  const ends = isEmpty ? [] : increasingSteps(boundaries, 'join: boundaries');
+  if (ends.length !== parts.length && ends.length !== parts.length - 1) {
     throw new RangeError(
-      `join: at must have one entry fewer than schedules, got ${borders.length} and ${parts.length}`,
+      `join: boundaries must have as many entries as schedules or one fewer, got ${ends.length} and ${parts.length}`,
     );
   }
-  return sequence('join', { schedules: parts, at: borders }, parts.map(asSchedule), [0, ...borders]);
+  return sequence(
+    'join',
+    { schedules: parts, boundaries: ends },
+    parts.map(asSchedule),
+    [0, ...ends.slice(0, parts.length - 1)],
+    ends[parts.length - 1],
+  );
 }
 
 /**

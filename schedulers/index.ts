@@ -1,6 +1,6 @@
 /** The public API of the schedules. They are pure functions and independent of the engine. */
 export { boundsFromMax, lastCycleEnd, notices, stepSizeFromEpochs, type ScheduleNotice } from './bounds.ts';
-export { clamp, join, mirror, piecewise, repeat, scale, stages, warmup, type Stage } from './compose.ts';
+export { clamp, join, mirror, repeat, scale, warmup } from './compose.ts';
 export { cosine, cosineWarmRestarts, type CosineOptions, type CosineWarmRestartsOptions } from './cosine.ts';
 export { cyclicLR, cyclicMomentum, type CyclicOptions } from './cyclic.ts';
 export {

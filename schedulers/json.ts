@@ -1,5 +1,5 @@
 /** All kinds of schedules by name, and schedules from JSON. A new kind is a function and a line in this table. */
-import { clamp, join, mirror, piecewise, repeat, scale, stages, warmup } from './compose.ts';
+import { clamp, join, mirror, repeat, scale, warmup } from './compose.ts';
 import { cosine, cosineWarmRestarts } from './cosine.ts';
 import { cyclicLR, cyclicMomentum } from './cyclic.ts';
 import {
@@ -24,9 +24,7 @@ type Kind = readonly [build: (...args: never[]) => Schedule, ...positional: stri
 const kinds: Readonly<Record<string, Kind>> = {
   constant: [constant, 'value'],
   custom: [custom, 'fn'],
-  piecewise: [piecewise, 'stages'],
-  stages: [stages, 'stages'],
-  join: [join, 'schedules', 'at'],
+  join: [join, 'schedules', 'boundaries'],
   warmup: [warmup, 'steps', 'schedule'],
   scale: [scale, 'schedule', 'factor'],
   clamp: [clamp, 'schedule', 'low', 'high'],

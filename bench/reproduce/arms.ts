@@ -6,10 +6,10 @@ import {
   cyclicLR,
   decay,
   exponential,
+  join,
   multistep,
   oneCycle,
   oneCycleMomentum,
-  stages,
   type Schedule,
 } from '../../schedulers/index.ts';
 
@@ -46,11 +46,14 @@ const chain = (base: number): Schedule => multistep({ base, gamma: 0.1, at: [60_
 
 /** The paper's Table 2. */
 const table2 = (): Schedule =>
-  stages([
-    [16_000, cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000, mode: 'triangular2' })],
-    [22_000, cyclicLR({ base: 1e-4, max: 5e-4, stepSize: 1000, mode: 'triangular2' })],
-    [25_000, cyclicLR({ base: 1e-5, max: 5e-5, stepSize: 500, mode: 'triangular2' })],
-  ]);
+  join(
+    [
+      cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000, mode: 'triangular2' }),
+      cyclicLR({ base: 1e-4, max: 5e-4, stepSize: 1000, mode: 'triangular2' }),
+      cyclicLR({ base: 1e-5, max: 5e-5, stepSize: 500, mode: 'triangular2' }),
+    ],
+    [16_000, 22_000, 25_000],
+  );
 
 const BOUNDS = { base: 0.001, max: 0.006, stepSize: 2000 } as const;
 const GAMMA = 0.99994;
@@ -98,11 +101,14 @@ const table1: readonly Part[] = [
     title: 'decay with two drops, 25,000',
     steps: 25_000,
     lr: () =>
-      stages([
-        [16_000, falling()],
-        [22_000, multistep({ base: 1e-4, gamma: 1, at: [1] })],
-        [25_000, multistep({ base: 1e-5, gamma: 1, at: [1] })],
-      ]),
+      join(
+        [
+          falling(),
+          multistep({ base: 1e-4, gamma: 1, at: [1] }),
+          multistep({ base: 1e-5, gamma: 1, at: [1] }),
+        ],
+        [16_000, 22_000, 25_000],
+      ),
     paper: null,
     note: 'Not in the paper, whose comparison confounds the rise with the drops: decay with the drops of Table 2.',
   },

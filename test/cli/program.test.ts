@@ -92,7 +92,7 @@ describe('train', () => {
       optimizer: {
         kind: 'sgd',
         form: 'caffe',
-        hyper: { momentum: 0.9, weightDecay: 0.004, lr: { kind: 'stages' } },
+        hyper: { momentum: 0.9, weightDecay: 0.004, lr: { kind: 'join' } },
       },
       data: { batchSize: 4, shuffle: false },
     });

@@ -16,7 +16,7 @@ import {
   type SgdOptions,
   type Tree,
 } from '../../optim/index.ts';
-import { cyclicLR, cyclicMomentum, custom, piecewise } from '../../schedulers/index.ts';
+import { cyclicLR, cyclicMomentum, custom, join } from '../../schedulers/index.ts';
 import { oracle, toHost } from '../oracle/load.ts';
 import { number, optimize, specsFor } from './run.ts';
 
@@ -77,11 +77,7 @@ describe.each(decayedForms)('weight decay: %s', (_, make) => {
 
 describe('first updates against hand-computed numbers', () => {
   const gradients = [1, 2, -1].map((g) => ({ w: number(g) }));
-  const lr = piecewise([
-    [1, 0.1],
-    [2, 0.2],
-    [3, 0.4],
-  ]);
+  const lr = join([0.1, 0.2, 0.4], [1, 2, 3]);
   const run = async (optimizer: Optimizer) =>
     (await optimize(optimizer, { w: number(1) }, gradients, 3)).map((state) => value(state, 'w'));
   const near = (numbers: readonly number[]) => numbers.map((value) => expect.closeTo(value, 10));

@@ -24,12 +24,10 @@ const {
   notices,
   oneCycle,
   oneCycleMomentum,
-  piecewise,
   plateau,
   repeat,
   scale,
   scheduleFromJSON,
-  stages,
   stepSizeFromEpochs,
   trapezoid,
   warmup,
@@ -238,27 +236,23 @@ const cases: readonly (readonly [
     'trapezoid: up + down must be <= steps, got 6 + 5 and steps 10',
   ],
 
-  [() => stages([]), RangeError, 'stages: stages must not be empty'],
-  [() => stages([[10, 1], [5, 1]]), RangeError, 'stages: untilStep must increase, got 10 before 5'], // prettier-ignore
+  [() => join([], []), RangeError, 'join: schedules must not be empty'],
+  [() => join([1, 2], [10, 5]), RangeError, 'join: boundaries must increase, got 10 before 5'],
   [
-    () => stages(untyped([[10, 'fast']])),
+    () => join(untyped(['fast']), [10]),
     TypeError,
-    "stages: stages[0] must be a number or a schedule, got 'fast'",
+    "join: schedules[0] must be a number or a schedule, got 'fast'",
   ],
+  [() => join([1, 2], untyped(10)), TypeError, 'join: boundaries must be an array, got 10'],
   [
-    () => stages(untyped([10])),
-    TypeError,
-    'stages: stages[0] must be [untilStep, number or schedule], got 10',
-  ],
-  [
-    () => piecewise(untyped([[10, constant(1)]])),
-    TypeError,
-    'piecewise: the value of stages[0] must be a finite number, got a function',
-  ],
-  [
-    () => join([1, 2], [10, 20]),
+    () => join([1, 2, 3], [10]),
     RangeError,
-    'join: at must have one entry fewer than schedules, got 2 and 2',
+    'join: boundaries must have as many entries as schedules or one fewer, got 1 and 3',
+  ],
+  [
+    () => join([1], [10, 20]),
+    RangeError,
+    'join: boundaries must have as many entries as schedules or one fewer, got 2 and 1',
   ],
   [() => warmup(-1, 0.1), RangeError, 'warmup: steps must be an integer >= 0, got -1'],
   [

@@ -19,23 +19,24 @@ import {
   multistep,
   oneCycle,
   oneCycleMomentum,
-  piecewise,
   poly,
   repeat,
   scale,
   sigmoid,
-  stages,
   step,
   trapezoid,
   warmup,
   type Schedule,
 } from '../../schedulers/index.ts';
 
-const table2 = stages([
-  [16_000, cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000, mode: 'triangular2' })],
-  [22_000, cyclicLR({ base: 1e-4, max: 5e-4, stepSize: 1000, mode: 'triangular2' })],
-  [25_000, cyclicLR({ base: 1e-5, max: 5e-5, stepSize: 500, mode: 'triangular2' })],
-]);
+const table2 = join(
+  [
+    cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000, mode: 'triangular2' }),
+    cyclicLR({ base: 1e-4, max: 5e-4, stepSize: 1000, mode: 'triangular2' }),
+    cyclicLR({ base: 1e-5, max: 5e-5, stepSize: 500, mode: 'triangular2' }),
+  ],
+  [16_000, 22_000, 25_000],
+);
 
 /** The steps at which a schedule has another value than the table. */
 function mismatches(
@@ -125,11 +126,7 @@ describe('the paper', () => {
 
   it('the fixed rate of Table 1 drops at the very steps of the solver chain, written either way', () => {
     const caffe = multistep({ base: 0.001, gamma: 0.1, at: [60_000, 65_000] });
-    const chain = piecewise([
-      [60_000, 0.001],
-      [65_000, 0.0001],
-      [70_000, 0.00001],
-    ]);
+    const chain = join([0.001, 0.0001, 0.00001], [60_000, 65_000, 70_000]);
     for (const at of [0, 59_999, 60_000, 64_999, 65_000, 69_999])
       expect(caffe(at)).toBeCloseTo(chain(at), 15);
     expect(chain(59_999)).toBe(0.001);
@@ -371,7 +368,7 @@ describe('step counts', () => {
   it('may be given in epochs', () => {
     const rate = cyclicLR({ base: 0.001, max: 0.006, stepSize: { epochs: 4, stepsPerEpoch: 500 } });
     expect(rate.config.stepSize).toBe(2000);
-    expect(stages([[{ epochs: 2, stepsPerEpoch: 10 }, 1]]).config.stages).toEqual([[20, 1]]);
+    expect(join([1], [{ epochs: 2, stepsPerEpoch: 10 }]).config.boundaries).toEqual([20]);
     expect(geometric({ from: 1, to: 2, steps: { epochs: 0.001, stepsPerEpoch: 10 } }).config.steps).toBe(1);
   });
 });

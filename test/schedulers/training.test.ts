@@ -15,7 +15,6 @@ import {
   repeat,
   scale,
   scheduleFromJSON,
-  stages,
   stepSizeFromEpochs,
   warmup,
   type PlateauState,
@@ -26,11 +25,14 @@ import {
 const codes = (schedule: Schedule, steps: number): string[] =>
   notices(schedule, steps).map(({ code }) => code);
 const cyclic = cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000 });
-const table2 = stages([
-  [16_000, cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000, mode: 'triangular2' })],
-  [22_000, cyclicLR({ base: 1e-4, max: 5e-4, stepSize: 1000, mode: 'triangular2' })],
-  [25_000, cyclicLR({ base: 1e-5, max: 5e-5, stepSize: 500, mode: 'triangular2' })],
-]);
+const table2 = join(
+  [
+    cyclicLR({ base: 1e-3, max: 5e-3, stepSize: 2000, mode: 'triangular2' }),
+    cyclicLR({ base: 1e-4, max: 5e-4, stepSize: 1000, mode: 'triangular2' }),
+    cyclicLR({ base: 1e-5, max: 5e-5, stepSize: 500, mode: 'triangular2' }),
+  ],
+  [16_000, 22_000, 25_000],
+);
 
 describe('lastCycleEnd', () => {
   it('stops at the end of a cycle', () => {
@@ -71,8 +73,8 @@ describe('notices', () => {
     expect(codes(oneCycle({ max: 1, steps: 100 }), 90)).toEqual(['stops-mid-cycle']);
   });
 
-  it('says that a stage stops mid-cycle', () => {
-    expect(codes(stages([[5000, cyclic], [9000, cyclic]]), 9000)).toEqual(['stage-stops-mid-cycle']); // prettier-ignore
+  it('says that a boundary lies inside a cycle', () => {
+    expect(codes(join([cyclic, cyclic], [5000, 9000]), 9000)).toEqual(['boundary-mid-cycle']);
   });
 
   it('says that training outlasts the schedule', () => {
