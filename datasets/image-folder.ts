@@ -34,7 +34,7 @@ export interface ImageFolderOptions extends ImageOptions {
   readonly signal?: AbortSignal;
 }
 
-const SIZE_OPTIONS = ['height', 'width', 'channels', 'fit'];
+const SIZE_OPTIONS = ['height', 'width', 'channels', 'fit'] as const;
 const READ = new Set(['.png', '.jpg', '.jpeg']);
 /** A data set is one array. */
 const MOST_BYTES = 2 ** 32;
@@ -60,7 +60,8 @@ interface Found {
  */
 export async function imageFolder(dir: string, options: ImageFolderOptions): Promise<Dataset> {
   checkPath('imageFolder: dir must be the path of a folder', dir);
-  const size = sizeOf('imageFolder', options, ['classes', 'onProgress', 'signal']);
+  checkOptions('imageFolder', options, [...SIZE_OPTIONS, 'classes', 'onProgress', 'signal']);
+  const size = sizeOf('imageFolder', options);
   const { height, width, channels } = size;
   const { classes: wanted, onProgress, signal } = options;
   if (onProgress !== undefined && typeof onProgress !== 'function')
@@ -97,7 +98,8 @@ export async function imageFolder(dir: string, options: ImageFolderOptions): Pro
  */
 export async function readImage(path: string, options: ImageOptions): Promise<HostTensor> {
   checkPath('readImage: path must be that of a picture', path);
-  const size = sizeOf('readImage', options, []);
+  checkOptions('readImage', options, SIZE_OPTIONS);
+  const size = sizeOf('readImage', options);
   const { height, width, channels } = size;
   const data = new Uint8Array(height * width * channels);
   resizePicture(await decodePicture(path, await readBytes(path)), size, data, 0);
@@ -120,8 +122,7 @@ function checkPath(where: string, given: unknown): void {
   );
 }
 
-function sizeOf(where: string, options: ImageOptions, others: readonly string[]): Size {
-  checkOptions(where, options, [...SIZE_OPTIONS, ...others]);
+function sizeOf(where: string, options: ImageOptions): Size {
   const { height, width, channels = 3, fit = 'cover' } = options;
   checkInteger(where, 'height', height, 1, 4096);
   checkInteger(where, 'width', width, 1, 4096);

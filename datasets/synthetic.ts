@@ -34,7 +34,7 @@ export type SyntheticKind =
   | (SyntheticOptions & { readonly kind: 'spirals' });
 
 const WHERE = 'synthetic';
-const COMMON = ['kind', 'n', 'classes', 'seed', 'noise'];
+const COMMON = ['kind', 'n', 'classes', 'seed', 'noise'] as const;
 
 /** Waves whose direction tells the class; phase and contrast vary, so that single pixels tell nothing. */
 function drawImage(
@@ -83,7 +83,7 @@ function centreOf(label: number, classes: number, dims: number): readonly number
 export function synthetic(options: SyntheticKind): Dataset {
   const { kind, n, seed = 0 } = options;
   checkOneOf(WHERE, 'kind', kind, ['images', 'blobs', 'spirals']);
-  const own = { images: ['height', 'width', 'channels'], blobs: ['dims'], spirals: [] };
+  const own = { images: ['height', 'width', 'channels'], blobs: ['dims'], spirals: [] } as const;
   checkOptions(WHERE, options, [...COMMON, ...own[kind]]);
   const { classes = kind === 'images' ? 10 : 3 } = options;
   const { noise = { images: 0.3, blobs: 0.5, spirals: 0.1 }[kind] } = options;

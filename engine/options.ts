@@ -1,14 +1,29 @@
 /** Checks of arguments and options, with one wording: where, name, what was expected, what was given. */
 
-/** Throws TypeError for what is no object of options, and for options that nothing reads, most often a misspelling. */
-export function checkOptions(where: string, options: object, known: readonly string[]): void {
+/** The names of the options `T`, of each member where `T` is a union. */
+export type OptionName<T> = T extends unknown ? keyof T & string : never;
+
+/** `N`, if it holds every name of `Name`. */
+type Complete<Name extends string, N extends readonly Name[]> = N &
+  ([Name] extends [N[number]] ? unknown : { readonly missing: Exclude<Name, N[number]> });
+
+/**
+ * Throws TypeError unless `options` is an object whose keys are all in `known`. The list must hold every option of the
+ * type of `options`: a missing or an unknown name does not compile.
+ */
+export function checkOptions<T extends object, const N extends readonly OptionName<T>[]>(
+  where: string,
+  options: T,
+  known: Complete<OptionName<T>, N>,
+): void {
   const given: unknown = options;
+  const names: readonly string[] = known;
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw new TypeError(`${where}: takes one object of options (${known.join(', ')}), got ${show(given)}`);
+    throw new TypeError(`${where}: takes one object of options (${names.join(', ')}), got ${show(given)}`);
   }
   for (const name of Object.keys(options)) {
-    if (!known.includes(name)) {
-      throw new TypeError(`${where}: unknown option '${name}' (known: ${known.join(', ')})`);
+    if (!names.includes(name)) {
+      throw new TypeError(`${where}: unknown option '${name}' (known: ${names.join(', ')})`);
     }
   }
 }

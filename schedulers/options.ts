@@ -17,10 +17,22 @@ export interface NamedFunction {
 type Checks = Readonly<Record<string, Check<unknown>>>;
 type Checked<C extends Checks> = { readonly [K in keyof C]: ReturnType<C[K]> };
 
-/** Checks every option; the result holds each known one, defaults filled in. Throws TypeError for an unknown name. */
-export function read<C extends Checks>(where: string, given: unknown, checks: C): Checked<C> {
+type OptionName<T> = T extends unknown ? keyof T & string : never;
+
+/** A check for every option of the type `T`. */
+type ChecksOf<T> = { readonly [K in OptionName<T>]: Check<unknown> };
+
+/**
+ * Checks every option; the result holds each known one, defaults filled in. Throws TypeError for an unknown name. A check
+ * that is missing, or that is for no option of the type of `given`, does not compile.
+ */
+export function read<T extends object, C extends ChecksOf<T>>(
+  where: string,
+  given: T,
+  checks: C & { readonly [K in Exclude<keyof C, OptionName<T>>]: never },
+): Checked<C> {
   const options = onlyNames(where, given, Object.keys(checks));
-  const entries = Object.entries(checks).map(([name, check]) => [
+  const entries = Object.entries<Check<unknown>>(checks).map(([name, check]) => [
     name,
     check(options[name], `${where}: ${name}`),
   ]);
@@ -74,7 +86,7 @@ export const steps: Check<number> = (value, at) =>
 export const stepsOrNone: Check<number> = (value, at) =>
   isRecord(value) ? epochsToSteps(value, at) : wholeFrom0(value, at);
 
-function epochsToSteps(value: object, at: string): number {
+function epochsToSteps(value: Readonly<Record<string, unknown>>, at: string): number {
   const { epochs, stepsPerEpoch } = read(at, value, { epochs: positive, stepsPerEpoch: wholeFrom1 });
   return Math.max(1, Math.round(epochs * stepsPerEpoch));
 }

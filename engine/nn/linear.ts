@@ -34,7 +34,7 @@ export interface ConvOptions extends WeightOptions {
   readonly groups?: number;
 }
 
-const PARAM = ['init', 'lrMult', 'decayMult'];
+const PARAM = ['init', 'lrMult', 'decayMult'] as const;
 
 /** One trained parameter. */
 export function trained(
@@ -171,7 +171,7 @@ export function conv2dTranspose(
   };
 }
 
-const CONV = [...PARAM, 'bias', 'stride', 'padding', 'dilation', 'groups'];
+const CONV = [...PARAM, 'bias', 'stride', 'padding', 'dilation', 'groups'] as const;
 
 /** What a config says only where it is not 1: checkpoints of plain convolutions do not have it. */
 const unusual = (dilation: Pair, groups: number) => ({

@@ -99,7 +99,7 @@ const KNOWN = [
   'signal',
   'resident',
   'stepsPerCall',
-];
+] as const;
 
 /** Throws TypeError, RangeError or ShapeError for what is missing, unknown, out of range or does not fit together. */
 export function settingsOf(where: string, options: TrainOptions): Settings {
