@@ -1,10 +1,10 @@
-/** Adam, with weight decay in the gradient or decoupled from it. */
+/** Adam, with weight decay in the gradient or decoupled from it (AdamW). */
 import type { Optimizer } from '../engine/nn/optimizer.ts';
 import { checkNumber, checkOneOf, checkOptions } from '../engine/options.ts';
 import { add, div, mul, sqrt, sub } from '../engine/ops/index.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { Schedule } from '../schedulers/index.ts';
-import { belowOne, decayed, hyperParameter, isOff, notNegative, perParameter } from './optimizer.ts';
+import { addWeightDecay, belowOne, hyperParameter, isOff, notNegative, perParameter } from './optimizer.ts';
 
 export interface AdamOptions {
   /** Default 0.001. */
@@ -17,7 +17,7 @@ export interface AdamOptions {
   readonly epsilon?: number;
   /** Default 0 for `adam`, 0.01 for `adamw`. */
   readonly weightDecay?: number | Schedule;
-  /** Whether epsilon is added to the corrected root ('pytorch') or to the root before the correction ('caffe'). */
+  /** Whether epsilon is added to the root after ('pytorch') or before ('caffe') the bias correction. Default 'pytorch'. */
   readonly form?: 'caffe' | 'pytorch';
 }
 
@@ -36,30 +36,30 @@ export interface AdamOptions {
  *   form         pytorch              caffe     caffe
  *   weightDecay  0; of adamw 0.01     0; 0.004  0
  *
- * There is no amsgrad. Throws RangeError unless lr >= 0, 0 <= β1, β2 < 1, epsilon > 0, weightDecay >= 0.
+ * There is no AMSGrad. Throws RangeError unless lr >= 0, 0 <= β1, β2 < 1, epsilon > 0, weightDecay >= 0.
  * Source: D. Kingma and J. Ba, Adam, 2015; torch.optim.Adam; Caffe, adam_solver.cpp.
  *
  * @example adam({ lr: cyclicLR({ base: 1e-4, max: 1e-3, stepSize: 2000 }) })
  */
 export function adam(options: AdamOptions = {}): Optimizer {
-  return make('adam', options, 0);
+  return adamOf('adam', options, 0);
 }
 
 /**
- * Adam with decoupled weight decay: w ← w − lr · weightDecay · w before Adam's update, and nothing in the gradient.
+ * Adam with decoupled weight decay: w ← w − lr · weightDecay · w before the update of Adam. The gradient has no decay.
  *
  * Source: I. Loshchilov and F. Hutter, Decoupled Weight Decay Regularization, 2019; torch.optim.AdamW.
  *
  * @example adamw({ lr: 0.001, weightDecay: 0.05 })
  */
 export function adamw(options: AdamOptions = {}): Optimizer {
-  return make('adamw', options, 0.01);
+  return adamOf('adamw', options, 0.01);
 }
 
-function make(kind: 'adam' | 'adamw', options: AdamOptions, usualDecay: number): Optimizer {
+function adamOf(kind: 'adam' | 'adamw', options: AdamOptions, defaultDecay: number): Optimizer {
   checkOptions(kind, options, ['lr', 'beta1', 'beta2', 'epsilon', 'weightDecay', 'form']);
   const { lr = 0.001, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = options;
-  const { weightDecay = usualDecay, form = 'pytorch' } = options;
+  const { weightDecay = defaultDecay, form = 'pytorch' } = options;
   checkNumber(kind, 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
   checkOneOf(kind, 'form', form, ['caffe', 'pytorch']);
   return perParameter({
@@ -75,33 +75,33 @@ function make(kind: 'adam' | 'adamw', options: AdamOptions, usualDecay: number):
     },
     slots: ['m', 'v'],
     scalars: {
-      // The corrections are running means of the constant 1: right under scheduled betas, and without the cancellation
-      // of 1 − β^t in single precision.
+      // The corrections are running means of the constant 1. They stay correct under scheduled betas, and avoid the
+      // cancellation of 1 − β^t in single precision.
       names: ['correction1', 'correction2'],
       next(old, hyper) {
-        const rest1 = sub(1, hyper['beta1']);
-        const rest2 = sub(1, hyper['beta2']);
+        const complement1 = sub(1, hyper['beta1']);
+        const complement2 = sub(1, hyper['beta2']);
         return {
-          rest1,
-          rest2,
-          correction1: add(mul(old['correction1'], hyper['beta1']), rest1),
-          correction2: add(mul(old['correction2'], hyper['beta2']), rest2),
+          complement1,
+          complement2,
+          correction1: add(mul(old['correction1'], hyper['beta1']), complement1),
+          correction2: add(mul(old['correction2'], hyper['beta2']), complement2),
         };
       },
     },
     update(at) {
       const { lr: rate, decay, hyper } = at;
-      const { rest1, rest2, correction1, correction2 } = at.shared as Record<string, Tensor>;
-      const g = kind === 'adam' ? decayed(at) : at.grad;
+      const { complement1, complement2, correction1, correction2 } = at.shared as Record<string, Tensor>;
+      const g = kind === 'adam' ? addWeightDecay(at) : at.grad;
       const param =
         kind === 'adam' || decay === null ? at.param : sub(at.param, mul(at.param, mul(rate, decay)));
-      const m = add(mul(at.slots['m'], hyper['beta1']), mul(g, rest1));
-      const v = add(mul(at.slots['v'], hyper['beta2']), mul(mul(g, g), rest2));
+      const m = add(mul(at.slots['m'], hyper['beta1']), mul(g, complement1!));
+      const v = add(mul(at.slots['v'], hyper['beta2']), mul(mul(g, g), complement2!));
       const root = sqrt(v);
       const step =
         form === 'pytorch'
-          ? mul(div(m, add(div(root, sqrt(correction2)), epsilon)), div(rate, correction1))
-          : mul(div(m, add(root, epsilon)), div(mul(rate, sqrt(correction2)), correction1));
+          ? mul(div(m, add(div(root, sqrt(correction2!)), epsilon)), div(rate, correction1!))
+          : mul(div(m, add(root, epsilon)), div(mul(rate, sqrt(correction2!)), correction1!));
       return { param: sub(param, step), slots: { m, v } };
     },
   });

@@ -1,12 +1,12 @@
-/** Adaptive methods without a first moment: RMSprop, AdaGrad, AdaDelta, as the paper's Table 3 has them from Caffe. */
+/** Adaptive methods without a first moment: RMSprop, AdaGrad, AdaDelta. The paper's Table 3 uses those of Caffe. */
 import type { Optimizer, Specs } from '../engine/nn/optimizer.ts';
 import { checkNumber, checkOptions } from '../engine/options.ts';
 import { add, div, mul, sqrt, sub } from '../engine/ops/index.ts';
 import type { State } from '../engine/types.ts';
 import type { Schedule } from '../schedulers/index.ts';
 import {
+  addWeightDecay,
   belowOne,
-  decayed,
   hyperParameter,
   isOff,
   notNegative,
@@ -17,18 +17,18 @@ import {
 export interface RmspropOptions {
   /** Default 0.01. */
   readonly lr?: number | Schedule;
-  /** What the running mean of squares keeps. Default 0.99. */
+  /** The decay of the running mean of squares. Default 0.99. */
   readonly rho?: number | Schedule;
   /** Added to the root. Default 1e-8. */
   readonly epsilon?: number;
-  /** PyTorch's addition; Caffe has none. The rate is outside the velocity. Default 0. */
+  /** As in PyTorch: the rate is outside the velocity. Caffe has no momentum here. Default 0. */
   readonly momentum?: number | Schedule;
-  /** L2 penalty: added to the gradient as weightDecay · w. Default 0. */
+  /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
 }
 
 /**
- * RMSprop. Without momentum, Caffe's and PyTorch's are the same.
+ * RMSprop. Without momentum, that of Caffe and that of PyTorch are equal.
  *
  *   g ← g + weightDecay · w;  h ← ρ h + (1 − ρ) g²
  *   w ← w − lr · g / (√h + epsilon);  with momentum: v ← momentum · v + g / (√h + epsilon), w ← w − lr · v
@@ -47,22 +47,22 @@ export function rmsprop(options: RmspropOptions = {}): Optimizer {
   checkOptions('rmsprop', options, ['lr', 'rho', 'epsilon', 'momentum', 'weightDecay']);
   const { lr = 0.01, rho = 0.99, epsilon = 1e-8, momentum = 0, weightDecay = 0 } = options;
   checkEpsilon('rmsprop', epsilon);
-  const moves = !isOff(momentum);
+  const hasMomentum = !isOff(momentum);
   return perParameter({
     kind: 'rmsprop',
     options: { epsilon },
     hyper: {
-      ...usual('rmsprop', lr, weightDecay),
+      ...commonHyper('rmsprop', lr, weightDecay),
       rho: hyperParameter('rmsprop', 'rho', rho, belowOne),
-      ...(moves && { momentum: hyperParameter('rmsprop', 'momentum', momentum, belowOne) }),
+      ...(hasMomentum && { momentum: hyperParameter('rmsprop', 'momentum', momentum, belowOne) }),
     },
-    slots: moves ? ['square', 'velocity'] : ['square'],
-    scalars: { names: [], next: (_, hyper) => ({ rest: sub(1, hyper['rho']) }) },
+    slots: hasMomentum ? ['square', 'velocity'] : ['square'],
+    scalars: { names: [], next: (_, hyper) => ({ complement: sub(1, hyper['rho']) }) },
     update(at) {
-      const g = decayed(at);
-      const square = add(mul(at.slots['square'], at.hyper['rho']), mul(mul(g, g), at.shared['rest']));
+      const g = addWeightDecay(at);
+      const square = add(mul(at.slots['square'], at.hyper['rho']), mul(mul(g, g), at.shared['complement']));
       const scaled = div(g, add(sqrt(square), epsilon));
-      if (!moves) return { param: sub(at.param, mul(scaled, at.lr)), slots: { square } };
+      if (!hasMomentum) return { param: sub(at.param, mul(scaled, at.lr)), slots: { square } };
       const velocity = add(mul(at.slots['velocity'], at.hyper['momentum']), scaled);
       return { param: sub(at.param, mul(velocity, at.lr)), slots: { square, velocity } };
     },
@@ -74,9 +74,9 @@ export interface AdagradOptions {
   readonly lr?: number | Schedule;
   /** Added to the root. Default 1e-10, as in PyTorch. */
   readonly epsilon?: number;
-  /** The sum of squares before the first update: with 0, its step is lr in every element. Default 0. */
+  /** The initial sum of squares. With 0, the first step is lr in every element. Default 0. */
   readonly initialAccumulator?: number;
-  /** L2 penalty: added to the gradient as weightDecay · w. Default 0. */
+  /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
 }
 
@@ -90,7 +90,7 @@ export interface AdagradOptions {
  *   epsilon              1e-10           1e-7, in the root   1e-8
  *   initialAccumulator   0               0.1                 0
  *
- * PyTorch's lr_decay is a schedule: `inv`. Throws RangeError unless lr >= 0, epsilon > 0, initialAccumulator >= 0, weightDecay >= 0.
+ * For PyTorch's lr_decay, use the schedule `inv`. Throws RangeError unless lr >= 0, epsilon > 0, initialAccumulator >= 0, weightDecay >= 0.
  * Source: J. Duchi, E. Hazan and Y. Singer, 2011; Caffe, adagrad_solver.cpp; torch.optim.Adagrad.
  *
  * @example adagrad({ lr: 0.003, weightDecay: 0.004 })
@@ -103,10 +103,10 @@ export function adagrad(options: AdagradOptions = {}): Optimizer {
   const optimizer = perParameter({
     kind: 'adagrad',
     options: { epsilon, ...(initialAccumulator !== 0 && { initialAccumulator }) },
-    hyper: usual('adagrad', lr, weightDecay),
+    hyper: commonHyper('adagrad', lr, weightDecay),
     slots: ['square'],
     update(at) {
-      const g = decayed(at);
+      const g = addWeightDecay(at);
       const square = add(at.slots['square'], mul(g, g));
       return { param: sub(at.param, mul(div(g, add(sqrt(square), epsilon)), at.lr)), slots: { square } };
     },
@@ -124,16 +124,16 @@ export function adagrad(options: AdagradOptions = {}): Optimizer {
 export interface AdadeltaOptions {
   /** Default 1. */
   readonly lr?: number | Schedule;
-  /** What both running means keep: Caffe's `momentum`. Default 0.9. */
+  /** The decay of both running means, which Caffe calls `momentum`. Default 0.9. */
   readonly rho?: number | Schedule;
-  /** Added to both squares. Default 1e-6, as in PyTorch; Caffe has 1e-8. */
+  /** Added to both squares. Default 1e-6, as in PyTorch. Caffe uses 1e-8. */
   readonly epsilon?: number;
-  /** L2 penalty: added to the gradient as weightDecay · w. Default 0. */
+  /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
 }
 
 /**
- * AdaDelta. Caffe's and PyTorch's are the same but for their defaults.
+ * AdaDelta. That of Caffe and that of PyTorch differ in their defaults only.
  *
  *   g ← g + weightDecay · w;  h ← ρ h + (1 − ρ) g²
  *   u = g · √((d + epsilon) / (h + epsilon));  d ← ρ d + (1 − ρ) u²;  w ← w − lr · u
@@ -156,24 +156,25 @@ export function adadelta(options: AdadeltaOptions = {}): Optimizer {
     kind: 'adadelta',
     options: { epsilon },
     hyper: {
-      ...usual('adadelta', lr, weightDecay),
+      ...commonHyper('adadelta', lr, weightDecay),
       rho: hyperParameter('adadelta', 'rho', rho, belowOne),
     },
     slots: ['square', 'delta'],
-    scalars: { names: [], next: (_, hyper) => ({ rest: sub(1, hyper['rho']) }) },
+    scalars: { names: [], next: (_, hyper) => ({ complement: sub(1, hyper['rho']) }) },
     update(at) {
-      const kept = at.hyper['rho'];
-      const rest = at.shared['rest'];
-      const g = decayed(at);
-      const square = add(mul(at.slots['square'], kept), mul(mul(g, g), rest));
+      const rho = at.hyper['rho'];
+      const complement = at.shared['complement'];
+      const g = addWeightDecay(at);
+      const square = add(mul(at.slots['square'], rho), mul(mul(g, g), complement));
       const step = mul(g, sqrt(div(add(at.slots['delta'], epsilon), add(square, epsilon))));
-      const delta = add(mul(at.slots['delta'], kept), mul(mul(step, step), rest));
+      const delta = add(mul(at.slots['delta'], rho), mul(mul(step, step), complement));
       return { param: sub(at.param, mul(step, at.lr)), slots: { square, delta } };
     },
   });
 }
 
-function usual(
+/** The hyper-parameters that all of these methods have. */
+function commonHyper(
   kind: string,
   lr: number | Schedule,
   weightDecay: number | Schedule,

@@ -3,12 +3,12 @@ import type { Optimizer, Tree } from '../engine/nn/optimizer.ts';
 import { checkNumber, checkOptions } from '../engine/options.ts';
 import { clamp, div, minimum, mul, norm, stack } from '../engine/ops/index.ts';
 import type { Tensor } from '../engine/tensor.ts';
-import { refuseTwice } from './optimizer.ts';
+import { wrapConfig } from './optimizer.ts';
 
 export interface ClipOptions {
-  /** The largest L2 norm of all gradients together: longer ones are scaled down to it. */
+  /** The maximum L2 norm of all gradients together. Gradients with a larger norm are scaled down to it. */
   readonly norm?: number;
-  /** The largest absolute value of an element. Applied before `norm`. */
+  /** The maximum absolute value of an element. Applied before `norm`. */
   readonly value?: number;
 }
 
@@ -18,10 +18,10 @@ export interface ClipOptions {
  *   value: g ← min(max(g, −value), value)
  *   norm:  g ← g · min(1, norm / ‖g‖), over all parameters
  *
- * As in Caffe and TensorFlow, a norm up to the limit changes nothing, and a larger one becomes the limit. PyTorch adds 1e-6 to ‖g‖:
- * its result is shorter by a share of 1e-6 / ‖g‖, also just below the limit. Gradients beyond 1.8e19, whose squares overflow, are scaled
- * down like others. PyTorch makes them 0. NaN stays NaN. Throws RangeError unless the limits are above 0, without any, and around an optimizer
- * that clips already.
+ * As in Caffe and TensorFlow, a norm up to the limit changes nothing, and a larger norm becomes the limit. PyTorch adds 1e-6 to
+ * ‖g‖, so its result is smaller by a fraction of 1e-6 / ‖g‖, also just below the limit. Gradients beyond 1.8e19, whose squares
+ * overflow, are scaled down like others. PyTorch makes them 0. NaN stays NaN.
+ * Throws RangeError unless the limits are above 0, without any limit, and around an optimizer that already clips.
  * Source: Caffe, sgd_solver.cpp (`clip_gradients`); torch.nn.utils.clip_grad_norm_ and clip_grad_value_.
  *
  * @example clipGradients(sgd({ lr: 0.1, momentum: 0.9 }), { norm: 5 })
@@ -33,16 +33,17 @@ export function clipGradients(optimizer: Optimizer, options: ClipOptions): Optim
     checkNumber('clipGradients', name, limit as number, 'a number > 0', (x) => x > 0);
   }
   if (norm === undefined && value === undefined) {
-    throw new RangeError('clipGradients: there is nothing to clip to (give norm, value, or both)');
+    throw new RangeError('clipGradients: there is no limit (pass norm, value, or both)');
   }
-  refuseTwice('clipGradients', optimizer, ['clipNorm', 'clipValue'], 'give norm and value in one call');
+  const config = wrapConfig(
+    'clipGradients',
+    optimizer,
+    { clipValue: value, clipNorm: norm },
+    'pass norm and value in one call',
+  );
   return {
     ...optimizer,
-    config: {
-      ...optimizer.config,
-      ...(value !== undefined && { clipValue: value }),
-      ...(norm !== undefined && { clipNorm: norm }),
-    },
+    config,
     update(at) {
       let { grads } = at;
       if (value !== undefined) grads = mapTree(grads, (g) => clamp(g, -value, value));

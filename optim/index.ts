@@ -1,4 +1,4 @@
-/** Public surface of the optimizers. */
+/** The public API of the optimizers. */
 export type { Hyper, Optimizer, OptimizerConfig, Specs, Tree } from '../engine/nn/optimizer.ts';
 export { accumulateGradients } from './accumulate.ts';
 export { adam, adamw, type AdamOptions } from './adam.ts';
@@ -13,8 +13,8 @@ export {
 export { averagedState, averageWeights, type AverageOptions } from './average.ts';
 export { clipGradients, type ClipOptions } from './clip.ts';
 export {
+  addWeightDecay,
   belowOne,
-  decayed,
   hyperParameter,
   notNegative,
   perParameter,

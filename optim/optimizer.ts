@@ -1,5 +1,5 @@
 /** `perParameter` makes an optimizer from the rule for a single parameter. */
-import type { Hyper, Optimizer, Tree } from '../engine/nn/optimizer.ts';
+import type { Hyper, Optimizer, OptimizerConfig, Tree } from '../engine/nn/optimizer.ts';
 import { checkNumber, refusePromise, show } from '../engine/options.ts';
 import { add, mul } from '../engine/ops/index.ts';
 import { withPath } from '../engine/path.ts';
@@ -8,30 +8,30 @@ import type { Tensor } from '../engine/tensor.ts';
 import type { HostTensor, Shape } from '../engine/types.ts';
 import { constant, isSchedule, type Json, type Schedule } from '../schedulers/index.ts';
 
-/** What the rule for one parameter sees. */
+/** The arguments of the rule for one parameter. */
 export interface ParamUpdate {
   readonly grad: Tensor;
   readonly param: Tensor;
-  /** Its own arrays, of its shape. */
+  /** The arrays of the optimizer for this parameter, with its shape. */
   readonly slots: Tree;
-  /** The rate of this parameter: lr · lrMult. */
+  /** The learning rate of this parameter: lr · lrMult. */
   readonly lr: Tensor;
-  /** weightDecay · decayMult; null where there is no decay. */
+  /** weightDecay · decayMult. Null without decay. */
   readonly decay: Tensor | null;
   readonly hyper: Hyper<Tensor>;
-  /** What `shared` computed for this step. */
+  /** The results of `scalars.next` for this step. */
   readonly shared: Tree;
 }
 
 export interface PerParameter {
   readonly kind: string;
-  /** What cannot change during a run. */
+  /** The options that cannot change during a run. */
   readonly options: Readonly<Record<string, Json>>;
-  /** `lr`, and `weightDecay` where there is any, have their meaning here; the rest is the rule's. */
+  /** `perParameter` applies `lr` and `weightDecay`. The rule uses the others. */
   readonly hyper: Readonly<Record<string, HyperParameter>>;
-  /** Arrays of each parameter's shape, zero at first. */
+  /** Names of arrays with the shape of each parameter, initially zero. */
   readonly slots: readonly string[];
-  /** Scalars that all parameters share, zero at first, and how they move. */
+  /** Scalars shared by all parameters, initially zero, and their update. */
   readonly scalars?: {
     readonly names: readonly string[];
     next(scalars: Tree, hyper: Hyper<Tensor>): Tree;
@@ -39,7 +39,7 @@ export interface PerParameter {
   update(at: ParamUpdate): { readonly param: Tensor; readonly slots: Tree };
 }
 
-/** A hyper-parameter's value over time, and the values that make sense. */
+/** The schedule of a hyper-parameter, and its valid values. */
 export interface HyperParameter {
   readonly schedule: Schedule;
   readonly words: string;
@@ -49,7 +49,7 @@ export interface HyperParameter {
 export const notNegative = { words: 'a number >= 0', holds: (x: number): boolean => x >= 0 };
 export const belowOne = { words: 'a number >= 0 and < 1', holds: (x: number): boolean => x >= 0 && x < 1 };
 
-/** A hyper-parameter from an option: a number or a schedule. Throws TypeError or RangeError for anything else. */
+/** A hyper-parameter from an option, which is a number or a schedule. Throws TypeError or RangeError for anything else. */
 export function hyperParameter(
   where: string,
   name: string,
@@ -65,23 +65,23 @@ export function hyperParameter(
   return { schedule: constant(value), ...range };
 }
 
-/** Whether a hyper-parameter is the number 0, so that what it multiplies can be left out of the graph. */
+/** Whether a hyper-parameter is the number 0, so its term can be omitted from the graph. */
 export const isOff = (value: number | Schedule): boolean => value === 0;
 
 /**
- * An optimizer from the rule for one parameter. Multipliers of the learning rate and the weight decay are applied here.
+ * Makes an optimizer from the rule for one parameter, and applies the multipliers of the learning rate and the weight decay.
  *
- * State names: '<slot>/<parameter>' for arrays, and the scalars under their own names.
+ * State names: '<slot>/<parameter>' for arrays. Scalars have their own names.
  */
 export function perParameter(rule: PerParameter): Optimizer {
   const { kind, options, hyper, slots, scalars } = rule;
   const schedules = Object.fromEntries(Object.entries(hyper).map(([name, { schedule }]) => [name, schedule]));
-  const plain = Object.entries(schedules).map(([name, { config }]) => [
+  const configs = Object.entries(schedules).map(([name, { config }]) => [
     name,
     config.kind === 'constant' ? config['value'] : config,
   ]);
   return {
-    config: { kind, ...options, hyper: Object.fromEntries(plain) as Record<string, Json> },
+    config: { kind, ...options, hyper: Object.fromEntries(configs) as Record<string, Json> },
     schedules,
     at(step) {
       const values: Record<string, number> = {};
@@ -127,41 +127,48 @@ export function perParameter(rule: PerParameter): Optimizer {
   };
 }
 
-/** An array of zeros, as most of an optimizer's are at first. */
+/** An array of zeros. */
 export const zero = (shape: Shape): HostTensor => ({
   shape,
   dtype: 'f32',
   data: new Float32Array(sizeOf(shape)),
 });
 
-/** Multiples of a scalar, each computed once in a graph. */
+/** Multiples of a scalar. The graph computes each factor once. */
 function multiples(scalar: Tensor): (factor: number) => Tensor {
-  const known = new Map<number, Tensor>([[1, scalar]]);
+  const products = new Map<number, Tensor>([[1, scalar]]);
   return (factor) => {
-    const made = known.get(factor) ?? mul(scalar, factor);
-    known.set(factor, made);
-    return made;
+    const product = products.get(factor) ?? mul(scalar, factor);
+    products.set(factor, product);
+    return product;
   };
 }
 
-/** The gradient with weight decay in it: g + decay · w. */
-export function decayed({ grad, param, decay }: ParamUpdate): Tensor {
+/** The gradient with the L2 penalty: g + decay · w. */
+export function addWeightDecay({ grad, param, decay }: ParamUpdate): Tensor {
   return decay === null ? grad : add(grad, mul(param, decay));
 }
 
 /**
- * A wrapper's arrays and its part of the config have fixed names: around an optimizer that has them already, one of the two would
- * be lost.
+ * The config of a wrapped optimizer: that of the inner one with the options of the wrapper. Undefined options are omitted.
+ *
+ * Throws RangeError where the inner config has one of these options: `where` wraps it already, and the arrays of both would have
+ * the same names.
  */
-export function refuseTwice(
+export function wrapConfig(
   where: string,
   { config }: Optimizer,
-  keys: readonly string[],
-  instead: string,
-): void {
-  const there = keys.find((key) => key in config);
-  if (there === undefined) return;
-  throw new RangeError(
-    `${where}: the optimizer is wrapped in ${where} already, with ${there} ${show(config[there])} (${instead})`,
-  );
+  options: Readonly<Record<string, Json | undefined>>,
+  fix: string,
+): OptimizerConfig {
+  const wrapped: { kind: string; hyper: OptimizerConfig['hyper']; [option: string]: Json } = { ...config };
+  for (const [name, value] of Object.entries(options)) {
+    if (name in config) {
+      throw new RangeError(
+        `${where}: the optimizer is already wrapped in ${where}, with ${name} ${show(config[name])} (${fix})`,
+      );
+    }
+    if (value !== undefined) wrapped[name] = value;
+  }
+  return wrapped;
 }

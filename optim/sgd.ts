@@ -1,19 +1,19 @@
-/** Stochastic gradient descent with momentum, in the two forms that differ when the rate moves. */
+/** Stochastic gradient descent with momentum, in the two forms that differ under a changing rate. */
 import type { Optimizer } from '../engine/nn/optimizer.ts';
 import { checkOneOf, checkOptions } from '../engine/options.ts';
 import { add, mul, sub } from '../engine/ops/index.ts';
 import type { Schedule } from '../schedulers/index.ts';
-import { belowOne, decayed, hyperParameter, isOff, notNegative, perParameter } from './optimizer.ts';
+import { addWeightDecay, belowOne, hyperParameter, isOff, notNegative, perParameter } from './optimizer.ts';
 
 export interface SgdOptions {
   readonly lr: number | Schedule;
   /** Default 0. */
   readonly momentum?: number | Schedule;
-  /** Look ahead along the velocity. Default false. */
+  /** Whether to evaluate the step after the velocity (Nesterov momentum). Default false. */
   readonly nesterov?: boolean;
-  /** L2 penalty: added to the gradient as weightDecay · w. Default 0. */
+  /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
-  /** Whether the rate is inside the velocity ('caffe') or outside ('pytorch'). Default 'pytorch'. */
+  /** Whether the rate is inside ('caffe') or outside ('pytorch') the velocity. Default 'pytorch'. */
   readonly form?: 'caffe' | 'pytorch';
 }
 
@@ -24,8 +24,8 @@ export interface SgdOptions {
  *   pytorch: v ← momentum · v + g;       w ← w − lr · v;  nesterov: w ← w − lr · (g + momentum · v)
  *   caffe:   v ← momentum · v + lr · g;  w ← w − v;       nesterov: w ← w − ((1 + momentum) · v − momentum · old v)
  *
- * Both agree for a constant rate. When it moves, Caffe's step lags by about 1 / (1 − momentum) updates; the paper's
- * results are Caffe's. Throws RangeError unless lr >= 0, 0 <= momentum < 1, weightDecay >= 0.
+ * Both forms agree for a constant rate. Under a changing rate, Caffe's step lags by about 1 / (1 − momentum) updates. The results
+ * of the paper are from Caffe. Throws RangeError unless lr >= 0, 0 <= momentum < 1, weightDecay >= 0.
  * Source: Caffe, sgd_solver.cpp and nesterov_solver.cpp; torch.optim.SGD.
  *
  * @example sgd({ lr: 0.001, momentum: 0.9, weightDecay: 0.004, form: 'caffe' })
@@ -36,7 +36,7 @@ export function sgd(options: SgdOptions): Optimizer {
   checkOneOf('sgd', 'nesterov', nesterov, [true, false]);
   checkOneOf('sgd', 'form', form, ['caffe', 'pytorch']);
   if (nesterov && isOff(momentum)) {
-    throw new RangeError('sgd: nesterov needs momentum, which is 0 (give momentum, for instance 0.9)');
+    throw new RangeError('sgd: nesterov needs momentum, which is 0 (pass momentum, for instance 0.9)');
   }
   const hyper = {
     lr: hyperParameter('sgd', 'lr', lr, notNegative),
@@ -52,16 +52,16 @@ export function sgd(options: SgdOptions): Optimizer {
     slots: isOff(momentum) ? [] : ['velocity'],
     update(at) {
       const { param, lr: rate } = at;
-      const g = decayed(at);
+      const g = addWeightDecay(at);
       const mu = at.hyper['momentum'];
       if (mu === undefined) return { param: sub(param, mul(g, rate)), slots: {} };
-      const kept = mul(at.slots['velocity'], mu);
+      const previous = mul(at.slots['velocity'], mu);
       if (form === 'caffe') {
-        const velocity = add(kept, mul(g, rate));
-        const step = nesterov ? sub(mul(velocity, add(mu, 1)), kept) : velocity;
+        const velocity = add(previous, mul(g, rate));
+        const step = nesterov ? sub(mul(velocity, add(mu, 1)), previous) : velocity;
         return { param: sub(param, step), slots: { velocity } };
       }
-      const velocity = add(kept, g);
+      const velocity = add(previous, g);
       const step = nesterov ? add(g, mul(velocity, mu)) : velocity;
       return { param: sub(param, mul(step, rate)), slots: { velocity } };
     },

@@ -2,6 +2,7 @@
  * Checks of options, shared by all schedules: wrong types, invalid values and misspelled names throw here. Each schedule
  * checks relations between its own options, for instance that base is below max.
  */
+
 /** Returns the checked value or throws. `at` names the function and the option: `cyclicLR: base`. */
 export type Check<T> = (value: unknown, at: string) => T;
 
@@ -23,8 +24,8 @@ type OptionName<T> = T extends unknown ? keyof T & string : never;
 type ChecksOf<T> = { readonly [K in OptionName<T>]: Check<unknown> };
 
 /**
- * Checks every option; the result holds each known one, defaults filled in. Throws TypeError for an unknown name. A check
- * that is missing, or that is for no option of the type of `given`, does not compile.
+ * Checks every option and returns them with their defaults. Throws TypeError for an unknown name. A missing check, or one for a
+ * name that the type of `given` does not have, does not compile.
  */
 export function read<T extends object, C extends ChecksOf<T>>(
   where: string,

@@ -383,14 +383,14 @@ describe('clipping', () => {
 
   test('is part of the config, and says what is wrong', () => {
     expect(() => clipGradients(clipGradients(sgd({ lr: 1 }), { norm: 5 }), { value: 1 })).toThrow(
-      'clipGradients: the optimizer is wrapped in clipGradients already, with clipNorm 5 (give norm and value in one call)',
+      'clipGradients: the optimizer is already wrapped in clipGradients, with clipNorm 5 (pass norm and value in one call)',
     );
     expect(clipGradients(sgd({ lr: 1 }), { norm: 5, value: 1 }).config).toMatchObject({
       kind: 'sgd',
       clipNorm: 5,
       clipValue: 1,
     });
-    expect(() => clipGradients(sgd({ lr: 1 }), {})).toThrow('there is nothing to clip to');
+    expect(() => clipGradients(sgd({ lr: 1 }), {})).toThrow('there is no limit (pass norm, value, or both)');
     expect(() => clipGradients(sgd({ lr: 1 }), { norm: 0 })).toThrow(
       'clipGradients: norm must be a number > 0, got 0',
     );
@@ -415,7 +415,10 @@ describe('a moving average of the weights', () => {
       'averageWeights: decay must be a number >= 0 and < 1, got 1',
     );
     expect(() => averageWeights(averageWeights(sgd({ lr: 1 })))).toThrow('with averageDecay 0.999');
-    expect(() => averageWeights(accumulateGradients(sgd({ lr: 1 }), 2))).toThrow('nest them the other way');
+    expect(() => averageWeights(clipGradients(accumulateGradients(sgd({ lr: 1 }), 2), { norm: 1 }))).toThrow(
+      'averageWeights: the optimizer takes 2 steps for an update, and the average would decay at every step (nest them the other way',
+    );
+    expect(averageWeights(accumulateGradients(sgd({ lr: 1 }), 1)).stepsPerUpdate).toBe(1);
     const [state] = await optimize(sgd({ lr: 1 }), { w: number(1) }, [{ w: number(1) }], 1);
     expect(() => averagedState(state)).toThrow('averagedState: the state has no averages (train with');
   });
