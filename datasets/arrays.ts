@@ -1,13 +1,14 @@
-/** Data sets from what is already in memory, and parts of data sets. */
-import type { Dataset } from '../engine/dataset.ts';
+/** Data sets from arrays in memory, and parts of data sets. */
 import { DataError } from '../engine/errors.ts';
 import { dtypeOfArray, readExamples, typedArrayName } from '../engine/host.ts';
 import { checkInteger, checkOptions, show } from '../engine/options.ts';
 import { permutation } from '../engine/rng.ts';
+import { sizeOf } from '../engine/shape.ts';
 import type { DType, HostData, Shape } from '../engine/types.ts';
-import { checkRead, elements } from './checks.ts';
+import { checkRead } from './checks.ts';
+import type { Dataset } from '../engine/dataset.ts';
 
-/** Host data with a shape: a HostTensor, or an ndarray (`stride` and `offset` as there; dense where left out). */
+/** Host data with a shape: a HostTensor, or an ndarray with its `stride` and `offset`. Default: dense. */
 export interface HostArray {
   readonly shape: Shape;
   readonly data: HostData | Uint8ClampedArray | readonly number[];
@@ -16,7 +17,7 @@ export interface HostArray {
 }
 
 export interface ArraysOptions {
-  /** Names of the classes, or how many there are. Default for integer targets: as many as the largest label needs. */
+  /** The names of the classes, or their number. Default for integer targets: the largest label plus one. */
   readonly classes?: readonly string[] | number;
   readonly name?: string;
 }
@@ -28,16 +29,16 @@ const isStrided = ({ shape, stride, offset = 0 }: HostArray): boolean => {
   let expected = 1;
   for (let axis = shape.length - 1; axis >= 0 && stride !== undefined; axis--) {
     if (shape[axis] !== 1 && stride[axis] !== expected) return true;
-    expected *= shape[axis];
+    expected *= shape[axis]!;
   }
   return false;
 };
 
-/** The elements of `array` in row-major order as `dtype`; the same memory where it is that already. */
+/** The elements of `array` in row-major order as `dtype`. Data that has this form already is not copied. */
 function dense(name: string, array: HostArray, dtype: DType): Uint8Array | Int32Array | Float32Array {
   const { shape, data, stride, offset = 0 } = array;
   for (const size of shape) checkInteger(WHERE, `${name}.shape [${shape.join(', ')}]`, size, 0, 2 ** 32 - 1);
-  const count = elements(shape);
+  const count = sizeOf(shape);
   const Kind = { u8: Uint8Array, i32: Int32Array, f32: Float32Array }[dtype];
   if (!isStrided(array)) {
     if (data.length !== count) {
@@ -49,7 +50,7 @@ function dense(name: string, array: HostArray, dtype: DType): Uint8Array | Int32
       ? (data as Uint8Array | Int32Array | Float32Array)
       : Kind.from(data);
   }
-  const steps = stride ?? shape.map((_, axis) => elements(shape.slice(axis + 1)));
+  const steps = stride ?? shape.map((_, axis) => sizeOf(shape.slice(axis + 1)));
   if (steps.length !== shape.length) {
     throw new DataError(
       `${WHERE}: ${name}: stride and shape disagree: [${steps.join(', ')}] and [${shape.join(', ')}]`,
@@ -67,9 +68,9 @@ function dense(name: string, array: HostArray, dtype: DType): Uint8Array | Int32
     }
     out[i] = value;
     for (let axis = shape.length - 1; axis >= 0; axis--) {
-      source += steps[axis];
-      if (++at[axis] < shape[axis]) break;
-      source -= steps[axis] * shape[axis];
+      source += steps[axis]!;
+      if (++at[axis]! < shape[axis]!) break;
+      source -= steps[axis]! * shape[axis]!;
       at[axis] = 0;
     }
   }
@@ -80,10 +81,10 @@ const withShape = (y: HostArray | HostData | readonly number[]): HostArray =>
   'shape' in y ? y : { shape: [y.length], data: y };
 
 /**
- * A data set from arrays in memory. Dense data of the right type is used in place, not copied: leave it unchanged.
+ * A data set from arrays in memory. Dense data of the right type is not copied, so it must not change.
  *
- * Shapes: x [N, ...] of bytes (u8) or of floats (f32; f64 and plain numbers are rounded); y [N] integers for class
- * labels (i32; plain numbers count as integers when all are), or [N, ...] floats for other targets (f32).
+ * Shapes: x [N, ...], bytes (u8) or floats (f32, with f64 and plain numbers rounded). y [N], integers for class labels (i32, also
+ * plain numbers that are all integers), or [N, ...], floats for other targets (f32).
  * Throws DataError when lengths disagree, a label is out of range or a number is not finite.
  *
  * @example arrays({ shape: [2, 3], data: new Float32Array(6) }, [0, 1])
@@ -100,19 +101,19 @@ export function arrays(
       `${WHERE}: x: inputs are bytes or floats: got an Int32Array (convert it: Float32Array.from(x))`,
     );
   }
-  for (const [which, given] of [
+  for (const [which, array] of [
     ['x', x],
     ['y', withShape(y)],
   ] as const) {
-    if (!Array.isArray(given.shape) || given.data === undefined) {
+    if (!Array.isArray(array.shape) || array.data === undefined) {
       throw new TypeError(
-        `${WHERE}: ${which}: needs numbers with their shape, { shape: [2, 3], data: Float32Array }, got ${show(given)} ` +
-          `(put nested arrays one after another: data.flat())`,
+        `${WHERE}: ${which}: needs numbers with their shape, { shape: [2, 3], data: Float32Array }, got ${show(array)} ` +
+          `(flatten nested arrays: data.flat())`,
       );
     }
-    if (typedArrayName(given.data) !== undefined && dtypeOfArray(given.data) === undefined) {
+    if (typedArrayName(array.data) !== undefined && dtypeOfArray(array.data) === undefined) {
       throw new TypeError(
-        `${WHERE}: ${which}: data is a ${typedArrayName(given.data)} (convert it: Int32Array.from(data, Number))`,
+        `${WHERE}: ${which}: data is a ${typedArrayName(array.data)} (convert it: Int32Array.from(data, Number))`,
       );
     }
   }
@@ -123,9 +124,9 @@ export function arrays(
       `${WHERE}: x and y differ in length: x [${x.shape.join(', ')}], y [${targets.shape.join(', ')}] (both need one row per example)`,
     );
   }
-  const isBytes = dtypeOfArray(x.data) === 'u8'; // a canvas gives a Uint8ClampedArray
+  const isBytes = dtypeOfArray(x.data) === 'u8'; // also the Uint8ClampedArray of a canvas
   const xDtype = isBytes ? 'u8' : 'f32';
-  const isLabel = (value: number): boolean => (value | 0) === value; // what an i32 can hold
+  const isLabel = (value: number): boolean => (value | 0) === value; // representable as i32
   const isFloats =
     dtypeOfArray(targets.data) === 'f32' || (Array.isArray(targets.data) && !targets.data.every(isLabel));
   const yDtype = isFloats ? 'f32' : 'i32';
@@ -150,20 +151,20 @@ export function arrays(
   if (isFloats) {
     if (options.classes !== undefined) {
       throw new TypeError(
-        `${WHERE}: classes: given for targets that are floats (pass labels as an Int32Array, or leave classes out)`,
+        `${WHERE}: classes: given for targets that are floats (pass labels as an Int32Array, or omit classes)`,
       );
     }
   } else {
     if (yShape.length > 0) {
       throw new DataError(
-        `${WHERE}: y: labels need the shape [${n}], got [${targets.shape.join(', ')}] (for one-hot targets pass floats)`,
+        `${WHERE}: y: labels need the shape [${n}], got [${targets.shape.join(', ')}] (pass one-hot targets as floats)`,
       );
     }
     let needed = 1;
     for (const label of ys) needed = Math.max(needed, label + 1);
-    const named = options.classes ?? needed;
-    if (typeof named === 'number') checkInteger(WHERE, 'classes', named, 1, 2 ** 31 - 1);
-    classes = typeof named === 'number' ? Array.from({ length: named }, (_, i) => String(i)) : [...named];
+    const option = options.classes ?? needed;
+    if (typeof option === 'number') checkInteger(WHERE, 'classes', option, 1, 2 ** 31 - 1);
+    classes = typeof option === 'number' ? Array.from({ length: option }, (_, i) => String(i)) : [...option];
     const bad = ys.findIndex((label) => label < 0 || label >= classes.length);
     if (bad >= 0) {
       throw new DataError(
@@ -172,8 +173,8 @@ export function arrays(
     }
   }
 
-  const xItem = elements(itemShape);
-  const yItem = elements(yShape);
+  const xItem = sizeOf(itemShape);
+  const yItem = sizeOf(yShape);
   const dataset: Dataset = {
     name,
     length: n,
@@ -184,8 +185,8 @@ export function arrays(
     read(indices, xOut, yOut) {
       checkRead(dataset, indices, xOut, yOut);
       for (let i = 0; i < indices.length; i++) {
-        const index = indices[i];
-        // Loops, as set() from a subarray of another type is far slower on short rows.
+        const index = indices[i]!;
+        // Loops, because set() from a subarray of another type is far slower on short rows.
         for (let j = 0; j < xItem; j++) xOut[i * xItem + j] = xs[index * xItem + j]!;
         for (let j = 0; j < yItem; j++) yOut[i * yItem + j] = ys[index * yItem + j]!;
       }
@@ -194,26 +195,26 @@ export function arrays(
   return dataset;
 }
 
-/** The examples of `dataset` at `indices`, in that order; repeats are allowed. Throws RangeError for an index out of range. */
+/** The examples of `dataset` at `indices`, in that order. Indices may repeat. Throws RangeError for an index out of range. */
 export function subset(
   dataset: Dataset,
   indices: Uint32Array | readonly number[],
   name = `${dataset.name}/subset`,
 ): Dataset {
   for (const index of indices) checkInteger('subset', 'index', index, 0, dataset.length - 1);
-  const chosen = Uint32Array.from(indices);
-  let mapped = new Uint32Array(0); // grows to the largest batch and stays
+  const selected = Uint32Array.from(indices);
+  let mapped = new Uint32Array(0); // grows to the size of the largest batch
   const part: Dataset = {
     name,
-    length: chosen.length,
+    length: selected.length,
     x: dataset.x,
     y: dataset.y,
     classes: dataset.classes,
-    read(wanted, x, y) {
-      checkRead(part, wanted, x, y);
-      if (mapped.length < wanted.length) mapped = new Uint32Array(wanted.length);
-      for (let i = 0; i < wanted.length; i++) mapped[i] = chosen[wanted[i]]!;
-      readExamples(dataset, mapped.subarray(0, wanted.length), x, y);
+    read(batch, x, y) {
+      checkRead(part, batch, x, y);
+      if (mapped.length < batch.length) mapped = new Uint32Array(batch.length);
+      for (let i = 0; i < batch.length; i++) mapped[i] = selected[batch[i]!]!;
+      readExamples(dataset, mapped.subarray(0, batch.length), x, y);
     },
   };
   return part;
@@ -230,8 +231,8 @@ export function take(dataset: Dataset, n: number): Dataset {
 }
 
 /**
- * Two parts without overlap: the first has `n` examples, the second the rest. Drawn at random by `seed`, the order
- * of the data set kept inside each part. Throws RangeError unless 1 <= n < dataset.length.
+ * Two disjoint parts: the first has `n` examples, the second has the others. `seed` determines the random split. Each part keeps
+ * the order of the data set. Throws RangeError unless 1 <= n < dataset.length.
  *
  * @example const [train, validation] = split(all, 45_000, { seed: 1 });
  */
@@ -252,14 +253,14 @@ export function split(
 }
 
 /**
- * All targets of a data set in order, for instance to set predictions against them. [N, ...]; memory of the data set's own where it
- * has them whole: leave it unchanged.
+ * All targets of a data set in order, [N, ...], for instance to compare with predictions. The array may belong to the data set, so
+ * it must not change.
  *
- * @example const right = targets(test).filter((label, i) => label === classes[i]).length;
+ * @example const correct = targets(test).filter((label, i) => label === classes[i]).length;
  */
 export function targets(dataset: Dataset): Int32Array | Float32Array {
   if (dataset.whole !== undefined) return dataset.whole.y;
-  const [xItem, yItem] = [elements(dataset.x.shape), elements(dataset.y.shape)];
+  const [xItem, yItem] = [sizeOf(dataset.x.shape), sizeOf(dataset.y.shape)];
   const y =
     dataset.y.dtype === 'f32'
       ? new Float32Array(dataset.length * yItem)

@@ -1,31 +1,28 @@
-/** Checks shared by the data sets and the loader. */
-import type { Dataset } from '../engine/dataset.ts';
+/** Checks shared by the data sets. */
 import { typedArrayName } from '../engine/host.ts';
+import { sizeOf } from '../engine/shape.ts';
+import type { Dataset } from '../engine/dataset.ts';
 
-/** The number of elements of one item. */
-export const elements = (shape: readonly number[]): number =>
-  shape.reduce((product, size) => product * size, 1);
-
-/** Throws unless `read` can be carried out: indices in range, room for all items. */
+/** Throws unless the indices are in range and all items fit into `x` and `y`. */
 export function checkRead(
   dataset: Dataset,
   indices: Uint32Array,
   x: Uint8Array | Float32Array,
   y: Int32Array | Float32Array,
 ): void {
-  for (const [name, into, type] of [
+  for (const [name, array, type] of [
     ['x', x, dataset.x],
     ['y', y, dataset.y],
   ] as const) {
-    if (type.dtype === 'f32' && typedArrayName(into) !== 'Float32Array') {
+    if (type.dtype === 'f32' && typedArrayName(array) !== 'Float32Array') {
       throw new TypeError(
-        `${dataset.name}: read: ${name} would lose fractions: the data is f32, got ${into.constructor.name} (give it a Float32Array)`,
+        `${dataset.name}: read: ${name} would lose fractions: the data is f32, got ${array.constructor.name} (pass a Float32Array)`,
       );
     }
-    const needed = indices.length * elements(type.shape);
-    if (into.length < needed) {
+    const needed = indices.length * sizeOf(type.shape);
+    if (array.length < needed) {
       throw new RangeError(
-        `${dataset.name}: read: ${name} is too short: ${into.length} elements for ${indices.length} items of [${type.shape.join(', ')}] (give it at least ${needed})`,
+        `${dataset.name}: read: ${name} is too short: ${array.length} elements for ${indices.length} items of [${type.shape.join(', ')}] (pass at least ${needed})`,
       );
     }
   }

@@ -1,4 +1,4 @@
-/** CIFAR-10 from its official binary files, kept as bytes, channels last. */
+/** CIFAR-10 from its official binary files, as bytes, channels last. */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Dataset } from '../engine/dataset.ts';
@@ -12,7 +12,7 @@ const ITEM = 3 * PIXELS;
 
 export type Cifar10Options = ObtainOptions;
 
-/** Reads one batch file into its places; planes become pixels. */
+/** Reads one batch file into `images` and `labels`, from example `first` on. Planes become interleaved pixels. */
 async function readBatch(
   path: string,
   records: number,
@@ -21,19 +21,19 @@ async function readBatch(
   first: number,
   buffer: Uint8Array,
 ): Promise<void> {
-  const fix = 'delete its folder and run again to obtain the data anew';
+  const fix = 'delete its folder and run again to download the data';
   const file = await open(path, 'r');
   try {
     const { size } = await file.stat();
-    let got = 0;
-    while (size === buffer.length && got < size) {
-      const { bytesRead } = await file.read(buffer, got, size - got, got);
+    let count = 0;
+    while (size === buffer.length && count < size) {
+      const { bytesRead } = await file.read(buffer, count, size - count, count);
       if (bytesRead === 0) break;
-      got += bytesRead;
+      count += bytesRead;
     }
-    if (got !== buffer.length) {
+    if (count !== buffer.length) {
       throw new DataError(
-        `cifar10: ${path}: the file is truncated or of another format: it has ${size} bytes, expected ${buffer.length} (${fix})`,
+        `cifar10: ${path}: the file is truncated or has another format: it has ${size} bytes, expected ${buffer.length} (${fix})`,
       );
     }
   } finally {
@@ -67,7 +67,7 @@ async function readSplit(
   const length = files.length * records;
   const images = new Uint8Array(length * ITEM); // [N, 32, 32, 3]
   const labels = new Int32Array(length);
-  const buffer = new Uint8Array(records * RECORD); // one file at a time keeps the peak near the size of the data
+  const buffer = new Uint8Array(records * RECORD); // one file at a time, so peak memory stays close to the size of the data
   for (const [k, file] of files.entries()) {
     signal?.throwIfAborted();
     await readBatch(join(dir, file.name), records, images, labels, k * records, buffer);
@@ -92,10 +92,10 @@ async function readSplit(
 }
 
 /**
- * CIFAR-10: 50,000 training and 10,000 test images, x [32, 32, 3] u8, y [] i32 in 0 … 9.
+ * CIFAR-10: 50,000 training and 10,000 test images, x [32, 32, 3] u8, y [] i32 from 0 to 9.
  *
- * Obtains the data when it is neither in `dir` nor in the per-user cache. Holds about 184 MB.
- * Throws DataError for files that are missing, truncated or corrupt, and when no source can be reached.
+ * Downloads the data unless it is in `dir` or in the per-user cache. Takes about 184 MB of memory.
+ * Throws DataError for missing, truncated or corrupt files, and when no source is reachable.
  * Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
  *
  * @example const { train, test } = await cifar10();

@@ -1,53 +1,54 @@
 /**
- * One file over HTTP, resumable and verified. What arrived stays in a folder of its own beside a note of where it
- * came from, so that the next run goes on where this one stopped.
+ * Downloads one file over HTTP, resumably, and verifies it. A folder holds the partial file and its origin, so the next run
+ * resumes the download.
  */
 import { open, readFile, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DataError } from '../engine/errors.ts';
-import { codeOf, md5Of, orStorageError, sizeOf, StorageError } from './files.ts';
+import { codeOf, fileSize, md5Of, orStorageError, StorageError } from './files.ts';
 import type { OnData } from './progress.ts';
 
-export interface Patience {
-  /** Until the server answers. Short: without a network the next source should get its turn soon. */
+/** Timeouts and retries. */
+export interface RetryPolicy {
+  /** Timeout of the response. It is short, so that the next source is tried soon without a network. */
   readonly connectMs: number;
-  /** Between two pieces of the body. */
+  /** Timeout between two chunks of the body. */
   readonly idleMs: number;
-  /** Attempts in a row that bring nothing new. */
+  /** Consecutive attempts that download no new bytes. */
   readonly attempts: number;
-  /** Before the second attempt; doubles after each. */
+  /** Delay before the second attempt. Doubles with each attempt. */
   readonly retryMs: number;
 }
 
-export const PATIENCE: Patience = { connectMs: 8000, idleMs: 30_000, attempts: 4, retryMs: 1000 };
+export const RETRY: RetryPolicy = { connectMs: 8000, idleMs: 30_000, attempts: 4, retryMs: 1000 };
 
 export interface Download {
   readonly url: string;
-  /** Hexadecimal digits. */
+  /** As hexadecimal digits. */
   readonly md5: string;
-  /** An existing folder that belongs to this download alone. */
+  /** An existing folder, used by this download only. */
   readonly dir: string;
-  readonly patience?: Patience;
+  readonly retry?: RetryPolicy;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: OnData | undefined;
 }
 
-/** What identifies the version of the file of which a part is held. */
+/** Identifies the version of the partially downloaded file. */
 interface Origin {
   readonly url: string;
   readonly etag: string | null;
   readonly lastModified: string | null;
 }
 
-/** The body of the download inside its folder. */
+/** The name of the downloaded file in its folder. */
 export const BODY = 'archive';
 const ORIGIN = 'origin.json';
 const REPORT_EVERY = 1 << 20;
 
-/** Tells a failure that the same request would meet again from one that another attempt may cure. */
-class Permanent extends DataError {}
+/** A failure that would repeat with the same request. Others may succeed with another attempt. */
+class PermanentError extends DataError {}
 
-/** The reason a request failed, without the layers that fetch wraps around it. */
+/** The reason why a request failed, without the errors that fetch wraps around it. */
 export function reasonOf(error: unknown): string {
   let inner = error;
   while (inner instanceof Error && inner.cause instanceof Error && !(inner instanceof DataError))
@@ -63,90 +64,90 @@ async function readOrigin(dir: string, url: string): Promise<Origin | null> {
     const origin = JSON.parse(await readFile(`${dir}/${ORIGIN}`, 'utf8')) as Origin;
     return origin.url === url ? origin : null;
   } catch {
-    return null; // missing or half-written: what was downloaded cannot be trusted either
+    return null; // missing or incomplete: the downloaded part cannot be trusted either
   }
 }
 
-/** One request: appends what is missing, or starts over when the server will not continue. Returns when complete. */
-async function attempt(at: Download, patience: Patience, gained: (bytes: number) => void): Promise<void> {
+/** One request: appends the missing bytes, or starts over if the server cannot resume. Returns when the file is complete. */
+async function attempt(at: Download, retry: RetryPolicy, onBytes: (bytes: number) => void): Promise<void> {
   const path = `${at.dir}/${BODY}`;
   const origin = await readOrigin(at.dir, at.url);
-  let have = origin === null ? 0 : ((await sizeOf(path)) ?? 0);
+  let done = origin === null ? 0 : ((await fileSize(path)) ?? 0);
 
   const headers: Record<string, string> = { 'accept-encoding': 'identity' };
-  if (have > 0) {
-    headers['range'] = `bytes=${have}-`;
-    // A weak tag promises the same meaning, not the same bytes: it must not join two halves.
+  if (done > 0) {
+    headers['range'] = `bytes=${done}-`;
+    // A weak tag guarantees the same meaning, not the same bytes, so it cannot validate a range.
     const strong = origin?.etag?.startsWith('W/') === false ? origin.etag : null;
     const validator = strong ?? origin?.lastModified;
     if (validator) headers['if-range'] = validator;
   }
 
-  const late = new AbortController();
+  const timeout = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   const expect = (ms: number, what: string): void => {
     clearTimeout(timer);
-    timer = setTimeout(() => late.abort(new DataError(`${what} within ${ms / 1000} s`)), ms);
+    timer = setTimeout(() => timeout.abort(new DataError(`${what} within ${ms / 1000} s`)), ms);
   };
-  const signal = at.signal === undefined ? late.signal : AbortSignal.any([late.signal, at.signal]);
+  const signal = at.signal === undefined ? timeout.signal : AbortSignal.any([timeout.signal, at.signal]);
   try {
-    expect(patience.connectMs, 'no answer');
+    expect(retry.connectMs, 'no response');
     const response = await fetch(at.url, { headers, signal });
     const range = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '');
     let total: number | null = null;
-    if (response.status === 206 && range !== null && Number(range[1]) === have) {
+    if (response.status === 206 && range !== null && Number(range[1]) === done) {
       total = range[2] === '*' ? null : Number(range[2]);
     } else if (response.status === 200) {
-      have = 0;
+      done = 0;
       const length = response.headers.get('content-length');
       total = length === null ? null : Number(length);
       const etag = response.headers.get('etag');
       const next: Origin = { url: at.url, etag, lastModified: response.headers.get('last-modified') };
-      await rm(`${at.dir}/${ORIGIN}`, { force: true }); // never the new note beside the old bytes
+      await rm(`${at.dir}/${ORIGIN}`, { force: true }); // the new origin must never be beside the old bytes
       await (await open(path, 'w')).close();
       await writeFile(`${at.dir}/${ORIGIN}`, JSON.stringify(next));
     } else {
       await response.body?.cancel();
       if (response.status === 416 || response.status === 206) {
-        if (have > 0 && range?.[2] === String(have)) return; // the last run was stopped between the end and the check
-        if (have > 0) {
+        if (done > 0 && range?.[2] === String(done)) return; // the last run stopped before the checksum
+        if (done > 0) {
           clearTimeout(timer);
-          await rm(path, { force: true }); // the server cannot go on from here
-          return await attempt(at, patience, gained);
+          await rm(path, { force: true }); // the server cannot resume from here
+          return await attempt(at, retry, onBytes);
         }
       }
       const text = `HTTP ${response.status} ${response.statusText}`.trimEnd();
-      const passing = response.status >= 500 || response.status === 408 || response.status === 429;
-      throw passing ? new DataError(text) : new Permanent(text);
+      const isTransient = response.status >= 500 || response.status === 408 || response.status === 429;
+      throw isTransient ? new DataError(text) : new PermanentError(text);
     }
 
-    gained(have); // it answers: worth another attempt, whatever becomes of this one
+    onBytes(done); // the server responds, so another attempt is worthwhile
     const file = await open(path, 'a');
     try {
-      let reported = have;
-      at.onProgress?.({ phase: 'download', source: at.url, done: have, total });
-      expect(patience.idleMs, 'no data');
+      let reported = done;
+      at.onProgress?.({ phase: 'download', source: at.url, done, total });
+      expect(retry.idleMs, 'no data');
       for await (const chunk of response.body ?? []) {
         await file.writeFile(chunk);
-        have += chunk.length;
-        gained(have);
-        if (have - reported >= REPORT_EVERY) {
-          reported = have;
-          at.onProgress?.({ phase: 'download', source: at.url, done: have, total });
+        done += chunk.length;
+        onBytes(done);
+        if (done - reported >= REPORT_EVERY) {
+          reported = done;
+          at.onProgress?.({ phase: 'download', source: at.url, done, total });
         }
-        expect(patience.idleMs, 'no data');
+        expect(retry.idleMs, 'no data');
       }
       await file.sync();
     } finally {
       await file.close();
     }
-    at.onProgress?.({ phase: 'download', source: at.url, done: have, total: total ?? have });
-    if (total !== null && have !== total) {
-      throw new DataError(`the connection ended after ${have} of ${total} bytes`);
+    at.onProgress?.({ phase: 'download', source: at.url, done, total: total ?? done });
+    if (total !== null && done !== total) {
+      throw new DataError(`the connection ended after ${done} of ${total} bytes`);
     }
   } catch (error) {
     at.signal?.throwIfAborted();
-    throw late.signal.aborted ? late.signal.reason : error;
+    throw timeout.signal.aborted ? timeout.signal.reason : error;
   } finally {
     clearTimeout(timer);
   }
@@ -155,39 +156,39 @@ async function attempt(at: Download, patience: Patience, gained: (bytes: number)
 /**
  * Downloads `url` into `dir` and returns the path of the verified file.
  *
- * Goes on after a broken connection, in this run as long as each attempt brings bytes, and in a later run from the
- * same `dir`. An aborted download keeps its part. Throws DataError with the reason, or the signal's reason.
+ * Resumes after a broken connection: in this run as long as each attempt downloads new bytes, and in a later run with the same
+ * `dir`. An aborted download keeps its partial file. Throws DataError with the reason, or the reason of the signal.
  */
 export async function download(at: Download): Promise<string> {
-  const patience = at.patience ?? PATIENCE;
+  const { retry = RETRY } = at;
   const path = `${at.dir}/${BODY}`;
   for (;;) {
-    const before = (await readOrigin(at.dir, at.url)) === null ? 0 : ((await sizeOf(path)) ?? 0);
-    let most = before;
-    let answered = false;
+    const before = (await readOrigin(at.dir, at.url)) === null ? 0 : ((await fileSize(path)) ?? 0);
+    let bytesSeen = before;
+    let responded = false;
     for (let failures = 0; ;) {
-      const reached = most;
+      const start = bytesSeen;
       try {
-        await attempt(at, patience, (bytes) => {
-          answered = true;
-          most = Math.max(most, bytes);
+        await attempt(at, retry, (bytes) => {
+          responded = true;
+          bytesSeen = Math.max(bytesSeen, bytes);
         });
         break;
       } catch (error) {
         at.signal?.throwIfAborted();
         const failure = orStorageError(error, at.dir);
-        failures = most > reached ? 1 : failures + 1;
-        // Not even a beginning: this server is away, and the next source should not have to wait.
+        failures = bytesSeen > start ? 1 : failures + 1;
+        // No response at all: the server is unreachable, and the next source should be tried at once.
         if (
-          !answered ||
-          failures >= patience.attempts ||
+          !responded ||
+          failures >= retry.attempts ||
           failure instanceof StorageError ||
-          error instanceof Permanent
+          error instanceof PermanentError
         ) {
           throw failure instanceof DataError ? failure : new DataError(reasonOf(error), { cause: error });
         }
-        at.onProgress?.({ phase: 'notice', message: `${at.url}: ${reasonOf(error)}; trying again` });
-        await sleep(patience.retryMs * 2 ** (failures - 1), undefined, { signal: at.signal }).catch(
+        at.onProgress?.({ phase: 'notice', message: `${at.url}: ${reasonOf(error)}; retrying` });
+        await sleep(retry.retryMs * 2 ** (failures - 1), undefined, { signal: at.signal }).catch(
           () => undefined,
         );
         at.signal?.throwIfAborted();
@@ -196,12 +197,12 @@ export async function download(at: Download): Promise<string> {
 
     const sum = await md5Of(path, at.url, at.onProgress, at.signal);
     if (sum === at.md5) return path;
-    const bytes = await sizeOf(path);
-    await rm(path, { force: true }); // corrupt bytes are never resumed
+    const bytes = await fileSize(path);
+    await rm(path, { force: true }); // never resume corrupt bytes
     await rm(`${at.dir}/${ORIGIN}`, { force: true });
     if (before === 0)
       throw new DataError(`wrong checksum: ${bytes} bytes with MD5 ${sum}, expected ${at.md5}`);
-    // Joined from the parts of two runs, it may be wrong only because the file changed in between.
-    at.onProgress?.({ phase: 'notice', message: `${at.url}: the resumed file is corrupt; starting afresh` });
+    // The file consists of the parts of two runs. It may have changed on the server in between.
+    at.onProgress?.({ phase: 'notice', message: `${at.url}: the resumed file is corrupt; starting over` });
   }
 }

@@ -1,4 +1,4 @@
-/** The little that obtaining data needs from the file system: checksums, unpacking, and errors worth reading. */
+/** File system helpers for obtaining data: checksums, unpacking, and readable errors. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
@@ -15,11 +15,11 @@ const STORAGE_CODES = new Map([
   ['EPERM', 'permission is denied'],
   ['EROFS', 'the file system is read-only'],
   ['ENOTDIR', 'a part of the path is a file'],
-  ['EEXIST', 'a file is in the way'],
-  ['ENOTEMPTY', 'other files are in the way'],
+  ['EEXIST', 'a file already exists there'],
+  ['ENOTEMPTY', 'the folder is not empty'],
 ]);
 
-/** The `code` of a system error, its cause's, or ''. */
+/** The `code` of a system error or of its cause, or ''. */
 export function codeOf(error: unknown): string {
   for (let e = error; e instanceof Error; e = e.cause) {
     if ('code' in e && typeof e.code === 'string') return e.code;
@@ -27,14 +27,14 @@ export function codeOf(error: unknown): string {
   return '';
 }
 
-/** The folder cannot be written: no other source would help, so obtaining ends here. */
+/** The folder cannot be written. No other source would help, so obtaining fails at once. */
 export class StorageError extends DataError {}
 
-/** `error` as a StorageError if the disk refused; else `error` itself. */
+/** `error` as a StorageError if it is an error of the disk, else `error` itself. */
 export function orStorageError(error: unknown, dir: string): unknown {
   if (error instanceof DataError || !(error instanceof Error)) return error;
   const what = STORAGE_CODES.get(codeOf(error));
-  // A firewall answers connect() with the same codes.
+  // connect() fails with the same codes behind a firewall.
   if (what === undefined || ('syscall' in error && error.syscall === 'connect') || error.cause !== undefined)
     return error;
   return new StorageError(
@@ -43,18 +43,18 @@ export function orStorageError(error: unknown, dir: string): unknown {
   );
 }
 
-/** The size of a file in bytes, or null when there is none. */
-export async function sizeOf(path: string): Promise<number | null> {
+/** The size of a file in bytes, or null if it does not exist. */
+export async function fileSize(path: string): Promise<number | null> {
   try {
-    const found = await stat(path);
-    return found.isFile() ? found.size : null;
+    const stats = await stat(path);
+    return stats.isFile() ? stats.size : null;
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return null;
     throw error;
   }
 }
 
-/** Writes a file and waits until it is on the disk, so that a power cut cannot leave a complete-looking folder. */
+/** Writes a file and flushes it to the disk, so that no folder looks complete after a power failure when it is not. */
 export async function writeDurably(
   path: string,
   data: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
@@ -89,8 +89,8 @@ export async function md5Of(
 }
 
 /**
- * Writes the wanted files of a .tar.gz into `dir`, each under its base name; the rest is skipped, so no path inside
- * the archive decides where anything is written. Throws DataError for a broken archive or a missing file.
+ * Writes the wanted files of a .tar.gz into `dir`, each under its base name, so no path in the archive determines where a file is
+ * written. Skips all other files. Throws DataError for a broken archive or a missing file.
  */
 export async function unpack(at: {
   readonly archive: string;
@@ -114,7 +114,7 @@ export async function unpack(at: {
       next(null, chunk);
     },
   });
-  const { extract } = await import('tar-stream'); // who has the data already need not wait for it
+  const { extract } = await import('tar-stream'); // not loaded when the data is already there
   const entries = extract();
   const write = async (): Promise<void> => {
     for await (const entry of entries) {
@@ -131,14 +131,14 @@ export async function unpack(at: {
     await Promise.all([
       pipeline(input, counter, createGunzip(), entries, at.signal === undefined ? {} : { signal: at.signal }),
       write().catch((error: unknown) => {
-        entries.destroy(error as Error); // otherwise the pipeline would wait for a reader that has gone
+        entries.destroy(error as Error); // otherwise the pipeline would wait forever
         throw error;
       }),
     ]);
   } catch (error) {
     at.signal?.throwIfAborted();
-    const known = orStorageError(error, at.dir);
-    if (known instanceof StorageError) throw known;
+    const failure = orStorageError(error, at.dir);
+    if (failure instanceof StorageError) throw failure;
     throw new DataError(`unpack: the archive is broken: ${(error as Error).message}: ${at.archive}`, {
       cause: error,
     });

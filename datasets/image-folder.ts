@@ -1,4 +1,4 @@
-/** Pictures of one's own: a folder with a folder for each class. */
+/** A data set of image files: a folder with one folder for each class. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import type { Dataset } from '../engine/dataset.ts';
@@ -9,50 +9,50 @@ import { arrays } from './arrays.ts';
 import { decodePicture, resizePicture, type Size } from './pictures.ts';
 import type { OnData } from './progress.ts';
 
-/** What every picture becomes. */
+/** The format of all images. */
 export interface ImageOptions {
   /** Pixels. */
   readonly height: number;
   readonly width: number;
-  /** 3: red, green, blue (default); 1: grey. */
+  /** 3: red, green, blue (default). 1: gray. */
   readonly channels?: 1 | 3;
   /**
-   * Pictures of another shape: 'cover' takes the largest part of the right shape from the middle (default), 'stretch' all of them
-   * and distorts.
+   * How an image of another aspect ratio is resized: 'cover' crops its center to the right aspect ratio (default), 'stretch'
+   * distorts it.
    */
   readonly fit?: 'cover' | 'stretch';
 }
 
 export interface ImageFolderOptions extends ImageOptions {
   /**
-   * The classes, in this order: for a second folder, whose labels are to mean the same. A folder of none of them is refused, a class
-   * without a folder has no examples. Default: the folders.
+   * The classes, in this order. Use it for a second folder with the same labels. Any other folder throws. A class without a folder
+   * has no examples. Default: the folders.
    */
   readonly classes?: readonly string[];
-  /** Hears of every picture that was read. */
+  /** Receives an event for every image that is read. */
   readonly onProgress?: OnData;
   readonly signal?: AbortSignal;
 }
 
 const SIZE_OPTIONS = ['height', 'width', 'channels', 'fit'] as const;
 const READ = new Set(['.png', '.jpg', '.jpeg']);
-/** A data set is one array. */
-const MOST_BYTES = 2 ** 32;
-/** What file managers leave behind. */
-const LITTER = new Set(['thumbs.db', 'desktop.ini']);
+/** The maximum size: a data set is one array. */
+const MAX_BYTES = 2 ** 32;
+/** Files that file managers create. */
+const IGNORED = new Set(['thumbs.db', 'desktop.ini']);
 
-interface Found {
+interface LabeledFile {
   readonly path: string;
   readonly label: number;
 }
 
 /**
- * A data set of the pictures in `dir`: PNG and JPEG, as `dir/<class>/…/<picture>`, classes and pictures in the order of their names.
- * They are decoded once and kept as bytes, [height, width, channels] each, resized with a bilinear filter that counts every pixel.
- * Hidden files are left out, and what file managers leave behind; alpha is dropped, and a camera's note which side is up not heeded.
+ * A data set of the PNG and JPEG images in `dir`, with paths `dir/<class>/…/<image>`. Classes and images are sorted by name. Images
+ * are decoded once, resized with an antialiased bilinear filter, and kept as bytes, [height, width, channels] each. Hidden files and
+ * files of file managers are ignored. Alpha is dropped. The orientation tag of a camera (EXIF) is ignored.
  *
- * Throws DataError, naming the file, for one that is no picture or damaged, for a class without pictures, and where there are no
- * folders of classes; the signal's reason where it aborts.
+ * Throws DataError, with the path, for a file that is damaged or not an image, for a class without images, and for a folder without
+ * classes. Throws the reason of the signal when it aborts.
  *
  * @example
  * const all = await imageFolder('pets', { height: 32, width: 32 });
@@ -61,45 +61,45 @@ interface Found {
 export async function imageFolder(dir: string, options: ImageFolderOptions): Promise<Dataset> {
   checkPath('imageFolder: dir must be the path of a folder', dir);
   checkOptions('imageFolder', options, [...SIZE_OPTIONS, 'classes', 'onProgress', 'signal']);
-  const size = sizeOf('imageFolder', options);
+  const size = sizeFrom('imageFolder', options);
   const { height, width, channels } = size;
-  const { classes: wanted, onProgress, signal } = options;
+  const { classes: names, onProgress, signal } = options;
   if (onProgress !== undefined && typeof onProgress !== 'function')
     throw new TypeError(`imageFolder: onProgress must be a function, got ${show(onProgress)}`);
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw new TypeError(`imageFolder: signal must be an AbortSignal, got ${show(signal)}`);
   const root = resolve(dir);
-  const { classes, found } = await findPictures(root, wanted, signal);
+  const { classes, files } = await findImages(root, names, signal);
   const item = height * width * channels;
-  if (found.length * item > MOST_BYTES) {
+  if (files.length * item > MAX_BYTES) {
     throw new RangeError(
-      `imageFolder: ${root}: ${found.length} pictures of ${width} x ${height} x ${channels} take ` +
-        `${(found.length * item) / 2 ** 30} GiB, more than ${MOST_BYTES / 2 ** 30} (make them smaller, or take a part)`,
+      `imageFolder: ${root}: ${files.length} images of ${width} x ${height} x ${channels} take ` +
+        `${(files.length * item) / 2 ** 30} GiB, more than ${MAX_BYTES / 2 ** 30} (use a smaller size, or fewer images)`,
     );
   }
-  const data = new Uint8Array(found.length * item);
-  for (const [i, { path }] of found.entries()) {
+  const data = new Uint8Array(files.length * item);
+  for (const [i, { path }] of files.entries()) {
     signal?.throwIfAborted();
     resizePicture(await decodePicture(path, await readBytes(path)), size, data, i * item);
-    onProgress?.({ phase: 'read', source: root, done: i + 1, total: found.length });
+    onProgress?.({ phase: 'read', source: root, done: i + 1, total: files.length });
   }
-  const labels = Int32Array.from(found, ({ label }) => label);
-  return arrays({ shape: [found.length, height, width, channels], data }, labels, {
+  const labels = Int32Array.from(files, ({ label }) => label);
+  return arrays({ shape: [files.length, height, width, channels], data }, labels, {
     classes,
     name: `${basename(root)} ${width}x${height}`,
   });
 }
 
 /**
- * One picture as imageFolder has them, [1, height, width, channels], for `predict` and `forward`. Throws DataError, naming the file,
- * where it cannot be read or is neither PNG nor JPEG.
+ * One image in the format of imageFolder, [1, height, width, channels], for `predict` and `forward`. Throws DataError, with the path,
+ * if it cannot be read or is neither PNG nor JPEG.
  *
  * @example const { classes } = await predict({ model, state, backend, data: await readImage('cat.jpg', { height: 32, width: 32 }) });
  */
 export async function readImage(path: string, options: ImageOptions): Promise<HostTensor> {
-  checkPath('readImage: path must be that of a picture', path);
+  checkPath('readImage: path must be the path of an image', path);
   checkOptions('readImage', options, SIZE_OPTIONS);
-  const size = sizeOf('readImage', options);
+  const size = sizeFrom('readImage', options);
   const { height, width, channels } = size;
   const data = new Uint8Array(height * width * channels);
   resizePicture(await decodePicture(path, await readBytes(path)), size, data, 0);
@@ -114,15 +114,15 @@ async function readBytes(path: string): Promise<Uint8Array> {
   }
 }
 
-function checkPath(where: string, given: unknown): void {
-  if (typeof given === 'string' && given !== '' && !given.startsWith('file:')) return;
-  const url = given instanceof URL || (typeof given === 'string' && given.startsWith('file:'));
+function checkPath(where: string, path: unknown): void {
+  if (typeof path === 'string' && path !== '' && !path.startsWith('file:')) return;
+  const isUrl = path instanceof URL || (typeof path === 'string' && path.startsWith('file:'));
   throw new TypeError(
-    `${where}, got ${show(given)}${url ? ' (make it one with fileURLToPath of node:url)' : ''}`,
+    `${where}, got ${show(path)}${isUrl ? ' (convert it with fileURLToPath of node:url)' : ''}`,
   );
 }
 
-function sizeOf(where: string, options: ImageOptions): Size {
+function sizeFrom(where: string, options: ImageOptions): Size {
   const { height, width, channels = 3, fit = 'cover' } = options;
   checkInteger(where, 'height', height, 1, 4096);
   checkInteger(where, 'width', width, 1, 4096);
@@ -131,57 +131,57 @@ function sizeOf(where: string, options: ImageOptions): Size {
   return { height, width, channels, fit };
 }
 
-async function findPictures(
+async function findImages(
   root: string,
-  wanted: readonly string[] | undefined,
+  names: readonly string[] | undefined,
   signal: AbortSignal | undefined,
-): Promise<{ readonly classes: readonly string[]; readonly found: readonly Found[] }> {
-  const layout = `imageFolder: the layout is ${join(root, '<class>', '<picture>.png')}`;
-  const names = wanted?.map(composed);
+): Promise<{ readonly classes: readonly string[]; readonly files: readonly LabeledFile[] }> {
+  const layout = `imageFolder: the layout is ${join(root, '<class>', '<image>.png')}`;
+  const known = names?.map(normalized);
   const classes: string[] = [];
-  const found: Found[] = [];
-  for (const name of await namesIn(root)) {
-    const path = join(root, name);
+  const files: LabeledFile[] = [];
+  for (const folder of await namesIn(root)) {
+    const path = join(root, folder);
     if (!(await isFolder(path))) {
-      throw new DataError(`${path}: is not in the folder of a class (${layout})`);
+      throw new DataError(`${path}: the file is not in the folder of a class (${layout})`);
     }
-    const own = composed(name);
-    const label = names === undefined ? classes.length : names.indexOf(own);
+    const name = normalized(folder);
+    const label = known === undefined ? classes.length : known.indexOf(name);
     if (label < 0) {
       throw new DataError(
-        `${path}: is none of the classes that were given: ${names!.join(', ')} (add it to them, or take the folder away)`,
+        `${path}: the folder is not one of the classes: ${known!.join(', ')} (add it to classes, or remove the folder)`,
       );
     }
-    const before = found.length;
-    await addPictures(path, label, found, signal);
-    if (found.length === before)
-      throw new DataError(`${path}: the class has no pictures (add some, or remove the folder)`);
-    classes.push(own);
+    const before = files.length;
+    await addImages(path, label, files, signal);
+    if (files.length === before)
+      throw new DataError(`${path}: the class has no images (add some, or remove the folder)`);
+    classes.push(name);
   }
-  if (classes.length === 0) throw new DataError(`${root}: has no folders of classes (${layout})`);
-  return { classes: names ?? classes, found };
+  if (classes.length === 0) throw new DataError(`${root}: there are no folders of classes (${layout})`);
+  return { classes: known ?? classes, files };
 }
 
-async function addPictures(
+async function addImages(
   folder: string,
   label: number,
-  found: Found[],
+  files: LabeledFile[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
   signal?.throwIfAborted();
   for (const name of await namesIn(folder)) {
     const path = join(folder, name);
-    if (await isFolder(path)) await addPictures(path, label, found, signal);
-    else if (READ.has(extname(name).toLowerCase())) found.push({ path, label });
+    if (await isFolder(path)) await addImages(path, label, files, signal);
+    else if (READ.has(extname(name).toLowerCase())) files.push({ path, label });
     else {
       throw new DataError(
-        `${path}: is neither PNG nor JPEG by its name (convert it, or take it out of the folder)`,
+        `${path}: the file name has no PNG or JPEG extension (convert it, or remove it from the folder)`,
       );
     }
   }
 }
 
-/** Follows links. */
+/** Whether `path` is a folder or a link to one. */
 async function isFolder(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
@@ -190,10 +190,10 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-/** Some systems store é as one character, some as two. */
-const composed = (name: string): string => name.normalize('NFC');
+/** Some systems store é as one character, others as two. */
+const normalized = (name: string): string => name.normalize('NFC');
 
-/** What a folder holds, in the order of code units, which is the same on every machine. */
+/** The names in a folder, sorted by code units, which gives the same order on every machine. */
 async function namesIn(folder: string): Promise<string[]> {
   let names: string[];
   try {
@@ -204,6 +204,6 @@ async function namesIn(folder: string): Promise<string[]> {
     });
   }
   return names
-    .filter((name) => !name.startsWith('.') && !LITTER.has(name.toLowerCase()))
-    .sort((a, b) => (composed(a) < composed(b) ? -1 : 1));
+    .filter((name) => !name.startsWith('.') && !IGNORED.has(name.toLowerCase()))
+    .sort((a, b) => (normalized(a) < normalized(b) ? -1 : 1));
 }

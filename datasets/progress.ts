@@ -1,13 +1,13 @@
-/** What obtaining and reading data reports. Terminal-agnostic: whoever listens draws the bar. */
+/** Progress events of obtaining and reading data. They are independent of the terminal. */
 
 export type DataEvent =
   | {
       readonly phase: 'download' | 'unpack' | 'convert' | 'verify' | 'read';
-      /** Where the data comes from, in words. */
+      /** Where the data comes from, as text. */
       readonly source: string;
-      /** Bytes, or files for `convert` and `read`. */
+      /** Bytes. For `convert` and `read`, files. */
       readonly done: number;
-      /** In the unit of `done`; null where the source does not tell. */
+      /** In the unit of `done`. Null where it is unknown. */
       readonly total: number | null;
     }
   | { readonly phase: 'notice'; readonly message: string };

@@ -1,4 +1,4 @@
-/** Small made-up data sets for trying things and for tests. Real pictures are in cifar.ts. */
+/** Small synthetic data sets for experiments and tests. */
 import type { Dataset } from '../engine/dataset.ts';
 import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../engine/options.ts';
 import { stream } from '../engine/rng.ts';
@@ -6,11 +6,11 @@ import type { Stream } from '../engine/rng.ts';
 import { arrays } from './arrays.ts';
 
 export interface SyntheticOptions {
-  /** Number of examples; their classes take turns. */
+  /** Number of examples. Their classes alternate. */
   readonly n: number;
   /** Default 10 for images, 3 for points. */
   readonly classes?: number;
-  /** Another seed gives other examples of the same task. Default 0. */
+  /** Each seed gives other examples of the same task. Default 0. */
   readonly seed?: number;
   /** 0 is clean. Default 0.3 for images, 0.5 for blobs, 0.1 for spirals. */
   readonly noise?: number;
@@ -36,9 +36,9 @@ export type SyntheticKind =
 const WHERE = 'synthetic';
 const COMMON = ['kind', 'n', 'classes', 'seed', 'noise'] as const;
 
-/** Waves whose direction tells the class; phase and contrast vary, so that single pixels tell nothing. */
+/** A wave whose direction encodes the class. Phase and contrast vary, so single pixels carry no information. */
 function drawImage(
-  draws: Stream,
+  random: Stream,
   out: Uint8Array,
   label: number,
   classes: number,
@@ -47,44 +47,44 @@ function drawImage(
   channels: number,
 ): void {
   const angle = (Math.PI * label) / classes;
-  const kx = 0.9 * Math.cos(angle); // about 7 pixels per wave: inside the view of two 3 x 3 layers
+  const kx = 0.9 * Math.cos(angle); // about 7 pixels per wave, within the receptive field of two 3 x 3 layers
   const ky = 0.9 * Math.sin(angle);
-  const phase = 2 * Math.PI * draws.uniform();
-  const contrast = 0.6 + 0.4 * draws.uniform();
+  const phase = 2 * Math.PI * random.uniform();
+  const contrast = 0.6 + 0.4 * random.uniform();
   for (let i = 0; i < out.length; i++) {
     const pixel = Math.floor(i / channels);
     const channel = i % channels;
     const y = Math.floor(pixel / width);
     const x = pixel % width;
     const wave = contrast * Math.sin(kx * x + ky * y + phase + channel * 0.7);
-    const value = wave + 2 * noise * draws.normal();
+    const value = wave + 2 * noise * random.normal();
     out[i] = Math.max(0, Math.min(255, Math.round(127.5 + 60 * value)));
   }
 }
 
-/** The centre of a class of blobs; no seed, as it belongs to the task. */
-function centreOf(label: number, classes: number, dims: number): readonly number[] {
+/** The center of a class of blobs. It belongs to the task, so it does not depend on the seed. */
+function centerOf(label: number, classes: number, dims: number): readonly number[] {
   if (dims === 2) {
     const angle = (2 * Math.PI * label) / classes;
     return [2 * Math.cos(angle), 2 * Math.sin(angle)];
   }
-  const draws = stream(0, 'synthetic centres', label);
-  return Array.from({ length: dims }, () => 2 * draws.normal());
+  const random = stream(0, 'synthetic centres', label);
+  return Array.from({ length: dims }, () => 2 * random.normal());
 }
 
 /**
- * A made-up classification task; example i depends on (options, seed, i) only.
+ * A synthetic classification task. Example i depends on (options, seed, i) only.
  *
  * Shapes: images x [height, width, channels] u8; blobs x [dims] f32; spirals x [2] f32; y [] i32.
- * Throws RangeError or TypeError for options out of range or unknown.
+ * Throws RangeError or TypeError for options that are out of range or unknown.
  *
  * @example synthetic({ kind: 'images', n: 64, classes: 4, seed: 1 })
  */
 export function synthetic(options: SyntheticKind): Dataset {
   const { kind, n, seed = 0 } = options;
   checkOneOf(WHERE, 'kind', kind, ['images', 'blobs', 'spirals']);
-  const own = { images: ['height', 'width', 'channels'], blobs: ['dims'], spirals: [] } as const;
-  checkOptions(WHERE, options, [...COMMON, ...own[kind]]);
+  const optionsOf = { images: ['height', 'width', 'channels'], blobs: ['dims'], spirals: [] } as const;
+  checkOptions(WHERE, options, [...COMMON, ...optionsOf[kind]]);
   const { classes = kind === 'images' ? 10 : 3 } = options;
   const { noise = { images: 0.3, blobs: 0.5, spirals: 0.1 }[kind] } = options;
   checkInteger(WHERE, 'n', n, 1, 2 ** 31 - 1);
@@ -104,7 +104,7 @@ export function synthetic(options: SyntheticKind): Dataset {
     const x = new Uint8Array(n * item);
     for (let i = 0; i < n; i++) {
       const image = x.subarray(i * item, (i + 1) * item);
-      drawImage(stream(seed, WHERE, i), image, y[i], classes, noise, width, channels);
+      drawImage(stream(seed, WHERE, i), image, y[i]!, classes, noise, width, channels);
     }
     return arrays({ shape: [n, height, width, channels], data: x }, y, { classes, name });
   }
@@ -113,17 +113,17 @@ export function synthetic(options: SyntheticKind): Dataset {
   checkInteger(WHERE, 'dims', dims, 1, 65_536);
   const x = new Float32Array(n * dims);
   for (let i = 0; i < n; i++) {
-    const draws = stream(seed, WHERE, i);
-    const label = y[i];
-    let centre: readonly number[];
+    const random = stream(seed, WHERE, i);
+    const label = y[i]!;
+    let center: readonly number[];
     if (kind === 'blobs') {
-      centre = centreOf(label, classes, dims);
+      center = centerOf(label, classes, dims);
     } else {
-      const along = Math.sqrt(draws.uniform()); // denser outside, where the arm is longer
+      const along = Math.sqrt(random.uniform()); // denser at the outside, where the arm is longer
       const angle = (2 * Math.PI * label) / classes + 1.5 * Math.PI * along;
-      centre = [2 * along * Math.cos(angle), 2 * along * Math.sin(angle)];
+      center = [2 * along * Math.cos(angle), 2 * along * Math.sin(angle)];
     }
-    for (let d = 0; d < dims; d++) x[i * dims + d] = centre[d] + noise * draws.normal();
+    for (let d = 0; d < dims; d++) x[i * dims + d] = center[d]! + noise * random.normal();
   }
   return arrays({ shape: [n, dims], data: x }, y, { classes, name });
 }

@@ -1,18 +1,18 @@
-/** Statistics of a data set, for the normalisation that is a model's first layer. */
-import type { Dataset } from '../engine/dataset.ts';
+/** Statistics of a data set, for the normalization in the first layer of a model. */
 import { readExamples } from '../engine/host.ts';
+import { sizeOf } from '../engine/shape.ts';
 import type { HostTensor } from '../engine/types.ts';
-import { elements } from './checks.ts';
+import type { Dataset } from '../engine/dataset.ts';
 
 const CHUNK = 256;
 
-/** Calls `visit` with the items, [count, ...shape], a chunk at a time in reused buffers. */
+/** Calls `visit` with the items, [count, ...shape], one chunk at a time. The buffer is reused. */
 function eachChunk(dataset: Dataset, visit: (x: Uint8Array | Float32Array) => void): void {
   if (dataset.length < 1)
-    throw new RangeError(`statistics of an empty data set: ${dataset.name} (give at least 1 example)`);
-  const item = elements(dataset.x.shape);
+    throw new RangeError(`the data set is empty: ${dataset.name} (statistics need at least 1 example)`);
+  const item = sizeOf(dataset.x.shape);
   const x = dataset.x.dtype === 'u8' ? new Uint8Array(CHUNK * item) : new Float32Array(CHUNK * item);
-  const targets = CHUNK * elements(dataset.y.shape);
+  const targets = CHUNK * sizeOf(dataset.y.shape);
   const y = dataset.y.dtype === 'f32' ? new Float32Array(targets) : new Int32Array(targets);
   for (let first = 0; first < dataset.length; first += CHUNK) {
     const count = Math.min(CHUNK, dataset.length - first);
@@ -27,19 +27,19 @@ function eachChunk(dataset: Dataset, visit: (x: Uint8Array | Float32Array) => vo
 }
 
 /**
- * The mean of all inputs, element by element, summed in double precision.
+ * The elementwise mean of all inputs, summed in double precision.
  *
- * Shapes: data set of [H, W, C] -> [H, W, C] f32. Units: those of the data, 0 … 255 for images of bytes.
+ * Shapes: data set of [H, W, C] -> [H, W, C] f32. Units: those of the data, 0 to 255 for images of bytes.
  * Throws RangeError for an empty data set.
  * Source: Caffe's compute_image_mean, which the CIFAR-10 examples subtract.
  *
  * @example normalize(meanImage(train))
  */
 export function meanImage(dataset: Dataset): HostTensor & { readonly data: Float32Array } {
-  const sums = new Float64Array(elements(dataset.x.shape));
+  const sums = new Float64Array(sizeOf(dataset.x.shape));
   eachChunk(dataset, (x) => {
     for (let i = 0; i < x.length;) {
-      for (let j = 0; j < sums.length; j++, i++) sums[j] += x[i];
+      for (let j = 0; j < sums.length; j++, i++) sums[j]! += x[i]!;
     }
   });
   return {
@@ -52,20 +52,20 @@ export function meanImage(dataset: Dataset): HostTensor & { readonly data: Float
 /**
  * Mean and standard deviation of each channel (the last axis) over all inputs and positions.
  *
- * Shapes: data set of [..., C] -> mean [C], std [C]. Units: those of the data. `std` divides by the count, not by
- * the count less one; it is 0 for a channel that never changes. Two passes, as a single one loses digits where the
- * mean is large. Throws RangeError for an empty data set.
+ * Shapes: data set of [..., C] -> mean [C], std [C]. Units: those of the data. `std` divides by the count, not by the count minus
+ * one. It is 0 for a constant channel. There are two passes, because a single pass loses digits where the mean is large. Throws
+ * RangeError for an empty data set.
  */
 export function channelStats(dataset: Dataset): { readonly mean: Float32Array; readonly std: Float32Array } {
   const channels = dataset.x.shape.at(-1) ?? 1;
-  const perChannel = (dataset.length * elements(dataset.x.shape)) / channels;
-  const average = (centre: Float64Array | null): Float64Array => {
+  const perChannel = (dataset.length * sizeOf(dataset.x.shape)) / channels;
+  const average = (center: Float64Array | null): Float64Array => {
     const sums = new Float64Array(channels);
     eachChunk(dataset, (x) => {
       for (let i = 0; i < x.length;) {
         for (let c = 0; c < channels; c++, i++) {
-          const value = x[i];
-          sums[c] += centre === null ? value : (value - centre[c]) ** 2;
+          const value = x[i]!;
+          sums[c]! += center === null ? value : (value - center[c]!) ** 2;
         }
       }
     });

@@ -1,44 +1,44 @@
-/** What a data set and a loader are: all that training knows of either. */
+/** The interfaces of a data set and of a loader, as training uses them. */
 import type { TensorType } from './types.ts';
 
 /** Examples addressed by index. */
 export interface Dataset {
   readonly name: string;
   readonly length: number;
-  /** One input: for CIFAR-10 `{ shape: [32, 32, 3], dtype: 'u8' }`. */
+  /** The type of one input, for CIFAR-10 `{ shape: [32, 32, 3], dtype: 'u8' }`. */
   readonly x: TensorType;
-  /** One target: `{ shape: [], dtype: 'i32' }` for class labels. */
+  /** The type of one target, for class labels `{ shape: [], dtype: 'i32' }`. */
   readonly y: TensorType;
-  /** Class names; empty where targets are not classes. */
+  /** Class names. Empty where targets are not classes. */
   readonly classes: readonly string[];
-  /** All examples, row-major, where they lie in memory already: a backend then takes them without another copy. */
+  /** All examples, row-major, where they are already in memory. A backend then takes them without another copy on the host. */
   readonly whole?: { readonly x: Uint8Array | Float32Array; readonly y: Int32Array | Float32Array };
   /**
-   * Writes the examples at `indices`, one after another, into `x` and `y`: the same numbers every time. Allocates nothing.
-   * It must be synchronous: a function that returns a promise is refused.
+   * Writes the examples at `indices` into `x` and `y`, one after another. It must write the same numbers at every call, and
+   * must be synchronous: a function that returns a promise throws. It should not allocate.
    */
   read(indices: Uint32Array, x: Uint8Array | Float32Array, y: Int32Array | Float32Array): void;
 }
 
-/** One batch as choices only: which examples, and how each is augmented. */
+/** A batch: the indices of its examples, and how each is augmented. It holds no pixels. */
 export interface Batch {
   /** [batchSize] */
   readonly indices: Uint32Array;
   /**
-   * [batchSize, 3]: vertical shift, horizontal shift (pixels, −pad … pad) and flip (0 or 1) of each image; null
-   * without augmentation. Output pixel (y, x) shows source pixel (y + dy, x + dx), the column mirrored after that
-   * when flip is 1; outside the source it is 0 (after normalisation).
+   * [batchSize, 3]: vertical shift and horizontal shift in pixels, and flip (0 or 1) of each image. Null without augmentation.
+   * Output pixel (y, x) shows source pixel (y + dy, x + dx). With flip 1, the columns of the result are mirrored. Outside the
+   * source the result is 0 (after normalization).
    */
-  readonly draws: Int32Array | null;
-  /** How examples are mixed with others of the batch; null or absent without mixing. */
+  readonly augmentation: Int32Array | null;
+  /** How examples are mixed with others of the batch. Null or undefined without mixup. */
   readonly mix?: Mix | null;
 }
 
-/** Example i becomes weight · example i + (1 − weight) · example partners[i], its loss the same sum of two. */
+/** Example i becomes weight · example i + (1 − weight) · example partners[i]. Its loss is the same combination. */
 export interface Mix {
   /** [batchSize], positions in the batch. */
   readonly partners: Int32Array;
-  /** 0 … 1 */
+  /** In [0, 1]. */
   readonly weight: number;
 }
 
@@ -47,15 +47,15 @@ export interface Loader {
   readonly dataset: Dataset;
   readonly batchSize: number;
   readonly stepsPerEpoch: number;
-  /** Whether batches have `draws`. */
+  /** Whether batches have `augmentation`. */
   readonly augments: boolean;
   /** Whether batches have `mix`. */
   readonly mixes?: boolean;
-  /** The seed, where one was given: training with another one is refused. */
+  /** The seed, where one was given. Training with another seed throws. */
   readonly seed?: number;
-  /** The loader for another seed: `fit({ seed })` calls this, so that one seed decides everything. */
+  /** The same loader with another seed. `fit({ seed })` calls this, so one seed determines everything. */
   withSeed(seed: number): Loader;
   batch(step: number): Batch;
-  /** Plain data that identifies the order, kept in checkpoints: resuming with another order is refused. */
+  /** Plain data that identifies the order. Checkpoints hold it, and resuming with another order throws. */
   readonly config: Readonly<Record<string, unknown>>;
 }

@@ -121,9 +121,9 @@ export function batchAt(loader: Loader, step: number): Required<Batch> {
   const where = `train: the loader's batch(${step})`;
   const batch: unknown = loader.batch(step);
   if (typeof batch !== 'object' || batch === null || isPromise(batch)) {
-    throw new TypeError(`${where} must return a batch { indices, draws }, got ${show(batch)}`);
+    throw new TypeError(`${where} must return a batch { indices, augmentation }, got ${show(batch)}`);
   }
-  const { indices, draws = null, mix = null } = batch as Partial<Batch> & Pick<Batch, 'indices'>;
+  const { indices, augmentation = null, mix = null } = batch as Partial<Batch> & Pick<Batch, 'indices'>;
   const check = (name: string, data: unknown, kind: string, length: number): void => {
     if (typedArrayName(data) === kind && (data as ArrayLike<number>).length === length) return;
     throw new TypeError(`${where}: ${name} must be ${kind} (${length}), got ${showData(data)}`);
@@ -137,7 +137,7 @@ export function batchAt(loader: Loader, step: number): Required<Batch> {
     );
   }
   for (const [name, part, announced, flag] of [
-    ['draws', draws, augments, 'augments'],
+    ['augmentation', augmentation, augments, 'augments'],
     ['mix', mix, mixes, 'mixes'],
   ] as const) {
     if ((part !== null) === announced) continue;
@@ -146,9 +146,9 @@ export function batchAt(loader: Loader, step: number): Required<Batch> {
         `(batches have ${name} where ${flag} is true, and nowhere else)`,
     );
   }
-  if (draws !== null) check('draws', draws, 'Int32Array', 3 * batchSize);
+  if (augmentation !== null) check('augmentation', augmentation, 'Int32Array', 3 * batchSize);
   if (mix !== null) check('mix.partners', mix.partners, 'Int32Array', batchSize);
-  return { indices, draws, mix };
+  return { indices, augmentation, mix };
 }
 
 /** One batch of an evaluation: `count` examples, and the last one repeated up to the batch size. */

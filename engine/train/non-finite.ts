@@ -48,7 +48,7 @@ export async function findNonFinite(suspect: Suspect): Promise<string> {
     inputs: suspect.inputs,
     state: store,
     build({ step: at, ...inputs }, state) {
-      const { draws } = inputs as Tree;
+      const { augmentation: draws } = inputs as Tree;
       const observe = (path: string, value: Tensor): Tensor =>
         value.dtype === 'f32' ? checkFinite(value, `the output of ${path}`) : value;
       const bound = bind(model, state, {

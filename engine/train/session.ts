@@ -221,10 +221,10 @@ export class Session {
 
   #stepInputs(): InputTypes {
     const { data } = this.#settings;
-    const draws = { draws: { shape: [data.batchSize, 3], dtype: 'i32' } } as const;
+    const augmentation = { augmentation: { shape: [data.batchSize, 3], dtype: 'i32' } } as const;
     return {
       ...this.#training!.inputs(data.batchSize),
-      ...(data.augments && draws),
+      ...(data.augments && augmentation),
       ...(data.mixes === true && mixInputs(data.batchSize)),
     };
   }
@@ -243,7 +243,7 @@ export class Session {
       state: this.#store!,
       build: ({ step, hyper, ...inputs }, state) => {
         const { x, y } = this.#gather(inputs, state);
-        const { draws } = inputs;
+        const { augmentation: draws } = inputs;
         const options = { training: true, step, seed, ...(draws !== undefined && { draws }) };
         const { output, updates } = bind(model, state, options)(x);
         const goal = data.mixes === true ? mixObjective(inputs, objective) : objective;
@@ -262,10 +262,10 @@ export class Session {
 
   /** The examples of an update. */
   #batch(step: number): Feeds {
-    const { indices, draws, mix } = batchAt(this.#settings.data, step);
+    const { indices, augmentation, mix } = batchAt(this.#settings.data, step);
     return {
       ...this.#training!.feeds(indices),
-      ...(draws !== null && { draws }),
+      ...(augmentation !== null && { augmentation }),
       ...(mix !== null && mixFeeds(mix)),
     };
   }

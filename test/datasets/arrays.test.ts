@@ -110,7 +110,7 @@ describe('arrays', () => {
       x,
       { shape: [2, 2], data: Int32Array.of(0, 1, 1, 0) },
       {},
-      'arrays: y: labels need the shape [2], got [2, 2] (for one-hot targets pass floats)',
+      'arrays: y: labels need the shape [2], got [2, 2] (pass one-hot targets as floats)',
     ],
     [
       'stride',
@@ -152,7 +152,7 @@ describe('arrays', () => {
       'arrays: x: inputs are bytes or floats: got an Int32Array (convert it: Float32Array.from(x))',
     );
     expect(() => arrays(x, new Float32Array(2), { classes: 2 })).toThrow(
-      'arrays: classes: given for targets that are floats (pass labels as an Int32Array, or leave classes out)',
+      'arrays: classes: given for targets that are floats (pass labels as an Int32Array, or omit classes)',
     );
     expect(() => arrays(x, [0, 1], { labels: 2 } as object)).toThrow(
       "arrays: unknown option 'labels' (known: classes, name)",
@@ -164,7 +164,7 @@ describe('arrays', () => {
       'arrays: classes must be an integer from 1 to 2147483647, got 0',
     );
     expect(() => arrays(x, [0, 1]).read(Uint32Array.of(0), new Uint8Array(2), new Int32Array(1))).toThrow(
-      'arrays: read: x would lose fractions: the data is f32, got Uint8Array (give it a Float32Array)',
+      'arrays: read: x would lose fractions: the data is f32, got Uint8Array (pass a Float32Array)',
     );
   });
 });

@@ -179,7 +179,7 @@ export function sources(change: Partial<Cifar10Sources> = {}): Partial<Cifar10So
     records: RECORDS,
     train: NAMES.map((name) => ({ name, md5: md5(FILES.get(name)!) })),
     test: { name: 'test_batch.bin', md5: md5(FILES.get('test_batch.bin')!) },
-    patience: { connectMs: 5000, idleMs: 5000, attempts: 3, retryMs: 1 },
+    retry: { connectMs: 5000, idleMs: 5000, attempts: 3, retryMs: 1 },
     ...change,
   };
 }

@@ -20,21 +20,21 @@ function folder(files: Readonly<Record<string, Uint8Array | string>>): string {
   return dir;
 }
 
-/** A PNG of one colour. */
-const png = (width: number, height: number, ...colour: number[]): Uint8Array =>
+/** A PNG of one color. */
+const png = (width: number, height: number, ...color: number[]): Uint8Array =>
   encode({
     width,
     height,
-    channels: colour.length,
-    data: Uint8Array.from({ length: width * height * colour.length }, (_, i) => colour[i % colour.length]),
+    channels: color.length,
+    data: Uint8Array.from({ length: width * height * color.length }, (_, i) => color[i % color.length]),
   });
 
-/** A PNG of its chunks, which fast-png does not write: colour tables, less than 8 bits. */
+/** A PNG of its chunks, which fast-png does not write: color tables, less than 8 bits. */
 function assemble(
   width: number,
   height: number,
   depth: number,
-  colour: number,
+  color: number,
   rows: Uint8Array,
   table?: Uint8Array,
   interlaced = false,
@@ -50,7 +50,7 @@ function assemble(
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
-  header.set([depth, colour, 0, 0, interlaced ? 1 : 0], 8);
+  header.set([depth, color, 0, 0, interlaced ? 1 : 0], 8);
   return Buffer.concat([
     Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
     chunk('IHDR', header),
@@ -106,7 +106,7 @@ test('classes and pictures come in the order of their names, and hidden files ar
   );
 });
 
-test('grey is a weighted sum of the colours', async () => {
+test('gray is a weighted sum of the colors', async () => {
   const dir = folder({
     'a/x.png': png(2, 2, 255, 0, 0),
     'a/y.png': png(2, 2, 0, 255, 0),
@@ -129,7 +129,7 @@ test('cover takes the middle, stretch all of a picture', async () => {
   expect([top, bottom]).toEqual([71, 207]);
 });
 
-test('a picture alone is what it is in the folder', async () => {
+test('a single image is the same as in the folder', async () => {
   const dir = folder({ 'a/x.png': png(5, 3, 9, 8, 7), 'a/bad.txt': 'x' });
   const size = { height: 3, width: 2, fit: 'stretch' } as const;
   const picture = await readImage(join(dir, 'a/x.png'), size);
@@ -139,7 +139,9 @@ test('a picture alone is what it is in the folder', async () => {
     data: Uint8Array.from({ length: 18 }, (_, i) => [9, 8, 7][i % 3]),
   });
   await expect(readImage(join(dir, 'a/y.png'), size)).rejects.toThrow(/y\.png: cannot be read: .*ENOENT/);
-  await expect(readImage(join(dir, 'a/bad.txt'), size)).rejects.toThrow('bad.txt: is neither PNG nor JPEG');
+  await expect(readImage(join(dir, 'a/bad.txt'), size)).rejects.toThrow(
+    'bad.txt: the file is neither PNG nor JPEG',
+  );
   await expect(readImage(join(dir, 'a/x.png'), { ...size, signal: 1 } as never)).rejects.toThrow(
     /readImage: .*signal/,
   );
@@ -156,7 +158,7 @@ describe('kinds of pictures', () => {
       expect(Math.abs(picture.data[3 * 50 + c] - want)).toBeLessThan(4);
   });
 
-  test('PNG with 16 bits, and with colours in a table', async () => {
+  test('PNG with 16 bits, and with colors in a table', async () => {
     const deep = encode({
       width: 2,
       height: 1,
@@ -187,7 +189,7 @@ describe('kinds of pictures', () => {
   });
 });
 
-test('a colour PNG with a table of suggested colours has its own', async () => {
+test('a color PNG with a table of suggested colors has its own', async () => {
   const rows = Uint8Array.of(0, 10, 20, 30, 40, 50, 60);
   const table = Uint8Array.from({ length: 768 }, (_, i) => i % 256);
   const want = { width: 2, height: 1, channels: 3, data: rows.subarray(1) };
@@ -210,7 +212,7 @@ test('a JPEG that says that it is stored as red, green and blue is taken at its 
   const [r, g, b] = (await decodePicture('x.jpg', plain)).data;
   const luma = 0.299 * 90 + 0.587 * 90 + 0.114 * 200;
   expect(Math.abs(b - 200) + Math.abs(r - 90) + Math.abs(g - 90)).toBeLessThan(12);
-  // What was luminance and two differences of colour is now three colours.
+  // What was luminance and two differences of color is now three colors.
   const [y, cb] = (await decodePicture('x.jpg', marked)).data;
   expect(Math.abs(y - luma)).toBeLessThan(4);
   expect(Math.abs(cb - (128 + 0.564 * (200 - luma)))).toBeLessThan(4);
@@ -221,7 +223,7 @@ test('classes of another folder keep their labels; a folder of none of them is r
   const data = await imageFolder(dir, { ...SIZE, classes: ['cat', 'dog'] });
   expect([data.classes, [...data.whole!.y]]).toEqual([['cat', 'dog'], [1]]);
   await expect(imageFolder(dir, { ...SIZE, classes: ['cat', 'mouse'] })).rejects.toThrow(
-    /dog: is none of the classes that were given: cat, mouse \(add it to them/,
+    /dog: the folder is not one of the classes: cat, mouse \(add it to classes/,
   );
 });
 
@@ -253,20 +255,20 @@ describe('what is no data set is refused', () => {
     [
       'no folder of classes',
       {},
-      /has no folders of classes \(imageFolder: the layout is .*<class>.*<picture>\.png\)/,
+      /there are no folders of classes \(imageFolder: the layout is .*<class>.*<image>\.png\)/,
     ],
-    ['a picture beside the classes', { 'x.png': good }, /x\.png: is not in the folder of a class/],
+    ['an image beside the classes', { 'x.png': good }, /x\.png: the file is not in the folder of a class/],
     [
       'an empty class',
       { 'a/x.png': good, 'b/.keep': '' },
-      /b: the class has no pictures \(add some, or remove/,
+      /b: the class has no images \(add some, or remove/,
     ],
-    ['another kind', { 'a/x.webp': good }, /x\.webp: is neither PNG nor JPEG by its name \(convert it/],
     [
-      'another kind in disguise',
-      { 'a/x.png': 'GIF89a' },
-      /x\.png: is neither PNG nor JPEG by its first bytes/,
+      'another kind',
+      { 'a/x.webp': good },
+      /x\.webp: the file name has no PNG or JPEG extension \(convert it/,
     ],
+    ['another kind in disguise', { 'a/x.png': 'GIF89a' }, /x\.png: the file is neither PNG nor JPEG/],
     ['half a PNG', { 'a/x.png': good.subarray(0, 40) }, /x\.png: cannot be decoded: /],
     [
       'a damaged PNG',
@@ -306,7 +308,7 @@ describe('what is no data set is refused', () => {
     await expect(imageFolder(dir, { ...SIZE, onProgress: 1 as never })).rejects.toThrow(
       'onProgress must be a function',
     );
-    await expect(imageFolder('file:///x', SIZE)).rejects.toThrow(/make it one with fileURLToPath/);
+    await expect(imageFolder('file:///x', SIZE)).rejects.toThrow(/convert it with fileURLToPath/);
   });
 
   test('an aborted reading ends with the reason', async () => {

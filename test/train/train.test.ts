@@ -772,11 +772,11 @@ describe("batches of a loader of the user's own", () => {
   const cases: [unknown, string][] = [
     [
       () => Promise.reject(new Error('nobody handles this')),
-      `${where} must return a batch { indices, draws }, got a promise`,
+      `${where} must return a batch { indices, augmentation }, got a promise`,
     ],
-    [undefined, `${where} must return a batch { indices, draws }, got undefined`],
-    [{ draws: null }, `${where}: indices must be Uint32Array (3), got undefined`],
-    [{ indices: [1, 2, 3], draws: null }, `${where}: indices must be Uint32Array (3), got an array`],
+    [undefined, `${where} must return a batch { indices, augmentation }, got undefined`],
+    [{ augmentation: null }, `${where}: indices must be Uint32Array (3), got undefined`],
+    [{ indices: [1, 2, 3], augmentation: null }, `${where}: indices must be Uint32Array (3), got an array`],
     [
       { indices: Float32Array.from(indices) },
       `${where}: indices must be Uint32Array (3), got Float32Array (3)`,
@@ -786,7 +786,10 @@ describe("batches of a loader of the user's own", () => {
       { indices: Uint32Array.of(1, 4_000_000_000, 3) },
       `${where}: index out of range: 4000000000 at position 1, but synthetic/blobs has 12 examples (0 to 11)`,
     ],
-    [{ indices, draws: new Int32Array(9) }, `${where}: draws is there, but the loader's augments is false`],
+    [
+      { indices, augmentation: new Int32Array(9) },
+      `${where}: augmentation is there, but the loader's augments is false`,
+    ],
     [
       { indices, mix: { partners: new Int32Array(3), weight: 0.5 } },
       `${where}: mix is there, but the loader's mixes is false`,
@@ -810,9 +813,9 @@ describe("batches of a loader of the user's own", () => {
       await expect(fit({ ...options, data })).rejects.toThrow(message);
     }
     const own = loader(images, { batchSize: 3, augment: { flip: true } });
-    const data: Loader = { ...own, batch: () => ({ indices, draws: null }), withSeed: () => data };
+    const data: Loader = { ...own, batch: () => ({ indices, augmentation: null }), withSeed: () => data };
     await expect(fit(tinyRun({ data, resident }))).rejects.toThrow(
-      `${where}: draws is missing, but the loader's augments is true (batches have draws where augments is true, and nowhere else)`,
+      `${where}: augmentation is missing, but the loader's augments is true (batches have augmentation where augments is true, and nowhere else)`,
     );
   });
 
