@@ -1,12 +1,13 @@
-/** Whether a run may go on from a checkpoint: the same model, data order, seed and optimizer, or a message that says what differs. */
+/** Resuming from a checkpoint: checks that model, data order, seed and optimizer are the same, or reports what differs. */
 import { simdName, type Report } from '../backends/report.ts';
 import { CheckpointError } from '../errors.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
-import type { Checkpoint } from './checkpoint.ts';
+import { listCheckpoints, loadCheckpoint, type Checkpoint } from './checkpoint.ts';
+import type { Settings } from './settings.ts';
 
-/** What the resuming run has. */
-export interface Resuming extends Pick<
+/** The run that resumes. */
+export interface ResumingRun extends Pick<
   Checkpoint,
   'model' | 'optimizer' | 'data' | 'examples' | 'seed' | 'steps' | 'state'
 > {
@@ -19,35 +20,70 @@ export interface Notice {
 }
 
 /**
- * Throws CheckpointError, naming both sides, unless going on is the same training. What may change is told as notices:
- * the schedules, and the number of steps.
+ * Loads the latest checkpoint of the run's folder and checks that the run can resume from it. Null if there is none. `fresh` is the
+ * initial state of the run. Throws CheckpointError if the folder has checkpoints and the run does not resume.
  */
-export function checkResume(checkpoint: Checkpoint, run: Resuming): Notice[] {
-  const refuse = (what: string, fix: string): never => {
+export async function loadLatest(
+  settings: Settings,
+  fresh: State,
+  digest: () => string,
+): Promise<{ readonly checkpoint: Checkpoint | null; readonly notices: readonly Notice[] }> {
+  const { checkpoint: options, model, optimizer, data, seed, steps } = settings;
+  const [path, previous] = options === null ? [] : (await listCheckpoints(options.dir)).toReversed();
+  if (options === null || path === undefined) return { checkpoint: null, notices: [] };
+  if (!options.resume) {
+    throw new CheckpointError(
+      `${options.dir}: the folder has checkpoints of an earlier run, the latest is ${path} ` +
+        `(resume it with resume: true, or use another folder)`,
+    );
+  }
+  const checkpoint = await loadCheckpoint(path).catch((cause: Error) => {
+    if (previous === undefined) throw cause;
+    throw new CheckpointError(`${cause.message}; delete it to resume from ${previous}`, { cause });
+  });
+  const notices = checkResume(checkpoint, {
+    path,
+    state: fresh,
+    model: model.config ?? { kind: 'custom' },
+    optimizer: optimizer.config,
+    data: data.config,
+    examples: digest(),
+    seed,
+    steps,
+  });
+  return { checkpoint, notices };
+}
+
+/**
+ * Throws CheckpointError, with both values, unless the run continues the same training. The schedules and the number of steps may
+ * change. Notices report such changes.
+ */
+function checkResume(checkpoint: Checkpoint, run: ResumingRun): Notice[] {
+  const fail = (what: string, fix: string): never => {
     throw new CheckpointError(`${run.path}: cannot resume: ${what} (${fix})`);
   };
   if (checkpoint.seed !== run.seed) {
-    refuse(`it was saved with seed ${checkpoint.seed}, the run has seed ${run.seed}`, 'use the same seed');
+    fail(`it was saved with seed ${checkpoint.seed}, but the run has seed ${run.seed}`, 'use the same seed');
   }
   const data = firstDifference(checkpoint.data, run.data);
-  if (data !== null) refuse(`the order of the data differs: ${data}`, 'use the same data set and loader');
+  if (data !== null) fail(`the order of the data differs: ${data}`, 'use the same data set and loader');
   if (checkpoint.examples !== null && checkpoint.examples !== run.examples) {
-    refuse(
+    fail(
       `the data differs: its examples have the digest ${checkpoint.examples} in the file, ${run.examples} now`,
-      'use the data that the run began with; what a data set reads must be the same every time',
+      'use the data that the run started with; a data set must read the same examples every time',
     );
   }
   const { hyper: savedHyper, ...saved } = checkpoint.optimizer;
-  const { hyper, ...own } = run.optimizer;
-  const optimizer = firstDifference(saved, own);
-  if (optimizer !== null) refuse(`the optimizer differs: ${optimizer}`, 'use the same optimizer');
-  checkState(checkpoint.state, run.state, refuse);
+  const { hyper, ...current } = run.optimizer;
+  const optimizer = firstDifference(saved, current);
+  if (optimizer !== null) fail(`the optimizer differs: ${optimizer}`, 'use the same optimizer');
+  checkState(checkpoint.state, run.state, fail);
   const model = firstDifference(checkpoint.model, run.model);
-  if (model !== null) refuse(`the model differs: ${model}`, 'resume with the model that it was saved from');
+  if (model !== null) fail(`the model differs: ${model}`, 'resume with the model that it was saved from');
   if (checkpoint.step > run.steps) {
-    refuse(
-      `it has ${checkpoint.step} steps behind it, the run is to have ${run.steps}`,
-      'ask for more steps, or use another folder',
+    fail(
+      `it has done ${checkpoint.step} steps, but the run has only ${run.steps}`,
+      'use more steps, or another folder',
     );
   }
 
@@ -56,73 +92,72 @@ export function checkResume(checkpoint: Checkpoint, run: Resuming): Notice[] {
   if (schedule !== null) {
     notices.push({
       code: 'schedule-changed',
-      message: `a hyper-parameter is not what it was in ${run.path}: ${schedule}`,
+      message: `a hyper-parameter differs from ${run.path}: ${schedule}`,
     });
   }
   if (checkpoint.steps !== run.steps) {
     notices.push({
       code: 'steps-changed',
-      message: `the run has ${run.steps} steps, and had ${checkpoint.steps} in ${run.path}`,
+      message: `the run has ${run.steps} steps, but ${checkpoint.steps} in ${run.path}`,
     });
   }
   return notices;
 }
 
-/** A notice where the arithmetic is not the one that the checkpoint was computed with. */
+/** A notice if the arithmetic differs from that of the checkpoint. */
 export function checkArithmetic(saved: Report, now: Report): Notice[] {
   const name = (report: Report): string => {
     const simd = simdName(report);
     return simd === undefined ? report.backend : `${report.backend} (${simd})`;
   };
-  // Of the kinds of SIMD, 'relaxed' and 'wide' give the same bits. A report of an earlier version does not
-  // say whether it is fused, and counts as fused.
+  // 'relaxed' and 'wide' SIMD give the same bits. A report of an earlier version has no `fused` field and counts as fused.
   const arithmetic = (report: Report): string =>
     name(report.backend === 'wasm' && report.simd === 'wide' ? { ...report, simd: 'relaxed' } : report);
   if (arithmetic(saved) === arithmetic(now)) return [];
   return [
     {
       code: 'backend-changed',
-      message: `going on with ${name(now)} after ${name(saved)}: the last bits may differ from a run without a stop`,
+      message: `resuming with ${name(now)} after ${name(saved)}: the last bits may differ from an uninterrupted run`,
     },
   ];
 }
 
-function checkState(saved: State, own: State, refuse: (what: string, fix: string) => never): void {
+function checkState(saved: State, current: State, fail: (what: string, fix: string) => never): void {
   const fix = 'resume with the model and optimizer that it was saved from';
-  for (const [name, type] of Object.entries(own)) {
+  for (const [name, type] of Object.entries(current)) {
     const value = saved[name];
-    if (value === undefined) refuse(`it lacks '${name}', which is ${formatType(type)} in the run`, fix);
+    if (value === undefined) fail(`it lacks '${name}', which is ${formatType(type)} in the run`, fix);
     else if (value.dtype !== type.dtype || !sameShape(value.shape, type.shape)) {
-      refuse(`'${name}' is ${formatType(value)} in it but ${formatType(type)} in the run`, fix);
+      fail(`'${name}' is ${formatType(value)} in it but ${formatType(type)} in the run`, fix);
     }
   }
   for (const [name, value] of Object.entries(saved)) {
-    if (own[name] === undefined) {
-      refuse(`it has '${name}', ${formatType(value)}, which the run does not have`, fix);
+    if (current[name] === undefined) {
+      fail(`it has '${name}', ${formatType(value)}, which the run does not have`, fix);
     }
   }
 }
 
-/** The first place where two values differ as JSON: 'layers.relu1.kind is "relu" in the file, "tanh" now'; or null. */
+/** The first difference of two values as JSON, for instance 'layers.relu1.kind is "relu" in the file, "tanh" now'. Null without one. */
 function firstDifference(saved: unknown, now: unknown): string | null {
-  return differ(plain(saved), plain(now), '');
+  return differenceAt(plain(saved), plain(now), '');
 }
 
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
-function differ(saved: unknown, now: unknown, at: string): string | null {
+function differenceAt(saved: unknown, now: unknown, at: string): string | null {
   if (isObject(saved) && isObject(now)) {
     for (const key of new Set([...Object.keys(saved), ...Object.keys(now)])) {
-      const found = differ(saved[key], now[key], at === '' ? key : `${at}.${key}`);
-      if (found !== null) return found;
+      const difference = differenceAt(saved[key], now[key], at === '' ? key : `${at}.${key}`);
+      if (difference !== null) return difference;
     }
-    // The order of layers is the order of keys.
+    // The order of the keys is the order of the layers.
     const [a, b] = [Object.keys(saved).join(', '), Object.keys(now).join(', ')];
     return a === b ? null : `${at} has the order ${a} in the file, ${b} now`;
   }
   if (Object.is(saved, now)) return null;
-  const show = (value: unknown): string => (value === undefined ? 'missing' : JSON.stringify(value));
-  return `${at} is ${show(saved)} in the file, ${show(now)} now`;
+  const format = (value: unknown): string => (value === undefined ? 'missing' : JSON.stringify(value));
+  return `${at} is ${format(saved)} in the file, ${format(now)} now`;
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -1,345 +1,239 @@
-/** What a training run owns: its store and executables, how far it is, and what it can do next. Emits no events. */
-import type { Dataset } from '../dataset.ts';
+/** The resources and the progress of a training run, and its operations. It emits no events. */
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
-import type { Executable, Feeds, Store } from '../backends/backend.ts';
+import type { Store } from '../backends/backend.ts';
 import type { Report } from '../backends/report.ts';
-import { compile, type InputTypes } from '../compile.ts';
-import { BackendError, CheckpointError, DataError, EngineError } from '../errors.ts';
+import { DataError, EngineError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
-import { applyGradients, bind, countParameters, initState } from '../nn/model.ts';
-import type { Hyper, Tree } from '../nn/optimizer.ts';
-import { scalar } from '../ops/create.ts';
-import { checkFinite, equal } from '../ops/elementwise.ts';
-import { mean } from '../ops/reduce.ts';
+import { countParameters, initState } from '../nn/model.ts';
+import type { Hyper } from '../nn/optimizer.ts';
 import { formatType, sameShape } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
 import type { State } from '../types.ts';
-import { keptArrays, Pace, Updates } from './calls.ts';
-import {
-  bestPath,
-  checkpointPath,
-  listCheckpoints,
-  loadCheckpoint,
-  pruneCheckpoints,
-  saveCheckpoint,
-  type Checkpoint,
-} from './checkpoint.ts';
+import { Pace, Updates } from './calls.ts';
+import { bestPath, checkpointPath, pruneCheckpoints, saveCheckpoint, type Checkpoint } from './checkpoint.ts';
 import { CompiledEvaluation, isBetter } from './evaluate.ts';
 import type { EvalEvent, StepEvent } from './events.ts';
-import {
-  batchAt,
-  digestOfExamples,
-  fedExamples,
-  residentArrays,
-  residentBytes,
-  residentExamples,
-  type Examples,
-} from './examples.ts';
-import { mixExamples, mixFeeds, mixInputs, mixObjective } from './mix.ts';
-import { findNonFinite, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
-import { measure, readMeasures } from './objective.ts';
-import { checkArithmetic, checkResume, type Notice } from './resume.ts';
+import { digestOfExamples, type Examples } from './examples.ts';
+import { findNonFinite, isNonFiniteLoss, nonFiniteState, type Suspect } from './non-finite.ts';
+import { readMeasures } from './objective.ts';
+import { placeExamples } from './placement.ts';
+import { checkArithmetic, loadLatest, type Notice } from './resume.ts';
 import type { Settings } from './settings.ts';
+import { TrainingStep } from './training-step.ts';
 
-/** Data sets up to this size are resident unless told otherwise; CIFAR-10 takes 0.18 GiB. */
-const RESIDENT_BYTES = 2 ** 30;
+/** The parts of a session that are constant during the run. */
+interface Parts {
+  readonly settings: Settings;
+  readonly store: Store;
+  /** The names of the arrays of the state. */
+  readonly names: readonly string[];
+  readonly trainingStep: TrainingStep;
+  readonly updates: Updates;
+  readonly evaluation: Examples;
+  /** Null without evaluations. */
+  readonly evaluator: CompiledEvaluation | null;
+  readonly digest: () => string;
+  /** The checkpoint that the run resumes from. */
+  readonly checkpoint: Checkpoint | null;
+  readonly report: Report;
+  readonly notices: readonly Notice[];
+}
+
+/**
+ * Opens a session: reads the checkpoint to resume from, if there is one, fills the store and compiles the steps. Closes
+ * everything again when it throws.
+ */
+export async function openSession(settings: Settings): Promise<Session> {
+  const { model, optimizer, seed, backend, evaluation: evalSettings, objective, stepsPerCall } = settings;
+  const fresh = initState(model, optimizer, seed);
+  const digest = once(() => digestOfExamples(settings.data.dataset));
+  const { checkpoint, notices } = await loadLatest(settings, fresh, digest);
+  const state = checkpoint?.state ?? withInitial(fresh, settings.initial);
+  const placement = await placeExamples(settings, state);
+  const { store, training, evaluation, runsPerCall } = placement;
+  const newPace = (): Pace => new Pace(runsPerCall, stepsPerCall !== 'auto');
+  const names = Object.keys(fresh);
+  const opened: { close(): Promise<void> }[] = [store];
+  try {
+    const trainingStep = new TrainingStep(settings, training);
+    const update = await trainingStep.compile(store);
+    opened.push(update);
+    const evaluator =
+      evalSettings &&
+      (await CompiledEvaluation.compile({
+        model,
+        backend,
+        store,
+        objective,
+        examples: evaluation,
+        batchSize: evalSettings.batchSize,
+        pace: newPace(),
+      }));
+    const feedsOf = (step: number) => trainingStep.feeds(step);
+    const updates = new Updates({ backend, store, names, update, pace: newPace(), feedsOf });
+    const { report } = update;
+    return new Session({
+      settings,
+      store,
+      names,
+      trainingStep,
+      updates,
+      evaluation,
+      evaluator,
+      digest,
+      checkpoint,
+      report,
+      notices: [
+        ...notices,
+        ...placement.notices,
+        ...(checkpoint === null ? [] : checkArithmetic(checkpoint.report, report)),
+        ...settingsNotices(settings),
+      ],
+    });
+  } catch (error) {
+    for (const resource of opened.toReversed()) await resource.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** A function that computes its result at the first call. */
+function once<T>(compute: () => T): () => T {
+  let result: { readonly value: T } | null = null;
+  return () => (result ??= { value: compute() }).value;
+}
+
+/** The fresh state with the `initial` arrays in place of its own. */
+function withInitial(fresh: State, initial: State): State {
+  checkArrays('initial', initial);
+  for (const [name, value] of Object.entries(initial)) {
+    const type = fresh[name];
+    if (type === undefined) {
+      throw new DataError(
+        `initial: there is no array called '${name}' (the run has: ${Object.keys(fresh).slice(0, 20).join(', ')})`,
+      );
+    }
+    if (type.dtype !== value.dtype || !sameShape(type.shape, value.shape)) {
+      throw new DataError(`initial: '${name}' must be ${formatType(type)}, got ${formatType(value)}`);
+    }
+  }
+  return { ...fresh, ...initial };
+}
+
+/** Notices about the model and the schedules. */
+function settingsNotices({ model, optimizer, steps }: Settings): Notice[] {
+  const result: Notice[] = [];
+  if (countParameters(model) === 0) {
+    result.push({
+      code: 'nothing-trained',
+      message: 'the model has no trainable parameters, so only statistics can change',
+    });
+  }
+  for (const [name, schedule] of Object.entries(optimizer.schedules)) {
+    for (const { code, message } of scheduleNotices(schedule, steps)) {
+      result.push({ code, message: `${name}: ${message}` });
+    }
+  }
+  return result;
+}
 
 export class Session {
   /** Updates done. */
-  step = 0;
-  /** Where this process began. */
-  startStep = 0;
-  last: EvalEvent | null = null;
-  best: EvalEvent | null = null;
-  /** The loss of the last batch; null before the first step. */
+  step: number;
+  last: EvalEvent | null;
+  best: EvalEvent | null;
+  /** The loss of the last batch. Null before the first step. */
   batchLoss: number | null = null;
-  readonly notices: Notice[] = [];
-  readonly #settings: Settings;
-  #names: readonly string[] = [];
-  #savedAt: number | null = null;
-  #digested: string | null = null;
-  #store: Store | null = null;
-  #report: Report | null = null;
-  #updates: Updates | null = null;
-  /** Runs of one call at the most. */
-  #most = 1;
-  #evaluator: CompiledEvaluation | null = null;
-  #training: Examples | null = null;
-  #evaluation: Examples | null = null;
+  readonly report: Report;
+  readonly notices: readonly Notice[];
+  readonly #parts: Parts;
+  /** The step at which this process started. */
+  readonly #startStep: number;
+  #savedStep: number | null;
 
-  constructor(settings: Settings) {
-    this.#settings = settings;
+  /** Use `openSession`. */
+  constructor(parts: Parts) {
+    const { checkpoint, report, notices } = parts;
+    this.#parts = parts;
+    this.report = report;
+    this.notices = notices;
+    this.step = this.#startStep = checkpoint?.step ?? 0;
+    this.#savedStep = checkpoint?.step ?? null;
+    this.last = checkpoint?.last ?? null;
+    this.best = checkpoint?.best ?? null;
   }
 
-  get report(): Report {
-    return this.#report!;
-  }
-
-  /** Reads the checkpoint, if there is one to go on from, fills the store and compiles the steps. */
-  async open(): Promise<void> {
-    const { model, optimizer, seed, backend, steps } = this.#settings;
-    const fresh = initState(model, optimizer, seed);
-    this.#names = Object.keys(fresh);
-    const checkpoint = await this.#loadLatest(fresh);
-    const state = checkpoint?.state ?? this.#begin(fresh);
-    this.#store = await this.#createStore(state);
-    const update = await this.#compileStep();
-    this.#report = update.report;
-    this.#updates = new Updates({
-      backend,
-      store: this.#store,
-      names: this.#names,
-      update,
-      pace: this.#pace(),
-      feedsOf: (step) => ({ ...this.#batch(step), ...optimizer.at(step), step: Int32Array.of(step) }),
-    });
-    const { evaluation, objective } = this.#settings;
-    if (evaluation !== null) {
-      this.#evaluator = await CompiledEvaluation.compile({
-        model,
-        backend,
-        store: this.#store,
-        objective,
-        examples: this.#evaluation!,
-        batchSize: evaluation.batchSize,
-        pace: this.#pace(),
-      });
-    }
-    if (checkpoint !== null) this.notices.push(...checkArithmetic(checkpoint.report, this.report));
-    if (countParameters(model) === 0) {
-      const message =
-        'no parameter of the model is trained (all are frozen, or it has none): only statistics can change';
-      this.notices.push({ code: 'nothing-trained', message });
-    }
-    for (const [name, schedule] of Object.entries(optimizer.schedules)) {
-      for (const { code, message } of scheduleNotices(schedule, steps)) {
-        this.notices.push({ code, message: `${name}: ${message}` });
-      }
-    }
-  }
-
-  async #loadLatest(fresh: State): Promise<Checkpoint | null> {
-    const { checkpoint: options, model, optimizer, data, seed, steps } = this.#settings;
-    const [path, before] = options === null ? [] : (await listCheckpoints(options.dir)).toReversed();
-    if (options === null || path === undefined) return null;
-    if (!options.resume) {
-      throw new CheckpointError(
-        `${options.dir}: holds checkpoints of an earlier run, the latest ${path} ` +
-          `(go on from it with resume: true, or use another folder)`,
-      );
-    }
-    const checkpoint = await loadCheckpoint(path).catch((cause: Error) => {
-      if (before === undefined) throw cause;
-      throw new CheckpointError(`${cause.message}; delete it to go on from ${before}`, { cause });
-    });
-    const run = {
-      path,
-      state: fresh,
-      model: model.config ?? { kind: 'custom' },
-      optimizer: optimizer.config,
-      data: data.config,
-      examples: this.#digest(),
-      seed,
-      steps,
-    };
-    this.notices.push(...checkResume(checkpoint, run));
-    this.step = this.startStep = this.#savedAt = checkpoint.step;
-    this.last = checkpoint.last;
-    this.best = checkpoint.best;
-    return checkpoint;
-  }
-
-  #digest(): string {
-    this.#digested ??= digestOfExamples(this.#settings.data.dataset);
-    return this.#digested;
-  }
-
-  /** The fresh state with what the options give in its place. */
-  #begin(fresh: State): State {
-    const { initial } = this.#settings;
-    checkArrays('initial', initial);
-    for (const [name, value] of Object.entries(initial)) {
-      const own = fresh[name];
-      if (own === undefined) {
-        throw new DataError(
-          `initial: there is no array called '${name}' (the run has: ${Object.keys(fresh).slice(0, 20).join(', ')})`,
-        );
-      }
-      if (own.dtype !== value.dtype || !sameShape(own.shape, value.shape)) {
-        throw new DataError(`initial: '${name}' is ${formatType(own)} but ${formatType(value)} was given`);
-      }
-    }
-    return { ...fresh, ...initial };
-  }
-
-  /** A store of the state and, where the examples are to be resident and the backend has room, of these. */
-  async #createStore(state: State): Promise<Store> {
-    const { data, evaluation, resident, backend, stepsPerCall } = this.#settings;
-    const training = data.dataset;
-    const held = evaluation?.data ?? training;
-    const names = new Map<Dataset, string>([[training, 'data/train']]);
-    if (held !== training) names.set(held, 'data/eval');
-    const create = async (
-      arrays: readonly State[],
-      examplesOf: (dataset: Dataset) => Examples,
-      runsPerCall: number,
-    ): Promise<Store> => {
-      this.#most = stepsPerCall === 'auto' ? runsPerCall : stepsPerCall;
-      const kept = this.#most > 1 ? keptArrays(state) : {};
-      const store = await backend.createStore(Object.assign({}, state, kept, ...arrays) as State);
-      this.#training = examplesOf(training);
-      this.#evaluation = examplesOf(held);
-      return store;
-    };
-    const bytes = [...names.keys()].reduce((sum, dataset) => sum + residentBytes(dataset), 0);
-    let refused = bytes <= RESIDENT_BYTES ? null : `the data takes ${(bytes / 2 ** 30).toFixed(1)} GiB`;
-    if (resident === true || (resident === 'auto' && refused === null)) {
-      const arrays = [...names].map(([dataset, name]) => residentArrays(dataset, name));
-      try {
-        const examplesOf = (dataset: Dataset): Examples => residentExamples(dataset, names.get(dataset)!);
-        return await create(arrays, examplesOf, backend.runsPerCall);
-      } catch (error) {
-        if (resident === true || !(error instanceof BackendError)) throw error;
-        refused = error.message;
-      }
-    }
-    if (resident === 'auto') {
-      this.notices.push({
-        code: 'data-fed',
-        message:
-          `${refused}, so batches are fed one by one ` +
-          `(resident: true keeps the data in the backend's memory, or fails where it does not fit)`,
-      });
-    }
-    // Batches would have to be held for a whole call, and copying them is what takes the time.
-    return create([], fedExamples, 1);
-  }
-
-  #pace(): Pace {
-    return new Pace(this.#most, this.#settings.stepsPerCall !== 'auto');
-  }
-
-  #stepInputs(): InputTypes {
-    const { data } = this.#settings;
-    const augmentation = { augmentation: { shape: [data.batchSize, 3], dtype: 'i32' } } as const;
-    return {
-      ...this.#training!.inputs(data.batchSize),
-      ...(data.augments && augmentation),
-      ...(data.mixes === true && mixInputs(data.batchSize)),
-    };
-  }
-
-  /** The examples of an update inside the graph. */
-  #gather(inputs: Tree, state: Tree): { readonly x: Tensor; readonly y: Tensor } {
-    const { x, y } = this.#training!.gather(inputs, state);
-    return { x: this.#settings.data.mixes === true ? mixExamples(inputs, x) : x, y };
-  }
-
-  #compileStep(): Promise<Executable> {
-    const { model, optimizer, objective, backend, data, seed, steps } = this.#settings;
-    return compile(backend, {
-      inputs: this.#stepInputs(),
-      hyper: optimizer.at(0),
-      state: this.#store!,
-      build: ({ step, hyper, ...inputs }, state) => {
-        const { x, y } = this.#gather(inputs, state);
-        const { augmentation: draws } = inputs;
-        const options = { training: true, step, seed, ...(draws !== undefined && { draws }) };
-        const { output, updates } = bind(model, state, options)(x);
-        const goal = data.mixes === true ? mixObjective(inputs, objective) : objective;
-        const rows = measure('train', goal, data.dataset, output, y);
-        const outputs = Object.fromEntries(
-          Object.entries(rows).map(([name, values]) => [name, mean(values)]),
-        );
-        // Stops the step before anything is written.
-        const loss = checkFinite(outputs['loss'], LOSS);
-        const last = equal(step, scalar(steps - 1, 'i32'));
-        const next = { ...updates, ...applyGradients(optimizer, model, state, loss, hyper, last) };
-        return { outputs: { ...outputs, loss }, next };
-      },
-    });
-  }
-
-  /** The examples of an update. */
-  #batch(step: number): Feeds {
-    const { indices, augmentation, mix } = batchAt(this.#settings.data, step);
-    return {
-      ...this.#training!.feeds(indices),
-      ...(augmentation !== null && { augmentation }),
-      ...(mix !== null && mixFeeds(mix)),
-    };
-  }
-
-  /** The step before which nothing but updates is due. */
-  get #until(): number {
-    const { steps, evaluation, checkpoint } = this.#settings;
+  /** The next step at which an evaluation or a checkpoint is due, or the end of the run. */
+  get #nextEventStep(): number {
+    const { steps, evaluation, checkpoint } = this.#parts.settings;
     const due = [evaluation, checkpoint].map((each) =>
       each === null ? Infinity : (Math.floor(this.step / each.every) + 1) * each.every,
     );
     return Math.min(steps, ...due);
   }
 
-  /** One update. Throws EngineError, with the state as it was, when the loss is not finite. */
+  /** Runs one update. Throws EngineError when the loss is not finite. The state is then unchanged. */
   async next(): Promise<StepEvent> {
     const { step } = this;
-    const { optimizer, steps } = this.#settings;
-    const hyper = optimizer.at(step);
-    let ran: Awaited<ReturnType<Updates['next']>>;
+    const { settings, updates } = this.#parts;
+    const hyper = settings.optimizer.at(step);
+    let update: Awaited<ReturnType<Updates['next']>>;
     try {
-      ran = await this.#updates!.next(step, this.#until);
+      update = await updates.next(step, this.#nextEventStep);
     } catch (error) {
       throw isNonFiniteLoss(error) ? await this.#explain(step, hyper, error) : error;
     }
-    const { loss, metrics } = readMeasures(ran.values);
+    const { loss, metrics } = readMeasures(update.values);
     this.step = step + 1;
     this.batchLoss = loss;
-    return { type: 'step', step, steps, hyper, loss, metrics, ms: ran.ms };
+    return { type: 'step', step, steps: settings.steps, hyper, loss, metrics, ms: update.ms };
   }
 
   async #explain(step: number, hyper: Hyper, cause: unknown): Promise<EngineError> {
-    const found = await findNonFinite({
+    const { trainingStep } = this.#parts;
+    const origin = await findNonFinite({
       ...this.#suspect(step),
       training: true,
-      inputs: this.#stepInputs(),
-      feeds: this.#batch(step),
-      input: (inputs, state) => this.#gather(inputs, state).x,
+      inputs: trainingStep.inputs,
+      feeds: trainingStep.batch(step),
+      input: (inputs, state) => trainingStep.gather(inputs, state).x,
     });
     const rates = Object.entries(hyper).map(([name, value]) => `${name} ${value}`);
     return new EngineError(
-      `train: the loss is not finite at step ${step} (${rates.join(', ')}): first bad tensor: ${found} ` +
-        `(${cureFor(step)}; the state is as it was before the step)`,
+      `train: the loss is not finite at step ${step} (${rates.join(', ')}): first bad tensor: ${origin} ` +
+        `(${fixFor(step)}; the state is as it was before the step)`,
       { cause },
     );
   }
 
   #suspect(step: number): Pick<Suspect, 'model' | 'backend' | 'store' | 'seed' | 'step'> {
-    const { model, backend, seed } = this.#settings;
-    return { model, backend, store: this.#store!, seed, step };
+    const { settings, store } = this.#parts;
+    const { model, backend, seed } = settings;
+    return { model, backend, store, seed, step };
   }
 
-  /** Whether an evaluation belongs here: before the first step, every so many steps, at the end; never twice. */
+  /** Whether an evaluation is due: before the first step, every `every` steps, and at the end. Never twice at a step. */
   get evalDue(): boolean {
-    const { evaluation, steps } = this.#settings;
+    const { evaluation, steps } = this.#parts.settings;
     if (evaluation === null || this.last?.step === this.step) return false;
     return this.step % evaluation.every === 0 || this.step === steps;
   }
 
-  /** Evaluates; null when the signal stopped it. Throws EngineError when the loss is not finite. */
+  /** Evaluates. Null without evaluations, or when the signal aborted it. Throws EngineError when the loss is not finite. */
   async evaluate(): Promise<EvalEvent | null> {
     const { step } = this;
-    const result = await this.#evaluator!.run(this.#settings.signal ?? undefined);
+    const { evaluator, evaluation, settings } = this.#parts;
+    const result = (await evaluator?.run(settings.signal ?? undefined)) ?? null;
     if (result === null) return null;
     const { bad, ...measured } = result;
     if (bad !== null) {
-      const found = await findNonFinite({
+      const origin = await findNonFinite({
         ...this.#suspect(step),
         training: false,
-        inputs: this.#evaluation!.inputs(bad.length),
-        feeds: this.#evaluation!.feeds(bad),
-        input: (inputs, state) => this.#evaluation!.gather(inputs, state).x,
+        inputs: evaluation.inputs(bad.length),
+        feeds: evaluation.feeds(bad),
+        input: (inputs, state) => evaluation.gather(inputs, state).x,
       });
       throw new EngineError(
-        `eval: the loss is not finite after ${step} steps: first bad tensor: ${found} (${cureFor(step)})`,
+        `eval: the loss is not finite after ${step} steps: first bad tensor: ${origin} (${fixFor(step)})`,
       );
     }
     const event: EvalEvent = { type: 'eval', step, ...measured };
@@ -348,49 +242,57 @@ export class Session {
     return event;
   }
 
-  /** Whether a checkpoint belongs here: every so many steps, and at the end. */
+  /** Whether a checkpoint is due: every `every` steps, and at the end. */
   get saveDue(): boolean {
-    const { checkpoint, steps } = this.#settings;
-    return checkpoint !== null && (this.step % checkpoint.every === 0 || this.step === steps) && this.hasNews;
+    const { checkpoint, steps } = this.#parts.settings;
+    return checkpoint !== null && (this.step % checkpoint.every === 0 || this.step === steps) && this.isDirty;
   }
 
-  /** Whether there is anything that the last checkpoint does not have. */
-  get hasNews(): boolean {
-    return this.#settings.checkpoint !== null && this.step > this.startStep && this.#savedAt !== this.step;
+  /** Whether the run has a checkpoint folder, and progress that is not saved. */
+  get isDirty(): boolean {
+    const { checkpoint } = this.#parts.settings;
+    return checkpoint !== null && this.step > this.#startStep && this.#savedStep !== this.step;
   }
 
-  /** Saves a checkpoint and deletes old ones; returns its path. Throws EngineError rather than save numbers gone bad. */
+  /** Saves a checkpoint, deletes old ones, and returns its path. Throws EngineError for a state that is not finite. */
   async save(): Promise<string> {
-    const { dir, keep } = this.#settings.checkpoint!;
+    const { dir, keep } = this.#checkpointSettings();
     const path = checkpointPath(dir, this.step);
     await this.#write(path);
-    this.#savedAt = this.step;
+    this.#savedStep = this.step;
     await pruneCheckpoints(dir, keep);
     return path;
   }
 
-  /** Whether the evaluation before the next update is the run's best, and to be kept. */
+  /** Whether the evaluation at this step is the best of the run and is to be saved. */
   get bestDue(): boolean {
     const { step, last, best } = this;
-    return this.#settings.checkpoint?.best === true && step > 0 && last?.step === step && best === last;
+    return this.#parts.settings.checkpoint?.best === true && step > 0 && last?.step === step && best === last;
   }
 
-  /** Saves the state beside the checkpoints to go on from; returns its path. Throws as `save` does. */
+  /** Saves the state of the best evaluation and returns its path. Throws as `save` does. */
   async saveBest(): Promise<string> {
-    const path = bestPath(this.#settings.checkpoint!.dir);
+    const path = bestPath(this.#checkpointSettings().dir);
     await this.#write(path);
     return path;
   }
 
+  #checkpointSettings(): NonNullable<Settings['checkpoint']> {
+    const { checkpoint } = this.#parts.settings;
+    if (checkpoint === null) throw new EngineError('train: the run has no checkpoint folder');
+    return checkpoint;
+  }
+
   async #write(path: string): Promise<void> {
-    const { checkpoint, model, optimizer, data, seed, steps } = this.#settings;
+    const { model, optimizer, data, seed, steps } = this.#parts.settings;
     const { step, last, best, report } = this;
     const state = await this.state();
     const bad = nonFiniteState(state);
     if (bad !== null) {
+      const { dir } = this.#checkpointSettings();
       throw new EngineError(
         `train: the state is not finite after ${step} steps: ${bad} ` +
-          `(lower the learning rate; no checkpoint was written, and those in ${checkpoint!.dir} are as they were)`,
+          `(lower the learning rate; no checkpoint was written, and those in ${dir} are unchanged)`,
       );
     }
     await saveCheckpoint(path, {
@@ -401,33 +303,34 @@ export class Session {
       model: model.config ?? { kind: 'custom' },
       optimizer: optimizer.config,
       data: data.config,
-      examples: this.#digest(),
+      examples: this.#parts.digest(),
       report,
-      last: timeless(last),
-      best: timeless(best),
+      last: withoutTiming(last),
+      best: withoutTiming(best),
     });
   }
 
-  /** Parameters, statistics and the optimizer's arrays, without the data. */
+  /** Parameters, statistics and the arrays of the optimizer, without the data. */
   async state(): Promise<State> {
-    await this.#updates!.settle(this.step);
-    return this.#store!.read(this.#names);
+    const { updates, store, names } = this.#parts;
+    await updates.settle(this.step);
+    return store.read(names);
   }
 
-  /** Gives back whatever was opened; the backend stays the caller's. */
+  /** Closes everything that the session opened. The backend stays open. */
   async close(): Promise<void> {
-    await this.#evaluator?.close();
-    await this.#updates?.close();
-    await this.#store?.close();
-    this.#evaluator = this.#updates = this.#store = null;
+    const { evaluator, updates, store } = this.#parts;
+    await evaluator?.close();
+    await updates.close();
+    await store.close();
   }
 }
 
 /** What to do about a loss that is not finite after `step` updates. */
-const cureFor = (step: number): string =>
+const fixFor = (step: number): string =>
   step === 0
     ? 'check the data, the initial state and the loss: there was no update yet'
     : 'lower the learning rate';
 
-/** What an evaluation took is no part of a run: equal runs leave equal files. */
-const timeless = (event: EvalEvent | null): EvalEvent | null => event && { ...event, ms: 0 };
+/** Wall time is not part of a run: equal runs must write equal files. */
+const withoutTiming = (event: EvalEvent | null): EvalEvent | null => event && { ...event, ms: 0 };

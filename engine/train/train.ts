@@ -2,17 +2,16 @@
 import type { Report } from '../backends/report.ts';
 import type { State } from '../types.ts';
 import type { EndEvent, EvalEvent, Listener, TrainEvent } from './events.ts';
-import { Session } from './session.ts';
+import { openSession, type Session } from './session.ts';
 import { settingsOf, type Settings, type TrainOptions } from './settings.ts';
 
 /**
- * Trains, and yields an event for everything that happens: `start`, then `step`, `eval`, `checkpoint` and `notice` in
- * any number, then one `end`. Leaving the loop ends the run and gives back what it opened; with a checkpoint folder,
- * leaving and aborting save where it was. What a run computes depends on its options alone: stopping at any step and
- * resuming gives the same bytes as running through.
+ * Trains, and yields events: one `start`, then any number of `step`, `eval`, `checkpoint` and `notice`, then one `end`. Leaving the
+ * loop ends the run and closes its resources. With a checkpoint folder, leaving and aborting save the progress. The results depend
+ * on the options only: stopping at any step and resuming gives the same bytes as an uninterrupted run.
  *
- * Throws at once for options that are wrong, and out of the loop, after an `end` with reason 'error', for what goes
- * wrong in the run: a loss that is not finite, a checkpoint of another model, a listener that throws.
+ * Throws immediately for invalid options. Errors of the run throw out of the loop, after an `end` with reason 'error': a loss that
+ * is not finite, a checkpoint of another model, a listener that throws.
  *
  * @example
  * for await (const event of train({ model, backend, steps: 1000, data, optimizer })) {
@@ -24,14 +23,14 @@ export function train(options: TrainOptions): AsyncGenerator<TrainEvent, void, u
 }
 
 export interface Result {
-  /** Of the last evaluation; null without one, or without this metric. */
+  /** The accuracy of the last evaluation. Null without evaluations, or without this metric. */
   readonly accuracy: number | null;
-  /** Of the last evaluation; of the last batch where there was none; null before the first step. */
+  /** The loss of the last evaluation, or of the last batch without evaluations. Null before the first step. */
   readonly loss: number | null;
   readonly last: EvalEvent | null;
-  /** The evaluation with the best accuracy (lowest loss where there is no accuracy). */
+  /** The evaluation with the highest accuracy, or with the lowest loss where there is no accuracy. */
   readonly best: EvalEvent | null;
-  /** Parameters, statistics and the optimizer's arrays: for `evaluate`, `predict`, `saveCheckpoint`. */
+  /** Parameters, statistics and the arrays of the optimizer, for `evaluate`, `predict` and `saveCheckpoint`. */
   readonly state: State;
   /** Updates done. */
   readonly step: number;
@@ -41,7 +40,7 @@ export interface Result {
 }
 
 /**
- * Trains to the end, or until `signal` aborts, and resolves with the result. Rejects as `train` throws.
+ * Trains to the end, or until `signal` aborts, and resolves to the result. Rejects with the errors of `train`.
  *
  * @example const { accuracy, state } = await fit({ model, backend, steps: 25_000, data, eval: { data: test, every: 1000 }, optimizer });
  */
@@ -64,9 +63,36 @@ async function* run(
   beforeClose: (session: Session) => Promise<void>,
 ): AsyncGenerator<TrainEvent, void, undefined> {
   const begin = performance.now();
-  const { listeners, signal, steps, seed, data } = settings;
-  const session = new Session(settings);
-  // Unless something else is said below, the consumer left the loop at a `yield`.
+  let session: Session;
+  try {
+    session = await openSession(settings);
+  } catch (error) {
+    const ms = performance.now() - begin;
+    const { steps, listeners } = settings;
+    const end: EndEvent = {
+      type: 'end',
+      reason: 'error',
+      step: 0,
+      steps,
+      last: null,
+      best: null,
+      ms,
+      error,
+    };
+    await notify(listeners, end).catch(() => undefined); // the first error is thrown
+    yield end;
+    throw error;
+  }
+  yield* runSession(session, settings, begin, beforeClose);
+}
+
+async function* runSession(
+  session: Session,
+  { listeners, signal, steps, seed, data }: Settings,
+  begin: number,
+  beforeClose: (session: Session) => Promise<void>,
+): AsyncGenerator<TrainEvent, void, undefined> {
+  // If nothing sets another reason, the consumer left the loop at a `yield`.
   let reason: EndEvent['reason'] = 'break';
   let failure: { readonly error: unknown } | null = null;
   let end: EndEvent | null = null;
@@ -84,16 +110,16 @@ async function* run(
       failure ??= { error };
     }
   };
-  /** Closes everything and tells the listeners. Throws only where no code after the generator's `finally` runs. */
+  /** Closes everything and emits `end`. Throws only where no code after the `finally` of the generator runs. */
   const finish = async (): Promise<void> => {
     const left = reason === 'break';
-    if (left && session.hasNews) await attempt(save);
+    if (left && session.isDirty) await attempt(save);
     if (failure === null) await attempt(() => beforeClose(session));
     await attempt(() => session.close());
     const { step, last, best } = session;
     if (failure !== null) reason = 'error';
     const ms = performance.now() - begin;
-    end = {
+    const final: EndEvent = {
       type: 'end',
       reason,
       step,
@@ -103,13 +129,12 @@ async function* run(
       ms,
       ...(failure !== null && { error: failure.error }),
     };
-    const final = end;
+    end = final;
     await attempt(() => emit(final));
     if (left && failure !== null) throw failure.error;
   };
 
   try {
-    await session.open();
     const { stepsPerEpoch, batchSize } = data;
     const { step, report } = session;
     yield await emit({ type: 'start', step, steps, stepsPerEpoch, batchSize, seed, report });
@@ -124,9 +149,9 @@ async function* run(
       if (session.step === steps || signal?.aborted === true) break;
       yield await emit(await session.next());
     }
-    // An evaluation that the signal stopped is still to be done, after the last step too.
+    // An evaluation that the signal aborted is still due, also after the last step.
     const aborted = session.step < steps || session.evalDue;
-    if (aborted && session.hasNews) yield await save();
+    if (aborted && session.isDirty) yield await save();
     reason = aborted ? 'abort' : 'done';
   } catch (error) {
     reason = 'error';
@@ -138,7 +163,7 @@ async function* run(
   if (failure !== null) throw failure.error;
 }
 
-/** Every listener gets the event, one after another, whatever the others do; then the first failure is thrown. */
+/** Sends an event to every listener, one after another. Throws the first error when all have received it. */
 async function notify(listeners: readonly Listener[], event: TrainEvent): Promise<void> {
   let failure: { readonly error: unknown } | null = null;
   for (const listener of listeners) {

@@ -65,12 +65,12 @@ describe('stopping and resuming gives the same bytes as running through', () => 
     for (const stop of [5, 6]) {
       for await (const event of train(run(stopped))) if (event.type === 'step' && event.step === stop) break;
     }
-    expect((await loadCheckpoint(checkpointPath(stopped, 7))).state['optimizer/gradientsHeld'].data[0]).toBe(
+    expect((await loadCheckpoint(checkpointPath(stopped, 7))).state['optimizer/gradientsHeld']!.data[0]).toBe(
       3,
     );
     await fit(run(stopped));
     const [one, other] = [through, stopped].map((dir) => readFileSync(checkpointPath(dir, 12)));
-    expect(other.equals(one)).toBe(true);
+    expect(other!.equals(one!)).toBe(true);
     expect(events.filter(({ type }) => type === 'eval')).toHaveLength(13);
   });
 
@@ -107,7 +107,7 @@ describe('stopping and resuming gives the same bytes as running through', () => 
       'step-00000010.safetensors',
     ]);
     const [first] = names(whole);
-    writeFileSync(join(killed, first), readFileSync(join(whole, first)));
+    writeFileSync(join(killed, first!), readFileSync(join(whole, first!)));
     writeFileSync(join(killed, 'step-00000008.safetensors.123.tmp'), 'half a file');
     const { events } = await eventsOf(
       tinyRun({ checkpoint: { dir: killed, every: 4, resume: true, keep: 9 } }),
@@ -158,9 +158,9 @@ describe('checkpoints', () => {
     const { events } = await eventsOf(tinyRun({ checkpoint: { dir, every: 3 } }));
     const saved = events.filter((event) => event.type === 'checkpoint');
     expect(saved.map(({ step }) => step)).toEqual([3, 6, 9, 10]);
-    expect(saved[3].path).toBe(join(dir, 'step-00000010.safetensors'));
+    expect(saved[3]!.path).toBe(join(dir, 'step-00000010.safetensors'));
     expect(names(dir)).toEqual(['step-00000009.safetensors', 'step-00000010.safetensors']);
-    expect(await latestCheckpoint(dir)).toBe(saved[3].path);
+    expect(await latestCheckpoint(dir)).toBe(saved[3]!.path);
     expect(await latestCheckpoint(join(dir, 'missing'))).toBe(null);
   });
 
@@ -200,7 +200,7 @@ describe('checkpoints', () => {
     const saved = events.filter((event) => event.type === 'checkpoint' && event.path === bestPath(dir));
     expect(saved.at(-1)).toMatchObject({ step: best!.step });
     expect(best!.step).toBeGreaterThan(0);
-    expect(best!.metrics['accuracy']).toBe(Math.max(...evals.map(({ metrics }) => metrics['accuracy'])));
+    expect(best!.metrics['accuracy']).toBe(Math.max(...evals.map(({ metrics }) => metrics['accuracy']!)));
     expect(names(dir)).toEqual([
       'best.safetensors',
       'step-00000008.safetensors',
@@ -225,7 +225,7 @@ describe('checkpoints', () => {
     const dir = folder();
     const { state } = await fit(tinyRun());
     const path = join(dir, 'a', 'weights.safetensors');
-    const weights = Object.fromEntries(parameters(tinyModel()).map(({ name }) => [name, state[name]]));
+    const weights = Object.fromEntries(parameters(tinyModel()).map(({ name }) => [name, state[name]!]));
     await saveTensors(path, weights);
     expect(bytes(await loadTensors(path))).toEqual(bytes(weights));
     const next = await fit(
@@ -261,7 +261,7 @@ describe('checkpoints', () => {
       foreign: { shape: [1], dtype: 'f32', data: Float32Array.of(0.5) },
     };
     const writing = saveTensors(path, given);
-    given['view'].data.fill(7); // the caller's again
+    given['view']!.data.fill(7); // the caller's again
     await writing;
     expect(await loadTensors(path)).toEqual(read);
     await saveTensors(path, {});
@@ -349,7 +349,7 @@ describe('checkpoints', () => {
     writeFileSync(path, file.subarray(0, file.length - 100));
     const resume = tinyRun({ checkpoint: { dir, every: 5, resume: true } });
     await expect(fit(resume)).rejects.toThrow(
-      /step-00000010\.safetensors: the arrays need \d+ bytes, but there are \d+: truncated .*; delete it to go on from .*step-00000005/,
+      /step-00000010\.safetensors: the arrays need \d+ bytes, but there are \d+: truncated .*; delete it to resume from .*step-00000005/,
     );
     const text = file.toString('latin1');
     const write = (changed: string) => writeFileSync(path, Buffer.from(changed, 'latin1'));
@@ -363,10 +363,10 @@ describe('checkpoints', () => {
     );
     write(text.replace('"seed":"5"', '"seed":"x"'));
     await expect(fit(resume)).rejects.toThrow("its metadata has no valid 'seed': x");
-    file[file.length - 6] ^= 1; // in the middle of a number
+    file[file.length - 6]! ^= 1; // in the middle of a number
     writeFileSync(path, file);
     await expect(fit(resume)).rejects.toThrow(
-      /step-00000010\.safetensors: its contents are not what was saved: .* \(the file is damaged\); delete it to go on from .*step-00000005/,
+      /step-00000010\.safetensors: its contents are not what was saved: .* \(the file is damaged\); delete it to resume from .*step-00000005/,
     );
     write(text.replace('"digest":', '"digets":')); // as before there were digests
     await expect(fit(resume)).resolves.toMatchObject({ step: 10 });
@@ -411,7 +411,7 @@ describe('resuming something else is refused, saying what differs', () => {
   };
 
   test.each<readonly [string, Partial<TrainOptions>, string]>([
-    ['seed', { seed: 6 }, 'it was saved with seed 5, the run has seed 6 (use the same seed)'],
+    ['seed', { seed: 6 }, 'it was saved with seed 5, but the run has seed 6 (use the same seed)'],
     [
       'order',
       { data: loader(images, { batchSize: 8, augment, shuffle: false }) },
@@ -481,7 +481,7 @@ describe('resuming something else is refused, saying what differs', () => {
     [
       'fewer steps',
       { steps: 3 },
-      'it has 4 steps behind it, the run is to have 3 (ask for more steps, or use another folder)',
+      'it has done 4 steps, but the run has only 3 (use more steps, or another folder)',
     ],
   ])('%s', async (_, changes, message) => {
     const { error } = await resumeWith(changes);
@@ -517,17 +517,17 @@ describe('resuming something else is refused, saying what differs', () => {
     });
     expect(error).toBe('null');
     expect(notices.map(({ code }) => code)).toEqual(['schedule-changed', 'steps-changed']);
-    expect(notices[0].message).toMatch(
-      /^a hyper-parameter is not what it was in .*: lr is 0.01 in the file, 0.02 now$/,
+    expect(notices[0]!.message).toMatch(
+      /^a hyper-parameter differs from .*: lr is 0.01 in the file, 0.02 now$/,
     );
-    expect(notices[1].message).toMatch(/^the run has 6 steps, and had 4 in /);
+    expect(notices[1]!.message).toMatch(/^the run has 6 steps, but 4 in /);
   });
 
   test('a folder with checkpoints is not written into by another run', async () => {
     const dir = folder();
     await fit(tinyRun({ checkpoint: { dir, every: 5 } }));
     await expect(fit(tinyRun({ checkpoint: { dir, every: 5 } }))).rejects.toThrow(
-      /holds checkpoints of an earlier run, the latest .*step-00000010\.safetensors \(go on from it with resume: true, or use another folder\)/,
+      /the folder has checkpoints of an earlier run, the latest is .*step-00000010\.safetensors \(resume it with resume: true, or use another folder\)/,
     );
   });
 });

@@ -222,7 +222,7 @@ describe('determinism', () => {
     const { state } = await fit(tinyRun({ backend, listeners: [listen] }));
     expect(create).toHaveBeenCalledTimes(2);
     expect(notices).toEqual([
-      "gpu: too many bytes, so batches are fed one by one (resident: true keeps the data in the backend's memory, or fails where it does not fit)",
+      "gpu: too many bytes, so batches are fed one by one (resident: true keeps the data in the memory of the backend, or throws if it does not fit)",
     ]);
     expect(bytes(state)).toEqual(bytes((await fit(tinyRun({ resident: true }))).state));
     await expect(fit(tinyRun({ backend, resident: true }))).rejects.toThrow('gpu: too many bytes');

@@ -71,7 +71,7 @@ describe('training on the CPU backend', () => {
     expect(bytes((await loadCheckpoint((await latestCheckpoint(dir))!)).state)).toEqual(expected);
   });
 
-  test('going on with vectors of another width gives the same bytes, without fused multiply-add a notice', async () => {
+  test('resuming with vectors of another width gives the same bytes, without fused multiply-add a notice', async () => {
     const kinds = ['relaxed', 'wide', 'plain'] as const;
     const [relaxed, wide, plain] = await Promise.all(kinds.map((simd) => wasm({ simd, threads: 2 })));
     const expected = bytes((await fit(tinyRun({ backend: relaxed }))).state);
@@ -92,7 +92,7 @@ describe('training on the CPU backend', () => {
   });
 
   test.runIf(isFused())(
-    'relaxed SIMD that is not fused says so, and going on with it is a notice',
+    'relaxed SIMD that is not fused says so, and resuming with it is a notice',
     async () => {
       const fused = await wasm({ simd: 'relaxed', threads: 1 });
       // An engine that rounds the product, as JavaScriptCore does on x64: the probe is the only module that exports f.
@@ -123,13 +123,13 @@ describe('training on the CPU backend', () => {
       };
       const reports: unknown[] = [];
       expect(await noticesOf(fused, 1)).toEqual([]);
-      const rest = 'the last bits may differ from a run without a stop';
+      const rest = 'the last bits may differ from an uninterrupted run';
       expect(await noticesOf(relaxed, 2)).toEqual([
-        `going on with wasm (relaxed, not fused) after wasm (relaxed): ${rest}`,
+        `resuming with wasm (relaxed, not fused) after wasm (relaxed): ${rest}`,
       ]);
       expect(await noticesOf(wide, 3)).toEqual([]);
       expect(await noticesOf(plain, 4)).toEqual([
-        `going on with wasm (plain) after wasm (wide, not fused): ${rest}`,
+        `resuming with wasm (plain) after wasm (wide, not fused): ${rest}`,
       ]);
       expect(reports).toEqual([
         ['relaxed', true],
