@@ -229,7 +229,7 @@ export const rangeFigure = (title: string, records: readonly RangeRecord[]): str
     {
       sweep: 'linear',
       title,
-      beside: {
+      reference: {
         label: 'paper, figure 3',
         points: PAPER.map((accuracy, i) => [i / 1000, accuracy]),
       },

@@ -1,13 +1,13 @@
 /**
- * How many runs a backend is given in one call. Where a call costs as much as several runs, the training loop gets updates ahead
- * of the events that tell of them, and goes back when it ends between two of these: nobody can tell from what a run computes.
+ * Calls of several runs. Where a call costs as much as several runs, the updates run ahead of their events. If the run ends between
+ * two updates of a call, the state is restored, so the results do not depend on the size of calls.
  */
 import type { Backend, Executable, Feeds, Outputs, Store } from '../backends/backend.ts';
-import { RunsError, stackFeeds, stackRuns } from '../backends/runs.ts';
+import { RunsError, stackFeeds } from '../backends/runs.ts';
 import { compile } from '../compile.ts';
 import type { State } from '../types.ts';
 
-/** What a call of several runs is to take at the most, in milliseconds: events are late, and stopping waits, by as much. */
+/** The maximum time of a call of several runs, in milliseconds. Events and stopping are delayed by up to this time. */
 const CALL_MS = 100;
 
 /** The size of calls. */
@@ -16,7 +16,7 @@ export class Pace {
   readonly #fixed: boolean;
   #size: number;
 
-  /** `most` runs in a call; unless `fixed`, fewer where these would take more than CALL_MS. */
+  /** At most `most` runs in a call. Unless `fixed`, fewer if they would take more than CALL_MS. */
   constructor(most: number, fixed: boolean) {
     this.#most = most;
     this.#fixed = fixed;
@@ -27,7 +27,7 @@ export class Pace {
     return this.#size;
   }
 
-  /** Learns from a call. It at most doubles, since the first runs are slower than those that follow. */
+  /** Updates the size after a call. It at most doubles, because the first runs are slower than later ones. */
   took(runs: number, ms: number): void {
     if (this.#fixed) return;
     const fitting = Math.floor((CALL_MS * runs) / ms);
@@ -35,7 +35,7 @@ export class Pace {
   }
 }
 
-/** So many runs as one call, outputs stacked. Throws the error of the run that fails. */
+/** Runs `count` runs in one call. Their outputs are stacked, except for a single run. Throws the error of the run that fails. */
 export async function runTogether(
   executable: Executable,
   count: number,
@@ -48,30 +48,30 @@ export async function runTogether(
   }
 }
 
-/** The same, but throws RunsError when one of several runs fails. */
+/** Like `runTogether`, but throws RunsError if one of several runs fails. */
 async function callRuns(
   executable: Executable,
   count: number,
   feedsOf: (run: number) => Feeds,
 ): Promise<Outputs> {
-  if (count === 1) return stackRuns([await executable.run(feedsOf(0))]);
+  if (count === 1) return executable.run(feedsOf(0));
   return executable.runMany(stackFeeds(count, feedsOf));
 }
 
-/** Before the names of the arrays that hold what the state was before a call. */
+/** The prefix of the arrays that hold the state before a call. */
 const KEPT = 'kept/';
 
-/** The arrays that a store needs beside the state for calls of several updates. */
+/** The additional arrays of a store for calls of several updates. */
 export const keptArrays = (state: State): State =>
   Object.fromEntries(Object.entries(state).map(([name, value]) => [KEPT + name, value]));
 
 export interface UpdatesSpec {
   readonly backend: Backend;
-  /** With `keptArrays`, where calls have several updates. */
+  /** Includes `keptArrays` if calls have several updates. */
   readonly store: Store;
   /** The arrays of the state. */
   readonly names: readonly string[];
-  /** Its outputs are scalars. */
+  /** The outputs are scalars. */
   readonly update: Executable;
   readonly pace: Pace;
   readonly feedsOf: (step: number) => Feeds;
@@ -80,10 +80,10 @@ export interface UpdatesSpec {
 /** The updates of a training run. */
 export class Updates {
   readonly #spec: UpdatesSpec;
-  /** Copy the state aside, and back; made when first needed. */
+  /** Copies the state to the kept arrays, and back. Compiled when first needed. */
   #keep: Executable | null = null;
   #restore: Executable | null = null;
-  /** The updates of the last call: the first, what they gave, milliseconds of each, and the error of the one after them. */
+  /** The last call: its first update, the outputs of its updates, milliseconds of each, and the error of the update after them. */
   #first = 0;
   #done: readonly Readonly<Record<string, number>>[] = [];
   #ms = 0;
@@ -93,7 +93,7 @@ export class Updates {
     this.#spec = spec;
   }
 
-  /** What update `step` gives. Those before `until` may be run with it. Throws what the run throws. */
+  /** The outputs of update `step`. Updates before `until` may run in the same call. Throws the error of the run. */
   async next(step: number, until: number): Promise<{ values: Readonly<Record<string, number>>; ms: number }> {
     if (step - this.#first >= this.#done.length && this.#failure === null) {
       await this.#call(step, Math.min(this.#spec.pace.size, until - step));
@@ -103,7 +103,7 @@ export class Updates {
     return { values, ms: this.#ms };
   }
 
-  /** Puts the state where `step` updates have left it, if more have run. */
+  /** Restores the state after `step` updates, if more have run. */
   async settle(step: number): Promise<void> {
     const count = step - this.#first;
     if (count >= this.#done.length) return;
@@ -140,7 +140,7 @@ export class Updates {
     const ms = performance.now() - begin;
     const columns = Object.entries(outputs);
     const done = columns[0]?.[1].data.length ?? 0;
-    // A schedule or a data set that throws at a later step must not keep the updates before it from running.
+    // An error of a schedule or data set at a later step must not prevent the updates before it.
     if (done === 0 && count > 1) return this.#call(step, 1);
     this.#first = step;
     this.#done = Array.from({ length: done }, (_, k) =>

@@ -1,6 +1,6 @@
 /**
- * Checkpoints: everything that a run needs to go on as if it had not stopped. A file is written whole or not at all,
- * and read with every byte checked.
+ * Checkpoints: everything that a run needs to resume with the same results. A file is written atomically, and a digest verifies
+ * every byte when it is read.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
@@ -16,16 +16,16 @@ import { checkStorable, decodeTensors, encodeTensors, storedBytes, type TensorFi
 export interface Checkpoint {
   /** Updates done. */
   readonly step: number;
-  /** Updates that the run was to have. */
+  /** Total number of updates of the run. */
   readonly steps: number;
   readonly seed: number;
-  /** Parameters, statistics and the optimizer's arrays. */
+  /** Parameters, statistics and the arrays of the optimizer. */
   readonly state: State;
   readonly model: LayerConfig;
   readonly optimizer: OptimizerConfig;
-  /** The loader's config: the order of the data. */
+  /** The config of the loader, which identifies the order of the data. */
   readonly data: Readonly<Record<string, unknown>>;
-  /** A digest of its examples; null in checkpoints of before there was one. */
+  /** A digest of the examples. Null in older checkpoints. */
   readonly examples: string | null;
   /** How the backend ran. */
   readonly report: Report;
@@ -37,54 +37,55 @@ const FORMAT = 'cyclegrad';
 const VERSION = 1;
 const NAME = /^step-(\d{8,})\.safetensors$/;
 
-/** Where the checkpoint after `step` updates belongs: '<dir>/step-00001000.safetensors'. */
+/** The path of the checkpoint after `step` updates: '<dir>/step-00001000.safetensors'. */
 export function checkpointPath(dir: string, step: number): string {
   return join(dir, `step-${String(step).padStart(8, '0')}.safetensors`);
 }
 
-/** Where the state of the best evaluation belongs: '<dir>/best.safetensors'. */
+/** The path of the state of the best evaluation: '<dir>/best.safetensors'. */
 export const bestPath = (dir: string): string => join(dir, 'best.safetensors');
 
 /**
- * Writes a checkpoint, as a safetensors file: beside its place, flushed to the disk, then renamed onto it. Folders on
- * the way are made. Throws CheckpointError when it cannot be written; what was there before is still there then.
- * Throws TypeError or DataError, as `saveTensors` does, for arrays that a file cannot hold.
+ * Writes a checkpoint as a safetensors file: to a temporary file, flushed to the disk, then renamed. Creates missing folders. Throws
+ * CheckpointError if it cannot be written, and leaves an existing file unchanged. Throws TypeError or DataError for arrays that
+ * a file cannot hold, as `saveTensors` does.
  */
 export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
-  const { state, ...about } = checkpoint;
+  const { state, ...description } = checkpoint;
   checkStorable('saveCheckpoint', state);
   const metadata = Object.fromEntries(
-    Object.entries({ format: FORMAT, version: VERSION, ...about }).map(([name, value]) => [
+    Object.entries({ format: FORMAT, version: VERSION, ...description }).map(([name, value]) => [
       name,
       typeof value === 'string' ? value : JSON.stringify(value),
     ]),
   );
-  await writeWhole(path, {
+  await writeFileAtomically(path, {
     tensors: state,
     metadata: { ...metadata, digest: digestOf({ tensors: state, metadata }) },
   });
 }
 
 /**
- * Writes arrays as a safetensors file, whole or not at all, for instance a model's weights for another program. Folders on the
- * way are made. A Float64Array of dtype f32 is rounded. Throws CheckpointError when it cannot be written; TypeError or DataError,
- * before anything is written, for an array whose data is not of its dtype or does not fill its shape, a number beyond f32, and the
- * names '__metadata__' and '__proto__'.
+ * Writes arrays as a safetensors file, atomically, for instance the weights of a model for another program. Creates missing folders.
+ * A Float64Array of dtype f32 is rounded. Throws CheckpointError if it cannot be written. Throws TypeError or DataError, before
+ * anything is written, for an array whose data does not match its dtype or shape, for a number beyond f32, and for the names
+ * '__metadata__' and '__proto__'.
  *
  * @example
  * await saveTensors('weights.safetensors', Object.fromEntries(parameters(model).map(({ name }) => [name, state[name]])));
  */
 export async function saveTensors(path: string, tensors: State): Promise<void> {
   checkStorable('saveTensors', tensors);
-  await writeWhole(path, { tensors, metadata: {} });
+  await writeFileAtomically(path, { tensors, metadata: {} });
 }
 
 /**
- * The arrays of a safetensors file, whoever wrote it: of a checkpoint its state. F32, F16, BF16 and F64 (rounded) become f32; I8, I16,
- * U16, I32, U32, I64 and U64 i32; U8 and BOOL u8. Other programs have other names and layouts: PyTorch's weights are [out, in, KH, KW] and [out, in], ours
- * [KH, KW, in, out] and [in, out].
+ * The arrays of any safetensors file. For a checkpoint, they are its state. F32, F16, BF16 and F64 (rounded) become f32. I8, I16, U16,
+ * I32, U32, I64 and U64 become i32. U8 and BOOL become u8. Other programs use other names and layouts: weights of PyTorch are
+ * [out, in, KH, KW] and [out, in], ours are [KH, KW, in, out] and [in, out].
  *
- * Throws CheckpointError, naming the file, when it is missing, truncated or no safetensors file, or has a number beyond our types.
+ * Throws CheckpointError, with the path, for a file that is missing, truncated or not a safetensors file, and for a number beyond our
+ * types.
  *
  * @example await fit({ ...options, initial: await loadTensors('weights.safetensors') });
  */
@@ -92,15 +93,15 @@ export async function loadTensors(path: string): Promise<State> {
   return (await readTensors(path)).tensors;
 }
 
-async function writeWhole(path: string, content: TensorFile): Promise<void> {
+async function writeFileAtomically(path: string, content: TensorFile): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
-  const bytes = encodeTensors(content); // at once: the arrays are the caller's
+  const bytes = encodeTensors(content); // before any await: the caller may change the arrays
   try {
     await mkdir(dirname(path), { recursive: true });
     await writeFlushed(temporary, bytes);
     await rename(temporary, path);
   } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => undefined); // the first failure is the one to report
+    await rm(temporary, { force: true }).catch(() => undefined); // report the first error
     throw new CheckpointError(
       `${path}: cannot be written: ${(cause as Error).message} (is the disk full, or the folder not writable?)`,
       { cause },
@@ -108,7 +109,7 @@ async function writeWhole(path: string, content: TensorFile): Promise<void> {
   }
 }
 
-/** SHA-256 of all that a checkpoint says: a bit that flipped in its numbers leaves a file that can be read. */
+/** The SHA-256 of the contents of a checkpoint. Without it, a flipped bit in an array would not be noticed. */
 function digestOf({ tensors, metadata }: TensorFile): string {
   const hash = createHash('sha256');
   hash.update(JSON.stringify(Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1))));
@@ -130,8 +131,8 @@ async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
 }
 
 /**
- * Reads a checkpoint. Throws CheckpointError, naming the file, when it is missing, truncated, damaged, or no checkpoint
- * of this program.
+ * Reads a checkpoint. Throws CheckpointError, with the path, if the file is missing, truncated, damaged, or not a checkpoint of this
+ * program.
  *
  * @example const { state } = await loadCheckpoint('runs/clr/step-00025000.safetensors');
  */
@@ -139,19 +140,19 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
   const { tensors, metadata } = await readTensors(path);
   if (metadata['format'] !== FORMAT) {
     throw new CheckpointError(
-      `${path}: is a safetensors file, but no checkpoint of ${FORMAT}: its metadata has the format ${metadata['format']}`,
+      `${path}: the file is not a checkpoint of ${FORMAT}: its metadata has the format ${metadata['format']}`,
     );
   }
   if (metadata['version'] !== String(VERSION)) {
     throw new CheckpointError(
-      `${path}: has version ${metadata['version']} of the format, but this program reads version ${VERSION} (update it)`,
+      `${path}: the file has version ${metadata['version']} of the format, but this program reads version ${VERSION} (update the program)`,
     );
   }
   const field = (name: keyof Checkpoint): never => {
     try {
       return JSON.parse(metadata[name]) as never;
     } catch (cause) {
-      throw new CheckpointError(`${path}: its metadata has no valid '${name}': ${metadata[name]}`, { cause });
+      throw new CheckpointError(`${path}: the metadata has no valid '${name}': ${metadata[name]}`, { cause });
     }
   };
   const checkpoint = {
@@ -167,11 +168,11 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
     last: field('last'),
     best: field('best'),
   };
-  const { digest, ...described } = metadata;
-  // Checkpoints of before there were digests have none.
-  if (digest !== undefined && digest !== digestOf({ tensors, metadata: described })) {
+  const { digest, ...rest } = metadata;
+  // Older checkpoints have no digest.
+  if (digest !== undefined && digest !== digestOf({ tensors, metadata: rest })) {
     throw new CheckpointError(
-      `${path}: its contents are not what was saved: their SHA-256 is not the one in its metadata ` +
+      `${path}: the contents are not what was saved: their SHA-256 differs from that in the metadata ` +
         `(the file is damaged)`,
     );
   }
@@ -188,7 +189,7 @@ async function readTensors(path: string): Promise<TensorFile> {
   return decodeTensors(path, bytes);
 }
 
-/** The checkpoints in a folder by their names, oldest first; none where there is no folder. */
+/** The paths of the checkpoints in a folder, those with fewer steps first. Empty if there is no folder. */
 export async function listCheckpoints(dir: string): Promise<readonly string[]> {
   let names: string[];
   try {
@@ -204,12 +205,12 @@ export async function listCheckpoints(dir: string): Promise<readonly string[]> {
     .map((name) => join(dir, name));
 }
 
-/** The checkpoint with the most steps in a folder, or null. */
+/** The path of the checkpoint with the most steps in a folder. Null without checkpoints. */
 export async function latestCheckpoint(dir: string): Promise<string | null> {
   return (await listCheckpoints(dir)).at(-1) ?? null;
 }
 
-/** Deletes all but the `keep` checkpoints with the most steps. */
+/** Deletes all checkpoints except the `keep` ones with the most steps. */
 export async function pruneCheckpoints(dir: string, keep: number): Promise<void> {
   const old = (await listCheckpoints(dir)).slice(0, -keep);
   await Promise.all(old.map((path) => rm(path, { force: true })));

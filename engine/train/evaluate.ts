@@ -1,4 +1,4 @@
-/** Loss and metrics of a model over a whole data set of any size, without changing it. */
+/** Evaluation: loss and metrics of a model over a data set of any size. */
 import type { Backend, Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
 import type { Dataset } from '../dataset.ts';
@@ -13,16 +13,16 @@ import { measure, objectiveFor, readMeasures, type Objective, type ObjectiveOpti
 
 export interface EvaluateOptions extends ObjectiveOptions {
   readonly model: Layer;
-  /** The model's arrays, of a result or a checkpoint; others are ignored. */
+  /** The arrays of the model, from a result or a checkpoint. Others are ignored. */
   readonly state: State;
   readonly data: Dataset;
   readonly backend: Backend;
-  /** Default 100. The result does not depend on it but for the last bits. */
+  /** Default 100. It affects only the last bits of the result. */
   readonly batchSize?: number;
 }
 
 export interface Evaluation {
-  /** Mean over all examples. */
+  /** The mean over all examples. */
   readonly loss: number;
   /** Means, for instance `{ accuracy: 0.81 }`. */
   readonly metrics: Readonly<Record<string, number>>;
@@ -30,13 +30,13 @@ export interface Evaluation {
   readonly ms: number;
 }
 
-/** More accurate, or of lower loss where there is no accuracy. */
+/** Whether `a` has the higher accuracy, or the lower loss where there is no accuracy. */
 export function isBetter(
   a: Pick<Evaluation, 'loss' | 'metrics'>,
   b: Pick<Evaluation, 'loss' | 'metrics'>,
 ): boolean {
-  const [own, other] = [a.metrics['accuracy'], b.metrics['accuracy']];
-  return own === undefined || other === undefined ? a.loss < b.loss : own > other;
+  const [first, second] = [a.metrics['accuracy'], b.metrics['accuracy']];
+  return first === undefined || second === undefined ? a.loss < b.loss : first > second;
 }
 
 /**
@@ -73,28 +73,28 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
 export function checkBatch(where: string, data: Dataset, batchSize: unknown): void {
   checkInteger(where, 'batchSize', batchSize, 1, 2 ** 31 - 1);
   if (data.length < 1) {
-    throw new RangeError(`${where}: the data set is empty: ${data.name} (give one with at least 1 example)`);
+    throw new RangeError(`${where}: the data set is empty: ${data.name} (pass one with at least 1 example)`);
   }
 }
 
-/** Throws TypeError unless model, backend, state and data are there, and of their kind. */
+/** Throws TypeError unless model, backend, state and data have the right kind. */
 export function checkModel(
   where: string,
   { model, backend, state, data }: Readonly<Record<'model' | 'backend' | 'state' | 'data', unknown>>,
 ): void {
   checkKind(where, 'model', model, 'apply', 'a layer, for instance sequential({ … })');
   checkKind(where, 'backend', backend, 'createStore', 'a backend, for instance await wasm()');
-  const held = typeof state === 'object' && state !== null;
-  if (!held) {
+  if (typeof state !== 'object' || state === null) {
     throw new TypeError(
-      `${where}: state must be the model's arrays by name, as a result has them; got ${show(state)}`,
+      `${where}: state must be the arrays of the model by name, for instance result.state; got ${show(state)}`,
     );
   }
-  const read = typeof data === 'object' && data !== null;
-  if (!read) throw new TypeError(`${where}: data must be a data set; got ${show(data)}`);
+  if (typeof data !== 'object' || data === null) {
+    throw new TypeError(`${where}: data must be a data set; got ${show(data)}`);
+  }
 }
 
-/** Runs `use` with a store of the model's arrays, and closes it. */
+/** Calls `use` with a store of the arrays of the model, then closes the store. */
 export async function withModel<T>(
   where: string,
   backend: Backend,
@@ -102,9 +102,9 @@ export async function withModel<T>(
   state: State,
   use: (store: Store) => Promise<T>,
 ): Promise<T> {
-  const own = Object.fromEntries(Object.entries(state).filter(([name]) => name in model.params));
-  checkArrays(`${where}: state`, own);
-  const store = await backend.createStore(own);
+  const arrays = Object.fromEntries(Object.entries(state).filter(([name]) => name in model.params));
+  checkArrays(`${where}: state`, arrays);
+  const store = await backend.createStore(arrays);
   try {
     return await use(store);
   } finally {
@@ -122,7 +122,7 @@ export interface EvaluationSpec {
   readonly pace: Pace;
 }
 
-/** An evaluation that is compiled once and runs as often as wanted, on a store that it shares. */
+/** An evaluation that is compiled once and can run repeatedly, on a shared store. */
 export class CompiledEvaluation {
   readonly #executable: Executable;
   readonly #examples: Examples;
@@ -151,8 +151,8 @@ export class CompiledEvaluation {
   }
 
   /**
-   * Means over all examples, and the first batch whose loss is not finite; null when `signal` stopped it. Sums are
-   * taken in double precision and in the order of the examples.
+   * The means over all examples, and the indices of the first batch with a loss that is not finite. Null if `signal` aborted. Sums
+   * are computed in double precision and in the order of the examples.
    */
   async run(signal?: AbortSignal): Promise<(Evaluation & { readonly bad: Uint32Array | null }) | null> {
     const begin = performance.now();
@@ -162,19 +162,19 @@ export class CompiledEvaluation {
     const batches = [...paddedBatches(examples, this.#batchSize)];
     for (let first = 0; first < batches.length;) {
       if (signal?.aborted === true) return null;
-      const own = batches.slice(first, first + this.#pace.size);
+      const group = batches.slice(first, first + this.#pace.size);
       const start = performance.now();
-      const feedsOf = (run: number): Feeds => this.#examples.feeds(own[run].indices);
-      const outputs = await runTogether(this.#executable, own.length, feedsOf);
-      this.#pace.took(own.length, performance.now() - start);
-      own.forEach(({ indices, count }, run) => {
+      const feedsOf = (run: number): Feeds => this.#examples.feeds(group[run].indices);
+      const outputs = await runTogether(this.#executable, group.length, feedsOf);
+      this.#pace.took(group.length, performance.now() - start);
+      group.forEach(({ indices, count }, run) => {
         for (const [name, { data }] of Object.entries(outputs)) {
           sums[name] ??= 0;
           for (let i = 0; i < count; i++) sums[name] += data[run * this.#batchSize + i];
         }
         if (!Number.isFinite(sums['loss'])) bad ??= indices;
       });
-      first += own.length;
+      first += group.length;
     }
     const means = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / examples]));
     return { ...readMeasures(means), examples, ms: performance.now() - begin, bad };

@@ -1,11 +1,11 @@
-/** The events of a training run, in the order in which they can appear: start, (step | eval | checkpoint | notice)*, end. */
+/** The events of a training run. Their order is start, (step | eval | checkpoint | notice)*, end. */
 import type { Report } from '../backends/report.ts';
 
 export interface StartEvent {
   readonly type: 'start';
-  /** Updates already done: 0, or where the run resumed. */
+  /** Updates already done: 0, or the step at which the run resumes. */
   readonly step: number;
-  /** Updates the run will have done at its end. */
+  /** Total number of updates of the run. */
   readonly steps: number;
   readonly stepsPerEpoch: number;
   readonly batchSize: number;
@@ -15,7 +15,7 @@ export interface StartEvent {
 
 export interface StepEvent {
   readonly type: 'step';
-  /** Index of the update, from 0. After it, `step + 1` updates are done. */
+  /** The index of the update, from 0. After it, `step + 1` updates are done. */
   readonly step: number;
   readonly steps: number;
   /** The hyper-parameters of this update, for instance `{ lr: 0.001, momentum: 0.9 }`. */
@@ -24,7 +24,7 @@ export interface StepEvent {
   readonly loss: number;
   /** Means over the batch, for instance `{ accuracy: 0.42 }`. */
   readonly metrics: Readonly<Record<string, number>>;
-  /** Wall time of this step in milliseconds: the mean of those that ran in one call. */
+  /** Wall time of the step in milliseconds. For a call of several steps, their mean. */
   readonly ms: number;
 }
 
@@ -35,7 +35,7 @@ export interface EvalEvent {
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
   readonly examples: number;
-  /** Wall time in milliseconds; 0 for one that a checkpoint has brought: equal runs leave equal files. */
+  /** Wall time in milliseconds. 0 for an evaluation from a checkpoint, so equal runs write equal files. */
   readonly ms: number;
 }
 
@@ -46,7 +46,7 @@ export interface CheckpointEvent {
   readonly path: string;
 }
 
-/** A fact worth knowing that is not wrong use. */
+/** A fact about the run that is not an error. */
 export interface NoticeEvent {
   readonly type: 'notice';
   readonly step: number;
@@ -56,20 +56,20 @@ export interface NoticeEvent {
 
 export interface EndEvent {
   readonly type: 'end';
-  /** 'done': all steps ran; 'break': the loop was left; 'abort': the AbortSignal fired; 'error': something threw. */
+  /** 'done': all steps ran. 'break': the loop was left. 'abort': the AbortSignal aborted. 'error': an error was thrown. */
   readonly reason: 'done' | 'break' | 'abort' | 'error';
   /** Updates done. */
   readonly step: number;
   readonly steps: number;
-  /** The last evaluation, and the one with the best accuracy (lowest loss where there is no accuracy). */
+  /** The last evaluation, and the one with the highest accuracy (lowest loss where there is no accuracy). */
   readonly last: EvalEvent | null;
   readonly best: EvalEvent | null;
-  /** Wall time of this process's part of the run. */
+  /** Wall time of the run in this process, in milliseconds. */
   readonly ms: number;
   readonly error?: unknown;
 }
 
 export type TrainEvent = StartEvent | StepEvent | EvalEvent | CheckpointEvent | NoticeEvent | EndEvent;
 
-/** Gets every event, awaited, before the loop does; always ends with one `end`. One that throws ends the run. */
+/** Receives every event before the loop does, and is awaited. The last event is always `end`. An error of a listener ends the run. */
 export type Listener = (event: TrainEvent) => void | Promise<void>;

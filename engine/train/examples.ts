@@ -1,6 +1,5 @@
 /**
- * How the examples of a data set get into a compiled step: gathered from the backend's memory by index, or fed. Both
- * give the same values.
+ * The examples of a data set in a compiled step: gathered from the memory of the backend by index, or fed. Both give the same values.
  */
 import { createHash } from 'node:crypto';
 import type { Batch, Dataset, Loader } from '../dataset.ts';
@@ -17,9 +16,9 @@ import type { HostData, HostTensor, State, TensorType } from '../types.ts';
 
 export interface Examples {
   readonly dataset: Dataset;
-  /** What a step for batches of this size has to declare. */
+  /** The inputs of a step with this batch size. */
   inputs(batchSize: number): InputTypes;
-  /** The batch inside the graph. */
+  /** The batch in the graph. */
   gather(inputs: Tree, state: Tree): { readonly x: Tensor; readonly y: Tensor };
   feeds(indices: Uint32Array): Feeds;
 }
@@ -32,12 +31,12 @@ function readBatch(dataset: Dataset, indices: Uint32Array, x: HostTensor, y: Hos
   readExamples(dataset, indices, x.data as Uint8Array | Float32Array, y.data as Int32Array | Float32Array);
 }
 
-/** Examples that `digestOfExamples` looks at where they are not in memory. */
+/** The number of examples that `digestOfExamples` reads if they are not in memory. */
 const SAMPLED = 256;
 
 /**
- * Sixteen hexadecimal digits (of a SHA-256) that tell data sets apart, those of the same name and length too, as after another
- * preprocessing: of all inputs and targets where they are in memory whole, else of a sample, spread evenly.
+ * A digest of the inputs and targets: the first 16 hexadecimal digits of their SHA-256. It distinguishes data sets of the same name
+ * and length, for instance after another preprocessing. It covers all examples if they are in memory, else an evenly spaced sample.
  */
 export function digestOfExamples(dataset: Dataset): string {
   const { whole, length } = dataset;
@@ -56,7 +55,7 @@ export function digestOfExamples(dataset: Dataset): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** Batches are read on the host and fed. */
+/** Examples that are read on the host and fed. */
 export function fedExamples(dataset: Dataset): Examples {
   let x: HostTensor | null = null;
   let y: HostTensor | null = null;
@@ -65,7 +64,7 @@ export function fedExamples(dataset: Dataset): Examples {
     inputs: (batchSize) => ({ x: batchOf(batchSize, dataset.x), y: batchOf(batchSize, dataset.y) }),
     gather: ({ x: images, y: targets }) => ({ x: images, y: targets }),
     feeds(indices) {
-      // Kept for the next batch: a run copies its feeds before it returns.
+      // The arrays are reused: a run copies its feeds before it returns.
       if (x?.shape[0] !== indices.length) x = host(batchOf(indices.length, dataset.x));
       if (y?.shape[0] !== indices.length) y = host(batchOf(indices.length, dataset.y));
       readBatch(dataset, indices, x, y);
@@ -74,12 +73,12 @@ export function fedExamples(dataset: Dataset): Examples {
   };
 }
 
-/** Memory that a resident data set needs. */
+/** The memory of a resident data set in bytes. */
 export function residentBytes({ length, x, y }: Dataset): number {
   return bytesOf(batchOf(length, x)) + bytesOf(batchOf(length, y));
 }
 
-/** The whole data set as arrays for a store, under `name`. */
+/** The data set as arrays of a store, with the prefix `name`. */
 export function residentArrays(dataset: Dataset, name: string): State {
   const { length, whole } = dataset;
   if (whole !== undefined) {
@@ -99,7 +98,7 @@ export function residentArrays(dataset: Dataset, name: string): State {
   return { [`${name}/x`]: x, [`${name}/y`]: y };
 }
 
-/** Batches are gathered from a store with `residentArrays(dataset, name)`, and only indices are fed. */
+/** Examples that are gathered from a store with `residentArrays(dataset, name)`. Only indices are fed. */
 export function residentExamples(dataset: Dataset, name: string): Examples {
   return {
     dataset,
@@ -113,8 +112,8 @@ export function residentExamples(dataset: Dataset, name: string): Examples {
 }
 
 /**
- * The batch of a step. Throws TypeError for anything else than what the loader's description promises, which a loader of the user's
- * own may give, and RangeError for an index out of range.
+ * The batch of a step. Throws TypeError if the batch of a custom loader does not match its description, and RangeError for an index out
+ * of range.
  */
 export function batchAt(loader: Loader, step: number): Required<Batch> {
   const { batchSize, dataset, augments, mixes = false } = loader;
@@ -142,8 +141,8 @@ export function batchAt(loader: Loader, step: number): Required<Batch> {
   ] as const) {
     if ((part !== null) === announced) continue;
     throw new TypeError(
-      `${where}: ${name} is ${part === null ? 'missing' : 'there'}, but the loader's ${flag} is ${announced} ` +
-        `(batches have ${name} where ${flag} is true, and nowhere else)`,
+      `${where}: ${name} is ${part === null ? 'missing' : 'present'}, but the loader's ${flag} is ${announced} ` +
+        `(batches must have ${name} if and only if ${flag} is true)`,
     );
   }
   if (augmentation !== null) check('augmentation', augmentation, 'Int32Array', 3 * batchSize);
@@ -151,15 +150,15 @@ export function batchAt(loader: Loader, step: number): Required<Batch> {
   return { indices, augmentation, mix };
 }
 
-/** One batch of an evaluation: `count` examples, and the last one repeated up to the batch size. */
-export interface Padded {
+/** A batch of an evaluation: `count` examples, with the last one repeated up to the batch size. */
+export interface PaddedBatch {
   readonly indices: Uint32Array;
   readonly first: number;
   readonly count: number;
 }
 
 /** All examples once, in order. */
-export function* paddedBatches(length: number, batchSize: number): Generator<Padded> {
+export function* paddedBatches(length: number, batchSize: number): Generator<PaddedBatch> {
   for (let first = 0; first < length; first += batchSize) {
     const count = Math.min(batchSize, length - first);
     const indices = Uint32Array.from({ length: batchSize }, (_, i) => first + Math.min(i, count - 1));

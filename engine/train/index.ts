@@ -1,4 +1,4 @@
-/** Training: the loop and its events, evaluation, prediction, checkpoints. */
+/** The public API of training: the loop and its events, evaluation, prediction, checkpoints. */
 export {
   checkpointPath,
   bestPath,
@@ -39,5 +39,5 @@ export {
   type SuggestionName,
   type TrendPoint,
 } from './suggest-bounds.ts';
-export type { CheckpointOptions, TrainOptions } from './settings.ts';
+export type { CheckpointOptions, EvalOptions, TrainOptions } from './settings.ts';
 export { fit, train, type Result } from './train.ts';

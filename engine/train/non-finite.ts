@@ -1,4 +1,4 @@
-/** Where numbers stopped being finite: looked for on the intact state, after the step that failed. */
+/** Finds the first tensor that is not finite, after a failed step, on the unchanged state. */
 import type { Backend, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
 import { DataError, NonFiniteError } from '../errors.ts';
@@ -10,7 +10,7 @@ import { sum } from '../ops/reduce.ts';
 import type { Tensor } from '../tensor.ts';
 import type { State } from '../types.ts';
 
-/** The step to look into: its inputs and feeds, as they were. */
+/** The failed step, with its inputs and feeds. */
 export interface Suspect {
   readonly model: Layer;
   readonly backend: Backend;
@@ -23,27 +23,27 @@ export interface Suspect {
   input(inputs: Tree, state: Tree): Tensor;
 }
 
-/** The label of the loss. */
+/** The label of the loss, which identifies its failure. */
 export const LOSS = 'the loss';
 
 /** Whether a run failed because the loss was not finite. */
 export const isNonFiniteLoss = (error: unknown): boolean =>
   error instanceof NonFiniteError && error.label === LOSS;
 
-/** The first array with an element that is not finite: "conv1.weight holds NaN at element 7"; or null. */
+/** The first array with an element that is not finite, as in "conv1.weight has NaN at element 7". Null without one. */
 export function nonFiniteState(state: State): string | null {
   for (const [name, { dtype, data }] of Object.entries(state)) {
     const at = dtype === 'f32' ? data.findIndex((value) => !Number.isFinite(value)) : -1;
-    if (at >= 0) return `${name} holds ${data[at]} at element ${at}`;
+    if (at >= 0) return `${name} has ${data[at]} at element ${at}`;
   }
   return null;
 }
 
-/** The first tensor of the step that is not finite: an array of the model, or what a layer gives. */
+/** Describes the first tensor of the step that is not finite: an array of the model, or the output of a layer. */
 export async function findNonFinite(suspect: Suspect): Promise<string> {
   const { model, backend, store, training, seed, step } = suspect;
-  const held = nonFiniteState(await store.read(Object.keys(model.params)));
-  if (held !== null) return `${held} (${step === 0 ? 'it began so' : 'an earlier update made it so'})`;
+  const bad = nonFiniteState(await store.read(Object.keys(model.params)));
+  if (bad !== null) return `${bad} (${step === 0 ? 'from the start' : 'since an earlier update'})`;
   const executable = await compile(backend, {
     inputs: suspect.inputs,
     state: store,
@@ -64,7 +64,7 @@ export async function findNonFinite(suspect: Suspect): Promise<string> {
   });
   try {
     await executable.run({ ...suspect.feeds, step });
-    return 'the loss itself, of finite outputs';
+    return 'the loss itself, although all outputs are finite';
   } catch (error) {
     if (error instanceof DataError) return error.message;
     throw error;

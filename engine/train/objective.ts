@@ -1,4 +1,4 @@
-/** What is minimised and what is measured, one number for each example: so padded examples can be left out of a mean. */
+/** Loss and metrics. Each gives one number for every example, so that padded examples can be excluded from a mean. */
 import type { Dataset } from '../dataset.ts';
 import { ShapeError } from '../errors.ts';
 import { expectTensor } from '../op.ts';
@@ -7,36 +7,36 @@ import { show } from '../options.ts';
 import { formatType } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** From the model's output and the targets, [N, ...] each, to one number per example, f32 [N]. */
+/** Maps the output of the model and the targets, [N, ...] each, to one number per example, f32 [N]. */
 export type RowFunction = (output: Tensor, targets: Tensor) => Tensor;
 
 export interface ObjectiveOptions {
-  /** Default: softmax cross-entropy, where targets are class labels. */
+  /** Default: softmax cross-entropy, if the targets are class labels. */
   readonly loss?: RowFunction;
-  /** Default: accuracy, where targets are class labels and the output is [N, classes]. */
+  /** Default: accuracy, if the targets are class labels and the output is [N, classes]. */
   readonly metrics?: Readonly<Record<string, RowFunction>>;
 }
 
 export interface Objective {
   readonly loss: RowFunction;
-  /** Null: accuracy, if the output turns out to be one number for each class, which a loss of the user's own does not say. */
+  /** Null: accuracy, if the output has one number for each class, which is unknown for a custom loss. */
   readonly metrics: Readonly<Record<string, RowFunction>> | null;
 }
 
-/** Throws TypeError where there is no loss for such targets by default, and for what is no function. */
+/** Throws TypeError if there is no default loss for the targets, and for values that are not functions. */
 export function objectiveFor(where: string, dataset: Dataset, options: ObjectiveOptions): Objective {
   const labels = dataset.y.dtype === 'i32' && dataset.y.shape.length === 0;
   const loss = options.loss ?? (labels ? crossEntropyRows : null);
   if (loss === null) {
     throw new TypeError(
       `${where}: loss is missing: the targets of ${dataset.name} are ${formatType(dataset.y)}, not class labels ` +
-        `(give a loss: (output, targets) => rows [N])`,
+        `(pass loss: (output, targets) => rows [N])`,
     );
   }
-  for (const [name, given] of Object.entries({ loss, ...options.metrics })) {
-    if (typeof given !== 'function') {
+  for (const [name, value] of Object.entries({ loss, ...options.metrics })) {
+    if (typeof value !== 'function') {
       throw new TypeError(
-        `${where}: ${name === 'loss' ? name : `metric ${name}`} must be a function (output, targets) => rows [N], got ${show(given)}`,
+        `${where}: ${name === 'loss' ? name : `metric ${name}`} must be a function (output, targets) => rows [N], got ${show(value)}`,
       );
     }
   }
@@ -46,7 +46,7 @@ export function objectiveFor(where: string, dataset: Dataset, options: Objective
   };
 }
 
-/** Loss and metrics of a batch as graph outputs: `rows` [N] each. Throws ShapeError for anything else than rows. */
+/** Loss and metrics of a batch as graph outputs, [N] each. Throws ShapeError for other shapes. */
 export function measure(
   where: string,
   { loss, metrics }: Objective,
@@ -57,7 +57,7 @@ export function measure(
   if (classes.length > 0 && output.rank === 2 && output.shape[1] < classes.length) {
     throw new ShapeError(
       `${where}: the data has ${classes.length} classes but the model's output is ${formatType(output)} ` +
-        `(give the last layer ${classes.length} outputs)`,
+        `(the last layer needs ${classes.length} outputs)`,
     );
   }
   const rows: Record<string, Tensor> = { loss: loss(output, targets) };
@@ -68,18 +68,18 @@ export function measure(
     expectTensor(`${where}: ${name}`, value);
     if (value.dtype !== 'f32' || value.rank !== 1 || value.shape[0] !== targets.shape[0]) {
       throw new ShapeError(
-        `${where}: ${name} must give one number per example, f32 [${targets.shape[0]}], but gives ${formatType(value)} ` +
-          `(reduce all axes but the first, and leave the batch to the trainer)`,
+        `${where}: ${name} must return one number per example, f32 [${targets.shape[0]}], got ${formatType(value)} ` +
+          `(reduce all axes except the first; the trainer reduces the batch)`,
       );
     }
   }
   return rows;
 }
 
-/** Before the names of metrics among a step's outputs. */
+/** The prefix of metrics in the outputs of a step. */
 const METRIC = 'metric ';
 
-/** The numbers of a step's outputs: the loss, and the metrics by name. */
+/** The loss, and the metrics by name, from the outputs of a step. */
 export function readMeasures(values: Readonly<Record<string, number>>): {
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;

@@ -1,4 +1,4 @@
-/** What a model says about examples without targets. */
+/** Outputs of a model for examples without targets. */
 import type { Backend } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
 import type { Dataset } from '../dataset.ts';
@@ -16,26 +16,26 @@ import { fedExamples, paddedBatches } from './examples.ts';
 
 export interface PredictOptions {
   readonly model: Layer;
-  /** The model's arrays, of a result or a checkpoint; others are ignored. */
+  /** The arrays of the model, from a result or a checkpoint. Others are ignored. */
   readonly state: State;
-  /** Inputs [N, ...], bytes or floats, for any N; or a data set, whose targets are not looked at. */
+  /** Inputs [N, ...], bytes or floats, for any N, or a data set, whose targets are ignored. */
   readonly data: HostTensor | Dataset;
   readonly backend: Backend;
-  /** Default: all at once, up to 100. */
+  /** Default: the number of examples, up to 100. */
   readonly batchSize?: number;
 }
 
 export interface Prediction {
-  /** The class with the largest logit of each example, the first of equals. [N] */
+  /** The class with the largest logit of each example, [N]. Of equal logits, the first. */
   readonly classes: Int32Array;
-  /** Softmax of the logits. [N, classes] */
+  /** The softmax of the logits, [N, classes]. */
   readonly probabilities: HostTensor;
   /** [N, classes] */
   readonly logits: HostTensor;
 }
 
 /**
- * Classifies any number of examples. Throws ShapeError unless the model gives logits [N, classes].
+ * Classifies any number of examples. Throws ShapeError unless the output of the model is logits [N, classes].
  *
  * @example const { classes } = await predict({ model, state: result.state, data: test, backend });
  */
@@ -44,15 +44,15 @@ export async function predict(options: PredictOptions): Promise<Prediction> {
     if (output.rank === 2) return;
     throw new ShapeError(
       `predict: the model's output must be logits [N, classes], got ${formatType(output)} ` +
-        `(forward gives outputs of any shape)`,
+        `(forward returns outputs of any shape)`,
     );
   });
   const [n = 0, classes = 0] = shape;
-  return decide(n, classes, Float32Array.from(data));
+  return classify(n, classes, Float32Array.from(data));
 }
 
 /**
- * The model's outputs for any number of inputs, as they are: numbers that are no logits, images, features. [N, ...]
+ * The outputs of the model for any number of inputs, [N, ...], for instance regression values, images or features.
  *
  * @example const { data } = await forward({ model, state: result.state, backend, data: { shape: [3, 1], dtype: 'f32', data: x } });
  */
@@ -60,7 +60,7 @@ export async function forward(options: PredictOptions): Promise<HostTensor> {
   return outputsOf('forward', options, (output, batchSize) => {
     if (output.rank > 0 && output.shape[0] === batchSize) return;
     throw new ShapeError(
-      `forward: the model's output must have a row for each example, [${batchSize}, ...], got ${formatType(output)}`,
+      `forward: the model's output must have one row per example, [${batchSize}, ...], got ${formatType(output)}`,
     );
   });
 }
@@ -104,14 +104,14 @@ async function outputsOf(
   });
 }
 
-/** Inputs without targets, in the form that batches are read from. */
-function asDataset(where: string, given: HostTensor): Dataset {
-  checkHostTensor(`${where}: data`, given);
+/** Inputs without targets as a data set. */
+function asDataset(where: string, inputs: HostTensor): Dataset {
+  checkHostTensor(`${where}: data`, inputs);
   const {
     shape: [length = 0, ...shape],
     dtype,
     data,
-  } = given;
+  } = inputs;
   const each = sizeOf(shape);
   if (dtype === 'i32') throw new TypeError(`${where}: data must be bytes or floats, got i32 (use u8 or f32)`);
   return {
@@ -126,24 +126,24 @@ function asDataset(where: string, given: HostTensor): Dataset {
   };
 }
 
-function decide(n: number, classes: number, logits: Float32Array): Prediction {
-  const chosen = new Int32Array(n);
+function classify(n: number, classes: number, logits: Float32Array): Prediction {
+  const labels = new Int32Array(n);
   const probabilities = new Float32Array(n * classes);
   for (let i = 0; i < n; i++) {
     const row = logits.subarray(i * classes, (i + 1) * classes);
-    // As argMax has it: the first of equals, and NaN before all numbers.
+    // Like argMax: the first of equal values, and NaN before all numbers.
     let largest = 0;
     for (let c = 1; c < classes && !Number.isNaN(row[largest]); c++) {
       if (!(row[c] <= row[largest])) largest = c;
     }
-    chosen[i] = largest;
+    labels[i] = largest;
     const top = row[largest];
     const sum = row.reduce((total, z) => total + Math.exp(z - top), 0);
     row.forEach((z, c) => (probabilities[i * classes + c] = Math.exp(z - top) / sum));
   }
   const shape = [n, classes];
   return {
-    classes: chosen,
+    classes: labels,
     probabilities: { shape, dtype: 'f32', data: probabilities },
     logits: { shape, dtype: 'f32', data: logits },
   };

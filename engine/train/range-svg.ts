@@ -1,9 +1,9 @@
-/** Range tests as a picture: accuracy and loss over the rate, with the places that the curves suggest. */
+/** Range tests as an SVG picture: accuracy and loss over the rate, with the suggested rates. */
 import { curveSvg, PALETTE, type CurveMarker, type CurveSeries } from './listeners/curve.ts';
 import type { RangeEvaluation } from './range-test.ts';
 import type { Suggestion, SuggestionName, TrendPoint } from './suggest-bounds.ts';
 
-/** What is drawn of one sweep. */
+/** The curves of one sweep. */
 export interface RangePicture {
   readonly label: string;
   readonly evaluations: readonly RangeEvaluation[];
@@ -17,7 +17,7 @@ export interface RangeSvgOptions {
   readonly sweep: 'linear' | 'exponential';
   readonly title?: string;
   /** Another curve of accuracies, [rate, accuracy], for comparison. */
-  readonly beside?: { readonly label: string; readonly points: readonly (readonly [number, number])[] };
+  readonly reference?: { readonly label: string; readonly points: readonly (readonly [number, number])[] };
 }
 
 const MARKERS: Readonly<Record<SuggestionName, CurveMarker>> = {
@@ -29,21 +29,21 @@ const MARKERS: Readonly<Record<SuggestionName, CurveMarker>> = {
   minimum: 'cross',
 };
 
-/** Suggestions whose places are on the curve of accuracies. */
+/** The suggestions that are marked on the curve of accuracies. */
 const BY_ACCURACY: readonly SuggestionName[] = ['rise', 'ragged'];
 
 /**
- * One SVG document: a panel of accuracies where there are evaluations, and one of the losses' trend; each suggestion has a marker on the
- * curve that it comes from.
+ * One SVG document, with a panel of accuracies if there are evaluations, and a panel of the trend of the losses. Each suggestion has a
+ * marker on the curve that it comes from.
  *
  * @example
  * rangeSvg(test.curves.map((curve) => ({ label: `seed ${curve.seed}`, evaluations: curve.evaluations,
  *   trend: lossTrend(curve), suggestions: suggestBounds(curve) })), { sweep: test.sweep })
  */
 export function rangeSvg(pictures: readonly RangePicture[], options: RangeSvgOptions): string {
-  const { sweep, title = 'learning-rate range test', beside } = options;
-  const judged = beside !== undefined || pictures.some(({ evaluations }) => evaluations.length > 0);
-  const lossPanel = judged ? 1 : 0;
+  const { sweep, title = 'learning-rate range test', reference } = options;
+  const hasAccuracy = reference !== undefined || pictures.some(({ evaluations }) => evaluations.length > 0);
+  const lossPanel = hasAccuracy ? 1 : 0;
   const marks = new Map<SuggestionName, (readonly [number, number])[]>();
   const accuracies: CurveSeries[] = [];
   const losses: CurveSeries[] = [];
@@ -67,19 +67,19 @@ export function rangeSvg(pictures: readonly RangePicture[], options: RangeSvgOpt
     marker: MARKERS[name],
     panel: BY_ACCURACY.includes(name) ? 0 : lossPanel,
   }));
-  const compared = beside && { ...beside, color: '#59636e', dashed: true, dots: true };
-  return curveSvg([...accuracies, ...(compared ? [compared] : []), ...losses, ...markers], {
+  const dashed = reference && { ...reference, color: '#59636e', dashed: true, dots: true };
+  return curveSvg([...accuracies, ...(dashed ? [dashed] : []), ...losses, ...markers], {
     title,
     x: { label: 'learning rate', scale: sweep === 'exponential' ? 'log' : 'linear' },
     panels: [
-      ...(judged ? [{ left: { label: 'test accuracy', format: 'percent' } } as const] : []),
-      ...(losses.length > 0 || !judged ? [{ left: { label: 'training loss' } }] : []),
+      ...(hasAccuracy ? [{ left: { label: 'test accuracy', format: 'percent' } } as const] : []),
+      ...(losses.length > 0 || !hasAccuracy ? [{ left: { label: 'training loss' } }] : []),
     ],
-    height: judged && losses.length > 0 ? 760 : 460,
+    height: hasAccuracy && losses.length > 0 ? 760 : 460,
   });
 }
 
-/** The height at which a curve is drawn; null outside it. */
+/** The y value of a curve at x, by linear interpolation. Null outside the curve. */
 function heightAt(points: readonly (readonly [number, number])[], x: number): number | null {
   const after = points.findIndex(([rate]) => rate >= x);
   if (after < 0) return null;

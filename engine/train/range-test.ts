@@ -1,4 +1,4 @@
-/** The learning-rate range test: a short run under a rising rate. What its curve suggests is in suggest-bounds.ts. */
+/** The learning-rate range test: a short run with a rising rate. suggest-bounds.ts derives bounds from its curve. */
 import { geometric, linear, type Schedule } from '../../schedulers/index.ts';
 import type { Optimizer } from '../nn/optimizer.ts';
 import { checkInteger, checkNumber, checkOneOf } from '../options.ts';
@@ -7,23 +7,24 @@ import type { TrainOptions } from './settings.ts';
 import { train } from './train.ts';
 
 export interface RangeTestOptions extends Omit<TrainOptions, 'optimizer' | 'steps' | 'seed' | 'checkpoint'> {
-  /** The optimizer of the training to come, with the rate left open: `(lr) => sgd({ lr, momentum: 0.9 })`. */
+  /** The optimizer as a function of the rate: `(lr) => sgd({ lr, momentum: 0.9 })`. */
   readonly optimizer: (lr: Schedule) => Optimizer;
-  /** The rates of the first and of the last update. */
+  /** The rate of the first update. */
   readonly from: number;
+  /** The rate of the last update. */
   readonly to: number;
-  /** Updates of the sweep. The paper takes 8 epochs, fastai 100 updates. */
+  /** Number of updates of the sweep. The paper uses 8 epochs, fastai 100 updates. */
   readonly steps: number;
   /**
-   * 'linear': equal steps, the paper's way, from + (to − from) · p at p = t / (steps − 1); 'exponential': equal factors, fastai's,
-   * from · (to / from)^p. Default 'linear'.
+   * 'linear', as in the paper: from + (to − from) · p at p = t / (steps − 1). 'exponential', as in fastai: from · (to / from)^p.
+   * Default 'linear'.
    */
   readonly sweep?: 'linear' | 'exponential';
-  /** A sweep for each; they differ in initial weights, order of the data and draws. Default [0]. */
+  /** One sweep for each seed. They differ in initial weights, order of the data, augmentation and dropout. Default [0]. */
   readonly seeds?: readonly number[];
-  /** What the running mean of the loss keeps (it is corrected for its start at 0). Default 0.98. */
+  /** The decay of the running mean of the loss, which is corrected for its start at 0. Default 0.98. */
   readonly smoothing?: number;
-  /** Ends a sweep when the smoothed loss exceeds this multiple of the best one. Default 4. */
+  /** A sweep ends when the smoothed loss exceeds this multiple of the best one. Default 4. */
   readonly divergence?: number;
 }
 
@@ -31,17 +32,17 @@ export interface RangeTestOptions extends Omit<TrainOptions, 'optimizer' | 'step
 export interface RangePoint {
   readonly step: number;
   readonly lr: number;
-  /** Of the batch, before the update. */
+  /** The loss of the batch, before the update. */
   readonly loss: number;
   readonly smoothed: number;
 }
 
-/** One evaluation on held-out data, after `step` updates; `lr` is the rate that the sweep has reached there. */
+/** An evaluation on held-out data after `step` updates. `lr` is the rate of the sweep there. */
 export interface RangeEvaluation {
   readonly step: number;
   readonly lr: number;
   readonly loss: number;
-  /** Null for a task that has none. */
+  /** Null for a task without accuracy. */
   readonly accuracy: number | null;
 }
 
@@ -50,7 +51,7 @@ export interface RangeCurve {
   readonly points: readonly RangePoint[];
   /** Empty without `eval`. */
   readonly evaluations: readonly RangeEvaluation[];
-  /** 'done': the whole sweep; 'diverged': the loss rose too far, or was not finite; 'abort': the signal fired. */
+  /** 'done': the sweep is complete. 'diverged': the loss rose too far, or was not finite. 'abort': the signal aborted. */
   readonly end: 'done' | 'diverged' | 'abort';
 }
 
@@ -64,12 +65,12 @@ export interface RangeTest {
 }
 
 /**
- * Sweeps the learning rate once from low to high and returns what the loss (and, with `eval`, the accuracy on held-out data)
- * did. Nothing that is handed over changes: the run has a store of its own, so model, data order, `initial` arrays and
- * every random draw of a later training are what they would have been without it.
+ * Sweeps the learning rate once from low to high and returns the curve of the loss and, with `eval`, of the accuracy on held-out data.
+ * The sweep does not change its arguments: it has its own store, so model, data order, `initial` arrays and random numbers of a later
+ * training are the same as without it.
  *
- * Throws RangeError for impossible rates, lengths and seeds, and whatever `train` throws but for a loss that is not
- * finite, which is how a sweep may end.
+ * Throws RangeError for invalid rates, lengths and seeds, and the errors of `train`, except for a loss that is not finite, which ends
+ * the sweep.
  * Source: L. N. Smith, 2017, section 3.3 (linear, by accuracy); fastai's lr_find (exponential, by smoothed loss).
  *
  * @example
@@ -103,7 +104,7 @@ export async function lrRangeTest(options: RangeTestOptions): Promise<RangeTest>
   checkNumber(where, 'smoothing', smoothing, 'a number >= 0 and < 1', (x) => x >= 0 && x < 1);
   checkNumber(where, 'divergence', divergence, 'a number > 1', (x) => x > 1);
   if (!Array.isArray(seeds) || seeds.length === 0)
-    throw new RangeError(`${where}: seeds must have at least one`);
+    throw new RangeError(`${where}: seeds must be a non-empty array`);
   const rate = (sweep === 'linear' ? linear : geometric)({ from, to, steps: steps - 1 });
   const curves: RangeCurve[] = [];
   for (const seed of seeds as readonly number[]) {
@@ -139,14 +140,14 @@ async function sweepOnce(
       const smoothed = running / (1 - smoothing ** (points.length + 1));
       points.push({ step, lr: hyper['lr'] ?? rate(step), loss, smoothed });
       best = Math.min(best, smoothed);
-      // Of a loss above 0: more than `divergence` times the best.
+      // For a positive loss: more than `divergence` times the best.
       if (smoothed - best > (divergence - 1) * Math.abs(best)) {
         end = 'diverged';
         break;
       }
     }
   } catch (error) {
-    // The trainer's error says where; the loss itself is its cause.
+    // The error of the trainer describes the tensor. Its cause is the error of the loss.
     if (!isNonFiniteLoss((error as Error).cause)) throw error;
     end = 'diverged';
   }

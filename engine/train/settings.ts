@@ -1,4 +1,4 @@
-/** What `train` and `fit` are told, and the checks of it. */
+/** The options of `train` and `fit`, and their checks. */
 import type { Dataset, Loader } from '../dataset.ts';
 import type { Backend } from '../backends/backend.ts';
 import { ShapeError } from '../errors.ts';
@@ -15,72 +15,65 @@ import { objectiveFor, type Objective, type ObjectiveOptions } from './objective
 export interface TrainOptions extends ObjectiveOptions {
   readonly model: Layer;
   readonly backend: Backend;
-  /** Updates that the run is to have at its end, those before a resume included. */
+  /** Total number of updates of the run, including those before a resume. */
   readonly steps: number;
-  /** Decides initial weights, data order, augmentation and dropout. Default 0. */
+  /** Determines initial weights, data order, augmentation and dropout. Default 0. */
   readonly seed?: number;
   readonly data: Loader;
-  /** Evaluates before the first step, then every so many steps, and at the end. */
-  readonly eval?: {
-    readonly data: Dataset;
-    readonly every: number;
-    /** Default: the loader's. */
-    readonly batchSize?: number;
-  };
+  readonly eval?: EvalOptions;
   readonly optimizer: Optimizer;
   /**
-   * Arrays to begin with in place of fresh ones, by the names of `Result.state`: parameters, statistics, the optimizer's
-   * arrays, or some of these. A checkpoint to go on from comes before them.
+   * Initial arrays in place of fresh ones, under the names of `Result.state`: any of the parameters, statistics and arrays of the
+   * optimizer. A checkpoint to resume from takes precedence.
    */
   readonly initial?: State;
   readonly checkpoint?: CheckpointOptions;
   readonly listeners?: readonly Listener[];
-  /** Aborting saves a checkpoint, where there is a folder for them, and ends the run between two steps. */
+  /** Aborting ends the run between two steps, and saves a checkpoint if there is a folder for them. */
   readonly signal?: AbortSignal;
   /**
-   * Whether the data sets are kept in the backend's memory, which is faster and gives the same numbers. Default
-   * 'auto': when they take no more than 1 GiB and the backend has room; a notice tells where not. With true, the run
-   * throws BackendError where they do not fit.
+   * Whether to keep the data sets in the memory of the backend, which is faster and gives the same numbers. Default 'auto': if they
+   * take at most 1 GiB and fit there. A notice reports if they do not. With true, the run throws BackendError if they do not fit.
    */
   readonly resident?: 'auto' | boolean;
   /**
-   * Updates that the backend is given in one call, unless something else is due before; nothing that a run computes or tells
-   * depends on it. Default 'auto': on a GPU, with resident data, as many as take a tenth of a second, up to 32; elsewhere 1.
+   * The maximum number of updates in one call of the backend. Results and events do not depend on it. Default 'auto': on a GPU with
+   * resident data, as many as take a tenth of a second, up to 32. Elsewhere 1.
    */
   readonly stepsPerCall?: 'auto' | number;
 }
 
+export interface EvalOptions {
+  readonly data: Dataset;
+  /** Evaluates before the first step, every `every` steps, and at the end. */
+  readonly every: number;
+  /** Default: the batch size of the loader. */
+  readonly batchSize?: number;
+}
+
 export interface CheckpointOptions {
   readonly dir: string;
-  /** A checkpoint every so many steps, and one at the end. */
+  /** Saves a checkpoint every `every` steps, and at the end. */
   readonly every: number;
-  /** Go on from the latest checkpoint in the folder, if there is one. Default false: a folder with any is refused. */
+  /** Whether to resume from the latest checkpoint in the folder. Default false: a folder with checkpoints throws. */
   readonly resume?: boolean;
-  /** How many to keep, the latest ones. Default 2. */
+  /** The number of latest checkpoints to keep. Default 2. */
   readonly keep?: number;
   /**
-   * Also keep the state of the best evaluation (see `Result.best`), as `best.safetensors` in the folder; training does not go on
+   * Whether to also save the state of the best evaluation (see `Result.best`) as `best.safetensors` in the folder. Runs do not resume
    * from it. Needs `eval`. Default false.
    */
   readonly best?: boolean;
 }
 
-/** The options with defaults, checked. */
-export interface Settings {
-  readonly model: Layer;
-  readonly backend: Backend;
-  readonly steps: number;
-  readonly seed: number;
-  readonly data: Loader;
-  readonly evaluation: { readonly data: Dataset; readonly every: number; readonly batchSize: number } | null;
-  readonly optimizer: Optimizer;
-  readonly initial: State;
+/** The checked options, with defaults. */
+export interface Settings extends Required<
+  Omit<TrainOptions, 'eval' | 'loss' | 'metrics' | 'checkpoint' | 'signal'>
+> {
+  readonly evaluation: Required<EvalOptions> | null;
   readonly objective: Objective;
   readonly checkpoint: Required<CheckpointOptions> | null;
-  readonly listeners: readonly Listener[];
   readonly signal: AbortSignal | null;
-  readonly resident: 'auto' | boolean;
-  readonly stepsPerCall: 'auto' | number;
 }
 
 const KNOWN = [
@@ -101,7 +94,7 @@ const KNOWN = [
   'stepsPerCall',
 ] as const;
 
-/** Throws TypeError, RangeError or ShapeError for what is missing, unknown, out of range or does not fit together. */
+/** Throws TypeError, RangeError or ShapeError for options that are missing, unknown, out of range or inconsistent. */
 export function settingsOf(where: string, options: TrainOptions): Settings {
   checkOptions(where, options, KNOWN);
   for (const [name, method, words] of [
@@ -142,25 +135,25 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   }
   if (data.seed !== undefined && data.seed !== seed) {
     throw new RangeError(
-      `${where}: the loader has seed ${data.seed}, but the seed of training, which decides the order of the data, is ${seed} ` +
-        `(give ${where} the seed and leave the loader's out)`,
+      `${where}: the loader has seed ${data.seed}, but the seed of training, which determines the order of the data, is ${seed} ` +
+        `(pass the seed to ${where}, not to the loader)`,
     );
   }
   if (data.augments) refuseSpatialTargets(where, data.dataset);
-  const hyper: unknown = optimizer.at(0); // throws for an impossible rate
+  const hyper: unknown = optimizer.at(0); // throws for an invalid rate
   if (typeof hyper !== 'object' || hyper === null || isPromise(hyper)) {
     throw new TypeError(
       `${where}: the optimizer's at(0) must return hyper-parameters by name, got ${show(hyper)}`,
     );
   }
-  const seeded: unknown = data.withSeed(seed);
-  checkKind(where, "the loader's withSeed(seed)", seeded, 'batch', 'a loader');
+  const seededLoader: unknown = data.withSeed(seed);
+  checkKind(where, "the loader's withSeed(seed)", seededLoader, 'batch', 'a loader');
   return {
     model,
     backend,
     steps,
     seed,
-    data: seeded as Loader,
+    data: seededLoader as Loader,
     evaluation: evaluationOf(where, options),
     optimizer,
     initial,
@@ -173,10 +166,10 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   };
 }
 
-function evaluationOf(where: string, { eval: given, data }: TrainOptions): Settings['evaluation'] {
-  if (given === undefined) return null;
-  checkOptions(`${where}: eval`, given, ['data', 'every', 'batchSize']);
-  const { data: dataset, every, batchSize = data.batchSize } = given;
+function evaluationOf(where: string, { eval: options, data }: TrainOptions): Settings['evaluation'] {
+  if (options === undefined) return null;
+  checkOptions(`${where}: eval`, options, ['data', 'every', 'batchSize']);
+  const { data: dataset, every, batchSize = data.batchSize } = options;
   checkKind(`${where}: eval`, 'data', dataset, 'read', 'a data set');
   checkInteger(`${where}: eval`, 'every', every, 1);
   checkBatch(`${where}: eval`, dataset, batchSize);
@@ -186,14 +179,14 @@ function evaluationOf(where: string, { eval: given, data }: TrainOptions): Setti
   if (wrong >= 0) {
     throw new TypeError(
       `${where}: eval: class ${wrong} is '${data.dataset.classes[wrong]}' in the training data but '${dataset.classes[wrong]}' in ` +
-        `${dataset.name} (give both the same classes, in the same order)`,
+        `${dataset.name} (use the same classes in the same order)`,
     );
   }
   for (const part of ['x', 'y'] as const) {
-    const [own, other] = [data.dataset[part], dataset[part]];
-    if (own.dtype !== other.dtype || !sameShape(own.shape, other.shape)) {
+    const [training, evaluation] = [data.dataset[part], dataset[part]];
+    if (training.dtype !== evaluation.dtype || !sameShape(training.shape, evaluation.shape)) {
       throw new ShapeError(
-        `${where}: eval: ${part} is ${formatType(other)} in ${dataset.name} but ${formatType(own)} in ${data.dataset.name}`,
+        `${where}: eval: ${part} is ${formatType(evaluation)} in ${dataset.name} but ${formatType(training)} in ${data.dataset.name}`,
       );
     }
   }
@@ -202,11 +195,11 @@ function evaluationOf(where: string, { eval: given, data }: TrainOptions): Setti
 
 function checkpointOf(
   where: string,
-  { checkpoint: given, eval: evaluation }: TrainOptions,
+  { checkpoint: options, eval: evaluation }: TrainOptions,
 ): Settings['checkpoint'] {
-  if (given === undefined) return null;
-  checkOptions(`${where}: checkpoint`, given, ['dir', 'every', 'resume', 'keep', 'best']);
-  const { dir, every, resume = false, keep = 2, best = false } = given;
+  if (options === undefined) return null;
+  checkOptions(`${where}: checkpoint`, options, ['dir', 'every', 'resume', 'keep', 'best']);
+  const { dir, every, resume = false, keep = 2, best = false } = options;
   if (typeof dir !== 'string' || dir === '') {
     throw new TypeError(`${where}: checkpoint: dir must be the path of a folder, got ${show(dir)}`);
   }
@@ -215,9 +208,7 @@ function checkpointOf(
   checkOneOf(`${where}: checkpoint`, 'resume', resume, [true, false]);
   checkOneOf(`${where}: checkpoint`, 'best', best, [true, false]);
   if (best && evaluation === undefined) {
-    throw new TypeError(
-      `${where}: checkpoint: best needs evaluations to choose from (give eval, or leave best out)`,
-    );
+    throw new TypeError(`${where}: checkpoint: best needs evaluations (pass eval, or omit best)`);
   }
   return { dir, every, resume, keep, best };
 }

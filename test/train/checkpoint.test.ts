@@ -217,7 +217,7 @@ describe('checkpoints', () => {
     });
     expect(again.loss).toBe(best!.loss);
     expect(() => train(tinyRun({ checkpoint: { dir, every: 4, best: true } }))).toThrow(
-      'train: checkpoint: best needs evaluations to choose from (give eval, or leave best out)',
+      'train: checkpoint: best needs evaluations (pass eval, or omit best)',
     );
   });
 
@@ -233,9 +233,7 @@ describe('checkpoints', () => {
     );
     expect(bytes(next.state)['conv.weight']).toBe(bytes(state)['conv.weight']);
     await expect(loadTensors(join(dir, 'none'))).rejects.toThrow(/none: cannot be read: ENOENT/);
-    await expect(loadCheckpoint(path)).rejects.toThrow(
-      'is a safetensors file, but no checkpoint of cyclegrad',
-    );
+    await expect(loadCheckpoint(path)).rejects.toThrow('the file is not a checkpoint of cyclegrad');
   });
 
   test('writes what it was given: parts of arrays, shared memory, double precision', async () => {
@@ -355,18 +353,18 @@ describe('checkpoints', () => {
     const write = (changed: string) => writeFileSync(path, Buffer.from(changed, 'latin1'));
     write(text.replace('"format":"cyclegrad"', '"format":"otherwise"'));
     await expect(fit(resume)).rejects.toThrow(
-      'no checkpoint of cyclegrad: its metadata has the format otherwise',
+      'the file is not a checkpoint of cyclegrad: its metadata has the format otherwise',
     );
     write(text.replace('"version":"1"', '"version":"7"'));
     await expect(fit(resume)).rejects.toThrow(
-      'has version 7 of the format, but this program reads version 1',
+      'the file has version 7 of the format, but this program reads version 1',
     );
     write(text.replace('"seed":"5"', '"seed":"x"'));
-    await expect(fit(resume)).rejects.toThrow("its metadata has no valid 'seed': x");
+    await expect(fit(resume)).rejects.toThrow("the metadata has no valid 'seed': x");
     file[file.length - 6]! ^= 1; // in the middle of a number
     writeFileSync(path, file);
     await expect(fit(resume)).rejects.toThrow(
-      /step-00000010\.safetensors: its contents are not what was saved: .* \(the file is damaged\); delete it to resume from .*step-00000005/,
+      /step-00000010\.safetensors: the contents are not what was saved: .* \(the file is damaged\); delete it to resume from .*step-00000005/,
     );
     write(text.replace('"digest":', '"digets":')); // as before there were digests
     await expect(fit(resume)).resolves.toMatchObject({ step: 10 });

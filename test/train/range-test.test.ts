@@ -126,7 +126,7 @@ describe('lrRangeTest', () => {
     [{ from: 0, sweep: 'exponential' }, 'from must be a number > 0 for an exponential sweep, got 0'],
     [{ from: 1 }, 'to must be a number above from (1), got 0.5'],
     [{ steps: 1 }, 'steps must be an integer >= 2, got 1'],
-    [{ seeds: [] }, 'seeds must have at least one'],
+    [{ seeds: [] }, 'seeds must be a non-empty array'],
     [{ divergence: 1 }, 'divergence must be a number > 1, got 1'],
     [{ optimizer: sgd({ lr: 1 }) }, 'optimizer must be a function of the rate'],
     [

@@ -158,7 +158,7 @@ describe('learning', () => {
     expect(accuracy).toBeNull();
     expect(state['weight'].data[0]).toBeCloseTo(3, 3);
     await expect(fit({ ...options, loss: (output, y) => output.sub(y).pow(2) })).rejects.toThrow(
-      'train: loss must give one number per example, f32 [8], but gives f32 [8,1]',
+      'train: loss must return one number per example, f32 [8], got f32 [8,1]',
     );
   });
 });
@@ -198,7 +198,7 @@ describe('determinism', () => {
       loader(images, { batchSize: 8, augment: { crop: 1, flip: true }, seed });
     expect(bytes((await fit(tinyRun({ data: loaderOf(5) }))).state)).toEqual(first);
     await expect(fit(tinyRun({ data: loaderOf(99) }))).rejects.toThrow(
-      'fit: the loader has seed 99, but the seed of training, which decides the order of the data, is 5',
+      'fit: the loader has seed 99, but the seed of training, which determines the order of the data, is 5',
     );
   });
 
@@ -222,7 +222,7 @@ describe('determinism', () => {
     const { state } = await fit(tinyRun({ backend, listeners: [listen] }));
     expect(create).toHaveBeenCalledTimes(2);
     expect(notices).toEqual([
-      "gpu: too many bytes, so batches are fed one by one (resident: true keeps the data in the memory of the backend, or throws if it does not fit)",
+      'gpu: too many bytes, so batches are fed one by one (resident: true keeps the data in the memory of the backend, or throws if it does not fit)',
     ]);
     expect(bytes(state)).toEqual(bytes((await fit(tinyRun({ resident: true }))).state));
     await expect(fit(tinyRun({ backend, resident: true }))).rejects.toThrow('gpu: too many bytes');
@@ -474,11 +474,11 @@ describe('numbers that stop being finite', () => {
     const data = loader(images, { batchSize: 8 });
     const { error } = await eventsOf(tinyRun({ model, data, optimizer, checkpoint: { dir, every: 1 } }));
     expect(String(error)).toMatch(
-      /the state is not finite after 1 steps: fc\.weight holds -?Infinity at element \d+ .*no checkpoint was written/,
+      /the state is not finite after 1 steps: fc\.weight has -?Infinity at element \d+ .*no checkpoint was written/,
     );
     const later = await eventsOf(tinyRun({ model, data, optimizer }));
     expect(String(later.error)).toMatch(
-      /at step 1 \(lr 1e\+38\): first bad tensor: fc\.weight holds -?Infinity at element \d+ \(an earlier update made it so\)/,
+      /at step 1 \(lr 1e\+38\): first bad tensor: fc\.weight has -?Infinity at element \d+ \(since an earlier update\)/,
     );
     const evaluated = await eventsOf(tinyRun({ model, data, optimizer, eval: { data: held, every: 1 } }));
     expect(String(evaluated.error)).toMatch(
@@ -563,7 +563,7 @@ describe('evaluation and prediction', () => {
     const all = sequential({ input: normalize(0), total: activation((x) => x.mean()) });
     await expect(
       forward({ model: all, state: initState(all, null, 0), backend: reference(), data: held }),
-    ).rejects.toThrow("forward: the model's output must have a row for each example, [7, ...], got f32 []");
+    ).rejects.toThrow("forward: the model's output must have one row per example, [7, ...], got f32 []");
     await expect(predict({ model: maps, state: asState, backend: reference(), data: held })).rejects.toThrow(
       "predict: the model's output must be logits [N, classes], got f32 [7,3,3,2] (forward gives outputs of any shape)",
     );
@@ -579,7 +579,7 @@ describe('evaluation and prediction', () => {
         { backend: Promise.resolve(backend) },
         'backend must be a backend, for instance await wasm(); got a promise (is an await missing?)',
       );
-      await bad({ state: undefined }, "state must be the model's arrays by name");
+      await bad({ state: undefined }, 'state must be the arrays of the model by name');
       await bad({ data: null }, 'data must be a data set; got null');
       await bad({ model: 3 }, 'model must be a layer');
     }
@@ -609,7 +609,7 @@ describe('options', () => {
     [{ steps: 0 }, 'train: steps must be an integer from 1 to 2147483647, got 0'],
     [
       { eval: { data: relabelled, every: 1 } },
-      "train: eval: class 1 is '1' in the training data but 'one' in relabelled (give both the same classes, in the same order)",
+      "train: eval: class 1 is '1' in the training data but 'one' in relabelled (use the same classes in the same order)",
     ],
     [{ seed: -1 }, 'train: seed must be an integer >= 0, got -1'],
     [{ epochs: 3 }, "train: unknown option 'epochs' (known: model, backend, steps"],
@@ -662,7 +662,7 @@ describe('options', () => {
     );
     const narrow = sequential({ input: normalize(0), flat: flatten(), fc: dense(72, 2) });
     expect(String((await eventsOf(tinyRun({ model: narrow }))).error)).toContain(
-      "train: the data has 3 classes but the model's output is f32 [8,2] (give the last layer 3 outputs)",
+      "train: the data has 3 classes but the model's output is f32 [8,2] (the last layer needs 3 outputs)",
     );
   });
 
@@ -788,11 +788,11 @@ describe("batches of a loader of the user's own", () => {
     ],
     [
       { indices, augmentation: new Int32Array(9) },
-      `${where}: augmentation is there, but the loader's augments is false`,
+      `${where}: augmentation is present, but the loader's augments is false`,
     ],
     [
       { indices, mix: { partners: new Int32Array(3), weight: 0.5 } },
-      `${where}: mix is there, but the loader's mixes is false`,
+      `${where}: mix is present, but the loader's mixes is false`,
     ],
   ];
   test.each([true, false])('are checked, resident: %s', async (resident) => {
@@ -815,7 +815,7 @@ describe("batches of a loader of the user's own", () => {
     const own = loader(images, { batchSize: 3, augment: { flip: true } });
     const data: Loader = { ...own, batch: () => ({ indices, augmentation: null }), withSeed: () => data };
     await expect(fit(tinyRun({ data, resident }))).rejects.toThrow(
-      `${where}: augmentation is missing, but the loader's augments is true (batches have augmentation where augments is true, and nowhere else)`,
+      `${where}: augmentation is missing, but the loader's augments is true (batches must have augmentation if and only if augments is true)`,
     );
   });
 
@@ -848,7 +848,7 @@ test('a state that was not finite to begin with is not blamed on an update', asy
     initial: { 'fc1.weight': weight },
   };
   await expect(fit(options)).rejects.toThrow(
-    'train: the loss is not finite at step 0 (lr 0.1): first bad tensor: fc1.weight holds NaN at element 2 (it began so) ' +
+    'train: the loss is not finite at step 0 (lr 0.1): first bad tensor: fc1.weight has NaN at element 2 (from the start) ' +
       '(check the data, the initial state and the loss: there was no update yet; the state is as it was before the step)',
   );
 });
