@@ -1,7 +1,8 @@
 /** Shows how obtaining data is going: bars on a terminal, plain lines everywhere else. */
 import { MultiBar, type SingleBar } from 'cli-progress';
 import type { DataEvent, OnData } from '../datasets/index.ts';
-import { bytes, duration } from './format.ts';
+import { formatDuration } from '../engine/index.ts';
+import { formatBytes } from './format.ts';
 import type { Output } from './host.ts';
 
 const LINE_MS = 10_000;
@@ -34,7 +35,7 @@ const keyOf = (event: Progress): string =>
 
 function measure({ phase, done, total }: Progress): string {
   const files = FILES.includes(phase);
-  const text = files ? String : bytes;
+  const text = files ? String : formatBytes;
   const unit = files ? ' files' : '';
   return `${text(done)}${total === null ? '' : ` of ${text(total)}`}${unit}`;
 }
@@ -43,8 +44,8 @@ function measure({ phase, done, total }: Progress): string {
 function pace({ phase, done, total }: Progress, first: number, ms: number): string {
   if (ms < 1000 || done <= first || FILES.includes(phase)) return '';
   const rate = (done - first) / ms;
-  const left = total === null || done >= total ? '' : `, ${duration((total - done) / rate)} left`;
-  return `, ${bytes(rate * 1000)}/s${left}`;
+  const left = total === null || done >= total ? '' : `, ${formatDuration((total - done) / rate)} left`;
+  return `, ${formatBytes(rate * 1000)}/s${left}`;
 }
 
 function bars(stream: Output, now: () => number): DataProgress {

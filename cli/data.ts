@@ -3,8 +3,8 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { cifar10Dir, type Dataset } from '../datasets/index.ts';
+import { formatDuration } from '../engine/index.ts';
 import { dataProgress } from './data-progress.ts';
-import { duration } from './format.ts';
 import { EXIT_CODES, shellWord, type Host } from './host.ts';
 import { onCtrlC } from './stop.ts';
 import { path } from './values.ts';
@@ -89,7 +89,7 @@ async function dataCifar10(host: Host, data: string | undefined): Promise<number
     const { train, test } = await openCifar10(host, data, stop.signal);
     const { dir, root } = await findCifar10(data, host.cwd);
     const how =
-      before.dir === null ? `obtained in ${duration(performance.now() - started)}` : 'already there';
+      before.dir === null ? `obtained in ${formatDuration(performance.now() - started)}` : 'already there';
     host.stderr.write(`CIFAR-10: ${train.length} training and ${test.length} test images, ${how}\n`);
     host.stdout.write(`${dir ?? root}\n`);
     return 0;

@@ -21,7 +21,7 @@ import {
   type Simd,
 } from '../engine/index.ts';
 import { dataCommand, findCifar10, type Cifar10Place, DATA_HELP } from './data.ts';
-import { bytes } from './format.ts';
+import { formatBytes } from './format.ts';
 import type { Host } from './host.ts';
 import { path } from './values.ts';
 import { ownVersion } from './version.ts';
@@ -202,7 +202,7 @@ function describe(diagnosis: Diagnosis, host: Host, data: string | undefined): s
     ...entry('node', node.works ? yes(`${node.version} (V8 ${node.v8})`) : node),
     ...entry('platform', yes(platform)),
     ...entry('processor', yes(`${cpu.model}, ${cpu.cores} core${cpu.cores === 1 ? '' : 's'}`)),
-    ...entry('memory', yes(`${bytes(memory.totalBytes)}, ${bytes(memory.freeBytes)} of it free`)),
+    ...entry('memory', yes(`${formatBytes(memory.totalBytes)}, ${formatBytes(memory.freeBytes)} of it free`)),
     '',
     'backend wasm (CPU)',
     ...entry(

@@ -2,6 +2,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { loader, meanImage } from '../datasets/index.ts';
 import {
+  formatPercent,
   lossTrend,
   lrRangeTest,
   progressBar,
@@ -163,7 +164,7 @@ function describe(curve: RangeCurve, { from, to }: RangeTest, width: number): st
     from: short(from),
     to: short(end === 'done' ? to : reached),
     width,
-    format: judged ? (x) => `${(x * 100).toFixed(1)} %` : decimalsFor(values),
+    format: judged ? formatPercent : decimalsFor(values),
     // The updates of a sweep are equally spaced on its axis, linear or logarithmic.
     marks: suggestions.flatMap(([label, { step }]) =>
       step === null ? [] : [{ label, at: (step - first) / (last.step - first) }],

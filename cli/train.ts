@@ -5,6 +5,8 @@ import { loader, meanImage, type Dataset } from '../datasets/index.ts';
 import {
   countParameters,
   fit,
+  formatDuration,
+  formatPercent,
   jsonLines,
   latestCheckpoint,
   progressBar,
@@ -18,7 +20,6 @@ import { sgd } from '../optim/index.ts';
 import { addBackendOptions, startBackend, type BackendArguments } from './backend.ts';
 import { DATA_HELP, openCifar10 } from './data.ts';
 import { EXIT_FAILURE, UsageError } from './failure.ts';
-import { duration, percent } from './format.ts';
 import { EXIT_CODES, shellWord, type Host } from './host.ts';
 import { addNetOptions, NETS, type NetArguments } from './nets.ts';
 import { chooseSchedule, scheduleNames, scheduleOptions, type ChosenSchedule } from './schedules.ts';
@@ -238,11 +239,13 @@ function printResult(
   resumedAt: number,
 ): void {
   const accuracy = (event: EvalEvent | null): string =>
-    event === null ? 'unknown' : `${percent(event.metrics['accuracy'] ?? NaN)} after ${event.step} steps`;
+    event === null
+      ? 'unknown'
+      : `${formatPercent(event.metrics['accuracy'] ?? NaN)} after ${event.step} steps`;
   const lines = [
     `test accuracy  ${accuracy(last)}`,
     `best           ${accuracy(best)}`,
-    `time           ${duration(ms)}${resumedAt > 0 ? `, from step ${resumedAt} on` : ''}`,
+    `time           ${formatDuration(ms)}${resumedAt > 0 ? `, from step ${resumedAt} on` : ''}`,
     `run folder     ${relative(host.cwd, dir) || '.'} (events.jsonl, summary.json, curve.svg, checkpoints)`,
   ];
   (json === true ? host.stderr : host.stdout).write(`${lines.join('\n')}\n`);

@@ -1,5 +1,5 @@
 /** Single operations on the GPU backend: their time by the device's own clock, and with the way there and back. */
-import { adapterName, gpu, type Report } from '../../engine/index.ts';
+import { adapterName, formatPercent, gpu, type Report } from '../../engine/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import { micros, short, summary, table, type Summary } from '../measure.ts';
 import { startOurTask } from './ours.ts';
@@ -87,7 +87,7 @@ export function gpuKernelTable({ kernels, report, config }: GpuKernelsResult): s
     short(kernelMs),
     short(runMs.median),
     short(gflopPerSecond),
-    ofPeak === null ? '' : `${(ofPeak * 100).toFixed(1)} %`,
+    ofPeak === null ? '' : formatPercent(ofPeak),
   ]);
   return [
     `${adapterName(report) ?? 'no adapter'}; ${report.executor}`,

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Option, type Command } from 'commander';
 import {
+  formatPercent,
   measureLimits,
   startLimit,
   wasm,
@@ -174,7 +175,7 @@ async function buildFaster(torch: Torch, task: Single, steps: number): Promise<L
 
 function line(result: KernelResult): string {
   const ratio = result.torch === null ? '' : `, ${short(result.torch.comparison.ratio)} of PyTorch's time`;
-  const share = `${(result.ofLimit * 100).toFixed(0)} % of the limit`;
+  const share = `${formatPercent(result.ofLimit, 0)} of the limit`;
   return `${`${result.title} ${passOf(result.task)}`.trim()}: ${short(result.oursMs.median)} ms, ${share}${ratio}`;
 }
 
@@ -198,7 +199,7 @@ export function kernelTable({ kernels, limits }: KernelsResult): string {
       short(result.oursMs.median),
       short(result.kernelMs),
       short(result.gflopPerSecond),
-      `${(result.ofLimit * 100).toFixed(0)} %`,
+      formatPercent(result.ofLimit, 0),
       torch === null ? '' : short(torch.comparison.theirsMs.median),
       torch === null ? '' : short(torch.gflopPerSecond),
       torch === null ? '' : short(torch.comparison.ratio),

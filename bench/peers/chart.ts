@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { scaleLinear } from 'd3-scale';
+import { formatPercent } from '../../engine/index.ts';
 import { markdownTable, replaceBetween } from '../markdown.ts';
 import type { KernelResult } from '../kernels/kernels.ts';
 import type { Comparison } from '../measure.ts';
@@ -243,7 +244,7 @@ export function peersMarkdown(result: PeersResult, svg: string, json: string): s
     );
   }
   if (kernels !== null) {
-    const percent = (one: KernelResult): string => `${(one.ofLimit * 100).toFixed(0)} %`;
+    const percent = (one: KernelResult): string => formatPercent(one.ofLimit, 0);
     const sorted = kernels.kernels.toSorted((a, b) => a.ofLimit - b.ofLimit);
     const products = kernels.kernels.filter(({ task }) => task.kind === 'matmul');
     facts.push(

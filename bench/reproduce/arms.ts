@@ -142,7 +142,7 @@ const table1: readonly Part[] = [
     steps: 42_000,
     lr: () => cyclicLR({ ...BOUNDS, mode: 'exp_range', gamma: GAMMA, decays: 'bounds' }),
     paper: 0.822,
-    note: 'The paper’s words; its bounds and step size for this run are not stated. With these, 42,000 steps end at the top of a cycle; at its last minimum, at 40,000, it has 81.7 %.',
+    note: 'The paper’s words; its bounds and step size for this run are not stated. With these, 42,000 steps end at the top of a cycle; at its last minimum, at 40,000, it has 81.7%.',
   },
   {
     name: 'exp-range-amplitude-42000',
@@ -150,7 +150,7 @@ const table1: readonly Part[] = [
     steps: 42_000,
     lr: () => cyclicLR({ ...BOUNDS, mode: 'exp_range', gamma: GAMMA }),
     paper: 0.822,
-    note: 'What every library does under this name. 42,000 steps end at the top of a cycle; at its last minimum, at 40,000, it has 79.6 %.',
+    note: 'What every library does under this name. 42,000 steps end at the top of a cycle; at its last minimum, at 40,000, it has 79.6%.',
   },
 ];
 
@@ -162,7 +162,7 @@ const methods = [
     name: 'nesterov',
     bounds: [0.001, 0.006],
     paper: [0.821, 0.813],
-    seen: ['', 'At the tops of its cycles it has 72 to 76 %.'],
+    seen: ['', 'At the tops of its cycles it has 72 to 76%.'],
     make: (lr: Schedule) => caffeSgd(lr, true),
   },
   {
@@ -170,8 +170,8 @@ const methods = [
     bounds: [0.0005, 0.002],
     paper: [0.814, 0.798],
     seen: [
-      'At 60,000, before the first drop, it has 77.3 %: the paper’s value needs the drops.',
-      'At the tops of its cycles it has 70 to 74 %; why it ends below the paper is not known.',
+      'At 60,000, before the first drop, it has 77.3%: the paper’s value needs the drops.',
+      'At the tops of its cycles it has 70 to 74%; why it ends below the paper is not known.',
     ],
     make: (lr: Schedule) =>
       adam({ lr, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.004, form: 'caffe' }),
@@ -181,8 +181,8 @@ const methods = [
     bounds: [0.0001, 0.0003],
     paper: [0.752, 0.728],
     seen: [
-      'At 60,000, before the first drop, it has 77.6 %: the drops alone do not explain the difference. Both runs of RMSprop lie above the paper, which does not give its constants; these are Caffe’s defaults.',
-      'The paper’s value is what this run has at the tops of its second and third cycles, 71 to 74 %, not at its end: theirs may have stopped elsewhere in a cycle.',
+      'At 60,000, before the first drop, it has 77.6%: the drops alone do not explain the difference. Both runs of RMSprop lie above the paper, which does not give its constants; these are Caffe’s defaults.',
+      'The paper’s value is what this run has at the tops of its second and third cycles, 71 to 74%, not at its end: theirs may have stopped elsewhere in a cycle.',
     ],
     make: (lr: Schedule) => rmsprop({ lr, rho: 0.99, epsilon: 1e-8, weightDecay: 0.004 }),
   },
@@ -191,8 +191,8 @@ const methods = [
     bounds: [0.003, 0.035],
     paper: [0.746, 0.76],
     seen: [
-      'It still rises slowly at the end of its first rate, where it has 71.3 %.',
-      'Seed 1 falls to 13 % at step 2,000, where the rate first passes 0.028, begins anew and ends at 68.7 %; seed 2 does not fall, and ends at 76.0 %, the paper’s value.',
+      'It still rises slowly at the end of its first rate, where it has 71.3%.',
+      'Seed 1 falls to 13% at step 2,000, where the rate first passes 0.028, begins anew and ends at 68.7%; seed 2 does not fall, and ends at 76.0%, the paper’s value.',
     ],
     make: (lr: Schedule) => adagrad({ lr, epsilon: 1e-8, weightDecay: 0.004 }),
   },
@@ -201,8 +201,8 @@ const methods = [
     bounds: [0.01, 0.1],
     paper: [0.673, 0.673],
     seen: [
-      'How fast it learns depends on ρ and δ, which the paper does not give: 0.9 and Caffe’s default of 1e-8 here. With those of Caffe’s example the triangular run ends at 79.6 %, not 62.2: the paper’s value lies between.',
-      'It still rises when it ends, half a point in 1,000 steps: how fast it does depends on ρ and δ, which the paper does not give (with those of Caffe’s example it ends at 79.6 %).',
+      'How fast it learns depends on ρ and δ, which the paper does not give: 0.9 and Caffe’s default of 1e-8 here. With those of Caffe’s example the triangular run ends at 79.6%, not 62.2: the paper’s value lies between.',
+      'It still rises when it ends, half a point in 1,000 steps: how fast it does depends on ρ and δ, which the paper does not give (with those of Caffe’s example it ends at 79.6%).',
     ],
     make: (lr: Schedule) => adadelta({ lr, rho: 0.9, epsilon: 1e-8, weightDecay: 0.004 }),
   },
@@ -269,8 +269,8 @@ const sigmoidBn: readonly Arm[] = (
   paper,
   note:
     name === 'fixed-60000'
-      ? 'Caffe’s solver: one rate, no weight decay. It has the paper’s 60.8 % near step 23,000, where triangular2 has 67 %; its best, 67.4 % at step 54,000, triangular2 passes at 12,000, but ends below.'
-      : 'The paper gives neither bounds nor length; these are the bounds of its section 3.1. It calls its curves training accuracy: here that passes 72.2 % near step 23,000 and ends at 76 %, while test accuracy has its best, 67.8 %, at step 24,000 and falls from there on: Caffe’s solver for this network decays no weights.',
+      ? 'Caffe’s solver: one rate, no weight decay. It has the paper’s 60.8% near step 23,000, where triangular2 has 67%; its best, 67.4% at step 54,000, triangular2 passes at 12,000, but ends below.'
+      : 'The paper gives neither bounds nor length; these are the bounds of its section 3.1. It calls its curves training accuracy: here that passes 72.2% near step 23,000 and ends at 76%, while test accuracy has its best, 67.8%, at step 24,000 and falls from there on: Caffe’s solver for this network decays no weights.',
 }));
 
 /** 25 epochs of 128, the last batch of an epoch going on at the front. */
@@ -351,6 +351,6 @@ export const arms: readonly Arm[] = [
     model: (mean) => caffeQuick({ mean }),
     optimizer: () => caffeSgd(multistep({ base: 0.001, gamma: 0.1, at: [4000] })),
     paper: 0.7533,
-    note: 'Not the paper but Caffe’s own example, which reports about 75 %.',
+    note: 'Not the paper but Caffe’s own example, which reports about 75%.',
   },
 ];

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { loader, meanImage } from '../../datasets/index.ts';
 import {
   caffeFull,
+  formatPercent,
   lossTrend,
   lrRangeTest,
   rangeSvg,
@@ -201,13 +202,13 @@ const sweepName = (steps: number, seed: number): string =>
 export function rangeRows(records: readonly RangeRecord[]): string[][] {
   const paper = shapeOf(PAPER.map((accuracy, i) => ({ lr: i / 1000, accuracy })));
   const cells = (shape: RangeShape): string[] => [
-    `${(shape.atSix * 100).toFixed(1)} %`,
+    formatPercent(shape.atSix),
     (shape.fromPaper * 100).toFixed(1),
     shape.correlation.toFixed(2),
     shape.roughBelow.toFixed(3),
     shape.roughAbove.toFixed(3),
-    `${(shape.fallsBelow * 100).toFixed(0)} %`,
-    `${(shape.fallsAbove * 100).toFixed(0)} %`,
+    formatPercent(shape.fallsBelow, 0),
+    formatPercent(shape.fallsAbove, 0),
   ];
   const place = ({ lr, why }: Suggestion): string =>
     lr === null ? `none: ${why}` : String(Number(lr.toPrecision(2)));

@@ -1,7 +1,7 @@
 /** What the finished runs say: a page of Markdown, the same as HTML, pictures, and the README's headline. All from JSON. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { curveSvg, type CurveSeries } from '../../engine/index.ts';
+import { curveSvg, formatDuration, formatPercent, type CurveSeries } from '../../engine/index.ts';
 import { markdownTable } from '../markdown.ts';
 import { arms, experimentNames, type Arm, type ExperimentName } from './arms.ts';
 import { RANGE_HEAD, rangeFigure, rangeRows, readRangeTests, type RangeRecord } from './range.ts';
@@ -42,7 +42,6 @@ export function readResults(results: string): Results {
   return { arms: found, range: readRangeTests(results) };
 }
 
-const percent = (x: number): string => `${(x * 100).toFixed(1)} %`;
 const points = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x * 100).toFixed(1)}`;
 const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
 const thousands = (x: number): string => x.toLocaleString('en');
@@ -63,8 +62,8 @@ function stepsTo(runs: readonly RunRecord[], goal: number): string {
   return steps.length === runs.length ? middle : `${middle} (${steps.length} of ${runs.length} runs)`;
 }
 
-const minutes = (runs: readonly RunRecord[]): string =>
-  `${(mean(runs.map(({ stepMs, evalMs }) => stepMs + evalMs)) / 60_000).toFixed(0)} min`;
+const duration = (runs: readonly RunRecord[]): string =>
+  formatDuration(mean(runs.map(({ stepMs, evalMs }) => stepMs + evalMs)));
 
 const HEAD = [
   'arm',
@@ -74,22 +73,22 @@ const HEAD = [
   'runs',
   'spread, %',
   'against the paper',
-  'to 81.4 %',
+  'to 81.4%',
   'time',
 ];
 
 function row({ arm, runs }: ArmResult): string[] {
-  const paper = arm.paper === null ? '–' : percent(arm.paper);
+  const paper = arm.paper === null ? '–' : formatPercent(arm.paper);
   if (runs.length === 0) return [arm.title, thousands(arm.steps), paper, 'not run', '0', '', '', '', ''];
   const measured = mean(runs.map(({ accuracy }) => accuracy));
   const against = arm.paper === null ? '' : points(measured - arm.paper);
   const found = [
-    percent(measured),
+    formatPercent(measured),
     String(runs.length),
     spread(runs),
     against,
     stepsTo(runs, GOAL),
-    minutes(runs),
+    duration(runs),
   ];
   return [arm.title, thousands(arm.steps), paper, ...found];
 }
@@ -134,7 +133,7 @@ export function figure(title: string, results: readonly ArmResult[]): string | n
     ];
     if (arm.paper !== null)
       drawn.push({
-        label: `paper: ${percent(arm.paper)}`,
+        label: `paper: ${formatPercent(arm.paper)}`,
         points: [[arm.steps, arm.paper]],
         color,
         dots: true,
@@ -223,20 +222,20 @@ export function claim(results: readonly ArmResult[]): string[] {
   const accuracy = (runs: readonly RunRecord[]): number => mean(runs.map((run) => run.accuracy));
   const lead = accuracy(cyclical) - accuracy(fixed);
   const text =
-    `triangular2 after 25,000 steps: ${percent(accuracy(cyclical))} (${plural(cyclical.length, 'run')}); the fixed rate after ` +
-    `70,000: ${percent(accuracy(fixed))} (${plural(fixed.length, 'run')}): ${points(lead)} points. The paper has 81.4 % for both.`;
+    `triangular2 after 25,000 steps: ${formatPercent(accuracy(cyclical))} (${plural(cyclical.length, 'run')}); the fixed rate after ` +
+    `70,000: ${formatPercent(accuracy(fixed))} (${plural(fixed.length, 'run')}): ${points(lead)} points. The paper has 81.4% for both.`;
   if (short.length === 0) return [text];
   const gap = points(accuracy(cyclical) - accuracy(short));
   return [
     text,
-    `The fixed rate with its drops moved up, after the same 25,000 steps: ${percent(accuracy(short))} ` +
+    `The fixed rate with its drops moved up, after the same 25,000 steps: ${formatPercent(accuracy(short))} ` +
       `(${plural(short.length, 'run')}); triangular2 is ${gap} points from it.`,
   ];
 }
 
 const PREFACE =
   'Made by `npm run reproduce -- report` from the JSON files beside it. Accuracy is that after the last step, on all 10,000 test ' +
-  'images; arms of one seed share initial weights and the order of the data. “To 81.4 %” is the first evaluation (every 1,000 steps) ' +
+  'images; arms of one seed share initial weights and the order of the data. “To 81.4%” is the first evaluation (every 1,000 steps) ' +
   'at or above it. Time is what the steps and evaluations took by the clock, whatever else ran on the machine meanwhile.';
 
 export function reportMarkdown(results: Results): string {

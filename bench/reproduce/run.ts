@@ -2,7 +2,14 @@
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loader, meanImage, type Dataset } from '../../datasets/index.ts';
-import { countParameters, fit, report, type Backend, type Listener } from '../../engine/index.ts';
+import {
+  countParameters,
+  fit,
+  formatPercent,
+  report,
+  type Backend,
+  type Listener,
+} from '../../engine/index.ts';
 import type { Arm } from './arms.ts';
 import { recordOf } from './record.ts';
 
@@ -81,6 +88,6 @@ async function runArm(
   mkdirSync(join(results, arm.experiment), { recursive: true });
   writeFileSync(`${file}.draft`, `${JSON.stringify(recordOf(dir, arm, seed))}\n`);
   renameSync(`${file}.draft`, file);
-  tell(`${title}: ${((accuracy ?? NaN) * 100).toFixed(2)} %, written to ${file}`);
+  tell(`${title}: ${formatPercent(accuracy ?? NaN)}, written to ${file}`);
   return true;
 }

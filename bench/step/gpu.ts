@@ -10,6 +10,7 @@ import {
   checkFinite,
   compile,
   crossEntropyRows,
+  formatPercent,
   gpu,
   i32,
   initState,
@@ -263,7 +264,7 @@ export function describeGpuSteps(result: GpuStepResult): string {
     `${result.gflopPerSecond.toFixed(1)} GFLOP/s by the device's clock` +
       (ofPeak === null
         ? ' (share of peak unknown: --peak-tflops says what the adapter can do)'
-        : `, ${(ofPeak * 100).toFixed(1)} % of ${config.peakTflops} TFLOP/s`),
+        : `, ${formatPercent(ofPeak)} of ${config.peakTflops} TFLOP/s`),
     ...cuda.skipped.map(({ name, reason }) => `skipped ${name}: ${reason}`),
   ].join('\n');
 }

@@ -1,6 +1,6 @@
 /**
- * The safetensors file format: 8 bytes with the length of a JSON header (little-endian), the header, the arrays one
- * after another. Other programs read it; nothing in it is executed. Knows nothing of training.
+ * The safetensors file format: 8 bytes with the length of a JSON header (little-endian), the header, then the arrays. Other programs
+ * can read it, and nothing in it is executed. This file is independent of training.
  * Source: https://huggingface.co/docs/safetensors
  */
 import { CheckpointError, DataError } from '../errors.ts';
@@ -15,22 +15,22 @@ export interface TensorFile {
 
 const NAMES: Readonly<Record<DType, string>> = { f32: 'F32', i32: 'I32', u8: 'U8' };
 
-/** A type of the format: what it becomes here, and its bytes. */
+/** A type of the format: our dtype for it, and its size in bytes. */
 interface StoredType {
   readonly dtype: DType;
   readonly bytes: number;
-  /** The values; null where one of them is beyond `dtype`. */
+  /** The values. Null if `dtype` cannot represent one of them. */
   readonly read: (buffer: ArrayBuffer) => HostData | null;
 }
 
-/** Ours as they are, others as the type of ours that has their values; F64 is rounded. */
+/** Our types, and others with the dtype that represents their values. F64 is rounded. */
 const STORED = new Map<string, StoredType>([
   ['F32', { dtype: 'f32', bytes: 4, read: (buffer) => new Float32Array(buffer) }],
   ['I32', { dtype: 'i32', bytes: 4, read: (buffer) => new Int32Array(buffer) }],
   ['U8', { dtype: 'u8', bytes: 1, read: (buffer) => new Uint8Array(buffer) }],
   ['F64', { dtype: 'f32', bytes: 8, read: rounded }],
   ['F16', { dtype: 'f32', bytes: 2, read: (buffer) => Float32Array.from(new Uint16Array(buffer), fromHalf) }],
-  // The upper half of an F32.
+  // BF16 is the upper half of an F32.
   [
     'BF16',
     {
@@ -78,20 +78,20 @@ function narrowed(wide: BigInt64Array | BigUint64Array): Int32Array | null {
 }
 
 const PREFIX = 8;
-/** The format's own bound: a length beyond it is not a length. */
+/** The limit of the format for the header length. */
 const MAX_HEADER = 100_000_000;
 
 const METADATA = '__metadata__';
 
 /**
- * Throws unless a file can hold `tensors` as they are: TypeError or DataError for an array whose parts disagree, for the
- * name that the format has taken, and for a number in double precision beyond those of f32.
+ * Throws unless a file can hold `tensors`: TypeError or DataError for an array whose parts are inconsistent, for the name that the
+ * format reserves, and for a number in double precision beyond f32.
  */
 export function checkStorable(where: string, tensors: State): void {
   checkArrays(where, tensors);
   if (Object.hasOwn(tensors, METADATA)) {
     throw new DataError(
-      `${where}: '${METADATA}' cannot name an array: the format has it for text (rename it)`,
+      `${where}: '${METADATA}' cannot name an array: the format reserves it for metadata (rename the array)`,
     );
   }
   for (const [name, { data }] of Object.entries(tensors)) {
@@ -116,7 +116,7 @@ export function encodeTensors({ tensors, metadata }: TensorFile): Uint8Array {
     offset = end;
   }
   const text = new TextEncoder().encode(JSON.stringify(header));
-  const length = Math.ceil(text.length / 8) * 8; // so that the arrays are aligned
+  const length = Math.ceil(text.length / 8) * 8; // aligns the arrays
   const file = new Uint8Array(PREFIX + length + offset).fill(0x20, PREFIX, PREFIX + length);
   new DataView(file.buffer).setBigUint64(0, BigInt(length), true);
   file.set(text, PREFIX);
@@ -129,13 +129,13 @@ export function encodeTensors({ tensors, metadata }: TensorFile): Uint8Array {
   return file;
 }
 
-/** An array's bytes as a file has them. Typed arrays are little-endian on every machine that JavaScript runs on today. */
+/** The bytes of an array in a file. Typed arrays are little-endian on all current JavaScript platforms. */
 export function storedBytes({ dtype, data }: HostTensor): Uint8Array {
   const stored = dtype === 'f32' && isFloat64Array(data) ? Float32Array.from(data) : data;
   return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
 }
 
-/** The arrays in a file's bytes. Throws CheckpointError, beginning with `where`, unless every byte is accounted for. */
+/** The arrays in the bytes of a file. Throws CheckpointError, which starts with `where`, unless the arrays cover every byte. */
 export function decodeTensors(where: string, bytes: Uint8Array): TensorFile {
   const fail = (what: string): never => {
     throw new CheckpointError(`${where}: ${what} (the file is damaged, or not a safetensors file)`);
@@ -152,32 +152,32 @@ export function decodeTensors(where: string, bytes: Uint8Array): TensorFile {
 
   const { [METADATA]: metadata = {}, ...entries } = header;
   if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
-    return fail(`${METADATA} is not a table of strings`);
+    return fail(`${METADATA} is not an object of strings`);
   }
-  const found = Object.entries(entries).map(([name, entry]) => readEntry(where, name, entry, fail));
-  found.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  const arrays = Object.entries(entries).map(([name, entry]) => readEntry(where, name, entry, fail));
+  arrays.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let expected = 0;
-  for (const { name, begin, end } of found) {
+  for (const { name, begin, end } of arrays) {
     if (begin !== expected) {
       return fail(`the bytes of '${name}' begin at ${begin}, where ${expected} is expected`);
     }
     expected = end;
   }
-  const room = bytes.length - start;
-  if (expected !== room) {
+  const available = bytes.length - start;
+  if (expected !== available) {
     return fail(
-      `the arrays need ${expected} bytes, but there are ${room}: ${room < expected ? 'truncated' : 'too long'}`,
+      `the arrays need ${expected} bytes, but there are ${available}: ${available < expected ? 'truncated' : 'too long'}`,
     );
   }
-  const tensors = found.map(({ name, type, shape, begin, end }): readonly [string, HostTensor] => {
-    // A copy, as the arrays may lie at odd addresses (and no slice: a Buffer's shares its memory).
-    const own = new Uint8Array(bytes.subarray(start + begin, start + end));
+  const tensors = arrays.map(({ name, type, shape, begin, end }): readonly [string, HostTensor] => {
+    // A copy, because the arrays may not be aligned. Not slice(), which shares memory for a Buffer.
+    const copy = new Uint8Array(bytes.subarray(start + begin, start + end));
     const { dtype, read } = STORED.get(type)!;
-    const data = read(own.buffer);
+    const data = read(copy.buffer);
     if (data === null) {
       throw new CheckpointError(
-        `${where}: '${name}' is ${type} and has values beyond those of ${dtype}, which it would become ` +
-          '(there is no larger type here: save it as one that holds them)',
+        `${where}: '${name}' is ${type} and has values that ${dtype} cannot represent ` +
+          '(save it with smaller values: there is no larger type)',
       );
     }
     return [name, { shape, dtype, data }];
@@ -196,7 +196,7 @@ function parseHeader(bytes: Uint8Array): Record<string, unknown> | null {
 
 interface Entry {
   readonly name: string;
-  /** In the format's words. */
+  /** The name of the type in the format. */
   readonly type: string;
   readonly shape: Shape;
   readonly begin: number;

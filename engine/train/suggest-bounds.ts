@@ -1,9 +1,9 @@
-/** What the curve of a range test suggests: bounds for a cyclical rate, and places that other programs name. */
+/** Suggestions from the curve of a range test: bounds for a cyclical rate, and the suggestions of other libraries. */
 import type { RangeCurve, RangePoint } from './range-test.ts';
 
 export type SuggestionName = 'rise' | 'ragged' | 'steepest' | 'valley' | 'slide' | 'minimum';
 
-/** A place on the curve, or why there is none. */
+/** A point on the curve, or the reason why there is none. */
 export type Suggestion =
   | { readonly lr: number; readonly step: number; readonly why: null }
   | { readonly lr: null; readonly step: null; readonly why: string };
@@ -11,20 +11,20 @@ export type Suggestion =
 const none = (why: string): Suggestion => ({ lr: null, step: null, why });
 
 /**
- * What a curve suggests, by name. The first two need evaluations, the others go by `lossTrend`, of which positions count, not rates or
- * their logarithms: a sweep has its updates at equal distances on the axis that it is made for. Where the curve does not show a place
- * beyond its noise, there is none, and `why` has the reason.
+ * The suggestions of a curve by name. The first two need evaluations. The others use `lossTrend` as a function of the position, because
+ * the updates of a sweep are equally spaced on its axis, linear or logarithmic. If noise hides a suggestion, it is null and `why` has
+ * the reason.
  *
- *   rise      the paper's lower bound: the first rate at which accuracy has begun to rise
- *   ragged    the paper's upper bound: the last rate before accuracy falls for the first time
- *   steepest  where the loss falls fastest
- *   valley    the middle of the fall, from the last position with 95 % of it still to come to the first with 5 %
- *   slide     the upper end of the valley: the last rate before the loss rises for good, by more than 5 % of the fall
+ *   rise      the lower bound of the paper: the first rate at which accuracy has started to rise
+ *   ragged    the upper bound of the paper: the last rate before accuracy falls for the first time
+ *   steepest  the rate at which the loss falls fastest
+ *   valley    the middle of the fall, between the last position with 95% of it remaining and the first with 5%
+ *   slide     the upper end of the valley: the last rate before the loss permanently rises, by more than 5% of the fall
  *   minimum   a tenth of the rate with the lowest loss
  *
- * The last four names are fastai's, whose rules are for exponential sweeps of 100 updates: there the valley is found by the longest
- * falling subsequence, and the slide by comparing slopes 15 updates apart. Both end at the last update where the loss is noisy or does
- * not diverge.
+ * The last four names are those of fastai, whose rules are for exponential sweeps of 100 updates. There the valley is the longest
+ * decreasing subsequence, and the slide compares slopes 15 updates apart. Both end at the last update if the loss is noisy or does not
+ * diverge.
  * Source: L. N. Smith, 2017, section 3.3; fastai, callback/schedule.py.
  *
  * @example const { rise, ragged } = suggestBounds(test.curves[0])
@@ -34,37 +34,37 @@ export function suggestBounds(curve: RangeCurve): Readonly<Record<SuggestionName
 }
 
 function fromAccuracy({ evaluations }: RangeCurve): Record<'rise' | 'ragged', Suggestion> {
-  const known = evaluations.flatMap(({ accuracy, lr, step }) =>
+  const measured = evaluations.flatMap(({ accuracy, lr, step }) =>
     accuracy === null ? [] : [{ accuracy, lr, step }],
   );
-  const both = (why: string) => ({ rise: none(why), ragged: none(why) });
-  if (known.length < 4) {
-    return both(
-      `there are ${known.length} evaluations with an accuracy (4 or more are needed: evaluate oftener, or sweep for longer)`,
+  const neither = (why: string) => ({ rise: none(why), ragged: none(why) });
+  if (measured.length < 4) {
+    return neither(
+      `there are only ${measured.length} evaluations with an accuracy (at least 4 are needed: evaluate more often, or use a longer sweep)`,
     );
   }
-  const highest = Math.max(...known.map(({ accuracy }) => accuracy));
-  const start = known[0].accuracy;
+  const highest = Math.max(...measured.map(({ accuracy }) => accuracy));
+  const start = measured[0].accuracy;
   if (highest - start < 0.05) {
-    return both(
+    return neither(
       `accuracy stays between ${start.toFixed(3)} and ${highest.toFixed(3)}: the model does not learn here`,
     );
   }
-  // A tenth of the whole rise: what one evaluation differs from the next by chance is less.
-  const risen = known.find(({ accuracy }) => accuracy - start > (highest - start) / 10)!;
-  const fall = known.findIndex(
-    ({ accuracy }, i) => i > 0 && accuracy < known[i - 1].accuracy && known[i - 1].step >= risen.step,
+  // A tenth of the rise, which exceeds the random differences between evaluations.
+  const risen = measured.find(({ accuracy }) => accuracy - start > (highest - start) / 10)!;
+  const fall = measured.findIndex(
+    ({ accuracy }, i) => i > 0 && accuracy < measured[i - 1].accuracy && measured[i - 1].step >= risen.step,
   );
   return {
     rise: { lr: risen.lr, step: risen.step, why: null },
     ragged:
       fall < 0
-        ? none(`accuracy still rises at the end, at ${known.at(-1).lr} (sweep further)`)
-        : { lr: known[fall - 1].lr, step: known[fall - 1].step, why: null },
+        ? none(`accuracy still rises at the end, at ${measured.at(-1)!.lr} (sweep further)`)
+        : { lr: measured[fall - 1].lr, step: measured[fall - 1].step, why: null },
   };
 }
 
-/** A position on a smooth curve through the losses. */
+/** A point on a smooth curve through the losses. */
 export interface TrendPoint {
   readonly step: number;
   readonly lr: number;
@@ -72,10 +72,10 @@ export interface TrendPoint {
 }
 
 /**
- * A smooth curve through the losses of the updates, of up to 1000 points: at each a straight line is fitted to the twentieth of the
- * curve on either side, near points counting more. Unlike a running mean it does not lag behind. A loss that is far from its
- * neighbors is replaced by the nearer one of them, and those far above the first ones are taken as lower ones, since an overflow would
- * bend the curve around it. Empty for fewer than 20 finite losses.
+ * A smooth curve of up to 1000 points through the losses of the updates: a local linear regression over a twentieth of the curve on each
+ * side, with higher weights for near points. Unlike a running mean, it does not lag. A loss far from its neighbors is replaced by the
+ * nearer of them. Losses far above the first ones are capped, because an overflow would bend the curve around it. Empty for fewer than
+ * 20 finite losses.
  * Source: W. S. Cleveland, Robust Locally Weighted Regression and Smoothing Scatterplots, 1979, without the robust weights.
  *
  * @example curveSvg([{ label: 'loss', points: lossTrend(curve).map(({ lr, loss }) => [lr, loss]) }], options)
@@ -84,38 +84,38 @@ export const lossTrend = ({ points }: Pick<RangeCurve, 'points'>): readonly Tren
   trendOf(points)?.points ?? [];
 
 const FEWEST = 20;
-/** Longer curves are averaged over stretches of equal length. */
+/** Longer curves are averaged over segments of equal length. */
 const MOST = 1000;
-/** Half of the points that a line is fitted to, as a share of the curve. */
+/** The number of points on each side of a local regression, as a fraction of the curve. */
 const REACH = 0.05;
-/** Differences count from so many standard errors on: the extremes of noise alone lie some 4 apart. */
+/** The minimum significant difference in standard errors. The extremes of pure noise are about 4 apart. */
 const SIGNIFICANT = 5;
-/** Shares of the fall that belong to its ends. */
+/** The fraction of the fall at each of its ends. */
 const END = 0.05;
 
 interface Trend {
   readonly points: readonly TrendPoint[];
-  /** Change of the loss from one position to the next. */
+  /** The change of the loss from one position to the next. */
   readonly slopes: readonly number[];
   /** Standard errors of the losses and of the slopes. */
   readonly errors: readonly number[];
   readonly slopeErrors: readonly number[];
-  /** Positions on either side that a line is fitted to. */
+  /** The number of positions on each side of a local regression. */
   readonly reach: number;
 }
 
 function trendOf(all: readonly RangePoint[]): Trend | null {
   const finite = all.filter(({ loss }) => Number.isFinite(loss));
   if (finite.length < FEWEST) return null;
-  const stretches = stretchesOf(finite);
-  const raw = stretches.map(({ loss }) => loss);
+  const segments = segmentsOf(finite);
+  const raw = segments.map(({ loss }) => loss);
   const losses = capped(withoutGlitches(raw));
   const n = losses.length;
   const reach = Math.max(2, Math.round(n * REACH));
   const noise = noiseOf(raw);
   const fits = losses.map((_, i) => fitLine(losses, i, reach));
   return {
-    points: fits.map(({ value }, i) => ({ ...stretches[i], loss: value })),
+    points: fits.map(({ value }, i) => ({ ...segments[i], loss: value })),
     slopes: fits.map(({ slope }) => slope),
     errors: fits.map(({ error }) => error * noise),
     slopeErrors: fits.map(({ slopeError }) => slopeError * noise),
@@ -123,12 +123,12 @@ function trendOf(all: readonly RangePoint[]): Trend | null {
   };
 }
 
-function stretchesOf(points: readonly RangePoint[]): readonly TrendPoint[] {
+function segmentsOf(points: readonly RangePoint[]): readonly TrendPoint[] {
   const length = Math.ceil(points.length / MOST);
   return Array.from({ length: Math.ceil(points.length / length) }, (_, i) => {
-    const own = points.slice(i * length, (i + 1) * length);
-    const { step, lr } = own[own.length >> 1];
-    return { step, lr, loss: own.reduce((sum, { loss }) => sum + loss, 0) / own.length };
+    const segment = points.slice(i * length, (i + 1) * length);
+    const { step, lr } = segment[segment.length >> 1];
+    return { step, lr, loss: segment.reduce((sum, { loss }) => sum + loss, 0) / segment.length };
   });
 }
 
@@ -137,7 +137,7 @@ const median = (values: readonly number[]): number => {
   return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 };
 
-/** Medians of three neighbors: without losses that are far from those before and after. */
+/** Medians of three neighbors, which remove losses far from those before and after. */
 const withoutGlitches = (losses: readonly number[]): readonly number[] =>
   losses.map((_, i) => {
     const first = Math.min(Math.max(0, i - 1), losses.length - 3);
@@ -152,8 +152,8 @@ function capped(losses: readonly number[]): readonly number[] {
 }
 
 /**
- * The standard deviation of a loss around the curve, from differences of neighbors: 0.6745 of it is the median of a normal
- * distribution's distances. At least the rounding of an f32.
+ * The standard deviation of the losses around the curve, estimated from differences of neighbors: for a normal distribution, the median
+ * distance from the mean is 0.6745 standard deviations. At least the rounding error of f32.
  */
 function noiseOf(losses: readonly number[]): number {
   const deviation =
@@ -164,12 +164,12 @@ function noiseOf(losses: readonly number[]): number {
 interface Fit {
   readonly value: number;
   readonly slope: number;
-  /** Standard errors for a noise of 1. */
+  /** The standard error for a noise of 1. */
   readonly error: number;
   readonly slopeError: number;
 }
 
-/** The weighted line of least squares around position i. */
+/** The weighted least-squares line around position i. */
 function fitLine(losses: readonly number[], i: number, reach: number): Fit {
   const first = Math.max(0, i - reach);
   const last = Math.min(losses.length - 1, i + reach);
@@ -184,12 +184,12 @@ function fitLine(losses: readonly number[], i: number, reach: number): Fit {
   const determinant = s0 * s2 - s1 * s1;
   let [value, slope, square, slopeSquare] = [0, 0, 0, 0];
   for (let j = first; j <= last; j++) {
-    const share = (weightAt(j - i) * (s2 - s1 * (j - i))) / determinant;
-    const slopeShare = (weightAt(j - i) * (s0 * (j - i) - s1)) / determinant;
-    value += share * losses[j];
-    slope += slopeShare * losses[j];
-    square += share * share;
-    slopeSquare += slopeShare * slopeShare;
+    const valueWeight = (weightAt(j - i) * (s2 - s1 * (j - i))) / determinant;
+    const slopeWeight = (weightAt(j - i) * (s0 * (j - i) - s1)) / determinant;
+    value += valueWeight * losses[j];
+    slope += slopeWeight * losses[j];
+    square += valueWeight * valueWeight;
+    slopeSquare += slopeWeight * slopeWeight;
   }
   return { value, slope, error: Math.sqrt(square), slopeError: Math.sqrt(slopeSquare) };
 }
@@ -206,14 +206,16 @@ function fromLoss({ points: all, end: outcome }: RangeCurve): FromLoss {
   const trend = trendOf(all);
   if (trend === null) {
     const finite = all.filter(({ loss }) => Number.isFinite(loss)).length;
-    return nothing(`there are ${finite} updates with a finite loss (${FEWEST} are needed: sweep for longer)`);
+    return nothing(
+      `there are only ${finite} updates with a finite loss (${FEWEST} are needed: use a longer sweep)`,
+    );
   }
   const { points, reach } = trend;
   const losses = points.map(({ loss }) => loss);
   const low = losses.indexOf(Math.min(...losses));
   const top = losses.indexOf(Math.max(...losses.slice(0, low + 1)));
   const fall = losses[top] - losses[low];
-  /** Whether the loss at b lies above that at a by more than chance would have it. */
+  /** Whether the loss at b is significantly above that at a. */
   const above = (b: number, a: number): boolean =>
     losses[b] - losses[a] > SIGNIFICANT * Math.hypot(trend.errors[a], trend.errors[b]);
   if (!above(top, low)) {
@@ -226,7 +228,7 @@ function fromLoss({ points: all, end: outcome }: RangeCurve): FromLoss {
   const last = losses.length - 1;
   const rates = `at ${short(points[last].lr)} (sweep further)`;
   const diverged = outcome === 'diverged';
-  /** Whether the position would stay where it is if the sweep went on: its line has points on either side. */
+  /** Whether the position would not change with a longer sweep: its regression has points on both sides. */
   const isInside = (i: number): boolean => diverged || i <= last - reach;
 
   const fallsAt = trend.slopes.map((slope, i) =>

@@ -168,10 +168,10 @@ describe('the report', () => {
     const found = writeReport(results);
     const text = reportMarkdown(found);
     expect(text).toContain(
-      'triangular2 after 25,000 steps: 81.5 % (2 runs); the fixed rate after 70,000: 81.5 % (1 run): +0.0 points.',
+      'triangular2 after 25,000 steps: 81.5% (2 runs); the fixed rate after 70,000: 81.5% (1 run): +0.0 points.',
     );
     expect(text).toMatch(
-      /\| triangular2, 25,000 +\| 25,000 \| 81\.4 % \| +81\.5 % \| +2 \| 81\.0 … 82\.0 \| +\+0\.1 \| 25,000 \(1 of 2 runs\) \| 10 min \|/,
+      /\| triangular2, 25,000 +\| 25,000 \| 81\.4% \| +81\.5% \| +2 \| 81\.0 … 82\.0 \| +\+0\.1 \| 25,000 \(1 of 2 runs\) \| 10:00 \|/,
     );
     expect(text).toContain('decay, 25,000: −2.5 points against the paper over 1 run.');
     expect(readFileSync(join(results, 'REPORT.md'), 'utf8')).toBe(text);

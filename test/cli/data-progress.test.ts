@@ -26,7 +26,7 @@ it('without a terminal: a line when something begins, ends, or has gone on for t
   stop();
   expect(stream.text().split('\n')).toEqual([
     'downloading somewhere',
-    'downloading: 40 MB of 100 MB, 4 MB/s, 15.0 s left',
+    'downloading: 40 MB of 100 MB, 4 MB/s, 0:15 left',
     'somewhere is slow',
     'downloading: 100 MB of 100 MB, 3 MB/s',
     'unpacking somewhere',

@@ -79,7 +79,7 @@ describe('train', () => {
       'summary.json',
     ]);
     expect(host.out()).toMatch(
-      /^test accuracy {2}\d+\.\d\d % after 3 steps\nbest {11}\d+\.\d\d % after \d steps?\ntime /,
+      /^test accuracy {2}\d+\.\d% after 3 steps\nbest {11}\d+\.\d% after \d steps?\ntime /,
     );
     const summary = JSON.parse(readFileSync(join(dir, 'summary.json'), 'utf8')) as {
       readonly state: string;

@@ -286,7 +286,10 @@ describe('checkpoints', () => {
       [{ a: { ...one, data: [1, 2] as never } }, "'a' is f32 [2], 2 elements, but its data is an array"],
       [{ a: { ...one, dtype: 'f16' as never } }, "'a' has dtype 'f16' (use 'f32', 'i32' or 'u8')"],
       [{ a: { ...one, dtype: undefined as never } }, "'a' has dtype undefined"],
-      [{ __metadata__: one }, "'__metadata__' cannot name an array: the format has it for text (rename it)"],
+      [
+        { __metadata__: one },
+        "'__metadata__' cannot name an array: the format reserves it for metadata (rename the array)",
+      ],
       [Object.fromEntries([['__proto__', one]]), "'__proto__' cannot name an array (rename it)"],
       [
         { a: { ...one, data: Float64Array.of(1, 1e39) } },

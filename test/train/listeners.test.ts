@@ -185,7 +185,7 @@ describe('progressBar without a terminal', () => {
     ]);
     expect(stream.lines).toEqual([
       'training for 1000 steps: batch 100, 10 steps an epoch, seed 7, on wasm (team of 2 workers, 2 threads, relaxed SIMD)',
-      'not the fast executor: SharedArrayBuffer is missing',
+      'slower executor: SharedArrayBuffer is missing',
       '2/1000 0%  lr 0.00101  smoothed loss 2.000  batch accuracy 0.1%  2,000 examples/s  0:00  0:50 left',
       '4/1000 0%  lr 0.00103  smoothed loss 1.999  batch accuracy 0.1%  2,000 examples/s  0:00  0:50 left',
       'step 4/1000: eval accuracy 62.5%, loss 0.375 (10,000 examples in 2.5 s)',
@@ -269,7 +269,7 @@ test('what is not for a listener is refused when it is made', () => {
   expect(() => report(undefined as never)).toThrow('report: dir must be the path of a folder, got undefined');
   expect(() => report('runs/a', { titel: 'a' } as never)).toThrow("report: unknown option 'titel'");
   expect(() => jsonLines(undefined as never)).toThrow('jsonLines: takes one object of options');
-  expect(() => jsonLines({} as never)).toThrow('jsonLines: takes either the path of a file or a stream');
+  expect(() => jsonLines({} as never)).toThrow('jsonLines: pass either path or stream');
   expect(() => progressBar({ evry: 2 } as never)).toThrow("progressBar: unknown option 'evry'");
 });
 
@@ -452,7 +452,7 @@ describe('jsonLines', () => {
     const foreign = join(dir, 'notes.txt');
     writeFileSync(foreign, '{"type":"start","step":0}\nmilk, eggs\n');
     await expect(jsonLines({ path: foreign })(start(5, 10))).rejects.toThrow(
-      `jsonLines: ${foreign} is not a log of events: line 2 is "milk, eggs" (move the file away, or choose another path)`,
+      `jsonLines: ${foreign} is not a log of events: line 2 is "milk, eggs" (move the file, or use another path)`,
     );
     expect(readFileSync(foreign, 'utf8')).toContain('milk, eggs');
   });

@@ -269,9 +269,9 @@ describe('suggestBounds', () => {
       const given = { ...curve(valley), points: curve(valley).points.slice(0, n) };
       const reasons = Object.values(places(given));
       expect(reasons.slice(2)).toEqual(
-        Array(4).fill(`there are ${n} updates with a finite loss (20 are needed: sweep for longer)`),
+        Array(4).fill(`there are only ${n} updates with a finite loss (20 are needed: use a longer sweep)`),
       );
-      expect(reasons.slice(0, 2).every((why) => String(why).startsWith('there are 0 evaluations'))).toBe(
+      expect(reasons.slice(0, 2).every((why) => String(why).startsWith('there are only 0 evaluations'))).toBe(
         true,
       );
       expect(lossTrend(given)).toEqual([]);

@@ -565,7 +565,7 @@ describe('evaluation and prediction', () => {
       forward({ model: all, state: initState(all, null, 0), backend: reference(), data: held }),
     ).rejects.toThrow("forward: the model's output must have one row per example, [7, ...], got f32 []");
     await expect(predict({ model: maps, state: asState, backend: reference(), data: held })).rejects.toThrow(
-      "predict: the model's output must be logits [N, classes], got f32 [7,3,3,2] (forward gives outputs of any shape)",
+      "predict: the model's output must be logits [N, classes], got f32 [7,3,3,2] (forward returns outputs of any shape)",
     );
   });
 

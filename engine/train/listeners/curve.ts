@@ -1,6 +1,6 @@
 /**
- * Draws curves over steps as SVG text: panels one above the other with a shared x axis. Pure, without a DOM; the
- * report, the benchmarks and plots of schedules use it. Not a plotting library: lines and dots is all there is.
+ * Draws curves as SVG text: panels one above the other with a shared x axis. A pure function without a DOM, used by the report, the
+ * benchmarks and the plots of schedules. It draws lines and dots only.
  */
 import { scaleLinear, scaleLog } from 'd3-scale';
 import {
@@ -15,23 +15,23 @@ import {
 } from 'd3-shape';
 
 export interface CurveSeries {
-  /** Its name in the legend. */
+  /** The name in the legend. */
   readonly label: string;
-  /** `[x, y]`, x ascending. Where y is not finite (or not positive on a logarithmic axis) the line has a gap. */
+  /** `[x, y]`, with ascending x. The line has a gap where y is not finite, or not positive on a logarithmic axis. */
   readonly points: readonly (readonly [number, number])[];
-  /** Index into `panels`; 0 unless given. */
+  /** Index into `panels`. Default 0. */
   readonly panel?: number;
-  /** The y axis; left unless given. */
+  /** The y axis. Default 'left'. */
   readonly side?: 'left' | 'right';
-  /** Any SVG colour. Unless given, the next of a palette that colour-blind people can tell apart. */
+  /** Any SVG color. Default: the next color of a palette for color-blind readers. */
   readonly color?: string;
-  /** Line width in pixels; 2 unless given. */
+  /** Line width in pixels. Default 2. */
   readonly width?: number;
   readonly opacity?: number;
   readonly dashed?: boolean;
-  /** Puts a dot on every point. Unless given: where there is only one. */
+  /** Whether to draw a dot on every point. Default: only for a single point. */
   readonly dots?: boolean;
-  /** Puts this shape on every point, and draws no line; `width` is about its radius. */
+  /** Draws this shape on every point instead of a line. `width` is about its radius. */
   readonly marker?: CurveMarker;
 }
 
@@ -50,44 +50,44 @@ export interface CurveAxis {
   readonly scale?: 'linear' | 'log';
   /** 'percent' shows 0.5 as 50%. */
   readonly format?: 'number' | 'percent';
-  /** From where to where; unless given, round numbers around the data. What lies outside is cut off. */
+  /** The range of the axis. Default: round numbers around the data. Curves are clipped to it. */
   readonly domain?: readonly [number, number];
 }
 
 export interface CurvePanel {
   readonly left: CurveAxis;
   readonly right?: CurveAxis;
-  /** Height relative to the other panels; 1 unless given. */
+  /** Height relative to the other panels. Default 1. */
   readonly weight?: number;
 }
 
 export interface CurveOptions {
   readonly panels: readonly CurvePanel[];
   readonly title?: string;
-  /** Smaller, below the title. */
+  /** A smaller line below the title. */
   readonly subtitle?: string;
-  /** The x axis; 'steps' unless given. */
+  /** The x axis. Default: 'steps'. */
   readonly x?: CurveAxis;
-  /** Pixels; 960 by 600 unless given. The picture scales. */
+  /** The size in pixels. Default 960 by 600. The picture scales. */
   readonly width?: number;
   readonly height?: number;
 }
 
-/** Okabe and Ito's palette, the readable ones on white first. */
+/** The palette of Okabe and Ito, ordered by contrast on white. */
 export const PALETTE = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000'];
 const INK = '#1f2328';
 const QUIET = '#59636e';
 const GRID = '#e4e7eb';
 const FONT = 15;
-/** Average width of a character, in em. There is nobody to ask without a DOM; slightly wide, so that nothing overlaps. */
+/** Average width of a character, in em. It is an estimate without a DOM, slightly too wide, so that nothing overlaps. */
 const CHARACTER = 0.53;
-/** The same of a digit. */
+/** Average width of a digit, in em. */
 const TICK_CHARACTER = 0.6;
 
-/** At most about so many ticks on a y axis; more is a ruler. */
+/** The approximate maximum number of ticks on a y axis. */
 const Y_TICKS = 6;
 
-/** The part of a d3 scale that is used here. */
+/** The used part of a d3 scale. */
 interface Scale {
   (value: number): number;
   invert(pixel: number): number;
@@ -102,17 +102,17 @@ interface Axis {
 interface Plot {
   readonly left: number;
   readonly right: number;
-  /** Where the picture ends, right of the axis. */
+  /** The right edge of the picture. */
   readonly outerRight: number;
   readonly top: number;
   readonly bottom: number;
 }
 
 /**
- * Draws the series into their panels and returns one SVG document with its own background, legible on light and dark
- * pages. Long series are thinned to what the pixels can show: first, lowest, highest and last point of each column.
+ * Draws the series into their panels and returns one SVG document with a background, legible on light and dark pages. Long series are
+ * reduced to the first, lowest, highest and last point of each pixel column.
  *
- * Throws RangeError for a series in a panel or on an axis that is not there, and for a domain that is empty.
+ * Throws RangeError for a series in a panel or on an axis that does not exist, and for an empty domain.
  *
  * @example
  * curveSvg([{ label: 'triangular', points: steps.map((step) => [step, schedule(step)]) }],
@@ -139,30 +139,30 @@ export function curveSvg(series: readonly CurveSeries[], options: CurveOptions):
   const sides = { left: margin(panels, curves, 'left'), right: margin(panels, curves, 'right') };
   const span = width - sides.left - sides.right;
   const inPanel = panels.map((_, index) => curves.filter((curve) => curve.panel === index));
-  const legends = inPanel.map((own) => legendRows(own, span));
+  const legends = inPanel.map((panelCurves) => legendRows(panelCurves, span));
   const gap = 18;
   const legendHeights = legends.map((rows) => rows.length * 24 + 6);
-  const taken = legendHeights.reduce((a, b) => a + b, 0) + gap * (panels.length - 1);
-  const free = height - top - xAxisHeight - taken;
+  const fixedHeight = legendHeights.reduce((a, b) => a + b, 0) + gap * (panels.length - 1);
+  const plotHeight = height - top - xAxisHeight - fixedHeight;
   const weights = panels.reduce((sum, panel) => sum + (panel.weight ?? 1), 0);
 
   const xs = curves.flatMap((curve) => curve.points.map((point) => point[0]));
   const xRange: [number, number] = [sides.left, width - sides.right];
-  // Not rounded out to the next tick: a run of 70,000 steps should end at the edge.
+  // Not extended to the next tick: a run of 70,000 steps should end at the edge.
   const across = axis(x, xs, xRange, Math.max(2, Math.floor(span / 110)), false);
 
   const body: string[] = [];
   panels.forEach((panel, index) => {
-    top += legendHeights[index];
+    top += legendHeights[index]!;
     const plot: Plot = {
       left: xRange[0],
       right: xRange[1],
       outerRight: width,
       top,
-      bottom: top + (free * (panel.weight ?? 1)) / weights,
+      bottom: top + (plotHeight * (panel.weight ?? 1)) / weights,
     };
     body.push(
-      drawPanel(panel, plot, across, inPanel[index], legends[index]),
+      drawPanel(panel, plot, across, inPanel[index]!, legends[index]!),
       ...(index === panels.length - 1 ? [drawX(across, plot)] : []),
     );
     top = plot.bottom + gap;
@@ -194,7 +194,7 @@ function resolve(one: CurveSeries, index: number, panels: readonly CurvePanel[])
     );
   }
   return {
-    color: PALETTE[index % PALETTE.length],
+    color: PALETTE[index % PALETTE.length]!,
     width: 2,
     opacity: 1,
     dashed: false,
@@ -212,7 +212,7 @@ function heights(curves: readonly Curve[], side: 'left' | 'right'): number[] {
     .flatMap((curve) => curve.points.map((point) => point[1]));
 }
 
-/** Room beside the plots: the widest tick of any panel and the axis's label, or a little where there is no axis. */
+/** The margin beside the plots: the widest tick of any panel and the label of the axis, or less without an axis. */
 function margin(panels: readonly CurvePanel[], curves: readonly Curve[], side: 'left' | 'right'): number {
   const widths = panels.flatMap((panel, index) => {
     const spec = panel[side];
@@ -255,7 +255,7 @@ function axis(
     ? linear.tickFormat(tickCount, '%')
     : log || largest < 1e-5 || largest >= 1e9
       ? short
-      : linear.tickFormat(tickCount); // as many decimals as the distance of the ticks needs
+      : linear.tickFormat(tickCount); // as many decimals as the distance between ticks needs
   return {
     spec,
     place: scale,
@@ -263,7 +263,7 @@ function axis(
   };
 }
 
-/** The data's range, opened up where it is a point or empty, so that there is always an axis. */
+/** The range of the data, extended if it is empty or a single value. */
 function extent(values: readonly number[], log: boolean): [number, number] {
   let low = Infinity;
   let high = -Infinity;
@@ -301,10 +301,10 @@ function drawPanel(
     axis(spec, heights(curves, which), [plot.bottom, plot.top], ticks, true);
   const left = side(panel.left, 'left');
   const right = panel.right && side(panel.right, 'right');
-  // A little larger than the plot, so that lines and dots on its border stay whole.
+  // Slightly larger than the plot, so lines and dots on its border are not clipped.
   const [x, y] = [px(plot.left - 5), px(plot.top - 5)];
   const [width, height] = [px(plot.right - plot.left + 10), px(plot.bottom - plot.top + 10)];
-  // Several pictures may be in one page, where the first element of an id is meant: so an id says all that is in it.
+  // A page may contain several pictures, whose ids must not collide. An id with all values is the same only for the same element.
   const clip = `clip-${x}-${y}-${width}-${height}`;
   const out = [
     `<clipPath id="${clip}"><rect x="${x}" y="${y}" width="${width}" height="${height}"/></clipPath>`,
@@ -371,7 +371,7 @@ function drawCurve(curve: Curve, across: Axis, up: Axis): string {
   return out.join('\n');
 }
 
-/** A shape with a white border, so that it stays visible on a line. */
+/** A shape with a white border, which stays visible on a line. */
 function drawMarker({ marker, width, color, label }: Curve, x: number, y: number): string {
   if (!Number.isFinite(x) || !Number.isFinite(y)) return '';
   const shape = symbol(SYMBOLS[marker!], Math.PI * (width + 2) ** 2).digits(2)();
@@ -381,23 +381,23 @@ function drawMarker({ marker, width, color, label }: Curve, x: number, y: number
   );
 }
 
-/** First, lowest, highest and last point of every half pixel: the same picture with fewer points. */
+/** The first, lowest, highest and last point of every half pixel, which gives the same picture with fewer points. */
 function thin(pixels: readonly [number, number][]): [number, number][] {
   const out: [number, number][] = [];
   for (let start = 0; start < pixels.length;) {
-    const column = Math.floor(pixels[start][0] * 2);
+    const column = Math.floor(pixels[start]![0] * 2);
     let end = start;
     let low = start;
     let high = start;
     let gap = start;
-    for (; end < pixels.length && Math.floor(pixels[end][0] * 2) === column; end++) {
-      if (!Number.isFinite(pixels[end][1])) gap = end;
-      if (pixels[end][1] < pixels[low][1]) low = end;
-      if (pixels[end][1] > pixels[high][1]) high = end;
+    for (; end < pixels.length && Math.floor(pixels[end]![0] * 2) === column; end++) {
+      if (!Number.isFinite(pixels[end]![1])) gap = end;
+      if (pixels[end]![1] < pixels[low]![1]) low = end;
+      if (pixels[end]![1] > pixels[high]![1]) high = end;
     }
     if (end === start) end++; // x is not finite
     const kept = new Set([start, low, high, gap, end - 1]);
-    for (const index of [...kept].sort((a, b) => a - b)) out.push(pixels[index]);
+    for (const index of [...kept].sort((a, b) => a - b)) out.push(pixels[index]!);
     start = end;
   }
   return out;
@@ -413,13 +413,13 @@ function legendRows(curves: readonly Curve[], span: number): LegendRow[] {
   const rows: { curve: Curve; at: number }[][] = [];
   let at = Infinity;
   for (const curve of curves) {
-    const own = SWATCH + 8 + curve.label.length * FONT * CHARACTER + 22;
-    if (at + own > span && (at > 0 || rows.length === 0)) {
+    const itemWidth = SWATCH + 8 + curve.label.length * FONT * CHARACTER + 22;
+    if (at + itemWidth > span && (at > 0 || rows.length === 0)) {
       rows.push([]);
       at = 0;
     }
-    rows.at(-1).push({ curve, at });
-    at += own;
+    rows.at(-1)!.push({ curve, at });
+    at += itemWidth;
   }
   return rows.map((items) => ({ items }));
 }
@@ -430,7 +430,7 @@ function drawLegend(rows: readonly LegendRow[], plot: Plot): string {
     const y = plot.top - 14 - (rows.length - 1 - row) * 24;
     for (const { curve, at } of items) {
       const x = plot.left + at;
-      const opacity = Math.max(curve.opacity, 0.5); // a faint line still needs a key that can be seen
+      const opacity = Math.max(curve.opacity, 0.5); // the key of a faint line must be visible
       if (curve.marker !== undefined) {
         out.push(
           drawMarker(curve, x + SWATCH / 2, y),
@@ -483,7 +483,7 @@ function escape(content: string): string {
   const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
   return (
     content
-      .replace(/[&<>"]/g, (character) => entities[character])
+      .replace(/[&<>"]/g, (character) => entities[character]!)
       // eslint-disable-next-line no-control-regex -- XML 1.0 has no way to write these
       .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '\ufffd')
   );

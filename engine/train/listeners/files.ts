@@ -1,11 +1,11 @@
-/** The files that listeners write: event logs with one JSON object a line, and whole files that appear at once. */
+/** The files that listeners write: event logs with one JSON object per line, and files that are replaced atomically. */
 import { appendFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DataError } from '../../errors.ts';
 import type { TrainEvent } from '../events.ts';
 import { message } from './format.ts';
 
-/** What an event looks like when it is read back. */
+/** An event of a log file. */
 export interface LoggedEvent {
   readonly type: TrainEvent['type'];
   readonly step: number;
@@ -13,8 +13,8 @@ export interface LoggedEvent {
 }
 
 /**
- * One event as one line of JSON. What JSON cannot say is written so that nothing is lost: an error as
- * `{ name, message }`, a number that is not finite as the string 'NaN', 'Infinity' or '-Infinity'.
+ * One event as one line of JSON. JSON has no errors and no numbers that are not finite: an error becomes `{ name, message }`, such a
+ * number becomes the string 'NaN', 'Infinity' or '-Infinity'.
  */
 export function toLine(event: object): string {
   const text = JSON.stringify(event, (_key, value: unknown) => {
@@ -25,7 +25,7 @@ export function toLine(event: object): string {
   return `${text}\n`;
 }
 
-/** Writes a file that is never seen half-written: beside its place, then renamed onto it. */
+/** Writes a file atomically: to a temporary file, which is then renamed. */
 export async function writeAtomic(where: string, path: string, text: string): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
@@ -33,7 +33,7 @@ export async function writeAtomic(where: string, path: string, text: string): Pr
     await writeFile(temporary, text);
     await rename(temporary, path);
   } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => undefined); // the first failure is the one to report
+    await rm(temporary, { force: true }).catch(() => undefined); // report the first error
     throw failure(where, path, cause);
   }
 }
@@ -55,19 +55,19 @@ function parseLine(line: string): LoggedEvent | null {
   }
 }
 
-/** Whether an event still holds for a run that goes on after `resumed` updates. */
-function holds(event: LoggedEvent, resumed: number): boolean {
-  // A step event names its update, from 0; a start at the very same step was a try that got nowhere.
+/** Whether an event remains valid for a run that resumes after `resumed` updates. */
+function isValid(event: LoggedEvent, resumed: number): boolean {
+  // The step of a step event is the index of its update. A start at the same step belongs to a process that made no progress.
   if (event.type === 'step' || event.type === 'start') return event.step < resumed;
   return event.step <= resumed;
 }
 
-interface Earlier {
+interface LogContents {
   readonly lines: readonly string[];
   readonly events: readonly LoggedEvent[];
 }
 
-async function readEarlier(where: string, path: string): Promise<Earlier> {
+async function readLog(where: string, path: string): Promise<LogContents> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');
@@ -76,13 +76,13 @@ async function readEarlier(where: string, path: string): Promise<Earlier> {
     throw new DataError(`${where}: cannot read ${path}: ${message(cause)}`, { cause });
   }
   const lines = text.split('\n');
-  lines.pop(); // nothing after the last line feed, or the torn line of a process that was killed
+  lines.pop(); // the empty string after the last line feed, or an incomplete line of a killed process
   const events = lines.map((line, index) => {
     const event = parseLine(line);
     if (event === null) {
       throw new DataError(
         `${where}: ${path} is not a log of events: line ${index + 1} is ${JSON.stringify(line.slice(0, 60))} ` +
-          `(move the file away, or choose another path)`,
+          `(move the file, or use another path)`,
       );
     }
     return event;
@@ -90,18 +90,18 @@ async function readEarlier(where: string, path: string): Promise<Earlier> {
   return { lines, events };
 }
 
-/** Where the log begins: `resumed` updates are done (0 for a fresh run), and what to do with a file that is there. */
+/** The start of the log: the updates done (0 for a new run), and what to do with an existing file. */
 export interface EventLogStart {
   readonly resumed: number;
   readonly existing: 'keep' | 'discard';
 }
 
 /**
- * A file with one event a line. Each line is one awaited write, so a killed process loses at most the last. The file is
- * open during a write only: a run that is left in the middle leaves no handle behind.
+ * A file with one event per line. Each line is one awaited write, so a killed process loses at most the last line. The file is open
+ * only during a write, so a run that is abandoned leaves no open handle.
  */
 export class EventLog {
-  /** The events of this run that earlier processes left, up to the step at which it resumed. */
+  /** The events that earlier processes of this run logged, up to the step at which it resumed. */
   readonly earlier: readonly LoggedEvent[];
   private readonly where: string;
   private readonly path: string;
@@ -113,16 +113,16 @@ export class EventLog {
   }
 
   static async open(where: string, path: string, start: EventLogStart): Promise<EventLog> {
-    const found: Earlier =
-      start.existing === 'keep' ? await readEarlier(where, path) : { lines: [], events: [] };
-    // A file may hold several runs, one after another. Only the last one is being resumed.
-    const begin = found.events.findLastIndex((event) => event.type === 'start' && event.step === 0);
+    const log: LogContents =
+      start.existing === 'keep' ? await readLog(where, path) : { lines: [], events: [] };
+    // A file may contain several runs. The last one is resumed.
+    const begin = log.events.findLastIndex((event) => event.type === 'start' && event.step === 0);
     const keep = (event: LoggedEvent, index: number): boolean =>
-      start.resumed === 0 || index < begin || holds(event, start.resumed);
-    const lines = found.lines.filter((_, index) => keep(found.events[index], index));
+      start.resumed === 0 || index < begin || isValid(event, start.resumed);
+    const lines = log.lines.filter((_, index) => keep(log.events[index]!, index));
     await writeAtomic(where, path, lines.map((line) => `${line}\n`).join(''));
     const earlier =
-      start.resumed === 0 ? [] : found.events.filter((event, index) => index >= begin && keep(event, index));
+      start.resumed === 0 ? [] : log.events.filter((event, index) => index >= begin && keep(event, index));
     return new EventLog(where, path, earlier);
   }
 

@@ -1,4 +1,5 @@
-/** Listeners: what can be done with the events of a run besides looping over them. */
+/** The public API of the listeners, which process the events of a run: progress, JSON lines, reports and curves. */
+export { formatDuration, formatPercent } from './format.ts';
 export type { TextOutput } from './streams.ts';
 export { progressBar, type ProgressOptions } from './progress.ts';
 export { jsonLines, type JsonLinesOptions } from './json-lines.ts';

@@ -1,4 +1,4 @@
-/** Every event of a run as one line of JSON, in a file or on a stream. For other programs, and for the record. */
+/** Every event of a run as one line of JSON, in a file or on a stream, for other programs. */
 import { checkOptions } from '../../options.ts';
 import type { Listener } from '../events.ts';
 import { EventLog, toLine } from './files.ts';
@@ -6,36 +6,36 @@ import { TextStream, type TextOutput } from './streams.ts';
 
 export type JsonLinesOptions =
   | {
-      /** The file. Folders on the way to it are made. */
+      /** The path of the file. Missing folders are created. */
       readonly path: string;
       /**
-       * What happens to a file that is there. Left out: a resumed run goes on in it, a fresh run replaces it. `true`:
-       * a fresh run is written after what is there. `false`: it is always replaced.
+       * What to do with an existing file. Default: a resumed run appends to it, a new run replaces it. `true`: a new run also
+       * appends to it. `false`: it is always replaced.
        */
       readonly append?: boolean;
     }
   | {
-      /** A stream of the caller's, for instance `process.stdout`. It is not closed. */
+      /** A stream, for instance `process.stdout`. It is not closed. */
       readonly stream: TextOutput;
     };
 
 /**
- * Writes every event as one JSON object a line. A line is written before training goes on, so a process that is
- * killed loses at most the last line.
+ * Writes every event as one line of JSON. A line is written before training continues, so a killed process loses at most the last
+ * line.
  *
- * A run that resumes goes on in the file of the earlier process: its torn last line and its events after the step of
- * the resume are dropped first, and each process's part begins with its own `start` event.
- * An error is written as `{ name, message }`, a number that is not finite as a string.
+ * A run that resumes appends to the file of the earlier process. An incomplete last line and the events after the resumed step are
+ * removed first. The part of each process starts with a `start` event. An error is written as `{ name, message }`, and a number that
+ * is not finite as a string.
  *
- * Throws DataError when the file or stream cannot be written, or the file to go on in is not a log of events. A
- * reader that closes its end of a pipe (`| head`) is no failure: nothing more is written, and training goes on.
+ * Throws DataError if the file or stream cannot be written, or if the file to append to is not a log of events. If the reader of a
+ * pipe closes it (`| head`), training continues without further output.
  *
  * @example listeners: [jsonLines({ path: 'runs/clr/all.jsonl' })]
  */
 export function jsonLines(options: JsonLinesOptions): Listener {
   checkOptions('jsonLines', options, ['path', 'append', 'stream']);
   if ('path' in options === 'stream' in options) {
-    throw new TypeError('jsonLines: takes either the path of a file or a stream');
+    throw new TypeError('jsonLines: pass either path or stream');
   }
   return 'path' in options ? toFile(options.path, options.append) : toStream(options.stream);
 }
@@ -44,7 +44,7 @@ function toFile(path: string, append: boolean | undefined): Listener {
   let log: EventLog | null = null;
   return async (event) => {
     const resumed = event.type === 'start' ? event.step : 0;
-    // A run that failed before its start has only an `end`. It must not cost the file that is there.
+    // A run that failed before its start has only an `end`, which must not replace an existing file.
     const keep = event.type !== 'start' || (append ?? resumed > 0);
     log ??= await EventLog.open('jsonLines', path, {
       resumed,

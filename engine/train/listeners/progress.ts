@@ -1,36 +1,45 @@
-/** Shows how a run is going: a bar on a terminal, plain lines everywhere else. */
+/** The progress of a run: a bar on a terminal, plain lines elsewhere. */
 import type { MultiBar } from 'cli-progress';
 import { checkInteger, checkOptions } from '../../options.ts';
 import { simdName } from '../../backends/report.ts';
 import type { EvalEvent, Listener, StartEvent, StepEvent, TrainEvent } from '../events.ts';
-import { duration, message, metric, number, oneLine, percent, steady, whole } from './format.ts';
+import {
+  formatDuration,
+  formatPercent,
+  message,
+  metric,
+  number,
+  oneLine,
+  steady,
+  thousands,
+} from './format.ts';
 import { TextStream, type TextOutput } from './streams.ts';
 
 export interface ProgressOptions {
-  /** Where to show it; a terminal when it has `isTTY`. Standard error unless given. */
+  /** The output, a terminal if it has `isTTY`. Default: standard error. */
   readonly stream?: TextOutput & { readonly isTTY?: boolean };
-  /** Steps from one line to the next where there is no terminal. Left out: a line every 10 seconds. */
+  /** Steps between lines if the output is not a terminal. Default: a line every 10 seconds. */
   readonly every?: number;
-  /** The time in milliseconds; for tests. */
+  /** The time in milliseconds, for tests. */
   readonly now?: () => number;
 }
 
 const LINE_MS = 10_000;
 const DRAW_MS = 100;
-/** Steps over which loss, metrics and speed are smoothed: enough to be readable, few enough to follow a cycle. */
+/** The number of steps over which loss, metrics and speed are smoothed: a compromise between noise and following a cycle. */
 const SMOOTH_STEPS = 50;
 const BAR_WIDTH = { min: 8, max: 24 };
 
 /**
- * Shows steps, percent, learning rate, loss and batch metrics (smoothed over about 50 steps), speed, time and the
- * last evaluation. On a terminal that is one line, redrawn in place and cut to the terminal's width; elsewhere a line
- * every 10 seconds, or every `every` steps. Evaluations, checkpoints and notices become lines above the bar.
+ * Shows steps, percent, learning rate, loss and batch metrics (smoothed over about 50 steps), speed, time and the last evaluation. On
+ * a terminal, this is one line that is redrawn in place and cut to the width of the terminal. Elsewhere, it is a line every 10
+ * seconds, or every `every` steps. Evaluations, checkpoints and notices are lines above the bar.
  *
- * A resumed run starts where it resumed; speed and time left count this process's steps only. The cursor is never
- * hidden and line wrapping never switched off, so that even a process that is killed leaves the terminal usable.
+ * A resumed run starts at its step. Speed and remaining time count the steps of this process only. The cursor stays visible and line
+ * wrapping stays on, so a killed process leaves the terminal usable.
  *
- * Throws RangeError unless `every` is a whole number of 1 or more, and DataError when the stream cannot be written. A
- * reader that closes its end of the pipe is no failure: nothing more is shown, and training goes on.
+ * Throws RangeError unless `every` is an integer >= 1, and DataError if the stream cannot be written. If the reader of a pipe closes
+ * it, training continues without further output.
  */
 export function progressBar(options: ProgressOptions = {}): Listener {
   checkOptions('progressBar', options, ['stream', 'every', 'now']);
@@ -57,7 +66,7 @@ interface View {
   show(event: TrainEvent): Promise<void>;
 }
 
-/** What is known about the run, kept from its events. */
+/** The status of the run, from its events. */
 class Meter {
   readonly steps: number;
   done: number;
@@ -66,7 +75,7 @@ class Meter {
   private readonly now: () => number;
   private readonly started: number;
   private mark: number;
-  /** When the first step began: an evaluation before it says nothing about the steps to come. */
+  /** The start time of the first step, which excludes an evaluation before it. */
   private firstStep: number | null = null;
   private msPerStep = 0;
   private loss = 0;
@@ -85,14 +94,14 @@ class Meter {
   take(event: TrainEvent): void {
     if (event.type === 'step') this.takeStep(event);
     if (event.type === 'eval') this.lastEval = event;
-    this.mark = this.now(); // so that the time of an evaluation does not count as a slow step
+    this.mark = this.now(); // the time of an evaluation must not count as a slow step
   }
 
   private takeStep(event: StepEvent): void {
     this.done = event.step + 1;
     this.firstStep ??= this.mark;
     this.lr = event.hyper['lr'];
-    // A plain mean at first, then an exponential one: no start-up bias.
+    // First a plain mean, then an exponential one, which avoids a bias at the start.
     const weight = 1 / Math.min(this.done - this.first, SMOOTH_STEPS);
     const smooth = (old: number | undefined, value: number): number =>
       old === undefined || weight === 1 ? value : old + (value - old) * weight;
@@ -103,43 +112,44 @@ class Meter {
     this.msPerStep = smooth(this.msPerStep, this.now() - this.mark);
   }
 
-  /** The parts of the line in the order in which they are shown, each with how soon it gives way (0: never). */
-  private parts(): { readonly text: string; readonly givesWay: number }[] {
-    const here = this.done - this.first;
-    const share = this.steps > 0 ? this.done / this.steps : 1;
-    const parts = [{ text: `${this.done}/${this.steps} ${Math.floor(share * 100)}%`, givesWay: 0 }];
-    if (here > 0) {
+  /** The parts of the line. If there is too little room, the part with the highest `dropOrder` is dropped first, 0 never. */
+  private parts(): { readonly text: string; readonly dropOrder: number }[] {
+    const stepsHere = this.done - this.first;
+    const fraction = this.steps > 0 ? this.done / this.steps : 1;
+    const parts = [{ text: `${this.done}/${this.steps} ${Math.floor(fraction * 100)}%`, dropOrder: 0 }];
+    if (stepsHere > 0) {
       const elapsed = this.now() - this.started;
-      const left = ((this.now() - (this.firstStep ?? this.started)) / here) * (this.steps - this.done);
-      if (this.lr !== undefined) parts.push({ text: `lr ${number(this.lr)}`, givesWay: 3 });
-      parts.push({ text: `smoothed loss ${steady(this.loss)}`, givesWay: 1 });
+      const left = ((this.now() - (this.firstStep ?? this.started)) / stepsHere) * (this.steps - this.done);
+      if (this.lr !== undefined) parts.push({ text: `lr ${number(this.lr)}`, dropOrder: 3 });
+      parts.push({ text: `smoothed loss ${steady(this.loss)}`, dropOrder: 1 });
       for (const [name, value] of Object.entries(this.metrics)) {
-        parts.push({ text: `batch ${metric(name, value)}`, givesWay: name === 'accuracy' ? 4 : 8 });
+        parts.push({ text: `batch ${metric(name, value)}`, dropOrder: name === 'accuracy' ? 4 : 8 });
       }
       if (this.msPerStep > 0) {
         const rate = (this.batchSize * 1000) / this.msPerStep;
         parts.push({
-          text: `${rate < 10 ? number(rate) : whole(rate)} examples/s`,
-          givesWay: 6,
+          text: `${rate < 10 ? number(rate) : thousands(rate)} examples/s`,
+          dropOrder: 6,
         });
       }
-      parts.push({ text: duration(elapsed), givesWay: 7 });
-      parts.push({ text: `${duration(left)} left`, givesWay: 2 });
+      parts.push({ text: formatDuration(elapsed), dropOrder: 7 });
+      parts.push({ text: `${formatDuration(left)} left`, dropOrder: 2 });
     }
     if (this.lastEval) {
       const { loss, metrics } = this.lastEval;
-      const quality = metrics['accuracy'] === undefined ? metric('loss', loss) : percent(metrics['accuracy']);
-      parts.push({ text: `eval ${quality}`, givesWay: 5 });
+      const quality =
+        metrics['accuracy'] === undefined ? metric('loss', loss) : formatPercent(metrics['accuracy']);
+      parts.push({ text: `eval ${quality}`, dropOrder: 5 });
     }
     return parts;
   }
 
-  /** As much as fits into `width` columns, the bar last: it is the least informative part. */
+  /** The parts that fit into `width` columns. The bar is drawn only if there is room left. */
   line(width: number): string {
     const parts = this.parts();
     const join = (): string => parts.map((part) => part.text).join('  ');
     while (join().length > width && parts.length > 1) {
-      const first = parts.reduce((a, b) => (b.givesWay >= a.givesWay ? b : a));
+      const first = parts.reduce((a, b) => (b.dropOrder >= a.dropOrder ? b : a));
       parts.splice(parts.indexOf(first), 1);
     }
     const text = join().slice(0, Math.max(0, width));
@@ -151,7 +161,7 @@ class Meter {
   }
 }
 
-/** What an event says in words; nothing for a step. */
+/** The lines of an event. A step has none. */
 function describe(event: TrainEvent, steps: number): string[] {
   switch (event.type) {
     case 'start': {
@@ -164,7 +174,7 @@ function describe(event: TrainEvent, steps: number): string[] {
           `batch ${event.batchSize}, ${event.stepsPerEpoch} steps an epoch, seed ${event.seed}, ` +
           `on ${backend} (${how.join(', ')})`,
       ];
-      if (fallback !== null) lines.push(`not the fast executor: ${oneLine(fallback)}`);
+      if (fallback !== null) lines.push(`slower executor: ${oneLine(fallback)}`);
       return lines;
     }
     case 'step':
@@ -172,20 +182,22 @@ function describe(event: TrainEvent, steps: number): string[] {
     case 'eval':
       return [
         `step ${event.step}/${steps}: eval ${quality(event)} ` +
-          `(${whole(event.examples)} examples in ${(event.ms / 1000).toFixed(1)} s)`,
+          `(${thousands(event.examples)} examples in ${(event.ms / 1000).toFixed(1)} s)`,
       ];
     case 'checkpoint':
       return [`step ${event.step}/${steps}: saved ${event.path}`];
     case 'notice':
       return [`step ${event.step}/${steps}: ${oneLine(event.message)} (${event.code})`];
     case 'end': {
-      const ways = {
+      const endings = {
         done: 'done',
         break: 'stopped by the loop',
         abort: 'aborted',
         error: `failed: ${message(event.error)}`,
       };
-      const lines = [`${ways[event.reason]}, ${event.step} of ${event.steps} steps, ${duration(event.ms)}`];
+      const lines = [
+        `${endings[event.reason]}, ${event.step} of ${event.steps} steps, ${formatDuration(event.ms)}`,
+      ];
       if (event.last) lines.push(`last eval, step ${event.last.step}: ${quality(event.last)}`);
       if (event.best && event.best.step !== event.last?.step) {
         lines.push(`best eval, step ${event.best.step}: ${quality(event.best)}`);
@@ -200,7 +212,7 @@ function quality(event: EvalEvent): string {
   return [...metrics, metric('loss', event.loss)].join(', ');
 }
 
-/** Plain lines, for files and pipes. */
+/** Progress as plain lines, for files and pipes. */
 class LineView implements View {
   private readonly text: TextStream;
   private readonly meter: Meter | null;
@@ -233,7 +245,7 @@ class LineView implements View {
   }
 }
 
-/** One line that is redrawn in place. */
+/** Progress as one line that is redrawn in place. */
 class BarView implements View {
   private readonly text: TextStream;
   private readonly meter: Meter;
@@ -242,7 +254,7 @@ class BarView implements View {
   private drawn = -Infinity;
   private stopped = false;
 
-  /** Only who looks at a terminal loads what draws bars: it is a fifth of the engine's start. */
+  /** Loads cli-progress only for a terminal: it takes a fifth of the start time of the engine. */
   static async open(stream: TextOutput, text: TextStream, meter: Meter, now: () => number): Promise<BarView> {
     const { MultiBar: Bars } = await import('cli-progress');
     return new BarView(Bars, stream, text, meter, now);
@@ -258,20 +270,20 @@ class BarView implements View {
     this.text = text;
     this.meter = meter;
     this.now = now;
-    // MultiBar, although there is one bar: a SingleBar cannot print lines above itself, and at its end puts the cursor
-    // back where it was at the start, which is on top of lines printed since.
+    // MultiBar, although there is only one bar: a SingleBar cannot print lines above itself, and finally moves the cursor back
+    // to its start, over lines that were printed since.
     this.bars = new Bars({
-      stream: stream as unknown as NodeJS.WritableStream, // a terminal's is one
+      stream: stream as unknown as NodeJS.WritableStream, // a terminal is a WritableStream
       fps: 1000 / DRAW_MS,
-      forceRedraw: true, // printing lines wipes the bar
+      forceRedraw: true, // printing lines erases the bar
       hideCursor: false,
-      linewrap: true, // true leaves the terminal's setting alone; null, which is documented to, switches wrapping off
-      gracefulExit: false, // its handler would swallow the first Ctrl-C
-      // The last column stays free: some terminals wrap as soon as it is written.
+      linewrap: true, // true keeps the setting of the terminal; null, which is documented to keep it, turns wrapping off
+      gracefulExit: false, // its handler would intercept the first Ctrl-C
+      // The last column stays free, because some terminals wrap when it is written.
       format: (_options, { maxWidth }) => meter.line(maxWidth - 1),
     });
     this.bars.on('redraw-post', () => (this.drawn = this.now()));
-    // The bar redraws itself on a timer. That must not be what keeps a process alive.
+    // The bar redraws itself with a timer, which must not keep the process alive.
     this.bars.on('update-post', () => {
       (this.bars as unknown as { timer?: NodeJS.Timeout | null }).timer?.unref();
     });
@@ -283,14 +295,14 @@ class BarView implements View {
     meter.take(event);
     if (event.type === 'end' || !text.open) this.stop();
     if (event.type === 'end') {
-      // Below the bar, which stays as it was at the end.
+      // Below the bar, which stays.
       await text.write(`${describe(event, meter.steps).join('\n')}\n`);
       text.release();
     }
     if (this.stopped) return;
     const lines = describe(event, meter.steps);
     for (const line of lines) bars.log(`${line}\n`);
-    // The timer alone would not do: a backend that computes on this thread lets no timer run.
+    // A backend that computes on this thread blocks the timer, so the bar is also updated here.
     if (lines.length > 0 || this.now() - this.drawn >= DRAW_MS) bars.update();
     text.check();
   }

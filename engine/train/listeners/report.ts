@@ -1,4 +1,4 @@
-/** Leaves a record of a run in a folder: its events, a summary, a picture. */
+/** The report of a run in a folder: its events, a summary and a picture. */
 import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { checkOptions, show } from '../../options.ts';
@@ -7,16 +7,16 @@ import { isBetter } from '../evaluate.ts';
 import type { EndEvent, EvalEvent, Listener, StartEvent, StepEvent, TrainEvent } from '../events.ts';
 import { curveSvg, type CurveSeries } from './curve.ts';
 import { EventLog, toLine, writeAtomic, type LoggedEvent } from './files.ts';
-import { percent, number } from './format.ts';
+import { formatPercent, number } from './format.ts';
 
 export interface ReportOptions {
-  /** What is worth keeping about the run besides its events, for instance the configs of its schedules. JSON. */
+  /** Additional JSON data about the run, for instance the configs of its schedules. */
   readonly config?: Readonly<Record<string, unknown>>;
-  /** Above the picture; the folder's name unless given. */
+  /** The title of the picture. Default: the name of the folder. */
   readonly title?: string;
 }
 
-/** An evaluation as the summary tells it. */
+/** An evaluation in the summary. */
 interface Quality {
   readonly step: number;
   readonly loss: number;
@@ -25,43 +25,43 @@ interface Quality {
 
 /** The contents of summary.json. */
 export interface RunSummary {
-  /** 'running' until the end; then why it ended. A killed process leaves 'running'. */
+  /** 'running' until the end, then the reason of the end. A killed process leaves 'running'. */
   readonly state: 'running' | EndEvent['reason'];
-  /** Updates done, and of how many. */
+  /** Updates done. */
   readonly step: number;
   readonly steps: number;
-  /** Of the last evaluation; null where there was none, or without this metric. */
+  /** The accuracy of the last evaluation. Null without evaluations, or without this metric. */
   readonly accuracy: number | null;
   readonly last: Quality | null;
-  /** The evaluation with the best accuracy (lowest loss where there is no accuracy), of the whole run. */
+  /** The evaluation with the highest accuracy (lowest loss where there is no accuracy) of the run. */
   readonly best: Quality | null;
-  /** Wall time of this process's part, in milliseconds. */
+  /** Wall time of this process in milliseconds. */
   readonly ms: number;
-  /** Wall time of all steps and of all evaluations, of the whole run, in milliseconds. */
+  /** Wall time of all steps of the run in milliseconds. `evalMs` is that of all evaluations. */
   readonly stepMs: number;
   readonly evalMs: number;
   readonly config: Readonly<Record<string, unknown>>;
-  /** How the backend ran. */
+  /** The report of the backend. */
   readonly report: Report;
   readonly versions: Readonly<Record<string, string>>;
   readonly error?: { readonly name: string; readonly message: string };
 }
 
-/** Step events are thinned to about this many: more than the picture has pixels to show. */
+/** The approximate number of step records, which exceeds the pixels of the picture. */
 const RECORDS = 1000;
 
 /**
- * Writes into `dir`, which is made if it is missing:
+ * Writes these files into `dir`, which is created if it is missing:
  *
- *   events.jsonl   all events, but only about 1000 step events: each stands for the `over` updates up to its `step`;
- *                  loss, metrics and ms are their means, the hyper-parameters are those of its `step`
- *   summary.json   accuracy, times, configuration, versions, how the backend ran: see RunSummary
+ *   events.jsonl   all events, with about 1000 step events. Each represents the `over` updates up to its `step`. Loss, metrics and ms
+ *                  are their means. The hyper-parameters are those of its `step`.
+ *   summary.json   accuracy, times, configuration, versions and the report of the backend: see RunSummary
  *   curve.svg      accuracy, loss and learning rate over steps
  *
- * The last two are replaced, never half-written, at every evaluation and at the end. A resumed run goes on in the
- * earlier process's events.jsonl, so that summary and picture cover the whole run; a fresh run replaces it.
+ * summary.json and curve.svg are replaced atomically at every evaluation and at the end. A resumed run appends to events.jsonl, so
+ * summary and picture cover the complete run. A new run replaces it.
  *
- * Throws DataError when a file cannot be written, or the events to go on from are not a log.
+ * Throws DataError if a file cannot be written, or if the existing events.jsonl is not a log of events.
  */
 export function report(dir: string, options: ReportOptions = {}): Listener {
   if (typeof dir !== 'string' || dir === '') {
@@ -73,12 +73,12 @@ export function report(dir: string, options: ReportOptions = {}): Listener {
     if (event.type === 'start') run = await RunReport.open(dir, event, options);
     const current = run;
     if (event.type === 'end') run = null;
-    // Without a start there is no run to report on.
+    // Without a start there is no run to report.
     await current?.take(event);
   };
 }
 
-/** One line of events.jsonl for `over` updates. */
+/** A line of events.jsonl that represents `over` updates. */
 type StepRecord = StepEvent & { readonly over: number };
 
 class RunReport {
@@ -119,7 +119,7 @@ class RunReport {
       if (this.step % this.interval === 0) await this.flush();
       return;
     }
-    // A run resumes from a checkpoint, so no record may stand for steps on both sides of one.
+    // A run resumes from a checkpoint, so no record may cover steps on both sides of one.
     if (event.type === 'checkpoint' || event.type === 'end') await this.flush();
     await this.log.write(event);
     if (event.type === 'eval') this.addEval(event);
@@ -148,7 +148,7 @@ class RunReport {
   }
 
   private addEval(event: EvalEvent): void {
-    // A run that resumed may evaluate once more where it resumed.
+    // A resumed run may repeat the evaluation at its first step.
     if (this.evals.at(-1)?.step === event.step) this.evals.pop();
     this.evals.push(event);
   }
@@ -187,16 +187,16 @@ class RunReport {
 
   private picture({ last, best }: RunSummary): string {
     const { records, evals, start } = this;
-    // A hundredth of the run: long enough to see through the noise of a batch, short enough for a cycle.
+    // A hundredth of the run: long enough to average the noise of batches, short enough to show a cycle.
     const window = Math.max(this.interval, Math.round(start.steps / 100));
     const smooth = (of: (record: StepRecord) => number): [number, number][] =>
       movingMean(records, window, of);
     const hyper = (name: string): [number, number][] =>
       records.map((record) => [record.step, record.hyper[name] ?? NaN]);
 
-    const shares = [...records, ...evals].some((event) => 'accuracy' in event.metrics);
+    const hasAccuracy = [...records, ...evals].some((event) => 'accuracy' in event.metrics);
     const series: CurveSeries[] = [];
-    if (shares) {
+    if (hasAccuracy) {
       series.push(
         {
           label: 'training accuracy',
@@ -220,15 +220,15 @@ class RunReport {
       });
     }
     series.push({
-      label: shares ? 'training loss (right axis)' : 'training loss',
+      label: hasAccuracy ? 'training loss (right axis)' : 'training loss',
       points: smooth((record) => record.loss),
-      side: shares ? 'right' : 'left',
+      side: hasAccuracy ? 'right' : 'left',
       color: '#d55e00',
       width: 1.5,
     });
     series.push({ label: 'learning rate', points: hyper('lr'), panel: 1, color: '#009e73' });
     const momentum = hyper('momentum');
-    const cycles = momentum.some(([, value]) => value !== momentum[0][1] && !Number.isNaN(value));
+    const cycles = momentum.some(([, value]) => value !== momentum[0]![1] && !Number.isNaN(value));
     if (cycles) {
       series.push({
         label: 'momentum (right axis)',
@@ -239,20 +239,20 @@ class RunReport {
       });
     }
 
-    const found = [
+    const facts = [
       `${start.report.backend}, ${start.report.threads} thread${start.report.threads === 1 ? '' : 's'}`,
       `batch ${start.batchSize}`,
       `seed ${start.seed}`,
       ...(window > 1 ? [`training curves are means of ${window} steps`] : []),
-      ...(last ? [`last ${tell(last)}`] : []),
-      ...(best && best.step !== last?.step ? [`best ${tell(best)} at step ${best.step}`] : []),
+      ...(last ? [`last ${formatQuality(last)}`] : []),
+      ...(best && best.step !== last?.step ? [`best ${formatQuality(best)} at step ${best.step}`] : []),
     ];
     return curveSvg(series, {
       title: this.options.title ?? basename(resolve(this.dir)),
-      subtitle: found.join('  ·  '),
+      subtitle: facts.join('  ·  '),
       x: { label: 'steps', domain: [0, Math.max(1, start.steps)] },
       panels: [
-        shares
+        hasAccuracy
           ? {
               left: { label: 'accuracy', format: 'percent' },
               right: { label: 'loss' },
@@ -273,12 +273,12 @@ function quality({ step, loss, metrics }: EvalEvent): Quality {
   return { step, loss, metrics };
 }
 
-function tell({ loss, metrics }: Quality): string {
+function formatQuality({ loss, metrics }: Quality): string {
   const { accuracy } = metrics;
-  return accuracy === undefined ? `loss ${number(loss)}` : percent(accuracy);
+  return accuracy === undefined ? `loss ${number(loss)}` : formatPercent(accuracy);
 }
 
-/** Centred mean over `window` steps, weighted with how many updates each record stands for. */
+/** Centered mean over `window` steps, weighted by the number of updates of each record. */
 function movingMean(
   records: readonly StepRecord[],
   window: number,
@@ -286,15 +286,15 @@ function movingMean(
 ): [number, number][] {
   let [first, end] = [0, 0];
   return records.map(({ step }) => {
-    while (end < records.length && records[end].step <= step + window / 2) end++;
-    while (records[first].step < step - window / 2) first++;
-    const near = records.slice(first, end); // few; a running sum would carry one huge loss along for ever
+    while (end < records.length && records[end]!.step <= step + window / 2) end++;
+    while (records[first]!.step < step - window / 2) first++;
+    const near = records.slice(first, end); // few records; a running sum would keep the rounding error of one huge loss
     const updates = near.reduce((sum, record) => sum + record.over, 0);
     return [step, near.reduce((sum, record) => sum + of(record) * record.over, 0) / updates];
   });
 }
 
-/** Numbers as they were before toLine made them JSON. */
+/** Numbers from the JSON of `toLine`. */
 function numbers(value: unknown): Record<string, number> {
   const entries = Object.entries((value ?? {}) as Record<string, unknown>);
   return Object.fromEntries(entries.map(([name, number]) => [name, Number(number)]));
@@ -330,7 +330,7 @@ function describeError(error: unknown): { name: string; message: string } {
     : { name: typeof error, message: String(error) };
 }
 
-/** Indented JSON, with toLine's rules for what JSON cannot say. */
+/** Indented JSON, with the conversions of `toLine`. */
 function pretty(summary: RunSummary): string {
   return JSON.stringify(JSON.parse(toLine(summary)), null, 2);
 }
@@ -340,7 +340,7 @@ function versions(): Record<string, string> {
   return { cyclegrad: ownVersion(), node, v8, platform: `${process.platform}-${process.arch}` };
 }
 
-/** From package.json, which is not at the same distance from the sources, what is built of them, and the bundle of that. */
+/** The version in package.json, whose distance differs for the sources, the build and the bundle. */
 function ownVersion(): string {
   for (const up of ['../..', '../../..', '../../../..']) {
     try {
