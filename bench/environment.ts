@@ -1,4 +1,4 @@
-/** Where a number was measured: the block that every result carries. A number without it is not a number. */
+/** The environment of a measurement. Every result includes it. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
@@ -10,21 +10,21 @@ export interface Environment {
     readonly cpu: string;
     readonly cores: number;
     readonly memoryBytes: number;
-    /** Over the last 1, 5 and 15 minutes, before the benchmark began; zeros on Windows. */
+    /** The load average over the last 1, 5 and 15 minutes before the benchmark. Zeros on Windows. */
     readonly loadAverage: readonly number[];
   };
   readonly versions: {
     readonly node: string;
     readonly v8: string;
     readonly cyclegrad: string;
-    /** The commit, with `+changes` when the work tree differs from it; null outside a repository. */
+    /** The commit, with `+changes` if the work tree differs from it. Null outside a repository. */
     readonly commit: string | null;
   };
-  /** When the benchmark began, ISO 8601. */
+  /** The start of the benchmark, ISO 8601. */
   readonly date: string;
 }
 
-/** Call it before anything is measured: the load average is part of it. */
+/** Describes the environment. Call it before the measurements, because it includes the load average. */
 export function environment(): Environment {
   return {
     machine: {
@@ -44,7 +44,7 @@ export function environment(): Environment {
   };
 }
 
-/** The folder with package.json, which is one further away from what is built than from the sources. */
+/** The folder with package.json, which is one level higher for the build than for the sources. */
 export function packageFolder(): URL {
   for (const up of ['..', '../..']) {
     const folder = new URL(`${up}/`, import.meta.url);
@@ -55,7 +55,7 @@ export function packageFolder(): URL {
       continue;
     }
   }
-  throw new Error('bench: there is no package.json above this file');
+  throw new Error('bench: no package.json in the folders above this file');
 }
 
 function ownVersion(): string {

@@ -1,4 +1,4 @@
-/** Starts a benchmark by its name: `npm run bench -- step`. */
+/** Runs a benchmark by name: `npm run bench -- step`. */
 import { Command } from 'commander';
 import { addKernelsBenchmark } from './kernels/kernels.ts';
 import { addLimitBenchmark } from './limit/limit.ts';
@@ -8,7 +8,7 @@ import { addPeersBenchmark } from './peers/peers.ts';
 import { addStepBenchmark } from './step/step.ts';
 
 const program = new Command('npm run bench --')
-  .description('Measures, and prints what was measured together with where and how.')
+  .description('Runs a benchmark and prints its results with the environment.')
   .showHelpAfterError('(--help after a name lists its options)');
 addStepBenchmark(program);
 addKernelsBenchmark(program);

@@ -1,6 +1,6 @@
-/** Markdown that the formatter leaves as it is. */
+/** Markdown in the style of the formatter. */
 
-/** The first column left, the others right. */
+/** A table with the first column aligned left and the others right. */
 export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((_, i) => Math.max(3, ...[head, ...rows].map((row) => row[i].length)));
   const line = (row: readonly string[]): string =>
@@ -9,12 +9,12 @@ export function markdownTable(head: readonly string[], rows: readonly (readonly 
   return [line(head), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
 }
 
-/** The document with what is between `<!-- name -->` and `<!-- /name -->` replaced. Throws Error without these marks. */
+/** Replaces the text between `<!-- name -->` and `<!-- /name -->`. Throws Error if these marks are missing. */
 export function replaceBetween(document: string, name: string, content: string): string {
   const open = `<!-- ${name} -->`;
   const close = `<!-- /${name} -->`;
   const begin = document.indexOf(open);
   const end = document.indexOf(close);
-  if (begin < 0 || end < begin) throw new Error(`the document lacks ${open} and ${close} after it`);
+  if (begin < 0 || end < begin) throw new Error(`the document has no ${open} followed by ${close}`);
   return `${document.slice(0, begin + open.length)}\n\n${content}\n\n${document.slice(end)}`;
 }

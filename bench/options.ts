@@ -1,9 +1,9 @@
-/** Options that several benchmarks have, and where their results go. */
+/** Options of several benchmarks, and the output of their results. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 
-/** A whole number of `low` or more. */
+/** An integer >= `low`. */
 export const wholeFrom =
   (low: number) =>
   (text: string): number => {
@@ -27,12 +27,12 @@ export const namesOf =
   <N extends string>(known: readonly N[]) =>
   (text: string): N[] =>
     text.split(',').map((name) => {
-      const found = known.find((one) => one === name.trim());
-      if (found !== undefined) return found;
+      const match = known.find((one) => one === name.trim());
+      if (match !== undefined) return match;
       throw new InvalidArgumentError(`There is no '${name}' (there are: ${known.join(', ')}).`);
     });
 
-/** Prints the text, and writes the result where `--json [file]` says: to the file, or to stdout, which is then its own. */
+/** Prints the text, and writes the result to the file of `--json [file]`. Without a file, stdout gets only the result. */
 export function deliver(result: unknown, text: string, json: string | true | undefined): void {
   const print = json === true ? console.error : console.log;
   print(text);

@@ -1,4 +1,4 @@
-/** Our side of a comparison: a workload's training step through `train`, as users have it. */
+/** Our side of a comparison: the training step of a workload through `train`, as users run it. */
 import { arrays, channelStats, meanImage, synthetic, type Dataset } from '../datasets/index.ts';
 import { loader } from '../datasets/index.ts';
 import {
@@ -29,17 +29,17 @@ import { sgd } from '../optim/index.ts';
 import type { Arm } from './measure.ts';
 import type { LayerSpec, LayerSpecs, Workload } from './workloads.ts';
 
-/** One batch, which every engine trains on again and again. */
+/** The batch that every engine trains on repeatedly. */
 export interface BatchData {
   readonly dataset: Dataset;
-  /** What the network's first layer after normalisation gets: f32 [N, ...input], channels last. */
+  /** The input of the first layer after normalization: f32 [N, ...input], channels last. */
   readonly x: Float32Array;
   readonly labels: Int32Array;
-  /** The layer that makes `x` of the data set's examples; null where they are `x` already. */
+  /** The layer that computes `x` from the examples. Null if the examples are `x`. */
   readonly normalize: Layer | null;
 }
 
-/** Made-up examples, a pure function of the seed. */
+/** A batch of synthetic examples, a pure function of the workload and the seed. */
 export function makeBatch({ input, batchSize, classes, normalize: kind }: Workload, seed: number): BatchData {
   const indices = Uint32Array.from({ length: batchSize }, (_, i) => i);
   const labels = new Int32Array(batchSize);
@@ -129,18 +129,18 @@ export function makeOptimizer({ lr, momentum, weightDecay }: Workload) {
 
 export interface OurArm extends Arm {
   readonly report: Report;
-  /** Multiplications and additions of a step's direct computation. */
+  /** Multiplications and additions of a step, by direct computation. */
   readonly flopsPerStep: number;
   /** The trained parameters before the first step. */
   readonly initial: State;
-  /** Loss of each step that was done. */
+  /** The loss of each step. */
   readonly losses: readonly number[];
   close(): Promise<void>;
 }
 
 /**
- * Makes the arm and does its first step.
- * Throws when the backend does not run as it was asked to: a number without the executor it names is not a number.
+ * Starts a training run as an arm.
+ * Throws if the backend does not run as requested.
  */
 export async function startOurs(
   workload: Workload,
@@ -158,7 +158,7 @@ export async function startOurs(
   const events = train({
     model,
     backend,
-    steps: 2 ** 30, // it ends when the arm is closed
+    steps: 2 ** 30, // the run ends when the arm is closed
     seed,
     data: loader(batch.dataset, { batchSize: workload.batchSize, shuffle: false }),
     optimizer: makeOptimizer(workload),
@@ -216,10 +216,10 @@ interface WantedGpu {
   readonly backend: 'gpu';
 }
 
-/** What is to be measured: a number of threads of the wasm backend, or the GPU backend. */
+/** The backend to measure: the wasm backend with a number of threads, or the GPU backend. */
 export type Wanted = WantedWasm | WantedGpu;
 
-/** Throws unless that is what runs. */
+/** Throws unless the report is that of the wanted backend. */
 export function expectReport(report: Report, wanted: WantedWasm): WasmReport;
 export function expectReport(report: Report, wanted: WantedGpu): GpuReport;
 export function expectReport(report: Report, wanted: Wanted): Report;

@@ -1,9 +1,8 @@
 /**
- * The training steps that are compared: networks as data, which each engine builds with its own means, so that all do
- * the same work. Nothing here runs.
+ * The training steps that are compared: networks as data. Each engine builds them with its own layers, so all do the same work.
  */
 
-/** Factors on rate and decay of a weight, as Caffe's files have them. */
+/** Factors of the rate and the decay of a weight, as in the files of Caffe. */
 interface Factors {
   readonly lr: number;
   readonly decay: number;
@@ -17,7 +16,7 @@ export interface ConvSpec {
   readonly stride: number;
   readonly padding: number;
   readonly bias: boolean;
-  /** Standard deviation of the initial weights; null for He's. */
+  /** Standard deviation of the initial weights. Null for He initialization. */
   readonly std: number | null;
   readonly biasFactors: Factors;
 }
@@ -35,7 +34,7 @@ export interface PoolSpec {
   readonly kind: 'maxPool' | 'avgPool';
   readonly kernel: number;
   readonly stride: number;
-  /** A last window that overhangs the image is clipped to it. */
+  /** Whether the last window may exceed the image, and is clipped to it. */
   readonly ceil: boolean;
 }
 
@@ -77,14 +76,14 @@ export interface Workload {
   readonly name: WorkloadName;
   readonly title: string;
   readonly batchSize: number;
-  /** Of one example: [H, W, C] of an image, or [features]. */
+  /** The shape of an example: [H, W, C] for an image, or [features]. */
   readonly input: readonly number[];
   readonly classes: number;
   readonly layers: LayerSpecs;
   readonly lr: number;
   readonly momentum: number;
   readonly weightDecay: number;
-  /** How images become the network's input: less the mean image, or less the channels' mean over their deviation. */
+  /** The normalization of images: by the mean image, or by the mean and standard deviation of each channel. */
   readonly normalize: 'mean-image' | 'channels' | 'none';
 }
 
@@ -116,7 +115,7 @@ const relu = { kind: 'relu' } as const;
 const flatten = { kind: 'flatten' } as const;
 const lrn: LrnSpec = { kind: 'lrn', size: 3, alpha: 5e-5, beta: 0.75 };
 
-/** Caffe's cifar10_full, and cifar10_quick: the zoo has the same; a test compares them. */
+/** Caffe's cifar10_full and cifar10_quick. A test compares them with those of the zoo. */
 const caffe = {
   conv1: conv(3, 32, 5, { std: 1e-4, biasFactors: FAST }),
   pool1: pool('maxPool', 3, 2, true),
@@ -150,7 +149,7 @@ const quick: LayerSpecs = {
   fc2: dense(64, 10, { std: 0.1, biasFactors: FAST }),
 };
 
-/** K. He et al., 2016, section 4.2: three groups of three blocks; where the size changes, a 1×1 projection. */
+/** K. He et al., 2016, section 4.2: three groups of three blocks, with a 1×1 projection where the size changes. */
 function resnet20(): LayerSpecs {
   const convNorm = (
     inputs: number,
@@ -184,7 +183,7 @@ function resnet20(): LayerSpecs {
   return { ...layers, pool: pool('avgPool', 8, 8), flat: flatten, fc: dense(64, 10) };
 }
 
-/** 3×3 convolutions as in Simonyan and Zisserman, 2015, in small. */
+/** 3×3 convolutions as in Simonyan and Zisserman, 2015, but smaller. */
 const vgg: LayerSpecs = {
   conv1: conv(3, 64, 3),
   relu1: relu,

@@ -1,4 +1,4 @@
-/** Single operations on the GPU backend: their time by the device's own clock, and with the way there and back. */
+/** Single operations on the GPU backend: their time by the clock of the device, and the time of a call. */
 import { adapterName, formatPercent, gpu, type Report } from '../../engine/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import { micros, short, summary, table, type Summary } from '../measure.ts';
@@ -9,20 +9,20 @@ export interface GpuKernelSettings {
   readonly mode: 'webgpu' | 'webgl';
   readonly runs: number;
   readonly warmup: number;
-  /** What the adapter does at most in f32; null where nobody says. */
+  /** The peak f32 performance of the adapter. Null if it is unknown. */
   readonly peakTflops: number | null;
 }
 
 export interface GpuKernelResult {
   readonly task: Single;
   readonly title: string;
-  /** How it is computed: the hand-written dispatches, or '' for gpu.js's kernels. */
+  /** The hand-written dispatches, or '' for kernels of gpu.js. */
   readonly method: string;
   /** Of the direct computation. */
   readonly flops: number;
-  /** By the device's clock, where it has one: the least of the runs. */
+  /** The minimum over the runs by the clock of the device, if it has one. */
   readonly kernelMs: number;
-  /** Submitted alone and waited for. */
+  /** The time of a single submission, including the wait. */
   readonly runMs: Summary;
   readonly gflopPerSecond: number;
   readonly ofPeak: number | null;
@@ -35,13 +35,13 @@ export interface GpuKernelsResult extends Environment {
   readonly kernels: readonly GpuKernelResult[];
 }
 
-/** The products that a GPU takes its time over besides. */
+/** The tasks of the CPU, and a larger matrix product. */
 export const gpuTasks: readonly Single[] = [...tasks, productOf(2048)];
 
 export async function measureGpuKernels(
   which: readonly Single[],
   settings: GpuKernelSettings,
-  tell: (line: string) => void,
+  log: (line: string) => void,
 ): Promise<GpuKernelsResult> {
   const { mode, runs, warmup, peakTflops } = settings;
   const where = environment();
@@ -67,7 +67,7 @@ export async function measureGpuKernels(
           ofPeak: peakTflops === null ? null : gflopPerSecond / (peakTflops * 1e3),
         };
         kernels.push(result);
-        tell(`${result.title} ${passOf(task)}: ${short(kernelMs)} ms, ${short(gflopPerSecond)} GFLOP/s`);
+        log(`${result.title} ${passOf(task)}: ${short(kernelMs)} ms, ${short(gflopPerSecond)} GFLOP/s`);
       } finally {
         await ours.close();
       }
@@ -95,7 +95,7 @@ export function gpuKernelTable({ kernels, report, config }: GpuKernelsResult): s
     table(head, rows, 3),
     '',
     config.peakTflops === null
-      ? 'The share of peak is unknown: --peak-tflops says what the adapter can do.'
+      ? 'The fraction of peak is unknown: pass the peak of the adapter with --peak-tflops.'
       : `Peak: ${config.peakTflops} TFLOP/s.`,
   ].join('\n');
 }

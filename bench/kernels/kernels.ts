@@ -1,4 +1,4 @@
-/** Single operations: matrix products and convolutions, ours, PyTorch's, and the limit of the machine. */
+/** Single operations: our matrix products and convolutions, those of PyTorch, and the limit of the machine. */
 import { availableParallelism } from 'node:os';
 import { Option, type Command } from 'commander';
 import {
@@ -26,14 +26,14 @@ export interface KernelResult {
   /** Of the direct computation. */
   readonly flops: number;
   readonly oursMs: Summary;
-  /** Inside the backend, without the way there and back: the least of several. */
+  /** The minimum time inside the backend, without the overhead of a call. */
   readonly kernelMs: number;
   readonly gflopPerSecond: number;
-  /** Beside threads that do as many multiply-adds on registers alone. */
+  /** Compared with threads that compute as many multiply-adds on registers. */
   readonly limit: Comparison;
-  /** Their time over ours, the median over the pairs; beyond 1 where Winograd's arithmetic needs less. */
+  /** The time of the limit divided by ours, the median over the pairs. Above 1 where Winograd needs less arithmetic. */
   readonly ofLimit: number;
-  /** PyTorch beside us, in the layout that was faster; null without it. */
+  /** Compared with PyTorch in its faster layout. Null without PyTorch. */
   readonly torch: {
     readonly layout: Layout;
     readonly gflopPerSecond: number;
@@ -54,7 +54,7 @@ export interface KernelSettings {
   readonly warmup: number;
 }
 
-/** Two measurements of the same operations as one; of the limits of the machine, the higher ones. */
+/** Merges two measurements of the same operations. Keeps the higher limits of the machine. */
 export function joinedKernels(a: KernelsResult, b: KernelsResult): KernelsResult {
   const limits = a.limits.all.gflopPerSecond > b.limits.all.gflopPerSecond ? a.limits : b.limits;
   const kernels = a.kernels.map((one, i): KernelResult => {
@@ -73,7 +73,7 @@ export function joinedKernels(a: KernelsResult, b: KernelsResult): KernelsResult
   return { report: a.report, limits, kernels };
 }
 
-/** With the rates that follow from the times. */
+/** Adds the rates, which follow from the times. */
 function resultOf(measured: Measured): KernelResult {
   const { task, title, flops, kernelMs, limit, torch } = measured;
   const rate = ({ median: ms }: Summary): number => flops / (ms * 1e6);
@@ -94,12 +94,12 @@ type Measured = Pick<KernelResult, 'task' | 'title' | 'flops' | 'kernelMs' | 'li
   readonly torch: { readonly layout: Layout; readonly comparison: Comparison } | null;
 };
 
-/** Operations are over sooner than steps of training; a turn is as long as several of them. */
+/** Measures operations. A turn has several runs, because operations are shorter than training steps. */
 export async function measureKernels(
   torch: Torch | null,
   which: readonly Single[],
   { threads, pairs, turnMs, warmup }: KernelSettings,
-  tell: (line: string) => void,
+  log: (line: string) => void,
 ): Promise<KernelsResult> {
   const limits = await limitsOf(threads);
   const limit = await startLimit({ threads });
@@ -119,18 +119,18 @@ export async function measureKernels(
         const layout = torch === null ? null : await buildFaster(torch, task, steps);
         const arms = [ours, armOf(limit, flops), ...(torch === null ? [] : [torch.arm('PyTorch', false)])];
         const [mine, bound, theirs] = await takeTurns(arms, { pairs, steps });
-        const beside = (other: readonly number[]): Comparison =>
+        const compareWith = (other: readonly number[]): Comparison =>
           compare({ steps, ours: mine, theirs: other });
         const result = resultOf({
           task,
           title: titleOf(task),
           flops,
           kernelMs: micros(await ours.kernelMs(10)),
-          limit: beside(bound),
-          torch: layout === null ? null : { layout, comparison: beside(theirs) },
+          limit: compareWith(bound),
+          torch: layout === null ? null : { layout, comparison: compareWith(theirs) },
         });
         kernels.push(result);
-        tell(line(result));
+        log(line(result));
       } finally {
         await ours.close();
       }
@@ -142,7 +142,7 @@ export async function measureKernels(
   }
 }
 
-/** Steps of this much arithmetic and nothing else. */
+/** An arm whose steps have this much arithmetic and nothing else. */
 const armOf = (limit: LimitTeam, flops: number): Arm => ({
   name: 'the limit',
   async turn(skip, count) {
@@ -156,7 +156,7 @@ export async function limitsOf(threads: number): Promise<KernelsResult['limits']
   return { one: await measureLimits({ threads: 1 }), all: await measureLimits({ threads }) };
 }
 
-/** Leaves the task built in the layout that was faster in a few runs. */
+/** Builds the task in the layout that is faster in a few runs. */
 async function buildFaster(torch: Torch, task: Single, steps: number): Promise<Layout> {
   if (task.kind === 'matmul') {
     await torch.matmul(task);
@@ -236,7 +236,7 @@ function matching(all: readonly Single[], text = ''): readonly Single[] {
 interface KernelsFile extends Environment, KernelsResult {
   readonly benchmark: 'kernels';
   readonly config: KernelSettings;
-  readonly rivals: { readonly torch: TorchVersions | null };
+  readonly baselines: { readonly torch: TorchVersions | null };
   readonly skipped: readonly Skipped[];
 }
 
@@ -281,8 +281,15 @@ export function addKernelsBenchmark(program: Command): void {
       try {
         const chosen = matching(tasks, match);
         const measured = await measureKernels(torch, chosen, config, (text) => console.error(text));
-        const rivals = { torch: torch?.versions ?? null };
-        const result: KernelsFile = { benchmark: 'kernels', ...where, config, rivals, skipped, ...measured };
+        const baselines = { torch: torch?.versions ?? null };
+        const result: KernelsFile = {
+          benchmark: 'kernels',
+          ...where,
+          config,
+          baselines,
+          skipped,
+          ...measured,
+        };
         deliver(result, kernelTable(measured), json);
       } finally {
         await torch?.close();

@@ -1,4 +1,4 @@
-/** Single operations on our backend: operands and result are state, so that a run moves nothing to or from the host. */
+/** Single operations on our backend. Operands and results are state, so a run transfers nothing to or from the host. */
 import {
   compile,
   grad,
@@ -19,7 +19,7 @@ import type { ConvTask } from '../peers/torch.ts';
 
 export type Task = MatmulTask | ({ readonly kind: 'conv' } & ConvTask) | ConvTrainTask;
 
-/** a · b · b · …: products of n × n matrices one after the other, so that the way to the backend and back does not weigh. */
+/** a · b · b · …: a chain of products of n × n matrices, so the overhead of a call is negligible. */
 export interface MatmulTask {
   readonly kind: 'matmul';
   readonly n: number;
@@ -27,23 +27,23 @@ export interface MatmulTask {
   readonly chain: number;
 }
 
-/** Forward and weight gradient of a convolution in one run: the part of a training step that jax-js runs. */
+/** Forward pass and weight gradient of a convolution in one run: the part of a training step that jax-js supports. */
 export interface ConvTrainTask extends Omit<ConvTask, 'pass'> {
   readonly kind: 'convTrain';
 }
 
 export interface OurTask extends Arm {
   readonly report: Report;
-  /** Which of several ways the backend has chosen; '' where there is one. */
+  /** The algorithm that the backend selected. '' if there is only one. */
   readonly method: string;
   /** Of the direct computation. */
   readonly flops: number;
-  /** The time inside the backend, without the way to it and back: the least of `runs`. */
+  /** The minimum time inside the backend over `runs` runs, without the overhead of a call. */
   kernelMs(runs: number): Promise<number>;
   close(): Promise<void>;
 }
 
-/** Throws when the backend is not the one that is wanted. */
+/** Starts the task as an arm. Throws if another backend runs. */
 export async function startOurTask(backend: Backend, task: Task, wanted: Wanted): Promise<OurTask> {
   const step = await compile(backend, {
     state: stateOf(task),
@@ -83,7 +83,7 @@ function stateOf(task: Task): State {
   const draws = stream(1, 'bench kernels');
   const random = (...shape: number[]): HostTensor => {
     const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
-    // A few thousand numbers in turn: drawing millions takes longer than measuring.
+    // Repeats a few thousand numbers: generating millions takes longer than the measurement.
     const some = Float32Array.from({ length: 4099 }, () => draws.uniform() - 0.5);
     for (let at = 0; at < data.length; at += some.length) data.set(some.subarray(0, data.length - at), at);
     return { shape, dtype: 'f32', data };

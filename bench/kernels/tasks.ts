@@ -18,7 +18,7 @@ const SHAPES = [
 ] as const;
 const PASSES = ['forward', 'gradInput', 'gradWeight'] as const;
 
-/** As many products in a row as come to the elements of one of 1024. */
+/** A chain of products with as many elements as one product of 1024. */
 export const productOf = (n: number): MatmulTask => ({
   kind: 'matmul',
   n,

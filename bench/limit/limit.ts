@@ -1,4 +1,4 @@
-/** What the machine can do at most, by itself: run it before and after anything else to see whether the machine is quiet. */
+/** The peak performance of the machine. Run it before and after other benchmarks to check that the machine is idle. */
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { measureLimits } from '../../engine/index.ts';
@@ -10,7 +10,7 @@ export function addLimitBenchmark(program: Command): void {
   const cores = availableParallelism();
   program
     .command('limit')
-    .description('multiply-adds in registers and copies of memory: what nothing on this machine exceeds')
+    .description('multiply-adds in registers and copies of memory: the peak of this machine')
     .option('--threads <list>', 'numbers of threads', threadList, cores === 1 ? [1] : [1, cores])
     .option('--json [file]', 'the result as JSON, to the file or to stdout')
     .action(

@@ -1,4 +1,4 @@
-/** A process that trains Caffe's network for a few steps and says what that took: started by memory.ts, once a figure. */
+/** A process that trains Caffe's network for a few steps and reports its time and memory. memory.ts starts one for each measurement. */
 const [steps, images, threads] = process.argv.slice(2).map(Number) as [number, number, number];
 const beforeImport = performance.now();
 const { caffeFull, train, wasm } = await import('cyclegrad');
@@ -6,7 +6,7 @@ const { arrays, loader, meanImage } = await import('cyclegrad/datasets');
 const { sgd } = await import('cyclegrad/optim');
 const imported = performance.now();
 
-// Any bytes do; a generator would take longer than all the rest.
+// Arbitrary bytes: a random generator would take longer than the training.
 const data = new Uint8Array(images * 32 * 32 * 3);
 for (let i = 0; i < data.length; i++) data[i] = Math.imul(i, 2_654_435_761) >>> 24;
 const labels = Int32Array.from({ length: images }, (_, i) => i % 10);
@@ -36,10 +36,10 @@ for await (const event of events) {
 await backend.close();
 process.stdout.write(
   JSON.stringify({
-    // Clocks begin with the process.
+    // The clock starts with the process.
     nodeMs: beforeImport,
     importMs: imported - beforeImport,
-    // Making the data up is no part of it.
+    // Without the time for generating the data.
     fromImportMs: startedAt - beforeImport - (prepared - imported),
     fromProcessMs: startedAt - (prepared - imported),
     firstStepMs,

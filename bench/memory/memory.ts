@@ -1,4 +1,4 @@
-/** Peak memory of training Caffe's network, and how long it takes until the first step begins. Each in a fresh process. */
+/** Peak memory of training Caffe's network, and the time until the first step. Each measurement uses a new process. */
 import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -21,9 +21,9 @@ interface ChildResult {
 
 export interface MemoryResult {
   readonly report: Report;
-  /** Largest resident set of the process, with one batch of images and with as many as CIFAR-10 has for training. */
+  /** Peak resident set of the process, with one batch of images and with as many as the training set of CIFAR-10. */
   readonly peakBytes: { readonly oneBatch: number; readonly cifar10: number };
-  /** Milliseconds until the first step begins, data excluded; over `repeats` processes. */
+  /** Milliseconds until the first step, without the data, over `repeats` processes. */
   readonly startup: {
     readonly repeats: number;
     readonly importMs: Summary;
@@ -50,7 +50,7 @@ function runChild(steps: number, images: number, threads: number): ChildResult {
 
 export function measureMemory(threads: number, repeats: number): MemoryResult {
   const starts = Array.from({ length: repeats }, () => runChild(1, 100, threads));
-  const of = (pick: (one: ChildResult) => number): Summary => summary(starts.map(pick));
+  const summarize = (pick: (one: ChildResult) => number): Summary => summary(starts.map(pick));
   const oneBatch = runChild(20, 100, threads);
   const cifar10 = runChild(20, CIFAR10_IMAGES, threads);
   return {
@@ -58,10 +58,10 @@ export function measureMemory(threads: number, repeats: number): MemoryResult {
     peakBytes: { oneBatch: oneBatch.peakBytes, cifar10: cifar10.peakBytes },
     startup: {
       repeats,
-      importMs: of((one) => one.importMs),
-      fromImportMs: of((one) => one.fromImportMs),
-      fromProcessMs: of((one) => one.fromProcessMs),
-      firstStepMs: of((one) => one.firstStepMs),
+      importMs: summarize((one) => one.importMs),
+      fromImportMs: summarize((one) => one.fromImportMs),
+      fromProcessMs: summarize((one) => one.fromProcessMs),
+      firstStepMs: summarize((one) => one.firstStepMs),
     },
   };
 }

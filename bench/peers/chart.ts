@@ -1,4 +1,4 @@
-/** The picture and the README's table of a peers-….json file: made of that file and nothing else. */
+/** The picture and the table of the README, generated from a peers-….json file. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
@@ -19,7 +19,7 @@ interface Bar {
 
 interface Row {
   readonly label: string;
-  /** Smaller, after the label. */
+  /** Smaller text after the label. */
   readonly detail: string;
   readonly bars: readonly Bar[];
 }
@@ -27,7 +27,7 @@ interface Row {
 interface Group {
   readonly title: string;
   readonly rows: readonly Row[];
-  /** Colours and what they mean, where there are several. */
+  /** Colors with their meaning, if there are several. */
   readonly legend: readonly (readonly [string, string])[];
 }
 
@@ -88,11 +88,11 @@ function groupsOf({ networks, kernels }: PeersResult): Group[] {
   return groups;
 }
 
-/** One SVG document with a background of its own. Throws Error where nothing was compared with PyTorch. */
+/** One SVG document with a background. Throws Error if the file has no comparison with PyTorch. */
 export function peersSvg(result: PeersResult): string {
   const groups = groupsOf(result);
-  if (groups.length === 0) throw new Error('chart: nothing in the file was compared with PyTorch');
-  const { machine, rivals, config, date } = result;
+  if (groups.length === 0) throw new Error('chart: the file has no comparison with PyTorch');
+  const { machine, baselines, config, date } = result;
   const ratios = groups.flatMap(({ rows }) => rows.flatMap(({ bars }) => bars));
   const highest = Math.max(1.2, ...ratios.map(({ ratio, quartiles }) => Math.max(ratio, quartiles[1])));
   const across = scaleLinear([0, highest * 1.03], [LEFT, WIDTH - RIGHT]);
@@ -107,7 +107,7 @@ export function peersSvg(result: PeersResult): string {
     text(
       24,
       y,
-      `cyclegrad ${result.versions.cyclegrad}, PyTorch ${rivals.torch?.torch ?? ''}, ${count(config.threads)} each, ` +
+      `cyclegrad ${result.versions.cyclegrad}, PyTorch ${baselines.torch?.torch ?? ''}, ${count(config.threads)} each, ` +
         `alternating, median of ${config.pairs} pairs in ${config.starts} starts, whiskers: quartiles. ${machine.cpu}, ${date.slice(0, 10)}`,
       { size: FONT - 2, fill: QUIET },
     ),
@@ -177,7 +177,7 @@ function drawBar({ ratio, quartiles, color }: Bar, across: Across, y: number, th
   ].join('\n');
 }
 
-/** On white, and above everything, as PyTorch's line passes. */
+/** The number on a white background, drawn last, above the line of PyTorch. */
 function drawNumber({ ratio, quartiles }: Bar, across: Across, y: number, thick: number): string {
   const x = Math.max(across(ratio), across(quartiles[1])) + 5;
   const size = thick < 14 ? FONT - 3 : FONT - 1;
@@ -212,7 +212,7 @@ const px = (value: number): string => String(Math.round(value * 100) / 100);
 const escape = (content: string): string =>
   content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
-/** What stands between the README's markers. */
+/** The text between the markers of the README. */
 export function peersMarkdown(result: PeersResult, svg: string, json: string): string {
   const {
     networks,
@@ -222,7 +222,7 @@ export function peersMarkdown(result: PeersResult, svg: string, json: string): s
     memory,
     machine,
     versions,
-    rivals,
+    baselines,
     config,
     skipped,
     kernels,
@@ -279,10 +279,10 @@ export function peersMarkdown(result: PeersResult, svg: string, json: string): s
     `![Time relative to PyTorch](${svg})`,
     '',
     ...(rows.length === 0 ? [] : [markdownTable(head, rows), '']),
-    `${machine.cpu}, ${count(config.threads)} each; Node ${versions.node}, PyTorch ${rivals.torch?.torch ?? 'not installed'}` +
-      `${rivals.torch === null ? '' : ` with ${rivals.torch.blas ?? 'its own'}${rivals.torch.blas === 'reference' ? ' BLAS' : ''}`}` +
-      `${rivals.torch === null ? '' : ' in the faster of its two memory layouts'}, ` +
-      `turn and turn about in one run, medians of ${config.pairs} pairs in ${config.starts} starts (${result.date.slice(0, 10)}, commit ` +
+    `${machine.cpu}, ${count(config.threads)} each; Node ${versions.node}, PyTorch ${baselines.torch?.torch ?? 'not installed'}` +
+      `${baselines.torch === null ? '' : ` with ${baselines.torch.blas ?? 'its own'}${baselines.torch.blas === 'reference' ? ' BLAS' : ''}`}` +
+      `${baselines.torch === null ? '' : ' in the faster of its two memory layouts'}, ` +
+      `interleaved in one run, medians of ${config.pairs} pairs in ${config.starts} starts (${result.date.slice(0, 10)}, commit ` +
       `${versions.commit?.slice(0, 10) ?? 'none'}, [all figures](${json})).`,
     '',
     ...facts.map((fact) => `- ${fact}`),

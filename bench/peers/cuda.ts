@@ -1,4 +1,4 @@
-/** PyTorch on CUDA, the rival of the GPU backend: each operation launched on its own, and the whole step as one CUDA graph. */
+/** PyTorch on CUDA, the baseline of the GPU backend: with separate launches of all operations, and with the step as one CUDA graph. */
 import { summary, type Summary } from '../measure.ts';
 import { makeBatch, startOurs } from '../ours.ts';
 import { workloads } from '../workloads.ts';
@@ -12,7 +12,7 @@ export interface CudaArm {
 }
 
 export interface CudaResult {
-  /** The GPU as CUDA names it; null without one. */
+  /** The name of the GPU. Null without one. */
   readonly device: string | null;
   readonly torch: string | null;
   readonly eager: CudaArm | null;
@@ -23,7 +23,7 @@ export interface CudaResult {
 const WARMUP = 20;
 const CHECKED = 3;
 
-/** Steps of Caffe's full network at batch 100, in the layout that is faster. Skipped by name without PyTorch or CUDA. */
+/** Steps of Caffe's full network at batch 100, in the faster layout. Skipped without PyTorch or CUDA. */
 export async function compareCuda({
   seed,
   steps,
@@ -40,17 +40,17 @@ export async function compareCuda({
     graph: null,
     skipped: [{ name: 'PyTorch on CUDA', reason }],
   });
-  const found = findTorch(python);
-  if (!found.found) return without(found.reason);
-  // Its threads and its BLAS play no part.
-  const torch = await Torch.start(found.value, 1, { anyBlas: true });
+  const torchPython = findTorch(python);
+  if (!torchPython.found) return without(torchPython.reason);
+  // Threads and BLAS do not matter here.
+  const torch = await Torch.start(torchPython.value, 1, { anyBlas: true });
   try {
     const { versions } = torch;
     if (versions.cuda === null)
       return without(`PyTorch ${versions.torch} finds no CUDA device`, versions.torch);
     const workload = workloads.full;
     const batch = makeBatch(workload, seed);
-    // The losses of our CPU backend say whether the work is the same.
+    // The losses of our CPU backend check that the work is the same.
     const ours = await startOurs(workload, batch, { threads: 1, seed });
     try {
       await ours.turn(CHECKED, 0);

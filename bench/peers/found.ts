@@ -1,4 +1,4 @@
-/** Rivals are optional: each is there, or is skipped by its name with the reason. */
+/** Optional baselines. One that is missing is skipped, and its name and the reason are recorded. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
@@ -11,35 +11,35 @@ export type Found<T> =
 
 export const missing = (name: string, reason: string): Found<never> => ({ found: false, name, reason });
 
-/** A rival that was not measured. */
+/** A baseline that was not measured, with the reason. */
 export interface Skipped {
   readonly name: string;
   readonly reason: string;
 }
 
 export interface FoundPackage {
-  /** What the package exports; each rival's file knows its shape. */
+  /** The exports of the package. The file of each baseline declares their types. */
   readonly exports: unknown;
   readonly version: string;
   readonly folder: string;
 }
 
-/** A package from the folder `peers` with its node_modules, or from what this package could import. */
+/** Imports a package from the node_modules of the folder `peers`, or from those of this package. */
 export async function findPackage(name: string, peers?: string): Promise<Found<FoundPackage>> {
   const folder = peers === undefined ? fileURLToPath(packageFolder()) : resolve(peers);
-  const own = join(folder, 'node_modules', name);
-  if (!existsSync(own)) {
+  const packagePath = join(folder, 'node_modules', name);
+  if (!existsSync(packagePath)) {
     const where =
-      peers === undefined ? 'here (name a folder with its node_modules: --peers DIR)' : `in ${peers}`;
+      peers === undefined ? 'here (pass a folder with its node_modules: --peers DIR)' : `in ${peers}`;
     return missing(name, `not installed ${where}`);
   }
   const require = createRequire(join(folder, 'package.json'));
   try {
-    const { version } = require(join(own, 'package.json')) as { readonly version: string };
+    const { version } = require(join(packagePath, 'package.json')) as { readonly version: string };
     const module = (await import(pathToFileURL(require.resolve(name)).href)) as {
       readonly default?: unknown;
     };
-    return { found: true, value: { exports: module.default ?? module, version, folder: own } };
+    return { found: true, value: { exports: module.default ?? module, version, folder: packagePath } };
   } catch (error) {
     return missing(name, `does not load: ${error instanceof Error ? error.message : String(error)}`);
   }

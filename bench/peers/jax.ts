@@ -1,13 +1,13 @@
 /**
- * jax-js as an arm: forward and weight gradient of one convolution on its WebAssembly backend, the largest part of the
- * training step that it runs. Its types are those that are used here, as the package is not a dependency.
+ * jax-js as an arm: forward pass and weight gradient of one convolution on its WebAssembly backend, the largest part of the training
+ * step that it supports. The types that are used are declared here, because the package is not a dependency.
  */
 import type { ConvTrainTask } from '../kernels/ours.ts';
 import type { Arm } from '../measure.ts';
 import type { FoundPackage } from './found.ts';
 
 interface JaxArray {
-  /** One more use: an operation consumes its operands. */
+  /** Another reference: an operation consumes its operands. */
   readonly ref: JaxArray;
   mul(other: JaxArray): JaxArray;
   sum(): JaxArray;
@@ -33,7 +33,7 @@ export interface JaxArm extends Arm {
   readonly device: string;
 }
 
-/** Throws what jax-js throws while it starts. */
+/** Starts the task. Throws the errors of jax-js. */
 export async function startJax(
   { exports }: FoundPackage,
   { batch, size, kernel, inputs, outputs }: ConvTrainTask,

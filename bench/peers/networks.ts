@@ -1,4 +1,4 @@
-/** Training steps against PyTorch's, and against ourselves on one thread. */
+/** Training steps compared with PyTorch, and with our own on one thread. */
 import type { HostTensor, Report } from '../../engine/index.ts';
 import { alternate, compare, joined, micros, stepsFor, type Comparison } from '../measure.ts';
 import { makeBatch, startOurs, type BatchData, type OurArm } from '../ours.ts';
@@ -8,9 +8,9 @@ import { layouts, type Layout, type Torch } from './torch.ts';
 export interface Settings {
   readonly threads: number;
   readonly pairs: number;
-  /** About how long a turn of ours takes, in milliseconds. */
+  /** The approximate time of one of our turns in milliseconds. */
   readonly turnMs: number;
-  /** Steps of ours before anything counts: V8 optimises kernels one by one, some after tens of steps. */
+  /** Our untimed steps at the start: V8 optimizes kernels one by one, some after tens of steps. */
   readonly warmup: number;
   readonly seed: number;
 }
@@ -21,27 +21,27 @@ export interface NetworkResult {
   readonly batchSize: number;
   readonly report: Report;
   readonly parameters: number;
-  /** Of the direct computation; multiply and add counted separately. */
+  /** Multiplications and additions of a step, by direct computation. */
   readonly flopsPerStep: number;
-  /** PyTorch's memory layout that was faster at the last start, and the least of a few steps of each. */
+  /** The faster memory layout of PyTorch at the last start. `layoutMs` is the minimum of a few steps with each. */
   readonly layout: Layout;
   readonly layoutMs: Readonly<Record<Layout, number>>;
-  /** Of the first steps of both, from the same weights on the same batch: the work is the same. */
+  /** The losses of the first steps of both, from the same weights on the same batch, which check that the work is the same. */
   readonly losses: { readonly ours: readonly number[]; readonly theirs: readonly number[] };
   readonly comparison: Comparison;
 }
 
-/** Steps of PyTorch before anything counts. It has no compiler to wait for. */
+/** Untimed steps of PyTorch, which has no compiler to wait for. */
 const TORCH_WARMUP = 10;
 /** Steps whose losses must agree. */
 const CHECKED = 3;
-/** By how much, relatively: single precision summed in different orders, over a few updates. */
+/** Their relative tolerance: single precision, summed in different orders, over a few updates. */
 const TOLERANCE = 2e-3;
 
 /**
- * Our step and PyTorch's, which begins anew. What was measured with another process of PyTorch is joined: processes
- * of the same program differ by a tenth and more, for as long as they live.
- * Throws where PyTorch does not come to the same losses: then it does not do the same work.
+ * Compares our step with that of a new process of PyTorch. Merges an earlier comparison with another process: processes of the same
+ * program differ by a tenth and more for their whole lifetime.
+ * Throws if the losses of PyTorch differ, because the work is then different.
  */
 export async function compareNetwork(
   torch: Torch,
@@ -56,9 +56,11 @@ export async function compareNetwork(
     const arrays = arraysOf(workload, ours, batch);
     const build = async (layout: Layout): Promise<readonly number[]> => {
       const parameters = await torch.network(workload, layout, arrays);
-      const own = countOf(ours);
-      if (parameters !== own) {
-        throw new Error(`${workload.name}: PyTorch's network has ${parameters} parameters, ours ${own}`);
+      const expected = countOf(ours);
+      if (parameters !== expected) {
+        throw new Error(
+          `${workload.name}: the network of PyTorch has ${parameters} parameters, ours has ${expected}`,
+        );
       }
       return (await torch.turn(0, CHECKED, true)).losses;
     };
@@ -105,7 +107,7 @@ export async function compareNetwork(
 const countOf = ({ initial }: OurArm): number =>
   Object.values(initial).reduce((sum, { data }) => sum + data.length, 0);
 
-/** What the other engine starts from: weights and batch. */
+/** The initial weights and the batch for the other engine. */
 export function arraysOf(
   { batchSize, input }: Workload,
   { initial }: OurArm,
@@ -134,13 +136,13 @@ export interface ScalingResult {
   readonly workload: WorkloadName;
   readonly threads: readonly [number, number];
   readonly reports: readonly [Report, Report];
-  /** How many times as fast the first number of threads is as one. */
+  /** The speed of several threads divided by that of one. */
   readonly speedUp: number;
   /** "Ours" are the many threads, "theirs" is the one. */
   readonly comparison: Comparison;
 }
 
-/** Many threads against one, both ours, joined with what was measured before. */
+/** Compares several threads with one. Merges an earlier comparison. */
 export async function compareThreads(
   workload: Workload,
   settings: Settings,
@@ -154,14 +156,14 @@ export async function compareThreads(
     await many.turn(settings.warmup, 0);
     await one.turn(settings.warmup, 0);
     const [stepMs] = await many.turn(2, 1);
-    const own = compare(
+    const measured = compare(
       await alternate(many, one, { pairs: settings.pairs, steps: stepsFor(settings.turnMs, stepMs) }),
     );
     const same = Math.min(many.losses.length, one.losses.length);
     if (many.losses.slice(0, same).some((loss, i) => !Object.is(loss, one!.losses[i]))) {
-      throw new Error(`${workload.name}: ${settings.threads} threads came to another loss than one`);
+      throw new Error(`${workload.name}: the losses of ${settings.threads} threads differ from those of one`);
     }
-    const comparison = before ? joined(before.comparison, own) : own;
+    const comparison = before ? joined(before.comparison, measured) : measured;
     return {
       workload: workload.name,
       threads: [settings.threads, 1],

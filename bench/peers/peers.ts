@@ -1,4 +1,4 @@
-/** Everything that is compared, in one run: writes one JSON file, from which the chart and the README's table are made. */
+/** All comparisons in one run. Writes a JSON file, from which the chart and the table of the README are generated. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
@@ -40,12 +40,12 @@ export interface TfjsResult {
   readonly workload: WorkloadName;
   readonly batchSize: number;
   readonly differences: string;
-  /** Both at this small batch; ours with all threads, theirs has one. */
+  /** Both with this small batch. Ours uses all threads, theirs has one. */
   readonly comparison: Comparison;
   /** The losses of the first step, from the same weights on the same batch. */
   readonly losses: { readonly ours: number; readonly theirs: number };
   readonly report: Report;
-  /** Why its WebAssembly backend does not train this network; null where it does. */
+  /** The error of its WebAssembly backend for this network. Null if it trains it. */
   readonly wasmRefusal: string | null;
 }
 
@@ -59,20 +59,20 @@ export interface JaxResult {
 export interface PeersResult extends Environment {
   readonly benchmark: 'peers';
   readonly config: Settings & {
-    /** Times that PyTorch and our backend were started anew; the pairs are shared among them. */
+    /** The number of times that PyTorch and our backend were started. The pairs are divided among them. */
     readonly starts: number;
     readonly torchKeepsMemory: boolean;
     readonly kernels: KernelSettings;
     readonly workloads: readonly WorkloadName[];
   };
-  readonly rivals: {
+  readonly baselines: {
     readonly torch: TorchVersions | null;
     readonly tfjs: string | null;
     readonly jax: string | null;
   };
-  /** Rivals that were not measured, with the reason. */
+  /** Baselines that were not measured, with the reason. */
   readonly skipped: readonly Skipped[];
-  /** Before the first measurement and after the last: a machine that was busy shows. */
+  /** Before the first measurement and after the last, which reveals a busy machine. */
   readonly limits: { readonly before: KernelsResult['limits']; after: KernelsResult['limits'] | null };
   readonly networks: readonly NetworkResult[];
   readonly threads: ScalingResult | null;
@@ -98,7 +98,7 @@ type Building = { -readonly [K in keyof PeersResult]: PeersResult[K] };
 
 export async function measurePeers(
   options: PeersArguments,
-  tell: (line: string) => void,
+  log: (line: string) => void,
   save: (result: PeersResult) => void,
 ): Promise<PeersResult> {
   const { threads, pairs, starts, turnMs, warmup, seed, only, peers, python } = options;
@@ -109,18 +109,18 @@ export async function measurePeers(
   const where = environment();
   const skipped: Skipped[] = [];
   const skip = (one: Skipped): null => {
-    tell(`skipped ${one.name}: ${one.reason}`);
+    log(`skipped ${one.name}: ${one.reason}`);
     skipped.push({ name: one.name, reason: one.reason });
     return null;
   };
   const wants = (section: Section): boolean => only.includes(section);
 
-  tell('the limit of the machine');
+  log('the limit of the machine');
   const result: Building = {
     benchmark: 'peers',
     ...where,
     config: { ...settings, starts, torchKeepsMemory: keepsMemory, kernels, workloads: options.workloads },
-    rivals: { torch: null, tfjs: null, jax: null },
+    baselines: { torch: null, tfjs: null, jax: null },
     skipped,
     limits: { before: await limitsOf(threads), after: null },
     networks: [],
@@ -135,25 +135,25 @@ export async function measurePeers(
   if (python3?.found === false) skip(python3);
   if (wants('threads') && threads === 1) skip({ name: 'threads', reason: 'one thread is all there is' });
   for (let start = 1; start <= starts; start++) {
-    tell(`start ${start} of ${starts}`);
+    log(`start ${start} of ${starts}`);
     const torch =
       python3?.found === true ? await Torch.start(python3.value, threads, { anyBlas, keepsMemory }) : null;
-    result.rivals = { ...result.rivals, torch: torch?.versions ?? null };
+    result.baselines = { ...result.baselines, torch: torch?.versions ?? null };
     try {
       for (const name of wants('networks') && torch !== null ? options.workloads : []) {
         const before = result.networks.find(({ workload }) => workload === name);
         const measured = await compareNetwork(torch!, workloads[name], { ...settings, ...share }, before);
         result.networks = [...result.networks.filter((one) => one !== before), measured];
-        tell(`${measured.title}: ${describe(measured.comparison, 'PyTorch')}`);
+        log(`${measured.title}: ${describe(measured.comparison, 'PyTorch')}`);
         save(result);
       }
       if (wants('threads') && threads > 1) {
         result.threads = await compareThreads(workloads.full, { ...settings, ...share }, result.threads);
-        tell(`${threads} threads over one: ${short(result.threads.speedUp)} times as fast`);
+        log(`${threads} threads over one: ${short(result.threads.speedUp)} times as fast`);
         save(result);
       }
       if (wants('kernels') && (torch !== null || start === 1)) {
-        const measured = await measureKernels(torch, tasks, { ...kernels, ...share }, tell);
+        const measured = await measureKernels(torch, tasks, { ...kernels, ...share }, log);
         result.kernels = result.kernels === null ? measured : joinedKernels(result.kernels, measured);
         save(result);
       }
@@ -165,10 +165,10 @@ export async function measurePeers(
     const found = await findPackage('@tensorflow/tfjs', peers);
     if (!found.found) skip(found);
     else {
-      result.rivals = { ...result.rivals, tfjs: found.value.version };
-      tell('TensorFlow.js: its steps take seconds each');
+      result.baselines = { ...result.baselines, tfjs: found.value.version };
+      log('TensorFlow.js: its steps take seconds each');
       result.tfjs = await againstTfjs(found.value, settings, peers, skip);
-      tell(`TensorFlow.js cpu: ${describe(result.tfjs.comparison, 'TensorFlow.js')}`);
+      log(`TensorFlow.js cpu: ${describe(result.tfjs.comparison, 'TensorFlow.js')}`);
       save(result);
     }
   }
@@ -176,15 +176,15 @@ export async function measurePeers(
     const found = await findPackage('@jax-js/jax', peers);
     if (!found.found) skip(found);
     else {
-      result.rivals = { ...result.rivals, jax: found.value.version };
-      tell('jax-js: its steps take seconds each');
+      result.baselines = { ...result.baselines, jax: found.value.version };
+      log('jax-js: its steps take seconds each');
       result.jax = await againstJax(found.value, settings);
-      tell(`jax-js wasm: ${describe(result.jax.comparison, 'jax-js')}`);
+      log(`jax-js wasm: ${describe(result.jax.comparison, 'jax-js')}`);
       save(result);
     }
   }
   if (wants('memory')) {
-    tell('memory and start, in processes of their own');
+    log('memory and start, in processes of their own');
     result.memory = measureMemory(threads, 7);
   }
   result.limits = { ...result.limits, after: await limitsOf(threads) };
@@ -192,10 +192,10 @@ export async function measurePeers(
   return result;
 }
 
-const describe = ({ oursMs, theirsMs, ratio }: Comparison, rival: string): string =>
-  `${short(oursMs.median)} ms, ${rival} ${short(theirsMs.median)} ms, ratio ${short(ratio)}`;
+const describe = ({ oursMs, theirsMs, ratio }: Comparison, baseline: string): string =>
+  `${short(oursMs.median)} ms, ${baseline} ${short(theirsMs.median)} ms, ratio ${short(ratio)}`;
 
-/** Steps that take seconds need few alternations: a ratio of thousands does not hang on the last digit. */
+/** Steps that take seconds need few pairs: a ratio of thousands does not need precision. */
 const SLOW = { pairs: 2, skip: 0, steps: 1 };
 const TFJS_BATCH = 10;
 
@@ -278,14 +278,14 @@ async function againstJax(
 }
 
 export function peersTable(result: PeersResult): string {
-  const { networks, threads, kernels, tfjs, jax, memory, skipped, machine, versions, rivals } = result;
+  const { networks, threads, kernels, tfjs, jax, memory, skipped, machine, versions, baselines } = result;
   const row = (
     title: string,
-    rival: string,
+    baseline: string,
     { oursMs, theirsMs, ratio, ratioQuartiles }: Comparison,
   ): string[] => [
     title,
-    rival,
+    baseline,
     short(oursMs.median),
     short(oursMs.min),
     short(theirsMs.median),
@@ -303,11 +303,11 @@ export function peersTable(result: PeersResult): string {
       : [row(`Caffe full, batch ${tfjs.batchSize}`, 'TensorFlow.js cpu', tfjs.comparison)]),
     ...(jax === null ? [] : [row('conv2 of it: forward, weight gradient', 'jax-js wasm', jax.comparison)]),
   ];
-  const head = ['work', 'rival', 'ours ms', 'min', 'theirs ms', 'min', 'ratio', 'quartiles'];
+  const head = ['work', 'baseline', 'ours ms', 'min', 'theirs ms', 'min', 'ratio', 'quartiles'];
   return [
     `${machine.cpu}, ${machine.cores} cores, load ${machine.loadAverage.join(' ')}; Node ${versions.node}, ` +
       `cyclegrad ${versions.cyclegrad} at ${versions.commit?.slice(0, 10) ?? 'no commit'}, ` +
-      `PyTorch ${rivals.torch === null ? 'none' : `${rivals.torch.torch} (${rivals.torch.blas ?? 'unknown'} BLAS)`}`,
+      `PyTorch ${baselines.torch === null ? 'none' : `${baselines.torch.torch} (${baselines.torch.blas ?? 'unknown'} BLAS)`}`,
     '',
     ...(rows.length === 0 ? [] : [table(head, rows, 2), '']),
     ...(tfjs?.wasmRefusal ? [`TensorFlow.js wasm does not train it: ${tfjs.wasmRefusal}`, ''] : []),

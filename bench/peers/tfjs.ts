@@ -1,6 +1,6 @@
 /**
- * TensorFlow.js as an arm: a training step written with its own operations. Only what networks without branches and
- * batch normalisation need. Its types are those that are used here, as the package is not a dependency.
+ * TensorFlow.js as an arm: a training step of its operations, for networks without branches and batch normalization. The types that are
+ * used are declared here, because the package is not a dependency.
  */
 import type { Arm } from '../measure.ts';
 import type { LayerSpec, LayerSpecs, Workload } from '../workloads.ts';
@@ -57,13 +57,13 @@ export interface TfArm extends Arm {
   close(): void;
 }
 
-/** What the rival's step leaves out, to be recorded with its times. */
+/** The differences of its step, recorded with the times. */
 export const TFJS_DIFFERENCES =
-  'local response normalisation composed of avgPool and pow; one rate for all weights and no weight decay';
+  'local response normalization composed of avgPool and pow; one rate for all weights and no weight decay';
 
 type Weights = Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>;
 
-/** Throws what the backend throws while it is made ready. */
+/** Starts the training. Throws the errors of the backend. */
 export async function startTfjs(
   { exports }: FoundPackage,
   backend: 'cpu' | 'wasm',
@@ -138,14 +138,14 @@ function apply(
     }
     case 'dense':
       return x.matMul(weights[`${name}.weight`]).add(weights[`${name}.bias`]);
-    // 'same' pads the odd pixel at the end and leaves it out of means: what `ceil` does for these sizes.
+    // 'same' pads the odd pixel at the end and excludes it from means, like `ceil` for these sizes.
     case 'maxPool':
       return tf.maxPool(x, spec.kernel, spec.stride, spec.ceil ? 'same' : 'valid');
     case 'avgPool':
       return tf.avgPool(x, spec.kernel, spec.stride, spec.ceil ? 'same' : 'valid');
     case 'lrn': {
       const side = (spec.size - 1) / 2;
-      // Padded by hand, as the mean over a window at the border divides by the whole window.
+      // Explicit padding, because the mean over a window at the border must divide by the full window size.
       const squares = tf.pad(x.square(), [
         [0, 0],
         [side, side],

@@ -1,4 +1,4 @@
-/** PyTorch as an arm of a comparison: a Python process of its own, which sleeps while it is not asked for anything. */
+/** PyTorch as an arm: a Python process, which sleeps between requests. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,14 +17,14 @@ export type Layout = (typeof layouts)[number];
 export interface TorchVersions {
   readonly torch: string;
   readonly python: string;
-  /** What PyTorch says it uses. */
+  /** The number of threads that PyTorch reports. */
   readonly threads: number;
   readonly mkldnn: boolean;
-  /** The instructions that its own kernels use, for instance AVX2. */
+  /** The instruction set of its kernels, for instance AVX2. */
   readonly cpu: string | null;
-  /** Which library multiplies its matrices; null where that does not show. */
+  /** The BLAS library. Null if it is unknown. */
   readonly blas: string | null;
-  /** Its first CUDA device; null without one. */
+  /** The first CUDA device. Null without one. */
   readonly cuda: string | null;
 }
 
@@ -36,16 +36,16 @@ interface TurnAnswer {
   readonly losses: readonly number[];
 }
 
-/** The system's own Python has Debian's packages, even where a version manager comes first on the path. */
+/** The Python of the system has the packages of Debian, even if a version manager comes first in the path. */
 const PYTHONS = ['python3', '/usr/bin/python3', 'python'];
 
-/** The first Python of those that can import torch; `given` alone where there is one. */
-export function findTorch(given?: string): Found<string> {
-  const candidates = given === undefined ? PYTHONS : [given];
-  const found = candidates.find(
-    (python) => spawnSync(python, ['-c', 'import torch, numpy'], { stdio: 'ignore' }).status === 0,
+/** The first Python that can import torch, or `python` if it can. */
+export function findTorch(python?: string): Found<string> {
+  const candidates = python === undefined ? PYTHONS : [python];
+  const match = candidates.find(
+    (candidate) => spawnSync(candidate, ['-c', 'import torch, numpy'], { stdio: 'ignore' }).status === 0,
   );
-  if (found !== undefined) return { found: true, value: found };
+  if (match !== undefined) return { found: true, value: match };
   return missing(
     'PyTorch',
     `none of ${candidates.join(', ')} can import torch and numpy (Debian: python3-torch)`,
@@ -62,11 +62,11 @@ export interface ConvTask {
 }
 
 export interface TorchOptions {
-  /** Also with the reference BLAS, which is slow. Default false. */
+  /** Whether to allow the reference BLAS, which is slow. Default false. */
   readonly anyBlas?: boolean;
   /**
-   * glibc keeps memory that is freed; as it comes it gives large arrays back to the system, which clears the same pages again
-   * in every step. Default false.
+   * Whether glibc keeps freed memory. By default it returns large arrays to the system, which clears the same pages again in every
+   * step. Default false.
    */
   readonly keepsMemory?: boolean;
 }
@@ -87,8 +87,8 @@ export class Torch {
   }
 
   /**
-   * Throws when PyTorch does not use as many threads as it should, and when it multiplies matrices with the reference
-   * BLAS, which is some twenty times as slow as others: beating that proves nothing.
+   * Starts the process. Throws if PyTorch does not use the requested number of threads, or if it uses the reference BLAS, which is
+   * about twenty times slower than others and no meaningful baseline.
    */
   static async start(
     python: string,
@@ -113,7 +113,7 @@ export class Torch {
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`PyTorch's process ended with exit code ${code}`)));
     });
-    ended.catch(() => undefined); // whoever asks next is told
+    ended.catch(() => undefined); // the next request throws the error
     const ask = async (request: object): Promise<unknown> => {
       child.stdin.write(`${JSON.stringify(request)}\n`);
       const { value, done } = await Promise.race([lines.next(), ended]);
@@ -139,7 +139,7 @@ export class Torch {
     }
   }
 
-  /** Builds the network with these weights, to be trained on this batch; returns how many parameters it has. */
+  /** Builds the network with these weights, for training on this batch. Returns the number of parameters. */
   async network(
     { layers, lr, momentum, weightDecay }: Workload,
     layout: Layout,
@@ -175,7 +175,7 @@ export class Torch {
     await this.#ask({ cmd: 'conv', ...task, layout });
   }
 
-  /** Steps of what was built last. */
+  /** Runs steps of the task that was built last. */
   async turn(skip: number, count: number, grad: boolean): Promise<TurnAnswer> {
     return (await this.#ask({ cmd: 'turn', skip, count, grad })) as TurnAnswer;
   }

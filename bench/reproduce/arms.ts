@@ -1,4 +1,4 @@
-/** The experiments of the paper as data: what each arm trains, with which rate, and what the paper has for it. */
+/** The experiments of the paper as data: the model, rate and length of each arm, and its accuracy in the paper. */
 import type { LoaderOptions } from '../../datasets/index.ts';
 import { caffeFull, caffeQuick, caffeSigmoidBn, type HostTensor, type Layer } from '../../engine/index.ts';
 import { adadelta, adagrad, adam, rmsprop, sgd, type Optimizer } from '../../optim/index.ts';
@@ -18,7 +18,7 @@ export type ExperimentName = (typeof experimentNames)[number];
 
 export interface Arm {
   readonly experiment: ExperimentName;
-  /** Unique within its experiment; with the seed, the name of its file. */
+  /** Unique within its experiment. With the seed, it is the name of the file. */
   readonly name: string;
   readonly title: string;
   readonly steps: number;
@@ -27,21 +27,21 @@ export interface Arm {
   readonly evalEvery: number;
   readonly model: (mean: HostTensor) => Layer;
   readonly optimizer: () => Optimizer;
-  /** How the training images come; left out: in the order of the files, as they are (what Caffe does). */
+  /** The order and augmentation of the training images. Default: the order of the files, without augmentation, like Caffe. */
   readonly images?: Pick<LoaderOptions, 'shuffle' | 'augment'>;
-  /** Test accuracy in the paper; null where it has no such row. */
+  /** Test accuracy in the paper. Null if the paper has no such row. */
   readonly paper: number | null;
-  /** What the source leaves open or contradicts, and what was done about it; '' where there is nothing to say. */
+  /** What the source does not specify or contradicts, and our choice. '' without a note. */
   readonly note: string;
 }
 
-/** Caffe's solver with the settings of cifar10_full. */
+/** The solver of Caffe with the settings of cifar10_full. */
 const caffeSgd = (lr: Schedule, nesterov = false): Optimizer =>
   sgd({ lr, momentum: 0.9, weightDecay: 0.004, form: 'caffe', nesterov });
 
 const DROPS = 'The chain of Caffe’s three solvers: a tenth of the rate at 60,000 and again at 65,000.';
 
-/** One rate, divided by ten twice, where Caffe's chain of three solvers does it. */
+/** A rate that is divided by ten twice, at the steps of Caffe's chain of three solvers. */
 const chain = (base: number): Schedule => multistep({ base, gamma: 0.1, at: [60_000, 65_000] });
 
 /** The paper's Table 2. */
@@ -156,7 +156,7 @@ const table1: readonly Part[] = [
 
 const full = (mean: HostTensor): Layer => caffeFull({ mean });
 
-/** Table 3's methods in Caffe's form, with the bounds of the paper; the fixed rate is the lower one. */
+/** The methods of Table 3 in the form of Caffe, with the bounds of the paper. The fixed rate is the lower bound. */
 const methods = [
   {
     name: 'nesterov',
@@ -273,7 +273,7 @@ const sigmoidBn: readonly Arm[] = (
       : 'The paper gives neither bounds nor length; these are the bounds of its section 3.1. It calls its curves training accuracy: here that passes 72.2% near step 23,000 and ends at 76%, while test accuracy has its best, 67.8%, at step 24,000 and falls from there on: Caffe’s solver for this network decays no weights.',
 }));
 
-/** 25 epochs of 128, the last batch of an epoch going on at the front. */
+/** 25 epochs with batches of 128. The last batch of an epoch continues with the next epoch. */
 const EPOCH = 50_000 / 128;
 const oneCycleSteps = Math.round(25 * EPOCH);
 
@@ -288,7 +288,7 @@ const smith = (nesterov: boolean): Optimizer => {
   });
 };
 
-/** The published row, and what its files may do without our knowing: each variant changes one thing. */
+/** The published row, and variants that each change one setting that is not published. */
 const oneCycles: readonly (Pick<Arm, 'name' | 'title' | 'paper' | 'note' | 'images'> & {
   readonly nesterov?: boolean;
 })[] = [

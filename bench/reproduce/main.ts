@@ -1,4 +1,4 @@
-/** `npm run reproduce -- <experiment>`: the paper's experiments on real CIFAR-10, resumable at any step. */
+/** `npm run reproduce -- <experiment>`: the experiments of the paper on CIFAR-10, resumable at any step. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Argument, Command, Option } from 'commander';
@@ -83,7 +83,7 @@ async function reproduce(name: ExperimentName | 'range-test', options: Options):
       data: await cifar10({ dir, signal: stop.signal }),
       results: options.results,
       signal: stop.signal,
-      tell: (line: string) => console.log(line),
+      log: (line: string) => console.log(line),
     };
     if (name === 'range-test') return await runRangeTests(common);
     const wanted = all.filter((arm) => options.only?.includes(arm.name) ?? true);
@@ -105,13 +105,13 @@ program.action(async (name: (typeof EVERYTHING)[number], options: Options) => {
     if (!(await reproduce(name, options))) process.exitCode = 130;
     return;
   }
-  const found = writeReport(options.results);
-  const runs = found.arms.reduce((sum, one) => sum + one.runs.length, found.range.length);
+  const results = writeReport(options.results);
+  const runs = results.arms.reduce((sum, one) => sum + one.runs.length, results.range.length);
   console.log(
     `${runs} finished runs; written to ${options.results}: REPORT.md, report.html and the pictures`,
   );
   if (options.readme === undefined) return;
-  const text = headlineMarkdown(found, options.results);
+  const text = headlineMarkdown(results, options.results);
   writeFileSync(options.readme, replaceBetween(readFileSync(options.readme, 'utf8'), 'clr', text));
   console.log(`the headline in ${options.readme}`);
 });

@@ -1,4 +1,4 @@
-/** The paper's figure 3: the range test on Caffe's network, and whether the curve has its shape. */
+/** Figure 3 of the paper: the range test on Caffe's network, and measures of the shape of its curve. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loader, meanImage } from '../../datasets/index.ts';
@@ -19,18 +19,18 @@ import { sgd } from '../../optim/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import type { RunOptions } from './run.ts';
 
-/** Points read off the paper's figure, 0.001 apart from 0 on: about ±0.01. */
+/** Accuracies read from the figure of the paper at rates from 0, 0.001 apart, with an error of about 0.01. */
 export const PAPER = [
   0.1, 0.16, 0.31, 0.33, 0.38, 0.42, 0.415, 0.42, 0.485, 0.42, 0.46, 0.49, 0.495, 0.425, 0.51, 0.4, 0.425,
   0.395, 0.455, 0.43, 0.325,
 ];
 const HIGHEST = 0.02;
 
-/** Lengths of a sweep, in updates; each is judged at the paper's 21 rates. */
+/** The lengths of the sweeps in updates. Each is evaluated at the 21 rates of the paper. */
 const SWEEPS = [
-  // 8 epochs, as the paper says.
+  // 8 epochs, as in the paper.
   { steps: 4000, file: (seed: number) => `seed${seed}.json` },
-  // Tried since the accuracies of the first are above the paper's.
+  // Added because the accuracies of the first are above those of the paper.
   { steps: 2000, file: (seed: number) => `steps-2000-seed${seed}.json` },
 ];
 
@@ -40,7 +40,7 @@ export interface RangeRecord {
   readonly steps: number;
   readonly end: RangeCurve['end'];
   readonly evaluations: readonly RangeEvaluation[];
-  /** Of the training loss, at every tenth point. */
+  /** The trend of the training loss at every tenth point. */
   readonly trend: readonly TrendPoint[];
   readonly suggestions: Readonly<Record<SuggestionName, Suggestion>>;
   readonly machine: Omit<Environment['machine'], 'loadAverage'>;
@@ -48,41 +48,41 @@ export interface RangeRecord {
 }
 
 export interface RangeShape {
-  /** Accuracy where the rate is 0.006. */
+  /** Accuracy at rate 0.006. */
   readonly atSix: number;
   /** Spearman's rank correlation of rate and accuracy up to 0.005. */
   readonly correlation: number;
   /** Root mean squares of the second differences of accuracy, up to 0.006 and from there on. */
   readonly roughBelow: number;
   readonly roughAbove: number;
-  /** Shares of points that lie below the one before: second differences also count the bend of a smooth rise. */
+  /** Fractions of points below the previous one. Second differences also include the curvature of a smooth rise. */
   readonly fallsBelow: number;
   readonly fallsAbove: number;
-  /** Mean distance from the paper's accuracies, at those of its rates that the sweep came to. */
+  /** Mean distance from the accuracies of the paper, at its rates that the sweep reached. */
   readonly fromPaper: number;
 }
 
-/** Sweeps what has no result yet. A sweep that is stopped begins again: it takes minutes. False when it was stopped. */
+/** Runs the sweeps that have no result yet. A stopped sweep starts over, because it takes only minutes. False if it was stopped. */
 export async function runRangeTests(
   options: Omit<RunOptions, 'arms' | 'runs' | 'listeners'>,
 ): Promise<boolean> {
-  const { seeds, results, tell } = options;
+  const { seeds, results, log } = options;
   const dir = join(results, 'range-test');
   for (const { steps, file } of SWEEPS) {
     for (const seed of seeds) {
       const path = join(dir, file(seed));
       const what = `range test, ${steps} steps, seed ${seed}`;
       if (existsSync(path)) {
-        tell(`${what}: done already`);
+        log(`${what}: done already`);
         continue;
       }
-      tell(what);
+      log(what);
       const record = await runRangeTest(options, steps, seed);
       if (record === null) return false;
       mkdirSync(dir, { recursive: true });
       writeFileSync(`${path}.draft`, `${JSON.stringify(record)}\n`);
       renameSync(`${path}.draft`, path);
-      tell(`${what}: written to ${path}`);
+      log(`${what}: written to ${path}`);
     }
   }
   return true;
@@ -102,14 +102,14 @@ async function runRangeTest(
     optimizer: (lr) => sgd({ lr, momentum: 0.9, weightDecay: 0.004, form: 'caffe' }),
     from: 0,
     to: HIGHEST,
-    steps: steps + 1, // Caffe's rate at update t is HIGHEST · t / steps: it gets to HIGHEST one update after the last
+    steps: steps + 1, // the rate of Caffe at update t is HIGHEST · t / steps, which reaches HIGHEST one update after the last
     seeds: [seed],
     signal,
   });
   const [curve] = curves;
   if (curve.end === 'abort') return null;
   const { machine, versions } = environment();
-  const { loadAverage: _, ...own } = machine;
+  const { loadAverage: _, ...stableMachine } = machine;
   return {
     experiment: 'range-test',
     seed,
@@ -120,7 +120,7 @@ async function runRangeTest(
       .filter((_, i, all) => i % 10 === 0 || i === all.length - 1)
       .map(({ step, lr, loss }) => ({ step, lr, loss: Number(loss.toFixed(4)) })),
     suggestions: suggestBounds(curve),
-    machine: own,
+    machine: stableMachine,
     versions,
   };
 }
@@ -135,7 +135,7 @@ export function readRangeTests(results: string): RangeRecord[] {
     .sort((a, b) => b.steps - a.steps || a.seed - b.seed);
 }
 
-/** The shape of a curve of evaluations, by the measures that the paper's figure is described with. */
+/** The shape of a curve of evaluations, by the same measures as the figure of the paper. */
 export function shapeOf(evaluations: readonly Pick<RangeEvaluation, 'lr' | 'accuracy'>[]): RangeShape {
   const near = (lr: number) => (one: { readonly lr: number }) => Math.abs(one.lr - lr) < 1e-9;
   const upTo = (lr: number) => evaluations.filter((one) => one.lr <= lr + 1e-9);
@@ -153,8 +153,8 @@ export function shapeOf(evaluations: readonly Pick<RangeEvaluation, 'lr' | 'accu
     fallsAbove: falls(above),
     fromPaper: mean(
       PAPER.flatMap((accuracy, i) => {
-        const own = evaluations.find(near(i / 1000))?.accuracy;
-        return typeof own === 'number' ? [Math.abs(own - accuracy)] : []; // a sweep may end before
+        const measured = evaluations.find(near(i / 1000))?.accuracy;
+        return typeof measured === 'number' ? [Math.abs(measured - accuracy)] : []; // a sweep may end earlier
       }),
     ),
   };

@@ -1,4 +1,4 @@
-/** What is kept of a finished run: one small JSON file, which the report is made from. */
+/** The record of a finished run: one small JSON file, from which the report is generated. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunSummary } from '../../engine/index.ts';
@@ -11,7 +11,7 @@ export interface Evaluation {
   readonly loss: number;
 }
 
-/** Means over the steps since the last point, and the rate of the step itself. */
+/** Means over the steps since the previous point, and the rate of the step. */
 export interface TrainingPoint {
   readonly step: number;
   readonly lr: number;
@@ -38,7 +38,7 @@ export interface RunRecord {
   readonly training: readonly TrainingPoint[];
 }
 
-/** Points of the training curve that are kept. */
+/** The number of points of the training curve. */
 const POINTS = 200;
 
 interface LoggedStep {
@@ -60,8 +60,8 @@ type Logged = LoggedStep | LoggedEval | { readonly type: 'other' };
 const round = (x: number, digits: number): number => Number(x.toPrecision(digits));
 
 /**
- * The record of the run whose folder this is: what the `report` listener has written there.
- * Throws when the run is not finished.
+ * Reads the record of a run from the files of its `report` listener.
+ * Throws if the run is not finished.
  */
 export function recordOf(dir: string, arm: Arm, seed: number): RunRecord {
   const summary = JSON.parse(readFileSync(join(dir, 'summary.json'), 'utf8')) as RunSummary;

@@ -1,4 +1,4 @@
-/** What the finished runs say: a page of Markdown, the same as HTML, pictures, and the README's headline. All from JSON. */
+/** The report of the finished runs: a page of Markdown, the same page as HTML, pictures, and the headline of the README. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { curveSvg, formatDuration, formatPercent, type CurveSeries } from '../../engine/index.ts';
@@ -13,7 +13,7 @@ export interface ArmResult {
   readonly runs: readonly RunRecord[];
 }
 
-/** The accuracy that the paper's comparison is about. */
+/** The accuracy of the comparison in the paper. */
 const GOAL = 0.814;
 const HEADLINE = ['triangular2-25000', 'fixed-70000', 'fixed-25000'];
 const TITLES: Readonly<Record<ExperimentName, string>> = {
@@ -24,22 +24,22 @@ const TITLES: Readonly<Record<ExperimentName, string>> = {
   quick: 'Caffe’s quick network',
 };
 
-/** All that the report is made from. */
+/** The data of the report. */
 export interface Results {
   readonly arms: readonly ArmResult[];
   readonly range: readonly RangeRecord[];
 }
 
-/** Reads `results`/<experiment>/<arm>-seed<n>.json. Throws Error for a file that belongs to no arm. */
-export function readResults(results: string): Results {
-  const found = arms.map((arm) => {
-    const dir = join(results, arm.experiment);
-    const own = new RegExp(`^${arm.name}-seed\\d+\\.json$`);
-    const files = existsSync(dir) ? readdirSync(dir).filter((name) => own.test(name)) : [];
+/** Reads `folder`/<experiment>/<arm>-seed<n>.json of all arms. */
+export function readResults(folder: string): Results {
+  const results = arms.map((arm) => {
+    const dir = join(folder, arm.experiment);
+    const pattern = new RegExp(`^${arm.name}-seed\\d+\\.json$`);
+    const files = existsSync(dir) ? readdirSync(dir).filter((name) => pattern.test(name)) : [];
     const runs = files.map((name) => JSON.parse(readFileSync(join(dir, name), 'utf8')) as RunRecord);
     return { arm, runs: runs.sort((a, b) => a.seed - b.seed) };
   });
-  return { arms: found, range: readRangeTests(results) };
+  return { arms: results, range: readRangeTests(folder) };
 }
 
 const points = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x * 100).toFixed(1)}`;
@@ -52,7 +52,7 @@ function spread(runs: readonly RunRecord[]): string {
   return `${(Math.min(...all) * 100).toFixed(1)} … ${(Math.max(...all) * 100).toFixed(1)}`;
 }
 
-/** The first evaluation at or above `goal`, of each run; the middle one of these, and how many runs got there. */
+/** The median over the runs of the first evaluation at or above `goal`, with the number of runs that reach it. */
 function stepsTo(runs: readonly RunRecord[], goal: number): string {
   const steps = runs
     .flatMap(({ evaluations }) => evaluations.find(({ accuracy }) => accuracy >= goal)?.step ?? [])
@@ -82,7 +82,7 @@ function row({ arm, runs }: ArmResult): string[] {
   if (runs.length === 0) return [arm.title, thousands(arm.steps), paper, 'not run', '0', '', '', '', ''];
   const measured = mean(runs.map(({ accuracy }) => accuracy));
   const against = arm.paper === null ? '' : points(measured - arm.paper);
-  const found = [
+  const values = [
     formatPercent(measured),
     String(runs.length),
     spread(runs),
@@ -90,10 +90,10 @@ function row({ arm, runs }: ArmResult): string[] {
     stepsTo(runs, GOAL),
     duration(runs),
   ];
-  return [arm.title, thousands(arm.steps), paper, ...found];
+  return [arm.title, thousands(arm.steps), paper, ...values];
 }
 
-/** Rows that differ from the paper by more than a point, in words. */
+/** A sentence for each row that differs from the paper by more than a point. */
 function differences(results: readonly ArmResult[]): string[] {
   return results.flatMap(({ arm, runs }) => {
     if (arm.paper === null || runs.length === 0) return [];
@@ -107,7 +107,7 @@ function differences(results: readonly ArmResult[]): string[] {
 
 const plural = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
 
-/** Accuracy against steps with the rate below it, of some arms: means over their runs, the paper's values as dots. */
+/** Accuracy and rate over steps, for some arms: means over their runs, with the values of the paper as dots. */
 export function figure(title: string, results: readonly ArmResult[]): string | null {
   const done = results.filter(({ runs }) => runs.length > 0);
   if (done.length === 0) return null;
@@ -162,14 +162,19 @@ interface Section {
 
 function sectionsOf({ arms: results, range }: Results): Section[] {
   const headline = results.filter(({ arm }) => arm.experiment === 'table1' && HEADLINE.includes(arm.name));
-  const make = (name: string, title: string, own: readonly ArmResult[], text: readonly string[]): Section => {
-    const svg = figure(title, own);
+  const make = (
+    name: string,
+    title: string,
+    armResults: readonly ArmResult[],
+    text: readonly string[],
+  ): Section => {
+    const svg = figure(title, armResults);
     return {
       title,
       text,
       head: HEAD,
-      rows: own.map(row),
-      notes: own.flatMap(({ arm, runs }) =>
+      rows: armResults.map(row),
+      notes: armResults.flatMap(({ arm, runs }) =>
         arm.note === '' || runs.length === 0 ? [] : [`${arm.title}: ${arm.note}`],
       ),
       picture: svg === null ? null : { name: `${name}.svg`, svg },
@@ -213,7 +218,7 @@ function rangeSection(range: readonly RangeRecord[]): Section[] {
   ];
 }
 
-/** The relation that the paper claims, in the figures that were measured. */
+/** The claim of the paper, with our measurements. */
 export function claim(results: readonly ArmResult[]): string[] {
   const of = (name: string): readonly RunRecord[] => results.find(({ arm }) => arm.name === name)?.runs ?? [];
   const [cyclical, fixed, short] = HEADLINE.map(of);
@@ -281,7 +286,7 @@ export function reportHtml(results: Results): string {
   );
 }
 
-/** The README's part: the claim, the picture, the rows it rests on. `folder` is where the report lies, as the README sees it. */
+/** The part of the README: the claim, the picture and its rows. `folder` is the path of the report relative to the README. */
 export function headlineMarkdown(results: Results, folder: string): string {
   const [{ title, text, rows, picture }] = sectionsOf(results);
   return [
@@ -292,14 +297,14 @@ export function headlineMarkdown(results: Results, folder: string): string {
   ].join('\n\n');
 }
 
-/** Writes REPORT.md, report.html and the pictures into `results`. */
-export function writeReport(results: string): Results {
-  const found = readResults(results);
-  mkdirSync(results, { recursive: true });
-  for (const { picture } of sectionsOf(found)) {
-    if (picture !== null) writeFileSync(join(results, picture.name), picture.svg);
+/** Writes REPORT.md, report.html and the pictures into `folder`. */
+export function writeReport(folder: string): Results {
+  const results = readResults(folder);
+  mkdirSync(folder, { recursive: true });
+  for (const { picture } of sectionsOf(results)) {
+    if (picture !== null) writeFileSync(join(folder, picture.name), picture.svg);
   }
-  writeFileSync(join(results, 'REPORT.md'), reportMarkdown(found));
-  writeFileSync(join(results, 'report.html'), reportHtml(found));
-  return found;
+  writeFileSync(join(folder, 'REPORT.md'), reportMarkdown(results));
+  writeFileSync(join(folder, 'report.html'), reportHtml(results));
+  return results;
 }

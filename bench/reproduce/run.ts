@@ -1,4 +1,4 @@
-/** Runs arms: each resumes where it was, and leaves one JSON file when it is finished. */
+/** Runs arms. Each resumes from its last checkpoint, and writes one JSON file when it is finished. */
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loader, meanImage, type Dataset } from '../../datasets/index.ts';
@@ -18,26 +18,26 @@ export interface RunOptions {
   readonly seeds: readonly number[];
   readonly backend: Backend;
   readonly data: { readonly train: Dataset; readonly test: Dataset };
-  /** Checkpoints and events, a folder for each run. */
+  /** The folder of checkpoints and events, with a folder for each run. */
   readonly runs: string;
-  /** Finished runs, a JSON file each. */
+  /** The folder of finished runs, with a JSON file for each. */
   readonly results: string;
   readonly signal: AbortSignal;
-  /** Hear the events of every run. */
+  /** Listeners of every run. */
   readonly listeners: readonly Listener[];
-  readonly tell: (line: string) => void;
+  readonly log: (line: string) => void;
 }
 
 export const resultFile = (results: string, { experiment, name }: Arm, seed: number): string =>
   join(results, experiment, `${name}-seed${seed}.json`);
 
-/** Runs what has no result yet, seed by seed. False when it was stopped. */
+/** Runs the arms that have no result yet, seed by seed. False if it was stopped. */
 export async function runArms(options: RunOptions): Promise<boolean> {
-  const { arms, seeds, results, signal, tell } = options;
+  const { arms, seeds, results, signal, log } = options;
   for (const seed of seeds) {
     for (const arm of arms) {
       if (existsSync(resultFile(results, arm, seed))) {
-        tell(`${arm.title}, seed ${seed}: done already`);
+        log(`${arm.title}, seed ${seed}: done already`);
         continue;
       }
       if (signal.aborted || !(await runArm(arm, seed, options))) return false;
@@ -49,14 +49,14 @@ export async function runArms(options: RunOptions): Promise<boolean> {
 async function runArm(
   arm: Arm,
   seed: number,
-  { backend, data, runs, results, signal, listeners, tell }: RunOptions,
+  { backend, data, runs, results, signal, listeners, log }: RunOptions,
 ): Promise<boolean> {
   const title = `${arm.title}, seed ${seed}`;
   const dir = join(runs, arm.experiment, `${arm.name}-seed${seed}`);
   const model = arm.model(meanImage(data.train));
   const optimizer = arm.optimizer();
   const examples = loader(data.train, { batchSize: arm.batchSize, shuffle: false, ...arm.images });
-  tell(title);
+  log(title);
   const { reason, step, accuracy } = await fit({
     model,
     backend,
@@ -81,13 +81,13 @@ async function runArm(
     signal,
   });
   if (reason !== 'done') {
-    tell(`${title}: saved at step ${step} of ${arm.steps}; the same command goes on from there`);
+    log(`${title}: saved at step ${step} of ${arm.steps}; the same command resumes it`);
     return false;
   }
   const file = resultFile(results, arm, seed);
   mkdirSync(join(results, arm.experiment), { recursive: true });
   writeFileSync(`${file}.draft`, `${JSON.stringify(recordOf(dir, arm, seed))}\n`);
   renameSync(`${file}.draft`, file);
-  tell(`${title}: ${formatPercent(accuracy ?? NaN)}, written to ${file}`);
+  log(`${title}: ${formatPercent(accuracy ?? NaN)}, written to ${file}`);
   return true;
 }

@@ -1,6 +1,6 @@
 /**
- * A training step of Caffe's `cifar10_full` at batch 100 on the GPU backend, with the images resident: one step in a
- * submission and many, the device's own time, and what submitting costs the host (on Dawn's null backend, which runs nothing).
+ * A training step of Caffe's `cifar10_full` at batch 100 on the GPU backend, with resident images: one and several steps per submission,
+ * the time of the device, and the submission cost of the host (on the null backend of Dawn, which computes nothing).
  */
 import { loader, meanImage, synthetic } from '../../datasets/index.ts';
 import {
@@ -32,12 +32,12 @@ const IMAGES = 2000;
 export interface GpuStepSettings {
   readonly mode: 'webgpu' | 'webgl';
   readonly batchSize: number;
-  /** Steps of one submission where there are many. */
+  /** Steps per submission with several steps. */
   readonly many: number;
   readonly steps: number;
   readonly warmup: number;
   readonly seed: number;
-  /** What the adapter does at most in f32; null where nobody says. */
+  /** The peak f32 performance of the adapter. Null if it is unknown. */
   readonly peakTflops: number | null;
   readonly python?: string;
 }
@@ -49,13 +49,13 @@ export interface GpuStepResult extends Environment {
   readonly report: GpuReport;
   readonly flopsPerStep: number;
   readonly dispatchesPerStep: number;
-  /** A step that is submitted alone and waited for. */
+  /** The time of a step that is submitted alone, including the wait. */
   readonly aloneMs: Summary;
-  /** One of many in a submission. */
+  /** The time per step with several steps per submission. */
   readonly amongManyMs: Summary;
-  /** All kernels of a step by the device's own clock, where it has one: the least of several. */
+  /** The minimum time of all kernels of a step by the clock of the device, if it has one. */
   readonly deviceMs: number;
-  /** The host's CPU time to submit a step, alone and among many, with everything but the device's work. Null on WebGL. */
+  /** CPU time of the host per submitted step, alone and with several per submission. Null on WebGL. */
   readonly submission: { readonly aloneMs: number; readonly amongManyMs: number } | null;
   readonly gflopPerSecond: number;
   readonly ofPeak: number | null;
@@ -108,7 +108,7 @@ export async function measureGpuSteps(settings: GpuStepSettings): Promise<GpuSte
 
 type FeedsOf = (step: number) => Feeds;
 
-/** The step that training has: rows of resident bytes by their indices. */
+/** The training step, with rows of resident bytes by index. */
 async function compileStep(
   backend: Backend,
   { batchSize, seed }: GpuStepSettings,
@@ -159,9 +159,9 @@ async function timeAlone(
   const ms: number[] = [];
   let loss = NaN;
   for (let k = 0; k < warmup + steps; k++) {
-    const own = feeds(k);
+    const stepFeeds = feeds(k);
     const begin = performance.now();
-    const outputs = await step.run(own);
+    const outputs = await step.run(stepFeeds);
     ms.push(performance.now() - begin);
     loss = outputs['loss'].data[0];
   }
@@ -196,16 +196,15 @@ function stacked(feeds: FeedsOf, many: number): Feeds {
 }
 
 /**
- * What a submission costs the host, in CPU time: a call of many steps takes long enough to be held up by whatever else runs,
- * which would count against it. Nothing runs on a device, so what is read back means nothing, and the checks of labels and loss
- * may object to it: by then everything has been submitted.
+ * The CPU time of a submission on the host. Wall time would include interruptions by other processes. No device computes anything, so
+ * the results are meaningless, and the checks of labels and loss may throw after the submission.
  */
 export async function submissionCost(settings: GpuStepSettings): Promise<GpuStepResult['submission']> {
   const { steps, many } = settings;
   const backend = await gpu({ mode: 'webgpu', dawn: ['backend=null'] });
   try {
     const { step, feeds } = await compileStep(backend, settings);
-    const own = feeds(0);
+    const single = feeds(0);
     const stack = stacked(feeds, many);
     const time = async (act: () => Promise<unknown>): Promise<number> => {
       const ms: number[] = [];
@@ -217,7 +216,7 @@ export async function submissionCost(settings: GpuStepSettings): Promise<GpuStep
       }
       return micros(median(ms));
     };
-    const aloneMs = await time(() => step.run(own));
+    const aloneMs = await time(() => step.run(single));
     const amongManyMs = micros((await time(() => step.runMany(stack))) / many);
     await step.close();
     return { aloneMs, amongManyMs };
@@ -263,7 +262,7 @@ export function describeGpuSteps(result: GpuStepResult): string {
     '',
     `${result.gflopPerSecond.toFixed(1)} GFLOP/s by the device's clock` +
       (ofPeak === null
-        ? ' (share of peak unknown: --peak-tflops says what the adapter can do)'
+        ? ' (fraction of peak unknown: pass the peak of the adapter with --peak-tflops)'
         : `, ${formatPercent(ofPeak)} of ${config.peakTflops} TFLOP/s`),
     ...cuda.skipped.map(({ name, reason }) => `skipped ${name}: ${reason}`),
   ].join('\n');

@@ -1,6 +1,6 @@
 /**
- * The time of one training step of Caffe's `cifar10_full` at batch 100: through `train`, as users have it, with the
- * images resident as bytes. Says nothing about accuracy: the images are made up.
+ * The time of a training step of Caffe's `cifar10_full` at batch 100, through `train`, as users run it, with resident images. The
+ * images are synthetic, so accuracy is meaningless.
  */
 import { availableParallelism } from 'node:os';
 import { Option, type Command } from 'commander';
@@ -25,9 +25,9 @@ import { expectReport } from '../ours.ts';
 import { describeGpuSteps, measureGpuSteps } from './gpu.ts';
 
 const BATCH = 100;
-/** 500 batches as CIFAR-10 has would only take longer to make. */
+/** The 500 batches of CIFAR-10 would only take longer to generate. */
 const IMAGES = 2000;
-/** Steps of one arm before the next one's turn: short beside a change of the machine's speed, long beside a wake-up. */
+/** Steps in a turn: short compared with changes of the speed of the machine, long compared with a wake-up. */
 const TURN = 10;
 
 interface StepArguments {
@@ -39,7 +39,7 @@ interface StepArguments {
   readonly json?: string | true;
 }
 
-/** What the GPU backend's benchmark has besides. */
+/** Additional options for the GPU backend. */
 interface GpuArguments {
   readonly backend: 'wasm' | 'gpu';
   readonly mode: 'webgpu' | 'webgl';
@@ -48,20 +48,20 @@ interface GpuArguments {
   readonly python?: string;
 }
 
-/** What was measured with one number of threads. Times in milliseconds. */
+/** The measurement with one number of threads. Times are in milliseconds. */
 interface Measured {
   readonly threads: number;
   readonly report: WasmReport;
-  /** Multiply and add counted separately; of the plan that was timed. */
+  /** Multiplications and additions of the timed plan. */
   readonly flopsPerStep: number;
-  /** The first step of all, with whatever happens only once. */
+  /** The first step, including one-time work. */
   readonly firstMs: number;
   readonly minMs: number;
   readonly medianMs: number;
   readonly p90Ms: number;
   readonly imagesPerSecond: number;
   readonly gflopPerSecond: number;
-  /** Loss of the last step: consumes the result, and must be the same for every number of threads. */
+  /** The loss of the last step, which must be the same for every number of threads. */
   readonly loss: number;
   readonly ms: readonly number[];
 }
@@ -119,12 +119,12 @@ export function addStepBenchmark(program: Command): void {
     });
 }
 
-/** One number of threads: a run of its own on a backend of its own. */
+/** A run with one number of threads on its own backend. */
 interface Arm {
   readonly threads: number;
   readonly backend: Backend;
   readonly events: AsyncGenerator<TrainEvent, void, undefined>;
-  /** Every plan that was loaded; the first one is the training step. */
+  /** All loaded plans. The first is the training step. */
   readonly plans: Plan[];
   readonly ms: number[];
   report: WasmReport | null;
@@ -144,11 +144,11 @@ export async function measureSteps(options: StepArguments): Promise<StepResult> 
     while (arms.some((arm) => arm.ms.length < warmup + steps)) {
       for (const arm of arms) await advance(arm, Math.min(TURN, warmup + steps - arm.ms.length));
     }
-    const results = arms.map((arm) => summarise(arm, options));
+    const results = arms.map((arm) => summarize(arm, options));
     for (const { threads: count, loss } of results) {
-      if (Object.is(loss, results[0].loss)) continue;
+      if (Object.is(loss, results[0]!.loss)) continue;
       throw new Error(
-        `step: ${count} threads came to another loss than ${results[0].threads}: ${loss} and ${results[0].loss}`,
+        `step: ${count} threads have another loss than ${results[0]!.threads}: ${loss} and ${results[0]!.loss}`,
       );
     }
     const config = { net: 'caffeFull', batchSize: BATCH, steps, warmup, simd, seed } as const;
@@ -185,7 +185,7 @@ async function startArm(
   return { threads, backend, events, plans, ms: [], report: null, loss: NaN };
 }
 
-/** Goes on until `steps` more steps are done. Throws when the backend does not run as it was asked to. */
+/** Runs `steps` more steps. Throws if the backend does not run as requested. */
 async function advance(arm: Arm, steps: number): Promise<void> {
   for (let left = steps; left > 0;) {
     const { value: event, done } = await arm.events.next();
@@ -199,7 +199,7 @@ async function advance(arm: Arm, steps: number): Promise<void> {
   }
 }
 
-function summarise(arm: Arm, { warmup, simd }: StepArguments): Measured {
+function summarize(arm: Arm, { warmup, simd }: StepArguments): Measured {
   const { threads, plans, ms: all, loss } = arm;
   const report = arm.report!;
   if (simd !== 'auto' && report.simd !== simd) {
@@ -208,15 +208,15 @@ function summarise(arm: Arm, { warmup, simd }: StepArguments): Measured {
   const ms = all.slice(warmup).map(micros);
   const sorted = ms.toSorted((a, b) => a - b);
   const at = (share: number): number =>
-    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
   const medianMs = at(0.5);
-  const flopsPerStep = plans[0].steps.reduce((sum, step) => sum + step.flops, 0);
+  const flopsPerStep = plans[0]!.steps.reduce((sum, step) => sum + step.flops, 0);
   return {
     threads,
     report,
     flopsPerStep,
-    firstMs: micros(all[0]),
-    minMs: sorted[0],
+    firstMs: micros(all[0]!),
+    minMs: sorted[0]!,
     medianMs,
     p90Ms: at(0.9),
     imagesPerSecond: (BATCH * 1000) / medianMs,
@@ -236,9 +236,9 @@ function describe({ machine, versions, config, results }: StepResult): string {
     result.p90Ms.toFixed(2),
     result.imagesPerSecond.toFixed(0),
     result.gflopPerSecond.toFixed(1),
-    `${(results[0].medianMs / result.medianMs).toFixed(2)}x`,
+    `${(results[0]!.medianMs / result.medianMs).toFixed(2)}x`,
   ]);
-  const { flopsPerStep } = results[0];
+  const { flopsPerStep } = results[0]!;
   return [
     `${config.net}, batch ${config.batchSize}, ${config.steps} steps after ${config.warmup}, ` +
       `${(flopsPerStep / 1e9).toFixed(2)} GFLOP a step, seed ${config.seed}`,

@@ -8,7 +8,7 @@ import {
 import { compare } from '../../bench/measure.ts';
 import { tasks, titleOf } from '../../bench/kernels/tasks.ts';
 
-it('measures operations without a rival: rates count the direct computation', async () => {
+it('measures operations without a baseline: rates count the direct computation', async () => {
   const told: string[] = [];
   const result = await measureKernels(
     null,

@@ -65,7 +65,7 @@ describe('alternate', () => {
         short,
         { pairs: 1, steps: 2, pauseMs: 0 },
       ),
-    ).rejects.toThrow('b: 2 steps were to be timed, but 1 times came back');
+    ).rejects.toThrow('b: expected the times of 2 steps, got 1');
   });
 });
 
@@ -84,7 +84,7 @@ describe('compare', () => {
   });
 
   it('refuses what are no pairs', () => {
-    expect(() => compare({ steps: 1, ours: [1], theirs: [] })).toThrow('1 and 0 times are no pairs');
+    expect(() => compare({ steps: 1, ours: [1], theirs: [] })).toThrow('1 and 0 times are not pairs');
   });
 });
 

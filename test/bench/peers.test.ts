@@ -32,7 +32,7 @@ const measure = (only: readonly ('networks' | 'tfjs' | 'jax' | 'threads')[]): Pr
     () => undefined,
   );
 
-describe('rivals that are not there', () => {
+describe('baselines that are not there', () => {
   it('are skipped by name, with the reason, and the result says so', async () => {
     const result = await measure(['networks', 'tfjs', 'jax', 'threads']);
     expect(result).toMatchObject({
@@ -40,7 +40,7 @@ describe('rivals that are not there', () => {
       machine: { cores: expect.any(Number), loadAverage: expect.any(Array) },
       versions: { node: process.versions.node },
       config: { ...settings, workloads: ['mlp'] },
-      rivals: { torch: null, tfjs: null, jax: null },
+      baselines: { torch: null, tfjs: null, jax: null },
       networks: [],
       kernels: null,
       tfjs: null,
@@ -93,24 +93,24 @@ it('losses that differ are no comparison', () => {
 const torch = findTorch();
 describe.skipIf(!torch.found)('PyTorch', () => {
   it('does the same work as we do, beside us', async () => {
-    const rival = await Torch.start((torch as { readonly value: string }).value, 1, { anyBlas: true });
+    const baseline = await Torch.start((torch as { readonly value: string }).value, 1, { anyBlas: true });
     try {
       // Every kind of layer there is, in small batches.
       for (const name of ['full', 'resnet20', 'mlp'] as const) {
-        const result = await compareNetwork(rival, { ...workloads[name], batchSize: 8 }, settings);
+        const result = await compareNetwork(baseline, { ...workloads[name], batchSize: 8 }, settings);
         expect(result.report).toMatchObject({ threads: 1, fallback: null });
         expect(result.losses.theirs).toHaveLength(3);
         expect(result.comparison.theirsMsPerPair).toHaveLength(2);
         expect(Object.keys(result.layoutMs)).toContain(result.layout);
       }
       const mlp = { ...workloads.mlp, batchSize: 8 };
-      const before = await compareNetwork(rival, mlp, settings);
-      const both = (await compareNetwork(rival, mlp, settings, before)).comparison;
+      const before = await compareNetwork(baseline, mlp, settings);
+      const both = (await compareNetwork(baseline, mlp, settings, before)).comparison;
       expect(both.oursMsPerPair).toHaveLength(4);
       expect(both.theirsMsPerPair.slice(0, 2)).toEqual(before.comparison.theirsMsPerPair);
-      await expect(rival.matmul({ n: -1, chain: 1 })).rejects.toThrow('PyTorch: RuntimeError');
+      await expect(baseline.matmul({ n: -1, chain: 1 })).rejects.toThrow('PyTorch: RuntimeError');
     } finally {
-      await rival.close();
+      await baseline.close();
     }
   });
 });
@@ -149,7 +149,7 @@ describe('chart', () => {
       kernels: settings,
       workloads: ['full', 'mlp'],
     },
-    rivals: { torch: torchVersions, tfjs: '4', jax: null },
+    baselines: { torch: torchVersions, tfjs: '4', jax: null },
     skipped: [{ name: '@jax-js/jax', reason: 'not installed' }],
     limits: { before: limits, after: limits },
     networks: [

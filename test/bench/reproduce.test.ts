@@ -95,7 +95,7 @@ function runSmall(backend: Backend, results: string, stopAt: number | null): Pro
     results,
     signal: stop.signal,
     listeners: [(event) => (event.type === 'step' && event.step === stopAt ? stop.abort() : undefined)],
-    tell: () => undefined,
+    log: () => undefined,
   });
 }
 
