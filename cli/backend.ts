@@ -1,4 +1,4 @@
-/** Where to compute: the options that several commands have, and the backend they stand for. */
+/** The options that select the backend, shared by several commands, and the backend that they select. */
 import { Option, type Command } from 'commander';
 import {
   BACKENDS,
@@ -18,29 +18,31 @@ export interface BackendArguments {
   readonly simd?: Simd | 'auto';
 }
 
-/** Adds --backend, --threads and --simd, which every command that computes has. */
+/** Adds --backend, --threads and --simd, the options of every command that computes. */
 export const addBackendOptions = (command: Command): Command =>
   command
     .addOption(
-      new Option('--backend <name>', 'where to compute; auto: a GPU where there is one, else wasm')
+      new Option('--backend <name>', 'backend; auto: a GPU if there is one, else wasm')
         .choices(BACKENDS)
         .default('auto'),
     )
     .option('--threads <n>', 'threads of the wasm backend (default: all cores)', whole(1, 256))
     .addOption(
-      new Option('--simd <kind>', 'which SIMD instructions').choices(['auto', ...SIMD_KINDS]).default('auto'),
+      new Option('--simd <kind>', 'SIMD instructions of the wasm backend')
+        .choices(['auto', ...SIMD_KINDS])
+        .default('auto'),
     );
 
-/** Throws UsageError for options that the backend has no use for, BackendError where it does not run. */
+/** Throws UsageError for options that the backend does not have, and BackendError if it does not run. */
 export async function startBackend(
   host: Host,
   { backend, threads, simd }: BackendArguments,
 ): Promise<Backend> {
   if (backend === 'reference' && threads !== undefined && threads > 1) {
-    throw new UsageError(`--threads ${threads}: the reference backend has one thread (leave --threads out)`);
+    throw new UsageError(`--threads ${threads}: the reference backend has only one thread (omit --threads)`);
   }
   if (backend === 'gpu' && threads !== undefined) {
-    throw new UsageError(`--threads ${threads}: the gpu backend has none (leave --threads out)`);
+    throw new UsageError(`--threads ${threads}: the gpu backend has no threads (omit --threads)`);
   }
   return openBackend(backend, {
     ...(threads !== undefined && { threads }),

@@ -1,4 +1,4 @@
-/** Shows how obtaining data is going: bars on a terminal, plain lines everywhere else. */
+/** The progress of obtaining data: bars on a terminal, plain lines elsewhere. */
 import { MultiBar, type SingleBar } from 'cli-progress';
 import type { DataEvent, OnData } from '../datasets/index.ts';
 import { formatDuration } from '../engine/index.ts';
@@ -14,14 +14,14 @@ const VERBS = {
   verify: 'verifying',
   read: 'reading',
 } as const;
-/** Phases that count files, and not bytes. */
+/** Phases that count files instead of bytes. */
 const FILES: readonly string[] = ['convert', 'read'];
 
 type Progress = Exclude<DataEvent, { readonly phase: 'notice' }>;
 
 export interface DataProgress {
   readonly onProgress: OnData;
-  /** Leaves the terminal as it was; must be called however obtaining ends. */
+  /** Restores the terminal. It must always be called at the end. */
   readonly stop: () => void;
 }
 
@@ -29,7 +29,7 @@ export function dataProgress(stream: Output, now: () => number = () => performan
   return stream.isTTY ? bars(stream, now) : lines(stream, now);
 }
 
-/** The files of a set are verified one after another; they share a bar. */
+/** Events with the same key share a bar. All verified files share one. */
 const keyOf = (event: Progress): string =>
   event.phase === 'verify' ? event.phase : `${event.phase} ${event.source}`;
 
@@ -40,8 +40,8 @@ function measure({ phase, done, total }: Progress): string {
   return `${text(done)}${total === null ? '' : ` of ${text(total)}`}${unit}`;
 }
 
-/** How fast, and how long still; nothing in the first second, when both would be guesses. */
-function pace({ phase, done, total }: Progress, first: number, ms: number): string {
+/** The speed and the remaining time. Empty in the first second, when both are inaccurate. */
+function speed({ phase, done, total }: Progress, first: number, ms: number): string {
   if (ms < 1000 || done <= first || FILES.includes(phase)) return '';
   const rate = (done - first) / ms;
   const left = total === null || done >= total ? '' : `, ${formatDuration((total - done) / rate)} left`;
@@ -49,7 +49,7 @@ function pace({ phase, done, total }: Progress, first: number, ms: number): stri
 }
 
 function bars(stream: Output, now: () => number): DataProgress {
-  // As in the engine's progress bar: the cursor stays visible, line wrapping on, and Ctrl-C ours.
+  // As in the progress bar of the engine: the cursor stays visible, line wrapping stays on, and we handle Ctrl-C.
   const all = new MultiBar({
     stream,
     fps: 10,
@@ -58,18 +58,18 @@ function bars(stream: Output, now: () => number): DataProgress {
     linewrap: true,
     gracefulExit: false,
     emptyOnZero: true,
-    format: (_options, { maxWidth }, payload: { readonly event: Progress; readonly pace: string }) => {
+    format: (_options, { maxWidth }, payload: { readonly event: Progress; readonly speed: string }) => {
       const { event } = payload;
-      const share = event.total === null || event.total === 0 ? 0 : Math.min(1, event.done / event.total);
-      const filled = Math.round(share * BAR_WIDTH);
+      const fraction = event.total === null || event.total === 0 ? 0 : Math.min(1, event.done / event.total);
+      const filled = Math.round(fraction * BAR_WIDTH);
       const bar = `[${'='.repeat(filled)}${' '.repeat(BAR_WIDTH - filled)}]`;
-      const percent = event.total === null ? '' : `  ${Math.floor(share * 100)}%`;
-      const text = `${VERBS[event.phase]}${percent}  ${measure(event)}${payload.pace}`;
-      const whole = `${bar}  ${text}`;
-      return (event.total !== null && whole.length < maxWidth ? whole : text).slice(0, maxWidth - 1);
+      const percent = event.total === null ? '' : `  ${Math.floor(fraction * 100)}%`;
+      const text = `${VERBS[event.phase]}${percent}  ${measure(event)}${payload.speed}`;
+      const line = `${bar}  ${text}`;
+      return (event.total !== null && line.length < maxWidth ? line : text).slice(0, maxWidth - 1);
     },
   });
-  // The bars redraw themselves on a timer. That must not be what keeps a process alive.
+  // The bars redraw themselves with a timer, which must not keep the process alive.
   all.on('update-post', () => (all as unknown as { timer?: NodeJS.Timeout | null }).timer?.unref());
 
   let current: {
@@ -89,11 +89,11 @@ function bars(stream: Output, now: () => number): DataProgress {
       const total = event.total ?? event.done + 1;
       if (current?.key !== key) {
         if (event.phase !== 'verify') all.log(`${VERBS[event.phase]} ${event.source}\n`);
-        const bar = all.create(total, event.done, { event, pace: '' });
+        const bar = all.create(total, event.done, { event, speed: '' });
         current = { key, bar, from: event.done, at: now() };
       }
       current.bar.setTotal(total);
-      current.bar.update(event.done, { event, pace: pace(event, current.from, now() - current.at) });
+      current.bar.update(event.done, { event, speed: speed(event, current.from, now() - current.at) });
     },
     stop: () => all.stop(),
   };
@@ -118,7 +118,7 @@ function lines(stream: Output, now: () => number): DataProgress {
         current.shown = now();
         current.done = finished;
         stream.write(
-          `${VERBS[event.phase]}: ${measure(event)}${pace(event, current.from, now() - current.at)}\n`,
+          `${VERBS[event.phase]}: ${measure(event)}${speed(event, current.from, now() - current.at)}\n`,
         );
       }
     },

@@ -1,4 +1,4 @@
-/** `cyclegrad data cifar10`: obtains the data set, or finds it. Also where the other commands look for it. */
+/** `cyclegrad data cifar10`: finds or downloads the data set. The other commands also use this to find it. */
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -12,24 +12,24 @@ import { path } from './values.ts';
 const FILES = [1, 2, 3, 4, 5].map((k) => `data_batch_${k}.bin`).concat('test_batch.bin');
 
 export const DATA_HELP =
-  'folder with the official CIFAR-10 files, or where to put them (default: per-user cache)';
+  'folder of the official CIFAR-10 files, created if missing (default: per-user cache)';
 
-export interface Cifar10Place {
-  /** Where it is looked for. */
+export interface Cifar10Location {
+  /** The folder in which the data is searched. */
   readonly root: string;
-  /** The folder that holds batch files; null when there is none. */
+  /** The folder with batch files. Null if there is none. */
   readonly dir: string | null;
-  /** Batch files that are missing from `dir`. */
+  /** The batch files that are missing in `dir`. */
   readonly missing: readonly string[];
-  /** Something that is no folder lies where the data would. */
+  /** Whether `root` exists and is not a folder. */
   readonly blocked: boolean;
 }
 
-/** Looks without reading or obtaining anything. */
-export async function findCifar10(data: string | undefined, cwd: string): Promise<Cifar10Place> {
+/** Searches for the files without reading or downloading them. */
+export async function findCifar10(data: string | undefined, cwd: string): Promise<Cifar10Location> {
   const root = data === undefined ? cifar10Dir() : resolve(cwd, data);
   for (const dir of [root, join(root, 'cifar-10-batches-bin')]) {
-    const there = await Promise.all(
+    const exists = await Promise.all(
       FILES.map((name) =>
         stat(join(dir, name)).then(
           () => true,
@@ -37,18 +37,18 @@ export async function findCifar10(data: string | undefined, cwd: string): Promis
         ),
       ),
     );
-    if (there.includes(true))
-      return { root, dir, missing: FILES.filter((_, i) => !there[i]), blocked: false };
+    if (exists.includes(true))
+      return { root, dir, missing: FILES.filter((_, i) => !exists[i]), blocked: false };
   }
-  const found = await stat(root).catch(() => null);
-  return { root, dir: null, missing: FILES, blocked: found !== null && !found.isDirectory() };
+  const stats = await stat(root).catch(() => null);
+  return { root, dir: null, missing: FILES, blocked: stats !== null && !stats.isDirectory() };
 }
 
-/** The command that obtains CIFAR-10 there. */
+/** The command that downloads CIFAR-10 to this folder. */
 export const dataCommand = (host: Host, data: string | undefined): string =>
   `${host.command('data')} cifar10${data === undefined ? '' : ` --data ${shellWord(data)}`}`;
 
-/** Loads CIFAR-10, with progress on stderr where it has to be obtained first. */
+/** Loads CIFAR-10. Shows progress on stderr if it has to be downloaded first. */
 export async function openCifar10(
   host: Host,
   data: string | undefined,
@@ -70,7 +70,7 @@ export function addDataCommand(program: Command, host: Host, setCode: (code: num
   const data = program.command('data').description('Obtain data sets.');
   data
     .command('cifar10')
-    .description('Download CIFAR-10, verify it and print where it is; does nothing when it is there.')
+    .description('Download and verify CIFAR-10 if it is missing, and print its folder.')
     .option('--data <dir>', DATA_HELP, path)
     .action(async (options: { readonly data?: string }) => {
       setCode(await dataCifar10(host, options.data));
@@ -85,19 +85,19 @@ async function dataCifar10(host: Host, data: string | undefined): Promise<number
     () => void host.stderr.write(`${host.stderr.isTTY ? '\n' : ''}stopping (Ctrl-C again quits at once)\n`),
   );
   try {
-    if (before.dir === null) host.stderr.write(`CIFAR-10 is not in ${before.root} yet: obtaining it\n`);
+    if (before.dir === null) host.stderr.write(`CIFAR-10 is not in ${before.root}: downloading it\n`);
     const { train, test } = await openCifar10(host, data, stop.signal);
     const { dir, root } = await findCifar10(data, host.cwd);
     const how =
-      before.dir === null ? `obtained in ${formatDuration(performance.now() - started)}` : 'already there';
+      before.dir === null ? `downloaded in ${formatDuration(performance.now() - started)}` : 'already there';
     host.stderr.write(`CIFAR-10: ${train.length} training and ${test.length} test images, ${how}\n`);
     host.stdout.write(`${dir ?? root}\n`);
     return 0;
   } catch (error) {
-    const asked = stop.asked();
-    if (asked === null) throw error;
-    host.stderr.write(`stopped; to go on:\n  ${dataCommand(host, data)}\n`);
-    return EXIT_CODES[asked];
+    const signal = stop.receivedSignal();
+    if (signal === null) throw error;
+    host.stderr.write(`stopped; to resume:\n  ${dataCommand(host, data)}\n`);
+    return EXIT_CODES[signal];
   } finally {
     stop.release();
   }

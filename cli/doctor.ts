@@ -1,4 +1,4 @@
-/** `cyclegrad doctor`: what of cyclegrad works on this machine, why something does not, and how to change that. */
+/** `cyclegrad doctor`: what works on this machine, and the reason and the fix for what does not. */
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { Worker } from 'node:worker_threads';
@@ -20,18 +20,18 @@ import {
   type Report,
   type Simd,
 } from '../engine/index.ts';
-import { dataCommand, findCifar10, type Cifar10Place, DATA_HELP } from './data.ts';
+import { dataCommand, findCifar10, type Cifar10Location, DATA_HELP } from './data.ts';
 import { formatBytes } from './format.ts';
 import type { Host } from './host.ts';
 import { path } from './values.ts';
 import { ownVersion } from './version.ts';
 
-/** Whether something works here; where it does not, why and what to do. */
+/** Whether something works on this machine. If not, the reason and the fix. */
 type Finding =
   | { readonly works: true; readonly detail: string }
   | { readonly works: false; readonly reason: string; readonly fix: string };
 
-/** A mode of the GPU backend: whether it runs, on what, and what `auto` takes. */
+/** Whether a mode of the GPU backend runs, and its report. */
 interface GpuFinding {
   readonly run: Finding;
   readonly report: Report | null;
@@ -53,7 +53,7 @@ export interface Diagnosis {
   readonly webgpu: GpuFinding;
   readonly webgl: GpuFinding;
   readonly reference: Finding;
-  readonly cifar10: Cifar10Place;
+  readonly cifar10: Cifar10Location;
 }
 
 export function addDoctorCommand(program: Command, host: Host, setCode: (code: number) => void): void {
@@ -73,13 +73,13 @@ export function addDoctorCommand(program: Command, host: Host, setCode: (code: n
     });
 }
 
-/** Kernels of 256 bits would run everywhere, but are slower than others where the engine does not join vectors. */
-function joined(): Finding | null {
+/** Why 'wide' SIMD is not useful here. It always runs, but is slower if V8 does not join vectors. */
+function wideSimdFinding(): Finding | null {
   const why = wideSimdUnavailableReason();
   if (why === null) return null;
   return {
     works: false,
-    reason: `vectors are not joined into ones of 256 bits: ${why}`,
+    reason: `vectors are not joined to 256 bits: ${why}`,
     fix: 'not needed; Node 24 to 26 on an x64 processor with AVX2 (Linux or Windows) trains faster',
   };
 }
@@ -89,7 +89,8 @@ export async function diagnose(data: string | undefined, cwd: string): Promise<D
   const kinds = await Promise.all(
     SIMD_KINDS.map(
       async (simd) =>
-        (simd === 'wide' ? joined() : null) ?? (await tryBackend(() => wasm({ simd, threads: 1 }))).run,
+        (simd === 'wide' ? wideSimdFinding() : null) ??
+        (await tryBackend(() => wasm({ simd, threads: 1 }))).run,
     ),
   );
   return {
@@ -104,9 +105,9 @@ export async function diagnose(data: string | undefined, cwd: string): Promise<D
       sharedMemory: sharedMemory(),
       workers: await workers(),
       simd: {
-        plain: kinds[0],
-        relaxed: kinds[1],
-        wide: kinds[2],
+        plain: kinds[0]!,
+        relaxed: kinds[1]!,
+        wide: kinds[2]!,
         chosen: report?.backend === 'wasm' ? report.simd : null,
       },
     },
@@ -122,13 +123,13 @@ function nodeVersion(version: string): Finding {
   return { works: false, reason: `Node ${version} is too old`, fix: 'install Node 20 or newer' };
 }
 
-/** Of the machine, or what a container may use of it. */
+/** The memory of the machine, or the limit of its container. */
 function totalMemory(): number {
   const limit = process.constrainedMemory();
   return limit > 0 && limit < totalmem() ? limit : totalmem();
 }
 
-/** A run that is too small to take time and needs every part: feeds, state of the team, kernels, outputs. */
+/** Runs a small step that uses every part: feeds, the thread team, kernels, outputs. */
 async function tryBackend(
   make: () => Promise<Backend>,
   fix: string = howToEnable(),
@@ -144,9 +145,9 @@ async function tryBackend(
     const { total } = await step.run({ x: Float32Array.of(1, 2, 3, 4, 5, 6) });
     const { report } = step;
     await step.close();
-    const got = total.data[0];
-    if (got !== 21) {
-      const reason = `a sum that is 21 came out as ${String(got)}`;
+    const result = total!.data[0];
+    if (result !== 21) {
+      const reason = `a sum of 21 was computed as ${String(result)}`;
       return { run: { works: false, reason, fix: 'please report this' }, report };
     }
     return { run: { works: true, detail: report.executor }, report };
@@ -159,8 +160,8 @@ async function tryBackend(
 }
 
 function howToEnable(): string {
-  if (typeof WebAssembly === 'undefined') return 'run node without --jitless, which switches WebAssembly off';
-  return 'use a newer Node; --backend reference works without it, far slower';
+  if (typeof WebAssembly === 'undefined') return 'run node without --jitless, which disables WebAssembly';
+  return 'use a newer Node; --backend reference works without it, but is far slower';
 }
 
 function sharedMemory(): Finding {
@@ -233,14 +234,14 @@ function describe(diagnosis: Diagnosis, host: Host, data: string | undefined): s
   return `${lines.join('\n')}\n`;
 }
 
-/** The command that installs those packages that are not here, with what else is needed. */
+/** How to install the missing packages, followed by the other requirements. */
 function help(packages: Readonly<Record<string, string>>, more: string): string {
   const { resolve } = createRequire(import.meta.url);
   const missing = Object.entries(packages).filter(([name]) => {
     try {
       return resolve(name) === '';
     } catch (error) {
-      // One for `import` alone is found, but nothing in it for `require`.
+      // A package without `require` exports throws another error.
       return (error as { readonly code?: unknown }).code === 'MODULE_NOT_FOUND';
     }
   });
@@ -258,7 +259,7 @@ const webGpuHelp = (): string =>
 const webGlHelp = (): string =>
   help(
     { 'gpu.js': '2.24.1' },
-    'npm install gl@9.0.0-rc.10 (the one that gpu.js brings is not compiled); on Linux also an X server: ' +
+    'npm install gl@9.0.0-rc.10 (the version of gpu.js is not compiled); on Linux also an X server: ' +
       'apt-get install xvfb, and xvfb-run -a before the command',
   );
 
@@ -272,21 +273,22 @@ const yes = (detail: string): Finding => ({ works: true, detail });
 function entry(name: string, finding: Finding): string[] {
   const label = `  ${name.padEnd(15)}`;
   if (finding.works) return [`${label}${finding.detail}`];
-  return [`${label}no: ${finding.reason}`, `${' '.repeat(label.length)}to change that: ${finding.fix}`];
+  return [`${label}no: ${finding.reason}`, `${' '.repeat(label.length)}fix: ${finding.fix}`];
 }
 
 function dataFinding(
-  { root, dir, missing, blocked }: Cifar10Place,
+  { root, dir, missing, blocked }: Cifar10Location,
   host: Host,
   data: string | undefined,
 ): Finding {
-  const obtain = dataCommand(host, data);
-  if (blocked) return { works: false, reason: `${root} is no folder`, fix: 'name a folder with --data DIR' };
-  if (dir === null) return yes(`not in ${root} yet; ${obtain} obtains it, and so does training`);
+  const download = dataCommand(host, data);
+  if (blocked)
+    return { works: false, reason: `${root} is not a folder`, fix: 'pass a folder with --data DIR' };
+  if (dir === null) return yes(`not in ${root}; ${download} downloads it, and so does training`);
   if (missing.length === 0) return yes(`in ${dir}`);
   return {
     works: false,
-    reason: `${dir} lacks ${missing.join(', ')}`,
-    fix: `delete that folder and run ${obtain}`,
+    reason: `${dir} has no ${missing.join(', ')}`,
+    fix: `delete that folder and run ${download}`,
   };
 }

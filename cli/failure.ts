@@ -1,7 +1,7 @@
-/** How a command that fails says so: one readable message, and an exit status. */
+/** Failures of a command: one readable message, and an exit status. */
 import { EngineError } from '../engine/index.ts';
 
-/** Wrong use of the command, noticed before anything was done. */
+/** Wrong use of the command, detected before it does anything. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
@@ -9,14 +9,14 @@ export class UsageError extends Error {
 export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
 
-/** The message without a stack; with `verbose` the stacks of the error and of what caused it. */
+/** The message without a stack. With `verbose`, the stacks of the error and its causes. */
 export function describeFailure(error: unknown, verbose: boolean): string {
   if (!(error instanceof Error)) return `error: ${String(error)}`;
   if (!verbose) {
-    // Messages that are written to be read; of any other error its class is a hint.
-    const explained =
+    // The messages of these errors are self-explanatory. For other errors, the class is a hint.
+    const isExplained =
       error instanceof EngineError || error instanceof UsageError || error instanceof RangeError;
-    return `error: ${explained || error.name === 'Error' ? '' : `${error.name}: `}${error.message}`;
+    return `error: ${isExplained || error.name === 'Error' ? '' : `${error.name}: `}${error.message}`;
   }
   const parts = [`error: ${error.stack}`];
   for (let { cause } = error; cause instanceof Error && parts.length < 10; { cause } = cause) {

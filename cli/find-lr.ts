@@ -1,4 +1,4 @@
-/** `cyclegrad find-lr`: the learning-rate range test on Caffe's CIFAR-10 networks, by default the paper's figure 3. */
+/** `cyclegrad find-lr`: the learning-rate range test on Caffe's CIFAR-10 networks. The defaults are figure 3 of the paper. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { loader, meanImage } from '../datasets/index.ts';
 import {
@@ -44,17 +44,17 @@ export function addFindLrCommand(program: Command, host: Host, setCode: (code: n
     .option('--to <rate>', 'highest rate', positive, 0.02)
     .option('--steps <n>', 'updates of the sweep', whole(2, 1e9), 4000)
     .addOption(
-      new Option('--sweep <kind>', 'equal steps or equal factors')
+      new Option('--sweep <kind>', 'linear: equal differences of the rate; exponential: equal factors')
         .choices(['linear', 'exponential'])
         .default('linear'),
     )
     .option(
       '--every <n>',
-      'updates between evaluations on all test images; 0: by the loss alone',
+      'updates between evaluations on all test images; 0: use the loss only',
       whole(0),
       200,
     )
-    .option('--seeds <list>', 'a sweep for each, separated by commas', seedList, [1])
+    .option('--seeds <list>', 'seeds, separated by commas, with one sweep for each', seedList, [1])
     .option('--data <dir>', DATA_HELP, path)
     .option('--svg <file>', 'also write the curves as a picture', path)
     .option('--json', 'print curves and suggestions as JSON')
@@ -68,11 +68,9 @@ function seedList(text: string): number[] {
   } catch {
     throw new InvalidArgumentError('It must be whole numbers of 0 or more, separated by commas.');
   }
-  const twice = seeds.find((seed, i) => seeds.indexOf(seed) < i);
-  if (twice !== undefined) {
-    throw new InvalidArgumentError(
-      `It must be different numbers: ${twice} comes twice, and would be swept twice.`,
-    );
+  const duplicate = seeds.find((seed, i) => seeds.indexOf(seed) < i);
+  if (duplicate !== undefined) {
+    throw new InvalidArgumentError(`It must be different numbers, but ${duplicate} is repeated.`);
   }
   return seeds;
 }
@@ -82,7 +80,7 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
   const from = options.from ?? (sweep === 'linear' ? 0 : 1e-6);
   if (sweep === 'exponential' && from === 0) {
     throw new UsageError(
-      '--from 0: an exponential sweep begins above 0 (for instance --from 1e-6, or --sweep linear)',
+      '--from 0: an exponential sweep must start above 0 (use for instance --from 1e-6, or --sweep linear)',
     );
   }
   if (to <= from) throw new UsageError(`--to ${to}: it must be above --from ${from}`);
@@ -120,20 +118,20 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
       if (result.curves.length > 1) host.stdout.write(spreadText(result));
     }
     writePicture(pictureOf(result));
-    const asked = stop.asked();
-    return asked === null ? 0 : EXIT_CODES[asked];
+    const signal = stop.receivedSignal();
+    return signal === null ? 0 : EXIT_CODES[signal];
   } catch (error) {
-    // While the data is obtained, there is no curve to show.
-    const asked = stop.asked();
-    if (asked === null || (error as Error).name !== 'AbortError') throw error;
-    return EXIT_CODES[asked];
+    // A signal during the download aborts it, and there is no curve to show.
+    const signal = stop.receivedSignal();
+    if (signal === null || (error as Error).name !== 'AbortError') throw error;
+    return EXIT_CODES[signal];
   } finally {
     stop.release();
     await backend.close();
   }
 }
 
-/** The curves and what they suggest, as a picture. */
+/** The curves with their suggestions as a picture. */
 const pictureOf = ({ curves, sweep }: RangeTest): string =>
   rangeSvg(
     curves.map((curve) => ({
@@ -149,22 +147,24 @@ const short = (x: number): string => Number(x.toPrecision(3)).toString();
 
 function describe(curve: RangeCurve, { from, to }: RangeTest, width: number): string {
   const { points, evaluations, end, seed } = curve;
-  const judged = evaluations.length > 1;
+  const hasAccuracy = evaluations.length > 1;
   const trend = lossTrend(curve);
-  const shown = judged ? evaluations : trend.length > 0 ? trend : points;
-  const values = judged ? evaluations.map(({ accuracy }) => accuracy ?? NaN) : shown.map(({ loss }) => loss);
-  const what = judged ? 'test accuracy' : 'loss';
-  const last = shown.at(-1);
+  const curvePoints = hasAccuracy ? evaluations : trend.length > 0 ? trend : points;
+  const values = hasAccuracy
+    ? evaluations.map(({ accuracy }) => accuracy ?? NaN)
+    : curvePoints.map(({ loss }) => loss);
+  const what = hasAccuracy ? 'test accuracy' : 'loss';
+  const last = curvePoints.at(-1);
   const reached = last?.lr ?? from;
   const head = `seed ${seed}: ${what} against the rate${end === 'done' ? '' : ` (${end} at ${short(reached)})`}\n`;
   if (last === undefined || values.length < 2) return `${head}too short for a curve\n`;
   const suggestions = Object.entries(suggestBounds(curve));
-  const first = shown[0].step;
+  const first = curvePoints[0].step;
   const plot = plotText(values, {
     from: short(from),
     to: short(end === 'done' ? to : reached),
     width,
-    format: judged ? formatPercent : decimalsFor(values),
+    format: hasAccuracy ? formatPercent : decimalsFor(values),
     // The updates of a sweep are equally spaced on its axis, linear or logarithmic.
     marks: suggestions.flatMap(([label, { step }]) =>
       step === null ? [] : [{ label, at: (step - first) / (last.step - first) }],
@@ -176,7 +176,7 @@ function describe(curve: RangeCurve, { from, to }: RangeTest, width: number): st
   return `${head}${plot}\n${lines.join('\n')}\n\n`;
 }
 
-/** Numbers with as many decimals as tell the lines of a plot apart. */
+/** A format with enough decimals to distinguish the lines of a plot. */
 function decimalsFor(values: readonly number[]): (x: number) => string {
   const usable = values.filter(Number.isFinite);
   const span = Math.max(...usable) - Math.min(...usable);
@@ -184,7 +184,7 @@ function decimalsFor(values: readonly number[]): (x: number) => string {
   return (x) => x.toFixed(decimals);
 }
 
-/** From the lowest to the highest of each suggestion over the seeds. */
+/** The range of each suggestion over the seeds. */
 function spreadText({ curves }: RangeTest): string {
   const all = curves.map((curve) => suggestBounds(curve));
   const lines = Object.keys(all[0]).map((name) => {

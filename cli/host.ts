@@ -1,4 +1,4 @@
-/** What the command needs from the process around it. Tests bring their own. */
+/** The interface of the command to its process. Tests pass their own. */
 import { basename, dirname, relative, sep } from 'node:path';
 import type { Writable } from 'node:stream';
 import { cifar10 } from '../datasets/index.ts';
@@ -6,15 +6,15 @@ import { cifar10 } from '../datasets/index.ts';
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
 export interface Host {
-  /** Results. With --json: events only. */
+  /** Results. With --json, events only. */
   readonly stdout: Output;
-  /** Everything else that people read. */
+  /** All other output for people. */
   readonly stderr: Output;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** What people type to run a subcommand once more, for instance `npx cyclegrad train`. */
+  /** The shell command that runs a subcommand, for instance `npx cyclegrad train`. */
   command(subcommand: string): string;
-  /** Calls back whenever the user or the system asks to stop. Returns how to stop listening. */
+  /** Calls the listener for every signal to stop. Returns a function that removes it. */
   onStop(listener: (signal: StopSignal) => void): () => void;
   /** Ends the process at once. */
   quit(code: number): void;
@@ -36,9 +36,9 @@ export function processHost(): Host {
     command: (subcommand) => commandFor(subcommand, process.argv[1] ?? '', process.cwd(), process.env),
     onStop(listener) {
       const listeners = (['SIGINT', 'SIGTERM'] as const).map((signal) => {
-        const heard = (): void => listener(signal);
-        process.on(signal, heard);
-        return () => void process.off(signal, heard);
+        const handler = (): void => listener(signal);
+        process.on(signal, handler);
+        return () => void process.off(signal, handler);
       });
       return () => listeners.forEach((off) => off());
     },
@@ -47,7 +47,7 @@ export function processHost(): Host {
   };
 }
 
-/** The words that start `subcommand` the way this process was started. */
+/** The shell command that starts `subcommand` in the same way as this process. */
 export function commandFor(subcommand: string, script: string, cwd: string, env: Host['env']): string {
   if (subcommand === 'train' && env['npm_lifecycle_event'] === 'start') return 'npm start --';
   if (basename(script).startsWith('cyclegrad')) {
@@ -57,7 +57,7 @@ export function commandFor(subcommand: string, script: string, cwd: string, env:
   return `node ${shellWord(relative(cwd, script))} ${subcommand}`;
 }
 
-/** A word as a shell reads it back: as it is, or quoted the way this system's shell does. */
+/** A word of a shell command, quoted for the shell of this system if necessary. */
 export function shellWord(word: string, platform: string = process.platform): string {
   if (/^[\w@%+=:,./-]+$/.test(word) || (platform === 'win32' && /^[\w@+=:,./\\-]+$/.test(word))) return word;
   if (platform === 'win32') return `"${word.replaceAll('"', '\\"')}"`;

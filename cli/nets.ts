@@ -1,4 +1,4 @@
-/** The networks that the command trains, and the options that say which, and how many images at a time. */
+/** The networks of the command, and the options for the network and the batch size. */
 import { Option, type Command } from 'commander';
 import { caffeFull, caffeQuick } from '../engine/index.ts';
 import { whole } from './values.ts';
@@ -13,9 +13,12 @@ export interface NetArguments {
 export function addNetOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('--net <name>', 'full: the one of the paper; quick: another of Caffe, for short runs')
+      new Option(
+        '--net <name>',
+        'full: the network of the paper; quick: a smaller network of Caffe, for short runs',
+      )
         .choices(Object.keys(NETS))
         .default('full'),
     )
-    .option('--batch-size <n>', 'images of one update', whole(1, 50_000), 100);
+    .option('--batch-size <n>', 'images per update', whole(1, 50_000), 100);
 }

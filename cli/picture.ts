@@ -1,4 +1,4 @@
-/** `--svg FILE`: a picture beside what a command prints. */
+/** `--svg FILE`: a picture in addition to the output of a command. */
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { UsageError } from './failure.ts';
@@ -7,8 +7,8 @@ import type { Host } from './host.ts';
 const message = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /**
- * A function that writes the picture, or does nothing where none is asked for. Throws UsageError now for a folder that cannot be
- * written to: after a long sweep it would be too late. The function throws Error where writing fails all the same.
+ * Returns a function that writes the picture, or does nothing without a file. Throws UsageError at once for a folder that is not
+ * writable, because after a long sweep it would be too late. The function throws Error if writing fails.
  */
 export function pictureAt(host: Host, file: string | undefined): (svg: string) => void {
   if (file === undefined) return () => undefined;
@@ -16,12 +16,9 @@ export function pictureAt(host: Host, file: string | undefined): (svg: string) =
   try {
     accessSync(dirname(path), constants.W_OK);
   } catch (cause) {
-    throw new UsageError(
-      `--svg ${file}: its folder cannot be written to: ${message(cause)} (make it first)`,
-      {
-        cause,
-      },
-    );
+    throw new UsageError(`--svg ${file}: its folder is not writable: ${message(cause)} (create it first)`, {
+      cause,
+    });
   }
   return (svg) => {
     try {

@@ -2,15 +2,15 @@
 import asciichart from 'asciichart';
 import type { Host, Output } from './host.ts';
 
-/** Terminals say how wide they are; where there is none, the environment may. */
+/** The width of the terminal, or that of the environment variable COLUMNS. */
 export const widthOf = (stream: Output, env: Host['env']): number => {
   const width = stream.columns ?? Number(env['COLUMNS']);
   return Number.isSafeInteger(width) && width > 0 ? width : 100;
 };
 
 /**
- * A value for each column: of a curve with more values the one of the column that is farthest from their mean, so that no peak is
- * lost; of one with fewer, straight lines between them.
+ * One value for each column. A curve with more values is reduced to the value of each column that is farthest from the mean, so no peak
+ * is lost. A curve with fewer values is interpolated linearly.
  */
 function columns(values: readonly number[], width: number): number[] {
   const last = values.length - 1;
@@ -21,8 +21,8 @@ function columns(values: readonly number[], width: number): number[] {
       const low = Math.floor(at);
       return at === low ? values[low] : values[low] + (values[low + 1] - values[low]) * (at - low);
     }
-    const own = values.slice(Math.round(at), Math.round(((i + 1) * last) / (width - 1)));
-    return own.reduce(
+    const inColumn = values.slice(Math.round(at), Math.round(((i + 1) * last) / (width - 1)));
+    return inColumn.reduce(
       (far, value) => (Math.abs(value - mean) > Math.abs(far - mean) ? value : far),
       values[Math.round(at)],
     );
@@ -31,7 +31,7 @@ function columns(values: readonly number[], width: number): number[] {
 
 const LABEL = 10;
 
-/** A place on the horizontal axis, from 0 at its beginning to 1 at its end. */
+/** A position on the horizontal axis, from 0 at its start to 1 at its end. */
 export interface Mark {
   readonly label: string;
   readonly at: number;
@@ -42,13 +42,13 @@ export interface PlotOptions {
   readonly to: string;
   readonly width: number;
   readonly format: (x: number) => string;
-  /** Arrows with names, below the curve; those outside the axis are left out. */
+  /** Arrows with labels below the curve. Those outside the axis are omitted. */
   readonly marks?: readonly Mark[];
 }
 
 /**
- * A curve as lines of text, `width` columns (at least 33), with its values at the left and `from` and `to` of the other axis
- * below. What is not a number is left out.
+ * A curve as lines of text, `width` columns (at least 33), with its values on the left, and `from` and `to` of the horizontal axis
+ * below. Values that are not finite are omitted.
  */
 export function plotText(
   values: readonly number[],
@@ -65,7 +65,7 @@ export function plotText(
   ].join('\n');
 }
 
-/** Lines of arrows with their names. Names that would overlap go to another line. */
+/** Lines of arrows with labels. Labels that would overlap are on separate lines. */
 function markLines(marks: readonly Mark[], room: number): string[] {
   const lines: string[] = [];
   const inside = marks.filter(({ at }) => at >= 0 && at <= 1).sort((a, b) => a.at - b.at);

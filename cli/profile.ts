@@ -1,4 +1,4 @@
-/** `cyclegrad profile`: where the time of a training step goes, one line for each step of its plan. */
+/** `cyclegrad profile`: the time of a training step, with one line for each step of its plan. */
 import type { Command } from 'commander';
 import { loader, meanImage, synthetic } from '../datasets/index.ts';
 import {
@@ -42,13 +42,13 @@ interface ProfileArguments extends BackendArguments, NetArguments {
 export function addProfileCommand(program: Command, host: Host): void {
   addNetOptions(addBackendOptions(program.command('profile')))
     .description(
-      "Tell where the time of a training step of Caffe's CIFAR-10 network goes, step by step of its plan,\n" +
-        'and what each achieves of what this machine can do. Needs no data: the images are made up.',
+      "Profile a training step of Caffe's CIFAR-10 network: the time of each step of its plan, as a fraction\n" +
+        'of the peak of this machine. It needs no data: the images are synthetic.',
     )
-    .option('--steps <n>', 'profiled updates, of which the mean is shown', whole(1, 100_000), 20)
-    // V8's optimising compiler takes over the kernels one by one, some after tens of updates.
-    .option('--warmup <n>', 'updates before them', whole(0), 60)
-    .option('--no-limit', 'do not measure what the machine can do')
+    .option('--steps <n>', 'profiled updates, whose mean is shown', whole(1, 100_000), 20)
+    // V8 optimizes the kernels one by one, some after tens of updates.
+    .option('--warmup <n>', 'updates before the profiled ones', whole(0), 60)
+    .option('--no-limit', 'do not measure the peak of the machine')
     .option('--json', 'print it as JSON')
     .action(async (options: ProfileArguments) => {
       const { net, batchSize, steps, warmup } = options;
@@ -71,7 +71,7 @@ export function addProfileCommand(program: Command, host: Host): void {
     });
 }
 
-/** What runs: the executor, and the adapter or the kind of SIMD. */
+/** The executor, and the adapter or the kind of SIMD. */
 const describeReport = (report: Report): string =>
   `${report.executor}, ${adapterName(report) ?? `${simdName(report) ?? 'no'} SIMD`}`;
 
@@ -92,7 +92,7 @@ async function profileStep(
     for (let k = 0; k < warmup; k++) await step.run(feeds(k));
     for (let k = 0; k < steps; k++) profiles.push(await step.profile(feeds(warmup + k)));
     const { report } = step;
-    // They are those of the processor.
+    // The limits are those of the processor.
     const limits =
       limit && report.backend === 'wasm'
         ? await measureLimits({ threads: report.threads, simd: report.simd })
@@ -105,7 +105,7 @@ async function profileStep(
 
 const optimizer = sgd({ lr: 0.001, momentum: 0.9, weightDecay: 0.004, form: 'caffe' });
 
-/** The step that training has, with the batch fed. */
+/** The training step, with a fed batch. */
 function compileStep(backend: Backend, model: Layer, batchSize: number): Promise<Compiled> {
   return compile(backend, {
     inputs: { x: u8(batchSize, 32, 32, 3), y: i32(batchSize) },

@@ -1,4 +1,4 @@
-/** The subcommands of `cyclegrad`, and what an end of any of them means for the exit status. */
+/** The subcommands of `cyclegrad` and their exit status. */
 import { Command, CommanderError } from 'commander';
 import { addDataCommand } from './data.ts';
 import { addDoctorCommand } from './doctor.ts';
@@ -12,8 +12,8 @@ import { addTrainCommand } from './train.ts';
 import { ownVersion } from './version.ts';
 
 /**
- * Runs the command with the arguments after its name and returns the exit status: 0 done, 1 failed, 2 wrong use,
- * 130 stopped by Ctrl-C. Never throws; failures are reported on `host.stderr`.
+ * Runs the command with the arguments after its name. Returns the exit status: 0 for success, 1 for failure, 2 for wrong use, 130 for
+ * Ctrl-C. Never throws. Failures are reported on `host.stderr`.
  */
 export async function runCli(args: readonly string[], host: Host): Promise<number> {
   let code = 0;
@@ -33,7 +33,7 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
       getErrHelpWidth: () => Math.min(widthOf(host.stderr, host.env), 110),
     })
     .exitOverride();
-  // Subcommands take over these settings when they are made, so they come last.
+  // Subcommands copy these settings when they are created, so they come last.
   addTrainCommand(program, host, args, setCode);
   addDataCommand(program, host, setCode);
   addDoctorCommand(program, host, setCode);
@@ -45,7 +45,7 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
     await program.parseAsync([...args], { from: 'user' });
     return code;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE; // commander has said why
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE; // commander has printed the reason
     host.stderr.write(`${describeFailure(error, args.includes('--verbose'))}\n`);
     return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE;
   }

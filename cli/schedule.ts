@@ -1,4 +1,4 @@
-/** `cyclegrad schedule`: what a schedule does, as a plot in the terminal, an SVG, or numbers. */
+/** `cyclegrad schedule`: a schedule as a plot in the terminal, an SVG, or numbers. */
 import type { Command } from 'commander';
 import { curveSvg } from '../engine/index.ts';
 import { notices, type Schedule } from '../schedulers/index.ts';
@@ -14,21 +14,21 @@ interface ScheduleArguments extends RateOptions {
   readonly json?: boolean;
 }
 
-/** Values of the SVG and of --json: enough for every corner of a run of any length. */
+/** The number of values in the SVG and in --json, enough to show every corner of a run. */
 const SAMPLES = 2000;
 
 export function addScheduleCommand(program: Command, host: Host): void {
   const command = program
     .command('schedule')
     .argument('<name|json|file>', `${scheduleNames.join(', ')}, a JSON object, or the path of a JSON file`)
-    .description('Plot a schedule in the terminal, and note what is worth knowing about it.')
+    .description('Plot a schedule in the terminal, and print notices about it.')
     .option('--steps <n>', 'length of the run', whole(2, 1e9), 25_000);
   for (const option of scheduleOptions()) command.addOption(option);
   command
-    .option('--svg <file>', 'also write it as a picture', path)
-    .option('--json', 'print its config, and values over the run, as JSON')
-    .action((given: string, options: ScheduleArguments) => {
-      const { name, schedule } = chooseSchedule(given, options, host.cwd, 'schedule');
+    .option('--svg <file>', 'also write a picture', path)
+    .option('--json', 'print its config and its values as JSON')
+    .action((argument: string, options: ScheduleArguments) => {
+      const { name, schedule } = chooseSchedule(argument, options, host.cwd, 'schedule');
       const writePicture = pictureAt(host, options.svg);
       const points = sample(schedule, options.steps);
       const panels = [{ left: { label: 'learning rate' } }];
@@ -41,7 +41,7 @@ export function addScheduleCommand(program: Command, host: Host): void {
     });
 }
 
-/** Values at most `SAMPLES` steps of a run, its first and its last among them. */
+/** The values at up to `SAMPLES` steps of a run, including the first and the last. */
 function sample(schedule: Schedule, steps: number): [number, number][] {
   const count = Math.min(steps, SAMPLES);
   return Array.from({ length: count }, (_, i) => {
@@ -50,7 +50,7 @@ function sample(schedule: Schedule, steps: number): [number, number][] {
   });
 }
 
-/** Lowest and highest value, over all steps of all but the longest runs. */
+/** The lowest and the highest value. Very long runs are sampled. */
 function extremes(schedule: Schedule, steps: number): [number, number] {
   let low = Infinity;
   let high = -Infinity;

@@ -1,4 +1,4 @@
-/** The learning rates that `cyclegrad train` knows by name, and those that come as JSON. */
+/** The schedules of `cyclegrad train`, by name or as JSON. */
 import { readFileSync } from 'node:fs';
 import { basename, extname, resolve } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
@@ -14,7 +14,7 @@ import {
 import { UsageError } from './failure.ts';
 import { notNegative, positive, whole } from './values.ts';
 
-/** The options that shape a named schedule. */
+/** The options of a named schedule. */
 export interface RateOptions {
   readonly lr?: number;
   readonly base?: number;
@@ -38,7 +38,7 @@ interface Named {
   readonly build: (options: RateOptions) => Schedule;
 }
 
-/** The bounds of the paper's section 3.3: where its range test shows learning to begin and to get rough. */
+/** The bounds of section 3.3 of the paper, from its range test. */
 const BOUNDS = { base: 0.001, max: 0.006, stepSize: 2000 } as const;
 
 const cyclic =
@@ -59,7 +59,7 @@ const BY_NAME = {
         [16_000, 22_000, 25_000],
       ),
   },
-  // Caffe's chain of three solvers. Within 60,000 steps it is one rate.
+  // Caffe's chain of three solvers. Up to step 60,000 the rate is constant.
   fixed: {
     takes: ['lr'],
     build: ({ lr = 0.001 }) => multistep({ base: lr, gamma: 0.1, at: [60_000, 65_000] }),
@@ -75,7 +75,7 @@ const BY_NAME = {
 
 export const scheduleNames: readonly string[] = Object.keys(BY_NAME);
 
-/** The options of the named schedules, for every command that takes one. */
+/** The options of the named schedules, for every command with a schedule. */
 export function scheduleOptions(): Option[] {
   return [
     new Option('--lr <rate>', 'rate of fixed (default: 0.001)').argParser(notNegative),
@@ -96,68 +96,69 @@ function gamma(text: string): number {
 }
 
 export interface ChosenSchedule {
-  /** Short, for the name of the run's folder. */
+  /** A short name, for the folder of the run. */
   readonly name: string;
   readonly schedule: Schedule;
 }
 
 /**
- * The schedule that `--schedule`, or what stands for it on the command line, and the options beside it describe.
- * Throws UsageError naming the option, what it got, and what it may be.
+ * The schedule of `--schedule`, or of the argument `flag`, with its options.
+ * Throws UsageError with the option, its value, and the allowed values.
  */
 export function chooseSchedule(
-  given: string,
+  value: string,
   options: RateOptions,
   cwd: string,
   flag = '--schedule',
 ): ChosenSchedule {
-  if (Object.hasOwn(BY_NAME, given)) {
-    const { takes, build }: Named = BY_NAME[given as keyof typeof BY_NAME];
-    refuseOthers(`${flag} ${given}`, takes, options, flag);
-    return { name: given, schedule: orUsage(`${flag} ${given}`, () => build(options)) };
+  if (Object.hasOwn(BY_NAME, value)) {
+    const { takes, build }: Named = BY_NAME[value as keyof typeof BY_NAME];
+    rejectOthers(`${flag} ${value}`, takes, options, flag);
+    return { name: value, schedule: orUsage(`${flag} ${value}`, () => build(options)) };
   }
-  const { name, config, where } = readConfig(given, cwd, flag);
-  refuseOthers(where, [], options, flag);
+  const { name, config, where } = readConfig(value, cwd, flag);
+  rejectOthers(where, [], options, flag);
   return { name, schedule: orUsage(where, () => scheduleFromJSON(config)) };
 }
 
 function readConfig(
-  given: string,
+  value: string,
   cwd: string,
   flag: string,
 ): { readonly name: string; readonly config: ScheduleConfig; readonly where: string } {
-  const inline = given.trimStart().startsWith('{');
-  let text = given;
-  if (!inline) {
+  const isInline = value.trimStart().startsWith('{');
+  let text = value;
+  if (!isInline) {
     try {
-      text = readFileSync(resolve(cwd, given), 'utf8');
+      text = readFileSync(resolve(cwd, value), 'utf8');
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      const reason = code === 'ENOENT' ? 'there is no such file' : `the file cannot be read: ${code}`;
+      const reason = code === 'ENOENT' ? 'the file does not exist' : `the file cannot be read: ${code}`;
       throw new UsageError(
-        `${flag} '${given}': neither a name nor JSON, and ${reason} ` +
+        `${flag} '${value}': neither a name nor JSON, and ${reason} ` +
           `(names: ${scheduleNames.join(', ')}; or JSON such as '{"kind":"constant","value":0.001}', or the path of a JSON file)`,
       );
     }
   }
-  const where = inline ? flag : `${flag} ${given}`;
+  const where = isInline ? flag : `${flag} ${value}`;
   const config = orUsage(`${where}: not JSON`, () => JSON.parse(text) as ScheduleConfig);
   if (typeof config !== 'object' || config === null || typeof config.kind !== 'string') {
     throw new UsageError(
       `${where}: a schedule is a JSON object with a kind, got ${JSON.stringify(config).slice(0, 60)} (kinds: ${scheduleKinds.join(', ')})`,
     );
   }
-  const name = inline ? config.kind : basename(given, extname(given));
+  const name = isInline ? config.kind : basename(value, extname(value));
   return { name: name.replace(/[^\w.-]+/g, '-'), config, where };
 }
 
-function refuseOthers(where: string, takes: readonly RateOption[], options: RateOptions, flag: string): void {
-  for (const [option, own] of Object.entries(FLAGS) as [RateOption, string][]) {
+/** Throws UsageError for options that the schedule does not have. */
+function rejectOthers(where: string, takes: readonly RateOption[], options: RateOptions, flag: string): void {
+  for (const [option, optionFlag] of Object.entries(FLAGS) as [RateOption, string][]) {
     if (options[option] === undefined || takes.includes(option)) continue;
     const others = takes.map((name) => FLAGS[name]).join(', ');
     throw new UsageError(
-      `${own} ${options[option]}: it does not apply to ${where}, which takes ${others || 'no other options'} ` +
-        `(${own} goes with ${takers(option)
+      `${optionFlag} ${options[option]}: it does not apply to ${where}, which takes ${others || 'no other options'} ` +
+        `(${optionFlag} applies to ${takers(option)
           .map((name) => `${flag} ${name}`)
           .join(', ')})`,
     );
@@ -170,7 +171,7 @@ function takers(option: RateOption): string[] {
     .map(([name]) => name);
 }
 
-/** What a schedule's constructor refuses is wrong use of the command. */
+/** Turns errors of the constructor of a schedule into UsageErrors. */
 function orUsage<T>(where: string, build: () => T): T {
   try {
     return build();

@@ -1,17 +1,16 @@
-/** Ctrl-C: the first one asks the work to end in good order, the second one ends the process. */
+/** Ctrl-C: the first one stops the work gracefully, the second one ends the process. */
 import { EXIT_CODES, type Host, type StopSignal } from './host.ts';
 
 /**
- * Signals closer together than this are one wish: npm passes on a Ctrl-C that the terminal has already sent to every
- * process of the group.
+ * Signals within this time count as one: npm forwards a Ctrl-C that the terminal has already sent to every process of the group.
  */
 const SAME_PRESS_MS = 400;
 
 export interface Stop {
   readonly signal: AbortSignal;
-  /** The signal that asked to stop; null while nobody has. */
-  readonly asked: () => StopSignal | null;
-  /** Back to how signals were handled before. */
+  /** The first signal. Null before it. */
+  readonly receivedSignal: () => StopSignal | null;
+  /** Restores the previous handling of signals. */
   readonly release: () => void;
 }
 
@@ -30,5 +29,5 @@ export function onCtrlC(host: Host, onFirst: () => void, now: () => number = () 
       host.quit(EXIT_CODES[signal]);
     }
   });
-  return { signal: controller.signal, asked: () => first, release };
+  return { signal: controller.signal, receivedSignal: () => first, release };
 }

@@ -1,4 +1,4 @@
-/** `cyclegrad train`: Caffe's CIFAR-10 networks, by default exactly as the paper's Table 1 has it. */
+/** `cyclegrad train`: trains Caffe's CIFAR-10 networks. The defaults are those of Table 1 of the paper. */
 import { relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loader, meanImage, type Dataset } from '../datasets/index.ts';
@@ -22,20 +22,21 @@ import { DATA_HELP, openCifar10 } from './data.ts';
 import { EXIT_FAILURE, UsageError } from './failure.ts';
 import { EXIT_CODES, shellWord, type Host } from './host.ts';
 import { addNetOptions, NETS, type NetArguments } from './nets.ts';
-import { chooseSchedule, scheduleNames, scheduleOptions, type ChosenSchedule } from './schedules.ts';
+import {
+  chooseSchedule,
+  scheduleNames,
+  scheduleOptions,
+  type ChosenSchedule,
+  type RateOptions,
+} from './schedules.ts';
 import { onCtrlC, type Stop } from './stop.ts';
 import { path, whole } from './values.ts';
 
 const NOTHING_DONE = 'stopped before the first step: nothing was trained\n';
 
-interface TrainArguments extends BackendArguments, NetArguments {
+interface TrainArguments extends BackendArguments, NetArguments, RateOptions {
   readonly steps: number;
   readonly schedule: string;
-  readonly lr?: number;
-  readonly base?: number;
-  readonly max?: number;
-  readonly stepSize?: number;
-  readonly gamma?: number;
   readonly seed: number;
   readonly data?: string;
   readonly run?: string;
@@ -54,7 +55,7 @@ export function addTrainCommand(
   const command = addBackendOptions(program.command('train'))
     .description(
       "Train Caffe's CIFAR-10 network with the schedule of the paper's Table 2: 25,000 steps of 100 images.\n" +
-        'Obtains the data first where it is not there yet.',
+        'Downloads the data first if it is missing.',
     )
     .option('--steps <n>', 'updates to do', whole(1, 1e9), 25_000)
     .option(
@@ -64,22 +65,22 @@ export function addTrainCommand(
     );
   for (const option of scheduleOptions()) command.addOption(option);
   addNetOptions(command)
-    .option('--seed <n>', 'decides the initial weights', whole(0), 1)
+    .option('--seed <n>', 'determines the initial weights', whole(0), 1)
     .option('--data <dir>', DATA_HELP, path)
-    .option('--run <dir>', "folder of the run's files (default: runs/<net>-<schedule>-seed<n>)", path)
-    .option('--resume', 'go on from what the run has saved')
+    .option('--run <dir>', 'folder of the run (default: runs/<net>-<schedule>-seed<n>)', path)
+    .option('--resume', 'resume from the last checkpoint')
     .option('--eval-every <n>', 'steps between evaluations on all test images', whole(1), 1000)
-    .option('--checkpoint-every <n>', 'steps between savings', whole(1), 1000)
+    .option('--checkpoint-every <n>', 'steps between checkpoints', whole(1), 1000)
     .option('--json', 'print every event as a line of JSON on stdout')
     .addHelpText('after', () => {
       const command = host.command('train');
       return (
         `\nExamples:\n  ${command} --steps 2000\n  ${command} --schedule triangular --base 0.001 --max 0.006 --steps 24000\n` +
-        `  ${command} --schedule fixed --steps 70000 --seed 2\n\nCtrl-C saves the run and prints the command that resumes it.`
+        `  ${command} --schedule fixed --steps 70000 --seed 2\n\nCtrl-C saves a checkpoint and prints the command that resumes the run.`
       );
     })
     .action(async (options: TrainArguments) => {
-      refuseSwallowed(host, command);
+      rejectNpmSwallowed(host, command);
       setCode(await train(host, args, options));
     });
 }
@@ -90,52 +91,52 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
   const dir = resolve(host.cwd, options.run ?? `runs/${name}`);
   await checkRunFolder(host, args, dir, options.resume === true);
 
-  let began = false;
+  let hasStarted = false;
   let errorShown = false;
   let resumedAt = 0;
   const stop = onCtrlC(host, () => {
-    const what = began ? 'stopping after this step and saving' : 'stopping';
-    // On a terminal the cursor is behind the progress bar.
+    const what = hasStarted ? 'stopping after this step and saving' : 'stopping';
+    // On a terminal the cursor is at the end of the progress bar.
     host.stderr.write(`${host.stderr.isTTY ? '\n' : ''}${what} (Ctrl-C again quits at once)\n`);
   });
   const backend = await startBackend(host, options);
   try {
     const data = await openCifar10(host, options.data, stop.signal);
     stop.signal.throwIfAborted();
-    began = true;
+    hasStarted = true;
     const watch: Listener = (event) => {
       if (event.type === 'start') resumedAt = event.step;
       if (event.type === 'end') errorShown = event.reason === 'error';
     };
     const result = await runTraining({ host, options, chosen, dir, title: name, backend, data, stop, watch });
-    const asked = stop.asked();
-    if (asked === null || result.reason === 'done') {
+    const signal = stop.receivedSignal();
+    if (signal === null || result.reason === 'done') {
       printResult(host, options, dir, result, resumedAt);
       return 0;
     }
     host.stderr.write(
       result.step === 0
         ? NOTHING_DONE
-        : `saved at step ${result.step} of ${options.steps}; to go on from there:\n  ${resumeCommand(host, args, dir)}\n`,
+        : `saved at step ${result.step} of ${options.steps}; to resume:\n  ${resumeCommand(host, args, dir)}\n`,
     );
-    return EXIT_CODES[asked];
+    return EXIT_CODES[signal];
   } catch (error) {
-    if (errorShown && !args.includes('--verbose')) return EXIT_FAILURE; // the progress has ended with its message
-    const asked = stop.asked();
-    if (asked === null || began) throw error;
+    if (errorShown && !args.includes('--verbose')) return EXIT_FAILURE; // the progress has shown the message
+    const signal = stop.receivedSignal();
+    if (signal === null || hasStarted) throw error;
     host.stderr.write(NOTHING_DONE);
-    return EXIT_CODES[asked];
+    return EXIT_CODES[signal];
   } finally {
     stop.release();
     await backend.close();
   }
 }
 
-/** Options that npm has itself, so that its variables say nothing of ours. */
+/** Options that npm also has, whose variables do not show where the option was passed. */
 const NPM_OPTIONS = ['json', 'verbose'];
 
-/** npm takes options that come before `--` for its own, and hands them over as variables. */
-function refuseSwallowed({ env }: Host, command: Command): void {
+/** Throws UsageError for options before `--`, which npm takes as its own and passes as environment variables. */
+function rejectNpmSwallowed({ env }: Host, command: Command): void {
   if (env['npm_lifecycle_event'] !== 'start') return;
   for (const { long } of command.options) {
     const name = long?.slice(2) ?? '';
@@ -144,37 +145,37 @@ function refuseSwallowed({ env }: Host, command: Command): void {
     if (value === undefined) continue;
     const typed = value === 'true' ? `--${name}` : `--${name} ${value}`;
     throw new UsageError(
-      `${typed} went to npm, not to cyclegrad: put -- before the options: npm start -- ${typed}`,
+      `${typed} was passed to npm, not to cyclegrad (put -- before the options: npm start -- ${typed})`,
     );
   }
 }
 
-/** The command with the same options, the run's folder spelt out, and --resume. */
+/** The command with the same options, the folder of the run, and --resume. */
 function resumeCommand(host: Host, args: readonly string[], dir: string): string {
-  const own = args.toSpliced(args.indexOf('train'), 1).filter((arg) => arg !== '--resume');
-  const hasRun = own.some((arg) => arg === '--run' || arg.startsWith('--run='));
-  const words = [...own, ...(hasRun ? [] : ['--run', relative(host.cwd, dir)]), '--resume'];
+  const options = args.toSpliced(args.indexOf('train'), 1).filter((arg) => arg !== '--resume');
+  const hasRun = options.some((arg) => arg === '--run' || arg.startsWith('--run='));
+  const words = [...options, ...(hasRun ? [] : ['--run', relative(host.cwd, dir)]), '--resume'];
   return [host.command('train'), ...words.map((word) => shellWord(word))].join(' ');
 }
 
-/** A run is neither overwritten nor resumed by accident. */
+/** Throws UsageError rather than overwrite or resume a run by accident. */
 async function checkRunFolder(
   host: Host,
   args: readonly string[],
   dir: string,
   resume: boolean,
 ): Promise<void> {
-  const saved = (await latestCheckpoint(dir)) !== null;
-  const shown = relative(host.cwd, dir) || dir;
-  if (saved && !resume) {
+  const hasCheckpoint = (await latestCheckpoint(dir)) !== null;
+  const folder = relative(host.cwd, dir) || dir;
+  if (hasCheckpoint && !resume) {
     throw new UsageError(
-      `${shown} holds a saved run already (go on with it: ${resumeCommand(host, args, dir)}; ` +
-        'or begin a new one elsewhere: --run DIR)',
+      `${folder} already has checkpoints of a run (resume it: ${resumeCommand(host, args, dir)}; ` +
+        'or start a new run elsewhere: --run DIR)',
     );
   }
-  if (!saved && resume) {
+  if (!hasCheckpoint && resume) {
     throw new UsageError(
-      `--resume: nothing is saved in ${shown} (leave --resume out to begin a run there, or name the run's folder: --run DIR)`,
+      `--resume: ${folder} has no checkpoint (omit --resume to start a run there, or pass the folder of the run: --run DIR)`,
     );
   }
 }

@@ -1,4 +1,4 @@
-/** Reads the values of options. What is wrong is said with the range that is allowed; commander adds option and value. */
+/** Parsers of option values. Their errors have the allowed range, and commander adds the option and the value. */
 import { InvalidArgumentError } from 'commander';
 
 /** A whole number from `low` to `high`. */
@@ -26,7 +26,7 @@ export function notNegative(text: string): number {
   throw new InvalidArgumentError('It must be a number of 0 or more, for instance 0.001 or 1e-3.');
 }
 
-/** A path, which an unset shell variable must not turn into the current folder. */
+/** A path. It must not be empty, because an unset shell variable would mean the current folder. */
 export function path(text: string): string {
   if (text.trim() !== '') return text;
   throw new InvalidArgumentError('It must be the path of a folder, not empty.');

@@ -1,7 +1,7 @@
 /** The version of this package. */
 import { readFileSync } from 'node:fs';
 
-/** From package.json, which is one folder further away from what is built than from the sources. */
+/** The version in package.json, which is one level higher for the build than for the sources. */
 export function ownVersion(): string {
   for (const up of ['..', '../..']) {
     try {

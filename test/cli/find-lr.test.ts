@@ -53,14 +53,14 @@ describe('find-lr', () => {
     expect(await run(host, 'find-lr --from 0.1 --to 0.01')).toBe(2);
     expect(host.err()).toContain('--to 0.01: it must be above --from 0.1');
     expect(await run(host, 'find-lr --sweep exponential --from 0')).toBe(2);
-    expect(host.err()).toContain('an exponential sweep begins above 0');
+    expect(host.err()).toContain('an exponential sweep must start above 0');
     expect(await run(host, 'find-lr --seeds one')).toBe(2);
     expect(await run(host, 'find-lr --seeds 1,,2')).toBe(2);
     expect(await run(host, 'find-lr --seeds 1,2,1')).toBe(2);
-    expect(host.err()).toContain('1 comes twice');
+    expect(host.err()).toContain('1 is repeated');
     expect(host.err()).toContain('It must be whole numbers of 0 or more, separated by commas.');
     expect(await run(host, `find-lr ${SMALL} --steps 8 --every 0 --svg nowhere/plot.svg`)).toBe(2);
-    expect(host.err()).toContain('--svg nowhere/plot.svg: its folder cannot be written to: ');
+    expect(host.err()).toContain('--svg nowhere/plot.svg: its folder is not writable: ');
     expect(host.out()).toBe('');
   });
 });

@@ -40,11 +40,11 @@ describe('onCtrlC', () => {
       () => void told++,
       () => now,
     );
-    expect(stop.asked()).toBe(null);
+    expect(stop.receivedSignal()).toBe(null);
     host.press();
     now = 100; // npm passes on what the terminal has sent already
     host.press();
-    expect([stop.signal.aborted, stop.asked(), told, host.quits]).toEqual([true, 'SIGINT', 1, []]);
+    expect([stop.signal.aborted, stop.receivedSignal(), told, host.quits]).toEqual([true, 'SIGINT', 1, []]);
     now = 2000;
     host.press();
     expect([told, host.quits]).toEqual([1, [130]]);

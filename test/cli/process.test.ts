@@ -100,7 +100,7 @@ describe.skipIf(process.platform === 'win32')('signals', () => {
       if (!sent && steps(out) >= 3) sent = child.kill('SIGINT');
     });
     expect(first.code).toBe(130);
-    const found = /saved at step (\d+) of 1000000; to go on from there:\n {2}node (\S+) (.*)\n/.exec(
+    const found = /saved at step (\d+) of 1000000; to resume:\n {2}node (\S+) (.*)\n/.exec(
       first.err,
     );
     expect(found?.[3]).toBe(`${LONG} --resume`);
@@ -119,7 +119,7 @@ describe.skipIf(process.platform === 'win32')('signals', () => {
     const { code, err } = await start(tiny, LONG, cwd, (child, out) => {
       if (!sent && steps(out) >= 3) sent = child.kill('SIGTERM');
     });
-    expect({ code, err }).toMatchObject({ code: 143, err: expect.stringContaining('to go on from there') });
+    expect({ code, err }).toMatchObject({ code: 143, err: expect.stringContaining('to resume') });
   });
 
   it('a reader that goes away (| head) does not stop training', async () => {

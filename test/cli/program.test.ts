@@ -28,15 +28,15 @@ describe('wrong use ends with 2 and says what is allowed', () => {
     ['train --lr 0.1', '--lr 0.1: it does not apply to --schedule table2'],
     [
       'train --backend reference --threads 2',
-      '--threads 2: the reference backend has one thread (leave --threads out)',
+      '--threads 2: the reference backend has only one thread (omit --threads)',
     ],
-    ['train --backend gpu --threads 2', '--threads 2: the gpu backend has none (leave --threads out)'],
+    ['train --backend gpu --threads 2', '--threads 2: the gpu backend has no threads (omit --threads)'],
     ['train --stepz 5', "unknown option '--stepz'\n(Did you mean --steps?)"],
     ['train now', "too many arguments for 'train'. Expected 0 arguments but got 1."],
     ['tarin', "unknown command 'tarin'\n(Did you mean train?)"],
     [
       'train --resume',
-      `--resume: nothing is saved in ${join('runs', 'full-table2-seed1')} (leave --resume out`,
+      `--resume: ${join('runs', 'full-table2-seed1')} has no checkpoint (omit --resume`,
     ],
     ['', 'Usage: cyclegrad'],
   ];
@@ -102,7 +102,7 @@ describe('train', () => {
     const folder = join('runs', 'quick-table2-seed1');
     const command = `node main.js train ${SMALL} --steps 5 --run ${folder} --resume`;
     expect(again.err()).toContain(
-      `${folder} holds a saved run already (go on with it: ${command}; or begin a new one elsewhere: --run DIR)`,
+      `${folder} already has checkpoints of a run (resume it: ${command}; or start a new run elsewhere: --run DIR)`,
     );
 
     const resumed = await testHost({ cwd: host.cwd });
@@ -142,7 +142,7 @@ describe('train', () => {
     expect(await run(host, `${options} --json`)).toBe(130);
     const folder = join('runs', 'quick-table2-seed1');
     expect(host.err()).toContain('stopping after this step and saving (Ctrl-C again quits at once)');
-    const command = /saved at step (\d) of 6; to go on from there:\n {2}node main\.js (.*)\n/.exec(
+    const command = /saved at step (\d) of 6; to resume:\n {2}node main\.js (.*)\n/.exec(
       host.err(),
     );
     expect(command?.[2]).toBe(`${options} --json --run ${folder} --resume`);
@@ -202,7 +202,7 @@ describe('data cifar10', () => {
     const host = await testHost();
     expect(await run(host, 'data cifar10 --data d')).toBe(0);
     expect(host.out()).toBe(`${join(host.cwd, 'd')}\n`);
-    expect(host.err()).toContain('CIFAR-10: 40 training and 20 test images, obtained in');
+    expect(host.err()).toContain('CIFAR-10: 40 training and 20 test images, downloaded in');
   });
 });
 
@@ -216,11 +216,11 @@ describe('doctor', () => {
     );
     // What runs depends on the machine; what does not comes with what would change it (its packages are here).
     expect(host.out()).toMatch(
-      /backend gpu \(optional\)\n {2}WebGPU {9}(no: .*\n +to change that: a GPU with its driver|.+; webgpu: )/,
+      /backend gpu \(optional\)\n {2}WebGPU {9}(no: .*\n +fix: a GPU with its driver|.+; webgpu: )/,
     );
-    expect(host.out()).toMatch(/\n {2}WebGL {10}(no: .*\n +to change that: npm install gl@|.+; webgl: )/);
+    expect(host.out()).toMatch(/\n {2}WebGL {10}(no: .*\n +fix: npm install gl@|.+; webgl: )/);
     expect(host.out()).toContain(
-      `CIFAR-10       not in ${join(host.cwd, 'd')} yet; node main.js data cifar10 --data d obtains it`,
+      `CIFAR-10       not in ${join(host.cwd, 'd')}; node main.js data cifar10 --data d downloads it`,
     );
   });
 

@@ -38,7 +38,7 @@ describe('schedule', () => {
     const host = await testHost();
     expect(await run(host, 'schedule zigzag')).toBe(2);
     expect(host.err()).toContain(
-      "error: schedule 'zigzag': neither a name nor JSON, and there is no such file",
+      "error: schedule 'zigzag': neither a name nor JSON, and the file does not exist",
     );
     expect(await run(host, 'schedule table2 --lr 0.1')).toBe(2);
     expect(host.err()).toContain('--lr 0.1: it does not apply to schedule table2');
@@ -47,7 +47,7 @@ describe('schedule', () => {
     expect(host.err()).toContain('error: schedule: not JSON: ');
     expect(host.out()).toBe('');
     expect(await run(host, 'schedule triangular --svg nowhere/plot.svg')).toBe(2);
-    expect(host.err()).toContain('--svg nowhere/plot.svg: its folder cannot be written to: ');
+    expect(host.err()).toContain('--svg nowhere/plot.svg: its folder is not writable: ');
     expect(host.out()).toBe('');
   });
 });

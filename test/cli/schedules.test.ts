@@ -71,19 +71,19 @@ describe('what is refused', () => {
       'a name that is none',
       'cosinus',
       {},
-      `--schedule 'cosinus': neither a name nor JSON, and there is no such file (names: ${scheduleNames.join(', ')};`,
+      `--schedule 'cosinus': neither a name nor JSON, and the file does not exist (names: ${scheduleNames.join(', ')};`,
     ],
     [
       'an option of another schedule',
       'table2',
       { lr: 1 },
-      '--lr 1: it does not apply to --schedule table2, which takes no other options (--lr goes with --schedule fixed)',
+      '--lr 1: it does not apply to --schedule table2, which takes no other options (--lr applies to --schedule fixed)',
     ],
     [
       'an option of other schedules',
       'fixed',
       { max: 1 },
-      '--max 1: it does not apply to --schedule fixed, which takes --lr (--max goes with --schedule triangular, --schedule triangular2, --schedule exp-range)',
+      '--max 1: it does not apply to --schedule fixed, which takes --lr (--max applies to --schedule triangular, --schedule triangular2, --schedule exp-range)',
     ],
     [
       'bounds the wrong way round',
