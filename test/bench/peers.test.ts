@@ -11,7 +11,7 @@ import { checkLosses, compareNetwork } from '../../bench/peers/networks.ts';
 import { measurePeers, peersTable, type PeersResult } from '../../bench/peers/peers.ts';
 import { findTorch, Torch } from '../../bench/peers/torch.ts';
 import { workloads } from '../../bench/workloads.ts';
-import type { WasmReport } from '../../engine/index.ts';
+import type { WasmReport } from 'cyclegrad';
 
 const dir = mkdtempSync(join(tmpdir(), 'cyclegrad-peers-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

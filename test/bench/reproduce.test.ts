@@ -1,7 +1,10 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { flatten, dense, normalize, reference, sequential, type Backend } from 'cyclegrad';
+import { dense, flatten, normalize, reference, sequential, type Backend } from 'cyclegrad';
+import { synthetic } from 'cyclegrad/datasets';
+import { sgd } from 'cyclegrad/optim';
+import { cyclicLR } from 'cyclegrad/schedulers';
 import { afterAll, describe, expect, it } from 'vitest';
 import { arms, type Arm } from '../../bench/reproduce/arms.ts';
 import { PAPER, shapeOf } from '../../bench/reproduce/range.ts';
@@ -15,9 +18,6 @@ import {
   writeReport,
 } from '../../bench/reproduce/report.ts';
 import { resultFile, runArms } from '../../bench/reproduce/run.ts';
-import { synthetic } from '../../datasets/index.ts';
-import { sgd } from '../../optim/index.ts';
-import { cyclicLR } from '../../schedulers/index.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'cyclegrad-reproduce-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { dataProgress } from '../../cli/data-progress.ts';
-import type { DataEvent } from '../../datasets/index.ts';
+import type { DataEvent } from 'cyclegrad/datasets';
 import { collector } from './fixture.ts';
 
 const MB = 1e6;

@@ -6,7 +6,7 @@ import { Writable } from 'node:stream';
 import { afterEach } from 'vitest';
 import { commandFor, type Host, type Output, type StopSignal } from '../../cli/host.ts';
 import { runCli } from '../../cli/program.ts';
-import { synthetic } from '../../datasets/index.ts';
+import { synthetic } from 'cyclegrad/datasets';
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {

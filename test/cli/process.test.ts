@@ -100,9 +100,7 @@ describe.skipIf(process.platform === 'win32')('signals', () => {
       if (!sent && steps(out) >= 3) sent = child.kill('SIGINT');
     });
     expect(first.code).toBe(130);
-    const found = /saved at step (\d+) of 1000000; to resume:\n {2}node (\S+) (.*)\n/.exec(
-      first.err,
-    );
+    const found = /saved at step (\d+) of 1000000; to resume:\n {2}node (\S+) (.*)\n/.exec(first.err);
     expect(found?.[3]).toBe(`${LONG} --resume`);
     const saved = Number(found![1]);
 

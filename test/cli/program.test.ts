@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { DataError } from '../../engine/index.ts';
+import { DataError } from 'cyclegrad';
 import { run, SMALL, testHost } from './fixture.ts';
 
 describe('wrong use ends with 2 and says what is allowed', () => {
@@ -34,10 +34,7 @@ describe('wrong use ends with 2 and says what is allowed', () => {
     ['train --stepz 5', "unknown option '--stepz'\n(Did you mean --steps?)"],
     ['train now', "too many arguments for 'train'. Expected 0 arguments but got 1."],
     ['tarin', "unknown command 'tarin'\n(Did you mean train?)"],
-    [
-      'train --resume',
-      `--resume: ${join('runs', 'full-table2-seed1')} has no checkpoint (omit --resume`,
-    ],
+    ['train --resume', `--resume: ${join('runs', 'full-table2-seed1')} has no checkpoint (omit --resume`],
     ['', 'Usage: cyclegrad'],
   ];
   it.each(cases)('%s', async (line, message) => {
@@ -142,9 +139,7 @@ describe('train', () => {
     expect(await run(host, `${options} --json`)).toBe(130);
     const folder = join('runs', 'quick-table2-seed1');
     expect(host.err()).toContain('stopping after this step and saving (Ctrl-C again quits at once)');
-    const command = /saved at step (\d) of 6; to resume:\n {2}node main\.js (.*)\n/.exec(
-      host.err(),
-    );
+    const command = /saved at step (\d) of 6; to resume:\n {2}node main\.js (.*)\n/.exec(host.err());
     expect(command?.[2]).toBe(`${options} --json --run ${folder} --resume`);
 
     expect(await run(await testHost({ cwd: host.cwd }), command![2])).toBe(0);

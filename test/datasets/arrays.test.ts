@@ -1,8 +1,16 @@
 import ndarray from 'ndarray';
 import { describe, expect, test } from 'vitest';
-import { DataError } from '../../engine/errors.ts';
-import { arrays, split, subset, take, targets } from '../../datasets/index.ts';
-import type { ArraysOptions, Dataset, HostArray } from '../../datasets/index.ts';
+import { DataError } from 'cyclegrad';
+import {
+  arrays,
+  split,
+  subset,
+  take,
+  targets,
+  type ArraysOptions,
+  type Dataset,
+  type HostArray,
+} from 'cyclegrad/datasets';
 
 /** All of a data set, or the examples at `indices`. */
 function readAll(

@@ -1,8 +1,8 @@
 import { rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { DataError } from '../../engine/errors.ts';
-import { cifar10 } from '../../datasets/index.ts';
+import { DataError } from 'cyclegrad';
+import { cifar10 } from 'cyclegrad/datasets';
 import { byteAt, FILES, labelOf, RECORDS, sources, tempDir, writeOfficial } from './fixture.ts';
 
 const official = async (): Promise<string> => {

@@ -11,7 +11,7 @@ import { gzipSync } from 'node:zlib';
 import { encode } from 'fast-png';
 import { pack } from 'tar-stream';
 import { afterEach } from 'vitest';
-import type { Cifar10Sources, DataEvent } from '../../datasets/index.ts';
+import type { Cifar10Sources, DataEvent } from 'cyclegrad/datasets';
 
 export const RECORDS = 4;
 export const md5 = (data: Uint8Array): string => createHash('md5').update(data).digest('hex');

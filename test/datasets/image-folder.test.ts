@@ -5,9 +5,9 @@ import { deflateSync } from 'node:zlib';
 import { encode } from 'fast-png';
 import jpeg from 'jpeg-js';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { imageFolder, readImage, type DataEvent } from '../../datasets/index.ts';
+import { DataError } from 'cyclegrad';
+import { imageFolder, readImage, type DataEvent } from 'cyclegrad/datasets';
 import { decodePicture, resizePicture } from '../../datasets/pictures.ts';
-import { DataError } from '../../engine/index.ts';
 
 /** A folder with these files, gone after the test. */
 function folder(files: Readonly<Record<string, Uint8Array | string>>): string {

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { arrays, loader } from '../../datasets/index.ts';
-import type { Dataset, LoaderOptions } from '../../datasets/index.ts';
+import { arrays, loader, type Dataset, type LoaderOptions } from 'cyclegrad/datasets';
 
 /** `n` images of `height` x `width`. */
 function images(n: number, height = 3, width = 5): Dataset {

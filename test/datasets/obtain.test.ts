@@ -4,10 +4,10 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { encode } from 'fast-png';
 import { describe, expect, test } from 'vitest';
-import { DataError } from '../../engine/errors.ts';
+import { DataError } from 'cyclegrad';
+import type { Cifar10Sources } from 'cyclegrad/datasets';
 import { RETRY } from '../../datasets/download.ts';
 import { obtainCifar10 } from '../../datasets/obtain.ts';
-import type { Cifar10Sources } from '../../datasets/index.ts';
 import {
   ARCHIVE,
   fakeNpm,

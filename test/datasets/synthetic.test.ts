@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { synthetic } from '../../datasets/index.ts';
-import type { Dataset, SyntheticKind } from '../../datasets/index.ts';
+import { synthetic, type Dataset, type SyntheticKind } from 'cyclegrad/datasets';
 
 function readAll(dataset: Dataset): { x: number[]; y: number[] } {
   const per = dataset.x.shape.reduce((a, b) => a * b, 1) * dataset.length;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { arrays, channelStats, meanImage, subset } from '../../datasets/index.ts';
+import { arrays, channelStats, meanImage, subset } from 'cyclegrad/datasets';
 import { byteAt } from './fixture.ts';
 
 /** More images than one chunk, 3 x 5 x 2. */

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { init, initState, dense, mlp, sequential, stream } from '../../engine/index.ts';
-import type { Initializer } from '../../engine/index.ts';
-import { sgd } from '../../optim/index.ts';
+import { dense, init, initState, mlp, sequential, stream, type Initializer } from 'cyclegrad';
+import { sgd } from 'cyclegrad/optim';
 
 const SHAPE = [5, 5, 16, 40]; // fan in 400, fan out 1000, 16,000 values
 const draw = (initializer: Initializer, shape: readonly number[] = SHAPE): Float64Array =>

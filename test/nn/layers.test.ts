@@ -13,7 +13,7 @@ import {
   sequential,
   tanh,
   type Layer,
-} from '../../engine/index.ts';
+} from 'cyclegrad';
 import { f64, runLayer, values } from './run.ts';
 
 /** Literals in a graph are single precision, whatever the backend's. */

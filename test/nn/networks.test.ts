@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { arrays, loader, synthetic } from '../../datasets/index.ts';
 import {
   add,
   applyGradients,
@@ -38,8 +37,9 @@ import {
   u8,
   type Layer,
   type Tensor,
-} from '../../engine/index.ts';
-import { sgd } from '../../optim/index.ts';
+} from 'cyclegrad';
+import { arrays, loader, synthetic } from 'cyclegrad/datasets';
+import { sgd } from 'cyclegrad/optim';
 import { f64, runLayer, values } from './run.ts';
 
 const scaling = (factor: number) => dense(1, 1, { init: init.constant(factor), bias: false });

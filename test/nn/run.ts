@@ -1,9 +1,7 @@
 /** Runs a layer on the reference backend in double precision. */
-import { compile } from '../../engine/compile.ts';
-import { reference } from '../../engine/backends/reference/reference.ts';
+import { compile, reference, type HostTensor, type Shape, type State } from 'cyclegrad';
 import { bind, initState, type Layer } from '../../engine/nn/index.ts';
 import { input, type Tensor } from '../../engine/tensor.ts';
-import type { HostTensor, Shape, State } from '../../engine/types.ts';
 
 export const f64 = (shape: Shape, values: readonly number[]): HostTensor => ({
   shape,

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { add, mul, sub } from '../../engine/index.ts';
-import type { State } from '../../engine/index.ts';
+import { add, mul, sub, type State } from 'cyclegrad';
 import {
   accumulateGradients,
   adadelta,
@@ -15,8 +14,8 @@ import {
   type Optimizer,
   type SgdOptions,
   type Tree,
-} from '../../optim/index.ts';
-import { cyclicLR, cyclicMomentum, custom, join } from '../../schedulers/index.ts';
+} from 'cyclegrad/optim';
+import { custom, cyclicLR, cyclicMomentum, join } from 'cyclegrad/schedulers';
 import { oracle, toHost } from '../oracle/load.ts';
 import { number, optimize, specsFor } from './run.ts';
 

@@ -1,12 +1,9 @@
 /** Runs an optimizer on the reference backend. */
-import { compile } from '../../engine/compile.ts';
-import { reference } from '../../engine/backends/reference/reference.ts';
-import { grad } from '../../engine/grad.ts';
+import { compile, grad, reference, type HostTensor, type State } from 'cyclegrad';
+import type { Optimizer, Specs, Tree } from 'cyclegrad/optim';
 import { zeros } from '../../engine/nn/initializers.ts';
 import type { ParamSpec } from '../../engine/nn/layer.ts';
 import type { Tensor } from '../../engine/tensor.ts';
-import type { HostTensor, State } from '../../engine/types.ts';
-import type { Optimizer, Specs, Tree } from '../../optim/index.ts';
 
 /** Specs for parameters that are there already. */
 export function specsFor(

@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import {
   batchNorm,
+  dense,
   evaluate,
   fit,
   flatten,
-  dense,
   lrRangeTest,
   mlp,
   reference,
@@ -13,8 +13,8 @@ import {
   suggestBounds,
   type RangeCurve,
 } from 'cyclegrad';
-import { loader, synthetic } from '../../datasets/index.ts';
-import { adadelta, adagrad, adam, adamw, rmsprop, sgd } from '../../optim/index.ts';
+import { loader, synthetic } from 'cyclegrad/datasets';
+import { adadelta, adagrad, adam, adamw, rmsprop, sgd } from 'cyclegrad/optim';
 import {
   cosineWarmRestarts,
   cyclicLR,
@@ -23,7 +23,7 @@ import {
   oneCycle,
   oneCycleMomentum,
   scheduleFromJSON,
-} from '../../schedulers/index.ts';
+} from 'cyclegrad/schedulers';
 
 const clr = cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000 });
 

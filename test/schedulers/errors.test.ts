@@ -1,7 +1,7 @@
 // Impossible options, by their messages: the function, the option, its value, what is allowed.
 
 import { describe, expect, it } from 'vitest';
-import * as schedulers from '../../schedulers/index.ts';
+import * as schedulers from 'cyclegrad/schedulers';
 
 const {
   asSchedule,

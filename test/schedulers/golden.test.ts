@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import * as schedulers from '../../schedulers/index.ts';
+import * as schedulers from 'cyclegrad/schedulers';
 import {
   clamp,
   constant,
@@ -27,7 +27,7 @@ import {
   trapezoid,
   warmup,
   type Schedule,
-} from '../../schedulers/index.ts';
+} from 'cyclegrad/schedulers';
 
 const table2 = join(
   [

@@ -8,7 +8,7 @@ import {
   type PlateauOptions,
   type PlateauState,
   type ScheduleConfig,
-} from '../../schedulers/index.ts';
+} from 'cyclegrad/schedulers';
 
 interface Oracle {
   readonly torch: string;

@@ -34,7 +34,7 @@ import {
   type CyclicOptions,
   type Schedule,
   type ScheduleConfig,
-} from '../../schedulers/index.ts';
+} from 'cyclegrad/schedulers';
 
 const functions = {
   square: (u: number) => u * u,

@@ -20,7 +20,7 @@ import {
   type PlateauState,
   type Schedule,
   type ScheduleConfig,
-} from '../../schedulers/index.ts';
+} from 'cyclegrad/schedulers';
 
 const codes = (schedule: Schedule, steps: number): string[] =>
   notices(schedule, steps).map(({ code }) => code);

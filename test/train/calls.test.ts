@@ -9,10 +9,10 @@ import {
   type Backend,
   type TrainEvent,
   type TrainOptions,
-} from '../../engine/index.ts';
+} from 'cyclegrad';
+import { sgd } from 'cyclegrad/optim';
+import { custom } from 'cyclegrad/schedulers';
 import { Pace } from '../../engine/train/calls.ts';
-import { sgd } from '../../optim/index.ts';
-import { custom } from '../../schedulers/index.ts';
 import { bytes, eventsOf, folder, held, tinyRun } from './fixture.ts';
 
 /** Without wall times, reports and folders, which differ from run to run. */

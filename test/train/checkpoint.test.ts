@@ -2,11 +2,10 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
-import { loader, synthetic, take } from '../../datasets/index.ts';
 import {
-  CheckpointError,
-  bestPath,
   batchNorm,
+  bestPath,
+  CheckpointError,
   checkpointPath,
   conv2d,
   dense,
@@ -31,8 +30,9 @@ import {
   type NoticeEvent,
   type State,
   type TrainOptions,
-} from '../../engine/index.ts';
-import { accumulateGradients, adam, sgd } from '../../optim/index.ts';
+} from 'cyclegrad';
+import { loader, synthetic, take } from 'cyclegrad/datasets';
+import { accumulateGradients, adam, sgd } from 'cyclegrad/optim';
 import { bytes, eventsOf, folder, held, images, tinyModel, tinyRun, types } from './fixture.ts';
 
 const augment = { crop: 1, flip: true };

@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { loader, meanImage, synthetic } from '../../datasets/index.ts';
 import {
   batchNorm,
   conv2d,
@@ -20,9 +19,10 @@ import {
   type State,
   type TrainEvent,
   type TrainOptions,
-} from '../../engine/index.ts';
-import { adam } from '../../optim/index.ts';
-import { cyclicLR } from '../../schedulers/index.ts';
+} from 'cyclegrad';
+import { loader, meanImage, synthetic } from 'cyclegrad/datasets';
+import { adam } from 'cyclegrad/optim';
+import { cyclicLR } from 'cyclegrad/schedulers';
 
 export const images = synthetic({ kind: 'images', n: 20, classes: 3, height: 6, channels: 2, seed: 1 });
 export const held = synthetic({ kind: 'images', n: 7, classes: 3, height: 6, channels: 2, seed: 2 });

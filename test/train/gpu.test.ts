@@ -1,7 +1,6 @@
 // Training on the GPU backend: the same losses as on the CPU, and checkpoints that go from one to the other and back.
 
 import { expect, it } from 'vitest';
-import { loader, meanImage, synthetic } from '../../datasets/index.ts';
 import {
   caffeFull,
   fit,
@@ -12,8 +11,9 @@ import {
   wasm,
   type Backend,
   type GpuOptions,
-} from '../../engine/index.ts';
-import { sgd } from '../../optim/index.ts';
+} from 'cyclegrad';
+import { loader, meanImage, synthetic } from 'cyclegrad/datasets';
+import { sgd } from 'cyclegrad/optim';
 import { describeWhere } from '../engine/gpu/available.ts';
 import { bytes, folder, held, tinyRun } from './fixture.ts';
 

@@ -3,23 +3,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { DataError } from '../../engine/errors.ts';
-import type {
-  EndEvent,
-  EvalEvent,
-  Listener,
-  StartEvent,
-  StepEvent,
-  TrainEvent,
-} from '../../engine/train/events.ts';
 import {
   curveSvg,
+  DataError,
   jsonLines,
   progressBar,
   report,
   type CurveOptions,
+  type EndEvent,
+  type EvalEvent,
+  type Listener,
   type RunSummary,
-} from '../../engine/train/listeners/index.ts';
+  type StartEvent,
+  type StepEvent,
+  type TrainEvent,
+} from 'cyclegrad';
 
 // ---- events and streams to test with ------------------------------------------------------------------------------
 

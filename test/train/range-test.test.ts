@@ -6,6 +6,7 @@ import {
   lrRangeTest,
   mlp,
   rangeSvg,
+  stream,
   sub,
   suggestBounds,
   wasm,
@@ -13,9 +14,8 @@ import {
   type RangeCurve,
   type RangeTestOptions,
 } from 'cyclegrad';
-import { loader, synthetic } from '../../datasets/index.ts';
-import { stream } from '../../engine/rng.ts';
-import { sgd } from '../../optim/index.ts';
+import { loader, synthetic } from 'cyclegrad/datasets';
+import { sgd } from 'cyclegrad/optim';
 
 let backend: Backend;
 beforeAll(async () => {

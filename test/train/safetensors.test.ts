@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CheckpointError, type HostTensor } from '../../engine/index.ts';
+import { CheckpointError, type HostTensor } from 'cyclegrad';
 import { decodeTensors, encodeTensors } from '../../engine/train/safetensors.ts';
 
 const tensors: Record<string, HostTensor> = {

@@ -1,20 +1,8 @@
 import { describe, expect, test, vi } from 'vitest';
 import {
-  arrays,
-  channelStats,
-  loader,
-  meanImage,
-  subset,
-  synthetic,
-  take,
-  targets,
-  type Dataset,
-  type Loader,
-} from '../../datasets/index.ts';
-import {
-  BackendError,
   activation,
   applyGradients,
+  BackendError,
   bind,
   compile,
   conv2d,
@@ -44,9 +32,21 @@ import {
   type Tensor,
   type TrainEvent,
   type TrainOptions,
-} from '../../engine/index.ts';
-import { accumulateGradients, adam, averageWeights, clipGradients, sgd } from '../../optim/index.ts';
-import { custom, cyclicLR } from '../../schedulers/index.ts';
+} from 'cyclegrad';
+import {
+  arrays,
+  channelStats,
+  loader,
+  meanImage,
+  subset,
+  synthetic,
+  take,
+  targets,
+  type Dataset,
+  type Loader,
+} from 'cyclegrad/datasets';
+import { accumulateGradients, adam, averageWeights, clipGradients, sgd } from 'cyclegrad/optim';
+import { custom, cyclicLR } from 'cyclegrad/schedulers';
 import { bytes, eventsOf, folder, held, images, tinyModel, tinyRun, types } from './fixture.ts';
 
 test('mixup mixes the losses against the masks of both examples', async () => {

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { arrays, loader, type Loader } from '../../datasets/index.ts';
 import {
   avgPool2d,
   conv2d,
@@ -14,9 +13,10 @@ import {
   reference,
   relu,
   sequential,
-} from '../../engine/index.ts';
-import { sgd } from '../../optim/index.ts';
-import { custom } from '../../schedulers/index.ts';
+} from 'cyclegrad';
+import { arrays, loader, type Loader } from 'cyclegrad/datasets';
+import { sgd } from 'cyclegrad/optim';
+import { custom } from 'cyclegrad/schedulers';
 import { oracle, toHost } from '../oracle/load.ts';
 
 test("the oracle's training run: Caffe's layers and solver, five updates with a moving rate", async () => {

@@ -1,14 +1,13 @@
 import { afterAll, assert, describe, expect, test } from 'vitest';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
-import { loader, meanImage, synthetic } from '../../datasets/index.ts';
 import {
   caffeFull,
   conv2d,
   dense,
   fit,
   flatten,
-  loadCheckpoint,
   latestCheckpoint,
+  loadCheckpoint,
   lrn,
   maxPool2d,
   normalize,
@@ -17,10 +16,11 @@ import {
   train,
   type Backend,
   type StartEvent,
-} from '../../engine/index.ts';
+} from 'cyclegrad';
+import { loader, meanImage, synthetic } from 'cyclegrad/datasets';
+import { sgd } from 'cyclegrad/optim';
+import { cyclicLR } from 'cyclegrad/schedulers';
 import { isFused } from '../../engine/backends/wasm/simd.ts';
-import { sgd } from '../../optim/index.ts';
-import { cyclicLR } from '../../schedulers/index.ts';
 import { bytes, eventsOf, folder, held, tinyRun } from './fixture.ts';
 
 const backend = await wasm({ threads: 2 });
