@@ -1,0 +1,80 @@
+/** Errors for numbers that are not finite. */
+import { describe, expect, test } from 'vitest';
+import {
+  activation,
+  dense,
+  fit,
+  flatten,
+  mlp,
+  normalize,
+  reference,
+  relu,
+  sequential,
+  type TrainOptions,
+} from 'cyclegrad';
+import { loader, synthetic } from 'cyclegrad/datasets';
+import { sgd } from 'cyclegrad/optim';
+import { eventsOf, folder, held, images, tinyRun } from './fixture.ts';
+
+describe('numbers that stop being finite', () => {
+  const explode = (changes: Partial<TrainOptions>) =>
+    eventsOf(tinyRun({ optimizer: sgd({ lr: 1e30 }), ...changes }));
+
+  test('name step, rate and first bad tensor, and end the run', async () => {
+    const { events, error } = await explode({});
+    expect(String(error)).toMatch(
+      /^EngineError: train: the loss is not finite at step 1 \(lr 1e\+30\): first bad tensor: the output of fc is not finite: -?(Infinity|NaN) at element \d+.* \(lower the learning rate; the state is as it was before the step\)$/,
+    );
+    expect(events.at(-1)).toMatchObject({ type: 'end', reason: 'error', step: 1, error });
+  });
+
+  test('a layer inside is named by its path', async () => {
+    const model = sequential({
+      input: normalize(0),
+      block: sequential({ bad: activation((x) => x.sub(1e9).log()), relu: relu() }),
+      flat: flatten(),
+      fc: dense(72, 3),
+    });
+    const data = loader(images, { batchSize: 8 });
+    const { error } = await explode({ model, data });
+    expect(String(error)).toContain(
+      'at step 0 (lr 1e+30): first bad tensor: the output of block.bad is not finite: NaN',
+    );
+  });
+
+  test('an array that an update spoiled is named, and not saved', async () => {
+    const dir = folder();
+    const optimizer = sgd({ lr: 1e38 });
+    const model = sequential({ input: normalize(0, { scale: 1e3 }), flat: flatten(), fc: dense(72, 3) });
+    const data = loader(images, { batchSize: 8 });
+    const { error } = await eventsOf(tinyRun({ model, data, optimizer, checkpoint: { dir, every: 1 } }));
+    expect(String(error)).toMatch(
+      /the state is not finite after 1 steps: fc\.weight has -?Infinity at element \d+ .*no checkpoint was written/,
+    );
+    const later = await eventsOf(tinyRun({ model, data, optimizer }));
+    expect(String(later.error)).toMatch(
+      /at step 1 \(lr 1e\+38\): first bad tensor: fc\.weight has -?Infinity at element \d+ \(since an earlier update\)/,
+    );
+    const evaluated = await eventsOf(tinyRun({ model, data, optimizer, eval: { data: held, every: 1 } }));
+    expect(String(evaluated.error)).toMatch(
+      /^EngineError: eval: the loss is not finite after 1 steps: first bad tensor: fc\.weight/,
+    );
+  });
+});
+
+test('a state that was not finite to begin with is not blamed on an update', async () => {
+  const model = mlp([2, 3]);
+  const weight = { shape: [2, 3], dtype: 'f32', data: new Float32Array(6).fill(NaN, 2, 3) } as const;
+  const options = {
+    model,
+    backend: reference(),
+    steps: 1,
+    data: loader(synthetic({ kind: 'blobs', n: 12 }), { batchSize: 4 }),
+    optimizer: sgd({ lr: 0.1 }),
+    initial: { 'fc1.weight': weight },
+  };
+  await expect(fit(options)).rejects.toThrow(
+    'train: the loss is not finite at step 0 (lr 0.1): first bad tensor: fc1.weight has NaN at element 2 (from the start) ' +
+      '(check the data, the initial state and the loss: there was no update yet; the state is as it was before the step)',
+  );
+});
