@@ -90,7 +90,7 @@ function trafficOf(plan: Plan, { op, inputs, outputs }: Step): number {
 
 /** The summary as a table, one line a step in the plan's order, and the totals. */
 export function formatProfile({ rows, ms, gflopPerSecond, runs, limits }: ProfileSummary): string {
-  const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
+  const percent = (share: number): string => `${(share * 100).toFixed(1)}%`;
   const head = [
     'step',
     'operation',

@@ -52,12 +52,12 @@ describe('a profile', () => {
     const { plan, profiles } = await profiled();
     const timed = profiles.map((profile) => profile.map(({ step }) => ({ step, ms: 0.5 })));
     expect(formatProfile(summarizeProfile(plan, timed)).split('\n').slice(0, 3)).toEqual([
-      'step  operation  layer     ms   share     achieved',
-      '   0  matmul            0.500  50.0 %  1.0 GFLOP/s',
-      '   1  relu              0.500  50.0 %  0.1 GB/s',
+      'step  operation  layer     ms  share     achieved',
+      '   0  matmul            0.500  50.0%  1.0 GFLOP/s',
+      '   1  relu              0.500  50.0%  0.1 GB/s',
     ]);
     const text = formatProfile(summarizeProfile(plan, timed, limits));
-    expect(text).toContain('   0  matmul            0.500  50.0 %  1.0 GFLOP/s     2.1 %');
+    expect(text).toContain('   0  matmul            0.500  50.0%  1.0 GFLOP/s      2.1%');
     expect(text).toContain(
       'limit 50.0 GFLOP/s (fused multiply-add in registers) and 10.0 GB/s (a copy), 1 thread;',
     );

@@ -10,7 +10,7 @@ describe('profile', () => {
     expect(host.out()).toMatch(
       /^quick, batch 4: team of 1 worker, (plain|relaxed|wide) SIMD\n\nstep {2}operation /,
     );
-    expect(host.out()).toMatch(/\n +\d+ {2}conv2d\w* +conv2 +\d+\.\d{3} +\d+\.\d % +\d+\.\d GFLOP\/s\n/);
+    expect(host.out()).toMatch(/\n +\d+ {2}conv2d\w* +conv2 +\d+\.\d{3} +\d+\.\d% +\d+\.\d GFLOP\/s\n/);
     expect(host.out()).toMatch(
       /\ntotal \d+\.\d{3} ms, \d+\.\d GFLOP\/s of the direct count, mean of 2 runs\n$/,
     );
