@@ -44,6 +44,7 @@ export interface TrainOptions extends ObjectiveOptions {
 }
 
 export interface EvalOptions {
+  /** The data set to evaluate. */
   readonly data: Dataset;
   /** Evaluates before the first step, every `every` steps, and at the end. */
   readonly every: number;
@@ -52,6 +53,7 @@ export interface EvalOptions {
 }
 
 export interface CheckpointOptions {
+  /** The folder of the checkpoints. Created if it is missing. */
   readonly dir: string;
   /** Saves a checkpoint every `every` steps, and at the end. */
   readonly every: number;

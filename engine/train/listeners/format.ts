@@ -10,7 +10,11 @@ export function steady(value: number): string {
   return Number.isFinite(value) && Math.abs(value) < 1e4 ? value.toPrecision(4) : number(value);
 }
 
-/** A fraction as a percentage: 0.8142 as 81.4%. */
+/**
+ * A fraction as a percentage.
+ *
+ * @example formatPercent(0.8142) // '81.4%'
+ */
 export function formatPercent(fraction: number, decimals = 1): string {
   return Number.isFinite(fraction) ? `${(fraction * 100).toFixed(decimals)}%` : String(fraction);
 }
@@ -20,7 +24,11 @@ export function thousands(value: number): string {
   return Math.round(value).toLocaleString('en-US');
 }
 
-/** Milliseconds as 0:42, 12:05 or 3:02:09. */
+/**
+ * Milliseconds as 0:42, 12:05 or 3:02:09.
+ *
+ * @example formatDuration(725_000) // '12:05'
+ */
 export function formatDuration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
   const pad = (n: number): string => String(n).padStart(2, '0');
