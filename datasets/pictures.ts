@@ -58,7 +58,7 @@ async function decodePng(bytes: Uint8Array): Promise<Picture> {
   const { width, height, depth } = header;
   if (header.colorType === 3) {
     if (png.palette === undefined) throw new Error('the palette is missing');
-    return { width, height, channels: png.palette[0]!.length as 3 | 4, data: convertIndexedToRgb(png) };
+    return { width, height, channels: png.palette[0].length as 3 | 4, data: convertIndexedToRgb(png) };
   }
   const channels = png.channels as Picture['channels'];
   if (depth === 8) return { width, height, channels, data: Uint8Array.from(png.data) };
@@ -70,7 +70,7 @@ async function decodePng(bytes: Uint8Array): Promise<Picture> {
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const bit = x * depth;
-      const byte = png.data[y * rowBytes + (bit >> 3)]!;
+      const byte = png.data[y * rowBytes + (bit >> 3)];
       data[y * width + x] = (((byte >> (8 - depth - (bit & 7))) & max) * 255) / max;
     }
   }
@@ -83,8 +83,8 @@ function checkPng(bytes: Uint8Array): PngHeader {
   const header: PngHeader = {
     width: view.getUint32(16),
     height: view.getUint32(20),
-    depth: bytes[24]!,
-    colorType: bytes[25]!,
+    depth: bytes[24],
+    colorType: bytes[25],
     interlaced: bytes[28] === 1,
   };
   const { width, height, depth, colorType, interlaced } = header;
@@ -155,7 +155,7 @@ function jpegHeader(bytes: Uint8Array): {
   let components: number | undefined;
   let transform: number | undefined;
   for (let at = 2; at + 4 <= bytes.length && bytes[at] === 0xff;) {
-    const marker = bytes[at + 1]!;
+    const marker = bytes[at + 1];
     if (marker === 0xff) {
       at++; // a fill byte
       continue;
@@ -165,7 +165,7 @@ function jpegHeader(bytes: Uint8Array): {
     if (isFrame) components = bytes[at + 9];
     const adobe = [0x41, 0x64, 0x6f, 0x62, 0x65];
     if (marker === 0xee && adobe.every((byte, i) => bytes[at + 4 + i] === byte)) transform = bytes[at + 15];
-    at += 2 + bytes[at + 2]! * 256 + bytes[at + 3]!;
+    at += 2 + bytes[at + 2] * 256 + bytes[at + 3];
   }
   return { components, transform };
 }
@@ -215,7 +215,7 @@ export function resizePicture(picture: Picture, size: Size, out: Uint8Array, off
   const cropHeight = Math.min(picture.height, picture.width / aspect);
   const columns = tapsOf(picture.width, (picture.width - cropWidth) / 2, cropWidth, width);
   const rows = tapsOf(picture.height, (picture.height - cropHeight) / 2, cropHeight, height);
-  const [top, bottom] = [rows[0]!.first, rows.at(-1)!.first + rows.at(-1)!.weights.length];
+  const [top, bottom] = [rows[0].first, rows.at(-1)!.first + rows.at(-1)!.weights.length];
   // First horizontally, for the rows that are needed.
   const resized = new Float64Array((bottom - top) * width * channels);
   for (let y = top; y < bottom; y++) {
@@ -224,7 +224,7 @@ export function resizePicture(picture: Picture, size: Size, out: Uint8Array, off
       for (let c = 0; c < channels; c++) {
         let sum = 0;
         let at = (y * picture.width + first) * channels + c;
-        for (let k = 0; k < weights.length; k++, at += channels) sum += weights[k]! * source[at]!;
+        for (let k = 0; k < weights.length; k++, at += channels) sum += weights[k] * source[at];
         resized[to + c] = sum;
       }
     }
@@ -233,7 +233,7 @@ export function resizePicture(picture: Picture, size: Size, out: Uint8Array, off
   for (const [y, { first, weights }] of rows.entries()) {
     for (let x = 0; x < line; x++) {
       let sum = 0;
-      for (let k = 0; k < weights.length; k++) sum += weights[k]! * resized[(first - top + k) * line + x]!;
+      for (let k = 0; k < weights.length; k++) sum += weights[k] * resized[(first - top + k) * line + x];
       out[offset + y * line + x] = Math.round(sum);
     }
   }
@@ -246,8 +246,8 @@ function withChannels({ width, height, channels, data }: Picture, outChannels: 1
   for (let from = 0, to = 0; from < data.length; from += channels, to += outChannels) {
     if (outChannels === 1) {
       result[to] = isGray
-        ? data[from]!
-        : Math.round(0.299 * data[from]! + 0.587 * data[from + 1]! + 0.114 * data[from + 2]!);
+        ? data[from]
+        : Math.round(0.299 * data[from] + 0.587 * data[from + 1] + 0.114 * data[from + 2]);
       continue;
     }
     for (let c = 0; c < 3; c++) result[to + c] = data[from + (isGray ? 0 : c)]!;

@@ -104,7 +104,7 @@ export function synthetic(options: SyntheticKind): Dataset {
     const x = new Uint8Array(n * item);
     for (let i = 0; i < n; i++) {
       const image = x.subarray(i * item, (i + 1) * item);
-      drawImage(stream(seed, WHERE, i), image, y[i]!, classes, noise, width, channels);
+      drawImage(stream(seed, WHERE, i), image, y[i], classes, noise, width, channels);
     }
     return arrays({ shape: [n, height, width, channels], data: x }, y, { classes, name });
   }
@@ -114,7 +114,7 @@ export function synthetic(options: SyntheticKind): Dataset {
   const x = new Float32Array(n * dims);
   for (let i = 0; i < n; i++) {
     const random = stream(seed, WHERE, i);
-    const label = y[i]!;
+    const label = y[i];
     let center: readonly number[];
     if (kind === 'blobs') {
       center = centerOf(label, classes, dims);
@@ -123,7 +123,7 @@ export function synthetic(options: SyntheticKind): Dataset {
       const angle = (2 * Math.PI * label) / classes + 1.5 * Math.PI * along;
       center = [2 * along * Math.cos(angle), 2 * along * Math.sin(angle)];
     }
-    for (let d = 0; d < dims; d++) x[i * dims + d] = center[d]! + noise * random.normal();
+    for (let d = 0; d < dims; d++) x[i * dims + d] = center[d] + noise * random.normal();
   }
   return arrays({ shape: [n, dims], data: x }, y, { classes, name });
 }

@@ -39,7 +39,7 @@ export function meanImage(dataset: Dataset): HostTensor & { readonly data: Float
   const sums = new Float64Array(sizeOf(dataset.x.shape));
   eachChunk(dataset, (x) => {
     for (let i = 0; i < x.length;) {
-      for (let j = 0; j < sums.length; j++, i++) sums[j]! += x[i]!;
+      for (let j = 0; j < sums.length; j++, i++) sums[j] += x[i];
     }
   });
   return {
@@ -64,8 +64,8 @@ export function channelStats(dataset: Dataset): { readonly mean: Float32Array; r
     eachChunk(dataset, (x) => {
       for (let i = 0; i < x.length;) {
         for (let c = 0; c < channels; c++, i++) {
-          const value = x[i]!;
-          sums[c]! += center === null ? value : (value - center[c]!) ** 2;
+          const value = x[i];
+          sums[c] += center === null ? value : (value - center[c]) ** 2;
         }
       }
     });

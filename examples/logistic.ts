@@ -30,26 +30,26 @@ const step = await compile(backend, {
     b: { shape: [1], dtype: 'f32', data: new Float32Array(1) },
   },
   build({ x: points, y: labels, rate }, { w, b }) {
-    const logits = points.matmul(w!).add(b!);
+    const logits = points.matmul(w).add(b);
     const loss = mean(binaryCrossEntropyRows(logits, labels));
-    const [gw, gb] = grad(loss, [w!, b!]);
+    const [gw, gb] = grad(loss, [w, b]);
     const right = mean(equal(greater(logits, 0), greater(labels, 0.5)).cast());
     return {
       outputs: { loss, right },
       // Written when everything else has succeeded.
-      next: { w: sub(w!, mul(gw!, rate)), b: sub(b!, mul(gb!, rate)) },
+      next: { w: sub(w, mul(gw, rate)), b: sub(b, mul(gb, rate)) },
     };
   },
 });
 for (let t = 0; t <= steps; t++) {
   const { loss, right } = await step.run({ x, y, rate: 0.5 });
   if (t % Math.ceil(steps / 5) === 0) {
-    console.log(`step ${t}: loss ${loss!.data[0]!.toFixed(4)}, ${formatPercent(right!.data[0]!)} right`);
+    console.log(`step ${t}: loss ${loss.data[0].toFixed(4)}, ${formatPercent(right.data[0])} right`);
   }
 }
 const { w, b } = await step.store.read();
 console.log(
-  `the line between them: ${w!.data[0]!.toFixed(2)} x + ${w!.data[1]!.toFixed(2)} y + ${b!.data[0]!.toFixed(2)} = 0`,
+  `the line between them: ${w.data[0].toFixed(2)} x + ${w.data[1].toFixed(2)} y + ${b.data[0].toFixed(2)} = 0`,
 );
 await step.close();
 await backend.close();

@@ -95,13 +95,13 @@ function adamOf(kind: 'adam' | 'adamw', options: AdamOptions, defaultDecay: numb
       const g = kind === 'adam' ? addWeightDecay(at) : at.grad;
       const param =
         kind === 'adam' || decay === null ? at.param : sub(at.param, mul(at.param, mul(rate, decay)));
-      const m = add(mul(at.slots['m'], hyper['beta1']), mul(g, complement1!));
-      const v = add(mul(at.slots['v'], hyper['beta2']), mul(mul(g, g), complement2!));
+      const m = add(mul(at.slots['m'], hyper['beta1']), mul(g, complement1));
+      const v = add(mul(at.slots['v'], hyper['beta2']), mul(mul(g, g), complement2));
       const root = sqrt(v);
       const step =
         form === 'pytorch'
-          ? mul(div(m, add(div(root, sqrt(correction2!)), epsilon)), div(rate, correction1!))
-          : mul(div(m, add(root, epsilon)), div(mul(rate, sqrt(correction2!)), correction1!));
+          ? mul(div(m, add(div(root, sqrt(correction2)), epsilon)), div(rate, correction1))
+          : mul(div(m, add(root, epsilon)), div(mul(rate, sqrt(correction2)), correction1));
       return { param: sub(param, step), slots: { m, v } };
     },
   });

@@ -103,7 +103,7 @@ function revive(value: unknown, functions: Functions): unknown {
 
 function known<T>(table: Readonly<Record<string, T>>, what: string, name: string): T {
   // Object.hasOwn: 'constructor' is not a kind.
-  if (Object.hasOwn(table, name)) return table[name]!;
+  if (Object.hasOwn(table, name)) return table[name];
   const names = Object.keys(table).join(', ') || `none; pass { functions: { '${name}': ... } }`;
   throw new RangeError(`scheduleFromJSON: unknown ${what} '${name}' (known: ${names})`);
 }

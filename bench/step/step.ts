@@ -146,9 +146,9 @@ export async function measureSteps(options: StepArguments): Promise<StepResult> 
     }
     const results = arms.map((arm) => summarize(arm, options));
     for (const { threads: count, loss } of results) {
-      if (Object.is(loss, results[0]!.loss)) continue;
+      if (Object.is(loss, results[0].loss)) continue;
       throw new Error(
-        `step: ${count} threads have another loss than ${results[0]!.threads}: ${loss} and ${results[0]!.loss}`,
+        `step: ${count} threads have another loss than ${results[0].threads}: ${loss} and ${results[0].loss}`,
       );
     }
     const config = { net: 'caffeFull', batchSize: BATCH, steps, warmup, simd, seed } as const;
@@ -208,15 +208,15 @@ function summarize(arm: Arm, { warmup, simd }: StepArguments): Measured {
   const ms = all.slice(warmup).map(micros);
   const sorted = ms.toSorted((a, b) => a - b);
   const at = (share: number): number =>
-    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
+    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
   const medianMs = at(0.5);
-  const flopsPerStep = plans[0]!.steps.reduce((sum, step) => sum + step.flops, 0);
+  const flopsPerStep = plans[0].steps.reduce((sum, step) => sum + step.flops, 0);
   return {
     threads,
     report,
     flopsPerStep,
-    firstMs: micros(all[0]!),
-    minMs: sorted[0]!,
+    firstMs: micros(all[0]),
+    minMs: sorted[0],
     medianMs,
     p90Ms: at(0.9),
     imagesPerSecond: (BATCH * 1000) / medianMs,
@@ -236,9 +236,9 @@ function describe({ machine, versions, config, results }: StepResult): string {
     result.p90Ms.toFixed(2),
     result.imagesPerSecond.toFixed(0),
     result.gflopPerSecond.toFixed(1),
-    `${(results[0]!.medianMs / result.medianMs).toFixed(2)}x`,
+    `${(results[0].medianMs / result.medianMs).toFixed(2)}x`,
   ]);
-  const { flopsPerStep } = results[0]!;
+  const { flopsPerStep } = results[0];
   return [
     `${config.net}, batch ${config.batchSize}, ${config.steps} steps after ${config.warmup}, ` +
       `${(flopsPerStep / 1e9).toFixed(2)} GFLOP a step, seed ${config.seed}`,

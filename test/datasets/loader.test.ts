@@ -123,15 +123,15 @@ describe('augmentation', () => {
     for (let step = 0; step < 100; step++) {
       data
         .batch(step)
-        .augmentation!.forEach((value, i) => counts[i % 3]!.set(value, (counts[i % 3]!.get(value) ?? 0) + 1));
+        .augmentation!.forEach((value, i) => counts[i % 3].set(value, (counts[i % 3].get(value) ?? 0) + 1));
     }
     for (const [column, values] of [
       [-2, -1, 0, 1, 2],
       [-2, -1, 0, 1, 2],
       [0, 1],
     ].entries()) {
-      expect(sorted(counts[column]!.keys())).toEqual(values);
-      for (const count of counts[column]!.values()) {
+      expect(sorted(counts[column].keys())).toEqual(values);
+      for (const count of counts[column].values()) {
         const expected = total / values.length;
         expect(Math.abs(count - expected)).toBeLessThan(5 * Math.sqrt(expected)); // five standard deviations
       }

@@ -77,7 +77,7 @@ describe('the official archive', () => {
       'bytes=10000-',
       'bytes=20000-',
     ]);
-    expect(server.requests[2]!['if-range']).toBe('"v1"');
+    expect(server.requests[2]['if-range']).toBe('"v1"');
     expect(notices()[0]).toMatch(/retrying$/);
   });
 
@@ -102,7 +102,7 @@ describe('the official archive', () => {
     const root = (server.root = await tempDir());
     await obtainCifar10({ dir: root, sources: sources({ archive: archiveOf(server) }) });
     await expectOnlyData(root);
-    expect(server.requests[1]!['if-range']).toBe('"old"');
+    expect(server.requests[1]['if-range']).toBe('"old"');
   });
 
   test('starts over when the server cannot continue at that byte', async () => {
@@ -127,13 +127,13 @@ describe('the official archive', () => {
     const root = (server.root = await tempDir());
     await obtainCifar10({ dir: root, sources: sources({ archive: archiveOf(server) }) });
     await expectOnlyData(root);
-    expect(server.requests[1]!['if-range']).toBeUndefined(); // the checksum decides
+    expect(server.requests[1]['if-range']).toBeUndefined(); // the checksum decides
   });
 
   test('a wrong checksum is refused, told with both sums, and its bytes are not kept', async () => {
     const server = await serve();
     server.body = Buffer.from(ARCHIVE);
-    server.body[HALF]! ^= 1;
+    server.body[HALF] ^= 1;
     const root = await tempDir();
     await expect(
       obtainCifar10({ dir: root, sources: sources({ archive: archiveOf(server) }) }),
@@ -180,7 +180,7 @@ describe('the official archive', () => {
     await writeFile(join(root, '.cifar10.part', 'origin.json'), '{"url":');
     await obtainCifar10({ dir: root, sources: sources({ archive: archiveOf(server) }) });
     await expectOnlyData(root);
-    expect(server.requests[0]!.range).toBeUndefined();
+    expect(server.requests[0].range).toBeUndefined();
   });
 
   test('a part that is already whole is verified and used', async () => {
@@ -212,7 +212,7 @@ describe('the official archive', () => {
     expect(await readdir(root)).toEqual(['.cifar10.part']);
     await obtainCifar10(options);
     await expectOnlyData(root);
-    expect(server.requests[1]!.range).toBe(`bytes=${HALF}-`);
+    expect(server.requests[1].range).toBe(`bytes=${HALF}-`);
   });
 
   test('a connection that keeps breaking ends with the part kept for a later run', async () => {
@@ -234,7 +234,7 @@ describe('the official archive', () => {
     broken = false;
     await obtainCifar10(options);
     await expectOnlyData(root);
-    expect(server.requests[3]!.range).toBe(`bytes=${HALF}-`);
+    expect(server.requests[3].range).toBe(`bytes=${HALF}-`);
   });
 
   test('a server that never answers is given up quickly, and one that stalls too', async () => {
@@ -365,7 +365,7 @@ describe('the npm package', () => {
     const args = JSON.parse(await readFile(log, 'utf8')) as string[];
     expect(args.slice(0, 2)).toEqual(['pack', 'p@1.0.0']);
     expect(args).toContain('--ignore-scripts');
-    expect(args[args.indexOf('--cache') + 1]!.startsWith(root)).toBe(true);
+    expect(args[args.indexOf('--cache') + 1].startsWith(root)).toBe(true);
   });
 
   test('pictures of another size, other labels and other bytes are refused', async () => {
@@ -464,7 +464,7 @@ describe('several runs on one folder', () => {
       );
     }
     await obtainCifar10({ dir: root, sources: sources({ archive: archiveOf(server) }) });
-    expect(server.requests[0]!.range).toBe('bytes=5000-');
+    expect(server.requests[0].range).toBe('bytes=5000-');
     expect((await readdir(root)).sort()).toEqual(
       [`${living}.part`, `${living}.tmp`, 'cifar-10-batches-bin'].sort(),
     );

@@ -31,12 +31,12 @@ describe('accumulated gradients of a run whose steps are no multiple of the batc
       initial: first.state,
     });
     for (const name of Object.keys(second.state)) {
-      const expected = second.state[name]!.data;
-      state[name]!.data.forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 6));
-      expect(state[name]!.data).not.toEqual(first.state[name]!.data);
+      const expected = second.state[name].data;
+      state[name].data.forEach((value, i) => expect(value).toBeCloseTo(expected[i], 6));
+      expect(state[name].data).not.toEqual(first.state[name].data);
     }
-    expect([...state['optimizer/gradientsHeld']!.data]).toEqual([0]);
-    expect(state['optimizer/gradients/fc1.weight']!.data.every((value) => value === 0)).toBe(true);
+    expect([...state['optimizer/gradientsHeld'].data]).toEqual([0]);
+    expect(state['optimizer/gradients/fc1.weight'].data.every((value) => value === 0)).toBe(true);
   });
 
   test.each([
@@ -49,9 +49,9 @@ describe('accumulated gradients of a run whose steps are no multiple of the batc
     ],
   ])('%s', async (_, steps, optimizer, batches) => {
     const { state } = await run({ steps, optimizer, data: batches });
-    expect([...state['optimizer/gradientsHeld']!.data]).toEqual([0]);
+    expect([...state['optimizer/gradientsHeld'].data]).toEqual([0]);
     const before = await run({ steps: 1, optimizer: sgd({ lr: 0 }) });
-    expect(state['fc1.weight']!.data).not.toEqual(before.state['fc1.weight']!.data);
+    expect(state['fc1.weight'].data).not.toEqual(before.state['fc1.weight'].data);
   });
 
   test('stopping and resuming between the last two updates gives the same bytes; so do calls of several', async () => {
@@ -66,6 +66,6 @@ describe('accumulated gradients of a run whose steps are no multiple of the batc
     const longer = { dir: folder(), every: 100, resume: true };
     await run({ optimizer, steps: 6, checkpoint: longer });
     const { state } = await run({ optimizer, steps: 8, checkpoint: longer });
-    expect([...state['optimizer/gradientsHeld']!.data]).toEqual([0]);
+    expect([...state['optimizer/gradientsHeld'].data]).toEqual([0]);
   });
 });

@@ -33,9 +33,9 @@ describe('checkpoints', () => {
     const { events } = await eventsOf(tinyRun({ checkpoint: { dir, every: 3 } }));
     const saved = events.filter((event) => event.type === 'checkpoint');
     expect(saved.map(({ step }) => step)).toEqual([3, 6, 9, 10]);
-    expect(saved[3]!.path).toBe(join(dir, 'step-00000010.safetensors'));
+    expect(saved[3].path).toBe(join(dir, 'step-00000010.safetensors'));
     expect(names(dir)).toEqual(['step-00000009.safetensors', 'step-00000010.safetensors']);
-    expect(await latestCheckpoint(dir)).toBe(saved[3]!.path);
+    expect(await latestCheckpoint(dir)).toBe(saved[3].path);
     expect(await latestCheckpoint(join(dir, 'missing'))).toBe(null);
   });
 
@@ -75,7 +75,7 @@ describe('checkpoints', () => {
     const saved = events.filter((event) => event.type === 'checkpoint' && event.path === bestPath(dir));
     expect(saved.at(-1)).toMatchObject({ step: best!.step });
     expect(best!.step).toBeGreaterThan(0);
-    expect(best!.metrics['accuracy']).toBe(Math.max(...evals.map(({ metrics }) => metrics['accuracy']!)));
+    expect(best!.metrics['accuracy']).toBe(Math.max(...evals.map(({ metrics }) => metrics['accuracy'])));
     expect(names(dir)).toEqual([
       'best.safetensors',
       'step-00000008.safetensors',
@@ -100,7 +100,7 @@ describe('checkpoints', () => {
     const dir = folder();
     const { state } = await fit(tinyRun());
     const path = join(dir, 'a', 'weights.safetensors');
-    const weights = Object.fromEntries(parameters(tinyModel()).map(({ name }) => [name, state[name]!]));
+    const weights = Object.fromEntries(parameters(tinyModel()).map(({ name }) => [name, state[name]]));
     await saveTensors(path, weights);
     expect(bytes(await loadTensors(path))).toEqual(bytes(weights));
     const next = await fit(
@@ -134,7 +134,7 @@ describe('checkpoints', () => {
       foreign: { shape: [1], dtype: 'f32', data: Float32Array.of(0.5) },
     };
     const writing = saveTensors(path, given);
-    given['view']!.data.fill(7); // the caller's again
+    given['view'].data.fill(7); // the caller's again
     await writing;
     expect(await loadTensors(path)).toEqual(read);
     await saveTensors(path, {});
@@ -239,7 +239,7 @@ describe('checkpoints', () => {
     );
     write(text.replace('"seed":"5"', '"seed":"x"'));
     await expect(fit(resume)).rejects.toThrow("the metadata has no valid 'seed': x");
-    file[file.length - 6]! ^= 1; // in the middle of a number
+    file[file.length - 6] ^= 1; // in the middle of a number
     writeFileSync(path, file);
     await expect(fit(resume)).rejects.toThrow(
       /step-00000010\.safetensors: the contents are not what was saved: .* \(the file is damaged\); delete it to resume from .*step-00000005/,

@@ -48,16 +48,16 @@ describe('curveSvg', () => {
     );
     expectWellFormed(svg);
     const [a, b, c] = points(svg, 'lr');
-    expect(a![0]).toBeCloseTo(tick(svg, 'x-tick', '0'), 1);
-    expect(b![0]).toBeCloseTo(tick(svg, 'x-tick', '2,000'), 1);
-    expect(c![0]).toBeCloseTo(tick(svg, 'x-tick', '4,000'), 1);
-    expect(a![1]).toBeCloseTo(tick(svg, 'left-tick', '0.002'), 1);
-    expect(b![1]).toBeCloseTo(tick(svg, 'left-tick', '0.006'), 1);
-    expect(points(svg, 'acc')[1]![1]).toBeCloseTo(
+    expect(a[0]).toBeCloseTo(tick(svg, 'x-tick', '0'), 1);
+    expect(b[0]).toBeCloseTo(tick(svg, 'x-tick', '2,000'), 1);
+    expect(c[0]).toBeCloseTo(tick(svg, 'x-tick', '4,000'), 1);
+    expect(a[1]).toBeCloseTo(tick(svg, 'left-tick', '0.002'), 1);
+    expect(b[1]).toBeCloseTo(tick(svg, 'left-tick', '0.006'), 1);
+    expect(points(svg, 'acc')[1][1]).toBeCloseTo(
       (tick(svg, 'left-tick', '0%') + tick(svg, 'left-tick', '100%')) / 2,
       1,
     );
-    expect(points(svg, 'loss')[0]![1]).toBeCloseTo(points(svg, 'acc')[1]![1], 1);
+    expect(points(svg, 'loss')[0][1]).toBeCloseTo(points(svg, 'acc')[1][1], 1);
   });
 
   test.each([
@@ -72,8 +72,8 @@ describe('curveSvg', () => {
         {
           label: 'y',
           points: [
-            [0, low!],
-            [1, high!],
+            [0, low],
+            [1, high],
           ],
         },
       ],
@@ -101,7 +101,7 @@ describe('curveSvg', () => {
     expect(ticks(svg, 'x-tick')).toEqual(['0.00001', '0.0001', '0.001', '0.01', '0.1']);
     expect(ticks(svg, 'left-tick')).toEqual(['1', '10', '100']);
     expect(points(svg, 'y')).toHaveLength(3);
-    expect(points(svg, 'y')[1]![0]).toBeCloseTo(tick(svg, 'x-tick', '0.001'), 1);
+    expect(points(svg, 'y')[1][0]).toBeCloseTo(tick(svg, 'x-tick', '0.001'), 1);
   });
 
   test('makes room for long numbers beside the axis', () => {
@@ -129,7 +129,7 @@ describe('curveSvg', () => {
       ],
       one,
     );
-    expect(points(long, 'y')[0]![0]).toBeGreaterThan(points(brief, 'y')[0]![0]);
+    expect(points(long, 'y')[0][0]).toBeGreaterThan(points(brief, 'y')[0][0]);
   });
 
   test('escapes what people write', () => {
@@ -168,7 +168,7 @@ describe('curveSvg', () => {
       ],
       one,
     );
-    expect(svg.match(/<path data-series="y" d="([^"]*)"/)![1]!.match(/M/g)).toHaveLength(2);
+    expect(svg.match(/<path data-series="y" d="([^"]*)"/)![1].match(/M/g)).toHaveLength(2);
     expectWellFormed(curveSvg([], one));
     expectWellFormed(curveSvg([{ label: 'y', points: [] }], one));
     expectWellFormed(

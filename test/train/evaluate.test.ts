@@ -103,7 +103,7 @@ describe('evaluation and prediction', () => {
     const shared = { model: tinyModel(), state: {}, data: held, backend };
     for (const act of [predict, evaluate, forward]) {
       const bad = (change: object, message: string) =>
-        expect(act({ ...shared, ...change } as never)).rejects.toThrow(message);
+        expect(act({ ...shared, ...change })).rejects.toThrow(message);
       await bad(
         { backend: Promise.resolve(backend) },
         'backend must be a backend, for instance await wasm(); got a promise (is an await missing?)',

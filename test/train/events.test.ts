@@ -42,7 +42,7 @@ describe('events', () => {
     expect(evals[0]).toMatchObject({ examples: 7 });
     const end = events.at(-1)!;
     expect(end).toMatchObject({ type: 'end', reason: 'done', step: 5, last: evals[3] });
-    const accuracies = evals.map((event) => event.metrics['accuracy']!);
+    const accuracies = evals.map((event) => event.metrics['accuracy']);
     expect(end.type === 'end' && end.best!.metrics['accuracy']).toBe(Math.max(...accuracies));
   });
 
@@ -70,7 +70,7 @@ describe('events', () => {
     await use(tinyRun({ ...changes, backend, listeners }));
     await backend.close(); // throws while a store is open
     expect(ends.length).toBe(1);
-    return ends[0]!;
+    return ends[0];
   }
 
   test('break: one end, everything is given back', async () => {

@@ -47,8 +47,8 @@ describe('jsonLines', () => {
       end(1, 5, { reason: 'error', error }),
     ]);
     const [, step, last] = readFileSync(path, 'utf8').split('\n');
-    expect(JSON.parse(step!)).toMatchObject({ loss: 'NaN', metrics: { a: 'Infinity' } });
-    expect(JSON.parse(last!)).toMatchObject({
+    expect(JSON.parse(step)).toMatchObject({ loss: 'NaN', metrics: { a: 'Infinity' } });
+    expect(JSON.parse(last)).toMatchObject({
       error: { name: 'DataError', message: 'train: the loss is NaN at step 3' },
     });
   });

@@ -109,7 +109,7 @@ export class Screen extends Writable {
       this.column = 0;
       this.rows[this.row] ??= '';
     } else if (token === '\u001b[1G') this.column = 0;
-    else if (token === '\u001b[0K') this.rows[this.row] = this.rows[this.row]!.slice(0, this.column);
+    else if (token === '\u001b[0K') this.rows[this.row] = this.rows[this.row].slice(0, this.column);
     else if (token === '\u001b[2K') this.rows[this.row] = '';
     else if (token.length > 1) throw new Error(`unknown control sequence ${JSON.stringify(token)}`);
     else {
@@ -117,7 +117,7 @@ export class Screen extends Writable {
         this.wraps++;
         this.put('\n');
       }
-      const line = this.rows[this.row]!.padEnd(this.column);
+      const line = this.rows[this.row].padEnd(this.column);
       this.rows[this.row] = line.slice(0, this.column) + token + line.slice(this.column + 1);
       this.column++;
     }
@@ -148,7 +148,7 @@ export const steps = (from: number, to: number, total: number): StepEvent[] =>
 export function points(svg: string, label: string): [number, number][] {
   const path = new RegExp(`<path data-series="${label.replace(/[()]/g, '\\$&')}" d="([^"]*)"`).exec(svg);
   if (!path) throw new Error(`no series '${label}'`);
-  return path[1]!
+  return path[1]
     .split(/[ML]/)
     .filter((pair) => pair !== '')
     .map((pair) => pair.replace('Z', '').split(',').map(Number) as [number, number]);
@@ -165,7 +165,7 @@ export function tick(svg: string, kind: string, label: string): number {
 }
 
 export function ticks(svg: string, kind: string): string[] {
-  return [...svg.matchAll(new RegExp(`class="${kind}"[^>]*>([^<]*)<`, 'g'))].map((m) => m[1]!);
+  return [...svg.matchAll(new RegExp(`class="${kind}"[^>]*>([^<]*)<`, 'g'))].map((m) => m[1]);
 }
 
 /** Elements nest, attributes are quoted, and nothing that must be escaped is not. */

@@ -113,16 +113,13 @@ describe('what is promised is refused: nobody would wait for it', () => {
   const loaded = loader(points, { batchSize: 4 });
   const errorOf = async (changes: object): Promise<string> => {
     const backend = reference();
-    const outcome = await fit({ ...base, data: loaded, backend, ...changes } as TrainOptions).then(
-      () => 'trained',
-      String,
-    );
+    const outcome = await fit({ ...base, data: loaded, backend, ...changes }).then(() => 'trained', String);
     await backend.close(); // nothing stays open
     return outcome;
   };
 
   const { whole: _, ...described } = points;
-  const lazy: Dataset = { ...described, name: 'lazy', read: later as never };
+  const lazy: Dataset = { ...described, name: 'lazy', read: later };
   const reading =
     'lazy: read must be done when it returns, got a promise (is an await missing?) (load the examples beforehand, ' +
     'for instance into arrays(x, y): reading asynchronously is not supported yet)';

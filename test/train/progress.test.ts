@@ -161,7 +161,7 @@ describe('progressBar on a terminal', () => {
     }
     expect(stream.wraps).toBe(wraps);
     expect(stream.rows.length).toBe(rows);
-    expect(stream.rows.at(-1)!.length).toBeLessThan(columns);
+    expect(stream.rows.at(-1).length).toBeLessThan(columns);
     expect(stream.rows.at(-1)).toContain(least);
     await listener(end(200, 123_456));
   });

@@ -59,12 +59,12 @@ describe('stopping and resuming gives the same bytes as running through', () => 
     for (const stop of [5, 6]) {
       for await (const event of train(run(stopped))) if (event.type === 'step' && event.step === stop) break;
     }
-    expect((await loadCheckpoint(checkpointPath(stopped, 7))).state['optimizer/gradientsHeld']!.data[0]).toBe(
+    expect((await loadCheckpoint(checkpointPath(stopped, 7))).state['optimizer/gradientsHeld'].data[0]).toBe(
       3,
     );
     await fit(run(stopped));
     const [one, other] = [through, stopped].map((dir) => readFileSync(checkpointPath(dir, 12)));
-    expect(other!.equals(one!)).toBe(true);
+    expect(other.equals(one)).toBe(true);
     expect(events.filter(({ type }) => type === 'eval')).toHaveLength(13);
   });
 
@@ -101,7 +101,7 @@ describe('stopping and resuming gives the same bytes as running through', () => 
       'step-00000010.safetensors',
     ]);
     const [first] = names(whole);
-    writeFileSync(join(killed, first!), readFileSync(join(whole, first!)));
+    writeFileSync(join(killed, first), readFileSync(join(whole, first)));
     writeFileSync(join(killed, 'step-00000008.safetensors.123.tmp'), 'half a file');
     const { events } = await eventsOf(
       tinyRun({ checkpoint: { dir: killed, every: 4, resume: true, keep: 9 } }),
@@ -289,10 +289,10 @@ describe('resuming something else is refused, saying what differs', () => {
     });
     expect(error).toBe('null');
     expect(notices.map(({ code }) => code)).toEqual(['schedule-changed', 'steps-changed']);
-    expect(notices[0]!.message).toMatch(
+    expect(notices[0].message).toMatch(
       /^a hyper-parameter differs from .*: lr is 0.01 in the file, 0.02 now$/,
     );
-    expect(notices[1]!.message).toMatch(/^the run has 6 steps, but 4 in /);
+    expect(notices[1].message).toMatch(/^the run has 6 steps, but 4 in /);
   });
 
   test('a folder with checkpoints is not written into by another run', async () => {

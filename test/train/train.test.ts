@@ -87,7 +87,7 @@ describe('learning', () => {
     const { loss, accuracy, state } = await fit({ ...options, loss: squares });
     expect(loss).toBeLessThan(1e-6);
     expect(accuracy).toBeNull();
-    expect(state['weight']!.data[0]).toBeCloseTo(3, 3);
+    expect(state['weight'].data[0]).toBeCloseTo(3, 3);
     await expect(fit({ ...options, loss: (output, y) => output.sub(y).pow(2) })).rejects.toThrow(
       'train: loss must return one number per example, f32 [8], got f32 [8,1]',
     );
@@ -216,7 +216,7 @@ describe('without the trainer', () => {
     for (let i = 0; i < 5; i++) {
       images.read(data.batch(i).indices, x, y);
       const { loss } = await step.run({ x, y, step: i, ...optimizer.at(i) });
-      losses.push(loss!.data[0]!);
+      losses.push(loss.data[0]);
     }
     const fitted: number[] = [];
     const listeners = [(event: TrainEvent) => void (event.type === 'step' && fitted.push(event.loss))];

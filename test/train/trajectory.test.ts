@@ -22,8 +22,8 @@ import { oracle, toHost } from '../oracle/load.ts';
 test("the oracle's training run: Caffe's layers and solver, five updates with a moving rate", async () => {
   const known = oracle.trajectory;
   const from = (name: string) => ({
-    init: init.given(toHost(known.initial[name]!)),
-    ...known.specs[name]!,
+    init: init.given(toHost(known.initial[name])),
+    ...known.specs[name],
   });
   const conv = (name: string, inputs: number, outputs: number) =>
     conv2d(inputs, outputs, 5, { ...from(`${name}.weight`), bias: from(`${name}.bias`) });
@@ -53,7 +53,7 @@ test("the oracle's training run: Caffe's layers and solver, five updates with a 
   const batches: Loader = {
     ...inOrder,
     withSeed: () => batches,
-    batch: (step) => ({ indices: Uint32Array.from(known.batches[step]!), augmentation: null }),
+    batch: (step) => ({ indices: Uint32Array.from(known.batches[step]), augmentation: null }),
   };
   const losses: number[] = [];
   const backend = reference({ precision: 'f64' });
@@ -63,17 +63,17 @@ test("the oracle's training run: Caffe's layers and solver, five updates with a 
     steps: known.losses.length,
     data: batches,
     optimizer: sgd({
-      lr: custom({ name: 'oracle', fn: (step) => known.lr[step]! }),
+      lr: custom({ name: 'oracle', fn: (step) => known.lr[step] }),
       momentum: known.momentum,
       weightDecay: known.weightDecay,
       form: 'caffe',
     }),
     listeners: [(event) => void (event.type === 'step' && losses.push(event.loss))],
   });
-  losses.forEach((loss, step) => expect(loss).toBeCloseTo(known.losses[step]!, 7));
+  losses.forEach((loss, step) => expect(loss).toBeCloseTo(known.losses[step], 7));
   for (const [name, expected] of Object.entries(known.final)) {
     expected.data.forEach((value, i) => {
-      expect(Math.abs(state[name]!.data[i]! - value), `${name}[${i}]`).toBeLessThan(1e-7);
+      expect(Math.abs(state[name].data[i] - value), `${name}[${i}]`).toBeLessThan(1e-7);
     });
   }
   const { loss } = await evaluate({ model, state, data, backend });

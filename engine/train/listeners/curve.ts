@@ -153,7 +153,7 @@ export function curveSvg(series: readonly CurveSeries[], options: CurveOptions):
 
   const body: string[] = [];
   panels.forEach((panel, index) => {
-    top += legendHeights[index]!;
+    top += legendHeights[index];
     const plot: Plot = {
       left: xRange[0],
       right: xRange[1],
@@ -162,7 +162,7 @@ export function curveSvg(series: readonly CurveSeries[], options: CurveOptions):
       bottom: top + (plotHeight * (panel.weight ?? 1)) / weights,
     };
     body.push(
-      drawPanel(panel, plot, across, inPanel[index]!, legends[index]!),
+      drawPanel(panel, plot, across, inPanel[index], legends[index]),
       ...(index === panels.length - 1 ? [drawX(across, plot)] : []),
     );
     top = plot.bottom + gap;
@@ -194,7 +194,7 @@ function resolve(one: CurveSeries, index: number, panels: readonly CurvePanel[])
     );
   }
   return {
-    color: PALETTE[index % PALETTE.length]!,
+    color: PALETTE[index % PALETTE.length],
     width: 2,
     opacity: 1,
     dashed: false,
@@ -385,19 +385,19 @@ function drawMarker({ marker, width, color, label }: Curve, x: number, y: number
 function thin(pixels: readonly [number, number][]): [number, number][] {
   const out: [number, number][] = [];
   for (let start = 0; start < pixels.length;) {
-    const column = Math.floor(pixels[start]![0] * 2);
+    const column = Math.floor(pixels[start][0] * 2);
     let end = start;
     let low = start;
     let high = start;
     let gap = start;
-    for (; end < pixels.length && Math.floor(pixels[end]![0] * 2) === column; end++) {
-      if (!Number.isFinite(pixels[end]![1])) gap = end;
-      if (pixels[end]![1] < pixels[low]![1]) low = end;
-      if (pixels[end]![1] > pixels[high]![1]) high = end;
+    for (; end < pixels.length && Math.floor(pixels[end][0] * 2) === column; end++) {
+      if (!Number.isFinite(pixels[end][1])) gap = end;
+      if (pixels[end][1] < pixels[low][1]) low = end;
+      if (pixels[end][1] > pixels[high][1]) high = end;
     }
     if (end === start) end++; // x is not finite
     const kept = new Set([start, low, high, gap, end - 1]);
-    for (const index of [...kept].sort((a, b) => a - b)) out.push(pixels[index]!);
+    for (const index of [...kept].sort((a, b) => a - b)) out.push(pixels[index]);
     start = end;
   }
   return out;
@@ -418,7 +418,7 @@ function legendRows(curves: readonly Curve[], span: number): LegendRow[] {
       rows.push([]);
       at = 0;
     }
-    rows.at(-1)!.push({ curve, at });
+    rows.at(-1).push({ curve, at });
     at += itemWidth;
   }
   return rows.map((items) => ({ items }));
@@ -483,7 +483,7 @@ function escape(content: string): string {
   const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
   return (
     content
-      .replace(/[&<>"]/g, (character) => entities[character]!)
+      .replace(/[&<>"]/g, (character) => entities[character])
       // eslint-disable-next-line no-control-regex -- XML 1.0 has no way to write these
       .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '\ufffd')
   );

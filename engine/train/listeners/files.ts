@@ -119,7 +119,7 @@ export class EventLog {
     const begin = log.events.findLastIndex((event) => event.type === 'start' && event.step === 0);
     const keep = (event: LoggedEvent, index: number): boolean =>
       start.resumed === 0 || index < begin || isValid(event, start.resumed);
-    const lines = log.lines.filter((_, index) => keep(log.events[index]!, index));
+    const lines = log.lines.filter((_, index) => keep(log.events[index], index));
     await writeAtomic(where, path, lines.map((line) => `${line}\n`).join(''));
     const earlier =
       start.resumed === 0 ? [] : log.events.filter((event, index) => index >= begin && keep(event, index));

@@ -228,7 +228,7 @@ class RunReport {
     });
     series.push({ label: 'learning rate', points: hyper('lr'), panel: 1, color: '#009e73' });
     const momentum = hyper('momentum');
-    const cycles = momentum.some(([, value]) => value !== momentum[0]![1] && !Number.isNaN(value));
+    const cycles = momentum.some(([, value]) => value !== momentum[0][1] && !Number.isNaN(value));
     if (cycles) {
       series.push({
         label: 'momentum (right axis)',
@@ -286,8 +286,8 @@ function movingMean(
 ): [number, number][] {
   let [first, end] = [0, 0];
   return records.map(({ step }) => {
-    while (end < records.length && records[end]!.step <= step + window / 2) end++;
-    while (records[first]!.step < step - window / 2) first++;
+    while (end < records.length && records[end].step <= step + window / 2) end++;
+    while (records[first].step < step - window / 2) first++;
     const near = records.slice(first, end); // few records; a running sum would keep the rounding error of one huge loss
     const updates = near.reduce((sum, record) => sum + record.over, 0);
     return [step, near.reduce((sum, record) => sum + of(record) * record.over, 0) / updates];

@@ -15,8 +15,8 @@ const counting = (backend: Backend) =>
     inputs: { x: f32(64, 64), rate: f32() },
     state: { w: { shape: [64, 64], dtype: 'f32', data: new Float32Array(64 * 64) } },
     build: ({ x, rate }, { w }) => {
-      const product = matmul(x, w!);
-      return { outputs: { loss: sum(product) }, next: { w: add(w!, mul(x, rate)) } };
+      const product = matmul(x, w);
+      return { outputs: { loss: sum(product) }, next: { w: add(w, mul(x, rate)) } };
     },
   });
 
@@ -41,7 +41,7 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
       await (i % 10 === 0 ? step.runMany(many) : step.run(feeds));
     }
     for (const spy of made) expect(spy).not.toHaveBeenCalled();
-    expect((await step.store.read())['w']!.data[0]).toBe(0.5 * (1 + K + 90 + 10 * K));
+    expect((await step.store.read())['w'].data[0]).toBe(0.5 * (1 + K + 90 + 10 * K));
     await step.close();
     await backend.close();
   });
@@ -59,7 +59,7 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
       rate: new Float32Array(K).fill(0.5),
     });
     expect(submit).toHaveBeenCalledTimes(1);
-    expect([...loss!.data]).toEqual(Array.from({ length: K }, (_, k) => 64 ** 3 * 0.5 * k));
+    expect([...loss.data]).toEqual(Array.from({ length: K }, (_, k) => 64 ** 3 * 0.5 * k));
     await step.close();
     await backend.close();
   });
@@ -119,10 +119,10 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
     const code =
       '@group(0) @binding(0) var<storage, read_write> y : array<f32>;\n@compute @workgroup_size(1) fn main() { y[0] = oops; }';
     const broken: Program = {
-      plan: { ...step.plan, steps: [first!], buffers: [], commitStep: 1, constants: new Map() },
+      plan: { ...step.plan, steps: [first], buffers: [], commitStep: 1, constants: new Map() },
       steps: [
         {
-          step: first!,
+          step: first,
           kernels: [{ name: 'broken', code, bindings: [{ buffer: 0, part: 0 }], workgroups: [1, 1, 1] }],
         },
       ],
@@ -151,7 +151,7 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
     const other = await gpu({ mode: 'webgpu' });
     const again = await counting(other);
     await again.store.write(saved);
-    expect((await again.run(feeds))['loss']!.data[0]).toBe(64 ** 3 * 0.5);
+    expect((await again.run(feeds))['loss'].data[0]).toBe(64 ** 3 * 0.5);
     await again.close();
     await other.close();
     await step.close();
