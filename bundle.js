@@ -4,7 +4,14 @@
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 
-const entries = ['engine', 'optim', 'schedulers', 'datasets'];
+const entries = {
+  engine: 'engine',
+  nn: 'engine/nn',
+  optim: 'optim',
+  schedulers: 'schedulers',
+  datasets: 'datasets',
+  tools: 'engine/tools',
+};
 
 /** Packages that only work in Node, all behind functions that read and write files, archives and terminals. */
 const NODE_ONLY = ['cli-progress', 'env-paths', 'fast-png', 'jpeg-js', 'tar-stream', 'webgpu'];
@@ -38,7 +45,9 @@ export function withoutNode() {
  */
 async function write(dir, options) {
   const bundle = await rolldown({
-    input: Object.fromEntries(entries.map((name) => [name, `dist/${name}/index.js`])),
+    input: Object.fromEntries(
+      Object.entries(entries).map(([name, folder]) => [name, `dist/${folder}/index.js`]),
+    ),
     ...options,
   });
   await bundle.write({ dir, format: 'esm', chunkFileNames: 'shared-[hash].js', cleanDir: true });

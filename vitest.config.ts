@@ -8,6 +8,8 @@ export default defineConfig({
     // Tests import the package by its public names and get the sources, so that a stale dist is never tested.
     alias: [
       { find: /^cyclegrad$/, replacement: source('./engine/index.ts') },
+      { find: /^cyclegrad\/nn$/, replacement: source('./engine/nn/index.ts') },
+      { find: /^cyclegrad\/tools$/, replacement: source('./engine/tools/index.ts') },
       { find: /^cyclegrad\/optim$/, replacement: source('./optim/index.ts') },
       { find: /^cyclegrad\/schedulers$/, replacement: source('./schedulers/index.ts') },
       { find: /^cyclegrad\/datasets$/, replacement: source('./datasets/index.ts') },

@@ -2,29 +2,16 @@
 import { arrays, channelStats, meanImage, synthetic, type Dataset } from '../datasets/index.ts';
 import { loader } from '../datasets/index.ts';
 import {
-  avgPool2d,
-  batchNorm,
-  conv2d,
-  dense,
-  flatten,
-  init,
-  initState,
-  lrn,
-  maxPool2d,
-  normalize,
-  relu,
-  residual,
-  sequential,
   stream,
   train,
   wasm,
-  type Layer,
-  type Plan,
   type GpuReport,
   type Report,
-  type WasmReport,
   type State,
+  type WasmReport,
 } from '../engine/index.ts';
+import * as nn from '../engine/nn/index.ts';
+import type { Plan } from '../engine/tools/index.ts';
 import { sgd } from '../optim/index.ts';
 import type { Arm } from './measure.ts';
 import type { LayerSpec, LayerSpecs, Workload } from './workloads.ts';
@@ -36,7 +23,7 @@ export interface BatchData {
   readonly x: Float32Array;
   readonly labels: Int32Array;
   /** The layer that computes `x` from the examples. Null if the examples are `x`. */
-  readonly normalize: Layer | null;
+  readonly normalize: nn.Layer | null;
 }
 
 /** A batch of synthetic examples, a pure function of the workload and the seed. */
@@ -60,27 +47,27 @@ export function makeBatch({ input, batchSize, classes, normalize: kind }: Worklo
   if (kind === 'mean-image') {
     const mean = meanImage(dataset);
     const x = Float32Array.from(bytes, (byte, i) => byte - mean.data[i % mean.data.length]);
-    return { dataset, x, labels, normalize: normalize(mean) };
+    return { dataset, x, labels, normalize: nn.normalize(mean) };
   }
   const { mean, std } = channelStats(dataset);
   const x = Float32Array.from(bytes, (byte, i) => (byte - mean[i % channels]) / std[i % channels]);
-  return { dataset, x, labels, normalize: normalize(mean, { std }) };
+  return { dataset, x, labels, normalize: nn.normalize(mean, { std }) };
 }
 
-export function buildLayers(specs: LayerSpecs): Layer {
-  return sequential(buildEach(specs));
+export function buildLayers(specs: LayerSpecs): nn.Layer {
+  return nn.sequential(buildEach(specs));
 }
 
-const buildEach = (specs: LayerSpecs): Record<string, Layer> =>
+const buildEach = (specs: LayerSpecs): Record<string, nn.Layer> =>
   Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, buildLayer(spec)]));
 
-const weights = (std: number | null) => (std === null ? {} : { init: init.normal(std) });
+const weights = (std: number | null) => (std === null ? {} : { init: nn.init.normal(std) });
 
-function buildLayer(spec: LayerSpec): Layer {
+function buildLayer(spec: LayerSpec): nn.Layer {
   switch (spec.kind) {
     case 'conv': {
       const { inputs, outputs, kernel, stride, padding, bias, std, biasFactors } = spec;
-      return conv2d(inputs, outputs, kernel, {
+      return nn.conv2d(inputs, outputs, kernel, {
         ...weights(std),
         stride,
         padding,
@@ -89,7 +76,7 @@ function buildLayer(spec: LayerSpec): Layer {
     }
     case 'dense': {
       const { inputs, outputs, std, weightFactors, biasFactors } = spec;
-      return dense(inputs, outputs, {
+      return nn.dense(inputs, outputs, {
         ...weights(std),
         lrMult: weightFactors.lr,
         decayMult: weightFactors.decay,
@@ -97,30 +84,30 @@ function buildLayer(spec: LayerSpec): Layer {
       });
     }
     case 'maxPool':
-      return maxPool2d(spec.kernel, spec.stride, { ceil: spec.ceil });
+      return nn.maxPool2d(spec.kernel, spec.stride, { ceil: spec.ceil });
     case 'avgPool':
-      return avgPool2d(spec.kernel, spec.stride, { ceil: spec.ceil });
+      return nn.avgPool2d(spec.kernel, spec.stride, { ceil: spec.ceil });
     case 'lrn':
-      return lrn({ size: spec.size, alpha: spec.alpha, beta: spec.beta });
+      return nn.lrn({ size: spec.size, alpha: spec.alpha, beta: spec.beta });
     case 'batchNorm':
-      return batchNorm(spec.channels);
+      return nn.batchNorm(spec.channels);
     case 'residual':
-      return residual(
+      return nn.residual(
         buildLayers(spec.main),
         spec.shortcut === null ? undefined : buildLayers(spec.shortcut),
       );
     case 'relu':
-      return relu();
+      return nn.relu();
     case 'flatten':
-      return flatten();
+      return nn.flatten();
     default:
       throw new TypeError(`workload: unknown layer ${JSON.stringify(spec satisfies never)}`);
   }
 }
 
-export function buildModel({ layers }: Workload, { normalize: first }: BatchData): Layer {
+export function buildModel({ layers }: Workload, { normalize: first }: BatchData): nn.Layer {
   const rest = buildEach(layers);
-  return sequential(first === null ? rest : { input: first, ...rest });
+  return nn.sequential(first === null ? rest : { input: first, ...rest });
 }
 
 export function makeOptimizer({ lr, momentum, weightDecay }: Workload) {
@@ -183,7 +170,7 @@ export async function startOurs(
         return ms;
       }
     };
-    const state = initState(model, null, seed);
+    const state = nn.initState(model, null, seed);
     const initial = Object.fromEntries(
       Object.entries(state).filter(([name]) => model.params[name].frozen !== true),
     );

@@ -1,13 +1,7 @@
 /** The options that select the backend, shared by several commands, and the backend that they select. */
 import { Option, type Command } from 'commander';
-import {
-  BACKENDS,
-  SIMD_KINDS,
-  openBackend,
-  type Backend,
-  type BackendName,
-  type Simd,
-} from '../engine/index.ts';
+import { BACKENDS, openBackend, type Backend, type BackendName } from '../engine/index.ts';
+import { SIMD_KINDS, type Simd } from '../engine/tools/index.ts';
 import { UsageError } from './failure.ts';
 import type { Host } from './host.ts';
 import { whole } from './values.ts';

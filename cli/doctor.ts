@@ -4,22 +4,24 @@ import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Command } from 'commander';
 import {
-  adapterName,
   compile,
   f32,
   gpu,
-  SIMD_KINDS,
   matmul,
   reference,
-  simdName,
   sum,
   tensor,
   wasm,
-  wideSimdUnavailableReason,
   type Backend,
   type Report,
-  type Simd,
 } from '../engine/index.ts';
+import {
+  adapterName,
+  SIMD_KINDS,
+  simdName,
+  wideSimdUnavailableReason,
+  type Simd,
+} from '../engine/tools/index.ts';
 import { dataCommand, findCifar10, type Cifar10Location, DATA_HELP } from './data.ts';
 import { formatBytes } from './format.ts';
 import type { Host } from './host.ts';

@@ -1,9 +1,9 @@
 /** The networks of the command, and the options for the network and the batch size. */
 import { Option, type Command } from 'commander';
-import { caffeFull, caffeQuick } from '../engine/index.ts';
+import * as nn from '../engine/nn/index.ts';
 import { whole } from './values.ts';
 
-export const NETS = { full: caffeFull, quick: caffeQuick } as const;
+export const NETS = { full: nn.caffeFull, quick: nn.caffeQuick } as const;
 
 export interface NetArguments {
   readonly net: keyof typeof NETS;

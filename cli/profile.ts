@@ -2,29 +2,27 @@
 import type { Command } from 'commander';
 import { loader, meanImage, synthetic } from '../datasets/index.ts';
 import {
-  adapterName,
-  applyGradients,
-  bind,
   checkFinite,
   compile,
-  correct,
-  crossEntropyRows,
-  formatProfile,
+  accuracy,
+  crossEntropy,
   i32,
-  initState,
-  mean,
-  measureLimits,
-  simdName,
-  summarizeProfile,
   u8,
   type Backend,
   type Compiled,
   type Feeds,
-  type Layer,
-  type ProfileSummary,
   type Report,
-  type StepTime,
 } from '../engine/index.ts';
+import * as nn from '../engine/nn/index.ts';
+import {
+  adapterName,
+  formatProfile,
+  measureLimits,
+  simdName,
+  summarizeProfile,
+  type ProfileSummary,
+  type StepTime,
+} from '../engine/tools/index.ts';
 import { sgd } from '../optim/index.ts';
 import { addBackendOptions, startBackend, type BackendArguments } from './backend.ts';
 import type { Host } from './host.ts';
@@ -106,16 +104,16 @@ async function profileStep(
 const optimizer = sgd({ lr: 0.001, momentum: 0.9, weightDecay: 0.004, form: 'caffe' });
 
 /** The training step, with a fed batch. */
-function compileStep(backend: Backend, model: Layer, batchSize: number): Promise<Compiled> {
+function compileStep(backend: Backend, model: nn.Layer, batchSize: number): Promise<Compiled> {
   return compile(backend, {
     inputs: { x: u8(batchSize, 32, 32, 3), y: i32(batchSize) },
     hyper: optimizer.at(0),
-    state: initState(model, optimizer, 1),
+    state: nn.initState(model, optimizer, 1),
     build({ x, y, step, hyper }, state) {
-      const { output, updates } = bind(model, state, { training: true, step })(x);
-      const loss = checkFinite(mean(crossEntropyRows(output, y)), 'the loss');
-      const next = { ...updates, ...applyGradients(optimizer, model, state, loss, hyper) };
-      return { outputs: { loss, accuracy: mean(correct(output, y)) }, next };
+      const { output, updates } = nn.bind(model, state, { training: true, step })(x);
+      const loss = checkFinite(crossEntropy(output, y), 'the loss');
+      const next = { ...updates, ...nn.applyGradients(optimizer, model, state, loss, hyper) };
+      return { outputs: { loss, accuracy: accuracy(output, y) }, next };
     },
   });
 }

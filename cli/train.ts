@@ -3,7 +3,6 @@ import { relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loader, meanImage, type Dataset } from '../datasets/index.ts';
 import {
-  countParameters,
   fit,
   formatDuration,
   formatPercent,
@@ -16,6 +15,7 @@ import {
   type Listener,
   type Result,
 } from '../engine/index.ts';
+import * as nn from '../engine/nn/index.ts';
 import { sgd } from '../optim/index.ts';
 import { addBackendOptions, startBackend, type BackendArguments } from './backend.ts';
 import { DATA_HELP, openCifar10 } from './data.ts';
@@ -209,7 +209,7 @@ function runTraining({
   const examples = loader(data.train, { batchSize, shuffle: false });
   const config = {
     net,
-    parameters: countParameters(model),
+    parameters: nn.countParameters(model),
     optimizer: optimizer.config,
     data: examples.config,
   };

@@ -33,7 +33,7 @@ function eachChunk(dataset: Dataset, visit: (x: Uint8Array | Float32Array) => vo
  * Throws RangeError for an empty data set.
  * Source: Caffe's compute_image_mean, which the CIFAR-10 examples subtract.
  *
- * @example normalize(meanImage(train))
+ * @example nn.normalize(meanImage(train))
  */
 export function meanImage(dataset: Dataset): HostTensor & { readonly data: Float32Array } {
   const sums = new Float64Array(sizeOf(dataset.x.shape));

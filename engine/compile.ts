@@ -44,13 +44,14 @@ export interface Compiled<N extends string = string> extends Executable {
   runMany(feeds: Feeds): Promise<Readonly<Record<N, HostTensor>>>;
 }
 
-/** Throws PlanError for what is no tensor: most often a layer, whose names some operations share. */
+/** Throws PlanError unless every value is a tensor. */
 function expectTensors(kind: 'outputs' | 'next', values: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(values)) {
     if (value instanceof Tensor) continue;
+    const isLayer = typeof value === 'object' && value !== null && 'apply' in value;
     throw new PlanError(
-      `compile: ${kind} '${name}' is ${typeof value}, not a tensor ` +
-        `(of a layer's name, such as relu or conv2d, the operation is ops.relu(x) or x.relu())`,
+      `compile: ${kind} '${name}' is ${isLayer ? 'a layer' : show(value)}, not a tensor` +
+        (isLayer ? ' (apply it with nn.bind(layer, state, options)(x))' : ''),
     );
   }
 }

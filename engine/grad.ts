@@ -6,7 +6,8 @@ import { PlanError, ShapeError } from './errors.ts';
 import { dependenciesOf, nodesOf } from './graph.ts';
 import { noDerivative } from './op.ts';
 // Not from ops/index.ts: some derivative rules call grad, so the two files would import each other.
-import { scalar, toTensor, type TensorLike } from './ops/create.ts';
+import { toTensor } from './ops/convert.ts';
+import { scalar, type TensorLike } from './ops/create.ts';
 import { add, mul, stopGradient } from './ops/elementwise.ts';
 import { broadcastTo } from './ops/layout.ts';
 import { sum } from './ops/reduce.ts';

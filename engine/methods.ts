@@ -76,7 +76,7 @@ const OPERATIONS = [
   'logSumExp',
   'softmax',
   'logSoftmax',
-  'cumulativeSum',
+  'cumsum',
   'reshape',
   'transpose',
   'broadcastTo',
@@ -88,9 +88,8 @@ const OPERATIONS = [
   'tile',
   'repeat',
   'pad',
-  'takeRows',
   'gather',
-  'takeAlong',
+  'takeAlongAxis',
   'sort',
   'argSort',
   'topK',
@@ -104,8 +103,11 @@ type Operation = (typeof OPERATIONS)[number];
 
 /** The types of the arguments after the first. */
 type Rest<F> = F extends (x: TensorLike, ...rest: infer R) => unknown ? R : never;
+/** The operations as methods. Mapping over the keys of a type keeps the documentation of each in editors. */
 type OperationMethods = {
-  readonly [N in Operation]: (...rest: Rest<(typeof ops)[N]>) => ReturnType<(typeof ops)[N]>;
+  readonly [N in keyof Pick<typeof ops, Operation>]: (
+    ...rest: Rest<(typeof ops)[N]>
+  ) => ReturnType<(typeof ops)[N]>;
 };
 
 const table: Readonly<Record<Operation, unknown>> = ops;

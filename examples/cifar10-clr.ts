@@ -1,42 +1,28 @@
 // Cyclical learning rates on CIFAR-10, as in Table 2 of the paper: 25,000 steps on all cores.
 // An optional argument is the number of steps: `npm run example -- cifar10-clr 2000`.
-import {
-  avgPool2d,
-  conv2d,
-  dense,
-  fit,
-  flatten,
-  lrn,
-  maxPool2d,
-  normal,
-  normalize,
-  progressBar,
-  relu,
-  report,
-  sequential,
-  wasm,
-} from 'cyclegrad';
+import { fit, progressBar, report, wasm } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { cifar10, loader, meanImage } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
 import { cyclicLR, join } from 'cyclegrad/schedulers';
 
 const { train, test } = await cifar10();
-const norm = lrn({ region: 'within-channel', size: 3, alpha: 5e-5, beta: 0.75 });
-const model = sequential({
-  input: normalize(meanImage(train)),
-  conv1: conv2d(3, 32, 5, { init: normal(1e-4), bias: { lrMult: 2 } }),
-  pool1: maxPool2d(3, 2, { ceil: true }),
-  relu1: relu(),
+const norm = nn.lrn({ region: 'within-channel', size: 3, alpha: 5e-5, beta: 0.75 });
+const model = nn.sequential({
+  input: nn.normalize(meanImage(train)),
+  conv1: nn.conv2d(3, 32, 5, { padding: 'same', init: nn.init.normal(1e-4), bias: { lrMult: 2 } }),
+  pool1: nn.maxPool2d(3, 2, { ceil: true }),
+  relu1: nn.relu(),
   norm1: norm,
-  conv2: conv2d(32, 32, 5, { init: normal(0.01), bias: { lrMult: 2 } }),
-  relu2: relu(),
-  pool2: avgPool2d(3, 2, { ceil: true }),
+  conv2: nn.conv2d(32, 32, 5, { padding: 'same', init: nn.init.normal(0.01), bias: { lrMult: 2 } }),
+  relu2: nn.relu(),
+  pool2: nn.avgPool2d(3, 2, { ceil: true }),
   norm2: norm,
-  conv3: conv2d(32, 64, 5, { init: normal(0.01) }),
-  relu3: relu(),
-  pool3: avgPool2d(3, 2, { ceil: true }),
-  flat: flatten(),
-  fc: dense(1024, 10, { init: normal(0.01), decayMult: 250, bias: { lrMult: 2, decayMult: 0 } }),
+  conv3: nn.conv2d(32, 64, 5, { padding: 'same', init: nn.init.normal(0.01) }),
+  relu3: nn.relu(),
+  pool3: nn.avgPool2d(3, 2, { ceil: true }),
+  flat: nn.flatten(),
+  fc: nn.dense(1024, 10, { init: nn.init.normal(0.01), decayMult: 250, bias: { lrMult: 2, decayMult: 0 } }),
 });
 const lr = join(
   [

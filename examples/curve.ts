@@ -1,6 +1,7 @@
 // Fits a curve: a small network learns a noisy sine from 200 points, with targets that are numbers instead of classes.
 // An optional argument is the number of steps: `npm run example -- curve 500`.
-import { dense, fit, forward, meanSquaredErrorRows, sequential, stream, tanh, wasm } from 'cyclegrad';
+import { fit, forward, meanSquaredError, stream, wasm } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { arrays, loader } from 'cyclegrad/datasets';
 import { adam } from 'cyclegrad/optim';
 import { cosine } from 'cyclegrad/schedulers';
@@ -10,7 +11,7 @@ const draws = stream(1, 'points');
 const x = Float32Array.from({ length: 200 }, () => 6 * draws.uniform() - 3);
 const y = x.map((at) => Math.sin(2 * at) + 0.1 * draws.normal());
 
-const model = sequential({ hidden: dense(1, 32), act: tanh(), out: dense(32, 1) });
+const model = nn.sequential({ hidden: nn.dense(1, 32), act: nn.tanh(), out: nn.dense(32, 1) });
 const backend = await wasm({ threads: 1 });
 const { state, loss } = await fit({
   model,
@@ -18,7 +19,7 @@ const { state, loss } = await fit({
   steps,
   data: loader(arrays({ shape: [200, 1], data: x }, { shape: [200, 1], data: y }), { batchSize: 40 }),
   // One number for each example: the trainer takes the mean.
-  loss: (output, target) => meanSquaredErrorRows(output, target),
+  loss: meanSquaredError,
   optimizer: adam({ lr: cosine({ max: 0.02, steps }) }),
 });
 console.log(`mean squared error of the last batch ${loss?.toFixed(4)} (the noise alone has 0.0100)`);

@@ -1,6 +1,7 @@
 // A layer of one's own: maxout, the largest of several linear functions, which learns its own activation.
 // An optional argument is the number of steps: `npm run example -- custom-layer 200`.
-import { dense, fit, init, matmul, max, sequential, wasm, type Layer } from 'cyclegrad';
+import { fit, matmul, max, wasm } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { loader, split, synthetic } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
 import { oneCycle } from 'cyclegrad/schedulers';
@@ -9,12 +10,12 @@ import { oneCycle } from 'cyclegrad/schedulers';
  * y = max over k of x · weight_k + bias_k. Shapes: x [N, inputs] -> [N, outputs].
  * A layer is a description: named parameters, a function of a tensor, and plain data that says what it computes.
  */
-function maxout(inputs: number, outputs: number, pieces: number): Layer {
+function maxout(inputs: number, outputs: number, pieces: number): nn.Layer {
   const shared = { lrMult: 1, decayMult: 1 };
   return {
     params: {
-      weight: { shape: [inputs, outputs * pieces], init: init.he(), ...shared },
-      bias: { shape: [outputs * pieces], init: init.zeros, ...shared },
+      weight: { shape: [inputs, outputs * pieces], init: nn.init.he(), ...shared },
+      bias: { shape: [outputs * pieces], init: nn.init.zeros, ...shared },
     },
     config: { kind: 'maxout', pieces },
     apply(x, scope) {
@@ -28,7 +29,7 @@ const steps = Number(process.argv[2] ?? 1500);
 const [train, test] = split(synthetic({ kind: 'spirals', n: 3000, seed: 1 }), 2500);
 const backend = await wasm({ threads: 1 });
 const { accuracy } = await fit({
-  model: sequential({ one: maxout(2, 32, 3), two: maxout(32, 32, 3), head: dense(32, 3) }),
+  model: nn.sequential({ one: maxout(2, 32, 3), two: maxout(32, 32, 3), head: nn.dense(32, 3) }),
   backend,
   steps,
   data: loader(train, { batchSize: 50 }),

@@ -1,6 +1,7 @@
 // An operation of one's own with its own derivative: rounding that lets gradients through, to train weights that are stored
 // as whole numbers. A gradient check shows what it hides.
-import { customGradient, grad, gradcheck, mul, pow, sub, sum, tensor } from 'cyclegrad';
+import { customGradient, grad, mul, pow, sub, sum, tensor } from 'cyclegrad';
+import { gradcheck } from 'cyclegrad/tools';
 
 const quantize = customGradient({
   name: 'quantize',

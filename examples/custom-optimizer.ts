@@ -1,7 +1,8 @@
 // An optimizer and a schedule of one's own: steps of the same length for every parameter, along a smoothed gradient,
 // at a rate that falls with the root of time.
 // An optional argument is the number of steps: `npm run example -- custom-optimizer 200`.
-import { add, div, fit, mlp, mul, sqrt, sub, sum, wasm } from 'cyclegrad';
+import { add, div, fit, mul, sqrt, sub, sum, wasm } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { loader, split, synthetic } from 'cyclegrad/datasets';
 import { belowOne, hyperParameter, notNegative, perParameter, type Optimizer } from 'cyclegrad/optim';
 import { custom, type Schedule } from 'cyclegrad/schedulers';
@@ -31,7 +32,7 @@ const steps = Number(process.argv[2] ?? 2000);
 const [train, test] = split(synthetic({ kind: 'spirals', n: 3000, seed: 1 }), 2500);
 const backend = await wasm({ threads: 1 });
 const { accuracy } = await fit({
-  model: mlp([2, 64, 64, 3]),
+  model: nn.mlp([2, 64, 64, 3]),
   backend,
   steps,
   data: loader(train, { batchSize: 50 }),

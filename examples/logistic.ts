@@ -1,7 +1,7 @@
 // Logistic regression by hand: state, gradients and the update are written out, without layers, trainer or optimizer.
 // An optional argument is the number of steps: `npm run example -- logistic 50`.
 import {
-  binaryCrossEntropyRows,
+  binaryCrossEntropy,
   compile,
   equal,
   f32,
@@ -31,7 +31,7 @@ const step = await compile(backend, {
   },
   build({ x: points, y: labels, rate }, { w, b }) {
     const logits = points.matmul(w).add(b);
-    const loss = mean(binaryCrossEntropyRows(logits, labels));
+    const loss = binaryCrossEntropy(logits, labels);
     const [gw, gb] = grad(loss, [w, b]);
     const right = mean(equal(greater(logits, 0), greater(labels, 0.5)).cast());
     return {

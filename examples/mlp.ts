@@ -1,5 +1,6 @@
 // A small network on points in three spiral arms, with a cyclical learning rate: seconds from start to accuracy.
-import { fit, mlp, progressBar, wasm } from 'cyclegrad';
+import { fit, progressBar, wasm } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { loader, split, synthetic } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
 import { cyclicLR } from 'cyclegrad/schedulers';
@@ -7,7 +8,7 @@ import { cyclicLR } from 'cyclegrad/schedulers';
 const [train, test] = split(synthetic({ kind: 'spirals', n: 3000, seed: 1 }), 2500);
 const backend = await wasm({ threads: 1 }); // steps this small are faster alone
 const { accuracy } = await fit({
-  model: mlp([2, 64, 64, 3]),
+  model: nn.mlp([2, 64, 64, 3]),
   backend,
   steps: 2000,
   seed: 1,

@@ -4,22 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encode } from 'fast-png';
-import {
-  batchNorm,
-  conv2d,
-  dense,
-  fit,
-  globalAvgPool2d,
-  maxPool2d,
-  normalize,
-  predict,
-  progressBar,
-  relu,
-  sequential,
-  stream,
-  wasm,
-  type Layer,
-} from 'cyclegrad';
+import { fit, predict, progressBar, stream, wasm } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { channelStats, imageFolder, loader, split, targets } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
 import { oneCycle } from 'cyclegrad/schedulers';
@@ -32,20 +18,20 @@ if (own === undefined) rmSync(dir, { recursive: true }); // they are in memory n
 const [train, test] = split(all, Math.round(0.8 * all.length), { seed: 1 });
 const { mean, std } = channelStats(train);
 
-const block = (from: number, to: number): Layer =>
-  sequential({
-    conv: conv2d(from, to, 3, { bias: false }),
-    norm: batchNorm(to),
-    relu: relu(),
-    pool: maxPool2d(2),
+const block = (from: number, to: number): nn.Layer =>
+  nn.sequential({
+    conv: nn.conv2d(from, to, 3, { padding: 'same', bias: false }),
+    norm: nn.batchNorm(to),
+    relu: nn.relu(),
+    pool: nn.maxPool2d(2),
   });
-const model = sequential({
-  input: normalize(mean, { std }),
+const model = nn.sequential({
+  input: nn.normalize(mean, { std }),
   block1: block(3, 16),
   block2: block(16, 32),
   block3: block(32, 64),
-  pool: globalAvgPool2d(),
-  head: dense(64, all.classes.length),
+  pool: nn.globalAvgPool2d(),
+  head: nn.dense(64, all.classes.length),
 });
 
 const backend = await wasm();

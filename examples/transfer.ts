@@ -4,25 +4,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  bestPath,
-  conv2d,
-  dense,
-  fit,
-  freeze,
-  globalAvgPool2d,
-  loadCheckpoint,
-  loadTensors,
-  maxPool2d,
-  normalize,
-  parameters,
-  predict,
-  relu,
-  saveTensors,
-  sequential,
-  wasm,
-  type Layer,
-} from 'cyclegrad';
+import { bestPath, fit, loadCheckpoint, loadTensors, predict, saveTensors, wasm } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { channelStats, loader, split, synthetic, targets } from 'cyclegrad/datasets';
 import { adam } from 'cyclegrad/optim';
 import { oneCycle } from 'cyclegrad/schedulers';
@@ -37,19 +20,19 @@ const [test, few] = split(
 );
 const { mean, std } = channelStats(many);
 
-const body = (): Layer =>
-  sequential({
-    input: normalize(mean, { std }),
-    conv1: conv2d(3, 8, 3),
-    relu1: relu(),
-    pool1: maxPool2d(2),
-    conv2: conv2d(8, 16, 3),
-    relu2: relu(),
-    pool2: globalAvgPool2d(),
+const body = (): nn.Layer =>
+  nn.sequential({
+    input: nn.normalize(mean, { std }),
+    conv1: nn.conv2d(3, 8, 3, { padding: 'same' }),
+    relu1: nn.relu(),
+    pool1: nn.maxPool2d(2),
+    conv2: nn.conv2d(8, 16, 3, { padding: 'same' }),
+    relu2: nn.relu(),
+    pool2: nn.globalAvgPool2d(),
   });
 
 const backend = await wasm({ threads: 1 });
-const first = sequential({ body: body(), head: dense(16, 10) });
+const first = nn.sequential({ body: body(), head: nn.dense(16, 10) });
 const { state } = await fit({
   model: first,
   backend,
@@ -57,12 +40,12 @@ const { state } = await fit({
   data: loader(many, { batchSize: 50 }),
   optimizer: adam({ lr: oneCycle({ max: 0.02, steps }) }),
 });
-const kept = parameters(first, 'body').map(({ name }) => [name, state[name]] as const);
+const kept = nn.parameters(first, 'body').map(({ name }) => [name, state[name]] as const);
 await saveTensors(weights, Object.fromEntries(kept));
 
 const control = new AbortController();
 let [best, since] = [0, 0];
-const model = freeze(sequential({ body: body(), head: dense(16, 6) }), ['body']);
+const model = nn.freeze(nn.sequential({ body: body(), head: nn.dense(16, 6) }), ['body']);
 const result = await fit({
   model,
   backend,

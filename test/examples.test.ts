@@ -7,7 +7,7 @@ const EXAMPLES: Readonly<Record<string, { steps?: number; prints: RegExp }>> = {
   explore: { prints: /ShapeError: matmul: inner sizes/ },
   mlp: { prints: /^test accuracy 0\.9\d+$/m },
   curve: { steps: 1500, prints: /^mean squared error of the last batch 0\.0\d+ / },
-  logistic: { steps: 60, prints: /^step 60: loss 0\.\d+, (8[5-9]|9\d)\.\d % right$/m },
+  logistic: { steps: 60, prints: /^step 60: loss 0\.\d+, (8[5-9]|9\d)\.\d% right$/m },
   residual: { steps: 60, prints: /^head +dense +\[1,6\] +102 +96$[^]*^test accuracy (0\.[5-9]\d*|1)$/m },
   transfer: {
     steps: 150,

@@ -4,25 +4,25 @@ import { afterAll, describe, expect, it } from 'vitest';
 import {
   add,
   compile,
-  crossEntropyRows,
+  crossEntropy,
   f32,
   grad,
   i32,
   key,
   matmul,
-  mean,
   mul,
-  ops,
   permutation,
   reference,
-  softmaxCrossEntropy,
   stream,
   sub,
   sum,
   tensor,
   wasm,
   type State,
-} from '../engine/index.ts';
+  dropout,
+  tanh,
+  accuracy,
+} from 'cyclegrad';
 
 describe('exploring', () => {
   it('builds, evaluates and differentiates', async () => {
@@ -94,15 +94,15 @@ describe.each([
       hyper: { lr: 0 },
       state: initialState(),
       build({ x, y, hyper, step: at }, { w1, b1, w2, b2, v1, v2 }) {
-        const h = ops.dropout(ops.tanh(add(matmul(x, w1), b1)), 0.1, key(1, 'mask'), at);
+        const h = dropout(tanh(add(matmul(x, w1), b1)), 0.1, key(1, 'mask'), at);
         const logits = add(matmul(h, w2), b2);
-        const loss = softmaxCrossEntropy(logits, y);
+        const loss = crossEntropy(logits, y);
         const [g1, gb1, g2, gb2] = grad(loss, [w1, b1, w2, b2]);
         const lr = hyper['lr'];
         const velocity1 = add(mul(v1, 0.9), mul(g1, lr));
         const velocity2 = add(mul(v2, 0.9), mul(g2, lr));
         return {
-          outputs: { loss, accuracy: mean(ops.correct(logits, y)) },
+          outputs: { loss, accuracy: accuracy(logits, y) },
           next: {
             w1: sub(w1, velocity1),
             v1: velocity1,
@@ -131,7 +131,9 @@ describe.each([
       state: step.store,
       build: ({ x: one, y: label }, { w1, b1, w2, b2 }) => ({
         outputs: {
-          loss: crossEntropyRows(add(matmul(ops.tanh(add(matmul(one, w1), b1)), w2), b2), label),
+          loss: crossEntropy(add(matmul(tanh(add(matmul(one, w1), b1)), w2), b2), label, {
+            reduction: 'none',
+          }),
         },
       }),
     });

@@ -1,5 +1,6 @@
 /** Single operations on the GPU backend: their time by the clock of the device, and the time of a call. */
-import { adapterName, formatPercent, gpu, type Report } from '../../engine/index.ts';
+import { formatPercent, gpu, type Report } from '../../engine/index.ts';
+import { adapterName } from '../../engine/tools/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import { micros, short, summary, table, type Summary } from '../measure.ts';
 import { startOurTask } from './ours.ts';

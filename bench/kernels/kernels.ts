@@ -1,15 +1,8 @@
 /** Single operations: our matrix products and convolutions, those of PyTorch, and the limit of the machine. */
 import { availableParallelism } from 'node:os';
 import { Option, type Command } from 'commander';
-import {
-  formatPercent,
-  measureLimits,
-  startLimit,
-  wasm,
-  type LimitTeam,
-  type MachineLimits,
-  type Report,
-} from '../../engine/index.ts';
+import { formatPercent, wasm, type Report } from '../../engine/index.ts';
+import { measureLimits, startLimit, type LimitTeam, type MachineLimits } from '../../engine/tools/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import { compare, joined, median, micros, short, stepsFor, table, takeTurns } from '../measure.ts';
 import type { Arm, Comparison, Summary } from '../measure.ts';

@@ -4,7 +4,6 @@ import {
   grad,
   matmul,
   mul,
-  ops,
   stream,
   sum,
   type Backend,
@@ -12,7 +11,9 @@ import {
   type Report,
   type State,
   type Tensor,
+  conv2d,
 } from '../../engine/index.ts';
+import { primitives } from '../../engine/tools/index.ts';
 import type { Arm } from '../measure.ts';
 import { expectReport, type Wanted } from '../ours.ts';
 import type { ConvTask } from '../peers/torch.ts';
@@ -118,7 +119,7 @@ function build(task: Task, state: Readonly<Record<string, Tensor>>): Record<stri
   const { kernel, size } = task;
   const pad = (kernel - 1) / 2;
   if (task.kind === 'convTrain') {
-    const y = ops.conv2d(state['x'], state['w'], { padding: pad });
+    const y = conv2d(state['x'], state['w'], { padding: pad });
     return { y, dw: grad(sum(mul(y, state['g'])), [state['w']])[0] };
   }
   const attrs = {
@@ -130,14 +131,13 @@ function build(task: Task, state: Readonly<Record<string, Tensor>>): Record<stri
     dilation: [1, 1],
     groups: 1,
   } as const;
-  const table = ops.ops;
   switch (task.pass) {
     case 'forward':
-      return { y: table.conv2d([state['x'], state['w']], attrs)[0] };
+      return { y: primitives.conv2d([state['x'], state['w']], attrs)[0] };
     case 'gradInput':
-      return { y: table.conv2dGradInput([state['g'], state['w']], attrs)[0] };
+      return { y: primitives.conv2dGradInput([state['g'], state['w']], attrs)[0] };
     case 'gradWeight':
-      return { y: table.conv2dGradWeight([state['x'], state['g']], attrs)[0] };
+      return { y: primitives.conv2dGradWeight([state['x'], state['g']], attrs)[0] };
     default:
       throw new TypeError(`kernels: unknown pass ${JSON.stringify(task.pass satisfies never)}`);
   }

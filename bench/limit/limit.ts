@@ -1,7 +1,7 @@
 /** The peak performance of the machine. Run it before and after other benchmarks to check that the machine is idle. */
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
-import { measureLimits } from '../../engine/index.ts';
+import { measureLimits } from '../../engine/tools/index.ts';
 import { environment } from '../environment.ts';
 import { table } from '../measure.ts';
 import { deliver, threadList } from '../options.ts';

@@ -1,7 +1,8 @@
 /** A process that trains Caffe's network for a few steps and reports its time and memory. memory.ts starts one for each measurement. */
 const [steps, images, threads] = process.argv.slice(2).map(Number) as [number, number, number];
 const beforeImport = performance.now();
-const { caffeFull, train, wasm } = await import('cyclegrad');
+const { train, wasm } = await import('cyclegrad');
+const { caffeFull } = await import('cyclegrad/nn');
 const { arrays, loader, meanImage } = await import('cyclegrad/datasets');
 const { sgd } = await import('cyclegrad/optim');
 const imported = performance.now();

@@ -1,6 +1,7 @@
 /** The experiments of the paper as data: the model, rate and length of each arm, and its accuracy in the paper. */
 import type { LoaderOptions } from '../../datasets/index.ts';
-import { caffeFull, caffeQuick, caffeSigmoidBn, type HostTensor, type Layer } from '../../engine/index.ts';
+import type { HostTensor } from '../../engine/index.ts';
+import * as nn from '../../engine/nn/index.ts';
 import { adadelta, adagrad, adam, rmsprop, sgd, type Optimizer } from '../../optim/index.ts';
 import {
   cyclicLR,
@@ -25,7 +26,7 @@ export interface Arm {
   readonly batchSize: number;
   /** Steps between evaluations on all test images. */
   readonly evalEvery: number;
-  readonly model: (mean: HostTensor) => Layer;
+  readonly model: (mean: HostTensor) => nn.Layer;
   readonly optimizer: () => Optimizer;
   /** The order and augmentation of the training images. Default: the order of the files, without augmentation, like Caffe. */
   readonly images?: Pick<LoaderOptions, 'shuffle' | 'augment'>;
@@ -154,7 +155,7 @@ const table1: readonly Part[] = [
   },
 ];
 
-const full = (mean: HostTensor): Layer => caffeFull({ mean });
+const full = (mean: HostTensor): nn.Layer => nn.caffeFull({ mean });
 
 /** The methods of Table 3 in the form of Caffe, with the bounds of the paper. The fixed rate is the lower bound. */
 const methods = [
@@ -264,7 +265,7 @@ const sigmoidBn: readonly Arm[] = (
   steps: 60_000,
   batchSize: 100,
   evalEvery: 1000,
-  model: (mean) => caffeSigmoidBn({ mean }),
+  model: (mean) => nn.caffeSigmoidBn({ mean }),
   optimizer: () => sgd({ lr: lr(), momentum: 0.9, form: 'caffe' }),
   paper,
   note:
@@ -348,7 +349,7 @@ export const arms: readonly Arm[] = [
     steps: 5000,
     batchSize: 100,
     evalEvery: 500,
-    model: (mean) => caffeQuick({ mean }),
+    model: (mean) => nn.caffeQuick({ mean }),
     optimizer: () => caffeSgd(multistep({ base: 0.001, gamma: 0.1, at: [4000] })),
     paper: 0.7533,
     note: 'Not the paper but Caffe’s own example, which reports about 75%.',

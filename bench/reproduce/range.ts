@@ -3,7 +3,6 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFile
 import { join } from 'node:path';
 import { loader, meanImage } from '../../datasets/index.ts';
 import {
-  caffeFull,
   formatPercent,
   lossTrend,
   lrRangeTest,
@@ -15,6 +14,7 @@ import {
   type SuggestionName,
   type TrendPoint,
 } from '../../engine/index.ts';
+import * as nn from '../../engine/nn/index.ts';
 import { sgd } from '../../optim/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import type { RunOptions } from './run.ts';
@@ -95,7 +95,7 @@ async function runRangeTest(
 ): Promise<RangeRecord | null> {
   const every = steps / (PAPER.length - 1);
   const { curves } = await lrRangeTest({
-    model: caffeFull({ mean: meanImage(data.train) }),
+    model: nn.caffeFull({ mean: meanImage(data.train) }),
     backend,
     data: loader(data.train, { batchSize: 100, shuffle: false }),
     eval: { data: data.test, every },

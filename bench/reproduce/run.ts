@@ -2,14 +2,8 @@
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loader, meanImage, type Dataset } from '../../datasets/index.ts';
-import {
-  countParameters,
-  fit,
-  formatPercent,
-  report,
-  type Backend,
-  type Listener,
-} from '../../engine/index.ts';
+import { fit, formatPercent, report, type Backend, type Listener } from '../../engine/index.ts';
+import * as nn from '../../engine/nn/index.ts';
 import type { Arm } from './arms.ts';
 import { recordOf } from './record.ts';
 
@@ -72,7 +66,7 @@ async function runArm(
         title,
         config: {
           net: arm.experiment,
-          parameters: countParameters(model),
+          parameters: nn.countParameters(model),
           optimizer: optimizer.config,
           data: examples.config,
         },

@@ -4,23 +4,19 @@
  */
 import { loader, meanImage, synthetic } from '../../datasets/index.ts';
 import {
-  applyGradients,
-  bind,
-  caffeFull,
   checkFinite,
   compile,
-  crossEntropyRows,
+  crossEntropy,
   formatPercent,
   gpu,
   i32,
-  initState,
-  mean,
-  takeRows,
+  gather,
   type Backend,
   type Compiled,
   type Feeds,
   type GpuReport,
 } from '../../engine/index.ts';
+import * as nn from '../../engine/nn/index.ts';
 import { sgd } from '../../optim/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import { median, micros, summary, table, type Summary } from '../measure.ts';
@@ -114,7 +110,7 @@ async function compileStep(
   { batchSize, seed }: GpuStepSettings,
 ): Promise<{ readonly step: Compiled; readonly feeds: FeedsOf }> {
   const images = synthetic({ kind: 'images', n: IMAGES, seed });
-  const model = caffeFull({ mean: meanImage(images) });
+  const model = nn.caffeFull({ mean: meanImage(images) });
   const optimizer = sgd({ lr: 0.001, momentum: 0.9, weightDecay: 0.004, form: 'caffe' });
   const whole = { x: new Uint8Array(IMAGES * 32 * 32 * 3), y: new Int32Array(IMAGES) };
   images.read(
@@ -126,16 +122,16 @@ async function compileStep(
     inputs: { index: i32(batchSize) },
     hyper: optimizer.at(0),
     state: {
-      ...initState(model, optimizer, seed),
+      ...nn.initState(model, optimizer, seed),
       'data/x': { shape: [IMAGES, 32, 32, 3], dtype: 'u8', data: whole.x },
       'data/y': { shape: [IMAGES], dtype: 'i32', data: whole.y },
     },
     build({ index, step: k, hyper }, { 'data/x': x, 'data/y': y, ...state }) {
-      const { output, updates } = bind(model, state, { training: true, step: k })(takeRows(x, index));
-      const loss = checkFinite(mean(crossEntropyRows(output, takeRows(y, index))), 'the loss');
+      const { output, updates } = nn.bind(model, state, { training: true, step: k })(gather(x, index));
+      const loss = checkFinite(crossEntropy(output, gather(y, index)), 'the loss');
       return {
         outputs: { loss },
-        next: { ...updates, ...applyGradients(optimizer, model, state, loss, hyper) },
+        next: { ...updates, ...nn.applyGradients(optimizer, model, state, loss, hyper) },
       };
     },
   });

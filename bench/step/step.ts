@@ -5,18 +5,9 @@
 import { availableParallelism } from 'node:os';
 import { Option, type Command } from 'commander';
 import { loader, meanImage, synthetic, type Loader } from '../../datasets/index.ts';
-import {
-  caffeFull,
-  SIMD_KINDS,
-  train,
-  wasm,
-  type Backend,
-  type Layer,
-  type Plan,
-  type WasmReport,
-  type Simd,
-  type TrainEvent,
-} from '../../engine/index.ts';
+import { train, wasm, type Backend, type TrainEvent, type WasmReport } from '../../engine/index.ts';
+import * as nn from '../../engine/nn/index.ts';
+import { SIMD_KINDS, type Plan, type Simd } from '../../engine/tools/index.ts';
 import { sgd } from '../../optim/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import { micros, table } from '../measure.ts';
@@ -136,7 +127,7 @@ export async function measureSteps(options: StepArguments): Promise<StepResult> 
   const where = environment();
   const images = synthetic({ kind: 'images', n: IMAGES, seed });
   const data = loader(images, { batchSize: BATCH, shuffle: false });
-  const model = caffeFull({ mean: meanImage(images) });
+  const model = nn.caffeFull({ mean: meanImage(images) });
 
   const arms: Arm[] = [];
   try {
@@ -164,7 +155,7 @@ export async function measureSteps(options: StepArguments): Promise<StepResult> 
 async function startArm(
   threads: number,
   { simd, steps, warmup, seed }: StepArguments,
-  model: Layer,
+  model: nn.Layer,
   data: Loader,
 ): Promise<Arm> {
   const backend = await wasm({ threads, simd });

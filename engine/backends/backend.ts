@@ -4,7 +4,7 @@
  * conformance suite.
  */
 import type { Attrs } from '../op.ts';
-import type { AttrsOf, OpName } from '../ops/index.ts';
+import type { AttrsOf, OpName } from '../ops/primitives/index.ts';
 import type { FusedAttrs, FusedName } from '../plan/fusions/index.ts';
 import type { KernelName, Plan, Step, StepNote } from '../plan/plan.ts';
 import type { HostData, HostTensor, State, TensorType } from '../types.ts';

@@ -1,7 +1,7 @@
 /** Feeds and results of runs: checked, split and stacked in the same way for every backend. */
 import { EngineError, PlanError } from '../errors.ts';
 import { holds, showData, typedArrayName } from '../host.ts';
-import { allocate } from '../ops/create.ts';
+import { allocate } from '../ops/convert.ts';
 import { show } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
 import { formatType, sameShape, sizeOf } from '../shape.ts';

@@ -1,7 +1,6 @@
 /** Layers made of layers. */
 import { ShapeError } from '../errors.ts';
-import { add } from '../ops/elementwise.ts';
-import { concat } from '../ops/layout.ts';
+import { add, concat } from '../ops/index.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { childConfigs, childParams, type Described, type Layer } from './layer.ts';
@@ -10,7 +9,7 @@ import { childConfigs, childParams, type Described, type Layer } from './layer.t
  * One layer after another. Keys are the layers' names: they name parameters, and places in errors and plans. A layer
  * that is used under two names has two sets of parameters.
  *
- * @example sequential({ flat: flatten(), fc: dense(3072, 10) }) // parameters 'fc.weight' and 'fc.bias'
+ * @example nn.sequential({ flat: nn.flatten(), fc: nn.dense(3072, 10) }) // parameters 'fc.weight' and 'fc.bias'
  */
 export function sequential(layers: Readonly<Record<string, Layer>>): Layer {
   return {
@@ -25,7 +24,14 @@ export function sequential(layers: Readonly<Record<string, Layer>>): Layer {
  * main(x) + shortcut(x); without a shortcut, main(x) + x. Parameters are named 'main. …' and 'shortcut. …'.
  * Throws ShapeError unless both have the same shape.
  *
- * @example residual(sequential({ conv1: conv2d(16, 16, 3), relu1: relu(), conv2: conv2d(16, 16, 3) }))
+ * @example
+ * nn.residual(
+ *   nn.sequential({
+ *     conv1: nn.conv2d(16, 16, 3, { padding: 'same' }),
+ *     relu1: nn.relu(),
+ *     conv2: nn.conv2d(16, 16, 3, { padding: 'same' }),
+ *   }),
+ * );
  */
 export function residual(main: Layer, shortcut?: Layer): Layer {
   const layers = { main, ...(shortcut !== undefined && { shortcut }) };
@@ -47,15 +53,15 @@ export function residual(main: Layer, shortcut?: Layer): Layer {
 }
 
 /**
- * Several layers of the same input, whose results are put side by side along an axis, by default that of the channels.
+ * Several layers of the same input, whose results are concatenated along an axis, by default that of the channels.
  * Keys name the layers as in `sequential`. Throws ShapeError where the results differ in another axis.
  *
- * @example parallel({ wide: conv2d(16, 8, 5), narrow: conv2d(16, 24, 1) }) // 32 channels
+ * @example nn.branches({ wide: nn.conv2d(16, 8, 5, { padding: 'same' }), narrow: nn.conv2d(16, 24, 1) }) // 32 channels
  */
-export function parallel(layers: Readonly<Record<string, Layer>>, axis = -1): Layer {
+export function branches(layers: Readonly<Record<string, Layer>>, axis = -1): Layer {
   return {
-    params: childParams('parallel', layers),
-    config: { kind: 'parallel', axis, layers: childConfigs(layers) },
+    params: childParams('branches', layers),
+    config: { kind: 'branches', axis, layers: childConfigs(layers) },
     apply: (x, scope) =>
       concat(
         Object.entries(layers).map(([name, layer]) => scope.child(name, layer, x)),
@@ -64,22 +70,23 @@ export function parallel(layers: Readonly<Record<string, Layer>>, axis = -1): La
   };
 }
 
-/** Layers by name as functions of what they take. */
+/** Layers by name as functions of their input. */
 type Callable<L> = { readonly [N in keyof L]: L[N] extends Layer<infer X> ? (x: X) => Tensor : never };
 
 /**
- * A layer from others and a function that says how they are connected: for branches, several inputs, and layers that are
- * used more than once, which share their parameters then. `name` stands for the function in checkpoints.
+ * A layer from others and a function that connects them, as a PyTorch module is from its submodules and `forward`. It
+ * serves for several inputs and for layers that are used more than once, which then share their parameters. `name`
+ * identifies the function in checkpoints.
  *
  * @example
- * const siamese = network({ tower: mlp([64, 32]) }, (x: { a: Tensor; b: Tensor }, { tower }) =>
+ * const siamese = nn.module({ tower: nn.mlp([64, 32]) }, (x: { a: Tensor; b: Tensor }, { tower }) =>
  *   tower(x.a).sub(tower(x.b)).pow(2),
  * );
  */
-export function network<const L extends Readonly<Record<string, Described>>, X = Tensor>(
+export function module<const L extends Readonly<Record<string, Described>>, X = Tensor>(
   layers: L,
-  connect: (x: X, layers: Callable<L>) => Tensor,
-  name = 'network',
+  forward: (x: X, layers: Callable<L>) => Tensor,
+  name = 'module',
 ): Layer<X> {
   return {
     params: childParams(name, layers),
@@ -89,7 +96,7 @@ export function network<const L extends Readonly<Record<string, Described>>, X =
         key,
         (value: unknown) => scope.child(key, layer as Layer<unknown>, value),
       ]);
-      return connect(x, Object.fromEntries(bound) as Callable<L>);
+      return forward(x, Object.fromEntries(bound) as Callable<L>);
     },
   };
 }

@@ -1,8 +1,7 @@
 /** Vectors by index: words, categories, places. */
 import { ShapeError } from '../errors.ts';
 import { checkInteger, checkOptions } from '../options.ts';
-import { cast } from '../ops/elementwise.ts';
-import { gather } from '../ops/gather.ts';
+import { cast, gather } from '../ops/index.ts';
 import { formatType } from '../shape.ts';
 import { normal } from './initializers.ts';
 import type { Layer } from './layer.ts';
@@ -14,7 +13,7 @@ import { trained, type ParamOptions } from './linear.ts';
  * Shapes: x i32 or u8 [...] -> [..., width]; weight [count, width], by default normally distributed with deviation 1.
  * An index outside 0 … count − 1 stops the run before any state is written.
  *
- * @example embedding(1000, 64)
+ * @example nn.embedding(1000, 64)
  */
 export function embedding(count: number, width: number, options: ParamOptions = {}): Layer {
   checkInteger('embedding', 'count', count, 1);

@@ -1,4 +1,9 @@
-/** Layers, initialisers, and how a model meets its state. */
+/**
+ * Layers, initializers, models, and how a model meets its state: `import * as nn from 'cyclegrad/nn'`. The functions of
+ * tensors that layers apply are in `cyclegrad`.
+ */
+import '../methods.ts';
+
 export {
   activation,
   celu,
@@ -15,19 +20,10 @@ export {
   softplus,
   tanh,
 } from './activation.ts';
-export { network, parallel, residual, sequential } from './compose.ts';
+export { branches, module, residual, sequential } from './compose.ts';
 export { embedding } from './embedding.ts';
-export {
-  constant,
-  given,
-  he,
-  msra,
-  normal,
-  uniform,
-  xavier,
-  type FanOptions,
-  type Initializer,
-} from './initializers.ts';
+export * as init from './initializers.ts';
+export type { FanOptions, Initializer } from './initializers.ts';
 export type { Described, Layer, LayerConfig, ParamSpec, Scope } from './layer.ts';
 export {
   conv2d,
@@ -40,6 +36,7 @@ export {
   type ParamOptions,
   type WeightOptions,
 } from './linear.ts';
+export { crossEntropyLoss, diceLoss, focalLoss, huberLoss, type Loss } from './loss.ts';
 export {
   applyGradients,
   bind,

@@ -1,8 +1,8 @@
 /** Initial values of parameters. Each is pure in (seed, path): the stream it draws from is made of nothing else. */
 import { ShapeError } from '../errors.ts';
-import { checkHostTensor, isFloat64Array } from '../host.ts';
+import { isFloat64Array } from '../host.ts';
 import { checkNumber, checkOneOf, checkOptions } from '../options.ts';
-import { hostTensor, type Nested } from '../ops/create.ts';
+import { toHost, type Nested } from '../ops/convert.ts';
 import type { Stream } from '../rng.ts';
 import { formatShape, sizeOf } from '../shape.ts';
 import type { HostData, HostTensor, Shape } from '../types.ts';
@@ -19,7 +19,9 @@ export function constant(value: number): Initializer {
   return (shape) => new Float32Array(sizeOf(shape)).fill(value);
 }
 
+/** 0 everywhere. */
 export const zeros: Initializer = constant(0);
+/** 1 everywhere. */
 export const ones: Initializer = constant(1);
 
 /** Normally distributed values. Throws RangeError for a negative standard deviation. */
@@ -39,6 +41,7 @@ export function uniform(low: number, high: number): Initializer {
 export interface FanOptions {
   /** What the variance is divided by: inputs of each unit, outputs of each input, or the mean of both. Default 'in'. */
   readonly fan?: 'in' | 'out' | 'average';
+  /** Default 'uniform' for `xavier`, 'normal' for `he`. */
   readonly distribution?: 'uniform' | 'normal';
 }
 
@@ -49,7 +52,7 @@ export interface FanOptions {
  *
  * Source: X. Glorot and Y. Bengio, 2010 (which averages both fans); Caffe, filler.hpp.
  *
- * @example dense(64, 10, { init: xavier() })
+ * @example nn.dense(64, 10, { init: nn.init.xavier() })
  */
 export function xavier(options: FanOptions = {}): Initializer {
   return scaled('xavier', 1, 'uniform', options);
@@ -60,14 +63,11 @@ export function xavier(options: FanOptions = {}): Initializer {
  *
  *   variance = 2 / fan; by default normal with standard deviation √(2 / fan_in)
  *
- * Source: K. He et al., Delving Deep into Rectifiers, 2015; Caffe's MSRAFiller.
+ * Source: K. He et al., Delving Deep into Rectifiers, 2015; PyTorch's kaiming_normal_; Caffe's MSRAFiller.
  */
 export function he(options: FanOptions = {}): Initializer {
   return scaled('he', 2, 'normal', options);
 }
-
-/** Caffe's name for `he`. */
-export const msra: typeof he = he;
 
 function scaled(where: string, gain: number, usual: 'uniform' | 'normal', options: FanOptions): Initializer {
   checkOptions(where, options, ['fan', 'distribution']);
@@ -90,25 +90,15 @@ function fansOf(shape: Shape): { in: number; out: number } {
   return { in: size / (shape.at(-1) ?? 1), out: size / (shape.at(-2) ?? 1) };
 }
 
-/** Values that are there already. Throws ShapeError, when the model is initialised, unless they fill the parameter. */
-export function given(data: HostTensor | Nested | HostData): Initializer {
-  const value = toHost('given', data);
+/** The given values. Throws ShapeError, when the model is initialized, unless they fill the parameter. */
+export function fromArray(data: HostTensor | Nested | HostData): Initializer {
+  const value = toHost('fromArray', data);
   return (shape) => {
     if (value.data.length !== sizeOf(shape)) {
       throw new ShapeError(
-        `given: ${formatShape(value.shape)} does not fill a parameter ${formatShape(shape)}`,
+        `fromArray: ${formatShape(value.shape)} does not fill a parameter ${formatShape(shape)}`,
       );
     }
     return isFloat64Array(value.data) ? value.data.slice() : Float32Array.from(value.data);
   };
-}
-
-/** A host tensor as it is, checked; anything else through `tensor`'s rules. */
-export function toHost(where: string, data: HostTensor | Nested | HostData): HostTensor {
-  // An ndarray has a dtype too.
-  if (typeof data !== 'object' || !('dtype' in data) || 'stride' in data) {
-    return hostTensor(where, data as Nested | HostData, { dtype: 'f32' });
-  }
-  checkHostTensor(where, data);
-  return data;
 }

@@ -53,7 +53,7 @@ export interface Scope {
   /** The key of a stream of random numbers of this layer, another one at each of its uses. */
   key(purpose: string): Key;
   /** The augmentation of each image of the batch, i32 [N, 3]; null without. */
-  draws(): Tensor | null;
+  augmentation(): Tensor | null;
   /** Applies a layer inside this one; errors inside it begin with its path. Twice under one name, it shares its parameters. */
   child<X>(name: string, layer: Layer<X>, x: X): Tensor;
 }
@@ -84,7 +84,7 @@ export function childParams(
   const params: Record<string, ParamSpec> = {};
   for (const [name, layer] of Object.entries(layers)) {
     if (!isLayer(layer))
-      throw new TypeError(`${where}: '${name}' is not a layer (call conv2d(…), relu(), …)`);
+      throw new TypeError(`${where}: '${name}' is not a layer (call nn.conv2d(…), nn.relu(), …)`);
     if (!NAME.test(name)) {
       throw new RangeError(
         `${where}: '${name}' cannot name a layer (begin with a letter; letters, digits, _ and - only)`,

@@ -1,15 +1,14 @@
 /** Layers that multiply by weights: dense and convolution. */
 import { ShapeError } from '../errors.ts';
 import { checkInteger, checkNumber, checkOptions } from '../options.ts';
-import { add } from '../ops/elementwise.ts';
-import { conv2d as convolve, conv2dTranspose as convolveBack } from '../ops/conv.ts';
-import { matmul } from '../ops/matmul.ts';
+import * as ops from '../ops/index.ts';
 import { formatType, pair, type Padding, type Pair } from '../shape.ts';
 import type { Shape } from '../types.ts';
 import { he, zeros, type Initializer } from './initializers.ts';
 import type { Layer, ParamSpec } from './layer.ts';
 
 export interface ParamOptions {
+  /** Default: that of the layer. */
   readonly init?: Initializer;
   /** Factor on the learning rate. Default 1. */
   readonly lrMult?: number;
@@ -26,7 +25,7 @@ export interface WeightOptions extends ParamOptions {
 export interface ConvOptions extends WeightOptions {
   /** Default 1. */
   readonly stride?: Pair;
-  /** Default 'same': the output is as large as the input over the stride. */
+  /** Default 0, as in PyTorch and in the operation. With 'same' the output is as large as the input over the stride. */
   readonly padding?: Padding;
   /** Pixels from one tap to the next. Default 1. */
   readonly dilation?: Pair;
@@ -46,7 +45,9 @@ export function trained(
   checkNumber(where, 'lrMult', lrMult, 'a number >= 0', (x) => x >= 0);
   checkNumber(where, 'decayMult', decayMult, 'a number >= 0', (x) => x >= 0);
   if (typeof init !== 'function') {
-    throw new TypeError(`${where}: init must be an initialiser, for instance normal(0.01) or given(data)`);
+    throw new TypeError(
+      `${where}: init must be an initializer, for instance nn.init.normal(0.01) or nn.init.fromArray(data)`,
+    );
   }
   return { shape, init, lrMult, decayMult };
 }
@@ -69,7 +70,7 @@ function weights(
  *
  * Shapes: x [N, in] -> [N, out]; weight [in, out], bias [out]. Throws ShapeError for inputs of another rank.
  *
- * @example dense(1024, 10, { init: normal(0.01), bias: { lrMult: 2 } })
+ * @example nn.dense(1024, 10, { init: nn.init.normal(0.01), bias: { lrMult: 2 } })
  */
 export function dense(inputs: number, outputs: number, options: WeightOptions = {}): Layer {
   checkInteger('dense', 'inputs', inputs, 1);
@@ -83,11 +84,11 @@ export function dense(inputs: number, outputs: number, options: WeightOptions = 
       if (x.rank !== 2 || x.shape[1] !== inputs) {
         throw new ShapeError(
           `dense: expects [N, ${inputs}] but got ${formatType(x)}` +
-            (x.rank > 2 ? ' (put flatten() before it)' : ''),
+            (x.rank > 2 ? ' (put nn.flatten() before it)' : ''),
         );
       }
-      const product = matmul(x, scope.param('weight'));
-      return 'bias' in params ? add(product, scope.param('bias')) : product;
+      const product = ops.matmul(x, scope.param('weight'));
+      return 'bias' in params ? ops.add(product, scope.param('bias')) : product;
     },
   };
 }
@@ -99,19 +100,19 @@ export function dense(inputs: number, outputs: number, options: WeightOptions = 
  * H' = ceil(H / stride); else H' = floor((H + pads − span) / stride) + 1, span = (KH − 1) · dilation + 1.
  * Throws RangeError for groups that do not divide the channels.
  *
- * @example conv2d(3, 32, 5, { init: normal(1e-4), bias: { lrMult: 2 } })
+ * @example nn.conv2d(3, 32, 5, { padding: 'same', init: nn.init.normal(1e-4), bias: { lrMult: 2 } })
  */
 export function conv2d(inputs: number, outputs: number, kernel: Pair, options: ConvOptions = {}): Layer {
   checkOptions('conv2d', options, CONV);
-  const { groups = 1, stride = 1, padding = 'same', dilation = 1 } = options;
+  const { groups = 1, stride = 1, padding = 0, dilation = 1 } = options;
   const size = checkConv('conv2d', inputs, outputs, kernel, groups);
   const params = weights('conv2d', [...size, inputs / groups, outputs], outputs, options);
   return {
     params,
     config: { kind: 'conv2d', stride, padding, ...unusual(dilation, groups) },
     apply(x, scope) {
-      const y = convolve(x, scope.param('weight'), { stride, padding, dilation, groups });
-      return 'bias' in params ? add(y, scope.param('bias')) : y;
+      const y = ops.conv2d(x, scope.param('weight'), { stride, padding, dilation, groups });
+      return 'bias' in params ? ops.add(y, scope.param('bias')) : y;
     },
   };
 }
@@ -127,7 +128,7 @@ export interface DepthwiseOptions extends Omit<ConvOptions, 'groups'> {
  * Shapes: x [N, H, W, channels] -> [N, H', W', channels · multiplier], sizes as in `conv2d`; weight
  * [KH, KW, 1, channels · multiplier].
  *
- * @example sequential({ spatial: depthwiseConv2d(64, 3), mix: conv2d(64, 128, 1) })
+ * @example nn.sequential({ spatial: nn.depthwiseConv2d(64, 3, { padding: 1 }), mix: nn.conv2d(64, 128, 1) })
  */
 export function depthwiseConv2d(channels: number, kernel: Pair, options: DepthwiseOptions = {}): Layer {
   const { multiplier = 1, ...rest } = options;
@@ -147,7 +148,7 @@ export interface ConvTransposeOptions extends ConvOptions {
  * H' = H · stride; else H' = (H − 1) · stride + span − pads + outputPadding, span = (KH − 1) · dilation + 1.
  * Throws RangeError for groups that do not divide the channels.
  *
- * @example conv2dTranspose(64, 32, 4, { stride: 2 })
+ * @example nn.conv2dTranspose(64, 32, 4, { stride: 2, padding: 1 })
  */
 export function conv2dTranspose(
   inputs: number,
@@ -157,7 +158,7 @@ export function conv2dTranspose(
 ): Layer {
   const where = 'conv2dTranspose';
   checkOptions(where, options, [...CONV, 'outputPadding']);
-  const { groups = 1, stride = 1, padding = 'same', dilation = 1, outputPadding = 0 } = options;
+  const { groups = 1, stride = 1, padding = 0, dilation = 1, outputPadding = 0 } = options;
   const size = checkConv(where, inputs, outputs, kernel, groups);
   const params = weights(where, [...size, outputs / groups, inputs], outputs, options);
   return {
@@ -165,8 +166,8 @@ export function conv2dTranspose(
     config: { kind: where, stride, padding, outputPadding, ...unusual(dilation, groups) },
     apply(x, scope) {
       const geometry = { stride, padding, dilation, groups, outputPadding };
-      const y = convolveBack(x, scope.param('weight'), geometry);
-      return 'bias' in params ? add(y, scope.param('bias')) : y;
+      const y = ops.conv2dTranspose(x, scope.param('weight'), geometry);
+      return 'bias' in params ? ops.add(y, scope.param('bias')) : y;
     },
   };
 }

@@ -36,7 +36,7 @@ export interface NamedParameter extends ParamSpec {
  * The parameters of a model in order, or those of one of its layers: 'block1' or 'block1.conv1'. Their values are under
  * the same names in a run's state. Throws RangeError where there are none.
  *
- * @example parameters(model, 'conv1').map(({ name }) => result.state[name])
+ * @example nn.parameters(model, 'conv1').map(({ name }) => result.state[name])
  */
 export function parameters(model: Described, path = ''): readonly NamedParameter[] {
   const found = Object.entries(model.params).filter(([name]) => isUnder(name, path));
@@ -57,7 +57,7 @@ const isUnder = (name: string, path: string): boolean =>
  * gradients and have no arrays of an optimizer, and they are saved with the others. Statistics still follow the data.
  * Throws RangeError for a path under which there is nothing.
  *
- * @example freeze(model, ['conv1', 'conv2.weight']) // give trained values as `initial` to train()
+ * @example nn.freeze(model, ['conv1', 'conv2.weight']) // give trained values as `initial` to train()
  */
 export function freeze<X>(layer: Layer<X>, paths: readonly string[] = ['']): Layer<X> {
   if (!Array.isArray(paths)) {
@@ -84,7 +84,7 @@ export function freeze<X>(layer: Layer<X>, paths: readonly string[] = ['']): Lay
  * Initial state: every parameter of the model under its path, pure in (seed, path), and the optimizer's arrays under
  * 'optimizer/'. Without an optimizer (null), what evaluation needs.
  *
- * @example await compile(backend, { state: initState(model, optimizer, 1), ... })
+ * @example await compile(backend, { state: nn.initState(model, optimizer, 1), ... })
  */
 export function initState(model: Described, optimizer: Optimizer | null, seed: number): State {
   const state: Record<string, HostTensor> = {};
@@ -104,13 +104,14 @@ export function initState(model: Described, optimizer: Optimizer | null, seed: n
 }
 
 export interface BindOptions {
+  /** Whether layers behave as in training: dropout drops, and statistics follow the batch. */
   readonly training: boolean;
   /** The number of updates done, i32 []: what dropout masks derive from. */
   readonly step?: Tensor;
   /** Default 0. */
   readonly seed?: number;
   /** Augmentation of each image, i32 [N, 3], for the model's `normalize`. */
-  readonly draws?: Tensor;
+  readonly augmentation?: Tensor;
   /** Sees, and may replace, what each layer inside the model gives: for looking inside. */
   readonly observe?: (path: string, value: Tensor, layer: Described) => Tensor;
 }
@@ -125,16 +126,18 @@ export interface BoundOutput {
  * The model as a function of what it takes, with its parameters taken from `state`, which may hold other arrays too.
  *
  * Throws ShapeError that begins with the layer's path; PlanError for a parameter that `state` lacks, for dropout
- * without `step`, and for draws that no layer uses.
+ * without `step`, and for an augmentation that no layer uses.
  *
- * @example const { output, updates } = bind(model, state, { training: true, step })(x);
+ * @example const { output, updates } = nn.bind(model, state, { training: true, step })(x);
  */
 export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOptions): (x: X) => BoundOutput {
-  const { training, step, seed = 0, draws, observe = (_, value) => value } = options;
+  const { training, step, seed = 0, augmentation, observe = (_, value) => value } = options;
   for (const [path, { shape }] of Object.entries(model.params)) {
     const own = state[path];
     if (own === undefined) {
-      throw new PlanError(`bind: the state lacks '${path}' (make it with initState(model, optimizer, seed))`);
+      throw new PlanError(
+        `bind: the state lacks '${path}' (make it with nn.initState(model, optimizer, seed))`,
+      );
     }
     if (own.dtype !== 'f32' || !sameShape(own.shape, shape)) {
       throw new ShapeError(
@@ -145,7 +148,7 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
   return (x) => {
     const updates: Record<string, Tensor> = {};
     const uses = new Map<string, number>();
-    let drawsUsed = false;
+    let augmentationUsed = false;
 
     const scopeAt = (path: string): Scope => {
       const earlier = uses.get(path) ?? 0;
@@ -171,9 +174,9 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
           throw new PlanError(`${path}: needs the step (give it to bind: { training, step })`);
         },
         key: (purpose) => key(seed, `${purpose} ${path}${earlier === 0 ? '' : ` use ${earlier}`}`),
-        draws() {
-          drawsUsed = true;
-          return draws ?? null;
+        augmentation() {
+          augmentationUsed = true;
+          return augmentation ?? null;
         },
         child(name, layer, value) {
           const at = inside(name);
@@ -188,9 +191,9 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
 
     const output = model.apply(x, scopeAt(''));
     expectTensor("bind: the model's apply", output);
-    if (draws !== undefined && !drawsUsed) {
+    if (augmentation !== undefined && !augmentationUsed) {
       throw new PlanError(
-        'bind: images are to be augmented but no layer does it (begin the model with normalize(...))',
+        'bind: images are to be augmented but no layer does it (begin the model with nn.normalize(...))',
       );
     }
     return { output, updates };

@@ -1,23 +1,13 @@
-/** Normalisations: of the input images, by the batch, and by neighbouring responses. */
+/** Normalizations: of the input images, by the batch, and by neighboring responses. */
 import { ShapeError } from '../errors.ts';
 import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../options.ts';
-import { add, cast, div, mul, sub } from '../ops/elementwise.ts';
-import { normalizeImages } from '../ops/images.ts';
-import {
-  batchNorm as byBatch,
-  batchNormInference,
-  groupNorm as byGroups,
-  instanceNorm as byInstance,
-  layerNorm as byLayer,
-  lrnAcross,
-  lrnWithin,
-  type LrnOptions,
-} from '../ops/norm.ts';
-import type { Nested } from '../ops/create.ts';
+import * as ops from '../ops/index.ts';
+import type { LrnOptions, Nested } from '../ops/index.ts';
+import { toHost } from '../ops/convert.ts';
 import { formatType, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostData, HostTensor } from '../types.ts';
-import { given, ones, toHost, zeros, type Initializer } from './initializers.ts';
+import { fromArray, ones, zeros, type Initializer } from './initializers.ts';
 import type { Layer, ParamSpec, Scope } from './layer.ts';
 import { trained } from './linear.ts';
 
@@ -37,31 +27,31 @@ export interface NormalizeOptions {
 }
 
 /**
- * The first layer: (x − mean) · scale, and the augmentation that the loader drew. Images arrive as bytes and leave as
+ * The first layer: (x − mean) · scale, and the augmentation that the loader draws. Images arrive as bytes and leave as
  * floats. Mean and scale are saved with the model, as it is useless without them.
  *
  * Shapes: x u8 or f32 [N, H, W, C] -> f32 (without augmentation any [N, ...]); mean and scale broadcast to one example.
  * Throws RangeError for a standard deviation of 0, and when both `std` and `scale` are given.
  *
- * @example normalize(meanImage(train))
- * @example normalize(stats.mean, { std: stats.std }) // of channelStats(train)
+ * @example nn.normalize(meanImage(train))
+ * @example nn.normalize(stats.mean, { std: stats.std }) // of channelStats(train)
  */
 export function normalize(mean: HostTensor | Nested | HostData, options: NormalizeOptions = {}): Layer {
   checkOptions('normalize', options, ['std', 'scale']);
   const center = toHost('normalize: mean', mean);
   const factor = factorOf(options);
-  const params: Record<string, ParamSpec> = { mean: frozen(center.shape, given(center)) };
-  if (factor !== null) params['scale'] = frozen(factor.shape, given(factor));
+  const params: Record<string, ParamSpec> = { mean: frozen(center.shape, fromArray(center)) };
+  if (factor !== null) params['scale'] = frozen(factor.shape, fromArray(factor));
   return {
     params,
     config: { kind: 'normalize' },
     apply(x, scope) {
       const shift = scope.param('mean');
       const scale = factor === null ? null : scope.param('scale');
-      const draws = scope.draws();
-      if (x.rank === 4) return normalizeImages(x, shift, scale ?? 1, draws ?? undefined);
-      const centered = sub(cast(x), shift);
-      return scale === null ? centered : mul(centered, scale);
+      const augmentation = scope.augmentation();
+      if (x.rank === 4) return ops.normalizeImages(x, shift, scale ?? 1, augmentation ?? undefined);
+      const centered = ops.sub(ops.cast(x), shift);
+      return scale === null ? centered : ops.mul(centered, scale);
     },
   };
 }
@@ -91,13 +81,14 @@ export interface BatchNormLayerOptions {
   readonly fraction?: number;
   /** Default 1e-5. */
   readonly epsilon?: number;
-  /** Factors for gamma and beta. Default 1. */
+  /** Factor on the learning rate of gamma and beta. Default 1. */
   readonly lrMult?: number;
+  /** Factor on the weight decay of gamma and beta. Default 1. */
   readonly decayMult?: number;
 }
 
 /**
- * Batch normalisation: y = gamma · (x − mean) / √(variance + epsilon) + beta, by the batch's own statistics in
+ * Batch normalization: y = gamma · (x − mean) / √(variance + epsilon) + beta, by the batch's own statistics in
  * training and by running ones else. m = elements per channel; stored variances are multiplied by m / (m − 1).
  *
  *   pytorch: r ← (1 − momentum) · r + momentum · batch, from mean 0 and variance 1
@@ -106,7 +97,7 @@ export interface BatchNormLayerOptions {
  * Shapes: x [..., channels] -> the same. Throws ShapeError in training where m is 1.
  * Source: Ioffe and Szegedy, 2015; Caffe, batch_norm_layer.cpp; torch.nn.BatchNorm2d.
  *
- * @example batchNorm(32, { form: 'caffe' })
+ * @example nn.batchNorm(32, { form: 'caffe' })
  */
 export function batchNorm(channels: number, options: BatchNormLayerOptions = {}): Layer {
   const { form = 'pytorch' } = options;
@@ -137,11 +128,11 @@ export function batchNorm(channels: number, options: BatchNormLayerOptions = {})
       };
       if (!scope.training) {
         const { mean, variance } = running.read(scope);
-        return batchNormInference(x, mean, variance, shared);
+        return ops.batchNormInference(x, mean, variance, shared);
       }
-      const { y, mean, variance } = byBatch(x, shared);
+      const { y, mean, variance } = ops.batchNorm(x, shared);
       const m = sizeOf(x.shape) / channels;
-      running.update(scope, mean, mul(variance, m / (m - 1)));
+      running.update(scope, mean, ops.mul(variance, m / (m - 1)));
       return y;
     },
   };
@@ -155,7 +146,7 @@ interface Running {
 
 function averages(channels: number, momentum: number): Running {
   const mix = (scope: Scope, name: string, batch: Tensor): void =>
-    scope.update(name, add(mul(scope.param(name), 1 - momentum), mul(batch, momentum)));
+    scope.update(name, ops.add(ops.mul(scope.param(name), 1 - momentum), ops.mul(batch, momentum)));
   return {
     params: { mean: frozen([channels], zeros), variance: frozen([channels], ones) },
     read: (scope) => ({ mean: scope.param('mean'), variance: scope.param('variance') }),
@@ -168,7 +159,7 @@ function averages(channels: number, momentum: number): Running {
 
 function caffeStatistics(channels: number, fraction: number): Running {
   const accumulate = (scope: Scope, name: string, batch: Tensor | number): void =>
-    scope.update(name, add(mul(scope.param(name), fraction), batch));
+    scope.update(name, ops.add(ops.mul(scope.param(name), fraction), batch));
   return {
     params: {
       meanSum: frozen([channels], zeros),
@@ -177,8 +168,8 @@ function caffeStatistics(channels: number, fraction: number): Running {
     },
     read(scope) {
       // n is 0, where Caffe uses 0, or at least 1, which the addition does not change.
-      const n = add(scope.param('count'), 1e-20);
-      return { mean: div(scope.param('meanSum'), n), variance: div(scope.param('varianceSum'), n) };
+      const n = ops.add(scope.param('count'), 1e-20);
+      return { mean: ops.div(scope.param('meanSum'), n), variance: ops.div(scope.param('varianceSum'), n) };
     },
     update(scope, mean, variance) {
       accumulate(scope, 'meanSum', mean);
@@ -193,20 +184,21 @@ export interface NormLayerOptions {
   readonly affine?: boolean;
   /** Default 1e-5. */
   readonly epsilon?: number;
-  /** Factors for gamma and beta. Default 1. */
+  /** Factor on the learning rate of gamma and beta. Default 1. */
   readonly lrMult?: number;
+  /** Factor on the weight decay of gamma and beta. Default 1. */
   readonly decayMult?: number;
 }
 
 type Affine = { readonly gamma?: Tensor; readonly beta?: Tensor; readonly epsilon: number };
 
-/** A layer that normalises each example by itself, with gamma and beta of a shape. */
+/** A layer that normalizes each example by itself, with gamma and beta of a shape. */
 function normLayer(
   kind: string,
   shape: readonly number[],
   options: NormLayerOptions,
   config: Readonly<Record<string, unknown>>,
-  normalise: (x: Tensor, affine: Affine) => Tensor,
+  normalize: (x: Tensor, affine: Affine) => Tensor,
 ): Layer {
   checkOptions(kind, options, ['affine', 'epsilon', 'lrMult', 'decayMult']);
   for (const size of shape) checkInteger(kind, 'size', size, 1);
@@ -221,7 +213,7 @@ function normLayer(
       : {},
     config: { kind, epsilon, ...config },
     apply: (x, scope) =>
-      normalise(x, {
+      normalize(x, {
         epsilon,
         ...(affine && { gamma: scope.param('gamma'), beta: scope.param('beta') }),
       }),
@@ -229,28 +221,28 @@ function normLayer(
 }
 
 /**
- * Layer normalisation over the last axes, which have the sizes of `shape`: y = gamma · (x − mean) / √(variance + epsilon)
+ * Layer normalization over the last axes, which have the sizes of `shape`: y = gamma · (x − mean) / √(variance + epsilon)
  * + beta. Shapes: x [..., ...shape] -> the same; gamma and beta `shape`.
  *
- * @example layerNorm(64)
+ * @example nn.layerNorm(64)
  */
 export function layerNorm(shape: number | readonly number[], options: NormLayerOptions = {}): Layer {
   const sizes = typeof shape === 'number' ? [shape] : [...shape];
-  const normalise = (x: Tensor, affine: Affine): Tensor => {
+  const normalize = (x: Tensor, affine: Affine): Tensor => {
     const last = x.shape.slice(-sizes.length);
     if (!sameShape(last, sizes)) {
       throw new ShapeError(`layerNorm: expects [..., ${sizes.join(', ')}] but got ${formatType(x)}`);
     }
-    return byLayer(x, { axes: sizes.length, ...affine });
+    return ops.layerNorm(x, { axes: sizes.length, ...affine });
   };
-  return normLayer('layerNorm', sizes, options, { shape: sizes }, normalise);
+  return normLayer('layerNorm', sizes, options, { shape: sizes }, normalize);
 }
 
 /**
- * Group normalisation: each example by the statistics of each group of neighbouring channels.
+ * Group normalization: each example by the statistics of each group of neighboring channels.
  * Shapes: x [N, ..., channels] -> the same; gamma and beta [channels]. Throws RangeError unless groups divide channels.
  *
- * @example groupNorm(8, 64)
+ * @example nn.groupNorm(8, 64)
  */
 export function groupNorm(groups: number, channels: number, options: NormLayerOptions = {}): Layer {
   const words = `a positive integer that divides ${channels} channels`;
@@ -262,14 +254,14 @@ export function groupNorm(groups: number, channels: number, options: NormLayerOp
     (n) => Number.isSafeInteger(n) && n > 0 && channels % n === 0,
   );
   return normLayer('groupNorm', [channels], options, { groups }, (x, affine) =>
-    byGroups(expectChannels('groupNorm', x, channels), groups, affine),
+    ops.groupNorm(expectChannels('groupNorm', x, channels), groups, affine),
   );
 }
 
-/** Instance normalisation: each channel of each example by itself. Shapes as in `groupNorm`. */
+/** Instance normalization: each channel of each example by itself. Shapes as in `groupNorm`. */
 export function instanceNorm(channels: number, options: NormLayerOptions = {}): Layer {
   return normLayer('instanceNorm', [channels], options, {}, (x, affine) =>
-    byInstance(expectChannels('instanceNorm', x, channels), affine),
+    ops.instanceNorm(expectChannels('instanceNorm', x, channels), affine),
   );
 }
 
@@ -279,18 +271,18 @@ function expectChannels(where: string, x: Tensor, channels: number): Tensor {
 }
 
 export interface LrnLayerOptions extends LrnOptions {
-  /** Where neighbours are: in the square around a position of the same channel (default), or in channels beside it. */
+  /** Where neighbors are: in the square around a position of the same channel (default), or in channels beside it. */
   readonly region?: 'within-channel' | 'across-channels';
 }
 
 /**
- * Local response normalisation: y = x · (1 + alpha / size² · Σ x²)^−beta over the size × size square around each
+ * Local response normalization: y = x · (1 + alpha / size² · Σ x²)^−beta over the size × size square around each
  * position of the same channel, or · (1 + alpha / size · Σ x²)^−beta over `size` channels. It needs responses in the tens
  * or more to do anything: inputs of 0 … 255.
  *
  * Shapes: x [N, H, W, C] -> the same. Source: Caffe, lrn_layer.cpp.
  *
- * @example lrn({ region: 'within-channel', size: 3, alpha: 5e-5, beta: 0.75 })
+ * @example nn.lrn({ region: 'within-channel', size: 3, alpha: 5e-5, beta: 0.75 })
  */
 export function lrn(options: LrnLayerOptions = {}): Layer {
   checkOptions('lrn', options, ['region', 'size', 'alpha', 'beta']);
@@ -304,6 +296,6 @@ export function lrn(options: LrnLayerOptions = {}): Layer {
   return {
     params: {},
     config: { kind: 'lrn', region, size, alpha, beta },
-    apply: (x) => (region === 'within-channel' ? lrnWithin : lrnAcross)(x, { size, alpha, beta }),
+    apply: (x) => (region === 'within-channel' ? ops.lrnWithin : ops.lrnAcross)(x, { size, alpha, beta }),
   };
 }

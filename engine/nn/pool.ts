@@ -1,15 +1,7 @@
 /** Pooling, enlarging and flattening: layers without parameters that change the shape. */
 import { checkInteger, checkOneOf, checkOptions } from '../options.ts';
-import { reshape } from '../ops/layout.ts';
-import {
-  avgPool2d as averagePool,
-  globalAvgPool2d as averageAll,
-  globalMaxPool2d as maximumOfAll,
-  maxPool2d as maximumPool,
-  type AvgPoolOptions,
-  type PoolOptions,
-} from '../ops/pool.ts';
-import { resize2d, type ResizeOptions } from '../ops/resize.ts';
+import * as ops from '../ops/index.ts';
+import type { AvgPoolOptions, PoolOptions, ResizeOptions } from '../ops/index.ts';
 import { pair, type Pair } from '../shape.ts';
 import type { Layer } from './layer.ts';
 
@@ -18,7 +10,7 @@ import type { Layer } from './layer.ts';
  *
  * Shapes: x [N, H, W, C] -> [N, H', W', C], H' = floor((H + pads − kernel) / stride) + 1, or rounded up with `ceil`.
  *
- * @example maxPool2d(3, 2, { ceil: true })
+ * @example nn.maxPool2d(3, 2, { ceil: true })
  */
 export function maxPool2d(
   kernel: Pair,
@@ -29,7 +21,7 @@ export function maxPool2d(
   return {
     params: {},
     config: { kind: 'maxPool2d', kernel, stride, ...options },
-    apply: (x) => maximumPool(x, kernel, { ...options, stride }),
+    apply: (x) => ops.maxPool2d(x, kernel, { ...options, stride }),
   };
 }
 
@@ -45,30 +37,30 @@ export function avgPool2d(
   return {
     params: {},
     config: { kind: 'avgPool2d', kernel, stride, ...options },
-    apply: (x) => averagePool(x, kernel, { ...options, stride }),
+    apply: (x) => ops.avgPool2d(x, kernel, { ...options, stride }),
   };
 }
 
 /** All axes but the first as one. Shapes: x [N, ...] -> [N, product]. */
 export function flatten(): Layer {
-  return { params: {}, config: { kind: 'flatten' }, apply: (x) => reshape(x, [x.shape[0], -1]) };
+  return { params: {}, config: { kind: 'flatten' }, apply: (x) => ops.reshape(x, [x.shape[0], -1]) };
 }
 
 /** Mean of each image's channels. Shapes: x [N, H, W, C] -> [N, C]. */
 export function globalAvgPool2d(): Layer {
-  return { params: {}, config: { kind: 'globalAvgPool2d' }, apply: (x) => averageAll(x) };
+  return { params: {}, config: { kind: 'globalAvgPool2d' }, apply: (x) => ops.globalAvgPool2d(x) };
 }
 
 /** Largest value of each image's channels. Shapes: x [N, H, W, C] -> [N, C]. */
 export function globalMaxPool2d(): Layer {
-  return { params: {}, config: { kind: 'globalMaxPool2d' }, apply: (x) => maximumOfAll(x) };
+  return { params: {}, config: { kind: 'globalMaxPool2d' }, apply: (x) => ops.globalMaxPool2d(x) };
 }
 
 /**
  * Images larger by whole factors, by repeated pixels or bilinear interpolation.
  * Shapes: x [N, H, W, C] -> [N, H · factor, W · factor, C].
  *
- * @example upsample2d(2, { mode: 'bilinear' })
+ * @example nn.upsample2d(2, { mode: 'bilinear' })
  */
 export function upsample2d(factor: Pair, options: ResizeOptions = {}): Layer {
   checkOptions('upsample2d', options, ['mode', 'alignCorners']);
@@ -77,6 +69,6 @@ export function upsample2d(factor: Pair, options: ResizeOptions = {}): Layer {
   return {
     params: {},
     config: { kind: 'upsample2d', factor, ...options },
-    apply: (x) => resize2d(x, [x.shape[1] * factors[0], x.shape[2] * factors[1]], options),
+    apply: (x) => ops.resize2d(x, [x.shape[1] * factors[0], x.shape[2] * factors[1]], options),
   };
 }

@@ -15,6 +15,7 @@ export interface CaffeOptions {
 }
 
 const fast = { lrMult: 2 };
+const same = { padding: 'same' } as const;
 
 /**
  * Caffe's `cifar10_full`, the network of the cyclical-learning-rate paper's Table 1: 89,578 parameters. Meant for
@@ -22,22 +23,22 @@ const fast = { lrMult: 2 };
  *
  * Shapes: x u8 [N, 32, 32, 3] -> logits [N, 10]. Source: Caffe, examples/cifar10/cifar10_full_train_test.prototxt.
  *
- * @example caffeFull({ mean: meanImage(train) })
+ * @example nn.caffeFull({ mean: meanImage(train) })
  */
 export function caffeFull(options: CaffeOptions): Layer {
   checkOptions('caffeFull', options, ['mean']);
   const norm = lrn({ region: 'within-channel', size: 3, alpha: 5e-5, beta: 0.75 });
   return sequential({
     input: normalize(options.mean),
-    conv1: conv2d(3, 32, 5, { init: normal(1e-4), bias: fast }),
+    conv1: conv2d(3, 32, 5, { ...same, init: normal(1e-4), bias: fast }),
     pool1: maxPool2d(3, 2, { ceil: true }),
     relu1: relu(),
     norm1: norm,
-    conv2: conv2d(32, 32, 5, { init: normal(0.01), bias: fast }),
+    conv2: conv2d(32, 32, 5, { ...same, init: normal(0.01), bias: fast }),
     relu2: relu(),
     pool2: avgPool2d(3, 2, { ceil: true }),
     norm2: norm,
-    conv3: conv2d(32, 64, 5, { init: normal(0.01) }), // the source doubles no rate here
+    conv3: conv2d(32, 64, 5, { ...same, init: normal(0.01) }), // the source doubles no rate here
     relu3: relu(),
     pool3: avgPool2d(3, 2, { ceil: true }),
     flat: flatten(),
@@ -54,13 +55,13 @@ export function caffeQuick(options: CaffeOptions): Layer {
   checkOptions('caffeQuick', options, ['mean']);
   return sequential({
     input: normalize(options.mean),
-    conv1: conv2d(3, 32, 5, { init: normal(1e-4), bias: fast }),
+    conv1: conv2d(3, 32, 5, { ...same, init: normal(1e-4), bias: fast }),
     pool1: maxPool2d(3, 2, { ceil: true }),
     relu1: relu(),
-    conv2: conv2d(32, 32, 5, { init: normal(0.01), bias: fast }),
+    conv2: conv2d(32, 32, 5, { ...same, init: normal(0.01), bias: fast }),
     relu2: relu(),
     pool2: avgPool2d(3, 2, { ceil: true }),
-    conv3: conv2d(32, 64, 5, { init: normal(0.01), bias: fast }),
+    conv3: conv2d(32, 64, 5, { ...same, init: normal(0.01), bias: fast }),
     relu3: relu(),
     pool3: avgPool2d(3, 2, { ceil: true }),
     flat: flatten(),
@@ -70,28 +71,28 @@ export function caffeQuick(options: CaffeOptions): Layer {
 }
 
 /**
- * Caffe's `cifar10_full_sigmoid_bn`, the network of the paper's figure 6: sigmoids after batch normalisation, convolutions
- * without bias, no response normalisation. Meant for momentum 0.9, no weight decay, batches of 100.
+ * Caffe's `cifar10_full_sigmoid_bn`, the network of the paper's figure 6: sigmoids after batch normalization, convolutions
+ * without bias, no response normalization. Meant for momentum 0.9, no weight decay, batches of 100.
  *
  * Shapes: x u8 [N, 32, 32, 3] -> logits [N, 10].
  * Source: Caffe, examples/cifar10/cifar10_full_sigmoid_train_test_bn.prototxt.
  *
- * @example caffeSigmoidBn({ mean: meanImage(train) })
+ * @example nn.caffeSigmoidBn({ mean: meanImage(train) })
  */
 export function caffeSigmoidBn(options: CaffeOptions): Layer {
   checkOptions('caffeSigmoidBn', options, ['mean']);
   const plain = { bias: false } as const;
   return sequential({
     input: normalize(options.mean),
-    conv1: conv2d(3, 32, 5, { init: normal(1e-4), ...plain }),
+    conv1: conv2d(3, 32, 5, { ...same, init: normal(1e-4), ...plain }),
     pool1: maxPool2d(3, 2, { ceil: true }),
     bn1: batchNorm(32, { form: 'caffe' }),
     sigmoid1: sigmoid(),
-    conv2: conv2d(32, 32, 5, { init: normal(0.01), ...plain }),
+    conv2: conv2d(32, 32, 5, { ...same, init: normal(0.01), ...plain }),
     bn2: batchNorm(32, { form: 'caffe' }),
     sigmoid2: sigmoid(),
     pool2: avgPool2d(3, 2, { ceil: true }),
-    conv3: conv2d(32, 64, 5, { init: normal(0.01), ...plain }),
+    conv3: conv2d(32, 64, 5, { ...same, init: normal(0.01), ...plain }),
     bn3: batchNorm(64, { form: 'caffe' }),
     sigmoid3: sigmoid(),
     pool3: avgPool2d(3, 2, { ceil: true }),
@@ -101,11 +102,11 @@ export function caffeSigmoidBn(options: CaffeOptions): Layer {
 }
 
 /**
- * Dense layers of the given sizes with relu between them, He-initialised: `fc1`, `relu1`, `fc2`, …
+ * Dense layers of the given sizes with relu between them, He-initialized: `fc1`, `relu1`, `fc2`, …
  *
  * Shapes: x f32 [N, sizes[0]] -> [N, last size]. Throws RangeError for fewer than two sizes.
  *
- * @example mlp([2, 32, 3])
+ * @example nn.mlp([2, 32, 3])
  */
 export function mlp(sizes: readonly number[]): Layer {
   checkInteger('mlp', 'the number of sizes', sizes.length, 2);

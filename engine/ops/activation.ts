@@ -1,12 +1,11 @@
 /** Activation functions made of elementwise operations: backends compute each, and its derivative, in one pass. */
 import { checkNumber } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
-import { toTensor, type TensorLike } from './create.ts';
+import { toTensor, type TensorLike } from './convert.ts';
 import { customGradient } from './custom.ts';
 import {
   abs,
   add,
-  clamp,
   div,
   erfc,
   exp,
@@ -20,39 +19,11 @@ import {
   sigmoid,
   where,
 } from './elementwise.ts';
+import { gated } from './gate.ts';
 
 export interface GeluOptions {
   /** 'tanh' is the approximation ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))). Default: exact. */
   readonly approximate?: 'tanh';
-}
-
-/** Beyond ±FAR the derivatives of smooth activations are constant, in double precision too. */
-const FAR = 1000;
-const within = (x: Tensor): Tensor => clamp(x, -FAR, FAR);
-
-/**
- * x · gate, where the gate is a smooth function of x that is constant beyond ±FAR. The derivative by the gate uses x clamped to
- * ±FAR, so that Infinity · 0 does not occur.
- */
-export const gatedBy = customGradient({
-  name: 'gatedBy',
-  forward: (x, gate) => mul(x, gate),
-  gradient: ({ inputs: [x, gate], grad }) => [mul(grad, gate), mul(grad, within(x))],
-});
-
-/** x · gate(x). `slope` gives the derivative of the gate from x clamped to ±FAR, whose powers do not overflow, and gate(x). */
-function gated(
-  name: string,
-  x: Tensor,
-  gate: (x: Tensor) => Tensor,
-  slope: (x: Tensor, y: Tensor) => Tensor,
-): Tensor {
-  const share = customGradient({
-    name,
-    forward: gate,
-    gradient: ({ inputs: [t], output, grad }) => [mul(grad, slope(within(t), output))],
-  })(x);
-  return gatedBy(x, share);
 }
 
 /**

@@ -1,41 +1,29 @@
-/** Tensors from data on the host: numbers, nested arrays, typed arrays, ndarrays. */
-import { ShapeError } from '../errors.ts';
-import { dtypeOfArray, isFloat64Array, typedArrayName } from '../host.ts';
-import { show } from '../options.ts';
-import { checkShape, formatShape, sizeOf } from '../shape.ts';
-import { constant, Tensor } from '../tensor.ts';
-import type { DType, HostData, HostTensor, Shape, TensorType } from '../types.ts';
+/** Tensors from data, and the types of inputs. */
+import { checkShape, sizeOf } from '../shape.ts';
+import { constant, type Tensor } from '../tensor.ts';
+import type { DType, Shape, TensorType } from '../types.ts';
+import {
+  allocate,
+  hostData,
+  hostTensor,
+  type Nested,
+  type NdArrayLike,
+  type NumberArray,
+  type TensorOptions,
+} from './convert.ts';
 
-export type Nested = number | readonly Nested[];
-
-/** What the ndarray package calls an array, as far as reading it goes. */
-export interface NdArrayLike {
-  readonly shape: readonly number[];
-  readonly stride: readonly number[];
-  readonly offset: number;
-  readonly data: ArrayLike<number>;
-}
-
-/** Arrays of numbers that are read in their own dtype: `u8` of bytes, `i32` of other integers, else `f32`. */
-export type NumberArray = HostData | Int8Array | Int16Array | Uint16Array | Uint32Array | Uint8ClampedArray;
-
-export type TensorLike = Tensor | Nested | NumberArray | NdArrayLike;
+export type { NdArrayLike, Nested, NumberArray, TensorLike, TensorOptions } from './convert.ts';
 
 /** Types for `compile`'s inputs: `f32(100, 10)` is `{ shape: [100, 10], dtype: 'f32' }`. */
 export const f32 = (...shape: number[]): TensorType => type('f32', shape);
+/** The type of integers, as `f32`; also of class labels. */
 export const i32 = (...shape: number[]): TensorType => type('i32', shape);
+/** The type of bytes, as `f32`; also of truth values. */
 export const u8 = (...shape: number[]): TensorType => type('u8', shape);
 
 function type(dtype: DType, shape: Shape): TensorType {
   checkShape(dtype, shape);
   return { shape, dtype };
-}
-
-export interface TensorOptions {
-  /** Default: the element type of a typed array, else 'f32'. */
-  readonly dtype?: DType;
-  /** Reshapes flat data. */
-  readonly shape?: Shape;
 }
 
 /**
@@ -59,181 +47,7 @@ export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor 
   const [checked] = hostData(dtype, [value], 'full');
   return constant({ shape, dtype, data: allocate(dtype, sizeOf(shape)).fill(checked) });
 }
+/** A constant filled with 0. */
 export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
+/** A constant filled with 1. */
 export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
-
-/**
- * Anything an operation takes, as a tensor; a plain number becomes a rank-0 `f32`, which keeps its double precision for
- * backends that compute with it.
- */
-export function toTensor(value: TensorLike): Tensor {
-  if (value instanceof Tensor) return value;
-  if (typeof value !== 'number') return tensor(value);
-  checkFits('tensor', 'f32', value, Math.fround(value), 0);
-  return constant({ shape: [], dtype: 'f32', data: Float64Array.of(value) });
-}
-
-/** Zero-filled storage on the host. */
-export function allocate(dtype: DType, size: number): Float32Array | Int32Array | Uint8Array {
-  switch (dtype) {
-    case 'f32':
-      return new Float32Array(size);
-    case 'i32':
-      return new Int32Array(size);
-    case 'u8':
-      return new Uint8Array(size);
-    default:
-      throw new TypeError(
-        `dtype: must be 'f32', 'i32' or 'u8', got ${JSON.stringify(dtype satisfies never)}`,
-      );
-  }
-}
-
-/** Copies any supported host data into a dense row-major array; throws ShapeError naming place and sizes. */
-export function hostTensor(
-  where: string,
-  data: Nested | NumberArray | NdArrayLike,
-  options: TensorOptions = {},
-): HostTensor {
-  let flat: NumberArray | number[];
-  let shape: Shape;
-  let dtype: DType = 'f32';
-  if (typeof data === 'number') {
-    flat = [data];
-    shape = [];
-  } else if (isNumberArray(data)) {
-    flat = data;
-    shape = [data.length];
-    dtype = dtypeOfArray(data)!;
-  } else if (isNdArray(data)) {
-    shape = data.shape;
-    dtype = dtypeOfArray(data.data) ?? dtype;
-    flat = denseValues(where, data);
-  } else {
-    const values: number[] = [];
-    shape = nestedShape(where, data);
-    flattenNested(where, data, shape, 0, [], values);
-    flat = values;
-  }
-  if (options.shape !== undefined) {
-    checkShape(where, options.shape);
-    if (sizeOf(options.shape) !== flat.length) {
-      throw new ShapeError(
-        `${where}: ${flat.length} values do not fill the shape ${formatShape(options.shape)} ` +
-          `(which holds ${sizeOf(options.shape)})`,
-      );
-    }
-    shape = options.shape;
-  }
-  const target = options.dtype ?? dtype;
-  // Double precision is kept: the reference backend's f64 mode reads it, the others round.
-  const rounded = hostData(target, flat, where);
-  const values = isFloat64Array(flat) && target === 'f32' ? flat.slice() : rounded;
-  return { shape: [...shape], dtype: target, data: values };
-}
-
-const isNumberArray = (data: unknown): data is NumberArray => dtypeOfArray(data) !== undefined;
-
-function isNdArray(data: unknown): data is NdArrayLike {
-  return typeof data === 'object' && data !== null && 'stride' in data && 'offset' in data && 'shape' in data;
-}
-
-function hostData(dtype: DType, values: ArrayLike<number>, where = 'tensor'): HostData {
-  const out = allocate(dtype, values.length);
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i];
-    out[i] = value;
-    checkFits(where, dtype, value, out[i], i);
-  }
-  return out;
-}
-
-/** Throws ShapeError unless `held` is what `value` is: `f32` rounds, but a number is not to become an infinity in silence. */
-function checkFits(where: string, dtype: DType, value: number, held: number, position: number): void {
-  const fits = dtype === 'f32' ? Number.isFinite(held) || !Number.isFinite(value) : held === value;
-  if (fits) return;
-  const way =
-    dtype === 'f32'
-      ? ', whose largest number is 3.4028235e+38 (scale it, or give Infinity)'
-      : " (use dtype 'f32')";
-  throw new ShapeError(`${where}: value ${value} at position ${position} does not fit ${dtype}${way}`);
-}
-
-function denseValues(where: string, { shape, stride, offset, data }: NdArrayLike): HostData {
-  const n = sizeOf(shape);
-  const dtype = dtypeOfArray(data);
-  // Plain arrays and doubles keep their precision, and unsigned integers their value, until it is known what they become.
-  const exact = dtype === undefined || isFloat64Array(data) || typedArrayName(data) === 'Uint32Array';
-  const out = exact ? new Float64Array(n) : allocate(dtype, n);
-  const index = Array.from({ length: shape.length }, () => 0);
-  let position = offset;
-  for (let i = 0; i < n; i++) {
-    const value = data[position];
-    if (value === undefined) {
-      throw new ShapeError(
-        `${where}: stride and offset leave the data: element ${position} of ${data.length}`,
-      );
-    }
-    out[i] = value;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      position += stride[axis];
-      if (++index[axis] < shape[axis]) break;
-      position -= stride[axis] * shape[axis];
-      index[axis] = 0;
-    }
-  }
-  return out;
-}
-
-function nestedShape(where: string, data: Nested): number[] {
-  const shape: number[] = [];
-  let level: Nested = data;
-  while (typeof level !== 'number') {
-    if (!Array.isArray(level)) {
-      throw new ShapeError(
-        `${where}: expects numbers, arrays of numbers or typed arrays, got ${ArrayBuffer.isView(level) ? `a ${(level as object).constructor.name}` : show(level)}`,
-      );
-    }
-    shape.push(level.length);
-    if (level.length === 0) break;
-    level = (level as readonly Nested[])[0];
-  }
-  return shape;
-}
-
-function flattenNested(
-  where: string,
-  data: Nested,
-  shape: Shape,
-  axis: number,
-  at: number[],
-  out: number[],
-): void {
-  if (axis === shape.length) {
-    if (typeof data !== 'number') {
-      throw new ShapeError(
-        `${where}: ragged data: ${position(at)} is ${describe(data)} where its neighbours are numbers`,
-      );
-    }
-    out.push(data);
-    return;
-  }
-  if (!Array.isArray(data) || data.length !== shape[axis]) {
-    const found = Array.isArray(data) ? `has length ${data.length}` : `is ${String(data)}`;
-    throw new ShapeError(
-      `${where}: ragged data: ${position(at)} ${found} where length ${shape[axis]} is expected`,
-    );
-  }
-  for (const [i, item] of (data as readonly Nested[]).entries()) {
-    at.push(i);
-    flattenNested(where, item, shape, axis + 1, at, out);
-    at.pop();
-  }
-}
-
-function describe(data: unknown): string {
-  if (Array.isArray(data)) return 'an array';
-  return typeof data === 'string' ? JSON.stringify(data) : String(data);
-}
-
-const position = (at: readonly number[]): string => (at.length === 0 ? 'the data' : `[${at.join('][')}]`);

@@ -1,10 +1,10 @@
-/** Custom operations: a composition of operations with a derivative written by hand. */
+/** Operations of one's own: a composition of others with a derivative that is given instead of derived. */
 import { PlanError } from '../errors.ts';
 import { defineOp, expectTensor, type Grads, type Vjp } from '../op.ts';
 import { show } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import type { TensorType } from '../types.ts';
-import { toTensor, type TensorLike } from './create.ts';
+import { toTensor, type TensorLike } from './convert.ts';
 
 type None = Record<never, never>;
 
@@ -42,28 +42,34 @@ export function customGradient({
   forward,
   gradient,
 }: CustomOperation): (...inputs: TensorLike[]) => Tensor {
-  const op = defineOp({
-    name: `custom ${name}`,
-    alias: true,
-    infer: ([y]: readonly TensorType[]) => [y],
-    vjp({ inputs: [, ...inputs], outputs, grads }: Vjp<None>): Grads {
-      const made = gradient({ inputs, output: outputs[0], grad: grads[0]! });
-      if (!Array.isArray(made)) {
-        throw new PlanError(`grad: the gradient of ${name} must be an array of gradients, got ${show(made)}`);
-      }
-      if (made.length !== inputs.length) {
-        throw new PlanError(
-          `grad: the gradient of ${name} gave ${made.length} gradients for ${inputs.length} inputs ` +
-            `(one each; null where there is none)`,
-        );
-      }
-      return [null, ...made];
-    },
-  });
+  const define = () =>
+    defineOp({
+      name: `custom ${name}`,
+      alias: true,
+      infer: ([y]: readonly TensorType[]) => [y],
+      vjp({ inputs: [, ...inputs], outputs, grads }: Vjp<None>): Grads {
+        const made = gradient({ inputs, output: outputs[0], grad: grads[0]! });
+        if (!Array.isArray(made)) {
+          throw new PlanError(
+            `grad: the gradient of ${name} must be an array of gradients, got ${show(made)}`,
+          );
+        }
+        if (made.length !== inputs.length) {
+          throw new PlanError(
+            `grad: the gradient of ${name} gave ${made.length} gradients for ${inputs.length} inputs ` +
+              `(one each; null where there is none)`,
+          );
+        }
+        return [null, ...made];
+      },
+    });
+  // Defined at the first use, because modules that import each other call customGradient while they load.
+  let op: ReturnType<typeof define> | null = null;
   return (...inputs) => {
     const tensors = inputs.map(toTensor);
     const value = forward(...tensors);
     expectTensor(`${name}: forward`, value);
+    op ??= define();
     return op([value, ...tensors], {})[0];
   };
 }

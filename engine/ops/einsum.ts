@@ -2,7 +2,7 @@
 import { ShapeError } from '../errors.ts';
 import { formatType, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { toTensor, type TensorLike } from './create.ts';
+import { toTensor, type TensorLike } from './convert.ts';
 import { mul } from './elementwise.ts';
 import { broadcastTo, reshape, transpose } from './layout.ts';
 import { matmul } from './matmul.ts';

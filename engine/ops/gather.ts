@@ -1,115 +1,19 @@
-/**
- * Elements by index, and their adjoint, which adds: sums run in the order of the index, so they are the same at every run.
- * An index out of range ends the run with an error; it is neither clamped nor wrapped.
- */
+/** Elements by index, their adjoints, and order. An index out of range ends the run with an error. */
 import { ShapeError } from '../errors.ts';
-import { defineOp, expectDType, expectRank, withDType, type Vjp } from '../op.ts';
+import { expectDType, withDType } from '../op.ts';
 import { formatShape, formatType, resolveAxis, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import type { Shape, TensorType } from '../types.ts';
-import { ones, toTensor, type TensorLike } from './create.ts';
+import type { Shape } from '../types.ts';
+import { toTensor, type TensorLike } from './convert.ts';
+import { ones } from './create.ts';
 import { broadcastTo, expandDims, reshape, slice, transpose } from './layout.ts';
-
-type None = Record<never, never>;
-const none: None = {};
-
-/** How many rows, or positions along the axis, the result has. */
-type Count = { readonly n: number };
-
-export const gatherOps = {
-  /** Rows of x, any dtype, by an index i32 [n]. */
-  takeRows: defineOp({
-    name: 'takeRows',
-    infer([x, index]: readonly TensorType[]): readonly TensorType[] {
-      if (x.shape.length === 0)
-        throw new ShapeError(`takeRows: expects at least one axis but got ${formatType(x)}`);
-      expectDType('takeRows', 'i32', index);
-      expectRank('takeRows', index, 1, 'an index i32 [N]');
-      return [{ shape: [index.shape[0], ...x.shape.slice(1)], dtype: x.dtype }];
-    },
-    vjp: ({ inputs: [x, index], grads }: Vjp<None>) => [scatterRowsOf(grads[0]!, index, x.shape[0]), null],
-    mayFail: true,
-    readsPart: true,
-  }),
-
-  scatterRows: defineOp({
-    name: 'scatterRows',
-    infer([g, index]: readonly TensorType[], { n }: Count): readonly TensorType[] {
-      expectDType('scatterRows', 'f32', g);
-      expectDType('scatterRows', 'i32', index);
-      if (g.shape.length === 0 || !sameShape(index.shape, g.shape.slice(0, 1))) {
-        throw new ShapeError(
-          `scatterRows: expects g [m, ...] and index i32 [m] but got ${formatType(g)} and ${formatType(index)}`,
-        );
-      }
-      return [{ shape: [n, ...g.shape.slice(1)], dtype: 'f32' }];
-    },
-    vjp: ({ inputs: [, index], grads }: Vjp<Count>) => [takeRowsOf(grads[0]!, index), null],
-    mayFail: true,
-    flops: ([g]) => sizeOf(g.shape),
-  }),
-
-  /** x [outer, n, inner] and index i32 [outer, m, inner] -> [outer, m, inner]. */
-  takeAlong: defineOp({
-    name: 'takeAlong',
-    infer([x, index]: readonly TensorType[]): readonly TensorType[] {
-      expectAlong('takeAlong', x, index);
-      return [{ shape: index.shape, dtype: x.dtype }];
-    },
-    vjp: ({ inputs: [x, index], grads }: Vjp<None>) => [scatterAlongOf(grads[0]!, index, x.shape[1]), null],
-    mayFail: true,
-  }),
-
-  /** g and index, both [outer, m, inner] -> [outer, n, inner]. */
-  scatterAlong: defineOp({
-    name: 'scatterAlong',
-    infer([g, index]: readonly TensorType[], { n }: Count): readonly TensorType[] {
-      expectDType('scatterAlong', 'f32', g);
-      expectAlong('scatterAlong', g, index);
-      if (!sameShape(g.shape, index.shape)) {
-        throw new ShapeError(
-          `scatterAlong: values ${formatType(g)} and index ${formatType(index)} differ in shape`,
-        );
-      }
-      const [outer, , inner] = g.shape;
-      return [{ shape: [outer, n, inner], dtype: 'f32' }];
-    },
-    vjp: ({ inputs: [, index], grads }: Vjp<Count>) => [takeAlongOf(grads[0]!, index), null],
-    mayFail: true,
-    flops: ([g]) => sizeOf(g.shape),
-  }),
-
-  /** Each row of x [rows, n] in order, and where each element came from. */
-  sort: defineOp({
-    name: 'sort',
-    infer([x]: readonly TensorType[], _attrs: { readonly descending: boolean }): readonly TensorType[] {
-      expectDType('sort', 'f32', x);
-      expectRank('sort', x, 2, '[rows, n]');
-      return [x, { shape: x.shape, dtype: 'i32' }];
-    },
-    vjp: ({ outputs: [values, index], grads }: Vjp<{ readonly descending: boolean }>) =>
-      grads[0] === null ? [null] : [scatterAlong(grads[0], index, values.shape[1], 1)],
-    flops: ([x]) => sizeOf(x.shape) * Math.ceil(Math.log2(Math.max(2, x.shape[1]))),
-  }),
-};
-
-const takeRowsOf = (x: Tensor, index: Tensor): Tensor => gatherOps.takeRows([x, index], none)[0];
-const scatterRowsOf = (g: Tensor, index: Tensor, n: number): Tensor =>
-  gatherOps.scatterRows([g, index], { n })[0];
-const takeAlongOf = (x: Tensor, index: Tensor): Tensor => gatherOps.takeAlong([x, index], none)[0];
-const scatterAlongOf = (g: Tensor, index: Tensor, n: number): Tensor =>
-  gatherOps.scatterAlong([g, index], { n })[0];
-
-function expectAlong(where: string, x: TensorType, index: TensorType): void {
-  expectDType(where, 'i32', index);
-  const fits =
-    index.shape.length === x.shape.length && index.shape.every((d, i) => i === 1 || d === x.shape[i]);
-  if (!fits || x.shape.length !== 3) {
-    throw new ShapeError(
-      `${where}: expects x [outer, n, inner] and index i32 [outer, m, inner] but got ${formatType(x)} and ${formatType(index)}`,
-    );
-  }
-}
+import {
+  gatherOps,
+  scatterAddAlongAxisOf,
+  scatterAddRowsOf,
+  takeAlongAxisOf,
+  gatherRowsOf,
+} from './primitives/gather.ts';
 
 /** The shape as [outer, n, inner] around an axis. */
 const around = (shape: Shape, axis: number): number[] => [
@@ -118,21 +22,18 @@ const around = (shape: Shape, axis: number): number[] => [
   sizeOf(shape.slice(axis + 1)),
 ];
 
-/** Rows of x (its first axis) by an index `i32` [n]; x has any dtype. A run with an index out of range throws DataError. */
-export function takeRows(x: TensorLike, index: TensorLike): Tensor {
-  return takeRowsOf(toTensor(x), toTensor(index));
-}
-
 /**
- * Slices of x along an axis by an index `i32` of any shape, as `np.take`: an embedding, for instance.
+ * Slices of x along an axis by an index `i32` of any shape, as `np.take` and PyTorch's `index_select`: rows by default.
  * Shapes: x [...a, n, ...b], index [...i] -> [...a, ...i, ...b]. A run with an index out of range throws DataError.
+ *
+ * @example gather(table, tensor(Int32Array.of(2, 0))) // rows 2 and 0
  */
 export function gather(x: TensorLike, index: TensorLike, axis = 0): Tensor {
   const [t, at] = [toTensor(x), toTensor(index)];
   expectDType('gather', 'i32', at);
   const along = resolveAxis('gather', axis, t.rank);
   const order = [along, ...t.shape.map((_, i) => i).filter((i) => i !== along)];
-  const rows = takeRows(transpose(t, order), reshape(at, [sizeOf(at.shape)]));
+  const rows = gatherRowsOf(transpose(t, order), reshape(at, [sizeOf(at.shape)]));
   // [m, ...a, ...b] -> [...a, m, ...b]
   const back = order.map((_, i) => (i < along ? i + 1 : i === along ? 0 : i));
   return reshape(transpose(rows, back), [
@@ -158,7 +59,7 @@ export function scatterAdd(values: TensorLike, index: TensorLike, n: number, axi
   const [a, b] = [t.shape.slice(0, lead), t.shape.slice(lead + at.rank)];
   const m = sizeOf(at.shape);
   const rows = transpose(reshape(t, [sizeOf(a), m, sizeOf(b)]), [1, 0, 2]);
-  const sums = scatterRowsOf(rows, reshape(at, [m]), n);
+  const sums = scatterAddRowsOf(rows, reshape(at, [m]), n);
   return reshape(transpose(sums, [1, 0, 2]), [...a, n, ...b]);
 }
 
@@ -166,26 +67,28 @@ export function scatterAdd(values: TensorLike, index: TensorLike, n: number, axi
  * One element of each line of x along an axis for each element of the index, as `np.take_along_axis` and PyTorch's `gather`.
  * Shapes: x [...a, n, ...b], index `i32` [...a, m, ...b] -> [...a, m, ...b]. A run with an index out of range throws DataError.
  */
-export function takeAlong(x: TensorLike, index: TensorLike, axis: number): Tensor {
+export function takeAlongAxis(x: TensorLike, index: TensorLike, axis: number): Tensor {
   const [t, at] = [toTensor(x), toTensor(index)];
-  const along = resolveAxis('takeAlong', axis, t.rank);
-  expectLines('takeAlong', t, at, along);
-  const y = takeAlongOf(reshape(t, around(t.shape, along)), reshape(at, around(at.shape, along)));
+  const along = resolveAxis('takeAlongAxis', axis, t.rank);
+  expectLines('takeAlongAxis', t, at, along);
+  const y = takeAlongAxisOf(reshape(t, around(t.shape, along)), reshape(at, around(at.shape, along)));
   return reshape(y, at.shape);
 }
 
 /**
- * The adjoint of `takeAlong`, PyTorch's `scatter_add`: zeros of size `n` along the axis, to which values are added where the
+ * The adjoint of `takeAlongAxis`, PyTorch's `scatter_add`: zeros of size `n` along the axis, to which values are added where the
  * index says, in its order. Shapes: values and index `i32` [...a, m, ...b] -> [...a, n, ...b].
  */
-export function scatterAlong(values: TensorLike, index: TensorLike, n: number, axis: number): Tensor {
+export function scatterAddAlongAxis(values: TensorLike, index: TensorLike, n: number, axis: number): Tensor {
   const [t, at] = [toTensor(values), toTensor(index)];
-  const along = resolveAxis('scatterAlong', axis, t.rank);
+  const along = resolveAxis('scatterAddAlongAxis', axis, t.rank);
   const form = around(at.shape, along);
   if (!sameShape(t.shape, at.shape)) {
-    throw new ShapeError(`scatterAlong: values ${formatType(t)} and index ${formatType(at)} differ in shape`);
+    throw new ShapeError(
+      `scatterAddAlongAxis: values ${formatType(t)} and index ${formatType(at)} differ in shape`,
+    );
   }
-  const y = scatterAlongOf(reshape(t, form), reshape(at, form), n);
+  const y = scatterAddAlongAxisOf(reshape(t, form), reshape(at, form), n);
   return reshape(
     y,
     at.shape.map((d, i) => (i === along ? n : d)),
@@ -205,7 +108,7 @@ function expectLines(where: string, x: Tensor, index: Tensor, axis: number): voi
  */
 export function oneHot(index: TensorLike, n: number): Tensor {
   const at = expandDims(toTensor(index), -1);
-  return scatterAlong(broadcastTo(ones([]), at.shape), at, n, at.rank - 1);
+  return scatterAddAlongAxis(broadcastTo(ones([]), at.shape), at, n, at.rank - 1);
 }
 
 export interface SortOptions {

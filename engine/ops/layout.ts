@@ -1,6 +1,5 @@
-/** Operations that move or repeat elements without computing. All work on every dtype. */
+/** Functions that move or repeat elements without computing. All work on every dtype. */
 import { ShapeError } from '../errors.ts';
-import { defineOp, type Vjp } from '../op.ts';
 import {
   checkShape,
   formatShape,
@@ -11,115 +10,9 @@ import {
   sizeOf,
 } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import type { DType, Shape, TensorType } from '../types.ts';
-import { hostTensor, toTensor, type TensorLike } from './create.ts';
-import { sumTo } from './elementwise.ts';
-
-type ShapeAttrs = { readonly shape: Shape };
-
-/** A walk along every axis: the position of the first element, and the steps between them, which may be negative. */
-type SliceAttrs = ShapeAttrs & { readonly begin: readonly number[]; readonly step: readonly number[] };
-type PadAttrs = SliceAttrs & { readonly value: number };
-
-export const layoutOps = {
-  reshape: defineOp({
-    name: 'reshape',
-    infer([x]: readonly TensorType[], { shape }: ShapeAttrs): readonly TensorType[] {
-      checkShape('reshape', shape);
-      if (sizeOf(shape) !== sizeOf(x.shape)) {
-        throw new ShapeError(
-          `reshape: ${formatShape(x.shape)} holds ${sizeOf(x.shape)} elements but ${formatShape(shape)} ` +
-            `holds ${sizeOf(shape)}`,
-        );
-      }
-      return [{ shape, dtype: x.dtype }];
-    },
-    vjp: ({ inputs, grads }: Vjp<ShapeAttrs>) => [reshape(grads[0]!, inputs[0].shape)],
-    alias: true,
-  }),
-
-  transpose: defineOp({
-    name: 'transpose',
-    infer: (
-      [x]: readonly TensorType[],
-      { perm }: { readonly perm: readonly number[] },
-    ): readonly TensorType[] => [{ shape: perm.map((axis) => x.shape[axis]), dtype: x.dtype }],
-    vjp({ grads, attrs: { perm } }: Vjp<{ readonly perm: readonly number[] }>) {
-      return [transpose(grads[0]!, inversePermutation(perm))];
-    },
-  }),
-
-  broadcastTo: defineOp({
-    name: 'broadcastTo',
-    infer([x]: readonly TensorType[], { shape }: ShapeAttrs): readonly TensorType[] {
-      checkShape('broadcastTo', shape);
-      const lead = shape.length - x.shape.length;
-      if (lead < 0 || x.shape.some((d, i) => d !== 1 && d !== shape[i + lead])) {
-        throw new ShapeError(
-          `broadcastTo: ${formatType(x)} does not broadcast to ${formatShape(shape)} ` +
-            `(each axis must be equal, or 1 in the tensor)`,
-        );
-      }
-      return [{ shape, dtype: x.dtype }];
-    },
-    vjp: ({ inputs, grads }: Vjp<ShapeAttrs>) => [sumTo(grads[0]!, inputs[0].shape)],
-  }),
-
-  /** Elements begin, begin + step, … of every axis, as many as `shape` says; all of them exist. */
-  slice: defineOp({
-    name: 'slice',
-    infer: ([x]: readonly TensorType[], { shape }: SliceAttrs): readonly TensorType[] => [
-      { shape, dtype: x.dtype },
-    ],
-    vjp: ({ inputs: [x], grads, attrs: { begin, step } }: Vjp<SliceAttrs>) => [
-      placed(grads[0]!, { shape: x.shape, begin, step, value: 0 }),
-    ],
-  }),
-
-  /** The adjoint of slice: x at begin, begin + step, … of a tensor of `shape` that holds `value` elsewhere. */
-  pad: defineOp({
-    name: 'pad',
-    infer: ([x]: readonly TensorType[], { shape }: PadAttrs): readonly TensorType[] => [
-      { shape, dtype: x.dtype },
-    ],
-    vjp: ({ inputs: [x], grads, attrs: { begin, step } }: Vjp<PadAttrs>) => [
-      taken(grads[0]!, { shape: x.shape, begin, step }),
-    ],
-  }),
-
-  concat: defineOp({
-    name: 'concat',
-    infer(types: readonly TensorType[], { axis }: { readonly axis: number }): readonly TensorType[] {
-      const [{ shape, dtype }] = types;
-      for (const type of types) {
-        const fits =
-          type.shape.length === shape.length && type.shape.every((d, i) => i === axis || d === shape[i]);
-        if (fits && type.dtype === dtype) continue;
-        throw new ShapeError(
-          `concat: ${formatType(types[0])} and ${formatType(type)} differ in more than axis ${axis} ` +
-            `(dtypes and all other sizes must be equal)`,
-        );
-      }
-      const total = types.reduce((sum, type) => sum + type.shape[axis], 0);
-      return [{ shape: shape.map((d, i) => (i === axis ? total : d)), dtype }];
-    },
-    vjp: ({ inputs, grads, attrs: { axis } }: Vjp<{ readonly axis: number }>) =>
-      split(
-        grads[0]!,
-        inputs.map(({ shape }) => shape[axis]),
-        axis,
-      ),
-  }),
-};
-
-const taken = (x: Tensor, attrs: SliceAttrs): Tensor => layoutOps.slice([x], attrs)[0];
-const placed = (x: Tensor, attrs: PadAttrs): Tensor => layoutOps.pad([x], attrs)[0];
-
-function inversePermutation(perm: readonly number[]): number[] {
-  const inverse = Array.from({ length: perm.length }, () => 0);
-  perm.forEach((axis, i) => (inverse[axis] = i));
-  return inverse;
-}
+import type { DType, Shape } from '../types.ts';
+import { hostTensor, toTensor, type TensorLike } from './convert.ts';
+import { layoutOps, placed, taken } from './primitives/layout.ts';
 
 /**
  * The same elements in another shape, free of cost. One size may be −1: it takes what is left.

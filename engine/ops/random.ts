@@ -1,65 +1,13 @@
 /** Randomness inside a graph: a pure function of a key, the step and the element's position (see rng.ts). */
-import { ShapeError } from '../errors.ts';
-import { defineOp, expectDType, type Grads, type Vjp } from '../op.ts';
-import { checkShape, formatType } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
-import type { Shape, TensorType } from '../types.ts';
 import type { Key } from '../rng.ts';
-import { scalar, toTensor, type TensorLike } from './create.ts';
+import type { Tensor } from '../tensor.ts';
+import type { Shape } from '../types.ts';
+import { toTensor, type TensorLike } from './convert.ts';
+import { scalar } from './create.ts';
 import { less } from './elementwise.ts';
-import { argSort, takeRows } from './gather.ts';
+import { argSort, gather } from './gather.ts';
 import { slice } from './layout.ts';
-
-export type DropoutAttrs = {
-  readonly rate: number;
-  readonly key0: number;
-  readonly key1: number;
-};
-
-/**
- * Inputs x and step (i32 scalar). Element i is kept when word i mod 4 of the Philox block
- * (counter (⌊i/4⌋, 0, step, 0), key) is at least rate · 2^32, and then multiplied by 1 / (1 − rate).
- */
-export const dropoutOp = defineOp({
-  name: 'dropout',
-  infer([x, step]: readonly TensorType[], _attrs: DropoutAttrs) {
-    expectDType('dropout', 'f32', x);
-    expectStep('dropout', step);
-    return [x];
-  },
-  vjp: ({ inputs, grads, attrs }: Vjp<DropoutAttrs>): Grads => [
-    dropoutOp([grads[0]!, inputs[1]], attrs)[0],
-    null,
-  ],
-  mayReuse: [0],
-});
-
-export type RandomAttrs = {
-  readonly distribution: 'uniform' | 'normal';
-  readonly shape: Shape;
-  readonly key0: number;
-  readonly key1: number;
-};
-
-/**
- * Input step (i32 scalar). Element i is made of word i mod 4 of the Philox block (counter (⌊i/4⌋, 0, step, 0), key) alone:
- * uniform ⌊word / 2^8⌋ / 2^24; normal `normalOf(word)` of rng.ts, computed in double precision and rounded to single.
- */
-export const randomOp = defineOp({
-  name: 'random',
-  infer([step]: readonly TensorType[], { shape }: RandomAttrs): readonly TensorType[] {
-    expectStep('random', step);
-    checkShape('random', shape);
-    return [{ shape, dtype: 'f32' }];
-  },
-  vjp: () => [null],
-});
-
-function expectStep(where: string, step: TensorType): void {
-  if (step.dtype !== 'i32' || step.shape.length !== 0) {
-    throw new ShapeError(`${where}: step must be i32 [] but got ${formatType(step)}`);
-  }
-}
+import { dropoutOp, randomOp, type RandomAttrs } from './primitives/random.ts';
 
 const stepOf = (step: TensorLike): Tensor =>
   typeof step === 'number' ? scalar(step, 'i32') : toTensor(step);
@@ -111,5 +59,5 @@ export function randomBernoulli(shape: Shape, probability: number, key: Key, ste
 export function randomPermutation(n: number, key: Key, step: TensorLike = 0): Tensor {
   const draws = randomUniform([2, n], key, step);
   const order = argSort(slice(draws, [0]));
-  return takeRows(order, argSort(takeRows(slice(draws, [1]), order)));
+  return gather(order, argSort(gather(slice(draws, [1]), order)));
 }

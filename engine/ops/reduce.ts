@@ -3,11 +3,11 @@
  * one kernel for each kind of reduction; axes that do not touch are reduced one group after the other.
  */
 import { ShapeError } from '../errors.ts';
-import { defineOp, expectDType, expectRank, withDType, type Vjp } from '../op.ts';
+import { withDType } from '../op.ts';
 import { formatShape, formatType, resolveAxes, resolveAxis, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import type { Shape, TensorType } from '../types.ts';
-import { toTensor, type TensorLike } from './create.ts';
+import type { Shape } from '../types.ts';
+import { toTensor, type TensorLike } from './convert.ts';
 import { customGradient } from './custom.ts';
 import {
   abs,
@@ -31,70 +31,11 @@ import {
   sub,
   where,
 } from './elementwise.ts';
-import { scatterAlong } from './gather.ts';
 import { broadcastTo, reshape, slice } from './layout.ts';
+import { reduceOps, runningSum } from './primitives/reduce.ts';
 
 type None = Record<never, never>;
 const none: None = {};
-
-/** How a running sum goes: without the element itself, and from the end. */
-type Running = { readonly exclusive: boolean; readonly reverse: boolean };
-
-const FORM = '[outer, n, inner]';
-
-export const reduceOps = {
-  sum: defineOp({
-    name: 'sum',
-    infer([x]: readonly TensorType[]): readonly TensorType[] {
-      expectDType('sum', 'f32', x);
-      expectRank('sum', x, 3, FORM);
-      return [{ shape: [x.shape[0], x.shape[2]], dtype: 'f32' }];
-    },
-    vjp({ inputs, grads }: Vjp<None>) {
-      const [outer, , inner] = inputs[0].shape as [number, number, number];
-      return [broadcastTo(reshape(grads[0]!, [outer, 1, inner]), inputs[0].shape)];
-    },
-    flops: ([x]) => sizeOf(x.shape),
-  }),
-
-  /** Results: the maxima, and the position of each along the reduced axis. The first maximum wins; so does the first NaN. */
-  max: defineOp({
-    name: 'max',
-    infer([x]: readonly TensorType[]): readonly TensorType[] {
-      expectDType('max', 'f32', x);
-      expectRank('max', x, 3, FORM);
-      if (x.shape[1] === 0)
-        throw new ShapeError(`max: no elements along the reduced axis of ${formatShape(x.shape)}`);
-      const shape = [x.shape[0], x.shape[2]];
-      return [
-        { shape, dtype: 'f32' },
-        { shape, dtype: 'i32' },
-      ];
-    },
-    vjp({ inputs, outputs, grads }: Vjp<None>) {
-      const [outer, n, inner] = inputs[0].shape as [number, number, number];
-      const one = [outer, 1, inner];
-      return [scatterAlong(reshape(grads[0]!, one), reshape(outputs[1], one), n, 1)];
-    },
-  }),
-
-  cumulativeSum: defineOp({
-    name: 'cumulativeSum',
-    infer([x]: readonly TensorType[], _attrs: Running): readonly TensorType[] {
-      expectDType('cumulativeSum', 'f32', x);
-      expectRank('cumulativeSum', x, 3, FORM);
-      return [x];
-    },
-    vjp: ({ grads, attrs: { exclusive, reverse } }: Vjp<Running>) => [
-      runningSum(grads[0]!, { exclusive, reverse: !reverse }),
-    ],
-    mayReuse: [0],
-    flops: ([x]) => sizeOf(x.shape),
-  }),
-};
-
-/** Along the middle axis of [outer, n, inner]. */
-const runningSum = (x: Tensor, attrs: Running): Tensor => reduceOps.cumulativeSum([x], attrs)[0];
 
 export interface ReduceOptions {
   /** Keep reduced axes with size 1. */
@@ -324,7 +265,7 @@ export function logSumExp(x: TensorLike, axes?: Axes, options: ReduceOptions = {
       const finite = where(isFinite(top), top, 0);
       return add(logTotal(sub(u, finite), axes), finite);
     },
-    gradient: ({ inputs: [u], grad }) => [mul(grad, normalisedExp(u, axes))],
+    gradient: ({ inputs: [u], grad }) => [mul(grad, normalizedExp(u, axes))],
   })(t);
   return withoutKept('logSumExp', result, axes, options);
 }
@@ -342,7 +283,7 @@ function logTotal(x: Tensor, axes: Axes | undefined): Tensor {
   return log1p(add(total(where(isLargest, 0, exp(x))), sub(total(cast(isLargest)), 1)));
 }
 
-function normalisedExp(t: Tensor, axes: Axes | undefined): Tensor {
+function normalizedExp(t: Tensor, axes: Axes | undefined): Tensor {
   const e = exp(sub(t, largest(t, axes)));
   return div(e, sum(e, axes, { keepDims: true }));
 }
@@ -353,7 +294,7 @@ function normalisedExp(t: Tensor, axes: Axes | undefined): Tensor {
  */
 export function softmax(x: TensorLike, axis = -1): Tensor {
   const t = floats('softmax', x);
-  return normalisedExp(t, resolveAxis('softmax', axis, t.rank));
+  return normalizedExp(t, resolveAxis('softmax', axis, t.rank));
 }
 
 /**
@@ -373,7 +314,7 @@ export function logSoftmax(x: TensorLike, axis = -1): Tensor {
   })(t);
 }
 
-export interface CumulativeOptions {
+export interface CumsumOptions {
   /** Leave out the element itself: the first sum is 0. Default false. */
   readonly exclusive?: boolean;
   /** Begin at the end of the axis. Default false. */
@@ -381,13 +322,13 @@ export interface CumulativeOptions {
 }
 
 /** Sums of all elements up to each one along an axis, added in order. */
-export function cumulativeSum(
+export function cumsum(
   x: TensorLike,
   axis: number,
-  { exclusive = false, reverse = false }: CumulativeOptions = {},
+  { exclusive = false, reverse = false }: CumsumOptions = {},
 ): Tensor {
-  const t = floats('cumulativeSum', x);
-  const at = resolveAxis('cumulativeSum', axis, t.rank);
+  const t = floats('cumsum', x);
+  const at = resolveAxis('cumsum', axis, t.rank);
   return reshape(runningSum(reshape(t, grouped(t.shape, at)), { exclusive, reverse }), t.shape);
 }
 

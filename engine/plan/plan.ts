@@ -1,6 +1,6 @@
 /** A plan: what a backend receives. Static steps over numbered values in numbered buffers; it prints itself. */
 import type { Attrs } from '../op.ts';
-import type { OpName } from '../ops/index.ts';
+import type { OpName } from '../ops/primitives/index.ts';
 import { formatType } from '../shape.ts';
 import type { HostTensor, TensorType } from '../types.ts';
 import type { FusedName } from './fusions/index.ts';

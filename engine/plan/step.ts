@@ -1,6 +1,6 @@
 /** A step of any name: what the passes of the planner work on. */
 import type { Attrs } from '../op.ts';
-import { ops, type AttrsOf, type OpName } from '../ops/index.ts';
+import { ops, type AttrsOf, type OpName } from '../ops/primitives/index.ts';
 
 /** One kernel application. `inputs` and `outputs` are value numbers. */
 export interface StepOf<N extends string, A extends Attrs> {

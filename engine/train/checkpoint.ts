@@ -72,7 +72,7 @@ export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Prom
  * '__metadata__' and '__proto__'.
  *
  * @example
- * await saveTensors('weights.safetensors', Object.fromEntries(parameters(model).map(({ name }) => [name, state[name]])));
+ * await saveTensors('weights.safetensors', Object.fromEntries(nn.parameters(model).map(({ name }) => [name, state[name]])));
  */
 export async function saveTensors(path: string, tensors: State): Promise<void> {
   checkStorable('saveTensors', tensors);

@@ -82,7 +82,7 @@ export function checkModel(
   where: string,
   { model, backend, state, data }: Readonly<Record<'model' | 'backend' | 'state' | 'data', unknown>>,
 ): void {
-  checkKind(where, 'model', model, 'apply', 'a layer, for instance sequential({ … })');
+  checkKind(where, 'model', model, 'apply', 'a layer, for instance nn.sequential({ … })');
   checkKind(where, 'backend', backend, 'createStore', 'a backend, for instance await wasm()');
   if (typeof state !== 'object' || state === null) {
     throw new TypeError(

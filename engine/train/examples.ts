@@ -8,8 +8,8 @@ import type { InputTypes } from '../compile.ts';
 import { readExamples, showData, typedArrayName } from '../host.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { isPromise, show } from '../options.ts';
-import { allocate } from '../ops/create.ts';
-import { takeRows } from '../ops/gather.ts';
+import { allocate } from '../ops/convert.ts';
+import { gather } from '../ops/gather.ts';
 import { bytesOf, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostData, HostTensor, State, TensorType } from '../types.ts';
@@ -104,8 +104,8 @@ export function residentExamples(dataset: Dataset, name: string): Examples {
     dataset,
     inputs: (batchSize) => ({ index: { shape: [batchSize], dtype: 'i32' } }),
     gather: ({ index }, state) => ({
-      x: takeRows(state[`${name}/x`], index),
-      y: takeRows(state[`${name}/y`], index),
+      x: gather(state[`${name}/x`], index),
+      y: gather(state[`${name}/y`], index),
     }),
     feeds: (indices) => ({ index: new Int32Array(indices.buffer, indices.byteOffset, indices.length) }),
   };

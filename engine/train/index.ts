@@ -21,7 +21,7 @@ export type {
   TrainEvent,
 } from './events.ts';
 export * from './listeners/index.ts';
-export type { ObjectiveOptions, RowFunction } from './objective.ts';
+export type { LossFunction, MetricFunction, ObjectiveOptions } from './objective.ts';
 export { forward, predict, type PredictOptions, type Prediction } from './predict.ts';
 export {
   lrRangeTest,

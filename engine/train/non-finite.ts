@@ -48,7 +48,7 @@ export async function findNonFinite(suspect: Suspect): Promise<string> {
     inputs: suspect.inputs,
     state: store,
     build({ step: at, ...inputs }, state) {
-      const { augmentation: draws } = inputs as Tree;
+      const { augmentation } = inputs as Tree;
       const observe = (path: string, value: Tensor): Tensor =>
         value.dtype === 'f32' ? checkFinite(value, `the output of ${path}`) : value;
       const bound = bind(model, state, {
@@ -56,7 +56,7 @@ export async function findNonFinite(suspect: Suspect): Promise<string> {
         step: at,
         seed,
         observe,
-        ...(draws !== undefined && { draws }),
+        ...(augmentation !== undefined && { augmentation }),
       });
       const { output } = bound(suspect.input(inputs as unknown as Tree, state));
       return { outputs: { output: sum(checkFinite(output, "the model's output")) } };

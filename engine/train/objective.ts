@@ -2,47 +2,60 @@
 import type { Dataset } from '../dataset.ts';
 import { ShapeError } from '../errors.ts';
 import { expectTensor } from '../op.ts';
-import { correct, crossEntropyRows } from '../ops/loss.ts';
+import { accuracy, crossEntropy } from '../ops/loss.ts';
 import { show } from '../options.ts';
 import { formatType } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** Maps the output of the model and the targets, [N, ...] each, to one number per example, f32 [N]. */
-export type RowFunction = (output: Tensor, targets: Tensor) => Tensor;
+/**
+ * Maps the output of the model and the targets, [N, ...] each, to one number per example, f32 [N]. The operations `crossEntropy`,
+ * `meanSquaredError` and the like are such functions if they receive the third argument.
+ */
+export type LossFunction = (
+  output: Tensor,
+  targets: Tensor,
+  options: { readonly reduction: 'none' },
+) => Tensor;
+export type MetricFunction = LossFunction;
 
 export interface ObjectiveOptions {
-  /** Default: softmax cross-entropy, if the targets are class labels. */
-  readonly loss?: RowFunction;
+  /**
+   * Returns one number per example. Pass the third argument, `{ reduction: 'none' }`, to the operation. Default: `crossEntropy`,
+   * if the targets are class labels.
+   *
+   * @example loss: (output, targets, options) => crossEntropy(output, targets, { ...options, labelSmoothing: 0.1 })
+   */
+  readonly loss?: LossFunction;
   /** Default: accuracy, if the targets are class labels and the output is [N, classes]. */
-  readonly metrics?: Readonly<Record<string, RowFunction>>;
+  readonly metrics?: Readonly<Record<string, MetricFunction>>;
 }
 
 export interface Objective {
-  readonly loss: RowFunction;
+  readonly loss: LossFunction;
   /** Null: accuracy, if the output has one number for each class, which is unknown for a custom loss. */
-  readonly metrics: Readonly<Record<string, RowFunction>> | null;
+  readonly metrics: Readonly<Record<string, MetricFunction>> | null;
 }
 
 /** Throws TypeError if there is no default loss for the targets, and for values that are not functions. */
 export function objectiveFor(where: string, dataset: Dataset, options: ObjectiveOptions): Objective {
   const labels = dataset.y.dtype === 'i32' && dataset.y.shape.length === 0;
-  const loss = options.loss ?? (labels ? crossEntropyRows : null);
+  const loss = options.loss ?? (labels ? crossEntropy : null);
   if (loss === null) {
     throw new TypeError(
       `${where}: loss is missing: the targets of ${dataset.name} are ${formatType(dataset.y)}, not class labels ` +
-        `(pass loss: (output, targets) => rows [N])`,
+        `(pass a loss, for instance meanSquaredError or binaryCrossEntropy)`,
     );
   }
   for (const [name, value] of Object.entries({ loss, ...options.metrics })) {
     if (typeof value !== 'function') {
       throw new TypeError(
-        `${where}: ${name === 'loss' ? name : `metric ${name}`} must be a function (output, targets) => rows [N], got ${show(value)}`,
+        `${where}: ${name === 'loss' ? name : `metric ${name}`} must be a function of outputs and targets, for instance ${name === 'loss' ? 'crossEntropy' : 'accuracy'}, got ${show(value)}`,
       );
     }
   }
   return {
     loss,
-    metrics: options.metrics ?? (!labels ? {} : options.loss === undefined ? { accuracy: correct } : null),
+    metrics: options.metrics ?? (!labels ? {} : options.loss === undefined ? { accuracy } : null),
   };
 }
 
@@ -60,16 +73,19 @@ export function measure(
         `(the last layer needs ${classes.length} outputs)`,
     );
   }
-  const rows: Record<string, Tensor> = { loss: loss(output, targets) };
+  const options = { reduction: 'none' } as const;
+  const rows: Record<string, Tensor> = { loss: loss(output, targets, options) };
   const perClass = output.rank === 2 && output.shape[1] === classes.length;
-  const measured = metrics ?? (perClass ? { accuracy: correct } : {});
-  for (const [name, metric] of Object.entries(measured)) rows[METRIC + name] = metric(output, targets);
+  const measured = metrics ?? (perClass ? { accuracy } : {});
+  for (const [name, metric] of Object.entries(measured))
+    rows[METRIC + name] = metric(output, targets, options);
   for (const [name, value] of Object.entries(rows)) {
     expectTensor(`${where}: ${name}`, value);
     if (value.dtype !== 'f32' || value.rank !== 1 || value.shape[0] !== targets.shape[0]) {
+      const scalar = 'pass the third argument on, for instance crossEntropy(output, targets, options)';
       throw new ShapeError(
         `${where}: ${name} must return one number per example, f32 [${targets.shape[0]}], got ${formatType(value)} ` +
-          `(reduce all axes except the first; the trainer reduces the batch)`,
+          `(${value.rank === 0 ? scalar : 'reduce all axes except the first; the trainer reduces the batch'})`,
       );
     }
   }

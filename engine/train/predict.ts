@@ -6,7 +6,7 @@ import { ShapeError } from '../errors.ts';
 import { checkHostTensor } from '../host.ts';
 import type { Layer } from '../nn/layer.ts';
 import { bind } from '../nn/model.ts';
-import { allocate } from '../ops/create.ts';
+import { allocate } from '../ops/convert.ts';
 import { checkInteger, checkOptions } from '../options.ts';
 import { formatType, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';

@@ -100,7 +100,7 @@ const KNOWN = [
 export function settingsOf(where: string, options: TrainOptions): Settings {
   checkOptions(where, options, KNOWN);
   for (const [name, method, words] of [
-    ['model', 'apply', 'a layer, for instance sequential({ … })'],
+    ['model', 'apply', 'a layer, for instance nn.sequential({ … })'],
     ['backend', 'createStore', 'a backend, for instance await wasm()'],
     ['data', 'batch', 'a loader, for instance loader(dataset, { batchSize: 100 })'],
     ['optimizer', 'update', 'an optimizer, for instance sgd({ lr: 0.01 })'],

@@ -64,7 +64,7 @@ export class TrainingStep {
           training: true,
           step,
           seed,
-          ...(augmentation !== undefined && { draws: augmentation }),
+          ...(augmentation !== undefined && { augmentation }),
         };
         const { output, updates } = bind(model, state, options)(x);
         const mixed = data.mixes === true ? mixObjective(inputs, objective) : objective;

@@ -206,7 +206,7 @@ describe('chart', () => {
     expect(svg).toContain('A &lt;fast&gt; one');
     expect(svg).not.toMatch(/NaN|undefined|Infinity/);
     expect(() => peersSvg({ ...result, networks: [], kernels: null })).toThrow(
-      'nothing in the file was compared',
+      'the file has no comparison with PyTorch',
     );
   });
 
@@ -223,6 +223,8 @@ describe('chart', () => {
     expect(document).toContain('Not measured: @jax-js/jax: not installed.');
     expect(replaceBetween(document, 'peers', content)).toBe(document);
     expect(await check(document, { parser: 'markdown', printWidth: 110, singleQuote: true })).toBe(true);
-    expect(() => replaceBetween('no markers', 'peers', content)).toThrow('the document lacks <!-- peers -->');
+    expect(() => replaceBetween('no markers', 'peers', content)).toThrow(
+      'the document has no <!-- peers -->',
+    );
   });
 });

@@ -1,13 +1,5 @@
-import {
-  compile,
-  f32,
-  formatProfile,
-  matmul,
-  measureLimits,
-  startLimit,
-  summarizeProfile,
-  wasm,
-} from 'cyclegrad';
+import { compile, f32, matmul, wasm } from 'cyclegrad';
+import { formatProfile, measureLimits, startLimit, summarizeProfile } from 'cyclegrad/tools';
 import { describe, expect, it } from 'vitest';
 
 const limits = { threads: 1, simd: 'relaxed', gflopPerSecond: 50, gbPerSecond: 10 } as const;

@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { dense, flatten, normalize, reference, sequential, type Backend } from 'cyclegrad';
+import { reference, type Backend } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { synthetic } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
 import { cyclicLR } from 'cyclegrad/schedulers';
@@ -74,7 +75,7 @@ const small: Arm = {
   steps: 30,
   batchSize: 10,
   evalEvery: 10,
-  model: (mean) => sequential({ input: normalize(mean), flat: flatten(), fc: dense(3072, 10) }),
+  model: (mean) => nn.sequential({ input: nn.normalize(mean), flat: nn.flatten(), fc: nn.dense(3072, 10) }),
   optimizer: () =>
     sgd({ lr: cyclicLR({ base: 1e-6, max: 1e-5, stepSize: 5 }), momentum: 0.9, form: 'caffe' }),
 };

@@ -1,18 +1,5 @@
-import {
-  applyGradients,
-  bind,
-  caffeFull,
-  caffeQuick,
-  compile,
-  countParameters,
-  f32,
-  i32,
-  initState,
-  mlp,
-  softmaxCrossEntropy,
-  wasm,
-  type Layer,
-} from 'cyclegrad';
+import { compile, f32, i32, crossEntropy, wasm } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { assert, describe, expect, it } from 'vitest';
 import { buildLayers, buildModel, makeBatch, makeOptimizer } from '../../bench/ours.ts';
 import { workloadNames, workloads } from '../../bench/workloads.ts';
@@ -21,7 +8,7 @@ import { NOTED_THREADS, WasmNote } from '../../engine/backends/wasm/notes.ts';
 const mean = { shape: [32, 32, 3], dtype: 'f32', data: new Float32Array(3072) } as const;
 
 /** Everything about parameters that can be compared: an initialiser by what it draws. */
-function parameters(model: Layer): Record<string, unknown> {
+function parameters(model: nn.Layer): Record<string, unknown> {
   const draws = { normal: () => 1, uniform: () => 0.5 } as never;
   return Object.fromEntries(
     Object.entries(model.params)
@@ -35,13 +22,13 @@ function parameters(model: Layer): Record<string, unknown> {
 
 describe('the workloads are the networks they are named after', () => {
   it.each([
-    ['full', caffeFull({ mean })],
-    ['quick', caffeQuick({ mean })],
-    ['mlp', mlp([784, 512, 512, 10])],
+    ['full', nn.caffeFull({ mean })],
+    ['quick', nn.caffeQuick({ mean })],
+    ['mlp', nn.mlp([784, 512, 512, 10])],
   ] as const)('%s has the layers of the zoo', (name, known) => {
     const built = buildLayers(workloads[name].layers);
     expect(parameters(built)).toEqual(parameters(known));
-    const kinds = (layer: Layer): string[] =>
+    const kinds = (layer: nn.Layer): string[] =>
       Object.entries(layer.config!['layers'] as Record<string, { kind: string }>)
         .filter(([path]) => path !== 'input')
         .map(([, { kind }]) => kind);
@@ -49,7 +36,7 @@ describe('the workloads are the networks they are named after', () => {
   });
 
   it('with the sizes they are known for', () => {
-    const counts = workloadNames.map((name) => countParameters(buildLayers(workloads[name].layers)));
+    const counts = workloadNames.map((name) => nn.countParameters(buildLayers(workloads[name].layers)));
     // ResNet-20: 0.27 M, a little more by the projections.
     expect(counts).toEqual([89_578, 145_578, 272_474, 596_298, 669_706]);
   });
@@ -85,11 +72,11 @@ describe('how the work of a training step is shared', () => {
     const step = await compile(backend, {
       inputs: { x: f32(workload.batchSize, ...workload.input), y: i32(workload.batchSize) },
       hyper: optimizer.at(0),
-      state: initState(model, optimizer, 1),
+      state: nn.initState(model, optimizer, 1),
       build({ x, y, hyper, step: at }, state) {
-        const { output, updates } = bind(model, state, { training: true, step: at })(x);
-        const loss = softmaxCrossEntropy(output, y);
-        const next = { ...updates, ...applyGradients(optimizer, model, state, loss, hyper) };
+        const { output, updates } = nn.bind(model, state, { training: true, step: at })(x);
+        const loss = crossEntropy(output, y);
+        const next = { ...updates, ...nn.applyGradients(optimizer, model, state, loss, hyper) };
         return { outputs: { loss }, next };
       },
     });

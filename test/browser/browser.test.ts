@@ -11,7 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 import { afterAll, assert, beforeAll, describe, expect, it } from 'vitest';
 import { withoutNode } from '../../bundle.js';
-import { simdName, wasm } from '../../engine/index.ts';
+import { wasm } from 'cyclegrad';
+import { simdName } from 'cyclegrad/tools';
 import type { PageResults } from './page.ts';
 import { firstLosses, train, type First } from './program.ts';
 

@@ -1,33 +1,25 @@
 /** What runs in Node and in a browser alike: the first losses of a small network, and a short training run. */
 import { arrays, loader } from '../../datasets/index.ts';
 import {
-  applyGradients,
-  bind,
   compile,
-  conv2d,
-  dense,
   f32,
   fit,
-  flatten,
   i32,
-  initState,
-  maxPool2d,
-  relu,
-  sequential,
-  softmaxCrossEntropy,
+  crossEntropy,
   type Backend,
   type Listener,
   type Report,
 } from '../../engine/index.ts';
+import * as nn from '../../engine/nn/index.ts';
 import { sgd } from '../../optim/index.ts';
 
-const model = sequential({
-  conv1: conv2d(3, 8, 3, { padding: 1 }),
-  relu1: relu(),
-  pool1: maxPool2d(2),
-  conv2: conv2d(8, 8, 3, { padding: 1 }),
-  flat: flatten(),
-  fc: dense(128, 10),
+const model = nn.sequential({
+  conv1: nn.conv2d(3, 8, 3, { padding: 1 }),
+  relu1: nn.relu(),
+  pool1: nn.maxPool2d(2),
+  conv2: nn.conv2d(8, 8, 3, { padding: 1 }),
+  flat: nn.flatten(),
+  fc: nn.dense(128, 10),
 });
 const optimizer = sgd({ lr: 0.1, momentum: 0.9 });
 
@@ -43,13 +35,13 @@ export async function firstLosses(backend: Backend): Promise<First> {
   const step = await compile(backend, {
     inputs: { x: f32(8, 8, 8, 3), y: i32(8) },
     hyper: optimizer.at(0),
-    state: initState(model, optimizer, 1),
+    state: nn.initState(model, optimizer, 1),
     build({ x, y, step: index, hyper }, state) {
-      const { output, updates } = bind(model, state, { training: true, step: index })(x);
-      const loss = softmaxCrossEntropy(output, y);
+      const { output, updates } = nn.bind(model, state, { training: true, step: index })(x);
+      const loss = crossEntropy(output, y);
       return {
         outputs: { loss },
-        next: { ...updates, ...applyGradients(optimizer, model, state, loss, hyper) },
+        next: { ...updates, ...nn.applyGradients(optimizer, model, state, loss, hyper) },
       };
     },
   });

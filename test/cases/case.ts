@@ -4,7 +4,8 @@
  */
 import type { Evaluator } from '../../engine/evaluate.ts';
 import { grad } from '../../engine/grad.ts';
-import { add, allocate, mul, scalar, sum } from '../../engine/ops/index.ts';
+import { add, mul, scalar, sum } from '../../engine/ops/index.ts';
+import { allocate } from '../../engine/ops/convert.ts';
 import { stream, type Stream } from '../../engine/rng.ts';
 import { sizeOf } from '../../engine/shape.ts';
 import { constant, type Tensor } from '../../engine/tensor.ts';

@@ -17,10 +17,10 @@ import {
   relu,
   reshape,
   sigmoid,
-  softmaxCrossEntropy,
+  crossEntropy,
   sub,
   sum,
-  takeRows,
+  gather,
   tanh,
   transpose,
 } from '../../engine/ops/index.ts';
@@ -62,7 +62,7 @@ export const composite: readonly Case[] = [
   define(
     'softmax cross-entropy of a dense layer',
     { x: uniform([5, 7]), w: uniform([7, 4]), labels: integers([5], 4) },
-    ({ x, w, labels }) => softmaxCrossEntropy(matmul(x, w), labels),
+    ({ x, w, labels }) => crossEntropy(matmul(x, w), labels),
     { tolerance: 1e-5 },
   ),
   define(
@@ -85,7 +85,7 @@ export const composite: readonly Case[] = [
       at: given([], [3], 'i32'),
     },
     ({ images, index, draws, w1, b1, w2, w3, labels, at }) => {
-      const x = normalizeImages(takeRows(images, index), [120, 127, 133], 1 / 64, draws);
+      const x = normalizeImages(gather(images, index), [120, 127, 133], 1 / 64, draws);
       const h1 = lrnWithin(
         relu(maxPool2d(add(conv2d(x, w1, { padding: 2 }), b1), 3, { stride: 2, ceil: true })),
         {
@@ -95,7 +95,7 @@ export const composite: readonly Case[] = [
       );
       const h2 = avgPool2d(relu(conv2d(h1, w2, { padding: 'same' })), 3, { stride: 2, ceil: true });
       const flat = dropout(reshape(h2, [4, -1]), 0.3, key(1, 'drop'), at);
-      return softmaxCrossEntropy(matmul(flat, w3), labels);
+      return crossEntropy(matmul(flat, w3), labels);
     },
     { wrt: ['w1', 'b1', 'w2', 'w3'], tolerance: 3e-5, tags: ['large'] },
   ),

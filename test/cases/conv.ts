@@ -1,12 +1,6 @@
-import {
-  add,
-  conv2d,
-  conv2dTranspose,
-  ops,
-  relu,
-  type Conv2dTransposeOptions,
-} from '../../engine/ops/index.ts';
-import type { ConvAttrs } from '../../engine/ops/conv.ts';
+import { add, conv2d, conv2dTranspose, relu, type Conv2dTransposeOptions } from '../../engine/ops/index.ts';
+import { ops } from '../../engine/ops/primitives/index.ts';
+import type { ConvAttrs } from '../../engine/ops/primitives/conv.ts';
 import { pair, placeWindow, type Padding, type Pair } from '../../engine/shape.ts';
 import { define, uniform, type Case } from './case.ts';
 

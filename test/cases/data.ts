@@ -1,12 +1,12 @@
 import {
   dropout,
   normalizeImages,
-  ops,
   randomBernoulli,
   randomNormal,
   randomPermutation,
   randomUniform,
 } from '../../engine/ops/index.ts';
+import { ops } from '../../engine/ops/primitives/index.ts';
 import { key } from '../../engine/rng.ts';
 import { formatShape } from '../../engine/shape.ts';
 import type { Shape } from '../../engine/types.ts';

@@ -2,14 +2,13 @@ import {
   argSort,
   gather,
   oneHot,
-  ops,
   scatterAdd,
-  scatterAlong,
+  scatterAddAlongAxis,
   sort,
-  takeAlong,
-  takeRows,
+  takeAlongAxis,
   topK,
 } from '../../engine/ops/index.ts';
+import { ops } from '../../engine/ops/primitives/index.ts';
 import { formatShape } from '../../engine/shape.ts';
 import type { Shape } from '../../engine/types.ts';
 import { bytes, define, distinct, given, integers, uniform, type Case, type Draw } from './case.ts';
@@ -44,44 +43,42 @@ const TAKEN: readonly (readonly [Shape, Shape, number])[] = [
 ];
 
 export const gathering = {
-  takeRows: [
+  gatherRows: [
     ...KINDS.flatMap(([dtype, draw]) =>
       ([[5], [7, 3], [6, 2, 3, 3], [3, 5, 1]] as const).map((shape: Shape) =>
         define(
           `${dtype} ${formatShape(shape)}, rows repeat`,
           { x: draw(shape), index: integers([11], shape[0]) },
-          ({ x, index }) => takeRows(x, index),
+          ({ x, index }) => gather(x, index),
           { tolerance: 0 },
         ),
       ),
     ),
-    define('no rows', { x: bytes([4, 3]), index: given([0], [], 'i32') }, ({ x, index }) =>
-      takeRows(x, index),
-    ),
+    define('no rows', { x: bytes([4, 3]), index: given([0], [], 'i32') }, ({ x, index }) => gather(x, index)),
   ],
-  scatterRows: ([[5], [7, 3], [6, 2, 3, 3], [3, 5, 1], [0, 2], [300, 2]] as const).map((shape: Shape) =>
+  scatterAddRows: ([[5], [7, 3], [6, 2, 3, 3], [3, 5, 1], [0, 2], [300, 2]] as const).map((shape: Shape) =>
     define(
       formatShape(shape),
       { g: uniform(shape), index: integers([shape[0]], 4) },
-      ({ g, index }) => ops.scatterRows([g, index], { n: 4 }),
+      ({ g, index }) => ops.scatterAddRows([g, index], { n: 4 }),
       { tolerance: shape[0] === 300 ? 1e-5 : 1e-6, tags: shape[0] === 300 ? ['large'] : [] },
     ),
   ),
-  takeAlong: LINES.flatMap(([shape, m]) =>
+  takeAlongAxis: LINES.flatMap(([shape, m]) =>
     KINDS.map(([dtype, draw]) =>
       define(
         `${dtype} ${formatShape(shape)}, ${m} of each line`,
         { x: draw(shape), index: integers([shape[0], m, shape[2]], shape[1]) },
-        ({ x, index }) => ops.takeAlong([x, index], {}),
+        ({ x, index }) => ops.takeAlongAxis([x, index], {}),
         { tolerance: 0 },
       ),
     ),
   ),
-  scatterAlong: [...LINES, [[2, 5, 3], 200] as const].map(([[outer, n, inner], m]) =>
+  scatterAddAlongAxis: [...LINES, [[2, 5, 3], 200] as const].map(([[outer, n, inner], m]) =>
     define(
       `${m} into each line of ${formatShape([outer, n, inner])}`,
       { g: uniform([outer, m, inner]), index: integers([outer, m, inner], n) },
-      ({ g, index }) => ops.scatterAlong([g, index], { n }),
+      ({ g, index }) => ops.scatterAddAlongAxis([g, index], { n }),
       { tolerance: m === 200 ? 1e-5 : 1e-6, tags: m === 200 ? ['large'] : [] },
     ),
   ),
@@ -185,11 +182,13 @@ export const compositeGathering = {
 /** The same along any axis; they have the names of the operations above. */
 export const along: readonly Case[] = [
   define(
-    'takeAlong axis -1 of [3,4,5]',
+    'takeAlongAxis axis -1 of [3,4,5]',
     { x: uniform([3, 4, 5]), index: integers([3, 4, 2], 5) },
-    ({ x, index }) => takeAlong(x, index, -1),
+    ({ x, index }) => takeAlongAxis(x, index, -1),
   ),
-  define('scatterAlong axis 0 of [3,4]', { x: uniform([3, 4]), index: integers([3, 4], 6) }, ({ x, index }) =>
-    scatterAlong(x, index, 6, 0),
+  define(
+    'scatterAddAlongAxis axis 0 of [3,4]',
+    { x: uniform([3, 4]), index: integers([3, 4], 6) },
+    ({ x, index }) => scatterAddAlongAxis(x, index, 6, 0),
   ),
 ];

@@ -3,7 +3,7 @@
  * operation is a type error here, and an operation that its cases do not use is a failure of cases.test.ts.
  */
 import type * as everything from '../../engine/ops/index.ts';
-import type { OpName } from '../../engine/ops/index.ts';
+import type { OpName } from '../../engine/ops/primitives/index.ts';
 import type { Case } from './case.ts';
 import { activations } from './activation.ts';
 import { composite, custom } from './composite.ts';
@@ -13,7 +13,7 @@ import { compositeElementwise, elementwise } from './elementwise.ts';
 import { along, compositeGathering, gathering } from './gather.ts';
 import { compositeLayout, layout } from './layout.ts';
 import { groups, inference, norm } from './norm.ts';
-import { loss, rows } from './loss.ts';
+import { loss, losses } from './loss.ts';
 import { compositeMatmul, matmul } from './matmul.ts';
 import { globals, pool } from './pool.ts';
 import { compositeReduce, means, reduce } from './reduce.ts';
@@ -37,19 +37,7 @@ export const primitive: { readonly [N in OpName]: readonly Case[] } = {
 };
 
 /** What operations/index.ts exports besides operations, for making tensors. */
-type Creation =
-  | 'ops'
-  | 'f32'
-  | 'i32'
-  | 'u8'
-  | 'tensor'
-  | 'scalar'
-  | 'full'
-  | 'zeros'
-  | 'ones'
-  | 'toTensor'
-  | 'allocate'
-  | 'hostTensor';
+type Creation = 'f32' | 'i32' | 'u8' | 'tensor' | 'scalar' | 'full' | 'zeros' | 'ones';
 type Composite = Exclude<keyof typeof everything, OpName | Creation>;
 
 /** Cases of the public functions made of operations. */
@@ -67,7 +55,7 @@ export const composites: { readonly [N in Composite]: readonly Case[] } = {
   mean: means,
   batchNormInference: inference,
   ...activations,
-  ...rows,
+  ...losses,
 };
 
 /** Every case, named `operation: what is special`. */

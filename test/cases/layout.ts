@@ -12,9 +12,9 @@ import {
   stack,
   tile,
   transpose,
-  ops,
   type Range,
 } from '../../engine/ops/index.ts';
+import { ops } from '../../engine/ops/primitives/index.ts';
 import { formatShape } from '../../engine/shape.ts';
 import type { Shape } from '../../engine/types.ts';
 import { bytes, define, integers, uniform, type Case, type Draw } from './case.ts';

@@ -1,14 +1,14 @@
 import {
-  binaryCrossEntropyRows,
-  correct,
-  crossEntropyRows,
-  diceRows,
-  focalRows,
-  huberRows,
-  klDivergenceRows,
-  meanSquaredErrorRows,
-  ops,
+  binaryCrossEntropy,
+  accuracy,
+  crossEntropy,
+  diceLoss,
+  focalLoss,
+  huberLoss,
+  klDivergence,
+  meanSquaredError,
 } from '../../engine/ops/index.ts';
+import { ops } from '../../engine/ops/primitives/index.ts';
 import { sizeOf } from '../../engine/shape.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { define, given, integers, uniform, type Case } from './case.ts';
@@ -73,7 +73,7 @@ export const loss = {
       define(
         `${rows} rows of ${classes}`,
         { logits: uniform([rows, classes]), labels: integers([rows], classes) },
-        ({ logits, labels }) => correct(logits, labels),
+        ({ logits, labels }) => accuracy(logits, labels, { reduction: 'none' }),
         { wrt: [], tolerance: 0 },
       ),
     ),
@@ -86,7 +86,7 @@ export const loss = {
         ),
         labels: given([6], [0, 1, 0, 0, 0, 0], 'i32'),
       },
-      ({ logits, labels }) => correct(logits, labels),
+      ({ logits, labels }) => accuracy(logits, labels, { reduction: 'none' }),
       { wrt: [], tolerance: 0, tags: ['special'] },
     ),
   ],
@@ -107,48 +107,66 @@ const pairs = (
     ),
   );
 
-export const rows = {
-  crossEntropyRows: [0, 0.1, 1].flatMap((labelSmoothing) =>
+export const losses = {
+  accuracy: (['mean', 'sum', 'none'] as const).map((reduction) =>
+    define(
+      reduction,
+      { logits: uniform([33, 10], -3, 3), labels: integers([33], 10) },
+      ({ logits, labels }) => accuracy(logits, labels, { reduction }),
+      { wrt: [] },
+    ),
+  ),
+  crossEntropy: [0, 0.1, 1].flatMap((labelSmoothing) =>
     SIZES.map(([n, classes]) =>
       define(
         `${n} rows of ${classes}${labelSmoothing === 0 ? '' : `, smoothing ${labelSmoothing}`}`,
         { logits: uniform([n, classes], -3, 3), labels: integers([n], classes) },
-        ({ logits, labels }) => crossEntropyRows(logits, labels, { labelSmoothing }),
+        ({ logits, labels }) => crossEntropy(logits, labels, { labelSmoothing, reduction: 'none' }),
         { tolerance: labelSmoothing === 0 ? 1e-6 : 3e-6, tags: n * classes > 500 ? ['large'] : [] },
       ),
     ),
   ),
-  meanSquaredErrorRows: pairs('', meanSquaredErrorRows, ['x', 'target']),
-  huberRows: [
-    ...pairs('', (x, target) => huberRows(x, target), ['x', 'target']),
-    ...pairs(', delta 0.5', (x, target) => huberRows(x, target, { delta: 0.5 }), ['x', 'target']),
+  meanSquaredError: pairs('', (x, target) => meanSquaredError(x, target, { reduction: 'none' }), [
+    'x',
+    'target',
+  ]),
+  huberLoss: [
+    ...pairs('', (x, target) => huberLoss(x, target, { reduction: 'none' }), ['x', 'target']),
+    ...pairs(', delta 0.5', (x, target) => huberLoss(x, target, { delta: 0.5, reduction: 'none' }), [
+      'x',
+      'target',
+    ]),
   ],
-  binaryCrossEntropyRows: [
-    ...pairs('', binaryCrossEntropyRows, ['x', 'target']),
+  binaryCrossEntropy: [
+    ...pairs('', (x, target) => binaryCrossEntropy(x, target, { reduction: 'none' }), ['x', 'target']),
     define(
       'large logits: no overflow',
       {
         x: given([4, 2], [800, -800, 1e4, -1e4, 60, -60, 0, 1]),
         target: given([4, 2], [1, 0, 0, 1, 0.5, 0.5, 1, 0]),
       },
-      ({ x, target }) => binaryCrossEntropyRows(x, target),
+      ({ x, target }) => binaryCrossEntropy(x, target, { reduction: 'none' }),
       { wrt: [], tags: ['special'] },
     ),
   ],
-  focalRows: [
-    ...pairs('', (x, target) => focalRows(x, target), ['x']),
-    ...pairs(', gamma 1.5', (x, target) => focalRows(x, target, { alpha: 0.6, gamma: 1.5 }), ['x', 'target']),
-    ...pairs(', gamma 0', (x, target) => focalRows(x, target, { gamma: 0 }), ['x']),
+  focalLoss: [
+    ...pairs('', (x, target) => focalLoss(x, target, { reduction: 'none' }), ['x']),
+    ...pairs(
+      ', gamma 1.5',
+      (x, target) => focalLoss(x, target, { alpha: 0.6, gamma: 1.5, reduction: 'none' }),
+      ['x', 'target'],
+    ),
+    ...pairs(', gamma 0', (x, target) => focalLoss(x, target, { gamma: 0, reduction: 'none' }), ['x']),
   ],
-  diceRows: [
-    ...pairs('', (x, target) => diceRows(x, target), ['x', 'target']),
-    ...pairs(', smooth 0.1', (x, target) => diceRows(x, target, { smooth: 0.1 }), ['x']),
+  diceLoss: [
+    ...pairs('', (x, target) => diceLoss(x, target, { reduction: 'none' }), ['x', 'target']),
+    ...pairs(', smooth 0.1', (x, target) => diceLoss(x, target, { smooth: 0.1, reduction: 'none' }), ['x']),
   ],
-  klDivergenceRows: SIZES.map(([n, classes]) =>
+  klDivergence: SIZES.map(([n, classes]) =>
     define(
       `${n} rows of ${classes}`,
       { x: uniform([n, classes], -3, 3), target: uniform([n, classes], 0, 2 / classes) },
-      ({ x, target }) => klDivergenceRows(x, target),
+      ({ x, target }) => klDivergence(x, target, { reduction: 'none' }),
       { wrt: ['x'], tolerance: 3e-6, tags: n * classes > 500 ? ['large'] : [] },
     ),
   ),

@@ -6,9 +6,9 @@ import {
   layerNorm,
   lrnAcross,
   lrnWithin,
-  ops,
 } from '../../engine/ops/index.ts';
-import type { LrnAttrs } from '../../engine/ops/norm.ts';
+import { ops } from '../../engine/ops/primitives/index.ts';
+import type { LrnAttrs } from '../../engine/ops/primitives/norm.ts';
 import { formatShape, sizeOf } from '../../engine/shape.ts';
 import type { Shape } from '../../engine/types.ts';
 import { define, uniform, type Case } from './case.ts';

@@ -1,11 +1,6 @@
-import {
-  avgPool2d,
-  globalAvgPool2d,
-  globalMaxPool2d,
-  ops,
-  type AvgPoolOptions,
-} from '../../engine/ops/index.ts';
-import type { PoolAttrs } from '../../engine/ops/pool.ts';
+import { avgPool2d, globalAvgPool2d, globalMaxPool2d, type AvgPoolOptions } from '../../engine/ops/index.ts';
+import { ops } from '../../engine/ops/primitives/index.ts';
+import type { PoolAttrs } from '../../engine/ops/primitives/pool.ts';
 import { pair, placeWindow, type Padding, type Pair } from '../../engine/shape.ts';
 import { define, distinct, uniform, type Case } from './case.ts';
 

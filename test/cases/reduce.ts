@@ -3,7 +3,7 @@ import {
   any,
   argMax,
   argMin,
-  cumulativeSum,
+  cumsum,
   dot,
   logSoftmax,
   logSumExp,
@@ -11,12 +11,12 @@ import {
   mean,
   min,
   norm,
-  ops,
   prod,
   softmax,
   sum,
   variance,
 } from '../../engine/ops/index.ts';
+import { ops } from '../../engine/ops/primitives/index.ts';
 import { formatShape, sizeOf } from '../../engine/shape.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import type { Shape } from '../../engine/types.ts';
@@ -128,7 +128,7 @@ export const reduce = {
       ),
     ),
   ],
-  cumulativeSum: [
+  cumsum: [
     ...GROUPS.flatMap((shape) =>
       [0, 1, 2, 3].map((way) => {
         const [exclusive, reverse] = [way % 2 === 1, way >= 2];
@@ -136,29 +136,24 @@ export const reduce = {
         return define(
           `${formatShape(shape)}${how}`,
           { x: uniform(shape) },
-          ({ x }) => ops.cumulativeSum([x], { exclusive, reverse }),
+          ({ x }) => ops.cumsum([x], { exclusive, reverse }),
           { tolerance: 3e-5, tags: tags(shape) },
         );
       }),
     ),
     ...[0, 1, -1].map((axis) =>
-      define(`axis ${axis} of [3,4,5]`, { x: uniform([3, 4, 5]) }, ({ x }) => cumulativeSum(x, axis)),
+      define(`axis ${axis} of [3,4,5]`, { x: uniform([3, 4, 5]) }, ({ x }) => cumsum(x, axis)),
     ),
     define(
       'blocks of blocks, exclusive, reverse',
       { x: uniform([17_000]) },
-      ({ x }) => cumulativeSum(x, 0, { exclusive: true, reverse: true }),
+      ({ x }) => cumsum(x, 0, { exclusive: true, reverse: true }),
       { tolerance: 3e-5, tags: ['large'] },
     ),
-    define(
-      'NaN and infinities',
-      { x: given([5], [1, Infinity, 2, -Infinity, 3]) },
-      ({ x }) => cumulativeSum(x, 0),
-      {
-        wrt: [],
-        tags: ['special'],
-      },
-    ),
+    define('NaN and infinities', { x: given([5], [1, Infinity, 2, -Infinity, 3]) }, ({ x }) => cumsum(x, 0), {
+      wrt: [],
+      tags: ['special'],
+    }),
   ],
 } satisfies Record<string, readonly Case[]>;
 

@@ -1,5 +1,6 @@
-import { ops, resize2d, type ResizeOptions } from '../../engine/ops/index.ts';
-import type { ResizeAttrs } from '../../engine/ops/resize.ts';
+import { ops } from '../../engine/ops/primitives/index.ts';
+import { resize2d, type ResizeOptions } from '../../engine/ops/index.ts';
+import type { ResizeAttrs } from '../../engine/ops/primitives/resize.ts';
 import { define, given, uniform, type Case } from './case.ts';
 
 type Images = readonly [number, number, number, number];

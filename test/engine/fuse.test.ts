@@ -17,7 +17,7 @@ import {
   mean,
   mul,
   relu,
-  softmaxCrossEntropy,
+  crossEntropy,
   sub,
   sum,
 } from '../../engine/ops/index.ts';
@@ -61,7 +61,7 @@ function network(kernel: number, stride: number, fuse: boolean): Promise<Compile
         padding: stride === 1 ? 0 : 1,
         ceil: true,
       });
-      const loss = softmaxCrossEntropy(mean(fourth, [1, 2]), y);
+      const loss = crossEntropy(mean(fourth, [1, 2]), y);
       const names = Object.keys(state);
       const gradients = grad(
         loss,

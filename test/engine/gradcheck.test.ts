@@ -13,8 +13,8 @@ import {
   batchNorm,
   cast,
   conv2d,
-  correct,
-  crossEntropyRows,
+  accuracy,
+  crossEntropy,
   div,
   exp,
   groupNorm,
@@ -28,19 +28,18 @@ import {
   mean,
   mul,
   neg,
-  ops,
   pow,
   relu,
   reshape,
   scalar,
-  softmaxCrossEntropy,
   sqrt,
   sum,
-  takeRows,
+  gather,
   tanh,
   tensor,
   variance,
 } from '../../engine/ops/index.ts';
+import { ops } from '../../engine/ops/primitives/index.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { sizeOf } from '../../engine/shape.ts';
 import { buildCase, cases, drawInputs, lossOf, weightsFor, type Case } from '../cases/index.ts';
@@ -245,7 +244,7 @@ describe('conventions', () => {
   it('softmax cross-entropy of extreme logits has the exact derivative 0 or ±1', async () => {
     const logits = tensor([[1e4, 0, -1e4]]);
     const at = (label: number) =>
-      values(grad(softmaxCrossEntropy(logits, tensor(Int32Array.of(label))), [logits])[0]);
+      values(grad(crossEntropy(logits, tensor(Int32Array.of(label))), [logits])[0]);
     expect(await at(0)).toEqual([0, 0, 0]);
     expect(await at(2)).toEqual([1, 0, -1]);
   });
@@ -340,7 +339,7 @@ describe('grad', () => {
     // The labels' path, and an operation without a rule that the wanted tensor does not pass.
     const table = tensor([[1, 2, 3]]);
     const w = tensor([[0.5, 0.5, 0.5]]);
-    const rows = takeRows(table, tensor(Int32Array.of(0)));
+    const rows = gather(table, tensor(Int32Array.of(0)));
     expect(await values(grad(sum(mul(rows, w)), [w])[0])).toEqual([1, 2, 3]);
   });
 
@@ -356,7 +355,7 @@ describe('grad', () => {
 
   it('names the operation that has no derivative', () => {
     const logits = tensor([[1, 2]]);
-    expect(() => grad(sum(correct(logits, tensor(Int32Array.of(0)))), [logits])).toThrow(
+    expect(() => grad(accuracy(logits, tensor(Int32Array.of(0)), { reduction: 'sum' }), [logits])).toThrow(
       new PlanError(
         'grad: operation correct has no derivative (differentiate another expression, or stop before it)',
       ),
@@ -405,7 +404,7 @@ describe('grad', () => {
       [0, 0],
       [0, 0],
     ]);
-    const loss = mean(mul(crossEntropyRows(logits, tensor(Int32Array.of(0, 1))), [1, 0]));
+    const loss = mean(mul(crossEntropy(logits, tensor(Int32Array.of(0, 1)), { reduction: 'none' }), [1, 0]));
     expect(await values(grad(loss, [logits])[0])).toEqual([-0.25, 0.25, 0, -0]);
   });
 

@@ -2,22 +2,8 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { arrays, loader } from '../../datasets/index.ts';
 import { checkArrays, dtypeOfArray, typedArrayName } from '../../engine/host.ts';
-import {
-  compile,
-  dense,
-  evaluate,
-  f32,
-  fit,
-  gpu,
-  initState,
-  normalize,
-  predict,
-  reference,
-  sequential,
-  tensor,
-  wasm,
-  type State,
-} from '../../engine/index.ts';
+import { compile, evaluate, f32, fit, gpu, predict, reference, tensor, wasm, type State } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { sgd } from '../../optim/index.ts';
 
 /** A value made in another realm, whose typed arrays are no instances of this realm's classes. */
@@ -59,12 +45,12 @@ describe('the dtype of data does not depend on the realm that made it', () => {
     ]);
     const bytes = arrays({ shape: [1, 2], data: foreign<Uint8Array>('Uint8Array.of(5, 6)') }, [0]);
     expect(bytes.x.dtype).toBe('u8');
-    const mean = initState(normalize(data), null, 0)['mean'];
+    const mean = nn.initState(nn.normalize(data), null, 0)['mean'];
     expect([...mean.data]).toEqual([0.5, 1.5]);
   });
 
   test('feeds, states and examples, on every backend', async () => {
-    const model = sequential({ d: dense(2, 2) });
+    const model = nn.sequential({ d: nn.dense(2, 2) });
     const state = foreign<State>(`({
       'd.weight': { shape: [2, 2], dtype: 'f32', data: Float32Array.of(0.5, 0, 0, 0.25) },
       'd.bias': { shape: [2], dtype: 'f32', data: Float64Array.of(0, 0) },

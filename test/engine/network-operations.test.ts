@@ -8,28 +8,28 @@ import { Evaluator } from '../../engine/evaluate.ts';
 import { grad } from '../../engine/grad.ts';
 import {
   add,
-  binaryCrossEntropyRows,
+  binaryCrossEntropy,
   celu,
   conv2d,
   conv2dTranspose,
-  crossEntropyRows,
-  diceRows,
+  crossEntropy,
+  diceLoss,
   elu,
   f32,
-  focalRows,
+  focalLoss,
   gelu,
   globalAvgPool2d,
   globalMaxPool2d,
   groupNorm,
   hardSigmoid,
   hardTanh,
-  huberRows,
+  huberLoss,
   instanceNorm,
-  klDivergenceRows,
+  klDivergence,
   layerNorm,
   leakyRelu,
   lrnAcross,
-  meanSquaredErrorRows,
+  meanSquaredError,
   mul,
   ones,
   relu,
@@ -108,7 +108,9 @@ describe('conventions', () => {
     expect(await slopes(softplus, [0])).toEqual([0.5]);
     expect(await slopes(hardTanh, [-2, -1, 0, 1, 2])).toEqual([0, 0, 1, 0, 0]);
     expect((await slopes(hardSigmoid, [-4, 0, 4])).map((v) => v * 6)).toEqual([0, expect.closeTo(1, 12), 0]);
-    expect(await slopes((x) => huberRows(x, [0, 0, 0]), [-3, 1, 3])).toEqual([-1, 1, 1]);
+    expect(await slopes((x) => huberLoss(x, [0, 0, 0], { reduction: 'none' }), [-3, 1, 3])).toEqual([
+      -1, 1, 1,
+    ]);
   });
 
   it('extreme values neither overflow nor vanish', async () => {
@@ -119,10 +121,14 @@ describe('conventions', () => {
       2 ** 100,
     ]);
     expect(await slopes((x) => elu(x), [-1000, 1000])).toEqual([0, 1]);
-    expect(await values(binaryCrossEntropyRows([1e4, -1e4, 1e4], [0, 1, 1]))).toEqual([1e4, 1e4, 0]);
-    expect(await slopes((x) => binaryCrossEntropyRows(x, [0, 1, 1]), [1e4, -1e4, 1e4])).toEqual([1, -1, 0]);
-    expect(await values(focalRows([1e4, -1e4], [1, 0]))).toEqual([0, 0]);
-    expect(await slopes((x) => focalRows(x, [1, 0]), [1e4, -1e4])).toEqual([0, 0]);
+    expect(await values(binaryCrossEntropy([1e4, -1e4, 1e4], [0, 1, 1], { reduction: 'none' }))).toEqual([
+      1e4, 1e4, 0,
+    ]);
+    expect(
+      await slopes((x) => binaryCrossEntropy(x, [0, 1, 1], { reduction: 'none' }), [1e4, -1e4, 1e4]),
+    ).toEqual([1, -1, 0]);
+    expect(await values(focalLoss([1e4, -1e4], [1, 0], { reduction: 'none' }))).toEqual([0, 0]);
+    expect(await slopes((x) => focalLoss(x, [1, 0], { reduction: 'none' }), [1e4, -1e4])).toEqual([0, 0]);
   });
 
   it('NaN stays NaN', async () => {
@@ -133,22 +139,22 @@ describe('conventions', () => {
   });
 
   it('a mask that is empty on both sides has no dice loss', async () => {
-    const [loss] = await values(diceRows([[-100, -100]], [[0, 0]]));
+    const [loss] = await values(diceLoss([[-100, -100]], [[0, 0]], { reduction: 'none' }));
     expect(loss).toBeCloseTo(0, 12);
   });
 
   it('full label smoothing does not know the label', async () => {
     const logits = [[1, 2, 5]];
     const at = (label: number) =>
-      values(crossEntropyRows(logits, tensor(Int32Array.of(label)), { labelSmoothing: 1 }));
+      values(crossEntropy(logits, tensor(Int32Array.of(label)), { labelSmoothing: 1, reduction: 'none' }));
     expect(await at(0)).toEqual(await at(2));
   });
 
   it('Kullback–Leibler of a distribution from itself is 0, and the target gets no gradient', async () => {
     const target = tensor([[0.25, 0.75, 0]]);
     const logits = tensor([[Math.log(1), Math.log(3), -800]]);
-    expect((await values(klDivergenceRows(logits, target)))[0]).toBeCloseTo(0, 12);
-    const [g] = grad(sum(klDivergenceRows(tensor([[1, 2, 3]]), target)), [target]);
+    expect((await values(klDivergence(logits, target, { reduction: 'none' })))[0]).toBeCloseTo(0, 12);
+    const [g] = grad(klDivergence(tensor([[1, 2, 3]]), target, { reduction: 'sum' }), [target]);
     expect(await values(g)).toEqual([0, 0, 0]);
   });
 });
@@ -252,22 +258,28 @@ describe('errors', () => {
     [() => celu(1, 0), 'celu: alpha must be a number other than 0, got 0'],
     [() => elu(1, NaN), 'elu: alpha must be a finite number, got NaN'],
     [
-      () => meanSquaredErrorRows(ones([2, 3]), ones([2])),
-      'meanSquaredErrorRows: expects an output and a target of one shape [N, ...] but got f32 [2,3] and f32 [2]',
-    ],
-    [() => huberRows(ones([2]), ones([2]), { delta: 0 }), 'huberRows: delta must be a number > 0, got 0'],
-    [() => diceRows(ones([2]), ones([2]), { smooth: 0 }), 'diceRows: smooth must be a number > 0, got 0'],
-    [
-      () => focalRows(ones([2]), ones([2]), { alpha: 2 }),
-      'focalRows: alpha must be a number from 0 to 1, got 2',
+      () => meanSquaredError(ones([2, 3]), ones([2]), { reduction: 'none' }),
+      'meanSquaredError: expects an output and a target of one shape [N, ...] but got f32 [2,3] and f32 [2]',
     ],
     [
-      () => crossEntropyRows(ones([1, 2]), tensor(Int32Array.of(0)), { labelSmoothing: 1.5 }),
-      'crossEntropyRows: labelSmoothing must be a number from 0 to 1, got 1.5',
+      () => huberLoss(ones([2]), ones([2]), { delta: 0, reduction: 'none' }),
+      'huberLoss: delta must be a number > 0, got 0',
     ],
     [
-      () => klDivergenceRows(ones([2]), ones([2])),
-      'klDivergenceRows: expects logits [N, classes] but got f32 [2]',
+      () => diceLoss(ones([2]), ones([2]), { smooth: 0, reduction: 'none' }),
+      'diceLoss: smooth must be a number > 0, got 0',
+    ],
+    [
+      () => focalLoss(ones([2]), ones([2]), { alpha: 2, reduction: 'none' }),
+      'focalLoss: alpha must be a number from 0 to 1, got 2',
+    ],
+    [
+      () => crossEntropy(ones([1, 2]), tensor(Int32Array.of(0)), { labelSmoothing: 1.5, reduction: 'none' }),
+      'crossEntropy: labelSmoothing must be a number from 0 to 1, got 1.5',
+    ],
+    [
+      () => klDivergence(ones([2]), ones([2]), { reduction: 'none' }),
+      'klDivergence: expects logits [N, classes] but got f32 [2]',
     ],
   ])('%#', (make, message) => {
     expect(make).toThrow(message);

@@ -197,19 +197,18 @@ describe('on the reference in double precision', () => {
       const index = Int32Array.from({ length: x.shape[axis] }, () => draw(5));
       return ops.scatterAdd(x, ops.tensor(index), 5, axis);
     },
-    takeAlong: (x, draw) => {
+    takeAlongAxis: (x, draw) => {
       const axis = draw(x.rank);
       const shape = x.shape.map((d, i) => (i === axis ? 3 : d));
       const index = Int32Array.from({ length: sizeOf(shape) }, () => draw(x.shape[axis]));
-      return ops.takeAlong(x, ops.tensor(index, { shape }), axis);
+      return ops.takeAlongAxis(x, ops.tensor(index, { shape }), axis);
     },
-    scatterAlong: (x, draw) => {
+    scatterAddAlongAxis: (x, draw) => {
       const axis = draw(x.rank);
       const index = Int32Array.from({ length: sizeOf(x.shape) }, () => draw(3));
-      return ops.scatterAlong(x, ops.tensor(index, { shape: x.shape }), 3, axis);
+      return ops.scatterAddAlongAxis(x, ops.tensor(index, { shape: x.shape }), 3, axis);
     },
-    cumulativeSum: (x, draw) =>
-      ops.cumulativeSum(x, draw(x.rank), { exclusive: draw(2) === 0, reverse: draw(2) === 0 }),
+    cumsum: (x, draw) => ops.cumsum(x, draw(x.rank), { exclusive: draw(2) === 0, reverse: draw(2) === 0 }),
     sort: (x, draw) => ops.sort(x, draw(x.rank), { descending: draw(2) === 0 }).values,
   };
 

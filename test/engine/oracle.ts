@@ -9,6 +9,9 @@ import { constant, type Tensor } from '../../engine/tensor.ts';
 import { oracle, toHost, type OracleAttrs, type OracleCase, type OracleOp } from '../oracle/load.ts';
 import { expectClose } from './compare.ts';
 
+/** One number for each example. */
+const NONE = { reduction: 'none' } as const;
+
 type Inputs = Readonly<Record<string, Tensor>>;
 type Build<N extends OracleOp> = (
   inputs: Inputs,
@@ -36,14 +39,14 @@ const builds: { readonly [N in OracleOp]: Build<N> } = {
   hardSigmoid: ({ x }) => ops.hardSigmoid(x),
   hardSwish: ({ x }) => ops.hardSwish(x),
   hardTanh: ({ x }) => ops.hardTanh(x),
-  meanSquaredError: ({ x, target }) => ops.meanSquaredErrorRows(x, target),
-  binaryCrossEntropy: ({ x, target }) => ops.binaryCrossEntropyRows(x, target),
-  huber: ({ x, target }, attrs) => ops.huberRows(x, target, attrs),
+  meanSquaredError: ({ x, target }) => ops.meanSquaredError(x, target, NONE),
+  binaryCrossEntropy: ({ x, target }) => ops.binaryCrossEntropy(x, target, NONE),
+  huber: ({ x, target }, attrs) => ops.huberLoss(x, target, { ...attrs, ...NONE }),
   smoothedCrossEntropy: ({ x, labels }, { smoothing }) =>
-    ops.crossEntropyRows(x, labels, { labelSmoothing: smoothing }),
-  klDivergence: ({ x, target }) => ops.klDivergenceRows(x, target),
-  dice: ({ x, target }) => ops.diceRows(x, target),
-  focal: ({ x, target }, attrs) => ops.focalRows(x, target, attrs),
+    ops.crossEntropy(x, labels, { labelSmoothing: smoothing, ...NONE }),
+  klDivergence: ({ x, target }) => ops.klDivergence(x, target, NONE),
+  dice: ({ x, target }) => ops.diceLoss(x, target, NONE),
+  focal: ({ x, target }, attrs) => ops.focalLoss(x, target, { ...attrs, ...NONE }),
   embedding: ({ w, index }) => ops.gather(w, index),
   maxPool2d: ({ x }, { size, stride, pad, ceil }) => ops.maxPool2d(x, size, { stride, padding: pad, ceil }),
   avgPool2d: ({ x }, { size, stride, pad, ceil }) => ops.avgPool2d(x, size, { stride, padding: pad, ceil }),
@@ -52,8 +55,7 @@ const builds: { readonly [N in OracleOp]: Build<N> } = {
     const options = { gamma, beta, epsilon: eps };
     return training ? { ...ops.batchNorm(x, options) } : ops.batchNormInference(x, mean, variance, options);
   },
-  softmaxCrossEntropy: ({ logits, labels }, { reduction }) =>
-    reduction === 'mean' ? ops.softmaxCrossEntropy(logits, labels) : ops.crossEntropyRows(logits, labels),
+  softmaxCrossEntropy: ({ logits, labels }, { reduction }) => ops.crossEntropy(logits, labels, { reduction }),
   matmul: ({ a, b }, { transposeA, transposeB }) =>
     ops.matmul(a, b, { transA: transposeA, transB: transposeB }),
   dense: ({ x, w, b }) => ops.add(ops.matmul(x, w), b),
@@ -112,7 +114,7 @@ const builds: { readonly [N in OracleOp]: Build<N> } = {
   softmax: ({ x }, { axis }) => ops.softmax(x, axis),
   logSoftmax: ({ x }, { axis }) => ops.logSoftmax(x, axis),
   prod: ({ x }, { axis }) => ops.prod(x, axis),
-  cumulativeSum: ({ x }, { axis }) => ops.cumulativeSum(x, axis),
+  cumulativeSum: ({ x }, { axis }) => ops.cumsum(x, axis),
   argMax: ({ x }, { axis }) => ops.argMax(x, axis),
   argMin: ({ x }, { axis }) => ops.argMin(x, axis),
   sort({ x }, { axis, descending }) {
@@ -133,8 +135,8 @@ const builds: { readonly [N in OracleOp]: Build<N> } = {
   pad: ({ x }, { mode, amounts }) => ops.pad(x, amounts, { mode }),
   gather: ({ x, index }, { axis }) => ops.gather(x, index, axis),
   scatterAdd: ({ x, index }, { n, axis }) => ops.scatterAdd(x, index, n, axis),
-  takeAlong: ({ x, index }, { axis }) => ops.takeAlong(x, index, axis),
-  scatterAlong: ({ x, index }, { n, axis }) => ops.scatterAlong(x, index, n, axis),
+  takeAlong: ({ x, index }, { axis }) => ops.takeAlongAxis(x, index, axis),
+  scatterAlong: ({ x, index }, { n, axis }) => ops.scatterAddAlongAxis(x, index, n, axis),
   oneHot: ({ index }, { n }) => ops.oneHot(index, n),
   einsum: (inputs, { equation }) => ops.einsum(equation, ...Object.values(inputs)),
 };

@@ -1,8 +1,8 @@
 /** The network of the paper, trained for a few steps on random images. */
 import type { Backend } from '../../engine/backends/backend.ts';
 import { compile } from '../../engine/compile.ts';
-import { applyGradients, bind, caffeFull, initState } from '../../engine/nn/index.ts';
-import { i32, softmaxCrossEntropy, u8 } from '../../engine/ops/index.ts';
+import * as nn from 'cyclegrad/nn';
+import { i32, crossEntropy, u8 } from '../../engine/ops/index.ts';
 import { stream } from '../../engine/rng.ts';
 import type { State } from '../../engine/types.ts';
 import { sgd } from '../../optim/index.ts';
@@ -13,20 +13,20 @@ const BATCH = 20;
 export async function trainPaperNetwork(backend: Backend, steps: number): Promise<State> {
   const optimizer = sgd({ lr: 0.001, momentum: 0.9, weightDecay: 0.004, form: 'caffe' });
   const mean = { shape: [32, 32, 3], dtype: 'f32', data: new Float32Array(3072).fill(120) } as const;
-  const model = caffeFull({ mean });
+  const model = nn.caffeFull({ mean });
   const draws = stream(3, 'images');
   const x = Uint8Array.from({ length: BATCH * 3072 }, () => draws.below(256));
   const y = Int32Array.from({ length: BATCH }, () => draws.below(10));
   const step = await compile(backend, {
     inputs: { x: u8(BATCH, 32, 32, 3), y: i32(BATCH) },
     hyper: optimizer.at(0),
-    state: initState(model, optimizer, 1),
+    state: nn.initState(model, optimizer, 1),
     build({ x: images, y: labels, hyper }, state) {
-      const { output, updates } = bind(model, state, { training: true })(images);
-      const loss = softmaxCrossEntropy(output, labels);
+      const { output, updates } = nn.bind(model, state, { training: true })(images);
+      const loss = crossEntropy(output, labels);
       return {
         outputs: { loss },
-        next: { ...updates, ...applyGradients(optimizer, model, state, loss, hyper) },
+        next: { ...updates, ...nn.applyGradients(optimizer, model, state, loss, hyper) },
       };
     },
   });

@@ -8,7 +8,7 @@ import {
   cast,
   checkFinite,
   concat,
-  cumulativeSum,
+  cumsum,
   dropout,
   flip,
   gather,
@@ -218,7 +218,7 @@ function apply(op: Instruction['op'], a: Tensor, b: Tensor, n: number, step: Ten
     case 'gather':
       return gather(matrix, tensor(Int32Array.of(2, 0, 2)), 1);
     case 'running sum':
-      return tanh(cumulativeSum(a, 0, { reverse: n % 2 === 0 }));
+      return tanh(cumsum(a, 0, { reverse: n % 2 === 0 }));
     case 'sort':
       return sort(a).values;
     case 'softmax':

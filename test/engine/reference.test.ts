@@ -9,18 +9,18 @@ import {
   batchNormInference,
   broadcastTo,
   cast,
-  correct,
+  accuracy,
   dropout,
   matmul,
   normalizeImages,
-  ops,
   reshape,
   scalar,
   sum,
-  takeRows,
+  gather,
   tensor,
   transpose,
 } from '../../engine/ops/index.ts';
+import { ops } from '../../engine/ops/primitives/index.ts';
 import { key, philox } from '../../engine/rng.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { cases, runCase } from '../cases/index.ts';
@@ -164,7 +164,9 @@ describe('the specification, by hand', () => {
       [5, NaN, 1],
       [NaN, 1, 1],
     ]);
-    expect(await values(correct(logits, tensor(Int32Array.of(1, 2, 0, 0))))).toEqual([1, 0, 0, 0]);
+    expect(await values(accuracy(logits, tensor(Int32Array.of(1, 2, 0, 0)), { reduction: 'none' }))).toEqual([
+      1, 0, 0, 0,
+    ]);
   });
 
   it('dropout keeps by the words of the Philox block of (element, step) and scales what it keeps', async () => {
@@ -190,12 +192,12 @@ describe('the specification, by hand', () => {
     expect(kept.reduce((a, b) => a + b) / kept.length).toBeCloseTo(1, 2);
   });
 
-  it('takeRows gathers rows of every dtype', async () => {
+  it('gather takes rows of every dtype', async () => {
     const index = tensor(Int32Array.of(2, 0, 2));
     const bytes = tensor(Uint8Array.of(1, 2, 3, 4, 5, 6), { shape: [3, 2] });
-    expect(takeRows(bytes, index).dtype).toBe('u8');
-    expect(await values(takeRows(bytes, index))).toEqual([5, 6, 1, 2, 5, 6]);
-    expect(await values(takeRows(tensor(Int32Array.of(7, 8, -9)), index))).toEqual([-9, 7, -9]);
+    expect(gather(bytes, index).dtype).toBe('u8');
+    expect(await values(gather(bytes, index))).toEqual([5, 6, 1, 2, 5, 6]);
+    expect(await values(gather(tensor(Int32Array.of(7, 8, -9)), index))).toEqual([-9, 7, -9]);
   });
 
   it('normalizeImages: (x − mean) · scale, then moved by the draws, with 0 outside', async () => {

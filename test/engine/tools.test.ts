@@ -10,7 +10,7 @@ import {
   add,
   batchNorm,
   conv2d,
-  correct,
+  accuracy,
   customGradient,
   exp,
   lrnWithin,
@@ -19,7 +19,7 @@ import {
   mul,
   pow,
   reshape,
-  softmaxCrossEntropy,
+  crossEntropy,
   stopGradient,
   sum,
   tanh,
@@ -148,14 +148,14 @@ describe('hessianVector', () => {
     const gradient = (weight: Tensor): Tensor => {
       const h = lrnWithin(batchNorm(conv2d(images, weight, { padding: 'same' })).y, { size: 3 });
       const logits = reshape(maxPool2d(h, 2), [3, 12]);
-      return grad(softmaxCrossEntropy(logits, tensor(Int32Array.of(0, 5, 11))), [weight])[0];
+      return grad(crossEntropy(logits, tensor(Int32Array.of(0, 5, 11))), [weight])[0];
     };
     const at = async (h: number): Promise<number[]> => values(gradient(add(w, mul(v, h))));
     // The derivative of the gradient along v, by differences and by rules.
     const [right, left] = [await at(1e-5), await at(-1e-5)];
     const x = add(w, 0);
     const h = lrnWithin(batchNorm(conv2d(images, x, { padding: 'same' })).y, { size: 3 });
-    const loss = softmaxCrossEntropy(reshape(maxPool2d(h, 2), [3, 12]), tensor(Int32Array.of(0, 5, 11)));
+    const loss = crossEntropy(reshape(maxPool2d(h, 2), [3, 12]), tensor(Int32Array.of(0, 5, 11)));
     const got = await values(hessianVector(loss, [x], [v])[0]);
     right.forEach((value, i) => expect(got[i]).toBeCloseTo((value - left[i]) / 2e-5, 6));
   });
@@ -179,7 +179,7 @@ describe('hessianVector', () => {
       forward: (t) => t,
       gradient: ({ inputs: [t], grad: g }) => {
         const logits = reshape(t, [4, 4]);
-        const right = correct(logits, tensor(Int32Array.of(0, 1, 2, 3)));
+        const right = accuracy(logits, tensor(Int32Array.of(0, 1, 2, 3)), { reduction: 'none' });
         return [mul(g, reshape(right, [1, 4, 1, 1]))];
       },
     });

@@ -8,7 +8,7 @@ import { reference } from '../../engine/backends/reference/reference.ts';
 import type { Backend, Executable } from '../../engine/backends/backend.ts';
 import { compile } from '../../engine/compile.ts';
 import { BackendError } from '../../engine/errors.ts';
-import { f32, i32, softmaxCrossEntropy } from '../../engine/ops/index.ts';
+import { f32, i32, crossEntropy } from '../../engine/ops/index.ts';
 
 const correct: CallOf<'correct'> = { logits: 64, labels: 128, y: 192, rows: 2, classes: 10 };
 
@@ -107,7 +107,7 @@ describe('the classes of calls', () => {
 });
 
 describe('the program of a plan', () => {
-  /** The executable of softmaxCrossEntropy on a backend. */
+  /** The executable of crossEntropy on a backend. */
   async function load(inner: Backend): Promise<Executable> {
     let executable: Executable | null = null;
     const backend: Backend = {
@@ -120,7 +120,7 @@ describe('the program of a plan', () => {
     };
     await compile(backend, {
       inputs: { x: f32(6, 10), labels: i32(6) },
-      build: ({ x, labels }) => ({ outputs: { losses: softmaxCrossEntropy(x, labels) } }),
+      build: ({ x, labels }) => ({ outputs: { losses: crossEntropy(x, labels) } }),
     });
     return executable!;
   }

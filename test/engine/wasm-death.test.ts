@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { compile } from '../../engine/compile.ts';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
 import { f32, i32 } from '../../engine/ops/index.ts';
-import { maxPool2dGradOp } from '../../engine/ops/pool.ts';
+import { maxPool2dGradOp } from '../../engine/ops/primitives/pool.ts';
 
 const geometry = {
   kernel: [1, 1],

@@ -48,7 +48,8 @@ it.each([
 
 const TRAIN = `
 import { createHash } from 'node:crypto';
-import { caffeQuick, fit, wasm } from './engine/index.js';
+import { fit, wasm } from './engine/index.js';
+import { caffeQuick } from './engine/nn/index.js';
 import { loader, meanImage, synthetic } from './datasets/index.js';
 import { sgd } from './optim/index.js';
 const data = synthetic({ kind: 'images', n: 400, seed: 1 });

@@ -1,19 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import {
-  batchNorm,
-  dense,
-  dropout,
-  groupNorm,
-  init,
-  initState,
-  instanceNorm,
-  layerNorm,
-  normalize,
-  residual,
-  sequential,
-  tanh,
-  type Layer,
-} from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { f64, runLayer, values } from './run.ts';
 
 /** Literals in a graph are single precision, whatever the backend's. */
@@ -25,13 +11,13 @@ describe('batch normalisation', () => {
   const epsilon = 1e-3;
 
   test('training normalises with the biased variance of the batch', async () => {
-    const { outputs } = await runLayer(batchNorm(1, { epsilon }), batches, { training: true });
+    const { outputs } = await runLayer(nn.batchNorm(1, { epsilon }), batches, { training: true });
     const scale = 1 / Math.sqrt(2 / 3 + epsilon);
     expect(values(outputs[0])).toEqual(near([-scale, 0, scale]));
   });
 
   test('pytorch: r ← (1 − m) r + m · batch, variance unbiased', async () => {
-    const layer = batchNorm(1, { momentum: 0.1, epsilon });
+    const layer = nn.batchNorm(1, { momentum: 0.1, epsilon });
     const { state } = await runLayer(layer, batches, { training: true });
     expect(values(state['mean'])).toEqual(near([0.9 * 0.2 + 0.1 * 5]));
     expect(values(state['variance'])).toEqual(near([0.9 * (0.9 + 0.1) + 0.1 * 9]));
@@ -40,7 +26,7 @@ describe('batch normalisation', () => {
   });
 
   test('caffe: sums S ← f S + batch, n ← f n + 1; S / n is used, variance unbiased, no scale and shift', async () => {
-    const layer = batchNorm(1, { form: 'caffe', fraction: 0.5, epsilon });
+    const layer = nn.batchNorm(1, { form: 'caffe', fraction: 0.5, epsilon });
     expect(Object.keys(layer.params)).toEqual(['meanSum', 'varianceSum', 'count']);
     const { state } = await runLayer(layer, batches, { training: true });
     expect(values(state['meanSum'])).toEqual(near([0.5 * 2 + 5]));
@@ -51,7 +37,7 @@ describe('batch normalisation', () => {
   });
 
   test('caffe: before any step statistics are 0, as in Caffe, and nothing is NaN', async () => {
-    const layer = batchNorm(1, { form: 'caffe', epsilon });
+    const layer = nn.batchNorm(1, { form: 'caffe', epsilon });
     const { outputs } = await runLayer(layer, [f64([1, 1], [4])]);
     expect(values(outputs[0])).toEqual(near([4 / Math.sqrt(epsilon)]));
   });
@@ -59,7 +45,7 @@ describe('batch normalisation', () => {
   test.each(['pytorch', 'caffe'] as const)(
     '%s: training on one value per channel names the layer',
     async (form) => {
-      const model = sequential({ a: dense(2, 4), norm: batchNorm(4, { form }), b: dense(4, 3) });
+      const model = nn.sequential({ a: nn.dense(2, 4), norm: nn.batchNorm(4, { form }), b: nn.dense(4, 3) });
       const one = f64([1, 2], [1, 2]);
       await expect(runLayer(model, [one], { training: true })).rejects.toThrow(
         'norm / batchNorm: expects more than one value per channel to take statistics of, got one in f32 [1,4] ' +
@@ -71,17 +57,17 @@ describe('batch normalisation', () => {
   );
 
   test.each([
-    [layerNorm(1), [2, 1]],
-    [groupNorm(2, 2), [2, 2]],
-    [instanceNorm(2), [2, 2]],
-    [instanceNorm(2), [2, 1, 1, 2]],
+    [nn.layerNorm(1), [2, 1]],
+    [nn.groupNorm(2, 2), [2, 2]],
+    [nn.instanceNorm(2), [2, 2]],
+    [nn.instanceNorm(2), [2, 1, 1, 2]],
   ] as const)('normalizing a group of one value is refused, in evaluation too: %#', async (norm, shape) => {
     const x = f64(
       shape,
       Array.from({ length: shape.reduce<number>((a, b) => a * b, 1) }, (_, i) => i),
     );
     for (const training of [true, false]) {
-      await expect(runLayer(sequential({ norm }), [x], { training })).rejects.toThrow(
+      await expect(runLayer(nn.sequential({ norm }), [x], { training })).rejects.toThrow(
         `expects more than one value per group to take statistics of, got one in f32 [${shape.join(',')}] ` +
           '(normalize over more axes or channels, or leave it out)',
       );
@@ -89,7 +75,7 @@ describe('batch normalisation', () => {
   });
 
   test('evaluation changes no statistics', async () => {
-    const layer = batchNorm(1);
+    const layer = nn.batchNorm(1);
     const { state } = await runLayer(layer, batches, { training: false });
     expect(values(state['mean'])).toEqual([0]);
     expect(values(state['variance'])).toEqual([1]);
@@ -103,7 +89,7 @@ describe('dropout', () => {
   );
 
   test('drops in training, differently by step, seed and path; not in evaluation', async () => {
-    const model = sequential({ a: dropout(0.25) });
+    const model = nn.sequential({ a: nn.dropout(0.25) });
     const { outputs } = await runLayer(model, [x, x], { training: true });
     const kept = values(outputs[0]).filter((value) => value !== 0);
     expect(kept.length).toBeGreaterThan(700);
@@ -114,7 +100,7 @@ describe('dropout', () => {
     expect(again.outputs).toEqual(outputs);
     const seeded = await runLayer(model, [x], { training: true, seed: 1 });
     expect(seeded.outputs[0].data).not.toEqual(outputs[0].data);
-    const renamed = await runLayer(sequential({ b: dropout(0.25) }), [x], { training: true });
+    const renamed = await runLayer(nn.sequential({ b: nn.dropout(0.25) }), [x], { training: true });
     expect(renamed.outputs[0].data).not.toEqual(outputs[0].data);
     expect((await runLayer(model, [x])).outputs[0].data).toEqual(x.data);
   });
@@ -124,19 +110,19 @@ describe('normalize', () => {
   const bytes = { shape: [1, 1, 3, 1], dtype: 'u8', data: Uint8Array.of(10, 20, 30) } as const;
 
   test('bytes minus the mean, over the standard deviation or times the scale', async () => {
-    const run = async (layer: ReturnType<typeof normalize>) =>
+    const run = async (layer: ReturnType<typeof nn.normalize>) =>
       values((await runLayer(layer, [bytes])).outputs[0]);
-    expect(await run(normalize(20))).toEqual(near([-10, 0, 10]));
-    expect(await run(normalize([20], { std: 4 }))).toEqual(near([-2.5, 0, 2.5]));
-    expect(await run(normalize(0, { scale: 0.5 }))).toEqual(near([5, 10, 15]));
-    expect(await run(normalize({ shape: [1, 3, 1], dtype: 'f32', data: Float32Array.of(1, 2, 3) }))).toEqual(
-      near([9, 18, 27]),
-    );
+    expect(await run(nn.normalize(20))).toEqual(near([-10, 0, 10]));
+    expect(await run(nn.normalize([20], { std: 4 }))).toEqual(near([-2.5, 0, 2.5]));
+    expect(await run(nn.normalize(0, { scale: 0.5 }))).toEqual(near([5, 10, 15]));
+    expect(
+      await run(nn.normalize({ shape: [1, 3, 1], dtype: 'f32', data: Float32Array.of(1, 2, 3) })),
+    ).toEqual(near([9, 18, 27]));
   });
 
   test('mean and scale are saved state that is not trained', () => {
-    const layer = normalize([1, 2], { std: [3, 4] });
-    const state = initState(layer, null, 0);
+    const layer = nn.normalize([1, 2], { std: [3, 4] });
+    const state = nn.initState(layer, null, 0);
     expect([...state['mean'].data]).toEqual([1, 2]);
     expect([...state['scale'].data]).toEqual([...Float32Array.of(1 / 3, 1 / 4)]);
     expect(Object.values(layer.params).every(({ frozen }) => frozen)).toBe(true);
@@ -144,44 +130,46 @@ describe('normalize', () => {
 
   test('shifts and mirrors as drawn, with 0 outside the image', async () => {
     const draws = { shape: [1, 3], dtype: 'i32', data: Int32Array.of(0, 1, 1) } as const;
-    const { outputs } = await runLayer(normalize(20), [bytes], { training: true, draws });
+    const { outputs } = await runLayer(nn.normalize(20), [bytes], { training: true, draws });
     expect(values(outputs[0])).toEqual([0, 10, 0]); // flipped 30 20 10 minus 20, shifted by one
   });
 
   test('inputs that are not images: the same arithmetic', async () => {
     const points = f64([2, 2], [1, 2, 3, 4]);
-    const { outputs } = await runLayer(normalize([1, 2], { scale: 10 }), [points]);
+    const { outputs } = await runLayer(nn.normalize([1, 2], { scale: 10 }), [points]);
     expect(values(outputs[0])).toEqual(near([0, 0, 20, 20]));
   });
 });
 
 describe('composition', () => {
-  const scaling = (factor: number) => dense(1, 1, { init: init.constant(factor), bias: false });
+  const scaling = (factor: number) => nn.dense(1, 1, { init: nn.init.constant(factor), bias: false });
 
   test('layers without names are refused', () => {
-    const layers = [tanh(), tanh()] as unknown as Record<string, Layer>;
-    expect(() => sequential(layers)).toThrow(
+    const layers = [nn.tanh(), nn.tanh()] as unknown as Record<string, nn.Layer>;
+    expect(() => nn.sequential(layers)).toThrow(
       'sequential: takes one object that names its layers, got an array (write sequential({ conv1: …, relu1: … }))',
     );
-    expect(() => sequential(tanh() as unknown as Record<string, Layer>)).toThrow('got a layer');
-    expect(() => sequential(undefined as unknown as Record<string, Layer>)).toThrow('got undefined');
-    expect(() => sequential({ a: tanh as unknown as Layer })).toThrow("sequential: 'a' is not a layer");
+    expect(() => nn.sequential(nn.tanh() as unknown as Record<string, nn.Layer>)).toThrow('got a layer');
+    expect(() => nn.sequential(undefined as unknown as Record<string, nn.Layer>)).toThrow('got undefined');
+    expect(() => nn.sequential({ a: nn.tanh as unknown as nn.Layer })).toThrow(
+      "sequential: 'a' is not a layer",
+    );
   });
 
   test('sequential is function composition; residual adds', async () => {
     const x = f64([1, 1], [3]);
-    const chain = await runLayer(sequential({ a: scaling(2), b: tanh() }), [x]);
+    const chain = await runLayer(nn.sequential({ a: scaling(2), b: nn.tanh() }), [x]);
     expect(values(chain.outputs[0])).toEqual(near([Math.tanh(6)]));
-    const identity = await runLayer(residual(scaling(2)), [x]);
+    const identity = await runLayer(nn.residual(scaling(2)), [x]);
     expect(values(identity.outputs[0])).toEqual(near([9]));
-    const both = residual(scaling(2), scaling(5));
+    const both = nn.residual(scaling(2), scaling(5));
     expect(Object.keys(both.params)).toEqual(['main.weight', 'shortcut.weight']);
     expect(values((await runLayer(both, [x])).outputs[0])).toEqual(near([21]));
   });
 
   test('a layer under two names has two sets of parameters', () => {
-    const layer = dense(2, 2);
-    expect(Object.keys(sequential({ a: layer, b: layer }).params)).toEqual([
+    const layer = nn.dense(2, 2);
+    expect(Object.keys(nn.sequential({ a: layer, b: layer }).params)).toEqual([
       'a.weight',
       'a.bias',
       'b.weight',

@@ -3,64 +3,44 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { arrays, loader, synthetic } from 'cyclegrad/datasets';
 import {
   add,
-  applyGradients,
-  batchNorm,
-  bind,
   compile,
-  conv2d,
-  countParameters,
-  dense,
-  dropout,
-  embedding,
   f32,
   fit,
-  flatten,
-  freeze,
-  groupNorm,
-  init,
-  initState,
   latestCheckpoint,
   loadCheckpoint,
   mean,
-  mlp,
-  network,
-  parameters,
   pow,
   reference,
-  relu,
-  residual,
-  sequential,
   sub,
-  summary,
   u8,
-  type Layer,
   type Tensor,
 } from 'cyclegrad';
-import { arrays, loader, synthetic } from 'cyclegrad/datasets';
+import * as nn from 'cyclegrad/nn';
 import { sgd } from 'cyclegrad/optim';
 import { f64, runLayer, values } from './run.ts';
 
-const scaling = (factor: number) => dense(1, 1, { init: init.constant(factor), bias: false });
+const scaling = (factor: number) => nn.dense(1, 1, { init: nn.init.constant(factor), bias: false });
 
 describe('network', () => {
   test('connects layers as its function says', async () => {
-    const model = network({ a: scaling(2), b: scaling(3) }, (x, { a, b }) => add(a(x), b(a(x))));
+    const model = nn.module({ a: scaling(2), b: scaling(3) }, (x, { a, b }) => add(a(x), b(a(x))));
     expect(Object.keys(model.params)).toEqual(['a.weight', 'b.weight']);
     expect(values((await runLayer(model, [f64([1, 1], [5])])).outputs[0])).toEqual([10 + 30]);
   });
 
   test('a layer used twice shares its parameters, which get the sum of both gradients', async () => {
-    const model = network({ w: scaling(3) }, (x, { w }) => w(w(x)));
+    const model = nn.module({ w: scaling(3) }, (x, { w }) => w(w(x)));
     const optimizer = sgd({ lr: 1 });
     const step = await compile(reference({ precision: 'f64' }), {
       inputs: { x: f32(1, 1) },
       hyper: optimizer.at(0),
-      state: initState(model, optimizer, 0),
+      state: nn.initState(model, optimizer, 0),
       build({ x, hyper }, state) {
-        const loss = mean(bind(model, state, { training: true })(x).output);
-        return { outputs: { loss }, next: applyGradients(optimizer, model, state, loss, hyper) };
+        const loss = mean(nn.bind(model, state, { training: true })(x).output);
+        return { outputs: { loss }, next: nn.applyGradients(optimizer, model, state, loss, hyper) };
       },
     });
     const { loss } = await step.run({ x: Float32Array.of(2), lr: 1 });
@@ -70,7 +50,7 @@ describe('network', () => {
   });
 
   test('statistics of a layer used twice follow both uses, one after the other', async () => {
-    const model = network({ norm: batchNorm(1, { momentum: 0.5 }) }, (x, { norm }) =>
+    const model = nn.module({ norm: nn.batchNorm(1, { momentum: 0.5 }) }, (x, { norm }) =>
       add(norm(x), norm(add(x, 4))),
     );
     const { state } = await runLayer(model, [f64([2, 1], [1, 3])], { training: true });
@@ -82,11 +62,11 @@ describe('network', () => {
       [1, 64],
       Array.from({ length: 64 }, () => 1),
     );
-    const twice = network({ drop: dropout(0.5) }, (x, { drop }) => sub(drop(x), drop(x)));
+    const twice = nn.module({ drop: nn.dropout(0.5) }, (x, { drop }) => sub(drop(x), drop(x)));
     const { outputs } = await runLayer(twice, [ones], { training: true });
     expect(values(outputs[0]).some((value) => value !== 0)).toBe(true);
-    const once = network({ drop: dropout(0.5) }, (x, { drop }) => drop(x));
-    const chain = sequential({ drop: dropout(0.5) });
+    const once = nn.module({ drop: nn.dropout(0.5) }, (x, { drop }) => drop(x));
+    const chain = nn.sequential({ drop: nn.dropout(0.5) });
     const [a, b] = [
       await runLayer(once, [ones], { training: true }),
       await runLayer(chain, [ones], { training: true }),
@@ -95,46 +75,52 @@ describe('network', () => {
   });
 
   test('takes several inputs by name', async () => {
-    const model = network(
-      { image: sequential({ conv: conv2d(1, 2, 3), flat: flatten() }), row: dense(3, 8), head: dense(8, 2) },
+    const model = nn.module(
+      {
+        image: nn.sequential({ conv: nn.conv2d(1, 2, 3, { padding: 'same' }), flat: nn.flatten() }),
+        row: nn.dense(3, 8),
+        head: nn.dense(8, 2),
+      },
       (x: { pixels: Tensor; facts: Tensor }, { image, row, head }) =>
         head(squareOfSum(image(x.pixels), row(x.facts))),
     );
     const squareOfSum = (a: Tensor, b: Tensor): Tensor => pow(add(a, b), 2);
-    const state = initState(model, null, 1);
+    const state = nn.initState(model, null, 1);
     const run = await compile(reference(), {
       inputs: { pixels: f32(5, 2, 2, 1), facts: f32(5, 3) },
       state,
       build: ({ pixels, facts }, tensors) => ({
-        outputs: { y: bind(model, tensors, { training: false })({ pixels, facts }).output },
+        outputs: { y: nn.bind(model, tensors, { training: false })({ pixels, facts }).output },
       }),
     });
     const { y } = await run.run({ pixels: new Float32Array(20).fill(1), facts: new Float32Array(15) });
     expect(y.shape).toEqual([5, 2]);
     await run.close();
     expect(
-      summary(model, { pixels: f32(5, 2, 2, 1), facts: f32(5, 3) }).rows.map(({ path }) => path),
+      nn.summary(model, { pixels: f32(5, 2, 2, 1), facts: f32(5, 3) }).rows.map(({ path }) => path),
     ).toEqual(['image.conv', 'image.flat', 'row', 'head']);
   });
 
   test('errors begin with the path of the layer', () => {
-    const model = network({ a: dense(3, 4), b: dense(3, 4) }, (x, { a, b }) => b(a(x)), 'chain');
-    expect(() => summary(sequential({ block: model }), f32(2, 3))).toThrow(
+    const model = nn.module({ a: nn.dense(3, 4), b: nn.dense(3, 4) }, (x, { a, b }) => b(a(x)), 'chain');
+    expect(() => nn.summary(nn.sequential({ block: model }), f32(2, 3))).toThrow(
       'block.b / dense: expects [N, 3] but got f32 [2,4]',
     );
-    expect(() => network({ 'a.b': dense(1, 1) }, (x) => x, 'odd')).toThrow("odd: 'a.b' cannot name a layer");
+    expect(() => nn.module({ 'a.b': nn.dense(1, 1) }, (x) => x, 'odd')).toThrow(
+      "odd: 'a.b' cannot name a layer",
+    );
   });
 });
 
 describe('freeze and parameters', () => {
-  const model = sequential({ one: dense(2, 3), two: dense(3, 2) });
+  const model = nn.sequential({ one: nn.dense(2, 3), two: nn.dense(3, 2) });
 
   test('frozen parameters are not counted, have no arrays of the optimizer, and are still there', () => {
-    const half = freeze(model, ['one', 'two.bias']);
-    expect(countParameters(model)).toBe(6 + 3 + 6 + 2);
-    expect(countParameters(half)).toBe(6);
-    expect(countParameters(freeze(model))).toBe(0);
-    const state = initState(half, sgd({ lr: 1, momentum: 0.9 }), 0);
+    const half = nn.freeze(model, ['one', 'two.bias']);
+    expect(nn.countParameters(model)).toBe(6 + 3 + 6 + 2);
+    expect(nn.countParameters(half)).toBe(6);
+    expect(nn.countParameters(nn.freeze(model))).toBe(0);
+    const state = nn.initState(half, sgd({ lr: 1, momentum: 0.9 }), 0);
     expect(Object.keys(state)).toEqual([
       'one.weight',
       'one.bias',
@@ -142,18 +128,18 @@ describe('freeze and parameters', () => {
       'two.bias',
       'optimizer/velocity/two.weight',
     ]);
-    expect(parameters(half).map(({ name, size, frozen }) => [name, size, frozen === true])).toEqual([
+    expect(nn.parameters(half).map(({ name, size, frozen }) => [name, size, frozen === true])).toEqual([
       ['one.weight', 6, true],
       ['one.bias', 3, true],
       ['two.weight', 6, false],
       ['two.bias', 2, true],
     ]);
-    expect(parameters(half, 'two').map(({ name }) => name)).toEqual(['two.weight', 'two.bias']);
-    expect(parameters(half, 'two.bias')).toHaveLength(1);
+    expect(nn.parameters(half, 'two').map(({ name }) => name)).toEqual(['two.weight', 'two.bias']);
+    expect(nn.parameters(half, 'two.bias')).toHaveLength(1);
   });
 
   const spirals = synthetic({ kind: 'spirals', n: 60, seed: 1 });
-  const train = async (trained: Layer, dir: string, steps: number, initial = {}) =>
+  const train = async (trained: nn.Layer, dir: string, steps: number, initial = {}) =>
     fit({
       model: trained,
       backend: reference(),
@@ -167,9 +153,9 @@ describe('freeze and parameters', () => {
   test('training moves the others alone; checkpoints hold all and go on; another choice is refused', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'cyclegrad-frozen-'));
     try {
-      const whole = mlp([2, 8, 3]);
-      const base = initState(whole, null, 5);
-      const tuned = freeze(whole, ['fc1']);
+      const whole = nn.mlp([2, 8, 3]);
+      const base = nn.initState(whole, null, 5);
+      const tuned = nn.freeze(whole, ['fc1']);
       const { state } = await train(tuned, dir, 10, base);
       expect(state['fc1.weight'].data).toEqual(base['fc1.weight'].data);
       expect(state['fc2.weight'].data).not.toEqual(base['fc2.weight'].data);
@@ -177,22 +163,23 @@ describe('freeze and parameters', () => {
       expect(saved.state['fc1.weight'].data).toEqual(base['fc1.weight'].data);
       const further = await train(tuned, dir, 20);
       expect(further.state['fc1.weight'].data).toEqual(base['fc1.weight'].data);
-      await expect(train(freeze(whole, ['fc2']), dir, 30)).rejects.toThrow('cannot resume');
+      await expect(train(nn.freeze(whole, ['fc2']), dir, 30)).rejects.toThrow('cannot resume');
     } finally {
       rmSync(dir, { recursive: true });
     }
   });
 
   test('every kind of layer goes through a checkpoint: stopping and resuming equals running through', async () => {
-    const shared = (): Layer =>
-      sequential({
-        first: dense(2, 8),
-        norm: groupNorm(2, 8),
-        twice: network({ w: dense(8, 8), bn: batchNorm(8), drop: dropout(0.2) }, (x, { w, bn, drop }) =>
-          drop(bn(w(drop(bn(w(x)))))),
+    const shared = (): nn.Layer =>
+      nn.sequential({
+        first: nn.dense(2, 8),
+        norm: nn.groupNorm(2, 8),
+        twice: nn.module(
+          { w: nn.dense(8, 8), bn: nn.batchNorm(8), drop: nn.dropout(0.2) },
+          (x, { w, bn, drop }) => drop(bn(w(drop(bn(w(x)))))),
         ),
-        skip: residual(sequential({ fc: dense(8, 8), act: relu() })),
-        last: freeze(dense(8, 3), ['bias']),
+        skip: nn.residual(nn.sequential({ fc: nn.dense(8, 8), act: nn.relu() })),
+        last: nn.freeze(nn.dense(8, 3), ['bias']),
       });
     const [a, b] = [0, 1].map(() => mkdtempSync(join(tmpdir(), 'cyclegrad-shared-')));
     try {
@@ -213,12 +200,12 @@ describe('embedding', () => {
   const words = Uint8Array.from({ length: 64 }, (_, i) => (i % 2 === 0 ? (i >> 1) & 3 : i >> 4));
   const same = Int32Array.from({ length: 32 }, (_, i) => Number(words[2 * i] === words[2 * i + 1]));
   const data = arrays({ shape: [32, 2], data: words }, same);
-  const model = sequential({
-    words: embedding(4, 8),
-    flat: flatten(),
-    fc1: dense(16, 32),
-    act: relu(),
-    fc2: dense(32, 2),
+  const model = nn.sequential({
+    words: nn.embedding(4, 8),
+    flat: nn.flatten(),
+    fc1: nn.dense(16, 32),
+    act: nn.relu(),
+    fc2: nn.dense(32, 2),
   });
 
   test('learns vectors of indices that are bytes', async () => {
@@ -232,7 +219,7 @@ describe('embedding', () => {
     });
     expect(accuracy).toBe(1);
     expect(state['words.weight'].shape).toEqual([4, 8]);
-    expect(summary(model, u8(1, 2)).rows[0]).toEqual({
+    expect(nn.summary(model, u8(1, 2)).rows[0]).toEqual({
       path: 'words',
       kind: 'embedding',
       output: [1, 2, 8],
@@ -244,7 +231,7 @@ describe('embedding', () => {
   });
 
   test('an index outside the table stops the run and says where', async () => {
-    const small = sequential({ words: embedding(3, 8), flat: flatten(), fc: dense(16, 2) });
+    const small = nn.sequential({ words: nn.embedding(3, 8), flat: nn.flatten(), fc: nn.dense(16, 2) });
     await expect(
       fit({
         model: small,
@@ -258,16 +245,16 @@ describe('embedding', () => {
 });
 
 describe('summary', () => {
-  const model = sequential({
-    conv: conv2d(3, 4, 3, { groups: 1 }),
-    body: residual(sequential({ norm: batchNorm(4), conv: conv2d(4, 4, 1, { bias: false }) })),
-    flat: flatten(),
-    tied: network({ fc: dense(64, 64) }, (x, { fc }) => fc(fc(x))),
-    head: freeze(dense(64, 10)),
+  const model = nn.sequential({
+    conv: nn.conv2d(3, 4, 3, { padding: 'same', groups: 1 }),
+    body: nn.residual(nn.sequential({ norm: nn.batchNorm(4), conv: nn.conv2d(4, 4, 1, { bias: false }) })),
+    flat: nn.flatten(),
+    tied: nn.module({ fc: nn.dense(64, 64) }, (x, { fc }) => fc(fc(x))),
+    head: nn.freeze(nn.dense(64, 10)),
   });
 
   test('counts parameters once and multiplications at every use', () => {
-    const { rows, trained, frozen, multiplyAdds } = summary(model, f32(2, 4, 4, 3));
+    const { rows, trained, frozen, multiplyAdds } = nn.summary(model, f32(2, 4, 4, 3));
     expect(rows).toEqual([
       {
         path: 'conv',
@@ -316,13 +303,13 @@ describe('summary', () => {
         uses: 1,
       },
     ]);
-    expect(trained).toBe(countParameters(model));
+    expect(trained).toBe(nn.countParameters(model));
     expect(frozen).toBe(658);
     expect(multiplyAdds).toBe(rows.reduce((sum, row) => sum + row.multiplyAdds, 0));
   });
 
   test('prints a table', () => {
-    expect(String(summary(model, f32(1, 4, 4, 3)))).toBe(
+    expect(String(nn.summary(model, f32(1, 4, 4, 3)))).toBe(
       [
         'layer              kind       output             parameters  multiply-adds',
         'conv               conv2d     [1,4,4,4]                 112          1,728',
@@ -337,10 +324,10 @@ describe('summary', () => {
   });
 
   test('of a single layer is one row', () => {
-    const { rows } = summary(dense(3, 2), f32(1, 3));
+    const { rows } = nn.summary(nn.dense(3, 2), f32(1, 3));
     expect(rows).toEqual([
       { path: '', kind: 'dense', output: [1, 2], trained: 8, frozen: 0, multiplyAdds: 6, uses: 1 },
     ]);
-    expect(String(summary(dense(3, 2), f32(1, 3)))).toMatch(/^model {2}dense/m);
+    expect(String(nn.summary(nn.dense(3, 2), f32(1, 3)))).toMatch(/^model {2}dense/m);
   });
 });

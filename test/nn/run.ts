@@ -1,7 +1,7 @@
 /** Runs a layer on the reference backend in double precision. */
-import { compile, reference, type HostTensor, type Shape, type State } from 'cyclegrad';
-import { bind, initState, type Layer } from '../../engine/nn/index.ts';
-import { input, type Tensor } from '../../engine/tensor.ts';
+import { compile, reference, type HostTensor, type Shape, type State, type Tensor } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
+import { input } from '../../engine/tensor.ts';
 
 export const f64 = (shape: Shape, values: readonly number[]): HostTensor => ({
   shape,
@@ -10,14 +10,14 @@ export const f64 = (shape: Shape, values: readonly number[]): HostTensor => ({
 });
 
 /** The shape that a layer gives for f32 inputs of `shape`. */
-export function outputShape(layer: Layer, shape: Shape): Shape {
+export function outputShape(layer: nn.Layer, shape: Shape): Shape {
   const state = Object.fromEntries(
     Object.entries(layer.params).map(([name, spec]) => [
       name,
       input(name, { ...spec, dtype: 'f32' }, 'state'),
     ]),
   );
-  return bind(layer, state, { training: false })(input('x', { shape, dtype: 'f32' })).output.shape;
+  return nn.bind(layer, state, { training: false })(input('x', { shape, dtype: 'f32' })).output.shape;
 }
 
 export interface RunOptions {
@@ -29,21 +29,21 @@ export interface RunOptions {
 
 /** Runs a layer on each input in turn; returns the outputs, and the state after the last. */
 export async function runLayer(
-  layer: Layer,
+  layer: nn.Layer,
   inputs: readonly HostTensor[],
   options: RunOptions = {},
 ): Promise<{ readonly outputs: readonly HostTensor[]; readonly state: State }> {
-  const { training = false, seed = 0, state = initState(layer, null, seed), draws } = options;
+  const { training = false, seed = 0, state = nn.initState(layer, null, seed), draws } = options;
   const step = await compile(reference({ precision: 'f64' }), {
     inputs: { x: inputs[0], ...(draws !== undefined && { draws }) },
     state,
     build(tensors, values) {
       const { x, step: at, draws: drawn } = tensors as typeof tensors & { draws?: Tensor };
-      const { output, updates } = bind(layer, values, {
+      const { output, updates } = nn.bind(layer, values, {
         training,
         step: at,
         seed,
-        ...(drawn !== undefined && { draws: drawn }),
+        ...(drawn !== undefined && { augmentation: drawn }),
       })(x);
       return { outputs: { output }, next: updates };
     },

@@ -1,9 +1,7 @@
 /** Runs an optimizer on the reference backend. */
-import { compile, grad, reference, type HostTensor, type State } from 'cyclegrad';
+import { compile, grad, reference, type HostTensor, type State, type Tensor } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import type { Optimizer, Specs, Tree } from 'cyclegrad/optim';
-import { zeros } from '../../engine/nn/initializers.ts';
-import type { ParamSpec } from '../../engine/nn/layer.ts';
-import type { Tensor } from '../../engine/tensor.ts';
 
 /** Specs for parameters that are there already. */
 export function specsFor(
@@ -11,9 +9,9 @@ export function specsFor(
   multipliers: Readonly<Record<string, { readonly lrMult: number; readonly decayMult: number }>> = {},
 ): Specs {
   return Object.fromEntries(
-    Object.entries(params).map(([name, { shape }]): [string, ParamSpec] => [
+    Object.entries(params).map(([name, { shape }]): [string, nn.ParamSpec] => [
       name,
-      { shape, init: zeros, ...(multipliers[name] ?? { lrMult: 1, decayMult: 1 }) },
+      { shape, init: nn.init.zeros, ...(multipliers[name] ?? { lrMult: 1, decayMult: 1 }) },
     ]),
   );
 }

@@ -1,18 +1,7 @@
 // What users of other libraries complained about, each as a test that it cannot happen here.
 import { describe, expect, it } from 'vitest';
-import {
-  batchNorm,
-  dense,
-  evaluate,
-  fit,
-  flatten,
-  lrRangeTest,
-  mlp,
-  reference,
-  sequential,
-  suggestBounds,
-  type RangeCurve,
-} from 'cyclegrad';
+import { evaluate, fit, lrRangeTest, reference, suggestBounds, type RangeCurve } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { loader, synthetic } from 'cyclegrad/datasets';
 import { adadelta, adagrad, adam, adamw, rmsprop, sgd } from 'cyclegrad/optim';
 import {
@@ -43,10 +32,10 @@ describe('complaints about other libraries', () => {
     const backend = reference();
     const train = synthetic({ kind: 'blobs', n: 60, seed: 1 });
     const width = train.x.shape[0];
-    const model = sequential({
-      flat: flatten(),
-      norm: batchNorm(width, { form: 'caffe' }),
-      fc: dense(width, 10),
+    const model = nn.sequential({
+      flat: nn.flatten(),
+      norm: nn.batchNorm(width, { form: 'caffe' }),
+      fc: nn.dense(width, 10),
     });
     // The fraction is part of what a checkpoint and a report say about the model.
     expect(JSON.stringify(model.config)).toContain('"fraction":0.999');
@@ -124,7 +113,7 @@ describe('complaints about other libraries', () => {
 
   it('8: the range test changes the training after it (fastai#3013)', async () => {
     const backend = reference();
-    const model = mlp([2, 4, 3]);
+    const model = nn.mlp([2, 4, 3]);
     const data = loader(synthetic({ kind: 'spirals', n: 60, seed: 1 }), { batchSize: 20 });
     const training = { model, backend, data, steps: 5, seed: 3, optimizer: sgd({ lr: 0.1 }) };
     const before = await fit(training);

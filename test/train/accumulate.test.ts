@@ -1,13 +1,14 @@
 /** Accumulated gradients in training. */
 import { describe, expect, test } from 'vitest';
-import { fit, mlp, reference, train, type TrainOptions } from 'cyclegrad';
+import { fit, reference, train, type TrainOptions } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { loader, subset, synthetic } from 'cyclegrad/datasets';
 import { accumulateGradients, adam, averageWeights, clipGradients, sgd } from 'cyclegrad/optim';
 import { bytes, folder } from './fixture.ts';
 
 describe('accumulated gradients of a run whose steps are no multiple of the batches of an update', () => {
   const points = synthetic({ kind: 'blobs', n: 12 });
-  const model = mlp([2, 3]);
+  const model = nn.mlp([2, 3]);
   const data = (batchSize: number) => loader(points, { batchSize, shuffle: false });
   const run = (changes: Partial<TrainOptions>) =>
     fit({

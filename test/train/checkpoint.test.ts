@@ -12,7 +12,6 @@ import {
   latestCheckpoint,
   loadCheckpoint,
   loadTensors,
-  parameters,
   reference,
   saveCheckpoint,
   saveTensors,
@@ -20,6 +19,7 @@ import {
   type State,
   type TrainOptions,
 } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { sgd } from 'cyclegrad/optim';
 import { bytes, eventsOf, folder, held, tinyModel, tinyRun, types } from './fixture.ts';
 
@@ -100,7 +100,7 @@ describe('checkpoints', () => {
     const dir = folder();
     const { state } = await fit(tinyRun());
     const path = join(dir, 'a', 'weights.safetensors');
-    const weights = Object.fromEntries(parameters(tinyModel()).map(({ name }) => [name, state[name]]));
+    const weights = Object.fromEntries(nn.parameters(tinyModel()).map(({ name }) => [name, state[name]]));
     await saveTensors(path, weights);
     expect(bytes(await loadTensors(path))).toEqual(bytes(weights));
     const next = await fit(

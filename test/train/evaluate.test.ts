@@ -1,18 +1,7 @@
 /** evaluate, predict and forward. */
 import { describe, expect, test } from 'vitest';
-import {
-  activation,
-  evaluate,
-  fit,
-  forward,
-  initState,
-  maxPool2d,
-  normalize,
-  predict,
-  reference,
-  relu,
-  sequential,
-} from 'cyclegrad';
+import { evaluate, fit, forward, predict, reference } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { take } from 'cyclegrad/datasets';
 import { held, tinyModel, tinyRun } from './fixture.ts';
 
@@ -65,10 +54,10 @@ describe('evaluation and prediction', () => {
   });
 
   test('a row with a logit that is not a number is of that class, as argMax has it', async () => {
-    const model = sequential({ input: normalize(0), rest: relu() });
+    const model = nn.sequential({ input: nn.normalize(0), rest: nn.relu() });
     const rows = Float32Array.of(1, 3, 3, NaN, 7, 1, 5, NaN, 9, Infinity, 1, 1);
     const data = { shape: [4, 3], dtype: 'f32', data: rows } as const;
-    const state = initState(model, null, 0);
+    const state = nn.initState(model, null, 0);
     const { classes } = await predict({ model, state, backend: reference(), data });
     expect([...classes]).toEqual([1, 0, 1, 0]);
   });
@@ -77,8 +66,8 @@ describe('evaluation and prediction', () => {
     const { state } = await fit(tinyRun({ steps: 2 }));
     const shared = { model: tinyModel(), state, backend: reference(), data: held };
     expect((await forward(shared)).data).toEqual((await predict(shared)).logits.data);
-    const maps = sequential({ input: normalize(0), pool: maxPool2d(2) });
-    const asState = initState(maps, null, 0);
+    const maps = nn.sequential({ input: nn.normalize(0), pool: nn.maxPool2d(2) });
+    const asState = nn.initState(maps, null, 0);
     const { shape, data } = await forward({
       model: maps,
       state: asState,
@@ -89,9 +78,9 @@ describe('evaluation and prediction', () => {
     expect(shape).toEqual([7, 3, 3, 2]);
     const one = await forward({ model: maps, state: asState, backend: reference(), data: take(held, 1) });
     expect(one.data).toEqual(data.slice(0, 18));
-    const all = sequential({ input: normalize(0), total: activation((x) => x.mean()) });
+    const all = nn.sequential({ input: nn.normalize(0), total: nn.activation((x) => x.mean()) });
     await expect(
-      forward({ model: all, state: initState(all, null, 0), backend: reference(), data: held }),
+      forward({ model: all, state: nn.initState(all, null, 0), backend: reference(), data: held }),
     ).rejects.toThrow("forward: the model's output must have one row per example, [7, ...], got f32 []");
     await expect(predict({ model: maps, state: asState, backend: reference(), data: held })).rejects.toThrow(
       "predict: the model's output must be logits [N, classes], got f32 [7,3,3,2] (forward returns outputs of any shape)",

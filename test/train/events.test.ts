@@ -1,15 +1,7 @@
 /** The events of a run, and how it ends. */
 import { describe, expect, test } from 'vitest';
-import {
-  dense,
-  fit,
-  reference,
-  sequential,
-  train,
-  type Listener,
-  type TrainEvent,
-  type TrainOptions,
-} from 'cyclegrad';
+import { fit, reference, train, type Listener, type TrainEvent, type TrainOptions } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { eventsOf, held, tinyRun, types } from './fixture.ts';
 
 describe('events', () => {
@@ -145,7 +137,7 @@ describe('events', () => {
   });
 
   test('what fails before the start has an end too', async () => {
-    const end = await watched({ model: sequential({ fc: dense(5, 3) }) }, async (options) => {
+    const end = await watched({ model: nn.sequential({ fc: nn.dense(5, 3) }) }, async (options) => {
       await expect(fit(options)).rejects.toThrow('fc / dense: expects [N, 5] but got u8 [8,6,6,2]');
     });
     expect(end).toMatchObject({ reason: 'error', step: 0 });

@@ -4,22 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import {
-  batchNorm,
-  conv2d,
-  dense,
-  dropout,
-  flatten,
-  maxPool2d,
-  normalize,
-  reference,
-  relu,
-  sequential,
-  train,
-  type State,
-  type TrainEvent,
-  type TrainOptions,
-} from 'cyclegrad';
+import { reference, train, type State, type TrainEvent, type TrainOptions } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { loader, meanImage, synthetic } from 'cyclegrad/datasets';
 import { adam } from 'cyclegrad/optim';
 import { cyclicLR } from 'cyclegrad/schedulers';
@@ -28,15 +14,15 @@ export const images = synthetic({ kind: 'images', n: 20, classes: 3, height: 6, 
 export const held = synthetic({ kind: 'images', n: 7, classes: 3, height: 6, channels: 2, seed: 2 });
 
 export const tinyModel = () =>
-  sequential({
-    input: normalize(meanImage(images), { std: 64 }),
-    conv: conv2d(2, 3, 3),
-    norm: batchNorm(3),
-    relu: relu(),
-    pool: maxPool2d(2),
-    flat: flatten(),
-    drop: dropout(0.3),
-    fc: dense(27, 3),
+  nn.sequential({
+    input: nn.normalize(meanImage(images), { std: 64 }),
+    conv: nn.conv2d(2, 3, 3, { padding: 'same' }),
+    norm: nn.batchNorm(3),
+    relu: nn.relu(),
+    pool: nn.maxPool2d(2),
+    flat: nn.flatten(),
+    drop: nn.dropout(0.3),
+    fc: nn.dense(27, 3),
   });
 
 /** Ten steps with augmentation, dropout, batch statistics and Adam under a moving rate. */

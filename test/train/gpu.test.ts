@@ -2,7 +2,6 @@
 
 import { expect, it } from 'vitest';
 import {
-  caffeFull,
   fit,
   gpu,
   latestCheckpoint,
@@ -12,6 +11,7 @@ import {
   type Backend,
   type GpuOptions,
 } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { loader, meanImage, synthetic } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
 import { describeWhere } from '../engine/gpu/available.ts';
@@ -31,7 +31,7 @@ async function caffeLosses(backend: Backend, steps: number): Promise<number[]> {
   const data = synthetic({ kind: 'images', n: 64 });
   const losses: number[] = [];
   await fit({
-    model: caffeFull({ mean: meanImage(data) }),
+    model: nn.caffeFull({ mean: meanImage(data) }),
     backend,
     steps,
     seed: 3,

@@ -1,6 +1,7 @@
 /** Mixup in training. */
 import { expect, test } from 'vitest';
-import { activation, dense, fit, forward, reference, sequential, type Tensor } from 'cyclegrad';
+import { fit, forward, reference, type Tensor } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { arrays, loader } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
 import { eventsOf } from './fixture.ts';
@@ -12,7 +13,7 @@ test('mixup mixes the losses against the masks of both examples', async () => {
   const data = loader(masks, { batchSize: 2, shuffle: false, augment: { mixup: 1 } });
   const seed = [...Array(20).keys()].find((s) => data.withSeed(s).batch(0).mix!.partners[0] === 1)!;
   const loss = (output: Tensor, target: Tensor): Tensor => output.sub(target).pow(2).mean([1, 2, 3]);
-  const model = sequential({ same: activation((t) => t.mul(1)) });
+  const model = nn.sequential({ same: nn.activation((t) => t.mul(1)) });
   const options = { model, backend: reference(), steps: 1, seed, data, loss, optimizer: sgd({ lr: 0 }) };
   const { weight: w } = data.withSeed(seed).batch(0).mix!;
   // Each example is the other's partner: its output is the mixed image, its loss the mixed sum of both squares.
@@ -29,7 +30,7 @@ test('mixup mixes the losses against the masks of both examples', async () => {
 test('mixup mixes examples, losses and metrics by the weight of the batch', async () => {
   const points = arrays({ shape: [4, 2], data: Float32Array.of(1, 2, -3, 4, 0.5, -1, 2, 2) }, [0, 1, 2, 1]);
   const data = loader(points, { batchSize: 4, shuffle: false, augment: { mixup: 1 } });
-  const model = sequential({ fc: dense(2, 3) });
+  const model = nn.sequential({ fc: nn.dense(2, 3) });
   const options = { model, backend: reference(), steps: 1, seed: 3, data, optimizer: sgd({ lr: 0 }) };
   const { events } = await eventsOf(options);
   const told = events.find((event) => event.type === 'step')!;

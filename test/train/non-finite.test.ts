@@ -1,17 +1,7 @@
 /** Errors for numbers that are not finite. */
 import { describe, expect, test } from 'vitest';
-import {
-  activation,
-  dense,
-  fit,
-  flatten,
-  mlp,
-  normalize,
-  reference,
-  relu,
-  sequential,
-  type TrainOptions,
-} from 'cyclegrad';
+import { fit, reference, type TrainOptions } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { loader, synthetic } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
 import { eventsOf, folder, held, images, tinyRun } from './fixture.ts';
@@ -29,11 +19,11 @@ describe('numbers that stop being finite', () => {
   });
 
   test('a layer inside is named by its path', async () => {
-    const model = sequential({
-      input: normalize(0),
-      block: sequential({ bad: activation((x) => x.sub(1e9).log()), relu: relu() }),
-      flat: flatten(),
-      fc: dense(72, 3),
+    const model = nn.sequential({
+      input: nn.normalize(0),
+      block: nn.sequential({ bad: nn.activation((x) => x.sub(1e9).log()), relu: nn.relu() }),
+      flat: nn.flatten(),
+      fc: nn.dense(72, 3),
     });
     const data = loader(images, { batchSize: 8 });
     const { error } = await explode({ model, data });
@@ -45,7 +35,11 @@ describe('numbers that stop being finite', () => {
   test('an array that an update spoiled is named, and not saved', async () => {
     const dir = folder();
     const optimizer = sgd({ lr: 1e38 });
-    const model = sequential({ input: normalize(0, { scale: 1e3 }), flat: flatten(), fc: dense(72, 3) });
+    const model = nn.sequential({
+      input: nn.normalize(0, { scale: 1e3 }),
+      flat: nn.flatten(),
+      fc: nn.dense(72, 3),
+    });
     const data = loader(images, { batchSize: 8 });
     const { error } = await eventsOf(tinyRun({ model, data, optimizer, checkpoint: { dir, every: 1 } }));
     expect(String(error)).toMatch(
@@ -63,7 +57,7 @@ describe('numbers that stop being finite', () => {
 });
 
 test('a state that was not finite to begin with is not blamed on an update', async () => {
-  const model = mlp([2, 3]);
+  const model = nn.mlp([2, 3]);
   const weight = { shape: [2, 3], dtype: 'f32', data: new Float32Array(6).fill(NaN, 2, 3) } as const;
   const options = {
     model,

@@ -1,23 +1,17 @@
 /** Invalid options, data sets and loaders. */
 import { describe, expect, test } from 'vitest';
 import {
-  activation,
-  dense,
   evaluate,
   fit,
-  flatten,
   forward,
-  initState,
-  mlp,
-  normalize,
   predict,
   reference,
-  sequential,
   train,
   type Report,
   type TrainEvent,
   type TrainOptions,
 } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import {
   arrays,
   channelStats,
@@ -63,10 +57,13 @@ describe('options', () => {
       { signal: {} },
       "train: signal must be an AbortSignal, for instance an AbortController's signal; got an object",
     ],
-    [{ loss: 'mse' }, "train: loss must be a function (output, targets) => rows [N], got 'mse'"],
+    [
+      { loss: 'mse' },
+      "train: loss must be a function of outputs and targets, for instance crossEntropy, got 'mse'",
+    ],
     [
       { metrics: ['accuracy'] },
-      "train: metric 0 must be a function (output, targets) => rows [N], got 'accuracy'",
+      "train: metric 0 must be a function of outputs and targets, for instance accuracy, got 'accuracy'",
     ],
     [{ listeners: () => undefined }, 'train: listeners must be an array of functions, got a function'],
     [
@@ -89,11 +86,15 @@ describe('options', () => {
   });
 
   test('augmenting a model that cannot, and fewer outputs than classes', async () => {
-    const model = sequential({ cast: activation((x) => x.cast()), flat: flatten(), fc: dense(72, 3) });
+    const model = nn.sequential({
+      cast: nn.activation((x) => x.cast()),
+      flat: nn.flatten(),
+      fc: nn.dense(72, 3),
+    });
     expect(String((await eventsOf(tinyRun({ model }))).error)).toContain(
-      'bind: images are to be augmented but no layer does it (begin the model with normalize(...))',
+      'bind: images are to be augmented but no layer does it (begin the model with nn.normalize(...))',
     );
-    const narrow = sequential({ input: normalize(0), flat: flatten(), fc: dense(72, 2) });
+    const narrow = nn.sequential({ input: nn.normalize(0), flat: nn.flatten(), fc: nn.dense(72, 2) });
     expect(String((await eventsOf(tinyRun({ model: narrow }))).error)).toContain(
       "train: the data has 3 classes but the model's output is f32 [8,2] (the last layer needs 3 outputs)",
     );
@@ -109,7 +110,7 @@ describe('options', () => {
 describe('what is promised is refused: nobody would wait for it', () => {
   const points = synthetic({ kind: 'blobs', n: 12 });
   const later = (): Promise<never> => Promise.reject(new Error('nobody handles this'));
-  const base = { model: mlp([2, 3]), steps: 2, optimizer: sgd({ lr: 0.1 }) };
+  const base = { model: nn.mlp([2, 3]), steps: 2, optimizer: sgd({ lr: 0.1 }) };
   const loaded = loader(points, { batchSize: 4 });
   const errorOf = async (changes: object): Promise<string> => {
     const backend = reference();
@@ -119,6 +120,7 @@ describe('what is promised is refused: nobody would wait for it', () => {
   };
 
   const { whole: _, ...described } = points;
+  // oxlint-disable-next-line typescript/no-misused-promises -- the wrong use under test
   const lazy: Dataset = { ...described, name: 'lazy', read: later };
   const reading =
     'lazy: read must be done when it returns, got a promise (is an await missing?) (load the examples beforehand, ' +
@@ -135,7 +137,7 @@ describe('what is promised is refused: nobody would wait for it', () => {
 
   test('reading a data set elsewhere', async () => {
     const backend = reference();
-    const state = initState(base.model, null, 0);
+    const state = nn.initState(base.model, null, 0);
     for (const act of [evaluate, predict, forward]) {
       await expect(act({ model: base.model, state, backend, data: lazy })).rejects.toThrow(reading);
       await expect(act({ model: base.model, state, backend, data: later() as never })).rejects.toThrow(
@@ -158,17 +160,17 @@ describe('what is promised is refused: nobody would wait for it', () => {
     ],
     [
       'layer',
-      { model: sequential({ d: { ...dense(2, 3), apply: later } as never }) },
+      { model: nn.sequential({ d: { ...nn.dense(2, 3), apply: later } as never }) },
       'd: apply must return a tensor, got a promise',
     ],
     [
       'model',
-      { model: { ...dense(2, 3), apply: () => undefined } },
+      { model: { ...nn.dense(2, 3), apply: () => undefined } },
       "bind: the model's apply must return a tensor",
     ],
     [
       'initializer',
-      { model: sequential({ d: dense(2, 3, { init: later as never }) }) },
+      { model: nn.sequential({ d: nn.dense(2, 3, { init: later as never }) }) },
       'd.weight: its initializer gave a promise (is an await missing?), but f32 [2,3] needs a Float32Array (6)',
     ],
     ['optimizer', { optimizer: { ...sgd({ lr: 1 }), at: later } }, "the optimizer's at(0) must return"],
@@ -237,7 +239,7 @@ describe("batches of a loader of the user's own", () => {
         withSeed: () => data,
       };
       const options = {
-        model: mlp([2, 3]),
+        model: nn.mlp([2, 3]),
         steps: 1,
         optimizer: sgd({ lr: 0.1 }),
         backend: reference(),
@@ -264,7 +266,7 @@ describe("batches of a loader of the user's own", () => {
   test('may leave out what they have not', async () => {
     const own = loader(points, { batchSize: 3 });
     const data: Loader = { ...own, batch: () => ({ indices }) as never, withSeed: () => data };
-    const options = { model: mlp([2, 3]), steps: 1, optimizer: sgd({ lr: 0.1 }), backend: reference() };
+    const options = { model: nn.mlp([2, 3]), steps: 1, optimizer: sgd({ lr: 0.1 }), backend: reference() };
     expect((await fit({ ...options, data })).step).toBe(1);
   });
 });

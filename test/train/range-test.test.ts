@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
-  crossEntropyRows,
+  crossEntropy,
   fit,
   lossTrend,
   lrRangeTest,
-  mlp,
   rangeSvg,
   stream,
   sub,
@@ -14,6 +13,7 @@ import {
   type RangeCurve,
   type RangeTestOptions,
 } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { loader, synthetic } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
 
@@ -27,7 +27,7 @@ afterAll(async () => {
 
 const points = synthetic({ kind: 'spirals', n: 300, seed: 3 });
 const held = synthetic({ kind: 'spirals', n: 200, seed: 4 });
-const model = mlp([2, 16, 3]);
+const model = nn.mlp([2, 16, 3]);
 const data = loader(points, { batchSize: 30 });
 
 const sweep = (options: Partial<RangeTestOptions> = {}): RangeTestOptions => ({
@@ -94,7 +94,8 @@ describe('lrRangeTest', () => {
   });
 
   it('goes on where the loss is below 0 from the start', async () => {
-    const loss: RangeTestOptions['loss'] = (output, targets) => sub(crossEntropyRows(output, targets), 100);
+    const loss: RangeTestOptions['loss'] = (output, targets) =>
+      sub(crossEntropy(output, targets, { reduction: 'none' }), 100);
     const { curves } = await lrRangeTest(sweep({ loss, to: 1e-3, steps: 20 }));
     expect(curves[0].points[0].loss).toBeLessThan(0);
     expect([curves[0].end, curves[0].points.length]).toEqual(['done', 20]);

@@ -3,26 +3,16 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
-  batchNorm,
   CheckpointError,
   checkpointPath,
-  conv2d,
-  dense,
-  dropout,
   fit,
-  flatten,
   loadCheckpoint,
-  maxPool2d,
-  normalize,
-  relu,
   saveCheckpoint,
-  sequential,
-  tanh,
   train,
-  type Layer,
   type NoticeEvent,
   type TrainOptions,
 } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { loader, synthetic, take } from 'cyclegrad/datasets';
 import { accumulateGradients, adam, sgd } from 'cyclegrad/optim';
 import { bytes, eventsOf, folder, held, images, tinyRun, types } from './fixture.ts';
@@ -147,16 +137,16 @@ test('mixing goes on as if there had been no stop, resident or fed', async () =>
 });
 
 describe('resuming something else is refused, saying what differs', () => {
-  const variant = (changes: Record<string, Layer>): Layer =>
-    sequential({
-      input: normalize(120),
-      conv: conv2d(2, 3, 3),
-      norm: batchNorm(3),
-      relu: relu(),
-      pool: maxPool2d(2),
-      flat: flatten(),
-      drop: dropout(0.3),
-      fc: dense(27, 3),
+  const variant = (changes: Record<string, nn.Layer>): nn.Layer =>
+    nn.sequential({
+      input: nn.normalize(120),
+      conv: nn.conv2d(2, 3, 3, { padding: 'same' }),
+      norm: nn.batchNorm(3),
+      relu: nn.relu(),
+      pool: nn.maxPool2d(2),
+      flat: nn.flatten(),
+      drop: nn.dropout(0.3),
+      fc: nn.dense(27, 3),
       ...changes,
     });
   const optimizer = sgd({ lr: 0.01, momentum: 0.9 });
@@ -206,22 +196,22 @@ describe('resuming something else is refused, saying what differs', () => {
     ],
     [
       'parameter shape',
-      { model: variant({ conv: conv2d(2, 3, 5) }) },
+      { model: variant({ conv: nn.conv2d(2, 3, 5, { padding: 'same' }) }) },
       "'conv.weight' is f32 [3,3,2,3] in it but f32 [5,5,2,3] in the run (resume with the model and optimizer that it was saved from)",
     ],
     [
       'missing parameter',
-      { model: variant({ extra: dense(3, 3) }) },
+      { model: variant({ extra: nn.dense(3, 3) }) },
       "it lacks 'extra.weight', which is f32 [3,3] in the run",
     ],
     [
       'extra parameter',
-      { model: variant({ norm: relu() }) },
+      { model: variant({ norm: nn.relu() }) },
       "it has 'norm.gamma', f32 [3], which the run does not have",
     ],
     [
       'activation',
-      { model: variant({ relu: tanh() }) },
+      { model: variant({ relu: nn.tanh() }) },
       'the model differs: layers.relu.kind is "relu" in the file, "tanh" now (resume with the model that it was saved from)',
     ],
     [
@@ -236,7 +226,7 @@ describe('resuming something else is refused, saying what differs', () => {
     ],
     [
       'rate of dropout',
-      { model: variant({ drop: dropout(0.5) }) },
+      { model: variant({ drop: nn.dropout(0.5) }) },
       'the model differs: layers.drop.rate is 0.3 in the file, 0.5 now',
     ],
     ['optimizer', { optimizer: adam() }, 'the optimizer differs: kind is "sgd" in the file, "adam" now'],
@@ -275,8 +265,8 @@ describe('resuming something else is refused, saying what differs', () => {
   });
 
   test('the order of layers', async () => {
-    const { drop, fc, ...rest } = { input: normalize(120), conv: conv2d(2, 3, 3), norm: batchNorm(3), relu: relu(), pool: maxPool2d(2), flat: flatten(), drop: dropout(0.3), fc: dense(27, 3) }; // prettier-ignore
-    const { error } = await resumeWith({ model: sequential({ ...rest, fc, drop }) });
+    const { drop, fc, ...rest } = { input: nn.normalize(120), conv: nn.conv2d(2, 3, 3, { padding: 'same' }), norm: nn.batchNorm(3), relu: nn.relu(), pool: nn.maxPool2d(2), flat: nn.flatten(), drop: nn.dropout(0.3), fc: nn.dense(27, 3) }; // prettier-ignore
+    const { error } = await resumeWith({ model: nn.sequential({ ...rest, fc, drop }) });
     expect(error).toContain(
       'the model differs: layers has the order input, conv, norm, relu, pool, flat, drop, fc in the file',
     );

@@ -1,32 +1,20 @@
 /** Learning, determinism, and training without the trainer. */
 import { describe, expect, test, vi } from 'vitest';
 import {
-  applyGradients,
   BackendError,
-  bind,
   compile,
-  conv2d,
-  crossEntropyRows,
-  dense,
+  crossEntropy,
   f32,
   fit,
-  flatten,
-  freeze,
   i32,
-  initState,
-  maxPool2d,
-  mlp,
-  normalize,
   reference,
-  relu,
-  sequential,
-  softmaxCrossEntropy,
   u8,
   type Backend,
   type Listener,
   type TrainEvent,
   type TrainOptions,
 } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { arrays, loader, synthetic, type Dataset } from 'cyclegrad/datasets';
 import { adam, sgd } from 'cyclegrad/optim';
 import { cyclicLR } from 'cyclegrad/schedulers';
@@ -35,13 +23,13 @@ import { bytes, eventsOf, held, images, tinyModel, tinyRun, types } from './fixt
 describe('learning', () => {
   test('memorises 64 images', async () => {
     const data = synthetic({ kind: 'images', n: 64, classes: 4, height: 8, channels: 1 });
-    const model = sequential({
-      input: normalize(127.5, { std: 64 }),
-      conv: conv2d(1, 8, 3),
-      relu: relu(),
-      pool: maxPool2d(2),
-      flat: flatten(),
-      fc: dense(128, 4),
+    const model = nn.sequential({
+      input: nn.normalize(127.5, { std: 64 }),
+      conv: nn.conv2d(1, 8, 3, { padding: 'same' }),
+      relu: nn.relu(),
+      pool: nn.maxPool2d(2),
+      flat: nn.flatten(),
+      fc: nn.dense(128, 4),
     });
     const { accuracy, best } = await fit({
       model,
@@ -58,7 +46,7 @@ describe('learning', () => {
   test('separates spirals under a cyclical rate', async () => {
     const data = synthetic({ kind: 'spirals', n: 90, noise: 0.05 });
     const { accuracy } = await fit({
-      model: mlp([2, 24, 24, 3]),
+      model: nn.mlp([2, 24, 24, 3]),
       backend: reference(),
       steps: 400,
       seed: 1,
@@ -73,7 +61,7 @@ describe('learning', () => {
     const x = Float32Array.from({ length: 16 }, (_, i) => i / 8 - 1);
     const data = arrays({ shape: [16, 1], data: x }, { shape: [16, 1], data: x.map((v) => 3 * v - 1) });
     const options: TrainOptions = {
-      model: dense(1, 1),
+      model: nn.dense(1, 1),
       backend: reference(),
       steps: 200,
       data: loader(data, { batchSize: 8 }),
@@ -95,17 +83,18 @@ describe('learning', () => {
 });
 
 test('a model with nothing to train is noticed', async () => {
-  const { events } = await eventsOf(tinyRun({ model: freeze(tinyModel()), steps: 1 }));
+  const { events } = await eventsOf(tinyRun({ model: nn.freeze(tinyModel()), steps: 1 }));
   expect(events.find((event) => event.type === 'notice')).toMatchObject({ code: 'nothing-trained' });
 });
 
 test('a loss of the user’s own on labels: accuracy where the output is one number for each class', async () => {
-  const loss: TrainOptions['loss'] = (output, y) => crossEntropyRows(output, y, { labelSmoothing: 0.1 });
+  const loss: TrainOptions['loss'] = (output, y) =>
+    crossEntropy(output, y, { labelSmoothing: 0.1, reduction: 'none' });
   const own = await fit(tinyRun({ steps: 2, loss, eval: { data: held, every: 2 } }));
   expect(Object.keys(own.last!.metrics)).toEqual(['accuracy']);
   const none = await fit(tinyRun({ steps: 2, loss, metrics: {}, eval: { data: held, every: 2 } }));
   expect(none.last!.metrics).toEqual({});
-  const embedding = sequential({ input: normalize(0), flat: flatten(), fc: dense(72, 5) });
+  const embedding = nn.sequential({ input: nn.normalize(0), flat: nn.flatten(), fc: nn.dense(72, 5) });
   const rows: TrainOptions['loss'] = (output) => output.pow(2).mean(1);
   const { last } = await fit(
     tinyRun({
@@ -174,7 +163,7 @@ describe('determinism', () => {
       },
     };
     const { events } = await eventsOf({
-      model: dense(300, 3),
+      model: nn.dense(300, 3),
       backend: reference(),
       steps: 1,
       data: loader(data, { batchSize: 2, shuffle: false }),
@@ -203,11 +192,11 @@ describe('without the trainer', () => {
     const step = await compile(reference(), {
       inputs: { x: u8(8, 6, 6, 2), y: i32(8) },
       hyper: optimizer.at(0),
-      state: initState(model, optimizer, seed),
+      state: nn.initState(model, optimizer, seed),
       build({ x, y, step: at, hyper }, state) {
-        const { output, updates } = bind(model, state, { training: true, step: at, seed })(x);
-        const loss = softmaxCrossEntropy(output, y);
-        const next = { ...updates, ...applyGradients(optimizer, model, state, loss, hyper) };
+        const { output, updates } = nn.bind(model, state, { training: true, step: at, seed })(x);
+        const loss = crossEntropy(output, y);
+        const next = { ...updates, ...nn.applyGradients(optimizer, model, state, loss, hyper) };
         return { outputs: { loss }, next };
       },
     });

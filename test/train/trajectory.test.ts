@@ -1,19 +1,6 @@
 import { expect, test } from 'vitest';
-import {
-  avgPool2d,
-  conv2d,
-  dense,
-  evaluate,
-  fit,
-  flatten,
-  init,
-  lrn,
-  maxPool2d,
-  normalize,
-  reference,
-  relu,
-  sequential,
-} from 'cyclegrad';
+import { evaluate, fit, reference } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { arrays, loader, type Loader } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
 import { custom } from 'cyclegrad/schedulers';
@@ -22,27 +9,27 @@ import { oracle, toHost } from '../oracle/load.ts';
 test("the oracle's training run: Caffe's layers and solver, five updates with a moving rate", async () => {
   const known = oracle.trajectory;
   const from = (name: string) => ({
-    init: init.given(toHost(known.initial[name])),
+    init: nn.init.fromArray(toHost(known.initial[name])),
     ...known.specs[name],
   });
   const conv = (name: string, inputs: number, outputs: number) =>
-    conv2d(inputs, outputs, 5, { ...from(`${name}.weight`), bias: from(`${name}.bias`) });
-  const norm = lrn({ region: 'within-channel', ...known.lrn });
-  const model = sequential({
-    input: normalize(128),
+    nn.conv2d(inputs, outputs, 5, { padding: 'same', ...from(`${name}.weight`), bias: from(`${name}.bias`) });
+  const norm = nn.lrn({ region: 'within-channel', ...known.lrn });
+  const model = nn.sequential({
+    input: nn.normalize(128),
     conv1: conv('conv1', 3, 4),
-    pool1: maxPool2d(3, 2, { ceil: true }),
-    relu1: relu(),
+    pool1: nn.maxPool2d(3, 2, { ceil: true }),
+    relu1: nn.relu(),
     norm1: norm, // prettier-ignore
     conv2: conv('conv2', 4, 5),
-    relu2: relu(),
-    pool2: avgPool2d(3, 2, { ceil: true }),
+    relu2: nn.relu(),
+    pool2: nn.avgPool2d(3, 2, { ceil: true }),
     norm2: norm, // prettier-ignore
     conv3: conv('conv3', 5, 6),
-    relu3: relu(),
-    pool3: avgPool2d(3, 2, { ceil: true }),
-    flat: flatten(), // prettier-ignore
-    fc: dense(6, 4, { ...from('fc.weight'), bias: from('fc.bias') }),
+    relu3: nn.relu(),
+    pool3: nn.avgPool2d(3, 2, { ceil: true }),
+    flat: nn.flatten(), // prettier-ignore
+    fc: nn.dense(6, 4, { ...from('fc.weight'), bias: from('fc.bias') }),
   });
   const data = arrays(
     { shape: known.images.shape, data: Uint8Array.from(known.images.data, (value) => value + 128) },

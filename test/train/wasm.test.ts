@@ -1,22 +1,7 @@
 import { afterAll, assert, describe, expect, test } from 'vitest';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
-import {
-  caffeFull,
-  conv2d,
-  dense,
-  fit,
-  flatten,
-  latestCheckpoint,
-  loadCheckpoint,
-  lrn,
-  maxPool2d,
-  normalize,
-  relu,
-  sequential,
-  train,
-  type Backend,
-  type StartEvent,
-} from 'cyclegrad';
+import { fit, latestCheckpoint, loadCheckpoint, train, type Backend, type StartEvent } from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
 import { loader, meanImage, synthetic } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
 import { cyclicLR } from 'cyclegrad/schedulers';
@@ -29,17 +14,17 @@ afterAll(() => backend.close());
 describe('training on the CPU backend', () => {
   test('memorises 64 images under a cyclical rate', async () => {
     const data = synthetic({ kind: 'images', n: 64, classes: 4, height: 16 });
-    const model = sequential({
-      input: normalize(meanImage(data), { std: 64 }),
-      conv1: conv2d(3, 8, 3),
-      pool1: maxPool2d(3, 2, { ceil: true }),
-      relu1: relu(),
-      norm1: lrn({ size: 3, alpha: 5e-5, beta: 0.75 }),
-      conv2: conv2d(8, 16, 3),
-      relu2: relu(),
-      pool2: maxPool2d(2),
-      flat: flatten(),
-      fc: dense(256, 4),
+    const model = nn.sequential({
+      input: nn.normalize(meanImage(data), { std: 64 }),
+      conv1: nn.conv2d(3, 8, 3, { padding: 'same' }),
+      pool1: nn.maxPool2d(3, 2, { ceil: true }),
+      relu1: nn.relu(),
+      norm1: nn.lrn({ size: 3, alpha: 5e-5, beta: 0.75 }),
+      conv2: nn.conv2d(8, 16, 3, { padding: 'same' }),
+      relu2: nn.relu(),
+      pool2: nn.maxPool2d(2),
+      flat: nn.flatten(),
+      fc: nn.dense(256, 4),
     });
     const lr = cyclicLR({ base: 0.005, max: 0.03, stepSize: 50 });
     const { accuracy } = await fit({
@@ -150,7 +135,7 @@ describe('training on the CPU backend', () => {
     const data = synthetic({ kind: 'images', n: 40 });
     const losses: number[] = [];
     await fit({
-      model: caffeFull({ mean: meanImage(data) }),
+      model: nn.caffeFull({ mean: meanImage(data) }),
       backend,
       steps: 12,
       data: loader(data, { batchSize: 20, shuffle: false }),

@@ -2,10 +2,7 @@
  * Functions in gpu.js's language that several kernels call: arithmetic that is exact, or as near as single precision allows,
  * where drivers are loose. A function that one operation alone needs stands in its entry of kernels/expressions.ts.
  */
-import { expressions } from './kernels/expressions.ts';
-
-/** Functions by name. Their arguments and results are floats. */
-export type Functions = Readonly<Record<string, readonly [parameters: readonly string[], body: string]>>;
+import { expressions, type Functions } from './kernels/expressions.ts';
 
 const shared: Functions = {
   // a / b rounded down, for whole a from 0 to 2^24 and b: WGSL's division may be off by 2.5 units in the last place.

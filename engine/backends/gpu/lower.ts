@@ -12,8 +12,8 @@ import {
   copy,
   pad,
   slice,
-  takeAlong,
-  takeRows,
+  takeAlongAxis,
+  gatherRows,
   transpose,
 } from './kernels/layout.ts';
 import { correct, softmaxCrossEntropy, softmaxCrossEntropyGrad } from './kernels/loss.ts';
@@ -25,7 +25,7 @@ import {
   standardize,
   standardizeGrad,
 } from './kernels/norm.ts';
-import { cumulativeSum, scatterAlong, scatterRows, sort } from './kernels/order.ts';
+import { cumsum, scatterAddAlongAxis, scatterAddRows, sort } from './kernels/order.ts';
 import { avgPool2d, avgPoolGrad, maxPool, maxPoolGrad } from './kernels/pool.ts';
 import { conv2d, conv2dGradInput, conv2dGradWeight, matmul } from './kernels/products.ts';
 import { dropout, random } from './kernels/random.ts';
@@ -44,7 +44,7 @@ const lowerings: KernelTable<LoweringContext> & Partial<FusedTable<LoweringConte
   concat,
   sum,
   max,
-  cumulativeSum,
+  cumsum,
   sort,
   matmul,
   conv2d,
@@ -73,10 +73,10 @@ const lowerings: KernelTable<LoweringContext> & Partial<FusedTable<LoweringConte
   correct,
   dropout,
   random,
-  takeRows,
-  scatterRows,
-  takeAlong,
-  scatterAlong,
+  gatherRows,
+  scatterAddRows,
+  takeAlongAxis,
+  scatterAddAlongAxis,
   normalizeImages,
 };
 

@@ -1,6 +1,6 @@
 /** What turns plan steps into kernels: a lowering for each operation, typed by its attributes. */
 import type { Attrs } from '../../op.ts';
-import type { AttrsOf, OpName } from '../../ops/index.ts';
+import type { AttrsOf, OpName } from '../../ops/primitives/index.ts';
 import type { FusedAttrs, FusedName } from '../../plan/fusions/index.ts';
 import type { KernelName, Step } from '../../plan/plan.ts';
 import type { TensorType } from '../../types.ts';

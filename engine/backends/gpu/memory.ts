@@ -3,7 +3,7 @@
  * A u8 is one float, unless the device packs bytes: then a word holds four of them, the first in its lowest bits.
  */
 import { typedArrayName } from '../../host.ts';
-import { allocate } from '../../ops/create.ts';
+import { allocate } from '../../ops/convert.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
 import type { HostData, HostTensor, TensorType } from '../../types.ts';

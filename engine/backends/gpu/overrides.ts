@@ -1,7 +1,7 @@
 /** Hand-written WGSL that replaces gpu.js's kernels, by the name of the step. */
 import type { Attrs } from '../../op.ts';
-import type { AttrsOf } from '../../ops/index.ts';
-import { matmulSizes } from '../../ops/matmul.ts';
+import type { AttrsOf } from '../../ops/primitives/index.ts';
+import { matmulSizes } from '../../ops/primitives/matmul.ts';
 import type { Step } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
 import type { FusableAttrs, Operands, StepAttrs } from './lowering.ts';

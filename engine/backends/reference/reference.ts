@@ -1,6 +1,6 @@
 /** The reference backend: runs anywhere JavaScript runs, on the caller's thread, in f64 or f32. The oracle of the others. */
 import ndarray from 'ndarray';
-import { allocate } from '../../ops/create.ts';
+import { allocate } from '../../ops/convert.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
 import type { DType, HostData, HostTensor } from '../../types.ts';

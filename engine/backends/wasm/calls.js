@@ -84,10 +84,10 @@ export const calls = /** @type {const} */ ({
     copy: ['*x', '*y', 'bytes'],
     fill: ['*y', 'n', 'elementBytes', 'bits'],
     strided: ['*x', '*y', 'elementBytes', 'axes: CopyAxis[]'],
-    takeRows: ['*x', '*index', '*y', 'rows', 'count', 'rowBytes'],
-    scatterRows: ['*dy', '*index', '*dx', 'rows', 'count', 'width'],
-    takeAlong: ['*x', '*index', '*y', 'elementBytes', 'outer', 'n', 'inner', 'm'],
-    scatterAlong: ['*dy', '*index', '*dx', 'outer', 'n', 'inner', 'm'],
+    gatherRows: ['*x', '*index', '*y', 'rows', 'count', 'rowBytes'],
+    scatterAddRows: ['*dy', '*index', '*dx', 'rows', 'count', 'width'],
+    takeAlongAxis: ['*x', '*index', '*y', 'elementBytes', 'outer', 'n', 'inner', 'm'],
+    scatterAddAlongAxis: ['*dy', '*index', '*dx', 'outer', 'n', 'inner', 'm'],
   },
   elementwise: {
     elementwise: [
@@ -100,7 +100,7 @@ export const calls = /** @type {const} */ ({
     checkFinite: ['*x', '*y', 'n'],
   },
   order: {
-    cumulativeSum: ['*x', '*y', 'outer', 'n', 'inner', '?exclusive', '?reverse'],
+    cumsum: ['*x', '*y', 'outer', 'n', 'inner', '?exclusive', '?reverse'],
     sort: ['*x', '*values', '*indices', 'rows', 'n', '?descending', 'scratch: Scratch'],
   },
   random: {

@@ -4,7 +4,7 @@
  */
 import { BackendError, DataError, NonFiniteError, type EngineError } from '../../errors.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../../options.ts';
-import type { AttrsOf } from '../../ops/index.ts';
+import type { AttrsOf } from '../../ops/primitives/index.ts';
 import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
 import { bytesOf, sizeOf } from '../../shape.ts';
 import type { HostData, HostTensor, TensorType } from '../../types.ts';
@@ -354,7 +354,7 @@ export function kernelCalls({ plan, report }: Executable): string {
 
 /** The size of the axis that the index of a step counts along. */
 function indexedSize({ op, inputs, outputs }: Step, { values }: Plan): number {
-  const into = op === 'scatterRows' || op === 'scatterAlong';
-  const along = op === 'takeAlong' || op === 'scatterAlong';
+  const into = op === 'scatterAddRows' || op === 'scatterAddAlongAxis';
+  const along = op === 'takeAlongAxis' || op === 'scatterAddAlongAxis';
   return values[into ? outputs[0] : inputs[0]].shape[along ? 1 : 0];
 }

@@ -1,5 +1,5 @@
 /** Fusions of convolutions with the bias and the activation after them. */
-import type { ConvAttrs } from '../../ops/conv.ts';
+import type { ConvAttrs } from '../../ops/primitives/conv.ts';
 import { sameShape } from '../../shape.ts';
 import { defineFusion, type Fusion } from '../fusion.ts';
 import { applies } from '../step.ts';

@@ -3,7 +3,7 @@
  * through memory once. An optimizer's whole update of a parameter is one. The arithmetic is the same, so every bit is.
  */
 import type { Attrs } from '../../op.ts';
-import { ops, type OpName } from '../../ops/index.ts';
+import { ops, type OpName } from '../../ops/primitives/index.ts';
 import { repeats, sizeOf } from '../../shape.ts';
 import type { DType } from '../../types.ts';
 import { defineFusion } from '../fusion.ts';

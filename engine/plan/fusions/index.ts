@@ -1,5 +1,5 @@
 /** The table of all fusions. Every backend's table of fused kernels is typed by its keys. */
-import { ops } from '../../ops/index.ts';
+import { ops } from '../../ops/primitives/index.ts';
 import type { Fusion } from '../fusion.ts';
 import { isOperation } from '../step.ts';
 import { conv2dBias, conv2dGradWeightBias } from './conv.ts';

@@ -1,6 +1,6 @@
 /** Max pooling that keeps a byte for each maximum instead of its position, and convolutions with such a pool after them. */
-import type { ConvAttrs } from '../../ops/conv.ts';
-import type { PoolAttrs } from '../../ops/pool.ts';
+import type { ConvAttrs } from '../../ops/primitives/conv.ts';
+import type { PoolAttrs } from '../../ops/primitives/pool.ts';
 import { defineFusion, type Fusion } from '../fusion.ts';
 import { applies, type AnyStep } from '../step.ts';
 import { conv2dBias, conv2dGradWeightBias } from './conv.ts';

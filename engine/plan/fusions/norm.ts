@@ -1,5 +1,5 @@
 /** Fusions of batch normalization with the residual sum and the activation after it. */
-import { batchNormGradOp } from '../../ops/norm.ts';
+import { batchNormGradOp } from '../../ops/primitives/norm.ts';
 import { defineFusion, type Fused, type Fusion } from '../fusion.ts';
 import type { StepGraph } from '../step-graph.ts';
 import { applies, type AnyStep } from '../step.ts';

@@ -1,5 +1,5 @@
 /** Fusions of pooling with the relu after or before it. */
-import type { PoolAttrs } from '../../ops/pool.ts';
+import type { PoolAttrs } from '../../ops/primitives/pool.ts';
 import { defineFusion } from '../fusion.ts';
 import { applies } from '../step.ts';
 

@@ -7,7 +7,7 @@ import { Codec } from '../../../engine/backends/gpu/memory.ts';
 import { loadGpuJs } from '../../../engine/backends/gpu/packages.ts';
 import { Translator } from '../../../engine/backends/gpu/translate.ts';
 import { compile } from '../../../engine/compile.ts';
-import { add, cast, equal, i32, not, sum, takeRows, u8, where, xor } from '../../../engine/ops/index.ts';
+import { add, cast, equal, i32, not, sum, gather, u8, where, xor } from '../../../engine/ops/index.ts';
 import { testDevice } from './adapter.ts';
 import { describeWhere, openWebGpu } from './available.ts';
 
@@ -149,7 +149,7 @@ await describeWhere('WebGPU', { mode: 'webgpu' }, () => {
     const step = await compile(backend, {
       inputs: { index: i32(index.length) },
       state: { images: { shape: [rows, row], dtype: 'u8', data } },
-      build: (inputs, { images }) => ({ outputs: { batch: takeRows(images, inputs.index) } }),
+      build: (inputs, { images }) => ({ outputs: { batch: gather(images, inputs.index) } }),
     });
     const { batch } = await step.run({ index });
     const expected = [...index].flatMap((r) => [...data.subarray(r * row, (r + 1) * row)]);

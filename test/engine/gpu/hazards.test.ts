@@ -5,8 +5,8 @@ import { expect, it } from 'vitest';
 import type { Backend } from '../../../engine/backends/backend.ts';
 import { reference } from '../../../engine/backends/reference/reference.ts';
 import { compile } from '../../../engine/compile.ts';
-import { add, argSort, cumulativeSum, dropout, f32, i32, matmul, mul } from '../../../engine/ops/index.ts';
-import { max, pow, relu, sub, sum, takeRows, tanh, transpose, u8, zeros } from '../../../engine/ops/index.ts';
+import { add, argSort, cumsum, dropout, f32, i32, matmul, mul } from '../../../engine/ops/index.ts';
+import { max, pow, relu, sub, sum, gather, tanh, transpose, u8, zeros } from '../../../engine/ops/index.ts';
 import { key, philox } from '../../../engine/rng.ts';
 import type { Tensor } from '../../../engine/tensor.ts';
 import type { State } from '../../../engine/types.ts';
@@ -26,7 +26,7 @@ for (const [name, options] of MODES) {
         const step = await compile(backend, {
           inputs: { a: f32(1, n), b: f32(n, 1), index: i32(1) },
           build: ({ a, b, index }) => ({
-            outputs: { product: matmul(a, b), total: sum(a), row: takeRows(transpose(a), index) },
+            outputs: { product: matmul(a, b), total: sum(a), row: gather(transpose(a), index) },
           }),
         });
         const outputs = await step.run({ a: ones, b: ones, index: Int32Array.of(n - 1) });
@@ -54,7 +54,7 @@ for (const [name, options] of MODES) {
       withBackend(options, async (backend) => {
         const step = await compile(backend, {
           inputs: { x: u8(256, 1), index: i32(256) },
-          build: ({ x, index }) => ({ outputs: { y: takeRows(x, index) } }),
+          build: ({ x, index }) => ({ outputs: { y: gather(x, index) } }),
         });
         const x = Uint8Array.from({ length: 256 }, (_, i) => i);
         const { y } = await step.run({ x, index: Int32Array.from(x, (v) => 255 - v) });
@@ -95,7 +95,7 @@ for (const [name, options] of MODES) {
         const step = await compile(backend, {
           inputs: {},
           state: { x: { shape: [n], dtype: 'f32', data: new Float32Array(n).fill(1) } },
-          build: (_, { x }) => ({ outputs: {}, next: { x: cumulativeSum(x, 0) } }),
+          build: (_, { x }) => ({ outputs: {}, next: { x: cumsum(x, 0) } }),
         });
         await step.run({});
         const { x } = await step.store.read();
@@ -169,7 +169,7 @@ for (const [name, options] of MODES) {
     it.each([
       ['sorting', (x: Tensor) => argSort(x)],
       ['max', (x: Tensor) => max(x)],
-      ['takeRows', (x: Tensor) => takeRows(x, zeros([1], 'i32'))],
+      ['gather', (x: Tensor) => gather(x, zeros([1], 'i32'))],
     ] as const)('refuses an index that a float does not hold, in %s', (what, build) =>
       withBackend(options, async (backend) => {
         await expect(

@@ -6,7 +6,8 @@ import { fusions } from '../../../engine/backends/gpu/lower.ts';
 import { Codec } from '../../../engine/backends/gpu/memory.ts';
 import { buildProgram } from '../../../engine/backends/gpu/program.ts';
 import { compile } from '../../../engine/compile.ts';
-import { argSort, cumulativeSum, f32, i32, ops, sort } from '../../../engine/ops/index.ts';
+import { argSort, cumsum, f32, i32, sort } from '../../../engine/ops/index.ts';
+import { ops } from '../../../engine/ops/primitives/index.ts';
 import { buildPlan } from '../../../engine/plan/build.ts';
 import { stream } from '../../../engine/rng.ts';
 import { input, type Tensor } from '../../../engine/tensor.ts';
@@ -75,7 +76,7 @@ for (const [name, options] of MODES) {
         const index = drawn.map((row) => (row < 480 ? row : 7));
         const step = await compile(backend, {
           inputs: { g: f32(N, width), index: i32(N) },
-          build: (t) => ({ outputs: { sums: ops.scatterRows([t.g, t.index], { n })[0] } }),
+          build: (t) => ({ outputs: { sums: ops.scatterAddRows([t.g, t.index], { n })[0] } }),
         });
         const { sums } = await step.run({ g, index });
         await step.close();
@@ -94,7 +95,7 @@ for (const [name, options] of MODES) {
         const [index, g] = drawSums(outer * m * inner, n, outer * m * inner);
         const step = await compile(backend, {
           inputs: { g: f32(outer, m, inner), index: i32(outer, m, inner) },
-          build: (t) => ({ outputs: { sums: ops.scatterAlong([t.g, t.index], { n })[0] } }),
+          build: (t) => ({ outputs: { sums: ops.scatterAddAlongAxis([t.g, t.index], { n })[0] } }),
         });
         const { sums } = await step.run({ g, index });
         await step.close();
@@ -113,8 +114,8 @@ for (const [name, options] of MODES) {
           inputs: { x: f32(n) },
           build: ({ x }) => ({
             outputs: {
-              up: cumulativeSum(x, 0),
-              down: cumulativeSum(x, 0, { exclusive: true, reverse: true }),
+              up: cumsum(x, 0),
+              down: cumsum(x, 0, { exclusive: true, reverse: true }),
             },
           }),
         });
@@ -158,9 +159,9 @@ describe('work over 60,000 elements', () => {
       'adding rows',
       { g: f32(n, 8), index: i32(n) },
       16,
-      ({ g, index }: Record<string, Tensor>) => ops.scatterRows([g, index], { n })[0],
+      ({ g, index }: Record<string, Tensor>) => ops.scatterAddRows([g, index], { n })[0],
     ],
-    ['a running sum', { x: f32(n) }, 5, ({ x }: Record<string, Tensor>) => cumulativeSum(x, 0)],
+    ['a running sum', { x: f32(n) }, 5, ({ x }: Record<string, Tensor>) => cumsum(x, 0)],
   ] as const)('%s takes few kernels, in which threads take few turns', (_, types, kernels, build) => {
     const turns = turnsOf(types, build);
     expect(turns.length).toBe(kernels);

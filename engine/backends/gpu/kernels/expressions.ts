@@ -1,7 +1,9 @@
 /** Operations on each element as text: expressions of gpu.js's language, and of WGSL where it is exact enough. */
 import { BackendError } from '../../../errors.ts';
 import type { DType } from '../../../types.ts';
-import type { Functions } from '../library.ts';
+
+/** Functions by name. Their arguments and results are floats. */
+export type Functions = Readonly<Record<string, readonly [parameters: readonly string[], body: string]>>;
 
 /** Names of a value in a kernel: one, or the low and the high half of an i32. */
 export type Names = readonly [name: string] | readonly [low: string, high: string];

@@ -1,6 +1,6 @@
 /** Normalization and resizing of images. */
-import type { AttrsOf } from '../../../ops/index.ts';
-import type { ResizeAttrs } from '../../../ops/resize.ts';
+import type { AttrsOf } from '../../../ops/primitives/index.ts';
+import type { ResizeAttrs } from '../../../ops/primitives/resize.ts';
 import { broadcastStrides, sizeOf } from '../../../shape.ts';
 import type { Lowering } from '../lowering.ts';
 import { expectExact, int } from '../text.ts';

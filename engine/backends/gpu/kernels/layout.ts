@@ -1,5 +1,5 @@
 /** Operations that move elements: the same for every dtype, since an i32 is one axis of two floats more. */
-import type { AttrsOf } from '../../../ops/index.ts';
+import type { AttrsOf } from '../../../ops/primitives/index.ts';
 import { broadcastStrides, sizeOf, stridesOf } from '../../../shape.ts';
 import type { BufferView } from '../kernel.ts';
 import type { Check, Lowering, LoweringContext } from '../lowering.ts';
@@ -162,12 +162,12 @@ export const indexCheck = (index: BufferView, count: number, n: number): Check =
   value: ['index[2 * i]', 'index[2 * i + 1]'],
 });
 
-export const takeRows: Lowering = ({ inputs: [x, index], outputs: [to], types, results, emit, check }) => {
+export const gatherRows: Lowering = ({ inputs: [x, index], outputs: [to], types, results, emit, check }) => {
   const count = sizeOf(types[1].shape);
   const rows = types[0].shape[0];
   const row = floatsOf({ shape: types[0].shape.slice(1), dtype: results[0].dtype });
   const indexView = { buffer: index, dims: [2 * count] } as const;
-  expectExact('takeRows', rows);
+  expectExact('gather', rows);
   check(indexCheck(indexView, count, rows));
   emit({
     body: `const row = ${int('index', 'Y')};\nreturn x[row][X];`,
@@ -177,11 +177,11 @@ export const takeRows: Lowering = ({ inputs: [x, index], outputs: [to], types, r
   });
 };
 
-export const takeAlong: Lowering = ({ inputs: [x, index], outputs: [to], types, emit, check }) => {
+export const takeAlongAxis: Lowering = ({ inputs: [x, index], outputs: [to], types, emit, check }) => {
   const [outer, n, inner] = types[0].shape;
   const m = types[1].shape[1];
   const halves = floatsPer(types[0].dtype);
-  expectExact('takeAlong', Math.max(n, inner * halves));
+  expectExact('takeAlongAxis', Math.max(n, inner * halves));
   check(indexCheck({ buffer: index, dims: [2 * sizeOf(types[1].shape)] }, sizeOf(types[1].shape), n));
   emit({
     body: `const column = quotient(X, ${halves});

@@ -1,5 +1,5 @@
 /** Local response normalization, batch normalization and standardization. */
-import type { AttrsOf } from '../../../ops/index.ts';
+import type { AttrsOf } from '../../../ops/primitives/index.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { Shape } from '../../../types.ts';
 import type { BufferId, BufferView } from '../kernel.ts';

@@ -2,7 +2,7 @@
  * Prefix sums, sorting and scatter-adds along the middle axis of [outer, n, inner]; a scatter-add sorts its index. One thread
  * handles a block; beyond that, merges double the sorted runs, and threads search them by bisection.
  */
-import type { AttrsOf } from '../../../ops/index.ts';
+import type { AttrsOf } from '../../../ops/primitives/index.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { Shape } from '../../../types.ts';
 import type { BufferId, KernelSource } from '../kernel.ts';
@@ -23,13 +23,13 @@ const SEARCH_STEPS = 33;
 /** The number of the block that a position lies in; `size` is a power of two. */
 const blockOf = (at: string, size: number): string => `Math.floor(${at} * ${literal(1 / size)})`;
 
-export const cumulativeSum: Lowering<AttrsOf<'cumulativeSum'>> = (context) => {
+export const cumsum: Lowering<AttrsOf<'cumsum'>> = (context) => {
   const { inputs, outputs, types, attrs, emit, scratch } = context;
   const [x, y] = [inputs[0], outputs[0]];
   const [{ shape }] = types;
   const elements = sizeOf(shape);
   if (elements === 0) return;
-  expectExact('cumulativeSum', shape[1]);
+  expectExact('cumsum', shape[1]);
   // A kernel reads elements of x that another thread would overwrite.
   const to = x === y ? scratch(elements) : y;
   emitPrefixSum(context, x, shape, attrs, to);
@@ -41,7 +41,7 @@ function emitPrefixSum(
   context: LoweringContext,
   x: BufferId,
   [outer, n, inner]: Shape,
-  { exclusive, reverse }: AttrsOf<'cumulativeSum'>,
+  { exclusive, reverse }: AttrsOf<'cumsum'>,
   to: BufferId,
 ): void {
   const { emit, scratch } = context;
@@ -174,12 +174,12 @@ function emitOrder(
 }
 
 /** Adds rows at the positions of an index. */
-export const scatterRows: Lowering<AttrsOf<'scatterRows'>> = (context) => {
+export const scatterAddRows: Lowering<AttrsOf<'scatterAddRows'>> = (context) => {
   const { shape } = context.types[0];
   emitScatter(context, [1, shape[0], sizeOf(shape.slice(1))], context.attrs.n, 1);
 };
 
-export const scatterAlong: Lowering<AttrsOf<'scatterAlong'>> = (context) => {
+export const scatterAddAlongAxis: Lowering<AttrsOf<'scatterAddAlongAxis'>> = (context) => {
   const { shape } = context.types[0];
   emitScatter(context, shape, context.attrs.n, shape[2]);
 };

@@ -1,6 +1,6 @@
 /** Pooling. Gradients are gathered: each input position loops over the windows that contain it. */
-import type { AttrsOf } from '../../../ops/index.ts';
-import type { PoolAttrs } from '../../../ops/pool.ts';
+import type { AttrsOf } from '../../../ops/primitives/index.ts';
+import type { PoolAttrs } from '../../../ops/primitives/pool.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { Lowering } from '../lowering.ts';
 import { int, returnHalf } from '../text.ts';

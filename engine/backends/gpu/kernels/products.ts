@@ -1,6 +1,6 @@
 /** Matrix products and convolutions: the portable forms, which hand-written WGSL is checked against. */
-import type { AttrsOf } from '../../../ops/index.ts';
-import { matmulSizes } from '../../../ops/matmul.ts';
+import type { AttrsOf } from '../../../ops/primitives/index.ts';
+import { matmulSizes } from '../../../ops/primitives/matmul.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { FusableAttrs, Lowering, LoweringContext } from '../lowering.ts';
 import { expectExact } from '../text.ts';

@@ -1,5 +1,5 @@
 /** Random numbers: Philox (see rng.ts) in halves of 16 bits, whose products are exact in floats. */
-import type { AttrsOf } from '../../../ops/index.ts';
+import type { AttrsOf } from '../../../ops/primitives/index.ts';
 import { NORMAL_MIDDLE, NORMAL_TAIL } from '../../../rng.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { Lowering } from '../lowering.ts';

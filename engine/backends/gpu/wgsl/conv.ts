@@ -3,7 +3,7 @@
  * pixels × (taps, channels) · filters. Weight gradient: the same gathering, transposed, the sum over pixels cut into parts.
  * Input gradient: each phase of the stride is a forward pass over the gradient with the taps that meet it.
  */
-import type { ConvAttrs } from '../../../ops/conv.ts';
+import type { ConvAttrs } from '../../../ops/primitives/conv.ts';
 import type { KernelModule } from '../kernel.ts';
 import type { Binding, WgslLimits } from './template.ts';
 import { gemm, type Operand, type Product } from './gemm.ts';

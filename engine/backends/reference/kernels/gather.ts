@@ -49,36 +49,36 @@ export const gatherKernels = {
     }
   },
 
-  takeRows({ inputs: [x, index], outputs: [y], path }) {
+  gatherRows({ inputs: [x, index], outputs: [y], path }) {
     const rows = x.shape[0];
     for (let n = 0; n < index.size; n++) {
-      const row = checkedIndex('takeRows', path, index.data[n], n, rows);
+      const row = checkedIndex('gatherRows', path, index.data[n], n, rows);
       ndops.assign(y.lo(n).hi(1), x.lo(row).hi(1));
     }
   },
 
-  scatterRows({ inputs: [g, index], outputs: [y], path }) {
+  scatterAddRows({ inputs: [g, index], outputs: [y], path }) {
     const rows = y.shape[0];
     const width = g.size / Math.max(index.size, 1);
     accumulate(y, (add) => {
       for (let n = 0; n < index.size; n++) {
-        const row = checkedIndex('scatterRows', path, index.data[n], n, rows);
+        const row = checkedIndex('scatterAddRows', path, index.data[n], n, rows);
         for (let i = 0; i < width; i++) add(row * width + i, g.data[n * width + i]);
       }
     });
   },
 
-  takeAlong({ inputs: [x, index], outputs: [y], path }) {
+  takeAlongAxis({ inputs: [x, index], outputs: [y], path }) {
     const [, n, inner] = x.shape;
-    forAlong('takeAlong', path, index, n, (at, o, position, i) => {
+    forAlong('takeAlongAxis', path, index, n, (at, o, position, i) => {
       y.data[at] = x.data[(o * n + position) * inner + i];
     });
   },
 
-  scatterAlong({ inputs: [g, index], outputs: [y], path }) {
+  scatterAddAlongAxis({ inputs: [g, index], outputs: [y], path }) {
     const [, n, inner] = y.shape;
     accumulate(y, (add) => {
-      forAlong('scatterAlong', path, index, n, (at, o, position, i) =>
+      forAlong('scatterAddAlongAxis', path, index, n, (at, o, position, i) =>
         add((o * n + position) * inner + i, g.data[at]),
       );
     });

@@ -1,5 +1,5 @@
 /** Resizing, and turning bytes into images. */
-import { type ResizeAttrs, resizeTable } from '../../../ops/resize.ts';
+import { type ResizeAttrs, resizeTable } from '../../../ops/primitives/resize.ts';
 import type { KernelTable } from '../../backend.ts';
 import { accumulate, broadcast, type Call } from './call.ts';
 

@@ -1,6 +1,6 @@
 /** Pooling. */
 import ndops from 'ndarray-ops';
-import type { PoolAttrs } from '../../../ops/pool.ts';
+import type { PoolAttrs } from '../../../ops/primitives/pool.ts';
 import type { KernelTable } from '../../backend.ts';
 import { accumulate, type Call, wins } from './call.ts';
 

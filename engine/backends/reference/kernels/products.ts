@@ -1,6 +1,6 @@
 /** Matrix products and convolutions. */
-import type { ConvAttrs } from '../../../ops/conv.ts';
-import { matmulSizes } from '../../../ops/matmul.ts';
+import type { ConvAttrs } from '../../../ops/primitives/conv.ts';
+import { matmulSizes } from '../../../ops/primitives/matmul.ts';
 import type { KernelTable } from '../../backend.ts';
 import { accumulate, type Call, type Nd } from './call.ts';
 

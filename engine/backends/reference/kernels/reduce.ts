@@ -26,7 +26,7 @@ export const reduceKernels = {
     }
   },
 
-  cumulativeSum({ inputs: [x], outputs: [y], attrs: { exclusive, reverse } }) {
+  cumsum({ inputs: [x], outputs: [y], attrs: { exclusive, reverse } }) {
     const [outer, n, inner] = x.shape;
     for (let o = 0; o < outer; o++) {
       for (let i = 0; i < inner; i++) {

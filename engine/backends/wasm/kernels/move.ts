@@ -1,5 +1,5 @@
 // Kernels that move elements without computing: copies, strided copies, gathering by index and its adjoint, which adds.
-import { Copy, Fill, ScatterAlong, ScatterRows, Strided, TakeAlong, TakeRows } from "./calls.generated";
+import { Copy, Fill, ScatterAddAlongAxis, ScatterAddRows, Strided, TakeAlongAxis, GatherRows } from "./calls.generated";
 import { ERROR_INDEX, fail, share } from "./team";
 
 /** Elements of one task. */
@@ -86,7 +86,7 @@ function repeat(to: usize, value: v128, n: i32): void {
 }
 
 /** The rows of x that the index names. */
-export function takeRows(call: TakeRows, slice: i32, slices: i32): void {
+export function gatherRows(call: GatherRows, slice: i32, slices: i32): void {
   const rows = call.rows;
   const count = call.count;
   const bytes = <usize>call.rowBytes;
@@ -105,7 +105,7 @@ export function takeRows(call: TakeRows, slice: i32, slices: i32): void {
  * Adds each row of dy to the row of dx that the index names, in order. Every slice reads all indices and adds to its own rows of
  * dx.
  */
-export function scatterRows(call: ScatterRows, slice: i32, slices: i32): void {
+export function scatterAddRows(call: ScatterAddRows, slice: i32, slices: i32): void {
   const dx = call.dx;
   const rows = call.rows;
   const count = call.count;
@@ -135,7 +135,7 @@ function addRun(x: usize, y: usize, n: i32): void {
 const STRIP: i32 = 256;
 
 /** y[o, j, i] = x[o, index[o, j, i], i]: x is [outer, n, inner], the index [outer, m, inner]. */
-export function takeAlong(call: TakeAlong, slice: i32, slices: i32): void {
+export function takeAlongAxis(call: TakeAlongAxis, slice: i32, slices: i32): void {
   const bytes = call.elementBytes == 1;
   const x = call.x;
   const y = call.y;
@@ -160,7 +160,7 @@ export function takeAlong(call: TakeAlong, slice: i32, slices: i32): void {
 }
 
 /** dx[o, index[o, j, i], i] += dy[o, j, i] for j in order: dx is [outer, n, inner], dy [outer, m, inner]. */
-export function scatterAlong(call: ScatterAlong, slice: i32, slices: i32): void {
+export function scatterAddAlongAxis(call: ScatterAddAlongAxis, slice: i32, slices: i32): void {
   const n = call.n;
   const inner = call.inner;
   const m = call.m;

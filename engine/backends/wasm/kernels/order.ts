@@ -1,5 +1,5 @@
 // Running sums and sorting.
-import { CumulativeSum, Sort } from "./calls.generated";
+import { Cumsum, Sort } from "./calls.generated";
 import { ownScratch, share } from "./team";
 
 /** Columns of one task. */
@@ -9,7 +9,7 @@ const STRIP: i32 = 256;
  * Running sums along the middle axis of [outer, n, inner], without the element itself when exclusive, from the end when reverse.
  * y may be x. The sum is kept in double precision: it may be long.
  */
-export function cumulativeSum(call: CumulativeSum, slice: i32, slices: i32): void {
+export function cumsum(call: Cumsum, slice: i32, slices: i32): void {
   const n = call.n;
   const inner = call.inner;
   const exclusive = call.exclusive;

@@ -1,5 +1,5 @@
 /** Convolutions without groups or dilation: computed directly here, or by Winograd's minimal filtering (winograd.ts). */
-import type { AttrsOf } from '../../../ops/index.ts';
+import type { AttrsOf } from '../../../ops/primitives/index.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';

@@ -2,7 +2,7 @@
  * Convolutions with groups or dilation: gathered into matrices (kernels/grouped.ts), or channel by channel where each is a
  * group of its own. The dense ones are in conv.ts.
  */
-import type { AttrsOf } from '../../../ops/index.ts';
+import type { AttrsOf } from '../../../ops/primitives/index.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';

@@ -2,8 +2,8 @@
  * From plan steps to kernel calls: which kernels of the module compute an operation, how its work is cut, and which
  * scratch memory it needs. How work is cut depends on shapes alone, never on the number of threads.
  */
-import type { AttrsOf } from '../../../ops/index.ts';
-import { resizeTable } from '../../../ops/resize.ts';
+import type { AttrsOf } from '../../../ops/primitives/index.ts';
+import { resizeTable } from '../../../ops/primitives/resize.ts';
 import { broadcastStrides, bytesOf, elementBytes, mergeAxes, sizeOf, stridesOf } from '../../../shape.ts';
 import type { Shape, TensorType } from '../../../types.ts';
 import type { FusedTable, KernelTable } from '../../backend.ts';
@@ -123,10 +123,10 @@ export const kernels: KernelTable<Site> & FusedTable<Site> = {
     const [outer, n, inner] = shape;
     emit('maxOf', { x, y, positions, outer, n, inner });
   },
-  cumulativeSum({ inputs: [x], outputs: [y], types: [{ shape }], attrs, emit }) {
+  cumsum({ inputs: [x], outputs: [y], types: [{ shape }], attrs, emit }) {
     const { exclusive, reverse } = attrs;
     const [outer, n, inner] = shape;
-    emit('cumulativeSum', { x, y, outer, n, inner, exclusive, reverse });
+    emit('cumsum', { x, y, outer, n, inner, exclusive, reverse });
   },
   sort({ inputs: [x], outputs: [values, indices], types: [{ shape }], attrs, emit, scratchPerThread }) {
     const { descending } = attrs;
@@ -189,23 +189,23 @@ export const kernels: KernelTable<Site> & FusedTable<Site> = {
     const { key0, key1, distribution } = attrs;
     emit('random', { y, n: sizeOf(shape), step, key0, key1, normal: distribution === 'normal' });
   },
-  takeRows({ inputs: [x, index], outputs: [y], types: [source, { shape }], emit }) {
+  gatherRows({ inputs: [x, index], outputs: [y], types: [source, { shape }], emit }) {
     const [rows, ...row] = source.shape;
     const rowBytes = bytesOf({ shape: row, dtype: source.dtype });
-    emit('takeRows', { x, index, y, rows, count: shape[0], rowBytes });
+    emit('gatherRows', { x, index, y, rows, count: shape[0], rowBytes });
   },
-  scatterRows({ inputs: [dy, index], outputs: [dx], types: [{ shape }], results, emit }) {
+  scatterAddRows({ inputs: [dy, index], outputs: [dx], types: [{ shape }], results, emit }) {
     const [count, ...row] = shape;
-    emit('scatterRows', { dy, index, dx, rows: results[0].shape[0], count, width: sizeOf(row) });
+    emit('scatterAddRows', { dy, index, dx, rows: results[0].shape[0], count, width: sizeOf(row) });
   },
-  takeAlong({ inputs: [x, index], outputs: [y], types: [source, { shape }], emit }) {
+  takeAlongAxis({ inputs: [x, index], outputs: [y], types: [source, { shape }], emit }) {
     const [outer, n, inner] = source.shape;
     const bytes = elementBytes(source.dtype);
-    emit('takeAlong', { x, index, y, elementBytes: bytes, outer, n, inner, m: shape[1] });
+    emit('takeAlongAxis', { x, index, y, elementBytes: bytes, outer, n, inner, m: shape[1] });
   },
-  scatterAlong({ inputs: [dy, index], outputs: [dx], types: [{ shape }], results, emit }) {
+  scatterAddAlongAxis({ inputs: [dy, index], outputs: [dx], types: [{ shape }], results, emit }) {
     const [outer, n, inner] = results[0].shape;
-    emit('scatterAlong', { dy, index, dx, outer, n, inner, m: shape[1] });
+    emit('scatterAddAlongAxis', { dy, index, dx, outer, n, inner, m: shape[1] });
   },
   normalizeImages({ inputs, outputs: [y], types, emit, scratchPerThread }) {
     const [x, mean, scale, draws = 0] = inputs;

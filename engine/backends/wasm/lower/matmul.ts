@@ -1,6 +1,6 @@
 /** Matrix products: blocks, packed operands, and inner axes that are cut into parts. */
-import type { AttrsOf } from '../../../ops/index.ts';
-import { matmulSizes } from '../../../ops/matmul.ts';
+import type { AttrsOf } from '../../../ops/primitives/index.ts';
+import { matmulSizes } from '../../../ops/primitives/matmul.ts';
 import { K } from '../kernels.generated.ts';
 import { emitSum, fill, panelOf, tileBytes, type Lower, type Site } from './site.ts';
 

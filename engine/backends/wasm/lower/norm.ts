@@ -1,5 +1,5 @@
 /** Normalization: over all axes but the last, over positions and the channels of a group, or over a window of a channel. */
-import type { AttrsOf } from '../../../ops/index.ts';
+import type { AttrsOf } from '../../../ops/primitives/index.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { Shape, TensorType } from '../../../types.ts';
 import { align, type Lower, type SiteWith } from './site.ts';

@@ -2,7 +2,7 @@
  * Pooling, and convolutions whose result goes no further than a max pool: image by image, so that neither the result nor its
  * gradient leaves the cache.
  */
-import type { AttrsOf } from '../../../ops/index.ts';
+import type { AttrsOf } from '../../../ops/primitives/index.ts';
 import { bytesOf, elementBytes } from '../../../shape.ts';
 import type { TensorType } from '../../../types.ts';
 import { conv2dGradWeight, takesPooled } from './conv.ts';

@@ -1,0 +1,82 @@
+/** Convolution over images, channels last, and its two derivatives, which are operations in their own right. */
+import { defineOp, expectDType, type Grads, type Vjp } from '../../op.ts';
+import { sizeOf } from '../../shape.ts';
+import type { Tensor } from '../../tensor.ts';
+import type { TensorType } from '../../types.ts';
+
+/**
+ * Resolved geometry, the same for a convolution and both of its derivatives. Filters are [KH, KW, C / groups, O]: output
+ * channel o sees the channels of group ⌊o · groups / O⌋ alone.
+ */
+export type ConvAttrs = {
+  /** [vertical, horizontal] */
+  readonly stride: readonly [number, number];
+  /** [top, bottom, left, right] */
+  readonly pad: readonly [number, number, number, number];
+  /** Height and width of the input image, of the kernel and of the output. */
+  readonly input: readonly [number, number];
+  readonly kernel: readonly [number, number];
+  readonly output: readonly [number, number];
+  /** Pixels from one tap to the next. */
+  readonly dilation: readonly [number, number];
+  readonly groups: number;
+};
+
+const flops = (outputs: readonly number[], kernel: readonly [number, number], inner: number): number =>
+  2 * sizeOf(outputs) * kernel[0] * kernel[1] * inner;
+
+export const conv2dOp = defineOp({
+  name: 'conv2d',
+  infer([x, w]: readonly TensorType[], { output }: ConvAttrs) {
+    expectDType('conv2d', 'f32', x, w);
+    return [{ shape: [x.shape[0], output[0], output[1], w.shape[3]], dtype: 'f32' }];
+  },
+  vjp({ inputs, grads, attrs, needs }: Vjp<ConvAttrs>): Grads {
+    const [x, w] = inputs as [Tensor, Tensor];
+    const g = grads[0]!;
+    return [
+      needs(0) ? conv2dGradInputOp([g, w], attrs)[0] : null,
+      needs(1) ? conv2dGradWeightOp([x, g], attrs)[0] : null,
+    ];
+  },
+  flops: ([, w], [y], { kernel }) => flops(y.shape, kernel, w.shape[2]),
+  multiplyAdds: true,
+});
+
+/** g [N, H', W', O], w [KH, KW, C / groups, O] -> [N, H, W, C] */
+export const conv2dGradInputOp = defineOp({
+  name: 'conv2dGradInput',
+  infer([g, w]: readonly TensorType[], { input, groups }: ConvAttrs) {
+    expectDType('conv2dGradInput', 'f32', g, w);
+    return [{ shape: [g.shape[0], input[0], input[1], w.shape[2] * groups], dtype: 'f32' }];
+  },
+  vjp({ inputs, grads, attrs, needs }: Vjp<ConvAttrs>): Grads {
+    const [g, w] = inputs as [Tensor, Tensor];
+    const h = grads[0]!;
+    return [
+      needs(0) ? conv2dOp([h, w], attrs)[0] : null,
+      needs(1) ? conv2dGradWeightOp([h, g], attrs)[0] : null,
+    ];
+  },
+  flops: ([g, w], _, { kernel }) => flops(g.shape, kernel, w.shape[2]),
+  multiplyAdds: true,
+});
+
+/** x [N, H, W, C], g [N, H', W', O] -> [KH, KW, C / groups, O] */
+export const conv2dGradWeightOp = defineOp({
+  name: 'conv2dGradWeight',
+  infer([x, g]: readonly TensorType[], { kernel, groups }: ConvAttrs) {
+    expectDType('conv2dGradWeight', 'f32', x, g);
+    return [{ shape: [kernel[0], kernel[1], x.shape[3] / groups, g.shape[3]], dtype: 'f32' }];
+  },
+  vjp({ inputs, grads, attrs, needs }: Vjp<ConvAttrs>): Grads {
+    const [x, g] = inputs as [Tensor, Tensor];
+    const h = grads[0]!;
+    return [
+      needs(0) ? conv2dGradInputOp([g, h], attrs)[0] : null,
+      needs(1) ? conv2dOp([x, h], attrs)[0] : null,
+    ];
+  },
+  flops: ([, g], [dw], { kernel }) => flops(g.shape, kernel, dw.shape[2]),
+  multiplyAdds: true,
+});

@@ -1,0 +1,77 @@
+/** The loss and the accuracy of class labels. */
+import { ShapeError } from '../../errors.ts';
+import { defineOp, expectDType, expectRank, type Grads, type Vjp } from '../../op.ts';
+import { formatType, sizeOf } from '../../shape.ts';
+import type { Tensor } from '../../tensor.ts';
+import type { TensorType } from '../../types.ts';
+import { add, mul, sub } from '../elementwise.ts';
+import { takeAlongAxis } from '../gather.ts';
+import { reshape } from '../layout.ts';
+import { sum } from '../reduce.ts';
+
+type None = Record<never, never>;
+const none: None = {};
+
+function checkLabels(where: string, logits: TensorType, labels: TensorType): void {
+  expectDType(where, 'f32', logits);
+  expectRank(where, logits, 2, 'logits [N, classes]');
+  if (labels.dtype !== 'i32' || labels.shape.length !== 1 || labels.shape[0] !== logits.shape[0]) {
+    throw new ShapeError(
+      `${where}: logits ${formatType(logits)} need labels i32 [${logits.shape[0]}] but got ${formatType(labels)}`,
+    );
+  }
+  if (logits.shape[1] === 0)
+    throw new ShapeError(`${where}: there are no classes in logits ${formatType(logits)}`);
+}
+
+/** Results: the loss of each row, and the softmax. A label outside 0 … classes − 1 stops the run before state is written. */
+export const softmaxCrossEntropyOp = defineOp({
+  name: 'softmaxCrossEntropy',
+  mayFail: true,
+  infer([logits, labels]: readonly TensorType[]) {
+    checkLabels('softmaxCrossEntropy', logits, labels);
+    return [{ shape: [logits.shape[0]], dtype: 'f32' }, logits];
+  },
+  vjp({ inputs, outputs, grads }: Vjp<None>): Grads {
+    const [, softmax] = outputs as [Tensor, Tensor];
+    const [g, h] = grads;
+    const parts = [
+      ...(g === null ? [] : [softmaxCrossEntropyGradOp([g, softmax, inputs[1]], none)[0]]),
+      ...(h === null ? [] : [mul(softmax, sub(h, sum(mul(h, softmax), 1, { keepDims: true })))]),
+    ];
+    return [parts.reduce((total, part) => add(total, part)), null];
+  },
+  flops: ([logits]) => 5 * sizeOf(logits.shape),
+});
+
+/**
+ * g [N], softmax [N, classes], labels [N] -> g · (softmax − one-hot) [N, classes]. Where the softmax of the label is above ½,
+ * 1 − softmax is computed as the sum of the other classes, which keeps its digits.
+ */
+export const softmaxCrossEntropyGradOp = defineOp({
+  name: 'softmaxCrossEntropyGrad',
+  infer([, softmax]: readonly TensorType[]) {
+    return [softmax];
+  },
+  vjp({ inputs: [g, softmax, labels], grads, needs }: Vjp<None>): Grads {
+    const h = grads[0]!;
+    const rows = g.shape[0];
+    const own = (): Tensor => reshape(takeAlongAxis(h, reshape(labels, [rows, 1]), 1), [rows]);
+    return [
+      needs(0) ? sub(sum(mul(h, softmax), 1), own()) : null,
+      needs(1) ? mul(h, reshape(g, [rows, 1])) : null,
+      null,
+    ];
+  },
+});
+
+/** 1 for each row whose first largest logit is the label's, else 0; rows with NaN count as wrong. */
+export const correctOp = defineOp({
+  name: 'correct',
+  mayFail: true,
+  infer([logits, labels]: readonly TensorType[]) {
+    checkLabels('correct', logits, labels);
+    return [{ shape: [logits.shape[0]], dtype: 'f32' }];
+  },
+  vjp: null,
+});

@@ -1,0 +1,16 @@
+/** For experts: checks of derivatives, profiles, the machine's limits, and what plans consist of. */
+export { gradcheck, type GradcheckOptions, type GradcheckReport, type GradcheckRow } from './gradcheck.ts';
+export {
+  measureLimits,
+  startLimit,
+  type LimitOptions,
+  type LimitTeam,
+  type MachineLimits,
+} from './limits.ts';
+export { formatProfile, summarizeProfile, type ProfileRow, type ProfileSummary } from './profile.ts';
+export type { Executable, StepTime } from '../backends/backend.ts';
+export { adapterName, simdName } from '../backends/report.ts';
+export { SIMD_KINDS, wideSimdUnavailableReason, type Simd } from '../backends/wasm/simd.ts';
+export { Evaluator } from '../evaluate.ts';
+export { ops as primitives } from '../ops/primitives/index.ts';
+export type { Plan, Step, StepNote } from '../plan/plan.ts';
