@@ -189,7 +189,7 @@ function spreadText({ curves }: RangeTest): string {
   const all = curves.map((curve) => suggestBounds(curve));
   const lines = Object.keys(all[0]).map((name) => {
     const rates = all.flatMap((one) => one[name as keyof typeof one].lr ?? []).sort((a, b) => a - b);
-    const range = rates.length === 0 ? 'none' : `${short(rates[0])} … ${short(rates.at(-1))}`;
+    const range = rates.length === 0 ? 'none' : `${short(rates[0])} … ${short(rates[rates.length - 1])}`;
     return `${name.padEnd(10)}${range} (${rates.length} of ${curves.length} seeds)`;
   });
   return `over the seeds:\n${lines.join('\n')}\n`;

@@ -81,7 +81,7 @@ function describe(
   });
   const [low, high] = extremes(schedule, steps);
   const facts = [
-    `${name}, ${steps} steps: from ${short(values[0])} to ${short(values.at(-1))}, between ${short(low)} and ${short(high)}`,
+    `${name}, ${steps} steps: from ${short(values[0])} to ${short(values[values.length - 1])}, between ${short(low)} and ${short(high)}`,
     ...notices(schedule, steps).map(({ message }) => `notice: ${message}`),
   ];
   return `${plot}\n${facts.join('\n')}\n`;

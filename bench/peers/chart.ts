@@ -250,7 +250,7 @@ export function peersMarkdown(result: PeersResult, svg: string, json: string): s
     facts.push(
       'Beside a loop of multiply-adds on registers that does the same amount of arithmetic on as many threads ' +
         `(${limits.before.one.gflopPerSecond.toFixed(0)} GFLOP/s a thread at its best), single operations reach ` +
-        `${percent(sorted[0])} to ${percent(sorted.at(-1))}, counted as the direct computation` +
+        `${percent(sorted[0])} to ${percent(sorted[sorted.length - 1])}, counted as the direct computation` +
         `${products.length === 0 ? '' : `; ${products.map((one) => `${one.title} ${percent(one)}`).join(', ')}`}.`,
     );
   }

@@ -111,7 +111,7 @@ export async function lrRangeTest(options: RangeTestOptions): Promise<RangeTest>
     curves.push(
       await sweepOnce({ ...rest, optimizer: optimizer(rate), steps, seed }, rate, smoothing, divergence),
     );
-    if (curves.at(-1).end === 'abort') break;
+    if (curves[curves.length - 1].end === 'abort') break;
   }
   return { sweep, from, to, steps, curves };
 }

@@ -418,7 +418,7 @@ function legendRows(curves: readonly Curve[], span: number): LegendRow[] {
       rows.push([]);
       at = 0;
     }
-    rows.at(-1).push({ curve, at });
+    rows[rows.length - 1].push({ curve, at });
     at += itemWidth;
   }
   return rows.map((items) => ({ items }));

@@ -390,9 +390,19 @@ function writeScratch() {
       most(({ down, across }) => down.size * across.size),
     ),
   );
+  const filterHalf = up(most(({ down, across }) => 2 * down.r * across.r));
+  const filter = filterHalf + up(most(({ down, across }) => 2 * down.size * across.r));
+  const result = most(({ down, across }) => (down.size + down.r) * across.size);
+  const finish = result + most(({ down, across }) => down.r * across.r);
   return `/** Vectors of scratch memory to transform a tile in: \`half\`, and from TILE_CORNER on the outputs of a tile at an edge. */
 export const TILE_CORNER: usize = ${corner};
-export const TILE_SCRATCH: usize = ${tile};`;
+export const TILE_SCRATCH: usize = ${tile};
+/** To transform a panel of filters in: its taps, and from FILTER_HALF on its transformed columns. */
+export const FILTER_HALF: usize = ${filterHalf};
+export const FILTER_SCRATCH: usize = ${filter};
+/** To transform weight gradients in: tile elements, transformed columns, and from FINISH_RESULT on the taps. */
+export const FINISH_RESULT: usize = ${result};
+export const FINISH_SCRATCH: usize = ${finish};`;
 }
 
 /** The text of vectors/transforms.generated.ts. */

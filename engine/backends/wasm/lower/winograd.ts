@@ -209,9 +209,7 @@ function emitTransformFilters(
   { w, channels, filters, rotated }: Pass,
   packed: number,
 ): void {
-  const panelBytes = panelOf(site) * 4;
-  const tapsBytes = down.r * across.r * panelBytes;
-  const halfBytes = down.size * across.r * panelBytes;
+  const vectorBytes = site.lanes * 4;
   site.emit('transformFilters', {
     w,
     packed,
@@ -223,8 +221,8 @@ function emitTransformFilters(
     gDown: site.table(down.g),
     gAcross: site.table(across.g),
     rotated,
-    tapsBytes,
-    scratch: site.scratchPerThread(align(tapsBytes + halfBytes)),
+    tapsBytes: K.FILTER_HALF * vectorBytes,
+    scratch: site.scratchPerThread(K.FILTER_SCRATCH * vectorBytes),
   });
 }
 
@@ -290,7 +288,7 @@ export function emitWinogradGradWeight(
         inputStep: steps[0],
         gradStep: steps[1],
         blockwise,
-        sums: site.scratchPerThread(blockwise ? tileBytes(site) : 0),
+        sums: blockwise ? site.scratchPerThread(tileBytes(site)) : { base: 0, bytes: 0 },
       },
       2 * elements,
     );
@@ -301,7 +299,6 @@ export function emitWinogradGradWeight(
   }
   if (outputs.length > 1)
     emit('sum', { x: totals, y: outputs[1], outer: 1, n: parts, inner: filters, chunks: 1 });
-  const workBytes = (elements + down.r * across.size) * lanes * 4;
   emit('winogradFinishWeight', {
     partial,
     dw: outputs[0],
@@ -313,8 +310,8 @@ export function emitWinogradGradWeight(
     chunks: many ? 1 : parts,
     gDown: table(down.g),
     gAcross: table(across.g),
-    workBytes,
-    scratch: site.scratchPerThread(align(workBytes + down.r * across.r * lanes * 4)),
+    workBytes: K.FINISH_RESULT * lanes * 4,
+    scratch: site.scratchPerThread(align(K.FINISH_SCRATCH * lanes * 4)),
   });
 }
 
