@@ -186,6 +186,6 @@ export class WebGlDevice extends PortableDevice<FloatTexture> {
     const view = Object.assign(Object.create(this.#texture) as object, texture);
     const dims = [vectors ? x / 4 : x, y, z];
     const type = vectors ? 'ArrayTexture(4)' : 'MemoryOptimizedNumberTexture';
-    return Object.assign(view, { output: dims, dimensions: dims, type }) as FloatTexture;
+    return Object.assign(view, { output: dims, dimensions: dims, type });
   }
 }

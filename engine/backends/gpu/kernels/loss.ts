@@ -32,7 +32,7 @@ export const softmaxCrossEntropy: Lowering = (context) => {
       return best;`,
     args: { logits },
     output: [rows],
-    to: best!.buffer,
+    to: best.buffer,
   });
   // Adding small terms to the 1 of the largest logit would lose their digits. The sum leaves it out; the log of 1 + x adds it.
   emit({
@@ -43,22 +43,22 @@ export const softmaxCrossEntropy: Lowering = (context) => {
         if (c !== position) { others += exponential(logits[X][c] - top); }
       }
       return others;`,
-    args: { logits, best: best! },
+    args: { logits, best: best },
     output: [rows],
-    to: others!.buffer,
+    to: others.buffer,
   });
   emit({
     body: `const label = ${int('labels', 'X')};
       const position = best[X];
       return logarithmOf1Plus(others[X]) + (logits[X][position] - logits[X][label]);`,
-    args: { logits, labels: { buffer: inputs[1], dims: [2 * rows] }, best: best!, others: others! },
+    args: { logits, labels: { buffer: inputs[1], dims: [2 * rows] }, best: best, others: others },
     output: [rows],
     to: loss,
   });
   emit({
     body: `const position = best[Y];
       return exponential(logits[Y][X] - logits[Y][position]) / (1 + others[Y]);`,
-    args: { logits, best: best!, others: others! },
+    args: { logits, best: best, others: others },
     output: [classes, rows],
     to: softmax,
   });

@@ -143,9 +143,9 @@ export const batchNormGrad: Lowering<AttrsOf<'batchNormGrad'>> = (context) => {
   const normalized = (r: string, c: string): string =>
     `(x[${r}][${c}] - mean[${c}]) / Math.sqrt(variance[${c}] + ${literal(epsilon)})`;
   const axes = { outer: 1, n: rows, inner: channels };
-  emitSum(context, { args: { g: gradient! }, term: (_, r, c) => `g[${r}][${c}]`, ...axes, to: dBeta });
+  emitSum(context, { args: { g: gradient }, term: (_, r, c) => `g[${r}][${c}]`, ...axes, to: dBeta });
   emitSum(context, {
-    args: { g: gradient!, x: image!, mean: means!, variance: variances! },
+    args: { g: gradient, x: image, mean: means, variance: variances },
     term: (_, r, c) => `g[${r}][${c}] * (${normalized(r, c)})`,
     ...axes,
     to: dGamma,
@@ -155,12 +155,12 @@ export const batchNormGrad: Lowering<AttrsOf<'batchNormGrad'>> = (context) => {
       const normal = ${normalized('Y', 'X')};
       return scale * (g[Y][X] - sums[X] / ${rows} - normal * (products[X] / ${rows}));`,
     args: {
-      g: gradient!,
-      x: image!,
-      mean: means!,
-      variance: variances!,
-      sums: sums!,
-      products: products!,
+      g: gradient,
+      x: image,
+      mean: means,
+      variance: variances,
+      sums: sums,
+      products: products,
       ...(gamma === undefined ? {} : { gamma: { buffer: gamma, dims: [channels] as const } }),
     },
     output: [channels, rows],
@@ -205,7 +205,7 @@ export const standardize: Lowering<AttrsOf<'standardize'>> = (context) => {
   const finish = (total: string): string => `${total} / ${positions * each}`;
   emitGroupSum(context, types[0].shape, { args: { x }, term: (at) => `x${at}`, to: mean, finish });
   emitGroupSum(context, types[0].shape, {
-    args: { x, means: means! },
+    args: { x, means: means },
     term: (at, image, group) => `(x${at} - means[${image}][${group}]) * (x${at} - means[${image}][${group}])`,
     to: variance,
     finish,
@@ -213,7 +213,7 @@ export const standardize: Lowering<AttrsOf<'standardize'>> = (context) => {
   emit({
     body: `const image = quotient(Z, ${positions});
       return (x[Z][Y][X] - means[image][Y]) / Math.sqrt(variances[image][Y] + ${literal(epsilon)});`,
-    args: { x, means: means!, variances: variances! },
+    args: { x, means: means, variances: variances },
     output: x.dims,
     to: y,
   });
@@ -230,21 +230,21 @@ export const standardizeGrad: Lowering<AttrsOf<'standardizeGrad'>> = (context) =
     dims: [groups, images] as const,
   }));
   const count = positions * each;
-  emitGroupSum(context, shape, { args: { g: g! }, term: (at) => `g${at}`, to: sums!.buffer });
+  emitGroupSum(context, shape, { args: { g: g }, term: (at) => `g${at}`, to: sums.buffer });
   emitGroupSum(context, shape, {
-    args: { g: g!, y: y! },
+    args: { g: g, y: y },
     term: (at) => `g${at} * y${at}`,
-    to: products!.buffer,
+    to: products.buffer,
   });
   emit({
     body: `const image = quotient(Z, ${positions});
       return (g[Z][Y][X] - sums[image][Y] / ${count} - y[Z][Y][X] * products[image][Y] / ${count}) /
         Math.sqrt(variance[image][Y] + ${literal(epsilon)});`,
     args: {
-      g: g!,
-      y: y!,
-      sums: sums!,
-      products: products!,
+      g: g,
+      y: y,
+      sums: sums,
+      products: products,
       variance: { buffer: inputs[2], dims: [groups, images] },
     },
     output: [each, groups, images * positions],
