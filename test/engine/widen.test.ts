@@ -166,7 +166,7 @@ it('the build widens the functions of vectors/, but not the scalar forms of gene
     'vectors/columns/moments<f32>',
     'gemm/gemm',
   ];
-  const found = names.filter((name) => WIDENED.test(`engine/backends/wasm/assembly/${name}`));
+  const found = names.filter((name) => WIDENED.test(`engine/backends/wasm/kernels/${name}`));
   expect(found).toEqual(['vectors/products/gemmTile', 'vectors/columns/moments<v128>']);
 });
 

@@ -7,7 +7,7 @@ import type { KernelModule } from '../kernel.ts';
 import { bindingsOf, declarationsOf, type Binding, type Variable, type WgslLimits } from './template.ts';
 import { foldWorkgroups } from './fold.ts';
 
-/** The part of `ChainAttrs` (plan/chain.ts) that a chain of f32 needs. */
+/** The part of `ChainAttrs` (plan/fusions/elementwise.ts) that a chain of f32 needs. */
 export interface FloatProgram {
   readonly program: readonly (readonly [op: string, ...operands: number[]])[];
   readonly results: readonly number[];
