@@ -1,4 +1,4 @@
-// That V8 joins the vectors of the wide binary: it tells, for every function, which pairs it found and which it could not join.
+// V8 joins pairs of 128-bit vectors of the wide binary. Its trace names, for each function, the pairs that it joined and did not join.
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -7,7 +7,8 @@ import { wideSimdUnavailableReason } from '../../engine/backends/wasm/simd.ts';
 
 /** Runs every form of convolution, forward and back, and a product. */
 const PROGRAM = `
-import { Evaluator, grad, matmul, mul, ops, sum, tensor, wasm } from '${url('engine/index.ts')}';
+import { Evaluator } from '${url('engine/evaluate.ts')}';
+import { grad, matmul, mul, ops, sum, tensor, wasm } from '${url('engine/index.ts')}';
 const backend = await wasm({ simd: 'wide', threads: 1, workers: false });
 const own = new Evaluator(backend);
 const some = (...shape) => tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.5), { shape });
