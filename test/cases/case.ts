@@ -113,7 +113,7 @@ export const bytes = (shape: Shape): Draw => ({
 
 // ---- running
 
-/** The inputs of a case: the same numbers at every call. */
+/** Draws the inputs of a case: the same numbers at every call. */
 export function drawInputs(item: Case): Readonly<Record<string, HostTensor>> {
   return Object.fromEntries(
     Object.entries(item.inputs).map(([name, draw]) => {
@@ -123,6 +123,15 @@ export function drawInputs(item: Case): Readonly<Record<string, HostTensor>> {
       return [name, { shape, dtype, data }];
     }),
   );
+}
+
+const drawn = new WeakMap<Case, Readonly<Record<string, HostTensor>>>();
+
+/** The inputs of a case, drawn once in a process: suites run each case on many backends. Nobody may write into them. */
+export function inputsOf(item: Case): Readonly<Record<string, HostTensor>> {
+  const inputs = drawn.get(item) ?? drawInputs(item);
+  drawn.set(item, inputs);
+  return inputs;
 }
 
 export function buildCase(item: Case, inputs: Readonly<Record<string, Tensor>>): readonly Tensor[] {
@@ -140,11 +149,18 @@ export function lossOf(item: Case, results: readonly Tensor[]): Tensor {
   return loss;
 }
 
-/** Random weights from ±[0.5, 1.5]. */
+const weights = new Map<string, HostTensor>();
+
+/** Random weights from ±[0.5, 1.5], drawn once in a process for each purpose and shape. */
 export function weightsFor(purpose: string, shape: Shape): Tensor {
-  const draw = away(shape, 0.5, 1.5);
-  const data = Float32Array.from(draw.values(stream(2, purpose), sizeOf(shape)));
-  return constant({ shape, dtype: 'f32', data });
+  const id = `${purpose} ${shape.join('x')}`;
+  let host = weights.get(id);
+  if (host === undefined) {
+    const values = away(shape, 0.5, 1.5).values(stream(2, purpose), sizeOf(shape));
+    host = { shape, dtype: 'f32', data: Float32Array.from(values) };
+    weights.set(id, host);
+  }
+  return constant(host);
 }
 
 export interface CaseResult {
@@ -156,7 +172,7 @@ export interface CaseResult {
 /** Runs a case, and its gradients, on the evaluator's backend. */
 export async function runCase(evaluator: Evaluator, item: Case): Promise<CaseResult> {
   const inputs = Object.fromEntries(
-    Object.entries(drawInputs(item)).map(([name, value]) => [name, constant(value)]),
+    Object.entries(inputsOf(item)).map(([name, value]) => [name, constant(value)]),
   );
   const results = buildCase(item, inputs);
   const gradients =
