@@ -1,7 +1,31 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** The longest files, longest first. Started last, one of them would keep a single core busy long after the others are done. */
+const LONGEST = [
+  'wasm',
+  'gradcheck',
+  'wasm-waiting',
+  'browser',
+  'cpu',
+  'winograd',
+  'accuracy',
+  'wasm-processes',
+];
+
+/** Starts the longest files first. Vitest knows durations only from an earlier run, which a fresh clone does not have. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const at = LONGEST.indexOf(/([^/]+)\.test\.ts$/.exec(moduleId)?.[1] ?? '');
+      return at === -1 ? LONGEST.length : at;
+    };
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
 
 export default defineConfig({
   resolve: {
@@ -21,6 +45,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    sequence: { sequencer: LongestFirst },
     // By default one core is left idle, which is half of a machine with two.
     maxWorkers: '100%',
   },
