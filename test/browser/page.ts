@@ -7,6 +7,8 @@ export interface PageResults {
   readonly backends: Readonly<Record<string, First | { readonly error: string }>>;
   /** After training on the wasm backend. */
   readonly accuracy: number | null;
+  /** Timers of the page that fired while the wasm backend trained. */
+  readonly ticks: number;
   /** What a listener that writes files says here. */
   readonly files: string;
 }
@@ -31,10 +33,13 @@ async function measure(): Promise<PageResults> {
     }
   }
   const backend = await wasm({ threads: 2 });
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 1);
   const accuracy = await train(backend);
+  clearInterval(timer);
   const files = await train(backend, [report('runs/page')]).then(() => 'nothing', messageOf);
   await backend.close();
-  return { isolated: crossOriginIsolated, backends, accuracy, files };
+  return { isolated: crossOriginIsolated, backends, accuracy, ticks, files };
 }
 
 void measure().then(

@@ -3,6 +3,7 @@
  * starts a run with one store and waits asynchronously for its end. Where workers are missing, the caller walks the plan.
  */
 import { BackendError } from '../../errors.ts';
+import { Pacer } from '../pause.ts';
 import type { Heap } from './heap.ts';
 import { K } from './kernels.generated.ts';
 import { instantiate, type KernelExports } from './module.ts';
@@ -44,13 +45,15 @@ const SLEEP_AT_ONCE: Waiting = { ...SPIN_THEN_SLEEP, spins: 0 };
 export function callerTeam(heap: Heap, module: WebAssembly.Module, fallback: string): Team {
   const control = makeControl(heap, 1, SLEEP_AT_ONCE);
   const exports: KernelExports = instantiate(module, heap.memory);
+  const pacer = new Pacer();
   return {
     threads: 1,
     fallback,
-    run(program, times) {
+    async run(program, times) {
       prepare(heap, control, program, times);
       exports.runPlan(control, 0);
-      return Promise.resolve(failureOf(heap, control));
+      await pacer.pause();
+      return failureOf(heap, control);
     },
     close() {
       heap.free(control);
@@ -282,7 +285,11 @@ ${BODY}`;
           },
           { once: true },
         );
-        worker.addEventListener('error', ({ message }) => {
+        worker.addEventListener('error', (event) => {
+          // A worker that a policy refuses ends with a plain Event, which has no message.
+          const message =
+            (event as Partial<ErrorEvent>).message ??
+            "no reason given; a content security policy must allow 'worker-src blob:'";
           reject(new BackendError(`wasm: a worker does not start: ${message}`));
           onEnd(message);
         });
