@@ -87,12 +87,26 @@ export async function openSession(settings: Settings): Promise<Session> {
         ...placement.notices,
         ...(checkpoint === null ? [] : checkArithmetic(checkpoint.report, report)),
         ...settingsNotices(settings),
+        ...threadNotices(report),
       ],
     });
   } catch (error) {
     for (const resource of opened.toReversed()) await resource.close().catch(() => undefined);
     throw error;
   }
+}
+
+/** More threads than this for each core mostly wait for each other. */
+const MOST_THREADS_A_CORE = 4;
+
+/** A notice if the CPU backend has far more threads than can run at the same time. */
+function threadNotices(report: Report): Notice[] {
+  if (report.backend !== 'wasm' || report.cores === undefined) return [];
+  const { threads, cores } = report;
+  if (threads <= MOST_THREADS_A_CORE * cores) return [];
+  const available = cores === 1 ? 'only 1 CPU is available' : `only ${cores} CPUs are available`;
+  const message = `${threads} threads compute, but ${available}: steps take longer than with threads: ${cores}`;
+  return [{ code: 'many-threads', message }];
 }
 
 /** A function that computes its result at the first call. */

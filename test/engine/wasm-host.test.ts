@@ -19,6 +19,28 @@ afterEach(() => {
   vi.resetModules();
 });
 
+describe('what an environment lacks', () => {
+  it('Atomics.waitAsync: the calling thread computes, and the report has the reason', async () => {
+    vi.stubGlobal(
+      'Atomics',
+      new Proxy(Atomics, { get: (all, name) => (name === 'waitAsync' ? undefined : Reflect.get(all, name)) }),
+    );
+    const backend = await wasm({ threads: 2 });
+    const twice = await compile(backend, {
+      inputs: { x: f32(2) },
+      build: ({ x }) => ({ outputs: { y: mul(x, 2) } }),
+    });
+    expect(twice.report).toMatchObject({
+      executor: 'caller',
+      threads: 1,
+      fallback: 'this JavaScript engine has no Atomics.waitAsync, which waits for workers',
+    });
+    expect([...(await twice.run({ x: Float32Array.of(1, 2) })).y.data]).toEqual([2, 4]);
+    await twice.close();
+    await backend.close();
+  });
+});
+
 describe('the heap', () => {
   it('gives aligned blocks that do not overlap, reuses freed ones, and grows', () => {
     const heap = new Heap();

@@ -1,4 +1,5 @@
 import { afterAll, assert, describe, expect, test } from 'vitest';
+import { availableCores } from '../../engine/backends/wasm/cores.ts';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
 import { fit, latestCheckpoint, loadCheckpoint, train, type Backend, type StartEvent } from 'cyclegrad';
 import * as nn from 'cyclegrad/nn';
@@ -36,6 +37,23 @@ describe('training on the CPU backend', () => {
       optimizer: sgd({ lr, momentum: 0.9, weightDecay: 1e-4, form: 'caffe' }),
     });
     expect(accuracy).toBe(1);
+  });
+
+  test('far more threads than cores are a notice with the number that would do', async () => {
+    const cores = await availableCores();
+    const noticesOf = async (threads: number) => {
+      const backend = await wasm({ threads });
+      const { events } = await eventsOf(tinyRun({ backend, steps: 1 }));
+      await backend.close();
+      return events.flatMap((event) =>
+        event.type === 'notice' && event.code === 'many-threads' ? event.message : [],
+      );
+    };
+    const available = cores === 1 ? 'only 1 CPU is available' : `only ${cores} CPUs are available`;
+    expect(await noticesOf(4 * cores)).toEqual([]);
+    expect(await noticesOf(4 * cores + 1)).toEqual([
+      `${4 * cores + 1} threads compute, but ${available}: steps take longer than with threads: ${cores}`,
+    ]);
   });
 
   test('the same bytes again, resident or fed, with one thread or two, stopped and resumed', async () => {

@@ -10,6 +10,8 @@ export interface WasmReport extends CommonReport {
    * processor and the JavaScript engine (JavaScriptCore on x64 does not fuse). Missing in reports of earlier versions.
    */
   readonly fused?: boolean;
+  /** Threads that can run at the same time: cores, or the CPU quota of the container. Missing in reports of earlier versions. */
+  readonly cores?: number;
   /** Why `openBackend('auto')` did not choose a GPU; left out where wasm was chosen by name or by its options. */
   readonly noGpu?: string;
 }

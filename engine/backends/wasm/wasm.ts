@@ -13,6 +13,7 @@ import { indexError, labelError } from '../failures.ts';
 import { runInOrder, stageFeeds, type CheckedFeeds, type Ran, type StagedFeeds } from '../runs.ts';
 import { openShell, type Driver, type Placed, type Program } from '../shell.ts';
 import { formatProgram } from './call.ts';
+import { availableCores } from './cores.ts';
 import { encode, type Machine } from './encode.ts';
 import { Heap, RESERVED } from './heap.ts';
 import { K } from './kernels.generated.ts';
@@ -23,7 +24,7 @@ import type { WasmReport } from './report.ts';
 import { callerTeam, workerTeam, type Failure, type Team, type Waiting } from './team.ts';
 
 export interface WasmOptions {
-  /** Threads that compute. Default: as many as the machine offers. */
+  /** Threads that compute, 1 to 256. Default: the number of cores, or the CPU quota of the container where that is less. */
   readonly threads?: number;
   /**
    * Which SIMD binary: 'plain', 'relaxed' (fused multiply-add) or 'wide' (the same on vectors of 256 bits, and the same bits).
@@ -83,7 +84,7 @@ export async function wasmWith(
   if (base > RESERVED)
     throw new BackendError(`wasm: static data ends at ${base}, past the reserved ${RESERVED} bytes`);
   const team = await makeTeam(heap, own.module, threads, cores, workers, waiting);
-  return openShell(new WasmDriver(heap, team, own, convolution, noGpu));
+  return openShell(new WasmDriver(heap, team, own, { cores, convolution, noGpu }));
 }
 
 async function makeTeam(
@@ -103,6 +104,13 @@ async function makeTeam(
         '(serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp)',
     );
   }
+  if (typeof Atomics.waitAsync !== 'function') {
+    return callerTeam(
+      memory,
+      module,
+      'this JavaScript engine has no Atomics.waitAsync, which waits for workers',
+    );
+  }
   try {
     return await workerTeam(memory, module, threads, cores, waiting);
   } catch (error) {
@@ -114,11 +122,10 @@ async function makeTeam(
   }
 }
 
-async function availableCores(): Promise<number> {
-  if (typeof process !== 'undefined' && process.versions?.node !== undefined) {
-    return (await import('node:os')).availableParallelism();
-  }
-  return navigator.hardwareConcurrency;
+interface DriverOptions {
+  readonly cores: number;
+  readonly convolution: 'auto' | 'direct';
+  readonly noGpu: string | null;
 }
 
 class WasmDriver implements Driver<number, readonly StagedFeeds[]> {
@@ -128,14 +135,16 @@ class WasmDriver implements Driver<number, readonly StagedFeeds[]> {
   readonly heap: Heap;
   readonly team: Team;
   readonly kernels: Kernels;
+  readonly cores: number;
   readonly convolution: 'auto' | 'direct';
   readonly noGpu: string | null;
   readonly #tables = new Map<Float32Array, number>();
 
-  constructor(memory: Heap, team: Team, own: Kernels, convolution: 'auto' | 'direct', noGpu: string | null) {
+  constructor(memory: Heap, team: Team, own: Kernels, { cores, convolution, noGpu }: DriverOptions) {
     this.heap = memory;
     this.team = team;
     this.kernels = own;
+    this.cores = cores;
     this.convolution = convolution;
     this.noGpu = noGpu;
   }
@@ -263,6 +272,7 @@ class WasmProgram implements Program<readonly StagedFeeds[]> {
       simd: driver.kernels.simd,
       fused: driver.kernels.fused,
       threads,
+      cores: driver.cores,
       fallback,
       bytes,
       ...(driver.noGpu !== null && { noGpu: driver.noGpu }),
