@@ -50,7 +50,20 @@ async function write(dir, options) {
     ),
     ...options,
   });
-  await bundle.write({ dir, format: 'esm', chunkFileNames: 'shared-[hash].js', cleanDir: true });
+  await bundle.write({
+    dir,
+    format: 'esm',
+    chunkFileNames: ({ name }) => (name === 'methods' ? 'methods.js' : 'shared-[hash].js'),
+    cleanDir: true,
+    codeSplitting: {
+      groups: [
+        // Installs the methods of tensors, a side effect: package.json names it, so that bundlers keep it.
+        { name: 'methods', test: /dist[\\/]engine[\\/]methods\.js$/ },
+        // Bundlers leave out a file that nobody uses, but not statements of a file that may have side effects.
+        { name: 'd3', test: /node_modules[\\/](d3-|internmap)/ },
+      ],
+    },
+  });
   await bundle.close();
 }
 

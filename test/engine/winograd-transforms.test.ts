@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { plain, TRANSFORMS as TABLES } from '../../engine/backends/wasm/kernels.generated.ts';
+import plain from '../../engine/backends/wasm/binaries/plain.generated.ts';
+import { TRANSFORMS as TABLES } from '../../engine/backends/wasm/kernels.generated.ts';
 import {
   filterMatrix,
   FORMS,

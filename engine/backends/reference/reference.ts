@@ -1,16 +1,20 @@
 /** The reference backend: runs anywhere JavaScript runs, on the caller's thread, in f64 or f32. The oracle of the others. */
 import ndarray from 'ndarray';
+import { BackendError } from '../../errors.ts';
 import { allocate } from '../../ops/convert.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { sizeOf } from '../../shape.ts';
 import type { DType, HostData, HostTensor } from '../../types.ts';
 import type { Backend } from '../backend.ts';
 import { kernelOf } from '../kernel-table.ts';
+import { pause } from '../pause.ts';
 import type { ReferenceReport } from '../report.ts';
 import { runInOrder, stageFeeds, type CheckedFeeds, type Ran, type StagedFeeds } from '../runs.ts';
 import { openShell, type Driver, type Placed, type Program } from '../shell.ts';
 import type { Call, Nd } from './kernels/call.ts';
-import { kernels } from './kernels/index.ts';
+import type { kernels } from './kernels/index.ts';
+
+type Kernels = typeof kernels;
 
 export interface ReferenceOptions {
   /** How `f32` values are held. 'f64' is for gradient checks. Default 'f32'. */
@@ -54,8 +58,8 @@ class ReferenceDriver implements Driver<HostData, readonly StagedFeeds[]> {
     memory.get(name)!.set(data);
   }
 
-  load(plan: Plan, memory: ReadonlyMap<string, HostData>): ReferenceProgram {
-    return new ReferenceProgram(plan, this, memory);
+  async load(plan: Plan, memory: ReadonlyMap<string, HostData>): Promise<ReferenceProgram> {
+    return new ReferenceProgram(plan, await loadKernels(), this, memory);
   }
 
   close(): void {
@@ -67,8 +71,23 @@ class ReferenceDriver implements Driver<HostData, readonly StagedFeeds[]> {
   }
 }
 
-/** After what else waits; browsers have no setImmediate. */
-const later: (act: () => void) => unknown = globalThis.setImmediate ?? ((act) => setTimeout(act));
+/**
+ * The kernels, loaded on first use: ndarray-ops compiles its loops with `new Function` while it loads, which a content security
+ * policy may forbid.
+ */
+async function loadKernels(): Promise<Kernels> {
+  try {
+    // On its own first: Node reports a package that throws below a module as an unhandled rejection, too.
+    await import('ndarray-ops');
+    return (await import('./kernels/index.ts')).kernels;
+  } catch (error) {
+    if (!(error instanceof EvalError)) throw error;
+    throw new BackendError(
+      "reference: ndarray-ops compiles loops from text, and this environment forbids it (allow 'unsafe-eval', or use the wasm backend)",
+      { cause: error },
+    );
+  }
+}
 
 class ReferenceProgram implements Program<readonly StagedFeeds[]> {
   readonly plan: Plan;
@@ -77,7 +96,7 @@ class ReferenceProgram implements Program<readonly StagedFeeds[]> {
   readonly #values: readonly Nd[];
   readonly #calls: readonly (Call & { readonly run: (call: Call) => void })[];
 
-  constructor(plan: Plan, driver: ReferenceDriver, state: ReadonlyMap<string, HostData>) {
+  constructor(plan: Plan, kernels: Kernels, driver: ReferenceDriver, state: ReadonlyMap<string, HostData>) {
     this.plan = plan;
     const widening = driver.precision === 'f64' ? 2 : 1;
     const memory = plan.buffers.map((spec) =>
@@ -119,8 +138,8 @@ class ReferenceProgram implements Program<readonly StagedFeeds[]> {
       for (const [name, v] of this.plan.outputs) {
         outputs[name] = { ...this.plan.values[v], data: (this.#values[v].data as HostData).slice() };
       }
-      // A run may take seconds: signals and timers get their turn before the next one.
-      await new Promise<void>((resolve) => later(resolve));
+      // A run may take seconds. Signals and timers get their turn before the next one.
+      await pause();
       return outputs;
     });
   }

@@ -2,7 +2,8 @@
 import { assert, describe } from 'vitest';
 import type { Backend } from '../../../engine/backends/backend.ts';
 import { BackendError } from '../../../engine/errors.ts';
-import { gpu, gpuOn, openDevice, type GpuOptions } from '../../../engine/backends/gpu/gpu.ts';
+import { gpuOn, openDevice } from '../../../engine/backends/gpu/driver.ts';
+import { gpu, type GpuOptions } from '../../../engine/backends/gpu/gpu.ts';
 import { WebGpuDevice } from '../../../engine/backends/gpu/webgpu/device.ts';
 
 /** Runs `suite`, or skips it where there is a reason to. */

@@ -8,7 +8,7 @@ import { functionOf, isModule, type KernelSource } from '../../../engine/backend
 import { expressions } from '../../../engine/backends/gpu/kernels/expressions.ts';
 import { libraryOf } from '../../../engine/backends/gpu/library.ts';
 import { Codec } from '../../../engine/backends/gpu/memory.ts';
-import { loadGpuJs, loadPackage, PACKAGES } from '../../../engine/backends/gpu/packages.ts';
+import { loadGpuJs, loadingError, PACKAGES } from '../../../engine/backends/gpu/packages.ts';
 import { buildProgram } from '../../../engine/backends/gpu/program.ts';
 import { Translator } from '../../../engine/backends/gpu/translate.ts';
 import { fusions } from '../../../engine/backends/gpu/lower.ts';
@@ -160,18 +160,25 @@ describe('the table of expressions', () => {
 });
 
 describe('what is missing', () => {
-  it('a package: says the command', async () => {
+  it('a package: the command that installs it', async () => {
     const name: string = 'no-such-package';
-    const missing = loadPackage('gpu.js', () => import(name));
-    await expect(missing).rejects.toBeInstanceOf(BackendError);
-    await expect(missing).rejects.toThrow(
-      'gpu: the package gpu.js is not installed (npm install gpu.js@2.24.1)',
+    const cause: unknown = await import(name).catch((error: unknown) => error);
+    const error = loadingError('gpu.js', cause);
+    expect(error).toBeInstanceOf(BackendError);
+    expect(error.cause).toBe(cause);
+    expect(error.message).toBe('gpu: the package gpu.js is not installed (npm install gpu.js@2.24.1)');
+  });
+
+  it('a package in a bundle that was built without it: the same', () => {
+    const cause = Object.assign(new Error("Cannot find module 'webgpu'"), { code: 'MODULE_NOT_FOUND' });
+    expect(loadingError('webgpu', cause).message).toBe(
+      'gpu: the package webgpu is not installed (npm install webgpu@0.6.2)',
     );
   });
 
-  it('a library that the package needs: says what the loader said', async () => {
-    const broken = loadPackage('webgpu', () => Promise.reject(new Error("version 'GLIBC_2.38' not found")));
-    await expect(broken).rejects.toThrow(
+  it('a library that the package needs: the message of the loader', () => {
+    const error = loadingError('webgpu', new Error("version 'GLIBC_2.38' not found"));
+    expect(error.message).toBe(
       "gpu: the package webgpu does not load here: version 'GLIBC_2.38' not found (npm install webgpu@0.6.2)",
     );
   });

@@ -1,7 +1,8 @@
 // The GPU backend on WebGL, wherever there is a context: two cases of every operation, or all, and the whole contract.
 
 import { assert, expect, it } from 'vitest';
-import { gpu, openDevice } from '../../../engine/backends/gpu/gpu.ts';
+import { openDevice } from '../../../engine/backends/gpu/driver.ts';
+import { gpu } from '../../../engine/backends/gpu/gpu.ts';
 import { WebGlDevice } from '../../../engine/backends/gpu/webgl.ts';
 import { compile } from '../../../engine/compile.ts';
 import { add, f32, matmul } from '../../../engine/ops/index.ts';
