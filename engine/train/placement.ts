@@ -22,8 +22,8 @@ export interface Placement {
 }
 
 /**
- * Creates the store of a run. The examples become resident where `resident` and the memory of the backend allow it. A notice
- * says why they are not.
+ * Creates the store of a run. The examples become resident if `resident` and the memory of the backend allow it. Otherwise, a notice
+ * has the reason.
  */
 export async function placeExamples(settings: Settings, state: State): Promise<Placement> {
   const { data, evaluation, resident } = settings;
