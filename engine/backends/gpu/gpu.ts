@@ -1,6 +1,6 @@
 /**
- * The GPU backend: kernels in gpu.js's language, run by WebGPU, WebGL or, to check them on any machine, gpu.js's own cpu mode.
- * What the modes share is here; what they differ in is a Device.
+ * The GPU backend: kernels in the language of gpu.js, run by WebGPU, WebGL, or the CPU mode of gpu.js, which checks them on any machine.
+ * This file has the common part of the modes. A Device has the rest.
  */
 import { BackendError } from '../../errors.ts';
 import { checkOneOf, checkOptions } from '../../options.ts';
@@ -27,22 +27,23 @@ const MODES = ['hardware', 'webgpu', 'webgl', 'cpu'] as const;
 
 export interface GpuOptions {
   /**
-   * What runs the kernels.
-   * - 'hardware': WebGPU, never on a software adapter. The default.
+   * The API that runs the kernels. Default 'hardware'.
+   * - 'hardware': WebGPU, not on a software adapter.
    * - 'webgpu': WebGPU, also on a software adapter.
-   * - 'webgl': WebGL: WebGL 2 in browsers, gpu.js's headless-gl in Node (the package gl, and an X server).
-   * - 'cpu': gpu.js's own interpreter of them, for checking; it is slower than the wasm backend.
+   * - 'webgl': WebGL 2 in browsers, headless-gl in Node (the package gl, and an X server).
+   * - 'cpu': the CPU mode of gpu.js, for tests. It is slower than the wasm backend.
    */
   readonly mode?: (typeof MODES)[number];
-  /** False computes everything with the portable kernels, one result a thread, for comparisons. Default true. */
+  /** Whether optimized kernels replace the portable ones, which compute one result per thread. Default true. */
   readonly overrides?: boolean;
-  /** Flags of Dawn, in Node: for instance 'backend=null', which runs nothing, to measure what submitting costs. */
+  /** Flags of Dawn in Node, for instance 'backend=null', which executes nothing, to measure the cost of submissions. Default: none. */
   readonly dawn?: readonly string[];
 }
 
 /**
- * Makes a GPU backend. Needs the package gpu.js, and `webgpu` for WebGPU in Node.
- * Throws BackendError where a package or the GPU is missing, with the command that helps.
+ * Makes a GPU backend. It needs the package `gpu.js`, and in Node for WebGPU also `webgpu`.
+ *
+ * Throws BackendError, with the command to run, if a package or the GPU is missing. Throws RangeError or TypeError for invalid options.
  *
  * @example const backend = await gpu();
  */
@@ -50,7 +51,7 @@ export async function gpu(options: GpuOptions = {}): Promise<Backend> {
   return gpuOn(await openDevice(options));
 }
 
-/** A GPU backend on a device, which it closes. */
+/** A GPU backend on a device. It closes the device. */
 export const gpuOn = (device: Device): Backend => openShell(new GpuDriver(device));
 
 /** The device of a GPU backend. Throws as `gpu` does. */
@@ -90,7 +91,7 @@ async function webGpuDevice(
   return new WebGpuDevice(device, description, new Translator(module, adapter, device), override);
 }
 
-/** The feeds of `count` runs, one after the other. */
+/** The feeds of `count` runs, one after another. */
 interface Packed {
   readonly feeds: Float32Array;
   readonly count: number;
@@ -203,7 +204,7 @@ class GpuProgram implements LoadedProgram<Packed> {
   }
 }
 
-/** Which steps have other kernels than the portable ones. */
+/** Notes about steps with optimized kernels. */
 function notesOf({ steps }: Program): ReadonlyMap<Step, StepNote> {
   return new Map(
     steps.flatMap(({ step, kernels }) => {

@@ -13,11 +13,17 @@ import type { Call, Nd } from './kernels/call.ts';
 import { kernels } from './kernels/index.ts';
 
 export interface ReferenceOptions {
-  /** How `f32` values are held. 'f64' is for gradient checks. Default 'f32'. */
+  /** The precision of `f32` values. 'f64' is for gradient checks. Default 'f32'. */
   readonly precision?: 'f32' | 'f64';
 }
 
-/** Makes a reference backend. */
+/**
+ * Makes a reference backend. It is slow, but runs everywhere and can compute in double precision.
+ *
+ * Throws RangeError for an unknown precision.
+ *
+ * @example const backend = reference({ precision: 'f64' });
+ */
 export function reference(options: ReferenceOptions = {}): Backend {
   const { precision = 'f32' } = options;
   if (precision !== 'f32' && precision !== 'f64') {
