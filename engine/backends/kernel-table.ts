@@ -20,7 +20,7 @@ export function kernelOf<S>(
       `${backend}: there is no kernel for ${op} (remove it from the fusions of the backend)`,
     );
   }
-  // The name relates kernel and attributes, which the union of all kernels cannot express.
+  // The name ties kernel and attributes together, which the union of all kernels cannot say.
   return kernel as (site: S & { readonly attrs: Attrs }) => void;
 }
 

@@ -173,7 +173,9 @@ describe('hessianVector', () => {
       ),
     );
     expect(() => hessianVector(sum(x), [x], [[1]])).toThrow(
-      new ShapeError('hessianVector: part 0 of the vector is f32 [1] but its tensor is f32 [1,4,4,1] (both must be equal)'),
+      new ShapeError(
+        'hessianVector: part 0 of the vector is f32 [1] but its tensor is f32 [1,4,4,1] (both must be equal)',
+      ),
     );
     // The derivative that is given here is an operation without one.
     const stepped = customGradient({
