@@ -1,5 +1,5 @@
-// The code in README.md and on the pages of the site: all of it has right types, and all of it runs as it is shown. The blocks of a
-// page run in order in one folder. docs/README.md says what a fence may say about its block.
+// The code in README.md and on the pages of the site has right types and runs as shown. The blocks of a page run in order in one
+// folder. docs/README.md explains the words after a fence.
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -24,7 +24,7 @@ interface Program {
   output: string | null;
 }
 
-/** What may be said after `ts` or `js`. docs/README.md explains it. */
+/** The words after `ts` or `js`. docs/README.md explains them. */
 const INFO = /^(?:|continued|schedule steps=\d+|no-run: .+)$/;
 
 function programsOf({ blocks }: Page, folder: string): Program[] {

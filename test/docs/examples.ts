@@ -107,7 +107,7 @@ function functionOf({ at, name, lines }: Example): readonly Line[] {
 
 type Body = ReturnType<typeof parseAst>['body'];
 
-/** The statements. For code that is no TypeScript, a statement that throws the error, so that other examples run. */
+/** The statements. For invalid code, a statement that throws the error. The other examples of the file still run. */
 function parse(code: string): Body | string {
   try {
     return parseAst(code, { lang: 'ts', sourceType: 'module' }).body;

@@ -2,7 +2,7 @@
  * What the examples of docstrings use without declaring it. Importing this module trains a small model, and writes these files into
  * the working folder: the pictures of `writePictures`, `weights.safetensors`, and a checkpoint in `runs/clr`.
  */
-import { fit, saveTensors, tensor, wasm, type TrainOptions } from 'cyclegrad';
+import { fit, saveTensors, wasm, type TrainOptions } from 'cyclegrad';
 import { cifar10, loader } from 'cyclegrad/datasets';
 import * as nn from 'cyclegrad/nn';
 import { sgd } from 'cyclegrad/optim';
@@ -38,12 +38,6 @@ export const result = await fit({
   checkpoint: { dir: 'runs/clr', every: 1000 },
 });
 export const state = result.state;
-
-/** A matrix of inputs, f32 [2, 3]. */
-export const x = tensor([
-  [1, 2, 3],
-  [4, 5, 6],
-]);
 
 writePictures('.');
 await saveTensors('weights.safetensors', state);

@@ -92,7 +92,7 @@ const INK = '#1f2328';
 const QUIET = '#59636e';
 const GRID = '#e4e7eb';
 const FONT = 15;
-/** Average width of a character, in em. It is an estimate without a DOM, slightly too wide, so that nothing overlaps. */
+/** Average width of a character, in em. An estimate without a DOM, slightly too large, because text must not overlap. */
 const CHARACTER = 0.53;
 /** Average width of a digit, in em. */
 const TICK_CHARACTER = 0.6;
