@@ -36,7 +36,7 @@ export interface Evaluation {
   readonly ms: number;
 }
 
-/** Whether `a` has the higher accuracy, or the lower loss where there is no accuracy. */
+/** Whether `a` has the higher accuracy, or the lower loss if there is no accuracy. */
 export function isBetter(
   a: Pick<Evaluation, 'loss' | 'metrics'>,
   b: Pick<Evaluation, 'loss' | 'metrics'>,

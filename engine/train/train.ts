@@ -120,7 +120,7 @@ async function* runSession(
       failure ??= { error };
     }
   };
-  /** Closes everything and emits `end`. Throws only where no code after the `finally` of the generator runs. */
+  /** Closes everything and emits `end`. Throws only if no code after the `finally` of the generator runs. */
   const finish = async (): Promise<void> => {
     const left = reason === 'break';
     if (left && session.isDirty) await attempt(save);
