@@ -8,17 +8,20 @@ import type { DType, HostData, Shape } from '../engine/types.ts';
 import { checkRead } from './checks.ts';
 import type { Dataset } from '../engine/dataset.ts';
 
-/** Host data with a shape: a HostTensor, or an ndarray with its `stride` and `offset`. Default: dense. */
+/** Host data with a shape: a HostTensor, or an ndarray with its `stride` and `offset`. */
 export interface HostArray {
   readonly shape: Shape;
   readonly data: HostData | Uint8ClampedArray | readonly number[];
+  /** Distance between neighbors on each axis, in elements. Default: row-major without gaps. */
   readonly stride?: readonly number[];
+  /** Position of the first element. Default 0. */
   readonly offset?: number;
 }
 
 export interface ArraysOptions {
-  /** The names of the classes, or their number. Default for integer targets: the largest label plus one. */
+  /** Names of the classes, or their number. Only for class labels. Default: the largest label plus one. */
   readonly classes?: readonly string[] | number;
+  /** Name of the data set in messages and checkpoints. Default 'arrays'. */
   readonly name?: string;
 }
 
@@ -81,13 +84,15 @@ const withShape = (y: HostArray | HostData | readonly number[]): HostArray =>
   'shape' in y ? y : { shape: [y.length], data: y };
 
 /**
- * A data set from arrays in memory. Dense data of the right type is not copied, so it must not change.
+ * A data set from arrays in memory. Dense data of the right type is not copied, so do not change it afterwards.
  *
- * Shapes: x [N, ...], bytes (u8) or floats (f32, with f64 and plain numbers rounded). y [N], integers for class labels (i32, also
- * plain numbers that are all integers), or [N, ...], floats for other targets (f32).
- * Throws DataError when lengths disagree, a label is out of range or a number is not finite.
+ * Shapes: x [N, ...], u8 or f32. Float64Arrays and plain numbers are rounded to f32. y [N] i32 for class labels, also plain numbers
+ * that are all integers, or [N, ...] f32 for other targets.
+ * Throws DataError if lengths disagree, a label is out of range or a number is not finite, and TypeError for unsupported arrays.
  *
- * @example arrays({ shape: [2, 3], data: new Float32Array(6) }, [0, 1])
+ * @example
+ * const dataset = arrays({ shape: [2, 3], data: [1, 2, 3, 4, 5, 6] }, [0, 1], { classes: ['cat', 'dog'] });
+ * dataset.length // 2
  */
 export function arrays(
   x: HostArray,
@@ -195,7 +200,13 @@ export function arrays(
   return dataset;
 }
 
-/** The examples of `dataset` at `indices`, in that order. Indices may repeat. Throws RangeError for an index out of range. */
+/**
+ * The examples of a data set at `indices`, in this order. Indices may repeat. Data is not copied.
+ *
+ * Throws RangeError for an index out of range.
+ *
+ * @example subset(train, [3, 1, 4]).length // 3
+ */
 export function subset(
   dataset: Dataset,
   indices: Uint32Array | readonly number[],
@@ -220,7 +231,13 @@ export function subset(
   return part;
 }
 
-/** The first `n` examples. Throws RangeError unless 1 <= n <= dataset.length. */
+/**
+ * The first `n` examples of a data set. Data is not copied.
+ *
+ * Throws RangeError unless 1 <= n <= dataset.length.
+ *
+ * @example take(train, 100).length // 100
+ */
 export function take(dataset: Dataset, n: number): Dataset {
   checkInteger('take', 'n', n, 1, dataset.length);
   return subset(
@@ -231,15 +248,21 @@ export function take(dataset: Dataset, n: number): Dataset {
 }
 
 /**
- * Two disjoint parts: the first has `n` examples, the second has the others. `seed` determines the random split. Each part keeps
- * the order of the data set. Throws RangeError unless 1 <= n < dataset.length.
+ * Splits a data set at random into two disjoint parts, of `n` examples and of the others. Each part keeps the order of the data set.
  *
- * @example const [train, validation] = split(all, 45_000, { seed: 1 });
+ * Throws RangeError unless 1 <= n < dataset.length.
+ *
+ * @example
+ * const [training, validation] = split(train, 400, { seed: 1 });
+ * training.length // 400
  */
 export function split(
   dataset: Dataset,
   n: number,
-  options: { readonly seed?: number } = {},
+  options: {
+    /** Determines the split. Default 0. */
+    readonly seed?: number;
+  } = {},
 ): readonly [Dataset, Dataset] {
   checkOptions('split', options, ['seed']);
   checkInteger('split', 'n', n, 1, dataset.length - 1);
@@ -253,10 +276,14 @@ export function split(
 }
 
 /**
- * All targets of a data set in order, [N, ...], for instance to compare with predictions. The array may belong to the data set, so
- * it must not change.
+ * All targets of a data set in order, for instance to compare them with predictions. The array may belong to the data set, so do not
+ * change it.
  *
- * @example const correct = targets(test).filter((label, i) => label === classes[i]).length;
+ * Shapes: flat array of [N, ...], i32 for class labels, else f32.
+ *
+ * @example
+ * const { classes } = await predict({ model, state, backend, data: test });
+ * const correct = targets(test).filter((label, i) => label === classes[i]).length;
  */
 export function targets(dataset: Dataset): Int32Array | Float32Array {
   if (dataset.whole !== undefined) return dataset.whole.y;

@@ -92,10 +92,12 @@ async function readSplit(
 }
 
 /**
- * CIFAR-10: 50,000 training and 10,000 test images, x [32, 32, 3] u8, y [] i32 from 0 to 9.
+ * CIFAR-10: 50,000 training and 10,000 test images in 10 classes. It takes about 184 MB of memory. If the data is not in `dir`, it is
+ * downloaded there.
  *
- * Downloads the data unless it is in `dir` or in the per-user cache. Takes about 184 MB of memory.
- * Throws DataError for missing, truncated or corrupt files, and when no source is reachable.
+ * Shapes: x [32, 32, 3] u8, y [] i32 from 0 to 9.
+ * Throws DataError for missing, truncated or corrupt files, and if no source is reachable. Throws the reason of the signal when it
+ * aborts.
  * Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
  *
  * @example const { train, test } = await cifar10();

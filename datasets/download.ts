@@ -8,15 +8,15 @@ import { DataError } from '../engine/errors.ts';
 import { codeOf, fileSize, md5Of, orStorageError, StorageError } from './files.ts';
 import type { OnData } from './progress.ts';
 
-/** Timeouts and retries. */
+/** Timeouts and retries of a download, in milliseconds. */
 export interface RetryPolicy {
-  /** Timeout of the response. It is short, so that the next source is tried soon without a network. */
+  /** Timeout of the response. It is short because without a network, the next source should be tried soon. */
   readonly connectMs: number;
   /** Timeout between two chunks of the body. */
   readonly idleMs: number;
-  /** Consecutive attempts that download no new bytes. */
+  /** Maximum number of consecutive attempts that download no new bytes. */
   readonly attempts: number;
-  /** Delay before the second attempt. Doubles with each attempt. */
+  /** Delay before the second attempt. It doubles with each attempt. */
   readonly retryMs: number;
 }
 

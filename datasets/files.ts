@@ -54,7 +54,7 @@ export async function fileSize(path: string): Promise<number | null> {
   }
 }
 
-/** Writes a file and flushes it to the disk, so that no folder looks complete after a power failure when it is not. */
+/** Writes a file and flushes it to the disk. After a power failure, no incomplete folder looks complete. */
 export async function writeDurably(
   path: string,
   data: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,

@@ -11,26 +11,28 @@ import type { OnData } from './progress.ts';
 
 /** The format of all images. */
 export interface ImageOptions {
-  /** Pixels. */
+  /** Height of the resized images in pixels, 1 to 4096. */
   readonly height: number;
+  /** Width of the resized images in pixels, 1 to 4096. */
   readonly width: number;
-  /** 3: red, green, blue (default). 1: gray. */
+  /** 3: red, green and blue. 1: gray. Default 3. */
   readonly channels?: 1 | 3;
   /**
-   * How an image of another aspect ratio is resized: 'cover' crops its center to the right aspect ratio (default), 'stretch'
-   * distorts it.
+   * How images of another aspect ratio are resized: 'cover' crops the center to the aspect ratio, 'stretch' distorts the image.
+   * Default 'cover'.
    */
   readonly fit?: 'cover' | 'stretch';
 }
 
 export interface ImageFolderOptions extends ImageOptions {
   /**
-   * The classes, in this order. Use it for a second folder with the same labels. Any other folder throws. A class without a folder
-   * has no examples. Default: the folders.
+   * The classes in the order of their labels, for a second folder with the same labels. A folder that is not among them throws. A
+   * class without a folder has no examples. Default: the names of the folders, sorted.
    */
   readonly classes?: readonly string[];
-  /** Receives an event for every image that is read. */
+  /** Receives an event after each image. Default: none. */
   readonly onProgress?: OnData;
+  /** Stops the reading when it aborts. Default: none. */
   readonly signal?: AbortSignal;
 }
 
@@ -48,11 +50,12 @@ interface LabeledFile {
 
 /**
  * A data set of the PNG and JPEG images in `dir`, with paths `dir/<class>/…/<image>`. Classes and images are sorted by name. Images
- * are decoded once, resized with an antialiased bilinear filter, and kept as bytes, [height, width, channels] each. Hidden files and
- * files of file managers are ignored. Alpha is dropped. The orientation tag of a camera (EXIF) is ignored.
+ * are decoded once, resized with an antialiased bilinear filter, and kept in memory. Hidden files and files of file managers are
+ * ignored. The alpha channel and the EXIF orientation are ignored.
  *
+ * Shapes: x [height, width, channels] u8, y [] i32.
  * Throws DataError, with the path, for a file that is damaged or not an image, for a class without images, and for a folder without
- * classes. Throws the reason of the signal when it aborts.
+ * classes. Throws RangeError or TypeError for invalid options, and the reason of the signal when it aborts.
  *
  * @example
  * const all = await imageFolder('pets', { height: 32, width: 32 });
@@ -91,10 +94,14 @@ export async function imageFolder(dir: string, options: ImageFolderOptions): Pro
 }
 
 /**
- * One image in the format of imageFolder, [1, height, width, channels], for `predict` and `forward`. Throws DataError, with the path,
- * if it cannot be read or is neither PNG nor JPEG.
+ * Reads one image in the format of `imageFolder`, for `predict` and `forward`.
  *
- * @example const { classes } = await predict({ model, state, backend, data: await readImage('cat.jpg', { height: 32, width: 32 }) });
+ * Shapes: [1, height, width, channels] u8.
+ * Throws DataError, with the path, if the file cannot be read or is neither PNG nor JPEG.
+ *
+ * @example
+ * const image = await readImage('ship.jpg', { height: 32, width: 32 });
+ * const { classes } = await predict({ model, state, backend, data: image });
  */
 export async function readImage(path: string, options: ImageOptions): Promise<HostTensor> {
   checkPath('readImage: path must be the path of an image', path);

@@ -5,42 +5,53 @@ import { checkInteger, checkOneOf, checkOptions, show } from '../engine/options.
 import { permutation, stream, type Stream } from '../engine/rng.ts';
 
 export interface LoaderOptions {
+  /** Examples per batch. */
   readonly batchSize: number;
-  /** Whether every epoch has a new order. Default true. With false, the order is that of the data set. */
+  /** Whether every epoch has a new random order. With false, the order is that of the data set. Default true. */
   readonly shuffle?: boolean;
-  /** Default: the seed of training, or 0 where the loader is used alone. */
+  /** Determines order and augmentation. Default: the seed of training, or 0 for a loader without training. */
   readonly seed?: number;
   /**
-   * `crop`: shift each image by up to this many pixels in each direction. `flip`: mirror half of the images left to right. `mixup`:
-   * mix every example with a random partner of its batch (rarely itself). Each batch draws its weight from Beta(mixup, mixup). 0.1 to
-   * 1 are common. Inputs become f32. A partner is shifted and mirrored like the example that it is mixed with.
+   * Augmentation. Default: none.
    *
-   * `crop` and `flip` move images, not targets. Targets that have the height and width of the images among their axes (masks, images)
-   * throw. Boxes, key points and smaller maps also depend on positions, but their shape does not show it: do not use crop and flip
-   * for them. `mixup` supports any target, because it mixes the losses against both targets.
+   * `crop` and `flip` move images, not targets. They throw for targets that have the height and width of the images among their axes,
+   * such as masks. Do not use them for boxes or key points, whose shapes do not show that they depend on positions.
    */
-  readonly augment?: { readonly crop?: number; readonly flip?: boolean; readonly mixup?: number };
-  /** At the end of an epoch: 'wrap' fills the batch with examples of the next epoch (default), 'drop' drops the remaining examples. */
+  readonly augment?: {
+    /** Shifts each image by up to this many pixels in each direction. Default 0. */
+    readonly crop?: number;
+    /** Mirrors half of the images left to right. Default false. */
+    readonly flip?: boolean;
+    /**
+     * Mixes each example with a random partner of its batch. Each batch draws its weight from Beta(mixup, mixup). Common values are 0.1
+     * to 1. Inputs become f32. Partners are shifted and mirrored like the example that they are mixed with. It supports any target,
+     * because it mixes the losses for both targets. Default 0: no mixup.
+     */
+    readonly mixup?: number;
+  };
+  /** The end of an epoch: 'wrap' fills the batch with examples of the next epoch, 'drop' skips the remaining examples. Default 'wrap'. */
   readonly partial?: 'wrap' | 'drop';
 }
 
 const WHERE = 'loader';
 
 /**
- * Batches of a data set. `batch(step)` does not depend on when or in which order it is called.
+ * Batches of a data set. `batch(step)` depends only on seed and step, not on earlier calls.
  *
  *   wrap: step k covers positions k·B to k·B + B − 1 of the concatenated epochs, each in its own order
  *   drop: step k covers positions (k mod S)·B to (k mod S)·B + B − 1 of epoch floor(k / S), S = floor(N / B)
  *
- * Units: `stepsPerEpoch` is floor(N / B) for drop. For wrap it is N / B, rounded, at least 1, and used in reports only.
+ * Units: `stepsPerEpoch` is S for drop. For wrap it is N / B, rounded, at least 1, and used only in reports.
  * Throws RangeError or TypeError for an option that is unknown, out of range or does not fit the data set.
  *
- * @example loader(train, { batchSize: 128, augment: { crop: 4, flip: true } })
+ * @example
+ * const data = loader(train, { batchSize: 128, augment: { crop: 4, flip: true } });
+ * data.batch(0).indices.length // 128
  */
 export function loader(dataset: Dataset, options: LoaderOptions): Loader {
   if (typeof (dataset as Partial<Dataset> | undefined)?.read !== 'function') {
     throw new TypeError(
-      `${WHERE}: takes a data set, got ${show(dataset)} (for arrays in memory, use arrays(x, y))`,
+      `${WHERE}: the first argument must be a data set, got ${show(dataset)} (for arrays in memory, use arrays(x, y))`,
     );
   }
   checkOptions(WHERE, options, ['batchSize', 'shuffle', 'seed', 'augment', 'partial']);

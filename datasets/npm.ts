@@ -9,7 +9,7 @@ import type { OnData } from './progress.ts';
 /** The command that starts npm: the program and its first arguments. */
 export type NpmCommand = readonly [program: string, ...args: string[]];
 
-/** The npm client of this machine. On Windows npm.cmd needs a shell, so the script of npm is preferred where its path is known. */
+/** The npm client of this machine. On Windows npm.cmd needs a shell, so the script of npm is preferred if its path is known. */
 export function npmCommand(): NpmCommand {
   const script = process.env['npm_execpath'];
   // Under `pnpm run` or `yarn run` the variable holds their scripts.

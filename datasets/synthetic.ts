@@ -8,30 +8,35 @@ import { arrays } from './arrays.ts';
 export interface SyntheticOptions {
   /** Number of examples. Their classes alternate. */
   readonly n: number;
-  /** Default 10 for images, 3 for points. */
+  /** Number of classes. Default 10 for images, 3 for points. */
   readonly classes?: number;
-  /** Each seed gives other examples of the same task. Default 0. */
+  /** Each seed gives different examples of the same task. Default 0. */
   readonly seed?: number;
-  /** 0 is clean. Default 0.3 for images, 0.5 for blobs, 0.1 for spirals. */
+  /** Amount of noise. 0 is none. Default 0.3 for images, 0.5 for blobs, 0.1 for spirals. */
   readonly noise?: number;
 }
 
 export type SyntheticKind =
   | (SyntheticOptions & {
+      /** Images of waves, whose direction is the class. */
       readonly kind: 'images';
-      /** Default 32. */
+      /** Height in pixels. Default 32. */
       readonly height?: number;
-      /** Default: the height. */
+      /** Width in pixels. Default: the height. */
       readonly width?: number;
-      /** Default 3. */
+      /** Number of channels. Default 3. */
       readonly channels?: number;
     })
   | (SyntheticOptions & {
+      /** Points around one center for each class. */
       readonly kind: 'blobs';
-      /** Coordinates of a point. Default 2. */
+      /** Number of coordinates. Default 2. */
       readonly dims?: number;
     })
-  | (SyntheticOptions & { readonly kind: 'spirals' });
+  | (SyntheticOptions & {
+      /** Points on one arm of a spiral for each class. */
+      readonly kind: 'spirals';
+    });
 
 const WHERE = 'synthetic';
 const COMMON = ['kind', 'n', 'classes', 'seed', 'noise'] as const;
@@ -73,12 +78,12 @@ function centerOf(label: number, classes: number, dims: number): readonly number
 }
 
 /**
- * A synthetic classification task. Example i depends on (options, seed, i) only.
+ * A synthetic classification task, for experiments without a download. Example i depends only on the options, the seed and i.
  *
- * Shapes: images x [height, width, channels] u8; blobs x [dims] f32; spirals x [2] f32; y [] i32.
+ * Shapes: x [height, width, channels] u8 for images, [dims] f32 for blobs, [2] f32 for spirals. y [] i32.
  * Throws RangeError or TypeError for options that are out of range or unknown.
  *
- * @example synthetic({ kind: 'images', n: 64, classes: 4, seed: 1 })
+ * @example synthetic({ kind: 'images', n: 64, height: 8 }).x.shape // [8, 8, 3]
  */
 export function synthetic(options: SyntheticKind): Dataset {
   const { kind, n, seed = 0 } = options;

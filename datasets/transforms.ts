@@ -29,11 +29,12 @@ function eachChunk(dataset: Dataset, visit: (x: Uint8Array | Float32Array) => vo
 /**
  * The elementwise mean of all inputs, summed in double precision.
  *
- * Shapes: data set of [H, W, C] -> [H, W, C] f32. Units: those of the data, 0 to 255 for images of bytes.
+ * Shapes: data set of [H, W, C] -> [H, W, C] f32.
+ * Units: those of the data, 0 to 255 for u8 images.
  * Throws RangeError for an empty data set.
- * Source: Caffe's compute_image_mean, which the CIFAR-10 examples subtract.
+ * Source: Caffe's compute_image_mean. Caffe's CIFAR-10 models subtract this image.
  *
- * @example nn.normalize(meanImage(train))
+ * @example const input = nn.normalize(meanImage(train));
  */
 export function meanImage(dataset: Dataset): HostTensor & { readonly data: Float32Array } {
   const sums = new Float64Array(sizeOf(dataset.x.shape));
@@ -50,15 +51,21 @@ export function meanImage(dataset: Dataset): HostTensor & { readonly data: Float
 }
 
 /**
- * Mean and standard deviation of each channel (the last axis) over all inputs and positions.
+ * Mean and standard deviation of each channel (the last axis) over all inputs and positions. `std` is that of the population: it
+ * divides by the count, not by the count minus one. It is 0 for a constant channel.
  *
- * Shapes: data set of [..., C] -> mean [C], std [C]. Units: those of the data. `std` divides by the count, not by the count minus
- * one. It is 0 for a constant channel. There are two passes, because a single pass loses digits where the mean is large. Throws
- * RangeError for an empty data set.
+ * Shapes: data set of [..., C] -> mean [C], std [C].
+ * Units: those of the data, 0 to 255 for u8 images.
+ * Throws RangeError for an empty data set.
+ *
+ * @example
+ * const { mean, std } = channelStats(train);
+ * const input = nn.normalize(mean, { std });
  */
 export function channelStats(dataset: Dataset): { readonly mean: Float32Array; readonly std: Float32Array } {
   const channels = dataset.x.shape.at(-1) ?? 1;
   const perChannel = (dataset.length * sizeOf(dataset.x.shape)) / channels;
+  // Two passes: a single pass loses digits if the mean is large.
   const average = (center: Float64Array | null): Float64Array => {
     const sums = new Float64Array(channels);
     eachChunk(dataset, (x) => {

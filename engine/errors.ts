@@ -1,22 +1,23 @@
 /**
- * The errors of the engine. Callers branch on the class; people read the message, which follows one pattern:
- * `where: what is wrong: the two things that disagree (how to fix it)`.
+ * The errors of the engine. Programs branch on the class. Messages follow one pattern:
+ * `where: what is wrong: the two values that disagree (the fix)`.
  */
 import { currentPath } from './path.ts';
 
+/** The base class of all errors of the engine. */
 export class EngineError extends Error {
   override readonly name: string = 'EngineError';
 }
 
-/** Shapes or dtypes that do not fit together. Thrown while a graph is built, at the user's own line. */
+/** Shapes or dtypes that do not match. Thrown while the graph is built, at the line of the operation. */
 export class ShapeError extends EngineError {
   override readonly name = 'ShapeError';
-  /** The innermost layer that was being built, with which the message begins; '' outside layers. */
+  /** The layer in which it happened, which starts the message. '' outside layers. */
   readonly path: string;
 
   constructor(message: string, options?: ErrorOptions) {
     const path = currentPath();
-    // The first line of the stack is a copy of the message, which therefore must be complete here.
+    // The first line of the stack copies the message, so the message must be complete here.
     super(path === '' ? message : `${path} / ${message}`, options);
     this.path = path;
   }
@@ -27,12 +28,12 @@ export class PlanError extends EngineError {
   override readonly name = 'PlanError';
 }
 
-/** A derivative that differs from what differences of the value say. */
+/** A derivative that differs from finite differences (see `gradcheck`). */
 export class GradientError extends EngineError {
   override readonly name = 'GradientError';
 }
 
-/** A backend that is missing, was closed, or failed while running. */
+/** A backend that is missing, closed, or failed during a run. */
 export class BackendError extends EngineError {
   override readonly name = 'BackendError';
 }
@@ -42,11 +43,12 @@ export class DataError extends EngineError {
   override readonly name: string = 'DataError';
 }
 
-/** A value that `checkFinite` watches was NaN or infinite. The run has written no state. */
+/** A value that `checkFinite` checks was NaN or infinite. The run wrote no state. */
 export class NonFiniteError extends DataError {
   override readonly name = 'NonFiniteError';
-  /** As given to `checkFinite`. */
+  /** The label passed to `checkFinite`. */
   readonly label: string;
+  /** The first bad value. */
   readonly value: number;
   /** Its position in row-major order. */
   readonly element: number;

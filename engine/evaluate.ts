@@ -1,7 +1,7 @@
 /**
- * `await t.data()`: compiles a tensor's graph for the default backend, runs it once and keeps the result. For exploring
- * and for tests; training uses `compile`. Executables are cached by the structure of the graph, with constants fed, so
- * that `x.mul(i)` in a loop compiles once.
+ * Evaluation of single tensors, `await t.data()`: compiles the graph of the tensor, runs it once and keeps the result. It is for
+ * exploration and tests. Training uses `compile`. Executables are cached by the structure of the graph, and constants are fed, so
+ * `x.mul(i)` in a loop compiles once.
  */
 import type { Backend, Executable, Feeds } from './backends/backend.ts';
 import { PlanError } from './errors.ts';
@@ -11,10 +11,10 @@ import { formatType } from './shape.ts';
 import { input, Tensor, type Node } from './tensor.ts';
 import type { HostTensor, TensorType } from './types.ts';
 
-/** Executables kept; the one used least recently goes first. */
+/** Maximum number of cached executables. The least recently used one is closed first. */
 const CACHE_SIZE = 64;
 
-/** Evaluates on one backend, with a cache. */
+/** Evaluates tensors on one backend, with a cache of executables. */
 export class Evaluator {
   readonly backend: Backend;
   readonly #cache = new Map<string, Promise<Executable>>();
@@ -23,7 +23,7 @@ export class Evaluator {
     this.backend = backend;
   }
 
-  /** The values of tensors. Evaluated tensors become constants and drop their history. */
+  /** The values of the tensors. Evaluated tensors become constants and drop their history. */
   async evaluate(tensors: readonly Tensor[]): Promise<readonly HostTensor[]> {
     const pending = tensors.filter((t) => t.source.kind !== 'constant');
     if (pending.length > 0) {
@@ -37,6 +37,7 @@ export class Evaluator {
     return tensors.map((t) => (t.source as { readonly value: HostTensor }).value);
   }
 
+  /** Closes all cached executables. The backend stays open. */
   async close(): Promise<void> {
     const open = [...this.#cache.values()];
     this.#cache.clear();
@@ -90,7 +91,7 @@ interface Canonical {
   readonly feeds: Feeds;
 }
 
-/** The graph with its constants replaced by numbered inputs, and a key that two graphs of one structure share. */
+/** The graph with numbered inputs in place of constants, and a key that is equal for graphs of equal structure. */
 function canonical(tensors: readonly Tensor[]): Canonical {
   const nodes = nodesOf(tensors);
   const feeds: Record<string, HostTensor> = {};
@@ -105,7 +106,7 @@ function canonical(tensors: readonly Tensor[]): Canonical {
     if (t.source.kind === 'input') {
       throw new PlanError(
         `evaluate: '${t.source.name}' (${formatType(t)}) is a symbolic input without a value ` +
-          `(run the compiled step, with this among its outputs)`,
+          `(add the tensor to the outputs of the compiled step, and run it)`,
       );
     }
     const value = (t.source as { readonly value: HostTensor }).value;
@@ -121,7 +122,7 @@ function canonical(tensors: readonly Tensor[]): Canonical {
 
   nodes.forEach((node, i) => {
     const inputs = node.inputs.map(resolve);
-    // Same operation, same attributes, other inputs: shapes were checked when the user's graph was built.
+    // The shapes were already checked when the graph was built.
     const results: Tensor[] = [];
     const copy: Node = { ...node, inputs, results };
     node.results.forEach((result, index) => {
@@ -131,7 +132,7 @@ function canonical(tensors: readonly Tensor[]): Canonical {
       names.set(result, `n${i}.${index}`);
     });
     const from = node.inputs.map((t) => names.get(t)!).join(',');
-    // The path is part of the structure: an error of a run names the layer.
+    // The path is part of the structure, because errors of a run name the layer.
     lines.push(`n${i}=${node.op.name}(${from})${JSON.stringify([node.attrs, node.path], exact)}`);
   });
   const outputs = Object.fromEntries(tensors.map((t, i) => [`out${i}`, resolve(t)]));
@@ -139,7 +140,7 @@ function canonical(tensors: readonly Tensor[]): Canonical {
   return { key: lines.join(';'), outputs, types, feeds };
 }
 
-/** JSON knows neither infinities nor NaN nor −0, which are different attributes. */
+/** JSON has no infinities, no NaN and no −0, which are different attributes. */
 const exact = (_: string, value: unknown): unknown =>
   typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0))
     ? `number ${1 / value} ${value}`

@@ -1,6 +1,6 @@
 /**
- * Reverse-mode differentiation as a graph rewrite: each operation's rule adds operations, and what must stay alive
- * follows from what the new operations mention. No tape and no gradient fields.
+ * Reverse-mode differentiation as a graph rewrite: the derivative rule of each operation adds operations. There is no tape and no
+ * gradient field. The planner keeps a value alive only if one of the new operations uses it.
  */
 import { PlanError, ShapeError } from './errors.ts';
 import { dependenciesOf, nodesOf } from './graph.ts';
@@ -15,17 +15,21 @@ import { withPath } from './path.ts';
 import { formatType, sameShape } from './shape.ts';
 import type { Node, Tensor } from './tensor.ts';
 
-/** As many tensors: a tuple for a tuple. */
+/** The same number of tensors: a tuple for a tuple. */
 type Same<W extends readonly Tensor[]> = { -readonly [I in keyof W]: Tensor };
 
 /**
- * The gradients of a scalar with respect to `wrt`, each of its tensor's shape. A tensor that the loss does not depend
- * on has a gradient of zeros, as everywhere in calculus.
+ * The gradients of a scalar with respect to tensors, which may be results of operations. The gradient of a tensor that the loss does
+ * not depend on is 0. Gradients are tensors and can be differentiated again.
  *
- * Throws PlanError when `loss` is not a scalar `f32`, when a needed operation has no derivative (named), and when a value
- * between the loss and `wrt` was evaluated, which drops how it was computed.
+ * Shapes: loss `f32` [], each tensor of wrt `f32` [...] -> a gradient with its shape.
+ * Throws PlanError unless the loss is a scalar `f32`, for an operation without a derivative, and if a tensor between loss and `wrt` was
+ * evaluated, because evaluated tensors drop their history.
  *
- * @example const [g] = grad(mean(mul(w, w)), [w])
+ * @example
+ * const w = tensor([1, 2, 3]);
+ * const [g] = grad(sum(mul(w, w)), [w]);
+ * g // [2, 4, 6]
  */
 export function grad<const W extends readonly Tensor[]>(loss: Tensor, wrt: W): Same<W> {
   if (loss.rank !== 0 || loss.dtype !== 'f32') {
@@ -64,9 +68,15 @@ export function grad<const W extends readonly Tensor[]>(loss: Tensor, wrt: W): S
 }
 
 /**
- * A function that gives its value, a scalar, together with the gradients by its arguments, in their order.
+ * A function that returns the value of `fn`, a scalar, and its gradients with respect to the arguments.
  *
- * @example const { value, gradients: [dw, db] } = valueAndGrad((w, b) => mean(pow(sub(add(mul(w, x), b), y), 2)))(w, b);
+ * Shapes: value `f32` []; each gradient has the shape of its argument.
+ * Throws as `grad` does.
+ *
+ * @example
+ * const { value, gradients } = valueAndGrad((w, b) => sum(mul(w, w).add(b)))([1, 2], 0);
+ * value // 5
+ * gradients // [[2, 4], 2]
  */
 export function valueAndGrad<A extends readonly Tensor[]>(
   fn: (...inputs: A) => Tensor,
@@ -82,13 +92,15 @@ export function valueAndGrad<A extends readonly Tensor[]>(
 }
 
 /**
- * The product of the Hessian of a scalar with a vector that has one part of each tensor's shape: the derivative of the
- * gradient along the vector, at the cost of a few gradients.
+ * The product of the Hessian of a scalar and a vector: the directional derivative of the gradient. It costs a few gradients.
  *
- * Throws ShapeError for a vector that does not fit, and PlanError where an operation has no second derivative: the error
- * names what has none.
+ * Shapes: loss `f32` [], each tensor of wrt `f32` [...], one part of the vector with its shape -> a product with its shape.
+ * Throws ShapeError for a vector that does not match `wrt`, and PlanError as `grad` does, also for an operation without a second
+ * derivative.
  *
- * @example const [hv] = hessianVector(loss, [w], [direction]);
+ * @example
+ * const w = tensor([1, 2]);
+ * hessianVector(sum(pow(w, 3)), [w], [[1, 0]]) // [[6, 0]]
  */
 export function hessianVector<const W extends readonly Tensor[]>(
   loss: Tensor,
@@ -98,13 +110,13 @@ export function hessianVector<const W extends readonly Tensor[]>(
   const parts = vector.map(stopGradient);
   if (parts.length !== wrt.length) {
     throw new ShapeError(
-      `hessianVector: there are ${wrt.length} tensors but ${parts.length} parts of the vector (one each)`,
+      `hessianVector: there are ${wrt.length} tensors but ${parts.length} parts of the vector (pass one part per tensor)`,
     );
   }
   parts.forEach((part, i) => {
     if (!sameShape(part.shape, wrt[i].shape)) {
       throw new ShapeError(
-        `hessianVector: part ${i} of the vector is ${formatType(part)} but its tensor is ${formatType(wrt[i])}`,
+        `hessianVector: part ${i} of the vector is ${formatType(part)} but its tensor is ${formatType(wrt[i])} (both must be equal)`,
       );
     }
   });
@@ -117,8 +129,8 @@ export function hessianVector<const W extends readonly Tensor[]>(
 }
 
 /**
- * A tensor on which the loss does not depend has the gradient 0, but not when an evaluated value may have hidden the
- * dependence: zeros would be a silent error.
+ * The gradient of a tensor that the loss does not depend on is 0. Throws if an evaluated value may hide a dependence, because zeros
+ * would then be a silent error.
  */
 function checkHistory(loss: Tensor, wrt: readonly Tensor[]): void {
   const seen = dependenciesOf([loss]);
@@ -129,8 +141,8 @@ function checkHistory(loss: Tensor, wrt: readonly Tensor[]): void {
       continue;
     throw new PlanError(
       `grad: the loss does not depend on tensor ${missing} of wrt (${formatType(wrt[missing])}), but it contains a ` +
-        `${formatType(tensor)} that was evaluated and so dropped how it was computed ` +
-        `(take gradients before data(), array(), ndarray() or print())`,
+        `${formatType(tensor)} that was evaluated and dropped its history ` +
+        `(compute gradients before data(), array(), ndarray() or print())`,
     );
   }
 }

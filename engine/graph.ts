@@ -1,7 +1,7 @@
-/** The walk over a graph, shared by everything that looks at the operations behind a tensor. */
+/** Traversal of graphs. */
 import type { Node, Tensor } from './tensor.ts';
 
-/** Every tensor that `tensors` depend on, themselves included. It does not recurse, so deep graphs do not overflow the stack. */
+/** The tensors and all that they depend on. Without recursion, because deep graphs would overflow the stack. */
 export function dependenciesOf(tensors: Iterable<Tensor>): Set<Tensor> {
   const seen = new Set<Tensor>();
   const pending = [...tensors];
@@ -13,7 +13,7 @@ export function dependenciesOf(tensors: Iterable<Tensor>): Set<Tensor> {
   return seen;
 }
 
-/** Every node that `tensors` depend on, in order of creation: each comes after the nodes that it depends on. */
+/** All nodes that the tensors depend on, in order of creation, which is a topological order. */
 export function nodesOf(tensors: Iterable<Tensor>): Node[] {
   const nodes = new Set<Node>();
   for (const { source } of dependenciesOf(tensors)) if (source.kind === 'node') nodes.add(source.node);

@@ -1,4 +1,4 @@
-/** Data on the host: the kind of a typed array, of whatever realm, and checks of arrays that users pass. */
+/** Data on the host: the class of a typed array from any realm, and checks of arrays. */
 import type { Dataset } from './dataset.ts';
 import { DataError } from './errors.ts';
 import { refusePromise, show } from './options.ts';
@@ -9,13 +9,13 @@ import type { DType, HostData, HostTensor, State } from './types.ts';
 const typedArrays = Object.getPrototypeOf(Uint8Array.prototype) as object;
 
 /**
- * The name of a typed array's class, for instance 'Float32Array' ('Uint8Array' of a Buffer); undefined for anything else. The
- * getter reads an internal slot of `value`, so that it works across realms, unlike `instanceof`.
+ * The class of a typed array, for instance 'Float32Array', or 'Uint8Array' for a Buffer. Undefined for anything else. The getter reads
+ * an internal slot of the value. Unlike `instanceof`, this works across realms.
  */
 export const typedArrayName = (value: unknown): string | undefined =>
   Reflect.get(typedArrays, Symbol.toStringTag, value) as string | undefined;
 
-/** The classes that data is read from, with the dtype that each becomes. */
+/** The classes of numeric data, with the dtype that each becomes. */
 const NUMBERS: Readonly<Record<string, DType>> = {
   Float16Array: 'f32',
   Float32Array: 'f32',
@@ -29,7 +29,7 @@ const NUMBERS: Readonly<Record<string, DType>> = {
   Uint32Array: 'i32',
 };
 
-/** The dtype that a typed array of numbers becomes; undefined for anything else, a BigInt64Array included. */
+/** The dtype that a typed array of numbers becomes. Undefined for anything else, also for a BigInt64Array. */
 export function dtypeOfArray(value: unknown): DType | undefined {
   const name = typedArrayName(value);
   return name === undefined ? undefined : NUMBERS[name];
@@ -44,19 +44,18 @@ const HOLDERS: Readonly<Record<DType, readonly string[]>> = {
   u8: ['Uint8Array'],
 };
 
-/** Whether `data` is a typed array that holds values of a dtype as they are. */
+/** Whether `data` is a typed array that stores values of a dtype without conversion. */
 export const holds = (dtype: DType, data: unknown): data is HostData =>
   HOLDERS[dtype].includes(typedArrayName(data) ?? '');
 
-/** How data looks in a message: 'Int32Array (3)', 'an array'. */
+/** Data in a message: 'Int32Array (3)', 'an array'. */
 export const showData = (data: unknown): string => {
   const name = typedArrayName(data);
   return name === undefined ? show(data) : `${name} (${(data as HostData).length})`;
 };
 
 /**
- * Throws unless `value` is an array { shape, dtype, data } whose data is of its dtype and fills its shape: TypeError for
- * what has another form, DataError for parts that disagree.
+ * Throws TypeError unless `value` has the form { shape, dtype, data }, and DataError if the data does not match its dtype or shape.
  */
 export function checkHostTensor(where: string, value: unknown): asserts value is HostTensor {
   const given = value as Partial<HostTensor> | null | undefined;
@@ -77,11 +76,11 @@ export function checkHostTensor(where: string, value: unknown): asserts value is
   if (holds(dtype, data) && data.length === elements) return;
   throw new DataError(
     `${where} is ${formatType({ shape, dtype })}, ${elements} elements, but its data is ${showData(data)} ` +
-      `(give it a ${HOLDERS[dtype].join(' or ')} of length ${elements})`,
+      `(use a ${HOLDERS[dtype].join(' or ')} of length ${elements})`,
   );
 }
 
-/** Reads examples. Throws TypeError for a data set that reads asynchronously: x and y would be used before they are filled. */
+/** Reads examples. Throws TypeError for a data set whose `read` returns a promise, because x and y would be used too early. */
 export function readExamples(
   dataset: Dataset,
   indices: Uint32Array,
@@ -96,8 +95,8 @@ export function readExamples(
 }
 
 /**
- * Throws TypeError where targets have the height and the width of the images among their axes, in this order, as masks have:
- * crops and flips move the images alone.
+ * Throws TypeError if the targets have the height and the width of the images among their axes, in this order, for instance masks.
+ * Crops and flips would move only the images.
  */
 export function refuseSpatialTargets(where: string, { name, x, y }: Dataset): void {
   const [height, width] = x.shape;
@@ -105,11 +104,11 @@ export function refuseSpatialTargets(where: string, { name, x, y }: Dataset): vo
   if (x.shape.length !== 3 || rows < 0 || !y.shape.includes(width, rows + 1)) return;
   throw new TypeError(
     `${where}: augment: crop and flip would move x but not y: in ${name} x is ${formatType(x)} and y is ${formatType(y)}, ` +
-      `which has the height and width of the images (leave crop and flip out, or let the data set hold pairs that were moved together)`,
+      `which has the height and width of the images (omit crop and flip, or augment x and y together in the data set)`,
   );
 }
 
-/** Throws as `checkHostTensor` does, for each of the arrays of a state. */
+/** Checks each array of a state. Throws as `checkHostTensor` does. */
 export function checkArrays(where: string, state: State): void {
   if (!isPlain(state)) {
     throw new TypeError(`${where}: must be a plain object of arrays by name, got ${show(state)}`);
@@ -121,8 +120,8 @@ export function checkArrays(where: string, state: State): void {
 }
 
 /**
- * Whether `value` is an object without a class, of any realm. The entries of a Map and what a literal's `__proto__` sets are
- * not among its properties, and would be left out.
+ * Whether `value` is a plain object, from any realm. The entries of a Map, and those behind `__proto__` in an object literal, are not
+ * its own properties and would be ignored.
  */
 function isPlain(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;

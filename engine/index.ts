@@ -1,6 +1,6 @@
 /**
- * The public surface of the engine: tensors, operations, derivatives, compiling, training and backends. Layers and models
- * are in `cyclegrad/nn`, and what few people need (profiles, plans, checks) in `cyclegrad/tools`.
+ * The public API of the engine: tensors, operations, derivatives, compilation, training and backends. `cyclegrad/nn` has layers and
+ * models, `cyclegrad/tools` profiles, plans and gradient checks.
  */
 import './methods.ts';
 

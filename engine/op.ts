@@ -1,6 +1,6 @@
 /**
- * What an operation is: name, shape rule, derivative, buffer reuse and cost, declared once with `defineOp`.
- * How it is computed is each backend's business (see backends/backend.ts).
+ * The declaration of an operation with `defineOp`: name, shape rule, derivative, buffer reuse and cost. Backends have the kernels
+ * (see backends/backend.ts).
  */
 import { PlanError, ShapeError, type EngineError } from './errors.ts';
 import { show } from './options.ts';
@@ -15,24 +15,25 @@ export interface Attrs {
   readonly [name: string]: AttrValue;
 }
 
-/** What a derivative rule sees: the application, and the gradient of each result (null where nothing depends on it). */
+/** The arguments of a derivative rule. */
 export interface Vjp<A extends Attrs> {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
+  /** The gradient of each result. Null if the loss does not depend on the result. */
   readonly grads: readonly (Tensor | null)[];
   readonly attrs: A;
-  /** Whether the gradient of input i is needed; a rule may skip the others. */
+  /** Whether the gradient of input i is needed. A rule may skip the others. */
   readonly needs: (i: number) => boolean;
 }
 
-/** One gradient for each input; null where there is none, or where it is not needed. */
+/** One gradient for each input. Null if there is none, or if it is not needed. */
 export type Grads = readonly (Tensor | null)[];
 
 export interface OpDef<N extends string, A extends Attrs> {
   readonly name: N;
-  /** Types of the results. Throws ShapeError, naming every type that disagrees; messages begin with the name. */
+  /** Types of the results. Throws ShapeError with the name of the operation and all types that disagree. */
   infer(inputs: readonly TensorType[], attrs: A): readonly TensorType[];
-  /** Gradients of the inputs, written with operations. Null: the operation has no derivative. */
+  /** Gradients of the inputs, written with operations. Null for an operation without a derivative. */
   readonly vjp: ((at: Vjp<A>) => Grads) | null;
   /** Inputs whose buffer the first result may overwrite when they are used no more: element by element in the end. */
   readonly mayReuse?: readonly number[];
@@ -44,7 +45,7 @@ export interface OpDef<N extends string, A extends Attrs> {
   readonly mayFail?: true;
   /** Arithmetic operations of one application; 0 when left out (memory traffic dominates). */
   readonly flops?: (inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A) => number;
-  /** All its arithmetic is multiplications, each followed by an addition: half as many multiply-adds as `flops`. */
+  /** All arithmetic is multiply-adds, half as many as `flops`. */
   readonly multiplyAdds?: true;
   /** Reads only as many elements of its first input as it writes. */
   readonly readsPart?: true;
@@ -59,8 +60,8 @@ export interface Op<N extends string, A extends Attrs> extends OpDef<N, A> {
 }
 
 /**
- * Declares an operation. The result is callable: `op(inputs, attrs)` adds an application to the graph, after checking
- * shapes, and returns its results.
+ * Declares an operation. The result is callable: `op(inputs, attrs)` checks the shapes, adds an application to the graph and returns
+ * its results.
  */
 export function defineOp<const N extends string, A extends Attrs>(def: OpDef<N, A>): Op<N, A> {
   const apply = (inputs: readonly Tensor[], attrs: A): readonly Tensor[] => {
@@ -98,23 +99,23 @@ export function expectDType(
   }
 }
 
-/** The tensor; throws ShapeError, in the name of a function that is made of several operations, unless it has the dtype. */
+/** The tensor. Throws ShapeError unless it has the dtype. `where` names a function that is composed of operations. */
 export function withDType(where: string, dtype: TensorType['dtype'], tensor: Tensor): Tensor {
   expectDType(where, dtype, tensor);
   return tensor;
 }
 
-/** Throws ShapeError unless the value has the rank; `meaning` names the axes, for instance '[N, H, W, C]'. */
+/** Throws ShapeError unless the value has the rank. `meaning` names the axes, for instance '[N, H, W, C]'. */
 export function expectRank(where: string, type: TensorType, rank: number, meaning: string): void {
   if (type.shape.length !== rank) {
     throw new ShapeError(`${where}: expects ${meaning} but got ${formatType(type)}`);
   }
 }
 
-/** The error of a derivative that does not exist. */
+/** The error for an operation without a derivative. */
 export function noDerivative(name: string, path: string): EngineError {
   return new PlanError(
     `grad: operation ${name}${path === '' ? '' : ` in ${path}`} has no derivative ` +
-      `(differentiate another expression, or stop before it)`,
+      `(differentiate another expression, or use stopGradient on its inputs)`,
   );
 }

@@ -1,15 +1,15 @@
-/** Checks of arguments and options, with one wording: where, name, what was expected, what was given. */
+/** Checks of arguments and options. Messages have one form: place, name, expected value, actual value. */
 
-/** The names of the options `T`, of each member where `T` is a union. */
+/** The names of the options `T`. For a union, those of all its members. */
 export type OptionName<T> = T extends unknown ? keyof T & string : never;
 
-/** `N`, if it holds every name of `Name`. */
+/** `N`, if it contains every name of `Name`. */
 type Complete<Name extends string, N extends readonly Name[]> = N &
   ([Name] extends [N[number]] ? unknown : { readonly missing: Exclude<Name, N[number]> });
 
 /**
- * Throws TypeError unless `options` is an object whose keys are all in `known`. The list must hold every option of the
- * type of `options`: a missing or an unknown name does not compile.
+ * Throws TypeError unless `options` is an object whose keys are all in `known`. A list that lacks an option of the type of `options`,
+ * or has another name, does not compile.
  */
 export function checkOptions<T extends object, const N extends readonly OptionName<T>[]>(
   where: string,
@@ -19,7 +19,7 @@ export function checkOptions<T extends object, const N extends readonly OptionNa
   const given: unknown = options;
   const names: readonly string[] = known;
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw new TypeError(`${where}: takes one object of options (${names.join(', ')}), got ${show(given)}`);
+    throw new TypeError(`${where}: options must be an object (${names.join(', ')}), got ${show(given)}`);
   }
   for (const name of Object.keys(options)) {
     if (!names.includes(name)) {
@@ -28,7 +28,7 @@ export function checkOptions<T extends object, const N extends readonly OptionNa
   }
 }
 
-/** Throws RangeError unless `value` is a finite number that `holds`; `words` says which those are: 'a number >= 0'. */
+/** Throws RangeError unless `value` is a finite number for which `holds` is true. `words` describes it: 'a number >= 0'. */
 export function checkNumber(
   where: string,
   name: string,
@@ -59,7 +59,7 @@ export function checkOneOf(where: string, name: string, value: unknown, allowed:
   throw new RangeError(`${where}: ${name} must be ${allowed.map(show).join(' or ')}, got ${show(value)}`);
 }
 
-/** Throws TypeError unless `given` is an object that has `member`, which is how its kind is told. */
+/** Throws TypeError unless `given` is an object with the member `member`, which identifies its kind. */
 export function checkKind(where: string, name: string, given: unknown, member: string, words: string): void {
   if (typeof given === 'object' && given !== null && member in given) return;
   throw new TypeError(`${where}: ${name} must be ${words}; got ${show(given)}`);
@@ -71,18 +71,18 @@ export const isPromise = (value: unknown): value is PromiseLike<unknown> =>
   value !== null &&
   typeof (value as Partial<PromiseLike<unknown>>).then === 'function';
 
-/** Throws TypeError for a promise that `called` returned, because it would not be awaited. `fix` says what to do. */
+/** Throws TypeError for a promise that `called` returned, because nothing would await it. */
 export function refusePromise(called: string, returned: unknown, fix: string): void {
   if (isPromise(returned))
-    throw new TypeError(`${called} must be done when it returns, got ${show(returned)} (${fix})`);
+    throw new TypeError(`${called} must be synchronous, got ${show(returned)} (${fix})`);
 }
 
-/** How a value looks in a message. */
+/** Formats a value for a message. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   if (typeof value === 'function') return 'a function';
   if (isPromise(value)) {
-    // The promise is refused and not awaited. Without a handler its rejection would end the process.
+    // Nothing awaits the promise. Without a handler, its rejection would end the process.
     value.then(undefined, () => undefined);
     return 'a promise (is an await missing?)';
   }

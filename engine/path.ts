@@ -1,4 +1,4 @@
-/** The layer that is being built: operations carry its path, and the messages of shape errors begin with it. */
+/** The path of the current layer. Operations store it, and messages of shape errors start with it. */
 let current = '';
 
 /** For instance 'block1.conv1'; '' outside layers. */

@@ -1,8 +1,8 @@
 /**
- * Counter-based random numbers: Philox4x32-10. The only source of randomness in the project.
+ * Counter-based random numbers: Philox4x32-10. All randomness of the project comes from here.
  *
- * Every draw is a pure function of (seed, purpose, step, position), so nothing needs to be saved to resume a run, and
- * asking out of order changes nothing. Not for cryptography.
+ * Every draw is a pure function of (seed, purpose, step, position). A resumed run needs no saved generator state, and the order of
+ * draws does not matter. Not for cryptography.
  * Source: J. Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011 (reference implementation: Random123).
  */
 
@@ -17,8 +17,11 @@ function hash(text: string): number {
 }
 
 /**
- * The key of a stream: one per seed and purpose ("data order", "initial weights of conv1", ...).
- * Throws RangeError unless `seed` is a non-negative safe integer.
+ * The key of a random stream, for operations such as `randomUniform`. Each seed and purpose selects its own stream.
+ *
+ * Throws RangeError unless the seed is an integer from 0 to 2^53 − 1.
+ *
+ * @example const noise = randomNormal([2, 3], key(1, 'noise'));
  */
 export function key(seed: number, purpose: string): Key {
   if (!Number.isSafeInteger(seed) || seed < 0) {
@@ -66,7 +69,7 @@ export function philox(k: Key, c0: number, c1: number, c2: number, c3: number, o
   out[3] = c3;
 }
 
-/** ln x for 2^−33 <= x < 1, of exact operations only: the same bits in every language. */
+/** ln x for 2^−33 <= x < 1, from exactly rounded operations only, which give the same bits in every language. */
 function lnOf(x: number): number {
   let exponent = 0;
   while (x < Math.SQRT1_2) {
@@ -80,7 +83,7 @@ function lnOf(x: number): number {
   return exponent * Math.LN2 + 2 * s * p;
 }
 
-/** Coefficients of two rational functions, numerators and denominators from the highest power down. */
+/** Coefficients of two rational functions, numerator and denominator each, from the highest power to the lowest. */
 export const NORMAL_MIDDLE = [
   [
     2509.0809287301227, 33430.57558358813, 67265.7709270087, 45921.95393154987, 13731.69376550946,
@@ -103,8 +106,8 @@ export const NORMAL_TAIL = [
 ] as const;
 
 /**
- * The standard normal draw that a random word stands for: where the distribution function is (word + 0.5) / 2^32. Made of
- * operations that IEEE 754 fixes to the last bit, so that kernels in other languages agree; never beyond ±6.4.
+ * The standard normal draw from a random word: the x at which the distribution function is (word + 0.5) / 2^32. IEEE 754 defines its
+ * operations to the last bit, so kernels in other languages agree. |x| <= 6.4.
  * Source: M. J. Wichura, Algorithm AS 241, Applied Statistics 37, 1988 (PPND16; |x| <= 6.4 needs no third range).
  */
 export function normalOf(word: number): number {
@@ -121,19 +124,27 @@ export function normalOf(word: number): number {
   return q < 0 ? -x : x;
 }
 
-/** Draws in sequence from the stream that (seed, purpose, step) selects. Two streams of equal arguments agree. */
+/** A sequence of random draws. */
 export interface Stream {
   /** An unsigned 32-bit integer. */
   uint32(): number;
   /** A number in [0, 1) with 32 random bits. */
   uniform(): number;
-  /** A standard normal draw (Box–Muller, both halves used). */
+  /** A standard normal draw (Box–Muller transform). */
   normal(): number;
-  /** An integer in [0, n), without bias (rejection). */
+  /** A uniform integer in [0, n), by rejection. Throws RangeError unless n is an integer from 1 to 2^32. */
   below(n: number): number;
 }
 
-/** The stream of (seed, purpose, step). Throws RangeError for a seed or step that is not a non-negative integer. */
+/**
+ * The random stream of (seed, purpose, step). Streams with equal arguments give equal draws.
+ *
+ * Throws RangeError unless seed and step are integers >= 0.
+ *
+ * @example
+ * const draws = stream(1, 'dice');
+ * const eyes = draws.below(6) + 1;
+ */
 export function stream(seed: number, purpose: string, step = 0): Stream {
   if (!Number.isSafeInteger(step) || step < 0) {
     throw new RangeError(`step: must be a non-negative integer, got ${String(step)}`);
@@ -181,7 +192,13 @@ export function stream(seed: number, purpose: string, step = 0): Stream {
   };
 }
 
-/** A uniformly random order of 0 .. n − 1, pure in its arguments (Fisher–Yates). */
+/**
+ * A uniformly random permutation of 0 to n − 1, by the Fisher–Yates shuffle. Equal arguments give equal permutations.
+ *
+ * Throws RangeError unless seed and step are integers >= 0.
+ *
+ * @example permutation(5, 1, 'order').length // 5
+ */
 export function permutation(n: number, seed: number, purpose: string, step = 0): Uint32Array {
   const draws = stream(seed, purpose, step);
   const order = Uint32Array.from({ length: n }, (_, i) => i);

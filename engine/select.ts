@@ -1,4 +1,4 @@
-/** Which backends are available here, and the one that exploring uses. */
+/** Opening backends by name, and the default backend of `await t.data()`. */
 import type { Backend } from './backends/backend.ts';
 import { gpu } from './backends/gpu/gpu.ts';
 import { reference } from './backends/reference/reference.ts';
@@ -6,23 +6,27 @@ import { wasm, wasmWith, type WasmOptions } from './backends/wasm/wasm.ts';
 import { BackendError } from './errors.ts';
 import { Evaluator } from './evaluate.ts';
 
-/** What `openBackend` takes: where to compute. */
+/** The names that `openBackend` accepts. */
 export const BACKENDS = ['auto', 'wasm', 'gpu', 'reference'] as const;
+/** A name that `openBackend` accepts. */
 export type BackendName = (typeof BACKENDS)[number];
 
 export interface OpenOptions extends Pick<WasmOptions, 'threads' | 'simd'> {
-  /** Called with a message when the backend is not the expected one. Default: does nothing. */
+  /** Receives a message if a slower backend replaces the expected one. Default: no messages. */
   readonly log?: (message: string) => void;
 }
 
 /**
  * Opens a backend by its name.
  *
- * - 'auto': a hardware GPU, never a program that imitates one; else wasm, whose report has the reason as `noGpu`; else the
- *   reference backend. Options of wasm rule out a GPU.
- * - 'gpu': WebGPU, also in software; else WebGL.
+ * - 'auto': WebGPU on a hardware GPU. Without one, wasm, whose report has the reason as `noGpu`. Without WebAssembly, the reference
+ *   backend. With an option for wasm, 'auto' does not try a GPU.
+ * - 'gpu': WebGPU, on hardware or software. Without it, WebGL.
+ * - 'wasm': the CPU backend.
+ * - 'reference': the reference backend.
  *
- * Throws BackendError when the named backend does not run; for 'gpu' with the reasons of WebGPU and WebGL.
+ * Throws BackendError if the named backend does not run, for 'gpu' with the reasons of WebGPU and WebGL. Throws RangeError for an
+ * unknown name.
  *
  * @example const backend = await openBackend('auto');
  */
@@ -41,7 +45,7 @@ export async function openBackend(
       return openFastest(options, log);
     default:
       throw new RangeError(
-        `openBackend: there is no backend ${JSON.stringify(name satisfies never)} (there are: ${BACKENDS.join(', ')})`,
+        `openBackend: unknown backend ${JSON.stringify(name satisfies never)} (known: ${BACKENDS.join(', ')})`,
       );
   }
 }
@@ -55,16 +59,17 @@ async function openGpu(log: (message: string) => void): Promise<Backend> {
   const reasons: string[] = [];
   for (const mode of ['webgpu', 'webgl'] as const) {
     try {
-      // oxlint-disable-next-line no-await-in-loop -- the second only where the first fails
+      // oxlint-disable-next-line no-await-in-loop -- the second is needed only if the first fails
       const backend = await gpu({ mode });
-      if (reasons.length > 0)
-        log(`WebGPU does not run here: ${reasons[0]}\nComputing with WebGL, which is slower.`);
+      if (reasons.length > 0) log(`WebGPU is not available: ${reasons[0]}\nUsing WebGL, which is slower.`);
       return backend;
     } catch (error) {
       reasons.push(messageOf(error));
     }
   }
-  throw new BackendError(`neither WebGPU nor WebGL runs here:\n  ${reasons.join('\n  ')}`);
+  throw new BackendError(
+    `openBackend: neither WebGPU nor WebGL is available (use 'auto' or 'wasm'):\n  ${reasons.join('\n  ')}`,
+  );
 }
 
 async function openFastest(
@@ -82,8 +87,8 @@ async function openFastest(
     return await wasmWith({ noGpu }, options);
   } catch (error) {
     log(
-      `The wasm backend does not run here: ${messageOf(error)}\n` +
-        'Computing on the reference backend, which is very much slower.',
+      `The wasm backend is not available: ${messageOf(error)}\n` +
+        'Using the reference backend, which is much slower.',
     );
     return reference();
   }
@@ -91,20 +96,25 @@ async function openFastest(
 
 let evaluator: Promise<Evaluator> | null = null;
 
-/** The evaluator behind `await t.data()`. Made on first use. */
+/** The evaluator of `await t.data()`, created when first used. */
 export function defaultEvaluator(): Promise<Evaluator> {
   evaluator ??= chooseDefault().then((backend) => new Evaluator(backend));
   return evaluator;
 }
 
-/** Uses another backend for `await t.data()` from now on; returns when the former one's executables are closed. */
+/**
+ * Sets the backend of `await t.data()` and the other methods that evaluate tensors. Default: wasm, or the reference backend without
+ * WebAssembly. Closes the executables of the previous backend, but not the backend itself.
+ *
+ * @example await setDefaultBackend(await wasm({ threads: 1 }));
+ */
 export async function setDefaultBackend(backend: Backend): Promise<void> {
   const former = evaluator;
   evaluator = Promise.resolve(new Evaluator(backend));
   if (former !== null) await (await former).close();
 }
 
-/** The CPU backend where it runs, else the reference backend, which is slow but runs anywhere. */
+/** The CPU backend, or the reference backend, which is slow but runs everywhere. */
 async function chooseDefault(): Promise<Backend> {
   try {
     return await wasm();

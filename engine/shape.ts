@@ -1,4 +1,4 @@
-/** Arithmetic on shapes: sizes, broadcasting, windows. Everything that can disagree is checked here. */
+/** Arithmetic on shapes: sizes, broadcasting, windows, and their checks. */
 import { ShapeError } from './errors.ts';
 import type { DType, Shape, TensorType } from './types.ts';
 
@@ -13,7 +13,7 @@ const BYTES: Readonly<Record<DType, number>> = { f32: 4, i32: 4, u8: 1 };
 
 export const elementBytes = (dtype: DType): number => BYTES[dtype];
 
-/** Bytes of a dense value on a device (the reference backend's f64 mode doubles f32). */
+/** Bytes of a dense value on a device. The reference backend in f64 mode needs twice as many for f32. */
 export function bytesOf(type: TensorType): number {
   return sizeOf(type.shape) * BYTES[type.dtype];
 }
@@ -22,7 +22,7 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((d, i) => d === b[i]);
 }
 
-/** `f32 [2,3]`: how types are written in messages and plans. */
+/** The format of types in messages and plans: `f32 [2,3]`. */
 export function formatType(type: TensorType): string {
   return `${type.dtype} ${formatShape(type.shape)}`;
 }
@@ -53,7 +53,7 @@ export function stridesOf(shape: Shape): number[] {
   return strides;
 }
 
-/** The shape of an elementwise operation's result by NumPy's rules; throws ShapeError naming both shapes. */
+/** The shape of the result of an elementwise operation, by the broadcasting rules of NumPy. Throws ShapeError with both shapes. */
 export function broadcastShapes(where: string, a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length);
   const out = Array.from({ length: rank }, () => 0);
@@ -71,7 +71,7 @@ export function broadcastShapes(where: string, a: Shape, b: Shape): Shape {
   return out;
 }
 
-/** Strides, in elements, that read a value of shape `from` as if it had the broadcast shape `to` (0 where repeated). */
+/** Strides, in elements, that read a value of shape `from` with the broadcast shape `to`. 0 for repeated axes. */
 export function broadcastStrides(from: Shape, to: Shape): number[] {
   const own = stridesOf(from);
   return to.map((_, i) => {
@@ -81,8 +81,8 @@ export function broadcastStrides(from: Shape, to: Shape): number[] {
 }
 
 /**
- * How often each element of a value of shape `from` comes before the next one in the broadcast shape `to`, where the value
- * is walked through over and over in order (1: rows, its last axes are those of `to`); null where the order is another.
+ * How often each element of a value of shape `from` is repeated before the next one in the broadcast shape `to`. 1 if its axes are the
+ * last axes of `to`. Null if the elements do not come in order.
  */
 export function repeats(from: Shape, to: Shape): number | null {
   const aligned = to.map((_, i) => from[i - to.length + from.length] ?? 1);
@@ -94,8 +94,8 @@ export function repeats(from: Shape, to: Shape): number | null {
 }
 
 /**
- * The axes of a strided walk, [size, stride, stride, …] each, with axes of size 1 dropped and neighbours merged where every
- * operand walks through both as through one.
+ * The axes of a strided iteration, [size, stride, stride, …] each. Axes of size 1 are dropped. Adjacent axes are merged if they are
+ * contiguous in every operand.
  */
 export function mergeAxes(shape: Shape, strides: readonly (readonly number[])[]): number[][] {
   const axes: number[][] = [];
@@ -112,7 +112,7 @@ export function mergeAxes(shape: Shape, strides: readonly (readonly number[])[])
   return axes.length === 0 ? [[1, ...strides.map(() => 0)]] : axes;
 }
 
-/** One axis counted from the front; throws ShapeError when it does not exist. */
+/** The axis counted from the front. Throws ShapeError if it does not exist. */
 export function resolveAxis(where: string, axis: number, rank: number): number {
   const resolved = axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank) {
@@ -124,7 +124,7 @@ export function resolveAxis(where: string, axis: number, rank: number): number {
   return resolved;
 }
 
-/** Axes counted from the front, ascending; all of them when none is given. Throws on doubles. */
+/** The axes counted from the front, ascending. Without `axes`, all of them. Throws ShapeError for a repeated axis. */
 export function resolveAxes(
   where: string,
   axes: number | readonly number[] | undefined,
@@ -141,12 +141,13 @@ export function resolveAxes(
   return list;
 }
 
-/** `same`, `valid`, one number for all sides, `[vertical, horizontal]`, or `[top, bottom, left, right]`. */
+/** Padding in pixels: 'same', 'valid', one number for all sides, `[vertical, horizontal]`, or `[top, bottom, left, right]`. */
 export type Padding =
   'same' | 'valid' | number | readonly [number, number] | readonly [number, number, number, number];
+/** One number for both image axes, or `[vertical, horizontal]`. */
 export type Pair = number | readonly [number, number];
 
-/** A sliding window over the two image axes, fully resolved. */
+/** A sliding window over the two image axes, with resolved padding. */
 export interface Window {
   readonly kernel: readonly [number, number];
   readonly stride: readonly [number, number];
@@ -162,10 +163,11 @@ export function pair(value: Pair): [number, number] {
 /**
  * Places windows on an image of `height` × `width`.
  *
- * Output size: floor((in + pads − kernel) / stride) + 1, or with `ceil` rounded up, where a last window that would
- * begin past the image and its leading padding is dropped (Caffe's and PyTorch's rule). `same` pads so that
- * out = ceil(in / stride), the odd pixel at the end (TensorFlow's rule).
- * Throws ShapeError naming both sizes when no window fits.
+ *   out = floor((in + pads − kernel) / stride) + 1
+ *   ceil: rounded up, without a last window that would start after the image and its leading padding (Caffe, PyTorch)
+ *   same: out = ceil(in / stride); an odd number of padding pixels has one more at the end (TensorFlow)
+ *
+ * Throws ShapeError with both sizes if no window fits.
  */
 export function placeWindow(
   where: string,
@@ -189,7 +191,7 @@ export function placeWindow(
   const out = [0, 1].map((i) => {
     const before = pad[2 * i];
     const room = sizes[i] + before + pad[2 * i + 1] - kernel[i];
-    // Rounded up, one window that overhangs the image is clipped to it, as any other.
+    // With `ceil`, a single window may exceed the image. It is clipped.
     if (room < 0 && !(ceil && room > -stride[i])) {
       throw new ShapeError(
         `${where}: a window of ${kernel.join('×')} does not fit an image of ${height}×${width} ` +

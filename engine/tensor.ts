@@ -1,34 +1,35 @@
 /**
- * Tensor: a symbolic value. It is a named input, a constant that holds data, or one result of an operation.
- * Building a graph computes nothing; `compile` and `evaluate` do. The methods (`t.add(1)`, `await t.data()`) are added
- * by methods.ts, so that this file depends on nothing but types.
+ * Tensor: a symbolic value. It is a named input, a constant with data, or a result of an operation. Building a graph computes nothing.
+ * `compile` and `evaluate` do. methods.ts adds the methods (`t.add(1)`, `await t.data()`), so this file depends only on types.
  */
 import type { DType, HostTensor, Shape, TensorType } from './types.ts';
 import type { AnyOp, Attrs } from './op.ts';
 
 /** One application of an operation. */
 export interface Node {
-  /** Rises with creation, so that ordering by it is a topological order. */
+  /** Increases with each new node, so its order is a topological order. */
   readonly id: number;
   readonly op: AnyOp;
   readonly attrs: Attrs;
   readonly inputs: readonly Tensor[];
   readonly results: readonly Tensor[];
-  /** The layer that built it, for messages, plans and profiles; '' outside layers. */
+  /** The layer that built it, for messages, plans and profiles. '' outside layers. */
   readonly path: string;
 }
 
-/** Where a tensor's value comes from. */
+/** The origin of the value of a tensor. */
 export type Source =
   | { readonly kind: 'input'; readonly name: string; readonly role: 'feed' | 'state' }
-  /** `evaluated`: it was a result once, and dropped how it was computed. */
+  /** `evaluated`: it was a result, but dropped its history. */
   | { readonly kind: 'constant'; readonly value: HostTensor; readonly evaluated?: true }
   | { readonly kind: 'node'; readonly node: Node; readonly index: number };
 
+/** A symbolic value with a shape and a dtype. Create tensors with `tensor`, `compile` and operations. */
 export class Tensor implements TensorType {
+  /** Sizes of the axes, outermost first. */
   readonly shape: Shape;
   readonly dtype: DType;
-  /** Rewritten once, by evaluation: an evaluated tensor becomes a constant and drops its history. */
+  /** The origin of the value. An evaluated tensor becomes a constant and drops its history. */
   source: Source;
 
   constructor(type: TensorType, source: Source) {
@@ -37,12 +38,13 @@ export class Tensor implements TensorType {
     this.source = source;
   }
 
+  /** Number of axes. */
   get rank(): number {
     return this.shape.length;
   }
 }
 
-/** A named value that is fed at every run, or kept in the store. */
+/** A named value that is fed in every run, or that a store holds. */
 export function input(name: string, type: TensorType, role: 'feed' | 'state' = 'feed'): Tensor {
   return new Tensor(type, { kind: 'input', name, role });
 }

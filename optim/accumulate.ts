@@ -10,18 +10,19 @@ const SUM = 'gradients/';
 const COUNT = 'gradientsHeld';
 
 /**
- * The optimizer with one update for every `batches` batches, from the mean of their gradients. An update is that of a batch
- * as large as all of them, in the memory of one. Steps still count batches, also in schedules, and an update uses the
- * hyper-parameters of its last batch. Batch normalization still sees single batches. It takes one additional array for each
- * parameter.
+ * Gradient accumulation: one update for every `batches` batches, from the mean of their gradients. The update equals that of one
+ * large batch, but the memory is that of a small one, plus one array for each parameter.
  *
- * Where the steps of a run are not a multiple of `batches`, the last step applies the mean of the remaining gradients. A run
- * that stops in between keeps its sums in the checkpoint and continues with them. An evaluation uses the weights of the last
- * update.
+ * Steps and schedules still count batches. An update uses the hyperparameters of its last batch. Batch normalization uses the
+ * statistics of single batches. An evaluation uses the weights of the last update. If the steps of a run are not a multiple of
+ * `batches`, the last step applies the mean of the remaining gradients. Checkpoints store the sums, so a stopped run continues
+ * with them.
  *
- * Throws RangeError unless `batches` is an integer >= 1, and around an optimizer that already accumulates.
+ * Throws RangeError unless `batches` is an integer >= 1, and for an optimizer that already accumulates.
  *
- * @example accumulateGradients(sgd({ lr: 0.1, momentum: 0.9 }), 4)
+ * @example
+ * const optimizer = accumulateGradients(sgd({ lr: 0.1, momentum: 0.9 }), 4);
+ * optimizer.stepsPerUpdate // 4
  */
 export function accumulateGradients(optimizer: Optimizer, batches: number): Optimizer {
   checkInteger('accumulateGradients', 'batches', batches, 1);

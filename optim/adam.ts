@@ -7,15 +7,15 @@ import type { Schedule } from '../schedulers/index.ts';
 import { addWeightDecay, belowOne, hyperParameter, isOff, notNegative, perParameter } from './optimizer.ts';
 
 export interface AdamOptions {
-  /** Default 0.001. */
+  /** Learning rate. Default 0.001. */
   readonly lr?: number | Schedule;
-  /** Default 0.9. */
+  /** Decay of the mean of gradients, per update. Default 0.9. */
   readonly beta1?: number | Schedule;
-  /** Default 0.999. */
+  /** Decay of the mean of squared gradients, per update. Default 0.999. */
   readonly beta2?: number | Schedule;
-  /** Default 1e-8. */
+  /** Added to the denominator. Default 1e-8. */
   readonly epsilon?: number;
-  /** Default 0 for `adam`, 0.01 for `adamw`. */
+  /** L2 penalty for `adam`, default 0. Decoupled decay for `adamw`, default 0.01. */
   readonly weightDecay?: number | Schedule;
   /** Whether epsilon is added to the root after ('pytorch') or before ('caffe') the bias correction. Default 'pytorch'. */
   readonly form?: 'caffe' | 'pytorch';
@@ -36,7 +36,9 @@ export interface AdamOptions {
  *   form         pytorch              caffe     caffe
  *   weightDecay  0; of adamw 0.01     0; 0.004  0
  *
- * There is no AMSGrad. Throws RangeError unless lr >= 0, 0 <= β1, β2 < 1, epsilon > 0, weightDecay >= 0.
+ * AMSGrad is not supported.
+ *
+ * Throws RangeError unless lr >= 0, 0 <= β1, β2 < 1, epsilon > 0, weightDecay >= 0, and TypeError for an unknown option.
  * Source: D. Kingma and J. Ba, Adam, 2015; torch.optim.Adam; Caffe, adam_solver.cpp.
  *
  * @example adam({ lr: cyclicLR({ base: 1e-4, max: 1e-3, stepSize: 2000 }) })
@@ -46,8 +48,9 @@ export function adam(options: AdamOptions = {}): Optimizer {
 }
 
 /**
- * Adam with decoupled weight decay: w ← w − lr · weightDecay · w before the update of Adam. The gradient has no decay.
+ * Adam with decoupled weight decay: w ← w − lr · weightDecay · w before the update of Adam. The decay is not part of the gradient.
  *
+ * Throws as `adam` does.
  * Source: I. Loshchilov and F. Hutter, Decoupled Weight Decay Regularization, 2019; torch.optim.AdamW.
  *
  * @example adamw({ lr: 0.001, weightDecay: 0.05 })

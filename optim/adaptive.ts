@@ -15,20 +15,20 @@ import {
 } from './optimizer.ts';
 
 export interface RmspropOptions {
-  /** Default 0.01. */
+  /** Learning rate. Default 0.01. */
   readonly lr?: number | Schedule;
-  /** The decay of the running mean of squares. Default 0.99. */
+  /** Decay of the mean of squared gradients, per update. Default 0.99. */
   readonly rho?: number | Schedule;
   /** Added to the root. Default 1e-8. */
   readonly epsilon?: number;
-  /** As in PyTorch: the rate is outside the velocity. Caffe has no momentum here. Default 0. */
+  /** Momentum, as in PyTorch: the velocity does not contain the learning rate. Caffe's RMSprop has no momentum. Default 0. */
   readonly momentum?: number | Schedule;
   /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
 }
 
 /**
- * RMSprop. Without momentum, that of Caffe and that of PyTorch are equal.
+ * RMSprop. Without momentum, Caffe and PyTorch use the same formula.
  *
  *   g ← g + weightDecay · w;  h ← ρ h + (1 − ρ) g²
  *   w ← w − lr · g / (√h + epsilon);  with momentum: v ← momentum · v + g / (√h + epsilon), w ← w − lr · v
@@ -38,7 +38,9 @@ export interface RmspropOptions {
  *   ρ         0.99            0.9                 0.99
  *   epsilon   1e-8            1e-7, in the root   1e-8
  *
- * There is no centered form. Throws RangeError unless lr >= 0, 0 <= ρ, momentum < 1, epsilon > 0, weightDecay >= 0.
+ * The centered form is not supported.
+ *
+ * Throws RangeError unless lr >= 0, 0 <= ρ, momentum < 1, epsilon > 0, weightDecay >= 0, and TypeError for an unknown option.
  * Source: T. Tieleman and G. Hinton, lecture 6.5, 2012; Caffe, rmsprop_solver.cpp; torch.optim.RMSprop.
  *
  * @example rmsprop({ lr: cyclicLR({ base: 1e-4, max: 3e-4, stepSize: 2000 }), weightDecay: 0.004 })
@@ -70,11 +72,11 @@ export function rmsprop(options: RmspropOptions = {}): Optimizer {
 }
 
 export interface AdagradOptions {
-  /** Default 0.01. */
+  /** Learning rate. Default 0.01. */
   readonly lr?: number | Schedule;
   /** Added to the root. Default 1e-10, as in PyTorch. */
   readonly epsilon?: number;
-  /** The initial sum of squares. With 0, the first step is lr in every element. Default 0. */
+  /** Initial sum of squared gradients. With 0, the first update changes every element by lr. Default 0. */
   readonly initialAccumulator?: number;
   /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
@@ -90,7 +92,9 @@ export interface AdagradOptions {
  *   epsilon              1e-10           1e-7, in the root   1e-8
  *   initialAccumulator   0               0.1                 0
  *
- * For PyTorch's lr_decay, use the schedule `inv`. Throws RangeError unless lr >= 0, epsilon > 0, initialAccumulator >= 0, weightDecay >= 0.
+ * For PyTorch's lr_decay, use the schedule `inv`.
+ *
+ * Throws RangeError unless lr >= 0, epsilon > 0, initialAccumulator >= 0, weightDecay >= 0, and TypeError for an unknown option.
  * Source: J. Duchi, E. Hazan and Y. Singer, 2011; Caffe, adagrad_solver.cpp; torch.optim.Adagrad.
  *
  * @example adagrad({ lr: 0.003, weightDecay: 0.004 })
@@ -122,18 +126,18 @@ export function adagrad(options: AdagradOptions = {}): Optimizer {
 }
 
 export interface AdadeltaOptions {
-  /** Default 1. */
+  /** Learning rate. Default 1. */
   readonly lr?: number | Schedule;
-  /** The decay of both running means, which Caffe calls `momentum`. Default 0.9. */
+  /** Decay of both means of squares, per update. Caffe calls it `momentum`. Default 0.9. */
   readonly rho?: number | Schedule;
-  /** Added to both squares. Default 1e-6, as in PyTorch. Caffe uses 1e-8. */
+  /** Added to both means of squares. Default 1e-6, as in PyTorch. Caffe uses 1e-8. */
   readonly epsilon?: number;
   /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
 }
 
 /**
- * AdaDelta. That of Caffe and that of PyTorch differ in their defaults only.
+ * AdaDelta. Caffe and PyTorch differ only in their defaults.
  *
  *   g ← g + weightDecay · w;  h ← ρ h + (1 − ρ) g²
  *   u = g · √((d + epsilon) / (h + epsilon));  d ← ρ d + (1 − ρ) u²;  w ← w − lr · u
@@ -143,7 +147,7 @@ export interface AdadeltaOptions {
  *   ρ         0.9             0.95      none
  *   epsilon   1e-6            1e-7      1e-8
  *
- * Throws RangeError unless lr >= 0, 0 <= ρ < 1, epsilon > 0, weightDecay >= 0.
+ * Throws RangeError unless lr >= 0, 0 <= ρ < 1, epsilon > 0, weightDecay >= 0, and TypeError for an unknown option.
  * Source: M. Zeiler, 2012; Caffe, adadelta_solver.cpp; torch.optim.Adadelta.
  *
  * @example adadelta({ lr: 0.01, rho: 0.95, epsilon: 1e-8 })
@@ -173,7 +177,7 @@ export function adadelta(options: AdadeltaOptions = {}): Optimizer {
   });
 }
 
-/** The hyper-parameters that all of these methods have. */
+/** The hyperparameters that all of these methods have. */
 function commonHyper(
   kind: string,
   lr: number | Schedule,

@@ -7,7 +7,7 @@ import type { HostTensor, State } from '../engine/types.ts';
 import { wrapConfig, zero } from './optimizer.ts';
 
 export interface AverageOptions {
-  /** The fraction of the average that an update keeps. Default 0.999. */
+  /** Decay of the average, per update. Default 0.999. */
   readonly decay?: number;
 }
 
@@ -15,19 +15,21 @@ const AVERAGE = 'average/';
 const WEIGHT = 'averageWeight';
 
 /**
- * The optimizer with an exponential moving average of the weights. The average often classifies better than the final weights.
- * It does not affect training. `averagedState` returns it for `evaluate` and `predict`. It takes one additional array for each
- * parameter.
+ * Keeps an exponential moving average of the weights, which often generalizes better than the final weights. It does not affect
+ * training. `averagedState` returns it for `evaluate` and `predict`. It needs one additional array for each parameter.
  *
  *   A ← decay · A + (1 − decay) · w,  c ← decay · c + (1 − decay), both from 0;  average = A / c
  *
- * With `accumulateGradients`, wrap the inner optimizer: around the accumulation, the average would decay at every batch and not
- * at every update.
- * Throws RangeError unless 0 <= decay < 1, and around an optimizer that already has an average or that takes several steps for
- * an update.
+ * To combine it with gradient accumulation, write `accumulateGradients(averageWeights(optimizer), batches)`. In the other order,
+ * the average would decay at every batch, so it throws.
+ *
+ * Throws RangeError unless 0 <= decay < 1, for an optimizer that already keeps an average, and for one that accumulates gradients.
  * Source: B. Polyak and A. Juditsky, 1992; torch.optim.swa_utils.AveragedModel, except for the start, which c corrects.
  *
- * @example averageWeights(adamw({ lr: 0.001 }), { decay: 0.999 })
+ * @example
+ * const optimizer = averageWeights(adamw({ lr: 0.001 }), { decay: 0.99 });
+ * const { state } = await fit({ model, backend, data, optimizer, steps: 5000 });
+ * await evaluate({ model, state: averagedState(state), data: test, backend });
  */
 export function averageWeights(optimizer: Optimizer, options: AverageOptions = {}): Optimizer {
   checkOptions('averageWeights', options, ['decay']);
@@ -42,8 +44,8 @@ export function averageWeights(optimizer: Optimizer, options: AverageOptions = {
   const { stepsPerUpdate = 1 } = optimizer;
   if (stepsPerUpdate > 1) {
     throw new RangeError(
-      `averageWeights: the optimizer takes ${stepsPerUpdate} steps for an update, and the average would decay at every step ` +
-        '(nest them the other way: accumulateGradients(averageWeights(optimizer), batches))',
+      `averageWeights: the optimizer accumulates ${stepsPerUpdate} steps for an update, but the average would decay at every step ` +
+        '(swap the wrappers: accumulateGradients(averageWeights(optimizer), batches))',
     );
   }
   const decayToward = (average: Tensor, value: Tensor | number): Tensor =>
@@ -67,11 +69,15 @@ export function averageWeights(optimizer: Optimizer, options: AverageOptions = {
 }
 
 /**
- * The state of a run with the averages of `averageWeights` in place of the weights. Everything else is unchanged: the statistics
- * of batch normalization are those of the raw weights. Evaluations during training, and so `best`, also use the raw weights.
+ * The state of a run with the averages of `averageWeights` in place of the weights. All other arrays are unchanged, including the
+ * statistics of batch normalization. Evaluations during training, and therefore `best`, use the weights, not the averages.
+ *
  * Throws RangeError for a state without averages, or from before the first update.
  *
- * @example await evaluate({ model, state: averagedState(result.state), data: test, backend });
+ * @example
+ * const optimizer = averageWeights(sgd({ lr: 0.01 }), { decay: 0.99 });
+ * const { state } = await fit({ model, backend, data, optimizer, steps: 5000 });
+ * const averaged = averagedState(state);
  */
 export function averagedState(state: State): State {
   // The arrays of the optimizer have a prefix in the state of a run, which this name reveals.

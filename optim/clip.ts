@@ -6,22 +6,23 @@ import type { Tensor } from '../engine/tensor.ts';
 import { wrapConfig } from './optimizer.ts';
 
 export interface ClipOptions {
-  /** The maximum L2 norm of all gradients together. Gradients with a larger norm are scaled down to it. */
+  /** Maximum L2 norm of all gradients together. Larger gradients are scaled down to it. Default: no limit. */
   readonly norm?: number;
-  /** The maximum absolute value of an element. Applied before `norm`. */
+  /** Maximum absolute value of an element, applied before `norm`. Default: no limit. */
   readonly value?: number;
 }
 
 /**
- * The optimizer with clipped gradients. Weight decay is added after clipping, as in Caffe and PyTorch.
+ * Clips gradients before the update. Weight decay is added after clipping, as in Caffe and PyTorch.
  *
  *   value: g ← min(max(g, −value), value)
  *   norm:  g ← g · min(1, norm / ‖g‖), over all parameters
  *
  * As in Caffe and TensorFlow, a norm up to the limit changes nothing, and a larger norm becomes the limit. PyTorch adds 1e-6 to
- * ‖g‖, so its result is smaller by a fraction of 1e-6 / ‖g‖, also just below the limit. Gradients beyond 1.8e19, whose squares
- * overflow, are scaled down like others. PyTorch makes them 0. NaN stays NaN.
- * Throws RangeError unless the limits are above 0, without any limit, and around an optimizer that already clips.
+ * ‖g‖, so its result is smaller by a fraction of 1e-6 / ‖g‖. Gradients above 1.8e19, whose squares overflow, are scaled correctly.
+ * PyTorch sets them to 0. NaN stays NaN.
+ *
+ * Throws RangeError unless at least one limit is given and all are above 0, and for an optimizer that already clips.
  * Source: Caffe, sgd_solver.cpp (`clip_gradients`); torch.nn.utils.clip_grad_norm_ and clip_grad_value_.
  *
  * @example clipGradients(sgd({ lr: 0.1, momentum: 0.9 }), { norm: 5 })

@@ -10,7 +10,9 @@ import { constant, isSchedule, type Json, type Schedule } from '../schedulers/in
 
 /** The arguments of the rule for one parameter. */
 export interface ParamUpdate {
+  /** The gradient, with the shape of the parameter. */
   readonly grad: Tensor;
+  /** The value before the update. */
   readonly param: Tensor;
   /** The arrays of the optimizer for this parameter, with its shape. */
   readonly slots: Tree;
@@ -18,16 +20,19 @@ export interface ParamUpdate {
   readonly lr: Tensor;
   /** weightDecay · decayMult. Null without decay. */
   readonly decay: Tensor | null;
+  /** All hyperparameters of this step, f32 [] each. */
   readonly hyper: Hyper<Tensor>;
   /** The results of `scalars.next` for this step. */
   readonly shared: Tree;
 }
 
+/** An update rule, for `perParameter`. */
 export interface PerParameter {
+  /** The name of the optimizer in its config and in error messages. */
   readonly kind: string;
   /** The options that cannot change during a run. */
   readonly options: Readonly<Record<string, Json>>;
-  /** `perParameter` applies `lr` and `weightDecay`. The rule uses the others. */
+  /** By name. `lr` is required. The rule receives `lr` and `weightDecay` multiplied by the factors of the parameter. */
   readonly hyper: Readonly<Record<string, HyperParameter>>;
   /** Names of arrays with the shape of each parameter, initially zero. */
   readonly slots: readonly string[];
@@ -36,20 +41,31 @@ export interface PerParameter {
     readonly names: readonly string[];
     next(scalars: Tree, hyper: Hyper<Tensor>): Tree;
   };
+  /** The new value and arrays of one parameter. */
   update(at: ParamUpdate): { readonly param: Tensor; readonly slots: Tree };
 }
 
-/** The schedule of a hyper-parameter, and its valid values. */
+/** The schedule of a hyperparameter, and its valid values. */
 export interface HyperParameter {
   readonly schedule: Schedule;
+  /** Describes the valid values in error messages. */
   readonly words: string;
+  /** Whether a value is valid. */
   readonly holds: (x: number) => boolean;
 }
 
+/** The range of learning rates and weight decays, for `hyperParameter`. */
 export const notNegative = { words: 'a number >= 0', holds: (x: number): boolean => x >= 0 };
+/** The range of momentum and of other decays, for `hyperParameter`. */
 export const belowOne = { words: 'a number >= 0 and < 1', holds: (x: number): boolean => x >= 0 && x < 1 };
 
-/** A hyper-parameter from an option, which is a number or a schedule. Throws TypeError or RangeError for anything else. */
+/**
+ * A hyperparameter from an option that is a number or a schedule. A number is checked here, the value of a schedule at each step.
+ *
+ * Throws RangeError for a number out of range, and TypeError for anything but a number or a schedule.
+ *
+ * @example hyperParameter('sgd', 'momentum', 0.9, belowOne).schedule(0) // 0.9
+ */
 export function hyperParameter(
   where: string,
   name: string,
@@ -65,13 +81,26 @@ export function hyperParameter(
   return { schedule: constant(value), ...range };
 }
 
-/** Whether a hyper-parameter is the number 0, so its term can be omitted from the graph. */
+/** Whether a hyperparameter is the number 0, so its term can be omitted from the graph. */
 export const isOff = (value: number | Schedule): boolean => value === 0;
 
 /**
- * Makes an optimizer from the rule for one parameter, and applies the multipliers of the learning rate and the weight decay.
+ * Makes an optimizer from the update rule for one parameter. It applies the `lrMult` and `decayMult` of each parameter to the
+ * learning rate and the weight decay.
  *
- * State names: '<slot>/<parameter>' for arrays. Scalars have their own names.
+ * Names in the state: '<slot>/<parameter>' for arrays. Scalars have their own names.
+ *
+ * Throws RangeError when a schedule leaves the range of its hyperparameter, and TypeError if `update` returns a promise.
+ *
+ * @example
+ * const signSgd = perParameter({
+ *   kind: 'signSgd',
+ *   options: {},
+ *   hyper: { lr: hyperParameter('signSgd', 'lr', 0.001, notNegative) },
+ *   slots: [],
+ *   update: ({ param, grad, lr }) => ({ param: param.sub(grad.sign().mul(lr)), slots: {} }),
+ * });
+ * await fit({ ...options, optimizer: signSgd });
  */
 export function perParameter(rule: PerParameter): Optimizer {
   const { kind, options, hyper, slots, scalars } = rule;
@@ -144,16 +173,31 @@ function multiples(scalar: Tensor): (factor: number) => Tensor {
   };
 }
 
-/** The gradient with the L2 penalty: g + decay · w. */
+/**
+ * The gradient with the L2 penalty: g + decay · w. Without weight decay, the gradient itself. For the `update` of `perParameter`.
+ *
+ * Shapes: that of the parameter.
+ *
+ * @example
+ * perParameter({
+ *   kind: 'plainSgd',
+ *   options: {},
+ *   hyper: {
+ *     lr: hyperParameter('plainSgd', 'lr', 0.01, notNegative),
+ *     weightDecay: hyperParameter('plainSgd', 'weightDecay', 5e-4, notNegative),
+ *   },
+ *   slots: [],
+ *   update: (at) => ({ param: at.param.sub(addWeightDecay(at).mul(at.lr)), slots: {} }),
+ * });
+ */
 export function addWeightDecay({ grad, param, decay }: ParamUpdate): Tensor {
   return decay === null ? grad : add(grad, mul(param, decay));
 }
 
 /**
- * The config of a wrapped optimizer: that of the inner one with the options of the wrapper. Undefined options are omitted.
+ * The config of a wrapped optimizer: the inner config and the options of the wrapper. Undefined options are omitted.
  *
- * Throws RangeError where the inner config has one of these options: `where` wraps it already, and the arrays of both would have
- * the same names.
+ * Throws RangeError if the inner config already has one of these options. The arrays of two equal wrappers would have the same names.
  */
 export function wrapConfig(
   where: string,

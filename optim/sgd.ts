@@ -6,14 +6,15 @@ import type { Schedule } from '../schedulers/index.ts';
 import { addWeightDecay, belowOne, hyperParameter, isOff, notNegative, perParameter } from './optimizer.ts';
 
 export interface SgdOptions {
+  /** Learning rate. */
   readonly lr: number | Schedule;
-  /** Default 0. */
+  /** Fraction of the velocity that an update keeps. Default 0. */
   readonly momentum?: number | Schedule;
-  /** Whether to evaluate the step after the velocity (Nesterov momentum). Default false. */
+  /** Nesterov momentum. Default false. */
   readonly nesterov?: boolean;
   /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
-  /** Whether the rate is inside ('caffe') or outside ('pytorch') the velocity. Default 'pytorch'. */
+  /** Whether the velocity contains the learning rate ('caffe') or not ('pytorch'). Default 'pytorch'. */
   readonly form?: 'caffe' | 'pytorch';
 }
 
@@ -24,8 +25,11 @@ export interface SgdOptions {
  *   pytorch: v ← momentum · v + g;       w ← w − lr · v;  nesterov: w ← w − lr · (g + momentum · v)
  *   caffe:   v ← momentum · v + lr · g;  w ← w − v;       nesterov: w ← w − ((1 + momentum) · v − momentum · old v)
  *
- * Both forms agree for a constant rate. Under a changing rate, Caffe's step lags by about 1 / (1 − momentum) updates. The results
- * of the paper are from Caffe. Throws RangeError unless lr >= 0, 0 <= momentum < 1, weightDecay >= 0.
+ * For a constant rate, both forms agree. When the rate changes, Caffe's update lags by about 1 / (1 − momentum) updates. The paper
+ * used Caffe.
+ *
+ * Throws RangeError unless lr >= 0, 0 <= momentum < 1, weightDecay >= 0, and for `nesterov` without momentum. Throws TypeError for
+ * an unknown option.
  * Source: Caffe, sgd_solver.cpp and nesterov_solver.cpp; torch.optim.SGD.
  *
  * @example sgd({ lr: 0.001, momentum: 0.9, weightDecay: 0.004, form: 'caffe' })
@@ -36,7 +40,7 @@ export function sgd(options: SgdOptions): Optimizer {
   checkOneOf('sgd', 'nesterov', nesterov, [true, false]);
   checkOneOf('sgd', 'form', form, ['caffe', 'pytorch']);
   if (nesterov && isOff(momentum)) {
-    throw new RangeError('sgd: nesterov needs momentum, which is 0 (pass momentum, for instance 0.9)');
+    throw new RangeError('sgd: nesterov needs momentum, but momentum is 0 (pass momentum, for instance 0.9)');
   }
   const hyper = {
     lr: hyperParameter('sgd', 'lr', lr, notNegative),

@@ -1,4 +1,4 @@
-/** The paper's advice as functions: the length of a cycle, its bounds, where to stop, and notices about a schedule. */
+/** The advice of the paper as functions: the length of a cycle, its bounds, where to stop, and notices about a schedule. */
 import { betweenZeroAndOne, positive, steps as stepCount, wholeFrom1 } from './options.ts';
 import { asSchedule, type Schedule } from './schedule.ts';
 
@@ -7,7 +7,8 @@ import { asSchedule, type Schedule } from './schedule.ts';
  *
  *   stepSize = round(epochs · stepsPerEpoch), at least 1
  *
- * Units: the paper recommends 2 to 10 epochs. On CIFAR-10 it found little difference between 2 and 8.
+ * The paper recommends 2 to 10 epochs. On CIFAR-10 it found little difference between 2 and 8.
+ *
  * Throws RangeError unless epochs > 0 and stepsPerEpoch is an integer >= 1.
  * Source: L. N. Smith, Cyclical Learning Rates for Training Neural Networks, 2017, section 3.2.
  *
@@ -20,11 +21,12 @@ export function stepSizeFromEpochs(epochs: number, stepsPerEpoch: number): numbe
 }
 
 /**
- * Both bounds of a cyclical rate, from the largest rate that still converges.
+ * Both bounds of a cyclical rate, from the largest rate at which training converges.
  *
  *   base = max · ratio
  *
- * Units: the paper uses a third or a quarter of the maximum. For a single cycle, Smith later used a tenth.
+ * The paper uses a third or a quarter of the maximum. For a single cycle, Smith later used a tenth.
+ *
  * Throws RangeError unless max > 0 and 0 < ratio < 1.
  * Source: L. N. Smith, Cyclical Learning Rates for Training Neural Networks, 2017, section 3.3.
  *
@@ -36,8 +38,9 @@ export function boundsFromMax(max: number, ratio = 1 / 3): { readonly base: numb
 }
 
 /**
- * The largest step count up to `steps` at which a complete cycle ends, or null if no cycle ends by then.
+ * The largest number of steps up to `steps` at which a complete cycle ends. Null if no cycle ends by then.
  *
+ * Throws RangeError unless steps is an integer >= 1.
  * Source: L. N. Smith, 2017, section 3.2: stop at the end of a cycle, where the rate is lowest and accuracy peaks.
  *
  * @example lastCycleEnd(cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000 }), 25000) // 24000
@@ -52,6 +55,7 @@ export function lastCycleEnd(schedule: Schedule, steps: number): number | null {
   return last;
 }
 
+/** An unusual property of a run's schedule. `notices` describes the codes. */
 export interface ScheduleNotice {
   readonly code: 'stops-mid-cycle' | 'boundary-mid-cycle' | 'past-the-last-cycle' | 'amplitude-vanished';
   readonly message: string;
@@ -61,10 +65,14 @@ export interface ScheduleNotice {
 const VANISHED = 0.01;
 
 /**
- * Notices about training for `steps` steps with a schedule: what is unusual, but not an error. At most one of each code.
+ * Notices about training for `steps` steps with a schedule: unusual properties that are not errors. At most one of each code.
  *
- * Codes: `stops-mid-cycle`, `boundary-mid-cycle` (a boundary of `join` lies inside a cycle), `past-the-last-cycle` (the
- * rate no longer moves), `amplitude-vanished` (a cycle has less than 1% of the amplitude of the first).
+ *   stops-mid-cycle      training stops inside a cycle
+ *   boundary-mid-cycle   a boundary of `join` or `repeat` lies inside a cycle
+ *   past-the-last-cycle  training continues after the last cycle, where the rate is constant
+ *   amplitude-vanished   a cycle has less than 1% of the amplitude of the first
+ *
+ * Throws RangeError unless steps is an integer >= 1.
  *
  * @example notices(cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000 }), 24000) // []
  */

@@ -58,11 +58,10 @@ function sequence(
  *
  *   lr(t) = schedules_i(t − boundaries_i−1)  for boundaries_i−1 <= t < boundaries_i
  *
- * With one boundary fewer than schedules, the last schedule continues without end. With a boundary for every schedule,
- * the last one ends too, and its value at the last step before the boundary is held. The value at the boundary itself
- * could be that of a restart.
+ * With one boundary fewer than schedules, the last schedule never ends. With one boundary for each schedule, the last one ends too,
+ * and the value at its last step is held.
  *
- * Units: `boundaries` are counted from the start of the run, in steps or `{ epochs, stepsPerEpoch }`.
+ * Units: `boundaries` count from the start of the run, in steps or `{ epochs, stepsPerEpoch }`.
  * Throws RangeError unless `boundaries` increase and have as many entries as `schedules`, or one fewer.
  * Source: optax.join_schedules; torch.optim.lr_scheduler.SequentialLR.
  *
@@ -115,6 +114,8 @@ export function warmup(steps: StepCount, schedule: number | Schedule): Schedule 
  * A schedule multiplied by a number or by another schedule.
  *
  *   lr(t) = schedule(t) · factor(t)
+ *
+ * Throws TypeError unless both are numbers or schedules.
  *
  * @example scale(linear({ from: 0, to: 1, steps: 10 }), 0.5)(10) // 0.5
  */
@@ -189,7 +190,8 @@ export function repeat(schedule: number | Schedule, every: StepCount): Schedule 
 }
 
 /**
- * A schedule reflected between two values: high where it is low. Turns a schedule of the rate into one of momentum.
+ * The mirror image of a schedule between two values: `high` where the schedule has `low`. It turns a schedule of the learning rate
+ * into one of momentum.
  *
  *   lr(t) = low + high − schedule(t)
  *

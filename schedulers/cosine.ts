@@ -4,10 +4,11 @@ import { alongPhases, halfCosine } from './phases.ts';
 import { makeSchedule, type Cycle, type Schedule } from './schedule.ts';
 
 export interface CosineOptions {
+  /** Value at step 0. */
   readonly max: number;
-  /** Default 0. */
+  /** Value from step `steps` on. Default 0. */
   readonly min?: number;
-  /** Steps from `max` to `min`. */
+  /** Length of the fall, in steps or `{ epochs, stepsPerEpoch }`. */
   readonly steps: StepCount;
 }
 
@@ -32,12 +33,13 @@ export function cosine(options: CosineOptions): Schedule {
 }
 
 export interface CosineWarmRestartsOptions {
+  /** Value at the start of each cycle. */
   readonly max: number;
-  /** Default 0. */
+  /** Value that the end of each cycle approaches. Default 0. */
   readonly min?: number;
-  /** Length of the first cycle. */
+  /** Length of the first cycle, in steps or `{ epochs, stepsPerEpoch }`. */
   readonly T0: StepCount;
-  /** The factor by which each cycle is longer than the previous one, an integer. Default 1. */
+  /** Factor between the lengths of successive cycles, an integer. Default 1. */
   readonly tMult?: number;
 }
 
@@ -47,7 +49,8 @@ export interface CosineWarmRestartsOptions {
  *   T_0 = T0, T_i+1 = T_i · tMult; with p steps since the last restart, in cycle i
  *   lr(t) = min + (max − min) · (1 + cos(π · p / T_i)) / 2
  *
- * Units: `T0` in steps or `{ epochs, stepsPerEpoch }`. `min` itself is never reached: the cycle restarts at that step.
+ * The value never reaches `min`, because the next cycle starts at that step.
+ *
  * Throws RangeError unless min < max, T0 >= 1, and tMult is an integer >= 1.
  * Source: I. Loshchilov and F. Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017.
  *

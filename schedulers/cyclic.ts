@@ -32,23 +32,29 @@ const windowNames = Object.keys(windows) as (keyof typeof windows)[];
 const modes = ['triangular', 'triangular2', 'exp_range'] as const;
 
 export interface CyclicOptions {
-  /** Lowest value: at the start and the end of every cycle. */
+  /** Lowest value, at the start and the end of each cycle. */
   readonly base: number;
-  /** Highest value: at the peak of the first cycle. */
+  /** Highest value, at the peak of the first cycle. */
   readonly max: number;
-  /** Length of the rising half of a cycle. */
+  /** Length of the rising half of a cycle, in steps or `{ epochs, stepsPerEpoch }`. */
   readonly stepSize: StepCount;
   /** Length of the falling half. Default: `stepSize`. */
   readonly stepSizeDown?: StepCount;
-  /** How the height changes: constant, halved every cycle, or multiplied by `gamma` every step. Default 'triangular'. */
+  /**
+   * How the height of the cycles changes: 'triangular' keeps it, 'triangular2' halves it every cycle, 'exp_range' multiplies it by
+   * `gamma` every step. Default 'triangular'.
+   */
   readonly mode?: (typeof modes)[number];
-  /** Required by mode 'exp_range', and only allowed there. */
+  /** Factor per step, above 0 and at most 1. Required for mode 'exp_range', not allowed for other modes. */
   readonly gamma?: number;
-  /** What `gamma` shrinks: the height above `base` (default), or both bounds. Only for mode 'exp_range'. */
+  /** What `gamma` multiplies: the height above `base`, or both bounds. Only for mode 'exp_range'. Default 'amplitude'. */
   readonly decays?: 'amplitude' | 'bounds';
-  /** Shape of a cycle: triangular, Welch's, Hann's, or a custom map from [0, 1] to [0, 1]. Default 'triangular'. */
+  /**
+   * Shape of a cycle: 'triangular', 'parabolic' (Welch window), 'sinusoidal' (Hann window), or a custom function from [0, 1] to
+   * [0, 1]. Default 'triangular'.
+   */
   readonly window?: keyof typeof windows | NamedFunction;
-  /** Replaces `mode`: the height, in [0, 1], as a function of the cycle (1, 2, ...) or of the step (0, 1, ...). */
+  /** Custom height, in [0, 1], as a function of the cycle (1, 2, ...) or of the step (0, 1, ...). Replaces `mode`. */
   readonly scale?: NamedFunction;
   /** The argument of `scale`. Default 'cycle'. Only with `scale`. */
   readonly scaleBy?: 'cycle' | 'step';
@@ -58,7 +64,7 @@ const windowOption: Check<keyof typeof windows | NamedFunction> = (value, at) =>
   isRecord(value) ? namedFunction(value, at) : oneOf(windowNames)(value, at);
 
 /**
- * Cyclical learning rate: rises from `base` to `max` and falls back, repeatedly.
+ * Cyclical learning rate: rises from `base` to `max` and falls back to `base`, repeatedly.
  *
  *   cycle = floor(t / (up + down)),  p = t − cycle·(up + down)
  *   u = p / up while rising, (up + down − p) / down while falling
@@ -67,12 +73,12 @@ const windowOption: Check<keyof typeof windows | NamedFunction> = (value, at) =>
  *   height: triangular 1; triangular2 2^−cycle; exp_range gamma^t
  *   exp_range, decays 'bounds': lr(t) = gamma^t · (base + (max − base) · window(u))
  *
- * Units: `stepSize` is half a cycle, in steps or `{ epochs, stepsPerEpoch }`. The paper suggests 2 to 10 epochs. A half
- * of 0 steps makes a sawtooth. The paper's text describes `decays: 'bounds'`. Other libraries shrink the amplitude only,
- * which is the default here. Custom functions receive what they receive in Keras and PyTorch: cycles counted from 1,
- * steps counted from 0.
- * Throws RangeError unless 0 <= base < max, both halves >= 0 and not both 0, 0 < gamma <= 1. Throws TypeError for options
- * that would have no effect.
+ * Units: `stepSize` is half a cycle, in steps or `{ epochs, stepsPerEpoch }`. The paper suggests 2 to 10 epochs. A half of 0 steps
+ * makes a sawtooth. The text of the paper describes `decays: 'bounds'`. The default, 'amplitude', is that of other libraries. As in
+ * Keras and PyTorch, custom functions count cycles from 1 and steps from 0.
+ *
+ * Throws RangeError unless 0 <= base < max, both halves >= 0 and not both 0, 0 < gamma <= 1. Throws TypeError for options that would
+ * have no effect.
  * Source: L. N. Smith, Cyclical Learning Rates for Training Neural Networks, 2017, section 3.
  *
  * @example cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000 })(2000) // 0.006
@@ -163,12 +169,13 @@ function clamped(option: string, { name, fn }: NamedFunction): (x: number) => nu
 }
 
 /**
- * Momentum that falls while a cyclical rate rises, and rises while the rate falls.
+ * Cyclical momentum, the mirror image of a cyclical rate: it falls while the rate rises.
  *
  *   momentum(t) = base + max − cyclicLR(options)(t)
  *
- * Units: pass the `stepSize`, `mode` and other options of the rate, with momenta as bounds.
- * Throws as `cyclicLR` does, and TypeError for `decays: 'bounds'`, whose mirror image would leave the bounds.
+ * Pass the options of the rate, with `base` and `max` as the bounds of momentum.
+ *
+ * Throws as `cyclicLR` does, and TypeError for `decays: 'bounds'`, whose mirror image would exceed `max`.
  * Source: L. N. Smith, A disciplined approach to neural network hyper-parameters, 2018. The formula is that of PyTorch's CyclicLR.
  *
  * @example cyclicMomentum({ base: 0.85, max: 0.95, stepSize: 2000 })(2000) // 0.85

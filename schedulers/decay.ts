@@ -26,8 +26,11 @@ import { makeSchedule, type Schedule } from './schedule.ts';
  * @example linear({ from: 0, to: 0.02, steps: 4000 })(1000) // 0.005
  */
 export function linear(options: {
+  /** Value at step 0. */
   readonly from: number;
+  /** Value from step `steps` on. */
   readonly to: number;
+  /** Length of the ramp, in steps or `{ epochs, stepsPerEpoch }`. */
   readonly steps: StepCount;
 }): Schedule {
   const checked = read('linear', options, { from: finite, to: finite, steps });
@@ -46,8 +49,11 @@ export function linear(options: {
  * @example geometric({ from: 1e-6, to: 1, steps: 100 })(50) // 0.001
  */
 export function geometric(options: {
+  /** Value at step 0. */
   readonly from: number;
+  /** Value from step `steps` on. */
   readonly to: number;
+  /** Length of the ramp, in steps or `{ epochs, stepsPerEpoch }`. */
   readonly steps: StepCount;
 }): Schedule {
   const checked = read('geometric', options, { from: positive, to: positive, steps });
@@ -66,8 +72,11 @@ export function geometric(options: {
  * @example decay({ base: 0.001, max: 0.007, stepSize: 4000 })(2000) // 0.004
  */
 export function decay(options: {
+  /** Value from step `stepSize` on. */
   readonly base: number;
+  /** Value at step 0. */
   readonly max: number;
+  /** Length of the fall, in steps or `{ epochs, stepsPerEpoch }`. */
   readonly stepSize: StepCount;
 }): Schedule {
   const { base, max, stepSize } = read('decay', options, {
@@ -90,8 +99,11 @@ export function decay(options: {
  * @example step({ base: 0.1, gamma: 0.5, every: 1000 })(2500) // 0.025
  */
 export function step(options: {
+  /** Value at step 0. */
   readonly base: number;
+  /** Factor between successive values. */
   readonly gamma: number;
+  /** Distance of the changes, in steps or `{ epochs, stepsPerEpoch }`. */
   readonly every: StepCount;
 }): Schedule {
   const checked = read('step', options, { base: notNegative, gamma: aboveZeroToOne, every: steps });
@@ -110,8 +122,11 @@ export function step(options: {
  * @example multistep({ base: 0.001, gamma: 0.1, at: [60000, 65000] })(60000) // 0.0001
  */
 export function multistep(options: {
+  /** Value at step 0. */
   readonly base: number;
+  /** Factor between successive values. */
   readonly gamma: number;
+  /** Where the value changes, each in steps or `{ epochs, stepsPerEpoch }` from the start of the run. */
   readonly at: readonly StepCount[];
 }): Schedule {
   const checked = read('multistep', options, {
@@ -133,14 +148,19 @@ export function multistep(options: {
  *
  * @example exponential({ base: 0.8, gamma: 0.5 })(3) // 0.1
  */
-export function exponential(options: { readonly base: number; readonly gamma: number }): Schedule {
+export function exponential(options: {
+  /** Value at step 0. */
+  readonly base: number;
+  /** Factor per step. */
+  readonly gamma: number;
+}): Schedule {
   const checked = read('exponential', options, { base: notNegative, gamma: aboveZeroToOne });
   const { base, gamma } = checked;
   return makeSchedule('exponential', checked, (t) => base * gamma ** t);
 }
 
 /**
- * Caffe's `inv`.
+ * Caffe's `inv`: an inverse power of the step. With power 1, it is PyTorch's `lr_decay` of Adagrad.
  *
  *   lr(t) = base · (1 + gamma·t)^−power
  *
@@ -150,8 +170,11 @@ export function exponential(options: { readonly base: number; readonly gamma: nu
  * @example inv({ base: 0.01, gamma: 0.001, power: 1 })(1000) // 0.005
  */
 export function inv(options: {
+  /** Value at step 0. */
   readonly base: number;
+  /** Scale of the step, in 1 / steps. */
   readonly gamma: number;
+  /** Exponent of the decay. */
   readonly power: number;
 }): Schedule {
   const checked = read('inv', options, { base: notNegative, gamma: notNegative, power: notNegative });
@@ -160,7 +183,7 @@ export function inv(options: {
 }
 
 /**
- * Caffe's `poly`: reaches 0 at `steps` and stays there.
+ * Caffe's `poly`: falls along a power function to 0 at `steps`, then stays at 0.
  *
  *   lr(t) = base · (1 − min(t, steps) / steps)^power
  *
@@ -170,8 +193,11 @@ export function inv(options: {
  * @example poly({ base: 0.01, power: 2, steps: 1000 })(500) // 0.0025
  */
 export function poly(options: {
+  /** Value at step 0. */
   readonly base: number;
+  /** Exponent. 1 is a linear fall. */
   readonly power: number;
+  /** Length of the fall, in steps or `{ epochs, stepsPerEpoch }`. */
   readonly steps: StepCount;
 }): Schedule {
   const checked = read('poly', options, { base: notNegative, power: positive, steps });
@@ -180,7 +206,7 @@ export function poly(options: {
 }
 
 /**
- * Caffe's `sigmoid`: half of `base` at `center`. It falls if gamma < 0 and rises if gamma > 0.
+ * Caffe's `sigmoid`: half of `base` at `center`. It falls for gamma < 0 and rises for gamma > 0.
  *
  *   lr(t) = base / (1 + exp(−gamma · (t − center)))
  *
@@ -190,8 +216,11 @@ export function poly(options: {
  * @example sigmoid({ base: 0.01, gamma: -0.001, center: 5000 })(5000) // 0.005
  */
 export function sigmoid(options: {
+  /** Upper limit of the value. */
   readonly base: number;
+  /** Steepness, in 1 / steps. */
   readonly gamma: number;
+  /** Where the value is half of `base`, in steps or `{ epochs, stepsPerEpoch }`. */
   readonly center: StepCount;
 }): Schedule {
   const checked = read('sigmoid', options, { base: notNegative, gamma: finite, center: stepsOrNone });
@@ -200,16 +229,17 @@ export function sigmoid(options: {
 }
 
 export interface TrapezoidOptions {
+  /** Value of the plateau. */
   readonly max: number;
-  /** Steps of the run. */
+  /** Length of the run, in steps or `{ epochs, stepsPerEpoch }`. */
   readonly steps: StepCount;
-  /** Steps of the rise. May be 0. */
+  /** Length of the rise, in the same units. May be 0. */
   readonly up: StepCount;
-  /** Steps of the fall. May be 0. */
+  /** Length of the fall, in the same units. May be 0. */
   readonly down: StepCount;
   /** Value at step 0. Default 0. */
   readonly start?: number;
-  /** Value at step `steps`, one after the last. Default 0. */
+  /** Value from step `steps` on, after the last step of the run. Default 0. */
   readonly end?: number;
 }
 

@@ -48,22 +48,28 @@ const kinds: Readonly<Record<string, Kind>> = {
   trapezoid: [trapezoid],
 };
 
-/** The kinds that a config can have. */
+/**
+ * The names of all kinds of schedules, as in `config.kind`.
+ *
+ * @example scheduleKinds.includes('cyclicLR') // true
+ */
 export const scheduleKinds: readonly string[] = Object.keys(kinds);
 
 type Functions = Readonly<Record<string, NamedFunction['fn']>>;
 
 /**
- * Builds the schedule that a config describes. A number describes a constant.
+ * Builds a schedule from its config. A number gives a constant schedule.
  *
- * `functions` holds custom functions by name.
- * Throws RangeError for an unknown kind or function, and whatever the constructor of the kind throws.
+ * Throws RangeError for an unknown kind or function, TypeError for a config without a kind, and the errors of the constructor.
  *
- * @example scheduleFromJSON({ kind: 'decay', base: 0.001, max: 0.007, stepSize: 4000 })(4000) // 0.001
+ * @example scheduleFromJSON({ kind: 'linear', from: 0, to: 0.02, steps: 4000 })(1000) // 0.005
  */
 export function scheduleFromJSON(
   config: ScheduleConfig | number,
-  options: { readonly functions?: Functions } = {},
+  options: {
+    /** Custom functions by name. Required if the config contains any. */
+    readonly functions?: Functions;
+  } = {},
 ): Schedule {
   const functions = onlyNames('scheduleFromJSON', options, ['functions']).functions ?? {};
   if (!isRecord(functions)) {

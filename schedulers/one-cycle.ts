@@ -96,13 +96,13 @@ const shape = {
 } satisfies Record<string, Check<unknown>>;
 
 interface ShapeOptions {
-  /** Steps of the run. After them the value stays constant. */
+  /** Length of the run, in steps or `{ epochs, stepsPerEpoch }`. After it, the value stays constant. */
   readonly steps: StepCount;
-  /** Default 'pytorch'. */
+  /** Which published schedule: see the formulas of `oneCycle`. Default 'pytorch'. */
   readonly form?: Form;
-  /** The rise as a fraction of the steps. Default 0.3, or 0.45 for 'smith'. */
+  /** Length of the rise as a fraction of the steps. Default 0.3, or 0.45 for 'smith'. */
   readonly rise?: number;
-  /** Default 'cos', or 'linear' for 'smith'. */
+  /** The curve between two levels: half a cosine or a line. Default 'cos', or 'linear' for 'smith'. */
   readonly anneal?: 'cos' | 'linear';
 }
 
@@ -123,7 +123,7 @@ export interface OneCycleMomentumOptions extends ShapeOptions {
 }
 
 /**
- * One cycle over the run, which ends far below the initial value.
+ * The 1cycle policy: one cycle over the run, which ends far below the initial value.
  *
  *   start = max / div, final = start / finalDiv, T = steps, r = rise
  *   pytorch: start → max at step r·T − 1, → final at T − 1
@@ -132,8 +132,10 @@ export interface OneCycleMomentumOptions extends ShapeOptions {
  *   anneal: linear, or cos: a + (b − a) · (1 − cos πp) / 2
  *
  * Units: `steps` in steps or `{ epochs, stepsPerEpoch }`. `rise` is a fraction of them. After the end the value stays at `final`.
- * With 'pytorch', a rise of at most one step (r·T <= 1) is skipped, so step 0 has max. PyTorch starts slightly below max there,
- * and divides by zero for r·T = 1. The other forms would never come close to max, so they reject such a short rise.
+ *
+ * Form 'pytorch' skips a rise of at most one step (r·T <= 1), so step 0 has max. PyTorch starts slightly below max in this case, and
+ * divides by zero for r·T = 1. The other forms would not come close to max, so they throw for such a short rise.
+ *
  * Throws RangeError unless max > 0, div >= 1, finalDiv >= 1, 0 <= rise < 1 (<= 0.5 for 'pytorch-three-phase' and 'smith'), r·T > 1.5
  * for 'pytorch-three-phase' and s >= 1 for 'smith'.
  * Source: L. N. Smith and N. Topin, Super-convergence, 2018, and its published logs ('smith'); PyTorch's OneCycleLR.
@@ -155,13 +157,15 @@ export function oneCycle(options: OneCycleOptions): Schedule {
 }
 
 /**
- * The momentum for `oneCycle`: high, low while the rate is high, then high again.
+ * The momentum of the 1cycle policy: high, low while the rate is high, then high again.
  *
  *   the phases of `oneCycle`, with `high` for its start and its final value, and `low` for its max
  *
- * Units: pass the `steps`, `form`, `rise` and `anneal` of the rate.
+ * Pass the `steps`, `form`, `rise` and `anneal` of the rate. After the cycle, momentum stays high. In Smith's logs, it continues to
+ * cycle at half amplitude, a side effect of the implementation.
+ *
  * Throws RangeError unless 0 <= low < high, and as `oneCycle` does.
- * Source: as `oneCycle`. After the cycle the momentum stays high. In Smith's logs it continues to cycle at half amplitude, a side effect.
+ * Source: as `oneCycle`.
  *
  * @example oneCycleMomentum({ steps: 1000 })(299) // 0.85
  */

@@ -9,7 +9,7 @@ export type Check<T> = (value: unknown, at: string) => T;
 /** A number of steps, or a number of epochs with the number of steps in an epoch. */
 export type StepCount = number | { readonly epochs: number; readonly stepsPerEpoch: number };
 
-/** A custom function. JSON holds only its name, and `scheduleFromJSON` looks it up in its `functions`. */
+/** A custom function. JSON stores only its name. `scheduleFromJSON` finds the function in its option `functions`. */
 export interface NamedFunction {
   readonly name: string;
   readonly fn: (x: number) => number;
@@ -126,7 +126,7 @@ export const namedFunction: Check<NamedFunction> = (value, at) => {
     typeof value.fn !== 'function'
   ) {
     throw new TypeError(
-      `${at} must be { name, fn }, got ${show(value)} (the name represents the function in JSON)`,
+      `${at} must be { name, fn }, got ${show(value)} (JSON stores the function by this name)`,
     );
   }
   return { name: value.name, fn: value.fn as NamedFunction['fn'] };

@@ -1,6 +1,6 @@
 /**
  * Lowers a value when a metric stops improving. The value depends on results of training, so this is a reducer, not a
- * schedule. Its small state is plain data that can be saved in a checkpoint.
+ * schedule. Its state is plain data that can be saved in a checkpoint.
  */
 import {
   betweenZeroAndOne,
@@ -14,19 +14,19 @@ import {
 } from './options.ts';
 
 export interface PlateauOptions {
-  /** Initial value: a rate, or 1 as a factor of a schedule. */
+  /** Initial value: a learning rate, or 1 for a factor of a schedule. */
   readonly start: number;
   /** 'min' for metrics that should fall (a loss), 'max' for metrics that should rise (an accuracy). Default 'min'. */
   readonly mode?: 'min' | 'max';
   /** The factor of a reduction. Default 0.1. */
   readonly factor?: number;
-  /** Number of consecutive metrics that may fail to improve. One more lowers the value. Default 10. */
+  /** Number of consecutive metrics without improvement that are tolerated. One more lowers the value. Default 10. */
   readonly patience?: number;
-  /** Minimum improvement over the best metric. Default 1e-4. */
+  /** Minimum improvement over the best metric, in the unit of `thresholdMode`. Default 1e-4. */
   readonly threshold?: number;
   /** Whether `threshold` is a fraction of the best metric ('relative', the default) or an absolute difference. */
   readonly thresholdMode?: 'relative' | 'absolute';
-  /** Number of metrics after a reduction that never count as bad. Default 0. */
+  /** Number of metrics after a reduction that do not count as bad. Default 0. */
   readonly cooldown?: number;
   /** The value never falls below this. Default 0. */
   readonly min?: number;
@@ -52,17 +52,19 @@ export interface Plateau {
 }
 
 /**
- * Reduce-on-plateau as a pure reducer: (state, metric) => state.
+ * Reduces the learning rate on a plateau of the metric, as a pure reducer: (state, metric) => state.
  *
  *   better: the metric improves on best by more than threshold (· |best| if relative)
  *   after more than `patience` consecutive metrics that are not better: value ← max(min, value · factor)
  *
  * Units: `patience` and `cooldown` count metrics, one for each call.
- * Throws RangeError unless start > 0, 0 < factor < 1, 0 <= min <= start, and the rest >= 0. The reducer throws RangeError for a
- * metric that is not finite.
+ * Throws RangeError unless start > 0, 0 < factor < 1, 0 <= min <= start, and all other numbers >= 0. The reducer throws RangeError
+ * for a metric that is not finite.
  * Source: PyTorch's ReduceLROnPlateau, but relative to |best|, so negative metrics work.
  *
- * @example [3, 2, 2, 2].reduce(plateau({ start: 1, patience: 1 }), plateau({ start: 1, patience: 1 }).initial).value // 0.1
+ * @example
+ * const reduce = plateau({ start: 1, patience: 1 });
+ * [3, 2, 2, 2].reduce(reduce, reduce.initial).value // 0.1
  */
 export function plateau(options: PlateauOptions): Plateau {
   const config = Object.freeze(

@@ -30,7 +30,7 @@ export interface Cycle {
   readonly complete: boolean;
 }
 
-/** The value of a hyper-parameter at each step; step 0 is the first update. */
+/** The value of a hyperparameter at each step; step 0 is the first update. */
 export interface Schedule {
   (step: number): number;
   readonly config: ScheduleConfig;
@@ -69,12 +69,21 @@ function toPlain(value: unknown): Json {
   return Object.freeze(Object.fromEntries(entries.map(([name, entry]) => [name, toPlain(entry)])));
 }
 
+/**
+ * Whether a value is a schedule. A bare function is not.
+ *
+ * @example isSchedule(constant(0.1)) // true
+ */
 export function isSchedule(value: unknown): value is Schedule {
   return typeof value === 'function' && 'config' in value && 'cycles' in value;
 }
 
 /**
  * The same value at every step.
+ *
+ *   lr(t) = value
+ *
+ * Throws RangeError unless the value is finite.
  *
  * @example constant(0.001)(70000) // 0.001
  */
@@ -94,7 +103,7 @@ export const numberOrSchedule: Check<number | Schedule> = (value, at) => {
 /**
  * Returns a schedule unchanged, and a number as a constant schedule.
  *
- * Throws TypeError for anything else, including a bare function, which has no name to be saved under.
+ * Throws TypeError for anything else, including a bare function, which JSON could not store (see `custom`).
  *
  * @example asSchedule(0.9)(5) // 0.9
  */
@@ -104,11 +113,12 @@ export function asSchedule(value: number | Schedule): Schedule {
 }
 
 /**
- * A custom function, saved under its name.
+ * A schedule from a custom function. JSON stores it by its name.
  *
  *   lr(t) = fn(t)
  *
- * Throws RangeError at a step where the function does not return a finite number.
+ * Throws TypeError unless `fn` is `{ name, fn }`. The schedule throws RangeError at a step where the function does not return a
+ * finite number.
  *
  * @example custom({ name: 'inverse root', fn: (t) => 1 / Math.sqrt(t + 1) })(3) // 0.5
  */

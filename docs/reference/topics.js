@@ -73,8 +73,8 @@ function frontPage(project, urlOf) {
 }
 
 /**
- * Removes what the signature above has said: a section of the returned type alone, and the table of parameters where it has neither
- * defaults nor descriptions, of which the links to types stay. Names of members of a namespace are no strings.
+ * Removes what the signature already shows: a section with only the returned type, and a table of parameters without defaults and
+ * descriptions, whose links to types stay. Required parameters have no default, and names of members of a namespace have no quotes.
  *
  * @param {string} page
  */
@@ -88,6 +88,7 @@ function withoutNoise(page) {
         return links.size === 0 ? '' : `See ${[...links].join(', ')}.\n`;
       },
     )
+    .replace(/ \| `undefined` \|/g, ' | - |')
     .replace(/^(function|const) "([\w.]+)"/gm, '$1 $2')
     .replace(/^Defined in: (.*)$/gm, '<small>$1</small>')
     .replace(/^\*\*\*\n/gm, '')

@@ -165,6 +165,13 @@ const exportsOf = once((file) =>
 );
 
 /**
+ * The files whose declarations an entry exports.
+ *
+ * @param {string} source the entry's file
+ */
+export const filesOf = (source) => [...new Set(exportsOf(source).map(({ file }) => file))];
+
+/**
  * What every entry lacks, in the order of package.json.
  *
  * @returns {Gap[]}

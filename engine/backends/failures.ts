@@ -1,4 +1,4 @@
-/** What a kernel may refuse while running, worded once for every backend. */
+/** The errors of kernels at run time, with the same messages on every backend. */
 import { DataError } from '../errors.ts';
 
 const at = (path: string, op: string): string => (path === '' ? op : `${path} / ${op}`);

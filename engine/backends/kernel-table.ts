@@ -6,8 +6,8 @@ import type { Step } from '../plan/plan.ts';
 import type { FusedTable, KernelTable } from './backend.ts';
 
 /**
- * The kernel for steps of this name, to be called with attributes of such a step.
- * Throws BackendError for a fusion that the table has no kernel for.
+ * The kernel for steps of this name, which is called with the attributes of such a step.
+ * Throws BackendError for a fusion without a kernel in the table.
  */
 export function kernelOf<S>(
   backend: string,
@@ -17,7 +17,7 @@ export function kernelOf<S>(
   const kernel = kernels[op];
   if (kernel === undefined) {
     throw new BackendError(
-      `${backend}: there is no kernel for ${op} (leave it out of the backend's fusions)`,
+      `${backend}: there is no kernel for ${op} (remove it from the fusions of the backend)`,
     );
   }
   // The name ties kernel and attributes together, which the union of all kernels cannot say.

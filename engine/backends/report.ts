@@ -1,8 +1,9 @@
-/** What executables report about themselves. It is plain data, which checkpoints and benchmarks keep as JSON. */
+/** Reports of executables. They are plain data, which checkpoints and benchmarks store as JSON. */
 import type { CommonReport } from '../types.ts';
 import type { GpuReport } from './gpu/report.ts';
 import type { WasmReport } from './wasm/report.ts';
 
+/** The report of the reference backend. */
 export interface ReferenceReport extends CommonReport {
   readonly backend: 'reference';
 }
@@ -10,12 +11,20 @@ export interface ReferenceReport extends CommonReport {
 /** The report of any backend, discriminated by `backend`. */
 export type Report = WasmReport | GpuReport | ReferenceReport;
 
-/** The kind of SIMD in words, for instance 'relaxed, not fused'; undefined for a backend without SIMD. */
+/**
+ * The SIMD instructions of a report as text, for instance 'relaxed, not fused'. Undefined for a backend without SIMD.
+ *
+ * @example console.log(simdName(result.report));
+ */
 export function simdName(report: Report): string | undefined {
   if (report.backend !== 'wasm') return undefined;
   return report.simd !== 'plain' && report.fused === false ? `${report.simd}, not fused` : report.simd;
 }
 
-/** The GPU with its driver; undefined for a backend without one. */
+/**
+ * The GPU of a report and its driver. Undefined for a backend without a GPU.
+ *
+ * @example adapterName(result.report) // undefined
+ */
 export const adapterName = (report: Report): string | undefined =>
   report.backend === 'gpu' ? report.adapter : undefined;

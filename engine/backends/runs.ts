@@ -1,4 +1,4 @@
-/** Feeds and results of runs: checked, split and stacked in the same way for every backend. */
+/** Feeds and results of runs: checks, splitting and stacking, shared by all backends. */
 import { EngineError, PlanError } from '../errors.ts';
 import { holds, showData, typedArrayName } from '../host.ts';
 import { allocate } from '../ops/convert.ts';
@@ -8,21 +8,21 @@ import { formatType, sameShape, sizeOf } from '../shape.ts';
 import type { HostData, HostTensor, TensorType } from '../types.ts';
 import type { Feeds, Outputs } from './backend.ts';
 
-/** The feeds of one run by name, in the dtypes and order of the plan. */
+/** The feeds of one run by name, with the dtypes and in the order of the plan. */
 export type CheckedFeeds = ReadonlyMap<string, HostData>;
 
 /** Results of consecutive runs. */
 export interface Ran {
-  /** The outputs of each run, up to the first that failed. */
+  /** The outputs of each run before the first failure. */
   readonly results: readonly Outputs[];
-  /** What the failed run threw; null where none has. */
+  /** The error of the failed run. Null without a failure. */
   readonly error: unknown;
 }
 
-/** The error of a call of several runs. Its message is that of `cause`, the error of the run that failed. */
+/** The error of a call of several runs. `cause` is the error of the failed run, with the same message. */
 export class RunsError extends EngineError {
   override readonly name = 'RunsError';
-  /** The outputs of the runs before it, stacked as `runMany` returns them; {} when it was the first. */
+  /** The outputs of the runs before the failed one, stacked as in `runMany`. {} if the first run failed. */
   readonly before: Outputs;
 
   constructor(before: readonly Outputs[], cause: unknown) {
@@ -32,15 +32,13 @@ export class RunsError extends EngineError {
 }
 
 /**
- * Feeds in the dtypes and order of the plan, every one checked.
- * Throws PlanError for a missing or unknown name, or a shape or dtype that differs.
+ * Checks the feeds and returns them with the dtypes and in the order of the plan.
+ * Throws PlanError for a missing or unknown name, and for another shape or dtype.
  */
 export function checkFeeds(plan: Plan, feeds: Feeds): CheckedFeeds {
   for (const name of Object.keys(feeds)) {
     if (!plan.inputs.has(name)) {
-      throw new PlanError(
-        `run: there is no input called '${name}' (inputs: ${[...plan.inputs.keys()].join(', ')})`,
-      );
+      throw new PlanError(`run: there is no input '${name}' (inputs: ${[...plan.inputs.keys()].join(', ')})`);
     }
   }
   const checked = new Map<string, HostData>();
@@ -84,8 +82,8 @@ function checkFeed(name: string, type: TensorType, feed: number | HostData | Hos
 }
 
 /**
- * The feeds of each of K runs, every one checked.
- * Throws PlanError unless every feed has a leading axis of the same length, and as `checkFeeds` does.
+ * Checks the feeds of K runs and returns those of each run.
+ * Throws PlanError unless all feeds have a first axis of the same length, and as `checkFeeds` does.
  */
 export function splitRuns(plan: Plan, feeds: Feeds): readonly CheckedFeeds[] {
   const lists: [name: string, data: HostData, each: number][] = [];
@@ -93,7 +91,10 @@ export function splitRuns(plan: Plan, feeds: Feeds): readonly CheckedFeeds[] {
   for (const [name, feed] of Object.entries(feeds)) {
     const v = plan.inputs.get(name);
     if (v === undefined || typeof feed === 'number') {
-      throw new PlanError(`runMany: '${name}' must be an input with a leading axis of runs`);
+      throw new PlanError(
+        `runMany: '${name}' must be an input with a first axis of runs, got ${v === undefined ? 'no such input' : 'a number'} ` +
+          `(inputs: ${[...plan.inputs.keys()].join(', ')})`,
+      );
     }
     const data = typeof feed === 'object' && feed !== null && 'data' in feed ? feed.data : feed;
     if (typedArrayName(data) === undefined) {
@@ -105,14 +106,15 @@ export function splitRuns(plan: Plan, feeds: Feeds): readonly CheckedFeeds[] {
     const runs = data.length / each;
     if (!Number.isInteger(runs) || (count !== null && runs !== count)) {
       throw new PlanError(
-        `runMany: '${name}' holds ${data.length} elements: with ${each} for one run that is ${runs} runs` +
-          (count === null ? '' : `, but the others have ${count}`),
+        `runMany: '${name}' has ${data.length} elements, which are ${runs} runs of ${each} elements` +
+          (count === null ? ' (pass a whole number of runs)' : `, but the other feeds have ${count} runs`),
       );
     }
     count = runs;
     lists.push([name, data, each]);
   }
-  if (count === null || count === 0) throw new PlanError('runMany: there are no runs in the feeds');
+  if (count === null || count === 0)
+    throw new PlanError('runMany: the feeds have no runs (pass at least one)');
   return Array.from({ length: count }, (_, k) =>
     checkFeeds(
       plan,
@@ -121,12 +123,12 @@ export function splitRuns(plan: Plan, feeds: Feeds): readonly CheckedFeeds[] {
   );
 }
 
-/** The outputs of K runs as one value for each name, with a leading axis of runs. */
+/** Stacks the outputs of K runs: one value for each name, with a first axis of runs. */
 export function stackRuns(runs: readonly Outputs[]): Outputs {
   const stacked: Record<string, HostTensor> = {};
   runs.forEach((outputs, k) => {
     for (const [name, { shape, dtype, data }] of Object.entries(outputs)) {
-      const Kind = data.constructor as Float32ArrayConstructor; // as precise as one run's
+      const Kind = data.constructor as Float32ArrayConstructor; // keeps double precision
       stacked[name] ??= {
         shape: [runs.length, ...shape],
         dtype,
@@ -138,7 +140,7 @@ export function stackRuns(runs: readonly Outputs[]): Outputs {
   return stacked;
 }
 
-/** The feeds of `count` runs as those of one call of `runMany`; a single number is an f32. */
+/** Stacks the feeds of `count` runs for one call of `runMany`. Numbers become f32. */
 export function stackFeeds(count: number, feedsOf: (run: number) => Feeds): Feeds {
   const stacked: Record<string, HostData> = {};
   for (let k = 0; k < count; k++) {
@@ -152,12 +154,12 @@ export function stackFeeds(count: number, feedsOf: (run: number) => Feeds): Feed
   return stacked;
 }
 
-/** Feeds that wait for their run; null where they are in the memory that the kernels read. */
+/** Feeds that wait for their run. Null if they are already in the memory that the kernels read. */
 export type StagedFeeds = CheckedFeeds | null;
 
 /**
- * Copies the feeds of runs, since the caller may change its arrays. While the queue is `idle`, `write` puts those of the first run
- * directly where the kernels read them.
+ * Copies the feeds of runs, because the caller may change its arrays. If the queue is `idle`, `write` copies those of the first run
+ * directly to the memory that the kernels read.
  */
 export function stageFeeds(
   runs: readonly CheckedFeeds[],
@@ -171,7 +173,7 @@ export function stageFeeds(
   });
 }
 
-/** Runs one after the other, up to the first that throws. */
+/** Runs one after another, up to the first error. */
 export async function runInOrder<F>(
   feeds: readonly F[],
   run: (feeds: F) => Outputs | Promise<Outputs>,

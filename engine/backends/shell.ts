@@ -1,6 +1,6 @@
 /**
- * What all backends do in the same way. Calls wait in one queue. A store does not close while executables use it, nor a backend
- * while it has open stores. Whatever is closed refuses work. Each backend implements a `Driver`.
+ * The common part of all backends. Calls wait in one queue. A store does not close while executables use it, and a backend does not
+ * close while stores are open. Closed objects throw. Each backend implements a `Driver`.
  */
 import { BackendError, DataError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
@@ -12,20 +12,20 @@ import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from './bac
 import { checkFeeds, RunsError, splitRuns, stackRuns, type CheckedFeeds, type Ran } from './runs.ts';
 
 /**
- * A backend's own part: memory of the kind `M`, and programs whose feeds are staged as `F`. The shell makes one call at a time.
+ * The specific part of a backend, with memory of type `M` and staged feeds of type `F`. The shell makes one call at a time.
  */
 export interface Driver<M, F> {
   readonly name: string;
   readonly fusions: ReadonlySet<FusedName>;
   readonly runsPerCall: number;
-  /** Memory for an array of a store, with its values. Throws BackendError when there is no room. */
+  /** Allocates and fills an array of a store. Throws BackendError if the memory is too small. */
   place(value: HostTensor, name: string): M | Promise<M>;
   free(memory: M): void;
   /** Copies arrays to the host. */
   read(arrays: readonly Placed<M>[]): readonly HostTensor[] | Promise<readonly HostTensor[]>;
-  /** Replaces the contents of an array, in its memory or by other memory. */
+  /** Replaces the contents of an array, in place or in new memory. */
   write(memory: Map<string, M>, name: string, value: HostTensor): void;
-  /** Makes a plan runnable on the arrays of a store. A run may replace their memory. */
+  /** Makes a plan executable on the arrays of a store. A run may replace their memory. */
   load(plan: Plan, memory: Map<string, M>): Program<F> | Promise<Program<F>>;
   close(): void | Promise<void>;
 }
@@ -39,13 +39,13 @@ export interface Placed<M> {
 /** A loaded plan. */
 export interface Program<F> extends Pick<Executable, 'plan' | 'notes' | 'report'> {
   /**
-   * Takes over the feeds of runs before the caller can change them. The shell calls this at once, not in the queue, so it may
-   * write to memory that runs use only while the queue is `idle`.
+   * Copies the feeds of runs before the caller can change them. The shell calls this at once, outside the queue. It may write to memory
+   * of runs only if the queue is `idle`.
    */
   stage(runs: readonly CheckedFeeds[], idle: boolean): F;
-  /** The staged runs, one after the other. */
+  /** Executes the staged runs, one after another. */
   run(feeds: F): Promise<Ran>;
-  /** One staged run; milliseconds of each step of the plan, in order. */
+  /** Executes one staged run. Returns the milliseconds of each step, in the order of the plan. */
   profile(feeds: F): readonly number[] | Promise<readonly number[]>;
   close(): void;
 }
@@ -69,7 +69,7 @@ class Queue {
     const turn = this.#tail.then(act).finally(() => {
       this.#length--;
     });
-    this.#tail = turn.catch(() => undefined); // the caller gets the error; the next call runs all the same
+    this.#tail = turn.catch(() => undefined); // the caller gets the error, and the next call runs
     return turn;
   }
 }
@@ -127,7 +127,7 @@ class ShellBackend<M, F> implements Backend {
   }
 
   #expectOpen(call: string): void {
-    if (this.#closed) throw new BackendError(`${this.name}: ${call}: the backend is closed (make a new one)`);
+    if (this.#closed) throw new BackendError(`${this.name}: ${call}: the backend is closed (open a new one)`);
   }
 
   #ownStore(store: Store): ShellStore<M> {
@@ -158,11 +158,11 @@ class ShellStore<M> implements Store {
     this.#onClose = onClose;
   }
 
-  /** Places the first arrays, or throws and keeps none. */
+  /** Places the initial arrays. Frees all of them if it throws. */
   async fill(initial: State): Promise<void> {
     try {
       for (const [name, value] of Object.entries(initial)) {
-        // oxlint-disable-next-line no-await-in-loop -- a GPU stages one array in the memory of the one before
+        // oxlint-disable-next-line no-await-in-loop -- a GPU reuses its staging memory for the next array
         this.memory.set(name, await this.#driver.place(value, name));
         this.types.set(name, { shape: value.shape, dtype: value.dtype });
       }
@@ -179,7 +179,9 @@ class ShellStore<M> implements Store {
         const type = this.types.get(name);
         const memory = this.memory.get(name);
         if (type === undefined || memory === undefined) {
-          throw new BackendError(`store.read: there is no array called '${name}'`);
+          throw new BackendError(
+            `store.read: there is no array '${name}' (arrays: ${[...this.types.keys()].join(', ')})`,
+          );
         }
         return { type, memory };
       });
@@ -228,9 +230,15 @@ function checkWrite(types: ReadonlyMap<string, TensorType>, state: State): void 
   checkArrays('store.write', state);
   for (const [name, value] of Object.entries(state)) {
     const own = types.get(name);
-    if (own === undefined) throw new DataError(`store.write: there is no array called '${name}'`);
+    if (own === undefined) {
+      throw new DataError(
+        `store.write: there is no array '${name}' (arrays: ${[...types.keys()].join(', ')})`,
+      );
+    }
     if (own.dtype !== value.dtype || !sameShape(own.shape, value.shape)) {
-      throw new DataError(`store.write: '${name}' is ${formatType(own)} but ${formatType(value)} was given`);
+      throw new DataError(
+        `store.write: '${name}' is ${formatType(own)}, got ${formatType(value)} (both must be equal)`,
+      );
     }
   }
 }
@@ -253,7 +261,7 @@ class ShellExecutable<F> implements Executable {
     this.#onClose = onClose;
   }
 
-  // The next three functions check and stage the feeds before their first await, that is, before they return.
+  // The next three functions check and stage the feeds before their first await. The caller may change them afterwards.
 
   async run(feeds: Feeds): Promise<Outputs> {
     const runs = [checkFeeds(this.plan, feeds)];
@@ -288,12 +296,12 @@ class ShellExecutable<F> implements Executable {
     this.#expectOpen();
     const staged = this.#program.stage(runs, this.#queue.idle);
     return this.#queue.add(() => {
-      this.#expectOpen(); // it may have been closed in the meantime
+      this.#expectOpen(); // a close may come first in the queue
       return act(staged);
     });
   }
 
   #expectOpen(): void {
-    if (this.#closed) throw new BackendError('run: the executable is closed');
+    if (this.#closed) throw new BackendError('run: the executable is closed (compile it again)');
   }
 }

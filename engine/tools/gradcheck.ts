@@ -1,4 +1,4 @@
-/** Whether a derivative is right: compares it with differences of the value, in double precision. */
+/** Gradient checks: compares derivatives with finite differences in double precision. */
 import { reference } from '../backends/reference/reference.ts';
 import { compile } from '../compile.ts';
 import { GradientError, ShapeError } from '../errors.ts';
@@ -13,48 +13,57 @@ import type { Tensor } from '../tensor.ts';
 import type { HostData, HostTensor, Shape } from '../types.ts';
 
 export interface GradcheckOptions {
-  /** The inputs to differentiate by. Default: every `f32` input. */
+  /** Names of the inputs to differentiate with respect to. Default: all `f32` inputs. */
   readonly wrt?: readonly string[];
-  /** How far to each side of the point the value is taken. Default 1e-5. */
+  /** Half the distance of the two points of a difference, in the unit of the input. Default 1e-5. */
   readonly step?: number;
-  /** Largest difference, relative to the largest derivative by the same input, or to 1 where all are smaller. Default 1e-6. */
+  /** Maximum error, relative to the largest derivative with respect to the same input, or to 1 if all are smaller. Default 1e-6. */
   readonly tolerance?: number;
-  /** Inputs of more elements are checked at so many, drawn at random, and along random directions. Default 64. */
+  /** Maximum number of elements to check per input. Larger inputs are also checked along random directions. Default 64. */
   readonly elements?: number;
-  /** Random directions for inputs that are not checked at every element. Default 2. */
+  /** Number of random directions for inputs with more elements. Default 2. */
   readonly directions?: number;
-  /** Of everything drawn. Default 0. */
+  /** Determines the random elements, directions and weights. Default 0. */
   readonly seed?: number;
 }
 
-/** One derivative, in both ways. */
+/** One derivative, computed in both ways. */
 export interface GradcheckRow {
   /** `x[0,2]`, or `x along random direction 1`. */
   readonly place: string;
+  /** The derivative from `grad`. */
   readonly byGrad: number;
+  /** The derivative from finite differences. */
   readonly byDifferences: number;
-  /** Their difference, relative as the tolerance is. */
+  /** Their difference, relative like `GradcheckOptions.tolerance`. */
   readonly error: number;
 }
 
+/** The result of `gradcheck`. */
 export interface GradcheckReport {
-  /** Every derivative that was compared, worst first. */
+  /** All compared derivatives, those with the largest error first. */
   readonly rows: readonly GradcheckRow[];
-  /** The largest error; 0 where there was nothing to compare. */
+  /** The largest error. 0 if there was nothing to compare. */
   readonly worst: number;
+  /** The number of derivatives that agree, and the largest error. */
   toString(): string;
 }
 
 type Values = Readonly<Record<string, HostTensor | HostData | Nested>>;
 
 /**
- * Checks the derivatives of `fn` at a point: what `grad` gives against central differences (f(x + h) − f(x − h)) / 2h, on the
- * reference backend in double precision, extrapolated to h = 0 where they disagree. Of a result that is not a scalar, every element counts with a random weight.
+ * Compares the derivatives of `fn` from `grad` with central differences, (f(x + h) − f(x − h)) / 2h. It computes on the reference
+ * backend in double precision. If both disagree, it extrapolates the differences to h = 0. For a result that is not a scalar, it checks
+ * the sum of the elements with random weights.
  *
- * Stay away from points where the value has a kink: maxima with ties, relu at 0.
- * Throws GradientError with a table of the worst derivatives when one is off by more than the tolerance.
+ * Choose inputs at which the function is differentiable: no ties in a maximum, no 0 for relu.
  *
- * @example console.log(String(await gradcheck(({ x, w }) => tanh(matmul(x, w)), { x: [[1, 2]], w: [[3], [4]] })));
+ * Throws GradientError with a table of the worst derivatives if an error exceeds the tolerance. Throws RangeError, TypeError or
+ * ShapeError for invalid arguments.
+ *
+ * @example
+ * const report = await gradcheck(({ x, w }) => tanh(matmul(x, w)), { x: [[0.1, 0.2]], w: [[0.3], [0.4]] });
+ * report.rows.length // 4
  */
 export async function gradcheck<const I extends Values>(
   fn: (inputs: { readonly [N in keyof I]: Tensor }) => Tensor,
@@ -104,7 +113,7 @@ export async function gradcheck<const I extends Values>(
   try {
     const gradients = await backward.run(point);
     const rows: GradcheckRow[] = [];
-    // Runs share `point`, which is changed in place between them.
+    // Runs share `point`, which changes in place between them.
     /* eslint-disable no-await-in-loop */
     for (const name of wrt) {
       const { data, shape } = point[name];
@@ -120,7 +129,7 @@ export async function gradcheck<const I extends Values>(
           ((await valueAt(direction, h)) - (await valueAt(direction, -h))) / (2 * h);
         const byGrad = gradient.reduce((total, g, i) => total + g * direction[i], 0);
         let byDifferences = await slope(step);
-        // Where the value bends much, the error of the differences, of order h², is extrapolated away.
+        // Richardson extrapolation removes the error of order h², which is large where the function has a large curvature.
         if (!(Math.abs(byGrad - byDifferences) <= tolerance * scale))
           byDifferences = (4 * (await slope(step / 2)) - byDifferences) / 3;
         rows.push({ place, byGrad, byDifferences, error: Math.abs(byGrad - byDifferences) / scale });
@@ -141,7 +150,7 @@ function inDoublePrecision(name: string, value: HostTensor | HostData | Nested):
   return held.dtype === 'f32' ? { ...held, data: Float64Array.from(held.data) } : held;
 }
 
-/** Random weights of ±[0.5, 1.5]: no element of the result goes unseen. */
+/** Random weights of ±[0.5, 1.5]. None is near 0, so every element of the result counts. */
 function weights(shape: Shape, seed: number): Tensor {
   const draws = stream(seed, 'gradcheck weights');
   const draw = (): number => (0.5 + draws.uniform()) * (draws.below(2) === 0 ? 1 : -1);
@@ -177,11 +186,11 @@ function* probes(
   }
 }
 
-/** How many derivatives a report shows. */
+/** Maximum number of derivatives in the text of a report. */
 const SHOWN = 10;
 
 function judge(found: readonly GradcheckRow[], tolerance: number): GradcheckReport {
-  // NaN is worse than every number.
+  // NaN counts as the largest error.
   const badness = ({ error }: GradcheckRow): number => (Number.isNaN(error) ? Infinity : error);
   const rows = [...found].sort((a, b) => badness(b) - badness(a));
   const wrong = rows.filter(({ error }) => !(error <= tolerance)).length;
@@ -192,7 +201,7 @@ function judge(found: readonly GradcheckRow[], tolerance: number): GradcheckRepo
       .slice(0, wrong > 0 ? Math.min(wrong, SHOWN) : 0)
       .map(
         ({ place, byGrad, byDifferences, error }) =>
-          `  by ${place}: ${byDifferences} by differences but ${byGrad} by grad (error ${error.toPrecision(3)})`,
+          `  ${place}: ${byDifferences} by differences but ${byGrad} by grad (error ${error.toPrecision(3)})`,
       ),
   ].join('\n');
   if (wrong > 0) throw new GradientError(text);

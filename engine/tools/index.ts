@@ -1,4 +1,4 @@
-/** For experts: checks of derivatives, profiles, the machine's limits, and what plans consist of. */
+/** Tools for engine development: gradient checks, profiles, machine limits, and the types of plans. */
 export { gradcheck, type GradcheckOptions, type GradcheckReport, type GradcheckRow } from './gradcheck.ts';
 export {
   measureLimits,

@@ -1,49 +1,53 @@
-/** What this machine can do at most: multiply-adds on registers alone, and a copy of memory. */
+/** The limits of this machine: multiply-adds in registers, and a copy of memory. */
 import type { Worker } from 'node:worker_threads';
 import { chooseSimd, isFused, SIMD_KINDS, type Simd } from '../backends/wasm/simd.ts';
 import { BackendError } from '../errors.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../options.ts';
 
-/** The most that can be asked of a number of threads together. */
+/** The arithmetic and memory limits of a number of threads together. */
 export interface MachineLimits {
+  /** Number of threads. */
   readonly threads: number;
-  /** What the arithmetic was made of: 'wide' (256 bits, relaxed multiply-add), 'relaxed' (128 bits, with it too) or 'plain'. */
+  /** The SIMD instructions: 'wide' (256 bits, relaxed multiply-add), 'relaxed' (128 bits, relaxed multiply-add) or 'plain'. */
   readonly simd: Simd;
-  /** Whether multiply-adds were fused; measurements of earlier versions do not have it. */
+  /** Whether multiply-adds are fused. Missing in measurements of earlier versions. */
   readonly fused?: boolean;
-  /** Multiply and add counted separately, operands in registers. */
+  /** GFLOP/s of a loop with operands in registers. A multiply-add counts as two operations. */
   readonly gflopPerSecond: number;
-  /** Bytes read plus bytes written by a copy of arrays too large for most caches. */
+  /** GB/s of a copy of arrays that are too large for most caches. Reads and writes both count. */
   readonly gbPerSecond: number;
 }
 
 export interface LimitOptions {
-  /** Threads that work at once. Default 1. */
+  /** Number of threads. Default 1. */
   readonly threads?: number;
-  /** Default 'auto': what the CPU backend would take. */
+  /** SIMD instructions. 'auto' takes those of the wasm backend. Default 'auto'. */
   readonly simd?: Simd | 'auto';
 }
 
 /** Accumulators of the loop: enough to hide four cycles of latency on two units, few enough for 16 registers. */
 const ACCUMULATORS = 12;
-/** Arithmetic operations of one turn of `fma`. */
+/** Arithmetic operations of one iteration of `fma`. */
 const flopsATurn = (simd: Simd): number => ACCUMULATORS * (simd === 'wide' ? 8 : 4) * 2;
-/** What each thread copies, from one array to another: together more than the caches of most machines. */
+/** Bytes that each thread copies from one array to another. The arrays exceed the caches of most machines. */
 const COPY_BYTES = 2 ** 25;
 
 /**
- * Measures what the machine can do at most, in WebAssembly: a loop of multiply-adds on registers alone,
- * and a copy of memory. Takes about half a second. The best of many short turns counts, as anything else that
- * runs on the machine only takes away.
+ * Measures the limits of this machine in WebAssembly: the arithmetic of multiply-adds in registers, and the bandwidth of a memory copy.
+ * It takes about half a second. The result is the best of many short measurements, because other processes only slow them down.
  *
- * Throws RangeError for a number of threads that is none, BackendError where there are no worker threads of Node, or no such SIMD.
+ * Units: GFLOP/s and GB/s.
+ * Throws RangeError unless `threads` is an integer >= 1, and BackendError without Node's worker threads or the SIMD instructions.
+ *
+ * @example
+ * const { gflopPerSecond, gbPerSecond } = await measureLimits({ threads: 1 });
  */
 export async function measureLimits(options: LimitOptions = {}): Promise<MachineLimits> {
   const { threads, simd } = limitOptions('measureLimits', options);
   const Worker = await workerClass('measureLimits');
   const chosen = await chooseLimit('measureLimits', simd);
   const module = await WebAssembly.compile(limitModule(chosen));
-  // The workers meet before every measurement, so that each runs beside all others.
+  // The workers wait for each other before every measurement, so all measure at the same time.
   const meeting = new Int32Array(new SharedArrayBuffer(8));
   const measured = await Promise.all(
     Array.from({ length: threads }, async () => {
@@ -76,24 +80,31 @@ export async function measureLimits(options: LimitOptions = {}): Promise<Machine
   };
 }
 
-/** Threads that can do nothing but multiply-adds: what they take is the least that anything of as much arithmetic can take. */
+/** Threads that only compute multiply-adds. Their time is a lower bound for anything with as much arithmetic. */
 export interface LimitTeam {
+  /** Number of threads. */
   readonly threads: number;
+  /** The SIMD instructions of the threads. */
   readonly simd: Simd;
   /**
-   * The threads share this many arithmetic operations (rounded to pieces of about a million), as a plan's steps are shared:
-   * who is held up leaves the rest to the others. Returns the time in milliseconds. One run at a time.
+   * Computes this many arithmetic operations, rounded to pieces of about a million, and returns the time in milliseconds. The threads
+   * share the pieces dynamically, like those of the wasm backend. Throws BackendError during another run.
    */
   run(flops: number): Promise<number>;
-  /** Once a run that goes on has ended. */
+  /** Waits for the current run and ends the threads. */
   close(): Promise<void>;
 }
 
 /**
- * The limit of the machine as a rival, for comparisons that alternate: what else runs on the machine slows both.
- * Starts the threads and lets them run warm.
+ * Starts threads that run at the arithmetic limit of this machine, for comparisons that alternate with another program: other processes
+ * then slow down both. Returns after a warmup.
  *
- * Throws RangeError for a number of threads that is none, BackendError where there are no worker threads of Node, or no such SIMD.
+ * Throws RangeError unless `threads` is an integer >= 1, and BackendError without Node's worker threads or the SIMD instructions.
+ *
+ * @example
+ * const team = await startLimit({ threads: 1 });
+ * const ms = await team.run(1e8);
+ * await team.close();
  */
 export async function startLimit(options: LimitOptions = {}): Promise<LimitTeam> {
   const { threads, simd } = limitOptions('startLimit', options);
@@ -119,7 +130,7 @@ export async function startLimit(options: LimitOptions = {}): Promise<LimitTeam>
     new Promise((resolve, reject) => {
       worker.once('error', reject);
       worker.once('message', () => {
-        // From now on an error is nobody's to catch: it ends the process.
+        // An error after the warmup ends the process.
         worker.off('error', reject);
         resolve();
       });
@@ -130,11 +141,11 @@ export async function startLimit(options: LimitOptions = {}): Promise<LimitTeam>
     await close();
     throw error;
   }
-  // As with the backend's, only a run keeps the process alive.
+  // Only a run keeps the process alive, as in the wasm backend.
   for (const worker of workers) worker.unref();
   let runs = 0;
   let closed = false;
-  /** The end of the run that goes on. */
+  /** The end of the current run. */
   let ending: Promise<unknown> | null = null;
   return {
     threads,
@@ -142,7 +153,7 @@ export async function startLimit(options: LimitOptions = {}): Promise<LimitTeam>
     async run(flops) {
       if (closed) throw new BackendError('startLimit: run: the team is closed');
       if (ending !== null)
-        throw new BackendError('startLimit: run: the team is running already (wait for it)');
+        throw new BackendError('startLimit: run: the team is already running (await the previous run)');
       const pieces = Math.max(1, Math.round(flops / piece));
       if (!(flops > 0 && pieces < 2 ** 31))
         throw new RangeError(
@@ -169,12 +180,12 @@ export async function startLimit(options: LimitOptions = {}): Promise<LimitTeam>
   };
 }
 
-/** Some 16 µs of work. */
+/** About 16 µs of work. */
 const PIECE_TURNS = 10_000;
-/** Words of what the threads of a LimitTeam share. */
+/** Words of the memory that the threads of a LimitTeam share. */
 const [BEGUN, PIECES, WORKING, ENDED, CONTROL_WORDS] = [0, 1, 2, 3, 4];
 
-/** The program of a LimitTeam's worker. Like a thread of the backend it spins a while for the next run before it sleeps. */
+/** The program of the workers of a LimitTeam. Like a thread of the backend, it spins for a while before it sleeps. */
 const SHARE = `
 const { parentPort, workerData: { module, control, turns, words } } = require('node:worker_threads');
 const { BEGUN, PIECES, WORKING, ENDED } = words;
@@ -209,14 +220,14 @@ async function workerClass(caller: string): Promise<typeof Worker> {
   }
 }
 
-/** The kind of the kernels. Throws BackendError where it is not to be had. */
+/** The SIMD instructions to use. Throws BackendError if the JavaScript engine lacks them. */
 async function chooseLimit(caller: string, wanted: Simd | 'auto'): Promise<Simd> {
   const simd = await chooseSimd(caller, wanted);
   if (WebAssembly.validate(limitModule(simd))) return simd;
   throw new BackendError(`${caller}: this JavaScript engine has no WebAssembly SIMD`);
 }
 
-/** The program of measureLimits' workers. Warm until the optimising compiler has long taken over, then the best of short turns. */
+/** The program of the workers of measureLimits: a warmup for the optimizing compiler, then the best of short measurements. */
 const MEASURE = `
 const { parentPort, workerData: { module, meeting, threads, bytes } } = require('node:worker_threads');
 const { fma, copy } = new WebAssembly.Instance(module).exports;
@@ -248,10 +259,10 @@ parentPort.postMessage({ turnsPerMs, bytesPerMs });
 `;
 
 /**
- * The module, put together here as it is too small for a compiler: `fma(turns, a, b)`, where each of 12 accumulators
- * gets a · b (plain SIMD: is multiplied by a, then gets b, so that nothing can be moved out of the loop) once a turn,
- * and `copy(to, from, end)` of 64 bytes a turn. Accumulators come from memory and go there: V8 would make one of those that begin
- * with the same constant, and joins neighbours (wide SIMD: two for each) where they are stored.
+ * The WebAssembly module, written by hand. `fma(turns, a, b)` adds a · b to each of 12 accumulators per iteration. With plain SIMD, it
+ * multiplies each by a, then adds b, because a constant product could be moved out of the loop. `copy(to, from, end)` copies 64 bytes
+ * per iteration. Accumulators are loaded from memory and stored there, because V8 would merge accumulators that start with the same
+ * constant, and because it joins pairs of vectors (wide SIMD) at their stores.
  */
 function limitModule(simd: Simd): Uint8Array<ArrayBuffer> {
   const [I32, F32, V128] = [0x7f, 0x7d, 0x7b];
@@ -269,7 +280,7 @@ function limitModule(simd: Simd): Uint8Array<ArrayBuffer> {
     simd === 'plain'
       ? [...get(acc), ...get(va), ...vector(mul), ...get(vb), ...vector(add), ...set(acc)]
       : [...get(va), ...get(vb), ...get(acc), ...vector(madd), ...set(acc)];
-  // Where V8 joins neighbours, those of 128 bits must not be any.
+  // For wide SIMD, V8 must join adjacent vectors. Otherwise it must not.
   const apart = simd === 'wide' ? 16 : 32;
   const place = (acc: number): number[] => [4, ...leb(apart * (acc - first))];
   const fma = [

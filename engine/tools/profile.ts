@@ -1,6 +1,6 @@
 /**
- * What the steps of a plan took, and what they achieved of what this machine can do at most. Times come from
- * `compiled.profile(feeds)`; nothing here runs a plan.
+ * Profiles of plans: the time of each step, and its rate relative to the limits of the machine. The times come from
+ * `compiled.profile(feeds)`. Nothing here runs a plan.
  */
 import type { StepTime } from '../backends/backend.ts';
 import type { MachineLimits } from './limits.ts';
@@ -8,45 +8,57 @@ import { declarationOf } from '../plan/fusions/index.ts';
 import type { Plan, Step } from '../plan/plan.ts';
 import { bytesOf } from '../shape.ts';
 
-/** One step of a plan: its mean time, and what that makes of its work. */
+/** One step of a plan: its mean time, its work and its rate. */
 export interface ProfileRow {
   /** Position in the plan. */
   readonly step: number;
+  /** The name of the operation. */
   readonly op: Step['op'];
+  /** The layer that built the step. */
   readonly path: string;
+  /** Mean time in milliseconds. */
   readonly ms: number;
-  /** Of the total, 0 … 1. */
+  /** Fraction of the total time, 0 to 1. */
   readonly share: number;
-  /** Arithmetic operations of the direct computation, whatever the kernel does instead. */
+  /** Arithmetic operations of the direct algorithm, even if the kernel uses another one. */
   readonly flops: number;
-  /** Inputs and outputs. */
+  /** Bytes of inputs and outputs. */
   readonly bytes: number;
-  /** What the step is measured by: arithmetic, or traffic where there is little arithmetic for each byte. */
+  /** Whether the rate counts arithmetic, or memory traffic for a step with little arithmetic per byte. */
   readonly bound: 'compute' | 'memory';
-  /** GFLOP/s or GB/s, as `bound` says; 0 for a step that took no time that the clock could see. */
+  /** GFLOP/s for 'compute', GB/s for 'memory'. 0 for a step that is too short for the clock. */
   readonly rate: number;
-  /** `rate` over the machine's limit; above 1 where an algorithm needs less than the direct one. Null without limits. */
+  /** `rate` divided by the limit of the machine. Above 1 for algorithms with fewer operations than the direct one. Null without limits. */
   readonly ofLimit: number | null;
 }
 
+/** The result of `summarizeProfile`. */
 export interface ProfileSummary {
+  /** One row per step, in the order of the plan. */
   readonly rows: readonly ProfileRow[];
-  /** All steps together. */
+  /** Mean time of all steps in milliseconds. */
   readonly ms: number;
+  /** GFLOP/s of all steps, with the operations of the direct algorithms. */
   readonly gflopPerSecond: number;
-  /** How many profiles the times are the mean of. */
+  /** Number of profiles. */
   readonly runs: number;
+  /** The limits that the rates are compared with. */
   readonly limits: MachineLimits | null;
 }
 
-/** Operations for each byte from which on arithmetic is what takes time, where the machine's limits are not known. */
+/** The arithmetic intensity, in operations per byte, above which a step counts as arithmetic if the limits are unknown. */
 const USUAL_BALANCE = 4;
 
 /**
- * The mean of several profiles of one plan, step by step, with what each achieved.
+ * The mean of several profiles of one plan, step by step. With `limits` from `measureLimits`, the rates are also relative to them.
+ *
+ * Units: milliseconds, GFLOP/s and GB/s.
  * Throws RangeError without profiles, and for profiles of another plan.
  *
- * @example summarizeProfile(compiled.plan, [await compiled.profile(feeds)])
+ * @example
+ * const step = await compile(backend, { inputs: { x: f32(64, 64) }, build: ({ x }) => ({ outputs: { y: matmul(x, x) } }) });
+ * const profile = await step.profile({ x: new Float32Array(4096) });
+ * summarizeProfile(step.plan, [profile]).rows.length // 1
  */
 export function summarizeProfile(
   plan: Plan,
@@ -54,11 +66,12 @@ export function summarizeProfile(
   limits: MachineLimits | null = null,
 ): ProfileSummary {
   if (profiles.length === 0)
-    throw new RangeError('summarizeProfile: there are no profiles (give at least one)');
+    throw new RangeError('summarizeProfile: there are no profiles (pass at least one)');
   for (const profile of profiles) {
     if (profile.length !== plan.steps.length || profile.some(({ step }, i) => step !== plan.steps[i])) {
       throw new RangeError(
-        `summarizeProfile: a profile has ${profile.length} steps of another plan; this one has ${plan.steps.length}`,
+        `summarizeProfile: the profile belongs to another plan: it has ${profile.length} steps, the plan has ${plan.steps.length} ` +
+          '(profile the executable that has this plan)',
       );
     }
   }
@@ -88,7 +101,14 @@ function trafficOf(plan: Plan, { op, inputs, outputs }: Step): number {
   return bytes(read) + bytes(outputs);
 }
 
-/** The summary as a table, one line a step in the plan's order, and the totals. */
+/**
+ * The summary of a profile as a text table: one line per step, in the order of the plan, and the totals.
+ *
+ * @example
+ * const step = await compile(backend, { inputs: { x: f32(64, 64) }, build: ({ x }) => ({ outputs: { y: matmul(x, x) } }) });
+ * const profile = await step.profile({ x: new Float32Array(4096) });
+ * console.log(formatProfile(summarizeProfile(step.plan, [profile])));
+ */
 export function formatProfile({ rows, ms, gflopPerSecond, runs, limits }: ProfileSummary): string {
   const percent = (share: number): string => `${(share * 100).toFixed(1)}%`;
   const head = [
@@ -126,7 +146,7 @@ export function formatProfile({ rows, ms, gflopPerSecond, runs, limits }: Profil
       : [
           `limit ${limits.gflopPerSecond.toFixed(1)} GFLOP/s (${limits.simd === 'plain' || limits.fused === false ? 'multiply and add' : 'fused multiply-add'}${limits.simd === 'wide' ? ' of 256 bits' : ''} ` +
             `in registers) and ${limits.gbPerSecond.toFixed(1)} GB/s (a copy), ${limits.threads} thread${limits.threads === 1 ? '' : 's'}; ` +
-            'Winograd and caches go beyond',
+            'Winograd convolutions and caches exceed it',
         ]),
   ].join('\n');
 }

@@ -1,6 +1,6 @@
 /**
- * Calls of several runs. Where a call costs as much as several runs, the updates run ahead of their events. If the run ends between
- * two updates of a call, the state is restored, so the results do not depend on the size of calls.
+ * Calls of several runs, for backends whose calls cost as much as several runs. The updates run ahead of their events. If the run ends
+ * between two updates of a call, the state is restored. The results do not depend on the size of calls.
  */
 import type { Backend, Executable, Feeds, Outputs, Store } from '../backends/backend.ts';
 import { RunsError, stackFeeds } from '../backends/runs.ts';

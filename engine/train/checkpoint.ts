@@ -13,23 +13,29 @@ import type { State } from '../types.ts';
 import type { EvalEvent } from './events.ts';
 import { checkStorable, decodeTensors, encodeTensors, storedBytes, type TensorFile } from './safetensors.ts';
 
+/** The contents of a checkpoint. */
 export interface Checkpoint {
   /** Updates done. */
   readonly step: number;
   /** Total number of updates of the run. */
   readonly steps: number;
+  /** The seed of the run. */
   readonly seed: number;
   /** Parameters, statistics and the arrays of the optimizer. */
   readonly state: State;
+  /** The config of the model. */
   readonly model: LayerConfig;
+  /** The config of the optimizer. */
   readonly optimizer: OptimizerConfig;
   /** The config of the loader, which identifies the order of the data. */
   readonly data: Readonly<Record<string, unknown>>;
   /** A digest of the examples. Null in older checkpoints. */
   readonly examples: string | null;
-  /** How the backend ran. */
+  /** The report of the backend. */
   readonly report: Report;
+  /** The last evaluation. Null without evaluations. */
   readonly last: EvalEvent | null;
+  /** The best evaluation. Null without evaluations. */
   readonly best: EvalEvent | null;
 }
 
@@ -37,18 +43,32 @@ const FORMAT = 'cyclegrad';
 const VERSION = 1;
 const NAME = /^step-(\d{8,})\.safetensors$/;
 
-/** The path of the checkpoint after `step` updates: '<dir>/step-00001000.safetensors'. */
+/**
+ * The path of the checkpoint after `step` updates.
+ *
+ * @example checkpointPath('runs/clr', 1000) // 'runs/clr/step-00001000.safetensors'
+ */
 export function checkpointPath(dir: string, step: number): string {
   return join(dir, `step-${String(step).padStart(8, '0')}.safetensors`);
 }
 
-/** The path of the state of the best evaluation: '<dir>/best.safetensors'. */
+/**
+ * The path of the state of the best evaluation (see `CheckpointOptions.best`).
+ *
+ * @example bestPath('runs/clr') // 'runs/clr/best.safetensors'
+ */
 export const bestPath = (dir: string): string => join(dir, 'best.safetensors');
 
 /**
- * Writes a checkpoint as a safetensors file: to a temporary file, flushed to the disk, then renamed. Creates missing folders. Throws
- * CheckpointError if it cannot be written, and leaves an existing file unchanged. Throws TypeError or DataError for arrays that
- * a file cannot hold, as `saveTensors` does.
+ * Writes a checkpoint as a safetensors file, atomically: a temporary file is flushed to the disk, then renamed. Creates missing
+ * folders. Training saves its checkpoints itself (see `TrainOptions.checkpoint`).
+ *
+ * Throws CheckpointError if the file cannot be written. An existing file is then unchanged. Throws TypeError or DataError for arrays
+ * that a file cannot store, as `saveTensors` does.
+ *
+ * @example
+ * const checkpoint = await loadCheckpoint('runs/clr/step-00025000.safetensors');
+ * await saveCheckpoint('copy.safetensors', checkpoint);
  */
 export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
   const { state, ...description } = checkpoint;
@@ -67,12 +87,16 @@ export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Prom
 
 /**
  * Writes arrays as a safetensors file, atomically, for instance the weights of a model for another program. Creates missing folders.
- * A Float64Array of dtype f32 is rounded. Throws CheckpointError if it cannot be written. Throws TypeError or DataError, before
- * anything is written, for an array whose data does not match its dtype or shape, for a number beyond f32, and for the names
- * '__metadata__' and '__proto__'.
+ * A Float64Array of dtype f32 is rounded.
+ *
+ * Throws CheckpointError if the file cannot be written. Throws TypeError or DataError, before anything is written, for an array whose
+ * data does not match its dtype or shape, for a number beyond the range of f32, and for the names '__metadata__' and '__proto__'.
+ * Source: the safetensors format, https://huggingface.co/docs/safetensors.
  *
  * @example
- * await saveTensors('weights.safetensors', Object.fromEntries(nn.parameters(model).map(({ name }) => [name, state[name]])));
+ * const names = nn.parameters(model).map(({ name }) => name);
+ * const weights = Object.fromEntries(names.map((name) => [name, state[name]!]));
+ * await saveTensors('weights.safetensors', weights);
  */
 export async function saveTensors(path: string, tensors: State): Promise<void> {
   checkStorable('saveTensors', tensors);
@@ -80,12 +104,18 @@ export async function saveTensors(path: string, tensors: State): Promise<void> {
 }
 
 /**
- * The arrays of any safetensors file. For a checkpoint, they are its state. F32, F16, BF16 and F64 (rounded) become f32. I8, I16, U16,
- * I32, U32, I64 and U64 become i32. U8 and BOOL become u8. Other programs use other names and layouts: weights of PyTorch are
- * [out, in, KH, KW] and [out, in], ours are [KH, KW, in, out] and [in, out].
+ * Reads the arrays of a safetensors file. For a checkpoint, they are its state.
  *
- * Throws CheckpointError, with the path, for a file that is missing, truncated or not a safetensors file, and for a number beyond our
- * types.
+ *   F32, F16, BF16, F64 (rounded)           -> f32
+ *   I8, I16, U16, I32, U32, I64, U64        -> i32
+ *   U8, BOOL                                -> u8
+ *
+ * Other programs use other names and layouts. The weights of PyTorch's convolutions and linear layers are [out, in, KH, KW] and
+ * [out, in]. Here they are [KH, KW, in, out] and [in, out].
+ *
+ * Throws CheckpointError, with the path, for a file that is missing, truncated or not a safetensors file, and for a number beyond the
+ * range of its dtype.
+ * Source: the safetensors format, https://huggingface.co/docs/safetensors.
  *
  * @example await fit({ ...options, initial: await loadTensors('weights.safetensors') });
  */
@@ -131,8 +161,9 @@ async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
 }
 
 /**
- * Reads a checkpoint. Throws CheckpointError, with the path, if the file is missing, truncated, damaged, or not a checkpoint of this
- * program.
+ * Reads a checkpoint. To resume a run, use `resume` of `CheckpointOptions` instead.
+ *
+ * Throws CheckpointError, with the path, for a file that is missing, truncated, damaged, or not a checkpoint of this program.
  *
  * @example const { state } = await loadCheckpoint('runs/clr/step-00025000.safetensors');
  */
@@ -145,7 +176,7 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
   }
   if (metadata['version'] !== String(VERSION)) {
     throw new CheckpointError(
-      `${path}: the file has version ${metadata['version']} of the format, but this program reads version ${VERSION} (update the program)`,
+      `${path}: the file has version ${metadata['version']} of the format, but this program reads version ${VERSION} (update cyclegrad)`,
     );
   }
   const field = (name: keyof Checkpoint): never => {
@@ -172,7 +203,7 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
   // Older checkpoints have no digest.
   if (digest !== undefined && digest !== digestOf({ tensors, metadata: rest })) {
     throw new CheckpointError(
-      `${path}: the contents are not what was saved: their SHA-256 differs from that in the metadata ` +
+      `${path}: the contents changed after saving: their SHA-256 differs from the one in the metadata ` +
         `(the file is damaged)`,
     );
   }
@@ -205,7 +236,15 @@ export async function listCheckpoints(dir: string): Promise<readonly string[]> {
     .map((name) => join(dir, name));
 }
 
-/** The path of the checkpoint with the most steps in a folder. Null without checkpoints. */
+/**
+ * The path of the checkpoint with the most steps in a folder. Null without checkpoints.
+ *
+ * Throws CheckpointError if the folder cannot be read.
+ *
+ * @example
+ * const path = await latestCheckpoint('runs/clr');
+ * if (path !== null) console.log((await loadCheckpoint(path)).step);
+ */
 export async function latestCheckpoint(dir: string): Promise<string | null> {
   return (await listCheckpoints(dir)).at(-1) ?? null;
 }

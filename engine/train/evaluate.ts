@@ -12,25 +12,31 @@ import { fedExamples, paddedBatches, type Examples } from './examples.ts';
 import { measure, objectiveFor, readMeasures, type Objective, type ObjectiveOptions } from './objective.ts';
 
 export interface EvaluateOptions extends ObjectiveOptions {
+  /** The model, without training behavior such as dropout. */
   readonly model: Layer;
-  /** The arrays of the model, from a result or a checkpoint. Others are ignored. */
+  /** The arrays of the model, from a result or a checkpoint. Other arrays are ignored. */
   readonly state: State;
+  /** The data set to evaluate. */
   readonly data: Dataset;
+  /** Where to compute. */
   readonly backend: Backend;
-  /** Default 100. It affects only the last bits of the result. */
+  /** Examples per batch. It affects only the last bits of the result. Default 100. */
   readonly batchSize?: number;
 }
 
+/** The result of an evaluation. */
 export interface Evaluation {
-  /** The mean over all examples. */
+  /** Mean over all examples. */
   readonly loss: number;
-  /** Means, for instance `{ accuracy: 0.81 }`. */
+  /** Means over all examples, for instance `{ accuracy: 0.81 }`. */
   readonly metrics: Readonly<Record<string, number>>;
+  /** Number of examples. */
   readonly examples: number;
+  /** Wall time in milliseconds. */
   readonly ms: number;
 }
 
-/** Whether `a` has the higher accuracy, or the lower loss where there is no accuracy. */
+/** Whether `a` has the higher accuracy, or the lower loss if there is no accuracy. */
 export function isBetter(
   a: Pick<Evaluation, 'loss' | 'metrics'>,
   b: Pick<Evaluation, 'loss' | 'metrics'>,
@@ -41,6 +47,9 @@ export function isBetter(
 
 /**
  * Evaluates a model on all examples of a data set.
+ *
+ * Throws TypeError or RangeError for invalid options, DataError for labels out of range or arrays that do not match, and ShapeError
+ * if the data does not match the model.
  *
  * @example const { metrics } = await evaluate({ model, state: result.state, data: test, backend });
  */

@@ -1,6 +1,7 @@
 /** The events of a training run. Their order is start, (step | eval | checkpoint | notice)*, end. */
 import type { Report } from '../backends/report.ts';
 
+/** The first event of a run. */
 export interface StartEvent {
   readonly type: 'start';
   /** Updates already done: 0, or the step at which the run resumes. */
@@ -10,15 +11,17 @@ export interface StartEvent {
   readonly stepsPerEpoch: number;
   readonly batchSize: number;
   readonly seed: number;
+  /** The report of the backend. */
   readonly report: Report;
 }
 
+/** One update. */
 export interface StepEvent {
   readonly type: 'step';
   /** The index of the update, from 0. After it, `step + 1` updates are done. */
   readonly step: number;
   readonly steps: number;
-  /** The hyper-parameters of this update, for instance `{ lr: 0.001, momentum: 0.9 }`. */
+  /** The hyperparameters of this update, for instance `{ lr: 0.001, momentum: 0.9 }`. */
   readonly hyper: Readonly<Record<string, number>>;
   /** Mean loss over the batch, before the update. */
   readonly loss: number;
@@ -28,6 +31,7 @@ export interface StepEvent {
   readonly ms: number;
 }
 
+/** An evaluation. Means are over all examples of the data set. */
 export interface EvalEvent {
   readonly type: 'eval';
   /** Updates done when the model was evaluated. */
@@ -35,10 +39,11 @@ export interface EvalEvent {
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
   readonly examples: number;
-  /** Wall time in milliseconds. 0 for an evaluation from a checkpoint, so equal runs write equal files. */
+  /** Wall time in milliseconds. 0 for an evaluation from a checkpoint, because equal runs write equal files. */
   readonly ms: number;
 }
 
+/** A checkpoint was saved. */
 export interface CheckpointEvent {
   readonly type: 'checkpoint';
   /** Updates done. */
@@ -46,7 +51,7 @@ export interface CheckpointEvent {
   readonly path: string;
 }
 
-/** A fact about the run that is not an error. */
+/** An unusual property of the run that is not an error. */
 export interface NoticeEvent {
   readonly type: 'notice';
   readonly step: number;
@@ -54,22 +59,29 @@ export interface NoticeEvent {
   readonly message: string;
 }
 
+/** The last event of a run. */
 export interface EndEvent {
   readonly type: 'end';
-  /** 'done': all steps ran. 'break': the loop was left. 'abort': the AbortSignal aborted. 'error': an error was thrown. */
+  /** 'done': all steps ran. 'break': the loop ended early. 'abort': the AbortSignal aborted. 'error': an error was thrown. */
   readonly reason: 'done' | 'break' | 'abort' | 'error';
   /** Updates done. */
   readonly step: number;
   readonly steps: number;
-  /** The last evaluation, and the one with the highest accuracy (lowest loss where there is no accuracy). */
+  /** The last evaluation. Null without evaluations. */
   readonly last: EvalEvent | null;
+  /** The evaluation with the highest accuracy, or with the lowest loss if there is no accuracy. Null without evaluations. */
   readonly best: EvalEvent | null;
   /** Wall time of the run in this process, in milliseconds. */
   readonly ms: number;
+  /** The error, for the reason 'error'. */
   readonly error?: unknown;
 }
 
+/** Any event of a run. */
 export type TrainEvent = StartEvent | StepEvent | EvalEvent | CheckpointEvent | NoticeEvent | EndEvent;
 
-/** Receives every event before the loop does, and is awaited. The last event is always `end`. An error of a listener ends the run. */
+/**
+ * Receives every event before the loop does. Training waits for its promise. The last event is always `end`. An error of a listener
+ * ends the run.
+ */
 export type Listener = (event: TrainEvent) => void | Promise<void>;

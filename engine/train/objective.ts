@@ -1,4 +1,4 @@
-/** Loss and metrics. Each gives one number for every example, so that padded examples can be excluded from a mean. */
+/** Loss and metrics. Each gives one number per example, because means must exclude padded examples. */
 import type { Dataset } from '../dataset.ts';
 import { ShapeError } from '../errors.ts';
 import { expectTensor } from '../op.ts';
@@ -8,25 +8,30 @@ import { formatType } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
 /**
- * Maps the output of the model and the targets, [N, ...] each, to one number per example, f32 [N]. The operations `crossEntropy`,
- * `meanSquaredError` and the like are such functions if they receive the third argument.
+ * Maps the output of the model and the targets, [N, ...] each, to one number per example, f32 [N]. Operations such as `crossEntropy`
+ * and `meanSquaredError` are loss functions: they take `{ reduction: 'none' }` as the third argument.
  */
 export type LossFunction = (
   output: Tensor,
   targets: Tensor,
   options: { readonly reduction: 'none' },
 ) => Tensor;
+/** Like `LossFunction`, for a metric. */
 export type MetricFunction = LossFunction;
 
 export interface ObjectiveOptions {
   /**
-   * Returns one number per example. Pass the third argument, `{ reduction: 'none' }`, to the operation. Default: `crossEntropy`,
-   * if the targets are class labels.
+   * The loss of each example. A custom function passes its third argument, `{ reduction: 'none' }`, on to the operation. Default for
+   * class labels: `crossEntropy`. Required for other targets.
    *
-   * @example loss: (output, targets, options) => crossEntropy(output, targets, { ...options, labelSmoothing: 0.1 })
+   * @example
+   * await fit({
+   *   ...options,
+   *   loss: (output, targets, reduction) => crossEntropy(output, targets, { ...reduction, labelSmoothing: 0.1 }),
+   * });
    */
   readonly loss?: LossFunction;
-  /** Default: accuracy, if the targets are class labels and the output is [N, classes]. */
+  /** Metrics by name. Default: `accuracy`, if the targets are class labels and the output is [N, classes]. */
   readonly metrics?: Readonly<Record<string, MetricFunction>>;
 }
 

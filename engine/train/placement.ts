@@ -11,7 +11,7 @@ import type { Settings } from './settings.ts';
 const RESIDENT_BYTES = 2 ** 30;
 
 export interface Placement {
-  /** Holds the state, and the examples where they are resident. */
+  /** Holds the state, and the examples if they are resident. */
   readonly store: Store;
   readonly training: Examples;
   /** The examples of evaluations. */
@@ -22,8 +22,8 @@ export interface Placement {
 }
 
 /**
- * Creates the store of a run. The examples become resident where `resident` and the memory of the backend allow it. A notice
- * says why they are not.
+ * Creates the store of a run. The examples become resident if `resident` and the memory of the backend allow it. Otherwise, a notice
+ * has the reason.
  */
 export async function placeExamples(settings: Settings, state: State): Promise<Placement> {
   const { data, evaluation, resident } = settings;
@@ -83,6 +83,6 @@ async function placeFed(settings: Settings, state: State, notices: readonly Noti
 const callSize = ({ stepsPerCall }: Settings, auto: number): number =>
   stepsPerCall === 'auto' ? auto : stepsPerCall;
 
-/** The state, with a second copy where calls have several runs. */
+/** The state, with a second copy if calls have several runs. */
 const stateArrays = (state: State, runsPerCall: number): State =>
   runsPerCall > 1 ? { ...state, ...keptArrays(state) } : state;

@@ -15,18 +15,21 @@ import { checkModel, withModel } from './evaluate.ts';
 import { fedExamples, paddedBatches } from './examples.ts';
 
 export interface PredictOptions {
+  /** The model, without training behavior such as dropout. */
   readonly model: Layer;
-  /** The arrays of the model, from a result or a checkpoint. Others are ignored. */
+  /** The arrays of the model, from a result or a checkpoint. Other arrays are ignored. */
   readonly state: State;
-  /** Inputs [N, ...], bytes or floats, for any N, or a data set, whose targets are ignored. */
+  /** Inputs [N, ...], u8 or f32, for any N, or a data set, whose targets are ignored. */
   readonly data: HostTensor | Dataset;
+  /** Where to compute. */
   readonly backend: Backend;
-  /** Default: the number of examples, up to 100. */
+  /** Examples per batch. Default: the number of examples, up to 100. */
   readonly batchSize?: number;
 }
 
+/** The result of `predict`. */
 export interface Prediction {
-  /** The class with the largest logit of each example, [N]. Of equal logits, the first. */
+  /** The class with the largest logit of each example, [N]. For equal logits, the first one. */
   readonly classes: Int32Array;
   /** The softmax of the logits, [N, classes]. */
   readonly probabilities: HostTensor;
@@ -35,7 +38,11 @@ export interface Prediction {
 }
 
 /**
- * Classifies any number of examples. Throws ShapeError unless the output of the model is logits [N, classes].
+ * Classifies any number of examples.
+ *
+ * Shapes: data [N, ...] -> classes [N], probabilities and logits [N, classes].
+ * Throws ShapeError unless the output of the model is [N, classes] and the data matches the model. Throws TypeError or RangeError for
+ * invalid options.
  *
  * @example const { classes } = await predict({ model, state: result.state, data: test, backend });
  */
@@ -52,9 +59,16 @@ export async function predict(options: PredictOptions): Promise<Prediction> {
 }
 
 /**
- * The outputs of the model for any number of inputs, [N, ...], for instance regression values, images or features.
+ * The outputs of a model for any number of inputs, for instance regression values, images or features.
  *
- * @example const { data } = await forward({ model, state: result.state, backend, data: { shape: [3, 1], dtype: 'f32', data: x } });
+ * Shapes: data [N, ...] -> [N, ...], the output of the model.
+ * Throws ShapeError unless the output has one row per example and the data matches the model. Throws TypeError or RangeError for
+ * invalid options.
+ *
+ * @example
+ * const inputs = { shape: [2, 32, 32, 3], dtype: 'f32', data: new Float32Array(6144) } as const;
+ * const outputs = await forward({ model, state: result.state, backend, data: inputs });
+ * outputs.shape // [2, 10]
  */
 export async function forward(options: PredictOptions): Promise<HostTensor> {
   return outputsOf('forward', options, (output, batchSize) => {

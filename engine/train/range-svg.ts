@@ -1,22 +1,25 @@
-/** Range tests as an SVG picture: accuracy and loss over the rate, with the suggested rates. */
+/** A chart of range tests as SVG: accuracy and loss over the learning rate, with the suggested rates. */
 import { curveSvg, PALETTE, type CurveMarker, type CurveSeries } from './listeners/curve.ts';
 import type { RangeEvaluation } from './range-test.ts';
 import type { Suggestion, SuggestionName, TrendPoint } from './suggest-bounds.ts';
 
 /** The curves of one sweep. */
 export interface RangePicture {
+  /** The name in the legend. */
   readonly label: string;
   readonly evaluations: readonly RangeEvaluation[];
-  /** `lossTrend(curve)` */
+  /** The result of `lossTrend(curve)`. */
   readonly trend: readonly TrendPoint[];
-  /** `suggestBounds(curve)` */
+  /** The result of `suggestBounds(curve)`. */
   readonly suggestions: Readonly<Record<SuggestionName, Suggestion>>;
 }
 
 export interface RangeSvgOptions {
+  /** The scale of the learning rate: linear or logarithmic. */
   readonly sweep: 'linear' | 'exponential';
+  /** The title of the chart. Default 'learning-rate range test'. */
   readonly title?: string;
-  /** Another curve of accuracies, [rate, accuracy], for comparison. */
+  /** Another curve of accuracies for comparison, with points [rate, accuracy]. Default: none. */
   readonly reference?: { readonly label: string; readonly points: readonly (readonly [number, number])[] };
 }
 
@@ -33,12 +36,21 @@ const MARKERS: Readonly<Record<SuggestionName, CurveMarker>> = {
 const BY_ACCURACY: readonly SuggestionName[] = ['rise', 'ragged'];
 
 /**
- * One SVG document, with a panel of accuracies if there are evaluations, and a panel of the trend of the losses. Each suggestion has a
- * marker on the curve that it comes from.
+ * A chart of range tests as an SVG document: a panel of accuracies if there are evaluations, and a panel of smoothed losses. Each
+ * suggested rate has a marker on its curve.
  *
  * @example
- * rangeSvg(test.curves.map((curve) => ({ label: `seed ${curve.seed}`, evaluations: curve.evaluations,
- *   trend: lossTrend(curve), suggestions: suggestBounds(curve) })), { sweep: test.sweep })
+ * const { curves, sweep } = await lrRangeTest({
+ *   ...{ model, backend, data, from: 0, to: 0.02, steps: 4000 },
+ *   optimizer: (lr) => sgd({ lr, momentum: 0.9 }),
+ * });
+ * const charts = curves.map((curve) => ({
+ *   label: `seed ${curve.seed}`,
+ *   evaluations: curve.evaluations,
+ *   trend: lossTrend(curve),
+ *   suggestions: suggestBounds(curve),
+ * }));
+ * const svg = rangeSvg(charts, { sweep });
  */
 export function rangeSvg(pictures: readonly RangePicture[], options: RangeSvgOptions): string {
   const { sweep, title = 'learning-rate range test', reference } = options;

@@ -1,4 +1,4 @@
-/** The learning-rate range test: a short run with a rising rate. suggest-bounds.ts derives bounds from its curve. */
+/** The learning-rate range test: a short run with a rising learning rate. suggest-bounds.ts derives bounds from its curve. */
 import { geometric, linear, type Schedule } from '../../schedulers/index.ts';
 import type { Optimizer } from '../nn/optimizer.ts';
 import { checkInteger, checkNumber, checkOneOf } from '../options.ts';
@@ -7,11 +7,11 @@ import type { TrainOptions } from './settings.ts';
 import { train } from './train.ts';
 
 export interface RangeTestOptions extends Omit<TrainOptions, 'optimizer' | 'steps' | 'seed' | 'checkpoint'> {
-  /** The optimizer as a function of the rate: `(lr) => sgd({ lr, momentum: 0.9 })`. */
+  /** The optimizer as a function of the learning rate: `(lr) => sgd({ lr, momentum: 0.9 })`. */
   readonly optimizer: (lr: Schedule) => Optimizer;
-  /** The rate of the first update. */
+  /** The learning rate of the first update. */
   readonly from: number;
-  /** The rate of the last update. */
+  /** The learning rate of the last update. */
   readonly to: number;
   /** Number of updates of the sweep. The paper uses 8 epochs, fastai 100 updates. */
   readonly steps: number;
@@ -20,24 +20,25 @@ export interface RangeTestOptions extends Omit<TrainOptions, 'optimizer' | 'step
    * Default 'linear'.
    */
   readonly sweep?: 'linear' | 'exponential';
-  /** One sweep for each seed. They differ in initial weights, order of the data, augmentation and dropout. Default [0]. */
+  /** One sweep for each seed. Seeds differ in initial weights, order of the data, augmentation and dropout. Default [0]. */
   readonly seeds?: readonly number[];
-  /** The decay of the running mean of the loss, which is corrected for its start at 0. Default 0.98. */
+  /** Decay of the moving average of the loss, per update. The average is corrected for its start at 0. Default 0.98. */
   readonly smoothing?: number;
-  /** A sweep ends when the smoothed loss exceeds this multiple of the best one. Default 4. */
+  /** A sweep ends when the smoothed loss exceeds this multiple of the lowest one. Default 4. */
   readonly divergence?: number;
 }
 
-/** One update. */
+/** One update of a sweep. */
 export interface RangePoint {
   readonly step: number;
   readonly lr: number;
   /** The loss of the batch, before the update. */
   readonly loss: number;
+  /** The moving average of the losses. */
   readonly smoothed: number;
 }
 
-/** An evaluation on held-out data after `step` updates. `lr` is the rate of the sweep there. */
+/** An evaluation on held-out data after `step` updates. `lr` is the learning rate at this step. */
 export interface RangeEvaluation {
   readonly step: number;
   readonly lr: number;
@@ -46,6 +47,7 @@ export interface RangeEvaluation {
   readonly accuracy: number | null;
 }
 
+/** One sweep. */
 export interface RangeCurve {
   readonly seed: number;
   readonly points: readonly RangePoint[];
@@ -55,6 +57,7 @@ export interface RangeCurve {
   readonly end: 'done' | 'diverged' | 'abort';
 }
 
+/** The result of `lrRangeTest`. */
 export interface RangeTest {
   readonly sweep: 'linear' | 'exponential';
   readonly from: number;
@@ -65,18 +68,20 @@ export interface RangeTest {
 }
 
 /**
- * Sweeps the learning rate once from low to high and returns the curve of the loss and, with `eval`, of the accuracy on held-out data.
- * The sweep does not change its arguments: it has its own store, so model, data order, `initial` arrays and random numbers of a later
- * training are the same as without it.
+ * The learning-rate range test: sweeps the learning rate from low to high in a short run, and returns the curve of the loss and, with
+ * `eval`, of the accuracy on held-out data. It does not affect a later run with the same arguments.
  *
- * Throws RangeError for invalid rates, lengths and seeds, and the errors of `train`, except for a loss that is not finite, which ends
- * the sweep.
+ * Throws RangeError or TypeError for invalid options, and the errors of `train`. A loss that is not finite ends the sweep and does not
+ * throw.
  * Source: L. N. Smith, 2017, section 3.3 (linear, by accuracy); fastai's lr_find (exponential, by smoothed loss).
  *
  * @example
- * const test = await lrRangeTest({ model, backend, data, eval: { data: held, every: 200 },
- *   optimizer: (lr) => sgd({ lr, momentum: 0.9 }), from: 0, to: 0.02, steps: 4000 });
- * suggestBounds(test.curves[0]).ragged.lr
+ * const { curves } = await lrRangeTest({
+ *   ...{ model, backend, data, from: 0, to: 0.02, steps: 4000 },
+ *   optimizer: (lr) => sgd({ lr, momentum: 0.9 }),
+ *   eval: { data: test, every: 200 },
+ * });
+ * for (const curve of curves) console.log(suggestBounds(curve).ragged);
  */
 export async function lrRangeTest(options: RangeTestOptions): Promise<RangeTest> {
   const {

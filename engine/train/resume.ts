@@ -92,7 +92,7 @@ function checkResume(checkpoint: Checkpoint, run: ResumingRun): Notice[] {
   if (schedule !== null) {
     notices.push({
       code: 'schedule-changed',
-      message: `a hyper-parameter differs from ${run.path}: ${schedule}`,
+      message: `a hyperparameter differs from ${run.path}: ${schedule}`,
     });
   }
   if (checkpoint.steps !== run.steps) {

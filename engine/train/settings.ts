@@ -13,32 +13,39 @@ import type { Listener } from './events.ts';
 import { objectiveFor, type Objective, type ObjectiveOptions } from './objective.ts';
 
 export interface TrainOptions extends ObjectiveOptions {
+  /** The model to train. */
   readonly model: Layer;
+  /** Where to compute. It stays open after the run. */
   readonly backend: Backend;
   /** Total number of updates of the run, including those before a resume. */
   readonly steps: number;
   /** Determines initial weights, data order, augmentation and dropout. Default 0. */
   readonly seed?: number;
+  /** Batches of training examples. */
   readonly data: Loader;
+  /** Evaluations during the run. Default: none. */
   readonly eval?: EvalOptions;
+  /** The update rule, with learning rate and other hyperparameters. */
   readonly optimizer: Optimizer;
   /**
-   * Initial arrays in place of fresh ones, under the names of `Result.state`: any of the parameters, statistics and arrays of the
-   * optimizer. A checkpoint to resume from takes precedence.
+   * Initial arrays that replace fresh ones, under the names of `Result.state`: any of the parameters, statistics and arrays of the
+   * optimizer. A checkpoint to resume from takes precedence. Default: none.
    */
   readonly initial?: State;
+  /** Checkpoints during the run. Default: none. */
   readonly checkpoint?: CheckpointOptions;
+  /** Functions that receive every event, in this order. Default: none. */
   readonly listeners?: readonly Listener[];
-  /** Aborting ends the run between two steps, and saves a checkpoint if there is a folder for them. */
+  /** Aborting it ends the run between two steps. With `checkpoint`, the progress is saved. Default: none. */
   readonly signal?: AbortSignal;
   /**
-   * Whether to keep the data sets in the memory of the backend, which is faster and gives the same numbers. Default 'auto': if they
-   * take at most 1 GiB and fit there. A notice reports if they do not. With true, the run throws BackendError if they do not fit.
+   * Whether to keep the data sets in the memory of the backend, which is faster and gives the same numbers. 'auto' keeps them if they
+   * take at most 1 GiB and fit, or else sends a notice. With true, the run throws BackendError if they do not fit. Default 'auto'.
    */
   readonly resident?: 'auto' | boolean;
   /**
-   * The maximum number of updates in one call of the backend. Results and events do not depend on it. Default 'auto': on a GPU with
-   * resident data, as many as take a tenth of a second, up to 32. Elsewhere 1.
+   * Maximum number of updates in one call of the backend. Results and events do not depend on it. 'auto' on a GPU with resident data:
+   * as many as take 0.1 s, up to 32. 'auto' otherwise: 1. Default 'auto'.
    */
   readonly stepsPerCall?: 'auto' | number;
 }
@@ -46,24 +53,24 @@ export interface TrainOptions extends ObjectiveOptions {
 export interface EvalOptions {
   /** The data set to evaluate. */
   readonly data: Dataset;
-  /** Evaluates before the first step, every `every` steps, and at the end. */
+  /** Steps between evaluations. There is also one before the first step and one at the end. */
   readonly every: number;
-  /** Default: the batch size of the loader. */
+  /** Examples per batch. Default: the batch size of the loader. */
   readonly batchSize?: number;
 }
 
 export interface CheckpointOptions {
-  /** The folder of the checkpoints. Created if it is missing. */
+  /** The folder of the checkpoints. It is created if it is missing. */
   readonly dir: string;
-  /** Saves a checkpoint every `every` steps, and at the end. */
+  /** Steps between checkpoints. There is also one at the end. */
   readonly every: number;
-  /** Whether to resume from the latest checkpoint in the folder. Default false: a folder with checkpoints throws. */
+  /** Whether to resume from the latest checkpoint in the folder. With false, a folder with checkpoints throws. Default false. */
   readonly resume?: boolean;
-  /** The number of latest checkpoints to keep. Default 2. */
+  /** Number of latest checkpoints to keep. Default 2. */
   readonly keep?: number;
   /**
    * Whether to also save the state of the best evaluation (see `Result.best`) as `best.safetensors` in the folder. Runs do not resume
-   * from it. Needs `eval`. Default false.
+   * from it. It needs `eval`. Default false.
    */
   readonly best?: boolean;
 }
@@ -145,7 +152,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   const hyper: unknown = optimizer.at(0); // throws for an invalid rate
   if (typeof hyper !== 'object' || hyper === null || isPromise(hyper)) {
     throw new TypeError(
-      `${where}: the optimizer's at(0) must return hyper-parameters by name, got ${show(hyper)}`,
+      `${where}: the optimizer's at(0) must return hyperparameters by name, got ${show(hyper)}`,
     );
   }
   const seededLoader: unknown = data.withSeed(seed);

@@ -1,6 +1,7 @@
 /** Suggestions from the curve of a range test: bounds for a cyclical rate, and the suggestions of other libraries. */
 import type { RangeCurve, RangePoint } from './range-test.ts';
 
+/** The suggestions that `suggestBounds` describes. */
 export type SuggestionName = 'rise' | 'ragged' | 'steepest' | 'valley' | 'slide' | 'minimum';
 
 /** A point on the curve, or the reason why there is none. */
@@ -11,9 +12,8 @@ export type Suggestion =
 const none = (why: string): Suggestion => ({ lr: null, step: null, why });
 
 /**
- * The suggestions of a curve by name. The first two need evaluations. The others use `lossTrend` as a function of the position, because
- * the updates of a sweep are equally spaced on its axis, linear or logarithmic. If noise hides a suggestion, it is null and `why` has
- * the reason.
+ * Learning rates that a range test suggests, by name. `rise` and `ragged` need evaluations. The others use `lossTrend`. A suggestion
+ * that noise hides is null, with the reason in `why`.
  *
  *   rise      the lower bound of the paper: the first rate at which accuracy has started to rise
  *   ragged    the upper bound of the paper: the last rate before accuracy falls for the first time
@@ -22,12 +22,19 @@ const none = (why: string): Suggestion => ({ lr: null, step: null, why });
  *   slide     the upper end of the valley: the last rate before the loss permanently rises, by more than 5% of the fall
  *   minimum   a tenth of the rate with the lowest loss
  *
- * The last four names are those of fastai, whose rules are for exponential sweeps of 100 updates. There the valley is the longest
+ * The last four names are those of fastai, whose rules suit exponential sweeps of 100 updates. In fastai, the valley is the longest
  * decreasing subsequence, and the slide compares slopes 15 updates apart. Both end at the last update if the loss is noisy or does not
  * diverge.
+ *
+ * Units: learning rates. `step` is the update with this rate.
  * Source: L. N. Smith, 2017, section 3.3; fastai, callback/schedule.py.
  *
- * @example const { rise, ragged } = suggestBounds(test.curves[0])
+ * @example
+ * const { curves } = await lrRangeTest({
+ *   ...{ model, backend, data, from: 0, to: 0.02, steps: 4000 },
+ *   optimizer: (lr) => sgd({ lr, momentum: 0.9 }),
+ * });
+ * for (const curve of curves) console.log(suggestBounds(curve).steepest);
  */
 export function suggestBounds(curve: RangeCurve): Readonly<Record<SuggestionName, Suggestion>> {
   return { ...fromAccuracy(curve), ...fromLoss(curve) };
@@ -72,13 +79,16 @@ export interface TrendPoint {
 }
 
 /**
- * A smooth curve of up to 1000 points through the losses of the updates: a local linear regression over a twentieth of the curve on each
- * side, with higher weights for near points. Unlike a running mean, it does not lag. A loss far from its neighbors is replaced by the
- * nearer of them. Losses far above the first ones are capped, because an overflow would bend the curve around it. Empty for fewer than
- * 20 finite losses.
+ * A smooth curve through the losses of a range test, with up to 1000 points: a local linear regression over a twentieth of the curve
+ * on each side, with higher weights for near points. Unlike a moving average, it does not lag. A loss far from both neighbors is
+ * replaced by the nearer one. Losses far above the first ones are capped. The curve is empty for fewer than 20 finite losses.
+ *
  * Source: W. S. Cleveland, Robust Locally Weighted Regression and Smoothing Scatterplots, 1979, without the robust weights.
  *
- * @example curveSvg([{ label: 'loss', points: lossTrend(curve).map(({ lr, loss }) => [lr, loss]) }], options)
+ * @example
+ * const losses = Array.from({ length: 100 }, (_, step) => 2 - step / 100);
+ * const points = losses.map((loss, step) => ({ step, lr: step / 1000, loss, smoothed: loss }));
+ * lossTrend({ points })[50] // { step: 50, lr: 0.05, loss: 1.5 }
  */
 export const lossTrend = ({ points }: Pick<RangeCurve, 'points'>): readonly TrendPoint[] =>
   trendOf(points)?.points ?? [];

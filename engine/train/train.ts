@@ -6,43 +6,53 @@ import { openSession, type Session } from './session.ts';
 import { settingsOf, type Settings, type TrainOptions } from './settings.ts';
 
 /**
- * Trains, and yields events: one `start`, then any number of `step`, `eval`, `checkpoint` and `notice`, then one `end`. Leaving the
- * loop ends the run and closes its resources. With a checkpoint folder, leaving and aborting save the progress. The results depend
- * on the options only: stopping at any step and resuming gives the same bytes as an uninterrupted run.
+ * Trains a model as an async generator of events: one `start`, then any number of `step`, `eval`, `checkpoint` and `notice`, then one
+ * `end`. A `break` ends the run and closes its resources. With `checkpoint`, a `break` and an abort save the progress. The results
+ * depend only on the options: stopping at any step and resuming gives the same bytes as an uninterrupted run.
  *
- * Throws immediately for invalid options. Errors of the run throw out of the loop, after an `end` with reason 'error': a loss that
- * is not finite, a checkpoint of another model, a listener that throws.
+ * Throws TypeError, RangeError or ShapeError at once for invalid options. Errors of the run are thrown in the loop, after an `end`
+ * with reason 'error', for instance EngineError for a loss that is not finite, or CheckpointError for a checkpoint of another model.
  *
  * @example
- * for await (const event of train({ model, backend, steps: 1000, data, optimizer })) {
- *   if (event.type === 'eval' && event.metrics.accuracy > 0.8) break;
+ * const evaluation = { data: test, every: 500 };
+ * for await (const event of train({ model, backend, data, optimizer, steps: 25_000, eval: evaluation })) {
+ *   if (event.type === 'eval' && (event.metrics['accuracy'] ?? 0) > 0.8) break;
  * }
  */
 export function train(options: TrainOptions): AsyncGenerator<TrainEvent, void, undefined> {
   return run(settingsOf('train', options), () => Promise.resolve());
 }
 
+/** The result of `fit`. */
 export interface Result {
   /** The accuracy of the last evaluation. Null without evaluations, or without this metric. */
   readonly accuracy: number | null;
   /** The loss of the last evaluation, or of the last batch without evaluations. Null before the first step. */
   readonly loss: number | null;
+  /** The last evaluation. Null without evaluations. */
   readonly last: EvalEvent | null;
-  /** The evaluation with the highest accuracy, or with the lowest loss where there is no accuracy. */
+  /** The evaluation with the highest accuracy, or with the lowest loss if there is no accuracy. Null without evaluations. */
   readonly best: EvalEvent | null;
   /** Parameters, statistics and the arrays of the optimizer, for `evaluate`, `predict` and `saveCheckpoint`. */
   readonly state: State;
   /** Updates done. */
   readonly step: number;
+  /** 'done': all steps ran. 'abort': the AbortSignal aborted. */
   readonly reason: 'done' | 'abort';
+  /** The report of the backend. */
   readonly report: Report;
+  /** Wall time in milliseconds. */
   readonly ms: number;
 }
 
 /**
- * Trains to the end, or until `signal` aborts, and resolves to the result. Rejects with the errors of `train`.
+ * Trains a model to the end, or until `signal` aborts.
  *
- * @example const { accuracy, state } = await fit({ model, backend, steps: 25_000, data, eval: { data: test, every: 1000 }, optimizer });
+ * Throws as `train` does.
+ *
+ * @example
+ * const evaluation = { data: test, every: 1000 };
+ * const { accuracy, state } = await fit({ model, backend, data, optimizer, steps: 25_000, eval: evaluation });
  */
 export async function fit(options: TrainOptions): Promise<Result> {
   let result: Omit<Result, 'reason' | 'ms'> | null = null;
@@ -110,7 +120,7 @@ async function* runSession(
       failure ??= { error };
     }
   };
-  /** Closes everything and emits `end`. Throws only where no code after the `finally` of the generator runs. */
+  /** Closes everything and emits `end`. Throws only if no code after the `finally` of the generator runs. */
   const finish = async (): Promise<void> => {
     const left = reason === 'break';
     if (left && session.isDirty) await attempt(save);

@@ -57,7 +57,7 @@ describe('a profile', () => {
 
   it('of another plan is refused, and so is none', async () => {
     const [one, two] = [await profiled(), await profiled()];
-    expect(() => summarizeProfile(one.plan, two.profiles)).toThrow('steps of another plan');
+    expect(() => summarizeProfile(one.plan, two.profiles)).toThrow('the profile belongs to another plan');
     expect(() => summarizeProfile(one.plan, [])).toThrow(RangeError);
   });
 });
@@ -80,7 +80,7 @@ describe('the limits of the machine', () => {
       for (const flops of [0, -5, NaN, Infinity, 1e16, undefined as never])
         await expect(limit.run(flops)).rejects.toThrow(/startLimit: run: flops must be above 0 and below \d/);
       const first = limit.run(1e9);
-      await expect(limit.run(1)).rejects.toThrow('the team is running already (wait for it)');
+      await expect(limit.run(1)).rejects.toThrow('the team is already running (await the previous run)');
       await first;
       // The end waits for what goes on.
       const [last] = await Promise.all([limit.run(1e8), limit.close()]);

@@ -251,9 +251,9 @@ describe('wrong options', () => {
       'no data set',
       [[1, 2]] as never,
       { batchSize: 1 },
-      'loader: takes a data set, got an array (for arrays in memory',
+      'loader: the first argument must be a data set, got an array (for arrays in memory',
     ],
-    ['no options', points, undefined as never, 'loader: takes one object of options (batchSize, shuffle,'],
+    ['no options', points, undefined as never, 'loader: options must be an object (batchSize, shuffle,'],
     [
       'empty data set',
       { ...points, length: 0 },
@@ -280,7 +280,7 @@ describe('wrong options', () => {
       for (const augment of [{ crop: 1 }, { flip: true }, { flip: true, mixup: 1 }]) {
         expect(() => loader(withTargets(...item), { batchSize: 2, augment })).toThrow(
           `loader: augment: crop and flip would move x but not y: in scenes x is u8 [6,8,3] and y is f32 [${item.join(',')}], ` +
-            'which has the height and width of the images (leave crop and flip out, or let the data set hold pairs that were moved together)',
+            'which has the height and width of the images (omit crop and flip, or augment x and y together in the data set)',
         );
       }
       for (const augment of [{}, { crop: 0, flip: false }, { mixup: 1 }])

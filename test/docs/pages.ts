@@ -18,7 +18,7 @@ export interface Page {
   /** From the root, with slashes: `docs/gpu.md`. */
   readonly path: string;
   readonly blocks: readonly Block[];
-  /** The lines outside of fenced blocks; lines of blocks are empty, so that numbers of lines stay. */
+  /** The lines outside of fenced blocks. Lines of blocks are empty, which keeps the line numbers. */
   readonly prose: readonly string[];
 }
 

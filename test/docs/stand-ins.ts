@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { encode as encodePng } from 'fast-png';
 import jpeg from 'jpeg-js';
+import { vi } from 'vitest';
 import { synthetic, type Dataset } from '../../datasets/index.ts';
 import type * as Engine from '../../engine/index.ts';
 
@@ -31,10 +32,18 @@ function short<T extends Length>(options: T): T {
 }
 
 /**
- * The functions that train, in short; `loadCheckpoint`, which takes the last checkpoint for one that a long run writes; and `gpu`
- * for machines without one.
+ * Replaces functions of the package in modules that are imported later: training takes a few steps, `loadCheckpoint` takes the last
+ * checkpoint in place of one that a long run writes, `gpu` needs no GPU, and `cifar10` gives synthetic images.
  */
-export function standIns(
+export function shortenTraining(): void {
+  vi.doMock('../../engine/index.ts', async (load) => {
+    const engine = await load<typeof Engine>();
+    return { ...engine, ...standIns(engine) };
+  });
+  vi.doMock('../../datasets/index.ts', async (load) => ({ ...(await load<object>()), cifar10 }));
+}
+
+function standIns(
   engine: typeof Engine,
 ): Pick<typeof Engine, 'fit' | 'train' | 'lrRangeTest' | 'loadCheckpoint' | 'gpu'> {
   return {
@@ -57,7 +66,7 @@ const images = (n: number, seed: number): Dataset => ({
 });
 
 /** Synthetic images with the shapes and classes of CIFAR-10. */
-export const cifar10 = (): Promise<{ readonly train: Dataset; readonly test: Dataset }> =>
+const cifar10 = (): Promise<{ readonly train: Dataset; readonly test: Dataset }> =>
   Promise.resolve({ train: images(500, 1), test: images(100, 2) });
 
 /** `ship.jpg`, and `pets/cat` and `pets/dog` with 24 pictures each, JPEG and PNG. */

@@ -25,7 +25,7 @@ describe('feeds', () => {
   };
 
   it.each([
-    ['an unknown name', { ...good, z: 1 }, "run: there is no input called 'z' (inputs: x, s, n, b)"],
+    ['an unknown name', { ...good, z: 1 }, "run: there is no input 'z' (inputs: x, s, n, b)"],
     ['a missing name', { x: good.x, n: good.n, s: 2 }, "run: input 'b' is missing (given: x, n, s)"],
     ['nothing', {}, "run: input 'x' is missing (given: nothing)"],
     ['a number for an array', { ...good, x: 3 }, "run: input 'x' is f32 [2,2] but a single number was fed"],
@@ -153,20 +153,24 @@ describe('runMany', () => {
     [
       'a single number',
       { x: new Float32Array(4), n: 3 },
-      "runMany: 'n' must be an input with a leading axis of runs",
+      "runMany: 'n' must be an input with a first axis of runs, got a number (inputs: ",
     ],
     ['an unknown name', { x: new Float32Array(4), z: new Int32Array(2) }, "runMany: 'z' must be an input"],
     [
       'another number of runs',
       { x: new Float32Array(4), n: new Int32Array(3) },
-      "runMany: 'n' holds 3 elements: with 1 for one run that is 3 runs, but the others have 2",
+      "runMany: 'n' has 3 elements, which are 3 runs of 1 elements, but the other feeds have 2 runs",
     ],
     [
       'part of a run',
       { x: new Float32Array(5), n: new Int32Array(2) },
-      "runMany: 'x' holds 5 elements: with 2 for one run that is 2.5 runs",
+      "runMany: 'x' has 5 elements, which are 2.5 runs of 2 elements (pass a whole number of runs)",
     ],
-    ['no runs', { x: new Float32Array(0), n: new Int32Array(0) }, 'runMany: there are no runs in the feeds'],
+    [
+      'no runs',
+      { x: new Float32Array(0), n: new Int32Array(0) },
+      'runMany: the feeds have no runs (pass at least one)',
+    ],
     ['a missing name', { x: new Float32Array(4) }, "run: input 'n' is missing (given: x)"],
   ])('%s is refused', async (_, feeds, message) => {
     const step = await counter();
@@ -262,7 +266,7 @@ describe('compile', () => {
     const w = { shape: [4], dtype: 'f32', data: new Float32Array(3) } as const;
     await expect(compile(backend, { state: { w }, build: () => ({ outputs: {} }) })).rejects.toThrow(
       new DataError(
-        "compile: state: 'w' is f32 [4], 4 elements, but its data is Float32Array (3) (give it a Float32Array or Float64Array of length 4)",
+        "compile: state: 'w' is f32 [4], 4 elements, but its data is Float32Array (3) (use a Float32Array or Float64Array of length 4)",
       ),
     );
   });

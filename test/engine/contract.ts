@@ -376,7 +376,9 @@ export function describeContract(backendOf: () => Backend): void {
       await grow.close();
       await grow.close(); // twice is once
       await look.close();
-      await expect(grow.run({})).rejects.toThrow(new BackendError('run: the executable is closed'));
+      await expect(grow.run({})).rejects.toThrow(
+        new BackendError('run: the executable is closed (compile it again)'),
+      );
       await expect(backend.close()).rejects.toThrow(BackendError);
       await store.close();
     });
@@ -391,17 +393,17 @@ export function describeContract(backendOf: () => Backend): void {
       expect([...read['a'].data]).toEqual([8, 9]);
       (read['a'].data as Float32Array).fill(7);
       expect([...(await store.read())['a'].data]).toEqual([8, 9]);
-      await expect(store.read(['c'])).rejects.toThrow("store.read: there is no array called 'c'");
+      await expect(store.read(['c'])).rejects.toThrow("store.read: there is no array 'c' (arrays: ");
       await store.close();
     });
 
     it('a write that does not fit changes nothing', async () => {
       const store = await backendOf().createStore({ a: floats(1, 2), b: floats(3) });
       await expect(store.write({ a: floats(9, 9), b: floats(1, 2, 3) })).rejects.toThrow(
-        new DataError("store.write: 'b' is f32 [1] but f32 [3] was given"),
+        new DataError("store.write: 'b' is f32 [1], got f32 [3] (both must be equal)"),
       );
       await expect(store.write({ a: floats(9, 9), c: floats(1) })).rejects.toThrow(
-        new DataError("store.write: there is no array called 'c'"),
+        new DataError("store.write: there is no array 'c' (arrays: a, b)"),
       );
       const state = await store.read();
       expect([[...state['a'].data], [...state['b'].data]]).toEqual([[1, 2], [3]]);

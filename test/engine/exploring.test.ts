@@ -178,8 +178,8 @@ describe('exploring', () => {
     expect(await grad(sum(x), [a])[0].array()).toEqual([2, 4, 6]);
     await x.data();
     expect(() => grad(sum(x), [a])).toThrow(
-      'grad: the loss does not depend on tensor 0 of wrt (f32 [3]), but it contains a f32 [3] that was evaluated and so ' +
-        'dropped how it was computed (take gradients before data(), array(), ndarray() or print())',
+      'grad: the loss does not depend on tensor 0 of wrt (f32 [3]), but it contains a f32 [3] that was evaluated and ' +
+        'dropped its history (compute gradients before data(), array(), ndarray() or print())',
     );
     expect(await grad(sum(x), [x])[0].array()).toEqual([1, 1, 1]);
     expect(await grad(sum(tensor([1])), [a])[0].array()).toEqual([0, 0, 0]);
@@ -267,7 +267,7 @@ describe('exploring', () => {
     const x = input('images', { shape: [2, 3], dtype: 'u8' });
     const message =
       "evaluate: 'images' (u8 [2,3]) is a symbolic input without a value " +
-      '(run the compiled step, with this among its outputs)';
+      '(add the tensor to the outputs of the compiled step, and run it)';
     await expect(x.data()).rejects.toThrow(new PlanError(message));
     await expect(cast(x).mul(2).array()).rejects.toThrow(new PlanError(message));
   });

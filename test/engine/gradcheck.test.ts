@@ -357,7 +357,7 @@ describe('grad', () => {
     const logits = tensor([[1, 2]]);
     expect(() => grad(accuracy(logits, tensor(Int32Array.of(0)), { reduction: 'sum' }), [logits])).toThrow(
       new PlanError(
-        'grad: operation correct has no derivative (differentiate another expression, or stop before it)',
+        'grad: operation correct has no derivative (differentiate another expression, or use stopGradient on its inputs)',
       ),
     );
   });

@@ -53,11 +53,13 @@ it("'gpu' runs on a GPU or says why neither WebGPU nor WebGL does: never on some
     },
     (error: unknown) => (error instanceof BackendError ? error.message : String(error)),
   );
-  expect(opened).toMatch(/^gpu$|^neither WebGPU nor WebGL runs here:\n {2}gpu: .+\n {2}gpu: /);
+  expect(opened).toMatch(
+    /^gpu$|^openBackend: neither WebGPU nor WebGL is available \(use 'auto' or 'wasm'\):\n {2}gpu: .+\n {2}gpu: /,
+  );
 });
 
 it('an unknown name is refused', async () => {
   await expect(openBackend('cuda' as BackendName)).rejects.toThrow(
-    'openBackend: there is no backend "cuda" (there are: auto, wasm, gpu, reference)',
+    'openBackend: unknown backend "cuda" (known: auto, wasm, gpu, reference)',
   );
 });

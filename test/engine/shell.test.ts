@@ -43,13 +43,13 @@ describe.each([
     const running = step.run({ x });
     const closing = step.close();
     const late = step.run({ x });
-    await expect(late).rejects.toThrow(refused('run: the executable is closed'));
+    await expect(late).rejects.toThrow(refused('run: the executable is closed (compile it again)'));
     expect([...(await running)['next'].data]).toEqual([1, 2]);
     await closing;
     await step.close(); // twice is once
     for (const call of [step.run({ x }), step.runMany({ x }), step.profile({ x })]) {
       // oxlint-disable-next-line no-await-in-loop -- each is a check of its own
-      await expect(call).rejects.toThrow(refused('run: the executable is closed'));
+      await expect(call).rejects.toThrow(refused('run: the executable is closed (compile it again)'));
     }
     await store.close();
     await backend.close();
@@ -88,10 +88,10 @@ describe.each([
     await backend.close();
     await backend.close(); // twice is once
     await expect(backend.createStore({})).rejects.toThrow(
-      refused(`${name}: createStore: the backend is closed (make a new one)`),
+      refused(`${name}: createStore: the backend is closed (open a new one)`),
     );
     await expect(backend.load(plan, store)).rejects.toThrow(
-      refused(`${name}: load: the backend is closed (make a new one)`),
+      refused(`${name}: load: the backend is closed (open a new one)`),
     );
   });
 

@@ -168,7 +168,7 @@ describe('the team', () => {
       await backend.close();
       const other = await wasm({ threads: 1, workers });
       await expect(backend.createStore({})).rejects.toThrow(
-        'wasm: createStore: the backend is closed (make a new one)',
+        'wasm: createStore: the backend is closed (open a new one)',
       );
       await expect(
         compile(backend, { inputs: { x: f32(2) }, build: ({ x }) => ({ outputs: { y: mul(x, 2) } }) }),

@@ -185,7 +185,7 @@ describe('oracle: ten updates with a moving rate', () => {
 });
 
 describe('options', () => {
-  test('hyper-parameters are told for each step, and only those there are', () => {
+  test('hyperparameters are told for each step, and only those there are', () => {
     const lr = cyclicLR({ base: 0.1, max: 0.3, stepSize: 2 });
     const momentum = cyclicMomentum({ base: 0.8, max: 0.9, stepSize: 2 });
     expect(sgd({ lr }).at(2)).toEqual({ lr: 0.3 });
@@ -415,7 +415,7 @@ describe('a moving average of the weights', () => {
     );
     expect(() => averageWeights(averageWeights(sgd({ lr: 1 })))).toThrow('with averageDecay 0.999');
     expect(() => averageWeights(clipGradients(accumulateGradients(sgd({ lr: 1 }), 2), { norm: 1 }))).toThrow(
-      'averageWeights: the optimizer takes 2 steps for an update, and the average would decay at every step (nest them the other way',
+      'averageWeights: the optimizer accumulates 2 steps for an update, but the average would decay at every step (swap the wrappers',
     );
     expect(averageWeights(accumulateGradients(sgd({ lr: 1 }), 1)).stepsPerUpdate).toBe(1);
     const [state] = await optimize(sgd({ lr: 1 }), { w: number(1) }, [{ w: number(1) }], 1);

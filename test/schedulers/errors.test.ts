@@ -139,7 +139,7 @@ const cases: readonly (readonly [
   [
     () => cyclicLR({ ...cyclic, scale: untyped(fn) }),
     TypeError,
-    'cyclicLR: scale must be { name, fn }, got a function (the name represents the function in JSON)',
+    'cyclicLR: scale must be { name, fn }, got a function (JSON stores the function by this name)',
   ],
   [
     () => cyclicLR({ ...cyclic, scale: { name: 'grow', fn: (c) => c * 2 } })(1),

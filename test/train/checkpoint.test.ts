@@ -152,7 +152,7 @@ describe('checkpoints', () => {
     const cases: [State, string][] = [
       [
         { a: { ...one, shape: [4] }, b: one },
-        "'a' is f32 [4], 4 elements, but its data is Float32Array (2) (give it a Float32Array or Float64Array of length 4)",
+        "'a' is f32 [4], 4 elements, but its data is Float32Array (2) (use a Float32Array or Float64Array of length 4)",
       ],
       [
         { a: { ...one, data: Int32Array.of(1, 2) } },
@@ -242,7 +242,7 @@ describe('checkpoints', () => {
     file[file.length - 6] ^= 1; // in the middle of a number
     writeFileSync(path, file);
     await expect(fit(resume)).rejects.toThrow(
-      /step-00000010\.safetensors: the contents are not what was saved: .* \(the file is damaged\); delete it to resume from .*step-00000005/,
+      /step-00000010\.safetensors: the contents changed after saving: .* \(the file is damaged\); delete it to resume from .*step-00000005/,
     );
     write(text.replace('"digest":', '"digets":')); // as before there were digests
     await expect(fit(resume)).resolves.toMatchObject({ step: 10 });

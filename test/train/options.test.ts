@@ -123,7 +123,7 @@ describe('what is promised is refused: nobody would wait for it', () => {
   // oxlint-disable-next-line typescript/no-misused-promises -- the wrong use under test
   const lazy: Dataset = { ...described, name: 'lazy', read: later };
   const reading =
-    'lazy: read must be done when it returns, got a promise (is an await missing?) (load the examples beforehand, ' +
+    'lazy: read must be synchronous, got a promise (is an await missing?) (load the examples beforehand, ' +
     'for instance into arrays(x, y): reading asynchronously is not supported yet)';
 
   test.each([true, false, 'auto'] as const)('reading a data set, resident: %s', async (resident) => {

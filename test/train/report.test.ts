@@ -30,7 +30,7 @@ afterEach(() => {
 test('what is not for a listener is refused when it is made', () => {
   expect(() => report(undefined as never)).toThrow('report: dir must be the path of a folder, got undefined');
   expect(() => report('runs/a', { titel: 'a' } as never)).toThrow("report: unknown option 'titel'");
-  expect(() => jsonLines(undefined as never)).toThrow('jsonLines: takes one object of options');
+  expect(() => jsonLines(undefined as never)).toThrow('jsonLines: options must be an object');
   expect(() => jsonLines({} as never)).toThrow('jsonLines: pass either path or stream');
   expect(() => progressBar({ evry: 2 } as never)).toThrow("progressBar: unknown option 'evry'");
 });

@@ -280,7 +280,7 @@ describe('resuming something else is refused, saying what differs', () => {
     expect(error).toBe('null');
     expect(notices.map(({ code }) => code)).toEqual(['schedule-changed', 'steps-changed']);
     expect(notices[0].message).toMatch(
-      /^a hyper-parameter differs from .*: lr is 0.01 in the file, 0.02 now$/,
+      /^a hyperparameter differs from .*: lr is 0.01 in the file, 0.02 now$/,
     );
     expect(notices[1].message).toMatch(/^the run has 6 steps, but 4 in /);
   });

@@ -20,7 +20,7 @@ import { openWebGl } from './webgl.ts';
 import { expectHardware, openWebGpu } from './webgpu/adapter.ts';
 import { WebGpuDevice } from './webgpu/device.ts';
 
-/** A GPU backend on a device, which it closes. */
+/** A GPU backend on a device. It closes the device. */
 export const gpuOn = (device: Device): Backend => openShell(new GpuDriver(device));
 
 /** The device of a GPU backend. Throws as `gpu` does. */
@@ -58,7 +58,7 @@ async function webGpuDevice(
   return new WebGpuDevice(device, description, new Translator(module, adapter, device), override);
 }
 
-/** The feeds of `count` runs, one after the other. */
+/** The feeds of `count` runs, one after another. */
 interface Packed {
   readonly feeds: Float32Array;
   readonly count: number;
@@ -171,7 +171,7 @@ class GpuProgram implements LoadedProgram<Packed> {
   }
 }
 
-/** Which steps have other kernels than the portable ones. */
+/** Notes about steps with optimized kernels. */
 function notesOf({ steps }: Program): ReadonlyMap<Step, StepNote> {
   return new Map(
     steps.flatMap(({ step, kernels }) => {

@@ -9,22 +9,23 @@ const MODES = ['hardware', 'webgpu', 'webgl', 'cpu'] as const;
 
 export interface GpuOptions {
   /**
-   * What runs the kernels.
-   * - 'hardware': WebGPU, never on a software adapter. The default.
+   * The API that runs the kernels. Default 'hardware'.
+   * - 'hardware': WebGPU, not on a software adapter.
    * - 'webgpu': WebGPU, also on a software adapter.
-   * - 'webgl': WebGL: WebGL 2 in browsers, gpu.js's headless-gl in Node (the package gl, and an X server).
-   * - 'cpu': gpu.js's own interpreter of them, for checking; it is slower than the wasm backend.
+   * - 'webgl': WebGL 2 in browsers, headless-gl in Node (the package gl, and an X server).
+   * - 'cpu': the CPU mode of gpu.js, for tests. It is slower than the wasm backend.
    */
   readonly mode?: (typeof MODES)[number];
-  /** False computes everything with the portable kernels, one result a thread, for comparisons. Default true. */
+  /** Whether optimized kernels replace the portable ones, which compute one result per thread. Default true. */
   readonly overrides?: boolean;
-  /** Flags of Dawn, in Node: for instance 'backend=null', which runs nothing, to measure what submitting costs. */
+  /** Flags of Dawn in Node, for instance 'backend=null', which executes nothing, to measure the cost of submissions. Default: none. */
   readonly dawn?: readonly string[];
 }
 
 /**
- * Makes a GPU backend. Needs the package gpu.js, and `webgpu` for WebGPU in Node.
- * Throws BackendError where a package or the GPU is missing, with the command that helps.
+ * Makes a GPU backend. It needs the package `gpu.js`, and in Node for WebGPU also `webgpu`.
+ *
+ * Throws BackendError, with the command to run, if a package or the GPU is missing. Throws RangeError or TypeError for invalid options.
  *
  * @example const backend = await gpu();
  */

@@ -17,11 +17,17 @@ import type { kernels } from './kernels/index.ts';
 type Kernels = typeof kernels;
 
 export interface ReferenceOptions {
-  /** How `f32` values are held. 'f64' is for gradient checks. Default 'f32'. */
+  /** The precision of `f32` values. 'f64' is for gradient checks. Default 'f32'. */
   readonly precision?: 'f32' | 'f64';
 }
 
-/** Makes a reference backend. */
+/**
+ * Makes a reference backend. It is slow, but runs everywhere and can compute in double precision.
+ *
+ * Throws RangeError for an unknown precision.
+ *
+ * @example const backend = reference({ precision: 'f64' });
+ */
 export function reference(options: ReferenceOptions = {}): Backend {
   const { precision = 'f32' } = options;
   if (precision !== 'f32' && precision !== 'f64') {

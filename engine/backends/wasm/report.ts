@@ -1,17 +1,18 @@
 import type { CommonReport } from '../../types.ts';
 import type { Simd } from './simd.ts';
 
+/** The report of the wasm backend. */
 export interface WasmReport extends CommonReport {
   readonly backend: 'wasm';
-  /** Which SIMD binary runs: 'wide' (256 bits, relaxed multiply-add), 'relaxed' (128 bits, with it too) or 'plain'. */
+  /** The SIMD binary: 'wide' (256 bits, relaxed multiply-add), 'relaxed' (128 bits, relaxed multiply-add) or 'plain'. */
   readonly simd: Simd;
   /**
-   * Whether multiply-adds are fused, that is, rounded once. They never are with 'plain'; with the others it depends on the
-   * processor and the JavaScript engine (JavaScriptCore on x64 does not fuse). Missing in reports of earlier versions.
+   * Whether multiply-adds are fused, that is, rounded once. Never with 'plain'. Otherwise it depends on the processor and the JavaScript
+   * engine: JavaScriptCore on x64 does not fuse. Missing in reports of earlier versions.
    */
   readonly fused?: boolean;
   /** Threads that can run at the same time: cores, or the CPU quota of the container. Missing in reports of earlier versions. */
   readonly cores?: number;
-  /** Why `openBackend('auto')` did not choose a GPU; left out where wasm was chosen by name or by its options. */
+  /** Why `openBackend('auto')` did not choose a GPU. Missing if wasm was chosen by its name or its options. */
   readonly noGpu?: string;
 }

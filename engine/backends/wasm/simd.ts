@@ -1,17 +1,18 @@
-/** Which SIMD instructions this JavaScript engine has, and which of V8's flags bring more. */
+/** The SIMD instructions of this JavaScript engine, and the V8 flags that enable more of them. */
 import { BackendError } from '../../errors.ts';
 
 /**
- * Vectors of 128 bits, the same with relaxed multiply-add, and vectors of 256 bits with it. The last two give the same bits: those of
- * fused multiply-adds where `isFused()`.
+ * The SIMD binaries: 'plain' has vectors of 128 bits, 'relaxed' adds relaxed multiply-adds, 'wide' has them on vectors of 256 bits. The
+ * last two give the same bits.
  */
 export const SIMD_KINDS = ['plain', 'relaxed', 'wide'] as const;
+/** The name of a SIMD binary. */
 export type Simd = (typeof SIMD_KINDS)[number];
 
 /**
- * Resolves 'auto' to the fastest supported kind. 'auto' picks 'wide' only on tested Node versions; an explicit 'wide' runs
- * wherever 'relaxed' does. Does not check for 'plain'.
- * Throws BackendError when the JavaScript engine lacks the named kind.
+ * Resolves 'auto' to the fastest supported binary. 'auto' takes 'wide' only on tested versions of Node. An explicit 'wide' runs wherever
+ * 'relaxed' does. It does not check for 'plain'.
+ * Throws BackendError if the JavaScript engine lacks the named instructions.
  */
 export async function chooseSimd(caller: string, wanted: Simd | 'auto'): Promise<Simd> {
   if (wanted === 'plain') return 'plain';
@@ -27,12 +28,14 @@ export async function chooseSimd(caller: string, wanted: Simd | 'auto'): Promise
   return joins || wanted === 'wide' ? 'wide' : 'relaxed';
 }
 
-/** Major versions of V8 (those of Node 24 to 26) on which the wide binary is tested. Its flag is experimental. */
+/** Major versions of V8 (Node 24 to 26) with which the wide binary is tested. Its flag is experimental. */
 const JOINING = ['13', '14'];
 
 /**
- * Why V8 does not combine pairs of 128-bit vectors into 256-bit ones here when it optimizes code; null where it does: on Node 24
- * to 26 on x64, except on macOS.
+ * Why the 'wide' binary does not run fast here: why V8 does not join pairs of 128-bit vectors into vectors of 256 bits. Null if it does,
+ * on Node 24 to 26 on x64, except macOS.
+ *
+ * @example console.log(wideSimdUnavailableReason() ?? 'wide SIMD is available');
  */
 export function wideSimdUnavailableReason(): string | null {
   if (typeof process === 'undefined' || process.versions?.v8 === undefined) return 'this is not Node';
@@ -44,20 +47,20 @@ export function wideSimdUnavailableReason(): string | null {
   return isFused() ? null : 'the processor has no fused multiply-add, and so hardly such vectors';
 }
 
-/** Node lets V8's flags be set at run time: they count for what is compiled from then on, in the whole process. */
+/** Sets a flag of V8 at run time. It applies to all code of the process that is compiled later. */
 async function setFlag(flag: string): Promise<boolean> {
   if (typeof process === 'undefined' || process.versions?.v8 === undefined) return false;
   try {
     (await import('node:v8')).setFlagsFromString(flag);
     return true;
   } catch {
-    return false; // other runtimes name a V8 and have none
+    return false; // other runtimes report a version of V8 without having V8
   }
 }
 
 /**
- * A module with one function, of three floats: a · b + c by f32x4.relaxed_madd. To validate the kernels themselves takes longer
- * than to compile them.
+ * A module with one function of three floats: a · b + c by f32x4.relaxed_madd. Validation of the kernels themselves would take longer
+ * than their compilation.
  */
 const PROBE = Uint8Array.from(
   [
@@ -74,8 +77,8 @@ const PROBE = Uint8Array.from(
 const hasRelaxedSimd = (): boolean => WebAssembly.validate(PROBE);
 
 /**
- * Whether relaxed multiply-adds are fused, that is, rounded once. Processors for x64 that fuse them have vectors of 256 bits too, except
- * a few of AMD's from 2012 to 2014.
+ * Whether relaxed multiply-adds are fused, that is, rounded once. x64 processors that fuse them also have vectors of 256 bits, except a
+ * few AMD processors from 2012 to 2014.
  */
 export function isFused(): boolean {
   const { f } = new WebAssembly.Instance(new WebAssembly.Module(PROBE)).exports;

@@ -24,29 +24,30 @@ import type { WasmReport } from './report.ts';
 import { callerTeam, workerTeam, type Failure, type Team, type Waiting } from './team.ts';
 
 export interface WasmOptions {
-  /** Threads that compute, 1 to 256. Default: the number of cores, or the CPU quota of the container where that is less. */
+  /** Number of threads, 1 to 256. Default: the number of cores, or the CPU quota of the container if that is less. */
   readonly threads?: number;
   /**
-   * Which SIMD binary: 'plain', 'relaxed' (fused multiply-add) or 'wide' (the same on vectors of 256 bits, and the same bits).
-   * Default 'auto': the fastest that the engine runs well. For 'wide', which is that on Node 24 to 26 (x64, not on macOS), a flag of
-   * V8 is set for the process, --experimental-wasm-revectorize; elsewhere 'wide' is correct, but slower than 'relaxed'.
+   * The SIMD binary: 'plain', 'relaxed' (relaxed multiply-add) or 'wide' (the same on vectors of 256 bits, with the same bits). 'auto'
+   * takes the fastest one, which is 'wide' on Node 24 to 26 (x64, except macOS). It then sets the V8 flag
+   * --experimental-wasm-revectorize for the process. On other systems, 'wide' is correct but slower than 'relaxed'. Default 'auto'.
    */
   readonly simd?: Simd | 'auto';
   /**
-   * How convolutions are computed. Default 'auto': by Winograd's method where that is expected to be faster. With 'direct' a NaN,
-   * an infinity or an outlier affects only the outputs and input gradients whose window contains it. Weight gradients add over all
-   * windows, padding included, so that 0 · Infinity gives NaN in them either way.
+   * The algorithm of convolutions. 'auto' uses Winograd's algorithm if it should be faster. With 'direct', a NaN, an infinity or an
+   * outlier affects only the outputs and input gradients whose window contains it. Weight gradients sum over all windows, including
+   * padding, so they become NaN with both algorithms. Default 'auto'.
    */
   readonly convolution?: 'auto' | 'direct';
-  /** False runs on the calling thread, which blocks during a run. Default true. */
+  /** Whether worker threads compute. With false, the calling thread computes and blocks during a run. Default true. */
   readonly workers?: boolean;
 }
 
 let heap: Heap | null = null;
 
 /**
- * Makes a CPU backend.
- * Throws BackendError without shared memory or SIMD, and RangeError for options out of range.
+ * Makes a CPU backend: WebAssembly kernels with SIMD on several threads.
+ *
+ * Throws BackendError without WebAssembly, shared memory or the SIMD instructions, and RangeError for options out of range.
  *
  * @example const backend = await wasm({ threads: 2 });
  */

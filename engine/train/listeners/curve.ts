@@ -1,6 +1,6 @@
 /**
- * Draws curves as SVG text: panels one above the other with a shared x axis. A pure function without a DOM, used by the report, the
- * benchmarks and the plots of schedules. It draws lines and dots only.
+ * Line charts as SVG text: panels one above the other with a shared x axis. A pure function without a DOM, used by the report, the
+ * benchmarks and the charts of schedules.
  */
 import { scaleLinear, scaleLog } from 'd3-scale';
 import {
@@ -14,6 +14,7 @@ import {
   symbolTriangle,
 } from 'd3-shape';
 
+/** A line, or markers, of a chart. */
 export interface CurveSeries {
   /** The name in the legend. */
   readonly label: string;
@@ -27,7 +28,9 @@ export interface CurveSeries {
   readonly color?: string;
   /** Line width in pixels. Default 2. */
   readonly width?: number;
+  /** Opacity of the line, 0 to 1. Default 1. */
   readonly opacity?: number;
+  /** Whether the line is dashed. Default false. */
   readonly dashed?: boolean;
   /** Whether to draw a dot on every point. Default: only for a single point. */
   readonly dots?: boolean;
@@ -43,33 +46,43 @@ const SYMBOLS = {
   star: symbolStar,
   cross: symbolCross,
 };
+/** The shape of a marker. */
 export type CurveMarker = keyof typeof SYMBOLS;
 
+/** An axis of a chart. */
 export interface CurveAxis {
+  /** The text beside the axis. */
   readonly label: string;
+  /** Default 'linear'. */
   readonly scale?: 'linear' | 'log';
-  /** 'percent' shows 0.5 as 50%. */
+  /** 'percent' shows 0.5 as 50%. Default 'number'. */
   readonly format?: 'number' | 'percent';
   /** The range of the axis. Default: round numbers around the data. Curves are clipped to it. */
   readonly domain?: readonly [number, number];
 }
 
+/** A panel of a chart, with its y axes. */
 export interface CurvePanel {
+  /** The left y axis. */
   readonly left: CurveAxis;
+  /** The right y axis. Default: none. */
   readonly right?: CurveAxis;
   /** Height relative to the other panels. Default 1. */
   readonly weight?: number;
 }
 
 export interface CurveOptions {
+  /** The panels from top to bottom. */
   readonly panels: readonly CurvePanel[];
+  /** The line above the panels. Default: none. */
   readonly title?: string;
-  /** A smaller line below the title. */
+  /** A smaller line below the title. Default: none. */
   readonly subtitle?: string;
-  /** The x axis. Default: 'steps'. */
+  /** The x axis. Default: linear, with the label 'steps'. */
   readonly x?: CurveAxis;
-  /** The size in pixels. Default 960 by 600. The picture scales. */
+  /** Width of the chart in pixels. Default 960. */
   readonly width?: number;
+  /** Height of the chart in pixels. Default 600. */
   readonly height?: number;
 }
 
@@ -79,7 +92,7 @@ const INK = '#1f2328';
 const QUIET = '#59636e';
 const GRID = '#e4e7eb';
 const FONT = 15;
-/** Average width of a character, in em. It is an estimate without a DOM, slightly too wide, so that nothing overlaps. */
+/** Average width of a character, in em. An estimate without a DOM, slightly too large, because text must not overlap. */
 const CHARACTER = 0.53;
 /** Average width of a digit, in em. */
 const TICK_CHARACTER = 0.6;
@@ -87,7 +100,7 @@ const TICK_CHARACTER = 0.6;
 /** The approximate maximum number of ticks on a y axis. */
 const Y_TICKS = 6;
 
-/** The used part of a d3 scale. */
+/** The part of a d3 scale that is used here. */
 interface Scale {
   (value: number): number;
   invert(pixel: number): number;
@@ -102,21 +115,22 @@ interface Axis {
 interface Plot {
   readonly left: number;
   readonly right: number;
-  /** The right edge of the picture. */
+  /** The right edge of the chart. */
   readonly outerRight: number;
   readonly top: number;
   readonly bottom: number;
 }
 
 /**
- * Draws the series into their panels and returns one SVG document with a background, legible on light and dark pages. Long series are
- * reduced to the first, lowest, highest and last point of each pixel column.
+ * Draws a line chart and returns it as one SVG document with a white background. Long series are reduced to the first, lowest, highest
+ * and last point of each half pixel, which looks the same.
  *
+ * Units: pixels for sizes.
  * Throws RangeError for a series in a panel or on an axis that does not exist, and for an empty domain.
  *
  * @example
- * curveSvg([{ label: 'triangular', points: steps.map((step) => [step, schedule(step)]) }],
- *   { panels: [{ left: { label: 'learning rate' } }] })
+ * const points = Array.from({ length: 8000 }, (_, step) => [step, schedule(step)] as const);
+ * const svg = curveSvg([{ label: 'triangular', points }], { panels: [{ left: { label: 'learning rate' } }] });
  */
 export function curveSvg(series: readonly CurveSeries[], options: CurveOptions): string {
   const { panels, title, subtitle, x = { label: 'steps' }, width = 960, height = 600 } = options;
@@ -304,7 +318,7 @@ function drawPanel(
   // Slightly larger than the plot, so lines and dots on its border are not clipped.
   const [x, y] = [px(plot.left - 5), px(plot.top - 5)];
   const [width, height] = [px(plot.right - plot.left + 10), px(plot.bottom - plot.top + 10)];
-  // A page may contain several pictures, whose ids must not collide. An id with all values is the same only for the same element.
+  // A page may contain several charts, whose ids must not collide. An id with all values is the same only for the same element.
   const clip = `clip-${x}-${y}-${width}-${height}`;
   const out = [
     `<clipPath id="${clip}"><rect x="${x}" y="${y}" width="${width}" height="${height}"/></clipPath>`,
@@ -381,7 +395,7 @@ function drawMarker({ marker, width, color, label }: Curve, x: number, y: number
   );
 }
 
-/** The first, lowest, highest and last point of every half pixel, which gives the same picture with fewer points. */
+/** The first, lowest, highest and last point of every half pixel, which looks the same with fewer points. */
 function thin(pixels: readonly [number, number][]): [number, number][] {
   const out: [number, number][] = [];
   for (let start = 0; start < pixels.length;) {

@@ -1,4 +1,4 @@
-/** Formats of numbers and errors in text for people. */
+/** Formats of numbers and errors in text. */
 
 /** Four significant digits without trailing zeros: 0.001, 2.303, 0.00005, 1e-7. */
 export function number(value: number): string {
@@ -11,7 +11,7 @@ export function steady(value: number): string {
 }
 
 /**
- * A fraction as a percentage.
+ * A fraction as a percentage, by default with one decimal.
  *
  * @example formatPercent(0.8142) // '81.4%'
  */
@@ -25,7 +25,7 @@ export function thousands(value: number): string {
 }
 
 /**
- * Milliseconds as 0:42, 12:05 or 3:02:09.
+ * A duration in milliseconds as 0:42, 12:05 or 3:02:09.
  *
  * @example formatDuration(725_000) // '12:05'
  */
@@ -44,7 +44,7 @@ export function metric(name: string, value: number): string {
 
 /** External text as one line without control characters. */
 export function oneLine(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what it is about
+  // eslint-disable-next-line no-control-regex -- it removes control characters
   return text.replace(/\s+/g, ' ').replace(/[\u0000-\u001f\u007f-\u009f]/g, '');
 }
 

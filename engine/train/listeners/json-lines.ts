@@ -9,28 +9,25 @@ export type JsonLinesOptions =
       /** The path of the file. Missing folders are created. */
       readonly path: string;
       /**
-       * What to do with an existing file. Default: a resumed run appends to it, a new run replaces it. `true`: a new run also
-       * appends to it. `false`: it is always replaced.
+       * Whether to append to an existing file, or to replace it. Default: a resumed run appends, a new run replaces.
        */
       readonly append?: boolean;
     }
   | {
-      /** A stream, for instance `process.stdout`. It is not closed. */
+      /** A stream, for instance `process.stdout`. It stays open. */
       readonly stream: TextOutput;
     };
 
 /**
- * Writes every event as one line of JSON. A line is written before training continues, so a killed process loses at most the last
- * line.
+ * A listener that writes every event as one line of JSON. Training waits for each line, so a killed process loses at most the last one.
  *
- * A run that resumes appends to the file of the earlier process. An incomplete last line and the events after the resumed step are
- * removed first. The part of each process starts with a `start` event. An error is written as `{ name, message }`, and a number that
- * is not finite as a string.
+ * A resumed run first removes an incomplete last line and the events after its step, then appends. Errors are written as
+ * `{ name, message }`, and numbers that are not finite as strings.
  *
- * Throws DataError if the file or stream cannot be written, or if the file to append to is not a log of events. If the reader of a
- * pipe closes it (`| head`), training continues without further output.
+ * Throws TypeError unless there is either a path or a stream. The listener throws DataError if it cannot write, or if the file to append
+ * to is not a log of events. If the reader of a pipe closes it (`| head`), training continues without output.
  *
- * @example listeners: [jsonLines({ path: 'runs/clr/all.jsonl' })]
+ * @example await fit({ ...options, listeners: [jsonLines({ path: 'runs/all.jsonl' })] });
  */
 export function jsonLines(options: JsonLinesOptions): Listener {
   checkOptions('jsonLines', options, ['path', 'append', 'stream']);

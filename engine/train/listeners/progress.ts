@@ -18,9 +18,9 @@ import { TextStream, type TextOutput } from './streams.ts';
 export interface ProgressOptions {
   /** The output, a terminal if it has `isTTY`. Default: standard error. */
   readonly stream?: TextOutput & { readonly isTTY?: boolean };
-  /** Steps between lines if the output is not a terminal. Default: a line every 10 seconds. */
+  /** Steps between lines, for an output that is not a terminal. Default: a line every 10 seconds. */
   readonly every?: number;
-  /** The time in milliseconds, for tests. */
+  /** Returns the time in milliseconds, for tests. Default: `performance.now`. */
   readonly now?: () => number;
 }
 
@@ -31,15 +31,15 @@ const SMOOTH_STEPS = 50;
 const BAR_WIDTH = { min: 8, max: 24 };
 
 /**
- * Shows steps, percent, learning rate, loss and batch metrics (smoothed over about 50 steps), speed, time and the last evaluation. On
- * a terminal, this is one line that is redrawn in place and cut to the width of the terminal. Elsewhere, it is a line every 10
- * seconds, or every `every` steps. Evaluations, checkpoints and notices are lines above the bar.
+ * A listener that shows the progress: steps, learning rate, loss and batch metrics (smoothed over about 50 steps), speed, time and the
+ * last evaluation. On a terminal, it is one line that is redrawn in place. Elsewhere, it is a line every 10 seconds, or every `every`
+ * steps. Evaluations, checkpoints and notices have lines of their own.
  *
- * A resumed run starts at its step. Speed and remaining time count the steps of this process only. The cursor stays visible and line
- * wrapping stays on, so a killed process leaves the terminal usable.
+ * Units: speed in examples per second, time in hours, minutes and seconds. Both count only the steps of this process.
+ * Throws RangeError unless `every` is an integer >= 1. The listener throws DataError if it cannot write. If the reader of a pipe closes
+ * it, training continues without output.
  *
- * Throws RangeError unless `every` is an integer >= 1, and DataError if the stream cannot be written. If the reader of a pipe closes
- * it, training continues without further output.
+ * @example await fit({ ...options, listeners: [progressBar()] });
  */
 export function progressBar(options: ProgressOptions = {}): Listener {
   checkOptions('progressBar', options, ['stream', 'every', 'now']);
@@ -276,7 +276,7 @@ class BarView implements View {
       stream: stream as unknown as NodeJS.WritableStream, // a terminal is a WritableStream
       fps: 1000 / DRAW_MS,
       forceRedraw: true, // printing lines erases the bar
-      hideCursor: false,
+      hideCursor: false, // a killed process must leave the terminal usable
       linewrap: true, // true keeps the setting of the terminal; null, which is documented to keep it, turns wrapping off
       gracefulExit: false, // its handler would intercept the first Ctrl-C
       // The last column stays free, because some terminals wrap when it is written.

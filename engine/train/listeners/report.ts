@@ -1,4 +1,4 @@
-/** The report of a run in a folder: its events, a summary and a picture. */
+/** The report of a run in a folder: its events, a summary and a chart. */
 import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { checkOptions, show } from '../../options.ts';
@@ -10,9 +10,9 @@ import { EventLog, toLine, writeAtomic, type LoggedEvent } from './files.ts';
 import { formatPercent, number } from './format.ts';
 
 export interface ReportOptions {
-  /** Additional JSON data about the run, for instance the configs of its schedules. */
+  /** Additional JSON data about the run, for instance the configs of its schedules. Default: none. */
   readonly config?: Readonly<Record<string, unknown>>;
-  /** The title of the picture. Default: the name of the folder. */
+  /** The title of the chart. Default: the name of the folder. */
   readonly title?: string;
 }
 
@@ -25,43 +25,50 @@ interface Quality {
 
 /** The contents of summary.json. */
 export interface RunSummary {
-  /** 'running' until the end, then the reason of the end. A killed process leaves 'running'. */
+  /** 'running' until the end, then the reason of the end. It stays 'running' after a killed process. */
   readonly state: 'running' | EndEvent['reason'];
   /** Updates done. */
   readonly step: number;
   readonly steps: number;
   /** The accuracy of the last evaluation. Null without evaluations, or without this metric. */
   readonly accuracy: number | null;
+  /** The last evaluation. */
   readonly last: Quality | null;
-  /** The evaluation with the highest accuracy (lowest loss where there is no accuracy) of the run. */
+  /** The evaluation with the highest accuracy, or with the lowest loss if there is no accuracy. */
   readonly best: Quality | null;
   /** Wall time of this process in milliseconds. */
   readonly ms: number;
-  /** Wall time of all steps of the run in milliseconds. `evalMs` is that of all evaluations. */
+  /** Wall time of all steps of the run in milliseconds. */
   readonly stepMs: number;
+  /** Wall time of all evaluations of the run in milliseconds. */
   readonly evalMs: number;
+  /** Lengths and seed of the run, and `ReportOptions.config`. */
   readonly config: Readonly<Record<string, unknown>>;
   /** The report of the backend. */
   readonly report: Report;
+  /** Versions of cyclegrad, Node and V8, and the platform. */
   readonly versions: Readonly<Record<string, string>>;
   readonly error?: { readonly name: string; readonly message: string };
 }
 
-/** The approximate number of step records, which exceeds the pixels of the picture. */
+/** The approximate number of step records, more than the chart has pixels. */
 const RECORDS = 1000;
 
 /**
- * Writes these files into `dir`, which is created if it is missing:
+ * A listener that writes a report of the run into the folder `dir`, which is created if it is missing:
  *
  *   events.jsonl   all events, with about 1000 step events. Each represents the `over` updates up to its `step`. Loss, metrics and ms
- *                  are their means. The hyper-parameters are those of its `step`.
+ *                  are their means. The hyperparameters are those of its `step`.
  *   summary.json   accuracy, times, configuration, versions and the report of the backend: see RunSummary
  *   curve.svg      accuracy, loss and learning rate over steps
  *
  * summary.json and curve.svg are replaced atomically at every evaluation and at the end. A resumed run appends to events.jsonl, so
- * summary and picture cover the complete run. A new run replaces it.
+ * summary and chart cover the complete run. A new run replaces it.
  *
- * Throws DataError if a file cannot be written, or if the existing events.jsonl is not a log of events.
+ * Throws TypeError or RangeError for invalid arguments. The listener throws DataError if it cannot write a file, or if an existing
+ * events.jsonl is not a log of events.
+ *
+ * @example await fit({ ...options, listeners: [report('runs/report', { title: 'triangular' })] });
  */
 export function report(dir: string, options: ReportOptions = {}): Listener {
   if (typeof dir !== 'string' || dir === '') {

@@ -2,7 +2,7 @@
 import { DataError } from '../../errors.ts';
 import { message } from './format.ts';
 
-/** The part of a Node stream that a listener needs. Its own type, so that web pages do not need the types of Node. */
+/** The part of a Node stream that listeners use. Web pages do not need the types of Node. */
 export interface TextOutput {
   write(text: string, done: (error?: Error | null) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
@@ -16,8 +16,8 @@ function isClosed(error: unknown): boolean {
 }
 
 /**
- * A stream for lines of text. After its reader has closed it (`| head`), writes do nothing, so that training continues. Every other
- * failure throws DataError.
+ * A stream for lines of text. After its reader has closed it (`| head`), writes do nothing and training continues. All other failures
+ * throw DataError.
  */
 export class TextStream {
   private readonly where: string;
