@@ -1,5 +1,5 @@
 /** The table of all primitive operations, which are what a backend must bring. Every backend's kernel table is typed by its keys. */
-import { elementwiseOps } from './elementwise.ts';
+import { elementwiseOps, identityOps } from './elementwise.ts';
 import { gatherOps } from './gather.ts';
 import { layoutOps } from './layout.ts';
 import { reduceOps } from './reduce.ts';
@@ -21,6 +21,7 @@ import { normalizeImagesOp } from './images.ts';
 
 export const ops = {
   ...elementwiseOps,
+  ...identityOps,
   ...layoutOps,
   ...reduceOps,
   ...gatherOps,
