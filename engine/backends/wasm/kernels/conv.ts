@@ -52,6 +52,13 @@ export function padRows(
 }
 
 /** The forward pass, and with rotated filters the input gradient. */
+// A task computes so many rows of the result from one padded copy of the rows that they see. Output pixel (i, j) lies in row
+// firstY + i · skipY and column firstX + j · skipX of y. A bias of 0 is none.
+// @ts-ignore: decorator
+@words(
+  "...Convolution", "*x", "*packed", "*y", "*bias", "?relu", "taskRows", "cornerBytes", "scratch: Scratch",
+  "fullHeight", "fullWidth", "firstY", "firstX", "skipY", "skipX"
+)
 export function conv(call: Conv, slice: i32, slices: i32): void {
   const x = call.x;
   const packed = call.packed;
@@ -204,6 +211,9 @@ export function addBias(y: usize, rows: i32, filters: i32, bias: usize, relu: bo
  * strided convolution, only the taps that meet one phase of the input: every stride-th, from the phase on.
  * w [KH, KW, C, O] -> rows (taps y, taps x, O) × columns C
  */
+// The taps of filters w [kernelY, kernelX, channels, filters] that meet one phase of a strided convolution's input.
+// @ts-ignore: decorator
+@words("*w", "*packed", "kernelY", "kernelX", "channels", "filters", "phaseY", "phaseX", "strideY", "strideX")
 export function packRotated(call: PackRotated, slice: i32, slices: i32): void {
   const w = call.w;
   const packed = call.packed;
@@ -238,6 +248,13 @@ export function packRotated(call: PackRotated, slice: i32, slices: i32): void {
 }
 
 /** Partial weight gradients: one for each chunk of images, rows of taps padded to a multiple of MR, filters to NR. */
+// Pixels to add to a row of dy so that the windows of all rows lie at one distance, or −1. Scratch memory holds padded rows of
+// x, then of dy.
+// @ts-ignore: decorator
+@words(
+  "...Convolution", "*x", "*dy", "*partial", "chunks", "taskRows", "extraColumns", "paddedBytes",
+  "scratch: Scratch"
+)
 export function convGradWeight(call: ConvGradWeight, slice: i32, slices: i32): void {
   const x = call.x;
   const g = call.dy;
@@ -313,6 +330,9 @@ export function convGradWeight(call: ConvGradWeight, slice: i32, slices: i32): v
 }
 
 /** Adds the partial weight gradients in order of their chunks. */
+// A run is a row of taps of all channels.
+// @ts-ignore: decorator
+@words("*partial", "*dw", "chunks", "kernelY", "run", "filters")
 export function addPartials(call: AddPartials, slice: i32, slices: i32): void {
   const partial = call.partial;
   const dw = call.dw;

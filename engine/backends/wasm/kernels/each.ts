@@ -6,6 +6,8 @@ import { ownScratch, scratch, share } from "./team";
  * Runs the calls of a program on each image, so that what one hands to the next stays in cache. Every thread has a copy of the
  * program in scratch memory, in which the addresses of its image are put.
  */
+// @ts-ignore: decorator
+@words("images", "scratch: Scratch", "moves: Move[]", "program: Call[]")
 export function eachImage(call: EachImage, slice: i32, slices: i32): void {
   const images = call.images;
   const moves = call.moves;

@@ -8,6 +8,8 @@ import { fail, ownScratch, share, ERROR_NOT_FINITE } from "./team";
 const TASK: i32 = 4096;
 
 /** One operation with broadcasting. Axes begin with the outermost one. The strides of the last are 0 or 1. */
+// @ts-ignore: decorator
+@words("*loop", "out: Elements", "x: Elements", "y: Elements", "z: Elements", "axes: BroadcastAxis[]")
 export function elementwise(call: Elementwise, slice: i32, slices: i32): void {
   const loop = changetype<Loop>(call.loop);
   const axes = call.axes;
@@ -81,6 +83,10 @@ export const OPERAND_REGISTER: i32 = 2; // a strip of scratch memory, at this of
  * inputs that are neither tensors nor scalars are loaded into registers, then the instructions run. Stores come last:
  * a result may lie where an input was.
  */
+// @ts-ignore: decorator
+@words(
+  "n", "scratch: Scratch", "loads: ChainLoad[]", "instructions: ChainInstruction[]", "stores: ChainStore[]"
+)
 export function chain(call: Chain, slice: i32, slices: i32): void {
   const n = call.n;
   const registers = ownScratch(call.scratch);
@@ -176,6 +182,8 @@ function repeatBytes(source: usize, length: i32, repeats: i32, to: usize, from: 
 }
 
 /** y = x. Fails on an element that is not finite. */
+// @ts-ignore: decorator
+@words("*x", "*y", "n")
 export function checkFinite(call: CheckFinite, slice: i32, slices: i32): void {
   const x = call.x;
   const y = call.y;

@@ -9,6 +9,8 @@ import { MR, NR, V } from "./width";
 export const KC: i32 = WIDE ? 344 : 512;
 
 /** Packs b [k, n] into panels of NR columns, each k-major, the last one filled with zeros. */
+// @ts-ignore: decorator
+@words("...Packing")
 export function packB(b: Packing, slice: i32, slices: i32): void {
   const k = b.rows;
   const n = b.columns;
@@ -127,6 +129,9 @@ function packA(a: Packing, slice: i32, slices: i32): void {
 }
 
 /** Packs both operands of a product. */
+// Both operands of a product in one call, so that threads meet once after them.
+// @ts-ignore: decorator
+@words("a: Packing", "b: Packing")
 export function pack(call: Pack, slice: i32, slices: i32): void {
   packB(call.b, slice, slices);
   packA(call.a, slice, slices);
@@ -195,6 +200,12 @@ function loadCorner(tile: usize, c: usize, ldc: usize, rows: i32, columns: i32):
 }
 
 /** c = a · b, both packed. Tasks are blocks of rows × columns, fixed by shape. */
+// a [m, k] · b [k, n] of packed operands: blocks of rows (a multiple of MR) × columns (one of NR), strides in elements.
+// @ts-ignore: decorator
+@words(
+  "*a", "*b", "*c", "m", "n", "k", "blockRows", "blockColumns", "batch", "aStride", "bStride", "cStride",
+  "corner: Scratch"
+)
 export function gemm(call: Gemm, slice: i32, slices: i32): void {
   const m = call.m;
   const n = call.n;

@@ -71,6 +71,12 @@ function fillPatches(call: Grouped, image: usize, first: i32, inner: i32, row: i
  * Filters by group, in panels of NR columns like packB's result: row (tap, i) and column j of group g come from
  * w[tap · tapStride + i · innerStride + j · columnStride + g · groupStride].
  */
+// Row (tap, i) and column j of group g come from w[tap · tapStride + i · innerStride + j · columnStride + g · groupStride].
+// @ts-ignore: decorator
+@words(
+  "*w", "*packed", "taps", "inner", "columns", "groups", "tapStride", "innerStride", "columnStride",
+  "groupStride"
+)
 export function packGroups(call: PackGroups, slice: i32, slices: i32): void {
   const taps = call.taps;
   const inner = call.inner;
@@ -97,6 +103,9 @@ export function packGroups(call: PackGroups, slice: i32, slices: i32): void {
 }
 
 /** The forward pass, and with filters packed accordingly the input gradient. */
+// A task gathers what so many rows of the result see. A bias of 0 is none.
+// @ts-ignore: decorator
+@words("...Grouped", "*x", "*packed", "*y", "*bias", "?relu", "taskRows", "cornerBytes", "scratch: Scratch")
 export function groupedConv(call: GroupedConv, slice: i32, slices: i32): void {
   const outHeight = call.outHeight;
   const outWidth = call.outWidth;
@@ -154,6 +163,8 @@ export function groupedConv(call: GroupedConv, slice: i32, slices: i32): void {
  * Partial weight gradients, one for each chunk of output rows and each group: rows padded to a multiple of MR, columns to
  * NR.
  */
+// @ts-ignore: decorator
+@words("...Grouped", "*x", "*dy", "*partial", "chunks", "taskRows", "scratch: Scratch")
 export function groupedGradWeight(call: GroupedGradWeight, slice: i32, slices: i32): void {
   const outHeight = call.outHeight;
   const outWidth = call.outWidth;
@@ -196,6 +207,8 @@ export function groupedGradWeight(call: GroupedGradWeight, slice: i32, slices: i
 }
 
 /** Adds the partial weight gradients in order of their chunks. */
+// @ts-ignore: decorator
+@words("*partial", "*dw", "chunks", "groups", "depth", "columns")
 export function addGroupPartials(call: AddGroupPartials, slice: i32, slices: i32): void {
   const chunks = call.chunks;
   const groups = call.groups;
@@ -221,6 +234,8 @@ export function addGroupPartials(call: AddGroupPartials, slice: i32, slices: i32
 }
 
 /** A depthwise convolution: filters [taps, channels]. */
+// @ts-ignore: decorator
+@words("...Grouped", "*x", "*w", "*y", "*bias", "?relu")
 export function depthwise(call: Depthwise, slice: i32, slices: i32): void {
   const vertical = call.vertical;
   const horizontal = call.horizontal;
@@ -274,6 +289,8 @@ export function depthwise(call: Depthwise, slice: i32, slices: i32): void {
 }
 
 /** Partial weight gradients [chunks, taps, channels], chunks of output rows. */
+// @ts-ignore: decorator
+@words("...Grouped", "*x", "*dy", "*partial", "chunks")
 export function depthwiseGradWeight(call: DepthwiseGradWeight, slice: i32, slices: i32): void {
   const vertical = call.vertical;
   const horizontal = call.horizontal;

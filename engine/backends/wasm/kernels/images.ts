@@ -46,6 +46,11 @@ function repeatPixel(value: usize, strideC: i32, channels: i32, count: i32, to: 
  * y = (x − mean) · scale, then shifted and mirrored by draws (or 0): vertical shift, horizontal shift and flip of each image. y is 0
  * outside the image. The scratch holds two rows.
  */
+// @ts-ignore: decorator
+@words(
+  "*x", "*mean", "*scale", "*draws", "*y", "images", "height", "width", "channels", "?bytes",
+  "meanStrides: PixelStrides", "scaleStrides: PixelStrides", "scratch: Scratch"
+)
 export function normalizeImages(call: NormalizeImages, slice: i32, slices: i32): void {
   const draws = call.draws;
   const height = call.height;

@@ -4,6 +4,8 @@ import { exp4, log1p4, splat, storeLanes, sumLanes } from "./simd";
 import { ERROR_LABEL, fail, share } from "./team";
 
 /** The loss of each row of logits, and its softmax for the gradient. */
+// @ts-ignore: decorator
+@words("*logits", "*labels", "*losses", "*softmax", "rows", "classes")
 export function crossEntropy(call: CrossEntropy, slice: i32, slices: i32): void {
   const classes = call.classes;
   const rows = call.rows;
@@ -44,6 +46,8 @@ export function crossEntropy(call: CrossEntropy, slice: i32, slices: i32): void 
 }
 
 /** dx = dy · (softmax − 1 at the label) */
+// @ts-ignore: decorator
+@words("*dy", "*softmax", "*labels", "*dx", "rows", "classes")
 export function crossEntropyGrad(call: CrossEntropyGrad, slice: i32, slices: i32): void {
   const rows = call.rows;
   const classes = call.classes;
@@ -64,6 +68,8 @@ export function crossEntropyGrad(call: CrossEntropyGrad, slice: i32, slices: i32
 }
 
 /** 1 for each row whose first largest logit is that of the label, else 0; 0 where it is a NaN. */
+// @ts-ignore: decorator
+@words("*logits", "*labels", "*y", "rows", "classes")
 export function correct(call: Correct, slice: i32, slices: i32): void {
   const rows = call.rows;
   const classes = call.classes;

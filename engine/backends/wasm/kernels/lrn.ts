@@ -21,6 +21,11 @@ import { V } from "./width";
  * scales = 1 + alpha · (the sum of x² over a window), y = x · scales^−beta. The scratch holds the sums along the
  * rows of one image.
  */
+// @ts-ignore: decorator
+@words(
+  "*x", "*y", "*scales", "images", "height", "width", "channels", "size", "~alpha", "~beta",
+  "scratch: Scratch"
+)
 export function lrn(call: Lrn, slice: i32, slices: i32): void {
   const images = call.images;
   const height = call.height;
@@ -68,6 +73,11 @@ export function lrn(call: Lrn, slice: i32, slices: i32): void {
  * dx = dy · scales^−beta − factor · x · (the sum over the window of dy · x · scales^(−beta−1)), factor = 2 · alpha · beta / size². The
  * scratch holds these products for one image, and after productBytes their sums along the rows.
  */
+// @ts-ignore: decorator
+@words(
+  "*dy", "*x", "*scales", "*dx", "images", "height", "width", "channels", "size", "~factor", "~beta",
+  "productBytes", "scratch: Scratch"
+)
 export function lrnGrad(call: LrnGrad, slice: i32, slices: i32): void {
   const images = call.images;
   const height = call.height;

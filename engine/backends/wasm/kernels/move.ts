@@ -6,6 +6,8 @@ import { ERROR_INDEX, fail, share } from "./team";
 const TASK: i32 = 4096;
 
 /** y = x */
+// @ts-ignore: decorator
+@words("*x", "*y", "bytes")
 export function copy(call: Copy, slice: i32, slices: i32): void {
   const bytes = call.bytes;
   const lines = (bytes + 63) >> 6;
@@ -15,6 +17,8 @@ export function copy(call: Copy, slice: i32, slices: i32): void {
 }
 
 /** n elements of 1 or 4 bytes with the same bits. */
+// @ts-ignore: decorator
+@words("*y", "n", "elementBytes", "bits")
 export function fill(call: Fill, slice: i32, slices: i32): void {
   const value = call.bits;
   const y = call.y;
@@ -33,6 +37,8 @@ export function fill(call: Fill, slice: i32, slices: i32): void {
 }
 
 /** A strided copy of elements of 1 or 4 bytes. Axes begin with the outermost one, strides may be negative. */
+// @ts-ignore: decorator
+@words("*x", "*y", "elementBytes", "axes: CopyAxis[]")
 export function strided(call: Strided, slice: i32, slices: i32): void {
   const shift: usize = call.elementBytes == 4 ? 2 : 0;
   const axes = call.axes;
@@ -86,6 +92,8 @@ function repeat(to: usize, value: v128, n: i32): void {
 }
 
 /** The rows of x that the index names. */
+// @ts-ignore: decorator
+@words("*x", "*index", "*y", "rows", "count", "rowBytes")
 export function gatherRows(call: GatherRows, slice: i32, slices: i32): void {
   const rows = call.rows;
   const count = call.count;
@@ -105,6 +113,8 @@ export function gatherRows(call: GatherRows, slice: i32, slices: i32): void {
  * Adds each row of dy to the row of dx that the index names, in order. Every slice reads all indices and adds to its own rows of
  * dx.
  */
+// @ts-ignore: decorator
+@words("*dy", "*index", "*dx", "rows", "count", "width")
 export function scatterAddRows(call: ScatterAddRows, slice: i32, slices: i32): void {
   const dx = call.dx;
   const rows = call.rows;
@@ -135,6 +145,8 @@ function addRun(x: usize, y: usize, n: i32): void {
 const STRIP: i32 = 256;
 
 /** y[o, j, i] = x[o, index[o, j, i], i]: x is [outer, n, inner], the index [outer, m, inner]. */
+// @ts-ignore: decorator
+@words("*x", "*index", "*y", "elementBytes", "outer", "n", "inner", "m")
 export function takeAlongAxis(call: TakeAlongAxis, slice: i32, slices: i32): void {
   const bytes = call.elementBytes == 1;
   const x = call.x;
@@ -160,6 +172,8 @@ export function takeAlongAxis(call: TakeAlongAxis, slice: i32, slices: i32): voi
 }
 
 /** dx[o, index[o, j, i], i] += dy[o, j, i] for j in order: dx is [outer, n, inner], dy [outer, m, inner]. */
+// @ts-ignore: decorator
+@words("*dy", "*index", "*dx", "outer", "n", "inner", "m")
 export function scatterAddAlongAxis(call: ScatterAddAlongAxis, slice: i32, slices: i32): void {
   const n = call.n;
   const inner = call.inner;

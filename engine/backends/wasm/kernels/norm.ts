@@ -7,6 +7,8 @@ import { gradSums, moments, normalizeColumn, normalizeGradColumn } from "./vecto
 import { LANES } from "./width";
 
 /** Means and sums of squared deviations of each chunk: partial [chunks, 2, channels]. */
+// @ts-ignore: decorator
+@words("*x", "*partial", "rows", "channels", "chunks")
 export function chunkMoments(call: ChunkMoments, slice: i32, slices: i32): void {
   const rows = call.rows;
   const channels = call.channels;
@@ -36,6 +38,8 @@ export function chunkMoments(call: ChunkMoments, slice: i32, slices: i32): void 
 }
 
 /** The moments of all rows from those of the chunks, in their order. */
+// @ts-ignore: decorator
+@words("*partial", "*mean", "*variance", "rows", "channels", "chunks")
 export function mergeMoments(call: MergeMoments, slice: i32, slices: i32): void {
   const rows = call.rows;
   const channels = call.channels;
@@ -87,6 +91,8 @@ const BLOCK_BYTES: i32 = 12 * 1024;
 }
 
 /** y = (x − mean) · gamma / √(variance + epsilon) + beta, plus a residual (or 0), then relu. */
+// @ts-ignore: decorator
+@words("...BatchNorm", "*x", "*y", "*residual")
 export function normalize(call: Normalize, slice: i32, slices: i32): void {
   const rows = call.rows;
   const end = share(rows, slice + 1, slices);
@@ -124,6 +130,8 @@ function normalizeRows(call: Normalize, begin: i32, count: i32): void {
  * Sums of dy and of dy · normalized x over each chunk: partial [chunks, 2, channels]. With relu, dy counts where the result was
  * positive.
  */
+// @ts-ignore: decorator
+@words("...BatchNorm", "*dy", "*x", "*partial", "chunks")
 export function chunkGradSums(call: ChunkGradSums, slice: i32, slices: i32): void {
   const rows = call.rows;
   const channels = call.channels;
@@ -152,6 +160,8 @@ export function chunkGradSums(call: ChunkGradSums, slice: i32, slices: i32): voi
 }
 
 /** Adds the sums of the chunks. */
+// @ts-ignore: decorator
+@words("*partial", "*dBeta", "*dGamma", "channels", "chunks")
 export function mergeGradSums(call: MergeGradSums, slice: i32, slices: i32): void {
   const channels = call.channels;
   const chunks = call.chunks;
@@ -178,6 +188,8 @@ export function mergeGradSums(call: MergeGradSums, slice: i32, slices: i32): voi
 }
 
 /** dx from dy and the sums over all rows, with relu as in chunkGradSums. */
+// @ts-ignore: decorator
+@words("...BatchNorm", "*dy", "*x", "*dx", "*dGamma", "*dBeta")
 export function normalizeGrad(call: NormalizeGrad, slice: i32, slices: i32): void {
   const rows = call.rows;
   const end = share(rows, slice + 1, slices);

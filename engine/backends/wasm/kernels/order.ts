@@ -9,6 +9,8 @@ const STRIP: i32 = 256;
  * Running sums along the middle axis of [outer, n, inner], without the element itself when exclusive, from the end when reverse.
  * y may be x. The sum is kept in double precision: it may be long.
  */
+// @ts-ignore: decorator
+@words("*x", "*y", "outer", "n", "inner", "?exclusive", "?reverse")
 export function cumsum(call: Cumsum, slice: i32, slices: i32): void {
   const n = call.n;
   const inner = call.inner;
@@ -43,6 +45,8 @@ export function cumsum(call: Cumsum, slice: i32, slices: i32): void {
 }
 
 /** Stable merge sort of each row. The scratch holds two orders of a row. */
+// @ts-ignore: decorator
+@words("*x", "*values", "*indices", "rows", "n", "?descending", "scratch: Scratch")
 export function sort(call: Sort, slice: i32, slices: i32): void {
   const n = call.n;
   const descending = call.descending;

@@ -10,6 +10,8 @@ const NONE: i32 = 255;
  * The maximum of each window and its position. The first maximum wins, and the first NaN. An argmax of four bytes is
  * y · width + x in the image. One of a byte is y · kernelX + x in the window, or NONE.
  */
+// @ts-ignore: decorator
+@words("...Pooling", "*x", "*y", "*argmax", "?relu", "argmaxBytes")
 export function maxPool(call: MaxPool, slice: i32, slices: i32): void {
   const x = call.x;
   const images = call.images;
@@ -157,6 +159,8 @@ export function maxPool(call: MaxPool, slice: i32, slices: i32): void {
 }
 
 /** Adds dy at the argmax of each window. With a mask (or 0), the relu of the maxima, dy counts where it is positive. */
+// @ts-ignore: decorator
+@words("...Pooling", "*dy", "*argmax", "*dx", "*mask")
 export function maxPoolGrad(call: MaxPoolGrad, slice: i32, slices: i32): void {
   const images = call.images;
   const imageSize = call.height * call.width * call.channels;
@@ -183,6 +187,8 @@ export function maxPoolGrad(call: MaxPoolGrad, slice: i32, slices: i32): void {
 }
 
 /** The same for an argmax of one byte. */
+// @ts-ignore: decorator
+@words("...Pooling", "*dy", "*argmax", "*dx")
 export function maxPoolSpread(call: MaxPoolSpread, slice: i32, slices: i32): void {
   const height = call.height;
   const width = call.width;
@@ -292,6 +298,8 @@ export function spreadRows(pool: Pooling, dy: usize, argmax: usize, image: i32, 
 }
 
 /** The mean of each window, clipped to the padded image or, with insideOnly, to the image. */
+// @ts-ignore: decorator
+@words("...Pooling", "*x", "*y")
 export function avgPool(call: AvgPool, slice: i32, slices: i32): void {
   const height = call.height;
   const width = call.width;
@@ -346,6 +354,8 @@ export function avgPool(call: AvgPool, slice: i32, slices: i32): void {
  * Each input pixel gathers from the windows that cover it. With a mask (or 0), the relu that was pooled, dx is 0 where that is not
  * positive.
  */
+// @ts-ignore: decorator
+@words("...Pooling", "*dy", "*dx", "*mask")
 export function avgPoolGrad(call: AvgPoolGrad, slice: i32, slices: i32): void {
   const height = call.height;
   const width = call.width;

@@ -28,6 +28,8 @@ function philox(k0: u32, k1: u32, block: u32, step: u32): v128 {
 }
 
 /** See dropout in engine/ops/random.ts. */
+// @ts-ignore: decorator
+@words("*x", "*y", "n", "*step", "key0", "key1", "threshold", "~scale")
 export function dropout(call: Dropout, slice: i32, slices: i32): void {
   const x = call.x;
   const y = call.y;
@@ -47,6 +49,8 @@ export function dropout(call: Dropout, slice: i32, slices: i32): void {
 }
 
 /** Normal or uniform numbers: see random in engine/ops/random.ts. */
+// @ts-ignore: decorator
+@words("*y", "n", "*step", "key0", "key1", "?normal")
 export function random(call: Random, slice: i32, slices: i32): void {
   const y = call.y;
   const n = call.n;

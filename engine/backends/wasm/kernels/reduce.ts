@@ -7,6 +7,8 @@ import { share } from "./team";
 const STRIP: i32 = 256;
 
 /** Sums over n, or over each of its chunks: x [outer, n, inner] -> y [outer, chunks, inner]. */
+// @ts-ignore: decorator
+@words("*x", "*y", "outer", "n", "inner", "chunks")
 export function sum(call: Sum, slice: i32, slices: i32): void {
   const x = call.x;
   const y = call.y;
@@ -155,6 +157,8 @@ function firstMaximum(x: usize, n: i32): i32 {
 }
 
 /** Maxima over n and their positions: x [outer, n, inner]. The first maximum wins; so does the first NaN. */
+// @ts-ignore: decorator
+@words("*x", "*y", "*positions", "outer", "n", "inner")
 export function maxOf(call: MaxOf, slice: i32, slices: i32): void {
   const x = call.x;
   const y = call.y;

@@ -3,6 +3,8 @@ import { Resize, ResizeGrad } from "./calls.generated";
 import { fma, splat, storeLanes } from "./simd";
 import { share } from "./team";
 
+// @ts-ignore: decorator
+@words("*x", "*y", "images", "height", "width", "channels", "rows: Blend[]", "columns: Blend[]")
 export function resize(call: Resize, slice: i32, slices: i32): void {
   const width = call.width;
   const channels = call.channels;
@@ -47,6 +49,8 @@ export function resize(call: Resize, slice: i32, slices: i32): void {
 }
 
 /** The adjoint, row by row of dx. */
+// @ts-ignore: decorator
+@words("*dy", "*dx", "images", "height", "width", "channels", "rows: Blend[]", "columns: Blend[]")
 export function resizeGrad(call: ResizeGrad, slice: i32, slices: i32): void {
   const height = call.height;
   const width = call.width;

@@ -27,6 +27,11 @@ function spreadScales(variance: usize, scales: usize, groups: i32, each: i32, ep
 }
 
 /** y = (x − mean) / √(variance + epsilon) by group. The scratch holds two rows: means and scales. */
+// @ts-ignore: decorator
+@words(
+  "*x", "*y", "*mean", "*variance", "images", "positions", "groups", "channels", "~epsilon", "rowBytes",
+  "scratch: Scratch"
+)
 export function standardize(call: Standardize, slice: i32, slices: i32): void {
   const positions = call.positions;
   const groups = call.groups;
@@ -85,6 +90,11 @@ export function standardize(call: Standardize, slice: i32, slices: i32): void {
  * dx = (dy − mean of dy − y · mean of dy · y) / √(variance + epsilon). The scratch holds three rows: means of dy, of dy · y, and
  * scales.
  */
+// @ts-ignore: decorator
+@words(
+  "*dy", "*y", "*variance", "*dx", "images", "positions", "groups", "channels", "~epsilon", "rowBytes",
+  "scratch: Scratch"
+)
 export function standardizeGrad(call: StandardizeGrad, slice: i32, slices: i32): void {
   const positions = call.positions;
   const groups = call.groups;

@@ -36,6 +36,13 @@ import { LANES, MR, NR, V } from "./width";
  * Filters into the transformed domain, packed in panels of NR columns for each tile element: G g Gᵀ. Rotation by 180 degrees
  * exchanges C and O, for the input gradient: rows are O, columns C.
  */
+// Filters [r, r, channels, filters] to packed panels for each tile element, by the transforms of columns and rows. Rotated
+// filters exchange channels and filters.
+// @ts-ignore: decorator
+@words(
+  "*w", "*packed", "tall", "wide", "r", "channels", "filters", "*gDown", "*gAcross", "?rotated", "tapsBytes",
+  "scratch: Scratch"
+)
 export function transformFilters(call: TransformFilters, slice: i32, slices: i32): void {
   const packed = call.packed;
   const tall = call.tall;
@@ -198,6 +205,9 @@ function transformGrads(
 }
 
 /** The forward pass, and with rotated filters the input gradient. */
+// A bias of 0 is none. The filters are cut into so many parts.
+// @ts-ignore: decorator
+@words("...Tiles", "*packed", "*y", "*bias", "?relu", "parts")
 export function winograd(call: Winograd, slice: i32, slices: i32): void {
   const block = call.blockTiles;
   const panels = (call.filters + NR - 1) / NR;
@@ -313,6 +323,9 @@ function transformOutputs(
  * Partial weight gradients in the transformed domain, one for each chunk of tiles: T S matrices of C (padded to a multiple
  * of MR, or 3) × O (padded to one of NR).
  */
+// Partial gradients of chunks of tiles, and the sums of dy over them [chunks, filters], or 0.
+// @ts-ignore: decorator
+@words("...Tiles", "*dy", "*partial", "chunks", "*totals", "pools: Pooled[]")
 export function winogradGradWeight(call: WinogradGradWeight, slice: i32, slices: i32): void {
   const channels = call.channels;
   const filters = call.filters;
@@ -365,6 +378,10 @@ export function winogradGradWeight(call: WinogradGradWeight, slice: i32, slices:
 }
 
 /** Both operands of a weight gradient of many channels, for all tiles. */
+// Both operands of all tiles, in blocks [tile elements, tiles, channels or filters]. A task has `taskTiles` tiles. The steps are
+// between tile elements. The sums of dy over tasks [tasks, filters], or 0.
+// @ts-ignore: decorator
+@words("...Tiles", "*dy", "*inputs", "*grads", "taskTiles", "*totals", "pools: Pooled[]")
 export function winogradGradTransform(call: WinogradGradTransform, slice: i32, slices: i32): void {
   const filters = call.filters;
   const block = call.blockTiles;
@@ -393,6 +410,12 @@ export function winogradGradTransform(call: WinogradGradTransform, slice: i32, s
 }
 
 /** The products of what winogradGradTransform wrote, each over all tiles: [T S, C to a multiple of MR, O to one of NR]. */
+// Their products over all tiles. Where `blockwise`, every block is summed by itself.
+// @ts-ignore: decorator
+@words(
+  "*inputs", "*grads", "*partial", "elements", "channels", "filters", "tiles", "blockTiles", "inputStep",
+  "gradStep", "?blockwise", "sums: Scratch"
+)
 export function winogradGradProduct(call: WinogradGradProduct, slice: i32, slices: i32): void {
   const elements = call.elements;
   const channels = call.channels;
@@ -484,6 +507,11 @@ function addPixels(from: usize, row: usize, pixel: usize, m: i32, total: usize, 
  * Adds the partial weight gradients in order of their chunks and leaves the transformed domain: Gᵀ dU G.
  * dw [r, r, C, O]
  */
+// @ts-ignore: decorator
+@words(
+  "*partial", "*dw", "tall", "wide", "r", "channels", "filters", "chunks", "*gDown", "*gAcross", "workBytes",
+  "scratch: Scratch"
+)
 export function winogradFinishWeight(call: WinogradFinishWeight, slice: i32, slices: i32): void {
   const tall = call.tall;
   const wide = call.wide;
