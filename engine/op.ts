@@ -45,6 +45,8 @@ export interface OpDef<N extends string, A extends Attrs> {
   readonly alias?: true;
   /** A run's values can stop it here: the planner puts it before any state is written. */
   readonly mayFail?: true;
+  /** For an operation that fails when an element of its index is outside 0 … n − 1: n. */
+  readonly indexRange?: (inputs: readonly TensorType[], outputs: readonly TensorType[]) => number;
   /** Arithmetic operations of one application; 0 when left out (memory traffic dominates). */
   readonly flops?: (inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A) => number;
   /** All its arithmetic is multiplications, each followed by an addition: half as many multiply-adds as `flops`. */

@@ -1,4 +1,5 @@
 /** The table of all fusions. Every backend's table of fused kernels is typed by its keys. */
+import type { AnyOp } from '../../op.ts';
 import { ops } from '../../ops/primitives/index.ts';
 import type { Fusion } from '../fusion.ts';
 import { isOperation } from '../step.ts';
@@ -44,6 +45,7 @@ export const isFusion = (name: string): name is FusedName => Object.hasOwn(fusio
 interface Declaration {
   readonly mayReuse?: readonly number[] | 'all';
   readonly readsPart?: true;
+  readonly indexRange?: AnyOp['indexRange'];
 }
 
 /** The declaration of a step's operation or fusion; empty for `copy`. */
