@@ -3,7 +3,7 @@
 import { AddPartials, Conv, ConvGradWeight, PackRotated } from "./calls.generated";
 import { copyRow, storeCorner } from "./gemm";
 import { copyLine, relu4, storeLanes } from "./simd";
-import { ownScratch, share } from "./team";
+import { ownScratch, firstTask } from "./team";
 import { convTile, weightTile } from "./vectors/products";
 import { MR, NR } from "./width";
 
@@ -97,8 +97,8 @@ export function conv(call: Conv, slice: i32, slices: i32): void {
   const down = <usize>strideY * paddedRow;
   const across = <usize>strideX * pixel;
   const tasks = images * imageTasks;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const image = task / imageTasks;
     const firstRow = (task - image * imageTasks) * taskRows;
     const rows = min(taskRows, outHeight - firstRow);
@@ -229,8 +229,8 @@ export function packRotated(call: PackRotated, slice: i32, slices: i32): void {
   const taps = tapsY * tapsX;
   const panels = (channels + NR - 1) / NR;
   const tasks = panels * taps;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const panel = task / taps;
     const tap = task - panel * taps;
     const ty = tap / tapsX;
@@ -288,14 +288,14 @@ export function convGradWeight(call: ConvGradWeight, slice: i32, slices: i32): v
   const gPadded = padded + <usize>call.paddedBytes;
 
   const tasks = chunks * kernelY;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const chunk = task / kernelY;
     const tapRow = task - chunk * kernelY;
     const partial = call.partial + <usize>(task * runPadded) * ldc;
-    const lastImage = share(images, chunk + 1, chunks);
+    const lastImage = firstTask(images, chunk + 1, chunks);
     let first = true;
-    for (let image = share(images, chunk, chunks); image < lastImage; image++) {
+    for (let image = firstTask(images, chunk, chunks); image < lastImage; image++) {
       const xImage = x + <usize>(image * height * width) * pixel;
       const gImage = g + <usize>(image * outHeight * outWidth) * gStep;
       for (let row = 0; row < outHeight; row += taskRows) {
@@ -344,8 +344,8 @@ export function addPartials(call: AddPartials, slice: i32, slices: i32): void {
   const ldc = <usize>(((filters + NR - 1) / NR) * NR) << 2;
   const chunkBytes = <usize>(kernelY * runPadded) * ldc;
   const tasks = kernelY * run;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const tapRow = task / run;
     const t = task - tapRow * run;
     const from = partial + <usize>(tapRow * runPadded + t) * ldc;

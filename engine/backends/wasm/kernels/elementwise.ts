@@ -2,7 +2,7 @@
 import { Chain, ChainOperand, CheckFinite, Elementwise } from "./calls.generated";
 import { Loop } from "./loops";
 import { storeLanes } from "./simd";
-import { fail, ownScratch, share, ERROR_NOT_FINITE } from "./team";
+import { fail, ownScratch, firstTask, ERROR_NOT_FINITE } from "./team";
 
 /** Elements of one task, which lie in one row. */
 const TASK: i32 = 4096;
@@ -26,8 +26,8 @@ export function elementwise(call: Elementwise, slice: i32, slices: i32): void {
   const parts = (n + TASK - 1) / TASK;
   let rows = 1;
   for (let d = 0; d < rank - 1; d++) rows *= axes[d].size;
-  const end = share(rows * parts, slice + 1, slices);
-  for (let task = share(rows * parts, slice, slices); task < end; task++) {
+  const end = firstTask(rows * parts, slice + 1, slices);
+  for (let task = firstTask(rows * parts, slice, slices); task < end; task++) {
     const row = task / parts;
     const from = (task - row * parts) * TASK;
     let rest = row;
@@ -94,8 +94,8 @@ export function chain(call: Chain, slice: i32, slices: i32): void {
   const instructions = call.instructions;
   const stores = call.stores;
   const strips = (n + STRIP - 1) / STRIP;
-  const end = share(strips, slice + 1, slices);
-  for (let strip = share(strips, slice, slices); strip < end; strip++) {
+  const end = firstTask(strips, slice + 1, slices);
+  for (let strip = firstTask(strips, slice, slices); strip < end; strip++) {
     const from = strip * STRIP;
     const count = min(STRIP, n - from);
     for (let i = 0; i < loads.length; i++) {
@@ -188,8 +188,8 @@ export function checkFinite(call: CheckFinite, slice: i32, slices: i32): void {
   const x = call.x;
   const y = call.y;
   const n = call.n;
-  const end = share(n, slice + 1, slices);
-  for (let i = share(n, slice, slices); i < end; i++) {
+  const end = firstTask(n, slice + 1, slices);
+  for (let i = firstTask(n, slice, slices); i < end; i++) {
     const value = load<f32>(x + (<usize>i << 2));
     if (value - value != 0) {
       fail(ERROR_NOT_FINITE, reinterpret<i32>(value), i);

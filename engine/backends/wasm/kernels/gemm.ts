@@ -1,7 +1,7 @@
 // Matrix products: operands packed into panels of MR rows and NR columns.
 import { Gemm, Pack, Packing } from "./calls.generated";
 import { copyLine } from "./simd";
-import { ownScratch, share } from "./team";
+import { ownScratch, firstTask } from "./team";
 import { gemmTile } from "./vectors/products";
 import { MR, NR, V } from "./width";
 
@@ -24,8 +24,8 @@ export function packB(b: Packing, slice: i32, slices: i32): void {
   const depth = 64;
   const slabs = (k + depth - 1) / depth;
   const tasks = batch * groups * slabs;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     // Neighbouring panels come one after the other: they share pages, and what the processor fetches ahead.
     const panel = (task % groups) * together;
     const slab = (task / groups) % slabs;
@@ -100,8 +100,8 @@ function packA(a: Packing, slice: i32, slices: i32): void {
   const depth = 128;
   const slabs = (k + depth - 1) / depth;
   const tasks = a.batch * panels * slabs;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     // Neighbouring panels share cache lines where columns are contiguous: they come one after the other.
     const panel = task % panels;
     const slab = (task / panels) % slabs;
@@ -217,8 +217,8 @@ export function gemm(call: Gemm, slice: i32, slices: i32): void {
   const columnBlocks = (n + blockColumns - 1) / blockColumns;
   const ldc = <usize>n << 2;
   const tasks = call.batch * rowBlocks * columnBlocks;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const columnBlock = task % columnBlocks;
     const rowBlock = (task / columnBlocks) % rowBlocks;
     const item = task / (columnBlocks * rowBlocks);

@@ -1,7 +1,7 @@
 // Turns resident bytes into a batch: crop, flip and normalization of images.
 import { NormalizeImages, PixelStrides } from "./calls.generated";
 import { storeLanes } from "./simd";
-import { ownScratch, share } from "./team";
+import { ownScratch, firstTask } from "./team";
 
 /** Whether a value changes along a row as the image does, or not at all. */
 // @ts-ignore: decorator
@@ -71,8 +71,8 @@ export function normalizeImages(call: NormalizeImages, slice: i32, slices: i32):
     repeatPixel(call.scale, scaleStrides.channels, channels, row, scales);
   }
   const tasks = call.images * height;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const image = task / height;
     let dy = 0;
     let dx = 0;

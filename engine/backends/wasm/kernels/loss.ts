@@ -1,7 +1,7 @@
 // Losses and metrics.
 import { Correct, CrossEntropy, CrossEntropyGrad } from "./calls.generated";
 import { exp4, log1p4, splat, storeLanes, sumLanes } from "./simd";
-import { ERROR_LABEL, fail, share } from "./team";
+import { ERROR_LABEL, fail, firstTask } from "./team";
 
 /** The loss of each row of logits, and its softmax for the gradient. */
 // @ts-ignore: decorator
@@ -9,8 +9,8 @@ import { ERROR_LABEL, fail, share } from "./team";
 export function crossEntropy(call: CrossEntropy, slice: i32, slices: i32): void {
   const classes = call.classes;
   const rows = call.rows;
-  const end = share(rows, slice + 1, slices);
-  for (let row = share(rows, slice, slices); row < end; row++) {
+  const end = firstTask(rows, slice + 1, slices);
+  for (let row = firstTask(rows, slice, slices); row < end; row++) {
     const z = call.logits + ((<usize>row * <usize>classes) << 2);
     const p = call.softmax + ((<usize>row * <usize>classes) << 2);
     const label = load<i32>(call.labels + (<usize>row << 2));
@@ -51,8 +51,8 @@ export function crossEntropy(call: CrossEntropy, slice: i32, slices: i32): void 
 export function crossEntropyGrad(call: CrossEntropyGrad, slice: i32, slices: i32): void {
   const rows = call.rows;
   const classes = call.classes;
-  const end = share(rows, slice + 1, slices);
-  for (let row = share(rows, slice, slices); row < end; row++) {
+  const end = firstTask(rows, slice + 1, slices);
+  for (let row = firstTask(rows, slice, slices); row < end; row++) {
     const at = (<usize>row * <usize>classes) << 2;
     const g = load<f32>(call.dy + (<usize>row << 2));
     const label = load<i32>(call.labels + (<usize>row << 2));
@@ -73,8 +73,8 @@ export function crossEntropyGrad(call: CrossEntropyGrad, slice: i32, slices: i32
 export function correct(call: Correct, slice: i32, slices: i32): void {
   const rows = call.rows;
   const classes = call.classes;
-  const end = share(rows, slice + 1, slices);
-  for (let row = share(rows, slice, slices); row < end; row++) {
+  const end = firstTask(rows, slice + 1, slices);
+  for (let row = firstTask(rows, slice, slices); row < end; row++) {
     const z = call.logits + ((<usize>row * <usize>classes) << 2);
     const label = load<i32>(call.labels + (<usize>row << 2));
     if (<u32>label >= <u32>classes) {

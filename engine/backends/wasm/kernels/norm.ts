@@ -2,7 +2,7 @@
 // cache) and merged in the order of the chunks, so that they neither cancel nor depend on the number of threads.
 import { ChunkGradSums, ChunkMoments, MergeGradSums, MergeMoments, Normalize, NormalizeGrad } from "./calls.generated";
 import { four, lower2, storeLanes, upper2 } from "./simd";
-import { share } from "./team";
+import { firstTask } from "./team";
 import { gradSums, moments, normalizeColumn, normalizeGradColumn } from "./vectors/columns";
 import { LANES } from "./width";
 
@@ -14,10 +14,10 @@ export function chunkMoments(call: ChunkMoments, slice: i32, slices: i32): void 
   const channels = call.channels;
   const chunks = call.chunks;
   const stride = <usize>channels << 2;
-  const end = share(chunks, slice + 1, slices);
-  for (let chunk = share(chunks, slice, slices); chunk < end; chunk++) {
-    const begin = share(rows, chunk, chunks);
-    const count = share(rows, chunk + 1, chunks) - begin;
+  const end = firstTask(chunks, slice + 1, slices);
+  for (let chunk = firstTask(chunks, slice, slices); chunk < end; chunk++) {
+    const begin = firstTask(rows, chunk, chunks);
+    const count = firstTask(rows, chunk + 1, chunks) - begin;
     const from = call.x + <usize>begin * stride;
     const to = call.partial + <usize>(2 * chunk) * stride;
     let c = 0;
@@ -47,14 +47,14 @@ export function mergeMoments(call: MergeMoments, slice: i32, slices: i32): void 
   const stride = <usize>channels << 2;
   const groups = (channels + 3) / 4;
   const all = f64x2.splat(<f64>rows);
-  const end = share(groups, slice + 1, slices);
-  for (let group = share(groups, slice, slices); group < end; group++) {
+  const end = firstTask(groups, slice + 1, slices);
+  for (let group = firstTask(groups, slice, slices); group < end; group++) {
     const offset = <usize>group << 4;
     const from = call.partial + offset;
     let mean0 = f64x2.splat(0);
     let mean1 = mean0;
     for (let chunk = 0, p = from, begin = 0; chunk < chunks; chunk++, p += 2 * stride) {
-      const next = share(rows, chunk + 1, chunks);
+      const next = firstTask(rows, chunk + 1, chunks);
       const n = f64x2.splat(<f64>(next - begin));
       const means = v128.load(p);
       mean0 = addScaled(lower2(means), n, mean0);
@@ -66,7 +66,7 @@ export function mergeMoments(call: MergeMoments, slice: i32, slices: i32): void 
     let squares0 = f64x2.splat(0);
     let squares1 = squares0;
     for (let chunk = 0, p = from, begin = 0; chunk < chunks; chunk++, p += 2 * stride) {
-      const next = share(rows, chunk + 1, chunks);
+      const next = firstTask(rows, chunk + 1, chunks);
       const n = f64x2.splat(<f64>(next - begin));
       const means = v128.load(p);
       const squares = v128.load(p + stride);
@@ -95,9 +95,9 @@ const BLOCK_BYTES: i32 = 12 * 1024;
 @words("...BatchNorm", "*x", "*y", "*residual")
 export function normalize(call: Normalize, slice: i32, slices: i32): void {
   const rows = call.rows;
-  const end = share(rows, slice + 1, slices);
+  const end = firstTask(rows, slice + 1, slices);
   const block = blockRows(call.channels);
-  for (let begin = share(rows, slice, slices); begin < end; begin += block) {
+  for (let begin = firstTask(rows, slice, slices); begin < end; begin += block) {
     normalizeRows(call, begin, min(block, end - begin));
   }
 }
@@ -137,10 +137,10 @@ export function chunkGradSums(call: ChunkGradSums, slice: i32, slices: i32): voi
   const channels = call.channels;
   const chunks = call.chunks;
   const stride = <usize>channels << 2;
-  const end = share(chunks, slice + 1, slices);
-  for (let chunk = share(chunks, slice, slices); chunk < end; chunk++) {
-    const begin = share(rows, chunk, chunks);
-    const count = share(rows, chunk + 1, chunks) - begin;
+  const end = firstTask(chunks, slice + 1, slices);
+  for (let chunk = firstTask(chunks, slice, slices); chunk < end; chunk++) {
+    const begin = firstTask(rows, chunk, chunks);
+    const count = firstTask(rows, chunk + 1, chunks) - begin;
     const to = call.partial + <usize>(2 * chunk) * stride;
     let c = 0;
     for (; c + LANES <= channels; c += LANES) gradSumsAt<v128>(call, begin, count, c, to, LANES);
@@ -167,8 +167,8 @@ export function mergeGradSums(call: MergeGradSums, slice: i32, slices: i32): voi
   const chunks = call.chunks;
   const stride = <usize>channels << 2;
   const groups = (channels + 3) / 4;
-  const end = share(groups, slice + 1, slices);
-  for (let group = share(groups, slice, slices); group < end; group++) {
+  const end = firstTask(groups, slice + 1, slices);
+  for (let group = firstTask(groups, slice, slices); group < end; group++) {
     const offset = <usize>group << 4;
     let sum0 = f64x2.splat(0);
     let sum1 = sum0;
@@ -192,9 +192,9 @@ export function mergeGradSums(call: MergeGradSums, slice: i32, slices: i32): voi
 @words("...BatchNorm", "*dy", "*x", "*dx", "*dGamma", "*dBeta")
 export function normalizeGrad(call: NormalizeGrad, slice: i32, slices: i32): void {
   const rows = call.rows;
-  const end = share(rows, slice + 1, slices);
+  const end = firstTask(rows, slice + 1, slices);
   const block = blockRows(call.channels);
-  for (let begin = share(rows, slice, slices); begin < end; begin += block) {
+  for (let begin = firstTask(rows, slice, slices); begin < end; begin += block) {
     normalizeGradRows(call, rows, begin, min(block, end - begin));
   }
 }

@@ -27,7 +27,7 @@ import { padRows } from "./conv";
 import { List } from "./list";
 import { spreadRows } from "./pool";
 import { splat, storeLanes } from "./simd";
-import { ownScratch, share } from "./team";
+import { ownScratch, firstTask } from "./team";
 import { filterLine, finishTile, product, productOf3, weightTile, weightTileOf3, weightTileOf4 } from "./vectors/products";
 import { gradTile, inputTile, outputTile, TILE_CORNER } from "./vectors/transforms.generated";
 import { LANES, MR, NR, V } from "./width";
@@ -59,8 +59,8 @@ export function transformFilters(call: TransformFilters, slice: i32, slices: i32
   const columns = rotated ? channels : filters;
   const panels = (columns + NR - 1) / NR;
   const element = <usize>(panels * rows * NR) << 2;
-  const end = share(rows * panels, slice + 1, slices);
-  for (let task = share(rows * panels, slice, slices); task < end; task++) {
+  const end = firstTask(rows * panels, slice + 1, slices);
+  for (let task = firstTask(rows * panels, slice, slices); task < end; task++) {
     const panel = task / rows;
     const row = task - panel * rows;
     const first = panel * NR;
@@ -215,15 +215,15 @@ export function winograd(call: Winograd, slice: i32, slices: i32): void {
   // Where there are few tiles, the filters are shared too, and each part transforms its tiles anew.
   const groups = (tiles + MR - 1) / MR;
   const parts = call.parts;
-  const end = share(groups * parts, slice + 1, slices);
-  let task = share(groups * parts, slice, slices);
+  const end = firstTask(groups * parts, slice + 1, slices);
+  let task = firstTask(groups * parts, slice, slices);
   while (task < end) {
     const part = task / groups;
     const begin = (task - part * groups) * MR;
     const next = min(end, (part + 1) * groups);
     const last = min((next - part * groups) * MR, tiles);
-    const first = share(panels, part, parts);
-    const count = share(panels, part + 1, parts) - first;
+    const first = firstTask(panels, part, parts);
+    const count = firstTask(panels, part + 1, parts) - first;
     for (let tile = begin; tile < last; tile += block) {
       winogradBlock(call, tile, min(block, last - tile), first, count);
     }
@@ -343,10 +343,10 @@ export function winogradGradWeight(call: WinogradGradWeight, slice: i32, slices:
   const elementBytes = <usize>(channels == 3 ? 3 : (channels + MR - 1) / MR * MR) * ldc;
   const tiles = tilesOf(call);
 
-  const end = share(chunks, slice + 1, slices);
-  for (let chunk = share(chunks, slice, slices); chunk < end; chunk++) {
-    const last = share(tiles, chunk + 1, chunks);
-    const first = share(tiles, chunk, chunks);
+  const end = firstTask(chunks, slice + 1, slices);
+  for (let chunk = firstTask(chunks, slice, slices); chunk < end; chunk++) {
+    const last = firstTask(tiles, chunk + 1, chunks);
+    const first = firstTask(tiles, chunk, chunks);
     const partial = call.partial + <usize>(chunk * elements) * elementBytes;
     for (let begin = first; begin < last; begin += block) {
       const count = min(block, last - begin);
@@ -395,8 +395,8 @@ export function winogradGradTransform(call: WinogradGradTransform, slice: i32, s
   const elements = <usize>elementsOf(call);
   const tiles = tilesOf(call);
   const tasks = (tiles + taskTiles - 1) / taskTiles;
-  const end = share(tasks, slice + 1, slices);
-  for (let index = share(tasks, slice, slices); index < end; index++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let index = firstTask(tasks, slice, slices); index < end; index++) {
     const begin = index * taskTiles;
     const count = min(taskTiles, tiles - begin);
     const whole = <usize>(begin / block);
@@ -430,8 +430,8 @@ export function winogradGradProduct(call: WinogradGradProduct, slice: i32, slice
   // Halves of a matrix, so that sixteen threads share 36 of them evenly enough.
   const half = (rows / MR + 1) / 2 * MR;
   const tasks = 2 * elements;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const f = task >> 1;
     const top = (task & 1) * half;
     const bottom = min(top + half, rows);
@@ -525,8 +525,8 @@ export function winogradFinishWeight(call: WinogradFinishWeight, slice: i32, sli
   const elementBytes = <usize>(channels == 3 ? 3 : (channels + MR - 1) / MR * MR) * ldb;
   const groups = ceilDiv(filters, LANES);
   const tasks = channels * groups;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const c = task / groups;
     const o = (task - c * groups) * LANES;
     const from = call.partial + <usize>c * ldb + (<usize>o << 2);
