@@ -5,7 +5,7 @@ import type { Fusion } from '../fusion.ts';
 import { isOperation } from '../step.ts';
 import { conv2dBias, conv2dGradWeightBias } from './conv.ts';
 import { elementwise } from './elementwise.ts';
-import { conv2dMaxPool, conv2dMaxPoolGradWeight, maxPool2dTaps, maxPool2dTapsGrad } from './max-pool.ts';
+import { conv2dMaxPool, conv2dMaxPoolGradWeight, maxPool2dArgmax, maxPool2dArgmaxGrad } from './max-pool.ts';
 import { batchNormAct, batchNormActGrad } from './norm.ts';
 import { avgPool2dReluGrad, maxPool2dRelu, maxPool2dReluGrad } from './pool.ts';
 
@@ -20,8 +20,8 @@ const local = {
 } as const;
 
 const aroundMaxPool = {
-  maxPool2dTaps,
-  maxPool2dTapsGrad,
+  maxPool2dArgmax,
+  maxPool2dArgmaxGrad,
   conv2dMaxPool,
   conv2dMaxPoolGradWeight,
 } as const;

@@ -20,7 +20,7 @@ import {
   conv2dMaxPool,
   conv2dMaxPoolGradWeight,
   maxPool,
-  maxPool2dTapsGrad,
+  maxPool2dArgmaxGrad,
   maxPoolGrad,
 } from './pool.ts';
 import { align, emitSum, fill, type Site, type SiteWith } from './site.ts';
@@ -142,11 +142,11 @@ export const kernels: KernelTable<Site> & FusedTable<Site> = {
   conv2dGradWeightBias: gradWeight,
   maxPool2d: maxPool(false),
   maxPool2dRelu: maxPool(true),
-  maxPool2dTaps: (site) => maxPool(site.attrs.relu)(site),
+  maxPool2dArgmax: (site) => maxPool(site.attrs.relu)(site),
   conv2dMaxPool: (site) => conv2dMaxPool(site, forward, site.attrs.relu),
   maxPool2dGrad: maxPoolGrad,
   maxPool2dReluGrad: maxPoolGrad,
-  maxPool2dTapsGrad,
+  maxPool2dArgmaxGrad,
   conv2dMaxPoolGradWeight: (site) => conv2dMaxPoolGradWeight(site, gradWeight),
   avgPool2d,
   avgPool2dGrad: avgPoolGrad,

@@ -55,7 +55,7 @@ export const maxPoolGrad: Lower<PoolAttrs> = ({ inputs, outputs: [dx], types: [{
   emit('maxPoolGrad', { ...pooling(shape[0], shape[3], attrs), dy, argmax, dx, mask }, shape[0]);
 };
 
-export const maxPool2dTapsGrad: Lower<PoolAttrs> = ({
+export const maxPool2dArgmaxGrad: Lower<PoolAttrs> = ({
   inputs: [dy, argmax],
   outputs: [dx],
   types: [{ shape }],
@@ -172,6 +172,6 @@ export function conv2dMaxPoolGradWeight(
   }
   const full = unpooled(types[1], pool);
   const spread = site.scratch(bytesOf(full));
-  maxPool2dTapsGrad({ ...site, inputs: [dy, argmax], outputs: [spread], types: [types[1]], attrs: pool });
+  maxPool2dArgmaxGrad({ ...site, inputs: [dy, argmax], outputs: [spread], types: [types[1]], attrs: pool });
   gradWeight({ ...site, inputs: [x, spread], types: [types[0], full] });
 }
