@@ -8,15 +8,15 @@ import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { entries } from '../../docs/reference/entries.js';
-import type * as Engine from '../../engine/index.ts';
-import * as schedulers from '../../schedulers/index.ts';
+import type * as Engine from 'cyclegrad';
+import * as schedulers from 'cyclegrad/schedulers';
 import { pages, ROOT, type Page } from './pages.ts';
 import { cifar10, standIns, writePictures } from './stand-ins.ts';
 
 /** Blocks that do not run, each with its reason. This number only falls. */
 const NOT_RUN = 0;
 
-vi.doMock('../../engine/index.ts', async (load) => {
+vi.doMock('cyclegrad', async (load) => {
   const engine = await load<typeof Engine>();
   return { ...engine, ...standIns(engine) };
 });

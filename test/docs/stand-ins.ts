@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { encode as encodePng } from 'fast-png';
 import jpeg from 'jpeg-js';
-import { synthetic, type Dataset } from '../../datasets/index.ts';
-import type * as Engine from '../../engine/index.ts';
+import { synthetic, type Dataset } from 'cyclegrad/datasets';
+import type * as Engine from 'cyclegrad';
 
 /** Updates of a training run, at most. */
 export const SHORT = 8;
