@@ -107,7 +107,7 @@ const optimizer = sgd({ lr: 0.001, momentum: 0.9, weightDecay: 0.004, form: 'caf
 function compileStep(backend: Backend, model: nn.Layer, batchSize: number): Promise<Compiled> {
   return compile(backend, {
     inputs: { x: u8(batchSize, 32, 32, 3), y: i32(batchSize) },
-    hyper: optimizer.at(0),
+    hyper: Object.keys(optimizer.at(0)),
     state: nn.initState(model, optimizer, 1),
     build({ x, y, step, hyper }, state) {
       const { output, updates } = nn.bind(model, state, { training: true, step })(x);

@@ -10,11 +10,11 @@ import { input, Tensor } from './tensor.ts';
 import type { HostTensor, State, TensorType } from './types.ts';
 
 /** What every build function gets besides its own inputs. */
-export interface Reserved {
+export interface Reserved<H extends string = string> {
   /** The number of updates done before this run, i32 []: dropout masks derive from it. Feed it as `step`. */
   readonly step: Tensor;
   /** Hyper-parameters of this step, f32 [] each; fed under their own names. */
-  readonly hyper: Readonly<Record<string, Tensor>>;
+  readonly hyper: Readonly<Record<H, Tensor>>;
 }
 
 export interface Built<N extends string = string> {
@@ -25,14 +25,18 @@ export interface Built<N extends string = string> {
 
 export type InputTypes = Readonly<Record<string, TensorType>>;
 
-export interface CompileSpec<I extends InputTypes, N extends string = string> extends PlanOptions {
+export interface CompileSpec<
+  I extends InputTypes,
+  N extends string = string,
+  H extends string = string,
+> extends PlanOptions {
   readonly inputs?: I;
-  /** An object whose keys name scalar inputs, for instance `optimizer.at(0)`. Default: none. */
-  readonly hyper?: Readonly<Record<string, number>>;
+  /** Names of the hyper-parameters, which are scalar `f32` inputs: `['lr']`, or `Object.keys(optimizer.at(0))`. Default: none. */
+  readonly hyper?: readonly H[];
   /** Initial arrays for a store of its own, or a store to share. Default: none. */
   readonly state?: State | Store;
   build(
-    inputs: { readonly [N in keyof I]: Tensor } & Reserved,
+    inputs: { readonly [N in keyof I]: Tensor } & Reserved<H>,
     state: Readonly<Record<string, Tensor>>,
   ): Built<N>;
 }
@@ -56,21 +60,39 @@ function expectTensors(kind: 'outputs' | 'next', values: Readonly<Record<string,
   }
 }
 
+/** Throws PlanError unless `names` is an array of different names. */
+function checkHyperNames(names: unknown): void {
+  if (!Array.isArray(names)) {
+    throw new PlanError(
+      `compile: hyper must be an array of names, got ${show(names)} ` +
+        `(the values are fed with each run: pass hyper: ['lr'] or Object.keys(optimizer.at(0)))`,
+    );
+  }
+  names.forEach((name: unknown, i) => {
+    if (typeof name !== 'string')
+      throw new PlanError(`compile: hyper must be an array of names, but hyper[${i}] is ${show(name)}`);
+    if (names.indexOf(name) < i)
+      throw new PlanError(`compile: hyper names '${name}' twice (remove hyper[${i}])`);
+  });
+}
+
 /**
  * Compiles `spec.build` for a backend. It is called once, with symbolic inputs and state, and must be a pure function
  * of them: an `if` on a value is not traced.
  *
- * Throws what the operations throw, PlanError for a result that is no tensor and for a `next` that does not match its state, BackendError when the
+ * Throws what the operations throw, PlanError for a result that is no tensor, a `next` that does not match its state, and names in `hyper` that are not an array of
+ * strings or are used twice, BackendError when the
  * backend cannot run the plan.
  *
  * @example
  * const twice = await compile(backend, { inputs: { x: f32(3) }, build: ({ x }) => ({ outputs: { y: x.mul(2) } }) });
  * const { y } = await twice.run({ x: Float32Array.of(1, 2, 3) });
  */
-export async function compile<const I extends InputTypes = Record<never, never>, N extends string = string>(
-  backend: Backend,
-  spec: CompileSpec<I, N>,
-): Promise<Compiled<N>> {
+export async function compile<
+  const I extends InputTypes = Record<never, never>,
+  N extends string = string,
+  const H extends string = string,
+>(backend: Backend, spec: CompileSpec<I, N, H>): Promise<Compiled<N>> {
   if (typeof (backend as Partial<Backend> | undefined)?.load !== 'function') {
     throw new PlanError(
       `compile: backend must be a backend, for instance await wasm(); got ${show(backend)}`,
@@ -84,7 +106,9 @@ export async function compile<const I extends InputTypes = Record<never, never>,
   }
   for (const [name, type] of Object.entries(declared)) checkShape(`compile: input '${name}'`, type.shape);
   declared['step'] = { shape: [], dtype: 'i32' };
-  for (const name of Object.keys(spec.hyper ?? {})) {
+  const hyperNames = spec.hyper ?? [];
+  checkHyperNames(hyperNames);
+  for (const name of hyperNames) {
     if (name in declared)
       throw new PlanError(`compile: '${name}' is both an input and a hyper-parameter (rename one)`);
     declared[name] = { shape: [], dtype: 'f32' };
@@ -102,7 +126,7 @@ export async function compile<const I extends InputTypes = Record<never, never>,
   const tensors = Object.fromEntries(
     Object.entries(declared).map(([name, type]) => [name, input(name, type)]),
   );
-  const hyper = Object.fromEntries(Object.keys(spec.hyper ?? {}).map((name) => [name, tensors[name]]));
+  const hyper = Object.fromEntries(hyperNames.map((name) => [name, tensors[name]]));
   const state = Object.fromEntries(
     Object.entries(types).map(([name, type]) => [name, input(name, type, 'state')]),
   );

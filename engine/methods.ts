@@ -1,55 +1,19 @@
 /** The methods of a tensor: `x.matmul(w).add(b).relu()` and `await t.data()`. Importing this file installs them. */
 import ndarray, { type NdArray } from 'ndarray';
 import { defaultEvaluator } from './select.ts';
+import * as elementwise from './ops/elementwise.ts';
 import * as ops from './ops/index.ts';
 import { formatType, stridesOf } from './shape.ts';
 import { Tensor } from './tensor.ts';
 import type { Nested, TensorLike } from './ops/create.ts';
 import type { HostData, HostTensor } from './types.ts';
 
-/** The operations that are methods: their first argument is the tensor. */
+/** Elementwise functions that are not methods: the first argument of `where` is a condition, and `checkFinite` is for training steps. */
+const NOT_METHODS = ['where', 'checkFinite'] as const;
+type Elementwise = Exclude<keyof typeof elementwise, (typeof NOT_METHODS)[number]>;
+
+/** The other operations that are methods: their first argument is the tensor. */
 const OPERATIONS = [
-  'add',
-  'sub',
-  'mul',
-  'div',
-  'pow',
-  'maximum',
-  'minimum',
-  'equal',
-  'notEqual',
-  'less',
-  'lessEqual',
-  'greater',
-  'greaterEqual',
-  'and',
-  'or',
-  'xor',
-  'not',
-  'isNaN',
-  'isFinite',
-  'neg',
-  'abs',
-  'sign',
-  'floor',
-  'ceil',
-  'round',
-  'exp',
-  'expm1',
-  'log',
-  'log1p',
-  'sqrt',
-  'rsqrt',
-  'reciprocal',
-  'square',
-  'sin',
-  'cos',
-  'atan',
-  'tanh',
-  'sigmoid',
-  'erf',
-  'erfc',
-  'relu',
   'gelu',
   'silu',
   'softplus',
@@ -59,9 +23,6 @@ const OPERATIONS = [
   'hardSigmoid',
   'hardSwish',
   'hardTanh',
-  'clamp',
-  'cast',
-  'stopGradient',
   'sum',
   'mean',
   'max',
@@ -99,7 +60,7 @@ const OPERATIONS = [
   'outer',
 ] as const;
 
-type Operation = (typeof OPERATIONS)[number];
+type Operation = Elementwise | (typeof OPERATIONS)[number];
 
 /** The types of the arguments after the first. */
 type Rest<F> = F extends (x: TensorLike, ...rest: infer R) => unknown ? R : never;
@@ -110,9 +71,10 @@ type OperationMethods = {
   ) => ReturnType<(typeof ops)[N]>;
 };
 
-const table: Readonly<Record<Operation, unknown>> = ops;
+const isMethod = (name: string): boolean => !NOT_METHODS.some((other) => other === name);
+const table: Readonly<Record<string, unknown>> = ops;
 const operations = Object.fromEntries(
-  OPERATIONS.map((name) => {
+  [...Object.keys(elementwise).filter(isMethod), ...OPERATIONS].map((name) => {
     const operation = table[name] as (x: Tensor, ...rest: readonly unknown[]) => unknown;
     return [
       name,

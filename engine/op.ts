@@ -7,7 +7,7 @@ import { show } from './options.ts';
 import { currentPath } from './path.ts';
 import { formatType } from './shape.ts';
 import { Tensor, type Node } from './tensor.ts';
-import type { TensorType } from './types.ts';
+import type { DType, TensorType } from './types.ts';
 
 export type AttrValue =
   number | string | boolean | readonly number[] | readonly (readonly (number | string)[])[] | Attrs;
@@ -37,12 +37,17 @@ export interface OpDef<N extends string, A extends Attrs> {
   readonly vjp: ((at: Vjp<A>) => Grads) | null;
   /** Inputs whose buffer the first result may overwrite when they are used no more: element by element in the end. */
   readonly mayReuse?: readonly number[];
-  /** Acts on each element alone (with broadcasting): the planner may compute it in one pass with its neighbours. */
-  readonly elementwise?: true;
+  /**
+   * Present if the operation acts on each element alone (with broadcasting), so the planner may compute it in one pass with its
+   * neighbors. Returns the function that the operation applies to the elements, for results of this dtype.
+   */
+  readonly elementwise?: (result: DType) => ElementFunction;
   /** The result is the first input's memory under another type or name: no kernel, no cost. */
   readonly alias?: true;
   /** A run's values can stop it here: the planner puts it before any state is written. */
   readonly mayFail?: true;
+  /** For an operation that fails when an element of its index is outside 0 … n − 1: n. */
+  readonly indexRange?: (inputs: readonly TensorType[], outputs: readonly TensorType[]) => number;
   /** Arithmetic operations of one application; 0 when left out (memory traffic dominates). */
   readonly flops?: (inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A) => number;
   /** All arithmetic is multiply-adds, half as many as `flops`. */
@@ -50,6 +55,13 @@ export interface OpDef<N extends string, A extends Attrs> {
   /** Reads only as many elements of its first input as it writes. */
   readonly readsPart?: true;
 }
+
+/** An element of the result from one element of each input, in double precision. The backends round it to the result's dtype. */
+export type ElementFunction = (...elements: number[]) => number;
+
+/** The declaration of an operation that acts on each element alone. */
+export type ElementwiseDef<N extends string, A extends Attrs> = OpDef<N, A> &
+  Required<Pick<OpDef<N, A>, 'elementwise'>>;
 
 // Derivative and shape rules take their own attributes, which no common type can name; the name ties them together.
 // eslint-disable-next-line typescript/no-explicit-any

@@ -65,6 +65,10 @@ export function checkKind(where: string, name: string, given: unknown, member: s
   throw new TypeError(`${where}: ${name} must be ${words}; got ${show(given)}`);
 }
 
+/** Whether `value` is an object with keys, and not an array. */
+export const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
 /** Whether `value` is a promise, of any realm or library. */
 export const isPromise = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' &&

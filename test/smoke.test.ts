@@ -91,7 +91,7 @@ describe.each([
   it('momentum SGD on a compiled step learns three clouds of points', async () => {
     const step = await compile(await backend, {
       inputs: { x: f32(60, 2), y: i32(60) },
-      hyper: { lr: 0 },
+      hyper: ['lr'],
       state: initialState(),
       build({ x, y, hyper, step: at }, { w1, b1, w2, b2, v1, v2 }) {
         const h = dropout(tanh(add(matmul(x, w1), b1)), 0.1, key(1, 'mask'), at);

@@ -120,7 +120,7 @@ async function compileStep(
   );
   const step = await compile(backend, {
     inputs: { index: i32(batchSize) },
-    hyper: optimizer.at(0),
+    hyper: Object.keys(optimizer.at(0)),
     state: {
       ...nn.initState(model, optimizer, seed),
       'data/x': { shape: [IMAGES, 32, 32, 3], dtype: 'u8', data: whole.x },

@@ -82,10 +82,10 @@ export type KernelAttrs<N extends KernelName> = N extends OpName ? AttrsOf<N> : 
  * does not compile.
  */
 export type KernelTable<S> = {
-  readonly [N in KernelName]: (site: S & { readonly attrs: KernelAttrs<N> }) => void;
+  readonly [N in KernelName]: (context: S & { readonly attrs: KernelAttrs<N> }) => void;
 };
 
 /** The same for fused steps. A backend may have kernels for only some of them. */
 export type FusedTable<S> = {
-  readonly [N in FusedName]: (site: S & { readonly attrs: FusedAttrs<N> }) => void;
+  readonly [N in FusedName]: (context: S & { readonly attrs: FusedAttrs<N> }) => void;
 };

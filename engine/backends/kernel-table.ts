@@ -13,7 +13,7 @@ export function kernelOf<S>(
   backend: string,
   kernels: KernelTable<S> & Partial<FusedTable<S>>,
   op: Step['op'],
-): (site: S & { readonly attrs: Attrs }) => void {
+): (context: S & { readonly attrs: Attrs }) => void {
   const kernel = kernels[op];
   if (kernel === undefined) {
     throw new BackendError(
@@ -21,7 +21,7 @@ export function kernelOf<S>(
     );
   }
   // The name ties kernel and attributes together, which the union of all kernels cannot say.
-  return kernel as (site: S & { readonly attrs: Attrs }) => void;
+  return kernel as (context: S & { readonly attrs: Attrs }) => void;
 }
 
 /** The fusions that a table has kernels for. */

@@ -2,6 +2,7 @@
  * What a layer is: a description with named parameters and a function of a tensor. It holds no data; a model is a layer,
  * and its parameters live in named state (see model.ts).
  */
+import { isRecord } from '../options.ts';
 import type { Key } from '../rng.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
@@ -61,11 +62,8 @@ export interface Scope {
 /** Names of layers appear in paths, and integers would be moved to the front by JavaScript. */
 const NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
 
-const isObject = (x: unknown): x is Readonly<Record<string, unknown>> =>
-  typeof x === 'object' && x !== null && !Array.isArray(x);
-
 const isLayer = (x: unknown): boolean =>
-  isObject(x) && isObject(x['params']) && isObject(x['config']) && typeof x['apply'] === 'function';
+  isRecord(x) && isRecord(x['params']) && isRecord(x['config']) && typeof x['apply'] === 'function';
 
 /**
  * The parameters of layers inside another, under their paths. Throws TypeError unless `layers` has layers by name, and
@@ -75,7 +73,7 @@ export function childParams(
   where: string,
   layers: Readonly<Record<string, Described>>,
 ): Readonly<Record<string, ParamSpec>> {
-  if (!isObject(layers) || isLayer(layers)) {
+  if (!isRecord(layers) || isLayer(layers)) {
     const found = isLayer(layers) ? 'a layer' : Array.isArray(layers) ? 'an array' : typeof layers;
     throw new TypeError(
       `${where}: takes one object that names its layers, got ${found} (write ${where}({ conv1: …, relu1: … }))`,

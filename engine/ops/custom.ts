@@ -42,34 +42,28 @@ export function customGradient({
   forward,
   gradient,
 }: CustomOperation): (...inputs: TensorLike[]) => Tensor {
-  const define = () =>
-    defineOp({
-      name: `custom ${name}`,
-      alias: true,
-      infer: ([y]: readonly TensorType[]) => [y],
-      vjp({ inputs: [, ...inputs], outputs, grads }: Vjp<None>): Grads {
-        const made = gradient({ inputs, output: outputs[0], grad: grads[0]! });
-        if (!Array.isArray(made)) {
-          throw new PlanError(
-            `grad: the gradient of ${name} must be an array of gradients, got ${show(made)}`,
-          );
-        }
-        if (made.length !== inputs.length) {
-          throw new PlanError(
-            `grad: the gradient of ${name} gave ${made.length} gradients for ${inputs.length} inputs ` +
-              `(one each; null where there is none)`,
-          );
-        }
-        return [null, ...made];
-      },
-    });
-  // Defined at the first use, because modules that import each other call customGradient while they load.
-  let op: ReturnType<typeof define> | null = null;
+  const op = defineOp({
+    name: `custom ${name}`,
+    alias: true,
+    infer: ([y]: readonly TensorType[]) => [y],
+    vjp({ inputs: [, ...inputs], outputs, grads }: Vjp<None>): Grads {
+      const made = gradient({ inputs, output: outputs[0], grad: grads[0]! });
+      if (!Array.isArray(made)) {
+        throw new PlanError(`grad: the gradient of ${name} must be an array of gradients, got ${show(made)}`);
+      }
+      if (made.length !== inputs.length) {
+        throw new PlanError(
+          `grad: the gradient of ${name} gave ${made.length} gradients for ${inputs.length} inputs ` +
+            `(one each; null where there is none)`,
+        );
+      }
+      return [null, ...made];
+    },
+  });
   return (...inputs) => {
     const tensors = inputs.map(toTensor);
     const value = forward(...tensors);
     expectTensor(`${name}: forward`, value);
-    op ??= define();
     return op([value, ...tensors], {})[0];
   };
 }

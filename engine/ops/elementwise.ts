@@ -4,7 +4,7 @@ import { Tensor } from '../tensor.ts';
 import type { DType } from '../types.ts';
 import { toTensor, type TensorLike } from './convert.ts';
 import { scalar } from './create.ts';
-import { elementwiseOps } from './primitives/elementwise.ts';
+import { elementwiseOps, identityOps } from './primitives/elementwise.ts';
 
 type None = Record<never, never>;
 const none: None = {};
@@ -151,7 +151,6 @@ export function cast(x: TensorLike, dtype: DType = 'f32'): Tensor {
   return t.dtype === dtype ? t : elementwiseOps.cast([t], { dtype })[0];
 }
 /** The identity; a run in which the value is not finite throws, naming `label`, and leaves all state as it was. */
-export const checkFinite = (x: Tensor, label: string): Tensor =>
-  elementwiseOps.checkFinite([x], { label })[0];
+export const checkFinite = (x: Tensor, label: string): Tensor => identityOps.checkFinite([x], { label })[0];
 /** The identity, through which no gradient flows: its derivative is 0. Free of cost. */
-export const stopGradient = (x: TensorLike): Tensor => apply(elementwiseOps.stopGradient, x);
+export const stopGradient = (x: TensorLike): Tensor => apply(identityOps.stopGradient, x);

@@ -1,6 +1,7 @@
 /** Resuming from a checkpoint: checks that model, data order, seed and optimizer are the same, or reports what differs. */
 import { simdName, type Report } from '../backends/report.ts';
 import { CheckpointError } from '../errors.ts';
+import { isRecord } from '../options.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
 import { listCheckpoints, loadCheckpoint, type Checkpoint } from './checkpoint.ts';
@@ -146,7 +147,7 @@ function firstDifference(saved: unknown, now: unknown): string | null {
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
 function differenceAt(saved: unknown, now: unknown, at: string): string | null {
-  if (isObject(saved) && isObject(now)) {
+  if (hasKeys(saved) && hasKeys(now)) {
     for (const key of new Set([...Object.keys(saved), ...Object.keys(now)])) {
       const difference = differenceAt(saved[key], now[key], at === '' ? key : `${at}.${key}`);
       if (difference !== null) return difference;
@@ -160,5 +161,6 @@ function differenceAt(saved: unknown, now: unknown, at: string): string | null {
   return `${at} is ${format(saved)} in the file, ${format(now)} now`;
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null;
+/** Whether `value` is an object, or an array, whose elements are compared by their indices. */
+const hasKeys = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  isRecord(value) || Array.isArray(value);

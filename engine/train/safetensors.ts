@@ -5,6 +5,7 @@
  */
 import { CheckpointError, DataError } from '../errors.ts';
 import { checkArrays, isFloat64Array } from '../host.ts';
+import { isRecord } from '../options.ts';
 import { bytesOf, formatShape, sizeOf } from '../shape.ts';
 import type { DType, HostData, HostTensor, Shape, State } from '../types.ts';
 
@@ -229,6 +230,3 @@ function readEntry(where: string, name: string, entry: unknown, fail: (what: str
 
 const isCounts = (value: unknown): value is readonly number[] =>
   Array.isArray(value) && value.every((d) => Number.isSafeInteger(d) && (d as number) >= 0);
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -55,7 +55,7 @@ export class TrainingStep {
     const { model, optimizer, objective, backend, data, seed, steps } = this.#settings;
     return compile(backend, {
       inputs: this.inputs,
-      hyper: optimizer.at(0),
+      hyper: Object.keys(optimizer.at(0)),
       state: store,
       build: ({ step, hyper, ...inputs }, state) => {
         const { x, y } = this.gather(inputs, state);

@@ -71,7 +71,7 @@ describe('how the work of a training step is shared', () => {
     const optimizer = makeOptimizer(workload);
     const step = await compile(backend, {
       inputs: { x: f32(workload.batchSize, ...workload.input), y: i32(workload.batchSize) },
-      hyper: optimizer.at(0),
+      hyper: Object.keys(optimizer.at(0)),
       state: nn.initState(model, optimizer, 1),
       build({ x, y, hyper, step: at }, state) {
         const { output, updates } = nn.bind(model, state, { training: true, step: at })(x);

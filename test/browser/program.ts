@@ -34,7 +34,7 @@ export interface First {
 export async function firstLosses(backend: Backend): Promise<First> {
   const step = await compile(backend, {
     inputs: { x: f32(8, 8, 8, 3), y: i32(8) },
-    hyper: optimizer.at(0),
+    hyper: Object.keys(optimizer.at(0)),
     state: nn.initState(model, optimizer, 1),
     build({ x, y, step: index, hyper }, state) {
       const { output, updates } = nn.bind(model, state, { training: true, step: index })(x);

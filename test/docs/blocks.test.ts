@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import * as schedulers from '../../schedulers/index.ts';
+import * as schedulers from 'cyclegrad/schedulers';
 import { pages, type Page } from './pages.ts';
 import { runIn, temporaryFolder, typeErrors, writeFiles, type Line } from './programs.ts';
 import { shortenTraining, writePictures } from './stand-ins.ts';

@@ -1,7 +1,7 @@
 // Pictures in pages of the site: style.css gives every neutral color that the drawing code uses a color of the page's theme.
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { curveSvg } from '../../engine/index.ts';
+import { curveSvg } from 'cyclegrad';
 import { PALETTE } from '../../engine/train/listeners/curve.ts';
 import { ROOT } from './pages.ts';
 

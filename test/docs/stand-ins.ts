@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { encode as encodePng } from 'fast-png';
 import jpeg from 'jpeg-js';
 import { vi } from 'vitest';
-import { synthetic, type Dataset } from '../../datasets/index.ts';
-import type * as Engine from '../../engine/index.ts';
+import type * as Engine from 'cyclegrad';
+import { synthetic, type Dataset } from 'cyclegrad/datasets';
 
 /** Updates of a training run, at most. */
 export const SHORT = 8;

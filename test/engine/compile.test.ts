@@ -112,8 +112,12 @@ describe('feeds', () => {
 
   it('hyper-parameters are fed by their own names', async () => {
     const step = await compile(backend, {
-      hyper: { lr: 1, momentum: 0 },
-      build: ({ hyper }) => ({ outputs: { y: mul(hyper['lr'], hyper['momentum']) } }),
+      hyper: ['lr', 'momentum'],
+      build({ hyper }) {
+        // @ts-expect-error: no hyper-parameter has this name
+        expect(hyper['rate']).toBeUndefined();
+        return { outputs: { y: mul(hyper['lr'], hyper['momentum']) } };
+      },
     });
     expect((await step.run({ lr: 3, momentum: 0.5 }))['y'].data[0]).toBe(1.5);
     await expect(step.run({ lr: 3 })).rejects.toThrow("run: input 'momentum' is missing (given: lr)");
@@ -193,8 +197,24 @@ describe('compile', () => {
     ],
     [
       'a hyper-parameter of the name of an input',
-      () => compile(backend, { inputs: { lr: f32() }, hyper: { lr: 1 }, build: () => ({ outputs: {} }) }),
+      () => compile(backend, { inputs: { lr: f32() }, hyper: ['lr'], build: () => ({ outputs: {} }) }),
       "compile: 'lr' is both an input and a hyper-parameter (rename one)",
+    ],
+    [
+      'values of hyper-parameters in place of their names',
+      () => compile(backend, { hyper: { lr: 1 } as unknown as ['lr'], build: () => ({ outputs: {} }) }),
+      "compile: hyper must be an array of names, got an object (the values are fed with each run: pass hyper: ['lr'] or " +
+        'Object.keys(optimizer.at(0)))',
+    ],
+    [
+      'a hyper-parameter that is no name',
+      () => compile(backend, { hyper: ['lr', 1] as unknown as ['lr'], build: () => ({ outputs: {} }) }),
+      'compile: hyper must be an array of names, but hyper[1] is 1',
+    ],
+    [
+      'a hyper-parameter twice',
+      () => compile(backend, { hyper: ['lr', 'lr'], build: () => ({ outputs: {} }) }),
+      "compile: hyper names 'lr' twice (remove hyper[1])",
     ],
     [
       'a layer for an operation',
@@ -302,7 +322,7 @@ describe('compile', () => {
     let calls = 0;
     const step = await compile(backend, {
       inputs: { x: f32(1) },
-      hyper: { lr: 1 },
+      hyper: ['lr'],
       state: { w: floats(1) },
       build({ x, step: at, hyper }, { w }) {
         calls++;

@@ -28,8 +28,8 @@ import type { HostTensor } from '../../engine/types.ts';
 import { expectSameBitsByName } from './compare.ts';
 
 const NEW: readonly FusedName[] = [
-  'maxPool2dTaps',
-  'maxPool2dTapsGrad',
+  'maxPool2dArgmax',
+  'maxPool2dArgmaxGrad',
   'conv2dMaxPool',
   'conv2dMaxPoolGradWeight',
 ];
@@ -182,7 +182,7 @@ describe('a convolution and the max pool after it', () => {
     for (const backend of backends) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other, for memory
       const fused = await build(backend, geometry, place, wrt);
-      const backward = wrt.includes('x') ? 'maxPool2dTapsGrad' : 'conv2dMaxPoolGradWeight';
+      const backward = wrt.includes('x') ? 'maxPool2dArgmaxGrad' : 'conv2dMaxPoolGradWeight';
       const pooling = opsOf(fused).filter((op) => /^relu|MaxPool|maxPool/.test(op));
       expect(pooling).toEqual(wrt.length > 0 ? ['conv2dMaxPool', backward] : ['conv2dMaxPool']);
       // oxlint-disable-next-line no-await-in-loop
@@ -257,7 +257,7 @@ describe('a convolution and the max pool after it', () => {
       build(without(one, names), geometry, 'relu before', ['w', 'b']);
     const feeds = feedsOf(geometry, false);
     const [plain, fused] = [await make(NEW), await make(['conv2dMaxPool'])];
-    expect(opsOf(fused)).toContain('maxPool2dTaps');
+    expect(opsOf(fused)).toContain('maxPool2dArgmax');
     expectSameBitsByName('pool alone', await fused.run(feeds), await plain.run(feeds));
     await plain.close();
     await fused.close();

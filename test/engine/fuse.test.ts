@@ -118,7 +118,7 @@ describe('fusion', () => {
     await fused.close();
 
     const plain = await network(5, 1, false);
-    expect(plain.plan.steps.some(({ op }) => /^conv2d(Bias|MaxPool)|^maxPool2d(Relu|Taps)/.test(op))).toBe(
+    expect(plain.plan.steps.some(({ op }) => /^conv2d(Bias|MaxPool)|^maxPool2d(Relu|Argmax)/.test(op))).toBe(
       false,
     );
     await plain.close();

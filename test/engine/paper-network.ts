@@ -19,7 +19,7 @@ export async function trainPaperNetwork(backend: Backend, steps: number): Promis
   const y = Int32Array.from({ length: BATCH }, () => draws.below(10));
   const step = await compile(backend, {
     inputs: { x: u8(BATCH, 32, 32, 3), y: i32(BATCH) },
-    hyper: optimizer.at(0),
+    hyper: Object.keys(optimizer.at(0)),
     state: nn.initState(model, optimizer, 1),
     build({ x: images, y: labels, hyper }, state) {
       const { output, updates } = nn.bind(model, state, { training: true })(images);

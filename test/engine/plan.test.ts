@@ -249,7 +249,7 @@ describe('a plan prints itself', () => {
   it('with types, places, cost and totals', async () => {
     const step = await compile(backend, {
       inputs: { x: u8(4, 3), y: i32(4) },
-      hyper: { lr: 0.1 },
+      hyper: ['lr'],
       state: {
         w: { shape: [3, 2], dtype: 'f32', data: new Float32Array(6) },
         seen: { shape: [], dtype: 'f32', data: new Float32Array(1) },

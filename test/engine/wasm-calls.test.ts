@@ -1,8 +1,15 @@
 // Kernel calls by name: what the table says, the compiler checks, and the program of a plan shows.
 import { describe, expect, it } from 'vitest';
 import { classOf } from '../../engine/backends/wasm/build/classes.js';
-import { encodeCall, formatProgram, wordIndex, type CallOf } from '../../engine/backends/wasm/call.ts';
-import { callList, parseWord } from '../../engine/backends/wasm/calls.js';
+import { kernelsOf } from '../../engine/backends/wasm/build/kernels.js';
+import {
+  callList,
+  encodeCall,
+  formatProgram,
+  wordIndex,
+  type CallOf,
+} from '../../engine/backends/wasm/call.ts';
+import { parseWord } from '../../engine/backends/wasm/calls.js';
 import { kernelCalls, wasm } from '../../engine/backends/wasm/wasm.ts';
 import { reference } from '../../engine/backends/reference/reference.ts';
 import type { Backend, Executable } from '../../engine/backends/backend.ts';
@@ -103,6 +110,35 @@ describe('the classes of calls', () => {
     [['&rows'], "calls.js: '&rows' is no word of a call"],
   ])('of %j are refused', (words, message) => {
     expect(() => classText(...words)).toThrow(message);
+  });
+});
+
+describe('the kernels of a source', () => {
+  const header = (name: string) => `export function ${name}(call: Any, slice: i32, slices: i32): void {}`;
+
+  it('have the words that their decorators list', () => {
+    const source = [
+      '@words("*x", "n")',
+      header('one'),
+      'function helper(n: i32): i32 { return n; }',
+      '@words(\n  "...Scratch",\n  "axes: CopyAxis[]"\n)',
+      header('two'),
+    ].join('\n');
+    expect(kernelsOf('some', source)).toEqual([
+      { name: 'one', file: 'some', words: ['*x', 'n'] },
+      { name: 'two', file: 'some', words: ['...Scratch', 'axes: CopyAxis[]'] },
+    ]);
+  });
+
+  it.each([
+    [
+      header('one'),
+      'kernels/some.ts: the kernel one does not list the words of its call (put @words("*x", "n") above it)',
+    ],
+    [`@words("*x", n)\n${header('one')}`, 'kernels/some.ts: @words of one: n is not a string'],
+    [`@words("&x")\n${header('one')}`, "calls.js: '&x' is no word of a call"],
+  ])('of %j are refused', (source, message) => {
+    expect(() => kernelsOf('some', source)).toThrow(message);
   });
 });
 

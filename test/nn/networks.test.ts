@@ -36,7 +36,7 @@ describe('network', () => {
     const optimizer = sgd({ lr: 1 });
     const step = await compile(reference({ precision: 'f64' }), {
       inputs: { x: f32(1, 1) },
-      hyper: optimizer.at(0),
+      hyper: Object.keys(optimizer.at(0)),
       state: nn.initState(model, optimizer, 0),
       build({ x, hyper }, state) {
         const loss = mean(nn.bind(model, state, { training: true })(x).output);

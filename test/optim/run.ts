@@ -33,7 +33,7 @@ export async function optimize(
       : Object.fromEntries(Object.entries(given[step]).map(([name, value]) => [`grad ${name}`, value]));
   const run = await compile(reference({ precision }), {
     inputs: feedsAt(0),
-    hyper: optimizer.at(0),
+    hyper: Object.keys(optimizer.at(0)),
     state: { ...params, ...optimizer.init(specs) },
     build({ hyper, ...inputs }, state) {
       const own = Object.fromEntries(names.map((name) => [name, state[name]]));

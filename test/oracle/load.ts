@@ -1,7 +1,6 @@
 /** Reads and types what PyTorch computed: pytorch.json and networks.json. See the generators for how. No assertions here. */
 import { readFileSync } from 'node:fs';
-import type { Range } from '../../engine/ops/index.ts';
-import type { HostTensor } from '../../engine/types.ts';
+import type { HostTensor, Range } from 'cyclegrad';
 
 /** As in the JSON; `f32` unless said otherwise, but with 9 significant digits. */
 export interface OracleTensor {

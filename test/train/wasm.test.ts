@@ -1,7 +1,6 @@
 import { afterAll, assert, describe, expect, test } from 'vitest';
 import { availableCores } from '../../engine/backends/wasm/cores.ts';
-import { wasm } from '../../engine/backends/wasm/wasm.ts';
-import { fit, latestCheckpoint, loadCheckpoint, train, type Backend, type StartEvent } from 'cyclegrad';
+import { fit, latestCheckpoint, loadCheckpoint, train, wasm, type Backend, type StartEvent } from 'cyclegrad';
 import * as nn from 'cyclegrad/nn';
 import { loader, meanImage, synthetic } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';

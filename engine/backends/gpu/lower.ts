@@ -2,82 +2,29 @@
 import type { Step } from '../../plan/plan.ts';
 import type { FusedTable, KernelTable } from '../backend.ts';
 import { fusionsOf, kernelOf } from '../kernel-table.ts';
-
-import { elementwise, elementwiseKernels } from './kernels/elementwise.ts';
-import { normalizeImages, resize2d, resize2dGrad } from './kernels/images.ts';
-import {
-  broadcastTo,
-  checkFinite,
-  concat,
-  copy,
-  pad,
-  slice,
-  takeAlongAxis,
-  gatherRows,
-  transpose,
-} from './kernels/layout.ts';
-import { correct, softmaxCrossEntropy, softmaxCrossEntropyGrad } from './kernels/loss.ts';
-import {
-  batchNorm,
-  batchNormGrad,
-  lrnWithin,
-  lrnWithinGrad,
-  standardize,
-  standardizeGrad,
-} from './kernels/norm.ts';
-import { cumsum, scatterAddAlongAxis, scatterAddRows, sort } from './kernels/order.ts';
-import { avgPool2d, avgPoolGrad, maxPool, maxPoolGrad } from './kernels/pool.ts';
-import { conv2d, conv2dGradInput, conv2dGradWeight, matmul } from './kernels/products.ts';
-import { dropout, random } from './kernels/random.ts';
-import { max, sum } from './kernels/reduce.ts';
+import { elementwiseKernels } from './kernels/elementwise.ts';
+import { imageKernels } from './kernels/images.ts';
+import { layoutKernels } from './kernels/layout.ts';
+import { lossKernels } from './kernels/loss.ts';
+import { normKernels } from './kernels/norm.ts';
+import { orderKernels } from './kernels/order.ts';
+import { poolKernels } from './kernels/pool.ts';
+import { productKernels } from './kernels/products.ts';
+import { randomKernels } from './kernels/random.ts';
+import { reduceKernels } from './kernels/reduce.ts';
 import type { LoweringContext } from './lowering.ts';
 
 const lowerings: KernelTable<LoweringContext> & Partial<FusedTable<LoweringContext>> = {
-  copy,
   ...elementwiseKernels,
-  elementwise,
-  checkFinite,
-  transpose,
-  broadcastTo,
-  slice,
-  pad,
-  concat,
-  sum,
-  max,
-  cumsum,
-  sort,
-  matmul,
-  conv2d,
-  conv2dBias: conv2d,
-  conv2dGradInput,
-  conv2dGradWeight,
-  conv2dGradWeightBias: conv2dGradWeight,
-  maxPool2d: maxPool(false),
-  maxPool2dRelu: maxPool(true),
-  maxPool2dGrad: maxPoolGrad,
-  maxPool2dReluGrad: maxPoolGrad,
-  avgPool2d,
-  avgPool2dGrad: avgPoolGrad,
-  avgPool2dReluGrad: avgPoolGrad,
-  lrnWithin,
-  lrnWithinGrad,
-  batchNorm,
-  batchNormAct: batchNorm,
-  batchNormGrad,
-  standardize,
-  standardizeGrad,
-  resize2d,
-  resize2dGrad,
-  softmaxCrossEntropy,
-  softmaxCrossEntropyGrad,
-  correct,
-  dropout,
-  random,
-  gatherRows,
-  scatterAddRows,
-  takeAlongAxis,
-  scatterAddAlongAxis,
-  normalizeImages,
+  ...layoutKernels,
+  ...reduceKernels,
+  ...orderKernels,
+  ...productKernels,
+  ...poolKernels,
+  ...normKernels,
+  ...imageKernels,
+  ...lossKernels,
+  ...randomKernels,
 };
 
 /** The fusions that have kernels. */

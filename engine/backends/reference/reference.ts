@@ -120,6 +120,7 @@ class ReferenceProgram implements Program<readonly StagedFeeds[]> {
     this.#calls = plan.steps.map(({ op, inputs, outputs, attrs, path }) => ({
       inputs: inputs.map((v) => this.#values[v]),
       outputs: outputs.map((v) => this.#values[v]),
+      results: outputs.map((v) => plan.values[v]),
       attrs,
       path,
       run: kernelOf('reference', kernels, op),

@@ -1,6 +1,7 @@
 /** Kernel calls on the host: named words, the integers that they are encoded as, and the text that shows them. */
 import { BackendError } from '../../errors.ts';
-import { callList, countWords, wordsOf, type calls, type structs, type Word } from './calls.js';
+import { countWords, parseWord, wordsOf, type structs, type Word } from './calls.js';
+import { calls } from './kernels.generated.ts';
 
 type Structs = typeof structs;
 type StructName = keyof Structs;
@@ -27,7 +28,7 @@ type Field<W extends string> = W extends `...${infer S extends StructName}`
 /** The words of a struct by name. */
 export type StructOf<S extends StructName> = Merge<Field<Structs[S][number]>>;
 
-type Tables = Merge<(typeof calls)[keyof typeof calls]>;
+type Tables = typeof calls;
 
 /** The name of a kernel. */
 export type CallName = keyof Tables;
@@ -38,6 +39,12 @@ export type CallOf<N extends CallName> = Merge<Field<Tables[N][number]>>;
 /** Words by name, when it does not matter of which call. */
 type Words = Readonly<Record<string, unknown>>;
 
+/** The calls in the order of their numbers. 0 ends a program. */
+export const callList = Object.entries(calls).map(([name, words], i) => ({
+  name,
+  number: 1 + i,
+  words: words.map(parseWord),
+}));
 const callsByName = new Map(callList.map((call) => [call.name, call]));
 const callsByNumber = new Map(callList.map((call) => [call.number, call]));
 

@@ -8,11 +8,11 @@ import { kernelOf } from '../kernel-table.ts';
 import { encodeCall } from './call.ts';
 import { K } from './kernels.generated.ts';
 import { kernels } from './lower/index.ts';
-import type { Site } from './lower/site.ts';
+import type { LoweringContext } from './lower/lowering.ts';
 import { largestShare, WasmNote } from './notes.ts';
 
 /** What the encoding of a plan depends on beside the plan. */
-export type Machine = Pick<Site, 'threads' | 'lanes' | 'convolution' | 'table'>;
+export type Machine = Pick<LoweringContext, 'threads' | 'lanes' | 'convolution' | 'table'>;
 
 export interface Encoded {
   readonly words: Int32Array;
@@ -37,7 +37,7 @@ export function encode(plan: Plan, at: Float64Array, machine: Machine, scratchBa
       used += Math.ceil((bytes + 64) / 64) * 64;
       return start;
     };
-    const lower = kernelOf<Site>('wasm', kernels, step.op);
+    const lower = kernelOf<LoweringContext>('wasm', kernels, step.op);
     lower({
       inputs: step.inputs.map((v) => at[v]),
       outputs: step.outputs.map((v) => at[v]),

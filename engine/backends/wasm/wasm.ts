@@ -5,6 +5,7 @@
 import { BackendError, DataError, NonFiniteError, type EngineError } from '../../errors.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../../options.ts';
 import type { AttrsOf } from '../../ops/primitives/index.ts';
+import { declarationOf } from '../../plan/fusions/index.ts';
 import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
 import { bytesOf, sizeOf } from '../../shape.ts';
 import type { HostData, HostTensor, TensorType } from '../../types.ts';
@@ -329,13 +330,13 @@ class WasmProgram implements Program<readonly StagedFeeds[]> {
   }
 
   #error({ code, kernel, a, b }: Failure): EngineError {
-    const { op, path, attrs, inputs } = this.#stepOf[kernel];
-    const [x] = inputs.map((v) => this.plan.values[v].shape);
+    const { op, path, attrs, inputs, outputs } = this.#stepOf[kernel];
+    const [types, results] = [inputs, outputs].map((list) => list.map((v) => this.plan.values[v]));
     switch (code) {
       case K.ERROR_LABEL:
-        return labelError(path, op, a, b, x[1]);
+        return labelError(path, op, a, b, types[0].shape[1]);
       case K.ERROR_INDEX:
-        return indexError(path, op, a, b, indexedSize(this.#stepOf[kernel], this.plan));
+        return indexError(path, op, a, b, declarationOf(op).indexRange!(types, results));
       case K.ERROR_NOT_FINITE: {
         const value = new Float32Array(Int32Array.of(a).buffer)[0];
         return new NonFiniteError((attrs as AttrsOf<'checkFinite'>).label, value, b);
@@ -361,11 +362,4 @@ export function kernelCalls({ plan, report }: Executable): string {
     );
   }
   return plan.kernelCalls();
-}
-
-/** The size of the axis that the index of a step counts along. */
-function indexedSize({ op, inputs, outputs }: Step, { values }: Plan): number {
-  const into = op === 'scatterAddRows' || op === 'scatterAddAlongAxis';
-  const along = op === 'takeAlongAxis' || op === 'scatterAddAlongAxis';
-  return values[into ? outputs[0] : inputs[0]].shape[along ? 1 : 0];
 }

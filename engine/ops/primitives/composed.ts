@@ -1,4 +1,4 @@
-/** Second derivatives of operations that have kernels of their own. */
+/** Derivatives of operations that have a composition of other operations with the same result. */
 import { grad } from '../../grad.ts';
 import { defineOp, type Attrs, type Grads, type Vjp } from '../../op.ts';
 import type { Tensor } from '../../tensor.ts';
@@ -16,14 +16,14 @@ const copyOp = defineOp({
 });
 
 /**
- * The derivative rule of an operation from a composition that computes the same: for the second derivatives of operations that
- * have kernels of their own. `compose` must compute every result.
+ * Returns the derivative rule of an operation. It differentiates `compose`, a composition of other operations that must return all
+ * results of the operation. Gradient operations with their own kernels get their derivatives from it.
  */
 export function composed<A extends Attrs>(
   compose: (inputs: readonly Tensor[], attrs: A) => readonly Tensor[],
 ): (at: Vjp<A>) => Grads {
   return ({ inputs, grads, attrs, needs }) => {
-    // Copies: the gradients that come in may depend on the inputs too, which is not this operation's business.
+    // Differentiate by copies of the inputs: the incoming gradients may depend on the inputs too.
     const copies = inputs.map((x) => copyOp([x], {})[0]);
     const parts = compose(copies, attrs).flatMap((result, i) =>
       grads[i] === null || grads[i] === undefined ? [] : [sum(mul(result, grads[i]))],

@@ -80,3 +80,9 @@ export const conv2dGradWeightOp = defineOp({
   flops: ([, g], [dw], { kernel }) => flops(g.shape, kernel, dw.shape[2]),
   multiplyAdds: true,
 });
+
+export const convOps = {
+  conv2d: conv2dOp,
+  conv2dGradInput: conv2dGradInputOp,
+  conv2dGradWeight: conv2dGradWeightOp,
+};

@@ -3,7 +3,15 @@
  * them by name and dtypes alone: they have no attributes, but for the dtype that `cast` gives.
  */
 import { ShapeError } from '../../errors.ts';
-import { defineOp, expectDType, type Grads, type Vjp } from '../../op.ts';
+import {
+  defineOp,
+  expectDType,
+  type Attrs,
+  type ElementwiseDef,
+  type Grads,
+  type Op,
+  type Vjp,
+} from '../../op.ts';
 import { broadcastShapes, formatShape, formatType, sameShape, sizeOf } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
 import type { DType, Shape, TensorType } from '../../types.ts';
@@ -37,6 +45,7 @@ import {
 } from '../elementwise.ts';
 import { reshape } from '../layout.ts';
 import { sum } from '../reduce.ts';
+import { CASTS, erf as erfOf, erfc as erfcOf, power, roundToEven, sigmoid as sigmoidOf } from './values.ts';
 
 type None = Record<never, never>;
 const none: None = {};
@@ -51,6 +60,11 @@ export function sumTo(g: Tensor, shape: Shape): Tensor {
   return reshape(sum(g, axes), shape);
 }
 
+/** As `defineOp`, with a type that shows that `elementwise` is present. */
+const defineElementwise = <const N extends string, A extends Attrs>(
+  def: ElementwiseDef<N, A>,
+): ElementwiseDef<N, A> & Op<N, A> => defineOp(def) as ElementwiseDef<N, A> & Op<N, A>;
+
 /** Throws ShapeError unless all have one dtype, of those allowed. */
 function expectSame(where: string, allowed: readonly DType[], types: readonly TensorType[]): void {
   const [{ dtype }] = types;
@@ -62,147 +76,171 @@ function expectSame(where: string, allowed: readonly DType[], types: readonly Te
   );
 }
 
-/**
- * A binary operation with the gradients of its two operands, before they are summed back to the operands' shapes; null
- * where it has none.
- */
-function binary<const N extends string>(
-  name: N,
-  allowed: readonly DType[],
-  gradA: ((g: Tensor, a: Tensor, b: Tensor, out: Tensor) => Tensor) | null,
-  gradB: ((g: Tensor, a: Tensor, b: Tensor, out: Tensor) => Tensor) | null,
-  result?: DType,
-) {
-  return defineOp({
+/** The gradient of one operand, before it is summed back to the operand's shape. */
+type Gradient = (g: Tensor, a: Tensor, b: Tensor, out: Tensor) => Tensor;
+
+interface Binary {
+  /** The dtypes of the operands, which are the same for both. */
+  readonly of: readonly DType[];
+  readonly value: (a: number, b: number) => number;
+  /** The value for an `i32` result, where another formula is needed. */
+  readonly i32?: (a: number, b: number) => number;
+  /** Without a gradient the operation is constant in the operand. */
+  readonly gradA?: Gradient;
+  readonly gradB?: Gradient;
+  /** Default: the dtype of the operands. */
+  readonly result?: DType;
+}
+
+function binary<const N extends string>(name: N, { of, value, i32, gradA, gradB, result }: Binary) {
+  return defineElementwise({
     name,
     infer([a, b]: readonly TensorType[]): readonly TensorType[] {
-      expectSame(name, allowed, [a, b]);
+      expectSame(name, of, [a, b]);
       return [{ shape: broadcastShapes(name, a.shape, b.shape), dtype: result ?? a.dtype }];
     },
     vjp: ({ inputs, outputs, grads, needs }: Vjp<None>): Grads => {
       const [a, b] = inputs as [Tensor, Tensor];
       const g = grads[0]!;
       return [
-        gradA !== null && needs(0) ? sumTo(gradA(g, a, b, outputs[0]), a.shape) : null,
-        gradB !== null && needs(1) ? sumTo(gradB(g, a, b, outputs[0]), b.shape) : null,
+        gradA !== undefined && needs(0) ? sumTo(gradA(g, a, b, outputs[0]), a.shape) : null,
+        gradB !== undefined && needs(1) ? sumTo(gradB(g, a, b, outputs[0]), b.shape) : null,
       ];
     },
     mayReuse: [0, 1],
-    elementwise: true,
+    elementwise: (dtype) => (dtype === 'i32' && i32 !== undefined ? i32 : value),
     flops: elementsOut,
   });
 }
 
-/** As `binary`, for one operand. Without a gradient it is piecewise constant: its derivative is 0. */
-function unary<const N extends string>(name: N, gradX: ((g: Tensor, x: Tensor, y: Tensor) => Tensor) | null) {
-  return defineOp({
+interface Unary {
+  readonly value: (x: number) => number;
+  /** Without it the operation is piecewise constant: its derivative is 0. */
+  readonly gradX?: (g: Tensor, x: Tensor, y: Tensor) => Tensor;
+}
+
+function unary<const N extends string>(name: N, { value, gradX }: Unary) {
+  return defineElementwise({
     name,
     infer([x]: readonly TensorType[]): readonly TensorType[] {
       expectDType(name, 'f32', x);
       return [x];
     },
     vjp: ({ inputs, outputs, grads }: Vjp<None>): Grads => [
-      gradX === null ? null : gradX(grads[0]!, inputs[0], outputs[0]),
+      gradX === undefined ? null : gradX(grads[0]!, inputs[0], outputs[0]),
     ],
     mayReuse: [0],
-    elementwise: true,
+    elementwise: () => value,
     flops: elementsOut,
   });
 }
 
-/** A comparison: `u8`, 1 for true and 0 for false, and no gradient. */
-const comparison = <const N extends string>(name: N) => binary(name, ['f32', 'i32'], null, null, 'u8');
-const logic = <const N extends string>(name: N) => binary(name, ['u8'], null, null);
+type Test = (a: number, b: number) => boolean;
+const flag =
+  (test: Test) =>
+  (a: number, b: number): number =>
+    Number(test(a, b));
 
+/** A comparison: `u8`, 1 for true and 0 for false, and no gradient. */
+const comparison = <const N extends string>(name: N, test: Test) =>
+  binary(name, { of: ['f32', 'i32'], value: flag(test), result: 'u8' });
+const logic = <const N extends string>(name: N, test: Test) =>
+  binary(name, { of: ['u8'], value: flag(test) });
+
+/** All elementwise operations. Each has its value in double precision. */
 export const elementwiseOps = {
-  add: binary(
-    'add',
-    ['f32', 'i32'],
-    (g) => g,
-    (g) => g,
-  ),
-  sub: binary(
-    'sub',
-    ['f32', 'i32'],
-    (g) => g,
-    (g) => neg(g),
-  ),
-  mul: binary(
-    'mul',
-    ['f32', 'i32'],
-    (g, _, b) => mul(g, b),
-    (g, a) => mul(g, a),
-  ),
-  div: binary(
-    'div',
-    ['f32'],
-    (g, _, b) => div(g, b),
-    (g, _, b, out) => neg(mul(g, div(out, b))),
-  ),
+  add: binary('add', {
+    of: ['f32', 'i32'],
+    value: (a, b) => a + b,
+    gradA: (g) => g,
+    gradB: (g) => g,
+  }),
+  sub: binary('sub', {
+    of: ['f32', 'i32'],
+    value: (a, b) => a - b,
+    gradA: (g) => g,
+    gradB: (g) => neg(g),
+  }),
+  mul: binary('mul', {
+    of: ['f32', 'i32'],
+    value: (a, b) => a * b,
+    i32: Math.imul, // a double would round large products before they wrap around
+    gradA: (g, _, b) => mul(g, b),
+    gradB: (g, a) => mul(g, a),
+  }),
+  div: binary('div', {
+    of: ['f32'],
+    value: (a, b) => a / b,
+    gradA: (g, _, b) => div(g, b),
+    gradB: (g, _, b, out) => neg(mul(g, div(out, b))),
+  }),
   // Where a is 0 the power is constant in b >= 0, and where b is 0 as well it is constant in a: the factors that would be
   // infinite there are replaced before they meet a 0, so that derivatives of any order are finite.
-  pow: binary(
-    'pow',
-    ['f32'],
-    (g, a, b) => mul(g, mul(b, lowered(a, b))),
-    (g, a, b, out) => {
+  pow: binary('pow', {
+    of: ['f32'],
+    value: power,
+    gradA: (g, a, b) => mul(g, mul(b, lowered(a, b))),
+    gradB: (g, a, b, out) => {
       const constant = and(equal(a, 0), greaterEqual(b, 0));
       return mul(g, mul(out, log(where(constant, 1, a))));
     },
-  ),
-  maximum: binary(
-    'maximum',
-    ['f32', 'i32'],
-    (g, a, b) => where(less(a, b), 0, g),
-    (g, a, b) => where(less(a, b), g, 0),
-  ),
-  minimum: binary(
-    'minimum',
-    ['f32', 'i32'],
-    (g, a, b) => where(less(b, a), 0, g),
-    (g, a, b) => where(less(b, a), g, 0),
-  ),
-  equal: comparison('equal'),
-  less: comparison('less'),
-  lessEqual: comparison('lessEqual'),
-  and: logic('and'),
-  or: logic('or'),
-  xor: logic('xor'),
-
-  neg: unary('neg', (g) => neg(g)),
-  abs: unary('abs', (g, x) => mul(g, sign(x))),
-  sign: unary('sign', null),
-  floor: unary('floor', null),
-  ceil: unary('ceil', null),
-  round: unary('round', null),
-  exp: unary('exp', (g, _, y) => mul(g, y)),
-  expm1: unary('expm1', (g, x) => mul(g, exp(x))), // y + 1 loses its digits where y is near −1
-  log: unary('log', (g, x) => div(g, x)),
-  log1p: unary('log1p', (g, x) => div(g, add(x, 1))),
-  sqrt: unary('sqrt', (g, _, y) => div(mul(g, 0.5), y)),
-  sin: unary('sin', (g, x) => mul(g, cos(x))),
-  cos: unary('cos', (g, x) => neg(mul(g, sin(x)))),
-  // g / (x² + 1) without overflow of the square. The scale cancels, so a second derivative may treat it as a constant.
-  atan: unary('atan', (g, x) => {
-    const scale = stopGradient(maximum(abs(x), 1));
-    return div(div(g, scale), add(mul(x, div(x, scale)), div(1, scale)));
   }),
-  tanh: unary('tanh', (g, x) => mul(g, tanhSlope(x))),
-  sigmoid: unary('sigmoid', (g, x, y) => mul(g, derivativeOfSigmoid(x, y))),
-  erf: unary('erf', (g, x) => mul(g, erfSlope(x))),
-  erfc: unary('erfc', (g, x) => neg(mul(g, erfSlope(x)))),
-  relu: unary('relu', (g, _, y) => reluGrad(g, y)),
+  maximum: binary('maximum', {
+    of: ['f32', 'i32'],
+    value: Math.max,
+    gradA: (g, a, b) => where(less(a, b), 0, g),
+    gradB: (g, a, b) => where(less(a, b), g, 0),
+  }),
+  minimum: binary('minimum', {
+    of: ['f32', 'i32'],
+    value: Math.min,
+    gradA: (g, a, b) => where(less(b, a), 0, g),
+    gradB: (g, a, b) => where(less(b, a), g, 0),
+  }),
+  equal: comparison('equal', (a, b) => a === b),
+  less: comparison('less', (a, b) => a < b),
+  lessEqual: comparison('lessEqual', (a, b) => a <= b),
+  and: logic('and', (a, b) => a !== 0 && b !== 0),
+  or: logic('or', (a, b) => a !== 0 || b !== 0),
+  xor: logic('xor', (a, b) => (a !== 0) !== (b !== 0)),
+
+  neg: unary('neg', { value: (x) => -x, gradX: (g) => neg(g) }),
+  abs: unary('abs', { value: Math.abs, gradX: (g, x) => mul(g, sign(x)) }),
+  sign: unary('sign', { value: Math.sign }),
+  floor: unary('floor', { value: Math.floor }),
+  ceil: unary('ceil', { value: Math.ceil }),
+  round: unary('round', { value: roundToEven }),
+  exp: unary('exp', { value: Math.exp, gradX: (g, _, y) => mul(g, y) }),
+  expm1: unary('expm1', { value: Math.expm1, gradX: (g, x) => mul(g, exp(x)) }), // y + 1 loses its digits where y is near −1
+  log: unary('log', { value: Math.log, gradX: (g, x) => div(g, x) }),
+  log1p: unary('log1p', { value: Math.log1p, gradX: (g, x) => div(g, add(x, 1)) }),
+  sqrt: unary('sqrt', { value: Math.sqrt, gradX: (g, _, y) => div(mul(g, 0.5), y) }),
+  sin: unary('sin', { value: Math.sin, gradX: (g, x) => mul(g, cos(x)) }),
+  cos: unary('cos', { value: Math.cos, gradX: (g, x) => neg(mul(g, sin(x))) }),
+  // g / (x² + 1) without overflow of the square. The scale cancels, so a second derivative may treat it as a constant.
+  atan: unary('atan', {
+    value: Math.atan,
+    gradX(g, x) {
+      const scale = stopGradient(maximum(abs(x), 1));
+      return div(div(g, scale), add(mul(x, div(x, scale)), div(1, scale)));
+    },
+  }),
+  tanh: unary('tanh', { value: Math.tanh, gradX: (g, x) => mul(g, tanhSlope(x)) }),
+  sigmoid: unary('sigmoid', { value: sigmoidOf, gradX: (g, x, y) => mul(g, derivativeOfSigmoid(x, y)) }),
+  erf: unary('erf', { value: erfOf, gradX: (g, x) => mul(g, erfSlope(x)) }),
+  erfc: unary('erfc', { value: erfcOf, gradX: (g, x) => neg(mul(g, erfSlope(x))) }),
+  relu: unary('relu', { value: (x) => (x < 0 ? 0 : x), gradX: (g, _, y) => reluGrad(g, y) }),
 
   /** The derivative of y, the sigmoid of x: y (1 − y), but y sigmoid(−x) for x > 2, where 1 − y loses its digits. */
-  sigmoidSlope: binary(
-    'sigmoidSlope',
-    ['f32'],
-    (g, y, x) => mul(g, where(greater(x, 2), sigmoid(neg(x)), sub(1, mul(y, 2)))),
-    (g, y, x) => mul(g, where(greater(x, 2), neg(mul(y, sigmoidSlope(sigmoid(x), x))), 0)),
-  ),
+  sigmoidSlope: binary('sigmoidSlope', {
+    of: ['f32'],
+    value: (y, x) => y * (x > 2 ? sigmoidOf(-x) : 1 - y),
+    gradA: (g, y, x) => mul(g, where(greater(x, 2), sigmoid(neg(x)), sub(1, mul(y, 2)))),
+    gradB: (g, y, x) => mul(g, where(greater(x, 2), neg(mul(y, sigmoidSlope(sigmoid(x), x))), 0)),
+  }),
 
   /** The gradient of relu: g where the result is positive, else 0, also for NaN. Piecewise linear: no derivative in y. */
-  reluGrad: defineOp({
+  reluGrad: defineElementwise({
     name: 'reluGrad',
     infer([g, y]: readonly TensorType[]): readonly TensorType[] {
       expectDType('reluGrad', 'f32', g, y);
@@ -215,10 +253,10 @@ export const elementwiseOps = {
     },
     vjp: ({ inputs, grads }: Vjp<None>): Grads => [reluGrad(grads[0]!, inputs[1]), null],
     mayReuse: [0, 1],
-    elementwise: true,
+    elementwise: () => (g, y) => (y > 0 ? g : 0),
   }),
 
-  where: defineOp({
+  where: defineElementwise({
     name: 'where',
     infer([condition, a, b]: readonly TensorType[]): readonly TensorType[] {
       expectDType('where', 'u8', condition);
@@ -232,19 +270,22 @@ export const elementwiseOps = {
       needs(2) ? sumTo(where(condition, 0, grads[0]!), b.shape) : null,
     ],
     mayReuse: [0, 1, 2],
-    elementwise: true,
+    elementwise: () => (condition, a, b) => (condition !== 0 ? a : b),
     flops: elementsOut,
   }),
 
-  cast: defineOp({
+  cast: defineElementwise({
     name: 'cast',
     infer: ([x]: readonly TensorType[], { dtype }: { readonly dtype: DType }): readonly TensorType[] => [
       { shape: x.shape, dtype },
     ],
     vjp: () => [null],
-    elementwise: true,
+    elementwise: (dtype) => CASTS[dtype],
   }),
+};
 
+/** Operations whose result is their operand. */
+export const identityOps = {
   /**
    * The identity, which stops the run before any state is written when the value has an element that is not finite.
    * The error names `label`.

@@ -28,6 +28,7 @@ export const gatherOps = {
     },
     vjp: ({ inputs: [x, index], grads }: Vjp<None>) => [scatterAddRowsOf(grads[0]!, index, x.shape[0]), null],
     mayFail: true,
+    indexRange: ([x]) => x.shape[0],
     readsPart: true,
   }),
 
@@ -45,6 +46,7 @@ export const gatherOps = {
     },
     vjp: ({ inputs: [, index], grads }: Vjp<Count>) => [gatherRowsOf(grads[0]!, index), null],
     mayFail: true,
+    indexRange: (_, [y]) => y.shape[0],
     flops: ([g]) => sizeOf(g.shape),
   }),
 
@@ -60,6 +62,7 @@ export const gatherOps = {
       null,
     ],
     mayFail: true,
+    indexRange: ([x]) => x.shape[1],
   }),
 
   /** g and index, both [outer, m, inner] -> [outer, n, inner]. */
@@ -78,6 +81,7 @@ export const gatherOps = {
     },
     vjp: ({ inputs: [, index], grads }: Vjp<Count>) => [takeAlongAxisOf(grads[0]!, index), null],
     mayFail: true,
+    indexRange: (_, [y]) => y.shape[1],
     flops: ([g]) => sizeOf(g.shape),
   }),
 

@@ -35,3 +35,7 @@ export const normalizeImagesOp = defineOp({
   },
   vjp: null,
 });
+
+export const imageOps = {
+  normalizeImages: normalizeImagesOp,
+};

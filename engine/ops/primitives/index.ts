@@ -1,51 +1,31 @@
 /** The table of all primitive operations, which are what a backend must bring. Every backend's kernel table is typed by its keys. */
-import { elementwiseOps } from './elementwise.ts';
+import { elementwiseOps, identityOps } from './elementwise.ts';
 import { gatherOps } from './gather.ts';
 import { layoutOps } from './layout.ts';
 import { reduceOps } from './reduce.ts';
-import { matmulOp } from './matmul.ts';
-import { conv2dGradInputOp, conv2dGradWeightOp, conv2dOp } from './conv.ts';
-import { avgPool2dGradOp, avgPool2dOp, maxPool2dGradOp, maxPool2dOp } from './pool.ts';
-import {
-  batchNormGradOp,
-  batchNormOp,
-  lrnWithinGradOp,
-  lrnWithinOp,
-  standardizeGradOp,
-  standardizeOp,
-} from './norm.ts';
-import { resize2dGradOp, resize2dOp } from './resize.ts';
-import { correctOp, softmaxCrossEntropyGradOp, softmaxCrossEntropyOp } from './loss.ts';
-import { dropoutOp, randomOp } from './random.ts';
-import { normalizeImagesOp } from './images.ts';
+import { matmulOps } from './matmul.ts';
+import { convOps } from './conv.ts';
+import { poolOps } from './pool.ts';
+import { normOps } from './norm.ts';
+import { resizeOps } from './resize.ts';
+import { lossOps } from './loss.ts';
+import { randomOps } from './random.ts';
+import { imageOps } from './images.ts';
 
 export const ops = {
   ...elementwiseOps,
+  ...identityOps,
   ...layoutOps,
   ...reduceOps,
   ...gatherOps,
-  matmul: matmulOp,
-  conv2d: conv2dOp,
-  conv2dGradInput: conv2dGradInputOp,
-  conv2dGradWeight: conv2dGradWeightOp,
-  maxPool2d: maxPool2dOp,
-  maxPool2dGrad: maxPool2dGradOp,
-  avgPool2d: avgPool2dOp,
-  avgPool2dGrad: avgPool2dGradOp,
-  lrnWithin: lrnWithinOp,
-  lrnWithinGrad: lrnWithinGradOp,
-  batchNorm: batchNormOp,
-  batchNormGrad: batchNormGradOp,
-  standardize: standardizeOp,
-  standardizeGrad: standardizeGradOp,
-  resize2d: resize2dOp,
-  resize2dGrad: resize2dGradOp,
-  softmaxCrossEntropy: softmaxCrossEntropyOp,
-  softmaxCrossEntropyGrad: softmaxCrossEntropyGradOp,
-  correct: correctOp,
-  dropout: dropoutOp,
-  random: randomOp,
-  normalizeImages: normalizeImagesOp,
+  ...matmulOps,
+  ...convOps,
+  ...poolOps,
+  ...normOps,
+  ...resizeOps,
+  ...lossOps,
+  ...randomOps,
+  ...imageOps,
 } as const;
 
 export type OpName = keyof typeof ops;

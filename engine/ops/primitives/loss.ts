@@ -75,3 +75,9 @@ export const correctOp = defineOp({
   },
   vjp: null,
 });
+
+export const lossOps = {
+  softmaxCrossEntropy: softmaxCrossEntropyOp,
+  softmaxCrossEntropyGrad: softmaxCrossEntropyGradOp,
+  correct: correctOp,
+};

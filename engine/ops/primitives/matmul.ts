@@ -60,3 +60,7 @@ export const matmulOp = defineOp({
   },
   multiplyAdds: true,
 });
+
+export const matmulOps = {
+  matmul: matmulOp,
+};

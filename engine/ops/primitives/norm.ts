@@ -181,3 +181,12 @@ export const standardizeGradOp = defineOp({
 
 /** [N, groups] as [N, 1, groups, 1]. */
 const perGroup = (t: Tensor): Tensor => reshape(t, [t.shape[0], 1, t.shape[1], 1]);
+
+export const normOps = {
+  lrnWithin: lrnWithinOp,
+  lrnWithinGrad: lrnWithinGradOp,
+  batchNorm: batchNormOp,
+  batchNormGrad: batchNormGradOp,
+  standardize: standardizeOp,
+  standardizeGrad: standardizeGradOp,
+};

@@ -76,3 +76,10 @@ export const avgPool2dGradOp = defineOp({
   vjp: ({ grads, attrs }: Vjp<PoolAttrs>): Grads => [avgPool2dOp([grads[0]!], attrs)[0]],
   flops: ([g], _, attrs) => windowSums(g.shape, attrs),
 });
+
+export const poolOps = {
+  maxPool2d: maxPool2dOp,
+  maxPool2dGrad: maxPool2dGradOp,
+  avgPool2d: avgPool2dOp,
+  avgPool2dGrad: avgPool2dGradOp,
+};

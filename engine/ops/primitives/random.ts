@@ -54,3 +54,8 @@ function expectStep(where: string, step: TensorType): void {
     throw new ShapeError(`${where}: step must be i32 [] but got ${formatType(step)}`);
   }
 }
+
+export const randomOps = {
+  dropout: dropoutOp,
+  random: randomOp,
+};

@@ -57,3 +57,8 @@ export const resize2dGradOp = defineOp({
   vjp: ({ grads, attrs }: Vjp<ResizeAttrs>): Grads => [resize2dOp([grads[0]!], attrs)[0]],
   flops: ([g], _, { bilinear }) => (bilinear ? 6 : 1) * sizeOf(g.shape),
 });
+
+export const resizeOps = {
+  resize2d: resize2dOp,
+  resize2dGrad: resize2dGradOp,
+};

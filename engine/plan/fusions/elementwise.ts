@@ -78,7 +78,7 @@ export function chain(
 
 /** Elementwise, with operands that a chain can walk through: whole, single, or in order over and over. */
 function isLink(step: AnyStep, graph: StepGraph): step is Link {
-  if (!isOperation(step.op) || ops[step.op].elementwise !== true) return false;
+  if (!isOperation(step.op) || ops[step.op].elementwise === undefined) return false;
   return step.inputs.every((v) => timesOf(v, step, graph) !== null);
 }
 

@@ -1,10 +1,11 @@
 /** The table of all fusions. Every backend's table of fused kernels is typed by its keys. */
+import type { AnyOp } from '../../op.ts';
 import { ops } from '../../ops/primitives/index.ts';
 import type { Fusion } from '../fusion.ts';
 import { isOperation } from '../step.ts';
 import { conv2dBias, conv2dGradWeightBias } from './conv.ts';
 import { elementwise } from './elementwise.ts';
-import { conv2dMaxPool, conv2dMaxPoolGradWeight, maxPool2dTaps, maxPool2dTapsGrad } from './max-pool.ts';
+import { conv2dMaxPool, conv2dMaxPoolGradWeight, maxPool2dArgmax, maxPool2dArgmaxGrad } from './max-pool.ts';
 import { batchNormAct, batchNormActGrad } from './norm.ts';
 import { avgPool2dReluGrad, maxPool2dRelu, maxPool2dReluGrad } from './pool.ts';
 
@@ -19,8 +20,8 @@ const local = {
 } as const;
 
 const aroundMaxPool = {
-  maxPool2dTaps,
-  maxPool2dTapsGrad,
+  maxPool2dArgmax,
+  maxPool2dArgmaxGrad,
   conv2dMaxPool,
   conv2dMaxPoolGradWeight,
 } as const;
@@ -44,6 +45,7 @@ export const isFusion = (name: string): name is FusedName => Object.hasOwn(fusio
 interface Declaration {
   readonly mayReuse?: readonly number[] | 'all';
   readonly readsPart?: true;
+  readonly indexRange?: AnyOp['indexRange'];
 }
 
 /** The declaration of a step's operation or fusion; empty for `copy`. */

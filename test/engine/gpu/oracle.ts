@@ -31,6 +31,6 @@ export function expected(
 ): HostTensor {
   const output: HostTensor = { shape, dtype: 'f32', data: new Float32Array(sizeOf(shape)) };
   const kernel = kernelOf<Call>('reference', kernels, op);
-  kernel({ inputs: inputs.map(view), outputs: [view(output)], attrs, path: '' });
+  kernel({ inputs: inputs.map(view), outputs: [view(output)], results: [output], attrs, path: '' });
   return output;
 }

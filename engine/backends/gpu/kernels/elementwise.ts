@@ -68,7 +68,7 @@ const single =
   };
 
 /** A chain of operations, of which some results are stored. */
-export const elementwise: Lowering<ChainAttrs> = (context) => {
+const elementwise: Lowering<ChainAttrs> = (context) => {
   const { program, times, results } = context.attrs;
   emitChain(context, program, results, axesOfChain(context, times));
 };
@@ -282,7 +282,10 @@ export const copySource = (from: BufferId, to: BufferId, elements: number): Kern
   to,
 });
 
-/** A lowering for each operation of the table. */
-export const elementwiseKernels = Object.fromEntries(
-  Object.keys(expressions).map((name) => [name, single(name as ElementwiseName)]),
-) as Readonly<Record<ElementwiseName, Lowering>>;
+/** A lowering for each operation of the table, and for chains of them. */
+export const elementwiseKernels = {
+  ...(Object.fromEntries(
+    Object.keys(expressions).map((name) => [name, single(name as ElementwiseName)]),
+  ) as Readonly<Record<ElementwiseName, Lowering>>),
+  elementwise,
+};

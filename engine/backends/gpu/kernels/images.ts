@@ -6,12 +6,7 @@ import type { Lowering } from '../lowering.ts';
 import { expectExact, int } from '../text.ts';
 import { rowAndColumn } from './windows.ts';
 
-export const normalizeImages: Lowering = ({
-  inputs: [x, mean, scale, draws],
-  outputs: [to],
-  types,
-  emit,
-}) => {
+const normalizeImages: Lowering = ({ inputs: [x, mean, scale, draws], outputs: [to], types, emit }) => {
   const [images, height, width, channels] = types[0].shape;
   const item = types[0].shape.slice(1);
   expectExact('an image', sizeOf(item));
@@ -64,7 +59,7 @@ function interpolation(
     if (${name} >= ${size - 1}) { ${name} = ${size - 1}; ${name}w = 0; }`;
 }
 
-export const resize2d: Lowering<AttrsOf<'resize2d'>> = ({
+const resize2d: Lowering<AttrsOf<'resize2d'>> = ({
   inputs: [x],
   outputs: [to],
   types: [{ shape }],
@@ -101,7 +96,7 @@ function outputRange({ input, output }: ResizeAttrs, axis: 0 | 1, own: string): 
 }
 
 /** Each input position gathers from the output positions that interpolate it. */
-export const resize2dGrad: Lowering<AttrsOf<'resize2dGrad'>> = ({
+const resize2dGrad: Lowering<AttrsOf<'resize2dGrad'>> = ({
   inputs: [g],
   outputs: [to],
   types: [{ shape }],
@@ -142,4 +137,10 @@ export const resize2dGrad: Lowering<AttrsOf<'resize2dGrad'>> = ({
     output: [channels, sizeOf(resize.input), images],
     to,
   });
+};
+
+export const imageKernels = {
+  normalizeImages,
+  resize2d,
+  resize2dGrad,
 };

@@ -27,11 +27,11 @@ function emitStridedCopy(
   });
 }
 
-export const copy: Lowering = ({ inputs: [x], outputs: [y], results: [type], emit }) => {
+const copy: Lowering = ({ inputs: [x], outputs: [y], results: [type], emit }) => {
   if (x !== y) emit(copySource(x, y, floatsOf(type)));
 };
 
-export const transpose: Lowering<AttrsOf<'transpose'>> = (context) => {
+const transpose: Lowering<AttrsOf<'transpose'>> = (context) => {
   const strides = stridesOf(context.types[0].shape);
   emitStridedCopy(
     context,
@@ -39,10 +39,10 @@ export const transpose: Lowering<AttrsOf<'transpose'>> = (context) => {
   );
 };
 
-export const broadcastTo: Lowering = (context) =>
+const broadcastTo: Lowering = (context) =>
   emitStridedCopy(context, broadcastStrides(context.types[0].shape, context.results[0].shape));
 
-export const slice: Lowering<AttrsOf<'slice'>> = (context) => {
+const slice: Lowering<AttrsOf<'slice'>> = (context) => {
   const { begin, step } = context.attrs;
   const own = stridesOf(context.types[0].shape);
   const first = own.reduce((sum, stride, axis) => sum + stride * begin[axis], 0);
@@ -54,14 +54,7 @@ export const slice: Lowering<AttrsOf<'slice'>> = (context) => {
 };
 
 /** Each thread finds its element in x. */
-export const pad: Lowering<AttrsOf<'pad'>> = ({
-  inputs: [x],
-  outputs: [to],
-  types,
-  results,
-  attrs,
-  emit,
-}) => {
+const pad: Lowering<AttrsOf<'pad'>> = ({ inputs: [x], outputs: [to], types, results, attrs, emit }) => {
   const { begin, step, value } = attrs;
   const [{ shape, dtype }] = results;
   const halves = floatsPer(dtype);
@@ -105,7 +98,7 @@ export const pad: Lowering<AttrsOf<'pad'>> = ({
 };
 
 /** Joins as many parts as a kernel has arguments, until one is left. */
-export const concat: Lowering<AttrsOf<'concat'>> = ({
+const concat: Lowering<AttrsOf<'concat'>> = ({
   inputs,
   outputs: [to],
   types,
@@ -162,7 +155,7 @@ export const indexCheck = (index: BufferView, count: number, n: number): Check =
   value: ['index[2 * i]', 'index[2 * i + 1]'],
 });
 
-export const gatherRows: Lowering = ({ inputs: [x, index], outputs: [to], types, results, emit, check }) => {
+const gatherRows: Lowering = ({ inputs: [x, index], outputs: [to], types, results, emit, check }) => {
   const count = sizeOf(types[1].shape);
   const rows = types[0].shape[0];
   const row = floatsOf({ shape: types[0].shape.slice(1), dtype: results[0].dtype });
@@ -177,7 +170,7 @@ export const gatherRows: Lowering = ({ inputs: [x, index], outputs: [to], types,
   });
 };
 
-export const takeAlongAxis: Lowering = ({ inputs: [x, index], outputs: [to], types, emit, check }) => {
+const takeAlongAxis: Lowering = ({ inputs: [x, index], outputs: [to], types, emit, check }) => {
   const [outer, n, inner] = types[0].shape;
   const m = types[1].shape[1];
   const halves = floatsPer(types[0].dtype);
@@ -196,7 +189,7 @@ export const takeAlongAxis: Lowering = ({ inputs: [x, index], outputs: [to], typ
   });
 };
 
-export const checkFinite: Lowering<AttrsOf<'checkFinite'>> = (context) => {
+const checkFinite: Lowering<AttrsOf<'checkFinite'>> = (context) => {
   const count = sizeOf(context.results[0].shape);
   context.check({
     failure: { kind: 'not finite', label: context.attrs.label },
@@ -206,4 +199,16 @@ export const checkFinite: Lowering<AttrsOf<'checkFinite'>> = (context) => {
     value: ['x[i]', '0'],
   });
   copy(context);
+};
+
+export const layoutKernels = {
+  copy,
+  checkFinite,
+  transpose,
+  broadcastTo,
+  slice,
+  pad,
+  concat,
+  gatherRows,
+  takeAlongAxis,
 };

@@ -14,7 +14,7 @@ function checkLabels({ inputs: [, labels], types, check }: LoweringContext): voi
   });
 }
 
-export const softmaxCrossEntropy: Lowering = (context) => {
+const softmaxCrossEntropy: Lowering = (context) => {
   const { inputs, outputs, types, emit, scratch } = context;
   const [loss, softmax] = outputs;
   const [rows, classes] = types[0].shape;
@@ -64,7 +64,7 @@ export const softmaxCrossEntropy: Lowering = (context) => {
   });
 };
 
-export const softmaxCrossEntropyGrad: Lowering = ({
+const softmaxCrossEntropyGrad: Lowering = ({
   inputs: [g, softmax, labels],
   outputs: [to],
   results,
@@ -89,7 +89,7 @@ export const softmaxCrossEntropyGrad: Lowering = ({
   });
 };
 
-export const correct: Lowering = (context) => {
+const correct: Lowering = (context) => {
   const { inputs, outputs, types, emit } = context;
   const [rows, classes] = types[0].shape;
   checkLabels(context);
@@ -109,4 +109,10 @@ export const correct: Lowering = (context) => {
     output: [rows],
     to: outputs[0],
   });
+};
+
+export const lossKernels = {
+  softmaxCrossEntropy,
+  softmaxCrossEntropyGrad,
+  correct,
 };

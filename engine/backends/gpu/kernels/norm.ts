@@ -20,7 +20,7 @@ function squareWindows(height: number, width: number, size: number): Windows {
   };
 }
 
-export const lrnWithin: Lowering<AttrsOf<'lrnWithin'>> = ({
+const lrnWithin: Lowering<AttrsOf<'lrnWithin'>> = ({
   inputs: [x],
   outputs: [y, s],
   types: [{ shape }],
@@ -50,7 +50,7 @@ export const lrnWithin: Lowering<AttrsOf<'lrnWithin'>> = ({
   });
 };
 
-export const lrnWithinGrad: Lowering<AttrsOf<'lrnWithinGrad'>> = ({
+const lrnWithinGrad: Lowering<AttrsOf<'lrnWithinGrad'>> = ({
   inputs: [g, x, s],
   outputs: [to],
   types: [{ shape }],
@@ -85,7 +85,7 @@ export const lrnWithinGrad: Lowering<AttrsOf<'lrnWithinGrad'>> = ({
 };
 
 /** Batch normalization; as a fusion, with a residual to add as the last input, and relu. */
-export const batchNorm: Lowering<FusableAttrs<'batchNorm', 'batchNormAct'>> = (context) => {
+const batchNorm: Lowering<FusableAttrs<'batchNorm', 'batchNormAct'>> = (context) => {
   const {
     inputs: [x, ...rest],
     outputs: [y, mean, variance],
@@ -125,7 +125,7 @@ export const batchNorm: Lowering<FusableAttrs<'batchNorm', 'batchNormAct'>> = (c
   });
 };
 
-export const batchNormGrad: Lowering<AttrsOf<'batchNormGrad'>> = (context) => {
+const batchNormGrad: Lowering<AttrsOf<'batchNormGrad'>> = (context) => {
   const {
     inputs: [g, x, mean, variance, gamma],
     outputs: [dx, dGamma, dBeta],
@@ -195,7 +195,7 @@ function emitGroupSum(
   });
 }
 
-export const standardize: Lowering<AttrsOf<'standardize'>> = (context) => {
+const standardize: Lowering<AttrsOf<'standardize'>> = (context) => {
   const { inputs, outputs, types, attrs, emit } = context;
   const [y, mean, variance] = outputs;
   const { epsilon } = attrs;
@@ -219,7 +219,7 @@ export const standardize: Lowering<AttrsOf<'standardize'>> = (context) => {
   });
 };
 
-export const standardizeGrad: Lowering<AttrsOf<'standardizeGrad'>> = (context) => {
+const standardizeGrad: Lowering<AttrsOf<'standardizeGrad'>> = (context) => {
   const { inputs, outputs, types, attrs, emit, scratch } = context;
   const { epsilon } = attrs;
   const { shape } = types[1];
@@ -250,4 +250,14 @@ export const standardizeGrad: Lowering<AttrsOf<'standardizeGrad'>> = (context) =
     output: [each, groups, images * positions],
     to: outputs[0],
   });
+};
+
+export const normKernels = {
+  lrnWithin,
+  lrnWithinGrad,
+  batchNorm,
+  batchNormAct: batchNorm,
+  batchNormGrad,
+  standardize,
+  standardizeGrad,
 };

@@ -23,7 +23,7 @@ const SEARCH_STEPS = 33;
 /** The number of the block that a position lies in; `size` is a power of two. */
 const blockOf = (at: string, size: number): string => `Math.floor(${at} * ${literal(1 / size)})`;
 
-export const cumsum: Lowering<AttrsOf<'cumsum'>> = (context) => {
+const cumsum: Lowering<AttrsOf<'cumsum'>> = (context) => {
   const { inputs, outputs, types, attrs, emit, scratch } = context;
   const [x, y] = [inputs[0], outputs[0]];
   const [{ shape }] = types;
@@ -78,7 +78,7 @@ function emitPrefixSum(
   });
 }
 
-export const sort: Lowering<AttrsOf<'sort'>> = (context) => {
+const sort: Lowering<AttrsOf<'sort'>> = (context) => {
   const {
     inputs: [x],
     outputs: [values, indices],
@@ -174,12 +174,12 @@ function emitOrder(
 }
 
 /** Adds rows at the positions of an index. */
-export const scatterAddRows: Lowering<AttrsOf<'scatterAddRows'>> = (context) => {
+const scatterAddRows: Lowering<AttrsOf<'scatterAddRows'>> = (context) => {
   const { shape } = context.types[0];
   emitScatter(context, [1, shape[0], sizeOf(shape.slice(1))], context.attrs.n, 1);
 };
 
-export const scatterAddAlongAxis: Lowering<AttrsOf<'scatterAddAlongAxis'>> = (context) => {
+const scatterAddAlongAxis: Lowering<AttrsOf<'scatterAddAlongAxis'>> = (context) => {
   const { shape } = context.types[0];
   emitScatter(context, shape, context.attrs.n, shape[2]);
 };
@@ -251,3 +251,10 @@ function emitScatter(context: LoweringContext, [outer, m, inner]: Shape, n: numb
     to,
   });
 }
+
+export const orderKernels = {
+  cumsum,
+  sort,
+  scatterAddRows,
+  scatterAddAlongAxis,
+};

@@ -7,7 +7,7 @@ import { int, returnHalf } from '../text.ts';
 import { wins } from './reduce.ts';
 import { forEachTap, forEachWindow } from './windows.ts';
 
-export const maxPool =
+const maxPool =
   (relu: boolean): Lowering<AttrsOf<'maxPool2d'>> =>
   ({ inputs: [x], outputs: [y, argmax], types: [{ shape }], attrs: pool, emit }) => {
     const [images, height, width, channels] = shape;
@@ -34,7 +34,7 @@ export const maxPool =
   };
 
 /** Inputs: g, the result of a relu after the pool if there is one, and the argmax. */
-export const maxPoolGrad: Lowering<AttrsOf<'maxPool2dGrad'>> = ({
+const maxPoolGrad: Lowering<AttrsOf<'maxPool2dGrad'>> = ({
   inputs,
   outputs: [to],
   results: [{ shape }],
@@ -72,7 +72,7 @@ function divisor({ kernel, stride, pad, input, insideOnly }: PoolAttrs, y: strin
   return `(${side(y, 0)} * ${side(x, 1)})`;
 }
 
-export const avgPool2d: Lowering<AttrsOf<'avgPool2d'>> = ({
+const avgPool2d: Lowering<AttrsOf<'avgPool2d'>> = ({
   inputs: [x],
   outputs: [to],
   types: [{ shape }],
@@ -91,7 +91,7 @@ export const avgPool2d: Lowering<AttrsOf<'avgPool2d'>> = ({
 };
 
 /** Inputs: g, and the result of a relu before the pool if there is one. */
-export const avgPoolGrad: Lowering<AttrsOf<'avgPool2dGrad'>> = ({
+const avgPoolGrad: Lowering<AttrsOf<'avgPool2dGrad'>> = ({
   inputs: [g, y],
   outputs: [to],
   results: [{ shape }],
@@ -112,4 +112,14 @@ export const avgPoolGrad: Lowering<AttrsOf<'avgPool2dGrad'>> = ({
     output: [channels, positions, images],
     to,
   });
+};
+
+export const poolKernels = {
+  maxPool2d: maxPool(false),
+  maxPool2dRelu: maxPool(true),
+  maxPool2dGrad: maxPoolGrad,
+  maxPool2dReluGrad: maxPoolGrad,
+  avgPool2d,
+  avgPool2dGrad: avgPoolGrad,
+  avgPool2dReluGrad: avgPoolGrad,
 };

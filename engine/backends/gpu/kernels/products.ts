@@ -8,14 +8,7 @@ import { emitSum } from './reduce.ts';
 import { sumsOf } from './sums.ts';
 import { forEachTap, forEachWindow, inImage } from './windows.ts';
 
-export const matmul: Lowering<AttrsOf<'matmul'>> = ({
-  inputs,
-  outputs,
-  types,
-  attrs: flags,
-  vectors,
-  emit,
-}) => {
+const matmul: Lowering<AttrsOf<'matmul'>> = ({ inputs, outputs, types, attrs: flags, vectors, emit }) => {
   const { transA, transB } = flags;
   const { batch, m, n, k } = matmulSizes(types, flags);
   const output = [n, m, batch] as const;
@@ -42,7 +35,7 @@ export const matmul: Lowering<AttrsOf<'matmul'>> = ({
 };
 
 /** Convolution, with a bias for each filter if there is a third input, and relu. */
-export const conv2d: Lowering<FusableAttrs<'conv2d', 'conv2dBias'>> = ({
+const conv2d: Lowering<FusableAttrs<'conv2d', 'conv2dBias'>> = ({
   inputs,
   outputs,
   types,
@@ -86,7 +79,7 @@ export const conv2d: Lowering<FusableAttrs<'conv2d', 'conv2dBias'>> = ({
   });
 };
 
-export const conv2dGradInput: Lowering<AttrsOf<'conv2dGradInput'>> = ({
+const conv2dGradInput: Lowering<AttrsOf<'conv2dGradInput'>> = ({
   inputs,
   outputs,
   types,
@@ -129,7 +122,7 @@ export const conv2dGradInput: Lowering<AttrsOf<'conv2dGradInput'>> = ({
 const MANY = 65_536;
 
 /** Partial sums over parts of the batch, then their sum; a second output is the sum of g over all but its last axis. */
-export const conv2dGradWeight: Lowering<AttrsOf<'conv2dGradWeight'>> = (context) => {
+const conv2dGradWeight: Lowering<AttrsOf<'conv2dGradWeight'>> = (context) => {
   const { inputs, outputs, types, attrs: conv } = context;
   const [images, height, width, allChannels] = types[0].shape;
   const channels = allChannels / conv.groups;
@@ -217,3 +210,12 @@ function emitWeightGradient(
     to: outputs[0],
   });
 }
+
+export const productKernels = {
+  matmul,
+  conv2d,
+  conv2dBias: conv2d,
+  conv2dGradInput,
+  conv2dGradWeight,
+  conv2dGradWeightBias: conv2dGradWeight,
+};

@@ -63,7 +63,7 @@ const word = (key0: number, key1: number): string => `const block1 = X >> 18;
   let w1 = d1; let w0 = d0;
   if (word < 1) { w1 = a1; w0 = a0; } else if (word < 2) { w1 = b1; w0 = b0; } else if (word < 3) { w1 = c1; w0 = c0; }`;
 
-export const dropout: Lowering<AttrsOf<'dropout'>> = ({
+const dropout: Lowering<AttrsOf<'dropout'>> = ({
   inputs: [x, step],
   outputs: [to],
   results: [{ shape }],
@@ -113,7 +113,7 @@ const NORMAL = `const q = ((w1 - 32768) * 65536 + w0 + 0.5) * 2.3283064365386963
   if (q < 0) { return -x; }
   return x;`;
 
-export const random: Lowering<AttrsOf<'random'>> = ({ inputs: [step], outputs: [to], attrs, emit }) => {
+const random: Lowering<AttrsOf<'random'>> = ({ inputs: [step], outputs: [to], attrs, emit }) => {
   const { distribution, shape, key0, key1 } = attrs;
   const n = sizeOf(shape);
   emit({
@@ -123,4 +123,9 @@ export const random: Lowering<AttrsOf<'random'>> = ({ inputs: [step], outputs: [
     output: [n],
     to,
   });
+};
+
+export const randomKernels = {
+  dropout,
+  random,
 };

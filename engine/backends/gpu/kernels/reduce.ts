@@ -68,7 +68,7 @@ function addUp(length: number, add: (k: string, sum: string) => string): string 
     }`;
 }
 
-export const sum: Lowering = (context) => {
+const sum: Lowering = (context) => {
   const [outer, n, inner] = context.types[0].shape;
   emitSum(context, {
     args: { x: { buffer: context.inputs[0], dims: [inner, n, outer] } },
@@ -85,7 +85,7 @@ export const wins = (value: string, best: string): string =>
   `${value} > ${best} || nan(${value}) > nan(${best})`;
 
 /** The first maximum and its index. A long axis is searched in parts, then among the maxima of the parts. */
-export const max: Lowering = ({ inputs: [x], outputs: [y, at], types: [{ shape }], emit, scratch }) => {
+const max: Lowering = ({ inputs: [x], outputs: [y, at], types: [{ shape }], emit, scratch }) => {
   const [outer, n, inner] = shape;
   expectExact('max', n);
   let args: KernelSource['args'] = { x: { buffer: x, dims: [inner, n, outer] } };
@@ -123,4 +123,9 @@ export const max: Lowering = ({ inputs: [x], outputs: [y, at], types: [{ shape }
     output: [2, inner, outer],
     to: at,
   });
+};
+
+export const reduceKernels = {
+  sum,
+  max,
 };

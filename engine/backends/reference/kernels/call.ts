@@ -2,12 +2,14 @@
 import ndarray, { type NdArray, type TypedArray } from 'ndarray';
 import type { Attrs } from '../../../op.ts';
 import { broadcastStrides } from '../../../shape.ts';
+import type { TensorType } from '../../../types.ts';
 
 export type Nd = NdArray<TypedArray>;
 
 export interface Call {
   readonly inputs: readonly Nd[];
   readonly outputs: readonly Nd[];
+  readonly results: readonly TensorType[];
   readonly attrs: Attrs;
   readonly path: string;
 }

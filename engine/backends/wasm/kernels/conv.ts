@@ -3,7 +3,7 @@
 import { AddPartials, Conv, ConvGradWeight, PackRotated } from "./calls.generated";
 import { copyRow, storeCorner } from "./gemm";
 import { copyLine, relu4, storeLanes } from "./simd";
-import { ownScratch, share } from "./team";
+import { ownScratch, firstTask } from "./team";
 import { convTile, weightTile } from "./vectors/products";
 import { MR, NR } from "./width";
 
@@ -52,6 +52,13 @@ export function padRows(
 }
 
 /** The forward pass, and with rotated filters the input gradient. */
+// A task computes so many rows of the result from one padded copy of the rows that they see. Output pixel (i, j) lies in row
+// firstY + i · skipY and column firstX + j · skipX of y. A bias of 0 is none.
+// @ts-ignore: decorator
+@words(
+  "...Convolution", "*x", "*packed", "*y", "*bias", "?relu", "taskRows", "cornerBytes", "scratch: Scratch",
+  "fullHeight", "fullWidth", "firstY", "firstX", "skipY", "skipX"
+)
 export function conv(call: Conv, slice: i32, slices: i32): void {
   const x = call.x;
   const packed = call.packed;
@@ -90,8 +97,8 @@ export function conv(call: Conv, slice: i32, slices: i32): void {
   const down = <usize>strideY * paddedRow;
   const across = <usize>strideX * pixel;
   const tasks = images * imageTasks;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const image = task / imageTasks;
     const firstRow = (task - image * imageTasks) * taskRows;
     const rows = min(taskRows, outHeight - firstRow);
@@ -204,6 +211,9 @@ export function addBias(y: usize, rows: i32, filters: i32, bias: usize, relu: bo
  * strided convolution, only the taps that meet one phase of the input: every stride-th, from the phase on.
  * w [KH, KW, C, O] -> rows (taps y, taps x, O) × columns C
  */
+// The taps of filters w [kernelY, kernelX, channels, filters] that meet one phase of a strided convolution's input.
+// @ts-ignore: decorator
+@words("*w", "*packed", "kernelY", "kernelX", "channels", "filters", "phaseY", "phaseX", "strideY", "strideX")
 export function packRotated(call: PackRotated, slice: i32, slices: i32): void {
   const w = call.w;
   const packed = call.packed;
@@ -219,8 +229,8 @@ export function packRotated(call: PackRotated, slice: i32, slices: i32): void {
   const taps = tapsY * tapsX;
   const panels = (channels + NR - 1) / NR;
   const tasks = panels * taps;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const panel = task / taps;
     const tap = task - panel * taps;
     const ty = tap / tapsX;
@@ -238,6 +248,13 @@ export function packRotated(call: PackRotated, slice: i32, slices: i32): void {
 }
 
 /** Partial weight gradients: one for each chunk of images, rows of taps padded to a multiple of MR, filters to NR. */
+// Pixels to add to a row of dy so that the windows of all rows lie at one distance, or −1. Scratch memory holds padded rows of
+// x, then of dy.
+// @ts-ignore: decorator
+@words(
+  "...Convolution", "*x", "*dy", "*partial", "chunks", "taskRows", "extraColumns", "paddedBytes",
+  "scratch: Scratch"
+)
 export function convGradWeight(call: ConvGradWeight, slice: i32, slices: i32): void {
   const x = call.x;
   const g = call.dy;
@@ -271,14 +288,14 @@ export function convGradWeight(call: ConvGradWeight, slice: i32, slices: i32): v
   const gPadded = padded + <usize>call.paddedBytes;
 
   const tasks = chunks * kernelY;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const chunk = task / kernelY;
     const tapRow = task - chunk * kernelY;
     const partial = call.partial + <usize>(task * runPadded) * ldc;
-    const lastImage = share(images, chunk + 1, chunks);
+    const lastImage = firstTask(images, chunk + 1, chunks);
     let first = true;
-    for (let image = share(images, chunk, chunks); image < lastImage; image++) {
+    for (let image = firstTask(images, chunk, chunks); image < lastImage; image++) {
       const xImage = x + <usize>(image * height * width) * pixel;
       const gImage = g + <usize>(image * outHeight * outWidth) * gStep;
       for (let row = 0; row < outHeight; row += taskRows) {
@@ -313,6 +330,9 @@ export function convGradWeight(call: ConvGradWeight, slice: i32, slices: i32): v
 }
 
 /** Adds the partial weight gradients in order of their chunks. */
+// A run is a row of taps of all channels.
+// @ts-ignore: decorator
+@words("*partial", "*dw", "chunks", "kernelY", "run", "filters")
 export function addPartials(call: AddPartials, slice: i32, slices: i32): void {
   const partial = call.partial;
   const dw = call.dw;
@@ -324,8 +344,8 @@ export function addPartials(call: AddPartials, slice: i32, slices: i32): void {
   const ldc = <usize>(((filters + NR - 1) / NR) * NR) << 2;
   const chunkBytes = <usize>(kernelY * runPadded) * ldc;
   const tasks = kernelY * run;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const tapRow = task / run;
     const t = task - tapRow * run;
     const from = partial + <usize>(tapRow * runPadded + t) * ldc;

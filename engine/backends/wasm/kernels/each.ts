@@ -1,19 +1,21 @@
 // Several kernels on one image after the other.
 import { EachImage, runCall } from "./calls.generated";
-import { ownScratch, scratch, share } from "./team";
+import { ownScratch, scratch, firstTask } from "./team";
 
 /**
  * Runs the calls of a program on each image, so that what one hands to the next stays in cache. Every thread has a copy of the
  * program in scratch memory, in which the addresses of its image are put.
  */
+// @ts-ignore: decorator
+@words("images", "scratch: Scratch", "moves: Move[]", "program: Call[]")
 export function eachImage(call: EachImage, slice: i32, slices: i32): void {
   const images = call.images;
   const moves = call.moves;
   const program = call.program;
   const bytes = <usize>program.length << 2;
   const own = ownScratch(call.scratch);
-  const end = share(images, slice + 1, slices);
-  for (let image = share(images, slice, slices); image < end; image++) {
+  const end = firstTask(images, slice + 1, slices);
+  for (let image = firstTask(images, slice, slices); image < end; image++) {
     memory.copy(own, program.start, bytes);
     for (let i = 0; i < moves.length; i++) {
       const move = moves[i];

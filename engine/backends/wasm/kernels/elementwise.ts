@@ -2,12 +2,14 @@
 import { Chain, ChainOperand, CheckFinite, Elementwise } from "./calls.generated";
 import { Loop } from "./loops";
 import { storeLanes } from "./simd";
-import { fail, ownScratch, share, ERROR_NOT_FINITE } from "./team";
+import { fail, ownScratch, firstTask, ERROR_NOT_FINITE } from "./team";
 
 /** Elements of one task, which lie in one row. */
 const TASK: i32 = 4096;
 
 /** One operation with broadcasting. Axes begin with the outermost one. The strides of the last are 0 or 1. */
+// @ts-ignore: decorator
+@words("*loop", "out: Elements", "x: Elements", "y: Elements", "z: Elements", "axes: BroadcastAxis[]")
 export function elementwise(call: Elementwise, slice: i32, slices: i32): void {
   const loop = changetype<Loop>(call.loop);
   const axes = call.axes;
@@ -24,8 +26,8 @@ export function elementwise(call: Elementwise, slice: i32, slices: i32): void {
   const parts = (n + TASK - 1) / TASK;
   let rows = 1;
   for (let d = 0; d < rank - 1; d++) rows *= axes[d].size;
-  const end = share(rows * parts, slice + 1, slices);
-  for (let task = share(rows * parts, slice, slices); task < end; task++) {
+  const end = firstTask(rows * parts, slice + 1, slices);
+  for (let task = firstTask(rows * parts, slice, slices); task < end; task++) {
     const row = task / parts;
     const from = (task - row * parts) * TASK;
     let rest = row;
@@ -81,6 +83,10 @@ export const OPERAND_REGISTER: i32 = 2; // a strip of scratch memory, at this of
  * inputs that are neither tensors nor scalars are loaded into registers, then the instructions run. Stores come last:
  * a result may lie where an input was.
  */
+// @ts-ignore: decorator
+@words(
+  "n", "scratch: Scratch", "loads: ChainLoad[]", "instructions: ChainInstruction[]", "stores: ChainStore[]"
+)
 export function chain(call: Chain, slice: i32, slices: i32): void {
   const n = call.n;
   const registers = ownScratch(call.scratch);
@@ -88,8 +94,8 @@ export function chain(call: Chain, slice: i32, slices: i32): void {
   const instructions = call.instructions;
   const stores = call.stores;
   const strips = (n + STRIP - 1) / STRIP;
-  const end = share(strips, slice + 1, slices);
-  for (let strip = share(strips, slice, slices); strip < end; strip++) {
+  const end = firstTask(strips, slice + 1, slices);
+  for (let strip = firstTask(strips, slice, slices); strip < end; strip++) {
     const from = strip * STRIP;
     const count = min(STRIP, n - from);
     for (let i = 0; i < loads.length; i++) {
@@ -176,12 +182,14 @@ function repeatBytes(source: usize, length: i32, repeats: i32, to: usize, from: 
 }
 
 /** y = x. Fails on an element that is not finite. */
+// @ts-ignore: decorator
+@words("*x", "*y", "n")
 export function checkFinite(call: CheckFinite, slice: i32, slices: i32): void {
   const x = call.x;
   const y = call.y;
   const n = call.n;
-  const end = share(n, slice + 1, slices);
-  for (let i = share(n, slice, slices); i < end; i++) {
+  const end = firstTask(n, slice + 1, slices);
+  for (let i = firstTask(n, slice, slices); i < end; i++) {
     const value = load<f32>(x + (<usize>i << 2));
     if (value - value != 0) {
       fail(ERROR_NOT_FINITE, reinterpret<i32>(value), i);

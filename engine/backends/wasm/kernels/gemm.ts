@@ -1,7 +1,7 @@
 // Matrix products: operands packed into panels of MR rows and NR columns.
 import { Gemm, Pack, Packing } from "./calls.generated";
 import { copyLine } from "./simd";
-import { ownScratch, share } from "./team";
+import { ownScratch, firstTask } from "./team";
 import { gemmTile } from "./vectors/products";
 import { MR, NR, V } from "./width";
 
@@ -9,6 +9,8 @@ import { MR, NR, V } from "./width";
 export const KC: i32 = WIDE ? 344 : 512;
 
 /** Packs b [k, n] into panels of NR columns, each k-major, the last one filled with zeros. */
+// @ts-ignore: decorator
+@words("...Packing")
 export function packB(b: Packing, slice: i32, slices: i32): void {
   const k = b.rows;
   const n = b.columns;
@@ -22,8 +24,8 @@ export function packB(b: Packing, slice: i32, slices: i32): void {
   const depth = 64;
   const slabs = (k + depth - 1) / depth;
   const tasks = batch * groups * slabs;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     // Neighbouring panels come one after the other: they share pages, and what the processor fetches ahead.
     const panel = (task % groups) * together;
     const slab = (task / groups) % slabs;
@@ -98,8 +100,8 @@ function packA(a: Packing, slice: i32, slices: i32): void {
   const depth = 128;
   const slabs = (k + depth - 1) / depth;
   const tasks = a.batch * panels * slabs;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     // Neighbouring panels share cache lines where columns are contiguous: they come one after the other.
     const panel = task % panels;
     const slab = (task / panels) % slabs;
@@ -127,6 +129,9 @@ function packA(a: Packing, slice: i32, slices: i32): void {
 }
 
 /** Packs both operands of a product. */
+// Both operands of a product in one call, so that threads meet once after them.
+// @ts-ignore: decorator
+@words("a: Packing", "b: Packing")
 export function pack(call: Pack, slice: i32, slices: i32): void {
   packB(call.b, slice, slices);
   packA(call.a, slice, slices);
@@ -195,6 +200,12 @@ function loadCorner(tile: usize, c: usize, ldc: usize, rows: i32, columns: i32):
 }
 
 /** c = a · b, both packed. Tasks are blocks of rows × columns, fixed by shape. */
+// a [m, k] · b [k, n] of packed operands: blocks of rows (a multiple of MR) × columns (one of NR), strides in elements.
+// @ts-ignore: decorator
+@words(
+  "*a", "*b", "*c", "m", "n", "k", "blockRows", "blockColumns", "batch", "aStride", "bStride", "cStride",
+  "corner: Scratch"
+)
 export function gemm(call: Gemm, slice: i32, slices: i32): void {
   const m = call.m;
   const n = call.n;
@@ -206,8 +217,8 @@ export function gemm(call: Gemm, slice: i32, slices: i32): void {
   const columnBlocks = (n + blockColumns - 1) / blockColumns;
   const ldc = <usize>n << 2;
   const tasks = call.batch * rowBlocks * columnBlocks;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const columnBlock = task % columnBlocks;
     const rowBlock = (task / columnBlocks) % rowBlocks;
     const item = task / (columnBlocks * rowBlocks);

@@ -18,7 +18,7 @@ import {
 import { addBias } from "./conv";
 import { storeCorner } from "./gemm";
 import { fma, relu4, splat, storeLanes } from "./simd";
-import { ownScratch, share } from "./team";
+import { ownScratch, firstTask } from "./team";
 import { convTile, weightTile } from "./vectors/products";
 import { MR, NR } from "./width";
 
@@ -71,6 +71,12 @@ function fillPatches(call: Grouped, image: usize, first: i32, inner: i32, row: i
  * Filters by group, in panels of NR columns like packB's result: row (tap, i) and column j of group g come from
  * w[tap · tapStride + i · innerStride + j · columnStride + g · groupStride].
  */
+// Row (tap, i) and column j of group g come from w[tap · tapStride + i · innerStride + j · columnStride + g · groupStride].
+// @ts-ignore: decorator
+@words(
+  "*w", "*packed", "taps", "inner", "columns", "groups", "tapStride", "innerStride", "columnStride",
+  "groupStride"
+)
 export function packGroups(call: PackGroups, slice: i32, slices: i32): void {
   const taps = call.taps;
   const inner = call.inner;
@@ -79,8 +85,8 @@ export function packGroups(call: PackGroups, slice: i32, slices: i32): void {
   const columnStride = <usize>call.columnStride << 2;
   const panels = (columns + NR - 1) / NR;
   const tasks = call.groups * panels;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const group = task / panels;
     const first = (task - group * panels) * NR;
     const valid = min(NR, columns - first);
@@ -97,6 +103,9 @@ export function packGroups(call: PackGroups, slice: i32, slices: i32): void {
 }
 
 /** The forward pass, and with filters packed accordingly the input gradient. */
+// A task gathers what so many rows of the result see. A bias of 0 is none.
+// @ts-ignore: decorator
+@words("...Grouped", "*x", "*packed", "*y", "*bias", "?relu", "taskRows", "cornerBytes", "scratch: Scratch")
 export function groupedConv(call: GroupedConv, slice: i32, slices: i32): void {
   const outHeight = call.outHeight;
   const outWidth = call.outWidth;
@@ -116,8 +125,8 @@ export function groupedConv(call: GroupedConv, slice: i32, slices: i32): void {
   const imageBytes = <usize>(call.vertical.size * call.horizontal.size * call.channels) << 2;
   const imageTasks = (outHeight + taskRows - 1) / taskRows;
   const tasks = call.images * imageTasks;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const image = task / imageTasks;
     const row = (task - image * imageTasks) * taskRows;
     const rows = min(taskRows, outHeight - row);
@@ -154,6 +163,8 @@ export function groupedConv(call: GroupedConv, slice: i32, slices: i32): void {
  * Partial weight gradients, one for each chunk of output rows and each group: rows padded to a multiple of MR, columns to
  * NR.
  */
+// @ts-ignore: decorator
+@words("...Grouped", "*x", "*dy", "*partial", "chunks", "taskRows", "scratch: Scratch")
 export function groupedGradWeight(call: GroupedGradWeight, slice: i32, slices: i32): void {
   const outHeight = call.outHeight;
   const outWidth = call.outWidth;
@@ -171,13 +182,13 @@ export function groupedGradWeight(call: GroupedGradWeight, slice: i32, slices: i
   const imageBytes = <usize>(call.vertical.size * call.horizontal.size * call.channels) << 2;
   const parts = (outHeight + taskRows - 1) / taskRows;
   const tasks = chunks * groups;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const chunk = task / groups;
     const group = task - chunk * groups;
     const partial = call.partial + <usize>(task * depthPadded) * ldc;
-    const begin = share(call.images * parts, chunk, chunks);
-    const last = share(call.images * parts, chunk + 1, chunks);
+    const begin = firstTask(call.images * parts, chunk, chunks);
+    const last = firstTask(call.images * parts, chunk + 1, chunks);
     for (let unit = begin; unit < last; unit++) {
       const image = unit / parts;
       const row = (unit - image * parts) * taskRows;
@@ -196,6 +207,8 @@ export function groupedGradWeight(call: GroupedGradWeight, slice: i32, slices: i
 }
 
 /** Adds the partial weight gradients in order of their chunks. */
+// @ts-ignore: decorator
+@words("*partial", "*dw", "chunks", "groups", "depth", "columns")
 export function addGroupPartials(call: AddGroupPartials, slice: i32, slices: i32): void {
   const chunks = call.chunks;
   const groups = call.groups;
@@ -204,8 +217,8 @@ export function addGroupPartials(call: AddGroupPartials, slice: i32, slices: i32
   const ldc = <usize>(((columns + NR - 1) / NR) * NR) << 2;
   const groupBytes = <usize>(((depth + MR - 1) / MR) * MR) * ldc;
   const tasks = depth * groups;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const row = task / groups;
     const group = task - row * groups;
     for (let f = 0; f < columns; f += 4) {
@@ -221,6 +234,8 @@ export function addGroupPartials(call: AddGroupPartials, slice: i32, slices: i32
 }
 
 /** A depthwise convolution: filters [taps, channels]. */
+// @ts-ignore: decorator
+@words("...Grouped", "*x", "*w", "*y", "*bias", "?relu")
 export function depthwise(call: Depthwise, slice: i32, slices: i32): void {
   const vertical = call.vertical;
   const horizontal = call.horizontal;
@@ -234,8 +249,8 @@ export function depthwise(call: Depthwise, slice: i32, slices: i32): void {
   const relu = call.relu;
   const pixel = <usize>channels << 2;
   const tasks = call.images * outHeight;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const image = task / outHeight;
     const oy = task - image * outHeight;
     const from = call.x + <usize>(image * call.vertical.size * width) * pixel;
@@ -274,6 +289,8 @@ export function depthwise(call: Depthwise, slice: i32, slices: i32): void {
 }
 
 /** Partial weight gradients [chunks, taps, channels], chunks of output rows. */
+// @ts-ignore: decorator
+@words("...Grouped", "*x", "*dy", "*partial", "chunks")
 export function depthwiseGradWeight(call: DepthwiseGradWeight, slice: i32, slices: i32): void {
   const vertical = call.vertical;
   const horizontal = call.horizontal;
@@ -287,8 +304,8 @@ export function depthwiseGradWeight(call: DepthwiseGradWeight, slice: i32, slice
   const pixel = <usize>channels << 2;
   const across = <usize>call.horizontal.step * pixel;
   const tasks = chunks * taps;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const chunk = task / taps;
     const tap = task - chunk * taps;
     const ky = tap / kernelX;
@@ -298,8 +315,8 @@ export function depthwiseGradWeight(call: DepthwiseGradWeight, slice: i32, slice
     while (left < outWidth && source(horizontal, left, kx) < 0) left++;
     let right = outWidth;
     while (right > left && source(horizontal, right - 1, kx) < 0) right--;
-    const begin = share(call.images * outHeight, chunk, chunks);
-    const last = share(call.images * outHeight, chunk + 1, chunks);
+    const begin = firstTask(call.images * outHeight, chunk, chunks);
+    const last = firstTask(call.images * outHeight, chunk + 1, chunks);
     for (let c = 0; c < channels; c += 8) {
       const offset = <usize>c << 2;
       let s0 = splat(0), s1 = s0;

@@ -1,7 +1,7 @@
 // Turns resident bytes into a batch: crop, flip and normalization of images.
 import { NormalizeImages, PixelStrides } from "./calls.generated";
 import { storeLanes } from "./simd";
-import { ownScratch, share } from "./team";
+import { ownScratch, firstTask } from "./team";
 
 /** Whether a value changes along a row as the image does, or not at all. */
 // @ts-ignore: decorator
@@ -46,6 +46,11 @@ function repeatPixel(value: usize, strideC: i32, channels: i32, count: i32, to: 
  * y = (x − mean) · scale, then shifted and mirrored by draws (or 0): vertical shift, horizontal shift and flip of each image. y is 0
  * outside the image. The scratch holds two rows.
  */
+// @ts-ignore: decorator
+@words(
+  "*x", "*mean", "*scale", "*draws", "*y", "images", "height", "width", "channels", "?bytes",
+  "meanStrides: PixelStrides", "scaleStrides: PixelStrides", "scratch: Scratch"
+)
 export function normalizeImages(call: NormalizeImages, slice: i32, slices: i32): void {
   const draws = call.draws;
   const height = call.height;
@@ -66,8 +71,8 @@ export function normalizeImages(call: NormalizeImages, slice: i32, slices: i32):
     repeatPixel(call.scale, scaleStrides.channels, channels, row, scales);
   }
   const tasks = call.images * height;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const image = task / height;
     let dy = 0;
     let dx = 0;

@@ -1,5 +1,5 @@
 // The module: runs an encoded plan. A plan is a list of kernel calls, each [kernel, length, slices, words …] in 32-bit words
-// (calls.js), ended by K_END. The work of a call is a number of tasks, which are not cut; a slice is some neighboring tasks. Every
+// (calls.generated.ts), ended by K_END. The work of a call is a number of tasks, which are not cut; a slice is some neighboring tasks. Every
 // thread goes through the whole plan, takes slices of a call until none is left, and meets the others. A thread that is delayed, by
 // another program on its core for example, takes fewer slices.
 import { runCall } from "./calls.generated";

@@ -1,14 +1,16 @@
 // Losses and metrics.
 import { Correct, CrossEntropy, CrossEntropyGrad } from "./calls.generated";
 import { exp4, log1p4, splat, storeLanes, sumLanes } from "./simd";
-import { ERROR_LABEL, fail, share } from "./team";
+import { ERROR_LABEL, fail, firstTask } from "./team";
 
 /** The loss of each row of logits, and its softmax for the gradient. */
+// @ts-ignore: decorator
+@words("*logits", "*labels", "*losses", "*softmax", "rows", "classes")
 export function crossEntropy(call: CrossEntropy, slice: i32, slices: i32): void {
   const classes = call.classes;
   const rows = call.rows;
-  const end = share(rows, slice + 1, slices);
-  for (let row = share(rows, slice, slices); row < end; row++) {
+  const end = firstTask(rows, slice + 1, slices);
+  for (let row = firstTask(rows, slice, slices); row < end; row++) {
     const z = call.logits + ((<usize>row * <usize>classes) << 2);
     const p = call.softmax + ((<usize>row * <usize>classes) << 2);
     const label = load<i32>(call.labels + (<usize>row << 2));
@@ -44,11 +46,13 @@ export function crossEntropy(call: CrossEntropy, slice: i32, slices: i32): void 
 }
 
 /** dx = dy · (softmax − 1 at the label) */
+// @ts-ignore: decorator
+@words("*dy", "*softmax", "*labels", "*dx", "rows", "classes")
 export function crossEntropyGrad(call: CrossEntropyGrad, slice: i32, slices: i32): void {
   const rows = call.rows;
   const classes = call.classes;
-  const end = share(rows, slice + 1, slices);
-  for (let row = share(rows, slice, slices); row < end; row++) {
+  const end = firstTask(rows, slice + 1, slices);
+  for (let row = firstTask(rows, slice, slices); row < end; row++) {
     const at = (<usize>row * <usize>classes) << 2;
     const g = load<f32>(call.dy + (<usize>row << 2));
     const label = load<i32>(call.labels + (<usize>row << 2));
@@ -64,11 +68,13 @@ export function crossEntropyGrad(call: CrossEntropyGrad, slice: i32, slices: i32
 }
 
 /** 1 for each row whose first largest logit is that of the label, else 0; 0 where it is a NaN. */
+// @ts-ignore: decorator
+@words("*logits", "*labels", "*y", "rows", "classes")
 export function correct(call: Correct, slice: i32, slices: i32): void {
   const rows = call.rows;
   const classes = call.classes;
-  const end = share(rows, slice + 1, slices);
-  for (let row = share(rows, slice, slices); row < end; row++) {
+  const end = firstTask(rows, slice + 1, slices);
+  for (let row = firstTask(rows, slice, slices); row < end; row++) {
     const z = call.logits + ((<usize>row * <usize>classes) << 2);
     const label = load<i32>(call.labels + (<usize>row << 2));
     if (<u32>label >= <u32>classes) {

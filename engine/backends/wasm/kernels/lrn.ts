@@ -1,7 +1,7 @@
 // Local response normalization within channels, channels last.
 import { Lrn, LrnGrad } from "./calls.generated";
 import { fma, powNeg4, splat, storeLanes } from "./simd";
-import { ownScratch, share } from "./team";
+import { ownScratch, firstTask } from "./team";
 import { lrnGradRest, lrnGradSpan, lrnSpan, rowSumsOfSquares, rowSumsOfValues } from "./vectors/lrn";
 import { V } from "./width";
 
@@ -21,6 +21,11 @@ import { V } from "./width";
  * scales = 1 + alpha · (the sum of x² over a window), y = x · scales^−beta. The scratch holds the sums along the
  * rows of one image.
  */
+// @ts-ignore: decorator
+@words(
+  "*x", "*y", "*scales", "images", "height", "width", "channels", "size", "~alpha", "~beta",
+  "scratch: Scratch"
+)
 export function lrn(call: Lrn, slice: i32, slices: i32): void {
   const images = call.images;
   const height = call.height;
@@ -35,8 +40,8 @@ export function lrn(call: Lrn, slice: i32, slices: i32): void {
   const row = <usize>width * pixel;
   const whole = row & ~(V - 1);
   const floats = height * width * channels;
-  const end = share(images, slice + 1, slices);
-  for (let image = share(images, slice, slices); image < end; image++) {
+  const end = firstTask(images, slice + 1, slices);
+  for (let image = firstTask(images, slice, slices); image < end; image++) {
     const base = <usize>image * <usize>floats << 2;
     const from = call.x + base;
     const y = call.y + base;
@@ -68,6 +73,11 @@ export function lrn(call: Lrn, slice: i32, slices: i32): void {
  * dx = dy · scales^−beta − factor · x · (the sum over the window of dy · x · scales^(−beta−1)), factor = 2 · alpha · beta / size². The
  * scratch holds these products for one image, and after productBytes their sums along the rows.
  */
+// @ts-ignore: decorator
+@words(
+  "*dy", "*x", "*scales", "*dx", "images", "height", "width", "channels", "size", "~factor", "~beta",
+  "productBytes", "scratch: Scratch"
+)
 export function lrnGrad(call: LrnGrad, slice: i32, slices: i32): void {
   const images = call.images;
   const height = call.height;
@@ -85,8 +95,8 @@ export function lrnGrad(call: LrnGrad, slice: i32, slices: i32): void {
   const whole = bytes & ~(V - 1);
   const wholeOfRow = row & ~(V - 1);
   const sums = products + <usize>call.productBytes;
-  const end = share(images, slice + 1, slices);
-  for (let image = share(images, slice, slices); image < end; image++) {
+  const end = firstTask(images, slice + 1, slices);
+  for (let image = firstTask(images, slice, slices); image < end; image++) {
     const base = <usize>image * <usize>floats << 2;
     const dy = call.dy + base;
     const x = call.x + base;

@@ -1,27 +1,31 @@
 // Kernels that move elements without computing: copies, strided copies, gathering by index and its adjoint, which adds.
 import { Copy, Fill, ScatterAddAlongAxis, ScatterAddRows, Strided, TakeAlongAxis, GatherRows } from "./calls.generated";
-import { ERROR_INDEX, fail, share } from "./team";
+import { ERROR_INDEX, fail, firstTask } from "./team";
 
 /** Elements of one task. */
 const TASK: i32 = 4096;
 
 /** y = x */
+// @ts-ignore: decorator
+@words("*x", "*y", "bytes")
 export function copy(call: Copy, slice: i32, slices: i32): void {
   const bytes = call.bytes;
   const lines = (bytes + 63) >> 6;
-  const begin = share(lines, slice, slices) << 6;
-  const end = min(share(lines, slice + 1, slices) << 6, bytes);
+  const begin = firstTask(lines, slice, slices) << 6;
+  const end = min(firstTask(lines, slice + 1, slices) << 6, bytes);
   if (begin < end) memory.copy(call.y + <usize>begin, call.x + <usize>begin, <usize>(end - begin));
 }
 
 /** n elements of 1 or 4 bytes with the same bits. */
+// @ts-ignore: decorator
+@words("*y", "n", "elementBytes", "bits")
 export function fill(call: Fill, slice: i32, slices: i32): void {
   const value = call.bits;
   const y = call.y;
   const n = call.n;
   const lines = (n + 63) >> 6;
-  const begin = share(lines, slice, slices) << 6;
-  const end = min(share(lines, slice + 1, slices) << 6, n);
+  const begin = firstTask(lines, slice, slices) << 6;
+  const end = min(firstTask(lines, slice + 1, slices) << 6, n);
   if (begin >= end) return;
   if (call.elementBytes == 1) {
     memory.fill(y + <usize>begin, <u8>value, <usize>(end - begin));
@@ -33,6 +37,8 @@ export function fill(call: Fill, slice: i32, slices: i32): void {
 }
 
 /** A strided copy of elements of 1 or 4 bytes. Axes begin with the outermost one, strides may be negative. */
+// @ts-ignore: decorator
+@words("*x", "*y", "elementBytes", "axes: CopyAxis[]")
 export function strided(call: Strided, slice: i32, slices: i32): void {
   const shift: usize = call.elementBytes == 4 ? 2 : 0;
   const axes = call.axes;
@@ -46,8 +52,8 @@ export function strided(call: Strided, slice: i32, slices: i32): void {
   const parts = (n + TASK - 1) / TASK;
   let rows = 1;
   for (let d = 0; d < rank - 1; d++) rows *= axes[d].size;
-  const end = share(rows * parts, slice + 1, slices);
-  for (let task = share(rows * parts, slice, slices); task < end; task++) {
+  const end = firstTask(rows * parts, slice + 1, slices);
+  for (let task = firstTask(rows * parts, slice, slices); task < end; task++) {
     const row = task / parts;
     const first = (task - row * parts) * TASK;
     const count = min(TASK, n - first);
@@ -86,12 +92,14 @@ function repeat(to: usize, value: v128, n: i32): void {
 }
 
 /** The rows of x that the index names. */
+// @ts-ignore: decorator
+@words("*x", "*index", "*y", "rows", "count", "rowBytes")
 export function gatherRows(call: GatherRows, slice: i32, slices: i32): void {
   const rows = call.rows;
   const count = call.count;
   const bytes = <usize>call.rowBytes;
-  const end = share(count, slice + 1, slices);
-  for (let i = share(count, slice, slices); i < end; i++) {
+  const end = firstTask(count, slice + 1, slices);
+  for (let i = firstTask(count, slice, slices); i < end; i++) {
     const row = load<i32>(call.index + (<usize>i << 2));
     if (<u32>row >= <u32>rows) {
       fail(ERROR_INDEX, row, i);
@@ -105,14 +113,16 @@ export function gatherRows(call: GatherRows, slice: i32, slices: i32): void {
  * Adds each row of dy to the row of dx that the index names, in order. Every slice reads all indices and adds to its own rows of
  * dx.
  */
+// @ts-ignore: decorator
+@words("*dy", "*index", "*dx", "rows", "count", "width")
 export function scatterAddRows(call: ScatterAddRows, slice: i32, slices: i32): void {
   const dx = call.dx;
   const rows = call.rows;
   const count = call.count;
   const width = call.width;
   const bytes = <usize>width << 2;
-  const begin = share(rows, slice, slices);
-  const end = share(rows, slice + 1, slices);
+  const begin = firstTask(rows, slice, slices);
+  const end = firstTask(rows, slice + 1, slices);
   memory.fill(dx + <usize>begin * bytes, 0, <usize>(end - begin) * bytes);
   for (let i = 0; i < count; i++) {
     const row = load<i32>(call.index + (<usize>i << 2));
@@ -135,6 +145,8 @@ function addRun(x: usize, y: usize, n: i32): void {
 const STRIP: i32 = 256;
 
 /** y[o, j, i] = x[o, index[o, j, i], i]: x is [outer, n, inner], the index [outer, m, inner]. */
+// @ts-ignore: decorator
+@words("*x", "*index", "*y", "elementBytes", "outer", "n", "inner", "m")
 export function takeAlongAxis(call: TakeAlongAxis, slice: i32, slices: i32): void {
   const bytes = call.elementBytes == 1;
   const x = call.x;
@@ -142,8 +154,8 @@ export function takeAlongAxis(call: TakeAlongAxis, slice: i32, slices: i32): voi
   const n = call.n;
   const inner = call.inner;
   const m = call.m;
-  const end = share(call.outer * m, slice + 1, slices);
-  for (let row = share(call.outer * m, slice, slices); row < end; row++) {
+  const end = firstTask(call.outer * m, slice + 1, slices);
+  for (let row = firstTask(call.outer * m, slice, slices); row < end; row++) {
     const from = (row / m) * n;
     for (let i = 0; i < inner; i++) {
       const at = row * inner + i;
@@ -160,13 +172,15 @@ export function takeAlongAxis(call: TakeAlongAxis, slice: i32, slices: i32): voi
 }
 
 /** dx[o, index[o, j, i], i] += dy[o, j, i] for j in order: dx is [outer, n, inner], dy [outer, m, inner]. */
+// @ts-ignore: decorator
+@words("*dy", "*index", "*dx", "outer", "n", "inner", "m")
 export function scatterAddAlongAxis(call: ScatterAddAlongAxis, slice: i32, slices: i32): void {
   const n = call.n;
   const inner = call.inner;
   const m = call.m;
   const strips = (inner + STRIP - 1) / STRIP;
-  const end = share(call.outer * strips, slice + 1, slices);
-  for (let task = share(call.outer * strips, slice, slices); task < end; task++) {
+  const end = firstTask(call.outer * strips, slice + 1, slices);
+  for (let task = firstTask(call.outer * strips, slice, slices); task < end; task++) {
     const o = task / strips;
     const first = (task - o * strips) * STRIP;
     const width = min(STRIP, inner - first);

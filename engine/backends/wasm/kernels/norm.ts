@@ -2,20 +2,22 @@
 // cache) and merged in the order of the chunks, so that they neither cancel nor depend on the number of threads.
 import { ChunkGradSums, ChunkMoments, MergeGradSums, MergeMoments, Normalize, NormalizeGrad } from "./calls.generated";
 import { four, lower2, storeLanes, upper2 } from "./simd";
-import { share } from "./team";
+import { firstTask } from "./team";
 import { gradSums, moments, normalizeColumn, normalizeGradColumn } from "./vectors/columns";
 import { LANES } from "./width";
 
 /** Means and sums of squared deviations of each chunk: partial [chunks, 2, channels]. */
+// @ts-ignore: decorator
+@words("*x", "*partial", "rows", "channels", "chunks")
 export function chunkMoments(call: ChunkMoments, slice: i32, slices: i32): void {
   const rows = call.rows;
   const channels = call.channels;
   const chunks = call.chunks;
   const stride = <usize>channels << 2;
-  const end = share(chunks, slice + 1, slices);
-  for (let chunk = share(chunks, slice, slices); chunk < end; chunk++) {
-    const begin = share(rows, chunk, chunks);
-    const count = share(rows, chunk + 1, chunks) - begin;
+  const end = firstTask(chunks, slice + 1, slices);
+  for (let chunk = firstTask(chunks, slice, slices); chunk < end; chunk++) {
+    const begin = firstTask(rows, chunk, chunks);
+    const count = firstTask(rows, chunk + 1, chunks) - begin;
     const from = call.x + <usize>begin * stride;
     const to = call.partial + <usize>(2 * chunk) * stride;
     let c = 0;
@@ -36,6 +38,8 @@ export function chunkMoments(call: ChunkMoments, slice: i32, slices: i32): void 
 }
 
 /** The moments of all rows from those of the chunks, in their order. */
+// @ts-ignore: decorator
+@words("*partial", "*mean", "*variance", "rows", "channels", "chunks")
 export function mergeMoments(call: MergeMoments, slice: i32, slices: i32): void {
   const rows = call.rows;
   const channels = call.channels;
@@ -43,14 +47,14 @@ export function mergeMoments(call: MergeMoments, slice: i32, slices: i32): void 
   const stride = <usize>channels << 2;
   const groups = (channels + 3) / 4;
   const all = f64x2.splat(<f64>rows);
-  const end = share(groups, slice + 1, slices);
-  for (let group = share(groups, slice, slices); group < end; group++) {
+  const end = firstTask(groups, slice + 1, slices);
+  for (let group = firstTask(groups, slice, slices); group < end; group++) {
     const offset = <usize>group << 4;
     const from = call.partial + offset;
     let mean0 = f64x2.splat(0);
     let mean1 = mean0;
     for (let chunk = 0, p = from, begin = 0; chunk < chunks; chunk++, p += 2 * stride) {
-      const next = share(rows, chunk + 1, chunks);
+      const next = firstTask(rows, chunk + 1, chunks);
       const n = f64x2.splat(<f64>(next - begin));
       const means = v128.load(p);
       mean0 = addScaled(lower2(means), n, mean0);
@@ -62,7 +66,7 @@ export function mergeMoments(call: MergeMoments, slice: i32, slices: i32): void 
     let squares0 = f64x2.splat(0);
     let squares1 = squares0;
     for (let chunk = 0, p = from, begin = 0; chunk < chunks; chunk++, p += 2 * stride) {
-      const next = share(rows, chunk + 1, chunks);
+      const next = firstTask(rows, chunk + 1, chunks);
       const n = f64x2.splat(<f64>(next - begin));
       const means = v128.load(p);
       const squares = v128.load(p + stride);
@@ -87,11 +91,13 @@ const BLOCK_BYTES: i32 = 12 * 1024;
 }
 
 /** y = (x − mean) · gamma / √(variance + epsilon) + beta, plus a residual (or 0), then relu. */
+// @ts-ignore: decorator
+@words("...BatchNorm", "*x", "*y", "*residual")
 export function normalize(call: Normalize, slice: i32, slices: i32): void {
   const rows = call.rows;
-  const end = share(rows, slice + 1, slices);
+  const end = firstTask(rows, slice + 1, slices);
   const block = blockRows(call.channels);
-  for (let begin = share(rows, slice, slices); begin < end; begin += block) {
+  for (let begin = firstTask(rows, slice, slices); begin < end; begin += block) {
     normalizeRows(call, begin, min(block, end - begin));
   }
 }
@@ -124,15 +130,17 @@ function normalizeRows(call: Normalize, begin: i32, count: i32): void {
  * Sums of dy and of dy · normalized x over each chunk: partial [chunks, 2, channels]. With relu, dy counts where the result was
  * positive.
  */
+// @ts-ignore: decorator
+@words("...BatchNorm", "*dy", "*x", "*partial", "chunks")
 export function chunkGradSums(call: ChunkGradSums, slice: i32, slices: i32): void {
   const rows = call.rows;
   const channels = call.channels;
   const chunks = call.chunks;
   const stride = <usize>channels << 2;
-  const end = share(chunks, slice + 1, slices);
-  for (let chunk = share(chunks, slice, slices); chunk < end; chunk++) {
-    const begin = share(rows, chunk, chunks);
-    const count = share(rows, chunk + 1, chunks) - begin;
+  const end = firstTask(chunks, slice + 1, slices);
+  for (let chunk = firstTask(chunks, slice, slices); chunk < end; chunk++) {
+    const begin = firstTask(rows, chunk, chunks);
+    const count = firstTask(rows, chunk + 1, chunks) - begin;
     const to = call.partial + <usize>(2 * chunk) * stride;
     let c = 0;
     for (; c + LANES <= channels; c += LANES) gradSumsAt<v128>(call, begin, count, c, to, LANES);
@@ -152,13 +160,15 @@ export function chunkGradSums(call: ChunkGradSums, slice: i32, slices: i32): voi
 }
 
 /** Adds the sums of the chunks. */
+// @ts-ignore: decorator
+@words("*partial", "*dBeta", "*dGamma", "channels", "chunks")
 export function mergeGradSums(call: MergeGradSums, slice: i32, slices: i32): void {
   const channels = call.channels;
   const chunks = call.chunks;
   const stride = <usize>channels << 2;
   const groups = (channels + 3) / 4;
-  const end = share(groups, slice + 1, slices);
-  for (let group = share(groups, slice, slices); group < end; group++) {
+  const end = firstTask(groups, slice + 1, slices);
+  for (let group = firstTask(groups, slice, slices); group < end; group++) {
     const offset = <usize>group << 4;
     let sum0 = f64x2.splat(0);
     let sum1 = sum0;
@@ -178,11 +188,13 @@ export function mergeGradSums(call: MergeGradSums, slice: i32, slices: i32): voi
 }
 
 /** dx from dy and the sums over all rows, with relu as in chunkGradSums. */
+// @ts-ignore: decorator
+@words("...BatchNorm", "*dy", "*x", "*dx", "*dGamma", "*dBeta")
 export function normalizeGrad(call: NormalizeGrad, slice: i32, slices: i32): void {
   const rows = call.rows;
-  const end = share(rows, slice + 1, slices);
+  const end = firstTask(rows, slice + 1, slices);
   const block = blockRows(call.channels);
-  for (let begin = share(rows, slice, slices); begin < end; begin += block) {
+  for (let begin = firstTask(rows, slice, slices); begin < end; begin += block) {
     normalizeGradRows(call, rows, begin, min(block, end - begin));
   }
 }

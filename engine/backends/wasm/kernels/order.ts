@@ -1,6 +1,6 @@
 // Running sums and sorting.
 import { Cumsum, Sort } from "./calls.generated";
-import { ownScratch, share } from "./team";
+import { ownScratch, firstTask } from "./team";
 
 /** Columns of one task. */
 const STRIP: i32 = 256;
@@ -9,14 +9,16 @@ const STRIP: i32 = 256;
  * Running sums along the middle axis of [outer, n, inner], without the element itself when exclusive, from the end when reverse.
  * y may be x. The sum is kept in double precision: it may be long.
  */
+// @ts-ignore: decorator
+@words("*x", "*y", "outer", "n", "inner", "?exclusive", "?reverse")
 export function cumsum(call: Cumsum, slice: i32, slices: i32): void {
   const n = call.n;
   const inner = call.inner;
   const exclusive = call.exclusive;
   const strips = (inner + STRIP - 1) / STRIP;
   const stride: isize = (call.reverse ? -inner : inner) << 2;
-  const end = share(call.outer * strips, slice + 1, slices);
-  for (let task = share(call.outer * strips, slice, slices); task < end; task++) {
+  const end = firstTask(call.outer * strips, slice + 1, slices);
+  for (let task = firstTask(call.outer * strips, slice, slices); task < end; task++) {
     const o = task / strips;
     const first = (task - o * strips) * STRIP;
     const last = min(first + STRIP, inner);
@@ -43,12 +45,14 @@ export function cumsum(call: Cumsum, slice: i32, slices: i32): void {
 }
 
 /** Stable merge sort of each row. The scratch holds two orders of a row. */
+// @ts-ignore: decorator
+@words("*x", "*values", "*indices", "rows", "n", "?descending", "scratch: Scratch")
 export function sort(call: Sort, slice: i32, slices: i32): void {
   const n = call.n;
   const descending = call.descending;
   const space = ownScratch(call.scratch);
-  const end = share(call.rows, slice + 1, slices);
-  for (let row = share(call.rows, slice, slices); row < end; row++) {
+  const end = firstTask(call.rows, slice + 1, slices);
+  for (let row = firstTask(call.rows, slice, slices); row < end; row++) {
     const x = call.x + (<usize>(row * n) << 2);
     let from = space;
     let to = space + (<usize>n << 2);

@@ -1,7 +1,7 @@
 // Pooling, channels last, four channels at a time.
 import { AvgPool, AvgPoolGrad, MaxPool, MaxPoolGrad, MaxPoolSpread, Pooling } from "./calls.generated";
 import { fma, relu4, selectLanes, splat, storeLanes } from "./simd";
-import { share } from "./team";
+import { firstTask } from "./team";
 
 /** In place of the argmax of a window: relu set the maximum to 0, so that the window has no gradient. */
 const NONE: i32 = 255;
@@ -10,6 +10,8 @@ const NONE: i32 = 255;
  * The maximum of each window and its position. The first maximum wins, and the first NaN. An argmax of four bytes is
  * y · width + x in the image. One of a byte is y · kernelX + x in the window, or NONE.
  */
+// @ts-ignore: decorator
+@words("...Pooling", "*x", "*y", "*argmax", "?relu", "argmaxBytes")
 export function maxPool(call: MaxPool, slice: i32, slices: i32): void {
   const x = call.x;
   const images = call.images;
@@ -30,8 +32,8 @@ export function maxPool(call: MaxPool, slice: i32, slices: i32): void {
   const down = bytes == 1 ? kernelX : width;
   const pixel = <usize>channels << 2;
   const tasks = images * outHeight;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const image = task / outHeight;
     const oy = task - image * outHeight;
     const wy = oy * strideY - top;
@@ -157,13 +159,15 @@ export function maxPool(call: MaxPool, slice: i32, slices: i32): void {
 }
 
 /** Adds dy at the argmax of each window. With a mask (or 0), the relu of the maxima, dy counts where it is positive. */
+// @ts-ignore: decorator
+@words("...Pooling", "*dy", "*argmax", "*dx", "*mask")
 export function maxPoolGrad(call: MaxPoolGrad, slice: i32, slices: i32): void {
   const images = call.images;
   const imageSize = call.height * call.width * call.channels;
   const channels = call.channels;
   const cells = call.outHeight * call.outWidth;
-  const end = share(images, slice + 1, slices);
-  for (let image = share(images, slice, slices); image < end; image++) {
+  const end = firstTask(images, slice + 1, slices);
+  for (let image = firstTask(images, slice, slices); image < end; image++) {
     const dx = call.dx + (<usize>image * <usize>imageSize << 2);
     memory.fill(dx, 0, <usize>imageSize << 2);
     let at = <usize>image * <usize>(cells * channels) << 2;
@@ -183,12 +187,14 @@ export function maxPoolGrad(call: MaxPoolGrad, slice: i32, slices: i32): void {
 }
 
 /** The same for an argmax of one byte. */
+// @ts-ignore: decorator
+@words("...Pooling", "*dy", "*argmax", "*dx")
 export function maxPoolSpread(call: MaxPoolSpread, slice: i32, slices: i32): void {
   const height = call.height;
   const width = call.width;
   const image = <usize>(height * width * call.channels) << 2;
-  const end = share(call.images, slice + 1, slices);
-  for (let i = share(call.images, slice, slices); i < end; i++) {
+  const end = firstTask(call.images, slice + 1, slices);
+  for (let i = firstTask(call.images, slice, slices); i < end; i++) {
     spreadRows(call, call.dy, call.argmax, i, 0, height, call.dx + <usize>i * image, width);
   }
 }
@@ -292,6 +298,8 @@ export function spreadRows(pool: Pooling, dy: usize, argmax: usize, image: i32, 
 }
 
 /** The mean of each window, clipped to the padded image or, with insideOnly, to the image. */
+// @ts-ignore: decorator
+@words("...Pooling", "*x", "*y")
 export function avgPool(call: AvgPool, slice: i32, slices: i32): void {
   const height = call.height;
   const width = call.width;
@@ -302,8 +310,8 @@ export function avgPool(call: AvgPool, slice: i32, slices: i32): void {
   const outWidth = call.outWidth;
   const pixel = <usize>channels << 2;
   const tasks = call.images * outHeight;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const image = task / outHeight;
     const wy = (task - image * outHeight) * call.strideY - call.padTop;
     const y0 = max(wy, 0);
@@ -346,6 +354,8 @@ export function avgPool(call: AvgPool, slice: i32, slices: i32): void {
  * Each input pixel gathers from the windows that cover it. With a mask (or 0), the relu that was pooled, dx is 0 where that is not
  * positive.
  */
+// @ts-ignore: decorator
+@words("...Pooling", "*dy", "*dx", "*mask")
 export function avgPoolGrad(call: AvgPoolGrad, slice: i32, slices: i32): void {
   const height = call.height;
   const width = call.width;
@@ -361,8 +371,8 @@ export function avgPoolGrad(call: AvgPoolGrad, slice: i32, slices: i32): void {
   const outWidth = call.outWidth;
   const pixel = <usize>channels << 2;
   const tasks = call.images * height;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const image = task / height;
     const iy = task - image * height;
     const oy0 = firstWindow(iy + top, kernelY, strideY);

@@ -1,7 +1,7 @@
 // Random numbers: Philox4x32-10, as in engine/rng.ts, and what is made of its words.
 import { Dropout, Random } from "./calls.generated";
 import { splat, storeLanes } from "./simd";
-import { share } from "./team";
+import { firstTask } from "./team";
 
 const M0: u64 = 0xd2511f53;
 const M1: u64 = 0xcd9e8d57;
@@ -28,6 +28,8 @@ function philox(k0: u32, k1: u32, block: u32, step: u32): v128 {
 }
 
 /** See dropout in engine/ops/random.ts. */
+// @ts-ignore: decorator
+@words("*x", "*y", "n", "*step", "key0", "key1", "threshold", "~scale")
 export function dropout(call: Dropout, slice: i32, slices: i32): void {
   const x = call.x;
   const y = call.y;
@@ -36,8 +38,8 @@ export function dropout(call: Dropout, slice: i32, slices: i32): void {
   const threshold = <u32>call.threshold;
   const scale = call.scale;
   const blocks = (n + 3) >> 2;
-  const end = share(blocks, slice + 1, slices);
-  for (let block = share(blocks, slice, slices); block < end; block++) {
+  const end = firstTask(blocks, slice + 1, slices);
+  for (let block = firstTask(blocks, slice, slices); block < end; block++) {
     const words = philox(call.key0, call.key1, block, step);
     const at = <usize>block << 4;
     const kept = i32x4.ge_u(words, i32x4.splat(threshold));
@@ -47,14 +49,16 @@ export function dropout(call: Dropout, slice: i32, slices: i32): void {
 }
 
 /** Normal or uniform numbers: see random in engine/ops/random.ts. */
+// @ts-ignore: decorator
+@words("*y", "n", "*step", "key0", "key1", "?normal")
 export function random(call: Random, slice: i32, slices: i32): void {
   const y = call.y;
   const n = call.n;
   const step = load<u32>(call.step);
   const normal = call.normal;
   const blocks = (n + 3) >> 2;
-  const end = share(blocks, slice + 1, slices);
-  for (let block = share(blocks, slice, slices); block < end; block++) {
+  const end = firstTask(blocks, slice + 1, slices);
+  for (let block = firstTask(blocks, slice, slices); block < end; block++) {
     const words = philox(call.key0, call.key1, block, step);
     let value: v128;
     if (normal) {

@@ -1,12 +1,14 @@
 // Reductions of [outer, n, inner]. Long sums are cut into chunks by shape, so that the number of threads changes nothing.
 import { MaxOf, Sum } from "./calls.generated";
 import { four, lower2, storeLanes, sumLanes, upper2 } from "./simd";
-import { share } from "./team";
+import { firstTask } from "./team";
 
 /** Columns of one task. */
 const STRIP: i32 = 256;
 
 /** Sums over n, or over each of its chunks: x [outer, n, inner] -> y [outer, chunks, inner]. */
+// @ts-ignore: decorator
+@words("*x", "*y", "outer", "n", "inner", "chunks")
 export function sum(call: Sum, slice: i32, slices: i32): void {
   const x = call.x;
   const y = call.y;
@@ -16,14 +18,14 @@ export function sum(call: Sum, slice: i32, slices: i32): void {
   const chunks = call.chunks;
   const strips = (inner + STRIP - 1) / STRIP;
   const tasks = outer * chunks * strips;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const strip = task % strips;
     const part = task / strips;
     const chunk = part % chunks;
     const o = part / chunks;
-    const begin = share(n, chunk, chunks);
-    const rows = share(n, chunk + 1, chunks) - begin;
+    const begin = firstTask(n, chunk, chunks);
+    const rows = firstTask(n, chunk + 1, chunks) - begin;
     const from = x + ((<usize>(o * n + begin) * <usize>inner) << 2);
     const to = y + ((<usize>part * <usize>inner) << 2);
     if (inner == 1) {
@@ -155,6 +157,8 @@ function firstMaximum(x: usize, n: i32): i32 {
 }
 
 /** Maxima over n and their positions: x [outer, n, inner]. The first maximum wins; so does the first NaN. */
+// @ts-ignore: decorator
+@words("*x", "*y", "*positions", "outer", "n", "inner")
 export function maxOf(call: MaxOf, slice: i32, slices: i32): void {
   const x = call.x;
   const y = call.y;
@@ -162,8 +166,8 @@ export function maxOf(call: MaxOf, slice: i32, slices: i32): void {
   const n = call.n;
   const inner = call.inner;
   const cells = call.outer * inner;
-  const end = share(cells, slice + 1, slices);
-  for (let cell = share(cells, slice, slices); cell < end; cell++) {
+  const end = firstTask(cells, slice + 1, slices);
+  for (let cell = firstTask(cells, slice, slices); cell < end; cell++) {
     if (inner == 1 && n >= 16) {
       const row = x + ((<usize>cell * <usize>n) << 2);
       const first = firstMaximum(row, n);

@@ -1,8 +1,10 @@
 // Resizing images. A call has the rows and columns of the result, each a blend of two of the input.
 import { Resize, ResizeGrad } from "./calls.generated";
 import { fma, splat, storeLanes } from "./simd";
-import { share } from "./team";
+import { firstTask } from "./team";
 
+// @ts-ignore: decorator
+@words("*x", "*y", "images", "height", "width", "channels", "rows: Blend[]", "columns: Blend[]")
 export function resize(call: Resize, slice: i32, slices: i32): void {
   const width = call.width;
   const channels = call.channels;
@@ -12,8 +14,8 @@ export function resize(call: Resize, slice: i32, slices: i32): void {
   const outWidth = columns.length;
   const pixel = <usize>channels << 2;
   const tasks = call.images * outHeight;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const image = task / outHeight;
     const oy = task - image * outHeight;
     const row = rows[oy];
@@ -47,6 +49,8 @@ export function resize(call: Resize, slice: i32, slices: i32): void {
 }
 
 /** The adjoint, row by row of dx. */
+// @ts-ignore: decorator
+@words("*dy", "*dx", "images", "height", "width", "channels", "rows: Blend[]", "columns: Blend[]")
 export function resizeGrad(call: ResizeGrad, slice: i32, slices: i32): void {
   const height = call.height;
   const width = call.width;
@@ -57,8 +61,8 @@ export function resizeGrad(call: ResizeGrad, slice: i32, slices: i32): void {
   const outWidth = columns.length;
   const pixel = <usize>channels << 2;
   const tasks = call.images * height;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const image = task / height;
     const iy = task - image * height;
     const to = call.dx + <usize>(task * width) * pixel;

@@ -3,7 +3,7 @@
 import { Standardize, StandardizeGrad } from "./calls.generated";
 import { RUN, sumColumns, sumRun } from "./reduce";
 import { fma, four, lower2, splat, storeLanes, upper2 } from "./simd";
-import { ownScratch, share } from "./team";
+import { ownScratch, firstTask } from "./team";
 
 /** Replaces each group's column sums by their mean over `count`, and stores the means at `to` unless that is 0. */
 function spreadMeans(sums: usize, groups: i32, each: i32, count: f32, to: usize): void {
@@ -27,6 +27,11 @@ function spreadScales(variance: usize, scales: usize, groups: i32, each: i32, ep
 }
 
 /** y = (x − mean) / √(variance + epsilon) by group. The scratch holds two rows: means and scales. */
+// @ts-ignore: decorator
+@words(
+  "*x", "*y", "*mean", "*variance", "images", "positions", "groups", "channels", "~epsilon", "rowBytes",
+  "scratch: Scratch"
+)
 export function standardize(call: Standardize, slice: i32, slices: i32): void {
   const positions = call.positions;
   const groups = call.groups;
@@ -37,8 +42,8 @@ export function standardize(call: Standardize, slice: i32, slices: i32): void {
   const means = ownScratch(call.scratch);
   const scales = means + <usize>call.rowBytes;
   const images = call.images;
-  const end = share(images, slice + 1, slices);
-  for (let image = share(images, slice, slices); image < end; image++) {
+  const end = firstTask(images, slice + 1, slices);
+  for (let image = firstTask(images, slice, slices); image < end; image++) {
     const x = call.x + <usize>(image * positions) * row;
     const y = call.y + <usize>(image * positions) * row;
     const statistics = <usize>(image * groups) << 2;
@@ -85,6 +90,11 @@ export function standardize(call: Standardize, slice: i32, slices: i32): void {
  * dx = (dy − mean of dy − y · mean of dy · y) / √(variance + epsilon). The scratch holds three rows: means of dy, of dy · y, and
  * scales.
  */
+// @ts-ignore: decorator
+@words(
+  "*dy", "*y", "*variance", "*dx", "images", "positions", "groups", "channels", "~epsilon", "rowBytes",
+  "scratch: Scratch"
+)
 export function standardizeGrad(call: StandardizeGrad, slice: i32, slices: i32): void {
   const positions = call.positions;
   const groups = call.groups;
@@ -97,8 +107,8 @@ export function standardizeGrad(call: StandardizeGrad, slice: i32, slices: i32):
   const products = means + rowBytes;
   const scales = products + rowBytes;
   const images = call.images;
-  const end = share(images, slice + 1, slices);
-  for (let image = share(images, slice, slices); image < end; image++) {
+  const end = firstTask(images, slice + 1, slices);
+  for (let image = firstTask(images, slice, slices); image < end; image++) {
     const base = <usize>(image * positions) * row;
     const dy = call.dy + base;
     const y = call.y + base;

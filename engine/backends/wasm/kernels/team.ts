@@ -92,8 +92,8 @@ export function setStep(step: i32): void {
 export function take(control: usize, threads: i32, step: i32, slices: i32): i32 {
   for (let i = 0; i < threads; i++) {
     const thread = own + i < threads ? own + i : own + i - threads;
-    const first = share(slices, thread, threads);
-    const count = share(slices, thread + 1, threads) - first;
+    const first = firstTask(slices, thread, threads);
+    const count = firstTask(slices, thread + 1, threads) - first;
     const word = taken(control, thread, step);
     if (atomic.load<i32>(word) >= count) continue;
     const slice = atomic.add<i32>(word, 1);
@@ -165,6 +165,6 @@ export function fail(code: i32, found: i32, where: i32): void {
 
 /** The first task of a slice when n tasks are cut evenly into `slices`; for slice = slices, n. */
 // @ts-ignore: decorator
-@inline export function share(n: i32, slice: i32, slices: i32): i32 {
+@inline export function firstTask(n: i32, slice: i32, slices: i32): i32 {
   return <i32>((<i64>n * <i64>slice) / <i64>slices);
 }

@@ -27,7 +27,7 @@ import { padRows } from "./conv";
 import { List } from "./list";
 import { spreadRows } from "./pool";
 import { splat, storeLanes } from "./simd";
-import { ownScratch, share } from "./team";
+import { ownScratch, firstTask } from "./team";
 import { filterLine, finishTile, product, productOf3, weightTile, weightTileOf3, weightTileOf4 } from "./vectors/products";
 import { gradTile, inputTile, outputTile, TILE_CORNER } from "./vectors/transforms.generated";
 import { LANES, MR, NR, V } from "./width";
@@ -36,6 +36,13 @@ import { LANES, MR, NR, V } from "./width";
  * Filters into the transformed domain, packed in panels of NR columns for each tile element: G g Gᵀ. Rotation by 180 degrees
  * exchanges C and O, for the input gradient: rows are O, columns C.
  */
+// Filters [r, r, channels, filters] to packed panels for each tile element, by the transforms of columns and rows. Rotated
+// filters exchange channels and filters.
+// @ts-ignore: decorator
+@words(
+  "*w", "*packed", "tall", "wide", "r", "channels", "filters", "*gDown", "*gAcross", "?rotated", "tapsBytes",
+  "scratch: Scratch"
+)
 export function transformFilters(call: TransformFilters, slice: i32, slices: i32): void {
   const packed = call.packed;
   const tall = call.tall;
@@ -52,8 +59,8 @@ export function transformFilters(call: TransformFilters, slice: i32, slices: i32
   const columns = rotated ? channels : filters;
   const panels = (columns + NR - 1) / NR;
   const element = <usize>(panels * rows * NR) << 2;
-  const end = share(rows * panels, slice + 1, slices);
-  for (let task = share(rows * panels, slice, slices); task < end; task++) {
+  const end = firstTask(rows * panels, slice + 1, slices);
+  for (let task = firstTask(rows * panels, slice, slices); task < end; task++) {
     const panel = task / rows;
     const row = task - panel * rows;
     const first = panel * NR;
@@ -198,6 +205,9 @@ function transformGrads(
 }
 
 /** The forward pass, and with rotated filters the input gradient. */
+// A bias of 0 is none. The filters are cut into so many parts.
+// @ts-ignore: decorator
+@words("...Tiles", "*packed", "*y", "*bias", "?relu", "parts")
 export function winograd(call: Winograd, slice: i32, slices: i32): void {
   const block = call.blockTiles;
   const panels = (call.filters + NR - 1) / NR;
@@ -205,15 +215,15 @@ export function winograd(call: Winograd, slice: i32, slices: i32): void {
   // Where there are few tiles, the filters are shared too, and each part transforms its tiles anew.
   const groups = (tiles + MR - 1) / MR;
   const parts = call.parts;
-  const end = share(groups * parts, slice + 1, slices);
-  let task = share(groups * parts, slice, slices);
+  const end = firstTask(groups * parts, slice + 1, slices);
+  let task = firstTask(groups * parts, slice, slices);
   while (task < end) {
     const part = task / groups;
     const begin = (task - part * groups) * MR;
     const next = min(end, (part + 1) * groups);
     const last = min((next - part * groups) * MR, tiles);
-    const first = share(panels, part, parts);
-    const count = share(panels, part + 1, parts) - first;
+    const first = firstTask(panels, part, parts);
+    const count = firstTask(panels, part + 1, parts) - first;
     for (let tile = begin; tile < last; tile += block) {
       winogradBlock(call, tile, min(block, last - tile), first, count);
     }
@@ -313,6 +323,9 @@ function transformOutputs(
  * Partial weight gradients in the transformed domain, one for each chunk of tiles: T S matrices of C (padded to a multiple
  * of MR, or 3) × O (padded to one of NR).
  */
+// Partial gradients of chunks of tiles, and the sums of dy over them [chunks, filters], or 0.
+// @ts-ignore: decorator
+@words("...Tiles", "*dy", "*partial", "chunks", "*totals", "pools: Pooled[]")
 export function winogradGradWeight(call: WinogradGradWeight, slice: i32, slices: i32): void {
   const channels = call.channels;
   const filters = call.filters;
@@ -330,10 +343,10 @@ export function winogradGradWeight(call: WinogradGradWeight, slice: i32, slices:
   const elementBytes = <usize>(channels == 3 ? 3 : (channels + MR - 1) / MR * MR) * ldc;
   const tiles = tilesOf(call);
 
-  const end = share(chunks, slice + 1, slices);
-  for (let chunk = share(chunks, slice, slices); chunk < end; chunk++) {
-    const last = share(tiles, chunk + 1, chunks);
-    const first = share(tiles, chunk, chunks);
+  const end = firstTask(chunks, slice + 1, slices);
+  for (let chunk = firstTask(chunks, slice, slices); chunk < end; chunk++) {
+    const last = firstTask(tiles, chunk + 1, chunks);
+    const first = firstTask(tiles, chunk, chunks);
     const partial = call.partial + <usize>(chunk * elements) * elementBytes;
     for (let begin = first; begin < last; begin += block) {
       const count = min(block, last - begin);
@@ -365,6 +378,10 @@ export function winogradGradWeight(call: WinogradGradWeight, slice: i32, slices:
 }
 
 /** Both operands of a weight gradient of many channels, for all tiles. */
+// Both operands of all tiles, in blocks [tile elements, tiles, channels or filters]. A task has `taskTiles` tiles. The steps are
+// between tile elements. The sums of dy over tasks [tasks, filters], or 0.
+// @ts-ignore: decorator
+@words("...Tiles", "*dy", "*inputs", "*grads", "taskTiles", "*totals", "pools: Pooled[]")
 export function winogradGradTransform(call: WinogradGradTransform, slice: i32, slices: i32): void {
   const filters = call.filters;
   const block = call.blockTiles;
@@ -378,8 +395,8 @@ export function winogradGradTransform(call: WinogradGradTransform, slice: i32, s
   const elements = <usize>elementsOf(call);
   const tiles = tilesOf(call);
   const tasks = (tiles + taskTiles - 1) / taskTiles;
-  const end = share(tasks, slice + 1, slices);
-  for (let index = share(tasks, slice, slices); index < end; index++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let index = firstTask(tasks, slice, slices); index < end; index++) {
     const begin = index * taskTiles;
     const count = min(taskTiles, tiles - begin);
     const whole = <usize>(begin / block);
@@ -393,6 +410,12 @@ export function winogradGradTransform(call: WinogradGradTransform, slice: i32, s
 }
 
 /** The products of what winogradGradTransform wrote, each over all tiles: [T S, C to a multiple of MR, O to one of NR]. */
+// Their products over all tiles. Where `blockwise`, every block is summed by itself.
+// @ts-ignore: decorator
+@words(
+  "*inputs", "*grads", "*partial", "elements", "channels", "filters", "tiles", "blockTiles", "inputStep",
+  "gradStep", "?blockwise", "sums: Scratch"
+)
 export function winogradGradProduct(call: WinogradGradProduct, slice: i32, slices: i32): void {
   const elements = call.elements;
   const channels = call.channels;
@@ -407,8 +430,8 @@ export function winogradGradProduct(call: WinogradGradProduct, slice: i32, slice
   // Halves of a matrix, so that sixteen threads share 36 of them evenly enough.
   const half = (rows / MR + 1) / 2 * MR;
   const tasks = 2 * elements;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const f = task >> 1;
     const top = (task & 1) * half;
     const bottom = min(top + half, rows);
@@ -484,6 +507,11 @@ function addPixels(from: usize, row: usize, pixel: usize, m: i32, total: usize, 
  * Adds the partial weight gradients in order of their chunks and leaves the transformed domain: Gᵀ dU G.
  * dw [r, r, C, O]
  */
+// @ts-ignore: decorator
+@words(
+  "*partial", "*dw", "tall", "wide", "r", "channels", "filters", "chunks", "*gDown", "*gAcross", "workBytes",
+  "scratch: Scratch"
+)
 export function winogradFinishWeight(call: WinogradFinishWeight, slice: i32, slices: i32): void {
   const tall = call.tall;
   const wide = call.wide;
@@ -497,8 +525,8 @@ export function winogradFinishWeight(call: WinogradFinishWeight, slice: i32, sli
   const elementBytes = <usize>(channels == 3 ? 3 : (channels + MR - 1) / MR * MR) * ldb;
   const groups = ceilDiv(filters, LANES);
   const tasks = channels * groups;
-  const end = share(tasks, slice + 1, slices);
-  for (let task = share(tasks, slice, slices); task < end; task++) {
+  const end = firstTask(tasks, slice + 1, slices);
+  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
     const c = task / groups;
     const o = (task - c * groups) * LANES;
     const from = call.partial + <usize>c * ldb + (<usize>o << 2);

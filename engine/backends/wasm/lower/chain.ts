@@ -5,7 +5,7 @@ import { broadcastStrides, elementBytes, mergeAxes, sizeOf } from '../../../shap
 import type { DType } from '../../../types.ts';
 import type { StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
-import type { Lower } from './site.ts';
+import type { Lower } from './lowering.ts';
 
 /** The module exports the address of each loop as OP_<name>; `_i32`, `_u8` and so on say which dtypes a loop is for. */
 type LoopName = keyof typeof K extends infer N ? (N extends `OP_${infer Name}` ? Name : never) : never;

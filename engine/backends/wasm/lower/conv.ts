@@ -4,7 +4,16 @@ import { sizeOf } from '../../../shape.ts';
 import type { StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
 import { convolutionOf, roundUp, type Geometry, type Pass } from './geometry.ts';
-import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site, type SiteWith } from './site.ts';
+import {
+  align,
+  emitSum,
+  fill,
+  panelOf,
+  tileBytes,
+  type Lower,
+  type LoweringContext,
+  type ContextWith,
+} from './lowering.ts';
 import { chooseForm, emitWinograd, emitWinogradGradWeight, nameOf } from './winograd.ts';
 
 /** The part of an input gradient that one phase of a strided convolution reaches: every stride-th pixel. */
@@ -18,16 +27,16 @@ interface Phase {
   readonly first: readonly [number, number];
 }
 
-function emitPass(site: Site, pass: Pass): void {
+function emitPass(context: LoweringContext, pass: Pass): void {
   const { input, channels, kernel } = pass;
-  if (sizeOf(site.results[0].shape) === 0) return;
+  if (sizeOf(context.results[0].shape) === 0) return;
   if (sizeOf(kernel) * channels * sizeOf(input) === 0) {
-    fill(site);
+    fill(context);
     return;
   }
-  const form = chooseForm(pass, site, false);
-  if (form === null) emitDirect(site, pass);
-  else emitWinograd(site, form, pass);
+  const form = chooseForm(pass, context, false);
+  if (form === null) emitDirect(context, pass);
+  else emitWinograd(context, form, pass);
 }
 
 /** Output rows that one task of a convolution computes: the rows that they see stay in the second-level cache. */
@@ -45,14 +54,14 @@ export function rowsOfTask(
 
 /** Computes `pass` directly; with a phase, the part of an input gradient that it reaches. */
 function emitDirect(
-  site: Site,
+  context: LoweringContext,
   pass: Pass,
   phase: Phase = { filter: pass.kernel, tap: [0, 0], stride: [1, 1], full: pass.output, first: [0, 0] },
 ): void {
-  const { emit, scratch, note } = site;
+  const { emit, scratch, note } = context;
   const { images, channels, filters, kernel, stride, output } = pass;
   const depth = sizeOf(kernel) * channels;
-  const packed = scratch(roundUp(filters, panelOf(site)) * depth * 4);
+  const packed = scratch(roundUp(filters, panelOf(context)) * depth * 4);
   note('direct');
   if (pass.rotated) {
     const [kernelY, kernelX] = phase.filter;
@@ -78,7 +87,7 @@ function emitDirect(
   const columns = (output[1] - 1) * stride[1] + kernel[1];
   const rowBytes = columns * channels * 4;
   const taskRows = rowsOfTask(images, output[0], rowBytes, kernel[0], stride[0]);
-  const cornerBytes = tileBytes(site);
+  const cornerBytes = tileBytes(context);
   const paddedBytes = ((taskRows - 1) * stride[0] + kernel[0]) * rowBytes;
   const placement = {
     fullHeight: phase.full[0],
@@ -101,17 +110,17 @@ function emitDirect(
       relu,
       taskRows,
       cornerBytes,
-      scratch: site.scratchPerThread(align(cornerBytes + paddedBytes + 64)),
+      scratch: context.scratchPerThread(align(cornerBytes + paddedBytes + 64)),
     },
     images * Math.ceil(output[0] / taskRows),
   );
 }
 
 /** conv2d, with the bias and relu that may be fused into it. */
-export function conv2d(site: SiteWith<AttrsOf<'conv2d'>>, relu: boolean): void {
-  const { inputs, outputs, types, attrs } = site;
+export function conv2d(context: ContextWith<AttrsOf<'conv2d'>>, relu: boolean): void {
+  const { inputs, outputs, types, attrs } = context;
   const { stride, pad, input, kernel, output } = attrs;
-  emitPass(site, {
+  emitPass(context, {
     x: inputs[0],
     w: inputs[1],
     rotated: false,
@@ -133,8 +142,8 @@ export function conv2d(site: SiteWith<AttrsOf<'conv2d'>>, relu: boolean): void {
  * The input gradient is a convolution of the output's gradient with rotated filters. Of a strided convolution, it is one for
  * every phase: pixels a stride apart meet the same taps, and together the phases do no more work than the forward pass.
  */
-export const conv2dGradInput: Lower<AttrsOf<'conv2dGradInput'>> = (site) => {
-  const { inputs, outputs, types, attrs } = site;
+export const conv2dGradInput: Lower<AttrsOf<'conv2dGradInput'>> = (context) => {
+  const { inputs, outputs, types, attrs } = context;
   const { stride, pad, input, kernel, output } = attrs;
   const common = {
     x: inputs[0],
@@ -151,19 +160,19 @@ export const conv2dGradInput: Lower<AttrsOf<'conv2dGradInput'>> = (site) => {
   } as const;
   if (Math.max(...stride) === 1) {
     const rotatedPad = [kernel[0] - 1 - pad[0], kernel[1] - 1 - pad[2]] as const;
-    emitPass(site, { ...common, kernel, pad: rotatedPad, output: input });
+    emitPass(context, { ...common, kernel, pad: rotatedPad, output: input });
     return;
   }
-  if (sizeOf(site.results[0].shape) === 0) return;
+  if (sizeOf(context.results[0].shape) === 0) return;
   // Where the stride exceeds the filter, some pixels meet no tap.
   const empty = sizeOf(kernel) * common.channels * sizeOf(output) === 0;
-  if (empty || stride.some((s, axis) => s > kernel[axis])) fill(site);
+  if (empty || stride.some((s, axis) => s > kernel[axis])) fill(context);
   if (empty) return;
   const phases = [0, 1].map((axis) => phasesOf(input[axis], kernel[axis], stride[axis], pad[2 * axis]));
   for (const y of phases[0]) {
     for (const x of phases[1]) {
       emitDirect(
-        site,
+        context,
         { ...common, kernel: [y.taps, x.taps], pad: [y.pad, x.pad], output: [y.count, x.count] },
         { filter: kernel, tap: [y.tap, x.tap], stride, full: input, first: [y.first, x.first] },
       );
@@ -181,10 +190,10 @@ function phasesOf(size: number, kernel: number, stride: number, pad: number) {
   }).filter(({ count }) => count > 0);
 }
 
-/** The site of a weight gradient. */
-type WeightSite = SiteWith<AttrsOf<'conv2dGradWeight'>>;
+/** The context of a weight gradient. */
+type WeightContext = ContextWith<AttrsOf<'conv2dGradWeight'>>;
 
-function weightGeometry({ types: [x, g], attrs }: WeightSite): Geometry {
+function weightGeometry({ types: [x, g], attrs }: WeightContext): Geometry {
   const { stride, pad, input, kernel, output } = attrs;
   const [images, , , channels] = x.shape;
   const pads = [pad[0], pad[2]] as const;
@@ -192,40 +201,40 @@ function weightGeometry({ types: [x, g], attrs }: WeightSite): Geometry {
 }
 
 /** Whether the weight gradient can take g before the max pool it comes through. */
-export const takesPooled = (site: WeightSite): boolean =>
-  chooseForm(weightGeometry(site), site, true) !== null;
+export const takesPooled = (context: WeightContext): boolean =>
+  chooseForm(weightGeometry(context), context, true) !== null;
 
 /**
  * The weight gradient and, where it is fused, the sum of g over all but its last axis. The words of a max pool between
  * are in `pools` (`takesPooled`).
  */
-export function conv2dGradWeight(site: WeightSite, pools: readonly StructOf<'Pooled'>[] = []): void {
-  const geometry = weightGeometry(site);
+export function conv2dGradWeight(context: WeightContext, pools: readonly StructOf<'Pooled'>[] = []): void {
+  const geometry = weightGeometry(context);
   const { images, filters, output } = geometry;
-  if (sizeOf(site.results[0].shape) === 0) return;
+  if (sizeOf(context.results[0].shape) === 0) return;
   if (images === 0 || sizeOf(output) === 0) {
-    site.outputs.forEach((_, i) => fill(site, i));
+    context.outputs.forEach((_, i) => fill(context, i));
     return;
   }
-  const form = chooseForm(geometry, site, true);
+  const form = chooseForm(geometry, context, true);
   if (form !== null) {
-    site.note(nameOf(form));
-    emitWinogradGradWeight(site, form, geometry, pools);
+    context.note(nameOf(form));
+    emitWinogradGradWeight(context, form, geometry, pools);
     return;
   }
-  site.note('direct');
-  emitDirectGradWeight(site);
-  if (site.outputs.length > 1)
-    emitSum(site, site.inputs[1], site.outputs[1], 1, images * sizeOf(output), filters);
+  context.note('direct');
+  emitDirectGradWeight(context);
+  if (context.outputs.length > 1)
+    emitSum(context, context.inputs[1], context.outputs[1], 1, images * sizeOf(output), filters);
 }
 
 /** Steps of a product that take as long as to load and store its sums. */
 const WORTH_ONE_PRODUCT = 4;
 
-function emitDirectGradWeight(site: WeightSite): void {
-  const { emit, scratch } = site;
-  const [x, dy] = site.inputs;
-  const geometry = weightGeometry(site);
+function emitDirectGradWeight(context: WeightContext): void {
+  const { emit, scratch } = context;
+  const [x, dy] = context.inputs;
+  const geometry = weightGeometry(context);
   const { images, channels, filters, kernel, stride, output } = geometry;
   const run = kernel[1] * channels;
   const runPadded = Math.ceil(run / K.MR) * K.MR;
@@ -250,8 +259,8 @@ function emitDirectGradWeight(site: WeightSite): void {
   const fitting = Math.floor((20 * 1024) / (rowBytes + gradRowBytes));
   const taskRows = Math.max(1, Math.min(fitting, output[0]));
   const paddedBytes = taskRows * rowBytes + 16;
-  const partial = scratch(chunks * partialRows * roundUp(filters, panelOf(site)) * 4);
-  const own = site.scratchPerThread(align(paddedBytes + taskRows * gradRowBytes + 80));
+  const partial = scratch(chunks * partialRows * roundUp(filters, panelOf(context)) * 4);
+  const own = context.scratchPerThread(align(paddedBytes + taskRows * gradRowBytes + 80));
   emit(
     'convGradWeight',
     {
@@ -267,5 +276,5 @@ function emitDirectGradWeight(site: WeightSite): void {
     },
     chunks * kernel[0],
   );
-  emit('addPartials', { partial, dw: site.outputs[0], chunks, kernelY: kernel[0], run, filters });
+  emit('addPartials', { partial, dw: context.outputs[0], chunks, kernelY: kernel[0], run, filters });
 }

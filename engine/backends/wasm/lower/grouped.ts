@@ -7,7 +7,16 @@ import { sizeOf } from '../../../shape.ts';
 import type { StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
 import { rowsOfTask } from './conv.ts';
-import { align, emitSum, fill, panelOf, tileBytes, type Lower, type Site, type SiteWith } from './site.ts';
+import {
+  align,
+  emitSum,
+  fill,
+  panelOf,
+  tileBytes,
+  type Lower,
+  type LoweringContext,
+  type ContextWith,
+} from './lowering.ts';
 
 /** Whether a convolution is the plain one that conv.ts computes. */
 export const isDense = ({ dilation, groups }: AttrsOf<'conv2d'>): boolean =>
@@ -72,45 +81,47 @@ function tasksOf({ images, output, channels, kernel, groups }: Pass) {
 }
 
 /** y of a pass, `rotated` for an input gradient, whose filters are read with channels and filters exchanged. */
-function emitPass(site: Site, pass: Pass, rotated: boolean, bias: number, relu: boolean): void {
-  const { emit } = site;
-  const [x, w] = site.inputs;
-  const [y] = site.outputs;
+function emitPass(context: LoweringContext, pass: Pass, rotated: boolean, bias: number, relu: boolean): void {
+  const { emit } = context;
+  const [x, w] = context.inputs;
+  const [y] = context.outputs;
   const { images, channels, filters, kernel, groups, input, output } = pass;
-  if (sizeOf(site.results[0].shape) === 0) return;
+  if (sizeOf(context.results[0].shape) === 0) return;
   if (sizeOf(kernel) * channels * sizeOf(input) === 0) {
-    fill(site);
+    fill(context);
     return;
   }
   if (isDepthwise(pass)) {
-    site.note('depthwise');
+    context.note('depthwise');
     emit('depthwise', { ...groupedOf(pass), x, w, y, bias, relu }, images * output[0]);
     return;
   }
-  site.note('grouped');
+  context.note('grouped');
   const [inner, columns, taps] = [channels / groups, filters / groups, sizeOf(kernel)];
-  const packed = site.scratch(groups * Math.ceil(columns / panelOf(site)) * panelOf(site) * taps * inner * 4);
+  const packed = context.scratch(
+    groups * Math.ceil(columns / panelOf(context)) * panelOf(context) * taps * inner * 4,
+  );
   const strides = rotated
     ? { tapStride: columns * channels, innerStride: 1, columnStride: channels, groupStride: inner }
     : { tapStride: inner * filters, innerStride: filters, columnStride: 1, groupStride: columns };
   emit('packGroups', { w, packed, taps, inner, columns, groups, ...strides });
   const { taskRows, gatheredBytes, imageTasks } = tasksOf(pass);
-  const cornerBytes = tileBytes(site);
-  const scratch = site.scratchPerThread(align(cornerBytes + gatheredBytes + 64));
+  const cornerBytes = tileBytes(context);
+  const scratch = context.scratchPerThread(align(cornerBytes + gatheredBytes + 64));
   const words = { ...groupedOf(pass), x, packed, y, bias, relu, taskRows, cornerBytes, scratch };
   emit('groupedConv', words, images * imageTasks);
 }
 
 /** conv2d, with the bias and relu that may be fused into it. */
-export function groupedConv2d(site: SiteWith<AttrsOf<'conv2d'>>, relu: boolean): void {
-  const [x, w] = site.types;
-  const pass = forwardPass(site.attrs, x.shape[0], x.shape[3], w.shape[3]);
-  emitPass(site, pass, false, site.inputs[2] ?? 0, relu);
+export function groupedConv2d(context: ContextWith<AttrsOf<'conv2d'>>, relu: boolean): void {
+  const [x, w] = context.types;
+  const pass = forwardPass(context.attrs, x.shape[0], x.shape[3], w.shape[3]);
+  emitPass(context, pass, false, context.inputs[2] ?? 0, relu);
 }
 
-export const groupedGradInput: Lower<AttrsOf<'conv2dGradInput'>> = (site) => {
-  const [g, w] = site.types;
-  const { stride, pad, input, kernel, output, dilation, groups } = site.attrs;
+export const groupedGradInput: Lower<AttrsOf<'conv2dGradInput'>> = (context) => {
+  const [g, w] = context.types;
+  const { stride, pad, input, kernel, output, dilation, groups } = context.attrs;
   const pass: Pass = {
     images: g.shape[0],
     input: output,
@@ -124,33 +135,33 @@ export const groupedGradInput: Lower<AttrsOf<'conv2dGradInput'>> = (site) => {
     offset: [pad[0], pad[2]],
     divisor: stride,
   };
-  emitPass(site, pass, true, 0, false);
+  emitPass(context, pass, true, 0, false);
 };
 
 /** Chunks into which the images are cut: their partial sums are added in order. */
 const CHUNKS = 64;
 
 /** The weight gradient and, where it is fused, the sum of dy over all but its last axis. */
-export const groupedGradWeight: Lower<AttrsOf<'conv2dGradWeight'>> = (site) => {
-  const { outputs, emit } = site;
-  const [x, dy] = site.inputs;
-  const [xType, dyType] = site.types;
-  const pass = forwardPass(site.attrs, xType.shape[0], xType.shape[3], dyType.shape[3]);
+export const groupedGradWeight: Lower<AttrsOf<'conv2dGradWeight'>> = (context) => {
+  const { outputs, emit } = context;
+  const [x, dy] = context.inputs;
+  const [xType, dyType] = context.types;
+  const pass = forwardPass(context.attrs, xType.shape[0], xType.shape[3], dyType.shape[3]);
   const { images, channels, filters, output, kernel, groups } = pass;
-  if (sizeOf(site.results[0].shape) === 0) return;
+  if (sizeOf(context.results[0].shape) === 0) return;
   if (images * sizeOf(output) === 0) {
-    outputs.forEach((_, i) => fill(site, i));
+    outputs.forEach((_, i) => fill(context, i));
     return;
   }
   const taps = sizeOf(kernel);
   if (isDepthwise(pass)) {
-    site.note('depthwise');
+    context.note('depthwise');
     const chunks = Math.min(CHUNKS, images * output[0]);
-    const partial = site.scratch(chunks * taps * channels * 4);
+    const partial = context.scratch(chunks * taps * channels * 4);
     emit('depthwiseGradWeight', { ...groupedOf(pass), x, dy, partial, chunks }, chunks * taps);
     emit('sum', { x: partial, y: outputs[0], outer: 1, n: chunks, inner: taps * channels, chunks: 1 });
   } else {
-    site.note('grouped');
+    context.note('grouped');
     const [depth, columns] = [(taps * channels) / groups, filters / groups];
     const { taskRows, gatheredBytes, imageTasks } = tasksOf(pass);
     const rows = Math.ceil(depth / K.MR) * K.MR * groups;
@@ -159,11 +170,13 @@ export const groupedGradWeight: Lower<AttrsOf<'conv2dGradWeight'>> = (site) => {
       Math.floor(2 ** 22 / (rows * Math.ceil(columns / K.NR) * K.NR)),
     );
     const chunks = Math.max(1, Math.min(images * imageTasks, shared));
-    const partial = site.scratch(chunks * rows * Math.ceil(columns / panelOf(site)) * panelOf(site) * 4);
-    const scratch = site.scratchPerThread(align(gatheredBytes + 64));
+    const partial = context.scratch(
+      chunks * rows * Math.ceil(columns / panelOf(context)) * panelOf(context) * 4,
+    );
+    const scratch = context.scratchPerThread(align(gatheredBytes + 64));
     const words = { ...groupedOf(pass), x, dy, partial, chunks, taskRows, scratch };
     emit('groupedGradWeight', words, chunks * groups);
     emit('addGroupPartials', { partial, dw: outputs[0], chunks, groups, depth, columns });
   }
-  if (outputs.length > 1) emitSum(site, dy, outputs[1], 1, images * sizeOf(output), filters);
+  if (outputs.length > 1) emitSum(context, dy, outputs[1], 1, images * sizeOf(output), filters);
 };

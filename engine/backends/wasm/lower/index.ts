@@ -20,10 +20,10 @@ import {
   conv2dMaxPool,
   conv2dMaxPoolGradWeight,
   maxPool,
-  maxPool2dTapsGrad,
+  maxPool2dArgmaxGrad,
   maxPoolGrad,
 } from './pool.ts';
-import { align, emitSum, fill, type Site, type SiteWith } from './site.ts';
+import { align, emitSum, fill, type LoweringContext, type ContextWith } from './lowering.ts';
 
 /** Elements of a value: strides over the shape of a copy, and the first element. */
 interface Elements {
@@ -33,7 +33,7 @@ interface Elements {
 
 /** Emits a strided copy over `shape` from an input to the result. Without other strides the result is dense. */
 function stridedCopy(
-  { inputs, outputs, results: [{ dtype }], emit }: Site,
+  { inputs, outputs, results: [{ dtype }], emit }: LoweringContext,
   shape: Shape,
   from: Elements & { readonly input?: number },
   to: Elements = { strides: stridesOf(shape) },
@@ -64,13 +64,14 @@ function pixelStrides({ shape }: TensorType, image: Shape): StructOf<'PixelStrid
   return { height, width, channels };
 }
 
-type ConvSite = SiteWith<AttrsOf<'conv2d'>>;
+type ConvContext = ContextWith<AttrsOf<'conv2d'>>;
 
-const forward = (site: ConvSite, relu: boolean): void =>
-  (isDense(site.attrs) ? conv2d : groupedConv2d)(site, relu);
-const gradInput = (site: ConvSite): void => (isDense(site.attrs) ? conv2dGradInput : groupedGradInput)(site);
-const gradWeight = (site: ConvSite): void =>
-  (isDense(site.attrs) ? conv2dGradWeight : groupedGradWeight)(site);
+const forward = (context: ConvContext, relu: boolean): void =>
+  (isDense(context.attrs) ? conv2d : groupedConv2d)(context, relu);
+const gradInput = (context: ConvContext): void =>
+  (isDense(context.attrs) ? conv2dGradInput : groupedGradInput)(context);
+const gradWeight = (context: ConvContext): void =>
+  (isDense(context.attrs) ? conv2dGradWeight : groupedGradWeight)(context);
 
 /** The rows and columns of a resized image. */
 function blends(attrs: AttrsOf<'resize2d'>): {
@@ -80,44 +81,49 @@ function blends(attrs: AttrsOf<'resize2d'>): {
   return { rows: resizeTable(attrs, 0), columns: resizeTable(attrs, 1) };
 }
 
-export const kernels: KernelTable<Site> & FusedTable<Site> = {
+export const kernels: KernelTable<LoweringContext> & FusedTable<LoweringContext> = {
   copy: ({ inputs: [x], outputs: [y], results: [type], emit }) =>
     emit('copy', { x, y, bytes: bytesOf(type) }),
   ...elementwiseKernels,
   elementwise,
   checkFinite: ({ inputs: [x], outputs: [y], results: [{ shape }], emit }) =>
     emit('checkFinite', { x, y, n: sizeOf(shape) }),
-  transpose(site) {
-    const strides = stridesOf(site.types[0].shape);
-    const { perm } = site.attrs;
-    stridedCopy(site, site.results[0].shape, { strides: perm.map((axis) => strides[axis]) });
+  transpose(context) {
+    const strides = stridesOf(context.types[0].shape);
+    const { perm } = context.attrs;
+    stridedCopy(context, context.results[0].shape, { strides: perm.map((axis) => strides[axis]) });
   },
-  broadcastTo(site) {
-    const { shape } = site.results[0];
-    stridedCopy(site, shape, { strides: broadcastStrides(site.types[0].shape, shape) });
+  broadcastTo(context) {
+    const { shape } = context.results[0];
+    stridedCopy(context, shape, { strides: broadcastStrides(context.types[0].shape, shape) });
   },
-  slice(site) {
-    const { begin, step } = site.attrs;
-    stridedCopy(site, site.results[0].shape, everyStep(site.types[0].shape, begin, step));
+  slice(context) {
+    const { begin, step } = context.attrs;
+    stridedCopy(context, context.results[0].shape, everyStep(context.types[0].shape, begin, step));
   },
-  pad(site) {
-    const { begin, step, value } = site.attrs;
-    const [{ shape }] = site.types;
-    fill(site, 0, value);
-    stridedCopy(site, shape, { strides: stridesOf(shape) }, everyStep(site.results[0].shape, begin, step));
+  pad(context) {
+    const { begin, step, value } = context.attrs;
+    const [{ shape }] = context.types;
+    fill(context, 0, value);
+    stridedCopy(
+      context,
+      shape,
+      { strides: stridesOf(shape) },
+      everyStep(context.results[0].shape, begin, step),
+    );
   },
-  concat(site) {
-    const { axis } = site.attrs;
-    const strides = stridesOf(site.results[0].shape);
+  concat(context) {
+    const { axis } = context.attrs;
+    const strides = stridesOf(context.results[0].shape);
     let first = 0;
-    site.types.forEach(({ shape }, input) => {
-      stridedCopy(site, shape, { strides: stridesOf(shape), input }, { strides, first });
+    context.types.forEach(({ shape }, input) => {
+      stridedCopy(context, shape, { strides: stridesOf(shape), input }, { strides, first });
       first += shape[axis] * strides[axis];
     });
   },
-  sum(site) {
-    const [outer, n, inner] = site.types[0].shape;
-    emitSum(site, site.inputs[0], site.outputs[0], outer, n, inner);
+  sum(context) {
+    const [outer, n, inner] = context.types[0].shape;
+    emitSum(context, context.inputs[0], context.outputs[0], outer, n, inner);
   },
   max({ inputs: [x], outputs: [y, positions], types: [{ shape }], emit }) {
     const [outer, n, inner] = shape;
@@ -135,26 +141,26 @@ export const kernels: KernelTable<Site> & FusedTable<Site> = {
     emit('sort', { x, values, indices, rows, n, descending, scratch });
   },
   matmul,
-  conv2d: (site) => forward(site, false),
-  conv2dBias: (site) => forward(site, site.attrs.relu),
+  conv2d: (context) => forward(context, false),
+  conv2dBias: (context) => forward(context, context.attrs.relu),
   conv2dGradInput: gradInput,
   conv2dGradWeight: gradWeight,
   conv2dGradWeightBias: gradWeight,
   maxPool2d: maxPool(false),
   maxPool2dRelu: maxPool(true),
-  maxPool2dTaps: (site) => maxPool(site.attrs.relu)(site),
-  conv2dMaxPool: (site) => conv2dMaxPool(site, forward, site.attrs.relu),
+  maxPool2dArgmax: (context) => maxPool(context.attrs.relu)(context),
+  conv2dMaxPool: (context) => conv2dMaxPool(context, forward, context.attrs.relu),
   maxPool2dGrad: maxPoolGrad,
   maxPool2dReluGrad: maxPoolGrad,
-  maxPool2dTapsGrad,
-  conv2dMaxPoolGradWeight: (site) => conv2dMaxPoolGradWeight(site, gradWeight),
+  maxPool2dArgmaxGrad,
+  conv2dMaxPoolGradWeight: (context) => conv2dMaxPoolGradWeight(context, gradWeight),
   avgPool2d,
   avgPool2dGrad: avgPoolGrad,
   avgPool2dReluGrad: avgPoolGrad,
   lrnWithin,
   lrnWithinGrad,
-  batchNorm: (site) => batchNorm(site, { residual: false, relu: false }),
-  batchNormAct: (site) => batchNorm(site, site.attrs),
+  batchNorm: (context) => batchNorm(context, { residual: false, relu: false }),
+  batchNormAct: (context) => batchNorm(context, context.attrs),
   batchNormGrad: batchNormGrad(false),
   batchNormActGrad: batchNormGrad(true),
   standardize,

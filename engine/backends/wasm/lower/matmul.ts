@@ -2,7 +2,7 @@
 import type { AttrsOf } from '../../../ops/primitives/index.ts';
 import { matmulSizes } from '../../../ops/primitives/matmul.ts';
 import { K } from '../kernels.generated.ts';
-import { emitSum, fill, panelOf, tileBytes, type Lower, type Site } from './site.ts';
+import { emitSum, fill, panelOf, tileBytes, type Lower, type LoweringContext } from './lowering.ts';
 
 /** Rows and columns of a block of a product: small enough for the first caches, and for many threads to share evenly. */
 function gemmBlocks(batch: number, m: number, n: number): [number, number] {
@@ -37,10 +37,16 @@ interface ProductSizes {
 }
 
 /** Emits the products of a batch. The results are contiguous, from `to` on. */
-function emitProducts(site: Site, left: Matrices, right: Matrices, to: number, sizes: ProductSizes): void {
-  const { emit, scratch } = site;
+function emitProducts(
+  context: LoweringContext,
+  left: Matrices,
+  right: Matrices,
+  to: number,
+  sizes: ProductSizes,
+): void {
+  const { emit, scratch } = context;
   const { batch, m, n, k } = sizes;
-  const panel = panelOf(site);
+  const panel = panelOf(context);
   const aStride = Math.ceil(m / K.MR) * K.MR * k;
   const bStride = Math.ceil(n / panel) * panel * k;
   const a = scratch(batch * aStride * 4);
@@ -50,7 +56,7 @@ function emitProducts(site: Site, left: Matrices, right: Matrices, to: number, s
     b: { ...right, packed: b, rows: k, columns: n, batch, packedStride: bStride },
   });
   const [blockRows, blockColumns] = gemmBlocks(batch, m, n);
-  const corner = site.scratchPerThread(tileBytes(site));
+  const corner = context.scratchPerThread(tileBytes(context));
   const tasks = batch * Math.ceil(m / blockRows) * Math.ceil(n / blockColumns);
   const blocks = { blockRows, blockColumns, aStride, bStride, cStride: m * n, corner };
   emit('gemm', { a, b, c: to, ...sizes, ...blocks }, tasks);
@@ -59,12 +65,12 @@ function emitProducts(site: Site, left: Matrices, right: Matrices, to: number, s
 /** The longest inner axis that one accumulator adds up. Its rounding error grows with the length. */
 const DEPTH = 4096;
 
-export const matmul: Lower<AttrsOf<'matmul'>> = (site) => {
-  const { inputs, outputs, types, attrs, scratch } = site;
+export const matmul: Lower<AttrsOf<'matmul'>> = (context) => {
+  const { inputs, outputs, types, attrs, scratch } = context;
   const { batch, m, n, k } = matmulSizes(types, attrs);
   if (batch * m * n === 0) return;
   if (k === 0) {
-    fill(site);
+    fill(context);
     return;
   }
   const [aRow, aColumn] = attrs.transA ? [1, m] : [k, 1];
@@ -73,7 +79,7 @@ export const matmul: Lower<AttrsOf<'matmul'>> = (site) => {
   const b: Matrices = { from: inputs[1], rowStride: bRow, columnStride: bColumn, fromStride: k * n };
   const chunks = Math.ceil(k / DEPTH);
   if (chunks === 1 || batch > 1) {
-    emitProducts(site, a, b, outputs[0], { batch, m, n, k });
+    emitProducts(context, a, b, outputs[0], { batch, m, n, k });
     return;
   }
   // All parts but the last have one length and are a batch. The last part may be shorter.
@@ -85,12 +91,12 @@ export const matmul: Lower<AttrsOf<'matmul'>> = (site) => {
   ]) {
     const from = first * depth;
     emitProducts(
-      site,
+      context,
       { ...a, from: a.from + from * aColumn * 4, fromStride: depth * aColumn },
       { ...b, from: b.from + from * bRow * 4, fromStride: depth * bRow },
       partial + first * m * n * 4,
       { batch: count, m, n, k: Math.min(depth, k - from) },
     );
   }
-  emitSum(site, partial, outputs[0], 1, chunks, m * n);
+  emitSum(context, partial, outputs[0], 1, chunks, m * n);
 };

@@ -2,7 +2,7 @@
 import type { AttrsOf } from '../../../ops/primitives/index.ts';
 import { sizeOf } from '../../../shape.ts';
 import type { Shape, TensorType } from '../../../types.ts';
-import { align, type Lower, type SiteWith } from './site.ts';
+import { align, type Lower, type ContextWith } from './lowering.ts';
 
 /**
  * Rows, channels and chunks of a normalization over all axes but the last. A chunk is read once for every vector of
@@ -17,10 +17,10 @@ function rowsOf({ shape }: TensorType): { rows: number; channels: number; chunks
 
 /** Batch normalization, and the sum and relu that may be fused into it. */
 export function batchNorm(
-  site: SiteWith<AttrsOf<'batchNorm'>>,
+  context: ContextWith<AttrsOf<'batchNorm'>>,
   { residual: adds, relu }: { readonly residual: boolean; readonly relu: boolean },
 ): void {
-  const { inputs, outputs, types, attrs, emit, scratch } = site;
+  const { inputs, outputs, types, attrs, emit, scratch } = context;
   const [x, ...parameters] = inputs;
   const [y, mean, variance] = outputs;
   const residual = adds ? parameters.pop()! : 0;
@@ -89,8 +89,8 @@ export const standardizeGrad: Lower<AttrsOf<'standardizeGrad'>> = ({
   emit('standardizeGrad', { dy, y, variance, dx, ...sizes, epsilon, rowBytes, scratch }, images);
 };
 
-export const lrnWithin: Lower<AttrsOf<'lrnWithin'>> = (site) => {
-  const { inputs, outputs, types, attrs, emit, scratchPerThread } = site;
+export const lrnWithin: Lower<AttrsOf<'lrnWithin'>> = (context) => {
+  const { inputs, outputs, types, attrs, emit, scratchPerThread } = context;
   const [x] = inputs;
   const [y, scales] = outputs;
   const [images, height, width, channels] = types[0].shape;
@@ -100,8 +100,8 @@ export const lrnWithin: Lower<AttrsOf<'lrnWithin'>> = (site) => {
   emit('lrn', { x, y, scales, ...image, size, alpha: alpha / size ** 2, beta, scratch }, images);
 };
 
-export const lrnWithinGrad: Lower<AttrsOf<'lrnWithinGrad'>> = (site) => {
-  const { inputs, outputs, types, attrs, emit, scratchPerThread } = site;
+export const lrnWithinGrad: Lower<AttrsOf<'lrnWithinGrad'>> = (context) => {
+  const { inputs, outputs, types, attrs, emit, scratchPerThread } = context;
   const [dy, x, scales] = inputs;
   const [dx] = outputs;
   const [images, height, width, channels] = types[0].shape;

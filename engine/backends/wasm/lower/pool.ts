@@ -8,7 +8,7 @@ import type { TensorType } from '../../../types.ts';
 import { conv2dGradWeight, takesPooled } from './conv.ts';
 import { isDense } from './grouped.ts';
 import { encodeCall, wordIndex, type StructOf } from '../call.ts';
-import { align, type Lower, type Site, type SiteWith } from './site.ts';
+import { align, type Lower, type LoweringContext, type ContextWith } from './lowering.ts';
 
 type ConvAttrs = AttrsOf<'conv2d'>;
 type PoolAttrs = AttrsOf<'maxPool2d'>;
@@ -55,7 +55,7 @@ export const maxPoolGrad: Lower<PoolAttrs> = ({ inputs, outputs: [dx], types: [{
   emit('maxPoolGrad', { ...pooling(shape[0], shape[3], attrs), dy, argmax, dx, mask }, shape[0]);
 };
 
-export const maxPool2dTapsGrad: Lower<PoolAttrs> = ({
+export const maxPool2dArgmaxGrad: Lower<PoolAttrs> = ({
   inputs: [dy, argmax],
   outputs: [dx],
   types: [{ shape }],
@@ -106,13 +106,13 @@ type Move = { readonly perImage: number } | { readonly perThread: number };
  * Collects the calls that `lower` emits on images, each for the first image alone. Others, which come before, are emitted once for
  * all images.
  */
-function onEachImage(site: Site, calls: number[][], moves: StructOf<'Move'>[]) {
-  return (lower: (site: Site) => void, moving: Readonly<Record<string, Move>>): void =>
+function onEachImage(context: LoweringContext, calls: number[][], moves: StructOf<'Move'>[]) {
+  return (lower: (context: LoweringContext) => void, moving: Readonly<Record<string, Move>>): void =>
     lower({
-      ...site,
+      ...context,
       emit(name, words, tasks) {
         if (!('images' in words)) {
-          site.emit(name, words, tasks);
+          context.emit(name, words, tasks);
           return;
         }
         const first = calls.flat().length;
@@ -125,28 +125,28 @@ function onEachImage(site: Site, calls: number[][], moves: StructOf<'Move'>[]) {
 
 /** A convolution, then a max pool, with what lies between in scratch memory: of one image for each thread, or of all. */
 export function conv2dMaxPool(
-  site: SiteWith<ConvAttrs & { readonly pool: PoolAttrs }>,
-  conv: (site: SiteWith<ConvAttrs>, relu: boolean) => void,
+  context: ContextWith<ConvAttrs & { readonly pool: PoolAttrs }>,
+  conv: (context: ContextWith<ConvAttrs>, relu: boolean) => void,
   relu: boolean,
 ): void {
-  const { types, results, attrs, emit, scratch, scratchPerThread } = site;
+  const { types, results, attrs, emit, scratch, scratchPerThread } = context;
   const full = unpooled(results[0], attrs.pool);
   const images = full.shape[0];
   const [imageBytes, x, y, argmax] = [full, types[0], ...results].map((type) => bytesOf(type) / images);
-  const lowerConv = (part: Site, to: number): void =>
+  const lowerConv = (part: LoweringContext, to: number): void =>
     conv({ ...part, attrs, outputs: [to], results: [full] }, false);
-  const lowerPool = (part: Site, from: number): void =>
+  const lowerPool = (part: LoweringContext, from: number): void =>
     maxPool(relu)({ ...part, attrs: attrs.pool, inputs: [from], types: [full] });
   if (!imageByImage(images, imageBytes, bytesOf(types[1]))) {
     const between = scratch(bytesOf(full));
-    lowerConv(site, between);
-    lowerPool(site, between);
+    lowerConv(context, between);
+    lowerPool(context, between);
     return;
   }
   const { base, bytes: perThread } = scratchPerThread(align(imageBytes + 64));
   const program: number[][] = [];
   const moves: StructOf<'Move'>[] = [];
-  const each = onEachImage(site, program, moves);
+  const each = onEachImage(context, program, moves);
   each((part) => lowerConv(part, base), { x: { perImage: x }, y: { perThread } });
   each((part) => lowerPool(part, base), {
     x: { perThread },
@@ -159,19 +159,25 @@ export function conv2dMaxPool(
 
 /** The weight gradient of a convolution before a max pool, and where it is fused the bias gradient. */
 export function conv2dMaxPoolGradWeight(
-  site: SiteWith<ConvAttrs & { readonly pool: PoolAttrs }>,
+  context: ContextWith<ConvAttrs & { readonly pool: PoolAttrs }>,
   gradWeight: Lower<ConvAttrs>,
 ): void {
-  const { inputs, types, attrs } = site;
+  const { inputs, types, attrs } = context;
   const [x, dy, argmax] = inputs;
   const { pool } = attrs;
   const [images, , , channels] = types[1].shape;
-  if (isDense(attrs) && takesPooled(site)) {
-    conv2dGradWeight({ ...site, inputs: [x, dy] }, [{ ...pooling(images, channels, pool), argmax }]);
+  if (isDense(attrs) && takesPooled(context)) {
+    conv2dGradWeight({ ...context, inputs: [x, dy] }, [{ ...pooling(images, channels, pool), argmax }]);
     return;
   }
   const full = unpooled(types[1], pool);
-  const spread = site.scratch(bytesOf(full));
-  maxPool2dTapsGrad({ ...site, inputs: [dy, argmax], outputs: [spread], types: [types[1]], attrs: pool });
-  gradWeight({ ...site, inputs: [x, spread], types: [types[0], full] });
+  const spread = context.scratch(bytesOf(full));
+  maxPool2dArgmaxGrad({
+    ...context,
+    inputs: [dy, argmax],
+    outputs: [spread],
+    types: [types[1]],
+    attrs: pool,
+  });
+  gradWeight({ ...context, inputs: [x, spread], types: [types[0], full] });
 }

@@ -6,7 +6,7 @@ import { sizeOf } from '../../../shape.ts';
 import type { StructOf } from '../call.ts';
 import { K, TRANSFORMS } from '../kernels.generated.ts';
 import { convolutionOf, roundUp, type Geometry, type Pass } from './geometry.ts';
-import { align, panelOf, tileBytes, type Site } from './site.ts';
+import { align, panelOf, tileBytes, type LoweringContext } from './lowering.ts';
 
 /** A 1-D transform: F(m, r) computes m outputs of a filter of r taps from `size` values. */
 interface Transform {
@@ -95,9 +95,9 @@ const filterBytes = (
 ): number => elementsOf(form) * channels * roundUp(filters, panel) * 4;
 
 /** The Winograd form that is expected to be fastest, or null where the direct kernel is. */
-export function chooseForm(pass: Geometry, site: Site, weights: boolean): WinogradForm | null {
+export function chooseForm(pass: Geometry, context: LoweringContext, weights: boolean): WinogradForm | null {
   const { kernel, stride, pad, channels } = pass;
-  if (site.convolution === 'direct') return null;
+  if (context.convolution === 'direct') return null;
   let best: WinogradForm | null = null;
   let cost = directCycles(pass);
   for (const form of FORMS) {
@@ -140,7 +140,7 @@ function tileStep(form: WinogradForm, columns: number): number {
 
 /** The words that all kernels on tiles share; scratch memory has `blockBytes` for blocks of tiles. */
 function tileWords(
-  site: Site,
+  context: LoweringContext,
   { down, across }: WinogradForm,
   geometry: Geometry,
   x: number,
@@ -152,7 +152,7 @@ function tileWords(
   const tileColumns = Math.ceil(output[1] / across.m);
   const rows = down.size * ((tileColumns - 1) * across.m + across.size) * channels;
   const gradRows = down.m * tileColumns * across.m * filters;
-  const workBytes = K.TILE_SCRATCH * site.lanes * 4;
+  const workBytes = K.TILE_SCRATCH * context.lanes * 4;
   const paddedBytes = align(Math.max(rows, gradRows) * 4 + 64);
   return {
     ...convolutionOf(geometry),
@@ -161,13 +161,13 @@ function tileWords(
     wide: across.size,
     m: down.m,
     n: across.m,
-    factors: site.table(down.factors),
+    factors: context.table(down.factors),
     blockTiles,
     inputStep,
     outputStep,
     workBytes,
     paddedBytes,
-    scratch: site.scratchPerThread(align(workBytes + paddedBytes + blockBytes)),
+    scratch: context.scratchPerThread(align(workBytes + paddedBytes + blockBytes)),
   };
 }
 
@@ -189,28 +189,28 @@ function partsOf(form: WinogradForm, pass: Geometry, panel: number): number {
   return panels;
 }
 
-export function emitWinograd(site: Site, form: WinogradForm, pass: Pass): void {
+export function emitWinograd(context: LoweringContext, form: WinogradForm, pass: Pass): void {
   const { channels, filters, y, bias, relu } = pass;
-  const { emit, lanes } = site;
-  const panel = panelOf(site);
-  site.note(nameOf(form));
-  const packed = site.scratch(filterBytes(form, pass, panel));
-  emitTransformFilters(site, form, pass, packed);
+  const { emit, lanes } = context;
+  const panel = panelOf(context);
+  context.note(nameOf(form));
+  const packed = context.scratch(filterBytes(form, pass, panel));
+  emitTransformFilters(context, form, pass, packed);
   const block = blockOf(form, channels, filters);
   const steps = [tileStep(form, roundUp(channels, lanes)), tileStep(form, roundUp(filters, panel))] as const;
-  const tiles = tileWords(site, form, pass, pass.x, block, steps, block * (steps[0] + steps[1]));
+  const tiles = tileWords(context, form, pass, pass.x, block, steps, block * (steps[0] + steps[1]));
   const parts = partsOf(form, pass, panel);
   emit('winograd', { ...tiles, packed, y, bias, relu, parts }, groupsOf(form, pass) * parts);
 }
 
 function emitTransformFilters(
-  site: Site,
+  context: LoweringContext,
   { down, across }: WinogradForm,
   { w, channels, filters, rotated }: Pass,
   packed: number,
 ): void {
-  const vectorBytes = site.lanes * 4;
-  site.emit('transformFilters', {
+  const vectorBytes = context.lanes * 4;
+  context.emit('transformFilters', {
     w,
     packed,
     tall: down.size,
@@ -218,11 +218,11 @@ function emitTransformFilters(
     r: down.r,
     channels: rotated ? filters : channels,
     filters: rotated ? channels : filters,
-    gDown: site.table(down.g),
-    gAcross: site.table(across.g),
+    gDown: context.table(down.g),
+    gAcross: context.table(across.g),
     rotated,
     tapsBytes: K.FILTER_HALF * vectorBytes,
-    scratch: site.scratchPerThread(K.FILTER_SCRATCH * vectorBytes),
+    scratch: context.scratchPerThread(K.FILTER_SCRATCH * vectorBytes),
   });
 }
 
@@ -233,18 +233,18 @@ export const nameOf = ({ down, across }: WinogradForm): string =>
 const CHUNKS = 16;
 
 export function emitWinogradGradWeight(
-  site: Site,
+  context: LoweringContext,
   form: WinogradForm,
   geometry: Geometry,
   pools: readonly StructOf<'Pooled'>[],
 ): void {
-  const { inputs, outputs, emit, scratch, table, lanes } = site;
+  const { inputs, outputs, emit, scratch, table, lanes } = context;
   const [x, dy] = inputs;
   const { down, across } = form;
   const { images, channels, filters, output } = geometry;
   const elements = elementsOf(form);
   const tiles = tilesOf(form, images, output);
-  const columns = [roundUp(channels, lanes), roundUp(filters, panelOf(site))] as const;
+  const columns = [roundUp(channels, lanes), roundUp(filters, panelOf(context))] as const;
   const columnBytes = elements * roundUp(channels, channels === FEW ? FEW : K.MR) * 4;
   const block = blockOf(form, channels, filters);
   const chunks = Math.min(CHUNKS, tiles);
@@ -273,7 +273,7 @@ export function emitWinogradGradWeight(
       inputs: scratch(blocks * elements * steps[0]),
       grads: scratch(blocks * elements * steps[1]),
     };
-    const words = tileWords(site, form, geometry, x, blockTiles, steps, 0);
+    const words = tileWords(context, form, geometry, x, blockTiles, steps, 0);
     emit('winogradGradTransform', { ...words, dy, ...operandBlocks, taskTiles, totals, pools }, parts);
     emit(
       'winogradGradProduct',
@@ -288,13 +288,13 @@ export function emitWinogradGradWeight(
         inputStep: steps[0],
         gradStep: steps[1],
         blockwise,
-        sums: blockwise ? site.scratchPerThread(tileBytes(site)) : { base: 0, bytes: 0 },
+        sums: blockwise ? context.scratchPerThread(tileBytes(context)) : { base: 0, bytes: 0 },
       },
       2 * elements,
     );
   } else {
     const steps = [tileStep(form, columns[0]), tileStep(form, columns[1])] as const;
-    const words = tileWords(site, form, geometry, x, block, steps, block * (steps[0] + steps[1]) + 64);
+    const words = tileWords(context, form, geometry, x, block, steps, block * (steps[0] + steps[1]) + 64);
     emit('winogradGradWeight', { ...words, dy, partial, chunks: parts, totals, pools }, parts);
   }
   if (outputs.length > 1)
@@ -311,7 +311,7 @@ export function emitWinogradGradWeight(
     gDown: table(down.g),
     gAcross: table(across.g),
     workBytes: K.FINISH_RESULT * lanes * 4,
-    scratch: site.scratchPerThread(align(K.FINISH_SCRATCH * lanes * 4)),
+    scratch: context.scratchPerThread(align(K.FINISH_SCRATCH * lanes * 4)),
   });
 }
 

@@ -4,8 +4,8 @@ import type { TensorType } from '../../../types.ts';
 import { floatWord, type CallName, type CallOf, type StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
 
-/** A plan step with addresses, but for its attributes. */
-export interface Site {
+/** A plan step with addresses, without its attributes. */
+export interface LoweringContext {
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];
   readonly types: readonly TensorType[];
@@ -15,7 +15,7 @@ export interface Site {
   readonly lanes: number;
   /** How convolutions are to be computed: as the cost model says, or always directly. */
   readonly convolution: 'auto' | 'direct';
-  /** Tells, for people, which of several ways was taken. */
+  /** Records the chosen method for the text of the plan. */
   readonly note: (text: string) => void;
   /**
    * Appends a call of a kernel. `tasks` is the number of indivisible parts of its work, all of about the same size; without it they
@@ -30,21 +30,21 @@ export interface Site {
   readonly scratchPerThread: (bytes: number) => StructOf<'Scratch'>;
 }
 
-/** A step with attributes. */
-export type SiteWith<A> = Site & { readonly attrs: A };
+/** The same with the attributes. */
+export type ContextWith<A> = LoweringContext & { readonly attrs: A };
 
 /** Emits the kernel calls of a step with such attributes. */
-export type Lower<A = unknown> = (site: SiteWith<A>) => void;
+export type Lower<A = unknown> = (context: ContextWith<A>) => void;
 
 export const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 /** Columns of a panel of packed operands: two vectors. */
-export const panelOf = ({ lanes }: Pick<Site, 'lanes'>): number => 2 * lanes;
+export const panelOf = ({ lanes }: Pick<LoweringContext, 'lanes'>): number => 2 * lanes;
 
 /** Bytes of a full register tile: where results at an edge are computed before their valid corner is stored. */
-export const tileBytes = (site: Pick<Site, 'lanes'>): number => K.MR * panelOf(site) * 4;
+export const tileBytes = (context: Pick<LoweringContext, 'lanes'>): number => K.MR * panelOf(context) * 4;
 
 /** One value in all elements of a result. */
-export function fill({ outputs, results, emit }: Site, result = 0, value = 0): void {
+export function fill({ outputs, results, emit }: LoweringContext, result = 0, value = 0): void {
   const { shape, dtype } = results[result];
   const bits = dtype === 'f32' ? floatWord(value) : value;
   emit('fill', { y: outputs[result], n: sizeOf(shape), elementBytes: elementBytes(dtype), bits });
@@ -58,7 +58,7 @@ function chunksOf(independent: number, length: number): number {
 
 /** Sums of [outer, n, inner] over n. */
 export function emitSum(
-  { emit, scratch }: Site,
+  { emit, scratch }: LoweringContext,
   x: number,
   y: number,
   outer: number,
