@@ -1,4 +1,4 @@
-/** Resizing images by interpolation. */
+/** Resizing of images by interpolation. */
 import { ShapeError } from '../errors.ts';
 import { expectRank } from '../op.ts';
 import { formatShape, pair, type Pair } from '../shape.ts';
@@ -7,21 +7,26 @@ import { toTensor, type TensorLike } from './convert.ts';
 import { resize2dOp } from './primitives/resize.ts';
 
 export interface ResizeOptions {
-  /** Default 'nearest'. */
+  /** Nearest pixel, or bilinear interpolation of four pixels. Default 'nearest'. */
   readonly mode?: 'nearest' | 'bilinear';
-  /** Bilinear: the corner pixels' centers stay in the corners, instead of the image's borders. Default false. */
+  /** For 'bilinear': align the centers of the corner pixels instead of the borders of the images. Default false. */
   readonly alignCorners?: boolean;
 }
 
 /**
- * Images of another size: each position takes the nearest pixel, or mixes the four around it.
+ * Resizes images by nearest-neighbor or bilinear interpolation.
  *
  *   nearest:  source = ⌊i · in / out⌋
  *   bilinear: source = max((i + ½) · in / out − ½, 0), or with alignCorners i · (in − 1) / (out − 1)
  *
- * Shapes: x [N, H, W, C], size [H', W'] -> [N, H', W', C]. Shrinking does not average what lies between.
- * Throws ShapeError for images without pixels and sizes that are not positive, RangeError for unknown modes.
+ * There is no antialiasing: shrinking does not average the pixels in between.
+ *
+ * Shapes: x `f32` [N, H, W, C], size [H', W'] or one number for both -> [N, H', W', C].
  * Source: torch.nn.functional.interpolate.
+ * Throws ShapeError if x is not `f32` [N, H, W, C] or has no pixels, or a size is not a positive integer.
+ * Throws RangeError if the mode is unknown, or `alignCorners` is set for mode 'nearest'.
+ *
+ * @example resize2d([[[[1], [3]]]], [1, 4], { mode: 'bilinear' }) // [[[[1], [1.5], [2.5], [3]]]]
  */
 export function resize2d(x: TensorLike, size: Pair, options: ResizeOptions = {}): Tensor {
   const image = toTensor(x);
