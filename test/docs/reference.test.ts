@@ -5,7 +5,7 @@ import { layOut } from '../../docs/reference/docstrings.js';
 import { count, findGaps } from '../../docs/reference/undocumented.js';
 
 /** What is missing, for all entries together. The aim is zero: lower a number when you close a gap. */
-const MISSING = { docstring: 1, example: 181, option: 26 };
+const MISSING = { docstring: 1, example: 26, option: 25 };
 
 const missing = count(findGaps());
 
