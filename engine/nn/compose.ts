@@ -13,7 +13,7 @@ import { childConfigs, childParams, type Described, type Layer } from './layer.t
  *
  * Shapes: each layer takes the output of the one before it.
  * Throws TypeError unless the argument is an object of layers by name.
- * Throws RangeError for a name that is not a letter followed by letters, digits, _ or -.
+ * Throws RangeError for a name that is not a letter or _ followed by letters, digits, _ and -.
  *
  * @example
  * const model = nn.sequential({ flat: nn.flatten(), fc: nn.dense(3072, 10) });
@@ -55,7 +55,7 @@ export function residual(main: Layer, shortcut?: Layer): Layer {
       if (!sameShape(a.shape, b.shape)) {
         throw new ShapeError(
           `residual: main gives ${formatType(a)} but the shortcut gives ${formatType(b)} ` +
-            `(give a shortcut that changes size as main does, for instance a 1×1 convolution)`,
+            `(use a shortcut with the output shape of main, for instance a 1×1 convolution)`,
         );
       }
       return add(a, b);

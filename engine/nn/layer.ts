@@ -81,16 +81,16 @@ export function childParams(
   if (!isObject(layers) || isLayer(layers)) {
     const found = isLayer(layers) ? 'a layer' : Array.isArray(layers) ? 'an array' : typeof layers;
     throw new TypeError(
-      `${where}: takes one object that names its layers, got ${found} (write ${where}({ conv1: …, relu1: … }))`,
+      `${where}: expects an object of layers by name, got ${found} (write ${where}({ conv1: …, relu1: … }))`,
     );
   }
   const params: Record<string, ParamSpec> = {};
   for (const [name, layer] of Object.entries(layers)) {
     if (!isLayer(layer))
-      throw new TypeError(`${where}: '${name}' is not a layer (call nn.conv2d(…), nn.relu(), …)`);
+      throw new TypeError(`${where}: '${name}' is not a layer (create one with nn.conv2d(…), nn.relu(), …)`);
     if (!NAME.test(name)) {
       throw new RangeError(
-        `${where}: '${name}' cannot name a layer (begin with a letter; letters, digits, _ and - only)`,
+        `${where}: '${name}' cannot name a layer (use a letter or _, then letters, digits, _ and -)`,
       );
     }
     for (const [inner, spec] of Object.entries(layer.params)) params[`${name}.${inner}`] = spec;

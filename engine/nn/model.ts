@@ -48,7 +48,7 @@ export function parameters(model: Described, path = ''): readonly NamedParameter
   const found = Object.entries(model.params).filter(([name]) => isUnder(name, path));
   if (found.length === 0) {
     throw new RangeError(
-      `parameters: there are none under '${path}' (the model has: ${Object.keys(model.params).join(', ')})`,
+      `parameters: no parameters under '${path}' (the model has: ${Object.keys(model.params).join(', ')})`,
     );
   }
   return found.map(([name, spec]) => ({ name, size: sizeOf(spec.shape), ...spec }));
@@ -75,7 +75,7 @@ export function freeze<X>(layer: Layer<X>, paths: readonly string[] = ['']): Lay
   for (const path of paths) {
     if (path === '' || Object.keys(layer.params).some((name) => isUnder(name, path))) continue;
     throw new RangeError(
-      `freeze: there are no parameters under '${path}' (the layer has: ${Object.keys(layer.params).join(', ')})`,
+      `freeze: no parameters under '${path}' (the layer has: ${Object.keys(layer.params).join(', ')})`,
     );
   }
   const params = Object.entries(layer.params).map(([name, spec]) => [
@@ -157,7 +157,7 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
     const own = state[path];
     if (own === undefined) {
       throw new PlanError(
-        `bind: the state lacks '${path}' (make it with nn.initState(model, optimizer, seed))`,
+        `bind: the state has no '${path}' (create it with nn.initState(model, optimizer, seed))`,
       );
     }
     if (own.dtype !== 'f32' || !sameShape(own.shape, shape)) {
@@ -180,19 +180,19 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
         training,
         param(name) {
           if (model.params[inside(name)] === undefined) {
-            throw new PlanError(`${path}: the layer has no parameter called '${name}' in its params`);
+            throw new PlanError(`${path || 'bind'}: the layer has no parameter '${name}' in its params`);
           }
           return updates[inside(name)] ?? state[inside(name)];
         },
         update(name, value) {
           if (model.params[inside(name)]?.frozen !== true) {
-            throw new PlanError(`${path}: update of '${name}', which is not a frozen parameter`);
+            throw new PlanError(`${path || 'bind'}: only frozen parameters can be updated, got '${name}'`);
           }
           if (training) updates[inside(name)] = value;
         },
         step() {
           if (step !== undefined) return step;
-          throw new PlanError(`${path}: needs the step (give it to bind: { training, step })`);
+          throw new PlanError(`${path || 'bind'}: needs the step (pass it to bind: { training, step })`);
         },
         key: (purpose) => key(seed, `${purpose} ${path}${earlier === 0 ? '' : ` use ${earlier}`}`),
         augmentation() {
@@ -214,7 +214,7 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
     expectTensor("bind: the model's apply", output);
     if (augmentation !== undefined && !augmentationUsed) {
       throw new PlanError(
-        'bind: images are to be augmented but no layer does it (begin the model with nn.normalize(...))',
+        'bind: got an augmentation, but no layer applies it (begin the model with nn.normalize(...))',
       );
     }
     return { output, updates };

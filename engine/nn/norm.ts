@@ -65,7 +65,7 @@ export function normalize(mean: HostTensor | Nested | HostData, options: Normali
 
 function factorOf({ std, scale }: NormalizeOptions): HostTensor | null {
   if (scale !== undefined && std !== undefined) {
-    throw new RangeError('normalize: std and scale are the same thing twice (give one of them)');
+    throw new RangeError('normalize: got both std and scale (give one of them)');
   }
   if (scale !== undefined) return toHost('normalize: scale', scale);
   if (std === undefined) return null;

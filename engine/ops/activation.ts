@@ -50,7 +50,7 @@ export function gelu(x: TensorLike, { approximate }: GeluOptions = {}): Tensor {
     );
   }
   if (approximate !== 'tanh') {
-    throw new RangeError(`gelu: approximate must be 'tanh' or left out, got ${JSON.stringify(approximate)}`);
+    throw new RangeError(`gelu: approximate must be 'tanh' or omitted, got ${JSON.stringify(approximate)}`);
   }
   // ½ (1 + tanh z) equals sigmoid(2z), which is accurate where tanh z is near −1.
   const [linear, cubic] = [Math.sqrt(8 / Math.PI), 0.044715 * Math.sqrt(8 / Math.PI)];

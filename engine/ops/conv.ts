@@ -87,7 +87,7 @@ export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTra
   }
   const [strides, extra, spans] = [pair(stride), pair(outputPadding), spansOf(weight, dilation)];
   if (padding === 'same' && extra.some((n) => n !== 0)) {
-    throw new ShapeError(`${where}: padding 'same' fixes the output's size (leave outputPadding out)`);
+    throw new ShapeError(`${where}: padding 'same' fixes the output size (remove outputPadding)`);
   }
   if (extra.some((n, axis) => !Number.isSafeInteger(n) || n < 0 || n >= strides[axis])) {
     throw new ShapeError(
@@ -104,8 +104,8 @@ export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTra
   }) as [number, number];
   if (input.some((n) => n < 1)) {
     throw new ShapeError(
-      `${where}: nothing is left of an image ${formatShape(image.shape)} with kernel ` +
-        `${spans.join('×')} and padding ${formatShape(pads ?? [0, 0, 0, 0])} (pad less)`,
+      `${where}: the output would be empty: images ${formatShape(image.shape)}, kernel ${spans.join('×')}, ` +
+        `padding ${formatShape(pads ?? [0, 0, 0, 0])} (pad less)`,
     );
   }
   return conv2dGradInputOp([image, weight], convAttrs(where, input, weight, geometry))[0];

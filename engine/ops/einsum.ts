@@ -37,7 +37,7 @@ export function einsum(equation: string, ...operands: readonly TensorLike[]): Te
   const terms = left.split(',');
   if (more.length > 0) throw new ShapeError(`${where}: has more than one arrow`);
   if (terms.length !== operands.length) {
-    throw new ShapeError(`${where}: has ${terms.length} operands but ${operands.length} tensors were given`);
+    throw new ShapeError(`${where}: names ${terms.length} operands but got ${operands.length} tensors`);
   }
   const named = terms.map((term, i) => name(where, term, toTensor(operands[i])));
   const sizes = new Map<string, number>();
@@ -70,7 +70,7 @@ function name(where: string, term: string, t: Tensor): Named {
   const twice = letters.find((letter, i) => letters.indexOf(letter) !== i);
   if (twice !== undefined) {
     throw new ShapeError(
-      `${where}: '${twice}' occurs twice in '${term}' (a diagonal: multiply with an identity matrix)`,
+      `${where}: '${twice}' occurs twice in '${term}' (diagonals are not supported: multiply by an identity matrix)`,
     );
   }
   const free = t.rank - letters.length;
@@ -111,7 +111,7 @@ function resultAxes(where: string, right: string, named: readonly Named[]): stri
   const wrong = letters.find((letter, i) => !known.has(letter) || letters.indexOf(letter) !== i);
   if (wrong !== undefined) {
     throw new ShapeError(
-      `${where}: the result '${right}' must name axes of the operands, each once (look at '${wrong}')`,
+      `${where}: the result '${right}' must name axes of the operands, each once, which is not so for '${wrong}'`,
     );
   }
   const ellipsis = ellipsisOf(named);

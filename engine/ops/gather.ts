@@ -63,7 +63,7 @@ export function scatterAdd(values: TensorLike, index: TensorLike, n: number, axi
   const lead = resolveAxis('scatterAdd', axis, t.rank - at.rank + 1);
   if (!sameShape(t.shape.slice(lead, lead + at.rank), at.shape)) {
     throw new ShapeError(
-      `scatterAdd: values ${formatType(t)} do not have the index's shape ${formatShape(at.shape)} from axis ${lead} on`,
+      `scatterAdd: values ${formatType(t)} must have the index's shape ${formatShape(at.shape)} from axis ${lead} on`,
     );
   }
   const [a, b] = [t.shape.slice(0, lead), t.shape.slice(lead + at.rank)];

@@ -31,8 +31,8 @@ export function reshape(x: TensorLike, shape: Shape): Tensor {
     const known = shape.reduce((n, d) => (d === -1 ? n : n * d), 1);
     if (known === 0 || sizeOf(t.shape) % known !== 0) {
       throw new ShapeError(
-        `reshape: ${formatShape(t.shape)} holds ${sizeOf(t.shape)} elements, not a multiple of the ${known} ` +
-          `that ${formatShape(shape)} fixes`,
+        `reshape: cannot infer the -1 in ${formatShape(shape)}: ${formatShape(t.shape)} has ${sizeOf(t.shape)} elements, ` +
+          `which is not a multiple of ${known}`,
       );
     }
     resolved = shape.map((d) => (d === -1 ? sizeOf(t.shape) / known : d));
@@ -55,7 +55,7 @@ export function transpose(x: TensorLike, perm?: readonly number[]): Tensor {
   );
   if (order.length !== t.rank || new Set(order).size !== t.rank) {
     throw new ShapeError(
-      `transpose: ${formatShape(perm ?? [])} must name each of the ${t.rank} axes of ${formatShape(t.shape)} once`,
+      `transpose: perm must name each of the ${t.rank} axes of ${formatShape(t.shape)} once, got ${formatShape(perm ?? [])}`,
     );
   }
   return order.every((axis, i) => axis === i) ? t : layoutOps.transpose([t], { perm: order })[0];
@@ -155,7 +155,7 @@ function resolveRange(
  * @example concat([[[1, 2]], [[3, 4], [5, 6]]]) // [[1, 2], [3, 4], [5, 6]]
  */
 export function concat(tensors: readonly TensorLike[], axis = 0): Tensor {
-  if (tensors.length === 0) throw new ShapeError('concat: there are no tensors (give at least one)');
+  if (tensors.length === 0) throw new ShapeError('concat: expects at least one tensor, got none');
   const list = tensors.map(toTensor);
   const resolved = resolveAxis('concat', axis, list[0].rank);
   return list.length === 1 ? list[0] : layoutOps.concat(list, { axis: resolved })[0];
@@ -177,7 +177,7 @@ export function stack(tensors: readonly TensorLike[], axis = 0): Tensor {
       `stack: shapes ${formatShape(list[0].shape)} and ${formatShape(t.shape)} differ (all must be equal)`,
     );
   }
-  if (list.length === 0) throw new ShapeError('stack: there are no tensors (give at least one)');
+  if (list.length === 0) throw new ShapeError('stack: expects at least one tensor, got none');
   const resolved = resolveAxis('stack', axis, list[0].rank + 1);
   return concat(
     list.map((t) => expandDims(t, resolved)),
@@ -202,7 +202,7 @@ export function split(x: TensorLike, parts: number | readonly number[], axis = 0
   if (total !== size || sizes.some((n) => !Number.isSafeInteger(n) || n < 0)) {
     const what = typeof parts === 'number' ? `${parts} equal parts` : `parts ${formatShape(parts)}`;
     throw new ShapeError(
-      `split: ${what} do not fill axis ${resolved} of ${formatShape(t.shape)}, which has size ${size}`,
+      `split: axis ${resolved} of ${formatShape(t.shape)} has size ${size}, which does not split into ${what}`,
     );
   }
   let begin = 0;
@@ -365,7 +365,7 @@ export function pad(
     const most = mode === 'reflect' ? size - 1 : size === 0 ? 0 : Infinity;
     if (Math.max(before, after) > most) {
       throw new ShapeError(
-        `pad: ${mode} by [${before},${after}] needs more than the ${size} elements of axis ${axis} of ${formatType(t)}`,
+        `pad: mode '${mode}' allows at most ${most} on each side of axis ${axis} of ${formatType(t)}, got [${before},${after}]`,
       );
     }
     const along = (range: Range): Tensor =>

@@ -106,7 +106,7 @@ function pairOf(where: string, output: TensorLike, target: TensorLike): [Tensor,
   expectDType(where, 'f32', a, b);
   if (a.rank === 0 || !sameShape(a.shape, b.shape)) {
     throw new ShapeError(
-      `${where}: expects an output and a target of one shape [N, ...] but got ${formatType(a)} and ${formatType(b)}`,
+      `${where}: expects an output and a target of the same shape [N, ...] but got ${formatType(a)} and ${formatType(b)}`,
     );
   }
   return [a, b];

@@ -126,7 +126,7 @@ export function batchNorm(
 function expectSeveral(where: string, x: TensorType, count: number, set: string, advice: string): void {
   if (count !== 1) return;
   throw new ShapeError(
-    `${where}: expects more than one value per ${set} to take statistics of, got one in ${formatType(x)} (${advice})`,
+    `${where}: expects more than one value per ${set} for its statistics, got one in ${formatType(x)} (${advice})`,
   );
 }
 
@@ -247,7 +247,13 @@ function standardized(
     }
   }
   const [, positions, , each] = view;
-  expectSeveral(where, x, positions * each, 'group', 'normalize over more axes or channels, or leave it out');
+  expectSeveral(
+    where,
+    x,
+    positions * each,
+    'group',
+    'normalize over more axes or channels, or remove the normalization',
+  );
   const [y] = standardizeOp([reshape(x, view)], { epsilon: options.epsilon ?? 1e-5 });
   const same = reshape(y, x.shape);
   return gamma === undefined || beta === undefined ? same : add(mul(same, gamma), beta);
@@ -255,7 +261,9 @@ function standardized(
 
 function affine(where: string, { gamma, beta }: BatchNormOptions): Tensor[] {
   if ((gamma === undefined) !== (beta === undefined)) {
-    throw new ShapeError(`${where}: gamma and beta come together (give both or neither)`);
+    throw new ShapeError(
+      `${where}: got ${gamma === undefined ? 'beta without gamma' : 'gamma without beta'} (give both or neither)`,
+    );
   }
   return gamma === undefined || beta === undefined ? [] : [toTensor(gamma), toTensor(beta)];
 }

@@ -37,8 +37,8 @@ function poolAttrs(
   const [kh, kw] = window.kernel;
   if (Math.max(window.pad[0], window.pad[1]) >= kh || Math.max(window.pad[2], window.pad[3]) >= kw) {
     throw new ShapeError(
-      `${where}: padding ${formatShape(window.pad)} reaches the window's size ${kh}×${kw}, so a window could lie ` +
-        `outside the image (pad less than the kernel)`,
+      `${where}: padding ${formatShape(window.pad)} must be smaller than the kernel ${kh}×${kw}, or a window could lie ` +
+        `outside the image (pad less)`,
     );
   }
   return {

@@ -26,7 +26,7 @@ const stepOf = (step: TensorLike): Tensor =>
  * @example dropout(ones([6]), 0.5, key(1, 'dropout'), 0) // [2, 0, 0, 2, 0, 0]
  */
 export function dropout(x: TensorLike, rate: number, key: Key, step: TensorLike): Tensor {
-  if (!(rate >= 0 && rate < 1)) throw new RangeError(`dropout: rate must lie in [0, 1), got ${rate}`);
+  if (!(rate >= 0 && rate < 1)) throw new RangeError(`dropout: rate must be in [0, 1), got ${rate}`);
   return dropoutOp([toTensor(x), stepOf(step)], { rate, key0: key[0], key1: key[1] })[0];
 }
 
@@ -82,7 +82,7 @@ export function randomNormal(shape: Shape, key: Key, step: TensorLike = 0): Tens
  */
 export function randomBernoulli(shape: Shape, probability: number, key: Key, step: TensorLike = 0): Tensor {
   if (!(probability >= 0 && probability <= 1)) {
-    throw new RangeError(`randomBernoulli: probability must lie in [0, 1], got ${probability}`);
+    throw new RangeError(`randomBernoulli: probability must be in [0, 1], got ${probability}`);
   }
   return less(randomUniform(shape, key, step), probability);
 }

@@ -269,7 +269,7 @@ export function variance(x: TensorLike, axes?: Axes, options: VarianceOptions = 
   const n = countOver('variance', t, axes);
   if (!(n > correction)) {
     throw new ShapeError(
-      `variance: ${n} elements of ${formatShape(t.shape)} are too few for the correction ${correction}`,
+      `variance: needs more elements than the correction ${correction}, got ${n} in ${formatShape(t.shape)}`,
     );
   }
   const distance = sub(t, mean(t, axes, { keepDims: true }));
@@ -447,7 +447,9 @@ export function cumsum(
 export function dot(a: TensorLike, b: TensorLike): Tensor {
   const [x, y] = [toTensor(a), toTensor(b)];
   if (x.rank !== 1 || y.rank !== 1 || x.shape[0] !== y.shape[0]) {
-    throw new ShapeError(`dot: expects two vectors of one length, got ${formatType(x)} and ${formatType(y)}`);
+    throw new ShapeError(
+      `dot: expects two vectors of the same length but got ${formatType(x)} and ${formatType(y)}`,
+    );
   }
   return sum(mul(x, y));
 }

@@ -1,7 +1,7 @@
 /** Resizing of images by interpolation. */
 import { ShapeError } from '../errors.ts';
 import { expectRank } from '../op.ts';
-import { formatShape, pair, type Pair } from '../shape.ts';
+import { formatShape, formatType, pair, type Pair } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { toTensor, type TensorLike } from './convert.ts';
 import { resize2dOp } from './primitives/resize.ts';
@@ -36,12 +36,12 @@ export function resize2d(x: TensorLike, size: Pair, options: ResizeOptions = {})
     throw new RangeError(`resize2d: mode must be 'nearest' or 'bilinear', got ${JSON.stringify(mode)}`);
   }
   if (mode === 'nearest' && alignCorners) {
-    throw new RangeError(`resize2d: alignCorners is for mode 'bilinear', got mode 'nearest'`);
+    throw new RangeError(`resize2d: alignCorners requires mode 'bilinear', got mode 'nearest'`);
   }
   const input = [image.shape[1], image.shape[2]] as const;
   const output = pair(size);
   if (Math.min(...input) < 1) {
-    throw new ShapeError(`resize2d: there are no pixels in ${formatShape(image.shape)}`);
+    throw new ShapeError(`resize2d: expects images with pixels but got ${formatType(image)}`);
   }
   if (output.some((n) => !Number.isSafeInteger(n) || n < 1)) {
     throw new ShapeError(`resize2d: size must be positive integers, got ${formatShape(output)}`);

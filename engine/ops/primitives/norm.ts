@@ -62,7 +62,7 @@ export const batchNormOp = defineOp({
   infer([x, gamma, beta]: readonly TensorType[], _attrs: BatchNormAttrs) {
     const channels = channelsOf('batchNorm', x, [gamma, beta]);
     if (sizeOf(x.shape) === 0)
-      throw new ShapeError(`batchNorm: no elements to take statistics of in ${formatType(x)}`);
+      throw new ShapeError(`batchNorm: statistics need at least one element, got ${formatType(x)}`);
     const stats: TensorType = { shape: [channels], dtype: 'f32' };
     return [x, stats, stats];
   },
@@ -136,7 +136,7 @@ export const standardizeOp = defineOp({
     expectRank('standardize', x, 4, '[N, positions, groups, channels of a group]');
     const [images, positions, groups, each] = x.shape as [number, number, number, number];
     if (positions * each === 0)
-      throw new ShapeError(`standardize: no elements to take statistics of in ${formatType(x)}`);
+      throw new ShapeError(`standardize: statistics need at least one element, got ${formatType(x)}`);
     const stats: TensorType = { shape: [images, groups], dtype: 'f32' };
     return [x, stats, stats];
   },
