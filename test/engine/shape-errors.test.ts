@@ -76,7 +76,7 @@ describe('shapes and dtypes that do not fit are named, all of them', () => {
       `checkFinite: expects f32 but got i32 [1]${CAST}`,
     ],
     // layout
-    ['reshape', () => reshape(t(2, 3), [4, 2]), 'reshape: [2,3] holds 6 elements but [4,2] holds 8'],
+    ['reshape', () => reshape(t(2, 3), [4, 2]), 'reshape: [2,3] has 6 elements but [4,2] has 8'],
     [
       'reshape with two holes',
       () => reshape(t(2, 3), [-1, -1]),
@@ -157,12 +157,12 @@ describe('shapes and dtypes that do not fit are named, all of them', () => {
     [
       'matmul of a vector',
       () => matmul(t(3), t(3, 2)),
-      'matmul: expects two matrices [m, k] and [k, n], or two batches of them, got f32 [3] and f32 [3,2]',
+      'matmul: expects two matrices [m, k] and [k, n], or two batches of matrices, but got f32 [3] and f32 [3,2]',
     ],
     [
       'matmul of a matrix and a vector',
       () => matmul(t(3, 4), t(4)),
-      'matmul: expects two matrices [m, k] and [k, n], or two batches of them, got f32 [3,4] and f32 [4]',
+      'matmul: expects two matrices [m, k] and [k, n], or two batches of matrices, but got f32 [3,4] and f32 [4]',
     ],
     [
       'matmul of batches',
@@ -324,7 +324,7 @@ describe('shapes and dtypes that do not fit are named, all of them', () => {
     [
       'softmaxCrossEntropy without classes',
       () => crossEntropy(t(3, 0), ints(3)),
-      'softmaxCrossEntropy: there are no classes in logits f32 [3,0]',
+      'softmaxCrossEntropy: expects at least one class but got logits f32 [3,0]',
     ],
     [
       'correct',
