@@ -145,6 +145,7 @@ export interface DepthwiseOptions extends Omit<ConvOptions, 'groups'> {
  * @example nn.sequential({ spatial: nn.depthwiseConv2d(64, 3, { padding: 1 }), mix: nn.conv2d(64, 128, 1) })
  */
 export function depthwiseConv2d(channels: number, kernel: Pair, options: DepthwiseOptions = {}): Layer {
+  checkOptions('depthwiseConv2d', options, [...PARAM, 'bias', 'stride', 'padding', 'dilation', 'multiplier']);
   const { multiplier = 1, ...rest } = options;
   checkInteger('depthwiseConv2d', 'multiplier', multiplier, 1);
   return conv2d(channels, channels * multiplier, kernel, { ...rest, groups: channels });

@@ -1,8 +1,9 @@
 /** Layers without parameters that change the shape: pooling, upsampling and flattening. */
+import { ShapeError } from '../errors.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../options.ts';
 import * as ops from '../ops/index.ts';
 import type { AvgPoolOptions, PoolOptions, ResizeOptions } from '../ops/index.ts';
-import { pair, type Pair } from '../shape.ts';
+import { formatType, pair, sizeOf, type Pair } from '../shape.ts';
 import type { Layer } from './layer.ts';
 
 /**
@@ -58,11 +59,19 @@ export function avgPool2d(
  * Flattens all axes but the first.
  *
  * Shapes: x of any dtype [N, d1, d2, ...] -> [N, d1 · d2 · ...].
+ * Throws ShapeError, when the layer is applied, if x has no axes.
  *
  * @example nn.sequential({ flat: nn.flatten(), fc: nn.dense(3072, 10) })
  */
 export function flatten(): Layer {
-  return { params: {}, config: { kind: 'flatten' }, apply: (x) => ops.reshape(x, [x.shape[0], -1]) };
+  return {
+    params: {},
+    config: { kind: 'flatten' },
+    apply(x) {
+      if (x.rank === 0) throw new ShapeError(`flatten: expects [N, ...] but got ${formatType(x)}`);
+      return ops.reshape(x, [x.shape[0], sizeOf(x.shape.slice(1))]);
+    },
+  };
 }
 
 /**

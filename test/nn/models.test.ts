@@ -143,6 +143,7 @@ describe('shapes', () => {
     ['hardSwish', nn.hardSwish(), [3, 4], [3, 4]],
     ['hardTanh', nn.hardTanh(), [3, 4], [3, 4]],
     ['flatten', nn.flatten(), [3, 4, 5, 6], [3, 120]],
+    ['flatten no images', nn.flatten(), [0, 4, 5], [0, 20]],
     ['activation', nn.activation((x) => x.mul(x.sigmoid()), 'swish'), [3, 4], [3, 4]],
     ['residual', nn.residual(nn.conv2d(4, 4, 3, { padding: 'same' })), [1, 5, 5, 4], [1, 5, 5, 4]],
     [
@@ -204,11 +205,16 @@ describe('errors', () => {
       () => nn.conv2d(4, 6, 3, { padding: 'same', groups: 4 }),
       'conv2d: groups must be a positive integer that divides 4 inputs and 6 outputs, got 4',
     ],
-    [() => nn.depthwiseConv2d(4, 3, { grups: 2 } as never), "conv2d: unknown option 'grups'"],
+    [
+      () => nn.depthwiseConv2d(4, 3, { grups: 2 } as never),
+      "depthwiseConv2d: unknown option 'grups' (known: init,",
+    ],
     [
       () => nn.conv2dTranspose(4, 6, 3, { pad: 1 } as never),
       "conv2dTranspose: unknown option 'pad' (known: init,",
     ],
+    [() => nn.depthwiseConv2d(4, 3, { groups: 2 } as never), "depthwiseConv2d: unknown option 'groups'"],
+    [() => outputShape(nn.flatten(), []), 'flatten: expects [N, ...] but got f32 []'],
     [() => nn.embedding(0, 3), 'embedding: count must be an integer >= 1, got 0'],
     [() => outputShape(nn.embedding(5, 3), [2]), 'embedding: expects indices, i32 or u8, but got f32 [2]'],
     [() => nn.gelu({ approx: 'tanh' } as never), "gelu: unknown option 'approx' (known: approximate)"],
