@@ -3,7 +3,7 @@
  */
 import { checkNumber } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
-import { toTensor, type TensorLike } from './convert.ts';
+import { floats, type TensorLike } from './convert.ts';
 import { customGradient } from './custom.ts';
 import {
   abs,
@@ -40,7 +40,7 @@ export interface GeluOptions {
  * @example gelu([-1, 0, 1]) // [-0.1587, 0, 0.8413]
  */
 export function gelu(x: TensorLike, { approximate }: GeluOptions = {}): Tensor {
-  const t = toTensor(x);
+  const t = floats('gelu', x);
   if (approximate === undefined) {
     return gated(
       'gate of gelu',
@@ -73,7 +73,7 @@ export function gelu(x: TensorLike, { approximate }: GeluOptions = {}): Tensor {
  * @example silu([-1, 0, 1]) // [-0.2689, 0, 0.7311]
  */
 export function silu(x: TensorLike): Tensor {
-  return gated('gate of silu', toTensor(x), sigmoid, (u, y) => mul(y, sigmoid(neg(u))));
+  return gated('gate of silu', floats('silu', x), sigmoid, (u, y) => mul(y, sigmoid(neg(u))));
 }
 
 const softplusOf = customGradient({
@@ -92,7 +92,7 @@ const softplusOf = customGradient({
  *
  * @example softplus([-1, 0, 1]) // [0.3133, 0.6931, 1.313]
  */
-export const softplus = (x: TensorLike): Tensor => softplusOf(x);
+export const softplus = (x: TensorLike): Tensor => softplusOf(floats('softplus', x));
 
 /**
  * Leaky ReLU: x where x > 0, else slope · x. The gradient at 0 is the slope, as in PyTorch.
@@ -105,7 +105,7 @@ export const softplus = (x: TensorLike): Tensor => softplusOf(x);
  */
 export function leakyRelu(x: TensorLike, slope = 0.01): Tensor {
   checkNumber('leakyRelu', 'slope', slope);
-  const t = toTensor(x);
+  const t = floats('leakyRelu', x);
   return where(greater(t, 0), t, mul(t, slope));
 }
 
@@ -121,7 +121,7 @@ export function leakyRelu(x: TensorLike, slope = 0.01): Tensor {
  */
 export function elu(x: TensorLike, alpha = 1): Tensor {
   checkNumber('elu', 'alpha', alpha);
-  const t = toTensor(x);
+  const t = floats('elu', x);
   return belowZero(t, (negative) => mul(expm1(negative), alpha));
 }
 
@@ -137,7 +137,7 @@ export function elu(x: TensorLike, alpha = 1): Tensor {
  */
 export function celu(x: TensorLike, alpha = 1): Tensor {
   checkNumber('celu', 'alpha', alpha, 'a number other than 0', (a) => a !== 0);
-  const t = toTensor(x);
+  const t = floats('celu', x);
   return belowZero(t, (negative) => mul(expm1(div(negative, alpha)), alpha));
 }
 
@@ -148,7 +148,7 @@ function belowZero(x: Tensor, f: (negative: Tensor) => Tensor): Tensor {
 }
 
 /** `clamp` with gradient 0 at the bounds. */
-const between = (low: number, x: TensorLike, high: number): Tensor => minimum(high, maximum(low, x));
+const between = (low: number, x: Tensor, high: number): Tensor => minimum(high, maximum(low, x));
 
 /**
  * Piecewise linear sigmoid: x / 6 + ½, clamped to [0, 1]. The gradient at −3 and 3 is 0, as in PyTorch.
@@ -158,7 +158,8 @@ const between = (low: number, x: TensorLike, high: number): Tensor => minimum(hi
  *
  * @example hardSigmoid([-4, 0, 1.5]) // [0, 0.5, 0.75]
  */
-export const hardSigmoid = (x: TensorLike): Tensor => between(0, mul(add(x, 3), 1 / 6), 1);
+export const hardSigmoid = (x: TensorLike): Tensor =>
+  between(0, mul(add(floats('hardSigmoid', x), 3), 1 / 6), 1);
 
 /**
  * Hard swish: x · hardSigmoid(x). The gradient is 0 at −3 and 1 at 3.
@@ -170,7 +171,7 @@ export const hardSigmoid = (x: TensorLike): Tensor => between(0, mul(add(x, 3), 
  * @example hardSwish([-4, 1, 4]) // [0, 0.6667, 4]
  */
 export function hardSwish(x: TensorLike): Tensor {
-  const t = toTensor(x);
+  const t = floats('hardSwish', x);
   return mul(t, hardSigmoid(t));
 }
 
@@ -182,4 +183,4 @@ export function hardSwish(x: TensorLike): Tensor {
  *
  * @example hardTanh([-2, 0.5, 3]) // [-1, 0.5, 1]
  */
-export const hardTanh = (x: TensorLike): Tensor => between(-1, x, 1);
+export const hardTanh = (x: TensorLike): Tensor => between(-1, floats('hardTanh', x), 1);

@@ -1,6 +1,7 @@
 /** Host data as tensors: numbers, nested arrays, typed arrays and ndarrays. */
 import { ShapeError } from '../errors.ts';
 import { checkHostTensor, dtypeOfArray, isFloat64Array, typedArrayName } from '../host.ts';
+import { withDType } from '../op.ts';
 import { show } from '../options.ts';
 import { checkShape, formatShape, sizeOf } from '../shape.ts';
 import { constant, Tensor } from '../tensor.ts';
@@ -40,6 +41,9 @@ export function toTensor(value: TensorLike): Tensor {
   checkFits('tensor', 'f32', value, Math.fround(value), 0);
   return constant({ shape: [], dtype: 'f32', data: Float64Array.of(value) });
 }
+
+/** x as a tensor. Throws ShapeError, in the name of the caller, unless it is `f32`. */
+export const floats = (where: string, x: TensorLike): Tensor => withDType(where, 'f32', toTensor(x));
 
 /** Zero-filled storage on the host. */
 export function allocate(dtype: DType, size: number): Float32Array | Int32Array | Uint8Array {

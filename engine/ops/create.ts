@@ -72,9 +72,12 @@ export function scalar(value: number, dtype: DType = 'f32'): Tensor {
  *
  * @example full([2, 2], 7) // [[7, 7], [7, 7]]
  */
-export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
-  checkShape('full', shape);
-  const [checked] = hostData(dtype, [value], 'full');
+export const full = (shape: Shape, value: number, dtype: DType = 'f32'): Tensor =>
+  filled('full', shape, value, dtype);
+
+function filled(where: string, shape: Shape, value: number, dtype: DType): Tensor {
+  checkShape(where, shape);
+  const [checked] = hostData(dtype, [value], where);
   return constant({ shape, dtype, data: allocate(dtype, sizeOf(shape)).fill(checked) });
 }
 
@@ -84,7 +87,7 @@ export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor 
  *
  * @example zeros([2, 3]) // [[0, 0, 0], [0, 0, 0]]
  */
-export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
+export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => filled('zeros', shape, 0, dtype);
 
 /**
  * Creates a constant filled with 1.
@@ -92,4 +95,4 @@ export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape,
  *
  * @example ones([2, 3]) // [[1, 1, 1], [1, 1, 1]]
  */
-export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
+export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => filled('ones', shape, 1, dtype);

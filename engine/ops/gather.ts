@@ -4,7 +4,7 @@ import { expectDType, withDType } from '../op.ts';
 import { formatShape, formatType, resolveAxis, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
-import { toTensor, type TensorLike } from './convert.ts';
+import { floats, toTensor, type TensorLike } from './convert.ts';
 import { ones } from './create.ts';
 import { broadcastTo, expandDims, reshape, slice, transpose } from './layout.ts';
 import {
@@ -59,7 +59,7 @@ export function gather(x: TensorLike, index: TensorLike, axis = 0): Tensor {
  * @example scatterAdd([1, 2, 3], Int32Array.of(0, 2, 0), 4) // [4, 0, 2, 0]
  */
 export function scatterAdd(values: TensorLike, index: TensorLike, n: number, axis = 0): Tensor {
-  const [t, at] = [toTensor(values), toTensor(index)];
+  const [t, at] = [floats('scatterAdd', values), withDType('scatterAdd', 'i32', toTensor(index))];
   const lead = resolveAxis('scatterAdd', axis, t.rank - at.rank + 1);
   if (!sameShape(t.shape.slice(lead, lead + at.rank), at.shape)) {
     throw new ShapeError(
@@ -84,7 +84,7 @@ export function scatterAdd(values: TensorLike, index: TensorLike, n: number, axi
  * @example takeAlongAxis([[1, 2], [3, 4]], tensor([[1], [0]], { dtype: 'i32' }), 1) // [[2], [3]]
  */
 export function takeAlongAxis(x: TensorLike, index: TensorLike, axis: number): Tensor {
-  const [t, at] = [toTensor(x), toTensor(index)];
+  const [t, at] = [toTensor(x), withDType('takeAlongAxis', 'i32', toTensor(index))];
   const along = resolveAxis('takeAlongAxis', axis, t.rank);
   expectLines('takeAlongAxis', t, at, along);
   const y = takeAlongAxisOf(reshape(t, around(t.shape, along)), reshape(at, around(at.shape, along)));
@@ -104,8 +104,9 @@ export function takeAlongAxis(x: TensorLike, index: TensorLike, axis: number): T
  * @example scatterAddAlongAxis([[1, 2]], tensor([[2, 2]], { dtype: 'i32' }), 3, 1) // [[0, 0, 3]]
  */
 export function scatterAddAlongAxis(values: TensorLike, index: TensorLike, n: number, axis: number): Tensor {
-  const [t, at] = [toTensor(values), toTensor(index)];
-  const along = resolveAxis('scatterAddAlongAxis', axis, t.rank);
+  const where = 'scatterAddAlongAxis';
+  const [t, at] = [floats(where, values), withDType(where, 'i32', toTensor(index))];
+  const along = resolveAxis(where, axis, t.rank);
   const form = around(at.shape, along);
   if (!sameShape(t.shape, at.shape)) {
     throw new ShapeError(
@@ -137,7 +138,7 @@ function expectLines(where: string, x: Tensor, index: Tensor, axis: number): voi
  * @example oneHot(Int32Array.of(2, 0), 3) // [[0, 0, 1], [1, 0, 0]]
  */
 export function oneHot(index: TensorLike, n: number): Tensor {
-  const at = expandDims(toTensor(index), -1);
+  const at = expandDims(withDType('oneHot', 'i32', toTensor(index)), -1);
   return scatterAddAlongAxis(broadcastTo(ones([]), at.shape), at, n, at.rank - 1);
 }
 
@@ -162,7 +163,7 @@ export function sort(
   axis = -1,
   { descending = false }: SortOptions = {},
 ): { readonly values: Tensor; readonly indices: Tensor } {
-  const t = withDType('sort', 'f32', toTensor(x));
+  const t = floats('sort', x);
   const along = resolveAxis('sort', axis, t.rank);
   const order = [...t.shape.map((_, i) => i).filter((i) => i !== along), along];
   const back = order.map((_, i) => order.indexOf(i));
@@ -186,7 +187,7 @@ export function sort(
  * @example argSort([3, 1, 2]) // [1, 2, 0]
  */
 export function argSort(x: TensorLike, axis = -1, options: SortOptions = {}): Tensor {
-  return sort(x, axis, options).indices;
+  return sort(floats('argSort', x), axis, options).indices;
 }
 
 /**
@@ -205,7 +206,7 @@ export function topK(
   k: number,
   axis = -1,
 ): { readonly values: Tensor; readonly indices: Tensor } {
-  const t = toTensor(x);
+  const t = floats('topK', x);
   const along = resolveAxis('topK', axis, t.rank);
   if (!Number.isInteger(k) || k < 0 || k > t.shape[along]) {
     throw new ShapeError(

@@ -172,9 +172,9 @@ export function concat(tensors: readonly TensorLike[], axis = 0): Tensor {
 export function stack(tensors: readonly TensorLike[], axis = 0): Tensor {
   const list = tensors.map(toTensor);
   for (const t of list) {
-    if (sameShape(t.shape, list[0].shape)) continue;
+    if (sameShape(t.shape, list[0].shape) && t.dtype === list[0].dtype) continue;
     throw new ShapeError(
-      `stack: shapes ${formatShape(list[0].shape)} and ${formatShape(t.shape)} differ (all must be equal)`,
+      `stack: ${formatType(list[0])} and ${formatType(t)} differ (shapes and dtypes must be equal)`,
     );
   }
   if (list.length === 0) throw new ShapeError('stack: expects at least one tensor, got none');

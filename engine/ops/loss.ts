@@ -25,7 +25,7 @@ import {
   where,
 } from './elementwise.ts';
 import { gatedBy } from './gate.ts';
-import { correctOp, softmaxCrossEntropyOp } from './primitives/loss.ts';
+import { checkLabels, correctOp, softmaxCrossEntropyOp } from './primitives/loss.ts';
 import { logSoftmax, mean, sum } from './reduce.ts';
 
 type None = Record<never, never>;
@@ -74,8 +74,9 @@ export function crossEntropy(
   const { labelSmoothing = 0 } = options;
   const inRange = (x: number): boolean => x >= 0 && x <= 1;
   checkNumber('crossEntropy', 'labelSmoothing', labelSmoothing, 'a number from 0 to 1', inRange);
-  const z = toTensor(logits);
-  const [hard] = softmaxCrossEntropyOp([z, toTensor(labels)], none);
+  const [z, classes] = [toTensor(logits), toTensor(labels)];
+  checkLabels('crossEntropy', z, classes);
+  const [hard] = softmaxCrossEntropyOp([z, classes], none);
   if (labelSmoothing === 0) return reduced('crossEntropy', hard, options);
   const even = neg(mean(logSoftmax(z), 1));
   return reduced('crossEntropy', add(mul(hard, 1 - labelSmoothing), mul(even, labelSmoothing)), options);
@@ -96,7 +97,9 @@ export function crossEntropy(
  */
 export function accuracy(logits: TensorLike, labels: TensorLike, options: ReductionOptions = {}): Tensor {
   checkOptions('accuracy', options, ['reduction']);
-  const [correct] = correctOp([toTensor(logits), toTensor(labels)], none);
+  const [z, classes] = [toTensor(logits), toTensor(labels)];
+  checkLabels('accuracy', z, classes);
+  const [correct] = correctOp([z, classes], none);
   return reduced('accuracy', correct, options);
 }
 

@@ -5,7 +5,7 @@ import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
 import { checkInteger, checkNumber } from '../options.ts';
 import { constant, type Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
-import { toTensor, type TensorLike } from './convert.ts';
+import { floats, toTensor, type TensorLike } from './convert.ts';
 import { add, div, exp, log, mul, sqrt, sub } from './elementwise.ts';
 import { reshape } from './layout.ts';
 import { matmul } from './matmul.ts';
@@ -68,7 +68,7 @@ export function lrnAcross(x: TensorLike, options: LrnOptions = {}): Tensor {
   const { size = 5, alpha = 1, beta = 0.75 } = options;
   checkInteger('lrnAcross', 'size', size, 1);
   checkNumber('lrnAcross', 'alpha', alpha, 'a number >= 0', (a) => a >= 0);
-  const t = toTensor(x);
+  const t = floats('lrnAcross', x);
   if (t.rank === 0) throw new ShapeError(`lrnAcross: expects [..., channels] but got ${formatType(t)}`);
   const channels = t.shape.at(-1)!;
   const band = new Float64Array(channels * channels);
@@ -120,13 +120,13 @@ export function batchNorm(
 }
 
 /**
- * Throws ShapeError if each set of statistics covers a single value. That value is its own mean, so the result would not
- * depend on x and its gradient would be 0.
+ * Throws ShapeError unless each set of statistics covers several values. A single value is its own mean, so the result would
+ * not depend on x and its gradient would be 0.
  */
 function expectSeveral(where: string, x: TensorType, count: number, set: string, advice: string): void {
-  if (count !== 1) return;
+  if (count > 1) return;
   throw new ShapeError(
-    `${where}: expects more than one value per ${set} for its statistics, got one in ${formatType(x)} (${advice})`,
+    `${where}: expects more than one value per ${set} for its statistics, got ${count} in ${formatType(x)} (${advice})`,
   );
 }
 
@@ -176,7 +176,7 @@ export interface LayerNormOptions extends BatchNormOptions {
  * @example layerNorm([[1, 2, 3], [2, 4, 6]]) // [[-1.225, 0, 1.225], [-1.225, 0, 1.225]]
  */
 export function layerNorm(x: TensorLike, options: LayerNormOptions = {}): Tensor {
-  const t = toTensor(x);
+  const t = floats('layerNorm', x);
   const { axes = 1 } = options;
   checkInteger('layerNorm', 'axes', axes, 1, t.rank);
   const shape = t.shape.slice(-axes);
@@ -218,7 +218,7 @@ export function instanceNorm(x: TensorLike, options: BatchNormOptions = {}): Ten
 }
 
 function byGroups(where: string, x: TensorLike, groups: number, options: BatchNormOptions): Tensor {
-  const t = toTensor(x);
+  const t = floats(where, x);
   if (t.rank < 2) throw new ShapeError(`${where}: expects [N, ..., channels] but got ${formatType(t)}`);
   const channels = t.shape.at(-1)!;
   if (!Number.isSafeInteger(groups) || groups < 1 || channels % groups !== 0) {

@@ -1,9 +1,9 @@
 /** Pooling over windows of images, NHWC, with Caffe's borders as an option. */
 import { ShapeError } from '../errors.ts';
 import { expectRank } from '../op.ts';
-import { formatShape, pair, placeWindow, type Padding, type Pair } from '../shape.ts';
+import { formatShape, formatType, pair, placeWindow, type Padding, type Pair } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { toTensor, type TensorLike } from './convert.ts';
+import { floats, toTensor, type TensorLike } from './convert.ts';
 import { avgPool2dOp, maxPool2dOp, type PoolAttrs } from './primitives/pool.ts';
 import { max, mean } from './reduce.ts';
 
@@ -94,8 +94,7 @@ export function avgPool2d(x: TensorLike, kernel: Pair, options: AvgPoolOptions =
  * @example globalAvgPool2d([[[[1, 10], [3, 30]]]]) // [[2, 20]]
  */
 export function globalAvgPool2d(x: TensorLike): Tensor {
-  const t = toTensor(x);
-  expectRank('globalAvgPool2d', t, 4, 'images [N, H, W, C]');
+  const t = withPixels('globalAvgPool2d', x);
   return mean(t, [1, 2]);
 }
 
@@ -108,7 +107,15 @@ export function globalAvgPool2d(x: TensorLike): Tensor {
  * @example globalMaxPool2d([[[[1, 10], [3, 30]]]]) // [[3, 30]]
  */
 export function globalMaxPool2d(x: TensorLike): Tensor {
-  const t = toTensor(x);
-  expectRank('globalMaxPool2d', t, 4, 'images [N, H, W, C]');
+  const t = withPixels('globalMaxPool2d', x);
   return max(t, [1, 2]);
+}
+
+function withPixels(where: string, x: TensorLike): Tensor {
+  const t = floats(where, x);
+  expectRank(where, t, 4, 'images [N, H, W, C]');
+  if (t.shape[1] * t.shape[2] === 0) {
+    throw new ShapeError(`${where}: expects images with pixels but got ${formatType(t)}`);
+  }
+  return t;
 }

@@ -1,5 +1,6 @@
 /** Random numbers inside a graph: pure functions of a key, the step and the position of the element (see rng.ts). */
 import type { Key } from '../rng.ts';
+import { checkShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
 import { toTensor, type TensorLike } from './convert.ts';
@@ -7,7 +8,7 @@ import { scalar } from './create.ts';
 import { less } from './elementwise.ts';
 import { argSort, gather } from './gather.ts';
 import { slice } from './layout.ts';
-import { dropoutOp, randomOp, type RandomAttrs } from './primitives/random.ts';
+import { dropoutOp, expectStep, randomOp, type RandomAttrs } from './primitives/random.ts';
 
 const stepOf = (step: TensorLike): Tensor =>
   typeof step === 'number' ? scalar(step, 'i32') : toTensor(step);
@@ -31,12 +32,16 @@ export function dropout(x: TensorLike, rate: number, key: Key, step: TensorLike)
 }
 
 function random(
+  where: string,
   distribution: RandomAttrs['distribution'],
   shape: Shape,
   [key0, key1]: Key,
   step: TensorLike,
 ): Tensor {
-  return randomOp([stepOf(step)], { distribution, shape, key0, key1 })[0];
+  const at = stepOf(step);
+  expectStep(where, at);
+  checkShape(where, shape);
+  return randomOp([at], { distribution, shape, key0, key1 })[0];
 }
 
 /**
@@ -51,7 +56,7 @@ function random(
  * @example randomUniform([3], key(1, 'noise'), 0) // [0.3245, 0.834, 0.0752]
  */
 export function randomUniform(shape: Shape, key: Key, step: TensorLike = 0): Tensor {
-  return random('uniform', shape, key, step);
+  return random('randomUniform', 'uniform', shape, key, step);
 }
 
 /**
@@ -66,7 +71,7 @@ export function randomUniform(shape: Shape, key: Key, step: TensorLike = 0): Ten
  * @example randomNormal([3], key(1, 'noise'), 0) // [-0.4551, 0.9702, -1.438]
  */
 export function randomNormal(shape: Shape, key: Key, step: TensorLike = 0): Tensor {
-  return random('normal', shape, key, step);
+  return random('randomNormal', 'normal', shape, key, step);
 }
 
 /**
@@ -84,7 +89,7 @@ export function randomBernoulli(shape: Shape, probability: number, key: Key, ste
   if (!(probability >= 0 && probability <= 1)) {
     throw new RangeError(`randomBernoulli: probability must be in [0, 1], got ${probability}`);
   }
-  return less(randomUniform(shape, key, step), probability);
+  return less(random('randomBernoulli', 'uniform', shape, key, step), probability);
 }
 
 /**
@@ -98,7 +103,8 @@ export function randomBernoulli(shape: Shape, probability: number, key: Key, ste
  * @example randomPermutation(5, key(1, 'order'), 0) // [0, 2, 3, 4, 1]
  */
 export function randomPermutation(n: number, key: Key, step: TensorLike = 0): Tensor {
-  const draws = randomUniform([2, n], key, step);
+  checkShape('randomPermutation', [n]);
+  const draws = random('randomPermutation', 'uniform', [2, n], key, step);
   const order = argSort(slice(draws, [0]));
   return gather(order, argSort(gather(slice(draws, [1]), order)));
 }

@@ -7,7 +7,7 @@ import { withDType } from '../op.ts';
 import { formatShape, formatType, resolveAxes, resolveAxis, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
-import { toTensor, type TensorLike } from './convert.ts';
+import { floats, toTensor, type TensorLike } from './convert.ts';
 import { customGradient } from './custom.ts';
 import {
   abs,
@@ -43,9 +43,6 @@ export interface ReduceOptions {
 }
 
 type Axes = number | readonly number[];
-
-/** x as a tensor. Throws ShapeError, in the name of the caller, unless it is `f32`. */
-const floats = (where: string, x: TensorLike): Tensor => withDType(where, 'f32', toTensor(x));
 
 function reduce(
   where: string,
@@ -111,7 +108,7 @@ function countOver(where: string, t: Tensor, axes: Axes | undefined): number {
  * @example mean([[1, 2], [3, 4]], 1) // [1.5, 3.5]
  */
 export function mean(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  const t = toTensor(x);
+  const t = floats('mean', x);
   const n = countOver('mean', t, axes);
   return div(sum(t, axes, options), n);
 }
@@ -127,7 +124,9 @@ export function mean(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): T
  * @example max([[1, 5], [7, 2]], 1) // [5, 7]
  */
 export function max(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  return reduce('max', reduceOps.max, x, axes, options);
+  const t = floats('max', x);
+  countOver('max', t, axes);
+  return reduce('max', reduceOps.max, t, axes, options);
 }
 
 /**
@@ -341,6 +340,7 @@ function withoutKept(
  */
 export function logSumExp(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   const t = floats('logSumExp', x);
+  countOver('logSumExp', t, axes);
   const result = customGradient({
     name: 'logSumExp',
     forward(u) {
@@ -451,5 +451,5 @@ export function dot(a: TensorLike, b: TensorLike): Tensor {
       `dot: expects two vectors of the same length but got ${formatType(x)} and ${formatType(y)}`,
     );
   }
-  return sum(mul(x, y));
+  return sum(mul(withDType('dot', 'f32', x), withDType('dot', 'f32', y)));
 }

@@ -56,7 +56,11 @@ describe('wrong use is named', () => {
       'concat: f32 [2,3] and f32 [3,2] differ in more than axis 0 (dtypes and all other sizes must be equal)',
     ],
     ['concat of nothing', () => ops.concat([]), 'concat: expects at least one tensor, got none'],
-    ['stack', () => ops.stack([t(2), t(3)]), 'stack: shapes [2] and [3] differ (all must be equal)'],
+    [
+      'stack',
+      () => ops.stack([t(2), t(3)]),
+      'stack: f32 [2] and f32 [3] differ (shapes and dtypes must be equal)',
+    ],
     [
       'split in parts that do not fit',
       () => ops.split(t(7), 2),
@@ -160,6 +164,42 @@ describe('wrong use is named', () => {
     ],
   ])('%s out of range', (_, build, message) => {
     expect(build).toThrow(new RangeError(message));
+  });
+
+  // Each is made of other operations, which would name themselves.
+  it.each<[string, () => unknown]>([
+    ['gelu', () => ops.gelu(ints(1))],
+    ['silu', () => ops.silu(ints(1))],
+    ['softplus', () => ops.softplus(ints(1))],
+    ['leakyRelu', () => ops.leakyRelu(ints(1))],
+    ['elu', () => ops.elu(ints(1))],
+    ['celu', () => ops.celu(ints(1))],
+    ['hardSigmoid', () => ops.hardSigmoid(ints(1))],
+    ['hardSwish', () => ops.hardSwish(ints(1))],
+    ['hardTanh', () => ops.hardTanh(ints(1))],
+    ['mean', () => ops.mean(ints(1))],
+    ['dot', () => ops.dot(ints(1), ints(1))],
+    ['logSumExp', () => ops.logSumExp(t(0))],
+    ['stack', () => ops.stack([t(1), ints(1)])],
+    ['scatterAdd', () => ops.scatterAdd([1], [0], 2)],
+    ['scatterAddAlongAxis', () => ops.scatterAddAlongAxis(ints(1), ints(0), 2, 0)],
+    ['takeAlongAxis', () => ops.takeAlongAxis([[1]], [[0]], 1)],
+    ['oneHot', () => ops.oneHot([0], 2)],
+    ['topK', () => ops.topK(ints(1), 1)],
+    ['argSort', () => ops.argSort(ints(1))],
+    ['lrnAcross', () => ops.lrnAcross(ints(1))],
+    ['layerNorm', () => ops.layerNorm(ints(1, 2))],
+    ['groupNorm', () => ops.groupNorm(ints(1, 2), 1)],
+    ['instanceNorm', () => ops.instanceNorm(ints(1, 2))],
+    ['globalAvgPool2d', () => ops.globalAvgPool2d(t(1, 0, 2, 3))],
+    ['randomUniform', () => ops.randomUniform([-1], key(1, 'x'))],
+    ['randomNormal', () => ops.randomNormal([1], key(1, 'x'), t())],
+    ['randomBernoulli', () => ops.randomBernoulli([0.5], 0.5, key(1, 'x'))],
+    ['randomPermutation', () => ops.randomPermutation(-1, key(1, 'x'))],
+    ['ones', () => ops.ones([-1])],
+  ])('%s names itself', (name, build) => {
+    expect(build).toThrow(ShapeError);
+    expect(build).toThrow(new RegExp(`^${name}: `));
   });
 
   it('a number that single precision does not hold is refused, an infinity is not', () => {

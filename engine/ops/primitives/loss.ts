@@ -12,7 +12,8 @@ import { sum } from '../reduce.ts';
 type None = Record<never, never>;
 const none: None = {};
 
-function checkLabels(where: string, logits: TensorType, labels: TensorType): void {
+/** Throws ShapeError unless logits are f32 [N, classes] and labels i32 [N], with at least one class. */
+export function checkLabels(where: string, logits: TensorType, labels: TensorType): void {
   expectDType(where, 'f32', logits);
   expectRank(where, logits, 2, 'logits [N, classes]');
   if (labels.dtype !== 'i32' || labels.shape.length !== 1 || labels.shape[0] !== logits.shape[0]) {

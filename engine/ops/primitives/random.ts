@@ -49,7 +49,8 @@ export const randomOp = defineOp({
   vjp: () => [null],
 });
 
-function expectStep(where: string, step: TensorType): void {
+/** Throws ShapeError unless the step is i32 []. */
+export function expectStep(where: string, step: TensorType): void {
   if (step.dtype !== 'i32' || step.shape.length !== 0) {
     throw new ShapeError(`${where}: step must be i32 [] but got ${formatType(step)}`);
   }
