@@ -20,6 +20,7 @@ export function activation(fn: (x: Tensor) => Tensor, name = 'activation'): Laye
  * ReLU: max(x, 0).
  *
  * Shapes: x `f32` [...] -> [...].
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
  *
  * @example nn.sequential({ fc1: nn.dense(4, 8), relu1: nn.relu(), fc2: nn.dense(8, 3) })
  */
@@ -29,6 +30,7 @@ export const relu = (): Layer => activation(ops.relu, 'relu');
  * Logistic sigmoid: 1 / (1 + e^−x).
  *
  * Shapes: x `f32` [...] -> [...].
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
  *
  * @example nn.sequential({ fc: nn.dense(4, 1), sigmoid: nn.sigmoid() })
  */
@@ -38,6 +40,7 @@ export const sigmoid = (): Layer => activation(ops.sigmoid, 'sigmoid');
  * Hyperbolic tangent.
  *
  * Shapes: x `f32` [...] -> [...].
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
  *
  * @example nn.sequential({ fc: nn.dense(4, 8), tanh: nn.tanh() })
  */
@@ -57,6 +60,7 @@ const configured = (config: LayerConfig, apply: (x: Tensor) => Tensor): Layer =>
  * Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
  * Throws TypeError for an unknown option.
  * Throws RangeError, when the layer is applied, if `approximate` is not 'tanh'.
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
  *
  * @example nn.gelu({ approximate: 'tanh' })
  */
@@ -70,6 +74,7 @@ export function gelu(options: GeluOptions = {}): Layer {
  *
  * Shapes: x `f32` [...] -> [...].
  * Source: Elfwing et al., Sigmoid-Weighted Linear Units, 2017.
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
  *
  * @example nn.silu()
  */
@@ -79,6 +84,7 @@ export const silu = (): Layer => activation(ops.silu, 'silu');
  * Softplus: log(1 + e^x).
  *
  * Shapes: x `f32` [...] -> [...].
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
  *
  * @example nn.softplus()
  */
@@ -89,6 +95,7 @@ export const softplus = (): Layer => activation(ops.softplus, 'softplus');
  *
  * Shapes: x `f32` [...] -> [...].
  * Throws RangeError, when the layer is applied, if the slope is not a finite number.
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
  *
  * @example nn.leakyRelu(0.1)
  */
@@ -101,6 +108,7 @@ export const leakyRelu = (slope = 0.01): Layer =>
  * Shapes: x `f32` [...] -> [...].
  * Source: Clevert et al., Exponential Linear Units, 2015.
  * Throws RangeError, when the layer is applied, if alpha is not a finite number.
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
  *
  * @example nn.elu()
  */
@@ -112,6 +120,7 @@ export const elu = (alpha = 1): Layer => configured({ kind: 'elu', alpha }, (x) 
  * Shapes: x `f32` [...] -> [...].
  * Source: Barron, Continuously Differentiable Exponential Linear Units, 2017.
  * Throws RangeError, when the layer is applied, if alpha is 0 or not a finite number.
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
  *
  * @example nn.celu(0.5)
  */
@@ -121,6 +130,7 @@ export const celu = (alpha = 1): Layer => configured({ kind: 'celu', alpha }, (x
  * Piecewise linear sigmoid: x / 6 + ½, clamped to [0, 1].
  *
  * Shapes: x `f32` [...] -> [...].
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
  *
  * @example nn.hardSigmoid()
  */
@@ -131,6 +141,7 @@ export const hardSigmoid = (): Layer => activation(ops.hardSigmoid, 'hardSigmoid
  *
  * Shapes: x `f32` [...] -> [...].
  * Source: Howard et al., Searching for MobileNetV3, 2019.
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
  *
  * @example nn.hardSwish()
  */
@@ -140,6 +151,7 @@ export const hardSwish = (): Layer => activation(ops.hardSwish, 'hardSwish');
  * Clamps x to [−1, 1].
  *
  * Shapes: x `f32` [...] -> [...].
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
  *
  * @example nn.hardTanh()
  */
@@ -153,7 +165,7 @@ export const hardTanh = (): Layer => activation(ops.hardTanh, 'hardTanh');
  *
  * Shapes: x `f32` [...] -> [...].
  * Source: Srivastava et al., Dropout, 2014.
- * Throws RangeError unless 0 <= rate < 1.
+ * Throws RangeError unless 0 <= rate < 1 and, when the layer is applied in training, ShapeError if x is not `f32`.
  *
  * @example nn.sequential({ fc1: nn.dense(4, 8), drop: nn.dropout(0.5), fc2: nn.dense(8, 3) })
  */

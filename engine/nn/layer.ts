@@ -17,18 +17,22 @@ export interface Described {
 
 /** A layer whose input is an `X`: a tensor, or an object of tensors by name. */
 export interface Layer<X = Tensor> extends Described {
+  /** The output for an input. Parameters and random keys come from `scope`. */
   apply(x: X, scope: Scope): Tensor;
 }
 
 /** Kind and options of a layer, as plain data. */
 export interface LayerConfig {
+  /** Kind of the layer: 'conv2d'. */
   readonly kind: string;
   readonly [option: string]: unknown;
 }
 
 /** An array that a layer owns. */
 export interface ParamSpec {
+  /** Shape of the parameter. */
   readonly shape: Shape;
+  /** Initial values. */
   readonly init: Initializer;
   /** Factor on the learning rate of the optimizer. */
   readonly lrMult: number;
@@ -61,7 +65,7 @@ export interface Scope {
   child<X>(name: string, layer: Layer<X>, x: X): Tensor;
 }
 
-/** Names of layers appear in paths, and integers would be moved to the front by JavaScript. */
+/** Names of layers are parts of paths. Integers are excluded because JavaScript would move such keys to the front. */
 const NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
 
 const isObject = (x: unknown): x is Readonly<Record<string, unknown>> =>

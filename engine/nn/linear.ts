@@ -102,9 +102,11 @@ export function dense(inputs: number, outputs: number, options: WeightOptions = 
 /**
  * 2-D convolution of images in NHWC with filters in HWIO.
  *
+ *   span = (KH − 1) · dilation + 1
+ *   H' = floor((H + pads − span) / stride) + 1
+ *   H' = ceil(H / stride) with padding 'same', where an odd pixel of padding goes to the end
+ *
  * Shapes: x `f32` [N, H, W, in] -> [N, H', W', out]; weight [KH, KW, in / groups, out], bias [out].
- * Sizes: H' = floor((H + pads − span) / stride) + 1, span = (KH − 1) · dilation + 1. With padding 'same', H' =
- * ceil(H / stride).
  * Throws RangeError if a size is not a positive integer, `groups` does not divide the channels, or `lrMult` or `decayMult`
  * is negative.
  * Throws TypeError for an unknown option, or an `init` that is not a function.
@@ -159,9 +161,11 @@ export interface ConvTransposeOptions extends ConvOptions {
 /**
  * Transposed 2-D convolution, which enlarges images by the stride.
  *
+ *   span = (KH − 1) · dilation + 1
+ *   H' = (H − 1) · stride + span − pads + outputPadding
+ *   H' = H · stride with padding 'same'
+ *
  * Shapes: x `f32` [N, H, W, in] -> [N, H', W', out]; weight [KH, KW, out / groups, in], bias [out].
- * Sizes: H' = (H − 1) · stride + span − pads + outputPadding, span = (KH − 1) · dilation + 1. With padding 'same', H' = H ·
- * stride.
  * Throws RangeError if a size is not a positive integer, `groups` does not divide the channels, or `lrMult` or `decayMult`
  * is negative.
  * Throws TypeError for an unknown option, or an `init` that is not a function.
@@ -193,7 +197,7 @@ export function conv2dTranspose(
 
 const CONV = [...PARAM, 'bias', 'stride', 'padding', 'dilation', 'groups'] as const;
 
-/** Options that a config has only if they are not 1, so that checkpoints of plain convolutions stay valid. */
+/** Options that are part of a config only if they are not 1. Checkpoints of plain convolutions do not have them. */
 const unusual = (dilation: Pair, groups: number) => ({
   ...(Math.max(...pair(dilation)) > 1 && { dilation }),
   ...(groups > 1 && { groups }),

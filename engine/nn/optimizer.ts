@@ -43,7 +43,7 @@ export interface Optimizer {
     readonly state: Tree;
     readonly hyper: Hyper<Tensor>;
     readonly specs: Specs;
-    /** Whether this is the last update of the run, u8 []. Undefined where that is not known. */
+    /** 1 in the last update of the run, else 0, `u8` []. Undefined if the last update is not known. */
     readonly last?: Tensor;
   }): { readonly params: Tree; readonly state: Tree };
 }

@@ -24,10 +24,13 @@ export interface Conv2dOptions {
 /**
  * 2-D convolution: the cross-correlation of images with filters, as in every deep learning library.
  *
+ *   span = (KH − 1) · dilation + 1
+ *   H' = floor((H + pads − span) / stride) + 1
+ *   H' = ceil(H / stride) with padding 'same', where an odd pixel of padding goes to the end
+ *
  * Shapes: images x `f32` [N, H, W, C] (NHWC), filters w `f32` [KH, KW, C / groups, O] (HWIO) -> [N, H', W', O].
- * Sizes: H' = floor((H + pads − span) / stride) + 1, span = (KH − 1) · dilation + 1. With padding 'same', H' =
- * ceil(H / stride), and an odd pixel of padding goes to the end. Depthwise convolution has groups = C and w
- * [KH, KW, 1, C · multiplier].
+ *
+ * For a depthwise convolution, groups is C and w is [KH, KW, 1, C · multiplier].
  *
  * Where the wasm backend uses Winograd's algorithm (3×3 and 5×5 kernels with stride 1), a NaN, an infinity or the rounding
  * error of an outlier spreads to all outputs of its tile, even to those whose window does not contain it.
@@ -62,9 +65,11 @@ export interface Conv2dTransposeOptions extends Conv2dOptions {
 /**
  * Transposed 2-D convolution: the gradient of `conv2d` with respect to its input. It enlarges images by the stride.
  *
+ *   span = (KH − 1) · dilation + 1
+ *   H' = (H − 1) · stride + span − pads + outputPadding
+ *   H' = H · stride with padding 'same'
+ *
  * Shapes: images x `f32` [N, H, W, C] (NHWC), filters w `f32` [KH, KW, O / groups, C] -> [N, H', W', O].
- * Sizes: H' = (H − 1) · stride + span − pads + outputPadding, span = (KH − 1) · dilation + 1. With padding 'same', H' = H ·
- * stride.
  * Source: torch.nn.functional.conv_transpose2d; TensorFlow for padding 'same'.
  * Throws ShapeError if the channels do not match the filters or groups, the output would be empty, `outputPadding` is not
  * in 0 … stride − 1, or an operand is not `f32` of rank 4.

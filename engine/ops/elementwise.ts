@@ -486,10 +486,8 @@ export function clamp(x: TensorLike, low: TensorLike = -Infinity, high: TensorLi
 /**
  * Converts to another dtype. A tensor that already has the dtype is returned as it is.
  *
- * - To `f32`: integers are exact up to 2^24. Larger ones round to the nearest `f32`, ties to even.
- * - From `f32` to an integer dtype: the fraction is dropped. Values out of range become the nearest value in range, and NaN
- *   becomes 0.
- * - From `i32` to `u8`: values out of range become the nearest value in range.
+ * Conversion to `f32` rounds integers beyond 2^24 to the nearest value, ties to even. Conversion from `f32` to an integer
+ * dtype drops the fraction and turns NaN into 0. Values out of range become the nearest value in range.
  *
  * No gradient passes through a conversion.
  *

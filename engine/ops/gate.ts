@@ -18,8 +18,8 @@ export const gatedBy = customGradient({
 });
 
 /**
- * x · gate(x). `slope` computes the derivative of the gate from gate(x) and from x clamped to ±FAR, so that powers of x do
- * not overflow.
+ * x · gate(x). `slope` computes the derivative of the gate from gate(x) and from x clamped to ±FAR, whose powers do not
+ * overflow.
  */
 export function gated(
   name: string,

@@ -5,8 +5,8 @@ import type { Tensor } from '../../tensor.ts';
 import type { TensorType } from '../../types.ts';
 
 /**
- * Resolved geometry, which a convolution shares with its two gradients. Filters are [KH, KW, C / groups, O]. Output channel o sees
- * only the input channels of group ⌊o · groups / O⌋.
+ * Resolved geometry, which a convolution shares with its two gradients. Filters are [KH, KW, C / groups, O]. Output channel o depends
+ * only on the input channels of group ⌊o · groups / O⌋.
  */
 export type ConvAttrs = {
   /** [vertical, horizontal] */
