@@ -1,4 +1,4 @@
-/** Layers that act on each element alone. */
+/** Elementwise layers. */
 import { checkNumber, checkOptions } from '../options.ts';
 import * as ops from '../ops/index.ts';
 import type { GeluOptions } from '../ops/index.ts';
@@ -6,7 +6,9 @@ import type { Tensor } from '../tensor.ts';
 import type { Layer, LayerConfig } from './layer.ts';
 
 /**
- * A layer from a function of a tensor. `name` stands for it in checkpoints.
+ * Makes a layer from a function of a tensor. Checkpoints identify the function by `name`.
+ *
+ * Shapes: those of the function.
  *
  * @example nn.activation((x) => x.mul(x.sigmoid()), 'swish')
  */
@@ -14,47 +16,158 @@ export function activation(fn: (x: Tensor) => Tensor, name = 'activation'): Laye
   return { params: {}, config: { kind: name }, apply: (x) => fn(x) };
 }
 
-/** max(x, 0) */
+/**
+ * ReLU: max(x, 0).
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
+ *
+ * @example nn.sequential({ fc1: nn.dense(4, 8), relu1: nn.relu(), fc2: nn.dense(8, 3) })
+ */
 export const relu = (): Layer => activation(ops.relu, 'relu');
-/** 1 / (1 + e^−x) */
+
+/**
+ * Logistic sigmoid: 1 / (1 + e^−x).
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
+ *
+ * @example nn.sequential({ fc: nn.dense(4, 1), sigmoid: nn.sigmoid() })
+ */
 export const sigmoid = (): Layer => activation(ops.sigmoid, 'sigmoid');
-/** The hyperbolic tangent. */
+
+/**
+ * Hyperbolic tangent.
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
+ *
+ * @example nn.sequential({ fc: nn.dense(4, 8), tanh: nn.tanh() })
+ */
 export const tanh = (): Layer => activation(ops.tanh, 'tanh');
 
-/** An activation with options, which its config has. */
+/** An activation whose options are part of its config. */
 const configured = (config: LayerConfig, apply: (x: Tensor) => Tensor): Layer => ({
   params: {},
   config,
   apply,
 });
 
-/** x · Φ(x), exact or by its approximation with tanh. */
+/**
+ * Gaussian error linear unit: x · Φ(x), exact or approximated with tanh.
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
+ * Throws TypeError for an unknown option.
+ * Throws RangeError, when the layer is applied, if `approximate` is not 'tanh'.
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
+ *
+ * @example nn.gelu({ approximate: 'tanh' })
+ */
 export function gelu(options: GeluOptions = {}): Layer {
   checkOptions('gelu', options, ['approximate']);
   return configured({ kind: 'gelu', ...options }, (x) => ops.gelu(x, options));
 }
 
-/** x · sigmoid(x), also called swish. */
+/**
+ * Sigmoid linear unit, also called swish: x · sigmoid(x).
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Source: Elfwing et al., Sigmoid-Weighted Linear Units, 2017.
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
+ *
+ * @example nn.silu()
+ */
 export const silu = (): Layer => activation(ops.silu, 'silu');
-/** log(1 + e^x) */
+
+/**
+ * Softplus: log(1 + e^x).
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
+ *
+ * @example nn.softplus()
+ */
 export const softplus = (): Layer => activation(ops.softplus, 'softplus');
-/** x where it is positive, else slope · x. */
+
+/**
+ * Leaky ReLU: x where x > 0, else slope · x.
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Throws RangeError, when the layer is applied, if the slope is not a finite number.
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
+ *
+ * @example nn.leakyRelu(0.1)
+ */
 export const leakyRelu = (slope = 0.01): Layer =>
   configured({ kind: 'leakyRelu', slope }, (x) => ops.leakyRelu(x, slope));
-/** x where it is positive, else alpha · (e^x − 1). */
+
+/**
+ * Exponential linear unit: x where x > 0, else alpha · (e^x − 1).
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Source: Clevert et al., Exponential Linear Units, 2015.
+ * Throws RangeError, when the layer is applied, if alpha is not a finite number.
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
+ *
+ * @example nn.elu()
+ */
 export const elu = (alpha = 1): Layer => configured({ kind: 'elu', alpha }, (x) => ops.elu(x, alpha));
-/** x where it is positive, else alpha · (e^(x / alpha) − 1). */
+
+/**
+ * Continuously differentiable ELU: x where x > 0, else alpha · (e^(x / alpha) − 1).
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Source: Barron, Continuously Differentiable Exponential Linear Units, 2017.
+ * Throws RangeError, when the layer is applied, if alpha is 0 or not a finite number.
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
+ *
+ * @example nn.celu(0.5)
+ */
 export const celu = (alpha = 1): Layer => configured({ kind: 'celu', alpha }, (x) => ops.celu(x, alpha));
-/** x / 6 + ½ within 0 … 1. */
+
+/**
+ * Piecewise linear sigmoid: x / 6 + ½, clamped to [0, 1].
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
+ *
+ * @example nn.hardSigmoid()
+ */
 export const hardSigmoid = (): Layer => activation(ops.hardSigmoid, 'hardSigmoid');
-/** x · hardSigmoid(x) */
+
+/**
+ * Hard swish: x · hardSigmoid(x).
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Source: Howard et al., Searching for MobileNetV3, 2019.
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
+ *
+ * @example nn.hardSwish()
+ */
 export const hardSwish = (): Layer => activation(ops.hardSwish, 'hardSwish');
-/** x within −1 … 1. */
+
+/**
+ * Clamps x to [−1, 1].
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
+ *
+ * @example nn.hardTanh()
+ */
 export const hardTanh = (): Layer => activation(ops.hardTanh, 'hardTanh');
 
 /**
- * In training, zeroes each element with probability `rate` and scales the others by 1 / (1 − rate); else the identity.
- * The mask is pure in (seed, path, step). Throws RangeError unless 0 <= rate < 1.
+ * Dropout. In training, it zeroes each element with probability `rate` and multiplies the others by 1 / (1 − rate). In
+ * inference, it is the identity.
+ *
+ * The mask is a pure function of the seed, the path of the layer and the step.
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Source: Srivastava et al., Dropout, 2014.
+ * Throws RangeError unless 0 <= rate < 1 and, when the layer is applied in training, ShapeError if x is not `f32`.
+ *
+ * @example nn.sequential({ fc1: nn.dense(4, 8), drop: nn.dropout(0.5), fc2: nn.dense(8, 3) })
  */
 export function dropout(rate: number): Layer {
   checkNumber('dropout', 'rate', rate, 'a number >= 0 and < 1', (x) => x >= 0 && x < 1);

@@ -1,4 +1,4 @@
-/** Layers made of layers. */
+/** Layers composed of layers. */
 import { ShapeError } from '../errors.ts';
 import { add, concat } from '../ops/index.ts';
 import { formatType, sameShape } from '../shape.ts';
@@ -6,10 +6,18 @@ import type { Tensor } from '../tensor.ts';
 import { childConfigs, childParams, type Described, type Layer } from './layer.ts';
 
 /**
- * One layer after another. Keys are the layers' names: they name parameters, and places in errors and plans. A layer
- * that is used under two names has two sets of parameters.
+ * Applies layers in order.
  *
- * @example nn.sequential({ flat: nn.flatten(), fc: nn.dense(3072, 10) }) // parameters 'fc.weight' and 'fc.bias'
+ * Keys name the layers. They prefix the names of parameters and appear in errors and plans. A layer object under two names
+ * has two sets of parameters.
+ *
+ * Shapes: each layer takes the output of the one before it.
+ * Throws TypeError unless the argument is an object of layers by name.
+ * Throws RangeError for a name that is not a letter or _ followed by letters, digits, _ and -.
+ *
+ * @example
+ * const model = nn.sequential({ flat: nn.flatten(), fc: nn.dense(3072, 10) });
+ * Object.keys(model.params) // ['fc.weight', 'fc.bias']
  */
 export function sequential(layers: Readonly<Record<string, Layer>>): Layer {
   return {
@@ -21,8 +29,11 @@ export function sequential(layers: Readonly<Record<string, Layer>>): Layer {
 }
 
 /**
- * main(x) + shortcut(x); without a shortcut, main(x) + x. Parameters are named 'main. …' and 'shortcut. …'.
- * Throws ShapeError unless both have the same shape.
+ * Residual block: main(x) + shortcut(x), or main(x) + x without a shortcut. Parameters are named 'main.…' and 'shortcut.…'.
+ *
+ * Shapes: main and shortcut give the same shape.
+ * Source: He et al., Deep Residual Learning for Image Recognition, 2016.
+ * Throws ShapeError, when the layer is applied, if the shapes of the two branches differ.
  *
  * @example
  * nn.residual(
@@ -44,7 +55,7 @@ export function residual(main: Layer, shortcut?: Layer): Layer {
       if (!sameShape(a.shape, b.shape)) {
         throw new ShapeError(
           `residual: main gives ${formatType(a)} but the shortcut gives ${formatType(b)} ` +
-            `(give a shortcut that changes size as main does, for instance a 1×1 convolution)`,
+            `(use a shortcut with the output shape of main, for instance a 1×1 convolution)`,
         );
       }
       return add(a, b);
@@ -53,10 +64,16 @@ export function residual(main: Layer, shortcut?: Layer): Layer {
 }
 
 /**
- * Several layers of the same input, whose results are concatenated along an axis, by default that of the channels.
- * Keys name the layers as in `sequential`. Throws ShapeError where the results differ in another axis.
+ * Applies several layers to the same input, and concatenates their outputs along an axis. The default is the last axis, the
+ * channels.
  *
- * @example nn.branches({ wide: nn.conv2d(16, 8, 5, { padding: 'same' }), narrow: nn.conv2d(16, 24, 1) }) // 32 channels
+ * Keys name the layers, as in `sequential`.
+ *
+ * Shapes: outputs agree in all axes but the one that is concatenated.
+ * Throws TypeError unless `layers` is an object of layers by name.
+ * Throws ShapeError, when the layer is applied, if the outputs differ in another axis.
+ *
+ * @example nn.branches({ wide: nn.conv2d(16, 8, 5, { padding: 'same' }), narrow: nn.conv2d(16, 24, 1) })
  */
 export function branches(layers: Readonly<Record<string, Layer>>, axis = -1): Layer {
   return {
@@ -70,13 +87,17 @@ export function branches(layers: Readonly<Record<string, Layer>>, axis = -1): La
   };
 }
 
-/** Layers by name as functions of their input. */
+/** Layers by name, as functions of their input. */
 type Callable<L> = { readonly [N in keyof L]: L[N] extends Layer<infer X> ? (x: X) => Tensor : never };
 
 /**
- * A layer from others and a function that connects them, as a PyTorch module is from its submodules and `forward`. It
- * serves for several inputs and for layers that are used more than once, which then share their parameters. `name`
- * identifies the function in checkpoints.
+ * Makes a layer from layers and a function that connects them, like a PyTorch module with its `forward`.
+ *
+ * Use it for models with several inputs, and for layers that are used more than once, which share their parameters.
+ * Checkpoints identify the function by `name`.
+ *
+ * Shapes: those of the function. The input is a tensor, or an object of tensors by name.
+ * Throws TypeError unless `layers` is an object of layers by name.
  *
  * @example
  * const siamese = nn.module({ tower: nn.mlp([64, 32]) }, (x: { a: Tensor; b: Tensor }, { tower }) =>

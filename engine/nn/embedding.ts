@@ -1,4 +1,4 @@
-/** Vectors by index: words, categories, places. */
+/** Embeddings: a vector for each index. */
 import { ShapeError } from '../errors.ts';
 import { checkInteger, checkOptions } from '../options.ts';
 import { cast, gather } from '../ops/index.ts';
@@ -8,12 +8,15 @@ import type { Layer } from './layer.ts';
 import { trained, type ParamOptions } from './linear.ts';
 
 /**
- * A table of vectors, of which each index takes one.
+ * Embedding table: looks up a row of the weight for each index.
  *
- * Shapes: x i32 or u8 [...] -> [..., width]; weight [count, width], by default normally distributed with deviation 1.
- * An index outside 0 … count − 1 stops the run before any state is written.
+ * Shapes: x `i32` or `u8` [...] -> `f32` [..., width]; weight [count, width], drawn from the standard normal distribution
+ * by default. A run with an index outside 0 … count − 1 throws DataError and writes no state.
+ * Throws RangeError if the count or the width is not a positive integer.
+ * Throws TypeError for an unknown option, or an `init` that is not a function.
+ * Throws ShapeError, when the layer is applied, if x is `f32`.
  *
- * @example nn.embedding(1000, 64)
+ * @example nn.countParameters(nn.embedding(1000, 64)) // 64000
  */
 export function embedding(count: number, width: number, options: ParamOptions = {}): Layer {
   checkInteger('embedding', 'count', count, 1);

@@ -1,6 +1,6 @@
 /**
- * Layers, initializers, models, and how a model meets its state: `import * as nn from 'cyclegrad/nn'`. The functions of
- * tensors that layers apply are in `cyclegrad`.
+ * Layers, initializers, models and their state: `import * as nn from 'cyclegrad/nn'`. The operations that layers apply are in
+ * `cyclegrad`.
  */
 import '../methods.ts';
 

@@ -1,4 +1,4 @@
-/** Initial values of parameters. Each is pure in (seed, path): the stream it draws from is made of nothing else. */
+/** Initial values of parameters. Each is a pure function of the seed and the path of the parameter. */
 import { ShapeError } from '../errors.ts';
 import { isFloat64Array } from '../host.ts';
 import { checkNumber, checkOneOf, checkOptions } from '../options.ts';
@@ -7,31 +7,55 @@ import type { Stream } from '../rng.ts';
 import { formatShape, sizeOf } from '../shape.ts';
 import type { HostData, HostTensor, Shape } from '../types.ts';
 
-/** Values for a parameter of a shape. Draws from the stream it is given, and from nothing else. */
+/** Gives initial values for a parameter of a shape. Random numbers come only from the given stream. */
 export type Initializer = (shape: Shape, draws: Stream) => Float32Array | Float64Array;
 
 const drawn = (shape: Shape, draw: () => number): Float32Array =>
   Float32Array.from({ length: sizeOf(shape) }, draw);
 
-/** The same value everywhere. */
+/**
+ * Fills a parameter with one value.
+ * Throws RangeError if the value is not a finite number.
+ *
+ * @example nn.dense(64, 10, { bias: { init: nn.init.constant(0.1) } })
+ */
 export function constant(value: number): Initializer {
   checkNumber('constant', 'value', value);
   return (shape) => new Float32Array(sizeOf(shape)).fill(value);
 }
 
-/** 0 everywhere. */
+/**
+ * Fills a parameter with 0.
+ *
+ * @example nn.dense(64, 10, { init: nn.init.zeros })
+ */
 export const zeros: Initializer = constant(0);
-/** 1 everywhere. */
+
+/**
+ * Fills a parameter with 1.
+ *
+ * @example nn.dense(64, 10, { init: nn.init.ones })
+ */
 export const ones: Initializer = constant(1);
 
-/** Normally distributed values. Throws RangeError for a negative standard deviation. */
+/**
+ * Draws from a normal distribution with standard deviation `std` and the given mean.
+ * Throws RangeError if the standard deviation is negative or a number is not finite.
+ *
+ * @example nn.dense(64, 10, { init: nn.init.normal(0.01) })
+ */
 export function normal(std: number, mean = 0): Initializer {
   checkNumber('normal', 'std', std, 'a number >= 0', (x) => x >= 0);
   checkNumber('normal', 'mean', mean);
   return (shape, draws) => drawn(shape, () => mean + std * draws.normal());
 }
 
-/** Uniform values in [low, high). */
+/**
+ * Draws from the uniform distribution on [low, high).
+ * Throws RangeError if high is not above low, or a number is not finite.
+ *
+ * @example nn.dense(64, 10, { init: nn.init.uniform(-0.1, 0.1) })
+ */
 export function uniform(low: number, high: number): Initializer {
   checkNumber('uniform', 'low', low);
   checkNumber('uniform', 'high', high, `a number above low, which is ${low}`, (x) => x > low);
@@ -39,31 +63,45 @@ export function uniform(low: number, high: number): Initializer {
 }
 
 export interface FanOptions {
-  /** What the variance is divided by: inputs of each unit, outputs of each input, or the mean of both. Default 'in'. */
+  /**
+   * Divisor of the variance: the number of inputs of each unit ('in'), the number of outputs of each input ('out'), or their
+   * mean ('average'). Default 'in'.
+   */
   readonly fan?: 'in' | 'out' | 'average';
   /** Default 'uniform' for `xavier`, 'normal' for `he`. */
   readonly distribution?: 'uniform' | 'normal';
 }
 
 /**
- * Keeps the variance of signals through linear layers.
+ * Xavier (Glorot) initialization, which keeps the variance of activations through linear layers.
  *
- *   variance = 1 / fan; by default uniform in ±√(3 / fan_in), as Caffe's filler
+ *   variance = 1 / fan
  *
- * Source: X. Glorot and Y. Bengio, 2010 (which averages both fans); Caffe, filler.hpp.
+ * The default is uniform in ±√(3 / fan_in), as in Caffe. PyTorch's `xavier_uniform_` corresponds to `fan: 'average'`.
  *
- * @example nn.dense(64, 10, { init: nn.init.xavier() })
+ * Source: Glorot and Bengio, Understanding the Difficulty of Training Deep Feedforward Neural Networks, 2010; Caffe,
+ * filler.hpp.
+ * Throws TypeError for an unknown option.
+ * Throws RangeError for an unknown fan or distribution.
+ *
+ * @example nn.dense(64, 10, { init: nn.init.xavier({ fan: 'average' }) })
  */
 export function xavier(options: FanOptions = {}): Initializer {
   return scaled('xavier', 1, 'uniform', options);
 }
 
 /**
- * Keeps the variance of signals through layers followed by relu.
+ * He (Kaiming) initialization, which keeps the variance of activations through layers followed by ReLU.
  *
- *   variance = 2 / fan; by default normal with standard deviation √(2 / fan_in)
+ *   variance = 2 / fan
  *
- * Source: K. He et al., Delving Deep into Rectifiers, 2015; PyTorch's kaiming_normal_; Caffe's MSRAFiller.
+ * The default is normal with standard deviation √(2 / fan_in), as PyTorch's `kaiming_normal_` and Caffe's MSRAFiller.
+ *
+ * Source: He et al., Delving Deep into Rectifiers, 2015.
+ * Throws TypeError for an unknown option.
+ * Throws RangeError for an unknown fan or distribution.
+ *
+ * @example nn.conv2d(3, 32, 3, { init: nn.init.he({ fan: 'out' }) })
  */
 export function he(options: FanOptions = {}): Initializer {
   return scaled('he', 2, 'normal', options);
@@ -84,13 +122,18 @@ function scaled(where: string, gain: number, usual: 'uniform' | 'normal', option
 
 const symmetric = (square: number): Initializer => uniform(-Math.sqrt(square), Math.sqrt(square));
 
-/** Inputs that one output sums over, and outputs that one input goes to. Weights are [..., in, out]. */
+/** Fan-in and fan-out: the inputs of each output, and the outputs of each input. Weights are [..., in, out]. */
 function fansOf(shape: Shape): { in: number; out: number } {
   const size = sizeOf(shape);
   return { in: size / (shape.at(-1) ?? 1), out: size / (shape.at(-2) ?? 1) };
 }
 
-/** The given values. Throws ShapeError, when the model is initialized, unless they fill the parameter. */
+/**
+ * Uses the given values.
+ * Throws ShapeError, when the state is initialized, if the number of values differs from the size of the parameter.
+ *
+ * @example nn.dense(2, 2, { init: nn.init.fromArray([[1, 0], [0, 1]]) })
+ */
 export function fromArray(data: HostTensor | Nested | HostData): Initializer {
   const value = toHost('fromArray', data);
   return (shape) => {

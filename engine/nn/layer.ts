@@ -1,6 +1,6 @@
 /**
- * What a layer is: a description with named parameters and a function of a tensor. It holds no data; a model is a layer,
- * and its parameters live in named state (see model.ts).
+ * The interface of layers. A layer describes named parameters and applies a function to a tensor. It holds no data. A model
+ * is a layer, and its parameters live in named state (see model.ts).
  */
 import { isRecord } from '../options.ts';
 import type { Key } from '../rng.ts';
@@ -8,66 +8,73 @@ import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
 import type { Initializer } from './initializers.ts';
 
-/** What a layer is but for what it computes. */
+/** A layer without its function. */
 export interface Described {
-  /** By name; those of a layer inside another under its path: 'block1.conv1.weight'. */
+  /** Parameters by name. Parameters of nested layers have their path in front: 'block1.conv1.weight'. */
   readonly params: Readonly<Record<string, ParamSpec>>;
-  /** What the layer computes, as plain data: a checkpoint is not resumed by a model that says something else. */
+  /** What the layer computes, as plain data. A checkpoint resumes only with a model of the same config. */
   readonly config?: LayerConfig;
 }
 
-/** `X` is what it takes: a tensor, or an object of tensors by name. */
+/** A layer whose input is an `X`: a tensor, or an object of tensors by name. */
 export interface Layer<X = Tensor> extends Described {
+  /** The output for an input. Parameters and random keys come from `scope`. */
   apply(x: X, scope: Scope): Tensor;
 }
 
+/** Kind and options of a layer, as plain data. */
 export interface LayerConfig {
+  /** Kind of the layer: 'conv2d'. */
   readonly kind: string;
   readonly [option: string]: unknown;
 }
 
 /** An array that a layer owns. */
 export interface ParamSpec {
+  /** Shape of the parameter. */
   readonly shape: Shape;
+  /** Initial values. */
   readonly init: Initializer;
-  /** Factors on the optimizer's learning rate and weight decay. */
+  /** Factor on the learning rate of the optimizer. */
   readonly lrMult: number;
+  /** Factor on the weight decay of the optimizer. */
   readonly decayMult: number;
   /** Not trained: statistics, which change through `scope.update` only, and constants such as a mean image. */
   readonly frozen?: boolean;
 }
 
-/** What a layer sees of the graph that it is being built into. */
+/** The context in which a layer is applied. */
 export interface Scope {
-  /** Where the layer is: 'block1.conv1'; '' for the model itself. */
+  /** Path of the layer: 'block1.conv1', or '' for the model itself. */
   readonly path: string;
+  /** Whether the layer is applied for training. */
   readonly training: boolean;
-  /** The layer's own parameter. */
+  /** A parameter of the layer. */
   param(name: string): Tensor;
   /**
-   * Records the new value of a frozen parameter, which `param` gives from then on; it is written when the training step
-   * has succeeded.
+   * Records the new value of a frozen parameter. Later calls of `param` return it. It is written when the training step
+   * succeeds.
    */
   update(name: string, value: Tensor): void;
-  /** The number of updates done, i32 []. Throws PlanError where `bind` was given none. */
+  /** The number of updates done, `i32` []. Throws PlanError if `bind` got no step. */
   step(): Tensor;
-  /** The key of a stream of random numbers of this layer, another one at each of its uses. */
+  /** The key of a random stream of this layer. Each use of the layer has its own. */
   key(purpose: string): Key;
-  /** The augmentation of each image of the batch, i32 [N, 3]; null without. */
+  /** The augmentation of each image of the batch, `i32` [N, 3], or null. */
   augmentation(): Tensor | null;
-  /** Applies a layer inside this one; errors inside it begin with its path. Twice under one name, it shares its parameters. */
+  /** Applies a nested layer. Errors inside it begin with its path. Uses under the same name share parameters. */
   child<X>(name: string, layer: Layer<X>, x: X): Tensor;
 }
 
-/** Names of layers appear in paths, and integers would be moved to the front by JavaScript. */
+/** Names of layers are parts of paths. Integers are excluded because JavaScript would move such keys to the front. */
 const NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
 
 const isLayer = (x: unknown): boolean =>
   isRecord(x) && isRecord(x['params']) && isRecord(x['config']) && typeof x['apply'] === 'function';
 
 /**
- * The parameters of layers inside another, under their paths. Throws TypeError unless `layers` has layers by name, and
- * RangeError for a name that cannot be part of a path.
+ * The parameters of nested layers, by path. Throws TypeError unless `layers` is an object of layers by name, and RangeError
+ * for a name that cannot be part of a path.
  */
 export function childParams(
   where: string,
@@ -76,16 +83,16 @@ export function childParams(
   if (!isRecord(layers) || isLayer(layers)) {
     const found = isLayer(layers) ? 'a layer' : Array.isArray(layers) ? 'an array' : typeof layers;
     throw new TypeError(
-      `${where}: takes one object that names its layers, got ${found} (write ${where}({ conv1: …, relu1: … }))`,
+      `${where}: expects an object of layers by name, got ${found} (write ${where}({ conv1: …, relu1: … }))`,
     );
   }
   const params: Record<string, ParamSpec> = {};
   for (const [name, layer] of Object.entries(layers)) {
     if (!isLayer(layer))
-      throw new TypeError(`${where}: '${name}' is not a layer (call nn.conv2d(…), nn.relu(), …)`);
+      throw new TypeError(`${where}: '${name}' is not a layer (create one with nn.conv2d(…), nn.relu(), …)`);
     if (!NAME.test(name)) {
       throw new RangeError(
-        `${where}: '${name}' cannot name a layer (begin with a letter; letters, digits, _ and - only)`,
+        `${where}: '${name}' cannot name a layer (use a letter or _, then letters, digits, _ and -)`,
       );
     }
     for (const [inner, spec] of Object.entries(layer.params)) params[`${name}.${inner}`] = spec;
@@ -93,7 +100,7 @@ export function childParams(
   return params;
 }
 
-/** The configs of layers inside another. */
+/** The configs of nested layers. */
 export function childConfigs(
   layers: Readonly<Record<string, Described>>,
 ): Readonly<Record<string, LayerConfig>> {

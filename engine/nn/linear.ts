@@ -1,4 +1,4 @@
-/** Layers that multiply by weights: dense and convolution. */
+/** Layers with weights: dense layers and convolutions. */
 import { ShapeError } from '../errors.ts';
 import { checkInteger, checkNumber, checkOptions } from '../options.ts';
 import * as ops from '../ops/index.ts';
@@ -8,7 +8,7 @@ import { he, zeros, type Initializer } from './initializers.ts';
 import type { Layer, ParamSpec } from './layer.ts';
 
 export interface ParamOptions {
-  /** Default: that of the layer. */
+  /** Initial values. The default depends on the layer. */
   readonly init?: Initializer;
   /** Factor on the learning rate. Default 1. */
   readonly lrMult?: number;
@@ -16,26 +16,28 @@ export interface ParamOptions {
   readonly decayMult?: number;
 }
 
-/** Options of the weights themselves (`init` defaults to `he()`), and of the bias. */
+/** Options of the weight, whose `init` defaults to `he()`, and of the bias. */
 export interface WeightOptions extends ParamOptions {
-  /** `false` leaves it out. Default: zeros, trained and decayed like the weights. */
+  /**
+   * Options of the bias, or `false` for no bias. Default: zeros, with the same learning rate and weight decay as the weight.
+   */
   readonly bias?: false | ParamOptions;
 }
 
 export interface ConvOptions extends WeightOptions {
-  /** Default 1. */
+  /** Pixels between windows: one number, or [vertical, horizontal]. Default 1. */
   readonly stride?: Pair;
-  /** Default 0, as in PyTorch and in the operation. With 'same' the output is as large as the input over the stride. */
+  /** Zeros around the image in pixels, or 'same' or 'valid'. Default 0, as in PyTorch. */
   readonly padding?: Padding;
-  /** Pixels from one tap to the next. Default 1. */
+  /** Distance between taps of the kernel in pixels. Default 1. */
   readonly dilation?: Pair;
-  /** Parts of the channels that do not see each other. Default 1. */
+  /** Number of groups into which input and output channels are divided. Default 1. */
   readonly groups?: number;
 }
 
 const PARAM = ['init', 'lrMult', 'decayMult'] as const;
 
-/** One trained parameter. */
+/** The description of a trained parameter. */
 export function trained(
   where: string,
   shape: Shape,
@@ -66,10 +68,14 @@ function weights(
 }
 
 /**
- * Fully connected: y = x · weight + bias.
+ * Fully connected layer: y = x · weight + bias.
  *
- * Shapes: x [N, in] -> [N, out]; weight [in, out], bias [out]. Throws ShapeError for inputs of another rank.
+ * Shapes: x `f32` [N, in] -> [N, out]; weight [in, out], bias [out].
+ * Throws RangeError if a size is not a positive integer, or `lrMult` or `decayMult` is negative.
+ * Throws TypeError for an unknown option, or an `init` that is not a function.
+ * Throws ShapeError, when the layer is applied, if x is not `f32` [N, in].
  *
+ * @example nn.countParameters(nn.dense(1024, 10)) // 10250
  * @example nn.dense(1024, 10, { init: nn.init.normal(0.01), bias: { lrMult: 2 } })
  */
 export function dense(inputs: number, outputs: number, options: WeightOptions = {}): Layer {
@@ -94,12 +100,19 @@ export function dense(inputs: number, outputs: number, options: WeightOptions = 
 }
 
 /**
- * Convolution of images, channels last.
+ * 2-D convolution of images in NHWC with filters in HWIO.
  *
- * Shapes: x [N, H, W, in] -> [N, H', W', out]; weight [KH, KW, in / groups, out], bias [out]. With padding 'same'
- * H' = ceil(H / stride); else H' = floor((H + pads − span) / stride) + 1, span = (KH − 1) · dilation + 1.
- * Throws RangeError for groups that do not divide the channels.
+ *   span = (KH − 1) · dilation + 1
+ *   H' = floor((H + pads − span) / stride) + 1
+ *   H' = ceil(H / stride) with padding 'same', where an odd pixel of padding goes to the end
  *
+ * Shapes: x `f32` [N, H, W, in] -> [N, H', W', out]; weight [KH, KW, in / groups, out], bias [out].
+ * Throws RangeError if a size is not a positive integer, `groups` does not divide the channels, or `lrMult` or `decayMult`
+ * is negative.
+ * Throws TypeError for an unknown option, or an `init` that is not a function.
+ * Throws ShapeError, when the layer is applied, if x has another number of channels or no window fits.
+ *
+ * @example nn.countParameters(nn.conv2d(3, 32, 5)) // 2432
  * @example nn.conv2d(3, 32, 5, { padding: 'same', init: nn.init.normal(1e-4), bias: { lrMult: 2 } })
  */
 export function conv2d(inputs: number, outputs: number, kernel: Pair, options: ConvOptions = {}): Layer {
@@ -118,35 +131,45 @@ export function conv2d(inputs: number, outputs: number, kernel: Pair, options: C
 }
 
 export interface DepthwiseOptions extends Omit<ConvOptions, 'groups'> {
-  /** Filters of each channel. Default 1. */
+  /** Filters for each channel. Default 1. */
   readonly multiplier?: number;
 }
 
 /**
- * Convolution of each channel by itself.
+ * Depthwise 2-D convolution: each channel has its own filters.
  *
- * Shapes: x [N, H, W, channels] -> [N, H', W', channels · multiplier], sizes as in `conv2d`; weight
- * [KH, KW, 1, channels · multiplier].
+ * Shapes: x `f32` [N, H, W, channels] -> [N, H', W', channels · multiplier], sizes as in `conv2d`; weight
+ * [KH, KW, 1, channels · multiplier], bias [channels · multiplier].
+ * Throws RangeError if a size is not a positive integer, or `lrMult` or `decayMult` is negative.
+ * Throws TypeError for an unknown option, or an `init` that is not a function.
+ * Throws ShapeError, when the layer is applied, if x has another number of channels or no window fits.
  *
  * @example nn.sequential({ spatial: nn.depthwiseConv2d(64, 3, { padding: 1 }), mix: nn.conv2d(64, 128, 1) })
  */
 export function depthwiseConv2d(channels: number, kernel: Pair, options: DepthwiseOptions = {}): Layer {
+  checkOptions('depthwiseConv2d', options, [...PARAM, 'bias', 'stride', 'padding', 'dilation', 'multiplier']);
   const { multiplier = 1, ...rest } = options;
   checkInteger('depthwiseConv2d', 'multiplier', multiplier, 1);
   return conv2d(channels, channels * multiplier, kernel, { ...rest, groups: channels });
 }
 
 export interface ConvTransposeOptions extends ConvOptions {
-  /** Rows and columns of output at the end that no whole stride reaches. Default 0. */
+  /** Extra rows and columns at the end of the output, from 0 to stride − 1. Default 0. */
   readonly outputPadding?: Pair;
 }
 
 /**
- * Transposed convolution: enlarges images by the stride.
+ * Transposed 2-D convolution, which enlarges images by the stride.
  *
- * Shapes: x [N, H, W, in] -> [N, H', W', out]; weight [KH, KW, out / groups, in], bias [out]. With padding 'same'
- * H' = H · stride; else H' = (H − 1) · stride + span − pads + outputPadding, span = (KH − 1) · dilation + 1.
- * Throws RangeError for groups that do not divide the channels.
+ *   span = (KH − 1) · dilation + 1
+ *   H' = (H − 1) · stride + span − pads + outputPadding
+ *   H' = H · stride with padding 'same'
+ *
+ * Shapes: x `f32` [N, H, W, in] -> [N, H', W', out]; weight [KH, KW, out / groups, in], bias [out].
+ * Throws RangeError if a size is not a positive integer, `groups` does not divide the channels, or `lrMult` or `decayMult`
+ * is negative.
+ * Throws TypeError for an unknown option, or an `init` that is not a function.
+ * Throws ShapeError, when the layer is applied, if x has another number of channels or the output would be empty.
  *
  * @example nn.conv2dTranspose(64, 32, 4, { stride: 2, padding: 1 })
  */
@@ -174,13 +197,13 @@ export function conv2dTranspose(
 
 const CONV = [...PARAM, 'bias', 'stride', 'padding', 'dilation', 'groups'] as const;
 
-/** What a config says only where it is not 1: checkpoints of plain convolutions do not have it. */
+/** Options that are part of a config only if they are not 1. Checkpoints of plain convolutions do not have them. */
 const unusual = (dilation: Pair, groups: number) => ({
   ...(Math.max(...pair(dilation)) > 1 && { dilation }),
   ...(groups > 1 && { groups }),
 });
 
-/** The kernel as a pair. */
+/** Checks the sizes and returns the kernel as a pair. */
 function checkConv(
   where: string,
   inputs: number,

@@ -1,4 +1,4 @@
-/** Losses with their options given: functions for `loss` of the trainer. Losses without options are operations only. */
+/** Losses with options, for the trainer's `loss`. Losses without options are operations. */
 import * as ops from '../ops/index.ts';
 import type {
   CrossEntropyOptions,
@@ -10,7 +10,7 @@ import type {
 } from '../ops/index.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** A loss of outputs and targets. Options given here win over those it was made with. */
+/** A loss of outputs and targets. Options of a call override those the loss was made with. */
 export type Loss = (output: TensorLike, target: TensorLike, options?: ReductionOptions) => Tensor;
 
 function withOptions<O extends ReductionOptions>(
@@ -21,18 +21,42 @@ function withOptions<O extends ReductionOptions>(
 }
 
 /**
- * `crossEntropy` with its options given.
+ * `crossEntropy` with options, for the trainer's `loss`.
  *
- * @example await fit({ loss: nn.crossEntropyLoss({ labelSmoothing: 0.1 }), … });
+ * Shapes: logits `f32` [N, classes], labels `i32` [N] -> [].
+ * Throws what `crossEntropy` throws, when the loss is applied.
+ *
+ * @example nn.crossEntropyLoss({ labelSmoothing: 0.1 })([[2, 1, 0]], Int32Array.of(0)) // 0.5076
  */
 export const crossEntropyLoss = (options: CrossEntropyOptions = {}): Loss =>
   withOptions(ops.crossEntropy, options);
 
-/** `huberLoss` with its options given. */
+/**
+ * `huberLoss` with options, for the trainer's `loss`.
+ *
+ * Shapes: output and target `f32` [N, ...] -> [].
+ * Throws what `huberLoss` throws, when the loss is applied.
+ *
+ * @example nn.huberLoss({ delta: 0.5 })([3], [0]) // 1.375
+ */
 export const huberLoss = (options: HuberOptions = {}): Loss => withOptions(ops.huberLoss, options);
 
-/** `focalLoss` with its options given. */
+/**
+ * `focalLoss` with options, for the trainer's `loss`.
+ *
+ * Shapes: logits and targets `f32` [N, ...] -> [].
+ * Throws what `focalLoss` throws, when the loss is applied.
+ *
+ * @example nn.focalLoss({ gamma: 1 })([2, -1], [1, 0]) // 0.03348
+ */
 export const focalLoss = (options: FocalOptions = {}): Loss => withOptions(ops.focalLoss, options);
 
-/** `diceLoss` with its options given. */
+/**
+ * `diceLoss` with options, for the trainer's `loss`.
+ *
+ * Shapes: logits and targets `f32` [N, ...] -> [].
+ * Throws what `diceLoss` throws, when the loss is applied.
+ *
+ * @example nn.diceLoss({ smooth: 0.1 })([[2, -2, 3]], [[1, 0, 1]]) // 0.07053
+ */
 export const diceLoss = (options: DiceOptions = {}): Loss => withOptions(ops.diceLoss, options);

@@ -1,4 +1,4 @@
-/** A model is a layer; this is how its description meets named state: initial values, forward pass, update. */
+/** Models and their state: initial values, forward pass and update. A model is a layer. */
 import { PlanError, ShapeError } from '../errors.ts';
 import { grad } from '../grad.ts';
 import { checkArrays, holds, showData } from '../host.ts';
@@ -12,7 +12,7 @@ import type { HostTensor, State } from '../types.ts';
 import type { Described, Layer, ParamSpec, Scope } from './layer.ts';
 import type { Hyper, Optimizer, Specs, Tree } from './optimizer.ts';
 
-/** Before the names of an optimizer's arrays. Parameters have dots in their names and no slashes. */
+/** Prefix of the names of an optimizer's arrays. Names of parameters have dots and no slashes. */
 const SLOTS = 'optimizer/';
 
 /** The parameters that an optimizer changes. */
@@ -20,44 +20,53 @@ function trainedSpecs(model: Described): Specs {
   return Object.fromEntries(Object.entries(model.params).filter(([, spec]) => spec.frozen !== true));
 }
 
-/** The number of trained values. */
+/**
+ * The number of trained values of a model. Frozen parameters do not count.
+ *
+ * @example nn.countParameters(nn.mlp([2, 32, 3])) // 195
+ */
 export function countParameters(model: Described): number {
   return Object.values(trainedSpecs(model)).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
 }
 
-/** A parameter of a model, as its description has it. */
+/** The description of a parameter of a model. */
 export interface NamedParameter extends ParamSpec {
+  /** Path of the parameter: 'block1.conv1.weight'. */
   readonly name: string;
-  /** The number of its values. */
+  /** Number of values. */
   readonly size: number;
 }
 
 /**
- * The parameters of a model in order, or those of one of its layers: 'block1' or 'block1.conv1'. Their values are under
- * the same names in a run's state. Throws RangeError where there are none.
+ * The parameters of a model in order, or those under a path: 'block1' or 'block1.conv1'. The state of a run has their
+ * values under the same names.
+ * Throws RangeError if there are no parameters under the path.
  *
- * @example nn.parameters(model, 'conv1').map(({ name }) => result.state[name])
+ * @example nn.parameters(nn.mlp([2, 32, 3]), 'fc1').map(({ name }) => name) // ['fc1.weight', 'fc1.bias']
  */
 export function parameters(model: Described, path = ''): readonly NamedParameter[] {
   const found = Object.entries(model.params).filter(([name]) => isUnder(name, path));
   if (found.length === 0) {
     throw new RangeError(
-      `parameters: there are none under '${path}' (the model has: ${Object.keys(model.params).join(', ')})`,
+      `parameters: no parameters under '${path}' (the model has: ${Object.keys(model.params).join(', ')})`,
     );
   }
   return found.map(([name, spec]) => ({ name, size: sizeOf(spec.shape), ...spec }));
 }
 
-/** Whether a parameter belongs to a layer, or is the one that is named. */
+/** Whether a parameter is at a path or below it. */
 const isUnder = (name: string, path: string): boolean =>
   path === '' || name === path || name.startsWith(`${path}.`);
 
 /**
- * The same layer with its parameters, or those under some paths, left as they are by training: they take no part in
- * gradients and have no arrays of an optimizer, and they are saved with the others. Statistics still follow the data.
- * Throws RangeError for a path under which there is nothing.
+ * The same layer with some parameters frozen: those under the given paths, or all of them.
  *
- * @example nn.freeze(model, ['conv1', 'conv2.weight']) // give trained values as `initial` to train()
+ * Frozen parameters have no gradients and no arrays in the optimizer. They are saved with the others. Statistics of batch
+ * normalization still follow the data. Pass trained values as `initial` to `train`.
+ * Throws TypeError if `paths` is not an array.
+ * Throws RangeError if there are no parameters under a path.
+ *
+ * @example nn.countParameters(nn.freeze(nn.mlp([2, 32, 3]), ['fc1'])) // 99
  */
 export function freeze<X>(layer: Layer<X>, paths: readonly string[] = ['']): Layer<X> {
   if (!Array.isArray(paths)) {
@@ -66,7 +75,7 @@ export function freeze<X>(layer: Layer<X>, paths: readonly string[] = ['']): Lay
   for (const path of paths) {
     if (path === '' || Object.keys(layer.params).some((name) => isUnder(name, path))) continue;
     throw new RangeError(
-      `freeze: there are no parameters under '${path}' (the layer has: ${Object.keys(layer.params).join(', ')})`,
+      `freeze: no parameters under '${path}' (the layer has: ${Object.keys(layer.params).join(', ')})`,
     );
   }
   const params = Object.entries(layer.params).map(([name, spec]) => [
@@ -81,10 +90,14 @@ export function freeze<X>(layer: Layer<X>, paths: readonly string[] = ['']): Lay
 }
 
 /**
- * Initial state: every parameter of the model under its path, pure in (seed, path), and the optimizer's arrays under
- * 'optimizer/'. Without an optimizer (null), what evaluation needs.
+ * Initial state: every parameter of the model under its path, and the arrays of the optimizer under 'optimizer/'. With
+ * `null` for the optimizer, it has what evaluation needs.
  *
- * @example await compile(backend, { state: nn.initState(model, optimizer, 1), ... })
+ * The values are a pure function of the seed and the path.
+ * Throws ShapeError if an initializer gives the wrong number or type of values.
+ * Throws TypeError if the optimizer's `init` does not return arrays.
+ *
+ * @example Object.keys(nn.initState(nn.dense(4, 2), null, 1)) // ['weight', 'bias']
  */
 export function initState(model: Described, optimizer: Optimizer | null, seed: number): State {
   const state: Record<string, HostTensor> = {};
@@ -104,31 +117,39 @@ export function initState(model: Described, optimizer: Optimizer | null, seed: n
 }
 
 export interface BindOptions {
-  /** Whether layers behave as in training: dropout drops, and statistics follow the batch. */
+  /**
+   * Whether layers are applied for training: dropout is active, and batch normalization uses and updates statistics of the
+   * batch.
+   */
   readonly training: boolean;
-  /** The number of updates done, i32 []: what dropout masks derive from. */
+  /** The number of updates done, `i32` []. Dropout masks depend on it. */
   readonly step?: Tensor;
-  /** Default 0. */
+  /** Seed of random streams such as dropout masks. Default 0. */
   readonly seed?: number;
-  /** Augmentation of each image, i32 [N, 3], for the model's `normalize`. */
+  /** Augmentation of each image, `i32` [N, 3], for `normalize`. */
   readonly augmentation?: Tensor;
-  /** Sees, and may replace, what each layer inside the model gives: for looking inside. */
+  /** Called with the output of each nested layer. The tensor that it returns takes the place of the output. */
   readonly observe?: (path: string, value: Tensor, layer: Described) => Tensor;
 }
 
 export interface BoundOutput {
+  /** Output of the model. */
   readonly output: Tensor;
-  /** New values of statistics, for `next` beside the optimizer's. Empty unless training. */
+  /** New values of statistics, which `next` needs besides those of the optimizer. Empty unless training. */
   readonly updates: Tree;
 }
 
 /**
- * The model as a function of what it takes, with its parameters taken from `state`, which may hold other arrays too.
+ * The model as a function of its input, with the parameters in `state`. `state` may hold other arrays too.
  *
- * Throws ShapeError that begins with the layer's path; PlanError for a parameter that `state` lacks, for dropout
- * without `step`, and for an augmentation that no layer uses.
+ * Shapes: those of the model. Parameters in `state` have the shapes of the model.
+ * Throws PlanError if `state` lacks a parameter, dropout has no `step`, or no layer uses the augmentation.
+ * Throws ShapeError if a parameter has another shape or dtype, or a layer rejects its input. The message begins with the
+ * path of the layer.
  *
- * @example const { output, updates } = nn.bind(model, state, { training: true, step })(x);
+ * @example
+ * const state = { weight: tensor([[1], [2]]), bias: tensor([10]) };
+ * nn.bind(nn.dense(2, 1), state, { training: false })(tensor([[3, 4]])).output // [[21]]
  */
 export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOptions): (x: X) => BoundOutput {
   const { training, step, seed = 0, augmentation, observe = (_, value) => value } = options;
@@ -136,7 +157,7 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
     const own = state[path];
     if (own === undefined) {
       throw new PlanError(
-        `bind: the state lacks '${path}' (make it with nn.initState(model, optimizer, seed))`,
+        `bind: the state has no '${path}' (create it with nn.initState(model, optimizer, seed))`,
       );
     }
     if (own.dtype !== 'f32' || !sameShape(own.shape, shape)) {
@@ -159,19 +180,19 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
         training,
         param(name) {
           if (model.params[inside(name)] === undefined) {
-            throw new PlanError(`${path}: the layer has no parameter called '${name}' in its params`);
+            throw new PlanError(`${path || 'bind'}: the layer has no parameter '${name}' in its params`);
           }
           return updates[inside(name)] ?? state[inside(name)];
         },
         update(name, value) {
           if (model.params[inside(name)]?.frozen !== true) {
-            throw new PlanError(`${path}: update of '${name}', which is not a frozen parameter`);
+            throw new PlanError(`${path || 'bind'}: only frozen parameters can be updated, got '${name}'`);
           }
           if (training) updates[inside(name)] = value;
         },
         step() {
           if (step !== undefined) return step;
-          throw new PlanError(`${path}: needs the step (give it to bind: { training, step })`);
+          throw new PlanError(`${path || 'bind'}: needs the step (pass it to bind: { training, step })`);
         },
         key: (purpose) => key(seed, `${purpose} ${path}${earlier === 0 ? '' : ` use ${earlier}`}`),
         augmentation() {
@@ -193,7 +214,7 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
     expectTensor("bind: the model's apply", output);
     if (augmentation !== undefined && !augmentationUsed) {
       throw new PlanError(
-        'bind: images are to be augmented but no layer does it (begin the model with nn.normalize(...))',
+        'bind: got an augmentation, but no layer applies it (begin the model with nn.normalize(...))',
       );
     }
     return { output, updates };
@@ -201,8 +222,17 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
 }
 
 /**
- * New values of parameters and of the optimizer's arrays, for `next`: differentiates `loss` and applies the update.
- * Frozen parameters are left alone. `last`, a u8 [], says whether it is the last update of the run, for `accumulateGradients`.
+ * Differentiates the loss and applies one update of the optimizer. Returns new values of the parameters and of the
+ * optimizer's arrays, for `next`. Frozen parameters do not change.
+ *
+ * Shapes: loss `f32` []; `last`, `u8` [], is 1 in the last update of a run, which `accumulateGradients` needs.
+ * Throws TypeError if the optimizer's `update` does not return `{ params, state }` with tensors.
+ * Throws PlanError if the loss is not `f32` [] or cannot be differentiated.
+ *
+ * @example
+ * const params = { weight: tensor([[1], [2]]), bias: tensor([0]) };
+ * const loss = mean(nn.bind(nn.dense(2, 1), params, { training: false })(tensor([[1, 1]])).output);
+ * nn.applyGradients(sgd({ lr: 0.1 }), nn.dense(2, 1), params, loss, { lr: scalar(0.1) })['weight'] // [[0.9], [1.9]]
  */
 export function applyGradients(
   optimizer: Optimizer,

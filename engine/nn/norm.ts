@@ -1,4 +1,4 @@
-/** Normalizations: of the input images, by the batch, and by neighboring responses. */
+/** Normalization of input images, over the batch, over channels, and over neighboring responses. */
 import { ShapeError } from '../errors.ts';
 import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../options.ts';
 import * as ops from '../ops/index.ts';
@@ -20,21 +20,28 @@ const frozen = (shape: readonly number[], init: Initializer): ParamSpec => ({
 });
 
 export interface NormalizeOptions {
-  /** What to divide by, in the units of the data: one number, or [C], or [H, W, C]. */
+  /** Divisor, in the units of the data: a number, [C], or [H, W, C]. Give `std` or `scale`. */
   readonly std?: HostTensor | Nested | HostData;
-  /** What to multiply by instead. Default 1. */
+  /** Factor: a number, [C], or [H, W, C]. Default 1. */
   readonly scale?: HostTensor | Nested | HostData;
 }
 
 /**
- * The first layer: (x − mean) · scale, and the augmentation that the loader draws. Images arrive as bytes and leave as
- * floats. Mean and scale are saved with the model, as it is useless without them.
+ * First layer of an image model: converts bytes to floats, (x − mean) · scale, and applies the augmentation that the loader
+ * draws.
  *
- * Shapes: x u8 or f32 [N, H, W, C] -> f32 (without augmentation any [N, ...]); mean and scale broadcast to one example.
- * Throws RangeError for a standard deviation of 0, and when both `std` and `scale` are given.
+ * Mean and scale are saved with the model. Mean and std have the units of the data, 0 … 255 for images. `meanImage` and
+ * `channelStats` compute them from a dataset.
+ *
+ * Shapes: x `u8` or `f32` [N, H, W, C] -> `f32` [N, H, W, C]; mean and scale broadcast to [H, W, C]. Without augmentation,
+ * x can be [N, ...].
+ * Throws RangeError if a standard deviation is not positive, or both `std` and `scale` are given.
+ * Throws ShapeError, when the layer is applied, if mean or scale do not broadcast to an example.
  *
  * @example nn.normalize(meanImage(train))
- * @example nn.normalize(stats.mean, { std: stats.std }) // of channelStats(train)
+ * @example
+ * const { mean, std } = channelStats(train);
+ * nn.normalize(mean, { std })
  */
 export function normalize(mean: HostTensor | Nested | HostData, options: NormalizeOptions = {}): Layer {
   checkOptions('normalize', options, ['std', 'scale']);
@@ -58,7 +65,7 @@ export function normalize(mean: HostTensor | Nested | HostData, options: Normali
 
 function factorOf({ std, scale }: NormalizeOptions): HostTensor | null {
   if (scale !== undefined && std !== undefined) {
-    throw new RangeError('normalize: std and scale are the same thing twice (give one of them)');
+    throw new RangeError('normalize: got both std and scale (give one of them)');
   }
   if (scale !== undefined) return toHost('normalize: scale', scale);
   if (std === undefined) return null;
@@ -71,15 +78,15 @@ function factorOf({ std, scale }: NormalizeOptions): HostTensor | null {
 }
 
 export interface BatchNormLayerOptions {
-  /** How the running statistics are kept: see `batchNorm`. Default 'pytorch'. */
+  /** Rule of the running statistics: see `batchNorm`. Default 'pytorch'. */
   readonly form?: 'pytorch' | 'caffe';
-  /** Scale and shift per channel (gamma and beta). Default: true for 'pytorch', false for 'caffe'. */
+  /** Scale and shift each channel with trained gamma and beta. Default true for 'pytorch', false for 'caffe'. */
   readonly affine?: boolean;
-  /** 'pytorch': weight of the batch in the running statistics. Default 0.1. */
+  /** Form 'pytorch': weight of the batch in the running statistics, from 0 to 1. Default 0.1. */
   readonly momentum?: number;
-  /** 'caffe': what the running sums keep. Default 0.999. */
+  /** Form 'caffe': factor on the running sums in each update, from 0 to 1. Default 0.999. */
   readonly fraction?: number;
-  /** Default 1e-5. */
+  /** Added to the variance. Default 1e-5. */
   readonly epsilon?: number;
   /** Factor on the learning rate of gamma and beta. Default 1. */
   readonly lrMult?: number;
@@ -88,15 +95,23 @@ export interface BatchNormLayerOptions {
 }
 
 /**
- * Batch normalization: y = gamma · (x − mean) / √(variance + epsilon) + beta, by the batch's own statistics in
- * training and by running ones else. m = elements per channel; stored variances are multiplied by m / (m − 1).
+ * Batch normalization, with the statistics of the batch in training and running statistics in inference.
+ *
+ *   y = gamma · (x − mean) / √(variance + epsilon) + beta
+ *
+ * Each training step updates the running statistics r, or S and n. Running variances are unbiased: m / (m − 1) times the
+ * variance of the batch, where m is the number of elements for each channel.
  *
  *   pytorch: r ← (1 − momentum) · r + momentum · batch, from mean 0 and variance 1
  *   caffe:   S ← fraction · S + batch, n ← fraction · n + 1, both from 0; running value S / n
  *
- * Shapes: x [..., channels] -> the same. Throws ShapeError in training where m is 1.
- * Source: Ioffe and Szegedy, 2015; Caffe, batch_norm_layer.cpp; torch.nn.BatchNorm2d.
+ * Shapes: x `f32` [..., channels] -> the same; gamma, beta, mean and variance [channels].
+ * Source: Ioffe and Szegedy, Batch Normalization, 2015; Caffe, batch_norm_layer.cpp; torch.nn.BatchNorm2d.
+ * Throws RangeError if the number of channels, the form, or an option is out of range.
+ * Throws TypeError for an unknown option, such as `momentum` with form 'caffe'.
+ * Throws ShapeError, when the layer is applied, if x has other channels, or if m is 1 in training.
  *
+ * @example nn.countParameters(nn.batchNorm(32)) // 64
  * @example nn.batchNorm(32, { form: 'caffe' })
  */
 export function batchNorm(channels: number, options: BatchNormLayerOptions = {}): Layer {
@@ -167,7 +182,7 @@ function caffeStatistics(channels: number, fraction: number): Running {
       count: frozen([], zeros),
     },
     read(scope) {
-      // n is 0, where Caffe uses 0, or at least 1, which the addition does not change.
+      // If n is 0, the mean and the variance are 0, as in Caffe. If n >= 1, the addition does not change it.
       const n = ops.add(scope.param('count'), 1e-20);
       return { mean: ops.div(scope.param('meanSum'), n), variance: ops.div(scope.param('varianceSum'), n) };
     },
@@ -180,9 +195,9 @@ function caffeStatistics(channels: number, fraction: number): Running {
 }
 
 export interface NormLayerOptions {
-  /** Scale and shift (gamma and beta). Default true. */
+  /** Scale and shift with trained gamma and beta. Default true. */
   readonly affine?: boolean;
-  /** Default 1e-5. */
+  /** Added to the variance. Default 1e-5. */
   readonly epsilon?: number;
   /** Factor on the learning rate of gamma and beta. Default 1. */
   readonly lrMult?: number;
@@ -192,7 +207,7 @@ export interface NormLayerOptions {
 
 type Affine = { readonly gamma?: Tensor; readonly beta?: Tensor; readonly epsilon: number };
 
-/** A layer that normalizes each example by itself, with gamma and beta of a shape. */
+/** A layer that normalizes each example by itself, with gamma and beta of a given shape. */
 function normLayer(
   kind: string,
   shape: readonly number[],
@@ -221,10 +236,17 @@ function normLayer(
 }
 
 /**
- * Layer normalization over the last axes, which have the sizes of `shape`: y = gamma · (x − mean) / √(variance + epsilon)
- * + beta. Shapes: x [..., ...shape] -> the same; gamma and beta `shape`.
+ * Layer normalization over the last axes, whose sizes are `shape`.
  *
- * @example nn.layerNorm(64)
+ *   y = gamma · (x − mean) / √(variance + epsilon) + beta
+ *
+ * Shapes: x `f32` [..., ...shape] -> the same; gamma and beta have the shape `shape`.
+ * Source: Ba et al., Layer Normalization, 2016.
+ * Throws RangeError if a size is not a positive integer or an option is out of range.
+ * Throws TypeError for an unknown option.
+ * Throws ShapeError, when the layer is applied, if the last axes of x have other sizes.
+ *
+ * @example nn.countParameters(nn.layerNorm(64)) // 128
  */
 export function layerNorm(shape: number | readonly number[], options: NormLayerOptions = {}): Layer {
   const sizes = typeof shape === 'number' ? [shape] : [...shape];
@@ -239,8 +261,15 @@ export function layerNorm(shape: number | readonly number[], options: NormLayerO
 }
 
 /**
- * Group normalization: each example by the statistics of each group of neighboring channels.
- * Shapes: x [N, ..., channels] -> the same; gamma and beta [channels]. Throws RangeError unless groups divide channels.
+ * Group normalization: each group of adjacent channels of each example by its own mean and variance.
+ *
+ *   y = gamma · (x − mean) / √(variance + epsilon) + beta
+ *
+ * Shapes: x `f32` [N, ..., channels] -> the same; gamma and beta [channels].
+ * Source: Wu and He, Group Normalization, 2018.
+ * Throws RangeError if `groups` does not divide `channels` or an option is out of range.
+ * Throws TypeError for an unknown option.
+ * Throws ShapeError, when the layer is applied, if x has another number of channels.
  *
  * @example nn.groupNorm(8, 64)
  */
@@ -258,7 +287,19 @@ export function groupNorm(groups: number, channels: number, options: NormLayerOp
   );
 }
 
-/** Instance normalization: each channel of each example by itself. Shapes as in `groupNorm`. */
+/**
+ * Instance normalization: each channel of each example by its own mean and variance.
+ *
+ *   y = gamma · (x − mean) / √(variance + epsilon) + beta
+ *
+ * Shapes: x `f32` [N, ..., channels] -> the same; gamma and beta [channels].
+ * Source: Ulyanov et al., Instance Normalization, 2016.
+ * Throws RangeError if the number of channels is not a positive integer or an option is out of range.
+ * Throws TypeError for an unknown option.
+ * Throws ShapeError, when the layer is applied, if x has another number of channels or one position.
+ *
+ * @example nn.instanceNorm(64)
+ */
 export function instanceNorm(channels: number, options: NormLayerOptions = {}): Layer {
   return normLayer('instanceNorm', [channels], options, {}, (x, affine) =>
     ops.instanceNorm(expectChannels('instanceNorm', x, channels), affine),
@@ -271,16 +312,27 @@ function expectChannels(where: string, x: Tensor, channels: number): Tensor {
 }
 
 export interface LrnLayerOptions extends LrnOptions {
-  /** Where neighbors are: in the square around a position of the same channel (default), or in channels beside it. */
+  /**
+   * Where neighbors are: in a square around the position in the same channel ('within-channel'), or in adjacent channels
+   * ('across-channels'). Default 'within-channel'.
+   */
   readonly region?: 'within-channel' | 'across-channels';
 }
 
 /**
- * Local response normalization: y = x · (1 + alpha / size² · Σ x²)^−beta over the size × size square around each
- * position of the same channel, or · (1 + alpha / size · Σ x²)^−beta over `size` channels. It needs responses in the tens
- * or more to do anything: inputs of 0 … 255.
+ * Local response normalization.
  *
- * Shapes: x [N, H, W, C] -> the same. Source: Caffe, lrn_layer.cpp.
+ *   within-channel:  y = x · (1 + alpha / size² · Σ x²)^−beta   over the size × size square around the position
+ *   across-channels: y = x · (1 + alpha / size · Σ x²)^−beta    over `size` adjacent channels
+ *
+ * With the usual small alpha, it has an effect only on large responses, such as those to inputs in 0 … 255.
+ *
+ * Shapes: x `f32` [N, H, W, C] -> the same; for 'across-channels' any [..., C].
+ * Source: Krizhevsky et al., ImageNet Classification, 2012; Caffe, lrn_layer.cpp.
+ * Throws RangeError if the size is not a positive integer (odd for 'within-channel'), the region is unknown, or a number is
+ * not finite.
+ * Throws TypeError for an unknown option.
+ * Throws ShapeError, when the layer is applied, if x is not `f32` or has another rank.
  *
  * @example nn.lrn({ region: 'within-channel', size: 3, alpha: 5e-5, beta: 0.75 })
  */

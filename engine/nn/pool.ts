@@ -1,14 +1,18 @@
-/** Pooling, enlarging and flattening: layers without parameters that change the shape. */
+/** Layers without parameters that change the shape: pooling, upsampling and flattening. */
+import { ShapeError } from '../errors.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../options.ts';
 import * as ops from '../ops/index.ts';
 import type { AvgPoolOptions, PoolOptions, ResizeOptions } from '../ops/index.ts';
-import { pair, type Pair } from '../shape.ts';
+import { formatType, pair, sizeOf, type Pair } from '../shape.ts';
 import type { Layer } from './layer.ts';
 
 /**
- * Largest value of each window. `stride` defaults to the kernel.
+ * Maximum of each window. The stride defaults to the kernel.
  *
- * Shapes: x [N, H, W, C] -> [N, H', W', C], H' = floor((H + pads − kernel) / stride) + 1, or rounded up with `ceil`.
+ * Shapes: x `f32` [N, H, W, C] -> [N, H', W', C], H' = floor((H + pads − kernel) / stride) + 1, or rounded up with `ceil`.
+ * Throws TypeError for an unknown option.
+ * Throws ShapeError, when the layer is applied, if x is not `f32` [N, H, W, C], no window fits, or the padding reaches the
+ * size of the kernel.
  *
  * @example nn.maxPool2d(3, 2, { ceil: true })
  */
@@ -25,7 +29,17 @@ export function maxPool2d(
   };
 }
 
-/** Mean of each window; shapes as in `maxPool2d`. What a border's mean is divided by: see the operation's `divisor`. */
+/**
+ * Mean of each window. The stride defaults to the kernel. `divisor` selects the divisor at the border.
+ *
+ * Shapes: x `f32` [N, H, W, C] -> [N, H', W', C], H' = floor((H + pads − kernel) / stride) + 1, or rounded up with `ceil`.
+ * Throws TypeError for an unknown option.
+ * Throws RangeError for an unknown divisor.
+ * Throws ShapeError, when the layer is applied, if x is not `f32` [N, H, W, C], no window fits, or the padding reaches the
+ * size of the kernel.
+ *
+ * @example nn.avgPool2d(3, 2, { ceil: true })
+ */
 export function avgPool2d(
   kernel: Pair,
   stride: Pair = kernel,
@@ -41,24 +55,56 @@ export function avgPool2d(
   };
 }
 
-/** All axes but the first as one. Shapes: x [N, ...] -> [N, product]. */
+/**
+ * Flattens all axes but the first.
+ *
+ * Shapes: x of any dtype [N, d1, d2, ...] -> [N, d1 · d2 · ...].
+ * Throws ShapeError, when the layer is applied, if x has no axes.
+ *
+ * @example nn.sequential({ flat: nn.flatten(), fc: nn.dense(3072, 10) })
+ */
 export function flatten(): Layer {
-  return { params: {}, config: { kind: 'flatten' }, apply: (x) => ops.reshape(x, [x.shape[0], -1]) };
+  return {
+    params: {},
+    config: { kind: 'flatten' },
+    apply(x) {
+      if (x.rank === 0) throw new ShapeError(`flatten: expects [N, ...] but got ${formatType(x)}`);
+      return ops.reshape(x, [x.shape[0], sizeOf(x.shape.slice(1))]);
+    },
+  };
 }
 
-/** Mean of each image's channels. Shapes: x [N, H, W, C] -> [N, C]. */
+/**
+ * Mean of each channel over all pixels of an image.
+ *
+ * Shapes: x `f32` [N, H, W, C] -> [N, C].
+ * Throws ShapeError, when the layer is applied, if x is not `f32` [N, H, W, C].
+ *
+ * @example nn.sequential({ conv: nn.conv2d(3, 64, 3), pool: nn.globalAvgPool2d(), fc: nn.dense(64, 10) })
+ */
 export function globalAvgPool2d(): Layer {
   return { params: {}, config: { kind: 'globalAvgPool2d' }, apply: (x) => ops.globalAvgPool2d(x) };
 }
 
-/** Largest value of each image's channels. Shapes: x [N, H, W, C] -> [N, C]. */
+/**
+ * Maximum of each channel over all pixels of an image.
+ *
+ * Shapes: x `f32` [N, H, W, C] -> [N, C].
+ * Throws ShapeError, when the layer is applied, if x is not `f32` [N, H, W, C].
+ *
+ * @example nn.sequential({ conv: nn.conv2d(3, 64, 3), pool: nn.globalMaxPool2d(), fc: nn.dense(64, 10) })
+ */
 export function globalMaxPool2d(): Layer {
   return { params: {}, config: { kind: 'globalMaxPool2d' }, apply: (x) => ops.globalMaxPool2d(x) };
 }
 
 /**
- * Images larger by whole factors, by repeated pixels or bilinear interpolation.
- * Shapes: x [N, H, W, C] -> [N, H · factor, W · factor, C].
+ * Enlarges images by integer factors, with nearest-neighbor or bilinear interpolation.
+ *
+ * Shapes: x `f32` [N, H, W, C] -> [N, H · factor, W · factor, C].
+ * Throws RangeError if a factor is not a positive integer and, when the layer is applied, if the mode is unknown.
+ * Throws TypeError for an unknown option.
+ * Throws ShapeError, when the layer is applied, if x is not `f32` [N, H, W, C].
  *
  * @example nn.upsample2d(2, { mode: 'bilinear' })
  */

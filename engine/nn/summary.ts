@@ -1,4 +1,4 @@
-/** What a model consists of: for each layer its output, its parameters and its multiplications. */
+/** Summary of a model: output shape, parameters and multiply-adds of each layer. */
 import { nodesOf } from '../graph.ts';
 import { sizeOf, formatShape } from '../shape.ts';
 import { input, type Tensor } from '../tensor.ts';
@@ -7,35 +7,42 @@ import type { Described, Layer, LayerConfig } from './layer.ts';
 import { bind } from './model.ts';
 
 export interface SummaryRow {
-  /** 'block1.conv1'; '' for the model itself. */
+  /** 'block1.conv1', or '' for the model itself. */
   readonly path: string;
+  /** Kind in the config of the layer. */
   readonly kind: string;
-  /** Of its last use. */
+  /** Output shape in the last use of the layer. */
   readonly output: Shape;
-  /** Values that it owns itself, trained and frozen. */
+  /** Trained values that the layer itself owns. */
   readonly trained: number;
+  /** Frozen values that the layer itself owns. */
   readonly frozen: number;
-  /** Of matrix products and convolutions, forward, in all its uses. */
+  /** Multiply-adds of matrix products and convolutions in a forward pass, in all uses of the layer. */
   readonly multiplyAdds: number;
-  /** How often the model uses it: parameters are shared. */
+  /** Number of times the model uses the layer. The uses share parameters. */
   readonly uses: number;
 }
 
 export interface Summary {
-  /** Layers that own something or contain no others, in order. */
+  /** Layers that own parameters or contain no other layers, in order. */
   readonly rows: readonly SummaryRow[];
+  /** Trained values of the model. */
   readonly trained: number;
+  /** Frozen values of the model. */
   readonly frozen: number;
+  /** Multiply-adds of a forward pass. */
   readonly multiplyAdds: number;
   /** The table as text. */
   toString(): string;
 }
 
 /**
- * The layers of a model for inputs of a type, several by name where the model takes them so. Counts are for the whole batch
- * of the input. Throws what the layers throw for such an input.
+ * Lists the layers of a model for an input of a given type. Counts are for the whole batch of the input.
  *
- * @example console.log(String(summary(model, f32(1, 32, 32, 3))));
+ * Shapes: `inputs` is a type such as `f32(1, 32, 32, 3)`, or an object of types by name for a model with several inputs.
+ * Throws ShapeError if a layer rejects its input. The message begins with the path of the layer.
+ *
+ * @example nn.summary(nn.mlp([2, 32, 3]), f32(1, 2)).multiplyAdds // 160
  */
 export function summary<X>(
   model: Layer<X>,
@@ -94,7 +101,7 @@ export function summary<X>(
   return { ...result, toString: () => format(result) };
 }
 
-/** What freezing hides is what it is about. */
+/** A frozen layer is shown by the kind of the layer inside. */
 const kindOf = (config: LayerConfig | undefined): string =>
   config?.kind === 'frozen' ? kindOf(config['layer'] as LayerConfig) : (config?.kind ?? 'custom');
 

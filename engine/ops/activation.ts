@@ -1,7 +1,9 @@
-/** Activation functions made of elementwise operations: backends compute each, and its derivative, in one pass. */
+/**
+ * Activation functions composed of elementwise operations. Backends fuse each of them, and its derivative, into one pass.
+ */
 import { checkNumber } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
-import { toTensor, type TensorLike } from './convert.ts';
+import { floats, type TensorLike } from './convert.ts';
 import { customGradient } from './custom.ts';
 import {
   abs,
@@ -22,16 +24,23 @@ import {
 import { gated } from './gate.ts';
 
 export interface GeluOptions {
-  /** 'tanh' is the approximation ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))). Default: exact. */
+  /** 'tanh': the approximation ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))). Default: the exact function. */
   readonly approximate?: 'tanh';
 }
 
 /**
- * x · Φ(x), Φ the standard normal distribution's function: ½ x erfc(−x / √2).
+ * Gaussian error linear unit: x · Φ(x), where Φ is the cumulative distribution function of the standard normal
+ * distribution.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
  * Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
+ * Throws ShapeError if x is not `f32`.
+ * Throws RangeError if `approximate` is not 'tanh'.
+ *
+ * @example gelu([-1, 0, 1]) // [-0.1587, 0, 0.8413]
  */
 export function gelu(x: TensorLike, { approximate }: GeluOptions = {}): Tensor {
-  const t = toTensor(x);
+  const t = floats('gelu', x);
   if (approximate === undefined) {
     return gated(
       'gate of gelu',
@@ -41,9 +50,9 @@ export function gelu(x: TensorLike, { approximate }: GeluOptions = {}): Tensor {
     );
   }
   if (approximate !== 'tanh') {
-    throw new RangeError(`gelu: approximate must be 'tanh' or left out, got ${JSON.stringify(approximate)}`);
+    throw new RangeError(`gelu: approximate must be 'tanh' or omitted, got ${JSON.stringify(approximate)}`);
   }
-  // ½ (1 + tanh z) is sigmoid(2z), which keeps its digits where tanh is near −1.
+  // ½ (1 + tanh z) equals sigmoid(2z), which is accurate where tanh z is near −1.
   const [linear, cubic] = [Math.sqrt(8 / Math.PI), 0.044715 * Math.sqrt(8 / Math.PI)];
   const inner = (u: Tensor): Tensor => mul(u, add(mul(mul(u, u), cubic), linear));
   return gated(
@@ -54,68 +63,124 @@ export function gelu(x: TensorLike, { approximate }: GeluOptions = {}): Tensor {
   );
 }
 
-/** x · sigmoid(x), also called swish. */
+/**
+ * Sigmoid linear unit, also called swish: x · sigmoid(x).
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Source: Elfwing et al., Sigmoid-Weighted Linear Units, 2017.
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example silu([-1, 0, 1]) // [-0.2689, 0, 0.7311]
+ */
 export function silu(x: TensorLike): Tensor {
-  return gated('gate of silu', toTensor(x), sigmoid, (u, y) => mul(y, sigmoid(neg(u))));
+  return gated('gate of silu', floats('silu', x), sigmoid, (u, y) => mul(y, sigmoid(neg(u))));
 }
 
 const softplusOf = customGradient({
   name: 'softplus',
   forward: (x) => add(maximum(x, 0), log1p(exp(neg(abs(x))))),
-  // The parts have kinks at 0 that the whole has not.
+  // The terms have kinks at 0. Their sum is smooth.
   gradient: ({ inputs: [x], grad }) => [mul(grad, sigmoid(x))],
 });
 
-/** log(1 + e^x), without overflow and without losing small values. Its derivative is the sigmoid. */
-export const softplus = (x: TensorLike): Tensor => softplusOf(x);
+/**
+ * Softplus: log(1 + e^x), without overflow for large x and accurate where the result is near 0. Its derivative is the
+ * sigmoid.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example softplus([-1, 0, 1]) // [0.3133, 0.6931, 1.313]
+ */
+export const softplus = (x: TensorLike): Tensor => softplusOf(floats('softplus', x));
 
-/** x where it is positive, else slope · x. The derivative at 0 is the slope, as in PyTorch. */
+/**
+ * Leaky ReLU: x where x > 0, else slope · x. The gradient at 0 is the slope, as in PyTorch.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Throws RangeError if the slope is not a finite number.
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example leakyRelu([-1, 0, 2], 0.1) // [-0.1, 0, 2]
+ */
 export function leakyRelu(x: TensorLike, slope = 0.01): Tensor {
   checkNumber('leakyRelu', 'slope', slope);
-  const t = toTensor(x);
+  const t = floats('leakyRelu', x);
   return where(greater(t, 0), t, mul(t, slope));
 }
 
 /**
- * x where it is positive, else alpha · (e^x − 1). The derivative at 0 is alpha, as in PyTorch.
+ * Exponential linear unit: x where x > 0, else alpha · (e^x − 1). The gradient at 0 is alpha, as in PyTorch.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
  * Source: Clevert et al., Exponential Linear Units, 2015.
+ * Throws RangeError if alpha is not a finite number.
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example elu([-1, 0, 2]) // [-0.6321, 0, 2]
  */
 export function elu(x: TensorLike, alpha = 1): Tensor {
   checkNumber('elu', 'alpha', alpha);
-  const t = toTensor(x);
+  const t = floats('elu', x);
   return belowZero(t, (negative) => mul(expm1(negative), alpha));
 }
 
 /**
- * x where it is positive, else alpha · (e^(x / alpha) − 1): smooth for every alpha. Throws RangeError for alpha 0.
+ * Continuously differentiable ELU: x where x > 0, else alpha · (e^(x / alpha) − 1).
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
  * Source: Barron, Continuously Differentiable Exponential Linear Units, 2017.
+ * Throws RangeError if alpha is 0 or not a finite number.
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example celu([-1, 0, 2], 0.5) // [-0.4323, 0, 2]
  */
 export function celu(x: TensorLike, alpha = 1): Tensor {
   checkNumber('celu', 'alpha', alpha, 'a number other than 0', (a) => a !== 0);
-  const t = toTensor(x);
+  const t = floats('celu', x);
   return belowZero(t, (negative) => mul(expm1(div(negative, alpha)), alpha));
 }
 
-/** x where it is positive, else f(x). What f gives for the positive ones, infinities perhaps, is never computed. */
+/** x where x > 0, else f(x). f gets 0 in place of positive elements, so it cannot overflow there. */
 function belowZero(x: Tensor, f: (negative: Tensor) => Tensor): Tensor {
   const positive = greater(x, 0);
   return where(positive, x, f(where(positive, 0, x)));
 }
 
-/** `clamp` with the derivative 0 at the bounds. */
-const between = (low: number, x: TensorLike, high: number): Tensor => minimum(high, maximum(low, x));
-
-/** x / 6 + ½ within 0 … 1. The derivative at −3 and 3 is 0, as in PyTorch. */
-export const hardSigmoid = (x: TensorLike): Tensor => between(0, mul(add(x, 3), 1 / 6), 1);
+/** `clamp` with gradient 0 at the bounds. */
+const between = (low: number, x: Tensor, high: number): Tensor => minimum(high, maximum(low, x));
 
 /**
- * x · hardSigmoid(x). The derivative is 0 at −3 and 1 at 3.
+ * Piecewise linear sigmoid: x / 6 + ½, clamped to [0, 1]. The gradient at −3 and 3 is 0, as in PyTorch.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example hardSigmoid([-4, 0, 1.5]) // [0, 0.5, 0.75]
+ */
+export const hardSigmoid = (x: TensorLike): Tensor =>
+  between(0, mul(add(floats('hardSigmoid', x), 3), 1 / 6), 1);
+
+/**
+ * Hard swish: x · hardSigmoid(x). The gradient is 0 at −3 and 1 at 3.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
  * Source: Howard et al., Searching for MobileNetV3, 2019.
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example hardSwish([-4, 1, 4]) // [0, 0.6667, 4]
  */
 export function hardSwish(x: TensorLike): Tensor {
-  const t = toTensor(x);
+  const t = floats('hardSwish', x);
   return mul(t, hardSigmoid(t));
 }
 
-/** x within −1 … 1. The derivative at −1 and 1 is 0, as in PyTorch. */
-export const hardTanh = (x: TensorLike): Tensor => between(-1, x, 1);
+/**
+ * Clamps x to [−1, 1]. The gradient at −1 and 1 is 0, as in PyTorch.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example hardTanh([-2, 0.5, 3]) // [-1, 0.5, 1]
+ */
+export const hardTanh = (x: TensorLike): Tensor => between(-1, floats('hardTanh', x), 1);

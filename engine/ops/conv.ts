@@ -1,4 +1,4 @@
-/** Convolution over images, channels last. */
+/** Convolution of images in NHWC with filters in HWIO. */
 import { ShapeError } from '../errors.ts';
 import { expectRank } from '../op.ts';
 import { formatShape, formatType, pair, placeWindow, type Padding, type Pair } from '../shape.ts';
@@ -8,25 +8,37 @@ import { toTensor, type TensorLike } from './convert.ts';
 import { conv2dGradInputOp, conv2dOp, type ConvAttrs } from './primitives/conv.ts';
 
 export interface Conv2dOptions {
-  /** Default 1. */
+  /** Pixels between windows: one number, or [vertical, horizontal]. Default 1. */
   readonly stride?: Pair;
-  /** Default 'valid'. */
+  /** Zeros around the image in pixels, or 'same' or 'valid'. Default 'valid'. */
   readonly padding?: Padding;
-  /** Pixels from one tap to the next. Default 1: filters without gaps. */
+  /** Distance between taps of the kernel in pixels. Default 1. */
   readonly dilation?: Pair;
-  /** Input and output channels are cut into this many parts that do not see each other. Default 1. */
+  /**
+   * Number of groups into which input and output channels are divided. Output channels see only the inputs of their group.
+   * Default 1.
+   */
   readonly groups?: number;
 }
 
 /**
- * Cross-correlation of images with filters (what every deep-learning library calls convolution).
+ * 2-D convolution: the cross-correlation of images with filters, as in every deep learning library.
  *
- * Shapes: x [N, H, W, C], w [KH, KW, C / groups, O] -> [N, H', W', O], H' = floor((H + pads − span) / stride) + 1 with
- * span = (KH − 1) · dilation + 1. Padding is with zeros; `same` gives H' = ceil(H / stride), the odd pixel at the end.
- * Depthwise: groups = C, w [KH, KW, 1, C · multiplier].
- * Where the wasm backend uses Winograd's method (3×3 and 5×5, stride 1), NaN, infinities and the rounding errors of outliers
- * spread to the outputs of a tile, also to those whose window does not contain them. `wasm({ convolution: 'direct' })` prevents that.
- * Throws ShapeError where the channels do not fit the filters or the groups.
+ *   span = (KH − 1) · dilation + 1
+ *   H' = floor((H + pads − span) / stride) + 1
+ *   H' = ceil(H / stride) with padding 'same', where an odd pixel of padding goes to the end
+ *
+ * Shapes: images x `f32` [N, H, W, C] (NHWC), filters w `f32` [KH, KW, C / groups, O] (HWIO) -> [N, H', W', O].
+ *
+ * For a depthwise convolution, groups is C and w is [KH, KW, 1, C · multiplier].
+ *
+ * Where the wasm backend uses Winograd's algorithm (3×3 and 5×5 kernels with stride 1), a NaN, an infinity or the rounding
+ * error of an outlier spreads to all outputs of its tile, even to those whose window does not contain it.
+ * `wasm({ convolution: 'direct' })` avoids that.
+ * Throws ShapeError if the channels do not match the filters or groups, no window fits, or an operand is not `f32` of rank
+ * 4.
+ *
+ * @example conv2d(ones([1, 3, 3, 1]), ones([2, 2, 1, 1])) // [[[[4], [4]], [[4], [4]]]]
  */
 export function conv2d(x: TensorLike, w: TensorLike, options: Conv2dOptions = {}): Tensor {
   const image = toTensor(x);
@@ -46,17 +58,23 @@ export function conv2d(x: TensorLike, w: TensorLike, options: Conv2dOptions = {}
 }
 
 export interface Conv2dTransposeOptions extends Conv2dOptions {
-  /** Rows and columns of output at the end that no whole stride reaches: 0 … stride − 1. Default 0. */
+  /** Extra rows and columns at the end of the output, from 0 to stride − 1. Default 0. */
   readonly outputPadding?: Pair;
 }
 
 /**
- * Transposed convolution: the input gradient of a `conv2d`, so that it enlarges by the stride where that shrinks.
+ * Transposed 2-D convolution: the gradient of `conv2d` with respect to its input. It enlarges images by the stride.
  *
- * Shapes: x [N, H, W, C], w [KH, KW, O / groups, C] -> [N, H', W', O], H' = (H − 1) · stride + span − pads + outputPadding
- * with span = (KH − 1) · dilation + 1; padding `valid` takes nothing off, `same` gives H' = H · stride.
- * Throws ShapeError where the channels do not fit the filters or the groups, or nothing would be left.
- * Source: torch.nn.functional.conv_transpose2d; for `same`, TensorFlow's rule.
+ *   span = (KH − 1) · dilation + 1
+ *   H' = (H − 1) · stride + span − pads + outputPadding
+ *   H' = H · stride with padding 'same'
+ *
+ * Shapes: images x `f32` [N, H, W, C] (NHWC), filters w `f32` [KH, KW, O / groups, C] -> [N, H', W', O].
+ * Source: torch.nn.functional.conv_transpose2d; TensorFlow for padding 'same'.
+ * Throws ShapeError if the channels do not match the filters or groups, the output would be empty, `outputPadding` is not
+ * in 0 … stride − 1, or an operand is not `f32` of rank 4.
+ *
+ * @example conv2dTranspose([[[[1], [2]]]], ones([1, 2, 1, 1]), { stride: [1, 2] }) // [[[[1], [1], [2], [2]]]]
  */
 export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTransposeOptions = {}): Tensor {
   const where = 'conv2dTranspose';
@@ -74,7 +92,7 @@ export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTra
   }
   const [strides, extra, spans] = [pair(stride), pair(outputPadding), spansOf(weight, dilation)];
   if (padding === 'same' && extra.some((n) => n !== 0)) {
-    throw new ShapeError(`${where}: padding 'same' fixes the output's size (leave outputPadding out)`);
+    throw new ShapeError(`${where}: padding 'same' fixes the output size (remove outputPadding)`);
   }
   if (extra.some((n, axis) => !Number.isSafeInteger(n) || n < 0 || n >= strides[axis])) {
     throw new ShapeError(
@@ -91,8 +109,8 @@ export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTra
   }) as [number, number];
   if (input.some((n) => n < 1)) {
     throw new ShapeError(
-      `${where}: nothing is left of an image ${formatShape(image.shape)} with kernel ` +
-        `${spans.join('×')} and padding ${formatShape(pads ?? [0, 0, 0, 0])} (pad less)`,
+      `${where}: the output would be empty: images ${formatShape(image.shape)}, kernel ${spans.join('×')}, ` +
+        `padding ${formatShape(pads ?? [0, 0, 0, 0])} (pad less)`,
     );
   }
   return conv2dGradInputOp([image, weight], convAttrs(where, input, weight, geometry))[0];
@@ -117,7 +135,7 @@ function checkFilters(where: string, w: TensorType, groups: number, dilation: Pa
   }
 }
 
-/** The geometry of a convolution of an image of size `input`. */
+/** The geometry of a convolution whose input images have the size `input`. */
 function convAttrs(
   where: string,
   input: readonly [number, number],

@@ -1,14 +1,16 @@
-/** Data on the host as tensors: numbers, nested arrays, typed arrays, ndarrays. */
+/** Host data as tensors: numbers, nested arrays, typed arrays and ndarrays. */
 import { ShapeError } from '../errors.ts';
 import { checkHostTensor, dtypeOfArray, isFloat64Array, typedArrayName } from '../host.ts';
+import { withDType } from '../op.ts';
 import { show } from '../options.ts';
 import { checkShape, formatShape, sizeOf } from '../shape.ts';
 import { constant, Tensor } from '../tensor.ts';
 import type { DType, HostData, HostTensor, Shape } from '../types.ts';
 
+/** A number, or nested arrays of numbers. */
 export type Nested = number | readonly Nested[];
 
-/** What the ndarray package calls an array, as far as reading it goes. */
+/** The part of an array of the ndarray package that is read. */
 export interface NdArrayLike {
   readonly shape: readonly number[];
   readonly stride: readonly number[];
@@ -16,21 +18,22 @@ export interface NdArrayLike {
   readonly data: ArrayLike<number>;
 }
 
-/** Arrays of numbers that are read in their own dtype: `u8` of bytes, `i32` of other integers, else `f32`. */
+/** Typed arrays. Arrays of bytes become `u8`, other integers `i32`, and floats `f32`. */
 export type NumberArray = HostData | Int8Array | Int16Array | Uint16Array | Uint32Array | Uint8ClampedArray;
 
+/** What operations accept: a tensor, a number, nested arrays, a typed array or an ndarray. */
 export type TensorLike = Tensor | Nested | NumberArray | NdArrayLike;
 
 export interface TensorOptions {
-  /** Default: the element type of a typed array, else 'f32'. */
+  /** Default: the dtype of a typed array, else 'f32'. */
   readonly dtype?: DType;
-  /** Reshapes flat data. */
+  /** Shape of flat data. */
   readonly shape?: Shape;
 }
 
 /**
- * Anything an operation takes, as a tensor; a plain number becomes a rank-0 `f32`, which keeps its double precision for
- * backends that compute with it.
+ * Converts what operations accept to a tensor. A plain number becomes `f32` [] and keeps double precision for backends that
+ * compute with it.
  */
 export function toTensor(value: TensorLike): Tensor {
   if (value instanceof Tensor) return value;
@@ -38,6 +41,9 @@ export function toTensor(value: TensorLike): Tensor {
   checkFits('tensor', 'f32', value, Math.fround(value), 0);
   return constant({ shape: [], dtype: 'f32', data: Float64Array.of(value) });
 }
+
+/** x as a tensor. Throws ShapeError, in the name of the caller, unless it is `f32`. */
+export const floats = (where: string, x: TensorLike): Tensor => withDType(where, 'f32', toTensor(x));
 
 /** Zero-filled storage on the host. */
 export function allocate(dtype: DType, size: number): Float32Array | Int32Array | Uint8Array {
@@ -55,7 +61,7 @@ export function allocate(dtype: DType, size: number): Float32Array | Int32Array 
   }
 }
 
-/** Copies any supported host data into a dense row-major array; throws ShapeError naming place and sizes. */
+/** Copies host data into a dense row-major array. Throws ShapeError that names `where` and the sizes. */
 export function hostTensor(
   where: string,
   data: Nested | NumberArray | NdArrayLike,
@@ -92,7 +98,7 @@ export function hostTensor(
     shape = options.shape;
   }
   const target = options.dtype ?? dtype;
-  // Double precision is kept: the reference backend's f64 mode reads it, the others round.
+  // Keep double precision for the f64 mode of the reference backend. Other backends round.
   const rounded = hostData(target, flat, where);
   const values = isFloat64Array(flat) && target === 'f32' ? flat.slice() : rounded;
   return { shape: [...shape], dtype: target, data: values };
@@ -104,7 +110,7 @@ function isNdArray(data: unknown): data is NdArrayLike {
   return typeof data === 'object' && data !== null && 'stride' in data && 'offset' in data && 'shape' in data;
 }
 
-/** The values in the dtype. Throws ShapeError for one that the dtype cannot hold. */
+/** The values in the dtype. Throws ShapeError for a value that the dtype cannot hold. */
 export function hostData(dtype: DType, values: ArrayLike<number>, where = 'tensor'): HostData {
   const out = allocate(dtype, values.length);
   for (let i = 0; i < values.length; i++) {
@@ -115,7 +121,7 @@ export function hostData(dtype: DType, values: ArrayLike<number>, where = 'tenso
   return out;
 }
 
-/** Throws ShapeError unless `held` is what `value` is: `f32` rounds, but a number is not to become an infinity in silence. */
+/** Throws ShapeError unless the dtype holds the value. `f32` may round it, but must not turn it into an infinity. */
 function checkFits(where: string, dtype: DType, value: number, held: number, position: number): void {
   const fits = dtype === 'f32' ? Number.isFinite(held) || !Number.isFinite(value) : held === value;
   if (fits) return;
@@ -129,7 +135,7 @@ function checkFits(where: string, dtype: DType, value: number, held: number, pos
 function denseValues(where: string, { shape, stride, offset, data }: NdArrayLike): HostData {
   const n = sizeOf(shape);
   const dtype = dtypeOfArray(data);
-  // Plain arrays and doubles keep their precision, and unsigned integers their value, until it is known what they become.
+  // Values stay exact until the target dtype is known: doubles keep their precision, and unsigned integers their value.
   const exact = dtype === undefined || isFloat64Array(data) || typedArrayName(data) === 'Uint32Array';
   const out = exact ? new Float64Array(n) : allocate(dtype, n);
   const index = Array.from({ length: shape.length }, () => 0);
@@ -205,9 +211,9 @@ function describe(data: unknown): string {
 
 const position = (at: readonly number[]): string => (at.length === 0 ? 'the data' : `[${at.join('][')}]`);
 
-/** A host tensor as it is, checked; anything else through `tensor`'s rules. */
+/** A host tensor, checked and returned as it is; other data by the rules of `tensor`. */
 export function toHost(where: string, data: HostTensor | Nested | HostData): HostTensor {
-  // An ndarray has a dtype too.
+  // An ndarray also has a dtype.
   if (typeof data !== 'object' || !('dtype' in data) || 'stride' in data) {
     return hostTensor(where, data as Nested | HostData, { dtype: 'f32' });
   }

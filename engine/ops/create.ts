@@ -1,4 +1,4 @@
-/** Tensors from data, and the types of inputs. */
+/** Tensors from data, and types of inputs. */
 import { checkShape, sizeOf } from '../shape.ts';
 import { constant, type Tensor } from '../tensor.ts';
 import type { DType, Shape, TensorType } from '../types.ts';
@@ -14,11 +14,28 @@ import {
 
 export type { NdArrayLike, Nested, NumberArray, TensorLike, TensorOptions } from './convert.ts';
 
-/** Types for `compile`'s inputs: `f32(100, 10)` is `{ shape: [100, 10], dtype: 'f32' }`. */
+/**
+ * The type of an `f32` input of `compile`: 32-bit floats.
+ * Throws ShapeError if a size is not a non-negative integer.
+ *
+ * @example f32(100, 10) // { shape: [100, 10], dtype: 'f32' }
+ */
 export const f32 = (...shape: number[]): TensorType => type('f32', shape);
-/** The type of integers, as `f32`; also of class labels. */
+
+/**
+ * The type of an `i32` input of `compile`: 32-bit integers, such as class labels.
+ * Throws ShapeError if a size is not a non-negative integer.
+ *
+ * @example i32(100) // { shape: [100], dtype: 'i32' }
+ */
 export const i32 = (...shape: number[]): TensorType => type('i32', shape);
-/** The type of bytes, as `f32`; also of truth values. */
+
+/**
+ * The type of a `u8` input of `compile`: bytes, such as pixels and truth values.
+ * Throws ShapeError if a size is not a non-negative integer.
+ *
+ * @example u8(100, 32, 32, 3) // { shape: [100, 32, 32, 3], dtype: 'u8' }
+ */
 export const u8 = (...shape: number[]): TensorType => type('u8', shape);
 
 function type(dtype: DType, shape: Shape): TensorType {
@@ -27,27 +44,55 @@ function type(dtype: DType, shape: Shape): TensorType {
 }
 
 /**
- * A constant that holds data.
+ * Creates a constant from numbers, nested arrays, a typed array or an ndarray.
  *
- * @example tensor([[1, 2], [3, 4]])
- * @example tensor(new Float32Array(6), { shape: [2, 3] })
+ * The dtype is `options.dtype`, or that of a typed array, or `f32`.
+ * Throws ShapeError if the data is ragged, does not fill `options.shape`, or has a value that the dtype cannot hold.
+ *
+ * @example tensor([[1, 2], [3, 4]]) // [[1, 2], [3, 4]]
+ * @example tensor(Int32Array.of(1, 2, 3, 4, 5, 6), { shape: [2, 3] }) // [[1, 2, 3], [4, 5, 6]]
  */
 export function tensor(data: Nested | NumberArray | NdArrayLike, options: TensorOptions = {}): Tensor {
   return constant(hostTensor('tensor', data, options));
 }
 
-/** A rank-0 constant. */
+/**
+ * Creates a constant of shape [].
+ * Throws ShapeError if the dtype cannot hold the value.
+ *
+ * @example scalar(3, 'i32') // 3
+ */
 export function scalar(value: number, dtype: DType = 'f32'): Tensor {
   return constant({ shape: [], dtype, data: hostData(dtype, [value]) });
 }
 
-/** A constant filled with one value. */
-export function full(shape: Shape, value: number, dtype: DType = 'f32'): Tensor {
-  checkShape('full', shape);
-  const [checked] = hostData(dtype, [value], 'full');
+/**
+ * Creates a constant filled with one value.
+ * Throws ShapeError if a size is not a non-negative integer or the dtype cannot hold the value.
+ *
+ * @example full([2, 2], 7) // [[7, 7], [7, 7]]
+ */
+export const full = (shape: Shape, value: number, dtype: DType = 'f32'): Tensor =>
+  filled('full', shape, value, dtype);
+
+function filled(where: string, shape: Shape, value: number, dtype: DType): Tensor {
+  checkShape(where, shape);
+  const [checked] = hostData(dtype, [value], where);
   return constant({ shape, dtype, data: allocate(dtype, sizeOf(shape)).fill(checked) });
 }
-/** A constant filled with 0. */
-export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 0, dtype);
-/** A constant filled with 1. */
-export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => full(shape, 1, dtype);
+
+/**
+ * Creates a constant filled with 0.
+ * Throws ShapeError if a size is not a non-negative integer.
+ *
+ * @example zeros([2, 3]) // [[0, 0, 0], [0, 0, 0]]
+ */
+export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => filled('zeros', shape, 0, dtype);
+
+/**
+ * Creates a constant filled with 1.
+ * Throws ShapeError if a size is not a non-negative integer.
+ *
+ * @example ones([2, 3]) // [[1, 1, 1], [1, 1, 1]]
+ */
+export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => filled('ones', shape, 1, dtype);

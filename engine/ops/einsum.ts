@@ -1,4 +1,4 @@
-/** Sums of products written with letters, lowered to transpose, reshape and one matrix product for each pair of operands. */
+/** Einstein summation, lowered to transpose, reshape and one matrix product for each pair of operands. */
 import { ShapeError } from '../errors.ts';
 import { formatType, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -8,21 +8,28 @@ import { broadcastTo, reshape, transpose } from './layout.ts';
 import { matmul } from './matmul.ts';
 import { sum } from './reduce.ts';
 
-/** A tensor whose axes have names: one letter each, and '.0', '.1', … counted from the last for those of an ellipsis. */
+/**
+ * A tensor with one name for each axis: a letter, or '.0', '.1', … for the axes of an ellipsis, counted from the last.
+ */
 interface Named {
   readonly t: Tensor;
   readonly axes: readonly string[];
 }
 
 /**
- * Sum of products of elements, by Einstein's rule: an axis letter that the result does not name is summed over.
+ * Einstein summation: multiplies the operands and sums over every axis letter that the result does not name.
  *
- * Letters are a … z and A … Z; `...` stands for any axes, which broadcast; without `->` the result has the ellipsis and then
- * the letters that occur once, in alphabetical order. Several operands are multiplied from left to right.
- * A letter twice in one operand (a diagonal) and one that only the result has are refused with ShapeError, as are sizes that
- * differ; an axis of size 1 does not broadcast unless it belongs to an ellipsis.
+ * Letters are a … z and A … Z. `...` stands for any number of axes, which broadcast. Without `->`, the result has the axes
+ * of the ellipsis, then the letters that occur once, in alphabetical order. Operands are multiplied from left to right.
  *
- * @example einsum('bij,bjk->bik', a, b)
+ * Limits: a letter cannot occur twice in one operand (a diagonal) or in the result only, and an axis of size 1 does not
+ * broadcast unless it belongs to an ellipsis.
+ *
+ * Shapes: operands `f32`, one axis for each letter -> the axes of the result.
+ * Throws ShapeError if the equation is malformed, does not match the operands, or gives a letter two sizes.
+ *
+ * @example einsum('ij,jk->ik', [[1, 2], [3, 4]], [[5], [6]]) // [[17], [39]]
+ * @example einsum('ij->j', [[1, 2], [3, 4]]) // [4, 6]
  */
 export function einsum(equation: string, ...operands: readonly TensorLike[]): Tensor {
   const where = `einsum '${equation}'`;
@@ -30,7 +37,7 @@ export function einsum(equation: string, ...operands: readonly TensorLike[]): Te
   const terms = left.split(',');
   if (more.length > 0) throw new ShapeError(`${where}: has more than one arrow`);
   if (terms.length !== operands.length) {
-    throw new ShapeError(`${where}: has ${terms.length} operands but ${operands.length} tensors were given`);
+    throw new ShapeError(`${where}: names ${terms.length} operands but got ${operands.length} tensors`);
   }
   const named = terms.map((term, i) => name(where, term, toTensor(operands[i])));
   const sizes = new Map<string, number>();
@@ -48,7 +55,7 @@ export function einsum(equation: string, ...operands: readonly TensorLike[]): Te
   return ordered(summed(product, new Set(wanted)), wanted, sizes);
 }
 
-/** The letters before and after an ellipsis; null where there is none. */
+/** The letters before and after an ellipsis; `after` is null without one. */
 function parse(where: string, term: string): { readonly before: string[]; readonly after: string[] | null } {
   if (!/^[a-zA-Z]*(\.\.\.[a-zA-Z]*)?$/.test(term)) {
     throw new ShapeError(`${where}: '${term}' is not letters with at most one ellipsis (...)`);
@@ -63,7 +70,7 @@ function name(where: string, term: string, t: Tensor): Named {
   const twice = letters.find((letter, i) => letters.indexOf(letter) !== i);
   if (twice !== undefined) {
     throw new ShapeError(
-      `${where}: '${twice}' occurs twice in '${term}' (a diagonal: multiply with an identity matrix)`,
+      `${where}: '${twice}' occurs twice in '${term}' (diagonals are not supported: multiply by an identity matrix)`,
     );
   }
   const free = t.rank - letters.length;
@@ -104,7 +111,7 @@ function resultAxes(where: string, right: string, named: readonly Named[]): stri
   const wrong = letters.find((letter, i) => !known.has(letter) || letters.indexOf(letter) !== i);
   if (wrong !== undefined) {
     throw new ShapeError(
-      `${where}: the result '${right}' must name axes of the operands, each once (look at '${wrong}')`,
+      `${where}: the result '${right}' must name axes of the operands, each once, which is not so for '${wrong}'`,
     );
   }
   const ellipsis = ellipsisOf(named);
@@ -116,13 +123,13 @@ function resultAxes(where: string, right: string, named: readonly Named[]): stri
   return [...before, ...ellipsis, ...(after ?? [])];
 }
 
-/** Sums over the axes that nobody needs. */
+/** Sums over the axes that are no longer needed. */
 function summed({ t, axes }: Named, needed: ReadonlySet<string>): Named {
   const over = axes.flatMap((axis, i) => (needed.has(axis) ? [] : [i]));
   return over.length === 0 ? { t, axes } : { t: sum(t, over), axes: axes.filter((axis) => needed.has(axis)) };
 }
 
-/** The axes in the given order, those of an ellipsis at full size. */
+/** Transposes to the given order, and broadcasts the axes of an ellipsis to full size. */
 function ordered({ t, axes }: Named, wanted: readonly string[], sizes: ReadonlyMap<string, number>): Tensor {
   const sorted = transpose(
     t,
@@ -135,7 +142,7 @@ function ordered({ t, axes }: Named, wanted: readonly string[], sizes: ReadonlyM
   );
 }
 
-/** The product of two operands with only the needed axes left: a batch of matrix products. */
+/** The product of two operands, reduced to the needed axes: a batch of matrix products. */
 function multiply(
   left: Named,
   right: Named,
@@ -160,7 +167,7 @@ function multiply(
     size(inner),
     size(columns),
   ]);
-  // Nothing to sum over: a product of elements, without a matrix of one row.
+  // There is nothing to sum over: multiply elements instead of matrices of one row.
   const t =
     inner.length === 0
       ? mul(reshape(x, [size(batch), size(rows), 1]), reshape(y, [size(batch), 1, size(columns)]))

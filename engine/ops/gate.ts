@@ -1,15 +1,15 @@
-/** Smooth gates: x · gate(x) with derivatives that stay finite where x is large. */
+/** Smooth gates, x · gate(x), whose derivatives stay finite for large x. */
 import type { Tensor } from '../tensor.ts';
 import { customGradient } from './custom.ts';
 import { clamp, mul } from './elementwise.ts';
 
-/** Beyond ±FAR the derivatives of smooth activations are constant, in double precision too. */
+/** Beyond ±FAR the derivatives of smooth activations are constant, even in double precision. */
 const FAR = 1000;
 const within = (x: Tensor): Tensor => clamp(x, -FAR, FAR);
 
 /**
- * x · gate, where the gate is a smooth function of x that is constant beyond ±FAR. The derivative by the gate uses x clamped to
- * ±FAR, so that Infinity · 0 does not occur.
+ * x · gate, for a gate that is a smooth function of x and constant beyond ±FAR. The gradient of the gate uses x clamped to
+ * ±FAR, which avoids Infinity · 0.
  */
 export const gatedBy = customGradient({
   name: 'gatedBy',
@@ -17,7 +17,10 @@ export const gatedBy = customGradient({
   gradient: ({ inputs: [x, gate], grad }) => [mul(grad, gate), mul(grad, within(x))],
 });
 
-/** x · gate(x). `slope` gives the derivative of the gate from x clamped to ±FAR, whose powers do not overflow, and gate(x). */
+/**
+ * x · gate(x). `slope` computes the derivative of the gate from gate(x) and from x clamped to ±FAR, whose powers do not
+ * overflow.
+ */
 export function gated(
   name: string,
   x: Tensor,

@@ -1,10 +1,10 @@
-/** Elements by index, their adjoints, and order. An index out of range ends the run with an error. */
+/** Indexing with tensors, its adjoints, and sorting. A run throws DataError for an index out of range. */
 import { ShapeError } from '../errors.ts';
 import { expectDType, withDType } from '../op.ts';
 import { formatShape, formatType, resolveAxis, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
-import { toTensor, type TensorLike } from './convert.ts';
+import { floats, toTensor, type TensorLike } from './convert.ts';
 import { ones } from './create.ts';
 import { broadcastTo, expandDims, reshape, slice, transpose } from './layout.ts';
 import {
@@ -23,10 +23,14 @@ const around = (shape: Shape, axis: number): number[] => [
 ];
 
 /**
- * Slices of x along an axis by an index `i32` of any shape, as `np.take` and PyTorch's `index_select`: rows by default.
- * Shapes: x [...a, n, ...b], index [...i] -> [...a, ...i, ...b]. A run with an index out of range throws DataError.
+ * Takes slices of x along an axis, rows by default, like `np.take` and PyTorch's `index_select`.
  *
- * @example gather(table, tensor(Int32Array.of(2, 0))) // rows 2 and 0
+ * A run throws DataError if an index is not in 0 … n − 1, where n is the size of the axis.
+ *
+ * Shapes: x of any dtype [...a, n, ...b], index `i32` [...i] -> [...a, ...i, ...b].
+ * Throws ShapeError if the index is not `i32` or the axis does not exist.
+ *
+ * @example gather([[1, 2], [3, 4], [5, 6]], Int32Array.of(2, 0)) // [[5, 6], [1, 2]]
  */
 export function gather(x: TensorLike, index: TensorLike, axis = 0): Tensor {
   const [t, at] = [toTensor(x), toTensor(index)];
@@ -44,16 +48,22 @@ export function gather(x: TensorLike, index: TensorLike, axis = 0): Tensor {
 }
 
 /**
- * The adjoint of `gather`: zeros of size `n` along the axis, to which slices of `values` are added by index, in the order
- * of the index. Shapes: values [...a, ...i, ...b], index `i32` [...i] -> [...a, n, ...b]. A run with an index out of range
- * throws DataError.
+ * Adjoint of `gather`: starts from zeros, and adds each slice of `values` at its index along an axis. Slices are added in
+ * the order of the index.
+ *
+ * A run throws DataError if an index is not in 0 … n − 1.
+ *
+ * Shapes: values `f32` [...a, ...i, ...b], index `i32` [...i] -> [...a, n, ...b].
+ * Throws ShapeError if values and index do not fit together, values are not `f32`, or the index is not `i32`.
+ *
+ * @example scatterAdd([1, 2, 3], Int32Array.of(0, 2, 0), 4) // [4, 0, 2, 0]
  */
 export function scatterAdd(values: TensorLike, index: TensorLike, n: number, axis = 0): Tensor {
-  const [t, at] = [toTensor(values), toTensor(index)];
+  const [t, at] = [floats('scatterAdd', values), withDType('scatterAdd', 'i32', toTensor(index))];
   const lead = resolveAxis('scatterAdd', axis, t.rank - at.rank + 1);
   if (!sameShape(t.shape.slice(lead, lead + at.rank), at.shape)) {
     throw new ShapeError(
-      `scatterAdd: values ${formatType(t)} do not have the index's shape ${formatShape(at.shape)} from axis ${lead} on`,
+      `scatterAdd: values ${formatType(t)} must have the index's shape ${formatShape(at.shape)} from axis ${lead} on`,
     );
   }
   const [a, b] = [t.shape.slice(0, lead), t.shape.slice(lead + at.rank)];
@@ -64,11 +74,17 @@ export function scatterAdd(values: TensorLike, index: TensorLike, n: number, axi
 }
 
 /**
- * One element of each line of x along an axis for each element of the index, as `np.take_along_axis` and PyTorch's `gather`.
- * Shapes: x [...a, n, ...b], index `i32` [...a, m, ...b] -> [...a, m, ...b]. A run with an index out of range throws DataError.
+ * Takes elements along an axis by an index for each line, like `np.take_along_axis` and PyTorch's `gather`.
+ *
+ * A run throws DataError if an index is not in 0 … n − 1.
+ *
+ * Shapes: x of any dtype [...a, n, ...b], index `i32` [...a, m, ...b] -> [...a, m, ...b].
+ * Throws ShapeError if the shapes differ in another axis, the index is not `i32`, or the axis does not exist.
+ *
+ * @example takeAlongAxis([[1, 2], [3, 4]], tensor([[1], [0]], { dtype: 'i32' }), 1) // [[2], [3]]
  */
 export function takeAlongAxis(x: TensorLike, index: TensorLike, axis: number): Tensor {
-  const [t, at] = [toTensor(x), toTensor(index)];
+  const [t, at] = [toTensor(x), withDType('takeAlongAxis', 'i32', toTensor(index))];
   const along = resolveAxis('takeAlongAxis', axis, t.rank);
   expectLines('takeAlongAxis', t, at, along);
   const y = takeAlongAxisOf(reshape(t, around(t.shape, along)), reshape(at, around(at.shape, along)));
@@ -76,12 +92,21 @@ export function takeAlongAxis(x: TensorLike, index: TensorLike, axis: number): T
 }
 
 /**
- * The adjoint of `takeAlongAxis`, PyTorch's `scatter_add`: zeros of size `n` along the axis, to which values are added where the
- * index says, in its order. Shapes: values and index `i32` [...a, m, ...b] -> [...a, n, ...b].
+ * Adjoint of `takeAlongAxis`, PyTorch's `scatter_add`: starts from zeros, and adds each value at its index along an axis.
+ * Values are added in the order of the index.
+ *
+ * A run throws DataError if an index is not in 0 … n − 1.
+ *
+ * Shapes: values `f32` and index `i32` [...a, m, ...b] -> [...a, n, ...b].
+ * Throws ShapeError if values and index differ in shape, values are not `f32`, the index is not `i32`, or the axis does not
+ * exist.
+ *
+ * @example scatterAddAlongAxis([[1, 2]], tensor([[2, 2]], { dtype: 'i32' }), 3, 1) // [[0, 0, 3]]
  */
 export function scatterAddAlongAxis(values: TensorLike, index: TensorLike, n: number, axis: number): Tensor {
-  const [t, at] = [toTensor(values), toTensor(index)];
-  const along = resolveAxis('scatterAddAlongAxis', axis, t.rank);
+  const where = 'scatterAddAlongAxis';
+  const [t, at] = [floats(where, values), withDType(where, 'i32', toTensor(index))];
+  const along = resolveAxis(where, axis, t.rank);
   const form = around(at.shape, along);
   if (!sameShape(t.shape, at.shape)) {
     throw new ShapeError(
@@ -103,29 +128,42 @@ function expectLines(where: string, x: Tensor, index: Tensor, axis: number): voi
 }
 
 /**
- * 1 at the position that each index names on a new last axis of size `n`, else 0: `f32`. A run with an index out of range
- * throws DataError. Shapes: index `i32` [...i] -> [...i, n].
+ * One-hot encoding: 1 at the position that each index names on a new last axis of size n, else 0.
+ *
+ * A run throws DataError if an index is not in 0 … n − 1.
+ *
+ * Shapes: index `i32` [...i] -> `f32` [...i, n].
+ * Throws ShapeError if the index is not `i32`.
+ *
+ * @example oneHot(Int32Array.of(2, 0), 3) // [[0, 0, 1], [1, 0, 0]]
  */
 export function oneHot(index: TensorLike, n: number): Tensor {
-  const at = expandDims(toTensor(index), -1);
+  const at = expandDims(withDType('oneHot', 'i32', toTensor(index)), -1);
   return scatterAddAlongAxis(broadcastTo(ones([]), at.shape), at, n, at.rank - 1);
 }
 
 export interface SortOptions {
-  /** Largest first. Default false. */
+  /** Sort from largest to smallest. Default false. */
   readonly descending?: boolean;
 }
 
 /**
- * The elements along an axis in order, and where each came from (`i32`). Default: the last axis. Equal elements keep their
- * order, −0 equals 0, and NaN counts as larger than every number. The gradient goes back to where each element came from.
+ * Sorts along an axis, the last by default. Returns the sorted values and their positions in x.
+ *
+ * The sort is stable. −0 equals +0, and NaN counts as larger than every number. The gradient goes back to the original
+ * positions.
+ *
+ * Shapes: x `f32` [...] -> values `f32` [...], indices `i32` [...].
+ * Throws ShapeError if x is not `f32` or the axis does not exist.
+ *
+ * @example sort([3, 1, 2]).values // [1, 2, 3]
  */
 export function sort(
   x: TensorLike,
   axis = -1,
   { descending = false }: SortOptions = {},
 ): { readonly values: Tensor; readonly indices: Tensor } {
-  const t = withDType('sort', 'f32', toTensor(x));
+  const t = floats('sort', x);
   const along = resolveAxis('sort', axis, t.rank);
   const order = [...t.shape.map((_, i) => i).filter((i) => i !== along), along];
   const back = order.map((_, i) => order.indexOf(i));
@@ -140,21 +178,35 @@ export function sort(
   };
 }
 
-/** Where each element of the sorted axis comes from: `sort(...).indices`. */
+/**
+ * Positions that sort x along an axis, the last by default: `sort(...).indices`.
+ *
+ * Shapes: x `f32` [...] -> `i32` [...].
+ * Throws ShapeError if x is not `f32` or the axis does not exist.
+ *
+ * @example argSort([3, 1, 2]) // [1, 2, 0]
+ */
 export function argSort(x: TensorLike, axis = -1, options: SortOptions = {}): Tensor {
-  return sort(x, axis, options).indices;
+  return sort(floats('argSort', x), axis, options).indices;
 }
 
 /**
- * The `k` largest elements along an axis, largest first, and where each is; of equals the first comes first, NaN before every
- * number. Default: the last axis. Throws ShapeError unless 0 <= k <= size.
+ * The k largest elements along an axis, the last by default, in descending order. Returns the values and their positions in
+ * x.
+ *
+ * Ties keep their order, and NaN counts as larger than every number.
+ *
+ * Shapes: x `f32` [...a, n, ...b] -> values `f32` and indices `i32` [...a, k, ...b].
+ * Throws ShapeError unless 0 <= k <= n, if x is not `f32`, or if the axis does not exist.
+ *
+ * @example topK([3, 1, 4, 1, 5], 2).indices // [4, 2]
  */
 export function topK(
   x: TensorLike,
   k: number,
   axis = -1,
 ): { readonly values: Tensor; readonly indices: Tensor } {
-  const t = toTensor(x);
+  const t = floats('topK', x);
   const along = resolveAxis('topK', axis, t.rank);
   if (!Number.isInteger(k) || k < 0 || k > t.shape[along]) {
     throw new ShapeError(

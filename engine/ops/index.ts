@@ -1,4 +1,4 @@
-/** The operations that people call: functions of tensors, most of them made of few primitives (see primitives/). */
+/** The public operations: functions of tensors, most of them composed of few primitives (see primitives/). */
 export * from './activation.ts';
 export * from './conv.ts';
 export * from './create.ts';

@@ -1,4 +1,4 @@
-/** Functions that move or repeat elements without computing. All work on every dtype. */
+/** Functions that move or repeat elements without arithmetic. All of them work on every dtype. */
 import { ShapeError } from '../errors.ts';
 import {
   checkShape,
@@ -15,8 +15,12 @@ import { hostTensor, toTensor, type TensorLike } from './convert.ts';
 import { layoutOps, placed, taken } from './primitives/layout.ts';
 
 /**
- * The same elements in another shape, free of cost. One size may be −1: it takes what is left.
- * Throws ShapeError when the element counts differ.
+ * Same elements in row-major order, in another shape. It costs nothing. One size may be −1, which is inferred.
+ *
+ * Shapes: x of any dtype [...] -> the given shape.
+ * Throws ShapeError if the numbers of elements differ, or more than one size is −1.
+ *
+ * @example reshape([1, 2, 3, 4, 5, 6], [2, -1]) // [[1, 2, 3], [4, 5, 6]]
  */
 export function reshape(x: TensorLike, shape: Shape): Tensor {
   const t = toTensor(x);
@@ -27,8 +31,8 @@ export function reshape(x: TensorLike, shape: Shape): Tensor {
     const known = shape.reduce((n, d) => (d === -1 ? n : n * d), 1);
     if (known === 0 || sizeOf(t.shape) % known !== 0) {
       throw new ShapeError(
-        `reshape: ${formatShape(t.shape)} holds ${sizeOf(t.shape)} elements, not a multiple of the ${known} ` +
-          `that ${formatShape(shape)} fixes`,
+        `reshape: cannot infer the -1 in ${formatShape(shape)}: ${formatShape(t.shape)} has ${sizeOf(t.shape)} elements, ` +
+          `which is not a multiple of ${known}`,
       );
     }
     resolved = shape.map((d) => (d === -1 ? sizeOf(t.shape) / known : d));
@@ -36,7 +40,14 @@ export function reshape(x: TensorLike, shape: Shape): Tensor {
   return sameShape(t.shape, resolved) ? t : layoutOps.reshape([t], { shape: resolved })[0];
 }
 
-/** Reorders axes; without `perm`, reverses them. Throws ShapeError unless `perm` names every axis once. */
+/**
+ * Permutes axes. Axis i of the result is axis perm[i] of x. Without `perm`, the order of axes is reversed.
+ *
+ * Shapes: x of any dtype [d0, d1, ...] -> [d(perm[0]), d(perm[1]), ...].
+ * Throws ShapeError unless `perm` names every axis exactly once.
+ *
+ * @example transpose([[1, 2, 3], [4, 5, 6]]) // [[1, 4], [2, 5], [3, 6]]
+ */
 export function transpose(x: TensorLike, perm?: readonly number[]): Tensor {
   const t = toTensor(x);
   const order = (perm ?? t.shape.map((_, i) => t.rank - 1 - i)).map((a) =>
@@ -44,28 +55,43 @@ export function transpose(x: TensorLike, perm?: readonly number[]): Tensor {
   );
   if (order.length !== t.rank || new Set(order).size !== t.rank) {
     throw new ShapeError(
-      `transpose: ${formatShape(perm ?? [])} must name each of the ${t.rank} axes of ${formatShape(t.shape)} once`,
+      `transpose: perm must name each of the ${t.rank} axes of ${formatShape(t.shape)} once, got ${formatShape(perm ?? [])}`,
     );
   }
   return order.every((axis, i) => axis === i) ? t : layoutOps.transpose([t], { perm: order })[0];
 }
 
-/** Repeats a value along new leading axes and axes of size 1, by NumPy's rules. */
+/**
+ * Broadcasts to a shape by NumPy's rules: repeats elements along new leading axes and along axes of size 1.
+ *
+ * Shapes: x of any dtype -> the given shape.
+ * Throws ShapeError if x does not broadcast to the shape.
+ *
+ * @example broadcastTo([[1], [2]], [2, 3]) // [[1, 1, 1], [2, 2, 2]]
+ */
 export function broadcastTo(x: TensorLike, shape: Shape): Tensor {
   const t = toTensor(x);
   return sameShape(t.shape, shape) ? t : layoutOps.broadcastTo([t], { shape })[0];
 }
 
-/** What to take of one axis, as Python's `begin:end:step`, or one position, which drops the axis; null: all of it. */
+/**
+ * What `slice` takes of one axis: a range as in Python's `begin:end:step`, or a single position, which drops the axis.
+ * `null` takes the whole axis.
+ */
 export type Range =
   number | null | { readonly begin?: number; readonly end?: number; readonly step?: number };
 
 /**
- * A part of every axis, from the first on; axes without a range stay whole. Negative positions count from the end, a
- * negative step walks backwards, and ends beyond the axis are clipped, all as in NumPy's `x[begin:end:step]`.
- * Throws ShapeError for a single position that does not exist, more ranges than axes, and a step of 0.
+ * Takes a range of each axis, as NumPy's `x[begin:end:step]`. Axes without a range stay whole.
  *
- * @example slice(x, [{ begin: 1 }, null, -1]) // x[1:, :, -1]
+ * Negative positions count from the end. A negative step walks backwards. Ends beyond the axis are clipped.
+ *
+ * Shapes: x of any dtype. The rank drops by one for each single position.
+ * Throws ShapeError if a single position does not exist, there are more ranges than axes, a step is 0, or a value is not an
+ * integer.
+ *
+ * @example slice([[1, 2, 3], [4, 5, 6]], [null, { begin: 1 }]) // [[2, 3], [5, 6]]
+ * @example slice([[1, 2, 3], [4, 5, 6]], [-1]) // [4, 5, 6]
  */
 export function slice(x: TensorLike, ranges: readonly Range[]): Tensor {
   const t = toTensor(x);
@@ -108,7 +134,7 @@ function resolveRange(
       );
     }
   }
-  // Walking backwards, the first position is the last one of the axis, and the end lies before position 0.
+  // With a negative step, the walk begins at the last position, and its end is before position 0.
   const [least, most] = step > 0 ? [0, size] : [-1, size - 1];
   const place = (position: number | undefined, otherwise: number): number => {
     if (position === undefined) return otherwise;
@@ -120,24 +146,38 @@ function resolveRange(
   return { begin: count === 0 ? 0 : begin, step: count === 0 ? 1 : step, count };
 }
 
-/** Tensors one after the other along an axis. Throws ShapeError when other sizes or dtypes differ. */
+/**
+ * Concatenates tensors along an axis, the first by default.
+ *
+ * Shapes: all sizes but that of the axis, and the dtypes, must agree. The sizes along the axis add up.
+ * Throws ShapeError if there are no tensors, or other sizes or dtypes differ.
+ *
+ * @example concat([[[1, 2]], [[3, 4], [5, 6]]]) // [[1, 2], [3, 4], [5, 6]]
+ */
 export function concat(tensors: readonly TensorLike[], axis = 0): Tensor {
-  if (tensors.length === 0) throw new ShapeError('concat: there are no tensors (give at least one)');
+  if (tensors.length === 0) throw new ShapeError('concat: expects at least one tensor, got none');
   const list = tensors.map(toTensor);
   const resolved = resolveAxis('concat', axis, list[0].rank);
   return list.length === 1 ? list[0] : layoutOps.concat(list, { axis: resolved })[0];
 }
 
-/** Tensors of one shape along a new axis. */
+/**
+ * Stacks tensors of one shape along a new axis, the first by default.
+ *
+ * Shapes: k tensors of any dtype [...] -> [k, ...].
+ * Throws ShapeError if there are no tensors, or their shapes or dtypes differ.
+ *
+ * @example stack([[1, 2], [3, 4]]) // [[1, 2], [3, 4]]
+ */
 export function stack(tensors: readonly TensorLike[], axis = 0): Tensor {
   const list = tensors.map(toTensor);
   for (const t of list) {
-    if (sameShape(t.shape, list[0].shape)) continue;
+    if (sameShape(t.shape, list[0].shape) && t.dtype === list[0].dtype) continue;
     throw new ShapeError(
-      `stack: shapes ${formatShape(list[0].shape)} and ${formatShape(t.shape)} differ (all must be equal)`,
+      `stack: ${formatType(list[0])} and ${formatType(t)} differ (shapes and dtypes must be equal)`,
     );
   }
-  if (list.length === 0) throw new ShapeError('stack: there are no tensors (give at least one)');
+  if (list.length === 0) throw new ShapeError('stack: expects at least one tensor, got none');
   const resolved = resolveAxis('stack', axis, list[0].rank + 1);
   return concat(
     list.map((t) => expandDims(t, resolved)),
@@ -146,7 +186,12 @@ export function stack(tensors: readonly TensorLike[], axis = 0): Tensor {
 }
 
 /**
- * Parts along an axis: so many equal ones, or of the given sizes. Throws ShapeError when they do not add up to the axis.
+ * Splits along an axis, the first by default, into a number of equal parts or into parts of the given sizes.
+ *
+ * Shapes: x of any dtype. Each part has the shape of x except along the axis.
+ * Throws ShapeError if the parts do not add up to the size of the axis.
+ *
+ * @example split([1, 2, 3, 4, 5], [2, 3])[1] // [3, 4, 5]
  */
 export function split(x: TensorLike, parts: number | readonly number[], axis = 0): Tensor[] {
   const t = toTensor(x);
@@ -157,7 +202,7 @@ export function split(x: TensorLike, parts: number | readonly number[], axis = 0
   if (total !== size || sizes.some((n) => !Number.isSafeInteger(n) || n < 0)) {
     const what = typeof parts === 'number' ? `${parts} equal parts` : `parts ${formatShape(parts)}`;
     throw new ShapeError(
-      `split: ${what} do not fill axis ${resolved} of ${formatShape(t.shape)}, which has size ${size}`,
+      `split: axis ${resolved} of ${formatShape(t.shape)} has size ${size}, which does not split into ${what}`,
     );
   }
   let begin = 0;
@@ -171,7 +216,14 @@ export function split(x: TensorLike, parts: number | readonly number[], axis = 0
   });
 }
 
-/** Axes of size 1 dropped: those given, or all of them. Throws ShapeError for a given axis of another size. */
+/**
+ * Drops axes of size 1: the given ones, or all of them.
+ *
+ * Shapes: x of any dtype, for instance [1, n, 1] -> [n].
+ * Throws ShapeError if a given axis does not exist or its size is not 1.
+ *
+ * @example squeeze([[[1, 2]]]) // [1, 2]
+ */
 export function squeeze(x: TensorLike, axes?: number | readonly number[]): Tensor {
   const t = toTensor(x);
   const given = resolveAxes('squeeze', axes, t.rank);
@@ -187,14 +239,28 @@ export function squeeze(x: TensorLike, axes?: number | readonly number[]): Tenso
   );
 }
 
-/** A new axis of size 1 at the position that it has in the result. */
+/**
+ * Inserts an axis of size 1. `axis` is its position in the result.
+ *
+ * Shapes: x of any dtype, for instance [m, n] -> [m, 1, n] for axis 1.
+ * Throws ShapeError if the axis does not exist in the result.
+ *
+ * @example expandDims([1, 2], 1) // [[1], [2]]
+ */
 export function expandDims(x: TensorLike, axis: number): Tensor {
   const t = toTensor(x);
   const at = resolveAxis('expandDims', axis, t.rank + 1);
   return reshape(t, [...t.shape.slice(0, at), 1, ...t.shape.slice(at)]);
 }
 
-/** Axes backwards: those given, or all of them. */
+/**
+ * Reverses the order of elements along the given axes, or along all of them.
+ *
+ * Shapes: x of any dtype [...] -> [...].
+ * Throws ShapeError if an axis does not exist or is given twice.
+ *
+ * @example flip([[1, 2], [3, 4]], 1) // [[2, 1], [4, 3]]
+ */
 export function flip(x: TensorLike, axes?: number | readonly number[]): Tensor {
   const t = toTensor(x);
   const flipped = resolveAxes('flip', axes, t.rank);
@@ -204,7 +270,15 @@ export function flip(x: TensorLike, axes?: number | readonly number[]): Tensor {
   );
 }
 
-/** The whole, `counts[i]` times along axis i, as `np.tile`; fewer counts are for the last axes. */
+/**
+ * Repeats the whole tensor `counts[i]` times along axis i, like `np.tile`. If there are fewer counts than axes, they apply
+ * to the last axes.
+ *
+ * Shapes: x of any dtype [d0, d1, ...] -> [d0 · counts[0], d1 · counts[1], ...].
+ * Throws ShapeError if a count is not a non-negative integer.
+ *
+ * @example tile([1, 2], [2, 2]) // [[1, 2, 1, 2], [1, 2, 1, 2]]
+ */
 export function tile(x: TensorLike, counts: readonly number[]): Tensor {
   const t = toTensor(x);
   checkShape('tile', counts);
@@ -224,7 +298,14 @@ export function tile(x: TensorLike, counts: readonly number[]): Tensor {
   );
 }
 
-/** Each element along an axis so many times before the next, as `np.repeat`. */
+/**
+ * Repeats each element `count` times along an axis, like `np.repeat` and PyTorch's `repeat_interleave`.
+ *
+ * Shapes: x of any dtype [...a, n, ...b] -> [...a, n · count, ...b].
+ * Throws ShapeError if the count is not a non-negative integer or the axis does not exist.
+ *
+ * @example repeat([1, 2], 2, 0) // [1, 1, 2, 2]
+ */
 export function repeat(x: TensorLike, count: number, axis: number): Tensor {
   const t = toTensor(x);
   checkShape('repeat', [count]);
@@ -238,19 +319,24 @@ export function repeat(x: TensorLike, count: number, axis: number): Tensor {
 
 export interface PadOptions {
   /**
-   * What lies beyond the border: `value`, the elements mirrored at it without repeating the border ('reflect'), or the border
-   * itself ('edge'). Default 'constant'.
+   * What fills the border: `value` ('constant'), a mirror image that does not repeat the edge ('reflect'), or the edge itself
+   * ('edge'). Default 'constant'.
    */
   readonly mode?: 'constant' | 'reflect' | 'edge';
-  /** Default 0. */
+  /** Fill value of mode 'constant'. Default 0. */
   readonly value?: number;
 }
 
 /**
- * Elements put before and after each axis: `[before, after]` for every axis. Negative amounts are refused (use `slice`).
- * Throws ShapeError when a mirror image would be longer than what it mirrors, or an edge does not exist.
+ * Pads every axis: `amounts[i]` is [before, after] for axis i. Amounts must not be negative; use `slice` to crop.
  *
- * @example pad(x, [[0, 0], [1, 2]])
+ * Shapes: x of any dtype [d0, ...] -> [before + d0 + after, ...].
+ * Throws ShapeError if there is not one pair for each axis, an amount is not a non-negative integer, or the border is
+ * longer than what it mirrors.
+ * Throws RangeError if the mode is unknown.
+ *
+ * @example pad([1, 2, 3], [[1, 2]]) // [0, 1, 2, 3, 0, 0]
+ * @example pad([1, 2, 3], [[2, 0]], { mode: 'reflect' }) // [3, 2, 1, 2, 3]
  */
 export function pad(
   x: TensorLike,
@@ -279,7 +365,7 @@ export function pad(
     const most = mode === 'reflect' ? size - 1 : size === 0 ? 0 : Infinity;
     if (Math.max(before, after) > most) {
       throw new ShapeError(
-        `pad: ${mode} by [${before},${after}] needs more than the ${size} elements of axis ${axis} of ${formatType(t)}`,
+        `pad: mode '${mode}' allows at most ${most} on each side of axis ${axis} of ${formatType(t)}, got [${before},${after}]`,
       );
     }
     const along = (range: Range): Tensor =>
@@ -308,7 +394,7 @@ export function pad(
   }, t);
 }
 
-/** The number, which the dtype can hold. */
+/** Returns the value. Throws ShapeError unless the dtype can hold it. */
 function checkedValue(dtype: DType, value: number): number {
   hostTensor('pad', value, { dtype });
   return value;

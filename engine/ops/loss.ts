@@ -25,18 +25,18 @@ import {
   where,
 } from './elementwise.ts';
 import { gatedBy } from './gate.ts';
-import { correctOp, softmaxCrossEntropyOp } from './primitives/loss.ts';
+import { checkLabels, correctOp, softmaxCrossEntropyOp } from './primitives/loss.ts';
 import { logSoftmax, mean, sum } from './reduce.ts';
 
 type None = Record<never, never>;
 const none: None = {};
 
 export interface ReductionOptions {
-  /** Over the examples: their mean, their sum, or 'none' for one number per example, [N]. Default 'mean'. */
+  /** 'mean' or 'sum' over the examples, or 'none' for one number for each example, [N]. Default 'mean'. */
   readonly reduction?: 'mean' | 'sum' | 'none';
 }
 
-/** `perExample`, [N], reduced. */
+/** Reduces the losses of the examples, [N]. */
 function reduced(where: string, perExample: Tensor, { reduction = 'mean' }: ReductionOptions): Tensor {
   checkOneOf(where, 'reduction', reduction, ['mean', 'sum', 'none']);
   if (reduction === 'none') return perExample;
@@ -44,18 +44,26 @@ function reduced(where: string, perExample: Tensor, { reduction = 'mean' }: Redu
 }
 
 export interface CrossEntropyOptions extends ReductionOptions {
-  /** Share of the target that is spread evenly over all classes, 0 … 1. Default 0. */
+  /** Share of the target that is spread evenly over all classes, from 0 to 1. Default 0. */
   readonly labelSmoothing?: number;
 }
 
 /**
- * Softmax cross-entropy of logits and class labels: log Σ e^z − z[label] for each example; with label smoothing ε, that
- * times 1 − ε plus ε times the mean over all classes.
+ * Softmax cross-entropy of logits and class labels, in nats. It is accurate for large logits.
  *
- * Shapes: logits [N, classes], labels i32 [N] -> [], or [N] with reduction 'none'. Stable for large logits.
- * Source of label smoothing: Szegedy et al., 2016; torch.nn.functional.cross_entropy.
+ *   loss = log Σ e^z − z[label]
  *
- * @example crossEntropy(logits, labels, { labelSmoothing: 0.1 })
+ * With label smoothing ε the target is 1 − ε for the label plus ε / classes for every class.
+ *
+ * Shapes: logits `f32` [N, classes], labels `i32` [N] -> [], or [N] with reduction 'none'. A run throws DataError if a
+ * label is not in 0 … classes − 1.
+ * Source: for label smoothing, Szegedy et al., Rethinking the Inception Architecture, 2016;
+ * torch.nn.functional.cross_entropy.
+ * Throws ShapeError if logits and labels have other shapes or dtypes, or there are no classes.
+ * Throws RangeError if `labelSmoothing` is not in [0, 1] or the reduction is unknown, and TypeError for an unknown option.
+ *
+ * @example crossEntropy([[2, 1, 0], [0, 3, 0]], Int32Array.of(0, 1)) // 0.2513
+ * @example crossEntropy([[2, 1, 0]], Int32Array.of(0), { labelSmoothing: 0.1 }) // 0.5076
  */
 export function crossEntropy(
   logits: TensorLike,
@@ -66,32 +74,42 @@ export function crossEntropy(
   const { labelSmoothing = 0 } = options;
   const inRange = (x: number): boolean => x >= 0 && x <= 1;
   checkNumber('crossEntropy', 'labelSmoothing', labelSmoothing, 'a number from 0 to 1', inRange);
-  const z = toTensor(logits);
-  const [hard] = softmaxCrossEntropyOp([z, toTensor(labels)], none);
+  const [z, classes] = [toTensor(logits), toTensor(labels)];
+  checkLabels('crossEntropy', z, classes);
+  const [hard] = softmaxCrossEntropyOp([z, classes], none);
   if (labelSmoothing === 0) return reduced('crossEntropy', hard, options);
   const even = neg(mean(logSoftmax(z), 1));
   return reduced('crossEntropy', add(mul(hard, 1 - labelSmoothing), mul(even, labelSmoothing)), options);
 }
 
 /**
- * Share of the examples whose first largest logit is the label's. An example with a NaN counts as wrong. It has no
+ * Share of examples, from 0 to 1, whose largest logit is that of the label.
+ *
+ * Ties go to the first class. An example with a NaN counts as wrong. `grad` throws PlanError for it, because it has no
  * derivative.
  *
- * Shapes: logits [N, classes], labels i32 [N] -> [], or [N] of 1 and 0 with reduction 'none'.
+ * Shapes: logits `f32` [N, classes], labels `i32` [N] -> [], or [N] of 1 and 0 with reduction 'none'. A run throws
+ * DataError if a label is not in 0 … classes − 1.
+ * Throws ShapeError if logits and labels have other shapes or dtypes, or there are no classes.
+ * Throws RangeError if the reduction is unknown, and TypeError for an unknown option.
+ *
+ * @example accuracy([[2, 1], [0, 3], [1, 0]], Int32Array.of(0, 1, 1)) // 0.6667
  */
 export function accuracy(logits: TensorLike, labels: TensorLike, options: ReductionOptions = {}): Tensor {
   checkOptions('accuracy', options, ['reduction']);
-  const [correct] = correctOp([toTensor(logits), toTensor(labels)], none);
+  const [z, classes] = [toTensor(logits), toTensor(labels)];
+  checkLabels('accuracy', z, classes);
+  const [correct] = correctOp([z, classes], none);
   return reduced('accuracy', correct, options);
 }
 
-/** Output and targets of one shape, f32 [N, ...] both. */
+/** Output and target as tensors. Throws ShapeError unless both are `f32` [N, ...] of one shape. */
 function pairOf(where: string, output: TensorLike, target: TensorLike): [Tensor, Tensor] {
   const [a, b] = [toTensor(output), toTensor(target)];
   expectDType(where, 'f32', a, b);
   if (a.rank === 0 || !sameShape(a.shape, b.shape)) {
     throw new ShapeError(
-      `${where}: expects an output and a target of one shape [N, ...] but got ${formatType(a)} and ${formatType(b)}`,
+      `${where}: expects an output and a target of the same shape [N, ...] but got ${formatType(a)} and ${formatType(b)}`,
     );
   }
   return [a, b];
@@ -103,9 +121,13 @@ const sumOfRows = (x: Tensor): Tensor => (x.rank === 1 ? x : sum(x, innerAxes(x)
 const innerAxes = (x: Tensor): number[] => Array.from({ length: x.rank - 1 }, (_, i) => i + 1);
 
 /**
- * Mean of (output − target)² over each example.
+ * Mean squared error: the mean of (output − target)² over each example.
  *
- * Shapes: [N, ...] both -> [], or [N] with reduction 'none'.
+ * Shapes: output and target `f32` [N, ...] -> [], or [N] with reduction 'none'.
+ * Throws ShapeError if output and target differ in shape, have no axes, or are not `f32`.
+ * Throws RangeError if the reduction is unknown, and TypeError for an unknown option.
+ *
+ * @example meanSquaredError([[1, 2], [3, 4]], [[1, 0], [3, 3]]) // 1.25
  */
 export function meanSquaredError(
   output: TensorLike,
@@ -119,15 +141,22 @@ export function meanSquaredError(
 }
 
 export interface HuberOptions extends ReductionOptions {
-  /** The distance from which the loss grows linearly. Default 1. */
+  /** Distance at which the loss changes from quadratic to linear, in the units of the target. Default 1. */
   readonly delta?: number;
 }
 
 /**
- * Mean over each example of ½ d² where d = |output − target| is at most delta, else of delta · (d − ½ delta).
+ * Huber loss: quadratic for small errors and linear for large ones. Mean over each example, with d = |output − target|.
  *
- * Shapes: [N, ...] both -> [], or [N] with reduction 'none'. Throws RangeError unless delta > 0.
- * Source: Huber, 1964; torch.nn.HuberLoss.
+ *   ½ d²                   where d ≤ delta
+ *   delta · (d − ½ delta)  elsewhere
+ *
+ * Shapes: output and target `f32` [N, ...] -> [], or [N] with reduction 'none'.
+ * Source: Huber, Robust Estimation of a Location Parameter, 1964; torch.nn.HuberLoss.
+ * Throws RangeError if delta is not > 0 or the reduction is unknown, and TypeError for an unknown option.
+ * Throws ShapeError if output and target differ in shape, have no axes, or are not `f32`.
+ *
+ * @example huberLoss([0.5, 3], [0, 0], { reduction: 'none' }) // [0.125, 2.5]
  */
 export function huberLoss(output: TensorLike, target: TensorLike, options: HuberOptions = {}): Tensor {
   checkOptions('huberLoss', options, ['delta', 'reduction']);
@@ -136,15 +165,21 @@ export function huberLoss(output: TensorLike, target: TensorLike, options: Huber
   const [a, b] = pairOf('huberLoss', output, target);
   const difference = sub(a, b);
   const near = clamp(difference, -delta, delta);
-  // d · near − ½ near²: both cases in one, whose derivative is `near`.
+  // d · near − ½ near² covers both cases, and its derivative is `near`.
   return reduced('huberLoss', meanOfRows(sub(mul(difference, near), mul(mul(near, near), 0.5))), options);
 }
 
 /**
- * Binary cross-entropy of logits (not of probabilities: PyTorch's `binary_cross_entropy_with_logits`). Mean over each
- * example of log(1 + e^z) − z · target, exact for large logits too.
+ * Binary cross-entropy of logits, in nats: PyTorch's `binary_cross_entropy_with_logits`. Mean over each example, accurate
+ * for large logits.
  *
- * Shapes: logits and targets in 0 … 1, [N, ...] both -> [], or [N] with reduction 'none'.
+ *   log(1 + e^z) − z · target
+ *
+ * Shapes: logits and targets `f32` [N, ...] -> [], or [N] with reduction 'none'. Targets are probabilities from 0 to 1.
+ * Throws ShapeError if logits and targets differ in shape, have no axes, or are not `f32`.
+ * Throws RangeError if the reduction is unknown, and TypeError for an unknown option.
+ *
+ * @example binaryCrossEntropy([2, -1], [1, 0]) // 0.2201
  */
 export function binaryCrossEntropy(
   logits: TensorLike,
@@ -156,8 +191,8 @@ export function binaryCrossEntropy(
   return reduced('binaryCrossEntropy', meanOfRows(losses), options);
 }
 
-// max(z, 0) − z · target is exact for a target of 0 or 1, so the small term is added last. The derivative uses sigmoid(−z)
-// instead of 1 − sigmoid(z).
+// max(z, 0) − z · target is exact for targets 0 and 1, so the small term is added last. The derivative uses sigmoid(−z) instead
+// of 1 − sigmoid(z), which cancels.
 const elementLosses = customGradient({
   name: 'binaryCrossEntropy',
   forward: (z, target) => add(sub(maximum(z, 0), mul(z, target)), log1p(exp(neg(abs(z))))),
@@ -168,18 +203,25 @@ const elementLosses = customGradient({
 });
 
 export interface FocalOptions extends ReductionOptions {
-  /** Weight of positive targets; that of negative ones is 1 − alpha. Default 0.25. */
+  /** Weight of positive targets. Negative targets have weight 1 − alpha. Default 0.25. */
   readonly alpha?: number;
-  /** Power of 1 − p: how little examples count that are classified well. Default 2. */
+  /** Exponent of 1 − p, which reduces the weight of well-classified examples. Default 2. */
   readonly gamma?: number;
 }
 
 /**
- * Focal loss of logits: binary cross-entropy, times (1 − p)^gamma for the probability p that the model gives to what is
- * true, times alpha for positive and 1 − alpha for negative targets; mean over each example.
+ * Focal loss of logits: binary cross-entropy that gives less weight to well-classified examples. Mean over each example.
  *
- * Shapes: logits and targets of 0 or 1, [N, ...] both -> [], or [N] with reduction 'none'.
+ *   −alpha · (1 − p)^gamma · log p        for target 1, with p = sigmoid(z)
+ *   −(1 − alpha) · (1 − p)^gamma · log p  for target 0, with p = 1 − sigmoid(z)
+ *
+ * Shapes: logits and targets `f32` [N, ...] -> [], or [N] with reduction 'none'. Targets are 0 or 1.
  * Source: Lin et al., Focal Loss for Dense Object Detection, 2017.
+ * Throws RangeError if alpha is not in [0, 1], gamma is negative, or the reduction is unknown, and TypeError for an unknown
+ * option.
+ * Throws ShapeError if logits and targets differ in shape, have no axes, or are not `f32`.
+ *
+ * @example focalLoss([2, -1], [1, 0]) // 0.008722
  */
 export function focalLoss(logits: TensorLike, target: TensorLike, options: FocalOptions = {}): Tensor {
   checkOptions('focalLoss', options, ['alpha', 'gamma', 'reduction']);
@@ -187,23 +229,30 @@ export function focalLoss(logits: TensorLike, target: TensorLike, options: Focal
   checkNumber('focalLoss', 'alpha', alpha, 'a number from 0 to 1', (x) => x >= 0 && x <= 1);
   checkNumber('focalLoss', 'gamma', gamma, 'a number >= 0', (x) => x >= 0);
   const [z, t] = pairOf('focalLoss', logits, target);
-  // 1 − p is the sigmoid of the logit with its sign against the target, and its power without a power of 0.
+  // 1 − p is sigmoid(against). Its power is computed with exp and softplus, which avoids a power of 0.
   const against = mul(z, sub(1, mul(t, 2)));
   const weight = mul(exp(mul(softplus(neg(against)), -gamma)), add(mul(t, 2 * alpha - 1), 1 - alpha));
   return reduced('focalLoss', meanOfRows(gatedBy(elementLosses(z, t), weight)), options);
 }
 
 export interface DiceOptions extends ReductionOptions {
-  /** Added to both sums; greater than 0. Default 1. */
+  /** Added to the numerator and the denominator; must be > 0. Default 1. */
   readonly smooth?: number;
 }
 
 /**
- * Dice loss of logits: 1 − (2 Σ p t + smooth) / (Σ p + Σ t + smooth) over each example, p the sigmoid of the logits.
+ * Dice loss of logits, for segmentation masks. The sums run over each example, with p = sigmoid(z).
  *
- * Shapes: logits and targets in 0 … 1, [N, ...] both -> [], or [N] with reduction 'none'. Throws RangeError unless
- * smooth > 0: two empty masks then have the loss 0.
- * Source: Milletari et al., V-Net, 2016 (who square p and t in the denominator).
+ *   1 − (2 Σ p t + smooth) / (Σ p + Σ t + smooth)
+ *
+ * `smooth` gives two empty masks the loss 0.
+ *
+ * Shapes: logits and targets t `f32` [N, ...] -> [], or [N] with reduction 'none'. Targets are from 0 to 1.
+ * Source: Milletari et al., V-Net, 2016 (with p² and t² in the denominator).
+ * Throws RangeError if `smooth` is not > 0 or the reduction is unknown, and TypeError for an unknown option.
+ * Throws ShapeError if logits and targets differ in shape, have no axes, or are not `f32`.
+ *
+ * @example diceLoss([[2, -2, 3]], [[1, 0, 1]]) // 0.05771
  */
 export function diceLoss(logits: TensorLike, target: TensorLike, options: DiceOptions = {}): Tensor {
   checkOptions('diceLoss', options, ['smooth', 'reduction']);
@@ -211,16 +260,23 @@ export function diceLoss(logits: TensorLike, target: TensorLike, options: DiceOp
   checkNumber('diceLoss', 'smooth', smooth, 'a number > 0', (x) => x > 0);
   const [z, t] = pairOf('diceLoss', logits, target);
   const p = sigmoid(z);
-  // This is Σ p + Σ t − 2 Σ p t without cancellation where p is near t.
+  // This equals Σ p + Σ t − 2 Σ p t, without cancellation where p is near t.
   const apart = sumOfRows(add(mul(p, sub(1, t)), mul(sigmoid(neg(z)), t)));
   return reduced('diceLoss', div(apart, add(add(sumOfRows(p), sumOfRows(t)), smooth)), options);
 }
 
 /**
- * Kullback–Leibler divergence from the softmax of logits to a target distribution, for each example
- * Σ t (log t − log softmax z), where t = 0 counts 0. The target is a constant: no gradient passes to it.
+ * Kullback–Leibler divergence from the softmax of logits to a target distribution t, in nats. Terms with t = 0 count as 0.
  *
- * Shapes: logits [N, classes], target [N, classes] whose rows add up to 1 -> [], or [N] with reduction 'none'.
+ *   Σ t · (log t − log softmax(z))
+ *
+ * The target is a constant: no gradient passes to it.
+ *
+ * Shapes: logits and target `f32` [N, classes] -> [], or [N] with reduction 'none'. Each row of the target sums to 1.
+ * Throws ShapeError if logits and target differ in shape, are not [N, classes], or are not `f32`.
+ * Throws RangeError if the reduction is unknown, and TypeError for an unknown option.
+ *
+ * @example klDivergence([[1, 0]], [[0.5, 0.5]]) // 0.1201
  */
 export function klDivergence(logits: TensorLike, target: TensorLike, options: ReductionOptions = {}): Tensor {
   checkOptions('klDivergence', options, ['reduction']);

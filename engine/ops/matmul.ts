@@ -8,17 +8,21 @@ import { broadcastTo, expandDims, reshape } from './layout.ts';
 import { matmulOp } from './primitives/matmul.ts';
 
 export interface MatmulOptions {
-  /** Use the transpose of the last two axes of the first operand. */
+  /** Transpose the last two axes of a. Default false. */
   readonly transA?: boolean;
-  /** The same for the second. */
+  /** Transpose the last two axes of b. Default false. */
   readonly transB?: boolean;
 }
 
 /**
- * Matrix product, without copies for transposed operands.
+ * Matrix product. Transposed operands are not copied.
  *
- * Shapes: a [m, k], b [k, n] -> [m, n]; with transA a is [k, m], with transB b is [n, k]. Axes before these are batches of
- * products, which broadcast by NumPy's rules.
+ * Shapes: a `f32` [..., m, k], b `f32` [..., k, n] -> [..., m, n]. With `transA`, a is [..., k, m]. With `transB`, b is
+ * [..., n, k]. Leading axes are batches of matrices and broadcast by NumPy's rules.
+ * Throws ShapeError if the inner sizes differ, the batches do not broadcast, an operand has fewer than two axes, or is not
+ * `f32`.
+ *
+ * @example matmul([[1, 2], [3, 4]], [[5], [6]]) // [[17], [39]]
  */
 export function matmul(a: TensorLike, b: TensorLike, options: MatmulOptions = {}): Tensor {
   const { transA = false, transB = false } = options;
@@ -28,7 +32,7 @@ export function matmul(a: TensorLike, b: TensorLike, options: MatmulOptions = {}
   const plain = x.rank === y.rank && x.rank <= 3 && sameShape(batchX, batchY);
   if (plain || x.rank < 2 || y.rank < 2) return matmulOp([x, y], attrs)[0];
   if (y.rank === 2 && !transA) {
-    // One matrix for every product of the batch: one tall product.
+    // All products of the batch share the matrix y, so they become one product of a tall matrix.
     const [m, k] = x.shape.slice(-2) as [number, number];
     const [tall] = matmulOp([reshape(x, [sizeOf(batchX) * m, k]), y], attrs);
     return reshape(tall, [...batchX, m, tall.shape[1]]);
@@ -42,7 +46,14 @@ export function matmul(a: TensorLike, b: TensorLike, options: MatmulOptions = {}
   return reshape(products, [...batch, ...products.shape.slice(-2)]);
 }
 
-/** All products of an element of one vector and one of the other: a [m], b [n] -> [m, n]. */
+/**
+ * Outer product of two vectors: all products of an element of a and an element of b.
+ *
+ * Shapes: a [m], b [n], both `f32` or both `i32` -> [m, n].
+ * Throws ShapeError if an operand is not a vector, or the dtypes differ.
+ *
+ * @example outer([1, 2], [3, 4, 5]) // [[3, 4, 5], [6, 8, 10]]
+ */
 export function outer(a: TensorLike, b: TensorLike): Tensor {
   const [x, y] = [toTensor(a), toTensor(b)];
   if (x.rank !== 1 || y.rank !== 1) {

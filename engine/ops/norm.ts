@@ -1,33 +1,41 @@
-/** Normalizations: by the batch, by the groups of one example, and by neighboring responses. */
+/** Normalization over the batch, over groups of channels, and over neighboring responses. */
 import { ShapeError } from '../errors.ts';
 import { expectRank } from '../op.ts';
 import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
 import { checkInteger, checkNumber } from '../options.ts';
 import { constant, type Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
-import { toTensor, type TensorLike } from './convert.ts';
+import { floats, toTensor, type TensorLike } from './convert.ts';
 import { add, div, exp, log, mul, sqrt, sub } from './elementwise.ts';
 import { reshape } from './layout.ts';
 import { matmul } from './matmul.ts';
 import { batchNormOp, channelsOf, lrnWithinOp, standardizeOp } from './primitives/norm.ts';
 
 export interface LrnOptions {
-  /** Side of the square around each position, odd. Default 5. */
+  /**
+   * Side of the square around each position (`lrnWithin`, odd) or number of neighboring channels (`lrnAcross`). Default 5.
+   */
   readonly size?: number;
-  /** Default 1. */
+  /** Weight of the sum of squares. Default 1. */
   readonly alpha?: number;
-  /** Default 0.75. */
+  /** Exponent. Default 0.75. */
   readonly beta?: number;
 }
 
 /**
  * Local response normalization within each channel, as in Caffe.
  *
- *   s = 1 + alpha / size² · Σ x² over the size × size square around the position (zero outside, divisor always size²)
+ *   s = 1 + alpha / size² · Σ x² over the size × size square around the position
  *   y = x · s^−beta
  *
- * Shapes: x [N, H, W, C] -> the same. Throws RangeError for an even or non-positive size.
+ * Positions outside the image count as 0, and the divisor is always size².
+ *
+ * Shapes: images x `f32` [N, H, W, C] -> the same.
  * Source: Caffe, lrn_layer.cpp (WITHIN_CHANNEL).
+ * Throws RangeError if the size is not a positive odd integer.
+ * Throws ShapeError if x is not `f32` [N, H, W, C].
+ *
+ * @example lrnWithin([[[[1], [2]]]], { size: 3, alpha: 9 }) // [[[[0.2608], [0.5217]]]]
  */
 export function lrnWithin(x: TensorLike, options: LrnOptions = {}): Tensor {
   const { size = 5, alpha = 1, beta = 0.75 } = options;
@@ -42,18 +50,25 @@ export function lrnWithin(x: TensorLike, options: LrnOptions = {}): Tensor {
 /**
  * Local response normalization across channels, as in AlexNet.
  *
- *   s = 1 + alpha / size · Σ x² over `size` neighboring channels (zero outside; of an even size, one more before)
+ *   s = 1 + alpha / size · Σ x² over `size` neighboring channels
  *   y = x · s^−beta
  *
- * Shapes: x [..., C] -> the same. The sums are a product with a band matrix [C, C], so that a NaN or an infinity in one
- * channel reaches all of its position. Throws RangeError for a size that is not a positive integer and for alpha < 0.
- * Source: Krizhevsky et al., 2012; Caffe, lrn_layer.cpp (ACROSS_CHANNELS); torch.nn.LocalResponseNorm.
+ * Channels outside count as 0. If the size is even, the extra channel is on the left. The sums are a matrix product with a
+ * band matrix [C, C], so a NaN or an infinity in one channel affects all channels of its position.
+ *
+ * Shapes: x `f32` [..., C] -> the same.
+ * Source: Krizhevsky et al., ImageNet Classification, 2012; Caffe, lrn_layer.cpp (ACROSS_CHANNELS);
+ * torch.nn.LocalResponseNorm.
+ * Throws RangeError if the size is not a positive integer, or alpha is negative or not finite.
+ * Throws ShapeError if x is not `f32` or has no axes.
+ *
+ * @example lrnAcross([1, 2, 3], { size: 3, alpha: 3 }) // [0.2608, 0.2624, 0.4145]
  */
 export function lrnAcross(x: TensorLike, options: LrnOptions = {}): Tensor {
   const { size = 5, alpha = 1, beta = 0.75 } = options;
   checkInteger('lrnAcross', 'size', size, 1);
   checkNumber('lrnAcross', 'alpha', alpha, 'a number >= 0', (a) => a >= 0);
-  const t = toTensor(x);
+  const t = floats('lrnAcross', x);
   if (t.rank === 0) throw new ShapeError(`lrnAcross: expects [..., channels] but got ${formatType(t)}`);
   const channels = t.shape.at(-1)!;
   const band = new Float64Array(channels * channels);
@@ -64,27 +79,32 @@ export function lrnAcross(x: TensorLike, options: LrnOptions = {}): Tensor {
   }
   const flat = reshape(t, [sizeOf(t.shape.slice(0, -1)), channels]);
   const sums = matmul(mul(flat, flat), constant({ shape: [channels, channels], dtype: 'f32', data: band }));
-  // s is at least 1, where a logarithm costs less than a power.
+  // s >= 1, so exp and log can replace pow, which costs more.
   return reshape(mul(flat, exp(mul(log(add(sums, 1)), -beta))), t.shape);
 }
 
 export interface BatchNormOptions {
-  /** Scale and shift, [C] each; give both or neither (Caffe's batch normalization has none). */
+  /** Scale, [C]. Give both gamma and beta, or neither. Default: no scale and no shift. */
   readonly gamma?: TensorLike;
-  /** The shift, as `gamma`. */
+  /** Shift, [C]. Give both gamma and beta, or neither. */
   readonly beta?: TensorLike;
-  /** Default 1e-5. */
+  /** Added to the variance. Default 1e-5. */
   readonly epsilon?: number;
 }
 
 /**
- * Batch normalization by the batch's own statistics (training).
+ * Batch normalization with the statistics of the batch, as in training.
  *
  *   y = gamma · (x − mean) / √(variance + epsilon) + beta
  *
- * Shapes: x [..., C] -> y [..., C], mean [C], variance [C]; the variance is biased (divided by the count). Throws ShapeError for one
- * value per channel, as PyTorch does.
+ * Returns y and the statistics of each channel. The variance is biased (divided by the number of elements).
+ *
+ * Shapes: x `f32` [..., C], gamma and beta [C] -> y [..., C], mean [C], variance [C].
  * Source: Ioffe and Szegedy, Batch Normalization, 2015.
+ * Throws ShapeError if there is only one value for each channel (as in PyTorch), x is not `f32`, a parameter is not [C], or
+ * only one of gamma and beta is given.
+ *
+ * @example batchNorm([[1, 10], [3, 30]]).y // [[-1, -1], [1, 1]]
  */
 export function batchNorm(
   x: TensorLike,
@@ -100,17 +120,27 @@ export function batchNorm(
 }
 
 /**
- * Throws ShapeError where each set of statistics would be those of a single value: it is its own mean, so that the result does not
- * depend on x, and no gradient passes.
+ * Throws ShapeError unless each set of statistics covers several values. A single value is its own mean, so the result would
+ * not depend on x and its gradient would be 0.
  */
 function expectSeveral(where: string, x: TensorType, count: number, set: string, advice: string): void {
-  if (count !== 1) return;
+  if (count > 1) return;
   throw new ShapeError(
-    `${where}: expects more than one value per ${set} to take statistics of, got one in ${formatType(x)} (${advice})`,
+    `${where}: expects more than one value per ${set} for its statistics, got ${count} in ${formatType(x)} (${advice})`,
   );
 }
 
-/** Batch normalization by given statistics, [C] each (inference). */
+/**
+ * Batch normalization with given statistics, as in inference.
+ *
+ *   y = gamma · (x − mean) / √(variance + epsilon) + beta
+ *
+ * Shapes: x `f32` [..., C], mean, variance, gamma and beta [C] -> [..., C].
+ * Source: Ioffe and Szegedy, Batch Normalization, 2015.
+ * Throws ShapeError if x is not `f32`, a statistic or parameter is not [C], or only one of gamma and beta is given.
+ *
+ * @example batchNormInference([[1, 10], [3, 30]], [2, 20], [1, 100]) // [[-1, -1], [1, 1]]
+ */
 export function batchNormInference(
   x: TensorLike,
   mean: TensorLike,
@@ -122,14 +152,14 @@ export function batchNormInference(
   const [gamma, beta] = affine('batchNormInference', options);
   channelsOf('batchNormInference', t, [...statistics, gamma, beta]);
   const deviation = sqrt(add(statistics[1], options.epsilon ?? 1e-5));
-  // scale · x + shift: two passes over the images instead of four.
+  // x · scale + shift takes two passes over the images instead of four.
   const scale = gamma === undefined ? div(1, deviation) : div(gamma, deviation);
   const shift = mul(statistics[0], scale);
   return add(mul(t, scale), beta === undefined ? mul(shift, -1) : sub(beta, shift));
 }
 
 export interface LayerNormOptions extends BatchNormOptions {
-  /** How many of the last axes are normalized together; gamma and beta have their shape. Default 1. */
+  /** Number of trailing axes that are normalized together. Default 1. */
   readonly axes?: number;
 }
 
@@ -138,10 +168,15 @@ export interface LayerNormOptions extends BatchNormOptions {
  *
  *   y = gamma · (x − mean) / √(variance + epsilon) + beta
  *
- * Shapes: x [..., D] -> the same; gamma and beta [D]. Throws ShapeError where D is 1. Source: Ba et al., Layer Normalization, 2016.
+ * Shapes: x `f32` [..., D] -> the same; gamma and beta [D]. With `axes`, D stands for that many trailing axes.
+ * Source: Ba et al., Layer Normalization, 2016.
+ * Throws RangeError if `axes` is not an integer from 1 to the rank of x.
+ * Throws ShapeError if D is 1, x is not `f32`, a parameter is not [D], or only one of gamma and beta is given.
+ *
+ * @example layerNorm([[1, 2, 3], [2, 4, 6]]) // [[-1.225, 0, 1.225], [-1.225, 0, 1.225]]
  */
 export function layerNorm(x: TensorLike, options: LayerNormOptions = {}): Tensor {
-  const t = toTensor(x);
+  const t = floats('layerNorm', x);
   const { axes = 1 } = options;
   checkInteger('layerNorm', 'axes', axes, 1, t.rank);
   const shape = t.shape.slice(-axes);
@@ -149,26 +184,41 @@ export function layerNorm(x: TensorLike, options: LayerNormOptions = {}): Tensor
 }
 
 /**
- * Group normalization: each example by the mean and the biased variance of each group of neighboring channels.
+ * Group normalization: each group of adjacent channels of each example by its own mean and biased variance.
  *
  *   y = gamma · (x − mean) / √(variance + epsilon) + beta
  *
- * Shapes: x [N, ..., C] -> the same; gamma and beta [C]. Throws RangeError unless `groups` divides C, and ShapeError for one
- * value per group.
+ * Shapes: x `f32` [N, ..., C] -> the same; gamma and beta [C].
  * Source: Wu and He, Group Normalization, 2018.
+ * Throws RangeError if `groups` is not a positive integer that divides C.
+ * Throws ShapeError if a group has one value, x is not `f32` of rank 2 or more, a parameter is not [C], or only one of
+ * gamma and beta is given.
+ *
+ * @example groupNorm([[1, 3, 10, 30]], 2) // [[-1, 1, -1, 1]]
  */
 export function groupNorm(x: TensorLike, groups: number, options: BatchNormOptions = {}): Tensor {
   return byGroups('groupNorm', x, groups, options);
 }
 
-/** Instance normalization: each channel of each example by itself. Shapes and formula as in `groupNorm`. */
+/**
+ * Instance normalization: each channel of each example by its own mean and biased variance.
+ *
+ *   y = gamma · (x − mean) / √(variance + epsilon) + beta
+ *
+ * Shapes: x `f32` [N, ..., C] -> the same; gamma and beta [C].
+ * Source: Ulyanov et al., Instance Normalization, 2016.
+ * Throws ShapeError if a channel has one value, x is not `f32` of rank 2 or more, a parameter is not [C], or only one of
+ * gamma and beta is given.
+ *
+ * @example instanceNorm([[[1], [3]]]) // [[[-1], [1]]]
+ */
 export function instanceNorm(x: TensorLike, options: BatchNormOptions = {}): Tensor {
   const t = toTensor(x);
   return byGroups('instanceNorm', t, t.shape.at(-1) ?? 1, options);
 }
 
 function byGroups(where: string, x: TensorLike, groups: number, options: BatchNormOptions): Tensor {
-  const t = toTensor(x);
+  const t = floats(where, x);
   if (t.rank < 2) throw new ShapeError(`${where}: expects [N, ..., channels] but got ${formatType(t)}`);
   const channels = t.shape.at(-1)!;
   if (!Number.isSafeInteger(groups) || groups < 1 || channels % groups !== 0) {
@@ -180,7 +230,7 @@ function byGroups(where: string, x: TensorLike, groups: number, options: BatchNo
   return standardized(where, t, view, [channels], options);
 }
 
-/** x standardised as seen in the shape `view`, then scaled and shifted. */
+/** x standardized in the shape `view`, then scaled and shifted. */
 function standardized(
   where: string,
   x: Tensor,
@@ -197,7 +247,13 @@ function standardized(
     }
   }
   const [, positions, , each] = view;
-  expectSeveral(where, x, positions * each, 'group', 'normalize over more axes or channels, or leave it out');
+  expectSeveral(
+    where,
+    x,
+    positions * each,
+    'group',
+    'normalize over more axes or channels, or remove the normalization',
+  );
   const [y] = standardizeOp([reshape(x, view)], { epsilon: options.epsilon ?? 1e-5 });
   const same = reshape(y, x.shape);
   return gamma === undefined || beta === undefined ? same : add(mul(same, gamma), beta);
@@ -205,7 +261,9 @@ function standardized(
 
 function affine(where: string, { gamma, beta }: BatchNormOptions): Tensor[] {
   if ((gamma === undefined) !== (beta === undefined)) {
-    throw new ShapeError(`${where}: gamma and beta come together (give both or neither)`);
+    throw new ShapeError(
+      `${where}: got ${gamma === undefined ? 'beta without gamma' : 'gamma without beta'} (give both or neither)`,
+    );
   }
   return gamma === undefined || beta === undefined ? [] : [toTensor(gamma), toTensor(beta)];
 }

@@ -1,25 +1,25 @@
-/** Pooling over windows of an image, channels last, with Caffe's borders where asked. */
+/** Pooling over windows of images, NHWC, with Caffe's borders as an option. */
 import { ShapeError } from '../errors.ts';
 import { expectRank } from '../op.ts';
-import { formatShape, pair, placeWindow, type Padding, type Pair } from '../shape.ts';
+import { formatShape, formatType, pair, placeWindow, type Padding, type Pair } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { toTensor, type TensorLike } from './convert.ts';
+import { floats, toTensor, type TensorLike } from './convert.ts';
 import { avgPool2dOp, maxPool2dOp, type PoolAttrs } from './primitives/pool.ts';
 import { max, mean } from './reduce.ts';
 
 export interface PoolOptions {
-  /** Default: the kernel. */
+  /** Pixels between windows: one number, or [vertical, horizontal]. Default: the kernel. */
   readonly stride?: Pair;
-  /** Default 'valid'. */
+  /** Padding in pixels, or 'same' or 'valid'. Default 'valid'. */
   readonly padding?: Padding;
-  /** Round the output size up, with windows clipped at the border (Caffe's rule). Default false. */
+  /** Round the output size up, and clip windows at the border (Caffe's rule). Default false. */
   readonly ceil?: boolean;
 }
 
 export interface AvgPoolOptions extends PoolOptions {
   /**
-   * What an average at the border is divided by: 'clipped' counts the window's positions inside the padded image
-   * (Caffe), 'inside' those inside the image (padding not counted). Default 'clipped'.
+   * Divisor of averages at the border. 'clipped' counts the positions of the window inside the padded image (Caffe). 'inside'
+   * counts those inside the image, without padding. Default 'clipped'.
    */
   readonly divisor?: 'clipped' | 'inside';
 }
@@ -37,8 +37,8 @@ function poolAttrs(
   const [kh, kw] = window.kernel;
   if (Math.max(window.pad[0], window.pad[1]) >= kh || Math.max(window.pad[2], window.pad[3]) >= kw) {
     throw new ShapeError(
-      `${where}: padding ${formatShape(window.pad)} reaches the window's size ${kh}×${kw}, so a window could lie ` +
-        `outside the image (pad less than the kernel)`,
+      `${where}: padding ${formatShape(window.pad)} must be smaller than the kernel ${kh}×${kw}, or a window could lie ` +
+        `outside the image (pad less)`,
     );
   }
   return {
@@ -52,17 +52,30 @@ function poolAttrs(
 }
 
 /**
- * Largest value of each window; positions outside the image never win.
+ * Maximum of each window. Padding never wins. Ties go to the first maximum in row-major order, and NaN wins over every
+ * number.
  *
- * Shapes: x [N, H, W, C] -> [N, H', W', C], H' = floor((H + pads − kernel) / stride) + 1, or rounded up with `ceil`.
- * Ties go to the first maximum in row order; NaN wins.
+ * Shapes: x `f32` [N, H, W, C] -> [N, H', W', C], H' = floor((H + pads − kernel) / stride) + 1, or rounded up with `ceil`.
+ * Throws ShapeError if x is not `f32` [N, H, W, C], no window fits, the padding reaches the size of the kernel, or a size
+ * is not a positive integer.
+ *
+ * @example maxPool2d([[[[1], [5]], [[7], [2]]]], 2) // [[[[7]]]]
  */
 export function maxPool2d(x: TensorLike, kernel: Pair, options: PoolOptions = {}): Tensor {
   const t = toTensor(x);
   return maxPool2dOp([t], poolAttrs('maxPool2d', t, kernel, options, false))[0];
 }
 
-/** Mean of each window, shapes as in `maxPool2d`; see `divisor` for borders. */
+/**
+ * Mean of each window. See `divisor` for windows at the border.
+ *
+ * Shapes: x `f32` [N, H, W, C] -> [N, H', W', C], H' = floor((H + pads − kernel) / stride) + 1, or rounded up with `ceil`.
+ * Throws ShapeError if x is not `f32` [N, H, W, C], no window fits, the padding reaches the size of the kernel, or a size
+ * is not a positive integer.
+ * Throws RangeError if the divisor is unknown.
+ *
+ * @example avgPool2d([[[[1], [5]], [[7], [2]]]], 2) // [[[[3.75]]]]
+ */
 export function avgPool2d(x: TensorLike, kernel: Pair, options: AvgPoolOptions = {}): Tensor {
   const t = toTensor(x);
   const { divisor = 'clipped' } = options;
@@ -72,16 +85,37 @@ export function avgPool2d(x: TensorLike, kernel: Pair, options: AvgPoolOptions =
   return avgPool2dOp([t], poolAttrs('avgPool2d', t, kernel, options, divisor === 'inside'))[0];
 }
 
-/** Mean of each image's channels. Shapes: x [N, H, W, C] -> [N, C]. Throws ShapeError for images without pixels. */
+/**
+ * Mean of each channel over all pixels of an image.
+ *
+ * Shapes: x `f32` [N, H, W, C] -> [N, C].
+ * Throws ShapeError if x is not `f32` [N, H, W, C], or has no pixels.
+ *
+ * @example globalAvgPool2d([[[[1, 10], [3, 30]]]]) // [[2, 20]]
+ */
 export function globalAvgPool2d(x: TensorLike): Tensor {
-  const t = toTensor(x);
-  expectRank('globalAvgPool2d', t, 4, 'images [N, H, W, C]');
+  const t = withPixels('globalAvgPool2d', x);
   return mean(t, [1, 2]);
 }
 
-/** Largest value of each image's channels, the first of several. Shapes and errors as in `globalAvgPool2d`. */
+/**
+ * Maximum of each channel over all pixels of an image. The gradient goes to the first maximum only.
+ *
+ * Shapes: x `f32` [N, H, W, C] -> [N, C].
+ * Throws ShapeError if x is not `f32` [N, H, W, C], or has no pixels.
+ *
+ * @example globalMaxPool2d([[[[1, 10], [3, 30]]]]) // [[3, 30]]
+ */
 export function globalMaxPool2d(x: TensorLike): Tensor {
-  const t = toTensor(x);
-  expectRank('globalMaxPool2d', t, 4, 'images [N, H, W, C]');
+  const t = withPixels('globalMaxPool2d', x);
   return max(t, [1, 2]);
+}
+
+function withPixels(where: string, x: TensorLike): Tensor {
+  const t = floats(where, x);
+  expectRank(where, t, 4, 'images [N, H, W, C]');
+  if (t.shape[1] * t.shape[2] === 0) {
+    throw new ShapeError(`${where}: expects images with pixels but got ${formatType(t)}`);
+  }
+  return t;
 }

@@ -1,5 +1,6 @@
-/** Randomness inside a graph: a pure function of a key, the step and the element's position (see rng.ts). */
+/** Random numbers inside a graph: pure functions of a key, the step and the position of the element (see rng.ts). */
 import type { Key } from '../rng.ts';
+import { checkShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
 import { toTensor, type TensorLike } from './convert.ts';
@@ -7,57 +8,103 @@ import { scalar } from './create.ts';
 import { less } from './elementwise.ts';
 import { argSort, gather } from './gather.ts';
 import { slice } from './layout.ts';
-import { dropoutOp, randomOp, type RandomAttrs } from './primitives/random.ts';
+import { dropoutOp, expectStep, randomOp, type RandomAttrs } from './primitives/random.ts';
 
 const stepOf = (step: TensorLike): Tensor =>
   typeof step === 'number' ? scalar(step, 'i32') : toTensor(step);
 
 /**
- * Zeroes each element with probability `rate` and scales the others by 1 / (1 − rate), so that the mean stays.
- * The mask is a pure function of (key, step, position). Throws RangeError unless 0 <= rate < 1.
+ * Zeroes each element with probability `rate`, and multiplies the others by 1 / (1 − rate), which keeps the expected value.
+ *
+ * The mask is a pure function of the key, the step and the position. In `compile`, pass the reserved `step` for a new mask
+ * in every run.
+ *
+ * Shapes: x `f32` [...], step `i32` [] -> [...].
+ * Source: Srivastava et al., Dropout, 2014.
+ * Throws RangeError unless 0 <= rate < 1.
+ * Throws ShapeError if x is not `f32` or the step is not `i32` [].
+ *
+ * @example dropout(ones([6]), 0.5, key(1, 'dropout'), 0) // [2, 0, 0, 2, 0, 0]
  */
 export function dropout(x: TensorLike, rate: number, key: Key, step: TensorLike): Tensor {
-  if (!(rate >= 0 && rate < 1)) throw new RangeError(`dropout: rate must lie in [0, 1), got ${rate}`);
+  if (!(rate >= 0 && rate < 1)) throw new RangeError(`dropout: rate must be in [0, 1), got ${rate}`);
   return dropoutOp([toTensor(x), stepOf(step)], { rate, key0: key[0], key1: key[1] })[0];
 }
 
 function random(
+  where: string,
   distribution: RandomAttrs['distribution'],
   shape: Shape,
   [key0, key1]: Key,
   step: TensorLike,
 ): Tensor {
-  return randomOp([stepOf(step)], { distribution, shape, key0, key1 })[0];
+  const at = stepOf(step);
+  expectStep(where, at);
+  checkShape(where, shape);
+  return randomOp([at], { distribution, shape, key0, key1 })[0];
 }
 
 /**
- * Uniform draws from [0, 1), 24 random bits each. As all of these, a pure function of (key, step, position): the same
- * bits on every backend and for any number of threads. Inside `compile`, give the reserved `step` to draw anew at every run.
+ * Uniform random numbers in [0, 1), with 24 random bits each.
  *
- * @example randomUniform([2, 3], key(1, 'noise'), step)
+ * Every random function is pure in the key, the step and the position: the results are the same bits on every backend and
+ * for any number of threads. In `compile`, pass the reserved `step` for new numbers in every run.
+ *
+ * Shapes: step `i32` [] -> `f32` of the given shape.
+ * Throws ShapeError if a size is not a non-negative integer or the step is not `i32` [].
+ *
+ * @example randomUniform([3], key(1, 'noise'), 0) // [0.3245, 0.834, 0.0752]
  */
 export function randomUniform(shape: Shape, key: Key, step: TensorLike = 0): Tensor {
-  return random('uniform', shape, key, step);
-}
-
-/** Draws from the standard normal distribution, by the inverse of its distribution function. |x| stays below 6.4. */
-export function randomNormal(shape: Shape, key: Key, step: TensorLike = 0): Tensor {
-  return random('normal', shape, key, step);
-}
-
-/** 1 with the given probability, else 0: `u8`. Throws RangeError unless 0 <= probability <= 1. */
-export function randomBernoulli(shape: Shape, probability: number, key: Key, step: TensorLike = 0): Tensor {
-  if (!(probability >= 0 && probability <= 1)) {
-    throw new RangeError(`randomBernoulli: probability must lie in [0, 1], got ${probability}`);
-  }
-  return less(randomUniform(shape, key, step), probability);
+  return random('randomUniform', 'uniform', shape, key, step);
 }
 
 /**
- * 0 … n − 1 in random order: `i32` [n]. Two stable sorts by random numbers, so that equal ones (of 48 bits) hardly occur.
+ * Random numbers from the standard normal distribution (mean 0, variance 1), by inversion of its distribution function. |x|
+ * is below 6.4.
+ *
+ * Pure in the key, the step and the position, as `randomUniform`.
+ *
+ * Shapes: step `i32` [] -> `f32` of the given shape.
+ * Throws ShapeError if a size is not a non-negative integer or the step is not `i32` [].
+ *
+ * @example randomNormal([3], key(1, 'noise'), 0) // [-0.4551, 0.9702, -1.438]
+ */
+export function randomNormal(shape: Shape, key: Key, step: TensorLike = 0): Tensor {
+  return random('randomNormal', 'normal', shape, key, step);
+}
+
+/**
+ * 1 with the given probability, else 0.
+ *
+ * Pure in the key, the step and the position, as `randomUniform`.
+ *
+ * Shapes: step `i32` [] -> `u8` of the given shape.
+ * Throws RangeError unless 0 <= probability <= 1.
+ * Throws ShapeError if a size is not a non-negative integer or the step is not `i32` [].
+ *
+ * @example randomBernoulli([6], 0.5, key(1, 'coins'), 0) // [0, 1, 1, 1, 0, 0]
+ */
+export function randomBernoulli(shape: Shape, probability: number, key: Key, step: TensorLike = 0): Tensor {
+  if (!(probability >= 0 && probability <= 1)) {
+    throw new RangeError(`randomBernoulli: probability must be in [0, 1], got ${probability}`);
+  }
+  return less(random('randomBernoulli', 'uniform', shape, key, step), probability);
+}
+
+/**
+ * The integers 0 … n − 1 in random order.
+ *
+ * Pure in the key, the step and the position, as `randomUniform`. Two stable sorts by 24 random bits each make ties rare.
+ *
+ * Shapes: step `i32` [] -> `i32` [n].
+ * Throws ShapeError if n is not a non-negative integer or the step is not `i32` [].
+ *
+ * @example randomPermutation(5, key(1, 'order'), 0) // [0, 2, 3, 4, 1]
  */
 export function randomPermutation(n: number, key: Key, step: TensorLike = 0): Tensor {
-  const draws = randomUniform([2, n], key, step);
+  checkShape('randomPermutation', [n]);
+  const draws = random('randomPermutation', 'uniform', [2, n], key, step);
   const order = argSort(slice(draws, [0]));
   return gather(order, argSort(gather(slice(draws, [1]), order)));
 }

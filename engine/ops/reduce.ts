@@ -1,13 +1,13 @@
 /**
- * Reductions over axes. Any set of axes is brought to the form [outer, n, inner] by free reshapes, so a backend has
- * one kernel for each kind of reduction; axes that do not touch are reduced one group after the other.
+ * Reductions over axes. Free reshapes bring adjacent axes to the form [outer, n, inner], so a backend needs one kernel for
+ * each kind of reduction. Groups of axes that are not adjacent are reduced one after the other.
  */
 import { ShapeError } from '../errors.ts';
 import { withDType } from '../op.ts';
 import { formatShape, formatType, resolveAxes, resolveAxis, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
-import { toTensor, type TensorLike } from './convert.ts';
+import { floats, toTensor, type TensorLike } from './convert.ts';
 import { customGradient } from './custom.ts';
 import {
   abs,
@@ -38,14 +38,11 @@ type None = Record<never, never>;
 const none: None = {};
 
 export interface ReduceOptions {
-  /** Keep reduced axes with size 1. */
+  /** Keep reduced axes with size 1. Default false. */
   readonly keepDims?: boolean;
 }
 
 type Axes = number | readonly number[];
-
-/** A tensor of floats, for the functions made of several operations. */
-const floats = (where: string, x: TensorLike): Tensor => withDType(where, 'f32', toTensor(x));
 
 function reduce(
   where: string,
@@ -54,7 +51,7 @@ function reduce(
   axes: Axes | undefined,
   { keepDims = false }: ReduceOptions,
 ): Tensor {
-  const t = floats(where, x); // here, where the shape is still the caller's
+  const t = floats(where, x); // checked here, because errors should show the caller's shape
   const reduced = new Set(resolveAxes(where, axes, t.rank));
   let result = t;
   let end = t.rank;
@@ -74,21 +71,27 @@ function reduce(
   return keepDims ? result : reshape(result, withoutAxes(t.shape, reduced));
 }
 
-/** [outer, n, inner] with axes begin … end − 1 in the middle. */
+/** [outer, n, inner], where axes begin … end − 1 form the middle axis. */
 const grouped = (shape: Shape, begin: number, end = begin + 1): number[] =>
   [shape.slice(0, begin), shape.slice(begin, end), shape.slice(end)].map(sizeOf);
 
 const withoutAxes = (shape: Shape, axes: ReadonlySet<number>): Shape => shape.filter((_, i) => !axes.has(i));
 
 /**
- * Sum over `axes` (all of them when left out). An empty sum is 0. Long sums are added in parts, so that rounding errors stay
- * small. The order depends on the shape alone.
+ * Sum over `axes`, or over all axes if omitted. An empty sum is 0.
+ *
+ * Long sums are added in parts, which keeps rounding errors small. The order of additions depends on the shape only.
+ *
+ * Shapes: x `f32` -> `f32` without the reduced axes, or with size 1 in their place if `keepDims`.
+ * Throws ShapeError if x is not `f32`, or an axis does not exist or is given twice.
+ *
+ * @example sum([[1, 2], [3, 4]], 0) // [4, 6]
  */
 export function sum(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   return reduce('sum', reduceOps.sum, x, axes, options);
 }
 
-/** Elements over which a reduction goes; throws ShapeError when there are none. */
+/** The number of elements in each reduction. Throws ShapeError if it is 0. */
 function countOver(where: string, t: Tensor, axes: Axes | undefined): number {
   const n = sizeOf(resolveAxes(where, axes, t.rank).map((axis) => t.shape[axis]));
   if (n === 0)
@@ -96,22 +99,46 @@ function countOver(where: string, t: Tensor, axes: Axes | undefined): number {
   return n;
 }
 
-/** Mean over `axes` (all of them when left out). Throws ShapeError over no elements. */
+/**
+ * Arithmetic mean over `axes`, or over all axes if omitted.
+ *
+ * Shapes: as in `sum`.
+ * Throws ShapeError if there are no elements to average, x is not `f32`, or an axis does not exist or is given twice.
+ *
+ * @example mean([[1, 2], [3, 4]], 1) // [1.5, 3.5]
+ */
 export function mean(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  const t = toTensor(x);
+  const t = floats('mean', x);
   const n = countOver('mean', t, axes);
   return div(sum(t, axes, options), n);
 }
 
 /**
- * Largest element over `axes` (all of them when left out). NaN wins over every number. The gradient goes to the first
- * maximum alone. Throws ShapeError over no elements.
+ * Maximum over `axes`, or over all axes if omitted. The result is NaN if any element is.
+ *
+ * The gradient goes to the first maximum only.
+ *
+ * Shapes: as in `sum`.
+ * Throws ShapeError if there are no elements, x is not `f32`, or an axis does not exist or is given twice.
+ *
+ * @example max([[1, 5], [7, 2]], 1) // [5, 7]
  */
 export function max(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
-  return reduce('max', reduceOps.max, x, axes, options);
+  const t = floats('max', x);
+  countOver('max', t, axes);
+  return reduce('max', reduceOps.max, t, axes, options);
 }
 
-/** Smallest element over `axes`, as `max`: NaN wins, and the gradient goes to the first minimum alone. */
+/**
+ * Minimum over `axes`, or over all axes if omitted. The result is NaN if any element is.
+ *
+ * The gradient goes to the first minimum only.
+ *
+ * Shapes: as in `sum`.
+ * Throws ShapeError if there are no elements, x is not `f32`, or an axis does not exist or is given twice.
+ *
+ * @example min([[1, 5], [7, 2]], 1) // [1, 2]
+ */
 export function min(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   const t = floats('min', x);
   countOver('min', t, axes);
@@ -119,8 +146,14 @@ export function min(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Te
 }
 
 /**
- * Position of the largest element along an axis, or among all in row order when it is left out: `i32`. Of equals the first;
- * the first NaN wins over every number. Throws ShapeError over no elements.
+ * Position of the maximum along an axis, or in the flattened tensor (row-major) if the axis is omitted.
+ *
+ * Ties go to the first maximum. NaN counts as larger than every number.
+ *
+ * Shapes: x `f32` -> `i32` without the axis, or with size 1 in its place if `keepDims`.
+ * Throws ShapeError if there are no elements, x is not `f32`, or the axis does not exist.
+ *
+ * @example argMax([[1, 5], [7, 2]], 1) // [1, 0]
  */
 export function argMax(x: TensorLike, axis?: number, { keepDims = false }: ReduceOptions = {}): Tensor {
   return position('argMax', floats('argMax', x), axis, keepDims);
@@ -141,24 +174,53 @@ function position(where: string, t: Tensor, axis: number | undefined, keepDims: 
   return reshape(index, at === null ? [] : withoutAxes(t.shape, new Set([at])));
 }
 
-/** Position of the smallest element, as `argMax`: the first of equals, NaN before every number. */
+/**
+ * Position of the minimum along an axis, or in the flattened tensor (row-major) if the axis is omitted.
+ *
+ * Ties go to the first minimum. NaN counts as smaller than every number.
+ *
+ * Shapes: x `f32` -> `i32` without the axis, or with size 1 in its place if `keepDims`.
+ * Throws ShapeError if there are no elements, x is not `f32`, or the axis does not exist.
+ *
+ * @example argMin([[1, 5], [7, 2]], 1) // [0, 1]
+ */
 export function argMin(x: TensorLike, axis?: number, { keepDims = false }: ReduceOptions = {}): Tensor {
   return position('argMin', neg(floats('argMin', x)), axis, keepDims);
 }
 
-/** Whether any element over `axes` is true: `u8` to `u8`. Of nothing: false. */
+/**
+ * 1 where at least one element over `axes` is nonzero, else 0. Over no elements: 0.
+ *
+ * Shapes: x `u8` -> `u8`, otherwise as in `sum`.
+ * Throws ShapeError if x is not `u8`, or an axis does not exist or is given twice.
+ *
+ * @example any(greater([[1, 5], [1, 2]], 3), 1) // [1, 0]
+ */
 export function any(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   return greater(sum(cast(not(not(withDType('any', 'u8', toTensor(x))))), axes, options), 0);
 }
 
-/** Whether all elements over `axes` are true: `u8` to `u8`. Of nothing: true. */
+/**
+ * 1 where every element over `axes` is nonzero, else 0. Over no elements: 1.
+ *
+ * Shapes: x `u8` -> `u8`, otherwise as in `sum`.
+ * Throws ShapeError if x is not `u8`, or an axis does not exist or is given twice.
+ *
+ * @example all(greater([[4, 5], [1, 2]], 3), 1) // [1, 0]
+ */
 export function all(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   return not(any(not(withDType('all', 'u8', toTensor(x))), axes, options));
 }
 
 /**
- * Product over `axes` (all of them when left out). An empty product is 1. Halves are multiplied by each other until one
- * element is left, so that derivatives are right where elements are 0.
+ * Product over `axes`, or over all axes if omitted. An empty product is 1.
+ *
+ * Elements are multiplied in pairs, and the results again, so gradients are correct where elements are 0.
+ *
+ * Shapes: as in `sum`.
+ * Throws ShapeError if x is not `f32`, or an axis does not exist or is given twice.
+ *
+ * @example prod([[1, 2], [3, 4]], 1) // [2, 12]
  */
 export function prod(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   return reduce('prod', ([t]) => [productOf(t)], floats('prod', x), axes, options);
@@ -182,17 +244,23 @@ function productOf(t: Tensor): Tensor {
 }
 
 export interface VarianceOptions extends ReduceOptions {
-  /** What is subtracted from the count: 1 is Bessel's correction (PyTorch's default). Default 0, as NumPy. */
+  /** Subtracted from the number of elements. 1 is Bessel's correction, PyTorch's default. Default 0, as in NumPy. */
   readonly correction?: number;
 }
 
 /**
- * Mean square distance from the mean over `axes` (all of them when left out).
+ * Variance over `axes`, or over all axes if omitted.
  *
  *   Σ (x − mean)² / (n − correction)
  *
- * Its root, the standard deviation, has an infinite derivative where all elements are equal: `sqrt` then gives NaN, so add an epsilon.
- * Throws ShapeError unless more elements than `correction` are reduced.
+ * For the standard deviation, add an epsilon before `sqrt`. Where all elements are equal, the gradient of `sqrt` is
+ * infinite.
+ *
+ * Shapes: as in `sum`.
+ * Throws ShapeError if there are no more elements than `correction`, x is not `f32`, or an axis does not exist or is given
+ * twice.
+ *
+ * @example variance([1, 2, 3, 4]) // 1.25
  */
 export function variance(x: TensorLike, axes?: Axes, options: VarianceOptions = {}): Tensor {
   const t = floats('variance', x);
@@ -200,7 +268,7 @@ export function variance(x: TensorLike, axes?: Axes, options: VarianceOptions = 
   const n = countOver('variance', t, axes);
   if (!(n > correction)) {
     throw new ShapeError(
-      `variance: ${n} elements of ${formatShape(t.shape)} are too few for the correction ${correction}`,
+      `variance: needs more elements than the correction ${correction}, got ${n} in ${formatShape(t.shape)}`,
     );
   }
   const distance = sub(t, mean(t, axes, { keepDims: true }));
@@ -208,14 +276,23 @@ export function variance(x: TensorLike, axes?: Axes, options: VarianceOptions = 
 }
 
 export interface NormOptions extends ReduceOptions {
-  /** The order: 1, 2, any other positive number, or Infinity. Default 2. */
+  /** Order of the norm: a positive number, or Infinity for the largest |x|. Default 2. */
   readonly order?: number;
 }
 
 /**
- * The norm of a vector, (Σ |x|^order)^(1/order), over `axes` (all of them when left out); order Infinity: the largest |x|.
- * Elements are divided by the largest |x| first, so that no power of one overflows or vanishes. The derivative where all elements
- * are 0 is 0. Throws RangeError for an order that is not positive.
+ * Vector norm over `axes`, or over all axes if omitted.
+ *
+ *   (Σ |x|^order)^(1 / order)
+ *
+ * Elements are first divided by the largest |x|, so powers neither overflow nor underflow. The gradient is 0 where all
+ * elements are 0.
+ *
+ * Shapes: as in `sum`.
+ * Throws RangeError if the order is not positive.
+ * Throws ShapeError if x is not `f32`, or an axis does not exist or is given twice.
+ *
+ * @example norm([3, 4]) // 5
  */
 export function norm(x: TensorLike, axes?: Axes, { order = 2, ...options }: NormOptions = {}): Tensor {
   if (!(order > 0)) throw new RangeError(`norm: order must be positive, got ${order}`);
@@ -232,7 +309,7 @@ export function norm(x: TensorLike, axes?: Axes, { order = 2, ...options }: Norm
     name: 'norm',
     forward: () => mul(scale, length),
     gradient({ grad }) {
-      // The scaled length is finite where the norm overflows. Where all elements are 0, this is 0 / 1.
+      // The scaled length is finite even where the norm overflows. If all elements are 0, this is 0 / 1.
       const share = div(part, where(equal(length, 0), 1, length));
       return [mul(grad, order === 2 ? share : mul(sign(share), pow(abs(share), order - 1)))];
     },
@@ -240,7 +317,7 @@ export function norm(x: TensorLike, axes?: Axes, { order = 2, ...options }: Norm
   return withoutKept('norm', result, axes, options);
 }
 
-/** Removes the reduced axes of a value that kept them, unless keepDims is set. */
+/** Removes the reduced axes of a result that kept them, unless `keepDims` is set. */
 function withoutKept(
   where: string,
   kept: Tensor,
@@ -252,16 +329,23 @@ function withoutKept(
 }
 
 /**
- * ln Σ e^x over `axes` (all of them when left out), without overflow: the largest element is taken out first. −Infinity
- * where all elements are, Infinity where one is. Throws ShapeError over no elements.
+ * Natural logarithm of Σ e^x over `axes`, or over all axes if omitted, without overflow.
+ *
+ * The result is −Infinity if all elements are, and Infinity if one is.
+ *
+ * Shapes: as in `sum`.
+ * Throws ShapeError if there are no elements, x is not `f32`, or an axis does not exist or is given twice.
+ *
+ * @example logSumExp([1000, 1000]) // 1000.69
  */
 export function logSumExp(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   const t = floats('logSumExp', x);
+  countOver('logSumExp', t, axes);
   const result = customGradient({
     name: 'logSumExp',
     forward(u) {
       const top = largest(u, axes);
-      // An infinite element must not be subtracted from itself.
+      // Infinity − Infinity would be NaN.
       const finite = where(isFinite(top), top, 0);
       return add(logTotal(sub(u, finite), axes), finite);
     },
@@ -270,12 +354,13 @@ export function logSumExp(x: TensorLike, axes?: Axes, options: ReduceOptions = {
   return withoutKept('logSumExp', result, axes, options);
 }
 
-/** The largest element as a constant, with the reduced axes kept. */
+/** The maximum as a constant, with the reduced axes kept. */
 const largest = (t: Tensor, axes: Axes | undefined): Tensor => stopGradient(max(t, axes, { keepDims: true }));
 
 /**
- * ln Σ e^x of elements whose maximum is 0, with the reduced axes kept. Adding small terms to a 1 would lose their digits, so
- * the sum leaves out one maximum and log1p adds it. The derivative is not that of the formula; callers define it.
+ * ln Σ e^x of elements whose maximum is 0, with the reduced axes kept. Small terms would lose digits next to the 1 of the
+ * maximum, so the sum leaves out one maximum and log1p adds it. Callers define the derivative, which is not that of the
+ * formula.
  */
 function logTotal(x: Tensor, axes: Axes | undefined): Tensor {
   const isLargest = equal(x, 0);
@@ -289,8 +374,14 @@ function normalizedExp(t: Tensor, axes: Axes | undefined): Tensor {
 }
 
 /**
- * e^x / Σ e^x along an axis, without overflow. Default: the last axis. −Infinity gives 0. A row with Infinity, or of −Infinity
- * alone, gives NaN everywhere, as in PyTorch.
+ * Softmax along an axis, the last by default: e^x / Σ e^x, without overflow.
+ *
+ * −Infinity gives 0. If a row has an Infinity, or consists of −Infinity, all its results are NaN, as in PyTorch.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Throws ShapeError if x is not `f32` or the axis does not exist.
+ *
+ * @example softmax([[0, 1], [2, 2]]) // [[0.2689, 0.7311], [0.5, 0.5]]
  */
 export function softmax(x: TensorLike, axis = -1): Tensor {
   const t = floats('softmax', x);
@@ -298,8 +389,14 @@ export function softmax(x: TensorLike, axis = -1): Tensor {
 }
 
 /**
- * The logarithm of `softmax`, without the loss of digits where it is near 0 or 1. A row with Infinity, or of −Infinity alone,
- * gives NaN everywhere, as in PyTorch.
+ * Natural logarithm of the softmax along an axis, the last by default. It is accurate where the softmax is near 0 or 1.
+ *
+ * If a row has an Infinity, or consists of −Infinity, all its results are NaN, as in PyTorch.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Throws ShapeError if x is not `f32` or the axis does not exist.
+ *
+ * @example logSoftmax([[0, 1], [2, 2]]) // [[-1.313, -0.3133], [-0.6931, -0.6931]]
  */
 export function logSoftmax(x: TensorLike, axis = -1): Tensor {
   const t = floats('logSoftmax', x);
@@ -315,13 +412,20 @@ export function logSoftmax(x: TensorLike, axis = -1): Tensor {
 }
 
 export interface CumsumOptions {
-  /** Leave out the element itself: the first sum is 0. Default false. */
+  /** Exclude the element itself, so the first sum is 0. Default false. */
   readonly exclusive?: boolean;
-  /** Begin at the end of the axis. Default false. */
+  /** Sum from the end of the axis. Default false. */
   readonly reverse?: boolean;
 }
 
-/** Sums of all elements up to each one along an axis, added in order. */
+/**
+ * Cumulative sum along an axis, added in order.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Throws ShapeError if x is not `f32` or the axis does not exist.
+ *
+ * @example cumsum([1, 2, 3], 0) // [1, 3, 6]
+ */
 export function cumsum(
   x: TensorLike,
   axis: number,
@@ -332,11 +436,20 @@ export function cumsum(
   return reshape(runningSum(reshape(t, grouped(t.shape, at)), { exclusive, reverse }), t.shape);
 }
 
-/** The sum of products of two vectors. Throws ShapeError unless both are [n]. */
+/**
+ * Dot product of two vectors.
+ *
+ * Shapes: a `f32` [n], b `f32` [n] -> `f32` [].
+ * Throws ShapeError unless a and b are `f32` vectors of the same length.
+ *
+ * @example dot([1, 2, 3], [4, 5, 6]) // 32
+ */
 export function dot(a: TensorLike, b: TensorLike): Tensor {
   const [x, y] = [toTensor(a), toTensor(b)];
   if (x.rank !== 1 || y.rank !== 1 || x.shape[0] !== y.shape[0]) {
-    throw new ShapeError(`dot: expects two vectors of one length, got ${formatType(x)} and ${formatType(y)}`);
+    throw new ShapeError(
+      `dot: expects two vectors of the same length but got ${formatType(x)} and ${formatType(y)}`,
+    );
   }
-  return sum(mul(x, y));
+  return sum(mul(withDType('dot', 'f32', x), withDType('dot', 'f32', y)));
 }

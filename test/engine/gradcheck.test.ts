@@ -259,17 +259,17 @@ describe('conventions', () => {
     const pixels = tensor([[[[3, 4]]], [[[5, 6]]]]);
     const one = 'expects more than one value per';
     expect(() => batchNorm(row)).toThrow(
-      `batchNorm: ${one} channel to take statistics of, got one in f32 [1,2] (use larger batches, or batchNormInference with running statistics)`,
+      `batchNorm: ${one} channel for its statistics, got 1 in f32 [1,2] (use larger batches, or batchNormInference with running statistics)`,
     );
     expect(() => layerNorm([[3], [4]])).toThrow(
-      `layerNorm: ${one} group to take statistics of, got one in f32 [2,1] (normalize over more axes or channels, or leave it out)`,
+      `layerNorm: ${one} group for its statistics, got 1 in f32 [2,1] (normalize over more axes or channels, or remove the normalization)`,
     );
     expect(() => groupNorm(pixels, 2)).toThrow(
-      `groupNorm: ${one} group to take statistics of, got one in f32 [2,1,1,2]`,
+      `groupNorm: ${one} group for its statistics, got 1 in f32 [2,1,1,2]`,
     );
     expect(() => instanceNorm(pixels)).toThrow(`instanceNorm: ${one} group`);
     expect(() => variance([3], 0, { correction: 1 })).toThrow(
-      'variance: 1 elements of [1] are too few for the correction 1',
+      'variance: needs more elements than the correction 1, got 1 in [1]',
     );
   });
 

@@ -243,7 +243,7 @@ describe('creation', () => {
     [
       'filling an impossible shape',
       () => zeros([2.5]),
-      'full: sizes must be non-negative integers, got 2.5 in [2.5]',
+      'zeros: sizes must be non-negative integers, got 2.5 in [2.5]',
     ],
     [
       'a type of an impossible shape',

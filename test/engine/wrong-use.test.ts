@@ -55,23 +55,27 @@ describe('wrong use is named', () => {
       () => ops.concat([t(2, 3), t(3, 2)], 0),
       'concat: f32 [2,3] and f32 [3,2] differ in more than axis 0 (dtypes and all other sizes must be equal)',
     ],
-    ['concat of nothing', () => ops.concat([]), 'concat: there are no tensors (give at least one)'],
-    ['stack', () => ops.stack([t(2), t(3)]), 'stack: shapes [2] and [3] differ (all must be equal)'],
+    ['concat of nothing', () => ops.concat([]), 'concat: expects at least one tensor, got none'],
+    [
+      'stack',
+      () => ops.stack([t(2), t(3)]),
+      'stack: f32 [2] and f32 [3] differ (shapes and dtypes must be equal)',
+    ],
     [
       'split in parts that do not fit',
       () => ops.split(t(7), 2),
-      'split: 2 equal parts do not fill axis 0 of [7], which has size 7',
+      'split: axis 0 of [7] has size 7, which does not split into 2 equal parts',
     ],
     [
       'split by sizes',
       () => ops.split(t(7), [3, 3]),
-      'split: parts [3,3] do not fill axis 0 of [7], which has size 7',
+      'split: axis 0 of [7] has size 7, which does not split into parts [3,3]',
     ],
     ['squeeze', () => ops.squeeze(t(1, 3), 1), 'squeeze: axis 1 of [1,3] has size 3, not 1'],
     [
       'a mirror that is too long',
       () => ops.pad(t(3), [[3, 0]], { mode: 'reflect' }),
-      'pad: reflect by [3,0] needs more than the 3 elements of axis 0 of f32 [3]',
+      "pad: mode 'reflect' allows at most 2 on each side of axis 0 of f32 [3], got [3,0]",
     ],
     [
       'pad without amounts',
@@ -86,7 +90,7 @@ describe('wrong use is named', () => {
     [
       'variance of too few',
       () => ops.variance(t(1), 0, { correction: 1 }),
-      'variance: 1 elements of [1] are too few for the correction 1',
+      'variance: needs more elements than the correction 1, got 1 in [1]',
     ],
     ['argMax of nothing', () => ops.argMax(t(0)), 'argMax: no elements along the reduced axes of [0]'],
     ['min of nothing', () => ops.min(t(2, 0), 1), 'min: no elements along the reduced axes of [2,0]'],
@@ -106,11 +110,15 @@ describe('wrong use is named', () => {
       'takeAlongAxis: f32 [2,3] and index i32 [3,1] differ in more than axis 1 (broadcast the index first)',
     ],
     ['gather by floats', () => ops.gather(t(2), t(1)), 'gather: expects i32 but got f32 [1]'],
-    ['dot', () => ops.dot(t(2), t(3)), 'dot: expects two vectors of one length, got f32 [2] and f32 [3]'],
+    [
+      'dot',
+      () => ops.dot(t(2), t(3)),
+      'dot: expects two vectors of the same length but got f32 [2] and f32 [3]',
+    ],
     [
       'einsum, operands',
       () => ops.einsum('ij,jk', t(2, 3)),
-      "einsum 'ij,jk': has 2 operands but 1 tensors were given",
+      "einsum 'ij,jk': names 2 operands but got 1 tensors",
     ],
     [
       'einsum, rank',
@@ -125,12 +133,12 @@ describe('wrong use is named', () => {
     [
       'einsum, a diagonal',
       () => ops.einsum('ii->i', t(2, 2)),
-      "einsum 'ii->i': 'i' occurs twice in 'ii' (a diagonal: multiply with an identity matrix)",
+      "einsum 'ii->i': 'i' occurs twice in 'ii' (diagonals are not supported: multiply by an identity matrix)",
     ],
     [
       'einsum, result',
       () => ops.einsum('ij->ik', t(2, 2)),
-      "einsum 'ij->ik': the result 'ik' must name axes of the operands, each once (look at 'k')",
+      "einsum 'ij->ik': the result 'ik' must name axes of the operands, each once, which is not so for 'k'",
     ],
     [
       'einsum, letters',
@@ -152,10 +160,46 @@ describe('wrong use is named', () => {
     [
       'randomBernoulli',
       () => ops.randomBernoulli([1], 1.5, key(1, 'x')),
-      'randomBernoulli: probability must lie in [0, 1], got 1.5',
+      'randomBernoulli: probability must be in [0, 1], got 1.5',
     ],
   ])('%s out of range', (_, build, message) => {
     expect(build).toThrow(new RangeError(message));
+  });
+
+  // Each is made of other operations, which would name themselves.
+  it.each<[string, () => unknown]>([
+    ['gelu', () => ops.gelu(ints(1))],
+    ['silu', () => ops.silu(ints(1))],
+    ['softplus', () => ops.softplus(ints(1))],
+    ['leakyRelu', () => ops.leakyRelu(ints(1))],
+    ['elu', () => ops.elu(ints(1))],
+    ['celu', () => ops.celu(ints(1))],
+    ['hardSigmoid', () => ops.hardSigmoid(ints(1))],
+    ['hardSwish', () => ops.hardSwish(ints(1))],
+    ['hardTanh', () => ops.hardTanh(ints(1))],
+    ['mean', () => ops.mean(ints(1))],
+    ['dot', () => ops.dot(ints(1), ints(1))],
+    ['logSumExp', () => ops.logSumExp(t(0))],
+    ['stack', () => ops.stack([t(1), ints(1)])],
+    ['scatterAdd', () => ops.scatterAdd([1], [0], 2)],
+    ['scatterAddAlongAxis', () => ops.scatterAddAlongAxis(ints(1), ints(0), 2, 0)],
+    ['takeAlongAxis', () => ops.takeAlongAxis([[1]], [[0]], 1)],
+    ['oneHot', () => ops.oneHot([0], 2)],
+    ['topK', () => ops.topK(ints(1), 1)],
+    ['argSort', () => ops.argSort(ints(1))],
+    ['lrnAcross', () => ops.lrnAcross(ints(1))],
+    ['layerNorm', () => ops.layerNorm(ints(1, 2))],
+    ['groupNorm', () => ops.groupNorm(ints(1, 2), 1)],
+    ['instanceNorm', () => ops.instanceNorm(ints(1, 2))],
+    ['globalAvgPool2d', () => ops.globalAvgPool2d(t(1, 0, 2, 3))],
+    ['randomUniform', () => ops.randomUniform([-1], key(1, 'x'))],
+    ['randomNormal', () => ops.randomNormal([1], key(1, 'x'), t())],
+    ['randomBernoulli', () => ops.randomBernoulli([0.5], 0.5, key(1, 'x'))],
+    ['randomPermutation', () => ops.randomPermutation(-1, key(1, 'x'))],
+    ['ones', () => ops.ones([-1])],
+  ])('%s names itself', (name, build) => {
+    expect(build).toThrow(ShapeError);
+    expect(build).toThrow(new RegExp(`^${name}: `));
   });
 
   it('a number that single precision does not hold is refused, an infinity is not', () => {

@@ -48,7 +48,7 @@ describe('batch normalisation', () => {
       const model = nn.sequential({ a: nn.dense(2, 4), norm: nn.batchNorm(4, { form }), b: nn.dense(4, 3) });
       const one = f64([1, 2], [1, 2]);
       await expect(runLayer(model, [one], { training: true })).rejects.toThrow(
-        'norm / batchNorm: expects more than one value per channel to take statistics of, got one in f32 [1,4] ' +
+        'norm / batchNorm: expects more than one value per channel for its statistics, got 1 in f32 [1,4] ' +
           '(use larger batches, or batchNormInference with running statistics)',
       );
       await expect(runLayer(model, [one])).resolves.toBeDefined(); // evaluation has running statistics
@@ -68,8 +68,8 @@ describe('batch normalisation', () => {
     );
     for (const training of [true, false]) {
       await expect(runLayer(nn.sequential({ norm }), [x], { training })).rejects.toThrow(
-        `expects more than one value per group to take statistics of, got one in f32 [${shape.join(',')}] ` +
-          '(normalize over more axes or channels, or leave it out)',
+        `expects more than one value per group for its statistics, got 1 in f32 [${shape.join(',')}] ` +
+          '(normalize over more axes or channels, or remove the normalization)',
       );
     }
   });
@@ -147,7 +147,7 @@ describe('composition', () => {
   test('layers without names are refused', () => {
     const layers = [nn.tanh(), nn.tanh()] as unknown as Record<string, nn.Layer>;
     expect(() => nn.sequential(layers)).toThrow(
-      'sequential: takes one object that names its layers, got an array (write sequential({ conv1: …, relu1: … }))',
+      'sequential: expects an object of layers by name, got an array (write sequential({ conv1: …, relu1: … }))',
     );
     expect(() => nn.sequential(nn.tanh() as unknown as Record<string, nn.Layer>)).toThrow('got a layer');
     expect(() => nn.sequential(undefined as unknown as Record<string, nn.Layer>)).toThrow('got undefined');

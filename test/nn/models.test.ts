@@ -143,6 +143,7 @@ describe('shapes', () => {
     ['hardSwish', nn.hardSwish(), [3, 4], [3, 4]],
     ['hardTanh', nn.hardTanh(), [3, 4], [3, 4]],
     ['flatten', nn.flatten(), [3, 4, 5, 6], [3, 120]],
+    ['flatten no images', nn.flatten(), [0, 4, 5], [0, 20]],
     ['activation', nn.activation((x) => x.mul(x.sigmoid()), 'swish'), [3, 4], [3, 4]],
     ['residual', nn.residual(nn.conv2d(4, 4, 3, { padding: 'same' })), [1, 5, 5, 4], [1, 5, 5, 4]],
     [
@@ -204,11 +205,16 @@ describe('errors', () => {
       () => nn.conv2d(4, 6, 3, { padding: 'same', groups: 4 }),
       'conv2d: groups must be a positive integer that divides 4 inputs and 6 outputs, got 4',
     ],
-    [() => nn.depthwiseConv2d(4, 3, { grups: 2 } as never), "conv2d: unknown option 'grups'"],
+    [
+      () => nn.depthwiseConv2d(4, 3, { grups: 2 } as never),
+      "depthwiseConv2d: unknown option 'grups' (known: init,",
+    ],
     [
       () => nn.conv2dTranspose(4, 6, 3, { pad: 1 } as never),
       "conv2dTranspose: unknown option 'pad' (known: init,",
     ],
+    [() => nn.depthwiseConv2d(4, 3, { groups: 2 } as never), "depthwiseConv2d: unknown option 'groups'"],
+    [() => outputShape(nn.flatten(), []), 'flatten: expects [N, ...] but got f32 []'],
     [() => nn.embedding(0, 3), 'embedding: count must be an integer >= 1, got 0'],
     [() => outputShape(nn.embedding(5, 3), [2]), 'embedding: expects indices, i32 or u8, but got f32 [2]'],
     [() => nn.gelu({ approx: 'tanh' } as never), "gelu: unknown option 'approx' (known: approximate)"],
@@ -219,7 +225,7 @@ describe('errors', () => {
     [() => nn.instanceNorm(3, { epsilon: 0 }), 'instanceNorm: epsilon must be a number > 0, got 0'],
     [
       () => nn.freeze(nn.dense(2, 2), ['fc']),
-      "freeze: there are no parameters under 'fc' (the layer has: weight, bias)",
+      "freeze: no parameters under 'fc' (the layer has: weight, bias)",
     ],
     [
       () => nn.freeze(nn.dense(2, 2), 'weight' as never),
@@ -227,7 +233,7 @@ describe('errors', () => {
     ],
     [
       () => nn.parameters(nn.dense(2, 2), 'w'),
-      "parameters: there are none under 'w' (the model has: weight, bias)",
+      "parameters: no parameters under 'w' (the model has: weight, bias)",
     ],
     [
       () => outputShape(nn.layerNorm([4, 3]), [2, 3, 3]),
@@ -236,7 +242,7 @@ describe('errors', () => {
     [() => outputShape(nn.groupNorm(2, 4), [2, 3, 3]), 'groupNorm: expects [N, ..., 4] but got f32 [2,3,3]'],
     [() => nn.dropout(1), 'dropout: rate must be a number >= 0 and < 1, got 1'],
     [() => nn.normalize(0, { std: [1, 0] }), 'normalize: std must be positive, got 0 at element 1'],
-    [() => nn.normalize(0, { std: 1, scale: 1 }), 'normalize: std and scale are the same thing twice'],
+    [() => nn.normalize(0, { std: 1, scale: 1 }), 'normalize: got both std and scale'],
     [() => nn.sequential({ 'a.b': nn.relu() }), "sequential: 'a.b' cannot name a layer"],
     [() => nn.sequential({ 1: nn.relu() }), "sequential: '1' cannot name a layer"],
     [() => nn.mlp([3]), 'mlp: the number of sizes must be an integer >= 2, got 1'],
@@ -259,16 +265,18 @@ describe('errors', () => {
     const x = input('x', f32(4, 2));
     const weight = input('fc.weight', f32(2, 3), 'state');
     const bias = input('fc.bias', f32(3), 'state');
-    expect(() => nn.bind(model, {}, { training: true })).toThrow("bind: the state lacks 'fc.weight'");
+    expect(() => nn.bind(model, {}, { training: true })).toThrow("bind: the state has no 'fc.weight'");
     expect(() => nn.bind(model, { 'fc.weight': bias, 'fc.bias': bias }, { training: true })).toThrow(
       "bind: 'fc.weight' is [2,3] in the model but f32 [3] in the state",
     );
     const state = { 'fc.weight': weight, 'fc.bias': bias };
-    expect(() => nn.bind(model, state, { training: true })(x)).toThrow('drop: needs the step');
+    expect(() => nn.bind(model, state, { training: true })(x)).toThrow(
+      'drop: needs the step (pass it to bind: { training, step })',
+    );
     expect(nn.bind(model, state, { training: false })(x).output.shape).toEqual([4, 3]);
     const draws = input('draws', { shape: [4, 3], dtype: 'i32' });
     expect(() => nn.bind(model, state, { training: false, augmentation: draws })(x)).toThrow(
-      'bind: images are to be augmented but no layer does it (begin the model with nn.normalize(...))',
+      'bind: got an augmentation, but no layer applies it (begin the model with nn.normalize(...))',
     );
   });
 });

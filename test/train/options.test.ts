@@ -92,7 +92,7 @@ describe('options', () => {
       fc: nn.dense(72, 3),
     });
     expect(String((await eventsOf(tinyRun({ model }))).error)).toContain(
-      'bind: images are to be augmented but no layer does it (begin the model with nn.normalize(...))',
+      'bind: got an augmentation, but no layer applies it (begin the model with nn.normalize(...))',
     );
     const narrow = nn.sequential({ input: nn.normalize(0), flat: nn.flatten(), fc: nn.dense(72, 2) });
     expect(String((await eventsOf(tinyRun({ model: narrow }))).error)).toContain(

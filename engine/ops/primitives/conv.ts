@@ -1,23 +1,25 @@
-/** Convolution over images, channels last, and its two derivatives, which are operations in their own right. */
+/** Convolution of images (NHWC) with filters (HWIO), and its two gradients, which are operations, too. */
 import { defineOp, expectDType, type Grads, type Vjp } from '../../op.ts';
 import { sizeOf } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
 import type { TensorType } from '../../types.ts';
 
 /**
- * Resolved geometry, the same for a convolution and both of its derivatives. Filters are [KH, KW, C / groups, O]: output
- * channel o sees the channels of group ⌊o · groups / O⌋ alone.
+ * Resolved geometry, which a convolution shares with its two gradients. Filters are [KH, KW, C / groups, O]. Output channel o depends
+ * only on the input channels of group ⌊o · groups / O⌋.
  */
 export type ConvAttrs = {
   /** [vertical, horizontal] */
   readonly stride: readonly [number, number];
   /** [top, bottom, left, right] */
   readonly pad: readonly [number, number, number, number];
-  /** Height and width of the input image, of the kernel and of the output. */
+  /** [height, width] of the input images */
   readonly input: readonly [number, number];
+  /** [height, width] of the kernel, without dilation */
   readonly kernel: readonly [number, number];
+  /** [height, width] of the output images */
   readonly output: readonly [number, number];
-  /** Pixels from one tap to the next. */
+  /** Distance between taps of the kernel in pixels: [vertical, horizontal] */
   readonly dilation: readonly [number, number];
   readonly groups: number;
 };
@@ -25,6 +27,7 @@ export type ConvAttrs = {
 const flops = (outputs: readonly number[], kernel: readonly [number, number], inner: number): number =>
   2 * sizeOf(outputs) * kernel[0] * kernel[1] * inner;
 
+/** x [N, H, W, C], w [KH, KW, C / groups, O] -> [N, H', W', O] */
 export const conv2dOp = defineOp({
   name: 'conv2d',
   infer([x, w]: readonly TensorType[], { output }: ConvAttrs) {
@@ -43,7 +46,7 @@ export const conv2dOp = defineOp({
   multiplyAdds: true,
 });
 
-/** g [N, H', W', O], w [KH, KW, C / groups, O] -> [N, H, W, C] */
+/** The gradient with respect to x: g [N, H', W', O], w [KH, KW, C / groups, O] -> [N, H, W, C] */
 export const conv2dGradInputOp = defineOp({
   name: 'conv2dGradInput',
   infer([g, w]: readonly TensorType[], { input, groups }: ConvAttrs) {
@@ -62,7 +65,7 @@ export const conv2dGradInputOp = defineOp({
   multiplyAdds: true,
 });
 
-/** x [N, H, W, C], g [N, H', W', O] -> [KH, KW, C / groups, O] */
+/** The gradient with respect to w: x [N, H, W, C], g [N, H', W', O] -> [KH, KW, C / groups, O] */
 export const conv2dGradWeightOp = defineOp({
   name: 'conv2dGradWeight',
   infer([x, g]: readonly TensorType[], { kernel, groups }: ConvAttrs) {

@@ -1,6 +1,6 @@
 /**
- * Elements by index, and their adjoint, which adds: sums run in the order of the index, so they are the same at every run.
- * An index out of range ends the run with an error; it is neither clamped nor wrapped.
+ * Indexing with tensors, its adjoints, and sorting. Adjoints add in the order of the index, so every run gives the same bits. A run
+ * throws DataError for an index out of range, which is neither clamped nor wrapped.
  */
 import { ShapeError } from '../../errors.ts';
 import { defineOp, expectDType, expectRank, type Vjp } from '../../op.ts';
@@ -12,11 +12,11 @@ import { scatterAddAlongAxis } from '../gather.ts';
 type None = Record<never, never>;
 const none: None = {};
 
-/** How many rows, or positions along the axis, the result has. */
+/** Size of the result along the axis. */
 type Count = { readonly n: number };
 
 export const gatherOps = {
-  /** Rows of x, any dtype, by an index i32 [n]. */
+  /** x of any dtype [n, ...], index i32 [m] -> [m, ...] */
   gatherRows: defineOp({
     name: 'gatherRows',
     infer([x, index]: readonly TensorType[]): readonly TensorType[] {
@@ -32,6 +32,7 @@ export const gatherOps = {
     readsPart: true,
   }),
 
+  /** Adds rows to zeros: g [m, ...], index i32 [m] -> [n, ...] */
   scatterAddRows: defineOp({
     name: 'scatterAddRows',
     infer([g, index]: readonly TensorType[], { n }: Count): readonly TensorType[] {
@@ -50,7 +51,7 @@ export const gatherOps = {
     flops: ([g]) => sizeOf(g.shape),
   }),
 
-  /** x [outer, n, inner] and index i32 [outer, m, inner] -> [outer, m, inner]. */
+  /** x of any dtype [outer, n, inner], index i32 [outer, m, inner] -> [outer, m, inner] */
   takeAlongAxis: defineOp({
     name: 'takeAlongAxis',
     infer([x, index]: readonly TensorType[]): readonly TensorType[] {
@@ -65,7 +66,7 @@ export const gatherOps = {
     indexRange: ([x]) => x.shape[1],
   }),
 
-  /** g and index, both [outer, m, inner] -> [outer, n, inner]. */
+  /** Adds elements to zeros: g [outer, m, inner], index i32 [outer, m, inner] -> [outer, n, inner] */
   scatterAddAlongAxis: defineOp({
     name: 'scatterAddAlongAxis',
     infer([g, index]: readonly TensorType[], { n }: Count): readonly TensorType[] {
@@ -85,7 +86,7 @@ export const gatherOps = {
     flops: ([g]) => sizeOf(g.shape),
   }),
 
-  /** Each row of x [rows, n] in order, and where each element came from. */
+  /** Sorts each row: x [rows, n] -> values [rows, n], and their positions in x, i32 [rows, n] */
   sort: defineOp({
     name: 'sort',
     infer([x]: readonly TensorType[], _attrs: { readonly descending: boolean }): readonly TensorType[] {

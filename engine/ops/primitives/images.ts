@@ -1,10 +1,10 @@
-/** From bytes to a batch of floats: crop, flip and normalize in one pass. */
+/** From bytes to a batch of floats: shift, flip and normalize in one pass. */
 import { ShapeError } from '../../errors.ts';
 import { defineOp, expectDType, expectRank } from '../../op.ts';
 import { broadcastShapes, formatType, sameShape } from '../../shape.ts';
 import type { TensorType } from '../../types.ts';
 
-/** Inputs x, mean, scale and, where images are augmented, augmentation i32 [N, 3]. */
+/** Images x u8 or f32 [N, H, W, C], mean and scale, which broadcast to [H, W, C], and optionally augmentation i32 [N, 3]. */
 export const normalizeImagesOp = defineOp({
   name: 'normalizeImages',
   infer([x, mean, scale, augmentation]: readonly TensorType[]) {

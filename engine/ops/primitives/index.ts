@@ -1,4 +1,4 @@
-/** The table of all primitive operations, which are what a backend must bring. Every backend's kernel table is typed by its keys. */
+/** All primitive operations. A backend must have a kernel for each of them: kernel tables are typed by the keys of this table. */
 import { elementwiseOps, identityOps } from './elementwise.ts';
 import { gatherOps } from './gather.ts';
 import { layoutOps } from './layout.ts';
@@ -30,5 +30,5 @@ export const ops = {
 
 export type OpName = keyof typeof ops;
 
-/** The attributes of an operation, as its kernels receive them. */
+/** Attributes of an operation, as its kernels receive them. */
 export type AttrsOf<N extends OpName> = Parameters<(typeof ops)[N]>[1];

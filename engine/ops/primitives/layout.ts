@@ -1,4 +1,4 @@
-/** Operations that move or repeat elements without computing. All work on every dtype. */
+/** Operations that move or repeat elements without arithmetic. All of them work on every dtype. */
 import { ShapeError } from '../../errors.ts';
 import { defineOp, type Vjp } from '../../op.ts';
 import { checkShape, formatShape, formatType, sizeOf } from '../../shape.ts';
@@ -9,7 +9,7 @@ import { sumTo } from './elementwise.ts';
 
 type ShapeAttrs = { readonly shape: Shape };
 
-/** A walk along every axis: the position of the first element, and the steps between them, which may be negative. */
+/** For each axis, the position of the first element and the step between elements, which may be negative. */
 type SliceAttrs = ShapeAttrs & { readonly begin: readonly number[]; readonly step: readonly number[] };
 type PadAttrs = SliceAttrs & { readonly value: number };
 
@@ -20,8 +20,8 @@ export const layoutOps = {
       checkShape('reshape', shape);
       if (sizeOf(shape) !== sizeOf(x.shape)) {
         throw new ShapeError(
-          `reshape: ${formatShape(x.shape)} holds ${sizeOf(x.shape)} elements but ${formatShape(shape)} ` +
-            `holds ${sizeOf(shape)}`,
+          `reshape: ${formatShape(x.shape)} has ${sizeOf(x.shape)} elements but ${formatShape(shape)} ` +
+            `has ${sizeOf(shape)}`,
         );
       }
       return [{ shape, dtype: x.dtype }];
@@ -57,7 +57,7 @@ export const layoutOps = {
     vjp: ({ inputs, grads }: Vjp<ShapeAttrs>) => [sumTo(grads[0]!, inputs[0].shape)],
   }),
 
-  /** Elements begin, begin + step, … of every axis, as many as `shape` says; all of them exist. */
+  /** Takes the elements begin, begin + step, … of every axis. `shape` is their number. All of them exist. */
   slice: defineOp({
     name: 'slice',
     infer: ([x]: readonly TensorType[], { shape }: SliceAttrs): readonly TensorType[] => [
@@ -68,7 +68,7 @@ export const layoutOps = {
     ],
   }),
 
-  /** The adjoint of slice: x at begin, begin + step, … of a tensor of `shape` that holds `value` elsewhere. */
+  /** The adjoint of slice: a tensor of `shape` with the elements of x at begin, begin + step, … and `value` elsewhere. */
   pad: defineOp({
     name: 'pad',
     infer: ([x]: readonly TensorType[], { shape }: PadAttrs): readonly TensorType[] => [

@@ -1,4 +1,4 @@
-/** The loss and the accuracy of class labels. */
+/** Cross-entropy and accuracy of class labels. */
 import { ShapeError } from '../../errors.ts';
 import { defineOp, expectDType, expectRank, type Grads, type Vjp } from '../../op.ts';
 import { formatType, sizeOf } from '../../shape.ts';
@@ -12,7 +12,8 @@ import { sum } from '../reduce.ts';
 type None = Record<never, never>;
 const none: None = {};
 
-function checkLabels(where: string, logits: TensorType, labels: TensorType): void {
+/** Throws ShapeError unless logits are f32 [N, classes] and labels i32 [N], with at least one class. */
+export function checkLabels(where: string, logits: TensorType, labels: TensorType): void {
   expectDType(where, 'f32', logits);
   expectRank(where, logits, 2, 'logits [N, classes]');
   if (labels.dtype !== 'i32' || labels.shape.length !== 1 || labels.shape[0] !== logits.shape[0]) {
@@ -21,10 +22,13 @@ function checkLabels(where: string, logits: TensorType, labels: TensorType): voi
     );
   }
   if (logits.shape[1] === 0)
-    throw new ShapeError(`${where}: there are no classes in logits ${formatType(logits)}`);
+    throw new ShapeError(`${where}: expects at least one class but got logits ${formatType(logits)}`);
 }
 
-/** Results: the loss of each row, and the softmax. A label outside 0 … classes − 1 stops the run before state is written. */
+/**
+ * logits [N, classes], labels i32 [N] -> loss of each example [N], and softmax [N, classes]. A run with a label outside
+ * 0 … classes − 1 throws DataError before it writes state.
+ */
 export const softmaxCrossEntropyOp = defineOp({
   name: 'softmaxCrossEntropy',
   mayFail: true,
@@ -46,7 +50,7 @@ export const softmaxCrossEntropyOp = defineOp({
 
 /**
  * g [N], softmax [N, classes], labels [N] -> g · (softmax − one-hot) [N, classes]. Where the softmax of the label is above ½,
- * 1 − softmax is computed as the sum of the other classes, which keeps its digits.
+ * 1 − softmax is computed as the sum over the other classes, which avoids cancellation.
  */
 export const softmaxCrossEntropyGradOp = defineOp({
   name: 'softmaxCrossEntropyGrad',
@@ -65,7 +69,7 @@ export const softmaxCrossEntropyGradOp = defineOp({
   },
 });
 
-/** 1 for each row whose first largest logit is the label's, else 0; rows with NaN count as wrong. */
+/** 1 for each row whose first largest logit is that of the label, else 0. Rows with NaN count as wrong. */
 export const correctOp = defineOp({
   name: 'correct',
   mayFail: true,

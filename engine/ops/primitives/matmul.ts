@@ -1,4 +1,4 @@
-/** The product of two matrices, or of two batches of them. */
+/** The product of two matrices, or of two batches of matrices. */
 import { ShapeError } from '../../errors.ts';
 import { defineOp, expectDType, type Vjp } from '../../op.ts';
 import { formatType, sizeOf } from '../../shape.ts';
@@ -11,7 +11,7 @@ export type MatmulAttrs = {
   readonly transB: boolean;
 };
 
-/** The sizes of a product: batch × [m, k] · [k, n]. */
+/** Sizes of a product: batch × [m, k] · [kB, n]. k and kB must be equal. */
 export function matmulSizes(
   [a, b]: readonly TensorType[],
   { transA, transB }: MatmulAttrs,
@@ -35,7 +35,7 @@ export const matmulOp = defineOp({
     const rank = a.shape.length;
     if (rank < 2 || rank > 3 || b.shape.length !== rank) {
       throw new ShapeError(
-        `matmul: expects two matrices [m, k] and [k, n], or two batches of them, got ${operands}`,
+        `matmul: expects two matrices [m, k] and [k, n], or two batches of matrices, but got ${operands}`,
       );
     }
     if (rank === 3 && a.shape[0] !== b.shape[0]) {

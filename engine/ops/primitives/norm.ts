@@ -1,4 +1,4 @@
-/** Normalizations by the batch, by the groups of one example, and by neighboring responses, and their derivatives. */
+/** Normalization over the batch, over groups of channels, and over neighboring responses, and the gradients. */
 import { ShapeError } from '../../errors.ts';
 import { defineOp, expectDType, expectRank, type Grads, type Vjp } from '../../op.ts';
 import { formatShape, formatType, sameShape, sizeOf } from '../../shape.ts';
@@ -16,7 +16,7 @@ export type LrnAttrs = {
   readonly beta: number;
 };
 
-/** Results: the normalized image, and the scale s whose power −beta it was multiplied by. */
+/** x [N, H, W, C] -> y = x · s^−beta and s, both [N, H, W, C] */
 export const lrnWithinOp = defineOp({
   name: 'lrnWithin',
   infer([x]: readonly TensorType[], _attrs: LrnAttrs) {
@@ -48,7 +48,7 @@ export const lrnWithinGradOp = defineOp({
   flops: ([x], _, { size }) => sizeOf(x.shape) * size * size,
 });
 
-/** Means over the square around each position, zero outside. */
+/** Means over the square around each position, with zeros outside. */
 const squareMeans = (x: Tensor, { size }: LrnAttrs): Tensor =>
   avgPool2d(x, size, { stride: 1, padding: (size - 1) / 2 });
 
@@ -56,13 +56,13 @@ export type BatchNormAttrs = {
   readonly epsilon: number;
 };
 
-/** Inputs x, or x, gamma and beta. Results: y, mean and biased variance over all axes but the last. */
+/** x [..., C], and optionally gamma and beta [C] -> y [..., C], mean [C] and biased variance [C] */
 export const batchNormOp = defineOp({
   name: 'batchNorm',
   infer([x, gamma, beta]: readonly TensorType[], _attrs: BatchNormAttrs) {
     const channels = channelsOf('batchNorm', x, [gamma, beta]);
     if (sizeOf(x.shape) === 0)
-      throw new ShapeError(`batchNorm: no elements to take statistics of in ${formatType(x)}`);
+      throw new ShapeError(`batchNorm: statistics need at least one element, got ${formatType(x)}`);
     const stats: TensorType = { shape: [channels], dtype: 'f32' };
     return [x, stats, stats];
   },
@@ -102,11 +102,11 @@ export const batchNormGradOp = defineOp({
     const rest = sub(sub(g, mul(dBeta, 1 / count)), mul(normalized, mul(dGamma, 1 / count)));
     return [mul(rest, gamma === undefined ? div(1, deviation) : div(gamma, deviation)), dGamma, dBeta];
   }),
-  mayReuse: [0, 1], // once the sums are taken, each element of g and x is used for that of dx alone
+  mayReuse: [0, 1], // after the sums, each element of g and x is read only for the same element of dx
   flops: ([x]) => 9 * sizeOf(x.shape),
 });
 
-/** The number of channels; throws ShapeError unless every parameter has as many elements. */
+/** The number of channels. Throws ShapeError unless x is f32 [..., C] and all of `perChannel` are f32 [C]. */
 export function channelsOf(
   where: string,
   x: TensorType,
@@ -126,8 +126,8 @@ export function channelsOf(
 }
 
 /**
- * x [N, positions, groups, channels of a group] -> y of that shape with mean 0 and variance 1 (biased) over the positions
- * and channels of each group, and mean and variance [N, groups].
+ * x [N, positions, groups, channels of a group] -> y of the same shape, with mean 0 and biased variance 1 over the positions and
+ * channels of each group; mean [N, groups]; and biased variance [N, groups].
  */
 export const standardizeOp = defineOp({
   name: 'standardize',
@@ -136,7 +136,7 @@ export const standardizeOp = defineOp({
     expectRank('standardize', x, 4, '[N, positions, groups, channels of a group]');
     const [images, positions, groups, each] = x.shape as [number, number, number, number];
     if (positions * each === 0)
-      throw new ShapeError(`standardize: no elements to take statistics of in ${formatType(x)}`);
+      throw new ShapeError(`standardize: statistics need at least one element, got ${formatType(x)}`);
     const stats: TensorType = { shape: [images, groups], dtype: 'f32' };
     return [x, stats, stats];
   },
@@ -156,7 +156,7 @@ export const standardizeOp = defineOp({
   flops: ([x]) => 6 * sizeOf(x.shape),
 });
 
-/** g, y, variance -> (g − mean of g − y · mean of g · y) / √(variance + epsilon), means over each group */
+/** g, y, variance -> (g − mean(g) − y · mean(g · y)) / √(variance + epsilon), with means over each group */
 export const standardizeGradOp = defineOp({
   name: 'standardizeGrad',
   infer([g, y, variance]: readonly TensorType[], _attrs: BatchNormAttrs) {
@@ -179,7 +179,7 @@ export const standardizeGradOp = defineOp({
   flops: ([g]) => 8 * sizeOf(g.shape),
 });
 
-/** [N, groups] as [N, 1, groups, 1]. */
+/** [N, groups] -> [N, 1, groups, 1] */
 const perGroup = (t: Tensor): Tensor => reshape(t, [t.shape[0], 1, t.shape[1], 1]);
 
 export const normOps = {

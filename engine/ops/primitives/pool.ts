@@ -1,4 +1,4 @@
-/** Pooling over windows of an image, channels last. */
+/** Pooling over windows of images, NHWC. */
 import { defineOp, expectDType, type Grads, type Vjp } from '../../op.ts';
 import { sizeOf } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
@@ -13,7 +13,7 @@ export type PoolAttrs = {
   readonly pad: readonly [number, number, number, number];
   readonly input: readonly [number, number];
   readonly output: readonly [number, number];
-  /** Average: divide by the window's part inside the image alone, instead of inside image and padding. */
+  /** For averages: divide by the positions inside the image, instead of those inside the padded image. */
   readonly insideOnly: boolean;
 };
 
@@ -26,7 +26,9 @@ const pooled = (x: TensorType, { output }: PoolAttrs): Shape => [
 const unpooled = (g: TensorType, { input }: PoolAttrs): Shape => [g.shape[0], input[0], input[1], g.shape[3]];
 const windowSums = (shape: Shape, { kernel }: PoolAttrs): number => sizeOf(shape) * kernel[0] * kernel[1];
 
-/** Results: the maxima, and where each lies in its image as y · W + x. The first maximum wins; so does the first NaN. */
+/**
+ * x [N, H, W, C] -> maxima [N, H', W', C], and their positions in the image, y · W + x, i32. The first maximum wins, or the first NaN.
+ */
 export const maxPool2dOp = defineOp({
   name: 'maxPool2d',
   infer([x]: readonly TensorType[], attrs: PoolAttrs) {
@@ -42,7 +44,7 @@ export const maxPool2dOp = defineOp({
   flops: (_, [y], attrs) => windowSums(y.shape, attrs),
 });
 
-/** Adds each gradient at the position of its maximum. */
+/** Adds each gradient at the position of its maximum: g [N, H', W', C], at i32 [N, H', W', C] -> [N, H, W, C] */
 export const maxPool2dGradOp = defineOp({
   name: 'maxPool2dGrad',
   infer([g, at]: readonly TensorType[], attrs: PoolAttrs) {
@@ -56,6 +58,7 @@ export const maxPool2dGradOp = defineOp({
   },
 });
 
+/** x [N, H, W, C] -> means [N, H', W', C] */
 export const avgPool2dOp = defineOp({
   name: 'avgPool2d',
   infer([x]: readonly TensorType[], attrs: PoolAttrs) {
@@ -66,7 +69,7 @@ export const avgPool2dOp = defineOp({
   flops: (_, [y], attrs) => windowSums(y.shape, attrs),
 });
 
-/** Spreads each gradient over its window, by the divisor of the forward pass. */
+/** Divides each gradient by the divisor of its window and adds it to the positions of the window: [N, H', W', C] -> [N, H, W, C] */
 export const avgPool2dGradOp = defineOp({
   name: 'avgPool2dGrad',
   infer([g]: readonly TensorType[], attrs: PoolAttrs) {

@@ -1,4 +1,4 @@
-/** Randomness inside a graph: a pure function of a key, the step and the element's position (see rng.ts). */
+/** Random numbers inside a graph: pure functions of a key, the step and the position of the element (see rng.ts). */
 import { ShapeError } from '../../errors.ts';
 import { defineOp, expectDType, type Grads, type Vjp } from '../../op.ts';
 import { checkShape, formatType } from '../../shape.ts';
@@ -11,8 +11,8 @@ export type DropoutAttrs = {
 };
 
 /**
- * Inputs x and step (i32 scalar). Element i is kept when word i mod 4 of the Philox block
- * (counter (⌊i/4⌋, 0, step, 0), key) is at least rate · 2^32, and then multiplied by 1 / (1 − rate).
+ * x [...], step i32 [] -> [...]. Element i is kept if word i mod 4 of the Philox block (counter (⌊i/4⌋, 0, step, 0), key) is at least
+ * rate · 2^32, and then multiplied by 1 / (1 − rate).
  */
 export const dropoutOp = defineOp({
   name: 'dropout',
@@ -36,8 +36,8 @@ export type RandomAttrs = {
 };
 
 /**
- * Input step (i32 scalar). Element i is made of word i mod 4 of the Philox block (counter (⌊i/4⌋, 0, step, 0), key) alone:
- * uniform ⌊word / 2^8⌋ / 2^24; normal `normalOf(word)` of rng.ts, computed in double precision and rounded to single.
+ * step i32 [] -> f32 of `shape`. Element i depends only on word i mod 4 of the Philox block (counter (⌊i/4⌋, 0, step, 0), key).
+ * Uniform: ⌊word / 2^8⌋ / 2^24. Normal: `normalOf(word)` of rng.ts, computed in double precision and rounded to single.
  */
 export const randomOp = defineOp({
   name: 'random',
@@ -49,7 +49,8 @@ export const randomOp = defineOp({
   vjp: () => [null],
 });
 
-function expectStep(where: string, step: TensorType): void {
+/** Throws ShapeError unless the step is i32 []. */
+export function expectStep(where: string, step: TensorType): void {
   if (step.dtype !== 'i32' || step.shape.length !== 0) {
     throw new ShapeError(`${where}: step must be i32 [] but got ${formatType(step)}`);
   }

@@ -1,6 +1,6 @@
 /**
- * Reductions of the form [outer, n, inner] over the middle axis: a backend has one kernel for each kind of reduction. The
- * functions in ../reduce.ts bring any set of axes to this form by free reshapes.
+ * Reductions of [outer, n, inner] over the middle axis, so a backend needs one kernel for each kind of reduction. The functions in
+ * ../reduce.ts bring any set of axes to this form with free reshapes.
  */
 import { ShapeError } from '../../errors.ts';
 import { defineOp, expectDType, expectRank, type Vjp } from '../../op.ts';
@@ -12,7 +12,7 @@ import { broadcastTo, reshape } from '../layout.ts';
 
 type None = Record<never, never>;
 
-/** How a running sum goes: without the element itself, and from the end. */
+/** `exclusive` leaves out the element itself. `reverse` sums from the end. */
 type Running = { readonly exclusive: boolean; readonly reverse: boolean };
 
 const FORM = '[outer, n, inner]';
@@ -32,7 +32,7 @@ export const reduceOps = {
     flops: ([x]) => sizeOf(x.shape),
   }),
 
-  /** Results: the maxima, and the position of each along the reduced axis. The first maximum wins; so does the first NaN. */
+  /** Maxima, and their positions along the reduced axis, i32, both [outer, inner]. The first maximum wins, or the first NaN. */
   max: defineOp({
     name: 'max',
     infer([x]: readonly TensorType[]): readonly TensorType[] {
@@ -68,5 +68,5 @@ export const reduceOps = {
   }),
 };
 
-/** Along the middle axis of [outer, n, inner]. */
+/** Cumulative sum along the middle axis of [outer, n, inner]. */
 export const runningSum = (x: Tensor, attrs: Running): Tensor => reduceOps.cumsum([x], attrs)[0];

@@ -1,24 +1,25 @@
-/** Resizing images by interpolation, and its adjoint. */
+/** Resizing of images by interpolation, and its adjoint. */
 import { defineOp, expectDType, type Grads, type Vjp } from '../../op.ts';
 import { sizeOf } from '../../shape.ts';
 import type { TensorType } from '../../types.ts';
 
 export type ResizeAttrs = {
-  /** Height and width of the image and of the result. */
+  /** [height, width] of the input images */
   readonly input: readonly [number, number];
+  /** [height, width] of the output images */
   readonly output: readonly [number, number];
   readonly bilinear: boolean;
   readonly alignCorners: boolean;
 };
 
-/** Where an output position lies between two input positions: at `from · (1 − weight) + to · weight`. */
+/** An output position between two input positions. Its value is x[from] · (1 − weight) + x[to] · weight. */
 export interface Between {
   readonly from: number;
   readonly to: number;
   readonly weight: number;
 }
 
-/** For each output position along an axis (0 vertical, 1 horizontal), the input positions that it mixes. */
+/** The input positions of each output position along an axis: 0 is vertical, 1 is horizontal. */
 export function resizeTable({ input, output, bilinear, alignCorners }: ResizeAttrs, axis: 0 | 1): Between[] {
   const [size, count] = [input[axis], output[axis]];
   return Array.from({ length: count }, (_, i) => {
@@ -36,7 +37,7 @@ export function resizeTable({ input, output, bilinear, alignCorners }: ResizeAtt
   });
 }
 
-/** Neighbours with weight 0 do not count, NaN or not. */
+/** x [N, H, W, C] -> [N, H', W', C]. Neighbors with weight 0 do not count, even if they are NaN. */
 export const resize2dOp = defineOp({
   name: 'resize2d',
   infer([x]: readonly TensorType[], { output }: ResizeAttrs) {
@@ -47,7 +48,7 @@ export const resize2dOp = defineOp({
   flops: (_, [y], { bilinear }) => (bilinear ? 6 * sizeOf(y.shape) : 0),
 });
 
-/** Adds each gradient to the positions that its element was mixed from. */
+/** Adds each weighted gradient to the input positions of its element: g [N, H', W', C] -> [N, H, W, C] */
 export const resize2dGradOp = defineOp({
   name: 'resize2dGrad',
   infer([g]: readonly TensorType[], { input }: ResizeAttrs) {
