@@ -20,7 +20,7 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
   let code = 0;
   const setCode = (value: number): void => void (code = value);
   const program = new Command('cyclegrad')
-    .description('Trains neural networks with cyclical learning rates.')
+    .description('Train neural networks with cyclical learning rates.')
     .version(ownVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .option('--verbose', 'print the stack of an error')
