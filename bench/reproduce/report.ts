@@ -338,17 +338,16 @@ export function claim(results: readonly ArmResult[]): string[] {
   if (cyclical.length === 0 || fixed.length === 0)
     return ['The arms of this comparison have not all finished.'];
   const accuracy = (runs: readonly RunRecord[]): number => mean(runs.map((run) => run.accuracy));
-  const lead = accuracy(cyclical) - accuracy(fixed);
   const text =
     `With triangular2, accuracy after 25,000 steps is ${formatPercent(accuracy(cyclical))} (${plural(cyclical.length, 'run')}). With the fixed ` +
-    `rate, it is ${formatPercent(accuracy(fixed))} after 70,000 steps (${plural(fixed.length, 'run')}). The difference is ${points(lead)} points. ` +
+    `rate, it is ${formatPercent(accuracy(fixed))} after 70,000 steps (${plural(fixed.length, 'run')}). ` +
     `The paper reports ${formatPercent(GOAL)} for both.`;
   if (short.length === 0) return [text];
-  const gap = points(accuracy(cyclical) - accuracy(short));
+  const gap = accuracy(short) - accuracy(cyclical);
   return [
     text,
     `The fixed schedule shortened to 25,000 steps, with its drops in proportion, reaches ${formatPercent(accuracy(short))} ` +
-      `(${plural(short.length, 'run')}). The difference of triangular2 from it is ${gap} points.`,
+      `(${plural(short.length, 'run')}), ${Math.abs(gap * 100).toFixed(1)} points ${gap < 0 ? 'below' : 'above'} triangular2.`,
   ];
 }
 
