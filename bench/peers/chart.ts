@@ -140,14 +140,17 @@ export function peersSvg(result: PeersResult): string {
   for (const { title, rows, legend } of groups) {
     y += 36;
     drawn.push(text(24, y, title, { weight: 600 }));
-    legend.forEach(([color, name], i) => {
-      const x = LEFT + 16 + i * 150;
+    // To the right of PyTorch's line, which would cross a name.
+    let x = across(1) + 12;
+    for (const [color, name] of legend) {
+      const width = name.length * (FONT - 1) * 0.55 + 36;
       drawn.push(
-        `<rect x="${x}" y="${y - 15}" width="${140}" height="20" fill="#ffffff"/>`,
-        `<rect x="${x}" y="${y - 10}" width="12" height="12" rx="2" fill="${color}"/>`,
+        `<rect x="${px(x)}" y="${y - 15}" width="${px(width)}" height="20" fill="#ffffff"/>`,
+        `<rect x="${px(x)}" y="${y - 10}" width="12" height="12" rx="2" fill="${color}"/>`,
         text(x + 18, y, name, { size: FONT - 1 }),
       );
-    });
+      x += width;
+    }
     y += 12;
     for (const { label, detail, bars } of rows) {
       const thick = bars.length === 1 ? 16 : 11;
