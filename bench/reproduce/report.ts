@@ -115,6 +115,8 @@ const MAX_SCHEDULES = 3;
 export interface FigureOptions {
   /** Whether arms of different lengths share a panel, for comparison. By default each length has its own. */
   readonly together?: boolean;
+  /** The source of the reference values. Default 'paper'. */
+  readonly source?: string;
 }
 
 /** The name of an arm in a figure. */
@@ -122,12 +124,12 @@ const shortTitle = ({ title, short: name }: Arm): string => name ?? title.replac
 
 /**
  * Accuracy over steps for some arms: means over their runs, named at the ends of the lines with the measured accuracy. Diamonds are the
- * values of the paper. The rates are below, one line for each distinct schedule, if there are at most three. Null if nothing has run.
+ * values of the source. The rates are below, one line for each distinct schedule, if there are at most three. Null if nothing has run.
  */
 export function figure(
   title: string,
   results: readonly ArmResult[],
-  { together = false }: FigureOptions = {},
+  { together = false, source = 'paper' }: FigureOptions = {},
 ): string | null {
   const done = results.filter(({ runs }) => runs.length > 0);
   if (done.length === 0) return null;
@@ -135,7 +137,7 @@ export function figure(
   const panelOf = ({ arm }: ArmResult): number => (together ? 0 : lengths.indexOf(arm.steps));
   const colors = colorsOf(done, panelOf);
   const papers = new Set(done.flatMap(({ arm }) => arm.paper ?? []));
-  const paperLabel = papers.size === 1 ? `paper: ${formatPercent([...papers][0])}` : 'paper';
+  const paperLabel = papers.size === 1 ? `${source}: ${formatPercent([...papers][0])}` : source;
   const accuracies = done.flatMap((result, i): CurveSeries[] => {
     const { arm, runs } = result;
     const look = { panel: panelOf(result), color: colors[i] };
@@ -279,7 +281,10 @@ function sectionsOf({ arms: results, range }: Results): Section[] {
     armResults: readonly ArmResult[],
     text: readonly string[],
   ): Section => {
-    const svg = figure(title, armResults, { together: name === 'headline' });
+    const svg = figure(title, armResults, {
+      together: name === 'headline',
+      source: name === 'quick' ? 'Caffe’s example' : 'paper',
+    });
     return {
       title,
       text,
@@ -407,8 +412,18 @@ export function headlineMarkdown(results: Results, folder: string): string {
   return [
     ...(drawn === null ? [] : [`![${title}](${folder}/${drawn.name})`]),
     ...text,
-    markdownTable(HEAD, rows),
+    markdownTable(...columns(HEAD, rows, ['arm', 'paper', 'measured', 'runs', 'spread, %', 'to 81.4%'])),
   ].join('\n\n');
+}
+
+/** Some columns of a table. */
+function columns(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  names: readonly string[],
+): [string[], string[][]] {
+  const indices = names.map((name) => head.indexOf(name));
+  return [[...names], rows.map((cells) => indices.map((index) => cells[index]))];
 }
 
 /** Writes REPORT.md, report.html and the figures into `folder`. */

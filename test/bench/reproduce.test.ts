@@ -189,7 +189,11 @@ describe('the report', () => {
     expect(clips.length).toBeGreaterThan(2);
     // Figures in one page share ids: each must mean the same in all of them.
     expect(new Set(clips.map(String)).size).toBe(new Set(clips.map(([id]) => id)).size);
-    expect(headlineMarkdown(found, 'results')).toContain('](results/headline.svg)');
+    const page = headlineMarkdown(found, 'results');
+    expect(page).toContain('](results/headline.svg)');
+    expect(page).toMatch(
+      /^\| triangular2, 25,000 +\| 81\.4% \| +81\.5% \| +2 \| 81\.0 … 82\.0 \| 25,000 \(1 of 2 runs\) \|$/m,
+    );
   });
 
   it('names the arms of the headline at their lines, with what was measured and what the paper has', () => {
