@@ -1,7 +1,12 @@
-// Bundles what other people import: one file for each public entry and a few for what they share, since a module a file
-// takes twice as long to load. Types, the command, examples and benchmarks stay as the compiler writes them. Browsers have
-// files of their own in dist/lib/browser, with their dependencies.
+// Bundles the public entries: one file for each and a few shared ones, because one module per file takes twice as long to load.
+// Types, the command and the benchmarks stay as the compiler writes them. Browsers have separate files in dist/lib/browser, which
+// include the dependencies. The examples become JavaScript for `cyclegrad example`.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { format, resolveConfig } from 'prettier';
 import { rolldown } from 'rolldown';
 
 const entries = {
@@ -17,7 +22,7 @@ const entries = {
 const NODE_ONLY = ['cli-progress', 'env-paths', 'fast-png', 'jpeg-js', 'tar-stream', 'webgpu'];
 
 /**
- * In browsers, whatever comes from Node and from packages for it throws when it is called, and says so.
+ * In browsers, functions of Node and of packages for Node throw when they are called.
  * @returns {import('rolldown').Plugin}
  */
 export function withoutNode() {
@@ -67,9 +72,55 @@ async function write(dir, options) {
   await bundle.close();
 }
 
+/** The compiler drops blank lines but keeps comments. */
+const BLANK = '//blank';
+
+/**
+ * Writes every example into `dir` as NAME.mjs: without types, with its comments and blank lines. Node 20 runs no TypeScript, and the
+ * extension makes the file a module in any project.
+ * @param {string} dir
+ */
+export async function writeExamples(dir) {
+  const root = fileURLToPath(new URL('.', import.meta.url));
+  const temporary = mkdtempSync(join(tmpdir(), 'cyclegrad-examples-'));
+  try {
+    const names = readdirSync(join(root, 'examples'))
+      .filter((file) => file !== 'run.ts')
+      .map((file) => file.replace(/\.ts$/, ''));
+    for (const name of names) {
+      const source = readFileSync(join(root, 'examples', `${name}.ts`), 'utf8');
+      writeFileSync(join(temporary, `${name}.mts`), source.replaceAll(/^$/gm, BLANK));
+    }
+    const options = [
+      '--target',
+      'es2022',
+      '--module',
+      'esnext',
+      '--verbatimModuleSyntax',
+      '--noCheck',
+      '--noResolve',
+    ];
+    const files = names.map((name) => join(temporary, `${name}.mts`));
+    const tsc = join(root, 'node_modules/typescript/bin/tsc');
+    execFileSync(process.execPath, [tsc, '--ignoreConfig', ...options, ...files], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const style = await resolveConfig(join(root, 'bundle.js'));
+    mkdirSync(dir, { recursive: true });
+    for (const name of names) {
+      const emitted = readFileSync(join(temporary, `${name}.mjs`), 'utf8');
+      const text = emitted.replaceAll(new RegExp(`^ *${BLANK}$`, 'gm'), '');
+      writeFileSync(join(dir, `${name}.mjs`), await format(text, { ...style, parser: 'babel' }));
+    }
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await writeExamples('dist/examples');
   // Dependencies, but not our own files, which begin with a dot, a slash or a drive.
   await write('dist/lib', { platform: 'node', external: (id) => !/^([./\\]|[A-Za-z]:)/.test(id) });
-  // gpu.js is for whoever wants a GPU to install.
+  // gpu.js is an optional peer dependency.
   await write('dist/lib/browser', { platform: 'browser', external: ['gpu.js'], plugins: [withoutNode()] });
 }

@@ -8,7 +8,7 @@ import { addPeersBenchmark } from './peers/peers.ts';
 import { addStepBenchmark } from './step/step.ts';
 
 const program = new Command('npm run bench --')
-  .description('Runs a benchmark and prints its results with the environment.')
+  .description('Run a benchmark, and print its results with the environment.')
   .showHelpAfterError('(--help after a name lists its options)');
 addStepBenchmark(program);
 addKernelsBenchmark(program);

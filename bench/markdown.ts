@@ -15,6 +15,10 @@ export function replaceBetween(document: string, name: string, content: string):
   const close = `<!-- /${name} -->`;
   const begin = document.indexOf(open);
   const end = document.indexOf(close);
-  if (begin < 0 || end < begin) throw new Error(`the document has no ${open} followed by ${close}`);
+  if (begin < 0 || end < begin) {
+    throw new Error(
+      `the document has no ${open} followed by ${close} (add both where the generated text belongs)`,
+    );
+  }
   return `${document.slice(0, begin + open.length)}\n\n${content}\n\n${document.slice(end)}`;
 }

@@ -29,7 +29,7 @@ export const namesOf =
     text.split(',').map((name) => {
       const match = known.find((one) => one === name.trim());
       if (match !== undefined) return match;
-      throw new InvalidArgumentError(`There is no '${name}' (there are: ${known.join(', ')}).`);
+      throw new InvalidArgumentError(`'${name}' is none of ${known.join(', ')}.`);
     });
 
 /** Prints the text, and writes the result to the file of `--json [file]`. Without a file, stdout gets only the result. */
@@ -42,6 +42,6 @@ export function deliver(result: unknown, text: string, json: string | true | und
   else {
     mkdirSync(dirname(json), { recursive: true });
     writeFileSync(json, content);
-    print(`written to ${json}`);
+    print(`wrote ${json}`);
   }
 }

@@ -215,7 +215,7 @@ export function expectReport(report: Report, wanted: Wanted): Report {
   if (report.fallback === null && report.backend === wanted.backend && report.threads === threads)
     return report;
   throw new Error(
-    `${wanted.backend === 'wasm' ? `${threads} threads of the wasm` : 'the gpu'} backend ${threads === 1 ? 'was' : 'were'} ` +
-      `to be measured, but what runs is ${JSON.stringify(report)}`,
+    `expected the ${wanted.backend} backend with ${threads} thread${threads === 1 ? '' : 's'} and no fallback, ` +
+      `got ${JSON.stringify(report)}`,
   );
 }

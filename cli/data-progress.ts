@@ -1,4 +1,4 @@
-/** The progress of obtaining data: bars on a terminal, plain lines elsewhere. */
+/** The progress of downloads: bars on a terminal, plain lines elsewhere. */
 import { MultiBar, type SingleBar } from 'cli-progress';
 import type { DataEvent, OnData } from '../datasets/index.ts';
 import { formatDuration } from '../engine/index.ts';

@@ -15,7 +15,7 @@ export const DATA_HELP =
   'folder of the official CIFAR-10 files, created if missing (default: per-user cache)';
 
 export interface Cifar10Location {
-  /** The folder in which the data is searched. */
+  /** The folder where the data should be. */
   readonly root: string;
   /** The folder with batch files. Null if there is none. */
   readonly dir: string | null;
@@ -67,7 +67,7 @@ export async function openCifar10(
 }
 
 export function addDataCommand(program: Command, host: Host, setCode: (code: number) => void): void {
-  const data = program.command('data').description('Obtain data sets.');
+  const data = program.command('data').description('Download data sets.');
   data
     .command('cifar10')
     .description('Download and verify CIFAR-10 if it is missing, and print its folder.')

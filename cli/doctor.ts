@@ -1,4 +1,4 @@
-/** `cyclegrad doctor`: what works on this machine, and the reason and the fix for what does not. */
+/** `cyclegrad doctor`: which backends work on this machine, with a reason and a fix for each that does not. */
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { Worker } from 'node:worker_threads';
@@ -61,9 +61,9 @@ export interface Diagnosis {
 export function addDoctorCommand(program: Command, host: Host, setCode: (code: number) => void): void {
   program
     .command('doctor')
-    .description('Show what works on this machine, and what to do about the rest.')
+    .description('Check which backends work on this machine, and print a fix for each that does not.')
     .option('--data <dir>', DATA_HELP, path)
-    .option('--json', 'print it as JSON')
+    .option('--json', 'print the result as JSON')
     .action(async (options: { readonly data?: string; readonly json?: boolean }) => {
       const diagnosis = await diagnose(options.data, host.cwd);
       host.stdout.write(
@@ -75,14 +75,14 @@ export function addDoctorCommand(program: Command, host: Host, setCode: (code: n
     });
 }
 
-/** Why 'wide' SIMD is not useful here. It always runs, but is slower if V8 does not join vectors. */
+/** Why 'wide' SIMD is not useful here. It always runs, but is slower without 256-bit vectors. */
 function wideSimdFinding(): Finding | null {
   const why = wideSimdUnavailableReason();
   if (why === null) return null;
   return {
     works: false,
-    reason: `vectors are not joined to 256 bits: ${why}`,
-    fix: 'not needed; Node 24 to 26 on an x64 processor with AVX2 (Linux or Windows) trains faster',
+    reason: `V8 does not use 256-bit vectors (${why})`,
+    fix: 'optional; Node 24 to 26 on an x64 processor with AVX2 (Linux or Windows) trains faster',
   };
 }
 
@@ -149,7 +149,7 @@ async function tryBackend(
     await step.close();
     const result = total.data[0];
     if (result !== 21) {
-      const reason = `a sum of 21 was computed as ${String(result)}`;
+      const reason = `the result of a test is ${String(result)}, expected 21`;
       return { run: { works: false, reason, fix: 'please report this' }, report };
     }
     return { run: { works: true, detail: report.executor }, report };
@@ -163,14 +163,14 @@ async function tryBackend(
 
 function howToEnable(): string {
   if (typeof WebAssembly === 'undefined') return 'run node without --jitless, which disables WebAssembly';
-  return 'use a newer Node; --backend reference works without it, but is far slower';
+  return 'use a newer Node; --backend reference works without WebAssembly, but is far slower';
 }
 
 function sharedMemory(): Finding {
   try {
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 2, shared: true });
     if (memory.buffer instanceof SharedArrayBuffer) return { works: true, detail: 'yes' };
-    return { works: false, reason: 'shared memory is not shared', fix: howToEnable() };
+    return { works: false, reason: 'WebAssembly memory is not shared', fix: howToEnable() };
   } catch (error) {
     return {
       works: false,
@@ -192,7 +192,7 @@ async function workers(): Promise<Finding> {
     return { works: true, detail: 'yes' };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return { works: false, reason, fix: 'check limits on memory and processes of this user or container' };
+    return { works: false, reason, fix: 'check the memory and process limits of this user or container' };
   }
 }
 
@@ -205,7 +205,7 @@ function describe(diagnosis: Diagnosis, host: Host, data: string | undefined): s
     ...entry('node', node.works ? yes(`${node.version} (V8 ${node.v8})`) : node),
     ...entry('platform', yes(platform)),
     ...entry('processor', yes(`${cpu.model}, ${cpu.cores} core${cpu.cores === 1 ? '' : 's'}`)),
-    ...entry('memory', yes(`${formatBytes(memory.totalBytes)}, ${formatBytes(memory.freeBytes)} of it free`)),
+    ...entry('memory', yes(`${formatBytes(memory.totalBytes)}, ${formatBytes(memory.freeBytes)} free`)),
     '',
     'backend wasm (CPU)',
     ...entry(
@@ -223,7 +223,7 @@ function describe(diagnosis: Diagnosis, host: Host, data: string | undefined): s
       return entry(`${kind} SIMD`, finding.works ? yes(chosen) : finding);
     }),
     '',
-    'backend reference (slow: for checking)',
+    'backend reference (slow, for checking)',
     ...entry('runs', diagnosis.reference.works ? yes('yes') : diagnosis.reference),
     '',
     'backend gpu (optional)',
@@ -236,7 +236,7 @@ function describe(diagnosis: Diagnosis, host: Host, data: string | undefined): s
   return `${lines.join('\n')}\n`;
 }
 
-/** How to install the missing packages, followed by the other requirements. */
+/** The command that installs the missing packages, followed by the other requirements. */
 function help(packages: Readonly<Record<string, string>>, more: string): string {
   const { resolve } = createRequire(import.meta.url);
   const missing = Object.entries(packages).filter(([name]) => {
@@ -261,7 +261,7 @@ const webGpuHelp = (): string =>
 const webGlHelp = (): string =>
   help(
     { 'gpu.js': '2.24.1' },
-    'npm install gl@9.0.0-rc.10 (the version of gpu.js is not compiled); on Linux also an X server: ' +
+    'npm install gl@9.0.0-rc.10 (gpu.js depends on a version without binaries); on Linux also an X server: ' +
       'apt-get install xvfb, and xvfb-run -a before the command',
   );
 

@@ -1,4 +1,4 @@
-/** `cyclegrad find-lr`: the learning-rate range test on Caffe's CIFAR-10 networks. The defaults are figure 3 of the paper. */
+/** `cyclegrad find-lr`: the learning-rate range test on Caffe's CIFAR-10 networks. The defaults are those of Figure 3 of the paper. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { loader, meanImage } from '../datasets/index.ts';
 import {
@@ -17,7 +17,7 @@ import { DATA_HELP, openCifar10 } from './data.ts';
 import { UsageError } from './failure.ts';
 import { EXIT_CODES, type Host } from './host.ts';
 import { addNetOptions, NETS, type NetArguments } from './nets.ts';
-import { pictureAt } from './picture.ts';
+import { svgWriter } from './svg-file.ts';
 import { plotText, widthOf } from './plot.ts';
 import { onCtrlC } from './stop.ts';
 import { notNegative, path, positive, whole } from './values.ts';
@@ -37,26 +37,29 @@ interface FindArguments extends BackendArguments, NetArguments {
 export function addFindLrCommand(program: Command, host: Host, setCode: (code: number) => void): void {
   addNetOptions(addBackendOptions(program.command('find-lr')))
     .description(
-      "Sweep the learning rate once from low to high, and suggest bounds: the paper's range test on CIFAR-10.\n" +
-        'The defaults are its figure 3: 0 to 0.02 in 8 epochs, judged by test accuracy.',
+      'Run the learning-rate range test on CIFAR-10, and suggest bounds for a cyclical rate.\n' +
+        "The defaults are those of the paper's Figure 3: from 0 to 0.02 in 8 epochs, with test accuracy.",
     )
-    .option('--from <rate>', 'lowest rate (default: 0; of an exponential sweep 1e-6)', notNegative)
+    .option('--from <rate>', 'lowest rate (default: 0, or 1e-6 for an exponential sweep)', notNegative)
     .option('--to <rate>', 'highest rate', positive, 0.02)
     .option('--steps <n>', 'updates of the sweep', whole(2, 1e9), 4000)
     .addOption(
-      new Option('--sweep <kind>', 'linear: equal differences of the rate; exponential: equal factors')
+      new Option(
+        '--sweep <kind>',
+        'linear: the rate grows by equal differences; exponential: by equal factors',
+      )
         .choices(['linear', 'exponential'])
         .default('linear'),
     )
     .option(
       '--every <n>',
-      'updates between evaluations on all test images; 0: use the loss only',
+      'updates between evaluations on all test images; 0: no evaluations, only the loss',
       whole(0),
       200,
     )
-    .option('--seeds <list>', 'seeds, separated by commas, with one sweep for each', seedList, [1])
+    .option('--seeds <list>', 'seeds, separated by commas; one sweep for each', seedList, [1])
     .option('--data <dir>', DATA_HELP, path)
-    .option('--svg <file>', 'also write the curves as a picture', path)
+    .option('--svg <file>', 'also write the curves to an SVG file', path)
     .option('--json', 'print curves and suggestions as JSON')
     .action(async (options: FindArguments) => setCode(await findLr(host, options)));
 }
@@ -84,7 +87,7 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
     );
   }
   if (to <= from) throw new UsageError(`--to ${to}: it must be above --from ${from}`);
-  const writePicture = pictureAt(host, options.svg);
+  const writeSvg = svgWriter(host, options.svg);
   const stop = onCtrlC(
     host,
     () => void host.stderr.write('stopping after this update (Ctrl-C again quits at once)\n'),
@@ -117,7 +120,7 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
         host.stdout.write(describe(curve, result, widthOf(host.stdout, host.env)));
       if (result.curves.length > 1) host.stdout.write(spreadText(result));
     }
-    writePicture(pictureOf(result));
+    writeSvg(svgOf(result));
     const signal = stop.receivedSignal();
     return signal === null ? 0 : EXIT_CODES[signal];
   } catch (error) {
@@ -131,8 +134,8 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
   }
 }
 
-/** The curves with their suggestions as a picture. */
-const pictureOf = ({ curves, sweep }: RangeTest): string =>
+/** The curves with their suggestions as SVG. */
+const svgOf = ({ curves, sweep }: RangeTest): string =>
   rangeSvg(
     curves.map((curve) => ({
       label: `seed ${curve.seed}`,

@@ -1,6 +1,7 @@
 /** The interface of the command to its process. Tests pass their own. */
 import { basename, dirname, relative, sep } from 'node:path';
 import type { Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { cifar10 } from '../datasets/index.ts';
 
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
@@ -19,6 +20,8 @@ export interface Host {
   /** Ends the process at once. */
   quit(code: number): void;
   readonly cifar10: typeof cifar10;
+  /** The folder of the examples as JavaScript. */
+  readonly examples: string;
 }
 
 export type StopSignal = 'SIGINT' | 'SIGTERM';
@@ -44,6 +47,7 @@ export function processHost(): Host {
     },
     quit: (code) => process.exit(code),
     cifar10,
+    examples: fileURLToPath(new URL('../examples', import.meta.url)),
   };
 }
 

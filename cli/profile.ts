@@ -40,14 +40,14 @@ interface ProfileArguments extends BackendArguments, NetArguments {
 export function addProfileCommand(program: Command, host: Host): void {
   addNetOptions(addBackendOptions(program.command('profile')))
     .description(
-      "Profile a training step of Caffe's CIFAR-10 network: the time of each step of its plan, as a fraction\n" +
-        'of the peak of this machine. It needs no data: the images are synthetic.',
+      "Profile a training step of Caffe's CIFAR-10 network: the time of each operation of its plan, and its\n" +
+        "fraction of this machine's peak. The images are synthetic.",
     )
-    .option('--steps <n>', 'profiled updates, whose mean is shown', whole(1, 100_000), 20)
+    .option('--steps <n>', 'number of profiled updates, which are averaged', whole(1, 100_000), 20)
     // V8 optimizes the kernels one by one, some after tens of updates.
-    .option('--warmup <n>', 'updates before the profiled ones', whole(0), 60)
-    .option('--no-limit', 'do not measure the peak of the machine')
-    .option('--json', 'print it as JSON')
+    .option('--warmup <n>', 'number of updates before them', whole(0), 60)
+    .option('--no-limit', 'do not measure the peak of this machine')
+    .option('--json', 'print the result as JSON')
     .action(async (options: ProfileArguments) => {
       const { net, batchSize, steps, warmup } = options;
       const backend = await startBackend(host, options);

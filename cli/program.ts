@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { addDataCommand } from './data.ts';
 import { addDoctorCommand } from './doctor.ts';
+import { addExampleCommand } from './example.ts';
 import { describeFailure, EXIT_FAILURE, EXIT_USAGE, UsageError } from './failure.ts';
 import type { Host } from './host.ts';
 import { addFindLrCommand } from './find-lr.ts';
@@ -19,7 +20,7 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
   let code = 0;
   const setCode = (value: number): void => void (code = value);
   const program = new Command('cyclegrad')
-    .description('Trains neural networks with cyclical learning rates.')
+    .description('Train neural networks with cyclical learning rates.')
     .version(ownVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .option('--verbose', 'print the stack of an error')
@@ -40,6 +41,7 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
   addProfileCommand(program, host);
   addFindLrCommand(program, host, setCode);
   addScheduleCommand(program, host);
+  addExampleCommand(program, host, setCode);
 
   try {
     await program.parseAsync([...args], { from: 'user' });

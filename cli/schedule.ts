@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { curveSvg } from '../engine/index.ts';
 import { notices, type Schedule } from '../schedulers/index.ts';
 import type { Host } from './host.ts';
-import { pictureAt } from './picture.ts';
+import { svgWriter } from './svg-file.ts';
 import { plotText, widthOf } from './plot.ts';
 import { chooseSchedule, scheduleNames, scheduleOptions, type RateOptions } from './schedules.ts';
 import { path, whole } from './values.ts';
@@ -21,18 +21,18 @@ export function addScheduleCommand(program: Command, host: Host): void {
   const command = program
     .command('schedule')
     .argument('<name|json|file>', `${scheduleNames.join(', ')}, a JSON object, or the path of a JSON file`)
-    .description('Plot a schedule in the terminal, and print notices about it.')
-    .option('--steps <n>', 'length of the run', whole(2, 1e9), 25_000);
+    .description('Plot a schedule in the terminal, and print warnings about it.')
+    .option('--steps <n>', 'number of updates', whole(2, 1e9), 25_000);
   for (const option of scheduleOptions()) command.addOption(option);
   command
-    .option('--svg <file>', 'also write a picture', path)
-    .option('--json', 'print its config and its values as JSON')
+    .option('--svg <file>', 'also write the plot to an SVG file', path)
+    .option('--json', 'print the config and the values as JSON')
     .action((argument: string, options: ScheduleArguments) => {
       const { name, schedule } = chooseSchedule(argument, options, host.cwd, 'schedule');
-      const writePicture = pictureAt(host, options.svg);
+      const writeSvg = svgWriter(host, options.svg);
       const points = sample(schedule, options.steps);
       const panels = [{ left: { label: 'learning rate' } }];
-      writePicture(curveSvg([{ label: name, points }], { panels, title: name, height: 420 }));
+      writeSvg(curveSvg([{ label: name, points }], { panels, title: name, height: 420 }));
       if (options.json === true) {
         host.stdout.write(`${JSON.stringify({ config: schedule.config, steps: options.steps, points })}\n`);
         return;

@@ -1,4 +1,4 @@
-/** `cyclegrad train`: trains Caffe's CIFAR-10 networks. The defaults are those of Table 1 of the paper. */
+/** `cyclegrad train`: trains Caffe's CIFAR-10 networks. The defaults are the cyclical row of the paper's Table 1. */
 import { relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loader, meanImage, type Dataset } from '../datasets/index.ts';
@@ -55,9 +55,9 @@ export function addTrainCommand(
   const command = addBackendOptions(program.command('train'))
     .description(
       "Train Caffe's CIFAR-10 network with the schedule of the paper's Table 2: 25,000 steps of 100 images.\n" +
-        'Downloads the data first if it is missing.',
+        'Download the data first if it is missing.',
     )
-    .option('--steps <n>', 'updates to do', whole(1, 1e9), 25_000)
+    .option('--steps <n>', 'number of updates', whole(1, 1e9), 25_000)
     .option(
       '--schedule <name|json|file>',
       `learning rate: ${scheduleNames.join(', ')}, a JSON object, or the path of a JSON file`,
@@ -65,7 +65,7 @@ export function addTrainCommand(
     );
   for (const option of scheduleOptions()) command.addOption(option);
   addNetOptions(command)
-    .option('--seed <n>', 'determines the initial weights', whole(0), 1)
+    .option('--seed <n>', 'seed of the initial weights', whole(0), 1)
     .option('--data <dir>', DATA_HELP, path)
     .option('--run <dir>', 'folder of the run (default: runs/<net>-<schedule>-seed<n>)', path)
     .option('--resume', 'resume from the last checkpoint')

@@ -1,5 +1,5 @@
-// Fits a curve: a small network learns a noisy sine from 200 points, with targets that are numbers instead of classes.
-// An optional argument is the number of steps: `npm run example -- curve 500`.
+// Regression: a small network fits a noisy sine through 200 points.
+// The argument is the number of steps (default 3000).
 import { fit, forward, meanSquaredError, stream, wasm } from 'cyclegrad';
 import * as nn from 'cyclegrad/nn';
 import { arrays, loader } from 'cyclegrad/datasets';
@@ -18,11 +18,11 @@ const { state, loss } = await fit({
   backend,
   steps,
   data: loader(arrays({ shape: [200, 1], data: x }, { shape: [200, 1], data: y }), { batchSize: 40 }),
-  // One number for each example: the trainer takes the mean.
+  // A loss for each example, of which the trainer takes the mean.
   loss: meanSquaredError,
   optimizer: adam({ lr: cosine({ max: 0.02, steps }) }),
 });
-console.log(`mean squared error of the last batch ${loss?.toFixed(4)} (the noise alone has 0.0100)`);
+console.log(`mean squared error of the last batch ${loss?.toFixed(4)} (the variance of the noise is 0.0100)`);
 
 const at = Float32Array.from({ length: 13 }, (_, i) => i / 2 - 3);
 const curve = await forward({ model, state, backend, data: { shape: [13, 1], dtype: 'f32', data: at } });

@@ -1,5 +1,5 @@
-// A layer of one's own: maxout, the largest of several linear functions, which learns its own activation.
-// An optional argument is the number of steps: `npm run example -- custom-layer 200`.
+// A custom layer: maxout, the maximum of several linear functions.
+// The argument is the number of steps (default 1500).
 import { fit, matmul, max, wasm } from 'cyclegrad';
 import * as nn from 'cyclegrad/nn';
 import { loader, split, synthetic } from 'cyclegrad/datasets';
@@ -8,7 +8,7 @@ import { oneCycle } from 'cyclegrad/schedulers';
 
 /**
  * y = max over k of x · weight_k + bias_k. Shapes: x [N, inputs] -> [N, outputs].
- * A layer is a description: named parameters, a function of a tensor, and plain data that says what it computes.
+ * A layer is a description: named parameters, a function of a tensor, and its configuration as plain data.
  */
 function maxout(inputs: number, outputs: number, pieces: number): nn.Layer {
   const shared = { lrMult: 1, decayMult: 1 };

@@ -1,16 +1,16 @@
-// An operation of one's own with its own derivative: rounding that lets gradients through, to train weights that are stored
-// as whole numbers. A gradient check shows what it hides.
+// A custom operation with its own gradient: a straight-through estimator for rounding.
+// A gradient check compares custom gradients with finite differences.
 import { customGradient, grad, mul, pow, sub, sum, tensor } from 'cyclegrad';
 import { gradcheck } from 'cyclegrad/tools';
 
 const quantize = customGradient({
   name: 'quantize',
   forward: (x) => x.round(),
-  // The true derivative is 0 almost everywhere; this one is that of the identity.
+  // The true derivative is 0 almost everywhere. This is the derivative of the identity.
   gradient: ({ grad: g }) => [g],
 });
 
-// Which whole number is closest to 3.7 times another?
+// Gradient descent on (2 · round(w) − 7.4)².
 const rate = 0.05;
 let w = tensor([0]);
 for (let step = 0; step < 50; step++) {
@@ -18,9 +18,9 @@ for (let step = 0; step < 50; step++) {
   const [g] = grad(loss, [w]);
   w = tensor((await sub(w, mul(g, rate)).data()).slice());
 }
-console.log(`2 · round(w) is closest to 7.4 for w = ${(await w.data())[0].toFixed(3)}`);
+console.log(`2 · round(w) is closest to 7.4 at w = ${(await w.data())[0].toFixed(3)}`);
 
-// Where a derivative is meant to be the true one, gradcheck says whether it is.
+// An exact custom gradient passes the check. The straight-through gradient fails it.
 const cube = customGradient({
   name: 'cube',
   forward: (x) => x.mul(x).mul(x),

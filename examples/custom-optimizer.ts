@@ -1,13 +1,12 @@
-// An optimizer and a schedule of one's own: steps of the same length for every parameter, along a smoothed gradient,
-// at a rate that falls with the root of time.
-// An optional argument is the number of steps: `npm run example -- custom-optimizer 200`.
+// A custom optimizer and a custom schedule: normalized momentum, and a rate ∝ 1/√step.
+// The argument is the number of steps (default 2000).
 import { add, div, fit, mul, sqrt, sub, sum, wasm } from 'cyclegrad';
 import * as nn from 'cyclegrad/nn';
 import { loader, split, synthetic } from 'cyclegrad/datasets';
 import { belowOne, hyperParameter, notNegative, perParameter, type Optimizer } from 'cyclegrad/optim';
 import { custom, type Schedule } from 'cyclegrad/schedulers';
 
-/** v ← β v + (1 − β) g; w ← w − lr · v / ‖v‖. Any hyper-parameter may be a number or a schedule. */
+/** v ← β v + (1 − β) g; w ← w − lr · v / ‖v‖. Every hyperparameter is a number or a schedule. */
 function normalized(lr: number | Schedule, beta: number | Schedule): Optimizer {
   return perParameter({
     kind: 'normalized',
@@ -25,7 +24,7 @@ function normalized(lr: number | Schedule, beta: number | Schedule): Optimizer {
   });
 }
 
-/** A schedule is a pure function of the step; its name stands for it in checkpoints. */
+/** A schedule is a pure function of the step. Checkpoints contain its name. */
 const falling = custom({ name: 'inverse root', fn: (step) => 0.3 / Math.sqrt(1 + step / 100) });
 
 const steps = Number(process.argv[2] ?? 2000);

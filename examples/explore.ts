@@ -1,4 +1,5 @@
-// Tensors by hand: build an expression, differentiate it, look at it. Nothing is computed before somebody looks.
+// Tensors: build an expression, differentiate it, and read its values.
+// Expressions are computed only when their values are read.
 import { grad, tensor } from 'cyclegrad';
 
 const a = tensor([
@@ -12,14 +13,14 @@ const b = tensor([
 
 const product = a.matmul(b).add(1);
 const loss = product.pow(2).sum();
-// Before anything is looked at: a tensor that has been computed is a constant from then on.
+// Before the values are read, because a computed tensor becomes a constant.
 const [da] = grad(loss, [a]);
 
 await product.print();
 console.log('loss', await loss.array());
-await da.print(); // twice the product, times b transposed
+await da.print(); // 2 · product · bᵀ
 
-// Shapes are checked on the line that gets them wrong, before anything runs.
+// A wrong shape throws at the line of the operation, before anything runs.
 try {
   a.matmul(tensor([[1, 2, 3]]));
 } catch (error) {

@@ -1,5 +1,5 @@
-// Logistic regression by hand: state, gradients and the update are written out, without layers, trainer or optimizer.
-// An optional argument is the number of steps: `npm run example -- logistic 50`.
+// Logistic regression without layers, trainer or optimizer: state, gradients and update are explicit.
+// The argument is the number of steps (default 300).
 import {
   binaryCrossEntropy,
   compile,
@@ -18,7 +18,7 @@ import {
 const steps = Number(process.argv[2] ?? 300);
 const n = 400;
 const draws = stream(1, 'points');
-// Two clouds of points, and which of them each point belongs to.
+// Points of two normal distributions, and their labels.
 const y = Float32Array.from({ length: n }, (_, i) => i % 2);
 const x = Float32Array.from({ length: 2 * n }, (_, i) => draws.normal() + (y[i >> 1] === 1 ? 1.5 : -0.5));
 
@@ -36,7 +36,7 @@ const step = await compile(backend, {
     const right = mean(equal(greater(logits, 0), greater(labels, 0.5)).cast());
     return {
       outputs: { loss, right },
-      // Written when everything else has succeeded.
+      // The state is written only if everything else succeeds.
       next: { w: sub(w, mul(gw, rate)), b: sub(b, mul(gb, rate)) },
     };
   },
@@ -44,12 +44,12 @@ const step = await compile(backend, {
 for (let t = 0; t <= steps; t++) {
   const { loss, right } = await step.run({ x, y, rate: 0.5 });
   if (t % Math.ceil(steps / 5) === 0) {
-    console.log(`step ${t}: loss ${loss.data[0].toFixed(4)}, ${formatPercent(right.data[0])} right`);
+    console.log(`step ${t}: loss ${loss.data[0].toFixed(4)}, ${formatPercent(right.data[0])} correct`);
   }
 }
 const { w, b } = await step.store.read();
 console.log(
-  `the line between them: ${w.data[0].toFixed(2)} x + ${w.data[1].toFixed(2)} y + ${b.data[0].toFixed(2)} = 0`,
+  `decision boundary: ${w.data[0].toFixed(2)} x + ${w.data[1].toFixed(2)} y + ${b.data[0].toFixed(2)} = 0`,
 );
 await step.close();
 await backend.close();

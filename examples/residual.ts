@@ -1,5 +1,5 @@
-// A residual network: blocks whose input is added to their output, with batch normalisation, on made-up pictures.
-// An optional argument is the number of steps: `npm run example -- residual 100`.
+// A residual network with batch normalization on synthetic images, and its summary.
+// The argument is the number of steps (default 400).
 import { f32, fit, progressBar, wasm } from 'cyclegrad';
 import * as nn from 'cyclegrad/nn';
 import { channelStats, loader, split, synthetic } from 'cyclegrad/datasets';
@@ -7,9 +7,9 @@ import { sgd } from 'cyclegrad/optim';
 import { oneCycle } from 'cyclegrad/schedulers';
 
 const steps = Number(process.argv[2] ?? 400);
-const plain = { bias: false } as const; // batch normalisation takes it away again
+const plain = { bias: false } as const; // batch normalization subtracts it
 
-/** Two convolutions around a shortcut, which is a convolution itself where the size changes. */
+/** Two convolutions with a shortcut, which is a 1×1 convolution if the size changes. */
 function block(inputs: number, outputs: number, stride: number): nn.Layer {
   const main = nn.sequential({
     conv1: nn.conv2d(inputs, outputs, 3, { padding: 'same', stride, ...plain }),

@@ -1,6 +1,6 @@
-// Transfer: a network learns ten kinds of made-up pictures, and its convolutions are used again, frozen, for six other kinds of
-// which there are few examples; training stops when evaluations get no better, and the best state is kept.
-// An optional argument is the number of steps: `npm run example -- transfer 60`.
+// Transfer learning: pretrained weights, frozen layers, early stopping and a confusion matrix.
+// The convolutions of a network for ten classes of synthetic images are reused for six other classes with few examples.
+// The argument is the number of pretraining steps (default 300).
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { adam } from 'cyclegrad/optim';
 import { oneCycle } from 'cyclegrad/schedulers';
 
 const steps = Number(process.argv[2] ?? 300);
-const folder = mkdtempSync(join(tmpdir(), 'cyclegrad-transfer-')); // a run of yours has a place of its own
+const folder = mkdtempSync(join(tmpdir(), 'cyclegrad-transfer-')); // your runs would have a permanent folder
 const weights = join(folder, 'body.safetensors');
 const many = synthetic({ kind: 'images', n: 3000, classes: 10, height: 12, noise: 1, seed: 1 });
 const [test, few] = split(
@@ -66,9 +66,11 @@ const result = await fit({
     },
   ],
 });
-console.log(`stopped after ${result.step} of ${10 * steps} steps, the best was step ${result.best!.step}`);
+console.log(
+  `stopped after ${result.step} of ${10 * steps} steps, best evaluation at step ${result.best!.step}`,
+);
 
-// Rows are classes, columns what the model takes them for.
+// Rows are classes, columns are predictions.
 const found = await loadCheckpoint(bestPath(join(folder, 'run')));
 const { classes } = await predict({ model, state: found.state, data: test, backend });
 const confusion = test.classes.map(() => test.classes.map(() => 0));

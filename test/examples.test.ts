@@ -1,20 +1,20 @@
-// Every example runs, in a few steps, and says what it is there to say. The one that obtains CIFAR-10 is tested elsewhere.
+// Every example runs for a few steps and prints its results. The example that downloads CIFAR-10 is tested elsewhere.
 import { readdirSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-/** Steps to run for where the example takes them, and what it prints. */
+/** The number of steps, for examples with this argument, and the output. */
 const EXAMPLES: Readonly<Record<string, { steps?: number; prints: RegExp }>> = {
   explore: { prints: /ShapeError: matmul: inner sizes/ },
   mlp: { prints: /^test accuracy 0\.9\d+$/m },
   curve: { steps: 1500, prints: /^mean squared error of the last batch 0\.0\d+ / },
-  logistic: { steps: 60, prints: /^step 60: loss 0\.\d+, (8[5-9]|9\d)\.\d% right$/m },
+  logistic: { steps: 60, prints: /^step 60: loss 0\.\d+, (8[5-9]|9\d)\.\d% correct$/m },
   residual: { steps: 60, prints: /^head +dense +\[1,6\] +102 +96$[^]*^test accuracy (0\.[5-9]\d*|1)$/m },
   transfer: {
     steps: 150,
     prints:
-      /^stopped after \d+ of 1500 steps, the best was step \d+\n( +\d+){6}\n[^]*\ntest accuracy 0\.[5-9]\d*$/,
+      /^stopped after \d+ of 1500 steps, best evaluation at step \d+\n( +\d+){6}\n[^]*\ntest accuracy 0\.[5-9]\d*$/,
   },
-  pictures: { prints: /^circle: \d+ of \d+\n[^]*^test accuracy (1|0\.[89]\d*)$/m },
+  images: { prints: /^class 0: \d+ of \d+ correct\n[^]*^test accuracy (1|0\.[89]\d*)$/m },
   'custom-operation': {
     prints: /^gradcheck: 3 of 3 derivatives agree[^]*^GradientError: gradcheck: 0 of 1/m,
   },

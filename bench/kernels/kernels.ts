@@ -1,4 +1,4 @@
-/** Single operations: our matrix products and convolutions, those of PyTorch, and the limit of the machine. */
+/** Single operations: our matrix products and convolutions, those of PyTorch, and the peak of the machine. */
 import { availableParallelism } from 'node:os';
 import { Option, type Command } from 'commander';
 import { formatPercent, wasm, type Report } from '../../engine/index.ts';
@@ -137,7 +137,7 @@ export async function measureKernels(
 
 /** An arm whose steps have this much arithmetic and nothing else. */
 const armOf = (limit: LimitTeam, flops: number): Arm => ({
-  name: 'the limit',
+  name: 'peak',
   async turn(skip, count) {
     const ms: number[] = [];
     for (let i = 0; i < skip + count; i++) ms.push(await limit.run(flops));
@@ -168,7 +168,7 @@ async function buildFaster(torch: Torch, task: Single, steps: number): Promise<L
 
 function line(result: KernelResult): string {
   const ratio = result.torch === null ? '' : `, ${short(result.torch.comparison.ratio)} of PyTorch's time`;
-  const share = `${formatPercent(result.ofLimit, 0)} of the limit`;
+  const share = `${formatPercent(result.ofLimit, 0)} of the peak`;
   return `${`${result.title} ${passOf(result.task)}`.trim()}: ${short(result.oursMs.median)} ms, ${share}${ratio}`;
 }
 
@@ -179,7 +179,7 @@ export function kernelTable({ kernels, limits }: KernelsResult): string {
     'ms',
     'kernel ms',
     'GFLOP/s',
-    'of limit',
+    'of peak',
     'PyTorch ms',
     'GFLOP/s',
     'ratio',
@@ -202,9 +202,9 @@ export function kernelTable({ kernels, limits }: KernelsResult): string {
   return [
     table(head, rows, 2),
     '',
-    `Limit: ${one.gflopPerSecond.toFixed(1)} GFLOP/s on one thread, ${all.gflopPerSecond.toFixed(1)} on ${all.threads} ` +
-      `(${one.simd} SIMD, registers only), at its best; the shares are of what it gave beside each operation. ` +
-      "Rates count the direct computation. Ratio: our time over PyTorch's.",
+    `Peak: ${one.gflopPerSecond.toFixed(1)} GFLOP/s on one thread, ${all.gflopPerSecond.toFixed(1)} on ${all.threads} ` +
+      `(${one.simd} SIMD, registers only). Fractions are of the peak measured interleaved with each operation. ` +
+      "Rates count the direct computation. The ratio is our time divided by PyTorch's.",
   ].join('\n');
 }
 
@@ -222,7 +222,8 @@ interface KernelArguments extends KernelSettings {
 
 function matching(all: readonly Single[], text = ''): readonly Single[] {
   const chosen = all.filter((task) => titleOf(task).includes(text));
-  if (chosen.length === 0) throw new Error(`there is no operation with '${text}' in its title`);
+  if (chosen.length === 0)
+    throw new Error(`no operation has '${text}' in its title (omit --match to run all)`);
   return chosen;
 }
 
@@ -237,23 +238,23 @@ export function addKernelsBenchmark(program: Command): void {
   program
     .command('kernels')
     .description(
-      'matrix products and convolutions: ours, PyTorch where there is one, and the limit of the machine',
+      'Time single matrix products and convolutions, compared with PyTorch (if installed) and the peak of the machine.',
     )
-    .option('--threads <n>', 'threads of both', wholeFrom(1), availableParallelism())
-    .option('--pairs <n>', 'alternations', wholeFrom(1), 20)
-    .option('--turn-ms <ms>', 'about how long a turn takes', wholeFrom(1), 30)
-    .option('--warmup <n>', 'runs before anything counts', wholeFrom(1), 60)
-    .option('--match <text>', 'only operations whose title has this in it')
-    .option('--python <path>', 'a Python with PyTorch')
-    .option('--any-blas', 'also a PyTorch with the reference BLAS, which is slow')
-    .option('--no-torch', 'our side only')
-    .addOption(new Option('--backend <name>').choices(['wasm', 'gpu']).default('wasm'))
+    .option('--threads <n>', 'threads of each engine', wholeFrom(1), availableParallelism())
+    .option('--pairs <n>', 'pairs of turns', wholeFrom(1), 20)
+    .option('--turn-ms <ms>', 'approximate time of a turn', wholeFrom(1), 30)
+    .option('--warmup <n>', 'number of untimed runs at the start', wholeFrom(1), 60)
+    .option('--match <text>', 'only operations whose title contains this text')
+    .option('--python <path>', 'Python with PyTorch')
+    .option('--any-blas', 'allow a PyTorch with the reference BLAS, which is slow')
+    .option('--no-torch', 'do not run PyTorch')
+    .addOption(new Option('--backend <name>', 'backend').choices(['wasm', 'gpu']).default('wasm'))
     .addOption(
-      new Option('--mode <name>', 'of the gpu backend').choices(['webgpu', 'webgl']).default('webgpu'),
+      new Option('--mode <name>', 'mode of the gpu backend').choices(['webgpu', 'webgl']).default('webgpu'),
     )
-    .option('--runs <n>', 'timed runs on the gpu backend', wholeFrom(1), 20)
-    .option('--peak-tflops <n>', 'what the GPU does at most in f32, for its share', positive)
-    .option('--json [file]', 'the result as JSON, to the file or to stdout')
+    .option('--runs <n>', 'number of timed runs on the gpu backend', wholeFrom(1), 20)
+    .option('--peak-tflops <n>', 'peak of the GPU in f32, for the fraction of peak', positive)
+    .option('--json [file]', 'write the result as JSON to the file, or to stdout')
     .action(async (options: KernelArguments) => {
       if (options.backend === 'gpu') {
         const { mode, runs, warmup, peakTflops = null } = options;

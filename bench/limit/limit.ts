@@ -10,9 +10,14 @@ export function addLimitBenchmark(program: Command): void {
   const cores = availableParallelism();
   program
     .command('limit')
-    .description('multiply-adds in registers and copies of memory: the peak of this machine')
-    .option('--threads <list>', 'numbers of threads', threadList, cores === 1 ? [1] : [1, cores])
-    .option('--json [file]', 'the result as JSON, to the file or to stdout')
+    .description('Measure the peak of this machine: multiply-adds in registers and copies of memory.')
+    .option(
+      '--threads <list>',
+      'numbers of threads, separated by commas',
+      threadList,
+      cores === 1 ? [1] : [1, cores],
+    )
+    .option('--json [file]', 'write the result as JSON to the file, or to stdout')
     .action(
       async ({ threads, json }: { readonly threads: readonly number[]; readonly json?: string | true }) => {
         const where = environment();

@@ -42,7 +42,7 @@ function runChild(steps: number, images: number, threads: number): ChildResult {
     encoding: 'utf8',
     maxBuffer: 2 ** 24,
   });
-  if (status !== 0) throw new Error(`the measured process ended with ${String(status)}: ${stderr}`);
+  if (status !== 0) throw new Error(`the measured process ended with exit code ${String(status)}: ${stderr}`);
   const result = JSON.parse(stdout) as ChildResult;
   expectReport(result.report, { backend: 'wasm', threads });
   return result;
@@ -69,16 +69,16 @@ export function measureMemory(threads: number, repeats: number): MemoryResult {
 export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
 
 export function memoryTable({ peakBytes, startup }: MemoryResult): string {
-  const ms = ({ min, median }: Summary): string => `${median.toFixed(0)} ms (least ${min.toFixed(0)})`;
+  const ms = ({ min, median }: Summary): string => `${median.toFixed(0)} ms (minimum ${min.toFixed(0)})`;
   return table(
-    ['what', 'value'],
+    ['quantity', 'value'],
     [
       ['peak memory, one batch of data', megabytes(peakBytes.oneBatch)],
       [`peak memory, ${CIFAR10_IMAGES.toLocaleString('en')} images`, megabytes(peakBytes.cifar10)],
       ['import', ms(startup.importMs)],
-      ['from import until the first step begins', ms(startup.fromImportMs)],
-      ['from the start of node until then', ms(startup.fromProcessMs)],
-      ['the first step itself', ms(startup.firstStepMs)],
+      ['from import to the first step', ms(startup.fromImportMs)],
+      ['from the start of Node to the first step', ms(startup.fromProcessMs)],
+      ['first step', ms(startup.firstStepMs)],
     ],
   );
 }
@@ -87,11 +87,11 @@ export function addMemoryBenchmark(program: Command): void {
   program
     .command('memory')
     .description(
-      "peak memory of training Caffe's CIFAR-10 network at batch 100, and the time until the first step",
+      "Measure the peak memory of training Caffe's CIFAR-10 network at batch 100, and the time until the first step.",
     )
-    .option('--threads <n>', 'threads that compute', wholeFrom(1), availableParallelism())
-    .option('--repeats <n>', 'processes that are started for the times', wholeFrom(1), 7)
-    .option('--json [file]', 'the result as JSON, to the file or to stdout')
+    .option('--threads <n>', 'threads of the wasm backend', wholeFrom(1), availableParallelism())
+    .option('--repeats <n>', 'number of processes for the times', wholeFrom(1), 7)
+    .option('--json [file]', 'write the result as JSON to the file, or to stdout')
     .action(({ threads, repeats, json }: { threads: number; repeats: number; json?: string | true }) => {
       const where = environment();
       const measured = measureMemory(threads, repeats);

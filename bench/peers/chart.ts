@@ -1,6 +1,6 @@
-/** The picture and the table of the README, generated from a peers-….json file. */
+/** The chart and the table of docs/benchmarks.md, generated from a peers-….json file. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import type { Command } from 'commander';
 import { scaleLinear } from 'd3-scale';
 import { formatPercent } from '../../engine/index.ts';
@@ -31,10 +31,28 @@ interface Group {
   readonly legend: readonly (readonly [string, string])[];
 }
 
-const COLORS = { step: '#0072b2', forward: '#009e73', gradInput: '#e69f00', gradWeight: '#cc79a7' } as const;
+const COLORS = { step: '#0072b2', forward: '#00805e', gradInput: '#8f6400', gradWeight: '#a9527f' } as const;
 const INK = '#1f2328';
 const QUIET = '#59636e';
 const GRID = '#e4e7eb';
+/** The replacement of each color where the viewer prefers a dark page, as in curveSvg. */
+const DARK: Readonly<Record<string, string>> = {
+  '#ffffff': '#0d1117',
+  [INK]: '#e6edf3',
+  [QUIET]: '#9198a1',
+  [GRID]: '#30363d',
+  [COLORS.step]: '#4fa8e0',
+  [COLORS.forward]: '#2fbf95',
+  [COLORS.gradInput]: '#e6a82e',
+  [COLORS.gradWeight]: '#dd94bb',
+};
+/** A class of the document, because styles of an SVG inside an HTML page apply to the whole page. */
+const STYLE_CLASS = 'cyclegrad-bars';
+const STYLE = `<style>@media (prefers-color-scheme: dark) { ${Object.entries(DARK)
+  .flatMap(([light, dark]) =>
+    ['fill', 'stroke'].map((what) => `.${STYLE_CLASS} [${what}="${light}"] { ${what}: ${dark} }`),
+  )
+  .join(' ')} }</style>`;
 const FONT = 14;
 const WIDTH = 960;
 const LEFT = 300;
@@ -88,10 +106,13 @@ function groupsOf({ networks, kernels }: PeersResult): Group[] {
   return groups;
 }
 
-/** One SVG document with a background. Throws Error if the file has no comparison with PyTorch. */
+/** One SVG document with a background, whose colors follow `prefers-color-scheme`. Throws Error without a comparison with PyTorch. */
 export function peersSvg(result: PeersResult): string {
   const groups = groupsOf(result);
-  if (groups.length === 0) throw new Error('chart: the file has no comparison with PyTorch');
+  if (groups.length === 0)
+    throw new Error(
+      'chart: the file has no comparison with PyTorch (run npm run bench -- peers where PyTorch is installed)',
+    );
   const { machine, baselines, config, date } = result;
   const ratios = groups.flatMap(({ rows }) => rows.flatMap(({ bars }) => bars));
   const highest = Math.max(1.2, ...ratios.map(({ ratio, quartiles }) => Math.max(ratio, quartiles[1])));
@@ -108,7 +129,7 @@ export function peersSvg(result: PeersResult): string {
       24,
       y,
       `cyclegrad ${result.versions.cyclegrad}, PyTorch ${baselines.torch?.torch ?? ''}, ${count(config.threads)} each, ` +
-        `alternating, median of ${config.pairs} pairs in ${config.starts} starts, whiskers: quartiles. ${machine.cpu}, ${date.slice(0, 10)}`,
+        `interleaved, median of ${config.pairs} pairs in ${config.starts} starts, whiskers: quartiles. ${machine.cpu}, ${date.slice(0, 10)}`,
       { size: FONT - 2, fill: QUIET },
     ),
   );
@@ -119,14 +140,17 @@ export function peersSvg(result: PeersResult): string {
   for (const { title, rows, legend } of groups) {
     y += 36;
     drawn.push(text(24, y, title, { weight: 600 }));
-    legend.forEach(([color, name], i) => {
-      const x = LEFT + 16 + i * 150;
+    // To the right of PyTorch's line, which would cross a name.
+    let x = across(1) + 12;
+    for (const [color, name] of legend) {
+      const width = name.length * (FONT - 1) * 0.55 + 36;
       drawn.push(
-        `<rect x="${x}" y="${y - 15}" width="${140}" height="20" fill="#ffffff"/>`,
-        `<rect x="${x}" y="${y - 10}" width="12" height="12" rx="2" fill="${color}"/>`,
+        `<rect x="${px(x)}" y="${y - 15}" width="${px(width)}" height="20" fill="#ffffff"/>`,
+        `<rect x="${px(x)}" y="${y - 10}" width="12" height="12" rx="2" fill="${color}"/>`,
         text(x + 18, y, name, { size: FONT - 1 }),
       );
-    });
+      x += width;
+    }
     y += 12;
     for (const { label, detail, bars } of rows) {
       const thick = bars.length === 1 ? 16 : 11;
@@ -153,9 +177,10 @@ export function peersSvg(result: PeersResult): string {
   ];
   const height = bottom + 34;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" ` +
+    `<svg xmlns="http://www.w3.org/2000/svg" class="${STYLE_CLASS}" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" ` +
       `font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="${FONT}" role="img">`,
     '<title>Time of training steps and operations relative to PyTorch</title>',
+    STYLE,
     `<rect width="${WIDTH}" height="${height}" rx="6" fill="#ffffff"/>`,
     ...body,
     ...axis,
@@ -212,7 +237,7 @@ const px = (value: number): string => String(Math.round(value * 100) / 100);
 const escape = (content: string): string =>
   content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
-/** The text between the markers of the README. */
+/** The generated part of a page. `svg` is the path of the chart relative to the page, `json` the path of the result in the repository. */
 export function peersMarkdown(result: PeersResult, svg: string, json: string): string {
   const {
     networks,
@@ -240,7 +265,7 @@ export function peersMarkdown(result: PeersResult, svg: string, json: string): s
   const facts: string[] = [];
   if (threads !== null) {
     facts.push(
-      `Caffe full on ${threads.threads[0]} threads is ${short(threads.speedUp)} times as fast as on one.`,
+      `Caffe full on ${threads.threads[0]} threads is ${short(threads.speedUp)} times as fast as on one thread.`,
     );
   }
   if (kernels !== null) {
@@ -248,45 +273,51 @@ export function peersMarkdown(result: PeersResult, svg: string, json: string): s
     const sorted = kernels.kernels.toSorted((a, b) => a.ofLimit - b.ofLimit);
     const products = kernels.kernels.filter(({ task }) => task.kind === 'matmul');
     facts.push(
-      'Beside a loop of multiply-adds on registers that does the same amount of arithmetic on as many threads ' +
-        `(${limits.before.one.gflopPerSecond.toFixed(0)} GFLOP/s a thread at its best), single operations reach ` +
-        `${percent(sorted[0])} to ${percent(sorted[sorted.length - 1])}, counted as the direct computation` +
-        `${products.length === 0 ? '' : `; ${products.map((one) => `${one.title} ${percent(one)}`).join(', ')}`}.`,
+      `Single operations reach ${percent(sorted[0])} to ${percent(sorted[sorted.length - 1])} of the machine's peak, which is a loop of ` +
+        `multiply-adds in registers on as many threads (${limits.before.one.gflopPerSecond.toFixed(0)} GFLOP/s per thread). FLOPs ` +
+        'are those of the direct computation, so Winograd convolutions can exceed 100%' +
+        `${products.length === 0 ? '' : `. Matrix products reach ${products.map((one) => `${percent(one)} (n = ${one.task.kind === 'matmul' ? one.task.n : ''})`).join(', ')}`}.`,
     );
   }
   if (tfjs !== null) {
     facts.push(
-      `TensorFlow.js ${tfjs.version} \`cpu\` takes ${thousands(1 / tfjs.comparison.ratio)} times as long for Caffe full at batch ` +
-        `${tfjs.batchSize}${tfjs.wasmRefusal === null ? '.' : `; its \`wasm\` backend does not train: “${tfjs.wasmRefusal}”.`}`,
+      `TensorFlow.js ${tfjs.version} with its \`cpu\` backend takes ${thousands(1 / tfjs.comparison.ratio)} times as long for a step of ` +
+        `Caffe full at batch ${tfjs.batchSize}.` +
+        `${tfjs.wasmRefusal === null ? '' : ` Its \`wasm\` backend cannot train the network: “${tfjs.wasmRefusal}”.`}`,
     );
   }
   if (jax !== null) {
     facts.push(
-      `jax-js ${jax.version} \`wasm\` takes ${thousands(1 / jax.comparison.ratio)} times as long for forward and weight gradient of ` +
-        'the second convolution, the largest part of the step that it runs.',
+      `jax-js ${jax.version} with its \`wasm\` backend takes ${thousands(1 / jax.comparison.ratio)} times as long for the forward pass and ` +
+        'the weight gradient of the second convolution, the largest part of the step that it supports.',
     );
   }
   if (memory !== null) {
     const { peakBytes, startup } = memory;
     facts.push(
-      `Training Caffe full at batch 100 peaks at ${megabytes(peakBytes.oneBatch)} of memory, ${megabytes(peakBytes.cifar10)} with all of ` +
-        `CIFAR-10's training images; the first step begins ${startup.fromImportMs.median.toFixed(0)} ms after the import does.`,
+      `The peak memory of training Caffe full at batch 100 is ${megabytes(peakBytes.oneBatch)}, or ${megabytes(peakBytes.cifar10)} with all ` +
+        `CIFAR-10 training images. The first step begins ${startup.fromImportMs.median.toFixed(0)} ms after the start of the import.`,
     );
   }
   for (const { name, reason } of skipped) facts.push(`Not measured: ${name}: ${reason}.`);
-  const head = ['training step', 'ours, ms', 'PyTorch, ms', 'ratio', 'quartiles'];
+  const head = ['training step', 'cyclegrad, ms', 'PyTorch, ms', 'ratio', 'quartiles'];
   return [
     `![Time relative to PyTorch](${svg})`,
     '',
     ...(rows.length === 0 ? [] : [markdownTable(head, rows), '']),
-    `${machine.cpu}, ${count(config.threads)} each; Node ${versions.node}, PyTorch ${baselines.torch?.torch ?? 'not installed'}` +
-      `${baselines.torch === null ? '' : ` with ${baselines.torch.blas ?? 'its own'}${baselines.torch.blas === 'reference' ? ' BLAS' : ''}`}` +
-      `${baselines.torch === null ? '' : ' in the faster of its two memory layouts'}, ` +
-      `interleaved in one run, medians of ${config.pairs} pairs in ${config.starts} starts (${result.date.slice(0, 10)}, commit ` +
-      `${versions.commit?.slice(0, 10) ?? 'none'}, [all figures](${json})).`,
+    `Measured on ${result.date.slice(0, 10)} on ${machine.cpu} with ${count(config.threads)} for each engine: cyclegrad ${versions.cyclegrad} ` +
+      `(commit ${versions.commit?.slice(0, 10) ?? 'unknown'}) on Node ${versions.node}, and PyTorch ${torchText(baselines.torch)}. ` +
+      `Values are medians of ${config.pairs} interleaved pairs in ${config.starts} starts. All values are in \`${json}\`.`,
     '',
     ...facts.map((fact) => `- ${fact}`),
   ].join('\n');
+}
+
+function torchText(torch: PeersResult['baselines']['torch']): string {
+  if (torch === null) return '(not installed)';
+  const blas =
+    torch.blas === null ? 'an unknown BLAS' : torch.blas === 'reference' ? 'the reference BLAS' : torch.blas;
+  return `${torch.torch} with ${blas}, in the faster of its two memory layouts`;
 }
 
 const count = (threads: number): string => `${threads} thread${threads === 1 ? '' : 's'}`;
@@ -294,6 +325,7 @@ const count = (threads: number): string => `${threads} thread${threads === 1 ? '
 const thousands = (value: number): string => Number(value.toPrecision(2)).toLocaleString('en');
 
 const RESULTS = 'bench/results';
+const PAGE = 'docs/benchmarks.md';
 
 function latest(): string {
   const files = readdirSync(RESULTS)
@@ -308,27 +340,28 @@ function latest(): string {
 interface ChartArguments {
   readonly from?: string;
   readonly out: string;
-  readonly readme: string | false;
+  readonly page: string | false;
 }
 
 export function addChart(program: Command): void {
   program
     .command('chart')
-    .description('the picture of a peers-….json file, and the table in the README')
-    .option('--from <file>', `the JSON (default: the latest in ${RESULTS})`)
-    .option('--out <file>', 'the picture', `${RESULTS}/peers.svg`)
-    .option('--readme <file>', 'the document with the markers', 'README.md')
-    .option('--no-readme', 'the picture only')
-    .action(({ from = latest(), out, readme }: ChartArguments) => {
+    .description(`Draw the chart of a peers-….json file, and write the table of ${PAGE}.`)
+    .option('--from <file>', `the JSON file (default: the latest in ${RESULTS})`)
+    .option('--out <file>', 'the chart', `${RESULTS}/peers.svg`)
+    .option('--page <file>', 'the page with the markers <!-- peers --> and <!-- /peers -->', PAGE)
+    .option('--no-page', 'do not write the page')
+    .action(({ from = latest(), out, page }: ChartArguments) => {
       const result = JSON.parse(readFileSync(from, 'utf8')) as PeersResult;
       mkdirSync(dirname(out), { recursive: true });
       writeFileSync(out, peersSvg(result));
-      console.log(`${out} from ${from}`);
-      if (readme === false) return;
+      console.log(`wrote ${out} from ${from}`);
+      if (page === false) return;
+      const svg = relative(dirname(page), out).replaceAll('\\', '/');
       writeFileSync(
-        readme,
-        replaceBetween(readFileSync(readme, 'utf8'), 'peers', peersMarkdown(result, out, from)),
+        page,
+        replaceBetween(readFileSync(page, 'utf8'), 'peers', peersMarkdown(result, svg, from)),
       );
-      console.log(`the table in ${readme}`);
+      console.log(`wrote the table of ${page}`);
     });
 }

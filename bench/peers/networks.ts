@@ -127,7 +127,7 @@ export function checkLosses(name: string, ours: readonly number[], theirs: reado
     ours.every((loss, i) => Math.abs(loss - theirs[i]) <= TOLERANCE * Math.abs(loss));
   if (!agree) {
     throw new Error(
-      `${name}: the engines do not do the same work: losses ${ours.join(', ')} and ${theirs.join(', ')}`,
+      `${name}: the losses of the engines differ, so the work is not the same: ${ours.join(', ')} and ${theirs.join(', ')}`,
     );
   }
 }

@@ -1,4 +1,4 @@
-/** All comparisons in one run. Writes a JSON file, from which the chart and the table of the README are generated. */
+/** All comparisons in one run. Writes a JSON file, from which the chart and the table of docs/benchmarks.md are generated. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
@@ -115,7 +115,7 @@ export async function measurePeers(
   };
   const wants = (section: Section): boolean => only.includes(section);
 
-  log('the limit of the machine');
+  log('peak of the machine');
   const result: Building = {
     benchmark: 'peers',
     ...where,
@@ -133,7 +133,7 @@ export async function measurePeers(
   const needsTorch = wants('networks') || wants('kernels');
   const python3 = needsTorch ? findTorch(python) : null;
   if (python3?.found === false) skip(python3);
-  if (wants('threads') && threads === 1) skip({ name: 'threads', reason: 'one thread is all there is' });
+  if (wants('threads') && threads === 1) skip({ name: 'threads', reason: 'the machine has only one thread' });
   for (let start = 1; start <= starts; start++) {
     log(`start ${start} of ${starts}`);
     const torch =
@@ -149,7 +149,7 @@ export async function measurePeers(
       }
       if (wants('threads') && threads > 1) {
         result.threads = await compareThreads(workloads.full, { ...settings, ...share }, result.threads);
-        log(`${threads} threads over one: ${short(result.threads.speedUp)} times as fast`);
+        log(`speedup of ${threads} threads over one: ${short(result.threads.speedUp)}`);
         save(result);
       }
       if (wants('kernels') && (torch !== null || start === 1)) {
@@ -166,7 +166,7 @@ export async function measurePeers(
     if (!found.found) skip(found);
     else {
       result.baselines = { ...result.baselines, tfjs: found.value.version };
-      log('TensorFlow.js: its steps take seconds each');
+      log('TensorFlow.js: each step takes seconds');
       result.tfjs = await againstTfjs(found.value, settings, peers, skip);
       log(`TensorFlow.js cpu: ${describe(result.tfjs.comparison, 'TensorFlow.js')}`);
       save(result);
@@ -177,14 +177,14 @@ export async function measurePeers(
     if (!found.found) skip(found);
     else {
       result.baselines = { ...result.baselines, jax: found.value.version };
-      log('jax-js: its steps take seconds each');
+      log('jax-js: each step takes seconds');
       result.jax = await againstJax(found.value, settings);
       log(`jax-js wasm: ${describe(result.jax.comparison, 'jax-js')}`);
       save(result);
     }
   }
   if (wants('memory')) {
-    log('memory and start, in processes of their own');
+    log('memory and startup time, each in a new process');
     result.memory = measureMemory(threads, 7);
   }
   result.limits = { ...result.limits, after: await limitsOf(threads) };
@@ -216,7 +216,9 @@ async function againstTfjs(
     const comparison = compare(await alternate(ours, theirs, SLOW));
     const losses = { ours: ours.losses[0], theirs: theirs.losses[0] };
     if (Math.abs(losses.ours - losses.theirs) > 1e-3 * losses.ours) {
-      throw new Error(`TensorFlow.js does not do the same work: losses ${losses.ours} and ${losses.theirs}`);
+      throw new Error(
+        `the loss of TensorFlow.js differs, so the work is not the same: ${losses.ours} and ${losses.theirs}`,
+      );
     }
     theirs.close();
     let wasmRefusal: string | null = null;
@@ -297,11 +299,13 @@ export function peersTable(result: PeersResult): string {
     ...networks.map((one) =>
       row(`${one.title}, batch ${one.batchSize}`, `PyTorch ${one.layout}`, one.comparison),
     ),
-    ...(threads === null ? [] : [row('Caffe full', 'one thread of ours', threads.comparison)]),
+    ...(threads === null ? [] : [row('Caffe full', 'cyclegrad, one thread', threads.comparison)]),
     ...(tfjs === null
       ? []
       : [row(`Caffe full, batch ${tfjs.batchSize}`, 'TensorFlow.js cpu', tfjs.comparison)]),
-    ...(jax === null ? [] : [row('conv2 of it: forward, weight gradient', 'jax-js wasm', jax.comparison)]),
+    ...(jax === null
+      ? []
+      : [row('conv2 of Caffe full: forward, weight gradient', 'jax-js wasm', jax.comparison)]),
   ];
   const head = ['work', 'baseline', 'ours ms', 'min', 'theirs ms', 'min', 'ratio', 'quartiles'];
   return [
@@ -310,37 +314,49 @@ export function peersTable(result: PeersResult): string {
       `PyTorch ${baselines.torch === null ? 'none' : `${baselines.torch.torch} (${baselines.torch.blas ?? 'unknown'} BLAS)`}`,
     '',
     ...(rows.length === 0 ? [] : [table(head, rows, 2), '']),
-    ...(tfjs?.wasmRefusal ? [`TensorFlow.js wasm does not train it: ${tfjs.wasmRefusal}`, ''] : []),
+    ...(tfjs?.wasmRefusal ? [`TensorFlow.js wasm cannot train it: ${tfjs.wasmRefusal}`, ''] : []),
     ...(kernels === null ? [] : [kernelTable(kernels), '']),
     ...(memory === null ? [] : [memoryTable(memory), '']),
     ...skipped.map(({ name, reason }) => `skipped ${name}: ${reason}`),
-    'Ratio: our time over theirs, the median over pairs; below 1 we are faster.',
+    'The ratio is our time divided by theirs, the median over pairs. Below 1, we are faster.',
   ].join('\n');
 }
 
 export function addPeersBenchmark(program: Command): void {
   program
     .command('peers')
-    .description('training steps and operations beside those of other engines, alternating in one run')
-    .option('--threads <n>', 'threads of both', wholeFrom(1), availableParallelism())
-    .option('--pairs <n>', 'alternations', wholeFrom(1), 20)
-    .option('--starts <n>', 'new starts of both sides, which share the pairs', wholeFrom(1), 4)
-    .option('--turn-ms <ms>', 'about how long a turn of training steps takes', wholeFrom(1), 150)
-    .option('--kernel-turn-ms <ms>', 'the same of single operations', wholeFrom(1), 30)
-    .option('--warmup <n>', 'steps of ours before anything counts', wholeFrom(1), 80)
-    .option('--seed <n>', 'decides weights and data', wholeFrom(0), 1)
-    .option('--only <sections>', `some of ${sections.join(',')}`, namesOf(sections), [...sections])
-    .option('--workloads <names>', `some of ${workloadNames.join(',')}`, namesOf(workloadNames), [
-      ...workloadNames,
+    .description(
+      'Compare training steps and operations with PyTorch, TensorFlow.js and jax-js, interleaved in one run.',
+    )
+    .option('--threads <n>', 'threads of each engine', wholeFrom(1), availableParallelism())
+    .option('--pairs <n>', 'pairs of turns', wholeFrom(1), 20)
+    .option(
+      '--starts <n>',
+      'number of times that both engines are started; the pairs are divided among them',
+      wholeFrom(1),
+      4,
+    )
+    .option('--turn-ms <ms>', 'approximate time of a turn of training steps', wholeFrom(1), 150)
+    .option('--kernel-turn-ms <ms>', 'approximate time of a turn of single operations', wholeFrom(1), 30)
+    .option('--warmup <n>', 'untimed steps of ours at the start', wholeFrom(1), 80)
+    .option('--seed <n>', 'seed of weights and data', wholeFrom(0), 1)
+    .option('--only <sections>', `sections, separated by commas: ${sections.join(',')}`, namesOf(sections), [
+      ...sections,
     ])
     .option(
-      '--peers <dir>',
-      'a folder with node_modules that has @tensorflow/tfjs, its wasm backend, @jax-js/jax',
+      '--workloads <names>',
+      `networks, separated by commas: ${workloadNames.join(',')}`,
+      namesOf(workloadNames),
+      [...workloadNames],
     )
-    .option('--python <path>', 'a Python with PyTorch')
-    .option('--torch-keeps-memory', 'PyTorch with an allocator (glibc) that gives nothing back to the system')
-    .option('--any-blas', 'also a PyTorch with the reference BLAS, which is slow')
-    .option('--out <file>', 'the JSON (default: bench/results/peers-<date>.json)')
+    .option(
+      '--peers <dir>',
+      'folder whose node_modules has @tensorflow/tfjs, @tensorflow/tfjs-backend-wasm and @jax-js/jax',
+    )
+    .option('--python <path>', 'Python with PyTorch')
+    .option('--torch-keeps-memory', 'run PyTorch with glibc settings that keep freed memory')
+    .option('--any-blas', 'allow a PyTorch with the reference BLAS, which is slow')
+    .option('--out <file>', 'the JSON file (default: bench/results/peers-<date>.json)')
     .action(async (options: PeersArguments) => {
       const out = options.out ?? `bench/results/peers-${new Date().toISOString().slice(0, 10)}.json`;
       const save = (result: PeersResult): void => {
@@ -349,6 +365,6 @@ export function addPeersBenchmark(program: Command): void {
       };
       const result = await measurePeers(options, (line) => console.error(line), save);
       console.log(peersTable(result));
-      console.log(`written to ${out}; npm run bench -- chart --from ${out} draws it`);
+      console.log(`wrote ${out} (npm run bench -- chart --from ${out} draws it)`);
     });
 }

@@ -125,11 +125,11 @@ export class Torch {
     try {
       const versions = (await ask({ cmd: 'hello', threads })) as TorchVersions;
       if (versions.threads !== threads)
-        throw new Error(`PyTorch: ${threads} threads were to be measured, but it uses ${versions.threads}`);
+        throw new Error(`PyTorch: expected ${threads} threads, but it uses ${versions.threads}`);
       if (versions.blas === 'reference' && !anyBlas) {
         throw new Error(
-          'PyTorch multiplies matrices with the reference BLAS, which is far slower than what it can use ' +
-            '(install another, in Debian libopenblas0-openmp; --any-blas measures it all the same)',
+          'PyTorch uses the reference BLAS, which is far slower than others ' +
+            '(install another one, on Debian libopenblas0-openmp, or allow it with --any-blas)',
         );
       }
       return new Torch(child, ask, versions);

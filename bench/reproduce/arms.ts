@@ -22,13 +22,17 @@ export interface Arm {
   /** Unique within its experiment. With the seed, it is the name of the file. */
   readonly name: string;
   readonly title: string;
+  /** The name at its line in a figure. Default: the title without the number of steps. */
+  readonly short?: string;
+  /** Arms of the same family share a color in figures. Default: the name. */
+  readonly family?: string;
   readonly steps: number;
   readonly batchSize: number;
   /** Steps between evaluations on all test images. */
   readonly evalEvery: number;
   readonly model: (mean: HostTensor) => nn.Layer;
   readonly optimizer: () => Optimizer;
-  /** The order and augmentation of the training images. Default: the order of the files, without augmentation, like Caffe. */
+  /** The order and augmentation of the training images. Default: the order of the files, without augmentation, as in Caffe. */
   readonly images?: Pick<LoaderOptions, 'shuffle' | 'augment'>;
   /** Test accuracy in the paper. Null if the paper has no such row. */
   readonly paper: number | null;
@@ -40,9 +44,10 @@ export interface Arm {
 const caffeSgd = (lr: Schedule, nesterov = false): Optimizer =>
   sgd({ lr, momentum: 0.9, weightDecay: 0.004, form: 'caffe', nesterov });
 
-const DROPS = 'The chain of Caffe’s three solvers: a tenth of the rate at 60,000 and again at 65,000.';
+const DROPS =
+  'The schedule of Caffe’s three solvers: the rate drops to a tenth at 60,000 and again at 65,000.';
 
-/** A rate that is divided by ten twice, at the steps of Caffe's chain of three solvers. */
+/** A rate that drops to a tenth twice, at the steps of Caffe's three solvers. */
 const chain = (base: number): Schedule => multistep({ base, gamma: 0.1, at: [60_000, 65_000] });
 
 /** The paper's Table 2. */
@@ -71,7 +76,7 @@ const table1: readonly Part[] = [
     steps: 25_000,
     lr: table2,
     paper: 0.814,
-    note: 'The three stages of Table 2; the text around it gives other bounds (see the literal arms).',
+    note: 'The three stages of Table 2. The text of the paper gives other bounds, which two arms below use.',
   },
   {
     name: 'fixed-70000',
@@ -87,7 +92,7 @@ const table1: readonly Part[] = [
     steps: 25_000,
     lr: () => multistep({ base: 0.001, gamma: 0.1, at: [21_429, 23_214] }),
     paper: null,
-    note: 'Not in the paper: the fixed chain shortened to 25,000 steps, its drops in proportion.',
+    note: 'Not in the paper: the fixed schedule shortened to 25,000 steps, with its drops in proportion.',
   },
   {
     name: 'decay-25000',
@@ -95,7 +100,7 @@ const table1: readonly Part[] = [
     steps: 25_000,
     lr: falling,
     paper: 0.785,
-    note: 'As printed: from 0.007 to 0.001 in 4,000 steps, then constant, without any drop.',
+    note: 'As printed: from 0.007 to 0.001 in 4,000 steps, then constant, without drops.',
   },
   {
     name: 'decay-drops-25000',
@@ -111,7 +116,7 @@ const table1: readonly Part[] = [
         [16_000, 22_000, 25_000],
       ),
     paper: null,
-    note: 'Not in the paper, whose comparison confounds the rise with the drops: decay with the drops of Table 2.',
+    note: 'Not in the paper: decay with the drops of Table 2. The paper compares a schedule with drops to one without, which does not isolate the effect of the cycles.',
   },
   {
     name: 'triangular2-literal-25000',
@@ -127,7 +132,7 @@ const table1: readonly Part[] = [
     steps: 25_000,
     lr: () => cyclicLR(BOUNDS),
     paper: null,
-    note: 'The policy and bounds of the paper’s section 3.1; 25,000 steps end a quarter into a cycle.',
+    note: 'The policy and bounds of section 3.1 of the paper. 25,000 steps end a quarter into a cycle.',
   },
   {
     name: 'exp-70000',
@@ -135,35 +140,35 @@ const table1: readonly Part[] = [
     steps: 70_000,
     lr: () => exponential({ base: 0.001, gamma: GAMMA }),
     paper: 0.791,
-    note: 'The paper does not say where the rate starts; 0.001 is that of Caffe’s example.',
+    note: 'The paper does not state the initial rate. 0.001 is that of Caffe’s example.',
   },
   {
     name: 'exp-range-bounds-42000',
-    title: 'exp_range, both bounds fall, 42,000',
+    title: 'exp_range with decaying bounds, 42,000',
     steps: 42_000,
     lr: () => cyclicLR({ ...BOUNDS, mode: 'exp_range', gamma: GAMMA, decays: 'bounds' }),
     paper: 0.822,
-    note: 'The paper’s words; its bounds and step size for this run are not stated. With these, 42,000 steps end at the top of a cycle; at its last minimum, at 40,000, it has 81.7%.',
+    note: 'As the paper describes it. It does not state the bounds and the step size of this run. With the ones used here, 42,000 steps end at the top of a cycle. At the last minimum of the rate, at step 40,000, accuracy is 81.7%.',
   },
   {
     name: 'exp-range-amplitude-42000',
-    title: 'exp_range, the amplitude falls, 42,000',
+    title: 'exp_range with decaying amplitude, 42,000',
     steps: 42_000,
     lr: () => cyclicLR({ ...BOUNDS, mode: 'exp_range', gamma: GAMMA }),
     paper: 0.822,
-    note: 'What every library does under this name. 42,000 steps end at the top of a cycle; at its last minimum, at 40,000, it has 79.6%.',
+    note: 'As PyTorch and other libraries implement this policy. 42,000 steps end at the top of a cycle. At the last minimum of the rate, at step 40,000, accuracy is 79.6%.',
   },
 ];
 
 const full = (mean: HostTensor): nn.Layer => nn.caffeFull({ mean });
 
-/** The methods of Table 3 in the form of Caffe, with the bounds of the paper. The fixed rate is the lower bound. */
+/** The methods of Table 3 in Caffe's form, with the bounds of the paper. The fixed rate is the lower bound. */
 const methods = [
   {
     name: 'nesterov',
     bounds: [0.001, 0.006],
     paper: [0.821, 0.813],
-    seen: ['', 'At the tops of its cycles it has 72 to 76%.'],
+    seen: ['', 'At the tops of its cycles, accuracy is 72 to 76%.'],
     make: (lr: Schedule) => caffeSgd(lr, true),
   },
   {
@@ -171,8 +176,8 @@ const methods = [
     bounds: [0.0005, 0.002],
     paper: [0.814, 0.798],
     seen: [
-      'At 60,000, before the first drop, it has 77.3%: the paper’s value needs the drops.',
-      'At the tops of its cycles it has 70 to 74%; why it ends below the paper is not known.',
+      'At 60,000, before the first drop, accuracy is 77.3%, so the paper’s value requires the drops.',
+      'At the tops of its cycles, accuracy is 70 to 74%. The reason for the lower final accuracy is unknown.',
     ],
     make: (lr: Schedule) =>
       adam({ lr, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.004, form: 'caffe' }),
@@ -182,8 +187,8 @@ const methods = [
     bounds: [0.0001, 0.0003],
     paper: [0.752, 0.728],
     seen: [
-      'At 60,000, before the first drop, it has 77.6%: the drops alone do not explain the difference. Both runs of RMSprop lie above the paper, which does not give its constants; these are Caffe’s defaults.',
-      'The paper’s value is what this run has at the tops of its second and third cycles, 71 to 74%, not at its end: theirs may have stopped elsewhere in a cycle.',
+      'At 60,000, before the first drop, accuracy is 77.6%, so the drops alone do not explain the difference. Both RMSprop runs are above the paper. It does not state its constants, and these runs use Caffe’s defaults.',
+      'The paper’s value matches the tops of the second and third cycles (71 to 74%), not the end. The paper’s run may have stopped elsewhere in a cycle.',
     ],
     make: (lr: Schedule) => rmsprop({ lr, rho: 0.99, epsilon: 1e-8, weightDecay: 0.004 }),
   },
@@ -192,8 +197,8 @@ const methods = [
     bounds: [0.003, 0.035],
     paper: [0.746, 0.76],
     seen: [
-      'It still rises slowly at the end of its first rate, where it has 71.3%.',
-      'Seed 1 falls to 13% at step 2,000, where the rate first passes 0.028, begins anew and ends at 68.7%; seed 2 does not fall, and ends at 76.0%, the paper’s value.',
+      'Accuracy is 71.3% at 60,000 and still rises slowly.',
+      'Seed 1 drops to 13% at step 2,000, where the rate first exceeds 0.028, recovers, and ends at 68.7%. Seed 2 does not drop and ends at 76.0%, the paper’s value.',
     ],
     make: (lr: Schedule) => adagrad({ lr, epsilon: 1e-8, weightDecay: 0.004 }),
   },
@@ -202,8 +207,8 @@ const methods = [
     bounds: [0.01, 0.1],
     paper: [0.673, 0.673],
     seen: [
-      'How fast it learns depends on ρ and δ, which the paper does not give: 0.9 and Caffe’s default of 1e-8 here. With those of Caffe’s example the triangular run ends at 79.6%, not 62.2: the paper’s value lies between.',
-      'It still rises when it ends, half a point in 1,000 steps: how fast it does depends on ρ and δ, which the paper does not give (with those of Caffe’s example it ends at 79.6%).',
+      'The speed of learning depends on ρ and δ, which the paper does not state. Here they are 0.9 and Caffe’s default of 1e-8. With the constants of Caffe’s example, the triangular run ends at 79.6% instead of 62.2%. The paper’s value is between the two.',
+      'Accuracy still rises by half a point per 1,000 steps at the end. The speed depends on ρ and δ, which the paper does not state. With the constants of Caffe’s example, the run ends at 79.6%.',
     ],
     make: (lr: Schedule) => adadelta({ lr, rho: 0.9, epsilon: 1e-8, weightDecay: 0.004 }),
   },
@@ -216,20 +221,22 @@ const table3: readonly Arm[] = [
       {
         ...common,
         name: `${name}-fixed-70000`,
+        family: name,
         title: `${name}, fixed, 70,000`,
         steps: 70_000,
         optimizer: () => make(chain(base)),
         paper: paper[0],
-        note: `${DROPS} The paper does not say whether these runs have the drops. ${seen[0]}`.trim(),
+        note: `${DROPS} The paper does not state whether these runs have the drops. ${seen[0]}`.trim(),
       },
       {
         ...common,
         name: `${name}-triangular-25000`,
+        family: name,
         title: `${name}, triangular, 25,000`,
         steps: 25_000,
         optimizer: () => make(cyclicLR({ base, max, stepSize: 2500 })),
         paper: paper[1],
-        note: `The paper does not state the step size; 2,500 makes five whole cycles. ${seen[1]}`.trim(),
+        note: `The paper does not state the step size. 2,500 gives five whole cycles. ${seen[1]}`.trim(),
       },
     ];
   }),
@@ -237,6 +244,7 @@ const table3: readonly Arm[] = [
     experiment: 'table3',
     name: 'adadelta-example-triangular-25000',
     title: 'adadelta with the constants of Caffe’s example, triangular, 25,000',
+    short: 'adadelta, Caffe’s example',
     steps: 25_000,
     batchSize: 100,
     evalEvery: 1000,
@@ -249,7 +257,7 @@ const table3: readonly Arm[] = [
         weightDecay: 0.004,
       }),
     paper: null,
-    note: 'Tried for the missing points: ρ 0.95 and δ 1e-6, as in Caffe’s examples/mnist/lenet_adadelta_solver.prototxt, not 0.9 and its default of 1e-8.',
+    note: 'Not in the paper: ρ 0.95 and δ 1e-6, as in Caffe’s examples/mnist/lenet_adadelta_solver.prototxt, instead of 0.9 and the default of 1e-8.',
   },
 ];
 
@@ -261,7 +269,8 @@ const sigmoidBn: readonly Arm[] = (
 ).map(([name, title, lr, paper]) => ({
   experiment: 'sigmoid-bn',
   name,
-  title: `sigmoid and batch normalisation, ${title}`,
+  title: `sigmoid and batch normalization, ${title}`,
+  short: title.split(',')[0],
   steps: 60_000,
   batchSize: 100,
   evalEvery: 1000,
@@ -270,8 +279,8 @@ const sigmoidBn: readonly Arm[] = (
   paper,
   note:
     name === 'fixed-60000'
-      ? 'Caffe’s solver: one rate, no weight decay. It has the paper’s 60.8% near step 23,000, where triangular2 has 67%; its best, 67.4% at step 54,000, triangular2 passes at 12,000, but ends below.'
-      : 'The paper gives neither bounds nor length; these are the bounds of its section 3.1. It calls its curves training accuracy: here that passes 72.2% near step 23,000 and ends at 76%, while test accuracy has its best, 67.8%, at step 24,000 and falls from there on: Caffe’s solver for this network decays no weights.',
+      ? 'Caffe’s solver: a constant rate without weight decay. Accuracy reaches the paper’s 60.8% near step 23,000, where triangular2 is at 67%. The maximum is 67.4% at step 54,000. Triangular2 exceeds that at step 12,000, but ends below it.'
+      : 'The paper states neither the bounds nor the length. These are the bounds of section 3.1. The paper’s curves show training accuracy, which here exceeds 72.2% near step 23,000 and ends at 76%. Test accuracy has its maximum of 67.8% at step 24,000 and falls after that, as Caffe’s solver for this network has no weight decay.',
 }));
 
 /** 25 epochs with batches of 128. The last batch of an epoch continues with the next epoch. */
@@ -289,36 +298,40 @@ const smith = (nesterov: boolean): Optimizer => {
   });
 };
 
-/** The published row, and variants that each change one setting that is not published. */
-const oneCycles: readonly (Pick<Arm, 'name' | 'title' | 'paper' | 'note' | 'images'> & {
+/** The published row, and variants that each change one unpublished setting. */
+const oneCycles: readonly (Pick<Arm, 'name' | 'title' | 'short' | 'paper' | 'note' | 'images'> & {
   readonly nesterov?: boolean;
 })[] = [
   {
     name: 'smith-25-epochs',
     title: 'one cycle 0.0005–0.005, momentum 0.95–0.85, 25 epochs of 128',
+    short: 'one cycle',
     paper: 0.813,
-    note: 'Smith, 2018, has 81.3 ± 0.1 over four runs; solver type Nesterov, as in its published files.',
+    note: 'Smith (2018) reports 81.3 ± 0.1 over four runs. Nesterov momentum, as in its published solver files.',
   },
   {
     name: 'smith-25-epochs-heavy-ball',
     title: 'the same without Nesterov',
+    short: 'without Nesterov',
     nesterov: false,
     paper: null,
-    note: 'Tried for the missing point: plain momentum.',
+    note: 'Tests whether the missing point comes from the momentum: heavy ball instead of Nesterov.',
   },
   {
     name: 'smith-25-epochs-shuffled',
-    title: 'the same in a new order every epoch',
+    title: 'the same, shuffled every epoch',
+    short: 'shuffled',
     images: { shuffle: true },
     paper: null,
-    note: 'Tried for the missing point: the order of the images; the best of three seeds above is as high.',
+    note: 'Tests whether the missing point comes from the order of the images. The best of the three seeds above is as high.',
   },
   {
     name: 'smith-25-epochs-mirrored',
-    title: 'the same with images mirrored at random',
+    title: 'the same with random horizontal flips',
+    short: 'random flips',
     images: { shuffle: false, augment: { flip: true } },
     paper: null,
-    note: 'Tried for the missing point: mirrored images, as the author’s files for ResNet have them; within the spread of the row above.',
+    note: 'Tests whether the missing point comes from augmentation, which the author’s files for ResNet have. The result is within the spread of the first row.',
   },
 ];
 
@@ -352,6 +365,6 @@ export const arms: readonly Arm[] = [
     model: (mean) => nn.caffeQuick({ mean }),
     optimizer: () => caffeSgd(multistep({ base: 0.001, gamma: 0.1, at: [4000] })),
     paper: 0.7533,
-    note: 'Not the paper but Caffe’s own example, which reports about 75%.',
+    note: 'Not from the paper but from Caffe’s own example, which reports about 75%.',
   },
 ];

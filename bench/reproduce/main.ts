@@ -1,6 +1,6 @@
 /** `npm run reproduce -- <experiment>`: the experiments of the paper on CIFAR-10, resumable at any step. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { Argument, Command, Option } from 'commander';
 import envPaths from 'env-paths';
 import { cifar10 } from '../../datasets/index.ts';
@@ -13,6 +13,7 @@ import { headlineMarkdown, writeReport } from './report.ts';
 import { runArms } from './run.ts';
 
 const RESULTS = 'bench/results/clr';
+const PAGE = 'docs/reproduction.md';
 const EVERYTHING = [...experimentNames, 'range-test', 'report'] as const;
 
 interface Options {
@@ -23,36 +24,38 @@ interface Options {
   readonly data?: string;
   readonly runs: string;
   readonly results: string;
-  readonly readme?: string;
+  readonly page: string | false;
 }
 
 const list = (text: string): string[] => text.split(',').map((name) => name.trim());
 
 const program = new Command('npm run reproduce --')
   .description(
-    "Trains what the paper's tables have, and writes a JSON file for each finished run. Ctrl-C saves; the same command goes on.\n" +
-      '`report` makes REPORT.md, report.html and the pictures from these files alone.',
+    "Run the paper's experiments on CIFAR-10, and write a JSON file for each finished run.\n" +
+      'Ctrl-C saves a checkpoint, from which the same command resumes.\n' +
+      `The experiment report generates REPORT.md, report.html, the figures and the table of ${PAGE}.`,
   )
-  .addArgument(new Argument('<name>', 'which experiment').choices(EVERYTHING))
+  .addArgument(new Argument('<name>', 'experiment').choices(EVERYTHING))
   .option('--seeds <list>', 'seeds, separated by commas', (text) => list(text).map(wholeFrom(0)), [1])
-  .option('--only <arms>', 'some of its arms, separated by commas', list)
+  .option('--only <arms>', 'arms to run, separated by commas (default: all)', list)
   .addOption(
-    new Option('--backend <name>', 'where to compute; auto: a GPU where there is one, else wasm')
+    new Option('--backend <name>', 'backend; auto: a GPU if there is one, else wasm')
       .choices(BACKENDS)
       .default('auto'),
   )
   .option('--threads <n>', 'threads of the wasm backend (default: all cores)', wholeFrom(1))
   .option(
     '--data <dir>',
-    'folder with the official CIFAR-10 files, or where to put them (default: per-user cache)',
+    'folder of the official CIFAR-10 files, created if missing (default: per-user cache)',
   )
   .option(
     '--runs <dir>',
-    'checkpoints and events of the runs',
+    'folder of checkpoints and events',
     join(envPaths('cyclegrad', { suffix: '' }).cache, 'reproduce'),
   )
-  .option('--results <dir>', 'the JSON files and the report', RESULTS)
-  .option('--readme <file>', 'report: also write the headline between the marks of this document')
+  .option('--results <dir>', 'folder of the JSON files and the report', RESULTS)
+  .option('--page <file>', 'report: the page with the markers <!-- clr --> and <!-- /clr -->', PAGE)
+  .option('--no-page', 'report: do not write the page')
   .showHelpAfterError('(--help lists the options)');
 
 async function reproduce(name: ExperimentName | 'range-test', options: Options): Promise<boolean> {
@@ -107,13 +110,12 @@ program.action(async (name: (typeof EVERYTHING)[number], options: Options) => {
   }
   const results = writeReport(options.results);
   const runs = results.arms.reduce((sum, one) => sum + one.runs.length, results.range.length);
-  console.log(
-    `${runs} finished runs; written to ${options.results}: REPORT.md, report.html and the pictures`,
-  );
-  if (options.readme === undefined) return;
-  const text = headlineMarkdown(results, options.results);
-  writeFileSync(options.readme, replaceBetween(readFileSync(options.readme, 'utf8'), 'clr', text));
-  console.log(`the headline in ${options.readme}`);
+  console.log(`wrote REPORT.md, report.html and the figures of ${runs} finished runs to ${options.results}`);
+  if (options.page === false) return;
+  const folder = relative(dirname(options.page), options.results).replaceAll('\\', '/');
+  const text = headlineMarkdown(results, folder);
+  writeFileSync(options.page, replaceBetween(readFileSync(options.page, 'utf8'), 'clr', text));
+  console.log(`wrote the table of ${options.page}`);
 });
 
 try {

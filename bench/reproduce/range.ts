@@ -73,7 +73,7 @@ export async function runRangeTests(
       const path = join(dir, file(seed));
       const what = `range test, ${steps} steps, seed ${seed}`;
       if (existsSync(path)) {
-        log(`${what}: done already`);
+        log(`${what}: already finished`);
         continue;
       }
       log(what);
@@ -182,7 +182,7 @@ const falls = (values: readonly number[]): number =>
 export const RANGE_HEAD = [
   'sweep',
   'at 0.006',
-  'from the paper',
+  'from paper',
   'rank correlation to 0.005',
   'roughness below 0.006',
   'above',
@@ -213,7 +213,7 @@ export function rangeRows(records: readonly RangeRecord[]): string[][] {
   const place = ({ lr, why }: Suggestion): string =>
     lr === null ? `none: ${why}` : String(Number(lr.toPrecision(2)));
   return [
-    ['paper, read off its figure', ...cells(paper), '0.001', '0.006', '–', '–', '–', '–'],
+    ['paper, read from its figure', ...cells(paper), '0.001', '0.006', '–', '–', '–', '–'],
     ...records.map(({ steps, seed, evaluations, suggestions }) => [
       sweepName(steps, seed),
       ...cells(shapeOf(evaluations)),
@@ -226,12 +226,17 @@ export function rangeRows(records: readonly RangeRecord[]): string[][] {
 
 export const rangeFigure = (title: string, records: readonly RangeRecord[]): string =>
   rangeSvg(
-    records.map(({ steps, seed, ...record }) => ({ label: sweepName(steps, seed), ...record })),
+    // One color for each length.
+    records.map(({ steps, seed, ...record }) => ({
+      label: sweepName(steps, seed),
+      color: steps === SWEEPS[0].steps ? '#0072b2' : '#c24f00',
+      ...record,
+    })),
     {
       sweep: 'linear',
       title,
       reference: {
-        label: 'paper, figure 3',
+        label: 'paper, Figure 3',
         points: PAPER.map((accuracy, i) => [i / 1000, accuracy]),
       },
     },

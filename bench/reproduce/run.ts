@@ -31,7 +31,7 @@ export async function runArms(options: RunOptions): Promise<boolean> {
   for (const seed of seeds) {
     for (const arm of arms) {
       if (existsSync(resultFile(results, arm, seed))) {
-        log(`${arm.title}, seed ${seed}: done already`);
+        log(`${arm.title}, seed ${seed}: already finished`);
         continue;
       }
       if (signal.aborted || !(await runArm(arm, seed, options))) return false;

@@ -225,21 +225,21 @@ export function describeGpuSteps(result: GpuStepResult): string {
   const { config, report, machine, versions, submission, ofPeak, cuda } = result;
   const { wgsl, vec4 } = report.kernels;
   const rows = [
-    ['a step alone, waited for', result.aloneMs.min, result.aloneMs.median],
-    [`one of ${config.many} in a submission`, result.amongManyMs.min, result.amongManyMs.median],
-    ["all kernels, the device's clock", result.deviceMs, null],
+    ['one step per submission', result.aloneMs.min, result.aloneMs.median],
+    [`${config.many} steps per submission, per step`, result.amongManyMs.min, result.amongManyMs.median],
+    ['all kernels (device clock)', result.deviceMs, null],
     ...(submission === null
       ? []
       : [
-          ['submitting a step alone, CPU time', null, submission.aloneMs] as const,
-          [`submitting one of ${config.many}, CPU time`, null, submission.amongManyMs] as const,
+          ['submitting one step (CPU time)', null, submission.aloneMs] as const,
+          [`submitting ${config.many} steps, per step (CPU time)`, null, submission.amongManyMs] as const,
         ]),
     ...(cuda.eager === null
       ? []
       : [['PyTorch CUDA, eager', cuda.eager.ms.min, cuda.eager.ms.median] as const]),
     ...(cuda.graph === null
       ? []
-      : [['PyTorch CUDA, one graph', cuda.graph.ms.min, cuda.graph.ms.median] as const]),
+      : [['PyTorch CUDA graph', cuda.graph.ms.min, cuda.graph.ms.median] as const]),
   ] as const;
   const number = (ms: number | null): string => (ms === null ? '' : ms.toFixed(3));
   return [
@@ -256,7 +256,7 @@ export function describeGpuSteps(result: GpuStepResult): string {
       1,
     ),
     '',
-    `${result.gflopPerSecond.toFixed(1)} GFLOP/s by the device's clock` +
+    `${result.gflopPerSecond.toFixed(1)} GFLOP/s by the device clock` +
       (ofPeak === null
         ? ' (fraction of peak unknown: pass the peak of the adapter with --peak-tflops)'
         : `, ${formatPercent(ofPeak)} of ${config.peakTflops} TFLOP/s`),

@@ -74,20 +74,29 @@ export function addStepBenchmark(program: Command): void {
   const cores = availableParallelism();
   program
     .command('step')
-    .description("time of one training step of Caffe's CIFAR-10 network, batch 100, on synthetic images")
-    .option('--threads <list>', 'numbers of threads to compare', threadList, cores === 1 ? [1] : [1, cores])
-    .option('--steps <n>', 'timed steps for each', wholeFrom(1), 100)
-    .option('--warmup <n>', 'steps before them that are not counted', wholeFrom(1), 10)
-    .addOption(new Option('--simd <kind>').choices(['auto', ...SIMD_KINDS]).default('auto'))
-    .option('--seed <n>', 'decides weights and images', wholeFrom(0), 1)
-    .addOption(new Option('--backend <name>').choices(['wasm', 'gpu']).default('wasm'))
-    .addOption(
-      new Option('--mode <name>', 'of the gpu backend').choices(['webgpu', 'webgl']).default('webgpu'),
+    .description("Time a training step of Caffe's CIFAR-10 network at batch 100, on synthetic images.")
+    .option(
+      '--threads <list>',
+      'numbers of threads, separated by commas',
+      threadList,
+      cores === 1 ? [1] : [1, cores],
     )
-    .option('--many <n>', 'steps of one submission to the GPU', wholeFrom(1), 20)
-    .option('--peak-tflops <n>', 'what the GPU does at most in f32, for its share', positive)
-    .option('--python <path>', 'a Python with PyTorch on CUDA, beside the gpu backend')
-    .option('--json [file]', 'the result as JSON, to the file or to stdout')
+    .option('--steps <n>', 'timed steps for each number of threads', wholeFrom(1), 100)
+    .option('--warmup <n>', 'untimed steps before them', wholeFrom(1), 10)
+    .addOption(
+      new Option('--simd <kind>', 'SIMD instructions of the wasm backend')
+        .choices(['auto', ...SIMD_KINDS])
+        .default('auto'),
+    )
+    .option('--seed <n>', 'seed of weights and images', wholeFrom(0), 1)
+    .addOption(new Option('--backend <name>', 'backend').choices(['wasm', 'gpu']).default('wasm'))
+    .addOption(
+      new Option('--mode <name>', 'mode of the gpu backend').choices(['webgpu', 'webgl']).default('webgpu'),
+    )
+    .option('--many <n>', 'steps in a submission to the GPU', wholeFrom(1), 20)
+    .option('--peak-tflops <n>', 'peak of the GPU in f32, for the fraction of peak', positive)
+    .option('--python <path>', 'Python with PyTorch on CUDA, compared with the gpu backend')
+    .option('--json [file]', 'write the result as JSON to the file, or to stdout')
     .action(async (options: StepArguments & GpuArguments) => {
       if (options.backend === 'gpu') {
         const { mode, many, steps, warmup, seed, peakTflops = null, python } = options;
@@ -139,7 +148,7 @@ export async function measureSteps(options: StepArguments): Promise<StepResult> 
     for (const { threads: count, loss } of results) {
       if (Object.is(loss, results[0].loss)) continue;
       throw new Error(
-        `step: ${count} threads have another loss than ${results[0].threads}: ${loss} and ${results[0].loss}`,
+        `step: the loss differs between ${count} and ${results[0].threads} threads: ${loss} and ${results[0].loss}`,
       );
     }
     const config = { net: 'caffeFull', batchSize: BATCH, steps, warmup, simd, seed } as const;
@@ -194,7 +203,7 @@ function summarize(arm: Arm, { warmup, simd }: StepArguments): Measured {
   const { threads, plans, ms: all, loss } = arm;
   const report = arm.report!;
   if (simd !== 'auto' && report.simd !== simd) {
-    throw new Error(`step: ${simd} SIMD was to be measured, but ${report.simd} runs`);
+    throw new Error(`step: expected ${simd} SIMD, but the backend uses ${report.simd}`);
   }
   const ms = all.slice(warmup).map(micros);
   const sorted = ms.toSorted((a, b) => a - b);
@@ -218,7 +227,7 @@ function summarize(arm: Arm, { warmup, simd }: StepArguments): Measured {
 }
 
 function describe({ machine, versions, config, results }: StepResult): string {
-  const head = ['threads', 'SIMD', 'min ms', 'median ms', 'p90 ms', 'images/s', 'GFLOP/s', 'speed-up'];
+  const head = ['threads', 'SIMD', 'min ms', 'median ms', 'p90 ms', 'images/s', 'GFLOP/s', 'speedup'];
   const rows = results.map((result) => [
     String(result.threads),
     result.report.simd,
@@ -238,6 +247,6 @@ function describe({ machine, versions, config, results }: StepResult): string {
     '',
     table(head, rows, 0),
     '',
-    'Rates and the speed-up over the first row are of the median.',
+    'Rates and the speedup over the first row are computed from the median.',
   ].join('\n');
 }

@@ -31,9 +31,9 @@ export function drawSchedule(code: string, steps: number): string {
   return curveSvg([{ label: schedule.config.kind, points }], { panels, width: 640, height: 300 });
 }
 
-/** An SVG document as part of a page, where style.css gives its colors the page's theme. */
+/** An SVG document as part of a page, where style.css, not its own style, gives its colors the page's theme. */
 const inPage = (svg: string, description: string): string =>
-  `<span class="picture" v-pre>${svg.replace(/^<\?xml[^]*?\?>/, '').replace('role="img"', `role="img" aria-label="${description}"`)}</span>`;
+  `<span class="picture" v-pre>${svg.replace(/^<\?xml[^]*?\?>|<style>[^]*?<\/style>/g, '').replace('role="img"', `role="img" aria-label="${description}"`)}</span>`;
 
 /**
  * A Markdown plugin.

@@ -7,6 +7,8 @@ import type { Suggestion, SuggestionName, TrendPoint } from './suggest-bounds.ts
 export interface RangePicture {
   /** The name in the legend. */
   readonly label: string;
+  /** Any SVG color. Default: the next color of the palette. */
+  readonly color?: string;
   readonly evaluations: readonly RangeEvaluation[];
   /** The result of `lossTrend(curve)`. */
   readonly trend: readonly TrendPoint[];
@@ -59,8 +61,8 @@ export function rangeSvg(pictures: readonly RangePicture[], options: RangeSvgOpt
   const marks = new Map<SuggestionName, (readonly [number, number])[]>();
   const accuracies: CurveSeries[] = [];
   const losses: CurveSeries[] = [];
-  pictures.forEach(({ label, evaluations, trend, suggestions }, i) => {
-    const color = PALETTE[i % PALETTE.length];
+  pictures.forEach((picture, i) => {
+    const { label, evaluations, trend, suggestions, color = PALETTE[i % PALETTE.length] } = picture;
     const measured = evaluations.map(({ lr, accuracy }) => [lr, accuracy ?? NaN] as const);
     if (measured.length > 0) accuracies.push({ label, color, points: measured, dots: true });
     const smooth = trend.map(({ lr, loss }) => [lr, loss] as const);
@@ -84,8 +86,12 @@ export function rangeSvg(pictures: readonly RangePicture[], options: RangeSvgOpt
     title,
     x: { label: 'learning rate', scale: sweep === 'exponential' ? 'log' : 'linear' },
     panels: [
-      ...(hasAccuracy ? [{ left: { label: 'test accuracy', format: 'percent' } } as const] : []),
-      ...(losses.length > 0 || !hasAccuracy ? [{ left: { label: 'training loss' } }] : []),
+      ...(hasAccuracy
+        ? [{ left: { label: 'test accuracy', format: 'percent' }, labels: 'ends' } as const]
+        : []),
+      ...(losses.length > 0 || !hasAccuracy
+        ? [{ left: { label: 'training loss' }, labels: 'ends' } as const]
+        : []),
     ],
     height: hasAccuracy && losses.length > 0 ? 760 : 460,
   });

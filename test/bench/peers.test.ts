@@ -48,7 +48,7 @@ describe('baselines that are not there', () => {
     });
     expect(result.skipped).toEqual([
       { name: 'PyTorch', reason: expect.stringContaining('can import torch') },
-      { name: 'threads', reason: 'one thread is all there is' },
+      { name: 'threads', reason: 'the machine has only one thread' },
       { name: '@tensorflow/tfjs', reason: `not installed in ${dir}` },
       { name: '@jax-js/jax', reason: `not installed in ${dir}` },
     ]);
@@ -85,9 +85,9 @@ describe('baselines that are not there', () => {
 it('losses that differ are no comparison', () => {
   checkLosses('mlp', [2.3, 2.2], [2.3001, 2.2001]);
   expect(() => checkLosses('mlp', [2.3, 2.2], [2.3, 2.1])).toThrow(
-    'mlp: the engines do not do the same work: losses 2.3, 2.2 and 2.3, 2.1',
+    'mlp: the losses of the engines differ, so the work is not the same: 2.3, 2.2 and 2.3, 2.1',
   );
-  expect(() => checkLosses('mlp', [2.3, 2.2], [2.3, NaN])).toThrow('same work');
+  expect(() => checkLosses('mlp', [2.3, 2.2], [2.3, NaN])).toThrow('the losses of the engines differ');
 });
 
 const torch = findTorch();
@@ -211,15 +211,20 @@ describe('chart', () => {
   });
 
   it('writes the table between the markers, as the formatter wants it', async () => {
-    const content = peersMarkdown(result, 'bench/results/peers.svg', 'bench/results/peers.json');
+    const content = peersMarkdown(result, '../bench/results/peers.svg', 'bench/results/peers.json');
     const document = replaceBetween(
       '# Title\n\n<!-- peers -->\nold\n<!-- /peers -->\n\nafter\n',
       'peers',
       content,
     );
     expect(document).not.toContain('old');
-    expect(document).toContain('| Caffe full, batch 100 |     5.50 |        10.0 |  0.55 | 0.53 … 0.57 |');
-    expect(document).toContain('takes 3,200 times as long for Caffe full at batch 10');
+    expect(document).toContain(
+      '| Caffe full, batch 100 |          5.50 |        10.0 |  0.55 | 0.53 … 0.57 |',
+    );
+    expect(document).toContain('takes 3,200 times as long for a step of Caffe full at batch 10');
+    expect(document).toContain(
+      'cyclegrad 0.1.0 (commit abcdef0123) on Node 20, and PyTorch 1.13 with OpenBLAS, in the faster of',
+    );
     expect(document).toContain('Not measured: @jax-js/jax: not installed.');
     expect(replaceBetween(document, 'peers', content)).toBe(document);
     expect(await check(document, { parser: 'markdown', printWidth: 110, singleQuote: true })).toBe(true);

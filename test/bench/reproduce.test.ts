@@ -12,6 +12,7 @@ import { PAPER, shapeOf } from '../../bench/reproduce/range.ts';
 import type { RunRecord } from '../../bench/reproduce/record.ts';
 import {
   claim,
+  figure,
   headlineMarkdown,
   readResults,
   reportHtml,
@@ -157,11 +158,11 @@ describe('the report', () => {
 
   it('says so where nothing has run', () => {
     const empty = readResults(join(dir, 'nothing'));
-    expect(claim(empty.arms)).toEqual(['Not all of the arms that the claim is about have run yet.']);
+    expect(claim(empty.arms)).toEqual(['The arms of this comparison have not all finished.']);
     expect(reportMarkdown(empty)).toContain('not run');
   });
 
-  it('sets means and spreads over seeds beside the paper, and tells what differs', () => {
+  it('has means and spreads over seeds beside the paper, and differences', () => {
     put(record('triangular2-25000', 25_000, 1, 0.81));
     put(record('triangular2-25000', 25_000, 2, 0.82));
     put(record('fixed-70000', 70_000, 1, 0.815));
@@ -169,12 +170,13 @@ describe('the report', () => {
     const found = writeReport(results);
     const text = reportMarkdown(found);
     expect(text).toContain(
-      'triangular2 after 25,000 steps: 81.5% (2 runs); the fixed rate after 70,000: 81.5% (1 run): +0.0 points.',
+      'With triangular2, accuracy after 25,000 steps is 81.5% (2 runs). With the fixed rate, it is 81.5% after 70,000 steps (1 run). ' +
+        'The paper reports 81.4% for both.',
     );
     expect(text).toMatch(
       /\| triangular2, 25,000 +\| 25,000 \| 81\.4% \| +81\.5% \| +2 \| 81\.0 … 82\.0 \| +\+0\.1 \| 25,000 \(1 of 2 runs\) \| 10:00 \|/,
     );
-    expect(text).toContain('decay, 25,000: −2.5 points against the paper over 1 run.');
+    expect(text).toContain('decay, 25,000: −2.5 points compared with the paper (1 run).');
     expect(readFileSync(join(results, 'REPORT.md'), 'utf8')).toBe(text);
     const html = readFileSync(join(results, 'report.html'), 'utf8');
     expect(html).toBe(reportHtml(found));
@@ -185,9 +187,35 @@ describe('the report', () => {
       rect,
     ]);
     expect(clips.length).toBeGreaterThan(2);
-    // Pictures in one page share ids: each must mean the same in all of them.
+    // Figures in one page share ids: each must mean the same in all of them.
     expect(new Set(clips.map(String)).size).toBe(new Set(clips.map(([id]) => id)).size);
-    expect(headlineMarkdown(found, 'results')).toContain('](results/headline.svg)');
+    const page = headlineMarkdown(found, 'results');
+    expect(page).toContain('](results/headline.svg)');
+    expect(page).toMatch(
+      /^\| triangular2, 25,000 +\| 81\.4% \| +81\.5% \| +2 \| 81\.0 … 82\.0 \| 25,000 \(1 of 2 runs\) \|$/m,
+    );
+  });
+
+  it('names the arms of the headline at their lines, with what was measured and what the paper has', () => {
+    const svg = readFileSync(join(results, 'headline.svg'), 'utf8');
+    const labels = [...svg.matchAll(/class="end"[^>]*>([^<]*)</g)].map(([, label]) => label);
+    expect(labels.sort()).toEqual(['fixed, 70,000 steps: 81.5%', 'triangular2, 25,000 steps: 81.5%']);
+    expect(svg).toContain('>paper: 81.4%<');
+  });
+
+  it('draws a line for each distinct schedule', () => {
+    const [first, second] = readResults(results).arms.filter(({ runs }) => runs.length > 0);
+    const rates = (svg: string | null): number => svg!.match(/data-series="rate of/g)?.length ?? 0;
+    expect(rates(figure('same', [first, { ...first, runs: [...first.runs] }]))).toBe(1);
+    const run = second.runs[0];
+    const faster = run.training.map((point) => ({ ...point, lr: 2 * point.lr }));
+    const other = { ...second, runs: [{ ...run, training: faster }] };
+    expect(rates(figure('different', [first, other]))).toBe(2);
+    const many = [1, 2, 3, 4].map((factor) => ({
+      ...second,
+      runs: [{ ...run, training: run.training.map((point) => ({ ...point, lr: factor * point.lr })) }],
+    }));
+    expect(rates(figure('too many', many))).toBe(0);
   });
 });
 

@@ -60,6 +60,7 @@ export async function testHost(change: Partial<Host> = {}): Promise<TestHost> {
         train: synthetic({ kind: 'images', n: 40, seed: 1 }),
         test: synthetic({ kind: 'images', n: 20, seed: 2 }),
       }),
+    examples: join(cwd, 'no examples'),
     ...change,
     out: stdout.text,
     err: stderr.text,

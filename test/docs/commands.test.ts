@@ -98,16 +98,20 @@ async function complaint(help: Help, words: readonly string[]): Promise<string |
   return unknown.length === 0 ? null : `${path.join(' ')} has no ${unknown.join(', ')}`;
 }
 
+function complaintOfExample(name: string | undefined): string | null {
+  const examples = readdirSync(`${ROOT}examples`).map((file) => file.replace(/\.ts$/, ''));
+  return name === undefined || /^[A-Z]+$/.test(name) || examples.includes(name)
+    ? null
+    : `there is no example '${name}'`;
+}
+
 async function complaintOfNpm(words: readonly string[]): Promise<string | null> {
   const [verb = '', ...rest] = words.filter((word) => word !== '--silent');
   if (!['run', 'start', 'test'].includes(verb)) return null;
   const [name = '', ...after] = verb === 'run' ? rest : [verb, ...rest];
   if (!Object.hasOwn(manifest.scripts, name)) return `there is no script '${name}' in package.json`;
   const given = after[0] === '--' ? after.slice(1) : [];
-  if (name === 'example') {
-    const examples = readdirSync(`${ROOT}examples`).map((file) => file.replace(/\.ts$/, ''));
-    return given[0] === undefined || examples.includes(given[0]) ? null : `there is no example '${given[0]}'`;
-  }
+  if (name === 'example') return complaintOfExample(given[0]);
   const script = SCRIPTS[name];
   return script === undefined ? null : complaint(script.help, [...script.before, ...given]);
 }
@@ -115,7 +119,10 @@ async function complaintOfNpm(words: readonly string[]): Promise<string | null> 
 /** Null for programs that are not ours, too. */
 async function complaintOf([program, ...words]: readonly string[]): Promise<string | null> {
   if (program === 'npx') return complaintOf(words);
-  if (program === 'cyclegrad') return complaint(helpOfCyclegrad, words);
+  if (program === 'cyclegrad') {
+    const example = words[0] === 'example' ? complaintOfExample(words[1]) : null;
+    return example ?? complaint(helpOfCyclegrad, words);
+  }
   if (program === 'npm') return complaintOfNpm(words);
   if (program === 'node' && words[0] === 'dist/cli/main.js')
     return complaint(helpOfCyclegrad, words.slice(1));

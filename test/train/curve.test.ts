@@ -187,6 +187,83 @@ describe('curveSvg', () => {
     );
   });
 
+  test('labels at the ends of lines are inside the image, in order, and do not overlap', () => {
+    const finals = [0.81, 0.805, 0.8, 0.802, 0.3, 0.101, 0.1];
+    const svg = curveSvg(
+      finals.map((final, i) => ({
+        label: `line ${i}`,
+        points: [
+          [0, 0],
+          [i === 4 ? 500 : 1000, final],
+        ],
+      })),
+      { panels: [{ left: { label: 'accuracy', format: 'percent', domain: [0.1, 0.85] }, labels: 'ends' }] },
+    );
+    expectWellFormed(svg);
+    const labels = [...svg.matchAll(/<text x="([^"]*)" y="([^"]*)"[^>]*class="end"[^>]*>line (\d)</g)].map(
+      ([, x, y, index]) => ({ x: Number(x), y: Number(y), index: Number(index) }),
+    );
+    expect(new Set(labels.map(({ index }) => index)).size).toBe(finals.length);
+    const atTheEnd = labels.filter(({ index }) => index !== 4).sort((a, b) => a.y - b.y);
+    expect(atTheEnd.map(({ index }) => index)).toEqual([0, 1, 3, 2, 5, 6]);
+    const gaps = atTheEnd.slice(1).map(({ y }, i) => y - atTheEnd[i].y);
+    expect(Math.min(...gaps)).toBeGreaterThan(17.9);
+    expect(Math.max(...atTheEnd.map(({ y }) => y))).toBeLessThan(tick(svg, 'left-tick', '10%') + 6);
+    // Within the width of 960, estimated at 0.53 em of 14 pixels for a character.
+    for (const { x } of labels) expect(x + 6 * 14 * 0.53).toBeLessThan(960);
+    expect(labels.find(({ index }) => index === 4)!.x).toBeLessThan(atTheEnd[0].x - 200);
+  });
+
+  test('nothing is drawn outside a given domain', () => {
+    const svg = curveSvg(
+      [
+        {
+          label: 'y',
+          points: [
+            [0, 0.1],
+            [1, 0.7],
+            [2, 0.8],
+          ],
+          dots: true,
+        },
+        { label: 'given', points: [[1, 0.2]], marker: 'diamond' },
+      ],
+      { panels: [{ left: { label: 'y', domain: [0.5, 0.9] } }] },
+    );
+    const bottom = tick(svg, 'left-tick', '0.50');
+    const [, clipY, clipHeight] = /<clipPath[^>]*><rect [^>]*y="([^"]*)"[^>]*height="([^"]*)"/.exec(svg)!;
+    expect(Number(clipY) + Number(clipHeight)).toBeCloseTo(bottom + 1, 1);
+    expect(svg.match(/<circle /g)).toHaveLength(2 + 1); // and that of the legend
+    expect(svg.match(/data-series="given"/g)).toHaveLength(1); // the legend alone
+  });
+
+  test('markers are in the legend once, and names can be left out', () => {
+    const marker = { points: [[0, 1]], marker: 'diamond' } as const;
+    const ends = curveSvg(
+      [
+        { label: 'paper', ...marker, color: '#0072b2' },
+        { label: 'paper', ...marker, color: '#c24f00' },
+      ],
+      { panels: [{ left: { label: 'y' }, labels: 'ends' }] },
+    );
+    expect(ends.match(/>paper</g)).toHaveLength(1);
+    const none = curveSvg([{ label: 'line', points: [[0, 1]] }], {
+      title: 'title',
+      panels: [{ left: { label: 'y' }, labels: 'none' }],
+    });
+    expect(none).not.toContain('>line<');
+  });
+
+  test('has colors for dark pages, for its own elements only', () => {
+    const svg = curveSvg([{ label: 'y', points: [[0, 1]] }], one);
+    const [, style] = /<style>@media \(prefers-color-scheme: dark\) \{(.*)\}<\/style>/.exec(svg)!;
+    expect(svg).toMatch(/^<svg [^>]*class="cyclegrad-curves"/);
+    const rules = style.split('}').filter((rule) => rule.trim() !== '');
+    expect(rules.filter((rule) => !rule.trim().startsWith('.cyclegrad-curves ['))).toEqual([]);
+    const drawn = new Set(svg.replace(/<style>.*<\/style>/, '').match(/(?:fill|stroke)="#[0-9a-f]{6}"/g));
+    expect([...drawn].filter((color) => !style.includes(`[${color}]`))).toEqual([]);
+  });
+
   test('refuses series and axes that are not there', () => {
     expect(() => curveSvg([{ label: 'y', points: [], panel: 1 }], one)).toThrow(
       "curveSvg: series 'y' is in panel 1, but there are 1",
@@ -197,6 +274,9 @@ describe('curveSvg', () => {
     expect(() => curveSvg([], { panels: [{ left: { label: 'y', domain: [1, 1] } }] })).toThrow(
       "curveSvg: axis 'y' has the empty domain [1, 1]",
     );
+    expect(() =>
+      curveSvg([], { panels: [{ left: { label: 'y' }, right: { label: 'z' }, labels: 'ends' }] }),
+    ).toThrow("curveSvg: panel 0 has labels: 'ends' and a right axis");
   });
 
   test('is the same every time', () => {

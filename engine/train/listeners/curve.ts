@@ -16,7 +16,7 @@ import {
 
 /** A line, or markers, of a chart. */
 export interface CurveSeries {
-  /** The name in the legend. */
+  /** The name in the legend or at the end of the line. '' for a curve without a name. */
   readonly label: string;
   /** `[x, y]`, with ascending x. The line has a gap where y is not finite, or not positive on a logarithmic axis. */
   readonly points: readonly (readonly [number, number])[];
@@ -69,6 +69,11 @@ export interface CurvePanel {
   readonly right?: CurveAxis;
   /** Height relative to the other panels. Default 1. */
   readonly weight?: number;
+  /**
+   * Where the names of the curves are: in a 'legend' above the panel, at the 'ends' of the lines (markers stay in the legend), or
+   * nowhere ('none'). Labels at the ends do not overlap each other, and need a panel without a right axis. Default 'legend'.
+   */
+  readonly labels?: 'legend' | 'ends' | 'none';
 }
 
 export interface CurveOptions {
@@ -86,11 +91,33 @@ export interface CurveOptions {
   readonly height?: number;
 }
 
-/** The palette of Okabe and Ito, ordered by contrast on white. */
-export const PALETTE = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000'];
+/** Hues of Okabe and Ito, dark enough for text on white (contrast of at least 4.5). */
+export const PALETTE = ['#0072b2', '#c24f00', '#00805e', '#a9527f', '#8f6400', '#007f93', '#000000'];
 const INK = '#1f2328';
 const QUIET = '#59636e';
 const GRID = '#e4e7eb';
+const PAPER = '#ffffff';
+/** The replacement of each color where the viewer prefers a dark page. Each has a contrast of at least 6.5, except the grid. */
+const DARK: Readonly<Record<string, string>> = {
+  [PAPER]: '#0d1117',
+  [INK]: '#e6edf3',
+  [QUIET]: '#9198a1',
+  [GRID]: '#30363d',
+  '#0072b2': '#4fa8e0',
+  '#c24f00': '#f08545',
+  '#00805e': '#2fbf95',
+  '#a9527f': '#dd94bb',
+  '#8f6400': '#e6a82e',
+  '#007f93': '#54c5d8',
+  '#000000': '#e6edf3',
+};
+/** A class of the document, because styles of an SVG inside an HTML page apply to the whole page. */
+const STYLE_CLASS = 'cyclegrad-curves';
+const STYLE = `<style>@media (prefers-color-scheme: dark) { ${Object.entries(DARK)
+  .flatMap(([light, dark]) =>
+    ['fill', 'stroke'].map((what) => `.${STYLE_CLASS} [${what}="${light}"] { ${what}: ${dark} }`),
+  )
+  .join(' ')} }</style>`;
 const FONT = 15;
 /** Average width of a character, in em. An estimate without a DOM, slightly too large, because text must not overlap. */
 const CHARACTER = 0.53;
@@ -122,11 +149,12 @@ interface Plot {
 }
 
 /**
- * Draws a line chart and returns it as one SVG document with a white background. Long series are reduced to the first, lowest, highest
+ * Draws a line chart and returns it as one SVG document, whose colors follow `prefers-color-scheme`. Long series are reduced to the first, lowest, highest
  * and last point of each half pixel, which looks the same.
  *
  * Units: pixels for sizes.
- * Throws RangeError for a series in a panel or on an axis that does not exist, and for an empty domain.
+ * Throws RangeError for a series in a panel or on an axis that does not exist, for an empty domain, and for labels at the ends
+ * of lines in a panel with a right axis.
  *
  * @example
  * const points = Array.from({ length: 8000 }, (_, step) => [step, schedule(step)] as const);
@@ -135,6 +163,7 @@ interface Plot {
 export function curveSvg(series: readonly CurveSeries[], options: CurveOptions): string {
   const { panels, title, subtitle, x = { label: 'steps' }, width = 960, height = 600 } = options;
   const curves = series.map((one, index) => resolve(one, index, panels));
+  checkLabels(panels);
 
   const xAxisHeight = 52;
   let top = 18;
@@ -150,17 +179,26 @@ export function curveSvg(series: readonly CurveSeries[], options: CurveOptions):
     top += 12;
   }
 
-  const sides = { left: margin(panels, curves, 'left'), right: margin(panels, curves, 'right') };
-  const span = width - sides.left - sides.right;
   const inPanel = panels.map((_, index) => curves.filter((curve) => curve.panel === index));
-  const legends = inPanel.map((panelCurves) => legendRows(panelCurves, span));
+  const xs = curves.flatMap((curve) => curve.points.map((point) => point[0]));
+  const leftSide = margin(panels, curves, 'left');
+  const rightSide = Math.max(
+    margin(panels, curves, 'right'),
+    ...panels.map((panel, index) =>
+      panel.labels === 'ends'
+        ? labelMargin(inPanel[index], axis(x, xs, [0, 1], 2, false), width, leftSide)
+        : 0,
+    ),
+  );
+  const sides = { left: leftSide, right: rightSide };
+  const span = width - sides.left - sides.right;
+  const legends = inPanel.map((panelCurves, index) => legendRows(inLegend(panelCurves, panels[index]), span));
   const gap = 18;
   const legendHeights = legends.map((rows) => rows.length * 24 + 6);
   const fixedHeight = legendHeights.reduce((a, b) => a + b, 0) + gap * (panels.length - 1);
   const plotHeight = height - top - xAxisHeight - fixedHeight;
   const weights = panels.reduce((sum, panel) => sum + (panel.weight ?? 1), 0);
 
-  const xs = curves.flatMap((curve) => curve.points.map((point) => point[0]));
   const xRange: [number, number] = [sides.left, width - sides.right];
   // Not extended to the next tick: a run of 70,000 steps should end at the edge.
   const across = axis(x, xs, xRange, Math.max(2, Math.floor(span / 110)), false);
@@ -183,10 +221,11 @@ export function curveSvg(series: readonly CurveSeries[], options: CurveOptions):
   });
 
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ` +
+    `<svg xmlns="http://www.w3.org/2000/svg" class="${STYLE_CLASS}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ` +
       `font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="${FONT}" role="img">`,
     `<title>${escape(title ?? curves.map((curve) => curve.label).join(', '))}</title>`,
-    `<rect width="${width}" height="${height}" rx="6" fill="#ffffff"/>`,
+    STYLE,
+    `<rect width="${width}" height="${height}" rx="6" fill="${PAPER}"/>`,
     ...head,
     ...body,
     '</svg>\n',
@@ -217,6 +256,16 @@ function resolve(one: CurveSeries, index: number, panels: readonly CurvePanel[])
     panel,
     side,
   };
+}
+
+/** Throws RangeError for labels at the ends of lines where the right axis is. */
+function checkLabels(panels: readonly CurvePanel[]): void {
+  panels.forEach(({ labels, right }, index) => {
+    if (labels !== 'ends' || right === undefined) return;
+    throw new RangeError(
+      `curveSvg: panel ${index} has labels: 'ends' and a right axis, whose ticks are in the same place (use labels: 'legend')`,
+    );
+  });
 }
 
 /** The y values of the series on one side. */
@@ -315,9 +364,9 @@ function drawPanel(
     axis(spec, heights(curves, which), [plot.bottom, plot.top], ticks, true);
   const left = side(panel.left, 'left');
   const right = panel.right && side(panel.right, 'right');
-  // Slightly larger than the plot, so lines and dots on its border are not clipped.
-  const [x, y] = [px(plot.left - 5), px(plot.top - 5)];
-  const [width, height] = [px(plot.right - plot.left + 10), px(plot.bottom - plot.top + 10)];
+  // Half a line wider than the plot, so lines on its border keep their width.
+  const [x, y] = [px(plot.left - 1), px(plot.top - 1)];
+  const [width, height] = [px(plot.right - plot.left + 2), px(plot.bottom - plot.top + 2)];
   // A page may contain several charts, whose ids must not collide. An id with all values is the same only for the same element.
   const clip = `clip-${x}-${y}-${width}-${height}`;
   const out = [
@@ -345,15 +394,19 @@ function drawPanel(
   const middle = (plot.top + plot.bottom) / 2;
   out.push(text(24, middle, panel.left.label, { turn: -90 }));
   if (panel.right) out.push(text(plot.outerRight - 24, middle, panel.right.label, { turn: 90 }));
+  const placed = curves.map((curve) => place(curve, across, curve.side === 'left' ? left : right!));
   out.push(
     `<g clip-path="url(#${clip})">`,
-    ...curves.map((curve) => drawCurve(curve, across, curve.side === 'left' ? left : right!)),
+    ...placed.filter(({ curve }) => curve.marker === undefined).map(drawLine),
     '</g>',
     `<path d="M${px(plot.left)},${px(plot.top)}V${px(plot.bottom)}H${px(plot.right)}${
       panel.right ? `V${px(plot.top)}` : ''
     }" fill="none" stroke="${QUIET}"/>`,
+    // Dots on the border are drawn whole.
+    ...placed.map((curve) => drawDots(curve, plot)),
+    ...(panel.labels === 'ends' ? drawEnds(placed, plot) : []),
   );
-  return out.join('\n');
+  return out.filter((part) => part !== '').join('\n');
 }
 
 function drawX(across: Axis, plot: Plot): string {
@@ -364,25 +417,135 @@ function drawX(across: Axis, plot: Plot): string {
   return out.join('\n');
 }
 
-function drawCurve(curve: Curve, across: Axis, up: Axis): string {
-  const pixels = curve.points.map(([x, y]): [number, number] => [across.place(x), up.place(y)]);
-  if (curve.marker !== undefined) return pixels.map(([x, y]) => drawMarker(curve, x, y)).join('\n');
-  const drawn = ([x, y]: readonly [number, number]): boolean => Number.isFinite(x) && Number.isFinite(y);
-  const path = line().defined(drawn).digits(2)(thin(pixels)) ?? '';
-  const out = [
+/** A curve with the pixels of its points. */
+interface Placed {
+  readonly curve: Curve;
+  readonly pixels: [number, number][];
+}
+
+const place = (curve: Curve, across: Axis, up: Axis): Placed => ({
+  curve,
+  pixels: curve.points.map(([x, y]) => [across.place(x), up.place(y)]),
+});
+
+const isDrawn = ([x, y]: readonly [number, number]): boolean => Number.isFinite(x) && Number.isFinite(y);
+
+function drawLine({ curve, pixels }: Placed): string {
+  const path = line().defined(isDrawn).digits(2)(thin(pixels)) ?? '';
+  return (
     `<path data-series="${escape(curve.label)}" d="${path}" fill="none" stroke="${escape(curve.color)}" ` +
-      `stroke-width="${curve.width}" stroke-linejoin="round"` +
-      `${curve.opacity < 1 ? ` stroke-opacity="${curve.opacity}"` : ''}` +
-      `${curve.dashed ? ' stroke-dasharray="6 4"' : ''}/>`,
-  ];
-  if (curve.dots) {
-    for (const [x, y] of pixels.filter(drawn)) {
-      out.push(
+    `stroke-width="${curve.width}" stroke-linejoin="round"` +
+    `${curve.opacity < 1 ? ` stroke-opacity="${curve.opacity}"` : ''}` +
+    `${curve.dashed ? ' stroke-dasharray="6 4"' : ''}/>`
+  );
+}
+
+/** The dots or markers of a curve that are inside the plot. */
+function drawDots({ curve, pixels }: Placed, plot: Plot): string {
+  const inside = pixels.filter(
+    ([x, y]) =>
+      x >= plot.left - 0.5 && x <= plot.right + 0.5 && y >= plot.top - 0.5 && y <= plot.bottom + 0.5,
+  );
+  if (curve.marker !== undefined) return inside.map(([x, y]) => drawMarker(curve, x, y)).join('\n');
+  if (!curve.dots) return '';
+  return inside
+    .map(
+      ([x, y]) =>
         `<circle cx="${px(x)}" cy="${px(y)}" r="${curve.width + 1.2}" fill="${escape(curve.color)}"/>`,
-      );
-    }
+    )
+    .join('\n');
+}
+
+/** The labels at the ends of the lines of a panel. */
+const END_FONT = FONT - 1;
+const END_LINE = 18;
+/** The distance between the end of a line and its label, without and with a leader between them. */
+const END_NEAR = 12;
+const END_FAR = 24;
+
+const hasEnd = ({ label, marker }: Curve): boolean => label !== '' && marker === undefined;
+const endWidth = ({ label }: Curve): number => label.length * END_FONT * CHARACTER;
+
+/** The right margin with which every label at the end of a line fits into the image. `across` maps x to 0 … 1. */
+function labelMargin(curves: readonly Curve[], across: Axis, width: number, left: number): number {
+  const needed = curves.filter(hasEnd).map((curve) => {
+    const end = curve.points.findLast(isDrawn);
+    const at = end === undefined ? 0 : across.place(end[0]);
+    const room = width - left - END_FAR - endWidth(curve) - 8;
+    return at > 0 ? width - left - room / at : 0;
+  });
+  return Math.max(0, ...needed);
+}
+
+function drawEnds(placed: readonly Placed[], plot: Plot): string[] {
+  const ends = placed
+    .filter(({ curve }) => hasEnd(curve))
+    .flatMap(({ curve, pixels }) => {
+      const end = pixels.findLast(isDrawn);
+      if (end === undefined) return [];
+      const y = Math.min(plot.bottom, Math.max(plot.top, end[1]));
+      return [{ curve, x: end[0], y, until: end[0] + END_FAR + endWidth(curve) }];
+    })
+    .sort((a, b) => a.x - b.x);
+  // Only labels that share a part of the x axis can overlap.
+  const groups: (typeof ends)[] = [];
+  let until = -Infinity;
+  for (const end of ends) {
+    if (end.x > until) groups.push([]);
+    groups[groups.length - 1].push(end);
+    until = Math.max(until, end.until);
   }
-  return out.join('\n');
+  return groups.flatMap((group) => {
+    const sorted = group.toSorted((a, b) => a.y - b.y);
+    const half = END_LINE / 2;
+    const at = spread(
+      sorted.map(({ y }) => y),
+      END_LINE,
+      plot.top + half,
+      plot.bottom - half,
+    );
+    const far = sorted.some(({ y }, i) => Math.abs(at[i] - y) > 4);
+    return sorted.flatMap(({ curve, x, y }, i) => {
+      const textX = x + (far ? END_FAR : END_NEAR);
+      const leader =
+        `<line x1="${px(x + 3)}" x2="${px(textX - 4)}" y1="${px(y)}" y2="${px(at[i])}" stroke="${escape(curve.color)}" ` +
+        'stroke-width="1"/>';
+      return [
+        ...(far ? [leader] : []),
+        text(textX, at[i] + END_FONT * 0.35, curve.label, {
+          anchor: 'start',
+          size: END_FONT,
+          fill: escape(curve.color),
+          kind: 'end',
+          halo: true,
+        }),
+      ];
+    });
+  });
+}
+
+/** Positions at least `gap` apart, as near as possible (least squares) to the ascending `wanted` ones, between `low` and `high`. */
+function spread(wanted: readonly number[], gap: number, low: number, high: number): number[] {
+  // Without the gaps, positions only have to ascend: blocks whose means are in the wrong order are merged.
+  const blocks: { sum: number; count: number }[] = [];
+  wanted.forEach((y, i) => {
+    let block = { sum: y - i * gap, count: 1 };
+    for (
+      let last = blocks.at(-1);
+      last && last.sum / last.count > block.sum / block.count;
+      last = blocks.at(-1)
+    ) {
+      block = { sum: last.sum + block.sum, count: last.count + block.count };
+      blocks.pop();
+    }
+    blocks.push(block);
+  });
+  const highest = high - (wanted.length - 1) * gap;
+  return blocks
+    .flatMap(({ sum, count }) =>
+      Array.from({ length: count }, () => Math.max(low, Math.min(highest, sum / count))),
+    )
+    .map((y, i) => y + i * gap);
 }
 
 /** A shape with a white border, which stays visible on a line. */
@@ -391,7 +554,7 @@ function drawMarker({ marker, width, color, label }: Curve, x: number, y: number
   const shape = symbol(SYMBOLS[marker!], Math.PI * (width + 2) ** 2).digits(2)();
   return (
     `<path data-series="${escape(label)}" d="${shape}" transform="translate(${px(x)} ${px(y)})" fill="${escape(color)}" ` +
-    `stroke="#ffffff" stroke-width="1.5"/>`
+    `stroke="${PAPER}" stroke-width="1.5"/>`
   );
 }
 
@@ -422,6 +585,17 @@ interface LegendRow {
 }
 
 const SWATCH = 26;
+
+/** The curves of the legend: with labels at the ends, one for each name of markers. */
+function inLegend(curves: readonly Curve[], { labels = 'legend' }: CurvePanel): readonly Curve[] {
+  if (labels === 'legend') return curves.filter(({ label }) => label !== '');
+  if (labels === 'none') return [];
+  const markers = curves.filter(({ label, marker }) => label !== '' && marker !== undefined);
+  return [...new Set(markers.map(({ label }) => label))].map((label) => {
+    const same = markers.filter((curve) => curve.label === label);
+    return same.every(({ color }) => color === same[0].color) ? same[0] : { ...same[0], color: INK };
+  });
+}
 
 function legendRows(curves: readonly Curve[], span: number): LegendRow[] {
   const rows: { curve: Curve; at: number }[][] = [];
@@ -475,15 +649,18 @@ interface TextStyle {
   readonly fill?: string;
   readonly turn?: number;
   readonly kind?: string;
+  /** An outline in the color of the background, which separates the text from lines behind it. */
+  readonly halo?: boolean;
 }
 
 function text(x: number, y: number, content: string, style: TextStyle): string {
-  const { anchor = 'middle', size, weight, fill = INK, turn, kind } = style;
+  const { anchor = 'middle', size, weight, fill = INK, turn, kind, halo = false } = style;
   return (
     `<text x="${px(x)}" y="${px(y)}" text-anchor="${anchor}" fill="${fill}"` +
     `${kind === undefined ? '' : ` class="${kind}"`}` +
     `${size === undefined ? '' : ` font-size="${size}"`}` +
     `${weight === undefined ? '' : ` font-weight="${weight}"`}` +
+    `${halo ? ` stroke="${PAPER}" stroke-width="4" stroke-linejoin="round" paint-order="stroke"` : ''}` +
     `${turn === undefined ? '' : ` transform="rotate(${turn} ${px(x)} ${px(y)})"`}` +
     `>${escape(content)}</text>`
   );

@@ -230,10 +230,10 @@ class RunReport {
       label: hasAccuracy ? 'training loss (right axis)' : 'training loss',
       points: smooth((record) => record.loss),
       side: hasAccuracy ? 'right' : 'left',
-      color: '#d55e00',
+      color: '#c24f00',
       width: 1.5,
     });
-    series.push({ label: 'learning rate', points: hyper('lr'), panel: 1, color: '#009e73' });
+    series.push({ label: 'learning rate', points: hyper('lr'), panel: 1, color: '#00805e' });
     const momentum = hyper('momentum');
     const cycles = momentum.some(([, value]) => value !== momentum[0][1] && !Number.isNaN(value));
     if (cycles) {
@@ -242,7 +242,7 @@ class RunReport {
         points: momentum,
         panel: 1,
         side: 'right',
-        color: '#cc79a7',
+        color: '#a9527f',
       });
     }
 

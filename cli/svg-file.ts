@@ -1,4 +1,4 @@
-/** `--svg FILE`: a picture in addition to the output of a command. */
+/** `--svg FILE`: an SVG file in addition to the output of a command. */
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { UsageError } from './failure.ts';
@@ -7,10 +7,10 @@ import type { Host } from './host.ts';
 const message = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /**
- * Returns a function that writes the picture, or does nothing without a file. Throws UsageError at once for a folder that is not
+ * Returns a function that writes the SVG, or does nothing without a file. Throws UsageError at once for a folder that is not
  * writable, because after a long sweep it would be too late. The function throws Error if writing fails.
  */
-export function pictureAt(host: Host, file: string | undefined): (svg: string) => void {
+export function svgWriter(host: Host, file: string | undefined): (svg: string) => void {
   if (file === undefined) return () => undefined;
   const path = resolve(host.cwd, file);
   try {

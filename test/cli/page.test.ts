@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { run, testHost } from './fixture.ts';
+
+/** The sections of docs/cli.md by their anchors. */
+const sections = new Map<string, string>();
+for (const part of readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8').split(
+  /^(?=#{2,3} )/m,
+)) {
+  const [heading] = part.split('\n', 1);
+  const anchor =
+    /\{#([\w-]+)\}/.exec(heading)?.[1] ?? heading.replace(/^#+ /, '').toLowerCase().replaceAll(' ', '-');
+  sections.set(anchor, part);
+}
+
+/** The options in the tables of a section and of the shared sections that it takes. */
+function optionsOf(anchor: string): string[] {
+  const text = sections.get(anchor)!;
+  const [, taken = ''] = /^It also takes ([^]*?)\.$/m.exec(text) ?? [];
+  const shared = [...taken.matchAll(/\(#([\w-]+)\)/g)].flatMap(([, other]) => optionsOf(other));
+  const rows = text.split('\n').filter((line) => line.startsWith('| `--'));
+  return [...rows.map((row) => /--[\w-]+/.exec(row)![0]), ...shared];
+}
+
+const NAMES = ['train', 'find-lr', 'schedule', 'profile', 'data', 'doctor', 'example'];
+
+it.each(NAMES)('docs/cli.md has the options of %s', async (name) => {
+  const host = await testHost();
+  await run(host, name === 'data' ? 'data cifar10 --help' : `${name} --help`);
+  const [own] = host.out().split('Global Options:');
+  const options = [...own.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)]
+    .map((match) => match[1])
+    .filter((option) => option !== '--help');
+  expect(optionsOf(`cyclegrad-${name}`).sort()).toEqual(options.sort());
+});
+
+it('docs/cli.md has every command', async () => {
+  const host = await testHost();
+  await run(host, '--help');
+  const [, commands] = host.out().split('Commands:');
+  const names = [...commands.matchAll(/^ {2}([\w-]+)/gm)].map((match) => match[1]);
+  expect(names.filter((name) => name !== 'help').sort()).toEqual([...NAMES].sort());
+});
