@@ -3,11 +3,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { expect, it } from 'vitest';
+import { linksOf, type Link } from './links.ts';
 import { pages, ROOT } from './pages.ts';
-
-/** `[text](target)` and `![text](target)`, outside of code. */
-const LINK = /(!?)\[[^\]]*\]\(([^()\s]+)\)/g;
-const CODE = /`[^`]*`/g;
 
 /** The address of a heading: GitHub's, which VitePress's equals for ASCII text. */
 function slug(heading: string): string {
@@ -57,24 +54,6 @@ function isAlive(page: string, { target, isPicture }: Link): boolean {
   const file = [...places, `docs/public${address}`].find((one) => existsSync(ROOT + one));
   if (file === undefined) return false;
   return anchor === undefined || !file.endsWith('.md') || anchorsOf(file).has(anchor);
-}
-
-interface Link {
-  readonly target: string;
-  readonly isPicture: boolean;
-  /** Where it is: `docs/gpu.md:12`. */
-  readonly at: string;
-}
-
-/** The links of a page that lead into the project. Those in front matter count, too. */
-function linksOf({ path, prose }: (typeof pages)[number]): Link[] {
-  return prose.flatMap((line, index) => {
-    const text = line.replace(CODE, '');
-    const found = [...text.matchAll(LINK), ...text.matchAll(/()\blink: ([^\s,}]+)/g)];
-    return found
-      .map(([, mark, target = '']) => ({ target, isPicture: mark === '!', at: `${path}:${index + 1}` }))
-      .filter(({ target }) => !/^[a-z]+:/.test(target));
-  });
 }
 
 it.each(pages.map((page) => [page.path, page] as const))('%s has no dead link', (path, page) => {
