@@ -31,7 +31,7 @@ export interface CompileSpec<
   H extends string = string,
 > extends PlanOptions {
   readonly inputs?: I;
-  /** Names of the hyper-parameters, which are scalar `f32` inputs: `['lr']`, or `Object.keys(optimizer.at(0))`. Default: none. */
+  /** Names of the hyperparameters, which are scalar `f32` inputs: `['lr']`, or `Object.keys(optimizer.at(0))`. Default: none. */
   readonly hyper?: readonly H[];
   /** Initial arrays for a store of its own, or a store to share. Default: none. */
   readonly state?: State | Store;
@@ -110,7 +110,7 @@ export async function compile<
   checkHyperNames(hyperNames);
   for (const name of hyperNames) {
     if (name in declared)
-      throw new PlanError(`compile: '${name}' is both an input and a hyper-parameter (rename one)`);
+      throw new PlanError(`compile: '${name}' is both an input and a hyperparameter (rename one)`);
     declared[name] = { shape: [], dtype: 'f32' };
   }
   const given = spec.state ?? {};

@@ -110,11 +110,11 @@ describe('feeds', () => {
     await masked.close();
   });
 
-  it('hyper-parameters are fed by their own names', async () => {
+  it('hyperparameters are fed by their own names', async () => {
     const step = await compile(backend, {
       hyper: ['lr', 'momentum'],
       build({ hyper }) {
-        // @ts-expect-error: no hyper-parameter has this name
+        // @ts-expect-error: no hyperparameter has this name
         expect(hyper['rate']).toBeUndefined();
         return { outputs: { y: mul(hyper['lr'], hyper['momentum']) } };
       },
@@ -196,23 +196,23 @@ describe('compile', () => {
       "compile: the input name 'hyper' is reserved (choose another)",
     ],
     [
-      'a hyper-parameter of the name of an input',
+      'a hyperparameter of the name of an input',
       () => compile(backend, { inputs: { lr: f32() }, hyper: ['lr'], build: () => ({ outputs: {} }) }),
-      "compile: 'lr' is both an input and a hyper-parameter (rename one)",
+      "compile: 'lr' is both an input and a hyperparameter (rename one)",
     ],
     [
-      'values of hyper-parameters in place of their names',
+      'values of hyperparameters in place of their names',
       () => compile(backend, { hyper: { lr: 1 } as unknown as ['lr'], build: () => ({ outputs: {} }) }),
       "compile: hyper must be an array of names, got an object (the values are fed with each run: pass hyper: ['lr'] or " +
         'Object.keys(optimizer.at(0)))',
     ],
     [
-      'a hyper-parameter that is no name',
+      'a hyperparameter that is no name',
       () => compile(backend, { hyper: ['lr', 1] as unknown as ['lr'], build: () => ({ outputs: {} }) }),
       'compile: hyper must be an array of names, but hyper[1] is 1',
     ],
     [
-      'a hyper-parameter twice',
+      'a hyperparameter twice',
       () => compile(backend, { hyper: ['lr', 'lr'], build: () => ({ outputs: {} }) }),
       "compile: hyper names 'lr' twice (remove hyper[1])",
     ],
