@@ -23,8 +23,8 @@ it('links only to files of the package', () => {
   const [report] = Object.values(
     JSON.parse(output) as Record<string, { readonly files: readonly { readonly path: string }[] }>,
   );
-  const packed = new Set(report!.files.map(({ path }) => path));
-  const links = linksOf(readme).map(({ target }) => target.split('#')[0]!);
+  const packed = new Set(report.files.map(({ path }) => path));
+  const links = linksOf(readme).map(({ target }) => target.split('#')[0]);
   expect(links.length).toBeGreaterThan(10);
   expect(links.filter((target) => !packed.has(target))).toEqual([]);
 });
