@@ -4,16 +4,30 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
+/**
+ * Files with a process of their own: they change flags of V8, replace modules, or take longest. The others share processes, because
+ * loading the engine for each file took a quarter of the time of all tests.
+ */
+const OWN_PROCESS = [
+  'engine/{wasm,wasm-waiting,wasm-host,wasm-processes,simd,winograd,gradcheck,accuracy}',
+  'engine/gpu/{cpu,webgpu,webgl}',
+  'docs/{blocks,examples,commands}',
+  'browser/browser',
+  'cli/process',
+  'examples',
+].map((name) => `test/${name}.test.ts`);
+
 /** The longest files, longest first. Started last, one of them would keep a single core busy long after the others are done. */
 const LONGEST = [
   'wasm',
-  'gradcheck',
-  'wasm-waiting',
   'browser',
-  'cpu',
-  'winograd',
-  'accuracy',
+  'gradcheck',
   'wasm-processes',
+  'accuracy',
+  'blocks',
+  'winograd',
+  'process',
+  'examples',
 ];
 
 /** Starts the longest files first. Vitest knows durations only from an earlier run, which a fresh clone does not have. */
@@ -40,7 +54,13 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      { extends: true, test: { name: 'own process', include: OWN_PROCESS } },
+      {
+        extends: true,
+        test: { name: 'shared', include: ['test/**/*.test.ts'], exclude: OWN_PROCESS, isolate: false },
+      },
+    ],
     globalSetup: ['test/setup/kernels.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -4,7 +4,7 @@
  * Resolves after other work that is ready has run. A timer of a browser would take at least 4 ms, and scheduler.yield() returns before
  * timers and messages that wait.
  */
-export function pause(): Promise<void> {
+function pause(): Promise<void> {
   if (typeof globalThis.setImmediate === 'function') return new Promise((resolve) => setImmediate(resolve));
   const { port1, port2 } = new MessageChannel();
   return new Promise((resolve) => {

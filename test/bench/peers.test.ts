@@ -12,6 +12,7 @@ import { measurePeers, peersTable, type PeersResult } from '../../bench/peers/pe
 import { findTorch, Torch } from '../../bench/peers/torch.ts';
 import { workloads } from '../../bench/workloads.ts';
 import type { WasmReport } from 'cyclegrad';
+import { isLong, LONG } from '../forms.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'cyclegrad-peers-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -92,7 +93,7 @@ it('losses that differ are no comparison', () => {
 
 const torch = findTorch();
 describe.skipIf(!torch.found)('PyTorch', () => {
-  it('does the same work as we do, beside us', async () => {
+  it.skipIf(!isLong)(`does the same work as cyclegrad${isLong ? '' : `: ${LONG}`}`, async () => {
     const baseline = await Torch.start((torch as { readonly value: string }).value, 1, { anyBlas: true });
     try {
       // Every kind of layer there is, in small batches.

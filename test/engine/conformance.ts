@@ -94,15 +94,15 @@ export function describeSameBits(
   describe(`${name}: the same bits`, () => {
     const { evaluator } = openAround(makeBackends);
     forEachCase(skip, async (item) => {
-      const first = await runCase(evaluator(0), item);
-      for (let n = 1; n < makeBackends.length; n++) {
-        // oxlint-disable-next-line no-await-in-loop -- one backend after the other
-        const other = await runCase(evaluator(n), item);
-        first.results.forEach((value, i) =>
-          expectSameBits(`${item.name} / result ${i} of backend ${n}`, other.results[i], value),
+      // At the same time: a team's wake-up takes longer than most cases.
+      const results = await Promise.all(makeBackends.map((_, n) => runCase(evaluator(n), item)));
+      const [first, ...others] = results;
+      for (const [i, other] of others.entries()) {
+        first.results.forEach((value, r) =>
+          expectSameBits(`${item.name} / result ${r} of backend ${i + 1}`, other.results[r], value),
         );
         for (const [input, value] of first.gradients) {
-          const what = `${item.name} / gradient of ${input} of backend ${n}`;
+          const what = `${item.name} / gradient of ${input} of backend ${i + 1}`;
           expectSameBits(what, other.gradients.get(input)!, value);
         }
       }

@@ -9,6 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { stream } from '../../engine/rng.ts';
+import { isLong } from '../forms.ts';
 import { buildSources } from '../setup/build.ts';
 
 const built = buildSources();
@@ -91,7 +92,8 @@ async function train(threads: number, stops: number, seed: number): Promise<stri
 describe.skipIf(process.platform === 'win32')('a process that is stopped and continued', () => {
   it.each([2, 4])('trains to the same bytes with %i threads', async (threads) => {
     const undisturbed = await train(1, 0, 0);
-    const trials = await Promise.all([1, 2, 3, 4, 5, 6].map((seed) => train(threads, 15, seed)));
+    const seeds = isLong ? [1, 2, 3, 4, 5, 6] : [1, 2];
+    const trials = await Promise.all(seeds.map((seed) => train(threads, 15, seed)));
     expect(trials).toEqual(trials.map(() => undisturbed));
     expect(undisturbed).toMatch(/^ready\n[0-9a-f]{64}\n$/);
   });

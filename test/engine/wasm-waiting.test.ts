@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import type { Backend } from '../../engine/backends/backend.ts';
 import { wasmWith } from '../../engine/backends/wasm/wasm.ts';
+import { leftOut } from '../forms.ts';
 import { expectSameBitsByName } from './compare.ts';
 import { describeContractOf, describeSameBits } from './conformance.ts';
 import { trainPaperNetwork } from './paper-network.ts';
@@ -13,14 +14,15 @@ const napping = (threads: number): Promise<Backend> =>
   wasmWith({ waiting: { spins: 0, nap: 1 } }, { threads });
 
 describeSameBits(
-  'wasm, 1, 2 and 3 threads that nap',
-  [1, 2, 3].map((threads) => () => napping(threads)),
+  'wasm, 1 and 3 threads that nap',
+  [1, 3].map((threads) => () => napping(threads)),
+  { skip: leftOut() },
 );
 describeContractOf('wasm, 3 threads that nap', () => napping(3));
 
-it('20 training steps give the same bytes with 1, 2, 3 and 5 threads that nap', async () => {
+it('20 training steps give the same bytes with 1, 2 and 5 threads that nap', async () => {
   const expected = await trainPaperNetwork(await napping(1), 20);
-  for (const threads of [2, 3, 5]) {
+  for (const threads of [2, 5]) {
     // oxlint-disable-next-line no-await-in-loop -- one team at a time
     const state = await trainPaperNetwork(await napping(threads), 20);
     expectSameBitsByName(`${threads} threads`, state, expected);

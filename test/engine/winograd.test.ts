@@ -1,7 +1,9 @@
 // The accuracy of Winograd's convolutions, shape by shape, against double precision: part of the largest result.
+/* oxlint-disable vitest/expect-expect -- expectSameBits asserts */
 
 import './optimized.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expectSameBits } from './compare.ts';
 import { reference } from '../../engine/backends/reference/reference.ts';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
 import type { Backend } from '../../engine/backends/backend.ts';
@@ -133,7 +135,7 @@ describe('vectors of either width give the same bytes, with one thread and with 
     '$kernel×$kernel of $images at $side, $channels -> $filters, padding $padding',
     async (shape) => {
       const [expected, ...others] = await Promise.all(own.map((one) => one.evaluate(build(shape))));
-      for (const got of others) got.forEach(({ data }, i) => expect(data).toEqual(expected[i].data));
+      for (const got of others) got.forEach((value, i) => expectSameBits(`result ${i}`, value, expected[i]));
     },
   );
 });

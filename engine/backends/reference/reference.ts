@@ -7,7 +7,7 @@ import { sizeOf } from '../../shape.ts';
 import type { DType, HostData, HostTensor } from '../../types.ts';
 import type { Backend } from '../backend.ts';
 import { kernelOf } from '../kernel-table.ts';
-import { pause } from '../pause.ts';
+import { Pacer } from '../pause.ts';
 import type { ReferenceReport } from '../report.ts';
 import { runInOrder, stageFeeds, type CheckedFeeds, type Ran, type StagedFeeds } from '../runs.ts';
 import { openShell, type Driver, type Placed, type Program } from '../shell.ts';
@@ -99,6 +99,7 @@ class ReferenceProgram implements Program<readonly StagedFeeds[]> {
   readonly plan: Plan;
   readonly notes = new Map<never, never>();
   readonly report: ReferenceReport;
+  readonly #pacer = new Pacer();
   readonly #values: readonly Nd[];
   readonly #calls: readonly (Call & { readonly run: (call: Call) => void })[];
 
@@ -146,7 +147,7 @@ class ReferenceProgram implements Program<readonly StagedFeeds[]> {
         outputs[name] = { ...this.plan.values[v], data: (this.#values[v].data as HostData).slice() };
       }
       // A run may take seconds. Signals and timers get their turn before the next one.
-      await pause();
+      await this.#pacer.pause();
       return outputs;
     });
   }
