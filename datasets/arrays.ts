@@ -101,6 +101,11 @@ export function arrays(
 ): Dataset {
   checkOptions(WHERE, options, ['classes', 'name']);
   const { name = WHERE } = options;
+  if (x === undefined || y === undefined) {
+    throw new TypeError(
+      `${WHERE}: takes inputs and targets as two arguments, got ${show(x)} and ${show(y)} (write arrays({ shape: [4, 2], data }, labels))`,
+    );
+  }
   if (typedArrayName(x.data) === 'Int32Array') {
     throw new TypeError(
       `${WHERE}: x: inputs are bytes or floats: got an Int32Array (convert it: Float32Array.from(x))`,
@@ -121,6 +126,18 @@ export function arrays(
         `${WHERE}: ${which}: data is a ${typedArrayName(array.data)} (convert it: Int32Array.from(data, Number))`,
       );
     }
+  }
+  for (const [which, { data }] of [
+    ['x', x],
+    ['y', withShape(y)],
+  ] as const) {
+    const given: readonly unknown[] = Array.isArray(data) ? data : [];
+    const bad = given.findIndex((value) => typeof value !== 'number');
+    if (bad < 0) continue;
+    throw new DataError(
+      `${WHERE}: ${which}: element ${bad} is not a number: ${show(given[bad])} ` +
+        '(labels are indices of classes: names.map((name) => classes.indexOf(name)))',
+    );
   }
   const targets = withShape(y);
   const [n, ...itemShape] = x.shape;

@@ -5,6 +5,7 @@
 import { PlanError, ShapeError } from './errors.ts';
 import { dependenciesOf, nodesOf } from './graph.ts';
 import { noDerivative } from './op.ts';
+import { show } from './options.ts';
 // Not from ops/index.ts: some derivative rules call grad, so the two files would import each other.
 import { toTensor } from './ops/convert.ts';
 import { scalar, type TensorLike } from './ops/create.ts';
@@ -13,7 +14,7 @@ import { broadcastTo } from './ops/layout.ts';
 import { sum } from './ops/reduce.ts';
 import { withPath } from './path.ts';
 import { formatType, sameShape } from './shape.ts';
-import type { Node, Tensor } from './tensor.ts';
+import { Tensor, type Node } from './tensor.ts';
 
 /** The same number of tensors: a tuple for a tuple. */
 type Same<W extends readonly Tensor[]> = { -readonly [I in keyof W]: Tensor };
@@ -32,6 +33,16 @@ type Same<W extends readonly Tensor[]> = { -readonly [I in keyof W]: Tensor };
  * g // [2, 4, 6]
  */
 export function grad<const W extends readonly Tensor[]>(loss: Tensor, wrt: W): Same<W> {
+  if (!(loss instanceof Tensor)) {
+    throw new TypeError(
+      `grad: loss must be a tensor, got ${show(loss)} (the loss comes first: grad(loss, [w]))`,
+    );
+  }
+  if (!Array.isArray(wrt)) {
+    throw new TypeError(
+      `grad: wrt must be an array of tensors, got ${wrt instanceof Tensor ? 'a tensor' : show(wrt)} (write grad(loss, [w]))`,
+    );
+  }
   if (loss.rank !== 0 || loss.dtype !== 'f32') {
     throw new PlanError(
       `grad: the loss must be a scalar f32 but is ${formatType(loss)} (reduce it with sum() or mean())`,

@@ -48,6 +48,9 @@ const HOLDERS: Readonly<Record<DType, readonly string[]>> = {
 export const holds = (dtype: DType, data: unknown): data is HostData =>
   HOLDERS[dtype].includes(typedArrayName(data) ?? '');
 
+/** The typed array to feed for a dtype. */
+export const holderOf = (dtype: DType): string => HOLDERS[dtype][0];
+
 /** Data in a message: 'Int32Array (3)', 'an array'. */
 export const showData = (data: unknown): string => {
   const name = typedArrayName(data);

@@ -1,9 +1,10 @@
 /** The methods of a tensor: `x.matmul(w).add(b).relu()` and `await t.data()`. Importing this file installs them. */
 import ndarray, { type NdArray } from 'ndarray';
+import { ShapeError } from './errors.ts';
 import { defaultEvaluator } from './select.ts';
 import * as elementwise from './ops/elementwise.ts';
 import * as ops from './ops/index.ts';
-import { formatType, stridesOf } from './shape.ts';
+import { formatType, sizeOf, stridesOf } from './shape.ts';
 import { Tensor } from './tensor.ts';
 import type { Nested, TensorLike } from './ops/create.ts';
 import type { HostData, HostTensor } from './types.ts';
@@ -89,6 +90,18 @@ const methods = {
   /** The value as a flat typed array, row-major. The array is shared: copy it before changing it. */
   async data(this: Tensor): Promise<HostData> {
     return (await evaluate(this)).data;
+  },
+  /**
+   * The value of a tensor with one element, as a number.
+   * Throws ShapeError for any other number of elements.
+   */
+  async item(this: Tensor): Promise<number> {
+    if (sizeOf(this.shape) !== 1) {
+      throw new ShapeError(
+        `item: expects a tensor with one element, got ${formatType(this)} (use data() or array())`,
+      );
+    }
+    return (await evaluate(this)).data[0];
   },
   /** The value as nested arrays; a number for a scalar. */
   async array(this: Tensor): Promise<Nested> {

@@ -1,5 +1,7 @@
 /** Checks of arguments and options. Messages have one form: place, name, expected value, actual value. */
 
+import { knownNames } from './suggest.ts';
+
 /** The names of the options `T`. For a union, those of all its members. */
 export type OptionName<T> = T extends unknown ? keyof T & string : never;
 
@@ -23,10 +25,16 @@ export function checkOptions<T extends object, const N extends readonly OptionNa
   }
   for (const name of Object.keys(options)) {
     if (!names.includes(name)) {
-      throw new TypeError(`${where}: unknown option '${name}' (known: ${names.join(', ')})`);
+      const fix = isEvent(given)
+        ? `this is an event: is a call missing, ${where}()?`
+        : knownNames(name, names);
+      throw new TypeError(`${where}: unknown option '${name}' (${fix})`);
     }
   }
 }
+
+/** Whether options are the event that a listener gets: its factory is in the list of listeners and was not called. */
+const isEvent = (given: object): boolean => 'type' in given && 'step' in given;
 
 /** Throws RangeError unless `value` is a finite number for which `holds` is true. `words` describes it: 'a number >= 0'. */
 export function checkNumber(

@@ -1,5 +1,6 @@
 /** Arithmetic on shapes: sizes, broadcasting, windows, and their checks. */
 import { ShapeError } from './errors.ts';
+import { show } from './options.ts';
 import type { DType, Shape, TensorType } from './types.ts';
 
 /** Number of elements. */
@@ -33,6 +34,7 @@ export function formatShape(shape: Shape): string {
 
 /** Throws ShapeError unless every axis is a non-negative integer. */
 export function checkShape(where: string, shape: Shape): void {
+  checkList(where, 'shape', shape);
   for (const d of shape) {
     if (!Number.isSafeInteger(d) || d < 0) {
       throw new ShapeError(
@@ -40,6 +42,13 @@ export function checkShape(where: string, shape: Shape): void {
       );
     }
   }
+}
+
+/** Throws TypeError unless `list` is an array: sizes and axes are one argument, not several. */
+export function checkList(where: string, name: string, list: unknown): void {
+  if (Array.isArray(list)) return;
+  const fix = typeof list === 'number' ? `[${list}, …]` : '[…]';
+  throw new TypeError(`${where}: ${name} must be an array, got ${show(list)} (write ${fix})`);
 }
 
 /** Row-major strides in elements. */
@@ -115,6 +124,11 @@ export function mergeAxes(shape: Shape, strides: readonly (readonly number[])[])
 /** The axis counted from the front. Throws ShapeError if it does not exist. */
 export function resolveAxis(where: string, axis: number, rank: number): number {
   const resolved = axis < 0 ? axis + rank : axis;
+  if (typeof axis !== 'number') {
+    throw new TypeError(
+      `${where}: an axis must be an integer, got ${show(axis)} (options come after the axes)`,
+    );
+  }
   if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank) {
     throw new ShapeError(
       `${where}: axis ${axis} does not exist in a tensor of rank ${rank} ` +
@@ -131,6 +145,11 @@ export function resolveAxes(
   rank: number,
 ): number[] {
   if (axes === undefined) return Array.from({ length: rank }, (_, i) => i);
+  if (typeof axes !== 'number' && !Array.isArray(axes)) {
+    throw new TypeError(
+      `${where}: axes must be an integer or an array of integers, got ${show(axes)} (options come after the axes)`,
+    );
+  }
   const list = (typeof axes === 'number' ? [axes] : [...axes]).map((a) => resolveAxis(where, a, rank));
   list.sort((a, b) => a - b);
   for (let i = 1; i < list.length; i++) {
@@ -156,7 +175,10 @@ export interface Window {
   readonly out: readonly [number, number];
 }
 
-export function pair(value: Pair): [number, number] {
+export function pair(value: Pair, name = 'a pair'): [number, number] {
+  if (typeof value !== 'number' && !Array.isArray(value)) {
+    throw new TypeError(`${name} must be an integer or [vertical, horizontal], got ${show(value)}`);
+  }
   return typeof value === 'number' ? [value, value] : [value[0], value[1]];
 }
 

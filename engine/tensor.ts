@@ -38,6 +38,28 @@ export class Tensor implements TensorType {
     this.source = source;
   }
 
+  /**
+   * Throws TypeError: comparing, adding or printing a tensor as a number or text would use no value.
+   */
+  [Symbol.toPrimitive](): never {
+    throw new TypeError(
+      `a tensor (${this.dtype} [${this.shape.join(', ')}]) is not a number or a text: use operations (a.add(b), a.greater(0)), or its ` +
+        'value (await t.data(), await t.array())',
+    );
+  }
+
+  /** How Node prints it: its type and its origin. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    const { source } = this;
+    const origin =
+      source.kind === 'node'
+        ? `result of ${source.node.op.name}`
+        : source.kind === 'input'
+          ? `input '${source.name}'`
+          : 'constant';
+    return `Tensor ${this.dtype} [${this.shape.join(', ')}] (${origin}; await t.print() shows its values)`;
+  }
+
   /** Number of axes. */
   get rank(): number {
     return this.shape.length;

@@ -1,6 +1,6 @@
 /** Feeds and results of runs: checks, splitting and stacking, shared by all backends. */
 import { EngineError, PlanError } from '../errors.ts';
-import { holds, showData, typedArrayName } from '../host.ts';
+import { holderOf, holds, showData, typedArrayName } from '../host.ts';
 import { allocate } from '../ops/convert.ts';
 import { show } from '../options.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -75,7 +75,7 @@ function checkFeed(name: string, type: TensorType, feed: number | HostData | Hos
   }
   if (!holds(type.dtype, data) || data.length !== sizeOf(type.shape)) {
     throw new PlanError(
-      `run: input '${name}' is ${formatType(type)}, ${sizeOf(type.shape)} elements, but ${showData(data)} was fed`,
+      `run: input '${name}' is ${formatType(type)}, ${sizeOf(type.shape)} elements, but ${showData(data)} was fed (expected: ${holderOf(type.dtype)} (${sizeOf(type.shape)}))`,
     );
   }
   return data;

@@ -119,7 +119,12 @@ class ShellBackend<M, F> implements Backend {
     return this.#queue.add(async () => {
       if (this.#closed) return;
       if (this.#stores.size > 0) {
-        throw new BackendError(`${this.name}: ${this.#stores.size} stores are still open (close them first)`);
+        const { size } = this.#stores;
+        const open =
+          size === 1
+            ? 'a compiled step or store is still open (close it first: await compiled.close())'
+            : `${size} compiled steps or stores are still open (close them first: await compiled.close())`;
+        throw new BackendError(`${this.name}: close: ${open}`);
       }
       this.#closed = true;
       await this.#driver.close();

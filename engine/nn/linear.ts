@@ -213,7 +213,7 @@ function checkConv(
 ): [number, number] {
   checkInteger(where, 'inputs', inputs, 1);
   checkInteger(where, 'outputs', outputs, 1);
-  const size = pair(kernel);
+  const size = pair(kernel, `${where}: kernel`);
   for (const side of size) checkInteger(where, 'kernel', side, 1);
   const words = `a positive integer that divides ${inputs} inputs and ${outputs} outputs`;
   const divides = (n: number): boolean =>

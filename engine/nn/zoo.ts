@@ -1,5 +1,5 @@
 /** Known models, with the layers and hyperparameters of their sources. */
-import { checkInteger, checkOptions } from '../options.ts';
+import { checkInteger, checkOptions, show } from '../options.ts';
 import type { HostTensor } from '../types.ts';
 import { relu, sigmoid } from './activation.ts';
 import { sequential } from './compose.ts';
@@ -123,6 +123,8 @@ export function caffeSigmoidBn(options: CaffeOptions): Layer {
  * @example nn.countParameters(nn.mlp([2, 32, 3])) // 195
  */
 export function mlp(sizes: readonly number[]): Layer {
+  if (!Array.isArray(sizes))
+    throw new TypeError(`mlp: sizes must be an array, got ${show(sizes)} (write mlp([784, 128, 10]))`);
   checkInteger('mlp', 'the number of sizes', sizes.length, 2);
   const layers: Record<string, Layer> = {};
   for (let i = 1; i < sizes.length; i++) {

@@ -1,6 +1,7 @@
 /** Functions that move or repeat elements without arithmetic. All of them work on every dtype. */
 import { ShapeError } from '../errors.ts';
 import {
+  checkList,
   checkShape,
   formatShape,
   formatType,
@@ -23,6 +24,7 @@ import { layoutOps, placed, taken } from './primitives/layout.ts';
  * @example reshape([1, 2, 3, 4, 5, 6], [2, -1]) // [[1, 2, 3], [4, 5, 6]]
  */
 export function reshape(x: TensorLike, shape: Shape): Tensor {
+  checkList('reshape', 'shape', shape);
   const t = toTensor(x);
   const holes = shape.filter((d) => d === -1).length;
   if (holes > 1) throw new ShapeError(`reshape: only one size may be -1, got ${formatShape(shape)}`);
@@ -50,6 +52,7 @@ export function reshape(x: TensorLike, shape: Shape): Tensor {
  */
 export function transpose(x: TensorLike, perm?: readonly number[]): Tensor {
   const t = toTensor(x);
+  if (perm !== undefined) checkList('transpose', 'perm', perm);
   const order = (perm ?? t.shape.map((_, i) => t.rank - 1 - i)).map((a) =>
     resolveAxis('transpose', a, t.rank),
   );
@@ -155,6 +158,7 @@ function resolveRange(
  * @example concat([[[1, 2]], [[3, 4], [5, 6]]]) // [[1, 2], [3, 4], [5, 6]]
  */
 export function concat(tensors: readonly TensorLike[], axis = 0): Tensor {
+  checkList('concat', 'tensors', tensors);
   if (tensors.length === 0) throw new ShapeError('concat: expects at least one tensor, got none');
   const list = tensors.map(toTensor);
   const resolved = resolveAxis('concat', axis, list[0].rank);
@@ -170,6 +174,7 @@ export function concat(tensors: readonly TensorLike[], axis = 0): Tensor {
  * @example stack([[1, 2], [3, 4]]) // [[1, 2], [3, 4]]
  */
 export function stack(tensors: readonly TensorLike[], axis = 0): Tensor {
+  checkList('stack', 'tensors', tensors);
   const list = tensors.map(toTensor);
   for (const t of list) {
     if (sameShape(t.shape, list[0].shape) && t.dtype === list[0].dtype) continue;

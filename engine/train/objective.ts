@@ -54,7 +54,7 @@ export function objectiveFor(where: string, dataset: Dataset, options: Objective
   for (const [name, value] of Object.entries({ loss, ...options.metrics })) {
     if (typeof value !== 'function') {
       throw new TypeError(
-        `${where}: ${name === 'loss' ? name : `metric ${name}`} must be a function of outputs and targets, for instance ${name === 'loss' ? 'crossEntropy' : 'accuracy'}, got ${show(value)}`,
+        `${where}: ${name === 'loss' ? name : `metric ${name}`} must be a function of outputs and targets, for instance ${name === 'loss' ? 'crossEntropy or meanSquaredError' : 'accuracy'}, got ${show(value)}`,
       );
     }
   }

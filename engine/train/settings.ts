@@ -177,6 +177,11 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
 
 function evaluationOf(where: string, { eval: options, data }: TrainOptions): Settings['evaluation'] {
   if (options === undefined) return null;
+  if (typeof options === 'object' && 'read' in options) {
+    throw new TypeError(
+      `${where}: eval must be options, got a data set (write eval: { data: test, every: 1000 })`,
+    );
+  }
   checkOptions(`${where}: eval`, options, ['data', 'every', 'batchSize']);
   const { data: dataset, every, batchSize = data.batchSize } = options;
   checkKind(`${where}: eval`, 'data', dataset, 'read', 'a data set');

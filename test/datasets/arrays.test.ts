@@ -210,7 +210,9 @@ describe('parts', () => {
     expect(() => take(all, 0)).toThrow('take: n must be an integer from 1 to 10, got 0');
     expect(() => take(all, 11)).toThrow('take: n must be an integer from 1 to 10, got 11');
     expect(() => split(all, 10)).toThrow('split: n must be an integer from 1 to 9, got 10');
-    expect(() => split(all, 5, { sed: 1 } as object)).toThrow("split: unknown option 'sed' (known: seed)");
+    expect(() => split(all, 5, { sed: 1 } as object)).toThrow(
+      "split: unknown option 'sed' (did you mean 'seed'? known: seed)",
+    );
     expect(() => subset(all, [0, 10])).toThrow('subset: index must be an integer from 0 to 9, got 10');
     expect(() => take(all, 3).read(Uint32Array.of(3), new Uint8Array(1), new Int32Array(1))).toThrow(
       'all/first 3: read: index out of range: 3 at position 0, but there are 3 examples (0 to 2)',

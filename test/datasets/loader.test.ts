@@ -221,7 +221,7 @@ describe('wrong options', () => {
       'unknown',
       points,
       { batchSize: 1, suffle: true },
-      "loader: unknown option 'suffle' (known: batchSize, shuffle, seed, augment, partial)",
+      "loader: unknown option 'suffle' (did you mean 'shuffle'? known: batchSize, shuffle, seed, augment, partial)",
     ],
     [
       'unknown augmentation',

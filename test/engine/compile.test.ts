@@ -37,17 +37,17 @@ describe('feeds', () => {
     [
       'another length',
       { ...good, x: new Float32Array(5) },
-      "run: input 'x' is f32 [2,2], 4 elements, but Float32Array (5) was fed",
+      "run: input 'x' is f32 [2,2], 4 elements, but Float32Array (5) was fed (expected: Float32Array (4))",
     ],
     [
       'another dtype',
       { ...good, n: new Float32Array(3) },
-      "run: input 'n' is i32 [3], 3 elements, but Float32Array (3) was fed",
+      "run: input 'n' is i32 [3], 3 elements, but Float32Array (3) was fed (expected: Int32Array (3))",
     ],
     [
       'bytes where integers belong',
       { ...good, b: new Int32Array(2) },
-      "run: input 'b' is u8 [2], 2 elements, but Int32Array (2) was fed",
+      "run: input 'b' is u8 [2], 2 elements, but Int32Array (2) was fed (expected: Uint8Array (2))",
     ],
   ])('%s is refused by name', async (_, feeds, message) => {
     const step = await twice();

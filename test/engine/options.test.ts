@@ -27,7 +27,7 @@ describe('checkOptions', () => {
   test('refuses an option that is not in the list', () => {
     const misspelt = { size: 3, raet: 1 } as Options;
     expect(() => checkOptions('place', misspelt, ['rate', 'size'])).toThrow(
-      "place: unknown option 'raet' (known: rate, size)",
+      "place: unknown option 'raet' (did you mean 'rate'? known: rate, size)",
     );
   });
 });

@@ -79,7 +79,9 @@ describe.each([
     const backend = await open();
     const { store, step } = await totals(backend);
     await expect(backend.close()).rejects.toThrow(
-      refused(`${name}: 1 stores are still open (close them first)`),
+      refused(
+        `${name}: close: a compiled step or store is still open (close it first: await compiled.close())`,
+      ),
     );
     await step.run({ x }); // it is as open as before
     await step.close();

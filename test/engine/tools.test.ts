@@ -93,7 +93,7 @@ describe('gradcheck', () => {
       "gradcheck: 'labels' is not an f32 input (inputs: x f32 [2], labels i32 [2])",
     );
     await expect(gradcheck(({ x }) => exp(x), inputs, { stp: 1 } as never)).rejects.toThrow(
-      "gradcheck: unknown option 'stp' (known: wrt, step,",
+      "gradcheck: unknown option 'stp' (did you mean 'step'? known: wrt, step,",
     );
     const { rows } = await gradcheck(({ x }) => exp(x), inputs);
     expect(rows).toHaveLength(2);

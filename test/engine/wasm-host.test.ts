@@ -139,7 +139,7 @@ describe('where something is missing', () => {
     [{ threads: 0 }, 'wasm: threads must be an integer from 1 to 256, got 0'],
     [{ threads: 1.5 }, 'wasm: threads must be an integer from 1 to 256, got 1.5'],
     [{ simd: 'fast' }, "wasm: simd must be 'auto' or 'plain' or 'relaxed' or 'wide', got 'fast'"],
-    [{ thread: 2 }, "wasm: unknown option 'thread' (known: threads, simd, convolution, workers)"],
+    [{ thread: 2 }, "wasm: unknown option 'thread' (did you mean 'threads'? known: threads, simd, convolution, workers)"],
   ])('refuses %j', async (options, message) => {
     await expect(wasm(options as never)).rejects.toThrow(message);
   });
@@ -152,7 +152,9 @@ describe('the team', () => {
       inputs: { x: f32(2) },
       build: ({ x }) => ({ outputs: { y: mul(x, 2) } }),
     });
-    await expect(backend.close()).rejects.toThrow('wasm: 1 stores are still open (close them first)');
+    await expect(backend.close()).rejects.toThrow(
+      'wasm: close: a compiled step or store is still open (close it first: await compiled.close())',
+    );
     await step.close();
     await expect(step.run({ x: Float32Array.of(1, 2) })).rejects.toThrow(BackendError);
     await backend.close();

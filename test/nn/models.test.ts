@@ -186,7 +186,7 @@ describe('errors', () => {
     [() => nn.conv2d(0, 4, 3, { padding: 'same' }), 'conv2d: inputs must be an integer >= 1, got 0'],
     [
       () => nn.conv2d(3, 4, 3, { pading: 1 } as never),
-      "conv2d: unknown option 'pading' (known: init, lrMult",
+      "conv2d: unknown option 'pading' (did you mean 'padding'? known: init, lrMult",
     ],
     [
       () => nn.conv2d(3, 4, 3, { padding: 'same', bias: { decay: 1 } as never }),

@@ -39,7 +39,7 @@ describe('options', () => {
       "train: eval: class 1 is '1' in the training data but 'one' in relabelled (use the same classes in the same order)",
     ],
     [{ seed: -1 }, 'train: seed must be an integer >= 0, got -1'],
-    [{ epochs: 3 }, "train: unknown option 'epochs' (known: model, backend, steps"],
+    [{ epochs: 3 }, "train: unknown option 'epochs' (did you mean 'steps'? known: model, backend, steps"],
     [
       { optimizer: 'sgd' },
       "train: optimizer must be an optimizer, for instance sgd({ lr: 0.01 }); got 'sgd'",
@@ -59,7 +59,7 @@ describe('options', () => {
     ],
     [
       { loss: 'mse' },
-      "train: loss must be a function of outputs and targets, for instance crossEntropy, got 'mse'",
+      "train: loss must be a function of outputs and targets, for instance crossEntropy or meanSquaredError, got 'mse'",
     ],
     [
       { metrics: ['accuracy'] },

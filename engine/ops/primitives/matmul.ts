@@ -35,7 +35,7 @@ export const matmulOp = defineOp({
     const rank = a.shape.length;
     if (rank < 2 || rank > 3 || b.shape.length !== rank) {
       throw new ShapeError(
-        `matmul: expects two matrices [m, k] and [k, n], or two batches of matrices, but got ${operands}`,
+        `matmul: expects two matrices [m, k] and [k, n], or two batches of matrices, but got ${operands}${a.shape.length === 1 && b.shape.length === 1 ? ' (use dot for vectors)' : ''}`,
       );
     }
     if (rank === 3 && a.shape[0] !== b.shape[0]) {

@@ -1,0 +1,175 @@
+/** The first mistakes of people who come from NumPy, PyTorch and Keras: each has a message that names the fix. */
+import { inspect } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { suggest } from '../../engine/suggest.ts';
+import * as c from 'cyclegrad';
+import * as nn from 'cyclegrad/nn';
+import { arrays, loader } from 'cyclegrad/datasets';
+import { adam, sgd } from 'cyclegrad/optim';
+
+const t = c.tensor([1, 2, 3, 4]);
+/** Calls from JavaScript, which no compiler checks. */
+const loose = c as unknown as Record<string, (...given: unknown[]) => unknown>;
+const method = t as unknown as Record<string, (...given: unknown[]) => unknown>;
+const data = arrays({ shape: [4, 2], data: new Float32Array(8) }, Int32Array.of(0, 1, 0, 1));
+const fit = (changes: Readonly<Record<string, unknown>>): Promise<unknown> =>
+  c.fit({
+    model: nn.mlp([2, 4, 2]),
+    backend: c.reference(),
+    steps: 1,
+    data: loader(data, { batchSize: 2 }),
+    optimizer: sgd({ lr: 0.1 }),
+    ...changes,
+  });
+
+describe('a call', () => {
+  it.each<[string, () => unknown, string]>([
+    [
+      'sizes as arguments',
+      () => method['reshape'](2, 2),
+      'reshape: shape must be an array, got 2 (write [2, …])',
+    ],
+    ['zeros(2, 3)', () => loose['zeros'](2, 3), 'zeros: shape must be an array, got 2 (write [2, …])'],
+    [
+      'transpose(0, 1)',
+      () => method['transpose'](0, 1),
+      'transpose: perm must be an array, got 0 (write [0, …])',
+    ],
+    [
+      'an axis by keyword',
+      () => method['sum']({ axis: 0 }),
+      'sum: axes must be an integer or an array of integers, got an object (options come after the axes)',
+    ],
+    [
+      'softmax({ dim })',
+      () => method['softmax']({ dim: 0 }),
+      'softmax: an axis must be an integer, got an object (options come after the axes)',
+    ],
+    [
+      'concat(a, b)',
+      () => loose['concat'](t, t),
+      'concat: tensors must be an array, got an object (write […])',
+    ],
+    ['stack(a, b)', () => loose['stack'](t, t), 'stack: tensors must be an array, got an object (write […])'],
+    [
+      'grad(loss, w)',
+      () => loose['grad'](t.sum(), t),
+      'grad: wrt must be an array of tensors, got a tensor (write grad(loss, [w]))',
+    ],
+    [
+      'grad([w], loss)',
+      () => loose['grad']([t], t.sum()),
+      'grad: loss must be a tensor, got an array (the loss comes first: grad(loss, [w]))',
+    ],
+    [
+      'the product of vectors',
+      () => t.matmul(t),
+      'matmul: expects two matrices [m, k] and [k, n], or two batches of matrices, but got f32 [4] and f32 [4] (use dot for vectors)',
+    ],
+    [
+      'a layer without its kernel size',
+      () => nn.conv2d(3, 8, undefined as never),
+      'conv2d: kernel must be an integer or [vertical, horizontal], got undefined',
+    ],
+    [
+      'mlp(2, 16, 3)',
+      () => nn.mlp(2 as never),
+      'mlp: sizes must be an array, got 2 (write mlp([784, 128, 10]))',
+    ],
+    [
+      'arrays({ x, y })',
+      () => arrays({ x: [], y: [] } as never, undefined as never),
+      'arrays: takes inputs and targets as two arguments, got an object and undefined (write arrays({ shape: [4, 2], data }, labels))',
+    ],
+    [
+      'labels as text',
+      () => arrays({ shape: [2, 1], data: new Float32Array(2) }, ['cat', 'dog'] as never),
+      "arrays: y: element 0 is not a number: 'cat' (labels are indices of classes: names.map((name) => classes.indexOf(name)))",
+    ],
+    [
+      'betas',
+      () => adam({ betas: [0.9, 0.999] } as never),
+      "adam: unknown option 'betas' (did you mean 'beta1' and 'beta2'? known: lr, beta1, beta2, epsilon, weightDecay, form)",
+    ],
+  ])('%s', (_, call, message) => {
+    expect(call).toThrow(message);
+  });
+});
+
+describe('fit', () => {
+  it.each([
+    ['epochs', { epochs: 3 }, "fit: unknown option 'epochs' (did you mean 'steps'? known: "],
+    [
+      'a misspelled option',
+      { optimiser: sgd({ lr: 0.1 }) },
+      "fit: unknown option 'optimiser' (did you mean 'optimizer'? known: ",
+    ],
+    [
+      'a loss by name',
+      { loss: 'mse' },
+      "fit: loss must be a function of outputs and targets, for instance crossEntropy or meanSquaredError, got 'mse'",
+    ],
+    [
+      'a data set as eval',
+      { eval: data },
+      'fit: eval must be options, got a data set (write eval: { data: test, every: 1000 })',
+    ],
+    [
+      'a listener that is not called',
+      { listeners: [c.progressBar] },
+      "progressBar: unknown option 'type' (this is an event: is a call missing, progressBar()?)",
+    ],
+  ])('%s', async (_, changes, message) => {
+    await expect(fit(changes)).rejects.toThrow(message);
+  });
+
+  it('a plain array in place of a typed one', async () => {
+    const backend = c.reference();
+    const step = await c.compile(backend, {
+      inputs: { x: c.f32(3) },
+      build: ({ x }) => ({ outputs: { x } }),
+    });
+    await expect(step.run({ x: [1, 2, 3] as never })).rejects.toThrow(
+      "run: input 'x' is f32 [3], 3 elements, but an array was fed (expected: Float32Array (3))",
+    );
+    await expect(backend.close()).rejects.toThrow(
+      'reference: close: a compiled step or store is still open (close it first: await compiled.close())',
+    );
+    await step.close();
+    await backend.close();
+  });
+});
+
+describe('a tensor as a value', () => {
+  const message = /^a tensor \(f32 \[4\]\) is not a number or a text: use operations .* or its value /;
+  it.each<[string, () => unknown]>([
+    ['if (t > 0)', () => (t as never) > 0],
+    ['a + b', () => (t as never) + (t as never)],
+    ['`${t}`', () => `${t as unknown as string}`],
+  ])('%s throws', (_, use) => {
+    expect(use).toThrow(message);
+  });
+
+  it('prints its type and origin', () => {
+    expect(inspect(t)).toBe('Tensor f32 [4] (constant; await t.print() shows its values)');
+    expect(inspect(t.relu())).toBe('Tensor f32 [4] (result of relu; await t.print() shows its values)');
+  });
+
+  it('has item() where it has one element', async () => {
+    expect(await t.sum().item()).toBe(10);
+    await expect(t.item()).rejects.toThrow(
+      'item: expects a tensor with one element, got f32 [4] (use data() or array())',
+    );
+  });
+});
+
+it.each([
+  ['Epochs', ['steps'], ['steps']],
+  ['weight_decay', ['weightDecay', 'lr'], ['weightDecay']],
+  ['max_lr', ['base', 'max'], ['max']],
+  ['momentun', ['momentum', 'lr'], ['momentum']],
+  ['sepal', ['steps', 'seed'], []],
+  ['x', ['a', 'b'], []],
+])('suggest: %s of %j is %j', (name, known, names) => {
+  expect(suggest(name, known)).toEqual(names);
+});
