@@ -5,14 +5,14 @@ import type { Command } from 'commander';
 import { cifar10Dir, type Dataset } from '../datasets/index.ts';
 import { formatDuration } from '../engine/index.ts';
 import { dataProgress } from './data-progress.ts';
+import { UsageError } from './failure.ts';
 import { EXIT_CODES, shellWord, type Host } from './host.ts';
 import { onCtrlC } from './stop.ts';
 import { path } from './values.ts';
 
 const FILES = [1, 2, 3, 4, 5].map((k) => `data_batch_${k}.bin`).concat('test_batch.bin');
 
-export const DATA_HELP =
-  'folder of the official CIFAR-10 files, created if missing (default: per-user cache)';
+export const DATA_HELP = 'folder of the official CIFAR-10 files (default: per-user cache)';
 
 export interface Cifar10Location {
   /** The folder where the data should be. */
@@ -48,12 +48,29 @@ export async function findCifar10(data: string | undefined, cwd: string): Promis
 export const dataCommand = (host: Host, data: string | undefined): string =>
   `${host.command('data')} cifar10${data === undefined ? '' : ` --data ${shellWord(data)}`}`;
 
-/** Loads CIFAR-10. Shows progress on stderr if it has to be downloaded first. */
+/**
+ * Loads CIFAR-10. Downloads it into the per-user cache if it is not there, with progress on stderr.
+ * Throws UsageError for a folder without its files: a mistyped path must not start a download.
+ */
 export async function openCifar10(
   host: Host,
   data: string | undefined,
   signal: AbortSignal,
-): Promise<{ readonly train: Dataset; readonly test: Dataset }> {
+): Promise<Cifar10> {
+  if (data !== undefined && (await findCifar10(data, host.cwd)).dir === null) {
+    throw new UsageError(
+      `--data ${data}: there are no CIFAR-10 files (download them there: ${dataCommand(host, data)}, or leave out --data)`,
+    );
+  }
+  return loadCifar10(host, data, signal);
+}
+
+interface Cifar10 {
+  readonly train: Dataset;
+  readonly test: Dataset;
+}
+
+async function loadCifar10(host: Host, data: string | undefined, signal: AbortSignal): Promise<Cifar10> {
   const progress = dataProgress(host.stderr);
   try {
     return await host.cifar10({
@@ -71,7 +88,11 @@ export function addDataCommand(program: Command, host: Host, setCode: (code: num
   data
     .command('cifar10')
     .description('Download and verify CIFAR-10 if it is missing, and print its folder.')
-    .option('--data <dir>', DATA_HELP, path)
+    .option(
+      '--data <dir>',
+      'folder of the official CIFAR-10 files, created if missing (default: per-user cache)',
+      path,
+    )
     .action(async (options: { readonly data?: string }) => {
       setCode(await dataCifar10(host, options.data));
     });
@@ -86,7 +107,7 @@ async function dataCifar10(host: Host, data: string | undefined): Promise<number
   );
   try {
     if (before.dir === null) host.stderr.write(`CIFAR-10 is not in ${before.root}: downloading it\n`);
-    const { train, test } = await openCifar10(host, data, stop.signal);
+    const { train, test } = await loadCifar10(host, data, stop.signal);
     const { dir, root } = await findCifar10(data, host.cwd);
     const how =
       before.dir === null ? `downloaded in ${formatDuration(performance.now() - started)}` : 'already there';

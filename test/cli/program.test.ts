@@ -201,6 +201,20 @@ describe('data cifar10', () => {
   });
 });
 
+describe('--data', () => {
+  it.each(['train --steps 1', 'find-lr --steps 20'])(
+    '%s: a folder without the files does not start a download',
+    async (command) => {
+      const host = await testHost();
+      expect(await run(host, `${command} --data typo`)).toBe(2);
+      expect(host.err()).toContain(
+        '--data typo: there are no CIFAR-10 files (download them there: node main.js data cifar10 --data typo, or leave out --data)',
+      );
+      expect(existsSync(join(host.cwd, 'typo'))).toBe(false);
+    },
+  );
+});
+
 describe('doctor', () => {
   it('runs every backend and tells where data is looked for', async () => {
     const host = await testHost();
