@@ -27,7 +27,7 @@ interface FindArguments extends BackendArguments, NetArguments {
   readonly to: number;
   readonly steps: number;
   readonly sweep: 'linear' | 'exponential';
-  readonly every: number;
+  readonly every?: number;
   readonly seeds: readonly number[];
   readonly data?: string;
   readonly svg?: string;
@@ -53,9 +53,8 @@ export function addFindLrCommand(program: Command, host: Host, setCode: (code: n
     )
     .option(
       '--every <n>',
-      'updates between evaluations on all test images; 0: no evaluations, only the loss',
+      'updates between evaluations on all test images; 0: no evaluations, only the loss (default: a twentieth of the steps)',
       whole(0),
-      200,
     )
     .option('--seeds <list>', 'seeds, separated by commas; one sweep for each', seedList, [1])
     .option('--data <dir>', DATA_HELP, path)
@@ -79,7 +78,7 @@ function seedList(text: string): number[] {
 }
 
 async function findLr(host: Host, options: FindArguments): Promise<number> {
-  const { net, to, steps, sweep, every, seeds, batchSize } = options;
+  const { net, to, steps, sweep, every = Math.ceil(steps / 20), seeds, batchSize } = options;
   const from = options.from ?? (sweep === 'linear' ? 0 : 1e-6);
   if (sweep === 'exponential' && from === 0) {
     throw new UsageError(

@@ -35,7 +35,7 @@ export interface OpDef<N extends string, A extends Attrs> {
   infer(inputs: readonly TensorType[], attrs: A): readonly TensorType[];
   /** Gradients of the inputs, written with operations. Null for an operation without a derivative. */
   readonly vjp: ((at: Vjp<A>) => Grads) | null;
-  /** Inputs whose buffer the first result may overwrite when they are used no more: element by element in the end. */
+  /** Inputs whose buffer the first result may overwrite after their last use. */
   readonly mayReuse?: readonly number[];
   /**
    * Present if the operation acts on each element alone (with broadcasting), so the planner may compute it in one pass with its

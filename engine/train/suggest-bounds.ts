@@ -15,7 +15,7 @@ const none = (why: string): Suggestion => ({ lr: null, step: null, why });
  * Learning rates that a range test suggests, by name. `rise` and `ragged` need evaluations. The others use `lossTrend`. A suggestion
  * that noise hides is null, with the reason in `why`.
  *
- *   rise      the lower bound of the paper: the first rate at which accuracy has started to rise
+ *   rise      an upper limit of the paper's lower bound: the rate of the first evaluation by which accuracy has started to rise
  *   ragged    the upper bound of the paper: the last rate before accuracy falls for the first time
  *   steepest  the rate at which the loss falls fastest
  *   valley    the middle of the fall, between the last position with 95% of it remaining and the first with 5%

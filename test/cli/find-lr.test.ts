@@ -37,6 +37,14 @@ describe('find-lr', () => {
     expect([curves[0].points.length, curves[0].evaluations.length, suggestions.length]).toEqual([8, 3, 1]);
   });
 
+  it('evaluates at every twentieth of the steps by default', async () => {
+    const host = await testHost();
+    expect(await run(host, `find-lr ${SMALL} --steps 21 --json`)).toBe(0);
+    const { curves } = JSON.parse(host.out()) as { curves: { evaluations: { step: number }[] }[] };
+    expect(curves[0].evaluations.map(({ step }) => step).slice(0, 3)).toEqual([0, 2, 4]);
+    expect(curves[0].evaluations).toHaveLength(12);
+  });
+
   it('Ctrl-C while the data is obtained ends with its code, without an error', async () => {
     const host: TestHost = await testHost({
       cifar10: (options) => {

@@ -41,7 +41,8 @@ const sections = text
     title: section.slice(0, section.indexOf('\n')),
     names: imported(/```ts\n([^`]*)```/.exec(section)?.[1] ?? ''),
     lines: [...section.matchAll(/^\|.*\| `([^`]*)` +\|$/gm)].map((row) => row[1]),
-  }));
+  }))
+  .filter(({ title }) => title !== 'A training loop');
 
 let folder = '';
 let given: Record<string, unknown> = {};
@@ -85,7 +86,7 @@ function matrices() {
 }
 
 it('has rows in every section', () => {
-  expect(sections.map(({ lines }) => lines.length)).toEqual([18, 13, 13, 11, 8]);
+  expect(sections.map(({ lines }) => lines.length)).toEqual([18, 13, 18, 16, 10]);
 });
 
 describe.each(sections)('$title', ({ names, lines }) => {

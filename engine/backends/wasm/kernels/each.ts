@@ -3,8 +3,8 @@ import { EachImage, runCall } from "./calls.generated";
 import { ownScratch, scratch, firstTask } from "./team";
 
 /**
- * Runs the calls of a program on each image, so that what one hands to the next stays in cache. Every thread has a copy of the
- * program in scratch memory, in which the addresses of its image are put.
+ * Runs the calls of a program on each image, so the results of one call are still in cache for the next. Every thread has a copy of
+ * the program in scratch memory, patched with the addresses of its image.
  */
 // @ts-ignore: decorator
 @words("images", "scratch: Scratch", "moves: Move[]", "program: Call[]")

@@ -1,6 +1,7 @@
 // The module: runs an encoded plan. A plan is a list of kernel calls, each [kernel, length, slices, words …] in 32-bit words
-// (calls.generated.ts), ended by K_END. The work of a call is a number of tasks, which are not cut; a slice is some neighboring tasks. Every
-// thread goes through the whole plan, takes slices of a call until none is left, and meets the others. A thread that is delayed, by
+// (calls.generated.ts), ended by K_END. `@words(…)` of each kernel lists the words of its call; ../calls.js explains the notation, such as
+// "*x", "?relu" and "...Pooling". The work of a call is a number of indivisible tasks; a slice is a range of consecutive tasks. Every
+// thread goes through the whole plan, takes slices of a call until none is left, and waits for the others. A thread that is delayed, by
 // another program on its core for example, takes fewer slices.
 import { runCall } from "./calls.generated";
 import {

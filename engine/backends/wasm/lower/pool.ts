@@ -92,8 +92,8 @@ const unpooled = ({ shape: [images, , , channels] }: TensorType, pool: PoolAttrs
 });
 
 /**
- * Whether a convolution and its max pool are computed image by image: where there are images for all threads, one that the
- * second-level cache holds and all together do not fit it, and filters so small that reading them for each costs little.
+ * Whether a convolution and its max pool are computed image by image: if there are enough images for all threads, one image fits in
+ * the L2 cache, all of them together do not, and the filters are so small that reading them again for each image costs little.
  */
 function imageByImage(images: number, imageBytes: number, filterBytes: number): boolean {
   return images >= 64 && imageBytes >= 2 ** 16 && imageBytes <= 2 ** 19 && 8 * filterBytes <= imageBytes;
