@@ -1,6 +1,7 @@
 /** Convolution of images in NHWC with filters in HWIO. */
 import { ShapeError } from '../errors.ts';
 import { expectRank } from '../op.ts';
+import { checkOptions } from '../options.ts';
 import { formatShape, formatType, pair, placeWindow, type Padding, type Pair } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { TensorType } from '../types.ts';
@@ -37,10 +38,12 @@ export interface Conv2dOptions {
  * `wasm({ convolution: 'direct' })` avoids that.
  * Throws ShapeError if the channels do not match the filters or groups, no window fits, or an operand is not `f32` of rank
  * 4.
+ * Throws TypeError for an unknown option.
  *
  * @example conv2d(ones([1, 3, 3, 1]), ones([2, 2, 1, 1])) // [[[[4], [4]], [[4], [4]]]]
  */
 export function conv2d(x: TensorLike, w: TensorLike, options: Conv2dOptions = {}): Tensor {
+  checkOptions('conv2d', options, ['stride', 'padding', 'dilation', 'groups']);
   const image = toTensor(x);
   const weight = toTensor(w);
   expectRank('conv2d', image, 4, 'images [N, H, W, C]');
@@ -73,10 +76,12 @@ export interface Conv2dTransposeOptions extends Conv2dOptions {
  * Source: torch.nn.functional.conv_transpose2d; TensorFlow for padding 'same'.
  * Throws ShapeError if the channels do not match the filters or groups, the output would be empty, `outputPadding` is not
  * in 0 … stride − 1, or an operand is not `f32` of rank 4.
+ * Throws TypeError for an unknown option.
  *
  * @example conv2dTranspose([[[[1], [2]]]], ones([1, 2, 1, 1]), { stride: [1, 2] }) // [[[[1], [1], [2], [2]]]]
  */
 export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTransposeOptions = {}): Tensor {
+  checkOptions('conv2dTranspose', options, ['stride', 'padding', 'dilation', 'groups', 'outputPadding']);
   const where = 'conv2dTranspose';
   const { outputPadding = 0, ...geometry } = options;
   const { stride = 1, padding = 'valid', dilation = 1, groups = 1 } = geometry;
@@ -90,7 +95,11 @@ export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTra
         `x ${formatShape(image.shape)}, w ${formatType(weight)} [KH, KW, O / groups, C]`,
     );
   }
-  const [strides, extra, spans] = [pair(stride), pair(outputPadding), spansOf(weight, dilation)];
+  const [strides, extra, spans] = [
+    pair(stride, `${where}: stride`),
+    pair(outputPadding, `${where}: outputPadding`),
+    spansOf(weight, dilation),
+  ];
   if (padding === 'same' && extra.some((n) => n !== 0)) {
     throw new ShapeError(`${where}: padding 'same' fixes the output size (remove outputPadding)`);
   }
@@ -129,7 +138,7 @@ function checkFilters(where: string, w: TensorType, groups: number, dilation: Pa
         `got ${groups}`,
     );
   }
-  const steps = pair(dilation);
+  const steps = pair(dilation, `${where}: dilation`);
   if (steps.some((d) => !Number.isSafeInteger(d) || d < 1)) {
     throw new ShapeError(`${where}: dilation must be a positive integer, got ${formatShape(steps)}`);
   }

@@ -11,6 +11,7 @@ const t = c.tensor([1, 2, 3, 4]);
 /** Calls from JavaScript, which no compiler checks. */
 const loose = c as unknown as Record<string, (...given: unknown[]) => unknown>;
 const method = t as unknown as Record<string, (...given: unknown[]) => unknown>;
+const image = c.ones([1, 4, 4, 2]);
 const data = arrays({ shape: [4, 2], data: new Float32Array(8) }, Int32Array.of(0, 1, 0, 1));
 const fit = (changes: Readonly<Record<string, unknown>>): Promise<unknown> =>
   c.fit({
@@ -38,12 +39,88 @@ describe('a call', () => {
     [
       'an axis by keyword',
       () => method['sum']({ axis: 0 }),
+      'sum: axes must be an integer or an array of integers, got an object (write sum(x, 0))',
+    ],
+    [
+      'axes and options by keyword',
+      () => method['mean']({ dim: [0], keepdim: true }),
+      'mean: axes must be an integer or an array of integers, got an object (write mean(x, [0], { keepDims: true }))',
+    ],
+    [
+      'options before the axes',
+      () => method['sum']({ keepDims: true }),
       'sum: axes must be an integer or an array of integers, got an object (options come after the axes)',
+    ],
+    [
+      'concat({ dim })',
+      () => loose['concat']([t, t], { dim: 1 }),
+      'concat: an axis must be an integer, got an object (write concat(tensors, 1))',
+    ],
+    [
+      'topK({ sorted })',
+      () => method['topK'](1, { sorted: true }),
+      'topK: an axis must be an integer, got an object (topK takes the axis as a number)',
+    ],
+    [
+      'slice(0, 1)',
+      () => method['slice'](0, 1),
+      'slice: ranges must be an array with one range for each axis, got 0 (write [{ begin: 0, end: 1 }], or [0] for one position)',
+    ],
+    [
+      'slice([[0, 1]])',
+      () => method['slice']([[0, 1]]),
+      'slice: the range of axis 0 must be a position, null or { begin, end, step }, got an array (write { begin: 0, end: 1 })',
+    ],
+    [
+      "slice([':'])",
+      () => method['slice']([':']),
+      "slice: the range of axis 0 must be a position, null or { begin, end, step }, got ':' (write { begin: 0, end: 1 })",
+    ],
+    [
+      'slice([{ start }])',
+      () => method['slice']([{ start: 1 }]),
+      "slice: the range of axis 0: unknown option 'start' (did you mean 'begin'? known: begin, end, step)",
+    ],
+    [
+      'sum(0, { keepdim })',
+      () => method['sum'](0, { keepdim: true }),
+      "sum: unknown option 'keepdim' (did you mean 'keepDims'? known: keepDims)",
+    ],
+    ['mean(0, true)', () => method['mean'](0, true), 'mean: options must be an object (keepDims), got true'],
+    [
+      'pad(x, [1, 2])',
+      () => method['pad']([1, 2]),
+      'pad: amounts must be an array with one pair [before, after] for each axis, got [1,2] (write [[1, 2]])',
+    ],
+    [
+      'pad(x, 1)',
+      () => method['pad'](1),
+      'pad: amounts must be an array with one pair [before, after] for each axis, got 1 (write [[1, 1], …])',
+    ],
+    [
+      'pad with a negative amount',
+      () => t.pad([[0, -1]]),
+      'pad: amounts of axis 0 must be two non-negative integers [before, after], got [0,-1] (use slice to crop)',
+    ],
+    [
+      'oneHot without the number of classes',
+      () => loose['oneHot'](Int32Array.of(0, 1)),
+      'oneHot: n must be an integer >= 0, got undefined',
+    ],
+    [
+      'maxPool2d(2, { stride })',
+      () => nn.maxPool2d(2, { stride: 2 } as never),
+      "maxPool2d: stride must be an integer or [vertical, horizontal], got an object (the stride comes before the options: maxPool2d(2, 2, { padding: 'same' }))",
+    ],
+    [
+      'a kernel that is no pair',
+      () => loose['maxPool2d'](c.zeros([1, 4, 4, 1]), '2'),
+      "maxPool2d: kernel must be an integer or [vertical, horizontal], got '2'",
     ],
     [
       'softmax({ dim })',
       () => method['softmax']({ dim: 0 }),
-      'softmax: an axis must be an integer, got an object (options come after the axes)',
+      'softmax: an axis must be an integer, got an object (write softmax(x, 0))',
     ],
     [
       'concat(a, b)',
@@ -94,6 +171,43 @@ describe('a call', () => {
   ])('%s', (_, call, message) => {
     expect(call).toThrow(message);
   });
+});
+
+it.each<[string, readonly unknown[]]>([
+  ['sum', [t, 0]],
+  ['mean', [t, 0]],
+  ['max', [t, 0]],
+  ['min', [t, 0]],
+  ['prod', [t, 0]],
+  ['any', [c.greater(t, 0), 0]],
+  ['all', [c.greater(t, 0), 0]],
+  ['argMax', [t, 0]],
+  ['argMin', [t, 0]],
+  ['variance', [t, 0]],
+  ['norm', [t, 0]],
+  ['logSumExp', [t, 0]],
+  ['cumsum', [t, 0]],
+  ['sort', [t, 0]],
+  ['argSort', [t, 0]],
+  ['gelu', [t]],
+  ['pad', [t, [[1, 1]]]],
+  ['tensor', [[1, 2]]],
+  ['matmul', [c.ones([2, 2]), c.ones([2, 2])]],
+  ['conv2d', [image, c.ones([1, 1, 2, 2])]],
+  ['conv2dTranspose', [image, c.ones([1, 1, 2, 2])]],
+  ['maxPool2d', [image, 2]],
+  ['avgPool2d', [image, 2]],
+  ['resize2d', [image, 2]],
+  ['lrnWithin', [image]],
+  ['lrnAcross', [image]],
+  ['batchNorm', [image]],
+  ['batchNormInference', [image, [0, 0], [1, 1]]],
+  ['layerNorm', [image]],
+  ['groupNorm', [image, 1]],
+  ['instanceNorm', [image]],
+])('%s rejects unknown options', (name, given) => {
+  expect(() => loose[name](...given, {})).not.toThrow();
+  expect(() => loose[name](...given, { extra: 1 })).toThrow(`${name}: unknown option 'extra' (known: `);
 });
 
 describe('fit', () => {
