@@ -4,7 +4,7 @@ import { expectRank } from '../op.ts';
 import { checkOptions } from '../options.ts';
 import { formatShape, formatType, pair, placeWindow, type Padding, type Pair } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import type { TensorType } from '../types.ts';
+import type { Shape, TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './convert.ts';
 import { conv2dGradInputOp, conv2dOp, type ConvAttrs } from './primitives/conv.ts';
 
@@ -53,7 +53,7 @@ export function conv2d(x: TensorLike, w: TensorLike, options: Conv2dOptions = {}
     throw new ShapeError(
       `conv2d: input has ${channels} channels but weight expects ${weight.shape[2] * groups}` +
         `${groups === 1 ? '' : ` (${groups} groups of ${weight.shape[2]})`}: ` +
-        `x ${formatShape(image.shape)}, w ${formatType(weight)}`,
+        `x ${formatShape(image.shape)}, w ${formatType(weight)}${layoutFix(image.shape, weight.shape[2] * groups)}`,
     );
   }
   const attrs = convAttrs('conv2d', [image.shape[1], image.shape[2]], weight, options);
@@ -92,7 +92,7 @@ export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTra
   if (image.shape[3] !== weight.shape[3]) {
     throw new ShapeError(
       `${where}: input has ${image.shape[3]} channels but weight expects ${weight.shape[3]}: ` +
-        `x ${formatShape(image.shape)}, w ${formatType(weight)} [KH, KW, O / groups, C]`,
+        `x ${formatShape(image.shape)}, w ${formatType(weight)} [KH, KW, O / groups, C]${layoutFix(image.shape, weight.shape[3])}`,
     );
   }
   const [strides, extra, spans] = [
@@ -124,6 +124,12 @@ export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTra
   }
   return conv2dGradInputOp([image, weight], convAttrs(where, input, weight, geometry))[0];
 }
+
+/** The fix for images in the order of PyTorch. */
+const layoutFix = ({ 1: second }: Shape, channels: number): string =>
+  second === channels
+    ? ' (images are [N, H, W, C]; this looks like [N, C, H, W]: transpose(x, [0, 2, 3, 1]))'
+    : '';
 
 const spansOf = (w: TensorType, dilation: Pair): [number, number] => {
   const [y, x] = pair(dilation);

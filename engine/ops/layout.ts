@@ -426,7 +426,7 @@ function checkAmounts(t: Tensor, amounts: readonly (readonly number[])[]): void 
   if (!Array.isArray(amounts) || amounts.some((amount) => !Array.isArray(amount))) {
     const numbers = Array.isArray(amounts) && amounts.every((amount) => typeof amount === 'number');
     const fix = t.rank === 1 && numbers && amounts.length === 2 ? `[[${amounts.join(', ')}]]` : '[[1, 1], …]';
-    const got = numbers ? formatShape(amounts as unknown as Shape) : show(amounts);
+    const got = numbers ? formatShape(amounts) : show(amounts);
     throw new TypeError(`pad: ${form}, got ${got} (write ${fix})`);
   }
   if (amounts.length !== t.rank) {

@@ -4,13 +4,21 @@ import { describe, expect, it } from 'vitest';
 import { suggest } from '../../engine/suggest.ts';
 import * as c from 'cyclegrad';
 import * as nn from 'cyclegrad/nn';
-import { arrays, loader } from 'cyclegrad/datasets';
+import { arrays, channelStats, loader, meanImage } from 'cyclegrad/datasets';
 import { adam, sgd } from 'cyclegrad/optim';
+import { custom, cyclicLR } from 'cyclegrad/schedulers';
 
 const t = c.tensor([1, 2, 3, 4]);
 /** Calls from JavaScript, which no compiler checks. */
 const loose = c as unknown as Record<string, (...given: unknown[]) => unknown>;
 const method = t as unknown as Record<string, (...given: unknown[]) => unknown>;
+const targets = (shape: number[]) =>
+  arrays(
+    { shape: [4, 2], data: Float32Array.from({ length: 8 }, (_, i) => i) },
+    { shape, data: new Float32Array(shape.reduce((n, d) => n * d, 1)) },
+  );
+const counted = arrays({ shape: [4, 2], data: [0, 1, 2, 3, 4, 5, 6, 7] }, Int32Array.of(0, 1, 0, 1));
+const bytes = arrays({ shape: [4, 2, 2, 3], data: new Uint8Array(48) }, Int32Array.of(0, 1, 0, 1));
 const image = c.ones([1, 4, 4, 2]);
 const data = arrays({ shape: [4, 2], data: new Float32Array(8) }, Int32Array.of(0, 1, 0, 1));
 const fit = (changes: Readonly<Record<string, unknown>>): Promise<unknown> =>
@@ -164,6 +172,71 @@ describe('a call', () => {
       "arrays: y: element 0 is not a number: 'cat' (labels are indices of classes: names.map((name) => classes.indexOf(name)))",
     ],
     [
+      'numbers without a shape',
+      () => arrays(new Float32Array(4) as never, ['cat'] as never),
+      'arrays: x: inputs need their shape, got Float32Array (4) (write { shape: [N, …], data: x })',
+    ],
+    [
+      'a promise as inputs',
+      () => arrays(Promise.resolve() as never, [0]),
+      'arrays: x: needs numbers with their shape, { shape: [2, 3], data: Float32Array }, got a promise (is an await missing?)',
+    ],
+    [
+      'a text as labels',
+      () => arrays({ shape: [1, 1], data: [1] }, 'cat' as never),
+      "arrays: y: needs numbers with their shape, { shape: [2, 3], data: Float32Array }, got 'cat'",
+    ],
+    [
+      'meanImage without await',
+      () => meanImage(undefined as never),
+      'meanImage: the argument must be a data set, got undefined (await the call that loads it: const { train } = await cifar10())',
+    ],
+    [
+      'channelStats without await',
+      () => channelStats(Promise.resolve() as never),
+      'channelStats: the argument must be a data set, got a promise (is an await missing?) (await the call that loads it',
+    ],
+    [
+      'summary(model, [1, 8])',
+      () => nn.summary(nn.mlp([8, 2]), [1, 8] as never),
+      'summary: inputs must be a type, or an object of types by name, got an array (write summary(model, f32(1, 8)))',
+    ],
+    [
+      'summary(model, { a: [1, 8] })',
+      () => nn.summary(nn.mlp([8, 2]), { a: [1, 8] } as never),
+      "summary: input 'a' must be a type, for instance f32(1, 32, 32, 3), got an array",
+    ],
+    [
+      'a model as a function',
+      () => nn.mlp([2, 2]).apply(t, undefined as never),
+      'sequential: apply needs the parameters of the model, in a scope (write nn.bind(model, state, { training: false })(x).output, or await forward({ model, state, data, backend }))',
+    ],
+    [
+      'a layer as a function',
+      () => nn.dense(4, 2).apply(c.ones([1, 4]), undefined as never),
+      'dense: apply needs the parameters of the model, in a scope',
+    ],
+    [
+      'labels before logits',
+      () => c.crossEntropy(Int32Array.of(0, 1), c.ones([2, 3])),
+      'crossEntropy: logits come first and labels second, but got i32 [2] and f32 [2,3] (write crossEntropy(logits, labels))',
+    ],
+    [
+      'images in NCHW',
+      () => c.conv2d(c.ones([2, 3, 8, 8]), c.ones([3, 3, 3, 4])),
+      'conv2d: input has 8 channels but weight expects 3: x [2,3,8,8], w f32 [3,3,3,4] (images are [N, H, W, C]; this looks like [N, C, H, W]: transpose(x, [0, 2, 3, 1]))',
+    ],
+    [
+      'options as arguments',
+      () => cyclicLR(0.001 as never),
+      'cyclicLR: options must be an object (base, max, stepSize, stepSizeDown, mode, gamma, decays, window, scale, scaleBy), got 0.001',
+    ],
+    [
+      'custom(f)',
+      () => custom(((step: number) => step) as never),
+      "custom: the argument must be { name, fn }, got a function (write { name: 'my function', fn }; JSON stores the function by its name)",
+    ],
+    [
       'betas',
       () => adam({ betas: [0.9, 0.999] } as never),
       "adam: unknown option 'betas' (did you mean 'beta1' and 'beta2'? known: lr, beta1, beta2, epsilon, weightDecay, form)",
@@ -212,7 +285,58 @@ it.each<[string, readonly unknown[]]>([
 
 describe('fit', () => {
   it.each([
-    ['epochs', { epochs: 3 }, "fit: unknown option 'epochs' (did you mean 'steps'? known: "],
+    [
+      'epochs',
+      { epochs: 3 },
+      "fit: unknown option 'epochs' (a step is one update: steps: epochs * data.stepsPerEpoch; known: model, ",
+    ],
+    [
+      'one output for integer labels',
+      { model: nn.mlp([2, 4, 1]), loss: c.binaryCrossEntropy },
+      'the last layer needs 2 outputs; for one output and binaryCrossEntropy, pass the targets as floats [N, 1]: arrays(x, { shape: [N, 1], data: Float32Array.from(labels) })',
+    ],
+    [
+      'labels as floats',
+      { data: loader(targets([4]), { batchSize: 2 }) },
+      'fit: loss is missing: the targets of arrays are f32 [], not class labels (use integers for class labels: an Int32Array [N]; else pass a loss',
+    ],
+    [
+      'labels as floats with a loss',
+      { data: loader(targets([4]), { batchSize: 2 }), loss: c.crossEntropy },
+      'crossEntropy: logits f32 [2,2] need labels i32 [2] but got f32 [2] (use integers for class labels: an Int32Array)',
+    ],
+    [
+      'one-hot targets',
+      { data: loader(targets([4, 2]), { batchSize: 2 }), loss: c.crossEntropy },
+      'crossEntropy: logits f32 [2,2] need labels i32 [2] but got f32 [2,2] (labels are indices of classes: convert one-hot targets with argMax(targets, 1))',
+    ],
+    [
+      'targets [N] for an output [N, 1]',
+      {
+        model: nn.mlp([2, 4, 1]),
+        data: loader(targets([4]), { batchSize: 2 }),
+        loss: c.meanSquaredError,
+      },
+      'but got f32 [2,1] and f32 [2] (reshape the target to [2,1])',
+    ],
+    [
+      'images in bytes without normalization',
+      {
+        model: nn.sequential({ flat: nn.flatten(), fc: nn.dense(12, 2) }),
+        data: loader(bytes, { batchSize: 2 }),
+      },
+      'fc / matmul: expects f32 but got u8 [2,12] (convert it with cast(x), or begin the model with nn.normalize(…))',
+    ],
+    [
+      'a rate that diverges',
+      {
+        model: nn.dense(2, 2),
+        data: loader(counted, { batchSize: 2 }),
+        optimizer: sgd({ lr: 0.7 * 0.01 * 1e39 }),
+        steps: 3,
+      },
+      /^fit: the loss is not finite at step \d \(lr 7e\+36\): /,
+    ],
     [
       'a misspelled option',
       { optimiser: sgd({ lr: 0.1 }) },
@@ -251,6 +375,57 @@ describe('fit', () => {
     );
     await step.close();
     await backend.close();
+  });
+});
+
+describe('predict', () => {
+  const model = nn.mlp([2, 4, 2]);
+  const state = nn.initState(model, null, 1);
+  const inputs = { shape: [1, 2], dtype: 'f32', data: new Float32Array(2) };
+  it.each<[string, Readonly<Record<string, unknown>>, string]>([
+    [
+      'the promise of a state',
+      { state: Promise.resolve(state) },
+      'predict: state must be the arrays of the model by name, for instance result.state; got a promise (is an await missing?)',
+    ],
+    [
+      'the promise of data',
+      { data: Promise.resolve(inputs) },
+      'predict: data must be a data set; got a promise (is an await missing?)',
+    ],
+    [
+      'a result as the state',
+      { state: { loss: 0, state } },
+      "predict: the state has no 'fc1.weight' (it has: loss, state; pass its member: result.state)",
+    ],
+    [
+      'the state of another model',
+      { state: nn.initState(nn.dense(2, 2), null, 1) },
+      "predict: the state has no 'fc1.weight' (it has: weight, bias; pass the state of this model, for instance result.state of fit)",
+    ],
+    [
+      'an empty state',
+      { state: {} },
+      "predict: the state has no 'fc1.weight' (it is empty; pass the state of this model, for instance result.state of fit)",
+    ],
+    [
+      'numbers without a shape',
+      { data: new Float32Array(2) },
+      "predict: data must be a data set, or inputs with their shape, got Float32Array (2) (write { shape: [N, …], dtype: 'f32', data })",
+    ],
+    [
+      'nested arrays',
+      { data: [[1, 2]] },
+      "predict: data must be a data set, or inputs with their shape, got an array (write { shape: [N, …], dtype: 'f32', data })",
+    ],
+    [
+      'one output',
+      { model: nn.dense(2, 1), state: nn.initState(nn.dense(2, 1), null, 1) },
+      "predict: the model's output must be logits [N, classes] of at least 2 classes, got f32 [1,1] (forward returns outputs of any shape)",
+    ],
+  ])('%s', async (_, changes, message) => {
+    const given = { model, state, data: inputs, backend: c.reference(), ...changes };
+    await expect(c.predict(given as unknown as c.PredictOptions)).rejects.toThrow(message);
   });
 });
 
