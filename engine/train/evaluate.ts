@@ -49,8 +49,8 @@ export function isBetter(
 /**
  * Evaluates a model on all examples of a data set.
  *
- * Throws TypeError or RangeError for invalid options, DataError for labels out of range or arrays that do not match, and ShapeError
- * if the data does not match the model.
+ * Throws TypeError or RangeError for invalid options, DataError for labels out of range or arrays that do not match, PlanError for a
+ * state without an array of the model, and ShapeError if the data does not match the model.
  *
  * @example const { metrics } = await evaluate({ model, state: result.state, data: test, backend });
  */

@@ -41,9 +41,8 @@ export interface Prediction {
  * Classifies any number of examples.
  *
  * Shapes: data [N, ...] -> classes [N], probabilities and logits [N, classes].
- * Throws ShapeError unless the output of the model is [N, classes] with at least 2 classes, and the data matches the model, PlanError for a state
- * without an array of the model, and TypeError or RangeError for
- * invalid options.
+ * Throws ShapeError unless the output of the model is [N, classes] with at least 2 classes and the data matches the model.
+ * Throws PlanError for a state without an array of the model, and TypeError or RangeError for invalid options.
  *
  * @example const { classes } = await predict({ model, state: result.state, data: test, backend });
  */
@@ -69,9 +68,8 @@ export async function predict(options: PredictOptions): Promise<Prediction> {
  * The outputs of a model for any number of inputs, for instance regression values, images or features.
  *
  * Shapes: data [N, ...] -> [N, ...], the output of the model.
- * Throws ShapeError unless the output has one row per example and the data matches the model, PlanError for a state
- * without an array of the model, and TypeError or RangeError for
- * invalid options.
+ * Throws ShapeError unless the output has one row per example and the data matches the model.
+ * Throws PlanError for a state without an array of the model, and TypeError or RangeError for invalid options.
  *
  * @example
  * const inputs = { shape: [2, 32, 32, 3], dtype: 'f32', data: new Float32Array(6144) } as const;
