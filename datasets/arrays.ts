@@ -1,7 +1,7 @@
 /** Data sets from arrays in memory, and parts of data sets. */
 import { DataError } from '../engine/errors.ts';
-import { dtypeOfArray, readExamples, typedArrayName } from '../engine/host.ts';
-import { checkInteger, checkOptions, show } from '../engine/options.ts';
+import { dtypeOfArray, readExamples, showData, typedArrayName } from '../engine/host.ts';
+import { checkInteger, checkOptions, isPromise, show } from '../engine/options.ts';
 import { permutation } from '../engine/rng.ts';
 import { sizeOf } from '../engine/shape.ts';
 import type { DType, HostData, Shape } from '../engine/types.ts';
@@ -80,6 +80,21 @@ function dense(name: string, array: HostArray, dtype: DType): Uint8Array | Int32
   return out;
 }
 
+/** Throws TypeError for what has neither numbers nor a shape, and for inputs without a shape. */
+function checkNumbers(which: string, given: unknown): void {
+  const flat = typedArrayName(given) !== undefined || (Array.isArray(given) && !given.some(Array.isArray));
+  if (which === 'x' && flat) {
+    throw new TypeError(
+      `${WHERE}: x: inputs need their shape, got ${showData(given)} (write { shape: [N, …], data: x })`,
+    );
+  }
+  if (typeof given !== 'object' || given === null || isPromise(given)) {
+    throw new TypeError(
+      `${WHERE}: ${which}: needs numbers with their shape, { shape: [2, 3], data: Float32Array }, got ${show(given)}`,
+    );
+  }
+}
+
 const withShape = (y: HostArray | HostData | readonly number[]): HostArray =>
   'shape' in y ? y : { shape: [y.length], data: y };
 
@@ -106,6 +121,7 @@ export function arrays(
       `${WHERE}: takes inputs and targets as two arguments, got ${show(x)} and ${show(y)} (write arrays({ shape: [4, 2], data }, labels))`,
     );
   }
+  for (const [which, array] of Object.entries({ x, y })) checkNumbers(which, array);
   if (typedArrayName(x.data) === 'Int32Array') {
     throw new TypeError(
       `${WHERE}: x: inputs are bytes or floats: got an Int32Array (convert it: Float32Array.from(x))`,

@@ -1,10 +1,20 @@
 /** Statistics of a data set, for the normalization in the first layer of a model. */
 import { readExamples } from '../engine/host.ts';
+import { show } from '../engine/options.ts';
 import { sizeOf } from '../engine/shape.ts';
 import type { HostTensor } from '../engine/types.ts';
 import type { Dataset } from '../engine/dataset.ts';
 
 const CHUNK = 256;
+
+/** Throws TypeError unless `dataset` is a data set. A forgotten `await` gives a promise, or undefined when it is destructured. */
+function checkDataset(where: string, dataset: unknown): void {
+  if (typeof dataset === 'object' && dataset !== null && 'read' in dataset) return;
+  throw new TypeError(
+    `${where}: the argument must be a data set, got ${show(dataset)} ` +
+      '(await the call that loads it: const { train } = await cifar10())',
+  );
+}
 
 /** Calls `visit` with the items, [count, ...shape], one chunk at a time. The buffer is reused. */
 function eachChunk(dataset: Dataset, visit: (x: Uint8Array | Float32Array) => void): void {
@@ -31,12 +41,13 @@ function eachChunk(dataset: Dataset, visit: (x: Uint8Array | Float32Array) => vo
  *
  * Shapes: data set of [H, W, C] -> [H, W, C] f32.
  * Units: those of the data, 0 to 255 for u8 images.
- * Throws RangeError for an empty data set.
+ * Throws RangeError for an empty data set, and TypeError for anything but a data set.
  * Source: Caffe's compute_image_mean. Caffe's CIFAR-10 models subtract this image.
  *
  * @example const input = nn.normalize(meanImage(train));
  */
 export function meanImage(dataset: Dataset): HostTensor & { readonly data: Float32Array } {
+  checkDataset('meanImage', dataset);
   const sums = new Float64Array(sizeOf(dataset.x.shape));
   eachChunk(dataset, (x) => {
     for (let i = 0; i < x.length;) {
@@ -56,13 +67,14 @@ export function meanImage(dataset: Dataset): HostTensor & { readonly data: Float
  *
  * Shapes: data set of [..., C] -> mean [C], std [C].
  * Units: those of the data, 0 to 255 for u8 images.
- * Throws RangeError for an empty data set.
+ * Throws RangeError for an empty data set, and TypeError for anything but a data set.
  *
  * @example
  * const { mean, std } = channelStats(train);
  * const input = nn.normalize(mean, { std });
  */
 export function channelStats(dataset: Dataset): { readonly mean: Float32Array; readonly std: Float32Array } {
+  checkDataset('channelStats', dataset);
   const channels = dataset.x.shape.at(-1) ?? 1;
   const perChannel = (dataset.length * sizeOf(dataset.x.shape)) / channels;
   // Two passes: a single pass loses digits if the mean is large.

@@ -95,6 +95,11 @@ export function expectTensor(called: string, value: unknown): asserts value is T
   throw new TypeError(`${called} must return a tensor, got ${show(value)}`);
 }
 
+const NORMALIZE = ', or begin the model with nn.normalize(…)';
+
+/** Whether a value is images in bytes that reach a layer, where normalization is usually missing. */
+const inLayer = (type: TensorType): boolean => type.dtype === 'u8' && currentPath() !== '';
+
 /** Throws ShapeError unless every input has the dtype. */
 export function expectDType(
   where: string,
@@ -105,7 +110,7 @@ export function expectDType(
     if (type.dtype !== dtype) {
       throw new ShapeError(
         `${where}: expects ${dtype} but got ${formatType(type)}` +
-          (dtype === 'f32' ? ' (convert it with cast(x))' : ''),
+          (dtype === 'f32' ? ` (convert it with cast(x)${inLayer(type) ? NORMALIZE : ''})` : ''),
       );
     }
   }

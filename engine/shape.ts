@@ -1,6 +1,6 @@
 /** Arithmetic on shapes: sizes, broadcasting, windows, and their checks. */
 import { ShapeError } from './errors.ts';
-import { show } from './options.ts';
+import { isPromise, isRecord, show } from './options.ts';
 import type { DType, Shape, TensorType } from './types.ts';
 
 /** Number of elements. */
@@ -33,8 +33,8 @@ export function formatShape(shape: Shape): string {
 }
 
 /** Throws ShapeError unless every axis is a non-negative integer. */
-export function checkShape(where: string, shape: Shape): void {
-  checkList(where, 'shape', shape);
+export function checkShape(where: string, shape: Shape, name = 'shape'): void {
+  checkList(where, name, shape);
   for (const d of shape) {
     if (!Number.isSafeInteger(d) || d < 0) {
       throw new ShapeError(
@@ -121,13 +121,56 @@ export function mergeAxes(shape: Shape, strides: readonly (readonly number[])[])
   return axes.length === 0 ? [[1, ...strides.map(() => 0)]] : axes;
 }
 
+/** Operations with options after the axes. The others take the axis alone. */
+const WITH_OPTIONS: ReadonlySet<string> = new Set([
+  'sum',
+  'mean',
+  'max',
+  'min',
+  'prod',
+  'any',
+  'all',
+  'argMax',
+  'argMin',
+  'variance',
+  'norm',
+  'logSumExp',
+  'cumsum',
+  'sort',
+  'argSort',
+]);
+
+/** The fix for an object in place of axes: `{ axis: 0 }`, or `{ dim: 0 }` of PyTorch. */
+function axisFix(where: string, given: unknown): string {
+  if (isPromise(given)) return '';
+  const named = isRecord(given) ? (given['axis'] ?? given['dim'] ?? given['axes']) : undefined;
+  if (typeof named === 'number' || Array.isArray(named)) {
+    const first = where === 'concat' || where === 'stack' ? 'tensors' : 'x';
+    const axes = typeof named === 'number' ? String(named) : `[${named.join(', ')}]`;
+    const keep = isRecord(given) && (given['keepDims'] ?? given['keepdim'] ?? given['keepdims']) === true;
+    return ` (write ${where}(${first}, ${LEADING[where] ?? ''}${axes}${keep ? ', { keepDims: true }' : ''}))`;
+  }
+  return WITH_OPTIONS.has(where)
+    ? ' (options come after the axes)'
+    : ` (${where} takes the axis as a number)`;
+}
+
+/** Arguments between the tensor and the axis. */
+const LEADING: Readonly<Record<string, string>> = {
+  gather: 'index, ',
+  repeat: 'count, ',
+  scatterAdd: 'index, n, ',
+  scatterAddAlongAxis: 'index, n, ',
+  split: 'parts, ',
+  takeAlongAxis: 'index, ',
+  topK: 'k, ',
+};
+
 /** The axis counted from the front. Throws ShapeError if it does not exist. */
 export function resolveAxis(where: string, axis: number, rank: number): number {
   const resolved = axis < 0 ? axis + rank : axis;
   if (typeof axis !== 'number') {
-    throw new TypeError(
-      `${where}: an axis must be an integer, got ${show(axis)} (options come after the axes)`,
-    );
+    throw new TypeError(`${where}: an axis must be an integer, got ${show(axis)}${axisFix(where, axis)}`);
   }
   if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank) {
     throw new ShapeError(
@@ -147,7 +190,7 @@ export function resolveAxes(
   if (axes === undefined) return Array.from({ length: rank }, (_, i) => i);
   if (typeof axes !== 'number' && !Array.isArray(axes)) {
     throw new TypeError(
-      `${where}: axes must be an integer or an array of integers, got ${show(axes)} (options come after the axes)`,
+      `${where}: axes must be an integer or an array of integers, got ${show(axes)}${axisFix(where, axes)}`,
     );
   }
   const list = (typeof axes === 'number' ? [axes] : [...axes]).map((a) => resolveAxis(where, a, rank));
@@ -199,7 +242,7 @@ export function placeWindow(
   padding: Padding,
   ceil = false,
 ): Window {
-  const stride = pair(strideOption);
+  const stride = pair(strideOption, `${where}: stride`);
   for (const [name, values] of [
     ['kernel', kernel],
     ['stride', stride],

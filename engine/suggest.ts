@@ -19,7 +19,9 @@ const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   maxmomentum: ['momentum'],
   net: ['model'],
   pctstart: ['rise'],
+  start: ['begin'],
   stepsizeup: ['stepSize'],
+  stop: ['end'],
   totalsteps: ['steps'],
   validationdata: ['eval'],
   valdata: ['eval'],
@@ -62,6 +64,10 @@ export function suggest(name: string, known: readonly string[]): readonly string
 
 /** `did you mean 'steps'? known: …` */
 export function knownNames(name: string, known: readonly string[]): string {
+  if (plain(name) === 'epochs' && known.includes('steps')) {
+    const from = known.includes('data') ? 'data.' : '';
+    return `a step is one update: steps: epochs * ${from}stepsPerEpoch; known: ${known.join(', ')}`;
+  }
   const names = suggest(name, known).map((one) => `'${one}'`);
   return `${names.length > 0 ? `did you mean ${names.join(' and ')}? ` : ''}known: ${known.join(', ')}`;
 }

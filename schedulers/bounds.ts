@@ -67,7 +67,7 @@ const VANISHED = 0.01;
 /**
  * Notices about training for `steps` steps with a schedule: unusual properties that are not errors. At most one of each code.
  *
- *   stops-mid-cycle      training stops inside a cycle
+ *   stops-mid-cycle      training stops in the middle of a cycle
  *   boundary-mid-cycle   a boundary of `join` or `repeat` lies inside a cycle
  *   past-the-last-cycle  training continues after the last cycle, where the rate is constant
  *   amplitude-vanished   a cycle has less than 1% of the amplitude of the first
@@ -100,11 +100,12 @@ export function notices(schedule: number | Schedule, steps: number): ScheduleNot
       );
     }
     if (steps < end) {
-      const before = start > 0 ? `${start} or ${end}` : end;
-      add(
-        'stops-mid-cycle',
-        `training stops at step ${steps}, inside a cycle (complete cycles: ${before} steps)`,
-      );
+      const number = (n: number): string => n.toLocaleString('en-US');
+      const ends =
+        start > 0
+          ? `cycles end at steps ${number(start)} and ${number(end)}`
+          : `the first ends at step ${number(end)}`;
+      add('stops-mid-cycle', `training stops at step ${number(steps)}, in the middle of a cycle (${ends})`);
     }
   }
   if (lastEnd !== null && lastEnd < steps) {

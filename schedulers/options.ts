@@ -46,7 +46,8 @@ export function onlyNames(
   given: unknown,
   names: readonly string[],
 ): Readonly<Record<string, unknown>> {
-  if (!isRecord(given)) throw new TypeError(`${where}: options must be an object, got ${show(given)}`);
+  if (!isRecord(given))
+    throw new TypeError(`${where}: options must be an object (${names.join(', ')}), got ${show(given)}`);
   for (const name of Object.keys(given)) {
     if (!names.includes(name)) {
       throw new TypeError(`${where}: unknown option '${name}' (known: ${names.join(', ')})`);
@@ -126,7 +127,8 @@ export const namedFunction: Check<NamedFunction> = (value, at) => {
     typeof value.fn !== 'function'
   ) {
     throw new TypeError(
-      `${at} must be { name, fn }, got ${show(value)} (JSON stores the function by this name)`,
+      `${at} must be { name, fn }, got ${show(value)} ` +
+        `(write { name: 'my function', fn }; JSON stores the function by its name)`,
     );
   }
   return { name: value.name, fn: value.fn as NamedFunction['fn'] };

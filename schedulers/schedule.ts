@@ -123,5 +123,5 @@ export function asSchedule(value: number | Schedule): Schedule {
  * @example custom({ name: 'inverse root', fn: (t) => 1 / Math.sqrt(t + 1) })(3) // 0.5
  */
 export function custom(fn: NamedFunction): Schedule {
-  return makeSchedule('custom', { fn: namedFunction(fn, 'custom: fn') }, fn.fn);
+  return makeSchedule('custom', { fn: namedFunction(fn, 'custom: the argument') }, fn.fn);
 }

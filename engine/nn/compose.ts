@@ -3,7 +3,7 @@ import { ShapeError } from '../errors.ts';
 import { add, concat } from '../ops/index.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { childConfigs, childParams, type Described, type Layer } from './layer.ts';
+import { childConfigs, childParams, checkScope, type Described, type Layer } from './layer.ts';
 
 /**
  * Applies layers in order.
@@ -23,8 +23,10 @@ export function sequential(layers: Readonly<Record<string, Layer>>): Layer {
   return {
     params: childParams('sequential', layers),
     config: { kind: 'sequential', layers: childConfigs(layers) },
-    apply: (x, scope) =>
-      Object.entries(layers).reduce((value, [name, layer]) => scope.child(name, layer, value), x),
+    apply(x, scope) {
+      checkScope('sequential', scope);
+      return Object.entries(layers).reduce((value, [name, layer]) => scope.child(name, layer, value), x);
+    },
   };
 }
 
@@ -50,6 +52,7 @@ export function residual(main: Layer, shortcut?: Layer): Layer {
     params: childParams('residual', layers),
     config: { kind: 'residual', layers: childConfigs(layers) },
     apply(x, scope) {
+      checkScope('residual', scope);
       const a = scope.child('main', main, x);
       const b = shortcut === undefined ? x : scope.child('shortcut', shortcut, x);
       if (!sameShape(a.shape, b.shape)) {
@@ -79,11 +82,13 @@ export function branches(layers: Readonly<Record<string, Layer>>, axis = -1): La
   return {
     params: childParams('branches', layers),
     config: { kind: 'branches', axis, layers: childConfigs(layers) },
-    apply: (x, scope) =>
-      concat(
+    apply(x, scope) {
+      checkScope('branches', scope);
+      return concat(
         Object.entries(layers).map(([name, layer]) => scope.child(name, layer, x)),
         axis,
-      ),
+      );
+    },
   };
 }
 
@@ -113,6 +118,7 @@ export function module<const L extends Readonly<Record<string, Described>>, X = 
     params: childParams(name, layers),
     config: { kind: name, layers: childConfigs(layers) },
     apply(x, scope) {
+      checkScope(name, scope);
       const bound = Object.entries(layers).map(([key, layer]) => [
         key,
         (value: unknown) => scope.child(key, layer as Layer<unknown>, value),

@@ -4,7 +4,7 @@ import { checkInteger, checkOptions } from '../options.ts';
 import { cast, gather } from '../ops/index.ts';
 import { formatType } from '../shape.ts';
 import { normal } from './initializers.ts';
-import type { Layer } from './layer.ts';
+import { checkScope, type Layer } from './layer.ts';
 import { trained, type ParamOptions } from './linear.ts';
 
 /**
@@ -26,6 +26,7 @@ export function embedding(count: number, width: number, options: ParamOptions = 
     params: { weight: trained('embedding', [count, width], normal(1), options) },
     config: { kind: 'embedding' },
     apply(x, scope) {
+      checkScope('embedding', scope);
       if (x.dtype === 'f32') {
         throw new ShapeError(`embedding: expects indices, i32 or u8, but got ${formatType(x)}`);
       }

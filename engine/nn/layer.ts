@@ -100,6 +100,15 @@ export function childParams(
   return params;
 }
 
+/** Throws TypeError unless `apply` got a scope, which only bound models have. */
+export function checkScope(where: string, scope: unknown): void {
+  if (isRecord(scope) && typeof scope['param'] === 'function') return;
+  throw new TypeError(
+    `${where}: apply needs the parameters of the model, in a scope ` +
+      '(write nn.bind(model, state, { training: false })(x).output, or await forward({ model, state, data, backend }))',
+  );
+}
+
 /** The configs of nested layers. */
 export function childConfigs(
   layers: Readonly<Record<string, Described>>,

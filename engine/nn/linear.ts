@@ -5,7 +5,7 @@ import * as ops from '../ops/index.ts';
 import { formatType, pair, type Padding, type Pair } from '../shape.ts';
 import type { Shape } from '../types.ts';
 import { he, zeros, type Initializer } from './initializers.ts';
-import type { Layer, ParamSpec } from './layer.ts';
+import { checkScope, type Layer, type ParamSpec } from './layer.ts';
 
 export interface ParamOptions {
   /** Initial values. The default depends on the layer. */
@@ -87,6 +87,7 @@ export function dense(inputs: number, outputs: number, options: WeightOptions = 
     params,
     config: { kind: 'dense' },
     apply(x, scope) {
+      checkScope('dense', scope);
       if (x.rank !== 2 || x.shape[1] !== inputs) {
         throw new ShapeError(
           `dense: expects [N, ${inputs}] but got ${formatType(x)}` +
@@ -124,6 +125,7 @@ export function conv2d(inputs: number, outputs: number, kernel: Pair, options: C
     params,
     config: { kind: 'conv2d', stride, padding, ...unusual(dilation, groups) },
     apply(x, scope) {
+      checkScope('conv2d', scope);
       const y = ops.conv2d(x, scope.param('weight'), { stride, padding, dilation, groups });
       return 'bias' in params ? ops.add(y, scope.param('bias')) : y;
     },
@@ -188,6 +190,7 @@ export function conv2dTranspose(
     params,
     config: { kind: where, stride, padding, outputPadding, ...unusual(dilation, groups) },
     apply(x, scope) {
+      checkScope('conv2d', scope);
       const geometry = { stride, padding, dilation, groups, outputPadding };
       const y = ops.conv2dTranspose(x, scope.param('weight'), geometry);
       return 'bias' in params ? ops.add(y, scope.param('bias')) : y;

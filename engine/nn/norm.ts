@@ -8,7 +8,7 @@ import { formatType, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostData, HostTensor } from '../types.ts';
 import { fromArray, ones, zeros, type Initializer } from './initializers.ts';
-import type { Layer, ParamSpec, Scope } from './layer.ts';
+import { checkScope, type Layer, type ParamSpec, type Scope } from './layer.ts';
 import { trained } from './linear.ts';
 
 const frozen = (shape: readonly number[], init: Initializer): ParamSpec => ({
@@ -53,6 +53,7 @@ export function normalize(mean: HostTensor | Nested | HostData, options: Normali
     params,
     config: { kind: 'normalize' },
     apply(x, scope) {
+      checkScope('normalize', scope);
       const shift = scope.param('mean');
       const scale = factor === null ? null : scope.param('scale');
       const augmentation = scope.augmentation();
@@ -137,6 +138,7 @@ export function batchNorm(channels: number, options: BatchNormLayerOptions = {})
     },
     config: { kind: 'batchNorm', form, epsilon, [own]: form === 'caffe' ? fraction : momentum },
     apply(x, scope) {
+      checkScope('batchNorm', scope);
       const shared = {
         epsilon,
         ...(affine && { gamma: scope.param('gamma'), beta: scope.param('beta') }),

@@ -1,6 +1,6 @@
 /** Layers without parameters that change the shape: pooling, upsampling and flattening. */
 import { ShapeError } from '../errors.ts';
-import { checkInteger, checkOneOf, checkOptions } from '../options.ts';
+import { checkInteger, checkOneOf, checkOptions, isRecord, show } from '../options.ts';
 import * as ops from '../ops/index.ts';
 import type { AvgPoolOptions, PoolOptions, ResizeOptions } from '../ops/index.ts';
 import { formatType, pair, sizeOf, type Pair } from '../shape.ts';
@@ -10,7 +10,7 @@ import type { Layer } from './layer.ts';
  * Maximum of each window. The stride defaults to the kernel.
  *
  * Shapes: x `f32` [N, H, W, C] -> [N, H', W', C], H' = floor((H + pads − kernel) / stride) + 1, or rounded up with `ceil`.
- * Throws TypeError for an unknown option.
+ * Throws TypeError for an unknown option, or a kernel or stride that is neither a number nor a pair.
  * Throws ShapeError, when the layer is applied, if x is not `f32` [N, H, W, C], no window fits, or the padding reaches the
  * size of the kernel.
  *
@@ -22,6 +22,7 @@ export function maxPool2d(
   options: Omit<PoolOptions, 'stride'> = {},
 ): Layer {
   checkOptions('maxPool2d', options, ['ceil', 'padding']);
+  checkWindow('maxPool2d', kernel, stride);
   return {
     params: {},
     config: { kind: 'maxPool2d', kernel, stride, ...options },
@@ -33,7 +34,7 @@ export function maxPool2d(
  * Mean of each window. The stride defaults to the kernel. `divisor` selects the divisor at the border.
  *
  * Shapes: x `f32` [N, H, W, C] -> [N, H', W', C], H' = floor((H + pads − kernel) / stride) + 1, or rounded up with `ceil`.
- * Throws TypeError for an unknown option.
+ * Throws TypeError for an unknown option, or a kernel or stride that is neither a number nor a pair.
  * Throws RangeError for an unknown divisor.
  * Throws ShapeError, when the layer is applied, if x is not `f32` [N, H, W, C], no window fits, or the padding reaches the
  * size of the kernel.
@@ -46,6 +47,7 @@ export function avgPool2d(
   options: Omit<AvgPoolOptions, 'stride'> = {},
 ): Layer {
   checkOptions('avgPool2d', options, ['ceil', 'padding', 'divisor']);
+  checkWindow('avgPool2d', kernel, stride);
   if (options.divisor !== undefined)
     checkOneOf('avgPool2d', 'divisor', options.divisor, ['clipped', 'inside']);
   return {
@@ -53,6 +55,19 @@ export function avgPool2d(
     config: { kind: 'avgPool2d', kernel, stride, ...options },
     apply: (x) => ops.avgPool2d(x, kernel, { ...options, stride }),
   };
+}
+
+/** Throws TypeError unless both are a number or a pair. Options of PyTorch are in one object, which here comes after the stride. */
+function checkWindow(where: string, kernel: Pair, stride: Pair): void {
+  pair(kernel, `${where}: kernel`);
+  if (isRecord(stride)) {
+    const size = Array.isArray(kernel) ? `[${kernel.join(', ')}]` : String(kernel);
+    throw new TypeError(
+      `${where}: stride must be an integer or [vertical, horizontal], got ${show(stride)} ` +
+        `(the stride comes before the options: ${where}(${size}, ${size}, { padding: 'same' }))`,
+    );
+  }
+  pair(stride, `${where}: stride`);
 }
 
 /**
@@ -103,14 +118,14 @@ export function globalMaxPool2d(): Layer {
  *
  * Shapes: x `f32` [N, H, W, C] -> [N, H · factor, W · factor, C].
  * Throws RangeError if a factor is not a positive integer and, when the layer is applied, if the mode is unknown.
- * Throws TypeError for an unknown option.
+ * Throws TypeError for an unknown option, or a kernel or stride that is neither a number nor a pair.
  * Throws ShapeError, when the layer is applied, if x is not `f32` [N, H, W, C].
  *
  * @example nn.upsample2d(2, { mode: 'bilinear' })
  */
 export function upsample2d(factor: Pair, options: ResizeOptions = {}): Layer {
   checkOptions('upsample2d', options, ['mode', 'alignCorners']);
-  const factors = pair(factor);
+  const factors = pair(factor, 'upsample2d: factor');
   for (const n of factors) checkInteger('upsample2d', 'factor', n, 1);
   return {
     params: {},

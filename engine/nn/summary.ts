@@ -1,5 +1,6 @@
 /** Summary of a model: output shape, parameters and multiply-adds of each layer. */
 import { nodesOf } from '../graph.ts';
+import { isRecord, show } from '../options.ts';
 import { sizeOf, formatShape } from '../shape.ts';
 import { input, type Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
@@ -40,6 +41,7 @@ export interface Summary {
  * Lists the layers of a model for an input of a given type. Counts are for the whole batch of the input.
  *
  * Shapes: `inputs` is a type such as `f32(1, 32, 32, 3)`, or an object of types by name for a model with several inputs.
+ * Throws TypeError if `inputs` is neither a type nor an object of types.
  * Throws ShapeError if a layer rejects its input. The message begins with the path of the layer.
  *
  * @example nn.summary(nn.mlp([2, 32, 3]), f32(1, 2)).multiplyAdds // 160
@@ -48,6 +50,7 @@ export function summary<X>(
   model: Layer<X>,
   inputs: X extends Tensor ? TensorType : { readonly [N in keyof X]: TensorType },
 ): Summary {
+  checkTypes(inputs);
   const state = Object.fromEntries(
     Object.entries(model.params).map(([name, { shape }]) => [
       name,
@@ -104,6 +107,26 @@ export function summary<X>(
 /** A frozen layer is shown by the kind of the layer inside. */
 const kindOf = (config: LayerConfig | undefined): string =>
   config?.kind === 'frozen' ? kindOf(config['layer'] as LayerConfig) : (config?.kind ?? 'custom');
+
+/** Throws TypeError unless `inputs` is a type, or an object of types by name. */
+function checkTypes(inputs: unknown): void {
+  const typed = (value: unknown): boolean =>
+    isRecord(value) && Array.isArray(value['shape']) && typeof value['dtype'] === 'string';
+  if (typed(inputs)) return;
+  if (!isRecord(inputs)) {
+    const sizes = Array.isArray(inputs) && inputs.every((n) => typeof n === 'number') ? inputs : ['1', '…'];
+    throw new TypeError(
+      `summary: inputs must be a type, or an object of types by name, got ${show(inputs)} ` +
+        `(write summary(model, f32(${sizes.join(', ')})))`,
+    );
+  }
+  for (const [name, value] of Object.entries(inputs)) {
+    if (typed(value)) continue;
+    throw new TypeError(
+      `summary: input '${name}' must be a type, for instance f32(1, 32, 32, 3), got ${show(value)}`,
+    );
+  }
+}
 
 const isType = (inputs: object): inputs is TensorType => 'dtype' in inputs;
 

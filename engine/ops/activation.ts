@@ -1,7 +1,7 @@
 /**
  * Activation functions composed of elementwise operations. Backends fuse each of them, and its derivative, into one pass.
  */
-import { checkNumber } from '../options.ts';
+import { checkNumber, checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { floats, type TensorLike } from './convert.ts';
 import { customGradient } from './custom.ts';
@@ -36,10 +36,13 @@ export interface GeluOptions {
  * Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
  * Throws ShapeError if x is not `f32`.
  * Throws RangeError if `approximate` is not 'tanh'.
+ * Throws TypeError for an unknown option.
  *
  * @example gelu([-1, 0, 1]) // [-0.1587, 0, 0.8413]
  */
-export function gelu(x: TensorLike, { approximate }: GeluOptions = {}): Tensor {
+export function gelu(x: TensorLike, options: GeluOptions = {}): Tensor {
+  checkOptions('gelu', options, ['approximate']);
+  const { approximate } = options;
   const t = floats('gelu', x);
   if (approximate === undefined) {
     return gated(

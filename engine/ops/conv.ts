@@ -1,9 +1,10 @@
 /** Convolution of images in NHWC with filters in HWIO. */
 import { ShapeError } from '../errors.ts';
 import { expectRank } from '../op.ts';
+import { checkOptions } from '../options.ts';
 import { formatShape, formatType, pair, placeWindow, type Padding, type Pair } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import type { TensorType } from '../types.ts';
+import type { Shape, TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './convert.ts';
 import { conv2dGradInputOp, conv2dOp, type ConvAttrs } from './primitives/conv.ts';
 
@@ -37,10 +38,12 @@ export interface Conv2dOptions {
  * `wasm({ convolution: 'direct' })` avoids that.
  * Throws ShapeError if the channels do not match the filters or groups, no window fits, or an operand is not `f32` of rank
  * 4.
+ * Throws TypeError for an unknown option.
  *
  * @example conv2d(ones([1, 3, 3, 1]), ones([2, 2, 1, 1])) // [[[[4], [4]], [[4], [4]]]]
  */
 export function conv2d(x: TensorLike, w: TensorLike, options: Conv2dOptions = {}): Tensor {
+  checkOptions('conv2d', options, ['stride', 'padding', 'dilation', 'groups']);
   const image = toTensor(x);
   const weight = toTensor(w);
   expectRank('conv2d', image, 4, 'images [N, H, W, C]');
@@ -50,7 +53,7 @@ export function conv2d(x: TensorLike, w: TensorLike, options: Conv2dOptions = {}
     throw new ShapeError(
       `conv2d: input has ${channels} channels but weight expects ${weight.shape[2] * groups}` +
         `${groups === 1 ? '' : ` (${groups} groups of ${weight.shape[2]})`}: ` +
-        `x ${formatShape(image.shape)}, w ${formatType(weight)}`,
+        `x ${formatShape(image.shape)}, w ${formatType(weight)}${layoutFix(image.shape, weight.shape[2] * groups)}`,
     );
   }
   const attrs = convAttrs('conv2d', [image.shape[1], image.shape[2]], weight, options);
@@ -73,10 +76,12 @@ export interface Conv2dTransposeOptions extends Conv2dOptions {
  * Source: torch.nn.functional.conv_transpose2d; TensorFlow for padding 'same'.
  * Throws ShapeError if the channels do not match the filters or groups, the output would be empty, `outputPadding` is not
  * in 0 … stride − 1, or an operand is not `f32` of rank 4.
+ * Throws TypeError for an unknown option.
  *
  * @example conv2dTranspose([[[[1], [2]]]], ones([1, 2, 1, 1]), { stride: [1, 2] }) // [[[[1], [1], [2], [2]]]]
  */
 export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTransposeOptions = {}): Tensor {
+  checkOptions('conv2dTranspose', options, ['stride', 'padding', 'dilation', 'groups', 'outputPadding']);
   const where = 'conv2dTranspose';
   const { outputPadding = 0, ...geometry } = options;
   const { stride = 1, padding = 'valid', dilation = 1, groups = 1 } = geometry;
@@ -87,10 +92,14 @@ export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTra
   if (image.shape[3] !== weight.shape[3]) {
     throw new ShapeError(
       `${where}: input has ${image.shape[3]} channels but weight expects ${weight.shape[3]}: ` +
-        `x ${formatShape(image.shape)}, w ${formatType(weight)} [KH, KW, O / groups, C]`,
+        `x ${formatShape(image.shape)}, w ${formatType(weight)} [KH, KW, O / groups, C]${layoutFix(image.shape, weight.shape[3])}`,
     );
   }
-  const [strides, extra, spans] = [pair(stride), pair(outputPadding), spansOf(weight, dilation)];
+  const [strides, extra, spans] = [
+    pair(stride, `${where}: stride`),
+    pair(outputPadding, `${where}: outputPadding`),
+    spansOf(weight, dilation),
+  ];
   if (padding === 'same' && extra.some((n) => n !== 0)) {
     throw new ShapeError(`${where}: padding 'same' fixes the output size (remove outputPadding)`);
   }
@@ -116,6 +125,12 @@ export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTra
   return conv2dGradInputOp([image, weight], convAttrs(where, input, weight, geometry))[0];
 }
 
+/** The fix for images in the order of PyTorch. */
+const layoutFix = ({ 1: second }: Shape, channels: number): string =>
+  second === channels
+    ? ' (images are [N, H, W, C]; this looks like [N, C, H, W]: transpose(x, [0, 2, 3, 1]))'
+    : '';
+
 const spansOf = (w: TensorType, dilation: Pair): [number, number] => {
   const [y, x] = pair(dilation);
   return [(w.shape[0] - 1) * y + 1, (w.shape[1] - 1) * x + 1];
@@ -129,7 +144,7 @@ function checkFilters(where: string, w: TensorType, groups: number, dilation: Pa
         `got ${groups}`,
     );
   }
-  const steps = pair(dilation);
+  const steps = pair(dilation, `${where}: dilation`);
   if (steps.some((d) => !Number.isSafeInteger(d) || d < 1)) {
     throw new ShapeError(`${where}: dilation must be a positive integer, got ${formatShape(steps)}`);
   }

@@ -1,4 +1,5 @@
 /** Tensors from data, and types of inputs. */
+import { checkOptions } from '../options.ts';
 import { checkShape, sizeOf } from '../shape.ts';
 import { constant, type Tensor } from '../tensor.ts';
 import type { DType, Shape, TensorType } from '../types.ts';
@@ -48,11 +49,13 @@ function type(dtype: DType, shape: Shape): TensorType {
  *
  * The dtype is `options.dtype`, or that of a typed array, or `f32`.
  * Throws ShapeError if the data is ragged, does not fill `options.shape`, or has a value that the dtype cannot hold.
+ * Throws TypeError for an unknown option.
  *
  * @example tensor([[1, 2], [3, 4]]) // [[1, 2], [3, 4]]
  * @example tensor(Int32Array.of(1, 2, 3, 4, 5, 6), { shape: [2, 3] }) // [[1, 2, 3], [4, 5, 6]]
  */
 export function tensor(data: Nested | NumberArray | NdArrayLike, options: TensorOptions = {}): Tensor {
+  checkOptions('tensor', options, ['shape', 'dtype']);
   return constant(hostTensor('tensor', data, options));
 }
 

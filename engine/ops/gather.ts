@@ -1,6 +1,7 @@
 /** Indexing with tensors, its adjoints, and sorting. A run throws DataError for an index out of range. */
 import { ShapeError } from '../errors.ts';
 import { expectDType, withDType } from '../op.ts';
+import { checkInteger, checkOptions } from '../options.ts';
 import { formatShape, formatType, resolveAxis, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
@@ -134,10 +135,12 @@ function expectLines(where: string, x: Tensor, index: Tensor, axis: number): voi
  *
  * Shapes: index `i32` [...i] -> `f32` [...i, n].
  * Throws ShapeError if the index is not `i32`.
+ * Throws RangeError if n, the number of classes, is not a non-negative integer.
  *
  * @example oneHot(Int32Array.of(2, 0), 3) // [[0, 0, 1], [1, 0, 0]]
  */
 export function oneHot(index: TensorLike, n: number): Tensor {
+  checkInteger('oneHot', 'n', n, 0);
   const at = expandDims(withDType('oneHot', 'i32', toTensor(index)), -1);
   return scatterAddAlongAxis(broadcastTo(ones([]), at.shape), at, n, at.rank - 1);
 }
@@ -155,14 +158,17 @@ export interface SortOptions {
  *
  * Shapes: x `f32` [...] -> values `f32` [...], indices `i32` [...].
  * Throws ShapeError if x is not `f32` or the axis does not exist.
+ * Throws TypeError for an unknown option.
  *
  * @example sort([3, 1, 2]).values // [1, 2, 3]
  */
 export function sort(
   x: TensorLike,
   axis = -1,
-  { descending = false }: SortOptions = {},
+  options: SortOptions = {},
 ): { readonly values: Tensor; readonly indices: Tensor } {
+  checkOptions('sort', options, ['descending']);
+  const { descending = false } = options;
   const t = floats('sort', x);
   const along = resolveAxis('sort', axis, t.rank);
   const order = [...t.shape.map((_, i) => i).filter((i) => i !== along), along];
@@ -183,10 +189,12 @@ export function sort(
  *
  * Shapes: x `f32` [...] -> `i32` [...].
  * Throws ShapeError if x is not `f32` or the axis does not exist.
+ * Throws TypeError for an unknown option.
  *
  * @example argSort([3, 1, 2]) // [1, 2, 0]
  */
 export function argSort(x: TensorLike, axis = -1, options: SortOptions = {}): Tensor {
+  checkOptions('argSort', options, ['descending']);
   return sort(floats('argSort', x), axis, options).indices;
 }
 

@@ -1,5 +1,6 @@
 /** Functions that move or repeat elements without arithmetic. All of them work on every dtype. */
 import { ShapeError } from '../errors.ts';
+import { checkOptions, isRecord, show } from '../options.ts';
 import {
   checkList,
   checkShape,
@@ -73,6 +74,7 @@ export function transpose(x: TensorLike, perm?: readonly number[]): Tensor {
  * @example broadcastTo([[1], [2]], [2, 3]) // [[1, 1, 1], [2, 2, 2]]
  */
 export function broadcastTo(x: TensorLike, shape: Shape): Tensor {
+  checkShape('broadcastTo', shape);
   const t = toTensor(x);
   return sameShape(t.shape, shape) ? t : layoutOps.broadcastTo([t], { shape })[0];
 }
@@ -92,12 +94,19 @@ export type Range =
  * Shapes: x of any dtype. The rank drops by one for each single position.
  * Throws ShapeError if a single position does not exist, there are more ranges than axes, a step is 0, or a value is not an
  * integer.
+ * Throws TypeError if `ranges` is not an array, or a range is not a position, `null` or an object with known names.
  *
  * @example slice([[1, 2, 3], [4, 5, 6]], [null, { begin: 1 }]) // [[2, 3], [5, 6]]
  * @example slice([[1, 2, 3], [4, 5, 6]], [-1]) // [4, 5, 6]
  */
 export function slice(x: TensorLike, ranges: readonly Range[]): Tensor {
   const t = toTensor(x);
+  if (!Array.isArray(ranges)) {
+    throw new TypeError(
+      `slice: ranges must be an array with one range for each axis, got ${show(ranges)} ` +
+        '(write [{ begin: 0, end: 1 }], or [0] for one position)',
+    );
+  }
   if (ranges.length > t.rank) {
     throw new ShapeError(`slice: ${ranges.length} ranges for ${formatType(t)}, which has ${t.rank} axes`);
   }
@@ -129,6 +138,17 @@ function resolveRange(
     }
     return { begin, step: 1, count: 1 };
   }
+  if (!isRecord(range)) {
+    const given: unknown = range;
+    const written = Array.isArray(given)
+      ? `{ begin: ${String(given[0] ?? 0)}, end: ${String(given[1] ?? size)} }`
+      : '{ begin: 0, end: 1 }';
+    throw new TypeError(
+      `slice: the range of axis ${axis} must be a position, null or { begin, end, step }, got ${show(given)} ` +
+        `(write ${written})`,
+    );
+  }
+  checkOptions(`slice: the range of axis ${axis}`, range, ['begin', 'end', 'step']);
   const { step = 1 } = range;
   for (const [name, value] of Object.entries({ step, begin: range.begin, end: range.end })) {
     if (value !== undefined && (!Number.isSafeInteger(value) || (name === 'step' && value === 0))) {
@@ -200,6 +220,7 @@ export function stack(tensors: readonly TensorLike[], axis = 0): Tensor {
  */
 export function split(x: TensorLike, parts: number | readonly number[], axis = 0): Tensor[] {
   const t = toTensor(x);
+  if (typeof parts !== 'number') checkList('split', 'parts', parts);
   const resolved = resolveAxis('split', axis, t.rank);
   const size = t.shape[resolved];
   const sizes = typeof parts === 'number' ? Array.from({ length: parts }, () => size / parts) : [...parts];
@@ -286,7 +307,7 @@ export function flip(x: TensorLike, axes?: number | readonly number[]): Tensor {
  */
 export function tile(x: TensorLike, counts: readonly number[]): Tensor {
   const t = toTensor(x);
-  checkShape('tile', counts);
+  checkShape('tile', counts, 'counts');
   const rank = Math.max(t.rank, counts.length);
   const shape = [...Array.from({ length: rank - t.rank }, () => 1), ...t.shape];
   const times = [...Array.from({ length: rank - counts.length }, () => 1), ...counts];
@@ -339,6 +360,7 @@ export interface PadOptions {
  * Throws ShapeError if there is not one pair for each axis, an amount is not a non-negative integer, or the border is
  * longer than what it mirrors.
  * Throws RangeError if the mode is unknown.
+ * Throws TypeError if `amounts` is not an array of pairs, or for an unknown option.
  *
  * @example pad([1, 2, 3], [[1, 2]]) // [0, 1, 2, 3, 0, 0]
  * @example pad([1, 2, 3], [[2, 0]], { mode: 'reflect' }) // [3, 2, 1, 2, 3]
@@ -346,13 +368,12 @@ export interface PadOptions {
 export function pad(
   x: TensorLike,
   amounts: readonly (readonly [before: number, after: number])[],
-  { mode = 'constant', value = 0 }: PadOptions = {},
+  options: PadOptions = {},
 ): Tensor {
+  checkOptions('pad', options, ['mode', 'value']);
+  const { mode = 'constant', value = 0 } = options;
   const t = toTensor(x);
-  if (amounts.length !== t.rank) {
-    throw new ShapeError(`pad: ${amounts.length} amounts for ${formatType(t)}, which has ${t.rank} axes`);
-  }
-  for (const amount of amounts) checkShape('pad', amount);
+  checkAmounts(t, amounts);
   if (amounts.every(([before, after]) => before === 0 && after === 0)) return t;
   if (mode === 'constant') {
     return placed(t, {
@@ -397,6 +418,27 @@ export function pad(
       axis,
     );
   }, t);
+}
+
+/** Throws TypeError unless `amounts` is an array of pairs, and ShapeError for other lengths and values. */
+function checkAmounts(t: Tensor, amounts: readonly (readonly number[])[]): void {
+  const form = 'amounts must be an array with one pair [before, after] for each axis';
+  if (!Array.isArray(amounts) || amounts.some((amount) => !Array.isArray(amount))) {
+    const numbers = Array.isArray(amounts) && amounts.every((amount) => typeof amount === 'number');
+    const fix = t.rank === 1 && numbers && amounts.length === 2 ? `[[${amounts.join(', ')}]]` : '[[1, 1], …]';
+    const got = numbers ? formatShape(amounts) : show(amounts);
+    throw new TypeError(`pad: ${form}, got ${got} (write ${fix})`);
+  }
+  if (amounts.length !== t.rank) {
+    throw new ShapeError(`pad: ${amounts.length} amounts for ${formatType(t)}, which has ${t.rank} axes`);
+  }
+  amounts.forEach((amount, axis) => {
+    if (amount.length === 2 && amount.every((n: number) => Number.isSafeInteger(n) && n >= 0)) return;
+    throw new ShapeError(
+      `pad: amounts of axis ${axis} must be two non-negative integers [before, after], got ${formatShape(amount)} ` +
+        '(use slice to crop)',
+    );
+  });
 }
 
 /** Returns the value. Throws ShapeError unless the dtype can hold it. */

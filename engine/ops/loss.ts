@@ -2,7 +2,7 @@
 import { ShapeError } from '../errors.ts';
 import { expectDType, expectRank } from '../op.ts';
 import { checkNumber, checkOneOf, checkOptions } from '../options.ts';
-import { formatType, sameShape } from '../shape.ts';
+import { formatShape, formatType, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { softplus } from './activation.ts';
 import { toTensor, type TensorLike } from './convert.ts';
@@ -109,11 +109,17 @@ function pairOf(where: string, output: TensorLike, target: TensorLike): [Tensor,
   expectDType(where, 'f32', a, b);
   if (a.rank === 0 || !sameShape(a.shape, b.shape)) {
     throw new ShapeError(
-      `${where}: expects an output and a target of the same shape [N, ...] but got ${formatType(a)} and ${formatType(b)}`,
+      `${where}: expects an output and a target of the same shape [N, ...] but got ${formatType(a)} and ${formatType(b)}${columnFix(a, b)}`,
     );
   }
   return [a, b];
 }
+
+/** The fix for an output [N, 1] and a target [N]. */
+const columnFix = (output: Tensor, target: Tensor): string =>
+  output.rank === 2 && output.shape[1] === 1 && sameShape(target.shape, [output.shape[0]])
+    ? ` (reshape the target to ${formatShape(output.shape)})`
+    : '';
 
 /** The mean over all axes but the first. */
 const meanOfRows = (x: Tensor): Tensor => (x.rank === 1 ? x : mean(x, innerAxes(x)));

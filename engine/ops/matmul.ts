@@ -1,5 +1,6 @@
 /** Matrix products. */
 import { ShapeError } from '../errors.ts';
+import { checkOptions } from '../options.ts';
 import { broadcastShapes, formatType, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { toTensor, type TensorLike } from './convert.ts';
@@ -21,10 +22,12 @@ export interface MatmulOptions {
  * [..., n, k]. Leading axes are batches of matrices and broadcast by NumPy's rules.
  * Throws ShapeError if the inner sizes differ, the batches do not broadcast, an operand has fewer than two axes, or is not
  * `f32`.
+ * Throws TypeError for an unknown option.
  *
  * @example matmul([[1, 2], [3, 4]], [[5], [6]]) // [[17], [39]]
  */
 export function matmul(a: TensorLike, b: TensorLike, options: MatmulOptions = {}): Tensor {
+  checkOptions('matmul', options, ['transA', 'transB']);
   const { transA = false, transB = false } = options;
   const attrs = { transA, transB };
   const [x, y] = [toTensor(a), toTensor(b)];

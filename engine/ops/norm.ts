@@ -2,7 +2,7 @@
 import { ShapeError } from '../errors.ts';
 import { expectRank } from '../op.ts';
 import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
-import { checkInteger, checkNumber } from '../options.ts';
+import { checkInteger, checkNumber, checkOptions } from '../options.ts';
 import { constant, type Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
 import { floats, toTensor, type TensorLike } from './convert.ts';
@@ -34,10 +34,12 @@ export interface LrnOptions {
  * Source: Caffe, lrn_layer.cpp (WITHIN_CHANNEL).
  * Throws RangeError if the size is not a positive odd integer.
  * Throws ShapeError if x is not `f32` [N, H, W, C].
+ * Throws TypeError for an unknown option.
  *
  * @example lrnWithin([[[[1], [2]]]], { size: 3, alpha: 9 }) // [[[[0.2608], [0.5217]]]]
  */
 export function lrnWithin(x: TensorLike, options: LrnOptions = {}): Tensor {
+  checkOptions('lrnWithin', options, ['size', 'alpha', 'beta']);
   const { size = 5, alpha = 1, beta = 0.75 } = options;
   if (!Number.isSafeInteger(size) || size < 1 || size % 2 === 0) {
     throw new RangeError(`lrnWithin: size must be a positive odd integer, got ${String(size)}`);
@@ -61,10 +63,12 @@ export function lrnWithin(x: TensorLike, options: LrnOptions = {}): Tensor {
  * torch.nn.LocalResponseNorm.
  * Throws RangeError if the size is not a positive integer, or alpha is negative or not finite.
  * Throws ShapeError if x is not `f32` or has no axes.
+ * Throws TypeError for an unknown option.
  *
  * @example lrnAcross([1, 2, 3], { size: 3, alpha: 3 }) // [0.2608, 0.2624, 0.4145]
  */
 export function lrnAcross(x: TensorLike, options: LrnOptions = {}): Tensor {
+  checkOptions('lrnAcross', options, ['size', 'alpha', 'beta']);
   const { size = 5, alpha = 1, beta = 0.75 } = options;
   checkInteger('lrnAcross', 'size', size, 1);
   checkNumber('lrnAcross', 'alpha', alpha, 'a number >= 0', (a) => a >= 0);
@@ -103,6 +107,7 @@ export interface BatchNormOptions {
  * Source: Ioffe and Szegedy, Batch Normalization, 2015.
  * Throws ShapeError if there is only one value for each channel (as in PyTorch), x is not `f32`, a parameter is not [C], or
  * only one of gamma and beta is given.
+ * Throws TypeError for an unknown option.
  *
  * @example batchNorm([[1, 10], [3, 30]]).y // [[-1, -1], [1, 1]]
  */
@@ -110,6 +115,7 @@ export function batchNorm(
   x: TensorLike,
   options: BatchNormOptions = {},
 ): { readonly y: Tensor; readonly mean: Tensor; readonly variance: Tensor } {
+  checkOptions('batchNorm', options, ['gamma', 'beta', 'epsilon']);
   const t = toTensor(x);
   const [y, mean, variance] = batchNormOp([t, ...affine('batchNorm', options)], {
     epsilon: options.epsilon ?? 1e-5,
@@ -138,6 +144,7 @@ function expectSeveral(where: string, x: TensorType, count: number, set: string,
  * Shapes: x `f32` [..., C], mean, variance, gamma and beta [C] -> [..., C].
  * Source: Ioffe and Szegedy, Batch Normalization, 2015.
  * Throws ShapeError if x is not `f32`, a statistic or parameter is not [C], or only one of gamma and beta is given.
+ * Throws TypeError for an unknown option.
  *
  * @example batchNormInference([[1, 10], [3, 30]], [2, 20], [1, 100]) // [[-1, -1], [1, 1]]
  */
@@ -147,6 +154,7 @@ export function batchNormInference(
   variance: TensorLike,
   options: BatchNormOptions = {},
 ): Tensor {
+  checkOptions('batchNormInference', options, ['gamma', 'beta', 'epsilon']);
   const t = toTensor(x);
   const statistics = [toTensor(mean), toTensor(variance)] as const;
   const [gamma, beta] = affine('batchNormInference', options);
@@ -172,10 +180,12 @@ export interface LayerNormOptions extends BatchNormOptions {
  * Source: Ba et al., Layer Normalization, 2016.
  * Throws RangeError if `axes` is not an integer from 1 to the rank of x.
  * Throws ShapeError if D is 1, x is not `f32`, a parameter is not [D], or only one of gamma and beta is given.
+ * Throws TypeError for an unknown option.
  *
  * @example layerNorm([[1, 2, 3], [2, 4, 6]]) // [[-1.225, 0, 1.225], [-1.225, 0, 1.225]]
  */
 export function layerNorm(x: TensorLike, options: LayerNormOptions = {}): Tensor {
+  checkOptions('layerNorm', options, ['gamma', 'beta', 'epsilon', 'axes']);
   const t = floats('layerNorm', x);
   const { axes = 1 } = options;
   checkInteger('layerNorm', 'axes', axes, 1, t.rank);
@@ -193,10 +203,12 @@ export function layerNorm(x: TensorLike, options: LayerNormOptions = {}): Tensor
  * Throws RangeError if `groups` is not a positive integer that divides C.
  * Throws ShapeError if a group has one value, x is not `f32` of rank 2 or more, a parameter is not [C], or only one of
  * gamma and beta is given.
+ * Throws TypeError for an unknown option.
  *
  * @example groupNorm([[1, 3, 10, 30]], 2) // [[-1, 1, -1, 1]]
  */
 export function groupNorm(x: TensorLike, groups: number, options: BatchNormOptions = {}): Tensor {
+  checkOptions('groupNorm', options, ['gamma', 'beta', 'epsilon']);
   return byGroups('groupNorm', x, groups, options);
 }
 
@@ -209,10 +221,12 @@ export function groupNorm(x: TensorLike, groups: number, options: BatchNormOptio
  * Source: Ulyanov et al., Instance Normalization, 2016.
  * Throws ShapeError if a channel has one value, x is not `f32` of rank 2 or more, a parameter is not [C], or only one of
  * gamma and beta is given.
+ * Throws TypeError for an unknown option.
  *
  * @example instanceNorm([[[1], [3]]]) // [[[-1], [1]]]
  */
 export function instanceNorm(x: TensorLike, options: BatchNormOptions = {}): Tensor {
+  checkOptions('instanceNorm', options, ['gamma', 'beta', 'epsilon']);
   const t = toTensor(x);
   return byGroups('instanceNorm', t, t.shape.at(-1) ?? 1, options);
 }

@@ -1,6 +1,7 @@
 /** Pooling over windows of images, NHWC, with Caffe's borders as an option. */
 import { ShapeError } from '../errors.ts';
 import { expectRank } from '../op.ts';
+import { checkOptions } from '../options.ts';
 import { formatShape, formatType, pair, placeWindow, type Padding, type Pair } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { floats, toTensor, type TensorLike } from './convert.ts';
@@ -33,7 +34,7 @@ function poolAttrs(
 ): PoolAttrs {
   expectRank(where, x, 4, 'images [N, H, W, C]');
   const input = [x.shape[1], x.shape[2]] as const;
-  const window = placeWindow(where, input, pair(kernel), stride, padding, ceil);
+  const window = placeWindow(where, input, pair(kernel, `${where}: kernel`), stride, padding, ceil);
   const [kh, kw] = window.kernel;
   if (Math.max(window.pad[0], window.pad[1]) >= kh || Math.max(window.pad[2], window.pad[3]) >= kw) {
     throw new ShapeError(
@@ -58,10 +59,12 @@ function poolAttrs(
  * Shapes: x `f32` [N, H, W, C] -> [N, H', W', C], H' = floor((H + pads − kernel) / stride) + 1, or rounded up with `ceil`.
  * Throws ShapeError if x is not `f32` [N, H, W, C], no window fits, the padding reaches the size of the kernel, or a size
  * is not a positive integer.
+ * Throws TypeError for an unknown option.
  *
  * @example maxPool2d([[[[1], [5]], [[7], [2]]]], 2) // [[[[7]]]]
  */
 export function maxPool2d(x: TensorLike, kernel: Pair, options: PoolOptions = {}): Tensor {
+  checkOptions('maxPool2d', options, ['stride', 'padding', 'ceil']);
   const t = toTensor(x);
   return maxPool2dOp([t], poolAttrs('maxPool2d', t, kernel, options, false))[0];
 }
@@ -73,10 +76,12 @@ export function maxPool2d(x: TensorLike, kernel: Pair, options: PoolOptions = {}
  * Throws ShapeError if x is not `f32` [N, H, W, C], no window fits, the padding reaches the size of the kernel, or a size
  * is not a positive integer.
  * Throws RangeError if the divisor is unknown.
+ * Throws TypeError for an unknown option.
  *
  * @example avgPool2d([[[[1], [5]], [[7], [2]]]], 2) // [[[[3.75]]]]
  */
 export function avgPool2d(x: TensorLike, kernel: Pair, options: AvgPoolOptions = {}): Tensor {
+  checkOptions('avgPool2d', options, ['stride', 'padding', 'ceil', 'divisor']);
   const t = toTensor(x);
   const { divisor = 'clipped' } = options;
   if (divisor !== 'clipped' && divisor !== 'inside') {

@@ -4,6 +4,7 @@
  */
 import { ShapeError } from '../errors.ts';
 import { withDType } from '../op.ts';
+import { checkOptions } from '../options.ts';
 import { formatShape, formatType, resolveAxes, resolveAxis, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
@@ -84,10 +85,12 @@ const withoutAxes = (shape: Shape, axes: ReadonlySet<number>): Shape => shape.fi
  *
  * Shapes: x `f32` -> `f32` without the reduced axes, or with size 1 in their place if `keepDims`.
  * Throws ShapeError if x is not `f32`, or an axis does not exist or is given twice.
+ * Throws TypeError for an unknown option.
  *
  * @example sum([[1, 2], [3, 4]], 0) // [4, 6]
  */
 export function sum(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  checkOptions('sum', options, ['keepDims']);
   return reduce('sum', reduceOps.sum, x, axes, options);
 }
 
@@ -104,10 +107,12 @@ function countOver(where: string, t: Tensor, axes: Axes | undefined): number {
  *
  * Shapes: as in `sum`.
  * Throws ShapeError if there are no elements to average, x is not `f32`, or an axis does not exist or is given twice.
+ * Throws TypeError for an unknown option.
  *
  * @example mean([[1, 2], [3, 4]], 1) // [1.5, 3.5]
  */
 export function mean(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  checkOptions('mean', options, ['keepDims']);
   const t = floats('mean', x);
   const n = countOver('mean', t, axes);
   return div(sum(t, axes, options), n);
@@ -120,10 +125,12 @@ export function mean(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): T
  *
  * Shapes: as in `sum`.
  * Throws ShapeError if there are no elements, x is not `f32`, or an axis does not exist or is given twice.
+ * Throws TypeError for an unknown option.
  *
  * @example max([[1, 5], [7, 2]], 1) // [5, 7]
  */
 export function max(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  checkOptions('max', options, ['keepDims']);
   const t = floats('max', x);
   countOver('max', t, axes);
   return reduce('max', reduceOps.max, t, axes, options);
@@ -136,10 +143,12 @@ export function max(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Te
  *
  * Shapes: as in `sum`.
  * Throws ShapeError if there are no elements, x is not `f32`, or an axis does not exist or is given twice.
+ * Throws TypeError for an unknown option.
  *
  * @example min([[1, 5], [7, 2]], 1) // [1, 2]
  */
 export function min(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  checkOptions('min', options, ['keepDims']);
   const t = floats('min', x);
   countOver('min', t, axes);
   return neg(max(neg(t), axes, options));
@@ -152,14 +161,16 @@ export function min(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Te
  *
  * Shapes: x `f32` -> `i32` without the axis, or with size 1 in its place if `keepDims`.
  * Throws ShapeError if there are no elements, x is not `f32`, or the axis does not exist.
+ * Throws TypeError for an unknown option.
  *
  * @example argMax([[1, 5], [7, 2]], 1) // [1, 0]
  */
-export function argMax(x: TensorLike, axis?: number, { keepDims = false }: ReduceOptions = {}): Tensor {
-  return position('argMax', floats('argMax', x), axis, keepDims);
+export function argMax(x: TensorLike, axis?: number, options: ReduceOptions = {}): Tensor {
+  checkOptions('argMax', options, ['keepDims']);
+  return position('argMax', floats('argMax', x), axis, options.keepDims);
 }
 
-function position(where: string, t: Tensor, axis: number | undefined, keepDims: boolean): Tensor {
+function position(where: string, t: Tensor, axis: number | undefined, keepDims = false): Tensor {
   countOver(where, t, axis);
   const at = axis === undefined ? null : resolveAxis(where, axis, t.rank);
   const [, index] = reduceOps.max(
@@ -181,11 +192,13 @@ function position(where: string, t: Tensor, axis: number | undefined, keepDims: 
  *
  * Shapes: x `f32` -> `i32` without the axis, or with size 1 in its place if `keepDims`.
  * Throws ShapeError if there are no elements, x is not `f32`, or the axis does not exist.
+ * Throws TypeError for an unknown option.
  *
  * @example argMin([[1, 5], [7, 2]], 1) // [0, 1]
  */
-export function argMin(x: TensorLike, axis?: number, { keepDims = false }: ReduceOptions = {}): Tensor {
-  return position('argMin', neg(floats('argMin', x)), axis, keepDims);
+export function argMin(x: TensorLike, axis?: number, options: ReduceOptions = {}): Tensor {
+  checkOptions('argMin', options, ['keepDims']);
+  return position('argMin', neg(floats('argMin', x)), axis, options.keepDims);
 }
 
 /**
@@ -193,10 +206,12 @@ export function argMin(x: TensorLike, axis?: number, { keepDims = false }: Reduc
  *
  * Shapes: x `u8` -> `u8`, otherwise as in `sum`.
  * Throws ShapeError if x is not `u8`, or an axis does not exist or is given twice.
+ * Throws TypeError for an unknown option.
  *
  * @example any(greater([[1, 5], [1, 2]], 3), 1) // [1, 0]
  */
 export function any(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  checkOptions('any', options, ['keepDims']);
   return greater(sum(cast(not(not(withDType('any', 'u8', toTensor(x))))), axes, options), 0);
 }
 
@@ -205,10 +220,12 @@ export function any(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Te
  *
  * Shapes: x `u8` -> `u8`, otherwise as in `sum`.
  * Throws ShapeError if x is not `u8`, or an axis does not exist or is given twice.
+ * Throws TypeError for an unknown option.
  *
  * @example all(greater([[4, 5], [1, 2]], 3), 1) // [1, 0]
  */
 export function all(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  checkOptions('all', options, ['keepDims']);
   return not(any(not(withDType('all', 'u8', toTensor(x))), axes, options));
 }
 
@@ -219,10 +236,12 @@ export function all(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Te
  *
  * Shapes: as in `sum`.
  * Throws ShapeError if x is not `f32`, or an axis does not exist or is given twice.
+ * Throws TypeError for an unknown option.
  *
  * @example prod([[1, 2], [3, 4]], 1) // [2, 12]
  */
 export function prod(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  checkOptions('prod', options, ['keepDims']);
   return reduce('prod', ([t]) => [productOf(t)], floats('prod', x), axes, options);
 }
 
@@ -259,12 +278,14 @@ export interface VarianceOptions extends ReduceOptions {
  * Shapes: as in `sum`.
  * Throws ShapeError if there are no more elements than `correction`, x is not `f32`, or an axis does not exist or is given
  * twice.
+ * Throws TypeError for an unknown option.
  *
  * @example variance([1, 2, 3, 4]) // 1.25
  */
 export function variance(x: TensorLike, axes?: Axes, options: VarianceOptions = {}): Tensor {
+  checkOptions('variance', options, ['correction', 'keepDims']);
   const t = floats('variance', x);
-  const { correction = 0 } = options;
+  const { correction = 0, ...reduction } = options;
   const n = countOver('variance', t, axes);
   if (!(n > correction)) {
     throw new ShapeError(
@@ -272,7 +293,7 @@ export function variance(x: TensorLike, axes?: Axes, options: VarianceOptions = 
     );
   }
   const distance = sub(t, mean(t, axes, { keepDims: true }));
-  return div(sum(square(distance), axes, options), n - correction);
+  return div(sum(square(distance), axes, reduction), n - correction);
 }
 
 export interface NormOptions extends ReduceOptions {
@@ -291,15 +312,18 @@ export interface NormOptions extends ReduceOptions {
  * Shapes: as in `sum`.
  * Throws RangeError if the order is not positive.
  * Throws ShapeError if x is not `f32`, or an axis does not exist or is given twice.
+ * Throws TypeError for an unknown option.
  *
  * @example norm([3, 4]) // 5
  */
-export function norm(x: TensorLike, axes?: Axes, { order = 2, ...options }: NormOptions = {}): Tensor {
+export function norm(x: TensorLike, axes?: Axes, options: NormOptions = {}): Tensor {
+  checkOptions('norm', options, ['order', 'keepDims']);
+  const { order = 2, ...reduction } = options;
   if (!(order > 0)) throw new RangeError(`norm: order must be positive, got ${order}`);
   const t = floats('norm', x);
-  if (order === Infinity) return max(abs(t), axes, options);
-  if (order === 1) return sum(abs(t), axes, options);
-  if (sizeOf(t.shape) === 0) return sum(t, axes, options);
+  if (order === Infinity) return max(abs(t), axes, reduction);
+  if (order === 1) return sum(abs(t), axes, reduction);
+  if (sizeOf(t.shape) === 0) return sum(t, axes, reduction);
   const top = largest(abs(t), axes);
   const scale = where(and(greater(top, 0), isFinite(top)), top, 1);
   const part = div(t, scale);
@@ -314,7 +338,7 @@ export function norm(x: TensorLike, axes?: Axes, { order = 2, ...options }: Norm
       return [mul(grad, order === 2 ? share : mul(sign(share), pow(abs(share), order - 1)))];
     },
   })(t);
-  return withoutKept('norm', result, axes, options);
+  return withoutKept('norm', result, axes, reduction);
 }
 
 /** Removes the reduced axes of a result that kept them, unless `keepDims` is set. */
@@ -335,10 +359,12 @@ function withoutKept(
  *
  * Shapes: as in `sum`.
  * Throws ShapeError if there are no elements, x is not `f32`, or an axis does not exist or is given twice.
+ * Throws TypeError for an unknown option.
  *
  * @example logSumExp([1000, 1000]) // 1000.69
  */
 export function logSumExp(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  checkOptions('logSumExp', options, ['keepDims']);
   const t = floats('logSumExp', x);
   countOver('logSumExp', t, axes);
   const result = customGradient({
@@ -423,14 +449,13 @@ export interface CumsumOptions {
  *
  * Shapes: x `f32` [...] -> `f32` [...].
  * Throws ShapeError if x is not `f32` or the axis does not exist.
+ * Throws TypeError for an unknown option.
  *
  * @example cumsum([1, 2, 3], 0) // [1, 3, 6]
  */
-export function cumsum(
-  x: TensorLike,
-  axis: number,
-  { exclusive = false, reverse = false }: CumsumOptions = {},
-): Tensor {
+export function cumsum(x: TensorLike, axis: number, options: CumsumOptions = {}): Tensor {
+  checkOptions('cumsum', options, ['exclusive', 'reverse']);
+  const { exclusive = false, reverse = false } = options;
   const t = floats('cumsum', x);
   const at = resolveAxis('cumsum', axis, t.rank);
   return reshape(runningSum(reshape(t, grouped(t.shape, at)), { exclusive, reverse }), t.shape);

@@ -1,6 +1,7 @@
 /** Resizing of images by interpolation. */
 import { ShapeError } from '../errors.ts';
 import { expectRank } from '../op.ts';
+import { checkOptions } from '../options.ts';
 import { formatShape, formatType, pair, type Pair } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { toTensor, type TensorLike } from './convert.ts';
@@ -25,10 +26,12 @@ export interface ResizeOptions {
  * Source: torch.nn.functional.interpolate.
  * Throws ShapeError if x is not `f32` [N, H, W, C] or has no pixels, or a size is not a positive integer.
  * Throws RangeError if the mode is unknown, or `alignCorners` is set for mode 'nearest'.
+ * Throws TypeError for an unknown option.
  *
  * @example resize2d([[[[1], [3]]]], [1, 4], { mode: 'bilinear' }) // [[[[1], [1.5], [2.5], [3]]]]
  */
 export function resize2d(x: TensorLike, size: Pair, options: ResizeOptions = {}): Tensor {
+  checkOptions('resize2d', options, ['mode', 'alignCorners']);
   const image = toTensor(x);
   const { mode = 'nearest', alignCorners = false } = options;
   expectRank('resize2d', image, 4, 'images [N, H, W, C]');
@@ -39,7 +42,7 @@ export function resize2d(x: TensorLike, size: Pair, options: ResizeOptions = {})
     throw new RangeError(`resize2d: alignCorners requires mode 'bilinear', got mode 'nearest'`);
   }
   const input = [image.shape[1], image.shape[2]] as const;
-  const output = pair(size);
+  const output = pair(size, 'resize2d: size');
   if (Math.min(...input) < 1) {
     throw new ShapeError(`resize2d: expects images with pixels but got ${formatType(image)}`);
   }

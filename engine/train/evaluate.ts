@@ -2,10 +2,11 @@
 import type { Backend, Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
 import type { Dataset } from '../dataset.ts';
+import { PlanError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
 import type { Layer } from '../nn/layer.ts';
 import { bind } from '../nn/model.ts';
-import { checkInteger, checkKind, checkOptions, show } from '../options.ts';
+import { checkInteger, checkKind, checkOptions, isPromise, isRecord, show } from '../options.ts';
 import type { State } from '../types.ts';
 import { Pace, runTogether } from './calls.ts';
 import { fedExamples, paddedBatches, type Examples } from './examples.ts';
@@ -48,8 +49,8 @@ export function isBetter(
 /**
  * Evaluates a model on all examples of a data set.
  *
- * Throws TypeError or RangeError for invalid options, DataError for labels out of range or arrays that do not match, and ShapeError
- * if the data does not match the model.
+ * Throws TypeError or RangeError for invalid options, DataError for labels out of range or arrays that do not match, PlanError for a
+ * state without an array of the model, and ShapeError if the data does not match the model.
  *
  * @example const { metrics } = await evaluate({ model, state: result.state, data: test, backend });
  */
@@ -93,14 +94,30 @@ export function checkModel(
 ): void {
   checkKind(where, 'model', model, 'apply', 'a layer, for instance nn.sequential({ … })');
   checkKind(where, 'backend', backend, 'createStore', 'a backend, for instance await wasm()');
-  if (typeof state !== 'object' || state === null) {
+  if (typeof state !== 'object' || state === null || isPromise(state)) {
     throw new TypeError(
       `${where}: state must be the arrays of the model by name, for instance result.state; got ${show(state)}`,
     );
   }
-  if (typeof data !== 'object' || data === null) {
+  if (typeof data !== 'object' || data === null || isPromise(data)) {
     throw new TypeError(`${where}: data must be a data set; got ${show(data)}`);
   }
+}
+
+/** The number of names that a message lists. */
+const LISTED = 10;
+
+/** Throws PlanError if the state lacks an array of the model. */
+function checkState(where: string, model: Layer, state: State): void {
+  const missing = Object.keys(model.params).find((name) => !Object.hasOwn(state, name));
+  if (missing === undefined) return;
+  const names = Object.keys(state);
+  const has = names.length === 0 ? 'it is empty' : `it has: ${names.slice(0, LISTED).join(', ')}`;
+  const more = names.length > LISTED ? `, … (${names.length} names)` : '';
+  const fix = isRecord(names.includes('state') && (state as Readonly<Record<string, unknown>>)['state'])
+    ? 'pass its member: result.state'
+    : 'pass the state of this model, for instance result.state of fit';
+  throw new PlanError(`${where}: the state has no '${missing}' (${has}${more}; ${fix})`);
 }
 
 /** Calls `use` with a store of the arrays of the model, then closes the store. */
@@ -111,6 +128,7 @@ export async function withModel<T>(
   state: State,
   use: (store: Store) => Promise<T>,
 ): Promise<T> {
+  checkState(where, model, state);
   const arrays = Object.fromEntries(Object.entries(state).filter(([name]) => name in model.params));
   checkArrays(`${where}: state`, arrays);
   const store = await backend.createStore(arrays);

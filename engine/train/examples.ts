@@ -115,9 +115,9 @@ export function residentExamples(dataset: Dataset, name: string): Examples {
  * The batch of a step. Throws TypeError if the batch of a custom loader does not match its description, and RangeError for an index out
  * of range.
  */
-export function batchAt(loader: Loader, step: number): Required<Batch> {
+export function batchAt(caller: string, loader: Loader, step: number): Required<Batch> {
   const { batchSize, dataset, augments, mixes = false } = loader;
-  const where = `train: the loader's batch(${step})`;
+  const where = `${caller}: the loader's batch(${step})`;
   const batch: unknown = loader.batch(step);
   if (typeof batch !== 'object' || batch === null || isPromise(batch)) {
     throw new TypeError(`${where} must return a batch { indices, augmentation }, got ${show(batch)}`);

@@ -15,9 +15,9 @@ export const mixInputs = (batchSize: number): InputTypes => ({
 });
 
 /** Throws RangeError for an invalid weight of a custom loader. */
-export function mixFeeds({ partners, weight }: Mix): Feeds {
+export function mixFeeds(where: string, { partners, weight }: Mix): Feeds {
   if (weight >= 0 && weight <= 1) return { partners, weight };
-  throw new RangeError(`train: mix.weight of a batch must lie in [0, 1], got ${weight}`);
+  throw new RangeError(`${where}: mix.weight of a batch must lie in [0, 1], got ${weight}`);
 }
 
 const mix = ({ weight }: Tree, value: Tensor, partner: Tensor): Tensor =>

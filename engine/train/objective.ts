@@ -48,7 +48,7 @@ export function objectiveFor(where: string, dataset: Dataset, options: Objective
   if (loss === null) {
     throw new TypeError(
       `${where}: loss is missing: the targets of ${dataset.name} are ${formatType(dataset.y)}, not class labels ` +
-        `(pass a loss, for instance meanSquaredError or binaryCrossEntropy)`,
+        `(use integers for class labels: an Int32Array [N]; else pass a loss, for instance meanSquaredError or binaryCrossEntropy)`,
     );
   }
   for (const [name, value] of Object.entries({ loss, ...options.metrics })) {
@@ -64,6 +64,10 @@ export function objectiveFor(where: string, dataset: Dataset, options: Objective
   };
 }
 
+const BINARY =
+  '; for one output and binaryCrossEntropy, pass the targets as floats [N, 1]: ' +
+  'arrays(x, { shape: [N, 1], data: Float32Array.from(labels) })';
+
 /** Loss and metrics of a batch as graph outputs, [N] each. Throws ShapeError for other shapes. */
 export function measure(
   where: string,
@@ -75,7 +79,7 @@ export function measure(
   if (classes.length > 0 && output.rank === 2 && output.shape[1] < classes.length) {
     throw new ShapeError(
       `${where}: the data has ${classes.length} classes but the model's output is ${formatType(output)} ` +
-        `(the last layer needs ${classes.length} outputs)`,
+        `(the last layer needs ${classes.length} outputs${output.shape[1] === 1 ? BINARY : ''})`,
     );
   }
   const options = { reduction: 'none' } as const;

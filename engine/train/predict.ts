@@ -3,7 +3,7 @@ import type { Backend } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
 import type { Dataset } from '../dataset.ts';
 import { ShapeError } from '../errors.ts';
-import { checkHostTensor } from '../host.ts';
+import { checkHostTensor, showData, typedArrayName } from '../host.ts';
 import type { Layer } from '../nn/layer.ts';
 import { bind } from '../nn/model.ts';
 import { allocate } from '../ops/convert.ts';
@@ -41,13 +41,19 @@ export interface Prediction {
  * Classifies any number of examples.
  *
  * Shapes: data [N, ...] -> classes [N], probabilities and logits [N, classes].
- * Throws ShapeError unless the output of the model is [N, classes] and the data matches the model. Throws TypeError or RangeError for
- * invalid options.
+ * Throws ShapeError unless the output of the model is [N, classes] with at least 2 classes and the data matches the model.
+ * Throws PlanError for a state without an array of the model, and TypeError or RangeError for invalid options.
  *
  * @example const { classes } = await predict({ model, state: result.state, data: test, backend });
  */
 export async function predict(options: PredictOptions): Promise<Prediction> {
   const { shape, data } = await outputsOf('predict', options, (output) => {
+    if (output.rank === 2 && output.shape[1] === 1) {
+      throw new ShapeError(
+        `predict: the model's output must be logits [N, classes] of at least 2 classes, got ${formatType(output)} ` +
+          '(forward returns outputs of any shape)',
+      );
+    }
     if (output.rank === 2) return;
     throw new ShapeError(
       `predict: the model's output must be logits [N, classes], got ${formatType(output)} ` +
@@ -62,8 +68,8 @@ export async function predict(options: PredictOptions): Promise<Prediction> {
  * The outputs of a model for any number of inputs, for instance regression values, images or features.
  *
  * Shapes: data [N, ...] -> [N, ...], the output of the model.
- * Throws ShapeError unless the output has one row per example and the data matches the model. Throws TypeError or RangeError for
- * invalid options.
+ * Throws ShapeError unless the output has one row per example and the data matches the model.
+ * Throws PlanError for a state without an array of the model, and TypeError or RangeError for invalid options.
  *
  * @example
  * const inputs = { shape: [2, 32, 32, 3], dtype: 'f32', data: new Float32Array(6144) } as const;
@@ -120,6 +126,13 @@ async function outputsOf(
 
 /** Inputs without targets as a data set. */
 function asDataset(where: string, inputs: HostTensor): Dataset {
+  const kind = typedArrayName(inputs) ?? (Array.isArray(inputs) ? 'array' : null);
+  if (kind !== null) {
+    throw new TypeError(
+      `${where}: data must be a data set, or inputs with their shape, got ${showData(inputs)} ` +
+        `(write { shape: [N, …], dtype: '${typedArrayName(inputs) === 'Uint8Array' ? 'u8' : 'f32'}', data })`,
+    );
+  }
   checkHostTensor(`${where}: data`, inputs);
   const {
     shape: [length = 0, ...shape],

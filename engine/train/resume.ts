@@ -99,7 +99,7 @@ function checkResume(checkpoint: Checkpoint, run: ResumingRun): Notice[] {
   if (checkpoint.steps !== run.steps) {
     notices.push({
       code: 'steps-changed',
-      message: `the run has ${run.steps} steps, but ${checkpoint.steps} in ${run.path}`,
+      message: `this run has ${run.steps} steps; the checkpoint ${run.path} was saved from a run of ${checkpoint.steps}`,
     });
   }
   return notices;
@@ -158,7 +158,12 @@ function differenceAt(saved: unknown, now: unknown, at: string): string | null {
   }
   if (Object.is(saved, now)) return null;
   const format = (value: unknown): string => (value === undefined ? 'missing' : JSON.stringify(value));
-  return `${at} is ${format(saved)} in the file, ${format(now)} now`;
+  // Six digits, unless the numbers differ only in the others.
+  const rounded = [saved, now].map((value) =>
+    typeof value === 'number' ? String(Number(value.toPrecision(6))) : format(value),
+  );
+  const [a, b] = rounded[0] === rounded[1] ? [format(saved), format(now)] : rounded;
+  return `${at} is ${a} in the file, ${b} now`;
 }
 
 /** Whether `value` is an object, or an array, whose elements are compared by their indices. */

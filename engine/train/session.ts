@@ -210,9 +210,9 @@ export class Session {
       feeds: trainingStep.batch(step),
       input: (inputs, state) => trainingStep.gather(inputs, state).x,
     });
-    const rates = Object.entries(hyper).map(([name, value]) => `${name} ${value}`);
+    const rates = Object.entries(hyper).map(([name, value]) => `${name} ${Number(value.toPrecision(6))}`);
     return new EngineError(
-      `train: the loss is not finite at step ${step} (${rates.join(', ')}): first bad tensor: ${origin} ` +
+      `${this.#parts.settings.where}: the loss is not finite at step ${step} (${rates.join(', ')}): first bad tensor: ${origin} ` +
         `(${fixFor(step)}; the state is as it was before the step)`,
       { cause },
     );
@@ -292,20 +292,20 @@ export class Session {
   }
 
   #checkpointSettings(): NonNullable<Settings['checkpoint']> {
-    const { checkpoint } = this.#parts.settings;
-    if (checkpoint === null) throw new EngineError('train: the run has no checkpoint folder');
+    const { where, checkpoint } = this.#parts.settings;
+    if (checkpoint === null) throw new EngineError(`${where}: the run has no checkpoint folder`);
     return checkpoint;
   }
 
   async #write(path: string): Promise<void> {
-    const { model, optimizer, data, seed, steps } = this.#parts.settings;
+    const { where, model, optimizer, data, seed, steps } = this.#parts.settings;
     const { step, last, best, report } = this;
     const state = await this.state();
     const bad = nonFiniteState(state);
     if (bad !== null) {
       const { dir } = this.#checkpointSettings();
       throw new EngineError(
-        `train: the state is not finite after ${step} steps: ${bad} ` +
+        `${where}: the state is not finite after ${step} steps: ${bad} ` +
           `(lower the learning rate; no checkpoint was written, and those in ${dir} are unchanged)`,
       );
     }

@@ -79,6 +79,8 @@ export interface CheckpointOptions {
 export interface Settings extends Required<
   Omit<TrainOptions, 'eval' | 'loss' | 'metrics' | 'checkpoint' | 'signal'>
 > {
+  /** The call that messages name: 'train' or 'fit'. */
+  readonly where: string;
   readonly evaluation: Required<EvalOptions> | null;
   readonly objective: Objective;
   readonly checkpoint: Required<CheckpointOptions> | null;
@@ -158,6 +160,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   const seededLoader: unknown = data.withSeed(seed);
   checkKind(where, "the loader's withSeed(seed)", seededLoader, 'batch', 'a loader');
   return {
+    where,
     model,
     backend,
     steps,

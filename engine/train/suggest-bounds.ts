@@ -66,7 +66,9 @@ function fromAccuracy({ evaluations }: RangeCurve): Record<'rise' | 'ragged', Su
     rise: { lr: risen.lr, step: risen.step, why: null },
     ragged:
       fall < 0
-        ? none(`accuracy still rises at the end, at ${measured[measured.length - 1].lr} (sweep further)`)
+        ? none(
+            `accuracy still rises at the end, at ${Number(measured[measured.length - 1].lr.toPrecision(6))} (sweep further)`,
+          )
         : { lr: measured[fall - 1].lr, step: measured[fall - 1].step, why: null },
   };
 }

@@ -32,11 +32,11 @@ export class TrainingStep {
 
   /** The batch of an update. */
   batch(step: number): Feeds {
-    const { indices, augmentation, mix } = batchAt(this.#settings.data, step);
+    const { indices, augmentation, mix } = batchAt(this.#settings.where, this.#settings.data, step);
     return {
       ...this.#examples.feeds(indices),
       ...(augmentation !== null && { augmentation }),
-      ...(mix !== null && mixFeeds(mix)),
+      ...(mix !== null && mixFeeds(this.#settings.where, mix)),
     };
   }
 
@@ -52,7 +52,7 @@ export class TrainingStep {
   }
 
   compile(store: Store): Promise<Executable> {
-    const { model, optimizer, objective, backend, data, seed, steps } = this.#settings;
+    const { where, model, optimizer, objective, backend, data, seed, steps } = this.#settings;
     return compile(backend, {
       inputs: this.inputs,
       hyper: Object.keys(optimizer.at(0)),
@@ -68,7 +68,7 @@ export class TrainingStep {
         };
         const { output, updates } = bind(model, state, options)(x);
         const mixed = data.mixes === true ? mixObjective(inputs, objective) : objective;
-        const rows = measure('train', mixed, data.dataset, output, y);
+        const rows = measure(where, mixed, data.dataset, output, y);
         const outputs = Object.fromEntries(
           Object.entries(rows).map(([name, values]) => [name, mean(values)]),
         );

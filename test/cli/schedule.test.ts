@@ -13,7 +13,7 @@ describe('schedule', () => {
     expect(host.out()).toContain(
       'triangular, 25000 steps: from 0.001 to 0.0034975, between 0.001 and 0.006\n',
     );
-    expect(host.out()).toContain('notice: training stops at step 25000, inside a cycle');
+    expect(host.out()).toContain('notice: training stops at step 25,000, in the middle of a cycle');
     expect(host.err()).toBe('');
   });
 

@@ -314,7 +314,7 @@ describe('shapes and dtypes that do not fit are named, all of them', () => {
     [
       'softmaxCrossEntropy float labels',
       () => crossEntropy(t(4, 3), t(4), { reduction: 'none' }),
-      'crossEntropy: logits f32 [4,3] need labels i32 [4] but got f32 [4]',
+      'crossEntropy: logits f32 [4,3] need labels i32 [4] but got f32 [4] (use integers for class labels: an Int32Array)',
     ],
     [
       'softmaxCrossEntropy of a vector',

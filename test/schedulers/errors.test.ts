@@ -90,7 +90,11 @@ const cases: readonly (readonly [
     TypeError,
     "cyclicLR: unknown option 'stepsize' (known: base, max, stepSize, stepSizeDown, mode, gamma, decays, window, scale, scaleBy)",
   ],
-  [() => cyclicLR(untyped(undefined)), TypeError, 'cyclicLR: options must be an object, got undefined'],
+  [
+    () => cyclicLR(untyped(undefined)),
+    TypeError,
+    'cyclicLR: options must be an object (base, max, stepSize, stepSizeDown, mode, gamma, decays, window, scale, scaleBy), got undefined',
+  ],
   [
     () => cyclicLR(untyped({ base: 0.001, max: 0.006 })),
     TypeError,
@@ -139,7 +143,7 @@ const cases: readonly (readonly [
   [
     () => cyclicLR({ ...cyclic, scale: untyped(fn) }),
     TypeError,
-    'cyclicLR: scale must be { name, fn }, got a function (JSON stores the function by this name)',
+    "cyclicLR: scale must be { name, fn }, got a function (write { name: 'my function', fn }; JSON stores the function by its name)",
   ],
   [
     () => cyclicLR({ ...cyclic, scale: { name: 'grow', fn: (c) => c * 2 } })(1),

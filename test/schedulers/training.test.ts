@@ -67,7 +67,8 @@ describe('notices', () => {
     expect(notices(cyclic, 42_000)).toEqual([
       {
         code: 'stops-mid-cycle',
-        message: 'training stops at step 42000, inside a cycle (complete cycles: 40000 or 44000 steps)',
+        message:
+          'training stops at step 42,000, in the middle of a cycle (cycles end at steps 40,000 and 44,000)',
       },
     ]);
     expect(codes(oneCycle({ max: 1, steps: 100 }), 90)).toEqual(['stops-mid-cycle']);

@@ -108,7 +108,7 @@ describe('evaluation and prediction', () => {
       "initial: 'foo' must be an array { shape, dtype, data }, got 1",
     );
     await expect(predict({ model: tinyModel(), state: {}, data: held, backend })).rejects.toThrow(
-      "bind: the state has no 'input.mean'",
+      "predict: the state has no 'input.mean' (it is empty; pass the state of this model, for instance result.state of fit)",
     );
     const data = { shape: [2, 6, 6, 2], dtype: 'u8', data: new Uint8Array(3) } as const;
     await expect(predict({ model: tinyModel(), state: {}, data, backend })).rejects.toThrow(

@@ -25,7 +25,7 @@ describe('events', () => {
     expect(start).toMatchObject({ step: 0, steps: 5, stepsPerEpoch: 3, batchSize: 8, seed: 5 });
     expect(notice).toMatchObject({
       code: 'stops-mid-cycle',
-      message: 'lr: training stops at step 5, inside a cycle (complete cycles: 10 steps)',
+      message: 'lr: training stops at step 5, in the middle of a cycle (the first ends at step 10)',
     });
     const step = events.find(({ type }) => type === 'step')!;
     expect(step).toMatchObject({ step: 0, hyper: { lr: 0.001, beta1: 0.9 } });

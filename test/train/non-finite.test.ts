@@ -68,7 +68,7 @@ test('a state that was not finite to begin with is not blamed on an update', asy
     initial: { 'fc1.weight': weight },
   };
   await expect(fit(options)).rejects.toThrow(
-    'train: the loss is not finite at step 0 (lr 0.1): first bad tensor: fc1.weight has NaN at element 2 (from the start) ' +
+    'fit: the loss is not finite at step 0 (lr 0.1): first bad tensor: fc1.weight has NaN at element 2 (from the start) ' +
       '(check the data, the initial state and the loss: there was no update yet; the state is as it was before the step)',
   );
 });

@@ -39,7 +39,10 @@ describe('options', () => {
       "train: eval: class 1 is '1' in the training data but 'one' in relabelled (use the same classes in the same order)",
     ],
     [{ seed: -1 }, 'train: seed must be an integer >= 0, got -1'],
-    [{ epochs: 3 }, "train: unknown option 'epochs' (did you mean 'steps'? known: model, backend, steps"],
+    [
+      { epochs: 3 },
+      "train: unknown option 'epochs' (a step is one update: steps: epochs * data.stepsPerEpoch; known: model, backend, steps",
+    ],
     [
       { optimizer: 'sgd' },
       "train: optimizer must be an optimizer, for instance sgd({ lr: 0.01 }); got 'sgd'",
@@ -149,14 +152,14 @@ describe('what is promised is refused: nobody would wait for it', () => {
   });
 
   test.each<[string, object, string]>([
-    ['loss', { loss: later }, 'train: loss must return a tensor, got a promise'],
-    ['loss', { loss: () => undefined }, 'train: loss must return a tensor, got undefined'],
-    ['loss', { loss: () => 0.5 }, 'train: loss must return a tensor, got 0.5'],
-    ['metric', { metrics: { hits: later } }, 'train: metric hits must return a tensor, got a promise'],
+    ['loss', { loss: later }, 'fit: loss must return a tensor, got a promise'],
+    ['loss', { loss: () => undefined }, 'fit: loss must return a tensor, got undefined'],
+    ['loss', { loss: () => 0.5 }, 'fit: loss must return a tensor, got 0.5'],
+    ['metric', { metrics: { hits: later } }, 'fit: metric hits must return a tensor, got a promise'],
     [
       'loss under mixup',
       { loss: later, data: loader(points, { batchSize: 4, augment: { mixup: 1 } }) },
-      'train: loss must return a tensor, got a promise',
+      'fit: loss must return a tensor, got a promise',
     ],
     [
       'layer',
@@ -203,7 +206,7 @@ describe('what is promised is refused: nobody would wait for it', () => {
 describe("batches of a loader of the user's own", () => {
   const points = synthetic({ kind: 'blobs', n: 12 });
   const indices = Uint32Array.of(1, 2, 3);
-  const where = "train: the loader's batch(0)";
+  const where = "fit: the loader's batch(0)";
   const cases: [unknown, string][] = [
     [
       () => Promise.reject(new Error('nobody handles this')),

@@ -77,7 +77,7 @@ describe('learning', () => {
     expect(accuracy).toBeNull();
     expect(state['weight'].data[0]).toBeCloseTo(3, 3);
     await expect(fit({ ...options, loss: (output, y) => output.sub(y).pow(2) })).rejects.toThrow(
-      'train: loss must return one number per example, f32 [8], got f32 [8,1]',
+      'fit: loss must return one number per example, f32 [8], got f32 [8,1]',
     );
   });
 });

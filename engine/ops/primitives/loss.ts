@@ -1,7 +1,7 @@
 /** Cross-entropy and accuracy of class labels. */
 import { ShapeError } from '../../errors.ts';
 import { defineOp, expectDType, expectRank, type Grads, type Vjp } from '../../op.ts';
-import { formatType, sizeOf } from '../../shape.ts';
+import { formatType, sameShape, sizeOf } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
 import type { TensorType } from '../../types.ts';
 import { add, mul, sub } from '../elementwise.ts';
@@ -12,13 +12,28 @@ import { sum } from '../reduce.ts';
 type None = Record<never, never>;
 const none: None = {};
 
+/** The fix for one-hot targets, and for class indices that are floats. */
+function labelFix(logits: TensorType, labels: TensorType): string {
+  if (sameShape(labels.shape, logits.shape)) {
+    return ' (labels are indices of classes: convert one-hot targets with argMax(targets, 1))';
+  }
+  const isFloats = labels.dtype === 'f32' && labels.shape.length === 1 && labels.shape[0] === logits.shape[0];
+  return isFloats ? ' (use integers for class labels: an Int32Array)' : '';
+}
+
 /** Throws ShapeError unless logits are f32 [N, classes] and labels i32 [N], with at least one class. */
 export function checkLabels(where: string, logits: TensorType, labels: TensorType): void {
+  if (logits.dtype === 'i32' && labels.dtype === 'f32') {
+    throw new ShapeError(
+      `${where}: logits come first and labels second, but got ${formatType(logits)} and ${formatType(labels)} ` +
+        `(write ${where}(logits, labels))`,
+    );
+  }
   expectDType(where, 'f32', logits);
   expectRank(where, logits, 2, 'logits [N, classes]');
   if (labels.dtype !== 'i32' || labels.shape.length !== 1 || labels.shape[0] !== logits.shape[0]) {
     throw new ShapeError(
-      `${where}: logits ${formatType(logits)} need labels i32 [${logits.shape[0]}] but got ${formatType(labels)}`,
+      `${where}: logits ${formatType(logits)} need labels i32 [${logits.shape[0]}] but got ${formatType(labels)}${labelFix(logits, labels)}`,
     );
   }
   if (logits.shape[1] === 0)

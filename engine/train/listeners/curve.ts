@@ -12,6 +12,7 @@ import {
   symbolSquare,
   symbolStar,
   symbolTriangle,
+  type SymbolType,
 } from 'd3-shape';
 
 /** A line, or markers, of a chart. */
@@ -38,7 +39,10 @@ export interface CurveSeries {
   readonly marker?: CurveMarker;
 }
 
-const SYMBOLS = {
+/** The shape of a marker. */
+export type CurveMarker = 'circle' | 'square' | 'triangle' | 'diamond' | 'star' | 'cross';
+
+const SYMBOLS: Readonly<Record<CurveMarker, SymbolType>> = {
   circle: symbolCircle,
   square: symbolSquare,
   triangle: symbolTriangle,
@@ -46,9 +50,6 @@ const SYMBOLS = {
   star: symbolStar,
   cross: symbolCross,
 };
-/** The shape of a marker. */
-export type CurveMarker = keyof typeof SYMBOLS;
-
 /** An axis of a chart. */
 export interface CurveAxis {
   /** The text beside the axis. */
