@@ -13,7 +13,7 @@ import { addTrainCommand } from './train.ts';
 import { ownVersion } from './version.ts';
 
 /**
- * Runs the command with the arguments after its name. Returns the exit status: 0 for success, 1 for failure, 2 for wrong use, 130 for
+ * Runs the command with the arguments after its name. Returns the exit status: 0 for success, 1 for failure, 2 for a usage error, 130 for
  * Ctrl-C. Never throws. Failures are reported on `host.stderr`.
  */
 export async function runCli(args: readonly string[], host: Host): Promise<number> {

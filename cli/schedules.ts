@@ -83,8 +83,10 @@ export function scheduleOptions(): Option[] {
       '--base <rate>',
       'lowest rate of triangular, triangular2 and exp-range (default: 0.001)',
     ).argParser(notNegative),
-    new Option('--max <rate>', 'highest rate of the same (default: 0.006)').argParser(positive),
-    new Option('--step-size <n>', 'steps of half a cycle of the same (default: 2000)').argParser(whole(1)),
+    new Option('--max <rate>', 'highest rate of these schedules (default: 0.006)').argParser(positive),
+    new Option('--step-size <n>', 'steps of half a cycle of these schedules (default: 2000)').argParser(
+      whole(1),
+    ),
     new Option('--gamma <factor>', 'factor per step of exp-range (default: 0.99994)').argParser(gamma),
   ];
 }

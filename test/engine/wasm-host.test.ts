@@ -139,7 +139,10 @@ describe('where something is missing', () => {
     [{ threads: 0 }, 'wasm: threads must be an integer from 1 to 256, got 0'],
     [{ threads: 1.5 }, 'wasm: threads must be an integer from 1 to 256, got 1.5'],
     [{ simd: 'fast' }, "wasm: simd must be 'auto' or 'plain' or 'relaxed' or 'wide', got 'fast'"],
-    [{ thread: 2 }, "wasm: unknown option 'thread' (did you mean 'threads'? known: threads, simd, convolution, workers)"],
+    [
+      { thread: 2 },
+      "wasm: unknown option 'thread' (did you mean 'threads'? known: threads, simd, convolution, workers)",
+    ],
   ])('refuses %j', async (options, message) => {
     await expect(wasm(options as never)).rejects.toThrow(message);
   });
