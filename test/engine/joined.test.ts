@@ -8,13 +8,13 @@ import { wideSimdUnavailableReason } from '../../engine/backends/wasm/simd.ts';
 /** Runs every form of convolution, forward and back, and a product. */
 const PROGRAM = `
 import { Evaluator } from '${url('engine/evaluate.ts')}';
-import { grad, matmul, mul, ops, sum, tensor, wasm } from '${url('engine/index.ts')}';
+import { conv2d, grad, matmul, mul, sum, tensor, wasm } from '${url('engine/index.ts')}';
 const backend = await wasm({ simd: 'wide', threads: 1, workers: false });
 const own = new Evaluator(backend);
 const some = (...shape) => tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.5), { shape });
 const through = (batch, side, channels, filters, kernel, stride = 1) => {
   const [x, w] = [some(batch, side, side, channels), some(kernel, kernel, channels, filters)];
-  const y = ops.conv2d(x, w, { padding: (kernel - 1) / 2, stride });
+  const y = conv2d(x, w, { padding: (kernel - 1) / 2, stride });
   return [y, ...grad(sum(mul(y, y)), [x, w])];
 };
 for (const values of [
