@@ -1,7 +1,7 @@
 /** Docstrings as Markdown. Their lines carry meaning that Markdown would join into one paragraph. */
 
 /** Begins a paragraph of its own: `Throws RangeError for …`, `Shapes: …`, `Source: …`. */
-const LABELED = /^(Throws(?= )|[A-Z][a-z]+:)/;
+const LABELED = /^(Throws(?= )|(Shapes|Source|Units|Inputs|Results|Order|Limits):)/;
 
 /**
  * Keeps formulas, which are indented, as they are written, and begins a paragraph at each labeled line.

@@ -54,22 +54,54 @@ function placeOf(module) {
 const hasClass = (module) => module.getChildrenByKind(ReflectionKind.Class).length > 0;
 
 /**
- * All that the package exports, by entry and topic.
+ * All that the package exports, by entry and topic: values with the first sentence of their docstrings, then types.
  *
  * @param {ProjectReflection} project
  * @param {(to: DeclarationReflection) => string | undefined} urlOf
  */
 function frontPage(project, urlOf) {
-  const lines = ['---', 'title: API reference', '---', '', '# API reference'];
+  const lines = ['---', 'title: API reference', 'outline: 2', '---', '', '# API reference'];
   let current = '';
-  for (const module of project.children ?? []) {
+  for (const module of (project.children ?? []).toSorted(byContents)) {
     const { name, topic } = placeOf(module);
     if (name !== current) lines.push('', `## ${name}`);
     current = name;
-    const members = module.children?.map((one) => `[${one.name}](${urlOf(one)})`);
-    lines.push('', `[**${topic}**](${urlOf(module)}): ${members?.join(', ')}`);
+    lines.push('', `### [${topic}](${urlOf(module)})`, '');
+    /** @param {DeclarationReflection} one */
+    const link = (one) => `[${one.name}](${urlOf(one)})`;
+    const members = module.children ?? [];
+    for (const one of members.filter((each) => !isType(each)))
+      lines.push(`- ${link(one)}: ${firstSentence(one)}`);
+    const types = members.filter(isType);
+    if (types.length > 0)
+      lines.push(`- ${types.length === 1 ? 'Type' : 'Types'}: ${types.map(link).join(', ')}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/**
+ * Topics with only types come last in their entry.
+ *
+ * @param {DeclarationReflection} a
+ * @param {DeclarationReflection} b
+ */
+function byContents(a, b) {
+  if (placeOf(a).name !== placeOf(b).name) return 0;
+  return Number(a.children?.every(isType)) - Number(b.children?.every(isType));
+}
+
+/** @param {DeclarationReflection} declaration */
+const isType = (declaration) => declaration.kindOf([ReflectionKind.Interface, ReflectionKind.TypeAlias]);
+
+/**
+ * The first sentence of the docstring of a function, class or constant.
+ *
+ * @param {DeclarationReflection} declaration
+ */
+function firstSentence({ comment, signatures }) {
+  const documented = comment ?? signatures?.find((one) => one.comment)?.comment;
+  const text = documented ? firstParagraph(textOf(documented)).replace(/\s+/g, ' ') : '';
+  return /^.*?[.](?= |$)/.exec(text)?.[0] ?? text;
 }
 
 /**
