@@ -279,13 +279,13 @@ function entry(name: string, finding: Finding): string[] {
 }
 
 function dataFinding(
-  { root, dir, missing, blocked }: Cifar10Location,
+  { root, dir, missing, problem }: Cifar10Location,
   host: Host,
   data: string | undefined,
 ): Finding {
   const download = dataCommand(host, data);
-  if (blocked)
-    return { works: false, reason: `${root} is not a folder`, fix: 'pass a folder with --data DIR' };
+  if (problem !== null)
+    return { works: false, reason: `${root} ${problem}`, fix: 'pass a folder with --data DIR' };
   if (dir === null) return yes(`not in ${root}; ${download} downloads it, and so does training`);
   if (missing.length === 0) return yes(`in ${dir}`);
   return {

@@ -27,8 +27,14 @@ if (Number(node.split('.')[0]) < OLDEST) {
   process.exitCode = EXIT_FAILURE;
 } else {
   // Imported only now, because an older Node cannot load these files.
-  const [{ processHost }, { runCli }] = await Promise.all([import('./host.ts'), import('./program.ts')]);
-  const code = await runCli(process.argv.slice(2), processHost());
+  const [{ EXIT_CODES, processHost }, { runCli }] = await Promise.all([
+    import('./host.ts'),
+    import('./program.ts'),
+  ]);
+  const host = processHost();
+  const code = await runCli(process.argv.slice(2), host);
+  // Node 20 aborts at its exit when its terminal is gone.
+  if (code === EXIT_CODES.SIGHUP) host.quit('SIGHUP');
   // Not process.exit(), which would lose pending output to a pipe.
   process.exitCode = outputFailed && code === 0 ? EXIT_FAILURE : code;
 }

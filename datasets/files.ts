@@ -16,6 +16,7 @@ const STORAGE_CODES = new Map([
   ['EROFS', 'the file system is read-only'],
   ['ENOTDIR', 'a part of the path is a file'],
   ['EEXIST', 'a file already exists there'],
+  ['ENOENT', 'the folder cannot be created (is a part of its path a broken link?)'],
   ['ENOTEMPTY', 'the folder is not empty'],
 ]);
 

@@ -9,6 +9,7 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { DataError } from '../engine/errors.ts';
+import { makeFolder } from '../engine/folder.ts';
 import { checkOptions } from '../engine/options.ts';
 import { BODY, download, reasonOf, RETRY } from './download.ts';
 import type { RetryPolicy } from './download.ts';
@@ -114,10 +115,18 @@ async function isComplete(dir: string, sources: Cifar10Sources): Promise<boolean
 
 /** The folder with the official files: `dir` or the folder of the archive in it. Null if neither has them. */
 async function locate(dir: string, sources: Cifar10Sources): Promise<string | null> {
-  for (const folder of [dir, join(dir, FOLDER)]) {
-    if (await isComplete(folder, sources)) return folder;
+  try {
+    for (const folder of [dir, join(dir, FOLDER)]) {
+      if (await isComplete(folder, sources)) return folder;
+    }
+    return null;
+  } catch (cause) {
+    if (cause instanceof DataError) throw cause;
+    throw new DataError(
+      `cifar10: ${dir} cannot be read: ${(cause as Error).message} (allow reading it, or choose another folder: --data DIR, or cifar10({ dir }))`,
+      { cause },
+    );
   }
-  return null;
 }
 
 // Temporary files are named after their owner, `.cifar10.<host>.<pid>.<time>-<count>.<kind>`. Concurrent runs never share a file,
@@ -166,7 +175,7 @@ async function claimPart(root: string): Promise<string> {
     )
       return part;
   }
-  await mkdir(part, { recursive: true });
+  await mkdir(part);
   return part;
 }
 
@@ -307,7 +316,7 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
   const failures: string[] = [];
   const tmp = join(root, temporaryName('tmp'));
   try {
-    await mkdir(root, { recursive: true });
+    await makeFolder(root);
     for (const name of await abandoned(root, 'tmp'))
       await rm(join(root, name), { recursive: true, force: true });
     for (const [name, fetchInto] of [

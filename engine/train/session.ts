@@ -2,7 +2,8 @@
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
 import type { Store } from '../backends/backend.ts';
 import type { Report } from '../backends/report.ts';
-import { DataError, EngineError } from '../errors.ts';
+import { CheckpointError, DataError, EngineError } from '../errors.ts';
+import { makeFolder } from '../folder.ts';
 import { checkArrays } from '../host.ts';
 import { countParameters, initState } from '../nn/model.ts';
 import type { Hyper } from '../nn/optimizer.ts';
@@ -47,6 +48,7 @@ export async function openSession(settings: Settings): Promise<Session> {
   const fresh = initState(model, optimizer, seed);
   const digest = once(() => digestOfExamples(settings.data.dataset));
   const { checkpoint, notices } = await loadLatest(settings, fresh, digest);
+  await makeCheckpointFolder(settings);
   const state = checkpoint?.state ?? withInitial(fresh, settings.initial);
   const placement = await placeExamples(settings, state);
   const { store, training, evaluation, runsPerCall } = placement;
@@ -93,6 +95,19 @@ export async function openSession(settings: Settings): Promise<Session> {
   } catch (error) {
     for (const resource of opened.toReversed()) await resource.close().catch(() => undefined);
     throw error;
+  }
+}
+
+/** Creates the folder of the checkpoints before the first step: at the first checkpoint, an error would cost all progress. */
+async function makeCheckpointFolder({ where, checkpoint }: Settings): Promise<void> {
+  if (checkpoint === null) return;
+  try {
+    await makeFolder(checkpoint.dir);
+  } catch (cause) {
+    throw new CheckpointError(
+      `${where}: checkpoint: the folder ${checkpoint.dir} cannot be created: ${(cause as Error).message} (use another folder)`,
+      { cause },
+    );
   }
 }
 

@@ -35,14 +35,14 @@ export interface TestHost extends Host {
   readonly err: () => string;
   /** What Ctrl-C does. */
   readonly press: (signal?: StopSignal) => void;
-  /** Exit codes of `quit`. */
-  readonly quits: number[];
+  /** The signals of `quit`. */
+  readonly quits: StopSignal[];
 }
 
 export async function testHost(change: Partial<Host> = {}): Promise<TestHost> {
   const [stdout, stderr] = [collector(), collector()];
   const listeners = new Set<(signal: StopSignal) => void>();
-  const quits: number[] = [];
+  const quits: StopSignal[] = [];
   const cwd = change.cwd ?? (await tempDir());
   return {
     stdout,
@@ -54,7 +54,7 @@ export async function testHost(change: Partial<Host> = {}): Promise<TestHost> {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    quit: (code) => void quits.push(code),
+    quit: (signal) => void quits.push(signal),
     cifar10: () =>
       Promise.resolve({
         train: synthetic({ kind: 'images', n: 40, seed: 1 }),

@@ -1,7 +1,7 @@
 /** The command as a process of its own, built from the sources as they are now: signals, pipes, exit status. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -111,13 +111,56 @@ describe.skipIf(process.platform === 'win32')('signals', () => {
     expect(JSON.parse(readFileSync(join(cwd, 'r', 'summary.json'), 'utf8'))).toMatchObject({ state: 'done' });
   });
 
-  it('SIGTERM saves too and ends with 143', async () => {
+  it.each([
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)('%s saves too and ends with %i', async (signal, status) => {
     const cwd = await tempDir();
     let sent = false;
     const { code, err } = await start(tiny, LONG, cwd, (child, out) => {
-      if (!sent && steps(out) >= 3) sent = child.kill('SIGTERM');
+      if (!sent && steps(out) >= 3) sent = child.kill(signal);
     });
-    expect({ code, err }).toMatchObject({ code: 143, err: expect.stringContaining('to resume') });
+    expect({ code, err }).toMatchObject({ code: status, err: expect.stringContaining('to resume') });
+  });
+
+  it('a second signal ends a command whose file system does not answer', async () => {
+    const cwd = await tempDir();
+    await execute('mkfifo', [join(cwd, 'pipe')]);
+    writeFileSync(
+      join(built, 'hanging.js'),
+      `import { open } from 'node:fs/promises';
+import { processHost } from './cli/host.js';
+import { runCli } from './cli/program.js';
+const cifar10 = () => open('pipe', 'r'); // waits for a writer
+await runCli(process.argv.slice(2), { ...processHost(), cifar10 });
+`,
+    );
+    const child = spawn(process.execPath, [join(built, 'hanging.js'), 'data', 'cifar10', '--data', 'd'], {
+      cwd,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      if (text.includes('downloading')) child.kill('SIGINT');
+      if (text.includes('stopping')) child.kill('SIGTERM');
+    });
+    expect(await once(child, 'close')).toEqual([null, 'SIGTERM']);
+  });
+
+  it.runIf(existsSync('/proc/self'))('folders that nothing can create are errors', async () => {
+    const cwd = await tempDir();
+    symlinkSync('nowhere', join(cwd, 'link'));
+    writeFileSync(join(cwd, 'file'), '');
+    for (const [run, reason] of [
+      ['/proc/x', 'folders cannot be created in /proc'],
+      ['link/run', join(cwd, 'link is a link whose target does not exist')],
+    ] as const) {
+      // oxlint-disable-next-line no-await-in-loop -- one process at a time
+      const { code, err } = await start(tiny, `train ${SMALL} --steps 1 --run ${run}`, cwd);
+      expect({ code, err }).toMatchObject({
+        code: 1,
+        err: expect.stringContaining(`created: ${reason} (use`),
+      });
+    }
   });
 
   it('a reader that goes away (| head) does not stop training', async () => {
