@@ -3,6 +3,7 @@ import { basename, dirname, relative, sep } from 'node:path';
 import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { cifar10 } from '../datasets/index.ts';
+import { diagnoseGpuApart, type GpuDiagnosis } from './probe.ts';
 
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
@@ -20,6 +21,8 @@ export interface Host {
   /** Ends the process at once, as if the signal had ended it. */
   quit(signal: StopSignal): void;
   readonly cifar10: typeof cifar10;
+  /** Tries the GPU backend. */
+  readonly diagnoseGpu: () => Promise<GpuDiagnosis>;
   /** The folder of the examples as JavaScript. */
   readonly examples: string;
 }
@@ -61,6 +64,7 @@ export function processHost(): Host {
       process.kill(process.pid, signal);
     },
     cifar10,
+    diagnoseGpu: diagnoseGpuApart,
     examples: fileURLToPath(new URL('../examples', import.meta.url)),
   };
 }

@@ -63,6 +63,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   checkBatch('evaluate', data, batchSize);
   return withModel('evaluate', backend, model, options.state, async (store) => {
     const evaluator = await CompiledEvaluation.compile({
+      where: 'evaluate',
       model,
       backend,
       store,
@@ -140,6 +141,8 @@ export async function withModel<T>(
 }
 
 export interface EvaluationSpec {
+  /** The call that messages name. */
+  readonly where: string;
   readonly model: Layer;
   readonly backend: Backend;
   readonly store: Store;
@@ -164,14 +167,14 @@ export class CompiledEvaluation {
   }
 
   static async compile(spec: EvaluationSpec): Promise<CompiledEvaluation> {
-    const { model, backend, store, objective, examples, batchSize } = spec;
+    const { where, model, backend, store, objective, examples, batchSize } = spec;
     const executable = await compile(backend, {
       inputs: examples.inputs(batchSize),
       state: store,
       build(inputs, state) {
         const { x, y } = examples.gather(inputs, state);
         const { output } = bind(model, state, { training: false })(x);
-        return { outputs: measure('evaluate', objective, examples.dataset, output, y) };
+        return { outputs: measure(where, objective, examples.dataset, output, y) };
       },
     });
     return new CompiledEvaluation(executable, spec);

@@ -5,8 +5,14 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterEach } from 'vitest';
 import { commandFor, type Host, type Output, type StopSignal } from '../../cli/host.ts';
+import type { GpuFinding } from '../../cli/probe.ts';
 import { runCli } from '../../cli/program.ts';
 import { synthetic } from 'cyclegrad/datasets';
+
+const NO_GPU: GpuFinding = {
+  run: { works: false, reason: 'no GPU is tested', fix: 'none' },
+  report: null,
+};
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -60,6 +66,7 @@ export async function testHost(change: Partial<Host> = {}): Promise<TestHost> {
         train: synthetic({ kind: 'images', n: 40, seed: 1 }),
         test: synthetic({ kind: 'images', n: 20, seed: 2 }),
       }),
+    diagnoseGpu: () => Promise.resolve({ webgpu: NO_GPU, webgl: NO_GPU }),
     examples: join(cwd, 'no examples'),
     ...change,
     out: stdout.text,

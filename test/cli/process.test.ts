@@ -91,6 +91,42 @@ it('trains, and ends by itself', async () => {
   expect(existsSync(join(cwd, 'runs', 'quick-table2-seed1', 'curve.svg'))).toBe(true);
 });
 
+it('doctor tries the GPU in a process of its own, whose warnings it leaves out', async () => {
+  const { code, out, err } = await start(main, 'doctor', await tempDir());
+  expect({ code, err }).toEqual({ code: 0, err: '' });
+  // What runs depends on the machine. What does not comes with what would change it (its packages are here).
+  expect(out).toMatch(
+    /backend gpu \(optional\)\n {2}WebGPU {9}(no: .*\n +fix: a GPU with its driver|.+; webgpu: )/,
+  );
+  expect(out).toMatch(/\n {2}WebGL {10}(no: .*\n +fix: npm install gl@|.+; webgl: )/);
+});
+
+it('without WebAssembly, training is refused unless the reference backend is requested', async () => {
+  const cwd = await tempDir();
+  const train = (options: string) =>
+    execute(process.execPath, [
+      '--jitless',
+      tiny,
+      ...`train --net quick --batch-size 1 --steps 1 --run r${options}`.split(' '),
+    ]);
+  await expect(train('')).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(
+      /error: The wasm backend is not available: wasm: there is no WebAssembly here .*\n\(node \S+ doctor says more; --backend reference/,
+    ),
+  });
+  expect(existsSync(join(cwd, 'r'))).toBe(false);
+});
+
+it.skipIf(process.platform === 'win32')('a limit of open files that is too low is one message', async () => {
+  const run = execute('/bin/sh', ['-c', `ulimit -n 40 && exec "${process.execPath}" "${main}" --version`]);
+  await expect(run).rejects.toMatchObject({
+    code: 1,
+    stderr:
+      'error: cyclegrad cannot load its files, because this process may open only 40 files (raise the limit: ulimit -n 1024)\n',
+  });
+});
+
 // Windows has no signals to send to another process; Ctrl-C in a console comes as SIGINT there too.
 describe.skipIf(process.platform === 'win32')('signals', () => {
   it('SIGINT saves, and what it prints resumes the run', async () => {
