@@ -60,7 +60,7 @@ const section = (id: number, ...bytes: number[]): number[] => [id, bytes.length,
 const MAGIC = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
 const TYPES = section(1, 2, 0x60, 3, 0x7f, 0x7f, 0x7f, 1, 0x7f, 0x60, 0, 0); // (i32, i32, i32) -> i32, () -> ()
 const FUNCTIONS = section(3, 2, 0, 1);
-const EXPORTS = section(7, 1, 4, ...[...'turn'].map((letter) => letter.charCodeAt(0)), 0, 0);
+const EXPORTS = section(7, 1, 4, ...Buffer.from('turn'), 0, 0);
 const LOOP = [8, 0, 0x03, 0x40, 0x0c, 0, 0x0b, 0, 0x0b]; // for ever
 const CODE = section(10, 2, ...LOOP, ...LOOP);
 const START = section(8, 1);
