@@ -9,6 +9,7 @@ import { bind } from '../nn/model.ts';
 import { checkInteger, checkKind, checkOptions, isPromise, isRecord, show } from '../options.ts';
 import type { State } from '../types.ts';
 import { Pace, runTogether } from './calls.ts';
+import { checkDataset } from './check-data.ts';
 import { fedExamples, paddedBatches, type Examples } from './examples.ts';
 import { measure, objectiveFor, readMeasures, type Objective, type ObjectiveOptions } from './objective.ts';
 
@@ -58,7 +59,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   checkOptions('evaluate', options, ['model', 'state', 'data', 'backend', 'batchSize', 'loss', 'metrics']);
   checkModel('evaluate', options);
   const { model, data, backend, batchSize = 100 } = options;
-  checkKind('evaluate', 'data', data, 'read', 'a data set');
+  checkDataset('evaluate', data);
   const objective = objectiveFor('evaluate', data, options);
   checkBatch('evaluate', data, batchSize);
   return withModel('evaluate', backend, model, options.state, async (store) => {
