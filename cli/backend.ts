@@ -1,7 +1,7 @@
 /** The options that select the backend, shared by several commands, and the backend that they select. */
 import { Option, type Command } from 'commander';
-import { BACKENDS, openBackend, type Backend, type BackendName } from '../engine/index.ts';
-import { SIMD_KINDS, type Simd } from '../engine/tools/index.ts';
+import { BackendError, BACKENDS, openBackend, type Backend, type BackendName } from '../engine/index.ts';
+import { SIMD_KINDS, wideSimdUnavailableReason, type Simd } from '../engine/tools/index.ts';
 import { UsageError } from './failure.ts';
 import type { Host } from './host.ts';
 import { whole } from './values.ts';
@@ -27,7 +27,10 @@ export const addBackendOptions = (command: Command): Command =>
         .default('auto'),
     );
 
-/** Throws UsageError for options that the backend does not have, and BackendError if it does not run. */
+/**
+ * Throws UsageError for options that the backend does not have, and BackendError if it does not run. The reference backend, which is a
+ * thousand times slower, must be requested.
+ */
 export async function startBackend(
   host: Host,
   { backend, threads, simd }: BackendArguments,
@@ -38,9 +41,22 @@ export async function startBackend(
   if (backend === 'gpu' && threads !== undefined) {
     throw new UsageError(`--threads ${threads}: the gpu backend has no threads (omit --threads)`);
   }
-  return openBackend(backend, {
-    ...(threads !== undefined && { threads }),
-    ...(simd !== undefined && { simd }),
-    log: (message) => void host.stderr.write(`${message}\nSee ${host.command('doctor')}.\n`),
-  });
+  const options = { ...(threads !== undefined && { threads }), ...(simd !== undefined && { simd }) };
+  const notes: string[] = [];
+  const opened = await openBackend(backend, { ...options, log: (message) => void notes.push(message) });
+  if (backend === 'auto' && opened.name === 'reference') {
+    await opened.close();
+    const [reason] = notes[0].split('\n');
+    throw new BackendError(
+      `${reason}\n(${host.command('doctor')} says more; --backend reference runs without it, a thousand times slower)`,
+    );
+  }
+  for (const note of notes) host.stderr.write(`${note}\nSee ${host.command('doctor')}.\n`);
+  const slow = simd === 'wide' ? wideSimdUnavailableReason() : null;
+  if (slow !== null) {
+    host.stderr.write(
+      `--simd wide: V8 does not use 256-bit vectors (${slow}), so steps take longer than with --simd relaxed\n`,
+    );
+  }
+  return opened;
 }

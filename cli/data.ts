@@ -1,5 +1,6 @@
 /** `cyclegrad data cifar10`: finds or downloads the data set. The other commands also use this to find it. */
-import { stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, lstat, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { cifar10Dir, type Dataset } from '../datasets/index.ts';
@@ -7,7 +8,7 @@ import { formatDuration } from '../engine/index.ts';
 import { dataProgress } from './data-progress.ts';
 import { UsageError } from './failure.ts';
 import { EXIT_CODES, shellWord, type Host } from './host.ts';
-import { onCtrlC } from './stop.ts';
+import { onStopSignal } from './stop.ts';
 import { path } from './values.ts';
 
 const FILES = [1, 2, 3, 4, 5].map((k) => `data_batch_${k}.bin`).concat('test_batch.bin');
@@ -21,8 +22,8 @@ export interface Cifar10Location {
   readonly dir: string | null;
   /** The batch files that are missing in `dir`. */
   readonly missing: readonly string[];
-  /** Whether `root` exists and is not a folder. */
-  readonly blocked: boolean;
+  /** Why the data cannot be at `root`, for instance 'is not a folder'. Null if it can. */
+  readonly problem: string | null;
 }
 
 /** Searches for the files without reading or downloading them. */
@@ -38,10 +39,27 @@ export async function findCifar10(data: string | undefined, cwd: string): Promis
       ),
     );
     if (exists.includes(true))
-      return { root, dir, missing: FILES.filter((_, i) => !exists[i]), blocked: false };
+      return { root, dir, missing: FILES.filter((_, i) => !exists[i]), problem: null };
   }
-  const stats = await stat(root).catch(() => null);
-  return { root, dir: null, missing: FILES, blocked: stats !== null && !stats.isDirectory() };
+  return { root, dir: null, missing: FILES, problem: await problemOf(root) };
+}
+
+/** Why a path is no folder for data. Null for a folder, or for nothing, which is created. */
+async function problemOf(root: string): Promise<string | null> {
+  try {
+    await access(root, constants.R_OK | constants.X_OK);
+    return (await stat(root)).isDirectory() ? null : 'is not a folder';
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EACCES') return 'cannot be read: permission is denied';
+    if (code === 'ENOTDIR') return 'is below a file';
+    if (code !== 'ENOENT') return `cannot be read: ${code}`;
+    const isLink = await lstat(root).then(
+      (stats) => stats.isSymbolicLink(),
+      () => false,
+    );
+    return isLink ? 'is a link whose target does not exist' : null;
+  }
 }
 
 /** The command that downloads CIFAR-10 to this folder. */
@@ -57,12 +75,19 @@ export async function openCifar10(
   data: string | undefined,
   signal: AbortSignal,
 ): Promise<Cifar10> {
-  if (data !== undefined && (await findCifar10(data, host.cwd)).dir === null) {
+  if (data !== undefined) await checkDataFolder(host, data);
+  return loadCifar10(host, data, signal);
+}
+
+async function checkDataFolder(host: Host, data: string): Promise<void> {
+  const { dir, problem } = await findCifar10(data, host.cwd);
+  if (problem !== null)
+    throw new UsageError(`--data ${data}: it ${problem} (pass a folder that can be read)`);
+  if (dir === null) {
     throw new UsageError(
       `--data ${data}: there are no CIFAR-10 files (download them there: ${dataCommand(host, data)}, or leave out --data)`,
     );
   }
-  return loadCifar10(host, data, signal);
 }
 
 interface Cifar10 {
@@ -101,10 +126,10 @@ export function addDataCommand(program: Command, host: Host, setCode: (code: num
 async function dataCifar10(host: Host, data: string | undefined): Promise<number> {
   const started = performance.now();
   const before = await findCifar10(data, host.cwd);
-  const stop = onCtrlC(
-    host,
-    () => void host.stderr.write(`${host.stderr.isTTY ? '\n' : ''}stopping (Ctrl-C again quits at once)\n`),
-  );
+  const stop = onStopSignal(host, {
+    onFirst: () =>
+      void host.stderr.write(`${host.stderr.isTTY ? '\n' : ''}stopping (Ctrl-C again quits at once)\n`),
+  });
   try {
     if (before.dir === null) host.stderr.write(`CIFAR-10 is not in ${before.root}: downloading it\n`);
     const { train, test } = await loadCifar10(host, data, stop.signal);

@@ -1,20 +1,8 @@
 /** `cyclegrad doctor`: which backends work on this machine, with a reason and a fix for each that does not. */
-import { createRequire } from 'node:module';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Command } from 'commander';
-import {
-  compile,
-  f32,
-  gpu,
-  matmul,
-  reference,
-  sum,
-  tensor,
-  wasm,
-  type Backend,
-  type Report,
-} from '../engine/index.ts';
+import { reference, wasm, type Report } from '../engine/index.ts';
 import {
   adapterName,
   SIMD_KINDS,
@@ -25,21 +13,11 @@ import {
 import { dataCommand, findCifar10, type Cifar10Location, DATA_HELP } from './data.ts';
 import { formatBytes } from './format.ts';
 import type { Host } from './host.ts';
+import { tryBackend, type Finding, type GpuDiagnosis, type GpuFinding } from './probe.ts';
 import { path } from './values.ts';
 import { ownVersion } from './version.ts';
 
-/** Whether something works on this machine. If not, the reason and the fix. */
-type Finding =
-  | { readonly works: true; readonly detail: string }
-  | { readonly works: false; readonly reason: string; readonly fix: string };
-
-/** Whether a mode of the GPU backend runs, and its report. */
-interface GpuFinding {
-  readonly run: Finding;
-  readonly report: Report | null;
-}
-
-export interface Diagnosis {
+export interface Diagnosis extends GpuDiagnosis {
   readonly cyclegrad: string;
   readonly node: { readonly version: string; readonly v8: string } & Finding;
   readonly platform: string;
@@ -52,8 +30,6 @@ export interface Diagnosis {
     readonly workers: Finding;
     readonly simd: Readonly<Record<Simd, Finding>> & { readonly chosen: string | null };
   };
-  readonly webgpu: GpuFinding;
-  readonly webgl: GpuFinding;
   readonly reference: Finding;
   readonly cifar10: Cifar10Location;
 }
@@ -65,7 +41,7 @@ export function addDoctorCommand(program: Command, host: Host, setCode: (code: n
     .option('--data <dir>', DATA_HELP, path)
     .option('--json', 'print the result as JSON')
     .action(async (options: { readonly data?: string; readonly json?: boolean }) => {
-      const diagnosis = await diagnose(options.data, host.cwd);
+      const diagnosis = await diagnose(options.data, host);
       host.stdout.write(
         options.json === true
           ? `${JSON.stringify(diagnosis, null, 2)}\n`
@@ -86,13 +62,13 @@ function wideSimdFinding(): Finding | null {
   };
 }
 
-export async function diagnose(data: string | undefined, cwd: string): Promise<Diagnosis> {
-  const { run, report } = await tryBackend(() => wasm());
+export async function diagnose(data: string | undefined, host: Host): Promise<Diagnosis> {
+  const { run, report } = await tryBackend(() => wasm(), howToEnable());
   const kinds = await Promise.all(
     SIMD_KINDS.map(
       async (simd) =>
         (simd === 'wide' ? wideSimdFinding() : null) ??
-        (await tryBackend(() => wasm({ simd, threads: 1 }))).run,
+        (await tryBackend(() => wasm({ simd, threads: 1 }), howToEnable())).run,
     ),
   );
   return {
@@ -113,10 +89,9 @@ export async function diagnose(data: string | undefined, cwd: string): Promise<D
         chosen: report?.backend === 'wasm' ? report.simd : null,
       },
     },
-    webgpu: await tryBackend(() => gpu({ mode: 'webgpu' }), webGpuHelp()),
-    webgl: await tryBackend(() => gpu({ mode: 'webgl' }), webGlHelp()),
-    reference: (await tryBackend(() => Promise.resolve(reference()))).run,
-    cifar10: await findCifar10(data, cwd),
+    ...(await host.diagnoseGpu()),
+    reference: (await tryBackend(() => Promise.resolve(reference()), howToEnable())).run,
+    cifar10: await findCifar10(data, host.cwd),
   };
 }
 
@@ -129,36 +104,6 @@ function nodeVersion(version: string): Finding {
 function totalMemory(): number {
   const limit = process.constrainedMemory();
   return limit > 0 && limit < totalmem() ? limit : totalmem();
-}
-
-/** Runs a small step that uses every part: feeds, the thread team, kernels, outputs. */
-async function tryBackend(
-  make: () => Promise<Backend>,
-  fix: string = howToEnable(),
-): Promise<{ readonly run: Finding; readonly report: Report | null }> {
-  let backend: Backend | null = null;
-  try {
-    backend = await make();
-    const ones = tensor([[1], [1], [1]]);
-    const step = await compile(backend, {
-      inputs: { x: f32(2, 3) },
-      build: ({ x }) => ({ outputs: { total: sum(matmul(x, ones)) } }),
-    });
-    const { total } = await step.run({ x: Float32Array.of(1, 2, 3, 4, 5, 6) });
-    const { report } = step;
-    await step.close();
-    const result = total.data[0];
-    if (result !== 21) {
-      const reason = `the result of a test is ${String(result)}, expected 21`;
-      return { run: { works: false, reason, fix: 'please report this' }, report };
-    }
-    return { run: { works: true, detail: report.executor }, report };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return { run: { works: false, reason, fix }, report: null };
-  } finally {
-    await backend?.close().catch(() => undefined);
-  }
 }
 
 function howToEnable(): string {
@@ -236,35 +181,6 @@ function describe(diagnosis: Diagnosis, host: Host, data: string | undefined): s
   return `${lines.join('\n')}\n`;
 }
 
-/** The command that installs the missing packages, followed by the other requirements. */
-function help(packages: Readonly<Record<string, string>>, more: string): string {
-  const { resolve } = createRequire(import.meta.url);
-  const missing = Object.entries(packages).filter(([name]) => {
-    try {
-      return resolve(name) === '';
-    } catch (error) {
-      // A package without `require` exports throws another error.
-      return (error as { readonly code?: unknown }).code === 'MODULE_NOT_FOUND';
-    }
-  });
-  const named = missing.map(([name, version]) => ` ${name}@${version}`).join('');
-  return named === '' ? more : `npm install${named}; then ${more}`;
-}
-
-const webGpuHelp = (): string =>
-  help(
-    { 'gpu.js': '2.24.1', webgpu: '0.6.2' },
-    'a GPU with its driver (on Linux: Vulkan, for instance apt-get install libvulkan1 and the driver of the GPU; ' +
-      'vulkaninfo --summary must list it)',
-  );
-
-const webGlHelp = (): string =>
-  help(
-    { 'gpu.js': '2.24.1' },
-    'npm install gl@9.0.0-rc.10 (gpu.js depends on a version without binaries); on Linux also an X server: ' +
-      'apt-get install xvfb, and xvfb-run -a before the command',
-  );
-
 function gpuFinding({ run, report }: GpuFinding): Finding {
   if (!run.works || report === null) return run;
   return yes(`${adapterName(report) ?? 'an unnamed adapter'}; ${report.executor}`);
@@ -279,13 +195,13 @@ function entry(name: string, finding: Finding): string[] {
 }
 
 function dataFinding(
-  { root, dir, missing, blocked }: Cifar10Location,
+  { root, dir, missing, problem }: Cifar10Location,
   host: Host,
   data: string | undefined,
 ): Finding {
   const download = dataCommand(host, data);
-  if (blocked)
-    return { works: false, reason: `${root} is not a folder`, fix: 'pass a folder with --data DIR' };
+  if (problem !== null)
+    return { works: false, reason: `${root} ${problem}`, fix: 'pass a folder with --data DIR' };
   if (dir === null) return yes(`not in ${root}; ${download} downloads it, and so does training`);
   if (missing.length === 0) return yes(`in ${dir}`);
   return {

@@ -115,7 +115,7 @@ async function runNode(host: Host, args: readonly string[]): Promise<number> {
   const child = spawn(process.execPath, args, { cwd: host.cwd, stdio: 'inherit' });
   // In a terminal, Ctrl-C already reaches every process of the group.
   const release = host.onStop((signal) => {
-    if (signal === 'SIGTERM') child.kill(signal);
+    if (signal !== 'SIGINT') child.kill(signal);
   });
   try {
     const [code, signal] = (await once(child, 'close')) as [number | null, StopSignal | null];

@@ -19,7 +19,7 @@ import { EXIT_CODES, type Host } from './host.ts';
 import { addNetOptions, NETS, type NetArguments } from './nets.ts';
 import { svgWriter } from './svg-file.ts';
 import { plotText, widthOf } from './plot.ts';
-import { onCtrlC } from './stop.ts';
+import { onStopSignal } from './stop.ts';
 import { notNegative, path, positive, whole } from './values.ts';
 
 interface FindArguments extends BackendArguments, NetArguments {
@@ -87,10 +87,9 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
   }
   if (to <= from) throw new UsageError(`--to ${to}: it must be above --from ${from}`);
   const writeSvg = svgWriter(host, options.svg);
-  const stop = onCtrlC(
-    host,
-    () => void host.stderr.write('stopping after this update (Ctrl-C again quits at once)\n'),
-  );
+  const stop = onStopSignal(host, {
+    onFirst: () => void host.stderr.write('stopping after this update (Ctrl-C again quits at once)\n'),
+  });
   const backend = await startBackend(host, options);
   try {
     const { train, test } = await openCifar10(host, options.data, stop.signal);

@@ -3,6 +3,7 @@ import { basename, dirname, relative, sep } from 'node:path';
 import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { cifar10 } from '../datasets/index.ts';
+import { diagnoseGpuApart, type GpuDiagnosis } from './probe.ts';
 
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
@@ -17,17 +18,29 @@ export interface Host {
   command(subcommand: string): string;
   /** Calls the listener for every signal to stop. Returns a function that removes it. */
   onStop(listener: (signal: StopSignal) => void): () => void;
-  /** Ends the process at once. */
-  quit(code: number): void;
+  /** Ends the process at once, as if the signal had ended it. */
+  quit(signal: StopSignal): void;
   readonly cifar10: typeof cifar10;
+  /** Tries the GPU backend. */
+  readonly diagnoseGpu: () => Promise<GpuDiagnosis>;
   /** The folder of the examples as JavaScript. */
   readonly examples: string;
 }
 
-export type StopSignal = 'SIGINT' | 'SIGTERM';
+/**
+ * The signals that stop a command gracefully. SIGHUP comes when a terminal or a connection closes. Others keep the behavior of Node:
+ * SIGQUIT and SIGUSR2 end the process at once, SIGUSR1 opens the debugger.
+ */
+export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
 
 /** The exit status of a process that a signal ended, as shells report it. */
-export const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const satisfies Record<StopSignal, number>;
+export const EXIT_CODES = {
+  SIGHUP: 129,
+  SIGINT: 130,
+  SIGTERM: 143,
+} as const satisfies Record<StopSignal, number>;
+
+const STOP_SIGNALS = Object.keys(EXIT_CODES) as StopSignal[];
 
 /** This process. */
 export function processHost(): Host {
@@ -38,15 +51,20 @@ export function processHost(): Host {
     env: process.env,
     command: (subcommand) => commandFor(subcommand, process.argv[1] ?? '', process.cwd(), process.env),
     onStop(listener) {
-      const listeners = (['SIGINT', 'SIGTERM'] as const).map((signal) => {
+      const listeners = STOP_SIGNALS.map((signal) => {
         const handler = (): void => listener(signal);
         process.on(signal, handler);
         return () => void process.off(signal, handler);
       });
       return () => listeners.forEach((off) => off());
     },
-    quit: (code) => process.exit(code),
+    quit(signal) {
+      // Not process.exit(), which waits for calls of the file system, and such a call may be what hangs.
+      process.removeAllListeners(signal);
+      process.kill(process.pid, signal);
+    },
     cifar10,
+    diagnoseGpu: diagnoseGpuApart,
     examples: fileURLToPath(new URL('../examples', import.meta.url)),
   };
 }

@@ -2,6 +2,8 @@
 /** The `cyclegrad` command: calls `runCli` if Node is new enough to load it. */
 const EXIT_FAILURE = 1;
 const OLDEST = 20;
+/** Loading the command opens fewer files than this. */
+const FEW_FILES = 256;
 
 // If the reader of a pipe closes it (`cyclegrad train --help | head`), the command continues without output. Other failures, such as
 // a full disk, set the exit status. Training also handles them itself.
@@ -19,6 +21,19 @@ for (const [name, stream] of [
   });
 }
 
+/** Says what a low limit of open files means: Node reports the file that it could not open, or a package as missing. */
+function explainOpenFiles(error: unknown): never {
+  const { userLimits } = process.report.getReport() as unknown as {
+    readonly userLimits?: { readonly open_files?: { readonly soft?: number | string } };
+  };
+  const limit = userLimits?.open_files?.soft;
+  if (typeof limit !== 'number' || limit >= FEW_FILES) throw error;
+  process.stderr.write(
+    `error: cyclegrad cannot load its files, because this process may open only ${limit} files (raise the limit: ulimit -n 1024)\n`,
+  );
+  process.exit(EXIT_FAILURE);
+}
+
 const { node } = process.versions;
 if (Number(node.split('.')[0]) < OLDEST) {
   process.stderr.write(
@@ -27,8 +42,14 @@ if (Number(node.split('.')[0]) < OLDEST) {
   process.exitCode = EXIT_FAILURE;
 } else {
   // Imported only now, because an older Node cannot load these files.
-  const [{ processHost }, { runCli }] = await Promise.all([import('./host.ts'), import('./program.ts')]);
-  const code = await runCli(process.argv.slice(2), processHost());
+  const [{ EXIT_CODES, processHost }, { runCli }] = await Promise.all([
+    import('./host.ts'),
+    import('./program.ts'),
+  ]).catch(explainOpenFiles);
+  const host = processHost();
+  const code = await runCli(process.argv.slice(2), host);
+  // Node 20 aborts at its exit when its terminal is gone.
+  if (code === EXIT_CODES.SIGHUP) host.quit('SIGHUP');
   // Not process.exit(), which would lose pending output to a pipe.
   process.exitCode = outputFailed && code === 0 ? EXIT_FAILURE : code;
 }

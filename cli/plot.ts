@@ -29,6 +29,23 @@ function columns(values: readonly number[], width: number): number[] {
   });
 }
 
+/**
+ * Maps values to heights from 0 to 1, and back. asciichart counts its rows in steps of 1 from the values, which never ends for values
+ * above 2^53, and overflows for very small and very large ones.
+ */
+function heights(values: readonly number[]): {
+  readonly toHeight: (value: number) => number;
+  readonly toValue: (height: number) => number;
+} {
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  const unit = Math.max(Math.abs(least), Math.abs(most)) || 1;
+  const [low, span] = [least / unit, most / unit - least / unit];
+  return {
+    toHeight: (value) => (span === 0 ? 0 : (value / unit - low) / span),
+    toValue: (height) => (span === 0 ? least : (low + height * span) * unit),
+  };
+}
+
 const LABEL = 10;
 
 /** A position on the horizontal axis, from 0 at its start to 1 at its end. */
@@ -55,8 +72,9 @@ export function plotText(
   { from, to, width, format, marks = [] }: PlotOptions,
 ): string {
   const room = Math.max(20, width - LABEL - 3);
-  const shown = columns(values.filter(Number.isFinite), room);
-  const chart = asciichart.plot(shown, { height: 12, format: (x) => format(x).padStart(LABEL) });
+  const { toHeight, toValue } = heights(values.filter(Number.isFinite));
+  const shown = columns(values.filter(Number.isFinite).map(toHeight), room);
+  const chart = asciichart.plot(shown, { height: 12, format: (x) => format(toValue(x)).padStart(LABEL) });
   const axis = from + to.padStart(Math.max(to.length + 2, shown.length - from.length));
   return [
     chart,

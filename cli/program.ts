@@ -13,8 +13,8 @@ import { addTrainCommand } from './train.ts';
 import { ownVersion } from './version.ts';
 
 /**
- * Runs the command with the arguments after its name. Returns the exit status: 0 for success, 1 for failure, 2 for a usage error, 130 for
- * Ctrl-C. Never throws. Failures are reported on `host.stderr`.
+ * Runs the command with the arguments after its name. Returns the exit status: 0 for success, 1 for failure, 2 for a usage error, 129, 130 or
+ * 143 for SIGHUP, Ctrl-C or SIGTERM. Never throws. Failures are reported on `host.stderr`.
  */
 export async function runCli(args: readonly string[], host: Host): Promise<number> {
   let code = 0;

@@ -29,8 +29,11 @@ import {
   type ChosenSchedule,
   type RateOptions,
 } from './schedules.ts';
-import { onCtrlC, type Stop } from './stop.ts';
+import { onStopSignal, type Stop } from './stop.ts';
 import { path, whole } from './values.ts';
+
+/** A run has the time of this many steps to end its step and save. */
+const STEPS_TO_STOP = 4;
 
 const NOTHING_DONE = 'stopped before the first step: nothing was trained\n';
 
@@ -94,10 +97,14 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
   let hasStarted = false;
   let errorShown = false;
   let resumedAt = 0;
-  const stop = onCtrlC(host, () => {
-    const what = hasStarted ? 'stopping after this step and saving' : 'stopping';
-    // On a terminal the cursor is at the end of the progress bar.
-    host.stderr.write(`${host.stderr.isTTY ? '\n' : ''}${what} (Ctrl-C again quits at once)\n`);
+  let longestStep = 0;
+  const stop = onStopSignal(host, {
+    onFirst: () => {
+      const what = hasStarted ? 'stopping after this step and saving' : 'stopping';
+      // On a terminal the cursor is at the end of the progress bar.
+      host.stderr.write(`${host.stderr.isTTY ? '\n' : ''}${what} (Ctrl-C again quits at once)\n`);
+    },
+    patience: () => STEPS_TO_STOP * longestStep,
   });
   const backend = await startBackend(host, options);
   try {
@@ -106,6 +113,7 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
     hasStarted = true;
     const watch: Listener = (event) => {
       if (event.type === 'start') resumedAt = event.step;
+      if (event.type === 'step') longestStep = Math.max(longestStep, event.ms);
       if (event.type === 'end') errorShown = event.reason === 'error';
     };
     const result = await runTraining({ host, options, chosen, dir, title: name, backend, data, stop, watch });

@@ -31,6 +31,8 @@ export interface Download {
   readonly retry?: RetryPolicy;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: OnData | undefined;
+  /** The largest file that is accepted. Default: 1 GiB. */
+  readonly mostBytes?: number;
 }
 
 /** Identifies the version of the partially downloaded file. */
@@ -40,6 +42,10 @@ interface Origin {
   readonly lastModified: string | null;
 }
 
+/** The largest download. A server that never ends its answer must not fill the disk. CIFAR-10 has 170 MB. */
+const MOST_BYTES = 2 ** 30;
+const MOST_REDIRECTS = 5;
+
 /** The name of the downloaded file in its folder. */
 export const BODY = 'archive';
 const ORIGIN = 'origin.json';
@@ -47,6 +53,37 @@ const REPORT_EVERY = 1 << 20;
 
 /** A failure that would repeat with the same request. Others may succeed with another attempt. */
 class PermanentError extends DataError {}
+
+/** An answer that is longer than a file may be. */
+class TooLongError extends PermanentError {
+  constructor(most: number) {
+    super(`the file has more than ${most} bytes`);
+  }
+}
+
+/** Throws DataError unless the address is HTTPS, or HTTP of this machine. */
+function refuseInsecure(url: URL): void {
+  const { protocol, hostname } = url;
+  if (protocol === 'https:') return;
+  if (protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname)) return;
+  throw new PermanentError(`${url.href} is not an address of HTTPS (use one that begins with https://)`);
+}
+
+/** A request that follows redirects, each to HTTPS only. */
+async function get(address: string, init: RequestInit): Promise<Response> {
+  let url = new URL(address);
+  for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
+    refuseInsecure(url);
+    // oxlint-disable-next-line no-await-in-loop -- the answer has the next address
+    const response = await fetch(url, { ...init, redirect: 'manual' });
+    const location = response.headers.get('location');
+    if (response.status < 300 || response.status >= 400 || location === null) return response;
+    // oxlint-disable-next-line no-await-in-loop -- frees the connection
+    await response.body?.cancel();
+    url = new URL(location, url);
+  }
+  throw new PermanentError(`more than ${MOST_REDIRECTS} redirects`);
+}
 
 /** The reason why a request failed, without the errors that fetch wraps around it. */
 export function reasonOf(error: unknown): string {
@@ -69,7 +106,11 @@ async function readOrigin(dir: string, url: string): Promise<Origin | null> {
 }
 
 /** One request: appends the missing bytes, or starts over if the server cannot resume. Returns when the file is complete. */
-async function attempt(at: Download, retry: RetryPolicy, onBytes: (bytes: number) => void): Promise<void> {
+async function attempt(
+  at: Required<Pick<Download, 'mostBytes'>> & Download,
+  retry: RetryPolicy,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
   const path = `${at.dir}/${BODY}`;
   const origin = await readOrigin(at.dir, at.url);
   let done = origin === null ? 0 : ((await fileSize(path)) ?? 0);
@@ -92,7 +133,7 @@ async function attempt(at: Download, retry: RetryPolicy, onBytes: (bytes: number
   const signal = at.signal === undefined ? timeout.signal : AbortSignal.any([timeout.signal, at.signal]);
   try {
     expect(retry.connectMs, 'no response');
-    const response = await fetch(at.url, { headers, signal });
+    const response = await get(at.url, { headers, signal });
     const range = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '');
     let total: number | null = null;
     if (response.status === 206 && range !== null && Number(range[1]) === done) {
@@ -122,6 +163,10 @@ async function attempt(at: Download, retry: RetryPolicy, onBytes: (bytes: number
     }
 
     onBytes(done); // the server responds, so another attempt is worthwhile
+    if (total !== null && total > at.mostBytes) {
+      await response.body?.cancel();
+      throw new TooLongError(at.mostBytes);
+    }
     const file = await open(path, 'a');
     try {
       let reported = done;
@@ -130,6 +175,7 @@ async function attempt(at: Download, retry: RetryPolicy, onBytes: (bytes: number
       for await (const chunk of response.body ?? []) {
         await file.writeFile(chunk);
         done += chunk.length;
+        if (done > at.mostBytes) throw new TooLongError(at.mostBytes);
         onBytes(done);
         if (done - reported >= REPORT_EVERY) {
           reported = done;
@@ -169,13 +215,14 @@ export async function download(at: Download): Promise<string> {
     for (let failures = 0; ;) {
       const start = bytesSeen;
       try {
-        await attempt(at, retry, (bytes) => {
+        await attempt({ mostBytes: MOST_BYTES, ...at }, retry, (bytes) => {
           responded = true;
           bytesSeen = Math.max(bytesSeen, bytes);
         });
         break;
       } catch (error) {
         at.signal?.throwIfAborted();
+        if (error instanceof TooLongError) await rm(path, { force: true }); // no later run resumes it
         const failure = orStorageError(error, at.dir);
         failures = bytesSeen > start ? 1 : failures + 1;
         // No response at all: the server is unreachable, and the next source should be tried at once.

@@ -8,6 +8,9 @@ import { createGunzip } from 'node:zlib';
 import { DataError } from '../engine/errors.ts';
 import type { OnData } from './progress.ts';
 
+/** The largest unpacked archive. CIFAR-10 has 184 MB. */
+const MOST_UNPACKED = 2 ** 31;
+
 const STORAGE_CODES = new Map([
   ['ENOSPC', 'no space is left on the disk'],
   ['EDQUOT', 'the disk quota is used up'],
@@ -16,6 +19,7 @@ const STORAGE_CODES = new Map([
   ['EROFS', 'the file system is read-only'],
   ['ENOTDIR', 'a part of the path is a file'],
   ['EEXIST', 'a file already exists there'],
+  ['ENOENT', 'the folder cannot be created (is a part of its path a broken link?)'],
   ['ENOTEMPTY', 'the folder is not empty'],
 ]);
 
@@ -97,6 +101,8 @@ export async function unpack(at: {
   readonly dir: string;
   readonly wanted: readonly string[];
   readonly source: string;
+  /** The largest unpacked archive that is accepted. Default: 2 GiB. */
+  readonly mostBytes?: number;
   readonly onProgress?: OnData | undefined;
   readonly signal?: AbortSignal | undefined;
 }): Promise<void> {
@@ -114,6 +120,15 @@ export async function unpack(at: {
       next(null, chunk);
     },
   });
+  const mostBytes = at.mostBytes ?? MOST_UNPACKED;
+  let unpacked = 0;
+  const limit = new Transform({
+    transform(chunk: Buffer, _encoding, next) {
+      unpacked += chunk.length;
+      if (unpacked <= mostBytes) next(null, chunk);
+      else next(new Error(`it unpacks to more than ${mostBytes} bytes`));
+    },
+  });
   const { extract } = await import('tar-stream'); // not loaded when the data is already there
   const entries = extract();
   const write = async (): Promise<void> => {
@@ -129,7 +144,14 @@ export async function unpack(at: {
   const input = createReadStream(at.archive, { highWaterMark: 1 << 18 });
   try {
     await Promise.all([
-      pipeline(input, counter, createGunzip(), entries, at.signal === undefined ? {} : { signal: at.signal }),
+      pipeline(
+        input,
+        counter,
+        createGunzip(),
+        limit,
+        entries,
+        at.signal === undefined ? {} : { signal: at.signal },
+      ),
       write().catch((error: unknown) => {
         entries.destroy(error as Error); // otherwise the pipeline would wait forever
         throw error;

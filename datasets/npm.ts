@@ -1,9 +1,10 @@
 /** Downloads a published package through the npm client of the user, which has the registry, proxy and certificates configured. */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DataError } from '../engine/errors.ts';
+import { makeFolder } from '../engine/folder.ts';
 import type { OnData } from './progress.ts';
 
 /** The command that starts npm: the program and its first arguments. */
@@ -59,7 +60,7 @@ export async function npmPack(at: {
   const destination = join(at.dir, 'npm');
   // A separate cache: its growth is the only progress that npm shows, and it is deleted with `dir`.
   const cache = join(at.dir, 'npm-cache');
-  await mkdir(destination, { recursive: true });
+  await makeFolder(destination);
   const [program, ...first] = at.command ?? npmCommand();
   const args = [
     ...first,

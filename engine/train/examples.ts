@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import type { Batch, Dataset, Loader } from '../dataset.ts';
 import type { Feeds } from '../backends/backend.ts';
 import type { InputTypes } from '../compile.ts';
+import { checkLabels, checkReading } from './check-data.ts';
 import { readExamples, showData, typedArrayName } from '../host.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { isPromise, show } from '../options.ts';
@@ -29,6 +30,17 @@ const host = (type: TensorType): HostTensor => ({ ...type, data: allocate(type.d
 
 function readBatch(dataset: Dataset, indices: Uint32Array, x: HostTensor, y: HostTensor): void {
   readExamples(dataset, indices, x.data as Uint8Array | Float32Array, y.data as Int32Array | Float32Array);
+}
+
+/** Throws DataError for a data set whose `read` does not write everything, or not the same in every call. */
+export function checkReads(dataset: Dataset): void {
+  checkReading(dataset, (fill) => {
+    const [x, y] = [host(batchOf(1, dataset.x)), host(batchOf(1, dataset.y))];
+    x.data.fill(fill);
+    y.data.fill(fill);
+    readBatch(dataset, Uint32Array.of(0), x, y);
+    return { x: x.data, y: y.data };
+  });
 }
 
 /** The number of examples that `digestOfExamples` reads if they are not in memory. */
@@ -82,6 +94,7 @@ export function residentBytes({ length, x, y }: Dataset): number {
 export function residentArrays(dataset: Dataset, name: string): State {
   const { length, whole } = dataset;
   if (whole !== undefined) {
+    checkLabels(dataset, whole.y);
     return {
       [`${name}/x`]: { ...batchOf(length, dataset.x), data: whole.x },
       [`${name}/y`]: { ...batchOf(length, dataset.y), data: whole.y },
@@ -95,6 +108,7 @@ export function residentArrays(dataset: Dataset, name: string): State {
     x,
     y,
   );
+  checkLabels(dataset, y.data);
   return { [`${name}/x`]: x, [`${name}/y`]: y };
 }
 

@@ -3,7 +3,14 @@ import type { Store } from '../backends/backend.ts';
 import { BackendError } from '../errors.ts';
 import type { State } from '../types.ts';
 import { keptArrays } from './calls.ts';
-import { fedExamples, residentArrays, residentBytes, residentExamples, type Examples } from './examples.ts';
+import {
+  checkReads,
+  fedExamples,
+  residentArrays,
+  residentBytes,
+  residentExamples,
+  type Examples,
+} from './examples.ts';
 import type { Notice } from './resume.ts';
 import type { Settings } from './settings.ts';
 
@@ -28,6 +35,7 @@ export interface Placement {
 export async function placeExamples(settings: Settings, state: State): Promise<Placement> {
   const { data, evaluation, resident } = settings;
   const datasets = new Set([data.dataset, evaluation?.data ?? data.dataset]);
+  for (const dataset of datasets) checkReads(dataset);
   const bytes = [...datasets].reduce((sum, dataset) => sum + residentBytes(dataset), 0);
   let reason = bytes <= RESIDENT_BYTES ? null : `the data takes ${(bytes / 2 ** 30).toFixed(1)} GiB`;
   if (resident === true || (resident === 'auto' && reason === null)) {

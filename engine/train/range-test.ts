@@ -71,8 +71,8 @@ export interface RangeTest {
  * The learning-rate range test: sweeps the learning rate from low to high in a short run, and returns the curve of the loss and, with
  * `eval`, of the accuracy on held-out data. It does not affect a later run with the same arguments.
  *
- * Throws RangeError or TypeError for invalid options, and the errors of `train`. A loss that is not finite ends the sweep and does not
- * throw.
+ * Throws RangeError or TypeError for invalid options, and the errors of `train`. A loss that is not finite ends the sweep, and throws only
+ * before the first update.
  * Source: L. N. Smith, 2017, section 3.3 (linear, by accuracy); fastai's lr_find (exponential, by smoothed loss).
  *
  * @example
@@ -152,8 +152,8 @@ async function sweepOnce(
       }
     }
   } catch (error) {
-    // The error of the trainer describes the tensor. Its cause is the error of the loss.
-    if (!isNonFiniteLoss((error as Error).cause)) throw error;
+    // The error of the trainer describes the tensor. Its cause is the error of the loss, in a step or in an evaluation.
+    if (!isNonFiniteLoss((error as Error).cause) || points.length === 0) throw error;
     end = 'diverged';
   }
   return { seed: options.seed ?? 0, points, evaluations, end };

@@ -2,7 +2,8 @@
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
 import type { Store } from '../backends/backend.ts';
 import type { Report } from '../backends/report.ts';
-import { DataError, EngineError } from '../errors.ts';
+import { CheckpointError, DataError, EngineError, NonFiniteError } from '../errors.ts';
+import { makeFolder } from '../folder.ts';
 import { checkArrays } from '../host.ts';
 import { countParameters, initState } from '../nn/model.ts';
 import type { Hyper } from '../nn/optimizer.ts';
@@ -13,7 +14,7 @@ import { bestPath, checkpointPath, pruneCheckpoints, saveCheckpoint, type Checkp
 import { CompiledEvaluation, isBetter } from './evaluate.ts';
 import type { EvalEvent, StepEvent } from './events.ts';
 import { digestOfExamples, type Examples } from './examples.ts';
-import { findNonFinite, isNonFiniteLoss, nonFiniteState, type Suspect } from './non-finite.ts';
+import { findNonFinite, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
 import { readMeasures } from './objective.ts';
 import { placeExamples } from './placement.ts';
 import { checkArithmetic, loadLatest, type Notice } from './resume.ts';
@@ -47,6 +48,7 @@ export async function openSession(settings: Settings): Promise<Session> {
   const fresh = initState(model, optimizer, seed);
   const digest = once(() => digestOfExamples(settings.data.dataset));
   const { checkpoint, notices } = await loadLatest(settings, fresh, digest);
+  await makeCheckpointFolder(settings);
   const state = checkpoint?.state ?? withInitial(fresh, settings.initial);
   const placement = await placeExamples(settings, state);
   const { store, training, evaluation, runsPerCall } = placement;
@@ -60,6 +62,7 @@ export async function openSession(settings: Settings): Promise<Session> {
     const evaluator =
       evalSettings &&
       (await CompiledEvaluation.compile({
+        where: `${settings.where}: eval`,
         model,
         backend,
         store,
@@ -86,6 +89,7 @@ export async function openSession(settings: Settings): Promise<Session> {
         ...notices,
         ...placement.notices,
         ...(checkpoint === null ? [] : checkArithmetic(checkpoint.report, report)),
+        ...(checkpoint?.step === settings.steps ? [complete(settings.steps)] : []),
         ...settingsNotices(settings),
         ...threadNotices(report),
       ],
@@ -95,6 +99,25 @@ export async function openSession(settings: Settings): Promise<Session> {
     throw error;
   }
 }
+
+/** Creates the folder of the checkpoints before the first step: at the first checkpoint, an error would cost all progress. */
+async function makeCheckpointFolder({ where, checkpoint }: Settings): Promise<void> {
+  if (checkpoint === null) return;
+  try {
+    await makeFolder(checkpoint.dir);
+  } catch (cause) {
+    throw new CheckpointError(
+      `${where}: checkpoint: the folder ${checkpoint.dir} cannot be created: ${(cause as Error).message} (use another folder)`,
+      { cause },
+    );
+  }
+}
+
+/** The notice of a run that resumes from its last step. */
+const complete = (steps: number): Notice => ({
+  code: 'complete',
+  message: `the run is already complete: all ${steps} steps are done (use more steps to continue it)`,
+});
 
 /** More threads than this for each core mostly wait for each other. */
 const MOST_THREADS_A_CORE = 4;
@@ -247,7 +270,8 @@ export class Session {
         input: (inputs, state) => evaluation.gather(inputs, state).x,
       });
       throw new EngineError(
-        `eval: the loss is not finite after ${step} steps: first bad tensor: ${origin} (${fixFor(step)})`,
+        `${settings.where}: eval: the loss is not finite after ${step} steps: first bad tensor: ${origin} (${fixFor(step)})`,
+        { cause: new NonFiniteError(LOSS, measured.loss, 0) },
       );
     }
     const event: EvalEvent = { type: 'eval', step, ...measured };

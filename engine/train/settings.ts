@@ -9,6 +9,7 @@ import { checkInteger, checkKind, checkOneOf, checkOptions, isPromise, show } fr
 import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
 import { checkBatch } from './evaluate.ts';
+import { checkDataset, checkLoader } from './check-data.ts';
 import type { Listener } from './events.ts';
 import { objectiveFor, type Objective, type ObjectiveOptions } from './objective.ts';
 
@@ -129,6 +130,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
     resident = 'auto',
     stepsPerCall = 'auto',
   } = options;
+  checkLoader(where, data);
   checkInteger(where, 'steps', steps, 1, 2 ** 31 - 1); // the step reaches the graph as an i32
   checkInteger(where, 'seed', seed, 0);
   checkOneOf(where, 'resident', resident, ['auto', true, false]);
@@ -159,6 +161,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   }
   const seededLoader: unknown = data.withSeed(seed);
   checkKind(where, "the loader's withSeed(seed)", seededLoader, 'batch', 'a loader');
+  checkLoader(`${where}: the loader's withSeed(seed)`, seededLoader as Loader);
   return {
     where,
     model,
@@ -187,7 +190,7 @@ function evaluationOf(where: string, { eval: options, data }: TrainOptions): Set
   }
   checkOptions(`${where}: eval`, options, ['data', 'every', 'batchSize']);
   const { data: dataset, every, batchSize = data.batchSize } = options;
-  checkKind(`${where}: eval`, 'data', dataset, 'read', 'a data set');
+  checkDataset(`${where}: eval`, dataset);
   checkInteger(`${where}: eval`, 'every', every, 1);
   checkBatch(`${where}: eval`, dataset, batchSize);
   const wrong = data.dataset.classes.findIndex(

@@ -5,8 +5,14 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterEach } from 'vitest';
 import { commandFor, type Host, type Output, type StopSignal } from '../../cli/host.ts';
+import type { GpuFinding } from '../../cli/probe.ts';
 import { runCli } from '../../cli/program.ts';
 import { synthetic } from 'cyclegrad/datasets';
+
+const NO_GPU: GpuFinding = {
+  run: { works: false, reason: 'no GPU is tested', fix: 'none' },
+  report: null,
+};
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -35,14 +41,14 @@ export interface TestHost extends Host {
   readonly err: () => string;
   /** What Ctrl-C does. */
   readonly press: (signal?: StopSignal) => void;
-  /** Exit codes of `quit`. */
-  readonly quits: number[];
+  /** The signals of `quit`. */
+  readonly quits: StopSignal[];
 }
 
 export async function testHost(change: Partial<Host> = {}): Promise<TestHost> {
   const [stdout, stderr] = [collector(), collector()];
   const listeners = new Set<(signal: StopSignal) => void>();
-  const quits: number[] = [];
+  const quits: StopSignal[] = [];
   const cwd = change.cwd ?? (await tempDir());
   return {
     stdout,
@@ -54,12 +60,13 @@ export async function testHost(change: Partial<Host> = {}): Promise<TestHost> {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    quit: (code) => void quits.push(code),
+    quit: (signal) => void quits.push(signal),
     cifar10: () =>
       Promise.resolve({
         train: synthetic({ kind: 'images', n: 40, seed: 1 }),
         test: synthetic({ kind: 'images', n: 20, seed: 2 }),
       }),
+    diagnoseGpu: () => Promise.resolve({ webgpu: NO_GPU, webgl: NO_GPU }),
     examples: join(cwd, 'no examples'),
     ...change,
     out: stdout.text,

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { commandFor, shellWord } from '../../cli/host.ts';
-import { onCtrlC } from '../../cli/stop.ts';
+import { onStopSignal } from '../../cli/stop.ts';
 import { testHost } from './fixture.ts';
 
 describe('commandFor', () => {
@@ -30,16 +30,12 @@ describe('shellWord', () => {
   });
 });
 
-describe('onCtrlC', () => {
+describe('onStopSignal', () => {
   it('aborts at the first press, quits at the second, and takes two at once for one', async () => {
     const host = await testHost();
     let now = 0;
     let told = 0;
-    const stop = onCtrlC(
-      host,
-      () => void told++,
-      () => now,
-    );
+    const stop = onStopSignal(host, { onFirst: () => void told++, now: () => now });
     expect(stop.receivedSignal()).toBe(null);
     host.press();
     now = 100; // npm passes on what the terminal has sent already
@@ -47,9 +43,47 @@ describe('onCtrlC', () => {
     expect([stop.signal.aborted, stop.receivedSignal(), told, host.quits]).toEqual([true, 'SIGINT', 1, []]);
     now = 2000;
     host.press();
-    expect([told, host.quits]).toEqual([1, [130]]);
+    expect([told, host.quits]).toEqual([1, ['SIGINT']]);
     stop.release();
     host.press();
-    expect(host.quits).toEqual([130]);
+    expect(host.quits).toEqual(['SIGINT']);
+  });
+
+  it('quits at another signal, however soon it comes', async () => {
+    const host = await testHost();
+    const stop = onStopSignal(host, { onFirst: () => undefined, now: () => 0 });
+    host.press('SIGTERM');
+    host.press('SIGHUP');
+    expect([stop.receivedSignal(), host.quits]).toEqual(['SIGTERM', ['SIGHUP']]);
+    stop.release();
+  });
+
+  describe('work that does not stop', () => {
+    beforeEach(() => void vi.useFakeTimers());
+    afterEach(() => void vi.useRealTimers());
+
+    it.each([
+      ['by default', () => 0, 15_000],
+      ['with long steps', () => 40_000, 40_000],
+    ])('is ended %s', async (_, patience, ms) => {
+      const host = await testHost();
+      const stop = onStopSignal(host, { onFirst: () => undefined, patience });
+      host.press('SIGTERM');
+      vi.advanceTimersByTime(ms - 1);
+      expect(host.quits).toEqual([]);
+      vi.advanceTimersByTime(1);
+      expect(host.quits).toEqual(['SIGTERM']);
+      expect(host.err()).toBe(`error: not stopped within ${ms / 1000} s: quitting without saving\n`);
+      stop.release();
+    });
+
+    it('is not ended once it has stopped', async () => {
+      const host = await testHost();
+      const stop = onStopSignal(host, { onFirst: () => undefined });
+      host.press();
+      stop.release();
+      vi.advanceTimersByTime(60_000);
+      expect(host.quits).toEqual([]);
+    });
   });
 });

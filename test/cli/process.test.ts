@@ -1,7 +1,7 @@
 /** The command as a process of its own, built from the sources as they are now: signals, pipes, exit status. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -91,6 +91,42 @@ it('trains, and ends by itself', async () => {
   expect(existsSync(join(cwd, 'runs', 'quick-table2-seed1', 'curve.svg'))).toBe(true);
 });
 
+it('doctor tries the GPU in a process of its own, whose warnings it leaves out', async () => {
+  const { code, out, err } = await start(main, 'doctor', await tempDir());
+  expect({ code, err }).toEqual({ code: 0, err: '' });
+  // What runs depends on the machine. What does not comes with what would change it (its packages are here).
+  expect(out).toMatch(
+    /backend gpu \(optional\)\n {2}WebGPU {9}(no: .*\n +fix: a GPU with its driver|.+; webgpu: )/,
+  );
+  expect(out).toMatch(/\n {2}WebGL {10}(no: .*\n +fix: npm install gl@|.+; webgl: )/);
+});
+
+it('without WebAssembly, training is refused unless the reference backend is requested', async () => {
+  const cwd = await tempDir();
+  const train = (options: string) =>
+    execute(process.execPath, [
+      '--jitless',
+      tiny,
+      ...`train --net quick --batch-size 1 --steps 1 --run r${options}`.split(' '),
+    ]);
+  await expect(train('')).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(
+      /error: The wasm backend is not available: wasm: there is no WebAssembly here .*\n\(node \S+ doctor says more; --backend reference/,
+    ),
+  });
+  expect(existsSync(join(cwd, 'r'))).toBe(false);
+});
+
+it.skipIf(process.platform === 'win32')('a limit of open files that is too low is one message', async () => {
+  const run = execute('/bin/sh', ['-c', `ulimit -n 40 && exec "${process.execPath}" "${main}" --version`]);
+  await expect(run).rejects.toMatchObject({
+    code: 1,
+    stderr:
+      'error: cyclegrad cannot load its files, because this process may open only 40 files (raise the limit: ulimit -n 1024)\n',
+  });
+});
+
 // Windows has no signals to send to another process; Ctrl-C in a console comes as SIGINT there too.
 describe.skipIf(process.platform === 'win32')('signals', () => {
   it('SIGINT saves, and what it prints resumes the run', async () => {
@@ -111,13 +147,56 @@ describe.skipIf(process.platform === 'win32')('signals', () => {
     expect(JSON.parse(readFileSync(join(cwd, 'r', 'summary.json'), 'utf8'))).toMatchObject({ state: 'done' });
   });
 
-  it('SIGTERM saves too and ends with 143', async () => {
+  it.each([
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)('%s saves too and ends with %i', async (signal, status) => {
     const cwd = await tempDir();
     let sent = false;
     const { code, err } = await start(tiny, LONG, cwd, (child, out) => {
-      if (!sent && steps(out) >= 3) sent = child.kill('SIGTERM');
+      if (!sent && steps(out) >= 3) sent = child.kill(signal);
     });
-    expect({ code, err }).toMatchObject({ code: 143, err: expect.stringContaining('to resume') });
+    expect({ code, err }).toMatchObject({ code: status, err: expect.stringContaining('to resume') });
+  });
+
+  it('a second signal ends a command whose file system does not answer', async () => {
+    const cwd = await tempDir();
+    await execute('mkfifo', [join(cwd, 'pipe')]);
+    writeFileSync(
+      join(built, 'hanging.js'),
+      `import { open } from 'node:fs/promises';
+import { processHost } from './cli/host.js';
+import { runCli } from './cli/program.js';
+const cifar10 = () => open('pipe', 'r'); // waits for a writer
+await runCli(process.argv.slice(2), { ...processHost(), cifar10 });
+`,
+    );
+    const child = spawn(process.execPath, [join(built, 'hanging.js'), 'data', 'cifar10', '--data', 'd'], {
+      cwd,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      if (text.includes('downloading')) child.kill('SIGINT');
+      if (text.includes('stopping')) child.kill('SIGTERM');
+    });
+    expect(await once(child, 'close')).toEqual([null, 'SIGTERM']);
+  });
+
+  it.runIf(existsSync('/proc/self'))('folders that nothing can create are errors', async () => {
+    const cwd = await tempDir();
+    symlinkSync('nowhere', join(cwd, 'link'));
+    writeFileSync(join(cwd, 'file'), '');
+    for (const [run, reason] of [
+      ['/proc/x', 'folders cannot be created in /proc'],
+      ['link/run', join(cwd, 'link is a link whose target does not exist')],
+    ] as const) {
+      // oxlint-disable-next-line no-await-in-loop -- one process at a time
+      const { code, err } = await start(tiny, `train ${SMALL} --steps 1 --run ${run}`, cwd);
+      expect({ code, err }).toMatchObject({
+        code: 1,
+        err: expect.stringContaining(`created: ${reason} (use`),
+      });
+    }
   });
 
   it('a reader that goes away (| head) does not stop training', async () => {

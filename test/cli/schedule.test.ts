@@ -50,4 +50,18 @@ describe('schedule', () => {
     expect(host.err()).toContain('--svg nowhere/plot.svg: its folder is not writable: ');
     expect(host.out()).toBe('');
   });
+
+  it.each([
+    ['{"kind":"constant","value":1e16}', '10000000000000000'],
+    ['{"kind":"constant","value":-1e308}', '-1e+308'],
+    ['{"kind":"constant","value":1e-320}', '1e-320'],
+    ['{"kind":"linear","from":-1e308,"to":1e308,"steps":100}', '1e+308'],
+    ['{"kind":"linear","from":0,"to":5e-324,"steps":100}', '5e-324'],
+    ['{"kind":"constant","value":0.001}', '0.001'],
+  ])('%s has a plot and an SVG', async (json, label) => {
+    const host = await testHost();
+    expect(await run(host, `schedule ${json} --steps 1000 --svg plot.svg`)).toBe(0);
+    expect(host.out().trimStart().startsWith(`${label} ┼`)).toBe(true);
+    expect(readFileSync(join(host.cwd, 'plot.svg'), 'utf8')).not.toMatch(/NaN|Infinity/);
+  });
 });

@@ -1,9 +1,19 @@
-import { rm, truncate, writeFile } from 'node:fs/promises';
+import { rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DataError } from 'cyclegrad';
 import { cifar10 } from 'cyclegrad/datasets';
-import { byteAt, FILES, labelOf, RECORDS, sources, tempDir, writeOfficial } from './fixture.ts';
+import {
+  byteAt,
+  FILES,
+  labelOf,
+  md5,
+  RECORDS,
+  recorder,
+  sources,
+  tempDir,
+  writeOfficial,
+} from './fixture.ts';
 
 const official = async (): Promise<string> => {
   const dir = await tempDir();
@@ -70,9 +80,42 @@ describe('reading CIFAR-10', () => {
     const bytes = Uint8Array.from(FILES.get('data_batch_2.bin')!);
     bytes[2 * 3073] = 10;
     await writeFile(join(dir, 'data_batch_2.bin'), bytes);
-    await expect(cifar10({ dir, sources: sources() })).rejects.toThrow(
+    const { train = [] } = sources();
+    const expected = train.map((file) =>
+      file.name === 'data_batch_2.bin' ? { ...file, md5: md5(Buffer.from(bytes)) } : file,
+    );
+    await expect(cifar10({ dir, sources: { ...sources(), train: expected } })).rejects.toThrow(
       /data_batch_2\.bin: the file is corrupt: record 2 has the label 10, expected 0 to 9 \(delete/,
     );
+  });
+
+  test('a changed label is named, also after the files were verified', async () => {
+    const dir = await official();
+    await cifar10({ dir, sources: sources() });
+    const path = join(dir, 'data_batch_2.bin');
+    const bytes = Buffer.from(FILES.get('data_batch_2.bin')!);
+    bytes[0] = (bytes[0] + 1) % 10;
+    await writeFile(path, bytes);
+    await utimes(path, 1, 1); // a clock may be too coarse to tell the two writes apart
+    await expect(cifar10({ dir, sources: sources() })).rejects.toThrow(
+      `cifar10: ${path}: wrong checksum: MD5 ${md5(bytes)}, expected ${md5(FILES.get('data_batch_2.bin')!)} (delete ${dir} and run again to download the data)`,
+    );
+  });
+
+  test('unchanged files are verified once, and again if the note about it is not right', async () => {
+    const dir = await official();
+    const verified = async (): Promise<boolean> => {
+      const { events, onProgress } = recorder();
+      await cifar10({ dir, sources: sources(), onProgress });
+      return events.some(({ phase }) => phase === 'verify');
+    };
+    expect([await verified(), await verified()]).toEqual([true, false]);
+    for (const note of ['', '{', '{}', 'null']) {
+      // oxlint-disable-next-line no-await-in-loop -- one folder
+      await writeFile(join(dir, '.verified.json'), note);
+      // oxlint-disable-next-line no-await-in-loop -- one folder
+      expect([await verified(), await verified()]).toEqual([true, false]);
+    }
   });
 
   test('reading outside the data or into too little room throws', async () => {

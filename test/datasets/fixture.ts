@@ -197,7 +197,7 @@ export async function wrongFiles(dir: string): Promise<string[]> {
     const found = await readFile(join(dir, name)).catch(() => null);
     if (found === null || md5(found) !== md5(data)) wrong.push(name);
   }
-  const known = new Set([...FILES.keys(), 'batches.meta.txt']);
+  const known = new Set([...FILES.keys(), 'batches.meta.txt', '.verified.json']);
   return [...wrong, ...(await readdir(dir)).filter((name) => !known.has(name))];
 }
 

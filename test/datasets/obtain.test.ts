@@ -319,7 +319,7 @@ describe('the official archive', () => {
     const path = join(await tempDir(), 'file');
     await writeFile(path, 'x');
     await expect(obtainCifar10({ dir: path, sources: sources() })).rejects.toThrow(
-      `cifar10: cannot write the data: a file already exists there: ${path}`,
+      `cifar10: cannot write the data: a part of the path is a file: ${path}`,
     );
     await expect(obtainCifar10({ dir: join(path, 'below'), sources: sources() })).rejects.toThrow(
       'a part of the path is a file',

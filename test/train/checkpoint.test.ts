@@ -185,7 +185,7 @@ describe('checkpoints', () => {
     });
     const first = await fit(options);
     const { events } = await eventsOf(options);
-    expect(types(events)).toEqual(['start', 'end']);
+    expect(types(events)).toEqual(['start', 'notice', 'end']);
     const second = await fit(options);
     expect(second).toMatchObject({ step: 10, reason: 'done', accuracy: first.accuracy, loss: first.loss });
     expect(second.best).toEqual({ ...first.best, ms: 0 });

@@ -51,7 +51,7 @@ describe('numbers that stop being finite', () => {
     );
     const evaluated = await eventsOf(tinyRun({ model, data, optimizer, eval: { data: held, every: 1 } }));
     expect(String(evaluated.error)).toMatch(
-      /^EngineError: eval: the loss is not finite after 1 steps: first bad tensor: fc\.weight/,
+      /^EngineError: train: eval: the loss is not finite after 1 steps: first bad tensor: fc\.weight/,
     );
   });
 });

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   crossEntropy,
   fit,
+  log,
   lossTrend,
   lrRangeTest,
   rangeSvg,
@@ -91,6 +92,20 @@ describe('lrRangeTest', () => {
     expect(far.curves[0].points.length).toBeLessThan(200);
     const off = await lrRangeTest(sweep({ to: 1e30, steps: 50, divergence: 1e300 }));
     expect(off.curves[0].end).toBe('diverged');
+  });
+
+  it('ends at an evaluation whose loss is not finite, with the curve so far', async () => {
+    const options = { to: 1e38, steps: 4, divergence: 1e300, eval: { data: held, every: 1 } };
+    const { curves } = await lrRangeTest(sweep(options));
+    expect(curves[0].end).toBe('diverged');
+    expect(curves[0].points.length).toBeGreaterThan(0);
+    expect(curves[0].evaluations.length).toBe(curves[0].points.length);
+  });
+
+  it('throws if the loss is not finite before the first update', async () => {
+    const loss: RangeTestOptions['loss'] = (output, targets) =>
+      log(sub(crossEntropy(output, targets, { reduction: 'none' }), 100));
+    await expect(lrRangeTest(sweep({ loss }))).rejects.toThrow('train: the loss is not finite at step 0');
   });
 
   it('goes on where the loss is below 0 from the start', async () => {

@@ -7,6 +7,7 @@ import { Pacer } from '../pause.ts';
 import type { Heap } from './heap.ts';
 import { K } from './kernels.generated.ts';
 import { instantiate, type KernelExports } from './module.ts';
+import { PATIENCE, watch, type Patience } from './patience.ts';
 
 /** What went wrong inside a run: an ERROR_ code of the module, the kernel's position in the program, two details. */
 export interface Failure {
@@ -62,13 +63,17 @@ export function callerTeam(heap: Heap, module: WebAssembly.Module, fallback: str
   };
 }
 
-/** Starts `threads` workers. Throws when this environment has none; the caller then falls back. */
+/**
+ * Starts `threads` workers. Throws when this environment has none, or if one does not start in time; the caller then falls back. A run
+ * without progress throws BackendError, see `Patience`.
+ */
 export async function workerTeam(
   heap: Heap,
   module: WebAssembly.Module,
   threads: number,
   cores: number,
   waiting: Waiting = threads > cores ? SLEEP_AT_ONCE : SPIN_THEN_SLEEP,
+  patience: Patience = PATIENCE,
 ): Promise<Team> {
   const control = makeControl(heap, threads, waiting);
   const words = heap.i32(0, (control + K.CONTROL_BYTES) / 4);
@@ -86,7 +91,7 @@ export async function workerTeam(
   const workers: TeamWorker[] = [];
   const end = (): Promise<unknown> => Promise.all(workers.map((worker) => worker.end()));
   try {
-    await Promise.all(
+    const started = Promise.all(
       Array.from({ length: threads }, async (_, thread) => {
         const worker = await startWorker((reason) =>
           giveUp(
@@ -97,6 +102,7 @@ export async function workerTeam(
         await worker.begin({ module, memory: heap.memory, control, thread });
       }),
     );
+    await inTime(started, patience.tick, patience.start);
   } catch (error) {
     await end();
     heap.free(control);
@@ -111,6 +117,7 @@ export async function workerTeam(
       prepare(heap, control, program, times);
       const done = Atomics.load(words, word(K.CONTROL_DONE));
       const ended = Atomics.waitAsync(words, word(K.CONTROL_DONE), done);
+      let endWatch: (() => void) | null = null;
       // A pending wait alone does not keep Node alive.
       workers[0].ref();
       try {
@@ -119,6 +126,8 @@ export async function workerTeam(
         const failed = new Promise<never>((_, reject) => {
           failRun = reject;
         });
+        const progress = (): number => progressOf(heap, control, threads);
+        endWatch = watch(patience.tick, patience.run, progress, () => giveUp(noProgress(patience)));
         await Promise.race([ended.value, failed]);
         const error = barrierError(heap, control, threads);
         if (error !== null) {
@@ -126,6 +135,7 @@ export async function workerTeam(
           await failed;
         }
       } finally {
+        endWatch?.();
         failRun = null;
         workers[0].unref();
       }
@@ -140,6 +150,37 @@ export async function workerTeam(
     },
   };
 }
+
+/** Throws BackendError if the workers have not started after `ticks` ticks. */
+async function inTime(started: Promise<unknown>, tick: number, ticks: number): Promise<void> {
+  let end = (): void => undefined;
+  const late = new Promise<never>((_, reject) => {
+    end = watch(
+      tick,
+      ticks,
+      () => 0,
+      () => {
+        reject(new BackendError(`wasm: the workers have not started within ${(tick * ticks) / 1000} s`));
+      },
+    );
+  });
+  try {
+    await Promise.race([started, late]);
+  } finally {
+    end();
+  }
+}
+
+/** A number that changes when a thread arrives at a barrier or takes a part of a kernel. */
+function progressOf(heap: Heap, control: number, threads: number): number {
+  const shares = heap.i32(control + K.CONTROL_SHARES, (threads * K.SHARE_BYTES) / 4);
+  return shares.reduce((sum, word, i) => (sum * 31 + word + i) | 0, 0);
+}
+
+const noProgress = ({ tick, run }: Patience): BackendError =>
+  new BackendError(
+    `wasm: a run made no progress within ${(tick * run) / 1000} s (make a new backend, with threads: 1 if it happens again, and report this)`,
+  );
 
 function makeControl(heap: Heap, threads: number, { spins, nap }: Waiting): number {
   const bytes = K.CONTROL_BYTES + threads * K.SHARE_BYTES;

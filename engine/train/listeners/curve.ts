@@ -305,6 +305,7 @@ function axis(
     throw new RangeError(`curveSvg: axis '${spec.label}' has the empty domain [${low}, ${high}]`);
   }
   const scale = (log ? scaleLog() : scaleLinear()).domain([low, high]).range(range);
+  if (!log && spec.domain === undefined) scale.clamp(true);
   if (nice && spec.domain === undefined) scale.nice(...(log ? [] : ([tickCount] as const)));
   const [from = low, to = high] = scale.domain();
   let ticks = scale.ticks(tickCount);
@@ -327,6 +328,11 @@ function axis(
   };
 }
 
+/** Ticks of smaller numbers underflow. They are drawn as 0. */
+const SMALLEST = 1e-290;
+/** Differences of larger numbers overflow. They are drawn at the edge. */
+const LARGEST = 1e300;
+
 /** The range of the data, extended if it is empty or a single value. */
 function extent(values: readonly number[], log: boolean): [number, number] {
   let low = Infinity;
@@ -336,6 +342,8 @@ function extent(values: readonly number[], log: boolean): [number, number] {
     high = Math.max(high, value);
   }
   if (low > high) return log ? [0.1, 1] : [0, 1];
+  if (!log && Math.max(-low, high) < SMALLEST) return [0, 1];
+  [low, high] = [low, high].map((end) => Math.max(-LARGEST, Math.min(end, LARGEST)));
   if (low < high) return [low, high];
   if (log) return [low / 2, low * 2];
   const around = low === 0 ? 1 : Math.abs(low) / 2;

@@ -1,7 +1,8 @@
 /** The files that listeners write: event logs with one JSON object per line, and files that are replaced atomically. */
-import { appendFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DataError } from '../../errors.ts';
+import { makeFolder } from '../../folder.ts';
 import type { TrainEvent } from '../events.ts';
 import { message } from './format.ts';
 
@@ -29,7 +30,7 @@ export function toLine(event: object): string {
 export async function writeAtomic(where: string, path: string, text: string): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await writeFile(temporary, text);
     await rename(temporary, path);
   } catch (cause) {

@@ -2,19 +2,22 @@
 import { afterAll } from 'vitest';
 import type { KernelModule } from '../../../engine/backends/gpu/kernel.ts';
 import type { Binding } from '../../../engine/backends/gpu/wgsl/index.ts';
-import { describeUnless } from './available.ts';
+import { describeUnless, hasAdapter } from './available.ts';
 
 /** Dawn's instance ends with this object. */
 let dawn: GPU | null = null;
 
+const NO_ADAPTER = 'no WebGPU adapter (no Vulkan driver that Dawn accepts)';
+
 /** A device with the default limits of WebGPU, or why there is none. */
 async function open(): Promise<GPUDevice | string> {
   try {
+    if (!hasAdapter()) return NO_ADAPTER;
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
     dawn ??= create([]);
     const adapter = await dawn.requestAdapter();
-    if (adapter === null) return 'no WebGPU adapter (no Vulkan driver that Dawn accepts)';
+    if (adapter === null) return NO_ADAPTER;
     return await adapter.requestDevice();
   } catch (error) {
     return `the package webgpu does not load here: ${(error as Error).message.split('\n')[0]}`;

@@ -1,4 +1,5 @@
 /** Suites that need a device: skipped by name, with the reason, where there is none. */
+import { spawnSync } from 'node:child_process';
 import { assert, describe } from 'vitest';
 import type { Backend } from '../../../engine/backends/backend.ts';
 import { BackendError } from '../../../engine/errors.ts';
@@ -15,7 +16,13 @@ export function describeUnless(reason: string | null, name: string, suite: () =>
 
 /** Runs `suite` where a backend with these options can be made. */
 export async function describeWhere(name: string, options: GpuOptions, suite: () => void): Promise<void> {
-  const reason = await gpu(options).then(
+  const reason = needsAdapter(options) && !hasAdapter() ? 'WebGPU finds no adapter' : await reasonOf(options);
+  describeUnless(reason, name, suite);
+}
+
+/** Why a backend with these options cannot be made. Null if it can. */
+const reasonOf = (options: GpuOptions): Promise<string | null> =>
+  gpu(options).then(
     async (backend) => {
       await backend.close();
       return null;
@@ -25,7 +32,18 @@ export async function describeWhere(name: string, options: GpuOptions, suite: ()
       throw error;
     },
   );
-  describeUnless(reason, name, suite);
+
+const needsAdapter = ({ mode, dawn = [] }: GpuOptions): boolean => mode === 'webgpu' && dawn.length === 0;
+
+let adapter: boolean | null = null;
+
+/** Whether Dawn finds an adapter, in a process of its own: in this one, its warnings would be amid the output of the tests. */
+export function hasAdapter(): boolean {
+  const program = `const { create } = await import('webgpu');
+process.exit((await create([]).requestAdapter()) === null ? 1 : 0);`;
+  adapter ??=
+    spawnSync(process.execPath, ['--input-type=module', '--eval', program], { stdio: 'ignore' }).status === 0;
+  return adapter;
 }
 
 /** Every way to run kernels. */
