@@ -6,6 +6,11 @@ import { checkPixels, decodingError, type DecodeOptions, type Image, type ImageF
 
 type Sharp = typeof sharp;
 
+const platform = (): string =>
+  typeof process === 'undefined'
+    ? 'in a browser, and this one lacks createImageBitmap or OffscreenCanvas'
+    : `on ${process.platform}-${process.arch} with Node ${process.version}`;
+
 /**
  * Loads the package when the first image is decoded.
  * Throws EngineError if it cannot be loaded. It is no DataError, because no file is at fault.
@@ -14,11 +19,10 @@ export async function loadSharp(): Promise<Sharp> {
   try {
     return (await import('sharp')).default;
   } catch (cause) {
-    const platform = `${process.platform}-${process.arch}`;
-    const [reason] = String((cause as Error).message ?? cause).split('\n');
+    const [reason] = String((cause as Error).message).split('\n');
     throw new EngineError(
-      `the package sharp, which decodes images, cannot be loaded on ${platform} with Node ${process.version}: ${reason} ` +
-        '(npm install --include=optional sharp; its builds need Node 20.9 or newer)',
+      `the package sharp, which decodes images, cannot be loaded ${platform()}: ${reason} ` +
+        '(npm install --include=optional sharp; it needs Node 20.9 or newer)',
       { cause },
     );
   }
@@ -43,9 +47,14 @@ export async function decodeWithSharp(
     });
   } catch (cause) {
     if (cause instanceof EngineError) throw cause;
-    const reason = (cause as Error).message.replace(/[\s:]+$/, '').replaceAll(/\s*\n\s*/g, ', ');
-    throw decodingError(format, reason, cause);
+    throw decodingError(format, reasonOf(cause as Error), cause);
   }
+}
+
+/** The first lines of a message: libraries repeat a line for each pixel or tag that they cannot read. */
+function reasonOf({ message }: Error): string {
+  const lines = new Set(message.split('\n').map((line) => line.replace(/[\s:]+$/, '')));
+  return [...lines].filter(Boolean).slice(0, 3).join(', ');
 }
 
 /** Warnings about JPEG files of some cameras and editors, which every decoder reads in full. */

@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import { inflateSync } from 'node:zlib';
 import sharp from 'sharp';
-import { describe, expect, test } from 'vitest';
-import { DataError } from 'cyclegrad';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { DataError, EngineError } from 'cyclegrad';
 import { readImage, type ReadImageOptions } from 'cyclegrad/datasets';
 import { assemblePng, encodePng, plainPng, pngChunk, type PngParts } from '../png.ts';
 import { folder, orientation, painted, segment, tiff, withSegments } from './image-fixture.ts';
@@ -68,6 +68,23 @@ describe('sources', () => {
     [{ signal: 1 }, 'readImage: signal must be an AbortSignal'],
   ])('the options %o are refused', async (options, message) => {
     await expect(readImage(png, { ...size, ...options } as never)).rejects.toThrow(message);
+  });
+
+  test('without sharp, an error names the platform and the remedy', async () => {
+    vi.doMock('sharp', () => {
+      throw new Error('Could not load the "sharp" module');
+    });
+    onTestFinished(() => {
+      vi.doUnmock('sharp');
+    });
+    const error: unknown = await readImage(png, size).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(EngineError);
+    expect(error).not.toBeInstanceOf(DataError);
+    const where = `${process.platform}-${process.arch} with Node ${process.version}`;
+    expect((error as Error).message).toMatch(
+      `the package sharp, which decodes images, cannot be loaded on ${where}: `,
+    );
+    expect((error as Error).message).toMatch('npm install --include=optional sharp');
   });
 
   test('an abort ends the reading at once, before and in the middle', async () => {
