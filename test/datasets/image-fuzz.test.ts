@@ -12,9 +12,15 @@ test('there is a target for each format', () => {
   );
 });
 
+/** libtiff and libheif repeat a line of their messages many times. */
+const FAILED_ONCE: Readonly<Record<string, readonly number[]>> = {
+  'image-tiff': [166, 217],
+  'image-avif': [150, 249],
+};
+
 test.each(imageTargets)('$name', async ({ name, run }) => {
   const failures: string[] = [];
-  for (let number = 0; number < CASES; number++) {
+  for (const number of [...Array(CASES).keys(), ...(FAILED_ONCE[name] ?? [])]) {
     await run(randomOf(1, name, number)).catch((error: Error) =>
       failures.push(`seed 1, case ${number}: ${error.message}`),
     );

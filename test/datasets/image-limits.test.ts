@@ -73,17 +73,15 @@ test('only regular files are read', async () => {
   truncateSync(path('sparse.png'), 2 ** 34);
   mkdirSync(path('folder.png'));
   symlinkSync('/dev/zero', path('zero.png'));
-  symlinkSync('/proc/self/mem', path('memory.png'));
   const server = createServer().listen(path('socket.png'));
   onTestFinished(() => void server.close());
   await run('mkfifo', [path('fifo.png')]);
-  const names = ['sparse', 'folder', 'zero', 'memory', 'socket', 'fifo'];
+  const names = ['sparse', 'folder', 'zero', 'socket', 'fifo'];
   const results = await readAll(names.map((name) => path(`${name}.png`)));
   expect(results.map(({ message }) => message)).toEqual([
     'DataError: : the file has 17179869184 bytes, more than 134217728 (use a smaller image, or raise maxPixels from 33554432)',
     'DataError: : is a folder, not a regular file (remove it)',
     'DataError: : is a device, not a regular file (remove it)',
-    'DataError: : the file is empty (remove it)',
     'DataError: : is a socket, not a regular file (remove it)',
     'DataError: : is a FIFO, not a regular file (remove it)',
   ]);
