@@ -19,7 +19,7 @@ const entries = {
 };
 
 /** Packages that only work in Node, all behind functions that read and write files, archives and terminals. */
-const NODE_ONLY = ['cli-progress', 'env-paths', 'fast-png', 'jpeg-js', 'tar-stream', 'webgpu'];
+const NODE_ONLY = ['cli-progress', 'env-paths', 'sharp', 'tar-stream', 'webgpu'];
 
 /**
  * In browsers, functions of Node and of packages for Node throw when they are called.
@@ -41,6 +41,18 @@ export function withoutNode() {
         })
         .join('\n');
     },
+  };
+}
+
+/**
+ * In Node, sharp stays a package of its own. Bundlers follow an import of a literal name, and would then stop at its binaries.
+ * @returns {import('rolldown').Plugin}
+ */
+function withoutFollowingSharp() {
+  const name = "/* @vite-ignore */ /* webpackIgnore: true */ ['sharp'].join()";
+  return {
+    name: 'without-following-sharp',
+    renderChunk: (code) => code.replace(/\bimport\(['"]sharp['"]\)/, `import(${name})`),
   };
 }
 
@@ -120,7 +132,11 @@ export async function writeExamples(dir) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await writeExamples('dist/examples');
   // Dependencies, but not our own files, which begin with a dot, a slash or a drive.
-  await write('dist/lib', { platform: 'node', external: (id) => !/^([./\\]|[A-Za-z]:)/.test(id) });
+  await write('dist/lib', {
+    platform: 'node',
+    external: (id) => !/^([./\\]|[A-Za-z]:)/.test(id),
+    plugins: [withoutFollowingSharp()],
+  });
   // gpu.js is an optional peer dependency.
   await write('dist/lib/browser', { platform: 'browser', external: ['gpu.js'], plugins: [withoutNode()] });
 }

@@ -1,216 +1,205 @@
 /** A data set of image files: a folder with one folder for each class. */
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { basename, extname, join, resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import type { Dataset } from '../engine/dataset.ts';
 import { DataError } from '../engine/errors.ts';
-import { checkInteger, checkOneOf, checkOptions, show } from '../engine/options.ts';
-import type { HostTensor } from '../engine/types.ts';
+import { checkOneOf, checkOptions, show } from '../engine/options.ts';
 import { arrays } from './arrays.ts';
-import { decodePicture, resizePicture, type Size } from './pictures.ts';
+import { decodeImage } from './image-decode.ts';
+import { readImageFile } from './image-file.ts';
+import {
+  checkPath,
+  checkSignal,
+  IMAGE_OPTIONS,
+  imageFormat,
+  untilAborted,
+  type ImageOptions,
+} from './image-options.ts';
+import { resizeImage, type Size } from './image-resize.ts';
+import { findImages, type FoundImages, type LabeledFile, type SkippedFile } from './image-scan.ts';
+import type { DecodeOptions } from './image.ts';
 import type { OnData } from './progress.ts';
-
-/** The format of all images. */
-export interface ImageOptions {
-  /** Height of the resized images in pixels, 1 to 4096. */
-  readonly height: number;
-  /** Width of the resized images in pixels, 1 to 4096. */
-  readonly width: number;
-  /** 3: red, green and blue. 1: gray. Default 3. */
-  readonly channels?: 1 | 3;
-  /**
-   * How images of another aspect ratio are resized: 'cover' crops the center to the aspect ratio, 'stretch' distorts the image.
-   * Default 'cover'.
-   */
-  readonly fit?: 'cover' | 'stretch';
-}
 
 export interface ImageFolderOptions extends ImageOptions {
   /**
    * The classes in the order of their labels, for a second folder with the same labels. A folder that is not among them throws. A
-   * class without a folder has no examples. Default: the names of the folders, sorted.
+   * class without a folder or without images has no examples. Default: the names of the folders, sorted.
    */
   readonly classes?: readonly string[];
-  /** Receives an event after each image. Default: none. */
+  /** Accepts folders without images when `classes` is not given. Default false: they throw. */
+  readonly allowEmpty?: boolean;
+  /**
+   * What happens with files that are not images or cannot be decoded. 'report' reads all files, then throws an error that names
+   * them. 'skip' leaves them out and lists them in `skipped`. 'stop' throws at the first one. Default 'report'.
+   */
+  readonly onError?: 'report' | 'skip' | 'stop';
+  /** Receives an event after each file. Default: none. */
   readonly onProgress?: OnData;
   /** Stops the reading when it aborts. Default: none. */
   readonly signal?: AbortSignal;
 }
 
-const SIZE_OPTIONS = ['height', 'width', 'channels', 'fit'] as const;
-const READ = new Set(['.png', '.jpg', '.jpeg']);
-/** The maximum size: a data set is one array. */
-const MAX_BYTES = 2 ** 32;
-/** Files that file managers create. */
-const IGNORED = new Set(['thumbs.db', 'desktop.ini']);
-
-interface LabeledFile {
-  readonly path: string;
-  readonly label: number;
+/** The images of a folder. */
+export interface ImageDataset extends Dataset {
+  /** The files that `onError: 'skip'` left out, sorted by path. */
+  readonly skipped: readonly SkippedFile[];
 }
 
+const WHERE = 'imageFolder';
+/** The maximum size: a data set is one array. */
+const MAX_BYTES = 2 ** 32;
+/** The number of threads that decode. More share the same threads of libuv, and each can hold a large image. */
+const AT_ONCE = 4;
+/** Files that one message names. */
+const MAX_NAMED = 20;
+
 /**
- * A data set of the PNG and JPEG images in `dir`, with paths `dir/<class>/…/<image>`. Classes and images are sorted by name. Images
- * are decoded once, resized with an antialiased bilinear filter, and kept in memory. Hidden files and files of file managers are
- * ignored. The alpha channel and the EXIF orientation are ignored.
+ * A data set of the images in `dir`, with paths `dir/<class>/…/<image>`. Classes and images are sorted by name, in the order of UTF-16
+ * code units: 1, 10, 2. PNG, JPEG, WebP, AVIF, GIF (the first frame) and TIFF are recognized by their contents. Images are decoded
+ * once, turned upright by their EXIF orientation, converted to sRGB with 8 bits, resized with an antialiased bilinear filter, and kept
+ * in memory. Hidden files and what operating systems leave in folders are ignored.
  *
  * Shapes: x [height, width, channels] u8, y [] i32.
- * Throws DataError, with the path, for a file that is damaged or not an image, for a class without images, and for a folder without
- * classes. Throws RangeError or TypeError for invalid options, and the reason of the signal when it aborts.
+ * Throws DataError, with the paths, for files that are damaged, not images or larger than `maxPixels` (see `onError`), for a class
+ * without images (see `allowEmpty`), and for a folder without classes. Throws EngineError if the package sharp cannot be loaded,
+ * RangeError or TypeError for invalid options and for more than 4 GiB of pixels, and the reason of the signal when it aborts.
  *
  * @example
  * const all = await imageFolder('pets', { height: 32, width: 32 });
  * const [train, test] = split(all, Math.round(0.8 * all.length), { seed: 1 });
  */
-export async function imageFolder(dir: string, options: ImageFolderOptions): Promise<Dataset> {
-  checkPath('imageFolder: dir must be the path of a folder', dir);
-  checkOptions('imageFolder', options, [...SIZE_OPTIONS, 'classes', 'onProgress', 'signal']);
-  const size = sizeFrom('imageFolder', options);
-  const { height, width, channels } = size;
-  const { classes: names, onProgress, signal } = options;
+export async function imageFolder(dir: string, options: ImageFolderOptions): Promise<ImageDataset> {
+  checkPath(`${WHERE}: dir must be the path of a folder`, dir);
+  checkOptions(WHERE, options, [
+    ...IMAGE_OPTIONS,
+    'classes',
+    'allowEmpty',
+    'onError',
+    'onProgress',
+    'signal',
+  ]);
+  const format = imageFormat(WHERE, options);
+  const { classes, allowEmpty = false, onError = 'report', onProgress, signal } = options;
+  checkOneOf(WHERE, 'allowEmpty', allowEmpty, [true, false]);
+  checkOneOf(WHERE, 'onError', onError, ['report', 'skip', 'stop']);
   if (onProgress !== undefined && typeof onProgress !== 'function')
-    throw new TypeError(`imageFolder: onProgress must be a function, got ${show(onProgress)}`);
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw new TypeError(`imageFolder: signal must be an AbortSignal, got ${show(signal)}`);
+    throw new TypeError(`${WHERE}: onProgress must be a function, got ${show(onProgress)}`);
+  checkSignal(WHERE, signal);
+  signal?.throwIfAborted();
+
   const root = resolve(dir);
-  const { classes, files } = await findImages(root, names, signal);
-  const item = height * width * channels;
-  if (files.length * item > MAX_BYTES) {
-    throw new RangeError(
-      `imageFolder: ${root}: ${files.length} images of ${width} x ${height} x ${channels} take ` +
-        `${(files.length * item) / 2 ** 30} GiB, more than ${MAX_BYTES / 2 ** 30} (use a smaller size, or fewer images)`,
-    );
+  const found = await findImages(root, { classes, signal });
+  checkSize(root, found.files.length, format);
+  if (onError === 'stop' && found.problems.length > 0) throw firstError(found.problems);
+  const read = await untilAborted(readAll(root, found.files, format, options), signal);
+  const skipped = [...found.problems, ...read.failed].sort((a, b) => (a.path < b.path ? -1 : 1));
+  if (onError !== 'skip' && skipped.length > 0) {
+    throw onError === 'stop' ? firstError(read.failed) : reportError(root, skipped, found);
   }
-  const data = new Uint8Array(files.length * item);
-  for (const [i, { path }] of files.entries()) {
-    signal?.throwIfAborted();
-    resizePicture(await decodePicture(path, await readBytes(path)), size, data, i * item);
-    onProgress?.({ phase: 'read', source: root, done: i + 1, total: files.length });
-  }
-  const labels = Int32Array.from(files, ({ label }) => label);
-  return arrays({ shape: [files.length, height, width, channels], data }, labels, {
-    classes,
+  if (read.labels.length === 0) throw nothingError(root, skipped);
+  if (classes === undefined && !allowEmpty) checkNoneEmpty(root, found, read.labels);
+
+  const { height, width, channels } = format;
+  const x = { shape: [read.labels.length, height, width, channels], data: read.data };
+  const dataset = arrays(x, read.labels, {
+    classes: found.classes,
     name: `${basename(root)} ${width}x${height}`,
   });
+  return { ...dataset, skipped };
 }
 
-/**
- * Reads one image in the format of `imageFolder`, for `predict` and `forward`.
- *
- * Shapes: [1, height, width, channels] u8.
- * Throws DataError, with the path, if the file cannot be read or is neither PNG nor JPEG.
- *
- * @example
- * const image = await readImage('ship.jpg', { height: 32, width: 32 });
- * const { classes } = await predict({ model, state, backend, data: image });
- */
-export async function readImage(path: string, options: ImageOptions): Promise<HostTensor> {
-  checkPath('readImage: path must be the path of an image', path);
-  checkOptions('readImage', options, SIZE_OPTIONS);
-  const size = sizeFrom('readImage', options);
-  const { height, width, channels } = size;
-  const data = new Uint8Array(height * width * channels);
-  resizePicture(await decodePicture(path, await readBytes(path)), size, data, 0);
-  return { shape: [1, height, width, channels], dtype: 'u8', data };
-}
-
-async function readBytes(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    throw new DataError(`${path}: cannot be read: ${(cause as Error).message}`, { cause });
-  }
-}
-
-function checkPath(where: string, path: unknown): void {
-  if (typeof path === 'string' && path !== '' && !path.startsWith('file:')) return;
-  const isUrl = path instanceof URL || (typeof path === 'string' && path.startsWith('file:'));
-  throw new TypeError(
-    `${where}, got ${show(path)}${isUrl ? ' (convert it with fileURLToPath of node:url)' : ''}`,
+function checkSize(root: string, images: number, { height, width, channels }: Size): void {
+  const bytes = images * height * width * channels;
+  if (bytes <= MAX_BYTES) return;
+  throw new RangeError(
+    `${WHERE}: ${root}: ${images} images of ${width} x ${height} x ${channels} take ${(bytes / 2 ** 30).toFixed(2)} GiB, ` +
+      `more than ${MAX_BYTES / 2 ** 30} (use a smaller size, or fewer images)`,
   );
 }
 
-function sizeFrom(where: string, options: ImageOptions): Size {
-  const { height, width, channels = 3, fit = 'cover' } = options;
-  checkInteger(where, 'height', height, 1, 4096);
-  checkInteger(where, 'width', width, 1, 4096);
-  checkOneOf(where, 'channels', channels, [1, 3]);
-  checkOneOf(where, 'fit', fit, ['cover', 'stretch']);
-  return { height, width, channels, fit };
+interface ReadImages {
+  /** [labels.length, height, width, channels] */
+  readonly data: Uint8Array;
+  readonly labels: Int32Array;
+  /** In the order of the files. */
+  readonly failed: readonly SkippedFile[];
 }
 
-async function findImages(
+/** Decodes the files, several at once, into one array in their order. With 'stop' it ends after the first failure. */
+async function readAll(
   root: string,
-  names: readonly string[] | undefined,
-  signal: AbortSignal | undefined,
-): Promise<{ readonly classes: readonly string[]; readonly files: readonly LabeledFile[] }> {
-  const layout = `imageFolder: the layout is ${join(root, '<class>', '<image>.png')}`;
-  const known = names?.map(normalized);
-  const classes: string[] = [];
-  const files: LabeledFile[] = [];
-  for (const folder of await namesIn(root)) {
-    const path = join(root, folder);
-    if (!(await isFolder(path))) {
-      throw new DataError(`${path}: the file is not in the folder of a class (${layout})`);
+  files: readonly LabeledFile[],
+  format: Size & DecodeOptions,
+  { onError, onProgress, signal }: ImageFolderOptions,
+): Promise<ReadImages> {
+  const item = format.height * format.width * format.channels;
+  const data = new Uint8Array(files.length * item);
+  const failures = new Map<number, string>();
+  let next = 0;
+  let done = 0;
+  const readNext = async (): Promise<void> => {
+    const i = next++;
+    const { path } = files[i];
+    try {
+      signal?.throwIfAborted();
+      const bytes = await readImageFile(path, format.maxPixels);
+      resizeImage(await decodeImage(bytes, format), format, data, i * item);
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      failures.set(i, error.message);
+      if (onError === 'stop') next = files.length;
     }
-    const name = normalized(folder);
-    const label = known === undefined ? classes.length : known.indexOf(name);
-    if (label < 0) {
-      throw new DataError(
-        `${path}: the folder is not one of the classes: ${known!.join(', ')} (add it to classes, or remove the folder)`,
-      );
-    }
-    const before = files.length;
-    await addImages(path, label, files, signal);
-    if (files.length === before)
-      throw new DataError(`${path}: the class has no images (add some, or remove the folder)`);
-    classes.push(name);
-  }
-  if (classes.length === 0) throw new DataError(`${root}: there are no folders of classes (${layout})`);
-  return { classes: known ?? classes, files };
-}
-
-async function addImages(
-  folder: string,
-  label: number,
-  files: LabeledFile[],
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  signal?.throwIfAborted();
-  for (const name of await namesIn(folder)) {
-    const path = join(folder, name);
-    if (await isFolder(path)) await addImages(path, label, files, signal);
-    else if (READ.has(extname(name).toLowerCase())) files.push({ path, label });
-    else {
-      throw new DataError(
-        `${path}: the file name has no PNG or JPEG extension (convert it, or remove it from the folder)`,
-      );
-    }
-  }
-}
-
-/** Whether `path` is a folder or a link to one. */
-async function isFolder(path: string): Promise<boolean> {
+    onProgress?.({ phase: 'read', source: root, done: ++done, total: files.length });
+  };
+  const readOn = async (): Promise<void> => {
+    while (next < files.length) await readNext();
+  };
   try {
-    return (await stat(path)).isDirectory();
-  } catch (cause) {
-    throw new DataError(`${path}: cannot be read: ${(cause as Error).message}`, { cause });
+    await Promise.all(Array.from({ length: AT_ONCE }, readOn));
+  } finally {
+    next = files.length; // after an error that ends the reading
   }
+
+  const good = [...files.keys()].filter((i) => !failures.has(i));
+  for (const [to, i] of good.entries()) {
+    if (to !== i) data.copyWithin(to * item, i * item, (i + 1) * item);
+  }
+  return {
+    data: data.subarray(0, good.length * item),
+    labels: Int32Array.from(good, (i) => files[i].label),
+    failed: [...failures].sort(([a], [b]) => a - b).map(([i, reason]) => ({ path: files[i].path, reason })),
+  };
 }
 
-/** Some systems store é as one character, others as two. */
-const normalized = (name: string): string => name.normalize('NFC');
+const line = ({ path, reason }: SkippedFile): string => `${path}: ${reason}`;
 
-/** The names in a folder, sorted by code units, which gives the same order on every machine. */
-async function namesIn(folder: string): Promise<string[]> {
-  let names: string[];
-  try {
-    names = await readdir(folder);
-  } catch (cause) {
-    throw new DataError(`${folder}: cannot be read: ${(cause as Error).message} (is it a folder?)`, {
-      cause,
-    });
-  }
-  return names
-    .filter((name) => !name.startsWith('.') && !IGNORED.has(name.toLowerCase()))
-    .sort((a, b) => (normalized(a) < normalized(b) ? -1 : 1));
+const firstError = ([first]: readonly SkippedFile[]): DataError => new DataError(line(first));
+
+function listed(skipped: readonly SkippedFile[]): string {
+  const more = skipped.length - MAX_NAMED;
+  const lines = skipped.slice(0, MAX_NAMED).map(line);
+  return [...lines, ...(more > 0 ? [`and ${more} more`] : [])].join('\n  ');
+}
+
+function reportError(root: string, skipped: readonly SkippedFile[], found: FoundImages): DataError {
+  const { files, problems } = found;
+  const fix = `${WHERE}: onError: 'skip' leaves such files out`;
+  if (skipped.length === 1) return new DataError(`${line(skipped[0])} (${fix})`);
+  return new DataError(
+    `${root}: ${skipped.length} of ${files.length + problems.length} files cannot be used (${fix}):\n  ${listed(skipped)}`,
+  );
+}
+
+function nothingError(root: string, skipped: readonly SkippedFile[]): DataError {
+  const found = skipped.length === 0 ? '' : `, ${skipped.length} other files:\n  ${listed(skipped)}`;
+  return new DataError(`${root}: there are no images in the folders of the classes (add some)${found}`);
+}
+
+function checkNoneEmpty(root: string, { classes }: FoundImages, labels: Int32Array): void {
+  const used = new Set(labels);
+  const empty = classes.filter((_, label) => !used.has(label));
+  if (empty.length === 0) return;
+  throw new DataError(
+    `${root}: ${empty.length === 1 ? 'the class has' : 'classes have'} no images: ${empty.join(', ')} ` +
+      `(add some, remove the folder, or pass allowEmpty: true)`,
+  );
 }

@@ -1,4 +1,4 @@
-// Image classification from a folder with one subfolder for each class, PNG or JPEG.
+// Image classification from a folder with one subfolder for each class.
 // Arguments: the folder, the size in pixels (default 32) and the number of steps (default 300), for instance `~/pets 64 500`.
 // Without a folder it trains on synthetic images.
 import { fit, predict, progressBar, wasm } from 'cyclegrad';

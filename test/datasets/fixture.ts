@@ -8,10 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import { encode } from 'fast-png';
 import { pack } from 'tar-stream';
 import { afterEach } from 'vitest';
 import type { Cifar10Sources, DataEvent } from 'cyclegrad/datasets';
+import { encodePng } from '../png.ts';
 
 export const RECORDS = 4;
 export const md5 = (data: Uint8Array): string => createHash('md5').update(data).digest('hex');
@@ -40,7 +40,7 @@ for (const [file, name] of [...NAMES, 'test_batch.bin'].entries()) {
     }
   }
   FILES.set(name, records);
-  const png = encode({ width: 1024, height: RECORDS, data: pixels, channels: 3, depth: 8 });
+  const png = encodePng({ width: 1024, height: RECORDS, data: pixels, channels: 3 });
   pictures.set(name.replace('.bin', '.png'), png);
 }
 

@@ -1,89 +1,23 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { deflateSync } from 'node:zlib';
-import { encode } from 'fast-png';
-import jpeg from 'jpeg-js';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test, vi } from 'vitest';
 import { DataError } from 'cyclegrad';
-import { imageFolder, readImage, type DataEvent } from 'cyclegrad/datasets';
-import { decodePicture, resizePicture } from '../../datasets/pictures.ts';
-
-/** A folder with these files, gone after the test. */
-function folder(files: Readonly<Record<string, Uint8Array | string>>): string {
-  const dir = mkdtempSync(join(tmpdir(), 'cyclegrad-pictures-'));
-  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
-  for (const [name, content] of Object.entries(files)) {
-    mkdirSync(dirname(join(dir, name)), { recursive: true });
-    writeFileSync(join(dir, name), content);
-  }
-  return dir;
-}
-
-/** A PNG of one color. */
-const png = (width: number, height: number, ...color: number[]): Uint8Array =>
-  encode({
-    width,
-    height,
-    channels: color.length,
-    data: Uint8Array.from({ length: width * height * color.length }, (_, i) => color[i % color.length]),
-  });
-
-/** A PNG of its chunks, which fast-png does not write: color tables, less than 8 bits. */
-function assemble(
-  width: number,
-  height: number,
-  depth: number,
-  color: number,
-  rows: Uint8Array,
-  table?: Uint8Array,
-  interlaced = false,
-): Uint8Array {
-  const chunk = (type: string, body: Uint8Array): Buffer => {
-    const content = Buffer.concat([Buffer.from(type, 'latin1'), body]);
-    const out = Buffer.alloc(content.length + 8);
-    out.writeUInt32BE(body.length, 0);
-    content.copy(out, 4);
-    out.writeUInt32BE(crc32(content), content.length + 4);
-    return out;
-  };
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  header.set([depth, color, 0, 0, interlaced ? 1 : 0], 8);
-  return Buffer.concat([
-    Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
-    chunk('IHDR', header),
-    ...(table === undefined ? [] : [chunk('PLTE', table)]),
-    chunk('IDAT', deflateSync(rows)),
-    chunk('IEND', new Uint8Array()),
-  ]);
-}
-
-function crc32(bytes: Uint8Array): number {
-  let crc = -1;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (0xedb88320 & -(crc & 1));
-  }
-  return ~crc >>> 0;
-}
-
-/** Red, green and blue of a table; then two rows of ten bits. Each row begins with its filter, 0. */
-const TABLE = assemble(3, 1, 8, 3, Uint8Array.of(0, 0, 1, 2), Uint8Array.of(255, 0, 0, 0, 255, 0, 0, 0, 255));
-const BITS = assemble(10, 2, 1, 0, Uint8Array.of(0, 0b10101010, 0b11000000, 0, 0b01010101, 0b00000000));
+import { imageFolder, type DataEvent, type ImageFolderOptions, type OnData } from 'cyclegrad/datasets';
+import { plainPng } from '../png.ts';
+import { folder, painted } from './image-fixture.ts';
 
 const SIZE = { height: 2, width: 2 };
+const good = plainPng(2, 2, 1, 2, 3);
+const labels = async (dir: string, options: Partial<ImageFolderOptions> = {}): Promise<number[]> => [
+  ...(await imageFolder(dir, { ...SIZE, ...options })).whole!.y,
+];
 
-test('classes and pictures come in the order of their names, and hidden files are left out', async () => {
+test('classes and images come in the order of their names', async () => {
   const dir = folder({
-    'b/2.png': png(3, 3, 20, 21, 22),
-    'b/10.PNG': png(5, 3, 10, 11, 12),
-    'a/more/x.png': png(1, 1, 200),
-    'a/first.png': png(2, 2, 1, 2, 3, 128),
-    'a/.hidden': 'x',
-    'a/Thumbs.db': 'x',
-    '.git/config': 'x',
+    'b/2.png': plainPng(3, 3, 20, 21, 22),
+    'b/10.PNG': plainPng(5, 3, 10, 11, 12),
+    'a/more/x.png': plainPng(1, 1, 200),
+    'a/first.png': plainPng(2, 2, 1, 2, 3, 255),
   });
   const events: DataEvent[] = [];
   const data = await imageFolder(dir, { ...SIZE, onProgress: (event) => events.push(event) });
@@ -92,6 +26,7 @@ test('classes and pictures come in the order of their names, and hidden files ar
     classes: ['a', 'b'],
     x: { shape: [2, 2, 3], dtype: 'u8' },
     y: { shape: [], dtype: 'i32' },
+    skipped: [],
   });
   expect([...data.whole!.y]).toEqual([0, 0, 1, 1]);
   const first = Array.from({ length: 4 }, (_, i) => [...data.whole!.x.subarray(i * 12, i * 12 + 3)]);
@@ -106,215 +41,233 @@ test('classes and pictures come in the order of their names, and hidden files ar
   );
 });
 
-test('gray is a weighted sum of the colors', async () => {
+test('hidden files and what systems leave in folders are ignored', async () => {
   const dir = folder({
-    'a/x.png': png(2, 2, 255, 0, 0),
-    'a/y.png': png(2, 2, 0, 255, 0),
-    'a/z.png': png(2, 2, 7),
+    'a/x.png': good,
+    'a/.hidden': 'x',
+    'a/._x.png': 'x',
+    'a/Thumbs.db': 'x',
+    'a/desktop.ini': 'x',
+    'a/@eaDir/x.png/thumb.jpg': 'x',
+    'a/.ipynb_checkpoints/x-checkpoint.png': good,
+    '.git/config': 'x',
+    '__MACOSX/a/._x.png': 'x',
+    '$RECYCLE.BIN/x': 'x',
+    'System Volume Information/x': 'x',
+    'lost+found/x': 'x',
+    '.DS_Store': 'x',
+    'Thumbs.db': 'x',
   });
-  const { whole, x } = await imageFolder(dir, { ...SIZE, channels: 1 });
-  expect(x.shape).toEqual([2, 2, 1]);
-  expect([0, 4, 8].map((at) => whole!.x[at])).toEqual([76, 150, 7]);
+  expect(await imageFolder(dir, SIZE)).toMatchObject({ length: 1, classes: ['a'] });
 });
 
-test('cover takes the middle, stretch all of a picture', async () => {
-  const rows = encode({ width: 1, height: 4, channels: 1, data: Uint8Array.of(0, 100, 200, 250) });
-  const dir = folder({ 'a/x.png': rows });
-  const one = { height: 1, width: 1, channels: 1 } as const;
-  // The square in the middle lies between two pixels.
-  expect([...(await imageFolder(dir, one)).whole!.x]).toEqual([150]);
-  // Three of the four pixels each: (0.75 · 0 + 0.75 · 100 + 0.25 · 200) / 1.75, and its mirror image.
-  const columns = { height: 2, width: 1, channels: 1, fit: 'stretch' } as const;
-  const [top, bottom] = (await imageFolder(dir, columns)).whole!.x;
-  expect([top, bottom]).toEqual([71, 207]);
+test('the contents determine the format, not the extension', async () => {
+  const dir = folder({
+    'a/1.jpg': good,
+    'a/2': good,
+    'a/3.webp': await painted(2, 2, () => [1, 2, 3])
+      .webp({ lossless: true })
+      .toBuffer(),
+  });
+  const { whole } = await imageFolder(dir, { height: 1, width: 1 });
+  expect([...whole!.x]).toEqual([1, 2, 3, 1, 2, 3, 1, 2, 3]);
 });
 
-test('a single image is the same as in the folder', async () => {
-  const dir = folder({ 'a/x.png': png(5, 3, 9, 8, 7), 'a/bad.txt': 'x' });
-  const size = { height: 3, width: 2, fit: 'stretch' } as const;
-  const picture = await readImage(join(dir, 'a/x.png'), size);
-  expect(picture).toEqual({
-    shape: [1, 3, 2, 3],
-    dtype: 'u8',
-    data: Uint8Array.from({ length: 18 }, (_, i) => [9, 8, 7][i % 3]),
+test('many files keep their order, whichever is decoded first', async () => {
+  const large = await painted(300, 300, () => [0, 0, 0])
+    .png()
+    .toBuffer();
+  const names = Array.from({ length: 30 }, (_, i) => `a/${String(i).padStart(2, '0')}`);
+  const files = names.map((name, i) => [name, i % 7 === 0 ? large : plainPng(1, 1, i)] as const);
+  const { whole } = await imageFolder(folder(Object.fromEntries(files)), {
+    height: 1,
+    width: 1,
+    channels: 1,
   });
-  await expect(readImage(join(dir, 'a/y.png'), size)).rejects.toThrow(/y\.png: cannot be read: .*ENOENT/);
-  await expect(readImage(join(dir, 'a/bad.txt'), size)).rejects.toThrow(
-    'bad.txt: the file is neither PNG nor JPEG',
-  );
-  await expect(readImage(join(dir, 'a/x.png'), { ...size, signal: 1 } as never)).rejects.toThrow(
-    /readImage: .*signal/,
-  );
+  expect([...whole!.x]).toEqual(names.map((_, i) => (i % 7 === 0 ? 0 : i)));
 });
 
-describe('kinds of pictures', () => {
-  test('JPEG', async () => {
-    const data = Uint8Array.from({ length: 16 * 16 * 4 }, (_, i) => [180, 90, 30, 255][i % 4]);
-    const { data: bytes } = jpeg.encode({ width: 16, height: 16, data }, 95);
-    const picture = await decodePicture('x.jpg', bytes);
-    expect(picture).toMatchObject({ width: 16, height: 16, channels: 3 });
-    expect(picture.data).toHaveLength(16 * 16 * 3);
-    for (const [c, want] of [180, 90, 30].entries())
-      expect(Math.abs(picture.data[3 * 50 + c] - want)).toBeLessThan(4);
+describe('classes', () => {
+  test('of another folder keep their labels and their order', async () => {
+    const dir = folder({ '1/x': good, '10/x': good, '2/x': good, '2/y': good });
+    expect((await imageFolder(dir, SIZE)).classes).toEqual(['1', '10', '2']);
+    expect(await labels(dir)).toEqual([0, 1, 2, 2]);
+    expect(await labels(dir, { classes: ['1', '2', '10'] })).toEqual([0, 1, 1, 2]);
+    await expect(imageFolder(dir, { ...SIZE, classes: ['1', '2'] })).rejects.toThrow(
+      /10: the folder is not one of the classes: 1, 2 \(add it to classes/,
+    );
   });
 
-  test('PNG with 16 bits, and with colors in a table', async () => {
-    const deep = encode({
-      width: 2,
-      height: 1,
-      channels: 1,
-      depth: 16,
-      data: Uint16Array.of(0x1234, 0xffff),
+  test('without images are accepted where they are named or allowed', async () => {
+    const dir = folder({ 'a/x.png': good, 'b/.keep': '' });
+    await expect(imageFolder(dir, SIZE)).rejects.toThrow(
+      /the class has no images: b \(add some, remove the folder, or pass allowEmpty: true\)/,
+    );
+    expect(await imageFolder(dir, { ...SIZE, allowEmpty: true })).toMatchObject({
+      length: 1,
+      classes: ['a', 'b'],
     });
-    expect(await decodePicture('x.png', deep)).toEqual({
-      width: 2,
-      height: 1,
-      channels: 1,
-      data: Uint8Array.of(0x12, 0xff),
-    });
-    expect(await decodePicture('x.png', TABLE)).toEqual({
-      width: 3,
-      height: 1,
-      channels: 3,
-      data: Uint8Array.of(255, 0, 0, 0, 255, 0, 0, 0, 255),
-    });
-    expect(await decodePicture('x.png', BITS)).toEqual({
-      width: 10,
-      height: 2,
-      channels: 1,
-      data: Uint8Array.of(
-        ...[1, 0, 1, 0, 1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 0].map((bit) => 255 * bit),
-      ),
-    });
+    expect(await labels(dir, { classes: ['b', 'a', 'c'] })).toEqual([1]);
+    const nothing = imageFolder(folder({ 'a/.keep': '' }), { ...SIZE, allowEmpty: true });
+    await expect(nothing).rejects.toThrow('there are no images in the folders of the classes (add some)');
+  });
+
+  test('are sorted as they are read, however the system stores their names', async () => {
+    const dir = folder({ 'e\u0301te\u0301/x.png': good, 'fall/x.png': good });
+    expect((await imageFolder(dir, SIZE)).classes).toEqual(['fall', '\u00e9t\u00e9']);
   });
 });
 
-test('a color PNG with a table of suggested colors has its own', async () => {
-  const rows = Uint8Array.of(0, 10, 20, 30, 40, 50, 60);
-  const table = Uint8Array.from({ length: 768 }, (_, i) => i % 256);
-  const want = { width: 2, height: 1, channels: 3, data: rows.subarray(1) };
-  expect(await decodePicture('x.png', assemble(2, 1, 8, 2, rows, table))).toEqual(want);
-  expect(await decodePicture('x.png', assemble(2, 1, 8, 2, rows, table.subarray(0, 6)))).toEqual(want);
-});
+describe('files that are not images', () => {
+  const mixed = {
+    'README.md': 'x',
+    'a/1.png': good,
+    'a/2.png': good.subarray(0, 40),
+    'b/1.png': good,
+    'b/empty.png': '',
+    'b/notes.txt': 'some text',
+  };
 
-test('an interlaced PNG of whole bytes', async () => {
-  // Passes of 4 × 2 pixels: (0, 0); none; none; (2, 0); none; columns 1 and 3 of row 0; row 1.
-  const rows = Uint8Array.of(0, 1, 0, 3, 0, 2, 4, 0, 5, 6, 7, 8);
-  const { data } = await decodePicture('x.png', assemble(4, 2, 8, 0, rows, undefined, true));
-  expect([...data]).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
-});
-
-test('a JPEG that says that it is stored as red, green and blue is taken at its word', async () => {
-  const data = Uint8Array.from({ length: 16 * 16 * 4 }, (_, i) => [90, 90, 200, 255][i % 4]);
-  const plain = jpeg.encode({ width: 16, height: 16, data }, 95).data;
-  const adobe = Uint8Array.of(0xff, 0xee, 0, 14, 0x41, 0x64, 0x6f, 0x62, 0x65, 0, 100, 0, 0, 0, 0, 0);
-  const marked = Buffer.concat([plain.subarray(0, 2), adobe, plain.subarray(2)]);
-  const [r, g, b] = (await decodePicture('x.jpg', plain)).data;
-  const luma = 0.299 * 90 + 0.587 * 90 + 0.114 * 200;
-  expect(Math.abs(b - 200) + Math.abs(r - 90) + Math.abs(g - 90)).toBeLessThan(12);
-  // What was luminance and two differences of color is now three colors.
-  const [y, cb] = (await decodePicture('x.jpg', marked)).data;
-  expect(Math.abs(y - luma)).toBeLessThan(4);
-  expect(Math.abs(cb - (128 + 0.564 * (200 - luma)))).toBeLessThan(4);
-});
-
-test('classes of another folder keep their labels; a folder of none of them is refused', async () => {
-  const dir = folder({ 'dog/x.png': png(2, 2, 1, 2, 3) });
-  const data = await imageFolder(dir, { ...SIZE, classes: ['cat', 'dog'] });
-  expect([data.classes, [...data.whole!.y]]).toEqual([['cat', 'dog'], [1]]);
-  await expect(imageFolder(dir, { ...SIZE, classes: ['cat', 'mouse'] })).rejects.toThrow(
-    /dog: the folder is not one of the classes: cat, mouse \(add it to classes/,
-  );
-});
-
-test('names are put in order as they are read, however the system stores them', async () => {
-  const dir = folder({ 'e\u0301te\u0301/x.png': png(1, 1, 1, 2, 3), 'fall/x.png': png(1, 1, 1, 2, 3) });
-  expect((await imageFolder(dir, SIZE)).classes).toEqual(['fall', '\u00e9t\u00e9']);
-});
-
-describe('resizing', () => {
-  // From PyTorch: interpolate(mode='bilinear', antialias=True, align_corners=False).
-  // prettier-ignore
-  const CASES = [
-    { height: 7, width: 5, to: [3, 4], pixels: [37, 235, 140, 72, 255, 137, 203, 133, 79, 192, 144, 129, 204, 71, 237, 252, 134, 25, 178, 20, 254, 101, 146, 212, 139, 252, 234, 156, 157, 142, 50, 68, 215, 215, 233], want: [126.7321, 178.6309, 106.4226, 186.8036, 198.9706, 124.4363, 135.3824, 125.7059, 171.7679, 158.1786, 183.4286, 177.7678] },
-    { height: 3, width: 8, to: [6, 2], pixels: [150, 5, 219, 95, 105, 150, 204, 116, 109, 22, 230, 146, 221, 29, 18, 52, 122, 31, 49, 226, 211, 121, 221, 173], want: [116.3571, 145.9643, 120.5804, 130.5625, 129.0268, 99.7589, 127.2054, 108.2768, 115.1161, 156.1161, 109.0714, 180.0357] },
-  ] as const;
-
-  test.each(CASES)('$height × $width to $to', ({ height, width, to, pixels, want }) => {
-    const out = new Uint8Array(want.length + 1).fill(7);
-    const size = { height: to[0], width: to[1], channels: 1, fit: 'stretch' } as const;
-    resizePicture({ width, height, channels: 1, data: Uint8Array.from(pixels) }, size, out, 1);
-    expect(out[0]).toBe(7);
-    for (const [i, value] of want.entries()) expect(Math.abs(out[i + 1] - value)).toBeLessThanOrEqual(0.501);
+  test('are reported all at once, after the last file', async () => {
+    const dir = folder(mixed);
+    const onProgress = vi.fn<OnData>();
+    const error: unknown = await imageFolder(dir, { ...SIZE, onProgress }).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(DataError);
+    const [head, ...lines] = (error as Error).message.split('\n');
+    expect(head).toBe(
+      `${dir}: 4 of 6 files cannot be used (imageFolder: onError: 'skip' leaves such files out):`,
+    );
+    expect(lines).toEqual([
+      expect.stringContaining(`  ${join(dir, 'README.md')}: the file is not in the folder of a class (`),
+      expect.stringContaining(`  ${join(dir, 'a/2.png')}: the PNG file cannot be decoded: `),
+      `  ${join(dir, 'b/empty.png')}: the file is empty (remove it)`,
+      expect.stringContaining(`  ${join(dir, 'b/notes.txt')}: the file is not PNG, JPEG, `),
+    ]);
+    expect(onProgress).toHaveBeenCalledTimes(5);
   });
-});
 
-describe('what is no data set is refused', () => {
-  const good = png(2, 2, 1, 2, 3);
+  test('are left out and listed with skip', async () => {
+    const dir = folder(mixed);
+    const { length, whole, skipped } = await imageFolder(dir, { ...SIZE, onError: 'skip' });
+    expect([length, [...whole!.y], whole!.x.length]).toEqual([2, [0, 1], 24]);
+    expect([...whole!.x.subarray(12, 15)]).toEqual([1, 2, 3]);
+    expect(skipped.map(({ path }) => path)).toEqual(
+      ['README.md', 'a/2.png', 'b/empty.png', 'b/notes.txt'].map((name) => join(dir, name)),
+    );
+    expect(skipped[2].reason).toBe('the file is empty (remove it)');
+    const bad = folder({ 'a/1.png': good, 'b/1.png': '' });
+    await expect(imageFolder(bad, { ...SIZE, onError: 'skip' })).rejects.toThrow(/no images: b/);
+  });
+
+  test('end the reading at the first one with stop', async () => {
+    const files = Object.fromEntries(
+      Array.from({ length: 50 }, (_, i) => [`a/${i + 10}`, i === 7 ? '' : good]),
+    );
+    const dir = folder({ ...files, 'a/59': 'x' });
+    const onProgress = vi.fn<OnData>();
+    const reading = imageFolder(dir, { ...SIZE, onError: 'stop', onProgress });
+    await expect(reading).rejects.toThrow(`${join(dir, 'a/17')}: the file is empty (remove it)`);
+    expect(onProgress.mock.calls.length).toBeLessThan(20);
+    const beside = folder({ 'a/x.png': good, 'z.txt': 'x' });
+    await expect(imageFolder(beside, { ...SIZE, onError: 'stop' })).rejects.toThrow(
+      /z\.txt: the file is not in/,
+    );
+  });
+
+  test('are named up to a number', async () => {
+    const files = Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`a/${i + 10}`, 'x']));
+    const error: unknown = await imageFolder(folder(files), SIZE).catch((e: unknown) => e);
+    const lines = (error as Error).message.split('\n');
+    expect([lines.length, lines.at(-1)]).toEqual([22, '  and 13 more']);
+  });
+
   test.each([
-    [
-      'no folder of classes',
-      {},
-      /there are no folders of classes \(imageFolder: the layout is .*<class>.*<image>\.png\)/,
-    ],
-    ['an image beside the classes', { 'x.png': good }, /x\.png: the file is not in the folder of a class/],
-    [
-      'an empty class',
-      { 'a/x.png': good, 'b/.keep': '' },
-      /b: the class has no images \(add some, or remove/,
-    ],
-    [
-      'another kind',
-      { 'a/x.webp': good },
-      /x\.webp: the file name has no PNG or JPEG extension \(convert it/,
-    ],
-    ['another kind in disguise', { 'a/x.png': 'GIF89a' }, /x\.png: the file is neither PNG nor JPEG/],
-    ['half a PNG', { 'a/x.png': good.subarray(0, 40) }, /x\.png: cannot be decoded: /],
+    ['half a PNG', { 'a/x.png': good.subarray(0, 40) }, /x\.png: the PNG file cannot be decoded: /],
     [
       'a damaged PNG',
       { 'a/x.png': good.map((byte, i) => (i === 45 ? byte ^ 1 : byte)) },
-      /x\.png: cannot be decoded: /,
+      /x\.png: the PNG file cannot be decoded: .* \(imageFolder: onError: 'skip' leaves such files out\)$/,
     ],
     [
       'half a JPEG',
       { 'a/x.jpg': Uint8Array.of(0xff, 0xd8, 0xff, 0xe0, 0, 16) },
-      /x\.jpg: cannot be decoded: /,
+      /x\.jpg: the JPEG file cannot be decoded: /,
     ],
   ])('%s', async (_, files, message) => {
     const reading = imageFolder(folder(files), SIZE);
     await expect(reading).rejects.toThrow(DataError);
     await expect(reading).rejects.toThrow(message);
   });
+});
 
-  test('folders that are not there, and links into nothing', async () => {
+describe('folders that are no data set', () => {
+  test('a folder without classes, and none at all', async () => {
+    await expect(imageFolder(folder({}), SIZE)).rejects.toThrow(
+      /there are no folders of classes \(imageFolder: the layout is .*<class>.*<image>\.png\)/,
+    );
     await expect(imageFolder(join(folder({}), 'gone'), SIZE)).rejects.toThrow(
       /gone: cannot be read: .*ENOENT/,
     );
-    const dir = folder({ 'a/x.png': good });
+  });
+
+  test('links to files and folders are followed, links into nothing and circles are not', async () => {
+    const dir = folder({ 'a/x.png': good, 'b/x.png': good, 'c/more/x.png': good });
+    symlinkSync(join(dir, 'c/more'), join(dir, 'a/linked'));
+    symlinkSync(join(dir, 'a/x.png'), join(dir, 'a/z.png'));
+    expect(await labels(dir)).toEqual([0, 0, 0, 1, 2]);
     symlinkSync(join(dir, 'nothing'), join(dir, 'a/y.png'));
-    await expect(imageFolder(dir, SIZE)).rejects.toThrow(/y\.png: cannot be read/);
+    symlinkSync(join(dir, 'b'), join(dir, 'b/loop'));
+    symlinkSync(dir, join(dir, 'b/root'));
+    symlinkSync('/', join(dir, 'c/disk'));
+    symlinkSync(join(dir, 'c/more'), join(dir, 'c/again'));
+    const { length, skipped } = await imageFolder(dir, { ...SIZE, onError: 'skip' });
+    expect(length).toBe(5);
+    expect(skipped.map(({ path, reason }) => [path.slice(dir.length + 1), reason.slice(0, 12)])).toEqual([
+      ['a/y.png', 'cannot be re'],
+      ['b/loop', 'its folder /'],
+      ['b/root', 'its folder /'],
+      ['c/disk', 'its folder /'],
+      ['c/more', 'its folder /'],
+    ]);
+  });
+
+  test('more than 4 GiB of pixels are refused before any file is read', async () => {
+    const dir = folder({ 'a/0': 'x' });
+    for (let i = 1; i < 90; i++) symlinkSync(join(dir, 'a/0'), join(dir, `a/${i}`));
+    await expect(imageFolder(dir, { height: 4096, width: 4096 })).rejects.toThrow(
+      /: 90 images of 4096 x 4096 x 3 take 4\.22 GiB, more than 4 \(use a smaller size, or fewer images\)/,
+    );
   });
 
   test('wrong options', async () => {
     const dir = folder({ 'a/x.png': good });
+    for (const [options, message] of [
+      [{ width: 0 }, /imageFolder: width/],
+      [{ fit: 'contain' }, /fit/],
+      [{ channels: 4 }, /channels/],
+      [{ sizes: 1 }, /sizes/],
+      [{ signal: {} }, 'signal must be an AbortSignal'],
+      [{ onProgress: 1 }, 'onProgress must be a function'],
+      [{ onError: 'ignore' }, "imageFolder: onError must be 'report' or 'skip' or 'stop', got 'ignore'"],
+      [{ allowEmpty: 1 }, 'imageFolder: allowEmpty must be true or false, got 1'],
+    ] as const)
+      await expect(imageFolder(dir, { ...SIZE, ...options } as never)).rejects.toThrow(message);
     await expect(imageFolder('', SIZE)).rejects.toThrow('imageFolder: dir must be the path of a folder');
-    await expect(imageFolder(dir, { ...SIZE, width: 0 })).rejects.toThrow(/imageFolder: width/);
-    await expect(imageFolder(dir, { ...SIZE, fit: 'contain' as never })).rejects.toThrow(/fit/);
-    await expect(imageFolder(dir, { ...SIZE, channels: 4 as never })).rejects.toThrow(/channels/);
-    await expect(imageFolder(dir, { ...SIZE, sizes: 1 } as never)).rejects.toThrow(/sizes/);
-    await expect(imageFolder(dir, { ...SIZE, signal: {} as never })).rejects.toThrow(
-      'signal must be an AbortSignal',
-    );
-    await expect(imageFolder(dir, { ...SIZE, onProgress: 1 as never })).rejects.toThrow(
-      'onProgress must be a function',
-    );
     await expect(imageFolder('file:///x', SIZE)).rejects.toThrow(/convert it with fileURLToPath/);
   });
 
-  test('an aborted reading ends with the reason', async () => {
+  test('an abort ends the reading with its reason, before and in the middle', async () => {
     const reason = new Error('enough');
-    await expect(
-      imageFolder(folder({ 'a/x.png': good }), { ...SIZE, signal: AbortSignal.abort(reason) }),
-    ).rejects.toBe(reason);
+    const dir = folder(Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`a/${i}`, good])));
+    const signal = AbortSignal.abort(reason);
+    await expect(imageFolder(dir, { ...SIZE, signal })).rejects.toBe(reason);
+    const stop = new AbortController();
+    const onProgress = vi.fn<OnData>((event) => {
+      if (event.phase === 'read' && event.done === 10) stop.abort(reason);
+    });
+    const options = { ...SIZE, signal: stop.signal, onProgress };
+    await expect(imageFolder(dir, options)).rejects.toBe(reason);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(onProgress.mock.calls.length).toBeLessThan(20);
   });
 });

