@@ -4,7 +4,7 @@ import { BackendError } from '../errors.ts';
 import type { State } from '../types.ts';
 import { keptArrays } from './calls.ts';
 import { fedExamples, residentArrays, residentBytes, residentExamples, type Examples } from './examples.ts';
-import type { Notice } from './resume.ts';
+import type { Notice } from './events.ts';
 import type { Settings } from './settings.ts';
 
 /** The maximum size of resident data by default. CIFAR-10 takes 0.18 GiB. */
