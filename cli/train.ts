@@ -19,7 +19,7 @@ import * as nn from '../engine/nn/index.ts';
 import { sgd } from '../optim/index.ts';
 import { addBackendOptions, startBackend, type BackendArguments } from './backend.ts';
 import { DATA_HELP, openCifar10 } from './data.ts';
-import { EXIT_FAILURE, UsageError } from './failure.ts';
+import { exitCodeOf, UsageError } from './failure.ts';
 import { EXIT_CODES, shellWord, type Host } from './host.ts';
 import { addNetOptions, NETS, type NetArguments } from './nets.ts';
 import {
@@ -94,6 +94,8 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
   let hasStarted = false;
   let errorShown = false;
   let resumedAt = 0;
+  /** The step of the last checkpoint. 0 without one. */
+  let savedAt = 0;
   const stop = onCtrlC(host, () => {
     const what = hasStarted ? 'stopping after this step and saving' : 'stopping';
     // On a terminal the cursor is at the end of the progress bar.
@@ -105,7 +107,8 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
     stop.signal.throwIfAborted();
     hasStarted = true;
     const watch: Listener = (event) => {
-      if (event.type === 'start') resumedAt = event.step;
+      if (event.type === 'start') resumedAt = savedAt = event.step;
+      if (event.type === 'checkpoint') savedAt = event.step;
       if (event.type === 'end') errorShown = event.reason === 'error';
     };
     const result = await runTraining({ host, options, chosen, dir, title: name, backend, data, stop, watch });
@@ -115,13 +118,12 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
       return 0;
     }
     host.stderr.write(
-      result.step === 0
-        ? NOTHING_DONE
-        : `saved at step ${result.step} of ${options.steps}; to resume:\n  ${resumeCommand(host, args, dir)}\n`,
+      result.step === 0 ? NOTHING_DONE : savedMessage(host, args, dir, result.step, options.steps),
     );
     return EXIT_CODES[signal];
   } catch (error) {
-    if (errorShown && !args.includes('--verbose')) return EXIT_FAILURE; // the progress has shown the message
+    if (savedAt > 0) host.stderr.write(savedMessage(host, args, dir, savedAt, options.steps));
+    if (errorShown && !args.includes('--verbose')) return exitCodeOf(error); // the progress has shown the message
     const signal = stop.receivedSignal();
     if (signal === null || hasStarted) throw error;
     host.stderr.write(NOTHING_DONE);
@@ -149,6 +151,15 @@ function rejectNpmSwallowed({ env }: Host, command: Command): void {
     );
   }
 }
+
+/** What is saved, and the command that resumes it. */
+const savedMessage = (
+  host: Host,
+  args: readonly string[],
+  dir: string,
+  step: number,
+  steps: number,
+): string => `saved at step ${step} of ${steps}; to resume:\n  ${resumeCommand(host, args, dir)}\n`;
 
 /** The command with the same options, the folder of the run, and --resume. */
 function resumeCommand(host: Host, args: readonly string[], dir: string): string {
