@@ -1,5 +1,5 @@
 /** Failures of a command: one readable message, and an exit status. */
-import { EngineError } from '../engine/index.ts';
+import { EngineError, RunInUseError } from '../engine/index.ts';
 
 /** Wrong use of the command, detected before it does anything. */
 export class UsageError extends Error {
@@ -8,6 +8,10 @@ export class UsageError extends Error {
 
 export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
+
+/** The exit status of a command that failed. A folder in which another run writes is wrong use. */
+export const exitCodeOf = (error: unknown): number =>
+  error instanceof UsageError || error instanceof RunInUseError ? EXIT_USAGE : EXIT_FAILURE;
 
 /** The message without a stack. With `verbose`, the stacks of the error and its causes. */
 export function describeFailure(error: unknown, verbose: boolean): string {

@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { addDataCommand } from './data.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { addExampleCommand } from './example.ts';
-import { describeFailure, EXIT_FAILURE, EXIT_USAGE, UsageError } from './failure.ts';
+import { describeFailure, EXIT_USAGE, exitCodeOf } from './failure.ts';
 import type { Host } from './host.ts';
 import { addFindLrCommand } from './find-lr.ts';
 import { widthOf } from './plot.ts';
@@ -49,6 +49,6 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE; // commander has printed the reason
     host.stderr.write(`${describeFailure(error, args.includes('--verbose'))}\n`);
-    return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE;
+    return exitCodeOf(error);
   }
 }

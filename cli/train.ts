@@ -19,7 +19,7 @@ import * as nn from '../engine/nn/index.ts';
 import { sgd } from '../optim/index.ts';
 import { addBackendOptions, startBackend, type BackendArguments } from './backend.ts';
 import { DATA_HELP, openCifar10 } from './data.ts';
-import { EXIT_FAILURE, UsageError } from './failure.ts';
+import { exitCodeOf, UsageError } from './failure.ts';
 import { EXIT_CODES, shellWord, type Host } from './host.ts';
 import { addNetOptions, NETS, type NetArguments } from './nets.ts';
 import {
@@ -98,6 +98,8 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
   let errorShown = false;
   let resumedAt = 0;
   let longestStep = 0;
+  /** The step of the last checkpoint. 0 without one. */
+  let savedAt = 0;
   const stop = onStopSignal(host, {
     onFirst: () => {
       const what = hasStarted ? 'stopping after this step and saving' : 'stopping';
@@ -112,7 +114,8 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
     stop.signal.throwIfAborted();
     hasStarted = true;
     const watch: Listener = (event) => {
-      if (event.type === 'start') resumedAt = event.step;
+      if (event.type === 'start') resumedAt = savedAt = event.step;
+      if (event.type === 'checkpoint') savedAt = event.step;
       if (event.type === 'step') longestStep = Math.max(longestStep, event.ms);
       if (event.type === 'end') errorShown = event.reason === 'error';
     };
@@ -123,13 +126,12 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
       return 0;
     }
     host.stderr.write(
-      result.step === 0
-        ? NOTHING_DONE
-        : `saved at step ${result.step} of ${options.steps}; to resume:\n  ${resumeCommand(host, args, dir)}\n`,
+      result.step === 0 ? NOTHING_DONE : savedMessage(host, args, dir, result.step, options.steps),
     );
     return EXIT_CODES[signal];
   } catch (error) {
-    if (errorShown && !args.includes('--verbose')) return EXIT_FAILURE; // the progress has shown the message
+    if (savedAt > 0) host.stderr.write(savedMessage(host, args, dir, savedAt, options.steps));
+    if (errorShown && !args.includes('--verbose')) return exitCodeOf(error); // the progress has shown the message
     const signal = stop.receivedSignal();
     if (signal === null || hasStarted) throw error;
     host.stderr.write(NOTHING_DONE);
@@ -157,6 +159,15 @@ function rejectNpmSwallowed({ env }: Host, command: Command): void {
     );
   }
 }
+
+/** What is saved, and the command that resumes it. */
+const savedMessage = (
+  host: Host,
+  args: readonly string[],
+  dir: string,
+  step: number,
+  steps: number,
+): string => `saved at step ${step} of ${steps}; to resume:\n  ${resumeCommand(host, args, dir)}\n`;
 
 /** The command with the same options, the folder of the run, and --resume. */
 function resumeCommand(host: Host, args: readonly string[], dir: string): string {

@@ -1,11 +1,12 @@
 /** File system helpers for obtaining data: checksums, unpacking, and readable errors. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { DataError } from '../engine/errors.ts';
+import { nodeFiles, writeFlushed } from '../engine/files.ts';
 import type { OnData } from './progress.ts';
 
 /** The largest unpacked archive. CIFAR-10 has 184 MB. */
@@ -55,20 +56,6 @@ export async function fileSize(path: string): Promise<number | null> {
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return null;
     throw error;
-  }
-}
-
-/** Writes a file and flushes it to the disk. After a power failure, no incomplete folder looks complete. */
-export async function writeDurably(
-  path: string,
-  data: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-): Promise<void> {
-  const file = await open(path, 'w');
-  try {
-    for await (const chunk of data) await file.writeFile(chunk);
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }
 
@@ -135,7 +122,7 @@ export async function unpack(at: {
     for await (const entry of entries) {
       const name = entry.header.name.slice(entry.header.name.lastIndexOf('/') + 1);
       if (entry.header.type === 'file' && missing.delete(name)) {
-        await writeDurably(`${at.dir}/${name}`, entry as AsyncIterable<Buffer>);
+        await writeFlushed(nodeFiles, `${at.dir}/${name}`, entry as AsyncIterable<Buffer>);
       } else {
         entry.resume();
       }

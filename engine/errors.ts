@@ -63,5 +63,15 @@ export class NonFiniteError extends DataError {
 
 /** A checkpoint that cannot be read, or that belongs to another model. */
 export class CheckpointError extends EngineError {
-  override readonly name = 'CheckpointError';
+  override readonly name: string = 'CheckpointError';
+}
+
+/** A safetensors file or a checkpoint whose contents changed after it was written, or that never was one. */
+export class DamagedFileError extends CheckpointError {
+  override readonly name = 'DamagedFileError';
+}
+
+/** The folder of a run in which another run is writing. */
+export class RunInUseError extends CheckpointError {
+  override readonly name = 'RunInUseError';
 }

@@ -104,7 +104,8 @@ export const isOff = (value: number | Schedule): boolean => value === 0;
  */
 export function perParameter(rule: PerParameter): Optimizer {
   const { kind, options, hyper, slots, scalars } = rule;
-  const schedules = Object.fromEntries(Object.entries(hyper).map(([name, { schedule }]) => [name, schedule]));
+  const ranges = Object.entries(hyper);
+  const schedules = Object.fromEntries(ranges.map(([name, { schedule }]) => [name, schedule]));
   const configs = Object.entries(schedules).map(([name, { config }]) => [
     name,
     config.kind === 'constant' ? config['value'] : config,
@@ -114,9 +115,13 @@ export function perParameter(rule: PerParameter): Optimizer {
     schedules,
     at(step) {
       const values: Record<string, number> = {};
-      for (const [name, { schedule, words, holds }] of Object.entries(hyper)) {
-        values[name] = schedule(step);
-        checkNumber(kind, `${name} at step ${step}`, values[name], words, holds);
+      for (const [name, { schedule, words, holds }] of ranges) {
+        const value = schedule(step);
+        // The message is made only if it is needed: a run evaluates every step before the first update.
+        if (!Number.isFinite(value) || !holds(value)) {
+          checkNumber(kind, `${name} at step ${step}`, value, words, holds);
+        }
+        values[name] = value;
       }
       return values;
     },

@@ -1,5 +1,5 @@
 /** Figure 3 of the paper: the range test on Caffe's network, and measures of the shape of its curve. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { loader, meanImage } from '../../datasets/index.ts';
 import {
@@ -17,6 +17,7 @@ import {
 import * as nn from '../../engine/nn/index.ts';
 import { sgd } from '../../optim/index.ts';
 import { environment, type Environment } from '../environment.ts';
+import { hasResult, readResult, writeResult } from './results.ts';
 import type { RunOptions } from './run.ts';
 
 /** Accuracies read from the figure of the paper at rates from 0, 0.001 apart, with an error of about 0.01. */
@@ -72,16 +73,14 @@ export async function runRangeTests(
     for (const seed of seeds) {
       const path = join(dir, file(seed));
       const what = `range test, ${steps} steps, seed ${seed}`;
-      if (existsSync(path)) {
+      if (hasResult(path, log)) {
         log(`${what}: already finished`);
         continue;
       }
       log(what);
       const record = await runRangeTest(options, steps, seed);
       if (record === null) return false;
-      mkdirSync(dir, { recursive: true });
-      writeFileSync(`${path}.draft`, `${JSON.stringify(record)}\n`);
-      renameSync(`${path}.draft`, path);
+      await writeResult(path, record);
       log(`${what}: written to ${path}`);
     }
   }
@@ -131,7 +130,7 @@ export function readRangeTests(results: string): RangeRecord[] {
     ? readdirSync(dir).filter((name) => /^(?:steps-\d+-)?seed\d+\.json$/.test(name))
     : [];
   return files
-    .map((name) => JSON.parse(readFileSync(join(dir, name), 'utf8')) as RangeRecord)
+    .map((name) => readResult(join(dir, name)) as RangeRecord)
     .sort((a, b) => b.steps - a.steps || a.seed - b.seed);
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { RunSummary } from '../../engine/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import type { Arm, ExperimentName } from './arms.ts';
+import { readResult } from './results.ts';
 
 export interface Evaluation {
   readonly step: number;
@@ -59,19 +60,28 @@ type Logged = LoggedStep | LoggedEval | { readonly type: 'other' };
 
 const round = (x: number, digits: number): number => Number(x.toPrecision(digits));
 
+/** The event of a line. None for a line that a full disk tore: the log repeats its event. */
+function parseEvent(line: string): Logged[] {
+  try {
+    return [JSON.parse(line) as Logged];
+  } catch {
+    return [];
+  }
+}
+
 /**
  * Reads the record of a run from the files of its `report` listener.
  * Throws if the run is not finished.
  */
 export function recordOf(dir: string, arm: Arm, seed: number): RunRecord {
-  const summary = JSON.parse(readFileSync(join(dir, 'summary.json'), 'utf8')) as RunSummary;
+  const summary = readResult(join(dir, 'summary.json')) as RunSummary;
   if (summary.state !== 'done' || summary.last?.step !== arm.steps) {
     throw new Error(`${dir}: the run is at step ${summary.step} of ${arm.steps} (${summary.state})`);
   }
   const events = readFileSync(join(dir, 'events.jsonl'), 'utf8')
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Logged);
+    .flatMap(parseEvent);
   const evaluations = new Map<number, Evaluation>();
   const training: TrainingPoint[] = [];
   const every = arm.steps / POINTS;

@@ -1,11 +1,11 @@
 /** Runs arms. Each resumes from its last checkpoint, and writes one JSON file when it is finished. */
-import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loader, meanImage, type Dataset } from '../../datasets/index.ts';
 import { fit, formatPercent, report, type Backend, type Listener } from '../../engine/index.ts';
 import * as nn from '../../engine/nn/index.ts';
 import type { Arm } from './arms.ts';
 import { recordOf } from './record.ts';
+import { hasResult, writeResult } from './results.ts';
 
 export interface RunOptions {
   readonly arms: readonly Arm[];
@@ -30,7 +30,7 @@ export async function runArms(options: RunOptions): Promise<boolean> {
   const { arms, seeds, results, signal, log } = options;
   for (const seed of seeds) {
     for (const arm of arms) {
-      if (existsSync(resultFile(results, arm, seed))) {
+      if (hasResult(resultFile(results, arm, seed), log)) {
         log(`${arm.title}, seed ${seed}: already finished`);
         continue;
       }
@@ -79,9 +79,7 @@ async function runArm(
     return false;
   }
   const file = resultFile(results, arm, seed);
-  mkdirSync(join(results, arm.experiment), { recursive: true });
-  writeFileSync(`${file}.draft`, `${JSON.stringify(recordOf(dir, arm, seed))}\n`);
-  renameSync(`${file}.draft`, file);
+  await writeResult(file, recordOf(dir, arm, seed));
   log(`${title}: ${formatPercent(accuracy ?? NaN)}, written to ${file}`);
   return true;
 }

@@ -1,17 +1,27 @@
 /**
- * Checkpoints: everything that a run needs to resume with the same results. A file is written atomically, and a digest verifies
- * every byte when it is read.
+ * Checkpoints: everything that a run needs to resume with the same results. A file is written atomically, and digests verify every
+ * byte when it is read.
  */
-import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { createHash, type Hash } from 'node:crypto';
+import { join } from 'node:path';
 import type { Report } from '../backends/report.ts';
-import { CheckpointError } from '../errors.ts';
+import { CheckpointError, DamagedFileError } from '../errors.ts';
+import { nodeFiles, readFrom, replaceFile, type Files, type Source } from '../files.ts';
 import type { LayerConfig } from '../nn/layer.ts';
 import type { OptimizerConfig } from '../nn/optimizer.ts';
-import type { State } from '../types.ts';
+import { checkOptions } from '../options.ts';
+import type { HostTensor, State } from '../types.ts';
 import type { EvalEvent } from './events.ts';
-import { checkStorable, decodeTensors, encodeTensors, storedBytes, type TensorFile } from './safetensors.ts';
+import {
+  checkMetadata,
+  checkStorable,
+  decodeHeader,
+  decodeTensors,
+  encodeHeader,
+  encodeTensors,
+  storedBytes,
+  type TensorFile,
+} from './safetensors.ts';
 
 /** The contents of a checkpoint. */
 export interface Checkpoint {
@@ -40,8 +50,8 @@ export interface Checkpoint {
 }
 
 const FORMAT = 'cyclegrad';
-const VERSION = 1;
-const NAME = /^step-(\d{8,})\.safetensors$/;
+/** Version 1 has one digest of everything, or none. Version 2 has one of each array and one of the metadata, and requires them. */
+const VERSION = 2;
 
 /**
  * The path of the checkpoint after `step` updates.
@@ -60,8 +70,9 @@ export function checkpointPath(dir: string, step: number): string {
 export const bestPath = (dir: string): string => join(dir, 'best.safetensors');
 
 /**
- * Writes a checkpoint as a safetensors file, atomically: a temporary file is flushed to the disk, then renamed. Creates missing
- * folders. Training saves its checkpoints itself (see `TrainOptions.checkpoint`).
+ * Writes a checkpoint as a safetensors file, atomically: a temporary file is flushed to the disk, renamed, and its folder is flushed.
+ * Creates missing folders. Training saves its checkpoints itself (see `TrainOptions.checkpoint`). The arrays must not change before the
+ * promise resolves.
  *
  * Throws CheckpointError if the file cannot be written. An existing file is then unchanged. Throws TypeError or DataError for arrays
  * that a file cannot store, as `saveTensors` does.
@@ -71,36 +82,72 @@ export const bestPath = (dir: string): string => join(dir, 'best.safetensors');
  * await saveCheckpoint('copy.safetensors', checkpoint);
  */
 export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
+  await writeCheckpoint(nodeFiles, path, checkpoint);
+}
+
+/** `saveCheckpoint` for any file system. */
+export async function writeCheckpoint(files: Files, path: string, checkpoint: Checkpoint): Promise<void> {
   const { state, ...description } = checkpoint;
   checkStorable('saveCheckpoint', state);
+  const digests = Object.entries(state).map(([name, tensor]) => [
+    name,
+    digestOfTensor(name, tensor, files.chunkBytes),
+  ]);
+  const contents = { format: FORMAT, version: VERSION, ...description, digests: Object.fromEntries(digests) };
   const metadata = Object.fromEntries(
-    Object.entries({ format: FORMAT, version: VERSION, ...description }).map(([name, value]) => [
+    Object.entries(contents).map(([name, value]) => [
       name,
       typeof value === 'string' ? value : JSON.stringify(value),
     ]),
   );
-  await writeFileAtomically(path, {
+  await writeTensors(files, 'saveCheckpoint', path, {
     tensors: state,
-    metadata: { ...metadata, digest: digestOf({ tensors: state, metadata }) },
+    metadata: { ...metadata, digest: digestOfMetadata(metadata) },
   });
+}
+
+export interface SaveTensorsOptions {
+  /** Text for other programs, by name, for instance `{ format: 'pt' }`. `loadMetadata` reads it. Default: none. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /**
  * Writes arrays as a safetensors file, atomically, for instance the weights of a model for another program. Creates missing folders.
- * A Float64Array of dtype f32 is rounded.
+ * A Float64Array of dtype f32 is rounded. The arrays must not change before the promise resolves.
  *
  * Throws CheckpointError if the file cannot be written. Throws TypeError or DataError, before anything is written, for an array whose
- * data does not match its dtype or shape, for a number beyond the range of f32, and for the names '__metadata__' and '__proto__'.
+ * data does not match its dtype or shape, for a number beyond the range of f32, for the names '__metadata__' and '__proto__', and for
+ * metadata that is not text.
  * Source: the safetensors format, https://huggingface.co/docs/safetensors.
  *
  * @example
  * const names = nn.parameters(model).map(({ name }) => name);
  * const weights = Object.fromEntries(names.map((name) => [name, state[name]!]));
- * await saveTensors('weights.safetensors', weights);
+ * await saveTensors('weights.safetensors', weights, { metadata: { license: 'CC-BY-4.0' } });
  */
-export async function saveTensors(path: string, tensors: State): Promise<void> {
+export async function saveTensors(
+  path: string,
+  tensors: State,
+  options: SaveTensorsOptions = {},
+): Promise<void> {
+  checkOptions('saveTensors', options, ['metadata']);
+  const { metadata = {} } = options;
   checkStorable('saveTensors', tensors);
-  await writeFileAtomically(path, { tensors, metadata: {} });
+  checkMetadata('saveTensors', metadata);
+  await writeTensors(nodeFiles, 'saveTensors', path, { tensors, metadata });
+}
+
+async function writeTensors(files: Files, where: string, path: string, content: TensorFile): Promise<void> {
+  const { tensors } = content;
+  const header = encodeHeader(where, content);
+  try {
+    await replaceFile(files, path, encodeTensors(tensors, header, files.chunkBytes));
+  } catch (cause) {
+    throw new CheckpointError(
+      `${path}: cannot be written: ${(cause as Error).message} (is the disk full, or the folder not writable?)`,
+      { cause },
+    );
+  }
 }
 
 /**
@@ -113,80 +160,112 @@ export async function saveTensors(path: string, tensors: State): Promise<void> {
  * Other programs use other names and layouts. The weights of PyTorch's convolutions and linear layers are [out, in, KH, KW] and
  * [out, in]. Here they are [KH, KW, in, out] and [in, out].
  *
- * Throws CheckpointError, with the path, for a file that is missing, truncated or not a safetensors file, and for a number beyond the
- * range of its dtype.
+ * Throws CheckpointError, with the path, for a file that is missing and for a number beyond the range of its dtype, and
+ * DamagedFileError for a file that is truncated or not a safetensors file.
  * Source: the safetensors format, https://huggingface.co/docs/safetensors.
  *
  * @example await fit({ ...options, initial: await loadTensors('weights.safetensors') });
  */
 export async function loadTensors(path: string): Promise<State> {
-  return (await readTensors(path)).tensors;
+  return (await readFile(nodeFiles, path, decodeTensors)).tensors;
 }
 
-async function writeFileAtomically(path: string, content: TensorFile): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  const bytes = encodeTensors(content); // before any await: the caller may change the arrays
+/**
+ * Reads the metadata of a safetensors file: text by name. Empty for a file without metadata. The arrays are not read. The fields of a
+ * checkpoint are JSON (see docs/files.md).
+ *
+ * Throws as `loadTensors` does.
+ *
+ * @example
+ * await saveTensors('licensed.safetensors', {}, { metadata: { license: 'CC-BY-4.0' } });
+ * (await loadMetadata('licensed.safetensors'))['license'] // 'CC-BY-4.0'
+ */
+export async function loadMetadata(path: string): Promise<Readonly<Record<string, string>>> {
+  return (await readFile(nodeFiles, path, decodeHeader)).metadata;
+}
+
+async function readFile<T>(
+  files: Files,
+  path: string,
+  decode: (where: string, source: Source) => Promise<T>,
+): Promise<T> {
   try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFlushed(temporary, bytes);
-    await rename(temporary, path);
+    return await readFrom(files, path, (source) => decode(path, source));
   } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => undefined); // report the first error
-    throw new CheckpointError(
-      `${path}: cannot be written: ${(cause as Error).message} (is the disk full, or the folder not writable?)`,
-      { cause },
-    );
+    if (cause instanceof CheckpointError) throw cause;
+    throw new CheckpointError(`${path}: cannot be read: ${(cause as Error).message}`, { cause });
   }
 }
 
-/** The SHA-256 of the contents of a checkpoint. Without it, a flipped bit in an array would not be noticed. */
-function digestOf({ tensors, metadata }: TensorFile): string {
+/** `readFile` for a checkpoint. It has only the three types of this program, so an error of another type is damage, too. */
+function readOwnFile<T>(
+  files: Files,
+  path: string,
+  decode: (where: string, source: Source) => Promise<T>,
+): Promise<T> {
+  return readFile(files, path, async (where, source) => {
+    try {
+      return await decode(where, source);
+    } catch (cause) {
+      if (!(cause instanceof CheckpointError) || cause instanceof DamagedFileError) throw cause;
+      throw new DamagedFileError(cause.message, { cause });
+    }
+  });
+}
+
+/** The SHA-256 of an array with its name, shape and dtype, as hexadecimal digits. */
+function digestOfTensor(name: string, tensor: HostTensor, pieceBytes: number): string {
   const hash = createHash('sha256');
-  hash.update(JSON.stringify(Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1))));
-  for (const name of Object.keys(tensors).sort()) {
-    const { shape, dtype } = tensors[name];
-    hash.update(JSON.stringify([name, shape, dtype])).update(storedBytes(tensors[name]));
-  }
+  hashTensor(hash, name, tensor, pieceBytes);
   return hash.digest('hex');
 }
 
-async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(path, 'w');
-  try {
-    await file.writeFile(bytes);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+function hashTensor(hash: Hash, name: string, tensor: HostTensor, pieceBytes: number): void {
+  hash.update(JSON.stringify([name, tensor.shape, tensor.dtype]));
+  for (const piece of storedBytes(tensor, pieceBytes)) hash.update(piece); // one update takes at most 2 GiB
+}
+
+function hashMetadata(hash: Hash, metadata: TensorFile['metadata']): void {
+  const { digest: _, ...rest } = metadata;
+  hash.update(JSON.stringify(Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1))));
+}
+
+/** The SHA-256 of all metadata but `digest`, as hexadecimal digits. It covers the digests of the arrays. */
+function digestOfMetadata(metadata: TensorFile['metadata']): string {
+  const hash = createHash('sha256');
+  hashMetadata(hash, metadata);
+  return hash.digest('hex');
+}
+
+/** The digest of version 1, of metadata and arrays. */
+function digestOfAll({ tensors, metadata }: TensorFile, pieceBytes: number): string {
+  const hash = createHash('sha256');
+  hashMetadata(hash, metadata);
+  for (const name of Object.keys(tensors).sort()) hashTensor(hash, name, tensors[name], pieceBytes);
+  return hash.digest('hex');
 }
 
 /**
  * Reads a checkpoint. To resume a run, use `resume` of `CheckpointOptions` instead.
  *
- * Throws CheckpointError, with the path, for a file that is missing, truncated, damaged, or not a checkpoint of this program.
+ * Throws CheckpointError, with the path, for a file that is missing or of a newer version, and DamagedFileError for a file that is
+ * truncated, damaged, or not a checkpoint of this program. The message names the array that is damaged.
  *
  * @example const { state } = await loadCheckpoint('runs/clr/step-00025000.safetensors');
  */
 export async function loadCheckpoint(path: string): Promise<Checkpoint> {
-  const { tensors, metadata } = await readTensors(path);
-  if (metadata['format'] !== FORMAT) {
-    throw new CheckpointError(
-      `${path}: the file is not a checkpoint of ${FORMAT}: its metadata has the format ${metadata['format']}`,
-    );
-  }
-  if (metadata['version'] !== String(VERSION)) {
-    throw new CheckpointError(
-      `${path}: the file has version ${metadata['version']} of the format, but this program reads version ${VERSION} (update cyclegrad)`,
-    );
-  }
-  const field = (name: keyof Checkpoint): never => {
-    try {
-      return JSON.parse(metadata[name]) as never;
-    } catch (cause) {
-      throw new CheckpointError(`${path}: the metadata has no valid '${name}': ${metadata[name]}`, { cause });
-    }
-  };
-  const checkpoint = {
+  return readCheckpoint(nodeFiles, path);
+}
+
+/** `loadCheckpoint` for any file system. */
+export async function readCheckpoint(files: Files, path: string): Promise<Checkpoint> {
+  const file = await readOwnFile(files, path, decodeTensors);
+  const version = checkFormat(path, file.metadata);
+  if (version === 1) verifyAll(path, file, files.chunkBytes);
+  else verifyTensors(path, file, files.chunkBytes);
+  const { tensors, metadata } = file;
+  const field = (name: keyof Checkpoint): never => fieldOf(path, metadata, name) as never;
+  return {
     state: tensors,
     step: field('step'),
     steps: field('steps'),
@@ -199,58 +278,66 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
     last: field('last'),
     best: field('best'),
   };
-  const { digest, ...rest } = metadata;
-  // Older checkpoints have no digest.
-  if (digest !== undefined && digest !== digestOf({ tensors, metadata: rest })) {
-    throw new CheckpointError(
-      `${path}: the contents changed after saving: their SHA-256 differs from the one in the metadata ` +
-        `(the file is damaged)`,
-    );
-  }
-  return checkpoint;
-}
-
-async function readTensors(path: string): Promise<TensorFile> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(path);
-  } catch (cause) {
-    throw new CheckpointError(`${path}: cannot be read: ${(cause as Error).message}`, { cause });
-  }
-  return decodeTensors(path, bytes);
-}
-
-/** The paths of the checkpoints in a folder, those with fewer steps first. Empty if there is no folder. */
-export async function listCheckpoints(dir: string): Promise<readonly string[]> {
-  let names: string[];
-  try {
-    names = await readdir(dir);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw new CheckpointError(`${dir}: cannot be read: ${(cause as Error).message}`, { cause });
-  }
-  const step = (name: string): number => Number(NAME.exec(name)?.[1]);
-  return names
-    .filter((name) => NAME.test(name))
-    .sort((a, b) => step(a) - step(b))
-    .map((name) => join(dir, name));
 }
 
 /**
- * The path of the checkpoint with the most steps in a folder. Null without checkpoints.
- *
- * Throws CheckpointError if the folder cannot be read.
- *
- * @example
- * const path = await latestCheckpoint('runs/clr');
- * if (path !== null) console.log((await loadCheckpoint(path)).step);
+ * The number of updates that a checkpoint says it has done. Reads no arrays. Throws as `loadCheckpoint` does for damage outside the
+ * arrays.
  */
-export async function latestCheckpoint(dir: string): Promise<string | null> {
-  return (await listCheckpoints(dir)).at(-1) ?? null;
+export async function readStep(files: Files, path: string): Promise<number> {
+  const { metadata } = await readOwnFile(files, path, decodeHeader);
+  checkFormat(path, metadata);
+  return Number(fieldOf(path, metadata, 'step'));
 }
 
-/** Deletes all checkpoints except the `keep` ones with the most steps. */
-export async function pruneCheckpoints(dir: string, keep: number): Promise<void> {
-  const old = (await listCheckpoints(dir)).slice(0, -keep);
-  await Promise.all(old.map((path) => rm(path, { force: true })));
+function fieldOf(path: string, metadata: TensorFile['metadata'], name: string): unknown {
+  try {
+    return JSON.parse(metadata[name]);
+  } catch (cause) {
+    throw new DamagedFileError(`${path}: the metadata has no valid '${name}': ${metadata[name]}`, { cause });
+  }
+}
+
+/** The version of a checkpoint. Throws unless this program can read it. From version 2 on, the metadata is verified. */
+function checkFormat(path: string, metadata: TensorFile['metadata']): 1 | 2 {
+  if (metadata['format'] !== FORMAT) {
+    throw new DamagedFileError(
+      `${path}: the file is not a checkpoint of ${FORMAT}: its metadata has the format ${metadata['format']}`,
+    );
+  }
+  if (metadata['version'] === '1') return 1;
+  // Before the version is looked at: it may be what changed.
+  verify(path, 'the metadata', metadata['digest'], digestOfMetadata(metadata));
+  if (metadata['version'] === String(VERSION)) return 2;
+  throw new CheckpointError(
+    `${path}: the file has version ${metadata['version']} of the format, but this program reads versions up to ${VERSION} (update cyclegrad)`,
+  );
+}
+
+/** Checks the digests of version 2. */
+function verifyTensors(path: string, { tensors, metadata }: TensorFile, pieceBytes: number): void {
+  const digests = fieldOf(path, metadata, 'digests') as Readonly<Record<string, string>>;
+  for (const name of Object.keys(digests)) {
+    if (tensors[name] === undefined) {
+      throw new DamagedFileError(`${path}: '${name}' is missing (the file is damaged)`);
+    }
+  }
+  for (const [name, tensor] of Object.entries(tensors)) {
+    verify(path, `'${name}'`, digests[name], digestOfTensor(name, tensor, pieceBytes));
+  }
+}
+
+/** Checks the digest of version 1, which the first files do not have. */
+function verifyAll(path: string, file: TensorFile, pieceBytes: number): void {
+  const { digest } = file.metadata;
+  if (digest !== undefined) verify(path, 'the file', digest, digestOfAll(file, pieceBytes));
+}
+
+function verify(path: string, what: string, saved: string | undefined, now: string): void {
+  if (saved === now) return;
+  const short = (digest: string | undefined): string =>
+    digest === undefined ? 'no digest' : digest.slice(0, 12);
+  throw new DamagedFileError(
+    `${path}: ${what} changed after saving: its SHA-256 begins with ${short(now)}, but ${short(saved)} was saved (the file is damaged)`,
+  );
 }

@@ -52,11 +52,15 @@ export interface CheckpointEvent {
 }
 
 /** An unusual property of the run that is not an error. */
-export interface NoticeEvent {
-  readonly type: 'notice';
-  readonly step: number;
+export interface Notice {
   readonly code: string;
   readonly message: string;
+}
+
+/** A notice as an event. */
+export interface NoticeEvent extends Notice {
+  readonly type: 'notice';
+  readonly step: number;
 }
 
 /** The last event of a run. */
@@ -84,4 +88,13 @@ export type TrainEvent = StartEvent | StepEvent | EvalEvent | CheckpointEvent | 
  * Receives every event before the loop does. Training waits for its promise. The last event is always `end`. An error of a listener
  * ends the run.
  */
-export type Listener = (event: TrainEvent) => void | Promise<void>;
+export interface Listener {
+  (event: TrainEvent): void | Promise<void>;
+  /**
+   * Called before a checkpoint is saved, for listeners that write files: what they wrote about the steps of the checkpoint must be on
+   * the disk when the promise resolves. A run that resumes from it does not repeat these steps.
+   */
+  readonly flush?: () => Promise<void>;
+  /** Returns what a listener has to say about its own files since the last call. The run sends it as `notice` events. */
+  readonly takeNotices?: () => readonly Notice[];
+}

@@ -2,19 +2,22 @@
 export {
   checkpointPath,
   bestPath,
-  latestCheckpoint,
   loadCheckpoint,
+  loadMetadata,
   loadTensors,
   saveCheckpoint,
   saveTensors,
   type Checkpoint,
+  type SaveTensorsOptions,
 } from './checkpoint.ts';
+export { latestCheckpoint } from './run-folder.ts';
 export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';
 export type {
   CheckpointEvent,
   EndEvent,
   EvalEvent,
   Listener,
+  Notice,
   NoticeEvent,
   StartEvent,
   StepEvent,

@@ -11,7 +11,7 @@ import {
   residentExamples,
   type Examples,
 } from './examples.ts';
-import type { Notice } from './resume.ts';
+import type { Notice } from './events.ts';
 import type { Settings } from './settings.ts';
 
 /** The maximum size of resident data by default. CIFAR-10 takes 0.18 GiB. */

@@ -4,7 +4,9 @@ import { CheckpointError } from '../errors.ts';
 import { isRecord } from '../options.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
-import { listCheckpoints, loadCheckpoint, type Checkpoint } from './checkpoint.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import type { Notice } from './events.ts';
+import type { RunFolder } from './run-folder.ts';
 import type { Settings } from './settings.ts';
 
 /** The run that resumes. */
@@ -15,33 +17,30 @@ export interface ResumingRun extends Pick<
   readonly path: string;
 }
 
-export interface Notice {
-  readonly code: string;
-  readonly message: string;
-}
-
 /**
- * Loads the latest checkpoint of the run's folder and checks that the run can resume from it. Null if there is none. `fresh` is the
- * initial state of the run. Throws CheckpointError if the folder has checkpoints and the run does not resume.
+ * Loads the newest undamaged checkpoint of the run's folder and checks that the run can resume from it. Null if there is none. `fresh` is
+ * the initial state of the run. Throws CheckpointError if the folder has checkpoints and the run does not resume.
  */
 export async function loadLatest(
   settings: Settings,
+  folder: RunFolder | null,
   fresh: State,
   digest: () => string,
 ): Promise<{ readonly checkpoint: Checkpoint | null; readonly notices: readonly Notice[] }> {
   const { checkpoint: options, model, optimizer, data, seed, steps } = settings;
-  const [path, previous] = options === null ? [] : (await listCheckpoints(options.dir)).toReversed();
-  if (options === null || path === undefined) return { checkpoint: null, notices: [] };
+  const nothing = { checkpoint: null, notices: [] };
+  if (options === null || folder === null) return nothing;
   if (!options.resume) {
+    const path = (await folder.checkpoints()).at(-1);
+    if (path === undefined) return nothing;
     throw new CheckpointError(
       `${options.dir}: the folder has checkpoints of an earlier run, the latest is ${path} ` +
         `(resume it with resume: true, or use another folder)`,
     );
   }
-  const checkpoint = await loadCheckpoint(path).catch((cause: Error) => {
-    if (previous === undefined) throw cause;
-    throw new CheckpointError(`${cause.message}; delete it to resume from ${previous}`, { cause });
-  });
+  const newest = await folder.newest();
+  if (newest === null) return nothing;
+  const { checkpoint, path } = newest;
   const notices = checkResume(checkpoint, {
     path,
     state: fresh,
@@ -52,7 +51,7 @@ export async function loadLatest(
     seed,
     steps,
   });
-  return { checkpoint, notices };
+  return { checkpoint, notices: [...(await folder.settle(newest)), ...notices] };
 }
 
 /**

@@ -2,22 +2,22 @@
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
 import type { Store } from '../backends/backend.ts';
 import type { Report } from '../backends/report.ts';
-import { CheckpointError, DataError, EngineError, NonFiniteError } from '../errors.ts';
-import { makeFolder } from '../folder.ts';
+import { DataError, EngineError, NonFiniteError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
 import { countParameters, initState } from '../nn/model.ts';
 import type { Hyper } from '../nn/optimizer.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
 import { Pace, Updates } from './calls.ts';
-import { bestPath, checkpointPath, pruneCheckpoints, saveCheckpoint, type Checkpoint } from './checkpoint.ts';
+import type { Checkpoint } from './checkpoint.ts';
 import { CompiledEvaluation, isBetter } from './evaluate.ts';
-import type { EvalEvent, StepEvent } from './events.ts';
+import type { EvalEvent, Notice, StepEvent } from './events.ts';
 import { digestOfExamples, type Examples } from './examples.ts';
 import { findNonFinite, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
 import { readMeasures } from './objective.ts';
 import { placeExamples } from './placement.ts';
-import { checkArithmetic, loadLatest, type Notice } from './resume.ts';
+import { checkArithmetic, loadLatest } from './resume.ts';
+import { RunFolder } from './run-folder.ts';
 import type { Settings } from './settings.ts';
 import { TrainingStep } from './training-step.ts';
 
@@ -33,22 +33,36 @@ interface Parts {
   /** Null without evaluations. */
   readonly evaluator: CompiledEvaluation | null;
   readonly digest: () => string;
+  /** Null without checkpoints. */
+  readonly folder: RunFolder | null;
   /** The checkpoint that the run resumes from. */
   readonly checkpoint: Checkpoint | null;
+  /** The step of `best.safetensors`. Null if it is missing, or not of this run. */
+  readonly bestStep: number | null;
   readonly report: Report;
   readonly notices: readonly Notice[];
 }
 
 /**
- * Opens a session: reads the checkpoint to resume from, if there is one, fills the store and compiles the steps. Closes
- * everything again when it throws.
+ * Opens a session: locks the folder of the run, reads the checkpoint to resume from, if there is one, fills the store and compiles the
+ * steps. Closes everything again when it throws.
  */
 export async function openSession(settings: Settings): Promise<Session> {
+  const { checkpoint: options, files } = settings;
+  const folder = options && (await RunFolder.open(files, options.dir, options.keep));
+  try {
+    return await openIn(folder, settings);
+  } catch (error) {
+    await folder?.close().catch(() => undefined); // report the first error
+    throw error;
+  }
+}
+
+async function openIn(folder: RunFolder | null, settings: Settings): Promise<Session> {
   const { model, optimizer, seed, backend, evaluation: evalSettings, objective, stepsPerCall } = settings;
   const fresh = initState(model, optimizer, seed);
   const digest = once(() => digestOfExamples(settings.data.dataset));
-  const { checkpoint, notices } = await loadLatest(settings, fresh, digest);
-  await makeCheckpointFolder(settings);
+  const { checkpoint, notices } = await loadLatest(settings, folder, fresh, digest);
   const state = checkpoint?.state ?? withInitial(fresh, settings.initial);
   const placement = await placeExamples(settings, state);
   const { store, training, evaluation, runsPerCall } = placement;
@@ -83,7 +97,9 @@ export async function openSession(settings: Settings): Promise<Session> {
       evaluation,
       evaluator,
       digest,
+      folder,
       checkpoint,
+      bestStep: checkpoint !== null && settings.checkpoint?.best ? await folder!.bestStep() : null,
       report,
       notices: [
         ...notices,
@@ -97,19 +113,6 @@ export async function openSession(settings: Settings): Promise<Session> {
   } catch (error) {
     for (const resource of opened.toReversed()) await resource.close().catch(() => undefined);
     throw error;
-  }
-}
-
-/** Creates the folder of the checkpoints before the first step: at the first checkpoint, an error would cost all progress. */
-async function makeCheckpointFolder({ where, checkpoint }: Settings): Promise<void> {
-  if (checkpoint === null) return;
-  try {
-    await makeFolder(checkpoint.dir);
-  } catch (cause) {
-    throw new CheckpointError(
-      `${where}: checkpoint: the folder ${checkpoint.dir} cannot be created: ${(cause as Error).message} (use another folder)`,
-      { cause },
-    );
   }
 }
 
@@ -182,18 +185,21 @@ export class Session {
   readonly report: Report;
   readonly notices: readonly Notice[];
   readonly #parts: Parts;
-  /** The step at which this process started. */
-  readonly #startStep: number;
-  #savedStep: number | null;
+  /** The last checkpoint: its step, and the step of its last evaluation. */
+  #saved: { readonly step: number; readonly evaluated: number | undefined } | null;
+  #savedBestStep: number | null;
+  /** Whether the loss or the state was not finite. Earlier checkpoints are then better than the state. */
+  #diverged = false;
 
   /** Use `openSession`. */
   constructor(parts: Parts) {
-    const { checkpoint, report, notices } = parts;
+    const { checkpoint, bestStep, report, notices } = parts;
     this.#parts = parts;
     this.report = report;
     this.notices = notices;
-    this.step = this.#startStep = checkpoint?.step ?? 0;
-    this.#savedStep = checkpoint?.step ?? null;
+    this.step = checkpoint?.step ?? 0;
+    this.#saved = checkpoint && { step: checkpoint.step, evaluated: checkpoint.last?.step };
+    this.#savedBestStep = bestStep;
     this.last = checkpoint?.last ?? null;
     this.best = checkpoint?.best ?? null;
   }
@@ -216,7 +222,9 @@ export class Session {
     try {
       update = await updates.next(step, this.#nextEventStep);
     } catch (error) {
-      throw isNonFiniteLoss(error) ? await this.#explain(step, hyper, error) : error;
+      if (!isNonFiniteLoss(error)) throw error;
+      this.#diverged = true;
+      throw await this.#explain(step, hyper, error);
     }
     const { loss, metrics } = readMeasures(update.values);
     this.step = step + 1;
@@ -262,6 +270,7 @@ export class Session {
     if (result === null) return null;
     const { bad, ...measured } = result;
     if (bad !== null) {
+      this.#diverged = true;
       const origin = await findNonFinite({
         ...this.#suspect(step),
         training: false,
@@ -286,54 +295,63 @@ export class Session {
     return checkpoint !== null && (this.step % checkpoint.every === 0 || this.step === steps) && this.isDirty;
   }
 
-  /** Whether the run has a checkpoint folder, and progress that is not saved. */
+  /** Whether the run has a checkpoint folder, and progress that is not saved: updates, or an evaluation. */
   get isDirty(): boolean {
-    const { checkpoint } = this.#parts.settings;
-    return checkpoint !== null && this.step > this.#startStep && this.#savedStep !== this.step;
+    const { step, last } = this;
+    if (this.#parts.settings.checkpoint === null || step === 0) return false;
+    return this.#saved?.step !== step || this.#saved.evaluated !== last?.step;
   }
 
-  /** Saves a checkpoint, deletes old ones, and returns its path. Throws EngineError for a state that is not finite. */
+  /** Whether the state after an error is worth a checkpoint. */
+  get canRescue(): boolean {
+    return this.isDirty && !this.#diverged;
+  }
+
+  /** Saves a checkpoint and returns its path. Throws EngineError for a state that is not finite. */
   async save(): Promise<string> {
-    const { dir, keep } = this.#checkpointSettings();
-    const path = checkpointPath(dir, this.step);
-    await this.#write(path);
-    this.#savedStep = this.step;
-    await pruneCheckpoints(dir, keep);
+    const path = await this.#folder().save(await this.#checkpoint());
+    this.#saved = { step: this.step, evaluated: this.last?.step };
     return path;
   }
 
-  /** Whether the evaluation at this step is the best of the run and is to be saved. */
+  /** Deletes old checkpoints. */
+  async prune(): Promise<void> {
+    await this.#folder().prune(this.step);
+  }
+
+  /** Whether the evaluation at this step is the best of the run and is to be saved, also if an error prevented that before a resume. */
   get bestDue(): boolean {
-    const { step, last, best } = this;
-    return this.#parts.settings.checkpoint?.best === true && step > 0 && last?.step === step && best === last;
+    const { step, best } = this;
+    if (this.#parts.settings.checkpoint?.best !== true || step === 0) return false;
+    return best?.step === step && this.#savedBestStep !== step;
   }
 
   /** Saves the state of the best evaluation and returns its path. Throws as `save` does. */
   async saveBest(): Promise<string> {
-    const path = bestPath(this.#checkpointSettings().dir);
-    await this.#write(path);
+    const path = await this.#folder().saveBest(await this.#checkpoint());
+    this.#savedBestStep = this.step;
     return path;
   }
 
-  #checkpointSettings(): NonNullable<Settings['checkpoint']> {
-    const { where, checkpoint } = this.#parts.settings;
-    if (checkpoint === null) throw new EngineError(`${where}: the run has no checkpoint folder`);
-    return checkpoint;
+  #folder(): RunFolder {
+    const { settings, folder } = this.#parts;
+    if (folder === null) throw new EngineError(`${settings.where}: the run has no checkpoint folder`);
+    return folder;
   }
 
-  async #write(path: string): Promise<void> {
+  async #checkpoint(): Promise<Checkpoint> {
     const { where, model, optimizer, data, seed, steps } = this.#parts.settings;
     const { step, last, best, report } = this;
     const state = await this.state();
     const bad = nonFiniteState(state);
     if (bad !== null) {
-      const { dir } = this.#checkpointSettings();
+      this.#diverged = true;
       throw new EngineError(
         `${where}: the state is not finite after ${step} steps: ${bad} ` +
-          `(lower the learning rate; no checkpoint was written, and those in ${dir} are unchanged)`,
+          `(lower the learning rate; no checkpoint was written, and those in ${this.#folder().dir} are unchanged)`,
       );
     }
-    await saveCheckpoint(path, {
+    return {
       state,
       step,
       steps,
@@ -345,7 +363,7 @@ export class Session {
       report,
       last: withoutTiming(last),
       best: withoutTiming(best),
-    });
+    };
   }
 
   /** Parameters, statistics and the arrays of the optimizer, without the data. */
@@ -361,6 +379,11 @@ export class Session {
     await evaluator?.close();
     await updates.close();
     await store.close();
+  }
+
+  /** Unlocks the folder of the run, after everything about the run was written. */
+  async unlock(): Promise<void> {
+    await this.#parts.folder?.close();
   }
 }
 

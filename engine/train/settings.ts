@@ -2,6 +2,7 @@
 import type { Dataset, Loader } from '../dataset.ts';
 import type { Backend } from '../backends/backend.ts';
 import { ShapeError } from '../errors.ts';
+import { nodeFiles, type Files } from '../files.ts';
 import { refuseSpatialTargets } from '../host.ts';
 import type { Layer } from '../nn/layer.ts';
 import type { Optimizer } from '../nn/optimizer.ts';
@@ -61,11 +62,14 @@ export interface EvalOptions {
 }
 
 export interface CheckpointOptions {
-  /** The folder of the checkpoints. It is created if it is missing. */
+  /** The folder of the checkpoints. It is created if it is missing. While a run writes there, no other can (RunInUseError). */
   readonly dir: string;
   /** Steps between checkpoints. There is also one at the end. */
   readonly every: number;
-  /** Whether to resume from the latest checkpoint in the folder. With false, a folder with checkpoints throws. Default false. */
+  /**
+   * Whether to resume from the newest checkpoint in the folder that is not damaged. With false, a folder with checkpoints throws.
+   * Default false.
+   */
   readonly resume?: boolean;
   /** Number of latest checkpoints to keep. Default 2. */
   readonly keep?: number;
@@ -86,6 +90,8 @@ export interface Settings extends Required<
   readonly objective: Objective;
   readonly checkpoint: Required<CheckpointOptions> | null;
   readonly signal: AbortSignal | null;
+  /** Where checkpoints are written. Tests replace it. */
+  readonly files: Files;
 }
 
 const KNOWN = [
@@ -159,6 +165,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
       `${where}: the optimizer's at(0) must return hyperparameters by name, got ${show(hyper)}`,
     );
   }
+  checkHyper(optimizer, steps);
   const seededLoader: unknown = data.withSeed(seed);
   checkKind(where, "the loader's withSeed(seed)", seededLoader, 'batch', 'a loader');
   checkLoader(`${where}: the loader's withSeed(seed)`, seededLoader as Loader);
@@ -176,9 +183,20 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
     checkpoint: checkpointOf(where, options),
     listeners,
     signal: signal ?? null,
+    files: nodeFiles,
     resident,
     stepsPerCall,
   };
+}
+
+/**
+ * Evaluates the hyperparameters of every step, so that a value out of range ends the run now and not in the middle. They are pure
+ * functions of the step. The value of a constant is known after the first.
+ */
+function checkHyper(optimizer: Optimizer, steps: number): void {
+  const schedules = Object.values(optimizer.schedules);
+  if (schedules.length > 0 && schedules.every(({ config }) => config.kind === 'constant')) return;
+  for (let step = 1; step < steps; step++) optimizer.at(step);
 }
 
 function evaluationOf(where: string, { eval: options, data }: TrainOptions): Settings['evaluation'] {

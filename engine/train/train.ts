@@ -1,7 +1,7 @@
 /** The training loop, as a generator of events and as a promise. */
 import type { Report } from '../backends/report.ts';
 import type { State } from '../types.ts';
-import type { EndEvent, EvalEvent, Listener, TrainEvent } from './events.ts';
+import type { EndEvent, EvalEvent, Listener, Notice, TrainEvent } from './events.ts';
 import { openSession, type Session } from './session.ts';
 import { settingsOf, type Settings, type TrainOptions } from './settings.ts';
 
@@ -68,7 +68,8 @@ export async function fit(options: TrainOptions): Promise<Result> {
   return { ...result!, reason, ms };
 }
 
-async function* run(
+/** The events of a run. `beforeClose` is called at its end, unless there was an error. */
+export async function* run(
   settings: Settings,
   beforeClose: (session: Session) => Promise<void>,
 ): AsyncGenerator<TrainEvent, void, undefined> {
@@ -112,7 +113,28 @@ async function* runSession(
     return event;
   };
   const saved = (path: string): Promise<TrainEvent> => emit({ type: 'checkpoint', path, step: session.step });
-  const save = async (): Promise<TrainEvent> => saved(await session.save());
+  const send = (notice: Notice): Promise<TrainEvent> =>
+    emit({ type: 'notice', step: session.step, ...notice });
+  const save = async (): Promise<TrainEvent> => {
+    await each(listeners, (listener) => listener.flush?.());
+    const event = await saved(await session.save());
+    await session.prune();
+    return event;
+  };
+  /** Saves the state after an error, if it is good and not saved. The error is thrown, so another one is only a notice. */
+  const rescue = async (): Promise<TrainEvent | null> => {
+    if (!session.canRescue) return null;
+    await attempt(() => each(listeners, (listener) => listener.flush?.()));
+    let event: TrainEvent;
+    const { step } = session;
+    try {
+      event = { type: 'checkpoint', path: await session.save(), step };
+    } catch (error) {
+      event = { type: 'notice', step, code: 'checkpoint-failed', message: messageOf(error) };
+    }
+    await attempt(() => emit(event));
+    return event;
+  };
   const attempt = async (action: () => Promise<unknown>): Promise<void> => {
     try {
       await action();
@@ -141,6 +163,7 @@ async function* runSession(
     };
     end = final;
     await attempt(() => emit(final));
+    await attempt(() => session.unlock());
     if (left && failure !== null) throw failure.error;
   };
 
@@ -148,13 +171,15 @@ async function* runSession(
     const { stepsPerEpoch, batchSize } = data;
     const { step, report } = session;
     yield await emit({ type: 'start', step, steps, stepsPerEpoch, batchSize, seed, report });
-    for (const notice of session.notices) yield await emit({ type: 'notice', step, ...notice });
+    for (const notice of session.notices) yield await send(notice);
     for (;;) {
+      for (const notice of listeners.flatMap((listener) => listener.takeNotices?.() ?? []))
+        yield await send(notice);
       if (session.evalDue) {
         const event = await session.evaluate();
         if (event !== null) yield await emit(event);
-        if (event !== null && session.bestDue) yield await saved(await session.saveBest());
       }
+      if (session.bestDue) yield await saved(await session.saveBest());
       if (session.saveDue) yield await save();
       if (session.step === steps || signal?.aborted === true) break;
       yield await emit(await session.next());
@@ -166,6 +191,8 @@ async function* runSession(
   } catch (error) {
     reason = 'error';
     failure = { error };
+    const rescued = await rescue();
+    if (rescued !== null) yield rescued;
   } finally {
     await finish();
   }
@@ -174,14 +201,23 @@ async function* runSession(
 }
 
 /** Sends an event to every listener, one after another. Throws the first error when all have received it. */
-async function notify(listeners: readonly Listener[], event: TrainEvent): Promise<void> {
+const notify = (listeners: readonly Listener[], event: TrainEvent): Promise<void> =>
+  each(listeners, (listener) => listener(event));
+
+/** Calls every listener, one after another. Throws the first error when all were called. */
+async function each(
+  listeners: readonly Listener[],
+  call: (listener: Listener) => void | Promise<void>,
+): Promise<void> {
   let failure: { readonly error: unknown } | null = null;
   for (const listener of listeners) {
     try {
-      await listener(event);
+      await call(listener);
     } catch (error) {
       failure ??= { error };
     }
   }
   if (failure !== null) throw failure.error;
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

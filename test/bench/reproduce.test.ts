@@ -119,6 +119,14 @@ describe('runs', () => {
     expect(b.accuracy).toBe(a.accuracy);
     // What is done is not done again.
     expect(await runSmall(backend, whole, 0)).toBe(true);
+    // A file that a power failure emptied is not done. Its run is, and the file is written again.
+    const file = resultFile(whole, small, 1);
+    for (const broken of ['', '{"experiment":', '7']) {
+      writeFileSync(file, broken);
+      expect(() => readResults(whole)).toThrow(`${file}: the result is broken: `);
+      expect(await runSmall(backend, whole, 0)).toBe(true);
+      expect(read(whole)).toMatchObject({ accuracy: a.accuracy, evaluations: a.evaluations });
+    }
     await backend.close();
   });
 });

@@ -1,4 +1,5 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { DataError } from 'cyclegrad';
@@ -195,6 +196,34 @@ describe('train', () => {
     expect(await run(host, `train ${SMALL} --schedule fixed --lr 1e20 --steps 20`)).toBe(1);
     expect(host.err().match(/not finite/g)).toHaveLength(2); // the loss, and the tensor it came from
     expect(host.err()).not.toMatch(/^ +at /m);
+  });
+
+  it('output that cannot be written ends with 1, saves, and prints the command that resumes', async () => {
+    const host = await testHost();
+    const full = Object.assign(new Error('write ENOSPC'), { code: 'ENOSPC' });
+    const write = host.stdout.write.bind(host.stdout);
+    host.stdout.write = ((chunk: string, done: (error?: Error | null) => void) => {
+      if (!chunk.includes('"type":"step","step":2,')) return write(chunk, 'utf8', done);
+      done(full);
+      return false;
+    }) as typeof host.stdout.write;
+    expect(await run(host, `train ${SMALL} --steps 6 --json --run r`)).toBe(1);
+    expect(host.err()).toContain('jsonLines: cannot write to the stream: write ENOSPC');
+    const [, command] =
+      /saved at step 3 of 6; to resume:\n {2}node main\.js (.* --resume)\n/.exec(host.err()) ?? [];
+    expect(await run(await testHost({ cwd: host.cwd }), command)).toBe(0);
+  });
+
+  it('a folder in which another process trains is wrong use', async () => {
+    const host = await testHost();
+    mkdirSync(join(host.cwd, 'r'));
+    const owner = { host: hostname(), pid: process.ppid, started: null, since: '2026-01-02T03:04:05.678Z' };
+    writeFileSync(join(host.cwd, 'r', 'run.lock'), JSON.stringify(owner));
+    expect(await run(host, `train ${SMALL} --steps 1 --run r`)).toBe(2);
+    expect(host.err()).toContain(
+      `another run writes here: process ${process.ppid} on ${hostname()} since 2026`,
+    );
+    expect(host.err()).not.toContain('to resume');
   });
 
   it('resuming with another network is refused by its checkpoint', async () => {

@@ -3,8 +3,9 @@ import { existsSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { makeFolder } from '../../engine/folder.ts';
+import { makeFolder as make, nodeFiles } from '../../engine/files.ts';
 
+const makeFolder = (path: string): Promise<void> => make(nodeFiles, path);
 const root = mkdtempSync(join(tmpdir(), 'cyclegrad-folder-'));
 afterAll(() => rmSync(root, { recursive: true, force: true, maxRetries: 3 }));
 

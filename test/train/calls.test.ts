@@ -10,6 +10,7 @@ import {
   type TrainEvent,
   type TrainOptions,
 } from 'cyclegrad';
+import type { Loader } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
 import { custom } from 'cyclegrad/schedulers';
 import { Pace } from '../../engine/train/calls.ts';
@@ -104,12 +105,20 @@ describe('calls of several updates', () => {
   );
 
   test.each(SIZES)(
-    'of %i: a rate that cannot be told comes after the updates before it',
+    'of %i: a batch that cannot be made comes after the updates before it',
     async (stepsPerCall) => {
-      const lr = custom({ name: 'short', fn: (step) => (step < 6 ? 0.01 : NaN) });
-      const { events, error } = await eventsOf(tinyRun({ optimizer: sgd({ lr }), stepsPerCall }));
+      const { data } = tinyRun();
+      const short = (whole: Loader): Loader => ({
+        ...whole,
+        withSeed: (seed) => short(whole.withSeed(seed)),
+        batch(step) {
+          if (step === 6) throw new Error('no batch 6');
+          return whole.batch(step);
+        },
+      });
+      const { events, error } = await eventsOf(tinyRun({ data: short(data), stepsPerCall }));
       expect(events.filter(({ type }) => type === 'step').length).toBe(6);
-      expect((error as Error).message).toMatch(/^custom: .*6/);
+      expect((error as Error).message).toBe('no batch 6');
     },
   );
 

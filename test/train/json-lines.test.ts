@@ -114,9 +114,9 @@ describe('jsonLines', () => {
     await expect(failed).rejects.toThrow(`jsonLines: cannot write ${path}: `);
 
     const foreign = join(dir, 'notes.txt');
-    writeFileSync(foreign, '{"type":"start","step":0}\nmilk, eggs\n');
+    writeFileSync(foreign, 'milk, eggs\n{"type":"start","step":0}\n');
     await expect(jsonLines({ path: foreign })(start(5, 10))).rejects.toThrow(
-      `jsonLines: ${foreign} is not a log of events: line 2 is "milk, eggs" (move the file, or use another path)`,
+      `jsonLines: ${foreign} is not a log of events: line 1 is "milk, eggs" (move the file, or use another path)`,
     );
     expect(readFileSync(foreign, 'utf8')).toContain('milk, eggs');
   });

@@ -1,7 +1,24 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CheckpointError, type HostTensor } from 'cyclegrad';
-import { decodeTensors, encodeTensors } from '../../engine/train/safetensors.ts';
+import { CheckpointError, DataError, type HostTensor, type State } from 'cyclegrad';
+import type { Source } from '../../engine/files.ts';
+import {
+  decodeTensors,
+  encodeHeader,
+  encodeTensors,
+  type TensorFile,
+} from '../../engine/train/safetensors.ts';
+
+/** A file in memory. */
+const encode = (tensors: State, metadata: Record<string, string>, pieceBytes = 1 << 20): Buffer =>
+  Buffer.concat([...encodeTensors(tensors, encodeHeader('x', { tensors, metadata }), pieceBytes)]);
+
+const sourceOf = (bytes: Uint8Array): Source => ({
+  size: bytes.length,
+  read: async (into, position) => into.set(bytes.subarray(position, position + into.length)),
+});
+
+const decode = (bytes: Uint8Array): Promise<TensorFile> => decodeTensors('x', sourceOf(bytes));
 
 const tensors: Record<string, HostTensor> = {
   'conv.weight': { shape: [2, 2], dtype: 'f32', data: Float32Array.of(1, -2, 0.5, 1e-40) },
@@ -9,7 +26,7 @@ const tensors: Record<string, HostTensor> = {
   'after an odd length': { shape: [], dtype: 'i32', data: Int32Array.of(-7) },
   nothing: { shape: [0, 4], dtype: 'f32', data: new Float32Array() },
 };
-const file = encodeTensors({ tensors, metadata: { note: 'ünï' } });
+const file = encode(tensors, { note: 'ünï' });
 
 /** A file from a header and the bytes after it. */
 function make(header: unknown, data: number): Uint8Array {
@@ -20,28 +37,33 @@ function make(header: unknown, data: number): Uint8Array {
   return bytes;
 }
 
-test('what was written is read, whatever the alignment', () => {
-  expect(decodeTensors('x', file)).toEqual({ tensors, metadata: { note: 'ünï' } });
-  const shifted = new Uint8Array(file.length + 3);
-  shifted.set(file, 3);
-  expect(decodeTensors('x', shifted.subarray(3)).tensors).toEqual(tensors);
-  expect(decodeTensors('x', Buffer.from(file)).tensors).toEqual(tensors);
+test('reads what was written, in pieces of any size', async () => {
+  expect(await decode(file)).toEqual({ tensors, metadata: { note: 'ünï' } });
+  for (const pieceBytes of [4, 8, 12]) {
+    const pieces = encodeTensors(tensors, new Uint8Array(0), pieceBytes);
+    expect(Math.max(...[...pieces].map(({ length }) => length))).toBeLessThanOrEqual(pieceBytes);
+    expect(encode(tensors, { note: 'ünï' }, pieceBytes).equals(file)).toBe(true);
+  }
 });
 
-test('the format is the published one', () => {
+test('refuses to write a header that it would refuse to read', () => {
+  const metadata = { note: 'x'.repeat(100_000_000) };
+  expect(() => encode({}, metadata)).toThrow(DataError);
+  expect(() => encode({}, metadata)).toThrow(
+    'x: the names and the metadata take 100000032 bytes, but the format allows 100000000 (use fewer arrays, or less metadata)',
+  );
+});
+
+test('the format is the published one', async () => {
   const { length } = file;
-  const size = Number(new DataView(file.buffer).getBigUint64(0, true));
+  const size = Number(file.readBigUInt64LE());
   const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + size))) as Record<string, unknown>;
   expect(size % 8).toBe(0);
   expect(header['__metadata__']).toEqual({ note: 'ünï' });
   expect(header['conv.weight']).toEqual({ dtype: 'F32', shape: [2, 2], data_offsets: [0, 16] });
   expect(header['after an odd length']).toEqual({ dtype: 'I32', shape: [], data_offsets: [19, 23] });
   expect(8 + size + 23).toBe(length);
-  expect(
-    Buffer.from(encodeTensors({ tensors: {}, metadata: {} }))
-      .toString('latin1', 8)
-      .trim(),
-  ).toBe('{}');
+  expect(encode({}, {}).toString('latin1', 8).trim()).toBe('{}');
   // Arrays may be listed in any order.
   const other = make(
     {
@@ -50,13 +72,15 @@ test('the format is the published one', () => {
     },
     2,
   );
-  expect(Object.keys(decodeTensors('x', other).tensors).sort()).toEqual(['a', 'b']);
+  expect(Object.keys((await decode(other)).tensors).sort()).toEqual(['a', 'b']);
 });
 
-test('double precision is rounded', () => {
-  const data = Float64Array.of(0.1);
-  const bytes = encodeTensors({ tensors: { w: { shape: [1], dtype: 'f32', data } }, metadata: {} });
-  expect(decodeTensors('x', bytes).tensors['w'].data).toEqual(Float32Array.of(0.1));
+test('double precision is rounded, in pieces of any size', async () => {
+  const data = Float64Array.of(0.1, 0.2, 0.3);
+  for (const pieceBytes of [4, 8, 64]) {
+    const bytes = encode({ w: { shape: [3], dtype: 'f32', data } }, {}, pieceBytes);
+    expect((await decode(bytes)).tensors['w'].data).toEqual(Float32Array.of(0.1, 0.2, 0.3));
+  }
 });
 
 describe('types of other programs', () => {
@@ -79,7 +103,8 @@ describe('types of other programs', () => {
     I8: 1,
     BOOL: 1,
   };
-  const read = (dtype: string, data: ArrayBufferView) => decodeTensors('x', stored(dtype, data)).tensors['w'];
+  const read = async (dtype: string, data: ArrayBufferView) =>
+    (await decode(stored(dtype, data))).tensors['w'];
 
   test.each([
     [
@@ -96,20 +121,20 @@ describe('types of other programs', () => {
     ['U16', Uint16Array.of(65535), Int32Array.of(65535)],
     ['I8', Int8Array.of(-128), Int32Array.of(-128)],
     ['BOOL', Uint8Array.of(0, 1), Uint8Array.of(0, 1)],
-  ])('%s', (dtype, data, expected) => {
-    expect(read(dtype, data).data).toEqual(expected);
-    expect(read(dtype, data).dtype).toBe(
+  ])('%s', async (dtype, data, expected) => {
+    expect((await read(dtype, data)).data).toEqual(expected);
+    expect((await read(dtype, data)).dtype).toBe(
       expected instanceof Float32Array ? 'f32' : expected instanceof Int32Array ? 'i32' : 'u8',
     );
   });
 
-  test('what does not fit ours is refused', () => {
-    expect(() => read('I64', BigInt64Array.of(2n ** 31n))).toThrow(
+  test('what does not fit ours is refused', async () => {
+    await expect(read('I64', BigInt64Array.of(2n ** 31n))).rejects.toThrow(
       "x: 'w' is I64 and has values that i32 cannot represent",
     );
-    expect(() => read('U32', Uint32Array.of(2 ** 31))).toThrow('that i32 cannot represent');
-    expect(() => read('U64', BigUint64Array.of(2n ** 63n + 1n))).toThrow('that i32 cannot represent');
-    expect(() => read('F64', Float64Array.of(1e300))).toThrow('has values that f32 cannot represent');
+    await expect(read('U32', Uint32Array.of(2 ** 31))).rejects.toThrow('that i32 cannot represent');
+    await expect(read('U64', BigUint64Array.of(2n ** 63n + 1n))).rejects.toThrow('that i32 cannot represent');
+    await expect(read('F64', Float64Array.of(1e300))).rejects.toThrow('has values that f32 cannot represent');
   });
 });
 
@@ -141,28 +166,28 @@ describe('damage is told', () => {
       "the bytes of 'b' begin at 4, where 8 is expected",
     ],
     [make({ a: entry({ data_offsets: [4, 12] }) }, 12), "the bytes of 'a' begin at 4, where 0 is expected"],
-  ])('%#', (bytes, message) => {
-    const read = () => decodeTensors('x', bytes);
-    expect(read).toThrow(CheckpointError);
-    expect(read).toThrow(message);
+    [make(`{"__proto__":${JSON.stringify(entry({}))}}`, 8), "'__proto__' names an array"],
+  ])('%#', async (bytes, message) => {
+    await expect(decode(bytes)).rejects.toThrow(CheckpointError);
+    await expect(decode(bytes)).rejects.toThrow(message);
   });
 
-  test('every truncation, and every changed byte that matters, is a CheckpointError and nothing else', () => {
-    const outcome = (bytes: Uint8Array): unknown => {
+  test('every truncation, and every changed byte that matters, is a CheckpointError and nothing else', async () => {
+    const outcome = async (bytes: Uint8Array): Promise<unknown> => {
       try {
-        decodeTensors('x', bytes);
+        await decode(bytes);
         return 'read';
       } catch (error) {
         return error instanceof CheckpointError ? 'refused' : error;
       }
     };
     for (let length = 0; length < file.length; length++)
-      expect(outcome(file.subarray(0, length))).toBe('refused');
-    fc.assert(
-      fc.property(fc.nat(file.length - 1), fc.nat(255), (at, value) => {
-        const changed = file.slice();
+      expect(await outcome(file.subarray(0, length))).toBe('refused');
+    await fc.assert(
+      fc.asyncProperty(fc.nat(file.length - 1), fc.nat(255), async (at, value) => {
+        const changed = Uint8Array.from(file);
         changed[at] = value;
-        expect(['read', 'refused']).toContain(outcome(changed));
+        expect(['read', 'refused']).toContain(await outcome(changed));
       }),
       { numRuns: 2000 },
     );

@@ -1,5 +1,6 @@
 /** The short form of `npm run soak`. */
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { isLong, LONG } from '../forms.ts';
 import { failures } from '../stress/soak/failures.ts';
 import { parallel } from '../stress/soak/parallel.ts';
 import { SHORT, type Part } from '../stress/soak/part.ts';
@@ -7,15 +8,22 @@ import { resources } from '../stress/soak/resources.ts';
 import { steps } from '../stress/soak/steps.ts';
 import { slopeOfSecondHalf } from '../stress/soak/usage.ts';
 
-it.each<[string, Part]>([
-  ['memory and handles do not grow with the steps', steps],
-  ['nothing remains of executables and backends', resources],
-  ['parallel fits give the bytes of each alone', parallel],
-  ['a run that fails or stops in any phase can resume, and leaves nothing open', failures],
-])('%s', async (_, part) => {
+const check = async (_: string, part: Part): Promise<void> => {
   const rows = await part(SHORT, () => undefined);
   expect(rows.filter(({ ok }) => !ok)).toEqual([]);
   expect(rows.length).toBeGreaterThan(0);
+};
+
+it.each<[string, Part]>([
+  ['a run that fails or stops in any phase can resume, and leaves nothing open', failures],
+])('%s', check);
+
+describe.runIf(isLong)(`a long run (${LONG})`, () => {
+  it.each<[string, Part]>([
+    ['memory and handles do not grow with the steps', steps],
+    ['nothing remains of executables and backends', resources],
+    ['parallel fits give the bytes of each alone', parallel],
+  ])('%s', check);
 });
 
 it('the slope is that of the least-squares line through the second half', () => {

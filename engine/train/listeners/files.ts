@@ -1,9 +1,17 @@
 /** The files that listeners write: event logs with one JSON object per line, and files that are replaced atomically. */
-import { appendFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DataError } from '../../errors.ts';
-import { makeFolder } from '../../folder.ts';
-import type { TrainEvent } from '../events.ts';
+import {
+  appendBytes,
+  codeOf,
+  endsInsideLine,
+  LINE_FEED,
+  makeFolder,
+  readText,
+  replaceFile,
+  type Files,
+} from '../../files.ts';
+import type { Notice, TrainEvent } from '../events.ts';
 import { message } from './format.ts';
 
 /** An event of a log file. */
@@ -26,15 +34,11 @@ export function toLine(event: object): string {
   return `${text}\n`;
 }
 
-/** Writes a file atomically: to a temporary file, which is then renamed. */
-export async function writeAtomic(where: string, path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
+/** Replaces a text file atomically. */
+export async function replaceText(files: Files, where: string, path: string, text: string): Promise<void> {
   try {
-    await makeFolder(dirname(path));
-    await writeFile(temporary, text);
-    await rename(temporary, path);
+    await replaceFile(files, path, [new TextEncoder().encode(text)]);
   } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => undefined); // report the first error
     throw failure(where, path, cause);
   }
 }
@@ -63,32 +67,49 @@ function isValid(event: LoggedEvent, resumed: number): boolean {
   return event.step <= resumed;
 }
 
-interface LogContents {
-  readonly lines: readonly string[];
-  readonly events: readonly LoggedEvent[];
+/** A line of a log with its event. */
+interface LogLine {
+  readonly text: string;
+  readonly event: LoggedEvent;
 }
 
-async function readLog(where: string, path: string): Promise<LogContents> {
+interface LogContents {
+  readonly lines: readonly LogLine[];
+  readonly notices: readonly Notice[];
+}
+
+/**
+ * The events of a log. Leaves out an incomplete last line, which a killed process leaves, and with a notice other lines that a disk
+ * without space or power tore. Throws DataError if the first line is no event: the file is something else.
+ */
+async function readLog(files: Files, where: string, path: string): Promise<LogContents> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readText(files, path);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return { lines: [], events: [] };
+    if (codeOf(cause) === 'ENOENT') return { lines: [], notices: [] };
     throw new DataError(`${where}: cannot read ${path}: ${message(cause)}`, { cause });
   }
-  const lines = text.split('\n');
-  lines.pop(); // the empty string after the last line feed, or an incomplete line of a killed process
-  const events = lines.map((line, index) => {
+  const lines: LogLine[] = [];
+  const notices: Notice[] = [];
+  for (const [index, line] of text.split('\n').slice(0, -1).entries()) {
+    if (line === '') continue; // begun after a failed write
     const event = parseLine(line);
-    if (event === null) {
+    const what = `line ${index + 1} is ${JSON.stringify(line.slice(0, 60))}`;
+    if (event !== null) {
+      lines.push({ text: line, event });
+    } else if (lines.length === 0) {
       throw new DataError(
-        `${where}: ${path} is not a log of events: line ${index + 1} is ${JSON.stringify(line.slice(0, 60))} ` +
-          `(move the file, or use another path)`,
+        `${where}: ${path} is not a log of events: ${what} (move the file, or use another path)`,
       );
+    } else {
+      notices.push({
+        code: 'log-damaged',
+        message: `${path}: a line that is no event was left out: ${what}`,
+      });
     }
-    return event;
-  });
-  return { lines, events };
+  }
+  return { lines, notices };
 }
 
 /** The start of the log: the updates done (0 for a new run), and what to do with an existing file. */
@@ -104,34 +125,78 @@ export interface EventLogStart {
 export class EventLog {
   /** The events that earlier processes of this run logged, up to the step at which it resumed. */
   readonly earlier: readonly LoggedEvent[];
+  /** What was wrong with the file. */
+  readonly notices: readonly Notice[];
+  private readonly files: Files;
   private readonly where: string;
   private readonly path: string;
+  /** Text that could not be written. The next write repeats it, so a disk that was full for a while loses no event. */
+  private unwritten = '';
 
-  private constructor(where: string, path: string, earlier: readonly LoggedEvent[]) {
+  private constructor(
+    files: Files,
+    where: string,
+    path: string,
+    earlier: readonly LoggedEvent[],
+    notices: readonly Notice[],
+  ) {
+    this.files = files;
     this.where = where;
     this.path = path;
     this.earlier = earlier;
+    this.notices = notices;
   }
 
-  static async open(where: string, path: string, start: EventLogStart): Promise<EventLog> {
-    const log: LogContents =
-      start.existing === 'keep' ? await readLog(where, path) : { lines: [], events: [] };
+  static async open(files: Files, where: string, path: string, start: EventLogStart): Promise<EventLog> {
+    const { resumed, existing } = start;
+    const log = existing === 'keep' ? await readLog(files, where, path) : { lines: [], notices: [] };
     // A file may contain several runs. The last one is resumed.
-    const begin = log.events.findLastIndex((event) => event.type === 'start' && event.step === 0);
-    const keep = (event: LoggedEvent, index: number): boolean =>
-      start.resumed === 0 || index < begin || isValid(event, start.resumed);
-    const lines = log.lines.filter((_, index) => keep(log.events[index], index));
-    await writeAtomic(where, path, lines.map((line) => `${line}\n`).join(''));
-    const earlier =
-      start.resumed === 0 ? [] : log.events.filter((event, index) => index >= begin && keep(event, index));
-    return new EventLog(where, path, earlier);
+    const begin = log.lines.findLastIndex(({ event }) => event.type === 'start' && event.step === 0);
+    const kept = log.lines.filter(
+      ({ event }, index) => resumed === 0 || index < begin || isValid(event, resumed),
+    );
+    await replaceText(files, where, path, kept.map(({ text }) => `${text}\n`).join(''));
+    const earlier = resumed === 0 ? [] : kept.slice(Math.max(begin, 0)).map(({ event }) => event);
+    return new EventLog(files, where, path, earlier, log.notices);
+  }
+
+  /** A log that only gets lines at its end, because another run may be writing to the file. */
+  static async after(files: Files, where: string, path: string): Promise<EventLog> {
+    const log = new EventLog(files, where, path, [], []);
+    try {
+      await makeFolder(files, dirname(path));
+      if (await endsInsideLine(files, path)) log.unwritten = '\n';
+    } catch (cause) {
+      throw failure(where, path, cause);
+    }
+    return log;
   }
 
   async write(event: object): Promise<void> {
+    await this.append(toLine(event), false);
+  }
+
+  /** Flushes all lines to the disk. */
+  async flush(): Promise<void> {
+    await this.append('', true);
+  }
+
+  private async append(text: string, flush: boolean): Promise<void> {
+    const bytes = new TextEncoder().encode(this.unwritten + text);
+    let done = 0;
     try {
-      await appendFile(this.path, toLine(event));
+      await appendBytes(this.files, this.path, bytes, flush, (count) => void (done = count));
     } catch (cause) {
       throw failure(this.where, this.path, cause);
+    } finally {
+      this.unwritten = remainder(bytes, done);
     }
   }
+}
+
+/** What remains of lines of which `done` bytes were written. A line that was torn is written again, after a line feed. */
+function remainder(bytes: Uint8Array, done: number): string {
+  const begin = done === 0 ? 0 : bytes.lastIndexOf(LINE_FEED, done - 1) + 1;
+  const isTorn = begin < done && bytes[done] !== LINE_FEED;
+  return (isTorn ? '\n' : '') + new TextDecoder().decode(bytes.subarray(isTorn ? begin : done));
 }

@@ -1,6 +1,7 @@
 /** Every event of a run as one line of JSON, in a file or on a stream, for other programs. */
+import { nodeFiles, type Files } from '../../files.ts';
 import { checkOptions } from '../../options.ts';
-import type { Listener } from '../events.ts';
+import type { Listener, Notice, TrainEvent } from '../events.ts';
 import { EventLog, toLine } from './files.ts';
 import { TextStream, type TextOutput } from './streams.ts';
 
@@ -20,8 +21,10 @@ export type JsonLinesOptions =
 
 /**
  * A listener that writes every event as one line of JSON. Training waits for each line, so a killed process loses at most the last one.
+ * The lines of a file are flushed to the disk before each checkpoint and at the end.
  *
- * A resumed run first removes an incomplete last line and the events after its step, then appends. Errors are written as
+ * A resumed run first removes an incomplete last line and the events after its step, then appends. A notice reports lines that are no
+ * events. Errors are written as
  * `{ name, message }`, and numbers that are not finite as strings.
  *
  * Throws TypeError unless there is either a path or a stream. The listener throws DataError if it cannot write, or if the file to append
@@ -34,23 +37,37 @@ export function jsonLines(options: JsonLinesOptions): Listener {
   if ('path' in options === 'stream' in options) {
     throw new TypeError('jsonLines: pass either path or stream');
   }
-  return 'path' in options ? toFile(options.path, options.append) : toStream(options.stream);
+  return 'path' in options ? linesTo(nodeFiles, options.path, options.append) : toStream(options.stream);
 }
 
-function toFile(path: string, append: boolean | undefined): Listener {
+/** `jsonLines` with a path, for any file system. */
+export function linesTo(files: Files, path: string, append?: boolean): Listener {
   let log: EventLog | null = null;
-  return async (event) => {
-    const resumed = event.type === 'start' ? event.step : 0;
-    // A run that failed before its start has only an `end`, which must not replace an existing file.
-    const keep = event.type !== 'start' || (append ?? resumed > 0);
-    log ??= await EventLog.open('jsonLines', path, {
-      resumed,
-      existing: keep ? 'keep' : 'discard',
-    });
+  let notices: readonly Notice[] = [];
+  /** The log of a run. One that failed before its start has only an `end`, which must not change an existing file. */
+  const openFor = async (event: TrainEvent): Promise<EventLog> => {
+    if (event.type !== 'start') return EventLog.after(files, 'jsonLines', path);
+    const keep = append ?? event.step > 0;
+    const existing = keep ? 'keep' : 'discard';
+    const opened = await EventLog.open(files, 'jsonLines', path, { resumed: event.step, existing });
+    notices = opened.notices;
+    return opened;
+  };
+  const listener = async (event: TrainEvent): Promise<void> => {
+    log ??= await openFor(event);
     const current = log;
     if (event.type === 'end') log = null;
     await current.write(event);
+    if (event.type === 'end') await current.flush();
   };
+  return Object.assign(listener, {
+    flush: async () => log?.flush(),
+    takeNotices: () => {
+      const taken = notices;
+      notices = [];
+      return taken;
+    },
+  });
 }
 
 function toStream(stream: TextOutput): Listener {

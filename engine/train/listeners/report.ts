@@ -1,12 +1,13 @@
 /** The report of a run in a folder: its events, a summary and a chart. */
 import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
+import { nodeFiles, type Files } from '../../files.ts';
 import { checkOptions, show } from '../../options.ts';
 import type { Report } from '../../backends/report.ts';
 import { isBetter } from '../evaluate.ts';
-import type { EndEvent, EvalEvent, Listener, StartEvent, StepEvent, TrainEvent } from '../events.ts';
+import type { EndEvent, EvalEvent, Listener, Notice, StartEvent, StepEvent, TrainEvent } from '../events.ts';
 import { curveSvg, type CurveSeries } from './curve.ts';
-import { EventLog, toLine, writeAtomic, type LoggedEvent } from './files.ts';
+import { EventLog, replaceText, toLine, type LoggedEvent } from './files.ts';
 import { formatPercent, number } from './format.ts';
 
 export interface ReportOptions {
@@ -63,7 +64,7 @@ const RECORDS = 1000;
  *   curve.svg      accuracy, loss and learning rate over steps
  *
  * summary.json and curve.svg are replaced atomically at every evaluation and at the end. A resumed run appends to events.jsonl, so
- * summary and chart cover the complete run. A new run replaces it.
+ * summary and chart cover the complete run. A new run replaces it. The events are flushed to the disk before each checkpoint.
  *
  * Throws TypeError or RangeError for invalid arguments. The listener throws DataError if it cannot write a file, or if an existing
  * events.jsonl is not a log of events.
@@ -75,14 +76,23 @@ export function report(dir: string, options: ReportOptions = {}): Listener {
     throw new TypeError(`report: dir must be the path of a folder, got ${show(dir)}`);
   }
   checkOptions('report', options, ['config', 'title']);
+  return reportTo(nodeFiles, dir, options);
+}
+
+/** `report` for any file system, with checked options. */
+export function reportTo(files: Files, dir: string, options: ReportOptions): Listener {
   let run: RunReport | null = null;
-  return async (event) => {
-    if (event.type === 'start') run = await RunReport.open(dir, event, options);
+  const listener = async (event: TrainEvent): Promise<void> => {
+    if (event.type === 'start') run = await RunReport.open(files, dir, event, options);
     const current = run;
     if (event.type === 'end') run = null;
     // Without a start there is no run to report.
     await current?.take(event);
   };
+  return Object.assign(listener, {
+    flush: async () => run?.flush(),
+    takeNotices: () => run?.takeNotices() ?? [],
+  });
 }
 
 /** A line of events.jsonl that represents `over` updates. */
@@ -95,45 +105,67 @@ class RunReport {
   private pending: StepEvent[] = [];
   private step: number;
   private readonly started = performance.now();
+  private readonly files: Files;
   private readonly dir: string;
   private readonly start: StartEvent;
   private readonly options: ReportOptions;
   private readonly log: EventLog;
+  private notices: readonly Notice[];
 
-  private constructor(dir: string, start: StartEvent, options: ReportOptions, log: EventLog) {
+  private constructor(files: Files, dir: string, start: StartEvent, options: ReportOptions, log: EventLog) {
+    this.files = files;
     this.dir = dir;
     this.start = start;
     this.options = options;
     this.log = log;
+    this.notices = log.notices;
     this.step = start.step;
     this.interval = Math.max(1, Math.ceil(start.steps / RECORDS));
     this.records = log.earlier.filter((event) => event.type === 'step').map(toRecord);
     this.evals = log.earlier.filter((event) => event.type === 'eval').map(toEval);
   }
 
-  static async open(dir: string, start: StartEvent, options: ReportOptions): Promise<RunReport> {
-    const log = await EventLog.open('report', join(dir, 'events.jsonl'), {
+  static async open(
+    files: Files,
+    dir: string,
+    start: StartEvent,
+    options: ReportOptions,
+  ): Promise<RunReport> {
+    const log = await EventLog.open(files, 'report', join(dir, 'events.jsonl'), {
       resumed: start.step,
       existing: start.step > 0 ? 'keep' : 'discard',
     });
-    return new RunReport(dir, start, options, log);
+    return new RunReport(files, dir, start, options, log);
+  }
+
+  takeNotices(): readonly Notice[] {
+    const taken = this.notices;
+    this.notices = [];
+    return taken;
+  }
+
+  /** Flushes the events so far to the disk. No record may cover steps on both sides of a checkpoint, from which a run resumes. */
+  async flush(): Promise<void> {
+    await this.record();
+    await this.log.flush();
   }
 
   async take(event: TrainEvent): Promise<void> {
     if (event.type === 'step') {
       this.step = event.step + 1;
       this.pending.push(event);
-      if (this.step % this.interval === 0) await this.flush();
+      if (this.step % this.interval === 0) await this.record();
       return;
     }
-    // A run resumes from a checkpoint, so no record may cover steps on both sides of one.
-    if (event.type === 'checkpoint' || event.type === 'end') await this.flush();
+    if (event.type === 'checkpoint' || event.type === 'end') await this.record();
     await this.log.write(event);
+    if (event.type === 'end') await this.log.flush();
     if (event.type === 'eval') this.addEval(event);
     if (event.type === 'eval' || event.type === 'end') await this.publish(event);
   }
 
-  private async flush(): Promise<void> {
+  /** Writes a record of the steps since the last one. */
+  private async record(): Promise<void> {
     const last = this.pending.at(-1);
     if (last === undefined) return;
     const over = this.pending.length;
@@ -162,8 +194,8 @@ class RunReport {
 
   private async publish(event: EvalEvent | EndEvent): Promise<void> {
     const summary = this.summary(event.type === 'end' ? event : null);
-    await writeAtomic('report', join(this.dir, 'summary.json'), `${pretty(summary)}\n`);
-    await writeAtomic('report', join(this.dir, 'curve.svg'), this.picture(summary));
+    await replaceText(this.files, 'report', join(this.dir, 'summary.json'), `${pretty(summary)}\n`);
+    await replaceText(this.files, 'report', join(this.dir, 'curve.svg'), this.picture(summary));
   }
 
   private summary(end: EndEvent | null): RunSummary {
