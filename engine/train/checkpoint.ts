@@ -9,6 +9,7 @@ import type { Report } from '../backends/report.ts';
 import { CheckpointError } from '../errors.ts';
 import type { LayerConfig } from '../nn/layer.ts';
 import type { OptimizerConfig } from '../nn/optimizer.ts';
+import { checkInteger, checkOptions, isRecord, show } from '../options.ts';
 import type { State } from '../types.ts';
 import type { EvalEvent } from './events.ts';
 import { checkStorable, decodeTensors, encodeTensors, storedBytes, type TensorFile } from './safetensors.ts';
@@ -39,8 +40,23 @@ export interface Checkpoint {
   readonly best: EvalEvent | null;
 }
 
+/** A checkpoint without its arrays. */
+type Description = Omit<Checkpoint, 'state'>;
+
 const FORMAT = 'cyclegrad';
 const VERSION = 1;
+const PARTS = [
+  'step',
+  'steps',
+  'seed',
+  'model',
+  'optimizer',
+  'data',
+  'examples',
+  'report',
+  'last',
+  'best',
+] as const satisfies readonly (keyof Description)[];
 const NAME = /^step-(\d{8,})\.safetensors$/;
 
 /**
@@ -71,18 +87,54 @@ export const bestPath = (dir: string): string => join(dir, 'best.safetensors');
  * await saveCheckpoint('copy.safetensors', checkpoint);
  */
 export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
+  checkOptions('saveCheckpoint', checkpoint, [...PARTS, 'state']);
   const { state, ...description } = checkpoint;
   checkStorable('saveCheckpoint', state);
+  checkDescription('saveCheckpoint', description);
   const metadata = Object.fromEntries(
     Object.entries({ format: FORMAT, version: VERSION, ...description }).map(([name, value]) => [
       name,
-      typeof value === 'string' ? value : JSON.stringify(value),
+      typeof value === 'string' ? value : toJson(name, value),
     ]),
   );
   await writeFileAtomically(path, {
     tensors: state,
     metadata: { ...metadata, digest: digestOf({ tensors: state, metadata }) },
   });
+}
+
+/** Throws RangeError or TypeError for a part that is missing or of another type. What cannot be read is not saved. */
+function checkDescription(where: string, description: Description): void {
+  for (const name of ['step', 'steps', 'seed'] as const) checkInteger(where, name, description[name], 0);
+  for (const name of ['model', 'optimizer', 'data', 'report'] as const) {
+    if (!isRecord(description[name])) {
+      throw new TypeError(
+        `${where}: ${name} must be an object of plain data, got ${show(description[name])}`,
+      );
+    }
+  }
+  for (const name of ['last', 'best'] as const) {
+    const event: unknown = description[name];
+    if (event !== null && !isRecord(event)) {
+      throw new TypeError(`${where}: ${name} must be an evaluation or null, got ${show(event)}`);
+    }
+  }
+  const { examples } = description;
+  if (examples !== null && (typeof examples !== 'string' || !/^[0-9a-f]+$/.test(examples))) {
+    throw new TypeError(`${where}: examples must be a hexadecimal digest or null, got ${show(examples)}`);
+  }
+}
+
+/** A part of the description as JSON. Throws TypeError for values that JSON does not have. */
+function toJson(name: string, value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch (cause) {
+    throw new TypeError(
+      `saveCheckpoint: ${name} must be plain data: ${(cause as Error).message} (use numbers, strings, arrays and objects)`,
+      { cause },
+    );
+  }
 }
 
 /**
@@ -171,7 +223,8 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
   const { tensors, metadata } = await readTensors(path);
   if (metadata['format'] !== FORMAT) {
     throw new CheckpointError(
-      `${path}: the file is not a checkpoint of ${FORMAT}: its metadata has the format ${metadata['format']}`,
+      `${path}: the file is not a checkpoint of ${FORMAT}: its metadata has the format ${metadata['format']} ` +
+        '(read its arrays with loadTensors)',
     );
   }
   if (metadata['version'] !== String(VERSION)) {
@@ -179,15 +232,31 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
       `${path}: the file has version ${metadata['version']} of the format, but this program reads version ${VERSION} (update cyclegrad)`,
     );
   }
-  const field = (name: keyof Checkpoint): never => {
+  const description = readDescription(path, metadata);
+  const { digest, ...rest } = metadata;
+  // Older checkpoints have no digest.
+  if (digest !== undefined && digest !== digestOf({ tensors, metadata: rest })) {
+    throw new CheckpointError(
+      `${path}: the contents changed after saving: their SHA-256 differs from the one in the metadata ` +
+        `(the file is damaged)`,
+    );
+  }
+  return { state: tensors, ...description };
+}
+
+/** The description in the metadata of a file. Throws CheckpointError for a part that is missing or wrong. */
+function readDescription(path: string, metadata: TensorFile['metadata']): Description {
+  const field = (name: keyof Description): never => {
     try {
       return JSON.parse(metadata[name]) as never;
     } catch (cause) {
-      throw new CheckpointError(`${path}: the metadata has no valid '${name}': ${metadata[name]}`, { cause });
+      throw new CheckpointError(
+        `${path}: the metadata has no valid '${name}': ${metadata[name]} (the file is damaged)`,
+        { cause },
+      );
     }
   };
-  const checkpoint = {
-    state: tensors,
+  const description: Description = {
     step: field('step'),
     steps: field('steps'),
     seed: field('seed'),
@@ -199,15 +268,12 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
     last: field('last'),
     best: field('best'),
   };
-  const { digest, ...rest } = metadata;
-  // Older checkpoints have no digest.
-  if (digest !== undefined && digest !== digestOf({ tensors, metadata: rest })) {
-    throw new CheckpointError(
-      `${path}: the contents changed after saving: their SHA-256 differs from the one in the metadata ` +
-        `(the file is damaged)`,
-    );
+  try {
+    checkDescription(path, description);
+  } catch (cause) {
+    throw new CheckpointError(`${(cause as Error).message} (the file is damaged)`, { cause });
   }
-  return checkpoint;
+  return description;
 }
 
 async function readTensors(path: string): Promise<TensorFile> {
@@ -215,7 +281,10 @@ async function readTensors(path: string): Promise<TensorFile> {
   try {
     bytes = await readFile(path);
   } catch (cause) {
-    throw new CheckpointError(`${path}: cannot be read: ${(cause as Error).message}`, { cause });
+    throw new CheckpointError(
+      `${path}: cannot be read: ${(cause as Error).message} (is the path right, and the file readable?)`,
+      { cause },
+    );
   }
   return decodeTensors(path, bytes);
 }
