@@ -121,6 +121,39 @@ describe('jsonLines', () => {
     expect(readFileSync(foreign, 'utf8')).toContain('milk, eggs');
   });
 
+  test.each([
+    { type: 4, step: 0 },
+    { type: 'step', step: '1' },
+    { type: 'start', step: -1 },
+    { type: 'eval', step: 1, loss: 1, metrics: { accuracy: 'high' }, examples: 4, ms: 1 },
+    { type: 'eval', step: 1, metrics: {}, examples: 4, ms: 1 },
+    { type: 'step', step: 1, loss: 1, metrics: {}, ms: 1 },
+    { type: 'step', step: 1, loss: 1, metrics: {}, hyper: { lr: [] }, ms: 1 },
+    { type: 'step', step: 1, loss: 1, metrics: {}, hyper: {}, ms: null },
+    { type: 'step', step: 1, loss: 1, metrics: {}, hyper: {}, ms: 1, over: 0 },
+  ])('a damaged event is no event: %j', async (event) => {
+    const path = join(dir, 'damaged.jsonl');
+    writeFileSync(path, `{"type":"start","step":0}\n${JSON.stringify(event)}\n`);
+    await expect(jsonLines({ path })(start(5, 10))).rejects.toThrow(
+      `jsonLines: ${path} is not a log of events: line 2 is `,
+    );
+  });
+
+  test('numbers that are not finite are events', async () => {
+    const path = join(dir, 'diverged.jsonl');
+    const event = {
+      type: 'step',
+      step: 1,
+      loss: 'NaN',
+      metrics: { accuracy: '-Infinity' },
+      hyper: { lr: 'Infinity' },
+      ms: 1,
+    };
+    writeFileSync(path, `{"type":"start","step":0}\n${JSON.stringify(event)}\n`);
+    await jsonLines({ path })(start(5, 10));
+    expect(readFileSync(path, 'utf8')).toContain(JSON.stringify(event));
+  });
+
   test('a stream gets the same lines and stays open', async () => {
     const stream = new Memory();
     await play(jsonLines({ stream }), [start(0, 1), ...steps(0, 1, 1), end(1, 1)]);
