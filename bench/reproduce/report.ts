@@ -1,5 +1,5 @@
 /** The report of the finished runs: a page of Markdown, the same page as HTML, figures, and the headline of docs/reproduction.md. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   curveSvg,
@@ -12,6 +12,7 @@ import { markdownTable } from '../markdown.ts';
 import { arms, experimentNames, type Arm, type ExperimentName } from './arms.ts';
 import { RANGE_HEAD, rangeFigure, rangeRows, readRangeTests, type RangeRecord } from './range.ts';
 import type { RunRecord } from './record.ts';
+import { readRecord, RUN, START_RUN } from './results.ts';
 
 /** All finished runs of one arm, by seed. */
 export interface ArmResult {
@@ -44,11 +45,11 @@ export function readResults(folder: string): Results {
     const dir = join(folder, arm.experiment);
     const pattern = new RegExp(`^${arm.name}-seed\\d+\\.json$`);
     const files = existsSync(dir) ? readdirSync(dir).filter((name) => pattern.test(name)) : [];
-    const runs = files.map((name) => JSON.parse(readFileSync(join(dir, name), 'utf8')) as RunRecord);
+    const runs = files.map((name) => readRecord<RunRecord>(join(dir, name), RUN));
     return { arm, runs: runs.sort((a, b) => a.seed - b.seed) };
   });
   const path = join(folder, `${START}.json`);
-  const start = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as StartRecord) : null;
+  const start = existsSync(path) ? readRecord<StartRecord>(path, START_RUN) : null;
   return { arms: results, range: readRangeTests(folder), start };
 }
 

@@ -6,6 +6,7 @@ import { fit, formatPercent, report, type Backend, type Listener } from '../../e
 import * as nn from '../../engine/nn/index.ts';
 import type { Arm } from './arms.ts';
 import { recordOf } from './record.ts';
+import { readRecord, RUN } from './results.ts';
 
 export interface RunOptions {
   readonly arms: readonly Arm[];
@@ -30,7 +31,9 @@ export async function runArms(options: RunOptions): Promise<boolean> {
   const { arms, seeds, results, signal, log } = options;
   for (const seed of seeds) {
     for (const arm of arms) {
-      if (existsSync(resultFile(results, arm, seed))) {
+      const file = resultFile(results, arm, seed);
+      if (existsSync(file)) {
+        readRecord(file, RUN); // throws for a damaged file, which is not a finished run
         log(`${arm.title}, seed ${seed}: already finished`);
         continue;
       }
