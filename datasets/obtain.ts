@@ -12,7 +12,15 @@ import { DataError } from '../engine/errors.ts';
 import { checkOptions } from '../engine/options.ts';
 import { BODY, download, reasonOf, RETRY } from './download.ts';
 import type { RetryPolicy } from './download.ts';
-import { fileSize, md5Of, orStorageError, StorageError, unpack, writeDurably } from './files.ts';
+import {
+  fileSize,
+  md5Of,
+  orStorageError,
+  StorageError,
+  unpack,
+  writeDurably,
+  orUnreadable,
+} from './files.ts';
 import { npmPack } from './npm.ts';
 import type { NpmCommand } from './npm.ts';
 import type { OnData } from './progress.ts';
@@ -99,7 +107,9 @@ const fixFor = (dir: string): string => `delete ${dir} and run again to download
 /** Whether `dir` holds all batch files. Throws DataError if only some are there, or if one has another size. */
 async function isComplete(dir: string, sources: Cifar10Sources): Promise<boolean> {
   const files = [...sources.train, sources.test];
-  const sizes = await Promise.all(files.map((file) => fileSize(join(dir, file.name))));
+  const sizes = await Promise.all(
+    files.map((file) => orUnreadable(join(dir, file.name), () => fileSize(join(dir, file.name)))),
+  );
   if (sizes.every((size) => size === null)) return false;
   const expected = sources.records * RECORD;
   for (const [i, size] of sizes.entries()) {

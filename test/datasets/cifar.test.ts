@@ -1,4 +1,4 @@
-import { rm, truncate, writeFile } from 'node:fs/promises';
+import { rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DataError } from 'cyclegrad';
@@ -63,6 +63,19 @@ describe('reading CIFAR-10', () => {
     const failure = cifar10({ dir, sources: sources() });
     await expect(failure).rejects.toThrow(DataError);
     await expect(failure).rejects.toThrow(/test_batch\.bin: the data is not complete: the file is missing/);
+  });
+
+  test('a file that cannot be read is named, with a fix', async () => {
+    const dir = await official();
+    const path = join(dir, [...FILES.keys()][2]);
+    await rm(path);
+    await symlink(path, path); // a link to itself
+    const reading = cifar10({ dir, sources: sources() });
+    await expect(reading).rejects.toThrow(DataError);
+    await expect(reading).rejects.toThrow(
+      `cifar10: ${path}: cannot be read: ELOOP: too many symbolic links encountered, stat '${path}' ` +
+        '(make the file readable, or choose another folder)',
+    );
   });
 
   test('a label out of range names file, record and range', async () => {
