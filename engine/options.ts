@@ -20,7 +20,7 @@ export function checkOptions<T extends object, const N extends readonly OptionNa
 ): void {
   const given: unknown = options;
   const names: readonly string[] = known;
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+  if (!isRecord(given) || isPromise(given)) {
     throw new TypeError(`${where}: options must be an object (${names.join(', ')}), got ${show(given)}`);
   }
   for (const name of Object.keys(options)) {

@@ -104,9 +104,9 @@ export function cyclicLR(options: CyclicOptions): Schedule {
     const height = heightAt(t, cycle);
     return decays === 'bounds' ? height * lerp(base, max, window) : lerp(base, max, window * height);
   };
-  function* cycles(): Generator<Cycle> {
+  function* cycles(from: number): Generator<Cycle> {
     const first = heightAt(up, 0);
-    for (let cycle = 0; ; cycle++) {
+    for (let cycle = Math.floor(from / period); ; cycle++) {
       const start = cycle * period;
       const height = heightAt(start + up, cycle);
       const relativeAmplitude = first === 0 ? height : height / first;
@@ -151,7 +151,7 @@ function readOptions(options: CyclicOptions) {
   } else if (gamma !== undefined || decays) {
     const option = gamma === undefined ? 'decays' : 'gamma';
     throw new TypeError(
-      `${where}: ${option} needs mode 'exp_range', got ${mode ? `mode '${mode}'` : 'scale'}`,
+      `${where}: ${option} needs mode 'exp_range', got ${mode ? `mode '${mode}'` : 'scale'} (omit ${option}, or set mode: 'exp_range')`,
     );
   }
   return {

@@ -191,7 +191,7 @@ describe('what is promised is refused: nobody would wait for it', () => {
     [
       'schedule',
       { optimizer: sgd({ lr: custom({ name: 'later', fn: later as never }) }) },
-      'custom: the value at step 0 is a promise',
+      'custom: the value at step 0 must be a finite number, got a promise (is an await missing?)',
     ],
     [
       'loader',
