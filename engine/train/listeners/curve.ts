@@ -254,9 +254,19 @@ function resolve(one: CurveSeries, index: number, panels: readonly CurvePanel[])
     dashed: false,
     dots: one.points.length === 1,
     ...one,
+    points: one.points.map(([x, y]) => [drawable(x), drawable(y)] as const),
     panel,
     side,
   };
+}
+
+/** The largest number of a chart. d3 overflows beyond it, and has no ticks for numbers that are as close to 0. */
+const LARGEST = 1e300;
+
+/** A number as it is drawn. NaN stays NaN: it breaks the line. */
+function drawable(value: number): number {
+  if (Math.abs(value) < 1 / LARGEST) return 0;
+  return Number.isFinite(value) ? Math.max(-LARGEST, Math.min(LARGEST, value)) : value;
 }
 
 /** Throws RangeError for labels at the ends of lines where the right axis is. */
