@@ -107,8 +107,8 @@ async function readSplit(
 export async function cifar10(
   options: Cifar10Options = {},
 ): Promise<{ readonly train: Dataset; readonly test: Dataset }> {
-  const sources = { ...SOURCES, ...options.sources };
   const dir = await obtainCifar10(options);
+  const sources = { ...SOURCES, ...options.sources };
   const train = await readSplit('cifar10/train', dir, sources.train, sources.records, options.signal);
   const test = await readSplit('cifar10/test', dir, [sources.test], sources.records, options.signal);
   return { train, test };

@@ -8,6 +8,7 @@ import type { HostTensor } from '../engine/types.ts';
 import { arrays } from './arrays.ts';
 import { decodePicture, resizePicture, type Size } from './pictures.ts';
 import type { OnData } from './progress.ts';
+import { checkListening } from './checks.ts';
 
 /** The format of all images. */
 export interface ImageOptions {
@@ -67,6 +68,10 @@ export async function imageFolder(dir: string, options: ImageFolderOptions): Pro
   const size = sizeFrom('imageFolder', options);
   const { height, width, channels } = size;
   const { classes: names, onProgress, signal } = options;
+  checkListening('imageFolder', options);
+  if (names !== undefined && !(Array.isArray(names) && names.every((name) => typeof name === 'string'))) {
+    throw new TypeError(`imageFolder: classes must be an array of names, got ${show(names)}`);
+  }
   if (onProgress !== undefined && typeof onProgress !== 'function')
     throw new TypeError(`imageFolder: onProgress must be a function, got ${show(onProgress)}`);
   if (signal !== undefined && !(signal instanceof AbortSignal))

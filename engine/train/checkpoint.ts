@@ -9,7 +9,7 @@ import type { Report } from '../backends/report.ts';
 import { CheckpointError } from '../errors.ts';
 import type { LayerConfig } from '../nn/layer.ts';
 import type { OptimizerConfig } from '../nn/optimizer.ts';
-import { checkInteger, checkOptions, isRecord, show } from '../options.ts';
+import { checkInteger, checkOptions, checkText, isRecord, show } from '../options.ts';
 import type { State } from '../types.ts';
 import type { EvalEvent } from './events.ts';
 import { checkStorable, decodeTensors, encodeTensors, storedBytes, type TensorFile } from './safetensors.ts';
@@ -65,6 +65,8 @@ const NAME = /^step-(\d{8,})\.safetensors$/;
  * @example checkpointPath('runs/clr', 1000) // 'runs/clr/step-00001000.safetensors'
  */
 export function checkpointPath(dir: string, step: number): string {
+  checkPath('checkpointPath', 'dir', dir);
+  checkInteger('checkpointPath', 'step', step, 0);
   return join(dir, `step-${String(step).padStart(8, '0')}.safetensors`);
 }
 
@@ -73,7 +75,14 @@ export function checkpointPath(dir: string, step: number): string {
  *
  * @example bestPath('runs/clr') // 'runs/clr/best.safetensors'
  */
-export const bestPath = (dir: string): string => join(dir, 'best.safetensors');
+export function bestPath(dir: string): string {
+  checkPath('bestPath', 'dir', dir);
+  return join(dir, 'best.safetensors');
+}
+
+/** Throws TypeError unless `path` is a text that is not empty. */
+const checkPath = (where: string, name: string, path: unknown): void =>
+  checkText(where, name, path, 'the path of a file or folder');
 
 /**
  * Writes a checkpoint as a safetensors file, atomically: a temporary file is flushed to the disk, then renamed. Creates missing
@@ -87,6 +96,7 @@ export const bestPath = (dir: string): string => join(dir, 'best.safetensors');
  * await saveCheckpoint('copy.safetensors', checkpoint);
  */
 export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
+  checkPath('saveCheckpoint', 'path', path);
   checkOptions('saveCheckpoint', checkpoint, [...PARTS, 'state']);
   const { state, ...description } = checkpoint;
   checkStorable('saveCheckpoint', state);
@@ -151,6 +161,7 @@ function toJson(name: string, value: unknown): string {
  * await saveTensors('weights.safetensors', weights);
  */
 export async function saveTensors(path: string, tensors: State): Promise<void> {
+  checkPath('saveTensors', 'path', path);
   checkStorable('saveTensors', tensors);
   await writeFileAtomically(path, { tensors, metadata: {} });
 }
@@ -172,6 +183,7 @@ export async function saveTensors(path: string, tensors: State): Promise<void> {
  * @example await fit({ ...options, initial: await loadTensors('weights.safetensors') });
  */
 export async function loadTensors(path: string): Promise<State> {
+  checkPath('loadTensors', 'path', path);
   return (await readTensors(path)).tensors;
 }
 
@@ -220,6 +232,7 @@ async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
  * @example const { state } = await loadCheckpoint('runs/clr/step-00025000.safetensors');
  */
 export async function loadCheckpoint(path: string): Promise<Checkpoint> {
+  checkPath('loadCheckpoint', 'path', path);
   const { tensors, metadata } = await readTensors(path);
   if (metadata['format'] !== FORMAT) {
     throw new CheckpointError(
@@ -315,6 +328,7 @@ export async function listCheckpoints(dir: string): Promise<readonly string[]> {
  * if (path !== null) console.log((await loadCheckpoint(path)).step);
  */
 export async function latestCheckpoint(dir: string): Promise<string | null> {
+  checkPath('latestCheckpoint', 'dir', dir);
   return (await listCheckpoints(dir)).at(-1) ?? null;
 }
 

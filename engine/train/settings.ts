@@ -5,7 +5,7 @@ import { ShapeError } from '../errors.ts';
 import { refuseSpatialTargets } from '../host.ts';
 import type { Layer } from '../nn/layer.ts';
 import type { Optimizer } from '../nn/optimizer.ts';
-import { checkInteger, checkKind, checkOneOf, checkOptions, isPromise, show } from '../options.ts';
+import { checkInteger, checkKind, checkOneOf, checkOptions, isPromise, isRecord, show } from '../options.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
 import { checkBatch } from './evaluate.ts';
@@ -180,7 +180,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
 
 function evaluationOf(where: string, { eval: options, data }: TrainOptions): Settings['evaluation'] {
   if (options === undefined) return null;
-  if (typeof options === 'object' && 'read' in options) {
+  if (isRecord(options) && 'read' in options) {
     throw new TypeError(
       `${where}: eval must be options, got a data set (write eval: { data: test, every: 1000 })`,
     );

@@ -103,7 +103,7 @@ describe('reading CIFAR-10', () => {
     await expect(cifar10({ folder: 'x' } as object)).rejects.toThrow(
       "cifar10: unknown option 'folder' (known: dir, signal, onProgress, sources)",
     );
-    await expect(cifar10({ dir: '' })).rejects.toThrow('cifar10: dir must be the path of a folder, got ""');
+    await expect(cifar10({ dir: '' })).rejects.toThrow("cifar10: dir must be the path of a folder, got ''");
   });
 
   test('an aborted signal stops before anything is read', async () => {

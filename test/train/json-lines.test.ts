@@ -124,13 +124,14 @@ describe('jsonLines', () => {
   test.each([
     { type: 4, step: 0 },
     { type: 'step', step: '1' },
+    { type: 'step', step: 1, steps: {}, loss: 1, metrics: {}, hyper: {}, ms: 1 },
     { type: 'start', step: -1 },
     { type: 'eval', step: 1, loss: 1, metrics: { accuracy: 'high' }, examples: 4, ms: 1 },
     { type: 'eval', step: 1, metrics: {}, examples: 4, ms: 1 },
-    { type: 'step', step: 1, loss: 1, metrics: {}, ms: 1 },
-    { type: 'step', step: 1, loss: 1, metrics: {}, hyper: { lr: [] }, ms: 1 },
-    { type: 'step', step: 1, loss: 1, metrics: {}, hyper: {}, ms: null },
-    { type: 'step', step: 1, loss: 1, metrics: {}, hyper: {}, ms: 1, over: 0 },
+    { type: 'step', step: 1, steps: 10, loss: 1, metrics: {}, ms: 1 },
+    { type: 'step', step: 1, steps: 10, loss: 1, metrics: {}, hyper: { lr: [] }, ms: 1 },
+    { type: 'step', step: 1, steps: 10, loss: 1, metrics: {}, hyper: {}, ms: null },
+    { type: 'step', step: 1, steps: 10, loss: 1, metrics: {}, hyper: {}, ms: 1, over: 0 },
   ])('a damaged event is no event: %j', async (event) => {
     const path = join(dir, 'damaged.jsonl');
     writeFileSync(path, `{"type":"start","step":0}\n${JSON.stringify(event)}\n`);
@@ -144,6 +145,7 @@ describe('jsonLines', () => {
     const event = {
       type: 'step',
       step: 1,
+      steps: 10,
       loss: 'NaN',
       metrics: { accuracy: '-Infinity' },
       hyper: { lr: 'Infinity' },

@@ -14,6 +14,7 @@ import {
   symbolTriangle,
   type SymbolType,
 } from 'd3-shape';
+import { checkNumber, checkOptions, show } from '../../options.ts';
 
 /** A line, or markers, of a chart. */
 export interface CurveSeries {
@@ -162,7 +163,12 @@ interface Plot {
  * const svg = curveSvg([{ label: 'triangular', points }], { panels: [{ left: { label: 'learning rate' } }] });
  */
 export function curveSvg(series: readonly CurveSeries[], options: CurveOptions): string {
+  checkOptions('curveSvg', options, ['panels', 'title', 'subtitle', 'x', 'width', 'height']);
   const { panels, title, subtitle, x = { label: 'steps' }, width = 960, height = 600 } = options;
+  checkSeries(series, options);
+  for (const [name, size] of Object.entries({ width, height })) {
+    checkNumber('curveSvg', name, size, 'a number of pixels > 0', (pixels) => pixels > 0);
+  }
   const curves = series.map((one, index) => resolve(one, index, panels));
   checkLabels(panels);
 
@@ -231,6 +237,19 @@ export function curveSvg(series: readonly CurveSeries[], options: CurveOptions):
     ...body,
     '</svg>\n',
   ].join('\n');
+}
+
+/** Throws TypeError unless series, panels and texts are what they should be. */
+function checkSeries(series: unknown, { panels, title = '', subtitle = '' }: CurveOptions): void {
+  const where = 'curveSvg';
+  for (const [name, list] of Object.entries({ series, panels })) {
+    if (Array.isArray(list)) continue;
+    throw new TypeError(`${where}: ${name} must be an array, got ${show(list)}`);
+  }
+  for (const [name, given] of Object.entries({ title, subtitle })) {
+    if (typeof given !== 'string')
+      throw new TypeError(`${where}: ${name} must be a text, got ${show(given)}`);
+  }
 }
 
 type Curve = Required<Omit<CurveSeries, 'marker'>> & Pick<CurveSeries, 'marker'>;

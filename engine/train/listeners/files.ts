@@ -73,6 +73,7 @@ function isEvent(value: unknown): value is LoggedEvent {
     isNumbers(value['metrics']) &&
     isNumbers(value['hyper']) &&
     isTime(value['ms']) &&
+    isCount(value['steps']) &&
     isCount(over) &&
     over > 0
   );

@@ -1,7 +1,7 @@
 /** The report of a run in a folder: its events, a summary and a chart. */
 import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { checkOptions, show } from '../../options.ts';
+import { checkOptions, checkText, isPromise, isRecord, show } from '../../options.ts';
 import type { Report } from '../../backends/report.ts';
 import { isBetter } from '../evaluate.ts';
 import type { EndEvent, EvalEvent, Listener, StartEvent, StepEvent, TrainEvent } from '../events.ts';
@@ -75,6 +75,10 @@ export function report(dir: string, options: ReportOptions = {}): Listener {
     throw new TypeError(`report: dir must be the path of a folder, got ${show(dir)}`);
   }
   checkOptions('report', options, ['config', 'title']);
+  if (options.title !== undefined) checkText('report', 'title', options.title);
+  if (options.config !== undefined && (!isRecord(options.config) || isPromise(options.config))) {
+    throw new TypeError(`report: config must be an object of plain data, got ${show(options.config)}`);
+  }
   let run: RunReport | null = null;
   return async (event) => {
     if (event.type === 'start') run = await RunReport.open(dir, event, options);

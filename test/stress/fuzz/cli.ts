@@ -246,6 +246,7 @@ function commandLine(random: Random): Line {
   const given = new Map<string, string>();
   for (let i = random.below(4); i > 0 && Object.keys(options).length > 0; i--) {
     const name = random.pick(Object.keys(options));
+    if (given.has(name)) continue;
     const { right, wrong } = options[name];
     const isWrong = right.length === 0 ? random.uniform() < 0.1 : random.uniform() < 0.2;
     if (right.length === 0) {
