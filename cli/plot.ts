@@ -2,10 +2,13 @@
 import asciichart from 'asciichart';
 import type { Host, Output } from './host.ts';
 
+/** Wider plots are unreadable, and as slow as they are wide. */
+const WIDEST = 1000;
+
 /** The width of the terminal, or that of the environment variable COLUMNS. */
 export const widthOf = (stream: Output, env: Host['env']): number => {
   const width = stream.columns ?? Number(env['COLUMNS']);
-  return Number.isSafeInteger(width) && width > 0 ? width : 100;
+  return Number.isSafeInteger(width) && width > 0 ? Math.min(width, WIDEST) : 100;
 };
 
 /**
@@ -29,24 +32,33 @@ function columns(values: readonly number[], width: number): number[] {
   });
 }
 
-/**
- * Maps values to heights from 0 to 1, and back. asciichart counts its rows in steps of 1 from the values, which never ends for values
- * above 2^53, and overflows for very small and very large ones.
- */
-function heights(values: readonly number[]): {
-  readonly toHeight: (value: number) => number;
-  readonly toValue: (height: number) => number;
-} {
-  const [least, most] = [Math.min(...values), Math.max(...values)];
-  const unit = Math.max(Math.abs(least), Math.abs(most)) || 1;
-  const [low, span] = [least / unit, most / unit - least / unit];
-  return {
-    toHeight: (value) => (span === 0 ? 0 : (value / unit - low) / span),
-    toValue: (height) => (span === 0 ? least : (low + height * span) * unit),
-  };
+const LABEL = 10;
+/** Lines of a plot, minus one. */
+const HEIGHT = 12;
+
+/** Lines of a curve as positions between its lowest and its highest value, and the value at a position. */
+interface Scale {
+  readonly positionOf: (value: number) => number;
+  readonly valueAt: (position: number) => number;
 }
 
-const LABEL = 10;
+/**
+ * asciichart counts lines in units of the values, which fails for values near 2^53, and it labels a constant curve with a rounded
+ * value. It gets positions instead, from 0 or 1 to that plus HEIGHT.
+ */
+function scaleOf(values: readonly number[]): Scale {
+  const low = values.reduce((a, b) => Math.min(a, b), Infinity);
+  const high = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  const bottom = low === 0 ? 0 : 1; // asciichart draws line 0 as the axis
+  if (low === high) return { positionOf: () => bottom, valueAt: () => low };
+  // Of large numbers a fraction, because the difference of two of them may exceed the largest number.
+  const unit = Math.max(Math.abs(low), Math.abs(high)) > 1e300 ? 2 ** -10 : 1;
+  const span = high * unit - low * unit;
+  return {
+    positionOf: (value) => bottom + ((value * unit - low * unit) / span) * HEIGHT,
+    valueAt: (position) => (low * unit + span * ((position - bottom) / HEIGHT)) / unit,
+  };
+}
 
 /** A position on the horizontal axis, from 0 at its start to 1 at its end. */
 export interface Mark {
@@ -72,9 +84,13 @@ export function plotText(
   { from, to, width, format, marks = [] }: PlotOptions,
 ): string {
   const room = Math.max(20, width - LABEL - 3);
-  const { toHeight, toValue } = heights(values.filter(Number.isFinite));
-  const shown = columns(values.filter(Number.isFinite).map(toHeight), room);
-  const chart = asciichart.plot(shown, { height: 12, format: (x) => format(toValue(x)).padStart(LABEL) });
+  const usable = values.filter(Number.isFinite);
+  const { positionOf, valueAt } = scaleOf(usable);
+  const shown = columns(usable.map(positionOf), room);
+  const chart = asciichart.plot(shown, {
+    height: HEIGHT,
+    format: (position) => format(valueAt(position)).padStart(LABEL),
+  });
   const axis = from + to.padStart(Math.max(to.length + 2, shown.length - from.length));
   return [
     chart,

@@ -1,11 +1,11 @@
 /** Data sets from arrays in memory, and parts of data sets. */
 import { DataError } from '../engine/errors.ts';
 import { dtypeOfArray, readExamples, showData, typedArrayName } from '../engine/host.ts';
-import { checkInteger, checkOptions, isPromise, show } from '../engine/options.ts';
+import { checkInteger, checkOptions, checkText, isPromise, show } from '../engine/options.ts';
 import { permutation } from '../engine/rng.ts';
 import { sizeOf } from '../engine/shape.ts';
 import type { DType, HostData, Shape } from '../engine/types.ts';
-import { checkRead } from './checks.ts';
+import { checkDataset, checkRead } from './checks.ts';
 import type { Dataset } from '../engine/dataset.ts';
 
 /** Host data with a shape: a HostTensor, or an ndarray with its `stride` and `offset`. */
@@ -95,6 +95,9 @@ function checkNumbers(which: string, given: unknown): void {
   }
 }
 
+const isNames = (value: unknown): boolean =>
+  Array.isArray(value) && value.every((name) => typeof name === 'string');
+
 const withShape = (y: HostArray | HostData | readonly number[]): HostArray =>
   'shape' in y ? y : { shape: [y.length], data: y };
 
@@ -116,6 +119,7 @@ export function arrays(
 ): Dataset {
   checkOptions(WHERE, options, ['classes', 'name']);
   const { name = WHERE } = options;
+  checkText(WHERE, 'name', name);
   if (x === undefined || y === undefined) {
     throw new TypeError(
       `${WHERE}: takes inputs and targets as two arguments, got ${show(x)} and ${show(y)} (write arrays({ shape: [4, 2], data }, labels))`,
@@ -131,7 +135,10 @@ export function arrays(
     ['x', x],
     ['y', withShape(y)],
   ] as const) {
-    if (!Array.isArray(array.shape) || array.data === undefined) {
+    if (
+      !Array.isArray(array.shape) ||
+      (!Array.isArray(array.data) && typedArrayName(array.data) === undefined)
+    ) {
       throw new TypeError(
         `${WHERE}: ${which}: needs numbers with their shape, { shape: [2, 3], data: Float32Array }, got ${show(array)} ` +
           `(flatten nested arrays: data.flat())`,
@@ -202,6 +209,11 @@ export function arrays(
     for (const label of ys) needed = Math.max(needed, label + 1);
     const option = options.classes ?? needed;
     if (typeof option === 'number') checkInteger(WHERE, 'classes', option, 1, 2 ** 31 - 1);
+    if (typeof option !== 'number' && !isNames(option)) {
+      throw new TypeError(
+        `${WHERE}: classes must be names of the classes or their number, got ${show(option)}`,
+      );
+    }
     classes = typeof option === 'number' ? Array.from({ length: option }, (_, i) => String(i)) : [...option];
     const bad = ys.findIndex((label) => label < 0 || label >= classes.length);
     if (bad >= 0) {
@@ -243,8 +255,13 @@ export function arrays(
 export function subset(
   dataset: Dataset,
   indices: Uint32Array | readonly number[],
-  name = `${dataset.name}/subset`,
+  name = `${(dataset as Dataset | null)?.name}/subset`,
 ): Dataset {
+  checkDataset('subset', dataset);
+  if (!Array.isArray(indices) && typedArrayName(indices) === undefined) {
+    throw new TypeError(`subset: indices must be an array of integers, got ${show(indices)}`);
+  }
+  checkText('subset', 'name', name);
   for (const index of indices) checkInteger('subset', 'index', index, 0, dataset.length - 1);
   const selected = Uint32Array.from(indices);
   let mapped = new Uint32Array(0); // grows to the size of the largest batch
@@ -272,6 +289,7 @@ export function subset(
  * @example take(train, 100).length // 100
  */
 export function take(dataset: Dataset, n: number): Dataset {
+  checkDataset('take', dataset);
   checkInteger('take', 'n', n, 1, dataset.length);
   return subset(
     dataset,
@@ -297,6 +315,7 @@ export function split(
     readonly seed?: number;
   } = {},
 ): readonly [Dataset, Dataset] {
+  checkDataset('split', dataset);
   checkOptions('split', options, ['seed']);
   checkInteger('split', 'n', n, 1, dataset.length - 1);
   const { seed = 0 } = options;
@@ -319,6 +338,7 @@ export function split(
  * const correct = targets(test).filter((label, i) => label === classes[i]).length;
  */
 export function targets(dataset: Dataset): Int32Array | Float32Array {
+  checkDataset('targets', dataset);
   if (dataset.whole !== undefined) return dataset.whole.y;
   const [xItem, yItem] = [sizeOf(dataset.x.shape), sizeOf(dataset.y.shape)];
   const y =

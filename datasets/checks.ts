@@ -1,7 +1,39 @@
 /** Checks shared by the data sets. */
 import { typedArrayName } from '../engine/host.ts';
+import { checkFunction, checkKind, isPromise, isRecord, show } from '../engine/options.ts';
 import { sizeOf } from '../engine/shape.ts';
 import type { Dataset } from '../engine/dataset.ts';
+
+/** Throws TypeError unless the options that listen and abort are a function and an AbortSignal. */
+export function checkListening(
+  where: string,
+  { onProgress, signal }: { readonly onProgress?: unknown; readonly signal?: unknown },
+): void {
+  if (onProgress !== undefined) checkFunction(where, 'onProgress', onProgress);
+  if (signal === undefined) return;
+  checkKind(where, 'signal', signal, 'aborted', "an AbortSignal, for instance an AbortController's signal");
+}
+
+/** Throws TypeError unless `dataset` is a data set. A forgotten `await` gives a promise, or undefined when it is destructured. */
+export function checkDataset(
+  where: string,
+  dataset: unknown,
+  name = 'the argument',
+  fix = 'await the call that loads it: const { train } = await cifar10()',
+): asserts dataset is Dataset {
+  const isType = (type: unknown): boolean =>
+    isRecord(type) && Array.isArray(type['shape']) && typeof type['dtype'] === 'string';
+  const got = (what: string): never => {
+    throw new TypeError(`${where}: ${name} must be a data set, got ${what} (${fix})`);
+  };
+  if (!isRecord(dataset) || isPromise(dataset)) return got(show(dataset));
+  if (typeof dataset['read'] !== 'function') return got('an object without read');
+  const { length, x, y, whole } = dataset;
+  if (!Number.isSafeInteger(length) || (length as number) < 0)
+    return got(`an object whose length is ${show(length)}`);
+  if (!isType(x) || !isType(y)) return got('an object whose x or y is not a type');
+  if (whole !== undefined && !isRecord(whole)) return got(`an object whose whole is ${show(whole)}`);
+}
 
 /** Throws unless the indices are in range and all items fit into `x` and `y`. */
 export function checkRead(

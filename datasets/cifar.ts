@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Dataset } from '../engine/dataset.ts';
 import { DataError } from '../engine/errors.ts';
 import { checkRead } from './checks.ts';
+import { orUnreadable } from './files.ts';
 import { CLASSES, obtainCifar10, RECORD, SOURCES } from './obtain.ts';
 import type { BatchFile, ObtainOptions } from './obtain.ts';
 
@@ -70,7 +71,8 @@ async function readSplit(
   const buffer = new Uint8Array(records * RECORD); // one file at a time, so peak memory stays close to the size of the data
   for (const [k, file] of files.entries()) {
     signal?.throwIfAborted();
-    await readBatch(join(dir, file.name), records, images, labels, k * records, buffer);
+    const path = join(dir, file.name);
+    await orUnreadable(path, () => readBatch(path, records, images, labels, k * records, buffer));
   }
   const dataset: Dataset = {
     name,
@@ -105,8 +107,8 @@ async function readSplit(
 export async function cifar10(
   options: Cifar10Options = {},
 ): Promise<{ readonly train: Dataset; readonly test: Dataset }> {
-  const sources = { ...SOURCES, ...options.sources };
   const dir = await obtainCifar10(options);
+  const sources = { ...SOURCES, ...options.sources };
   const train = await readSplit('cifar10/train', dir, sources.train, sources.records, options.signal);
   const test = await readSplit('cifar10/test', dir, [sources.test], sources.records, options.signal);
   return { train, test };

@@ -48,6 +48,19 @@ export function orStorageError(error: unknown, dir: string): unknown {
   );
 }
 
+/** The result of reading a file of CIFAR-10. Throws DataError, with the path, for an error of the file system. */
+export async function orUnreadable<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof DataError || codeOf(error) === '') throw error;
+    throw new DataError(
+      `cifar10: ${path}: cannot be read: ${(error as Error).message} (make the file readable, or choose another folder)`,
+      { cause: error },
+    );
+  }
+}
+
 /** The size of a file in bytes, or null if it does not exist. */
 export async function fileSize(path: string): Promise<number | null> {
   try {

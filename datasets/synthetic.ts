@@ -1,6 +1,14 @@
 /** Small synthetic data sets for experiments and tests. */
 import type { Dataset } from '../engine/dataset.ts';
-import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../engine/options.ts';
+import {
+  checkInteger,
+  checkNumber,
+  checkOneOf,
+  checkOptions,
+  isPromise,
+  isRecord,
+  show,
+} from '../engine/options.ts';
 import { stream } from '../engine/rng.ts';
 import type { Stream } from '../engine/rng.ts';
 import { arrays } from './arrays.ts';
@@ -86,6 +94,10 @@ function centerOf(label: number, classes: number, dims: number): readonly number
  * @example synthetic({ kind: 'images', n: 64, height: 8 }).x.shape // [8, 8, 3]
  */
 export function synthetic(options: SyntheticKind): Dataset {
+  const given: unknown = options;
+  if (!isRecord(given) || isPromise(given)) {
+    throw new TypeError(`${WHERE}: options must be an object (${COMMON.join(', ')}), got ${show(given)}`);
+  }
   const { kind, n, seed = 0 } = options;
   checkOneOf(WHERE, 'kind', kind, ['images', 'blobs', 'spirals']);
   const optionsOf = { images: ['height', 'width', 'channels'], blobs: ['dims'], spirals: [] } as const;

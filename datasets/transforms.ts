@@ -1,25 +1,18 @@
 /** Statistics of a data set, for the normalization in the first layer of a model. */
 import { readExamples } from '../engine/host.ts';
-import { show } from '../engine/options.ts';
 import { sizeOf } from '../engine/shape.ts';
 import type { HostTensor } from '../engine/types.ts';
 import type { Dataset } from '../engine/dataset.ts';
+import { checkDataset } from './checks.ts';
 
 const CHUNK = 256;
 
-/** Throws TypeError unless `dataset` is a data set. A forgotten `await` gives a promise, or undefined when it is destructured. */
-function checkDataset(where: string, dataset: unknown): void {
-  if (typeof dataset === 'object' && dataset !== null && 'read' in dataset) return;
-  throw new TypeError(
-    `${where}: the argument must be a data set, got ${show(dataset)} ` +
-      '(await the call that loads it: const { train } = await cifar10())',
-  );
-}
-
 /** Calls `visit` with the items, [count, ...shape], one chunk at a time. The buffer is reused. */
-function eachChunk(dataset: Dataset, visit: (x: Uint8Array | Float32Array) => void): void {
+function eachChunk(where: string, dataset: Dataset, visit: (x: Uint8Array | Float32Array) => void): void {
   if (dataset.length < 1)
-    throw new RangeError(`the data set is empty: ${dataset.name} (statistics need at least 1 example)`);
+    throw new RangeError(
+      `${where}: the data set is empty: ${dataset.name} (statistics need at least 1 example)`,
+    );
   const item = sizeOf(dataset.x.shape);
   const x = dataset.x.dtype === 'u8' ? new Uint8Array(CHUNK * item) : new Float32Array(CHUNK * item);
   const targets = CHUNK * sizeOf(dataset.y.shape);
@@ -49,7 +42,7 @@ function eachChunk(dataset: Dataset, visit: (x: Uint8Array | Float32Array) => vo
 export function meanImage(dataset: Dataset): HostTensor & { readonly data: Float32Array } {
   checkDataset('meanImage', dataset);
   const sums = new Float64Array(sizeOf(dataset.x.shape));
-  eachChunk(dataset, (x) => {
+  eachChunk('meanImage', dataset, (x) => {
     for (let i = 0; i < x.length;) {
       for (let j = 0; j < sums.length; j++, i++) sums[j] += x[i];
     }
@@ -80,7 +73,7 @@ export function channelStats(dataset: Dataset): { readonly mean: Float32Array; r
   // Two passes: a single pass loses digits if the mean is large.
   const average = (center: Float64Array | null): Float64Array => {
     const sums = new Float64Array(channels);
-    eachChunk(dataset, (x) => {
+    eachChunk('channelStats', dataset, (x) => {
       for (let i = 0; i < x.length;) {
         for (let c = 0; c < channels; c++, i++) {
           const value = x[i];

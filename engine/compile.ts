@@ -4,7 +4,7 @@ import { PlanError } from './errors.ts';
 import { dependenciesOf } from './graph.ts';
 import { checkArrays } from './host.ts';
 import { buildPlan, type PlanOptions } from './plan/build.ts';
-import { checkOptions, show } from './options.ts';
+import { checkFunction, checkOptions, show } from './options.ts';
 import { checkShape } from './shape.ts';
 import { input, Tensor } from './tensor.ts';
 import type { HostTensor, State, TensorType } from './types.ts';
@@ -99,6 +99,7 @@ export async function compile<
     );
   }
   checkOptions('compile', spec, ['inputs', 'hyper', 'state', 'build', 'reuse', 'fuse']);
+  checkFunction('compile', 'build', spec['build'], 'a function of the inputs that returns { outputs }');
   const declared: Record<string, TensorType> = { ...spec.inputs };
   for (const reserved of ['step', 'hyper']) {
     if (reserved in declared)

@@ -10,6 +10,7 @@ import { buildPlan } from './plan/build.ts';
 import { formatType } from './shape.ts';
 import { input, Tensor, type Node } from './tensor.ts';
 import type { HostTensor, TensorType } from './types.ts';
+import { checkKind } from './options.ts';
 
 /** Maximum number of cached executables. The least recently used one is closed first. */
 const CACHE_SIZE = 64;
@@ -20,6 +21,7 @@ export class Evaluator {
   readonly #cache = new Map<string, Promise<Executable>>();
 
   constructor(backend: Backend) {
+    checkKind('Evaluator', 'backend', backend, 'load', 'a backend, for instance await wasm()');
     this.backend = backend;
   }
 

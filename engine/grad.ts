@@ -4,8 +4,8 @@
  */
 import { PlanError, ShapeError } from './errors.ts';
 import { dependenciesOf, nodesOf } from './graph.ts';
-import { noDerivative } from './op.ts';
-import { show } from './options.ts';
+import { expectTensor, noDerivative } from './op.ts';
+import { checkFunction, show } from './options.ts';
 // Not from ops/index.ts: some derivative rules call grad, so the two files would import each other.
 import { toTensor } from './ops/convert.ts';
 import { scalar, type TensorLike } from './ops/create.ts';
@@ -13,7 +13,7 @@ import { add, mul, stopGradient } from './ops/elementwise.ts';
 import { broadcastTo } from './ops/layout.ts';
 import { sum } from './ops/reduce.ts';
 import { withPath } from './path.ts';
-import { formatType, sameShape } from './shape.ts';
+import { checkList, formatType, sameShape } from './shape.ts';
 import { Tensor, type Node } from './tensor.ts';
 
 /** The same number of tensors: a tuple for a tuple. */
@@ -33,16 +33,7 @@ type Same<W extends readonly Tensor[]> = { -readonly [I in keyof W]: Tensor };
  * g // [2, 4, 6]
  */
 export function grad<const W extends readonly Tensor[]>(loss: Tensor, wrt: W): Same<W> {
-  if (!(loss instanceof Tensor)) {
-    throw new TypeError(
-      `grad: loss must be a tensor, got ${show(loss)} (the loss comes first: grad(loss, [w]))`,
-    );
-  }
-  if (!Array.isArray(wrt)) {
-    throw new TypeError(
-      `grad: wrt must be an array of tensors, got ${wrt instanceof Tensor ? 'a tensor' : show(wrt)} (write grad(loss, [w]))`,
-    );
-  }
+  checkArguments('grad', loss, wrt, 'grad(loss, [w])');
   if (loss.rank !== 0 || loss.dtype !== 'f32') {
     throw new PlanError(
       `grad: the loss must be a scalar f32 but is ${formatType(loss)} (reduce it with sum() or mean())`,
@@ -95,9 +86,14 @@ export function valueAndGrad<A extends readonly Tensor[]>(
   readonly value: Tensor;
   readonly gradients: Readonly<Same<A>>;
 } {
+  checkFunction('valueAndGrad', 'fn', fn, 'a function of tensors');
   return (...inputs) => {
-    const tensors = inputs.map(toTensor) as readonly Tensor[] as A;
+    if (inputs.length < fn.length) {
+      throw new TypeError(`valueAndGrad: the function takes ${fn.length} inputs, got ${inputs.length}`);
+    }
+    const tensors = inputs.map((value) => toTensor('valueAndGrad', value)) as readonly Tensor[] as A;
     const value = fn(...tensors);
+    expectTensor('valueAndGrad: the function', value);
     return { value, gradients: grad(value, tensors) };
   };
 }
@@ -118,7 +114,9 @@ export function hessianVector<const W extends readonly Tensor[]>(
   wrt: W,
   vector: readonly TensorLike[],
 ): Same<W> {
-  const parts = vector.map(stopGradient);
+  checkArguments('hessianVector', loss, wrt, 'hessianVector(loss, [w], [v])');
+  checkList('hessianVector', 'vector', vector);
+  const parts = vector.map((part) => stopGradient(toTensor('hessianVector', part)));
   if (parts.length !== wrt.length) {
     throw new ShapeError(
       `hessianVector: there are ${wrt.length} tensors but ${parts.length} parts of the vector (pass one part per tensor)`,
@@ -137,6 +135,18 @@ export function hessianVector<const W extends readonly Tensor[]>(
     slopes.reduce((total, slope) => add(total, slope)),
     wrt,
   );
+}
+
+/** Throws TypeError unless `loss` is a tensor, and `wrt` an array of tensors. */
+function checkArguments(where: string, loss: unknown, wrt: unknown, fix: string): void {
+  if (!(loss instanceof Tensor)) {
+    throw new TypeError(`${where}: loss must be a tensor, got ${show(loss)} (the loss comes first: ${fix})`);
+  }
+  const list: readonly unknown[] = Array.isArray(wrt) ? wrt : [wrt];
+  const wrong = list.find((tensor) => !(tensor instanceof Tensor));
+  if (Array.isArray(wrt) && wrong === undefined && !list.includes(undefined)) return;
+  const got = wrt instanceof Tensor ? 'a tensor' : Array.isArray(wrt) ? `${show(wrong)} in it` : show(wrt);
+  throw new TypeError(`${where}: wrt must be an array of tensors, got ${got} (write ${fix})`);
 }
 
 /**

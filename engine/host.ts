@@ -48,6 +48,12 @@ const HOLDERS: Readonly<Record<DType, readonly string[]>> = {
 export const holds = (dtype: DType, data: unknown): data is HostData =>
   HOLDERS[dtype].includes(typedArrayName(data) ?? '');
 
+/** Throws TypeError unless `dtype` is one of ours. */
+export function checkDType(where: string, dtype: unknown): asserts dtype is DType {
+  if (typeof dtype === 'string' && Object.hasOwn(HOLDERS, dtype)) return;
+  throw new TypeError(`${where}: dtype must be 'f32', 'i32' or 'u8', got ${show(dtype)}`);
+}
+
 /** The typed array to feed for a dtype. */
 export const holderOf = (dtype: DType): string => HOLDERS[dtype][0];
 

@@ -3,7 +3,7 @@
  * (see backends/backend.ts).
  */
 import { PlanError, ShapeError, type EngineError } from './errors.ts';
-import { show } from './options.ts';
+import { isRecord, show } from './options.ts';
 import { currentPath } from './path.ts';
 import { formatType } from './shape.ts';
 import { Tensor, type Node } from './tensor.ts';
@@ -107,6 +107,7 @@ export function expectDType(
   ...types: readonly TensorType[]
 ): void {
   for (const type of types) {
+    expectType(where, type);
     if (type.dtype !== dtype) {
       throw new ShapeError(
         `${where}: expects ${dtype} but got ${formatType(type)}` +
@@ -114,6 +115,12 @@ export function expectDType(
       );
     }
   }
+}
+
+/** Throws TypeError for what is no tensor, for instance the input of a layer in an object. */
+function expectType(where: string, type: unknown): void {
+  if (isRecord(type) && Array.isArray(type['shape'])) return;
+  throw new TypeError(`${where}: expects a tensor, got ${show(type)}`);
 }
 
 /** The tensor. Throws ShapeError unless it has the dtype. `where` names a function that is composed of operations. */
@@ -124,6 +131,7 @@ export function withDType(where: string, dtype: TensorType['dtype'], tensor: Ten
 
 /** Throws ShapeError unless the value has the rank. `meaning` names the axes, for instance '[N, H, W, C]'. */
 export function expectRank(where: string, type: TensorType, rank: number, meaning: string): void {
+  expectType(where, type);
   if (type.shape.length !== rank) {
     throw new ShapeError(`${where}: expects ${meaning} but got ${formatType(type)}`);
   }

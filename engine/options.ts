@@ -20,7 +20,7 @@ export function checkOptions<T extends object, const N extends readonly OptionNa
 ): void {
   const given: unknown = options;
   const names: readonly string[] = known;
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+  if (!isRecord(given) || isPromise(given)) {
     throw new TypeError(`${where}: options must be an object (${names.join(', ')}), got ${show(given)}`);
   }
   for (const name of Object.keys(options)) {
@@ -30,8 +30,23 @@ export function checkOptions<T extends object, const N extends readonly OptionNa
         : knownNames(name, names);
       throw new TypeError(`${where}: unknown option '${name}' (${fix})`);
     }
+    if (FLAGS.has(name) && given[name] !== undefined) checkBoolean(where, name, given[name]);
   }
 }
+
+/** Options that are true or false wherever they occur. */
+const FLAGS: ReadonlySet<string> = new Set([
+  'affine',
+  'alignCorners',
+  'append',
+  'ceil',
+  'descending',
+  'exclusive',
+  'keepDims',
+  'reverse',
+  'transA',
+  'transB',
+]);
 
 /** Whether options are the event that a listener gets: its factory is in the list of listeners and was not called. */
 const isEvent = (given: object): boolean => 'type' in given && 'step' in given;
@@ -71,6 +86,37 @@ export function checkOneOf(where: string, name: string, value: unknown, allowed:
 export function checkKind(where: string, name: string, given: unknown, member: string, words: string): void {
   if (typeof given === 'object' && given !== null && member in given) return;
   throw new TypeError(`${where}: ${name} must be ${words}; got ${show(given)}`);
+}
+
+/** Throws TypeError unless `value` is a function. */
+export function checkFunction(where: string, name: string, value: unknown, words = 'a function'): void {
+  if (typeof value === 'function') return;
+  throw new TypeError(`${where}: ${name} must be ${words}, got ${show(value)}`);
+}
+
+/** Throws TypeError unless `value` is a text that is not empty. */
+export function checkText(where: string, name: string, value: unknown, words = 'a text'): void {
+  if (typeof value === 'string' && value !== '') return;
+  throw new TypeError(`${where}: ${name} must be ${words}, got ${show(value)}`);
+}
+
+/** Throws TypeError unless `value` is true or false. */
+export function checkBoolean(where: string, name: string, value: unknown): void {
+  if (typeof value === 'boolean') return;
+  throw new TypeError(`${where}: ${name} must be true or false, got ${show(value)}`);
+}
+
+/** Throws TypeError unless `optimizer` has a config and the functions of an optimizer. */
+export function checkOptimizer(where: string, optimizer: unknown): void {
+  const isWhole =
+    isRecord(optimizer) &&
+    isRecord(optimizer['config']) &&
+    ['at', 'init', 'update'].every((name) => typeof optimizer[name] === 'function');
+  if (isWhole) return;
+  throw new TypeError(
+    `${where}: optimizer must be an optimizer, for instance sgd({ lr: 0.01 }), got ${show(optimizer)}` +
+      (isRecord(optimizer) && !isPromise(optimizer) ? ' without config, at, init or update' : ''),
+  );
 }
 
 /** Whether `value` is an object with keys, and not an array. */

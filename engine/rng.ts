@@ -6,6 +6,8 @@
  * Source: J. Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011 (reference implementation: Random123).
  */
 
+import { checkInteger, show } from './options.ts';
+
 /** The two 32-bit words that select a stream. */
 export type Key = readonly [number, number];
 
@@ -24,8 +26,14 @@ function hash(text: string): number {
  * @example const noise = randomNormal([2, 3], key(1, 'noise'));
  */
 export function key(seed: number, purpose: string): Key {
-  if (!Number.isSafeInteger(seed) || seed < 0) {
-    throw new RangeError(`seed: must be an integer from 0 to 2^53 - 1, got ${String(seed)}`);
+  return keyFor('key', seed, purpose);
+}
+
+/** The key for the function `where`, which errors name. */
+function keyFor(where: string, seed: number, purpose: string): Key {
+  checkInteger(where, 'seed', seed, 0);
+  if (typeof purpose !== 'string') {
+    throw new TypeError(`${where}: purpose must be a text, for instance 'noise', got ${show(purpose)}`);
   }
   return [seed >>> 0, (Math.floor(seed / 2 ** 32) ^ hash(purpose)) >>> 0];
 }
@@ -146,10 +154,13 @@ export interface Stream {
  * const eyes = draws.below(6) + 1;
  */
 export function stream(seed: number, purpose: string, step = 0): Stream {
-  if (!Number.isSafeInteger(step) || step < 0) {
-    throw new RangeError(`step: must be a non-negative integer, got ${String(step)}`);
-  }
-  const k = key(seed, purpose);
+  return streamFor('stream', seed, purpose, step);
+}
+
+/** The stream for the function `where`, which errors name. */
+export function streamFor(where: string, seed: number, purpose: string, step = 0): Stream {
+  checkInteger(where, 'step', step, 0);
+  const k = keyFor(where, seed, purpose);
   const stepLow = step >>> 0;
   const stepHigh = Math.floor(step / 2 ** 32);
   const block = new Uint32Array(4);
@@ -182,7 +193,7 @@ export function stream(seed: number, purpose: string, step = 0): Stream {
     },
     below(n) {
       if (!Number.isSafeInteger(n) || n < 1 || n > 2 ** 32) {
-        throw new RangeError(`below: n must be an integer from 1 to 2^32, got ${String(n)}`);
+        throw new RangeError(`below: n must be an integer from 1 to 2^32, got ${show(n)}`);
       }
       const limit = 2 ** 32 - (2 ** 32 % n);
       let value = uint32();
@@ -200,7 +211,8 @@ export function stream(seed: number, purpose: string, step = 0): Stream {
  * @example permutation(5, 1, 'order').length // 5
  */
 export function permutation(n: number, seed: number, purpose: string, step = 0): Uint32Array {
-  const draws = stream(seed, purpose, step);
+  checkInteger('permutation', 'n', n, 0, 2 ** 32 - 1);
+  const draws = streamFor('permutation', seed, purpose, step);
   const order = Uint32Array.from({ length: n }, (_, i) => i);
   for (let i = n - 1; i > 0; i--) {
     const j = draws.below(i + 1);

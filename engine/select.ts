@@ -5,6 +5,7 @@ import { reference } from './backends/reference/reference.ts';
 import { wasm, wasmWith, type WasmOptions } from './backends/wasm/wasm.ts';
 import { BackendError } from './errors.ts';
 import { Evaluator } from './evaluate.ts';
+import { checkFunction, checkKind, checkOptions, show } from './options.ts';
 
 /** The names that `openBackend` accepts. */
 export const BACKENDS = ['auto', 'wasm', 'gpu', 'reference'] as const;
@@ -30,22 +31,22 @@ export interface OpenOptions extends Pick<WasmOptions, 'threads' | 'simd'> {
  *
  * @example const backend = await openBackend('auto');
  */
-export async function openBackend(
-  name: BackendName,
-  { log = () => undefined, ...options }: OpenOptions = {},
-): Promise<Backend> {
+export async function openBackend(name: BackendName, options: OpenOptions = {}): Promise<Backend> {
+  checkOptions('openBackend', options, ['threads', 'simd', 'log']);
+  const { log = () => undefined, ...rest } = options;
+  checkFunction('openBackend', 'log', log);
   switch (name) {
     case 'wasm':
-      return wasm(options);
+      return wasm(rest);
     case 'reference':
       return reference();
     case 'gpu':
       return openGpu(log);
     case 'auto':
-      return openFastest(options, log);
+      return openFastest(rest, log);
     default:
       throw new RangeError(
-        `openBackend: unknown backend ${JSON.stringify(name satisfies never)} (known: ${BACKENDS.join(', ')})`,
+        `openBackend: unknown backend ${show(name satisfies never)} (known: ${BACKENDS.join(', ')})`,
       );
   }
 }
@@ -109,6 +110,7 @@ export function defaultEvaluator(): Promise<Evaluator> {
  * @example await setDefaultBackend(await wasm({ threads: 1 }));
  */
 export async function setDefaultBackend(backend: Backend): Promise<void> {
+  checkKind('setDefaultBackend', 'backend', backend, 'load', 'a backend, for instance await wasm()');
   const former = evaluator;
   evaluator = Promise.resolve(new Evaluator(backend));
   if (former !== null) await (await former).close();

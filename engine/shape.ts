@@ -29,7 +29,7 @@ export function formatType(type: TensorType): string {
 }
 
 export function formatShape(shape: Shape): string {
-  return `[${shape.join(',')}]`;
+  return `[${shape.map((d) => (typeof d === 'number' ? d : show(d))).join(',')}]`;
 }
 
 /** Throws ShapeError unless every axis is a non-negative integer. */
@@ -38,7 +38,7 @@ export function checkShape(where: string, shape: Shape, name = 'shape'): void {
   for (const d of shape) {
     if (!Number.isSafeInteger(d) || d < 0) {
       throw new ShapeError(
-        `${where}: sizes must be non-negative integers, got ${String(d)} in ${formatShape(shape)}`,
+        `${where}: sizes must be non-negative integers, got ${show(d)} in ${formatShape(shape)}`,
       );
     }
   }
@@ -218,7 +218,7 @@ export interface Window {
   readonly out: readonly [number, number];
 }
 
-export function pair(value: Pair, name = 'a pair'): [number, number] {
+export function pair(value: Pair, name: string): [number, number] {
   if (typeof value !== 'number' && !Array.isArray(value)) {
     throw new TypeError(`${name} must be an integer or [vertical, horizontal], got ${show(value)}`);
   }
@@ -270,6 +270,18 @@ export function placeWindow(
   return { kernel: [kernel[0], kernel[1]], stride, pad, out: [out[0], out[1]] };
 }
 
+/** Throws ShapeError unless `padding` has one of its forms. */
+export function checkPadding(where: string, padding: Padding): void {
+  if (padding === 'same' || padding === 'valid') return;
+  const list: unknown = typeof padding === 'number' ? [padding, padding] : padding;
+  const isSize = (p: unknown): boolean => Number.isSafeInteger(p) && (p as number) >= 0;
+  if (Array.isArray(list) && (list.length === 2 || list.length === 4) && list.every(isSize)) return;
+  throw new ShapeError(
+    `${where}: padding must be 'same', 'valid', a non-negative integer, [vertical, horizontal] or ` +
+      `[top, bottom, left, right], got ${Array.isArray(padding) ? JSON.stringify(padding) : show(padding)}`,
+  );
+}
+
 function resolvePadding(
   where: string,
   sizes: readonly [number, number],
@@ -285,16 +297,9 @@ function resolvePadding(
     });
     return [v[0], v[1], h[0], h[1]];
   }
-  const list = typeof padding === 'number' ? [padding, padding] : padding;
-  if (
-    !Array.isArray(list) ||
-    (list.length !== 2 && list.length !== 4) ||
-    list.some((p) => !Number.isSafeInteger(p) || p < 0)
-  ) {
-    throw new ShapeError(
-      `${where}: padding must be 'same', 'valid', a non-negative integer, [vertical, horizontal] or ` +
-        `[top, bottom, left, right], got ${JSON.stringify(padding)}`,
-    );
-  }
-  return list.length === 2 ? [list[0], list[0], list[1], list[1]] : [list[0], list[1], list[2], list[3]];
+  checkPadding(where, padding);
+  const [top, bottom, left = bottom, right = bottom] =
+    typeof padding === 'number' ? [padding, padding] : padding;
+  const isPair = typeof padding === 'number' || padding.length === 2;
+  return isPair ? [top, top, bottom, bottom] : [top, bottom, left, right];
 }

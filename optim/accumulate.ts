@@ -1,6 +1,6 @@
 /** Gradient accumulation: one update from the gradients of several batches, around any optimizer. */
 import type { Optimizer, Tree } from '../engine/nn/optimizer.ts';
-import { checkInteger } from '../engine/options.ts';
+import { checkInteger, checkOptimizer } from '../engine/options.ts';
 import { add, and, div, less, mul, not, where } from '../engine/ops/index.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { State } from '../engine/types.ts';
@@ -25,6 +25,7 @@ const COUNT = 'gradientsHeld';
  * optimizer.stepsPerUpdate // 4
  */
 export function accumulateGradients(optimizer: Optimizer, batches: number): Optimizer {
+  checkOptimizer('accumulateGradients', optimizer);
   checkInteger('accumulateGradients', 'batches', batches, 1);
   const config = wrapConfig('accumulateGradients', optimizer, { batches }, 'multiply the numbers of batches');
   return {

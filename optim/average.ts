@@ -1,7 +1,8 @@
 /** A moving average of the weights, around any optimizer. */
 import type { Optimizer } from '../engine/nn/optimizer.ts';
-import { checkNumber, checkOptions } from '../engine/options.ts';
+import { checkNumber, checkOptimizer, checkOptions } from '../engine/options.ts';
 import { add, mul } from '../engine/ops/index.ts';
+import { checkArrays } from '../engine/host.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { HostTensor, State } from '../engine/types.ts';
 import { wrapConfig, zero } from './optimizer.ts';
@@ -32,6 +33,7 @@ const WEIGHT = 'averageWeight';
  * await evaluate({ model, state: averagedState(state), data: test, backend });
  */
 export function averageWeights(optimizer: Optimizer, options: AverageOptions = {}): Optimizer {
+  checkOptimizer('averageWeights', optimizer);
   checkOptions('averageWeights', options, ['decay']);
   const { decay = 0.999 } = options;
   checkNumber('averageWeights', 'decay', decay, 'a number >= 0 and < 1', (x) => x >= 0 && x < 1);
@@ -80,6 +82,7 @@ export function averageWeights(optimizer: Optimizer, options: AverageOptions = {
  * const averaged = averagedState(state);
  */
 export function averagedState(state: State): State {
+  checkArrays('averagedState', state);
   // The arrays of the optimizer have a prefix in the state of a run, which this name reveals.
   const key = Object.keys(state).find((name) => name.split('/').at(-1) === WEIGHT);
   const weight = key === undefined ? undefined : state[key].data[0];

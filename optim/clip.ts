@@ -1,6 +1,6 @@
 /** Gradient clipping, around any optimizer. */
 import type { Optimizer, Tree } from '../engine/nn/optimizer.ts';
-import { checkNumber, checkOptions } from '../engine/options.ts';
+import { checkNumber, checkOptimizer, checkOptions } from '../engine/options.ts';
 import { clamp, div, minimum, mul, norm, stack } from '../engine/ops/index.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import { wrapConfig } from './optimizer.ts';
@@ -28,6 +28,7 @@ export interface ClipOptions {
  * @example clipGradients(sgd({ lr: 0.1, momentum: 0.9 }), { norm: 5 })
  */
 export function clipGradients(optimizer: Optimizer, options: ClipOptions): Optimizer {
+  checkOptimizer('clipGradients', optimizer);
   checkOptions('clipGradients', options, ['norm', 'value']);
   const { norm, value } = options;
   for (const [name, limit] of Object.entries(options)) {

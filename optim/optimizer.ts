@@ -1,10 +1,19 @@
 /** `perParameter` makes an optimizer from the rule for a single parameter. */
 import type { Hyper, Optimizer, OptimizerConfig, Tree } from '../engine/nn/optimizer.ts';
-import { checkNumber, refusePromise, show } from '../engine/options.ts';
+import {
+  checkFunction,
+  checkNumber,
+  checkOptions,
+  checkText,
+  isPromise,
+  isRecord,
+  refusePromise,
+  show,
+} from '../engine/options.ts';
 import { add, mul } from '../engine/ops/index.ts';
 import { withPath } from '../engine/path.ts';
 import { sizeOf } from '../engine/shape.ts';
-import type { Tensor } from '../engine/tensor.ts';
+import { Tensor } from '../engine/tensor.ts';
 import type { HostTensor, Shape } from '../engine/types.ts';
 import { constant, isSchedule, type Json, type Schedule } from '../schedulers/index.ts';
 
@@ -72,6 +81,12 @@ export function hyperParameter(
   value: number | Schedule,
   range: { readonly words: string; readonly holds: (x: number) => boolean },
 ): HyperParameter {
+  if (typeof where !== 'string' || typeof name !== 'string') {
+    throw new TypeError(
+      `hyperParameter: where and name must be texts, got ${show(where)} and ${show(name)} (write hyperParameter('adam', 'lr', 0.001, notNegative))`,
+    );
+  }
+  checkRange('hyperParameter', 'range', range);
   if (isSchedule(value)) return { schedule: value, ...range };
   if (typeof value !== 'number') {
     const hint = typeof value === 'function' ? ' (wrap it: custom({ name, fn }))' : '';
@@ -79,6 +94,37 @@ export function hyperParameter(
   }
   checkNumber(where, name, value, range.words, range.holds);
   return { schedule: constant(value), ...range };
+}
+
+/** Throws TypeError unless `range` has words and a function. */
+function checkRange(where: string, name: string, range: unknown): void {
+  if (isRecord(range) && typeof range['words'] === 'string' && typeof range['holds'] === 'function') return;
+  throw new TypeError(
+    `${where}: ${name} must be { words, holds }, for instance notNegative, got ${show(range)}`,
+  );
+}
+
+/** Throws TypeError unless `rule` has the parts of an update rule. */
+function checkRule(rule: PerParameter): void {
+  const where = 'perParameter';
+  checkOptions(where, rule, ['kind', 'options', 'hyper', 'slots', 'scalars', 'update']);
+  checkText(where, 'kind', rule.kind, 'a name');
+  checkFunction(where, 'update', rule['update'], 'the update rule of one parameter, a function');
+  if (!Array.isArray(rule.slots))
+    throw new TypeError(`${where}: slots must be an array of names, got ${show(rule.slots)}`);
+  for (const name of ['options', 'hyper'] as const) {
+    if (!isRecord(rule[name]) || isPromise(rule[name])) {
+      throw new TypeError(`${where}: ${name} must be an object by name, got ${show(rule[name])}`);
+    }
+  }
+  for (const [name, part] of Object.entries(rule.hyper)) {
+    checkRange(where, `hyper.${name}`, part);
+    if (!isSchedule(part.schedule)) {
+      throw new TypeError(
+        `${where}: hyper.${name} must be made by hyperParameter, got ${show(part.schedule)} as its schedule`,
+      );
+    }
+  }
 }
 
 /** Whether a hyperparameter is the number 0, so its term can be omitted from the graph. */
@@ -103,6 +149,7 @@ export const isOff = (value: number | Schedule): boolean => value === 0;
  * await fit({ ...options, optimizer: signSgd });
  */
 export function perParameter(rule: PerParameter): Optimizer {
+  checkRule(rule);
   const { kind, options, hyper, slots, scalars } = rule;
   const ranges = Object.entries(hyper);
   const schedules = Object.fromEntries(ranges.map(([name, { schedule }]) => [name, schedule]));
@@ -195,7 +242,17 @@ function multiples(scalar: Tensor): (factor: number) => Tensor {
  *   update: (at) => ({ param: at.param.sub(addWeightDecay(at).mul(at.lr)), slots: {} }),
  * });
  */
-export function addWeightDecay({ grad, param, decay }: ParamUpdate): Tensor {
+export function addWeightDecay(at: ParamUpdate): Tensor {
+  if (!isRecord(at))
+    throw new TypeError(`addWeightDecay: the argument must be that of update, got ${show(at)}`);
+  const { grad, param, decay } = at;
+  for (const [name, tensor] of Object.entries({ grad, param, ...(decay !== null && { decay }) })) {
+    if (!(tensor instanceof Tensor)) {
+      throw new TypeError(
+        `addWeightDecay: ${name} must be a tensor, got ${show(tensor)} (pass the argument of update)`,
+      );
+    }
+  }
   return decay === null ? grad : add(grad, mul(param, decay));
 }
 

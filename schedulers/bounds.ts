@@ -1,6 +1,6 @@
 /** The advice of the paper as functions: the length of a cycle, its bounds, where to stop, and notices about a schedule. */
 import { betweenZeroAndOne, positive, steps as stepCount, wholeFrom1 } from './options.ts';
-import { asSchedule, type Schedule } from './schedule.ts';
+import { asSchedule, numberOrSchedule, type Cycle, type Schedule } from './schedule.ts';
 
 /**
  * The length of half a cycle in steps, from its length in epochs.
@@ -47,12 +47,29 @@ export function boundsFromMax(max: number, ratio = 1 / 3): { readonly base: numb
  */
 export function lastCycleEnd(schedule: Schedule, steps: number): number | null {
   wholeFrom1(steps, 'lastCycleEnd: steps');
-  let last: number | null = null;
-  for (const { start, end, complete } of asSchedule(schedule).cycles()) {
-    if (start >= steps) break;
-    if (complete && end <= steps) last = end;
+  const checked = asSchedule(numberOrSchedule(schedule, 'lastCycleEnd: schedule'));
+  for (let limit = steps; ;) {
+    const cycle = lastCycle(checked, limit);
+    if (cycle === null) return null;
+    if (cycle.complete && cycle.end <= steps) return cycle.end;
+    limit = cycle.start;
   }
-  return last;
+}
+
+/** The last cycle that starts before step `limit`. Null without one. A bisection, because a run of a billion steps may have as many. */
+function lastCycle(schedule: Schedule, limit: number): Cycle | null {
+  const after = (from: number): Cycle | null => {
+    for (const cycle of schedule.cycles(from)) return cycle.start < limit ? cycle : null;
+    return null;
+  };
+  let found = after(0);
+  for (let low = 0, high = limit; found !== null && high - low > 1;) {
+    const middle = Math.floor((low + high) / 2);
+    const cycle = after(middle);
+    if (cycle === null) high = middle;
+    else [low, found] = [middle, cycle];
+  }
+  return found;
 }
 
 /** An unusual property of a run's schedule. `notices` describes the codes. */
@@ -77,13 +94,14 @@ const VANISHED = 0.01;
  * @example notices(cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000 }), 24000) // []
  */
 export function notices(schedule: number | Schedule, steps: number): ScheduleNotice[] {
+  const checked = asSchedule(numberOrSchedule(schedule, 'notices: schedule'));
   wholeFrom1(steps, 'notices: steps');
   const messages = new Map<ScheduleNotice['code'], string>();
   const add = (code: ScheduleNotice['code'], message: string): void => {
     if (!messages.has(code)) messages.set(code, message);
   };
   let lastEnd: number | null = null;
-  for (const { start, end, relativeAmplitude, complete } of asSchedule(schedule).cycles()) {
+  for (const { start, end, relativeAmplitude, complete } of examined(checked, steps)) {
     lastEnd = end;
     if (start >= steps) break;
     if (relativeAmplitude < VANISHED) {
@@ -115,4 +133,20 @@ export function notices(schedule: number | Schedule, steps: number): ScheduleNot
     );
   }
   return [...messages].map(([code, message]) => ({ code, message }));
+}
+
+/** Cycles that `notices` looks at one by one. */
+const LOOK = 100_000;
+
+/** The cycles of a run, and the next one. Of many, only the first `LOOK` and the last. */
+function* examined(schedule: Schedule, steps: number): Generator<Cycle> {
+  let count = 0;
+  let reached = 0;
+  for (const cycle of schedule.cycles()) {
+    yield cycle;
+    reached = cycle.end;
+    if (++count === LOOK) break;
+  }
+  const last = count < LOOK ? null : lastCycle(schedule, steps);
+  if (last !== null && last.start >= reached) yield* schedule.cycles(last.start);
 }

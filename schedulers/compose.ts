@@ -18,9 +18,9 @@ import {
   type Schedule,
 } from './schedule.ts';
 
-/** The cycles in the first `length` steps of a schedule, offset by `start`. */
-function* cyclesWithin(schedule: Schedule, start: number, length: number): Generator<Cycle> {
-  for (const cycle of schedule.cycles()) {
+/** The cycles in the first `length` steps of a schedule that end after its step `from`, offset by `start`. */
+function* cyclesWithin(schedule: Schedule, start: number, length: number, from: number): Generator<Cycle> {
+  for (const cycle of schedule.cycles(Math.max(0, from))) {
     if (cycle.start >= length) return;
     yield {
       start: start + cycle.start,
@@ -44,10 +44,11 @@ function sequence(
     const i = starts.findLastIndex((start) => start <= at);
     return schedules[i](at - starts[i]);
   };
-  function* cycles(): Generator<Cycle> {
+  function* cycles(from: number): Generator<Cycle> {
     for (const [i, schedule] of schedules.entries()) {
       const start = starts[i];
-      yield* cyclesWithin(schedule, start, (starts[i + 1] ?? end) - start);
+      const partEnd = starts[i + 1] ?? end;
+      if (partEnd > from) yield* cyclesWithin(schedule, start, partEnd - start, from - start);
     }
   }
   return makeSchedule(kind, options, valueAt, cycles);
@@ -130,7 +131,7 @@ export function scale(schedule: number | Schedule, factor: number | Schedule): S
     'scale',
     options,
     (t) => scaled(t) * by(t),
-    () => scaled.cycles(),
+    (from) => scaled.cycles(from),
   );
 }
 
@@ -156,7 +157,7 @@ export function clamp(schedule: number | Schedule, low: number, high: number): S
     'clamp',
     options,
     (t) => Math.max(low, Math.min(high, clamped(t))),
-    () => clamped.cycles(),
+    (from) => clamped.cycles(from),
   );
 }
 
@@ -176,14 +177,11 @@ export function repeat(schedule: number | Schedule, every: StepCount): Schedule 
   };
   const repeated = asSchedule(options.schedule);
   const length = options.every;
-  function* cycles(): Generator<Cycle> {
-    for (let start = 0; ; start += length) {
-      let hasCycles = false;
-      for (const cycle of cyclesWithin(repeated, start, length)) {
-        hasCycles = true;
-        yield cycle;
-      }
-      if (!hasCycles) yield { start, end: start + length, relativeAmplitude: 1, complete: true };
+  function* cycles(from: number): Generator<Cycle> {
+    const hasCycles = cyclesWithin(repeated, 0, length, 0).next().done === false;
+    for (let start = from - (from % length); ; start += length) {
+      if (hasCycles) yield* cyclesWithin(repeated, start, length, from - start);
+      else yield { start, end: start + length, relativeAmplitude: 1, complete: true };
     }
   }
   return makeSchedule('repeat', options, (t) => repeated(t % length), cycles);
@@ -207,6 +205,6 @@ export function mirror(schedule: Schedule, low: number, high: number): Schedule 
     'mirror',
     { schedule, low, high },
     (t) => sum - schedule(t),
-    () => schedule.cycles(),
+    (from) => schedule.cycles(from),
   );
 }

@@ -75,8 +75,9 @@ export function cosineWarmRestarts(options: CosineWarmRestartsOptions): Schedule
     }
     return halfCosine(max, min, position / length);
   };
-  function* cycles(): Generator<Cycle> {
-    for (let start = 0, length = T0; ; start += length, length *= tMult) {
+  function* cycles(from: number): Generator<Cycle> {
+    const first = tMult === 1 ? from - (from % T0) : 0; // growing cycles are few
+    for (let start = first, length = T0; Number.isFinite(length); start += length, length *= tMult) {
       yield { start, end: start + length, relativeAmplitude: 1, complete: true };
     }
   }

@@ -85,7 +85,12 @@ const windowOption: Check<keyof typeof windows | NamedFunction> = (value, at) =>
  * @example cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000, mode: 'triangular2' })(6000) // 0.0035
  */
 export function cyclicLR(options: CyclicOptions): Schedule {
-  const checked = readOptions(options);
+  return cyclic('cyclicLR', options);
+}
+
+/** The cyclical rate for the function `where`, which errors name. */
+function cyclic(where: string, options: CyclicOptions): Schedule {
+  const checked = readOptions(where, options);
   const { base, max, stepSize: up, stepSizeDown: down, mode, gamma, decays, scale, scaleBy } = checked;
   const period = up + down;
   const { window: shape } = checked;
@@ -104,9 +109,9 @@ export function cyclicLR(options: CyclicOptions): Schedule {
     const height = heightAt(t, cycle);
     return decays === 'bounds' ? height * lerp(base, max, window) : lerp(base, max, window * height);
   };
-  function* cycles(): Generator<Cycle> {
+  function* cycles(from: number): Generator<Cycle> {
     const first = heightAt(up, 0);
-    for (let cycle = 0; ; cycle++) {
+    for (let cycle = Math.floor(from / period); ; cycle++) {
       const start = cycle * period;
       const height = heightAt(start + up, cycle);
       const relativeAmplitude = first === 0 ? height : height / first;
@@ -117,8 +122,7 @@ export function cyclicLR(options: CyclicOptions): Schedule {
 }
 
 /** The options with their defaults. Throws for options that would have no effect. */
-function readOptions(options: CyclicOptions) {
-  const where = 'cyclicLR';
+function readOptions(where: string, options: CyclicOptions) {
   const checked = read(where, options, {
     base: notNegative,
     max: notNegative,
@@ -151,7 +155,7 @@ function readOptions(options: CyclicOptions) {
   } else if (gamma !== undefined || decays) {
     const option = gamma === undefined ? 'decays' : 'gamma';
     throw new TypeError(
-      `${where}: ${option} needs mode 'exp_range', got ${mode ? `mode '${mode}'` : 'scale'}`,
+      `${where}: ${option} needs mode 'exp_range', got ${mode ? `mode '${mode}'` : 'scale'} (omit ${option}, or set mode: 'exp_range')`,
     );
   }
   return {
@@ -181,11 +185,11 @@ function clamped(option: string, { name, fn }: NamedFunction): (x: number) => nu
  * @example cyclicMomentum({ base: 0.85, max: 0.95, stepSize: 2000 })(2000) // 0.85
  */
 export function cyclicMomentum(options: CyclicOptions): Schedule {
-  const cyclic = cyclicLR(options);
-  if (cyclic.config.decays === 'bounds') {
+  const rate = cyclic('cyclicMomentum', options);
+  if (rate.config.decays === 'bounds') {
     throw new TypeError(
       "cyclicMomentum: decays must be 'amplitude', got 'bounds' (momentum would rise above max)",
     );
   }
-  return mirror(cyclic, options.base, options.max);
+  return mirror(rate, options.base, options.max);
 }

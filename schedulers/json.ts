@@ -15,8 +15,8 @@ import {
   trapezoid,
 } from './decay.ts';
 import { oneCycle, oneCycleMomentum } from './one-cycle.ts';
-import { isRecord, onlyNames, show, type NamedFunction } from './options.ts';
-import { asSchedule, constant, custom, type Schedule, type ScheduleConfig } from './schedule.ts';
+import { finite, isRecord, onlyNames, show, type NamedFunction } from './options.ts';
+import { constant, custom, type Schedule, type ScheduleConfig } from './schedule.ts';
 
 /** The constructor. For one with positional arguments, also their names in the config. */
 type Kind = readonly [build: (...args: never[]) => Schedule, ...positional: string[]];
@@ -75,7 +75,7 @@ export function scheduleFromJSON(
   if (!isRecord(functions)) {
     throw new TypeError(`scheduleFromJSON: functions must be an object, got ${show(functions)}`);
   }
-  if (typeof config === 'number') return asSchedule(config);
+  if (typeof config === 'number') return constant(finite(config, 'scheduleFromJSON: config'));
   return build(config, functions as Functions);
 }
 

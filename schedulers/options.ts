@@ -46,7 +46,7 @@ export function onlyNames(
   given: unknown,
   names: readonly string[],
 ): Readonly<Record<string, unknown>> {
-  if (!isRecord(given))
+  if (!isRecord(given) || isPromise(given))
     throw new TypeError(`${where}: options must be an object (${names.join(', ')}), got ${show(given)}`);
   for (const name of Object.keys(given)) {
     if (!names.includes(name)) {
@@ -105,7 +105,7 @@ export const oneOf =
 export const list: Check<readonly unknown[]> = (value, at) => {
   if (!Array.isArray(value)) throw new TypeError(`${at} must be an array, got ${show(value)}`);
   if (value.length === 0) throw new RangeError(`${at} must not be empty`);
-  return value;
+  return Array.from(value); // entries that are missing, as in [1, , 2], become undefined
 };
 
 /** Strictly increasing step counts. */
@@ -151,14 +151,17 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+const isPromise = (value: unknown): value is PromiseLike<unknown> =>
+  isRecord(value) && typeof value.then === 'function';
+
 /** Formats a value for a message. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   if (typeof value === 'function') return 'a function';
-  if (isRecord(value) && typeof value.then === 'function') {
+  if (isPromise(value)) {
     // The promise is rejected as an argument, not awaited. Without a handler its rejection would end the process.
-    (value as unknown as PromiseLike<unknown>).then(undefined, () => undefined);
-    return 'a promise';
+    value.then(undefined, () => undefined);
+    return 'a promise (is an await missing?)';
   }
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
   return String(value);

@@ -35,28 +35,36 @@ export interface Schedule {
   (step: number): number;
   readonly config: ScheduleConfig;
   toJSON(): ScheduleConfig;
-  /** The cycles in order. Infinite where the schedule never stops cycling, empty where it has none. */
-  cycles(): Iterable<Cycle>;
+  /**
+   * The cycles that end after step `from` (default 0), in order. Infinite where the schedule never stops cycling, empty where it has
+   * none.
+   */
+  cycles(from?: number): Iterable<Cycle>;
 }
 
 /**
  * Makes a schedule from a function and the options it was built from.
  *
- * The schedule checks its step, and that the function returns a number.
+ * The schedule checks its step, and that the function returns a number. `cycles` may begin with the cycles at step `from`: those
+ * before it are left out.
  */
 export function makeSchedule(
   kind: string,
   options: Readonly<Record<string, unknown>>,
   valueAt: (step: number) => number,
-  cycles: () => Iterable<Cycle> = () => [],
+  cycles: (from: number) => Iterable<Cycle> = () => [],
 ): Schedule {
   const config = toPlain({ kind, ...options }) as ScheduleConfig;
   const schedule = (step: number): number => {
     const value = valueAt(wholeFrom0(step, `${kind}: step`));
-    if (!Number.isFinite(value)) throw new RangeError(`${kind}: the value at step ${step} is ${show(value)}`);
+    if (!Number.isFinite(value))
+      throw new RangeError(`${kind}: the value at step ${step} must be a finite number, got ${show(value)}`);
     return value;
   };
-  return Object.freeze(Object.assign(schedule, { config, toJSON: () => config, cycles }));
+  function* after(from = 0): Generator<Cycle> {
+    for (const cycle of cycles(wholeFrom0(from, `${kind}: cycles: from`))) if (cycle.end > from) yield cycle;
+  }
+  return Object.freeze(Object.assign(schedule, { config, toJSON: () => config, cycles: after }));
 }
 
 /** Options as JSON: schedules by their config, functions by their name. Undefined options are left out. */

@@ -17,7 +17,7 @@ import {
 import * as nn from '../../engine/nn/index.ts';
 import { sgd } from '../../optim/index.ts';
 import { environment, type Environment } from '../environment.ts';
-import { hasResult, readResult, writeResult } from './results.ts';
+import { hasResult, RANGE, readRecord, writeResult } from './results.ts';
 import type { RunOptions } from './run.ts';
 
 /** Accuracies read from the figure of the paper at rates from 0, 0.001 apart, with an error of about 0.01. */
@@ -73,7 +73,7 @@ export async function runRangeTests(
     for (const seed of seeds) {
       const path = join(dir, file(seed));
       const what = `range test, ${steps} steps, seed ${seed}`;
-      if (hasResult(path, log)) {
+      if (hasResult(path, RANGE, log)) {
         log(`${what}: already finished`);
         continue;
       }
@@ -130,7 +130,7 @@ export function readRangeTests(results: string): RangeRecord[] {
     ? readdirSync(dir).filter((name) => /^(?:steps-\d+-)?seed\d+\.json$/.test(name))
     : [];
   return files
-    .map((name) => readResult(join(dir, name)) as RangeRecord)
+    .map((name) => readRecord<RangeRecord>(join(dir, name), RANGE))
     .sort((a, b) => b.steps - a.steps || a.seed - b.seed);
 }
 
@@ -200,14 +200,17 @@ const sweepName = (steps: number, seed: number): string =>
 
 export function rangeRows(records: readonly RangeRecord[]): string[][] {
   const paper = shapeOf(PAPER.map((accuracy, i) => ({ lr: i / 1000, accuracy })));
+  // A sweep that ended early has no value at some rates.
+  const cell = (value: number, format: (value: number) => string): string =>
+    Number.isFinite(value) ? format(value) : '–';
   const cells = (shape: RangeShape): string[] => [
-    formatPercent(shape.atSix),
-    (shape.fromPaper * 100).toFixed(1),
-    shape.correlation.toFixed(2),
-    shape.roughBelow.toFixed(3),
-    shape.roughAbove.toFixed(3),
-    formatPercent(shape.fallsBelow, 0),
-    formatPercent(shape.fallsAbove, 0),
+    cell(shape.atSix, formatPercent),
+    cell(shape.fromPaper, (x) => (x * 100).toFixed(1)),
+    cell(shape.correlation, (x) => x.toFixed(2)),
+    cell(shape.roughBelow, (x) => x.toFixed(3)),
+    cell(shape.roughAbove, (x) => x.toFixed(3)),
+    cell(shape.fallsBelow, (x) => formatPercent(x, 0)),
+    cell(shape.fallsAbove, (x) => formatPercent(x, 0)),
   ];
   const place = ({ lr, why }: Suggestion): string =>
     lr === null ? `none: ${why}` : String(Number(lr.toPrecision(2)));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { RunSummary } from '../../engine/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import type { Arm, ExperimentName } from './arms.ts';
-import { readResult } from './results.ts';
+import { readRecord, SUMMARY } from './results.ts';
 
 export interface Evaluation {
   readonly step: number;
@@ -74,7 +74,7 @@ function parseEvent(line: string): Logged[] {
  * Throws if the run is not finished.
  */
 export function recordOf(dir: string, arm: Arm, seed: number): RunRecord {
-  const summary = readResult(join(dir, 'summary.json')) as RunSummary;
+  const summary = readRecord<RunSummary>(join(dir, 'summary.json'), SUMMARY);
   if (summary.state !== 'done' || summary.last?.step !== arm.steps) {
     throw new Error(`${dir}: the run is at step ${summary.step} of ${arm.steps} (${summary.state})`);
   }

@@ -12,7 +12,7 @@ import { markdownTable } from '../markdown.ts';
 import { arms, experimentNames, type Arm, type ExperimentName } from './arms.ts';
 import { RANGE_HEAD, rangeFigure, rangeRows, readRangeTests, type RangeRecord } from './range.ts';
 import type { RunRecord } from './record.ts';
-import { readResult } from './results.ts';
+import { readRecord, RUN, START_RUN } from './results.ts';
 
 /** All finished runs of one arm, by seed. */
 export interface ArmResult {
@@ -45,11 +45,11 @@ export function readResults(folder: string): Results {
     const dir = join(folder, arm.experiment);
     const pattern = new RegExp(`^${arm.name}-seed\\d+\\.json$`);
     const files = existsSync(dir) ? readdirSync(dir).filter((name) => pattern.test(name)) : [];
-    const runs = files.map((name) => readResult(join(dir, name)) as RunRecord);
+    const runs = files.map((name) => readRecord<RunRecord>(join(dir, name), RUN));
     return { arm, runs: runs.sort((a, b) => a.seed - b.seed) };
   });
   const path = join(folder, `${START}.json`);
-  const start = existsSync(path) ? (readResult(path) as StartRecord) : null;
+  const start = existsSync(path) ? readRecord<StartRecord>(path, START_RUN) : null;
   return { arms: results, range: readRangeTests(folder), start };
 }
 

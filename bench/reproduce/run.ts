@@ -5,7 +5,7 @@ import { fit, formatPercent, report, type Backend, type Listener } from '../../e
 import * as nn from '../../engine/nn/index.ts';
 import type { Arm } from './arms.ts';
 import { recordOf } from './record.ts';
-import { hasResult, writeResult } from './results.ts';
+import { hasResult, RUN, writeResult } from './results.ts';
 
 export interface RunOptions {
   readonly arms: readonly Arm[];
@@ -30,7 +30,7 @@ export async function runArms(options: RunOptions): Promise<boolean> {
   const { arms, seeds, results, signal, log } = options;
   for (const seed of seeds) {
     for (const arm of arms) {
-      if (hasResult(resultFile(results, arm, seed), log)) {
+      if (hasResult(resultFile(results, arm, seed), RUN, log)) {
         log(`${arm.title}, seed ${seed}: already finished`);
         continue;
       }

@@ -1,4 +1,5 @@
 /** Reports of executables. They are plain data, which checkpoints and benchmarks store as JSON. */
+import { checkKind } from '../options.ts';
 import type { CommonReport } from '../types.ts';
 import type { GpuReport } from './gpu/report.ts';
 import type { WasmReport } from './wasm/report.ts';
@@ -17,6 +18,7 @@ export type Report = WasmReport | GpuReport | ReferenceReport;
  * @example console.log(simdName(result.report));
  */
 export function simdName(report: Report): string | undefined {
+  checkKind('simdName', 'report', report, 'backend', 'a report, for instance result.report');
   if (report.backend !== 'wasm') return undefined;
   return report.simd !== 'plain' && report.fused === false ? `${report.simd}, not fused` : report.simd;
 }
@@ -26,5 +28,7 @@ export function simdName(report: Report): string | undefined {
  *
  * @example adapterName(result.report) // undefined
  */
-export const adapterName = (report: Report): string | undefined =>
-  report.backend === 'gpu' ? report.adapter : undefined;
+export function adapterName(report: Report): string | undefined {
+  checkKind('adapterName', 'report', report, 'backend', 'a report, for instance result.report');
+  return report.backend === 'gpu' ? report.adapter : undefined;
+}

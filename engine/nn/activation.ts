@@ -1,5 +1,5 @@
 /** Elementwise layers. */
-import { checkNumber, checkOptions } from '../options.ts';
+import { checkFunction, checkNumber, checkOneOf, checkOptions, checkText } from '../options.ts';
 import * as ops from '../ops/index.ts';
 import type { GeluOptions } from '../ops/index.ts';
 import type { Tensor } from '../tensor.ts';
@@ -13,6 +13,8 @@ import type { Layer, LayerConfig } from './layer.ts';
  * @example nn.activation((x) => x.mul(x.sigmoid()), 'swish')
  */
 export function activation(fn: (x: Tensor) => Tensor, name = 'activation'): Layer {
+  checkFunction('activation', 'fn', fn, 'a function of a tensor');
+  checkText('activation', 'name', name);
   return { params: {}, config: { kind: name }, apply: (x) => fn(x) };
 }
 
@@ -66,6 +68,7 @@ const configured = (config: LayerConfig, apply: (x: Tensor) => Tensor): Layer =>
  */
 export function gelu(options: GeluOptions = {}): Layer {
   checkOptions('gelu', options, ['approximate']);
+  if (options.approximate !== undefined) checkOneOf('gelu', 'approximate', options.approximate, ['tanh']);
   return configured({ kind: 'gelu', ...options }, (x) => ops.gelu(x, options));
 }
 
@@ -99,8 +102,10 @@ export const softplus = (): Layer => activation(ops.softplus, 'softplus');
  *
  * @example nn.leakyRelu(0.1)
  */
-export const leakyRelu = (slope = 0.01): Layer =>
-  configured({ kind: 'leakyRelu', slope }, (x) => ops.leakyRelu(x, slope));
+export function leakyRelu(slope = 0.01): Layer {
+  checkNumber('leakyRelu', 'slope', slope);
+  return configured({ kind: 'leakyRelu', slope }, (x) => ops.leakyRelu(x, slope));
+}
 
 /**
  * Exponential linear unit: x where x > 0, else alpha · (e^x − 1).
@@ -112,7 +117,10 @@ export const leakyRelu = (slope = 0.01): Layer =>
  *
  * @example nn.elu()
  */
-export const elu = (alpha = 1): Layer => configured({ kind: 'elu', alpha }, (x) => ops.elu(x, alpha));
+export function elu(alpha = 1): Layer {
+  checkNumber('elu', 'alpha', alpha);
+  return configured({ kind: 'elu', alpha }, (x) => ops.elu(x, alpha));
+}
 
 /**
  * Continuously differentiable ELU: x where x > 0, else alpha · (e^(x / alpha) − 1).
@@ -124,7 +132,10 @@ export const elu = (alpha = 1): Layer => configured({ kind: 'elu', alpha }, (x) 
  *
  * @example nn.celu(0.5)
  */
-export const celu = (alpha = 1): Layer => configured({ kind: 'celu', alpha }, (x) => ops.celu(x, alpha));
+export function celu(alpha = 1): Layer {
+  checkNumber('celu', 'alpha', alpha, 'a number other than 0', (a) => a !== 0);
+  return configured({ kind: 'celu', alpha }, (x) => ops.celu(x, alpha));
+}
 
 /**
  * Piecewise linear sigmoid: x / 6 + ½, clamped to [0, 1].

@@ -4,6 +4,7 @@ import { add, concat } from '../ops/index.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { childConfigs, childParams, checkScope, type Described, type Layer } from './layer.ts';
+import { checkFunction, checkText, show } from '../options.ts';
 
 /**
  * Applies layers in order.
@@ -79,6 +80,8 @@ export function residual(main: Layer, shortcut?: Layer): Layer {
  * @example nn.branches({ wide: nn.conv2d(16, 8, 5, { padding: 'same' }), narrow: nn.conv2d(16, 24, 1) })
  */
 export function branches(layers: Readonly<Record<string, Layer>>, axis = -1): Layer {
+  if (!Number.isSafeInteger(axis))
+    throw new TypeError(`branches: axis must be an integer, got ${show(axis)}`);
   return {
     params: childParams('branches', layers),
     config: { kind: 'branches', axis, layers: childConfigs(layers) },
@@ -114,6 +117,8 @@ export function module<const L extends Readonly<Record<string, Described>>, X = 
   forward: (x: X, layers: Callable<L>) => Tensor,
   name = 'module',
 ): Layer<X> {
+  checkText('module', 'name', name);
+  checkFunction('module', 'forward', forward, 'a function of the input and the layers');
   return {
     params: childParams(name, layers),
     config: { kind: name, layers: childConfigs(layers) },

@@ -2,7 +2,7 @@
  * The interface of layers. A layer describes named parameters and applies a function to a tensor. It holds no data. A model
  * is a layer, and its parameters live in named state (see model.ts).
  */
-import { isRecord } from '../options.ts';
+import { isPromise, isRecord, show } from '../options.ts';
 import type { Key } from '../rng.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
@@ -80,8 +80,8 @@ export function childParams(
   where: string,
   layers: Readonly<Record<string, Described>>,
 ): Readonly<Record<string, ParamSpec>> {
-  if (!isRecord(layers) || isLayer(layers)) {
-    const found = isLayer(layers) ? 'a layer' : Array.isArray(layers) ? 'an array' : typeof layers;
+  if (!isRecord(layers) || isPromise(layers) || isLayer(layers)) {
+    const found = isLayer(layers) ? 'a layer' : show(layers);
     throw new TypeError(
       `${where}: expects an object of layers by name, got ${found} (write ${where}({ conv1: …, relu1: … }))`,
     );
@@ -98,6 +98,17 @@ export function childParams(
     for (const [inner, spec] of Object.entries(layer.params)) params[`${name}.${inner}`] = spec;
   }
   return params;
+}
+
+/** Throws TypeError unless `layer` has parameters by name and, unless it is only described, a function. */
+export function checkLayer(where: string, layer: unknown, isDescribed = false): void {
+  const isWhole =
+    isRecord(layer) && isRecord(layer['params']) && (isDescribed || typeof layer['apply'] === 'function');
+  if (isWhole && Object.values(layer['params'] as object).every(isRecord)) return;
+  throw new TypeError(
+    `${where}: the model must be a layer, for instance nn.sequential({ … }), got ${show(layer)}` +
+      (isRecord(layer) && !isPromise(layer) ? ' without params or apply' : ''),
+  );
 }
 
 /** Throws TypeError unless `apply` got a scope, which only bound models have. */

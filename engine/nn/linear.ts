@@ -2,7 +2,7 @@
 import { ShapeError } from '../errors.ts';
 import { checkInteger, checkNumber, checkOptions } from '../options.ts';
 import * as ops from '../ops/index.ts';
-import { formatType, pair, type Padding, type Pair } from '../shape.ts';
+import { checkPadding, formatType, pair, type Padding, type Pair } from '../shape.ts';
 import type { Shape } from '../types.ts';
 import { he, zeros, type Initializer } from './initializers.ts';
 import { checkScope, type Layer, type ParamSpec } from './layer.ts';
@@ -118,12 +118,24 @@ export function dense(inputs: number, outputs: number, options: WeightOptions = 
  */
 export function conv2d(inputs: number, outputs: number, kernel: Pair, options: ConvOptions = {}): Layer {
   checkOptions('conv2d', options, CONV);
+  return convolution('conv2d', inputs, outputs, kernel, options);
+}
+
+/** A convolution for the function `where`, which errors name. */
+function convolution(
+  where: string,
+  inputs: number,
+  outputs: number,
+  kernel: Pair,
+  options: ConvOptions,
+): Layer {
   const { groups = 1, stride = 1, padding = 0, dilation = 1 } = options;
-  const size = checkConv('conv2d', inputs, outputs, kernel, groups);
-  const params = weights('conv2d', [...size, inputs / groups, outputs], outputs, options);
+  const size = checkConv(where, inputs, outputs, kernel, groups);
+  checkGeometry(where, { stride, dilation }, padding);
+  const params = weights(where, [...size, inputs / groups, outputs], outputs, options);
   return {
     params,
-    config: { kind: 'conv2d', stride, padding, ...unusual(dilation, groups) },
+    config: { kind: 'conv2d', stride, padding, ...unusual(where, dilation, groups) },
     apply(x, scope) {
       checkScope('conv2d', scope);
       const y = ops.conv2d(x, scope.param('weight'), { stride, padding, dilation, groups });
@@ -151,8 +163,12 @@ export interface DepthwiseOptions extends Omit<ConvOptions, 'groups'> {
 export function depthwiseConv2d(channels: number, kernel: Pair, options: DepthwiseOptions = {}): Layer {
   checkOptions('depthwiseConv2d', options, [...PARAM, 'bias', 'stride', 'padding', 'dilation', 'multiplier']);
   const { multiplier = 1, ...rest } = options;
+  checkInteger('depthwiseConv2d', 'channels', channels, 1);
   checkInteger('depthwiseConv2d', 'multiplier', multiplier, 1);
-  return conv2d(channels, channels * multiplier, kernel, { ...rest, groups: channels });
+  return convolution('depthwiseConv2d', channels, channels * multiplier, kernel, {
+    ...rest,
+    groups: channels,
+  });
 }
 
 export interface ConvTransposeOptions extends ConvOptions {
@@ -185,10 +201,11 @@ export function conv2dTranspose(
   checkOptions(where, options, [...CONV, 'outputPadding']);
   const { groups = 1, stride = 1, padding = 0, dilation = 1, outputPadding = 0 } = options;
   const size = checkConv(where, inputs, outputs, kernel, groups);
+  checkGeometry(where, { stride, dilation, outputPadding }, padding);
   const params = weights(where, [...size, outputs / groups, inputs], outputs, options);
   return {
     params,
-    config: { kind: where, stride, padding, outputPadding, ...unusual(dilation, groups) },
+    config: { kind: where, stride, padding, outputPadding, ...unusual(where, dilation, groups) },
     apply(x, scope) {
       checkScope('conv2d', scope);
       const geometry = { stride, padding, dilation, groups, outputPadding };
@@ -201,10 +218,19 @@ export function conv2dTranspose(
 const CONV = [...PARAM, 'bias', 'stride', 'padding', 'dilation', 'groups'] as const;
 
 /** Options that are part of a config only if they are not 1. Checkpoints of plain convolutions do not have them. */
-const unusual = (dilation: Pair, groups: number) => ({
-  ...(Math.max(...pair(dilation)) > 1 && { dilation }),
+const unusual = (where: string, dilation: Pair, groups: number) => ({
+  ...(Math.max(...pair(dilation, `${where}: dilation`)) > 1 && { dilation }),
   ...(groups > 1 && { groups }),
 });
+
+/** Checks the options that the operation would only check when the layer is applied. */
+function checkGeometry(where: string, pairs: Readonly<Record<string, Pair>>, padding: Padding): void {
+  for (const [name, value] of Object.entries(pairs)) {
+    const lowest = name === 'outputPadding' ? 0 : 1;
+    for (const side of pair(value, `${where}: ${name}`)) checkInteger(where, name, side, lowest);
+  }
+  checkPadding(where, padding);
+}
 
 /** Checks the sizes and returns the kernel as a pair. */
 function checkConv(

@@ -9,14 +9,21 @@ import type {
   TensorLike,
 } from '../ops/index.ts';
 import type { Tensor } from '../tensor.ts';
+import { checkNumber, checkOneOf, checkOptions } from '../options.ts';
 
 /** A loss of outputs and targets. Options of a call override those the loss was made with. */
 export type Loss = (output: TensorLike, target: TensorLike, options?: ReductionOptions) => Tensor;
 
+/** Checks what all losses share. The loss checks the rest when it is applied. */
 function withOptions<O extends ReductionOptions>(
+  where: string,
   loss: (output: TensorLike, target: TensorLike, options: O) => Tensor,
   given: O,
 ): Loss {
+  for (const [name, value] of Object.entries(given)) {
+    if (name === 'reduction') checkOneOf(where, name, value, ['mean', 'sum', 'none']);
+    else checkNumber(where, name, value);
+  }
   return (output, target, options) => loss(output, target, { ...given, ...options });
 }
 
@@ -28,8 +35,10 @@ function withOptions<O extends ReductionOptions>(
  *
  * @example nn.crossEntropyLoss({ labelSmoothing: 0.1 })([[2, 1, 0]], Int32Array.of(0)) // 0.5076
  */
-export const crossEntropyLoss = (options: CrossEntropyOptions = {}): Loss =>
-  withOptions(ops.crossEntropy, options);
+export const crossEntropyLoss = (options: CrossEntropyOptions = {}): Loss => {
+  checkOptions('crossEntropyLoss', options, ['reduction', 'labelSmoothing']);
+  return withOptions('crossEntropyLoss', ops.crossEntropy, options);
+};
 
 /**
  * `huberLoss` with options, for the trainer's `loss`.
@@ -39,7 +48,10 @@ export const crossEntropyLoss = (options: CrossEntropyOptions = {}): Loss =>
  *
  * @example nn.huberLoss({ delta: 0.5 })([3], [0]) // 1.375
  */
-export const huberLoss = (options: HuberOptions = {}): Loss => withOptions(ops.huberLoss, options);
+export const huberLoss = (options: HuberOptions = {}): Loss => {
+  checkOptions('huberLoss', options, ['reduction', 'delta']);
+  return withOptions('huberLoss', ops.huberLoss, options);
+};
 
 /**
  * `focalLoss` with options, for the trainer's `loss`.
@@ -49,7 +61,10 @@ export const huberLoss = (options: HuberOptions = {}): Loss => withOptions(ops.h
  *
  * @example nn.focalLoss({ gamma: 1 })([2, -1], [1, 0]) // 0.03348
  */
-export const focalLoss = (options: FocalOptions = {}): Loss => withOptions(ops.focalLoss, options);
+export const focalLoss = (options: FocalOptions = {}): Loss => {
+  checkOptions('focalLoss', options, ['reduction', 'alpha', 'gamma']);
+  return withOptions('focalLoss', ops.focalLoss, options);
+};
 
 /**
  * `diceLoss` with options, for the trainer's `loss`.
@@ -59,4 +74,7 @@ export const focalLoss = (options: FocalOptions = {}): Loss => withOptions(ops.f
  *
  * @example nn.diceLoss({ smooth: 0.1 })([[2, -2, 3]], [[1, 0, 1]]) // 0.07053
  */
-export const diceLoss = (options: DiceOptions = {}): Loss => withOptions(ops.diceLoss, options);
+export const diceLoss = (options: DiceOptions = {}): Loss => {
+  checkOptions('diceLoss', options, ['reduction', 'smooth']);
+  return withOptions('diceLoss', ops.diceLoss, options);
+};

@@ -3,14 +3,24 @@ import { PlanError, ShapeError } from '../errors.ts';
 import { grad } from '../grad.ts';
 import { checkArrays, holds, showData } from '../host.ts';
 import { expectTensor } from '../op.ts';
-import { isPromise, show } from '../options.ts';
+import {
+  checkBoolean,
+  checkFunction,
+  checkInteger,
+  checkOptimizer,
+  checkOptions,
+  isPromise,
+  isRecord,
+  show,
+} from '../options.ts';
 import { withPath } from '../path.ts';
 import { key, stream } from '../rng.ts';
 import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 import type { HostTensor, State } from '../types.ts';
 import type { Described, Layer, ParamSpec, Scope } from './layer.ts';
 import type { Hyper, Optimizer, Specs, Tree } from './optimizer.ts';
+import { checkLayer } from './layer.ts';
 
 /** Prefix of the names of an optimizer's arrays. Names of parameters have dots and no slashes. */
 const SLOTS = 'optimizer/';
@@ -26,6 +36,7 @@ function trainedSpecs(model: Described): Specs {
  * @example nn.countParameters(nn.mlp([2, 32, 3])) // 195
  */
 export function countParameters(model: Described): number {
+  checkLayer('countParameters', model, true);
   return Object.values(trainedSpecs(model)).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
 }
 
@@ -45,6 +56,8 @@ export interface NamedParameter extends ParamSpec {
  * @example nn.parameters(nn.mlp([2, 32, 3]), 'fc1').map(({ name }) => name) // ['fc1.weight', 'fc1.bias']
  */
 export function parameters(model: Described, path = ''): readonly NamedParameter[] {
+  checkLayer('parameters', model, true);
+  if (typeof path !== 'string') throw new TypeError(`parameters: path must be a text, got ${show(path)}`);
   const found = Object.entries(model.params).filter(([name]) => isUnder(name, path));
   if (found.length === 0) {
     throw new RangeError(
@@ -69,6 +82,7 @@ const isUnder = (name: string, path: string): boolean =>
  * @example nn.countParameters(nn.freeze(nn.mlp([2, 32, 3]), ['fc1'])) // 99
  */
 export function freeze<X>(layer: Layer<X>, paths: readonly string[] = ['']): Layer<X> {
+  checkLayer('freeze', layer);
   if (!Array.isArray(paths)) {
     throw new TypeError(`freeze: paths must be an array of paths, got ${show(paths)}`);
   }
@@ -100,6 +114,9 @@ export function freeze<X>(layer: Layer<X>, paths: readonly string[] = ['']): Lay
  * @example Object.keys(nn.initState(nn.dense(4, 2), null, 1)) // ['weight', 'bias']
  */
 export function initState(model: Described, optimizer: Optimizer | null, seed: number): State {
+  checkLayer('initState', model, true);
+  if (optimizer !== null) checkOptimizer('initState', optimizer);
+  checkInteger('initState', 'seed', seed, 0);
   const state: Record<string, HostTensor> = {};
   for (const [path, { shape, init }] of Object.entries(model.params)) {
     const data = withPath(path, () => init(shape, stream(seed, `weights ${path}`)));
@@ -152,7 +169,18 @@ export interface BoundOutput {
  * nn.bind(nn.dense(2, 1), state, { training: false })(tensor([[3, 4]])).output // [[21]]
  */
 export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOptions): (x: X) => BoundOutput {
+  checkLayer('bind', model);
+  checkTree('bind', 'state', state);
+  checkOptions('bind', options, ['training', 'step', 'seed', 'augmentation', 'observe']);
   const { training, step, seed = 0, augmentation, observe = (_, value) => value } = options;
+  checkBoolean('bind', 'training', training);
+  checkInteger('bind', 'seed', seed, 0);
+  checkFunction('bind', 'observe', observe);
+  for (const [name, given] of Object.entries({ step, augmentation })) {
+    if (given !== undefined && !(given instanceof Tensor)) {
+      throw new TypeError(`bind: ${name} must be a tensor, got ${show(given)}`);
+    }
+  }
   for (const [path, { shape }] of Object.entries(model.params)) {
     const own = state[path];
     if (own === undefined) {
@@ -242,8 +270,21 @@ export function applyGradients(
   hyper: Hyper<Tensor>,
   last?: Tensor,
 ): Tree {
+  checkOptimizer('applyGradients', optimizer);
+  checkLayer('applyGradients', model, true);
+  checkTree('applyGradients', 'state', state);
+  checkTree('applyGradients', 'hyper', hyper);
+  if (!(loss instanceof Tensor)) {
+    throw new TypeError(`applyGradients: loss must be a tensor, got ${show(loss)}`);
+  }
   const specs = trainedSpecs(model);
   const names = Object.keys(specs);
+  const missing = names.find((name) => state[name] === undefined);
+  if (missing !== undefined) {
+    throw new PlanError(
+      `applyGradients: the state has no '${missing}' (pass the state that compile gives to build)`,
+    );
+  }
   const params = Object.fromEntries(names.map((name) => [name, state[name]]));
   const gradients = grad(loss, Object.values(params));
   const slots = Object.fromEntries(
@@ -260,10 +301,24 @@ export function applyGradients(
     ...(last !== undefined && { last }),
   });
   if (isPromise(updated) || typeof updated?.params !== 'object' || typeof updated.state !== 'object') {
-    throw new TypeError(`the optimizer's update must return { params, state }, got ${show(updated)}`);
+    throw new TypeError(
+      `applyGradients: the optimizer's update must return { params, state }, got ${show(updated)}`,
+    );
   }
-  for (const name of names) expectTensor(`the optimizer's update of '${name}'`, updated.params[name]);
+  for (const name of names)
+    expectTensor(`applyGradients: the optimizer's update of '${name}'`, updated.params[name]);
   const next: Record<string, Tensor> = { ...updated.params };
   for (const [name, value] of Object.entries(updated.state)) next[SLOTS + name] = value;
   return next;
+}
+
+/** Throws TypeError unless `tree` is an object of tensors by name. */
+function checkTree(where: string, name: string, tree: unknown): void {
+  if (!isRecord(tree) || isPromise(tree)) {
+    throw new TypeError(`${where}: ${name} must be an object of tensors by name, got ${show(tree)}`);
+  }
+  for (const [key, value] of Object.entries(tree)) {
+    if (value instanceof Tensor) continue;
+    throw new TypeError(`${where}: ${name}: '${key}' must be a tensor, got ${show(value)}`);
+  }
 }

@@ -1,10 +1,18 @@
 /** Normalization of input images, over the batch, over channels, and over neighboring responses. */
 import { ShapeError } from '../errors.ts';
-import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../options.ts';
+import {
+  checkInteger,
+  checkNumber,
+  checkOneOf,
+  checkOptions,
+  isPromise,
+  isRecord,
+  show,
+} from '../options.ts';
 import * as ops from '../ops/index.ts';
 import type { LrnOptions, Nested } from '../ops/index.ts';
 import { toHost } from '../ops/convert.ts';
-import { formatType, sameShape, sizeOf } from '../shape.ts';
+import { checkList, formatType, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostData, HostTensor } from '../types.ts';
 import { fromArray, ones, zeros, type Initializer } from './initializers.ts';
@@ -116,6 +124,10 @@ export interface BatchNormLayerOptions {
  * @example nn.batchNorm(32, { form: 'caffe' })
  */
 export function batchNorm(channels: number, options: BatchNormLayerOptions = {}): Layer {
+  const given: unknown = options;
+  if (!isRecord(given) || isPromise(given)) {
+    throw new TypeError(`batchNorm: options must be an object, got ${show(given)}`);
+  }
   const { form = 'pytorch' } = options;
   checkInteger('batchNorm', 'channels', channels, 1);
   checkOneOf('batchNorm', 'form', form, ['pytorch', 'caffe']);
@@ -251,6 +263,7 @@ function normLayer(
  * @example nn.countParameters(nn.layerNorm(64)) // 128
  */
 export function layerNorm(shape: number | readonly number[], options: NormLayerOptions = {}): Layer {
+  if (typeof shape !== 'number') checkList('layerNorm', 'shape', shape);
   const sizes = typeof shape === 'number' ? [shape] : [...shape];
   const normalize = (x: Tensor, affine: Affine): Tensor => {
     const last = x.shape.slice(-sizes.length);
@@ -276,7 +289,7 @@ export function layerNorm(shape: number | readonly number[], options: NormLayerO
  * @example nn.groupNorm(8, 64)
  */
 export function groupNorm(groups: number, channels: number, options: NormLayerOptions = {}): Layer {
-  const words = `a positive integer that divides ${channels} channels`;
+  const words = `a positive integer that divides ${show(channels)} channels`;
   checkNumber(
     'groupNorm',
     'groups',

@@ -3,7 +3,7 @@ import { ShapeError } from '../errors.ts';
 import { checkInteger, checkOneOf, checkOptions, isRecord, show } from '../options.ts';
 import * as ops from '../ops/index.ts';
 import type { AvgPoolOptions, PoolOptions, ResizeOptions } from '../ops/index.ts';
-import { formatType, pair, sizeOf, type Pair } from '../shape.ts';
+import { checkPadding, formatType, pair, sizeOf, type Pair } from '../shape.ts';
 import type { Layer } from './layer.ts';
 
 /**
@@ -23,6 +23,7 @@ export function maxPool2d(
 ): Layer {
   checkOptions('maxPool2d', options, ['ceil', 'padding']);
   checkWindow('maxPool2d', kernel, stride);
+  if (options.padding !== undefined) checkPadding('maxPool2d', options.padding);
   return {
     params: {},
     config: { kind: 'maxPool2d', kernel, stride, ...options },
@@ -48,6 +49,7 @@ export function avgPool2d(
 ): Layer {
   checkOptions('avgPool2d', options, ['ceil', 'padding', 'divisor']);
   checkWindow('avgPool2d', kernel, stride);
+  if (options.padding !== undefined) checkPadding('avgPool2d', options.padding);
   if (options.divisor !== undefined)
     checkOneOf('avgPool2d', 'divisor', options.divisor, ['clipped', 'inside']);
   return {
@@ -125,6 +127,7 @@ export function globalMaxPool2d(): Layer {
  */
 export function upsample2d(factor: Pair, options: ResizeOptions = {}): Layer {
   checkOptions('upsample2d', options, ['mode', 'alignCorners']);
+  if (options.mode !== undefined) checkOneOf('upsample2d', 'mode', options.mode, ['nearest', 'bilinear']);
   const factors = pair(factor, 'upsample2d: factor');
   for (const n of factors) checkInteger('upsample2d', 'factor', n, 1);
   return {

@@ -6,6 +6,7 @@ import { input, type Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
 import type { Described, Layer, LayerConfig } from './layer.ts';
 import { bind } from './model.ts';
+import { checkLayer } from './layer.ts';
 
 export interface SummaryRow {
   /** 'block1.conv1', or '' for the model itself. */
@@ -50,6 +51,7 @@ export function summary<X>(
   model: Layer<X>,
   inputs: X extends Tensor ? TensorType : { readonly [N in keyof X]: TensorType },
 ): Summary {
+  checkLayer('summary', model);
   checkTypes(inputs);
   const state = Object.fromEntries(
     Object.entries(model.params).map(([name, { shape }]) => [
@@ -111,13 +113,20 @@ const kindOf = (config: LayerConfig | undefined): string =>
 /** Throws TypeError unless `inputs` is a type, or an object of types by name. */
 function checkTypes(inputs: unknown): void {
   const typed = (value: unknown): boolean =>
-    isRecord(value) && Array.isArray(value['shape']) && typeof value['dtype'] === 'string';
+    isRecord(value) &&
+    Array.isArray(value['shape']) &&
+    ['f32', 'i32', 'u8'].includes(value['dtype'] as string);
   if (typed(inputs)) return;
   if (!isRecord(inputs)) {
     const sizes = Array.isArray(inputs) && inputs.every((n) => typeof n === 'number') ? inputs : ['1', '…'];
     throw new TypeError(
       `summary: inputs must be a type, or an object of types by name, got ${show(inputs)} ` +
         `(write summary(model, f32(${sizes.join(', ')})))`,
+    );
+  }
+  if (Object.keys(inputs).length === 0) {
+    throw new TypeError(
+      'summary: inputs must be a type, or an object of types by name, got none (write summary(model, f32(1, 8)))',
     );
   }
   for (const [name, value] of Object.entries(inputs)) {

@@ -1,4 +1,5 @@
 /** Known models, with the layers and hyperparameters of their sources. */
+import { checkHostTensor } from '../host.ts';
 import { checkInteger, checkOptions, show } from '../options.ts';
 import type { HostTensor } from '../types.ts';
 import { relu, sigmoid } from './activation.ts';
@@ -30,6 +31,7 @@ const same = { padding: 'same' } as const;
  */
 export function caffeFull(options: CaffeOptions): Layer {
   checkOptions('caffeFull', options, ['mean']);
+  checkHostTensor('caffeFull: mean', options.mean);
   const norm = lrn({ region: 'within-channel', size: 3, alpha: 5e-5, beta: 0.75 });
   return sequential({
     input: normalize(options.mean),
@@ -62,6 +64,7 @@ export function caffeFull(options: CaffeOptions): Layer {
  */
 export function caffeQuick(options: CaffeOptions): Layer {
   checkOptions('caffeQuick', options, ['mean']);
+  checkHostTensor('caffeQuick: mean', options.mean);
   return sequential({
     input: normalize(options.mean),
     conv1: conv2d(3, 32, 5, { ...same, init: normal(1e-4), bias: fast }),
@@ -93,6 +96,7 @@ export function caffeQuick(options: CaffeOptions): Layer {
  */
 export function caffeSigmoidBn(options: CaffeOptions): Layer {
   checkOptions('caffeSigmoidBn', options, ['mean']);
+  checkHostTensor('caffeSigmoidBn: mean', options.mean);
   const plain = { bias: false } as const;
   return sequential({
     input: normalize(options.mean),

@@ -1,7 +1,7 @@
 /** Convolution of images in NHWC with filters in HWIO. */
 import { ShapeError } from '../errors.ts';
 import { expectRank } from '../op.ts';
-import { checkOptions } from '../options.ts';
+import { checkOptions, show } from '../options.ts';
 import { formatShape, formatType, pair, placeWindow, type Padding, type Pair } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
@@ -44,8 +44,8 @@ export interface Conv2dOptions {
  */
 export function conv2d(x: TensorLike, w: TensorLike, options: Conv2dOptions = {}): Tensor {
   checkOptions('conv2d', options, ['stride', 'padding', 'dilation', 'groups']);
-  const image = toTensor(x);
-  const weight = toTensor(w);
+  const image = toTensor('conv2d', x);
+  const weight = toTensor('conv2d', w);
   expectRank('conv2d', image, 4, 'images [N, H, W, C]');
   const [channels, groups] = [image.shape[3], options.groups ?? 1];
   checkFilters('conv2d', weight, groups, options.dilation);
@@ -85,8 +85,8 @@ export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTra
   const where = 'conv2dTranspose';
   const { outputPadding = 0, ...geometry } = options;
   const { stride = 1, padding = 'valid', dilation = 1, groups = 1 } = geometry;
-  const image = toTensor(x);
-  const weight = toTensor(w);
+  const image = toTensor(where, x);
+  const weight = toTensor(where, w);
   expectRank(where, image, 4, 'images [N, H, W, C]');
   checkFilters(where, weight, groups, dilation);
   if (image.shape[3] !== weight.shape[3]) {
@@ -98,7 +98,7 @@ export function conv2dTranspose(x: TensorLike, w: TensorLike, options: Conv2dTra
   const [strides, extra, spans] = [
     pair(stride, `${where}: stride`),
     pair(outputPadding, `${where}: outputPadding`),
-    spansOf(weight, dilation),
+    spansOf(where, weight, dilation),
   ];
   if (padding === 'same' && extra.some((n) => n !== 0)) {
     throw new ShapeError(`${where}: padding 'same' fixes the output size (remove outputPadding)`);
@@ -131,8 +131,8 @@ const layoutFix = ({ 1: second }: Shape, channels: number): string =>
     ? ' (images are [N, H, W, C]; this looks like [N, C, H, W]: transpose(x, [0, 2, 3, 1]))'
     : '';
 
-const spansOf = (w: TensorType, dilation: Pair): [number, number] => {
-  const [y, x] = pair(dilation);
+const spansOf = (where: string, w: TensorType, dilation: Pair): [number, number] => {
+  const [y, x] = pair(dilation, `${where}: dilation`);
   return [(w.shape[0] - 1) * y + 1, (w.shape[1] - 1) * x + 1];
 };
 
@@ -141,7 +141,7 @@ function checkFilters(where: string, w: TensorType, groups: number, dilation: Pa
   if (!Number.isSafeInteger(groups) || groups < 1 || w.shape[3] % groups !== 0) {
     throw new ShapeError(
       `${where}: groups must be a positive integer that divides the ${w.shape[3]} filters of w ${formatType(w)}, ` +
-        `got ${groups}`,
+        `got ${show(groups)}`,
     );
   }
   const steps = pair(dilation, `${where}: dilation`);
@@ -157,14 +157,14 @@ function convAttrs(
   w: TensorType,
   { stride = 1, padding = 'valid', dilation = 1, groups = 1 }: Conv2dOptions,
 ): ConvAttrs {
-  const window = placeWindow(where, input, spansOf(w, dilation), stride, padding);
+  const window = placeWindow(where, input, spansOf(where, w, dilation), stride, padding);
   return {
     stride: window.stride,
     pad: window.pad,
     input,
     kernel: [w.shape[0], w.shape[1]],
     output: window.out,
-    dilation: pair(dilation),
+    dilation: pair(dilation, `${where}: dilation`),
     groups,
   };
 }

@@ -1,6 +1,6 @@
 /** Host data as tensors: numbers, nested arrays, typed arrays and ndarrays. */
 import { ShapeError } from '../errors.ts';
-import { checkHostTensor, dtypeOfArray, isFloat64Array, typedArrayName } from '../host.ts';
+import { checkDType, checkHostTensor, dtypeOfArray, isFloat64Array, typedArrayName } from '../host.ts';
 import { withDType } from '../op.ts';
 import { show } from '../options.ts';
 import { checkShape, formatShape, sizeOf } from '../shape.ts';
@@ -33,17 +33,24 @@ export interface TensorOptions {
 
 /**
  * Converts what operations accept to a tensor. A plain number becomes `f32` [] and keeps double precision for backends that
- * compute with it.
+ * compute with it. Errors begin with `where`, the function that got the value.
  */
-export function toTensor(value: TensorLike): Tensor {
+export function toTensor(where: string, value: TensorLike): Tensor {
   if (value instanceof Tensor) return value;
-  if (typeof value !== 'number') return constant(hostTensor('tensor', value));
-  checkFits('tensor', 'f32', value, Math.fround(value), 0);
+  if (typeof value !== 'number') return constant(hostTensor(where, value));
+  checkFits(where, 'f32', value, Math.fround(value), 0);
   return constant({ shape: [], dtype: 'f32', data: Float64Array.of(value) });
 }
 
+/** A scalar for the function `where`, which errors name. */
+export function scalarIn(where: string, value: number, dtype: DType): Tensor {
+  if (typeof value !== 'number') throw new TypeError(`${where}: value must be a number, got ${show(value)}`);
+  checkDType(where, dtype);
+  return constant({ shape: [], dtype, data: hostData(dtype, [value], where) });
+}
+
 /** x as a tensor. Throws ShapeError, in the name of the caller, unless it is `f32`. */
-export const floats = (where: string, x: TensorLike): Tensor => withDType(where, 'f32', toTensor(x));
+export const floats = (where: string, x: TensorLike): Tensor => withDType(where, 'f32', toTensor(where, x));
 
 /** Zero-filled storage on the host. */
 export function allocate(dtype: DType, size: number): Float32Array | Int32Array | Uint8Array {
@@ -54,10 +61,6 @@ export function allocate(dtype: DType, size: number): Float32Array | Int32Array 
       return new Int32Array(size);
     case 'u8':
       return new Uint8Array(size);
-    default:
-      throw new TypeError(
-        `dtype: must be 'f32', 'i32' or 'u8', got ${JSON.stringify(dtype satisfies never)}`,
-      );
   }
 }
 
@@ -98,6 +101,7 @@ export function hostTensor(
     shape = options.shape;
   }
   const target = options.dtype ?? dtype;
+  checkDType(where, target);
   // Keep double precision for the f64 mode of the reference backend. Other backends round.
   const rounded = hostData(target, flat, where);
   const values = isFloat64Array(flat) && target === 'f32' ? flat.slice() : rounded;
@@ -214,7 +218,7 @@ const position = (at: readonly number[]): string => (at.length === 0 ? 'the data
 /** A host tensor, checked and returned as it is; other data by the rules of `tensor`. */
 export function toHost(where: string, data: HostTensor | Nested | HostData): HostTensor {
   // An ndarray also has a dtype.
-  if (typeof data !== 'object' || !('dtype' in data) || 'stride' in data) {
+  if (typeof data !== 'object' || data === null || !('dtype' in data) || 'stride' in data) {
     return hostTensor(where, data as Nested | HostData, { dtype: 'f32' });
   }
   checkHostTensor(where, data);

@@ -1,5 +1,6 @@
 /** Tensors from data, and types of inputs. */
-import { checkOptions } from '../options.ts';
+import { checkDType } from '../host.ts';
+import { checkOptions, show } from '../options.ts';
 import { checkShape, sizeOf } from '../shape.ts';
 import { constant, type Tensor } from '../tensor.ts';
 import type { DType, Shape, TensorType } from '../types.ts';
@@ -7,6 +8,7 @@ import {
   allocate,
   hostData,
   hostTensor,
+  scalarIn,
   type Nested,
   type NdArrayLike,
   type NumberArray,
@@ -66,7 +68,7 @@ export function tensor(data: Nested | NumberArray | NdArrayLike, options: Tensor
  * @example scalar(3, 'i32') // 3
  */
 export function scalar(value: number, dtype: DType = 'f32'): Tensor {
-  return constant({ shape: [], dtype, data: hostData(dtype, [value]) });
+  return scalarIn('scalar', value, dtype);
 }
 
 /**
@@ -80,6 +82,8 @@ export const full = (shape: Shape, value: number, dtype: DType = 'f32'): Tensor 
 
 function filled(where: string, shape: Shape, value: number, dtype: DType): Tensor {
   checkShape(where, shape);
+  if (typeof value !== 'number') throw new TypeError(`${where}: value must be a number, got ${show(value)}`);
+  checkDType(where, dtype);
   const [checked] = hostData(dtype, [value], where);
   return constant({ shape, dtype, data: allocate(dtype, sizeOf(shape)).fill(checked) });
 }

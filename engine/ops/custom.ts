@@ -1,7 +1,7 @@
 /** Operations of one's own: a composition of others with a derivative that is given instead of derived. */
 import { PlanError } from '../errors.ts';
 import { defineOp, expectTensor, type Grads, type Vjp } from '../op.ts';
-import { show } from '../options.ts';
+import { checkFunction, checkOptions, checkText, show } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import type { TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './convert.ts';
@@ -37,11 +37,12 @@ export interface CustomOperation {
  *   gradient: ({ grad }) => [grad],
  * });
  */
-export function customGradient({
-  name,
-  forward,
-  gradient,
-}: CustomOperation): (...inputs: TensorLike[]) => Tensor {
+export function customGradient(operation: CustomOperation): (...inputs: TensorLike[]) => Tensor {
+  checkOptions('customGradient', operation, ['name', 'forward', 'gradient']);
+  const { name, forward, gradient } = operation;
+  checkText('customGradient', 'name', name);
+  checkFunction('customGradient', 'forward', forward);
+  checkFunction('customGradient', 'gradient', gradient);
   const op = defineOp({
     name: `custom ${name}`,
     alias: true,
@@ -61,7 +62,7 @@ export function customGradient({
     },
   });
   return (...inputs) => {
-    const tensors = inputs.map(toTensor);
+    const tensors = inputs.map((value) => toTensor(name, value));
     const value = forward(...tensors);
     expectTensor(`${name}: forward`, value);
     return op([value, ...tensors], {})[0];

@@ -7,6 +7,7 @@ import { mul } from './elementwise.ts';
 import { broadcastTo, reshape, transpose } from './layout.ts';
 import { matmul } from './matmul.ts';
 import { sum } from './reduce.ts';
+import { show } from '../options.ts';
 
 /**
  * A tensor with one name for each axis: a letter, or '.0', '.1', … for the axes of an ellipsis, counted from the last.
@@ -32,6 +33,9 @@ interface Named {
  * @example einsum('ij->j', [[1, 2], [3, 4]]) // [4, 6]
  */
 export function einsum(equation: string, ...operands: readonly TensorLike[]): Tensor {
+  if (typeof equation !== 'string') {
+    throw new TypeError(`einsum: equation must be a text, for instance 'ij,jk->ik', got ${show(equation)}`);
+  }
   const where = `einsum '${equation}'`;
   const [left = '', right, ...more] = equation.replaceAll(' ', '').split('->');
   const terms = left.split(',');
@@ -39,7 +43,7 @@ export function einsum(equation: string, ...operands: readonly TensorLike[]): Te
   if (terms.length !== operands.length) {
     throw new ShapeError(`${where}: names ${terms.length} operands but got ${operands.length} tensors`);
   }
-  const named = terms.map((term, i) => name(where, term, toTensor(operands[i])));
+  const named = terms.map((term, i) => name(where, term, toTensor(where, operands[i])));
   const sizes = new Map<string, number>();
   for (const { t, axes } of named) axes.forEach((axis, i) => addSize(where, sizes, axis, t.shape[i]));
   const wanted = right === undefined ? implied(named) : resultAxes(where, right, named);

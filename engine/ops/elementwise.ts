@@ -1,8 +1,10 @@
 /** Elementwise functions. Several operands broadcast by NumPy's rules. */
 import { withDType } from '../op.ts';
+import { show } from '../options.ts';
+import { broadcastShapes } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import type { DType } from '../types.ts';
-import { toTensor, type TensorLike } from './convert.ts';
+import { floats, scalarIn, toTensor, type TensorLike } from './convert.ts';
 import { scalar } from './create.ts';
 import { elementwiseOps, identityOps } from './primitives/elementwise.ts';
 
@@ -12,13 +14,13 @@ const none: None = {};
 type Apply = (inputs: readonly Tensor[], attrs: None) => readonly Tensor[];
 
 /** Converts the operands of one operation to tensors. A plain number takes the dtype of the first tensor. */
-function operands(values: readonly TensorLike[]): Tensor[] {
+function operands(where: string, values: readonly TensorLike[]): Tensor[] {
   const dtype = values.find((value) => value instanceof Tensor)?.dtype ?? 'f32';
   return values.map((value) =>
-    typeof value === 'number' && dtype !== 'f32' ? scalar(value, dtype) : toTensor(value),
+    typeof value === 'number' && dtype !== 'f32' ? scalarIn(where, value, dtype) : toTensor(where, value),
   );
 }
-const apply = (op: Apply, ...values: readonly TensorLike[]): Tensor => op(operands(values), none)[0];
+const apply = (op: Apply, ...values: readonly TensorLike[]): Tensor => op(operands(op.name, values), none)[0];
 
 /**
  * Adds element by element: a + b. `i32` sums wrap around.
@@ -100,7 +102,13 @@ export const minimum = (a: TensorLike, b: TensorLike): Tensor => apply(elementwi
 
 const comparable = (x: TensorLike): TensorLike =>
   x instanceof Tensor && x.dtype === 'u8' ? cast(x, 'i32') : x;
-const compare = (op: Apply, a: TensorLike, b: TensorLike): Tensor => apply(op, comparable(a), comparable(b));
+
+/** Errors name `where`, which may be a comparison that is made of another one. */
+function compare(where: string, op: Apply, a: TensorLike, b: TensorLike): Tensor {
+  const [x, y] = operands(where, [comparable(a), comparable(b)]);
+  broadcastShapes(where, x.shape, y.shape);
+  return op([x, y], none)[0];
+}
 
 /**
  * Compares element by element: 1 where a = b, else 0. NaN equals nothing.
@@ -110,7 +118,7 @@ const compare = (op: Apply, a: TensorLike, b: TensorLike): Tensor => apply(op, c
  *
  * @example equal([1, 2, 3], [1, 5, 3]) // [1, 0, 1]
  */
-export const equal = (a: TensorLike, b: TensorLike): Tensor => compare(elementwiseOps.equal, a, b);
+export const equal = (a: TensorLike, b: TensorLike): Tensor => compare('equal', elementwiseOps.equal, a, b);
 
 /**
  * Compares element by element: 1 where a ≠ b, else 0. NaN differs from everything, itself included.
@@ -120,7 +128,8 @@ export const equal = (a: TensorLike, b: TensorLike): Tensor => compare(elementwi
  *
  * @example notEqual([1, 2, 3], [1, 5, 3]) // [0, 1, 0]
  */
-export const notEqual = (a: TensorLike, b: TensorLike): Tensor => not(equal(a, b));
+export const notEqual = (a: TensorLike, b: TensorLike): Tensor =>
+  not(compare('notEqual', elementwiseOps.equal, a, b));
 
 /**
  * Compares element by element: 1 where a < b, else 0. The result is 0 where either operand is NaN.
@@ -130,7 +139,7 @@ export const notEqual = (a: TensorLike, b: TensorLike): Tensor => not(equal(a, b
  *
  * @example less([1, 2, 3], 2) // [1, 0, 0]
  */
-export const less = (a: TensorLike, b: TensorLike): Tensor => compare(elementwiseOps.less, a, b);
+export const less = (a: TensorLike, b: TensorLike): Tensor => compare('less', elementwiseOps.less, a, b);
 
 /**
  * Compares element by element: 1 where a ≤ b, else 0. The result is 0 where either operand is NaN.
@@ -140,7 +149,8 @@ export const less = (a: TensorLike, b: TensorLike): Tensor => compare(elementwis
  *
  * @example lessEqual([1, 2, 3], 2) // [1, 1, 0]
  */
-export const lessEqual = (a: TensorLike, b: TensorLike): Tensor => compare(elementwiseOps.lessEqual, a, b);
+export const lessEqual = (a: TensorLike, b: TensorLike): Tensor =>
+  compare('lessEqual', elementwiseOps.lessEqual, a, b);
 
 /**
  * Compares element by element: 1 where a > b, else 0. The result is 0 where either operand is NaN.
@@ -150,7 +160,8 @@ export const lessEqual = (a: TensorLike, b: TensorLike): Tensor => compare(eleme
  *
  * @example greater([1, 2, 3], 2) // [0, 0, 1]
  */
-export const greater = (a: TensorLike, b: TensorLike): Tensor => less(b, a);
+export const greater = (a: TensorLike, b: TensorLike): Tensor =>
+  compare('greater', elementwiseOps.less, b, a);
 
 /**
  * Compares element by element: 1 where a ≥ b, else 0. The result is 0 where either operand is NaN.
@@ -160,7 +171,8 @@ export const greater = (a: TensorLike, b: TensorLike): Tensor => less(b, a);
  *
  * @example greaterEqual([1, 2, 3], 2) // [0, 1, 1]
  */
-export const greaterEqual = (a: TensorLike, b: TensorLike): Tensor => lessEqual(b, a);
+export const greaterEqual = (a: TensorLike, b: TensorLike): Tensor =>
+  compare('greaterEqual', elementwiseOps.lessEqual, b, a);
 
 /**
  * Logical AND: 1 where both operands are nonzero, else 0.
@@ -201,7 +213,7 @@ export const xor = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOp
  * @example not(greater([1, 2, 3], 2)) // [1, 1, 0]
  */
 export const not = (x: TensorLike): Tensor =>
-  apply(elementwiseOps.xor, withDType('not', 'u8', toTensor(x)), scalar(1, 'u8'));
+  apply(elementwiseOps.xor, withDType('not', 'u8', toTensor('not', x)), scalar(1, 'u8'));
 
 /**
  * 1 where x is NaN, else 0.
@@ -210,7 +222,10 @@ export const not = (x: TensorLike): Tensor =>
  *
  * @example isNaN([1, NaN, Infinity]) // [0, 1, 0]
  */
-export const isNaN = (x: TensorLike): Tensor => notEqual(x, x);
+export function isNaN(x: TensorLike): Tensor {
+  const t = toTensor('isNaN', x);
+  return notEqual(t, t);
+}
 
 /**
  * 1 where x is neither NaN nor infinite, else 0.
@@ -221,7 +236,7 @@ export const isNaN = (x: TensorLike): Tensor => notEqual(x, x);
  * @example isFinite([1, NaN, Infinity]) // [1, 0, 0]
  */
 export const isFinite = (x: TensorLike): Tensor =>
-  less(abs(withDType('isFinite', 'f32', toTensor(x))), Infinity);
+  less(abs(withDType('isFinite', 'f32', toTensor('isFinite', x))), Infinity);
 
 /**
  * Selects element by element: a where the condition is nonzero, else b.
@@ -235,7 +250,7 @@ export const isFinite = (x: TensorLike): Tensor =>
  * @example where(greater([-1, 2], 0), [1, 2], 0) // [0, 2]
  */
 export const where = (condition: TensorLike, a: TensorLike, b: TensorLike): Tensor =>
-  elementwiseOps.where([toTensor(condition), ...operands([a, b])], none)[0];
+  elementwiseOps.where([toTensor('where', condition), ...operands('where', [a, b])], none)[0];
 
 /**
  * Negation: −x.
@@ -355,7 +370,7 @@ export const sqrt = (x: TensorLike): Tensor => apply(elementwiseOps.sqrt, x);
  *
  * @example rsqrt([4, 16]) // [0.5, 0.25]
  */
-export const rsqrt = (x: TensorLike): Tensor => div(1, sqrt(x));
+export const rsqrt = (x: TensorLike): Tensor => div(1, sqrt(floats('rsqrt', x)));
 
 /**
  * Reciprocal: 1 / x.
@@ -365,7 +380,7 @@ export const rsqrt = (x: TensorLike): Tensor => div(1, sqrt(x));
  *
  * @example reciprocal([2, 4]) // [0.5, 0.25]
  */
-export const reciprocal = (x: TensorLike): Tensor => div(1, x);
+export const reciprocal = (x: TensorLike): Tensor => div(1, floats('reciprocal', x));
 
 /**
  * Square: x². `i32` squares wrap around.
@@ -376,7 +391,7 @@ export const reciprocal = (x: TensorLike): Tensor => div(1, x);
  * @example square([1, -2, 3]) // [1, 4, 9]
  */
 export const square = (x: TensorLike): Tensor => {
-  const t = toTensor(x);
+  const t = toTensor('square', x);
   return mul(t, t);
 };
 
@@ -477,10 +492,10 @@ export function clamp(x: TensorLike, low: TensorLike = -Infinity, high: TensorLi
   if (typeof low === 'number' && typeof high === 'number' && !(low <= high)) {
     throw new RangeError(`clamp: low must not be above high, got ${low} and ${high}`);
   }
-  let t = toTensor(x);
-  if (low !== -Infinity) t = maximum(t, low);
-  if (high !== Infinity) t = minimum(t, high);
-  return t;
+  const [t, from, to] = operands('clamp', [x, low, high]);
+  for (const bound of [from, to]) broadcastShapes('clamp', t.shape, bound.shape);
+  const above = low === -Infinity ? t : maximum(t, from);
+  return high === Infinity ? above : minimum(above, to);
 }
 
 /**
@@ -497,9 +512,9 @@ export function clamp(x: TensorLike, low: TensorLike = -Infinity, high: TensorLi
  * @example cast([-1.5, 2.7, 300], 'u8') // [0, 2, 255]
  */
 export function cast(x: TensorLike, dtype: DType = 'f32'): Tensor {
-  const t = toTensor(x);
+  const t = toTensor('cast', x);
   if (dtype !== 'f32' && dtype !== 'i32' && dtype !== 'u8') {
-    throw new TypeError(`cast: dtype must be 'f32', 'i32' or 'u8', got ${JSON.stringify(dtype)}`);
+    throw new TypeError(`cast: dtype must be 'f32', 'i32' or 'u8', got ${show(dtype)}`);
   }
   return t.dtype === dtype ? t : elementwiseOps.cast([t], { dtype })[0];
 }
@@ -514,7 +529,10 @@ export function cast(x: TensorLike, dtype: DType = 'f32'): Tensor {
  *
  * @example checkFinite(mean(tensor([1, 2])), 'loss') // 1.5
  */
-export const checkFinite = (x: Tensor, label: string): Tensor => identityOps.checkFinite([x], { label })[0];
+export const checkFinite = (x: Tensor, label: string): Tensor => {
+  if (typeof label !== 'string') throw new TypeError(`checkFinite: label must be a text, got ${show(label)}`);
+  return identityOps.checkFinite([toTensor('checkFinite', x)], { label })[0];
+};
 
 /**
  * Returns x as a constant for differentiation: its gradient is 0. It costs nothing at run time.

@@ -1,7 +1,7 @@
 /** Indexing with tensors, its adjoints, and sorting. A run throws DataError for an index out of range. */
 import { ShapeError } from '../errors.ts';
 import { expectDType, withDType } from '../op.ts';
-import { checkInteger, checkOptions } from '../options.ts';
+import { checkInteger, checkOptions, show } from '../options.ts';
 import { formatShape, formatType, resolveAxis, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
@@ -34,7 +34,7 @@ const around = (shape: Shape, axis: number): number[] => [
  * @example gather([[1, 2], [3, 4], [5, 6]], Int32Array.of(2, 0)) // [[5, 6], [1, 2]]
  */
 export function gather(x: TensorLike, index: TensorLike, axis = 0): Tensor {
-  const [t, at] = [toTensor(x), toTensor(index)];
+  const [t, at] = [toTensor('gather', x), toTensor('gather', index)];
   expectDType('gather', 'i32', at);
   const along = resolveAxis('gather', axis, t.rank);
   const order = [along, ...t.shape.map((_, i) => i).filter((i) => i !== along)];
@@ -60,7 +60,11 @@ export function gather(x: TensorLike, index: TensorLike, axis = 0): Tensor {
  * @example scatterAdd([1, 2, 3], Int32Array.of(0, 2, 0), 4) // [4, 0, 2, 0]
  */
 export function scatterAdd(values: TensorLike, index: TensorLike, n: number, axis = 0): Tensor {
-  const [t, at] = [floats('scatterAdd', values), withDType('scatterAdd', 'i32', toTensor(index))];
+  checkInteger('scatterAdd', 'n', n, 0);
+  const [t, at] = [
+    floats('scatterAdd', values),
+    withDType('scatterAdd', 'i32', toTensor('scatterAdd', index)),
+  ];
   const lead = resolveAxis('scatterAdd', axis, t.rank - at.rank + 1);
   if (!sameShape(t.shape.slice(lead, lead + at.rank), at.shape)) {
     throw new ShapeError(
@@ -85,7 +89,10 @@ export function scatterAdd(values: TensorLike, index: TensorLike, n: number, axi
  * @example takeAlongAxis([[1, 2], [3, 4]], tensor([[1], [0]], { dtype: 'i32' }), 1) // [[2], [3]]
  */
 export function takeAlongAxis(x: TensorLike, index: TensorLike, axis: number): Tensor {
-  const [t, at] = [toTensor(x), withDType('takeAlongAxis', 'i32', toTensor(index))];
+  const [t, at] = [
+    toTensor('takeAlongAxis', x),
+    withDType('takeAlongAxis', 'i32', toTensor('takeAlongAxis', index)),
+  ];
   const along = resolveAxis('takeAlongAxis', axis, t.rank);
   expectLines('takeAlongAxis', t, at, along);
   const y = takeAlongAxisOf(reshape(t, around(t.shape, along)), reshape(at, around(at.shape, along)));
@@ -106,7 +113,8 @@ export function takeAlongAxis(x: TensorLike, index: TensorLike, axis: number): T
  */
 export function scatterAddAlongAxis(values: TensorLike, index: TensorLike, n: number, axis: number): Tensor {
   const where = 'scatterAddAlongAxis';
-  const [t, at] = [floats(where, values), withDType(where, 'i32', toTensor(index))];
+  checkInteger(where, 'n', n, 0);
+  const [t, at] = [floats(where, values), withDType(where, 'i32', toTensor(where, index))];
   const along = resolveAxis(where, axis, t.rank);
   const form = around(at.shape, along);
   if (!sameShape(t.shape, at.shape)) {
@@ -141,7 +149,7 @@ function expectLines(where: string, x: Tensor, index: Tensor, axis: number): voi
  */
 export function oneHot(index: TensorLike, n: number): Tensor {
   checkInteger('oneHot', 'n', n, 0);
-  const at = expandDims(withDType('oneHot', 'i32', toTensor(index)), -1);
+  const at = expandDims(withDType('oneHot', 'i32', toTensor('oneHot', index)), -1);
   return scatterAddAlongAxis(broadcastTo(ones([]), at.shape), at, n, at.rank - 1);
 }
 
@@ -195,7 +203,8 @@ export function sort(
  */
 export function argSort(x: TensorLike, axis = -1, options: SortOptions = {}): Tensor {
   checkOptions('argSort', options, ['descending']);
-  return sort(floats('argSort', x), axis, options).indices;
+  const t = floats('argSort', x);
+  return sort(t, resolveAxis('argSort', axis, t.rank), options).indices;
 }
 
 /**
@@ -218,7 +227,7 @@ export function topK(
   const along = resolveAxis('topK', axis, t.rank);
   if (!Number.isInteger(k) || k < 0 || k > t.shape[along]) {
     throw new ShapeError(
-      `topK: k must be from 0 to the ${t.shape[along]} elements of axis ${along}, got ${k}`,
+      `topK: k must be from 0 to the ${t.shape[along]} elements of axis ${along}, got ${show(k)}`,
     );
   }
   const { values, indices } = sort(t, along, { descending: true });

@@ -23,6 +23,8 @@ export function normalizeImages(
   scale: TensorLike,
   augmentation?: TensorLike,
 ): Tensor {
-  const inputs = [x, mean, scale, ...(augmentation === undefined ? [] : [augmentation])].map(toTensor);
+  const inputs = [x, mean, scale, ...(augmentation === undefined ? [] : [augmentation])].map((value) =>
+    toTensor('normalizeImages', value),
+  );
   return normalizeImagesOp(inputs, {})[0];
 }

@@ -26,7 +26,7 @@ import { layoutOps, placed, taken } from './primitives/layout.ts';
  */
 export function reshape(x: TensorLike, shape: Shape): Tensor {
   checkList('reshape', 'shape', shape);
-  const t = toTensor(x);
+  const t = toTensor('reshape', x);
   const holes = shape.filter((d) => d === -1).length;
   if (holes > 1) throw new ShapeError(`reshape: only one size may be -1, got ${formatShape(shape)}`);
   let resolved = shape;
@@ -52,7 +52,7 @@ export function reshape(x: TensorLike, shape: Shape): Tensor {
  * @example transpose([[1, 2, 3], [4, 5, 6]]) // [[1, 4], [2, 5], [3, 6]]
  */
 export function transpose(x: TensorLike, perm?: readonly number[]): Tensor {
-  const t = toTensor(x);
+  const t = toTensor('transpose', x);
   if (perm !== undefined) checkList('transpose', 'perm', perm);
   const order = (perm ?? t.shape.map((_, i) => t.rank - 1 - i)).map((a) =>
     resolveAxis('transpose', a, t.rank),
@@ -75,7 +75,7 @@ export function transpose(x: TensorLike, perm?: readonly number[]): Tensor {
  */
 export function broadcastTo(x: TensorLike, shape: Shape): Tensor {
   checkShape('broadcastTo', shape);
-  const t = toTensor(x);
+  const t = toTensor('broadcastTo', x);
   return sameShape(t.shape, shape) ? t : layoutOps.broadcastTo([t], { shape })[0];
 }
 
@@ -100,7 +100,7 @@ export type Range =
  * @example slice([[1, 2, 3], [4, 5, 6]], [-1]) // [4, 5, 6]
  */
 export function slice(x: TensorLike, ranges: readonly Range[]): Tensor {
-  const t = toTensor(x);
+  const t = toTensor('slice', x);
   if (!Array.isArray(ranges)) {
     throw new TypeError(
       `slice: ranges must be an array with one range for each axis, got ${show(ranges)} ` +
@@ -180,7 +180,7 @@ function resolveRange(
 export function concat(tensors: readonly TensorLike[], axis = 0): Tensor {
   checkList('concat', 'tensors', tensors);
   if (tensors.length === 0) throw new ShapeError('concat: expects at least one tensor, got none');
-  const list = tensors.map(toTensor);
+  const list = tensors.map((value) => toTensor('concat', value));
   const resolved = resolveAxis('concat', axis, list[0].rank);
   return list.length === 1 ? list[0] : layoutOps.concat(list, { axis: resolved })[0];
 }
@@ -195,7 +195,7 @@ export function concat(tensors: readonly TensorLike[], axis = 0): Tensor {
  */
 export function stack(tensors: readonly TensorLike[], axis = 0): Tensor {
   checkList('stack', 'tensors', tensors);
-  const list = tensors.map(toTensor);
+  const list = tensors.map((value) => toTensor('stack', value));
   for (const t of list) {
     if (sameShape(t.shape, list[0].shape) && t.dtype === list[0].dtype) continue;
     throw new ShapeError(
@@ -219,7 +219,7 @@ export function stack(tensors: readonly TensorLike[], axis = 0): Tensor {
  * @example split([1, 2, 3, 4, 5], [2, 3])[1] // [3, 4, 5]
  */
 export function split(x: TensorLike, parts: number | readonly number[], axis = 0): Tensor[] {
-  const t = toTensor(x);
+  const t = toTensor('split', x);
   if (typeof parts !== 'number') checkList('split', 'parts', parts);
   const resolved = resolveAxis('split', axis, t.rank);
   const size = t.shape[resolved];
@@ -251,7 +251,7 @@ export function split(x: TensorLike, parts: number | readonly number[], axis = 0
  * @example squeeze([[[1, 2]]]) // [1, 2]
  */
 export function squeeze(x: TensorLike, axes?: number | readonly number[]): Tensor {
-  const t = toTensor(x);
+  const t = toTensor('squeeze', x);
   const given = resolveAxes('squeeze', axes, t.rank);
   const large = axes === undefined ? undefined : given.find((axis) => t.shape[axis] !== 1);
   if (large !== undefined) {
@@ -274,7 +274,7 @@ export function squeeze(x: TensorLike, axes?: number | readonly number[]): Tenso
  * @example expandDims([1, 2], 1) // [[1], [2]]
  */
 export function expandDims(x: TensorLike, axis: number): Tensor {
-  const t = toTensor(x);
+  const t = toTensor('expandDims', x);
   const at = resolveAxis('expandDims', axis, t.rank + 1);
   return reshape(t, [...t.shape.slice(0, at), 1, ...t.shape.slice(at)]);
 }
@@ -288,7 +288,7 @@ export function expandDims(x: TensorLike, axis: number): Tensor {
  * @example flip([[1, 2], [3, 4]], 1) // [[2, 1], [4, 3]]
  */
 export function flip(x: TensorLike, axes?: number | readonly number[]): Tensor {
-  const t = toTensor(x);
+  const t = toTensor('flip', x);
   const flipped = resolveAxes('flip', axes, t.rank);
   return slice(
     t,
@@ -306,7 +306,7 @@ export function flip(x: TensorLike, axes?: number | readonly number[]): Tensor {
  * @example tile([1, 2], [2, 2]) // [[1, 2, 1, 2], [1, 2, 1, 2]]
  */
 export function tile(x: TensorLike, counts: readonly number[]): Tensor {
-  const t = toTensor(x);
+  const t = toTensor('tile', x);
   checkShape('tile', counts, 'counts');
   const rank = Math.max(t.rank, counts.length);
   const shape = [...Array.from({ length: rank - t.rank }, () => 1), ...t.shape];
@@ -333,7 +333,7 @@ export function tile(x: TensorLike, counts: readonly number[]): Tensor {
  * @example repeat([1, 2], 2, 0) // [1, 1, 2, 2]
  */
 export function repeat(x: TensorLike, count: number, axis: number): Tensor {
-  const t = toTensor(x);
+  const t = toTensor('repeat', x);
   checkShape('repeat', [count]);
   const at = resolveAxis('repeat', axis, t.rank);
   const wide = [...t.shape.slice(0, at + 1), count, ...t.shape.slice(at + 1)];
@@ -372,7 +372,7 @@ export function pad(
 ): Tensor {
   checkOptions('pad', options, ['mode', 'value']);
   const { mode = 'constant', value = 0 } = options;
-  const t = toTensor(x);
+  const t = toTensor('pad', x);
   checkAmounts(t, amounts);
   if (amounts.every(([before, after]) => before === 0 && after === 0)) return t;
   if (mode === 'constant') {

@@ -74,7 +74,7 @@ export function crossEntropy(
   const { labelSmoothing = 0 } = options;
   const inRange = (x: number): boolean => x >= 0 && x <= 1;
   checkNumber('crossEntropy', 'labelSmoothing', labelSmoothing, 'a number from 0 to 1', inRange);
-  const [z, classes] = [toTensor(logits), toTensor(labels)];
+  const [z, classes] = [toTensor('crossEntropy', logits), toTensor('crossEntropy', labels)];
   checkLabels('crossEntropy', z, classes);
   const [hard] = softmaxCrossEntropyOp([z, classes], none);
   if (labelSmoothing === 0) return reduced('crossEntropy', hard, options);
@@ -97,7 +97,7 @@ export function crossEntropy(
  */
 export function accuracy(logits: TensorLike, labels: TensorLike, options: ReductionOptions = {}): Tensor {
   checkOptions('accuracy', options, ['reduction']);
-  const [z, classes] = [toTensor(logits), toTensor(labels)];
+  const [z, classes] = [toTensor('accuracy', logits), toTensor('accuracy', labels)];
   checkLabels('accuracy', z, classes);
   const [correct] = correctOp([z, classes], none);
   return reduced('accuracy', correct, options);
@@ -105,7 +105,7 @@ export function accuracy(logits: TensorLike, labels: TensorLike, options: Reduct
 
 /** Output and target as tensors. Throws ShapeError unless both are `f32` [N, ...] of one shape. */
 function pairOf(where: string, output: TensorLike, target: TensorLike): [Tensor, Tensor] {
-  const [a, b] = [toTensor(output), toTensor(target)];
+  const [a, b] = [toTensor(where, output), toTensor(where, target)];
   expectDType(where, 'f32', a, b);
   if (a.rank === 0 || !sameShape(a.shape, b.shape)) {
     throw new ShapeError(

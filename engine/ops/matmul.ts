@@ -30,7 +30,7 @@ export function matmul(a: TensorLike, b: TensorLike, options: MatmulOptions = {}
   checkOptions('matmul', options, ['transA', 'transB']);
   const { transA = false, transB = false } = options;
   const attrs = { transA, transB };
-  const [x, y] = [toTensor(a), toTensor(b)];
+  const [x, y] = [toTensor('matmul', a), toTensor('matmul', b)];
   const [batchX, batchY] = [x.shape.slice(0, -2), y.shape.slice(0, -2)];
   const plain = x.rank === y.rank && x.rank <= 3 && sameShape(batchX, batchY);
   if (plain || x.rank < 2 || y.rank < 2) return matmulOp([x, y], attrs)[0];
@@ -58,7 +58,7 @@ export function matmul(a: TensorLike, b: TensorLike, options: MatmulOptions = {}
  * @example outer([1, 2], [3, 4, 5]) // [[3, 4, 5], [6, 8, 10]]
  */
 export function outer(a: TensorLike, b: TensorLike): Tensor {
-  const [x, y] = [toTensor(a), toTensor(b)];
+  const [x, y] = [toTensor('outer', a), toTensor('outer', b)];
   if (x.rank !== 1 || y.rank !== 1) {
     throw new ShapeError(`outer: expects two vectors, got ${formatType(x)} and ${formatType(y)}`);
   }

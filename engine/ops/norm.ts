@@ -2,7 +2,7 @@
 import { ShapeError } from '../errors.ts';
 import { expectRank } from '../op.ts';
 import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
-import { checkInteger, checkNumber, checkOptions } from '../options.ts';
+import { checkInteger, checkNumber, checkOptions, show } from '../options.ts';
 import { constant, type Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
 import { floats, toTensor, type TensorLike } from './convert.ts';
@@ -41,10 +41,12 @@ export interface LrnOptions {
 export function lrnWithin(x: TensorLike, options: LrnOptions = {}): Tensor {
   checkOptions('lrnWithin', options, ['size', 'alpha', 'beta']);
   const { size = 5, alpha = 1, beta = 0.75 } = options;
+  checkNumber('lrnWithin', 'alpha', alpha);
+  checkNumber('lrnWithin', 'beta', beta);
   if (!Number.isSafeInteger(size) || size < 1 || size % 2 === 0) {
-    throw new RangeError(`lrnWithin: size must be a positive odd integer, got ${String(size)}`);
+    throw new RangeError(`lrnWithin: size must be a positive odd integer, got ${show(size)}`);
   }
-  const t = toTensor(x);
+  const t = toTensor('lrnWithin', x);
   expectRank('lrnWithin', t, 4, 'images [N, H, W, C]');
   return lrnWithinOp([t], { size, alpha, beta })[0];
 }
@@ -72,6 +74,7 @@ export function lrnAcross(x: TensorLike, options: LrnOptions = {}): Tensor {
   const { size = 5, alpha = 1, beta = 0.75 } = options;
   checkInteger('lrnAcross', 'size', size, 1);
   checkNumber('lrnAcross', 'alpha', alpha, 'a number >= 0', (a) => a >= 0);
+  checkNumber('lrnAcross', 'beta', beta);
   const t = floats('lrnAcross', x);
   if (t.rank === 0) throw new ShapeError(`lrnAcross: expects [..., channels] but got ${formatType(t)}`);
   const channels = t.shape.at(-1)!;
@@ -116,7 +119,7 @@ export function batchNorm(
   options: BatchNormOptions = {},
 ): { readonly y: Tensor; readonly mean: Tensor; readonly variance: Tensor } {
   checkOptions('batchNorm', options, ['gamma', 'beta', 'epsilon']);
-  const t = toTensor(x);
+  const t = toTensor('batchNorm', x);
   const [y, mean, variance] = batchNormOp([t, ...affine('batchNorm', options)], {
     epsilon: options.epsilon ?? 1e-5,
   });
@@ -155,8 +158,11 @@ export function batchNormInference(
   options: BatchNormOptions = {},
 ): Tensor {
   checkOptions('batchNormInference', options, ['gamma', 'beta', 'epsilon']);
-  const t = toTensor(x);
-  const statistics = [toTensor(mean), toTensor(variance)] as const;
+  const t = toTensor('batchNormInference', x);
+  const statistics = [
+    toTensor('batchNormInference', mean),
+    toTensor('batchNormInference', variance),
+  ] as const;
   const [gamma, beta] = affine('batchNormInference', options);
   channelsOf('batchNormInference', t, [...statistics, gamma, beta]);
   const deviation = sqrt(add(statistics[1], options.epsilon ?? 1e-5));
@@ -227,7 +233,7 @@ export function groupNorm(x: TensorLike, groups: number, options: BatchNormOptio
  */
 export function instanceNorm(x: TensorLike, options: BatchNormOptions = {}): Tensor {
   checkOptions('instanceNorm', options, ['gamma', 'beta', 'epsilon']);
-  const t = toTensor(x);
+  const t = toTensor('instanceNorm', x);
   return byGroups('instanceNorm', t, t.shape.at(-1) ?? 1, options);
 }
 
@@ -237,7 +243,7 @@ function byGroups(where: string, x: TensorLike, groups: number, options: BatchNo
   const channels = t.shape.at(-1)!;
   if (!Number.isSafeInteger(groups) || groups < 1 || channels % groups !== 0) {
     throw new RangeError(
-      `${where}: groups must be a positive integer that divides the ${channels} channels of ${formatType(t)}, got ${groups}`,
+      `${where}: groups must be a positive integer that divides the ${channels} channels of ${formatType(t)}, got ${show(groups)}`,
     );
   }
   const view = [t.shape[0], sizeOf(t.shape.slice(1, -1)), groups, channels / groups];
@@ -273,11 +279,13 @@ function standardized(
   return gamma === undefined || beta === undefined ? same : add(mul(same, gamma), beta);
 }
 
-function affine(where: string, { gamma, beta }: BatchNormOptions): Tensor[] {
+/** Gamma and beta, if there are any. Checks all options of a normalization. */
+function affine(where: string, { gamma, beta, epsilon = 1e-5 }: BatchNormOptions): Tensor[] {
+  checkNumber(where, 'epsilon', epsilon, 'a number >= 0', (x) => x >= 0);
   if ((gamma === undefined) !== (beta === undefined)) {
     throw new ShapeError(
       `${where}: got ${gamma === undefined ? 'beta without gamma' : 'gamma without beta'} (give both or neither)`,
     );
   }
-  return gamma === undefined || beta === undefined ? [] : [toTensor(gamma), toTensor(beta)];
+  return gamma === undefined || beta === undefined ? [] : [toTensor(where, gamma), toTensor(where, beta)];
 }

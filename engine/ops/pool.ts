@@ -65,7 +65,7 @@ function poolAttrs(
  */
 export function maxPool2d(x: TensorLike, kernel: Pair, options: PoolOptions = {}): Tensor {
   checkOptions('maxPool2d', options, ['stride', 'padding', 'ceil']);
-  const t = toTensor(x);
+  const t = toTensor('maxPool2d', x);
   return maxPool2dOp([t], poolAttrs('maxPool2d', t, kernel, options, false))[0];
 }
 
@@ -82,7 +82,7 @@ export function maxPool2d(x: TensorLike, kernel: Pair, options: PoolOptions = {}
  */
 export function avgPool2d(x: TensorLike, kernel: Pair, options: AvgPoolOptions = {}): Tensor {
   checkOptions('avgPool2d', options, ['stride', 'padding', 'ceil', 'divisor']);
-  const t = toTensor(x);
+  const t = toTensor('avgPool2d', x);
   const { divisor = 'clipped' } = options;
   if (divisor !== 'clipped' && divisor !== 'inside') {
     throw new RangeError(`avgPool2d: divisor must be 'clipped' or 'inside', got ${JSON.stringify(divisor)}`);

@@ -1,17 +1,27 @@
 /** Random numbers inside a graph: pure functions of a key, the step and the position of the element (see rng.ts). */
 import type { Key } from '../rng.ts';
+import { checkNumber, show } from '../options.ts';
 import { checkShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
-import { toTensor, type TensorLike } from './convert.ts';
-import { scalar } from './create.ts';
+import { scalarIn, toTensor, type TensorLike } from './convert.ts';
 import { less } from './elementwise.ts';
 import { argSort, gather } from './gather.ts';
 import { slice } from './layout.ts';
 import { dropoutOp, expectStep, randomOp, type RandomAttrs } from './primitives/random.ts';
 
-const stepOf = (step: TensorLike): Tensor =>
-  typeof step === 'number' ? scalar(step, 'i32') : toTensor(step);
+const stepOf = (where: string, step: TensorLike): Tensor =>
+  typeof step === 'number' ? scalarIn(where, step, 'i32') : toTensor(where, step);
+
+/** The words of a key. Throws TypeError unless `key` made it. */
+function wordsOf(where: string, words: unknown): Key {
+  const isWord = (word: unknown): boolean =>
+    Number.isInteger(word) && (word as number) >= 0 && (word as number) < 2 ** 32;
+  if (Array.isArray(words) && words.length === 2 && words.every(isWord)) return words as unknown as Key;
+  throw new TypeError(
+    `${where}: key must be the key of a random stream, for instance key(1, 'noise'), got ${show(words)}`,
+  );
+}
 
 /**
  * Zeroes each element with probability `rate`, and multiplies the others by 1 / (1 − rate), which keeps the expected value.
@@ -27,18 +37,20 @@ const stepOf = (step: TensorLike): Tensor =>
  * @example dropout(ones([6]), 0.5, key(1, 'dropout'), 0) // [2, 0, 0, 2, 0, 0]
  */
 export function dropout(x: TensorLike, rate: number, key: Key, step: TensorLike): Tensor {
-  if (!(rate >= 0 && rate < 1)) throw new RangeError(`dropout: rate must be in [0, 1), got ${rate}`);
-  return dropoutOp([toTensor(x), stepOf(step)], { rate, key0: key[0], key1: key[1] })[0];
+  checkNumber('dropout', 'rate', rate, 'in [0, 1)', (x) => x >= 0 && x < 1);
+  const [key0, key1] = wordsOf('dropout', key);
+  return dropoutOp([toTensor('dropout', x), stepOf('dropout', step)], { rate, key0, key1 })[0];
 }
 
 function random(
   where: string,
   distribution: RandomAttrs['distribution'],
   shape: Shape,
-  [key0, key1]: Key,
+  key: Key,
   step: TensorLike,
 ): Tensor {
-  const at = stepOf(step);
+  const [key0, key1] = wordsOf(where, key);
+  const at = stepOf(where, step);
   expectStep(where, at);
   checkShape(where, shape);
   return randomOp([at], { distribution, shape, key0, key1 })[0];
@@ -86,9 +98,7 @@ export function randomNormal(shape: Shape, key: Key, step: TensorLike = 0): Tens
  * @example randomBernoulli([6], 0.5, key(1, 'coins'), 0) // [0, 1, 1, 1, 0, 0]
  */
 export function randomBernoulli(shape: Shape, probability: number, key: Key, step: TensorLike = 0): Tensor {
-  if (!(probability >= 0 && probability <= 1)) {
-    throw new RangeError(`randomBernoulli: probability must be in [0, 1], got ${probability}`);
-  }
+  checkNumber('randomBernoulli', 'probability', probability, 'in [0, 1]', (p) => p >= 0 && p <= 1);
   return less(random('randomBernoulli', 'uniform', shape, key, step), probability);
 }
 

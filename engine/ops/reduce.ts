@@ -4,7 +4,7 @@
  */
 import { ShapeError } from '../errors.ts';
 import { withDType } from '../op.ts';
-import { checkOptions } from '../options.ts';
+import { checkNumber, checkOptions, show } from '../options.ts';
 import { formatShape, formatType, resolveAxes, resolveAxis, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
@@ -212,7 +212,9 @@ export function argMin(x: TensorLike, axis?: number, options: ReduceOptions = {}
  */
 export function any(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkOptions('any', options, ['keepDims']);
-  return greater(sum(cast(not(not(withDType('any', 'u8', toTensor(x))))), axes, options), 0);
+  const t = withDType('any', 'u8', toTensor('any', x));
+  resolveAxes('any', axes, t.rank); // errors name this function, not sum
+  return greater(sum(cast(not(not(t))), axes, options), 0);
 }
 
 /**
@@ -226,7 +228,9 @@ export function any(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Te
  */
 export function all(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkOptions('all', options, ['keepDims']);
-  return not(any(not(withDType('all', 'u8', toTensor(x))), axes, options));
+  const t = withDType('all', 'u8', toTensor('all', x));
+  resolveAxes('all', axes, t.rank);
+  return not(any(not(t), axes, options));
 }
 
 /**
@@ -259,7 +263,7 @@ function productOf(t: Tensor): Tensor {
     const half = n >> 1;
     rest = mul(slice(rest, [null, { end: half }]), slice(rest, [null, { begin: half, end: 2 * half }]));
   }
-  return product ?? broadcastTo(toTensor(1), [outer, inner]);
+  return product ?? broadcastTo(toTensor('prod', 1), [outer, inner]);
 }
 
 export interface VarianceOptions extends ReduceOptions {
@@ -286,6 +290,7 @@ export function variance(x: TensorLike, axes?: Axes, options: VarianceOptions = 
   checkOptions('variance', options, ['correction', 'keepDims']);
   const t = floats('variance', x);
   const { correction = 0, ...reduction } = options;
+  checkNumber('variance', 'correction', correction);
   const n = countOver('variance', t, axes);
   if (!(n > correction)) {
     throw new ShapeError(
@@ -319,8 +324,11 @@ export interface NormOptions extends ReduceOptions {
 export function norm(x: TensorLike, axes?: Axes, options: NormOptions = {}): Tensor {
   checkOptions('norm', options, ['order', 'keepDims']);
   const { order = 2, ...reduction } = options;
-  if (!(order > 0)) throw new RangeError(`norm: order must be positive, got ${order}`);
+  if (typeof order !== 'number' || !(order > 0)) {
+    throw new RangeError(`norm: order must be positive, got ${show(order)}`);
+  }
   const t = floats('norm', x);
+  resolveAxes('norm', axes, t.rank);
   if (order === Infinity) return max(abs(t), axes, reduction);
   if (order === 1) return sum(abs(t), axes, reduction);
   if (sizeOf(t.shape) === 0) return sum(t, axes, reduction);
@@ -411,7 +419,9 @@ function normalizedExp(t: Tensor, axes: Axes | undefined): Tensor {
  */
 export function softmax(x: TensorLike, axis = -1): Tensor {
   const t = floats('softmax', x);
-  return normalizedExp(t, resolveAxis('softmax', axis, t.rank));
+  const at = resolveAxis('softmax', axis, t.rank);
+  countOver('softmax', t, at);
+  return normalizedExp(t, at);
 }
 
 /**
@@ -427,6 +437,7 @@ export function softmax(x: TensorLike, axis = -1): Tensor {
 export function logSoftmax(x: TensorLike, axis = -1): Tensor {
   const t = floats('logSoftmax', x);
   const at = resolveAxis('logSoftmax', axis, t.rank);
+  countOver('logSoftmax', t, at);
   return customGradient({
     name: 'logSoftmax',
     forward(u) {
@@ -470,7 +481,7 @@ export function cumsum(x: TensorLike, axis: number, options: CumsumOptions = {})
  * @example dot([1, 2, 3], [4, 5, 6]) // 32
  */
 export function dot(a: TensorLike, b: TensorLike): Tensor {
-  const [x, y] = [toTensor(a), toTensor(b)];
+  const [x, y] = [toTensor('dot', a), toTensor('dot', b)];
   if (x.rank !== 1 || y.rank !== 1 || x.shape[0] !== y.shape[0]) {
     throw new ShapeError(
       `dot: expects two vectors of the same length but got ${formatType(x)} and ${formatType(y)}`,

@@ -32,7 +32,7 @@ export interface ResizeOptions {
  */
 export function resize2d(x: TensorLike, size: Pair, options: ResizeOptions = {}): Tensor {
   checkOptions('resize2d', options, ['mode', 'alignCorners']);
-  const image = toTensor(x);
+  const image = toTensor('resize2d', x);
   const { mode = 'nearest', alignCorners = false } = options;
   expectRank('resize2d', image, 4, 'images [N, H, W, C]');
   if (mode !== 'nearest' && mode !== 'bilinear') {

@@ -6,9 +6,17 @@ import { grad } from '../grad.ts';
 import { expectTensor } from '../op.ts';
 import { hostTensor } from '../ops/convert.ts';
 import { mul, sum, tensor, type Nested } from '../ops/index.ts';
-import { checkInteger, checkNumber, checkOptions } from '../options.ts';
+import {
+  checkFunction,
+  checkInteger,
+  checkNumber,
+  checkOptions,
+  isPromise,
+  isRecord,
+  show,
+} from '../options.ts';
 import { stream } from '../rng.ts';
-import { formatType, sizeOf, stridesOf } from '../shape.ts';
+import { checkList, formatType, sizeOf, stridesOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostData, HostTensor, Shape } from '../types.ts';
 
@@ -76,10 +84,16 @@ export async function gradcheck<const I extends Values>(
   checkNumber('gradcheck', 'tolerance', tolerance, 'a number > 0', (x) => x > 0);
   checkInteger('gradcheck', 'elements', elements, 0);
   checkInteger('gradcheck', 'directions', directions, 0);
+  checkInteger('gradcheck', 'seed', seed, 0);
+  checkFunction('gradcheck', 'fn', fn, 'a function of tensors by name');
+  if (!isRecord(inputs) || isPromise(inputs)) {
+    throw new TypeError(`gradcheck: inputs must be an object of arrays by name, got ${show(inputs)}`);
+  }
   const point = Object.fromEntries(
     Object.entries(inputs).map(([name, value]) => [name, inDoublePrecision(name, value)]),
   );
   const { wrt = Object.keys(point).filter((name) => point[name].dtype === 'f32') } = options;
+  checkList('gradcheck', 'wrt', wrt);
   const unknown = wrt.find((name) => point[name]?.dtype !== 'f32');
   if (unknown !== undefined) {
     throw new ShapeError(
@@ -146,7 +160,9 @@ export async function gradcheck<const I extends Values>(
 
 function inDoublePrecision(name: string, value: HostTensor | HostData | Nested): HostTensor {
   const held =
-    typeof value === 'object' && 'dtype' in value ? value : hostTensor(`gradcheck: ${name}`, value);
+    typeof value === 'object' && value !== null && 'dtype' in value
+      ? value
+      : hostTensor(`gradcheck: ${name}`, value);
   return held.dtype === 'f32' ? { ...held, data: Float64Array.from(held.data) } : held;
 }
 

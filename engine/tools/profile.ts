@@ -6,7 +6,8 @@ import type { StepTime } from '../backends/backend.ts';
 import type { MachineLimits } from './limits.ts';
 import { declarationOf } from '../plan/fusions/index.ts';
 import type { Plan, Step } from '../plan/plan.ts';
-import { bytesOf } from '../shape.ts';
+import { checkKind, checkNumber, checkOptions, isRecord, show } from '../options.ts';
+import { bytesOf, checkList } from '../shape.ts';
 
 /** One step of a plan: its mean time, its work and its rate. */
 export interface ProfileRow {
@@ -46,6 +47,14 @@ export interface ProfileSummary {
   readonly limits: MachineLimits | null;
 }
 
+/** Throws TypeError or RangeError unless `limits` is a result of `measureLimits`. */
+function checkLimits(where: string, limits: MachineLimits): void {
+  checkKind(where, 'limits', limits, 'gflopPerSecond', 'null or a result of measureLimits');
+  for (const name of ['gflopPerSecond', 'gbPerSecond'] as const) {
+    checkNumber(where, `limits.${name}`, limits[name], 'a number > 0', (x) => x > 0);
+  }
+}
+
 /** The arithmetic intensity, in operations per byte, above which a step counts as arithmetic if the limits are unknown. */
 const USUAL_BALANCE = 4;
 
@@ -65,6 +74,18 @@ export function summarizeProfile(
   profiles: readonly (readonly StepTime[])[],
   limits: MachineLimits | null = null,
 ): ProfileSummary {
+  const steps: unknown = isRecord(plan) ? plan.steps : undefined;
+  if (!Array.isArray(steps)) {
+    throw new TypeError(
+      `summarizeProfile: plan must be the plan of an executable, for instance compiled.plan, got ${show(plan)}`,
+    );
+  }
+  if (!Array.isArray(profiles) || !profiles.every(Array.isArray)) {
+    throw new TypeError(
+      `summarizeProfile: profiles must be an array of results of profile(), got ${show(profiles)}`,
+    );
+  }
+  if (limits !== null) checkLimits('summarizeProfile', limits);
   if (profiles.length === 0)
     throw new RangeError('summarizeProfile: there are no profiles (pass at least one)');
   for (const profile of profiles) {
@@ -109,7 +130,14 @@ function trafficOf(plan: Plan, { op, inputs, outputs }: Step): number {
  * const profile = await step.profile({ x: new Float32Array(4096) });
  * console.log(formatProfile(summarizeProfile(step.plan, [profile])));
  */
-export function formatProfile({ rows, ms, gflopPerSecond, runs, limits }: ProfileSummary): string {
+export function formatProfile(summary: ProfileSummary): string {
+  checkOptions('formatProfile', summary, ['rows', 'ms', 'gflopPerSecond', 'runs', 'limits']);
+  const { rows, ms, gflopPerSecond, runs, limits } = summary;
+  checkList('formatProfile', 'rows', rows);
+  for (const [name, value] of Object.entries({ ms, gflopPerSecond, runs })) {
+    checkNumber('formatProfile', name, value, 'a number >= 0', (x) => x >= 0);
+  }
+  if (limits !== null) checkLimits('formatProfile', limits);
   const percent = (share: number): string => `${(share * 100).toFixed(1)}%`;
   const head = [
     'step',

@@ -9,7 +9,7 @@ import { CheckpointError, DamagedFileError } from '../errors.ts';
 import { nodeFiles, readFrom, replaceFile, type Files, type Source } from '../files.ts';
 import type { LayerConfig } from '../nn/layer.ts';
 import type { OptimizerConfig } from '../nn/optimizer.ts';
-import { checkOptions } from '../options.ts';
+import { checkInteger, checkOptions, checkText, isRecord, show } from '../options.ts';
 import type { HostTensor, State } from '../types.ts';
 import type { EvalEvent } from './events.ts';
 import {
@@ -49,9 +49,24 @@ export interface Checkpoint {
   readonly best: EvalEvent | null;
 }
 
+/** A checkpoint without its arrays. */
+type Description = Omit<Checkpoint, 'state'>;
+
 const FORMAT = 'cyclegrad';
 /** Version 1 has one digest of everything, or none. Version 2 has one of each array and one of the metadata, and requires them. */
 const VERSION = 2;
+const PARTS = [
+  'step',
+  'steps',
+  'seed',
+  'model',
+  'optimizer',
+  'data',
+  'examples',
+  'report',
+  'last',
+  'best',
+] as const satisfies readonly (keyof Description)[];
 
 /**
  * The path of the checkpoint after `step` updates.
@@ -59,6 +74,8 @@ const VERSION = 2;
  * @example checkpointPath('runs/clr', 1000) // 'runs/clr/step-00001000.safetensors'
  */
 export function checkpointPath(dir: string, step: number): string {
+  checkPath('checkpointPath', 'dir', dir);
+  checkInteger('checkpointPath', 'step', step, 0);
   return join(dir, `step-${String(step).padStart(8, '0')}.safetensors`);
 }
 
@@ -67,7 +84,14 @@ export function checkpointPath(dir: string, step: number): string {
  *
  * @example bestPath('runs/clr') // 'runs/clr/best.safetensors'
  */
-export const bestPath = (dir: string): string => join(dir, 'best.safetensors');
+export function bestPath(dir: string): string {
+  checkPath('bestPath', 'dir', dir);
+  return join(dir, 'best.safetensors');
+}
+
+/** Throws TypeError unless `path` is a text that is not empty. */
+const checkPath = (where: string, name: string, path: unknown): void =>
+  checkText(where, name, path, 'the path of a file or folder');
 
 /**
  * Writes a checkpoint as a safetensors file, atomically: a temporary file is flushed to the disk, renamed, and its folder is flushed.
@@ -82,6 +106,8 @@ export const bestPath = (dir: string): string => join(dir, 'best.safetensors');
  * await saveCheckpoint('copy.safetensors', checkpoint);
  */
 export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
+  checkPath('saveCheckpoint', 'path', path);
+  checkOptions('saveCheckpoint', checkpoint, [...PARTS, 'state']);
   await writeCheckpoint(nodeFiles, path, checkpoint);
 }
 
@@ -89,6 +115,7 @@ export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Prom
 export async function writeCheckpoint(files: Files, path: string, checkpoint: Checkpoint): Promise<void> {
   const { state, ...description } = checkpoint;
   checkStorable('saveCheckpoint', state);
+  checkDescription('saveCheckpoint', description);
   const digests = Object.entries(state).map(([name, tensor]) => [
     name,
     digestOfTensor(name, tensor, files.chunkBytes),
@@ -97,13 +124,47 @@ export async function writeCheckpoint(files: Files, path: string, checkpoint: Ch
   const metadata = Object.fromEntries(
     Object.entries(contents).map(([name, value]) => [
       name,
-      typeof value === 'string' ? value : JSON.stringify(value),
+      typeof value === 'string' ? value : toJson(name, value),
     ]),
   );
   await writeTensors(files, 'saveCheckpoint', path, {
     tensors: state,
     metadata: { ...metadata, digest: digestOfMetadata(metadata) },
   });
+}
+
+/** Throws RangeError or TypeError for a part that is missing or of another type. What cannot be read is not saved. */
+function checkDescription(where: string, description: Description): void {
+  for (const name of ['step', 'steps', 'seed'] as const) checkInteger(where, name, description[name], 0);
+  for (const name of ['model', 'optimizer', 'data', 'report'] as const) {
+    if (!isRecord(description[name])) {
+      throw new TypeError(
+        `${where}: ${name} must be an object of plain data, got ${show(description[name])}`,
+      );
+    }
+  }
+  for (const name of ['last', 'best'] as const) {
+    const event: unknown = description[name];
+    if (event !== null && !isRecord(event)) {
+      throw new TypeError(`${where}: ${name} must be an evaluation or null, got ${show(event)}`);
+    }
+  }
+  const { examples } = description;
+  if (examples !== null && (typeof examples !== 'string' || !/^[0-9a-f]+$/.test(examples))) {
+    throw new TypeError(`${where}: examples must be a hexadecimal digest or null, got ${show(examples)}`);
+  }
+}
+
+/** A part of the description as JSON. Throws TypeError for values that JSON does not have. */
+function toJson(name: string, value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch (cause) {
+    throw new TypeError(
+      `saveCheckpoint: ${name} must be plain data: ${(cause as Error).message} (use numbers, strings, arrays and objects)`,
+      { cause },
+    );
+  }
 }
 
 export interface SaveTensorsOptions {
@@ -130,6 +191,7 @@ export async function saveTensors(
   tensors: State,
   options: SaveTensorsOptions = {},
 ): Promise<void> {
+  checkPath('saveTensors', 'path', path);
   checkOptions('saveTensors', options, ['metadata']);
   const { metadata = {} } = options;
   checkStorable('saveTensors', tensors);
@@ -167,6 +229,7 @@ async function writeTensors(files: Files, where: string, path: string, content: 
  * @example await fit({ ...options, initial: await loadTensors('weights.safetensors') });
  */
 export async function loadTensors(path: string): Promise<State> {
+  checkPath('loadTensors', 'path', path);
   return (await readFile(nodeFiles, path, decodeTensors)).tensors;
 }
 
@@ -181,6 +244,7 @@ export async function loadTensors(path: string): Promise<State> {
  * (await loadMetadata('licensed.safetensors'))['license'] // 'CC-BY-4.0'
  */
 export async function loadMetadata(path: string): Promise<Readonly<Record<string, string>>> {
+  checkPath('loadMetadata', 'path', path);
   return (await readFile(nodeFiles, path, decodeHeader)).metadata;
 }
 
@@ -193,7 +257,10 @@ async function readFile<T>(
     return await readFrom(files, path, (source) => decode(path, source));
   } catch (cause) {
     if (cause instanceof CheckpointError) throw cause;
-    throw new CheckpointError(`${path}: cannot be read: ${(cause as Error).message}`, { cause });
+    throw new CheckpointError(
+      `${path}: cannot be read: ${(cause as Error).message} (is the path right, and the file readable?)`,
+      { cause },
+    );
   }
 }
 
@@ -254,6 +321,7 @@ function digestOfAll({ tensors, metadata }: TensorFile, pieceBytes: number): str
  * @example const { state } = await loadCheckpoint('runs/clr/step-00025000.safetensors');
  */
 export async function loadCheckpoint(path: string): Promise<Checkpoint> {
+  checkPath('loadCheckpoint', 'path', path);
   return readCheckpoint(nodeFiles, path);
 }
 
@@ -263,10 +331,13 @@ export async function readCheckpoint(files: Files, path: string): Promise<Checkp
   const version = checkFormat(path, file.metadata);
   if (version === 1) verifyAll(path, file, files.chunkBytes);
   else verifyTensors(path, file, files.chunkBytes);
-  const { tensors, metadata } = file;
-  const field = (name: keyof Checkpoint): never => fieldOf(path, metadata, name) as never;
-  return {
-    state: tensors,
+  return { state: file.tensors, ...readDescription(path, file.metadata) };
+}
+
+/** The description in the metadata of a file. Throws DamagedFileError for a part that is missing or wrong. */
+function readDescription(path: string, metadata: TensorFile['metadata']): Description {
+  const field = (name: keyof Description): never => fieldOf(path, metadata, name) as never;
+  const description: Description = {
     step: field('step'),
     steps: field('steps'),
     seed: field('seed'),
@@ -278,6 +349,12 @@ export async function readCheckpoint(files: Files, path: string): Promise<Checkp
     last: field('last'),
     best: field('best'),
   };
+  try {
+    checkDescription(path, description);
+  } catch (cause) {
+    throw new DamagedFileError(`${(cause as Error).message} (the file is damaged)`, { cause });
+  }
+  return description;
 }
 
 /**
@@ -294,7 +371,10 @@ function fieldOf(path: string, metadata: TensorFile['metadata'], name: string): 
   try {
     return JSON.parse(metadata[name]);
   } catch (cause) {
-    throw new DamagedFileError(`${path}: the metadata has no valid '${name}': ${metadata[name]}`, { cause });
+    throw new DamagedFileError(
+      `${path}: the metadata has no valid '${name}': ${metadata[name]} (the file is damaged)`,
+      { cause },
+    );
   }
 }
 
@@ -302,7 +382,8 @@ function fieldOf(path: string, metadata: TensorFile['metadata'], name: string): 
 function checkFormat(path: string, metadata: TensorFile['metadata']): 1 | 2 {
   if (metadata['format'] !== FORMAT) {
     throw new DamagedFileError(
-      `${path}: the file is not a checkpoint of ${FORMAT}: its metadata has the format ${metadata['format']}`,
+      `${path}: the file is not a checkpoint of ${FORMAT}: its metadata has the format ${metadata['format']} ` +
+        '(read its arrays with loadTensors)',
     );
   }
   if (metadata['version'] === '1') return 1;

@@ -3,7 +3,7 @@ import type { Dataset } from '../dataset.ts';
 import { ShapeError } from '../errors.ts';
 import { expectTensor } from '../op.ts';
 import { accuracy, crossEntropy } from '../ops/loss.ts';
-import { show } from '../options.ts';
+import { isPromise, isRecord, show } from '../options.ts';
 import { formatType } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -44,8 +44,12 @@ export interface Objective {
 /** Throws TypeError if there is no default loss for the targets, and for values that are not functions. */
 export function objectiveFor(where: string, dataset: Dataset, options: ObjectiveOptions): Objective {
   const labels = dataset.y.dtype === 'i32' && dataset.y.shape.length === 0;
-  const loss = options.loss ?? (labels ? crossEntropy : null);
-  if (loss === null) {
+  const { metrics } = options;
+  if (metrics !== undefined && (!isRecord(metrics) || isPromise(metrics))) {
+    throw new TypeError(`${where}: metrics must be an object of functions by name, got ${show(metrics)}`);
+  }
+  const { loss = labels ? crossEntropy : undefined } = options;
+  if (loss === undefined) {
     throw new TypeError(
       `${where}: loss is missing: the targets of ${dataset.name} are ${formatType(dataset.y)}, not class labels ` +
         `(use integers for class labels: an Int32Array [N]; else pass a loss, for instance meanSquaredError or binaryCrossEntropy)`,

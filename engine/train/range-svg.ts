@@ -2,6 +2,8 @@
 import { curveSvg, PALETTE, type CurveMarker, type CurveSeries } from './listeners/curve.ts';
 import type { RangeEvaluation } from './range-test.ts';
 import type { Suggestion, SuggestionName, TrendPoint } from './suggest-bounds.ts';
+import { checkOneOf, checkOptions, show } from '../options.ts';
+import { checkList } from '../shape.ts';
 
 /** The curves of one sweep. */
 export interface RangePicture {
@@ -55,7 +57,11 @@ const BY_ACCURACY: readonly SuggestionName[] = ['rise', 'ragged'];
  * const svg = rangeSvg(charts, { sweep });
  */
 export function rangeSvg(pictures: readonly RangePicture[], options: RangeSvgOptions): string {
+  checkOptions('rangeSvg', options, ['sweep', 'title', 'reference']);
   const { sweep, title = 'learning-rate range test', reference } = options;
+  checkOneOf('rangeSvg', 'sweep', sweep, ['linear', 'exponential']);
+  checkList('rangeSvg', 'pictures', pictures);
+  if (typeof title !== 'string') throw new TypeError(`rangeSvg: title must be a text, got ${show(title)}`);
   const hasAccuracy = reference !== undefined || pictures.some(({ evaluations }) => evaluations.length > 0);
   const lossPanel = hasAccuracy ? 1 : 0;
   const marks = new Map<SuggestionName, (readonly [number, number])[]>();

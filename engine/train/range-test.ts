@@ -1,9 +1,9 @@
 /** The learning-rate range test: a short run with a rising learning rate. suggest-bounds.ts derives bounds from its curve. */
 import { geometric, linear, type Schedule } from '../../schedulers/index.ts';
 import type { Optimizer } from '../nn/optimizer.ts';
-import { checkInteger, checkNumber, checkOneOf } from '../options.ts';
+import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../options.ts';
 import { isNonFiniteLoss } from './non-finite.ts';
-import type { TrainOptions } from './settings.ts';
+import { settingsOf, type TrainOptions } from './settings.ts';
 import { train } from './train.ts';
 
 export interface RangeTestOptions extends Omit<TrainOptions, 'optimizer' | 'steps' | 'seed' | 'checkpoint'> {
@@ -27,6 +27,23 @@ export interface RangeTestOptions extends Omit<TrainOptions, 'optimizer' | 'step
   /** A sweep ends when the smoothed loss exceeds this multiple of the lowest one. Default 4. */
   readonly divergence?: number;
 }
+
+/** Options of training that a sweep also has. */
+const TRAINING = [
+  'model',
+  'backend',
+  'steps',
+  'data',
+  'eval',
+  'optimizer',
+  'initial',
+  'loss',
+  'metrics',
+  'listeners',
+  'signal',
+  'resident',
+  'stepsPerCall',
+] as const;
 
 /** One update of a sweep. */
 export interface RangePoint {
@@ -84,6 +101,15 @@ export interface RangeTest {
  * for (const curve of curves) console.log(suggestBounds(curve).ragged);
  */
 export async function lrRangeTest(options: RangeTestOptions): Promise<RangeTest> {
+  checkOptions('lrRangeTest', options, [
+    ...TRAINING,
+    'from',
+    'to',
+    'sweep',
+    'seeds',
+    'smoothing',
+    'divergence',
+  ]);
   const {
     optimizer,
     from,
@@ -111,6 +137,8 @@ export async function lrRangeTest(options: RangeTestOptions): Promise<RangeTest>
   if (!Array.isArray(seeds) || seeds.length === 0)
     throw new RangeError(`${where}: seeds must be a non-empty array`);
   const rate = (sweep === 'linear' ? linear : geometric)({ from, to, steps: steps - 1 });
+  // Checks the options of training now, because errors of `train` would name it.
+  settingsOf(where, { ...rest, optimizer: optimizer(rate), steps, seed: (seeds as readonly number[])[0] });
   const curves: RangeCurve[] = [];
   for (const seed of seeds as readonly number[]) {
     curves.push(

@@ -1,6 +1,7 @@
 /** The folder of a run: which checkpoints are in it, which one a run resumes from, and which are deleted. */
 import { join } from 'node:path';
 import { CheckpointError, DamagedFileError } from '../errors.ts';
+import { checkText } from '../options.ts';
 import { flushParents, isLeftover, namesIn, nodeFiles, removeFile, type Files } from '../files.ts';
 import {
   bestPath,
@@ -41,6 +42,7 @@ async function checkpointNames(files: Files, dir: string): Promise<readonly stri
  * if (path !== null) console.log((await loadCheckpoint(path)).step);
  */
 export async function latestCheckpoint(dir: string): Promise<string | null> {
+  checkText('latestCheckpoint', 'dir', dir, 'the path of a folder');
   const name = (await checkpointNames(nodeFiles, dir)).at(-1);
   return name === undefined ? null : join(dir, name);
 }

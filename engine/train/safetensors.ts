@@ -6,9 +6,10 @@
 import { CheckpointError, DamagedFileError, DataError } from '../errors.ts';
 import type { Source } from '../files.ts';
 import { checkArrays, isFloat64Array } from '../host.ts';
-import { isRecord, show } from '../options.ts';
+import { isPromise, isRecord, show } from '../options.ts';
 import { bytesOf, formatShape, sizeOf } from '../shape.ts';
-import type { DType, HostData, HostTensor, Shape, State } from '../types.ts';
+import { STORED, unrepresentable } from '../stored.ts';
+import type { DType, HostTensor, Shape, State } from '../types.ts';
 
 /** The contents of a file. */
 export interface TensorFile {
@@ -17,68 +18,6 @@ export interface TensorFile {
 }
 
 const NAMES: Readonly<Record<DType, string>> = { f32: 'F32', i32: 'I32', u8: 'U8' };
-
-/** A type of the format: our dtype for it, and its size in bytes. */
-interface StoredType {
-  readonly dtype: DType;
-  readonly bytes: number;
-  /** The values. Null if `dtype` cannot represent one of them. */
-  readonly read: (buffer: ArrayBuffer) => HostData | null;
-}
-
-/** Our types, and others with the dtype that represents their values. F64 is rounded. */
-const STORED = new Map<string, StoredType>([
-  ['F32', { dtype: 'f32', bytes: 4, read: (buffer) => new Float32Array(buffer) }],
-  ['I32', { dtype: 'i32', bytes: 4, read: (buffer) => new Int32Array(buffer) }],
-  ['U8', { dtype: 'u8', bytes: 1, read: (buffer) => new Uint8Array(buffer) }],
-  ['F64', { dtype: 'f32', bytes: 8, read: rounded }],
-  ['F16', { dtype: 'f32', bytes: 2, read: (buffer) => Float32Array.from(new Uint16Array(buffer), fromHalf) }],
-  // BF16 is the upper half of an F32.
-  [
-    'BF16',
-    {
-      dtype: 'f32',
-      bytes: 2,
-      read: (buffer) =>
-        new Float32Array(Uint32Array.from(new Uint16Array(buffer), (half) => half << 16).buffer),
-    },
-  ],
-  ['I64', { dtype: 'i32', bytes: 8, read: (buffer) => narrowed(new BigInt64Array(buffer)) }],
-  ['U64', { dtype: 'i32', bytes: 8, read: (buffer) => narrowed(new BigUint64Array(buffer)) }],
-  [
-    'U32',
-    {
-      dtype: 'i32',
-      bytes: 4,
-      read: (buffer) => narrowed(BigInt64Array.from(new Uint32Array(buffer), BigInt)),
-    },
-  ],
-  ['I16', { dtype: 'i32', bytes: 2, read: (buffer) => Int32Array.from(new Int16Array(buffer)) }],
-  ['U16', { dtype: 'i32', bytes: 2, read: (buffer) => Int32Array.from(new Uint16Array(buffer)) }],
-  ['I8', { dtype: 'i32', bytes: 1, read: (buffer) => Int32Array.from(new Int8Array(buffer)) }],
-  ['BOOL', { dtype: 'u8', bytes: 1, read: (buffer) => new Uint8Array(buffer) }],
-]);
-
-/** IEEE 754 binary16: 1 bit of sign, 5 of exponent, 10 of fraction. */
-function fromHalf(half: number): number {
-  const sign = half >> 15 === 0 ? 1 : -1;
-  const exponent = (half >> 10) & 31;
-  const fraction = half & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
-function rounded(buffer: ArrayBuffer): Float32Array | null {
-  const wide = new Float64Array(buffer);
-  const narrow = Float32Array.from(wide);
-  return narrow.every((value, i) => Number.isFinite(value) || !Number.isFinite(wide[i])) ? narrow : null;
-}
-
-function narrowed(wide: BigInt64Array | BigUint64Array): Int32Array | null {
-  const narrow = Int32Array.from({ length: wide.length }, (_, i) => Number(BigInt.asIntN(32, wide[i])));
-  return narrow.every((value, i) => BigInt(value) === wide[i]) ? narrow : null;
-}
 
 const PREFIX = 8;
 /** The limit of the format for the header length. */
@@ -110,7 +49,7 @@ export function checkStorable(where: string, tensors: State): void {
 
 /** Throws TypeError or DataError unless a file can hold `metadata`. */
 export function checkMetadata(where: string, metadata: unknown): void {
-  if (!isRecord(metadata)) {
+  if (!isRecord(metadata) || isPromise(metadata)) {
     throw new TypeError(`${where}: metadata must be an object of strings, got ${show(metadata)}`);
   }
   for (const [name, value] of Object.entries(metadata)) {
@@ -227,12 +166,7 @@ export async function decodeTensors(where: string, source: Source): Promise<Tens
     await source.read(bytes, start + begin);
     const { dtype, read } = STORED.get(type)!;
     const data = read(bytes.buffer);
-    if (data === null) {
-      throw new CheckpointError(
-        `${where}: '${name}' is ${type} and has values that ${dtype} cannot represent ` +
-          '(save it with smaller values: there is no larger type)',
-      );
-    }
+    if (data === null) throw new CheckpointError(`${where}: ${unrepresentable(`'${name}'`, type, dtype)}`);
     tensors[name] = { shape, dtype, data };
   }
   return { tensors, metadata };

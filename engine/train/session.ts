@@ -63,7 +63,7 @@ async function openIn(folder: RunFolder | null, settings: Settings): Promise<Ses
   const fresh = initState(model, optimizer, seed);
   const digest = once(() => digestOfExamples(settings.data.dataset));
   const { checkpoint, notices } = await loadLatest(settings, folder, fresh, digest);
-  const state = checkpoint?.state ?? withInitial(fresh, settings.initial);
+  const state = checkpoint?.state ?? withInitial(`${settings.where}: initial`, fresh, settings.initial);
   const placement = await placeExamples(settings, state);
   const { store, training, evaluation, runsPerCall } = placement;
   const newPace = (): Pace => new Pace(runsPerCall, stepsPerCall !== 'auto');
@@ -142,17 +142,17 @@ function once<T>(compute: () => T): () => T {
 }
 
 /** The fresh state with the `initial` arrays in place of its own. */
-function withInitial(fresh: State, initial: State): State {
-  checkArrays('initial', initial);
+function withInitial(where: string, fresh: State, initial: State): State {
+  checkArrays(where, initial);
   for (const [name, value] of Object.entries(initial)) {
     const type = fresh[name];
     if (type === undefined) {
       throw new DataError(
-        `initial: there is no array called '${name}' (the run has: ${Object.keys(fresh).slice(0, 20).join(', ')})`,
+        `${where}: there is no array called '${name}' (the run has: ${Object.keys(fresh).slice(0, 20).join(', ')})`,
       );
     }
     if (type.dtype !== value.dtype || !sameShape(type.shape, value.shape)) {
-      throw new DataError(`initial: '${name}' must be ${formatType(type)}, got ${formatType(value)}`);
+      throw new DataError(`${where}: '${name}' must be ${formatType(type)}, got ${formatType(value)}`);
     }
   }
   return { ...fresh, ...initial };

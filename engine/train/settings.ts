@@ -6,7 +6,7 @@ import { nodeFiles, type Files } from '../files.ts';
 import { refuseSpatialTargets } from '../host.ts';
 import type { Layer } from '../nn/layer.ts';
 import type { Optimizer } from '../nn/optimizer.ts';
-import { checkInteger, checkKind, checkOneOf, checkOptions, isPromise, show } from '../options.ts';
+import { checkInteger, checkKind, checkOneOf, checkOptions, isPromise, isRecord, show } from '../options.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
 import { checkBatch } from './evaluate.ts';
@@ -201,7 +201,7 @@ function checkHyper(optimizer: Optimizer, steps: number): void {
 
 function evaluationOf(where: string, { eval: options, data }: TrainOptions): Settings['evaluation'] {
   if (options === undefined) return null;
-  if (typeof options === 'object' && 'read' in options) {
+  if (isRecord(options) && 'read' in options) {
     throw new TypeError(
       `${where}: eval must be options, got a data set (write eval: { data: test, every: 1000 })`,
     );

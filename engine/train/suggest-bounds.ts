@@ -1,5 +1,6 @@
 /** Suggestions from the curve of a range test: bounds for a cyclical rate, and the suggestions of other libraries. */
 import type { RangeCurve, RangePoint } from './range-test.ts';
+import { checkKind, show } from '../options.ts';
 
 /** The suggestions that `suggestBounds` describes. */
 export type SuggestionName = 'rise' | 'ragged' | 'steepest' | 'valley' | 'slide' | 'minimum';
@@ -37,6 +38,7 @@ const none = (why: string): Suggestion => ({ lr: null, step: null, why });
  * for (const curve of curves) console.log(suggestBounds(curve).steepest);
  */
 export function suggestBounds(curve: RangeCurve): Readonly<Record<SuggestionName, Suggestion>> {
+  checkCurve('suggestBounds', curve, ['points', 'evaluations']);
   return { ...fromAccuracy(curve), ...fromLoss(curve) };
 }
 
@@ -92,8 +94,19 @@ export interface TrendPoint {
  * const points = losses.map((loss, step) => ({ step, lr: step / 1000, loss, smoothed: loss }));
  * lossTrend({ points })[50] // { step: 50, lr: 0.05, loss: 1.5 }
  */
-export const lossTrend = ({ points }: Pick<RangeCurve, 'points'>): readonly TrendPoint[] =>
-  trendOf(points)?.points ?? [];
+export function lossTrend(curve: Pick<RangeCurve, 'points'>): readonly TrendPoint[] {
+  checkCurve('lossTrend', curve, ['points']);
+  return trendOf(curve.points)?.points ?? [];
+}
+
+/** Throws TypeError unless `curve` has these lists. */
+function checkCurve(where: string, curve: unknown, lists: readonly (keyof RangeCurve)[]): void {
+  for (const name of lists) {
+    checkKind(where, 'curve', curve, name, 'a curve of lrRangeTest, for instance curves[0]');
+    const list: unknown = (curve as RangeCurve)[name];
+    if (!Array.isArray(list)) throw new TypeError(`${where}: ${name} must be an array, got ${show(list)}`);
+  }
+}
 
 const FEWEST = 20;
 /** Longer curves are averaged over segments of equal length. */

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { reference, type Backend } from 'cyclegrad';
+import { DataError, reference, type Backend } from 'cyclegrad';
 import * as nn from 'cyclegrad/nn';
 import { synthetic } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
@@ -123,7 +123,7 @@ describe('runs', () => {
     const file = resultFile(whole, small, 1);
     for (const broken of ['', '{"experiment":', '7']) {
       writeFileSync(file, broken);
-      expect(() => readResults(whole)).toThrow(`${file}: the result is broken: `);
+      expect(() => readResults(whole)).toThrow(`${file}: the result `);
       expect(await runSmall(backend, whole, 0)).toBe(true);
       expect(read(whole)).toMatchObject({ accuracy: a.accuracy, evaluations: a.evaluations });
     }
@@ -163,6 +163,20 @@ describe('the report', () => {
     mkdirSync(join(results, 'table1'), { recursive: true });
     writeFileSync(join(results, 'table1', `${own.arm}-seed${own.seed}.json`), JSON.stringify(own));
   };
+
+  it.each([
+    ['', 'the result cannot be read: not JSON, or not readable'],
+    ['[]', 'the result is damaged: expected an object'],
+    ['{"seed":1}', 'the result is damaged: expected an object whose steps is a whole number'],
+  ])('refuses a damaged result, %j', (text, message) => {
+    const results = join(dir, 'damaged');
+    const arm = arms.find(({ experiment }) => experiment === 'quick')!;
+    const path = resultFile(results, arm, 1);
+    mkdirSync(join(results, 'quick'), { recursive: true });
+    writeFileSync(path, text);
+    const expected = new DataError(`${path}: ${message} (delete the file and run the experiment again)`);
+    expect(() => readResults(results)).toThrow(expected);
+  });
 
   it('says so where nothing has run', () => {
     const empty = readResults(join(dir, 'nothing'));

@@ -194,7 +194,7 @@ const GEOMETRIES: readonly Geometry[] = [
 
 export function attrsOf(geometry: ConvGeometry): ConvAttrs {
   const { x, kernel, stride = 1, padding = 'valid', groups = 1 } = geometry;
-  const dilation = pair(geometry.dilation ?? 1);
+  const dilation = pair(geometry.dilation ?? 1, 'dilation');
   const span = [(kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1] as const;
   const { stride: steps, pad, out } = placeWindow('case', [x[1], x[2]], span, stride, padding);
   return { stride: steps, pad, input: [x[1], x[2]], kernel, output: out, dilation, groups };

@@ -53,7 +53,7 @@ const GEOMETRIES: readonly Geometry[] = [
 
 function attrsOf(geometry: Geometry, insideOnly: boolean): PoolAttrs {
   const { x, kernel, stride = kernel, padding = 'valid', ceil = false } = geometry;
-  const window = placeWindow('case', [x[1], x[2]], pair(kernel), stride, padding, ceil);
+  const window = placeWindow('case', [x[1], x[2]], pair(kernel, 'kernel'), stride, padding, ceil);
   return {
     kernel: window.kernel,
     stride: window.stride,

@@ -27,6 +27,20 @@ describe('plots in the terminal', () => {
     expect(plot([0, 1, NaN, NaN, 1, 0], 60)).toEqual(plot([0, 1, 1, 0], 60));
   });
 
+  it.each([0.001, 1e16, 2 ** 53, 1e308, -1e308, 1e-320])('label a constant with its value: %d', (value) => {
+    const format = (x: number): string => String(Number(x.toPrecision(3)));
+    const [first, second] = plotText([value, value], { from: 'a', to: 'b', width: 40, format }).split('\n');
+    expect(first).toMatch(/^ *\S+ ┼─+ *$/);
+    expect(first.trim().split(' ')[0]).toBe(format(value));
+    expect(second.trim()).toMatch(/^a +b$/);
+  });
+
+  it('reach from the lowest to the highest number', () => {
+    const format = (x: number): string => String(Number(x.toPrecision(3)));
+    const lines = plotText([-1e308, 1e308], { from: 'a', to: 'b', width: 60, format }).split('\n');
+    expect([lines[0], lines[12]].map((line) => line.trim().split(' ')[0])).toEqual(['1e+308', '-1e+308']);
+  });
+
   it('mark places below the axis, in as many lines as it takes', () => {
     const lines = plotText([0, 1, 2], {
       from: '0',
@@ -56,5 +70,6 @@ describe('plots in the terminal', () => {
     expect(widthOf(Object.assign(new PassThrough(), { columns: 72 }), { COLUMNS: '40' })).toBe(72);
     expect(widthOf(output, { COLUMNS: '40' })).toBe(40);
     expect([widthOf(output, {}), widthOf(output, { COLUMNS: 'wide' })]).toEqual([100, 100]);
+    expect(widthOf(output, { COLUMNS: '1e9' })).toBe(1000);
   });
 });

@@ -1,4 +1,4 @@
-import { rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DataError } from 'cyclegrad';
@@ -75,6 +75,19 @@ describe('reading CIFAR-10', () => {
     await expect(failure).rejects.toThrow(/test_batch\.bin: the data is not complete: the file is missing/);
   });
 
+  test('a file that cannot be read is named, with a fix', async () => {
+    const dir = await official();
+    const path = join(dir, [...FILES.keys()][2]);
+    await rm(path);
+    await symlink(path, path); // a link to itself
+    const reading = cifar10({ dir, sources: sources() });
+    await expect(reading).rejects.toThrow(DataError);
+    await expect(reading).rejects.toThrow(
+      `cifar10: ${path}: cannot be read: ELOOP: too many symbolic links encountered, stat '${path}' ` +
+        '(make the file readable, or choose another folder)',
+    );
+  });
+
   test('a label out of range names file, record and range', async () => {
     const dir = await official();
     const bytes = Uint8Array.from(FILES.get('data_batch_2.bin')!);
@@ -133,7 +146,7 @@ describe('reading CIFAR-10', () => {
     await expect(cifar10({ folder: 'x' } as object)).rejects.toThrow(
       "cifar10: unknown option 'folder' (known: dir, signal, onProgress, sources)",
     );
-    await expect(cifar10({ dir: '' })).rejects.toThrow('cifar10: dir must be the path of a folder, got ""');
+    await expect(cifar10({ dir: '' })).rejects.toThrow("cifar10: dir must be the path of a folder, got ''");
   });
 
   test('an aborted signal stops before anything is read', async () => {

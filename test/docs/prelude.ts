@@ -1,13 +1,13 @@
 /**
  * What the examples of docstrings use without declaring it. Importing this module trains a small model, and writes these files into
- * the working folder: the pictures of `writePictures`, `weights.safetensors`, and a checkpoint in `runs/clr`.
+ * the working folder: those of `writePictures` and `writeNumpyFiles`, `weights.safetensors`, and a checkpoint in `runs/clr`.
  */
 import { fit, saveTensors, wasm, type TrainOptions } from 'cyclegrad';
 import { cifar10, loader } from 'cyclegrad/datasets';
 import * as nn from 'cyclegrad/nn';
 import { sgd } from 'cyclegrad/optim';
 import { cyclicLR } from 'cyclegrad/schedulers';
-import { writePictures } from './stand-ins.ts';
+import { writeNumpyFiles, writePictures } from './stand-ins.ts';
 
 export const backend = await wasm({ threads: 1 });
 
@@ -40,4 +40,5 @@ export const result = await fit({
 export const state = result.state;
 
 await writePictures('.');
+writeNumpyFiles('.');
 await saveTensors('weights.safetensors', state);

@@ -1,5 +1,5 @@
 /** What blocks of code get in place of hours of training and downloads, without a change of the text that readers see. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { vi } from 'vitest';
@@ -90,4 +90,16 @@ export async function writePictures(dir: string): Promise<void> {
     }
     writeFileSync(join(dir, 'ship.jpg'), pictures.jpg);
   }
+}
+
+/** `images.npy`, and `data.npz` with x [2, 3] and y [2], as NumPy wrote them. */
+export function writeNumpyFiles(dir: string): void {
+  const { right, archives } = JSON.parse(
+    readFileSync(new URL('../datasets/numpy.json', import.meta.url), 'utf8'),
+  ) as {
+    readonly right: readonly { readonly file: string }[];
+    readonly archives: { readonly stored: string };
+  };
+  writeFileSync(join(dir, 'images.npy'), Buffer.from(right[0].file, 'base64'));
+  writeFileSync(join(dir, 'data.npz'), Buffer.from(archives.stored, 'base64'));
 }

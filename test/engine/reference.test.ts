@@ -62,7 +62,7 @@ describe('reference', () => {
 
   it('says which precision it runs in and refuses others', () => {
     expect(() => reference({ precision: 'f16' as 'f32' })).toThrow(
-      new RangeError(`reference: precision must be 'f32' or 'f64', got "f16"`),
+      new RangeError(`reference: precision must be 'f32' or 'f64', got 'f16'`),
     );
   });
 });

@@ -60,6 +60,6 @@ it("'gpu' runs on a GPU or says why neither WebGPU nor WebGL does: never on some
 
 it('an unknown name is refused', async () => {
   await expect(openBackend('cuda' as BackendName)).rejects.toThrow(
-    'openBackend: unknown backend "cuda" (known: auto, wasm, gpu, reference)',
+    "openBackend: unknown backend 'cuda' (known: auto, wasm, gpu, reference)",
   );
 });

@@ -209,7 +209,7 @@ describe('shapes and dtypes that do not fit are named, all of them', () => {
     [
       'conv2d padding by name',
       () => conv2d(t(1, 8, 8, 3), t(3, 3, 3, 4), { padding: 'full' as 'same' }),
-      `conv2d: padding must be 'same', 'valid', a non-negative integer, [vertical, horizontal] or [top, bottom, left, right], got "full"`,
+      `conv2d: padding must be 'same', 'valid', a non-negative integer, [vertical, horizontal] or [top, bottom, left, right], got 'full'`,
     ],
     // pooling
     [

@@ -228,7 +228,7 @@ describe('creation', () => {
     [
       'an integer too large',
       () => scalar(2 ** 31, 'i32'),
-      "tensor: value 2147483648 at position 0 does not fit i32 (use dtype 'f32')",
+      "scalar: value 2147483648 at position 0 does not fit i32 (use dtype 'f32')",
     ],
     [
       'filling with a fraction',
@@ -256,7 +256,7 @@ describe('creation', () => {
 
   it('an unknown dtype is an error', () => {
     expect(() => tensor([1], { dtype: 'f64' as DType })).toThrow(
-      new TypeError(`dtype: must be 'f32', 'i32' or 'u8', got "f64"`),
+      new TypeError("tensor: dtype must be 'f32', 'i32' or 'u8', got 'f64'"),
     );
   });
 });

@@ -118,17 +118,17 @@ const cases: readonly (readonly [
   [
     () => cyclicLR({ ...cyclic, gamma: 0.9 }),
     TypeError,
-    "cyclicLR: gamma needs mode 'exp_range', got mode 'triangular'",
+    "cyclicLR: gamma needs mode 'exp_range', got mode 'triangular' (omit gamma, or set mode: 'exp_range')",
   ],
   [
     () => cyclicLR({ ...cyclic, mode: 'triangular2', decays: 'bounds' }),
     TypeError,
-    "cyclicLR: decays needs mode 'exp_range', got mode 'triangular2'",
+    "cyclicLR: decays needs mode 'exp_range', got mode 'triangular2' (omit decays, or set mode: 'exp_range')",
   ],
   [
     () => cyclicLR({ ...cyclic, scale: { name: 'half', fn }, decays: 'bounds' }),
     TypeError,
-    "cyclicLR: decays needs mode 'exp_range', got scale",
+    "cyclicLR: decays needs mode 'exp_range', got scale (omit decays, or set mode: 'exp_range')",
   ],
   [
     () => cyclicLR({ ...cyclic, scaleBy: 'step' }),
@@ -280,7 +280,7 @@ const cases: readonly (readonly [
   [
     () => custom({ name: 'pole', fn: (t) => 1 / t })(0),
     RangeError,
-    'custom: the value at step 0 is Infinity',
+    'custom: the value at step 0 must be a finite number, got Infinity',
   ],
 
   [() => constant(1)(-1), RangeError, 'constant: step must be an integer >= 0, got -1'],

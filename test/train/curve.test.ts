@@ -279,6 +279,15 @@ describe('curveSvg', () => {
     ).toThrow("curveSvg: panel 0 has labels: 'ends' and a right axis");
   });
 
+  test.each([[[1e-320, 5e-324]], [[1e308, -1e308]], [[1.7e308]], [[0, 2 ** 53, 1e300]]])(
+    'draws extreme numbers: %j',
+    (values) => {
+      const svg = curveSvg([{ label: 'a', points: values.map((value, i) => [i, value] as const) }], one);
+      expectWellFormed(svg);
+      expect(svg.replace(/<text[^]*?<\/text>/g, '')).not.toMatch(/NaN|Infinity/);
+    },
+  );
+
   test('is the same every time', () => {
     const draw = (): string =>
       curveSvg(

@@ -121,6 +121,47 @@ describe('jsonLines', () => {
     expect(readFileSync(foreign, 'utf8')).toContain('milk, eggs');
   });
 
+  test.each([
+    { type: 4, step: 0 },
+    { type: 'step', step: '1' },
+    { type: 'step', step: 1, steps: {}, loss: 1, metrics: {}, hyper: {}, ms: 1 },
+    { type: 'start', step: -1 },
+    { type: 'eval', step: 1, loss: 1, metrics: { accuracy: 'high' }, examples: 4, ms: 1 },
+    { type: 'eval', step: 1, metrics: {}, examples: 4, ms: 1 },
+    { type: 'step', step: 1, steps: 10, loss: 1, metrics: {}, ms: 1 },
+    { type: 'step', step: 1, steps: 10, loss: 1, metrics: {}, hyper: { lr: [] }, ms: 1 },
+    { type: 'step', step: 1, steps: 10, loss: 1, metrics: {}, hyper: {}, ms: null },
+    { type: 'step', step: 1, steps: 10, loss: 1, metrics: {}, hyper: {}, ms: 1, over: 0 },
+  ])('a damaged event is left out, with a notice: %j', async (event) => {
+    const path = join(dir, 'damaged.jsonl');
+    writeFileSync(path, `{"type":"start","step":0}\n${JSON.stringify(event)}\n`);
+    const listener = jsonLines({ path });
+    await listener(start(5, 10));
+    expect(brief(readEvents(path))).toBe('s0 s5');
+    expect(listener.takeNotices?.()).toMatchObject([
+      {
+        code: 'log-damaged',
+        message: expect.stringContaining(`${path}: a line that is no event was left out: line 2 is `),
+      },
+    ]);
+  });
+
+  test('numbers that are not finite are events', async () => {
+    const path = join(dir, 'diverged.jsonl');
+    const event = {
+      type: 'step',
+      step: 1,
+      steps: 10,
+      loss: 'NaN',
+      metrics: { accuracy: '-Infinity' },
+      hyper: { lr: 'Infinity' },
+      ms: 1,
+    };
+    writeFileSync(path, `{"type":"start","step":0}\n${JSON.stringify(event)}\n`);
+    await jsonLines({ path })(start(5, 10));
+    expect(readFileSync(path, 'utf8')).toContain(JSON.stringify(event));
+  });
+
   test('a stream gets the same lines and stays open', async () => {
     const stream = new Memory();
     await play(jsonLines({ stream }), [start(0, 1), ...steps(0, 1, 1), end(1, 1)]);

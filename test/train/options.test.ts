@@ -64,9 +64,10 @@ describe('options', () => {
       { loss: 'mse' },
       "train: loss must be a function of outputs and targets, for instance crossEntropy or meanSquaredError, got 'mse'",
     ],
+    [{ metrics: ['accuracy'] }, 'train: metrics must be an object of functions by name, got an array'],
     [
-      { metrics: ['accuracy'] },
-      "train: metric 0 must be a function of outputs and targets, for instance accuracy, got 'accuracy'",
+      { metrics: { accuracy: 'accuracy' } },
+      "train: metric accuracy must be a function of outputs and targets, for instance accuracy, got 'accuracy'",
     ],
     [{ listeners: () => undefined }, 'train: listeners must be an array of functions, got a function'],
     [
@@ -191,7 +192,7 @@ describe('what is promised is refused: nobody would wait for it', () => {
     [
       'schedule',
       { optimizer: sgd({ lr: custom({ name: 'later', fn: later as never }) }) },
-      'custom: the value at step 0 is a promise',
+      'custom: the value at step 0 must be a finite number, got a promise (is an await missing?)',
     ],
     [
       'loader',

@@ -146,7 +146,7 @@ describe('hyperparameters of every step are checked before the first update', ()
     ],
     [adam({ beta1: cliff(1) }), 'adam: beta1 at step 50 must be a number >= 0 and < 1, got 1'],
     [sgd({ lr: cliff(-1) }), 'sgd: lr at step 50 must be a number >= 0, got -1'],
-    [sgd({ lr: cliff(NaN) }), 'custom: the value at step 50 is NaN'],
+    [sgd({ lr: cliff(NaN) }), 'custom: the value at step 50 must be a finite number, got NaN'],
     [
       clipGradients(accumulateGradients(sgd({ lr: 0.1, weightDecay: cliff(-2) }), 2), { norm: 1 }),
       'sgd: weightDecay at step 50 must be a number >= 0, got -2',

@@ -2,8 +2,9 @@
  * The GPU backend: kernels in gpu.js's language on WebGPU, WebGL or gpu.js's own interpreter. Its code is loaded on first use, so
  * that programs without a GPU do not carry it.
  */
-import { checkOneOf, checkOptions } from '../../options.ts';
+import { checkBoolean, checkOneOf, checkOptions } from '../../options.ts';
 import type { Backend } from '../backend.ts';
+import { checkList } from '../../shape.ts';
 
 const MODES = ['hardware', 'webgpu', 'webgl', 'cpu'] as const;
 
@@ -31,7 +32,10 @@ export interface GpuOptions {
  */
 export async function gpu(options: GpuOptions = {}): Promise<Backend> {
   checkOptions('gpu', options, ['mode', 'overrides', 'dawn']);
-  checkOneOf('gpu', 'mode', options.mode ?? 'hardware', MODES);
+  const { mode = 'hardware', overrides = true, dawn = [] } = options;
+  checkOneOf('gpu', 'mode', mode, MODES);
+  checkBoolean('gpu', 'overrides', overrides);
+  checkList('gpu', 'dawn', dawn);
   const { gpuOn, openDevice } = await import('./driver.ts');
   return gpuOn(await openDevice(options));
 }

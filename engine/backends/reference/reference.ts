@@ -13,6 +13,7 @@ import { runInOrder, stageFeeds, type CheckedFeeds, type Ran, type StagedFeeds }
 import { openShell, type Driver, type Placed, type Program } from '../shell.ts';
 import type { Call, Nd } from './kernels/call.ts';
 import type { kernels } from './kernels/index.ts';
+import { checkOptions, show } from '../../options.ts';
 
 type Kernels = typeof kernels;
 
@@ -29,9 +30,10 @@ export interface ReferenceOptions {
  * @example const backend = reference({ precision: 'f64' });
  */
 export function reference(options: ReferenceOptions = {}): Backend {
+  checkOptions('reference', options, ['precision']);
   const { precision = 'f32' } = options;
   if (precision !== 'f32' && precision !== 'f64') {
-    throw new RangeError(`reference: precision must be 'f32' or 'f64', got ${JSON.stringify(precision)}`);
+    throw new RangeError(`reference: precision must be 'f32' or 'f64', got ${show(precision)}`);
   }
   return openShell(new ReferenceDriver(precision));
 }

@@ -3,7 +3,7 @@
  * N threads give the same bytes.
  */
 import { BackendError, DataError, NonFiniteError, type EngineError } from '../../errors.ts';
-import { checkInteger, checkOneOf, checkOptions } from '../../options.ts';
+import { checkBoolean, checkInteger, checkOneOf, checkOptions } from '../../options.ts';
 import type { AttrsOf } from '../../ops/primitives/index.ts';
 import { declarationOf } from '../../plan/fusions/index.ts';
 import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
@@ -68,13 +68,14 @@ export async function wasmWith(
   { noGpu = null, waiting }: Internals,
   options: WasmOptions = {},
 ): Promise<Backend> {
+  checkOptions('wasm', options, ['threads', 'simd', 'convolution', 'workers']);
   const { simd = 'auto', convolution = 'auto', workers = true } = options;
   const cores = await availableCores();
-  const threads = options.threads ?? cores;
-  checkOptions('wasm', options, ['threads', 'simd', 'convolution', 'workers']);
+  const { threads = cores } = options;
   checkInteger('wasm', 'threads', threads, 1, 256);
   checkOneOf('wasm', 'simd', simd, ['auto', ...SIMD_KINDS]);
   checkOneOf('wasm', 'convolution', convolution, ['auto', 'direct']);
+  checkBoolean('wasm', 'workers', workers);
   if (typeof WebAssembly === 'undefined') {
     throw new BackendError(
       "wasm: there is no WebAssembly here (is it switched off? use the 'reference' backend)",

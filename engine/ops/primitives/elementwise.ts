@@ -345,7 +345,7 @@ function lowered(a: Tensor, b: Tensor): Tensor {
   // The subtraction costs nothing at run time, but stays in the graph for second derivatives by b.
   const lessOne = customGradient({
     name: 'exponent - 1',
-    forward: () => toTensor(exponent - 1),
+    forward: () => toTensor('pow', exponent - 1),
     gradient: ({ grad }) => [grad],
   });
   return pow(a, lessOne(b));

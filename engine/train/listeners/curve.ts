@@ -14,6 +14,7 @@ import {
   symbolTriangle,
   type SymbolType,
 } from 'd3-shape';
+import { checkNumber, checkOptions, show } from '../../options.ts';
 
 /** A line, or markers, of a chart. */
 export interface CurveSeries {
@@ -162,7 +163,12 @@ interface Plot {
  * const svg = curveSvg([{ label: 'triangular', points }], { panels: [{ left: { label: 'learning rate' } }] });
  */
 export function curveSvg(series: readonly CurveSeries[], options: CurveOptions): string {
+  checkOptions('curveSvg', options, ['panels', 'title', 'subtitle', 'x', 'width', 'height']);
   const { panels, title, subtitle, x = { label: 'steps' }, width = 960, height = 600 } = options;
+  checkSeries(series, options);
+  for (const [name, size] of Object.entries({ width, height })) {
+    checkNumber('curveSvg', name, size, 'a number of pixels > 0', (pixels) => pixels > 0);
+  }
   const curves = series.map((one, index) => resolve(one, index, panels));
   checkLabels(panels);
 
@@ -233,6 +239,19 @@ export function curveSvg(series: readonly CurveSeries[], options: CurveOptions):
   ].join('\n');
 }
 
+/** Throws TypeError unless series, panels and texts are what they should be. */
+function checkSeries(series: unknown, { panels, title = '', subtitle = '' }: CurveOptions): void {
+  const where = 'curveSvg';
+  for (const [name, list] of Object.entries({ series, panels })) {
+    if (Array.isArray(list)) continue;
+    throw new TypeError(`${where}: ${name} must be an array, got ${show(list)}`);
+  }
+  for (const [name, given] of Object.entries({ title, subtitle })) {
+    if (typeof given !== 'string')
+      throw new TypeError(`${where}: ${name} must be a text, got ${show(given)}`);
+  }
+}
+
 type Curve = Required<Omit<CurveSeries, 'marker'>> & Pick<CurveSeries, 'marker'>;
 
 function resolve(one: CurveSeries, index: number, panels: readonly CurvePanel[]): Curve {
@@ -254,9 +273,21 @@ function resolve(one: CurveSeries, index: number, panels: readonly CurvePanel[])
     dashed: false,
     dots: one.points.length === 1,
     ...one,
+    points: one.points.map(([x, y]) => [drawable(x), drawable(y)] as const),
     panel,
     side,
   };
+}
+
+/** Differences of larger numbers overflow in d3. They are drawn at the edge. */
+const LARGEST = 1e300;
+/** Ticks of smaller numbers underflow in d3. They are drawn as 0. */
+const SMALLEST = 1e-290;
+
+/** A number as it is drawn. NaN stays NaN: it breaks the line. */
+function drawable(value: number): number {
+  if (Math.abs(value) < SMALLEST) return 0;
+  return Number.isFinite(value) ? Math.max(-LARGEST, Math.min(LARGEST, value)) : value;
 }
 
 /** Throws RangeError for labels at the ends of lines where the right axis is. */
@@ -305,7 +336,6 @@ function axis(
     throw new RangeError(`curveSvg: axis '${spec.label}' has the empty domain [${low}, ${high}]`);
   }
   const scale = (log ? scaleLog() : scaleLinear()).domain([low, high]).range(range);
-  if (!log && spec.domain === undefined) scale.clamp(true);
   if (nice && spec.domain === undefined) scale.nice(...(log ? [] : ([tickCount] as const)));
   const [from = low, to = high] = scale.domain();
   let ticks = scale.ticks(tickCount);
@@ -328,11 +358,6 @@ function axis(
   };
 }
 
-/** Ticks of smaller numbers underflow. They are drawn as 0. */
-const SMALLEST = 1e-290;
-/** Differences of larger numbers overflow. They are drawn at the edge. */
-const LARGEST = 1e300;
-
 /** The range of the data, extended if it is empty or a single value. */
 function extent(values: readonly number[], log: boolean): [number, number] {
   let low = Infinity;
@@ -342,8 +367,6 @@ function extent(values: readonly number[], log: boolean): [number, number] {
     high = Math.max(high, value);
   }
   if (low > high) return log ? [0.1, 1] : [0, 1];
-  if (!log && Math.max(-low, high) < SMALLEST) return [0, 1];
-  [low, high] = [low, high].map((end) => Math.max(-LARGEST, Math.min(end, LARGEST)));
   if (low < high) return [low, high];
   if (log) return [low / 2, low * 2];
   const around = low === 0 ? 1 : Math.abs(low) / 2;

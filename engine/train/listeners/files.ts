@@ -11,6 +11,7 @@ import {
   replaceFile,
   type Files,
 } from '../../files.ts';
+import { isRecord } from '../../options.ts';
 import type { Notice, TrainEvent } from '../events.ts';
 import { message } from './format.ts';
 
@@ -53,12 +54,44 @@ function failure(where: string, path: string, cause: unknown): DataError {
 function parseLine(line: string): LoggedEvent | null {
   try {
     const value: unknown = JSON.parse(line);
-    const isEvent = typeof value === 'object' && value !== null && 'type' in value && 'step' in value;
-    return isEvent ? (value as LoggedEvent) : null;
+    return isEvent(value) ? value : null;
   } catch {
     return null;
   }
 }
+
+/** Whether a line is an event as `toLine` writes it. Fields that reports compute with must be numbers. */
+function isEvent(value: unknown): value is LoggedEvent {
+  if (!isRecord(value) || typeof value['type'] !== 'string' || !isCount(value['step'])) return false;
+  if (value['type'] === 'eval') {
+    return (
+      isNumber(value['loss']) &&
+      isNumbers(value['metrics']) &&
+      isCount(value['examples']) &&
+      isTime(value['ms'])
+    );
+  }
+  if (value['type'] !== 'step') return true;
+  const { over = 1 } = value;
+  return (
+    isNumber(value['loss']) &&
+    isNumbers(value['metrics']) &&
+    isNumbers(value['hyper']) &&
+    isTime(value['ms']) &&
+    isCount(value['steps']) &&
+    isCount(over) &&
+    over > 0
+  );
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+const isTime = (value: unknown): boolean => typeof value === 'number' && value >= 0;
+
+/** Whether a value is a number in JSON: numbers that are not finite are strings. */
+const isNumber = (value: unknown): boolean =>
+  typeof value === 'number' || value === 'NaN' || value === 'Infinity' || value === '-Infinity';
+
+const isNumbers = (value: unknown): boolean => isRecord(value) && Object.values(value).every(isNumber);
 
 /** Whether an event remains valid for a run that resumes after `resumed` updates. */
 function isValid(event: LoggedEvent, resumed: number): boolean {

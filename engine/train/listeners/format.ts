@@ -1,4 +1,5 @@
 /** Formats of numbers and errors in text. */
+import { checkInteger, checkNumber, show } from '../../options.ts';
 
 /** Four significant digits without trailing zeros: 0.001, 2.303, 0.00005, 1e-7. */
 export function number(value: number): string {
@@ -16,6 +17,9 @@ export function steady(value: number): string {
  * @example formatPercent(0.8142) // '81.4%'
  */
 export function formatPercent(fraction: number, decimals = 1): string {
+  if (typeof fraction !== 'number')
+    throw new TypeError(`formatPercent: fraction must be a number, got ${show(fraction)}`);
+  checkInteger('formatPercent', 'decimals', decimals, 0, 100);
   return Number.isFinite(fraction) ? `${(fraction * 100).toFixed(decimals)}%` : String(fraction);
 }
 
@@ -30,6 +34,7 @@ export function thousands(value: number): string {
  * @example formatDuration(725_000) // '12:05'
  */
 export function formatDuration(ms: number): string {
+  checkNumber('formatDuration', 'ms', ms, 'a number of milliseconds');
   const seconds = Math.max(0, Math.round(ms / 1000));
   const pad = (n: number): string => String(n).padStart(2, '0');
   const hours = Math.floor(seconds / 3600);

@@ -1,6 +1,6 @@
 /** Every event of a run as one line of JSON, in a file or on a stream, for other programs. */
 import { nodeFiles, type Files } from '../../files.ts';
-import { checkOptions } from '../../options.ts';
+import { checkKind, checkOptions, checkText } from '../../options.ts';
 import type { Listener, Notice, TrainEvent } from '../events.ts';
 import { EventLog, toLine } from './files.ts';
 import { TextStream, type TextOutput } from './streams.ts';
@@ -37,6 +37,8 @@ export function jsonLines(options: JsonLinesOptions): Listener {
   if ('path' in options === 'stream' in options) {
     throw new TypeError('jsonLines: pass either path or stream');
   }
+  if ('path' in options) checkText('jsonLines', 'path', options.path, 'the path of a file');
+  else checkKind('jsonLines', 'stream', options.stream, 'write', 'a stream, for instance process.stdout');
   return 'path' in options ? linesTo(nodeFiles, options.path, options.append) : toStream(options.stream);
 }
 

@@ -1,6 +1,6 @@
 /** The progress of a run: a bar on a terminal, plain lines elsewhere. */
 import type { MultiBar } from 'cli-progress';
-import { checkInteger, checkOptions } from '../../options.ts';
+import { checkFunction, checkInteger, checkKind, checkOptions } from '../../options.ts';
 import { simdName } from '../../backends/report.ts';
 import type { EvalEvent, Listener, StartEvent, StepEvent, TrainEvent } from '../events.ts';
 import {
@@ -45,6 +45,8 @@ export function progressBar(options: ProgressOptions = {}): Listener {
   checkOptions('progressBar', options, ['stream', 'every', 'now']);
   const { stream = process.stderr, every, now = () => performance.now() } = options;
   if (every !== undefined) checkInteger('progressBar', 'every', every, 1);
+  checkFunction('progressBar', 'now', now);
+  checkKind('progressBar', 'stream', stream, 'write', 'a stream, for instance process.stderr');
   let view: View | null = null;
   return async (event) => {
     if (view === null) {

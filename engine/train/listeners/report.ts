@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { nodeFiles, type Files } from '../../files.ts';
-import { checkOptions, show } from '../../options.ts';
+import { checkOptions, checkText, isPromise, isRecord, show } from '../../options.ts';
 import type { Report } from '../../backends/report.ts';
 import { isBetter } from '../evaluate.ts';
 import type { EndEvent, EvalEvent, Listener, Notice, StartEvent, StepEvent, TrainEvent } from '../events.ts';
@@ -76,6 +76,10 @@ export function report(dir: string, options: ReportOptions = {}): Listener {
     throw new TypeError(`report: dir must be the path of a folder, got ${show(dir)}`);
   }
   checkOptions('report', options, ['config', 'title']);
+  if (options.title !== undefined) checkText('report', 'title', options.title);
+  if (options.config !== undefined && (!isRecord(options.config) || isPromise(options.config))) {
+    throw new TypeError(`report: config must be an object of plain data, got ${show(options.config)}`);
+  }
   return reportTo(nodeFiles, dir, options);
 }
 

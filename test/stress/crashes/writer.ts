@@ -51,7 +51,7 @@ export async function runProcess(files: Files, scenario: Scenario, progress: Pro
   progress.onStart(newest, log);
   await log.write({ type: 'start', step: resumed });
   for (let step = resumed; step < steps; step++) {
-    await log.write({ type: 'step', step, loss: 1 / (step + 1) });
+    await log.write({ type: 'step', step, steps, loss: 1 / (step + 1), metrics: {}, hyper: {}, ms: 0 });
     const done = step + 1;
     if (done % every !== 0 && done !== steps) continue;
     await log.flush();

@@ -1,0 +1,486 @@
+/**
+ * One right call of every function that the package exports. The tests derive the wrong calls from them (see derive.ts). Options are
+ * complete, so that each of them is also given wrong values.
+ */
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as c from 'cyclegrad';
+import { arrays, loader } from 'cyclegrad/datasets';
+import * as nn from 'cyclegrad/nn';
+import { averageWeights, belowOne, notNegative, sgd } from 'cyclegrad/optim';
+import * as s from 'cyclegrad/schedulers';
+import { Evaluator, type MachineLimits } from 'cyclegrad/tools';
+import { encodePng } from '../../png.ts';
+import { operations, row, rows, two, type Row } from './operations.ts';
+
+const weight = c.ones([2]);
+const loss = weight.mul(weight).sum();
+const backend = c.reference();
+const model = nn.mlp([2, 4, 2]);
+const state = nn.initState(model, null, 1);
+const data = arrays({ shape: [4, 2], data: new Float32Array(8) }, Int32Array.of(0, 1, 0, 1));
+const batches = loader(data, { batchSize: 2 });
+/** The folder of the calls, which the tests remove. */
+export const dir = mkdtempSync(join(tmpdir(), 'cyclegrad-wrong-calls-'));
+mkdirSync(join(dir, 'pets/cat'), { recursive: true });
+const picture = encodePng({ width: 2, height: 2, data: new Uint8Array(16), channels: 4 });
+for (const path of ['pets/cat/1.png', 'cat.png']) writeFileSync(join(dir, path), picture);
+await c.saveTensors(join(dir, 'weights.safetensors'), state);
+const checkpointed = {
+  model,
+  backend,
+  data: batches,
+  optimizer: sgd({ lr: 0.1 }),
+  steps: 1,
+  checkpoint: { dir: join(dir, 'run'), every: 1 },
+};
+await c.fit(checkpointed);
+const checkpointFile = c.checkpointPath(join(dir, 'run'), 1);
+const checkpoint = await c.loadCheckpoint(checkpointFile);
+const { signal } = new AbortController();
+const training = {
+  model,
+  backend,
+  steps: 1,
+  seed: 1,
+  data: batches,
+  eval: { data, every: 1, batchSize: 2 },
+  optimizer: sgd({ lr: 0.1 }),
+  initial: {},
+  loss: c.crossEntropy,
+  metrics: { accuracy: c.accuracy },
+  listeners: [],
+  signal,
+  resident: true,
+  stepsPerCall: 1,
+};
+const range = {
+  model,
+  backend,
+  data: batches,
+  optimizer: (lr: s.Schedule) => sgd({ lr }),
+  from: 0,
+  to: 1,
+  steps: 3,
+  sweep: 'linear',
+  seeds: [1],
+  smoothing: 0.9,
+  divergence: 4,
+};
+const curve = {
+  seed: 1,
+  points: Array.from({ length: 40 }, (_, step) => ({ step, lr: step / 100, loss: 1, smoothed: 1 })),
+  evaluations: [],
+  end: 'done',
+};
+const rangeCurve = curve as unknown as c.RangeCurve;
+const store = (): unknown => ({ w: { shape: [2], dtype: 'f32', data: Float32Array.of(1, 2) } });
+const spec = {
+  inputs: { x: c.f32(2) },
+  hyper: ['lr'],
+  state: store(),
+  build: ({ x: fed }: { readonly x: c.Tensor }) => ({ outputs: { fed } }),
+};
+
+const engine: Readonly<Record<string, Row>> = {
+  grad: row(loss, [weight]),
+  valueAndGrad: {
+    args: [(a: c.Tensor) => a.sum(), two],
+    call: (f: never, ...inputs: never[]) => (c.valueAndGrad(f) as (...given: never[]) => unknown)(...inputs),
+  },
+  hessianVector: row(loss, [weight], [two]),
+  customGradient: {
+    args: [
+      {
+        name: 'twice',
+        forward: (a: c.Tensor) => a.mul(2),
+        gradient: ({ grad }: { grad: c.Tensor }) => [grad.mul(2)],
+      },
+    ],
+    places: ['twice'],
+    call: (spec: never) => c.customGradient(spec)(two),
+  },
+  compile: { args: [backend, spec] },
+  key: row(1, 'noise'),
+  permutation: row(5, 1, 'order', 0),
+  stream: row(1, 'dice', 0),
+  checkpointPath: row('runs/clr', 1000),
+  bestPath: row('runs/clr'),
+  latestCheckpoint: row(dir),
+  loadCheckpoint: { args: [checkpointFile], places: ['text'] },
+  loadMetadata: { args: [join(dir, 'weights.safetensors')], places: ['text'] },
+  loadTensors: { args: [join(dir, 'weights.safetensors')], places: ['text'] },
+  saveCheckpoint: row(join(dir, 'saved.safetensors'), checkpoint),
+  saveTensors: { args: [join(dir, 'saved.safetensors'), store(), { metadata: { a: 'b' } }], named: [1] },
+  evaluate: row({
+    model,
+    state,
+    data,
+    backend,
+    batchSize: 2,
+    loss: c.crossEntropy,
+    metrics: { accuracy: c.accuracy },
+  }),
+  ...rows('fit train', training),
+  predict: row({ model, state, data, backend, batchSize: 2 }),
+  forward: row({ model, state, data, backend, batchSize: 2 }),
+  lrRangeTest: row(range),
+  suggestBounds: { args: [curve], named: [0] },
+  lossTrend: { args: [curve], named: [0] },
+  rangeSvg: row(
+    [
+      {
+        label: 'seed 1',
+        evaluations: [],
+        trend: c.lossTrend(rangeCurve),
+        suggestions: c.suggestBounds(rangeCurve),
+      },
+    ],
+    { sweep: 'linear', title: 'Rates' },
+  ),
+  curveSvg: row(
+    [
+      {
+        label: 'loss',
+        points: [
+          [0, 1],
+          [1, 0.5],
+        ],
+      },
+    ],
+    {
+      panels: [{ left: { label: 'loss' } }],
+      title: 'Loss',
+      subtitle: 'of a run',
+      width: 600,
+      height: 300,
+    },
+  ),
+  formatDuration: row(1000),
+  formatPercent: row(0.5, 1),
+  jsonLines: row({ path: join(dir, 'events.jsonl'), append: true }),
+  progressBar: row({ stream: process.stderr, every: 1, now: () => 0 }),
+  report: row(join(dir, 'report'), { config: { net: 'mlp' }, title: 'A run' }),
+  reference: row({ precision: 'f64' }),
+  wasm: row({ threads: 1, simd: 'auto', convolution: 'auto', workers: false }),
+  gpu: row({ mode: 'cpu', overrides: false, dawn: [] }),
+  openBackend: row('reference', { log: () => undefined }),
+  setDefaultBackend: {
+    args: [backend],
+    call: async (given: never) => {
+      await c.setDefaultBackend(given);
+    },
+  },
+};
+
+const layers = { fc: nn.dense(2, 2) };
+const weights = { init: nn.init.zeros, lrMult: 1, decayMult: 1 };
+const affine = { affine: true, epsilon: 1e-5, lrMult: 1, decayMult: 1 };
+const tree = { weight: c.ones([2, 2]), bias: c.ones([2]) };
+const dense = nn.dense(2, 2);
+const optimizer = sgd({ lr: 0.1 });
+
+const network: Readonly<Record<string, Row>> = {
+  activation: row((v: c.Tensor) => v.relu(), 'relu'),
+  applyGradients: {
+    args: [optimizer, dense, tree, tree.weight.sum().add(tree.bias.sum()), { lr: c.scalar(0.1) }],
+    named: [2, 4],
+    places: ['update weight'],
+  },
+  avgPool2d: row(2, 2, { padding: 0, ceil: true, divisor: 'inside' }),
+  maxPool2d: row(2, 2, { padding: 0, ceil: true }),
+  batchNorm: row(2, { form: 'caffe', affine: true, fraction: 0.9, epsilon: 1e-5, lrMult: 1, decayMult: 1 }),
+  bind: {
+    args: [
+      dense,
+      tree,
+      { training: true, seed: 1, step: c.scalar(0, 'i32'), observe: (_: string, v: c.Tensor) => v },
+    ],
+    named: [1],
+    call: (a: never, b: never, options: never) => nn.bind(a, b, options)(c.ones([1, 2])),
+  },
+  branches: { args: [layers, 0], named: [0] },
+  ...rows('caffeFull caffeQuick caffeSigmoidBn', {
+    mean: { shape: [32, 32, 3], dtype: 'f32', data: new Float32Array(3072) },
+  }),
+  ...rows('celu elu leakyRelu', 0.1),
+  conv2d: row(2, 4, 3, { stride: 1, padding: 'same', dilation: 1, groups: 1, bias: weights, ...weights }),
+  conv2dTranspose: row(2, 4, 3, {
+    stride: 2,
+    padding: 0,
+    dilation: 1,
+    groups: 1,
+    outputPadding: 1,
+    bias: weights,
+    ...weights,
+  }),
+  depthwiseConv2d: row(2, 3, {
+    stride: 1,
+    padding: 'same',
+    dilation: 1,
+    multiplier: 1,
+    bias: weights,
+    ...weights,
+  }),
+  countParameters: row(dense),
+  crossEntropyLoss: row({ reduction: 'sum', labelSmoothing: 0.1 }),
+  huberLoss: row({ reduction: 'sum', delta: 1 }),
+  focalLoss: row({ reduction: 'sum', alpha: 0.25, gamma: 2 }),
+  diceLoss: row({ reduction: 'sum', smooth: 1 }),
+  dense: row(2, 4, { bias: weights, ...weights }),
+  dropout: row(0.5),
+  embedding: row(10, 4, weights),
+  ...rows(
+    'flatten globalAvgPool2d globalMaxPool2d hardSigmoid hardSwish hardTanh relu sigmoid silu softplus tanh',
+  ),
+  freeze: row(dense, ['weight']),
+  gelu: row({ approximate: 'tanh' }),
+  groupNorm: row(2, 4, affine),
+  initState: row(dense, optimizer, 1),
+  instanceNorm: row(2, affine),
+  layerNorm: row([2], affine),
+  lrn: row({ region: 'within-channel', size: 3, alpha: 1e-4, beta: 0.75 }),
+  mlp: row([2, 4, 2]),
+  module: {
+    args: [layers, (v: c.Tensor, own: { fc: (v: c.Tensor) => c.Tensor }) => own.fc(v), 'block'],
+    named: [0],
+    places: ['block'],
+  },
+  normalize: row([1, 2], { std: [1, 2] }),
+  parameters: row(nn.sequential(layers), 'fc'),
+  residual: row(dense, dense),
+  sequential: { args: [layers], named: [0] },
+  summary: { args: [dense, c.f32(1, 2)], places: ['dense', 'matmul'] },
+  upsample2d: row(2, { mode: 'bilinear', alignCorners: true }),
+  'init.constant': row(1),
+  'init.normal': row(1, 0),
+  'init.uniform': row(-1, 1),
+  'init.xavier': row({ fan: 'in', distribution: 'normal' }),
+  'init.he': row({ fan: 'in', distribution: 'normal' }),
+  'init.fromArray': {
+    args: [[1, 2]],
+    call: (array: never) => nn.init.fromArray(array)([2], c.stream(1, 'init')),
+  },
+};
+
+const averaged = await c
+  .fit({ model: nn.dense(2, 2), backend, data: batches, steps: 1, optimizer: averageWeights(optimizer) })
+  .then((result) => result.state);
+const optimizers: Readonly<Record<string, Row>> = {
+  accumulateGradients: row(optimizer, 2),
+  adadelta: row({ lr: 1, rho: 0.9, epsilon: 1e-6, weightDecay: 0.1 }),
+  adagrad: row({ lr: 1, epsilon: 1e-6, initialAccumulator: 0, weightDecay: 0.1 }),
+  ...rows('adam', { lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1, form: 'caffe' }),
+  adamw: row({ lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 }),
+  addWeightDecay: { args: [{ grad: two, param: two, decay: two }], named: [0] },
+  averageWeights: row(optimizer, { decay: 0.9 }),
+  averagedState: { args: [averaged], named: [0] },
+  clipGradients: row(optimizer, { norm: 1 }),
+  hyperParameter: { args: ['rule', 'lr', 0.1, notNegative], places: ['rule'] },
+  perParameter: row({
+    kind: 'rule',
+    options: {},
+    hyper: { lr: { schedule: s.constant(0.1), ...belowOne } },
+    slots: [],
+    update: ({ param }: { param: c.Tensor }) => ({ param, slots: {} }),
+  }),
+  rmsprop: row({ lr: 1, rho: 0.9, epsilon: 1e-6, momentum: 0.9, weightDecay: 0.1 }),
+  sgd: row({ lr: 1, momentum: 0.9, nesterov: true, weightDecay: 0.1, form: 'pytorch' }),
+};
+
+const cycle = { base: 0.1, max: 1, stepSize: 5 };
+const named = { name: 'twice', fn: (v: number) => 2 * v };
+const cyclic = {
+  ...cycle,
+  stepSizeDown: 5,
+  mode: 'exp_range',
+  gamma: 0.9,
+  decays: 'bounds',
+  window: 'parabolic',
+};
+
+const schedules: Readonly<Record<string, Row>> = {
+  asSchedule: row(0.1),
+  boundsFromMax: row(0.1, 0.25),
+  clamp: row(s.constant(1), 0, 1),
+  constant: row(1),
+  cosine: row({ max: 1, min: 0, steps: 10 }),
+  cosineWarmRestarts: row({ max: 1, min: 0, T0: 10, tMult: 2 }),
+  custom: row(named),
+  cyclicLR: row(cyclic),
+  cyclicMomentum: row({ ...cyclic, decays: 'amplitude' }),
+  decay: row(cycle),
+  exponential: row({ base: 1, gamma: 0.9 }),
+  geometric: row({ from: 1, to: 2, steps: 10 }),
+  inv: row({ base: 1, gamma: 0.1, power: 1 }),
+  isSchedule: row(s.constant(1)),
+  join: row([1, 2], [10]),
+  lastCycleEnd: row(s.cyclicLR(cycle), 100),
+  linear: row({ from: 0, to: 1, steps: 10 }),
+  mirror: row(s.constant(0.5), 0, 1),
+  multistep: row({ base: 1, gamma: 0.1, at: [5] }),
+  notices: row(s.cyclicLR(cycle), 100),
+  oneCycle: row({ max: 1, steps: 10, form: 'pytorch', rise: 0.3, anneal: 'cos', div: 25, finalDiv: 1e4 }),
+  oneCycleMomentum: row({ steps: 10, form: 'pytorch', rise: 0.3, anneal: 'cos', low: 0.85, high: 0.95 }),
+  plateau: row({
+    start: 1,
+    mode: 'min',
+    factor: 0.1,
+    patience: 1,
+    threshold: 0,
+    thresholdMode: 'relative',
+    cooldown: 0,
+    min: 0,
+  }),
+  poly: row({ base: 1, power: 1, steps: 10 }),
+  repeat: row(s.linear({ from: 0, to: 1, steps: 5 }), 5),
+  scale: row(s.constant(1), 2),
+  scheduleFromJSON: {
+    args: [{ kind: 'custom', fn: { name: 'twice' } }, { functions: { twice: named.fn } }],
+    places: ['custom'],
+  },
+  sigmoid: row({ base: 1, gamma: -0.1, center: 5 }),
+  step: row({ base: 1, gamma: 0.1, every: 5 }),
+  stepSizeFromEpochs: row(2, 500),
+  trapezoid: row({ max: 1, steps: 10, up: 2, down: 2, start: 0, end: 0 }),
+  warmup: row(2, s.constant(1)),
+};
+
+const pictures = arrays({ shape: [4, 4, 4, 3], data: new Uint8Array(192) }, [0, 1, 0, 1]);
+const numpy = JSON.parse(readFileSync(new URL('../../datasets/numpy.json', import.meta.url), 'utf8')) as {
+  readonly right: readonly { readonly file: string }[];
+  readonly archives: Readonly<Record<string, string>>;
+};
+const [npy, npz] = [numpy.right[0].file, numpy.archives['stored']].map((file) => Buffer.from(file, 'base64'));
+const NO_DOWNLOAD = 'it would read or download CIFAR-10';
+const binary = new Uint8Array(3073);
+const record = { name: 'one.bin', md5: createHash('md5').update(binary).digest('hex') };
+mkdirSync(join(dir, 'cifar'), { recursive: true });
+writeFileSync(join(dir, 'cifar/one.bin'), binary);
+const sets: Readonly<Record<string, Row>> = {
+  arrays: row({ shape: [2, 1], data: [1, 2] }, [0, 1], { classes: 2, name: 'two' }),
+  channelStats: row(pictures),
+  cifar10: {
+    args: [
+      {
+        dir: join(dir, 'cifar'),
+        signal,
+        onProgress: () => undefined,
+        sources: { archive: null, npm: null, records: 1, train: [record], test: record },
+      },
+    ],
+    skip: Object.fromEntries(
+      [
+        '0',
+        '0 undefined',
+        '0 {}',
+        '0.dir undefined',
+        '0.dir misspelled',
+        '0.sources undefined',
+        '0.sources {}',
+      ].map((at) => [at, NO_DOWNLOAD]),
+    ),
+  },
+  cifar10Dir: row(),
+  imageFolder: {
+    args: [
+      join(dir, 'pets'),
+      {
+        height: 2,
+        width: 2,
+        channels: 3,
+        fit: 'cover',
+        background: [0, 0, 0],
+        maxPixels: 100,
+        classes: ['cat'],
+        allowEmpty: false,
+        onError: 'report',
+        onProgress: () => undefined,
+        signal,
+      },
+    ],
+    places: [join(dir, 'pets/cat'), join(dir, 'text')],
+  },
+  loader: row(pictures, {
+    batchSize: 2,
+    shuffle: true,
+    seed: 1,
+    augment: { crop: 1, flip: true, mixup: 0.2 },
+    partial: 'drop',
+  }),
+  meanImage: row(pictures),
+  readImage: {
+    args: [
+      join(dir, 'cat.png'),
+      { height: 2, width: 2, channels: 3, fit: 'cover', background: [0, 0, 0], maxPixels: 100, signal },
+    ],
+    places: ['text'],
+  },
+  readIdx: row(Uint8Array.of(0, 0, 8, 1, 0, 0, 0, 1, 5)),
+  readNpy: row(npy),
+  readNpz: row(npz),
+  split: row(data, 2, { seed: 1 }),
+  subset: row(data, [0, 1], 'part'),
+  synthetic: row({ kind: 'images', n: 4, classes: 2, seed: 1, noise: 0.1, height: 4, width: 4, channels: 3 }),
+  take: row(data, 2),
+  targets: row(data),
+};
+
+const wasmReport = { backend: 'wasm', threads: 1, simd: 'relaxed', fused: true };
+const limits: MachineLimits = { threads: 1, simd: 'relaxed', gflopPerSecond: 1, gbPerSecond: 1 };
+const compiled = await c.compile(backend, { ...spec, hyper: [], state: {} } as never);
+const tools: Readonly<Record<string, Row>> = {
+  Evaluator: { args: [backend], call: (given: never) => new Evaluator(given) },
+  adapterName: row(wasmReport),
+  formatProfile: { args: [{ rows: [], ms: 1, gflopPerSecond: 1, runs: 1, limits }], named: [0] },
+  gradcheck: {
+    args: [
+      ({ a }: { a: c.Tensor }) => a.mul(a).sum(),
+      { a: [1, 2] },
+      { wrt: ['a'], step: 1e-3, tolerance: 1e-3, elements: 2, directions: 1, seed: 1 },
+    ],
+    named: [1],
+  },
+  measureLimits: {
+    args: [{ threads: 1, simd: 'auto' }],
+    skip: Object.fromEntries(
+      ['right', '0', '0 undefined', '0 {}', '0.threads undefined', '0.simd undefined'].map((at) => [
+        at,
+        'it measures for a second',
+      ]),
+    ),
+  },
+  simdName: row(wasmReport),
+  startLimit: row({ threads: 1, simd: 'auto' }),
+  summarizeProfile: { args: [compiled.plan, [[]], limits], named: [2] },
+  wideSimdUnavailableReason: row(),
+};
+
+/** Values that other functions made. Their members are no options, so none is misspelled or replaced. */
+export const made: ReadonlySet<unknown> = new Set<unknown>([
+  model,
+  dense,
+  optimizer,
+  data,
+  pictures,
+  batches,
+  backend,
+  checkpoint,
+  averaged,
+  curve,
+  state,
+  compiled.plan,
+  wasmReport,
+]);
+
+/** The rows by entry. */
+export const table: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
+  cyclegrad: { ...operations, ...engine },
+  'cyclegrad/nn': network,
+  'cyclegrad/optim': optimizers,
+  'cyclegrad/schedulers': schedules,
+  'cyclegrad/datasets': sets,
+  'cyclegrad/tools': tools,
+};
