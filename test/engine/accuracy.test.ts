@@ -244,6 +244,12 @@ function describeAccuracy(name: string, make: () => Promise<Backend> | Backend, 
       await expectSlope(what, first, slope, own);
     });
 
+    // e^−x² alone would lose x² / 2 ulp to the rounding of x².
+    it('erfc where it is tiny', async () => {
+      const x = Float32Array.from({ length: 1000 }, (_, i) => 2 + i / 135);
+      expectAccurate('erfc', x, await values(ops.erfc(tensor(x))), erfc, { ...accuracy, ulps: 8 });
+    });
+
     // Sums of 0.1 show rounding errors that all have one sign.
     const tenth = Math.fround(0.1);
     const expectAll = async (what: string, t: Tensor, want: number, tolerance = 1e-6): Promise<void> => {
