@@ -259,6 +259,13 @@ function describeAccuracy(name: string, make: () => Promise<Backend> | Backend, 
       expectClose(what, { shape, dtype: 'f32', data: Float32Array.from(got) }, expected, tolerance);
     };
 
+    it('the gradient of the Dice loss for an empty mask', async () => {
+      const [n, p] = [10_000, sigmoid(3)];
+      const z = ops.full([1, n], 3);
+      const [slope] = grad(ops.diceLoss(z, ops.zeros([1, n])), [z]);
+      await expectAll('slope', slope, (p * (1 - p)) / (n * p + 1) ** 2, 2e-6);
+    });
+
     it.each(LAYOUTS)('sums over the middle axis of [%i,%i,%i]', async (outer, n, inner) => {
       const x = ops.full([outer, n, inner], 0.1);
       await expectAll('sum', ops.sum(x, 1), n * tenth);
