@@ -43,8 +43,8 @@ const WASM = [
 /** Errors of Winograd's algorithm in units of those of a direct convolution. docs/notes/convolution.md has measurements. */
 const WINOGRAD = 10;
 
-/** A loss is a composition of about this many operations, too. */
-const LOSS = 4;
+/** On the budgets of losses, which are compositions, too. */
+const LOSS = 2;
 
 /** Every backend in every form that this machine has. */
 export async function openTargets(): Promise<readonly Target[]> {

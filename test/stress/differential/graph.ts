@@ -58,7 +58,8 @@ export function prepare(item: GraphCase): Prepared {
 
 export const requestOf = ({ item, inputs, weights, vectors }: Prepared): object => ({
   ...item,
-  inputs: inputs.map(encode),
+  // Targets of 0 and 1 are not rounded numbers.
+  inputs: inputs.map((value, i) => ({ ...encode(value), isRounded: item.inputs[i].values.kind !== 'ties' })),
   weights: weights.map(encode),
   vectors: vectors.map(encode),
 });

@@ -501,6 +501,12 @@ def layer_norm(t, a):
 
 def group_norm(t, a):
     x, *affine = t
+    if is_double(x):  # PyTorch's variance is the difference of E(x^2) and the square of the mean
+        view = x.reshape(x.shape[0], -1, a['groups'], x.shape[-1] // a['groups'])
+        mean = view.mean([1, 3], keepdim=True)
+        variance = (view - mean).square().mean([1, 3], keepdim=True)
+        y = ((view - mean) / torch.sqrt(variance + a['epsilon'])).reshape(x.shape)
+        return y * affine[0] + affine[1] if affine else y
     y = F.group_norm(x.movedim(-1, 1), a['groups'], *(affine or (None, None)), eps=a['epsilon'])
     return y.movedim(1, -1)
 

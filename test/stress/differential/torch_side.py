@@ -80,14 +80,14 @@ def effects(case, inputs, exact):
     """How much the results move when inputs move by half a unit in the last place."""
     if not case['perturbed']:
         return [torch.zeros_like(r.double()) for r in exact]
-    floats = [i for i, x in enumerate(inputs) if x.is_floating_point()]
+    floats = [i for i, x in enumerate(inputs) if x.is_floating_point() and case['inputs'][i]['isRounded']]
     if case['budget'] == 'element':
         # One input after the other, so that effects do not cancel.
         moves = [[float(i == j) for j in range(len(inputs))] for i in floats]
     else:
         draws = np.random.default_rng(case['seed'] & 0xFFFFFFFF)
         sign = lambda x: torch.from_numpy(np.asarray(draws.integers(0, 2, tuple(x.shape)) * 2.0 - 1))
-        moves = [[sign(x) if x.is_floating_point() else 0.0 for x in inputs] for _ in range(2)]
+        moves = [[sign(x) if i in floats else 0.0 for i, x in enumerate(inputs)] for _ in range(2)]
     total = [torch.zeros_like(r.double()) for r in exact]
     for move in moves:
         moved = compute(case, torch.float64, changed(inputs, move))
