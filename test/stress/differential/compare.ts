@@ -20,7 +20,7 @@ const FEW = { elements: 16, factor: 12 };
 /** Units in the last place that every result may be off: values, gradients, second derivatives. */
 const ULPS = [8, 8, 16] as const;
 /** Numbers below the normal ones keep fewer digits, and a formula may scale them afterwards. */
-const LEAST = 2 ** -140;
+const LEAST = [2 ** -140, 2 ** -140, 2 ** -136] as const;
 const LARGEST = (2 - 2 ** -23) * 2 ** 127;
 /** Single to double precision, and a factor: double precision is for formulas, so rounding errors do not matter there. */
 const DOUBLE = 64 * 2 ** -29;
@@ -52,14 +52,16 @@ export function allowances(truth: Truth, budget: Budget, level: 0 | 1 | 2, least
     return (Number.isFinite(error) ? error : 0) + (Number.isFinite(effect) ? effect : 0);
   });
   if (budget === 'element')
-    return own.map((error, i) => FACTOR * error + ULPS[level] * ulpOf(exact[i]) + LEAST);
+    return own.map((error, i) => FACTOR * error + ULPS[level] * ulpOf(exact[i]) + LEAST[level]);
   const largest = own.reduce((most, error) => Math.max(most, error), 0);
+  // The derivative by a single number may be a difference of numbers of the size of the weights.
+  const floor = exact.length === 1 && level > 0 ? Math.max(least, 1) : least;
   const scale = exact.reduce(
     (most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most),
-    least,
+    floor,
   );
   const factor = exact.length < FEW.elements ? FEW.factor : FACTOR;
-  return own.fill(factor * largest + ULPS[level] * ulpOf(scale) + LEAST);
+  return own.fill(factor * largest + ULPS[level] * ulpOf(scale) + LEAST[level]);
 }
 
 const ulpOf = (x: number): number => (Number.isFinite(x) ? ulp(Math.min(Math.abs(x), LARGEST)) : 0);

@@ -194,6 +194,8 @@ def restarts(o, steps):
 def trapezoid(o, t):
     if t < o['up']:
         return o['start'] + (o['max'] - o['start']) * t / o['up']
+    if t >= o['steps']:  # LambdaLR asks for one value more
+        return o['end']
     begin = o['steps'] - o['down']
     return o['max'] if t < begin else o['max'] + (o['end'] - o['max']) * (t - begin) / o['down']
 

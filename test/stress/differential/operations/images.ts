@@ -67,7 +67,7 @@ const conv2dTranspose: Operation = {
     const [channels, filters] = [groups * draws.integer(1, 6), groups * draws.integer(1, 6)];
     const stride = draws.pick([1, 2, 3]);
     const padding = draws.chance(0.3) ? 'same' : draws.integer(0, Math.min(2, Math.min(kh, kw) - 1));
-    const x = [draws.integer(1, 3), draws.integer(2, 9), draws.integer(2, 9), channels];
+    const x = [draws.integer(1, 3), draws.integer(3, 9), draws.integer(3, 9), channels];
     return {
       inputs: [f32(x, normal()), f32([kh, kw, filters / groups, channels], normal(0.5))],
       attrs: {
