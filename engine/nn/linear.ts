@@ -207,7 +207,7 @@ export function conv2dTranspose(
     params,
     config: { kind: where, stride, padding, outputPadding, ...unusual(where, dilation, groups) },
     apply(x, scope) {
-      checkScope('conv2d', scope);
+      checkScope(where, scope);
       const geometry = { stride, padding, dilation, groups, outputPadding };
       const y = ops.conv2dTranspose(x, scope.param('weight'), geometry);
       return 'bias' in params ? ops.add(y, scope.param('bias')) : y;

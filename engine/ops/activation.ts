@@ -162,7 +162,8 @@ const between = (low: number, x: Tensor, high: number): Tensor => minimum(high, 
  * @example hardSigmoid([-4, 0, 1.5]) // [0, 0.5, 0.75]
  */
 export const hardSigmoid = (x: TensorLike): Tensor =>
-  between(0, mul(add(floats('hardSigmoid', x), 3), 1 / 6), 1);
+  // Clamped first: x + 3 may round to a bound where x does not reach it, and the gradient would be 0.
+  mul(add(between(-3, floats('hardSigmoid', x), 3), 3), 1 / 6);
 
 /**
  * Hard swish: x · hardSigmoid(x). The gradient is 0 at −3 and 1 at 3.

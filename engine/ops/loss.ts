@@ -26,6 +26,7 @@ import {
 } from './elementwise.ts';
 import { gatedBy } from './gate.ts';
 import { checkLabels, correctOp, softmaxCrossEntropyOp } from './primitives/loss.ts';
+import { reshape } from './layout.ts';
 import { logSoftmax, mean, sum } from './reduce.ts';
 
 type None = Record<never, never>;
@@ -265,10 +266,35 @@ export function diceLoss(logits: TensorLike, target: TensorLike, options: DiceOp
   const { smooth = 1 } = options;
   checkNumber('diceLoss', 'smooth', smooth, 'a number > 0', (x) => x > 0);
   const [z, t] = pairOf('diceLoss', logits, target);
-  const p = sigmoid(z);
-  // This equals Σ p + Σ t − 2 Σ p t, without cancellation where p is near t.
-  const apart = sumOfRows(add(mul(p, sub(1, t)), mul(sigmoid(neg(z)), t)));
-  return reduced('diceLoss', div(apart, add(add(sumOfRows(p), sumOfRows(t)), smooth)), options);
+  return reduced('diceLoss', diceRows(z, t, smooth), options);
+}
+
+/** The Dice loss of each example, [N]. */
+function diceRows(logits: Tensor, target: Tensor, smooth: number): Tensor {
+  /** The sums of each example: overlap + apart = whole. */
+  const sums = (p: Tensor, q: Tensor, t: Tensor) => ({
+    overlap: add(mul(sumOfRows(mul(p, t)), 2), smooth),
+    // This equals Σ p + Σ t − 2 Σ p t, without cancellation where p is near t.
+    apart: sumOfRows(add(mul(p, sub(1, t)), mul(q, t))),
+    whole: add(add(sumOfRows(p), sumOfRows(t)), smooth),
+  });
+  return customGradient({
+    name: 'diceLoss',
+    forward(z, t) {
+      const { apart, whole } = sums(sigmoid(z), sigmoid(neg(z)), t);
+      return div(apart, whole);
+    },
+    // The derivative by p is (1 − 2 t) / whole − apart / whole². For an empty mask that is a difference of nearly equal numbers, so
+    // the terms are collected by t, and likewise by p for the target.
+    gradient({ inputs: [z, t], grad }) {
+      const [p, q] = [sigmoid(z), sigmoid(neg(z))];
+      const { overlap, apart, whole } = sums(p, q, t);
+      const scale = div(div(grad, whole), whole);
+      const rows = (x: Tensor): Tensor => reshape(mul(x, scale), [z.shape[0], ...innerAxes(z).map(() => 1)]);
+      const [gain, loss] = [rows(overlap), rows(add(whole, apart))];
+      return [mul(mul(p, q), sub(mul(sub(1, t), gain), mul(t, loss))), sub(mul(q, gain), mul(p, loss))];
+    },
+  })(logits, target);
 }
 
 /**

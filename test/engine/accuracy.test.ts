@@ -244,6 +244,12 @@ function describeAccuracy(name: string, make: () => Promise<Backend> | Backend, 
       await expectSlope(what, first, slope, own);
     });
 
+    // e^−x² alone would lose x² / 2 ulp to the rounding of x².
+    it('erfc where it is tiny', async () => {
+      const x = Float32Array.from({ length: 1000 }, (_, i) => 2 + i / 135);
+      expectAccurate('erfc', x, await values(ops.erfc(tensor(x))), erfc, { ...accuracy, ulps: 8 });
+    });
+
     // Sums of 0.1 show rounding errors that all have one sign.
     const tenth = Math.fround(0.1);
     const expectAll = async (what: string, t: Tensor, want: number, tolerance = 1e-6): Promise<void> => {
@@ -252,6 +258,13 @@ function describeAccuracy(name: string, make: () => Promise<Backend> | Backend, 
       const expected = { shape, dtype: 'f32', data: new Float32Array(got.length).fill(want) } as const;
       expectClose(what, { shape, dtype: 'f32', data: Float32Array.from(got) }, expected, tolerance);
     };
+
+    it('the gradient of the Dice loss for an empty mask', async () => {
+      const [n, p] = [10_000, sigmoid(3)];
+      const z = ops.full([1, n], 3);
+      const [slope] = grad(ops.diceLoss(z, ops.zeros([1, n])), [z]);
+      await expectAll('slope', slope, (p * (1 - p)) / (n * p + 1) ** 2, 2e-6);
+    });
 
     it.each(LAYOUTS)('sums over the middle axis of [%i,%i,%i]', async (outer, n, inner) => {
       const x = ops.full([outer, n, inner], 0.1);

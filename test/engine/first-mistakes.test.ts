@@ -217,6 +217,11 @@ describe('a call', () => {
       'dense: apply needs the parameters of the model, in a scope',
     ],
     [
+      'a transposed convolution as a function',
+      () => nn.conv2dTranspose(1, 1, 2).apply(c.ones([1, 2, 2, 1]), undefined as never),
+      'conv2dTranspose: apply needs the parameters of the model, in a scope',
+    ],
+    [
       'labels before logits',
       () => c.crossEntropy(Int32Array.of(0, 1), c.ones([2, 3])),
       'crossEntropy: logits come first and labels second, but got i32 [2] and f32 [2,3] (write crossEntropy(logits, labels))',

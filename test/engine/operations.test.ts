@@ -59,6 +59,8 @@ describeEachBackend(({ backend, values, gradient }) => {
   it('derivatives at kinks: outside for hard activations, below for leakyRelu and elu', async () => {
     expect(await gradient((x) => ops.hardTanh(x), [-1, 1])).toEqual([0, 0]);
     expect(await gradient((x) => ops.hardSigmoid(x), [-3, 3])).toEqual([0, 0]);
+    // x + 3 rounds to 6 here, but x is below 3.
+    expect(await gradient((x) => ops.hardSigmoid(x), [2.9999998])).toEqual([Math.fround(1 / 6)]);
     expect(await gradient((x) => ops.hardSwish(x), [-3, 3])).toEqual([0, 1]);
     expect(await gradient((x) => ops.leakyRelu(x, 0.25), [0, -0])).toEqual([0.25, 0.25]);
     expect(await gradient((x) => ops.elu(x, 0.5), [0, -0])).toEqual([0.5, 0.5]);

@@ -104,6 +104,11 @@ describe('complaints about other libraries', () => {
     }
   });
 
+  it('6: a rise of at most one step starts at the maximum, where PyTorch starts below or divides by zero', () => {
+    const first = [0.04, 0.05].map((rise) => oneCycle({ max: 1, steps: 20, rise })(0));
+    expect(first).toEqual([1, 1]);
+  });
+
   it('7: warm restarts begin with an extra step at a wrong rate (pytorch#23480)', () => {
     const schedule = cosineWarmRestarts({ max: 1, T0: 10, tMult: 2 });
     expect([0, 10, 30].map(schedule)).toEqual([1, 1, 1]);

@@ -262,7 +262,8 @@ export const expressions = {
   erfc: {
     float: (x) => `errorComplement(${x})`,
     functions: {
-      // 1 - erf a: e^-a^2 t p(t) for a >= 0, with t = 1 / (1 + 0.4 a) and a polynomial of relative error 6e-9.
+      // 1 - erf a: e^-a^2 t p(t) for a >= 0, with t = 1 / (1 + 0.4 a) and a polynomial of relative error 6e-9. The square of x is
+      // high^2 + (x - high) (x + high), because its rounding error would be an error of a^2 / 2 ulp. high^2 is exact.
       errorComplement: [
         ['a'],
         `if (nan(a) > 0) { return a; }
@@ -271,7 +272,8 @@ export const expressions = {
          if (a < -30) { return 2; }
          const t = 1 / (1 + 0.4 * x);
          const p = ${ERFC.reduce((rest, c) => `(${c} + t * ${rest})`, '0')};
-         const tail = exponential(-x * x) * t * p;
+         const high = Math.floor(x * 128) / 128;
+         const tail = exponential(-high * high) * exponential(-(x - high) * (x + high)) * t * p;
          if (a < 0) { return 2 - tail; }
          return tail;`,
       ],
