@@ -6,7 +6,7 @@ import { targets } from './fuzz/targets.ts';
 import { randomOf } from './random.ts';
 import { isLong } from '../forms.ts';
 
-/** Cases in the short form, for what takes longer than a millisecond. */
+/** Cases in the short form, for what takes longer than a millisecond. test/datasets/image-fuzz.test.ts has more images. */
 const FEW: Readonly<Record<string, number>> = {
   cifar: 60,
   safetensors: 250,
@@ -17,7 +17,7 @@ const FEW: Readonly<Record<string, number>> = {
 
 describe('the targets', () => {
   it.each(targets.map((target) => [target.name, target] as const))('%s', async (name, { run }) => {
-    const cases = (FEW[name] ?? 500) * (isLong ? 10 : 1);
+    const cases = (name.startsWith('image-') ? 20 : (FEW[name] ?? 500)) * (isLong ? 4 : 1);
     for (let number = 0; number < cases; number++) {
       await expect(run(randomOf(1, name, number)), `case ${number} of seed 1`).resolves.toBe(undefined);
     }

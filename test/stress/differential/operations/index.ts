@@ -38,7 +38,7 @@ const leftOut: ReadonlyMap<string, string> = new Map([
   ),
   ...own('curveSvg rangeSvg formatDuration formatPercent jsonLines progressBar report', 'reports a run'),
   ...own(
-    'bestPath checkpointPath latestCheckpoint loadCheckpoint loadTensors saveCheckpoint saveTensors',
+    'bestPath checkpointPath latestCheckpoint loadCheckpoint loadMetadata loadTensors saveCheckpoint saveTensors',
     'reads or writes files',
   ),
   ...own(
