@@ -9,10 +9,10 @@ import { isLong } from '../forms.ts';
 /** Cases in the short form, for what takes longer than a millisecond. test/datasets/image-fuzz.test.ts has more images. */
 const FEW: Readonly<Record<string, number>> = {
   cifar: 60,
-  safetensors: 250,
-  events: 120,
-  results: 60,
-  cli: 60,
+  safetensors: 150,
+  events: 30,
+  results: 40,
+  cli: 20,
 };
 
 describe('the targets', () => {
