@@ -48,6 +48,12 @@ import {
   topK,
   transpose,
   variance,
+  tan,
+  asin,
+  acos,
+  asinh,
+  acosh,
+  atanh,
 } from './ops/index.ts';
 import { formatType, sizeOf, stridesOf } from './shape.ts';
 import { Tensor } from './tensor.ts';
@@ -62,6 +68,12 @@ const NOT_METHODS = ['where', 'checkFinite'] as const;
  * the operations that are neither methods nor used.
  */
 const OPERATIONS = {
+  atanh,
+  acosh,
+  asinh,
+  acos,
+  asin,
+  tan,
   gelu,
   silu,
   softplus,

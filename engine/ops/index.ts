@@ -15,3 +15,4 @@ export * from './pool.ts';
 export * from './random.ts';
 export * from './reduce.ts';
 export * from './resize.ts';
+export * from './trigonometry.ts';

@@ -18,6 +18,7 @@ import { compositeMatmul, matmul } from './matmul.ts';
 import { globals, pool } from './pool.ts';
 import { compositeReduce, means, reduce } from './reduce.ts';
 import { resize } from './resize.ts';
+import { trigonometry } from './trigonometry.ts';
 
 export * from './case.ts';
 
@@ -56,6 +57,7 @@ export const composites: { readonly [N in Composite]: readonly Case[] } = {
   batchNormInference: inference,
   ...activations,
   ...losses,
+  ...trigonometry,
 };
 
 /** Every case, named `operation: what is special`. */

@@ -1,4 +1,4 @@
-/** Reads and types what PyTorch computed: pytorch.json and networks.json. See the generators for how. No assertions here. */
+/** Reads and types what PyTorch computed: pytorch.json, networks.json and operations.json. See the generators for how. No assertions here. */
 import { readFileSync } from 'node:fs';
 import type { HostTensor, Range } from 'cyclegrad';
 
@@ -175,6 +175,21 @@ export interface OracleAttrs {
   einsum: { readonly equation: string };
   outer: None;
   dot: None;
+  trunc: None;
+  exp2: None;
+  log2: None;
+  log10: None;
+  tan: None;
+  asin: None;
+  acos: None;
+  sinh: None;
+  cosh: None;
+  asinh: None;
+  acosh: None;
+  atanh: None;
+  /** Inputs a, b. */
+  atan2: None;
+  remainder: None;
 }
 
 export type OracleOp = keyof OracleAttrs;
@@ -252,7 +267,11 @@ export interface Oracle {
 const read = <T>(file: string): T => JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8')) as T;
 const first = read<Oracle>('./pytorch.json');
 const networks = read<Pick<Oracle, 'cases'>>('./networks.json');
-export const oracle: Oracle = { ...first, cases: [...first.cases, ...networks.cases] };
+const operations = read<Pick<Oracle, 'cases'>>('./operations.json');
+export const oracle: Oracle = {
+  ...first,
+  cases: [...first.cases, ...networks.cases, ...operations.cases],
+};
 
 /** The cases of one operation, with its attributes typed. Throws where there are none: a test must not pass empty. */
 export function oracleCases<N extends OracleOp>(op: N): readonly OracleCase<N>[] {

@@ -1,0 +1,52 @@
+"""Writes operations.json: what PyTorch says of further elementwise functions, reductions and layouts, of layers and of losses.
+Form and conventions are those of common.py.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from common import case, cases, compact, distinct, draw, last, lines, planes, rng
+
+
+# ---- elementwise ----------------------------------------------------------------------------------------------
+
+shape = (3, 4)
+inside = lambda shape: draw(shape, -0.875, 0.875)
+away = lambda shape: draw(shape, 0.125, 2) * rng.choice([-1, 1], size=shape)  # away from 0
+for op, x, f in [
+    ('trunc', draw(shape, -3, 3) + 1 / 64, torch.trunc),
+    ('exp2', draw(shape, -9, 9), torch.exp2),
+    ('log2', draw(shape, 0.125, 9), torch.log2),
+    ('log10', draw(shape, 0.125, 9), torch.log10),
+    ('tan', draw(shape, -9, 9), torch.tan),
+    ('asin', inside(shape), torch.asin),
+    ('acos', inside(shape), torch.acos),
+    ('sinh', draw(shape, -4, 4), torch.sinh),
+    ('cosh', draw(shape, -4, 4), torch.cosh),
+    ('asinh', draw(shape, -9, 9), torch.asinh),
+    ('acosh', draw(shape, 1.125, 9), torch.acosh),
+    ('atanh', inside(shape), torch.atanh),
+]:
+    case(op, op, {}, {'x': x}, lambda x: {'y': f(x)})
+case('atan2', 'all quadrants', {}, {'a': away((3, 1)), 'b': away((5,))}, lambda a, b: {'y': torch.atan2(a, b)})
+case('atan2', 'on the axes', {}, {'a': np.array([0.0, 0, 1, -1, 0]), 'b': np.array([1.0, -1, 0, 0, 3])},
+     lambda a, b: {'y': torch.atan2(a, b)})
+case('remainder', 'all signs', {}, {'a': draw((4, 1), -5, 5) + 1 / 64, 'b': away((5,))},
+     lambda a, b: {'y': torch.remainder(a, b)})
+
+
+# ---- output ---------------------------------------------------------------------------------------------------
+
+document = '{\n' + ',\n'.join([
+    f'"versions":{compact({"torch": torch.__version__, "numpy": np.__version__})}',
+    f'"cases":{lines(cases)}',
+]) + '\n}\n'
+json.loads(document)
+target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name('operations.json')
+target.write_text(document)
+print(f'{target}: {len(document)} bytes, {len(cases)} cases')
