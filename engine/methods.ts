@@ -54,6 +54,14 @@ import {
   asinh,
   acosh,
   atanh,
+  std,
+  median,
+  quantile,
+  cumprod,
+  roll,
+  diag,
+  triu,
+  tril,
 } from './ops/index.ts';
 import { formatType, sizeOf, stridesOf } from './shape.ts';
 import { Tensor } from './tensor.ts';
@@ -68,6 +76,14 @@ const NOT_METHODS = ['where', 'checkFinite'] as const;
  * the operations that are neither methods nor used.
  */
 const OPERATIONS = {
+  tril,
+  triu,
+  diag,
+  roll,
+  cumprod,
+  quantile,
+  median,
+  std,
   atanh,
   acosh,
   asinh,

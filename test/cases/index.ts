@@ -18,6 +18,7 @@ import { compositeMatmul, matmul } from './matmul.ts';
 import { globals, pool } from './pool.ts';
 import { compositeReduce, means, reduce } from './reduce.ts';
 import { resize } from './resize.ts';
+import { statistics } from './statistics.ts';
 import { trigonometry } from './trigonometry.ts';
 
 export * from './case.ts';
@@ -38,7 +39,8 @@ export const primitive: { readonly [N in OpName]: readonly Case[] } = {
 };
 
 /** What operations/index.ts exports besides operations, for making tensors. */
-type Creation = 'f32' | 'i32' | 'u8' | 'tensor' | 'scalar' | 'full' | 'zeros' | 'ones';
+type Creation =
+  'f32' | 'i32' | 'u8' | 'tensor' | 'scalar' | 'full' | 'zeros' | 'ones' | 'eye' | 'arange' | 'linspace';
 type Composite = Exclude<keyof typeof everything, OpName | Creation>;
 
 /** Cases of the public functions made of operations. */
@@ -58,6 +60,7 @@ export const composites: { readonly [N in Composite]: readonly Case[] } = {
   ...activations,
   ...losses,
   ...trigonometry,
+  ...statistics,
 };
 
 /** Every case, named `operation: what is special`. */

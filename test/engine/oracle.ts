@@ -152,6 +152,14 @@ const builds: { readonly [N in OracleOp]: Build<N> } = {
   atanh: ({ x }) => ops.atanh(x),
   atan2: ({ a, b }) => ops.atan2(a, b),
   remainder: ({ a, b }) => ops.remainder(a, b),
+  std: ({ x }, { axes, ...options }) => ops.std(x, axes, options),
+  quantile: ({ x }, { q, axis, ...options }) => ops.quantile(x, q, axis, options),
+  median: ({ x }, { axis, ...options }) => ops.median(x, axis, options),
+  cumulativeProduct: ({ x }, { axis }) => ops.cumprod(x, axis),
+  roll: ({ x }, { shifts, axes }) => ops.roll(x, shifts, axes),
+  diag: ({ x }, { offset }) => ops.diag(x, offset),
+  triu: ({ x }, { offset }) => ops.triu(x, offset),
+  tril: ({ x }, { offset }) => ops.tril(x, offset),
   einsum: (inputs, { equation }) => ops.einsum(equation, ...Object.values(inputs)),
 };
 

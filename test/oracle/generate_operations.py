@@ -40,6 +40,30 @@ case('remainder', 'all signs', {}, {'a': draw((4, 1), -5, 5) + 1 / 64, 'b': away
      lambda a, b: {'y': torch.remainder(a, b)})
 
 
+# ---- reductions and layouts -----------------------------------------------------------------------------------
+
+for axes, keep in [([0], False), ([1, 2], True), ([0, 1, 2], False)]:
+    for correction in (0, 1):
+        case('std', f'axes {axes}, correction {correction}', {'axes': axes, 'keepDims': keep, 'correction': correction},
+             {'x': draw((2, 3, 4))}, lambda x: {'y': x.std(axes, unbiased=correction == 1, keepdim=keep)})
+for interpolation in ('linear', 'lower', 'higher', 'nearest', 'midpoint'):
+    case('quantile', f'several, {interpolation}',
+         {'q': [0, 0.25, 0.4, 0.9, 1], 'axis': 1, 'keepDims': True, 'interpolation': interpolation},
+         {'x': distinct((3, 6))},
+         lambda x: {'y': x.quantile(torch.tensor([0, 0.25, 0.4, 0.9, 1]), 1, True, interpolation=interpolation)})
+case('median', 'the lower of two', {'axis': 0, 'interpolation': 'lower'}, {'x': distinct((4, 5))},
+     lambda x: {'y': x.median(0).values})
+for axis in (0, 1, 2):
+    case('cumulativeProduct', f'axis {axis}', {'axis': axis}, {'x': draw((2, 3, 4), -1, 1, 2)},
+         lambda x: {'y': x.cumprod(axis)})
+case('roll', 'two axes', {'shifts': [1, -2], 'axes': [0, 1]}, {'x': draw((3, 5))}, lambda x: {'y': x.roll((1, -2), (0, 1))})
+for offset in (0, 1, -2):
+    case('diag', f'of a vector, offset {offset}', {'offset': offset}, {'x': draw((3,))}, lambda x: {'y': x.diag(offset)})
+    case('diag', f'of a matrix, offset {offset}', {'offset': offset}, {'x': draw((3, 5))}, lambda x: {'y': x.diag(offset)})
+    case('triu', f'offset {offset}', {'offset': offset}, {'x': draw((2, 4, 3))}, lambda x: {'y': x.triu(offset)})
+    case('tril', f'offset {offset}', {'offset': offset}, {'x': draw((2, 3, 5))}, lambda x: {'y': x.tril(offset)})
+
+
 # ---- output ---------------------------------------------------------------------------------------------------
 
 document = '{\n' + ',\n'.join([

@@ -1,6 +1,6 @@
 /** Reads and types what PyTorch computed: pytorch.json, networks.json and operations.json. See the generators for how. No assertions here. */
 import { readFileSync } from 'node:fs';
-import type { HostTensor, Range } from 'cyclegrad';
+import type { HostTensor, QuantileOptions, Range } from 'cyclegrad';
 
 /** As in the JSON; `f32` unless said otherwise, but with 9 significant digits. */
 export interface OracleTensor {
@@ -190,6 +190,18 @@ export interface OracleAttrs {
   /** Inputs a, b. */
   atan2: None;
   remainder: None;
+  std: Axes & { readonly correction: number };
+  quantile: Axis & {
+    readonly q: readonly number[];
+    readonly keepDims: boolean;
+    readonly interpolation: NonNullable<QuantileOptions['interpolation']>;
+  };
+  median: Axis & { readonly interpolation: 'lower' };
+  cumulativeProduct: Axis;
+  roll: { readonly shifts: readonly number[]; readonly axes: readonly number[] };
+  diag: { readonly offset: number };
+  triu: { readonly offset: number };
+  tril: { readonly offset: number };
 }
 
 export type OracleOp = keyof OracleAttrs;
