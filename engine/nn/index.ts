@@ -36,7 +36,15 @@ export {
   type ParamOptions,
   type WeightOptions,
 } from './linear.ts';
-export { crossEntropyLoss, diceLoss, focalLoss, huberLoss, type Loss } from './loss.ts';
+export {
+  binaryCrossEntropyLoss,
+  crossEntropyLoss,
+  diceLoss,
+  focalLoss,
+  huberLoss,
+  smoothL1Loss,
+  type Loss,
+} from './loss.ts';
 export {
   applyGradients,
   bind,

@@ -1,11 +1,13 @@
 /** Losses with options, for the trainer's `loss`. Losses without options are operations. */
 import * as ops from '../ops/index.ts';
 import type {
+  BinaryCrossEntropyOptions,
   CrossEntropyOptions,
   DiceOptions,
   FocalOptions,
   HuberOptions,
   ReductionOptions,
+  SmoothL1Options,
   TensorLike,
 } from '../ops/index.ts';
 import type { Tensor } from '../tensor.ts';
@@ -23,13 +25,34 @@ function withOptions<O extends ReductionOptions>(
 /**
  * `crossEntropy` with options, for the trainer's `loss`.
  *
- * Shapes: logits `f32` [N, classes], labels `i32` [N] -> [].
+ * Shapes: logits `f32` [N, ..., classes], labels `i32` [N, ...] or probabilities `f32` [N, ..., classes] -> [].
  * Throws what `crossEntropy` throws, when the loss is applied.
  *
  * @example nn.crossEntropyLoss({ labelSmoothing: 0.1 })([[2, 1, 0]], Int32Array.of(0)) // 0.5076
  */
 export const crossEntropyLoss = (options: CrossEntropyOptions = {}): Loss =>
   withOptions(ops.crossEntropy, options);
+
+/**
+ * `binaryCrossEntropy` with options, for the trainer's `loss`.
+ *
+ * Shapes: logits and targets `f32` [N, ...] -> [].
+ * Throws what `binaryCrossEntropy` throws, when the loss is applied.
+ *
+ * @example nn.binaryCrossEntropyLoss({ posWeight: 3 })([2, -1], [1, 0]) // 0.347
+ */
+export const binaryCrossEntropyLoss = (options: BinaryCrossEntropyOptions = {}): Loss =>
+  withOptions(ops.binaryCrossEntropy, options);
+
+/**
+ * `smoothL1Loss` with options, for the trainer's `loss`.
+ *
+ * Shapes: output and target `f32` [N, ...] -> [].
+ * Throws what `smoothL1Loss` throws, when the loss is applied.
+ *
+ * @example nn.smoothL1Loss({ beta: 0.5 })([3], [0]) // 2.75
+ */
+export const smoothL1Loss = (options: SmoothL1Options = {}): Loss => withOptions(ops.smoothL1Loss, options);
 
 /**
  * `huberLoss` with options, for the trainer's `loss`.

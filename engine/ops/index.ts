@@ -11,6 +11,7 @@ export * from './layout.ts';
 export * from './loss.ts';
 export * from './matmul.ts';
 export * from './matrix.ts';
+export * from './metric-loss.ts';
 export * from './norm.ts';
 export * from './pool.ts';
 export * from './quantile.ts';

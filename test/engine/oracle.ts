@@ -160,6 +160,13 @@ const builds: { readonly [N in OracleOp]: Build<N> } = {
   diag: ({ x }, { offset }) => ops.diag(x, offset),
   triu: ({ x }, { offset }) => ops.triu(x, offset),
   tril: ({ x }, { offset }) => ops.tril(x, offset),
+  crossEntropy: ({ x, target }, attrs) => ops.crossEntropy(x, target, attrs),
+  weightedBinaryCrossEntropy: ({ x, target }, attrs) => ops.binaryCrossEntropy(x, target, attrs),
+  meanAbsoluteError: ({ x, target }) => ops.meanAbsoluteError(x, target),
+  smoothL1: ({ x, target }, attrs) => ops.smoothL1Loss(x, target, attrs),
+  cosineSimilarity: ({ a, b }, { axis }) => ops.cosineSimilarity(a, b, axis),
+  cosineEmbedding: ({ a, b, labels }, attrs) => ops.cosineEmbeddingLoss(a, b, labels, { ...attrs, ...NONE }),
+  tripletMargin: ({ a, p, n }, attrs) => ops.tripletMarginLoss(a, p, n, { ...attrs, ...NONE }),
   einsum: (inputs, { equation }) => ops.einsum(equation, ...Object.values(inputs)),
 };
 

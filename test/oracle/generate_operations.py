@@ -64,6 +64,49 @@ for offset in (0, 1, -2):
     case('tril', f'offset {offset}', {'offset': offset}, {'x': draw((2, 3, 5))}, lambda x: {'y': x.tril(offset)})
 
 
+# ---- losses ---------------------------------------------------------------------------------------------------
+
+WEIGHT = [0.5, 2, 1, 3]
+channel = lambda x: x.movedim(-1, 1)  # classes first, as torch has them
+for rows in ([7], [2, 3, 2]):
+    labels = rng.integers(0, 4, size=rows)
+    for reduction in ('mean', 'none') if len(rows) == 1 else ('mean',):
+        for options in ({}, {'weight': WEIGHT}, {'ignoreIndex': 2}, {'labelSmoothing': 0.25},
+                        {'weight': WEIGHT, 'ignoreIndex': 0, 'labelSmoothing': 0.25}):
+            case('crossEntropy', f'labels {rows}, {reduction}, {options}', {'reduction': reduction, **options},
+                 {'x': draw((*rows, 4), -4, 4), 'target': labels},
+                 lambda x, target: {'y': F.cross_entropy(
+                     channel(x), target, torch.tensor(options['weight']) * 1.0 if 'weight' in options else None,
+                     ignore_index=options.get('ignoreIndex', -100), reduction=reduction,
+                     label_smoothing=options.get('labelSmoothing', 0.0))},
+                 integers=('target',))
+        for options in ({}, {'weight': WEIGHT, 'labelSmoothing': 0.25}):
+            p = draw((*rows, 4), 1, 8, 1)
+            case('crossEntropy', f'probabilities {rows}, {reduction}, {options}', {'reduction': reduction, **options},
+                 {'x': draw((*rows, 4), -4, 4), 'target': p / 16},
+                 lambda x, target: {'y': F.cross_entropy(
+                     channel(x), channel(target), torch.tensor(options['weight']) * 1.0 if 'weight' in options else None,
+                     reduction=reduction, label_smoothing=options.get('labelSmoothing', 0.0))})
+case('weightedBinaryCrossEntropy', 'a weight for each class', {'posWeight': [0.5, 1, 4]},
+     {'x': draw((4, 3), -4, 4), 'target': draw((4, 3), 0, 1)},
+     lambda x, target: {'y': F.binary_cross_entropy_with_logits(x, target, pos_weight=torch.tensor([0.5, 1, 4]))},
+     grad_of=['x'])
+case('meanAbsoluteError', '[4,5]', {}, {'x': draw((4, 5)), 'target': draw((4, 5)) + 1 / 64},
+     lambda x, target: {'y': F.l1_loss(x, target)})
+for beta in (1, 0.5):
+    case('smoothL1', f'beta {beta}', {'beta': beta}, {'x': draw((4, 5)), 'target': draw((4, 5)) + 1 / 64},
+         lambda x, target: {'y': F.smooth_l1_loss(x, target, beta=beta)})
+case('cosineSimilarity', 'axis 1', {'axis': 1}, {'a': draw((3, 4, 2)), 'b': draw((3, 4, 2))},
+     lambda a, b: {'y': F.cosine_similarity(a, b, dim=1)})
+case('cosineEmbedding', 'margin 0.25', {'margin': 0.25},
+     {'a': draw((6, 5)), 'b': draw((6, 5)), 'labels': np.array([1, -1, 1, -1, -1, 1])},
+     lambda a, b, labels: {'y': F.cosine_embedding_loss(a, b, labels, 0.25, reduction='none')}, integers=('labels',))
+for options in ({'margin': 1}, {'margin': 3, 'swap': True}, {'margin': 9, 'order': 1}):
+    case('tripletMargin', f'{options}', options, {'a': draw((6, 4)), 'p': draw((6, 4)), 'n': draw((6, 4))},
+         lambda a, p, n: {'y': F.triplet_margin_loss(a, p, n, options['margin'], options.get('order', 2),
+                                                     swap=options.get('swap', False), reduction='none')})
+
+
 # ---- output ---------------------------------------------------------------------------------------------------
 
 document = '{\n' + ',\n'.join([

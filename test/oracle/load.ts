@@ -202,6 +202,21 @@ export interface OracleAttrs {
   diag: { readonly offset: number };
   triu: { readonly offset: number };
   tril: { readonly offset: number };
+  /** Inputs x and target, labels or probabilities. */
+  crossEntropy: {
+    readonly reduction: 'mean' | 'none';
+    readonly weight?: readonly number[];
+    readonly ignoreIndex?: number;
+    readonly labelSmoothing?: number;
+  };
+  weightedBinaryCrossEntropy: { readonly posWeight: readonly number[] };
+  meanAbsoluteError: None;
+  smoothL1: { readonly beta: number };
+  cosineSimilarity: Axis;
+  /** Inputs a, b, labels. */
+  cosineEmbedding: { readonly margin: number };
+  /** Inputs a, p, n. */
+  tripletMargin: { readonly margin: number; readonly order?: number; readonly swap?: boolean };
 }
 
 export type OracleOp = keyof OracleAttrs;
