@@ -62,6 +62,9 @@ import {
   diag,
   triu,
   tril,
+  selu,
+  mish,
+  prelu,
 } from './ops/index.ts';
 import { formatType, sizeOf, stridesOf } from './shape.ts';
 import { Tensor } from './tensor.ts';
@@ -76,6 +79,9 @@ const NOT_METHODS = ['where', 'checkFinite'] as const;
  * the operations that are neither methods nor used.
  */
 const OPERATIONS = {
+  prelu,
+  mish,
+  selu,
   tril,
   triu,
   diag,

@@ -18,4 +18,5 @@ export * from './quantile.ts';
 export * from './random.ts';
 export * from './reduce.ts';
 export * from './resize.ts';
+export * from './shuffle.ts';
 export * from './trigonometry.ts';

@@ -1,11 +1,12 @@
 /** Random numbers inside a graph: pure functions of a key, the step and the position of the element (see rng.ts). */
+import { expectRank, withDType } from '../op.ts';
 import type { Key } from '../rng.ts';
 import { checkShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
 import { toTensor, type TensorLike } from './convert.ts';
-import { scalar } from './create.ts';
-import { less } from './elementwise.ts';
+import { ones, scalar } from './create.ts';
+import { less, mul } from './elementwise.ts';
 import { argSort, gather } from './gather.ts';
 import { slice } from './layout.ts';
 import { dropoutOp, expectStep, randomOp, type RandomAttrs } from './primitives/random.ts';
@@ -29,6 +30,26 @@ const stepOf = (step: TensorLike): Tensor =>
 export function dropout(x: TensorLike, rate: number, key: Key, step: TensorLike): Tensor {
   if (!(rate >= 0 && rate < 1)) throw new RangeError(`dropout: rate must be in [0, 1), got ${rate}`);
   return dropoutOp([toTensor(x), stepOf(step)], { rate, key0: key[0], key1: key[1] })[0];
+}
+
+/**
+ * Zeroes each channel of each image with probability `rate`, and multiplies the others by 1 / (1 − rate). Neighboring pixels are
+ * similar, so zeroing single pixels removes little.
+ *
+ * The mask is a pure function of the key, the step and the position, as in `dropout`.
+ *
+ * Shapes: x `f32` [N, H, W, C], step `i32` [] -> [N, H, W, C].
+ * Source: Tompson et al., Efficient Object Localization Using Convolutional Networks, 2015; torch.nn.Dropout2d.
+ * Throws RangeError unless 0 <= rate < 1.
+ * Throws ShapeError if x is not `f32` [N, H, W, C] or the step is not `i32` [].
+ *
+ * @example dropout2d(ones([1, 1, 2, 3]), 0.5, key(1, 'dropout'), 0) // [[[[2, 0, 0], [2, 0, 0]]]]
+ */
+export function dropout2d(x: TensorLike, rate: number, key: Key, step: TensorLike): Tensor {
+  if (!(rate >= 0 && rate < 1)) throw new RangeError(`dropout2d: rate must be in [0, 1), got ${rate}`);
+  const t = withDType('dropout2d', 'f32', toTensor(x));
+  expectRank('dropout2d', t, 4, 'images [N, H, W, C]');
+  return mul(t, dropout(ones([t.shape[0], 1, 1, t.shape[3]]), rate, key, step));
 }
 
 function random(

@@ -12,6 +12,7 @@ import { compositeRandom, data } from './data.ts';
 import { compositeElementwise, elementwise } from './elementwise.ts';
 import { along, compositeGathering, gathering } from './gather.ts';
 import { compositeLayout, layout } from './layout.ts';
+import { images } from './images.ts';
 import { groups, inference, norm } from './norm.ts';
 import { loss, losses } from './loss.ts';
 import { compositeMatmul, matmul } from './matmul.ts';
@@ -61,6 +62,7 @@ export const composites: { readonly [N in Composite]: readonly Case[] } = {
   ...losses,
   ...trigonometry,
   ...statistics,
+  ...images,
 };
 
 /** Every case, named `operation: what is special`. */

@@ -167,6 +167,17 @@ const builds: { readonly [N in OracleOp]: Build<N> } = {
   cosineSimilarity: ({ a, b }, { axis }) => ops.cosineSimilarity(a, b, axis),
   cosineEmbedding: ({ a, b, labels }, attrs) => ops.cosineEmbeddingLoss(a, b, labels, { ...attrs, ...NONE }),
   tripletMargin: ({ a, p, n }, attrs) => ops.tripletMarginLoss(a, p, n, { ...attrs, ...NONE }),
+  selu: ({ x }) => ops.selu(x),
+  mish: ({ x }) => ops.mish(x),
+  prelu: ({ x, slope }) => ops.prelu(x, slope),
+  pixelShuffle: ({ x }, { factor }) => ops.pixelShuffle(x, factor),
+  pixelUnshuffle: ({ x }, { factor }) => ops.pixelUnshuffle(x, factor),
+  adaptiveAvgPool2d: ({ x }, { size }) => ops.adaptiveAvgPool2d(x, size),
+  adaptiveMaxPool2d: ({ x }, { size }) => ops.adaptiveMaxPool2d(x, size),
+  conv1d: ({ x, w }, attrs) => ops.conv1d(x, w, attrs),
+  maxPool1d: ({ x }, { size, ...options }) => ops.maxPool1d(x, size, options),
+  avgPool1d: ({ x }, { size, ...options }) => ops.avgPool1d(x, size, options),
+  resize: ({ x }, { size, ...options }) => ops.resize2d(x, size, options),
   einsum: (inputs, { equation }) => ops.einsum(equation, ...Object.values(inputs)),
 };
 

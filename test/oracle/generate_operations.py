@@ -107,6 +107,41 @@ for options in ({'margin': 1}, {'margin': 3, 'swap': True}, {'margin': 9, 'order
                                                      swap=options.get('swap', False), reduction='none')})
 
 
+# ---- layers ---------------------------------------------------------------------------------------------------
+
+for op, f in [('selu', F.selu), ('mish', F.mish)]:
+    case(op, op, {}, {'x': draw((3, 8), -6, 6) + 1 / 64}, lambda x: {'y': f(x)})
+case('prelu', 'a slope for each channel', {}, {'x': away((2, 3, 4)), 'slope': draw((4,), -1, 1)},
+     lambda x, slope: {'y': F.prelu(x.movedim(-1, 1), slope).movedim(1, -1)})
+case('pixelShuffle', 'by 2', {'factor': 2}, {'x': draw((2, 2, 3, 12))}, lambda x: {'y': last(F.pixel_shuffle(planes(x), 2))})
+case('pixelUnshuffle', 'by 3', {'factor': 3}, {'x': draw((1, 6, 3, 2))},
+     lambda x: {'y': last(F.pixel_unshuffle(planes(x), 3))})
+for shape, size in [((2, 6, 4, 3), [3, 2]), ((1, 5, 7, 2), [3, 4]), ((1, 3, 2, 2), [5, 3])]:
+    case('adaptiveAvgPool2d', f'{list(shape)} to {size}', {'size': size}, {'x': draw(shape)},
+         lambda x: {'y': last(F.adaptive_avg_pool2d(planes(x), size))})
+    case('adaptiveMaxPool2d', f'{list(shape)} to {size}', {'size': size}, {'x': distinct(shape)},
+         lambda x: {'y': last(F.adaptive_max_pool2d(planes(x), size))})
+for stride, pad, dilation, groups in [(1, 0, 1, 1), (2, 1, 1, 1), (1, 2, 2, 2)]:
+    # torch's filters are [O, C / groups, K], ours [K, C / groups, O].
+    case('conv1d', f'stride {stride}, pad {pad}, dilation {dilation}, {groups} groups',
+         {'stride': stride, 'padding': pad, 'dilation': dilation, 'groups': groups},
+         {'x': draw((2, 7, 4)), 'w': draw((3, 4 // groups, 6), -1, 1)},
+         lambda x, w: {'y': F.conv1d(x.movedim(-1, 1), w.permute(2, 1, 0), None, stride, pad, dilation, groups).movedim(1, -1)})
+for size, stride, pad, ceil in [(2, 2, 0, False), (3, 2, 1, True)]:
+    attrs = {'size': size, 'stride': stride, 'padding': pad, 'ceil': ceil}
+    case('maxPool1d', f'{attrs}', attrs, {'x': distinct((2, 8, 3))},
+         lambda x: {'y': F.max_pool1d(x.movedim(-1, 1), size, stride, pad, ceil_mode=ceil).movedim(1, -1)})
+    case('avgPool1d', f'{attrs}', attrs, {'x': draw((2, 8, 3))},
+         lambda x: {'y': F.avg_pool1d(x.movedim(-1, 1), size, stride, pad, ceil_mode=ceil).movedim(1, -1)})
+for shape, size in [((2, 3, 4, 2), [6, 7]), ((1, 8, 7, 2), [3, 4]), ((1, 5, 6, 1), [9, 2]), ((1, 1, 3, 1), [2, 5])]:
+    for mode, corners, antialias in [('bicubic', False, False), ('bicubic', True, False), ('bilinear', False, True),
+                                     ('bicubic', False, True), ('bicubic', True, True)]:
+        case('resize', f'{list(shape)} to {size}, {mode}, corners {corners}, antialias {antialias}',
+             {'size': size, 'mode': mode, 'alignCorners': corners, 'antialias': antialias}, {'x': draw(shape)},
+             lambda x: {'y': last(F.interpolate(planes(x).contiguous(), tuple(size), mode=mode, align_corners=corners,
+                                                antialias=antialias))})
+
+
 # ---- output ---------------------------------------------------------------------------------------------------
 
 document = '{\n' + ',\n'.join([

@@ -20,6 +20,12 @@ interface Window {
   /** Output sizes round up (Caffe), not down. */
   readonly ceil: boolean;
 }
+interface Window1d {
+  readonly size: number;
+  readonly stride: number;
+  readonly padding: number;
+  readonly ceil: boolean;
+}
 interface Axis {
   readonly axis: number;
 }
@@ -217,6 +223,30 @@ export interface OracleAttrs {
   cosineEmbedding: { readonly margin: number };
   /** Inputs a, p, n. */
   tripletMargin: { readonly margin: number; readonly order?: number; readonly swap?: boolean };
+  selu: None;
+  mish: None;
+  /** Inputs x, slope. */
+  prelu: None;
+  pixelShuffle: { readonly factor: number };
+  pixelUnshuffle: { readonly factor: number };
+  adaptiveAvgPool2d: { readonly size: Pair };
+  adaptiveMaxPool2d: { readonly size: Pair };
+  /** Inputs x, w. */
+  conv1d: {
+    readonly stride: number;
+    readonly padding: number;
+    readonly dilation: number;
+    readonly groups: number;
+  };
+  maxPool1d: Window1d;
+  avgPool1d: Window1d;
+  /** Bicubic and antialiased. */
+  resize: {
+    readonly size: Pair;
+    readonly mode: 'bilinear' | 'bicubic';
+    readonly alignCorners: boolean;
+    readonly antialias: boolean;
+  };
 }
 
 export type OracleOp = keyof OracleAttrs;
