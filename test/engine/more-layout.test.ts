@@ -67,7 +67,10 @@ describe('messages', () => {
       () => ops.std([1], 0, { correction: 1 }),
       'std: needs more elements than the correction 1, got 1 in [1]',
     ],
-    [() => ops.std([1, 2], 0, { unbiased: true } as object), "std: unknown option 'unbiased'"],
+    [
+      () => ops.std([1, 2], 0, { unbiased: true } as object),
+      "std: unknown option 'unbiased' (did you mean 'correction'?",
+    ],
     [() => ops.quantile([1, 2], 1.5), 'quantile: q must be a number from 0 to 1, got 1.5'],
     [() => ops.quantile([1, 2], [0.5, 2]), 'quantile: q must be a number from 0 to 1, got 2'],
     [() => ops.median([], 0), 'median: no elements along the reduced axes of [0]'],

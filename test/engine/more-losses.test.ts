@@ -118,7 +118,10 @@ describe('messages', () => {
       () => ops.crossEntropy(even, ints(0, 1, 0), { weight: [1, 2, 3] }),
       'crossEntropy: weight must have one number for each of the 2 classes but got f32 [3]',
     ],
-    [() => ops.crossEntropy(even, ints(0, 1, 0), { weights: [1, 2] } as object), "did you mean 'weight'?"],
+    [
+      () => ops.crossEntropy(even, ints(0, 1, 0), { classWeights: [1, 2] } as object),
+      "did you mean 'weight'?",
+    ],
     [
       () => ops.crossEntropy(even, ints(0, 1, 0), { ignoreIndex: 0.5 }),
       'crossEntropy: ignoreIndex must be an integer',
