@@ -3,65 +3,147 @@ import ndarray, { type NdArray } from 'ndarray';
 import { ShapeError } from './errors.ts';
 import { defaultEvaluator } from './select.ts';
 import * as elementwise from './ops/elementwise.ts';
-import * as ops from './ops/index.ts';
+import {
+  all,
+  any,
+  argMax,
+  argMin,
+  argSort,
+  broadcastTo,
+  celu,
+  cumsum,
+  dot,
+  elu,
+  expandDims,
+  flip,
+  gather,
+  gelu,
+  hardSigmoid,
+  hardSwish,
+  hardTanh,
+  leakyRelu,
+  logSoftmax,
+  logSumExp,
+  matmul,
+  max,
+  mean,
+  min,
+  norm,
+  oneHot,
+  outer,
+  pad,
+  prod,
+  repeat,
+  reshape,
+  silu,
+  slice,
+  softmax,
+  softplus,
+  sort,
+  split,
+  squeeze,
+  sum,
+  takeAlongAxis,
+  tile,
+  topK,
+  transpose,
+  variance,
+  tan,
+  asin,
+  acos,
+  asinh,
+  acosh,
+  atanh,
+  std,
+  median,
+  quantile,
+  cumprod,
+  roll,
+  diag,
+  triu,
+  tril,
+  selu,
+  mish,
+  prelu,
+} from './ops/index.ts';
 import { formatType, sizeOf, stridesOf } from './shape.ts';
 import { Tensor } from './tensor.ts';
 import type { Nested, TensorLike } from './ops/create.ts';
+import type * as ops from './ops/index.ts';
 import type { HostData, HostTensor } from './types.ts';
 
 /** Elementwise functions that are not methods: the first argument of `where` is a condition, and `checkFinite` is for training steps. */
 const NOT_METHODS = ['where', 'checkFinite'] as const;
+/**
+ * The other operations that are methods: their first argument is the tensor. They are named one by one, so that bundlers leave out
+ * the operations that are neither methods nor used.
+ */
+const OPERATIONS = {
+  prelu,
+  mish,
+  selu,
+  tril,
+  triu,
+  diag,
+  roll,
+  cumprod,
+  quantile,
+  median,
+  std,
+  atanh,
+  acosh,
+  asinh,
+  acos,
+  asin,
+  tan,
+  gelu,
+  silu,
+  softplus,
+  leakyRelu,
+  elu,
+  celu,
+  hardSigmoid,
+  hardSwish,
+  hardTanh,
+  sum,
+  mean,
+  max,
+  min,
+  prod,
+  argMax,
+  argMin,
+  any,
+  all,
+  variance,
+  norm,
+  logSumExp,
+  softmax,
+  logSoftmax,
+  cumsum,
+  reshape,
+  transpose,
+  broadcastTo,
+  slice,
+  split,
+  squeeze,
+  expandDims,
+  flip,
+  tile,
+  repeat,
+  pad,
+  gather,
+  takeAlongAxis,
+  sort,
+  argSort,
+  topK,
+  oneHot,
+  matmul,
+  dot,
+  outer,
+};
+
 type Elementwise = Exclude<keyof typeof elementwise, (typeof NOT_METHODS)[number]>;
-
-/** The other operations that are methods: their first argument is the tensor. */
-const OPERATIONS = [
-  'gelu',
-  'silu',
-  'softplus',
-  'leakyRelu',
-  'elu',
-  'celu',
-  'hardSigmoid',
-  'hardSwish',
-  'hardTanh',
-  'sum',
-  'mean',
-  'max',
-  'min',
-  'prod',
-  'argMax',
-  'argMin',
-  'any',
-  'all',
-  'variance',
-  'norm',
-  'logSumExp',
-  'softmax',
-  'logSoftmax',
-  'cumsum',
-  'reshape',
-  'transpose',
-  'broadcastTo',
-  'slice',
-  'split',
-  'squeeze',
-  'expandDims',
-  'flip',
-  'tile',
-  'repeat',
-  'pad',
-  'gather',
-  'takeAlongAxis',
-  'sort',
-  'argSort',
-  'topK',
-  'oneHot',
-  'matmul',
-  'dot',
-  'outer',
-] as const;
-
-type Operation = Elementwise | (typeof OPERATIONS)[number];
+type Operation = Elementwise | keyof typeof OPERATIONS;
 
 /** The types of the arguments after the first. */
 type Rest<F> = F extends (x: TensorLike, ...rest: infer R) => unknown ? R : never;
@@ -72,18 +154,20 @@ type OperationMethods = {
   ) => ReturnType<(typeof ops)[N]>;
 };
 
-const isMethod = (name: string): boolean => !NOT_METHODS.some((other) => other === name);
-const table: Readonly<Record<string, unknown>> = ops;
+const isMethod = ([name]: readonly [string, unknown]): boolean =>
+  !NOT_METHODS.some((other) => other === name);
 const operations = Object.fromEntries(
-  [...Object.keys(elementwise).filter(isMethod), ...OPERATIONS].map((name) => {
-    const operation = table[name] as (x: Tensor, ...rest: readonly unknown[]) => unknown;
-    return [
-      name,
-      function (this: Tensor, ...rest: readonly unknown[]) {
-        return operation(this, ...rest);
-      },
-    ];
-  }),
+  Object.entries({ ...elementwise, ...OPERATIONS })
+    .filter(isMethod)
+    .map(([name, value]) => {
+      const operation = value as (x: Tensor, ...rest: readonly unknown[]) => unknown;
+      return [
+        name,
+        function (this: Tensor, ...rest: readonly unknown[]) {
+          return operation(this, ...rest);
+        },
+      ];
+    }),
 ) as unknown as OperationMethods;
 
 const methods = {

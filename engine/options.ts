@@ -38,12 +38,14 @@ export function checkOptions<T extends object, const N extends readonly OptionNa
 const FLAGS: ReadonlySet<string> = new Set([
   'affine',
   'alignCorners',
+  'antialias',
   'append',
   'ceil',
   'descending',
   'exclusive',
   'keepDims',
   'reverse',
+  'swap',
   'transA',
   'transB',
 ]);

@@ -133,9 +133,13 @@ const WITH_OPTIONS: ReadonlySet<string> = new Set([
   'argMax',
   'argMin',
   'variance',
+  'std',
+  'median',
+  'quantile',
   'norm',
   'logSumExp',
   'cumsum',
+  'cumprod',
   'sort',
   'argSort',
 ]);
@@ -158,7 +162,9 @@ function axisFix(where: string, given: unknown): string {
 /** Arguments between the tensor and the axis. */
 const LEADING: Readonly<Record<string, string>> = {
   gather: 'index, ',
+  quantile: 'q, ',
   repeat: 'count, ',
+  roll: 'shifts, ',
   scatterAdd: 'index, n, ',
   scatterAddAlongAxis: 'index, n, ',
   split: 'parts, ',
@@ -201,6 +207,13 @@ export function resolveAxes(
     }
   }
   return list;
+}
+
+/** The number of elements in each reduction over `axes`. Throws ShapeError if it is 0. */
+export function countOver(where: string, shape: Shape, axes: number | readonly number[] | undefined): number {
+  const n = sizeOf(resolveAxes(where, axes, shape.length).map((axis) => shape[axis]));
+  if (n === 0) throw new ShapeError(`${where}: no elements along the reduced axes of ${formatShape(shape)}`);
+  return n;
 }
 
 /** Padding in pixels: 'same', 'valid', one number for all sides, `[vertical, horizontal]`, or `[top, bottom, left, right]`. */

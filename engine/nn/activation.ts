@@ -1,9 +1,11 @@
 /** Elementwise layers. */
-import { checkFunction, checkNumber, checkOneOf, checkOptions, checkText } from '../options.ts';
+import { checkFunction, checkInteger, checkNumber, checkOneOf, checkOptions, checkText } from '../options.ts';
 import * as ops from '../ops/index.ts';
 import type { GeluOptions } from '../ops/index.ts';
 import type { Tensor } from '../tensor.ts';
-import type { Layer, LayerConfig } from './layer.ts';
+import { constant } from './initializers.ts';
+import { checkScope, type Layer, type LayerConfig } from './layer.ts';
+import { trained, type ParamOptions } from './linear.ts';
 
 /**
  * Makes a layer from a function of a tensor. Checkpoints identify the function by `name`.
@@ -138,6 +140,53 @@ export function celu(alpha = 1): Layer {
 }
 
 /**
+ * Scaled exponential linear unit, which keeps the mean 0 and the variance 1 of activations: 1.0507 · (x where x > 0, else
+ * 1.6733 · (e^x − 1)).
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Source: Klambauer et al., Self-Normalizing Neural Networks, 2017.
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
+ *
+ * @example nn.selu()
+ */
+export const selu = (): Layer => activation(ops.selu, 'selu');
+
+/**
+ * Mish: x · tanh(softplus(x)).
+ *
+ * Shapes: x `f32` [...] -> [...].
+ * Source: Misra, Mish: A Self Regularized Non-Monotonic Activation Function, 2019.
+ * Throws ShapeError, when the layer is applied, if x is not `f32`.
+ *
+ * @example nn.mish()
+ */
+export const mish = (): Layer => activation(ops.mish, 'mish');
+
+/**
+ * Parametric ReLU: x where x > 0, else weight · x, with one trained slope, or one for each channel.
+ *
+ * Shapes: x `f32` [..., channels] -> the same; weight [channels], 0.25 by default. With one channel, x is `f32` [...].
+ * Source: He et al., Delving Deep into Rectifiers, 2015; torch.nn.PReLU.
+ * Throws RangeError if `channels` is not a positive integer, or `lrMult` or `decayMult` is negative.
+ * Throws TypeError for an unknown option, or an `init` that is not a function.
+ * Throws ShapeError, when the layer is applied, if x is not `f32` or has another number of channels.
+ *
+ * @example nn.countParameters(nn.prelu(32)) // 32
+ */
+export function prelu(channels = 1, options: ParamOptions = {}): Layer {
+  checkInteger('prelu', 'channels', channels, 1);
+  checkOptions('prelu', options, ['init', 'lrMult', 'decayMult']);
+  return {
+    params: { weight: trained('prelu', [channels], constant(0.25), options) },
+    config: { kind: 'prelu' },
+    apply(x, scope) {
+      checkScope('prelu', scope);
+      return ops.prelu(x, scope.param('weight'));
+    },
+  };
+}
+
+/**
  * Piecewise linear sigmoid: x / 6 + ½, clamped to [0, 1].
  *
  * Shapes: x `f32` [...] -> [...].
@@ -187,5 +236,27 @@ export function dropout(rate: number): Layer {
     config: { kind: 'dropout', rate },
     apply: (x, scope) =>
       scope.training && rate > 0 ? ops.dropout(x, rate, scope.key('dropout'), scope.step()) : x,
+  };
+}
+
+/**
+ * Dropout of channels. In training, it zeroes each channel of each image with probability `rate` and multiplies the others by
+ * 1 / (1 − rate). In inference, it is the identity.
+ *
+ * The mask is a pure function of the seed, the path of the layer and the step.
+ *
+ * Shapes: x `f32` [N, H, W, C] -> the same.
+ * Source: Tompson et al., Efficient Object Localization Using Convolutional Networks, 2015; torch.nn.Dropout2d.
+ * Throws RangeError unless 0 <= rate < 1 and, when the layer is applied in training, ShapeError if x is not `f32` [N, H, W, C].
+ *
+ * @example nn.sequential({ conv1: nn.conv2d(3, 8, 3), drop: nn.dropout2d(0.2), conv2: nn.conv2d(8, 8, 3) })
+ */
+export function dropout2d(rate: number): Layer {
+  checkNumber('dropout2d', 'rate', rate, 'a number >= 0 and < 1', (x) => x >= 0 && x < 1);
+  return {
+    params: {},
+    config: { kind: 'dropout2d', rate },
+    apply: (x, scope) =>
+      scope.training && rate > 0 ? ops.dropout2d(x, rate, scope.key('dropout'), scope.step()) : x,
   };
 }

@@ -8,13 +8,17 @@ export {
   activation,
   celu,
   dropout,
+  dropout2d,
   elu,
   gelu,
   hardSigmoid,
   hardSwish,
   hardTanh,
   leakyRelu,
+  mish,
+  prelu,
   relu,
+  selu,
   sigmoid,
   silu,
   softplus,
@@ -26,17 +30,28 @@ export * as init from './initializers.ts';
 export type { FanOptions, Initializer } from './initializers.ts';
 export type { Described, Layer, LayerConfig, ParamSpec, Scope } from './layer.ts';
 export {
+  conv1d,
   conv2d,
   conv2dTranspose,
   dense,
   depthwiseConv2d,
+  type Conv1dLayerOptions,
   type ConvOptions,
   type ConvTransposeOptions,
   type DepthwiseOptions,
+  type PaddingMode,
   type ParamOptions,
   type WeightOptions,
 } from './linear.ts';
-export { crossEntropyLoss, diceLoss, focalLoss, huberLoss, type Loss } from './loss.ts';
+export {
+  binaryCrossEntropyLoss,
+  crossEntropyLoss,
+  diceLoss,
+  focalLoss,
+  huberLoss,
+  smoothL1Loss,
+  type Loss,
+} from './loss.ts';
 export {
   applyGradients,
   bind,
@@ -60,6 +75,19 @@ export {
   type NormLayerOptions,
   type NormalizeOptions,
 } from './norm.ts';
-export { avgPool2d, flatten, globalAvgPool2d, globalMaxPool2d, maxPool2d, upsample2d } from './pool.ts';
+export {
+  adaptiveAvgPool2d,
+  adaptiveMaxPool2d,
+  avgPool1d,
+  avgPool2d,
+  flatten,
+  globalAvgPool2d,
+  globalMaxPool2d,
+  maxPool1d,
+  maxPool2d,
+  pixelShuffle,
+  pixelUnshuffle,
+  upsample2d,
+} from './pool.ts';
 export { summary, type Summary, type SummaryRow } from './summary.ts';
 export { caffeFull, caffeQuick, caffeSigmoidBn, mlp, type CaffeOptions } from './zoo.ts';

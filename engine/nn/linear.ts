@@ -1,8 +1,10 @@
 /** Layers with weights: dense layers and convolutions. */
 import { ShapeError } from '../errors.ts';
-import { checkInteger, checkNumber, checkOptions } from '../options.ts';
+import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../options.ts';
 import * as ops from '../ops/index.ts';
-import { checkPadding, formatType, pair, type Padding, type Pair } from '../shape.ts';
+import { checkPadding1d, type Padding1d } from '../ops/row.ts';
+import { checkPadding, formatType, pair, placeWindow, type Padding, type Pair } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
 import { he, zeros, type Initializer } from './initializers.ts';
 import { checkScope, type Layer, type ParamSpec } from './layer.ts';
@@ -27,13 +29,20 @@ export interface WeightOptions extends ParamOptions {
 export interface ConvOptions extends WeightOptions {
   /** Pixels between windows: one number, or [vertical, horizontal]. Default 1. */
   readonly stride?: Pair;
-  /** Zeros around the image in pixels, or 'same' or 'valid'. Default 0, as in PyTorch. */
+  /** Padding around the image in pixels, or 'same' or 'valid'. Default 0, as in PyTorch. */
   readonly padding?: Padding;
   /** Distance between taps of the kernel in pixels. Default 1. */
   readonly dilation?: Pair;
   /** Number of groups into which input and output channels are divided. Default 1. */
   readonly groups?: number;
+  /**
+   * What surrounds the image: zeros, a mirror image that does not repeat the edge ('reflect'), or the edge itself ('edge', PyTorch's
+   * 'replicate'). Default 'zeros'.
+   */
+  readonly paddingMode?: PaddingMode;
 }
+
+export type PaddingMode = 'zeros' | 'reflect' | 'edge';
 
 const PARAM = ['init', 'lrMult', 'decayMult'] as const;
 
@@ -109,15 +118,17 @@ export function dense(inputs: number, outputs: number, options: WeightOptions = 
  *
  * Shapes: x `f32` [N, H, W, in] -> [N, H', W', out]; weight [KH, KW, in / groups, out], bias [out].
  * Throws RangeError if a size is not a positive integer, `groups` does not divide the channels, or `lrMult` or `decayMult`
- * is negative.
+ * is negative, or the padding mode is unknown.
  * Throws TypeError for an unknown option, or an `init` that is not a function.
- * Throws ShapeError, when the layer is applied, if x has another number of channels or no window fits.
+ * Throws ShapeError, when the layer is applied, if x has another number of channels or no window fits, or mirrored padding is as long
+ * as the image.
  *
  * @example nn.countParameters(nn.conv2d(3, 32, 5)) // 2432
  * @example nn.conv2d(3, 32, 5, { padding: 'same', init: nn.init.normal(1e-4), bias: { lrMult: 2 } })
+ * @example nn.conv2d(3, 32, 3, { padding: 1, paddingMode: 'reflect' })
  */
 export function conv2d(inputs: number, outputs: number, kernel: Pair, options: ConvOptions = {}): Layer {
-  checkOptions('conv2d', options, CONV);
+  checkOptions('conv2d', options, [...CONV, 'paddingMode']);
   return convolution('conv2d', inputs, outputs, kernel, options);
 }
 
@@ -129,16 +140,101 @@ function convolution(
   kernel: Pair,
   options: ConvOptions,
 ): Layer {
-  const { groups = 1, stride = 1, padding = 0, dilation = 1 } = options;
+  const { groups = 1, stride = 1, padding = 0, dilation = 1, paddingMode = 'zeros' } = options;
+  checkOneOf(where, 'paddingMode', paddingMode, PADDING_MODES);
   const size = checkConv(where, inputs, outputs, kernel, groups);
   checkGeometry(where, { stride, dilation }, padding);
   const params = weights(where, [...size, inputs / groups, outputs], outputs, options);
   return {
     params,
-    config: { kind: 'conv2d', stride, padding, ...unusual(where, dilation, groups) },
+    config: { kind: 'conv2d', stride, padding, ...unusual(where, dilation, groups, paddingMode) },
     apply(x, scope) {
       checkScope('conv2d', scope);
-      const y = ops.conv2d(x, scope.param('weight'), { stride, padding, dilation, groups });
+      const geometry = { stride, padding, dilation, groups };
+      const y =
+        paddingMode === 'zeros'
+          ? ops.conv2d(x, scope.param('weight'), geometry)
+          : ops.conv2d(surrounded(x, size, geometry, paddingMode), scope.param('weight'), {
+              ...geometry,
+              padding: 0,
+            });
+      return 'bias' in params ? ops.add(y, scope.param('bias')) : y;
+    },
+  };
+}
+
+const PADDING_MODES: readonly PaddingMode[] = ['zeros', 'reflect', 'edge'];
+
+/** Images with the border that a convolution needs. */
+function surrounded(
+  x: Tensor,
+  [height, width]: readonly [number, number],
+  { stride, padding, dilation }: Required<Pick<ConvOptions, 'stride' | 'padding' | 'dilation'>>,
+  mode: 'reflect' | 'edge',
+): Tensor {
+  if (x.rank !== 4) throw new ShapeError(`conv2d: expects images [N, H, W, C] but got ${formatType(x)}`);
+  const [down, right] = pair(dilation, 'conv2d: dilation');
+  const spans = [(height - 1) * down + 1, (width - 1) * right + 1] as const;
+  const { pad } = placeWindow('conv2d', [x.shape[1], x.shape[2]], spans, stride, padding);
+  return ops.pad(
+    x,
+    [
+      [0, 0],
+      [pad[0], pad[1]],
+      [pad[2], pad[3]],
+      [0, 0],
+    ],
+    { mode },
+  );
+}
+
+export interface Conv1dLayerOptions extends WeightOptions {
+  /** Positions between windows. Default 1. */
+  readonly stride?: number;
+  /** Zeros on both sides, [before, after], or 'same' or 'valid'. Default 0, as in PyTorch. */
+  readonly padding?: Padding1d;
+  /** Distance between taps of the kernel. Default 1. */
+  readonly dilation?: number;
+  /** Number of groups into which input and output channels are divided. Default 1. */
+  readonly groups?: number;
+}
+
+/**
+ * 1-D convolution of sequences.
+ *
+ *   span = (K − 1) · dilation + 1
+ *   L' = floor((L + pads − span) / stride) + 1
+ *   L' = ceil(L / stride) with padding 'same', where an odd position of padding goes to the end
+ *
+ * Shapes: x `f32` [N, L, in] -> [N, L', out]; weight [K, in / groups, out], bias [out].
+ * Source: torch.nn.Conv1d.
+ * Throws RangeError if a size is not a positive integer, `groups` does not divide the channels, or `lrMult` or `decayMult`
+ * is negative.
+ * Throws TypeError for an unknown option, or an `init` that is not a function.
+ * Throws ShapeError, when the layer is applied, if x has another number of channels or no window fits.
+ *
+ * @example nn.countParameters(nn.conv1d(3, 32, 5)) // 512
+ */
+export function conv1d(
+  inputs: number,
+  outputs: number,
+  kernel: number,
+  options: Conv1dLayerOptions = {},
+): Layer {
+  checkOptions('conv1d', options, CONV);
+  const { groups = 1, stride = 1, padding = 0, dilation = 1 } = options;
+  checkInteger('conv1d', 'kernel', kernel, 1);
+  checkConv('conv1d', inputs, outputs, [1, kernel], groups);
+  checkInteger('conv1d', 'stride', stride, 1);
+  checkInteger('conv1d', 'dilation', dilation, 1);
+  checkPadding1d('conv1d', padding);
+  const params = weights('conv1d', [kernel, inputs / groups, outputs], outputs, options);
+  return {
+    params,
+    config: { kind: 'conv1d', stride, padding, ...unusual('conv1d', dilation, groups) },
+    apply(x, scope) {
+      checkScope('conv1d', scope);
+      const y = ops.conv1d(x, scope.param('weight'), { stride, padding, dilation, groups });
       return 'bias' in params ? ops.add(y, scope.param('bias')) : y;
     },
   };
@@ -161,7 +257,15 @@ export interface DepthwiseOptions extends Omit<ConvOptions, 'groups'> {
  * @example nn.sequential({ spatial: nn.depthwiseConv2d(64, 3, { padding: 1 }), mix: nn.conv2d(64, 128, 1) })
  */
 export function depthwiseConv2d(channels: number, kernel: Pair, options: DepthwiseOptions = {}): Layer {
-  checkOptions('depthwiseConv2d', options, [...PARAM, 'bias', 'stride', 'padding', 'dilation', 'multiplier']);
+  checkOptions('depthwiseConv2d', options, [
+    ...PARAM,
+    'bias',
+    'stride',
+    'padding',
+    'paddingMode',
+    'dilation',
+    'multiplier',
+  ]);
   const { multiplier = 1, ...rest } = options;
   checkInteger('depthwiseConv2d', 'channels', channels, 1);
   checkInteger('depthwiseConv2d', 'multiplier', multiplier, 1);
@@ -171,7 +275,7 @@ export function depthwiseConv2d(channels: number, kernel: Pair, options: Depthwi
   });
 }
 
-export interface ConvTransposeOptions extends ConvOptions {
+export interface ConvTransposeOptions extends Omit<ConvOptions, 'paddingMode'> {
   /** Extra rows and columns at the end of the output, from 0 to stride − 1. Default 0. */
   readonly outputPadding?: Pair;
 }
@@ -217,10 +321,11 @@ export function conv2dTranspose(
 
 const CONV = [...PARAM, 'bias', 'stride', 'padding', 'dilation', 'groups'] as const;
 
-/** Options that are part of a config only if they are not 1. Checkpoints of plain convolutions do not have them. */
-const unusual = (where: string, dilation: Pair, groups: number) => ({
+/** Options that are part of a config only if they are not the default. Checkpoints of plain convolutions do not have them. */
+const unusual = (where: string, dilation: Pair, groups: number, paddingMode: PaddingMode = 'zeros') => ({
   ...(Math.max(...pair(dilation, `${where}: dilation`)) > 1 && { dilation }),
   ...(groups > 1 && { groups }),
+  ...(paddingMode !== 'zeros' && { paddingMode }),
 });
 
 /** Checks the options that the operation would only check when the layer is applied. */

@@ -1,7 +1,9 @@
 /**
  * Activation functions composed of elementwise operations. Backends fuse each of them, and its derivative, into one pass.
  */
+import { ShapeError } from '../errors.ts';
 import { checkNumber, checkOptions } from '../options.ts';
+import { broadcastShapes, formatType, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { floats, type TensorLike } from './convert.ts';
 import { customGradient } from './custom.ts';
@@ -19,9 +21,10 @@ import {
   mul,
   neg,
   sigmoid,
+  tanh,
   where,
 } from './elementwise.ts';
-import { gated } from './gate.ts';
+import { gated, gatedBy } from './gate.ts';
 
 export interface GeluOptions {
   /** 'tanh': the approximation ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))). Default: the exact function. */
@@ -148,6 +151,59 @@ export function celu(x: TensorLike, alpha = 1): Tensor {
 function belowZero(x: Tensor, f: (negative: Tensor) => Tensor): Tensor {
   const positive = greater(x, 0);
   return where(positive, x, f(where(positive, 0, x)));
+}
+
+/** Constants with which activations keep mean 0 and variance 1. */
+const SELU = { alpha: 1.6732632423543772, scale: 1.0507009873554805 };
+
+/**
+ * Scaled exponential linear unit: scale · (x where x > 0, else alpha · (e^x − 1)), with alpha 1.6733 and scale 1.0507, which keep the
+ * mean 0 and the variance 1 of activations. The gradient at 0 is scale · alpha, as in PyTorch.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Source: Klambauer et al., Self-Normalizing Neural Networks, 2017.
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example selu([-1, 0, 2]) // [-1.111, 0, 2.101]
+ */
+export function selu(x: TensorLike): Tensor {
+  const { alpha, scale } = SELU;
+  return mul(
+    belowZero(floats('selu', x), (negative) => mul(expm1(negative), alpha)),
+    scale,
+  );
+}
+
+/**
+ * Mish: x · tanh(softplus(x)).
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Source: Misra, Mish: A Self Regularized Non-Monotonic Activation Function, 2019.
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example mish([-1, 0, 1]) // [-0.3034, 0, 0.8651]
+ */
+export function mish(x: TensorLike): Tensor {
+  const t = floats('mish', x);
+  return gatedBy(t, tanh(softplus(t)));
+}
+
+/**
+ * Parametric ReLU: x where x > 0, else slope · x, with one slope or one for each channel. The gradient at 0 is the slope, as in
+ * PyTorch.
+ *
+ * Shapes: x `f32` [..., channels], slope `f32` [] or [channels] -> `f32` [..., channels].
+ * Source: He et al., Delving Deep into Rectifiers, 2015.
+ * Throws ShapeError if x or the slope is not `f32`, or the slope does not broadcast to x.
+ *
+ * @example prelu([[-1, -1], [2, 3]], [0.25, 0.5]) // [[-0.25, -0.5], [2, 3]]
+ */
+export function prelu(x: TensorLike, slope: TensorLike): Tensor {
+  const [t, a] = [floats('prelu', x), floats('prelu', slope)];
+  if (!sameShape(broadcastShapes('prelu', t.shape, a.shape), t.shape)) {
+    throw new ShapeError(`prelu: slope ${formatType(a)} does not broadcast to x ${formatType(t)}`);
+  }
+  return where(greater(t, 0), t, mul(t, a));
 }
 
 /** `clamp` with gradient 0 at the bounds. */

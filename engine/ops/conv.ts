@@ -1,12 +1,16 @@
 /** Convolution of images in NHWC with filters in HWIO. */
 import { ShapeError } from '../errors.ts';
 import { expectRank } from '../op.ts';
-import { checkOptions, show } from '../options.ts';
+import { checkInteger, checkOptions, show } from '../options.ts';
 import { formatShape, formatType, pair, placeWindow, type Padding, type Pair } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape, TensorType } from '../types.ts';
 import { toTensor, type TensorLike } from './convert.ts';
+import { expandDims } from './layout.ts';
 import { conv2dGradInputOp, conv2dOp, type ConvAttrs } from './primitives/conv.ts';
+import { asRow, fromRow, rowPadding, type Padding1d } from './row.ts';
+
+export type { Padding1d } from './row.ts';
 
 export interface Conv2dOptions {
   /** Pixels between windows: one number, or [vertical, horizontal]. Default 1. */
@@ -47,17 +51,65 @@ export function conv2d(x: TensorLike, w: TensorLike, options: Conv2dOptions = {}
   const image = toTensor('conv2d', x);
   const weight = toTensor('conv2d', w);
   expectRank('conv2d', image, 4, 'images [N, H, W, C]');
-  const [channels, groups] = [image.shape[3], options.groups ?? 1];
-  checkFilters('conv2d', weight, groups, options.dilation);
+  return convolution('conv2d', image, weight, options);
+}
+
+function convolution(where: string, image: Tensor, weight: Tensor, options: Conv2dOptions): Tensor {
+  const { groups = 1 } = options;
+  const channels = image.shape[3];
+  checkFilters(where, weight, groups, options.dilation);
   if (channels !== weight.shape[2] * groups) {
     throw new ShapeError(
-      `conv2d: input has ${channels} channels but weight expects ${weight.shape[2] * groups}` +
+      `${where}: input has ${channels} channels but weight expects ${weight.shape[2] * groups}` +
         `${groups === 1 ? '' : ` (${groups} groups of ${weight.shape[2]})`}: ` +
         `x ${formatShape(image.shape)}, w ${formatType(weight)}${layoutFix(image.shape, weight.shape[2] * groups)}`,
     );
   }
-  const attrs = convAttrs('conv2d', [image.shape[1], image.shape[2]], weight, options);
+  const attrs = convAttrs(where, [image.shape[1], image.shape[2]], weight, options);
   return conv2dOp([image, weight], attrs)[0];
+}
+
+export interface Conv1dOptions {
+  /** Positions between windows. Default 1. */
+  readonly stride?: number;
+  /** Zeros on both sides, [before, after], or 'same' or 'valid'. Default 'valid'. */
+  readonly padding?: Padding1d;
+  /** Distance between taps of the kernel. Default 1. */
+  readonly dilation?: number;
+  /** Number of groups into which input and output channels are divided. Default 1. */
+  readonly groups?: number;
+}
+
+/**
+ * 1-D convolution of sequences: `conv2d` in one dimension.
+ *
+ *   span = (K − 1) · dilation + 1
+ *   L' = floor((L + pads − span) / stride) + 1
+ *   L' = ceil(L / stride) with padding 'same', where an odd position of padding goes to the end
+ *
+ * Shapes: sequences x `f32` [N, L, C], filters w `f32` [K, C / groups, O] -> [N, L', O].
+ * Source: torch.nn.functional.conv1d.
+ * Throws ShapeError if the channels do not match the filters or groups, no window fits, the padding is unknown, or an operand is not
+ * `f32` of rank 3.
+ * Throws RangeError if the stride or the dilation is not a positive integer.
+ * Throws TypeError for an unknown option.
+ *
+ * @example conv1d([[[1], [2], [4]]], [[[1]], [[1]]]) // [[[3], [6]]]
+ */
+export function conv1d(x: TensorLike, w: TensorLike, options: Conv1dOptions = {}): Tensor {
+  checkOptions('conv1d', options, ['stride', 'padding', 'dilation', 'groups']);
+  const { stride = 1, padding = 'valid', dilation = 1, groups = 1 } = options;
+  const [row, filters] = [asRow('conv1d', x), toTensor('conv1d', w)];
+  expectRank('conv1d', filters, 3, 'filters [K, C, O]');
+  checkInteger('conv1d', 'stride', stride, 1);
+  checkInteger('conv1d', 'dilation', dilation, 1);
+  const flat = {
+    stride: [1, stride],
+    padding: rowPadding('conv1d', padding),
+    dilation: [1, dilation],
+    groups,
+  } as const;
+  return fromRow(convolution('conv1d', row, expandDims(filters, 0), flat));
 }
 
 export interface Conv2dTransposeOptions extends Conv2dOptions {

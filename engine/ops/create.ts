@@ -1,6 +1,6 @@
 /** Tensors from data, and types of inputs. */
 import { checkDType } from '../host.ts';
-import { checkOptions, show } from '../options.ts';
+import { checkInteger, checkNumber, checkOptions, show } from '../options.ts';
 import { checkShape, sizeOf } from '../shape.ts';
 import { constant, type Tensor } from '../tensor.ts';
 import type { DType, Shape, TensorType } from '../types.ts';
@@ -103,3 +103,61 @@ export const zeros = (shape: Shape, dtype: DType = 'f32'): Tensor => filled('zer
  * @example ones([2, 3]) // [[1, 1, 1], [1, 1, 1]]
  */
 export const ones = (shape: Shape, dtype: DType = 'f32'): Tensor => filled('ones', shape, 1, dtype);
+
+/**
+ * Creates the identity matrix, or a matrix of another width with ones on the main diagonal.
+ * Throws ShapeError if a size is not a non-negative integer.
+ *
+ * @example eye(2) // [[1, 0], [0, 1]]
+ */
+export function eye(rows: number, columns = rows, dtype: DType = 'f32'): Tensor {
+  checkShape('eye', [rows, columns]);
+  checkDType('eye', dtype);
+  const data = allocate(dtype, rows * columns);
+  for (let i = 0; i < Math.min(rows, columns); i++) data[i * (columns + 1)] = 1;
+  return constant({ shape: [rows, columns], dtype, data });
+}
+
+/**
+ * Creates a vector of numbers from `start`, before `stop`, in steps. One number is `stop`, and `start` is 0.
+ * Throws RangeError if the step is 0, a number is not finite, or the step leads away from `stop`.
+ * Throws ShapeError if the dtype cannot hold a value.
+ *
+ * @example arange(4) // [0, 1, 2, 3]
+ * @example arange(1, 2, 0.25) // [1, 1.25, 1.5, 1.75]
+ */
+export function arange(start: number, stop?: number, step = 1, dtype: DType = 'f32'): Tensor {
+  const [from, to] = stop === undefined ? [0, start] : [start, stop];
+  checkNumber('arange', 'start', from);
+  checkNumber('arange', 'stop', to);
+  checkNumber(
+    'arange',
+    'step',
+    step,
+    `a number that leads from ${from} to ${to}`,
+    (x) => x !== 0 && (to - from) / x >= 0,
+  );
+  return line('arange', Math.ceil((to - from) / step), dtype, (i) => from + i * step);
+}
+
+/**
+ * Creates a vector of `count` evenly spaced numbers from `start` to `stop`, both included.
+ * Throws RangeError if the count is not a non-negative integer or a number is not finite.
+ * Throws ShapeError if the dtype cannot hold a value.
+ *
+ * @example linspace(0, 1, 5) // [0, 0.25, 0.5, 0.75, 1]
+ */
+export function linspace(start: number, stop: number, count: number, dtype: DType = 'f32'): Tensor {
+  checkNumber('linspace', 'start', start);
+  checkNumber('linspace', 'stop', stop);
+  checkInteger('linspace', 'count', count, 0);
+  const last = Math.max(count - 1, 1);
+  return line('linspace', count, dtype, (i) => (i === last ? stop : start + (i / last) * (stop - start)));
+}
+
+/** A vector of values, computed in double precision. */
+function line(where: string, count: number, dtype: DType, value: (i: number) => number): Tensor {
+  checkDType(where, dtype);
+  const values = Array.from({ length: count }, (_, i) => value(i));
+  return constant({ shape: [count], dtype, data: hostData(dtype, values, where) });
+}

@@ -63,6 +63,19 @@ export const mul = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOp
 export const div = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOps.div, a, b);
 
 /**
+ * Remainder of a division, with the sign of the divisor: a − b · ⌊a / b⌋, element by element. It is exact up to one rounding, and
+ * follows Python, NumPy and PyTorch. JavaScript's `%` has the sign of a.
+ *
+ * NaN where b is 0 or a is infinite, and so is the gradient with respect to b, which is −⌊a / b⌋ elsewhere.
+ *
+ * Shapes: a and b `f32`, broadcast -> `f32`.
+ * Throws ShapeError if the shapes do not broadcast or an operand is not `f32`.
+ *
+ * @example remainder([5, -5, 5], [3, 3, -3]) // [2, 1, -1]
+ */
+export const remainder = (a: TensorLike, b: TensorLike): Tensor => apply(elementwiseOps.remainder, a, b);
+
+/**
  * Raises a to the power b, element by element.
  *
  * Special values follow C's `pow` and IEEE 754: x^0 and 1^x are 1, even where x is NaN. A negative base with a fractional
@@ -228,6 +241,16 @@ export function isNaN(x: TensorLike): Tensor {
 }
 
 /**
+ * 1 where x is ±Infinity, else 0.
+ *
+ * Shapes: x `f32` [...] -> `u8` [...].
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example isInfinite([1, NaN, -Infinity]) // [0, 0, 1]
+ */
+export const isInfinite = (x: TensorLike): Tensor => equal(abs(floats('isInfinite', x)), Infinity);
+
+/**
  * 1 where x is neither NaN nor infinite, else 0.
  *
  * Shapes: x `f32` [...] -> `u8` [...].
@@ -303,6 +326,16 @@ export const floor = (x: TensorLike): Tensor => apply(elementwiseOps.floor, x);
 export const ceil = (x: TensorLike): Tensor => apply(elementwiseOps.ceil, x);
 
 /**
+ * Rounds towards 0 to an integer: drops the fraction. The gradient is 0.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example trunc([1.7, -1.7]) // [1, -1]
+ */
+export const trunc = (x: TensorLike): Tensor => apply(elementwiseOps.trunc, x);
+
+/**
  * Rounds to the nearest integer. Ties go to the even one, as in IEEE 754, NumPy and PyTorch. The gradient is 0.
  *
  * Shapes: x `f32` [...] -> `f32` [...].
@@ -323,6 +356,16 @@ export const round = (x: TensorLike): Tensor => apply(elementwiseOps.round, x);
 export const exp = (x: TensorLike): Tensor => apply(elementwiseOps.exp, x);
 
 /**
+ * Power of two: 2^x. Exact where x is an integer.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example exp2([-1, 0, 10]) // [0.5, 1, 1024]
+ */
+export const exp2 = (x: TensorLike): Tensor => apply(elementwiseOps.exp2, x);
+
+/**
  * e^x − 1, accurate near 0.
  *
  * Shapes: x `f32` [...] -> `f32` [...].
@@ -341,6 +384,26 @@ export const expm1 = (x: TensorLike): Tensor => apply(elementwiseOps.expm1, x);
  * @example log([1, Math.E, 10]) // [0, 1, 2.303]
  */
 export const log = (x: TensorLike): Tensor => apply(elementwiseOps.log, x);
+
+/**
+ * Logarithm to the base 2. Exact where x is a power of two. −Infinity at 0, NaN below 0.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example log2([0.25, 1, 10]) // [-2, 0, 3.322]
+ */
+export const log2 = (x: TensorLike): Tensor => apply(elementwiseOps.log2, x);
+
+/**
+ * Logarithm to the base 10. −Infinity at 0, NaN below 0.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example log10([0.1, 1, 1000]) // [-1, 0, 3]
+ */
+export const log10 = (x: TensorLike): Tensor => apply(elementwiseOps.log10, x);
 
 /**
  * Natural logarithm of 1 + x, accurate near 0. −Infinity at −1, NaN below −1.
@@ -424,6 +487,39 @@ export const cos = (x: TensorLike): Tensor => apply(elementwiseOps.cos, x);
  * @example atan([0, 1]) // [0, 0.7854]
  */
 export const atan = (x: TensorLike): Tensor => apply(elementwiseOps.atan, x);
+
+/**
+ * Angle of the point (x, y) in radians, between −π and π: the arctangent of y / x in the right quadrant. The first argument is y, as
+ * in every library. Zeros and infinities follow C.
+ *
+ * The gradient is NaN where both are 0, as in PyTorch.
+ *
+ * Shapes: y and x `f32`, broadcast -> `f32`.
+ * Throws ShapeError if the shapes do not broadcast or an operand is not `f32`.
+ *
+ * @example atan2([1, 1, -1], [1, -1, -1]) // [0.7854, 2.356, -2.356]
+ */
+export const atan2 = (y: TensorLike, x: TensorLike): Tensor => apply(elementwiseOps.atan2, y, x);
+
+/**
+ * Hyperbolic sine: (e^x − e^−x) / 2, accurate near 0.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example sinh([0, 1]) // [0, 1.175]
+ */
+export const sinh = (x: TensorLike): Tensor => apply(elementwiseOps.sinh, x);
+
+/**
+ * Hyperbolic cosine: (e^x + e^−x) / 2.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Throws ShapeError if x is not `f32`.
+ *
+ * @example cosh([0, 1]) // [1, 1.543]
+ */
+export const cosh = (x: TensorLike): Tensor => apply(elementwiseOps.cosh, x);
 
 /**
  * Hyperbolic tangent.

@@ -1,6 +1,6 @@
 /** Functions that move or repeat elements without arithmetic. All of them work on every dtype. */
 import { ShapeError } from '../errors.ts';
-import { checkOptions, isRecord, show } from '../options.ts';
+import { checkNumber, checkOptions, isRecord, show } from '../options.ts';
 import {
   checkList,
   checkShape,
@@ -294,6 +294,48 @@ export function flip(x: TensorLike, axes?: number | readonly number[]): Tensor {
     t,
     t.shape.map((_, axis) => (flipped.includes(axis) ? { step: -1 } : null)),
   );
+}
+
+/**
+ * Shifts elements along axes. Those that leave at the end return at the beginning. Without axes, the flattened tensor is shifted.
+ *
+ * Shapes: x of any dtype [...] -> [...].
+ * Source: torch.roll; numpy.roll.
+ * Throws RangeError if a shift is not an integer.
+ * Throws ShapeError if an axis does not exist or is given twice, or there is not one shift for each axis.
+ *
+ * @example roll([1, 2, 3, 4], 1) // [4, 1, 2, 3]
+ * @example roll([[1, 2], [3, 4]], -1, 1) // [[2, 1], [4, 3]]
+ */
+export function roll(
+  x: TensorLike,
+  shifts: number | readonly number[],
+  axes?: number | readonly number[],
+): Tensor {
+  const t = toTensor('roll', x);
+  const amounts = typeof shifts === 'number' ? [shifts] : shifts;
+  checkList('roll', 'shifts', amounts);
+  for (const amount of amounts) checkNumber('roll', 'shift', amount, 'an integer', Number.isSafeInteger);
+  if (axes === undefined && typeof shifts === 'number') {
+    return reshape(rolled(reshape(t, [sizeOf(t.shape)]), shifts, 0), t.shape);
+  }
+  resolveAxes('roll', axes, t.rank);
+  const list = (typeof axes === 'number' ? [axes] : (axes ?? [])).map((axis) =>
+    resolveAxis('roll', axis, t.rank),
+  );
+  if (amounts.length !== list.length) {
+    throw new ShapeError(
+      `roll: ${amounts.length} shifts for ${list.length} axes (give one shift for each axis)`,
+    );
+  }
+  return list.reduce((result, axis, i) => rolled(result, amounts[i], axis), t);
+}
+
+function rolled(t: Tensor, shift: number, axis: number): Tensor {
+  const size = t.shape[axis];
+  const begin = size === 0 ? 0 : ((-shift % size) + size) % size;
+  if (begin === 0) return t;
+  return concat(split(t, [begin, size - begin], axis).reverse(), axis);
 }
 
 /**

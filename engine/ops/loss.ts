@@ -1,15 +1,16 @@
 /** Losses and metrics. */
 import { ShapeError } from '../errors.ts';
 import { expectDType, expectRank } from '../op.ts';
-import { checkNumber, checkOneOf, checkOptions } from '../options.ts';
-import { formatShape, formatType, sameShape } from '../shape.ts';
+import { checkInteger, checkNumber, checkOptions } from '../options.ts';
+import { broadcastShapes, formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { softplus } from './activation.ts';
-import { toTensor, type TensorLike } from './convert.ts';
+import { floats, toTensor, type TensorLike } from './convert.ts';
 import { customGradient } from './custom.ts';
 import {
   abs,
   add,
+  cast,
   clamp,
   div,
   exp,
@@ -19,68 +20,162 @@ import {
   maximum,
   mul,
   neg,
+  notEqual,
   sigmoid,
   stopGradient,
   sub,
   where,
 } from './elementwise.ts';
 import { gatedBy } from './gate.ts';
-import { checkLabels, correctOp, softmaxCrossEntropyOp } from './primitives/loss.ts';
+import { gather } from './gather.ts';
 import { reshape } from './layout.ts';
+import {
+  checkClasses,
+  checkLabels,
+  checkOrder,
+  correctOp,
+  softmaxCrossEntropyOp,
+} from './primitives/loss.ts';
 import { logSoftmax, mean, sum } from './reduce.ts';
+import { reduced, type ReductionOptions } from './reduction.ts';
+
+export type { ReductionOptions } from './reduction.ts';
 
 type None = Record<never, never>;
 const none: None = {};
 
-export interface ReductionOptions {
-  /** 'mean' or 'sum' over the examples, or 'none' for one number for each example, [N]. Default 'mean'. */
-  readonly reduction?: 'mean' | 'sum' | 'none';
-}
-
-/** Reduces the losses of the examples, [N]. */
-function reduced(where: string, perExample: Tensor, { reduction = 'mean' }: ReductionOptions): Tensor {
-  checkOneOf(where, 'reduction', reduction, ['mean', 'sum', 'none']);
-  if (reduction === 'none') return perExample;
-  return reduction === 'sum' ? sum(perExample) : mean(perExample);
-}
-
 export interface CrossEntropyOptions extends ReductionOptions {
   /** Share of the target that is spread evenly over all classes, from 0 to 1. Default 0. */
   readonly labelSmoothing?: number;
+  /** Weight of each class, [classes], for classes that are rare or matter more. Default: 1 for each. */
+  readonly weight?: TensorLike;
+  /** A label whose examples or pixels do not count. Their loss and gradient are 0. Default: none. */
+  readonly ignoreIndex?: number;
 }
 
 /**
- * Softmax cross-entropy of logits and class labels, in nats. It is accurate for large logits.
+ * Softmax cross-entropy of logits and class labels or class probabilities t, in nats. It is accurate for large logits.
  *
- *   loss = log Σ e^z − z[label]
+ *   labels:        weight[label] · (log Σ e^z − z[label])
+ *   probabilities: Σ weight · t · (log Σ e^z − z)
  *
  * With label smoothing ε the target is 1 − ε for the label plus ε / classes for every class.
  *
- * Shapes: logits `f32` [N, classes], labels `i32` [N] -> [], or [N] with reduction 'none'. A run throws DataError if a
- * label is not in 0 … classes − 1.
+ * The loss of an example with several positions, such as the pixels of an image, is the mean over those that are not ignored. The mean
+ * over labels divides by the sum of their weights, as in PyTorch: it is NaN if all are ignored. The mean over probabilities divides by
+ * their number.
+ *
+ * Shapes: logits `f32` [N, ..., classes], for instance [N, classes] or [N, H, W, classes], and labels `i32` [N, ...] or probabilities
+ * `f32` [N, ..., classes] -> [], or [N] with reduction 'none'. A run throws DataError if a label is not in 0 … classes − 1, unless it
+ * is `ignoreIndex`.
  * Source: for label smoothing, Szegedy et al., Rethinking the Inception Architecture, 2016;
  * torch.nn.functional.cross_entropy.
- * Throws ShapeError if logits and labels have other shapes or dtypes, or there are no classes.
- * Throws RangeError if `labelSmoothing` is not in [0, 1] or the reduction is unknown, and TypeError for an unknown option.
+ * Throws ShapeError if logits, target or weight have other shapes or dtypes, or there are no classes.
+ * Throws RangeError if `labelSmoothing` is not in [0, 1], `ignoreIndex` is not an integer or given with probabilities, or the reduction
+ * is unknown, and TypeError for an unknown option.
  *
  * @example crossEntropy([[2, 1, 0], [0, 3, 0]], Int32Array.of(0, 1)) // 0.2513
  * @example crossEntropy([[2, 1, 0]], Int32Array.of(0), { labelSmoothing: 0.1 }) // 0.5076
+ * @example crossEntropy([[2, 1], [0, 3], [1, 1]], Int32Array.of(0, 1, -1), { weight: [1, 3], ignoreIndex: -1 }) // 0.1148
+ * @example crossEntropy([[2, 1, 0]], [[0.8, 0.1, 0.1]]) // 0.7076
  */
 export function crossEntropy(
   logits: TensorLike,
-  labels: TensorLike,
+  target: TensorLike,
   options: CrossEntropyOptions = {},
 ): Tensor {
-  checkOptions('crossEntropy', options, ['labelSmoothing', 'reduction']);
-  const { labelSmoothing = 0 } = options;
+  const name = 'crossEntropy';
+  checkOptions(name, options, ['ignoreIndex', 'labelSmoothing', 'reduction', 'weight']);
+  const { labelSmoothing = 0, ignoreIndex } = options;
   const inRange = (x: number): boolean => x >= 0 && x <= 1;
-  checkNumber('crossEntropy', 'labelSmoothing', labelSmoothing, 'a number from 0 to 1', inRange);
-  const [z, classes] = [toTensor('crossEntropy', logits), toTensor('crossEntropy', labels)];
-  checkLabels('crossEntropy', z, classes);
-  const [hard] = softmaxCrossEntropyOp([z, classes], none);
-  if (labelSmoothing === 0) return reduced('crossEntropy', hard, options);
-  const even = neg(mean(logSoftmax(z), 1));
-  return reduced('crossEntropy', add(mul(hard, 1 - labelSmoothing), mul(even, labelSmoothing)), options);
+  checkNumber(name, 'labelSmoothing', labelSmoothing, 'a number from 0 to 1', inRange);
+  const [z, t] = [toTensor(name, logits), toTensor(name, target)];
+  checkOrder(name, z, t);
+  expectDType(name, 'f32', z);
+  if (z.rank < 2) expectRank(name, z, 2, 'logits [N, classes]');
+  const soft = t.dtype === 'f32' && sameShape(z.shape, t.shape) && z.shape.at(-1) !== 0;
+  if (!soft) checkClasses(name, z, t);
+  if (ignoreIndex !== undefined) checkIgnored(name, ignoreIndex, soft ? t : null);
+  const classes = z.shape.at(-1)!;
+  const weight = options.weight === undefined ? null : classWeights(name, options.weight, classes);
+  const rows = z.shape.slice(0, -1);
+  const flat = reshape(z, [sizeOf(rows), classes]);
+  const losses = soft
+    ? softLosses(flat, reshape(t, flat.shape), weight, labelSmoothing)
+    : labelLosses(flat, reshape(t, [sizeOf(rows)]), weight, options);
+  const shaped = (x: Tensor | null): Tensor | null => x && reshape(x, rows);
+  return reducedRows(reshape(losses.loss, rows), shaped(losses.share), shaped(losses.counted), options);
+}
+
+/** Throws RangeError unless the label to ignore is an i32, and labels are given: `probabilities` is null. */
+function checkIgnored(where: string, label: number, probabilities: Tensor | null): void {
+  checkInteger(where, 'ignoreIndex', label, -(2 ** 31), 2 ** 31 - 1);
+  if (probabilities === null) return;
+  throw new RangeError(
+    `${where}: ignoreIndex is for class labels, but the target ${formatType(probabilities)} is probabilities`,
+  );
+}
+
+/** The weights as a tensor. Throws ShapeError unless there is one for each class. */
+function classWeights(where: string, given: TensorLike, classes: number): Tensor {
+  const weight = floats(`${where}: weight`, given);
+  if (sameShape(weight.shape, [classes])) return weight;
+  throw new ShapeError(
+    `${where}: weight must have one number for each of the ${classes} classes but got ${formatType(weight)}`,
+  );
+}
+
+/** Losses of rows, with what they count for in a mean. Null: 1 for each. */
+interface RowLosses {
+  readonly loss: Tensor;
+  /** The divisor of the mean over all rows is the sum of these. */
+  readonly share: Tensor | null;
+  /** 1, or 0 for a row that is ignored. */
+  readonly counted: Tensor | null;
+}
+
+function labelLosses(
+  z: Tensor,
+  labels: Tensor,
+  weight: Tensor | null,
+  { ignoreIndex, labelSmoothing = 0 }: CrossEntropyOptions,
+): RowLosses {
+  const valid = ignoreIndex === undefined ? null : notEqual(labels, ignoreIndex);
+  const known = valid === null ? labels : where(valid, labels, 0);
+  const unlessIgnored = (x: Tensor): Tensor => (valid === null ? x : where(valid, x, 0));
+  const own = weight === null ? null : gather(weight, known);
+  const [hard] = softmaxCrossEntropyOp([z, known], none);
+  let loss = own === null ? hard : mul(hard, own);
+  if (labelSmoothing !== 0) {
+    const all = logSoftmax(z);
+    const even = neg(mean(weight === null ? all : mul(all, weight), 1));
+    loss = add(mul(loss, 1 - labelSmoothing), mul(even, labelSmoothing));
+  }
+  const counted = valid === null ? null : cast(valid);
+  return { loss: unlessIgnored(loss), share: own === null ? counted : unlessIgnored(own), counted };
+}
+
+function softLosses(z: Tensor, target: Tensor, weight: Tensor | null, smoothing: number): RowLosses {
+  const t = smoothing === 0 ? target : add(mul(target, 1 - smoothing), smoothing / z.shape[1]);
+  const terms = mul(t, logSoftmax(z));
+  const loss = neg(sum(weight === null ? terms : mul(terms, weight), 1));
+  return { loss, share: null, counted: null };
+}
+
+/** Reduces losses [N, ...], first those of each example. */
+function reducedRows(
+  loss: Tensor,
+  share: Tensor | null,
+  counted: Tensor | null,
+  options: ReductionOptions,
+): Tensor {
+  const { reduction = 'mean' } = options;
+  if (reduction === 'mean' && share !== null) return div(sum(loss), sum(share));
+  const examples =
+    counted === null || loss.rank === 1
+      ? meanOfRows(loss)
+      : div(sumOfRows(loss), maximum(sumOfRows(counted), 1));
+  return reduced('crossEntropy', examples, options);
 }
 
 /**
@@ -147,6 +242,56 @@ export function meanSquaredError(
   return reduced('meanSquaredError', meanOfRows(mul(difference, difference)), options);
 }
 
+/**
+ * Mean absolute error: the mean of |output − target| over each example, also called L1 loss. The gradient is 0 where both are equal.
+ *
+ * Shapes: output and target `f32` [N, ...] -> [], or [N] with reduction 'none'.
+ * Source: torch.nn.L1Loss.
+ * Throws ShapeError if output and target differ in shape, have no axes, or are not `f32`.
+ * Throws RangeError if the reduction is unknown, and TypeError for an unknown option.
+ *
+ * @example meanAbsoluteError([[1, 2], [3, 4]], [[1, 0], [3, 3]]) // 0.75
+ */
+export function meanAbsoluteError(
+  output: TensorLike,
+  target: TensorLike,
+  options: ReductionOptions = {},
+): Tensor {
+  checkOptions('meanAbsoluteError', options, ['reduction']);
+  const [a, b] = pairOf('meanAbsoluteError', output, target);
+  return reduced('meanAbsoluteError', meanOfRows(abs(sub(a, b))), options);
+}
+
+export interface SmoothL1Options extends ReductionOptions {
+  /** Distance at which the loss changes from quadratic to linear, in the units of the target. Default 1. */
+  readonly beta?: number;
+}
+
+/**
+ * Smooth L1 loss: `huberLoss` divided by its delta, so the linear part has slope 1. Mean over each example, with
+ * d = |output − target|.
+ *
+ *   ½ d² / beta  where d < beta
+ *   d − ½ beta   elsewhere
+ *
+ * Shapes: output and target `f32` [N, ...] -> [], or [N] with reduction 'none'.
+ * Source: Girshick, Fast R-CNN, 2015; torch.nn.SmoothL1Loss.
+ * Throws RangeError if beta is not > 0 or the reduction is unknown, and TypeError for an unknown option.
+ * Throws ShapeError if output and target differ in shape, have no axes, or are not `f32`.
+ *
+ * @example smoothL1Loss([0.25, 3], [0, 0], { beta: 0.5, reduction: 'none' }) // [0.0625, 2.75]
+ */
+export function smoothL1Loss(output: TensorLike, target: TensorLike, options: SmoothL1Options = {}): Tensor {
+  checkOptions('smoothL1Loss', options, ['beta', 'reduction']);
+  const { beta = 1 } = options;
+  checkNumber('smoothL1Loss', 'beta', beta, 'a number > 0', (x) => x > 0);
+  const [a, b] = pairOf('smoothL1Loss', output, target);
+  const difference = sub(a, b);
+  const near = clamp(div(difference, beta), -1, 1);
+  // d · near − ½ beta · near² covers both cases, and its derivative is `near`.
+  return reduced('smoothL1Loss', meanOfRows(mul(near, sub(difference, mul(near, beta / 2)))), options);
+}
+
 export interface HuberOptions extends ReductionOptions {
   /** Distance at which the loss changes from quadratic to linear, in the units of the target. Default 1. */
   readonly delta?: number;
@@ -176,26 +321,42 @@ export function huberLoss(output: TensorLike, target: TensorLike, options: Huber
   return reduced('huberLoss', meanOfRows(sub(mul(difference, near), mul(mul(near, near), 0.5))), options);
 }
 
+export interface BinaryCrossEntropyOptions extends ReductionOptions {
+  /** Weight of positive targets, which broadcasts to the logits: a number, or [classes]. Default 1. */
+  readonly posWeight?: TensorLike;
+}
+
 /**
  * Binary cross-entropy of logits, in nats: PyTorch's `binary_cross_entropy_with_logits`. Mean over each example, accurate
  * for large logits.
  *
- *   log(1 + e^z) − z · target
+ *   (1 − target) · log(1 + e^z) + posWeight · target · log(1 + e^−z)
  *
  * Shapes: logits and targets `f32` [N, ...] -> [], or [N] with reduction 'none'. Targets are probabilities from 0 to 1.
- * Throws ShapeError if logits and targets differ in shape, have no axes, or are not `f32`.
+ * Throws ShapeError if logits and targets differ in shape, have no axes, or are not `f32`, or `posWeight` does not broadcast to them.
  * Throws RangeError if the reduction is unknown, and TypeError for an unknown option.
  *
  * @example binaryCrossEntropy([2, -1], [1, 0]) // 0.2201
+ * @example binaryCrossEntropy([2, -1], [1, 0], { posWeight: 3 }) // 0.347
  */
 export function binaryCrossEntropy(
   logits: TensorLike,
   target: TensorLike,
-  options: ReductionOptions = {},
+  options: BinaryCrossEntropyOptions = {},
 ): Tensor {
-  checkOptions('binaryCrossEntropy', options, ['reduction']);
-  const losses = elementLosses(...pairOf('binaryCrossEntropy', logits, target));
-  return reduced('binaryCrossEntropy', meanOfRows(losses), options);
+  const name = 'binaryCrossEntropy';
+  checkOptions(name, options, ['posWeight', 'reduction']);
+  const [z, t] = pairOf(name, logits, target);
+  const { posWeight } = options;
+  if (posWeight === undefined) return reduced(name, meanOfRows(elementLosses(z, t)), options);
+  const weight = floats(`${name}: posWeight`, posWeight);
+  if (!sameShape(broadcastShapes(`${name}: posWeight`, z.shape, weight.shape), z.shape)) {
+    throw new ShapeError(
+      `${name}: posWeight ${formatType(weight)} does not broadcast to logits ${formatType(z)}`,
+    );
+  }
+  const positive = mul(weight, mul(t, softplus(neg(z))));
+  return reduced(name, meanOfRows(add(mul(sub(1, t), softplus(z)), positive)), options);
 }
 
 // max(z, 0) − z · target is exact for targets 0 and 1, so the small term is added last. The derivative uses sigmoid(−z) instead

@@ -1,11 +1,13 @@
 /** Random numbers inside a graph: pure functions of a key, the step and the position of the element (see rng.ts). */
+import { expectRank } from '../op.ts';
 import type { Key } from '../rng.ts';
 import { checkNumber, show } from '../options.ts';
 import { checkShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
-import { scalarIn, toTensor, type TensorLike } from './convert.ts';
-import { less } from './elementwise.ts';
+import { floats, scalarIn, toTensor, type TensorLike } from './convert.ts';
+import { ones } from './create.ts';
+import { less, mul } from './elementwise.ts';
 import { argSort, gather } from './gather.ts';
 import { slice } from './layout.ts';
 import { dropoutOp, expectStep, randomOp, type RandomAttrs } from './primitives/random.ts';
@@ -37,9 +39,34 @@ function wordsOf(where: string, words: unknown): Key {
  * @example dropout(ones([6]), 0.5, key(1, 'dropout'), 0) // [2, 0, 0, 2, 0, 0]
  */
 export function dropout(x: TensorLike, rate: number, key: Key, step: TensorLike): Tensor {
-  checkNumber('dropout', 'rate', rate, 'in [0, 1)', (x) => x >= 0 && x < 1);
-  const [key0, key1] = wordsOf('dropout', key);
-  return dropoutOp([toTensor('dropout', x), stepOf('dropout', step)], { rate, key0, key1 })[0];
+  return dropped('dropout', toTensor('dropout', x), rate, key, step);
+}
+
+function dropped(where: string, x: Tensor, rate: number, key: Key, step: TensorLike): Tensor {
+  checkNumber(where, 'rate', rate, 'in [0, 1)', (r) => r >= 0 && r < 1);
+  const [key0, key1] = wordsOf(where, key);
+  const at = stepOf(where, step);
+  expectStep(where, at);
+  return dropoutOp([x, at], { rate, key0, key1 })[0];
+}
+
+/**
+ * Zeroes each channel of each image with probability `rate`, and multiplies the others by 1 / (1 − rate). Neighboring pixels are
+ * similar, so zeroing single pixels removes little.
+ *
+ * The mask is a pure function of the key, the step and the position, as in `dropout`.
+ *
+ * Shapes: x `f32` [N, H, W, C], step `i32` [] -> [N, H, W, C].
+ * Source: Tompson et al., Efficient Object Localization Using Convolutional Networks, 2015; torch.nn.Dropout2d.
+ * Throws RangeError unless 0 <= rate < 1.
+ * Throws ShapeError if x is not `f32` [N, H, W, C] or the step is not `i32` [].
+ *
+ * @example dropout2d(ones([1, 1, 2, 3]), 0.5, key(1, 'dropout'), 0) // [[[[2, 0, 0], [2, 0, 0]]]]
+ */
+export function dropout2d(x: TensorLike, rate: number, key: Key, step: TensorLike): Tensor {
+  const t = floats('dropout2d', x);
+  expectRank('dropout2d', t, 4, 'images [N, H, W, C]');
+  return mul(t, dropped('dropout2d', ones([t.shape[0], 1, 1, t.shape[3]]), rate, key, step));
 }
 
 function random(

@@ -5,7 +5,7 @@
 import { ShapeError } from '../errors.ts';
 import { withDType } from '../op.ts';
 import { checkNumber, checkOptions, show } from '../options.ts';
-import { formatShape, formatType, resolveAxes, resolveAxis, sizeOf } from '../shape.ts';
+import { countOver, formatShape, formatType, resolveAxes, resolveAxis, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
 import { floats, toTensor, type TensorLike } from './convert.ts';
@@ -32,7 +32,7 @@ import {
   sub,
   where,
 } from './elementwise.ts';
-import { broadcastTo, reshape, slice } from './layout.ts';
+import { broadcastTo, flip, pad, reshape, slice } from './layout.ts';
 import { reduceOps, runningSum } from './primitives/reduce.ts';
 
 type None = Record<never, never>;
@@ -94,14 +94,6 @@ export function sum(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Te
   return reduce('sum', reduceOps.sum, x, axes, options);
 }
 
-/** The number of elements in each reduction. Throws ShapeError if it is 0. */
-function countOver(where: string, t: Tensor, axes: Axes | undefined): number {
-  const n = sizeOf(resolveAxes(where, axes, t.rank).map((axis) => t.shape[axis]));
-  if (n === 0)
-    throw new ShapeError(`${where}: no elements along the reduced axes of ${formatShape(t.shape)}`);
-  return n;
-}
-
 /**
  * Arithmetic mean over `axes`, or over all axes if omitted.
  *
@@ -114,7 +106,7 @@ function countOver(where: string, t: Tensor, axes: Axes | undefined): number {
 export function mean(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkOptions('mean', options, ['keepDims']);
   const t = floats('mean', x);
-  const n = countOver('mean', t, axes);
+  const n = countOver('mean', t.shape, axes);
   return div(sum(t, axes, options), n);
 }
 
@@ -132,7 +124,7 @@ export function mean(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): T
 export function max(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkOptions('max', options, ['keepDims']);
   const t = floats('max', x);
-  countOver('max', t, axes);
+  countOver('max', t.shape, axes);
   return reduce('max', reduceOps.max, t, axes, options);
 }
 
@@ -150,7 +142,7 @@ export function max(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Te
 export function min(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkOptions('min', options, ['keepDims']);
   const t = floats('min', x);
-  countOver('min', t, axes);
+  countOver('min', t.shape, axes);
   return neg(max(neg(t), axes, options));
 }
 
@@ -171,7 +163,7 @@ export function argMax(x: TensorLike, axis?: number, options: ReduceOptions = {}
 }
 
 function position(where: string, t: Tensor, axis: number | undefined, keepDims = false): Tensor {
-  countOver(where, t, axis);
+  countOver(where, t.shape, axis);
   const at = axis === undefined ? null : resolveAxis(where, axis, t.rank);
   const [, index] = reduceOps.max(
     [reshape(t, at === null ? [1, sizeOf(t.shape), 1] : grouped(t.shape, at))],
@@ -276,9 +268,6 @@ export interface VarianceOptions extends ReduceOptions {
  *
  *   Σ (x − mean)² / (n − correction)
  *
- * For the standard deviation, add an epsilon before `sqrt`. Where all elements are equal, the gradient of `sqrt` is
- * infinite.
- *
  * Shapes: as in `sum`.
  * Throws ShapeError if there are no more elements than `correction`, x is not `f32`, or an axis does not exist or is given
  * twice.
@@ -288,17 +277,48 @@ export interface VarianceOptions extends ReduceOptions {
  */
 export function variance(x: TensorLike, axes?: Axes, options: VarianceOptions = {}): Tensor {
   checkOptions('variance', options, ['correction', 'keepDims']);
-  const t = floats('variance', x);
+  return varianceOf('variance', x, axes, options);
+}
+
+function varianceOf(where: string, x: TensorLike, axes: Axes | undefined, options: VarianceOptions): Tensor {
+  const t = floats(where, x);
   const { correction = 0, ...reduction } = options;
-  checkNumber('variance', 'correction', correction);
-  const n = countOver('variance', t, axes);
+  checkNumber(where, 'correction', correction);
+  const n = countOver(where, t.shape, axes);
   if (!(n > correction)) {
     throw new ShapeError(
-      `variance: needs more elements than the correction ${correction}, got ${n} in ${formatShape(t.shape)}`,
+      `${where}: needs more elements than the correction ${correction}, got ${n} in ${formatShape(t.shape)}`,
     );
   }
   const distance = sub(t, mean(t, axes, { keepDims: true }));
   return div(sum(square(distance), axes, reduction), n - correction);
+}
+
+const deviation = customGradient({
+  name: 'std',
+  forward: (x) => sqrt(x),
+  gradient({ output, grad }) {
+    const isZero = equal(output, 0);
+    return [where(isZero, 0, div(mul(grad, 0.5), where(isZero, 1, output)))];
+  },
+});
+
+/**
+ * Standard deviation over `axes`, or over all axes if omitted: the square root of `variance`.
+ *
+ * The default correction is 0, as in NumPy. PyTorch's `std` has 1. The gradient is 0 where all elements are equal, as in PyTorch.
+ *
+ * Shapes: as in `sum`.
+ * Throws ShapeError if there are no more elements than `correction`, x is not `f32`, or an axis does not exist or is given
+ * twice.
+ * Throws TypeError for an unknown option.
+ *
+ * @example std([1, 2, 3, 4]) // 1.118
+ * @example std([1, 2, 3, 4], 0, { correction: 1 }) // 1.291
+ */
+export function std(x: TensorLike, axes?: Axes, options: VarianceOptions = {}): Tensor {
+  checkOptions('std', options, ['correction', 'keepDims']);
+  return deviation(varianceOf('std', x, axes, options));
 }
 
 export interface NormOptions extends ReduceOptions {
@@ -374,7 +394,7 @@ function withoutKept(
 export function logSumExp(x: TensorLike, axes?: Axes, options: ReduceOptions = {}): Tensor {
   checkOptions('logSumExp', options, ['keepDims']);
   const t = floats('logSumExp', x);
-  countOver('logSumExp', t, axes);
+  countOver('logSumExp', t.shape, axes);
   const result = customGradient({
     name: 'logSumExp',
     forward(u) {
@@ -420,7 +440,7 @@ function normalizedExp(t: Tensor, axes: Axes | undefined): Tensor {
 export function softmax(x: TensorLike, axis = -1): Tensor {
   const t = floats('softmax', x);
   const at = resolveAxis('softmax', axis, t.rank);
-  countOver('softmax', t, at);
+  countOver('softmax', t.shape, at);
   return normalizedExp(t, at);
 }
 
@@ -437,7 +457,7 @@ export function softmax(x: TensorLike, axis = -1): Tensor {
 export function logSoftmax(x: TensorLike, axis = -1): Tensor {
   const t = floats('logSoftmax', x);
   const at = resolveAxis('logSoftmax', axis, t.rank);
-  countOver('logSoftmax', t, at);
+  countOver('logSoftmax', t.shape, at);
   return customGradient({
     name: 'logSoftmax',
     forward(u) {
@@ -449,9 +469,9 @@ export function logSoftmax(x: TensorLike, axis = -1): Tensor {
 }
 
 export interface CumsumOptions {
-  /** Exclude the element itself, so the first sum is 0. Default false. */
+  /** Exclude the element itself, so the first sum is 0, and the first product 1. Default false. */
   readonly exclusive?: boolean;
-  /** Sum from the end of the axis. Default false. */
+  /** Start at the end of the axis. Default false. */
   readonly reverse?: boolean;
 }
 
@@ -470,6 +490,40 @@ export function cumsum(x: TensorLike, axis: number, options: CumsumOptions = {})
   const t = floats('cumsum', x);
   const at = resolveAxis('cumsum', axis, t.rank);
   return reshape(runningSum(reshape(t, grouped(t.shape, at)), { exclusive, reverse }), t.shape);
+}
+
+/**
+ * Cumulative product along an axis. Gradients are correct where elements are 0.
+ *
+ * Products are combined in pairs at distances 1, 2, 4, …, so the order of multiplications depends on the shape only.
+ *
+ * Shapes: x `f32` [...] -> `f32` [...].
+ * Throws ShapeError if x is not `f32` or the axis does not exist.
+ * Throws TypeError for an unknown option.
+ *
+ * @example cumprod([1, 2, 3, 4], 0) // [1, 2, 6, 24]
+ * @example cumprod([1, 2, 3, 4], 0, { exclusive: true }) // [1, 1, 2, 6]
+ */
+export function cumprod(x: TensorLike, axis: number, options: CumsumOptions = {}): Tensor {
+  checkOptions('cumprod', options, ['exclusive', 'reverse']);
+  const { exclusive = false, reverse = false } = options;
+  const t = floats('cumprod', x);
+  const at = resolveAxis('cumprod', axis, t.rank);
+  const n = t.shape[at];
+  /** The elements `distance` earlier along the axis, and 1 where there are none. */
+  const earlier = (y: Tensor, distance: number): Tensor =>
+    pad(
+      slice(
+        y,
+        y.shape.map((_, i) => (i === at ? { end: n - distance } : null)),
+      ),
+      y.shape.map((_, i) => [i === at ? distance : 0, 0]),
+      { value: 1 },
+    );
+  let y = reverse ? flip(t, at) : t;
+  if (exclusive && n > 0) y = earlier(y, 1);
+  for (let distance = 1; distance < n; distance *= 2) y = mul(y, earlier(y, distance));
+  return reverse ? flip(y, at) : y;
 }
 
 /**

@@ -6,6 +6,9 @@ import {
   hardSwish,
   hardTanh,
   leakyRelu,
+  mish,
+  prelu,
+  selu,
   silu,
   softplus,
 } from '../../engine/ops/index.ts';
@@ -67,6 +70,13 @@ export const activations = {
     ...each((x) => celu(x, 2), { draw: away, what: ', alpha 2' }),
     extremes((x) => celu(x)),
   ],
+  selu: [...each(selu, { draw: away }), extremes(selu)],
+  mish: [...each(mish), extremes(mish)],
+  prelu: ([[], [1], [3]] as const).map((slope: Shape) =>
+    define(`slope [${slope.join(',')}]`, { x: away([2, 4, 3]), slope: uniform(slope, -1, 1) }, (t) =>
+      prelu(t.x, t.slope),
+    ),
+  ),
   hardSigmoid: [
     ...each(hardSigmoid, { draw: within }),
     ...each(hardSigmoid, { draw: beyond, what: ', beyond' }),

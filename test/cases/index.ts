@@ -12,12 +12,15 @@ import { compositeRandom, data } from './data.ts';
 import { compositeElementwise, elementwise } from './elementwise.ts';
 import { along, compositeGathering, gathering } from './gather.ts';
 import { compositeLayout, layout } from './layout.ts';
+import { images } from './images.ts';
 import { groups, inference, norm } from './norm.ts';
 import { loss, losses } from './loss.ts';
 import { compositeMatmul, matmul } from './matmul.ts';
 import { globals, pool } from './pool.ts';
 import { compositeReduce, means, reduce } from './reduce.ts';
 import { resize } from './resize.ts';
+import { statistics } from './statistics.ts';
+import { trigonometry } from './trigonometry.ts';
 
 export * from './case.ts';
 
@@ -37,7 +40,8 @@ export const primitive: { readonly [N in OpName]: readonly Case[] } = {
 };
 
 /** What operations/index.ts exports besides operations, for making tensors. */
-type Creation = 'f32' | 'i32' | 'u8' | 'tensor' | 'scalar' | 'full' | 'zeros' | 'ones';
+type Creation =
+  'f32' | 'i32' | 'u8' | 'tensor' | 'scalar' | 'full' | 'zeros' | 'ones' | 'eye' | 'arange' | 'linspace';
 type Composite = Exclude<keyof typeof everything, OpName | Creation>;
 
 /** Cases of the public functions made of operations. */
@@ -56,6 +60,9 @@ export const composites: { readonly [N in Composite]: readonly Case[] } = {
   batchNormInference: inference,
   ...activations,
   ...losses,
+  ...trigonometry,
+  ...statistics,
+  ...images,
 };
 
 /** Every case, named `operation: what is special`. */

@@ -1,17 +1,23 @@
 import {
   binaryCrossEntropy,
   accuracy,
+  cosineEmbeddingLoss,
+  cosineSimilarity,
   crossEntropy,
   diceLoss,
   focalLoss,
   huberLoss,
   klDivergence,
+  meanAbsoluteError,
   meanSquaredError,
+  smoothL1Loss,
+  tripletMarginLoss,
+  type CrossEntropyOptions,
 } from '../../engine/ops/index.ts';
 import { ops } from '../../engine/ops/primitives/index.ts';
 import { sizeOf } from '../../engine/shape.ts';
 import type { Tensor } from '../../engine/tensor.ts';
-import { define, given, integers, uniform, type Case } from './case.ts';
+import { away, define, given, integers, uniform, type Case } from './case.ts';
 
 /** [rows, classes] */
 const SIZES: readonly (readonly [number, number])[] = [
@@ -107,8 +113,10 @@ const pairs = (
     ),
   );
 
+const REDUCTIONS = ['mean', 'sum', 'none'] as const;
+
 export const losses = {
-  accuracy: (['mean', 'sum', 'none'] as const).map((reduction) =>
+  accuracy: REDUCTIONS.map((reduction) =>
     define(
       reduction,
       { logits: uniform([33, 10], -3, 3), labels: integers([33], 10) },
@@ -116,15 +124,93 @@ export const losses = {
       { wrt: [] },
     ),
   ),
-  crossEntropy: [0, 0.1, 1].flatMap((labelSmoothing) =>
-    SIZES.map(([n, classes]) =>
-      define(
-        `${n} rows of ${classes}${labelSmoothing === 0 ? '' : `, smoothing ${labelSmoothing}`}`,
-        { logits: uniform([n, classes], -3, 3), labels: integers([n], classes) },
-        ({ logits, labels }) => crossEntropy(logits, labels, { labelSmoothing, reduction: 'none' }),
-        { tolerance: labelSmoothing === 0 ? 1e-6 : 3e-6, tags: n * classes > 500 ? ['large'] : [] },
+  crossEntropy: [
+    ...[0, 0.1, 1].flatMap((labelSmoothing) =>
+      SIZES.map(([n, classes]) =>
+        define(
+          `${n} rows of ${classes}${labelSmoothing === 0 ? '' : `, smoothing ${labelSmoothing}`}`,
+          { logits: uniform([n, classes], -3, 3), labels: integers([n], classes) },
+          ({ logits, labels }) => crossEntropy(logits, labels, { labelSmoothing, reduction: 'none' }),
+          { tolerance: labelSmoothing === 0 ? 1e-6 : 3e-6, tags: n * classes > 500 ? ['large'] : [] },
+        ),
       ),
     ),
+    ...(
+      [
+        {},
+        { labelSmoothing: 0.2 },
+        { weight: [0.5, 2, 1, 0] },
+        { ignoreIndex: 3 },
+        { labelSmoothing: 0.2, weight: [0.5, 2, 1, 3], ignoreIndex: 0 },
+      ] as const satisfies readonly CrossEntropyOptions[]
+    ).flatMap((options) =>
+      REDUCTIONS.flatMap((reduction) =>
+        ([[9], [3, 2, 5]] as const).map((rows: readonly number[]) =>
+          define(
+            `labels [${rows.join(',')}], ${reduction}, ${JSON.stringify(options)}`,
+            { logits: uniform([...rows, 4], -3, 3), labels: integers(rows, 4) },
+            ({ logits, labels }) => crossEntropy(logits, labels, { ...options, reduction }),
+            { tolerance: 3e-6 },
+          ),
+        ),
+      ),
+    ),
+    ...(
+      [{}, { labelSmoothing: 0.2, weight: [0.5, 2, 1, 3] }] as const satisfies readonly CrossEntropyOptions[]
+    ).flatMap((options) =>
+      REDUCTIONS.flatMap((reduction) =>
+        ([[9], [3, 2, 5]] as const).map((rows: readonly number[]) =>
+          define(
+            `probabilities [${rows.join(',')},4], ${reduction}, ${JSON.stringify(options)}`,
+            { logits: uniform([...rows, 4], -3, 3), target: uniform([...rows, 4], 0, 0.5) },
+            ({ logits, target }) => crossEntropy(logits, target, { ...options, reduction }),
+            { tolerance: 3e-6 },
+          ),
+        ),
+      ),
+    ),
+    define(
+      'a label to ignore that is no class',
+      { logits: uniform([4, 3]), labels: given([4], [2, 255, 0, 255], 'i32') },
+      ({ logits, labels }) => crossEntropy(logits, labels, { ignoreIndex: 255 }),
+    ),
+  ],
+  cosineSimilarity: [
+    define('rows', { a: away([4, 7]), b: away([4, 7]) }, ({ a, b }) => cosineSimilarity(a, b)),
+    define('columns, broadcast', { a: away([5, 3]), b: away([5, 1]) }, ({ a, b }) =>
+      cosineSimilarity(a, b, 0),
+    ),
+    define('short vectors', { a: uniform([4, 3], 0, 1e-3), b: away([4, 3]) }, ({ a, b }) =>
+      cosineSimilarity(a, b, -1, { epsilon: 0.1 }),
+    ),
+  ],
+  cosineEmbeddingLoss: REDUCTIONS.map((reduction) =>
+    define(
+      reduction,
+      { a: away([6, 5]), b: away([6, 5]), labels: given([6], [1, -1], 'i32') },
+      ({ a, b, labels }) => cosineEmbeddingLoss(a, b, labels, { reduction, margin: -0.9 }),
+      { tolerance: 3e-6 },
+    ),
+  ),
+  tripletMarginLoss: [{}, { swap: true }, { order: 1, margin: 3 }, { order: 3 }].flatMap((options) =>
+    REDUCTIONS.map((reduction) =>
+      define(
+        `${reduction}, ${JSON.stringify(options)}`,
+        { a: away([5, 4]), p: uniform([5, 4], 2, 4), n: uniform([5, 4], -6, -4) },
+        ({ a, p, n }) => tripletMarginLoss(a, p, n, { margin: 9, ...options, reduction }),
+        { tolerance: 3e-6 },
+      ),
+    ),
+  ),
+  meanAbsoluteError: pairs('', (x, target) => meanAbsoluteError(x, target, { reduction: 'none' }), [
+    'x',
+    'target',
+  ]),
+  smoothL1Loss: [1, 0.3].flatMap((beta) =>
+    pairs(`, beta ${beta}`, (x, target) => smoothL1Loss(x, target, { beta, reduction: 'none' }), [
+      'x',
+      'target',
+    ]),
   ),
   meanSquaredError: pairs('', (x, target) => meanSquaredError(x, target, { reduction: 'none' }), [
     'x',
@@ -139,6 +225,17 @@ export const losses = {
   ],
   binaryCrossEntropy: [
     ...pairs('', (x, target) => binaryCrossEntropy(x, target, { reduction: 'none' }), ['x', 'target']),
+    ...pairs(
+      ', weighted',
+      (x, target) => binaryCrossEntropy(x, target, { posWeight: 2.5, reduction: 'none' }),
+      ['x', 'target'],
+    ),
+    define(
+      'a weight for each class',
+      { x: uniform([4, 3]), target: uniform([4, 3], 0, 1) },
+      ({ x, target }) => binaryCrossEntropy(x, target, { posWeight: [0.01, 1, 30] }),
+      { tolerance: 3e-6 },
+    ),
     define(
       'large logits: no overflow',
       {

@@ -26,6 +26,14 @@ const MODES: readonly (readonly [string, ResizeOptions])[] = [
   ['bilinear, corners aligned', { mode: 'bilinear', alignCorners: true }],
 ];
 
+/** Products with matrices of weights: half of them at each size. */
+const COMPOSED: readonly (readonly [string, ResizeOptions])[] = [
+  ['bicubic', { mode: 'bicubic' }],
+  ['bicubic, corners aligned', { mode: 'bicubic', alignCorners: true }],
+  ['bilinear, antialiased', { mode: 'bilinear', antialias: true }],
+  ['bicubic, antialiased', { mode: 'bicubic', antialias: true }],
+];
+
 const each = (
   make: (what: string, x: Images, size: readonly [number, number], mode: ResizeOptions) => Case,
 ) =>
@@ -47,6 +55,14 @@ export const resize = {
         tolerance: options.mode === undefined ? 0 : 1e-6,
         tags: x[1] * x[2] * x[3] > 500 ? ['large'] : [],
       }),
+    ),
+    ...SIZES.flatMap(([what, x, size], i) =>
+      COMPOSED.filter((_, k) => k % 2 === i % 2).map(([mode, options]) =>
+        define(`${what}, ${mode}`, { x: uniform(x) }, (t) => resize2d(t.x, size, options), {
+          tolerance: 2e-6,
+          tags: x[1] * x[2] * x[3] > 500 ? ['large'] : [],
+        }),
+      ),
     ),
     define(
       'a neighbour of weight 0 does not count',

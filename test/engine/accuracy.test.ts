@@ -26,6 +26,8 @@ interface Curve {
   readonly bend?: (x: number) => number;
   /** Where single precision is not the limit. */
   readonly accuracy?: Partial<Accuracy>;
+  /** The same for the derivatives, whose terms may cancel. Default: `accuracy`. */
+  readonly slopes?: Partial<Accuracy>;
 }
 
 /** erfc x = 1 − erf x: by the series of erf near 0, by the continued fraction of erfc beyond. */
@@ -58,6 +60,9 @@ function roundToEven(x: number): number {
 const sigmoid = (x: number): number => (x < 0 ? Math.exp(x) / (1 + Math.exp(x)) : 1 / (1 + Math.exp(-x)));
 
 const sech2 = (x: number): number => 4 * sigmoid(2 * x) * sigmoid(-2 * x);
+const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+/** The constants of Klambauer et al. */
+const [SELU_ALPHA, SELU_SCALE] = [1.6732632423543772, 1.0507009873554805];
 const bell = (x: number): number => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
 const normal = (x: number): number => erfc(-x * Math.SQRT1_2) / 2;
 /** The argument of the sigmoid in gelu's approximation, its derivatives, and the sigmoid. */
@@ -79,6 +84,10 @@ const CURVES: Readonly<Record<string, Curve>> = {
   floor: { f: ops.floor, value: Math.floor, slope: flat },
   ceil: { f: ops.ceil, value: Math.ceil, slope: flat },
   round: { f: ops.round, value: roundToEven, slope: flat },
+  trunc: { f: ops.trunc, value: Math.trunc, slope: flat },
+  exp2: { f: ops.exp2, value: (x) => 2 ** x, slope: (x) => 2 ** x * Math.LN2 },
+  log2: { f: ops.log2, value: Math.log2, slope: (x) => 1 / x / Math.LN2 },
+  log10: { f: ops.log10, value: Math.log10, slope: (x) => 1 / x / Math.LN10 },
   exp: { f: ops.exp, value: Math.exp, slope: Math.exp, bend: Math.exp },
   expm1: { f: ops.expm1, value: Math.expm1, slope: Math.exp, bend: Math.exp },
   log: { f: ops.log, value: Math.log, slope: (x) => 1 / x },
@@ -90,6 +99,36 @@ const CURVES: Readonly<Record<string, Curve>> = {
   sin: { f: ops.sin, value: Math.sin, slope: Math.cos, bend: (x) => -Math.sin(x) },
   cos: { f: ops.cos, value: Math.cos, slope: (x) => -Math.sin(x), bend: (x) => -Math.cos(x) },
   atan: { f: ops.atan, value: Math.atan, slope: (x) => 1 / (1 + x * x) },
+  tan: {
+    f: ops.tan,
+    value: Math.tan,
+    slope: (x) => 1 + Math.tan(x) ** 2,
+    bend: (x) => 2 * Math.tan(x) * (1 + Math.tan(x) ** 2),
+  },
+  asin: {
+    f: ops.asin,
+    value: Math.asin,
+    slope: (x) => 1 / Math.sqrt(1 - x * x),
+    bend: (x) => x / Math.sqrt(1 - x * x) ** 3,
+    slopes: { ulps: 7 },
+  },
+  acos: {
+    f: ops.acos,
+    value: Math.acos,
+    slope: (x) => -1 / Math.sqrt(1 - x * x),
+    bend: (x) => -x / Math.sqrt(1 - x * x) ** 3,
+    slopes: { ulps: 7 },
+  },
+  sinh: { f: ops.sinh, value: Math.sinh, slope: Math.cosh, bend: Math.sinh },
+  cosh: { f: ops.cosh, value: Math.cosh, slope: Math.sinh, bend: Math.cosh },
+  asinh: { f: ops.asinh, value: Math.asinh, slope: (x) => 1 / Math.hypot(x, 1) },
+  acosh: { f: ops.acosh, value: Math.acosh, slope: (x) => 1 / Math.sqrt(x - 1) / Math.sqrt(x + 1) },
+  atanh: {
+    f: ops.atanh,
+    value: Math.atanh,
+    slope: (x) => 1 / (1 - x) / (1 + x),
+    bend: (x) => (2 * x) / ((1 - x) * (1 + x)) ** 2,
+  },
   tanh: { f: ops.tanh, value: Math.tanh, slope: sech2, bend: (x) => -2 * Math.tanh(x) * sech2(x) },
   sigmoid: {
     f: ops.sigmoid,
@@ -115,7 +154,7 @@ const CURVES: Readonly<Record<string, Curve>> = {
   relu: { f: ops.relu, value: (x) => (x < 0 ? 0 : x), slope: (x) => (x > 0 ? 1 : 0) },
   softplus: {
     f: ops.softplus,
-    value: (x) => (x > 0 ? x + Math.log1p(Math.exp(-x)) : Math.log1p(Math.exp(x))),
+    value: softplus,
     slope: sigmoid,
     bend: (x) => sigmoid(x) * sigmoid(-x),
   },
@@ -156,6 +195,19 @@ const CURVES: Readonly<Record<string, Curve>> = {
     value: (x) => (x > 0 ? x : 2 * Math.expm1(x)),
     slope: (x) => (x > 0 ? 1 : 2 * Math.exp(x)),
     bend: (x) => (x > 0 ? 0 : 2 * Math.exp(x)),
+  },
+  selu: {
+    f: ops.selu,
+    value: (x) => SELU_SCALE * (x > 0 ? x : SELU_ALPHA * Math.expm1(x)),
+    slope: (x) => SELU_SCALE * (x > 0 ? 1 : SELU_ALPHA * Math.exp(x)),
+    bend: (x) => (x > 0 ? 0 : SELU_SCALE * SELU_ALPHA * Math.exp(x)),
+  },
+  mish: {
+    f: ops.mish,
+    value: (x) => x * Math.tanh(softplus(x)),
+    slope: (x) => Math.tanh(softplus(x)) + times(x, sech2(softplus(x)), sigmoid(x)),
+    accuracy: { ulps: 6 },
+    slopes: { ulps: 1100, least: 1e-13 },
   },
   celu: {
     f: (x) => ops.celu(x, 3),
@@ -238,11 +290,14 @@ function describeAccuracy(name: string, make: () => Promise<Backend> | Backend, 
       expectAccurate(what, FINITE, got, (x) => 2 * slope(x) + 0, { ulps, least });
     };
 
-    it.each(Object.entries(CURVES))('the derivative of %s', async (what, { f, slope, accuracy: own }) => {
-      const x = tensor(FINITE);
-      const [first] = grad(ops.mul(ops.sum(f(x)), 2), [x]);
-      await expectSlope(what, first, slope, own);
-    });
+    it.each(Object.entries(CURVES))(
+      'the derivative of %s',
+      async (what, { f, slope, accuracy: own, slopes = own }) => {
+        const x = tensor(FINITE);
+        const [first] = grad(ops.mul(ops.sum(f(x)), 2), [x]);
+        await expectSlope(what, first, slope, slopes);
+      },
+    );
 
     // e^−x² alone would lose x² / 2 ulp to the rounding of x².
     it('erfc where it is tiny', async () => {
@@ -307,11 +362,11 @@ function describeAccuracy(name: string, make: () => Promise<Backend> | Backend, 
     });
 
     const bent = Object.entries(CURVES).filter(([, { bend }]) => bend !== undefined);
-    it.each(bent)('the second derivative of %s', async (what, { f, bend, accuracy: own }) => {
+    it.each(bent)('the second derivative of %s', async (what, { f, bend, accuracy: own, slopes = own }) => {
       const x = tensor(FINITE);
       const [first] = grad(ops.sum(f(x)), [x]);
       const [second] = grad(ops.mul(ops.sum(first), 2), [x]);
-      await expectSlope(what, second, bend!, own);
+      await expectSlope(what, second, bend!, slopes);
     });
   });
 }

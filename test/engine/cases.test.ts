@@ -38,7 +38,7 @@ describe('the table of cases', () => {
     const composed = Object.entries(functions)
       .filter(([name, value]) => typeof value === 'function' && !(name in primitive))
       .map(([name]) => name);
-    const creation = 'f32 i32 u8 tensor scalar full zeros ones'.split(' ');
+    const creation = 'f32 i32 u8 tensor scalar full zeros ones eye arange linspace'.split(' ');
     expect(composed.filter((name) => !creation.includes(name)).sort()).toEqual(
       Object.keys(composites).sort(),
     );

@@ -311,9 +311,13 @@ describe('fit', () => {
       'crossEntropy: logits f32 [2,2] need labels i32 [2] but got f32 [2] (use integers for class labels: an Int32Array)',
     ],
     [
-      'one-hot targets',
-      { data: loader(targets([4, 2]), { batchSize: 2 }), loss: c.crossEntropy },
-      'crossEntropy: logits f32 [2,2] need labels i32 [2] but got f32 [2,2] (labels are indices of classes: convert one-hot targets with argMax(targets, 1))',
+      'the accuracy of one-hot targets',
+      {
+        data: loader(targets([4, 2]), { batchSize: 2 }),
+        loss: c.crossEntropy,
+        metrics: { accuracy: c.accuracy },
+      },
+      'accuracy: logits f32 [2,2] need labels i32 [2] but got f32 [2,2] (labels are indices of classes: convert one-hot targets with argMax(targets, 1))',
     ],
     [
       'targets [N] for an output [N, 1]',

@@ -227,15 +227,19 @@ describe('errors', () => {
       () => globalMaxPool2d(zeros([1, 0, 2, 3])),
       'globalMaxPool2d: expects images with pixels but got f32 [1,0,2,3]',
     ],
+    [
+      () => resize2d(image, 2, { antialias: true }),
+      "resize2d: antialias requires mode 'bilinear' or 'bicubic', got mode 'nearest'",
+    ],
     [() => resize2d(image, 0), 'resize2d: size must be positive integers, got [0,0]'],
     [() => resize2d(zeros([1, 0, 2, 3]), 2), 'resize2d: expects images with pixels but got f32 [1,0,2,3]'],
     [
       () => resize2d(image, 2, { mode: 'cubic' as never }),
-      `resize2d: mode must be 'nearest' or 'bilinear', got "cubic"`,
+      "resize2d: mode must be 'nearest' or 'bilinear' or 'bicubic', got 'cubic'",
     ],
     [
       () => resize2d(image, 2, { alignCorners: true }),
-      "resize2d: alignCorners requires mode 'bilinear', got mode 'nearest'",
+      "resize2d: alignCorners requires mode 'bilinear' or 'bicubic', got mode 'nearest'",
     ],
     [() => layerNorm(image, { axes: 5 }), 'layerNorm: axes must be an integer from 1 to 4, got 5'],
     [

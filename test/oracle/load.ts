@@ -1,6 +1,6 @@
-/** Reads and types what PyTorch computed: pytorch.json and networks.json. See the generators for how. No assertions here. */
+/** Reads and types what PyTorch computed: pytorch.json, networks.json and operations.json. See the generators for how. No assertions here. */
 import { readFileSync } from 'node:fs';
-import type { HostTensor, Range } from 'cyclegrad';
+import type { HostTensor, QuantileOptions, Range } from 'cyclegrad';
 
 /** As in the JSON; `f32` unless said otherwise, but with 9 significant digits. */
 export interface OracleTensor {
@@ -18,6 +18,12 @@ interface Window {
   readonly stride: Pair;
   readonly pad: Pair;
   /** Output sizes round up (Caffe), not down. */
+  readonly ceil: boolean;
+}
+interface Window1d {
+  readonly size: number;
+  readonly stride: number;
+  readonly padding: number;
   readonly ceil: boolean;
 }
 interface Axis {
@@ -175,6 +181,72 @@ export interface OracleAttrs {
   einsum: { readonly equation: string };
   outer: None;
   dot: None;
+  trunc: None;
+  exp2: None;
+  log2: None;
+  log10: None;
+  tan: None;
+  asin: None;
+  acos: None;
+  sinh: None;
+  cosh: None;
+  asinh: None;
+  acosh: None;
+  atanh: None;
+  /** Inputs a, b. */
+  atan2: None;
+  remainder: None;
+  std: Axes & { readonly correction: number };
+  quantile: Axis & {
+    readonly q: readonly number[];
+    readonly keepDims: boolean;
+    readonly interpolation: NonNullable<QuantileOptions['interpolation']>;
+  };
+  median: Axis & { readonly interpolation: 'lower' };
+  cumulativeProduct: Axis;
+  roll: { readonly shifts: readonly number[]; readonly axes: readonly number[] };
+  diag: { readonly offset: number };
+  triu: { readonly offset: number };
+  tril: { readonly offset: number };
+  /** Inputs x and target, labels or probabilities. */
+  crossEntropy: {
+    readonly reduction: 'mean' | 'none';
+    readonly weight?: readonly number[];
+    readonly ignoreIndex?: number;
+    readonly labelSmoothing?: number;
+  };
+  weightedBinaryCrossEntropy: { readonly posWeight: readonly number[] };
+  meanAbsoluteError: None;
+  smoothL1: { readonly beta: number };
+  cosineSimilarity: Axis;
+  /** Inputs a, b, labels. */
+  cosineEmbedding: { readonly margin: number };
+  /** Inputs a, p, n. */
+  tripletMargin: { readonly margin: number; readonly order?: number; readonly swap?: boolean };
+  selu: None;
+  mish: None;
+  /** Inputs x, slope. */
+  prelu: None;
+  pixelShuffle: { readonly factor: number };
+  pixelUnshuffle: { readonly factor: number };
+  adaptiveAvgPool2d: { readonly size: Pair };
+  adaptiveMaxPool2d: { readonly size: Pair };
+  /** Inputs x, w. */
+  conv1d: {
+    readonly stride: number;
+    readonly padding: number;
+    readonly dilation: number;
+    readonly groups: number;
+  };
+  maxPool1d: Window1d;
+  avgPool1d: Window1d;
+  /** Bicubic and antialiased. */
+  resize: {
+    readonly size: Pair;
+    readonly mode: 'bilinear' | 'bicubic';
+    readonly alignCorners: boolean;
+    readonly antialias: boolean;
+  };
 }
 
 export type OracleOp = keyof OracleAttrs;
@@ -252,7 +324,11 @@ export interface Oracle {
 const read = <T>(file: string): T => JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8')) as T;
 const first = read<Oracle>('./pytorch.json');
 const networks = read<Pick<Oracle, 'cases'>>('./networks.json');
-export const oracle: Oracle = { ...first, cases: [...first.cases, ...networks.cases] };
+const operations = read<Pick<Oracle, 'cases'>>('./operations.json');
+export const oracle: Oracle = {
+  ...first,
+  cases: [...first.cases, ...networks.cases, ...operations.cases],
+};
 
 /** The cases of one operation, with its attributes typed. Throws where there are none: a test must not pass empty. */
 export function oracleCases<N extends OracleOp>(op: N): readonly OracleCase<N>[] {

@@ -20,6 +20,7 @@ function numbers(value: unknown): number[] {
 it.skipIf(python === undefined).each([
   ['generate.py', 'pytorch.json'],
   ['generate_networks.py', 'networks.json'],
+  ['generate_operations.py', 'operations.json'],
 ])(
   'PyTorch agrees with what is committed: %s, %s (needs python3 with torch)',
   (generator, file) => {

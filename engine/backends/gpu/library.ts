@@ -70,9 +70,10 @@ const shared: Functions = {
      return scaled(series, n);`,
   ],
   // WGSL allows log an error of 2^-21 around 1: this brings the argument near 1 by a power of two and sums the series of
-  // 2·artanh((m - 1) / (m + 1)).
-  logarithm: [
-    ['a'],
+  // 2·artanh((m - 1) / (m + 1)). `high` and `low` are the two parts of the logarithm of 2, and `factor` converts from base e.
+  logarithm: [['a'], 'return logarithmTo(a, 0.693359375, -0.00021219444005469057, 1);'],
+  logarithmTo: [
+    ['a', 'high', 'low', 'factor'],
     `if (nan(a) > 0 || a <= 0 || a > 3.4028234663852886e38) { return Math.log(a); }
      let m = a;
      let n = 0;
@@ -84,7 +85,7 @@ const shared: Functions = {
      const s = f * f;
      const series = 2 * f * (1 + s * (0.3333333333333333 + s * (0.2 + s * (0.14285714285714285 + s * (0.1111111111111111 +
        s * 0.09090909090909091)))));
-     return n * 0.693359375 + (series - n * 0.00021219444005469057);`,
+     return n * high + (series * factor + n * low);`,
   ],
   logarithmOf1Plus: [
     ['a'],

@@ -23,6 +23,7 @@ import {
   and,
   clamp,
   cos,
+  cosh,
   div,
   equal,
   exp,
@@ -34,9 +35,11 @@ import {
   mul,
   neg,
   pow,
+  round,
   sigmoid,
   sign,
   sin,
+  sinh,
   square,
   stopGradient,
   sub,
@@ -45,7 +48,15 @@ import {
 } from '../elementwise.ts';
 import { reshape } from '../layout.ts';
 import { sum } from '../reduce.ts';
-import { CASTS, erf as erfOf, erfc as erfcOf, power, roundToEven, sigmoid as sigmoidOf } from './values.ts';
+import {
+  CASTS,
+  erf as erfOf,
+  erfc as erfcOf,
+  power,
+  remainder,
+  roundToEven,
+  sigmoid as sigmoidOf,
+} from './values.ts';
 
 type None = Record<never, never>;
 const none: None = {};
@@ -197,6 +208,20 @@ export const elementwiseOps = {
     gradA: (g, a, b) => where(less(b, a), 0, g),
     gradB: (g, a, b) => where(less(b, a), g, 0),
   }),
+  remainder: binary('remainder', {
+    of: ['f32'],
+    value: remainder,
+    gradA: (g) => g,
+    // The number of times that b was subtracted: rounding makes it a whole number, whose own derivative is 0.
+    gradB: (g, a, b, out) => mul(g, round(div(sub(out, a), b))),
+  }),
+  // With both operands divided by the larger one, whose square could overflow. The scale cancels, as in atan.
+  atan2: binary('atan2', {
+    of: ['f32'],
+    value: Math.atan2,
+    gradA: (g, y, x) => mul(g, angleSlope(x, y)),
+    gradB: (g, y, x) => neg(mul(g, angleSlope(y, x))),
+  }),
   equal: comparison('equal', (a, b) => a === b),
   less: comparison('less', (a, b) => a < b),
   lessEqual: comparison('lessEqual', (a, b) => a <= b),
@@ -209,14 +234,20 @@ export const elementwiseOps = {
   sign: unary('sign', { value: Math.sign }),
   floor: unary('floor', { value: Math.floor }),
   ceil: unary('ceil', { value: Math.ceil }),
+  trunc: unary('trunc', { value: Math.trunc }),
   round: unary('round', { value: roundToEven }),
   exp: unary('exp', { value: Math.exp, gradX: (g, _, y) => mul(g, y) }),
   expm1: unary('expm1', { value: Math.expm1, gradX: (g, x) => mul(g, exp(x)) }), // y + 1 loses its digits where y is near −1
+  exp2: unary('exp2', { value: (x) => 2 ** x, gradX: (g, _, y) => mul(g, mul(y, Math.LN2)) }),
   log: unary('log', { value: Math.log, gradX: (g, x) => div(g, x) }),
+  log2: unary('log2', { value: Math.log2, gradX: (g, x) => div(mul(g, Math.LOG2E), x) }),
+  log10: unary('log10', { value: Math.log10, gradX: (g, x) => div(mul(g, Math.LOG10E), x) }),
   log1p: unary('log1p', { value: Math.log1p, gradX: (g, x) => div(g, add(x, 1)) }),
   sqrt: unary('sqrt', { value: Math.sqrt, gradX: (g, _, y) => div(mul(g, 0.5), y) }),
   sin: unary('sin', { value: Math.sin, gradX: (g, x) => mul(g, cos(x)) }),
   cos: unary('cos', { value: Math.cos, gradX: (g, x) => neg(mul(g, sin(x))) }),
+  sinh: unary('sinh', { value: Math.sinh, gradX: (g, x) => mul(g, cosh(x)) }),
+  cosh: unary('cosh', { value: Math.cosh, gradX: (g, x) => mul(g, sinh(x)) }),
   // g / (x² + 1) without overflow of the square. The scale cancels, so a second derivative may treat it as a constant.
   atan: unary('atan', {
     value: Math.atan,
@@ -322,6 +353,13 @@ const derivativeOfSigmoid = (x: Tensor, y: Tensor): Tensor =>
     forward: (t) => sigmoidSlope(y, t),
     gradient: ({ inputs: [t], output, grad }) => [mul(grad, mul(output, neg(tanh(mul(t, 0.5)))))],
   })(x);
+
+/** a / (a² + b²) without overflow of the squares. */
+function angleSlope(a: Tensor, b: Tensor): Tensor {
+  const scale = stopGradient(maximum(abs(a), abs(b)));
+  const [p, q] = [div(a, scale), div(b, scale)];
+  return div(div(p, scale), add(square(p), square(q)));
+}
 
 /** The derivative of tanh, 4 e^−2|x| / (1 + e^−2|x|)². 1 − y² would lose its digits where y is near 1. */
 const tanhSlope = customGradient({

@@ -1,7 +1,7 @@
 /** Cross-entropy and accuracy of class labels. */
 import { ShapeError } from '../../errors.ts';
 import { defineOp, expectDType, expectRank, type Grads, type Vjp } from '../../op.ts';
-import { formatType, sameShape, sizeOf } from '../../shape.ts';
+import { formatShape, formatType, sameShape, sizeOf } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
 import type { TensorType } from '../../types.ts';
 import { add, mul, sub } from '../elementwise.ts';
@@ -12,32 +12,48 @@ import { sum } from '../reduce.ts';
 type None = Record<never, never>;
 const none: None = {};
 
-/** The fix for one-hot targets, and for class indices that are floats. */
+/** The fix for one-hot targets, for class indices that are floats, and for images in the order of PyTorch. */
 function labelFix(logits: TensorType, labels: TensorType): string {
   if (sameShape(labels.shape, logits.shape)) {
     return ' (labels are indices of classes: convert one-hot targets with argMax(targets, 1))';
   }
-  const isFloats = labels.dtype === 'f32' && labels.shape.length === 1 && labels.shape[0] === logits.shape[0];
-  return isFloats ? ' (use integers for class labels: an Int32Array)' : '';
+  const rows = logits.shape.slice(0, -1);
+  if (labels.dtype === 'f32' && sameShape(labels.shape, rows)) {
+    return ' (use integers for class labels: an Int32Array)';
+  }
+  const [n, , ...rest] = logits.shape;
+  return rows.length > 1 && sameShape(labels.shape, [n, ...rest])
+    ? ' (classes come last; this looks like [N, classes, ...]: transpose the logits)'
+    : '';
+}
+
+/** Throws ShapeError for an i32 first and an f32 second argument. */
+export function checkOrder(where: string, logits: TensorType, labels: TensorType): void {
+  if (logits.dtype !== 'i32' || labels.dtype !== 'f32') return;
+  throw new ShapeError(
+    `${where}: logits come first and labels second, but got ${formatType(logits)} and ${formatType(labels)} ` +
+      `(write ${where}(logits, labels))`,
+  );
+}
+
+/** Throws ShapeError unless labels are i32 and logits have one more axis, for at least one class. */
+export function checkClasses(where: string, logits: TensorType, labels: TensorType): void {
+  const rows = logits.shape.slice(0, -1);
+  if (labels.dtype !== 'i32' || !sameShape(labels.shape, rows)) {
+    throw new ShapeError(
+      `${where}: logits ${formatType(logits)} need labels i32 ${formatShape(rows)} but got ${formatType(labels)}${labelFix(logits, labels)}`,
+    );
+  }
+  if (logits.shape.at(-1) === 0)
+    throw new ShapeError(`${where}: expects at least one class but got logits ${formatType(logits)}`);
 }
 
 /** Throws ShapeError unless logits are f32 [N, classes] and labels i32 [N], with at least one class. */
 export function checkLabels(where: string, logits: TensorType, labels: TensorType): void {
-  if (logits.dtype === 'i32' && labels.dtype === 'f32') {
-    throw new ShapeError(
-      `${where}: logits come first and labels second, but got ${formatType(logits)} and ${formatType(labels)} ` +
-        `(write ${where}(logits, labels))`,
-    );
-  }
+  checkOrder(where, logits, labels);
   expectDType(where, 'f32', logits);
   expectRank(where, logits, 2, 'logits [N, classes]');
-  if (labels.dtype !== 'i32' || labels.shape.length !== 1 || labels.shape[0] !== logits.shape[0]) {
-    throw new ShapeError(
-      `${where}: logits ${formatType(logits)} need labels i32 [${logits.shape[0]}] but got ${formatType(labels)}${labelFix(logits, labels)}`,
-    );
-  }
-  if (logits.shape[1] === 0)
-    throw new ShapeError(`${where}: expects at least one class but got logits ${formatType(logits)}`);
+  checkClasses(where, logits, labels);
 }
 
 /**

@@ -3,6 +3,9 @@ import { defineOp, expectDType, type Grads, type Vjp } from '../../op.ts';
 import { sizeOf } from '../../shape.ts';
 import type { TensorType } from '../../types.ts';
 
+/** What `resize2d` and `upsample2d` accept. The operation computes the first two, and matrix products the last. */
+export const RESIZE_MODES = ['nearest', 'bilinear', 'bicubic'] as const;
+
 export type ResizeAttrs = {
   /** [height, width] of the input images */
   readonly input: readonly [number, number];

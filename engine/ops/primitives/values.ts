@@ -12,6 +12,12 @@ export function power(a: number, b: number): number {
   return a === 1 || (a === -1 && Math.abs(b) === Infinity) ? 1 : a ** b;
 }
 
+/** a modulo b with the sign of b, as in Python. JavaScript's % has the sign of a. */
+export function remainder(a: number, b: number): number {
+  const rest = a % b;
+  return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
+}
+
 /** The error function, by a series of positive terms: 2/√π e^−x² Σ 2^n x^(2n+1) / (1·3·…·(2n+1)). */
 export function erf(x: number): number {
   if (Number.isNaN(x) || Math.abs(x) > 6) return Math.sign(x);

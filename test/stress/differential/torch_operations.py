@@ -65,6 +65,15 @@ tanh = with_slope(torch.tanh, tanh_slope)
 softplus = with_slope(lambda x: x.clamp(min=0) + torch.log1p(torch.exp(-x.abs())), sigmoid)
 
 
+def without_overflow(function, far):
+    """PyTorch's sinh and cosh overflow where the exponential function does, before their own values do."""
+    return lambda x: torch.where(x.abs() > 500, far(x) * torch.exp(x.abs() - math.log(2)), function(x))
+
+
+sinh = with_slope(without_overflow(torch.sinh, torch.sign), lambda x: cosh(x))
+cosh = with_slope(without_overflow(torch.cosh, torch.ones_like), lambda x: sinh(x))
+
+
 def gaussian_gate(x):
     return torch.special.erfc(-x * math.sqrt(0.5)) * 0.5
 
@@ -100,6 +109,10 @@ def celu(x, a):
     return torch.where(x > 0, x, expm1(below / a['alpha']) * a['alpha'])
 
 
+def selu(x, a):
+    return 1.0507009873554804934193349852946 * elu(x, {'alpha': 1.6732632423543772848170429916717})
+
+
 LIMITS = {'i32': (-(2**31), 2**31 - 1, torch.int32), 'u8': (0, 255, torch.uint8)}
 
 
@@ -127,9 +140,13 @@ ELEMENTWISE = {
     'floor': lambda t, a: t[0].floor(),
     'ceil': lambda t, a: t[0].ceil(),
     'round': lambda t, a: t[0].round(),
+    'trunc': lambda t, a: t[0].trunc(),
     'exp': lambda t, a: t[0].exp(),
+    'exp2': lambda t, a: t[0].exp2(),
     **either('expm1', lambda x, a: expm1(x), lambda x, a: x.expm1()),
     'log': lambda t, a: t[0].log(),
+    'log2': lambda t, a: t[0].log2(),
+    'log10': lambda t, a: t[0].log10(),
     'log1p': lambda t, a: t[0].log1p(),
     'sqrt': lambda t, a: t[0].sqrt(),
     'rsqrt': lambda t, a: t[0].rsqrt(),
@@ -137,7 +154,13 @@ ELEMENTWISE = {
     'square': lambda t, a: t[0].square() if t[0].is_floating_point() else t[0] * t[0],
     'sin': lambda t, a: t[0].sin(),
     'cos': lambda t, a: t[0].cos(),
+    **{name: lambda t, a, f=getattr(torch, name): f(t[0])
+       for name in ('tan', 'asin', 'acos', 'asinh', 'acosh', 'atanh')},
+    **either('sinh', lambda x, a: sinh(x), lambda x, a: x.sinh()),
+    **either('cosh', lambda x, a: cosh(x), lambda x, a: x.cosh()),
     'atan': lambda t, a: t[0].atan(),
+    'atan2': lambda t, a: torch.atan2(*t),
+    'remainder': lambda t, a: torch.remainder(*t),
     **either('tanh', lambda x, a: tanh(x), lambda x, a: x.tanh()),
     **either('sigmoid', lambda x, a: sigmoid(x), lambda x, a: x.sigmoid()),
     'erf': lambda t, a: t[0].erf(),
@@ -149,6 +172,9 @@ ELEMENTWISE = {
     'leakyRelu': lambda t, a: F.leaky_relu(t[0], a['slope']),
     **either('elu', elu, lambda x, a: F.elu(x, a['alpha'])),
     **either('celu', celu, lambda x, a: F.celu(x, a['alpha'])),
+    **either('selu', selu, lambda x, a: F.selu(x)),
+    **either('mish', lambda x, a: x * tanh(softplus(x)), lambda x, a: F.mish(x)),
+    'prelu': lambda t, a: F.prelu(t[0].movedim(-1, 1), t[1].reshape(-1)).movedim(1, -1),
     # PyTorch multiplies by 1/6 in single precision, and has no second derivatives.
     'hardSigmoid': lambda t, a: (F.hardtanh(t[0], -3.0, 3.0) + 3) / 6,
     'hardSwish': lambda t, a: t[0] * ((F.hardtanh(t[0], -3.0, 3.0) + 3) / 6),
@@ -174,6 +200,7 @@ ELEMENTWISE = {
     'not': logic(torch.logical_not),
     'isNaN': flags(torch.isnan),
     'isFinite': flags(torch.isfinite),
+    'isInfinite': flags(torch.isinf),
     'where': lambda t, a: torch.where(t[0].ne(0), t[1], t[2]),
     'clamp': lambda t, a: t[0] if a['low'] is None and a['high'] is None else t[0].clamp(a['low'], a['high']),
     'cast': cast,
@@ -286,6 +313,13 @@ LAYOUT = {
     'squeeze': squeeze,
     'expandDims': lambda t, a: t[0].unsqueeze(a['axis']),
     'flip': lambda t, a: t[0].flip(list(range(t[0].dim())) if a['axes'] is None else a['axes']),
+    'roll': lambda t, a: torch.roll(t[0], a['shifts'], a['axes']) if a['axes'] != [] else t[0] + 0,
+    # PyTorch's diag fails for a diagonal outside the matrix. Its diagonal is empty.
+    'diag': lambda t, a: torch.diag(t[0], a['offset']) if t[0].dim() == 1 else t[0].diagonal(a['offset']) + 0,
+    'triu': lambda t, a: torch.triu(t[0], a['offset']),
+    'tril': lambda t, a: torch.tril(t[0], a['offset']),
+    'pixelShuffle': lambda t, a: channels_last(F.pixel_shuffle(planes(t[0]), a['factor'])),
+    'pixelUnshuffle': lambda t, a: channels_last(F.pixel_unshuffle(planes(t[0]), a['factor'])),
     'tile': lambda t, a: t[0].tile(a['counts']),
     'repeat': lambda t, a: t[0].repeat_interleave(a['count'], a['axis']),
     'pad': pad,
@@ -344,14 +378,25 @@ def position(choose):
     return apply
 
 
-def cumsum(t, a):
-    x, axis = t[0], a['axis']
-    y = x.flip(axis) if a['reverse'] else x
-    total = y.cumsum(axis)
-    if a['exclusive']:
-        n = x.shape[axis]
-        total = torch.cat([torch.zeros_like(y.narrow(axis, 0, 1)), total.narrow(axis, 0, n - 1)], axis)
-    return total.flip(axis) if a['reverse'] else total
+def running(function, initial):
+    """A running sum or product."""
+
+    def apply(t, a):
+        x, axis = t[0], a['axis']
+        y = x.flip(axis) if a['reverse'] else x
+        total = function(y, axis)
+        if a['exclusive']:
+            n = x.shape[axis]
+            total = torch.cat([torch.full_like(y.narrow(axis, 0, 1), initial), total.narrow(axis, 0, n - 1)], axis)
+        return total.flip(axis) if a['reverse'] else total
+
+    return apply
+
+
+def quantile(t, a):
+    q = a.get('q', 0.5)
+    share = lambda p: reduced(lambda x, _: torch.quantile(x, p, -1, interpolation=a['interpolation']))(t, a)
+    return torch.stack([share(p) for p in q]) if isinstance(q, list) else share(q)
 
 
 def matmul(t, a):
@@ -370,11 +415,15 @@ REDUCE = {
     'all': reduced(lambda x, a: x.ne(0).all(-1).to(torch.uint8)),
     'norm': reduced(order_norm),
     'variance': reduced(lambda x, a: torch.var(x, -1, correction=a['correction'])),
+    'std': reduced(lambda x, a: torch.std(x, -1, correction=a['correction'])),
+    'median': quantile,
+    'quantile': quantile,
     'argMax': position(lambda x: x.max(-1).indices),
     'argMin': position(lambda x: x.min(-1).indices),
     'softmax': lambda t, a: t[0].softmax(a['axis']),
     'logSoftmax': lambda t, a: t[0].log_softmax(a['axis']),
-    'cumsum': cumsum,
+    'cumsum': running(torch.cumsum, 0.0),
+    'cumprod': running(torch.cumprod, 1.0),
     'dot': lambda t, a: torch.dot(*t),
     'outer': lambda t, a: torch.outer(*t),
     'matmul': matmul,
@@ -411,14 +460,31 @@ def pads_of(padding, sizes, spans, strides):
     return [padding[0], padding[0], padding[1], padding[1]] if len(padding) == 2 else list(padding)
 
 
+PADDING_MODES = {'zeros': 'constant', 'reflect': 'reflect', 'edge': 'replicate'}
+
+
 def conv2d(t, a):
     x, w = t
     strides, dilation = pair(a['stride']), pair(a['dilation'])
     spans = [(k - 1) * d + 1 for k, d in zip(w.shape[:2], dilation)]
     top, bottom, left, right = pads_of(a['padding'], x.shape[1:3], spans, strides)
-    padded = F.pad(planes(x), (left, right, top, bottom)).contiguous()
+    padded = F.pad(planes(x), (left, right, top, bottom), PADDING_MODES[a.get('paddingMode', 'zeros')]).contiguous()
     return channels_last(
         F.conv2d(padded, w.permute(3, 2, 0, 1).contiguous(), stride=strides, dilation=dilation, groups=a['groups']))
+
+
+def row_pads(padding, length, span, stride):
+    """[before, after]."""
+    return pads_of([0, 0, *padding] if isinstance(padding, list) else padding, (1, length), (1, span), (1, stride))[2:]
+
+
+def conv1d(t, a):
+    x, w = t
+    span = (w.shape[0] - 1) * a['dilation'] + 1
+    pads = row_pads(a['padding'], x.shape[1], span, a['stride'])
+    padded = F.pad(x.permute(0, 2, 1), pads).contiguous()
+    options = {'stride': a['stride'], 'dilation': a['dilation'], 'groups': a['groups']}
+    return F.conv1d(padded, w.permute(2, 1, 0).contiguous(), **options).permute(0, 2, 1)
 
 
 def conv2d_transpose(t, a):
@@ -472,13 +538,29 @@ def average_pool(t, a):
     return cut.sum(-1) / divisor
 
 
+def in_row(pool):
+    """Pooling of sequences [N, L, C] as images of one row."""
+
+    def apply(t, a):
+        kernel, stride = a['kernel'], a['stride']
+        pads = [0, 0, *row_pads(a['padding'], t[0].shape[1], kernel, stride)]
+        return pool([t[0].unsqueeze(1)], {**a, 'kernel': [1, kernel], 'stride': [1, stride], 'padding': pads}).squeeze(1)
+
+    return apply
+
+
+def adaptive(pool):
+    return lambda t, a: channels_last(pool(planes(t[0]), pair(a['size'])))
+
+
 def resize(t, a):
     x = t[0]
     size = pair(a['size'])
     if a['mode'] == 'nearest':
         rows, columns = [torch.tensor([i * n // out for i in range(out)]) for n, out in zip(x.shape[1:3], size)]
         return x.index_select(1, rows).index_select(2, columns)
-    return channels_last(F.interpolate(planes(x), size, mode='bilinear', align_corners=a['alignCorners']))
+    options = {'mode': a['mode'], 'align_corners': a['alignCorners'], 'antialias': a['antialias']}
+    return channels_last(F.interpolate(planes(x), size, **options))
 
 
 def batch_norm(t, a):
@@ -530,6 +612,11 @@ IMAGES = {
     'conv2dTranspose': conv2d_transpose,
     'maxPool2d': max_pool,
     'avgPool2d': average_pool,
+    'conv1d': conv1d,
+    'maxPool1d': in_row(max_pool),
+    'avgPool1d': in_row(average_pool),
+    'adaptiveAvgPool2d': adaptive(F.adaptive_avg_pool2d),
+    'adaptiveMaxPool2d': adaptive(F.adaptive_max_pool2d),
     'globalAvgPool2d': lambda t, a: t[0].mean([1, 2]),
     'globalMaxPool2d': lambda t, a: last(t[0], [1, 2]).max(-1).values,
     'resize2d': resize,
@@ -554,10 +641,10 @@ def over_examples(rows, a):
     return {'mean': rows.mean, 'sum': rows.sum, 'none': lambda: rows}[a['reduction']]()
 
 
-def binary(z, target):
+def binary(z, target, weight=None):
     if is_double(z) or Formulas.accurate:
-        return (1 - target) * softplus(z) + target * softplus(-z)
-    return F.binary_cross_entropy_with_logits(z, target, reduction='none')
+        return (1 - target) * softplus(z) + (1 if weight is None else weight) * target * softplus(-z)
+    return F.binary_cross_entropy_with_logits(z, target, reduction='none', pos_weight=weight)
 
 
 def focal(t, a):
@@ -583,8 +670,41 @@ def kl_divergence(t, a):
 
 
 def cross_entropy(t, a):
-    rows = F.cross_entropy(t[0], t[1].long(), reduction='none', label_smoothing=a['labelSmoothing'])
+    """The mean is PyTorch's. PyTorch has no loss for each example of several positions: it is the mean over those that count."""
+    z, target, *weight = t
+    is_soft = target.is_floating_point()
+    target = target.movedim(-1, 1) if is_soft else target.long()
+    ignored = -100 if a['ignoreIndex'] is None else a['ignoreIndex']
+    loss = lambda reduction: F.cross_entropy(
+        z.movedim(-1, 1), target, weight[0] if weight else None, ignore_index=ignored, reduction=reduction,
+        label_smoothing=a['labelSmoothing'])
+    if a['reduction'] == 'mean':
+        return loss('mean')
+    counts = torch.ones_like(z[..., 0]) if is_soft else target.ne(ignored).to(z.dtype)
+    rows = loss('none').reshape(len(z), -1).sum(1) / counts.reshape(len(z), -1).sum(1).clamp(min=1)
     return over_examples(rows, a)
+
+
+def cosine_similarity(t, a):
+    if a['epsilon'] < 1:
+        return F.cosine_similarity(*t, dim=a['axis'], eps=a['epsilon'])
+    # Vectors may be shorter than epsilon. PyTorch's gradient ignores the maximum.
+    unit = lambda x: x / torch.linalg.vector_norm(x, dim=a['axis'], keepdim=True).clamp(min=a['epsilon'])
+    x, y = torch.broadcast_tensors(*t)
+    return (unit(x) * unit(y)).sum(a['axis'])
+
+
+def cosine_embedding(t, a):
+    x, y, labels = t
+    if not is_double(x):
+        return F.cosine_embedding_loss(*t, margin=a['margin'], reduction=a['reduction'])
+    # PyTorch adds 1e-12 to the squares of the lengths.
+    cosine = F.cosine_similarity(x, y, dim=1)
+    return over_examples(torch.where(labels > 0, 1 - cosine, (cosine - a['margin']).clamp(min=0)), a)
+
+
+def triplet_margin(t, a):
+    return F.triplet_margin_loss(*t, margin=a['margin'], p=a['order'], swap=a['swap'], reduction=a['reduction'])
 
 
 def accuracy(t, a):
@@ -598,6 +718,11 @@ LOSSES = {
     'accuracy': accuracy,
     'klDivergence': kl_divergence,
     'meanSquaredError': lambda t, a: by_example((t[0] - t[1]).square(), a),
+    'meanAbsoluteError': lambda t, a: by_example(F.l1_loss(*t, reduction='none'), a),
+    'smoothL1Loss': lambda t, a: by_example(F.smooth_l1_loss(*t, reduction='none', beta=a['beta']), a),
+    'cosineSimilarity': cosine_similarity,
+    'cosineEmbeddingLoss': cosine_embedding,
+    'tripletMarginLoss': triplet_margin,
     'huberLoss': lambda t, a: by_example(F.huber_loss(*t, reduction='none', delta=a['delta']), a),
     'binaryCrossEntropy': lambda t, a: by_example(binary(*t), a),
     'focalLoss': focal,
@@ -677,7 +802,7 @@ def network(t, a):
 
 def upsample(t, a):
     size = [n * a['factor'] for n in t[0].shape[1:3]]
-    return resize(t, {'size': size, 'mode': a['mode'], 'alignCorners': False})
+    return resize(t, {'size': size, 'mode': a['mode'], 'alignCorners': False, 'antialias': False})
 
 
 ACCURATE |= {'binaryCrossEntropy', 'focalLoss'}
@@ -685,6 +810,8 @@ ACCURATE |= {'binaryCrossEntropy', 'focalLoss'}
 LAYERS = {
     'nn.dense': biased(lambda t, a: t[0] @ t[1]),
     'nn.conv2d': biased(conv2d),
+    'nn.conv1d': biased(conv1d),
+    'nn.prelu': lambda t, a: ELEMENTWISE['prelu'](t, a),
     'nn.depthwiseConv2d': biased(depthwise),
     'nn.conv2dTranspose': biased(conv2d_transpose),
     'nn.embedding': lambda t, a: t[1][t[0].long()],
@@ -696,6 +823,8 @@ LAYERS = {
     'nn.lrn': lambda t, a: (lrn_within if a['region'] == 'within-channel' else lrn_across)(t, a),
     'nn.maxPool2d': max_pool,
     'nn.avgPool2d': average_pool,
+    'nn.maxPool1d': in_row(max_pool),
+    'nn.avgPool1d': in_row(average_pool),
     'nn.upsample2d': upsample,
     'nn.normalize': normalize_images,
     'nn.network': network,

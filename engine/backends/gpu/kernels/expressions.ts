@@ -100,6 +100,56 @@ export const expressions = {
       ],
     },
   },
+  remainder: {
+    float: (a, b) => `remainderOf(${a}, ${b})`,
+    functions: {
+      // Long division, exact at every step: subtracts b times falling powers of two.
+      remainderOf: [
+        ['a', 'b'],
+        `if (nan(a) > 0) { return a; }
+         if (nan(b) > 0) { return b; }
+         if (b === 0 || finite(a) < 1) { return Math.sqrt(-1 - b * b); }
+         const y = Math.abs(b);
+         let rest = Math.abs(a);
+         let part = y;
+         for (let i = 0; i < 280; i++) {
+           if (part > rest * 0.5) { break; }
+           part = part * 2;
+         }
+         for (let i = 0; i < 281; i++) {
+           if (part < y) { break; }
+           if (rest >= part) { rest = rest - part; }
+           part = part * 0.5;
+         }
+         if (a < 0) { rest = -rest; }
+         if (rest < 0 && b > 0) { return rest + b; }
+         if (rest > 0 && b < 0) { return rest + b; }
+         return rest;`,
+      ],
+    },
+  },
+  atan2: {
+    float: (y, x) => `angle(${y}, ${x})`,
+    functions: {
+      // A zero below 0 is known by its reciprocal.
+      angle: [
+        ['y', 'x'],
+        `if (nan(y) > 0) { return y; }
+         if (nan(x) > 0) { return x; }
+         const a = Math.abs(y);
+         const b = Math.abs(x);
+         let r = 0;
+         if (a > b) { r = 1.5707963267948966 - arcTangent(b / a); }
+         if (a <= b && b > 0) { r = arcTangent(a / b); }
+         if (finite(a) + finite(b) === 0) { r = 0.7853981633974483; }
+         if (x < 0) { r = 3.141592653589793 - r; }
+         if (x === 0 && b === a && 1 / x < 0) { r = 3.141592653589793; }
+         if (y < 0) { return -r; }
+         if (y === 0 && 1 / y < 0) { return -r; }
+         return r;`,
+      ],
+    },
+  },
   maximum: {
     float: (a, b) => `larger(${a}, ${b})`,
     i32: (t, a, b) => chosen(t, isBelow(a, b), b, a),
@@ -139,7 +189,21 @@ export const expressions = {
       ],
     },
   },
+  trunc: { float: (x) => `${x} < 0 ? Math.ceil(${x}) : Math.floor(${x})` },
   exp: { float: (x) => `exponential(${x})` },
+  exp2: {
+    float: (x) => `exponentialOf2(${x})`,
+    functions: {
+      exponentialOf2: [
+        ['a'],
+        `if (nan(a) > 0) { return a; }
+         if (a >= 128) { return Math.exp(a); }
+         if (a < -151) { return 0; }
+         const n = Math.floor(a + 0.5);
+         return scaled(exponential((a - n) * 0.6931471805599453), n);`,
+      ],
+    },
+  },
   expm1: {
     float: (x) => `exponentialLess1(${x})`,
     functions: {
@@ -154,6 +218,8 @@ export const expressions = {
     },
   },
   log: { float: (x) => `logarithm(${x})` },
+  log2: { float: (x) => `logarithmTo(${x}, 1, 0, 1.4426950408889634)` },
+  log10: { float: (x) => `logarithmTo(${x}, 0.30078125, 0.0002487456639811952, 0.4342944819032518)` },
   log1p: { float: (x) => `logarithmOf1Plus(${x})` },
   sqrt: { float: (x) => `Math.sqrt(${x})`, wgsl: (x) => `sqrt(${x})` },
   sin: {
@@ -218,6 +284,32 @@ export const expressions = {
     },
   },
   cos: { float: (x) => `sine(${x}, 1)` },
+  sinh: {
+    float: (x) => `hyperbolicSine(${x})`,
+    functions: {
+      hyperbolicSine: [
+        ['a'],
+        `if (nan(a) > 0) { return a; }
+         if (a > -1 && a < 1) {
+           const s = a * a;
+           return a * (1 + s * 0.16666666666666666 * (1 + s * 0.05 * (1 + s * 0.023809523809523808 * (1 + s * 0.013888888888888888))));
+         }
+         if (a < 0) { return -hyperbolicSum(-a, -0.5); }
+         return hyperbolicSum(a, -0.5);`,
+      ],
+      // e^a / 2 + other / e^a for a >= 0. Beyond 88 e^a would overflow before the result does.
+      hyperbolicSum: [
+        ['a', 'other'],
+        `if (a > 88) {
+           const root = exponential(a * 0.5);
+           return root * (root * 0.5);
+         }
+         const e = exponential(a);
+         return e * 0.5 + other / e;`,
+      ],
+    },
+  },
+  cosh: { float: (x) => `hyperbolicSum(Math.abs(${x}), 0.5)` },
   tanh: {
     float: (x) => `hyperbolic(${x})`,
     functions: {

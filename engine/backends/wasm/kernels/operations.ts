@@ -2,7 +2,7 @@
 // under the operation's name. A new operation needs no other file of the backend: the host finds loops by their names. Where one loop
 // does not serve all dtypes, a name ends in the dtype of the last operand, or in that and the dtype of the result.
 import { binary, ternary, unary } from "./loops";
-import { exp4, log1p4, log4, pow2, relu4, splat } from "./simd";
+import { exp4, log1p4, log4, logOf4, pow2, relu4, scale4, splat } from "./simd";
 
 // One operand.
 
@@ -30,6 +30,9 @@ export const OP_ceil = unary<Ceil>();
 class Round { @inline apply(x: v128): v128 { return f32x4.nearest(x); } }
 export const OP_round = unary<Round>();
 
+class Trunc { @inline apply(x: v128): v128 { return f32x4.trunc(x); } }
+export const OP_trunc = unary<Trunc>();
+
 class Sqrt { @inline apply(x: v128): v128 { return f32x4.sqrt(x); } }
 export const OP_sqrt = unary<Sqrt>();
 
@@ -38,6 +41,17 @@ export const OP_relu = unary<Relu>();
 
 class Exp { @inline apply(x: v128): v128 { return exp4(x); } }
 export const OP_exp = unary<Exp>();
+
+/** 2^x, about 1 ulp, exact for whole x. Denormal results are kept. */
+class Exp2 {
+  apply(x: v128): v128 {
+    const clamped = f32x4.pmin(f32x4.pmax(x, splat(-151)), splat(129));
+    const n = f32x4.nearest(clamped);
+    const rest = exp4(f32x4.mul(f32x4.sub(clamped, n), splat(0.693147180559945309)));
+    return v128.bitselect(x, scale4(rest, i32x4.trunc_sat_f32x4_s(n)), f32x4.ne(x, x));
+  }
+}
+export const OP_exp2 = unary<Exp2>();
 
 /** e^x − 1, about 2 ulp, also near 0. */
 class Expm1 {
@@ -65,6 +79,12 @@ export const OP_expm1 = unary<Expm1>();
 class Log { @inline apply(x: v128): v128 { return log4(x); } }
 export const OP_log = unary<Log>();
 
+class Log2 { apply(x: v128): v128 { return logOf4(x, 1, 0, 1.44269504088896341); } }
+export const OP_log2 = unary<Log2>();
+
+class Log10 { apply(x: v128): v128 { return logOf4(x, 0.30078125, 2.48745663981195214e-4, 0.434294481903251828); } }
+export const OP_log10 = unary<Log10>();
+
 class Log1p { @inline apply(x: v128): v128 { return log1p4(x); } }
 export const OP_log1p = unary<Log1p>();
 
@@ -86,6 +106,36 @@ class Tanh {
   }
 }
 export const OP_tanh = unary<Tanh>();
+
+/** (e^x ± e^−x) / 2 for x >= 0, the sign that of `other`. Beyond 88 e^x would overflow before the result does. */
+// @ts-ignore: decorator
+@inline function hyperbolic(x: v128, other: f32): v128 {
+  const e = exp4(x);
+  const y = f32x4.add(f32x4.mul(e, splat(0.5)), f32x4.div(splat(other), e));
+  const far = f32x4.gt(x, splat(88));
+  if (!v128.any_true(far)) return y;
+  const root = exp4(f32x4.mul(x, splat(0.5)));
+  return v128.bitselect(f32x4.mul(root, f32x4.mul(root, splat(0.5))), y, far);
+}
+
+/** sinh x, about 2 ulp: its series up to 1, else through e^|x|. */
+class Sinh {
+  apply(x: v128): v128 {
+    const a = f32x4.abs(x);
+    const z = f32x4.mul(x, x);
+    let p = splat(2.7557319223985893e-6);
+    p = f32x4.add(f32x4.mul(p, z), splat(1.984126984126984e-4));
+    p = f32x4.add(f32x4.mul(p, z), splat(8.333333333333333e-3));
+    p = f32x4.add(f32x4.mul(p, z), splat(0.16666666666666667));
+    const near = f32x4.add(f32x4.mul(f32x4.mul(p, z), x), x);
+    const far = v128.or(hyperbolic(a, -0.5), v128.and(x, i32x4.splat(0x80000000)));
+    return v128.bitselect(near, far, f32x4.lt(a, splat(1)));
+  }
+}
+export const OP_sinh = unary<Sinh>();
+
+class Cosh { apply(x: v128): v128 { return hyperbolic(f32x4.abs(x), 0.5); } }
+export const OP_cosh = unary<Cosh>();
 
 /** 1 / (1 + e^−x). It uses e^−|x|, which does not overflow, so small results are not flushed to 0. */
 class Sigmoid {
@@ -254,7 +304,18 @@ class Erfc {
 }
 export const OP_erfc = unary<Erfc>();
 
-/** The arc tangent, about 2 ulp: after Cephes' atanf, reduced to |x| <= tan(π/8). */
+/** The arc tangent of |x| <= tan(π/8), after Cephes' atanf. */
+// @ts-ignore: decorator
+@inline function nearAtan(x: v128): v128 {
+  const z = f32x4.mul(x, x);
+  let p = splat(8.05374449538e-2);
+  p = f32x4.add(f32x4.mul(p, z), splat(-1.38776856032e-1));
+  p = f32x4.add(f32x4.mul(p, z), splat(1.99777106478e-1));
+  p = f32x4.add(f32x4.mul(p, z), splat(-3.33329491539e-1));
+  return f32x4.add(f32x4.mul(f32x4.mul(p, z), x), x);
+}
+
+/** The arc tangent, about 2 ulp. */
 class Atan {
   apply(x: v128): v128 {
     const a = f32x4.abs(x);
@@ -263,12 +324,7 @@ class Atan {
     const middle = f32x4.div(f32x4.sub(a, splat(1)), f32x4.add(a, splat(1)));
     const r = v128.bitselect(f32x4.div(splat(-1), a), v128.bitselect(a, middle, near), far);
     const offset = v128.bitselect(splat(1.5707963267948966), v128.andnot(splat(0.7853981633974483), near), far);
-    const z = f32x4.mul(r, r);
-    let p = splat(8.05374449538e-2);
-    p = f32x4.add(f32x4.mul(p, z), splat(-1.38776856032e-1));
-    p = f32x4.add(f32x4.mul(p, z), splat(1.99777106478e-1));
-    p = f32x4.add(f32x4.mul(p, z), splat(-3.33329491539e-1));
-    const y = f32x4.add(offset, f32x4.add(f32x4.mul(f32x4.mul(p, z), r), r));
+    const y = f32x4.add(offset, nearAtan(r));
     return v128.or(y, v128.and(x, i32x4.splat(0x80000000)));
   }
 }
@@ -321,6 +377,45 @@ class Pow {
   }
 }
 export const OP_pow = binary<Pow>();
+
+/** x modulo y, exactly, with the sign of y. */
+// @ts-ignore: decorator
+@inline function remainder(x: f32, y: f32): f32 {
+  const rest = NativeMathf.mod(x, y);
+  return rest != 0 && rest < 0 != y < 0 ? rest + y : rest;
+}
+
+class Remainder {
+  apply(x: v128, y: v128): v128 {
+    let r = f32x4.splat(remainder(f32x4.extract_lane(x, 0), f32x4.extract_lane(y, 0)));
+    r = f32x4.replace_lane(r, 1, remainder(f32x4.extract_lane(x, 1), f32x4.extract_lane(y, 1)));
+    r = f32x4.replace_lane(r, 2, remainder(f32x4.extract_lane(x, 2), f32x4.extract_lane(y, 2)));
+    return f32x4.replace_lane(r, 3, remainder(f32x4.extract_lane(x, 3), f32x4.extract_lane(y, 3)));
+  }
+}
+export const OP_remainder = binary<Remainder>();
+
+/** The angle of (x, y), about 2 ulp: the arc tangent of the smaller by the larger, moved to its octant. */
+class Atan2 {
+  apply(y: v128, x: v128): v128 {
+    const a = f32x4.abs(y);
+    const b = f32x4.abs(x);
+    const larger = f32x4.max(a, b);
+    const smaller = f32x4.min(a, b);
+    // 0 / 0 counts as 0, and Infinity / Infinity as 1.
+    let t = f32x4.div(smaller, larger);
+    t = v128.bitselect(smaller, t, f32x4.eq(larger, splat(0)));
+    t = v128.bitselect(splat(1), t, f32x4.eq(smaller, splat(f32.MAX_VALUE * 2)));
+    const near = f32x4.le(t, splat(0.4142135623730950));
+    const middle = f32x4.div(f32x4.sub(t, splat(1)), f32x4.add(t, splat(1)));
+    let r = f32x4.add(v128.andnot(splat(0.7853981633974483), near), nearAtan(v128.bitselect(t, middle, near)));
+    r = v128.bitselect(f32x4.sub(splat(1.5707963267948966), r), r, f32x4.gt(a, b));
+    r = v128.bitselect(f32x4.sub(splat(3.141592653589793), r), r, i32x4.lt_s(x, i32x4.splat(0)));
+    const nan = v128.or(f32x4.ne(x, x), f32x4.ne(y, y));
+    return v128.bitselect(f32x4.add(x, y), v128.or(r, v128.and(y, i32x4.splat(0x80000000))), nan);
+  }
+}
+export const OP_atan2 = binary<Atan2>();
 
 class Maximum { @inline apply(x: v128, y: v128): v128 { return f32x4.max(x, y); } }
 export const OP_maximum = binary<Maximum>();

@@ -95,10 +95,7 @@
   p = f32x4.add(f32x4.mul(p, r), splat(1.6666665459e-1));
   p = f32x4.add(f32x4.mul(p, r), splat(5.0000001201e-1));
   p = f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r), splat(1.0));
-  // Two factors, because 2^n alone leaves the range of normal numbers before the result does.
-  const whole = i32x4.trunc_sat_f32x4_s(n);
-  const half = i32x4.shr_s(whole, 1);
-  p = f32x4.mul(f32x4.mul(p, pow2(half)), pow2(i32x4.sub(whole, half)));
+  p = scale4(p, i32x4.trunc_sat_f32x4_s(n));
   p = v128.bitselect(splat(f32.MAX_VALUE * 2), p, f32x4.gt(x, splat(88.7228390)));
   return v128.bitselect(x, p, f32x4.ne(x, x));
 }
@@ -133,6 +130,40 @@
   y = v128.bitselect(infinity, y, f32x4.eq(x, infinity));
   y = v128.bitselect(f32x4.neg(infinity), y, f32x4.eq(x, splat(0)));
   return v128.bitselect(splat(f32.NaN), y, v128.or(f32x4.lt(x, splat(0)), f32x4.ne(x, x)));
+}
+
+/** The whole n with x / 2^n in [√½, √2), for x > 0. */
+// @ts-ignore: decorator
+@inline function binade4(x: v128): v128 {
+  const tiny = f32x4.lt(x, splat(1.17549435e-38));
+  const scaled = v128.bitselect(f32x4.mul(x, splat(8388608.0)), x, tiny);
+  const n = i32x4.sub(i32x4.shr_s(scaled, 23), i32x4.splat(127));
+  const m = v128.or(v128.and(scaled, i32x4.splat(0x007fffff)), splat(1));
+  // A comparison is −1 where it is true.
+  const above = i32x4.sub(n, f32x4.ge(m, splat(1.41421356237309505)));
+  return i32x4.sub(above, v128.and(tiny, i32x4.splat(23)));
+}
+
+/** x · 2^n for whole n in −252 … 254: in two factors, because 2^n alone may leave the range of normal numbers. */
+// @ts-ignore: decorator
+@inline export function scale4(x: v128, n: v128): v128 {
+  const half = i32x4.shr_s(n, 1);
+  return f32x4.mul(f32x4.mul(x, pow2(half)), pow2(i32x4.sub(n, half)));
+}
+
+/**
+ * A logarithm to another base, about 2 ulp: n (high + low) + `factor` ln m for x = 2^n m. high + low is the logarithm of 2, and
+ * multiples of `high` are exact. So are results for powers of two if the base is 2.
+ */
+// @ts-ignore: decorator
+@inline export function logOf4(x: v128, high: f32, low: f32, factor: f32): v128 {
+  const whole = binade4(x);
+  const n = f32x4.convert_i32x4_s(whole);
+  const rest = f32x4.mul(log4(scale4(x, i32x4.neg(whole))), splat(factor));
+  const y = f32x4.add(f32x4.mul(n, splat(high)), f32x4.add(f32x4.mul(n, splat(low)), rest));
+  // 0, infinities, NaN and what is below 0
+  const ordinary = v128.and(f32x4.gt(x, splat(0)), f32x4.lt(x, splat(f32.MAX_VALUE * 2)));
+  return v128.all_true<i32>(ordinary) ? y : v128.bitselect(y, log4(x), ordinary);
 }
 
 /** max(x, 0); NaN stays NaN. */

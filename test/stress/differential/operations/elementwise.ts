@@ -24,9 +24,11 @@ const EXTREME = [
 ];
 const SPECIAL = [...EXTREME, 'NaN', 'Infinity', '-Infinity'];
 
+type Domain = 'real' | 'positive' | 'above -1' | 'above 1' | 'below 1';
+
 interface Unary {
   readonly apply: (x: Tensor, attrs: never) => Tensor;
-  readonly domain?: 'real' | 'positive' | 'above -1';
+  readonly domain?: Domain;
   /** Points where the function or its derivative is not smooth. */
   readonly kinks?: readonly number[];
   /** Composed of several terms, which may cancel. Near kinks a change of the input changes the term. */
@@ -34,10 +36,12 @@ interface Unary {
   readonly attrs?: (draws: Draws) => Attrs;
 }
 
-const DOMAINS: Readonly<Record<'real' | 'positive' | 'above -1', Values>> = {
+const DOMAINS: Readonly<Record<Domain, Values>> = {
   real: normal(),
   positive: uniform(0.01, 8),
   'above -1': uniform(-0.9, 6),
+  'above 1': uniform(1.01, 9),
+  'below 1': uniform(-0.99, 0.99),
 };
 
 function shapeOf(draws: Draws): Shape {
@@ -54,13 +58,16 @@ function unary({ apply, domain = 'real', kinks = [0], composed, attrs }: Unary):
         perturbed: composed !== undefined,
       } as const;
       const way = draws.below(10);
-      const signs = domain === 'real' ? 'both' : 'positive';
+      const signs = domain === 'real' || domain === 'below 1' ? 'both' : 'positive';
       if (way < 4) {
         const values = domain === 'real' ? ordinary(draws) : DOMAINS[domain];
         return { ...common, inputs: [f32(shape, values)] };
       }
       if (way < 7) {
-        return { ...common, inputs: [f32(shape, { kind: 'binades', low: -149, high: 127, signs })] };
+        return {
+          ...common,
+          inputs: [f32(shape, { kind: 'binades', low: -149, high: domain === 'below 1' ? -1 : 127, signs })],
+        };
       }
       if (way < 8) {
         const inputs = [f32(shape, { kind: 'near', points: kinks })];
@@ -85,9 +92,13 @@ const unaries: Readonly<Record<string, Unary>> = {
   floor: { apply: cg.floor, kinks: [-2, -1, 0, 1, 2, 8388607.5, -8388608] },
   ceil: { apply: cg.ceil, kinks: [-2, -1, 0, 1, 2, 8388607.5, -8388608] },
   round: { apply: cg.round, kinks: [-2.5, -1.5, -0.5, 0, 0.5, 1.5, 2.5, 8388607.5, -8388607.5] },
+  trunc: { apply: cg.trunc, kinks: [-2, -1, 0, 1, 2, 8388607.5, -8388608] },
   exp: { apply: cg.exp, kinks: [0, 88.72, -87.3, -103.9] },
+  exp2: { apply: cg.exp2, kinks: [0, 127.99, -126, -149, 0.5] },
   expm1: { apply: cg.expm1, kinks: [0, 88.72, -17.3, 1e-4] },
   log: { apply: cg.log, domain: 'positive', kinks: [1, 2 ** -126, 2 ** -149] },
+  log2: { apply: cg.log2, domain: 'positive', kinks: [1, 2 ** -126, 2 ** -149, 8] },
+  log10: { apply: cg.log10, domain: 'positive', kinks: [1, 2 ** -126, 2 ** -149, 1000] },
   log1p: { apply: cg.log1p, domain: 'above -1', kinks: [0, -0.5, 1, 1e-4] },
   sqrt: { apply: cg.sqrt, domain: 'positive', kinks: [1, 2 ** -126, 4] },
   rsqrt: { apply: cg.rsqrt, domain: 'positive', kinks: [1, 2 ** -126, 4] },
@@ -95,6 +106,14 @@ const unaries: Readonly<Record<string, Unary>> = {
   square: { apply: cg.square },
   sin: { apply: cg.sin, kinks: [0, Math.PI, -Math.PI / 2, 8192, 1e5] },
   cos: { apply: cg.cos, kinks: [0, Math.PI, -Math.PI / 2, 8192, 1e5] },
+  tan: { apply: cg.tan, kinks: [0, Math.PI, -Math.PI / 4, 8192, 1e5], composed: 'smooth' },
+  asin: { apply: cg.asin, domain: 'below 1', kinks: [0, 0.5, -0.5, 0.999], composed: 'smooth' },
+  acos: { apply: cg.acos, domain: 'below 1', kinks: [0, 0.5, -0.5, 0.999], composed: 'smooth' },
+  sinh: { apply: cg.sinh, kinks: [0, 1, -1, 88.72, -89.4] },
+  cosh: { apply: cg.cosh, kinks: [0, 1, -1, 88.72, -89.4] },
+  asinh: { apply: cg.asinh, kinks: [0, 1, -1, 1e9], composed: 'smooth' },
+  acosh: { apply: cg.acosh, domain: 'above 1', kinks: [1.001, 2, 1e9], composed: 'smooth' },
+  atanh: { apply: cg.atanh, domain: 'below 1', kinks: [0, 0.5, -0.5, 0.999], composed: 'smooth' },
   atan: { apply: cg.atan, kinks: [0, 1, -1, 0.4142, 2.4142] },
   tanh: { apply: cg.tanh, kinks: [0, 0.55, -0.55, 9, -9] },
   sigmoid: { apply: cg.sigmoid, kinks: [0, 2, -2, 16.6, -88] },
@@ -116,6 +135,8 @@ const unaries: Readonly<Record<string, Unary>> = {
   },
   elu: { apply: (x, given: Alpha) => cg.elu(x, given.alpha), attrs: alpha },
   celu: { apply: (x, given: Alpha) => cg.celu(x, given.alpha), attrs: alpha, composed: 'smooth' },
+  selu: { apply: cg.selu },
+  mish: { apply: cg.mish, kinks: [0, -1.19, 20, -88], composed: 'smooth' },
   hardSigmoid: { apply: cg.hardSigmoid, kinks: [0, 3, -3], composed: 'kinked' },
   hardSwish: { apply: cg.hardSwish, kinks: [0, 3, -3], composed: 'kinked' },
   hardTanh: { apply: cg.hardTanh, kinks: [0, 1, -1] },
@@ -131,7 +152,10 @@ function pairOf(draws: Draws): readonly [Shape, Shape] {
   return draws.chance(0.5) ? [shape, other] : [other, shape];
 }
 
-const binary = (apply: (a: Tensor, b: Tensor) => Tensor): Operation => ({
+const binary = (
+  apply: (a: Tensor, b: Tensor) => Tensor,
+  tied: readonly number[] = [-2, 0, 1, 3],
+): Operation => ({
   draw(draws) {
     const [a, b] = pairOf(draws);
     const common = { budget: 'element', perturbed: false } as const;
@@ -144,7 +168,7 @@ const binary = (apply: (a: Tensor, b: Tensor) => Tensor): Operation => ({
       return { ...common, inputs: [f32(a, wide), f32(b, wide)] };
     }
     if (way < 8) {
-      const equal = { kind: 'ties', values: [-2, 0, 1, 3] } as const;
+      const equal = { kind: 'ties', values: tied } as const;
       return { ...common, order: 1, inputs: [f32(a, equal), f32(b, equal)] };
     }
     const values = { kind: 'listed', values: way < 9 ? EXTREME : SPECIAL } as const;
@@ -230,6 +254,18 @@ const where: Operation = {
   build: ([condition, a, b]) => cg.where(condition, a, b),
 };
 
+/** One slope, or one for each channel. */
+const prelu: Operation = {
+  draw(draws) {
+    const shape = draws.shape(draws.integer(2, 4));
+    const slope = draws.chance(0.4) ? [] : shape.slice(-1);
+    const near = draws.chance(0.3);
+    const values = near ? ({ kind: 'ties', values: [-2, 0, 1] } as const) : ordinary(draws);
+    return { order: near ? 1 : 2, inputs: [f32(shape, values), f32(slope, normal())] };
+  },
+  build: ([x, slope]) => cg.prelu(x, slope),
+};
+
 interface Bounds {
   readonly low: number | null;
   readonly high: number | null;
@@ -281,6 +317,10 @@ export const elementwise: Operations = {
   maximum: integers(cg.maximum, binary(cg.maximum)),
   minimum: integers(cg.minimum, binary(cg.minimum)),
   pow,
+  atan2: binary(cg.atan2),
+  // Where the divisor is 0, PyTorch's gradient is infinite and ours NaN.
+  remainder: binary(cg.remainder, [-2, 3, 1, -1]),
+  prelu,
   equal: comparison(cg.equal),
   notEqual: comparison(cg.notEqual),
   less: comparison(cg.less),
@@ -293,6 +333,7 @@ export const elementwise: Operations = {
   not: test(cg.not, 'u8'),
   isNaN: test(cg.isNaN, 'f32'),
   isFinite: test(cg.isFinite, 'f32'),
+  isInfinite: test(cg.isInfinite, 'f32'),
   where,
   clamp,
   cast,

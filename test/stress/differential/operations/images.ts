@@ -60,6 +60,31 @@ const conv2d: Operation = {
   build: ([x, w], options) => cg.conv2d(x, w, options),
 };
 
+const paddingOf1d = (draws: Draws, most: number): Json =>
+  draws.pick(['same', 'valid', draws.integer(0, most), [draws.integer(0, most), draws.integer(0, most)]]);
+
+const conv1d: Operation = {
+  draw(draws) {
+    const [kernel, groups] = [draws.pick([1, 2, 3, 3, 5, 7]), draws.pick([1, 1, 1, 2, 3])];
+    const channels = groups * draws.pick([1, 2, 3, 4, 5, 8, 9, 16]);
+    const filters = groups * draws.pick([1, 2, 3, 4, 5, 7, 8, 9, 16]);
+    const length = draws.chance(0.1) ? draws.longLength() : sideOf(draws, kernel);
+    return {
+      inputs: [
+        f32([draws.integer(1, 3), length, channels], normal()),
+        f32([kernel, channels / groups, filters], normal(0.5)),
+      ],
+      attrs: {
+        stride: draws.pick([1, 1, 1, 2, 3]),
+        padding: paddingOf1d(draws, 3),
+        dilation: draws.pick([1, 1, 1, 2]),
+        groups,
+      },
+    };
+  },
+  build: ([x, w], options) => cg.conv1d(x, w, options),
+};
+
 const conv2dTranspose: Operation = {
   draw(draws) {
     const [kh, kw] = kernelOf(draws);
@@ -125,6 +150,50 @@ const avgPool2d: Operation = {
   build: ([x], { kernel, ...options }) => cg.avgPool2d(x, kernel, options),
 };
 
+function pooled1d(draws: Draws) {
+  const kernel = draws.integer(1, 5);
+  const length = draws.chance(0.1) ? draws.longLength() : kernel + draws.integer(0, 20);
+  const x = [draws.integer(1, 3), length, draws.pick([1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33])];
+  const padding = paddingOf1d(draws, Math.min(kernel, 3) - 1);
+  return { x, attrs: { kernel, stride: draws.integer(1, 4), padding, ceil: draws.chance(0.4) } };
+}
+
+const maxPool1d: Operation = {
+  draw(draws) {
+    const { x, attrs } = pooled1d(draws);
+    return {
+      budget: 'exact',
+      perturbed: false,
+      inputs: [f32(x, draws.pick([ties, distinct]))],
+      attrs,
+    };
+  },
+  build: ([x], { kernel, ...options }) => cg.maxPool1d(x, kernel, options),
+};
+
+const avgPool1d: Operation = {
+  draw(draws) {
+    const { x, attrs } = pooled1d(draws);
+    return {
+      inputs: [f32(x, ordinary(draws))],
+      attrs: { ...attrs, divisor: draws.pick(['clipped', 'inside']) },
+    };
+  },
+  build: ([x], { kernel, ...options }) => cg.avgPool1d(x, kernel, options),
+};
+
+/** Grids that divide the image, that do not, and that are finer than it. */
+const adaptive = (
+  apply: (x: Tensor, size: number | readonly [number, number]) => Tensor,
+  values: (draws: Draws) => Values,
+): Operation => ({
+  draw(draws) {
+    const size = draws.chance(0.3) ? draws.integer(1, 9) : [draws.integer(1, 9), draws.integer(1, 9)];
+    return { inputs: [f32(imagesOf(draws), values(draws))], perturbed: false, attrs: { size } };
+  },
+  build: ([x], { size }) => apply(x, size),
+});
+
 const imagesOf = (draws: Draws): number[] => [
   draws.integer(1, 4),
   draws.integer(1, 12),
@@ -139,13 +208,14 @@ const whole = (apply: (x: Tensor) => Tensor, values: (draws: Draws) => Values): 
 
 const resize2d: Operation = {
   draw(draws) {
-    const mode = draws.pick(['nearest', 'bilinear']);
+    const mode = draws.pick(['nearest', 'bilinear', 'bicubic']);
     return {
       inputs: [f32(imagesOf(draws), ordinary(draws))],
       attrs: {
         size: draws.chance(0.2) ? draws.integer(1, 20) : [draws.integer(1, 20), draws.integer(1, 20)],
         mode,
-        alignCorners: mode === 'bilinear' && draws.chance(0.5),
+        alignCorners: mode !== 'nearest' && draws.chance(0.4),
+        antialias: mode !== 'nearest' && draws.chance(0.4),
       },
     };
   },
@@ -272,6 +342,11 @@ export const images: Operations = {
   conv2dTranspose,
   maxPool2d,
   avgPool2d,
+  conv1d,
+  maxPool1d,
+  avgPool1d,
+  adaptiveAvgPool2d: adaptive(cg.adaptiveAvgPool2d, ordinary),
+  adaptiveMaxPool2d: adaptive(cg.adaptiveMaxPool2d, (draws) => draws.pick([ties, distinct])),
   globalAvgPool2d: whole(cg.globalAvgPool2d, ordinary),
   globalMaxPool2d: whole(cg.globalMaxPool2d, (draws) => draws.pick([ties, distinct])),
   resize2d,

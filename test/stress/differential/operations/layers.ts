@@ -55,7 +55,12 @@ function layer(draw: (draws: Draws) => LayerDraw, make: (attrs: Given) => nn.Lay
 const imagesOf = (draws: Draws, channels: number): Drawn =>
   f32([draws.integer(1, 3), draws.integer(5, 12), draws.integer(5, 12), channels], normal());
 
+const sequencesOf = (draws: Draws, channels: number): Drawn =>
+  f32([draws.integer(1, 3), draws.integer(5, 40), channels], normal());
+
 const paddingOf = (draws: Draws): number | string => draws.pick([0, 1, 2, 'same', 'valid']);
+
+const paddingModeOf = (draws: Draws): string => draws.pick(['zeros', 'zeros', 'reflect', 'edge']);
 
 const convolutions: Operations = {
   'nn.dense': layer(
@@ -80,12 +85,39 @@ const convolutions: Operations = {
         padding: paddingOf(draws),
         dilation: 1,
         groups,
+        paddingMode: paddingModeOf(draws),
         bias: draws.chance(0.7),
       };
       return { x: imagesOf(draws, inputs), attrs };
     },
     ({ inputs, outputs, kernel, bias, ...options }) =>
       nn.conv2d(inputs, outputs, kernel, { ...options, ...(!bias && { bias: false }) }),
+  ),
+  'nn.conv1d': layer(
+    (draws) => {
+      const groups = draws.pick([1, 1, 2]);
+      const [inputs, outputs] = [groups * draws.integer(1, 6), groups * draws.integer(1, 9)];
+      const attrs = {
+        inputs,
+        outputs,
+        kernel: draws.pick([1, 3, 3, 5]),
+        stride: draws.pick([1, 1, 2]),
+        padding: paddingOf(draws),
+        dilation: 1,
+        groups,
+        bias: draws.chance(0.7),
+      };
+      return { x: sequencesOf(draws, inputs), attrs };
+    },
+    ({ inputs, outputs, kernel, bias, ...options }) =>
+      nn.conv1d(inputs, outputs, kernel, { ...options, ...(!bias && { bias: false }) }),
+  ),
+  'nn.prelu': layer(
+    (draws) => {
+      const channels = draws.chance(0.3) ? 1 : draws.length(17);
+      return { x: imagesOf(draws, channels), attrs: { channels } };
+    },
+    ({ channels }) => nn.prelu(channels),
   ),
   'nn.depthwiseConv2d': layer(
     (draws) => {
@@ -96,6 +128,7 @@ const convolutions: Operations = {
         multiplier: draws.pick([1, 1, 2, 3]),
         stride: draws.pick([1, 1, 2]),
         padding: paddingOf(draws),
+        paddingMode: paddingModeOf(draws),
         dilation: 1,
         bias: draws.chance(0.7),
       };
@@ -208,6 +241,8 @@ const norms: Operations = {
   ),
 };
 
+const clipping = (draws: Draws) => ({ padding: draws.integer(0, 1), ceil: draws.chance(0.4) });
+
 const shapes: Operations = {
   'nn.maxPool2d': layer(
     (draws) => {
@@ -236,10 +271,30 @@ const shapes: Operations = {
     }),
     ({ kernel, stride, ...options }) => nn.avgPool2d(kernel, stride, options),
   ),
+  'nn.maxPool1d': layer(
+    (draws) => ({
+      x: { ...sequencesOf(draws, draws.length(17)), values: distinct },
+      attrs: { kernel: draws.integer(2, 3), stride: draws.integer(1, 3), ...clipping(draws) },
+      perturbed: false,
+    }),
+    ({ kernel, stride, ...options }) => nn.maxPool1d(kernel, stride, options),
+  ),
+  'nn.avgPool1d': layer(
+    (draws) => ({
+      x: sequencesOf(draws, draws.length(17)),
+      attrs: {
+        kernel: draws.integer(2, 3),
+        stride: draws.integer(1, 3),
+        ...clipping(draws),
+        divisor: draws.pick(['clipped', 'inside']),
+      },
+    }),
+    ({ kernel, stride, ...options }) => nn.avgPool1d(kernel, stride, options),
+  ),
   'nn.upsample2d': layer(
     (draws) => ({
       x: imagesOf(draws, draws.integer(1, 9)),
-      attrs: { factor: draws.pick([1, 2, 3]), mode: draws.pick(['nearest', 'bilinear']) },
+      attrs: { factor: draws.pick([1, 2, 3]), mode: draws.pick(['nearest', 'bilinear', 'bicubic']) },
     }),
     ({ factor, mode }) => nn.upsample2d(factor, { mode }),
   ),

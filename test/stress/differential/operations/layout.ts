@@ -58,6 +58,15 @@ const rank = (draws: Draws): number => draws.integer(1, 4);
 const shapeOf = (draws: Draws): number[] =>
   draws.chance(0.1) ? [draws.longLength()] : draws.shape(rank(draws));
 
+const triangle = (apply: (x: Tensor, offset: number) => Tensor): Operation =>
+  moving(
+    (draws) => {
+      const shape = draws.shape(draws.integer(2, 4));
+      return { inputs: [moved(draws, shape)], attrs: { offset: draws.integer(-4, 4) } };
+    },
+    ([x], { offset }) => apply(x, offset),
+  );
+
 const layouts: Operations = {
   reshape: moving(
     (draws) => {
@@ -137,6 +146,42 @@ const layouts: Operations = {
       };
     },
     ([x], { axes }) => (axes === null ? cg.flip(x) : cg.flip(x, axes)),
+  ),
+  roll: moving(
+    (draws) => {
+      const shape = shapeOf(draws);
+      const axes = draws.chance(0.3) ? null : draws.axes(shape.length);
+      const shifts = axes === null ? draws.integer(-40, 40) : axes.map(() => draws.integer(-40, 40));
+      return { inputs: [moved(draws, shape)], attrs: { shifts, axes } };
+    },
+    ([x], { shifts, axes }) => (axes === null ? cg.roll(x, shifts) : cg.roll(x, shifts, axes)),
+  ),
+  diag: moving(
+    (draws) => {
+      const shape = draws.shape(draws.integer(1, 2), 60);
+      return { inputs: [moved(draws, shape)], attrs: { offset: draws.integer(-4, 4) } };
+    },
+    ([x], { offset }) => cg.diag(x, offset),
+  ),
+  triu: triangle(cg.triu),
+  tril: triangle(cg.tril),
+  pixelShuffle: moving(
+    (draws) => {
+      const factor = draws.integer(1, 3);
+      const channels = factor ** 2 * draws.integer(1, 4);
+      const shape = [draws.integer(1, 3), draws.integer(1, 7), draws.integer(1, 7), channels];
+      return { inputs: [moved(draws, shape)], attrs: { factor } };
+    },
+    ([x], { factor }) => cg.pixelShuffle(x, factor),
+  ),
+  pixelUnshuffle: moving(
+    (draws) => {
+      const factor = draws.integer(1, 3);
+      const [height, width] = [factor * draws.integer(1, 5), factor * draws.integer(1, 5)];
+      const shape = [draws.integer(1, 3), height, width, draws.integer(1, 6)];
+      return { inputs: [moved(draws, shape)], attrs: { factor } };
+    },
+    ([x], { factor }) => cg.pixelUnshuffle(x, factor),
   ),
   tile: moving(
     (draws) => {

@@ -110,7 +110,7 @@ const reductions: Operations = {
 };
 
 /** More elements than the correction in every variance. */
-const variance: Operation = {
+const spread = (apply: (x: Tensor, axes: Given, options: Given) => Tensor): Operation => ({
   draw(draws) {
     const shape = draws.shape(draws.integer(1, 3), 2000).map((n) => Math.max(2, n));
     const axes = draws.chance(0.3) ? null : draws.axis(shape.length);
@@ -119,7 +119,40 @@ const variance: Operation = {
       attrs: { axes, keepDims: draws.chance(0.4), correction: draws.pick([0, 1]) },
     };
   },
-  build: ([x], { axes, ...options }) => cg.variance(x, axes ?? undefined, options),
+  build: ([x], { axes, ...options }) => apply(x, axes ?? undefined, options),
+});
+
+/** PyTorch may give the gradient to another one of equal elements. */
+function quantiles(draws: Draws) {
+  const shape = draws.chance(0.2) ? [draws.longLength()] : draws.shape(draws.integer(1, 3), 1500);
+  const way = draws.below(4);
+  const values: Values =
+    way === 0 ? { kind: 'listed', values: ['NaN', 1, -1, 0, 2, 7, 0.5] } : way === 1 ? ties : distinct;
+  return {
+    perturbed: false,
+    order: way < 2 ? 0 : 2,
+    inputs: [f32(shape, values)],
+    attrs: {
+      axes: axesOf(draws, shape.length),
+      keepDims: draws.chance(0.4),
+      interpolation: draws.pick(['linear', 'linear', 'lower', 'higher', 'nearest', 'midpoint']),
+    },
+  } as const;
+}
+
+const median: Operation = {
+  draw: quantiles,
+  build: ([x], { axes, ...options }) => cg.median(x, axes ?? undefined, options),
+};
+
+const quantile: Operation = {
+  draw(draws) {
+    const { attrs, ...rest } = quantiles(draws);
+    const share = (): number => draws.pick([0, 1, 0.5, 0.25, draws.short(0, 1)]);
+    const q = draws.chance(0.5) ? share() : Array.from({ length: draws.integer(1, 4) }, share);
+    return { ...rest, attrs: { ...attrs, q } };
+  },
+  build: ([x], { q, axes, ...options }) => cg.quantile(x, q, axes ?? undefined, options),
 };
 
 const position = (apply: (x: Tensor, axis: Given, options: Given) => Tensor): Operation => ({
@@ -208,7 +241,10 @@ const einsum: Operation = {
 
 export const reduce: Operations = {
   ...reductions,
-  variance,
+  variance: spread(cg.variance),
+  std: spread(cg.std),
+  median,
+  quantile,
   argMax: position(cg.argMax),
   argMin: position(cg.argMin),
   softmax: alongAxis(logits, cg.softmax),
@@ -219,6 +255,13 @@ export const reduce: Operations = {
       attrs: { exclusive: draws.chance(0.4), reverse: draws.chance(0.4) },
     }),
     cg.cumsum,
+  ),
+  cumprod: alongAxis(
+    (draws) => ({
+      values: draws.chance(0.3) ? { kind: 'ties', values: [0, 1, 2, -1] } : uniform(0.8, 1.25),
+      attrs: { exclusive: draws.chance(0.4), reverse: draws.chance(0.4) },
+    }),
+    cg.cumprod,
   ),
   dot,
   outer,
