@@ -120,6 +120,11 @@ it('without WebAssembly, training is refused unless the reference backend is req
 
 it.skipIf(process.platform === 'win32')('a limit of open files that is too low is one message', async () => {
   const run = execute('/bin/sh', ['-c', `ulimit -n 40 && exec "${process.execPath}" "${main}" --version`]);
+  // Newer versions load one module after another.
+  if (Number(process.versions.node.split('.')[0]) >= 22) {
+    await expect(run).resolves.toMatchObject({ stderr: '' });
+    return;
+  }
   await expect(run).rejects.toMatchObject({
     code: 1,
     stderr:
