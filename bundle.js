@@ -19,7 +19,7 @@ const entries = {
 };
 
 /** Packages that only work in Node, all behind functions that read and write files, archives and terminals. */
-const NODE_ONLY = ['cli-progress', 'env-paths', 'sharp', 'tar-stream', 'webgpu'];
+const NODE_ONLY = ['cli-progress', 'env-paths', 'sharp', 'tar-stream', 'webgpu', 'yauzl'];
 
 /**
  * In browsers, functions of Node and of packages for Node throw when they are called.

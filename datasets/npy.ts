@@ -72,7 +72,7 @@ export async function readNpy(source: string | Uint8Array): Promise<HostTensor> 
  */
 export async function readNpz(source: string | Uint8Array): Promise<State> {
   const { where, bytes } = await openSource('readNpz', source);
-  const tensors = unzip(where, bytes).map(({ name, content }): readonly [string, HostTensor] => {
+  const tensors = (await unzip(where, bytes)).map(({ name, content }): readonly [string, HostTensor] => {
     if (!name.endsWith('.npy')) {
       throw new DataError(
         `${where}: '${name}' is not an array (pass a file of np.savez, which has only .npy files in it)`,
