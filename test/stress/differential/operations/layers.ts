@@ -62,6 +62,21 @@ const paddingOf = (draws: Draws): number | string => draws.pick([0, 1, 2, 'same'
 
 const paddingModeOf = (draws: Draws): string => draws.pick(['zeros', 'zeros', 'reflect', 'edge']);
 
+/** The sizes and options of a convolution of one or two axes. */
+function convolutionOf(draws: Draws) {
+  const groups = draws.pick([1, 1, 2]);
+  return {
+    inputs: groups * draws.integer(1, 6),
+    outputs: groups * draws.integer(1, 9),
+    kernel: draws.pick([1, 3, 3, 5]),
+    stride: draws.pick([1, 1, 2]),
+    padding: paddingOf(draws),
+    dilation: 1,
+    groups,
+    bias: draws.chance(0.7),
+  };
+}
+
 const convolutions: Operations = {
   'nn.dense': layer(
     (draws) => {
@@ -75,39 +90,16 @@ const convolutions: Operations = {
   ),
   'nn.conv2d': layer(
     (draws) => {
-      const groups = draws.pick([1, 1, 2]);
-      const [inputs, outputs] = [groups * draws.integer(1, 6), groups * draws.integer(1, 9)];
-      const attrs = {
-        inputs,
-        outputs,
-        kernel: draws.pick([1, 3, 3, 5]),
-        stride: draws.pick([1, 1, 2]),
-        padding: paddingOf(draws),
-        dilation: 1,
-        groups,
-        paddingMode: paddingModeOf(draws),
-        bias: draws.chance(0.7),
-      };
-      return { x: imagesOf(draws, inputs), attrs };
+      const attrs = { ...convolutionOf(draws), paddingMode: paddingModeOf(draws) };
+      return { x: imagesOf(draws, attrs.inputs), attrs };
     },
     ({ inputs, outputs, kernel, bias, ...options }) =>
       nn.conv2d(inputs, outputs, kernel, { ...options, ...(!bias && { bias: false }) }),
   ),
   'nn.conv1d': layer(
     (draws) => {
-      const groups = draws.pick([1, 1, 2]);
-      const [inputs, outputs] = [groups * draws.integer(1, 6), groups * draws.integer(1, 9)];
-      const attrs = {
-        inputs,
-        outputs,
-        kernel: draws.pick([1, 3, 3, 5]),
-        stride: draws.pick([1, 1, 2]),
-        padding: paddingOf(draws),
-        dilation: 1,
-        groups,
-        bias: draws.chance(0.7),
-      };
-      return { x: sequencesOf(draws, inputs), attrs };
+      const attrs = convolutionOf(draws);
+      return { x: sequencesOf(draws, attrs.inputs), attrs };
     },
     ({ inputs, outputs, kernel, bias, ...options }) =>
       nn.conv1d(inputs, outputs, kernel, { ...options, ...(!bias && { bias: false }) }),
