@@ -91,8 +91,10 @@ interface Line {
 type Taps = readonly (readonly [position: number, weight: number])[];
 
 /** Input positions for each output position. */
-const stepOf = ({ from, to, alignCorners }: Line): number =>
-  alignCorners ? (from - 1) / Math.max(to - 1, 1) : from / to;
+const stepOf = ({ from, to, alignCorners }: Line): number => {
+  if (!alignCorners) return from / to;
+  return to === 1 ? 0 : (from - 1) / (to - 1); // a single pixel lies on the first one
+};
 
 /** The matrix [to, from] of an interpolation. */
 function matrixOf({ from, to }: Line, tapsAt: (i: number) => Taps): Tensor {

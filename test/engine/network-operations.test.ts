@@ -96,6 +96,19 @@ describe('conventions', () => {
     expect(await values(resize2d(x, [1, 1], { mode: 'bilinear', alignCorners: true }))).toEqual([0]);
   });
 
+  it('antialiased resizing with aligned corners has the values of PyTorch', async () => {
+    const x = reshape(tensor([1, 2, 3, 4, 5]), [1, 1, 5, 1]);
+    const resized = (width: number, mode: 'bilinear' | 'bicubic') =>
+      values(resize2d(x, [1, width], { mode, alignCorners: true, antialias: true }));
+    expect(await resized(1, 'bilinear')).toEqual([1]);
+    expect(await resized(1, 'bicubic')).toEqual([0.875]);
+    expect(await resized(3, 'bilinear')).toEqual([expect.closeTo(12 / 7, 6), 3.5, 4.75]);
+    expect(await resized(2, 'bicubic')).toEqual([
+      expect.closeTo(2.7582190007765983, 6),
+      expect.closeTo(4.876010781671159, 6),
+    ]);
+  });
+
   it('layer normalisation of equal numbers is the shift', async () => {
     expect(await values(layerNorm([[3, 3]], { gamma: [2, 2], beta: [5, 6] }))).toEqual([5, 6]);
   });
