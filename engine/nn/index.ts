@@ -28,7 +28,7 @@ export { branches, module, residual, sequential } from './compose.ts';
 export { embedding } from './embedding.ts';
 export * as init from './initializers.ts';
 export type { FanOptions, Initializer } from './initializers.ts';
-export type { Described, Layer, LayerConfig, ParamSpec, Scope } from './layer.ts';
+export type { Described, Layer, LayerConfig, ParamSpec, Scope, TorchLayout } from './layer.ts';
 export {
   conv1d,
   conv2d,

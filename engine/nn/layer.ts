@@ -41,6 +41,18 @@ export interface ParamSpec {
   readonly decayMult: number;
   /** Not trained: statistics, which change through `scope.update` only, and constants such as a mean image. */
   readonly frozen?: boolean;
+  /** The parameter in PyTorch. Default: the same name and layout. */
+  readonly torch?: TorchLayout;
+}
+
+/** Name and layout of a parameter in PyTorch, for `toTorch` and `fromTorch`. */
+export interface TorchLayout {
+  /** Last part of the name. Default: that of the parameter. */
+  readonly name?: string;
+  /** Our axes in PyTorch's order: [3, 2, 0, 1] for filters. Default: the same order. */
+  readonly axes?: readonly number[];
+  /** Shape in PyTorch, if it has axes of size 1 that the parameter lacks. */
+  readonly shape?: Shape;
 }
 
 /** The context in which a layer is applied. */

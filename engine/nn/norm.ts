@@ -17,7 +17,7 @@ import type { Tensor } from '../tensor.ts';
 import type { HostData, HostTensor } from '../types.ts';
 import { fromArray, ones, zeros, type Initializer } from './initializers.ts';
 import { checkScope, type Layer, type ParamSpec, type Scope } from './layer.ts';
-import { trained } from './linear.ts';
+import { trained, type ParamOptions } from './linear.ts';
 
 const frozen = (shape: readonly number[], init: Initializer): ParamSpec => ({
   shape,
@@ -25,6 +25,16 @@ const frozen = (shape: readonly number[], init: Initializer): ParamSpec => ({
   lrMult: 0,
   decayMult: 0,
   frozen: true,
+});
+
+/** Gamma and beta, which PyTorch calls weight and bias. */
+const scaleAndShift = (
+  where: string,
+  shape: readonly number[],
+  options: ParamOptions,
+): Readonly<Record<'gamma' | 'beta', ParamSpec>> => ({
+  gamma: { ...trained(where, shape, ones, options), torch: { name: 'weight' } },
+  beta: { ...trained(where, shape, zeros, options), torch: { name: 'bias' } },
 });
 
 export interface NormalizeOptions {
@@ -139,13 +149,9 @@ export function batchNorm(channels: number, options: BatchNormLayerOptions = {})
   checkNumber('batchNorm', 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
   const running = form === 'caffe' ? caffeStatistics(channels, fraction) : averages(channels, momentum);
   const { lrMult = 1, decayMult = 1 } = options;
-  const scaling = { lrMult, decayMult };
   return {
     params: {
-      ...(affine && {
-        gamma: trained('batchNorm', [channels], ones, scaling),
-        beta: trained('batchNorm', [channels], zeros, scaling),
-      }),
+      ...(affine && scaleAndShift('batchNorm', [channels], { lrMult, decayMult })),
       ...running.params,
     },
     config: { kind: 'batchNorm', form, epsilon, [own]: form === 'caffe' ? fraction : momentum },
@@ -177,7 +183,10 @@ function averages(channels: number, momentum: number): Running {
   const mix = (scope: Scope, name: string, batch: Tensor): void =>
     scope.update(name, ops.add(ops.mul(scope.param(name), 1 - momentum), ops.mul(batch, momentum)));
   return {
-    params: { mean: frozen([channels], zeros), variance: frozen([channels], ones) },
+    params: {
+      mean: { ...frozen([channels], zeros), torch: { name: 'running_mean' } },
+      variance: { ...frozen([channels], ones), torch: { name: 'running_var' } },
+    },
     read: (scope) => ({ mean: scope.param('mean'), variance: scope.param('variance') }),
     update(scope, mean, variance) {
       mix(scope, 'mean', mean);
@@ -234,12 +243,7 @@ function normLayer(
   const { affine = true, epsilon = 1e-5, lrMult = 1, decayMult = 1 } = options;
   checkNumber(kind, 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
   return {
-    params: affine
-      ? {
-          gamma: trained(kind, shape, ones, { lrMult, decayMult }),
-          beta: trained(kind, shape, zeros, { lrMult, decayMult }),
-        }
-      : {},
+    params: affine ? scaleAndShift(kind, shape, { lrMult, decayMult }) : {},
     config: { kind, epsilon, ...config },
     apply: (x, scope) =>
       normalize(x, {
