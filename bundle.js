@@ -16,6 +16,7 @@ const entries = {
   schedulers: 'schedulers',
   datasets: 'datasets',
   tools: 'engine/tools',
+  zoo: 'zoo',
 };
 
 /** Packages that only work in Node, all behind functions that read and write files, archives and terminals. */

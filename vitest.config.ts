@@ -51,6 +51,7 @@ export default defineConfig({
       { find: /^cyclegrad\/optim$/, replacement: source('./optim/index.ts') },
       { find: /^cyclegrad\/schedulers$/, replacement: source('./schedulers/index.ts') },
       { find: /^cyclegrad\/datasets$/, replacement: source('./datasets/index.ts') },
+      { find: /^cyclegrad\/zoo$/, replacement: source('./zoo/index.ts') },
     ],
   },
   test: {

@@ -9,6 +9,7 @@ import * as datasets from 'cyclegrad/datasets';
 import * as optim from 'cyclegrad/optim';
 import * as schedulers from 'cyclegrad/schedulers';
 import * as tools from 'cyclegrad/tools';
+import * as zoo from 'cyclegrad/zoo';
 import { entries } from '../../docs/reference/entries.js';
 import { filesOf } from '../../docs/reference/undocumented.js';
 import { ROOT } from './pages.ts';
@@ -39,6 +40,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   'cyclegrad/schedulers': Object.keys(schedulers),
   'cyclegrad/datasets': Object.keys(datasets),
   'cyclegrad/tools': Object.keys(tools),
+  'cyclegrad/zoo': Object.keys(zoo),
 };
 
 /** The examples of everything that the package exports, to be written to a folder. */
