@@ -19,9 +19,10 @@ import { key, stream } from '../rng.ts';
 import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import type { HostTensor, State } from '../types.ts';
-import type { Described, Layer, ParamSpec, Scope } from './layer.ts';
+import type { Described, Layer, Scope } from './layer.ts';
 import type { Hyper, Optimizer, Specs, Tree } from './optimizer.ts';
 import { checkLayer } from './layer.ts';
+import { isUnder, patternsOf, patternText, select, type NamedParameter, type Pattern } from '../match.ts';
 
 /** Prefix of the names of an optimizer's arrays. Names of parameters have dots and no slashes. */
 const SLOTS = 'optimizer/';
@@ -44,14 +45,6 @@ export function countParameters(model: Described): number {
   return Object.values(trainedSpecs(model)).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
 }
 
-/** The description of a parameter of a model. */
-export interface NamedParameter extends ParamSpec {
-  /** Path of the parameter: 'block1.conv1.weight'. */
-  readonly name: string;
-  /** Number of values. */
-  readonly size: number;
-}
-
 /**
  * The parameters of a model in order, or those under a path: 'block1' or 'block1.conv1'. The state of a run has their
  * values under the same names.
@@ -71,38 +64,44 @@ export function parameters(model: Described, path = ''): readonly NamedParameter
   return found.map(([name, spec]) => ({ name, size: sizeOf(spec.shape), ...spec }));
 }
 
-/** Whether a parameter is at a path or below it. */
-const isUnder = (name: string, path: string): boolean =>
-  path === '' || name === path || name.startsWith(`${path}.`);
-
 /**
- * The same layer with some parameters frozen: those under the given paths, or all of them.
+ * The same layer with some parameters frozen: those that a pattern matches, or all of them. A pattern is a path ('block1'), a regular
+ * expression for the name, or a function with a name.
  *
  * Frozen parameters have no gradients and no arrays in the optimizer. They are saved with the others. Statistics of batch
  * normalization still follow the data. Pass trained values as `initial` to `train`.
- * Throws TypeError if `paths` is not an array.
- * Throws RangeError if there are no parameters under a path.
+ * Throws TypeError if `patterns` is not an array of patterns.
+ * Throws RangeError if a pattern matches no parameter.
  *
  * @example nn.countParameters(nn.freeze(nn.mlp([2, 32, 3]), ['fc1'])) // 99
+ * @example nn.countParameters(nn.freeze(nn.mlp([2, 32, 3]), [/weight$/])) // 35
  */
-export function freeze<X>(layer: Layer<X>, paths: readonly string[] = ['']): Layer<X> {
+export function freeze<X>(layer: Layer<X>, patterns: readonly Pattern[] = ['']): Layer<X> {
   checkLayer('freeze', layer);
-  if (!Array.isArray(paths)) {
-    throw new TypeError(`freeze: paths must be an array of paths, got ${show(paths)}`);
+  if (!Array.isArray(patterns)) {
+    throw new TypeError(`freeze: paths must be an array of paths, got ${show(patterns)}`);
   }
-  for (const path of paths) {
-    if (path === '' || Object.keys(layer.params).some((name) => isUnder(name, path))) continue;
-    throw new RangeError(
-      `freeze: no parameters under '${path}' (the layer has: ${Object.keys(layer.params).join(', ')})`,
-    );
-  }
+  const selected = new Set(
+    patterns.length === 0
+      ? []
+      : select(patternsOf('freeze: each pattern', patterns), layer.params, (pattern) => {
+          const found = typeof pattern === 'string' ? `under '${pattern}'` : `match ${patternText(pattern)}`;
+          throw new RangeError(
+            `freeze: no parameters ${found} (the layer has: ${Object.keys(layer.params).join(', ')})`,
+          );
+        }),
+  );
   const params = Object.entries(layer.params).map(([name, spec]) => [
     name,
-    paths.some((path) => isUnder(name, path)) ? { ...spec, frozen: true } : spec,
+    selected.has(name) ? { ...spec, frozen: true } : spec,
   ]);
   return {
     params: Object.fromEntries(params) as Described['params'],
-    config: { kind: 'frozen', paths, layer: layer.config ?? { kind: 'custom' } },
+    config: {
+      kind: 'frozen',
+      paths: patterns.map(patternText),
+      layer: layer.config ?? { kind: 'custom' },
+    },
     apply: (x, scope) => layer.apply(x, scope),
   };
 }
