@@ -10,6 +10,12 @@ export {
   type Checkpoint,
   type SaveTensorsOptions,
 } from './checkpoint.ts';
+export type { Callback, CallbackFunction, CallbackState, OpenCallback, RunHandle } from './callbacks.ts';
+export { earlyStopping, type EarlyStoppingOptions } from './callbacks/early-stopping.ts';
+export { freezing, type FreezingPhase } from './callbacks/freezing.ts';
+export { reduceOnPlateau, type ReduceOnPlateauOptions } from './callbacks/reduce-on-plateau.ts';
+export { snapshots, type Snapshot, type Snapshots, type SnapshotsOptions } from './callbacks/snapshots.ts';
+export type { MonitorOptions } from './monitor.ts';
 export type { Interval } from './duration.ts';
 export { latestCheckpoint } from './run-folder.ts';
 export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';
@@ -45,4 +51,4 @@ export {
 } from './suggest-bounds.ts';
 export type { CheckpointOptions, EvalOptions, TrainOptions } from './settings.ts';
 export type { NamedStep, StepContext, StepFunction, StepResult } from './step.ts';
-export { fit, train, type Result } from './train.ts';
+export { fit, train, type Result, type TrainRun } from './train.ts';

@@ -1,8 +1,11 @@
 /** The training loop, as a generator of events and as a promise. */
+import { EngineError } from '../errors.ts';
 import type { Report } from '../backends/report.ts';
 import type { State } from '../types.ts';
+import type { RunHandle } from './callbacks.ts';
 import type { EndEvent, EvalEvent, Listener, Notice, TrainEvent } from './events.ts';
-import { openSession, type Session } from './session.ts';
+import { openSession } from './open.ts';
+import type { Session } from './session.ts';
 import { settingsOf, type Settings, type TrainOptions } from './settings.ts';
 
 /**
@@ -19,8 +22,26 @@ import { settingsOf, type Settings, type TrainOptions } from './settings.ts';
  *   if (event.type === 'eval' && (event.metrics['accuracy'] ?? 0) > 0.8) break;
  * }
  */
-export function train(options: TrainOptions): AsyncGenerator<TrainEvent, void, undefined> {
-  return run(settingsOf('train', options), () => Promise.resolve());
+export function train(options: TrainOptions): TrainRun {
+  const settings = settingsOf('train', options);
+  let handle: RunHandle | null = null;
+  const events = run(
+    settings,
+    () => Promise.resolve(),
+    (session) => (handle = session.handle(null)),
+  );
+  return Object.defineProperty(events, 'run', {
+    get() {
+      if (handle !== null) return handle;
+      throw new EngineError(`${settings.where}: the run has not started (use it inside the loop)`);
+    },
+  }) as TrainRun;
+}
+
+/** The events of a run, and in `run` what the loop can do with it. */
+export interface TrainRun extends AsyncGenerator<TrainEvent, void, undefined> {
+  /** Reads and changes the state, stops the run. Only inside the loop, after the first event. */
+  readonly run: RunHandle;
 }
 
 /** The result of `fit`. */
@@ -31,14 +52,19 @@ export interface Result {
   readonly loss: number | null;
   /** The last evaluation. Null without evaluations. */
   readonly last: EvalEvent | null;
-  /** The evaluation with the highest accuracy, or with the lowest loss if there is no accuracy. Null without evaluations. */
+  /**
+   * The best evaluation: with the highest accuracy, or with the lowest loss if there is no accuracy, unless `monitor` of the checkpoints
+   * names another metric. Null without evaluations.
+   */
   readonly best: EvalEvent | null;
   /** Parameters, statistics and the arrays of the optimizer, for `evaluate`, `predict` and `saveCheckpoint`. */
   readonly state: State;
   /** Updates done. */
   readonly step: number;
-  /** 'done': all steps ran. 'abort': the AbortSignal aborted. */
-  readonly reason: 'done' | 'abort';
+  /** 'done': all steps ran. 'stop': a callback stopped the run. 'abort': the AbortSignal aborted. */
+  readonly reason: 'done' | 'stop' | 'abort';
+  /** Why a callback stopped the run. Null unless it did. */
+  readonly stopped: string | null;
   /** The report of the backend. */
   readonly report: Report;
   /** Wall time in milliseconds. */
@@ -58,10 +84,10 @@ export async function fit(options: TrainOptions): Promise<Result> {
   let result: Omit<Result, 'reason' | 'ms'> | null = null;
   let end: EndEvent | null = null;
   const events = run(settingsOf('fit', options), async (session) => {
-    const { last, best, step, batchLoss, report } = session;
+    const { last, best, step, batchLoss, report, stopped } = session;
     const state = await session.state();
     const accuracy = last?.metrics['accuracy'] ?? null;
-    result = { accuracy, loss: last?.loss ?? batchLoss, last, best, state, step, report };
+    result = { accuracy, loss: last?.loss ?? batchLoss, last, best, state, step, report, stopped };
   });
   for await (const event of events) if (event.type === 'end') end = event;
   const { reason, ms } = end! as EndEvent & { readonly reason: Result['reason'] };
@@ -72,6 +98,7 @@ export async function fit(options: TrainOptions): Promise<Result> {
 export async function* run(
   settings: Settings,
   beforeClose: (session: Session) => Promise<void>,
+  opened: (session: Session) => void = () => undefined,
 ): AsyncGenerator<TrainEvent, void, undefined> {
   const begin = performance.now();
   let session: Session;
@@ -94,6 +121,7 @@ export async function* run(
     yield end;
     throw error;
   }
+  opened(session);
   yield* runSession(session, settings, begin, beforeClose);
 }
 
@@ -109,6 +137,7 @@ async function* runSession(
   let end: EndEvent | null = null;
 
   const emit = async <E extends TrainEvent>(event: E): Promise<E> => {
+    if (event.type !== 'end') await session.callbacks.notify(event);
     await notify(listeners, event);
     return event;
   };
@@ -150,6 +179,7 @@ async function* runSession(
     await attempt(() => session.close());
     const { step, last, best } = session;
     if (failure !== null) reason = 'error';
+    const { stopped } = session;
     const ms = performance.now() - begin;
     const final: EndEvent = {
       type: 'end',
@@ -159,6 +189,7 @@ async function* runSession(
       last,
       best,
       ms,
+      ...(reason === 'stop' && { stopped: stopped! }),
       ...(failure !== null && { error: failure.error }),
     };
     end = final;
@@ -173,21 +204,31 @@ async function* runSession(
     yield await emit({ type: 'start', step, steps, stepsPerEpoch, batchSize, seed, report });
     for (const notice of session.notices) yield await send(notice);
     for (;;) {
-      for (const notice of listeners.flatMap((listener) => listener.takeNotices?.() ?? []))
+      for (const notice of [
+        ...listeners.flatMap((listener) => listener.takeNotices?.() ?? []),
+        ...session.takeNotices(),
+      ]) {
         yield await send(notice);
+      }
       if (session.evalDue) {
         const event = await session.evaluate();
         if (event !== null) yield await emit(event);
       }
       if (session.bestDue) yield await saved(await session.saveBest());
       if (session.saveDue) yield await save();
-      if (session.step === steps || signal?.aborted === true) break;
+      if (session.step === steps || signal?.aborted === true || session.stopped !== null) break;
       yield await emit(await session.next());
     }
     // An evaluation that the signal aborted is still due, also after the last step.
-    const aborted = session.step < steps || session.evalDue;
-    if (aborted && session.isDirty) yield await save();
-    reason = aborted ? 'abort' : 'done';
+    const early = session.step < steps || session.evalDue;
+    if (early && session.isDirty) yield await save();
+    reason = session.stopped !== null ? 'stop' : early ? 'abort' : 'done';
+    if (reason !== 'abort') {
+      await session.callbacks.finish();
+      const event = session.needsEvaluation ? await session.evaluate() : null;
+      if (event !== null) yield await emit(event);
+      if (session.bestDue) yield await saved(await session.saveBest());
+    }
   } catch (error) {
     reason = 'error';
     failure = { error };
