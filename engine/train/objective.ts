@@ -42,7 +42,11 @@ export interface Objective {
 }
 
 /** Throws TypeError if there is no default loss for the targets, and for values that are not functions. */
-export function objectiveFor(where: string, dataset: Dataset, options: ObjectiveOptions): Objective {
+export function objectiveFor(
+  where: string,
+  dataset: Dataset,
+  options: { readonly [Name in keyof ObjectiveOptions]: ObjectiveOptions[Name] | undefined },
+): Objective {
   const labels = dataset.y.dtype === 'i32' && dataset.y.shape.length === 0;
   const { metrics } = options;
   if (metrics !== undefined && (!isRecord(metrics) || isPromise(metrics))) {

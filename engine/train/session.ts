@@ -10,6 +10,7 @@ import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
 import { Pace, Updates } from './calls.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import { isDue, nextDue } from './duration.ts';
 import { CompiledEvaluation, isBetter } from './evaluate.ts';
 import type { EvalEvent, Notice, StepEvent } from './events.ts';
 import { digestOfExamples, type Examples } from './examples.ts';
@@ -59,7 +60,7 @@ export async function openSession(settings: Settings): Promise<Session> {
 }
 
 async function openIn(folder: RunFolder | null, settings: Settings): Promise<Session> {
-  const { model, optimizer, seed, backend, evaluation: evalSettings, objective, stepsPerCall } = settings;
+  const { model, optimizer, seed, backend, evaluation: evalSettings, stepsPerCall } = settings;
   const fresh = initState(model, optimizer, seed);
   const digest = once(() => digestOfExamples(settings.data.dataset));
   const { checkpoint, notices } = await loadLatest(settings, folder, fresh, digest);
@@ -80,7 +81,7 @@ async function openIn(folder: RunFolder | null, settings: Settings): Promise<Ses
         model,
         backend,
         store,
-        objective,
+        objective: evalSettings.objective,
         examples: evaluation,
         batchSize: evalSettings.batchSize,
         pace: newPace(),
@@ -208,7 +209,7 @@ export class Session {
   get #nextEventStep(): number {
     const { steps, evaluation, checkpoint } = this.#parts.settings;
     const due = [evaluation, checkpoint].map((each) =>
-      each === null ? Infinity : (Math.floor(this.step / each.every) + 1) * each.every,
+      each === null ? Infinity : nextDue(this.step, each.every),
     );
     return Math.min(steps, ...due);
   }
@@ -259,7 +260,7 @@ export class Session {
   get evalDue(): boolean {
     const { evaluation, steps } = this.#parts.settings;
     if (evaluation === null || this.last?.step === this.step) return false;
-    return this.step % evaluation.every === 0 || this.step === steps;
+    return isDue(this.step, evaluation.every) || this.step === steps;
   }
 
   /** Evaluates. Null without evaluations, or when the signal aborted it. Throws EngineError when the loss is not finite. */
@@ -292,7 +293,7 @@ export class Session {
   /** Whether a checkpoint is due: every `every` steps, and at the end. */
   get saveDue(): boolean {
     const { checkpoint, steps } = this.#parts.settings;
-    return checkpoint !== null && (this.step % checkpoint.every === 0 || this.step === steps) && this.isDirty;
+    return checkpoint !== null && (isDue(this.step, checkpoint.every) || this.step === steps) && this.isDirty;
   }
 
   /** Whether the run has a checkpoint folder, and progress that is not saved: updates, or an evaluation. */

@@ -11,6 +11,7 @@ import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
 import { checkBatch } from './evaluate.ts';
 import { checkDataset, checkLoader } from './check-data.ts';
+import { intervalOf, stepsOf, type Interval } from './duration.ts';
 import type { Listener } from './events.ts';
 import { objectiveFor, type Objective, type ObjectiveOptions } from './objective.ts';
 
@@ -19,8 +20,14 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly model: Layer;
   /** Where to compute. It stays open after the run. */
   readonly backend: Backend;
-  /** Total number of updates of the run, including those before a resume. */
-  readonly steps: number;
+  /** Total number of updates of the run, including those before a resume. Either `steps` or `epochs` is required. */
+  readonly steps?: number;
+  /**
+   * The length of the run in epochs, instead of `steps`; fractions such as 9.9 are allowed. It becomes `epochs * data.stepsPerEpoch`
+   * steps, rounded. For a loader with `partial: 'drop'`, k epochs are exactly k passes. With 'wrap', `stepsPerEpoch` is rounded, so k
+   * epochs differ from k passes by up to k / 2 batches.
+   */
+  readonly epochs?: number;
   /** Determines initial weights, data order, augmentation and dropout. Default 0. */
   readonly seed?: number;
   /** Batches of training examples. */
@@ -52,11 +59,15 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly stepsPerCall?: 'auto' | number;
 }
 
-export interface EvalOptions {
+/** Evaluations of a run. Their loss and metrics are those of training unless they have their own. */
+export interface EvalOptions extends ObjectiveOptions {
   /** The data set to evaluate. */
   readonly data: Dataset;
-  /** Steps between evaluations. There is also one before the first step and one at the end. */
-  readonly every: number;
+  /**
+   * Steps between evaluations, or `{ epochs: 1 }`. There is also one before the first step and one at the end. An interval that is no
+   * whole number of steps is not rounded: its multiples are.
+   */
+  readonly every: Interval;
   /** Examples per batch. Default: the batch size of the loader. */
   readonly batchSize?: number;
 }
@@ -64,8 +75,8 @@ export interface EvalOptions {
 export interface CheckpointOptions {
   /** The folder of the checkpoints. It is created if it is missing. While a run writes there, no other can (RunInUseError). */
   readonly dir: string;
-  /** Steps between checkpoints. There is also one at the end. */
-  readonly every: number;
+  /** Steps between checkpoints, or `{ epochs: 1 }`. There is also one at the end. */
+  readonly every: Interval;
   /**
    * Whether to resume from the newest checkpoint in the folder that is not damaged. With false, a folder with checkpoints throws.
    * Default false.
@@ -80,15 +91,27 @@ export interface CheckpointOptions {
   readonly best?: boolean;
 }
 
+/** The checked options of evaluations. `every` is a number of steps, which may have a fraction. */
+export interface EvalSettings extends Required<Pick<EvalOptions, 'data' | 'batchSize'>> {
+  readonly every: number;
+  readonly objective: Objective;
+}
+
+/** The checked options of checkpoints. `every` is a number of steps, which may have a fraction. */
+export interface CheckpointSettings extends Required<Omit<CheckpointOptions, 'every'>> {
+  readonly every: number;
+}
+
 /** The checked options, with defaults. */
 export interface Settings extends Required<
-  Omit<TrainOptions, 'eval' | 'loss' | 'metrics' | 'checkpoint' | 'signal'>
+  Omit<TrainOptions, 'epochs' | 'eval' | 'loss' | 'metrics' | 'checkpoint' | 'signal'>
 > {
   /** The call that messages name: 'train' or 'fit'. */
   readonly where: string;
-  readonly evaluation: Required<EvalOptions> | null;
+  readonly evaluation: EvalSettings | null;
+  /** Loss and metrics of training. */
   readonly objective: Objective;
-  readonly checkpoint: Required<CheckpointOptions> | null;
+  readonly checkpoint: CheckpointSettings | null;
   readonly signal: AbortSignal | null;
   /** Where checkpoints are written. Tests replace it. */
   readonly files: Files;
@@ -98,6 +121,7 @@ const KNOWN = [
   'model',
   'backend',
   'steps',
+  'epochs',
   'seed',
   'data',
   'eval',
@@ -126,7 +150,6 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   const {
     model,
     backend,
-    steps,
     seed = 0,
     data,
     optimizer,
@@ -137,7 +160,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
     stepsPerCall = 'auto',
   } = options;
   checkLoader(where, data);
-  checkInteger(where, 'steps', steps, 1, 2 ** 31 - 1); // the step reaches the graph as an i32
+  const steps = stepsOf(where, options, data);
   checkInteger(where, 'seed', seed, 0);
   checkOneOf(where, 'resident', resident, ['auto', true, false]);
   if (stepsPerCall !== 'auto') checkInteger(where, 'stepsPerCall', stepsPerCall, 1);
@@ -169,6 +192,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   const seededLoader: unknown = data.withSeed(seed);
   checkKind(where, "the loader's withSeed(seed)", seededLoader, 'batch', 'a loader');
   checkLoader(`${where}: the loader's withSeed(seed)`, seededLoader as Loader);
+  const objective = objectiveFor(where, data.dataset, options);
   return {
     where,
     model,
@@ -179,7 +203,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
     evaluation: evaluationOf(where, options),
     optimizer,
     initial,
-    objective: objectiveFor(where, data.dataset, options),
+    objective,
     checkpoint: checkpointOf(where, options),
     listeners,
     signal: signal ?? null,
@@ -199,17 +223,20 @@ function checkHyper(optimizer: Optimizer, steps: number): void {
   for (let step = 1; step < steps; step++) optimizer.at(step);
 }
 
-function evaluationOf(where: string, { eval: options, data }: TrainOptions): Settings['evaluation'] {
+function evaluationOf(
+  where: string,
+  { eval: options, data, loss, metrics }: TrainOptions,
+): EvalSettings | null {
   if (options === undefined) return null;
   if (isRecord(options) && 'read' in options) {
     throw new TypeError(
       `${where}: eval must be options, got a data set (write eval: { data: test, every: 1000 })`,
     );
   }
-  checkOptions(`${where}: eval`, options, ['data', 'every', 'batchSize']);
-  const { data: dataset, every, batchSize = data.batchSize } = options;
+  checkOptions(`${where}: eval`, options, ['data', 'every', 'batchSize', 'loss', 'metrics']);
+  const { data: dataset, batchSize = data.batchSize } = options;
   checkDataset(`${where}: eval`, dataset);
-  checkInteger(`${where}: eval`, 'every', every, 1);
+  const every = intervalOf(`${where}: eval`, options.every, data);
   checkBatch(`${where}: eval`, dataset, batchSize);
   const wrong = data.dataset.classes.findIndex(
     (name, label) => label < dataset.classes.length && dataset.classes[label] !== name,
@@ -228,20 +255,21 @@ function evaluationOf(where: string, { eval: options, data }: TrainOptions): Set
       );
     }
   }
-  return { data: dataset, every, batchSize };
+  const own = { loss: options.loss ?? loss, metrics: options.metrics ?? metrics };
+  return { data: dataset, every, batchSize, objective: objectiveFor(`${where}: eval`, dataset, own) };
 }
 
 function checkpointOf(
   where: string,
-  { checkpoint: options, eval: evaluation }: TrainOptions,
-): Settings['checkpoint'] {
+  { checkpoint: options, eval: evaluation, data }: TrainOptions,
+): CheckpointSettings | null {
   if (options === undefined) return null;
   checkOptions(`${where}: checkpoint`, options, ['dir', 'every', 'resume', 'keep', 'best']);
-  const { dir, every, resume = false, keep = 2, best = false } = options;
+  const { dir, resume = false, keep = 2, best = false } = options;
   if (typeof dir !== 'string' || dir === '') {
     throw new TypeError(`${where}: checkpoint: dir must be the path of a folder, got ${show(dir)}`);
   }
-  checkInteger(`${where}: checkpoint`, 'every', every, 1);
+  const every = intervalOf(`${where}: checkpoint`, options.every, data);
   checkInteger(`${where}: checkpoint`, 'keep', keep, 1);
   checkOneOf(`${where}: checkpoint`, 'resume', resume, [true, false]);
   checkOneOf(`${where}: checkpoint`, 'best', best, [true, false]);

@@ -46,7 +46,7 @@ const training = {
   steps: 1,
   seed: 1,
   data: batches,
-  eval: { data, every: 1, batchSize: 2 },
+  eval: { data, every: 1, batchSize: 2, loss: c.crossEntropy, metrics: { accuracy: c.accuracy } },
   optimizer: sgd({ lr: 0.1 }),
   initial: {},
   loss: c.crossEntropy,
