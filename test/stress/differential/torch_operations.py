@@ -853,8 +853,7 @@ def positional_embedding(t, a):
     x, channel = t[0], torch.arange(a['width'])
     power = 10000 ** ((channel - channel % 2).double() / a['width'])
     angle = torch.arange(x.shape[1])[:, None] / power
-    table = torch.where(channel % 2 == 0, angle.sin(), angle.cos())
-    return x + table.float().to(x.dtype)  # a constant of the graph has single precision
+    return x + torch.where(channel % 2 == 0, angle.sin(), angle.cos()).to(x.dtype)
 
 
 ACCURATE |= {'binaryCrossEntropy', 'focalLoss'}
