@@ -1,14 +1,15 @@
 /** The training step of a run: its inputs, its graph, and the feeds of an update. */
 import type { Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
-import { applyGradients, bind } from '../nn/model.ts';
+import { applyGradients, bind, type BindOptions } from '../nn/model.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { scalar } from '../ops/create.ts';
 import { checkFinite, equal } from '../ops/elementwise.ts';
 import { mean } from '../ops/reduce.ts';
 import type { Tensor } from '../tensor.ts';
-import { batchAt, type Examples } from './examples.ts';
-import { mixExamples, mixFeeds, mixInputs, mixObjective } from './mix.ts';
+import { augmentOf, batchFeeds, batchInputs, gatherBatch, mixesLoss } from './augment.ts';
+import type { Examples } from './examples.ts';
+import { mixObjective } from './mix.ts';
 import { LOSS } from './non-finite.ts';
 import { measure } from './objective.ts';
 import type { Settings } from './settings.ts';
@@ -20,24 +21,15 @@ export class TrainingStep {
   readonly #examples: Examples;
 
   constructor(settings: Settings, examples: Examples) {
-    const { batchSize, augments, mixes } = settings.data;
     this.#settings = settings;
     this.#examples = examples;
-    this.inputs = {
-      ...examples.inputs(batchSize),
-      ...(augments && ({ augmentation: { shape: [batchSize, 3], dtype: 'i32' } } as const)),
-      ...(mixes === true && mixInputs(batchSize)),
-    };
+    this.inputs = batchInputs(settings.data, examples);
   }
 
   /** The batch of an update. */
   batch(step: number): Feeds {
-    const { indices, augmentation, mix } = batchAt(this.#settings.where, this.#settings.data, step);
-    return {
-      ...this.#examples.feeds(indices),
-      ...(augmentation !== null && { augmentation }),
-      ...(mix !== null && mixFeeds(this.#settings.where, mix)),
-    };
+    const { where, data } = this.#settings;
+    return batchFeeds(where, data, this.#examples, step);
   }
 
   /** All feeds of an update. */
@@ -47,8 +39,12 @@ export class TrainingStep {
 
   /** The examples of a batch in the graph. */
   gather(inputs: Tree, state: Tree): { readonly x: Tensor; readonly y: Tensor } {
-    const { x, y } = this.#examples.gather(inputs, state);
-    return { x: this.#settings.data.mixes === true ? mixExamples(inputs, x) : x, y };
+    return gatherBatch(this.#settings.data, this.#examples, inputs, state);
+  }
+
+  /** What augments the input of the model. */
+  augmentation(inputs: Tree): BindOptions['augmentation'] {
+    return augmentOf(this.#settings.data, inputs);
   }
 
   compile(store: Store): Promise<Executable> {
@@ -59,7 +55,7 @@ export class TrainingStep {
       state: store,
       build: ({ step, hyper, ...inputs }, state) => {
         const { x, y } = this.gather(inputs, state);
-        const { augmentation } = inputs;
+        const augmentation = this.augmentation(inputs);
         const options = {
           training: true,
           step,
@@ -67,7 +63,7 @@ export class TrainingStep {
           ...(augmentation !== undefined && { augmentation }),
         };
         const { output, updates } = bind(model, state, options)(x);
-        const mixed = data.mixes === true ? mixObjective(inputs, objective) : objective;
+        const mixed = mixesLoss(data) ? mixObjective(inputs, objective) : objective;
         const rows = measure(where, mixed, data.dataset, output, y);
         const outputs = Object.fromEntries(
           Object.entries(rows).map(([name, values]) => [name, mean(values)]),
