@@ -226,7 +226,11 @@ const resize2d: Operation = {
 const warpAffine: Operation = {
   draw(draws) {
     const images = imagesOf(draws);
-    return { inputs: [f32(images, ordinary(draws)), f32([images[0], 2, 3], normal(1.5))], wrt: [0] };
+    return {
+      inputs: [f32(images, ordinary(draws)), f32([images[0], 2, 3], normal(1.5))],
+      wrt: [0],
+      order: 1,
+    };
   },
   build: ([x, matrix]) => cg.warpAffine(x, matrix),
 };
