@@ -52,6 +52,7 @@ export {
   smoothL1Loss,
   type Loss,
 } from './loss.ts';
+export type { Match, NamedMatch, NamedParameter, Pattern } from '../match.ts';
 export {
   applyGradients,
   bind,
@@ -61,7 +62,6 @@ export {
   parameters,
   type BindOptions,
   type BoundOutput,
-  type NamedParameter,
 } from './model.ts';
 export {
   batchNorm,

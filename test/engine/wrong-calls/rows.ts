@@ -48,6 +48,7 @@ const training = {
   data: batches,
   eval: { data, every: 1, batchSize: 2, loss: c.crossEntropy, metrics: { accuracy: c.accuracy } },
   optimizer: sgd({ lr: 0.1 }),
+  step: ({ x, y, model: forward, loss }: c.StepContext) => loss(forward(x), y),
   initial: {},
   loss: c.crossEntropy,
   metrics: { accuracy: c.accuracy },
@@ -303,7 +304,15 @@ const optimizers: Readonly<Record<string, Row>> = {
     update: ({ param }: { param: c.Tensor }) => ({ param, slots: {} }),
   }),
   rmsprop: row({ lr: 1, rho: 0.9, epsilon: 1e-6, momentum: 0.9, weightDecay: 0.1 }),
-  sgd: row({ lr: 1, momentum: 0.9, nesterov: true, weightDecay: 0.1, form: 'pytorch' }),
+  partition: row({ all: { match: '', optimizer } }),
+  sgd: row({
+    lr: 1,
+    momentum: 0.9,
+    nesterov: true,
+    weightDecay: 0.1,
+    form: 'pytorch',
+    groups: [{ match: 'fc', name: 'head', lr: 2, lrMult: 1, decayMult: 1 }],
+  }),
 };
 
 const cycle = { base: 0.1, max: 1, stepSize: 5 };
