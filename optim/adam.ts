@@ -5,6 +5,7 @@ import { add, div, mul, sqrt, sub } from '../engine/ops/index.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { Schedule } from '../schedulers/index.ts';
 import { addWeightDecay, belowOne, hyperParameter, isOff, notNegative, perParameter } from './optimizer.ts';
+import { withGroups, type Group } from './partition.ts';
 
 export interface AdamOptions {
   /** Learning rate. Default 0.001. */
@@ -19,6 +20,8 @@ export interface AdamOptions {
   readonly weightDecay?: number | Schedule;
   /** Whether epsilon is added to the root after ('pytorch') or before ('caffe') the bias correction. Default 'pytorch'. */
   readonly form?: 'caffe' | 'pytorch';
+  /** Parameters with options of their own: `[{ match: /bias$/, weightDecay: 0 }]`. See `Group`. Default: none. */
+  readonly groups?: readonly Group<AdamOptions>[];
 }
 
 /**
@@ -44,7 +47,7 @@ export interface AdamOptions {
  * @example adam({ lr: cyclicLR({ base: 1e-4, max: 1e-3, stepSize: 2000 }) })
  */
 export function adam(options: AdamOptions = {}): Optimizer {
-  return adamOf('adam', options, 0);
+  return withGroups('adam', options, (where, own) => adamOf('adam', where, own, 0));
 }
 
 /**
@@ -56,24 +59,30 @@ export function adam(options: AdamOptions = {}): Optimizer {
  * @example adamw({ lr: 0.001, weightDecay: 0.05 })
  */
 export function adamw(options: AdamOptions = {}): Optimizer {
-  return adamOf('adamw', options, 0.01);
+  return withGroups('adamw', options, (where, own) => adamOf('adamw', where, own, 0.01));
 }
 
-function adamOf(kind: 'adam' | 'adamw', options: AdamOptions, defaultDecay: number): Optimizer {
-  checkOptions(kind, options, ['lr', 'beta1', 'beta2', 'epsilon', 'weightDecay', 'form']);
+function adamOf(
+  kind: 'adam' | 'adamw',
+  where: string,
+  options: AdamOptions,
+  defaultDecay: number,
+): Optimizer {
+  checkOptions(where, options, ['lr', 'beta1', 'beta2', 'epsilon', 'weightDecay', 'form', 'groups']);
   const { lr = 0.001, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = options;
   const { weightDecay = defaultDecay, form = 'pytorch' } = options;
-  checkNumber(kind, 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
-  checkOneOf(kind, 'form', form, ['caffe', 'pytorch']);
+  checkNumber(where, 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
+  checkOneOf(where, 'form', form, ['caffe', 'pytorch']);
   return perParameter({
     kind,
+    where,
     options: { form, epsilon },
     hyper: {
-      lr: hyperParameter(kind, 'lr', lr, notNegative),
-      beta1: hyperParameter(kind, 'beta1', beta1, belowOne),
-      beta2: hyperParameter(kind, 'beta2', beta2, belowOne),
+      lr: hyperParameter(where, 'lr', lr, notNegative),
+      beta1: hyperParameter(where, 'beta1', beta1, belowOne),
+      beta2: hyperParameter(where, 'beta2', beta2, belowOne),
       ...(!isOff(weightDecay) && {
-        weightDecay: hyperParameter(kind, 'weightDecay', weightDecay, notNegative),
+        weightDecay: hyperParameter(where, 'weightDecay', weightDecay, notNegative),
       }),
     },
     slots: ['m', 'v'],

@@ -13,6 +13,7 @@ import {
   perParameter,
   type HyperParameter,
 } from './optimizer.ts';
+import { withGroups, type Group } from './partition.ts';
 
 export interface RmspropOptions {
   /** Learning rate. Default 0.01. */
@@ -25,6 +26,8 @@ export interface RmspropOptions {
   readonly momentum?: number | Schedule;
   /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
+  /** Parameters with options of their own: `[{ match: /bias$/, weightDecay: 0 }]`. See `Group`. Default: none. */
+  readonly groups?: readonly Group<RmspropOptions>[];
 }
 
 /**
@@ -46,17 +49,22 @@ export interface RmspropOptions {
  * @example rmsprop({ lr: cyclicLR({ base: 1e-4, max: 3e-4, stepSize: 2000 }), weightDecay: 0.004 })
  */
 export function rmsprop(options: RmspropOptions = {}): Optimizer {
-  checkOptions('rmsprop', options, ['lr', 'rho', 'epsilon', 'momentum', 'weightDecay']);
+  return withGroups('rmsprop', options, makeRmsprop);
+}
+
+function makeRmsprop(where: string, options: RmspropOptions): Optimizer {
+  checkOptions(where, options, ['lr', 'rho', 'epsilon', 'momentum', 'weightDecay', 'groups']);
   const { lr = 0.01, rho = 0.99, epsilon = 1e-8, momentum = 0, weightDecay = 0 } = options;
-  checkEpsilon('rmsprop', epsilon);
+  checkEpsilon(where, epsilon);
   const hasMomentum = !isOff(momentum);
   return perParameter({
     kind: 'rmsprop',
+    where,
     options: { epsilon },
     hyper: {
-      ...commonHyper('rmsprop', lr, weightDecay),
-      rho: hyperParameter('rmsprop', 'rho', rho, belowOne),
-      ...(hasMomentum && { momentum: hyperParameter('rmsprop', 'momentum', momentum, belowOne) }),
+      ...commonHyper(where, lr, weightDecay),
+      rho: hyperParameter(where, 'rho', rho, belowOne),
+      ...(hasMomentum && { momentum: hyperParameter(where, 'momentum', momentum, belowOne) }),
     },
     slots: hasMomentum ? ['square', 'velocity'] : ['square'],
     scalars: { names: [], next: (_, hyper) => ({ complement: sub(1, hyper['rho']) }) },
@@ -80,6 +88,8 @@ export interface AdagradOptions {
   readonly initialAccumulator?: number;
   /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
+  /** Parameters with options of their own: `[{ match: /bias$/, weightDecay: 0 }]`. See `Group`. Default: none. */
+  readonly groups?: readonly Group<AdagradOptions>[];
 }
 
 /**
@@ -100,14 +110,19 @@ export interface AdagradOptions {
  * @example adagrad({ lr: 0.003, weightDecay: 0.004 })
  */
 export function adagrad(options: AdagradOptions = {}): Optimizer {
-  checkOptions('adagrad', options, ['lr', 'epsilon', 'initialAccumulator', 'weightDecay']);
+  return withGroups('adagrad', options, makeAdagrad);
+}
+
+function makeAdagrad(where: string, options: AdagradOptions): Optimizer {
+  checkOptions(where, options, ['lr', 'epsilon', 'initialAccumulator', 'weightDecay', 'groups']);
   const { lr = 0.01, epsilon = 1e-10, initialAccumulator = 0, weightDecay = 0 } = options;
-  checkEpsilon('adagrad', epsilon);
-  checkNumber('adagrad', 'initialAccumulator', initialAccumulator, 'a number >= 0', (x) => x >= 0);
+  checkEpsilon(where, epsilon);
+  checkNumber(where, 'initialAccumulator', initialAccumulator, 'a number >= 0', (x) => x >= 0);
   const optimizer = perParameter({
     kind: 'adagrad',
+    where,
     options: { epsilon, ...(initialAccumulator !== 0 && { initialAccumulator }) },
-    hyper: commonHyper('adagrad', lr, weightDecay),
+    hyper: commonHyper(where, lr, weightDecay),
     slots: ['square'],
     update(at) {
       const g = addWeightDecay(at);
@@ -134,6 +149,8 @@ export interface AdadeltaOptions {
   readonly epsilon?: number;
   /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
+  /** Parameters with options of their own: `[{ match: /bias$/, weightDecay: 0 }]`. See `Group`. Default: none. */
+  readonly groups?: readonly Group<AdadeltaOptions>[];
 }
 
 /**
@@ -153,15 +170,20 @@ export interface AdadeltaOptions {
  * @example adadelta({ lr: 0.01, rho: 0.95, epsilon: 1e-8 })
  */
 export function adadelta(options: AdadeltaOptions = {}): Optimizer {
-  checkOptions('adadelta', options, ['lr', 'rho', 'epsilon', 'weightDecay']);
+  return withGroups('adadelta', options, makeAdadelta);
+}
+
+function makeAdadelta(where: string, options: AdadeltaOptions): Optimizer {
+  checkOptions(where, options, ['lr', 'rho', 'epsilon', 'weightDecay', 'groups']);
   const { lr = 1, rho = 0.9, epsilon = 1e-6, weightDecay = 0 } = options;
-  checkEpsilon('adadelta', epsilon);
+  checkEpsilon(where, epsilon);
   return perParameter({
     kind: 'adadelta',
+    where,
     options: { epsilon },
     hyper: {
-      ...commonHyper('adadelta', lr, weightDecay),
-      rho: hyperParameter('adadelta', 'rho', rho, belowOne),
+      ...commonHyper(where, lr, weightDecay),
+      rho: hyperParameter(where, 'rho', rho, belowOne),
     },
     slots: ['square', 'delta'],
     scalars: { names: [], next: (_, hyper) => ({ complement: sub(1, hyper['rho']) }) },
@@ -179,18 +201,18 @@ export function adadelta(options: AdadeltaOptions = {}): Optimizer {
 
 /** The hyperparameters that all of these methods have. */
 function commonHyper(
-  kind: string,
+  where: string,
   lr: number | Schedule,
   weightDecay: number | Schedule,
 ): Record<string, HyperParameter> {
   return {
-    lr: hyperParameter(kind, 'lr', lr, notNegative),
+    lr: hyperParameter(where, 'lr', lr, notNegative),
     ...(!isOff(weightDecay) && {
-      weightDecay: hyperParameter(kind, 'weightDecay', weightDecay, notNegative),
+      weightDecay: hyperParameter(where, 'weightDecay', weightDecay, notNegative),
     }),
   };
 }
 
-function checkEpsilon(kind: string, epsilon: number): void {
-  checkNumber(kind, 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
+function checkEpsilon(where: string, epsilon: number): void {
+  checkNumber(where, 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
 }

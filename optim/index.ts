@@ -22,4 +22,5 @@ export {
   type ParamUpdate,
   type PerParameter,
 } from './optimizer.ts';
+export { partition, type Group, type PartOptions } from './partition.ts';
 export { sgd, type SgdOptions } from './sgd.ts';

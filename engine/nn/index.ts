@@ -63,6 +63,7 @@ export {
   smoothL1Loss,
   type Loss,
 } from './loss.ts';
+export type { Match, NamedMatch, NamedParameter, Pattern } from '../match.ts';
 export {
   applyGradients,
   bind,
@@ -72,7 +73,6 @@ export {
   parameters,
   type BindOptions,
   type BoundOutput,
-  type NamedParameter,
 } from './model.ts';
 export {
   batchNorm,

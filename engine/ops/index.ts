@@ -21,3 +21,4 @@ export * from './reduce.ts';
 export * from './resize.ts';
 export * from './shuffle.ts';
 export * from './trigonometry.ts';
+export * from './warp.ts';

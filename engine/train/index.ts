@@ -10,6 +10,7 @@ export {
   type Checkpoint,
   type SaveTensorsOptions,
 } from './checkpoint.ts';
+export { augmentedBatch, type AugmentedBatchOptions } from './preview.ts';
 export type { Interval } from './duration.ts';
 export { latestCheckpoint } from './run-folder.ts';
 export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';
@@ -44,4 +45,5 @@ export {
   type TrendPoint,
 } from './suggest-bounds.ts';
 export type { CheckpointOptions, EvalOptions, TrainOptions } from './settings.ts';
+export type { NamedStep, StepContext, StepFunction, StepResult } from './step.ts';
 export { fit, train, type Result } from './train.ts';

@@ -20,6 +20,7 @@ import { placeExamples } from './placement.ts';
 import { checkArithmetic, loadLatest } from './resume.ts';
 import { RunFolder } from './run-folder.ts';
 import type { Settings } from './settings.ts';
+import { configOf } from './step.ts';
 import { TrainingStep } from './training-step.ts';
 
 /** The parts of a session that are constant during the run. */
@@ -60,8 +61,8 @@ export async function openSession(settings: Settings): Promise<Session> {
 }
 
 async function openIn(folder: RunFolder | null, settings: Settings): Promise<Session> {
-  const { model, optimizer, seed, backend, evaluation: evalSettings, stepsPerCall } = settings;
-  const fresh = initState(model, optimizer, seed);
+  const { model, backend, evaluation: evalSettings, stepsPerCall } = settings;
+  const fresh = freshState(settings);
   const digest = once(() => digestOfExamples(settings.data.dataset));
   const { checkpoint, notices } = await loadLatest(settings, folder, fresh, digest);
   const state = checkpoint?.state ?? withInitial(`${settings.where}: initial`, fresh, settings.initial);
@@ -72,7 +73,7 @@ async function openIn(folder: RunFolder | null, settings: Settings): Promise<Ses
   const opened: { close(): Promise<void> }[] = [store];
   try {
     const trainingStep = new TrainingStep(settings, training);
-    const update = await trainingStep.compile(store);
+    const update = await trainingStep.compile(store, names, []);
     opened.push(update);
     const evaluator =
       evalSettings &&
@@ -134,6 +135,15 @@ function threadNotices(report: Report): Notice[] {
   const available = cores === 1 ? 'only 1 CPU is available' : `only ${cores} CPUs are available`;
   const message = `${threads} threads compute, but ${available}: steps take longer than with threads: ${cores}`;
   return [{ code: 'many-threads', message }];
+}
+
+/** The prefix of the arrays of the user's own step. */
+const STEP = 'step/';
+
+/** The state before the first update. */
+function freshState({ model, optimizer, seed, step }: Settings): State {
+  const own = Object.entries(step?.state ?? {}).map(([name, value]) => [STEP + name, value]);
+  return { ...initState(model, optimizer, seed), ...Object.fromEntries(own) };
 }
 
 /** A function that computes its result at the first call. */
@@ -241,6 +251,7 @@ export class Session {
       inputs: trainingStep.inputs,
       feeds: trainingStep.batch(step),
       input: (inputs, state) => trainingStep.gather(inputs, state).x,
+      augmentation: (inputs) => trainingStep.augmentation(inputs),
     });
     const rates = Object.entries(hyper).map(([name, value]) => `${name} ${Number(value.toPrecision(6))}`);
     return new EngineError(
@@ -364,6 +375,7 @@ export class Session {
       report,
       last: withoutTiming(last),
       best: withoutTiming(best),
+      ...trainerRecord(this.#parts.settings),
     };
   }
 
@@ -393,6 +405,12 @@ const fixFor = (step: number): string =>
   step === 0
     ? 'check the data, the initial state and the loss: there was no update yet'
     : 'lower the learning rate';
+
+/** What a checkpoint stores of the options that open the trainer. Empty without them. */
+function trainerRecord({ step }: Settings): Pick<Checkpoint, 'trainer'> {
+  const config = configOf(step);
+  return config === null ? {} : { trainer: { step: config } };
+}
 
 /** Wall time is not part of a run: equal runs must write equal files. */
 const withoutTiming = (event: EvalEvent | null): EvalEvent | null => event && { ...event, ms: 0 };

@@ -22,6 +22,7 @@ import { compositeReduce, means, reduce } from './reduce.ts';
 import { resize } from './resize.ts';
 import { statistics } from './statistics.ts';
 import { trigonometry } from './trigonometry.ts';
+import { warp } from './warp.ts';
 
 export * from './case.ts';
 
@@ -65,6 +66,7 @@ export const composites: { readonly [N in Composite]: readonly Case[] } = {
   ...trigonometry,
   ...statistics,
   ...images,
+  ...warp,
 };
 
 /** Every case, named `operation: what is special`. */

@@ -48,6 +48,7 @@ const training = {
   data: batches,
   eval: { data, every: 1, batchSize: 2, loss: c.crossEntropy, metrics: { accuracy: c.accuracy } },
   optimizer: sgd({ lr: 0.1 }),
+  step: ({ x, y, model: forward, loss }: c.StepContext) => loss(forward(x), y),
   initial: {},
   loss: c.crossEntropy,
   metrics: { accuracy: c.accuracy },
@@ -124,6 +125,7 @@ const engine: Readonly<Record<string, Row>> = {
     metrics: { accuracy: c.accuracy },
   }),
   ...rows('fit train', training),
+  augmentedBatch: row({ data: batches, backend, step: 1, mean: 0 }),
   predict: row({ model, state, data, backend, batchSize: 2 }),
   forward: row({ model, state, data, backend, batchSize: 2 }),
   lrRangeTest: row(range),
@@ -315,7 +317,15 @@ const optimizers: Readonly<Record<string, Row>> = {
     update: ({ param }: { param: c.Tensor }) => ({ param, slots: {} }),
   }),
   rmsprop: row({ lr: 1, rho: 0.9, epsilon: 1e-6, momentum: 0.9, weightDecay: 0.1 }),
-  sgd: row({ lr: 1, momentum: 0.9, nesterov: true, weightDecay: 0.1, form: 'pytorch' }),
+  partition: row({ all: { match: '', optimizer } }),
+  sgd: row({
+    lr: 1,
+    momentum: 0.9,
+    nesterov: true,
+    weightDecay: 0.1,
+    form: 'pytorch',
+    groups: [{ match: 'fc', name: 'head', lr: 2, lrMult: 1, decayMult: 1 }],
+  }),
 };
 
 const cycle = { base: 0.1, max: 1, stepSize: 5 };
@@ -382,13 +392,33 @@ const numpy = JSON.parse(readFileSync(new URL('../../datasets/numpy.json', impor
   readonly archives: Readonly<Record<string, string>>;
 };
 const [npy, npz] = [numpy.right[0].file, numpy.archives['stored']].map((file) => Buffer.from(file, 'base64'));
+const filled = { fill: 'reflect' };
+const augmentations: Readonly<Record<string, Row>> = {
+  ...rows('alternatingFlip flip', { direction: 'vertical' }),
+  affine: row({ rotate: 10, translate: 0.1, scale: [0.8, 1.2], shear: 5, mode: 'nearest', ...filled }),
+  ...rows('brightness contrast saturation cutmix mixup', 0.5),
+  crop: row(2, filled),
+  cutout: row(2),
+  geometric: row({
+    config: { kind: 'still' },
+    mode: 'nearest',
+    map: (): readonly number[] => [1, 0, 0, 0, 1, 0],
+    ...filled,
+  }),
+  randomErasing: row({ probability: 0.5, area: [0.1, 0.2], ratio: [0.5, 2] }),
+  rotate: row(10, filled),
+  scale: row([0.8, 1.2], filled),
+  translate: row(0.1, filled),
+  trivialAugment: row(filled),
+};
+
 const NO_DOWNLOAD = 'it would read or download CIFAR-10';
 const binary = new Uint8Array(3073);
 const record = { name: 'one.bin', md5: createHash('md5').update(binary).digest('hex') };
 mkdirSync(join(dir, 'cifar'), { recursive: true });
 writeFileSync(join(dir, 'cifar/one.bin'), binary);
 const sets: Readonly<Record<string, Row>> = {
-  arrays: row({ shape: [2, 1], data: [1, 2] }, [0, 1], { classes: 2, name: 'two' }),
+  arrays: row({ shape: [2, 1], data: [1, 2] }, [0, 1], { classes: 2, name: 'two', targets: 'labels' }),
   channelStats: row(pictures),
   cifar10: {
     args: [
@@ -509,6 +539,7 @@ export const table: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   'cyclegrad/nn': network,
   'cyclegrad/optim': optimizers,
   'cyclegrad/schedulers': schedules,
+  'cyclegrad/augment': augmentations,
   'cyclegrad/datasets': sets,
   'cyclegrad/tools': tools,
 };
