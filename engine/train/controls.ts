@@ -97,7 +97,9 @@ export class Controls {
   record(): ControlsRecord {
     const frozen = this.#frozenNames();
     return {
-      ...(this.#scales.size > 0 && { scales: Object.fromEntries([...this.#scales].sort(([a], [b]) => (a < b ? -1 : 1))) }),
+      ...(this.#scales.size > 0 && {
+        scales: Object.fromEntries([...this.#scales].sort(([a], [b]) => (a < b ? -1 : 1))),
+      }),
       ...(frozen.length > 0 && { frozen }),
       // A run that its caller stopped goes on when it resumes.
       ...(this.stopped !== null && this.stopped.by !== null && { stopped: this.stopped }),

@@ -16,6 +16,7 @@ export { freezing, type FreezingPhase } from './callbacks/freezing.ts';
 export { reduceOnPlateau, type ReduceOnPlateauOptions } from './callbacks/reduce-on-plateau.ts';
 export { snapshots, type Snapshot, type Snapshots, type SnapshotsOptions } from './callbacks/snapshots.ts';
 export type { MonitorOptions } from './monitor.ts';
+export { augmentedBatch, type AugmentedBatchOptions } from './preview.ts';
 export type { Interval } from './duration.ts';
 export { latestCheckpoint } from './run-folder.ts';
 export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';
