@@ -18,6 +18,13 @@ export interface RunHandle {
   state(): Promise<State>;
   /** Replaces arrays of the state. Throws DataError for unknown names and other shapes. */
   write(state: State): Promise<void>;
+  /**
+   * Evaluates now, unless this state was evaluated. Listeners and callbacks get the event, the loop over `train` gets it only from here.
+   * Null if the signal aborted it. Throws EngineError without `eval`.
+   */
+  evaluate(): Promise<EvalEvent | null>;
+  /** Saves a checkpoint now and returns its path. Throws EngineError without `checkpoint`. */
+  save(): Promise<string>;
   /** Ends the run after this event with the reason 'stop'. With `checkpoint`, the progress is saved. */
   stop(reason: string): void;
   /** Multiplies a hyperparameter by a factor that replaces the one before: 'lr', or 'head/lr' of a partition; 'lr' is then all rates. */

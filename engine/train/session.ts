@@ -11,7 +11,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import type { Controls } from './controls.ts';
 import { isDue, nextDue } from './duration.ts';
 import type { CompiledEvaluation } from './evaluate.ts';
-import type { EvalEvent, Notice, StepEvent } from './events.ts';
+import type { CheckpointEvent, EvalEvent, Notice, StepEvent } from './events.ts';
 import type { Examples } from './examples.ts';
 import { isImprovement } from './monitor.ts';
 import { findNonFinite, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
@@ -44,6 +44,11 @@ export interface Parts {
   readonly notices: readonly Notice[];
 }
 
+interface Announce {
+  emit(event: EvalEvent): Promise<EvalEvent>;
+  save(): Promise<CheckpointEvent>;
+}
+
 export class Session {
   /** Updates done. */
   step: number;
@@ -54,6 +59,8 @@ export class Session {
   readonly report: Report;
   readonly notices: readonly Notice[];
   readonly callbacks: Callbacks;
+  /** How the run sends an event, and saves with its events. */
+  announce: Announce | null = null;
   readonly #parts: Parts;
   /** The last checkpoint: its step, and the step of its last evaluation. */
   #saved: { readonly step: number; readonly evaluated: number | undefined } | null;
@@ -182,8 +189,11 @@ export class Session {
     // oxlint-disable-next-line typescript/no-this-alias -- the accessors of the handle need it
     const session = this;
     const { settings, controls } = this.#parts;
-    const steady = async (): Promise<void> => {
+    const running = (): void => {
       if (session.#closed) throw new EngineError(`${settings.where}: the run has ended`);
+    };
+    const steady = async (): Promise<void> => {
+      running();
       // Updates that ran ahead used the settings before the change.
       await session.#parts.updates.settle(session.step);
       session.#saved = null;
@@ -200,8 +210,24 @@ export class Session {
         return session.best;
       },
       async state() {
-        await steady();
+        running();
         return session.state();
+      },
+      async evaluate() {
+        running();
+        if (session.#parts.evaluator === null) {
+          throw new EngineError(`${settings.where}: the run has no evaluations (pass eval)`);
+        }
+        if (session.last?.step === session.step && !session.#written) return session.last;
+        // Updates that ran ahead must not be in the evaluated state.
+        await session.#parts.updates.settle(session.step);
+        const event = await session.evaluate();
+        return event && session.announce!.emit(event);
+      },
+      async save() {
+        running();
+        session.#folder();
+        return (await session.announce!.save()).path;
       },
       async write(state) {
         await steady();
@@ -299,7 +325,8 @@ export class Session {
 
   #folder(): RunFolder {
     const { settings, folder } = this.#parts;
-    if (folder === null) throw new EngineError(`${settings.where}: the run has no checkpoint folder`);
+    if (folder === null)
+      throw new EngineError(`${settings.where}: the run has no checkpoint folder (pass checkpoint)`);
     return folder;
   }
 

@@ -3,7 +3,7 @@ import { EngineError } from '../errors.ts';
 import type { Report } from '../backends/report.ts';
 import type { State } from '../types.ts';
 import type { RunHandle } from './callbacks.ts';
-import type { EndEvent, EvalEvent, Listener, Notice, TrainEvent } from './events.ts';
+import type { CheckpointEvent, EndEvent, EvalEvent, Listener, Notice, TrainEvent } from './events.ts';
 import { openSession } from './open.ts';
 import type { Session } from './session.ts';
 import { settingsOf, type Settings, type TrainOptions } from './settings.ts';
@@ -24,24 +24,19 @@ import { settingsOf, type Settings, type TrainOptions } from './settings.ts';
  */
 export function train(options: TrainOptions): TrainRun {
   const settings = settingsOf('train', options);
-  let handle: RunHandle | null = null;
-  const events = run(
-    settings,
-    () => Promise.resolve(),
-    (session) => (handle = session.handle(null)),
-  );
-  return Object.defineProperty(events, 'run', {
-    get() {
-      if (handle !== null) return handle;
-      throw new EngineError(`${settings.where}: the run has not started (use it inside the loop)`);
-    },
+  const outcome = new Outcome(settings);
+  return Object.defineProperties(run(settings, outcome), {
+    run: { get: () => outcome.handle },
+    result: { value: () => outcome.result() },
   }) as TrainRun;
 }
 
 /** The events of a run, and in `run` what the loop can do with it. */
 export interface TrainRun extends AsyncGenerator<TrainEvent, void, undefined> {
-  /** Reads and changes the state, stops the run. Only inside the loop, after the first event. */
+  /** Reads and changes the state, evaluates, saves, stops. Throws EngineError before the first event, and after the last. */
   readonly run: RunHandle;
+  /** The result of the run after its end, as that of `fit`. Throws EngineError before the end, and after an error. */
+  result(): Result;
 }
 
 /** The result of `fit`. */
@@ -61,8 +56,8 @@ export interface Result {
   readonly state: State;
   /** Updates done. */
   readonly step: number;
-  /** 'done': all steps ran. 'stop': a callback stopped the run. 'abort': the AbortSignal aborted. */
-  readonly reason: 'done' | 'stop' | 'abort';
+  /** 'done': all steps ran. 'stop': a callback stopped the run. 'abort': the AbortSignal aborted. 'break': the loop over `train` ended. */
+  readonly reason: 'done' | 'stop' | 'abort' | 'break';
   /** Why a callback stopped the run. Null unless it did. */
   readonly stopped: string | null;
   /** The report of the backend. */
@@ -81,24 +76,59 @@ export interface Result {
  * const { accuracy, state } = await fit({ model, backend, data, optimizer, steps: 25_000, eval: evaluation });
  */
 export async function fit(options: TrainOptions): Promise<Result> {
-  let result: Omit<Result, 'reason' | 'ms'> | null = null;
-  let end: EndEvent | null = null;
-  const events = run(settingsOf('fit', options), async (session) => {
-    const { last, best, step, batchLoss, report, stopped } = session;
-    const state = await session.state();
-    const accuracy = last?.metrics['accuracy'] ?? null;
-    result = { accuracy, loss: last?.loss ?? batchLoss, last, best, state, step, report, stopped };
-  });
-  for await (const event of events) if (event.type === 'end') end = event;
-  const { reason, ms } = end! as EndEvent & { readonly reason: Result['reason'] };
-  return { ...result!, reason, ms };
+  const settings = settingsOf('fit', options);
+  const outcome = new Outcome(settings);
+  const events = run(settings, outcome);
+  while ((await events.next()).done !== true);
+  return outcome.result();
 }
 
-/** The events of a run. `beforeClose` is called at its end, unless there was an error. */
+/** What a run gives besides its events. */
+class Outcome {
+  readonly #where: string;
+  #session: Session | null = null;
+  #state: State | null = null;
+  #end: EndEvent | null = null;
+
+  constructor({ where }: Settings) {
+    this.#where = where;
+  }
+
+  opened(session: Session): void {
+    this.#session = session;
+  }
+
+  /** Called at the end of a run without an error, while its arrays still exist. */
+  async closing(session: Session): Promise<void> {
+    this.#state = await session.state();
+  }
+
+  ended(end: EndEvent): void {
+    this.#end = end;
+  }
+
+  get handle(): RunHandle {
+    if (this.#session !== null) return this.#session.handle(null);
+    throw new EngineError(`${this.#where}: the run has not started (use it inside the loop)`);
+  }
+
+  result(): Result {
+    const [session, end, state] = [this.#session, this.#end, this.#state];
+    if (session === null || end === null || state === null || end.reason === 'error') {
+      const what = end === null ? 'has not ended' : 'has failed';
+      throw new EngineError(`${this.#where}: the run ${what}, so it has no result`);
+    }
+    const { last, best, step, batchLoss, report, stopped } = session;
+    const accuracy = last?.metrics['accuracy'] ?? null;
+    const { reason, ms } = end;
+    return { accuracy, loss: last?.loss ?? batchLoss, last, best, state, step, report, reason, stopped, ms };
+  }
+}
+
+/** The events of a run. */
 export async function* run(
   settings: Settings,
-  beforeClose: (session: Session) => Promise<void>,
-  opened: (session: Session) => void = () => undefined,
+  outcome: Outcome,
 ): AsyncGenerator<TrainEvent, void, undefined> {
   const begin = performance.now();
   let session: Session;
@@ -117,19 +147,20 @@ export async function* run(
       ms,
       error,
     };
+    outcome.ended(end);
     await notify(listeners, end).catch(() => undefined); // the first error is thrown
     yield end;
     throw error;
   }
-  opened(session);
-  yield* runSession(session, settings, begin, beforeClose);
+  outcome.opened(session);
+  yield* runSession(session, settings, begin, outcome);
 }
 
 async function* runSession(
   session: Session,
   { listeners, signal, steps, seed, data }: Settings,
   begin: number,
-  beforeClose: (session: Session) => Promise<void>,
+  outcome: Outcome,
 ): AsyncGenerator<TrainEvent, void, undefined> {
   // If nothing sets another reason, the consumer left the loop at a `yield`.
   let reason: EndEvent['reason'] = 'break';
@@ -141,15 +172,17 @@ async function* runSession(
     await notify(listeners, event);
     return event;
   };
-  const saved = (path: string): Promise<TrainEvent> => emit({ type: 'checkpoint', path, step: session.step });
+  const saved = (path: string): Promise<CheckpointEvent> =>
+    emit({ type: 'checkpoint', path, step: session.step });
   const send = (notice: Notice): Promise<TrainEvent> =>
     emit({ type: 'notice', step: session.step, ...notice });
-  const save = async (): Promise<TrainEvent> => {
+  const save = async (): Promise<CheckpointEvent> => {
     await each(listeners, (listener) => listener.flush?.());
     const event = await saved(await session.save());
     await session.prune();
     return event;
   };
+  session.announce = { emit, save };
   /** Saves the state after an error, if it is good and not saved. The error is thrown, so another one is only a notice. */
   const rescue = async (): Promise<TrainEvent | null> => {
     if (!session.canRescue) return null;
@@ -175,7 +208,7 @@ async function* runSession(
   const finish = async (): Promise<void> => {
     const left = reason === 'break';
     if (left && session.isDirty) await attempt(save);
-    if (failure === null) await attempt(() => beforeClose(session));
+    if (failure === null) await attempt(() => outcome.closing(session));
     await attempt(() => session.close());
     const { step, last, best } = session;
     if (failure !== null) reason = 'error';
@@ -193,6 +226,7 @@ async function* runSession(
       ...(failure !== null && { error: failure.error }),
     };
     end = final;
+    outcome.ended(final);
     await attempt(() => emit(final));
     await attempt(() => session.unlock());
     if (left && failure !== null) throw failure.error;

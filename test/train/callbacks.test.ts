@@ -1,6 +1,7 @@
 /** Callbacks: what they can do with a run, and that they resume. */
 import { describe, expect, test } from 'vitest';
 import {
+  evaluate,
   fit,
   loadCheckpoint,
   bestPath,
@@ -165,6 +166,50 @@ test('the loop over `train` has the same handle', async () => {
   const short = await fit({ ...run, steps: 2 });
   expect(seen).toEqual([bytes(short.state), 'stop', 'seen enough']);
   await expect(events.run.state()).rejects.toThrow('train: the run has ended');
+});
+
+const { model, backend } = run;
+
+test('a loop of one’s own evaluates, saves, and has the result', async () => {
+  const dir = folder();
+  const heard: string[] = [];
+  const events = train({
+    ...run,
+    eval: { data: points, every: 6 },
+    checkpoint: { dir, every: 6, resume: true },
+    listeners: [(event) => void heard.push(`${event.type} ${event.step}`)],
+  });
+  expect(() => events.result()).toThrow('train: the run has not ended, so it has no result');
+  await events.next();
+  for (const first of ['eval', 'step', 'step']) expect((await events.next()).value!.type).toBe(first);
+  const { state } = await fit({ ...run, steps: 2 });
+  const event = await events.run.evaluate();
+  const { loss } = await evaluate({ model, backend, state, data: points, batchSize: 8 });
+  expect(event).toMatchObject({ type: 'eval', step: 2, loss });
+  expect(await events.run.evaluate()).toBe(event); // nothing changed since
+  const path = await events.run.save();
+  expect(bytes((await loadCheckpoint(path)).state)).toEqual(bytes(state));
+  expect(heard).toEqual(['start 0', 'eval 0', 'step 0', 'step 1', 'eval 2', 'checkpoint 2']);
+  await events.return();
+  expect(events.result()).toMatchObject({ reason: 'break', step: 2, loss, last: event });
+  expect(bytes(events.result().state)).toEqual(bytes(state));
+
+  const bare = train(run);
+  await bare.next();
+  await expect(bare.run.evaluate()).rejects.toThrow('train: the run has no evaluations (pass eval)');
+  await expect(bare.run.save()).rejects.toThrow('train: the run has no checkpoint folder (pass checkpoint)');
+  await bare.return();
+});
+
+test.each([1, 4])('an evaluation between two updates of a call, %d steps per call', async (stepsPerCall) => {
+  let seen: unknown = null;
+  const look = after(2, async (_, handle) => {
+    seen = (await handle.evaluate())!.loss;
+  });
+  const result = await fit({ ...run, stepsPerCall, eval: { data: points, every: 6 }, callbacks: [look] });
+  const { state } = await fit({ ...run, steps: 2 });
+  expect(seen).toBe((await evaluate({ model, backend, state, data: points, batchSize: 8 })).loss);
+  expect(bytes(result.state)).toEqual(bytes((await fit(run)).state));
 });
 
 test('factors, frozen parameters and the states of callbacks resume to the same bytes', async () => {
