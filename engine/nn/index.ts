@@ -62,6 +62,7 @@ export {
   parameters,
   type BindOptions,
   type BoundOutput,
+  type FreezeOptions,
 } from './model.ts';
 export {
   batchNorm,

@@ -45,3 +45,4 @@ export {
 } from './suggest-bounds.ts';
 export type { CheckpointOptions, EvalOptions, TrainOptions } from './settings.ts';
 export { fit, train, type Result } from './train.ts';
+export { updateBatchNorm, type UpdateBatchNormOptions } from './update-batch-norm.ts';

@@ -75,7 +75,7 @@ export class TrainingStep {
         // Stops the step before any state is written.
         const loss = checkFinite(outputs['loss'], LOSS);
         const last = equal(step, scalar(steps - 1, 'i32'));
-        const next = { ...updates, ...applyGradients(optimizer, model, state, loss, hyper, last) };
+        const next = applyGradients(optimizer, model, state, loss, hyper, last, updates);
         return { outputs: { ...outputs, loss }, next };
       },
     });

@@ -20,6 +20,7 @@ const loss = weight.mul(weight).sum();
 const backend = c.reference();
 const model = nn.mlp([2, 4, 2]);
 const state = nn.initState(model, null, 1);
+const normed = nn.batchNorm(2);
 const data = arrays({ shape: [4, 2], data: new Float32Array(8) }, Int32Array.of(0, 1, 0, 1));
 const batches = loader(data, { batchSize: 2 });
 /** The folder of the calls, which the tests remove. */
@@ -124,6 +125,14 @@ const engine: Readonly<Record<string, Row>> = {
     metrics: { accuracy: c.accuracy },
   }),
   ...rows('fit train', training),
+  updateBatchNorm: row({
+    model: normed,
+    state: nn.initState(normed, null, 1),
+    data: batches,
+    backend,
+    batches: 1,
+    seed: 1,
+  }),
   predict: row({ model, state, data, backend, batchSize: 2 }),
   forward: row({ model, state, data, backend, batchSize: 2 }),
   lrRangeTest: row(range),
@@ -193,7 +202,16 @@ const network: Readonly<Record<string, Row>> = {
   ...rows('maxPool1d maxPool2d', 2, 2, { padding: 0, ceil: true }),
   ...rows('adaptiveAvgPool2d adaptiveMaxPool2d', [3, 2]),
   ...rows('pixelShuffle pixelUnshuffle', 2),
-  batchNorm: row(2, { form: 'caffe', affine: true, fraction: 0.9, epsilon: 1e-5, lrMult: 1, decayMult: 1 }),
+  batchNorm: row(2, {
+    form: 'caffe',
+    affine: true,
+    scale: true,
+    shift: true,
+    fraction: 0.9,
+    epsilon: 1e-5,
+    lrMult: 1,
+    decayMult: 1,
+  }),
   bind: {
     args: [
       dense,
@@ -250,7 +268,7 @@ const network: Readonly<Record<string, Row>> = {
   ...rows(
     'flatten globalAvgPool2d globalMaxPool2d hardSigmoid hardSwish hardTanh mish relu selu sigmoid silu softplus tanh',
   ),
-  freeze: row(dense, ['weight']),
+  freeze: row(dense, ['weight'], { statistics: true }),
   gelu: row({ approximate: 'tanh' }),
   groupNorm: row(2, 4, affine),
   initState: row(dense, optimizer, 1),
@@ -290,7 +308,9 @@ const optimizers: Readonly<Record<string, Row>> = {
   ...rows('adam', { lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1, form: 'caffe' }),
   adamw: row({ lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 }),
   addWeightDecay: { args: [{ grad: two, param: two, decay: two }], named: [0] },
-  averageWeights: row(optimizer, { decay: 0.9 }),
+  averageWeights: row(optimizer, { decay: 0.9, warmup: true, every: 1, statistics: true }),
+  swa: row(optimizer, { start: 1, every: 1, statistics: true }),
+  lookahead: row(optimizer, { every: 1, alpha: 0.5, statistics: true }),
   averagedState: { args: [averaged], named: [0] },
   clipGradients: row(optimizer, { norm: 1 }),
   hyperParameter: { args: ['rule', 'lr', 0.1, notNegative], places: ['rule'] },
