@@ -64,6 +64,11 @@ export interface Scope {
   isFixed(name: string): boolean;
   /** The number of batches whose statistics are averaged, `f32` [], while statistics are estimated again. Else null. */
   batches(): Tensor | null;
+  /**
+   * Adds a term to the training loss, `f32` []: a regularizer of weights or activations. It is ignored unless training. Throws
+   * ShapeError unless the term is a scalar.
+   */
+  addLoss(term: Tensor): void;
   /** The number of updates done, `i32` []. Throws PlanError if `bind` got no step. */
   step(): Tensor;
   /** The key of a random stream of this layer. Each use of the layer has its own. */

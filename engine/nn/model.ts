@@ -3,6 +3,7 @@ import { PlanError, ShapeError } from '../errors.ts';
 import { grad } from '../grad.ts';
 import { checkArrays, holds, showData } from '../host.ts';
 import { expectTensor } from '../op.ts';
+import { add } from '../ops/elementwise.ts';
 import {
   checkBoolean,
   checkFunction,
@@ -37,6 +38,9 @@ function statisticSpecs(model: Described): Specs {
     Object.entries(model.params).filter(([, spec]) => spec.statistic === true && spec.fixed !== true),
   );
 }
+
+/** The names of the parameters that an optimizer changes. */
+export const trainedNames = (model: Described): readonly string[] => Object.keys(trainedSpecs(model));
 
 /**
  * The number of trained values of a model. Frozen parameters do not count.
@@ -182,6 +186,8 @@ export interface BoundOutput {
   readonly output: Tensor;
   /** New values of statistics, which `next` needs besides those of the optimizer. Empty unless training. */
   readonly updates: Tree;
+  /** The sum of what layers add to the loss (`scope.addLoss`), f32 []. Null if they add nothing, and unless training. */
+  readonly addedLoss: Tensor | null;
 }
 
 /**
@@ -226,6 +232,7 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
     const updates: Record<string, Tensor> = {};
     const uses = new Map<string, number>();
     let augmentationUsed = false;
+    let addedLoss: Tensor | null = null;
 
     const scopeAt = (path: string): Scope => {
       const earlier = uses.get(path) ?? 0;
@@ -248,6 +255,16 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
         },
         isFixed: (name) => model.params[inside(name)]?.fixed === true,
         batches: () => batches ?? null,
+        addLoss(term) {
+          const where = `${path || 'bind'}: addLoss`;
+          expectTensor(where, term);
+          if (term.dtype !== 'f32' || term.rank !== 0) {
+            throw new ShapeError(
+              `${where}: the term must be f32 [], got ${formatType(term)} (sum or average it)`,
+            );
+          }
+          if (training) addedLoss = addedLoss === null ? term : add(addedLoss, term);
+        },
         step() {
           if (step !== undefined) return step;
           throw new PlanError(`${path || 'bind'}: needs the step (pass it to bind: { training, step })`);
@@ -275,16 +292,17 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
         'bind: got an augmentation, but no layer applies it (begin the model with nn.normalize(...))',
       );
     }
-    return { output, updates };
+    return { output, updates, addedLoss };
   };
 }
 
 /**
  * Differentiates the loss and applies one update of the optimizer. Returns new values of the parameters, of the optimizer's arrays
- * and of the statistics in `updates`, for `next`. Other frozen parameters do not change.
+ * and of the statistics in `updates`, for `next`. Other frozen parameters do not change. With gradients by name in place of the loss,
+ * it only applies the update: one gradient for each trained parameter.
  *
- * Shapes: loss `f32` []; `last`, `u8` [], is 1 in the last update of a run, which `accumulateGradients` and `lookahead` need; `updates`
- * are those of `bind`, which averages of statistics need.
+ * Shapes: loss `f32` []; gradients those of the parameters; `last`, `u8` [], is 1 in the last update of a run, which
+ * `accumulateGradients` and `lookahead` need; `updates` are those of `bind`, which averages of statistics need.
  * Throws TypeError if the optimizer's `update` does not return `{ params, state }` with tensors.
  * Throws PlanError if the loss is not `f32` [] or cannot be differentiated.
  *
@@ -297,7 +315,7 @@ export function applyGradients(
   optimizer: Optimizer,
   model: Described,
   state: Tree,
-  loss: Tensor,
+  loss: Tensor | Tree,
   hyper: Hyper<Tensor>,
   last?: Tensor,
   updates: Tree = {},
@@ -307,8 +325,8 @@ export function applyGradients(
   checkTree('applyGradients', 'state', state);
   checkTree('applyGradients', 'hyper', hyper);
   checkTree('applyGradients', 'updates', updates);
-  if (!(loss instanceof Tensor)) {
-    throw new TypeError(`applyGradients: loss must be a tensor, got ${show(loss)}`);
+  if (!(loss instanceof Tensor) && (!isRecord(loss) || isPromise(loss))) {
+    throw new TypeError(`applyGradients: loss must be a tensor, or gradients by name, got ${show(loss)}`);
   }
   const specs = trainedSpecs(model);
   const names = Object.keys(specs);
@@ -319,14 +337,14 @@ export function applyGradients(
     );
   }
   const params = Object.fromEntries(names.map((name) => [name, state[name]]));
-  const gradients = grad(loss, Object.values(params));
+  const grads = loss instanceof Tensor ? gradientsOf(loss, params) : checkGradients(loss, params);
   const slots = Object.fromEntries(
     Object.entries(state).flatMap(([name, value]) =>
       name.startsWith(SLOTS) ? [[name.slice(SLOTS.length), value]] : [],
     ),
   );
   const updated = optimizer.update({
-    grads: Object.fromEntries(names.map((name, i) => [name, gradients[i]])),
+    grads,
     params,
     state: slots,
     hyper,
@@ -347,6 +365,30 @@ export function applyGradients(
   const next: Record<string, Tensor> = { ...updates, ...updated.statistics, ...updated.params };
   for (const [name, value] of Object.entries(updated.state)) next[SLOTS + name] = value;
   return next;
+}
+
+/** The gradients of a loss by the names of the parameters. */
+export function gradientsOf(loss: Tensor, params: Tree): Tree {
+  const gradients = grad(loss, Object.values(params));
+  return Object.fromEntries(Object.keys(params).map((name, i) => [name, gradients[i]]));
+}
+
+/** Throws TypeError or ShapeError unless each parameter has a gradient of its shape, and nothing else has one. */
+function checkGradients(grads: Tree, params: Tree): Tree {
+  checkTree('applyGradients', 'gradients', grads);
+  for (const [name, param] of Object.entries(params)) {
+    const given = grads[name];
+    if (given === undefined) throw new TypeError(`applyGradients: gradients: '${name}' is missing`);
+    if (given.dtype === 'f32' && sameShape(given.shape, param.shape)) continue;
+    throw new ShapeError(
+      `applyGradients: gradients: '${name}' must be ${formatType(param)}, got ${formatType(given)}`,
+    );
+  }
+  const unknown = Object.keys(grads).find((name) => params[name] === undefined);
+  if (unknown === undefined) return grads;
+  throw new TypeError(
+    `applyGradients: gradients: '${unknown}' is no trained parameter (they are: ${Object.keys(params).join(', ')})`,
+  );
 }
 
 /** Throws TypeError unless `tree` is an object of tensors by name. */

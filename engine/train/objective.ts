@@ -112,10 +112,14 @@ export function measure(
 /** The prefix of metrics in the outputs of a step. */
 const METRIC = 'metric ';
 
+/** Metrics by name as outputs of a step. */
+export const metricOutputs = <T>(metrics: Readonly<Record<string, T>>): Readonly<Record<string, T>> =>
+  Object.fromEntries(Object.entries(metrics).map(([name, value]) => [METRIC + name, value]));
+
 /** The loss, and the metrics by name, from the outputs of a step. */
-export function readMeasures(values: Readonly<Record<string, number>>): {
-  readonly loss: number;
-  readonly metrics: Readonly<Record<string, number>>;
+export function readMeasures<T>(values: Readonly<Record<string, T>>): {
+  readonly loss: T;
+  readonly metrics: Readonly<Record<string, T>>;
 } {
   const { loss, ...rest } = values;
   const metrics = Object.entries(rest).map(([name, value]) => [name.slice(METRIC.length), value] as const);

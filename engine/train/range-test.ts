@@ -39,6 +39,7 @@ const TRAINING = [
   'data',
   'eval',
   'optimizer',
+  'step',
   'initial',
   'loss',
   'metrics',

@@ -8,6 +8,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import type { Notice } from './events.ts';
 import type { RunFolder } from './run-folder.ts';
 import type { Settings } from './settings.ts';
+import { configOf, type StepConfig } from './step.ts';
 
 /** The run that resumes. */
 export interface ResumingRun extends Pick<
@@ -15,6 +16,7 @@ export interface ResumingRun extends Pick<
   'model' | 'optimizer' | 'data' | 'examples' | 'seed' | 'steps' | 'state'
 > {
   readonly path: string;
+  readonly step: StepConfig | null;
 }
 
 /**
@@ -50,6 +52,7 @@ export async function loadLatest(
     examples: digest(),
     seed,
     steps,
+    step: configOf(settings.step),
   });
   return { checkpoint, notices: [...(await folder.settle(newest)), ...notices] };
 }
@@ -77,6 +80,8 @@ function checkResume(checkpoint: Checkpoint, run: ResumingRun): Notice[] {
   const { hyper, ...current } = run.optimizer;
   const optimizer = firstDifference(saved, current);
   if (optimizer !== null) fail(`the optimizer differs: ${optimizer}`, 'use the same optimizer');
+  const step = firstDifference({ step: checkpoint.trainer?.step ?? null }, { step: run.step });
+  if (step !== null) fail(`the training step differs: ${step}`, 'use the same step');
   checkState(checkpoint.state, run.state, fail);
   const model = firstDifference(checkpoint.model, run.model);
   if (model !== null) fail(`the model differs: ${model}`, 'resume with the model that it was saved from');

@@ -21,6 +21,7 @@ import { placeExamples } from './placement.ts';
 import { checkArithmetic, loadLatest } from './resume.ts';
 import { RunFolder } from './run-folder.ts';
 import type { Settings } from './settings.ts';
+import { configOf } from './step.ts';
 import { TrainingStep } from './training-step.ts';
 
 /** The parts of a session that are constant during the run. */
@@ -61,8 +62,8 @@ export async function openSession(settings: Settings): Promise<Session> {
 }
 
 async function openIn(folder: RunFolder | null, settings: Settings): Promise<Session> {
-  const { model, optimizer, seed, backend, evaluation: evalSettings, stepsPerCall } = settings;
-  const fresh = initState(model, optimizer, seed);
+  const { model, backend, evaluation: evalSettings, stepsPerCall } = settings;
+  const fresh = freshState(settings);
   if (evalSettings?.averaged === true && Object.keys(averagesIn(Object.keys(fresh))).length === 0) {
     throw new TypeError(
       `${settings.where}: eval: averaged needs an optimizer with averages (write optimizer: averageWeights(…))`,
@@ -78,7 +79,7 @@ async function openIn(folder: RunFolder | null, settings: Settings): Promise<Ses
   const opened: { close(): Promise<void> }[] = [store];
   try {
     const trainingStep = new TrainingStep(settings, training);
-    const update = await trainingStep.compile(store);
+    const update = await trainingStep.compile(store, names, []);
     opened.push(update);
     const evaluator =
       evalSettings &&
@@ -141,6 +142,15 @@ function threadNotices(report: Report): Notice[] {
   const available = cores === 1 ? 'only 1 CPU is available' : `only ${cores} CPUs are available`;
   const message = `${threads} threads compute, but ${available}: steps take longer than with threads: ${cores}`;
   return [{ code: 'many-threads', message }];
+}
+
+/** The prefix of the arrays of the user's own step. */
+const STEP = 'step/';
+
+/** The state before the first update. */
+function freshState({ model, optimizer, seed, step }: Settings): State {
+  const own = Object.entries(step?.state ?? {}).map(([name, value]) => [STEP + name, value]);
+  return { ...initState(model, optimizer, seed), ...Object.fromEntries(own) };
 }
 
 /** A function that computes its result at the first call. */
@@ -371,6 +381,7 @@ export class Session {
       report,
       last: withoutTiming(last),
       best: withoutTiming(best),
+      ...trainerRecord(this.#parts.settings),
     };
   }
 
@@ -400,6 +411,12 @@ const fixFor = (step: number): string =>
   step === 0
     ? 'check the data, the initial state and the loss: there was no update yet'
     : 'lower the learning rate';
+
+/** What a checkpoint stores of the options that open the trainer. Empty without them. */
+function trainerRecord({ step }: Settings): Pick<Checkpoint, 'trainer'> {
+  const config = configOf(step);
+  return config === null ? {} : { trainer: { step: config } };
+}
 
 /** Wall time is not part of a run: equal runs must write equal files. */
 const withoutTiming = (event: EvalEvent | null): EvalEvent | null => event && { ...event, ms: 0 };

@@ -13,6 +13,7 @@ import { checkBatch } from './evaluate.ts';
 import { checkDataset, checkLoader } from './check-data.ts';
 import { intervalOf, stepsOf, type Interval } from './duration.ts';
 import type { Listener } from './events.ts';
+import { stepOf, type NamedStep, type StepFunction, type StepSettings } from './step.ts';
 import { objectiveFor, type Objective, type ObjectiveOptions } from './objective.ts';
 
 export interface TrainOptions extends ObjectiveOptions {
@@ -36,6 +37,11 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly eval?: EvalOptions;
   /** The update rule, with learning rate and other hyperparameters. */
   readonly optimizer: Optimizer;
+  /**
+   * What a step computes, in place of `({ x, y, model, loss }) => loss(model(x), y)`: a function, or one with a name and arrays of its
+   * own. Everything else of the run stays. Default: the loss of the run for one pass of the model.
+   */
+  readonly step?: StepFunction | NamedStep;
   /**
    * Initial arrays that replace fresh ones, under the names of `Result.state`: any of the parameters, statistics and arrays of the
    * optimizer. A checkpoint to resume from takes precedence. Default: none.
@@ -109,13 +115,15 @@ export interface CheckpointSettings extends Required<Omit<CheckpointOptions, 'ev
 
 /** The checked options, with defaults. */
 export interface Settings extends Required<
-  Omit<TrainOptions, 'epochs' | 'eval' | 'loss' | 'metrics' | 'checkpoint' | 'signal'>
+  Omit<TrainOptions, 'epochs' | 'eval' | 'loss' | 'metrics' | 'step' | 'checkpoint' | 'signal'>
 > {
   /** The call that messages name: 'train' or 'fit'. */
   readonly where: string;
   readonly evaluation: EvalSettings | null;
   /** Loss and metrics of training. */
   readonly objective: Objective;
+  /** Null for the step of the trainer. */
+  readonly step: StepSettings | null;
   readonly checkpoint: CheckpointSettings | null;
   readonly signal: AbortSignal | null;
   /** Where checkpoints are written. Tests replace it. */
@@ -131,6 +139,7 @@ const KNOWN = [
   'data',
   'eval',
   'optimizer',
+  'step',
   'initial',
   'loss',
   'metrics',
@@ -197,6 +206,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   const seededLoader: unknown = data.withSeed(seed);
   checkKind(where, "the loader's withSeed(seed)", seededLoader, 'batch', 'a loader');
   checkLoader(`${where}: the loader's withSeed(seed)`, seededLoader as Loader);
+  const step = stepOf(where, options.step);
   const objective = objectiveFor(where, data.dataset, options);
   return {
     where,
@@ -209,6 +219,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
     optimizer,
     initial,
     objective,
+    step,
     checkpoint: checkpointOf(where, options),
     listeners,
     signal: signal ?? null,

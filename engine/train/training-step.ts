@@ -1,17 +1,15 @@
 /** The training step of a run: its inputs, its graph, and the feeds of an update. */
 import type { Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
-import { applyGradients, bind } from '../nn/model.ts';
+import { freeze } from '../nn/model.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { scalar } from '../ops/create.ts';
-import { checkFinite, equal } from '../ops/elementwise.ts';
-import { mean } from '../ops/reduce.ts';
+import { equal } from '../ops/elementwise.ts';
 import type { Tensor } from '../tensor.ts';
 import { batchAt, type Examples } from './examples.ts';
 import { mixExamples, mixFeeds, mixInputs, mixObjective } from './mix.ts';
-import { LOSS } from './non-finite.ts';
-import { measure } from './objective.ts';
 import type { Settings } from './settings.ts';
+import { plainStep, traceStep } from './step-graph.ts';
 
 export class TrainingStep {
   /** The types of a batch. */
@@ -51,32 +49,30 @@ export class TrainingStep {
     return { x: this.#settings.data.mixes === true ? mixExamples(inputs, x) : x, y };
   }
 
-  compile(store: Store): Promise<Executable> {
-    const { where, model, optimizer, objective, backend, data, seed, steps } = this.#settings;
+  /** Compiles the update. `names` are the arrays of the run, `frozen` the parameters that it does not train. */
+  compile(store: Store, names: readonly string[], frozen: readonly string[]): Promise<Executable> {
+    const { where, optimizer, objective, backend, data, seed, steps, step: own } = this.#settings;
+    const model = frozen.length === 0 ? this.#settings.model : freeze(this.#settings.model, frozen);
     return compile(backend, {
       inputs: this.inputs,
       hyper: Object.keys(optimizer.at(0)),
       state: store,
       build: ({ step, hyper, ...inputs }, state) => {
-        const { x, y } = this.gather(inputs, state);
         const { augmentation } = inputs;
-        const options = {
-          training: true,
-          step,
+        return traceStep({
+          where,
+          model,
+          optimizer,
+          objective: data.mixes === true ? mixObjective(inputs, objective) : objective,
+          dataset: data.dataset,
           seed,
-          ...(augmentation !== undefined && { augmentation }),
-        };
-        const { output, updates } = bind(model, state, options)(x);
-        const mixed = data.mixes === true ? mixObjective(inputs, objective) : objective;
-        const rows = measure(where, mixed, data.dataset, output, y);
-        const outputs = Object.fromEntries(
-          Object.entries(rows).map(([name, values]) => [name, mean(values)]),
-        );
-        // Stops the step before any state is written.
-        const loss = checkFinite(outputs['loss'], LOSS);
-        const last = equal(step, scalar(steps - 1, 'i32'));
-        const next = applyGradients(optimizer, model, state, loss, hyper, last, updates);
-        return { outputs: { ...outputs, loss }, next };
+          run: own?.run ?? plainStep,
+          batch: { ...this.gather(inputs, state), ...(augmentation !== undefined && { augmentation }) },
+          state: Object.fromEntries(names.map((name) => [name, state[name]])),
+          hyper,
+          step,
+          last: equal(step, scalar(steps - 1, 'i32')),
+        });
       },
     });
   }

@@ -49,6 +49,7 @@ const training = {
   data: batches,
   eval: { data, every: 1, batchSize: 2, loss: c.crossEntropy, metrics: { accuracy: c.accuracy } },
   optimizer: sgd({ lr: 0.1 }),
+  step: ({ x, y, model: forward, loss }: c.StepContext) => loss(forward(x), y),
   initial: {},
   loss: c.crossEntropy,
   metrics: { accuracy: c.accuracy },
