@@ -14,6 +14,7 @@ const entries = {
   nn: 'engine/nn',
   optim: 'optim',
   schedulers: 'schedulers',
+  augment: 'augment',
   datasets: 'datasets',
   tools: 'engine/tools',
 };

@@ -50,6 +50,7 @@ export default defineConfig({
       { find: /^cyclegrad\/tools$/, replacement: source('./engine/tools/index.ts') },
       { find: /^cyclegrad\/optim$/, replacement: source('./optim/index.ts') },
       { find: /^cyclegrad\/schedulers$/, replacement: source('./schedulers/index.ts') },
+      { find: /^cyclegrad\/augment$/, replacement: source('./augment/index.ts') },
       { find: /^cyclegrad\/datasets$/, replacement: source('./datasets/index.ts') },
     ],
   },

@@ -47,6 +47,12 @@ export interface ParamSpec {
   readonly fixed?: boolean;
 }
 
+/**
+ * Augments images [N, H, W, C] in the units of the data and then normalizes them: (x − mean) · scale. Pixels from outside of an image
+ * become 0.
+ */
+export type Augment = (images: Tensor, mean: Tensor, scale: Tensor | number) => Tensor;
+
 /** The context in which a layer is applied. */
 export interface Scope {
   /** Path of the layer: 'block1.conv1', or '' for the model itself. */
@@ -73,8 +79,8 @@ export interface Scope {
   step(): Tensor;
   /** The key of a random stream of this layer. Each use of the layer has its own. */
   key(purpose: string): Key;
-  /** The augmentation of each image of the batch, `i32` [N, 3], or null. */
-  augmentation(): Tensor | null;
+  /** What augments and normalizes the images of the batch, or null. */
+  augmentation(): Augment | null;
   /** Applies a nested layer. Errors inside it begin with its path. Uses under the same name share parameters. */
   child<X>(name: string, layer: Layer<X>, x: X): Tensor;
 }

@@ -14,12 +14,13 @@ import {
   isRecord,
   show,
 } from '../options.ts';
+import { normalizeImages } from '../ops/images.ts';
 import { withPath } from '../path.ts';
 import { key, stream } from '../rng.ts';
 import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import type { HostTensor, State } from '../types.ts';
-import type { Described, Layer, Scope } from './layer.ts';
+import type { Augment, Described, Layer, Scope } from './layer.ts';
 import type { Hyper, Optimizer, Specs, Tree } from './optimizer.ts';
 import { checkLayer } from './layer.ts';
 import { isUnder, patternsOf, patternText, select, type NamedParameter, type Pattern } from '../match.ts';
@@ -170,8 +171,8 @@ export interface BindOptions {
   readonly step?: Tensor;
   /** Seed of random streams such as dropout masks. Default 0. */
   readonly seed?: number;
-  /** Augmentation of each image, `i32` [N, 3], for `normalize`. */
-  readonly augmentation?: Tensor;
+  /** Augmentation for `normalize`: shift and flip of each image, `i32` [N, 3], or a function. */
+  readonly augmentation?: Tensor | Augment;
   /**
    * The number of batches that statistics of this model are the mean of, `f32` []. They become the mean over these batches and this
    * one, whatever their momentum. `updateBatchNorm` uses it. Default: statistics follow the data.
@@ -210,11 +211,12 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
   checkBoolean('bind', 'training', training);
   checkInteger('bind', 'seed', seed, 0);
   checkFunction('bind', 'observe', observe);
-  for (const [name, given] of Object.entries({ step, augmentation, batches })) {
+  for (const [name, given] of Object.entries({ step, batches })) {
     if (given !== undefined && !(given instanceof Tensor)) {
       throw new TypeError(`bind: ${name} must be a tensor, got ${show(given)}`);
     }
   }
+  const augment = augmentOf(augmentation);
   for (const [path, { shape }] of Object.entries(model.params)) {
     const own = state[path];
     if (own === undefined) {
@@ -272,7 +274,7 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
         key: (purpose) => key(seed, `${purpose} ${path}${earlier === 0 ? '' : ` use ${earlier}`}`),
         augmentation() {
           augmentationUsed = true;
-          return augmentation ?? null;
+          return augment;
         },
         child(name, layer, value) {
           const at = inside(name);
@@ -287,13 +289,23 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
 
     const output = model.apply(x, scopeAt(''));
     expectTensor("bind: the model's apply", output);
-    if (augmentation !== undefined && !augmentationUsed) {
+    if (augment !== null && !augmentationUsed) {
       throw new PlanError(
         'bind: got an augmentation, but no layer applies it (begin the model with nn.normalize(...))',
       );
     }
     return { output, updates, addedLoss };
   };
+}
+
+/** The augmentation as a function. Throws TypeError for anything else. */
+function augmentOf(augmentation: unknown): Augment | null {
+  if (augmentation === undefined) return null;
+  if (typeof augmentation === 'function') return augmentation as Augment;
+  if (augmentation instanceof Tensor) {
+    return (images, mean, scale) => normalizeImages(images, mean, scale, augmentation);
+  }
+  throw new TypeError(`bind: augmentation must be a tensor, got ${show(augmentation)}`);
 }
 
 /**

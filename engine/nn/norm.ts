@@ -70,8 +70,8 @@ export function normalize(mean: HostTensor | Nested | HostData, options: Normali
       checkScope('normalize', scope);
       const shift = scope.param('mean');
       const scale = factor === null ? null : scope.param('scale');
-      const augmentation = scope.augmentation();
-      if (x.rank === 4) return ops.normalizeImages(x, shift, scale ?? 1, augmentation ?? undefined);
+      const augment = scope.augmentation();
+      if (x.rank === 4) return (augment ?? ops.normalizeImages)(x, shift, scale ?? 1);
       const centered = ops.sub(ops.cast(x), shift);
       return scale === null ? centered : ops.mul(centered, scale);
     },

@@ -20,3 +20,4 @@ export * from './reduce.ts';
 export * from './resize.ts';
 export * from './shuffle.ts';
 export * from './trigonometry.ts';
+export * from './warp.ts';

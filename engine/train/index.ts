@@ -10,6 +10,7 @@ export {
   type Checkpoint,
   type SaveTensorsOptions,
 } from './checkpoint.ts';
+export { augmentedBatch, type AugmentedBatchOptions } from './preview.ts';
 export type { Interval } from './duration.ts';
 export { latestCheckpoint } from './run-folder.ts';
 export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';

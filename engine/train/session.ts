@@ -258,6 +258,7 @@ export class Session {
       inputs: trainingStep.inputs,
       feeds: trainingStep.batch(step),
       input: (inputs, state) => trainingStep.gather(inputs, state).x,
+      augmentation: (inputs) => trainingStep.augmentation(inputs),
     });
     const rates = Object.entries(hyper).map(([name, value]) => `${name} ${Number(value.toPrecision(6))}`);
     return new EngineError(

@@ -3,11 +3,11 @@ import type { Dataset, Loader } from '../dataset.ts';
 import type { Backend } from '../backends/backend.ts';
 import { ShapeError } from '../errors.ts';
 import { nodeFiles, type Files } from '../files.ts';
-import { refuseSpatialTargets } from '../host.ts';
 import type { Layer } from '../nn/layer.ts';
 import type { Optimizer } from '../nn/optimizer.ts';
 import { checkInteger, checkKind, checkOneOf, checkOptions, isPromise, isRecord, show } from '../options.ts';
 import { formatType, sameShape } from '../shape.ts';
+import { targetsOf } from '../targets.ts';
 import type { State } from '../types.ts';
 import { checkBatch } from './evaluate.ts';
 import { checkDataset, checkLoader } from './check-data.ts';
@@ -195,7 +195,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
         `(pass the seed to ${where}, not to the loader)`,
     );
   }
-  if (data.augments) refuseSpatialTargets(where, data.dataset);
+  if (data.augments) targetsOf(where, data.dataset);
   const hyper: unknown = optimizer.at(0); // throws for an invalid rate
   if (typeof hyper !== 'object' || hyper === null || isPromise(hyper)) {
     throw new TypeError(

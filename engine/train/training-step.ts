@@ -1,13 +1,14 @@
 /** The training step of a run: its inputs, its graph, and the feeds of an update. */
 import type { Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
-import { freeze } from '../nn/model.ts';
+import { freeze, type BindOptions } from '../nn/model.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { scalar } from '../ops/create.ts';
 import { equal } from '../ops/elementwise.ts';
 import type { Tensor } from '../tensor.ts';
-import { batchAt, type Examples } from './examples.ts';
-import { mixExamples, mixFeeds, mixInputs, mixObjective } from './mix.ts';
+import { augmentOf, batchFeeds, batchInputs, gatherBatch, mixesLoss } from './augment.ts';
+import type { Examples } from './examples.ts';
+import { mixObjective } from './mix.ts';
 import type { Settings } from './settings.ts';
 import { plainStep, traceStep } from './step-graph.ts';
 
@@ -18,24 +19,15 @@ export class TrainingStep {
   readonly #examples: Examples;
 
   constructor(settings: Settings, examples: Examples) {
-    const { batchSize, augments, mixes } = settings.data;
     this.#settings = settings;
     this.#examples = examples;
-    this.inputs = {
-      ...examples.inputs(batchSize),
-      ...(augments && ({ augmentation: { shape: [batchSize, 3], dtype: 'i32' } } as const)),
-      ...(mixes === true && mixInputs(batchSize)),
-    };
+    this.inputs = batchInputs(settings.data, examples);
   }
 
   /** The batch of an update. */
   batch(step: number): Feeds {
-    const { indices, augmentation, mix } = batchAt(this.#settings.where, this.#settings.data, step);
-    return {
-      ...this.#examples.feeds(indices),
-      ...(augmentation !== null && { augmentation }),
-      ...(mix !== null && mixFeeds(this.#settings.where, mix)),
-    };
+    const { where, data } = this.#settings;
+    return batchFeeds(where, data, this.#examples, step);
   }
 
   /** All feeds of an update. */
@@ -45,8 +37,12 @@ export class TrainingStep {
 
   /** The examples of a batch in the graph. */
   gather(inputs: Tree, state: Tree): { readonly x: Tensor; readonly y: Tensor } {
-    const { x, y } = this.#examples.gather(inputs, state);
-    return { x: this.#settings.data.mixes === true ? mixExamples(inputs, x) : x, y };
+    return gatherBatch(this.#settings.data, this.#examples, inputs, state);
+  }
+
+  /** What augments the input of the model. */
+  augmentation(inputs: Tree): BindOptions['augmentation'] {
+    return augmentOf(this.#settings.data, inputs);
   }
 
   /** Compiles the update. `names` are the arrays of the run, `frozen` the parameters that it does not train. */
@@ -58,12 +54,12 @@ export class TrainingStep {
       hyper: Object.keys(optimizer.at(0)),
       state: store,
       build: ({ step, hyper, ...inputs }, state) => {
-        const { augmentation } = inputs;
+        const augmentation = this.augmentation(inputs);
         return traceStep({
           where,
           model,
           optimizer,
-          objective: data.mixes === true ? mixObjective(inputs, objective) : objective,
+          objective: mixesLoss(data) ? mixObjective(inputs, objective) : objective,
           dataset: data.dataset,
           seed,
           run: own?.run ?? plainStep,

@@ -7,16 +7,17 @@ import { bind, initState } from '../nn/model.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { checkInteger, checkKind, checkOptions } from '../options.ts';
 import type { State } from '../types.ts';
+import { augmentOf, batchFeeds, batchInputs, gatherBatch } from './augment.ts';
 import { checkLoader } from './check-data.ts';
 import { checkModel, withModel } from './evaluate.ts';
-import { batchAt, fedExamples } from './examples.ts';
+import { fedExamples } from './examples.ts';
 
 export interface UpdateBatchNormOptions {
   /** The model, with batch normalization. */
   readonly model: Layer;
   /** The arrays of the model. Other arrays are returned unchanged. */
   readonly state: State;
-  /** Batches of training examples, with their augmentation. Examples are not mixed. */
+  /** Batches of training examples, with their augmentation. */
   readonly data: Loader;
   /** Where to compute. */
   readonly backend: Backend;
@@ -64,36 +65,26 @@ export async function updateBatchNorm(options: UpdateBatchNormOptions): Promise<
   const initial = { ...state, ...Object.fromEntries(names.map((name) => [name, fresh[name]])) };
   return withModel(where, backend, model, initial, async (store) => {
     const examples = fedExamples(data.dataset);
-    const { batchSize, augments } = data;
     const run = await compile(backend, {
-      inputs: {
-        ...examples.inputs(batchSize),
-        batches: { shape: [], dtype: 'f32' },
-        ...(augments && ({ augmentation: { shape: [batchSize, 3], dtype: 'i32' } } as const)),
-      },
+      inputs: { ...batchInputs(data, examples), batches: { shape: [], dtype: 'f32' } },
       state: store,
-      build({ step, ...inputs }, arrays) {
-        const { x } = examples.gather(inputs as unknown as Tree, arrays);
-        const { augmentation } = inputs;
+      build: ({ step, ...inputs }, arrays) => {
+        const fed = inputs as unknown as Tree;
+        const augmentation = augmentOf(data, fed);
         const { updates } = bind(model, arrays, {
           training: true,
           step,
           seed,
           batches: inputs['batches'],
           ...(augmentation !== undefined && { augmentation }),
-        })(x);
+        })(gatherBatch(data, examples, fed, arrays).x);
         return { outputs: {}, next: updates };
       },
     });
     try {
       for (let step = 0; step < batches; step++) {
-        const { indices, augmentation } = batchAt(where, data, step);
-        await run.run({
-          ...examples.feeds(indices),
-          ...(augmentation !== null && { augmentation }),
-          batches: step,
-          step: Int32Array.of(step),
-        });
+        const feeds = batchFeeds(where, data, examples, step);
+        await run.run({ ...feeds, batches: step, step: Int32Array.of(step) });
       }
       return { ...state, ...(await store.read(names)) };
     } finally {

@@ -21,6 +21,7 @@ import { compositeReduce, means, reduce } from './reduce.ts';
 import { resize } from './resize.ts';
 import { statistics } from './statistics.ts';
 import { trigonometry } from './trigonometry.ts';
+import { warp } from './warp.ts';
 
 export * from './case.ts';
 
@@ -63,6 +64,7 @@ export const composites: { readonly [N in Composite]: readonly Case[] } = {
   ...trigonometry,
   ...statistics,
   ...images,
+  ...warp,
 };
 
 /** Every case, named `operation: what is special`. */

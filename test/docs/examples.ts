@@ -6,6 +6,7 @@ import { parseAst } from 'rolldown/parseAst';
 import { expect } from 'vitest';
 import * as root from 'cyclegrad';
 import * as datasets from 'cyclegrad/datasets';
+import * as augment from 'cyclegrad/augment';
 import * as optim from 'cyclegrad/optim';
 import * as schedulers from 'cyclegrad/schedulers';
 import * as tools from 'cyclegrad/tools';
@@ -37,6 +38,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   cyclegrad: Object.keys(root),
   'cyclegrad/optim': Object.keys(optim),
   'cyclegrad/schedulers': Object.keys(schedulers),
+  'cyclegrad/augment': Object.keys(augment),
   'cyclegrad/datasets': Object.keys(datasets),
   'cyclegrad/tools': Object.keys(tools),
 };

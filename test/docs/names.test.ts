@@ -1,6 +1,7 @@
 // docs/names.md lists every public function of layers, losses, optimizers, schedules and data sets, and nothing else.
 import { expect, it } from 'vitest';
 import * as root from 'cyclegrad';
+import * as augment from 'cyclegrad/augment';
 import * as datasets from 'cyclegrad/datasets';
 import * as nn from 'cyclegrad/nn';
 import * as optim from 'cyclegrad/optim';
@@ -43,6 +44,7 @@ it.each([
   ],
   ['Optimizers', Object.keys(optim)],
   ['Schedules', Object.keys(schedulers)],
+  ['Augmentations', Object.keys(augment)],
   ['Data sets', Object.keys(datasets)],
 ])('lists every name under %s', (title, names) => {
   expect(listed(title)).toEqual([...names].sort());

@@ -281,7 +281,7 @@ describe("batches of a loader of the user's own", () => {
     const masks = arrays(x, { shape: [4, 2, 3], data: new Float32Array(24) }, { name: 'masks' });
     const own: Loader = { ...loader(masks, { batchSize: 2 }), augments: true };
     expect(() => train(tinyRun({ data: own, loss: (out) => out.mean([1, 2, 3]) }))).toThrow(
-      'train: augment: crop and flip would move x but not y: in masks x is u8 [2,3,1] and y is f32 [2,3]',
+      'train: augment: the images of masks would move, and whether its targets must move with them is unknown: x is u8 [2,3,1], y is f32 [2,3]',
     );
   });
 

@@ -103,6 +103,36 @@ export const operations: Readonly<Record<string, Row>> = {
   avgPool2d: row(image, 2, { stride: 2, padding: 0, ceil: true, divisor: 'inside' }),
   ...rows('globalAvgPool2d globalMaxPool2d', image),
   resize2d: row(image, 8, { mode: 'bicubic', alignCorners: true, antialias: true }),
+  warpAffine: row(
+    c.ones([1, 4, 4, 2]),
+    [
+      [
+        [1, 0, 0],
+        [0, 1, 0],
+      ],
+    ],
+    { mode: 'nearest', fill: 'reflect' },
+  ),
+  warpBoxes: row(
+    c.ones([1, 2, 4]),
+    [
+      [
+        [1, 0, 0],
+        [0, 1, 0],
+      ],
+    ],
+    [4, 4],
+  ),
+  warpPoints: row(
+    c.ones([1, 2, 2]),
+    [
+      [
+        [1, 0, 0],
+        [0, 1, 0],
+      ],
+    ],
+    [4, 4],
+  ),
   ...rows('lrnWithin lrnAcross', image, { size: 3, alpha: 1e-4, beta: 0.75 }),
   batchNorm: row(image, { gamma: two, beta: two, epsilon: 1e-5 }),
   batchNormInference: row(image, two, two, { gamma: two, beta: two, epsilon: 1e-5 }),

@@ -134,6 +134,7 @@ const engine: Readonly<Record<string, Row>> = {
     batches: 1,
     seed: 1,
   }),
+  augmentedBatch: row({ data: batches, backend, step: 1, mean: 0 }),
   predict: row({ model, state, data, backend, batchSize: 2 }),
   forward: row({ model, state, data, backend, batchSize: 2 }),
   lrRangeTest: row(range),
@@ -398,13 +399,33 @@ const numpy = JSON.parse(readFileSync(new URL('../../datasets/numpy.json', impor
   readonly archives: Readonly<Record<string, string>>;
 };
 const [npy, npz] = [numpy.right[0].file, numpy.archives['stored']].map((file) => Buffer.from(file, 'base64'));
+const filled = { fill: 'reflect' };
+const augmentations: Readonly<Record<string, Row>> = {
+  ...rows('alternatingFlip flip', { direction: 'vertical' }),
+  affine: row({ rotate: 10, translate: 0.1, scale: [0.8, 1.2], shear: 5, mode: 'nearest', ...filled }),
+  ...rows('brightness contrast saturation cutmix mixup', 0.5),
+  crop: row(2, filled),
+  cutout: row(2),
+  geometric: row({
+    config: { kind: 'still' },
+    mode: 'nearest',
+    map: (): readonly number[] => [1, 0, 0, 0, 1, 0],
+    ...filled,
+  }),
+  randomErasing: row({ probability: 0.5, area: [0.1, 0.2], ratio: [0.5, 2] }),
+  rotate: row(10, filled),
+  scale: row([0.8, 1.2], filled),
+  translate: row(0.1, filled),
+  trivialAugment: row(filled),
+};
+
 const NO_DOWNLOAD = 'it would read or download CIFAR-10';
 const binary = new Uint8Array(3073);
 const record = { name: 'one.bin', md5: createHash('md5').update(binary).digest('hex') };
 mkdirSync(join(dir, 'cifar'), { recursive: true });
 writeFileSync(join(dir, 'cifar/one.bin'), binary);
 const sets: Readonly<Record<string, Row>> = {
-  arrays: row({ shape: [2, 1], data: [1, 2] }, [0, 1], { classes: 2, name: 'two' }),
+  arrays: row({ shape: [2, 1], data: [1, 2] }, [0, 1], { classes: 2, name: 'two', targets: 'labels' }),
   channelStats: row(pictures),
   cifar10: {
     args: [
@@ -525,6 +546,7 @@ export const table: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   'cyclegrad/nn': network,
   'cyclegrad/optim': optimizers,
   'cyclegrad/schedulers': schedules,
+  'cyclegrad/augment': augmentations,
   'cyclegrad/datasets': sets,
   'cyclegrad/tools': tools,
 };

@@ -563,6 +563,17 @@ def resize(t, a):
     return channels_last(F.interpolate(planes(x), size, **options))
 
 
+def warp_affine(t, a):
+    x, matrix = t
+    height, width = x.shape[1:3]
+    # From pixels to the units of grids, in which an image reaches from -1 to 1.
+    sizes = torch.tensor([width, height], dtype=x.dtype)
+    to = torch.tensor([width, height, 2.0], dtype=x.dtype)
+    theta = matrix * to / sizes[:, None]
+    grid = F.affine_grid(theta, planes(x).shape, align_corners=False)
+    return channels_last(F.grid_sample(planes(x), grid, align_corners=False))
+
+
 def batch_norm(t, a):
     x, *affine = t
     dims = list(range(x.dim() - 1))
@@ -620,6 +631,7 @@ IMAGES = {
     'globalAvgPool2d': lambda t, a: t[0].mean([1, 2]),
     'globalMaxPool2d': lambda t, a: last(t[0], [1, 2]).max(-1).values,
     'resize2d': resize,
+    'warpAffine': warp_affine,
     'batchNorm': batch_norm,
     'batchNormInference': batch_norm_inference,
     'layerNorm': layer_norm,
