@@ -34,7 +34,7 @@ for (let i = 0; i < COLUMNS; i++) x.data.set(one, i * one.length);
 const house = [0.25, 0.25, 0.65, 0.85].map((edge) => edge * size);
 const boxes = {
   shape: [COLUMNS, 1, 4],
-  data: Float32Array.from({ length: 4 * COLUMNS }, (_, i) => house[i % 4]!),
+  data: Float32Array.from({ length: 4 * COLUMNS }, (_, i) => house[i % 4]),
 };
 const moving = arrays(x, boxes, { targets: 'boxes' });
 const other = new Uint8Array(x.data).map((value, i) =>

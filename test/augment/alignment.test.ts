@@ -47,7 +47,6 @@ test.each([
   ['affine', affine({ rotate: 40, scale: [0.7, 1.3], translate: 0.1, shear: 20 })],
   ['TrivialAugment', trivialAugment()],
 ] as const)('%s', async (name, augmentation) => {
-  // Only brightness counts here: TrivialAugment also changes colors, so its shapes are told from its masks.
   const shapes = await augmented(withTargets(x, mask, 'mask'), [augmentation]);
   const framed = await augmented(withTargets(x, boxes, 'boxes'), [augmentation]);
   for (let n = 0; n < N; n++) {
@@ -68,12 +67,13 @@ test.each([
       edges[2] = Math.max(edges[2], column + 1);
       edges[3] = Math.max(edges[3], row + 1);
     });
-    if (name !== 'TrivialAugment') expect(both / either).toBeGreaterThan(0.9);
+    // TrivialAugment also changes colors, so its images do not show where the shape is.
+    expect(name === 'TrivialAugment' || both / either > 0.9).toBe(true);
     const box = framed.y.data.subarray(4 * n, 4 * n + 4);
-    if (edges[0] === Infinity) {
-      expect([...box]).toEqual([0, 0, 0, 0]);
-      continue;
-    }
+    // A shape that left its image leaves no pixel and an empty box.
+    const isGone = edges[0] === Infinity;
+    expect(isGone).toBe(box[2] === 0);
+    if (isGone) continue;
     // The box encloses all pixels of the shape, and no edge of it is farther away than the corner of a rotated pixel.
     const gaps = [edges[0] - box[0], edges[1] - box[1], box[2] - edges[2], box[3] - edges[3]];
     for (const gap of gaps) {
@@ -81,6 +81,7 @@ test.each([
       expect(gap).toBeLessThan(1.5);
     }
     const isExact = ['crop', 'flip', 'vertical flip', 'alternating flip'].includes(name);
-    if (isExact) expect([...box]).toEqual(edges);
+    const largest = Math.max(...gaps.map(Math.abs));
+    expect(!isExact || largest === 0).toBe(true);
   }
 });

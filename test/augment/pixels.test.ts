@@ -74,7 +74,7 @@ describe('erasing', () => {
       expect(Math.max(height, width)).toBeLessThanOrEqual(3);
       sizes.add(erased.length);
     }
-    expect([...sizes].sort()).toEqual([4, 6, 9]);
+    expect([...sizes].sort((a, b) => a - b)).toEqual([4, 6, 9]);
   });
 
   test('random erasing takes its share of images and areas', async () => {
@@ -153,8 +153,8 @@ describe('mixtures', () => {
   });
 
   test('boxes of cutmix have the areas of its distribution', () => {
-    const { batch } = loader(withTargets(randomImages(2, 40, 40)), { batchSize: 2, augment: [cutmix()] });
-    const weights = Array.from({ length: 2000 }, (_, step) => batch(step).mix!.weight);
+    const data = loader(withTargets(randomImages(2, 40, 40)), { batchSize: 2, augment: [cutmix()] });
+    const weights = Array.from({ length: 2000 }, (_, step) => data.batch(step).mix!.weight);
     const mean = weights.reduce((a, b) => a + b, 0) / 2000;
     // λ is uniform. A side is cut off to 1 − side / 4 of its length on average: E[(1 − λ)(1 − √(1 − λ) / 4)²].
     const expected = 1 - (1 / 2 - (2 / 4) * (2 / 5) + (1 / 16) * (1 / 3));
