@@ -24,6 +24,17 @@ export {
   softplus,
   tanh,
 } from './activation.ts';
+export {
+  classToken,
+  multiHeadAttention,
+  patchEmbedding,
+  positionalEmbedding,
+  stochasticDepth,
+  transformerBlock,
+  type MultiHeadAttentionOptions,
+  type PositionalEmbeddingOptions,
+  type TransformerBlockOptions,
+} from './attention.ts';
 export { branches, module, residual, sequential } from './compose.ts';
 export { embedding } from './embedding.ts';
 export * as init from './initializers.ts';
@@ -62,6 +73,7 @@ export {
   parameters,
   type BindOptions,
   type BoundOutput,
+  type FreezeOptions,
 } from './model.ts';
 export {
   batchNorm,

@@ -4,8 +4,11 @@ import { compile } from '../compile.ts';
 import type { Dataset } from '../dataset.ts';
 import { PlanError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
+import { withAverages } from '../average.ts';
 import type { Detail } from '../metrics/accumulator.ts';
 import type { Layer } from '../nn/layer.ts';
+import type { Tree } from '../nn/optimizer.ts';
+import { div, equal, where } from '../ops/elementwise.ts';
 import { bind } from '../nn/model.ts';
 import { checkInteger, checkKind, checkOptions, isPromise, isRecord, show } from '../options.ts';
 import type { HostTensor, State } from '../types.ts';
@@ -167,6 +170,8 @@ export interface EvaluationSpec {
   readonly objective: Objective;
   readonly examples: Examples;
   readonly batchSize: number;
+  /** Whether to evaluate averages where the store has them. Default false. */
+  readonly averaged?: boolean;
   readonly pace: Pace;
 }
 
@@ -194,6 +199,12 @@ function firstRows({ shape, dtype, data }: HostTensor, count: number): HostTenso
   };
 }
 
+/** The averages in place of the values, or the values before the first average. */
+const averagesOf = (state: Tree): Tree =>
+  withAverages(state, (average, weight, value) =>
+    where(equal(weight, 0), value, div(average, where(equal(weight, 0), 1, weight))),
+  );
+
 /** An evaluation that is compiled once and can run repeatedly, on a shared store. */
 export class CompiledEvaluation {
   readonly #executable: Executable;
@@ -215,14 +226,14 @@ export class CompiledEvaluation {
   }
 
   static async compile(spec: EvaluationSpec): Promise<CompiledEvaluation> {
-    const { where, model, backend, store, objective, examples, batchSize } = spec;
+    const { where, model, backend, store, objective, examples, batchSize, averaged = false } = spec;
     let accumulating: Accumulating;
     const executable = await compile(backend, {
       inputs: examples.inputs(batchSize),
       state: store,
       build(inputs, state) {
         const { x, y } = examples.gather(inputs, state);
-        const { output } = bind(model, state, { training: false })(x);
+        const { output } = bind(model, averaged ? averagesOf(state) : state, { training: false })(x);
         accumulating = accumulate(where, objective, output, y);
         return {
           outputs: { ...measure(where, objective, examples.dataset, output, y), ...accumulating.outputs },

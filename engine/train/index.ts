@@ -47,3 +47,4 @@ export {
 export type { CheckpointOptions, EvalOptions, TrainOptions } from './settings.ts';
 export type { NamedStep, StepContext, StepFunction, StepResult } from './step.ts';
 export { fit, train, type Result } from './train.ts';
+export { updateBatchNorm, type UpdateBatchNormOptions } from './update-batch-norm.ts';

@@ -59,6 +59,13 @@ export const operations: Readonly<Record<string, Row>> = {
   norm: row(square, [0], { keepDims: true, order: 1 }),
   ...rows('softmax logSoftmax', square, 0),
   ...rows('cumsum cumprod', x, 0, { exclusive: true, reverse: true }),
+  attention: row(square, square, square, {
+    heads: 1,
+    causal: true,
+    mask: c.ones([2, 2], 'u8'),
+    scale: 0.5,
+    dropout: { rate: 0.5, key: random, step: 0 },
+  }),
   dot: row(x, x),
   outer: row(x, x),
   matmul: row(square, square, { transA: true, transB: true }),

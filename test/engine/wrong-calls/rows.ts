@@ -20,6 +20,7 @@ const loss = weight.mul(weight).sum();
 const backend = c.reference();
 const model = nn.mlp([2, 4, 2]);
 const state = nn.initState(model, null, 1);
+const normed = nn.batchNorm(2);
 const data = arrays({ shape: [4, 2], data: new Float32Array(8) }, Int32Array.of(0, 1, 0, 1));
 const batches = loader(data, { batchSize: 2 });
 /** The folder of the calls, which the tests remove. */
@@ -125,6 +126,14 @@ const engine: Readonly<Record<string, Row>> = {
     metrics: { accuracy: c.accuracy },
   }),
   ...rows('fit train', training),
+  updateBatchNorm: row({
+    model: normed,
+    state: nn.initState(normed, null, 1),
+    data: batches,
+    backend,
+    batches: 1,
+    seed: 1,
+  }),
   augmentedBatch: row({ data: batches, backend, step: 1, mean: 0 }),
   predict: row({ model, state, data, backend, batchSize: 2 }),
   forward: row({ model, state, data, backend, batchSize: 2 }),
@@ -195,7 +204,16 @@ const network: Readonly<Record<string, Row>> = {
   ...rows('maxPool1d maxPool2d', 2, 2, { padding: 0, ceil: true }),
   ...rows('adaptiveAvgPool2d adaptiveMaxPool2d', [3, 2]),
   ...rows('pixelShuffle pixelUnshuffle', 2),
-  batchNorm: row(2, { form: 'caffe', affine: true, fraction: 0.9, epsilon: 1e-5, lrMult: 1, decayMult: 1 }),
+  batchNorm: row(2, {
+    form: 'caffe',
+    affine: true,
+    scale: true,
+    shift: true,
+    fraction: 0.9,
+    epsilon: 1e-5,
+    lrMult: 1,
+    decayMult: 1,
+  }),
   bind: {
     args: [
       dense,
@@ -249,10 +267,23 @@ const network: Readonly<Record<string, Row>> = {
   ...rows('dropout dropout2d', 0.5),
   prelu: row(8, weights),
   embedding: row(10, 4, weights),
+  multiHeadAttention: row(4, 2, { ...weights, bias: { init: nn.init.zeros }, causal: true, dropout: 0.1 }),
+  transformerBlock: row(4, 2, {
+    mlpWidth: 8,
+    causal: true,
+    dropout: 0.1,
+    attentionDropout: 0.1,
+    stochasticDepth: 0.1,
+    epsilon: 1e-6,
+  }),
+  patchEmbedding: row(3, 4, [2, 2], { ...weights, bias: { init: nn.init.zeros } }),
+  classToken: row(4, weights),
+  positionalEmbedding: row(8, 4, { ...weights, kind: 'learned' }),
+  stochasticDepth: row(0.5),
   ...rows(
     'flatten globalAvgPool2d globalMaxPool2d hardSigmoid hardSwish hardTanh mish relu selu sigmoid silu softplus tanh',
   ),
-  freeze: row(dense, ['weight']),
+  freeze: row(dense, ['weight'], { statistics: true }),
   gelu: row({ approximate: 'tanh' }),
   groupNorm: row(2, 4, affine),
   initState: row(dense, optimizer, 1),
@@ -292,7 +323,9 @@ const optimizers: Readonly<Record<string, Row>> = {
   ...rows('adam', { lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1, form: 'caffe' }),
   adamw: row({ lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 }),
   addWeightDecay: { args: [{ grad: two, param: two, decay: two }], named: [0] },
-  averageWeights: row(optimizer, { decay: 0.9 }),
+  averageWeights: row(optimizer, { decay: 0.9, warmup: true, every: 1, statistics: true }),
+  swa: row(optimizer, { start: 1, every: 1, statistics: true }),
+  lookahead: row(optimizer, { every: 1, alpha: 0.5, statistics: true }),
   averagedState: { args: [averaged], named: [0] },
   clipGradients: row(optimizer, { norm: 1 }),
   hyperParameter: { args: ['rule', 'lr', 0.1, notNegative], places: ['rule'] },
