@@ -536,6 +536,23 @@ const tools: Readonly<Record<string, Row>> = {
   wideSimdUnavailableReason: row(),
 };
 
+const accumulators: Readonly<Record<string, Row>> = {
+  auc: row(),
+  averagePrecision: row(),
+  confusionMatrix: row({ ignoreIndex: 1 }),
+  f1: row({ average: 'macro', ignoreIndex: 1 }),
+  meanAveragePrecision: row({
+    detections: (output: c.Tensor) => ({ boxes: output, scores: output }),
+    iou: [0.5],
+    suppression: { iou: 0.5, minScore: 0, limit: 2 },
+  }),
+  meanIoU: row({ average: 'macro', ignoreIndex: 1 }),
+  nonMaxSuppression: row([0, 0, 1, 1], [0.5], { iou: 0.5, minScore: 0, limit: 2 }),
+  precision: row({ average: 'macro', ignoreIndex: 1 }),
+  recall: row({ average: 'macro', ignoreIndex: 1 }),
+  topKAccuracy: row(2),
+};
+
 /** Values that other functions made. Their members are no options, so none is misspelled or replaced. */
 export const made: ReadonlySet<unknown> = new Set<unknown>([
   model,
@@ -561,5 +578,6 @@ export const table: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   'cyclegrad/schedulers': schedules,
   'cyclegrad/augment': augmentations,
   'cyclegrad/datasets': sets,
+  'cyclegrad/metrics': accumulators,
   'cyclegrad/tools': tools,
 };
