@@ -73,6 +73,7 @@ export {
   parameters,
   type BindOptions,
   type BoundOutput,
+  type FreezeOptions,
 } from './model.ts';
 export {
   batchNorm,

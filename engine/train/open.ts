@@ -1,5 +1,6 @@
 /** Opens a session: reads the checkpoint to resume from, fills the store and compiles the steps. */
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
+import { averagesIn } from '../average.ts';
 import type { Report } from '../backends/report.ts';
 import { DataError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
@@ -38,6 +39,11 @@ export async function openSession(settings: Settings): Promise<Session> {
 async function openIn(folder: RunFolder | null, settings: Settings): Promise<Session> {
   const { model, backend, evaluation: evalSettings, stepsPerCall } = settings;
   const fresh = freshState(settings);
+  if (evalSettings?.averaged === true && Object.keys(averagesIn(Object.keys(fresh))).length === 0) {
+    throw new TypeError(
+      `${settings.where}: eval: averaged needs an optimizer with averages (write optimizer: averageWeights(…))`,
+    );
+  }
   const digest = once(() => digestOfExamples(settings.data.dataset));
   const { checkpoint, notices } = await loadLatest(settings, folder, fresh, digest);
   const controls = new Controls(settings.where, model, checkpoint?.trainer);
@@ -62,6 +68,7 @@ async function openIn(folder: RunFolder | null, settings: Settings): Promise<Ses
         objective: evalSettings.objective,
         examples: evaluation,
         batchSize: evalSettings.batchSize,
+        averaged: evalSettings.averaged,
         pace: newPace(),
       }));
     const feedsOf = (step: number) => trainingStep.feeds(step, controls.scaled(settings.optimizer.at(step)));

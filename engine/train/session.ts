@@ -14,7 +14,7 @@ import type { CompiledEvaluation } from './evaluate.ts';
 import type { CheckpointEvent, EvalEvent, Notice, StepEvent } from './events.ts';
 import type { Examples } from './examples.ts';
 import { isImprovement } from './monitor.ts';
-import { findNonFinite, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
+import { findNonFinite, fixFor, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
 import { readMeasures } from './objective.ts';
 import type { RunFolder } from './run-folder.ts';
 import type { Settings } from './settings.ts';
@@ -152,7 +152,7 @@ export class Session {
     const { evaluator, evaluation, settings } = this.#parts;
     const result = (await evaluator?.run(settings.signal ?? undefined)) ?? null;
     if (result === null) return null;
-    const { bad, ...measured } = result;
+    const { bad, details: _, ...measured } = result;
     if (bad !== null) {
       this.#diverged = true;
       const origin = await findNonFinite({
@@ -392,12 +392,6 @@ export class Session {
     await this.#parts.folder?.close();
   }
 }
-
-/** What to do about a loss that is not finite after `step` updates. */
-const fixFor = (step: number): string =>
-  step === 0
-    ? 'check the data, the initial state and the loss: there was no update yet'
-    : 'lower the learning rate';
 
 /** Wall time is not part of a run: equal runs must write equal files. */
 const withoutTiming = (event: EvalEvent | null): EvalEvent | null => event && { ...event, ms: 0 };

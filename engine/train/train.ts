@@ -128,7 +128,7 @@ class Outcome {
 /** The events of a run. */
 export async function* run(
   settings: Settings,
-  outcome: Outcome,
+  outcome = new Outcome(settings),
 ): AsyncGenerator<TrainEvent, void, undefined> {
   const begin = performance.now();
   let session: Session;

@@ -20,6 +20,7 @@ const loss = weight.mul(weight).sum();
 const backend = c.reference();
 const model = nn.mlp([2, 4, 2]);
 const state = nn.initState(model, null, 1);
+const normed = nn.batchNorm(2);
 const data = arrays({ shape: [4, 2], data: new Float32Array(8) }, Int32Array.of(0, 1, 0, 1));
 const batches = loader(data, { batchSize: 2 });
 /** The folder of the calls, which the tests remove. */
@@ -145,6 +146,14 @@ const engine: Readonly<Record<string, Row>> = {
     places: ['plateau'],
   },
   snapshots: row({ at: 1, keep: 1, dir: join(dir, 'snapshots') }),
+  updateBatchNorm: row({
+    model: normed,
+    state: nn.initState(normed, null, 1),
+    data: batches,
+    backend,
+    batches: 1,
+    seed: 1,
+  }),
   augmentedBatch: row({ data: batches, backend, step: 1, mean: 0 }),
   predict: row({ model, state, data, backend, batchSize: 2 }),
   forward: row({ model, state, data, backend, batchSize: 2 }),
@@ -215,7 +224,16 @@ const network: Readonly<Record<string, Row>> = {
   ...rows('maxPool1d maxPool2d', 2, 2, { padding: 0, ceil: true }),
   ...rows('adaptiveAvgPool2d adaptiveMaxPool2d', [3, 2]),
   ...rows('pixelShuffle pixelUnshuffle', 2),
-  batchNorm: row(2, { form: 'caffe', affine: true, fraction: 0.9, epsilon: 1e-5, lrMult: 1, decayMult: 1 }),
+  batchNorm: row(2, {
+    form: 'caffe',
+    affine: true,
+    scale: true,
+    shift: true,
+    fraction: 0.9,
+    epsilon: 1e-5,
+    lrMult: 1,
+    decayMult: 1,
+  }),
   bind: {
     args: [
       dense,
@@ -285,7 +303,7 @@ const network: Readonly<Record<string, Row>> = {
   ...rows(
     'flatten globalAvgPool2d globalMaxPool2d hardSigmoid hardSwish hardTanh mish relu selu sigmoid silu softplus tanh',
   ),
-  freeze: row(dense, ['weight']),
+  freeze: row(dense, ['weight'], { statistics: true }),
   gelu: row({ approximate: 'tanh' }),
   groupNorm: row(2, 4, affine),
   initState: row(dense, optimizer, 1),
@@ -325,7 +343,9 @@ const optimizers: Readonly<Record<string, Row>> = {
   ...rows('adam', { lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1, form: 'caffe' }),
   adamw: row({ lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 }),
   addWeightDecay: { args: [{ grad: two, param: two, decay: two }], named: [0] },
-  averageWeights: row(optimizer, { decay: 0.9 }),
+  averageWeights: row(optimizer, { decay: 0.9, warmup: true, every: 1, statistics: true }),
+  swa: row(optimizer, { start: 1, every: 1, statistics: true }),
+  lookahead: row(optimizer, { every: 1, alpha: 0.5, statistics: true }),
   averagedState: { args: [averaged], named: [0] },
   clipGradients: row(optimizer, { norm: 1 }),
   hyperParameter: { args: ['rule', 'lr', 0.1, notNegative], places: ['rule'] },
@@ -536,6 +556,23 @@ const tools: Readonly<Record<string, Row>> = {
   wideSimdUnavailableReason: row(),
 };
 
+const accumulators: Readonly<Record<string, Row>> = {
+  auc: row(),
+  averagePrecision: row(),
+  confusionMatrix: row({ ignoreIndex: 1 }),
+  f1: row({ average: 'macro', ignoreIndex: 1 }),
+  meanAveragePrecision: row({
+    detections: (output: c.Tensor) => ({ boxes: output, scores: output }),
+    iou: [0.5],
+    suppression: { iou: 0.5, minScore: 0, limit: 2 },
+  }),
+  meanIoU: row({ average: 'macro', ignoreIndex: 1 }),
+  nonMaxSuppression: row([0, 0, 1, 1], [0.5], { iou: 0.5, minScore: 0, limit: 2 }),
+  precision: row({ average: 'macro', ignoreIndex: 1 }),
+  recall: row({ average: 'macro', ignoreIndex: 1 }),
+  topKAccuracy: row(2),
+};
+
 /** Values that other functions made. Their members are no options, so none is misspelled or replaced. */
 export const made: ReadonlySet<unknown> = new Set<unknown>([
   model,
@@ -561,5 +598,6 @@ export const table: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   'cyclegrad/schedulers': schedules,
   'cyclegrad/augment': augmentations,
   'cyclegrad/datasets': sets,
+  'cyclegrad/metrics': accumulators,
   'cyclegrad/tools': tools,
 };
