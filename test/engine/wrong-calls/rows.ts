@@ -195,6 +195,8 @@ const optimizer = sgd({ lr: 0.1 });
 
 const network: Readonly<Record<string, Row>> = {
   activation: row((v: c.Tensor) => v.relu(), 'relu'),
+  ensemble: row(dense, [nn.initState(dense, null, 0)], { mean: 'outputs' }),
+  withViews: row(dense, [(v: c.Tensor) => v], { mean: 'outputs' }),
   applyGradients: {
     args: [optimizer, dense, tree, tree.weight.sum().add(tree.bias.sum()), { lr: c.scalar(0.1) }],
     named: [2, 4],
