@@ -287,7 +287,7 @@ export class Session {
     const { evaluator, evaluation, settings } = this.#parts;
     const result = (await evaluator?.run(settings.signal ?? undefined)) ?? null;
     if (result === null) return null;
-    const { bad, ...measured } = result;
+    const { bad, details: _, ...measured } = result;
     if (bad !== null) {
       this.#diverged = true;
       const origin = await findNonFinite({

@@ -195,6 +195,8 @@ const optimizer = sgd({ lr: 0.1 });
 
 const network: Readonly<Record<string, Row>> = {
   activation: row((v: c.Tensor) => v.relu(), 'relu'),
+  ensemble: row(dense, [nn.initState(dense, null, 0)], { mean: 'outputs' }),
+  withViews: row(dense, [(v: c.Tensor) => v], { mean: 'outputs' }),
   applyGradients: {
     args: [optimizer, dense, tree, tree.weight.sum().add(tree.bias.sum()), { lr: c.scalar(0.1) }],
     named: [2, 4],
@@ -560,6 +562,23 @@ const tools: Readonly<Record<string, Row>> = {
   wideSimdUnavailableReason: row(),
 };
 
+const accumulators: Readonly<Record<string, Row>> = {
+  auc: row(),
+  averagePrecision: row(),
+  confusionMatrix: row({ ignoreIndex: 1 }),
+  f1: row({ average: 'macro', ignoreIndex: 1 }),
+  meanAveragePrecision: row({
+    detections: (output: c.Tensor) => ({ boxes: output, scores: output }),
+    iou: [0.5],
+    suppression: { iou: 0.5, minScore: 0, limit: 2 },
+  }),
+  meanIoU: row({ average: 'macro', ignoreIndex: 1 }),
+  nonMaxSuppression: row([0, 0, 1, 1], [0.5], { iou: 0.5, minScore: 0, limit: 2 }),
+  precision: row({ average: 'macro', ignoreIndex: 1 }),
+  recall: row({ average: 'macro', ignoreIndex: 1 }),
+  topKAccuracy: row(2),
+};
+
 /** Values that other functions made. Their members are no options, so none is misspelled or replaced. */
 export const made: ReadonlySet<unknown> = new Set<unknown>([
   model,
@@ -585,5 +604,6 @@ export const table: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   'cyclegrad/schedulers': schedules,
   'cyclegrad/augment': augmentations,
   'cyclegrad/datasets': sets,
+  'cyclegrad/metrics': accumulators,
   'cyclegrad/tools': tools,
 };
