@@ -14,7 +14,9 @@ const entries = {
   nn: 'engine/nn',
   optim: 'optim',
   schedulers: 'schedulers',
+  augment: 'engine/augment',
   datasets: 'datasets',
+  metrics: 'engine/metrics',
   tools: 'engine/tools',
   zoo: 'zoo',
 };

@@ -4,6 +4,7 @@ import { dtypeOfArray, readExamples, showData, typedArrayName } from '../engine/
 import { checkInteger, checkOptions, checkText, isPromise, show } from '../engine/options.ts';
 import { permutation } from '../engine/rng.ts';
 import { sizeOf } from '../engine/shape.ts';
+import { checkTargets, type Targets } from '../engine/targets.ts';
 import type { DType, HostData, Shape } from '../engine/types.ts';
 import { checkDataset, checkRead } from './checks.ts';
 import type { Dataset } from '../engine/dataset.ts';
@@ -21,6 +22,11 @@ export interface HostArray {
 export interface ArraysOptions {
   /** Names of the classes, or their number. Only for class labels. Default: the largest label plus one. */
   readonly classes?: readonly string[] | number;
+  /**
+   * What the targets are, so that augmentations move them with the images. With 'mask', integers [N, H, W] are the classes of pixels.
+   * Default: labels, if there is one number or vector for each example.
+   */
+  readonly targets?: Targets;
   /** Name of the data set in messages and checkpoints. Default 'arrays'. */
   readonly name?: string;
 }
@@ -117,8 +123,8 @@ export function arrays(
   y: HostArray | HostData | readonly number[],
   options: ArraysOptions = {},
 ): Dataset {
-  checkOptions(WHERE, options, ['classes', 'name']);
-  const { name = WHERE } = options;
+  checkOptions(WHERE, options, ['classes', 'targets', 'name']);
+  const { name = WHERE, targets: declared } = options;
   checkText(WHERE, 'name', name);
   if (x === undefined || y === undefined) {
     throw new TypeError(
@@ -178,6 +184,10 @@ export function arrays(
   const xs = dense('x', x, xDtype) as Uint8Array | Float32Array;
   const ys = dense('y', targets, yDtype) as Int32Array | Float32Array;
   const yShape = targets.shape.slice(1);
+  const kind =
+    declared === undefined
+      ? null
+      : checkTargets(WHERE, declared, itemShape, { shape: yShape, dtype: yDtype });
 
   for (const [which, data] of [
     ['x', xs],
@@ -200,13 +210,15 @@ export function arrays(
       );
     }
   } else {
-    if (yShape.length > 0) {
+    if (yShape.length > 0 && kind?.kind !== 'mask') {
       throw new DataError(
-        `${WHERE}: y: labels need the shape [${n}], got [${targets.shape.join(', ')}] (pass one-hot targets as floats)`,
+        `${WHERE}: y: labels need the shape [${n}], got [${targets.shape.join(', ')}] ` +
+          "(pass one-hot targets as floats, and for classes of pixels targets: 'mask')",
       );
     }
+    const ignored = kind?.kind === 'mask' ? kind.fill : null;
     let needed = 1;
-    for (const label of ys) needed = Math.max(needed, label + 1);
+    for (const label of ys) if (label !== ignored) needed = Math.max(needed, label + 1);
     const option = options.classes ?? needed;
     if (typeof option === 'number') checkInteger(WHERE, 'classes', option, 1, 2 ** 31 - 1);
     if (typeof option !== 'number' && !isNames(option)) {
@@ -215,10 +227,10 @@ export function arrays(
       );
     }
     classes = typeof option === 'number' ? Array.from({ length: option }, (_, i) => String(i)) : [...option];
-    const bad = ys.findIndex((label) => label < 0 || label >= classes.length);
+    const bad = ys.findIndex((label) => (label < 0 || label >= classes.length) && label !== ignored);
     if (bad >= 0) {
       throw new DataError(
-        `${WHERE}: y: a label is out of range: example ${bad} has ${ys[bad]}, expected 0 to ${classes.length - 1}`,
+        `${WHERE}: y: a label is out of range: example ${Math.floor((bad * n) / ys.length)} has ${ys[bad]}, expected 0 to ${classes.length - 1}`,
       );
     }
   }
@@ -231,6 +243,7 @@ export function arrays(
     x: { shape: itemShape, dtype: xDtype },
     y: { shape: yShape, dtype: yDtype },
     classes,
+    ...(declared !== undefined && { targets: declared }),
     whole: { x: xs, y: ys },
     read(indices, xOut, yOut) {
       checkRead(dataset, indices, xOut, yOut);
@@ -271,6 +284,7 @@ export function subset(
     x: dataset.x,
     y: dataset.y,
     classes: dataset.classes,
+    ...(dataset.targets !== undefined && { targets: dataset.targets }),
     read(batch, x, y) {
       checkRead(part, batch, x, y);
       if (mapped.length < batch.length) mapped = new Uint32Array(batch.length);

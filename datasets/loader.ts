@@ -1,8 +1,9 @@
 /** The order of the training examples and their augmentation: pure functions of (seed, step). No pixels are moved here. */
-import type { Dataset, Loader, Mix } from '../engine/dataset.ts';
-import { refuseSpatialTargets } from '../engine/host.ts';
-import { checkInteger, checkOneOf, checkOptions, show } from '../engine/options.ts';
-import { permutation, stream, type Stream } from '../engine/rng.ts';
+import type { Augmentation, Mixing } from '../engine/augmentation.ts';
+import type { Dataset, Loader } from '../engine/dataset.ts';
+import { checkInteger, checkOneOf, checkOptions } from '../engine/options.ts';
+import { permutation, stream } from '../engine/rng.ts';
+import { augmentationOf, drawAll, type AugmentOptions } from './augment.ts';
 import { checkDataset } from './checks.ts';
 
 export interface LoaderOptions {
@@ -13,23 +14,12 @@ export interface LoaderOptions {
   /** Determines order and augmentation. Default: the seed of training, or 0 for a loader without training. */
   readonly seed?: number;
   /**
-   * Augmentation. Default: none.
+   * Augmentation of the training images: a list of augmentations from `cyclegrad/augment`, applied in order, or the short form of the
+   * most common ones. `[crop(4), flip()]` and `{ crop: 4, flip: true }` are the same. Default: none.
    *
-   * `crop` and `flip` move images, not targets. They throw for targets that have the height and width of the images among their axes,
-   * such as masks. Do not use them for boxes or key points, whose shapes do not show that they depend on positions.
+   * Targets move with the images. Data sets declare what their targets are: `arrays(x, y, { targets: 'mask' })`.
    */
-  readonly augment?: {
-    /** Shifts each image by up to this many pixels in each direction. Default 0. */
-    readonly crop?: number;
-    /** Mirrors half of the images left to right. Default false. */
-    readonly flip?: boolean;
-    /**
-     * Mixes each example with a random partner of its batch. Each batch draws its weight from Beta(mixup, mixup). Common values are 0.1
-     * to 1. Inputs become f32. Partners are shifted and mirrored like the example that they are mixed with. It supports any target,
-     * because it mixes the losses for both targets. Default 0: no mixup.
-     */
-    readonly mixup?: number;
-  };
+  readonly augment?: AugmentOptions | readonly (Augmentation | Mixing)[];
   /** The end of an epoch: 'wrap' fills the batch with examples of the next epoch, 'drop' skips the remaining examples. Default 'wrap'. */
   readonly partial?: 'wrap' | 'drop';
 }
@@ -67,27 +57,8 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
       `${WHERE}: batchSize: partial 'drop' leaves no batch: ${batchSize} examples per batch, ${n} in ${dataset.name} (use at most ${n}, or partial 'wrap')`,
     );
   }
-  checkOptions(`${WHERE}: augment`, augment, ['crop', 'flip', 'mixup']);
-  const { crop = 0, flip = false, mixup = 0 } = augment;
-  checkOneOf(WHERE, 'augment.flip', flip, [true, false]);
-  checkInteger(WHERE, 'augment.crop', crop, 0);
-  if (typeof mixup !== 'number' || !(mixup === 0 || (mixup >= 1e-6 && mixup < Infinity))) {
-    throw new RangeError(
-      `${WHERE}: augment.mixup must be 0 or a finite number >= 1e-6, the parameter of a Beta distribution, got ${show(mixup)}`,
-    );
-  }
+  const { crop, flip, mixing, list, config } = augmentationOf(WHERE, dataset, augment);
   const augments = crop > 0 || flip;
-  if (augments) {
-    const { shape } = dataset.x;
-    if (shape.length !== 3) {
-      throw new TypeError(
-        `${WHERE}: augment: crop and flip need images [height, width, channels], but the inputs of ${dataset.name} are [${shape.join(', ')}] (omit them)`,
-      );
-    }
-    refuseSpatialTargets(WHERE, dataset);
-    // A larger shift could move the whole image out of view.
-    checkInteger(WHERE, 'augment.crop', crop, 0, Math.min(shape[0], shape[1]) - 1);
-  }
 
   const stepsPerEpoch =
     partial === 'drop' ? Math.floor(n / batchSize) : Math.max(1, Math.round(n / batchSize));
@@ -108,7 +79,8 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
     batchSize,
     stepsPerEpoch,
     augments,
-    mixes: mixup > 0,
+    mixes: mixing !== null && (mixing.hasBox ? 'box' : true),
+    ...(list !== null && { augmentations: list }),
     ...(options.seed !== undefined && { seed }),
     withSeed: (other) => loader(dataset, { ...options, seed: other }),
     batch(step) {
@@ -116,6 +88,7 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
       let epoch = Math.floor(partial === 'drop' ? step / stepsPerEpoch : (step * batchSize) / n);
       let position = partial === 'drop' ? (step % stepsPerEpoch) * batchSize : (step * batchSize) % n;
       const indices = new Uint32Array(batchSize);
+      const epochs = new Float64Array(batchSize);
       let order = shuffle ? orderOf(epoch) : null;
       for (let i = 0; i < batchSize; i++, position++) {
         if (position === n) {
@@ -124,9 +97,12 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
           if (shuffle) order = orderOf(epoch);
         }
         indices[i] = order === null ? position : order[position];
+        epochs[i] = epoch;
       }
-      const mix = mixup > 0 ? mixOf(batchSize, mixup, seed, step) : null;
-      if (!augments) return { indices, augmentation: null, mix };
+      const { shape } = dataset.x;
+      const mix = mixing === null ? null : mixing.mix({ batchSize, shape, seed, step });
+      const draws = list === null ? null : drawAll(WHERE, list, { indices, epochs, shape, seed, step });
+      if (!augments) return { indices, augmentation: null, draws, mix };
 
       const random = stream(seed, 'augment', step);
       const augmentation = new Int32Array(batchSize * 3);
@@ -135,7 +111,7 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
         augmentation[i + 1] = random.below(2 * crop + 1) - crop;
         augmentation[i + 2] = flip ? random.below(2) : 0;
       }
-      return { indices, augmentation, mix };
+      return { indices, augmentation, draws, mix };
     },
     config: Object.freeze({
       dataset: dataset.name,
@@ -143,35 +119,7 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
       batchSize,
       shuffle,
       partial,
-      augment: augments || mixup > 0 ? Object.freeze({ crop, flip, ...(mixup > 0 && { mixup }) }) : null,
+      augment: config,
     }),
   };
-}
-
-/** Source: Zhang et al., mixup: Beyond Empirical Risk Minimization, 2018. Like its published code, it uses one weight for a batch. */
-function mixOf(batchSize: number, alpha: number, seed: number, step: number): Mix {
-  const random = stream(seed, 'mixup', step);
-  const [a, b] = [logGamma(alpha, random), logGamma(alpha, random)];
-  return {
-    partners: Int32Array.from(permutation(batchSize, seed, 'mixup partners', step)),
-    weight: 1 / (1 + Math.exp(b - a)),
-  };
-}
-
-/**
- * The logarithm of a draw from Gamma(alpha, 1). For small parameters the draw itself would underflow.
- * Source: Marsaglia and Tsang, A Simple Method for Generating Gamma Variables, 2000, section 6 for alpha below 1.
- */
-function logGamma(alpha: number, random: Stream): number {
-  // 1 − u is never 0.
-  if (alpha < 1) return logGamma(alpha + 1, random) + Math.log(1 - random.uniform()) / alpha;
-  const d = alpha - 1 / 3;
-  const c = 1 / Math.sqrt(9 * d);
-  for (;;) {
-    const x = random.normal();
-    const v = (1 + c * x) ** 3;
-    if (v <= 0) continue;
-    const logV = Math.log(v);
-    if (Math.log(1 - random.uniform()) < 0.5 * x * x + d - d * v + d * logV) return Math.log(d) + logV;
-  }
 }

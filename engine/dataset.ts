@@ -1,5 +1,9 @@
 /** The interfaces of data sets and loaders. */
+import type { Augmentation, Mix } from './augmentation.ts';
+import type { Targets } from './targets.ts';
 import type { TensorType } from './types.ts';
+
+export type { Mix } from './augmentation.ts';
 
 /** Examples addressed by index. */
 export interface Dataset {
@@ -13,6 +17,8 @@ export interface Dataset {
   readonly y: TensorType;
   /** Class names. Empty if targets are not classes. */
   readonly classes: readonly string[];
+  /** What targets are. Augmentations that move pixels need it for targets with two axes or more. */
+  readonly targets?: Targets;
   /** All examples, row-major, if they are already in memory. Backends use them without another copy on the host. */
   readonly whole?: { readonly x: Uint8Array | Float32Array; readonly y: Int32Array | Float32Array };
   /**
@@ -32,16 +38,10 @@ export interface Batch {
    * columns of the result are mirrored.
    */
   readonly augmentation: Int32Array | null;
+  /** The draws of the loader's `augmentations`, [batchSize, total draws], one augmentation after another. */
+  readonly draws?: Float32Array | null;
   /** Mixup of the batch. Null or undefined without mixup. */
   readonly mix?: Mix | null;
-}
-
-/** Example i becomes weight · example i + (1 − weight) · example partners[i]. Its loss is the same combination. */
-export interface Mix {
-  /** Positions in the batch, [batchSize]. */
-  readonly partners: Int32Array;
-  /** In [0, 1]. */
-  readonly weight: number;
 }
 
 /** The order of training examples: `batch(step)` is a pure function of (seed, step). */
@@ -53,8 +53,10 @@ export interface Loader {
   readonly stepsPerEpoch: number;
   /** Whether batches have `augmentation`. */
   readonly augments: boolean;
-  /** Whether batches have `mix`. */
-  readonly mixes?: boolean;
+  /** Augmentations in order. Batches then have `draws`, and `mix` is applied after them. */
+  readonly augmentations?: readonly LoaderAugmentation[];
+  /** Whether batches have `mix`, and 'box' if their mixtures have a box. */
+  readonly mixes?: boolean | 'box';
   /** The explicit seed, if any. Training with another seed throws. */
   readonly seed?: number;
   /** The same loader with another seed. `fit({ seed })` calls this, so one seed determines everything. */
@@ -63,4 +65,10 @@ export interface Loader {
   batch(step: number): Batch;
   /** Plain data that identifies the order. Checkpoints store it, and resuming with another order throws. */
   readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** An augmentation with the number of its draws for each example. */
+export interface LoaderAugmentation {
+  readonly augmentation: Augmentation;
+  readonly draws: number;
 }

@@ -1,5 +1,4 @@
 /** Data on the host: the class of a typed array from any realm, and checks of arrays. */
-import type { Dataset } from './dataset.ts';
 import { DataError } from './errors.ts';
 import { refusePromise, show } from './options.ts';
 import { formatShape, formatType, sizeOf } from './shape.ts';
@@ -89,9 +88,15 @@ export function checkHostTensor(where: string, value: unknown): asserts value is
   );
 }
 
+/** The part of a data set that reads. */
+interface ReadableExamples {
+  readonly name: string;
+  read(indices: Uint32Array, x: Uint8Array | Float32Array, y: Int32Array | Float32Array): void;
+}
+
 /** Reads examples. Throws TypeError for a data set whose `read` returns a promise, because x and y would be used too early. */
 export function readExamples(
-  dataset: Dataset,
+  dataset: ReadableExamples,
   indices: Uint32Array,
   x: Uint8Array | Float32Array,
   y: Int32Array | Float32Array,
@@ -100,20 +105,6 @@ export function readExamples(
     `${dataset.name}: read`,
     dataset.read(indices, x, y),
     'load the examples beforehand, for instance into arrays(x, y): reading asynchronously is not supported yet',
-  );
-}
-
-/**
- * Throws TypeError if the targets have the height and the width of the images among their axes, in this order, for instance masks.
- * Crops and flips would move only the images.
- */
-export function refuseSpatialTargets(where: string, { name, x, y }: Dataset): void {
-  const [height, width] = x.shape;
-  const rows = y.shape.indexOf(height);
-  if (x.shape.length !== 3 || rows < 0 || !y.shape.includes(width, rows + 1)) return;
-  throw new TypeError(
-    `${where}: augment: crop and flip would move x but not y: in ${name} x is ${formatType(x)} and y is ${formatType(y)}, ` +
-      `which has the height and width of the images (omit crop and flip, or augment x and y together in the data set)`,
   );
 }
 

@@ -40,6 +40,7 @@ const FLAGS: ReadonlySet<string> = new Set([
   'alignCorners',
   'antialias',
   'append',
+  'causal',
   'ceil',
   'descending',
   'exclusive',

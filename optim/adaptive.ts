@@ -1,7 +1,7 @@
 /** Adaptive methods without a first moment: RMSprop, AdaGrad, AdaDelta. The paper's Table 3 uses those of Caffe. */
 import type { Optimizer, Specs } from '../engine/nn/optimizer.ts';
-import { checkNumber, checkOptions } from '../engine/options.ts';
-import { add, div, mul, sqrt, sub } from '../engine/ops/index.ts';
+import { checkBoolean, checkNumber, checkOptions } from '../engine/options.ts';
+import { add, div, maximum, mul, sqrt, sub } from '../engine/ops/index.ts';
 import type { State } from '../engine/types.ts';
 import type { Schedule } from '../schedulers/index.ts';
 import {
@@ -13,6 +13,7 @@ import {
   perParameter,
   type HyperParameter,
 } from './optimizer.ts';
+import { withGroups, type Group } from './partition.ts';
 
 export interface RmspropOptions {
   /** Learning rate. Default 0.01. */
@@ -23,8 +24,12 @@ export interface RmspropOptions {
   readonly epsilon?: number;
   /** Momentum, as in PyTorch: the velocity does not contain the learning rate. Caffe's RMSprop has no momentum. Default 0. */
   readonly momentum?: number | Schedule;
+  /** Whether the squared mean of the gradients is subtracted from the mean of their squares, which gives their variance. Default false. */
+  readonly centered?: boolean;
   /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
+  /** Parameters with options of their own: `[{ match: /bias$/, weightDecay: 0 }]`. See `Group`. Default: none. */
+  readonly groups?: readonly Group<RmspropOptions>[];
 }
 
 /**
@@ -38,7 +43,8 @@ export interface RmspropOptions {
  *   ρ         0.99            0.9                 0.99
  *   epsilon   1e-8            1e-7, in the root   1e-8
  *
- * The centered form is not supported.
+ * With `centered`, h − a² takes the place of h in the root, where a ← ρ a + (1 − ρ) g. A negative difference, which rounding can cause,
+ * counts as 0.
  *
  * Throws RangeError unless lr >= 0, 0 <= ρ, momentum < 1, epsilon > 0, weightDecay >= 0, and TypeError for an unknown option.
  * Source: T. Tieleman and G. Hinton, lecture 6.5, 2012; Caffe, rmsprop_solver.cpp; torch.optim.RMSprop.
@@ -46,27 +52,38 @@ export interface RmspropOptions {
  * @example rmsprop({ lr: cyclicLR({ base: 1e-4, max: 3e-4, stepSize: 2000 }), weightDecay: 0.004 })
  */
 export function rmsprop(options: RmspropOptions = {}): Optimizer {
-  checkOptions('rmsprop', options, ['lr', 'rho', 'epsilon', 'momentum', 'weightDecay']);
-  const { lr = 0.01, rho = 0.99, epsilon = 1e-8, momentum = 0, weightDecay = 0 } = options;
-  checkEpsilon('rmsprop', epsilon);
+  return withGroups('rmsprop', options, makeRmsprop);
+}
+
+function makeRmsprop(where: string, options: RmspropOptions): Optimizer {
+  checkOptions(where, options, ['lr', 'rho', 'epsilon', 'momentum', 'centered', 'weightDecay', 'groups']);
+  const { lr = 0.01, rho = 0.99, epsilon = 1e-8, momentum = 0, weightDecay = 0, centered = false } = options;
+  checkBoolean(where, 'centered', centered);
+  checkEpsilon(where, epsilon);
   const hasMomentum = !isOff(momentum);
   return perParameter({
     kind: 'rmsprop',
-    options: { epsilon },
+    where,
+    options: { epsilon, ...(centered && { centered }) },
     hyper: {
-      ...commonHyper('rmsprop', lr, weightDecay),
-      rho: hyperParameter('rmsprop', 'rho', rho, belowOne),
-      ...(hasMomentum && { momentum: hyperParameter('rmsprop', 'momentum', momentum, belowOne) }),
+      ...commonHyper(where, lr, weightDecay),
+      rho: hyperParameter(where, 'rho', rho, belowOne),
+      ...(hasMomentum && { momentum: hyperParameter(where, 'momentum', momentum, belowOne) }),
     },
-    slots: hasMomentum ? ['square', 'velocity'] : ['square'],
+    slots: ['square', ...(centered ? ['mean'] : []), ...(hasMomentum ? ['velocity'] : [])],
     scalars: { names: [], next: (_, hyper) => ({ complement: sub(1, hyper['rho']) }) },
     update(at) {
       const g = addWeightDecay(at);
       const square = add(mul(at.slots['square'], at.hyper['rho']), mul(mul(g, g), at.shared['complement']));
-      const scaled = div(g, add(sqrt(square), epsilon));
-      if (!hasMomentum) return { param: sub(at.param, mul(scaled, at.lr)), slots: { square } };
+      const mean = centered
+        ? add(mul(at.slots['mean'], at.hyper['rho']), mul(g, at.shared['complement']))
+        : null;
+      const variance = mean === null ? square : maximum(sub(square, mul(mean, mean)), 0);
+      const scaled = div(g, add(sqrt(variance), epsilon));
+      const slots = { square, ...(mean !== null && { mean }) };
+      if (!hasMomentum) return { param: sub(at.param, mul(scaled, at.lr)), slots };
       const velocity = add(mul(at.slots['velocity'], at.hyper['momentum']), scaled);
-      return { param: sub(at.param, mul(velocity, at.lr)), slots: { square, velocity } };
+      return { param: sub(at.param, mul(velocity, at.lr)), slots: { ...slots, velocity } };
     },
   });
 }
@@ -80,6 +97,8 @@ export interface AdagradOptions {
   readonly initialAccumulator?: number;
   /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
+  /** Parameters with options of their own: `[{ match: /bias$/, weightDecay: 0 }]`. See `Group`. Default: none. */
+  readonly groups?: readonly Group<AdagradOptions>[];
 }
 
 /**
@@ -100,14 +119,19 @@ export interface AdagradOptions {
  * @example adagrad({ lr: 0.003, weightDecay: 0.004 })
  */
 export function adagrad(options: AdagradOptions = {}): Optimizer {
-  checkOptions('adagrad', options, ['lr', 'epsilon', 'initialAccumulator', 'weightDecay']);
+  return withGroups('adagrad', options, makeAdagrad);
+}
+
+function makeAdagrad(where: string, options: AdagradOptions): Optimizer {
+  checkOptions(where, options, ['lr', 'epsilon', 'initialAccumulator', 'weightDecay', 'groups']);
   const { lr = 0.01, epsilon = 1e-10, initialAccumulator = 0, weightDecay = 0 } = options;
-  checkEpsilon('adagrad', epsilon);
-  checkNumber('adagrad', 'initialAccumulator', initialAccumulator, 'a number >= 0', (x) => x >= 0);
+  checkEpsilon(where, epsilon);
+  checkNumber(where, 'initialAccumulator', initialAccumulator, 'a number >= 0', (x) => x >= 0);
   const optimizer = perParameter({
     kind: 'adagrad',
+    where,
     options: { epsilon, ...(initialAccumulator !== 0 && { initialAccumulator }) },
-    hyper: commonHyper('adagrad', lr, weightDecay),
+    hyper: commonHyper(where, lr, weightDecay),
     slots: ['square'],
     update(at) {
       const g = addWeightDecay(at);
@@ -134,6 +158,8 @@ export interface AdadeltaOptions {
   readonly epsilon?: number;
   /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
+  /** Parameters with options of their own: `[{ match: /bias$/, weightDecay: 0 }]`. See `Group`. Default: none. */
+  readonly groups?: readonly Group<AdadeltaOptions>[];
 }
 
 /**
@@ -153,15 +179,20 @@ export interface AdadeltaOptions {
  * @example adadelta({ lr: 0.01, rho: 0.95, epsilon: 1e-8 })
  */
 export function adadelta(options: AdadeltaOptions = {}): Optimizer {
-  checkOptions('adadelta', options, ['lr', 'rho', 'epsilon', 'weightDecay']);
+  return withGroups('adadelta', options, makeAdadelta);
+}
+
+function makeAdadelta(where: string, options: AdadeltaOptions): Optimizer {
+  checkOptions(where, options, ['lr', 'rho', 'epsilon', 'weightDecay', 'groups']);
   const { lr = 1, rho = 0.9, epsilon = 1e-6, weightDecay = 0 } = options;
-  checkEpsilon('adadelta', epsilon);
+  checkEpsilon(where, epsilon);
   return perParameter({
     kind: 'adadelta',
+    where,
     options: { epsilon },
     hyper: {
-      ...commonHyper('adadelta', lr, weightDecay),
-      rho: hyperParameter('adadelta', 'rho', rho, belowOne),
+      ...commonHyper(where, lr, weightDecay),
+      rho: hyperParameter(where, 'rho', rho, belowOne),
     },
     slots: ['square', 'delta'],
     scalars: { names: [], next: (_, hyper) => ({ complement: sub(1, hyper['rho']) }) },
@@ -179,18 +210,18 @@ export function adadelta(options: AdadeltaOptions = {}): Optimizer {
 
 /** The hyperparameters that all of these methods have. */
 function commonHyper(
-  kind: string,
+  where: string,
   lr: number | Schedule,
   weightDecay: number | Schedule,
 ): Record<string, HyperParameter> {
   return {
-    lr: hyperParameter(kind, 'lr', lr, notNegative),
+    lr: hyperParameter(where, 'lr', lr, notNegative),
     ...(!isOff(weightDecay) && {
-      weightDecay: hyperParameter(kind, 'weightDecay', weightDecay, notNegative),
+      weightDecay: hyperParameter(where, 'weightDecay', weightDecay, notNegative),
     }),
   };
 }
 
-function checkEpsilon(kind: string, epsilon: number): void {
-  checkNumber(kind, 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
+function checkEpsilon(where: string, epsilon: number): void {
+  checkNumber(where, 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
 }

@@ -39,6 +39,8 @@ export interface ParamUpdate {
 export interface PerParameter {
   /** The name of the optimizer in its config and in error messages. */
   readonly kind: string;
+  /** Names the optimizer in error messages. Default: `kind`. */
+  readonly where?: string;
   /** The options that cannot change during a run. */
   readonly options: Readonly<Record<string, Json>>;
   /** By name. `lr` is required. The rule receives `lr` and `weightDecay` multiplied by the factors of the parameter. */
@@ -107,8 +109,9 @@ function checkRange(where: string, name: string, range: unknown): void {
 /** Throws TypeError unless `rule` has the parts of an update rule. */
 function checkRule(rule: PerParameter): void {
   const where = 'perParameter';
-  checkOptions(where, rule, ['kind', 'options', 'hyper', 'slots', 'scalars', 'update']);
+  checkOptions(where, rule, ['kind', 'where', 'options', 'hyper', 'slots', 'scalars', 'update']);
   checkText(where, 'kind', rule.kind, 'a name');
+  if (rule.where !== undefined) checkText(where, 'where', rule.where, 'a text for messages');
   checkFunction(where, 'update', rule['update'], 'the update rule of one parameter, a function');
   if (!Array.isArray(rule.slots))
     throw new TypeError(`${where}: slots must be an array of names, got ${show(rule.slots)}`);
@@ -150,7 +153,7 @@ export const isOff = (value: number | Schedule): boolean => value === 0;
  */
 export function perParameter(rule: PerParameter): Optimizer {
   checkRule(rule);
-  const { kind, options, hyper, slots, scalars } = rule;
+  const { kind, where = kind, options, hyper, slots, scalars } = rule;
   const ranges = Object.entries(hyper);
   const schedules = Object.fromEntries(ranges.map(([name, { schedule }]) => [name, schedule]));
   const configs = Object.entries(schedules).map(([name, { config }]) => [
@@ -166,7 +169,7 @@ export function perParameter(rule: PerParameter): Optimizer {
         const value = schedule(step);
         // The message is made only if it is needed: a run evaluates every step before the first update.
         if (!Number.isFinite(value) || !holds(value)) {
-          checkNumber(kind, `${name} at step ${step}`, value, words, holds);
+          checkNumber(where, `${name} at step ${step}`, value, words, holds);
         }
         values[name] = value;
       }
@@ -199,7 +202,7 @@ export function perParameter(rule: PerParameter): Optimizer {
             shared,
           }),
         );
-        refusePromise(`${kind}: the update of '${name}'`, updated, 'return { param, slots }');
+        refusePromise(`${where}: the update of '${name}'`, updated, 'return { param, slots }');
         nextParams[name] = updated.param;
         for (const slot of slots) nextState[`${slot}/${name}`] = updated.slots[slot];
       }

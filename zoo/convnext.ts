@@ -1,5 +1,5 @@
 /** ConvNeXt, with the names of torchvision. */
-import { add, mul, reshape } from '../engine/index.ts';
+import { add, mul } from '../engine/index.ts';
 import * as nn from '../engine/nn/index.ts';
 import { checkOptions } from '../engine/options.ts';
 import { MODEL, checkModel, input, list, type ModelOptions } from './parts.ts';
@@ -8,27 +8,14 @@ const init = nn.init.normal(0.02);
 
 const norm = (channels: number): nn.Layer => nn.layerNorm(channels, { epsilon: 1e-6 });
 
-/** A dense layer for the channels of each pixel. */
-function perPixel(inputs: number, outputs: number): nn.Layer {
-  const dense = nn.dense(inputs, outputs, { init });
-  return {
-    ...dense,
-    apply(x, scope) {
-      const [n, height, width] = x.shape;
-      const rows = dense.apply(reshape(x, [n * height * width, inputs]), scope);
-      return reshape(rows, [n, height, width, outputs]);
-    },
-  };
-}
-
 /** x + scale · block(x), with a scale for each channel that begins near 0. */
 function block(channels: number): nn.Layer {
   const body = nn.sequential({
     _0: nn.depthwiseConv2d(channels, 7, { padding: 3, init }),
     _2: norm(channels),
-    _3: perPixel(channels, 4 * channels),
+    _3: nn.dense(channels, 4 * channels, { init }),
     _4: nn.gelu(),
-    _5: perPixel(4 * channels, channels),
+    _5: nn.dense(4 * channels, channels, { init }),
   });
   const scale: nn.ParamSpec = {
     shape: [channels],

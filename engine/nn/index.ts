@@ -24,8 +24,20 @@ export {
   softplus,
   tanh,
 } from './activation.ts';
+export {
+  classToken,
+  multiHeadAttention,
+  patchEmbedding,
+  positionalEmbedding,
+  stochasticDepth,
+  transformerBlock,
+  type MultiHeadAttentionOptions,
+  type PositionalEmbeddingOptions,
+  type TransformerBlockOptions,
+} from './attention.ts';
 export { branches, module, residual, sequential } from './compose.ts';
 export { embedding } from './embedding.ts';
+export { ensemble, withViews, type Ensemble, type MeanOptions } from './ensemble.ts';
 export * as init from './initializers.ts';
 export type { FanOptions, Initializer } from './initializers.ts';
 export type { Described, Layer, LayerConfig, ParamSpec, Scope, TorchLayout } from './layer.ts';
@@ -52,6 +64,7 @@ export {
   smoothL1Loss,
   type Loss,
 } from './loss.ts';
+export type { Match, NamedMatch, NamedParameter, Pattern } from '../match.ts';
 export {
   applyGradients,
   bind,
@@ -61,7 +74,7 @@ export {
   parameters,
   type BindOptions,
   type BoundOutput,
-  type NamedParameter,
+  type FreezeOptions,
 } from './model.ts';
 export {
   batchNorm,

@@ -41,6 +41,10 @@ export interface ParamSpec {
   readonly decayMult: number;
   /** Not trained: statistics, which change through `scope.update` only, and constants such as a mean image. */
   readonly frozen?: boolean;
+  /** A frozen parameter that training updates, as batch normalization its mean. Averages of the state can include it. */
+  readonly statistic?: boolean;
+  /** A statistic that training uses as it is (see `freeze`). */
+  readonly fixed?: boolean;
   /** The parameter in PyTorch. Default: the same name and layout. */
   readonly torch?: TorchLayout;
 }
@@ -55,6 +59,12 @@ export interface TorchLayout {
   readonly shape?: Shape;
 }
 
+/**
+ * Augments images [N, H, W, C] in the units of the data and then normalizes them: (x − mean) · scale. Pixels from outside of an image
+ * become 0.
+ */
+export type Augment = (images: Tensor, mean: Tensor, scale: Tensor | number) => Tensor;
+
 /** The context in which a layer is applied. */
 export interface Scope {
   /** Path of the layer: 'block1.conv1', or '' for the model itself. */
@@ -68,12 +78,21 @@ export interface Scope {
    * succeeds.
    */
   update(name: string, value: Tensor): void;
+  /** Whether a statistic of the layer is fixed: training uses it as inference does. */
+  isFixed(name: string): boolean;
+  /** The number of batches whose statistics are averaged, `f32` [], while statistics are estimated again. Else null. */
+  batches(): Tensor | null;
+  /**
+   * Adds a term to the training loss, `f32` []: a regularizer of weights or activations. It is ignored unless training. Throws
+   * ShapeError unless the term is a scalar.
+   */
+  addLoss(term: Tensor): void;
   /** The number of updates done, `i32` []. Throws PlanError if `bind` got no step. */
   step(): Tensor;
   /** The key of a random stream of this layer. Each use of the layer has its own. */
   key(purpose: string): Key;
-  /** The augmentation of each image of the batch, `i32` [N, 3], or null. */
-  augmentation(): Tensor | null;
+  /** What augments and normalizes the images of the batch, or null. */
+  augmentation(): Augment | null;
   /** Applies a nested layer. Errors inside it begin with its path. Uses under the same name share parameters. */
   child<X>(name: string, layer: Layer<X>, x: X): Tensor;
 }

@@ -3,7 +3,7 @@ import { ShapeError } from '../errors.ts';
 import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../options.ts';
 import * as ops from '../ops/index.ts';
 import { checkPadding1d, type Padding1d } from '../ops/row.ts';
-import { checkPadding, formatType, pair, placeWindow, type Padding, type Pair } from '../shape.ts';
+import { checkPadding, formatType, pair, placeWindow, sizeOf, type Padding, type Pair } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
 import { he, zeros, type Initializer } from './initializers.ts';
@@ -69,7 +69,8 @@ function channelsFirst(rank: number): TorchLayout {
   return { axes: [rank - 1, rank - 2, ...taps] };
 }
 
-function weights(
+/** The descriptions of a weight and, unless it is left out, of a bias. */
+export function weights(
   where: string,
   shape: Shape,
   out: number,
@@ -83,12 +84,12 @@ function weights(
 }
 
 /**
- * Fully connected layer: y = x · weight + bias.
+ * Fully connected layer: y = x · weight + bias. Axes between the first and the last, such as those of tokens, are kept.
  *
- * Shapes: x `f32` [N, in] -> [N, out]; weight [in, out], bias [out].
+ * Shapes: x `f32` [N, ..., in] -> [N, ..., out]; weight [in, out], bias [out].
  * Throws RangeError if a size is not a positive integer, or `lrMult` or `decayMult` is negative.
  * Throws TypeError for an unknown option, or an `init` that is not a function.
- * Throws ShapeError, when the layer is applied, if x is not `f32` [N, in].
+ * Throws ShapeError, when the layer is applied, if x is not `f32` [N, ..., in].
  *
  * @example nn.countParameters(nn.dense(1024, 10)) // 10250
  * @example nn.dense(1024, 10, { init: nn.init.normal(0.01), bias: { lrMult: 2 } })
@@ -97,20 +98,28 @@ export function dense(inputs: number, outputs: number, options: WeightOptions = 
   checkInteger('dense', 'inputs', inputs, 1);
   checkInteger('dense', 'outputs', outputs, 1);
   checkOptions('dense', options, [...PARAM, 'bias']);
-  const params = weights('dense', [inputs, outputs], outputs, options);
+  return linear('dense', inputs, outputs, options);
+}
+
+/** A dense layer of a layer that checks the sizes and is named in errors. */
+export function linear(where: string, inputs: number, outputs: number, options: WeightOptions): Layer {
+  const params = weights(where, [inputs, outputs], outputs, options);
   return {
     params,
     config: { kind: 'dense' },
     apply(x, scope) {
       checkScope('dense', scope);
-      if (x.rank !== 2 || x.shape[1] !== inputs) {
+      if (x.rank < 2 || x.shape.at(-1) !== inputs) {
+        const isUnflattened = x.rank > 2 && sizeOf(x.shape.slice(1)) === inputs;
         throw new ShapeError(
-          `dense: expects [N, ${inputs}] but got ${formatType(x)}` +
-            (x.rank > 2 ? ' (put nn.flatten() before it)' : ''),
+          `dense: expects [N, ..., ${inputs}] but got ${formatType(x)}` +
+            (isUnflattened ? ' (put nn.flatten() before it)' : ''),
         );
       }
-      const product = ops.matmul(x, scope.param('weight'));
-      return 'bias' in params ? ops.add(product, scope.param('bias')) : product;
+      const rows = x.rank === 2 ? x : ops.reshape(x, [sizeOf(x.shape) / inputs, inputs]);
+      const product = ops.matmul(rows, scope.param('weight'));
+      const y = 'bias' in params ? ops.add(product, scope.param('bias')) : product;
+      return x.rank === 2 ? y : ops.reshape(y, [...x.shape.slice(0, -1), outputs]);
     },
   };
 }

@@ -3,6 +3,7 @@ import { PlanError, ShapeError } from '../errors.ts';
 import { grad } from '../grad.ts';
 import { checkArrays, holds, showData } from '../host.ts';
 import { expectTensor } from '../op.ts';
+import { add } from '../ops/elementwise.ts';
 import {
   checkBoolean,
   checkFunction,
@@ -13,14 +14,16 @@ import {
   isRecord,
   show,
 } from '../options.ts';
+import { normalizeImages } from '../ops/images.ts';
 import { withPath } from '../path.ts';
 import { key, stream } from '../rng.ts';
 import { formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import type { HostTensor, State } from '../types.ts';
-import type { Described, Layer, ParamSpec, Scope } from './layer.ts';
+import type { Augment, Described, Layer, Scope } from './layer.ts';
 import type { Hyper, Optimizer, Specs, Tree } from './optimizer.ts';
 import { checkLayer } from './layer.ts';
+import { isUnder, patternsOf, patternText, select, type NamedParameter, type Pattern } from '../match.ts';
 
 /** Prefix of the names of an optimizer's arrays. Names of parameters have dots and no slashes. */
 const SLOTS = 'optimizer/';
@@ -30,6 +33,16 @@ function trainedSpecs(model: Described): Specs {
   return Object.fromEntries(Object.entries(model.params).filter(([, spec]) => spec.frozen !== true));
 }
 
+/** The statistics that training updates. */
+function statisticSpecs(model: Described): Specs {
+  return Object.fromEntries(
+    Object.entries(model.params).filter(([, spec]) => spec.statistic === true && spec.fixed !== true),
+  );
+}
+
+/** The names of the parameters that an optimizer changes. */
+export const trainedNames = (model: Described): readonly string[] => Object.keys(trainedSpecs(model));
+
 /**
  * The number of trained values of a model. Frozen parameters do not count.
  *
@@ -38,14 +51,6 @@ function trainedSpecs(model: Described): Specs {
 export function countParameters(model: Described): number {
   checkLayer('countParameters', model, true);
   return Object.values(trainedSpecs(model)).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-}
-
-/** The description of a parameter of a model. */
-export interface NamedParameter extends ParamSpec {
-  /** Path of the parameter: 'block1.conv1.weight'. */
-  readonly name: string;
-  /** Number of values. */
-  readonly size: number;
 }
 
 /**
@@ -67,38 +72,61 @@ export function parameters(model: Described, path = ''): readonly NamedParameter
   return found.map(([name, spec]) => ({ name, size: sizeOf(spec.shape), ...spec }));
 }
 
-/** Whether a parameter is at a path or below it. */
-const isUnder = (name: string, path: string): boolean =>
-  path === '' || name === path || name.startsWith(`${path}.`);
+export interface FreezeOptions {
+  /** Whether the statistics of batch normalization that the patterns match are fixed too. Default false. */
+  readonly statistics?: boolean;
+}
 
 /**
- * The same layer with some parameters frozen: those under the given paths, or all of them.
+ * The same layer with some parameters frozen: those that a pattern matches, or all of them. A pattern is a path ('block1'), a regular
+ * expression for the name, or a function with a name.
  *
  * Frozen parameters have no gradients and no arrays in the optimizer. They are saved with the others. Statistics of batch
- * normalization still follow the data. Pass trained values as `initial` to `train`.
- * Throws TypeError if `paths` is not an array.
- * Throws RangeError if there are no parameters under a path.
+ * normalization still follow the data, as in PyTorch. With `statistics: true` they are fixed: training normalizes with them, as
+ * inference does and as a frozen layer of Keras does. Pass trained values as `initial` to `train`.
+ * Throws TypeError if `patterns` is not an array of patterns.
+ * Throws RangeError if a pattern matches no parameter.
  *
  * @example nn.countParameters(nn.freeze(nn.mlp([2, 32, 3]), ['fc1'])) // 99
+ * @example nn.countParameters(nn.freeze(nn.mlp([2, 32, 3]), [/weight$/])) // 35
+ * @example nn.freeze(model, [/^conv/], { statistics: true })
  */
-export function freeze<X>(layer: Layer<X>, paths: readonly string[] = ['']): Layer<X> {
+export function freeze<X>(
+  layer: Layer<X>,
+  patterns: readonly Pattern[] = [''],
+  options: FreezeOptions = {},
+): Layer<X> {
   checkLayer('freeze', layer);
-  if (!Array.isArray(paths)) {
-    throw new TypeError(`freeze: paths must be an array of paths, got ${show(paths)}`);
+  checkOptions('freeze', options, ['statistics']);
+  const { statistics = false } = options;
+  checkBoolean('freeze', 'statistics', statistics);
+  if (!Array.isArray(patterns)) {
+    throw new TypeError(`freeze: paths must be an array of paths, got ${show(patterns)}`);
   }
-  for (const path of paths) {
-    if (path === '' || Object.keys(layer.params).some((name) => isUnder(name, path))) continue;
-    throw new RangeError(
-      `freeze: no parameters under '${path}' (the layer has: ${Object.keys(layer.params).join(', ')})`,
-    );
-  }
+  const selected = new Set(
+    patterns.length === 0
+      ? []
+      : select(patternsOf('freeze: each pattern', patterns), layer.params, (pattern) => {
+          const found = typeof pattern === 'string' ? `under '${pattern}'` : `match ${patternText(pattern)}`;
+          throw new RangeError(
+            `freeze: no parameters ${found} (the layer has: ${Object.keys(layer.params).join(', ')})`,
+          );
+        }),
+  );
   const params = Object.entries(layer.params).map(([name, spec]) => [
     name,
-    paths.some((path) => isUnder(name, path)) ? { ...spec, frozen: true } : spec,
+    selected.has(name)
+      ? { ...spec, frozen: true, ...(statistics && spec.statistic === true && { fixed: true }) }
+      : spec,
   ]);
   return {
     params: Object.fromEntries(params) as Described['params'],
-    config: { kind: 'frozen', paths, layer: layer.config ?? { kind: 'custom' } },
+    config: {
+      kind: 'frozen',
+      paths: patterns.map(patternText),
+      ...(statistics && { statistics }),
+      layer: layer.config ?? { kind: 'custom' },
+    },
     apply: (x, scope) => layer.apply(x, scope),
   };
 }
@@ -127,7 +155,7 @@ export function initState(model: Described, optimizer: Optimizer | null, seed: n
     }
     state[path] = { shape, dtype: 'f32', data };
   }
-  const slots = optimizer?.init(trainedSpecs(model)) ?? {};
+  const slots = optimizer?.init(trainedSpecs(model), statisticSpecs(model)) ?? {};
   checkArrays("the optimizer's init", slots);
   for (const [name, value] of Object.entries(slots)) state[SLOTS + name] = value;
   return state;
@@ -143,8 +171,13 @@ export interface BindOptions {
   readonly step?: Tensor;
   /** Seed of random streams such as dropout masks. Default 0. */
   readonly seed?: number;
-  /** Augmentation of each image, `i32` [N, 3], for `normalize`. */
-  readonly augmentation?: Tensor;
+  /** Augmentation for `normalize`: shift and flip of each image, `i32` [N, 3], or a function. */
+  readonly augmentation?: Tensor | Augment;
+  /**
+   * The number of batches that statistics of this model are the mean of, `f32` []. They become the mean over these batches and this
+   * one, whatever their momentum. `updateBatchNorm` uses it. Default: statistics follow the data.
+   */
+  readonly batches?: Tensor;
   /** Called with the output of each nested layer. The tensor that it returns takes the place of the output. */
   readonly observe?: (path: string, value: Tensor, layer: Described) => Tensor;
 }
@@ -154,6 +187,8 @@ export interface BoundOutput {
   readonly output: Tensor;
   /** New values of statistics, which `next` needs besides those of the optimizer. Empty unless training. */
   readonly updates: Tree;
+  /** The sum of what layers add to the loss (`scope.addLoss`), f32 []. Null if they add nothing, and unless training. */
+  readonly addedLoss: Tensor | null;
 }
 
 /**
@@ -171,16 +206,17 @@ export interface BoundOutput {
 export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOptions): (x: X) => BoundOutput {
   checkLayer('bind', model);
   checkTree('bind', 'state', state);
-  checkOptions('bind', options, ['training', 'step', 'seed', 'augmentation', 'observe']);
-  const { training, step, seed = 0, augmentation, observe = (_, value) => value } = options;
+  checkOptions('bind', options, ['training', 'step', 'seed', 'augmentation', 'batches', 'observe']);
+  const { training, step, seed = 0, augmentation, batches, observe = (_, value) => value } = options;
   checkBoolean('bind', 'training', training);
   checkInteger('bind', 'seed', seed, 0);
   checkFunction('bind', 'observe', observe);
-  for (const [name, given] of Object.entries({ step, augmentation })) {
+  for (const [name, given] of Object.entries({ step, batches })) {
     if (given !== undefined && !(given instanceof Tensor)) {
       throw new TypeError(`bind: ${name} must be a tensor, got ${show(given)}`);
     }
   }
+  const augment = augmentOf(augmentation);
   for (const [path, { shape }] of Object.entries(model.params)) {
     const own = state[path];
     if (own === undefined) {
@@ -198,6 +234,7 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
     const updates: Record<string, Tensor> = {};
     const uses = new Map<string, number>();
     let augmentationUsed = false;
+    let addedLoss: Tensor | null = null;
 
     const scopeAt = (path: string): Scope => {
       const earlier = uses.get(path) ?? 0;
@@ -218,6 +255,18 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
           }
           if (training) updates[inside(name)] = value;
         },
+        isFixed: (name) => model.params[inside(name)]?.fixed === true,
+        batches: () => batches ?? null,
+        addLoss(term) {
+          const where = `${path || 'bind'}: addLoss`;
+          expectTensor(where, term);
+          if (term.dtype !== 'f32' || term.rank !== 0) {
+            throw new ShapeError(
+              `${where}: the term must be f32 [], got ${formatType(term)} (sum or average it)`,
+            );
+          }
+          if (training) addedLoss = addedLoss === null ? term : add(addedLoss, term);
+        },
         step() {
           if (step !== undefined) return step;
           throw new PlanError(`${path || 'bind'}: needs the step (pass it to bind: { training, step })`);
@@ -225,7 +274,7 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
         key: (purpose) => key(seed, `${purpose} ${path}${earlier === 0 ? '' : ` use ${earlier}`}`),
         augmentation() {
           augmentationUsed = true;
-          return augmentation ?? null;
+          return augment;
         },
         child(name, layer, value) {
           const at = inside(name);
@@ -240,20 +289,32 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
 
     const output = model.apply(x, scopeAt(''));
     expectTensor("bind: the model's apply", output);
-    if (augmentation !== undefined && !augmentationUsed) {
+    if (augment !== null && !augmentationUsed) {
       throw new PlanError(
         'bind: got an augmentation, but no layer applies it (begin the model with nn.normalize(...))',
       );
     }
-    return { output, updates };
+    return { output, updates, addedLoss };
   };
 }
 
+/** The augmentation as a function. Throws TypeError for anything else. */
+function augmentOf(augmentation: unknown): Augment | null {
+  if (augmentation === undefined) return null;
+  if (typeof augmentation === 'function') return augmentation as Augment;
+  if (augmentation instanceof Tensor) {
+    return (images, mean, scale) => normalizeImages(images, mean, scale, augmentation);
+  }
+  throw new TypeError(`bind: augmentation must be a tensor, got ${show(augmentation)}`);
+}
+
 /**
- * Differentiates the loss and applies one update of the optimizer. Returns new values of the parameters and of the
- * optimizer's arrays, for `next`. Frozen parameters do not change.
+ * Differentiates the loss and applies one update of the optimizer. Returns new values of the parameters, of the optimizer's arrays
+ * and of the statistics in `updates`, for `next`. Other frozen parameters do not change. With gradients by name in place of the loss,
+ * it only applies the update: one gradient for each trained parameter.
  *
- * Shapes: loss `f32` []; `last`, `u8` [], is 1 in the last update of a run, which `accumulateGradients` needs.
+ * Shapes: loss `f32` []; gradients those of the parameters; `last`, `u8` [], is 1 in the last update of a run, which
+ * `accumulateGradients` and `lookahead` need; `updates` are those of `bind`, which averages of statistics need.
  * Throws TypeError if the optimizer's `update` does not return `{ params, state }` with tensors.
  * Throws PlanError if the loss is not `f32` [] or cannot be differentiated.
  *
@@ -266,16 +327,18 @@ export function applyGradients(
   optimizer: Optimizer,
   model: Described,
   state: Tree,
-  loss: Tensor,
+  loss: Tensor | Tree,
   hyper: Hyper<Tensor>,
   last?: Tensor,
+  updates: Tree = {},
 ): Tree {
   checkOptimizer('applyGradients', optimizer);
   checkLayer('applyGradients', model, true);
   checkTree('applyGradients', 'state', state);
   checkTree('applyGradients', 'hyper', hyper);
-  if (!(loss instanceof Tensor)) {
-    throw new TypeError(`applyGradients: loss must be a tensor, got ${show(loss)}`);
+  checkTree('applyGradients', 'updates', updates);
+  if (!(loss instanceof Tensor) && (!isRecord(loss) || isPromise(loss))) {
+    throw new TypeError(`applyGradients: loss must be a tensor, or gradients by name, got ${show(loss)}`);
   }
   const specs = trainedSpecs(model);
   const names = Object.keys(specs);
@@ -286,18 +349,22 @@ export function applyGradients(
     );
   }
   const params = Object.fromEntries(names.map((name) => [name, state[name]]));
-  const gradients = grad(loss, Object.values(params));
+  const grads = loss instanceof Tensor ? gradientsOf(loss, params) : checkGradients(loss, params);
   const slots = Object.fromEntries(
     Object.entries(state).flatMap(([name, value]) =>
       name.startsWith(SLOTS) ? [[name.slice(SLOTS.length), value]] : [],
     ),
   );
   const updated = optimizer.update({
-    grads: Object.fromEntries(names.map((name, i) => [name, gradients[i]])),
+    grads,
     params,
     state: slots,
     hyper,
     specs,
+    statistics: {
+      before: Object.fromEntries(Object.keys(updates).map((name) => [name, state[name]])),
+      after: updates,
+    },
     ...(last !== undefined && { last }),
   });
   if (isPromise(updated) || typeof updated?.params !== 'object' || typeof updated.state !== 'object') {
@@ -307,9 +374,33 @@ export function applyGradients(
   }
   for (const name of names)
     expectTensor(`applyGradients: the optimizer's update of '${name}'`, updated.params[name]);
-  const next: Record<string, Tensor> = { ...updated.params };
+  const next: Record<string, Tensor> = { ...updates, ...updated.statistics, ...updated.params };
   for (const [name, value] of Object.entries(updated.state)) next[SLOTS + name] = value;
   return next;
+}
+
+/** The gradients of a loss by the names of the parameters. */
+export function gradientsOf(loss: Tensor, params: Tree): Tree {
+  const gradients = grad(loss, Object.values(params));
+  return Object.fromEntries(Object.keys(params).map((name, i) => [name, gradients[i]]));
+}
+
+/** Throws TypeError or ShapeError unless each parameter has a gradient of its shape, and nothing else has one. */
+function checkGradients(grads: Tree, params: Tree): Tree {
+  checkTree('applyGradients', 'gradients', grads);
+  for (const [name, param] of Object.entries(params)) {
+    const given = grads[name];
+    if (given === undefined) throw new TypeError(`applyGradients: gradients: '${name}' is missing`);
+    if (given.dtype === 'f32' && sameShape(given.shape, param.shape)) continue;
+    throw new ShapeError(
+      `applyGradients: gradients: '${name}' must be ${formatType(param)}, got ${formatType(given)}`,
+    );
+  }
+  const unknown = Object.keys(grads).find((name) => params[name] === undefined);
+  if (unknown === undefined) return grads;
+  throw new TypeError(
+    `applyGradients: gradients: '${unknown}' is no trained parameter (they are: ${Object.keys(params).join(', ')})`,
+  );
 }
 
 /** Throws TypeError unless `tree` is an object of tensors by name. */

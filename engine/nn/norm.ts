@@ -1,6 +1,7 @@
 /** Normalization of input images, over the batch, over channels, and over neighboring responses. */
 import { ShapeError } from '../errors.ts';
 import {
+  checkBoolean,
   checkInteger,
   checkNumber,
   checkOneOf,
@@ -35,6 +36,11 @@ const scaleAndShift = (
 ): Readonly<Record<'gamma' | 'beta', ParamSpec>> => ({
   gamma: { ...trained(where, shape, ones, options), torch: { name: 'weight' } },
   beta: { ...trained(where, shape, zeros, options), torch: { name: 'bias' } },
+});
+
+const statistic = (shape: readonly number[], init: Initializer): ParamSpec => ({
+  ...frozen(shape, init),
+  statistic: true,
 });
 
 export interface NormalizeOptions {
@@ -74,8 +80,8 @@ export function normalize(mean: HostTensor | Nested | HostData, options: Normali
       checkScope('normalize', scope);
       const shift = scope.param('mean');
       const scale = factor === null ? null : scope.param('scale');
-      const augmentation = scope.augmentation();
-      if (x.rank === 4) return ops.normalizeImages(x, shift, scale ?? 1, augmentation ?? undefined);
+      const augment = scope.augmentation();
+      if (x.rank === 4) return (augment ?? ops.normalizeImages)(x, shift, scale ?? 1);
       const centered = ops.sub(ops.cast(x), shift);
       return scale === null ? centered : ops.mul(centered, scale);
     },
@@ -101,6 +107,10 @@ export interface BatchNormLayerOptions {
   readonly form?: 'pytorch' | 'caffe';
   /** Scale and shift each channel with trained gamma and beta. Default true for 'pytorch', false for 'caffe'. */
   readonly affine?: boolean;
+  /** Scale each channel with a trained gamma. Default: `affine`. */
+  readonly scale?: boolean;
+  /** Shift each channel by a trained beta. Default: `affine`. */
+  readonly shift?: boolean;
   /** Form 'pytorch': weight of the batch in the running statistics, from 0 to 1. Default 0.1. */
   readonly momentum?: number;
   /** Form 'caffe': factor on the running sums in each update, from 0 to 1. Default 0.999. */
@@ -142,16 +152,30 @@ export function batchNorm(channels: number, options: BatchNormLayerOptions = {})
   checkInteger('batchNorm', 'channels', channels, 1);
   checkOneOf('batchNorm', 'form', form, ['pytorch', 'caffe']);
   const own = form === 'caffe' ? 'fraction' : 'momentum';
-  checkOptions(`batchNorm (${form})`, options, ['form', 'affine', own, 'epsilon', 'lrMult', 'decayMult']);
-  const { affine = form === 'pytorch', momentum = 0.1, fraction = 0.999, epsilon = 1e-5 } = options;
+  checkOptions(`batchNorm (${form})`, options, [
+    'form',
+    'affine',
+    'scale',
+    'shift',
+    own,
+    'epsilon',
+    'lrMult',
+    'decayMult',
+  ]);
+  const { affine = form === 'pytorch', scale = affine, shift = affine } = options;
+  checkBoolean('batchNorm', 'scale', scale);
+  checkBoolean('batchNorm', 'shift', shift);
+  const { momentum = 0.1, fraction = 0.999, epsilon = 1e-5 } = options;
   checkNumber('batchNorm', 'momentum', momentum, 'a number >= 0 and <= 1', (x) => x >= 0 && x <= 1);
   checkNumber('batchNorm', 'fraction', fraction, 'a number >= 0 and <= 1', (x) => x >= 0 && x <= 1);
   checkNumber('batchNorm', 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
   const running = form === 'caffe' ? caffeStatistics(channels, fraction) : averages(channels, momentum);
   const { lrMult = 1, decayMult = 1 } = options;
+  const { gamma, beta } = scaleAndShift('batchNorm', [channels], { lrMult, decayMult });
   return {
     params: {
-      ...(affine && scaleAndShift('batchNorm', [channels], { lrMult, decayMult })),
+      ...(scale && { gamma }),
+      ...(shift && { beta }),
       ...running.params,
     },
     config: { kind: 'batchNorm', form, epsilon, [own]: form === 'caffe' ? fraction : momentum },
@@ -159,9 +183,12 @@ export function batchNorm(channels: number, options: BatchNormLayerOptions = {})
       checkScope('batchNorm', scope);
       const shared = {
         epsilon,
-        ...(affine && { gamma: scope.param('gamma'), beta: scope.param('beta') }),
+        ...((scale || shift) && {
+          gamma: scale ? scope.param('gamma') : ops.ones([channels]),
+          beta: shift ? scope.param('beta') : ops.zeros([channels]),
+        }),
       };
-      if (!scope.training) {
+      if (!scope.training || running.isFixed(scope)) {
         const { mean, variance } = running.read(scope);
         return ops.batchNormInference(x, mean, variance, shared);
       }
@@ -175,18 +202,25 @@ export function batchNorm(channels: number, options: BatchNormLayerOptions = {})
 
 interface Running {
   readonly params: Readonly<Record<string, ParamSpec>>;
+  /** Whether training uses the running statistics. */
+  isFixed(scope: Scope): boolean;
   read(scope: Scope): { readonly mean: Tensor; readonly variance: Tensor };
   update(scope: Scope, mean: Tensor, variance: Tensor): void;
 }
 
 function averages(channels: number, momentum: number): Running {
-  const mix = (scope: Scope, name: string, batch: Tensor): void =>
-    scope.update(name, ops.add(ops.mul(scope.param(name), 1 - momentum), ops.mul(batch, momentum)));
+  const mix = (scope: Scope, name: string, batch: Tensor): void => {
+    const batches = scope.batches();
+    const weight = batches === null ? momentum : ops.div(1, ops.add(batches, 1));
+    const rest = typeof weight === 'number' ? 1 - weight : ops.sub(1, weight);
+    scope.update(name, ops.add(ops.mul(scope.param(name), rest), ops.mul(batch, weight)));
+  };
   return {
     params: {
-      mean: { ...frozen([channels], zeros), torch: { name: 'running_mean' } },
-      variance: { ...frozen([channels], ones), torch: { name: 'running_var' } },
+      mean: { ...statistic([channels], zeros), torch: { name: 'running_mean' } },
+      variance: { ...statistic([channels], ones), torch: { name: 'running_var' } },
     },
+    isFixed: (scope) => scope.isFixed('mean') && scope.isFixed('variance'),
     read: (scope) => ({ mean: scope.param('mean'), variance: scope.param('variance') }),
     update(scope, mean, variance) {
       mix(scope, 'mean', mean);
@@ -197,13 +231,14 @@ function averages(channels: number, momentum: number): Running {
 
 function caffeStatistics(channels: number, fraction: number): Running {
   const accumulate = (scope: Scope, name: string, batch: Tensor | number): void =>
-    scope.update(name, ops.add(ops.mul(scope.param(name), fraction), batch));
+    scope.update(name, ops.add(ops.mul(scope.param(name), scope.batches() === null ? fraction : 1), batch));
   return {
     params: {
-      meanSum: frozen([channels], zeros),
-      varianceSum: frozen([channels], zeros),
-      count: frozen([], zeros),
+      meanSum: statistic([channels], zeros),
+      varianceSum: statistic([channels], zeros),
+      count: statistic([], zeros),
     },
+    isFixed: (scope) => ['meanSum', 'varianceSum', 'count'].every((name) => scope.isFixed(name)),
     read(scope) {
       // If n is 0, the mean and the variance are 0, as in Caffe. If n >= 1, the addition does not change it.
       const n = ops.add(scope.param('count'), 1e-20);

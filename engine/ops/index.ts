@@ -1,5 +1,6 @@
 /** The public operations: functions of tensors, most of them composed of few primitives (see primitives/). */
 export * from './activation.ts';
+export * from './attention.ts';
 export * from './conv.ts';
 export * from './create.ts';
 export * from './custom.ts';
@@ -20,3 +21,4 @@ export * from './reduce.ts';
 export * from './resize.ts';
 export * from './shuffle.ts';
 export * from './trigonometry.ts';
+export * from './warp.ts';

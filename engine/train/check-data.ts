@@ -47,7 +47,8 @@ export function checkLoader(where: string, loader: Loader): void {
   }
 }
 
-function isJson(value: object): boolean {
+/** Whether `value` can be written as JSON. */
+export function isJson(value: object): boolean {
   try {
     JSON.stringify(value);
     return true;

@@ -11,7 +11,10 @@ import type { LayerConfig } from '../nn/layer.ts';
 import type { OptimizerConfig } from '../nn/optimizer.ts';
 import { checkInteger, checkOptions, checkText, isRecord, show } from '../options.ts';
 import type { HostTensor, State } from '../types.ts';
+import type { CallbacksRecord } from './callbacks.ts';
+import type { ControlsRecord } from './controls.ts';
 import type { EvalEvent } from './events.ts';
+import type { StepConfig } from './step.ts';
 import {
   checkMetadata,
   checkStorable,
@@ -47,6 +50,15 @@ export interface Checkpoint {
   readonly last: EvalEvent | null;
   /** The best evaluation. Null without evaluations. */
   readonly best: EvalEvent | null;
+  /** What else the rest of the run depends on: its own step, and what callbacks changed. Missing if there is nothing. */
+  readonly trainer?: TrainerRecord;
+}
+
+/** What a checkpoint stores of the options that open the trainer. Parts that are missing were not used. */
+export interface TrainerRecord extends ControlsRecord {
+  /** The name and the config of the step, if it is not that of the trainer. */
+  readonly step?: StepConfig;
+  readonly callbacks?: CallbacksRecord;
 }
 
 /** A checkpoint without its arrays. */
@@ -66,6 +78,7 @@ const PARTS = [
   'report',
   'last',
   'best',
+  'trainer',
 ] as const satisfies readonly (keyof Description)[];
 
 /**
@@ -149,7 +162,10 @@ function checkDescription(where: string, description: Description): void {
       throw new TypeError(`${where}: ${name} must be an evaluation or null, got ${show(event)}`);
     }
   }
-  const { examples } = description;
+  const { examples, trainer } = description;
+  if (trainer !== undefined && !isRecord(trainer)) {
+    throw new TypeError(`${where}: trainer must be an object of plain data, got ${show(trainer)}`);
+  }
   if (examples !== null && (typeof examples !== 'string' || !/^[0-9a-f]+$/.test(examples))) {
     throw new TypeError(`${where}: examples must be a hexadecimal digest or null, got ${show(examples)}`);
   }
@@ -348,6 +364,7 @@ function readDescription(path: string, metadata: TensorFile['metadata']): Descri
     report: field('report'),
     last: field('last'),
     best: field('best'),
+    ...(metadata['trainer'] !== undefined && { trainer: field('trainer') }),
   };
   try {
     checkDescription(path, description);

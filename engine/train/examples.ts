@@ -130,13 +130,18 @@ export function residentExamples(dataset: Dataset, name: string): Examples {
  * of range.
  */
 export function batchAt(caller: string, loader: Loader, step: number): Required<Batch> {
-  const { batchSize, dataset, augments, mixes = false } = loader;
+  const { batchSize, dataset, augments, mixes = false, augmentations = [] } = loader;
   const where = `${caller}: the loader's batch(${step})`;
   const batch: unknown = loader.batch(step);
   if (typeof batch !== 'object' || batch === null || isPromise(batch)) {
     throw new TypeError(`${where} must return a batch { indices, augmentation }, got ${show(batch)}`);
   }
-  const { indices, augmentation = null, mix = null } = batch as Partial<Batch> & Pick<Batch, 'indices'>;
+  const {
+    indices,
+    augmentation = null,
+    draws = null,
+    mix = null,
+  } = batch as Partial<Batch> & Pick<Batch, 'indices'>;
   const check = (name: string, data: unknown, kind: string, length: number): void => {
     if (typedArrayName(data) === kind && (data as ArrayLike<number>).length === length) return;
     throw new TypeError(`${where}: ${name} must be ${kind} (${length}), got ${showData(data)}`);
@@ -151,7 +156,7 @@ export function batchAt(caller: string, loader: Loader, step: number): Required<
   }
   for (const [name, part, announced, flag] of [
     ['augmentation', augmentation, augments, 'augments'],
-    ['mix', mix, mixes, 'mixes'],
+    ['mix', mix, mixes !== false, 'mixes'],
   ] as const) {
     if ((part !== null) === announced) continue;
     throw new TypeError(
@@ -161,7 +166,10 @@ export function batchAt(caller: string, loader: Loader, step: number): Required<
   }
   if (augmentation !== null) check('augmentation', augmentation, 'Int32Array', 3 * batchSize);
   if (mix !== null) check('mix.partners', mix.partners, 'Int32Array', batchSize);
-  return { indices, augmentation, mix };
+  if (mix !== null && mixes === 'box') check('mix.box', mix.box, 'Int32Array', 4);
+  const drawn = augmentations.reduce((sum, each) => sum + each.draws, 0);
+  if (drawn > 0) check('draws', draws, 'Float32Array', drawn * batchSize);
+  return { indices, augmentation, draws, mix };
 }
 
 /** A batch of an evaluation: `count` examples, with the last one repeated up to the batch size. */

@@ -10,8 +10,16 @@ export {
   type Checkpoint,
   type SaveTensorsOptions,
 } from './checkpoint.ts';
+export type { Callback, CallbackFunction, CallbackState, OpenCallback, RunHandle } from './callbacks.ts';
+export { earlyStopping, type EarlyStoppingOptions } from './callbacks/early-stopping.ts';
+export { freezing, type FreezingPhase } from './callbacks/freezing.ts';
+export { reduceOnPlateau, type ReduceOnPlateauOptions } from './callbacks/reduce-on-plateau.ts';
+export { snapshots, type Snapshot, type Snapshots, type SnapshotsOptions } from './callbacks/snapshots.ts';
+export type { MonitorOptions } from './monitor.ts';
+export { augmentedBatch, type AugmentedBatchOptions } from './preview.ts';
+export type { Interval } from './duration.ts';
 export { latestCheckpoint } from './run-folder.ts';
-export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';
+export { evaluate, type DetailedEvaluation, type EvaluateOptions, type Evaluation } from './evaluate.ts';
 export type {
   CheckpointEvent,
   EndEvent,
@@ -24,7 +32,7 @@ export type {
   TrainEvent,
 } from './events.ts';
 export * from './listeners/index.ts';
-export type { LossFunction, MetricFunction, ObjectiveOptions } from './objective.ts';
+export type { LossFunction, Metric, MetricFunction, ObjectiveOptions } from './objective.ts';
 export { forward, predict, type PredictOptions, type Prediction } from './predict.ts';
 export {
   lrRangeTest,
@@ -43,4 +51,6 @@ export {
   type TrendPoint,
 } from './suggest-bounds.ts';
 export type { CheckpointOptions, EvalOptions, TrainOptions } from './settings.ts';
-export { fit, train, type Result } from './train.ts';
+export type { NamedStep, StepContext, StepFunction, StepResult } from './step.ts';
+export { fit, train, type Result, type TrainRun } from './train.ts';
+export { updateBatchNorm, type UpdateBatchNormOptions } from './update-batch-norm.ts';

@@ -3,7 +3,7 @@ import type { Backend, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
 import { DataError, NonFiniteError } from '../errors.ts';
 import type { Layer } from '../nn/layer.ts';
-import { bind } from '../nn/model.ts';
+import { bind, type BindOptions } from '../nn/model.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { checkFinite } from '../ops/elementwise.ts';
 import { sum } from '../ops/reduce.ts';
@@ -21,6 +21,8 @@ export interface Suspect {
   readonly inputs: InputTypes;
   readonly feeds: Feeds;
   input(inputs: Tree, state: Tree): Tensor;
+  /** What augments the input. */
+  augmentation?(inputs: Tree): BindOptions['augmentation'];
 }
 
 /** The label of the loss, which identifies its failure. */
@@ -48,7 +50,7 @@ export async function findNonFinite(suspect: Suspect): Promise<string> {
     inputs: suspect.inputs,
     state: store,
     build({ step: at, ...inputs }, state) {
-      const { augmentation } = inputs as Tree;
+      const augmentation = suspect.augmentation?.(inputs as unknown as Tree);
       const observe = (path: string, value: Tensor): Tensor =>
         value.dtype === 'f32' ? checkFinite(value, `the output of ${path}`) : value;
       const bound = bind(model, state, {
@@ -72,3 +74,9 @@ export async function findNonFinite(suspect: Suspect): Promise<string> {
     await executable.close();
   }
 }
+
+/** What to do about a loss that is not finite after `step` updates. */
+export const fixFor = (step: number): string =>
+  step === 0
+    ? 'check the data, the initial state and the loss: there was no update yet'
+    : 'lower the learning rate';

@@ -6,7 +6,10 @@ import { isNonFiniteLoss } from './non-finite.ts';
 import { settingsOf, type TrainOptions } from './settings.ts';
 import { train } from './train.ts';
 
-export interface RangeTestOptions extends Omit<TrainOptions, 'optimizer' | 'steps' | 'seed' | 'checkpoint'> {
+export interface RangeTestOptions extends Omit<
+  TrainOptions,
+  'optimizer' | 'steps' | 'epochs' | 'seed' | 'checkpoint'
+> {
   /** The optimizer as a function of the learning rate: `(lr) => sgd({ lr, momentum: 0.9 })`. */
   readonly optimizer: (lr: Schedule) => Optimizer;
   /** The learning rate of the first update. */
@@ -36,10 +39,12 @@ const TRAINING = [
   'data',
   'eval',
   'optimizer',
+  'step',
   'initial',
   'loss',
   'metrics',
   'listeners',
+  'callbacks',
   'signal',
   'resident',
   'stepsPerCall',

@@ -1,34 +1,35 @@
 /** The resources and the progress of a training run, and its operations. It emits no events. */
-import { notices as scheduleNotices } from '../../schedulers/index.ts';
 import type { Store } from '../backends/backend.ts';
 import type { Report } from '../backends/report.ts';
 import { DataError, EngineError, NonFiniteError } from '../errors.ts';
-import { checkArrays } from '../host.ts';
-import { countParameters, initState } from '../nn/model.ts';
+import type { Match } from '../match.ts';
 import type { Hyper } from '../nn/optimizer.ts';
-import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
-import { Pace, Updates } from './calls.ts';
+import type { Updates } from './calls.ts';
+import { Callbacks, type RunHandle } from './callbacks.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { CompiledEvaluation, isBetter } from './evaluate.ts';
-import type { EvalEvent, Notice, StepEvent } from './events.ts';
-import { digestOfExamples, type Examples } from './examples.ts';
-import { findNonFinite, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
+import type { Controls } from './controls.ts';
+import { isDue, nextDue } from './duration.ts';
+import type { CompiledEvaluation } from './evaluate.ts';
+import type { CheckpointEvent, EvalEvent, Notice, StepEvent } from './events.ts';
+import type { Examples } from './examples.ts';
+import { isImprovement } from './monitor.ts';
+import { findNonFinite, fixFor, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
 import { readMeasures } from './objective.ts';
-import { placeExamples } from './placement.ts';
-import { checkArithmetic, loadLatest } from './resume.ts';
-import { RunFolder } from './run-folder.ts';
+import type { RunFolder } from './run-folder.ts';
 import type { Settings } from './settings.ts';
-import { TrainingStep } from './training-step.ts';
+import { configOf } from './step.ts';
+import type { TrainingStep } from './training-step.ts';
 
 /** The parts of a session that are constant during the run. */
-interface Parts {
+export interface Parts {
   readonly settings: Settings;
   readonly store: Store;
   /** The names of the arrays of the state. */
   readonly names: readonly string[];
   readonly trainingStep: TrainingStep;
   readonly updates: Updates;
+  readonly controls: Controls;
   readonly evaluation: Examples;
   /** Null without evaluations. */
   readonly evaluator: CompiledEvaluation | null;
@@ -43,136 +44,9 @@ interface Parts {
   readonly notices: readonly Notice[];
 }
 
-/**
- * Opens a session: locks the folder of the run, reads the checkpoint to resume from, if there is one, fills the store and compiles the
- * steps. Closes everything again when it throws.
- */
-export async function openSession(settings: Settings): Promise<Session> {
-  const { checkpoint: options, files } = settings;
-  const folder = options && (await RunFolder.open(files, options.dir, options.keep));
-  try {
-    return await openIn(folder, settings);
-  } catch (error) {
-    await folder?.close().catch(() => undefined); // report the first error
-    throw error;
-  }
-}
-
-async function openIn(folder: RunFolder | null, settings: Settings): Promise<Session> {
-  const { model, optimizer, seed, backend, evaluation: evalSettings, objective, stepsPerCall } = settings;
-  const fresh = initState(model, optimizer, seed);
-  const digest = once(() => digestOfExamples(settings.data.dataset));
-  const { checkpoint, notices } = await loadLatest(settings, folder, fresh, digest);
-  const state = checkpoint?.state ?? withInitial(`${settings.where}: initial`, fresh, settings.initial);
-  const placement = await placeExamples(settings, state);
-  const { store, training, evaluation, runsPerCall } = placement;
-  const newPace = (): Pace => new Pace(runsPerCall, stepsPerCall !== 'auto');
-  const names = Object.keys(fresh);
-  const opened: { close(): Promise<void> }[] = [store];
-  try {
-    const trainingStep = new TrainingStep(settings, training);
-    const update = await trainingStep.compile(store);
-    opened.push(update);
-    const evaluator =
-      evalSettings &&
-      (await CompiledEvaluation.compile({
-        where: `${settings.where}: eval`,
-        model,
-        backend,
-        store,
-        objective,
-        examples: evaluation,
-        batchSize: evalSettings.batchSize,
-        pace: newPace(),
-      }));
-    const feedsOf = (step: number) => trainingStep.feeds(step);
-    const updates = new Updates({ backend, store, names, update, pace: newPace(), feedsOf });
-    const { report } = update;
-    return new Session({
-      settings,
-      store,
-      names,
-      trainingStep,
-      updates,
-      evaluation,
-      evaluator,
-      digest,
-      folder,
-      checkpoint,
-      bestStep: checkpoint !== null && settings.checkpoint?.best ? await folder!.bestStep() : null,
-      report,
-      notices: [
-        ...notices,
-        ...placement.notices,
-        ...(checkpoint === null ? [] : checkArithmetic(checkpoint.report, report)),
-        ...(checkpoint?.step === settings.steps ? [complete(settings.steps)] : []),
-        ...settingsNotices(settings),
-        ...threadNotices(report),
-      ],
-    });
-  } catch (error) {
-    for (const resource of opened.toReversed()) await resource.close().catch(() => undefined);
-    throw error;
-  }
-}
-
-/** The notice of a run that resumes from its last step. */
-const complete = (steps: number): Notice => ({
-  code: 'complete',
-  message: `the run is already complete: all ${steps} steps are done (use more steps to continue it)`,
-});
-
-/** More threads than this for each core mostly wait for each other. */
-const MOST_THREADS_A_CORE = 4;
-
-/** A notice if the CPU backend has far more threads than can run at the same time. */
-function threadNotices(report: Report): Notice[] {
-  if (report.backend !== 'wasm' || report.cores === undefined) return [];
-  const { threads, cores } = report;
-  if (threads <= MOST_THREADS_A_CORE * cores) return [];
-  const available = cores === 1 ? 'only 1 CPU is available' : `only ${cores} CPUs are available`;
-  const message = `${threads} threads compute, but ${available}: steps take longer than with threads: ${cores}`;
-  return [{ code: 'many-threads', message }];
-}
-
-/** A function that computes its result at the first call. */
-function once<T>(compute: () => T): () => T {
-  let result: { readonly value: T } | null = null;
-  return () => (result ??= { value: compute() }).value;
-}
-
-/** The fresh state with the `initial` arrays in place of its own. */
-function withInitial(where: string, fresh: State, initial: State): State {
-  checkArrays(where, initial);
-  for (const [name, value] of Object.entries(initial)) {
-    const type = fresh[name];
-    if (type === undefined) {
-      throw new DataError(
-        `${where}: there is no array called '${name}' (the run has: ${Object.keys(fresh).slice(0, 20).join(', ')})`,
-      );
-    }
-    if (type.dtype !== value.dtype || !sameShape(type.shape, value.shape)) {
-      throw new DataError(`${where}: '${name}' must be ${formatType(type)}, got ${formatType(value)}`);
-    }
-  }
-  return { ...fresh, ...initial };
-}
-
-/** Notices about the model and the schedules. */
-function settingsNotices({ model, optimizer, steps }: Settings): Notice[] {
-  const result: Notice[] = [];
-  if (countParameters(model) === 0) {
-    result.push({
-      code: 'nothing-trained',
-      message: 'the model has no trainable parameters, so only statistics can change',
-    });
-  }
-  for (const [name, schedule] of Object.entries(optimizer.schedules)) {
-    for (const { code, message } of scheduleNotices(schedule, steps)) {
-      result.push({ code, message: `${name}: ${message}` });
-    }
-  }
-  return result;
+interface Announce {
+  emit(event: EvalEvent): Promise<EvalEvent>;
+  save(): Promise<CheckpointEvent>;
 }
 
 export class Session {
@@ -184,14 +58,20 @@ export class Session {
   batchLoss: number | null = null;
   readonly report: Report;
   readonly notices: readonly Notice[];
+  readonly callbacks: Callbacks;
+  /** How the run sends an event, and saves with its events. */
+  announce: Announce | null = null;
   readonly #parts: Parts;
   /** The last checkpoint: its step, and the step of its last evaluation. */
   #saved: { readonly step: number; readonly evaluated: number | undefined } | null;
   #savedBestStep: number | null;
   /** Whether the loss or the state was not finite. Earlier checkpoints are then better than the state. */
   #diverged = false;
+  /** Whether `write` changed the state after the last evaluation. */
+  #written = false;
+  #closed = false;
 
-  /** Use `openSession`. */
+  /** Use `openSession` of open.ts. */
   constructor(parts: Parts) {
     const { checkpoint, bestStep, report, notices } = parts;
     this.#parts = parts;
@@ -200,6 +80,7 @@ export class Session {
     this.step = checkpoint?.step ?? 0;
     this.#saved = checkpoint && { step: checkpoint.step, evaluated: checkpoint.last?.step };
     this.#savedBestStep = bestStep;
+    this.callbacks = new Callbacks(parts.settings.callbacks, checkpoint, (by) => this.handle(by));
     this.last = checkpoint?.last ?? null;
     this.best = checkpoint?.best ?? null;
   }
@@ -208,7 +89,7 @@ export class Session {
   get #nextEventStep(): number {
     const { steps, evaluation, checkpoint } = this.#parts.settings;
     const due = [evaluation, checkpoint].map((each) =>
-      each === null ? Infinity : (Math.floor(this.step / each.every) + 1) * each.every,
+      each === null ? Infinity : nextDue(this.step, each.every),
     );
     return Math.min(steps, ...due);
   }
@@ -216,8 +97,9 @@ export class Session {
   /** Runs one update. Throws EngineError when the loss is not finite. The state is then unchanged. */
   async next(): Promise<StepEvent> {
     const { step } = this;
-    const { settings, updates } = this.#parts;
-    const hyper = settings.optimizer.at(step);
+    const { settings, updates, controls } = this.#parts;
+    await this.#recompile();
+    const hyper = controls.scaled(settings.optimizer.at(step));
     let update: Awaited<ReturnType<Updates['next']>>;
     try {
       update = await updates.next(step, this.#nextEventStep);
@@ -228,6 +110,7 @@ export class Session {
     }
     const { loss, metrics } = readMeasures(update.values);
     this.step = step + 1;
+    this.#written = false;
     this.batchLoss = loss;
     return { type: 'step', step, steps: settings.steps, hyper, loss, metrics, ms: update.ms };
   }
@@ -240,6 +123,7 @@ export class Session {
       inputs: trainingStep.inputs,
       feeds: trainingStep.batch(step),
       input: (inputs, state) => trainingStep.gather(inputs, state).x,
+      augmentation: (inputs) => trainingStep.augmentation(inputs),
     });
     const rates = Object.entries(hyper).map(([name, value]) => `${name} ${Number(value.toPrecision(6))}`);
     return new EngineError(
@@ -259,7 +143,7 @@ export class Session {
   get evalDue(): boolean {
     const { evaluation, steps } = this.#parts.settings;
     if (evaluation === null || this.last?.step === this.step) return false;
-    return this.step % evaluation.every === 0 || this.step === steps;
+    return isDue(this.step, evaluation.every) || this.step === steps;
   }
 
   /** Evaluates. Null without evaluations, or when the signal aborted it. Throws EngineError when the loss is not finite. */
@@ -268,7 +152,7 @@ export class Session {
     const { evaluator, evaluation, settings } = this.#parts;
     const result = (await evaluator?.run(settings.signal ?? undefined)) ?? null;
     if (result === null) return null;
-    const { bad, ...measured } = result;
+    const { bad, details: _, ...measured } = result;
     if (bad !== null) {
       this.#diverged = true;
       const origin = await findNonFinite({
@@ -285,14 +169,120 @@ export class Session {
     }
     const event: EvalEvent = { type: 'eval', step, ...measured };
     this.last = event;
-    if (this.best === null || isBetter(event, this.best)) this.best = event;
+    this.#written = false;
+    if (isImprovement(settings.where, event, this.best, settings.monitor)) this.best = event;
     return event;
+  }
+
+  /** Whether the state is not the one of the last evaluation because something wrote to it. */
+  get needsEvaluation(): boolean {
+    return this.#written && this.#parts.evaluator !== null;
+  }
+
+  /** Why a callback or the caller stopped the run. Null while it was not stopped. */
+  get stopped(): string | null {
+    return this.#parts.controls.stopped?.reason ?? null;
+  }
+
+  /** What callbacks and callers do with the run. `by` is the name of the callback, or null. */
+  handle(by: string | null): RunHandle {
+    // oxlint-disable-next-line typescript/no-this-alias -- the accessors of the handle need it
+    const session = this;
+    const { settings, controls } = this.#parts;
+    const running = (): void => {
+      if (session.#closed) throw new EngineError(`${settings.where}: the run has ended`);
+    };
+    const steady = async (): Promise<void> => {
+      running();
+      // Updates that ran ahead used the settings before the change.
+      await session.#parts.updates.settle(session.step);
+      session.#saved = null;
+    };
+    return {
+      steps: settings.steps,
+      get step() {
+        return session.step;
+      },
+      get last() {
+        return session.last;
+      },
+      get best() {
+        return session.best;
+      },
+      async state() {
+        running();
+        return session.state();
+      },
+      async evaluate() {
+        running();
+        if (session.#parts.evaluator === null) {
+          throw new EngineError(`${settings.where}: the run has no evaluations (pass eval)`);
+        }
+        if (session.last?.step === session.step && !session.#written) return session.last;
+        // Updates that ran ahead must not be in the evaluated state.
+        await session.#parts.updates.settle(session.step);
+        const event = await session.evaluate();
+        return event && session.announce!.emit(event);
+      },
+      async save() {
+        running();
+        session.#folder();
+        return (await session.announce!.save()).path;
+      },
+      async write(state) {
+        await steady();
+        await session.#write(state);
+      },
+      stop(reason) {
+        controls.stop(by, reason);
+        session.#saved = null;
+      },
+      async scale(name, factor) {
+        await steady();
+        controls.scale(name, factor, Object.keys(settings.optimizer.at(0)));
+      },
+      async freeze(match: Match) {
+        await steady();
+        controls.freeze(match, true);
+      },
+      async unfreeze(match: Match) {
+        await steady();
+        controls.freeze(match, false);
+      },
+      notice(message) {
+        controls.notices.push({ code: by ?? 'run', message });
+      },
+    };
+  }
+
+  async #write(state: State): Promise<void> {
+    const { settings, store, names } = this.#parts;
+    const unknown = Object.keys(state).find((name) => !names.includes(name));
+    if (unknown !== undefined) {
+      throw new DataError(
+        `${settings.where}: write: there is no array called '${unknown}' (the run has: ${names.slice(0, 20).join(', ')})`,
+      );
+    }
+    await store.write(state);
+    this.#written = true;
+  }
+
+  /** The notices of callbacks since the last call. */
+  takeNotices(): readonly Notice[] {
+    return this.#parts.controls.notices.splice(0);
+  }
+
+  /** Compiles the update again if other parameters are frozen than before. */
+  async #recompile(): Promise<void> {
+    const { updates, controls, trainingStep, store, names } = this.#parts;
+    if (!controls.isStale) return;
+    await updates.replace(() => trainingStep.compile(store, names, controls.compiling()));
   }
 
   /** Whether a checkpoint is due: every `every` steps, and at the end. */
   get saveDue(): boolean {
     const { checkpoint, steps } = this.#parts.settings;
-    return checkpoint !== null && (this.step % checkpoint.every === 0 || this.step === steps) && this.isDirty;
+    return checkpoint !== null && (isDue(this.step, checkpoint.every) || this.step === steps) && this.isDirty;
   }
 
   /** Whether the run has a checkpoint folder, and progress that is not saved: updates, or an evaluation. */
@@ -335,7 +325,8 @@ export class Session {
 
   #folder(): RunFolder {
     const { settings, folder } = this.#parts;
-    if (folder === null) throw new EngineError(`${settings.where}: the run has no checkpoint folder`);
+    if (folder === null)
+      throw new EngineError(`${settings.where}: the run has no checkpoint folder (pass checkpoint)`);
     return folder;
   }
 
@@ -352,7 +343,7 @@ export class Session {
       );
     }
     return {
-      state,
+      state: { ...state, ...this.callbacks.arrays() },
       step,
       steps,
       seed,
@@ -363,7 +354,21 @@ export class Session {
       report,
       last: withoutTiming(last),
       best: withoutTiming(best),
+      ...this.#record(),
     };
+  }
+
+  /** What a checkpoint stores of the options that open the trainer. Empty without them. */
+  #record(): Pick<Checkpoint, 'trainer'> {
+    const { settings, controls } = this.#parts;
+    const step = configOf(settings.step);
+    const callbacks = this.callbacks.record();
+    const trainer = {
+      ...(step !== null && { step }),
+      ...controls.record(),
+      ...(callbacks !== null && { callbacks }),
+    };
+    return Object.keys(trainer).length === 0 ? {} : { trainer };
   }
 
   /** Parameters, statistics and the arrays of the optimizer, without the data. */
@@ -376,6 +381,7 @@ export class Session {
   /** Closes everything that the session opened. The backend stays open. */
   async close(): Promise<void> {
     const { evaluator, updates, store } = this.#parts;
+    this.#closed = true;
     await evaluator?.close();
     await updates.close();
     await store.close();
@@ -386,12 +392,6 @@ export class Session {
     await this.#parts.folder?.close();
   }
 }
-
-/** What to do about a loss that is not finite after `step` updates. */
-const fixFor = (step: number): string =>
-  step === 0
-    ? 'check the data, the initial state and the loss: there was no update yet'
-    : 'lower the learning rate';
 
 /** Wall time is not part of a run: equal runs must write equal files. */
 const withoutTiming = (event: EvalEvent | null): EvalEvent | null => event && { ...event, ms: 0 };

@@ -3,15 +3,19 @@ import type { Dataset, Loader } from '../dataset.ts';
 import type { Backend } from '../backends/backend.ts';
 import { ShapeError } from '../errors.ts';
 import { nodeFiles, type Files } from '../files.ts';
-import { refuseSpatialTargets } from '../host.ts';
 import type { Layer } from '../nn/layer.ts';
 import type { Optimizer } from '../nn/optimizer.ts';
 import { checkInteger, checkKind, checkOneOf, checkOptions, isPromise, isRecord, show } from '../options.ts';
 import { formatType, sameShape } from '../shape.ts';
+import { targetsOf } from '../targets.ts';
 import type { State } from '../types.ts';
 import { checkBatch } from './evaluate.ts';
 import { checkDataset, checkLoader } from './check-data.ts';
+import { callbacksOf, type Callback, type CallbackFunction } from './callbacks.ts';
+import { intervalOf, stepsOf, type Interval } from './duration.ts';
 import type { Listener } from './events.ts';
+import { monitorOf, type Monitor, type MonitorOptions } from './monitor.ts';
+import { stepOf, type NamedStep, type StepFunction, type StepSettings } from './step.ts';
 import { objectiveFor, type Objective, type ObjectiveOptions } from './objective.ts';
 
 export interface TrainOptions extends ObjectiveOptions {
@@ -19,8 +23,14 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly model: Layer;
   /** Where to compute. It stays open after the run. */
   readonly backend: Backend;
-  /** Total number of updates of the run, including those before a resume. */
-  readonly steps: number;
+  /** Total number of updates of the run, including those before a resume. Either `steps` or `epochs` is required. */
+  readonly steps?: number;
+  /**
+   * The length of the run in epochs, instead of `steps`; fractions such as 9.9 are allowed. It becomes `epochs * data.stepsPerEpoch`
+   * steps, rounded. For a loader with `partial: 'drop'`, k epochs are exactly k passes. With 'wrap', `stepsPerEpoch` is rounded, so k
+   * epochs differ from k passes by up to k / 2 batches.
+   */
+  readonly epochs?: number;
   /** Determines initial weights, data order, augmentation and dropout. Default 0. */
   readonly seed?: number;
   /** Batches of training examples. */
@@ -30,6 +40,11 @@ export interface TrainOptions extends ObjectiveOptions {
   /** The update rule, with learning rate and other hyperparameters. */
   readonly optimizer: Optimizer;
   /**
+   * What a step computes, in place of `({ x, y, model, loss }) => loss(model(x), y)`: a function, or one with a name and arrays of its
+   * own. Everything else of the run stays. Default: the loss of the run for one pass of the model.
+   */
+  readonly step?: StepFunction | NamedStep;
+  /**
    * Initial arrays that replace fresh ones, under the names of `Result.state`: any of the parameters, statistics and arrays of the
    * optimizer. A checkpoint to resume from takes precedence. Default: none.
    */
@@ -38,6 +53,11 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly checkpoint?: CheckpointOptions;
   /** Functions that receive every event, in this order. Default: none. */
   readonly listeners?: readonly Listener[];
+  /**
+   * Functions that receive every event and may act on the run, and callbacks such as `earlyStopping`, whose state is part of
+   * checkpoints. They run in this order, before the listeners. Default: none.
+   */
+  readonly callbacks?: readonly (Callback | CallbackFunction)[];
   /** Aborting it ends the run between two steps. With `checkpoint`, the progress is saved. Default: none. */
   readonly signal?: AbortSignal;
   /**
@@ -52,20 +72,29 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly stepsPerCall?: 'auto' | number;
 }
 
-export interface EvalOptions {
+/** Evaluations of a run. Their loss and metrics are those of training unless they have their own. */
+export interface EvalOptions extends ObjectiveOptions {
   /** The data set to evaluate. */
   readonly data: Dataset;
-  /** Steps between evaluations. There is also one before the first step and one at the end. */
-  readonly every: number;
+  /**
+   * Steps between evaluations, or `{ epochs: 1 }`. There is also one before the first step and one at the end. An interval that is no
+   * whole number of steps is not rounded: its multiples are.
+   */
+  readonly every: Interval;
   /** Examples per batch. Default: the batch size of the loader. */
   readonly batchSize?: number;
+  /**
+   * Whether to evaluate the averages of `averageWeights` or `swa`, which then decide about `best`. Before the first average, the weights
+   * are evaluated. Default false.
+   */
+  readonly averaged?: boolean;
 }
 
-export interface CheckpointOptions {
+export interface CheckpointOptions extends MonitorOptions {
   /** The folder of the checkpoints. It is created if it is missing. While a run writes there, no other can (RunInUseError). */
   readonly dir: string;
-  /** Steps between checkpoints. There is also one at the end. */
-  readonly every: number;
+  /** Steps between checkpoints, or `{ epochs: 1 }`. There is also one at the end. */
+  readonly every: Interval;
   /**
    * Whether to resume from the newest checkpoint in the folder that is not damaged. With false, a folder with checkpoints throws.
    * Default false.
@@ -80,15 +109,34 @@ export interface CheckpointOptions {
   readonly best?: boolean;
 }
 
+/** The checked options of evaluations. `every` is a number of steps, which may have a fraction. */
+export interface EvalSettings extends Required<Pick<EvalOptions, 'data' | 'batchSize' | 'averaged'>> {
+  readonly every: number;
+  readonly objective: Objective;
+}
+
+/** The checked options of checkpoints. `every` is a number of steps, which may have a fraction. */
+export interface CheckpointSettings extends Required<
+  Omit<CheckpointOptions, 'every' | keyof MonitorOptions>
+> {
+  readonly every: number;
+}
+
 /** The checked options, with defaults. */
 export interface Settings extends Required<
-  Omit<TrainOptions, 'eval' | 'loss' | 'metrics' | 'checkpoint' | 'signal'>
+  Omit<TrainOptions, 'epochs' | 'eval' | 'loss' | 'metrics' | 'step' | 'callbacks' | 'checkpoint' | 'signal'>
 > {
   /** The call that messages name: 'train' or 'fit'. */
   readonly where: string;
-  readonly evaluation: Required<EvalOptions> | null;
+  readonly evaluation: EvalSettings | null;
+  /** Loss and metrics of training. */
   readonly objective: Objective;
-  readonly checkpoint: Required<CheckpointOptions> | null;
+  /** Null for the step of the trainer. */
+  readonly step: StepSettings | null;
+  readonly callbacks: readonly Callback[];
+  /** Which evaluation is the best. Null: the one with the highest accuracy, or the lowest loss. */
+  readonly monitor: Monitor | null;
+  readonly checkpoint: CheckpointSettings | null;
   readonly signal: AbortSignal | null;
   /** Where checkpoints are written. Tests replace it. */
   readonly files: Files;
@@ -98,15 +146,18 @@ const KNOWN = [
   'model',
   'backend',
   'steps',
+  'epochs',
   'seed',
   'data',
   'eval',
   'optimizer',
+  'step',
   'initial',
   'loss',
   'metrics',
   'checkpoint',
   'listeners',
+  'callbacks',
   'signal',
   'resident',
   'stepsPerCall',
@@ -126,7 +177,6 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   const {
     model,
     backend,
-    steps,
     seed = 0,
     data,
     optimizer,
@@ -137,7 +187,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
     stepsPerCall = 'auto',
   } = options;
   checkLoader(where, data);
-  checkInteger(where, 'steps', steps, 1, 2 ** 31 - 1); // the step reaches the graph as an i32
+  const steps = stepsOf(where, options, data);
   checkInteger(where, 'seed', seed, 0);
   checkOneOf(where, 'resident', resident, ['auto', true, false]);
   if (stepsPerCall !== 'auto') checkInteger(where, 'stepsPerCall', stepsPerCall, 1);
@@ -158,7 +208,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
         `(pass the seed to ${where}, not to the loader)`,
     );
   }
-  if (data.augments) refuseSpatialTargets(where, data.dataset);
+  if (data.augments) targetsOf(where, data.dataset);
   const hyper: unknown = optimizer.at(0); // throws for an invalid rate
   if (typeof hyper !== 'object' || hyper === null || isPromise(hyper)) {
     throw new TypeError(
@@ -169,6 +219,8 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   const seededLoader: unknown = data.withSeed(seed);
   checkKind(where, "the loader's withSeed(seed)", seededLoader, 'batch', 'a loader');
   checkLoader(`${where}: the loader's withSeed(seed)`, seededLoader as Loader);
+  const step = stepOf(where, options.step);
+  const objective = objectiveFor(where, data.dataset, options);
   return {
     where,
     model,
@@ -179,8 +231,11 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
     evaluation: evaluationOf(where, options),
     optimizer,
     initial,
-    objective: objectiveFor(where, data.dataset, options),
+    objective,
+    step,
+    callbacks: callbacksOf(where, options.callbacks),
     checkpoint: checkpointOf(where, options),
+    monitor: monitorOf(`${where}: checkpoint`, options.checkpoint ?? {}),
     listeners,
     signal: signal ?? null,
     files: nodeFiles,
@@ -199,17 +254,21 @@ function checkHyper(optimizer: Optimizer, steps: number): void {
   for (let step = 1; step < steps; step++) optimizer.at(step);
 }
 
-function evaluationOf(where: string, { eval: options, data }: TrainOptions): Settings['evaluation'] {
+function evaluationOf(
+  where: string,
+  { eval: options, data, loss, metrics }: TrainOptions,
+): EvalSettings | null {
   if (options === undefined) return null;
   if (isRecord(options) && 'read' in options) {
     throw new TypeError(
       `${where}: eval must be options, got a data set (write eval: { data: test, every: 1000 })`,
     );
   }
-  checkOptions(`${where}: eval`, options, ['data', 'every', 'batchSize']);
-  const { data: dataset, every, batchSize = data.batchSize } = options;
+  checkOptions(`${where}: eval`, options, ['data', 'every', 'batchSize', 'averaged', 'loss', 'metrics']);
+  const { data: dataset, batchSize = data.batchSize, averaged = false } = options;
+  checkOneOf(`${where}: eval`, 'averaged', averaged, [true, false]);
   checkDataset(`${where}: eval`, dataset);
-  checkInteger(`${where}: eval`, 'every', every, 1);
+  const every = intervalOf(`${where}: eval`, options.every, data);
   checkBatch(`${where}: eval`, dataset, batchSize);
   const wrong = data.dataset.classes.findIndex(
     (name, label) => label < dataset.classes.length && dataset.classes[label] !== name,
@@ -228,20 +287,30 @@ function evaluationOf(where: string, { eval: options, data }: TrainOptions): Set
       );
     }
   }
-  return { data: dataset, every, batchSize };
+  const own = { loss: options.loss ?? loss, metrics: options.metrics ?? metrics };
+  const objective = objectiveFor(`${where}: eval`, dataset, own);
+  return { data: dataset, every, batchSize, averaged, objective };
 }
 
 function checkpointOf(
   where: string,
-  { checkpoint: options, eval: evaluation }: TrainOptions,
-): Settings['checkpoint'] {
+  { checkpoint: options, eval: evaluation, data }: TrainOptions,
+): CheckpointSettings | null {
   if (options === undefined) return null;
-  checkOptions(`${where}: checkpoint`, options, ['dir', 'every', 'resume', 'keep', 'best']);
-  const { dir, every, resume = false, keep = 2, best = false } = options;
+  checkOptions(`${where}: checkpoint`, options, [
+    'dir',
+    'every',
+    'resume',
+    'keep',
+    'best',
+    'monitor',
+    'mode',
+  ]);
+  const { dir, resume = false, keep = 2, best = false } = options;
   if (typeof dir !== 'string' || dir === '') {
     throw new TypeError(`${where}: checkpoint: dir must be the path of a folder, got ${show(dir)}`);
   }
-  checkInteger(`${where}: checkpoint`, 'every', every, 1);
+  const every = intervalOf(`${where}: checkpoint`, options.every, data);
   checkInteger(`${where}: checkpoint`, 'keep', keep, 1);
   checkOneOf(`${where}: checkpoint`, 'resume', resume, [true, false]);
   checkOneOf(`${where}: checkpoint`, 'best', best, [true, false]);

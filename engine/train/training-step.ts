@@ -1,17 +1,16 @@
 /** The training step of a run: its inputs, its graph, and the feeds of an update. */
 import type { Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
-import { applyGradients, bind } from '../nn/model.ts';
-import type { Tree } from '../nn/optimizer.ts';
+import { freeze, type BindOptions } from '../nn/model.ts';
+import type { Hyper, Tree } from '../nn/optimizer.ts';
 import { scalar } from '../ops/create.ts';
-import { checkFinite, equal } from '../ops/elementwise.ts';
-import { mean } from '../ops/reduce.ts';
+import { equal } from '../ops/elementwise.ts';
 import type { Tensor } from '../tensor.ts';
-import { batchAt, type Examples } from './examples.ts';
-import { mixExamples, mixFeeds, mixInputs, mixObjective } from './mix.ts';
-import { LOSS } from './non-finite.ts';
-import { measure } from './objective.ts';
+import { augmentOf, batchFeeds, batchInputs, gatherBatch, mixesLoss } from './augment.ts';
+import type { Examples } from './examples.ts';
+import { mixObjective } from './mix.ts';
 import type { Settings } from './settings.ts';
+import { plainStep, traceStep } from './step-graph.ts';
 
 export class TrainingStep {
   /** The types of a batch. */
@@ -20,63 +19,56 @@ export class TrainingStep {
   readonly #examples: Examples;
 
   constructor(settings: Settings, examples: Examples) {
-    const { batchSize, augments, mixes } = settings.data;
     this.#settings = settings;
     this.#examples = examples;
-    this.inputs = {
-      ...examples.inputs(batchSize),
-      ...(augments && ({ augmentation: { shape: [batchSize, 3], dtype: 'i32' } } as const)),
-      ...(mixes === true && mixInputs(batchSize)),
-    };
+    this.inputs = batchInputs(settings.data, examples);
   }
 
   /** The batch of an update. */
   batch(step: number): Feeds {
-    const { indices, augmentation, mix } = batchAt(this.#settings.where, this.#settings.data, step);
-    return {
-      ...this.#examples.feeds(indices),
-      ...(augmentation !== null && { augmentation }),
-      ...(mix !== null && mixFeeds(this.#settings.where, mix)),
-    };
+    const { where, data } = this.#settings;
+    return batchFeeds(where, data, this.#examples, step);
   }
 
   /** All feeds of an update. */
-  feeds(step: number): Feeds {
-    return { ...this.batch(step), ...this.#settings.optimizer.at(step), step: Int32Array.of(step) };
+  feeds(step: number, hyper: Hyper): Feeds {
+    return { ...this.batch(step), ...hyper, step: Int32Array.of(step) };
   }
 
   /** The examples of a batch in the graph. */
   gather(inputs: Tree, state: Tree): { readonly x: Tensor; readonly y: Tensor } {
-    const { x, y } = this.#examples.gather(inputs, state);
-    return { x: this.#settings.data.mixes === true ? mixExamples(inputs, x) : x, y };
+    return gatherBatch(this.#settings.data, this.#examples, inputs, state);
   }
 
-  compile(store: Store): Promise<Executable> {
-    const { where, model, optimizer, objective, backend, data, seed, steps } = this.#settings;
+  /** What augments the input of the model. */
+  augmentation(inputs: Tree): BindOptions['augmentation'] {
+    return augmentOf(this.#settings.data, inputs);
+  }
+
+  /** Compiles the update. `names` are the arrays of the run, `frozen` the parameters that it does not train. */
+  compile(store: Store, names: readonly string[], frozen: readonly string[]): Promise<Executable> {
+    const { where, optimizer, objective, backend, data, seed, steps, step: own } = this.#settings;
+    const model = frozen.length === 0 ? this.#settings.model : freeze(this.#settings.model, frozen);
     return compile(backend, {
       inputs: this.inputs,
       hyper: Object.keys(optimizer.at(0)),
       state: store,
       build: ({ step, hyper, ...inputs }, state) => {
-        const { x, y } = this.gather(inputs, state);
-        const { augmentation } = inputs;
-        const options = {
-          training: true,
-          step,
+        const augmentation = this.augmentation(inputs);
+        return traceStep({
+          where,
+          model,
+          optimizer,
+          objective: mixesLoss(data) ? mixObjective(inputs, objective) : objective,
+          dataset: data.dataset,
           seed,
-          ...(augmentation !== undefined && { augmentation }),
-        };
-        const { output, updates } = bind(model, state, options)(x);
-        const mixed = data.mixes === true ? mixObjective(inputs, objective) : objective;
-        const rows = measure(where, mixed, data.dataset, output, y);
-        const outputs = Object.fromEntries(
-          Object.entries(rows).map(([name, values]) => [name, mean(values)]),
-        );
-        // Stops the step before any state is written.
-        const loss = checkFinite(outputs['loss'], LOSS);
-        const last = equal(step, scalar(steps - 1, 'i32'));
-        const next = { ...updates, ...applyGradients(optimizer, model, state, loss, hyper, last) };
-        return { outputs: { ...outputs, loss }, next };
+          run: own?.run ?? plainStep,
+          batch: { ...this.gather(inputs, state), ...(augmentation !== undefined && { augmentation }) },
+          state: Object.fromEntries(names.map((name) => [name, state[name]])),
+          hyper,
+          step,
+          last: equal(step, scalar(steps - 1, 'i32')),
+        });
       },
     });
   }

@@ -6,6 +6,7 @@ import type * as everything from '../../engine/ops/index.ts';
 import type { OpName } from '../../engine/ops/primitives/index.ts';
 import type { Case } from './case.ts';
 import { activations } from './activation.ts';
+import { attentions } from './attention.ts';
 import { composite, custom } from './composite.ts';
 import { conv, transpose } from './conv.ts';
 import { compositeRandom, data } from './data.ts';
@@ -21,6 +22,7 @@ import { compositeReduce, means, reduce } from './reduce.ts';
 import { resize } from './resize.ts';
 import { statistics } from './statistics.ts';
 import { trigonometry } from './trigonometry.ts';
+import { warp } from './warp.ts';
 
 export * from './case.ts';
 
@@ -59,10 +61,12 @@ export const composites: { readonly [N in Composite]: readonly Case[] } = {
   mean: means,
   batchNormInference: inference,
   ...activations,
+  ...attentions,
   ...losses,
   ...trigonometry,
   ...statistics,
   ...images,
+  ...warp,
 };
 
 /** Every case, named `operation: what is special`. */

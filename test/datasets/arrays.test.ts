@@ -118,7 +118,7 @@ describe('arrays', () => {
       x,
       { shape: [2, 2], data: Int32Array.of(0, 1, 1, 0) },
       {},
-      'arrays: y: labels need the shape [2], got [2, 2] (pass one-hot targets as floats)',
+      "arrays: y: labels need the shape [2], got [2, 2] (pass one-hot targets as floats, and for classes of pixels targets: 'mask')",
     ],
     [
       'stride',
@@ -163,7 +163,7 @@ describe('arrays', () => {
       'arrays: classes: given for targets that are floats (pass labels as an Int32Array, or omit classes)',
     );
     expect(() => arrays(x, [0, 1], { labels: 2 } as object)).toThrow(
-      "arrays: unknown option 'labels' (known: classes, name)",
+      "arrays: unknown option 'labels' (known: classes, targets, name)",
     );
     expect(() => arrays([[1, 2]] as never, [0])).toThrow(
       'arrays: x: needs numbers with their shape, { shape: [2, 3], data: Float32Array }, got an array',

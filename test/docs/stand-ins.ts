@@ -10,21 +10,18 @@ import { encodePng } from '../png.ts';
 /** Updates of a training run, at most. */
 export const SHORT = 8;
 
-interface Length {
-  readonly steps: number;
-  readonly eval?: { readonly every: number };
-  readonly checkpoint?: { readonly every: number };
-}
+type Length = Pick<Engine.TrainOptions, 'steps' | 'epochs' | 'eval' | 'checkpoint'>;
 
 /** Options of a short run: what happens every so many steps happens in it, too. */
-function short<T extends Length>(options: T): T {
-  const { steps, eval: evaluation, checkpoint } = options;
-  const often = <P extends { readonly every: number }>(part: P): P => ({
+function short<T extends Length>(options: T): Omit<T, 'epochs'> & { readonly steps: number } {
+  const { epochs, ...rest } = options;
+  const { steps = epochs === undefined ? 0 : SHORT, eval: evaluation, checkpoint } = rest;
+  const often = <P extends { readonly every: Engine.Interval }>(part: P): P => ({
     ...part,
-    every: Math.min(part.every, SHORT / 2),
+    every: Math.min(typeof part.every === 'number' ? part.every : SHORT, SHORT / 2),
   });
   return {
-    ...options,
+    ...rest,
     steps: Math.min(steps, SHORT),
     ...(evaluation && { eval: often(evaluation) }),
     ...(checkpoint && { checkpoint: often(checkpoint) }),

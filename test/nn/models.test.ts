@@ -168,8 +168,8 @@ describe('errors', () => {
     expect(fails(nn.sequential({ block1: block }), [2, 5, 5, 4])).toThrow(
       /^block1\.conv2 \/ conv2d: input has 8 channels but weight expects 4: x \[2,5,5,8\], w f32 \[3,3,4,8\]$/,
     );
-    expect(fails(nn.sequential({ fc: nn.dense(6, 2) }), [2, 3, 2])).toThrow(
-      'fc / dense: expects [N, 6] but got f32 [2,3,2] (put nn.flatten() before it)',
+    expect(fails(nn.sequential({ fc: nn.dense(6, 2) }), [2, 3, 1, 2])).toThrow(
+      'fc / dense: expects [N, ..., 6] but got f32 [2,3,1,2] (put nn.flatten() before it)',
     );
     expect(fails(nn.sequential({ a: nn.residual(nn.conv2d(4, 6, 1)) }), [1, 3, 3, 4])).toThrow(
       'a / residual: main gives f32 [1,3,3,6] but the shortcut gives f32 [1,3,3,4]',

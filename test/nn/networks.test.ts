@@ -104,7 +104,7 @@ describe('network', () => {
   test('errors begin with the path of the layer', () => {
     const model = nn.module({ a: nn.dense(3, 4), b: nn.dense(3, 4) }, (x, { a, b }) => b(a(x)), 'chain');
     expect(() => nn.summary(nn.sequential({ block: model }), f32(2, 3))).toThrow(
-      'block.b / dense: expects [N, 3] but got f32 [2,4]',
+      'block.b / dense: expects [N, ..., 3] but got f32 [2,4]',
     );
     expect(() => nn.module({ 'a.b': nn.dense(1, 1) }, (x) => x, 'odd')).toThrow(
       "odd: 'a.b' cannot name a layer",

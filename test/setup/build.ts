@@ -6,6 +6,20 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll } from 'vitest';
 
+/** What is built imports itself by the public names. */
+const PACKAGE = {
+  name: 'cyclegrad',
+  version: '1.2.3',
+  type: 'module',
+  exports: {
+    '.': './engine/index.js',
+    './nn': './engine/nn/index.js',
+    './metrics': './engine/metrics/index.js',
+    './tools': './engine/tools/index.js',
+    './*': './*/index.js',
+  },
+};
+
 /** The folder into which the sources are compiled before the tests of the calling file. It is removed after them. */
 export function buildSources(): string {
   const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -13,10 +27,7 @@ export function buildSources(): string {
   const built = join(root, 'node_modules', '.cache', `cyclegrad-test-${process.pid}`);
   beforeAll(async () => {
     mkdirSync(built, { recursive: true });
-    writeFileSync(
-      join(built, 'package.json'),
-      '{ "name": "cyclegrad", "version": "1.2.3", "type": "module" }',
-    );
+    writeFileSync(join(built, 'package.json'), JSON.stringify(PACKAGE));
     const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
     const options = ['-p', 'tsconfig.build.json', '--outDir', built, '--declaration', 'false'];
     // tsc writes files of a wrong type too. `npm run types` reports the error.

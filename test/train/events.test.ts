@@ -138,7 +138,7 @@ describe('events', () => {
 
   test('what fails before the start has an end too', async () => {
     const end = await watched({ model: nn.sequential({ fc: nn.dense(5, 3) }) }, async (options) => {
-      await expect(fit(options)).rejects.toThrow('fc / dense: expects [N, 5] but got u8 [8,6,6,2]');
+      await expect(fit(options)).rejects.toThrow('fc / dense: expects [N, ..., 5] but got u8 [8,6,6,2]');
     });
     expect(end).toMatchObject({ reason: 'error', step: 0 });
   });

@@ -39,9 +39,27 @@ describe('options', () => {
       "train: eval: class 1 is '1' in the training data but 'one' in relabelled (use the same classes in the same order)",
     ],
     [{ seed: -1 }, 'train: seed must be an integer >= 0, got -1'],
+    [{ steps: undefined }, 'train: steps is missing (pass steps or epochs)'],
     [
       { epochs: 3 },
-      "train: unknown option 'epochs' (a step is one update: steps: epochs * data.stepsPerEpoch; known: model, backend, steps",
+      'train: steps and epochs cannot be combined, got steps 10 and epochs 3 (omit one of them)',
+    ],
+    [{ steps: undefined, epochs: 0 }, 'train: epochs must be a number above 0, got 0'],
+    [
+      { steps: undefined, epochs: 0.1 },
+      'train: epochs: 0.1 epochs of 3 steps are 0 steps (use from 1 to 2147483647 steps)',
+    ],
+    [
+      { eval: { data: held, every: { epochs: 0.2 } } },
+      'train: eval: every: 0.2 epochs of 3 steps are 0.6000000000000001 steps (use at least 1 step)',
+    ],
+    [
+      { checkpoint: { dir: 'x', every: { epoch: 1 } } },
+      "train: checkpoint: every: unknown option 'epoch' (did you mean 'epochs'? known: epochs)",
+    ],
+    [
+      { eval: { data: held, every: 1, loss: 'mse' } },
+      "train: eval: loss must be a function of outputs and targets, for instance crossEntropy or meanSquaredError, got 'mse'",
     ],
     [
       { optimizer: 'sgd' },
@@ -263,7 +281,7 @@ describe("batches of a loader of the user's own", () => {
     const masks = arrays(x, { shape: [4, 2, 3], data: new Float32Array(24) }, { name: 'masks' });
     const own: Loader = { ...loader(masks, { batchSize: 2 }), augments: true };
     expect(() => train(tinyRun({ data: own, loss: (out) => out.mean([1, 2, 3]) }))).toThrow(
-      'train: augment: crop and flip would move x but not y: in masks x is u8 [2,3,1] and y is f32 [2,3]',
+      'train: augment: the images of masks would move, and whether its targets must move with them is unknown: x is u8 [2,3,1], y is f32 [2,3]',
     );
   });
 

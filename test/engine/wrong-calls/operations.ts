@@ -59,6 +59,13 @@ export const operations: Readonly<Record<string, Row>> = {
   norm: row(square, [0], { keepDims: true, order: 1 }),
   ...rows('softmax logSoftmax', square, 0),
   ...rows('cumsum cumprod', x, 0, { exclusive: true, reverse: true }),
+  attention: row(square, square, square, {
+    heads: 1,
+    causal: true,
+    mask: c.ones([2, 2], 'u8'),
+    scale: 0.5,
+    dropout: { rate: 0.5, key: random, step: 0 },
+  }),
   dot: row(x, x),
   outer: row(x, x),
   matmul: row(square, square, { transA: true, transB: true }),
@@ -103,6 +110,36 @@ export const operations: Readonly<Record<string, Row>> = {
   avgPool2d: row(image, 2, { stride: 2, padding: 0, ceil: true, divisor: 'inside' }),
   ...rows('globalAvgPool2d globalMaxPool2d', image),
   resize2d: row(image, 8, { mode: 'bicubic', alignCorners: true, antialias: true }),
+  warpAffine: row(
+    c.ones([1, 4, 4, 2]),
+    [
+      [
+        [1, 0, 0],
+        [0, 1, 0],
+      ],
+    ],
+    { mode: 'nearest', fill: 'reflect' },
+  ),
+  warpBoxes: row(
+    c.ones([1, 2, 4]),
+    [
+      [
+        [1, 0, 0],
+        [0, 1, 0],
+      ],
+    ],
+    [4, 4],
+  ),
+  warpPoints: row(
+    c.ones([1, 2, 2]),
+    [
+      [
+        [1, 0, 0],
+        [0, 1, 0],
+      ],
+    ],
+    [4, 4],
+  ),
   ...rows('lrnWithin lrnAcross', image, { size: 3, alpha: 1e-4, beta: 0.75 }),
   batchNorm: row(image, { gamma: two, beta: two, epsilon: 1e-5 }),
   batchNormInference: row(image, two, two, { gamma: two, beta: two, epsilon: 1e-5 }),

@@ -20,6 +20,7 @@ const loss = weight.mul(weight).sum();
 const backend = c.reference();
 const model = nn.mlp([2, 4, 2]);
 const state = nn.initState(model, null, 1);
+const normed = nn.batchNorm(2);
 const data = arrays({ shape: [4, 2], data: new Float32Array(8) }, Int32Array.of(0, 1, 0, 1));
 const batches = loader(data, { batchSize: 2 });
 /** The folder of the calls, which the tests remove. */
@@ -46,11 +47,13 @@ const training = {
   steps: 1,
   seed: 1,
   data: batches,
-  eval: { data, every: 1, batchSize: 2 },
+  eval: { data, every: 1, batchSize: 2, loss: c.crossEntropy, metrics: { accuracy: c.accuracy } },
   optimizer: sgd({ lr: 0.1 }),
+  step: ({ x, y, model: forward, loss }: c.StepContext) => loss(forward(x), y),
   initial: {},
   loss: c.crossEntropy,
   metrics: { accuracy: c.accuracy },
+  callbacks: [],
   listeners: [],
   signal,
   resident: true,
@@ -124,6 +127,34 @@ const engine: Readonly<Record<string, Row>> = {
     metrics: { accuracy: c.accuracy },
   }),
   ...rows('fit train', training),
+  earlyStopping: row({ monitor: 'loss', mode: 'min', patience: 1, minDelta: 0, restoreBest: true }),
+  freezing: row([{ match: 'fc1', from: 0, until: 2 }]),
+  reduceOnPlateau: {
+    args: [
+      {
+        monitor: 'loss',
+        mode: 'min',
+        hyper: 'lr',
+        factor: 0.1,
+        patience: 1,
+        threshold: 0,
+        thresholdMode: 'absolute',
+        cooldown: 0,
+        min: 0,
+      },
+    ],
+    places: ['plateau'],
+  },
+  snapshots: row({ at: 1, keep: 1, dir: join(dir, 'snapshots') }),
+  updateBatchNorm: row({
+    model: normed,
+    state: nn.initState(normed, null, 1),
+    data: batches,
+    backend,
+    batches: 1,
+    seed: 1,
+  }),
+  augmentedBatch: row({ data: batches, backend, step: 1, mean: 0 }),
   predict: row({ model, state, data, backend, batchSize: 2 }),
   forward: row({ model, state, data, backend, batchSize: 2 }),
   lrRangeTest: row(range),
@@ -184,6 +215,8 @@ const optimizer = sgd({ lr: 0.1 });
 
 const network: Readonly<Record<string, Row>> = {
   activation: row((v: c.Tensor) => v.relu(), 'relu'),
+  ensemble: row(dense, [nn.initState(dense, null, 0)], { mean: 'outputs' }),
+  withViews: row(dense, [(v: c.Tensor) => v], { mean: 'outputs' }),
   applyGradients: {
     args: [optimizer, dense, tree, tree.weight.sum().add(tree.bias.sum()), { lr: c.scalar(0.1) }],
     named: [2, 4],
@@ -193,7 +226,16 @@ const network: Readonly<Record<string, Row>> = {
   ...rows('maxPool1d maxPool2d', 2, 2, { padding: 0, ceil: true }),
   ...rows('adaptiveAvgPool2d adaptiveMaxPool2d', [3, 2]),
   ...rows('pixelShuffle pixelUnshuffle', 2),
-  batchNorm: row(2, { form: 'caffe', affine: true, fraction: 0.9, epsilon: 1e-5, lrMult: 1, decayMult: 1 }),
+  batchNorm: row(2, {
+    form: 'caffe',
+    affine: true,
+    scale: true,
+    shift: true,
+    fraction: 0.9,
+    epsilon: 1e-5,
+    lrMult: 1,
+    decayMult: 1,
+  }),
   bind: {
     args: [
       dense,
@@ -247,10 +289,23 @@ const network: Readonly<Record<string, Row>> = {
   ...rows('dropout dropout2d', 0.5),
   prelu: row(8, weights),
   embedding: row(10, 4, weights),
+  multiHeadAttention: row(4, 2, { ...weights, bias: { init: nn.init.zeros }, causal: true, dropout: 0.1 }),
+  transformerBlock: row(4, 2, {
+    mlpWidth: 8,
+    causal: true,
+    dropout: 0.1,
+    attentionDropout: 0.1,
+    stochasticDepth: 0.1,
+    epsilon: 1e-6,
+  }),
+  patchEmbedding: row(3, 4, [2, 2], { ...weights, bias: { init: nn.init.zeros } }),
+  classToken: row(4, weights),
+  positionalEmbedding: row(8, 4, { ...weights, kind: 'learned' }),
+  stochasticDepth: row(0.5),
   ...rows(
     'flatten globalAvgPool2d globalMaxPool2d hardSigmoid hardSwish hardTanh mish relu selu sigmoid silu softplus tanh',
   ),
-  freeze: row(dense, ['weight']),
+  freeze: row(dense, ['weight'], { statistics: true }),
   gelu: row({ approximate: 'tanh' }),
   groupNorm: row(2, 4, affine),
   initState: row(dense, optimizer, 1),
@@ -287,10 +342,36 @@ const optimizers: Readonly<Record<string, Row>> = {
   accumulateGradients: row(optimizer, 2),
   adadelta: row({ lr: 1, rho: 0.9, epsilon: 1e-6, weightDecay: 0.1 }),
   adagrad: row({ lr: 1, epsilon: 1e-6, initialAccumulator: 0, weightDecay: 0.1 }),
-  ...rows('adam', { lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1, form: 'caffe' }),
+  ...rows('adam', {
+    lr: 1,
+    beta1: 0.9,
+    beta2: 0.99,
+    epsilon: 1e-8,
+    weightDecay: 0.1,
+    form: 'caffe',
+    amsgrad: true,
+  }),
+  ...rows('radam lamb', { lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 }),
+  nadam: row({ lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, momentumDecay: 0.1, weightDecay: 0.1 }),
+  lion: row({ lr: 1, beta1: 0.9, beta2: 0.99, weightDecay: 0.1 }),
+  muon: row({
+    lr: 1,
+    momentum: 0.9,
+    nesterov: true,
+    weightDecay: 0.1,
+    iterations: 1,
+    coefficients: [1, 2, 3],
+    scale: 'none',
+    normalize: true,
+    match: 'fc',
+    others: optimizer,
+  }),
+  clipAdaptively: row(optimizer, { ratio: 0.1, epsilon: 0.1, except: 'fc' }),
   adamw: row({ lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 }),
   addWeightDecay: { args: [{ grad: two, param: two, decay: two }], named: [0] },
-  averageWeights: row(optimizer, { decay: 0.9 }),
+  averageWeights: row(optimizer, { decay: 0.9, warmup: true, every: 1, statistics: true }),
+  swa: row(optimizer, { start: 1, every: 1, statistics: true }),
+  lookahead: row(optimizer, { every: 1, alpha: 0.5, statistics: true }),
   averagedState: { args: [averaged], named: [0] },
   clipGradients: row(optimizer, { norm: 1 }),
   hyperParameter: { args: ['rule', 'lr', 0.1, notNegative], places: ['rule'] },
@@ -301,8 +382,16 @@ const optimizers: Readonly<Record<string, Row>> = {
     slots: [],
     update: ({ param }: { param: c.Tensor }) => ({ param, slots: {} }),
   }),
-  rmsprop: row({ lr: 1, rho: 0.9, epsilon: 1e-6, momentum: 0.9, weightDecay: 0.1 }),
-  sgd: row({ lr: 1, momentum: 0.9, nesterov: true, weightDecay: 0.1, form: 'pytorch' }),
+  rmsprop: row({ lr: 1, rho: 0.9, epsilon: 1e-6, momentum: 0.9, centered: true, weightDecay: 0.1 }),
+  partition: row({ all: { match: '', optimizer } }),
+  sgd: row({
+    lr: 1,
+    momentum: 0.9,
+    nesterov: true,
+    weightDecay: 0.1,
+    form: 'pytorch',
+    groups: [{ match: 'fc', name: 'head', lr: 2, lrMult: 1, decayMult: 1 }],
+  }),
 };
 
 const cycle = { base: 0.1, max: 1, stepSize: 5 };
@@ -369,13 +458,33 @@ const numpy = JSON.parse(readFileSync(new URL('../../datasets/numpy.json', impor
   readonly archives: Readonly<Record<string, string>>;
 };
 const [npy, npz] = [numpy.right[0].file, numpy.archives['stored']].map((file) => Buffer.from(file, 'base64'));
+const filled = { fill: 'reflect' };
+const augmentations: Readonly<Record<string, Row>> = {
+  ...rows('alternatingFlip flip', { direction: 'vertical' }),
+  affine: row({ rotate: 10, translate: 0.1, scale: [0.8, 1.2], shear: 5, mode: 'nearest', ...filled }),
+  ...rows('brightness contrast saturation cutmix mixup', 0.5),
+  crop: row(2, filled),
+  cutout: row(2),
+  geometric: row({
+    config: { kind: 'still' },
+    mode: 'nearest',
+    map: (): readonly number[] => [1, 0, 0, 0, 1, 0],
+    ...filled,
+  }),
+  randomErasing: row({ probability: 0.5, area: [0.1, 0.2], ratio: [0.5, 2] }),
+  rotate: row(10, filled),
+  scale: row([0.8, 1.2], filled),
+  translate: row(0.1, filled),
+  trivialAugment: row(filled),
+};
+
 const NO_DOWNLOAD = 'it would read or download CIFAR-10';
 const binary = new Uint8Array(3073);
 const record = { name: 'one.bin', md5: createHash('md5').update(binary).digest('hex') };
 mkdirSync(join(dir, 'cifar'), { recursive: true });
 writeFileSync(join(dir, 'cifar/one.bin'), binary);
 const sets: Readonly<Record<string, Row>> = {
-  arrays: row({ shape: [2, 1], data: [1, 2] }, [0, 1], { classes: 2, name: 'two' }),
+  arrays: row({ shape: [2, 1], data: [1, 2] }, [0, 1], { classes: 2, name: 'two', targets: 'labels' }),
   channelStats: row(pictures),
   cifar10: {
     args: [
@@ -473,6 +582,23 @@ const tools: Readonly<Record<string, Row>> = {
   wideSimdUnavailableReason: row(),
 };
 
+const accumulators: Readonly<Record<string, Row>> = {
+  auc: row(),
+  averagePrecision: row(),
+  confusionMatrix: row({ ignoreIndex: 1 }),
+  f1: row({ average: 'macro', ignoreIndex: 1 }),
+  meanAveragePrecision: row({
+    detections: (output: c.Tensor) => ({ boxes: output, scores: output }),
+    iou: [0.5],
+    suppression: { iou: 0.5, minScore: 0, limit: 2 },
+  }),
+  meanIoU: row({ average: 'macro', ignoreIndex: 1 }),
+  nonMaxSuppression: row([0, 0, 1, 1], [0.5], { iou: 0.5, minScore: 0, limit: 2 }),
+  precision: row({ average: 'macro', ignoreIndex: 1 }),
+  recall: row({ average: 'macro', ignoreIndex: 1 }),
+  topKAccuracy: row(2),
+};
+
 /** Values that other functions made. Their members are no options, so none is misspelled or replaced. */
 export const made: ReadonlySet<unknown> = new Set<unknown>([
   model,
@@ -496,6 +622,8 @@ export const table: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   'cyclegrad/nn': network,
   'cyclegrad/optim': optimizers,
   'cyclegrad/schedulers': schedules,
+  'cyclegrad/augment': augmentations,
   'cyclegrad/datasets': sets,
+  'cyclegrad/metrics': accumulators,
   'cyclegrad/tools': tools,
 };

@@ -16,6 +16,7 @@ const WEIGHTS = {
   images: 4,
   losses: 2,
   layers: 3,
+  tokens: 2,
   programs: 5,
   optimizers: 1,
   schedules: 1,
@@ -44,6 +45,7 @@ function caseOf(family: Family, draws: Draws): Case {
     case 'images':
     case 'losses':
     case 'layers':
+    case 'tokens':
       return operationCase(family, draws);
     default:
       throw new Error(`unknown family ${JSON.stringify(family satisfies never)}`);

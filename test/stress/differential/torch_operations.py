@@ -563,6 +563,17 @@ def resize(t, a):
     return channels_last(F.interpolate(planes(x), size, **options))
 
 
+def warp_affine(t, a):
+    x, matrix = t
+    height, width = x.shape[1:3]
+    # From pixels to the units of grids, in which an image reaches from -1 to 1.
+    sizes = torch.tensor([width, height], dtype=x.dtype)
+    to = torch.tensor([width, height, 2.0], dtype=x.dtype)
+    theta = matrix * to / sizes[:, None]
+    grid = F.affine_grid(theta, planes(x).shape, align_corners=False)
+    return channels_last(F.grid_sample(planes(x), grid, align_corners=False))
+
+
 def batch_norm(t, a):
     x, *affine = t
     dims = list(range(x.dim() - 1))
@@ -620,6 +631,7 @@ IMAGES = {
     'globalAvgPool2d': lambda t, a: t[0].mean([1, 2]),
     'globalMaxPool2d': lambda t, a: last(t[0], [1, 2]).max(-1).values,
     'resize2d': resize,
+    'warpAffine': warp_affine,
     'batchNorm': batch_norm,
     'batchNormInference': batch_norm_inference,
     'layerNorm': layer_norm,
@@ -805,6 +817,57 @@ def upsample(t, a):
     return resize(t, {'size': size, 'mode': a['mode'], 'alignCorners': False, 'antialias': False})
 
 
+def attention(t, a):
+    q, k, v, *mask = t
+    split = lambda x: x.unflatten(-1, (a['heads'], -1)).transpose(-2, -3)
+    scores = a['scale'] * (split(q) @ split(k).transpose(-1, -2))
+    if a['mask'] == 'floats':
+        scores = scores + mask[0]
+    seen = torch.ones_like(scores, dtype=torch.bool)
+    if a['mask'] == 'bytes':
+        seen = seen & (mask[0] != 0)
+    if a['causal']:
+        seen = seen.tril()
+    weights = scores.masked_fill(~seen, -1e30).softmax(-1) * seen
+    return (weights @ split(v)).transpose(-2, -3).flatten(-2)
+
+
+def multi_head(x, a, take, bias):
+    dense = lambda u: u @ take() + (take() if bias else 0)
+    q, k, v = dense(x).chunk(3, -1)
+    scale = (a['width'] // a['heads']) ** -0.5
+    return dense(attention([q, k, v], {**a, 'scale': scale, 'mask': 'none'}))
+
+
+def multi_head_attention(t, a):
+    x, *params = t
+    return multi_head(x, a, lambda: params.pop(0), a['bias'])
+
+
+def transformer_block(t, a):
+    x, *params = t
+    take = lambda: params.pop(0)
+    norm = lambda u: layer_norm([u, take(), take()], {'axes': 1, 'epsilon': a['epsilon']})
+    h = x + multi_head(norm(x), a, take, True)
+    hidden = ELEMENTWISE['gelu']([norm(h) @ take() + take()], {'approximate': None})
+    return h + hidden @ take() + take()
+
+
+def patch_embedding(t, a):
+    (rows, columns), x = a['patch'], t[0]
+    patches = x.unflatten(2, (-1, columns)).unflatten(1, (-1, rows)).transpose(2, 3).flatten(3).flatten(1, 2)
+    return patches @ t[1].flatten(0, 2)
+
+
+def positional_embedding(t, a):
+    if a['kind'] == 'learned':
+        return t[0] + t[1][:t[0].shape[1]]
+    x, channel = t[0], torch.arange(a['width'])
+    power = 10000 ** ((channel - channel % 2).double() / a['width'])
+    angle = torch.arange(x.shape[1])[:, None] / power
+    return x + torch.where(channel % 2 == 0, angle.sin(), angle.cos()).to(x.dtype)
+
+
 ACCURATE |= {'binaryCrossEntropy', 'focalLoss'}
 
 LAYERS = {
@@ -828,6 +891,12 @@ LAYERS = {
     'nn.upsample2d': upsample,
     'nn.normalize': normalize_images,
     'nn.network': network,
+    'attention': attention,
+    'nn.multiHeadAttention': multi_head_attention,
+    'nn.transformerBlock': transformer_block,
+    'nn.patchEmbedding': biased(patch_embedding),
+    'nn.classToken': lambda t, a: torch.cat([t[1].expand(t[0].shape[0], 1, -1), t[0]], 1),
+    'nn.positionalEmbedding': positional_embedding,
 }
 
 OPERATIONS = {**ELEMENTWISE, **LAYOUT, **REDUCE, **IMAGES, **LOSSES, **LAYERS}

@@ -11,9 +11,9 @@ import type { Message, Totals } from './child.ts';
 import { MAX_FAILURES, type FuzzTarget } from './target.ts';
 import { targets } from './targets.ts';
 
-/** A case may take this much processor time, or this much time if it waits for something. */
+/** A case may take this much processor time, or wait this long for something other than a processor. */
 const HANG_CPU_MS = 2000;
-const HANG_WALL_MS = 20_000;
+const HANG_WAIT_MS = 20_000;
 
 interface Options {
   readonly minutes: number;
@@ -35,6 +35,8 @@ interface Summary extends Totals {
   readonly target: string;
   readonly seed: number;
   readonly seconds: number;
+  /** Processes one after another: a new one follows a crash, a hang, or memory that is not given back. */
+  readonly processes: number;
   readonly failures: readonly Failure[];
 }
 
@@ -50,17 +52,24 @@ function positive(text: string): number {
   throw new InvalidArgumentError('It must be a number above 0.');
 }
 
-/** The processor time of a process in milliseconds. On systems without /proc, only the time that passes shows a hang. */
-function cpuMsOf(pid: number | undefined): number {
+/** What a process did with its time, in milliseconds. On systems without /proc, only the time that passes shows a hang. */
+interface Use {
+  readonly cpu: number;
+  /** The time in which its main thread was ready but had no processor. */
+  readonly starved: number;
+}
+
+function useOf(pid: number | undefined): Use {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const [user, system] = stat
       .slice(stat.lastIndexOf(')') + 2)
       .split(' ')
       .slice(11, 13);
-    return (Number(user) + Number(system)) * 10;
+    const [, starvedNs] = readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ');
+    return { cpu: (Number(user) + Number(system)) * 10, starved: Number(starvedNs) / 1e6 };
   } catch {
-    return 0;
+    return { cpu: 0, starved: 0 };
   }
 }
 
@@ -90,7 +99,8 @@ function runStretch(
   child.stderr?.on('data', (chunk: Buffer) => (errors = `${errors}${String(chunk)}`.slice(-2000)));
   const failures: { case: number; what: string }[] = [];
   let current = first;
-  let [startedAt, cpuAt] = [performance.now(), 0];
+  let startedAt = performance.now();
+  let before = useOf(child.pid);
   let totals: Totals | null = null;
   let silent = 0;
   child.on('message', (message: Message) => {
@@ -99,14 +109,19 @@ function runStretch(
     else failures.push({ case: message.case, what: message.failure });
   });
   const watch = setInterval(() => {
-    const cpu = cpuMsOf(child.pid);
-    if (silent === 0) cpuAt = cpu;
+    const now = useOf(child.pid);
+    if (silent === 0) before = now;
     // After a pause of this process, its timer comes before the messages that wait for it.
     silent++;
-    const [used, waited] = [cpu - cpuAt, performance.now() - startedAt];
-    const isHanging = silent > 4 && (used > HANG_CPU_MS || waited > HANG_WALL_MS);
+    const used = now.cpu - before.cpu;
+    const waited = performance.now() - startedAt - (now.starved - before.starved);
+    const isHanging = silent > 4 && (used > HANG_CPU_MS || waited > HANG_WAIT_MS);
     if (totals !== null || !isHanging) return;
-    failures.push({ case: current, what: `hangs: ${used} ms of processor time, ${Math.round(waited)} ms` });
+    clearInterval(watch); // a killed process may need some time to end
+    failures.push({
+      case: current,
+      what: `hangs: ${used} ms of processor time, waits ${Math.round(waited)} ms`,
+    });
     child.kill('SIGKILL');
   }, 250);
   return new Promise((resolve) => {
@@ -137,8 +152,10 @@ async function runTarget(target: FuzzTarget, { seed, cases, minutes }: Options):
   const failures: Failure[] = [];
   let totals = NONE;
   let next = 0;
+  let processes = 0;
   while (next < cases && left() > 0 && failures.length < MAX_FAILURES) {
     const stretch = await runStretch(target, seed, next, cases, left());
+    processes++;
     for (const { case: number, what } of stretch.failures) {
       failures.push({ target: target.name, seed, case: number, what });
       process.stderr.write(
@@ -146,18 +163,30 @@ async function runTarget(target: FuzzTarget, { seed, cases, minutes }: Options):
           `  repeat it with: npm run fuzz -- ${target.name} --seed ${seed} --only ${number}\n`,
       );
     }
-    totals = sum(totals, stretch.totals ?? { ...NONE, cases: stretch.next - next });
-    if (stretch.totals !== null) break;
-    next = stretch.next;
+    const done = stretch.totals ?? { ...NONE, cases: stretch.next - next };
+    totals = sum(totals, done);
+    next += done.cases;
   }
-  return { target: target.name, seed, seconds: (performance.now() - started) / 1000, failures, ...totals };
+  const seconds = (performance.now() - started) / 1000;
+  return { target: target.name, seed, seconds, processes, failures, ...totals };
 }
 
 function printTable(summaries: readonly Summary[]): void {
   const row = (cells: readonly (string | number)[]): string =>
     cells.map((cell, i) => (i === 0 ? String(cell).padEnd(14) : String(cell).padStart(11))).join('');
   console.log(
-    row(['target', 'cases', 'failures', 'errors', 'cases/s', 'worst, ms', 'memory, MB', 'seconds', 'CPU, s']),
+    row([
+      'target',
+      'cases',
+      'failures',
+      'errors',
+      'cases/s',
+      'worst, ms',
+      'memory, MB',
+      'processes',
+      'seconds',
+      'CPU, s',
+    ]),
   );
   for (const one of summaries) {
     console.log(
@@ -169,6 +198,7 @@ function printTable(summaries: readonly Summary[]): void {
         Math.round(one.cases / one.seconds),
         Math.round(one.worstMs),
         Math.round(one.growth / 1e6),
+        one.processes,
         Math.round(one.seconds),
         Math.round(one.cpuMs / 1000),
       ]),

@@ -11,11 +11,15 @@ import { fileURLToPath } from 'node:url';
 import { stream } from 'cyclegrad';
 import { noneOf, type Part, type Row } from './part.ts';
 
+/** The program of each process, as the build compiles it. */
 const TEAM = fileURLToPath(new URL('team.js', import.meta.url));
-const KINDS = ['train', 'evaluate', 'sort'] as const;
 const MOST_SECONDS = 180;
 
-interface Condition {
+/** What a process computes: many short steps, an evaluation, and long steps with idle pauses between them. */
+export const KINDS = ['train', 'evaluate', 'sort'] as const;
+export type Kind = (typeof KINDS)[number];
+
+export interface Condition {
   readonly name: string;
   readonly threads: number;
   /** The command before node. */
@@ -24,31 +28,28 @@ interface Condition {
   readonly stops?: boolean;
   /** Processes that compute beside it. */
   readonly burners?: number;
+  /** Why the condition cannot be had here. */
+  readonly missing?: string | undefined;
 }
 
 const cores = availableParallelism();
+const noTaskset = spawnSync('taskset', ['-c', '0', 'true']).status === 0 ? undefined : 'there is no taskset';
+const noSignals = process.platform === 'win32' ? 'Windows cannot stop a process' : undefined;
 
-const hasTaskset = spawnSync('taskset', ['-c', '0', 'true']).status === 0;
-const canStop = process.platform !== 'win32';
-
-const CONDITIONS: readonly Condition[] = [
+export const CONDITIONS: readonly Condition[] = [
   { name: 'as many threads as cores', threads: cores },
   { name: 'cores + 1 threads', threads: cores + 1 },
   { name: '2 × cores threads', threads: 2 * cores },
-  ...(hasTaskset ? [{ name: 'one core', threads: cores, prefix: ['taskset', '-c', '0'] }] : []),
+  { name: 'one core', threads: cores, prefix: ['taskset', '-c', '0'], missing: noTaskset },
   { name: 'a loaded machine', threads: cores, burners: cores },
-  ...(canStop
-    ? [
-        { name: 'stopped and continued', threads: cores, stops: true },
-        { name: 'stopped and continued, 2 × cores threads', threads: 2 * cores, stops: true },
-      ]
-    : []),
+  { name: 'stopped and continued', threads: cores, stops: true, missing: noSignals },
+  { name: 'stopped and continued, 2 × cores threads', threads: 2 * cores, stops: true, missing: noSignals },
 ];
 
 /** What a process prints, or how it failed. */
-async function outputOf(kind: string, condition: Condition, seed: number): Promise<string> {
+async function outputOf(team: string, kind: Kind, condition: Condition, seed: number): Promise<string> {
   const { threads, prefix = [], stops = false } = condition;
-  const [program, ...args] = [...prefix, process.execPath, TEAM, kind, String(threads)];
+  const [program, ...args] = [...prefix, process.execPath, team, kind, String(threads)];
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const killer = setTimeout(() => child.kill('SIGKILL'), MOST_SECONDS * 1000);
   const ended = once(child, 'close');
@@ -76,33 +77,48 @@ async function stopAndContinue(child: ChildProcess, seed: number): Promise<void>
 
 const burner = (): ChildProcess => spawn(process.execPath, ['--eval', 'for (;;) {}'], { stdio: 'ignore' });
 
-async function rowOf(
+/** What each kind of work gives with one thread and nothing beside it. */
+export async function undisturbed(team: string): Promise<Readonly<Record<Kind, string>>> {
+  const results = { train: '', evaluate: '', sort: '' };
+  for (const kind of KINDS) results[kind] = await outputOf(team, kind, { name: 'one thread', threads: 1 }, 0);
+  return results;
+}
+
+/** Runs processes under a condition, one after another. Returns a line for each whose result is not the expected one. */
+export async function faultsUnder(
+  team: string,
   condition: Condition,
-  expected: Readonly<Record<string, string>>,
+  expected: Readonly<Record<Kind, string>>,
+  kinds: readonly Kind[],
   processes: number,
-): Promise<Row> {
+): Promise<readonly string[]> {
   const burners = Array.from({ length: condition.burners ?? 0 }, burner);
   const faults: string[] = [];
   try {
     for (let seed = 1; seed <= processes; seed++) {
-      for (const kind of KINDS) {
-        const found = await outputOf(kind, condition, seed);
-        if (found !== expected[kind])
+      for (const kind of kinds) {
+        const found = await outputOf(team, kind, condition, seed);
+        if (found !== expected[kind]) {
           faults.push(`${kind}, seed ${seed}: ${found}, expected ${expected[kind]}`);
+        }
       }
     }
   } finally {
     for (const one of burners) one.kill('SIGKILL');
   }
-  return noneOf(condition.name, faults, processes * KINDS.length);
+  return faults;
 }
 
 export const threads: Part = async ({ processes }, log) => {
-  const expected: Record<string, string> = {};
-  for (const kind of KINDS) expected[kind] = await outputOf(kind, { name: 'one thread', threads: 1 }, 0);
+  const expected = await undisturbed(TEAM);
   const rows: Row[] = [];
   for (const condition of CONDITIONS) {
-    const row = await rowOf(condition, expected, processes);
+    if (condition.missing !== undefined) {
+      log(`${condition.name}: skipped (${condition.missing})`);
+      continue;
+    }
+    const faults = await faultsUnder(TEAM, condition, expected, KINDS, processes);
+    const row = noneOf(condition.name, faults, processes * KINDS.length);
     rows.push(row);
     log(`${row.what}: ${row.measured}`);
   }

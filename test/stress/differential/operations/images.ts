@@ -222,6 +222,19 @@ const resize2d: Operation = {
   build: ([x], { size, ...options }) => cg.resize2d(x, size, options),
 };
 
+/** Mode 'nearest' jumps between two pixels where single precision rounds, so that one is tested with whole pixels elsewhere. */
+const warpAffine: Operation = {
+  draw(draws) {
+    const images = imagesOf(draws);
+    return {
+      inputs: [f32(images, ordinary(draws)), f32([images[0], 2, 3], normal(1.5))],
+      wrt: [0],
+      order: 1,
+    };
+  },
+  build: ([x, matrix]) => cg.warpAffine(x, matrix),
+};
+
 /** Data for statistics: ordinary, far from 0, constant, or large. */
 function measured(draws: Draws): Values {
   const way = draws.below(8);
@@ -350,6 +363,7 @@ export const images: Operations = {
   globalAvgPool2d: whole(cg.globalAvgPool2d, ordinary),
   globalMaxPool2d: whole(cg.globalMaxPool2d, (draws) => draws.pick([ties, distinct])),
   resize2d,
+  warpAffine,
   batchNorm,
   batchNormInference,
   layerNorm,

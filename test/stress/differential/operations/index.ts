@@ -8,8 +8,9 @@ import { layout } from './layout.ts';
 import { losses } from './losses.ts';
 import type { Operation, Operations } from './operation.ts';
 import { reduce } from './reduce.ts';
+import { tokens } from './tokens.ts';
 
-export const families = { elementwise, layout, reduce, images, losses, layers } as const;
+export const families = { elementwise, layout, reduce, images, losses, layers, tokens } as const;
 
 const all: Operations = Object.assign({}, ...Object.values(families)) as Operations;
 
@@ -32,12 +33,13 @@ const leftOut: ReadonlyMap<string, string> = new Map([
     'dropout dropout2d randomUniform randomNormal randomBernoulli randomPermutation',
     'has a random generator of its own, whose bits test/engine/rng.test.ts checks',
   ),
+  ...own('warpBoxes warpPoints', 'is not in PyTorch; test/augment/geometric.test.ts has its values'),
   ...own('customGradient', 'has the derivative that its caller writes'),
   ...own('grad hessianVector valueAndGrad compile', 'is how every case is computed'),
   ...own('key permutation stream', 'is the random generator'),
   ...own('reference wasm gpu openBackend setDefaultBackend', 'opens backends'),
   ...own(
-    'fit train evaluate predict forward lrRangeTest suggestBounds lossTrend',
+    'fit train evaluate predict forward augmentedBatch lrRangeTest suggestBounds lossTrend',
     'trains or evaluates a model',
   ),
   ...own('curveSvg rangeSvg formatDuration formatPercent jsonLines progressBar report', 'reports a run'),
@@ -61,7 +63,7 @@ const leftOut: ReadonlyMap<string, string> = new Map([
     'nn.binaryCrossEntropyLoss nn.crossEntropyLoss nn.diceLoss nn.focalLoss nn.huberLoss nn.smoothL1Loss',
     'fixes options of the operation',
   ),
-  ...own('nn.dropout nn.dropout2d', 'has a random generator of its own'),
+  ...own('nn.dropout nn.dropout2d nn.stochasticDepth', 'has a random generator of its own'),
   ...own(
     'nn.applyGradients nn.bind nn.countParameters nn.freeze nn.initState nn.parameters nn.summary',
     'has no values of its own',

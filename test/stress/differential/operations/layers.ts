@@ -29,7 +29,11 @@ const valuesFor = (name: string): Values =>
   /gamma|variance|count|scale/.test(name) ? uniform(0.5, 1.5) : normal(0.5);
 
 /** The layer's output, and the new values of its statistics. */
-function layer(draw: (draws: Draws) => LayerDraw, make: (attrs: Given) => nn.Layer, results = 1): Operation {
+export function layer(
+  draw: (draws: Draws) => LayerDraw,
+  make: (attrs: Given) => nn.Layer,
+  results = 1,
+): Operation {
   return {
     draw(draws) {
       const { x, attrs, training = false, ...rest } = draw(draws);
@@ -82,7 +86,7 @@ const convolutions: Operations = {
     (draws) => {
       const [inputs, outputs] = [draws.length(65), draws.length(40)];
       return {
-        x: f32([draws.length(33), inputs], normal()),
+        x: f32([...draws.shape(draws.pick([1, 1, 2, 3]), 33), inputs], normal()),
         attrs: { inputs, outputs, bias: draws.chance(0.7) },
       };
     },
