@@ -67,7 +67,7 @@ const kinds: Readonly<Record<string, Kind>> = {
 
 /** Wrappers, which the options of a case apply, and parts of optimizers. */
 const leftOut = new Set(
-  'accumulateGradients averageWeights averagedState clipGradients addWeightDecay hyperParameter perParameter'.split(
+  'accumulateGradients averageWeights averagedState clipGradients partition addWeightDecay hyperParameter perParameter'.split(
     ' ',
   ),
 );
