@@ -14,8 +14,9 @@ const entries = {
   nn: 'engine/nn',
   optim: 'optim',
   schedulers: 'schedulers',
-  augment: 'augment',
+  augment: 'engine/augment',
   datasets: 'datasets',
+  metrics: 'engine/metrics',
   tools: 'engine/tools',
 };
 

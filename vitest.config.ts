@@ -47,10 +47,11 @@ export default defineConfig({
     alias: [
       { find: /^cyclegrad$/, replacement: source('./engine/index.ts') },
       { find: /^cyclegrad\/nn$/, replacement: source('./engine/nn/index.ts') },
+      { find: /^cyclegrad\/metrics$/, replacement: source('./engine/metrics/index.ts') },
       { find: /^cyclegrad\/tools$/, replacement: source('./engine/tools/index.ts') },
       { find: /^cyclegrad\/optim$/, replacement: source('./optim/index.ts') },
       { find: /^cyclegrad\/schedulers$/, replacement: source('./schedulers/index.ts') },
-      { find: /^cyclegrad\/augment$/, replacement: source('./augment/index.ts') },
+      { find: /^cyclegrad\/augment$/, replacement: source('./engine/augment/index.ts') },
       { find: /^cyclegrad\/datasets$/, replacement: source('./datasets/index.ts') },
     ],
   },

@@ -32,9 +32,13 @@ export function accumulateGradients(optimizer: Optimizer, batches: number): Opti
     ...optimizer,
     config,
     stepsPerUpdate: batches * (optimizer.stepsPerUpdate ?? 1),
-    init(specs) {
+    init(specs, statistics) {
       const sums = Object.entries(specs).map(([name, { shape }]) => [SUM + name, zero(shape)]);
-      return { ...optimizer.init(specs), ...(Object.fromEntries(sums) as State), [COUNT]: zero([]) };
+      return {
+        ...optimizer.init(specs, statistics),
+        ...(Object.fromEntries(sums) as State),
+        [COUNT]: zero([]),
+      };
     },
     update(at) {
       const count = add(at.state[COUNT], 1);
@@ -55,7 +59,9 @@ export function accumulateGradients(optimizer: Optimizer, batches: number): Opti
       const state = select(at.state, updated.state);
       for (const [name, sum] of Object.entries(sums)) state[SUM + name] = where(isWaiting, sum, 0);
       state[COUNT] = where(isWaiting, count, 0);
-      return { params: select(at.params, updated.params), state };
+      const params = select(at.params, updated.params);
+      if (updated.statistics === undefined) return { params, state };
+      return { params, state, statistics: select(at.statistics?.after ?? {}, updated.statistics) };
     },
   };
 }

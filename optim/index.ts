@@ -1,5 +1,13 @@
 /** The public API of the optimizers. */
-export type { Hyper, Optimizer, OptimizerConfig, Specs, Tree } from '../engine/nn/optimizer.ts';
+export type {
+  Hyper,
+  Optimizer,
+  OptimizerConfig,
+  Specs,
+  Tree,
+  UpdateArguments,
+  Updated,
+} from '../engine/nn/optimizer.ts';
 export { accumulateGradients } from './accumulate.ts';
 export { adam, adamw, type AdamOptions } from './adam.ts';
 export {
@@ -10,8 +18,20 @@ export {
   type AdagradOptions,
   type RmspropOptions,
 } from './adaptive.ts';
-export { averagedState, averageWeights, type AverageOptions } from './average.ts';
-export { clipGradients, type ClipOptions } from './clip.ts';
+export { averagedState, averageWeights, swa, type AverageOptions, type SwaOptions } from './average.ts';
+export { clipAdaptively, clipGradients, type AdaptiveClipOptions, type ClipOptions } from './clip.ts';
+export { lookahead, type LookaheadOptions } from './lookahead.ts';
+export {
+  lamb,
+  lion,
+  nadam,
+  radam,
+  type LambOptions,
+  type LionOptions,
+  type NadamOptions,
+  type RadamOptions,
+} from './momentum.ts';
+export { muon, type MuonOptions } from './muon.ts';
 export {
   addWeightDecay,
   belowOne,

@@ -128,6 +128,7 @@ export function withOthers(
 export interface PartOptions {
   /** The parameters of the part. Without it, the part takes the parameters that no other part matches. */
   readonly match?: Match;
+  /** The update rule of the part, with its own schedules. */
   readonly optimizer: Optimizer;
 }
 
@@ -268,6 +269,11 @@ function checkParts(where: string, parts: readonly Part[]): void {
       throw new RangeError(`${where}: there is more than one ${label} (give each a name of its own)`);
     }
     prefixes.add(prefix);
+    if (optimizer.usesStatistics === true) {
+      throw new RangeError(
+        `${where}: ${label} uses the statistics of the model, which have no part (put its wrapper around ${where}, or use statistics: false)`,
+      );
+    }
     const { stepsPerUpdate = 1 } = optimizer;
     if (stepsPerUpdate > 1) {
       throw new RangeError(

@@ -1,9 +1,11 @@
 // Every example runs for a few steps and prints its results. The example that downloads CIFAR-10 is tested elsewhere.
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-/** The number of steps, for examples with this argument, and the output. */
-const EXAMPLES: Readonly<Record<string, { steps?: number; prints: RegExp }>> = {
+/** The number of steps, for examples with this argument, or all arguments, and the output. */
+const EXAMPLES: Readonly<Record<string, { steps?: number; args?: string[]; prints: RegExp }>> = {
   explore: { prints: /ShapeError: matmul: inner sizes/ },
   mlp: { prints: /^test accuracy 0\.9\d+$/m },
   curve: { steps: 1500, prints: /^mean squared error of the last batch 0\.0\d+ / },
@@ -15,6 +17,10 @@ const EXAMPLES: Readonly<Record<string, { steps?: number; prints: RegExp }>> = {
       /^stopped after \d+ of 1500 steps, best evaluation at step \d+\n( +\d+){6}\n[^]*\ntest accuracy 0\.[5-9]\d*$/,
   },
   images: { prints: /^class 0: \d+ of \d+ correct\n[^]*^test accuracy (1|0\.[89]\d*)$/m },
+  augmentation: {
+    args: [join(tmpdir(), `cyclegrad-augmentation-${process.pid}.png`), '12'],
+    prints: /^17 rows of 12 pictures: crop, zero, [^]*\nwritten to .*\.png$/,
+  },
   'custom-operation': {
     prints: /^gradcheck: 3 of 3 derivatives agree[^]*^GradientError: gradcheck: 0 of 1/m,
   },
@@ -34,6 +40,7 @@ beforeEach(() => {
   });
 });
 afterEach(() => {
+  rmSync(EXAMPLES['augmentation'].args![0], { force: true });
   process.argv = argv;
   vi.restoreAllMocks();
 });
@@ -46,8 +53,8 @@ it('has a test for every example', () => {
   );
 });
 
-it.each(Object.entries(EXAMPLES))('%s', async (name, { steps, prints }) => {
-  process.argv = [argv[0], name, ...(steps === undefined ? [] : [String(steps)])];
+it.each(Object.entries(EXAMPLES))('%s', async (name, { steps, args, prints }) => {
+  process.argv = [argv[0], name, ...(args ?? (steps === undefined ? [] : [String(steps)]))];
   await import(`../examples/${name}.ts`);
   expect(printed.join('\n')).toMatch(prints);
 });

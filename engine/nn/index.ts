@@ -37,6 +37,7 @@ export {
 } from './attention.ts';
 export { branches, module, residual, sequential } from './compose.ts';
 export { embedding } from './embedding.ts';
+export { ensemble, withViews, type Ensemble, type MeanOptions } from './ensemble.ts';
 export * as init from './initializers.ts';
 export type { FanOptions, Initializer } from './initializers.ts';
 export type { Described, Layer, LayerConfig, ParamSpec, Scope } from './layer.ts';
@@ -73,6 +74,7 @@ export {
   parameters,
   type BindOptions,
   type BoundOutput,
+  type FreezeOptions,
 } from './model.ts';
 export {
   batchNorm,

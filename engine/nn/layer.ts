@@ -41,6 +41,10 @@ export interface ParamSpec {
   readonly decayMult: number;
   /** Not trained: statistics, which change through `scope.update` only, and constants such as a mean image. */
   readonly frozen?: boolean;
+  /** A frozen parameter that training updates, as batch normalization its mean. Averages of the state can include it. */
+  readonly statistic?: boolean;
+  /** A statistic that training uses as it is (see `freeze`). */
+  readonly fixed?: boolean;
 }
 
 /**
@@ -62,6 +66,10 @@ export interface Scope {
    * succeeds.
    */
   update(name: string, value: Tensor): void;
+  /** Whether a statistic of the layer is fixed: training uses it as inference does. */
+  isFixed(name: string): boolean;
+  /** The number of batches whose statistics are averaged, `f32` [], while statistics are estimated again. Else null. */
+  batches(): Tensor | null;
   /**
    * Adds a term to the training loss, `f32` []: a regularizer of weights or activations. It is ignored unless training. Throws
    * ShapeError unless the term is a scalar.

@@ -33,6 +33,13 @@ function trainedSpecs(model: Described): Specs {
   return Object.fromEntries(Object.entries(model.params).filter(([, spec]) => spec.frozen !== true));
 }
 
+/** The statistics that training updates. */
+function statisticSpecs(model: Described): Specs {
+  return Object.fromEntries(
+    Object.entries(model.params).filter(([, spec]) => spec.statistic === true && spec.fixed !== true),
+  );
+}
+
 /** The names of the parameters that an optimizer changes. */
 export const trainedNames = (model: Described): readonly string[] => Object.keys(trainedSpecs(model));
 
@@ -65,20 +72,34 @@ export function parameters(model: Described, path = ''): readonly NamedParameter
   return found.map(([name, spec]) => ({ name, size: sizeOf(spec.shape), ...spec }));
 }
 
+export interface FreezeOptions {
+  /** Whether the statistics of batch normalization that the patterns match are fixed too. Default false. */
+  readonly statistics?: boolean;
+}
+
 /**
  * The same layer with some parameters frozen: those that a pattern matches, or all of them. A pattern is a path ('block1'), a regular
  * expression for the name, or a function with a name.
  *
  * Frozen parameters have no gradients and no arrays in the optimizer. They are saved with the others. Statistics of batch
- * normalization still follow the data. Pass trained values as `initial` to `train`.
+ * normalization still follow the data, as in PyTorch. With `statistics: true` they are fixed: training normalizes with them, as
+ * inference does and as a frozen layer of Keras does. Pass trained values as `initial` to `train`.
  * Throws TypeError if `patterns` is not an array of patterns.
  * Throws RangeError if a pattern matches no parameter.
  *
  * @example nn.countParameters(nn.freeze(nn.mlp([2, 32, 3]), ['fc1'])) // 99
  * @example nn.countParameters(nn.freeze(nn.mlp([2, 32, 3]), [/weight$/])) // 35
+ * @example nn.freeze(model, [/^conv/], { statistics: true })
  */
-export function freeze<X>(layer: Layer<X>, patterns: readonly Pattern[] = ['']): Layer<X> {
+export function freeze<X>(
+  layer: Layer<X>,
+  patterns: readonly Pattern[] = [''],
+  options: FreezeOptions = {},
+): Layer<X> {
   checkLayer('freeze', layer);
+  checkOptions('freeze', options, ['statistics']);
+  const { statistics = false } = options;
+  checkBoolean('freeze', 'statistics', statistics);
   if (!Array.isArray(patterns)) {
     throw new TypeError(`freeze: paths must be an array of paths, got ${show(patterns)}`);
   }
@@ -94,13 +115,16 @@ export function freeze<X>(layer: Layer<X>, patterns: readonly Pattern[] = ['']):
   );
   const params = Object.entries(layer.params).map(([name, spec]) => [
     name,
-    selected.has(name) ? { ...spec, frozen: true } : spec,
+    selected.has(name)
+      ? { ...spec, frozen: true, ...(statistics && spec.statistic === true && { fixed: true }) }
+      : spec,
   ]);
   return {
     params: Object.fromEntries(params) as Described['params'],
     config: {
       kind: 'frozen',
       paths: patterns.map(patternText),
+      ...(statistics && { statistics }),
       layer: layer.config ?? { kind: 'custom' },
     },
     apply: (x, scope) => layer.apply(x, scope),
@@ -131,7 +155,7 @@ export function initState(model: Described, optimizer: Optimizer | null, seed: n
     }
     state[path] = { shape, dtype: 'f32', data };
   }
-  const slots = optimizer?.init(trainedSpecs(model)) ?? {};
+  const slots = optimizer?.init(trainedSpecs(model), statisticSpecs(model)) ?? {};
   checkArrays("the optimizer's init", slots);
   for (const [name, value] of Object.entries(slots)) state[SLOTS + name] = value;
   return state;
@@ -149,6 +173,11 @@ export interface BindOptions {
   readonly seed?: number;
   /** Augmentation for `normalize`: shift and flip of each image, `i32` [N, 3], or a function. */
   readonly augmentation?: Tensor | Augment;
+  /**
+   * The number of batches that statistics of this model are the mean of, `f32` []. They become the mean over these batches and this
+   * one, whatever their momentum. `updateBatchNorm` uses it. Default: statistics follow the data.
+   */
+  readonly batches?: Tensor;
   /** Called with the output of each nested layer. The tensor that it returns takes the place of the output. */
   readonly observe?: (path: string, value: Tensor, layer: Described) => Tensor;
 }
@@ -177,13 +206,15 @@ export interface BoundOutput {
 export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOptions): (x: X) => BoundOutput {
   checkLayer('bind', model);
   checkTree('bind', 'state', state);
-  checkOptions('bind', options, ['training', 'step', 'seed', 'augmentation', 'observe']);
-  const { training, step, seed = 0, augmentation, observe = (_, value) => value } = options;
+  checkOptions('bind', options, ['training', 'step', 'seed', 'augmentation', 'batches', 'observe']);
+  const { training, step, seed = 0, augmentation, batches, observe = (_, value) => value } = options;
   checkBoolean('bind', 'training', training);
   checkInteger('bind', 'seed', seed, 0);
   checkFunction('bind', 'observe', observe);
-  if (step !== undefined && !(step instanceof Tensor)) {
-    throw new TypeError(`bind: step must be a tensor, got ${show(step)}`);
+  for (const [name, given] of Object.entries({ step, batches })) {
+    if (given !== undefined && !(given instanceof Tensor)) {
+      throw new TypeError(`bind: ${name} must be a tensor, got ${show(given)}`);
+    }
   }
   const augment = augmentOf(augmentation);
   for (const [path, { shape }] of Object.entries(model.params)) {
@@ -224,6 +255,8 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
           }
           if (training) updates[inside(name)] = value;
         },
+        isFixed: (name) => model.params[inside(name)]?.fixed === true,
+        batches: () => batches ?? null,
         addLoss(term) {
           const where = `${path || 'bind'}: addLoss`;
           expectTensor(where, term);
@@ -276,11 +309,12 @@ function augmentOf(augmentation: unknown): Augment | null {
 }
 
 /**
- * Differentiates the loss and applies one update of the optimizer. Returns new values of the parameters and of the
- * optimizer's arrays, for `next`. Frozen parameters do not change. With gradients by name in place of the loss, it only applies the
- * update: one gradient for each trained parameter.
+ * Differentiates the loss and applies one update of the optimizer. Returns new values of the parameters, of the optimizer's arrays
+ * and of the statistics in `updates`, for `next`. Other frozen parameters do not change. With gradients by name in place of the loss,
+ * it only applies the update: one gradient for each trained parameter.
  *
- * Shapes: loss `f32` []; gradients those of the parameters; `last`, `u8` [], is 1 in the last update of a run, which `accumulateGradients` needs.
+ * Shapes: loss `f32` []; gradients those of the parameters; `last`, `u8` [], is 1 in the last update of a run, which
+ * `accumulateGradients` and `lookahead` need; `updates` are those of `bind`, which averages of statistics need.
  * Throws TypeError if the optimizer's `update` does not return `{ params, state }` with tensors.
  * Throws PlanError if the loss is not `f32` [] or cannot be differentiated.
  *
@@ -296,11 +330,13 @@ export function applyGradients(
   loss: Tensor | Tree,
   hyper: Hyper<Tensor>,
   last?: Tensor,
+  updates: Tree = {},
 ): Tree {
   checkOptimizer('applyGradients', optimizer);
   checkLayer('applyGradients', model, true);
   checkTree('applyGradients', 'state', state);
   checkTree('applyGradients', 'hyper', hyper);
+  checkTree('applyGradients', 'updates', updates);
   if (!(loss instanceof Tensor) && (!isRecord(loss) || isPromise(loss))) {
     throw new TypeError(`applyGradients: loss must be a tensor, or gradients by name, got ${show(loss)}`);
   }
@@ -325,6 +361,10 @@ export function applyGradients(
     state: slots,
     hyper,
     specs,
+    statistics: {
+      before: Object.fromEntries(Object.keys(updates).map((name) => [name, state[name]])),
+      after: updates,
+    },
     ...(last !== undefined && { last }),
   });
   if (isPromise(updated) || typeof updated?.params !== 'object' || typeof updated.state !== 'object') {
@@ -334,7 +374,7 @@ export function applyGradients(
   }
   for (const name of names)
     expectTensor(`applyGradients: the optimizer's update of '${name}'`, updated.params[name]);
-  const next: Record<string, Tensor> = { ...updated.params };
+  const next: Record<string, Tensor> = { ...updates, ...updated.statistics, ...updated.params };
   for (const [name, value] of Object.entries(updated.state)) next[SLOTS + name] = value;
   return next;
 }

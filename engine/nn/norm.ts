@@ -1,6 +1,7 @@
 /** Normalization of input images, over the batch, over channels, and over neighboring responses. */
 import { ShapeError } from '../errors.ts';
 import {
+  checkBoolean,
   checkInteger,
   checkNumber,
   checkOneOf,
@@ -25,6 +26,11 @@ const frozen = (shape: readonly number[], init: Initializer): ParamSpec => ({
   lrMult: 0,
   decayMult: 0,
   frozen: true,
+});
+
+const statistic = (shape: readonly number[], init: Initializer): ParamSpec => ({
+  ...frozen(shape, init),
+  statistic: true,
 });
 
 export interface NormalizeOptions {
@@ -91,6 +97,10 @@ export interface BatchNormLayerOptions {
   readonly form?: 'pytorch' | 'caffe';
   /** Scale and shift each channel with trained gamma and beta. Default true for 'pytorch', false for 'caffe'. */
   readonly affine?: boolean;
+  /** Scale each channel with a trained gamma. Default: `affine`. */
+  readonly scale?: boolean;
+  /** Shift each channel by a trained beta. Default: `affine`. */
+  readonly shift?: boolean;
   /** Form 'pytorch': weight of the batch in the running statistics, from 0 to 1. Default 0.1. */
   readonly momentum?: number;
   /** Form 'caffe': factor on the running sums in each update, from 0 to 1. Default 0.999. */
@@ -132,8 +142,20 @@ export function batchNorm(channels: number, options: BatchNormLayerOptions = {})
   checkInteger('batchNorm', 'channels', channels, 1);
   checkOneOf('batchNorm', 'form', form, ['pytorch', 'caffe']);
   const own = form === 'caffe' ? 'fraction' : 'momentum';
-  checkOptions(`batchNorm (${form})`, options, ['form', 'affine', own, 'epsilon', 'lrMult', 'decayMult']);
-  const { affine = form === 'pytorch', momentum = 0.1, fraction = 0.999, epsilon = 1e-5 } = options;
+  checkOptions(`batchNorm (${form})`, options, [
+    'form',
+    'affine',
+    'scale',
+    'shift',
+    own,
+    'epsilon',
+    'lrMult',
+    'decayMult',
+  ]);
+  const { affine = form === 'pytorch', scale = affine, shift = affine } = options;
+  checkBoolean('batchNorm', 'scale', scale);
+  checkBoolean('batchNorm', 'shift', shift);
+  const { momentum = 0.1, fraction = 0.999, epsilon = 1e-5 } = options;
   checkNumber('batchNorm', 'momentum', momentum, 'a number >= 0 and <= 1', (x) => x >= 0 && x <= 1);
   checkNumber('batchNorm', 'fraction', fraction, 'a number >= 0 and <= 1', (x) => x >= 0 && x <= 1);
   checkNumber('batchNorm', 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
@@ -142,10 +164,8 @@ export function batchNorm(channels: number, options: BatchNormLayerOptions = {})
   const scaling = { lrMult, decayMult };
   return {
     params: {
-      ...(affine && {
-        gamma: trained('batchNorm', [channels], ones, scaling),
-        beta: trained('batchNorm', [channels], zeros, scaling),
-      }),
+      ...(scale && { gamma: trained('batchNorm', [channels], ones, scaling) }),
+      ...(shift && { beta: trained('batchNorm', [channels], zeros, scaling) }),
       ...running.params,
     },
     config: { kind: 'batchNorm', form, epsilon, [own]: form === 'caffe' ? fraction : momentum },
@@ -153,9 +173,12 @@ export function batchNorm(channels: number, options: BatchNormLayerOptions = {})
       checkScope('batchNorm', scope);
       const shared = {
         epsilon,
-        ...(affine && { gamma: scope.param('gamma'), beta: scope.param('beta') }),
+        ...((scale || shift) && {
+          gamma: scale ? scope.param('gamma') : ops.ones([channels]),
+          beta: shift ? scope.param('beta') : ops.zeros([channels]),
+        }),
       };
-      if (!scope.training) {
+      if (!scope.training || running.isFixed(scope)) {
         const { mean, variance } = running.read(scope);
         return ops.batchNormInference(x, mean, variance, shared);
       }
@@ -169,15 +192,22 @@ export function batchNorm(channels: number, options: BatchNormLayerOptions = {})
 
 interface Running {
   readonly params: Readonly<Record<string, ParamSpec>>;
+  /** Whether training uses the running statistics. */
+  isFixed(scope: Scope): boolean;
   read(scope: Scope): { readonly mean: Tensor; readonly variance: Tensor };
   update(scope: Scope, mean: Tensor, variance: Tensor): void;
 }
 
 function averages(channels: number, momentum: number): Running {
-  const mix = (scope: Scope, name: string, batch: Tensor): void =>
-    scope.update(name, ops.add(ops.mul(scope.param(name), 1 - momentum), ops.mul(batch, momentum)));
+  const mix = (scope: Scope, name: string, batch: Tensor): void => {
+    const batches = scope.batches();
+    const weight = batches === null ? momentum : ops.div(1, ops.add(batches, 1));
+    const rest = typeof weight === 'number' ? 1 - weight : ops.sub(1, weight);
+    scope.update(name, ops.add(ops.mul(scope.param(name), rest), ops.mul(batch, weight)));
+  };
   return {
-    params: { mean: frozen([channels], zeros), variance: frozen([channels], ones) },
+    params: { mean: statistic([channels], zeros), variance: statistic([channels], ones) },
+    isFixed: (scope) => scope.isFixed('mean') && scope.isFixed('variance'),
     read: (scope) => ({ mean: scope.param('mean'), variance: scope.param('variance') }),
     update(scope, mean, variance) {
       mix(scope, 'mean', mean);
@@ -188,13 +218,14 @@ function averages(channels: number, momentum: number): Running {
 
 function caffeStatistics(channels: number, fraction: number): Running {
   const accumulate = (scope: Scope, name: string, batch: Tensor | number): void =>
-    scope.update(name, ops.add(ops.mul(scope.param(name), fraction), batch));
+    scope.update(name, ops.add(ops.mul(scope.param(name), scope.batches() === null ? fraction : 1), batch));
   return {
     params: {
-      meanSum: frozen([channels], zeros),
-      varianceSum: frozen([channels], zeros),
-      count: frozen([], zeros),
+      meanSum: statistic([channels], zeros),
+      varianceSum: statistic([channels], zeros),
+      count: statistic([], zeros),
     },
+    isFixed: (scope) => ['meanSum', 'varianceSum', 'count'].every((name) => scope.isFixed(name)),
     read(scope) {
       // If n is 0, the mean and the variance are 0, as in Caffe. If n >= 1, the addition does not change it.
       const n = ops.add(scope.param('count'), 1e-20);

@@ -30,20 +30,35 @@ export interface Optimizer {
   readonly config: OptimizerConfig;
   /** Hyperparameters as schedules. */
   readonly schedules: Readonly<Record<string, Schedule>>;
+  /** Whether `update` needs the statistics of the model. Default false. */
+  readonly usesStatistics?: boolean;
   /** Training steps for each change of the parameters. Default 1. */
   readonly stepsPerUpdate?: number;
   /** Hyperparameters of an update, which are fed to the compiled step. Step 0 is the first update. */
   at(step: number): Hyper;
-  /** Arrays of the optimizer before the first update, by name. */
-  init(specs: Specs): State;
+  /** Arrays of the optimizer before the first update, by name. `statistics` are those of batch normalization. Default: none. */
+  init(specs: Specs, statistics?: Specs): State;
   /** New parameters and arrays, under the same names. */
-  update(at: {
-    readonly grads: Tree;
-    readonly params: Tree;
-    readonly state: Tree;
-    readonly hyper: Hyper<Tensor>;
-    readonly specs: Specs;
-    /** 1 in the last update of the run, else 0, `u8` []. Undefined if the last update is not known. */
-    readonly last?: Tensor;
-  }): { readonly params: Tree; readonly state: Tree };
+  update(at: UpdateArguments): Updated;
+}
+
+/** The arguments of an update. */
+export interface UpdateArguments {
+  readonly grads: Tree;
+  readonly params: Tree;
+  readonly state: Tree;
+  readonly hyper: Hyper<Tensor>;
+  readonly specs: Specs;
+  /** The statistics that the step updates, such as those of batch normalization. Undefined if they are not known. */
+  readonly statistics?: { readonly before: Tree; readonly after: Tree };
+  /** 1 in the last update of the run, else 0, `u8` []. Undefined if the last update is not known. */
+  readonly last?: Tensor;
+}
+
+/** The results of an update. */
+export interface Updated {
+  readonly params: Tree;
+  readonly state: Tree;
+  /** Statistics to store in place of those that the step computed. Default: none. */
+  readonly statistics?: Tree;
 }

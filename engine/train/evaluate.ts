@@ -4,14 +4,28 @@ import { compile } from '../compile.ts';
 import type { Dataset } from '../dataset.ts';
 import { PlanError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
+import { withAverages } from '../average.ts';
+import type { Detail } from '../metrics/accumulator.ts';
 import type { Layer } from '../nn/layer.ts';
+import type { Tree } from '../nn/optimizer.ts';
+import { div, equal, where } from '../ops/elementwise.ts';
 import { bind } from '../nn/model.ts';
 import { checkInteger, checkKind, checkOptions, isPromise, isRecord, show } from '../options.ts';
-import type { State } from '../types.ts';
+import type { HostTensor, State } from '../types.ts';
 import { Pace, runTogether } from './calls.ts';
 import { checkDataset } from './check-data.ts';
 import { fedExamples, paddedBatches, type Examples } from './examples.ts';
-import { measure, objectiveFor, readMeasures, type Objective, type ObjectiveOptions } from './objective.ts';
+import {
+  accumulate,
+  isMeasure,
+  measure,
+  objectiveFor,
+  readMeasures,
+  rowsOf,
+  type Accumulating,
+  type Objective,
+  type ObjectiveOptions,
+} from './objective.ts';
 
 export interface EvaluateOptions extends ObjectiveOptions {
   /** The model, without training behavior such as dropout. */
@@ -30,12 +44,18 @@ export interface EvaluateOptions extends ObjectiveOptions {
 export interface Evaluation {
   /** Mean over all examples. */
   readonly loss: number;
-  /** Means over all examples, for instance `{ accuracy: 0.81 }`. */
+  /** Means over all examples, for instance `{ accuracy: 0.81 }`, and the values of accumulators. NaN for a metric that is undefined. */
   readonly metrics: Readonly<Record<string, number>>;
   /** Number of examples. */
   readonly examples: number;
   /** Wall time in milliseconds. */
   readonly ms: number;
+}
+
+/** The result of `evaluate`. */
+export interface DetailedEvaluation extends Evaluation {
+  /** What accumulators have besides a number, by metric: `details['confusion'].matrix`, `details['f1'].perClass`. */
+  readonly details: Readonly<Record<string, Detail>>;
 }
 
 /** Whether `a` has the higher accuracy, or the lower loss if there is no accuracy. */
@@ -55,7 +75,7 @@ export function isBetter(
  *
  * @example const { metrics } = await evaluate({ model, state: result.state, data: test, backend });
  */
-export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
+export async function evaluate(options: EvaluateOptions): Promise<DetailedEvaluation> {
   checkOptions('evaluate', options, ['model', 'state', 'data', 'backend', 'batchSize', 'loss', 'metrics']);
   checkModel('evaluate', options);
   const { model, data, backend, batchSize = 100 } = options;
@@ -150,8 +170,40 @@ export interface EvaluationSpec {
   readonly objective: Objective;
   readonly examples: Examples;
   readonly batchSize: number;
+  /** Whether to evaluate averages where the store has them. Default false. */
+  readonly averaged?: boolean;
   readonly pace: Pace;
 }
+
+interface Measures extends DetailedEvaluation {
+  readonly bad: Uint32Array | null;
+}
+
+/** The outputs of each run of a call. Those of several runs are stacked. */
+function perRun({ shape, dtype, data }: HostTensor, runs: number): readonly HostTensor[] {
+  if (runs === 1) return [{ shape, dtype, data }];
+  const each = data.length / runs;
+  return Array.from({ length: runs }, (_, run) => ({
+    shape: shape.slice(1),
+    dtype,
+    data: data.subarray(run * each, (run + 1) * each),
+  }));
+}
+
+/** The first rows of a batch, without those that pad it. */
+function firstRows({ shape, dtype, data }: HostTensor, count: number): HostTensor {
+  return {
+    shape: [count, ...shape.slice(1)],
+    dtype,
+    data: data.subarray(0, (data.length / shape[0]) * count),
+  };
+}
+
+/** The averages in place of the values, or the values before the first average. */
+const averagesOf = (state: Tree): Tree =>
+  withAverages(state, (average, weight, value) =>
+    where(equal(weight, 0), value, div(average, where(equal(weight, 0), 1, weight))),
+  );
 
 /** An evaluation that is compiled once and can run repeatedly, on a shared store. */
 export class CompiledEvaluation {
@@ -159,35 +211,46 @@ export class CompiledEvaluation {
   readonly #examples: Examples;
   readonly #batchSize: number;
   readonly #pace: Pace;
+  readonly #accumulating: Accumulating;
 
-  private constructor(executable: Executable, { examples, batchSize, pace }: EvaluationSpec) {
+  private constructor(
+    executable: Executable,
+    accumulating: Accumulating,
+    { examples, batchSize, pace }: EvaluationSpec,
+  ) {
     this.#executable = executable;
+    this.#accumulating = accumulating;
     this.#examples = examples;
     this.#batchSize = batchSize;
     this.#pace = pace;
   }
 
   static async compile(spec: EvaluationSpec): Promise<CompiledEvaluation> {
-    const { where, model, backend, store, objective, examples, batchSize } = spec;
+    const { where, model, backend, store, objective, examples, batchSize, averaged = false } = spec;
+    let accumulating: Accumulating;
     const executable = await compile(backend, {
       inputs: examples.inputs(batchSize),
       state: store,
       build(inputs, state) {
         const { x, y } = examples.gather(inputs, state);
-        const { output } = bind(model, state, { training: false })(x);
-        return { outputs: measure(where, objective, examples.dataset, output, y) };
+        const { output } = bind(model, averaged ? averagesOf(state) : state, { training: false })(x);
+        accumulating = accumulate(where, objective, output, y);
+        return {
+          outputs: { ...measure(where, objective, examples.dataset, output, y), ...accumulating.outputs },
+        };
       },
     });
-    return new CompiledEvaluation(executable, spec);
+    return new CompiledEvaluation(executable, accumulating!, spec);
   }
 
   /**
-   * The means over all examples, and the indices of the first batch with a loss that is not finite. Null if `signal` aborted. Sums
+   * Loss and metrics over all examples, and the indices of the first batch with a loss that is not finite. Null if `signal` aborted. Sums
    * are computed in double precision and in the order of the examples.
    */
-  async run(signal?: AbortSignal): Promise<(Evaluation & { readonly bad: Uint32Array | null }) | null> {
+  async run(signal?: AbortSignal): Promise<Measures | null> {
     const begin = performance.now();
     const examples = this.#examples.dataset.length;
+    const accumulations = this.#accumulating.start();
     const sums: Record<string, number> = {};
     let bad: Uint32Array | null = null;
     const batches = [...paddedBatches(examples, this.#batchSize)];
@@ -198,17 +261,37 @@ export class CompiledEvaluation {
       const feedsOf = (run: number): Feeds => this.#examples.feeds(group[run].indices);
       const outputs = await runTogether(this.#executable, group.length, feedsOf);
       this.#pace.took(group.length, performance.now() - start);
+      const all = Object.entries(outputs).map(
+        ([name, value]) => [name, perRun(value, group.length)] as const,
+      );
       group.forEach(({ indices, count }, run) => {
-        for (const [name, { data }] of Object.entries(outputs)) {
+        const rows = all.map(([name, runs]) => [name, firstRows(runs[run], count)] as const);
+        for (const [name, { data }] of rows.filter(([name]) => isMeasure(name))) {
           sums[name] ??= 0;
-          for (let i = 0; i < count; i++) sums[name] += data[run * this.#batchSize + i];
+          for (const value of data) sums[name] += value;
+        }
+        for (const [metric, accumulation] of Object.entries(accumulations)) {
+          const prefix = rowsOf(metric);
+          const own = rows.filter(([name]) => name.startsWith(prefix));
+          accumulation.add(
+            Object.fromEntries(own.map(([name, value]) => [name.slice(prefix.length), value])),
+          );
         }
         if (!Number.isFinite(sums['loss'])) bad ??= indices;
       });
       first += group.length;
     }
     const means = Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / examples]));
-    return { ...readMeasures(means), examples, ms: performance.now() - begin, bad };
+    const { loss, metrics } = readMeasures(means);
+    const scores = Object.entries(accumulations).map(([name, each]) => [name, each.result()] as const);
+    return {
+      loss,
+      metrics: { ...metrics, ...Object.fromEntries(scores.map(([name, { value }]) => [name, value])) },
+      details: Object.fromEntries(scores.flatMap(([name, { detail }]) => (detail ? [[name, detail]] : []))),
+      examples,
+      ms: performance.now() - begin,
+      bad,
+    };
   }
 
   close(): Promise<void> {

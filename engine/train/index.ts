@@ -13,7 +13,7 @@ export {
 export { augmentedBatch, type AugmentedBatchOptions } from './preview.ts';
 export type { Interval } from './duration.ts';
 export { latestCheckpoint } from './run-folder.ts';
-export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate.ts';
+export { evaluate, type DetailedEvaluation, type EvaluateOptions, type Evaluation } from './evaluate.ts';
 export type {
   CheckpointEvent,
   EndEvent,
@@ -26,7 +26,7 @@ export type {
   TrainEvent,
 } from './events.ts';
 export * from './listeners/index.ts';
-export type { LossFunction, MetricFunction, ObjectiveOptions } from './objective.ts';
+export type { LossFunction, Metric, MetricFunction, ObjectiveOptions } from './objective.ts';
 export { forward, predict, type PredictOptions, type Prediction } from './predict.ts';
 export {
   lrRangeTest,
@@ -47,3 +47,4 @@ export {
 export type { CheckpointOptions, EvalOptions, TrainOptions } from './settings.ts';
 export type { NamedStep, StepContext, StepFunction, StepResult } from './step.ts';
 export { fit, train, type Result } from './train.ts';
+export { updateBatchNorm, type UpdateBatchNormOptions } from './update-batch-norm.ts';

@@ -54,7 +54,7 @@ export function pasteBoxes({ box, partners }: Tree, images: Tensor): Tensor {
 }
 
 /** Loss and metrics, mixed from those against both targets. */
-export function mixObjective(inputs: Tree, { loss, metrics }: Objective): Objective {
+export function mixObjective(inputs: Tree, { loss, metrics, accumulators }: Objective): Objective {
   const mixed =
     (rows: LossFunction): LossFunction =>
     (output, targets, options) => {
@@ -64,5 +64,5 @@ export function mixObjective(inputs: Tree, { loss, metrics }: Objective): Object
       return mix(inputs, values, rows(output, gather(targets, inputs['partners']), options));
     };
   const each = Object.entries(metrics ?? {}).map(([name, metric]) => [name, mixed(metric)] as const);
-  return { loss: mixed(loss), metrics: metrics === null ? null : Object.fromEntries(each) };
+  return { loss: mixed(loss), metrics: metrics === null ? null : Object.fromEntries(each), accumulators };
 }

@@ -2,6 +2,7 @@
 import { notices as scheduleNotices } from '../../schedulers/index.ts';
 import type { Store } from '../backends/backend.ts';
 import type { Report } from '../backends/report.ts';
+import { averagesIn } from '../average.ts';
 import { DataError, EngineError, NonFiniteError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
 import { countParameters, initState } from '../nn/model.ts';
@@ -63,6 +64,11 @@ export async function openSession(settings: Settings): Promise<Session> {
 async function openIn(folder: RunFolder | null, settings: Settings): Promise<Session> {
   const { model, backend, evaluation: evalSettings, stepsPerCall } = settings;
   const fresh = freshState(settings);
+  if (evalSettings?.averaged === true && Object.keys(averagesIn(Object.keys(fresh))).length === 0) {
+    throw new TypeError(
+      `${settings.where}: eval: averaged needs an optimizer with averages (write optimizer: averageWeights(…))`,
+    );
+  }
   const digest = once(() => digestOfExamples(settings.data.dataset));
   const { checkpoint, notices } = await loadLatest(settings, folder, fresh, digest);
   const state = checkpoint?.state ?? withInitial(`${settings.where}: initial`, fresh, settings.initial);
@@ -85,6 +91,7 @@ async function openIn(folder: RunFolder | null, settings: Settings): Promise<Ses
         objective: evalSettings.objective,
         examples: evaluation,
         batchSize: evalSettings.batchSize,
+        averaged: evalSettings.averaged,
         pace: newPace(),
       }));
     const feedsOf = (step: number) => trainingStep.feeds(step);
@@ -280,7 +287,7 @@ export class Session {
     const { evaluator, evaluation, settings } = this.#parts;
     const result = (await evaluator?.run(settings.signal ?? undefined)) ?? null;
     if (result === null) return null;
-    const { bad, ...measured } = result;
+    const { bad, details: _, ...measured } = result;
     if (bad !== null) {
       this.#diverged = true;
       const origin = await findNonFinite({

@@ -76,6 +76,11 @@ export interface EvalOptions extends ObjectiveOptions {
   readonly every: Interval;
   /** Examples per batch. Default: the batch size of the loader. */
   readonly batchSize?: number;
+  /**
+   * Whether to evaluate the averages of `averageWeights` or `swa`, which then decide about `best`. Before the first average, the weights
+   * are evaluated. Default false.
+   */
+  readonly averaged?: boolean;
 }
 
 export interface CheckpointOptions {
@@ -98,7 +103,7 @@ export interface CheckpointOptions {
 }
 
 /** The checked options of evaluations. `every` is a number of steps, which may have a fraction. */
-export interface EvalSettings extends Required<Pick<EvalOptions, 'data' | 'batchSize'>> {
+export interface EvalSettings extends Required<Pick<EvalOptions, 'data' | 'batchSize' | 'averaged'>> {
   readonly every: number;
   readonly objective: Objective;
 }
@@ -244,8 +249,9 @@ function evaluationOf(
       `${where}: eval must be options, got a data set (write eval: { data: test, every: 1000 })`,
     );
   }
-  checkOptions(`${where}: eval`, options, ['data', 'every', 'batchSize', 'loss', 'metrics']);
-  const { data: dataset, batchSize = data.batchSize } = options;
+  checkOptions(`${where}: eval`, options, ['data', 'every', 'batchSize', 'averaged', 'loss', 'metrics']);
+  const { data: dataset, batchSize = data.batchSize, averaged = false } = options;
+  checkOneOf(`${where}: eval`, 'averaged', averaged, [true, false]);
   checkDataset(`${where}: eval`, dataset);
   const every = intervalOf(`${where}: eval`, options.every, data);
   checkBatch(`${where}: eval`, dataset, batchSize);
@@ -267,7 +273,8 @@ function evaluationOf(
     }
   }
   const own = { loss: options.loss ?? loss, metrics: options.metrics ?? metrics };
-  return { data: dataset, every, batchSize, objective: objectiveFor(`${where}: eval`, dataset, own) };
+  const objective = objectiveFor(`${where}: eval`, dataset, own);
+  return { data: dataset, every, batchSize, averaged, objective };
 }
 
 function checkpointOf(

@@ -57,10 +57,8 @@ export function traceStep(graph: StepGraph): { readonly outputs: Tree; readonly 
   passes.checkAdded();
   // It stops the step before any state is written.
   const finite = checkFinite(loss, LOSS);
-  const updated = {
-    ...passes.statistics,
-    ...applyGradients(optimizer, model, state, gradients ?? finite, hyper, last),
-  };
+  const { statistics } = passes;
+  const updated = applyGradients(optimizer, model, state, gradients ?? finite, hyper, last, statistics);
   return {
     outputs: { loss: finite, ...metricOutputs(metrics) },
     next: next === undefined ? updated : replaceSome(`${where}: step: next`, state, updated, next),

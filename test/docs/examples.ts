@@ -7,6 +7,7 @@ import { expect } from 'vitest';
 import * as root from 'cyclegrad';
 import * as datasets from 'cyclegrad/datasets';
 import * as augment from 'cyclegrad/augment';
+import * as metrics from 'cyclegrad/metrics';
 import * as optim from 'cyclegrad/optim';
 import * as schedulers from 'cyclegrad/schedulers';
 import * as tools from 'cyclegrad/tools';
@@ -40,6 +41,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   'cyclegrad/schedulers': Object.keys(schedulers),
   'cyclegrad/augment': Object.keys(augment),
   'cyclegrad/datasets': Object.keys(datasets),
+  'cyclegrad/metrics': Object.keys(metrics),
   'cyclegrad/tools': Object.keys(tools),
 };
 

@@ -14,6 +14,7 @@ const PACKAGE = {
   exports: {
     '.': './engine/index.js',
     './nn': './engine/nn/index.js',
+    './metrics': './engine/metrics/index.js',
     './tools': './engine/tools/index.js',
     './*': './*/index.js',
   },

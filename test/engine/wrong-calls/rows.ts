@@ -20,6 +20,7 @@ const loss = weight.mul(weight).sum();
 const backend = c.reference();
 const model = nn.mlp([2, 4, 2]);
 const state = nn.initState(model, null, 1);
+const normed = nn.batchNorm(2);
 const data = arrays({ shape: [4, 2], data: new Float32Array(8) }, Int32Array.of(0, 1, 0, 1));
 const batches = loader(data, { batchSize: 2 });
 /** The folder of the calls, which the tests remove. */
@@ -125,6 +126,14 @@ const engine: Readonly<Record<string, Row>> = {
     metrics: { accuracy: c.accuracy },
   }),
   ...rows('fit train', training),
+  updateBatchNorm: row({
+    model: normed,
+    state: nn.initState(normed, null, 1),
+    data: batches,
+    backend,
+    batches: 1,
+    seed: 1,
+  }),
   augmentedBatch: row({ data: batches, backend, step: 1, mean: 0 }),
   predict: row({ model, state, data, backend, batchSize: 2 }),
   forward: row({ model, state, data, backend, batchSize: 2 }),
@@ -186,6 +195,8 @@ const optimizer = sgd({ lr: 0.1 });
 
 const network: Readonly<Record<string, Row>> = {
   activation: row((v: c.Tensor) => v.relu(), 'relu'),
+  ensemble: row(dense, [nn.initState(dense, null, 0)], { mean: 'outputs' }),
+  withViews: row(dense, [(v: c.Tensor) => v], { mean: 'outputs' }),
   applyGradients: {
     args: [optimizer, dense, tree, tree.weight.sum().add(tree.bias.sum()), { lr: c.scalar(0.1) }],
     named: [2, 4],
@@ -195,7 +206,16 @@ const network: Readonly<Record<string, Row>> = {
   ...rows('maxPool1d maxPool2d', 2, 2, { padding: 0, ceil: true }),
   ...rows('adaptiveAvgPool2d adaptiveMaxPool2d', [3, 2]),
   ...rows('pixelShuffle pixelUnshuffle', 2),
-  batchNorm: row(2, { form: 'caffe', affine: true, fraction: 0.9, epsilon: 1e-5, lrMult: 1, decayMult: 1 }),
+  batchNorm: row(2, {
+    form: 'caffe',
+    affine: true,
+    scale: true,
+    shift: true,
+    fraction: 0.9,
+    epsilon: 1e-5,
+    lrMult: 1,
+    decayMult: 1,
+  }),
   bind: {
     args: [
       dense,
@@ -265,7 +285,7 @@ const network: Readonly<Record<string, Row>> = {
   ...rows(
     'flatten globalAvgPool2d globalMaxPool2d hardSigmoid hardSwish hardTanh mish relu selu sigmoid silu softplus tanh',
   ),
-  freeze: row(dense, ['weight']),
+  freeze: row(dense, ['weight'], { statistics: true }),
   gelu: row({ approximate: 'tanh' }),
   groupNorm: row(2, 4, affine),
   initState: row(dense, optimizer, 1),
@@ -302,10 +322,36 @@ const optimizers: Readonly<Record<string, Row>> = {
   accumulateGradients: row(optimizer, 2),
   adadelta: row({ lr: 1, rho: 0.9, epsilon: 1e-6, weightDecay: 0.1 }),
   adagrad: row({ lr: 1, epsilon: 1e-6, initialAccumulator: 0, weightDecay: 0.1 }),
-  ...rows('adam', { lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1, form: 'caffe' }),
+  ...rows('adam', {
+    lr: 1,
+    beta1: 0.9,
+    beta2: 0.99,
+    epsilon: 1e-8,
+    weightDecay: 0.1,
+    form: 'caffe',
+    amsgrad: true,
+  }),
+  ...rows('radam lamb', { lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 }),
+  nadam: row({ lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, momentumDecay: 0.1, weightDecay: 0.1 }),
+  lion: row({ lr: 1, beta1: 0.9, beta2: 0.99, weightDecay: 0.1 }),
+  muon: row({
+    lr: 1,
+    momentum: 0.9,
+    nesterov: true,
+    weightDecay: 0.1,
+    iterations: 1,
+    coefficients: [1, 2, 3],
+    scale: 'none',
+    normalize: true,
+    match: 'fc',
+    others: optimizer,
+  }),
+  clipAdaptively: row(optimizer, { ratio: 0.1, epsilon: 0.1, except: 'fc' }),
   adamw: row({ lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 }),
   addWeightDecay: { args: [{ grad: two, param: two, decay: two }], named: [0] },
-  averageWeights: row(optimizer, { decay: 0.9 }),
+  averageWeights: row(optimizer, { decay: 0.9, warmup: true, every: 1, statistics: true }),
+  swa: row(optimizer, { start: 1, every: 1, statistics: true }),
+  lookahead: row(optimizer, { every: 1, alpha: 0.5, statistics: true }),
   averagedState: { args: [averaged], named: [0] },
   clipGradients: row(optimizer, { norm: 1 }),
   hyperParameter: { args: ['rule', 'lr', 0.1, notNegative], places: ['rule'] },
@@ -316,7 +362,7 @@ const optimizers: Readonly<Record<string, Row>> = {
     slots: [],
     update: ({ param }: { param: c.Tensor }) => ({ param, slots: {} }),
   }),
-  rmsprop: row({ lr: 1, rho: 0.9, epsilon: 1e-6, momentum: 0.9, weightDecay: 0.1 }),
+  rmsprop: row({ lr: 1, rho: 0.9, epsilon: 1e-6, momentum: 0.9, centered: true, weightDecay: 0.1 }),
   partition: row({ all: { match: '', optimizer } }),
   sgd: row({
     lr: 1,
@@ -516,6 +562,23 @@ const tools: Readonly<Record<string, Row>> = {
   wideSimdUnavailableReason: row(),
 };
 
+const accumulators: Readonly<Record<string, Row>> = {
+  auc: row(),
+  averagePrecision: row(),
+  confusionMatrix: row({ ignoreIndex: 1 }),
+  f1: row({ average: 'macro', ignoreIndex: 1 }),
+  meanAveragePrecision: row({
+    detections: (output: c.Tensor) => ({ boxes: output, scores: output }),
+    iou: [0.5],
+    suppression: { iou: 0.5, minScore: 0, limit: 2 },
+  }),
+  meanIoU: row({ average: 'macro', ignoreIndex: 1 }),
+  nonMaxSuppression: row([0, 0, 1, 1], [0.5], { iou: 0.5, minScore: 0, limit: 2 }),
+  precision: row({ average: 'macro', ignoreIndex: 1 }),
+  recall: row({ average: 'macro', ignoreIndex: 1 }),
+  topKAccuracy: row(2),
+};
+
 /** Values that other functions made. Their members are no options, so none is misspelled or replaced. */
 export const made: ReadonlySet<unknown> = new Set<unknown>([
   model,
@@ -541,5 +604,6 @@ export const table: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   'cyclegrad/schedulers': schedules,
   'cyclegrad/augment': augmentations,
   'cyclegrad/datasets': sets,
+  'cyclegrad/metrics': accumulators,
   'cyclegrad/tools': tools,
 };

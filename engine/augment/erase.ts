@@ -1,10 +1,10 @@
 /** Augmentations that erase a rectangle. They move no pixels, so targets stay as they are. */
-import type { Augmentation } from '../engine/augmentation.ts';
-import { arange } from '../engine/ops/create.ts';
-import { and, greaterEqual, less, where } from '../engine/ops/elementwise.ts';
-import { reshape, slice } from '../engine/ops/layout.ts';
-import { checkInteger, checkNumber, checkOptions, show } from '../engine/options.ts';
-import type { Tensor } from '../engine/tensor.ts';
+import type { Augmentation } from '../augmentation.ts';
+import { arange } from '../ops/create.ts';
+import { and, greaterEqual, less, where } from '../ops/elementwise.ts';
+import { reshape, slice } from '../ops/layout.ts';
+import { checkInteger, checkNumber, checkOptions, show } from '../options.ts';
+import type { Tensor } from '../tensor.ts';
 
 /** Top, left, bottom and right. The last two are exclusive. */
 type Rectangle = readonly [number, number, number, number];

@@ -1,11 +1,11 @@
 /** TrivialAugment: one random augmentation of random strength for each image. */
-import type { Augmentation, TargetMoves } from '../engine/augmentation.ts';
-import { add, clamp, div, floor, greaterEqual, maximum, mul, sub, where } from '../engine/ops/elementwise.ts';
-import { slice } from '../engine/ops/layout.ts';
-import { max, min } from '../engine/ops/reduce.ts';
-import { checkOptions } from '../engine/options.ts';
-import type { Stream } from '../engine/rng.ts';
-import type { Tensor } from '../engine/tensor.ts';
+import type { Augmentation, TargetMoves } from '../augmentation.ts';
+import { add, clamp, div, floor, greaterEqual, maximum, mul, sub, where } from '../ops/elementwise.ts';
+import { slice } from '../ops/layout.ts';
+import { max, min } from '../ops/reduce.ts';
+import { checkOptions } from '../options.ts';
+import type { Stream } from '../rng.ts';
+import type { Tensor } from '../tensor.ts';
 import { blended, factors, gray, meanGray } from './color.ts';
 import { checkFill, geometric, inverse, type Affine, type FillOptions } from './geometric.ts';
 

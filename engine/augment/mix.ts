@@ -1,7 +1,7 @@
 /** Combinations of two examples of a batch. */
-import type { Mixing } from '../engine/augmentation.ts';
-import { drawCutmix, drawMixup } from '../engine/mixing.ts';
-import { checkNumber } from '../engine/options.ts';
+import type { Mixing } from '../augmentation.ts';
+import { drawCutmix, drawMixup } from '../mixing.ts';
+import { checkNumber } from '../options.ts';
 
 const checkAlpha = (where: string, alpha: number): void =>
   checkNumber(

@@ -8,7 +8,7 @@ export type {
   MixedBatch,
   Mixing,
   TargetMoves,
-} from '../engine/augmentation.ts';
+} from '../augmentation.ts';
 export { affine, alternatingFlip, crop, flip, geometric, rotate, scale, translate } from './geometric.ts';
 export type { Affine, AffineOptions, Fill, FillOptions, FlipOptions, GeometricOptions } from './geometric.ts';
 export { brightness, contrast, saturation } from './color.ts';

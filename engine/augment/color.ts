@@ -1,12 +1,12 @@
 /** Augmentations of colors. They move no pixels, so targets stay as they are. */
-import type { Augmentation } from '../engine/augmentation.ts';
-import { ShapeError } from '../engine/errors.ts';
-import { add, clamp, mul, sub } from '../engine/ops/elementwise.ts';
-import { reshape } from '../engine/ops/layout.ts';
-import { mean, sum } from '../engine/ops/reduce.ts';
-import { checkNumber } from '../engine/options.ts';
-import { formatType } from '../engine/shape.ts';
-import type { Tensor } from '../engine/tensor.ts';
+import type { Augmentation } from '../augmentation.ts';
+import { ShapeError } from '../errors.ts';
+import { add, clamp, mul, sub } from '../ops/elementwise.ts';
+import { reshape } from '../ops/layout.ts';
+import { mean, sum } from '../ops/reduce.ts';
+import { checkNumber } from '../options.ts';
+import { formatType } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
 
 /** Luma of ITU-R BT.601, as in torchvision. */
 const LUMA = [0.2989, 0.587, 0.114];

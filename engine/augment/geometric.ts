@@ -1,7 +1,7 @@
 /** Augmentations that move pixels: affine maps of images, masks, boxes and points. */
-import type { Augmentation, AugmentationConfig, DrawnExample } from '../engine/augmentation.ts';
-import { warpAffine, warpBoxes, warpPoints } from '../engine/ops/warp.ts';
-import { reshape } from '../engine/ops/layout.ts';
+import type { Augmentation, AugmentationConfig, DrawnExample } from '../augmentation.ts';
+import { warpAffine, warpBoxes, warpPoints } from '../ops/warp.ts';
+import { reshape } from '../ops/layout.ts';
 import {
   checkFunction,
   checkInteger,
@@ -10,9 +10,9 @@ import {
   checkOptions,
   isRecord,
   show,
-} from '../engine/options.ts';
-import { stream, type Stream } from '../engine/rng.ts';
-import type { Tensor } from '../engine/tensor.ts';
+} from '../options.ts';
+import { stream, type Stream } from '../rng.ts';
+import type { Tensor } from '../tensor.ts';
 
 /**
  * What lies outside of an image: 'zero' is 0 after `normalize`, so the mean of the images. 'reflect' mirrors the image at the centers of
