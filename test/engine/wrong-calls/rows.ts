@@ -53,6 +53,7 @@ const training = {
   initial: {},
   loss: c.crossEntropy,
   metrics: { accuracy: c.accuracy },
+  callbacks: [],
   listeners: [],
   signal,
   resident: true,
@@ -126,6 +127,25 @@ const engine: Readonly<Record<string, Row>> = {
     metrics: { accuracy: c.accuracy },
   }),
   ...rows('fit train', training),
+  earlyStopping: row({ monitor: 'loss', mode: 'min', patience: 1, minDelta: 0, restoreBest: true }),
+  freezing: row([{ match: 'fc1', from: 0, until: 2 }]),
+  reduceOnPlateau: {
+    args: [
+      {
+        monitor: 'loss',
+        mode: 'min',
+        hyper: 'lr',
+        factor: 0.1,
+        patience: 1,
+        threshold: 0,
+        thresholdMode: 'absolute',
+        cooldown: 0,
+        min: 0,
+      },
+    ],
+    places: ['plateau'],
+  },
+  snapshots: row({ at: 1, keep: 1, dir: join(dir, 'snapshots') }),
   updateBatchNorm: row({
     model: normed,
     state: nn.initState(normed, null, 1),
