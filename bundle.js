@@ -19,6 +19,7 @@ const entries = {
   metrics: 'engine/metrics',
   tools: 'engine/tools',
   zoo: 'zoo',
+  interop: 'interop',
 };
 
 /** Packages that only work in Node, all behind functions that read and write files, archives and terminals. */

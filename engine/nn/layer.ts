@@ -45,8 +45,8 @@ export interface ParamSpec {
   readonly statistic?: boolean;
   /** A statistic that training uses as it is (see `freeze`). */
   readonly fixed?: boolean;
-  /** The parameter in PyTorch. Default: the same name and layout. */
-  readonly torch?: TorchLayout;
+  /** The parameter in PyTorch. Null: PyTorch's model has none. Default: the same name and layout. */
+  readonly torch?: TorchLayout | null;
 }
 
 /** Name and layout of a parameter in PyTorch, for `toTorch` and `fromTorch`. */

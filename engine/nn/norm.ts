@@ -71,8 +71,10 @@ export function normalize(mean: HostTensor | Nested | HostData, options: Normali
   checkOptions('normalize', options, ['std', 'scale']);
   const center = toHost('normalize: mean', mean);
   const factor = factorOf(options);
-  const params: Record<string, ParamSpec> = { mean: frozen(center.shape, fromArray(center)) };
-  if (factor !== null) params['scale'] = frozen(factor.shape, fromArray(factor));
+  const params: Record<string, ParamSpec> = {
+    mean: { ...frozen(center.shape, fromArray(center)), torch: null },
+  };
+  if (factor !== null) params['scale'] = { ...frozen(factor.shape, fromArray(factor)), torch: null };
   return {
     params,
     config: { kind: 'normalize' },
