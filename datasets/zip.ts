@@ -19,6 +19,10 @@ export async function unzip(where: string, bytes: Uint8Array): Promise<readonly 
     for await (const entry of archive.eachEntry()) {
       const name = entry.fileName;
       if (entries.has(name)) throw new Error(`it has '${name}' twice`);
+      const local = await archive.readLocalFileHeaderPromise(entry);
+      if (!local.fileName.equals(entry.fileNameRaw)) {
+        throw new Error(`'${name}' is '${local.fileName.toString()}' at its place in the archive`);
+      }
       const content = await buffer(await archive.openReadStreamPromise(entry)).catch((cause: Error) => {
         throw new Error(`'${name}' cannot be decompressed: ${cause.message}`, { cause });
       });

@@ -1,7 +1,7 @@
 /** Adam, with weight decay in the gradient or decoupled from it (AdamW). */
 import type { Optimizer } from '../engine/nn/optimizer.ts';
-import { checkNumber, checkOneOf, checkOptions } from '../engine/options.ts';
-import { add, div, mul, sqrt, sub } from '../engine/ops/index.ts';
+import { checkBoolean, checkNumber, checkOneOf, checkOptions } from '../engine/options.ts';
+import { add, div, maximum, mul, sqrt, sub } from '../engine/ops/index.ts';
 import type { Tensor } from '../engine/tensor.ts';
 import type { Schedule } from '../schedulers/index.ts';
 import { addWeightDecay, belowOne, hyperParameter, isOff, notNegative, perParameter } from './optimizer.ts';
@@ -20,6 +20,8 @@ export interface AdamOptions {
   readonly weightDecay?: number | Schedule;
   /** Whether epsilon is added to the root after ('pytorch') or before ('caffe') the bias correction. Default 'pytorch'. */
   readonly form?: 'caffe' | 'pytorch';
+  /** Whether v is replaced by its largest value so far in the update (AMSGrad). Default false. */
+  readonly amsgrad?: boolean;
   /** Parameters with options of their own: `[{ match: /bias$/, weightDecay: 0 }]`. See `Group`. Default: none. */
   readonly groups?: readonly Group<AdamOptions>[];
 }
@@ -39,10 +41,11 @@ export interface AdamOptions {
  *   form         pytorch              caffe     caffe
  *   weightDecay  0; of adamw 0.01     0; 0.004  0
  *
- * AMSGrad is not supported.
+ * With `amsgrad`, the largest v of all updates takes the place of v in the update.
  *
  * Throws RangeError unless lr >= 0, 0 <= β1, β2 < 1, epsilon > 0, weightDecay >= 0, and TypeError for an unknown option.
- * Source: D. Kingma and J. Ba, Adam, 2015; torch.optim.Adam; Caffe, adam_solver.cpp.
+ * Source: D. Kingma and J. Ba, Adam, 2015; S. Reddi et al., On the Convergence of Adam and Beyond, 2018, for AMSGrad;
+ * torch.optim.Adam; Caffe, adam_solver.cpp.
  *
  * @example adam({ lr: cyclicLR({ base: 1e-4, max: 1e-3, stepSize: 2000 }) })
  */
@@ -68,15 +71,25 @@ function adamOf(
   options: AdamOptions,
   defaultDecay: number,
 ): Optimizer {
-  checkOptions(where, options, ['lr', 'beta1', 'beta2', 'epsilon', 'weightDecay', 'form', 'groups']);
+  checkOptions(where, options, [
+    'lr',
+    'beta1',
+    'beta2',
+    'epsilon',
+    'weightDecay',
+    'form',
+    'amsgrad',
+    'groups',
+  ]);
   const { lr = 0.001, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 } = options;
-  const { weightDecay = defaultDecay, form = 'pytorch' } = options;
+  const { weightDecay = defaultDecay, form = 'pytorch', amsgrad = false } = options;
+  checkBoolean(where, 'amsgrad', amsgrad);
   checkNumber(where, 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
   checkOneOf(where, 'form', form, ['caffe', 'pytorch']);
   return perParameter({
     kind,
     where,
-    options: { form, epsilon },
+    options: { form, epsilon, ...(amsgrad && { amsgrad }) },
     hyper: {
       lr: hyperParameter(where, 'lr', lr, notNegative),
       beta1: hyperParameter(where, 'beta1', beta1, belowOne),
@@ -85,7 +98,7 @@ function adamOf(
         weightDecay: hyperParameter(where, 'weightDecay', weightDecay, notNegative),
       }),
     },
-    slots: ['m', 'v'],
+    slots: amsgrad ? ['m', 'v', 'vMax'] : ['m', 'v'],
     scalars: {
       // The corrections are running means of the constant 1. They stay correct under scheduled betas, and avoid the
       // cancellation of 1 − β^t in single precision.
@@ -109,12 +122,13 @@ function adamOf(
         kind === 'adam' || decay === null ? at.param : sub(at.param, mul(at.param, mul(rate, decay)));
       const m = add(mul(at.slots['m'], hyper['beta1']), mul(g, complement1));
       const v = add(mul(at.slots['v'], hyper['beta2']), mul(mul(g, g), complement2));
-      const root = sqrt(v);
+      const vMax = amsgrad ? maximum(at.slots['vMax'], v) : v;
+      const root = sqrt(vMax);
       const step =
         form === 'pytorch'
           ? mul(div(m, add(div(root, sqrt(correction2)), epsilon)), div(rate, correction1))
           : mul(div(m, add(root, epsilon)), div(mul(rate, sqrt(correction2)), correction1));
-      return { param: sub(param, step), slots: { m, v } };
+      return { param: sub(param, step), slots: { m, v, ...(amsgrad && { vMax }) } };
     },
   });
 }

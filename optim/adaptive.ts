@@ -1,7 +1,7 @@
 /** Adaptive methods without a first moment: RMSprop, AdaGrad, AdaDelta. The paper's Table 3 uses those of Caffe. */
 import type { Optimizer, Specs } from '../engine/nn/optimizer.ts';
-import { checkNumber, checkOptions } from '../engine/options.ts';
-import { add, div, mul, sqrt, sub } from '../engine/ops/index.ts';
+import { checkBoolean, checkNumber, checkOptions } from '../engine/options.ts';
+import { add, div, maximum, mul, sqrt, sub } from '../engine/ops/index.ts';
 import type { State } from '../engine/types.ts';
 import type { Schedule } from '../schedulers/index.ts';
 import {
@@ -24,6 +24,8 @@ export interface RmspropOptions {
   readonly epsilon?: number;
   /** Momentum, as in PyTorch: the velocity does not contain the learning rate. Caffe's RMSprop has no momentum. Default 0. */
   readonly momentum?: number | Schedule;
+  /** Whether the squared mean of the gradients is subtracted from the mean of their squares, which gives their variance. Default false. */
+  readonly centered?: boolean;
   /** L2 penalty, added to the gradient as weightDecay · w. Default 0. */
   readonly weightDecay?: number | Schedule;
   /** Parameters with options of their own: `[{ match: /bias$/, weightDecay: 0 }]`. See `Group`. Default: none. */
@@ -41,7 +43,8 @@ export interface RmspropOptions {
  *   ρ         0.99            0.9                 0.99
  *   epsilon   1e-8            1e-7, in the root   1e-8
  *
- * The centered form is not supported.
+ * With `centered`, h − a² takes the place of h in the root, where a ← ρ a + (1 − ρ) g. A negative difference, which rounding can cause,
+ * counts as 0.
  *
  * Throws RangeError unless lr >= 0, 0 <= ρ, momentum < 1, epsilon > 0, weightDecay >= 0, and TypeError for an unknown option.
  * Source: T. Tieleman and G. Hinton, lecture 6.5, 2012; Caffe, rmsprop_solver.cpp; torch.optim.RMSprop.
@@ -53,28 +56,34 @@ export function rmsprop(options: RmspropOptions = {}): Optimizer {
 }
 
 function makeRmsprop(where: string, options: RmspropOptions): Optimizer {
-  checkOptions(where, options, ['lr', 'rho', 'epsilon', 'momentum', 'weightDecay', 'groups']);
-  const { lr = 0.01, rho = 0.99, epsilon = 1e-8, momentum = 0, weightDecay = 0 } = options;
+  checkOptions(where, options, ['lr', 'rho', 'epsilon', 'momentum', 'centered', 'weightDecay', 'groups']);
+  const { lr = 0.01, rho = 0.99, epsilon = 1e-8, momentum = 0, weightDecay = 0, centered = false } = options;
+  checkBoolean(where, 'centered', centered);
   checkEpsilon(where, epsilon);
   const hasMomentum = !isOff(momentum);
   return perParameter({
     kind: 'rmsprop',
     where,
-    options: { epsilon },
+    options: { epsilon, ...(centered && { centered }) },
     hyper: {
       ...commonHyper(where, lr, weightDecay),
       rho: hyperParameter(where, 'rho', rho, belowOne),
       ...(hasMomentum && { momentum: hyperParameter(where, 'momentum', momentum, belowOne) }),
     },
-    slots: hasMomentum ? ['square', 'velocity'] : ['square'],
+    slots: ['square', ...(centered ? ['mean'] : []), ...(hasMomentum ? ['velocity'] : [])],
     scalars: { names: [], next: (_, hyper) => ({ complement: sub(1, hyper['rho']) }) },
     update(at) {
       const g = addWeightDecay(at);
       const square = add(mul(at.slots['square'], at.hyper['rho']), mul(mul(g, g), at.shared['complement']));
-      const scaled = div(g, add(sqrt(square), epsilon));
-      if (!hasMomentum) return { param: sub(at.param, mul(scaled, at.lr)), slots: { square } };
+      const mean = centered
+        ? add(mul(at.slots['mean'], at.hyper['rho']), mul(g, at.shared['complement']))
+        : null;
+      const variance = mean === null ? square : maximum(sub(square, mul(mean, mean)), 0);
+      const scaled = div(g, add(sqrt(variance), epsilon));
+      const slots = { square, ...(mean !== null && { mean }) };
+      if (!hasMomentum) return { param: sub(at.param, mul(scaled, at.lr)), slots };
       const velocity = add(mul(at.slots['velocity'], at.hyper['momentum']), scaled);
-      return { param: sub(at.param, mul(velocity, at.lr)), slots: { square, velocity } };
+      return { param: sub(at.param, mul(velocity, at.lr)), slots: { ...slots, velocity } };
     },
   });
 }

@@ -19,8 +19,19 @@ export {
   type RmspropOptions,
 } from './adaptive.ts';
 export { averagedState, averageWeights, swa, type AverageOptions, type SwaOptions } from './average.ts';
-export { clipGradients, type ClipOptions } from './clip.ts';
+export { clipAdaptively, clipGradients, type AdaptiveClipOptions, type ClipOptions } from './clip.ts';
 export { lookahead, type LookaheadOptions } from './lookahead.ts';
+export {
+  lamb,
+  lion,
+  nadam,
+  radam,
+  type LambOptions,
+  type LionOptions,
+  type NadamOptions,
+  type RadamOptions,
+} from './momentum.ts';
+export { muon, type MuonOptions } from './muon.ts';
 export {
   addWeightDecay,
   belowOne,

@@ -128,6 +128,7 @@ export function withOthers(
 export interface PartOptions {
   /** The parameters of the part. Without it, the part takes the parameters that no other part matches. */
   readonly match?: Match;
+  /** The update rule of the part, with its own schedules. */
   readonly optimizer: Optimizer;
 }
 

@@ -32,7 +32,7 @@ export interface AugmentedBatchOptions {
  * Throws TypeError or RangeError for invalid options.
  *
  * @example
- * const { x } = await augmentedBatch({ data: loader(train, { batchSize: 50, augment: { flip: true } }), backend });
+ * const { x } = await augmentedBatch({ data, backend, step: 3 });
  * x.shape // [50, 32, 32, 3]
  */
 export async function augmentedBatch(

@@ -45,10 +45,10 @@ export interface UpdateBatchNormOptions {
 export async function updateBatchNorm(options: UpdateBatchNormOptions): Promise<State> {
   const where = 'updateBatchNorm';
   checkOptions(where, options, ['model', 'state', 'data', 'backend', 'batches', 'seed']);
-  checkModel(where, options);
   const { model, state, backend, data: given, seed = 0 } = options;
   checkKind(where, 'data', given, 'batch', 'a loader, for instance loader(dataset, { batchSize: 100 })');
   checkLoader(where, given);
+  checkModel(where, options);
   checkInteger(where, 'seed', seed, 0);
   const data = given.withSeed(seed);
   const { batches = Math.max(1, Math.floor(data.stepsPerEpoch)) } = options;

@@ -161,6 +161,15 @@ describe('readNpz', () => {
     }
   });
 
+  it('refuses names that differ between the directory and the files', async () => {
+    const file = bytesOf(numpy.archives['stored']);
+    const directory = file.indexOf('PK\x01\x02');
+    file.write('z', file.indexOf('x.npy', directory));
+    await expect(readNpz(file)).rejects.toThrow(
+      "readNpz: 'z.npy' is 'x.npy' at its place in the archive (the archive is damaged, or not a file of np.savez)",
+    );
+  });
+
   it('refuses an entry that claims more bytes than it has', async () => {
     const file = bytesOf(numpy.archives['compressed']);
     const directory = file.indexOf('PK\x01\x02');

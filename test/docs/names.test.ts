@@ -1,8 +1,9 @@
-// docs/names.md lists every public function of layers, losses, optimizers, schedules and data sets, and nothing else.
+// docs/names.md lists every public function of layers, losses, metrics, optimizers, schedules, augmentations and data sets, and nothing else.
 import { expect, it } from 'vitest';
 import * as root from 'cyclegrad';
 import * as augment from 'cyclegrad/augment';
 import * as datasets from 'cyclegrad/datasets';
+import * as metrics from 'cyclegrad/metrics';
 import * as nn from 'cyclegrad/nn';
 import * as optim from 'cyclegrad/optim';
 import * as schedulers from 'cyclegrad/schedulers';
@@ -42,6 +43,7 @@ it.each([
         .map((name) => `nn.${name}`),
     ],
   ],
+  ['Metrics', Object.keys(metrics)],
   ['Optimizers', Object.keys(optim)],
   ['Schedules', Object.keys(schedulers)],
   ['Augmentations', Object.keys(augment)],

@@ -54,6 +54,7 @@ const training = {
   initial: {},
   loss: c.crossEntropy,
   metrics: { accuracy: c.accuracy },
+  callbacks: [],
   listeners: [],
   signal,
   resident: true,
@@ -127,6 +128,25 @@ const engine: Readonly<Record<string, Row>> = {
     metrics: { accuracy: c.accuracy },
   }),
   ...rows('fit train', training),
+  earlyStopping: row({ monitor: 'loss', mode: 'min', patience: 1, minDelta: 0, restoreBest: true }),
+  freezing: row([{ match: 'fc1', from: 0, until: 2 }]),
+  reduceOnPlateau: {
+    args: [
+      {
+        monitor: 'loss',
+        mode: 'min',
+        hyper: 'lr',
+        factor: 0.1,
+        patience: 1,
+        threshold: 0,
+        thresholdMode: 'absolute',
+        cooldown: 0,
+        min: 0,
+      },
+    ],
+    places: ['plateau'],
+  },
+  snapshots: row({ at: 1, keep: 1, dir: join(dir, 'snapshots') }),
   updateBatchNorm: row({
     model: normed,
     state: nn.initState(normed, null, 1),
@@ -196,6 +216,8 @@ const optimizer = sgd({ lr: 0.1 });
 
 const network: Readonly<Record<string, Row>> = {
   activation: row((v: c.Tensor) => v.relu(), 'relu'),
+  ensemble: row(dense, [nn.initState(dense, null, 0)], { mean: 'outputs' }),
+  withViews: row(dense, [(v: c.Tensor) => v], { mean: 'outputs' }),
   applyGradients: {
     args: [optimizer, dense, tree, tree.weight.sum().add(tree.bias.sum()), { lr: c.scalar(0.1) }],
     named: [2, 4],
@@ -307,6 +329,8 @@ const network: Readonly<Record<string, Row>> = {
   'init.normal': row(1, 0),
   'init.uniform': row(-1, 1),
   'init.xavier': row({ fan: 'in', distribution: 'normal' }),
+  'init.dirac': row({ rest: nn.init.zeros }),
+  'init.orthogonal': row(1),
   'init.he': row({ fan: 'in', distribution: 'normal' }),
   'init.fromArray': {
     args: [[1, 2]],
@@ -321,7 +345,31 @@ const optimizers: Readonly<Record<string, Row>> = {
   accumulateGradients: row(optimizer, 2),
   adadelta: row({ lr: 1, rho: 0.9, epsilon: 1e-6, weightDecay: 0.1 }),
   adagrad: row({ lr: 1, epsilon: 1e-6, initialAccumulator: 0, weightDecay: 0.1 }),
-  ...rows('adam', { lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1, form: 'caffe' }),
+  ...rows('adam', {
+    lr: 1,
+    beta1: 0.9,
+    beta2: 0.99,
+    epsilon: 1e-8,
+    weightDecay: 0.1,
+    form: 'caffe',
+    amsgrad: true,
+  }),
+  ...rows('radam lamb', { lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 }),
+  nadam: row({ lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, momentumDecay: 0.1, weightDecay: 0.1 }),
+  lion: row({ lr: 1, beta1: 0.9, beta2: 0.99, weightDecay: 0.1 }),
+  muon: row({
+    lr: 1,
+    momentum: 0.9,
+    nesterov: true,
+    weightDecay: 0.1,
+    iterations: 1,
+    coefficients: [1, 2, 3],
+    scale: 'none',
+    normalize: true,
+    match: 'fc',
+    others: optimizer,
+  }),
+  clipAdaptively: row(optimizer, { ratio: 0.1, epsilon: 0.1, except: 'fc' }),
   adamw: row({ lr: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 }),
   addWeightDecay: { args: [{ grad: two, param: two, decay: two }], named: [0] },
   averageWeights: row(optimizer, { decay: 0.9, warmup: true, every: 1, statistics: true }),
@@ -337,7 +385,7 @@ const optimizers: Readonly<Record<string, Row>> = {
     slots: [],
     update: ({ param }: { param: c.Tensor }) => ({ param, slots: {} }),
   }),
-  rmsprop: row({ lr: 1, rho: 0.9, epsilon: 1e-6, momentum: 0.9, weightDecay: 0.1 }),
+  rmsprop: row({ lr: 1, rho: 0.9, epsilon: 1e-6, momentum: 0.9, centered: true, weightDecay: 0.1 }),
   partition: row({ all: { match: '', optimizer } }),
   sgd: row({
     lr: 1,
@@ -366,7 +414,7 @@ const schedules: Readonly<Record<string, Row>> = {
   clamp: row(s.constant(1), 0, 1),
   constant: row(1),
   cosine: row({ max: 1, min: 0, steps: 10 }),
-  cosineWarmRestarts: row({ max: 1, min: 0, T0: 10, tMult: 2 }),
+  cosineWarmRestarts: row({ max: 1, min: 0, steps: 10, tMult: 2, decay: 0.5 }),
   custom: row(named),
   cyclicLR: row(cyclic),
   cyclicMomentum: row({ ...cyclic, decays: 'amplitude' }),
@@ -532,7 +580,11 @@ const sets: Readonly<Record<string, Row>> = {
 const wasmReport = { backend: 'wasm', threads: 1, simd: 'relaxed', fused: true };
 const limits: MachineLimits = { threads: 1, simd: 'relaxed', gflopPerSecond: 1, gbPerSecond: 1 };
 const compiled = await c.compile(backend, { ...spec, hyper: [], state: {} } as never);
+const patches = { shape: [1, 2, 2, 1], dtype: 'f32', data: new Float32Array(4) };
+
 const tools: Readonly<Record<string, Row>> = {
+  ...rows('eigh qr svd', [[1]]),
+  whitening: row(patches, { kernel: 2, epsilon: 0.1, negatives: true }),
   Evaluator: { args: [backend], call: (given: never) => new Evaluator(given) },
   adapterName: row(wasmReport),
   formatProfile: { args: [{ rows: [], ms: 1, gflopPerSecond: 1, runs: 1, limits }], named: [0] },

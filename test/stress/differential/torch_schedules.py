@@ -46,14 +46,19 @@ def updater(case, params):
     multipliers = case['multipliers']
     if o.get('form') == 'caffe':
         return {'sgd': caffe_sgd, 'adam': caffe_adam, 'adamw': caffe_adam}[name](case, params)
+    if name == 'nadam':
+        return nadam(case, params)
     groups = [
         {'params': [p], 'lr': 0.1, 'weight_decay': o['weightDecay'] * m['decayMult']} for p, m in zip(params, multipliers)
     ]
     kinds = {
         'sgd': lambda: torch.optim.SGD(groups, lr=0.1, momentum=o['momentum'], nesterov=o['nesterov']),
-        'adam': lambda: torch.optim.Adam(groups, betas=(o['beta1'], o['beta2']), eps=o['epsilon']),
-        'adamw': lambda: torch.optim.AdamW(groups, betas=(o['beta1'], o['beta2']), eps=o['epsilon']),
-        'rmsprop': lambda: torch.optim.RMSprop(groups, alpha=o['rho'], eps=o['epsilon'], momentum=o['momentum']),
+        'adam': lambda: torch.optim.Adam(groups, betas=(o['beta1'], o['beta2']), eps=o['epsilon'], amsgrad=o['amsgrad']),
+        'adamw': lambda: torch.optim.AdamW(
+            groups, betas=(o['beta1'], o['beta2']), eps=o['epsilon'], amsgrad=o['amsgrad']),
+        'radam': lambda: torch.optim.RAdam(groups, betas=(o['beta1'], o['beta2']), eps=o['epsilon']),
+        'rmsprop': lambda: torch.optim.RMSprop(
+            groups, alpha=o['rho'], eps=o['epsilon'], momentum=o['momentum'], centered=o['centered']),
         'adagrad': lambda: torch.optim.Adagrad(
             groups, eps=o['epsilon'], initial_accumulator_value=o['initialAccumulator']),
         'adadelta': lambda: torch.optim.Adadelta(groups, rho=o['rho'], eps=o['epsilon']),
@@ -108,6 +113,31 @@ def caffe_adam(case, params):
                 m.mul_(b1).add_((1 - b1) * g)
                 v.mul_(b2).add_((1 - b2) * g * g)
                 p -= lr * correction * m / (v.sqrt() + o['epsilon'])
+
+    return update
+
+
+def nadam(case, params):
+    """As PyTorch 2 computes it. PyTorch 1.13 has a factor mu too many in the second term."""
+    o = case['options']
+    b1, b2, psi = o['beta1'], o['beta2'], o['momentumDecay']
+    moments = [[torch.zeros_like(p), torch.zeros_like(p)] for p in params]
+    progress = {'step': 0, 'product': 1.0}
+
+    def update(grads, rate):
+        progress['step'] += 1
+        t = progress['step']
+        mu, following = (b1 * (1 - 0.5 * 0.96 ** (step * psi)) for step in (t, t + 1))
+        progress['product'] *= mu
+        product = progress['product']
+        with torch.no_grad():
+            for (m, v), p, g, (lr, decay) in zip(moments, params, grads, rates_of(case, rate)):
+                g = g + decay * p
+                m.mul_(b1).add_((1 - b1) * g)
+                v.mul_(b2).add_((1 - b2) * g * g)
+                denominator = (v / (1 - b2**t)).sqrt() + o['epsilon']
+                p -= lr * (1 - mu) / (1 - product) * g / denominator
+                p -= lr * following / (1 - product * following) * m / denominator
 
     return update
 
