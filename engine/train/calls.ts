@@ -80,6 +80,7 @@ export interface UpdatesSpec {
 /** The updates of a training run. */
 export class Updates {
   readonly #spec: UpdatesSpec;
+  #update: Executable;
   /** Copies the state to the kept arrays, and back. Compiled when first needed. */
   #keep: Executable | null = null;
   #restore: Executable | null = null;
@@ -91,6 +92,14 @@ export class Updates {
 
   constructor(spec: UpdatesSpec) {
     this.#spec = spec;
+    this.#update = spec.update;
+  }
+
+  /** Takes another executable for later updates. Only the updates that have events may have run. */
+  async replace(make: () => Promise<Executable>): Promise<void> {
+    // First frees the memory of the one before.
+    await this.#update.close();
+    this.#update = await make();
   }
 
   /** The outputs of update `step`. Updates before `until` may run in the same call. Throws the error of the run. */
@@ -107,10 +116,10 @@ export class Updates {
   async settle(step: number): Promise<void> {
     const count = step - this.#first;
     if (count >= this.#done.length) return;
-    const { update, feedsOf } = this.#spec;
+    const { feedsOf } = this.#spec;
     this.#restore ??= await this.#copy(KEPT, '');
     await this.#restore.run({});
-    if (count > 0) await runTogether(update, count, (k) => feedsOf(this.#first + k));
+    if (count > 0) await runTogether(this.#update, count, (k) => feedsOf(this.#first + k));
     this.#done = this.#done.slice(0, count);
     this.#failure = null;
   }
@@ -118,11 +127,11 @@ export class Updates {
   async close(): Promise<void> {
     await this.#keep?.close();
     await this.#restore?.close();
-    await this.#spec.update.close();
+    await this.#update.close();
   }
 
   async #call(step: number, count: number): Promise<void> {
-    const { update, pace, feedsOf } = this.#spec;
+    const { pace, feedsOf } = this.#spec;
     const begin = performance.now();
     let outputs: Outputs;
     this.#failure = null;
@@ -131,7 +140,7 @@ export class Updates {
         this.#keep ??= await this.#copy('', KEPT);
         await this.#keep.run({});
       }
-      outputs = await callRuns(update, count, (k) => feedsOf(step + k));
+      outputs = await callRuns(this.#update, count, (k) => feedsOf(step + k));
     } catch (error) {
       const several = error instanceof RunsError;
       outputs = several ? error.before : {};

@@ -11,6 +11,8 @@ import type { LayerConfig } from '../nn/layer.ts';
 import type { OptimizerConfig } from '../nn/optimizer.ts';
 import { checkInteger, checkOptions, checkText, isRecord, show } from '../options.ts';
 import type { HostTensor, State } from '../types.ts';
+import type { CallbacksRecord } from './callbacks.ts';
+import type { ControlsRecord } from './controls.ts';
 import type { EvalEvent } from './events.ts';
 import type { StepConfig } from './step.ts';
 import {
@@ -48,14 +50,15 @@ export interface Checkpoint {
   readonly last: EvalEvent | null;
   /** The best evaluation. Null without evaluations. */
   readonly best: EvalEvent | null;
-  /** What else the rest of the run depends on: its own step. Missing if there is nothing. */
+  /** What else the rest of the run depends on: its own step, and what callbacks changed. Missing if there is nothing. */
   readonly trainer?: TrainerRecord;
 }
 
-/** What a checkpoint stores of the options that open the trainer. */
-export interface TrainerRecord {
+/** What a checkpoint stores of the options that open the trainer. Parts that are missing were not used. */
+export interface TrainerRecord extends ControlsRecord {
   /** The name and the config of the step, if it is not that of the trainer. */
   readonly step?: StepConfig;
+  readonly callbacks?: CallbacksRecord;
 }
 
 /** A checkpoint without its arrays. */

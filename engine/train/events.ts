@@ -66,14 +66,22 @@ export interface NoticeEvent extends Notice {
 /** The last event of a run. */
 export interface EndEvent {
   readonly type: 'end';
-  /** 'done': all steps ran. 'break': the loop ended early. 'abort': the AbortSignal aborted. 'error': an error was thrown. */
-  readonly reason: 'done' | 'break' | 'abort' | 'error';
+  /**
+   * 'done': all steps ran. 'stop': a callback or the caller stopped the run. 'break': the loop ended early. 'abort': the AbortSignal
+   * aborted. 'error': an error was thrown.
+   */
+  readonly reason: 'done' | 'stop' | 'break' | 'abort' | 'error';
+  /** Why the run was stopped, for the reason 'stop'. */
+  readonly stopped?: string;
   /** Updates done. */
   readonly step: number;
   readonly steps: number;
   /** The last evaluation. Null without evaluations. */
   readonly last: EvalEvent | null;
-  /** The evaluation with the highest accuracy, or with the lowest loss if there is no accuracy. Null without evaluations. */
+  /**
+   * The best evaluation: with the highest accuracy, or with the lowest loss if there is no accuracy, unless `monitor` of the checkpoints
+   * names another metric. Null without evaluations.
+   */
   readonly best: EvalEvent | null;
   /** Wall time of the run in this process, in milliseconds. */
   readonly ms: number;

@@ -10,6 +10,12 @@ export {
   type Checkpoint,
   type SaveTensorsOptions,
 } from './checkpoint.ts';
+export type { Callback, CallbackFunction, CallbackState, OpenCallback, RunHandle } from './callbacks.ts';
+export { earlyStopping, type EarlyStoppingOptions } from './callbacks/early-stopping.ts';
+export { freezing, type FreezingPhase } from './callbacks/freezing.ts';
+export { reduceOnPlateau, type ReduceOnPlateauOptions } from './callbacks/reduce-on-plateau.ts';
+export { snapshots, type Snapshot, type Snapshots, type SnapshotsOptions } from './callbacks/snapshots.ts';
+export type { MonitorOptions } from './monitor.ts';
 export { augmentedBatch, type AugmentedBatchOptions } from './preview.ts';
 export type { Interval } from './duration.ts';
 export { latestCheckpoint } from './run-folder.ts';
@@ -46,5 +52,5 @@ export {
 } from './suggest-bounds.ts';
 export type { CheckpointOptions, EvalOptions, TrainOptions } from './settings.ts';
 export type { NamedStep, StepContext, StepFunction, StepResult } from './step.ts';
-export { fit, train, type Result } from './train.ts';
+export { fit, train, type Result, type TrainRun } from './train.ts';
 export { updateBatchNorm, type UpdateBatchNormOptions } from './update-batch-norm.ts';

@@ -74,3 +74,9 @@ export async function findNonFinite(suspect: Suspect): Promise<string> {
     await executable.close();
   }
 }
+
+/** What to do about a loss that is not finite after `step` updates. */
+export const fixFor = (step: number): string =>
+  step === 0
+    ? 'check the data, the initial state and the loss: there was no update yet'
+    : 'lower the learning rate';

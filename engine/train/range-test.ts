@@ -44,6 +44,7 @@ const TRAINING = [
   'loss',
   'metrics',
   'listeners',
+  'callbacks',
   'signal',
   'resident',
   'stepsPerCall',

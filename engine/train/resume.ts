@@ -4,6 +4,7 @@ import { CheckpointError } from '../errors.ts';
 import { isRecord } from '../options.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
+import { withoutCallbacks } from './callbacks.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Notice } from './events.ts';
 import type { RunFolder } from './run-folder.ts';
@@ -17,6 +18,8 @@ export interface ResumingRun extends Pick<
 > {
   readonly path: string;
   readonly step: StepConfig | null;
+  /** The configs of the callbacks with a state, by name. */
+  readonly callbacks: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -53,6 +56,7 @@ export async function loadLatest(
     seed,
     steps,
     step: configOf(settings.step),
+    callbacks: Object.fromEntries(settings.callbacks.map(({ name, config = {} }) => [name, config])),
   });
   return { checkpoint, notices: [...(await folder.settle(newest)), ...notices] };
 }
@@ -82,7 +86,7 @@ function checkResume(checkpoint: Checkpoint, run: ResumingRun): Notice[] {
   if (optimizer !== null) fail(`the optimizer differs: ${optimizer}`, 'use the same optimizer');
   const step = firstDifference({ step: checkpoint.trainer?.step ?? null }, { step: run.step });
   if (step !== null) fail(`the training step differs: ${step}`, 'use the same step');
-  checkState(checkpoint.state, run.state, fail);
+  checkState(withoutCallbacks(checkpoint.state), run.state, fail);
   const model = firstDifference(checkpoint.model, run.model);
   if (model !== null) fail(`the model differs: ${model}`, 'resume with the model that it was saved from');
   if (checkpoint.step > run.steps) {
@@ -99,6 +103,12 @@ function checkResume(checkpoint: Checkpoint, run: ResumingRun): Notice[] {
       code: 'schedule-changed',
       message: `a hyperparameter differs from ${run.path}: ${schedule}`,
     });
+  }
+  for (const [name, saved] of Object.entries(checkpoint.trainer?.callbacks ?? {})) {
+    const callback = firstDifference({ [name]: saved.config }, { [name]: run.callbacks[name] ?? null });
+    if (callback === null) continue;
+    const message = `a callback differs from ${run.path}: ${callback}`;
+    notices.push({ code: 'callback-changed', message });
   }
   if (checkpoint.steps !== run.steps) {
     notices.push({

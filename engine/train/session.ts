@@ -1,37 +1,35 @@
 /** The resources and the progress of a training run, and its operations. It emits no events. */
-import { notices as scheduleNotices } from '../../schedulers/index.ts';
 import type { Store } from '../backends/backend.ts';
 import type { Report } from '../backends/report.ts';
-import { averagesIn } from '../average.ts';
 import { DataError, EngineError, NonFiniteError } from '../errors.ts';
-import { checkArrays } from '../host.ts';
-import { countParameters, initState } from '../nn/model.ts';
+import type { Match } from '../match.ts';
 import type { Hyper } from '../nn/optimizer.ts';
-import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
-import { Pace, Updates } from './calls.ts';
+import type { Updates } from './calls.ts';
+import { Callbacks, type RunHandle } from './callbacks.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import type { Controls } from './controls.ts';
 import { isDue, nextDue } from './duration.ts';
-import { CompiledEvaluation, isBetter } from './evaluate.ts';
-import type { EvalEvent, Notice, StepEvent } from './events.ts';
-import { digestOfExamples, type Examples } from './examples.ts';
-import { findNonFinite, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
+import type { CompiledEvaluation } from './evaluate.ts';
+import type { CheckpointEvent, EvalEvent, Notice, StepEvent } from './events.ts';
+import type { Examples } from './examples.ts';
+import { isImprovement } from './monitor.ts';
+import { findNonFinite, fixFor, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
 import { readMeasures } from './objective.ts';
-import { placeExamples } from './placement.ts';
-import { checkArithmetic, loadLatest } from './resume.ts';
-import { RunFolder } from './run-folder.ts';
+import type { RunFolder } from './run-folder.ts';
 import type { Settings } from './settings.ts';
 import { configOf } from './step.ts';
-import { TrainingStep } from './training-step.ts';
+import type { TrainingStep } from './training-step.ts';
 
 /** The parts of a session that are constant during the run. */
-interface Parts {
+export interface Parts {
   readonly settings: Settings;
   readonly store: Store;
   /** The names of the arrays of the state. */
   readonly names: readonly string[];
   readonly trainingStep: TrainingStep;
   readonly updates: Updates;
+  readonly controls: Controls;
   readonly evaluation: Examples;
   /** Null without evaluations. */
   readonly evaluator: CompiledEvaluation | null;
@@ -46,151 +44,9 @@ interface Parts {
   readonly notices: readonly Notice[];
 }
 
-/**
- * Opens a session: locks the folder of the run, reads the checkpoint to resume from, if there is one, fills the store and compiles the
- * steps. Closes everything again when it throws.
- */
-export async function openSession(settings: Settings): Promise<Session> {
-  const { checkpoint: options, files } = settings;
-  const folder = options && (await RunFolder.open(files, options.dir, options.keep));
-  try {
-    return await openIn(folder, settings);
-  } catch (error) {
-    await folder?.close().catch(() => undefined); // report the first error
-    throw error;
-  }
-}
-
-async function openIn(folder: RunFolder | null, settings: Settings): Promise<Session> {
-  const { model, backend, evaluation: evalSettings, stepsPerCall } = settings;
-  const fresh = freshState(settings);
-  if (evalSettings?.averaged === true && Object.keys(averagesIn(Object.keys(fresh))).length === 0) {
-    throw new TypeError(
-      `${settings.where}: eval: averaged needs an optimizer with averages (write optimizer: averageWeights(…))`,
-    );
-  }
-  const digest = once(() => digestOfExamples(settings.data.dataset));
-  const { checkpoint, notices } = await loadLatest(settings, folder, fresh, digest);
-  const state = checkpoint?.state ?? withInitial(`${settings.where}: initial`, fresh, settings.initial);
-  const placement = await placeExamples(settings, state);
-  const { store, training, evaluation, runsPerCall } = placement;
-  const newPace = (): Pace => new Pace(runsPerCall, stepsPerCall !== 'auto');
-  const names = Object.keys(fresh);
-  const opened: { close(): Promise<void> }[] = [store];
-  try {
-    const trainingStep = new TrainingStep(settings, training);
-    const update = await trainingStep.compile(store, names, []);
-    opened.push(update);
-    const evaluator =
-      evalSettings &&
-      (await CompiledEvaluation.compile({
-        where: `${settings.where}: eval`,
-        model,
-        backend,
-        store,
-        objective: evalSettings.objective,
-        examples: evaluation,
-        batchSize: evalSettings.batchSize,
-        averaged: evalSettings.averaged,
-        pace: newPace(),
-      }));
-    const feedsOf = (step: number) => trainingStep.feeds(step);
-    const updates = new Updates({ backend, store, names, update, pace: newPace(), feedsOf });
-    const { report } = update;
-    return new Session({
-      settings,
-      store,
-      names,
-      trainingStep,
-      updates,
-      evaluation,
-      evaluator,
-      digest,
-      folder,
-      checkpoint,
-      bestStep: checkpoint !== null && settings.checkpoint?.best ? await folder!.bestStep() : null,
-      report,
-      notices: [
-        ...notices,
-        ...placement.notices,
-        ...(checkpoint === null ? [] : checkArithmetic(checkpoint.report, report)),
-        ...(checkpoint?.step === settings.steps ? [complete(settings.steps)] : []),
-        ...settingsNotices(settings),
-        ...threadNotices(report),
-      ],
-    });
-  } catch (error) {
-    for (const resource of opened.toReversed()) await resource.close().catch(() => undefined);
-    throw error;
-  }
-}
-
-/** The notice of a run that resumes from its last step. */
-const complete = (steps: number): Notice => ({
-  code: 'complete',
-  message: `the run is already complete: all ${steps} steps are done (use more steps to continue it)`,
-});
-
-/** More threads than this for each core mostly wait for each other. */
-const MOST_THREADS_A_CORE = 4;
-
-/** A notice if the CPU backend has far more threads than can run at the same time. */
-function threadNotices(report: Report): Notice[] {
-  if (report.backend !== 'wasm' || report.cores === undefined) return [];
-  const { threads, cores } = report;
-  if (threads <= MOST_THREADS_A_CORE * cores) return [];
-  const available = cores === 1 ? 'only 1 CPU is available' : `only ${cores} CPUs are available`;
-  const message = `${threads} threads compute, but ${available}: steps take longer than with threads: ${cores}`;
-  return [{ code: 'many-threads', message }];
-}
-
-/** The prefix of the arrays of the user's own step. */
-const STEP = 'step/';
-
-/** The state before the first update. */
-function freshState({ model, optimizer, seed, step }: Settings): State {
-  const own = Object.entries(step?.state ?? {}).map(([name, value]) => [STEP + name, value]);
-  return { ...initState(model, optimizer, seed), ...Object.fromEntries(own) };
-}
-
-/** A function that computes its result at the first call. */
-function once<T>(compute: () => T): () => T {
-  let result: { readonly value: T } | null = null;
-  return () => (result ??= { value: compute() }).value;
-}
-
-/** The fresh state with the `initial` arrays in place of its own. */
-function withInitial(where: string, fresh: State, initial: State): State {
-  checkArrays(where, initial);
-  for (const [name, value] of Object.entries(initial)) {
-    const type = fresh[name];
-    if (type === undefined) {
-      throw new DataError(
-        `${where}: there is no array called '${name}' (the run has: ${Object.keys(fresh).slice(0, 20).join(', ')})`,
-      );
-    }
-    if (type.dtype !== value.dtype || !sameShape(type.shape, value.shape)) {
-      throw new DataError(`${where}: '${name}' must be ${formatType(type)}, got ${formatType(value)}`);
-    }
-  }
-  return { ...fresh, ...initial };
-}
-
-/** Notices about the model and the schedules. */
-function settingsNotices({ model, optimizer, steps }: Settings): Notice[] {
-  const result: Notice[] = [];
-  if (countParameters(model) === 0) {
-    result.push({
-      code: 'nothing-trained',
-      message: 'the model has no trainable parameters, so only statistics can change',
-    });
-  }
-  for (const [name, schedule] of Object.entries(optimizer.schedules)) {
-    for (const { code, message } of scheduleNotices(schedule, steps)) {
-      result.push({ code, message: `${name}: ${message}` });
-    }
-  }
-  return result;
+interface Announce {
+  emit(event: EvalEvent): Promise<EvalEvent>;
+  save(): Promise<CheckpointEvent>;
 }
 
 export class Session {
@@ -202,14 +58,20 @@ export class Session {
   batchLoss: number | null = null;
   readonly report: Report;
   readonly notices: readonly Notice[];
+  readonly callbacks: Callbacks;
+  /** How the run sends an event, and saves with its events. */
+  announce: Announce | null = null;
   readonly #parts: Parts;
   /** The last checkpoint: its step, and the step of its last evaluation. */
   #saved: { readonly step: number; readonly evaluated: number | undefined } | null;
   #savedBestStep: number | null;
   /** Whether the loss or the state was not finite. Earlier checkpoints are then better than the state. */
   #diverged = false;
+  /** Whether `write` changed the state after the last evaluation. */
+  #written = false;
+  #closed = false;
 
-  /** Use `openSession`. */
+  /** Use `openSession` of open.ts. */
   constructor(parts: Parts) {
     const { checkpoint, bestStep, report, notices } = parts;
     this.#parts = parts;
@@ -218,6 +80,7 @@ export class Session {
     this.step = checkpoint?.step ?? 0;
     this.#saved = checkpoint && { step: checkpoint.step, evaluated: checkpoint.last?.step };
     this.#savedBestStep = bestStep;
+    this.callbacks = new Callbacks(parts.settings.callbacks, checkpoint, (by) => this.handle(by));
     this.last = checkpoint?.last ?? null;
     this.best = checkpoint?.best ?? null;
   }
@@ -234,8 +97,9 @@ export class Session {
   /** Runs one update. Throws EngineError when the loss is not finite. The state is then unchanged. */
   async next(): Promise<StepEvent> {
     const { step } = this;
-    const { settings, updates } = this.#parts;
-    const hyper = settings.optimizer.at(step);
+    const { settings, updates, controls } = this.#parts;
+    await this.#recompile();
+    const hyper = controls.scaled(settings.optimizer.at(step));
     let update: Awaited<ReturnType<Updates['next']>>;
     try {
       update = await updates.next(step, this.#nextEventStep);
@@ -246,6 +110,7 @@ export class Session {
     }
     const { loss, metrics } = readMeasures(update.values);
     this.step = step + 1;
+    this.#written = false;
     this.batchLoss = loss;
     return { type: 'step', step, steps: settings.steps, hyper, loss, metrics, ms: update.ms };
   }
@@ -304,8 +169,114 @@ export class Session {
     }
     const event: EvalEvent = { type: 'eval', step, ...measured };
     this.last = event;
-    if (this.best === null || isBetter(event, this.best)) this.best = event;
+    this.#written = false;
+    if (isImprovement(settings.where, event, this.best, settings.monitor)) this.best = event;
     return event;
+  }
+
+  /** Whether the state is not the one of the last evaluation because something wrote to it. */
+  get needsEvaluation(): boolean {
+    return this.#written && this.#parts.evaluator !== null;
+  }
+
+  /** Why a callback or the caller stopped the run. Null while it was not stopped. */
+  get stopped(): string | null {
+    return this.#parts.controls.stopped?.reason ?? null;
+  }
+
+  /** What callbacks and callers do with the run. `by` is the name of the callback, or null. */
+  handle(by: string | null): RunHandle {
+    // oxlint-disable-next-line typescript/no-this-alias -- the accessors of the handle need it
+    const session = this;
+    const { settings, controls } = this.#parts;
+    const running = (): void => {
+      if (session.#closed) throw new EngineError(`${settings.where}: the run has ended`);
+    };
+    const steady = async (): Promise<void> => {
+      running();
+      // Updates that ran ahead used the settings before the change.
+      await session.#parts.updates.settle(session.step);
+      session.#saved = null;
+    };
+    return {
+      steps: settings.steps,
+      get step() {
+        return session.step;
+      },
+      get last() {
+        return session.last;
+      },
+      get best() {
+        return session.best;
+      },
+      async state() {
+        running();
+        return session.state();
+      },
+      async evaluate() {
+        running();
+        if (session.#parts.evaluator === null) {
+          throw new EngineError(`${settings.where}: the run has no evaluations (pass eval)`);
+        }
+        if (session.last?.step === session.step && !session.#written) return session.last;
+        // Updates that ran ahead must not be in the evaluated state.
+        await session.#parts.updates.settle(session.step);
+        const event = await session.evaluate();
+        return event && session.announce!.emit(event);
+      },
+      async save() {
+        running();
+        session.#folder();
+        return (await session.announce!.save()).path;
+      },
+      async write(state) {
+        await steady();
+        await session.#write(state);
+      },
+      stop(reason) {
+        controls.stop(by, reason);
+        session.#saved = null;
+      },
+      async scale(name, factor) {
+        await steady();
+        controls.scale(name, factor, Object.keys(settings.optimizer.at(0)));
+      },
+      async freeze(match: Match) {
+        await steady();
+        controls.freeze(match, true);
+      },
+      async unfreeze(match: Match) {
+        await steady();
+        controls.freeze(match, false);
+      },
+      notice(message) {
+        controls.notices.push({ code: by ?? 'run', message });
+      },
+    };
+  }
+
+  async #write(state: State): Promise<void> {
+    const { settings, store, names } = this.#parts;
+    const unknown = Object.keys(state).find((name) => !names.includes(name));
+    if (unknown !== undefined) {
+      throw new DataError(
+        `${settings.where}: write: there is no array called '${unknown}' (the run has: ${names.slice(0, 20).join(', ')})`,
+      );
+    }
+    await store.write(state);
+    this.#written = true;
+  }
+
+  /** The notices of callbacks since the last call. */
+  takeNotices(): readonly Notice[] {
+    return this.#parts.controls.notices.splice(0);
+  }
+
+  /** Compiles the update again if other parameters are frozen than before. */
+  async #recompile(): Promise<void> {
+    const { updates, controls, trainingStep, store, names } = this.#parts;
+    if (!controls.isStale) return;
+    await updates.replace(() => trainingStep.compile(store, names, controls.compiling()));
   }
 
   /** Whether a checkpoint is due: every `every` steps, and at the end. */
@@ -354,7 +325,8 @@ export class Session {
 
   #folder(): RunFolder {
     const { settings, folder } = this.#parts;
-    if (folder === null) throw new EngineError(`${settings.where}: the run has no checkpoint folder`);
+    if (folder === null)
+      throw new EngineError(`${settings.where}: the run has no checkpoint folder (pass checkpoint)`);
     return folder;
   }
 
@@ -371,7 +343,7 @@ export class Session {
       );
     }
     return {
-      state,
+      state: { ...state, ...this.callbacks.arrays() },
       step,
       steps,
       seed,
@@ -382,8 +354,21 @@ export class Session {
       report,
       last: withoutTiming(last),
       best: withoutTiming(best),
-      ...trainerRecord(this.#parts.settings),
+      ...this.#record(),
     };
+  }
+
+  /** What a checkpoint stores of the options that open the trainer. Empty without them. */
+  #record(): Pick<Checkpoint, 'trainer'> {
+    const { settings, controls } = this.#parts;
+    const step = configOf(settings.step);
+    const callbacks = this.callbacks.record();
+    const trainer = {
+      ...(step !== null && { step }),
+      ...controls.record(),
+      ...(callbacks !== null && { callbacks }),
+    };
+    return Object.keys(trainer).length === 0 ? {} : { trainer };
   }
 
   /** Parameters, statistics and the arrays of the optimizer, without the data. */
@@ -396,6 +381,7 @@ export class Session {
   /** Closes everything that the session opened. The backend stays open. */
   async close(): Promise<void> {
     const { evaluator, updates, store } = this.#parts;
+    this.#closed = true;
     await evaluator?.close();
     await updates.close();
     await store.close();
@@ -405,18 +391,6 @@ export class Session {
   async unlock(): Promise<void> {
     await this.#parts.folder?.close();
   }
-}
-
-/** What to do about a loss that is not finite after `step` updates. */
-const fixFor = (step: number): string =>
-  step === 0
-    ? 'check the data, the initial state and the loss: there was no update yet'
-    : 'lower the learning rate';
-
-/** What a checkpoint stores of the options that open the trainer. Empty without them. */
-function trainerRecord({ step }: Settings): Pick<Checkpoint, 'trainer'> {
-  const config = configOf(step);
-  return config === null ? {} : { trainer: { step: config } };
 }
 
 /** Wall time is not part of a run: equal runs must write equal files. */

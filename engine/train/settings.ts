@@ -11,8 +11,10 @@ import { targetsOf } from '../targets.ts';
 import type { State } from '../types.ts';
 import { checkBatch } from './evaluate.ts';
 import { checkDataset, checkLoader } from './check-data.ts';
+import { callbacksOf, type Callback, type CallbackFunction } from './callbacks.ts';
 import { intervalOf, stepsOf, type Interval } from './duration.ts';
 import type { Listener } from './events.ts';
+import { monitorOf, type Monitor, type MonitorOptions } from './monitor.ts';
 import { stepOf, type NamedStep, type StepFunction, type StepSettings } from './step.ts';
 import { objectiveFor, type Objective, type ObjectiveOptions } from './objective.ts';
 
@@ -51,6 +53,11 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly checkpoint?: CheckpointOptions;
   /** Functions that receive every event, in this order. Default: none. */
   readonly listeners?: readonly Listener[];
+  /**
+   * Functions that receive every event and may act on the run, and callbacks such as `earlyStopping`, whose state is part of
+   * checkpoints. They run in this order, before the listeners. Default: none.
+   */
+  readonly callbacks?: readonly (Callback | CallbackFunction)[];
   /** Aborting it ends the run between two steps. With `checkpoint`, the progress is saved. Default: none. */
   readonly signal?: AbortSignal;
   /**
@@ -83,7 +90,7 @@ export interface EvalOptions extends ObjectiveOptions {
   readonly averaged?: boolean;
 }
 
-export interface CheckpointOptions {
+export interface CheckpointOptions extends MonitorOptions {
   /** The folder of the checkpoints. It is created if it is missing. While a run writes there, no other can (RunInUseError). */
   readonly dir: string;
   /** Steps between checkpoints, or `{ epochs: 1 }`. There is also one at the end. */
@@ -109,13 +116,15 @@ export interface EvalSettings extends Required<Pick<EvalOptions, 'data' | 'batch
 }
 
 /** The checked options of checkpoints. `every` is a number of steps, which may have a fraction. */
-export interface CheckpointSettings extends Required<Omit<CheckpointOptions, 'every'>> {
+export interface CheckpointSettings extends Required<
+  Omit<CheckpointOptions, 'every' | keyof MonitorOptions>
+> {
   readonly every: number;
 }
 
 /** The checked options, with defaults. */
 export interface Settings extends Required<
-  Omit<TrainOptions, 'epochs' | 'eval' | 'loss' | 'metrics' | 'step' | 'checkpoint' | 'signal'>
+  Omit<TrainOptions, 'epochs' | 'eval' | 'loss' | 'metrics' | 'step' | 'callbacks' | 'checkpoint' | 'signal'>
 > {
   /** The call that messages name: 'train' or 'fit'. */
   readonly where: string;
@@ -124,6 +133,9 @@ export interface Settings extends Required<
   readonly objective: Objective;
   /** Null for the step of the trainer. */
   readonly step: StepSettings | null;
+  readonly callbacks: readonly Callback[];
+  /** Which evaluation is the best. Null: the one with the highest accuracy, or the lowest loss. */
+  readonly monitor: Monitor | null;
   readonly checkpoint: CheckpointSettings | null;
   readonly signal: AbortSignal | null;
   /** Where checkpoints are written. Tests replace it. */
@@ -145,6 +157,7 @@ const KNOWN = [
   'metrics',
   'checkpoint',
   'listeners',
+  'callbacks',
   'signal',
   'resident',
   'stepsPerCall',
@@ -220,7 +233,9 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
     initial,
     objective,
     step,
+    callbacks: callbacksOf(where, options.callbacks),
     checkpoint: checkpointOf(where, options),
+    monitor: monitorOf(`${where}: checkpoint`, options.checkpoint ?? {}),
     listeners,
     signal: signal ?? null,
     files: nodeFiles,
@@ -282,7 +297,15 @@ function checkpointOf(
   { checkpoint: options, eval: evaluation, data }: TrainOptions,
 ): CheckpointSettings | null {
   if (options === undefined) return null;
-  checkOptions(`${where}: checkpoint`, options, ['dir', 'every', 'resume', 'keep', 'best']);
+  checkOptions(`${where}: checkpoint`, options, [
+    'dir',
+    'every',
+    'resume',
+    'keep',
+    'best',
+    'monitor',
+    'mode',
+  ]);
   const { dir, resume = false, keep = 2, best = false } = options;
   if (typeof dir !== 'string' || dir === '') {
     throw new TypeError(`${where}: checkpoint: dir must be the path of a folder, got ${show(dir)}`);

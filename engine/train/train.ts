@@ -1,8 +1,11 @@
 /** The training loop, as a generator of events and as a promise. */
+import { EngineError } from '../errors.ts';
 import type { Report } from '../backends/report.ts';
 import type { State } from '../types.ts';
-import type { EndEvent, EvalEvent, Listener, Notice, TrainEvent } from './events.ts';
-import { openSession, type Session } from './session.ts';
+import type { RunHandle } from './callbacks.ts';
+import type { CheckpointEvent, EndEvent, EvalEvent, Listener, Notice, TrainEvent } from './events.ts';
+import { openSession } from './open.ts';
+import type { Session } from './session.ts';
 import { settingsOf, type Settings, type TrainOptions } from './settings.ts';
 
 /**
@@ -19,8 +22,21 @@ import { settingsOf, type Settings, type TrainOptions } from './settings.ts';
  *   if (event.type === 'eval' && (event.metrics['accuracy'] ?? 0) > 0.8) break;
  * }
  */
-export function train(options: TrainOptions): AsyncGenerator<TrainEvent, void, undefined> {
-  return run(settingsOf('train', options), () => Promise.resolve());
+export function train(options: TrainOptions): TrainRun {
+  const settings = settingsOf('train', options);
+  const outcome = new Outcome(settings);
+  return Object.defineProperties(run(settings, outcome), {
+    run: { get: () => outcome.handle },
+    result: { value: () => outcome.result() },
+  }) as TrainRun;
+}
+
+/** The events of a run, and in `run` what the loop can do with it. */
+export interface TrainRun extends AsyncGenerator<TrainEvent, void, undefined> {
+  /** Reads and changes the state, evaluates, saves, stops. Throws EngineError before the first event, and after the last. */
+  readonly run: RunHandle;
+  /** The result of the run after its end, as that of `fit`. Throws EngineError before the end, and after an error. */
+  result(): Result;
 }
 
 /** The result of `fit`. */
@@ -31,14 +47,19 @@ export interface Result {
   readonly loss: number | null;
   /** The last evaluation. Null without evaluations. */
   readonly last: EvalEvent | null;
-  /** The evaluation with the highest accuracy, or with the lowest loss if there is no accuracy. Null without evaluations. */
+  /**
+   * The best evaluation: with the highest accuracy, or with the lowest loss if there is no accuracy, unless `monitor` of the checkpoints
+   * names another metric. Null without evaluations.
+   */
   readonly best: EvalEvent | null;
   /** Parameters, statistics and the arrays of the optimizer, for `evaluate`, `predict` and `saveCheckpoint`. */
   readonly state: State;
   /** Updates done. */
   readonly step: number;
-  /** 'done': all steps ran. 'abort': the AbortSignal aborted. */
-  readonly reason: 'done' | 'abort';
+  /** 'done': all steps ran. 'stop': a callback stopped the run. 'abort': the AbortSignal aborted. 'break': the loop over `train` ended. */
+  readonly reason: 'done' | 'stop' | 'abort' | 'break';
+  /** Why a callback stopped the run. Null unless it did. */
+  readonly stopped: string | null;
   /** The report of the backend. */
   readonly report: Report;
   /** Wall time in milliseconds. */
@@ -55,23 +76,59 @@ export interface Result {
  * const { accuracy, state } = await fit({ model, backend, data, optimizer, steps: 25_000, eval: evaluation });
  */
 export async function fit(options: TrainOptions): Promise<Result> {
-  let result: Omit<Result, 'reason' | 'ms'> | null = null;
-  let end: EndEvent | null = null;
-  const events = run(settingsOf('fit', options), async (session) => {
-    const { last, best, step, batchLoss, report } = session;
-    const state = await session.state();
-    const accuracy = last?.metrics['accuracy'] ?? null;
-    result = { accuracy, loss: last?.loss ?? batchLoss, last, best, state, step, report };
-  });
-  for await (const event of events) if (event.type === 'end') end = event;
-  const { reason, ms } = end! as EndEvent & { readonly reason: Result['reason'] };
-  return { ...result!, reason, ms };
+  const settings = settingsOf('fit', options);
+  const outcome = new Outcome(settings);
+  const events = run(settings, outcome);
+  while ((await events.next()).done !== true);
+  return outcome.result();
 }
 
-/** The events of a run. `beforeClose` is called at its end, unless there was an error. */
+/** What a run gives besides its events. */
+class Outcome {
+  readonly #where: string;
+  #session: Session | null = null;
+  #state: State | null = null;
+  #end: EndEvent | null = null;
+
+  constructor({ where }: Settings) {
+    this.#where = where;
+  }
+
+  opened(session: Session): void {
+    this.#session = session;
+  }
+
+  /** Called at the end of a run without an error, while its arrays still exist. */
+  async closing(session: Session): Promise<void> {
+    this.#state = await session.state();
+  }
+
+  ended(end: EndEvent): void {
+    this.#end = end;
+  }
+
+  get handle(): RunHandle {
+    if (this.#session !== null) return this.#session.handle(null);
+    throw new EngineError(`${this.#where}: the run has not started (use it inside the loop)`);
+  }
+
+  result(): Result {
+    const [session, end, state] = [this.#session, this.#end, this.#state];
+    if (session === null || end === null || state === null || end.reason === 'error') {
+      const what = end === null ? 'has not ended' : 'has failed';
+      throw new EngineError(`${this.#where}: the run ${what}, so it has no result`);
+    }
+    const { last, best, step, batchLoss, report, stopped } = session;
+    const accuracy = last?.metrics['accuracy'] ?? null;
+    const { reason, ms } = end;
+    return { accuracy, loss: last?.loss ?? batchLoss, last, best, state, step, report, reason, stopped, ms };
+  }
+}
+
+/** The events of a run. */
 export async function* run(
   settings: Settings,
-  beforeClose: (session: Session) => Promise<void>,
+  outcome = new Outcome(settings),
 ): AsyncGenerator<TrainEvent, void, undefined> {
   const begin = performance.now();
   let session: Session;
@@ -90,18 +147,20 @@ export async function* run(
       ms,
       error,
     };
+    outcome.ended(end);
     await notify(listeners, end).catch(() => undefined); // the first error is thrown
     yield end;
     throw error;
   }
-  yield* runSession(session, settings, begin, beforeClose);
+  outcome.opened(session);
+  yield* runSession(session, settings, begin, outcome);
 }
 
 async function* runSession(
   session: Session,
   { listeners, signal, steps, seed, data }: Settings,
   begin: number,
-  beforeClose: (session: Session) => Promise<void>,
+  outcome: Outcome,
 ): AsyncGenerator<TrainEvent, void, undefined> {
   // If nothing sets another reason, the consumer left the loop at a `yield`.
   let reason: EndEvent['reason'] = 'break';
@@ -109,18 +168,21 @@ async function* runSession(
   let end: EndEvent | null = null;
 
   const emit = async <E extends TrainEvent>(event: E): Promise<E> => {
+    if (event.type !== 'end') await session.callbacks.notify(event);
     await notify(listeners, event);
     return event;
   };
-  const saved = (path: string): Promise<TrainEvent> => emit({ type: 'checkpoint', path, step: session.step });
+  const saved = (path: string): Promise<CheckpointEvent> =>
+    emit({ type: 'checkpoint', path, step: session.step });
   const send = (notice: Notice): Promise<TrainEvent> =>
     emit({ type: 'notice', step: session.step, ...notice });
-  const save = async (): Promise<TrainEvent> => {
+  const save = async (): Promise<CheckpointEvent> => {
     await each(listeners, (listener) => listener.flush?.());
     const event = await saved(await session.save());
     await session.prune();
     return event;
   };
+  session.announce = { emit, save };
   /** Saves the state after an error, if it is good and not saved. The error is thrown, so another one is only a notice. */
   const rescue = async (): Promise<TrainEvent | null> => {
     if (!session.canRescue) return null;
@@ -146,10 +208,11 @@ async function* runSession(
   const finish = async (): Promise<void> => {
     const left = reason === 'break';
     if (left && session.isDirty) await attempt(save);
-    if (failure === null) await attempt(() => beforeClose(session));
+    if (failure === null) await attempt(() => outcome.closing(session));
     await attempt(() => session.close());
     const { step, last, best } = session;
     if (failure !== null) reason = 'error';
+    const { stopped } = session;
     const ms = performance.now() - begin;
     const final: EndEvent = {
       type: 'end',
@@ -159,9 +222,11 @@ async function* runSession(
       last,
       best,
       ms,
+      ...(reason === 'stop' && { stopped: stopped! }),
       ...(failure !== null && { error: failure.error }),
     };
     end = final;
+    outcome.ended(final);
     await attempt(() => emit(final));
     await attempt(() => session.unlock());
     if (left && failure !== null) throw failure.error;
@@ -173,21 +238,31 @@ async function* runSession(
     yield await emit({ type: 'start', step, steps, stepsPerEpoch, batchSize, seed, report });
     for (const notice of session.notices) yield await send(notice);
     for (;;) {
-      for (const notice of listeners.flatMap((listener) => listener.takeNotices?.() ?? []))
+      for (const notice of [
+        ...listeners.flatMap((listener) => listener.takeNotices?.() ?? []),
+        ...session.takeNotices(),
+      ]) {
         yield await send(notice);
+      }
       if (session.evalDue) {
         const event = await session.evaluate();
         if (event !== null) yield await emit(event);
       }
       if (session.bestDue) yield await saved(await session.saveBest());
       if (session.saveDue) yield await save();
-      if (session.step === steps || signal?.aborted === true) break;
+      if (session.step === steps || signal?.aborted === true || session.stopped !== null) break;
       yield await emit(await session.next());
     }
     // An evaluation that the signal aborted is still due, also after the last step.
-    const aborted = session.step < steps || session.evalDue;
-    if (aborted && session.isDirty) yield await save();
-    reason = aborted ? 'abort' : 'done';
+    const early = session.step < steps || session.evalDue;
+    if (early && session.isDirty) yield await save();
+    reason = session.stopped !== null ? 'stop' : early ? 'abort' : 'done';
+    if (reason !== 'abort') {
+      await session.callbacks.finish();
+      const event = session.needsEvaluation ? await session.evaluate() : null;
+      if (event !== null) yield await emit(event);
+      if (session.bestDue) yield await saved(await session.saveBest());
+    }
   } catch (error) {
     reason = 'error';
     failure = { error };

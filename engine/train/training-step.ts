@@ -2,7 +2,7 @@
 import type { Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
 import { freeze, type BindOptions } from '../nn/model.ts';
-import type { Tree } from '../nn/optimizer.ts';
+import type { Hyper, Tree } from '../nn/optimizer.ts';
 import { scalar } from '../ops/create.ts';
 import { equal } from '../ops/elementwise.ts';
 import type { Tensor } from '../tensor.ts';
@@ -31,8 +31,8 @@ export class TrainingStep {
   }
 
   /** All feeds of an update. */
-  feeds(step: number): Feeds {
-    return { ...this.batch(step), ...this.#settings.optimizer.at(step), step: Int32Array.of(step) };
+  feeds(step: number, hyper: Hyper): Feeds {
+    return { ...this.batch(step), ...hyper, step: Int32Array.of(step) };
   }
 
   /** The examples of a batch in the graph. */

@@ -32,7 +32,7 @@ async function runOn(disk: Disk, pid: number): Promise<{ events: TrainEvent[]; e
   const events: TrainEvent[] = [];
   try {
     const settings = { ...settingsOf('fit', options), files, listeners };
-    for await (const event of run(settings, () => Promise.resolve())) events.push(event);
+    for await (const event of run(settings)) events.push(event);
   } catch (error) {
     return { events, error };
   }

@@ -193,6 +193,7 @@ function describe(event: TrainEvent, steps: number): string[] {
     case 'end': {
       const endings = {
         done: 'done',
+        stop: `stopped: ${oneLine(event.stopped ?? '')}`,
         break: 'stopped by the loop',
         abort: 'aborted',
         error: `failed: ${message(event.error)}`,
