@@ -35,7 +35,7 @@ interface Pair {
  * Throws TypeError for an unknown option, or a model with a flatten layer without `input`.
  * Throws RangeError if the state lacks a parameter.
  *
- * @example toTorch(nn.dense(4, 2), nn.initState(nn.dense(4, 2), null, 1))['weight'].shape // [2, 4]
+ * @example toTorch(nn.dense(4, 2), nn.initState(nn.dense(4, 2), null, 1))['weight']?.shape // [2, 4]
  */
 export function toTorch(model: nn.Layer, state: State, options: TorchOptions = {}): State {
   const result: Record<string, HostTensor> = {};
@@ -60,7 +60,7 @@ export function toTorch(model: nn.Layer, state: State, options: TorchOptions = {
  *
  * @example
  * const tensors = { weight: { shape: [2, 4], dtype: 'f32', data: new Float32Array(8) }, bias: { shape: [2], dtype: 'f32', data: new Float32Array(2) } } as const;
- * fromTorch(nn.dense(4, 2), tensors)['weight'].shape // [4, 2]
+ * fromTorch(nn.dense(4, 2), tensors)['weight']?.shape // [4, 2]
  */
 export function fromTorch(model: nn.Layer, tensors: State, options: TorchOptions = {}): State {
   const state: Record<string, HostTensor> = { ...constants(model) };
