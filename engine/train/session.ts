@@ -45,8 +45,8 @@ export interface Parts {
 }
 
 interface Announce {
-  emit(event: EvalEvent): Promise<EvalEvent>;
-  save(): Promise<CheckpointEvent>;
+  readonly emit: (event: EvalEvent) => Promise<EvalEvent>;
+  readonly save: () => Promise<CheckpointEvent>;
 }
 
 export class Session {
@@ -215,6 +215,7 @@ export class Session {
       },
       async evaluate() {
         running();
+        const { emit } = session.#announcing();
         if (session.#parts.evaluator === null) {
           throw new EngineError(`${settings.where}: the run has no evaluations (pass eval)`);
         }
@@ -222,12 +223,12 @@ export class Session {
         // Updates that ran ahead must not be in the evaluated state.
         await session.#parts.updates.settle(session.step);
         const event = await session.evaluate();
-        return event && session.announce!.emit(event);
+        return event && emit(event);
       },
       async save() {
         running();
         session.#folder();
-        return (await session.announce!.save()).path;
+        return (await session.#announcing().save()).path;
       },
       async write(state) {
         await steady();
@@ -253,6 +254,11 @@ export class Session {
         controls.notices.push({ code: by ?? 'run', message });
       },
     };
+  }
+
+  #announcing(): Announce {
+    if (this.announce !== null) return this.announce;
+    throw new EngineError(`${this.#parts.settings.where}: the run has not started (act on an event)`);
   }
 
   async #write(state: State): Promise<void> {
