@@ -42,6 +42,15 @@ describe('widen', () => {
     expect(wide).toEqual([0, 8, 9, 10, 11, 12, 13, 14, 15, 9, 10, 11, 12, 13, 14, 15]);
   });
 
+  it('doubles shifts', () => {
+    const body = '(v128.store (local.get $a) (i32x4.shl (v128.load (local.get $b)) (i32.const 1))) (nop)';
+    const { narrow, wide } = both(body, [0, 32], 16);
+    expect(narrow.slice(4)).toEqual([4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    expect(wide.slice(0, 4)).toEqual(narrow.slice(0, 4));
+    expect(new Set(wide.slice(4, 8)).size).toBe(4);
+    expect(wide.slice(4, 8)).not.toEqual([4, 5, 6, 7]);
+  });
+
   it('gives every vector that differs between lanes a second local', () => {
     const body = `
       (local $sum v128)

@@ -36,6 +36,7 @@ const PARTS = new Map([
   [binaryen.ReturnId, ['Return', ['Value']]],
   [binaryen.NopId, ['Nop', []]],
   [binaryen.SIMDTernaryId, ['SIMDTernary', ['A', 'B', 'C']]],
+  [binaryen.SIMDShiftId, ['SIMDShift', ['Vec', 'Shift']]],
   [binaryen.SIMDLoadId, ['SIMDLoad', ['Ptr']]],
 ]);
 

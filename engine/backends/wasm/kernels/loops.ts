@@ -1,6 +1,8 @@
 // Loops of one operation over many elements, four at a time. An operation is a class whose method `apply` computes four elements. X and
 // Y are the types of the elements that a loop reads and writes: f32, i32 or u8. `apply` sees bytes as integers of 32 bits.
 import { splat, storeLanes } from "./simd";
+import { binaryVectors, unaryVectors, vectorsByNumber } from "./vectors/loops";
+import { LANES } from "./width";
 
 /**
  * One operation on n elements of up to three operands. A stride is 1, or 0 for one element that is repeated. An operand that the
@@ -54,6 +56,42 @@ export type Loop = (out: usize, x: usize, sx: i32, y: usize, sy: i32, z: usize, 
     let i = 0;
     for (; i + 4 <= n; i += 4) store4<Y>(out, i, op.apply(load4<X>(x, i)), 4);
     if (i < n) store4<Y>(out, i, op.apply(load4<X>(x, i)), n - i);
+  };
+}
+
+/** The same for floats, with vectors of 256 bits in the wide binary: for operations without calls and branches. */
+// @ts-ignore: decorator
+@inline export function wideUnary<Op>(): Loop {
+  return (out: usize, x: usize, sx: i32, y: usize, sy: i32, z: usize, sz: i32, n: i32): void => {
+    const op = operation<Op>();
+    let i = n - n % LANES;
+    if (i > 0) unaryVectors<Op>(out, x, <usize>i << 2);
+    for (; i < n; i += 4) store4<f32>(out, i, op.apply(load4<f32>(x, i)), n - i);
+  };
+}
+
+/** The same on two operands. */
+// @ts-ignore: decorator
+@inline export function wideBinary<Op>(): Loop {
+  return (out: usize, x: usize, sx: i32, y: usize, sy: i32, z: usize, sz: i32, n: i32): void => {
+    const op = operation<Op>();
+    let i = 0;
+    if (sx == 1 && sy == 1) {
+      i = n - n % LANES;
+      if (i > 0) binaryVectors<Op>(out, x, y, <usize>i << 2);
+      for (; i < n; i += 4) store4<f32>(out, i, op.apply(load4<f32>(x, i), load4<f32>(y, i)), n - i);
+    } else if (sx == 1) {
+      const one = repeat4<f32>(y);
+      i = n - n % LANES;
+      if (i > 0) vectorsByNumber<Op>(out, x, y, <usize>i << 2);
+      for (; i < n; i += 4) store4<f32>(out, i, op.apply(load4<f32>(x, i), one), n - i);
+    } else {
+      const one = repeat4<f32>(x);
+      for (; i < n; i += 4) {
+        const b = sy == 1 ? load4<f32>(y, i) : repeat4<f32>(y);
+        store4<f32>(out, i, op.apply(one, b), n - i);
+      }
+    }
   };
 }
 

@@ -1,16 +1,16 @@
 // The elementwise operations. An operation is a class whose method `apply` computes four elements, and a loop (loops.ts) that is exported
 // under the operation's name. A new operation needs no other file of the backend: the host finds loops by their names. Where one loop
 // does not serve all dtypes, a name ends in the dtype of the last operand, or in that and the dtype of the result.
-import { binary, ternary, unary } from "./loops";
-import { exp4, log1p4, log4, logOf4, pow2, relu4, scale4, splat } from "./simd";
+import { binary, ternary, unary, wideBinary, wideUnary } from "./loops";
+import { constant, exp4, log1p4, log4, logOf4, pow2, relu4, scale4, splat } from "./simd";
 
 // One operand.
 
 class Neg { @inline apply(x: v128): v128 { return f32x4.neg(x); } }
-export const OP_neg = unary<Neg>();
+export const OP_neg = wideUnary<Neg>();
 
 class Abs { @inline apply(x: v128): v128 { return f32x4.abs(x); } }
-export const OP_abs = unary<Abs>();
+export const OP_abs = wideUnary<Abs>();
 
 /** −1, 1, or x itself where it is ±0 or NaN. */
 class Sign {
@@ -34,13 +34,13 @@ class Trunc { @inline apply(x: v128): v128 { return f32x4.trunc(x); } }
 export const OP_trunc = unary<Trunc>();
 
 class Sqrt { @inline apply(x: v128): v128 { return f32x4.sqrt(x); } }
-export const OP_sqrt = unary<Sqrt>();
+export const OP_sqrt = wideUnary<Sqrt>();
 
 class Relu { @inline apply(x: v128): v128 { return relu4(x); } }
-export const OP_relu = unary<Relu>();
+export const OP_relu = wideUnary<Relu>();
 
 class Exp { @inline apply(x: v128): v128 { return exp4(x); } }
-export const OP_exp = unary<Exp>();
+export const OP_exp = wideUnary<Exp>();
 
 /** 2^x, about 1 ulp, exact for whole x. Denormal results are kept. */
 class Exp2 {
@@ -88,24 +88,32 @@ export const OP_log10 = unary<Log10>();
 class Log1p { @inline apply(x: v128): v128 { return log1p4(x); } }
 export const OP_log1p = unary<Log1p>();
 
+/** The sign of a float. */
+const SIGN: usize = memory.data<u32>([0x80000000]);
+
+/** Constants of tanh. */
+const TANH: usize = memory.data<f32>([
+  -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1, 1, 2, 0.625,
+]);
+
 /** tanh x: a polynomial near 0 (Cephes' tanhf), else through e^2|x|. */
 class Tanh {
   @inline apply(x: v128): v128 {
     const a = f32x4.abs(x);
     const z = f32x4.mul(x, x);
-    let p = splat(-5.70498872745e-3);
-    p = f32x4.add(f32x4.mul(p, z), splat(2.06390887954e-2));
-    p = f32x4.add(f32x4.mul(p, z), splat(-5.37397155531e-2));
-    p = f32x4.add(f32x4.mul(p, z), splat(1.33314422036e-1));
-    p = f32x4.add(f32x4.mul(p, z), splat(-3.33332819422e-1));
+    let p = constant(TANH, 0);
+    p = f32x4.add(f32x4.mul(p, z), constant(TANH, 1));
+    p = f32x4.add(f32x4.mul(p, z), constant(TANH, 2));
+    p = f32x4.add(f32x4.mul(p, z), constant(TANH, 3));
+    p = f32x4.add(f32x4.mul(p, z), constant(TANH, 4));
     const near = f32x4.add(f32x4.mul(f32x4.mul(p, z), x), x);
     const e = exp4(f32x4.add(a, a));
-    const far = f32x4.sub(splat(1), f32x4.div(splat(2), f32x4.add(e, splat(1))));
-    const y = v128.bitselect(near, far, f32x4.lt(a, splat(0.625)));
-    return v128.or(y, v128.and(x, i32x4.splat(0x80000000)));
+    const far = f32x4.sub(constant(TANH, 5), f32x4.div(constant(TANH, 6), f32x4.add(e, constant(TANH, 5))));
+    const y = v128.bitselect(near, far, f32x4.lt(a, constant(TANH, 7)));
+    return v128.or(y, v128.and(x, constant(SIGN, 0)));
   }
 }
-export const OP_tanh = unary<Tanh>();
+export const OP_tanh = wideUnary<Tanh>();
 
 /** (e^x ± e^−x) / 2 for x >= 0, the sign that of `other`. Beyond 88 e^x would overflow before the result does. */
 // @ts-ignore: decorator
@@ -137,14 +145,18 @@ export const OP_sinh = unary<Sinh>();
 class Cosh { apply(x: v128): v128 { return hyperbolic(f32x4.abs(x), 0.5); } }
 export const OP_cosh = unary<Cosh>();
 
+/** Constants of the sigmoid. */
+const SIGMOID: usize = memory.data<f32>([1, 0]);
+
 /** 1 / (1 + e^−x). It uses e^−|x|, which does not overflow, so small results are not flushed to 0. */
 class Sigmoid {
   @inline apply(x: v128): v128 {
     const e = exp4(f32x4.neg(f32x4.abs(x)));
-    return f32x4.div(v128.bitselect(e, splat(1), f32x4.lt(x, splat(0))), f32x4.add(e, splat(1)));
+    const one = constant(SIGMOID, 0);
+    return f32x4.div(v128.bitselect(e, one, f32x4.lt(x, constant(SIGMOID, 1))), f32x4.add(e, one));
   }
 }
-export const OP_sigmoid = unary<Sigmoid>();
+export const OP_sigmoid = wideUnary<Sigmoid>();
 
 /** Beyond this the three parts of π/2 that are subtracted have not enough digits. */
 const FAR: f32 = 8192;
@@ -237,72 +249,90 @@ export const OP_sin = unary<Sin>();
 class Cos { apply(x: v128): v128 { return circular(x, 1); } }
 export const OP_cos = unary<Cos>();
 
+/** Constants of erf. */
+const ERF: usize = memory.data<f32>([
+  7.853861353153693e-5, -8.010193625184903e-4, 5.188327685732524e-3, -2.685381193529856e-2, 1.128358514861418e-1,
+  -3.761262582423300e-1, 1.128379165726710, 1, 2.326819970068386e-2, -1.387039388740657e-1, 3.687424674597105e-1,
+  -5.824733027278666e-1, 6.210004621745983e-1, -4.944515323274145e-1, 3.404879937665872e-1, -2.741127028184656e-1,
+  5.638259427386472e-1, 4,
+]);
+
 /** The error function, about 2 ulp: polynomials of Cephes' erff up to 1, of its erfcf beyond. */
 class Erf {
-  apply(x: v128): v128 {
+  @inline apply(x: v128): v128 {
     const z = f32x4.mul(x, x);
-    let t = splat(7.853861353153693e-5);
-    t = f32x4.add(f32x4.mul(t, z), splat(-8.010193625184903e-4));
-    t = f32x4.add(f32x4.mul(t, z), splat(5.188327685732524e-3));
-    t = f32x4.add(f32x4.mul(t, z), splat(-2.685381193529856e-2));
-    t = f32x4.add(f32x4.mul(t, z), splat(1.128358514861418e-1));
-    t = f32x4.add(f32x4.mul(t, z), splat(-3.761262582423300e-1));
-    t = f32x4.add(f32x4.mul(t, z), splat(1.128379165726710));
+    let t = constant(ERF, 0);
+    t = f32x4.add(f32x4.mul(t, z), constant(ERF, 1));
+    t = f32x4.add(f32x4.mul(t, z), constant(ERF, 2));
+    t = f32x4.add(f32x4.mul(t, z), constant(ERF, 3));
+    t = f32x4.add(f32x4.mul(t, z), constant(ERF, 4));
+    t = f32x4.add(f32x4.mul(t, z), constant(ERF, 5));
+    t = f32x4.add(f32x4.mul(t, z), constant(ERF, 6));
     const near = f32x4.mul(x, t);
     const a = f32x4.abs(x);
-    const q = f32x4.div(splat(1), a);
+    const q = f32x4.div(constant(ERF, 7), a);
     const y = f32x4.mul(q, q);
-    let p = splat(2.326819970068386e-2);
-    p = f32x4.add(f32x4.mul(p, y), splat(-1.387039388740657e-1));
-    p = f32x4.add(f32x4.mul(p, y), splat(3.687424674597105e-1));
-    p = f32x4.add(f32x4.mul(p, y), splat(-5.824733027278666e-1));
-    p = f32x4.add(f32x4.mul(p, y), splat(6.210004621745983e-1));
-    p = f32x4.add(f32x4.mul(p, y), splat(-4.944515323274145e-1));
-    p = f32x4.add(f32x4.mul(p, y), splat(3.404879937665872e-1));
-    p = f32x4.add(f32x4.mul(p, y), splat(-2.741127028184656e-1));
-    p = f32x4.add(f32x4.mul(p, y), splat(5.638259427386472e-1));
+    let p = constant(ERF, 8);
+    p = f32x4.add(f32x4.mul(p, y), constant(ERF, 9));
+    p = f32x4.add(f32x4.mul(p, y), constant(ERF, 10));
+    p = f32x4.add(f32x4.mul(p, y), constant(ERF, 11));
+    p = f32x4.add(f32x4.mul(p, y), constant(ERF, 12));
+    p = f32x4.add(f32x4.mul(p, y), constant(ERF, 13));
+    p = f32x4.add(f32x4.mul(p, y), constant(ERF, 14));
+    p = f32x4.add(f32x4.mul(p, y), constant(ERF, 15));
+    p = f32x4.add(f32x4.mul(p, y), constant(ERF, 16));
     const tail = f32x4.mul(f32x4.mul(exp4(f32x4.neg(z)), q), p);
     // Beyond 4 the tail is less than half a unit in the last place of 1.
-    const far = v128.bitselect(splat(1), f32x4.sub(splat(1), tail), f32x4.gt(a, splat(4)));
-    const signed = v128.or(far, v128.and(x, i32x4.splat(0x80000000)));
-    const result = v128.bitselect(near, signed, f32x4.lt(a, splat(1)));
+    const far = v128.bitselect(constant(ERF, 7), f32x4.sub(constant(ERF, 7), tail), f32x4.gt(a, constant(ERF, 17)));
+    const signed = v128.or(far, v128.and(x, constant(SIGN, 0)));
+    const result = v128.bitselect(near, signed, f32x4.lt(a, constant(ERF, 7)));
     return v128.bitselect(x, result, f32x4.ne(x, x));
   }
 }
-export const OP_erf = unary<Erf>();
+export const OP_erf = wideUnary<Erf>();
+
+/** The bits of a float without the last 12. */
+const UPPER_BITS: usize = memory.data<u32>([0xfffff000]);
+
+/** Constants of erfc. */
+const ERFC: usize = memory.data<f32>([
+  16, 2, 1, 0.4, -0.029217302577308146, 0.14045817186161003, -0.23555301856310962, 0.13759388203591527,
+  -0.04692030355543331, 0.08392870202000502, 0.11900452722781307, 0.17173997649589923, 0.20761366127817266,
+  0.22567586280316765, 0.22567583479155576, 0,
+]);
 
 /**
  * 1 − erf x: e^−x² t p(t) for x >= 0, with t = 1 / (1 + 0.4 x) and a polynomial of relative error 6e-9. The rounding error of x²
  * would be an error of x² / 2 ulp, so a factor corrects it. The result has about 4 ulp.
  */
 class Erfc {
-  apply(x: v128): v128 {
+  @inline apply(x: v128): v128 {
     // Beyond 16 the result is 0. An infinity minus itself would be NaN.
-    const a = f32x4.min(f32x4.abs(x), splat(16));
+    const a = f32x4.min(f32x4.abs(x), constant(ERFC, 0));
     const z = f32x4.mul(a, a);
     // The products of two halves of 12 bits are exact.
-    const high = v128.and(a, i32x4.splat(0xfffff000));
+    const high = v128.and(a, constant(UPPER_BITS, 0));
     const low = f32x4.sub(a, high);
-    const cross = f32x4.mul(f32x4.mul(high, splat(2)), low);
+    const cross = f32x4.mul(f32x4.mul(high, constant(ERFC, 1)), low);
     const rest = f32x4.add(f32x4.add(f32x4.sub(f32x4.mul(high, high), z), cross), f32x4.mul(low, low));
-    const power = f32x4.mul(exp4(f32x4.neg(z)), f32x4.sub(splat(1), rest));
-    const t = f32x4.div(splat(1), f32x4.add(splat(1), f32x4.mul(a, splat(0.4))));
-    let p = splat(-0.029217302577308146);
-    p = f32x4.add(f32x4.mul(p, t), splat(0.14045817186161003));
-    p = f32x4.add(f32x4.mul(p, t), splat(-0.23555301856310962));
-    p = f32x4.add(f32x4.mul(p, t), splat(0.13759388203591527));
-    p = f32x4.add(f32x4.mul(p, t), splat(-0.04692030355543331));
-    p = f32x4.add(f32x4.mul(p, t), splat(0.08392870202000502));
-    p = f32x4.add(f32x4.mul(p, t), splat(0.11900452722781307));
-    p = f32x4.add(f32x4.mul(p, t), splat(0.17173997649589923));
-    p = f32x4.add(f32x4.mul(p, t), splat(0.20761366127817266));
-    p = f32x4.add(f32x4.mul(p, t), splat(0.22567586280316765));
-    p = f32x4.add(f32x4.mul(p, t), splat(0.22567583479155576));
+    const power = f32x4.mul(exp4(f32x4.neg(z)), f32x4.sub(constant(ERFC, 2), rest));
+    const t = f32x4.div(constant(ERFC, 2), f32x4.add(constant(ERFC, 2), f32x4.mul(a, constant(ERFC, 3))));
+    let p = constant(ERFC, 4);
+    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 5));
+    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 6));
+    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 7));
+    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 8));
+    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 9));
+    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 10));
+    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 11));
+    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 12));
+    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 13));
+    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 14));
     const tail = f32x4.mul(power, f32x4.mul(p, t));
-    return v128.bitselect(f32x4.sub(splat(2), tail), tail, f32x4.lt(x, splat(0)));
+    return v128.bitselect(f32x4.sub(constant(ERFC, 1), tail), tail, f32x4.lt(x, constant(ERFC, 15)));
   }
 }
-export const OP_erfc = unary<Erfc>();
+export const OP_erfc = wideUnary<Erfc>();
 
 /** The arc tangent of |x| <= tan(π/8), after Cephes' atanf. */
 // @ts-ignore: decorator
@@ -347,22 +377,22 @@ export const OP_cast_i32_u8 = unary<Same, i32, u8>();
 // Two operands.
 
 class Add { @inline apply(x: v128, y: v128): v128 { return f32x4.add(x, y); } }
-export const OP_add = binary<Add>();
+export const OP_add = wideBinary<Add>();
 class AddI32 { @inline apply(x: v128, y: v128): v128 { return i32x4.add(x, y); } }
 export const OP_add_i32 = binary<AddI32, i32, i32>();
 
 class Sub { @inline apply(x: v128, y: v128): v128 { return f32x4.sub(x, y); } }
-export const OP_sub = binary<Sub>();
+export const OP_sub = wideBinary<Sub>();
 class SubI32 { @inline apply(x: v128, y: v128): v128 { return i32x4.sub(x, y); } }
 export const OP_sub_i32 = binary<SubI32, i32, i32>();
 
 class Mul { @inline apply(x: v128, y: v128): v128 { return f32x4.mul(x, y); } }
-export const OP_mul = binary<Mul>();
+export const OP_mul = wideBinary<Mul>();
 class MulI32 { @inline apply(x: v128, y: v128): v128 { return i32x4.mul(x, y); } }
 export const OP_mul_i32 = binary<MulI32, i32, i32>();
 
 class Div { @inline apply(x: v128, y: v128): v128 { return f32x4.div(x, y); } }
-export const OP_div = binary<Div>();
+export const OP_div = wideBinary<Div>();
 
 /** x to the power y as in C. AssemblyScript follows JavaScript, which gives NaN for 1 ** NaN and (±1) ** ±Infinity. */
 class Pow {
@@ -429,7 +459,7 @@ export const OP_minimum_i32 = binary<MinimumI32, i32, i32>();
 
 /** dy where the result y of relu is positive, else 0. */
 class ReluGrad { @inline apply(dy: v128, y: v128): v128 { return v128.and(dy, f32x4.gt(y, splat(0))); } }
-export const OP_reluGrad = binary<ReluGrad>();
+export const OP_reluGrad = wideBinary<ReluGrad>();
 
 /** The derivative of y, the sigmoid of x: y (1 − y), but y e^−x / (1 + e^−x) for x > 2, where 1 − y loses its digits. */
 class SigmoidSlope {

@@ -74,29 +74,49 @@
   return v128.shuffle<i64>(v128.demote_zero<f64>(lower), v128.demote_zero<f64>(upper), 0, 2);
 }
 
+/**
+ * The constants of exp4 and of the other functions that the wide binary computes in vectors of 256 bits. V8 makes a constant of 256 bits
+ * anew at every use, so they come from memory.
+ */
+const EXP: usize = memory.data<f32>([
+  -104, 89, 1.44269504088896341, 0.693359375, -2.12194440e-4, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
+  4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1, f32.MAX_VALUE * 2, 88.7228390,
+  // 1.5 · 2^23: a sum with it is rounded to a whole number, which is in its last bits. V8 joins no vectors that `nearest` rounds.
+  12582912,
+]);
+/** The exponent of 2^0 in its place. */
+const BIAS: usize = memory.data<i32>([127]);
+
+/** The i-th constant of a table in all lanes. */
+// @ts-ignore: decorator
+@inline export function constant(table: usize, i: usize): v128 {
+  return v128.load32_splat(table + (i << 2));
+}
+
 /** 2^n for whole n in −126 … 127. */
 // @ts-ignore: decorator
 @inline export function pow2(n: v128): v128 {
-  return i32x4.shl(i32x4.add(n, i32x4.splat(127)), 23);
+  return i32x4.shl(i32x4.add(n, constant(BIAS, 0)), 23);
 }
 
 /** e^x, about 1 ulp. Argument reduction and polynomial after Cephes' expf. Denormal results are kept. */
 // @ts-ignore: decorator
 @inline export function exp4(x: v128): v128 {
   // pmax and pmin are one instruction each; max and min also check for NaN, which the last line handles.
-  const clamped = f32x4.pmin(f32x4.pmax(x, splat(-104.0)), splat(89.0));
-  const n = f32x4.nearest(f32x4.mul(clamped, splat(1.44269504088896341)));
-  let r = f32x4.sub(clamped, f32x4.mul(n, splat(0.693359375)));
-  r = f32x4.sub(r, f32x4.mul(n, splat(-2.12194440e-4)));
-  let p = splat(1.9875691500e-4);
-  p = f32x4.add(f32x4.mul(p, r), splat(1.3981999507e-3));
-  p = f32x4.add(f32x4.mul(p, r), splat(8.3334519073e-3));
-  p = f32x4.add(f32x4.mul(p, r), splat(4.1665795894e-2));
-  p = f32x4.add(f32x4.mul(p, r), splat(1.6666665459e-1));
-  p = f32x4.add(f32x4.mul(p, r), splat(5.0000001201e-1));
-  p = f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r), splat(1.0));
-  p = scale4(p, i32x4.trunc_sat_f32x4_s(n));
-  p = v128.bitselect(splat(f32.MAX_VALUE * 2), p, f32x4.gt(x, splat(88.7228390)));
+  const clamped = f32x4.pmin(f32x4.pmax(x, constant(EXP, 0)), constant(EXP, 1));
+  const rounding = constant(EXP, 14);
+  const rounded = f32x4.add(f32x4.mul(clamped, constant(EXP, 2)), rounding);
+  const n = f32x4.sub(rounded, rounding);
+  let r = f32x4.sub(clamped, f32x4.mul(n, constant(EXP, 3)));
+  r = f32x4.sub(r, f32x4.mul(n, constant(EXP, 4)));
+  let p = f32x4.add(f32x4.mul(constant(EXP, 5), r), constant(EXP, 6));
+  p = f32x4.add(f32x4.mul(p, r), constant(EXP, 7));
+  p = f32x4.add(f32x4.mul(p, r), constant(EXP, 8));
+  p = f32x4.add(f32x4.mul(p, r), constant(EXP, 9));
+  p = f32x4.add(f32x4.mul(p, r), constant(EXP, 10));
+  p = f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r), constant(EXP, 11));
+  p = scale4(p, i32x4.sub(rounded, rounding));
+  p = v128.bitselect(constant(EXP, 12), p, f32x4.gt(x, constant(EXP, 13)));
   return v128.bitselect(x, p, f32x4.ne(x, x));
 }
 

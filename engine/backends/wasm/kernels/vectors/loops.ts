@@ -1,0 +1,37 @@
+// Loops of one operation over dense floats, for loops.ts. Each statement makes one vector, because V8 joins no loads that a store separates.
+import { V } from "../width";
+
+/** An operation needs no instance: `apply` does not use `this`. */
+// @ts-ignore: decorator
+@inline function operation<Op>(): Op {
+  return changetype<Op>(0);
+}
+
+/** One operand. `bytes` is a multiple of V. */
+export function unaryVectors<Op>(out: usize, x: usize, bytes: usize): void {
+  for (const end = x + bytes; x < end; x += V, out += V) {
+    const a = v128.load(x);
+    const y = operation<Op>().apply(a);
+    v128.store(out, y);
+  }
+}
+
+/** Two operands. */
+export function binaryVectors<Op>(out: usize, x: usize, y: usize, bytes: usize): void {
+  for (const end = x + bytes; x < end; x += V, y += V, out += V) {
+    const a = v128.load(x);
+    const b = v128.load(y);
+    const z = operation<Op>().apply(a, b);
+    v128.store(out, z);
+  }
+}
+
+/** Two operands, the second of which is the number at `y`. */
+export function vectorsByNumber<Op>(out: usize, x: usize, y: usize, bytes: usize): void {
+  const b = v128.load32_splat(y);
+  for (const end = x + bytes; x < end; x += V, out += V) {
+    const a = v128.load(x);
+    const z = operation<Op>().apply(a, b);
+    v128.store(out, z);
+  }
+}
