@@ -328,6 +328,8 @@ const network: Readonly<Record<string, Row>> = {
   'init.normal': row(1, 0),
   'init.uniform': row(-1, 1),
   'init.xavier': row({ fan: 'in', distribution: 'normal' }),
+  'init.dirac': row({ rest: nn.init.zeros }),
+  'init.orthogonal': row(1),
   'init.he': row({ fan: 'in', distribution: 'normal' }),
   'init.fromArray': {
     args: [[1, 2]],
@@ -411,7 +413,7 @@ const schedules: Readonly<Record<string, Row>> = {
   clamp: row(s.constant(1), 0, 1),
   constant: row(1),
   cosine: row({ max: 1, min: 0, steps: 10 }),
-  cosineWarmRestarts: row({ max: 1, min: 0, T0: 10, tMult: 2 }),
+  cosineWarmRestarts: row({ max: 1, min: 0, steps: 10, tMult: 2, decay: 0.5 }),
   custom: row(named),
   cyclicLR: row(cyclic),
   cyclicMomentum: row({ ...cyclic, decays: 'amplitude' }),
@@ -555,7 +557,11 @@ const sets: Readonly<Record<string, Row>> = {
 const wasmReport = { backend: 'wasm', threads: 1, simd: 'relaxed', fused: true };
 const limits: MachineLimits = { threads: 1, simd: 'relaxed', gflopPerSecond: 1, gbPerSecond: 1 };
 const compiled = await c.compile(backend, { ...spec, hyper: [], state: {} } as never);
+const patches = { shape: [1, 2, 2, 1], dtype: 'f32', data: new Float32Array(4) };
+
 const tools: Readonly<Record<string, Row>> = {
+  ...rows('eigh qr svd', [[1]]),
+  whitening: row(patches, { kernel: 2, epsilon: 0.1, negatives: true }),
   Evaluator: { args: [backend], call: (given: never) => new Evaluator(given) },
   adapterName: row(wasmReport),
   formatProfile: { args: [{ rows: [], ms: 1, gflopPerSecond: 1, runs: 1, limits }], named: [0] },
