@@ -53,6 +53,7 @@ export default defineConfig({
       { find: /^cyclegrad\/schedulers$/, replacement: source('./schedulers/index.ts') },
       { find: /^cyclegrad\/augment$/, replacement: source('./engine/augment/index.ts') },
       { find: /^cyclegrad\/datasets$/, replacement: source('./datasets/index.ts') },
+      { find: /^cyclegrad\/zoo$/, replacement: source('./zoo/index.ts') },
     ],
   },
   test: {

@@ -39,8 +39,8 @@ export { branches, module, residual, sequential } from './compose.ts';
 export { embedding } from './embedding.ts';
 export { ensemble, withViews, type Ensemble, type MeanOptions } from './ensemble.ts';
 export * as init from './initializers.ts';
-export type { FanOptions, Initializer } from './initializers.ts';
-export type { Described, Layer, LayerConfig, ParamSpec, Scope } from './layer.ts';
+export type { DiracOptions, FanOptions, Initializer } from './initializers.ts';
+export type { Described, Layer, LayerConfig, ParamSpec, Scope, TorchLayout } from './layer.ts';
 export {
   conv1d,
   conv2d,

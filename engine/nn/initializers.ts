@@ -1,7 +1,8 @@
 /** Initial values of parameters. Each is a pure function of the seed and the path of the parameter. */
 import { ShapeError } from '../errors.ts';
 import { isFloat64Array } from '../host.ts';
-import { checkNumber, checkOneOf, checkOptions } from '../options.ts';
+import { qr } from '../linalg.ts';
+import { checkFunction, checkNumber, checkOneOf, checkOptions } from '../options.ts';
 import { toHost, type Nested } from '../ops/convert.ts';
 import type { Stream } from '../rng.ts';
 import { formatShape, sizeOf } from '../shape.ts';
@@ -144,4 +145,73 @@ export function fromArray(data: HostTensor | Nested | HostData): Initializer {
     }
     return isFloat64Array(value.data) ? value.data.slice() : Float32Array.from(value.data);
   };
+}
+
+export interface DiracOptions {
+  /** Initial values of the outputs beyond the number of inputs. Default `zeros`, as PyTorch's `dirac_`. */
+  readonly rest?: Initializer;
+}
+
+/**
+ * The identity: output i of a convolution begins as input i. For `dense`, ones on the diagonal. A convolution with more outputs than
+ * inputs begins with the identity followed by `rest`; one with fewer passes the first inputs on.
+ *
+ * Weights are [..., in, out]. The identity is at the center of the kernel, at index floor(size / 2).
+ *
+ * Source: torch.nn.init.dirac_; K. Jordan, 94% on CIFAR-10 in 3.29 Seconds on a Single GPU, 2024, for the partial form.
+ * Throws TypeError for an unknown option, or if `rest` is not a function.
+ * Throws ShapeError, when the state is initialized, for a parameter with fewer than 2 axes.
+ *
+ * @example nn.conv2d(24, 64, 3, { padding: 1, bias: false, init: nn.init.dirac({ rest: nn.init.he() }) })
+ */
+export function dirac(options: DiracOptions = {}): Initializer {
+  checkOptions('dirac', options, ['rest']);
+  const { rest = zeros } = options;
+  checkFunction('dirac', 'rest', rest, 'an initializer, for instance nn.init.he()');
+  return (shape, draws) => {
+    const [inputs, outputs] = matrixSizes('dirac', shape);
+    const values = Float32Array.from(rest(shape, draws));
+    const kernel = shape.slice(0, -2);
+    const center = kernel.reduce((index, size) => index * size + Math.floor(size / 2), 0);
+    const identical = Math.min(inputs, outputs);
+    for (let row = 0; row < values.length / outputs; row++) {
+      for (let i = 0; i < identical; i++) values[row * outputs + i] = row === center * inputs + i ? 1 : 0;
+    }
+    return values;
+  };
+}
+
+/**
+ * A random orthogonal matrix, times `gain`: its columns are orthonormal if there are as many outputs as inputs or fewer, else its rows.
+ * Weights [..., in, out] of convolutions are matrices [kernel · in, out].
+ *
+ * Source: A. Saxe et al., Exact Solutions to the Nonlinear Dynamics of Learning in Deep Linear Neural Networks, 2014;
+ * torch.nn.init.orthogonal_.
+ * Throws RangeError if the gain is not a finite number.
+ * Throws ShapeError, when the state is initialized, for a parameter with fewer than 2 axes.
+ *
+ * @example nn.dense(64, 64, { init: nn.init.orthogonal(Math.SQRT2) })
+ */
+export function orthogonal(gain = 1): Initializer {
+  checkNumber('orthogonal', 'gain', gain);
+  return (shape, draws) => {
+    const [, outputs] = matrixSizes('orthogonal', shape);
+    const inputs = sizeOf(shape) / outputs;
+    const [long, short] = [Math.max(inputs, outputs), Math.min(inputs, outputs)];
+    const gaussian = Float64Array.from({ length: long * short }, () => draws.normal());
+    const { q } = qr({ shape: [long, short], data: gaussian });
+    return Float32Array.from({ length: sizeOf(shape) }, (_, at) => {
+      const [i, o] = [Math.floor(at / outputs), at % outputs];
+      return gain * q.data[inputs >= outputs ? i * short + o : o * short + i];
+    });
+  };
+}
+
+function matrixSizes(where: string, shape: Shape): readonly [inputs: number, outputs: number] {
+  if (shape.length < 2) {
+    throw new ShapeError(
+      `${where}: expects a weight [..., in, out] but the parameter is ${formatShape(shape)}`,
+    );
+  }
+  return [shape.at(-2)!, shape.at(-1)!];
 }

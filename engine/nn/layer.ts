@@ -45,6 +45,18 @@ export interface ParamSpec {
   readonly statistic?: boolean;
   /** A statistic that training uses as it is (see `freeze`). */
   readonly fixed?: boolean;
+  /** The parameter in PyTorch. Default: the same name and layout. */
+  readonly torch?: TorchLayout;
+}
+
+/** Name and layout of a parameter in PyTorch, for `toTorch` and `fromTorch`. */
+export interface TorchLayout {
+  /** Last part of the name. Default: that of the parameter. */
+  readonly name?: string;
+  /** Our axes in PyTorch's order: [3, 2, 0, 1] for filters. Default: the same order. */
+  readonly axes?: readonly number[];
+  /** Shape in PyTorch, if it has axes of size 1 that the parameter lacks. */
+  readonly shape?: Shape;
 }
 
 /**

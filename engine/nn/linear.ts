@@ -7,7 +7,7 @@ import { checkPadding, formatType, pair, placeWindow, sizeOf, type Padding, type
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
 import { he, zeros, type Initializer } from './initializers.ts';
-import { checkScope, type Layer, type ParamSpec } from './layer.ts';
+import { checkScope, type Layer, type ParamSpec, type TorchLayout } from './layer.ts';
 
 export interface ParamOptions {
   /** Initial values. The default depends on the layer. */
@@ -63,6 +63,12 @@ export function trained(
   return { shape, init, lrMult, decayMult };
 }
 
+/** PyTorch has the channels of a weight first: [out, in, KH, KW]. Ours come last: [KH, KW, in, out]. */
+function channelsFirst(rank: number): TorchLayout {
+  const taps = Array.from({ length: rank - 2 }, (_, axis) => axis);
+  return { axes: [rank - 1, rank - 2, ...taps] };
+}
+
 /** The descriptions of a weight and, unless it is left out, of a bias. */
 export function weights(
   where: string,
@@ -71,7 +77,7 @@ export function weights(
   options: WeightOptions,
 ): Readonly<Record<string, ParamSpec>> {
   const { bias = {} } = options;
-  const weight = trained(where, shape, he(), options);
+  const weight = { ...trained(where, shape, he(), options), torch: channelsFirst(shape.length) };
   if (bias === false) return { weight };
   checkOptions(`${where}: bias`, bias, PARAM);
   return { weight, bias: trained(`${where}: bias`, [out], zeros, bias) };

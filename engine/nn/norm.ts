@@ -18,7 +18,7 @@ import type { Tensor } from '../tensor.ts';
 import type { HostData, HostTensor } from '../types.ts';
 import { fromArray, ones, zeros, type Initializer } from './initializers.ts';
 import { checkScope, type Layer, type ParamSpec, type Scope } from './layer.ts';
-import { trained } from './linear.ts';
+import { trained, type ParamOptions } from './linear.ts';
 
 const frozen = (shape: readonly number[], init: Initializer): ParamSpec => ({
   shape,
@@ -26,6 +26,16 @@ const frozen = (shape: readonly number[], init: Initializer): ParamSpec => ({
   lrMult: 0,
   decayMult: 0,
   frozen: true,
+});
+
+/** Gamma and beta, which PyTorch calls weight and bias. */
+const scaleAndShift = (
+  where: string,
+  shape: readonly number[],
+  options: ParamOptions,
+): Readonly<Record<'gamma' | 'beta', ParamSpec>> => ({
+  gamma: { ...trained(where, shape, ones, options), torch: { name: 'weight' } },
+  beta: { ...trained(where, shape, zeros, options), torch: { name: 'bias' } },
 });
 
 const statistic = (shape: readonly number[], init: Initializer): ParamSpec => ({
@@ -161,11 +171,11 @@ export function batchNorm(channels: number, options: BatchNormLayerOptions = {})
   checkNumber('batchNorm', 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
   const running = form === 'caffe' ? caffeStatistics(channels, fraction) : averages(channels, momentum);
   const { lrMult = 1, decayMult = 1 } = options;
-  const scaling = { lrMult, decayMult };
+  const { gamma, beta } = scaleAndShift('batchNorm', [channels], { lrMult, decayMult });
   return {
     params: {
-      ...(scale && { gamma: trained('batchNorm', [channels], ones, scaling) }),
-      ...(shift && { beta: trained('batchNorm', [channels], zeros, scaling) }),
+      ...(scale && { gamma }),
+      ...(shift && { beta }),
       ...running.params,
     },
     config: { kind: 'batchNorm', form, epsilon, [own]: form === 'caffe' ? fraction : momentum },
@@ -206,7 +216,10 @@ function averages(channels: number, momentum: number): Running {
     scope.update(name, ops.add(ops.mul(scope.param(name), rest), ops.mul(batch, weight)));
   };
   return {
-    params: { mean: statistic([channels], zeros), variance: statistic([channels], ones) },
+    params: {
+      mean: { ...statistic([channels], zeros), torch: { name: 'running_mean' } },
+      variance: { ...statistic([channels], ones), torch: { name: 'running_var' } },
+    },
     isFixed: (scope) => scope.isFixed('mean') && scope.isFixed('variance'),
     read: (scope) => ({ mean: scope.param('mean'), variance: scope.param('variance') }),
     update(scope, mean, variance) {
@@ -265,12 +278,7 @@ function normLayer(
   const { affine = true, epsilon = 1e-5, lrMult = 1, decayMult = 1 } = options;
   checkNumber(kind, 'epsilon', epsilon, 'a number > 0', (x) => x > 0);
   return {
-    params: affine
-      ? {
-          gamma: trained(kind, shape, ones, { lrMult, decayMult }),
-          beta: trained(kind, shape, zeros, { lrMult, decayMult }),
-        }
-      : {},
+    params: affine ? scaleAndShift(kind, shape, { lrMult, decayMult }) : {},
     config: { kind, epsilon, ...config },
     apply: (x, scope) =>
       normalize(x, {

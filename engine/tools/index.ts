@@ -1,4 +1,7 @@
-/** Tools for engine development: gradient checks, profiles, machine limits, and the types of plans. */
+/**
+ * Tools around the engine: gradient checks, profiles, machine limits, the types of plans, and decompositions of small matrices on the
+ * host.
+ */
 export { gradcheck, type GradcheckOptions, type GradcheckReport, type GradcheckRow } from './gradcheck.ts';
 export {
   measureLimits,
@@ -7,6 +10,8 @@ export {
   type LimitTeam,
   type MachineLimits,
 } from './limits.ts';
+export { eigh, qr, svd } from '../linalg.ts';
+export { whitening, type WhiteningOptions } from './whitening.ts';
 export { formatProfile, summarizeProfile, type ProfileRow, type ProfileSummary } from './profile.ts';
 export type { Executable, StepTime } from '../backends/backend.ts';
 export { adapterName, simdName } from '../backends/report.ts';

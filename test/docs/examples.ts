@@ -11,6 +11,7 @@ import * as metrics from 'cyclegrad/metrics';
 import * as optim from 'cyclegrad/optim';
 import * as schedulers from 'cyclegrad/schedulers';
 import * as tools from 'cyclegrad/tools';
+import * as zoo from 'cyclegrad/zoo';
 import { entries } from '../../docs/reference/entries.js';
 import { filesOf } from '../../docs/reference/undocumented.js';
 import { ROOT } from './pages.ts';
@@ -43,6 +44,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   'cyclegrad/datasets': Object.keys(datasets),
   'cyclegrad/metrics': Object.keys(metrics),
   'cyclegrad/tools': Object.keys(tools),
+  'cyclegrad/zoo': Object.keys(zoo),
 };
 
 /** The examples of everything that the package exports, to be written to a folder. */

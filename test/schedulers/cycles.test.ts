@@ -13,9 +13,11 @@ import {
   oneCycle,
   repeat,
   scale,
+  scheduleFromJSON,
   warmup,
   type Cycle,
   type Schedule,
+  type ScheduleConfig,
 } from 'cyclegrad/schedulers';
 
 const cyclic = cyclicLR({
@@ -102,3 +104,53 @@ it('a list with a missing entry is refused', () => {
   );
   expect(() => join([1, 2, 3], holes)).toThrow('join: boundaries[1] must be an integer >= 1, got undefined');
 });
+
+describe('cosineWarmRestarts', () => {
+  it('is the same by its former name', () => {
+    const [now, former] = [
+      cosineWarmRestarts({ max: 1, steps: 4, tMult: 2 }),
+      cosineWarmRestarts({ max: 1, T0: 4, tMult: 2 }),
+    ];
+    expect(now.config).toEqual(former.config);
+    expect([0, 3, 4, 11, 12].map(now)).toEqual([0, 3, 4, 11, 12].map(former));
+  });
+
+  it('takes the lengths of cycles, and lowers the peaks', () => {
+    const rate = cosineWarmRestarts({ max: 9, min: 1, steps: [2, 4, 3], decay: 0.5, tMult: 2 });
+    // Cycles begin at 0, 2, 6, 9 and 15, with the peaks 9, 5, 3, 2 and 1.5.
+    expect([0, 1, 2, 4, 6, 9, 12, 15].map(rate)).toEqual(
+      [9, 5, 5, 3, 3, 2, 1.5, 1.5].map((x) => expect.closeTo(x, 12)),
+    );
+    expect(Array.from(take(rate.cycles(), 4), ({ start, end }) => [start, end])).toEqual([
+      [0, 2],
+      [2, 6],
+      [6, 9],
+      [9, 15],
+    ]);
+    expect(Array.from(take(rate.cycles(), 3), ({ relativeAmplitude }) => relativeAmplitude)).toEqual([
+      1, 0.5, 0.25,
+    ]);
+    expect(scheduleFromJSON(JSON.parse(JSON.stringify(rate)) as ScheduleConfig)(12)).toBeCloseTo(1.5, 12);
+  });
+
+  it('repeats the last length without growth', () => {
+    const rate = cosineWarmRestarts({ max: 1, steps: [5, 2], decay: 0.5 });
+    expect([5, 7, 9, 11].map(rate)).toEqual([0.5, 0.25, 0.125, 0.0625]);
+  });
+
+  it('refuses both names', () => {
+    expect(() => cosineWarmRestarts({ max: 1, steps: 2, T0: 2 })).toThrow(
+      'cosineWarmRestarts: got both steps and T0, its former name (give steps)',
+    );
+    expect(() => cosineWarmRestarts({ max: 1 })).toThrow(
+      'cosineWarmRestarts: steps must be an integer >= 1, got undefined',
+    );
+  });
+});
+
+function* take<T>(values: Iterable<T>, count: number): Generator<T> {
+  for (const value of values) {
+    if (count-- <= 0) return;
+    yield value;
+  }
+}

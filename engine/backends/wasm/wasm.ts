@@ -20,6 +20,7 @@ import { Heap, RESERVED } from './heap.ts';
 import { K } from './kernels.generated.ts';
 import { fusions } from './lower/index.ts';
 import { instantiate, loadKernels, type Kernels } from './module.ts';
+import { Layout, Scratch } from './scratch.ts';
 import { SIMD_KINDS, type Simd } from './simd.ts';
 import type { WasmReport } from './report.ts';
 import { callerTeam, workerTeam, type Failure, type Team, type Waiting } from './team.ts';
@@ -136,6 +137,7 @@ class WasmDriver implements Driver<number, readonly StagedFeeds[]> {
   readonly fusions = fusions;
   readonly runsPerCall = 1;
   readonly heap: Heap;
+  readonly scratch: Scratch;
   readonly team: Team;
   readonly kernels: Kernels;
   readonly cores: number;
@@ -145,6 +147,7 @@ class WasmDriver implements Driver<number, readonly StagedFeeds[]> {
 
   constructor(memory: Heap, team: Team, own: Kernels, { cores, convolution, noGpu }: DriverOptions) {
     this.heap = memory;
+    this.scratch = new Scratch(memory);
     this.team = team;
     this.kernels = own;
     this.cores = cores;
@@ -225,17 +228,30 @@ class WasmDriver implements Driver<number, readonly StagedFeeds[]> {
   }
 }
 
+/** Where a buffer lies: at an address, or in the scratch memory. */
+type Place = { readonly at: number } | { readonly offset: number };
+
+/** Where scratch memory begins until it is acquired. Its size does not depend on it. It is not 0, which means that there is no array. */
+const PROVISIONAL = 64;
+
+/** The address of each value. */
+function addresses(plan: Plan, places: readonly Place[], scratch: number): Float64Array {
+  const of = places.map((place) => ('at' in place ? place.at : scratch + place.offset));
+  return Float64Array.from(plan.bufferOf, (buffer) => (buffer < 0 ? 0 : of[buffer]));
+}
+
 class WasmProgram implements Program<readonly StagedFeeds[]> {
   readonly plan: WasmPlan;
   readonly notes: ReadonlyMap<Step, StepNote>;
   readonly report: WasmReport;
   readonly #driver: WasmDriver;
   /** Address of each value. */
-  readonly #at: Float64Array;
+  #at: Float64Array;
   readonly #program: number;
   /** The plan step that each kernel call belongs to. */
   readonly #stepOf: readonly Step[];
   readonly #owned: number[] = [];
+  #scratch: ReturnType<Scratch['acquire']> | null = null;
 
   constructor(plan: Plan, driver: WasmDriver, memory: ReadonlyMap<string, number>) {
     this.#driver = driver;
@@ -247,13 +263,19 @@ class WasmProgram implements Program<readonly StagedFeeds[]> {
       return at;
     };
     try {
-      const buffers = plan.buffers.map((spec) =>
-        spec.kind === 'state' ? memory.get(spec.name)! : own(spec.bytes),
-      );
-      this.#at = Float64Array.from(plan.bufferOf, (buffer) => (buffer < 0 ? 0 : buffers[buffer]));
+      const layout = new Layout();
+      const places = plan.buffers.map((spec): Place => {
+        if (spec.kind === 'scratch') return { offset: layout.place(spec.bytes) };
+        return { at: spec.kind === 'state' ? memory.get(spec.name)! : own(spec.bytes) };
+      });
+      this.#at = addresses(plan, places, PROVISIONAL);
       for (const [v, value] of plan.constants) driver.view(value, this.#at[v]).set(value.data);
-      const scratch = own(encode(plan, this.#at, driver.machine, 0).scratchBytes);
-      const { words, stepOf, notes } = encode(plan, this.#at, driver.machine, scratch);
+      const inKernels = layout.place(encode(plan, this.#at, driver.machine, PROVISIONAL).scratchBytes);
+      this.#scratch = driver.scratch.acquire(layout.bytes);
+      bytes += layout.bytes;
+      const { at } = this.#scratch;
+      this.#at = addresses(plan, places, at);
+      const { words, stepOf, notes } = encode(plan, this.#at, driver.machine, at + inKernels);
       this.#stepOf = stepOf;
       this.notes = notes;
       this.#program = own(words.length * 4);
@@ -314,6 +336,7 @@ class WasmProgram implements Program<readonly StagedFeeds[]> {
 
   close(): void {
     for (const at of this.#owned) this.#driver.heap.free(at);
+    if (this.#scratch !== null) this.#driver.scratch.release(this.#scratch);
   }
 
   #feed(feeds: CheckedFeeds): void {

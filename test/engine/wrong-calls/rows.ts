@@ -12,6 +12,7 @@ import * as nn from 'cyclegrad/nn';
 import { averageWeights, belowOne, notNegative, sgd } from 'cyclegrad/optim';
 import * as s from 'cyclegrad/schedulers';
 import { Evaluator, type MachineLimits } from 'cyclegrad/tools';
+import { writeCifar100, writeMnist, writeSvhn } from '../../datasets/official-files.ts';
 import { encodePng } from '../../png.ts';
 import { operations, row, rows, two, type Row } from './operations.ts';
 
@@ -328,6 +329,8 @@ const network: Readonly<Record<string, Row>> = {
   'init.normal': row(1, 0),
   'init.uniform': row(-1, 1),
   'init.xavier': row({ fan: 'in', distribution: 'normal' }),
+  'init.dirac': row({ rest: nn.init.zeros }),
+  'init.orthogonal': row(1),
   'init.he': row({ fan: 'in', distribution: 'normal' }),
   'init.fromArray': {
     args: [[1, 2]],
@@ -411,7 +414,7 @@ const schedules: Readonly<Record<string, Row>> = {
   clamp: row(s.constant(1), 0, 1),
   constant: row(1),
   cosine: row({ max: 1, min: 0, steps: 10 }),
-  cosineWarmRestarts: row({ max: 1, min: 0, T0: 10, tMult: 2 }),
+  cosineWarmRestarts: row({ max: 1, min: 0, steps: 10, tMult: 2, decay: 0.5 }),
   custom: row(named),
   cyclicLR: row(cyclic),
   cyclicMomentum: row({ ...cyclic, decays: 'amplitude' }),
@@ -483,6 +486,12 @@ const binary = new Uint8Array(3073);
 const record = { name: 'one.bin', md5: createHash('md5').update(binary).digest('hex') };
 mkdirSync(join(dir, 'cifar'), { recursive: true });
 writeFileSync(join(dir, 'cifar/one.bin'), binary);
+const official = join(dir, 'official');
+for (const write of [writeMnist, writeCifar100, writeSvhn]) write(official);
+/** Calls that would use the cache of the user, or download into another folder. */
+const noCache = Object.fromEntries(
+  ['0', '0 undefined', '0 {}', '0.dir undefined', "0.dir 'text'"].map((at) => [at, 'it would download data']),
+);
 const sets: Readonly<Record<string, Row>> = {
   arrays: row({ shape: [2, 1], data: [1, 2] }, [0, 1], { classes: 2, name: 'two', targets: 'labels' }),
   channelStats: row(pictures),
@@ -527,6 +536,22 @@ const sets: Readonly<Record<string, Row>> = {
     ],
     places: [join(dir, 'pets/cat'), join(dir, 'text')],
   },
+  ...Object.fromEntries(
+    ['mnist', 'fashionMnist', 'svhn', 'cifar100'].map((name) => [
+      name,
+      {
+        args: [
+          {
+            dir: official,
+            signal,
+            onProgress: () => undefined,
+            ...(name === 'cifar100' && { labels: 'fine' }),
+          },
+        ],
+        skip: noCache,
+      },
+    ]),
+  ),
   loader: row(pictures, {
     batchSize: 2,
     shuffle: true,
@@ -555,7 +580,11 @@ const sets: Readonly<Record<string, Row>> = {
 const wasmReport = { backend: 'wasm', threads: 1, simd: 'relaxed', fused: true };
 const limits: MachineLimits = { threads: 1, simd: 'relaxed', gflopPerSecond: 1, gbPerSecond: 1 };
 const compiled = await c.compile(backend, { ...spec, hyper: [], state: {} } as never);
+const patches = { shape: [1, 2, 2, 1], dtype: 'f32', data: new Float32Array(4) };
+
 const tools: Readonly<Record<string, Row>> = {
+  ...rows('eigh qr svd', [[1]]),
+  whitening: row(patches, { kernel: 2, epsilon: 0.1, negatives: true }),
   Evaluator: { args: [backend], call: (given: never) => new Evaluator(given) },
   adapterName: row(wasmReport),
   formatProfile: { args: [{ rows: [], ms: 1, gflopPerSecond: 1, runs: 1, limits }], named: [0] },

@@ -1,0 +1,36 @@
+/** Models of papers: `import * as zoo from 'cyclegrad/zoo'`. */
+export { convnextTiny } from './convnext.ts';
+export { densenet, densenet121, type DensenetOptions } from './densenet.ts';
+export {
+  anchorBoxes,
+  boxOverlap,
+  decodeBox,
+  detectionLoss,
+  detections,
+  detector,
+  encodeBox,
+  matchAnchors,
+  type AnchorMap,
+  type Box,
+  type Detection,
+  type DetectionLossOptions,
+  type DetectionOptions,
+  type DetectorOptions,
+  type LabeledBox,
+} from './detector.ts';
+export { lenet5 } from './lenet.ts';
+export { mobilenetV2, type MobilenetOptions } from './mobilenet.ts';
+export type { ModelOptions } from './parts.ts';
+export {
+  resnet110,
+  resnet18,
+  resnet20,
+  resnet32,
+  resnet34,
+  resnet44,
+  resnet50,
+  resnet56,
+  type ResnetOptions,
+} from './resnet.ts';
+export { unet, type UnetOptions } from './unet.ts';
+export { wideResnet, type WideResnetOptions } from './wide-resnet.ts';
