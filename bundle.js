@@ -18,7 +18,7 @@ const entries = {
   datasets: 'datasets',
   metrics: 'engine/metrics',
   tools: 'engine/tools',
-  zoo: 'zoo',
+  zoo: 'engine/zoo',
 };
 
 /** Packages that only work in Node, all behind functions that read and write files, archives and terminals. */
