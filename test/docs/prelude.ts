@@ -1,12 +1,13 @@
 /**
  * What the examples of docstrings use without declaring it. Importing this module trains a small model, and writes these files into
- * the working folder: those of `writePictures` and `writeNumpyFiles`, `weights.safetensors`, and a checkpoint in `runs/clr`.
+ * the working folder: those of `writePictures`, `writeNumpyFiles` and test/datasets/official-files.ts, `weights.safetensors`, and a checkpoint in `runs/clr`.
  */
 import { fit, saveTensors, wasm, type TrainOptions } from 'cyclegrad';
 import { cifar10, loader } from 'cyclegrad/datasets';
 import * as nn from 'cyclegrad/nn';
 import { sgd } from 'cyclegrad/optim';
 import { cyclicLR } from 'cyclegrad/schedulers';
+import { writeCifar100, writeMnist, writeSvhn } from '../datasets/official-files.ts';
 import { writeNumpyFiles, writePictures } from './stand-ins.ts';
 
 export const backend = await wasm({ threads: 1 });
@@ -41,4 +42,7 @@ export const state = result.state;
 
 await writePictures('.');
 writeNumpyFiles('.');
+writeMnist('mnist');
+writeCifar100('cifar100');
+writeSvhn('svhn');
 await saveTensors('weights.safetensors', state);

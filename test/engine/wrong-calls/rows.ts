@@ -12,6 +12,7 @@ import * as nn from 'cyclegrad/nn';
 import { averageWeights, belowOne, notNegative, sgd } from 'cyclegrad/optim';
 import * as s from 'cyclegrad/schedulers';
 import { Evaluator, type MachineLimits } from 'cyclegrad/tools';
+import { writeCifar100, writeMnist, writeSvhn } from '../../datasets/official-files.ts';
 import { encodePng } from '../../png.ts';
 import { operations, row, rows, two, type Row } from './operations.ts';
 
@@ -485,6 +486,12 @@ const binary = new Uint8Array(3073);
 const record = { name: 'one.bin', md5: createHash('md5').update(binary).digest('hex') };
 mkdirSync(join(dir, 'cifar'), { recursive: true });
 writeFileSync(join(dir, 'cifar/one.bin'), binary);
+const official = join(dir, 'official');
+for (const write of [writeMnist, writeCifar100, writeSvhn]) write(official);
+/** Calls that would use the cache of the user, or download into another folder. */
+const noCache = Object.fromEntries(
+  ['0', '0 undefined', '0 {}', '0.dir undefined', "0.dir 'text'"].map((at) => [at, 'it would download data']),
+);
 const sets: Readonly<Record<string, Row>> = {
   arrays: row({ shape: [2, 1], data: [1, 2] }, [0, 1], { classes: 2, name: 'two', targets: 'labels' }),
   channelStats: row(pictures),
@@ -529,6 +536,22 @@ const sets: Readonly<Record<string, Row>> = {
     ],
     places: [join(dir, 'pets/cat'), join(dir, 'text')],
   },
+  ...Object.fromEntries(
+    ['mnist', 'fashionMnist', 'svhn', 'cifar100'].map((name) => [
+      name,
+      {
+        args: [
+          {
+            dir: official,
+            signal,
+            onProgress: () => undefined,
+            ...(name === 'cifar100' && { labels: 'fine' }),
+          },
+        ],
+        skip: noCache,
+      },
+    ]),
+  ),
   loader: row(pictures, {
     batchSize: 2,
     shuffle: true,
