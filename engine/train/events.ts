@@ -106,3 +106,6 @@ export interface Listener {
   /** Returns what a listener has to say about its own files since the last call. The run sends it as `notice` events. */
   readonly takeNotices?: () => readonly Notice[];
 }
+
+/** Wall time is not part of a run: equal runs must write equal files. */
+export const withoutTiming = (event: EvalEvent | null): EvalEvent | null => event && { ...event, ms: 0 };

@@ -12,6 +12,7 @@ import type { Controls } from './controls.ts';
 import { isDue, nextDue } from './duration.ts';
 import type { CompiledEvaluation } from './evaluate.ts';
 import type { CheckpointEvent, EvalEvent, Notice, StepEvent } from './events.ts';
+import { withoutTiming } from './events.ts';
 import type { Examples } from './examples.ts';
 import { isImprovement } from './monitor.ts';
 import { findNonFinite, fixFor, isNonFiniteLoss, LOSS, nonFiniteState, type Suspect } from './non-finite.ts';
@@ -45,8 +46,8 @@ export interface Parts {
 }
 
 interface Announce {
-  emit(event: EvalEvent): Promise<EvalEvent>;
-  save(): Promise<CheckpointEvent>;
+  readonly emit: (event: EvalEvent) => Promise<EvalEvent>;
+  readonly save: () => Promise<CheckpointEvent>;
 }
 
 export class Session {
@@ -168,8 +169,7 @@ export class Session {
       );
     }
     const event: EvalEvent = { type: 'eval', step, ...measured };
-    this.last = event;
-    this.#written = false;
+    [this.last, this.#written] = [event, false];
     if (isImprovement(settings.where, event, this.best, settings.monitor)) this.best = event;
     return event;
   }
@@ -179,7 +179,7 @@ export class Session {
     return this.#written && this.#parts.evaluator !== null;
   }
 
-  /** Why a callback or the caller stopped the run. Null while it was not stopped. */
+  /** Why the run was stopped. Null while it was not. */
   get stopped(): string | null {
     return this.#parts.controls.stopped?.reason ?? null;
   }
@@ -189,11 +189,8 @@ export class Session {
     // oxlint-disable-next-line typescript/no-this-alias -- the accessors of the handle need it
     const session = this;
     const { settings, controls } = this.#parts;
-    const running = (): void => {
-      if (session.#closed) throw new EngineError(`${settings.where}: the run has ended`);
-    };
     const steady = async (): Promise<void> => {
-      running();
+      session.#checkOpen();
       // Updates that ran ahead used the settings before the change.
       await session.#parts.updates.settle(session.step);
       session.#saved = null;
@@ -210,24 +207,24 @@ export class Session {
         return session.best;
       },
       async state() {
-        running();
+        session.#checkOpen();
         return session.state();
       },
       async evaluate() {
-        running();
+        session.#checkOpen();
+        const { emit } = session.#announcing();
         if (session.#parts.evaluator === null) {
           throw new EngineError(`${settings.where}: the run has no evaluations (pass eval)`);
         }
         if (session.last?.step === session.step && !session.#written) return session.last;
-        // Updates that ran ahead must not be in the evaluated state.
         await session.#parts.updates.settle(session.step);
         const event = await session.evaluate();
-        return event && session.announce!.emit(event);
+        return event && emit(event);
       },
       async save() {
-        running();
+        session.#checkOpen();
         session.#folder();
-        return (await session.announce!.save()).path;
+        return (await session.#announcing().save()).path;
       },
       async write(state) {
         await steady();
@@ -253,6 +250,15 @@ export class Session {
         controls.notices.push({ code: by ?? 'run', message });
       },
     };
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new EngineError(`${this.#parts.settings.where}: the run has ended`);
+  }
+
+  #announcing(): Announce {
+    if (this.announce !== null) return this.announce;
+    throw new EngineError(`${this.#parts.settings.where}: the run has not started (act on an event)`);
   }
 
   async #write(state: State): Promise<void> {
@@ -392,6 +398,3 @@ export class Session {
     await this.#parts.folder?.close();
   }
 }
-
-/** Wall time is not part of a run: equal runs must write equal files. */
-const withoutTiming = (event: EvalEvent | null): EvalEvent | null => event && { ...event, ms: 0 };

@@ -10,6 +10,7 @@ import {
   train,
   type Callback,
   type CallbackFunction,
+  type RunHandle,
   type TrainEvent,
   type TrainOptions,
 } from 'cyclegrad';
@@ -291,6 +292,21 @@ test.each<[Partial<TrainOptions> | Record<string, unknown>, string]>([
       ],
     },
     "fit: callbacks: two are called 'a' (give each another name)",
+  ],
+  [
+    {
+      eval: { data: points, every: 6 },
+      callbacks: [
+        {
+          name: 'early',
+          open: (r: RunHandle) => {
+            const early = r.evaluate();
+            return { on: async () => void (await early) };
+          },
+        },
+      ],
+    },
+    'fit: the run has not started (act on an event)',
   ],
   [{ callbacks: [after(1, (_, r) => r.stop(''))] }, "fit: stop: the reason must be a text, got ''"],
   [
