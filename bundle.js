@@ -18,7 +18,7 @@ const entries = {
   datasets: 'datasets',
   metrics: 'engine/metrics',
   tools: 'engine/tools',
-  zoo: 'zoo',
+  zoo: 'engine/zoo',
   interop: 'interop',
 };
 

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { entries } from './docs/reference/entries.js';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -44,18 +45,10 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   resolve: {
     // Tests import the package by its public names and get the sources, so that a stale dist is never tested.
-    alias: [
-      { find: /^cyclegrad$/, replacement: source('./engine/index.ts') },
-      { find: /^cyclegrad\/nn$/, replacement: source('./engine/nn/index.ts') },
-      { find: /^cyclegrad\/metrics$/, replacement: source('./engine/metrics/index.ts') },
-      { find: /^cyclegrad\/tools$/, replacement: source('./engine/tools/index.ts') },
-      { find: /^cyclegrad\/optim$/, replacement: source('./optim/index.ts') },
-      { find: /^cyclegrad\/schedulers$/, replacement: source('./schedulers/index.ts') },
-      { find: /^cyclegrad\/augment$/, replacement: source('./engine/augment/index.ts') },
-      { find: /^cyclegrad\/datasets$/, replacement: source('./datasets/index.ts') },
-      { find: /^cyclegrad\/interop$/, replacement: source('./interop/index.ts') },
-      { find: /^cyclegrad\/zoo$/, replacement: source('./zoo/index.ts') },
-    ],
+    alias: entries.map(({ name, source: file }) => ({
+      find: new RegExp(`^${name}$`),
+      replacement: source(`./${file}`),
+    })),
   },
   test: {
     projects: [

@@ -5,19 +5,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll } from 'vitest';
+import { entries } from '../../docs/reference/entries.js';
 
 /** What is built imports itself by the public names. */
 const PACKAGE = {
   name: 'cyclegrad',
   version: '1.2.3',
   type: 'module',
-  exports: {
-    '.': './engine/index.js',
-    './nn': './engine/nn/index.js',
-    './metrics': './engine/metrics/index.js',
-    './tools': './engine/tools/index.js',
-    './*': './*/index.js',
-  },
+  exports: Object.fromEntries(
+    entries.map(({ name, source }) => [name.replace('cyclegrad', '.'), `./${source.replace(/ts$/, 'js')}`]),
+  ),
 };
 
 /** The folder into which the sources are compiled before the tests of the calling file. It is removed after them. */

@@ -42,6 +42,8 @@ const leftOut: ReadonlyMap<string, string> = new Map([
     'fit train evaluate predict forward augmentedBatch lrRangeTest suggestBounds lossTrend',
     'trains or evaluates a model',
   ),
+  ...own('earlyStopping freezing reduceOnPlateau snapshots updateBatchNorm', 'acts on a training run'),
+  ...own('nn.ensemble nn.withViews', 'averages the layers that it is given'),
   ...own('curveSvg rangeSvg formatDuration formatPercent jsonLines progressBar report', 'reports a run'),
   ...own(
     'bestPath checkpointPath latestCheckpoint loadCheckpoint loadMetadata loadTensors saveCheckpoint saveTensors',

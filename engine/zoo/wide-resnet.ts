@@ -1,7 +1,7 @@
 /** Wide residual networks. */
-import { add } from '../engine/index.ts';
-import * as nn from '../engine/nn/index.ts';
-import { checkInteger, checkOptions } from '../engine/options.ts';
+import { add } from '../index.ts';
+import * as nn from '../nn/index.ts';
+import { checkInteger, checkOptions } from '../options.ts';
 import { MODEL, checkModel, conv, input, list, type ModelOptions } from './parts.ts';
 
 export interface WideResnetOptions extends ModelOptions {

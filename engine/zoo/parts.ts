@@ -1,7 +1,7 @@
 /** What the models share: their options, and layers under PyTorch's names. */
-import type { HostData, HostTensor, Tensor } from '../engine/index.ts';
-import * as nn from '../engine/nn/index.ts';
-import { checkInteger } from '../engine/options.ts';
+import type { HostData, HostTensor, Tensor } from '../index.ts';
+import * as nn from '../nn/index.ts';
+import { checkInteger } from '../options.ts';
 
 /** Options of all classifiers. */
 export interface ModelOptions {

@@ -1,7 +1,7 @@
 /** ConvNeXt, with the names of torchvision. */
-import { add, mul } from '../engine/index.ts';
-import * as nn from '../engine/nn/index.ts';
-import { checkOptions } from '../engine/options.ts';
+import { add, mul } from '../index.ts';
+import * as nn from '../nn/index.ts';
+import { checkOptions } from '../options.ts';
 import { MODEL, checkModel, input, list, type ModelOptions } from './parts.ts';
 
 const init = nn.init.normal(0.02);

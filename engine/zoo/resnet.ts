@@ -1,7 +1,7 @@
 /** Residual networks, with the names of torchvision. */
-import { add, pad, relu, slice } from '../engine/index.ts';
-import * as nn from '../engine/nn/index.ts';
-import { checkOneOf, checkOptions } from '../engine/options.ts';
+import { add, pad, relu, slice } from '../index.ts';
+import * as nn from '../nn/index.ts';
+import { checkOneOf, checkOptions } from '../options.ts';
 import { MODEL, checkModel, conv, identity, input, list, type ModelOptions } from './parts.ts';
 
 export interface ResnetOptions extends ModelOptions {

@@ -1,7 +1,7 @@
 /** Densely connected networks, with the names of torchvision. */
-import { concat } from '../engine/index.ts';
-import * as nn from '../engine/nn/index.ts';
-import { checkInteger, checkNumber, checkOptions } from '../engine/options.ts';
+import { concat } from '../index.ts';
+import * as nn from '../nn/index.ts';
+import { checkInteger, checkNumber, checkOptions } from '../options.ts';
 import { MODEL, checkModel, conv, input, inOrder, type ModelOptions } from './parts.ts';
 
 export interface DensenetOptions extends ModelOptions {

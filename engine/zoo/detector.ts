@@ -2,10 +2,10 @@
  * Single-shot detection: anchors, coding of boxes, matching, the loss, and the selection of results. A box is [top, left, bottom, right]
  * in fractions of the image.
  */
-import * as ops from '../engine/index.ts';
-import type { HostTensor, Tensor } from '../engine/index.ts';
-import * as nn from '../engine/nn/index.ts';
-import { checkInteger, checkNumber, checkOptions } from '../engine/options.ts';
+import * as ops from '../index.ts';
+import type { HostTensor, Tensor } from '../index.ts';
+import * as nn from '../nn/index.ts';
+import { checkInteger, checkNumber, checkOptions } from '../options.ts';
 import { MODEL, checkModel, conv, identity, input, list, type ModelOptions } from './parts.ts';
 
 /** [top, left, bottom, right], from 0 to 1. */

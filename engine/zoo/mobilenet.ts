@@ -1,7 +1,7 @@
 /** MobileNetV2, with the names of torchvision. */
-import { add, maximum, minimum } from '../engine/index.ts';
-import * as nn from '../engine/nn/index.ts';
-import { checkNumber, checkOptions } from '../engine/options.ts';
+import { add, maximum, minimum } from '../index.ts';
+import * as nn from '../nn/index.ts';
+import { checkNumber, checkOptions } from '../options.ts';
 import { MODEL, checkModel, conv, input, list, type ConvOptions, type ModelOptions } from './parts.ts';
 
 export interface MobilenetOptions extends ModelOptions {

@@ -1,7 +1,7 @@
 /** U-Net. */
-import { concat, ShapeError, type Tensor } from '../engine/index.ts';
-import * as nn from '../engine/nn/index.ts';
-import { checkInteger, checkOptions } from '../engine/options.ts';
+import { concat, ShapeError, type Tensor } from '../index.ts';
+import * as nn from '../nn/index.ts';
+import { checkInteger, checkOptions } from '../options.ts';
 import { MODEL, checkModel, conv, identity, input, list, type ModelOptions } from './parts.ts';
 
 export interface UnetOptions extends ModelOptions {

@@ -1,6 +1,6 @@
 /** LeNet-5. */
-import * as nn from '../engine/nn/index.ts';
-import { checkOptions } from '../engine/options.ts';
+import * as nn from '../nn/index.ts';
+import { checkOptions } from '../options.ts';
 import { MODEL, checkModel, input, type ModelOptions } from './parts.ts';
 
 /**
