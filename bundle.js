@@ -19,7 +19,7 @@ const entries = {
   metrics: 'engine/metrics',
   tools: 'engine/tools',
   zoo: 'engine/zoo',
-  interop: 'interop',
+  interop: 'engine/interop',
 };
 
 /** Packages that only work in Node, all behind functions that read and write files, archives and terminals. */

@@ -1,11 +1,11 @@
 /** Weights in and out of PyTorch: names, layouts, and the order of flattened images. */
-import { ShapeError } from '../engine/errors.ts';
-import { nodesOf } from '../engine/graph.ts';
-import * as nn from '../engine/nn/index.ts';
-import { checkOptions } from '../engine/options.ts';
-import { formatShape, sameShape, sizeOf } from '../engine/shape.ts';
-import { input, type Tensor } from '../engine/tensor.ts';
-import type { HostTensor, Shape, State } from '../engine/types.ts';
+import { ShapeError } from '../errors.ts';
+import { nodesOf } from '../graph.ts';
+import * as nn from '../nn/index.ts';
+import { checkOptions } from '../options.ts';
+import { formatShape, sameShape, sizeOf } from '../shape.ts';
+import { input, type Tensor } from '../tensor.ts';
+import type { HostTensor, Shape, State } from '../types.ts';
 
 export interface TorchOptions {
   /**
