@@ -3,20 +3,18 @@ export { convnext, convnextTiny, type ConvnextOptions, type ConvnextTinyOptions 
 export { densenet, densenet121, type DensenetOptions } from './densenet.ts';
 export {
   anchorBoxes,
-  boxOverlap,
-  decodeBox,
+  boxOverlaps,
+  decodeDetections,
   detectionLoss,
-  detections,
   detector,
-  encodeBox,
   matchAnchors,
+  selectDetections,
   type AnchorMap,
-  type Box,
   type Detection,
   type DetectionLossOptions,
-  type DetectionOptions,
   type DetectorOptions,
-  type LabeledBox,
+  type Matches,
+  type SelectOptions,
 } from './detector.ts';
 export { lenet5 } from './lenet.ts';
 export { mobilenetV2, type MobilenetOptions } from './mobilenet.ts';
