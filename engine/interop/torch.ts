@@ -112,9 +112,9 @@ function pairs(where: string, model: nn.Layer, options: TorchOptions): Pair[] {
   const flattened = channelsOfFlattened(where, model, options);
   return Object.entries(model.params).flatMap(([ours, spec]) => {
     if (spec.torch === null) return [];
-    const { name, axes = spec.shape.map((_, axis) => axis), shape } = spec.torch ?? {};
+    const { name, replaces = 1, axes = spec.shape.map((_, axis) => axis), shape } = spec.torch ?? {};
     const theirs = ours.split('.').map((part) => part.replace(/^_(?=\d+$)/, ''));
-    if (name !== undefined) theirs[theirs.length - 1] = name;
+    if (name !== undefined) theirs.splice(-replaces, replaces, name);
     const channels = flattened.get(ours);
     const permuted = shape ?? axes.map((axis) => spec.shape[axis]);
     if (channels === undefined)

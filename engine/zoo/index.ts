@@ -1,5 +1,5 @@
 /** Models of papers: `import * as zoo from 'cyclegrad/zoo'`. */
-export { convnextTiny } from './convnext.ts';
+export { convnext, convnextTiny, type ConvnextOptions, type ConvnextTinyOptions } from './convnext.ts';
 export { densenet, densenet121, type DensenetOptions } from './densenet.ts';
 export {
   anchorBoxes,
@@ -31,4 +31,5 @@ export {
   type ResnetOptions,
 } from './resnet.ts';
 export { unet, type UnetOptions } from './unet.ts';
+export { vit, vitB16, type VitB16Options, type VitOptions } from './vit.ts';
 export { wideResnet, type WideResnetOptions } from './wide-resnet.ts';
