@@ -25,6 +25,7 @@ export type { AugmentOptions } from './augment.ts';
 export type { LoaderOptions } from './loader.ts';
 export { channelStats, meanImage } from './transforms.ts';
 export { readNpy, readNpz } from './npy.ts';
+export { shapes, type ShapesOptions } from './shapes.ts';
 export { synthetic } from './synthetic.ts';
 export type { SyntheticKind, SyntheticOptions } from './synthetic.ts';
 export { arrays, split, subset, take, targets } from './arrays.ts';
