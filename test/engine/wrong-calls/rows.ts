@@ -646,6 +646,7 @@ const zooModel = (options: object): Row => ({ args: [options], places: ['normali
 const models: Readonly<Record<string, Row>> = {
   anchorBoxes: row(16, [{ grid: 1, sizes: [8], ratios: [1] }]),
   boxOverlaps: row(c.tensor([[0, 0, 1, 1]]), c.tensor([[0, 0, 1, 1]])),
+  convnext: zooModel({ classes: 2, widths: [2, 2, 2, 2], blocks: [1, 1, 1, 1], ...stats }),
   convnextTiny: zooModel({ classes: 2, ...stats }),
   decodeDetections: row(c.tensor([[[0, 0, 0, 0, 0, 0]]]), anchors),
   densenet: zooModel({ classes: 2, depth: 10, growth: 2, bc: true, dropout: 0.1, ...stats }),
@@ -667,6 +668,8 @@ const models: Readonly<Record<string, Row>> = {
     limit: 1,
   }),
   unet: zooModel({ classes: 2, width: 4, ...stats }),
+  vit: zooModel({ classes: 2, size: 8, patch: 4, width: 4, depth: 1, heads: 2, ...stats }),
+  vitB16: { args: [{ classes: 2, size: 32, ...stats }], places: ['normalize', 'vit'] },
   wideResnet: zooModel({ classes: 2, depth: 10, widen: 1, dropout: 0.1, ...stats }),
 };
 
