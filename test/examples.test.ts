@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
+const PICTURE = join(tmpdir(), `cyclegrad-example-${process.pid}.png`);
+
 /** The number of steps, for examples with this argument, or all arguments, and the output. */
 const EXAMPLES: Readonly<Record<string, { steps?: number; args?: string[]; prints: RegExp }>> = {
   explore: { prints: /ShapeError: matmul: inner sizes/ },
@@ -18,8 +20,16 @@ const EXAMPLES: Readonly<Record<string, { steps?: number; args?: string[]; print
   },
   images: { prints: /^class 0: \d+ of \d+ correct\n[^]*^test accuracy (1|0\.[89]\d*)$/m },
   augmentation: {
-    args: [join(tmpdir(), `cyclegrad-augmentation-${process.pid}.png`), '12'],
+    args: [PICTURE, '12'],
     prints: /^17 rows of 12 pictures: crop, zero, [^]*\nwritten to .*\.png$/,
+  },
+  segmentation: {
+    args: ['3', PICTURE, '120'],
+    prints: /^mean IoU 0\.\d+ on 12 pictures after \d+ s\npictures, truths and predictions: .*\.png$/,
+  },
+  detection: {
+    args: ['3', PICTURE, '240'],
+    prints: /^mAP@0\.5 [01]\.\d+ on 24 pictures after \d+ s\nthe boxes that were found: .*\.png$/,
   },
   'custom-operation': {
     prints: /^gradcheck: 3 of 3 derivatives agree[^]*^GradientError: gradcheck: 0 of 1/m,
@@ -40,7 +50,7 @@ beforeEach(() => {
   });
 });
 afterEach(() => {
-  rmSync(EXAMPLES['augmentation'].args![0], { force: true });
+  rmSync(PICTURE, { force: true });
   process.argv = argv;
   vi.restoreAllMocks();
 });

@@ -1,8 +1,10 @@
 /** Weights in and out of PyTorch: names, layouts, and the order of flattened images. */
 import { ShapeError } from '../errors.ts';
 import { nodesOf } from '../graph.ts';
+import { checkArrays } from '../host.ts';
 import * as nn from '../nn/index.ts';
-import { checkOptions } from '../options.ts';
+import { checkLayer } from '../nn/layer.ts';
+import { checkOptions, isPromise, isRecord, show } from '../options.ts';
 import { formatShape, sameShape, sizeOf } from '../shape.ts';
 import { input, type Tensor } from '../tensor.ts';
 import type { HostTensor, Shape, State } from '../types.ts';
@@ -38,6 +40,7 @@ interface Pair {
  * @example toTorch(nn.dense(4, 2), nn.initState(nn.dense(4, 2), null, 1))['weight']?.shape // [2, 4]
  */
 export function toTorch(model: nn.Layer, state: State, options: TorchOptions = {}): State {
+  checkArguments('toTorch', model, state);
   const result: Record<string, HostTensor> = {};
   for (const { ours, theirs, view, axes, shape } of pairs('toTorch', model, options)) {
     const value = state[ours];
@@ -63,6 +66,7 @@ export function toTorch(model: nn.Layer, state: State, options: TorchOptions = {
  * fromTorch(nn.dense(4, 2), tensors)['weight']?.shape // [4, 2]
  */
 export function fromTorch(model: nn.Layer, tensors: State, options: TorchOptions = {}): State {
+  checkArguments('fromTorch', model, tensors);
   const state: Record<string, HostTensor> = { ...constants(model) };
   const known = new Set<string>();
   for (const { ours, theirs, spec, view, axes, shape } of pairs('fromTorch', model, options)) {
@@ -108,9 +112,9 @@ function pairs(where: string, model: nn.Layer, options: TorchOptions): Pair[] {
   const flattened = channelsOfFlattened(where, model, options);
   return Object.entries(model.params).flatMap(([ours, spec]) => {
     if (spec.torch === null) return [];
-    const { name, axes = spec.shape.map((_, axis) => axis), shape } = spec.torch ?? {};
+    const { name, replaces = 1, axes = spec.shape.map((_, axis) => axis), shape } = spec.torch ?? {};
     const theirs = ours.split('.').map((part) => part.replace(/^_(?=\d+$)/, ''));
-    if (name !== undefined) theirs[theirs.length - 1] = name;
+    if (name !== undefined) theirs.splice(-replaces, replaces, name);
     const channels = flattened.get(ours);
     const permuted = shape ?? axes.map((axis) => spec.shape[axis]);
     if (channels === undefined)
@@ -148,6 +152,15 @@ function channelsOfFlattened(
     if (channels !== null) found.set(weight.name, channels);
   }
   return found;
+}
+
+/** Throws TypeError or DataError unless the arguments are a layer and arrays by name. */
+function checkArguments(where: string, model: unknown, arrays: unknown): void {
+  checkLayer(where, model);
+  if (!isRecord(arrays) || isPromise(arrays)) {
+    throw new TypeError(`${where}: the second argument must be arrays by name, got ${show(arrays)}`);
+  }
+  checkArrays(where, arrays as State);
 }
 
 /** The channels of the images [N, H, W, C] that became x [N, H · W · C], through operations on elements. Null if it has others. */

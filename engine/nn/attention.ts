@@ -7,7 +7,7 @@ import type { Tensor } from '../tensor.ts';
 import { dropout, gelu } from './activation.ts';
 import { module, sequential } from './compose.ts';
 import { normal, xavier, zeros, type Initializer } from './initializers.ts';
-import { checkScope, childConfigs, childParams, type Layer } from './layer.ts';
+import { checkScope, childConfigs, childParams, renamed, type Layer } from './layer.ts';
 import { dense, linear, trained, weights, type ParamOptions, type WeightOptions } from './linear.ts';
 import { layerNorm } from './norm.ts';
 
@@ -64,7 +64,12 @@ export function multiHeadAttention(
     out: linear(where, width, width, { init, ...rest }),
   };
   return {
-    params: childParams(where, layers),
+    params: renamed(childParams(where, layers), {
+      'qkv.weight': 'in_proj_weight',
+      'qkv.bias': 'in_proj_bias',
+      'out.weight': 'out_proj.weight',
+      'out.bias': 'out_proj.bias',
+    }),
     config: { kind: where, heads, causal, dropout: rate },
     apply(x, scope) {
       checkScope(where, scope);

@@ -53,6 +53,8 @@ export interface ParamSpec {
 export interface TorchLayout {
   /** Last part of the name. Default: that of the parameter. */
   readonly name?: string;
+  /** How many of the last parts of our name `name` replaces. Default 1. */
+  readonly replaces?: number;
   /** Our axes in PyTorch's order: [3, 2, 0, 1] for filters. Default: the same order. */
   readonly axes?: readonly number[];
   /** Shape in PyTorch, if it has axes of size 1 that the parameter lacks. */
@@ -159,3 +161,16 @@ export function childConfigs(
     Object.entries(layers).map(([name, layer]) => [name, layer.config ?? { kind: 'custom' }]),
   );
 }
+
+/** Parameters with other names in PyTorch, which take the place of their whole path. */
+export const renamed = (
+  params: Readonly<Record<string, ParamSpec>>,
+  names: Readonly<Record<string, string>>,
+): Readonly<Record<string, ParamSpec>> =>
+  Object.fromEntries(
+    Object.entries(params).map(([path, spec]) => {
+      const name = names[path];
+      const torch = { ...spec.torch, name, replaces: path.split('.').length };
+      return [path, name === undefined ? spec : { ...spec, torch }];
+    }),
+  );

@@ -33,10 +33,15 @@ const scaleAndShift = (
   where: string,
   shape: readonly number[],
   options: ParamOptions,
-): Readonly<Record<'gamma' | 'beta', ParamSpec>> => ({
-  gamma: { ...trained(where, shape, ones, options), torch: { name: 'weight' } },
-  beta: { ...trained(where, shape, zeros, options), torch: { name: 'bias' } },
-});
+): Readonly<Record<'gamma' | 'beta', ParamSpec>> => {
+  // Images [H, W, C] are [C, H, W] in PyTorch. Two axes are those of tokens, [T, C], in both.
+  const axes = shape.map((_, axis) => axis);
+  const layout = shape.length > 2 ? { axes: [axes.length - 1, ...axes.slice(0, -1)] } : {};
+  return {
+    gamma: { ...trained(where, shape, ones, options), torch: { name: 'weight', ...layout } },
+    beta: { ...trained(where, shape, zeros, options), torch: { name: 'bias', ...layout } },
+  };
+};
 
 const statistic = (shape: readonly number[], init: Initializer): ParamSpec => ({
   ...frozen(shape, init),

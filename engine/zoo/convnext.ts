@@ -1,15 +1,27 @@
 /** ConvNeXt, with the names of torchvision. */
 import { add, mul } from '../index.ts';
 import * as nn from '../nn/index.ts';
-import { checkOptions } from '../options.ts';
-import { MODEL, checkModel, input, list, type ModelOptions } from './parts.ts';
+import { checkInteger, checkOptions, show } from '../options.ts';
+import { MODEL, checkModel, depthRate, input, list, type ModelOptions } from './parts.ts';
+
+export interface ConvnextTinyOptions extends ModelOptions {
+  /** Rate of stochastic depth in the last block. It grows linearly from 0 in the first. Default 0.1, as in the paper for ConvNeXt-Tiny. */
+  readonly stochasticDepth?: number;
+}
+
+export interface ConvnextOptions extends ConvnextTinyOptions {
+  /** Channels of each of the four stages. */
+  readonly widths: readonly number[];
+  /** Blocks of each of the four stages. */
+  readonly blocks: readonly number[];
+}
 
 const init = nn.init.normal(0.02);
 
 const norm = (channels: number): nn.Layer => nn.layerNorm(channels, { epsilon: 1e-6 });
 
-/** x + scale · block(x), with a scale for each channel that begins near 0. */
-function block(channels: number): nn.Layer {
+/** x + scale · block(x), with a scale for each channel that begins near 0. In training, examples skip the block at the rate `skipped`. */
+function block(channels: number, skipped: number): nn.Layer {
   const body = nn.sequential({
     _0: nn.depthwiseConv2d(channels, 7, { padding: 3, init }),
     _2: norm(channels),
@@ -17,6 +29,7 @@ function block(channels: number): nn.Layer {
     _4: nn.gelu(),
     _5: nn.dense(4 * channels, channels, { init }),
   });
+  const depth = nn.stochasticDepth(skipped);
   const scale: nn.ParamSpec = {
     shape: [channels],
     init: nn.init.constant(1e-6),
@@ -27,43 +40,72 @@ function block(channels: number): nn.Layer {
   const inner = Object.entries(body.params).map(([name, spec]) => [`block.${name}`, spec] as const);
   return {
     params: { ...Object.fromEntries(inner), layer_scale: scale },
-    config: { kind: 'convNextBlock', channels },
-    apply: (x, scope) => add(x, mul(scope.child('block', body, x), scope.param('layer_scale'))),
+    config: { kind: 'convNextBlock', channels, stochasticDepth: skipped },
+    apply(x, scope) {
+      const branch = mul(scope.child('block', body, x), scope.param('layer_scale'));
+      return add(x, scope.child('depth', depth, branch));
+    },
   };
 }
+
+/** Cuts images into patches of 4 × 4 pixels, and normalizes. */
+const stem = (channels: number, width: number): nn.Layer =>
+  list([nn.conv2d(channels, width, 4, { stride: 4, init }), norm(width)]);
 
 /** Normalizes, halves the size and changes the width. */
 const downsample = (inputs: number, outputs: number): nn.Layer =>
   list([norm(inputs), nn.conv2d(inputs, outputs, 2, { stride: 2, init })]);
 
 /**
+ * ConvNeXt of any size. ConvNeXt-Small has `blocks: [3, 3, 27, 3]`, ConvNeXt-Base also `widths: [128, 256, 512, 1024]`.
+ *
+ * Shapes: images x [N, H, W, channels] -> logits [N, classes]. H and W are at least 32.
+ * Source: Liu et al., A ConvNet for the 2020s, 2022; names of torchvision.
+ * Throws TypeError for an unknown option, and RangeError unless there are 4 widths and 4 numbers of blocks, all positive integers, a rate
+ * is in [0, 1), and the numbers of classes and channels are positive.
+ *
+ * @example nn.countParameters(convnext({ classes: 1000, widths: [96, 192, 384, 768], blocks: [3, 3, 27, 3] })) // 50223688
+ */
+export function convnext(options: ConvnextOptions): nn.Layer {
+  checkOptions('convnext', options, [...MODEL, 'widths', 'blocks', 'stochasticDepth']);
+  checkModel('convnext', options);
+  const { classes, channels = 3, widths, blocks, stochasticDepth = 0.1 } = options;
+  for (const [name, sizes] of Object.entries({ widths, blocks })) {
+    if (!Array.isArray(sizes) || sizes.length !== 4) {
+      throw new RangeError(
+        `convnext: ${name} must be an array of 4 integers, got ${show(sizes)} (one for each stage)`,
+      );
+    }
+    for (const size of sizes) checkInteger('convnext', name, size, 1);
+  }
+  const count = blocks.reduce((a, b) => a + b);
+  let index = 0;
+  const stages = widths.map((width, stage) => {
+    const layers = Array.from({ length: blocks[stage] }, () =>
+      block(width, depthRate(stochasticDepth, index++, count)),
+    );
+    const before = stage === 0 ? stem(channels, width) : downsample(widths[stage - 1], width);
+    return [before, list(layers)];
+  });
+  return nn.sequential({
+    ...input(options),
+    features: list(stages.flat()),
+    avgpool: nn.globalAvgPool2d(),
+    classifier: nn.sequential({ _0: norm(widths[3]), _2: nn.dense(widths[3], classes, { init }) }),
+  });
+}
+
+/**
  * ConvNeXt-Tiny. It has 28,589,128 parameters with 1,000 classes.
  *
  * Shapes: images x [N, H, W, channels] -> logits [N, classes]. H and W are at least 32.
  * Source: Liu et al., A ConvNet for the 2020s, 2022; names of torchvision.
- * Throws TypeError for an unknown option, and RangeError for a number of classes or channels below 1.
+ * Throws TypeError for an unknown option, and RangeError for a number of classes or channels below 1, or a rate that is not in [0, 1).
  *
  * @example nn.countParameters(convnextTiny({ classes: 1000 })) // 28589128
  */
-export function convnextTiny(options: ModelOptions): nn.Layer {
-  checkOptions('convnextTiny', options, MODEL);
+export function convnextTiny(options: ConvnextTinyOptions): nn.Layer {
+  checkOptions('convnextTiny', options, [...MODEL, 'stochasticDepth']);
   checkModel('convnextTiny', options);
-  const { classes, channels = 3 } = options;
-  const stage = (width: number, blocks: number): nn.Layer =>
-    list(Array.from({ length: blocks }, () => block(width)));
-  return nn.sequential({
-    ...input(options),
-    features: list([
-      list([nn.conv2d(channels, 96, 4, { stride: 4, init }), norm(96)]),
-      stage(96, 3),
-      downsample(96, 192),
-      stage(192, 3),
-      downsample(192, 384),
-      stage(384, 9),
-      downsample(384, 768),
-      stage(768, 3),
-    ]),
-    avgpool: nn.globalAvgPool2d(),
-    classifier: nn.sequential({ _0: norm(768), _2: nn.dense(768, classes, { init }) }),
-  });
+  return convnext({ ...options, widths: [96, 192, 384, 768], blocks: [3, 3, 9, 3] });
 }

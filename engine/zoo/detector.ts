@@ -1,149 +1,223 @@
 /**
- * Single-shot detection: anchors, coding of boxes, matching, the loss, and the selection of results. A box is [top, left, bottom, right]
- * in fractions of the image.
+ * Single-shot detection: anchors, matching, the loss, and the boxes that a model found. A box is [x1, y1, x2, y2] in pixels. Matching is part
+ * of the graph, so boxes are targets like any other, and augmentations move them.
  */
 import * as ops from '../index.ts';
-import type { HostTensor, Tensor } from '../index.ts';
+import { checkHostTensor } from '../host.ts';
+import type { HostTensor, LossFunction, Tensor } from '../index.ts';
+import { nonMaxSuppression } from '../metrics/index.ts';
 import * as nn from '../nn/index.ts';
-import { checkInteger, checkNumber, checkOptions } from '../options.ts';
+import { checkInteger, checkNumber, checkOptions, show } from '../options.ts';
 import { MODEL, checkModel, conv, identity, input, list, type ModelOptions } from './parts.ts';
-
-/** [top, left, bottom, right], from 0 to 1. */
-export type Box = readonly [number, number, number, number];
 
 export interface AnchorMap {
   /** Height and width of the feature map: one number, or [height, width]. */
   readonly grid: number | readonly [number, number];
-  /** Sides of the anchors as fractions of the image: square roots of their areas. */
+  /** Sides of the anchors in pixels: square roots of their areas. */
   readonly sizes: readonly number[];
   /** Width divided by height of the anchors. Default [1, 2, 0.5]. */
   readonly ratios?: readonly number[];
 }
 
+const isPositive = (x: number): boolean => x > 0;
+const isShare = (x: number): boolean => x >= 0 && x <= 1;
+const isNotNegative = (x: number): boolean => x >= 0;
+
 /**
- * The anchors of feature maps, in the order of the detector's output: by map, row, column, size and ratio. Each is centered on its
- * cell.
+ * The anchors of feature maps, in the order of the detector's output: by map, row, column, size and ratio. Each is centered on its cell.
+ *
+ * Shapes: size [height, width] of the images, or one number for both -> `f32` [A, 4].
  * Source: Liu et al., SSD: Single Shot MultiBox Detector, 2016.
  * Throws RangeError for a grid, a size or a ratio that is not positive.
  *
- * @example anchorBoxes([{ grid: 2, sizes: [0.5], ratios: [1] }])[0] // [0, 0, 0.5, 0.5]
+ * @example anchorBoxes(64, [{ grid: 2, sizes: [32], ratios: [1] }]).data.subarray(4, 8) // [32, 0, 64, 32]
  */
-export function anchorBoxes(maps: readonly AnchorMap[]): Box[] {
-  const positive = (x: number): boolean => x > 0;
-  return maps.flatMap(({ grid, sizes, ratios = [1, 2, 0.5] }) => {
-    const [rows, columns] = typeof grid === 'number' ? [grid, grid] : grid;
-    for (const side of [rows, columns]) checkInteger('anchorBoxes', 'grid', side, 1);
-    const boxes: Box[] = [];
-    for (let row = 0; row < rows; row++) {
-      for (let column = 0; column < columns; column++) {
-        for (const size of sizes) {
-          checkNumber('anchorBoxes', 'size', size, 'a positive number', positive);
-          for (const ratio of ratios) {
-            checkNumber('anchorBoxes', 'ratio', ratio, 'a positive number', positive);
-            const [height, width] = [size / Math.sqrt(ratio), size * Math.sqrt(ratio)];
-            const [y, x] = [(row + 0.5) / rows, (column + 0.5) / columns];
-            boxes.push([y - height / 2, x - width / 2, y + height / 2, x + width / 2]);
-          }
-        }
-      }
+export function anchorBoxes(
+  size: number | readonly [height: number, width: number],
+  maps: readonly AnchorMap[],
+): HostTensor {
+  const [height, width] = pairOf('size', size);
+  if (!Array.isArray(maps)) {
+    throw new TypeError(
+      `anchorBoxes: maps must be an array of feature maps, got ${show(maps)} (write [{ grid: 8, sizes: [16] }])`,
+    );
+  }
+  const boxes = maps.flatMap((map: AnchorMap) => {
+    checkOptions('anchorBoxes: maps', map, ['grid', 'sizes', 'ratios']);
+    const { grid, sizes, ratios = [1, 2, 0.5] } = map;
+    const [rows, columns] = pairOf('grid', grid);
+    for (const [name, list] of Object.entries({ sizes, ratios })) {
+      if (!Array.isArray(list))
+        throw new TypeError(`anchorBoxes: ${name} must be an array of numbers, got ${show(list)}`);
     }
-    return boxes;
+    const shapes = sizes.flatMap((side) => {
+      checkNumber('anchorBoxes', 'sizes', side, 'positive numbers', isPositive);
+      return ratios.map((ratio) => {
+        checkNumber('anchorBoxes', 'ratios', ratio, 'positive numbers', isPositive);
+        return [side * Math.sqrt(ratio), side / Math.sqrt(ratio)] as const;
+      });
+    });
+    return Array.from({ length: rows * columns }, (_, cell) => {
+      const x = (((cell % columns) + 0.5) / columns) * width;
+      const y = ((Math.floor(cell / columns) + 0.5) / rows) * height;
+      return shapes.map(([w, h]) => [x - w / 2, y - h / 2, x + w / 2, y + h / 2]);
+    }).flat();
   });
+  return { shape: [boxes.length, 4], dtype: 'f32', data: Float32Array.from(boxes.flat()) };
+}
+
+/** Height and width from one number or two. */
+function pairOf(name: string, value: number | readonly [number, number]): readonly [number, number] {
+  const pair: readonly unknown[] = Array.isArray(value) ? value : [value, value];
+  for (const side of pair) checkInteger('anchorBoxes', name, side, 1);
+  if (pair.length !== 2)
+    throw new RangeError(`anchorBoxes: ${name} must be a number or [height, width], got ${show(value)}`);
+  return pair as [number, number];
+}
+
+function checkTensor(where: string, name: string, value: unknown): void {
+  if (!(value instanceof ops.Tensor)) {
+    throw new TypeError(`${where}: ${name} must be a tensor, got ${show(value)} (write tensor(…))`);
+  }
+}
+
+/** A tensor of boxes. Throws ShapeError unless its last axis has the four edges. */
+function boxesOf(where: string, name: string, boxes: Tensor): Tensor {
+  checkTensor(where, name, boxes);
+  if (boxes.rank >= 2 && boxes.shape.at(-1)! >= 4) return boxes;
+  throw new ops.ShapeError(
+    `${where}: ${name} must be [..., K, 4], got [${boxes.shape.join(', ')}] (each row is x1, y1, x2, y2)`,
+  );
+}
+
+/** The anchors as a tensor. Throws TypeError or ShapeError unless they are [A, 4]. */
+function anchorsOf(where: string, anchors: HostTensor): Tensor {
+  checkHostTensor(`${where}: anchors`, anchors);
+  return boxesOf(where, 'anchors', constant(anchors));
+}
+
+const constant = ({ shape, data }: HostTensor): Tensor => ops.tensor(data, { shape });
+
+/** A column of boxes [..., 4 + any], without its axis. */
+const column = (boxes: Tensor, at: number): Tensor =>
+  ops.slice(boxes, [...Array.from({ length: boxes.rank - 1 }, () => null), at]);
+
+const columns = (boxes: Tensor): readonly [Tensor, Tensor, Tensor, Tensor] => [
+  column(boxes, 0),
+  column(boxes, 1),
+  column(boxes, 2),
+  column(boxes, 3),
+];
+
+/** Centers and sizes. */
+function centered(boxes: Tensor): readonly [Tensor, Tensor, Tensor, Tensor] {
+  const [x1, y1, x2, y2] = columns(boxes);
+  return [ops.div(ops.add(x1, x2), 2), ops.div(ops.add(y1, y2), 2), ops.sub(x2, x1), ops.sub(y2, y1)];
 }
 
 /**
- * Intersection of two boxes divided by their union.
+ * Intersection over union of every box with every other one. 0 for boxes without area.
  *
- * @example boxOverlap([0, 0, 1, 1], [0, 0, 0.5, 1]) // 0.5
+ * Shapes: a `f32` [..., A, 4], b `f32` [..., K, 4 + any] -> [..., A, K]. The other axes broadcast.
+ *
+ * @example boxOverlaps(tensor([[0, 0, 2, 2]]), tensor([[0, 0, 1, 2], [2, 2, 4, 4]])) // [[0.5, 0]]
  */
-export function boxOverlap(a: Box, b: Box): number {
-  const height = Math.min(a[2], b[2]) - Math.max(a[0], b[0]);
-  const width = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);
-  if (height <= 0 || width <= 0) return 0;
-  const area = (box: Box): number => (box[2] - box[0]) * (box[3] - box[1]);
-  return (height * width) / (area(a) + area(b) - height * width);
+export function boxOverlaps(a: Tensor, b: Tensor): Tensor {
+  const [ax1, ay1, ax2, ay2] = columns(boxesOf('boxOverlaps', 'a', a)).map((x) => ops.expandDims(x, -1));
+  const [bx1, by1, bx2, by2] = columns(boxesOf('boxOverlaps', 'b', b)).map((x) => ops.expandDims(x, -2));
+  const side = (low: Tensor, high: Tensor): Tensor => ops.maximum(ops.sub(high, low), 0);
+  const width = side(ops.maximum(ax1, bx1), ops.minimum(ax2, bx2));
+  const height = side(ops.maximum(ay1, by1), ops.minimum(ay2, by2));
+  const both = ops.mul(width, height);
+  const area = (x1: Tensor, y1: Tensor, x2: Tensor, y2: Tensor): Tensor =>
+    ops.mul(side(x1, x2), side(y1, y2));
+  const either = ops.sub(ops.add(area(ax1, ay1, ax2, ay2), area(bx1, by1, bx2, by2)), both);
+  return ops.where(ops.greater(both, 0), ops.div(both, ops.where(ops.greater(either, 0), either, 1)), 0);
 }
 
-/** Center and size. */
-const centered = ([top, left, bottom, right]: Box): Box => [
-  (top + bottom) / 2,
-  (left + right) / 2,
-  bottom - top,
-  right - left,
-];
+/** What each anchor should predict. */
+export interface Matches {
+  /** The box of its object, `f32` [N, A, 4]. Any box for background. */
+  readonly boxes: Tensor;
+  /** 0 for background, class + 1 for an object, `i32` [N, A]. */
+  readonly labels: Tensor;
+}
+
+/**
+ * Assigns objects to anchors. An anchor belongs to the object with the largest overlap, if that is at least `threshold`. The best anchor of each
+ * object belongs to it in any case.
+ *
+ * Shapes: objects `f32` [N, K, 5], a box and a class; a row without area is padding. Anchors [A, 4].
+ * Source: Liu et al., SSD: Single Shot MultiBox Detector, 2016, section 2.2.
+ * Throws RangeError for a threshold outside 0 … 1, and ShapeError for other shapes.
+ *
+ * @example
+ * const anchors = anchorBoxes(64, [{ grid: 2, sizes: [32], ratios: [1] }]);
+ * matchAnchors(tensor([[[0, 0, 30, 30, 2]]]), anchors).labels // [[3, 0, 0, 0]]
+ */
+export function matchAnchors(objects: Tensor, anchors: HostTensor, threshold = 0.5): Matches {
+  checkTensor('matchAnchors', 'objects', objects);
+  const fixedAnchors = anchorsOf('matchAnchors', anchors);
+  checkNumber('matchAnchors', 'threshold', threshold, 'a number from 0 to 1', isShare);
+  if (objects.rank !== 3 || objects.shape[2] !== 5) {
+    throw new ops.ShapeError(
+      `matchAnchors: expects objects [N, K, 5], got [${objects.shape.join(', ')}] (each row is x1, y1, x2, y2 and the class)`,
+    );
+  }
+  const fixed = ops.stopGradient(objects);
+  const [count, most] = [anchors.shape[0], objects.shape[1]];
+  const overlaps = boxOverlaps(fixedAnchors, fixed);
+  const [, , width, height] = centered(fixed);
+  const isObject = ops.cast(ops.greater(ops.mul(width, height), 0));
+  // Anchors that are the best of an object, [N, A, K].
+  const best = ops.transpose(ops.oneHot(ops.argMax(overlaps, 1), count), [0, 2, 1]);
+  const claimed = ops.mul(best, ops.expandDims(isObject, 1));
+  const isClaimed = ops.greater(ops.max(claimed, 2), 0);
+  const owner = ops.where(isClaimed, ops.argMax(claimed, 2), ops.argMax(overlaps, 2));
+  const largest = ops.max(overlaps, 2);
+  const isClose = ops.and(ops.greaterEqual(largest, threshold), ops.greater(largest, 0));
+  const rows = ops.matmul(ops.oneHot(owner, most), fixed);
+  const label = ops.cast(ops.add(column(rows, 4), 1), 'i32');
+  return {
+    boxes: ops.slice(rows, [null, null, { end: 4 }]),
+    labels: ops.mul(label, ops.cast(ops.or(isClaimed, isClose), 'i32')),
+  };
+}
 
 /** Deviations by which SSD divides the codes of centers and of sizes. */
 const [CENTER, SIZE] = [0.1, 0.2];
 
-/**
- * A box relative to an anchor: offsets of the center in anchor sizes, and logarithms of the ratios of sizes, divided by 0.1 and 0.2.
- * Source: Liu et al., SSD: Single Shot MultiBox Detector, 2016.
- *
- * @example encodeBox([0.1, 0, 0.6, 0.5], [0, 0, 0.5, 0.5]) // [2, 0, 0, 0]
- */
-export function encodeBox(box: Box, anchor: Box): Box {
-  const [b, a] = [centered(box), centered(anchor)];
-  return [
-    (b[0] - a[0]) / a[2] / CENTER,
-    (b[1] - a[1]) / a[3] / CENTER,
-    Math.log(b[2] / a[2]) / SIZE,
-    Math.log(b[3] / a[3]) / SIZE,
-  ];
+/** Boxes relative to anchors: offsets of the centers in anchor sizes, and logarithms of the ratios of sizes, both divided by deviations. */
+function encode(boxes: Tensor, anchors: Tensor): Tensor {
+  const [x, y, w, h] = centered(boxes);
+  const [ax, ay, aw, ah] = centered(anchors);
+  return ops.stack(
+    [
+      ops.div(ops.sub(x, ax), ops.mul(aw, CENTER)),
+      ops.div(ops.sub(y, ay), ops.mul(ah, CENTER)),
+      ops.div(ops.log(ops.div(w, aw)), SIZE),
+      ops.div(ops.log(ops.div(h, ah)), SIZE),
+    ],
+    -1,
+  );
 }
 
-/**
- * The box of a code: the inverse of `encodeBox`.
- *
- * @example decodeBox([0, 0, 0, 0], [0, 0, 0.5, 0.5]) // [0, 0, 0.5, 0.5]
- */
-export function decodeBox(code: Box, anchor: Box): Box {
-  const a = centered(anchor);
-  const [y, x] = [a[0] + code[0] * CENTER * a[2], a[1] + code[1] * CENTER * a[3]];
-  const [height, width] = [a[2] * Math.exp(code[2] * SIZE), a[3] * Math.exp(code[3] * SIZE)];
-  return [y - height / 2, x - width / 2, y + height / 2, x + width / 2];
-}
-
-/** An object of an image. */
-export interface LabeledBox {
-  readonly box: Box;
-  /** From 0. */
-  readonly label: number;
-}
-
-/**
- * What each anchor should predict: the code of its object's box, and the class, which is 0 for background and label + 1 for an object.
- * An anchor belongs to the object with the largest overlap, if that is at least `threshold`. The best anchor of each object belongs to it
- * in any case.
- *
- * Shapes: A anchors -> [A, 5]: the code, then the class.
- * Source: Liu et al., SSD: Single Shot MultiBox Detector, 2016, section 2.2.
- * Throws RangeError for a threshold outside 0 … 1.
- *
- * @example matchAnchors([{ box: [0, 0, 0.5, 0.5], label: 2 }], anchorBoxes([{ grid: 2, sizes: [0.5], ratios: [1] }])).data[4] // 3
- */
-export function matchAnchors(
-  objects: readonly LabeledBox[],
-  anchors: readonly Box[],
-  threshold = 0.5,
-): HostTensor {
-  checkNumber('matchAnchors', 'threshold', threshold, 'a number from 0 to 1', (x) => x >= 0 && x <= 1);
-  const owner: (LabeledBox | undefined)[] = anchors.map((anchor) => {
-    const overlaps = objects.map(({ box }) => boxOverlap(box, anchor));
-    const best = Math.max(...overlaps);
-    return best > 0 && best >= threshold ? objects[overlaps.indexOf(best)] : undefined;
-  });
-  for (const object of objects) {
-    const overlaps = anchors.map((anchor) => boxOverlap(object.box, anchor));
-    owner[overlaps.indexOf(Math.max(...overlaps))] = object;
-  }
-  const data = new Float32Array(anchors.length * 5);
-  owner.forEach((object, i) => {
-    if (object !== undefined) data.set([...encodeBox(object.box, anchors[i]), object.label + 1], i * 5);
-  });
-  return { shape: [anchors.length, 5], dtype: 'f32', data };
+/** The boxes of codes: the inverse of `encode`. */
+function decode(codes: Tensor, anchors: Tensor): Tensor {
+  const [cx, cy, cw, ch] = columns(codes);
+  const [ax, ay, aw, ah] = centered(anchors);
+  const x = ops.add(ax, ops.mul(cx, ops.mul(aw, CENTER)));
+  const y = ops.add(ay, ops.mul(cy, ops.mul(ah, CENTER)));
+  const [halfW, halfH] = [
+    ops.mul(ops.exp(ops.mul(cw, SIZE)), aw),
+    ops.mul(ops.exp(ops.mul(ch, SIZE)), ah),
+  ].map((side) => ops.div(side, 2));
+  return ops.stack([ops.sub(x, halfW), ops.sub(y, halfH), ops.add(x, halfW), ops.add(y, halfH)], -1);
 }
 
 export interface DetectionLossOptions {
+  /** Lowest overlap with an object of an anchor that belongs to it. Default 0.5. */
+  readonly threshold?: number;
   /** Background anchors that count, for each anchor with an object: those with the largest losses. Default 3. */
   readonly negatives?: number;
   /** Factor on the loss of boxes. Default 1. */
@@ -151,61 +225,92 @@ export interface DetectionLossOptions {
 }
 
 /**
- * The loss of each image: smooth L1 of the codes of anchors with objects, and cross-entropy of their classes and of the hardest
+ * The loss of a detector, for `fit`: smooth L1 of the codes of anchors with objects, and cross-entropy of their classes and of the hardest
  * background anchors, divided by the number of anchors with objects (1 if there is none).
  *
- * Shapes: output `f32` [N, A, 4 + classes + 1], target `f32` [N, A, 5] -> [N].
+ * Shapes: outputs `f32` [N, A, 4 + classes + 1], targets `f32` [N, K, 5] -> [N].
  * Source: Liu et al., SSD: Single Shot MultiBox Detector, 2016, equations 1 to 3.
- * Throws RangeError for a negative option, and ShapeError for other shapes.
+ * Throws RangeError for an option out of range, and ShapeError, when it is applied, for other shapes.
  *
- * @example detectionLoss(tensor([[[0, 0, 0, 0, 0, 0]]]), tensor([[[0, 0, 0, 0, 1]]])) // [0.6931]
+ * @example
+ * const loss = detectionLoss(anchorBoxes(64, [{ grid: 8, sizes: [16] }, { grid: 4, sizes: [32] }]));
  */
-export function detectionLoss(output: Tensor, target: Tensor, options: DetectionLossOptions = {}): Tensor {
-  checkOptions('detectionLoss', options, ['negatives', 'boxes']);
-  const { negatives = 3, boxes = 1 } = options;
-  const notNegative = (x: number): boolean => x >= 0;
-  checkNumber('detectionLoss', 'negatives', negatives, 'a number >= 0', notNegative);
-  checkNumber('detectionLoss', 'boxes', boxes, 'a number >= 0', notNegative);
-  if (
-    output.rank !== 3 ||
-    target.rank !== 3 ||
-    target.shape[2] !== 5 ||
-    output.shape[1] !== target.shape[1]
-  ) {
-    throw new ops.ShapeError(
-      `detectionLoss: expects outputs [N, A, 4 + classes + 1] and targets [N, A, 5], got [${output.shape.join(', ')}] ` +
-        `and [${target.shape.join(', ')}] (matchAnchors returns the targets of an image)`,
-    );
-  }
-  const [images, anchors, width] = output.shape;
-  const label = ops.slice(target, [{}, {}, 4]);
-  const positive = ops.cast(ops.greater(label, 0));
-  const count = ops.sum(positive, 1);
+export function detectionLoss(anchors: HostTensor, options: DetectionLossOptions = {}): LossFunction {
+  const constants = anchorsOf('detectionLoss', anchors);
+  checkOptions('detectionLoss', options, ['threshold', 'negatives', 'boxes']);
+  const { threshold = 0.5, negatives = 3, boxes: factor = 1 } = options;
+  checkNumber('detectionLoss', 'threshold', threshold, 'a number from 0 to 1', isShare);
+  checkNumber('detectionLoss', 'negatives', negatives, 'a number >= 0', isNotNegative);
+  checkNumber('detectionLoss', 'boxes', factor, 'a number >= 0', isNotNegative);
+  return (output, targets) => {
+    checkOutput('detectionLoss', output, anchors);
+    const { boxes, labels } = matchAnchors(targets, anchors, threshold);
+    const [images, count, width] = output.shape;
+    const positive = ops.cast(ops.greater(labels, 0));
+    const objects = ops.sum(positive, 1);
 
-  const codes = ops.sub(ops.slice(output, [{}, {}, { end: 4 }]), ops.slice(target, [{}, {}, { end: 4 }]));
-  const size = ops.abs(codes);
-  const smooth = ops.where(ops.less(size, 1), ops.mul(ops.square(codes), 0.5), ops.sub(size, 0.5));
-  const boxLoss = ops.sum(ops.mul(ops.sum(smooth, 2), positive), 1);
+    // Codes of background anchors could be infinite, and 0 · ∞ is NaN.
+    const isPositive = ops.expandDims(ops.greater(labels, 0), 2);
+    const codes = encode(ops.where(isPositive, boxes, constants), constants);
+    const difference = ops.sub(ops.slice(output, [null, null, { end: 4 }]), codes);
+    const size = ops.abs(difference);
+    const smooth = ops.where(ops.less(size, 1), ops.mul(ops.square(difference), 0.5), ops.sub(size, 0.5));
+    const boxLoss = ops.sum(ops.mul(ops.sum(smooth, 2), positive), 1);
 
-  const logits = ops.reshape(ops.slice(output, [{}, {}, { begin: 4 }]), [images * anchors, width - 4]);
-  const labels = ops.reshape(ops.cast(label, 'i32'), [images * anchors]);
-  const rows = ops.crossEntropy(logits, labels, { reduction: 'none' });
-  const classLoss = ops.reshape(rows, [images, anchors]);
-  const background = ops.stopGradient(ops.where(ops.greater(positive, 0), -1, classLoss));
-  const rank = ops.argSort(ops.argSort(background, 1, { descending: true }).cast(), 1);
-  const hard = ops.less(ops.cast(rank), ops.reshape(ops.mul(count, negatives), [images, 1]));
-  const counted = ops.maximum(positive, ops.mul(ops.cast(hard), ops.sub(1, positive)));
-  const total = ops.add(ops.mul(boxLoss, boxes), ops.sum(ops.mul(classLoss, counted), 1));
-  return ops.div(total, ops.maximum(count, 1));
+    const logits = ops.reshape(ops.slice(output, [null, null, { begin: 4 }]), [images * count, width - 4]);
+    const rows = ops.crossEntropy(logits, ops.reshape(labels, [images * count]), { reduction: 'none' });
+    const classLoss = ops.reshape(rows, [images, count]);
+    const background = ops.stopGradient(ops.where(ops.greater(positive, 0), -1, classLoss));
+    const rank = ops.argSort(ops.cast(ops.argSort(background, 1, { descending: true })), 1);
+    const hard = ops.less(ops.cast(rank), ops.reshape(ops.mul(objects, negatives), [images, 1]));
+    const counted = ops.maximum(positive, ops.mul(ops.cast(hard), ops.sub(1, positive)));
+    const total = ops.add(ops.mul(boxLoss, factor), ops.sum(ops.mul(classLoss, counted), 1));
+    return ops.div(total, ops.maximum(objects, 1));
+  };
+}
+
+function checkOutput(where: string, output: Tensor, anchors: HostTensor): void {
+  checkTensor(where, 'output', output);
+  if (output.rank === 3 && output.shape[1] === anchors.shape[0] && output.shape[2] > 5) return;
+  throw new ops.ShapeError(
+    `${where}: expects outputs [N, ${anchors.shape[0]}, 4 + classes + 1], got [${output.shape.join(', ')}] ` +
+      '(the maps, sizes and ratios of anchorBoxes must be those of the model)',
+  );
+}
+
+/**
+ * Boxes and scores from the output of a detector, in the graph. `meanAveragePrecision` takes them.
+ *
+ * Shapes: output `f32` [N, A, 4 + classes + 1] -> boxes [N, A, 4], scores [N, A, classes], the softmax without the background.
+ * Throws ShapeError for an output with another number of anchors.
+ *
+ * @example
+ * const anchors = anchorBoxes(64, [{ grid: 8, sizes: [16] }, { grid: 4, sizes: [32] }]);
+ * const mAP = meanAveragePrecision({ detections: (output) => decodeDetections(output, anchors) });
+ */
+export function decodeDetections(
+  output: Tensor,
+  anchors: HostTensor,
+): { readonly boxes: Tensor; readonly scores: Tensor } {
+  const constants = anchorsOf('decodeDetections', anchors);
+  checkOutput('decodeDetections', output, anchors);
+  return {
+    boxes: decode(ops.slice(output, [null, null, { end: 4 }]), constants),
+    scores: ops.slice(ops.softmax(ops.slice(output, [null, null, { begin: 4 }])), [null, null, { begin: 1 }]),
+  };
 }
 
 /** An object that a detector found. */
-export interface Detection extends LabeledBox {
+export interface Detection {
+  /** x1, y1, x2, y2 in pixels. */
+  readonly box: readonly [number, number, number, number];
+  /** Class, from 0. */
+  readonly label: number;
   /** Probability of the class. */
   readonly score: number;
 }
 
-export interface DetectionOptions {
+export interface SelectOptions {
   /** Lowest probability. Default 0.5. */
   readonly score?: number;
   /** Boxes of one class that overlap more than this with a better one are left out. Default 0.45. */
@@ -215,50 +320,50 @@ export interface DetectionOptions {
 }
 
 /**
- * The objects of one image, best first: classes by softmax, boxes by `decodeBox`, without boxes that overlap with a better one of the
- * same class (non-maximum suppression).
+ * The objects of each image, best first, without boxes that overlap with a better one of the same class.
  *
- * Shapes: output of the model for one image [A, 4 + classes + 1], with A anchors.
- * Throws RangeError if the output has another number of anchors, or an option is out of range.
+ * Shapes: the output of `forward` [N, A, 4 + classes + 1] -> N lists.
+ * Throws ShapeError for an output with another number of anchors, and RangeError for an option out of range.
  *
  * @example
- * const anchors = anchorBoxes([{ grid: 1, sizes: [1], ratios: [1] }]);
- * detections({ shape: [1, 6], dtype: 'f32', data: Float32Array.of(0, 0, 0, 0, -9, 9) }, anchors).length // 1
+ * const anchors = anchorBoxes(64, [{ grid: 1, sizes: [64], ratios: [1] }]);
+ * const output = { shape: [1, 1, 6], dtype: 'f32', data: Float32Array.of(0, 0, 0, 0, -9, 9) } as const;
+ * (await selectDetections(output, anchors))[0]?.[0]?.box // [0, 0, 64, 64]
  */
-export function detections(
+export async function selectDetections(
   output: HostTensor,
-  anchors: readonly Box[],
-  options: DetectionOptions = {},
-): Detection[] {
-  checkOptions('detections', options, ['score', 'overlap', 'limit']);
+  anchors: HostTensor,
+  options: SelectOptions = {},
+): Promise<Detection[][]> {
+  checkOptions('selectDetections', options, ['score', 'overlap', 'limit']);
   const { score = 0.5, overlap = 0.45, limit = 100 } = options;
-  const fraction = (x: number): boolean => x >= 0 && x <= 1;
-  checkNumber('detections', 'score', score, 'a number from 0 to 1', fraction);
-  checkNumber('detections', 'overlap', overlap, 'a number from 0 to 1', fraction);
-  checkInteger('detections', 'limit', limit, 1);
-  const [count, width] = output.shape;
-  if (count !== anchors.length) {
-    throw new RangeError(`detections: the output has ${count} anchors, but ${anchors.length} were given`);
-  }
-  const found = anchors.flatMap((anchor, i) => {
-    const row = Array.from(output.data.subarray(i * width, (i + 1) * width));
-    const box = decodeBox(row.slice(0, 4) as unknown as Box, anchor);
-    const top = Math.max(...row.slice(4));
-    const weights = row.slice(4).map((z) => Math.exp(z - top));
-    const sum = weights.reduce((a, b) => a + b, 0);
-    return weights
-      .slice(1)
-      .map((weight, label): Detection => ({ box, label, score: weight / sum }))
-      .filter((one) => one.score >= score);
+  checkNumber('selectDetections', 'score', score, 'a number from 0 to 1', isShare);
+  checkNumber('selectDetections', 'overlap', overlap, 'a number from 0 to 1', isShare);
+  checkInteger('selectDetections', 'limit', limit, 1);
+  checkHostTensor('selectDetections: output', output);
+  anchorsOf('selectDetections', anchors);
+  checkOutput('selectDetections', constant(output), anchors);
+  const decoded = decodeDetections(constant(output), anchors);
+  const [boxes, scores] = await Promise.all([decoded.boxes.data(), decoded.scores.data()]);
+  const [images, count] = output.shape;
+  const classes = decoded.scores.shape[2];
+  return Array.from({ length: images }, (_, image) => {
+    const own = boxes.subarray(image * count * 4, (image + 1) * count * 4);
+    const found = Array.from({ length: classes }, (__, label) => {
+      const ofClass = Float32Array.from(
+        { length: count },
+        (___, i) => scores[(image * count + i) * classes + label],
+      );
+      return nonMaxSuppression(own, ofClass, { iou: overlap, minScore: score, limit }).map((i): Detection => {
+        const [x1, y1, x2, y2] = own.subarray(4 * i, 4 * i + 4);
+        return { box: [x1, y1, x2, y2], label, score: ofClass[i] };
+      });
+    });
+    return found
+      .flat()
+      .toSorted((a, b) => b.score - a.score)
+      .slice(0, limit);
   });
-  found.sort((a, b) => b.score - a.score);
-  const kept: Detection[] = [];
-  for (const one of found) {
-    if (kept.length === limit) break;
-    const isNew = kept.every(({ label, box }) => label !== one.label || boxOverlap(box, one.box) <= overlap);
-    if (isNew) kept.push(one);
-  }
-  return kept;
 }
 
 export interface DetectorOptions extends ModelOptions {

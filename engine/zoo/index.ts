@@ -1,22 +1,20 @@
 /** Models of papers: `import * as zoo from 'cyclegrad/zoo'`. */
-export { convnextTiny } from './convnext.ts';
+export { convnext, convnextTiny, type ConvnextOptions, type ConvnextTinyOptions } from './convnext.ts';
 export { densenet, densenet121, type DensenetOptions } from './densenet.ts';
 export {
   anchorBoxes,
-  boxOverlap,
-  decodeBox,
+  boxOverlaps,
+  decodeDetections,
   detectionLoss,
-  detections,
   detector,
-  encodeBox,
   matchAnchors,
+  selectDetections,
   type AnchorMap,
-  type Box,
   type Detection,
   type DetectionLossOptions,
-  type DetectionOptions,
   type DetectorOptions,
-  type LabeledBox,
+  type Matches,
+  type SelectOptions,
 } from './detector.ts';
 export { lenet5 } from './lenet.ts';
 export { mobilenetV2, type MobilenetOptions } from './mobilenet.ts';
@@ -33,4 +31,5 @@ export {
   type ResnetOptions,
 } from './resnet.ts';
 export { unet, type UnetOptions } from './unet.ts';
+export { vit, vitB16, type VitB16Options, type VitOptions } from './vit.ts';
 export { wideResnet, type WideResnetOptions } from './wide-resnet.ts';

@@ -55,3 +55,7 @@ export const conv = (inputs: number, outputs: number, kernel: number, options: C
   });
 
 export const identity: nn.Layer = nn.activation((x) => x, 'identity');
+
+/** The rate of stochastic depth of block `index` of `count`, which grows linearly from 0 to `rate`. */
+export const depthRate = (rate: number, index: number, count: number): number =>
+  count === 1 ? rate : (rate * index) / (count - 1);

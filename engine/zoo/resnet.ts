@@ -1,7 +1,7 @@
 /** Residual networks, with the names of torchvision. */
 import { add, pad, relu, slice } from '../index.ts';
 import * as nn from '../nn/index.ts';
-import { checkOneOf, checkOptions } from '../options.ts';
+import { checkInteger, checkOneOf, checkOptions } from '../options.ts';
 import { MODEL, checkModel, conv, identity, input, list, type ModelOptions } from './parts.ts';
 
 export interface ResnetOptions extends ModelOptions {
@@ -10,6 +10,8 @@ export interface ResnetOptions extends ModelOptions {
    * Default 'imagenet'.
    */
   readonly stem?: 'imagenet' | 'cifar';
+  /** Channels of the first stage. Each of the three others doubles them. Default 64. */
+  readonly width?: number;
 }
 
 /** A residual block from `inputs` channels to `width` channels, or `width` times its expansion. */
@@ -95,23 +97,24 @@ function stage(
 }
 
 function resnet(where: string, options: ResnetOptions, kind: Stage, blocks: readonly number[]): nn.Layer {
-  checkOptions(where, options, [...MODEL, 'stem']);
+  checkOptions(where, options, [...MODEL, 'stem', 'width']);
   checkModel(where, options);
-  const { classes, channels = 3, stem = 'imagenet' } = options;
+  const { classes, channels = 3, stem = 'imagenet', width = 64 } = options;
   checkOneOf(where, 'stem', stem, ['imagenet', 'cifar']);
+  checkInteger(where, 'width', width, 1);
   const { expansion } = kind;
   return nn.sequential({
     ...input(options),
-    conv1: stem === 'imagenet' ? conv(channels, 64, 7, { stride: 2 }) : conv(channels, 64, 3),
-    bn1: nn.batchNorm(64),
+    conv1: stem === 'imagenet' ? conv(channels, width, 7, { stride: 2 }) : conv(channels, width, 3),
+    bn1: nn.batchNorm(width),
     relu: nn.relu(),
     ...(stem === 'imagenet' && { maxpool: nn.maxPool2d(3, 2, { padding: 1 }) }),
-    layer1: stage(kind, 64, 64, blocks[0], 1),
-    layer2: stage(kind, 64 * expansion, 128, blocks[1], 2),
-    layer3: stage(kind, 128 * expansion, 256, blocks[2], 2),
-    layer4: stage(kind, 256 * expansion, 512, blocks[3], 2),
+    layer1: stage(kind, width, width, blocks[0], 1),
+    layer2: stage(kind, width * expansion, 2 * width, blocks[1], 2),
+    layer3: stage(kind, 2 * width * expansion, 4 * width, blocks[2], 2),
+    layer4: stage(kind, 4 * width * expansion, 8 * width, blocks[3], 2),
     avgpool: nn.globalAvgPool2d(),
-    fc: nn.dense(512 * expansion, classes),
+    fc: nn.dense(8 * width * expansion, classes),
   });
 }
 
@@ -123,7 +126,7 @@ const deep: Stage = { block: bottleneck, expansion: 4, shortcut: projection };
  *
  * Shapes: images x [N, H, W, channels] -> logits [N, classes].
  * Source: He et al., Deep Residual Learning for Image Recognition, 2016; names of torchvision.
- * Throws TypeError for an unknown option, and RangeError for an unknown stem, or a number of classes or channels below 1.
+ * Throws TypeError for an unknown option, and RangeError for an unknown stem, or a width or a number of classes or channels below 1.
  *
  * @example nn.countParameters(resnet18({ classes: 1000 })) // 11689512
  */
@@ -135,7 +138,7 @@ export const resnet18 = (options: ResnetOptions): nn.Layer =>
  *
  * Shapes: images x [N, H, W, channels] -> logits [N, classes].
  * Source: He et al., Deep Residual Learning for Image Recognition, 2016; names of torchvision.
- * Throws TypeError for an unknown option, and RangeError for an unknown stem, or a number of classes or channels below 1.
+ * Throws TypeError for an unknown option, and RangeError for an unknown stem, or a width or a number of classes or channels below 1.
  *
  * @example nn.countParameters(resnet34({ classes: 10, stem: 'cifar' })) // 21282122
  */
@@ -148,7 +151,7 @@ export const resnet34 = (options: ResnetOptions): nn.Layer =>
  *
  * Shapes: images x [N, H, W, channels] -> logits [N, classes].
  * Source: He et al., Deep Residual Learning for Image Recognition, 2016; names of torchvision.
- * Throws TypeError for an unknown option, and RangeError for an unknown stem, or a number of classes or channels below 1.
+ * Throws TypeError for an unknown option, and RangeError for an unknown stem, or a width or a number of classes or channels below 1.
  *
  * @example nn.countParameters(resnet50({ classes: 1000 })) // 25557032
  */

@@ -6,6 +6,7 @@
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Tensor, tensor } from 'cyclegrad';
+import { entries } from '../../docs/reference/entries.js';
 import { complaint, lineOf, outcomeOf, tableOf, wrongCalls } from './wrong-calls/derive.ts';
 import { dir, table } from './wrong-calls/rows.ts';
 
@@ -31,6 +32,10 @@ const memberOf = (module: unknown, path: string): unknown =>
   path.split('.').reduce((at, name) => (at as Readonly<Record<string, unknown>>)[name], module);
 
 const file = (entry: string): string => `./wrong-calls/${entry.replace('cyclegrad/', '')}.txt`;
+
+it('has a table for every entry', () => {
+  expect(Object.keys(table).sort()).toEqual(entries.map(({ name }) => name).sort());
+});
 
 describe.each(Object.entries(table))('%s', (entry, rows) => {
   it('has a row for every function', async () => {

@@ -1,59 +1,12 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { forward, loadTensors, saveTensors, wasm, type HostTensor, type Shape } from 'cyclegrad';
+import type { HostTensor, Shape } from 'cyclegrad';
 import { fromTorch, toTorch } from 'cyclegrad/interop';
 import * as nn from 'cyclegrad/nn';
-import * as zoo from 'cyclegrad/zoo';
-import { afterAll, describe, expect, it, test } from 'vitest';
-import { isLong, LONG } from '../forms.ts';
-
-const script = fileURLToPath(new URL('torch_models.py', import.meta.url));
-const python = ['python3', '/usr/bin/python3'].find((program) => {
-  try {
-    execFileSync(program, ['-c', 'import torch'], { stdio: 'ignore' });
-    return isLong;
-  } catch {
-    return false;
-  }
-});
-const folder = mkdtempSync(join(tmpdir(), 'cyclegrad-torch-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+import { expect, test } from 'vitest';
 
 const waves = (...shape: number[]): HostTensor => {
   const size = shape.reduce((a, b) => a * b, 1);
   return { shape, dtype: 'f32', data: Float32Array.from({ length: size }, (_, i) => Math.sin(i * i)) };
 };
-
-/** Largest difference of two arrays, relative to the largest number. */
-function difference(a: HostTensor, b: HostTensor): number {
-  const largest = Math.max(...a.data.map(Math.abs));
-  return Math.max(...a.data.map((x, i) => Math.abs(x - b.data[i]))) / largest;
-}
-
-const MODELS: readonly (readonly [string, nn.Layer, Shape])[] = [
-  ['lenet5', zoo.lenet5({ classes: 10 }), [28, 28, 1]],
-  ['resnet18', zoo.resnet18({ classes: 10 }), [64, 64, 3]],
-];
-
-describe.skipIf(python === undefined)(`PyTorch (${LONG}, with python3-torch)`, () => {
-  it.each(MODELS)('agrees with %s in both directions', async (name, model, input) => {
-    const x = waves(2, ...input);
-    const state = nn.initState(model, null, 3);
-    await saveTensors(join(folder, 'x.safetensors'), { x });
-    await saveTensors(join(folder, 'ours.safetensors'), toTorch(model, state, { input }));
-    execFileSync(python!, [script, name, folder]);
-    const outputs = await loadTensors(join(folder, 'outputs.safetensors'));
-    const theirs = fromTorch(model, await loadTensors(join(folder, 'weights.safetensors')), { input });
-    const backend = await wasm({ threads: 1 });
-    const ours = await forward({ model, state, data: x, backend });
-    const own = await forward({ model, state: theirs, data: x, backend });
-    expect(difference(outputs['ours'], ours)).toBeLessThan(1e-5);
-    expect(difference(outputs['own'], own)).toBeLessThan(1e-5);
-  });
-});
 
 const model = nn.sequential({
   input: nn.normalize([1, 2]),
@@ -89,6 +42,34 @@ test('names, layouts and the order of flattened images are those of PyTorch', ()
   // two pixels of three channels
   expect([...exported['fc.weight'].data]).toEqual([0, 3, 1, 4, 2, 5]);
   expect(fromTorch(model, exported, { input })).toEqual(state);
+});
+
+test('layer normalization of images [H, W, C] is [C, H, W] in PyTorch, and that of tokens keeps its order', () => {
+  const of = (shape: Shape): HostTensor => ({
+    shape,
+    dtype: 'f32',
+    data: Float32Array.from({ length: 6 }, (_, i) => i),
+  });
+  const images = nn.layerNorm([1, 2, 3]);
+  const exported = toTorch(images, { gamma: of([1, 2, 3]), beta: of([1, 2, 3]) });
+  expect(exported['weight'].shape).toEqual([3, 1, 2]);
+  expect([...exported['weight'].data]).toEqual([0, 3, 1, 4, 2, 5]);
+  expect(fromTorch(images, exported)['beta']).toEqual(of([1, 2, 3]));
+  const tokens = toTorch(nn.layerNorm([2, 3]), { gamma: of([2, 3]), beta: of([2, 3]) });
+  expect(tokens['bias']).toEqual(of([2, 3]));
+});
+
+test('attention has the names of torch.nn.MultiheadAttention', () => {
+  const model = nn.sequential({ attention: nn.multiHeadAttention(4, 2) });
+  const state = nn.initState(model, null, 1);
+  const exported = toTorch(model, state);
+  expect(Object.entries(exported).map(([name, { shape }]) => [name, shape])).toEqual([
+    ['attention.in_proj_weight', [12, 4]],
+    ['attention.in_proj_bias', [12]],
+    ['attention.out_proj.weight', [4, 4]],
+    ['attention.out_proj.bias', [4]],
+  ]);
+  expect(fromTorch(model, exported)).toEqual(state);
 });
 
 test.each([

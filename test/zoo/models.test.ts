@@ -11,6 +11,8 @@ import { outputShape } from '../nn/run.ts';
 const CIFAR: Shape = [2, 32, 32, 3];
 const IMAGENET: Shape = [2, 224, 224, 3];
 
+const SMALL_VIT = { size: 32, patch: 4, width: 128, depth: 4, heads: 4 };
+
 /** Parameters as the papers and the reference implementations state them, and inputs and outputs. */
 const MODELS: readonly (readonly [string, nn.Layer, number, Shape, Shape])[] = [
   ['lenet5', zoo.lenet5({ classes: 10 }), 61_706, [2, 28, 28, 1], [2, 10]],
@@ -38,6 +40,15 @@ const MODELS: readonly (readonly [string, nn.Layer, number, Shape, Shape])[] = [
   ['densenet121', zoo.densenet121({ classes: 1000 }), 7_978_856, IMAGENET, [2, 1000]],
   ['mobilenetV2', zoo.mobilenetV2({ classes: 1000 }), 3_504_872, IMAGENET, [2, 1000]],
   ['convnextTiny', zoo.convnextTiny({ classes: 1000 }), 28_589_128, IMAGENET, [2, 1000]],
+  [
+    'ConvNeXt-Small',
+    zoo.convnext({ classes: 1000, widths: [96, 192, 384, 768], blocks: [3, 3, 27, 3] }),
+    50_223_688,
+    IMAGENET,
+    [2, 1000],
+  ],
+  ['vitB16', zoo.vitB16({ classes: 1000 }), 86_567_656, IMAGENET, [2, 1000]],
+  ['vit for CIFAR', zoo.vit({ ...SMALL_VIT, classes: 10 }), 809_354, CIFAR, [2, 10]],
   ['unet', zoo.unet({ classes: 2 }), 31_037_698, [1, 32, 48, 3], [1, 32, 48, 2]],
 ];
 
@@ -90,6 +101,24 @@ test.each([
   [
     'densenet: depth must be a depth 6n + 4, got 44',
     () => zoo.densenet({ depth: 44, growth: 12, bc: true, classes: 2 }),
+  ],
+  [
+    'vit: patch must be a divisor of the size, 32, got 5',
+    () => zoo.vit({ ...SMALL_VIT, classes: 2, patch: 5 }),
+  ],
+  [
+    'vit: heads must be a divisor of the width, 128, got 3',
+    () => zoo.vit({ ...SMALL_VIT, classes: 2, heads: 3 }),
+  ],
+  ['vit: depth must be an integer >= 1, got 0', () => zoo.vit({ ...SMALL_VIT, classes: 2, depth: 0 })],
+  ["vitB16: unknown option 'patch'", () => zoo.vitB16({ classes: 2, patch: 8 } as never)],
+  [
+    'vit: the images must be 32 × 32, got 28 × 28',
+    () => outputShape(zoo.vit({ ...SMALL_VIT, classes: 2 }), [1, 28, 28, 3]),
+  ],
+  [
+    'convnext: widths must be an array of 4 integers, got',
+    () => zoo.convnext({ classes: 2, widths: [8, 8, 8], blocks: [1, 1, 1, 1] }),
   ],
   [
     'unet: the size must be a multiple of 16, got 24 × 32',

@@ -11,7 +11,9 @@ import { arrays, loader } from 'cyclegrad/datasets';
 import * as nn from 'cyclegrad/nn';
 import { averageWeights, belowOne, notNegative, sgd } from 'cyclegrad/optim';
 import * as s from 'cyclegrad/schedulers';
+import { toTorch } from 'cyclegrad/interop';
 import { Evaluator, type MachineLimits } from 'cyclegrad/tools';
+import * as zoo from 'cyclegrad/zoo';
 import { writeCifar100, writeMnist, writeSvhn } from '../../datasets/official-files.ts';
 import { encodePng } from '../../png.ts';
 import { operations, row, rows, two, type Row } from './operations.ts';
@@ -517,6 +519,7 @@ const sets: Readonly<Record<string, Row>> = {
     ),
   },
   cifar10Dir: row(),
+  dataDir: { args: ['svhn'] },
   imageFolder: {
     args: [
       join(dir, 'pets'),
@@ -570,6 +573,7 @@ const sets: Readonly<Record<string, Row>> = {
   readIdx: row(Uint8Array.of(0, 0, 8, 1, 0, 0, 0, 1, 5)),
   readNpy: row(npy),
   readNpz: row(npz),
+  shapes: row({ n: 2, targets: 'mask', size: 16, objects: 1, noise: 1, seed: 1 }),
   split: row(data, 2, { seed: 1 }),
   subset: row(data, [0, 1], 'part'),
   synthetic: row({ kind: 'images', n: 4, classes: 2, seed: 1, noise: 0.1, height: 4, width: 4, channels: 3 }),
@@ -628,6 +632,43 @@ const accumulators: Readonly<Record<string, Row>> = {
   topKAccuracy: row(2),
 };
 
+const stats = { channels: 1, mean: [1], std: [2] };
+const anchors = zoo.anchorBoxes(16, [{ grid: 1, sizes: [8], ratios: [1] }]);
+/** A model whose statistics `normalize` checks. */
+const zooModel = (options: object): Row => ({ args: [options], places: ['normalize', 'dropout'] });
+const models: Readonly<Record<string, Row>> = {
+  anchorBoxes: row(16, [{ grid: 1, sizes: [8], ratios: [1] }]),
+  boxOverlaps: row(c.tensor([[0, 0, 1, 1]]), c.tensor([[0, 0, 1, 1]])),
+  convnextTiny: zooModel({ classes: 2, ...stats }),
+  decodeDetections: row(c.tensor([[[0, 0, 0, 0, 0, 0]]]), anchors),
+  densenet: zooModel({ classes: 2, depth: 10, growth: 2, bc: true, dropout: 0.1, ...stats }),
+  densenet121: zooModel({ classes: 2, ...stats }),
+  detectionLoss: row(anchors, { threshold: 0.5, negatives: 3, boxes: 1 }),
+  detector: zooModel({ classes: 2, anchors: 1, width: 4, ...stats }),
+  lenet5: zooModel({ classes: 2, ...stats }),
+  matchAnchors: row(c.tensor([[[0, 0, 8, 8, 1]]]), anchors, 0.5),
+  mobilenetV2: zooModel({ classes: 2, width: 0.5, ...stats }),
+  ...Object.fromEntries(
+    [20, 32, 44, 56, 110].map((depth) => [`resnet${depth}`, zooModel({ classes: 2, ...stats })]),
+  ),
+  ...Object.fromEntries(
+    [18, 34, 50].map((depth) => [`resnet${depth}`, zooModel({ classes: 2, stem: 'cifar', ...stats })]),
+  ),
+  selectDetections: row({ shape: [1, 1, 6], dtype: 'f32', data: new Float32Array(6) }, anchors, {
+    score: 0.5,
+    overlap: 0.5,
+    limit: 1,
+  }),
+  unet: zooModel({ classes: 2, width: 4, ...stats }),
+  wideResnet: zooModel({ classes: 2, depth: 10, widen: 1, dropout: 0.1, ...stats }),
+};
+
+const torchState = toTorch(dense, nn.initState(dense, null, 0));
+const exchange: Readonly<Record<string, Row>> = {
+  fromTorch: row(dense, torchState),
+  toTorch: row(dense, nn.initState(dense, null, 0)),
+};
+
 /** Values that other functions made. Their members are no options, so none is misspelled or replaced. */
 export const made: ReadonlySet<unknown> = new Set<unknown>([
   model,
@@ -654,5 +695,7 @@ export const table: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   'cyclegrad/augment': augmentations,
   'cyclegrad/datasets': sets,
   'cyclegrad/metrics': accumulators,
+  'cyclegrad/zoo': models,
+  'cyclegrad/interop': exchange,
   'cyclegrad/tools': tools,
 };
