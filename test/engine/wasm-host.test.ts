@@ -76,7 +76,7 @@ describe('the heap', () => {
   it('says how much is in use when the memory cannot grow', () => {
     const heap = new Heap();
     expect(() => heap.allocate(2 ** 33)).toThrow(
-      /^wasm: no memory for another 8192\.0 MiB: .* are in use and the memory does not grow further \(use a smaller batch/,
+      /^wasm: no memory for another 8192\.0 MiB: \d+\.\d MiB of at most \d+\.0 MiB are in use \(use a smaller batch/,
     );
   });
 });

@@ -17,13 +17,17 @@ interface Block {
 
 export class Heap {
   readonly memory: WebAssembly.Memory;
+  /** The size that the memory can have, in bytes. */
+  readonly #limit: number;
   /** Free blocks in order of address, none touching another. */
   #free: Block[] = [];
   readonly #used = new Map<number, number>();
   #end = RESERVED;
 
   constructor() {
-    this.memory = reserve();
+    const { memory, maximum } = reserve();
+    this.memory = memory;
+    this.#limit = maximum * PAGE;
     this.#extend(this.memory.buffer.byteLength);
   }
 
@@ -71,6 +75,10 @@ export class Heap {
     return new Float64Array(this.memory.buffer, start, length);
   }
 
+  get #bytesInUse(): number {
+    return [...this.#used].reduce((sum, [start, end]) => sum + end - start, 0);
+  }
+
   #grow(size: number): void {
     const last = this.#free.at(-1);
     const missing = size - (last !== undefined && last.end === this.#end ? last.end - last.start : 0);
@@ -78,8 +86,8 @@ export class Heap {
       this.memory.grow(Math.ceil(missing / PAGE));
     } catch (error) {
       throw new BackendError(
-        `wasm: no memory for another ${mib(size)}: ${mib(this.memory.buffer.byteLength)} are in use and the memory ` +
-          `does not grow further (use a smaller batch, close what is not needed, or feed the data instead of keeping it resident)`,
+        `wasm: no memory for another ${mib(size)}: ${mib(this.#bytesInUse)} of at most ${mib(this.#limit)} are in use ` +
+          '(use a smaller batch, close what is not needed, or feed the data instead of keeping it resident)',
         { cause: error },
       );
     }
@@ -97,11 +105,11 @@ export class Heap {
 
 const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
-function reserve(): WebAssembly.Memory {
+function reserve(): { readonly memory: WebAssembly.Memory; readonly maximum: number } {
   let failure: unknown;
   for (const maximum of MAXIMA) {
     try {
-      return new WebAssembly.Memory({ initial: 2, maximum, shared: true });
+      return { memory: new WebAssembly.Memory({ initial: 2, maximum, shared: true }), maximum };
     } catch (error) {
       failure = error;
     }
