@@ -1,15 +1,11 @@
-/** `cyclegrad data cifar10`: finds or downloads the data set. The other commands also use this to find it. */
+/** Finds CIFAR-10, or downloads it. */
 import { constants } from 'node:fs';
 import { access, lstat, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { Command } from 'commander';
-import { cifar10Dir, type Dataset } from '../datasets/index.ts';
-import { formatDuration } from '../engine/index.ts';
+import { cifar10Dir, type Dataset, type OnData } from '../datasets/index.ts';
 import { dataProgress } from './data-progress.ts';
 import { UsageError } from './failure.ts';
-import { EXIT_CODES, shellWord, type Host } from './host.ts';
-import { onStopSignal } from './stop.ts';
-import { path } from './values.ts';
+import { shellWord, type Host } from './host.ts';
 
 const FILES = [1, 2, 3, 4, 5].map((k) => `data_batch_${k}.bin`).concat('test_batch.bin');
 
@@ -62,9 +58,9 @@ async function problemOf(root: string): Promise<string | null> {
   }
 }
 
-/** The command that downloads CIFAR-10 to this folder. */
-export const dataCommand = (host: Host, data: string | undefined): string =>
-  `${host.command('data')} cifar10${data === undefined ? '' : ` --data ${shellWord(data)}`}`;
+/** The command that downloads a data set to this folder. */
+export const dataCommand = (host: Host, data: string | undefined, name = 'cifar10'): string =>
+  `${host.command('data')} ${name}${data === undefined ? '' : ` --data ${shellWord(data)}`}`;
 
 /**
  * Loads CIFAR-10. Downloads it into the per-user cache if it is not there, with progress on stderr.
@@ -74,7 +70,7 @@ export async function openCifar10(
   host: Host,
   data: string | undefined,
   signal: AbortSignal,
-): Promise<Cifar10> {
+): Promise<TrainAndTest> {
   if (data !== undefined) await checkDataFolder(host, data);
   return loadCifar10(host, data, signal);
 }
@@ -90,61 +86,35 @@ async function checkDataFolder(host: Host, data: string): Promise<void> {
   }
 }
 
-interface Cifar10 {
+export interface TrainAndTest {
   readonly train: Dataset;
   readonly test: Dataset;
 }
 
-async function loadCifar10(host: Host, data: string | undefined, signal: AbortSignal): Promise<Cifar10> {
+const loadCifar10 = (host: Host, data: string | undefined, signal: AbortSignal): Promise<TrainAndTest> =>
+  loadShown(host, data, signal, host.cifar10);
+
+interface LoadOptions {
+  readonly dir: string | undefined;
+  readonly signal: AbortSignal;
+  readonly onProgress: OnData;
+}
+
+/** Loads a data set with progress on stderr. */
+export async function loadShown(
+  host: Host,
+  data: string | undefined,
+  signal: AbortSignal,
+  load: (options: LoadOptions) => Promise<TrainAndTest>,
+): Promise<TrainAndTest> {
   const progress = dataProgress(host.stderr);
   try {
-    return await host.cifar10({
+    return await load({
       dir: data === undefined ? undefined : resolve(host.cwd, data),
       signal,
       onProgress: progress.onProgress,
     });
   } finally {
     progress.stop();
-  }
-}
-
-export function addDataCommand(program: Command, host: Host, setCode: (code: number) => void): void {
-  const data = program.command('data').description('Download data sets.');
-  data
-    .command('cifar10')
-    .description('Download and verify CIFAR-10 if it is missing, and print its folder.')
-    .option(
-      '--data <dir>',
-      'folder of the official CIFAR-10 files, created if missing (default: per-user cache)',
-      path,
-    )
-    .action(async (options: { readonly data?: string }) => {
-      setCode(await dataCifar10(host, options.data));
-    });
-}
-
-async function dataCifar10(host: Host, data: string | undefined): Promise<number> {
-  const started = performance.now();
-  const before = await findCifar10(data, host.cwd);
-  const stop = onStopSignal(host, {
-    onFirst: () =>
-      void host.stderr.write(`${host.stderr.isTTY ? '\n' : ''}stopping (Ctrl-C again quits at once)\n`),
-  });
-  try {
-    if (before.dir === null) host.stderr.write(`CIFAR-10 is not in ${before.root}: downloading it\n`);
-    const { train, test } = await loadCifar10(host, data, stop.signal);
-    const { dir, root } = await findCifar10(data, host.cwd);
-    const how =
-      before.dir === null ? `downloaded in ${formatDuration(performance.now() - started)}` : 'already there';
-    host.stderr.write(`CIFAR-10: ${train.length} training and ${test.length} test images, ${how}\n`);
-    host.stdout.write(`${dir ?? root}\n`);
-    return 0;
-  } catch (error) {
-    const signal = stop.receivedSignal();
-    if (signal === null) throw error;
-    host.stderr.write(`stopped; to resume:\n  ${dataCommand(host, data)}\n`);
-    return EXIT_CODES[signal];
-  } finally {
-    stop.release();
   }
 }

@@ -1,6 +1,6 @@
 /** The subcommands of `cyclegrad` and their exit status. */
 import { Command, CommanderError } from 'commander';
-import { addDataCommand } from './data.ts';
+import { addDataCommand } from './data-command.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { addExampleCommand } from './example.ts';
 import { describeFailure, EXIT_USAGE, exitCodeOf } from './failure.ts';

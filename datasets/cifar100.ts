@@ -5,15 +5,8 @@ import type { Dataset } from '../engine/dataset.ts';
 import { DataError } from '../engine/errors.ts';
 import { checkOneOf, checkOptions } from '../engine/options.ts';
 import { arrays } from './arrays.ts';
-import { fileSize, unpack } from './files.ts';
-import {
-  cacheDir,
-  checkNamed,
-  obtainFile,
-  readWhole,
-  type NamedOptions,
-  type OfficialFile,
-} from './named.ts';
+import { fileSize, orNamedStorageError, unpack } from './files.ts';
+import { checkNamed, dataDir, obtainFile, readWhole, type NamedOptions, type OfficialFile } from './named.ts';
 
 export interface Cifar100Options extends NamedOptions {
   /** The 100 classes ('fine'), or the 20 groups of them ('coarse'). Default 'fine'. */
@@ -62,7 +55,7 @@ export async function cifar100(
 
 /** The folder with the files. */
 async function obtain(options: NamedOptions): Promise<string> {
-  const root = resolve(options.dir ?? cacheDir('cifar100'));
+  const root = resolve(options.dir ?? (await dataDir('cifar100')));
   for (const dir of [root, join(root, FOLDER)]) {
     // oxlint-disable-next-line no-await-in-loop -- the first one that has the files
     const sizes = await Promise.all(FILES.map((name) => fileSize(join(dir, name))));
@@ -71,11 +64,15 @@ async function obtain(options: NamedOptions): Promise<string> {
   const archive = await obtainFile('cifar100', ARCHIVE, root, options);
   const { signal, onProgress } = options;
   const [target, part] = [join(root, FOLDER), join(root, `.${FOLDER}.part`)];
-  await rm(part, { recursive: true, force: true });
-  await mkdir(part);
-  await unpack({ archive, dir: part, wanted: FILES, source: archive, signal, onProgress });
-  await rm(target, { recursive: true, force: true });
-  await rename(part, target);
+  try {
+    await rm(part, { recursive: true, force: true });
+    await mkdir(part);
+    await unpack({ archive, dir: part, wanted: FILES, source: archive, signal, onProgress });
+    await rm(target, { recursive: true, force: true });
+    await rename(part, target);
+  } catch (error) {
+    throw orNamedStorageError('cifar100', error, root);
+  }
   return target;
 }
 

@@ -33,7 +33,15 @@ export function codeOf(error: unknown): string {
 }
 
 /** The folder cannot be written. No other source would help, so obtaining fails at once. */
-export class StorageError extends DataError {}
+export class StorageError extends DataError {
+  /** The same error for the caller of the data set `where`. */
+  of(where: string): StorageError {
+    return new StorageError(
+      `${where}: ${this.message} (free space there, or choose another folder: --data DIR, or ${where}({ dir }))`,
+      { cause: this.cause },
+    );
+  }
+}
 
 /** `error` as a StorageError if it is an error of the disk, else `error` itself. */
 export function orStorageError(error: unknown, dir: string): unknown {
@@ -42,10 +50,13 @@ export function orStorageError(error: unknown, dir: string): unknown {
   // connect() fails with the same codes behind a firewall.
   if (what === undefined || ('syscall' in error && error.syscall === 'connect') || error.cause !== undefined)
     return error;
-  return new StorageError(
-    `cifar10: cannot write the data: ${what}: ${dir} (free about 500 MB there, or choose another folder: --data DIR, or cifar10({ dir }))`,
-    { cause: error },
-  );
+  return new StorageError(`cannot write the data: ${what}: ${dir}`, { cause: error });
+}
+
+/** `error` with the name of the data set if it is an error of the disk, else `error` itself. */
+export function orNamedStorageError(where: string, error: unknown, dir: string): unknown {
+  const failure = orStorageError(error, dir);
+  return failure instanceof StorageError ? failure.of(where) : error;
 }
 
 /** The result of reading a file of CIFAR-10. Throws DataError, with the path, for an error of the file system. */

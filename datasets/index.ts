@@ -18,6 +18,7 @@ export { cifar100 } from './cifar100.ts';
 export type { Cifar100Options } from './cifar100.ts';
 export { svhn } from './svhn.ts';
 export { fashionMnist, mnist } from './mnist.ts';
+export { dataDir } from './named.ts';
 export type { NamedOptions } from './named.ts';
 export { loader } from './loader.ts';
 export type { AugmentOptions } from './augment.ts';

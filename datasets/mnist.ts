@@ -1,12 +1,10 @@
 /** MNIST and Fashion-MNIST from their official files. */
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Dataset } from '../engine/dataset.ts';
 import { DataError } from '../engine/errors.ts';
 import { formatType, sameShape } from '../engine/shape.ts';
 import { arrays } from './arrays.ts';
 import { readIdx } from './idx.ts';
-import { cacheDir, checkNamed, obtainFile, type NamedOptions, type OfficialFile } from './named.ts';
+import { checkNamed, dataDir, obtainFile, type NamedOptions, type OfficialFile } from './named.ts';
 
 type Files = Readonly<Record<'trainImages' | 'trainLabels' | 'testImages' | 'testLabels', OfficialFile>>;
 
@@ -48,9 +46,6 @@ const CLOTHES = [
   'Ankle boot',
 ];
 
-/** Where Debian's package dataset-fashion-mnist puts the files. */
-const DEBIAN = '/usr/share/datasets/fashion-mnist';
-
 interface Parts {
   readonly train: Dataset;
   readonly test: Dataset;
@@ -68,8 +63,7 @@ interface Parts {
  * const { train, test } = await mnist({ dir: 'mnist' });
  * train.x.shape // [28, 28, 1]
  */
-export const mnist = (options: NamedOptions = {}): Promise<Parts> =>
-  read('mnist', MNIST, DIGITS, null, options);
+export const mnist = (options: NamedOptions = {}): Promise<Parts> => read('mnist', MNIST, DIGITS, options);
 
 /**
  * Fashion-MNIST: 60,000 training and 10,000 test images of clothes in 10 classes. Without `dir`, the files of Debian's package
@@ -85,17 +79,16 @@ export const mnist = (options: NamedOptions = {}): Promise<Parts> =>
  * train.classes[9] // 'Ankle boot'
  */
 export const fashionMnist = (options: NamedOptions = {}): Promise<Parts> =>
-  read('fashionMnist', FASHION, CLOTHES, DEBIAN, options);
+  read('fashionMnist', FASHION, CLOTHES, options);
 
 async function read(
-  where: string,
+  where: 'mnist' | 'fashionMnist',
   files: Files,
   classes: readonly string[],
-  system: string | null,
   options: NamedOptions,
 ): Promise<Parts> {
   checkNamed(where, options);
-  const dir = options.dir ?? (await installed(system)) ?? cacheDir(where);
+  const dir = options.dir ?? (await dataDir(where));
   const part = async (name: string, images: OfficialFile, labels: OfficialFile): Promise<Dataset> => {
     const paths: string[] = [];
     // One after the other, so that progress is that of one file.
@@ -123,13 +116,4 @@ async function read(
   };
   const train = await part('train', files.trainImages, files.trainLabels);
   return { train, test: await part('test', files.testImages, files.testLabels) };
-}
-
-/** A folder of the system, if it is there. */
-async function installed(dir: string | null): Promise<string | null> {
-  if (dir === null) return null;
-  return access(join(dir, 'train-images-idx3-ubyte.gz')).then(
-    () => dir,
-    () => null,
-  );
 }

@@ -1,13 +1,13 @@
 /** Official files of data sets: found in a folder, or downloaded there. */
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { access, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { DataError } from '../engine/errors.ts';
 import { flushParents, makeFolder, nodeFiles } from '../engine/files.ts';
-import { checkOptions, show } from '../engine/options.ts';
+import { checkOneOf, checkOptions, show } from '../engine/options.ts';
 import { checkListening } from './checks.ts';
 import { download, reasonOf } from './download.ts';
-import { fileSize } from './files.ts';
+import { fileSize, orStorageError, StorageError } from './files.ts';
 import type { OnData } from './progress.ts';
 
 export interface NamedOptions {
@@ -28,7 +28,29 @@ export interface OfficialFile {
   readonly md5: string;
 }
 
-export const cacheDir = (name: string): string => join(envPaths('cyclegrad', { suffix: '' }).cache, name);
+const NAMES = ['mnist', 'fashionMnist', 'cifar100', 'svhn'] as const;
+
+/** Where Debian's package dataset-fashion-mnist puts the files. */
+const DEBIAN = '/usr/share/datasets/fashion-mnist';
+
+/**
+ * The folder where a data set is looked for, and downloaded, if its function has no `dir`: a folder in the cache of the user. For
+ * Fashion-MNIST, the folder of Debian's package dataset-fashion-mnist if it is installed.
+ *
+ * Throws RangeError for another name.
+ *
+ * @example await dataDir('svhn')
+ */
+export async function dataDir(name: (typeof NAMES)[number]): Promise<string> {
+  checkOneOf('dataDir', 'name', name, NAMES);
+  const isInstalled =
+    name === 'fashionMnist' &&
+    (await access(join(DEBIAN, 'train-images-idx3-ubyte.gz')).then(
+      () => true,
+      () => false,
+    ));
+  return isInstalled ? DEBIAN : join(envPaths('cyclegrad', { suffix: '' }).cache, name);
+}
 
 /** Throws TypeError for options that are unknown or of another kind. */
 export function checkNamed(where: string, options: NamedOptions): void {
@@ -69,6 +91,8 @@ export async function obtainFile(
     await rm(part, { recursive: true, force: true });
   } catch (cause) {
     signal?.throwIfAborted();
+    const failure = orStorageError(cause, root);
+    if (failure instanceof StorageError) throw failure.of(where);
     throw new DataError(
       `${where}: ${name} is not in ${root} and could not be downloaded: ${url}: ${reasonOf(cause)} ` +
         `(download it on any machine and pass its folder: ${where}({ dir }))`,

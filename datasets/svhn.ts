@@ -3,14 +3,7 @@ import type { Dataset } from '../engine/dataset.ts';
 import { DataError } from '../engine/errors.ts';
 import { arrays } from './arrays.ts';
 import { readMat, type MatArray } from './mat.ts';
-import {
-  cacheDir,
-  checkNamed,
-  obtainFile,
-  readWhole,
-  type NamedOptions,
-  type OfficialFile,
-} from './named.ts';
+import { checkNamed, dataDir, obtainFile, readWhole, type NamedOptions, type OfficialFile } from './named.ts';
 
 /** The checksums are those of torchvision's sources. */
 const fileOf = (part: string, md5: string): OfficialFile => ({
@@ -36,7 +29,7 @@ export async function svhn(
   options: NamedOptions = {},
 ): Promise<{ readonly train: Dataset; readonly test: Dataset }> {
   checkNamed('svhn', options);
-  const dir = options.dir ?? cacheDir('svhn');
+  const dir = options.dir ?? (await dataDir('svhn'));
   const train = await readPart('svhn/train', await obtainFile('svhn', TRAIN, dir, options));
   return { train, test: await readPart('svhn/test', await obtainFile('svhn', TEST, dir, options)) };
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { DataError } from 'cyclegrad';
 import { wideSimdUnavailableReason } from 'cyclegrad/tools';
+import { writeCifar100, writeMnist, writeSvhn } from '../datasets/official-files.ts';
 import { run, SMALL, testHost } from './fixture.ts';
 
 describe('wrong use ends with 2 and says what is allowed', () => {
@@ -246,6 +247,32 @@ describe('data cifar10', () => {
     expect(await run(host, 'data cifar10 --data d')).toBe(0);
     expect(host.out()).toBe(`${join(host.cwd, 'd')}\n`);
     expect(host.err()).toContain('CIFAR-10: 40 training and 20 test images, downloaded in');
+  });
+});
+
+describe('data of other data sets', () => {
+  it.each([
+    ['mnist', 'MNIST: 3 training and 2 test images'],
+    ['fashion-mnist', 'Fashion-MNIST: 3 training and 2 test images'],
+    ['cifar100', 'CIFAR-100: 2 training and 1 test images'],
+    ['svhn', 'SVHN: 2 training and 2 test images'],
+  ])('%s is found in a folder without a download', async (name, found) => {
+    const host = await testHost();
+    const dir = join(host.cwd, 'd');
+    for (const write of [writeMnist, writeCifar100, writeSvhn]) write(dir);
+    expect(await run(host, `data ${name} --data d`)).toBe(0);
+    expect(host.out()).toBe(`${dir}\n`);
+    expect(host.err()).toBe(`${found}, already there\n`);
+  });
+
+  it('a folder that cannot be written names the data set', async () => {
+    const host = await testHost();
+    writeFileSync(join(host.cwd, 'd'), '');
+    expect(await run(host, 'data fashion-mnist --data d')).not.toBe(0);
+    expect(host.err()).toContain(
+      'fashionMnist: cannot write the data: a part of the path is a file: ' +
+        `${join(host.cwd, 'd')} (free space there, or choose another folder: --data DIR, or fashionMnist({ dir }))`,
+    );
   });
 });
 

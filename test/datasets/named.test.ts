@@ -1,9 +1,9 @@
 // Data sets by name, from small files in their official formats.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { cifar100, fashionMnist, mnist, svhn, targets } from 'cyclegrad/datasets';
+import { cifar100, cifar10Dir, dataDir, fashionMnist, mnist, svhn, targets } from 'cyclegrad/datasets';
 import { matArray, matFile, writeCifar100, writeMnist, writeSvhn } from './official-files.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'cyclegrad-named-'));
@@ -117,4 +117,23 @@ test('options are checked, and an aborted signal stops', async () => {
     "mnist: unknown option 'folder' (known: dir, signal, onProgress)",
   );
   await expect(svhn({ dir, signal: AbortSignal.abort(new Error('stopped')) })).rejects.toThrow('stopped');
+});
+
+test('dataDir is the folder next to that of CIFAR-10', async () => {
+  for (const name of ['mnist', 'cifar100', 'svhn'] as const)
+    expect(await dataDir(name)).toBe(join(dirname(cifar10Dir()), name));
+});
+
+test.each([
+  ['mnist', mnist],
+  ['fashionMnist', fashionMnist],
+  ['cifar100', cifar100],
+  ['svhn', svhn],
+])('an error of the disk names %s', async (name, load) => {
+  const file = join(mkdtempSync(join(dir, 'disk-')), 'file');
+  writeFileSync(file, '');
+  await expect(load({ dir: file })).rejects.toThrow(
+    `${name}: cannot write the data: a part of the path is a file: ${file} ` +
+      `(free space there, or choose another folder: --data DIR, or ${name}({ dir }))`,
+  );
 });

@@ -519,6 +519,7 @@ const sets: Readonly<Record<string, Row>> = {
     ),
   },
   cifar10Dir: row(),
+  dataDir: { args: ['svhn'] },
   imageFolder: {
     args: [
       join(dir, 'pets'),
