@@ -457,6 +457,13 @@ const schedules: Readonly<Record<string, Row>> = {
   warmup: row(2, s.constant(1)),
 };
 
+const twoInputs = arrays(
+  {
+    image: { shape: [4, 4, 4, 3], data: new Uint8Array(192) },
+    meta: { shape: [4, 1], data: [1, 2, 3, 4] },
+  },
+  [0, 1, 0, 1],
+);
 const pictures = arrays({ shape: [4, 4, 4, 3], data: new Uint8Array(192) }, [0, 1, 0, 1]);
 const numpy = JSON.parse(readFileSync(new URL('../../datasets/numpy.json', import.meta.url), 'utf8')) as {
   readonly right: readonly { readonly file: string }[];
@@ -496,7 +503,7 @@ const noCache = Object.fromEntries(
 );
 const sets: Readonly<Record<string, Row>> = {
   arrays: row({ shape: [2, 1], data: [1, 2] }, [0, 1], { classes: 2, name: 'two', targets: 'labels' }),
-  channelStats: row(pictures),
+  channelStats: row(twoInputs, 'image'),
   cifar10: {
     args: [
       {
@@ -562,7 +569,7 @@ const sets: Readonly<Record<string, Row>> = {
     augment: { crop: 1, flip: true, mixup: 0.2 },
     partial: 'drop',
   }),
-  meanImage: row(pictures),
+  meanImage: row(twoInputs, 'image'),
   readImage: {
     args: [
       join(dir, 'cat.png'),
