@@ -24,6 +24,7 @@ import type { HostTensor, State } from '../types.ts';
 import type { Augment, Described, Layer, Scope } from './layer.ts';
 import type { Hyper, Optimizer, Specs, Tree } from './optimizer.ts';
 import { checkLayer } from './layer.ts';
+import { torchShapeAdvice } from './torch-layout.ts';
 import { isUnder, patternsOf, patternText, select, type NamedParameter, type Pattern } from '../match.ts';
 
 /** Prefix of the names of an optimizer's arrays. Names of parameters have dots and no slashes. */
@@ -222,7 +223,8 @@ export function bind<X = Tensor, Y extends Named<Tensor> = Tensor>(
     }
   }
   const augment = augmentOf(augmentation);
-  for (const [path, { shape }] of Object.entries(model.params)) {
+  for (const [path, spec] of Object.entries(model.params)) {
+    const { shape } = spec;
     const own = state[path];
     if (own === undefined) {
       throw new PlanError(
@@ -231,7 +233,8 @@ export function bind<X = Tensor, Y extends Named<Tensor> = Tensor>(
     }
     if (own.dtype !== 'f32' || !sameShape(own.shape, shape)) {
       throw new ShapeError(
-        `bind: '${path}' is ${formatShape(shape)} in the model but ${formatType(own)} in the state`,
+        `bind: '${path}' is ${formatShape(shape)} in the model but ${formatType(own)} in the state` +
+          torchShapeAdvice(spec, own.shape),
       );
     }
   }

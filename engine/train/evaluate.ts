@@ -11,6 +11,7 @@ import type { Tree } from '../nn/optimizer.ts';
 import type { Like, Named, Types } from '../named.ts';
 import { div, equal, where } from '../ops/elementwise.ts';
 import { bind } from '../nn/model.ts';
+import { torchNameAdvice } from '../nn/torch-layout.ts';
 import { checkInteger, checkKind, checkOptions, isPromise, isRecord, show } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostTensor, State, TensorType } from '../types.ts';
@@ -149,7 +150,8 @@ function checkState(where: string, model: Described, state: State): void {
   const fix = isRecord(names.includes('state') && (state as Readonly<Record<string, unknown>>)['state'])
     ? 'pass its member: result.state'
     : 'pass the state of this model, for instance result.state of fit';
-  throw new PlanError(`${where}: the state has no '${missing}' (${has}${more}; ${fix})`);
+  const advice = torchNameAdvice(model.params, names);
+  throw new PlanError(`${where}: the state has no '${missing}' (${has}${more}; ${fix})${advice}`);
 }
 
 /** Calls `use` with a store of the arrays of the model, then closes the store. */
