@@ -290,11 +290,7 @@ it.each<[string, readonly unknown[]]>([
 
 describe('fit', () => {
   it.each([
-    [
-      'both steps and epochs',
-      { epochs: 3 },
-      'fit: steps and epochs cannot be combined',
-    ],
+    ['both steps and epochs', { epochs: 3 }, 'fit: steps and epochs cannot be combined'],
     [
       'one output for integer labels',
       { model: nn.mlp([2, 4, 1]), loss: c.binaryCrossEntropy },
