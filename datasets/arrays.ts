@@ -1,13 +1,23 @@
 /** Data sets from arrays in memory, and parts of data sets. */
 import { DataError } from '../engine/errors.ts';
 import { dtypeOfArray, readExamples, showData, typedArrayName } from '../engine/host.ts';
-import { checkInteger, checkOptions, checkText, isPromise, show } from '../engine/options.ts';
+import {
+  checkNames,
+  keyOf,
+  mapParts,
+  partOf,
+  partsOf,
+  type Like,
+  type Named,
+  type Types,
+} from '../engine/named.ts';
+import { checkInteger, checkOptions, checkText, isPromise, isRecord, show } from '../engine/options.ts';
 import { permutation } from '../engine/rng.ts';
 import { sizeOf } from '../engine/shape.ts';
-import { checkTargets, type Targets } from '../engine/targets.ts';
-import type { DType, HostData, Shape } from '../engine/types.ts';
-import { checkDataset, checkRead } from './checks.ts';
-import type { Dataset } from '../engine/dataset.ts';
+import { checkTargets, imagesOf, type KnownTargets, type Targets } from '../engine/targets.ts';
+import type { DType, HostData, Shape, TensorType } from '../engine/types.ts';
+import { bufferFor, checkDataset, checkRead } from './checks.ts';
+import type { AnyDataset, Dataset, InputData, TargetData } from '../engine/dataset.ts';
 
 /** Host data with a shape: a HostTensor, or an ndarray with its `stride` and `offset`. */
 export interface HostArray {
@@ -32,6 +42,9 @@ export interface ArraysOptions {
 }
 
 const WHERE = 'arrays';
+
+/** Examples that are read at a time. */
+const CHUNK = 100;
 
 const isStrided = ({ shape, stride, offset = 0 }: HostArray): boolean => {
   if (offset !== 0) return true;
@@ -86,12 +99,52 @@ function dense(name: string, array: HostArray, dtype: DType): Uint8Array | Int32
   return out;
 }
 
+/** What `arrays` takes for one target: numbers with their shape, or one number for each example. */
+export type HostTargets = HostArray | HostData | readonly number[];
+
+/** The type of an array, or the types of arrays by name. */
+export type TypesOf<A> = A extends HostTargets ? TensorType : { readonly [N in keyof A]: TensorType };
+
+/** An array that was passed, with what messages call it: 'x', or 'x.image'. */
+interface Given<A> {
+  readonly name: string | null;
+  readonly key: string;
+  readonly value: A;
+}
+
+/** An array of a data set. */
+interface Stored<D> extends Given<D> {
+  readonly type: TensorType;
+  /** Elements of one example. */
+  readonly item: number;
+}
+
+/** Whether `given` is an object of arrays by name. */
+function isNamed<A>(given: unknown): given is Readonly<Record<string, A>> {
+  if (!isRecord(given) || isPromise(given) || Array.isArray(given) || typedArrayName(given) !== undefined) {
+    return false;
+  }
+  const isNumbers = (value: unknown): boolean => Array.isArray(value) || typedArrayName(value) !== undefined;
+  const values = Object.values(given);
+  return (
+    !isNumbers(given['shape']) && !isNumbers(given['data']) && values.length > 0 && values.every(isObject)
+  );
+}
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
+
+function givenArrays<A>(which: 'x' | 'y', given: A | Readonly<Record<string, A>>): readonly Given<A>[] {
+  if (!isNamed<A>(given)) return [{ name: null, key: which, value: given }];
+  checkNames(`${WHERE}: ${which}`, given);
+  return Object.entries(given).map(([name, value]) => ({ name, key: keyOf(which, name), value }));
+}
+
 /** Throws TypeError for what has neither numbers nor a shape, and for inputs without a shape. */
 function checkNumbers(which: string, given: unknown): void {
   const flat = typedArrayName(given) !== undefined || (Array.isArray(given) && !given.some(Array.isArray));
-  if (which === 'x' && flat) {
+  if (which.startsWith('x') && flat) {
     throw new TypeError(
-      `${WHERE}: x: inputs need their shape, got ${showData(given)} (write { shape: [N, …], data: x })`,
+      `${WHERE}: ${which}: inputs need their shape, got ${showData(given)} (write { shape: [N, …], data: x })`,
     );
   }
   if (typeof given !== 'object' || given === null || isPromise(given)) {
@@ -101,28 +154,151 @@ function checkNumbers(which: string, given: unknown): void {
   }
 }
 
+/** Throws TypeError unless an array has a shape, and data of a supported kind. */
+function checkForm({ key, value }: Given<HostArray>): void {
+  const { shape, data } = value;
+  const kind = typedArrayName(data);
+  if (!Array.isArray(shape) || (!Array.isArray(data) && kind === undefined)) {
+    throw new TypeError(
+      `${WHERE}: ${key}: needs numbers with their shape, { shape: [2, 3], data: Float32Array }, got ${show(value)} ` +
+        `(flatten nested arrays: data.flat())`,
+    );
+  }
+  if (kind !== undefined && dtypeOfArray(data) === undefined) {
+    throw new TypeError(`${WHERE}: ${key}: data is a ${kind} (convert it: Int32Array.from(data, Number))`);
+  }
+}
+
+/** Throws DataError for elements of a plain array that are not numbers. */
+function checkElements({ key, value: { data } }: Given<HostArray>): void {
+  const given: readonly unknown[] = Array.isArray(data) ? data : [];
+  const bad = given.findIndex((value) => typeof value !== 'number');
+  if (bad < 0) return;
+  throw new DataError(
+    `${WHERE}: ${key}: element ${bad} is not a number: ${show(given[bad])} ` +
+      '(labels are indices of classes: names.map((name) => classes.indexOf(name)))',
+  );
+}
+
+/** Throws DataError unless all arrays have as many rows as the first. Returns this number. */
+function rowsOf(given: readonly Given<HostArray>[]): number {
+  const [first] = given;
+  const n = first.value.shape[0];
+  const other = given.find(({ value }) => n === undefined || value.shape[0] !== n);
+  if (other === undefined) return n;
+  const [a, b] = [first, other === first ? given[1] : other];
+  throw new DataError(
+    `${WHERE}: ${a.key} and ${b.key} differ in length: ${a.key} [${a.value.shape.join(', ')}], ` +
+      `${b.key} [${b.value.shape.join(', ')}] (both need one row per example)`,
+  );
+}
+
+/** An array as the data set keeps it. */
+function stored<D extends InputData | TargetData>(given: Given<HostArray>, dtype: DType): Stored<D> {
+  const shape = given.value.shape.slice(1);
+  const value = dense(given.key, given.value, dtype) as D;
+  return { ...given, value, type: { shape, dtype }, item: sizeOf(shape) };
+}
+
+/** Bytes stay bytes, also those of the Uint8ClampedArray of a canvas. Other inputs become floats. */
+const inputType = ({ data }: HostArray): DType => (dtypeOfArray(data) === 'u8' ? 'u8' : 'f32');
+
+/** Targets that are all integers are i32. */
+function targetType({ data }: HostArray): DType {
+  const isLabel = (value: number): boolean => (value | 0) === value; // representable as i32
+  const isFloats = dtypeOfArray(data) === 'f32' || (Array.isArray(data) && !data.every(isLabel));
+  return isFloats ? 'f32' : 'i32';
+}
+
+/** Throws DataError for a number that is not finite. */
+function checkNumeric({ key, type, item, value }: Stored<InputData | TargetData>): void {
+  const bad = type.dtype === 'f32' ? value.findIndex((each) => !Number.isFinite(each)) : -1;
+  if (bad < 0) return;
+  throw new DataError(
+    `${WHERE}: ${key}: a number is not finite: ${value[bad]} in example ${Math.floor(bad / item)}, element ${bad % item}`,
+  );
+}
+
+/** The names of the classes of a single target. Empty for floats. Throws for labels that have no class. */
+function classesOf(
+  { value: labels, type }: Stored<TargetData>,
+  kind: KnownTargets | null,
+  classes: ArraysOptions['classes'],
+  n: number,
+): readonly string[] {
+  if (type.dtype === 'f32') {
+    if (classes === undefined) return [];
+    throw new TypeError(
+      `${WHERE}: classes: given for targets that are floats (pass labels as an Int32Array, or omit classes)`,
+    );
+  }
+  if (type.shape.length > 0 && kind?.kind !== 'mask') {
+    throw new DataError(
+      `${WHERE}: y: labels need the shape [${n}], got [${[n, ...type.shape].join(', ')}] ` +
+        "(pass one-hot targets as floats, and for classes of pixels targets: 'mask')",
+    );
+  }
+  const ignored = kind?.kind === 'mask' ? kind.fill : null;
+  let needed = 1;
+  for (const label of labels) if (label !== ignored) needed = Math.max(needed, label + 1);
+  const option = classes ?? needed;
+  if (typeof option === 'number') checkInteger(WHERE, 'classes', option, 1, 2 ** 31 - 1);
+  if (typeof option !== 'number' && !isNames(option)) {
+    throw new TypeError(
+      `${WHERE}: classes must be names of the classes or their number, got ${show(option)}`,
+    );
+  }
+  const names =
+    typeof option === 'number' ? Array.from({ length: option }, (_, i) => String(i)) : [...option];
+  const bad = labels.findIndex((label) => (label < 0 || label >= names.length) && label !== ignored);
+  if (bad >= 0) {
+    throw new DataError(
+      `${WHERE}: y: a label is out of range: example ${Math.floor((bad * n) / labels.length)} has ${labels[bad]}, expected 0 to ${names.length - 1}`,
+    );
+  }
+  return names;
+}
+
+/** Throws TypeError for options that only a single target has. */
+function checkNamedOptions({ classes, targets: declared }: ArraysOptions): void {
+  if (classes !== undefined) {
+    throw new TypeError(
+      `${WHERE}: classes: given for targets by name (omit classes; the loss has the number of classes)`,
+    );
+  }
+  if (declared === undefined || declared === 'labels') return;
+  throw new TypeError(
+    `${WHERE}: targets: must be 'labels' for targets by name, which augmentations cannot move, got ${show(declared)}`,
+  );
+}
+
 const isNames = (value: unknown): boolean =>
   Array.isArray(value) && value.every((name) => typeof name === 'string');
 
-const withShape = (y: HostArray | HostData | readonly number[]): HostArray =>
-  'shape' in y ? y : { shape: [y.length], data: y };
+const withShape = (y: HostTargets): HostArray => ('shape' in y ? y : { shape: [y.length], data: y });
 
 /**
  * A data set from arrays in memory. Dense data of the right type is not copied, so do not change it afterwards.
  *
+ * Several inputs or targets are objects of arrays by name. Then the model, the loss and the metrics get objects of tensors with these
+ * names.
+ *
  * Shapes: x [N, ...], u8 or f32. Float64Arrays and plain numbers are rounded to f32. y [N] i32 for class labels, also plain numbers
- * that are all integers, or [N, ...] f32 for other targets.
+ * that are all integers, or [N, ...] f32 for other targets. Integers [N, ...] are allowed for targets by name.
  * Throws DataError if lengths disagree, a label is out of range or a number is not finite, and TypeError for unsupported arrays.
  *
  * @example
  * const dataset = arrays({ shape: [2, 3], data: [1, 2, 3, 4, 5, 6] }, [0, 1], { classes: ['cat', 'dog'] });
  * dataset.length // 2
+ * @example
+ * const image = { shape: [2, 8, 8, 3], data: new Uint8Array(384) };
+ * const weighted = arrays({ image, meta: { shape: [2, 1], data: [3, 4] } }, { label: [0, 1], weight: [1, 0.5] });
+ * weighted.x.meta.shape // [1]
  */
-export function arrays(
-  x: HostArray,
-  y: HostArray | HostData | readonly number[],
-  options: ArraysOptions = {},
-): Dataset {
+export function arrays<
+  const A extends HostArray | Readonly<Record<string, HostArray>>,
+  const B extends HostTargets | Readonly<Record<string, HostTargets>>,
+>(x: A, y: B, options: ArraysOptions = {}): Dataset<TypesOf<A>, TypesOf<B>> {
   checkOptions(WHERE, options, ['classes', 'targets', 'name']);
   const { name = WHERE, targets: declared } = options;
   checkText(WHERE, 'name', name);
@@ -131,131 +307,69 @@ export function arrays(
       `${WHERE}: takes inputs and targets as two arguments, got ${show(x)} and ${show(y)} (write arrays({ shape: [4, 2], data }, labels))`,
     );
   }
-  for (const [which, array] of Object.entries({ x, y })) checkNumbers(which, array);
-  if (typedArrayName(x.data) === 'Int32Array') {
+  const inputs = givenArrays<HostArray>('x', x);
+  const numbers = givenArrays<HostTargets>('y', y);
+  for (const { key, value } of [...inputs, ...numbers]) checkNumbers(key, value);
+  for (const { key, value } of inputs) {
+    if (typedArrayName(value.data) !== 'Int32Array') continue;
     throw new TypeError(
-      `${WHERE}: x: inputs are bytes or floats: got an Int32Array (convert it: Float32Array.from(x))`,
+      `${WHERE}: ${key}: inputs are bytes or floats: got an Int32Array (convert it: Float32Array.from(x))`,
     );
   }
-  for (const [which, array] of [
-    ['x', x],
-    ['y', withShape(y)],
-  ] as const) {
-    if (
-      !Array.isArray(array.shape) ||
-      (!Array.isArray(array.data) && typedArrayName(array.data) === undefined)
-    ) {
-      throw new TypeError(
-        `${WHERE}: ${which}: needs numbers with their shape, { shape: [2, 3], data: Float32Array }, got ${show(array)} ` +
-          `(flatten nested arrays: data.flat())`,
-      );
-    }
-    if (typedArrayName(array.data) !== undefined && dtypeOfArray(array.data) === undefined) {
-      throw new TypeError(
-        `${WHERE}: ${which}: data is a ${typedArrayName(array.data)} (convert it: Int32Array.from(data, Number))`,
-      );
-    }
-  }
-  for (const [which, { data }] of [
-    ['x', x],
-    ['y', withShape(y)],
-  ] as const) {
-    const given: readonly unknown[] = Array.isArray(data) ? data : [];
-    const bad = given.findIndex((value) => typeof value !== 'number');
-    if (bad < 0) continue;
-    throw new DataError(
-      `${WHERE}: ${which}: element ${bad} is not a number: ${show(given[bad])} ` +
-        '(labels are indices of classes: names.map((name) => classes.indexOf(name)))',
-    );
-  }
-  const targets = withShape(y);
-  const [n, ...itemShape] = x.shape;
-  if (n === undefined || targets.shape[0] !== n) {
-    throw new DataError(
-      `${WHERE}: x and y differ in length: x [${x.shape.join(', ')}], y [${targets.shape.join(', ')}] (both need one row per example)`,
-    );
-  }
-  const isBytes = dtypeOfArray(x.data) === 'u8'; // also the Uint8ClampedArray of a canvas
-  const xDtype = isBytes ? 'u8' : 'f32';
-  const isLabel = (value: number): boolean => (value | 0) === value; // representable as i32
-  const isFloats =
-    dtypeOfArray(targets.data) === 'f32' || (Array.isArray(targets.data) && !targets.data.every(isLabel));
-  const yDtype = isFloats ? 'f32' : 'i32';
-  const xs = dense('x', x, xDtype) as Uint8Array | Float32Array;
-  const ys = dense('y', targets, yDtype) as Int32Array | Float32Array;
-  const yShape = targets.shape.slice(1);
+  const goals = numbers.map((each) => ({ ...each, value: withShape(each.value) }));
+  const given = [...inputs, ...goals];
+  given.forEach(checkForm);
+  given.forEach(checkElements);
+  const n = rowsOf(given);
+  const xs = inputs.map((each) => stored<InputData>(each, inputType(each.value)));
+  const ys = goals.map((each) => stored<TargetData>(each, targetType(each.value)));
+  const [target] = ys;
+  const isSingle = target.name === null;
+  if (!isSingle) checkNamedOptions(options);
+  const xTypes = typesOf(xs);
   const kind =
-    declared === undefined
-      ? null
-      : checkTargets(WHERE, declared, itemShape, { shape: yShape, dtype: yDtype });
+    isSingle && declared !== undefined
+      ? checkTargets(WHERE, declared, imagesOf(WHERE, { name, x: xTypes }).shape, target.type)
+      : null;
+  [...xs, ...ys].forEach(checkNumeric);
 
-  for (const [which, data] of [
-    ['x', xs],
-    ['y', ys],
-  ] as const) {
-    if (dtypeOfArray(data) !== 'f32') continue;
-    const bad = data.findIndex((value) => !Number.isFinite(value));
-    if (bad < 0) continue;
-    const per = data.length / n;
-    throw new DataError(
-      `${WHERE}: ${which}: a number is not finite: ${data[bad]} in example ${Math.floor(bad / per)}, element ${bad % per}`,
-    );
-  }
-
-  let classes: readonly string[] = [];
-  if (isFloats) {
-    if (options.classes !== undefined) {
-      throw new TypeError(
-        `${WHERE}: classes: given for targets that are floats (pass labels as an Int32Array, or omit classes)`,
-      );
-    }
-  } else {
-    if (yShape.length > 0 && kind?.kind !== 'mask') {
-      throw new DataError(
-        `${WHERE}: y: labels need the shape [${n}], got [${targets.shape.join(', ')}] ` +
-          "(pass one-hot targets as floats, and for classes of pixels targets: 'mask')",
-      );
-    }
-    const ignored = kind?.kind === 'mask' ? kind.fill : null;
-    let needed = 1;
-    for (const label of ys) if (label !== ignored) needed = Math.max(needed, label + 1);
-    const option = options.classes ?? needed;
-    if (typeof option === 'number') checkInteger(WHERE, 'classes', option, 1, 2 ** 31 - 1);
-    if (typeof option !== 'number' && !isNames(option)) {
-      throw new TypeError(
-        `${WHERE}: classes must be names of the classes or their number, got ${show(option)}`,
-      );
-    }
-    classes = typeof option === 'number' ? Array.from({ length: option }, (_, i) => String(i)) : [...option];
-    const bad = ys.findIndex((label) => (label < 0 || label >= classes.length) && label !== ignored);
-    if (bad >= 0) {
-      throw new DataError(
-        `${WHERE}: y: a label is out of range: example ${Math.floor((bad * n) / ys.length)} has ${ys[bad]}, expected 0 to ${classes.length - 1}`,
-      );
-    }
-  }
-
-  const xItem = sizeOf(itemShape);
-  const yItem = sizeOf(yShape);
-  const dataset: Dataset = {
+  const dataset: AnyDataset = {
     name,
     length: n,
-    x: { shape: itemShape, dtype: xDtype },
-    y: { shape: yShape, dtype: yDtype },
-    classes,
+    x: xTypes,
+    y: typesOf(ys),
+    classes: isSingle ? classesOf(target, kind, options.classes, n) : [],
     ...(declared !== undefined && { targets: declared }),
-    whole: { x: xs, y: ys },
+    whole: { x: mapParts(xs, (data) => data), y: mapParts(ys, (data) => data) },
     read(indices, xOut, yOut) {
       checkRead(dataset, indices, xOut, yOut);
-      for (let i = 0; i < indices.length; i++) {
-        const index = indices[i];
-        // Loops, because set() from a subarray of another type is far slower on short rows.
-        for (let j = 0; j < xItem; j++) xOut[i * xItem + j] = xs[index * xItem + j]!;
-        for (let j = 0; j < yItem; j++) yOut[i * yItem + j] = ys[index * yItem + j]!;
-      }
+      for (const { name: part, value, item } of xs)
+        copyItems(indices, value, item, partOf<InputData>(xOut, part));
+      for (const { name: part, value, item } of ys)
+        copyItems(indices, value, item, partOf<TargetData>(yOut, part));
     },
   };
-  return dataset;
+  return dataset as unknown as Dataset<TypesOf<A>, TypesOf<B>>;
+}
+
+const typesOf = (parts: readonly Stored<unknown>[]): Types =>
+  mapParts(
+    parts.map(({ name, type }) => ({ name, value: type })),
+    (type) => type,
+  );
+
+/** Copies the items at `indices`. */
+function copyItems(
+  indices: Uint32Array,
+  from: InputData | TargetData,
+  item: number,
+  to: InputData | TargetData,
+): void {
+  for (let i = 0; i < indices.length; i++) {
+    const index = indices[i];
+    // A loop, because set() from a subarray of another type is far slower on short rows.
+    for (let j = 0; j < item; j++) to[i * item + j] = from[index * item + j]!;
+  }
 }
 
 /**
@@ -265,11 +379,11 @@ export function arrays(
  *
  * @example subset(train, [3, 1, 4]).length // 3
  */
-export function subset(
-  dataset: Dataset,
+export function subset<X extends Types, Y extends Types>(
+  dataset: Dataset<X, Y>,
   indices: Uint32Array | readonly number[],
-  name = `${(dataset as Dataset | null)?.name}/subset`,
-): Dataset {
+  name = `${(dataset as Dataset<X, Y> | null)?.name}/subset`,
+): Dataset<X, Y> {
   checkDataset('subset', dataset);
   if (!Array.isArray(indices) && typedArrayName(indices) === undefined) {
     throw new TypeError(`subset: indices must be an array of integers, got ${show(indices)}`);
@@ -278,7 +392,7 @@ export function subset(
   for (const index of indices) checkInteger('subset', 'index', index, 0, dataset.length - 1);
   const selected = Uint32Array.from(indices);
   let mapped = new Uint32Array(0); // grows to the size of the largest batch
-  const part: Dataset = {
+  const part: Dataset<X, Y> = {
     name,
     length: selected.length,
     x: dataset.x,
@@ -302,7 +416,7 @@ export function subset(
  *
  * @example take(train, 100).length // 100
  */
-export function take(dataset: Dataset, n: number): Dataset {
+export function take<X extends Types, Y extends Types>(dataset: Dataset<X, Y>, n: number): Dataset<X, Y> {
   checkDataset('take', dataset);
   checkInteger('take', 'n', n, 1, dataset.length);
   return subset(
@@ -321,14 +435,14 @@ export function take(dataset: Dataset, n: number): Dataset {
  * const [training, validation] = split(train, 400, { seed: 1 });
  * training.length // 400
  */
-export function split(
-  dataset: Dataset,
+export function split<X extends Types, Y extends Types>(
+  dataset: Dataset<X, Y>,
   n: number,
   options: {
     /** Determines the split. Default 0. */
     readonly seed?: number;
   } = {},
-): readonly [Dataset, Dataset] {
+): readonly [Dataset<X, Y>, Dataset<X, Y>] {
   checkDataset('split', dataset);
   checkOptions('split', options, ['seed']);
   checkInteger('split', 'n', n, 1, dataset.length - 1);
@@ -345,24 +459,26 @@ export function split(
  * All targets of a data set in order, for instance to compare them with predictions. The array may belong to the data set, so do not
  * change it.
  *
- * Shapes: flat array of [N, ...], i32 for class labels, else f32.
+ * Shapes: flat array of [N, ...], i32 for class labels, else f32. Targets by name are an object of such arrays.
  *
  * @example
  * const { classes } = await predict({ model, state, backend, data: test });
  * const correct = targets(test).filter((label, i) => label === classes[i]).length;
  */
-export function targets(dataset: Dataset): Int32Array | Float32Array {
+export function targets<X extends Types, Y extends Types>(dataset: Dataset<X, Y>): Like<Y, TargetData> {
   checkDataset('targets', dataset);
   if (dataset.whole !== undefined) return dataset.whole.y;
-  const [xItem, yItem] = [sizeOf(dataset.x.shape), sizeOf(dataset.y.shape)];
-  const y =
-    dataset.y.dtype === 'f32'
-      ? new Float32Array(dataset.length * yItem)
-      : new Int32Array(dataset.length * yItem);
-  const x = dataset.x.dtype === 'f32' ? new Float32Array(100 * xItem) : new Uint8Array(100 * xItem);
-  for (let first = 0; first < dataset.length; first += 100) {
-    const indices = Uint32Array.from({ length: Math.min(100, dataset.length - first) }, (_, i) => first + i);
-    readExamples(dataset, indices, x, y.subarray(first * yItem, (first + indices.length) * yItem));
+  const { x, y } = bufferFor(dataset, CHUNK, dataset.length);
+  for (let first = 0; first < dataset.length; first += CHUNK) {
+    const indices = Uint32Array.from(
+      { length: Math.min(CHUNK, dataset.length - first) },
+      (_, i) => first + i,
+    );
+    const rows = mapParts(partsOf(dataset.y), (type, name) => {
+      const item = sizeOf(type.shape);
+      return partOf<TargetData>(y, name).subarray(first * item, (first + indices.length) * item);
+    });
+    readExamples<Named<InputData>, Named<TargetData>>(dataset, indices, x, rows);
   }
-  return y;
+  return y as Like<Y, TargetData>;
 }

@@ -1,10 +1,11 @@
 /** The augmentation of a loader: its options, and the draws of a batch. */
 import type { Augmentation, DrawnExample, Mixing } from '../engine/augmentation.ts';
-import type { Dataset, LoaderAugmentation } from '../engine/dataset.ts';
+import type { AnyDataset, LoaderAugmentation } from '../engine/dataset.ts';
 import { drawMixup } from '../engine/mixing.ts';
 import { checkInteger, checkOneOf, checkOptions, isPromise, isRecord, show } from '../engine/options.ts';
 import { stream } from '../engine/rng.ts';
-import { targetsOf } from '../engine/targets.ts';
+import { isType } from '../engine/named.ts';
+import { imagesOf, targetsOf } from '../engine/targets.ts';
 
 /** The short form of common augmentations. */
 export interface AugmentOptions {
@@ -34,7 +35,7 @@ export interface LoaderAugment {
 /** Throws TypeError or RangeError for options that are unknown, out of range, or do not fit the data set. */
 export function augmentationOf(
   where: string,
-  dataset: Dataset,
+  dataset: AnyDataset,
   augment: AugmentOptions | readonly (Augmentation | Mixing)[],
 ): LoaderAugment {
   if (!Array.isArray(augment)) return shortForm(where, dataset, augment as AugmentOptions);
@@ -48,6 +49,7 @@ export function augmentationOf(
     );
   }
   const mixing = mixingAt < 0 ? null : (parts[mixingAt] as Mixing);
+  if (mixing !== null) expectSingle(where, dataset, String(mixing.config.kind));
   const own = parts.filter((part) => !isMixing(part)) as Augmentation[];
   const short = shortOf(own);
   const isShort = short !== null && (mixing === null || mixing.short !== undefined);
@@ -58,14 +60,14 @@ export function augmentationOf(
   if (short !== null) return { ...shortForm(where, dataset, short), mixing, list: [], config };
   const list = own.map((augmentation, i) => {
     expectMovable(`${where}: augment[${i}]`, dataset, augmentation);
-    const [height, width] = dataset.x.shape;
+    const [height, width] = imagesOf(where, dataset).shape;
     const example = { height, width, index: 0, epoch: 0, seed: 0 };
     return { augmentation, draws: augmentation.draw(stream(0, 'count'), example).length };
   });
   return { crop: 0, flip: false, mixing, list, config };
 }
 
-function shortForm(where: string, dataset: Dataset, augment: AugmentOptions): LoaderAugment {
+function shortForm(where: string, dataset: AnyDataset, augment: AugmentOptions): LoaderAugment {
   checkOptions(`${where}: augment`, augment, ['crop', 'flip', 'mixup']);
   const { crop = 0, flip = false, mixup = 0 } = augment;
   checkOneOf(where, 'augment.flip', flip, [true, false]);
@@ -75,13 +77,15 @@ function shortForm(where: string, dataset: Dataset, augment: AugmentOptions): Lo
       `${where}: augment.mixup must be 0 or a finite number >= 1e-6, the parameter of a Beta distribution, got ${show(mixup)}`,
     );
   }
+  if (mixup > 0) expectSingle(where, dataset, 'mixup');
   const augments = crop > 0 || flip;
   let moves = false;
   if (augments) {
     expectImages(where, dataset, 'crop and flip');
     moves = targetsOf(where, dataset).kind !== 'labels';
+    const [height, width] = imagesOf(where, dataset).shape;
     // A larger shift could move the whole image out of view.
-    checkInteger(where, 'augment.crop', crop, 0, Math.min(dataset.x.shape[0], dataset.x.shape[1]) - 1);
+    checkInteger(where, 'augment.crop', crop, 0, Math.min(height, width) - 1);
   }
   const mixing: Mixing | null =
     mixup === 0
@@ -117,16 +121,25 @@ function checkPart(where: string, part: unknown): void {
   );
 }
 
-function expectImages(where: string, { name, x }: Dataset, what: string): void {
-  if (x.shape.length === 3) return;
+function expectImages(where: string, dataset: AnyDataset, what: string): void {
+  const { shape } = imagesOf(where, dataset);
+  if (shape.length === 3) return;
   throw new TypeError(
-    `${where}: augment: ${what} need${what.includes(' ') ? '' : 's'} images [height, width, channels], but the inputs of ${name} are ` +
-      `[${x.shape.join(', ')}] (omit ${what.includes(' ') ? 'them' : 'it'})`,
+    `${where}: augment: ${what} need${what.includes(' ') ? '' : 's'} images [height, width, channels], but the inputs of ${dataset.name} are ` +
+      `[${shape.join(', ')}] (omit ${what.includes(' ') ? 'them' : 'it'})`,
+  );
+}
+
+/** Throws TypeError for inputs by name, which mixing does not support. */
+function expectSingle(where: string, { name, x }: AnyDataset, what: string): void {
+  if (isType(x)) return;
+  throw new TypeError(
+    `${where}: augment: ${what} needs a single input, but ${name} has ${Object.keys(x).join(', ')} (omit it)`,
   );
 }
 
 /** Throws TypeError for targets that an augmentation cannot move. */
-function expectMovable(where: string, dataset: Dataset, { config, targets }: Augmentation): void {
+function expectMovable(where: string, dataset: AnyDataset, { config, targets }: Augmentation): void {
   if (targets === 'unchanged') return;
   const { kind } = targetsOf(where, dataset);
   if (kind === 'labels' || typeof targets[kind] === 'function') return;
@@ -137,7 +150,7 @@ function expectMovable(where: string, dataset: Dataset, { config, targets }: Aug
 }
 
 /** Throws TypeError for targets that a box cannot be cut out of. */
-function expectMixable(where: string, dataset: Dataset, { config }: Mixing): void {
+function expectMixable(where: string, dataset: AnyDataset, { config }: Mixing): void {
   const { kind } = targetsOf(where, dataset);
   if (kind === 'labels' || kind === 'mask' || kind === 'image') return;
   throw new TypeError(

@@ -1,8 +1,10 @@
 /** Checks shared by the data sets. */
+import { isType, keyOf, mapParts, partOf, partsOf, type Named, type Types } from '../engine/named.ts';
 import { typedArrayName } from '../engine/host.ts';
 import { checkFunction, checkKind, isPromise, isRecord, show } from '../engine/options.ts';
 import { sizeOf } from '../engine/shape.ts';
-import type { Dataset } from '../engine/dataset.ts';
+import type { TensorType } from '../engine/types.ts';
+import type { AnyDataset, InputData, TargetData } from '../engine/dataset.ts';
 
 /** Throws TypeError unless the options that listen and abort are a function and an AbortSignal. */
 export function checkListening(
@@ -20,9 +22,9 @@ export function checkDataset(
   dataset: unknown,
   name = 'the argument',
   fix = 'await the call that loads it: const { train } = await cifar10()',
-): asserts dataset is Dataset {
-  const isType = (type: unknown): boolean =>
-    isRecord(type) && Array.isArray(type['shape']) && typeof type['dtype'] === 'string';
+): asserts dataset is AnyDataset {
+  const areTypes = (types: unknown): boolean =>
+    isType(types) || (isRecord(types) && Object.keys(types).length > 0 && Object.values(types).every(isType));
   const got = (what: string): never => {
     throw new TypeError(`${where}: ${name} must be a data set, got ${what} (${fix})`);
   };
@@ -31,21 +33,27 @@ export function checkDataset(
   const { length, x, y, whole } = dataset;
   if (!Number.isSafeInteger(length) || (length as number) < 0)
     return got(`an object whose length is ${show(length)}`);
-  if (!isType(x) || !isType(y)) return got('an object whose x or y is not a type');
+  if (!areTypes(x) || !areTypes(y)) return got('an object whose x or y is not a type');
   if (whole !== undefined && !isRecord(whole)) return got(`an object whose whole is ${show(whole)}`);
 }
 
 /** Throws unless the indices are in range and all items fit into `x` and `y`. */
 export function checkRead(
-  dataset: Dataset,
+  dataset: AnyDataset,
   indices: Uint32Array,
-  x: Uint8Array | Float32Array,
-  y: Int32Array | Float32Array,
+  x: Named<InputData>,
+  y: Named<TargetData>,
 ): void {
-  for (const [name, array, type] of [
-    ['x', x, dataset.x],
-    ['y', y, dataset.y],
-  ] as const) {
+  const parts = ([which, arrays, types]: readonly [string, Named<InputData | TargetData>, Types]) =>
+    partsOf(types).map(
+      ({ name, value }) => [keyOf(which, name), partOf<InputData | TargetData>(arrays, name), value] as const,
+    );
+  for (const [name, array, type] of [...parts(['x', x, dataset.x]), ...parts(['y', y, dataset.y])]) {
+    if (typedArrayName(array) === undefined) {
+      throw new TypeError(
+        `${dataset.name}: read: ${name} must be a typed array for the items, got ${show(array)} (pass arrays with the names of the types)`,
+      );
+    }
     if (type.dtype === 'f32' && typedArrayName(array) !== 'Float32Array') {
       throw new TypeError(
         `${dataset.name}: read: ${name} would lose fractions: the data is f32, got ${array.constructor.name} (pass a Float32Array)`,
@@ -65,4 +73,21 @@ export function checkRead(
       );
     }
   }
+}
+
+/** Arrays for `inputs` inputs and `targets` targets. */
+export function bufferFor(
+  { x, y }: AnyDataset,
+  inputs: number,
+  targets: number,
+): { readonly x: Named<InputData>; readonly y: Named<TargetData> } {
+  const size = (count: number, { shape }: TensorType): number => count * sizeOf(shape);
+  return {
+    x: mapParts(partsOf(x), (type) =>
+      type.dtype === 'f32' ? new Float32Array(size(inputs, type)) : new Uint8Array(size(inputs, type)),
+    ),
+    y: mapParts(partsOf(y), (type) =>
+      type.dtype === 'f32' ? new Float32Array(size(targets, type)) : new Int32Array(size(targets, type)),
+    ),
+  };
 }

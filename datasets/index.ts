@@ -1,5 +1,15 @@
 /** The public API of the data sets. */
-export type { Batch, Dataset, Loader, Mix } from '../engine/dataset.ts';
+export type {
+  AnyDataset,
+  AnyLoader,
+  Batch,
+  Dataset,
+  InputData,
+  Loader,
+  Mix,
+  TargetData,
+} from '../engine/dataset.ts';
+export type { Like, Named, Types } from '../engine/named.ts';
 export type { DataEvent, OnData } from './progress.ts';
 export { cifar10 } from './cifar.ts';
 export type { Cifar10Options } from './cifar.ts';
@@ -29,4 +39,4 @@ export { shapes, type ShapesOptions } from './shapes.ts';
 export { synthetic } from './synthetic.ts';
 export type { SyntheticKind, SyntheticOptions } from './synthetic.ts';
 export { arrays, split, subset, take, targets } from './arrays.ts';
-export type { ArraysOptions, HostArray } from './arrays.ts';
+export type { ArraysOptions, HostArray, HostTargets, TypesOf } from './arrays.ts';

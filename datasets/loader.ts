@@ -1,8 +1,10 @@
 /** The order of the training examples and their augmentation: pure functions of (seed, step). No pixels are moved here. */
 import type { Augmentation, Mixing } from '../engine/augmentation.ts';
 import type { Dataset, Loader } from '../engine/dataset.ts';
+import type { Types } from '../engine/named.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../engine/options.ts';
 import { permutation, stream } from '../engine/rng.ts';
+import { imagesOf } from '../engine/targets.ts';
 import { augmentationOf, drawAll, type AugmentOptions } from './augment.ts';
 import { checkDataset } from './checks.ts';
 
@@ -39,7 +41,10 @@ const WHERE = 'loader';
  * const data = loader(train, { batchSize: 128, augment: { crop: 4, flip: true } });
  * data.batch(0).indices.length // 128
  */
-export function loader(dataset: Dataset, options: LoaderOptions): Loader {
+export function loader<X extends Types, Y extends Types>(
+  dataset: Dataset<X, Y>,
+  options: LoaderOptions,
+): Loader<X, Y> {
   checkDataset(WHERE, dataset, 'the first argument', 'for arrays in memory, use arrays(x, y)');
   checkOptions(WHERE, options, ['batchSize', 'shuffle', 'seed', 'augment', 'partial']);
   const { batchSize, shuffle = true, seed = 0, augment = {}, partial = 'wrap' } = options;
@@ -59,6 +64,8 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
   }
   const { crop, flip, mixing, list, config } = augmentationOf(WHERE, dataset, augment);
   const augments = crop > 0 || flip;
+  // What is drawn for an example depends on the size of its image.
+  const shape = mixing === null && list === null ? [] : imagesOf(WHERE, dataset).shape;
 
   const stepsPerEpoch =
     partial === 'drop' ? Math.floor(n / batchSize) : Math.max(1, Math.round(n / batchSize));
@@ -99,7 +106,6 @@ export function loader(dataset: Dataset, options: LoaderOptions): Loader {
         indices[i] = order === null ? position : order[position];
         epochs[i] = epoch;
       }
-      const { shape } = dataset.x;
       const mix = mixing === null ? null : mixing.mix({ batchSize, shape, seed, step });
       const draws = list === null ? null : drawAll(WHERE, list, { indices, epochs, shape, seed, step });
       if (!augments) return { indices, augmentation: null, draws, mix };

@@ -1,32 +1,44 @@
 /** The interfaces of data sets and loaders. */
 import type { Augmentation, Mix } from './augmentation.ts';
+import type { Like, Types } from './named.ts';
 import type { Targets } from './targets.ts';
 import type { TensorType } from './types.ts';
 
 export type { Mix } from './augmentation.ts';
 
-/** Examples addressed by index. */
-export interface Dataset {
+/** The numbers of inputs, one example after another. */
+export type InputData = Uint8Array | Float32Array;
+/** The numbers of targets, one example after another. */
+export type TargetData = Int32Array | Float32Array;
+
+/**
+ * Examples addressed by index. `X` and `Y` are the types of inputs and targets: one type, or an object of types by name for several. The
+ * arrays of `whole` and `read` have the same names.
+ */
+export interface Dataset<X extends Types = TensorType, Y extends Types = TensorType> {
   /** Appears in messages and in the config of loaders. */
   readonly name: string;
   /** Number of examples. */
   readonly length: number;
   /** The type of one input, for CIFAR-10 `{ shape: [32, 32, 3], dtype: 'u8' }`. */
-  readonly x: TensorType;
+  readonly x: X;
   /** The type of one target, for class labels `{ shape: [], dtype: 'i32' }`. */
-  readonly y: TensorType;
+  readonly y: Y;
   /** Class names. Empty if targets are not classes. */
   readonly classes: readonly string[];
   /** What targets are. Augmentations that move pixels need it for targets with two axes or more. */
   readonly targets?: Targets;
   /** All examples, row-major, if they are already in memory. Backends use them without another copy on the host. */
-  readonly whole?: { readonly x: Uint8Array | Float32Array; readonly y: Int32Array | Float32Array };
+  readonly whole?: { readonly x: Like<X, InputData>; readonly y: Like<Y, TargetData> };
   /**
    * Writes the examples at `indices` into `x` and `y`, one after another. It must be synchronous and write the same numbers in every
    * call. It should not allocate.
    */
-  read(indices: Uint32Array, x: Uint8Array | Float32Array, y: Int32Array | Float32Array): void;
+  read(indices: Uint32Array, x: Like<X, InputData>, y: Like<Y, TargetData>): void;
 }
+
+/** A data set with any inputs and targets. */
+export type AnyDataset = Dataset<Types, Types>;
 
 /** A batch: the indices of its examples, and the augmentation of each. It contains no data. */
 export interface Batch {
@@ -45,8 +57,8 @@ export interface Batch {
 }
 
 /** The order of training examples: `batch(step)` is a pure function of (seed, step). */
-export interface Loader {
-  readonly dataset: Dataset;
+export interface Loader<X extends Types = TensorType, Y extends Types = TensorType> {
+  readonly dataset: Dataset<X, Y>;
   /** Examples per batch. */
   readonly batchSize: number;
   /** Steps of an epoch, for reports. */
@@ -60,12 +72,15 @@ export interface Loader {
   /** The explicit seed, if any. Training with another seed throws. */
   readonly seed?: number;
   /** The same loader with another seed. `fit({ seed })` calls this, so one seed determines everything. */
-  withSeed(seed: number): Loader;
+  withSeed(seed: number): Loader<X, Y>;
   /** The batch of a step, from 0. */
   batch(step: number): Batch;
   /** Plain data that identifies the order. Checkpoints store it, and resuming with another order throws. */
   readonly config: Readonly<Record<string, unknown>>;
 }
+
+/** A loader of any inputs and targets. */
+export type AnyLoader = Loader<Types, Types>;
 
 /** An augmentation with the number of its draws for each example. */
 export interface LoaderAugmentation {

@@ -11,6 +11,7 @@ import { toTensor } from './ops/convert.ts';
 import { scalar, type TensorLike } from './ops/create.ts';
 import { add, mul, stopGradient } from './ops/elementwise.ts';
 import { broadcastTo } from './ops/layout.ts';
+import { joinedPads } from './ops/primitives/layout.ts';
 import { sum } from './ops/reduce.ts';
 import { withPath } from './path.ts';
 import { checkList, formatType, sameShape } from './shape.ts';
@@ -63,11 +64,14 @@ export function grad<const W extends readonly Tensor[]>(loss: Tensor, wrt: W): S
         );
       }
       const sofar = gradients.get(input);
-      gradients.set(input, sofar === undefined ? g : withPath(node.path, () => add(sofar, g)));
+      gradients.set(input, sofar === undefined ? g : withPath(node.path, () => addGradients(sofar, g)));
     });
   }
   return wrt.map((tensor) => gradients.get(tensor) ?? zerosLike(tensor)) as Same<W>;
 }
+
+/** The sum of two gradients. Those of neighboring slices, as of the parts of `split`, are joined without zeros to add. */
+const addGradients = (a: Tensor, b: Tensor): Tensor => joinedPads(a, b) ?? joinedPads(b, a) ?? add(a, b);
 
 /**
  * A function that returns the value of `fn`, a scalar, and its gradients with respect to the arguments.

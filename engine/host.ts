@@ -89,18 +89,13 @@ export function checkHostTensor(where: string, value: unknown): asserts value is
 }
 
 /** The part of a data set that reads. */
-interface ReadableExamples {
+interface ReadableExamples<X, Y> {
   readonly name: string;
-  read(indices: Uint32Array, x: Uint8Array | Float32Array, y: Int32Array | Float32Array): void;
+  read(indices: Uint32Array, x: X, y: Y): void;
 }
 
 /** Reads examples. Throws TypeError for a data set whose `read` returns a promise, because x and y would be used too early. */
-export function readExamples(
-  dataset: ReadableExamples,
-  indices: Uint32Array,
-  x: Uint8Array | Float32Array,
-  y: Int32Array | Float32Array,
-): void {
+export function readExamples<X, Y>(dataset: ReadableExamples<X, Y>, indices: Uint32Array, x: X, y: Y): void {
   refusePromise(
     `${dataset.name}: read`,
     dataset.read(indices, x, y),

@@ -1,5 +1,6 @@
 /** What targets are, which decides how augmentations move them. */
 import { isRecord, show } from './options.ts';
+import { isType, partsOf, type Types } from './named.ts';
 import { formatType } from './shape.ts';
 import type { Shape, TensorType } from './types.ts';
 
@@ -61,8 +62,8 @@ export function checkTargets(where: string, targets: unknown, x: Shape, y: Tenso
 /** The part of a data set that says what its targets are. */
 interface Declared {
   readonly name: string;
-  readonly x: TensorType;
-  readonly y: TensorType;
+  readonly x: Types;
+  readonly y: Types;
   readonly targets?: Targets;
 }
 
@@ -71,14 +72,45 @@ interface Declared {
  * Throws TypeError for other targets without a declaration, because moving only the images would make them wrong.
  */
 export function targetsOf(where: string, { name, x, y, targets }: Declared): KnownTargets {
-  if (targets !== undefined) return checkTargets(`${where}: ${name}`, targets, x.shape, y);
+  if (!isType(y)) return namedTargets(where, name, y, targets);
+  if (targets !== undefined) {
+    return checkTargets(`${where}: ${name}`, targets, imagesOf(where, { name, x }).shape, y);
+  }
   if (y.shape.length < 2) return { kind: 'labels', fill: 0 };
   throw new TypeError(
-    `${where}: augment: the images of ${name} would move, and whether its targets must move with them is unknown: x is ${formatType(x)}, ` +
+    `${where}: augment: the images of ${name} would move, and whether its targets must move with them is unknown: x is ${formatType(imagesOf(where, { name, x }))}, ` +
       `y is ${formatType(y)} (declare it: arrays(x, y, { targets: 'mask' }), or ${KINDS.filter(
         (kind) => kind !== 'mask',
       )
         .map(show)
         .join(', ')}; 'labels' stay as they are)`,
+  );
+}
+
+/** Several targets have one declaration, 'labels': augmentations do not move targets by name. */
+function namedTargets(where: string, name: string, y: Types, targets: Targets | undefined): KnownTargets {
+  const moving = partsOf(y).find(({ value }) => value.shape.length > 1);
+  if (targets === 'labels' || (targets === undefined && moving === undefined)) {
+    return { kind: 'labels', fill: 0 };
+  }
+  const found = moving === undefined ? '' : `, and ${moving.name} is ${formatType(moving.value)}`;
+  throw new TypeError(
+    `${where}: augment: augmentations cannot move targets by name: ${name} has ${Object.keys(y).join(', ')}${found} ` +
+      "(declare targets: 'labels' if they do not depend on positions in the image; else omit augment)",
+  );
+}
+
+/**
+ * The type of the images that augmentations change: the input, or of several inputs the only one with three axes.
+ * Throws TypeError for several inputs of which not exactly one has three axes.
+ */
+export function imagesOf(where: string, { name, x }: Pick<Declared, 'name' | 'x'>): TensorType {
+  if (isType(x)) return x;
+  const images = partsOf(x).filter(({ value }) => value.shape.length === 3);
+  if (images.length === 1) return images[0].value;
+  const all = partsOf(x).map((part) => `${part.name} ${formatType(part.value)}`);
+  throw new TypeError(
+    `${where}: augment: needs exactly one input that is an image [height, width, channels], but ${name} has ${images.length} ` +
+      `(${all.join(', ')}; omit augment, or augment in the model)`,
   );
 }

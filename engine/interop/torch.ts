@@ -1,18 +1,18 @@
 /** Weights in and out of PyTorch: names, layouts, and the order of flattened images. */
 import { ShapeError } from '../errors.ts';
-import { nodesOf } from '../graph.ts';
 import { checkArrays } from '../host.ts';
 import * as nn from '../nn/index.ts';
 import { checkLayer } from '../nn/layer.ts';
+import { torchName, torchShape } from '../nn/torch-layout.ts';
 import { checkOptions, isPromise, isRecord, show } from '../options.ts';
 import { formatShape, sameShape, sizeOf } from '../shape.ts';
-import { input, type Tensor } from '../tensor.ts';
 import type { HostTensor, Shape, State } from '../types.ts';
+import { channelsOfFlattened, mayFlatten } from './flattened.ts';
 
 export interface TorchOptions {
   /**
-   * Shape of an example: [32, 32, 3]. Models with a flatten layer need it, because PyTorch flattens [C, H, W] and we flatten [H, W, C],
-   * which changes the order of the inputs of the next dense layer.
+   * Shape of an example: [32, 32, 3]. Models with a flatten layer, or with convolutions and dense layers, need it, because PyTorch
+   * flattens [C, H, W] and we flatten [H, W, C], which changes the order of the inputs of the next dense layer.
    */
   readonly input?: Shape;
 }
@@ -34,7 +34,8 @@ interface Pair {
  *
  * Filters become [out, in, KH, KW], weights of dense layers [out, in], and gamma and beta weight and bias. Batch normalization gets
  * `num_batches_tracked`, which is 0. The constants of `nn.normalize` are left out: PyTorch normalizes before the model.
- * Throws TypeError for an unknown option, or a model with a flatten layer without `input`.
+ * Throws TypeError for an unknown option, or without `input` if the model needs it.
+ * Throws ShapeError if flattened images go into anything but operations on elements and dense layers.
  * Throws RangeError if the state lacks a parameter.
  *
  * @example toTorch(nn.dense(4, 2), nn.initState(nn.dense(4, 2), null, 1))['weight']?.shape // [2, 4]
@@ -58,7 +59,8 @@ export function toTorch(model: nn.Layer, state: State, options: TorchOptions = {
  * The state of a model from the weights of a PyTorch model, for `initial`, `forward` and `evaluate`. The inverse of `toTorch`.
  *
  * The constants of `nn.normalize` keep the values of the model.
- * Throws TypeError for an unknown option, or a model with a flatten layer without `input`.
+ * Throws TypeError for an unknown option, or without `input` if the model needs it.
+ * Throws ShapeError if flattened images go into anything but operations on elements and dense layers.
  * Throws RangeError if an array is missing or unknown, and ShapeError if one has another shape.
  *
  * @example
@@ -79,7 +81,8 @@ export function fromTorch(model: nn.Layer, tensors: State, options: TorchOptions
     }
     if (!sameShape(value.shape, shape)) {
       throw new ShapeError(
-        `fromTorch: '${theirs}' must be ${formatShape(shape)} for '${ours}' ${formatShape(spec.shape)}, got ${formatShape(value.shape)}`,
+        `fromTorch: '${theirs}' must be ${formatShape(shape)} for '${ours}' ${formatShape(spec.shape)}, got ${formatShape(value.shape)}` +
+          (sameShape(value.shape, spec.shape) ? ": cyclegrad's layout; use the arrays as they are" : ''),
       );
     }
     const inverse = axes.map((_, axis) => axes.indexOf(axis));
@@ -109,49 +112,24 @@ function constants(model: nn.Layer): State {
 
 function pairs(where: string, model: nn.Layer, options: TorchOptions): Pair[] {
   checkOptions(where, options, ['input']);
-  const flattened = channelsOfFlattened(where, model, options);
-  return Object.entries(model.params).flatMap(([ours, spec]) => {
-    if (spec.torch === null) return [];
-    const { name, replaces = 1, axes = spec.shape.map((_, axis) => axis), shape } = spec.torch ?? {};
-    const theirs = ours.split('.').map((part) => part.replace(/^_(?=\d+$)/, ''));
-    if (name !== undefined) theirs.splice(-replaces, replaces, name);
-    const channels = flattened.get(ours);
-    const permuted = shape ?? axes.map((axis) => spec.shape[axis]);
-    if (channels === undefined)
-      return [{ ours, theirs: theirs.join('.'), spec, view: spec.shape, axes, shape: permuted }];
-    const [inputs, outputs] = spec.shape;
-    const view = [inputs / channels, channels, outputs];
-    return [{ ours, theirs: theirs.join('.'), spec, view, axes: [2, 1, 0], shape: permuted }];
-  });
-}
-
-/** The number of channels of flattened images, by the weight of the dense layer that takes them. */
-function channelsOfFlattened(
-  where: string,
-  model: nn.Layer,
-  { input: shape }: TorchOptions,
-): Map<string, number> {
-  const found = new Map<string, number>();
-  if (shape === undefined) {
-    if (!JSON.stringify(model.config ?? {}).includes('"kind":"flatten"')) return found;
+  if (options.input === undefined && mayFlatten(model)) {
     throw new TypeError(
-      `${where}: the model flattens images, which PyTorch does in another order (pass the shape of an example: { input: [32, 32, 3] })`,
+      `${where}: PyTorch flattens images in another order, so the shape of an example must be known (pass it: { input: [32, 32, 3] })`,
     );
   }
-  const state = Object.entries(model.params).map(([name, spec]) => [
-    name,
-    input(name, { shape: spec.shape, dtype: 'f32' }, 'state'),
-  ]);
-  const tree = Object.fromEntries(state) as Record<string, Tensor>;
-  const x = input('x', { shape: [2, ...shape], dtype: 'f32' });
-  const { output } = nn.bind(model, tree, { training: false })(x);
-  for (const { op, inputs } of nodesOf([output])) {
-    const weight = inputs[1]?.source;
-    if (op.name !== 'matmul' || weight?.kind !== 'input' || weight.role !== 'state') continue;
-    const channels = flattenedChannels(inputs[0]);
-    if (channels !== null) found.set(weight.name, channels);
-  }
-  return found;
+  const flattened =
+    options.input === undefined
+      ? new Map<string, number>()
+      : channelsOfFlattened(where, model, options.input);
+  return Object.entries(model.params).flatMap(([ours, spec]) => {
+    if (spec.torch === null) return [];
+    const { axes = spec.shape.map((_, axis) => axis) } = spec.torch ?? {};
+    const pair = { ours, theirs: torchName(ours, spec), spec, shape: torchShape(spec) };
+    const channels = flattened.get(ours);
+    if (channels === undefined) return [{ ...pair, view: spec.shape, axes }];
+    const [inputs, outputs] = spec.shape;
+    return [{ ...pair, view: [inputs / channels, channels, outputs], axes: [2, 1, 0] }];
+  });
 }
 
 /** Throws TypeError or DataError unless the arguments are a layer and arrays by name. */
@@ -161,20 +139,6 @@ function checkArguments(where: string, model: unknown, arrays: unknown): void {
     throw new TypeError(`${where}: the second argument must be arrays by name, got ${show(arrays)}`);
   }
   checkArrays(where, arrays as State);
-}
-
-/** The channels of the images [N, H, W, C] that became x [N, H · W · C], through operations on elements. Null if it has others. */
-function flattenedChannels(x: Tensor): number | null {
-  if (x.source.kind !== 'node') return null;
-  const { op, inputs } = x.source.node;
-  const [from] = inputs;
-  if (op.name === 'reshape' && from.rank > 2 && from.shape[0] === x.shape[0]) return from.shape.at(-1)!;
-  if (op.name !== 'reshape' && op.elementwise === undefined) return null;
-  for (const operand of inputs) {
-    const channels = sameShape(operand.shape, x.shape) ? flattenedChannels(operand) : null;
-    if (channels !== null) return channels;
-  }
-  return null;
 }
 
 /** The elements of a tensor of shape `view` with its axes in another order. */

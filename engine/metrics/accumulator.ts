@@ -4,11 +4,11 @@ import type { Tensor } from '../tensor.ts';
 import type { HostTensor } from '../types.ts';
 
 /** A metric of a whole data set. `evaluate` and the evaluations of `fit` accept it wherever they accept a function. */
-export interface Accumulator {
+export interface Accumulator<O = Tensor, Y = Tensor> {
   /** The name in messages: 'f1'. */
   readonly kind: string;
   /** What the graph computes from the output of the model and the targets, and what becomes of it. Called once for each compilation. */
-  measure(output: Tensor, targets: Tensor): Measured;
+  measure(output: O, targets: Y): Measured;
 }
 
 export interface Measured {

@@ -1,5 +1,6 @@
 /** Layers composed of layers. */
 import { ShapeError } from '../errors.ts';
+import type { Named } from '../named.ts';
 import { add, concat } from '../ops/index.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -96,15 +97,15 @@ export function branches(layers: Readonly<Record<string, Layer>>, axis = -1): La
 }
 
 /** Layers by name, as functions of their input. */
-type Callable<L> = { readonly [N in keyof L]: L[N] extends Layer<infer X> ? (x: X) => Tensor : never };
+type Callable<L> = { readonly [N in keyof L]: L[N] extends Layer<infer X, infer Y> ? (x: X) => Y : never };
 
 /**
  * Makes a layer from layers and a function that connects them, like a PyTorch module with its `forward`.
  *
- * Use it for models with several inputs, and for layers that are used more than once, which share their parameters.
+ * Use it for models with several inputs or outputs, and for layers that are used more than once, which share their parameters.
  * Checkpoints identify the function by `name`.
  *
- * Shapes: those of the function. The input is a tensor, or an object of tensors by name.
+ * Shapes: those of the function. The input and the output are a tensor each, or an object of tensors by name.
  * Throws TypeError unless `layers` is an object of layers by name.
  *
  * @example
@@ -112,11 +113,11 @@ type Callable<L> = { readonly [N in keyof L]: L[N] extends Layer<infer X> ? (x: 
  *   tower(x.a).sub(tower(x.b)).pow(2),
  * );
  */
-export function module<const L extends Readonly<Record<string, Described>>, X = Tensor>(
-  layers: L,
-  forward: (x: X, layers: Callable<L>) => Tensor,
-  name = 'module',
-): Layer<X> {
+export function module<
+  const L extends Readonly<Record<string, Described>>,
+  X = Tensor,
+  Y extends Named<Tensor> = Tensor,
+>(layers: L, forward: (x: X, layers: Callable<L>) => Y, name = 'module'): Layer<X, Y> {
   checkText('module', 'name', name);
   checkFunction('module', 'forward', forward, 'a function of the input and the layers');
   return {
@@ -126,7 +127,7 @@ export function module<const L extends Readonly<Record<string, Described>>, X = 
       checkScope(name, scope);
       const bound = Object.entries(layers).map(([key, layer]) => [
         key,
-        (value: unknown) => scope.child(key, layer as Layer<unknown>, value),
+        (value: unknown) => scope.child(key, layer as Layer<unknown, Named<Tensor>>, value),
       ]);
       return forward(x, Object.fromEntries(bound) as Callable<L>);
     },

@@ -2,6 +2,7 @@
  * The interface of layers. A layer describes named parameters and applies a function to a tensor. It holds no data. A model
  * is a layer, and its parameters live in named state (see model.ts).
  */
+import type { Named } from '../named.ts';
 import { isPromise, isRecord, show } from '../options.ts';
 import type { Key } from '../rng.ts';
 import type { Tensor } from '../tensor.ts';
@@ -16,11 +17,14 @@ export interface Described {
   readonly config?: LayerConfig;
 }
 
-/** A layer whose input is an `X`: a tensor, or an object of tensors by name. */
-export interface Layer<X = Tensor> extends Described {
+/** A layer whose input is an `X` and whose output is a `Y`: a tensor each, or an object of tensors by name. */
+export interface Layer<X = Tensor, Y extends Named<Tensor> = Tensor> extends Described {
   /** The output for an input. Parameters and random keys come from `scope`. */
-  apply(x: X, scope: Scope): Tensor;
+  apply(x: X, scope: Scope): Y;
 }
+
+/** A model with any inputs and outputs. */
+export type AnyModel = Layer<Named<Tensor>, Named<Tensor>>;
 
 /** Kind and options of a layer, as plain data. */
 export interface LayerConfig {
@@ -96,7 +100,7 @@ export interface Scope {
   /** What augments and normalizes the images of the batch, or null. */
   augmentation(): Augment | null;
   /** Applies a nested layer. Errors inside it begin with its path. Uses under the same name share parameters. */
-  child<X>(name: string, layer: Layer<X>, x: X): Tensor;
+  child<X, Y extends Named<Tensor>>(name: string, layer: Layer<X, Y>, x: X): Y;
 }
 
 /** Names of layers are parts of paths. Integers are excluded because JavaScript would move such keys to the front. */

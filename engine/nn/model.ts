@@ -14,6 +14,7 @@ import {
   isRecord,
   show,
 } from '../options.ts';
+import { checkReturned, mapParts, tensorsOf, type Named } from '../named.ts';
 import { normalizeImages } from '../ops/images.ts';
 import { withPath } from '../path.ts';
 import { key, stream } from '../rng.ts';
@@ -23,6 +24,7 @@ import type { HostTensor, State } from '../types.ts';
 import type { Augment, Described, Layer, Scope } from './layer.ts';
 import type { Hyper, Optimizer, Specs, Tree } from './optimizer.ts';
 import { checkLayer } from './layer.ts';
+import { torchShapeAdvice } from './torch-layout.ts';
 import { isUnder, patternsOf, patternText, select, type NamedParameter, type Pattern } from '../match.ts';
 
 /** Prefix of the names of an optimizer's arrays. Names of parameters have dots and no slashes. */
@@ -91,11 +93,11 @@ export interface FreezeOptions {
  * @example nn.countParameters(nn.freeze(nn.mlp([2, 32, 3]), [/weight$/])) // 35
  * @example nn.freeze(model, [/^conv/], { statistics: true })
  */
-export function freeze<X>(
-  layer: Layer<X>,
+export function freeze<X, Y extends Named<Tensor>>(
+  layer: Layer<X, Y>,
   patterns: readonly Pattern[] = [''],
   options: FreezeOptions = {},
-): Layer<X> {
+): Layer<X, Y> {
   checkLayer('freeze', layer);
   checkOptions('freeze', options, ['statistics']);
   const { statistics = false } = options;
@@ -182,9 +184,9 @@ export interface BindOptions {
   readonly observe?: (path: string, value: Tensor, layer: Described) => Tensor;
 }
 
-export interface BoundOutput {
+export interface BoundOutput<Y = Tensor> {
   /** Output of the model. */
-  readonly output: Tensor;
+  readonly output: Y;
   /** New values of statistics, which `next` needs besides those of the optimizer. Empty unless training. */
   readonly updates: Tree;
   /** The sum of what layers add to the loss (`scope.addLoss`), f32 []. Null if they add nothing, and unless training. */
@@ -203,7 +205,11 @@ export interface BoundOutput {
  * const state = { weight: tensor([[1], [2]]), bias: tensor([10]) };
  * nn.bind(nn.dense(2, 1), state, { training: false })(tensor([[3, 4]])).output // [[21]]
  */
-export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOptions): (x: X) => BoundOutput {
+export function bind<X = Tensor, Y extends Named<Tensor> = Tensor>(
+  model: Layer<X, Y>,
+  state: Tree,
+  options: BindOptions,
+): (x: X) => BoundOutput<Y> {
   checkLayer('bind', model);
   checkTree('bind', 'state', state);
   checkOptions('bind', options, ['training', 'step', 'seed', 'augmentation', 'batches', 'observe']);
@@ -217,7 +223,8 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
     }
   }
   const augment = augmentOf(augmentation);
-  for (const [path, { shape }] of Object.entries(model.params)) {
+  for (const [path, spec] of Object.entries(model.params)) {
+    const { shape } = spec;
     const own = state[path];
     if (own === undefined) {
       throw new PlanError(
@@ -226,7 +233,8 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
     }
     if (own.dtype !== 'f32' || !sameShape(own.shape, shape)) {
       throw new ShapeError(
-        `bind: '${path}' is ${formatShape(shape)} in the model but ${formatType(own)} in the state`,
+        `bind: '${path}' is ${formatShape(shape)} in the model but ${formatType(own)} in the state` +
+          torchShapeAdvice(spec, own.shape),
       );
     }
   }
@@ -280,15 +288,15 @@ export function bind<X = Tensor>(model: Layer<X>, state: Tree, options: BindOpti
           const at = inside(name);
           return withPath(at, () => {
             const result = layer.apply(value, scopeAt(at));
-            expectTensor(`${at}: apply`, result);
-            return observe(at, result, layer);
+            checkReturned(`${at}: apply`, result);
+            return mapParts(tensorsOf(result), (value) => observe(at, value, layer)) as typeof result;
           });
         },
       };
     };
 
     const output = model.apply(x, scopeAt(''));
-    expectTensor("bind: the model's apply", output);
+    checkReturned("bind: the model's apply", output);
     if (augment !== null && !augmentationUsed) {
       throw new PlanError(
         'bind: got an augmentation, but no layer applies it (begin the model with nn.normalize(...))',

@@ -87,8 +87,8 @@ export function normalize(mean: HostTensor | Nested | HostData, options: Normali
       checkScope('normalize', scope);
       const shift = scope.param('mean');
       const scale = factor === null ? null : scope.param('scale');
-      const augment = scope.augmentation();
-      if (x.rank === 4) return (augment ?? ops.normalizeImages)(x, shift, scale ?? 1);
+      // Only images use the augmentation. `bind` throws if no layer does.
+      if (x.rank === 4) return (scope.augmentation() ?? ops.normalizeImages)(x, shift, scale ?? 1);
       const centered = ops.sub(ops.cast(x), shift);
       return scale === null ? centered : ops.mul(centered, scale);
     },

@@ -2,17 +2,18 @@
 import type { Feeds } from '../backends/backend.ts';
 import type { InputTypes } from '../compile.ts';
 import type { Augmentation, TargetMoves } from '../augmentation.ts';
-import type { Loader } from '../dataset.ts';
+import type { AnyLoader } from '../dataset.ts';
 import type { Augment } from '../nn/layer.ts';
+import type { Named } from '../named.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { scalar, zeros } from '../ops/create.ts';
 import { cast, mul, sub } from '../ops/elementwise.ts';
 import { normalizeImages } from '../ops/images.ts';
 import { broadcastTo, reshape, slice, stack } from '../ops/layout.ts';
 import { warpAffine, warpBoxes, warpPoints } from '../ops/warp.ts';
-import { targetsOf, type KnownTargets } from '../targets.ts';
-import type { Tensor } from '../tensor.ts';
-import { batchAt, type Examples } from './examples.ts';
+import { imagesOf, targetsOf, type KnownTargets } from '../targets.ts';
+import { Tensor } from '../tensor.ts';
+import { batchAt, type Examples, type ExampleTensors } from './examples.ts';
 import { mixExamples, mixFeeds, mixImages, mixInputs, pasteBoxes } from './mix.ts';
 
 /** How a function moves each kind of target. */
@@ -24,13 +25,13 @@ interface Moves {
 }
 
 /** The inputs of a batch that `gatherBatch` augments. */
-export const batchInputs = (loader: Loader, examples: Examples): InputTypes => ({
+export const batchInputs = (loader: AnyLoader, examples: Examples): InputTypes => ({
   ...examples.inputs(loader.batchSize),
   ...augmentInputs(loader),
 });
 
 /** The batch of a step, for `batchInputs`. */
-export function batchFeeds(caller: string, loader: Loader, examples: Examples, step: number): Feeds {
+export function batchFeeds(caller: string, loader: AnyLoader, examples: Examples, step: number): Feeds {
   const { indices, augmentation, draws, mix } = batchAt(caller, loader, step);
   return {
     ...examples.feeds(indices),
@@ -42,19 +43,22 @@ export function batchFeeds(caller: string, loader: Loader, examples: Examples, s
 
 /** A batch in the graph, with the targets after augmentation and the images before `augmentOf`. */
 export function gatherBatch(
-  loader: Loader,
+  loader: AnyLoader,
   examples: Examples,
   inputs: Tree,
   state: Tree,
-): { readonly x: Tensor; readonly y: Tensor } {
+): ExampleTensors {
   const { x, y } = examples.gather(inputs, state);
   // The short form mixes bytes. A list of augmentations mixes what comes out of them.
   const mixesHere = loader.mixes === true && loader.augmentations === undefined;
-  return { x: mixesHere ? mixExamples(inputs, x) : x, y: augmentTargets(loader, inputs, y) };
+  return {
+    x: mixesHere ? mixExamples(inputs, singleInput(loader, x)) : x,
+    y: y instanceof Tensor ? augmentTargets(loader, inputs, y) : y,
+  };
 }
 
 /** The additional inputs of a step with augmentation. */
-function augmentInputs({ batchSize, augments, augmentations = [], mixes = false }: Loader): InputTypes {
+function augmentInputs({ batchSize, augments, augmentations = [], mixes = false }: AnyLoader): InputTypes {
   const draws = augmentations.reduce((sum, each) => sum + each.draws, 0);
   return {
     ...(augments && ({ augmentation: { shape: [batchSize, 3], dtype: 'i32' } } as const)),
@@ -64,11 +68,11 @@ function augmentInputs({ batchSize, augments, augmentations = [], mixes = false 
 }
 
 /** What augments the input of the model. Undefined without augmentation. */
-export function augmentOf(loader: Loader, inputs: Tree): Tensor | Augment | undefined {
+export function augmentOf(loader: AnyLoader, inputs: Tree): Tensor | Augment | undefined {
   const { dataset, augmentations, mixes = false } = loader;
   const { augmentation } = inputs;
   if (augmentations === undefined) return augmentation;
-  const white = dataset.x.dtype === 'u8' ? 255 : 1;
+  const white = imagesOf('augment', dataset).dtype === 'u8' ? 255 : 1;
   return (images, mean, scale) => {
     const range = { white, neutral: mean };
     const changed = eachOf(loader, inputs).reduce(
@@ -81,14 +85,14 @@ export function augmentOf(loader: Loader, inputs: Tree): Tensor | Augment | unde
 }
 
 /** The targets of a batch, moved as its images are. */
-function augmentTargets(loader: Loader, inputs: Tree, y: Tensor): Tensor {
+function augmentTargets(loader: AnyLoader, inputs: Tree, y: Tensor): Tensor {
   const { dataset, augmentations = [], mixes = false } = loader;
   const { augmentation } = inputs;
   const moving = augmentations.some(({ augmentation: { targets } }) => targets !== 'unchanged');
   if (augmentation === undefined && !moving && mixes !== 'box') return y;
   const known = targetsOf('augment', dataset);
   if (known.kind === 'labels') return y;
-  const [height, width] = dataset.x.shape;
+  const [height, width] = imagesOf('augment', dataset).shape;
   const size = [height, width] as const;
   let moved = y;
   if (augmentation !== undefined) moved = moveBy(shifts(augmentation), known, moved, size);
@@ -99,14 +103,14 @@ function augmentTargets(loader: Loader, inputs: Tree, y: Tensor): Tensor {
 }
 
 /** Whether losses are mixed. A box is cut out of targets that are images, which leaves one target for each example. */
-export function mixesLoss({ dataset, mixes = false }: Loader): boolean {
+export function mixesLoss({ dataset, mixes = false }: AnyLoader): boolean {
   if (mixes !== 'box') return mixes;
   return targetsOf('augment', dataset).kind === 'labels';
 }
 
 /** The augmentations with their draws, [N, draws]. */
 function eachOf(
-  { batchSize, augmentations = [] }: Loader,
+  { batchSize, augmentations = [] }: AnyLoader,
   inputs: Tree,
 ): readonly { readonly augmentation: Augmentation; readonly draws: Tensor }[] {
   let end = 0;
@@ -172,4 +176,12 @@ function shifts(augmentation: Tensor): Moves {
     boxes: (boxes, size) => warpBoxes(boxes, matrix, size),
     points: (points, size) => warpPoints(points, matrix, size),
   };
+}
+
+/** The input that mixup mixes. Throws TypeError for inputs by name. */
+function singleInput({ dataset }: AnyLoader, x: Named<Tensor>): Tensor {
+  if (x instanceof Tensor) return x;
+  throw new TypeError(
+    `augment: mixup needs a single input, but ${dataset.name} has ${Object.keys(x).join(', ')} (omit mixup)`,
+  );
 }

@@ -1,24 +1,33 @@
 /** Checks of custom data sets and loaders before the first step, when an error costs nothing. */
-import type { Dataset, Loader } from '../dataset.ts';
+import type { AnyDataset, AnyLoader } from '../dataset.ts';
 import { DataError } from '../errors.ts';
 import { holds } from '../host.ts';
+import { checkNames, isType, keyOf } from '../named.ts';
 import { checkInteger, checkKind, isRecord, show } from '../options.ts';
 import { sizeOf } from '../shape.ts';
 import type { HostData, TensorType } from '../types.ts';
 
 /** Throws TypeError or RangeError unless the members of a data set have their types. */
-export function checkDataset(where: string, dataset: Dataset): void {
+export function checkDataset(where: string, dataset: AnyDataset): void {
   checkKind(where, 'data', dataset, 'read', 'a data set');
   const { name, length, x, y, classes } = dataset;
   const here = `${where}: ${name}`;
   checkInteger(here, 'length', length, 0);
-  checkType(here, 'x', x, ['u8', 'f32']);
-  checkType(here, 'y', y, ['i32', 'f32']);
+  checkTypes(here, 'x', x, ['u8', 'f32']);
+  checkTypes(here, 'y', y, ['i32', 'f32']);
   if (!Array.isArray(classes) || !classes.every((label) => typeof label === 'string')) {
     throw new TypeError(
       `${here}: classes must be an array of names (empty without classes), got ${show(classes)}`,
     );
   }
+}
+
+/** Checks one type, or each of several types by name. */
+function checkTypes(where: string, which: string, types: unknown, dtypes: readonly string[]): void {
+  const isNamed = isRecord(types) && !isType(types) && Object.values(types).every(isRecord);
+  if (!isNamed || Object.keys(types).length === 0) return checkType(where, which, types, dtypes);
+  checkNames(`${where}: ${which}`, types);
+  for (const [name, type] of Object.entries(types)) checkType(where, keyOf(which, name), type, dtypes);
 }
 
 function checkType(where: string, name: string, type: unknown, dtypes: readonly string[]): void {
@@ -32,7 +41,7 @@ function checkType(where: string, name: string, type: unknown, dtypes: readonly 
 }
 
 /** Throws TypeError or RangeError unless the members of a loader have their types. */
-export function checkLoader(where: string, loader: Loader): void {
+export function checkLoader(where: string, loader: AnyLoader): void {
   const here = `${where}: data`;
   checkDataset(here, loader.dataset);
   checkInteger(here, 'batchSize', loader.batchSize, 1, 2 ** 31 - 1);
@@ -62,23 +71,31 @@ export function isJson(value: object): boolean {
  * or it draws its numbers anew. The buffers of the two reads begin with different values.
  */
 export function checkReading(
-  dataset: Dataset,
-  read: (fill: number) => { readonly x: HostData; readonly y: HostData },
+  dataset: AnyDataset,
+  read: (fill: number) => readonly (readonly [key: string, data: HostData])[],
 ): void {
   const [first, second] = [read(0), read(1)];
-  for (const name of ['x', 'y'] as const) {
-    const at = first[name].findIndex((value, i) => !Object.is(value, second[name][i]));
+  for (const [part, [name, values]] of first.entries()) {
+    const others = second[part][1];
+    const at = values.findIndex((value, i) => !Object.is(value, others[i]));
     if (at < 0) continue;
     throw new DataError(
-      `${dataset.name}: read: two reads of example 0 give ${first[name][at]} and ${second[name][at]} for element ${at} of ${name} ` +
+      `${dataset.name}: read: two reads of example 0 give ${values[at]} and ${others[at]} for element ${at} of ${name} ` +
         '(read must write every element, and the same numbers in every call)',
     );
   }
 }
 
 /** Throws DataError for the first label that is not an index of `classes`. Other targets are not labels. */
-export function checkLabels({ name, y, classes }: Dataset, labels: HostData): void {
-  if (classes.length === 0 || y.dtype !== 'i32' || sizeOf(y.shape) !== 1 || !holds('i32', labels)) return;
+export function checkLabels({ name, y, classes }: AnyDataset, labels: HostData): void {
+  if (
+    !isType(y) ||
+    classes.length === 0 ||
+    y.dtype !== 'i32' ||
+    sizeOf(y.shape) !== 1 ||
+    !holds('i32', labels)
+  )
+    return;
   const at = labels.findIndex((label) => label < 0 || label >= classes.length);
   if (at < 0) return;
   throw new DataError(

@@ -1,5 +1,5 @@
 /** How long a run is, and when its evaluations and checkpoints are due: in steps or in epochs. */
-import type { Loader } from '../dataset.ts';
+import type { AnyLoader } from '../dataset.ts';
 import { checkInteger, checkNumber, checkOptions, isRecord, show } from '../options.ts';
 
 /** The time between two events: a number of steps, or of epochs, which may be a fraction. */
@@ -12,7 +12,7 @@ const MAX_STEPS = 2 ** 31 - 1;
 export function stepsOf(
   where: string,
   { steps, epochs }: { readonly steps?: number | undefined; readonly epochs?: number | undefined },
-  { stepsPerEpoch }: Loader,
+  { stepsPerEpoch }: AnyLoader,
 ): number {
   if (epochs === undefined) {
     if (steps === undefined) throw new TypeError(`${where}: steps is missing (pass steps or epochs)`);
@@ -33,7 +33,7 @@ export function stepsOf(
 }
 
 /** The number of steps of an interval, which may have a fraction. Throws RangeError or TypeError unless it is at least 1. */
-export function intervalOf(where: string, every: Interval, { stepsPerEpoch }: Loader): number {
+export function intervalOf(where: string, every: Interval, { stepsPerEpoch }: AnyLoader): number {
   if (!isRecord(every)) {
     checkInteger(where, 'every', every, 1);
     return every;

@@ -1,17 +1,20 @@
 /** Evaluation: loss and metrics of a model over a data set of any size. */
 import type { Backend, Executable, Feeds, Store } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
-import type { Dataset } from '../dataset.ts';
+import type { AnyDataset, Dataset } from '../dataset.ts';
 import { PlanError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
 import { withAverages } from '../average.ts';
 import type { Detail } from '../metrics/accumulator.ts';
-import type { Layer } from '../nn/layer.ts';
+import type { AnyModel, Described, Layer } from '../nn/layer.ts';
 import type { Tree } from '../nn/optimizer.ts';
+import type { Like, Named, Types } from '../named.ts';
 import { div, equal, where } from '../ops/elementwise.ts';
 import { bind } from '../nn/model.ts';
+import { torchNameAdvice } from '../nn/torch-layout.ts';
 import { checkInteger, checkKind, checkOptions, isPromise, isRecord, show } from '../options.ts';
-import type { HostTensor, State } from '../types.ts';
+import type { Tensor } from '../tensor.ts';
+import type { HostTensor, State, TensorType } from '../types.ts';
 import { Pace, runTogether } from './calls.ts';
 import { checkDataset } from './check-data.ts';
 import { fedExamples, paddedBatches, type Examples } from './examples.ts';
@@ -27,18 +30,24 @@ import {
   type ObjectiveOptions,
 } from './objective.ts';
 
-export interface EvaluateOptions extends ObjectiveOptions {
+export interface EvaluateOptions<
+  X extends Types = TensorType,
+  Y extends Types = TensorType,
+  O extends Named<Tensor> = Tensor,
+> extends ObjectiveOptions<O, Like<Y, Tensor>> {
   /** The model, without training behavior such as dropout. */
-  readonly model: Layer;
+  readonly model: Layer<Like<X, Tensor>, O>;
   /** The arrays of the model, from a result or a checkpoint. Other arrays are ignored. */
   readonly state: State;
   /** The data set to evaluate. */
-  readonly data: Dataset;
+  readonly data: Dataset<X, Y>;
   /** Where to compute. */
   readonly backend: Backend;
   /** Examples per batch. It affects only the last bits of the result. Default 100. */
   readonly batchSize?: number;
 }
+
+type AnyEvaluateOptions = EvaluateOptions<Types, Types, Named<Tensor>>;
 
 /** The result of an evaluation. */
 export interface Evaluation {
@@ -75,12 +84,14 @@ export function isBetter(
  *
  * @example const { metrics } = await evaluate({ model, state: result.state, data: test, backend });
  */
-export async function evaluate(options: EvaluateOptions): Promise<DetailedEvaluation> {
+export async function evaluate<X extends Types, Y extends Types, O extends Named<Tensor>>(
+  options: EvaluateOptions<X, Y, O>,
+): Promise<DetailedEvaluation> {
   checkOptions('evaluate', options, ['model', 'state', 'data', 'backend', 'batchSize', 'loss', 'metrics']);
   checkModel('evaluate', options);
-  const { model, data, backend, batchSize = 100 } = options;
+  const { model, data, backend, batchSize = 100, loss, metrics } = options as unknown as AnyEvaluateOptions;
   checkDataset('evaluate', data);
-  const objective = objectiveFor('evaluate', data, options);
+  const objective = objectiveFor('evaluate', data, { loss, metrics });
   checkBatch('evaluate', data, batchSize);
   return withModel('evaluate', backend, model, options.state, async (store) => {
     const evaluator = await CompiledEvaluation.compile({
@@ -102,7 +113,7 @@ export async function evaluate(options: EvaluateOptions): Promise<DetailedEvalua
   });
 }
 
-export function checkBatch(where: string, data: Dataset, batchSize: unknown): void {
+export function checkBatch(where: string, data: AnyDataset, batchSize: unknown): void {
   checkInteger(where, 'batchSize', batchSize, 1, 2 ** 31 - 1);
   if (data.length < 1) {
     throw new RangeError(`${where}: the data set is empty: ${data.name} (pass one with at least 1 example)`);
@@ -130,7 +141,7 @@ export function checkModel(
 const LISTED = 10;
 
 /** Throws PlanError if the state lacks an array of the model. */
-function checkState(where: string, model: Layer, state: State): void {
+function checkState(where: string, model: Described, state: State): void {
   const missing = Object.keys(model.params).find((name) => !Object.hasOwn(state, name));
   if (missing === undefined) return;
   const names = Object.keys(state);
@@ -139,14 +150,15 @@ function checkState(where: string, model: Layer, state: State): void {
   const fix = isRecord(names.includes('state') && (state as Readonly<Record<string, unknown>>)['state'])
     ? 'pass its member: result.state'
     : 'pass the state of this model, for instance result.state of fit';
-  throw new PlanError(`${where}: the state has no '${missing}' (${has}${more}; ${fix})`);
+  const advice = torchNameAdvice(model.params, names);
+  throw new PlanError(`${where}: the state has no '${missing}' (${has}${more}; ${fix})${advice}`);
 }
 
 /** Calls `use` with a store of the arrays of the model, then closes the store. */
 export async function withModel<T>(
   where: string,
   backend: Backend,
-  model: Layer,
+  model: Described,
   state: State,
   use: (store: Store) => Promise<T>,
 ): Promise<T> {
@@ -164,7 +176,7 @@ export async function withModel<T>(
 export interface EvaluationSpec {
   /** The call that messages name. */
   readonly where: string;
-  readonly model: Layer;
+  readonly model: AnyModel;
   readonly backend: Backend;
   readonly store: Store;
   readonly objective: Objective;

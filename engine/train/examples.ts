@@ -2,11 +2,12 @@
  * The examples of a data set in a compiled step: gathered from the memory of the backend by index, or fed. Both give the same values.
  */
 import { createHash } from 'node:crypto';
-import type { Batch, Dataset, Loader } from '../dataset.ts';
+import type { AnyDataset, AnyLoader, Batch, InputData, TargetData } from '../dataset.ts';
 import type { Feeds } from '../backends/backend.ts';
 import type { InputTypes } from '../compile.ts';
 import { checkLabels, checkReading } from './check-data.ts';
 import { readExamples, showData, typedArrayName } from '../host.ts';
+import { keyOf, mapParts, partOf, partsOf, type Named, type Part } from '../named.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { isPromise, show } from '../options.ts';
 import { allocate } from '../ops/convert.ts';
@@ -15,12 +16,18 @@ import { bytesOf, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostData, HostTensor, State, TensorType } from '../types.ts';
 
+/** Inputs and targets in the graph. */
+export interface ExampleTensors {
+  readonly x: Named<Tensor>;
+  readonly y: Named<Tensor>;
+}
+
 export interface Examples {
-  readonly dataset: Dataset;
+  readonly dataset: AnyDataset;
   /** The inputs of a step with this batch size. */
   inputs(batchSize: number): InputTypes;
   /** The batch in the graph. */
-  gather(inputs: Tree, state: Tree): { readonly x: Tensor; readonly y: Tensor };
+  gather(inputs: Tree, state: Tree): ExampleTensors;
   feeds(indices: Uint32Array): Feeds;
 }
 
@@ -28,18 +35,62 @@ const batchOf = (n: number, { shape, dtype }: TensorType): TensorType => ({ shap
 
 const host = (type: TensorType): HostTensor => ({ ...type, data: allocate(type.dtype, sizeOf(type.shape)) });
 
-function readBatch(dataset: Dataset, indices: Uint32Array, x: HostTensor, y: HostTensor): void {
-  readExamples(dataset, indices, x.data as Uint8Array | Float32Array, y.data as Int32Array | Float32Array);
+/** Inputs and targets on the host. */
+interface HostExamples {
+  readonly x: readonly Part<HostTensor>[];
+  readonly y: readonly Part<HostTensor>[];
+}
+
+/** Arrays for `count` examples. */
+function hostBatch(dataset: AnyDataset, count: number): HostExamples {
+  const allocated = (which: 'x' | 'y'): readonly Part<HostTensor>[] =>
+    partsOf(dataset[which]).map(({ name, value }) => ({ name, value: host(batchOf(count, value)) }));
+  return { x: allocated('x'), y: allocated('y') };
+}
+
+/** The arrays by their keys: 'x' and 'y', or 'x.image' for a name. */
+const keyed = ({ x, y }: HostExamples): readonly (readonly [string, HostTensor])[] => [
+  ...x.map(({ name, value }) => [keyOf('x', name), value] as const),
+  ...y.map(({ name, value }) => [keyOf('y', name), value] as const),
+];
+
+function readBatch(dataset: AnyDataset, indices: Uint32Array, { x, y }: HostExamples): void {
+  readExamples(
+    dataset,
+    indices,
+    mapParts(x, ({ data }) => data as InputData),
+    mapParts(y, ({ data }) => data as TargetData),
+  );
+}
+
+/** All examples of a data set. Those in memory are not copied. */
+function allExamples(dataset: AnyDataset): HostExamples {
+  const { length, whole } = dataset;
+  if (whole !== undefined) {
+    const held = (which: 'x' | 'y'): readonly Part<HostTensor>[] =>
+      partsOf(dataset[which]).map(({ name, value }) => ({
+        name,
+        value: { ...batchOf(length, value), data: partOf<HostData>(whole[which], name) },
+      }));
+    return { x: held('x'), y: held('y') };
+  }
+  const examples = hostBatch(dataset, length);
+  readBatch(
+    dataset,
+    Uint32Array.from({ length }, (_, i) => i),
+    examples,
+  );
+  return examples;
 }
 
 /** Throws DataError for a data set whose `read` does not write everything, or not the same in every call. */
-export function checkReads(dataset: Dataset): void {
+export function checkReads(dataset: AnyDataset): void {
   checkReading(dataset, (fill) => {
-    const [x, y] = [host(batchOf(1, dataset.x)), host(batchOf(1, dataset.y))];
-    x.data.fill(fill);
-    y.data.fill(fill);
-    readBatch(dataset, Uint32Array.of(0), x, y);
-    return { x: x.data, y: y.data };
+    const examples = hostBatch(dataset, 1);
+    const arrays = keyed(examples).map(([key, { data }]) => [key, data] as const);
+    for (const [, data] of arrays) data.fill(fill);
+    readBatch(dataset, Uint32Array.of(0), examples);
+    return arrays;
   });
 }
 
@@ -50,77 +101,78 @@ const SAMPLED = 256;
  * A digest of the inputs and targets: the first 16 hexadecimal digits of their SHA-256. It distinguishes data sets of the same name
  * and length, for instance after another preprocessing. It covers all examples if they are in memory, else an evenly spaced sample.
  */
-export function digestOfExamples(dataset: Dataset): string {
-  const { whole, length } = dataset;
-  let arrays: readonly HostData[];
-  if (whole !== undefined) arrays = [whole.x, whole.y];
-  else {
-    const count = Math.min(SAMPLED, length);
-    const indices = Uint32Array.from({ length: count }, (_, i) => Math.floor((i * length) / count));
-    const [x, y] = [host(batchOf(count, dataset.x)), host(batchOf(count, dataset.y))];
-    readBatch(dataset, indices, x, y);
-    arrays = [x.data, y.data];
-  }
+export function digestOfExamples(dataset: AnyDataset): string {
   const hash = createHash('sha256');
-  for (const { buffer, byteOffset, byteLength } of arrays)
+  for (const [key, { data }] of keyed(sampled(dataset))) {
+    if (key.includes('.')) hash.update(key); // a name is part of the example
+    const { buffer, byteOffset, byteLength } = data;
     hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+  }
   return hash.digest('hex').slice(0, 16);
 }
 
+function sampled(dataset: AnyDataset): HostExamples {
+  const { whole, length } = dataset;
+  if (whole !== undefined) return allExamples(dataset);
+  const count = Math.min(SAMPLED, length);
+  const examples = hostBatch(dataset, count);
+  const indices = Uint32Array.from({ length: count }, (_, i) => Math.floor((i * length) / count));
+  readBatch(dataset, indices, examples);
+  return examples;
+}
+
+/** The types of a batch by their keys. */
+const batchTypes = ({ x, y }: AnyDataset, count: number): InputTypes =>
+  Object.fromEntries(
+    Object.entries({ x, y }).flatMap(([which, types]) =>
+      partsOf(types).map(({ name, value }) => [keyOf(which, name), batchOf(count, value)] as const),
+    ),
+  );
+
+/** Tensors of inputs and targets from those with their keys. */
+const fromKeys = ({ x, y }: AnyDataset, tensor: (key: string) => Tensor): ExampleTensors => ({
+  x: mapParts(partsOf(x), (_, name) => tensor(keyOf('x', name))),
+  y: mapParts(partsOf(y), (_, name) => tensor(keyOf('y', name))),
+});
+
 /** Examples that are read on the host and fed. */
-export function fedExamples(dataset: Dataset): Examples {
-  let x: HostTensor | null = null;
-  let y: HostTensor | null = null;
+export function fedExamples(dataset: AnyDataset): Examples {
+  let last: { readonly count: number; readonly examples: HostExamples; readonly feeds: Feeds } | null = null;
   return {
     dataset,
-    inputs: (batchSize) => ({ x: batchOf(batchSize, dataset.x), y: batchOf(batchSize, dataset.y) }),
-    gather: ({ x: images, y: targets }) => ({ x: images, y: targets }),
+    inputs: (batchSize) => batchTypes(dataset, batchSize),
+    gather: (inputs) => fromKeys(dataset, (key) => inputs[key]),
     feeds(indices) {
+      const count = indices.length;
       // The arrays are reused: a run copies its feeds before it returns.
-      if (x?.shape[0] !== indices.length) x = host(batchOf(indices.length, dataset.x));
-      if (y?.shape[0] !== indices.length) y = host(batchOf(indices.length, dataset.y));
-      readBatch(dataset, indices, x, y);
-      return { x, y };
+      if (last?.count !== count) {
+        const examples = hostBatch(dataset, count);
+        last = { count, examples, feeds: Object.fromEntries(keyed(examples)) };
+      }
+      readBatch(dataset, indices, last.examples);
+      return last.feeds;
     },
   };
 }
 
 /** The memory of a resident data set in bytes. */
-export function residentBytes({ length, x, y }: Dataset): number {
-  return bytesOf(batchOf(length, x)) + bytesOf(batchOf(length, y));
+export function residentBytes(dataset: AnyDataset): number {
+  return Object.values(batchTypes(dataset, dataset.length)).reduce((sum, type) => sum + bytesOf(type), 0);
 }
 
 /** The data set as arrays of a store, with the prefix `name`. */
-export function residentArrays(dataset: Dataset, name: string): State {
-  const { length, whole } = dataset;
-  if (whole !== undefined) {
-    checkLabels(dataset, whole.y);
-    return {
-      [`${name}/x`]: { ...batchOf(length, dataset.x), data: whole.x },
-      [`${name}/y`]: { ...batchOf(length, dataset.y), data: whole.y },
-    };
-  }
-  const x = host(batchOf(length, dataset.x));
-  const y = host(batchOf(length, dataset.y));
-  readBatch(
-    dataset,
-    Uint32Array.from({ length }, (_, i) => i),
-    x,
-    y,
-  );
-  checkLabels(dataset, y.data);
-  return { [`${name}/x`]: x, [`${name}/y`]: y };
+export function residentArrays(dataset: AnyDataset, name: string): State {
+  const examples = allExamples(dataset);
+  checkLabels(dataset, examples.y[0].value.data);
+  return Object.fromEntries(keyed(examples).map(([key, value]) => [`${name}/${key}`, value]));
 }
 
 /** Examples that are gathered from a store with `residentArrays(dataset, name)`. Only indices are fed. */
-export function residentExamples(dataset: Dataset, name: string): Examples {
+export function residentExamples(dataset: AnyDataset, name: string): Examples {
   return {
     dataset,
     inputs: (batchSize) => ({ index: { shape: [batchSize], dtype: 'i32' } }),
-    gather: ({ index }, state) => ({
-      x: gather(state[`${name}/x`], index),
-      y: gather(state[`${name}/y`], index),
-    }),
+    gather: ({ index }, state) => fromKeys(dataset, (key) => gather(state[`${name}/${key}`], index)),
     feeds: (indices) => ({ index: new Int32Array(indices.buffer, indices.byteOffset, indices.length) }),
   };
 }
@@ -129,7 +181,7 @@ export function residentExamples(dataset: Dataset, name: string): Examples {
  * The batch of a step. Throws TypeError if the batch of a custom loader does not match its description, and RangeError for an index out
  * of range.
  */
-export function batchAt(caller: string, loader: Loader, step: number): Required<Batch> {
+export function batchAt(caller: string, loader: AnyLoader, step: number): Required<Batch> {
   const { batchSize, dataset, augments, mixes = false, augmentations = [] } = loader;
   const where = `${caller}: the loader's batch(${step})`;
   const batch: unknown = loader.batch(step);

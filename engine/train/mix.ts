@@ -2,13 +2,14 @@
 import type { Mix } from '../augmentation.ts';
 import type { Feeds } from '../backends/backend.ts';
 import type { InputTypes } from '../compile.ts';
+import { mapParts, tensorsOf, type Named } from '../named.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { arange } from '../ops/create.ts';
 import { add, and, cast, greaterEqual, less, mul, sub, where } from '../ops/elementwise.ts';
 import { gather } from '../ops/gather.ts';
 import { reshape, slice } from '../ops/layout.ts';
 import { Tensor } from '../tensor.ts';
-import type { Objective, LossFunction } from './objective.ts';
+import type { Objective } from './objective.ts';
 
 /** The additional inputs of a step with mixtures, with or without a box. */
 export const mixInputs = (batchSize: number, mixes: true | 'box'): InputTypes => ({
@@ -55,13 +56,15 @@ export function pasteBoxes({ box, partners }: Tree, images: Tensor): Tensor {
 
 /** Loss and metrics, mixed from those against both targets. */
 export function mixObjective(inputs: Tree, { loss, metrics, accumulators }: Objective): Objective {
+  const partners = (targets: Named<Tensor>): Named<Tensor> =>
+    mapParts(tensorsOf(targets), (each) => gather(each, inputs['partners']));
   const mixed =
-    (rows: LossFunction): LossFunction =>
+    (rows: Objective['loss']): Objective['loss'] =>
     (output, targets, options) => {
       const values = rows(output, targets, options);
       // `measure` reports the error for anything but rows.
       if (!(values instanceof Tensor) || values.dtype !== 'f32' || values.rank !== 1) return values;
-      return mix(inputs, values, rows(output, gather(targets, inputs['partners']), options));
+      return mix(inputs, values, rows(output, partners(targets), options));
     };
   const each = Object.entries(metrics ?? {}).map(([name, metric]) => [name, mixed(metric)] as const);
   return { loss: mixed(loss), metrics: metrics === null ? null : Object.fromEntries(each), accumulators };

@@ -2,7 +2,8 @@
 import type { Backend, Feeds, Store } from '../backends/backend.ts';
 import { compile, type InputTypes } from '../compile.ts';
 import { DataError, NonFiniteError } from '../errors.ts';
-import type { Layer } from '../nn/layer.ts';
+import { keyOf, tensorsOf, type Named } from '../named.ts';
+import type { AnyModel } from '../nn/layer.ts';
 import { bind, type BindOptions } from '../nn/model.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { checkFinite } from '../ops/elementwise.ts';
@@ -12,7 +13,7 @@ import type { State } from '../types.ts';
 
 /** The failed step, with its inputs and feeds. */
 export interface Suspect {
-  readonly model: Layer;
+  readonly model: AnyModel;
   readonly backend: Backend;
   readonly store: Store;
   readonly training: boolean;
@@ -20,7 +21,7 @@ export interface Suspect {
   readonly step: number;
   readonly inputs: InputTypes;
   readonly feeds: Feeds;
-  input(inputs: Tree, state: Tree): Tensor;
+  input(inputs: Tree, state: Tree): Named<Tensor>;
   /** What augments the input. */
   augmentation?(inputs: Tree): BindOptions['augmentation'];
 }
@@ -61,7 +62,14 @@ export async function findNonFinite(suspect: Suspect): Promise<string> {
         ...(augmentation !== undefined && { augmentation }),
       });
       const { output } = bound(suspect.input(inputs as unknown as Tree, state));
-      return { outputs: { output: sum(checkFinite(output, "the model's output")) } };
+      const sums = tensorsOf(output).map(({ name, value }) => {
+        const label = name === null ? "the model's output" : `the model's output '${name}'`;
+        return [
+          keyOf('output', name),
+          sum(value.dtype === 'f32' ? checkFinite(value, label) : value),
+        ] as const;
+      });
+      return { outputs: Object.fromEntries(sums) };
     },
   });
   try {

@@ -1,28 +1,35 @@
 /** Loss and metrics. Each gives one number per example, because means must exclude padded examples. */
-import type { Dataset } from '../dataset.ts';
+import type { AnyDataset } from '../dataset.ts';
 import { ShapeError } from '../errors.ts';
 import { isAccumulator, type Accumulation, type Accumulator } from '../metrics/accumulator.ts';
+import { isType, rowsIn, type Named } from '../named.ts';
 import { expectTensor } from '../op.ts';
 import { accuracy, crossEntropy } from '../ops/loss.ts';
 import { isPromise, isRecord, show } from '../options.ts';
 import { formatType } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 
 /**
  * Maps the output of the model and the targets, [N, ...] each, to one number per example, f32 [N]. Operations such as `crossEntropy`
- * and `meanSquaredError` are loss functions: they take `{ reduction: 'none' }` as the third argument.
+ * and `meanSquaredError` are loss functions: they take `{ reduction: 'none' }` as the third argument. Several outputs or targets are an
+ * object of tensors by name.
  */
-export type LossFunction = (
-  output: Tensor,
-  targets: Tensor,
+export type LossFunction<O = Tensor, Y = Tensor> = (
+  output: O,
+  targets: Y,
   options: { readonly reduction: 'none' },
 ) => Tensor;
 /** Like `LossFunction`, for a metric that is a mean over examples. */
-export type MetricFunction = LossFunction;
+export type MetricFunction<O = Tensor, Y = Tensor> = LossFunction<O, Y>;
 /** A metric: a mean over examples, or an accumulator of `cyclegrad/metrics`, which only evaluations compute. */
-export type Metric = MetricFunction | Accumulator;
+export type Metric<O = Tensor, Y = Tensor> = MetricFunction<O, Y> | Accumulator<O, Y>;
 
-export interface ObjectiveOptions {
+type Tensors = Named<Tensor>;
+
+/** The options for any outputs and targets. */
+export type AnyObjectiveOptions = ObjectiveOptions<Tensors, Tensors>;
+
+export interface ObjectiveOptions<O = Tensor, Y = Tensor> {
   /**
    * The loss of each example. A custom function passes its third argument, `{ reduction: 'none' }`, on to the operation. Default for
    * class labels: `crossEntropy`. Required for other targets.
@@ -33,33 +40,41 @@ export interface ObjectiveOptions {
    *   loss: (output, targets, reduction) => crossEntropy(output, targets, { ...reduction, labelSmoothing: 0.1 }),
    * });
    */
-  readonly loss?: LossFunction;
+  readonly loss?: LossFunction<O, Y>;
   /** Metrics by name. Default: `accuracy`, if the targets are class labels and the output is [N, classes]. */
-  readonly metrics?: Readonly<Record<string, Metric>>;
+  readonly metrics?: Readonly<Record<string, Metric<O, Y>>>;
 }
 
 export interface Objective {
-  readonly loss: LossFunction;
+  readonly loss: LossFunction<Tensors, Tensors>;
   /** Null: accuracy, if the output has one number for each class, which is unknown for a custom loss. */
-  readonly metrics: Readonly<Record<string, MetricFunction>> | null;
-  readonly accumulators: Readonly<Record<string, Accumulator>>;
+  readonly metrics: Readonly<Record<string, MetricFunction<Tensors, Tensors>>> | null;
+  readonly accumulators: Readonly<Record<string, Accumulator<Tensors, Tensors>>>;
 }
 
 /** Throws TypeError if there is no default loss for the targets, and for values that are not functions. */
 export function objectiveFor(
   where: string,
-  dataset: Dataset,
-  options: { readonly [Name in keyof ObjectiveOptions]: ObjectiveOptions[Name] | undefined },
+  dataset: AnyDataset,
+  options: { readonly [Name in keyof AnyObjectiveOptions]: AnyObjectiveOptions[Name] | undefined },
 ): Objective {
-  const labels = dataset.y.dtype === 'i32' && dataset.y.shape.length === 0;
+  const { y } = dataset;
+  const labels = isType(y) && y.dtype === 'i32' && y.shape.length === 0;
   const { metrics } = options;
   if (metrics !== undefined && (!isRecord(metrics) || isPromise(metrics))) {
     throw new TypeError(`${where}: metrics must be an object of functions by name, got ${show(metrics)}`);
   }
-  const { loss = labels ? crossEntropy : undefined } = options;
+  const { loss = labels ? (crossEntropy as Objective['loss']) : undefined } = options;
   if (loss === undefined) {
+    if (!isType(y)) {
+      const names = Object.keys(y);
+      throw new TypeError(
+        `${where}: loss is missing: ${dataset.name} has targets by name, ${names.join(', ')} ` +
+          `(pass a loss that uses them, for instance (output, targets, options) => crossEntropy(output, targets.${names[0]}, options))`,
+      );
+    }
     throw new TypeError(
-      `${where}: loss is missing: the targets of ${dataset.name} are ${formatType(dataset.y)}, not class labels ` +
+      `${where}: loss is missing: the targets of ${dataset.name} are ${formatType(y)}, not class labels ` +
         `(use integers for class labels: an Int32Array [N]; else pass a loss, for instance meanSquaredError or binaryCrossEntropy)`,
     );
   }
@@ -71,17 +86,19 @@ export function objectiveFor(
     }
   }
   if (metrics === undefined) {
-    const usual = options.loss === undefined ? { accuracy } : null;
+    const usual = options.loss === undefined ? ACCURACY : null;
     return { loss, metrics: labels ? usual : {}, accumulators: {} };
   }
-  const functions: Record<string, MetricFunction> = {};
-  const accumulators: Record<string, Accumulator> = {};
+  const functions: Record<string, MetricFunction<Tensors, Tensors>> = {};
+  const accumulators: Record<string, Accumulator<Tensors, Tensors>> = {};
   for (const [name, metric] of Object.entries(metrics)) {
     if (isAccumulator(metric)) accumulators[name] = metric;
     else functions[name] = metric;
   }
   return { loss, metrics: functions, accumulators };
 }
+
+const ACCURACY = { accuracy: accuracy as MetricFunction<Tensors, Tensors> };
 
 const BINARY =
   '; for one output and binaryCrossEntropy, pass the targets as floats [N, 1]: ' +
@@ -91,28 +108,30 @@ const BINARY =
 export function measure(
   where: string,
   { loss, metrics }: Objective,
-  { classes }: Dataset,
-  output: Tensor,
-  targets: Tensor,
+  { classes }: AnyDataset,
+  output: Tensors,
+  targets: Tensors,
 ): Record<string, Tensor> {
-  if (classes.length > 0 && output.rank === 2 && output.shape[1] < classes.length) {
+  const logits = output instanceof Tensor && output.rank === 2 ? output : null;
+  if (classes.length > 0 && logits !== null && logits.shape[1] < classes.length) {
     throw new ShapeError(
-      `${where}: the data has ${classes.length} classes but the model's output is ${formatType(output)} ` +
-        `(the last layer needs ${classes.length} outputs${output.shape[1] === 1 ? BINARY : ''})`,
+      `${where}: the data has ${classes.length} classes but the model's output is ${formatType(logits)} ` +
+        `(the last layer needs ${classes.length} outputs${logits.shape[1] === 1 ? BINARY : ''})`,
     );
   }
   const options = { reduction: 'none' } as const;
   const rows: Record<string, Tensor> = { loss: loss(output, targets, options) };
-  const perClass = output.rank === 2 && output.shape[1] === classes.length;
-  const measured = metrics ?? (perClass ? { accuracy } : {});
+  const perClass = logits?.shape[1] === classes.length;
+  const measured = metrics ?? (perClass ? ACCURACY : {});
+  const count = rowsIn(targets);
   for (const [name, metric] of Object.entries(measured))
     rows[METRIC + name] = metric(output, targets, options);
   for (const [name, value] of Object.entries(rows)) {
     expectTensor(`${where}: ${name}`, value);
-    if (value.dtype !== 'f32' || value.rank !== 1 || value.shape[0] !== targets.shape[0]) {
+    if (value.dtype !== 'f32' || value.rank !== 1 || value.shape[0] !== count) {
       const scalar = 'pass the third argument on, for instance crossEntropy(output, targets, options)';
       throw new ShapeError(
-        `${where}: ${name} must return one number per example, f32 [${targets.shape[0]}], got ${formatType(value)} ` +
+        `${where}: ${name} must return one number per example, f32 [${count}], got ${formatType(value)} ` +
           `(${value.rank === 0 ? scalar : 'reduce all axes except the first; the trainer reduces the batch'})`,
       );
     }
@@ -155,18 +174,19 @@ export const rowsOf = (metric: string): string => `rows ${metric} `;
 export function accumulate(
   where: string,
   { accumulators }: Objective,
-  output: Tensor,
-  targets: Tensor,
+  output: Tensors,
+  targets: Tensors,
 ): Accumulating {
   const outputs: Record<string, Tensor> = {};
   const starts: [string, () => Accumulation][] = [];
+  const count = rowsIn(targets);
   for (const [name, accumulator] of Object.entries(accumulators)) {
     const measured = accumulator.measure(output, targets);
     for (const [key, value] of Object.entries(measured.rows)) {
       expectTensor(`${where}: metric ${name}: ${key}`, value);
-      if (value.rank === 0 || value.shape[0] !== targets.shape[0]) {
+      if (value.rank === 0 || value.shape[0] !== count) {
         throw new ShapeError(
-          `${where}: metric ${name}: ${key} must have one row per example, [${targets.shape[0]}, …], got ${formatType(value)} ` +
+          `${where}: metric ${name}: ${key} must have one row per example, [${count}, …], got ${formatType(value)} ` +
             '(do not reduce the first axis)',
         );
       }

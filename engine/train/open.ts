@@ -4,7 +4,9 @@ import { averagesIn } from '../average.ts';
 import type { Report } from '../backends/report.ts';
 import { DataError } from '../errors.ts';
 import { checkArrays } from '../host.ts';
+import type { Described } from '../nn/layer.ts';
 import { countParameters, initState } from '../nn/model.ts';
+import { torchNameAdvice, torchShapeAdvice } from '../nn/torch-layout.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
 import { Pace, Updates } from './calls.ts';
@@ -48,7 +50,8 @@ async function openIn(folder: RunFolder | null, settings: Settings): Promise<Ses
   const { checkpoint, notices } = await loadLatest(settings, folder, fresh, digest);
   const controls = new Controls(settings.where, model, checkpoint?.trainer);
   const state =
-    resumedState(checkpoint) ?? withInitial(`${settings.where}: initial`, fresh, settings.initial);
+    resumedState(checkpoint) ??
+    withInitial(`${settings.where}: initial`, settings.model, fresh, settings.initial);
   const placement = await placeExamples(settings, state);
   const { store, training, evaluation, runsPerCall } = placement;
   const newPace = (): Pace => new Pace(runsPerCall, stepsPerCall !== 'auto');
@@ -158,17 +161,21 @@ function once<T>(compute: () => T): () => T {
 }
 
 /** The fresh state with the `initial` arrays in place of its own. */
-function withInitial(where: string, fresh: State, initial: State): State {
+function withInitial(where: string, { params }: Described, fresh: State, initial: State): State {
   checkArrays(where, initial);
   for (const [name, value] of Object.entries(initial)) {
     const type = fresh[name];
     if (type === undefined) {
       throw new DataError(
-        `${where}: there is no array called '${name}' (the run has: ${Object.keys(fresh).slice(0, 20).join(', ')})`,
+        `${where}: there is no array called '${name}' (the run has: ${Object.keys(fresh).slice(0, 20).join(', ')})` +
+          torchNameAdvice(params, [name]),
       );
     }
     if (type.dtype !== value.dtype || !sameShape(type.shape, value.shape)) {
-      throw new DataError(`${where}: '${name}' must be ${formatType(type)}, got ${formatType(value)}`);
+      throw new DataError(
+        `${where}: '${name}' must be ${formatType(type)}, got ${formatType(value)}` +
+          torchShapeAdvice(params[name], value.shape),
+      );
     }
   }
   return { ...fresh, ...initial };

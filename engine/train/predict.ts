@@ -1,26 +1,30 @@
 /** Outputs of a model for examples without targets. */
 import type { Backend } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
-import type { Dataset } from '../dataset.ts';
-import { ShapeError } from '../errors.ts';
+import type { AnyDataset, InputData } from '../dataset.ts';
+import { DataError, ShapeError } from '../errors.ts';
 import { checkHostTensor, showData, typedArrayName } from '../host.ts';
+import { checkNames, keyOf, mapParts, partOf, tensorsOf, type Named, type Part } from '../named.ts';
 import type { Layer } from '../nn/layer.ts';
 import { bind } from '../nn/model.ts';
 import { allocate } from '../ops/convert.ts';
-import { checkInteger, checkOptions } from '../options.ts';
+import { checkInteger, checkOptions, isRecord } from '../options.ts';
 import { formatType, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostTensor, State, TensorType } from '../types.ts';
 import { checkModel, withModel } from './evaluate.ts';
 import { fedExamples, paddedBatches } from './examples.ts';
 
-export interface PredictOptions {
+/** Host tensors in place of tensors: one, or an object of host tensors by name. */
+export type OnHost<T> = T extends Tensor ? HostTensor : { readonly [N in keyof T]: HostTensor };
+
+export interface PredictOptions<X = Tensor, O extends Named<Tensor> = Tensor> {
   /** The model, without training behavior such as dropout. */
-  readonly model: Layer;
+  readonly model: Layer<X, O>;
   /** The arrays of the model, from a result or a checkpoint. Other arrays are ignored. */
   readonly state: State;
-  /** Inputs [N, ...], u8 or f32, for any N, or a data set, whose targets are ignored. */
-  readonly data: HostTensor | Dataset;
+  /** Inputs [N, ...], u8 or f32, for any N, by name if the model has several; or a data set, whose targets are ignored. */
+  readonly data: OnHost<X> | AnyDataset;
   /** Where to compute. */
   readonly backend: Backend;
   /** Examples per batch. Default: the number of examples, up to 100. */
@@ -46,8 +50,14 @@ export interface Prediction {
  *
  * @example const { classes } = await predict({ model, state: result.state, data: test, backend });
  */
-export async function predict(options: PredictOptions): Promise<Prediction> {
-  const { shape, data } = await outputsOf('predict', options, (output) => {
+export async function predict<X>(options: PredictOptions<X>): Promise<Prediction> {
+  const outputs = await outputsOf('predict', options as unknown as AnyPredictOptions, (output, _, name) => {
+    if (name !== null) {
+      throw new ShapeError(
+        `predict: the model must have one output, logits [N, classes], but it has outputs by name, such as ${name} ` +
+          '(forward returns several outputs)',
+      );
+    }
     if (output.rank === 2 && output.shape[1] === 1) {
       throw new ShapeError(
         `predict: the model's output must be logits [N, classes] of at least 2 classes, got ${formatType(output)} ` +
@@ -60,6 +70,7 @@ export async function predict(options: PredictOptions): Promise<Prediction> {
         `(forward returns outputs of any shape)`,
     );
   });
+  const { shape, data } = outputs[0].value;
   const [n = 0, classes = 0] = shape;
   return classify(n, classes, Float32Array.from(data));
 }
@@ -67,7 +78,7 @@ export async function predict(options: PredictOptions): Promise<Prediction> {
 /**
  * The outputs of a model for any number of inputs, for instance regression values, images or features.
  *
- * Shapes: data [N, ...] -> [N, ...], the output of the model.
+ * Shapes: data [N, ...] -> [N, ...], the output of the model. Several outputs are an object of arrays by name.
  * Throws ShapeError unless the output has one row per example and the data matches the model.
  * Throws PlanError for a state without an array of the model, and TypeError or RangeError for invalid options.
  *
@@ -76,56 +87,108 @@ export async function predict(options: PredictOptions): Promise<Prediction> {
  * const outputs = await forward({ model, state: result.state, backend, data: inputs });
  * outputs.shape // [2, 10]
  */
-export async function forward(options: PredictOptions): Promise<HostTensor> {
-  return outputsOf('forward', options, (output, batchSize) => {
-    if (output.rank > 0 && output.shape[0] === batchSize) return;
-    throw new ShapeError(
-      `forward: the model's output must have one row per example, [${batchSize}, ...], got ${formatType(output)}`,
-    );
-  });
+export async function forward<X, O extends Named<Tensor>>(options: PredictOptions<X, O>): Promise<OnHost<O>> {
+  const outputs = await outputsOf(
+    'forward',
+    options as unknown as AnyPredictOptions,
+    (output, batchSize, name) => {
+      if (output.rank > 0 && output.shape[0] === batchSize) return;
+      throw new ShapeError(
+        `forward: the model's ${keyOf('output', name)} must have one row per example, [${batchSize}, ...], got ${formatType(output)}`,
+      );
+    },
+  );
+  return mapParts(outputs, (output) => output) as OnHost<O>;
 }
+
+type AnyPredictOptions = PredictOptions<Named<Tensor>, Named<Tensor>>;
 
 async function outputsOf(
   where: string,
-  options: PredictOptions,
-  check: (output: Tensor, batchSize: number) => void,
-): Promise<HostTensor> {
+  options: AnyPredictOptions,
+  check: (output: Tensor, batchSize: number, name: string | null) => void,
+): Promise<readonly Part<HostTensor>[]> {
   checkOptions(where, options, ['model', 'state', 'data', 'backend', 'batchSize']);
   checkModel(where, options);
   const { model, state, backend } = options;
-  const examples = fedExamples('read' in options.data ? options.data : asDataset(where, options.data));
+  const examples = fedExamples(isDataset(options.data) ? options.data : asDataset(where, options.data));
   const n = examples.dataset.length;
   const { batchSize = Math.min(100, Math.max(1, n)) } = options;
   checkInteger(where, 'batchSize', batchSize, 1, 2 ** 31 - 1);
   return withModel(where, backend, model, state, async (store) => {
-    let type: TensorType = { shape: [], dtype: 'f32' };
+    let types: readonly Part<TensorType>[] = [];
     const executable = await compile(backend, {
       inputs: examples.inputs(batchSize),
       state: store,
       build(inputs, tensors) {
         const { output } = bind(model, tensors, { training: false })(examples.gather(inputs, tensors).x);
-        check(output, batchSize);
-        type = output;
-        return { outputs: { output } };
+        const parts = tensorsOf(output);
+        for (const { name, value } of parts) check(value, batchSize, name);
+        types = parts;
+        return {
+          outputs: Object.fromEntries(parts.map(({ name, value }) => [keyOf('output', name), value])),
+        };
       },
     });
     try {
-      const shape = [n, ...type.shape.slice(1)];
-      const each = sizeOf(type.shape.slice(1));
-      const data = allocate(type.dtype, n * each);
+      const outputs = types.map(({ name, value: { shape, dtype } }) => {
+        const row = shape.slice(1);
+        return { name, value: { shape: [n, ...row], dtype, data: allocate(dtype, n * sizeOf(row)) } };
+      });
       for (const { indices, first, count } of paddedBatches(n, batchSize)) {
-        const { output } = await executable.run(examples.feeds(indices));
-        data.set(output.data.subarray(0, count * each), first * each);
+        const batch = await executable.run(examples.feeds(indices));
+        for (const { name, value } of outputs) {
+          const each = sizeOf(value.shape.slice(1));
+          value.data.set(batch[keyOf('output', name)].data.subarray(0, count * each), first * each);
+        }
       }
-      return { shape, dtype: type.dtype, data };
+      return outputs;
     } finally {
       await executable.close();
     }
   });
 }
 
+const isDataset = (data: object): data is AnyDataset =>
+  typeof (data as Partial<AnyDataset>).read === 'function';
+
 /** Inputs without targets as a data set. */
-function asDataset(where: string, inputs: HostTensor): Dataset {
+function asDataset(where: string, inputs: Named<HostTensor>): AnyDataset {
+  const parts = inputParts(where, inputs);
+  const length = parts[0].value.shape[0] ?? 0;
+  const rows = parts.map(({ name, value: { shape, dtype, data } }) => {
+    if (dtype === 'i32') {
+      throw new TypeError(
+        `${where}: ${keyOf('data', name)} must be bytes or floats, got i32 (use u8 or f32)`,
+      );
+    }
+    if (name !== null && shape[0] !== length) {
+      const [first] = parts;
+      throw new DataError(
+        `${where}: data: ${first.name} and ${name} differ in length: ${formatType(first.value)} and ${formatType({ shape, dtype })} ` +
+          '(both need one row per example)',
+      );
+    }
+    return { name, value: { shape: shape.slice(1), dtype, data } };
+  });
+  return {
+    name: 'inputs',
+    length,
+    x: mapParts(rows, ({ shape, dtype }) => ({ shape, dtype })),
+    y: { shape: [], dtype: 'i32' },
+    classes: [],
+    read(indices, x) {
+      for (const { name, value } of rows) {
+        const each = sizeOf(value.shape);
+        const to = partOf<InputData>(x, name);
+        indices.forEach((from, i) => to.set(value.data.subarray(from * each, (from + 1) * each), i * each));
+      }
+    },
+  };
+}
+
+/** Throws TypeError or DataError unless inputs are an array with a shape, or an object of such arrays by name. */
+function inputParts(where: string, inputs: Named<HostTensor>): readonly Part<HostTensor>[] {
   const kind = typedArrayName(inputs) ?? (Array.isArray(inputs) ? 'array' : null);
   if (kind !== null) {
     throw new TypeError(
@@ -133,24 +196,18 @@ function asDataset(where: string, inputs: HostTensor): Dataset {
         `(write { shape: [N, …], dtype: '${typedArrayName(inputs) === 'Uint8Array' ? 'u8' : 'f32'}', data })`,
     );
   }
-  checkHostTensor(`${where}: data`, inputs);
-  const {
-    shape: [length = 0, ...shape],
-    dtype,
-    data,
-  } = inputs;
-  const each = sizeOf(shape);
-  if (dtype === 'i32') throw new TypeError(`${where}: data must be bytes or floats, got i32 (use u8 or f32)`);
-  return {
-    name: 'inputs',
-    length,
-    x: { shape, dtype },
-    y: { shape: [], dtype: 'i32' },
-    classes: [],
-    read(indices, x) {
-      indices.forEach((from, i) => x.set(data.subarray(from * each, (from + 1) * each), i * each));
-    },
-  };
+  const isNamed =
+    !Array.isArray(inputs['shape']) &&
+    Object.values(inputs).some((each) => isRecord(each) && 'shape' in each);
+  if (!isNamed) {
+    checkHostTensor(`${where}: data`, inputs);
+    return [{ name: null, value: inputs }];
+  }
+  checkNames(`${where}: data`, inputs as Readonly<Record<string, unknown>>);
+  return Object.entries(inputs as Readonly<Record<string, HostTensor>>).map(([name, value]) => {
+    checkHostTensor(`${where}: ${keyOf('data', name)}`, value);
+    return { name, value };
+  });
 }
 
 function classify(n: number, classes: number, logits: Float32Array): Prediction {

@@ -2,6 +2,8 @@
 import type { Backend } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
 import type { Loader } from '../dataset.ts';
+import type { Tensor } from '../tensor.ts';
+import { isType } from '../named.ts';
 import { add, cast } from '../ops/elementwise.ts';
 import { toTensor, type TensorLike } from '../ops/convert.ts';
 import { normalizeImages } from '../ops/images.ts';
@@ -51,12 +53,18 @@ export async function augmentedBatch(
   const { data, backend, step = 0, mean = 0 } = options;
   checkLoader(caller, data);
   checkInteger(caller, 'step', step, 0, 2 ** 31 - 1);
+  if (!isType(data.dataset.x) || !isType(data.dataset.y)) {
+    throw new TypeError(
+      `${caller}: ${data.dataset.name} has inputs or targets by name (make a loader of one input and one target to look at them)`,
+    );
+  }
   const center = toTensor(`${caller}: mean`, mean);
   const examples = fedExamples(data.dataset);
   const executable = await compile(backend, {
     inputs: batchInputs(data, examples),
     build(inputs) {
-      const { x, y } = gatherBatch(data, examples, inputs, {});
+      // One input and one target, which was checked.
+      const { x, y } = gatherBatch(data, examples, inputs, {}) as { readonly x: Tensor; readonly y: Tensor };
       const augment = augmentOf(data, inputs);
       if (augment === undefined) return { outputs: { x: cast(x), y } };
       const centered =

@@ -1,15 +1,19 @@
 /** The learning-rate range test: a short run with a rising learning rate. suggest-bounds.ts derives bounds from its curve. */
 import { geometric, linear, type Schedule } from '../../schedulers/index.ts';
+import type { Named, Types } from '../named.ts';
 import type { Optimizer } from '../nn/optimizer.ts';
 import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../options.ts';
+import type { Tensor } from '../tensor.ts';
+import type { TensorType } from '../types.ts';
 import { isNonFiniteLoss } from './non-finite.ts';
-import { settingsOf, type TrainOptions } from './settings.ts';
+import { settingsOf, type AnyTrainOptions, type TrainOptions } from './settings.ts';
 import { train } from './train.ts';
 
-export interface RangeTestOptions extends Omit<
-  TrainOptions,
-  'optimizer' | 'steps' | 'epochs' | 'seed' | 'checkpoint'
-> {
+export interface RangeTestOptions<
+  X extends Types = TensorType,
+  Y extends Types = TensorType,
+  O extends Named<Tensor> = Tensor,
+> extends Omit<TrainOptions<X, Y, O>, 'optimizer' | 'steps' | 'epochs' | 'seed' | 'checkpoint'> {
   /** The optimizer as a function of the learning rate: `(lr) => sgd({ lr, momentum: 0.9 })`. */
   readonly optimizer: (lr: Schedule) => Optimizer;
   /** The learning rate of the first update. */
@@ -105,7 +109,9 @@ export interface RangeTest {
  * });
  * for (const curve of curves) console.log(suggestBounds(curve).ragged);
  */
-export async function lrRangeTest(options: RangeTestOptions): Promise<RangeTest> {
+export async function lrRangeTest<X extends Types, Y extends Types, O extends Named<Tensor>>(
+  options: RangeTestOptions<X, Y, O>,
+): Promise<RangeTest> {
   checkOptions('lrRangeTest', options, [
     ...TRAINING,
     'from',
@@ -125,7 +131,7 @@ export async function lrRangeTest(options: RangeTestOptions): Promise<RangeTest>
     smoothing = 0.98,
     divergence = 4,
     ...rest
-  } = options;
+  } = options as unknown as RangeTestOptions<Types, Types, Named<Tensor>>;
   const where = 'lrRangeTest';
   if (typeof optimizer !== 'function') {
     throw new TypeError(
@@ -155,7 +161,7 @@ export async function lrRangeTest(options: RangeTestOptions): Promise<RangeTest>
 }
 
 async function sweepOnce(
-  options: TrainOptions,
+  options: AnyTrainOptions,
   rate: Schedule,
   smoothing: number,
   divergence: number,

@@ -1,14 +1,16 @@
 /** The options of `train` and `fit`, and their checks. */
-import type { Dataset, Loader } from '../dataset.ts';
+import type { AnyDataset, AnyLoader, Dataset, Loader } from '../dataset.ts';
 import type { Backend } from '../backends/backend.ts';
 import { ShapeError } from '../errors.ts';
 import { nodeFiles, type Files } from '../files.ts';
+import { keyOf, partsOf, type Like, type Named, type Types } from '../named.ts';
 import type { Layer } from '../nn/layer.ts';
 import type { Optimizer } from '../nn/optimizer.ts';
 import { checkInteger, checkKind, checkOneOf, checkOptions, isPromise, isRecord, show } from '../options.ts';
 import { formatType, sameShape } from '../shape.ts';
 import { targetsOf } from '../targets.ts';
-import type { State } from '../types.ts';
+import type { Tensor } from '../tensor.ts';
+import type { State, TensorType } from '../types.ts';
 import { checkBatch } from './evaluate.ts';
 import { checkDataset, checkLoader } from './check-data.ts';
 import { callbacksOf, type Callback, type CallbackFunction } from './callbacks.ts';
@@ -18,9 +20,13 @@ import { monitorOf, type Monitor, type MonitorOptions } from './monitor.ts';
 import { stepOf, type NamedStep, type StepFunction, type StepSettings } from './step.ts';
 import { objectiveFor, type Objective, type ObjectiveOptions } from './objective.ts';
 
-export interface TrainOptions extends ObjectiveOptions {
+export interface TrainOptions<
+  X extends Types = TensorType,
+  Y extends Types = TensorType,
+  O extends Named<Tensor> = Tensor,
+> extends ObjectiveOptions<O, Like<Y, Tensor>> {
   /** The model to train. */
-  readonly model: Layer;
+  readonly model: Layer<Like<X, Tensor>, O>;
   /** Where to compute. It stays open after the run. */
   readonly backend: Backend;
   /** Total number of updates of the run, including those before a resume. Either `steps` or `epochs` is required. */
@@ -34,16 +40,17 @@ export interface TrainOptions extends ObjectiveOptions {
   /** Determines initial weights, data order, augmentation and dropout. Default 0. */
   readonly seed?: number;
   /** Batches of training examples. */
-  readonly data: Loader;
+  readonly data: Loader<X, Y>;
   /** Evaluations during the run. Default: none. */
-  readonly eval?: EvalOptions;
+  readonly eval?: EvalOptions<X, Y, O>;
   /** The update rule, with learning rate and other hyperparameters. */
   readonly optimizer: Optimizer;
   /**
    * What a step computes, in place of `({ x, y, model, loss }) => loss(model(x), y)`: a function, or one with a name and arrays of its
    * own. Everything else of the run stays. Default: the loss of the run for one pass of the model.
    */
-  readonly step?: StepFunction | NamedStep;
+  readonly step?:
+    StepFunction<Like<X, Tensor>, Like<Y, Tensor>, O> | NamedStep<Like<X, Tensor>, Like<Y, Tensor>, O>;
   /**
    * Initial arrays that replace fresh ones, under the names of `Result.state`: any of the parameters, statistics and arrays of the
    * optimizer. A checkpoint to resume from takes precedence. Default: none.
@@ -72,10 +79,17 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly stepsPerCall?: 'auto' | number;
 }
 
+/** The options for any inputs, targets and outputs. */
+export type AnyTrainOptions = TrainOptions<Types, Types, Named<Tensor>>;
+
 /** Evaluations of a run. Their loss and metrics are those of training unless they have their own. */
-export interface EvalOptions extends ObjectiveOptions {
+export interface EvalOptions<
+  X extends Types = TensorType,
+  Y extends Types = TensorType,
+  O = Tensor,
+> extends ObjectiveOptions<O, Like<Y, Tensor>> {
   /** The data set to evaluate. */
-  readonly data: Dataset;
+  readonly data: Dataset<X, Y>;
   /**
    * Steps between evaluations, or `{ epochs: 1 }`. There is also one before the first step and one at the end. An interval that is no
    * whole number of steps is not rounded: its multiples are.
@@ -110,7 +124,9 @@ export interface CheckpointOptions extends MonitorOptions {
 }
 
 /** The checked options of evaluations. `every` is a number of steps, which may have a fraction. */
-export interface EvalSettings extends Required<Pick<EvalOptions, 'data' | 'batchSize' | 'averaged'>> {
+export interface EvalSettings extends Required<
+  Pick<EvalOptions<Types, Types>, 'data' | 'batchSize' | 'averaged'>
+> {
   readonly every: number;
   readonly objective: Objective;
 }
@@ -124,7 +140,10 @@ export interface CheckpointSettings extends Required<
 
 /** The checked options, with defaults. */
 export interface Settings extends Required<
-  Omit<TrainOptions, 'epochs' | 'eval' | 'loss' | 'metrics' | 'step' | 'callbacks' | 'checkpoint' | 'signal'>
+  Omit<
+    AnyTrainOptions,
+    'epochs' | 'eval' | 'loss' | 'metrics' | 'step' | 'callbacks' | 'checkpoint' | 'signal'
+  >
 > {
   /** The call that messages name: 'train' or 'fit'. */
   readonly where: string;
@@ -164,7 +183,12 @@ const KNOWN = [
 ] as const;
 
 /** Throws TypeError, RangeError or ShapeError for options that are missing, unknown, out of range or inconsistent. */
-export function settingsOf(where: string, options: TrainOptions): Settings {
+export function settingsOf<X extends Types, Y extends Types, O extends Named<Tensor>>(
+  where: string,
+  given: TrainOptions<X, Y, O>,
+): Settings {
+  // The checks and the graph read the types of the data, whatever their names.
+  const options = given as unknown as AnyTrainOptions;
   checkOptions(where, options, KNOWN);
   for (const [name, method, words] of [
     ['model', 'apply', 'a layer, for instance nn.sequential({ … })'],
@@ -218,7 +242,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
   checkHyper(optimizer, steps);
   const seededLoader: unknown = data.withSeed(seed);
   checkKind(where, "the loader's withSeed(seed)", seededLoader, 'batch', 'a loader');
-  checkLoader(`${where}: the loader's withSeed(seed)`, seededLoader as Loader);
+  checkLoader(`${where}: the loader's withSeed(seed)`, seededLoader as AnyLoader);
   const step = stepOf(where, options.step);
   const objective = objectiveFor(where, data.dataset, options);
   return {
@@ -227,7 +251,7 @@ export function settingsOf(where: string, options: TrainOptions): Settings {
     backend,
     steps,
     seed,
-    data: seededLoader as Loader,
+    data: seededLoader as AnyLoader,
     evaluation: evaluationOf(where, options),
     optimizer,
     initial,
@@ -256,7 +280,7 @@ function checkHyper(optimizer: Optimizer, steps: number): void {
 
 function evaluationOf(
   where: string,
-  { eval: options, data, loss, metrics }: TrainOptions,
+  { eval: options, data, loss, metrics }: AnyTrainOptions,
 ): EvalSettings | null {
   if (options === undefined) return null;
   if (isRecord(options) && 'read' in options) {
@@ -280,10 +304,12 @@ function evaluationOf(
     );
   }
   for (const part of ['x', 'y'] as const) {
-    const [training, evaluation] = [data.dataset[part], dataset[part]];
-    if (training.dtype !== evaluation.dtype || !sameShape(training.shape, evaluation.shape)) {
+    const [training, evaluation] = [typesByKey(part, data.dataset), typesByKey(part, dataset)];
+    for (const key of new Set([...training.keys(), ...evaluation.keys()])) {
+      const [ours, theirs] = [training.get(key), evaluation.get(key)];
+      if (ours !== undefined && theirs !== undefined && sameType(ours, theirs)) continue;
       throw new ShapeError(
-        `${where}: eval: ${part} is ${formatType(evaluation)} in ${dataset.name} but ${formatType(training)} in ${data.dataset.name}`,
+        `${where}: eval: ${key} is ${typeText(theirs)} in ${dataset.name} but ${typeText(ours)} in ${data.dataset.name}`,
       );
     }
   }
@@ -292,9 +318,18 @@ function evaluationOf(
   return { data: dataset, every, batchSize, averaged, objective };
 }
 
+const typesByKey = (part: 'x' | 'y', dataset: AnyDataset): ReadonlyMap<string, TensorType> =>
+  new Map(partsOf(dataset[part]).map(({ name, value }) => [keyOf(part, name), value]));
+
+const sameType = (a: TensorType, b: TensorType): boolean =>
+  a.dtype === b.dtype && sameShape(a.shape, b.shape);
+
+const typeText = (type: TensorType | undefined): string =>
+  type === undefined ? 'missing' : formatType(type);
+
 function checkpointOf(
   where: string,
-  { checkpoint: options, eval: evaluation, data }: TrainOptions,
+  { checkpoint: options, eval: evaluation, data }: AnyTrainOptions,
 ): CheckpointSettings | null {
   if (options === undefined) return null;
   checkOptions(`${where}: checkpoint`, options, [

@@ -1,6 +1,7 @@
 /** The graph of a training step: the forward passes of the model, the loss, and the new state. */
 import { PlanError, ShapeError } from '../errors.ts';
-import type { Layer } from '../nn/layer.ts';
+import type { Named } from '../named.ts';
+import type { AnyModel } from '../nn/layer.ts';
 import { applyGradients, bind, gradientsOf, trainedNames, type BindOptions } from '../nn/model.ts';
 import type { Optimizer, Tree } from '../nn/optimizer.ts';
 import { expectTensor } from '../op.ts';
@@ -10,21 +11,22 @@ import { checkOptions, isPromise, isRecord, show } from '../options.ts';
 import { key, stream } from '../rng.ts';
 import { formatType } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
-import type { Dataset } from '../dataset.ts';
+import type { AnyDataset } from '../dataset.ts';
+import type { ExampleTensors } from './examples.ts';
 import { LOSS } from './non-finite.ts';
 import { measure, metricOutputs, readMeasures, type Objective } from './objective.ts';
-import type { StepContext, StepFunction, StepResult } from './step.ts';
+import type { AnyStepFunction, StepResult } from './step.ts';
 
 export interface StepGraph {
   readonly where: string;
-  readonly model: Layer;
+  readonly model: AnyModel;
   readonly optimizer: Optimizer;
   readonly objective: Objective;
-  readonly dataset: Dataset;
+  readonly dataset: AnyDataset;
   readonly seed: number;
-  readonly run: StepFunction;
+  readonly run: AnyStepFunction;
   /** The examples of the batch, and what augments them. */
-  readonly batch: Pick<StepContext, 'x' | 'y'> & Pick<BindOptions, 'augmentation'>;
+  readonly batch: ExampleTensors & Pick<BindOptions, 'augmentation'>;
   /** All arrays of the run. */
   readonly state: Tree;
   readonly hyper: Tree;
@@ -34,7 +36,7 @@ export interface StepGraph {
 }
 
 /** The step of the trainer: one pass of the model and the loss of the run. */
-export const plainStep: StepFunction = ({ x, y, model, loss }) => loss(model(x), y);
+export const plainStep: AnyStepFunction = ({ x, y, model, loss }) => loss(model(x), y);
 
 /** Traces a step. Returns the outputs that `readMeasures` reads, and the new values of arrays. */
 export function traceStep(graph: StepGraph): { readonly outputs: Tree; readonly next: Tree } {
@@ -75,14 +77,14 @@ class Passes {
   #count = 0;
   #measured = false;
   /** What layers added to the loss, by the output of the pass. */
-  readonly #added = new Map<Tensor, Tensor>();
-  readonly #used = new Set<Tensor>();
+  readonly #added = new Map<Named<Tensor>, Tensor>();
+  readonly #used = new Set<Named<Tensor>>();
 
   constructor(graph: StepGraph) {
     this.#graph = graph;
   }
 
-  forward(x: Tensor, replaced: Tree): Tensor {
+  forward(x: Named<Tensor>, replaced: Tree): Named<Tensor> {
     const { model, state, step, seed, batch } = this.#graph;
     const { augmentation } = batch;
     const pass = this.#count++;
@@ -102,7 +104,7 @@ class Passes {
     return output;
   }
 
-  loss(output: Tensor, targets: Tensor): Tensor {
+  loss(output: Named<Tensor>, targets: Named<Tensor>): Tensor {
     const { where, objective, dataset } = this.#graph;
     const measured = this.#measured ? { ...objective, metrics: {} } : objective;
     const { loss, metrics } = readMeasures(measure(where, measured, dataset, output, targets));

@@ -1,5 +1,6 @@
 /** A training step of the user's own, in the graph: what it gets, what it returns, and its identity in checkpoints. */
 import { checkArrays } from '../host.ts';
+import type { Named } from '../named.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { isJson } from './check-data.ts';
 import { checkFunction, checkOptions, checkText, isPromise, isRecord, show } from '../options.ts';
@@ -8,21 +9,21 @@ import type { Tensor } from '../tensor.ts';
 import type { State } from '../types.ts';
 
 /** What a step gets. All tensors are symbolic: the function runs once, before the first update. */
-export interface StepContext {
-  /** The inputs of the batch, [N, ...]. The model augments them; mixup of the loader was applied. */
-  readonly x: Tensor;
+export interface StepContext<X = Tensor, Y = Tensor, O = Tensor> {
+  /** The inputs of the batch, [N, ...] each; several are an object of tensors by name. The model augments them; mixup of the loader was applied. */
+  readonly x: X;
   /** The targets of the batch, [N, ...]. */
-  readonly y: Tensor;
+  readonly y: Y;
   /**
    * The model in training mode. `params` replace trained parameters. As in PyTorch, each call updates the statistics of batch
    * normalization and draws other dropout masks.
    */
-  readonly model: (x: Tensor, params?: Tree) => Tensor;
+  readonly model: (x: X, params?: Tree) => O;
   /**
    * The loss of the run, f32 []: its mean over the batch, and what layers added to it for this output. Default targets: `y`. The
    * metrics of the step are those of the first call.
    */
-  readonly loss: (output: Tensor, targets?: Tensor) => Tensor;
+  readonly loss: (output: O, targets?: Y) => Tensor;
   /** The gradients of a scalar by the names of the parameters. Default parameters: `params`. */
   readonly gradients: (loss: Tensor, params?: Tree) => Tree;
   /** The trained parameters by name. Frozen ones are in `state`. */
@@ -53,17 +54,25 @@ export interface StepResult {
 }
 
 /** Computes the loss of a step. It runs once: an `if` on a value is not traced. */
-export type StepFunction = (context: StepContext) => Tensor | StepResult;
+export type StepFunction<X = Tensor, Y = Tensor, O = Tensor> = (
+  context: StepContext<X, Y, O>,
+) => Tensor | StepResult;
+
+/** A step for any inputs, targets and outputs. */
+export type AnyStepFunction = StepFunction<Named<Tensor>, Named<Tensor>, Named<Tensor>>;
+
+/** A named step for any inputs, targets and outputs. */
+export type AnyNamedStep = NamedStep<Named<Tensor>, Named<Tensor>, Named<Tensor>>;
 
 /** A step with arrays of its own, or with a name by which checkpoints know it. */
-export interface NamedStep {
+export interface NamedStep<X = Tensor, Y = Tensor, O = Tensor> {
   /** Checkpoints store it: a run resumes only with a step of the same name and config. */
   readonly name: string;
   /** Plain data that distinguishes steps of the same name, for instance `{ rho: 0.05 }`. Default: none. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** Initial values of arrays that belong to the step. They are part of `Result.state` and of checkpoints. Default: none. */
   readonly state?: State;
-  readonly run: StepFunction;
+  readonly run: StepFunction<X, Y, O>;
 }
 
 /** What a checkpoint stores of a step. The code of the function cannot be compared. */
@@ -73,15 +82,13 @@ export interface StepConfig {
 }
 
 /** The checked option. */
-export interface StepSettings extends Required<NamedStep> {
-  readonly run: StepFunction;
-}
+export type StepSettings = Required<AnyNamedStep>;
 
 /** The name of a step that is only a function. */
 const UNNAMED = 'custom';
 
 /** Throws TypeError or DataError unless the option is a function or a named step. */
-export function stepOf(where: string, step: StepFunction | NamedStep | undefined): StepSettings | null {
+export function stepOf(where: string, step: AnyStepFunction | AnyNamedStep | undefined): StepSettings | null {
   if (step === undefined) return null;
   if (typeof step === 'function') return { name: UNNAMED, config: {}, state: {}, run: step };
   const given: unknown = step;

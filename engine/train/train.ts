@@ -1,6 +1,8 @@
 /** The training loop, as a generator of events and as a promise. */
 import { EngineError } from '../errors.ts';
 import type { Report } from '../backends/report.ts';
+import type { Named, Types } from '../named.ts';
+import type { Tensor } from '../tensor.ts';
 import type { State } from '../types.ts';
 import type { RunHandle } from './callbacks.ts';
 import type { CheckpointEvent, EndEvent, EvalEvent, Listener, Notice, TrainEvent } from './events.ts';
@@ -22,7 +24,9 @@ import { settingsOf, type Settings, type TrainOptions } from './settings.ts';
  *   if (event.type === 'eval' && (event.metrics['accuracy'] ?? 0) > 0.8) break;
  * }
  */
-export function train(options: TrainOptions): TrainRun {
+export function train<X extends Types, Y extends Types, O extends Named<Tensor>>(
+  options: TrainOptions<X, Y, O>,
+): TrainRun {
   const settings = settingsOf('train', options);
   const outcome = new Outcome(settings);
   return Object.defineProperties(run(settings, outcome), {
@@ -75,7 +79,9 @@ export interface Result {
  * const evaluation = { data: test, every: 1000 };
  * const { accuracy, state } = await fit({ model, backend, data, optimizer, steps: 25_000, eval: evaluation });
  */
-export async function fit(options: TrainOptions): Promise<Result> {
+export async function fit<X extends Types, Y extends Types, O extends Named<Tensor>>(
+  options: TrainOptions<X, Y, O>,
+): Promise<Result> {
   const settings = settingsOf('fit', options);
   const outcome = new Outcome(settings);
   const events = run(settings, outcome);

@@ -5,9 +5,8 @@ import { freeze, type BindOptions } from '../nn/model.ts';
 import type { Hyper, Tree } from '../nn/optimizer.ts';
 import { scalar } from '../ops/create.ts';
 import { equal } from '../ops/elementwise.ts';
-import type { Tensor } from '../tensor.ts';
 import { augmentOf, batchFeeds, batchInputs, gatherBatch, mixesLoss } from './augment.ts';
-import type { Examples } from './examples.ts';
+import type { Examples, ExampleTensors } from './examples.ts';
 import { mixObjective } from './mix.ts';
 import type { Settings } from './settings.ts';
 import { plainStep, traceStep } from './step-graph.ts';
@@ -36,7 +35,7 @@ export class TrainingStep {
   }
 
   /** The examples of a batch in the graph. */
-  gather(inputs: Tree, state: Tree): { readonly x: Tensor; readonly y: Tensor } {
+  gather(inputs: Tree, state: Tree): ExampleTensors {
     return gatherBatch(this.#settings.data, this.#examples, inputs, state);
   }
 

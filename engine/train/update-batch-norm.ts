@@ -1,24 +1,30 @@
 /** Statistics of batch normalization for given weights. */
 import type { Backend } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
-import type { Loader } from '../dataset.ts';
-import type { Layer } from '../nn/layer.ts';
+import type { AnyLoader, Loader } from '../dataset.ts';
+import type { Like, Named, Types } from '../named.ts';
+import type { AnyModel, Layer } from '../nn/layer.ts';
 import { bind, initState } from '../nn/model.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { checkInteger, checkKind, checkOptions } from '../options.ts';
-import type { State } from '../types.ts';
+import type { Tensor } from '../tensor.ts';
+import type { State, TensorType } from '../types.ts';
 import { augmentOf, batchFeeds, batchInputs, gatherBatch } from './augment.ts';
 import { checkLoader } from './check-data.ts';
 import { checkModel, withModel } from './evaluate.ts';
 import { fedExamples } from './examples.ts';
 
-export interface UpdateBatchNormOptions {
+export interface UpdateBatchNormOptions<
+  X extends Types = TensorType,
+  Y extends Types = TensorType,
+  O extends Named<Tensor> = Tensor,
+> {
   /** The model, with batch normalization. */
-  readonly model: Layer;
+  readonly model: Layer<Like<X, Tensor>, O>;
   /** The arrays of the model. Other arrays are returned unchanged. */
   readonly state: State;
   /** Batches of training examples, with their augmentation. */
-  readonly data: Loader;
+  readonly data: Loader<X, Y>;
   /** Where to compute. */
   readonly backend: Backend;
   /** Number of batches. Default: those of an epoch. */
@@ -42,10 +48,14 @@ export interface UpdateBatchNormOptions {
  * const state = nn.initState(net, null, 1);
  * const updated = await updateBatchNorm({ model: net, state, data, backend });
  */
-export async function updateBatchNorm(options: UpdateBatchNormOptions): Promise<State> {
+export async function updateBatchNorm<X extends Types, Y extends Types, O extends Named<Tensor>>(
+  options: UpdateBatchNormOptions<X, Y, O>,
+): Promise<State> {
   const where = 'updateBatchNorm';
   checkOptions(where, options, ['model', 'state', 'data', 'backend', 'batches', 'seed']);
-  const { model, state, backend, data: given, seed = 0 } = options;
+  const { state, backend, seed = 0 } = options;
+  const model = options.model as AnyModel;
+  const given = options.data as AnyLoader;
   checkKind(where, 'data', given, 'batch', 'a loader, for instance loader(dataset, { batchSize: 100 })');
   checkLoader(where, given);
   checkModel(where, options);

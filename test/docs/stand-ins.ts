@@ -10,10 +10,12 @@ import { encodePng } from '../png.ts';
 /** Updates of a training run, at most. */
 export const SHORT = 8;
 
-type Length = Pick<Engine.TrainOptions, 'steps' | 'epochs' | 'eval' | 'checkpoint'>;
+type Length = Pick<Engine.TrainOptions, 'steps' | 'epochs' | 'checkpoint'> & {
+  readonly eval?: { readonly every: Engine.Interval };
+};
 
 /** Options of a short run: what happens every so many steps happens in it, too. */
-function short<T extends Length>(options: T): Omit<T, 'epochs'> & { readonly steps: number } {
+function short<T extends Length>(options: T): T {
   const { epochs, ...rest } = options;
   const { steps = epochs === undefined ? 0 : SHORT, eval: evaluation, checkpoint } = rest;
   const often = <P extends { readonly every: Engine.Interval }>(part: P): P => ({
@@ -21,7 +23,7 @@ function short<T extends Length>(options: T): Omit<T, 'epochs'> & { readonly ste
     every: Math.min(typeof part.every === 'number' ? part.every : SHORT, SHORT / 2),
   });
   return {
-    ...rest,
+    ...(rest as T),
     steps: Math.min(steps, SHORT),
     ...(evaluation && { eval: often(evaluation) }),
     ...(checkpoint && { checkpoint: often(checkpoint) }),

@@ -244,7 +244,7 @@ describe('a call', () => {
     [
       'betas',
       () => adam({ betas: [0.9, 0.999] } as never),
-      "adam: unknown option 'betas' (did you mean 'beta1' and 'beta2'? known: lr, beta1, beta2, epsilon, weightDecay, form)",
+      "adam: unknown option 'betas' (did you mean 'beta1' and 'beta2'? known: lr, beta1, beta2, epsilon, weightDecay, form, amsgrad, groups)",
     ],
   ])('%s', (_, call, message) => {
     expect(call).toThrow(message);
@@ -291,9 +291,9 @@ it.each<[string, readonly unknown[]]>([
 describe('fit', () => {
   it.each([
     [
-      'epochs',
+      'both steps and epochs',
       { epochs: 3 },
-      "fit: unknown option 'epochs' (a step is one update: steps: epochs * data.stepsPerEpoch; known: model, ",
+      'fit: steps and epochs cannot be combined',
     ],
     [
       'one output for integer labels',

@@ -1,6 +1,6 @@
 /** evaluate, predict and forward. */
 import { describe, expect, test } from 'vitest';
-import { evaluate, fit, forward, predict, reference } from 'cyclegrad';
+import { evaluate, fit, forward, predict, reference, type EvaluateOptions } from 'cyclegrad';
 import * as nn from 'cyclegrad/nn';
 import { take } from 'cyclegrad/datasets';
 import { held, tinyModel, tinyRun } from './fixture.ts';
@@ -90,7 +90,8 @@ describe('evaluation and prediction', () => {
   test('say what does not fit', async () => {
     const backend = reference();
     const shared = { model: tinyModel(), state: {}, data: held, backend };
-    for (const act of [predict, evaluate, forward]) {
+    const calls: ((options: EvaluateOptions) => Promise<unknown>)[] = [predict, evaluate, forward];
+    for (const act of calls) {
       const bad = (change: object, message: string) =>
         expect(act({ ...shared, ...change })).rejects.toThrow(message);
       await bad(

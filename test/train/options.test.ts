@@ -4,6 +4,7 @@ import {
   evaluate,
   fit,
   forward,
+  type EvaluateOptions,
   predict,
   reference,
   train,
@@ -160,7 +161,8 @@ describe('what is promised is refused: nobody would wait for it', () => {
   test('reading a data set elsewhere', async () => {
     const backend = reference();
     const state = nn.initState(base.model, null, 0);
-    for (const act of [evaluate, predict, forward]) {
+    const calls: ((options: EvaluateOptions) => Promise<unknown>)[] = [evaluate, predict, forward];
+    for (const act of calls) {
       await expect(act({ model: base.model, state, backend, data: lazy })).rejects.toThrow(reading);
       await expect(act({ model: base.model, state, backend, data: later() as never })).rejects.toThrow(
         /: data must be .*[,;] got a promise \(is an await missing\?\)/,

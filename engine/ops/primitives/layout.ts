@@ -1,7 +1,7 @@
 /** Operations that move or repeat elements without arithmetic. All of them work on every dtype. */
 import { ShapeError } from '../../errors.ts';
 import { defineOp, type Vjp } from '../../op.ts';
-import { checkShape, formatShape, formatType, sizeOf } from '../../shape.ts';
+import { checkShape, formatShape, formatType, sameShape, sizeOf } from '../../shape.ts';
 import type { Tensor } from '../../tensor.ts';
 import type { Shape, TensorType } from '../../types.ts';
 import { reshape, split, transpose } from '../layout.ts';
@@ -106,6 +106,38 @@ export const layoutOps = {
 
 export const taken = (x: Tensor, attrs: SliceAttrs): Tensor => layoutOps.slice([x], attrs)[0];
 export const placed = (x: Tensor, attrs: PadAttrs): Tensor => layoutOps.pad([x], attrs)[0];
+
+/** The attributes and the operand of a tensor that `pad` placed contiguously among zeros; null for another. */
+function placedOf(x: Tensor): { readonly from: Tensor; readonly begin: readonly number[] } | null {
+  if (x.source.kind !== 'node' || x.source.node.op.name !== 'pad') return null;
+  const { inputs } = x.source.node;
+  const attrs = x.source.node.attrs as PadAttrs;
+  const isPlain = attrs.value === 0 && attrs.step.every((step) => step === 1);
+  return isPlain ? { from: inputs[0], begin: attrs.begin } : null;
+}
+
+/** What `concat` joined along an axis, or the tensor itself. */
+function partsAlong(x: Tensor, axis: number): readonly Tensor[] {
+  if (x.source.kind !== 'node' || x.source.node.op.name !== 'concat') return [x];
+  const { attrs, inputs } = x.source.node;
+  return attrs['axis'] === axis ? inputs : [x];
+}
+
+/** The sum of two tensors that `pad` placed among zeros, if the second begins where the first ends along one axis; else null. */
+export function joinedPads(a: Tensor, b: Tensor): Tensor | null {
+  const [first, second] = [placedOf(a), placedOf(b)];
+  if (first === null || second === null) return null;
+  const axis = first.begin.findIndex((begin, i) => begin !== second.begin[i]);
+  if (axis < 0 || first.begin[axis] + first.from.shape[axis] !== second.begin[axis]) return null;
+  const isSameElsewhere = first.from.shape.every(
+    (size, i) => i === axis || (size === second.from.shape[i] && first.begin[i] === second.begin[i]),
+  );
+  if (!isSameElsewhere) return null;
+  const parts = [first, second].flatMap(({ from }) => partsAlong(from, axis));
+  const joined = layoutOps.concat(parts, { axis })[0];
+  if (sameShape(joined.shape, a.shape)) return joined;
+  return placed(joined, { shape: a.shape, begin: first.begin, step: first.begin.map(() => 1), value: 0 });
+}
 
 function inversePermutation(perm: readonly number[]): number[] {
   const inverse = Array.from({ length: perm.length }, () => 0);

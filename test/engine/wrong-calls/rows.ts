@@ -457,6 +457,13 @@ const schedules: Readonly<Record<string, Row>> = {
   warmup: row(2, s.constant(1)),
 };
 
+const twoInputs = arrays(
+  {
+    image: { shape: [4, 4, 4, 3], data: new Uint8Array(192) },
+    meta: { shape: [4, 1], data: [1, 2, 3, 4] },
+  },
+  [0, 1, 0, 1],
+);
 const pictures = arrays({ shape: [4, 4, 4, 3], data: new Uint8Array(192) }, [0, 1, 0, 1]);
 const numpy = JSON.parse(readFileSync(new URL('../../datasets/numpy.json', import.meta.url), 'utf8')) as {
   readonly right: readonly { readonly file: string }[];
@@ -496,7 +503,7 @@ const noCache = Object.fromEntries(
 );
 const sets: Readonly<Record<string, Row>> = {
   arrays: row({ shape: [2, 1], data: [1, 2] }, [0, 1], { classes: 2, name: 'two', targets: 'labels' }),
-  channelStats: row(pictures),
+  channelStats: row(twoInputs, 'image'),
   cifar10: {
     args: [
       {
@@ -562,7 +569,7 @@ const sets: Readonly<Record<string, Row>> = {
     augment: { crop: 1, flip: true, mixup: 0.2 },
     partial: 'drop',
   }),
-  meanImage: row(pictures),
+  meanImage: row(twoInputs, 'image'),
   readImage: {
     args: [
       join(dir, 'cat.png'),
@@ -639,6 +646,7 @@ const zooModel = (options: object): Row => ({ args: [options], places: ['normali
 const models: Readonly<Record<string, Row>> = {
   anchorBoxes: row(16, [{ grid: 1, sizes: [8], ratios: [1] }]),
   boxOverlaps: row(c.tensor([[0, 0, 1, 1]]), c.tensor([[0, 0, 1, 1]])),
+  convnext: zooModel({ classes: 2, widths: [2, 2, 2, 2], blocks: [1, 1, 1, 1], ...stats }),
   convnextTiny: zooModel({ classes: 2, ...stats }),
   decodeDetections: row(c.tensor([[[0, 0, 0, 0, 0, 0]]]), anchors),
   densenet: zooModel({ classes: 2, depth: 10, growth: 2, bc: true, dropout: 0.1, ...stats }),
@@ -660,6 +668,8 @@ const models: Readonly<Record<string, Row>> = {
     limit: 1,
   }),
   unet: zooModel({ classes: 2, width: 4, ...stats }),
+  vit: zooModel({ classes: 2, size: 8, patch: 4, width: 4, depth: 1, heads: 2, ...stats }),
+  vitB16: { args: [{ classes: 2, size: 32, ...stats }], places: ['normalize', 'vit'] },
   wideResnet: zooModel({ classes: 2, depth: 10, widen: 1, dropout: 0.1, ...stats }),
 };
 

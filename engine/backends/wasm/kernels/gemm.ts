@@ -1,5 +1,5 @@
 // Matrix products: operands packed into panels of MR rows and NR columns.
-import { Gemm, Pack, Packing } from "./calls.generated";
+import { Gemm, GemmEach, Pack, Packing } from "./calls.generated";
 import { copyLine } from "./simd";
 import { ownScratch, firstTask } from "./team";
 import { gemmTile } from "./vectors/products";
@@ -12,6 +12,10 @@ export const KC: i32 = WIDE ? 344 : 512;
 // @ts-ignore: decorator
 @words("...Packing")
 export function packB(b: Packing, slice: i32, slices: i32): void {
+  packBTo(b.packed, b, slice, slices);
+}
+
+function packBTo(packed: usize, b: Packing, slice: i32, slices: i32): void {
   const k = b.rows;
   const n = b.columns;
   const rowStride = <usize>b.rowStride << 2;
@@ -33,7 +37,7 @@ export function packB(b: Packing, slice: i32, slices: i32): void {
     const first = slab * depth;
     const rows = min(depth, k - first);
     const from = b.from + ((<usize>item * <usize>b.fromStride) << 2) + <usize>first * rowStride + <usize>(panel * NR) * columnStride;
-    const to = b.packed + ((<usize>item * <usize>b.packedStride + <usize>panel * <usize>k * NR + <usize>first * NR) << 2);
+    const to = packed + ((<usize>item * <usize>b.packedStride + <usize>panel * <usize>k * NR + <usize>first * NR) << 2);
     const next = <usize>(k * NR) << 2;
     const columns = n - panel * NR;
     if (columns >= 16 && columnStride == 4) {
@@ -91,7 +95,7 @@ function packPanel(from: usize, to: usize, rows: i32, columns: i32, rowStride: u
 }
 
 /** Packs a [m, k] into panels of MR rows, each k-major, the last one filled with zeros. */
-function packA(a: Packing, slice: i32, slices: i32): void {
+function packATo(packed: usize, a: Packing, slice: i32, slices: i32): void {
   const m = a.rows;
   const k = a.columns;
   const rowStride = <usize>a.rowStride << 2;
@@ -110,7 +114,7 @@ function packA(a: Packing, slice: i32, slices: i32): void {
     const count = min(depth, k - first);
     const valid = min(MR, m - panel * MR);
     let from = a.from + ((<usize>item * <usize>a.fromStride) << 2) + <usize>(panel * MR) * rowStride + <usize>first * columnStride;
-    let to = a.packed + ((<usize>item * <usize>a.packedStride + <usize>panel * <usize>k * MR + <usize>first * MR) << 2);
+    let to = packed + ((<usize>item * <usize>a.packedStride + <usize>panel * <usize>k * MR + <usize>first * MR) << 2);
     if (valid == MR && columnStride == 4) {
       packRows(from, to, count, rowStride);
     } else if (valid == MR && rowStride == 4) {
@@ -134,7 +138,7 @@ function packA(a: Packing, slice: i32, slices: i32): void {
 @words("a: Packing", "b: Packing")
 export function pack(call: Pack, slice: i32, slices: i32): void {
   packB(call.b, slice, slices);
-  packA(call.a, slice, slices);
+  packATo(call.a.packed, call.a, slice, slices);
 }
 
 /** Six rows of contiguous elements, interleaved four columns at a time. */
@@ -191,7 +195,10 @@ function packRows(base: usize, to: usize, depth: i32, rowStride: usize): void {
 
 /** Copies the valid corner of a full tile (MR × NR floats) to its place. */
 export function storeCorner(tile: usize, c: usize, ldc: usize, rows: i32, columns: i32): void {
-  for (let i = 0; i < rows; i++, tile += NR * 4, c += ldc) memory.copy(c, tile, <usize>columns << 2);
+  for (let i = 0; i < rows; i++, tile += NR * 4, c += ldc) {
+    if (columns == NR) copyRow(c, tile);
+    else memory.copy(c, tile, <usize>columns << 2);
+  }
 }
 
 /** The reverse, for a tile that goes on accumulating. */
@@ -215,7 +222,6 @@ export function gemm(call: Gemm, slice: i32, slices: i32): void {
   const corner = ownScratch(call.corner);
   const rowBlocks = (m + blockRows - 1) / blockRows;
   const columnBlocks = (n + blockColumns - 1) / blockColumns;
-  const ldc = <usize>n << 2;
   const tasks = call.batch * rowBlocks * columnBlocks;
   const end = firstTask(tasks, slice + 1, slices);
   for (let task = firstTask(tasks, slice, slices); task < end; task++) {
@@ -228,25 +234,55 @@ export function gemm(call: Gemm, slice: i32, slices: i32): void {
     const lastColumn = min(firstColumn + blockColumns, n);
     const left = call.a + ((<usize>item * <usize>call.aStride + <usize>row * <usize>k) << 2);
     const right = call.b + ((<usize>item * <usize>call.bStride) << 2);
-    const to = call.c + ((<usize>item * <usize>call.cStride) << 2) + <usize>row * ldc;
-    for (let depth = 0; depth < k; depth += KC) {
-      const kc = min(KC, k - depth);
-      for (let j = firstColumn; j < lastColumn; j += NR) {
-        const panel = right + ((<usize>(j / NR) * <usize>k * NR + <usize>depth * NR) << 2);
-        const columns = min(NR, n - j);
-        for (let i = 0; i < rows; i += MR) {
-          const rowsOfA = left + ((<usize>i * <usize>k + <usize>depth * MR) << 2);
-          const c = to + <usize>i * ldc + (<usize>j << 2);
-          const valid = min(MR, rows - i);
-          if (columns == NR && valid == MR) {
-            gemmTile(rowsOfA, panel, c, ldc, kc, depth == 0);
-          } else {
-            if (depth > 0) loadCorner(corner, c, ldc, valid, columns);
-            gemmTile(rowsOfA, panel, corner, NR * 4, kc, depth == 0);
-            storeCorner(corner, c, ldc, valid, columns);
-          }
+    const to = call.c + ((<usize>item * <usize>call.cStride) << 2) + ((<usize>row * <usize>n) << 2);
+    multiplyBlock(left, right, to, rows, n, k, firstColumn, lastColumn, corner);
+  }
+}
+
+/** The columns from `first` to `last` of `rows` rows of a product, whose rows have n columns. */
+function multiplyBlock(
+  left: usize, right: usize, to: usize, rows: i32, n: i32, k: i32, first: i32, last: i32, corner: usize,
+): void {
+  const ldc = <usize>n << 2;
+  for (let depth = 0; depth < k; depth += KC) {
+    const kc = min(KC, k - depth);
+    for (let j = first; j < last; j += NR) {
+      const panel = right + ((<usize>(j / NR) * <usize>k * NR + <usize>depth * NR) << 2);
+      const columns = min(NR, n - j);
+      for (let i = 0; i < rows; i += MR) {
+        const rowsOfA = left + ((<usize>i * <usize>k + <usize>depth * MR) << 2);
+        const c = to + <usize>i * ldc + (<usize>j << 2);
+        const valid = min(MR, rows - i);
+        if (columns == NR && valid == MR) {
+          gemmTile(rowsOfA, panel, c, ldc, kc, depth == 0);
+        } else {
+          if (depth > 0) loadCorner(corner, c, ldc, valid, columns);
+          gemmTile(rowsOfA, panel, corner, NR * 4, kc, depth == 0);
+          storeCorner(corner, c, ldc, valid, columns);
         }
       }
     }
+  }
+}
+
+/** The products of a batch, each packed by the thread that computes it, so that packed operands stay in its cache. */
+// The scratch holds a tile, packed a and packed b.
+// @ts-ignore: decorator
+@words("a: Packing", "b: Packing", "*c", "cornerBytes", "aBytes", "scratch: Scratch")
+export function gemmEach(call: GemmEach, slice: i32, slices: i32): void {
+  const a = call.a;
+  const b = call.b;
+  const m = a.rows;
+  const n = b.columns;
+  const k = a.columns;
+  const batch = a.batch;
+  const corner = ownScratch(call.scratch);
+  const left = corner + <usize>call.cornerBytes;
+  const right = left + <usize>call.aBytes;
+  const end = firstTask(batch, slice + 1, slices);
+  for (let item = firstTask(batch, slice, slices); item < end; item++) {
+    packATo(left, a, item, batch);
+    packBTo(right, b, item, batch);
+    multiplyBlock(left, right, call.c + ((<usize>item * <usize>(m * n)) << 2), m, n, k, 0, n, corner);
   }
 }

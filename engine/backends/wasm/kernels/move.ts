@@ -1,5 +1,6 @@
 // Kernels that move elements without computing: copies, strided copies, gathering by index and its adjoint, which adds.
 import { Copy, Fill, ScatterAddAlongAxis, ScatterAddRows, Strided, TakeAlongAxis, GatherRows } from "./calls.generated";
+import { copyLine } from "./simd";
 import { ERROR_INDEX, fail, firstTask } from "./team";
 
 /** Elements of one task. */
@@ -72,7 +73,7 @@ export function strided(call: Strided, slice: i32, slices: i32): void {
     let from = call.x + (<usize>ox << shift);
     let to = call.y + (<usize>oy << shift);
     if (sx == 1 && sy == 1) {
-      memory.copy(to, from, <usize>count << shift);
+      copyRun(to, from, <usize>count << shift);
     } else if (sx == 0 && sy == 1) {
       if (shift == 2) repeat(to, v128.load32_splat(from), count);
       else memory.fill(to, load<u8>(from), <usize>count);
@@ -82,6 +83,16 @@ export function strided(call: Strided, slice: i32, slices: i32): void {
       for (let i = 0; i < count; i++, from += dx, to += dy) store<u8>(to, load<u8>(from));
     }
   }
+}
+
+/** Copies bytes. A call of the engine's copy costs more than a few vectors do. */
+// @ts-ignore: decorator
+@inline function copyRun(to: usize, from: usize, bytes: usize): void {
+  if (bytes > 512 || (bytes & 63) != 0) {
+    memory.copy(to, from, bytes);
+    return;
+  }
+  for (const end = from + bytes; from < end; from += 64, to += 64) copyLine(to, from);
 }
 
 /** The first lane, n times. */

@@ -1,9 +1,11 @@
 // Standardization of [images, positions, groups, channels of a group] over positions and a group's channels. Sums run down
-// the columns first, four at a time, and a group's columns are added then: so every size of group is one kernel.
+// the columns first, four at a time, and a group's columns are added then: so every size of group is one kernel. Groups of one position
+// (layer normalization) whose channels fill vectors are rows of contiguous floats, and have kernels of their own.
 import { Standardize, StandardizeGrad } from "./calls.generated";
 import { RUN, sumColumns, sumRun } from "./reduce";
 import { fma, four, lower2, splat, storeLanes, upper2 } from "./simd";
 import { ownScratch, firstTask } from "./team";
+import { multiply, scaleDeviations, scaleGradients, squaredDeviations } from "./vectors/rows";
 
 /** Replaces each group's column sums by their mean over `count`, and stores the means at `to` unless that is 0. */
 function spreadMeans(sums: usize, groups: i32, each: i32, count: f32, to: usize): void {
@@ -26,6 +28,46 @@ function spreadScales(variance: usize, scales: usize, groups: i32, each: i32, ep
   }
 }
 
+/** Whether the groups are rows that fill vectors of every binary. */
+// @ts-ignore: decorator
+@inline function areRows(positions: i32, each: i32): bool {
+  return positions == 1 && each % 8 == 0;
+}
+
+function standardizeRows(call: Standardize, slice: i32, slices: i32): void {
+  const n = call.channels;
+  const bytes = <usize>n << 2;
+  const squares = ownScratch(call.scratch);
+  const rows = call.images * call.groups;
+  const end = firstTask(rows, slice + 1, slices);
+  for (let row = firstTask(rows, slice, slices); row < end; row++) {
+    const x = call.x + <usize>row * bytes;
+    const at = <usize>row << 2;
+    const mean = sumRun(x, n) / <f32>n;
+    squaredDeviations(squares, x, bytes, mean);
+    const variance = sumRun(squares, n) / <f32>n;
+    store<f32>(call.mean + at, mean);
+    store<f32>(call.variance + at, variance);
+    scaleDeviations(call.y + <usize>row * bytes, x, bytes, mean, <f32>1 / sqrt(variance + call.epsilon));
+  }
+}
+
+function standardizeRowsGrad(call: StandardizeGrad, slice: i32, slices: i32): void {
+  const n = call.channels;
+  const bytes = <usize>n << 2;
+  const products = ownScratch(call.scratch);
+  const rows = call.images * call.groups;
+  const end = firstTask(rows, slice + 1, slices);
+  for (let row = firstTask(rows, slice, slices); row < end; row++) {
+    const offset = <usize>row * bytes;
+    const dy = call.dy + offset;
+    const y = call.y + offset;
+    multiply(products, dy, y, bytes);
+    const scale = <f32>1 / sqrt(load<f32>(call.variance + (<usize>row << 2)) + call.epsilon);
+    scaleGradients(call.dx + offset, dy, y, bytes, sumRun(dy, n) / <f32>n, sumRun(products, n) / <f32>n, scale);
+  }
+}
+
 /** y = (x − mean) / √(variance + epsilon) by group. The scratch holds two rows: means and scales. */
 // @ts-ignore: decorator
 @words(
@@ -36,6 +78,10 @@ export function standardize(call: Standardize, slice: i32, slices: i32): void {
   const positions = call.positions;
   const groups = call.groups;
   const each = call.channels;
+  if (areRows(positions, each)) {
+    standardizeRows(call, slice, slices);
+    return;
+  }
   const columns = groups * each;
   const count = <f32>(positions * each);
   const row = <usize>columns << 2;
@@ -99,6 +145,10 @@ export function standardizeGrad(call: StandardizeGrad, slice: i32, slices: i32):
   const positions = call.positions;
   const groups = call.groups;
   const each = call.channels;
+  if (areRows(positions, each)) {
+    standardizeRowsGrad(call, slice, slices);
+    return;
+  }
   const columns = groups * each;
   const count = <f32>(positions * each);
   const row = <usize>columns << 2;

@@ -2,7 +2,7 @@
 import type { AttrsOf } from '../../../ops/primitives/index.ts';
 import { matmulSizes } from '../../../ops/primitives/matmul.ts';
 import { K } from '../kernels.generated.ts';
-import { emitSum, fill, panelOf, tileBytes, type Lower, type LoweringContext } from './lowering.ts';
+import { align, emitSum, fill, panelOf, tileBytes, type Lower, type LoweringContext } from './lowering.ts';
 
 /** Rows and columns of a block of a product: small enough for the first caches, and for many threads to share evenly. */
 function gemmBlocks(batch: number, m: number, n: number): [number, number] {
@@ -36,6 +36,10 @@ interface ProductSizes {
   readonly k: number;
 }
 
+/** From so many products on, each is one task, if its packed operands have no more than SMALL elements: they fit a second-level cache. */
+const MANY = 64;
+const SMALL = 32 * 1024;
+
 /** Emits the products of a batch. The results are contiguous, from `to` on. */
 function emitProducts(
   context: LoweringContext,
@@ -49,6 +53,21 @@ function emitProducts(
   const panel = panelOf(context);
   const aStride = Math.ceil(m / K.MR) * K.MR * k;
   const bStride = Math.ceil(n / panel) * panel * k;
+  if (batch >= MANY && Math.max(aStride, bStride) <= SMALL) {
+    const cornerBytes = align(tileBytes(context));
+    const aBytes = align(aStride * 4);
+    const own = { packed: 0, packedStride: 0, batch };
+    const words = {
+      a: { ...left, ...own, rows: m, columns: k },
+      b: { ...right, ...own, rows: k, columns: n },
+      c: to,
+      cornerBytes,
+      aBytes,
+      scratch: context.scratchPerThread(cornerBytes + aBytes + align(bStride * 4)),
+    };
+    emit('gemmEach', words, batch);
+    return;
+  }
   const a = scratch(batch * aStride * 4);
   const b = scratch(batch * bStride * 4);
   emit('pack', {
