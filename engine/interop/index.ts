@@ -1,2 +1,3 @@
-/** Weights of other libraries: `import { fromTorch, toTorch } from 'cyclegrad/interop'`. */
+/** Models and weights for other libraries: `import { fromTorch, toOnnx, toTorch } from 'cyclegrad/interop'`. */
+export { toOnnx, type OnnxOptions } from './onnx.ts';
 export { fromTorch, toTorch, type TorchOptions } from './torch.ts';

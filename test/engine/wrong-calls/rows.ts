@@ -676,6 +676,7 @@ const models: Readonly<Record<string, Row>> = {
 const torchState = toTorch(dense, nn.initState(dense, null, 0));
 const exchange: Readonly<Record<string, Row>> = {
   fromTorch: row(dense, torchState),
+  toOnnx: { args: [dense, nn.initState(dense, null, 0), { input: [2] }], places: ['dense'] },
   toTorch: row(dense, nn.initState(dense, null, 0)),
 };
 

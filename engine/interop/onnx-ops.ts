@@ -1,0 +1,244 @@
+/** How each operation is written in ONNX (operator set 17). */
+import type { AnyOp } from '../op.ts';
+import type { ConvAttrs } from '../ops/primitives/conv.ts';
+import type { MatmulAttrs } from '../ops/primitives/matmul.ts';
+import type { BatchNormAttrs } from '../ops/primitives/norm.ts';
+import type { PoolAttrs } from '../ops/primitives/pool.ts';
+import type { Node } from '../tensor.ts';
+import type { DType, Shape } from '../types.ts';
+import { NotExportable, type Dim, type GraphWriter } from './onnx-graph.ts';
+import { DATA_TYPES } from './onnx-proto.ts';
+
+interface At {
+  readonly writer: GraphWriter;
+  readonly node: Node;
+  /** The same node in the trace with the other batch size. */
+  readonly other: Node;
+  /** The ONNX names of the inputs. */
+  readonly names: readonly string[];
+  /** The sizes of the first result. */
+  readonly sizes: readonly Dim[];
+}
+
+/** Writes a node and returns the names of its results. A missing name is a result that inference does not use. */
+type Exporter = (at: At) => readonly string[];
+
+const TO_NCHW = [0, 3, 1, 2];
+const TO_NHWC = [0, 2, 3, 1];
+const TO_OIHW = [3, 2, 0, 1];
+
+const direct =
+  (opType: string): Exporter =>
+  ({ writer, names }) => [writer.node(opType, names)];
+
+const toBool = (writer: GraphWriter, name: string): string =>
+  writer.node('Cast', [name], { to: DATA_TYPES.bool });
+const toByte = (writer: GraphWriter, name: string): string =>
+  writer.node('Cast', [name], { to: DATA_TYPES.u8 });
+
+/** Our truth values are bytes, those of ONNX are booleans. */
+const comparison =
+  (opType: string): Exporter =>
+  ({ writer, names }) => [toByte(writer, writer.node(opType, names))];
+const logic =
+  (opType: string): Exporter =>
+  ({ writer, names }) => [
+    toByte(
+      writer,
+      writer.node(
+        opType,
+        names.map((name) => toBool(writer, name)),
+      ),
+    ),
+  ];
+
+const pads = ([top, bottom, left, right]: readonly [number, number, number, number]): number[] => [
+  top,
+  left,
+  bottom,
+  right,
+];
+
+/** An operation on images, which ONNX has with the channels first. */
+function onImages(
+  writer: GraphWriter,
+  opType: string,
+  [x, ...rest]: readonly string[],
+  attributes: Parameters<GraphWriter['node']>[2],
+): readonly string[] {
+  const y = writer.node(opType, [writer.transpose(x, TO_NCHW), ...rest], attributes);
+  return [writer.transpose(y, TO_NHWC)];
+}
+
+const attrsOf = <A>({ attrs }: Node): A => attrs as A;
+
+const conv2d: Exporter = ({ writer, node, names: [x, w] }) => {
+  const { stride, pad, kernel, dilation, groups } = attrsOf<ConvAttrs>(node);
+  return onImages(writer, 'Conv', [x, writer.transpose(w, TO_OIHW)], {
+    strides: stride,
+    pads: pads(pad),
+    kernel_shape: kernel,
+    dilations: dilation,
+    group: groups,
+  });
+};
+
+/** The gradient of a convolution is the transposed convolution. */
+const convTranspose: Exporter = ({ writer, node, names: [g, w] }) => {
+  const { stride, pad, input, output, kernel, dilation, groups } = attrsOf<ConvAttrs>(node);
+  const missing = [0, 1].map((i) => {
+    const reached = (output[i] - 1) * stride[i] + dilation[i] * (kernel[i] - 1) + 1;
+    return input[i] - (reached - pad[2 * i] - pad[2 * i + 1]);
+  });
+  return onImages(writer, 'ConvTranspose', [g, writer.transpose(w, TO_OIHW)], {
+    strides: stride,
+    pads: pads(pad),
+    output_padding: missing,
+    kernel_shape: kernel,
+    dilations: dilation,
+    group: groups,
+  });
+};
+
+const pool =
+  (opType: 'MaxPool' | 'AveragePool'): Exporter =>
+  ({ writer, node, names }) => {
+    const { kernel, stride, pad, input, output, insideOnly } = attrsOf<PoolAttrs>(node);
+    const outside = [0, 1].some(
+      (i) => (output[i] - 1) * stride[i] + kernel[i] > input[i] + pad[2 * i] + pad[2 * i + 1],
+    );
+    if (outside) throw new NotExportable(`${node.op.name} with windows outside the padded image`);
+    const attributes = { kernel_shape: kernel, strides: stride, pads: pads(pad) };
+    const counted = opType === 'AveragePool' ? { count_include_pad: insideOnly ? 0 : 1 } : {};
+    return onImages(writer, opType, names, { ...attributes, ...counted });
+  };
+
+const matmul: Exporter = ({ writer, node, names }) => {
+  const { transA, transB } = attrsOf<MatmulAttrs>(node);
+  const operands = [transA, transB].map((transposed, i) => {
+    const { rank } = node.inputs[i];
+    if (!transposed) return names[i];
+    const axes = Array.from({ length: rank }, (_, axis) => axis);
+    return writer.transpose(names[i], [...axes.slice(0, -2), rank - 1, rank - 2]);
+  });
+  return [writer.node('MatMul', operands)];
+};
+
+const reshape: Exporter = ({ writer, names: [x], sizes }) => {
+  const dynamic = sizes.filter(([a, b]) => a !== b).length;
+  const shape =
+    dynamic === 1 ? writer.integers(sizes.map(([a, b]) => (a === b ? a : -1))) : writer.sizes(sizes);
+  return [writer.node('Reshape', [x, shape])];
+};
+
+const slice: Exporter = ({ writer, node, names: [x], sizes }) => {
+  const { begin, step } = attrsOf<{ begin: readonly number[]; step: readonly number[] }>(node);
+  const END = 2 ** 31 - 1;
+  const ends = sizes.map(([size, other], i) => {
+    if (size !== other) {
+      if (begin[i] === 0 && step[i] === 1 && size === node.inputs[0].shape[i]) return END;
+      throw new NotExportable('slice of the batch');
+    }
+    const end = begin[i] + size * step[i];
+    return end < 0 ? -END : end;
+  });
+  const axes = sizes.map((_, axis) => axis);
+  return [writer.node('Slice', [x, ...[begin, ends, axes, step].map((each) => writer.integers(each))])];
+};
+
+const pad: Exporter = ({ writer, node, names: [x] }) => {
+  const { begin, step, shape, value } = attrsOf<{
+    begin: readonly number[];
+    step: readonly number[];
+    shape: Shape;
+    value: number;
+  }>(node);
+  const { shape: from, dtype } = node.inputs[0];
+  if (dtype !== 'f32' || step.some((each) => each !== 1))
+    throw new NotExportable(`pad of ${dtype} with steps`);
+  const after = shape.map((size, i) => size - begin[i] - from[i]);
+  return [writer.node('Pad', [x, writer.integers([...begin, ...after]), writer.scalar(value)])];
+};
+
+/** x [N, positions, groups, channels of a group] -> y. */
+const standardize: Exporter = ({ writer, node, names: [x] }) => {
+  const meanOf = (name: string): string => writer.node('ReduceMean', [name], { axes: [1, 3], keepdims: 1 });
+  const centered = writer.node('Sub', [x, meanOf(x)]);
+  const variance = meanOf(writer.node('Mul', [centered, centered]));
+  const { epsilon } = attrsOf<BatchNormAttrs>(node);
+  const deviation = writer.node('Sqrt', [writer.node('Add', [variance, writer.scalar(epsilon)])]);
+  return [writer.node('Div', [centered, deviation])];
+};
+
+/** (x - mean) * scale */
+const normalizeImages: Exporter = ({ writer, names: [x, mean, scale, augmentation] }) => {
+  if (augmentation !== undefined) throw new NotExportable('normalizeImages with augmentation');
+  const pixels = writer.node('Cast', [x], { to: DATA_TYPES.f32 });
+  return [writer.node('Mul', [writer.node('Sub', [pixels, mean]), scale])];
+};
+
+const EXPORTERS: Readonly<Record<string, Exporter | undefined>> = {
+  add: direct('Add'),
+  sub: direct('Sub'),
+  mul: direct('Mul'),
+  div: direct('Div'),
+  pow: direct('Pow'),
+  maximum: direct('Max'),
+  minimum: direct('Min'),
+  equal: comparison('Equal'),
+  less: comparison('Less'),
+  lessEqual: comparison('LessOrEqual'),
+  and: logic('And'),
+  or: logic('Or'),
+  xor: logic('Xor'),
+  neg: direct('Neg'),
+  abs: direct('Abs'),
+  sign: direct('Sign'),
+  floor: direct('Floor'),
+  ceil: direct('Ceil'),
+  round: direct('Round'),
+  exp: direct('Exp'),
+  log: direct('Log'),
+  sqrt: direct('Sqrt'),
+  sin: direct('Sin'),
+  cos: direct('Cos'),
+  sinh: direct('Sinh'),
+  cosh: direct('Cosh'),
+  atan: direct('Atan'),
+  tanh: direct('Tanh'),
+  sigmoid: direct('Sigmoid'),
+  erf: direct('Erf'),
+  // Small values of erfc lose digits: ONNX has only erf.
+  erfc: ({ writer, names }) => [writer.node('Sub', [writer.scalar(1), writer.node('Erf', names)])],
+  relu: direct('Relu'),
+  where: ({ writer, names: [condition, a, b] }) => [writer.node('Where', [toBool(writer, condition), a, b])],
+  cast: ({ writer, node, names }) => [
+    writer.node('Cast', names, { to: DATA_TYPES[attrsOf<{ dtype: DType }>(node).dtype] }),
+  ],
+  conv2d,
+  conv2dGradInput: convTranspose,
+  maxPool2d: pool('MaxPool'),
+  avgPool2d: pool('AveragePool'),
+  matmul,
+  normalizeImages,
+  standardize,
+  gatherRows: ({ writer, names }) => [writer.node('Gather', names, { axis: 0 })],
+  reshape,
+  transpose: ({ writer, node, names: [x] }) => [
+    writer.transpose(x, attrsOf<{ perm: readonly number[] }>(node).perm),
+  ],
+  broadcastTo: ({ writer, names: [x], sizes }) => [writer.node('Expand', [x, writer.sizes(sizes)])],
+  slice,
+  pad,
+  concat: ({ writer, node, names }) => [
+    writer.node('Concat', names, { axis: attrsOf<{ axis: number }>(node).axis }),
+  ],
+  sum: ({ writer, names: [x] }) => [writer.node('ReduceSum', [x, writer.integers([1])], { keepdims: 0 })],
+  max: ({ writer, names: [x] }) => [writer.node('ReduceMax', [x], { axes: [1], keepdims: 0 })],
+};
+
+/** How the operation is written. Undefined if it cannot be. */
+export function exporterOf({ name, alias }: AnyOp): Exporter | undefined {
+  if (Object.hasOwn(EXPORTERS, name)) return EXPORTERS[name];
+  return alias === true ? ({ names }) => [names[0]] : undefined; // customGradient: its value is its first input
+}
