@@ -50,9 +50,8 @@ const accuracyOf = async (states: readonly State[]): Promise<string> => {
   return `${(100 * (metrics['accuracy'] ?? NaN)).toFixed(2)} %`;
 };
 const states = ends.taken.map(({ state }) => state);
-for (const [i, state] of states.entries()) {
-  console.log(
-    `cycle ${i + 1}: ${await accuracyOf([state])}, the first ${i + 1} together: ${await accuracyOf(states.slice(0, i + 1))}`,
-  );
+for (const [i, state] of states.entries()) console.log(`cycle ${i + 1}: ${await accuracyOf([state])}`);
+for (let last = 2; last <= states.length; last++) {
+  console.log(`the last ${last} together: ${await accuracyOf(states.slice(-last))}`);
 }
 await backend.close();

@@ -1,4 +1,4 @@
-// Fashion-MNIST by a small convolutional network with batch normalization, one cycle of the learning rate, and random shifts and flips.
+// Fashion-MNIST with a small convolutional network, one cycle of the learning rate, and random shifts and flips.
 // Arguments: the number of steps (default 1800), the seed (default 1) and the number of threads (default: one for each core).
 // It finds the files of Debian's package dataset-fashion-mnist, or downloads them.
 import { fit, progressBar, wasm } from 'cyclegrad';
