@@ -236,7 +236,10 @@ function commandLine(random: Random): Line {
     args.push(...(command === 'train' ? [`--schedule=${schedule}`] : [schedule]));
   }
   if (command === 'data')
-    args.push(...random.pick([['cifar10'], ['mnist'], [], ['cifar10', '--data', 'cifar'], ['cifar10', 'x']]));
+    // The other data sets would be downloaded.
+    args.push(
+      ...random.pick([['cifar10'], ['letters'], [], ['cifar10', '--data', 'cifar'], ['cifar10', 'x']]),
+    );
   if (command === 'example')
     args.push(
       ...random.pick([[], ['mlp'], ['none'], ['__proto__'], ['mlp', 'extra'], ['../mlp'], ['--run']]),
