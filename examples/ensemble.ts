@@ -1,4 +1,4 @@
-// A snapshot ensemble on CIFAR-10: the ends of the cycles of one run, each alone and all together.
+// A snapshot ensemble on CIFAR-10: the ends of the cycles of one run, each alone and the last ones together.
 // Arguments: the length of a cycle in steps (default 1000) and the number of cycles (default 5). The first run downloads CIFAR-10.
 import { evaluate, fit, progressBar, snapshots, wasm, type State } from 'cyclegrad';
 import * as nn from 'cyclegrad/nn';
