@@ -1,15 +1,15 @@
 /** The subcommands of `cyclegrad` and their exit status. */
 import { Command, CommanderError } from 'commander';
-import { addDataCommand } from './data-command.ts';
-import { addDoctorCommand } from './doctor.ts';
-import { addExampleCommand } from './example.ts';
+import { addDataCommand } from './commands/data.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
+import { addExampleCommand } from './commands/example.ts';
 import { describeFailure, EXIT_USAGE, exitCodeOf } from './failure.ts';
 import type { Host } from './host.ts';
-import { addFindLrCommand } from './find-lr.ts';
-import { widthOf } from './plot.ts';
-import { addProfileCommand } from './profile.ts';
-import { addScheduleCommand } from './schedule.ts';
-import { addTrainCommand } from './train.ts';
+import { addFindLrCommand } from './commands/find-lr.ts';
+import { widthOf } from './terminal/plot.ts';
+import { addProfileCommand } from './commands/profile.ts';
+import { addScheduleCommand } from './commands/schedule.ts';
+import { addTrainCommand } from './commands/train.ts';
 import { ownVersion } from './version.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { dataProgress } from '../../cli/data-progress.ts';
+import { dataProgress } from '../../cli/terminal/data-progress.ts';
 import type { DataEvent } from 'cyclegrad/datasets';
 import { collector } from './fixture.ts';
 

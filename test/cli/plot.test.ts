@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { plotText, widthOf } from '../../cli/plot.ts';
+import { plotText, widthOf } from '../../cli/terminal/plot.ts';
 
 const plot = (values: readonly number[], width: number): string[] =>
   plotText(values, { from: 'a', to: 'b', width, format: (x) => x.toFixed(2) }).split('\n');

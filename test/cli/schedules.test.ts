@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { chooseSchedule, scheduleNames, type RateOptions } from '../../cli/schedules.ts';
+import { chooseSchedule, scheduleNames, type RateOptions } from '../../cli/options/schedules.ts';
 import { tempDir } from './fixture.ts';
 
 const choose = (given: string, options: RateOptions = {}) => chooseSchedule(given, options, '/').schedule;

@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { access, lstat, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { cifar10Dir, type Dataset, type OnData } from '../datasets/index.ts';
-import { dataProgress } from './data-progress.ts';
+import { dataProgress } from './terminal/data-progress.ts';
 import { UsageError } from './failure.ts';
 import { shellWord, type Host } from './host.ts';
 

@@ -1,6 +1,6 @@
 /** The networks of the command, and the options for the network and the batch size. */
 import { Option, type Command } from 'commander';
-import * as nn from '../engine/nn/index.ts';
+import * as nn from '../../engine/nn/index.ts';
 import { whole } from './values.ts';
 
 export const NETS = { full: nn.caffeFull, quick: nn.caffeQuick } as const;

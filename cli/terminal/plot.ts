@@ -1,6 +1,6 @@
 /** Curves in the terminal. */
 import asciichart from 'asciichart';
-import type { Host, Output } from './host.ts';
+import type { Host, Output } from '../host.ts';
 
 /** Wider plots are unreadable, and as slow as they are wide. */
 const WIDEST = 1000;

@@ -1,6 +1,6 @@
 /** `cyclegrad profile`: the time of a training step, with one line for each step of its plan. */
 import type { Command } from 'commander';
-import { loader, meanImage, synthetic } from '../datasets/index.ts';
+import { loader, meanImage, synthetic } from '../../datasets/index.ts';
 import {
   checkFinite,
   compile,
@@ -12,8 +12,8 @@ import {
   type Compiled,
   type Feeds,
   type Report,
-} from '../engine/index.ts';
-import * as nn from '../engine/nn/index.ts';
+} from '../../engine/index.ts';
+import * as nn from '../../engine/nn/index.ts';
 import {
   adapterName,
   formatProfile,
@@ -22,13 +22,13 @@ import {
   summarizeProfile,
   type ProfileSummary,
   type StepTime,
-} from '../engine/tools/index.ts';
-import { sgd } from '../optim/index.ts';
-import { addBackendOptions, startBackend, type BackendArguments } from './backend.ts';
-import type { Host } from './host.ts';
-import { addNetOptions, NETS, type NetArguments } from './nets.ts';
-import { whole } from './values.ts';
-import { ownVersion } from './version.ts';
+} from '../../engine/tools/index.ts';
+import { sgd } from '../../optim/index.ts';
+import { addBackendOptions, startBackend, type BackendArguments } from '../options/backend.ts';
+import type { Host } from '../host.ts';
+import { addNetOptions, NETS, type NetArguments } from '../options/nets.ts';
+import { whole } from '../options/values.ts';
+import { ownVersion } from '../version.ts';
 
 interface ProfileArguments extends BackendArguments, NetArguments {
   readonly steps: number;

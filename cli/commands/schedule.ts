@@ -1,12 +1,12 @@
 /** `cyclegrad schedule`: a schedule as a plot in the terminal, an SVG, or numbers. */
 import type { Command } from 'commander';
-import { curveSvg } from '../engine/index.ts';
-import { notices, type Schedule } from '../schedulers/index.ts';
-import type { Host } from './host.ts';
-import { svgWriter } from './svg-file.ts';
-import { plotText, widthOf } from './plot.ts';
-import { chooseSchedule, scheduleNames, scheduleOptions, type RateOptions } from './schedules.ts';
-import { path, whole } from './values.ts';
+import { curveSvg } from '../../engine/index.ts';
+import { notices, type Schedule } from '../../schedulers/index.ts';
+import type { Host } from '../host.ts';
+import { svgWriter } from '../options/svg-file.ts';
+import { plotText, widthOf } from '../terminal/plot.ts';
+import { chooseSchedule, scheduleNames, scheduleOptions, type RateOptions } from '../options/schedules.ts';
+import { path, whole } from '../options/values.ts';
 
 interface ScheduleArguments extends RateOptions {
   readonly steps: number;

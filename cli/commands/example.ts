@@ -5,8 +5,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { UsageError } from './failure.ts';
-import { EXIT_CODES, shellWord, type Host, type StopSignal } from './host.ts';
+import { UsageError } from '../failure.ts';
+import { EXIT_CODES, shellWord, type Host, type StopSignal } from '../host.ts';
 
 interface Example {
   readonly name: string;

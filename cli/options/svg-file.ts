@@ -1,8 +1,8 @@
 /** `--svg FILE`: an SVG file in addition to the output of a command. */
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { UsageError } from './failure.ts';
-import type { Host } from './host.ts';
+import { UsageError } from '../failure.ts';
+import type { Host } from '../host.ts';
 
 const message = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

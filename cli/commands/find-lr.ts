@@ -1,6 +1,6 @@
 /** `cyclegrad find-lr`: the learning-rate range test on Caffe's CIFAR-10 networks. The defaults are those of Figure 3 of the paper. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { loader, meanImage } from '../datasets/index.ts';
+import { loader, meanImage } from '../../datasets/index.ts';
 import {
   formatPercent,
   lossTrend,
@@ -10,17 +10,17 @@ import {
   suggestBounds,
   type RangeCurve,
   type RangeTest,
-} from '../engine/index.ts';
-import { sgd } from '../optim/index.ts';
-import { addBackendOptions, startBackend, type BackendArguments } from './backend.ts';
-import { DATA_HELP, openCifar10 } from './data.ts';
-import { UsageError } from './failure.ts';
-import { EXIT_CODES, type Host } from './host.ts';
-import { addNetOptions, NETS, type NetArguments } from './nets.ts';
-import { svgWriter } from './svg-file.ts';
-import { plotText, widthOf } from './plot.ts';
-import { onStopSignal } from './stop.ts';
-import { notNegative, path, positive, whole } from './values.ts';
+} from '../../engine/index.ts';
+import { sgd } from '../../optim/index.ts';
+import { addBackendOptions, startBackend, type BackendArguments } from '../options/backend.ts';
+import { DATA_HELP, openCifar10 } from '../cifar10.ts';
+import { UsageError } from '../failure.ts';
+import { EXIT_CODES, type Host } from '../host.ts';
+import { addNetOptions, NETS, type NetArguments } from '../options/nets.ts';
+import { svgWriter } from '../options/svg-file.ts';
+import { plotText, widthOf } from '../terminal/plot.ts';
+import { onStopSignal } from '../stop.ts';
+import { notNegative, path, positive, whole } from '../options/values.ts';
 
 interface FindArguments extends BackendArguments, NetArguments {
   readonly from?: number;

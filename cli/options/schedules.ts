@@ -10,8 +10,8 @@ import {
   scheduleKinds,
   type Schedule,
   type ScheduleConfig,
-} from '../schedulers/index.ts';
-import { UsageError } from './failure.ts';
+} from '../../schedulers/index.ts';
+import { UsageError } from '../failure.ts';
 import { notNegative, positive, whole } from './values.ts';
 
 /** The options of a named schedule. */

@@ -1,12 +1,12 @@
 /** `cyclegrad data NAME`: finds or downloads a data set. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { cifar100, dataDir, fashionMnist, mnist, svhn } from '../datasets/index.ts';
-import { formatDuration } from '../engine/index.ts';
-import { dataCommand, findCifar10, loadShown } from './data.ts';
-import { EXIT_CODES, type Host } from './host.ts';
-import { onStopSignal } from './stop.ts';
-import { path } from './values.ts';
+import { cifar100, dataDir, fashionMnist, mnist, svhn } from '../../datasets/index.ts';
+import { formatDuration } from '../../engine/index.ts';
+import { dataCommand, findCifar10, loadShown } from '../cifar10.ts';
+import { EXIT_CODES, type Host } from '../host.ts';
+import { onStopSignal } from '../stop.ts';
+import { path } from '../options/values.ts';
 
 interface NamedData {
   /** As on the command line. */

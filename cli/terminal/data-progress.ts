@@ -1,9 +1,9 @@
 /** The progress of downloads: bars on a terminal, plain lines elsewhere. */
 import { MultiBar, type SingleBar } from 'cli-progress';
-import type { DataEvent, OnData } from '../datasets/index.ts';
-import { formatDuration } from '../engine/index.ts';
+import type { DataEvent, OnData } from '../../datasets/index.ts';
+import { formatDuration } from '../../engine/index.ts';
 import { formatBytes } from './format.ts';
-import type { Output } from './host.ts';
+import type { Output } from '../host.ts';
 
 const LINE_MS = 10_000;
 const BAR_WIDTH = 24;

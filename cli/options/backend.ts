@@ -1,9 +1,9 @@
 /** The options that select the backend, shared by several commands, and the backend that they select. */
 import { Option, type Command } from 'commander';
-import { BackendError, BACKENDS, openBackend, type Backend, type BackendName } from '../engine/index.ts';
-import { SIMD_KINDS, wideSimdUnavailableReason, type Simd } from '../engine/tools/index.ts';
-import { UsageError } from './failure.ts';
-import type { Host } from './host.ts';
+import { BackendError, BACKENDS, openBackend, type Backend, type BackendName } from '../../engine/index.ts';
+import { SIMD_KINDS, wideSimdUnavailableReason, type Simd } from '../../engine/tools/index.ts';
+import { UsageError } from '../failure.ts';
+import type { Host } from '../host.ts';
 import { whole } from './values.ts';
 
 export interface BackendArguments {

@@ -2,20 +2,20 @@
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Command } from 'commander';
-import { reference, wasm, type Report } from '../engine/index.ts';
+import { reference, wasm, type Report } from '../../engine/index.ts';
 import {
   adapterName,
   SIMD_KINDS,
   simdName,
   wideSimdUnavailableReason,
   type Simd,
-} from '../engine/tools/index.ts';
-import { dataCommand, findCifar10, type Cifar10Location, DATA_HELP } from './data.ts';
-import { formatBytes } from './format.ts';
-import type { Host } from './host.ts';
-import { tryBackend, type Finding, type GpuDiagnosis, type GpuFinding } from './probe.ts';
-import { path } from './values.ts';
-import { ownVersion } from './version.ts';
+} from '../../engine/tools/index.ts';
+import { dataCommand, findCifar10, type Cifar10Location, DATA_HELP } from '../cifar10.ts';
+import { formatBytes } from '../terminal/format.ts';
+import type { Host } from '../host.ts';
+import { tryBackend, type Finding, type GpuDiagnosis, type GpuFinding } from '../probe.ts';
+import { path } from '../options/values.ts';
+import { ownVersion } from '../version.ts';
 
 export interface Diagnosis extends GpuDiagnosis {
   readonly cyclegrad: string;

@@ -1,7 +1,7 @@
 /** `cyclegrad train`: trains Caffe's CIFAR-10 networks. The defaults are the cyclical row of the paper's Table 1. */
 import { relative, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { loader, meanImage, type Dataset } from '../datasets/index.ts';
+import { loader, meanImage, type Dataset } from '../../datasets/index.ts';
 import {
   fit,
   formatDuration,
@@ -14,23 +14,23 @@ import {
   type EvalEvent,
   type Listener,
   type Result,
-} from '../engine/index.ts';
-import * as nn from '../engine/nn/index.ts';
-import { sgd } from '../optim/index.ts';
-import { addBackendOptions, startBackend, type BackendArguments } from './backend.ts';
-import { DATA_HELP, openCifar10 } from './data.ts';
-import { exitCodeOf, UsageError } from './failure.ts';
-import { EXIT_CODES, shellWord, type Host } from './host.ts';
-import { addNetOptions, NETS, type NetArguments } from './nets.ts';
+} from '../../engine/index.ts';
+import * as nn from '../../engine/nn/index.ts';
+import { sgd } from '../../optim/index.ts';
+import { addBackendOptions, startBackend, type BackendArguments } from '../options/backend.ts';
+import { DATA_HELP, openCifar10 } from '../cifar10.ts';
+import { exitCodeOf, UsageError } from '../failure.ts';
+import { EXIT_CODES, shellWord, type Host } from '../host.ts';
+import { addNetOptions, NETS, type NetArguments } from '../options/nets.ts';
 import {
   chooseSchedule,
   scheduleNames,
   scheduleOptions,
   type ChosenSchedule,
   type RateOptions,
-} from './schedules.ts';
-import { onStopSignal, type Stop } from './stop.ts';
-import { path, whole } from './values.ts';
+} from '../options/schedules.ts';
+import { onStopSignal, type Stop } from '../stop.ts';
+import { path, whole } from '../options/values.ts';
 
 /** A run has the time of this many steps to end its step and save. */
 const STEPS_TO_STOP = 4;
