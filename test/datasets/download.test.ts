@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { download } from '../../datasets/download.ts';
-import { unpack } from '../../datasets/files.ts';
+import { download } from '../../datasets/download/download.ts';
+import { unpack } from '../../datasets/download/files.ts';
 import { ARCHIVE, md5, serve, tarball, tempDir } from './fixture.ts';
 
 const retry = { connectMs: 5000, idleMs: 5000, attempts: 3, retryMs: 1 };

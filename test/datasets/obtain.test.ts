@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DataError } from 'cyclegrad';
 import type { Cifar10Sources } from 'cyclegrad/datasets';
-import { RETRY } from '../../datasets/download.ts';
-import { obtainCifar10 } from '../../datasets/obtain.ts';
+import { RETRY } from '../../datasets/download/download.ts';
+import { obtainCifar10 } from '../../datasets/download/obtain.ts';
 import { plainPng } from '../png.ts';
 import {
   ARCHIVE,

@@ -2,7 +2,7 @@
 import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
-import { DataError } from '../engine/errors.ts';
+import { DataError } from '../../engine/errors.ts';
 import { named } from './image.ts';
 
 export interface LabeledFile {

@@ -1,8 +1,8 @@
 /** NumPy's files: .npy has one array, .npz is a zip archive of them. */
-import { DataError } from '../engine/errors.ts';
-import { formatShape, sizeOf, stridesOf } from '../engine/shape.ts';
-import { STORED, unrepresentable } from '../engine/stored.ts';
-import type { HostData, HostTensor, Shape, State } from '../engine/types.ts';
+import { DataError } from '../../engine/errors.ts';
+import { formatShape, sizeOf, stridesOf } from '../../engine/shape.ts';
+import { STORED, unrepresentable } from '../../engine/stored.ts';
+import type { HostData, HostTensor, Shape, State } from '../../engine/types.ts';
 import { swapped } from './byte-order.ts';
 import { openSource } from './source.ts';
 import { unzip } from './zip.ts';

@@ -1,12 +1,12 @@
 /** One image, for predictions. */
-import { checkListening } from './checks.ts';
-import { typedArrayName } from '../engine/host.ts';
-import { checkOptions } from '../engine/options.ts';
-import type { HostTensor } from '../engine/types.ts';
-import { checkBytes, decodeImage } from './image-decode.ts';
-import { readImageFile } from './image-file.ts';
-import { checkPath, IMAGE_OPTIONS, imageFormat, untilAborted, type ImageOptions } from './image-options.ts';
-import { resizeImage } from './image-resize.ts';
+import { checkListening } from '../checks.ts';
+import { typedArrayName } from '../../engine/host.ts';
+import { checkOptions } from '../../engine/options.ts';
+import type { HostTensor } from '../../engine/types.ts';
+import { checkBytes, decodeImage } from './decode.ts';
+import { readImageFile } from './file.ts';
+import { checkPath, IMAGE_OPTIONS, imageFormat, untilAborted, type ImageOptions } from './options.ts';
+import { resizeImage } from './resize.ts';
 import { named } from './image.ts';
 
 /** A path, or the bytes of a file. In browsers there are no paths. */

@@ -8,10 +8,10 @@ import { mkdir, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promi
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
-import { DataError } from '../engine/errors.ts';
-import { flushParents, makeFolder, nodeFiles, writeFlushed } from '../engine/files.ts';
-import { checkOptions, show } from '../engine/options.ts';
-import { checkListening } from './checks.ts';
+import { DataError } from '../../engine/errors.ts';
+import { flushParents, makeFolder, nodeFiles, writeFlushed } from '../../engine/files.ts';
+import { checkOptions, show } from '../../engine/options.ts';
+import { checkListening } from '../checks.ts';
 import { BODY, download, reasonOf, RETRY } from './download.ts';
 import type { RetryPolicy } from './download.ts';
 import {
@@ -22,12 +22,12 @@ import {
   StorageError,
   unpack,
 } from './files.ts';
-import { decodeImage } from './image-decode.ts';
-import { named } from './image.ts';
+import { decodeImage } from '../images/decode.ts';
+import { named } from '../images/image.ts';
 import { npmPack } from './npm.ts';
 import type { NpmCommand } from './npm.ts';
 import { refuseOtherForms } from './other-forms.ts';
-import type { OnData } from './progress.ts';
+import type { OnData } from '../progress.ts';
 import { noteVerified, verifyFiles, type VerifiedFile } from './verify.ts';
 
 export const HOME_PAGE = 'https://www.cs.toronto.edu/~kriz/cifar.html';

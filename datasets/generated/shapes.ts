@@ -1,8 +1,8 @@
 /** Pictures of shapes whose masks and boxes are known, for experiments with segmentation and detection. */
-import type { Dataset } from '../engine/dataset.ts';
-import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../engine/options.ts';
-import { stream, type Stream } from '../engine/rng.ts';
-import { arrays } from './arrays.ts';
+import type { Dataset } from '../../engine/dataset.ts';
+import { checkInteger, checkNumber, checkOneOf, checkOptions } from '../../engine/options.ts';
+import { stream, type Stream } from '../../engine/rng.ts';
+import { arrays } from '../arrays.ts';
 
 export interface ShapesOptions {
   /** Number of pictures. */

@@ -4,9 +4,9 @@
  */
 import { open, readFile, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DataError } from '../engine/errors.ts';
+import { DataError } from '../../engine/errors.ts';
 import { codeOf, fileSize, md5Of, orStorageError, StorageError } from './files.ts';
-import type { OnData } from './progress.ts';
+import type { OnData } from '../progress.ts';
 
 /** Timeouts and retries of a download, in milliseconds. */
 export interface RetryPolicy {

@@ -1,12 +1,19 @@
 /** CIFAR-100 from its official binary files. */
 import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { Dataset } from '../engine/dataset.ts';
-import { DataError } from '../engine/errors.ts';
-import { checkOneOf, checkOptions } from '../engine/options.ts';
-import { arrays } from './arrays.ts';
-import { fileSize, orNamedStorageError, unpack } from './files.ts';
-import { checkNamed, dataDir, obtainFile, readWhole, type NamedOptions, type OfficialFile } from './named.ts';
+import type { Dataset } from '../../engine/dataset.ts';
+import { DataError } from '../../engine/errors.ts';
+import { checkOneOf, checkOptions } from '../../engine/options.ts';
+import { arrays } from '../arrays.ts';
+import { fileSize, orNamedStorageError, unpack } from '../download/files.ts';
+import {
+  checkNamed,
+  dataDir,
+  obtainFile,
+  readWhole,
+  type NamedOptions,
+  type OfficialFile,
+} from '../download/named.ts';
 
 export interface Cifar100Options extends NamedOptions {
   /** The 100 classes ('fine'), or the 20 groups of them ('coarse'). Default 'fine'. */

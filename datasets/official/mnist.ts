@@ -1,10 +1,10 @@
 /** MNIST and Fashion-MNIST from their official files. */
-import type { Dataset } from '../engine/dataset.ts';
-import { DataError } from '../engine/errors.ts';
-import { formatType, sameShape } from '../engine/shape.ts';
-import { arrays } from './arrays.ts';
-import { readIdx } from './idx.ts';
-import { checkNamed, dataDir, obtainFile, type NamedOptions, type OfficialFile } from './named.ts';
+import type { Dataset } from '../../engine/dataset.ts';
+import { DataError } from '../../engine/errors.ts';
+import { formatType, sameShape } from '../../engine/shape.ts';
+import { arrays } from '../arrays.ts';
+import { readIdx } from '../formats/idx.ts';
+import { checkNamed, dataDir, obtainFile, type NamedOptions, type OfficialFile } from '../download/named.ts';
 
 type Files = Readonly<Record<'trainImages' | 'trainLabels' | 'testImages' | 'testLabels', OfficialFile>>;
 

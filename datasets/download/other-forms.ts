@@ -1,6 +1,6 @@
 /** Recognizes folders that hold CIFAR in a form that is not read, so that nothing is downloaded into them. */
 import { join } from 'node:path';
-import { DataError } from '../engine/errors.ts';
+import { DataError } from '../../engine/errors.ts';
 import { fileSize } from './files.ts';
 
 /** A file that only this form has, relative to the folder that was given. */

@@ -5,9 +5,9 @@ import { stat } from 'node:fs/promises';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { DataError } from '../engine/errors.ts';
-import { nodeFiles, writeFlushed } from '../engine/files.ts';
-import type { OnData } from './progress.ts';
+import { DataError } from '../../engine/errors.ts';
+import { nodeFiles, writeFlushed } from '../../engine/files.ts';
+import type { OnData } from '../progress.ts';
 
 /** The largest unpacked archive. CIFAR-10 has 184 MB. */
 const MOST_UNPACKED = 2 ** 31;

@@ -2,13 +2,13 @@
 import { access, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
-import { DataError } from '../engine/errors.ts';
-import { flushParents, makeFolder, nodeFiles } from '../engine/files.ts';
-import { checkOneOf, checkOptions, show } from '../engine/options.ts';
-import { checkListening } from './checks.ts';
+import { DataError } from '../../engine/errors.ts';
+import { flushParents, makeFolder, nodeFiles } from '../../engine/files.ts';
+import { checkOneOf, checkOptions, show } from '../../engine/options.ts';
+import { checkListening } from '../checks.ts';
 import { download, reasonOf } from './download.ts';
 import { fileSize, orStorageError, StorageError } from './files.ts';
-import type { OnData } from './progress.ts';
+import type { OnData } from '../progress.ts';
 
 export interface NamedOptions {
   /** The folder of the official files. It is created if it is missing. Default: a folder in the cache of the user. */

@@ -4,7 +4,7 @@
  * Source: MathWorks, MAT-File Format, 2023.
  */
 import { inflateSync } from 'node:zlib';
-import { DataError } from '../engine/errors.ts';
+import { DataError } from '../../engine/errors.ts';
 
 /** A numeric array in the order of the file: the first axis changes fastest. */
 export interface MatArray {

@@ -1,17 +1,17 @@
 /** A data set of image files: a folder with one folder for each class. */
 import { basename, resolve } from 'node:path';
-import type { Dataset } from '../engine/dataset.ts';
-import { DataError } from '../engine/errors.ts';
-import { checkOneOf, checkOptions, show } from '../engine/options.ts';
-import { arrays } from './arrays.ts';
-import { decodeImage } from './image-decode.ts';
-import { readImageFile } from './image-file.ts';
-import { checkPath, IMAGE_OPTIONS, imageFormat, untilAborted, type ImageOptions } from './image-options.ts';
-import { resizeImage, type Size } from './image-resize.ts';
-import { findImages, type FoundImages, type LabeledFile, type SkippedFile } from './image-scan.ts';
+import type { Dataset } from '../../engine/dataset.ts';
+import { DataError } from '../../engine/errors.ts';
+import { checkOneOf, checkOptions, show } from '../../engine/options.ts';
+import { arrays } from '../arrays.ts';
+import { decodeImage } from './decode.ts';
+import { readImageFile } from './file.ts';
+import { checkPath, IMAGE_OPTIONS, imageFormat, untilAborted, type ImageOptions } from './options.ts';
+import { resizeImage, type Size } from './resize.ts';
+import { findImages, type FoundImages, type LabeledFile, type SkippedFile } from './scan.ts';
 import type { DecodeOptions } from './image.ts';
-import type { OnData } from './progress.ts';
-import { checkListening } from './checks.ts';
+import type { OnData } from '../progress.ts';
+import { checkListening } from '../checks.ts';
 
 export interface ImageFolderOptions extends ImageOptions {
   /**

@@ -1,5 +1,5 @@
 /** Small synthetic data sets for experiments and tests. */
-import type { Dataset } from '../engine/dataset.ts';
+import type { Dataset } from '../../engine/dataset.ts';
 import {
   checkInteger,
   checkNumber,
@@ -8,10 +8,10 @@ import {
   isPromise,
   isRecord,
   show,
-} from '../engine/options.ts';
-import { stream } from '../engine/rng.ts';
-import type { Stream } from '../engine/rng.ts';
-import { arrays } from './arrays.ts';
+} from '../../engine/options.ts';
+import { stream } from '../../engine/rng.ts';
+import type { Stream } from '../../engine/rng.ts';
+import { arrays } from '../arrays.ts';
 
 export interface SyntheticOptions {
   /** Number of examples. Their classes alternate. */

@@ -1,5 +1,5 @@
 /** What both decoders share: the decoded image, the options, and the formats. */
-import { DataError } from '../engine/errors.ts';
+import { DataError } from '../../engine/errors.ts';
 
 /** Row-major pixels, upright, without alpha. */
 export interface Image {

@@ -1,6 +1,6 @@
 /** Options of `readImage` and `imageFolder`. */
-import { checkInteger, checkOneOf, show } from '../engine/options.ts';
-import type { Size } from './image-resize.ts';
+import { checkInteger, checkOneOf, show } from '../../engine/options.ts';
+import type { Size } from './resize.ts';
 import type { Color, DecodeOptions } from './image.ts';
 
 /** The format of all images. */

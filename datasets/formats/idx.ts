@@ -1,8 +1,8 @@
 /** IDX files, the format of MNIST and of data sets like it. */
-import { DataError } from '../engine/errors.ts';
-import { formatShape, sizeOf } from '../engine/shape.ts';
-import { STORED, unrepresentable } from '../engine/stored.ts';
-import type { HostTensor } from '../engine/types.ts';
+import { DataError } from '../../engine/errors.ts';
+import { formatShape, sizeOf } from '../../engine/shape.ts';
+import { STORED, unrepresentable } from '../../engine/stored.ts';
+import type { HostTensor } from '../../engine/types.ts';
 import { swapped } from './byte-order.ts';
 import { beginningOfGzip, gunzip, isGzip, openSource } from './source.ts';
 

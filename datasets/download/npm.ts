@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { DataError } from '../engine/errors.ts';
-import { makeFolder, nodeFiles } from '../engine/files.ts';
-import type { OnData } from './progress.ts';
+import { DataError } from '../../engine/errors.ts';
+import { makeFolder, nodeFiles } from '../../engine/files.ts';
+import type { OnData } from '../progress.ts';
 
 /** The command that starts npm: the program and its first arguments. */
 export type NpmCommand = readonly [program: string, ...args: string[]];

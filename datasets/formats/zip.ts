@@ -1,7 +1,7 @@
 /** The files in a zip archive. */
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
-import { DataError } from '../engine/errors.ts';
+import { DataError } from '../../engine/errors.ts';
 
 export interface ZipEntry {
   readonly name: string;

@@ -1,9 +1,9 @@
 /** The bytes of a file of numbers, from a path or from memory. */
 import { readFile, stat } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
-import { DataError } from '../engine/errors.ts';
-import { typedArrayName } from '../engine/host.ts';
-import { show } from '../engine/options.ts';
+import { DataError } from '../../engine/errors.ts';
+import { typedArrayName } from '../../engine/host.ts';
+import { show } from '../../engine/options.ts';
 
 /** A file in memory, and the place that begins its messages: 'readNpy: weights.npy'. */
 export interface Source {

@@ -1,5 +1,5 @@
 /** Decoding in browsers, with their own decoder. */
-import { EngineError } from '../engine/errors.ts';
+import { EngineError } from '../../engine/errors.ts';
 import { checkPixels, decodingError, type DecodeOptions, type Image, type ImageFormat } from './image.ts';
 
 export const hasBrowserDecoder = (): boolean =>

@@ -2,7 +2,7 @@
  * The parts of image files: chunks, segments, frames, pages and boxes. Decoders read all of them, even for the first frame alone, and
  * some need quadratic time or store texts that inflate to gigabytes. Measurements are in docs/notes/images.md.
  */
-import { DataError } from '../engine/errors.ts';
+import { DataError } from '../../engine/errors.ts';
 import type { ImageFormat } from './image.ts';
 
 /** Where the first part starts, and where the part after one at `at` starts. Reading beyond the end throws RangeError. */

@@ -1,7 +1,7 @@
 /** Decoding in Node, with the package sharp (libvips, libjpeg-turbo, libpng). */
 import type sharp from 'sharp';
-import { EngineError } from '../engine/errors.ts';
-import { essentialParts } from './image-parts.ts';
+import { EngineError } from '../../engine/errors.ts';
+import { essentialParts } from './parts.ts';
 import { checkPixels, decodingError, type DecodeOptions, type Image, type ImageFormat } from './image.ts';
 
 type Sharp = typeof sharp;

@@ -1,9 +1,16 @@
 /** SVHN, the cropped digits of the Street View House Numbers. */
-import type { Dataset } from '../engine/dataset.ts';
-import { DataError } from '../engine/errors.ts';
-import { arrays } from './arrays.ts';
-import { readMat, type MatArray } from './mat.ts';
-import { checkNamed, dataDir, obtainFile, readWhole, type NamedOptions, type OfficialFile } from './named.ts';
+import type { Dataset } from '../../engine/dataset.ts';
+import { DataError } from '../../engine/errors.ts';
+import { arrays } from '../arrays.ts';
+import { readMat, type MatArray } from '../formats/mat.ts';
+import {
+  checkNamed,
+  dataDir,
+  obtainFile,
+  readWhole,
+  type NamedOptions,
+  type OfficialFile,
+} from '../download/named.ts';
 
 /** The checksums are those of torchvision's sources. */
 const fileOf = (part: string, md5: string): OfficialFile => ({

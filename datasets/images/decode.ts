@@ -1,7 +1,7 @@
 /** From the bytes of a file to pixels. */
-import { DataError } from '../engine/errors.ts';
-import { decodeInBrowser, hasBrowserDecoder } from './image-browser.ts';
-import { decodeWithSharp } from './image-sharp.ts';
+import { DataError } from '../../engine/errors.ts';
+import { decodeInBrowser, hasBrowserDecoder } from './browser.ts';
+import { decodeWithSharp } from './sharp.ts';
 import { formatOf, type DecodeOptions, type Image } from './image.ts';
 
 /** The maximum size of a file, in bytes: four for each pixel. */

@@ -1,8 +1,8 @@
 /** Reading the file of an image. */
 import type { Stats } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
-import { DataError } from '../engine/errors.ts';
-import { checkBytes } from './image-decode.ts';
+import { DataError } from '../../engine/errors.ts';
+import { checkBytes } from './decode.ts';
 
 /**
  * The bytes of a regular file. Other kinds are refused unopened: a FIFO waits for a writer, and devices never end.

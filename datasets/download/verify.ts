@@ -4,9 +4,9 @@
  */
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DataError } from '../engine/errors.ts';
+import { DataError } from '../../engine/errors.ts';
 import { md5Of } from './files.ts';
-import type { OnData } from './progress.ts';
+import type { OnData } from '../progress.ts';
 
 /** The note, in the folder of the files. */
 const STAMP = '.verified.json';

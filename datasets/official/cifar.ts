@@ -1,12 +1,12 @@
 /** CIFAR-10 from its official binary files, as bytes, channels last. */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Dataset } from '../engine/dataset.ts';
-import { DataError } from '../engine/errors.ts';
-import { checkRead } from './checks.ts';
-import { orUnreadable } from './files.ts';
-import { CLASSES, obtainCifar10, RECORD, SOURCES } from './obtain.ts';
-import type { BatchFile, ObtainOptions } from './obtain.ts';
+import type { Dataset } from '../../engine/dataset.ts';
+import { DataError } from '../../engine/errors.ts';
+import { checkRead } from '../checks.ts';
+import { orUnreadable } from '../download/files.ts';
+import { CLASSES, obtainCifar10, RECORD, SOURCES } from '../download/obtain.ts';
+import type { BatchFile, ObtainOptions } from '../download/obtain.ts';
 
 const PIXELS = 1024;
 const ITEM = 3 * PIXELS;
