@@ -3,6 +3,7 @@ import { basename, dirname, relative, sep } from 'node:path';
 import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { cifar10 } from '../datasets/index.ts';
+import { runtime } from './version.ts';
 import { diagnoseGpuApart, type GpuDiagnosis } from './probe.ts';
 
 export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
@@ -76,7 +77,8 @@ export function commandFor(subcommand: string, script: string, cwd: string, env:
     const local = dirname(script).endsWith(`node_modules${sep}.bin`);
     return `${local ? 'npx ' : ''}cyclegrad ${subcommand}`;
   }
-  return `node ${shellWord(relative(cwd, script))} ${subcommand}`;
+  const start = { node: 'node', bun: 'bun', deno: 'deno run -A' }[runtime().name];
+  return `${start} ${shellWord(relative(cwd, script))} ${subcommand}`;
 }
 
 /** A word of a shell command, quoted for the shell of this system if necessary. */

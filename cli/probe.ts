@@ -58,9 +58,11 @@ export const diagnoseGpu = async (): Promise<GpuDiagnosis> => ({
 
 /** `diagnoseGpu` in a process of its own. The native modules print warnings there, and a driver that crashes ends only that process. */
 export async function diagnoseGpuApart(): Promise<GpuDiagnosis> {
-  const program = `const { diagnoseGpu } = await import(${JSON.stringify(import.meta.url)});
-process.stdout.write(JSON.stringify(await diagnoseGpu()));
-process.exit();`;
+  // Without a top-level await: Deno evaluates the program as a script.
+  const program = `import(${JSON.stringify(import.meta.url)}).then(async ({ diagnoseGpu }) => {
+  process.stdout.write(JSON.stringify(await diagnoseGpu()));
+  process.exit();
+});`;
   const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });

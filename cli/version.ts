@@ -14,3 +14,11 @@ export function ownVersion(): string {
   }
   return 'unknown';
 }
+
+/** The JavaScript runtime of this process. */
+export function runtime(): { readonly name: 'node' | 'bun' | 'deno'; readonly version: string } {
+  const { bun, deno, node } = process.versions;
+  if (bun !== undefined) return { name: 'bun', version: bun };
+  if (deno !== undefined) return { name: 'deno', version: deno };
+  return { name: 'node', version: node };
+}

@@ -15,10 +15,13 @@ import { formatBytes } from '../terminal/format.ts';
 import type { Host } from '../host.ts';
 import { tryBackend, type Finding, type GpuDiagnosis, type GpuFinding } from '../probe.ts';
 import { path } from '../options/values.ts';
-import { ownVersion } from '../version.ts';
+import { ownVersion, runtime } from '../version.ts';
 
 export interface Diagnosis extends GpuDiagnosis {
   readonly cyclegrad: string;
+  /** What runs the command. */
+  readonly runtime: ReturnType<typeof runtime>;
+  /** The version of Node, or the one that another runtime is compatible with. */
   readonly node: { readonly version: string; readonly v8: string } & Finding;
   readonly platform: string;
   readonly cpu: { readonly model: string; readonly cores: number };
@@ -73,6 +76,7 @@ export async function diagnose(data: string | undefined, host: Host): Promise<Di
   );
   return {
     cyclegrad: ownVersion(),
+    runtime: runtime(),
     node: { version: process.versions.node, v8: process.versions.v8, ...nodeVersion(process.versions.node) },
     platform: `${process.platform}-${process.arch}`,
     cpu: { model: cpus()[0]?.model.trim() ?? 'unknown', cores: availableParallelism() },
@@ -142,12 +146,12 @@ async function workers(): Promise<Finding> {
 }
 
 function describe(diagnosis: Diagnosis, host: Host, data: string | undefined): string {
-  const { cyclegrad, node, platform, cpu, memory, wasm: cpuBackend, cifar10 } = diagnosis;
+  const { cyclegrad, runtime: program, node, platform, cpu, memory, wasm: cpuBackend, cifar10 } = diagnosis;
   const { report, simd } = cpuBackend;
   const lines = [
     `cyclegrad ${cyclegrad}`,
     '',
-    ...entry('node', node.works ? yes(`${node.version} (V8 ${node.v8})`) : node),
+    ...entry(program.name, runtimeFinding(program, node)),
     ...entry('platform', yes(platform)),
     ...entry('processor', yes(`${cpu.model}, ${cpu.cores} core${cpu.cores === 1 ? '' : 's'}`)),
     ...entry('memory', yes(`${formatBytes(memory.totalBytes)}, ${formatBytes(memory.freeBytes)} free`)),
@@ -179,6 +183,11 @@ function describe(diagnosis: Diagnosis, host: Host, data: string | undefined): s
     ...entry('CIFAR-10', dataFinding(cifar10, host, data)),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function runtimeFinding({ name, version }: Diagnosis['runtime'], node: Diagnosis['node']): Finding {
+  if (!node.works) return node;
+  return yes(`${version} (${name === 'node' ? '' : `compatible with Node ${node.version}, `}V8 ${node.v8})`);
 }
 
 function gpuFinding({ run, report }: GpuFinding): Finding {

@@ -2,8 +2,16 @@
 import { EngineError } from '../../engine/errors.ts';
 import { checkPixels, decodingError, type DecodeOptions, type Image, type ImageFormat } from './image.ts';
 
-export const hasBrowserDecoder = (): boolean =>
-  typeof createImageBitmap === 'function' && typeof OffscreenCanvas === 'function';
+let hasDecoder: boolean | undefined;
+
+/** Whether the browser decodes images here. Deno has the classes, but no 2D canvas. */
+export function hasBrowserDecoder(): boolean {
+  hasDecoder ??=
+    typeof createImageBitmap === 'function' &&
+    typeof OffscreenCanvas === 'function' &&
+    new OffscreenCanvas(1, 1).getContext('2d') !== null;
+  return hasDecoder;
+}
 
 export async function decodeInBrowser(
   bytes: Uint8Array,

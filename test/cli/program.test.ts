@@ -310,6 +310,7 @@ describe('doctor', () => {
     const host = await testHost();
     expect(await run(host, 'doctor --json')).toBe(0);
     expect(JSON.parse(host.out())).toMatchObject({
+      runtime: { name: 'node', version: process.versions.node },
       node: { works: true },
       wasm: { run: { works: true }, workers: { works: true }, simd: { plain: { works: true } } },
       webgpu: { run: { works: expect.any(Boolean) as boolean } },
