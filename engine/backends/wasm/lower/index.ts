@@ -40,13 +40,31 @@ function stridedCopy(
 ): void {
   if (sizeOf(shape) === 0) return;
   const bytes = elementBytes(dtype);
-  const axes = mergeAxes(shape, [from.strides, to.strides]);
+  const axes = inLoopOrder(mergeAxes(shape, [from.strides, to.strides]));
   emit('strided', {
     x: inputs[from.input ?? 0] + (from.first ?? 0) * bytes,
     y: outputs[0] + (to.first ?? 0) * bytes,
     elementBytes: bytes,
     axes: axes.map(([size, xStride, yStride]) => ({ size, xStride, yStride })),
   });
+}
+
+/** The size of an axis, and its strides in the source and in the result. */
+type CopyAxis = readonly number[];
+
+/**
+ * The axes of a copy with a long one innermost, because each row costs more than a few elements. A copy that ends in a short axis, such
+ * as the channels of an image, goes along another axis instead if its elements are close to each other.
+ */
+function inLoopOrder(axes: readonly CopyAxis[]): readonly CopyAxis[] {
+  const SHORT = 16;
+  const last = axes[axes.length - 1];
+  if (last[0] >= SHORT) return axes;
+  const reach = ([, x, y]: CopyAxis): number => Math.max(Math.abs(x), Math.abs(y));
+  const better = axes
+    .filter((axis) => axis[0] >= 4 * last[0] && axis[0] >= SHORT && reach(axis) <= SHORT)
+    .sort((a, b) => reach(a) - reach(b))[0];
+  return better === undefined ? axes : [...axes.filter((axis) => axis !== better), better];
 }
 
 /** Every step-th element of each axis, from `begin` on. */
