@@ -56,11 +56,18 @@ const rows = {
   brightness: augment.brightness(0.6),
   contrast: augment.contrast(0.8),
   saturation: augment.saturation(1),
+  hue: augment.hue(0.5),
+  sharpness: augment.sharpness(1),
+  autoContrast: augment.autoContrast(),
+  equalize: augment.equalize(),
+  posterize: augment.posterize(2),
+  solarize: augment.solarize(0.6),
   cutout: augment.cutout(Math.round(size / 3)),
   randomErasing: augment.randomErasing(),
   mixup: augment.mixup(1),
   cutmix: augment.cutmix(1),
   trivialAugment: augment.trivialAugment(),
+  randAugment: augment.randAugment(),
 };
 
 const backend = await wasm();

@@ -83,7 +83,7 @@ export function geometric(options: GeometricOptions): Augmentation {
 
 export const matrices = (draws: Tensor): Tensor => reshape(draws, [draws.shape[0], 2, 3]);
 
-export function checkFill(where: string, fill: unknown): asserts fill is Fill {
+function checkFill(where: string, fill: unknown): asserts fill is Fill {
   const isNumbers = (values: unknown): boolean =>
     Array.isArray(values) && values.length > 0 && values.every((value) => Number.isFinite(value));
   if (fill === 'zero' || fill === 'reflect' || Number.isFinite(fill) || isNumbers(fill)) return;
@@ -246,7 +246,8 @@ function scaleOf(where: string, scale: unknown): readonly [number, number] {
   );
 }
 
-function fillOf(where: string, options: FillOptions): Fill {
+/** The fill of options that have nothing else. Throws TypeError for an unknown option or fill. */
+export function fillOf(where: string, options: FillOptions): Fill {
   checkOptions(where, options, ['fill']);
   const { fill = 'zero' } = options;
   checkFill(where, fill);

@@ -6,6 +6,7 @@ import {
   alternatingFlip,
   crop,
   flip,
+  randAugment,
   rotate,
   scale,
   translate,
@@ -46,6 +47,7 @@ test.each([
   ['rotate', rotate(180)],
   ['affine', affine({ rotate: 40, scale: [0.7, 1.3], translate: 0.1, shear: 20 })],
   ['TrivialAugment', trivialAugment()],
+  ['RandAugment', randAugment({ operations: 1, magnitude: 30 })],
 ] as const)('%s', async (name, augmentation) => {
   const shapes = await augmented(withTargets(x, mask, 'mask'), [augmentation]);
   const framed = await augmented(withTargets(x, boxes, 'boxes'), [augmentation]);
@@ -67,8 +69,8 @@ test.each([
       edges[2] = Math.max(edges[2], column + 1);
       edges[3] = Math.max(edges[3], row + 1);
     });
-    // TrivialAugment also changes colors, so its images do not show where the shape is.
-    expect(name === 'TrivialAugment' || both / either > 0.9).toBe(true);
+    // The policies also change colors, so their images do not show where the shape is.
+    expect(name.endsWith('Augment') || both / either > 0.9).toBe(true);
     const box = framed.y.data.subarray(4 * n, 4 * n + 4);
     // A shape that left its image leaves no pixel and an empty box.
     const isGone = edges[0] === Infinity;

@@ -12,7 +12,6 @@ import {
   randomErasing,
   rotate,
   saturation,
-  trivialAugment,
 } from 'cyclegrad/augment';
 import { arrays, loader } from 'cyclegrad/datasets';
 import * as nn from 'cyclegrad/nn';
@@ -90,44 +89,6 @@ describe('erasing', () => {
     expect(Math.min(...hit)).toBeGreaterThan(0.01);
     expect(Math.max(...hit)).toBeLessThan(0.38);
     expect(Math.max(...hit)).toBeGreaterThan(0.25);
-  });
-});
-
-describe('TrivialAugment', () => {
-  const drawsOf = (...rest: number[]): number[] => [1, 0, 0, 0, 1, 0, ...rest];
-  test.each<[string, number[], number[]]>([
-    ['nothing', drawsOf(1, 0, 0, 2, 0, 0), [10, 100, 200]],
-    ['brightness', drawsOf(0.5, 0, 0, 2, 0, 0), [5, 50, 100]],
-    ['contrast', drawsOf(0, 0, 1, 2, 0, 0), [310 / 3, 310 / 3, 310 / 3]],
-    ['solarize', drawsOf(1, 0, 0, 0.5, 0, 0), [10, 100, 55]],
-    ['posterize to 2 bits', drawsOf(1, 0, 0, 2, 64 / 255, 0), [0, 64, 192]],
-    ['auto contrast', drawsOf(1, 0, 0, 2, 0, 1), [0, (90 * 255) / 190, 255]],
-  ])('%s', async (_, draws, expected) => {
-    const actual = await pixelsOf([[10, 100, 200]], [drawing(trivialAugment(), draws)]);
-    actual.forEach((value, i) => expect(value).toBeCloseTo(expected[i], 3));
-  });
-
-  test('draws every change, within its ranges', () => {
-    const data = loader(withTargets(randomImages(50, 8, 8)), { batchSize: 50, augment: [trivialAugment()] });
-    const drawn = Array.from({ length: 20 }, (_, step) => [...data.batch(step).draws!]).flat();
-    const rows = Array.from({ length: 1000 }, (_, i) => drawn.slice(12 * i, 12 * (i + 1)));
-    const factors = rows.map((row) => row[6]);
-    expect(Math.min(...factors)).toBeCloseTo(0.01, 5);
-    expect(Math.max(...factors)).toBeCloseTo(1.99, 5);
-    expect(Math.max(...rows.map((row) => Math.abs(row[2])))).toBe(32);
-    for (const [column, still] of [
-      [1, 0],
-      [3, 0],
-      [2, 0],
-      [5, 0],
-      [7, 0],
-      [8, 0],
-      [9, 2],
-      [10, 0],
-      [11, 0],
-    ])
-      // prettier-ignore
-      expect(rows.some((row) => row[column] !== still)).toBe(true);
   });
 });
 

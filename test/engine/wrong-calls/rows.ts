@@ -474,7 +474,8 @@ const filled = { fill: 'reflect' };
 const augmentations: Readonly<Record<string, Row>> = {
   ...rows('alternatingFlip flip', { direction: 'vertical' }),
   affine: row({ rotate: 10, translate: 0.1, scale: [0.8, 1.2], shear: 5, mode: 'nearest', ...filled }),
-  ...rows('brightness contrast saturation cutmix mixup', 0.5),
+  ...rows('brightness contrast hue saturation sharpness cutmix mixup', 0.5),
+  ...rows('autoContrast equalize', { probability: 0.5 }),
   crop: row(2, filled),
   cutout: row(2),
   geometric: row({
@@ -483,9 +484,12 @@ const augmentations: Readonly<Record<string, Row>> = {
     map: (): readonly number[] => [1, 0, 0, 0, 1, 0],
     ...filled,
   }),
+  posterize: row(4, { probability: 0.5 }),
+  randAugment: row({ operations: 2, magnitude: 9, ...filled }),
   randomErasing: row({ probability: 0.5, area: [0.1, 0.2], ratio: [0.5, 2] }),
   rotate: row(10, filled),
   scale: row([0.8, 1.2], filled),
+  solarize: row(0.5, { probability: 0.5 }),
   translate: row(0.1, filled),
   trivialAugment: row(filled),
 };
