@@ -1,57 +1,81 @@
 /** Our side of a comparison: the training step of a workload through `train`, as users run it. */
-import { arrays, channelStats, meanImage, synthetic, type Dataset } from '../datasets/index.ts';
+import { arrays, channelStats, meanImage, shapes, synthetic, type Dataset } from '../datasets/index.ts';
 import { loader } from '../datasets/index.ts';
 import {
+  crossEntropy,
   stream,
   train,
   wasm,
   type GpuReport,
+  type HostData,
+  type HostTensor,
   type Report,
   type State,
   type WasmReport,
 } from '../engine/index.ts';
 import * as nn from '../engine/nn/index.ts';
 import type { Plan } from '../engine/tools/index.ts';
+import { mobilenetV2, resnet18, unet } from '../engine/zoo/index.ts';
 import { sgd } from '../optim/index.ts';
 import type { Arm } from './measure.ts';
 import type { LayerSpec, LayerSpecs, Workload } from './workloads.ts';
+
+/** Mean and standard deviation of images: those of the first layer of a model. */
+interface Statistics {
+  readonly mean: HostTensor | HostData;
+  readonly std?: HostData;
+}
 
 /** The batch that every engine trains on repeatedly. */
 export interface BatchData {
   readonly dataset: Dataset;
   /** The input of the first layer after normalization: f32 [N, ...input], channels last. */
   readonly x: Float32Array;
+  /** A class for each example, or for each pixel. */
   readonly labels: Int32Array;
-  /** The layer that computes `x` from the examples. Null if the examples are `x`. */
-  readonly normalize: nn.Layer | null;
+  /** The statistics with which the first layer computes `x` from the examples. Null if the examples are `x`. */
+  readonly normalize: Statistics | null;
+}
+
+/** A data set of `n` synthetic examples, a pure function of the workload and the seed. */
+export function makeDataset({ input, classes, targets }: Workload, n: number, seed: number): Dataset {
+  if (input.length === 1) {
+    const draws = stream(seed, 'bench inputs');
+    const data = Float32Array.from({ length: n * input[0] }, () => draws.normal());
+    const labels = Int32Array.from({ length: n }, (_, i) => i % classes);
+    return arrays({ shape: [n, ...input], data }, labels, { classes, name: 'bench/vectors' });
+  }
+  const [height, width, channels] = input as readonly [number, number, number];
+  if (targets === 'mask') return shapes({ n, targets, size: height, seed });
+  return synthetic({ kind: 'images', n, classes, seed, height, width, channels });
+}
+
+export function statisticsOf({ normalize }: Workload, dataset: Dataset): Statistics | null {
+  if (normalize === 'none') return null;
+  return normalize === 'mean-image' ? { mean: meanImage(dataset) } : channelStats(dataset);
 }
 
 /** A batch of synthetic examples, a pure function of the workload and the seed. */
-export function makeBatch({ input, batchSize, classes, normalize: kind }: Workload, seed: number): BatchData {
-  const indices = Uint32Array.from({ length: batchSize }, (_, i) => i);
-  const labels = new Int32Array(batchSize);
-  if (input.length === 1) {
-    const draws = stream(seed, 'bench inputs');
-    const x = Float32Array.from({ length: batchSize * input[0] }, () => draws.normal());
-    labels.forEach((_, i) => (labels[i] = i % classes));
-    const dataset = arrays({ shape: [batchSize, ...input], data: x }, labels, {
-      classes,
-      name: 'bench/vectors',
-    });
-    return { dataset, x, labels, normalize: null };
-  }
-  const [height, width, channels] = input as readonly [number, number, number];
-  const dataset = synthetic({ kind: 'images', n: batchSize, classes, seed, height, width, channels });
-  const bytes = new Uint8Array(batchSize * height * width * channels);
-  dataset.read(indices, bytes, labels);
-  if (kind === 'mean-image') {
-    const mean = meanImage(dataset);
-    const x = Float32Array.from(bytes, (byte, i) => byte - mean.data[i % mean.data.length]);
-    return { dataset, x, labels, normalize: nn.normalize(mean) };
-  }
-  const { mean, std } = channelStats(dataset);
-  const x = Float32Array.from(bytes, (byte, i) => (byte - mean[i % channels]) / std[i % channels]);
-  return { dataset, x, labels, normalize: nn.normalize(mean, { std }) };
+export function makeBatch(workload: Workload, seed: number): BatchData {
+  const { input, batchSize, targets } = workload;
+  const dataset = makeDataset(workload, batchSize, seed);
+  const normalize = statisticsOf(workload, dataset);
+  const size = batchSize * input.reduce((a, b) => a * b, 1);
+  const examples = normalize === null ? new Float32Array(size) : new Uint8Array(size);
+  const labels = new Int32Array(targets === 'mask' ? size / input[input.length - 1] : batchSize);
+  dataset.read(
+    Uint32Array.from({ length: batchSize }, (_, i) => i),
+    examples,
+    labels,
+  );
+  if (normalize === null) return { dataset, x: examples as Float32Array, labels, normalize };
+  const { std } = normalize;
+  const mean = 'data' in normalize.mean ? normalize.mean.data : normalize.mean;
+  const x = Float32Array.from(
+    examples,
+    (byte, i) => (byte - mean[i % mean.length]) / (std?.[i % std.length] ?? 1),
+  );
+  return { dataset, x, labels, normalize };
 }
 
 export function buildLayers(specs: LayerSpecs): nn.Layer {
@@ -105,9 +129,17 @@ function buildLayer(spec: LayerSpec): nn.Layer {
   }
 }
 
-export function buildModel({ layers }: Workload, { normalize: first }: BatchData): nn.Layer {
-  const rest = buildEach(layers);
-  return nn.sequential(first === null ? rest : { input: first, ...rest });
+const MODELS = { resnet18, mobilenetV2, unet };
+
+export function buildModel(workload: Workload, { normalize }: Pick<BatchData, 'normalize'>): nn.Layer {
+  if ('zoo' in workload) {
+    const { model, options } = workload.zoo;
+    return MODELS[model]({ ...options, ...normalize });
+  }
+  const rest = buildEach(workload.layers);
+  if (normalize === null) return nn.sequential(rest);
+  const { mean, ...options } = normalize;
+  return nn.sequential({ input: nn.normalize(mean, options), ...rest });
 }
 
 export function makeOptimizer({ lr, momentum, weightDecay }: Workload) {
@@ -118,7 +150,8 @@ export interface OurArm extends Arm {
   readonly report: Report;
   /** Multiplications and additions of a step, by direct computation. */
   readonly flopsPerStep: number;
-  /** The trained parameters before the first step. */
+  readonly model: nn.Layer;
+  /** The parameters before the first step, with statistics and constants. */
   readonly initial: State;
   /** The loss of each step. */
   readonly losses: readonly number[];
@@ -149,6 +182,7 @@ export async function startOurs(
     seed,
     data: loader(batch.dataset, { batchSize: workload.batchSize, shuffle: false }),
     optimizer: makeOptimizer(workload),
+    loss: crossEntropy,
   });
   const losses: number[] = [];
   const close = async (): Promise<void> => {
@@ -170,15 +204,12 @@ export async function startOurs(
         return ms;
       }
     };
-    const state = nn.initState(model, null, seed);
-    const initial = Object.fromEntries(
-      Object.entries(state).filter(([name]) => model.params[name].frozen !== true),
-    );
     return {
       name: 'cyclegrad',
       report,
       flopsPerStep: plans[0].steps.reduce((sum, { flops }) => sum + flops, 0),
-      initial,
+      model,
+      initial: nn.initState(model, null, seed),
       losses,
       async turn(skip, count) {
         for (let i = 0; i < skip; i++) await step();

@@ -1,5 +1,6 @@
 /**
  * The training steps that are compared: networks as data. Each engine builds them with its own layers, so all do the same work.
+ * Models of the zoo are given by name. PyTorch's are in peers/torch_zoo.py.
  */
 
 /** Factors of the rate and the decay of a weight, as in the files of Caffe. */
@@ -69,23 +70,42 @@ export type LayerSpec =
 /** By name, in order. */
 export type LayerSpecs = Readonly<Record<string, LayerSpec>>;
 
-export const workloadNames = ['full', 'quick', 'resnet20', 'vgg', 'mlp'] as const;
+/** A model of the zoo with its options. Dropout is 0: engines draw different masks. */
+export interface ZooSpec {
+  readonly model: 'resnet18' | 'mobilenetV2' | 'unet';
+  readonly options: { readonly classes: number; readonly width?: number; readonly dropout?: 0 };
+}
+
+export const layerWorkloadNames = ['full', 'quick', 'resnet20', 'vgg', 'mlp'] as const;
+export const zooWorkloadNames = ['resnet18', 'resnet18-64', 'mobilenetV2', 'unet'] as const;
+export const workloadNames = [...layerWorkloadNames, ...zooWorkloadNames] as const;
 export type WorkloadName = (typeof workloadNames)[number];
 
-export interface Workload {
+interface WorkloadBase {
   readonly name: WorkloadName;
   readonly title: string;
   readonly batchSize: number;
   /** The shape of an example: [H, W, C] for an image, or [features]. */
   readonly input: readonly number[];
   readonly classes: number;
-  readonly layers: LayerSpecs;
+  /** What the targets are: a class for each example, or for each pixel. */
+  readonly targets: 'labels' | 'mask';
   readonly lr: number;
   readonly momentum: number;
   readonly weightDecay: number;
   /** The normalization of images: by the mean image, or by the mean and standard deviation of each channel. */
   readonly normalize: 'mean-image' | 'channels' | 'none';
 }
+
+export interface LayerWorkload extends WorkloadBase {
+  readonly layers: LayerSpecs;
+}
+
+export interface ZooWorkload extends WorkloadBase {
+  readonly zoo: ZooSpec;
+}
+
+export type Workload = LayerWorkload | ZooWorkload;
 
 const ONE: Factors = { lr: 1, decay: 1 };
 const FAST: Factors = { lr: 2, decay: 1 };
@@ -210,15 +230,22 @@ const mlp: LayerSpecs = {
   fc3: dense(512, 10),
 };
 
-const image = [32, 32, 3] as const;
+const image = { input: [32, 32, 3], targets: 'labels' } as const;
 const rates = { lr: 0.001, momentum: 0.9, weightDecay: 0.004 };
 
-export const workloads: Readonly<Record<WorkloadName, Workload>> = {
+const zooRates = { lr: 0.001, momentum: 0.9, weightDecay: 1e-4, normalize: 'channels' } as const;
+
+type Workloads = Readonly<
+  Record<(typeof layerWorkloadNames)[number], LayerWorkload> &
+    Record<(typeof zooWorkloadNames)[number], ZooWorkload>
+>;
+
+export const workloads: Workloads = {
   full: {
     name: 'full',
     title: 'Caffe full',
     batchSize: 100,
-    input: image,
+    ...image,
     classes: 10,
     layers: full,
     ...rates,
@@ -228,7 +255,7 @@ export const workloads: Readonly<Record<WorkloadName, Workload>> = {
     name: 'quick',
     title: 'Caffe quick',
     batchSize: 100,
-    input: image,
+    ...image,
     classes: 10,
     layers: quick,
     ...rates,
@@ -238,7 +265,7 @@ export const workloads: Readonly<Record<WorkloadName, Workload>> = {
     name: 'resnet20',
     title: 'ResNet-20',
     batchSize: 128,
-    input: image,
+    ...image,
     classes: 10,
     layers: resnet20(),
     ...rates,
@@ -249,7 +276,7 @@ export const workloads: Readonly<Record<WorkloadName, Workload>> = {
     name: 'vgg',
     title: 'VGG-like',
     batchSize: 32,
-    input: image,
+    ...image,
     classes: 10,
     layers: vgg,
     ...rates,
@@ -262,10 +289,51 @@ export const workloads: Readonly<Record<WorkloadName, Workload>> = {
     title: 'MLP',
     batchSize: 128,
     input: [784],
+    targets: 'labels',
     classes: 10,
     layers: mlp,
     ...rates,
     weightDecay: 1e-4,
     normalize: 'none',
+  },
+  resnet18: {
+    name: 'resnet18',
+    title: 'ResNet-18, 224×224',
+    batchSize: 16,
+    input: [224, 224, 3],
+    classes: 1000,
+    targets: 'labels',
+    zoo: { model: 'resnet18', options: { classes: 1000 } },
+    ...zooRates,
+  },
+  'resnet18-64': {
+    name: 'resnet18-64',
+    title: 'ResNet-18, 64×64',
+    batchSize: 64,
+    input: [64, 64, 3],
+    classes: 200,
+    targets: 'labels',
+    zoo: { model: 'resnet18', options: { classes: 200 } },
+    ...zooRates,
+  },
+  mobilenetV2: {
+    name: 'mobilenetV2',
+    title: 'MobileNetV2, 224×224',
+    batchSize: 16,
+    input: [224, 224, 3],
+    classes: 1000,
+    targets: 'labels',
+    zoo: { model: 'mobilenetV2', options: { classes: 1000, dropout: 0 } },
+    ...zooRates,
+  },
+  unet: {
+    name: 'unet',
+    title: 'U-Net of width 32, 64×64',
+    batchSize: 16,
+    input: [64, 64, 3],
+    classes: 4, // of shapes, with the background
+    targets: 'mask',
+    zoo: { model: 'unet', options: { classes: 4, width: 32 } },
+    ...zooRates,
   },
 };

@@ -8,7 +8,7 @@ import { compare, joined, median, micros, short, stepsFor, table, takeTurns } fr
 import type { Arm, Comparison, Summary } from '../measure.ts';
 import { deliver, positive, wholeFrom } from '../options.ts';
 import type { Skipped } from '../peers/found.ts';
-import { findTorch, layouts, Torch, type Layout, type TorchVersions } from '../peers/torch.ts';
+import { findTorch, layouts, Torch, torchName, type Layout, type TorchVersions } from '../peers/torch.ts';
 import { gpuKernelTable, gpuTasks, measureGpuKernels } from './gpu.ts';
 import { startOurTask } from './ours.ts';
 import { passOf, tasks, titleOf, type Single } from './tasks.ts';
@@ -123,7 +123,7 @@ export async function measureKernels(
           torch: layout === null ? null : { layout, comparison: compareWith(theirs) },
         });
         kernels.push(result);
-        log(line(result));
+        log(line(result, torch === null ? 'PyTorch' : torchName(torch.versions)));
       } finally {
         await ours.close();
       }
@@ -166,13 +166,14 @@ async function buildFaster(torch: Torch, task: Single, steps: number): Promise<L
   return faster;
 }
 
-function line(result: KernelResult): string {
-  const ratio = result.torch === null ? '' : `, ${short(result.torch.comparison.ratio)} of PyTorch's time`;
+function line(result: KernelResult, pytorch: string): string {
+  const ratio = result.torch === null ? '' : `, ${short(result.torch.comparison.ratio)} of ${pytorch}'s time`;
   const share = `${formatPercent(result.ofLimit, 0)} of the peak`;
   return `${`${result.title} ${passOf(result.task)}`.trim()}: ${short(result.oursMs.median)} ms, ${share}${ratio}`;
 }
 
-export function kernelTable({ kernels, limits }: KernelsResult): string {
+/** `pytorch` names PyTorch with its version. */
+export function kernelTable({ kernels, limits }: KernelsResult, pytorch = 'PyTorch'): string {
   const head = [
     'operation',
     'pass',
@@ -180,7 +181,7 @@ export function kernelTable({ kernels, limits }: KernelsResult): string {
     'kernel ms',
     'GFLOP/s',
     'of peak',
-    'PyTorch ms',
+    `${pytorch} ms`,
     'GFLOP/s',
     'ratio',
   ];
@@ -204,7 +205,8 @@ export function kernelTable({ kernels, limits }: KernelsResult): string {
     '',
     `Peak: ${one.gflopPerSecond.toFixed(1)} GFLOP/s on one thread, ${all.gflopPerSecond.toFixed(1)} on ${all.threads} ` +
       `(${one.simd} SIMD, registers only). Fractions are of the peak measured interleaved with each operation. ` +
-      "Rates count the direct computation. The ratio is our time divided by PyTorch's.",
+      'Rates count the direct computation. The ratio is our time divided by ' +
+      `${pytorch}'s.`,
   ].join('\n');
 }
 
@@ -284,7 +286,7 @@ export function addKernelsBenchmark(program: Command): void {
           skipped,
           ...measured,
         };
-        deliver(result, kernelTable(measured), json);
+        deliver(result, kernelTable(measured, torch === null ? undefined : torchName(torch.versions)), json);
       } finally {
         await torch?.close();
       }

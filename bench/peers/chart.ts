@@ -10,6 +10,7 @@ import type { Comparison } from '../measure.ts';
 import { short } from '../measure.ts';
 import { megabytes } from '../memory/memory.ts';
 import type { PeersResult } from './peers.ts';
+import { torchName } from './torch.ts';
 
 interface Bar {
   readonly ratio: number;
@@ -114,6 +115,7 @@ export function peersSvg(result: PeersResult): string {
       'chart: the file has no comparison with PyTorch (run npm run bench -- peers where PyTorch is installed)',
     );
   const { machine, baselines, config, date } = result;
+  const pytorch = torchOf(baselines);
   const ratios = groups.flatMap(({ rows }) => rows.flatMap(({ bars }) => bars));
   const highest = Math.max(1.2, ...ratios.map(({ ratio, quartiles }) => Math.max(ratio, quartiles[1])));
   const across = scaleLinear([0, highest * 1.03], [LEFT, WIDTH - RIGHT]);
@@ -121,14 +123,14 @@ export function peersSvg(result: PeersResult): string {
 
   let y = 34;
   const body: string[] = [
-    text(24, y, 'Time relative to PyTorch (less is faster)', { size: FONT + 5, weight: 600 }),
+    text(24, y, `Time relative to ${pytorch} (less is faster)`, { size: FONT + 5, weight: 600 }),
   ];
   y += 24;
   body.push(
     text(
       24,
       y,
-      `cyclegrad ${result.versions.cyclegrad}, PyTorch ${baselines.torch?.torch ?? ''}, ${count(config.threads)} each, ` +
+      `cyclegrad ${result.versions.cyclegrad}, ${pytorch}, ${count(config.threads)} each, ` +
         `interleaved, median of ${config.pairs} pairs in ${config.starts} starts, whiskers: quartiles. ${machine.cpu}, ${date.slice(0, 10)}`,
       { size: FONT - 2, fill: QUIET },
     ),
@@ -173,7 +175,7 @@ export function peersSvg(result: PeersResult): string {
   const even = px(across(1));
   const one = [
     `<line x1="${even}" x2="${even}" y1="${top}" y2="${bottom}" stroke="${INK}" stroke-width="1.5" stroke-dasharray="5 4"/>`,
-    text(across(1), top - 5, 'PyTorch', { anchor: 'middle', size: FONT - 1 }),
+    text(across(1), top - 5, pytorch, { anchor: 'middle', size: FONT - 1 }),
   ];
   const height = bottom + 34;
   return [
@@ -300,9 +302,10 @@ export function peersMarkdown(result: PeersResult, svg: string, json: string): s
     );
   }
   for (const { name, reason } of skipped) facts.push(`Not measured: ${name}: ${reason}.`);
-  const head = ['training step', 'cyclegrad, ms', 'PyTorch, ms', 'ratio', 'quartiles'];
+  const pytorch = torchOf(baselines);
+  const head = ['training step', 'cyclegrad, ms', `${pytorch}, ms`, `ratio to ${pytorch}`, 'quartiles'];
   return [
-    `![Time relative to PyTorch](${svg})`,
+    `![Time relative to ${pytorch}](${svg})`,
     '',
     ...(rows.length === 0 ? [] : [markdownTable(head, rows), '']),
     `Measured on ${result.date.slice(0, 10)} on ${machine.cpu} with ${count(config.threads)} for each engine: cyclegrad ${versions.cyclegrad} ` +
@@ -317,8 +320,12 @@ function torchText(torch: PeersResult['baselines']['torch']): string {
   if (torch === null) return '(not installed)';
   const blas =
     torch.blas === null ? 'an unknown BLAS' : torch.blas === 'reference' ? 'the reference BLAS' : torch.blas;
-  return `${torch.torch} with ${blas}, in the faster of its two memory layouts`;
+  const allocator = (torch.allocator ?? 'glibc') === 'glibc' ? '' : ` and ${torch.allocator}`;
+  return `${torch.torch} with ${blas}${allocator}, in the faster of its two memory layouts`;
 }
+
+const torchOf = ({ torch }: PeersResult['baselines']): string =>
+  torch === null ? 'PyTorch' : torchName(torch);
 
 const count = (threads: number): string => `${threads} thread${threads === 1 ? '' : 's'}`;
 

@@ -1,5 +1,7 @@
 /** Training steps compared with PyTorch, and with our own on one thread. */
-import type { HostTensor, Report } from '../../engine/index.ts';
+import type { HostTensor, Report, State } from '../../engine/index.ts';
+import { toTorch } from '../../engine/interop/index.ts';
+import * as nn from '../../engine/nn/index.ts';
 import { alternate, compare, joined, micros, stepsFor, type Comparison } from '../measure.ts';
 import { makeBatch, startOurs, type BatchData, type OurArm } from '../ours.ts';
 import type { Workload, WorkloadName } from '../workloads.ts';
@@ -28,11 +30,15 @@ export interface NetworkResult {
   readonly layoutMs: Readonly<Record<Layout, number>>;
   /** The losses of the first steps of both, from the same weights on the same batch, which check that the work is the same. */
   readonly losses: { readonly ours: readonly number[]; readonly theirs: readonly number[] };
+  /** Whether PyTorch's optimizer was its fused SGD. Version 1.13 has none. */
+  readonly fused: boolean;
   readonly comparison: Comparison;
 }
 
 /** Untimed steps of PyTorch, which has no compiler to wait for. */
 const TORCH_WARMUP = 10;
+/** The longest time of untimed steps, for networks whose steps take seconds. */
+const WARMUP_MS = 10_000;
 /** Steps whose losses must agree. */
 const CHECKED = 3;
 /** Their relative tolerance: single precision, summed in different orders, over a few updates. */
@@ -52,10 +58,14 @@ export async function compareNetwork(
   const batch = makeBatch(workload, settings.seed);
   const ours = await startOurs(workload, batch, settings);
   try {
-    await ours.turn(Math.max(settings.warmup, CHECKED), 0);
+    const [firstMs] = (await ours.turn(0, CHECKED)).slice(-1);
+    await ours.turn(within(WARMUP_MS, firstMs, settings.warmup - CHECKED), 0);
     const arrays = arraysOf(workload, ours, batch);
+    const torchWarmup = within(WARMUP_MS, firstMs, TORCH_WARMUP);
+    let fused = false;
     const build = async (layout: Layout): Promise<readonly number[]> => {
-      const parameters = await torch.network(workload, layout, arrays);
+      const { parameters, ...how } = await torch.network(workload, layout, arrays);
+      fused = how.fused;
       const expected = countOf(ours);
       if (parameters !== expected) {
         throw new Error(
@@ -70,14 +80,14 @@ export async function compareNetwork(
     for (let round = 0; round < (candidates.length === 1 ? 1 : 2); round++) {
       for (const layout of candidates) {
         await build(layout);
-        const { ms } = await torch.turn(TORCH_WARMUP, 5, true);
+        const { ms } = await torch.turn(torchWarmup, Math.max(2, within(WARMUP_MS, firstMs, 5)), true);
         layoutMs[layout] = micros(Math.min(layoutMs[layout] ?? Infinity, ...ms));
       }
     }
     const layout = [...candidates].sort((a, b) => layoutMs[a] - layoutMs[b])[0];
     const losses = { ours: ours.losses.slice(0, CHECKED), theirs: await build(layout) };
     checkLosses(workload.name, losses.ours, losses.theirs);
-    await torch.turn(TORCH_WARMUP, 1, true);
+    await torch.turn(torchWarmup, 1, true);
 
     const [stepMs] = await ours.turn(2, 1);
     const comparison = compare(
@@ -97,6 +107,7 @@ export async function compareNetwork(
       layout,
       layoutMs: layoutMs as Record<Layout, number>,
       losses,
+      fused,
       comparison: before === undefined ? comparison : joined(before.comparison, comparison),
     };
   } finally {
@@ -104,21 +115,43 @@ export async function compareNetwork(
   }
 }
 
-const countOf = ({ initial }: OurArm): number =>
-  Object.values(initial).reduce((sum, { data }) => sum + data.length, 0);
+/** A number of steps, at most `steps`, that take about `ms` milliseconds. */
+const within = (ms: number, stepMs: number, steps: number): number =>
+  Math.max(0, Math.min(steps, Math.floor(ms / stepMs)));
 
-/** The initial weights and the batch for the other engine. */
+/** The number of trained parameters: those of PyTorch have no statistics either. */
+const countOf = ({ model }: OurArm): number => nn.countParameters(model);
+
+/** The initial weights and the batch for PyTorch. Weights of models of the zoo have PyTorch's names and layouts. */
 export function arraysOf(
-  { batchSize, input }: Workload,
-  { initial }: OurArm,
+  workload: Workload,
+  { model, initial }: OurArm,
   { x, labels }: BatchData,
 ): Record<string, HostTensor> {
+  const { batchSize, input, targets } = workload;
   return {
-    ...initial,
+    ...('zoo' in workload ? zooWeights(model, initial, input) : trained(model, initial)),
     'batch.x': { shape: [batchSize, ...input], dtype: 'f32', data: x },
-    'batch.labels': { shape: [batchSize], dtype: 'i32', data: labels },
+    'batch.labels': {
+      shape: targets === 'mask' ? [batchSize, ...input.slice(0, -1)] : [batchSize],
+      dtype: 'i32',
+      data: labels,
+    },
   };
 }
+
+/** Throws unless all parameters have the same rate and decay, because PyTorch's optimizer gets one group. */
+function zooWeights(model: nn.Layer, initial: State, input: readonly number[]): State {
+  const other = Object.entries(model.params).find(
+    ([, { frozen, lrMult, decayMult }]) => frozen !== true && (lrMult !== 1 || decayMult !== 1),
+  );
+  if (other !== undefined)
+    throw new Error(`peers: '${other[0]}' has its own factor of the rate or the decay`);
+  return toTorch(model, initial, { input });
+}
+
+export const trained = (model: nn.Layer, state: State): State =>
+  Object.fromEntries(Object.entries(state).filter(([name]) => model.params[name].frozen !== true));
 
 /** Throws unless the losses of the first steps agree. */
 export function checkLosses(name: string, ours: readonly number[], theirs: readonly number[]): void {

@@ -19,18 +19,19 @@ import { alternate, compare, short, table, type Comparison } from '../measure.ts
 import { measureMemory, memoryTable, type MemoryResult } from '../memory/memory.ts';
 import { namesOf, wholeFrom } from '../options.ts';
 import { makeBatch, startOurs } from '../ours.ts';
-import { workloadNames, workloads, type Workload, type WorkloadName } from '../workloads.ts';
+import { workloadNames, workloads, type LayerWorkload, type WorkloadName } from '../workloads.ts';
 import { findPackage, type Skipped } from './found.ts';
 import { startJax } from './jax.ts';
 import {
   compareNetwork,
   compareThreads,
+  trained,
   type NetworkResult,
   type ScalingResult,
   type Settings,
 } from './networks.ts';
 import { startTfjs, TFJS_DIFFERENCES } from './tfjs.ts';
-import { findTorch, Torch, type TorchVersions } from './torch.ts';
+import { findTorch, Torch, torchName, type TorchVersions } from './torch.ts';
 
 export const sections = ['networks', 'threads', 'kernels', 'tfjs', 'jax', 'memory'] as const;
 type Section = (typeof sections)[number];
@@ -62,6 +63,8 @@ export interface PeersResult extends Environment {
     /** The number of times that PyTorch and our backend were started. The pairs are divided among them. */
     readonly starts: number;
     readonly torchKeepsMemory: boolean;
+    /** The library that PyTorch's process preloads as its memory allocator. Null for that of the system, or of LD_PRELOAD. */
+    readonly torchAllocator: string | null;
     readonly kernels: KernelSettings;
     readonly workloads: readonly WorkloadName[];
   };
@@ -91,6 +94,7 @@ interface PeersArguments extends Settings {
   readonly python?: string;
   readonly anyBlas?: boolean;
   readonly torchKeepsMemory?: boolean;
+  readonly torchAllocator?: string;
   readonly out?: string;
 }
 
@@ -102,7 +106,7 @@ export async function measurePeers(
   save: (result: PeersResult) => void,
 ): Promise<PeersResult> {
   const { threads, pairs, starts, turnMs, warmup, seed, only, peers, python } = options;
-  const { anyBlas = false, torchKeepsMemory: keepsMemory = false } = options;
+  const { anyBlas = false, torchKeepsMemory: keepsMemory = false, torchAllocator: allocator } = options;
   const settings = { threads, pairs, turnMs, warmup, seed };
   const kernels = { threads, pairs, turnMs: options.kernelTurnMs, warmup };
   const share = { pairs: Math.ceil(pairs / starts) };
@@ -119,7 +123,14 @@ export async function measurePeers(
   const result: Building = {
     benchmark: 'peers',
     ...where,
-    config: { ...settings, starts, torchKeepsMemory: keepsMemory, kernels, workloads: options.workloads },
+    config: {
+      ...settings,
+      starts,
+      torchKeepsMemory: keepsMemory,
+      torchAllocator: allocator ?? null,
+      kernels,
+      workloads: options.workloads,
+    },
     baselines: { torch: null, tfjs: null, jax: null },
     skipped,
     limits: { before: await limitsOf(threads), after: null },
@@ -136,15 +147,15 @@ export async function measurePeers(
   if (wants('threads') && threads === 1) skip({ name: 'threads', reason: 'the machine has only one thread' });
   for (let start = 1; start <= starts; start++) {
     log(`start ${start} of ${starts}`);
-    const torch =
-      python3?.found === true ? await Torch.start(python3.value, threads, { anyBlas, keepsMemory }) : null;
+    const torchOptions = { anyBlas, keepsMemory, ...(allocator !== undefined && { allocator }) };
+    const torch = python3?.found === true ? await Torch.start(python3.value, threads, torchOptions) : null;
     result.baselines = { ...result.baselines, torch: torch?.versions ?? null };
     try {
       for (const name of wants('networks') && torch !== null ? options.workloads : []) {
         const before = result.networks.find(({ workload }) => workload === name);
         const measured = await compareNetwork(torch!, workloads[name], { ...settings, ...share }, before);
         result.networks = [...result.networks.filter((one) => one !== before), measured];
-        log(`${measured.title}: ${describe(measured.comparison, 'PyTorch')}`);
+        log(`${measured.title}: ${describe(measured.comparison, torchName(torch!.versions))}`);
         save(result);
       }
       if (wants('threads') && threads > 1) {
@@ -205,11 +216,11 @@ async function againstTfjs(
   peers: string | undefined,
   skip: (one: Skipped) => null,
 ): Promise<TfjsResult> {
-  const workload: Workload = { ...workloads.full, batchSize: TFJS_BATCH };
+  const workload: LayerWorkload = { ...workloads.full, batchSize: TFJS_BATCH };
   const batch = makeBatch(workload, settings.seed);
   const ours = await startOurs(workload, batch, settings);
   try {
-    const weights = ours.initial as Parameters<typeof startTfjs>[3];
+    const weights = trained(ours.model, ours.initial) as Parameters<typeof startTfjs>[3];
     await ours.turn(settings.warmup, 0);
     const theirs = await startTfjs(found, 'cpu', workload, weights, batch);
     await theirs.turn(1, 0);
@@ -295,9 +306,15 @@ export function peersTable(result: PeersResult): string {
     short(ratio),
     ratioQuartiles.map(short).join(' … '),
   ];
+  const { torch } = baselines;
+  const pytorch = torch === null ? 'PyTorch' : torchName(torch);
   const rows = [
     ...networks.map((one) =>
-      row(`${one.title}, batch ${one.batchSize}`, `PyTorch ${one.layout}`, one.comparison),
+      row(
+        `${one.title}, batch ${one.batchSize}`,
+        `${pytorch} ${one.layout}${one.fused ? ', fused SGD' : ''}`,
+        one.comparison,
+      ),
     ),
     ...(threads === null ? [] : [row('Caffe full', 'cyclegrad, one thread', threads.comparison)]),
     ...(tfjs === null
@@ -311,11 +328,11 @@ export function peersTable(result: PeersResult): string {
   return [
     `${machine.cpu}, ${machine.cores} cores, load ${machine.loadAverage.join(' ')}; Node ${versions.node}, ` +
       `cyclegrad ${versions.cyclegrad} at ${versions.commit?.slice(0, 10) ?? 'no commit'}, ` +
-      `PyTorch ${baselines.torch === null ? 'none' : `${baselines.torch.torch} (${baselines.torch.blas ?? 'unknown'} BLAS)`}`,
+      `PyTorch ${torch === null ? 'none' : `${torch.torch} (${torch.blas ?? 'unknown'} BLAS, ${torch.allocator ?? 'unknown'} allocator)`}`,
     '',
     ...(rows.length === 0 ? [] : [table(head, rows, 2), '']),
     ...(tfjs?.wasmRefusal ? [`TensorFlow.js wasm cannot train it: ${tfjs.wasmRefusal}`, ''] : []),
-    ...(kernels === null ? [] : [kernelTable(kernels), '']),
+    ...(kernels === null ? [] : [kernelTable(kernels, pytorch), '']),
     ...(memory === null ? [] : [memoryTable(memory), '']),
     ...skipped.map(({ name, reason }) => `skipped ${name}: ${reason}`),
     'The ratio is our time divided by theirs, the median over pairs. Below 1, we are faster.',
@@ -355,6 +372,10 @@ export function addPeersBenchmark(program: Command): void {
     )
     .option('--python <path>', 'Python with PyTorch')
     .option('--torch-keeps-memory', 'run PyTorch with glibc settings that keep freed memory')
+    .option(
+      '--torch-allocator <library>',
+      'library that PyTorch preloads as its memory allocator, for example the path of libjemalloc.so.2',
+    )
     .option('--any-blas', 'allow a PyTorch with the reference BLAS, which is slow')
     .option('--out <file>', 'the JSON file (default: bench/results/peers-<date>.json)')
     .action(async (options: PeersArguments) => {

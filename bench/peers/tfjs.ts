@@ -3,7 +3,7 @@
  * used are declared here, because the package is not a dependency.
  */
 import type { Arm } from '../measure.ts';
-import type { LayerSpec, LayerSpecs, Workload } from '../workloads.ts';
+import type { LayerSpec, LayerSpecs, LayerWorkload } from '../workloads.ts';
 import type { FoundPackage } from './found.ts';
 
 interface TfTensor {
@@ -67,7 +67,7 @@ type Weights = Readonly<Record<string, { readonly shape: readonly number[]; read
 export async function startTfjs(
   { exports }: FoundPackage,
   backend: 'cpu' | 'wasm',
-  workload: Workload,
+  workload: LayerWorkload,
   weights: Weights,
   batch: { readonly x: Float32Array; readonly labels: Int32Array },
 ): Promise<TfArm> {

@@ -2,24 +2,28 @@
 
     {"cmd": "hello", "threads": 2}                         -> versions, and the threads that PyTorch says it uses
     {"cmd": "network", "workload": ..., "layout": ..., "device": "cpu" | "cuda" | "cuda graph", "data": path, "arrays": [...]}
-                                                           -> {"parameters": n}
+                                                           -> {"parameters": n, "fused": whether the optimizer is fused SGD}
     {"cmd": "matmul", "n": 512, "chain": 4}                -> {}
     {"cmd": "conv", "pass": "forward", "batch": ..., ...}  -> {}
     {"cmd": "turn", "skip": 1, "count": 5}                 -> {"ms": [...], "losses": [...]} of what was built last
 
 Between turns it waits in a blocking read, so it takes no time from anybody else. A failure answers {"error": message}.
 """
+import inspect
 import json
 import os
 import sys
 import time
 
-del sys.path[0]  # this folder, where `torch` would be this file
+folder = sys.path.pop(0)  # where `torch` would be this file
 
 import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+sys.path.append(folder)
+from torch_zoo import ZOO
 
 MEMORY_FORMATS = {'channels_last': torch.channels_last, 'contiguous': torch.contiguous_format}
 
@@ -142,8 +146,13 @@ def network(request):
     x, labels = arrays.pop('batch.x'), arrays.pop('batch.labels').long()
     image = x.dim() == 4
     device = 'cpu' if request['device'] == 'cpu' else 'cuda'
-    model = build(workload['layers'])
-    groups = start_weights(model, workload['layers'], arrays, image)
+    if 'zoo' in workload:
+        model = ZOO[workload['zoo']['model']](**workload['zoo']['options'])
+        model.load_state_dict(arrays)
+        groups = {(1, 1): list(model.parameters())}
+    else:
+        model = build(workload['layers'])
+        groups = start_weights(model, workload['layers'], arrays, image)
     if image:
         model = model.to(memory_format=memory_format)
         x = x.permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
@@ -151,12 +160,13 @@ def network(request):
     # Groups hold the parameters themselves, which moving to another device keeps.
     model, x, labels = model.to(device), x.to(device), labels.to(device)
     lr, decay = workload['lr'], workload['weightDecay']
+    fused = device == 'cpu' and has_fused_sgd()
     optimizer = torch.optim.SGD(
         [{'params': params, 'lr': lr * rate, 'weight_decay': decay * factor} for (rate, factor), params in groups.items()],
-        lr=lr, momentum=workload['momentum'])
+        lr=lr, momentum=workload['momentum'], **({'fused': True} if fused else {}))
 
     def update():
-        loss = F.cross_entropy(model(x), labels)
+        loss = F.cross_entropy(model(x).movedim(-1, 1), labels)
         loss.backward()
         optimizer.step()
         return loss
@@ -167,7 +177,18 @@ def network(request):
 
     if request['device'] == 'cuda graph':
         step = graphed(model, optimizer, update)
-    return step, {'parameters': sum(p.numel() for p in model.parameters())}
+    return step, {'parameters': sum(p.numel() for p in model.parameters()), 'fused': fused}
+
+
+def has_fused_sgd():
+    """Whether this version has a fused SGD for the CPU. Some versions have the option for CUDA alone, and throw."""
+    if 'fused' not in inspect.signature(torch.optim.SGD).parameters:
+        return False
+    try:
+        torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1, fused=True)
+        return True
+    except RuntimeError:
+        return False
 
 
 def graphed(model, optimizer, update):
@@ -231,13 +252,29 @@ def conv(request):
     return backward, {}
 
 
+def libraries():
+    """The paths of all loaded libraries; None where that does not show, as this is not Linux."""
+    try:
+        with open('/proc/self/maps') as maps:
+            return ' '.join({os.path.realpath(line.split()[-1]) for line in maps if '.so' in line}).lower()
+    except OSError:
+        return None
+
+
+def allocator():
+    """Which library allocates memory; None where that does not show."""
+    loaded = libraries()
+    if loaded is None:
+        return None
+    names = ['jemalloc', 'tcmalloc', 'mimalloc']
+    return next((name for name in names if f'lib{name}' in loaded), 'glibc' if 'libc.so.6' in loaded else None)
+
+
 def blas():
     """Which library multiplies matrices; None where that does not show, as it is linked in or this is not Linux."""
     torch.ones(2, 2) @ torch.ones(2, 2)
-    try:
-        with open('/proc/self/maps') as maps:
-            loaded = ' '.join({os.path.realpath(line.split()[-1]) for line in maps if '.so' in line}).lower()
-    except OSError:
+    loaded = libraries()
+    if loaded is None:
         return None
     for name, mark in [('OpenBLAS', 'libopenblas'), ('MKL', 'libmkl'), ('BLIS', 'libblis'), ('ATLAS', 'atlas')]:
         if mark in loaded:
@@ -256,6 +293,7 @@ def hello(request):
         'cpu': next((line.split(': ')[1].strip() for line in torch.__config__.show().splitlines()
                      if 'CPU capability usage' in line), None),
         'blas': blas(),
+        'allocator': allocator(),
         'cuda': torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
     }
 

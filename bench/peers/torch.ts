@@ -24,9 +24,14 @@ export interface TorchVersions {
   readonly cpu: string | null;
   /** The BLAS library. Null if it is unknown. */
   readonly blas: string | null;
+  /** The memory allocator of the process: glibc, jemalloc, tcmalloc or mimalloc. Null if it is unknown. */
+  readonly allocator: string | null;
   /** The first CUDA device. Null without one. */
   readonly cuda: string | null;
 }
+
+/** The version without its build: 2.6.0 for 2.6.0+debian. */
+export const torchName = ({ torch }: TorchVersions): string => `PyTorch ${torch.split('+')[0]}`;
 
 /** Where PyTorch computes, and whether a CUDA graph replays the whole step. */
 export type TorchDevice = 'cpu' | 'cuda' | 'cuda graph';
@@ -69,6 +74,8 @@ export interface TorchOptions {
    * step. Default false.
    */
   readonly keepsMemory?: boolean;
+  /** A library that the process preloads as its memory allocator, for example /usr/lib/x86_64-linux-gnu/libjemalloc.so.2. */
+  readonly allocator?: string;
 }
 
 export class Torch {
@@ -87,13 +94,13 @@ export class Torch {
   }
 
   /**
-   * Starts the process. Throws if PyTorch does not use the requested number of threads, or if it uses the reference BLAS, which is
-   * about twenty times slower than others and no meaningful baseline.
+   * Starts the process. Throws if PyTorch does not use the requested number of threads, if the allocator was not loaded, or if PyTorch
+   * uses the reference BLAS, which is about twenty times slower than others and no meaningful baseline.
    */
   static async start(
     python: string,
     threads: number,
-    { anyBlas = false, keepsMemory = false }: TorchOptions = {},
+    { anyBlas = false, keepsMemory = false, allocator }: TorchOptions = {},
   ): Promise<Torch> {
     const script = fileURLToPath(new URL('bench/peers/torch.py', packageFolder()));
     const child = spawn(python, ['-u', script], {
@@ -106,6 +113,7 @@ export class Torch {
         ...(keepsMemory
           ? { MALLOC_TRIM_THRESHOLD_: String(2 ** 31), MALLOC_MMAP_THRESHOLD_: String(2 ** 31) }
           : {}),
+        ...(allocator !== undefined && { LD_PRELOAD: allocator }),
       },
     });
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -126,6 +134,12 @@ export class Torch {
       const versions = (await ask({ cmd: 'hello', threads })) as TorchVersions;
       if (versions.threads !== threads)
         throw new Error(`PyTorch: expected ${threads} threads, but it uses ${versions.threads}`);
+      if (allocator !== undefined && (versions.allocator === null || versions.allocator === 'glibc')) {
+        throw new Error(
+          `PyTorch: its process did not load the allocator ${allocator} (it uses ${versions.allocator ?? 'an unknown one'}; pass the path ` +
+            'of a jemalloc, tcmalloc or mimalloc library)',
+        );
+      }
       if (versions.blas === 'reference' && !anyBlas) {
         throw new Error(
           'PyTorch uses the reference BLAS, which is far slower than others ' +
@@ -139,13 +153,13 @@ export class Torch {
     }
   }
 
-  /** Builds the network with these weights, for training on this batch. Returns the number of parameters. */
+  /** Builds the network with these weights, for training on this batch. `fused` is whether the optimizer is fused SGD. */
   async network(
-    { layers, lr, momentum, weightDecay }: Workload,
+    { lr, momentum, weightDecay, ...network }: Workload,
     layout: Layout,
     arrays: Readonly<Record<string, HostTensor>>,
     device: TorchDevice = 'cpu',
-  ): Promise<number> {
+  ): Promise<{ readonly parameters: number; readonly fused: boolean }> {
     const dir = mkdtempSync(join(tmpdir(), 'cyclegrad-bench-'));
     try {
       let offset = 0;
@@ -158,9 +172,10 @@ export class Torch {
       });
       const path = join(dir, 'arrays.bin');
       writeFileSync(path, Buffer.concat(parts));
-      const workload = { layers, lr, momentum, weightDecay };
+      const built = 'zoo' in network ? { zoo: network.zoo } : { layers: network.layers };
+      const workload = { ...built, lr, momentum, weightDecay };
       const answer = await this.#ask({ cmd: 'network', workload, layout, device, data: path, arrays: table });
-      return (answer as { readonly parameters: number }).parameters;
+      return answer as { readonly parameters: number; readonly fused: boolean };
     } finally {
       rmSync(dir, { recursive: true, force: true });
     }

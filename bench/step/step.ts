@@ -1,27 +1,34 @@
 /**
- * The time of a training step of Caffe's `cifar10_full` at batch 100, through `train`, as users run it, with resident images. The
- * images are synthetic, so accuracy is meaningless.
+ * The time of a training step of a workload, by default Caffe's `cifar10_full` at batch 100, through `train`, as users run it, with
+ * resident images. The images are synthetic, so accuracy is meaningless.
  */
 import { availableParallelism } from 'node:os';
 import { Option, type Command } from 'commander';
-import { loader, meanImage, synthetic, type Loader } from '../../datasets/index.ts';
-import { train, wasm, type Backend, type TrainEvent, type WasmReport } from '../../engine/index.ts';
-import * as nn from '../../engine/nn/index.ts';
+import { loader, type Loader } from '../../datasets/index.ts';
+import {
+  crossEntropy,
+  train,
+  wasm,
+  type Backend,
+  type TrainEvent,
+  type WasmReport,
+} from '../../engine/index.ts';
+import type { Layer } from '../../engine/nn/index.ts';
 import { SIMD_KINDS, type Plan, type Simd } from '../../engine/tools/index.ts';
-import { sgd } from '../../optim/index.ts';
 import { environment, type Environment } from '../environment.ts';
 import { micros, table } from '../measure.ts';
 import { deliver, positive, threadList, wholeFrom } from '../options.ts';
-import { expectReport } from '../ours.ts';
+import { buildModel, expectReport, makeDataset, makeOptimizer, statisticsOf } from '../ours.ts';
+import { workloadNames, workloads, type Workload, type WorkloadName } from '../workloads.ts';
 import { describeGpuSteps, measureGpuSteps } from './gpu.ts';
 
-const BATCH = 100;
 /** The 500 batches of CIFAR-10 would only take longer to generate. */
-const IMAGES = 2000;
+const BATCHES = 20;
 /** Steps in a turn: short compared with changes of the speed of the machine, long compared with a wake-up. */
 const TURN = 10;
 
 interface StepArguments {
+  readonly workload: WorkloadName;
   readonly threads: readonly number[];
   readonly steps: number;
   readonly warmup: number;
@@ -60,7 +67,7 @@ interface Measured {
 interface StepResult extends Environment {
   readonly benchmark: 'step';
   readonly config: {
-    readonly net: 'caffeFull';
+    readonly workload: WorkloadName;
     readonly batchSize: number;
     readonly steps: number;
     readonly warmup: number;
@@ -74,7 +81,10 @@ export function addStepBenchmark(program: Command): void {
   const cores = availableParallelism();
   program
     .command('step')
-    .description("Time a training step of Caffe's CIFAR-10 network at batch 100, on synthetic images.")
+    .description(
+      "Time a training step, by default of Caffe's CIFAR-10 network at batch 100, on synthetic images.",
+    )
+    .addOption(new Option('--workload <name>', 'network').choices(workloadNames).default('full'))
     .option(
       '--threads <list>',
       'numbers of threads, separated by commas',
@@ -99,10 +109,12 @@ export function addStepBenchmark(program: Command): void {
     .option('--json [file]', 'write the result as JSON to the file, or to stdout')
     .action(async (options: StepArguments & GpuArguments) => {
       if (options.backend === 'gpu') {
+        if (options.workload !== 'full')
+          program.error(`step: the gpu backend is timed on 'full' alone, got '${options.workload}'`);
         const { mode, many, steps, warmup, seed, peakTflops = null, python } = options;
         const settings = {
           mode,
-          batchSize: BATCH,
+          batchSize: workloads.full.batchSize,
           many,
           steps,
           warmup,
@@ -133,14 +145,16 @@ interface Arm {
 
 export async function measureSteps(options: StepArguments): Promise<StepResult> {
   const { threads, steps, warmup, simd, seed } = options;
+  const workload: Workload = workloads[options.workload];
+  const { batchSize } = workload;
   const where = environment();
-  const images = synthetic({ kind: 'images', n: IMAGES, seed });
-  const data = loader(images, { batchSize: BATCH, shuffle: false });
-  const model = nn.caffeFull({ mean: meanImage(images) });
+  const images = makeDataset(workload, BATCHES * batchSize, seed);
+  const data = loader(images, { batchSize, shuffle: false });
+  const model = buildModel(workload, { normalize: statisticsOf(workload, images) });
 
   const arms: Arm[] = [];
   try {
-    for (const count of threads) arms.push(await startArm(count, options, model, data));
+    for (const count of threads) arms.push(await startArm(count, options, workload, model, data));
     while (arms.some((arm) => arm.ms.length < warmup + steps)) {
       for (const arm of arms) await advance(arm, Math.min(TURN, warmup + steps - arm.ms.length));
     }
@@ -151,7 +165,7 @@ export async function measureSteps(options: StepArguments): Promise<StepResult> 
         `step: the loss differs between ${count} and ${results[0].threads} threads: ${loss} and ${results[0].loss}`,
       );
     }
-    const config = { net: 'caffeFull', batchSize: BATCH, steps, warmup, simd, seed } as const;
+    const config = { workload: workload.name, batchSize, steps, warmup, simd, seed };
     return { benchmark: 'step', ...where, config, results };
   } finally {
     for (const arm of arms) {
@@ -164,7 +178,8 @@ export async function measureSteps(options: StepArguments): Promise<StepResult> 
 async function startArm(
   threads: number,
   { simd, steps, warmup, seed }: StepArguments,
-  model: nn.Layer,
+  workload: Workload,
+  model: Layer,
   data: Loader,
 ): Promise<Arm> {
   const backend = await wasm({ threads, simd });
@@ -180,7 +195,8 @@ async function startArm(
     steps: warmup + steps,
     seed,
     data,
-    optimizer: sgd({ lr: 0.001, momentum: 0.9, weightDecay: 0.004, form: 'caffe' }),
+    optimizer: makeOptimizer(workload),
+    loss: crossEntropy,
   });
   return { threads, backend, events, plans, ms: [], report: null, loss: NaN };
 }
@@ -199,7 +215,7 @@ async function advance(arm: Arm, steps: number): Promise<void> {
   }
 }
 
-function summarize(arm: Arm, { warmup, simd }: StepArguments): Measured {
+function summarize(arm: Arm, { workload, warmup, simd }: StepArguments): Measured {
   const { threads, plans, ms: all, loss } = arm;
   const report = arm.report!;
   if (simd !== 'auto' && report.simd !== simd) {
@@ -219,7 +235,7 @@ function summarize(arm: Arm, { warmup, simd }: StepArguments): Measured {
     minMs: sorted[0],
     medianMs,
     p90Ms: at(0.9),
-    imagesPerSecond: (BATCH * 1000) / medianMs,
+    imagesPerSecond: (workloads[workload].batchSize * 1000) / medianMs,
     gflopPerSecond: flopsPerStep / (medianMs * 1e6),
     loss,
     ms,
@@ -240,7 +256,7 @@ function describe({ machine, versions, config, results }: StepResult): string {
   ]);
   const { flopsPerStep } = results[0];
   return [
-    `${config.net}, batch ${config.batchSize}, ${config.steps} steps after ${config.warmup}, ` +
+    `${workloads[config.workload].title}, batch ${config.batchSize}, ${config.steps} steps after ${config.warmup}, ` +
       `${(flopsPerStep / 1e9).toFixed(2)} GFLOP a step, seed ${config.seed}`,
     `${machine.cpu}, ${machine.cores} cores, load ${machine.loadAverage.join(' ')}; ` +
       `Node ${versions.node}, cyclegrad ${versions.cyclegrad} at ${versions.commit?.slice(0, 10) ?? 'no commit'}`,

@@ -7,6 +7,8 @@ import { MODEL, checkModel, conv, input, list, type ConvOptions, type ModelOptio
 export interface MobilenetOptions extends ModelOptions {
   /** Factor on all widths. Default 1. */
   readonly width?: number;
+  /** Rate before the dense layer. Default 0.2. */
+  readonly dropout?: number;
 }
 
 const relu6 = (): nn.Layer => nn.activation((x) => minimum(maximum(x, 0), 6), 'relu6');
@@ -51,14 +53,15 @@ const STAGES = [
  *
  * Shapes: images x [N, H, W, channels] -> logits [N, classes].
  * Source: Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, 2018; names of torchvision.
- * Throws TypeError for an unknown option, and RangeError for a width that is not positive, or a number of classes or channels below 1.
+ * Throws TypeError for an unknown option, and RangeError for a width that is not positive, a dropout outside [0, 1), or a
+ * number of classes or channels below 1.
  *
  * @example nn.countParameters(mobilenetV2({ classes: 1000 })) // 3504872
  */
 export function mobilenetV2(options: MobilenetOptions): nn.Layer {
-  checkOptions('mobilenetV2', options, [...MODEL, 'width']);
+  checkOptions('mobilenetV2', options, [...MODEL, 'width', 'dropout']);
   checkModel('mobilenetV2', options);
-  const { classes, channels = 3, width = 1 } = options;
+  const { classes, channels = 3, width = 1, dropout = 0.2 } = options;
   checkNumber('mobilenetV2', 'width', width, 'a positive number', (x) => x > 0);
   const [first, last] = [scaled(32, width), scaled(1280, Math.max(1, width))];
   const layers = [convNormRelu(channels, first, 3, { stride: 2 })];
@@ -74,6 +77,6 @@ export function mobilenetV2(options: MobilenetOptions): nn.Layer {
     ...input(options),
     features: list(layers),
     avgpool: nn.globalAvgPool2d(),
-    classifier: list([nn.dropout(0.2), nn.dense(last, classes, { init: nn.init.normal(0.01) })]),
+    classifier: list([nn.dropout(dropout), nn.dense(last, classes, { init: nn.init.normal(0.01) })]),
   });
 }

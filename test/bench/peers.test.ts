@@ -109,7 +109,34 @@ describe.skipIf(!torch.found)('PyTorch', () => {
       const both = (await compareNetwork(baseline, mlp, settings, before)).comparison;
       expect(both.oursMsPerPair).toHaveLength(4);
       expect(both.theirsMsPerPair.slice(0, 2)).toEqual(before.comparison.theirsMsPerPair);
+      expect(['glibc', 'jemalloc', 'tcmalloc', 'mimalloc', null]).toContain(baseline.versions.allocator);
       await expect(baseline.matmul({ n: -1, chain: 1 })).rejects.toThrow('PyTorch: RuntimeError');
+    } finally {
+      await baseline.close();
+    }
+  });
+});
+
+/** Few channels, and images large enough that batch normalization has more than a few values for each. */
+const small = [
+  { ...workloads.resnet18, zoo: { model: 'resnet18', options: { classes: 1000, width: 8 } } },
+  {
+    ...workloads.mobilenetV2,
+    zoo: { model: 'mobilenetV2', options: { classes: 1000, width: 0.25, dropout: 0 } },
+  },
+  { ...workloads.unet, zoo: { model: 'unet', options: { classes: 4, width: 4 } } },
+] as const;
+
+describe.skipIf(!torch.found)('PyTorch with models of the zoo', () => {
+  it.skipIf(!isLong).each(small)(`does the same work as cyclegrad: $title (${LONG})`, async (workload) => {
+    const baseline = await Torch.start((torch as { readonly value: string }).value, 1, { anyBlas: true });
+    try {
+      const result = await compareNetwork(
+        baseline,
+        { ...workload, batchSize: 8, input: [64, 64, 3] },
+        settings,
+      );
+      expect(result.losses.theirs).toHaveLength(3);
     } finally {
       await baseline.close();
     }
@@ -136,6 +163,7 @@ describe('chart', () => {
     mkldnn: true,
     cpu: 'AVX2',
     blas: 'OpenBLAS',
+    allocator: 'jemalloc',
     cuda: null,
   };
   const result: PeersResult = {
@@ -147,6 +175,7 @@ describe('chart', () => {
       ...settings,
       starts: 1,
       torchKeepsMemory: false,
+      torchAllocator: null,
       kernels: settings,
       workloads: ['full', 'mlp'],
     },
@@ -164,6 +193,7 @@ describe('chart', () => {
         layout: 'channels_last',
         layoutMs: { channels_last: 1, contiguous: 2 },
         losses: { ours: [], theirs: [] },
+        fused: true,
         comparison,
       },
     ],
@@ -220,11 +250,11 @@ describe('chart', () => {
     );
     expect(document).not.toContain('old');
     expect(document).toContain(
-      '| Caffe full, batch 100 |          5.50 |        10.0 |  0.55 | 0.53 … 0.57 |',
+      '| Caffe full, batch 100 |          5.50 |             10.0 |                  0.55 | 0.53 … 0.57 |',
     );
     expect(document).toContain('takes 3,200 times as long for a step of Caffe full at batch 10');
     expect(document).toContain(
-      'cyclegrad 0.1.0 (commit abcdef0123) on Node 20, and PyTorch 1.13 with OpenBLAS, in the faster of',
+      'cyclegrad 0.1.0 (commit abcdef0123) on Node 20, and PyTorch 1.13 with OpenBLAS and jemalloc, in the faster of',
     );
     expect(document).toContain('Not measured: @jax-js/jax: not installed.');
     expect(replaceBetween(document, 'peers', content)).toBe(document);

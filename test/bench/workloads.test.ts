@@ -2,7 +2,7 @@ import { compile, f32, i32, crossEntropy, wasm } from 'cyclegrad';
 import * as nn from 'cyclegrad/nn';
 import { assert, describe, expect, it } from 'vitest';
 import { buildLayers, buildModel, makeBatch, makeOptimizer } from '../../bench/ours.ts';
-import { workloadNames, workloads } from '../../bench/workloads.ts';
+import { layerWorkloadNames, workloads, zooWorkloadNames } from '../../bench/workloads.ts';
 import { NOTED_THREADS, WasmNote } from '../../engine/backends/wasm/notes.ts';
 
 const mean = { shape: [32, 32, 3], dtype: 'f32', data: new Float32Array(3072) } as const;
@@ -36,9 +36,17 @@ describe('the workloads are the networks they are named after', () => {
   });
 
   it('with the sizes they are known for', () => {
-    const counts = workloadNames.map((name) => nn.countParameters(buildLayers(workloads[name].layers)));
+    const counts = layerWorkloadNames.map((name) => nn.countParameters(buildLayers(workloads[name].layers)));
     // ResNet-20: 0.27 M, a little more by the projections.
     expect(counts).toEqual([89_578, 145_578, 272_474, 596_298, 669_706]);
+  });
+
+  it('models of the zoo have the sizes they are known for, too', () => {
+    const counts = zooWorkloadNames.map((name) =>
+      nn.countParameters(buildModel(workloads[name], { normalize: null })),
+    );
+    // ResNet-18 of torchvision has 11,689,512 for 1,000 classes, and MobileNetV2 3,504,872.
+    expect(counts).toEqual([11_689_512, 11_689_512 - 800 * 513, 3_504_872, 7_763_140]);
   });
 
   it('as data that other processes can read', () => {
@@ -63,8 +71,15 @@ it("the batch that others get is what our first layer makes of the data set's", 
   expect(makeBatch(workloads.mlp, 1).normalize).toBeNull();
 });
 
+it('a batch for segmentation has a class for each pixel', () => {
+  const batch = makeBatch({ ...workloads.unet, batchSize: 2, input: [16, 16, 3] }, 1);
+  expect(batch.labels).toHaveLength(2 * 16 * 16);
+  expect(new Set(batch.labels).size).toBeGreaterThan(1);
+  expect(batch.normalize?.std).toHaveLength(3);
+});
+
 describe('how the work of a training step is shared', () => {
-  it.each(workloadNames)('%s: evenly among sixteen threads', async (name) => {
+  it.each(layerWorkloadNames)('%s: evenly among sixteen threads', async (name) => {
     const workload = workloads[name];
     const backend = await wasm({ threads: 1 });
     const model = buildLayers(workload.layers);

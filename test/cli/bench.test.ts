@@ -2,12 +2,19 @@ import { expect, it } from 'vitest';
 import { measureSteps } from '../../bench/step/step.ts';
 
 it('the step benchmark measures the plan it says, with one thread and two, and tells where', async () => {
-  const result = await measureSteps({ threads: [1, 2], steps: 2, warmup: 1, simd: 'plain', seed: 1 });
+  const result = await measureSteps({
+    workload: 'full',
+    threads: [1, 2],
+    steps: 2,
+    warmup: 1,
+    simd: 'plain',
+    seed: 1,
+  });
   expect(result).toMatchObject({
     benchmark: 'step',
     machine: { cores: expect.any(Number) },
     versions: { node: process.versions.node },
-    config: { net: 'caffeFull', batchSize: 100, steps: 2, warmup: 1 },
+    config: { workload: 'full', batchSize: 100, steps: 2, warmup: 1 },
   });
   const [one, two] = result.results;
   expect(one).toMatchObject({ threads: 1, report: { simd: 'plain', fallback: null } });

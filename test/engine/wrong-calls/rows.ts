@@ -659,7 +659,7 @@ const models: Readonly<Record<string, Row>> = {
   detector: zooModel({ classes: 2, anchors: 1, width: 4, ...stats }),
   lenet5: zooModel({ classes: 2, ...stats }),
   matchAnchors: row(c.tensor([[[0, 0, 8, 8, 1]]]), anchors, 0.5),
-  mobilenetV2: zooModel({ classes: 2, width: 0.5, ...stats }),
+  mobilenetV2: zooModel({ classes: 2, width: 0.5, dropout: 0.1, ...stats }),
   ...Object.fromEntries(
     [20, 32, 44, 56, 110].map((depth) => [`resnet${depth}`, zooModel({ classes: 2, ...stats })]),
   ),
