@@ -1,4 +1,5 @@
 /** Callbacks: functions of the events of a run that may act on it, and whose state checkpoints store. */
+import type { Schedule } from '../../schedulers/index.ts';
 import type { Match } from '../match.ts';
 import { checkFunction, checkText, isPromise, isRecord, show } from '../options.ts';
 import type { State } from '../types.ts';
@@ -29,6 +30,12 @@ export interface RunHandle {
   stop(reason: string): void;
   /** Multiplies a hyperparameter by a factor that replaces the one before: 'lr', or 'head/lr' of a partition; 'lr' is then all rates. */
   scale(name: string, factor: number): Promise<void>;
+  /**
+   * Replaces the schedule of a hyperparameter from the next update on: 'lr', or 'head/lr' of a partition. As in the optimizer, the
+   * schedule is a function of the step of the run, from 0. Checkpoints store its config, and a resumed run continues with it. Throws
+   * TypeError for a schedule with a function of your own, and RangeError if a value of the rest of the run is negative.
+   */
+  reschedule(name: string, schedule: Schedule): Promise<void>;
   /** Freezes the trained parameters that match. They keep their arrays in the optimizer. The step is compiled again. */
   freeze(match: Match): Promise<void>;
   /** Trains frozen parameters again, unless the model itself freezes them. */

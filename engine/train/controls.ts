@@ -1,9 +1,10 @@
-/** What callbacks changed about a run: factors of hyperparameters, frozen parameters, and its end. Checkpoints store it. */
+/** What callbacks changed about a run: schedules, factors of hyperparameters, frozen parameters, its end. Checkpoints store it. */
+import { isSchedule, scheduleFromJSON, type Schedule, type ScheduleConfig } from '../../schedulers/index.ts';
 import { patternsOf, patternText, select, type Match } from '../match.ts';
 import { trainedNames } from '../nn/model.ts';
 import type { Described } from '../nn/layer.ts';
 import type { Hyper } from '../nn/optimizer.ts';
-import { checkNumber, checkText } from '../options.ts';
+import { checkNumber, checkText, show } from '../options.ts';
 import type { Notice } from './events.ts';
 
 /** The end of a run that a callback stopped. `by` is null if the caller stopped it. */
@@ -14,6 +15,7 @@ export interface Stopped {
 
 /** What a checkpoint stores. Parts that are missing were not changed. */
 export interface ControlsRecord {
+  readonly schedules?: Readonly<Record<string, ScheduleConfig>>;
   readonly scales?: Readonly<Record<string, number>>;
   readonly frozen?: readonly string[];
   readonly stopped?: Stopped;
@@ -25,6 +27,7 @@ export class Controls {
   stopped: Stopped | null = null;
   readonly #where: string;
   readonly #model: Described;
+  readonly #schedules: Map<string, Schedule>;
   readonly #scales: Map<string, number>;
   readonly #frozen: Set<string>;
   #compiled: string;
@@ -32,33 +35,66 @@ export class Controls {
   constructor(where: string, model: Described, saved: ControlsRecord = {}) {
     this.#where = where;
     this.#model = model;
+    this.#schedules = new Map(
+      Object.entries(saved.schedules ?? {}).map(([name, config]) => [name, scheduleFromJSON(config)]),
+    );
     this.#scales = new Map(Object.entries(saved.scales ?? {}));
     this.#frozen = new Set(saved.frozen);
     this.#compiled = this.#frozenNames().join();
   }
 
-  /** Hyperparameters with their factors. */
-  scaled(hyper: Hyper): Hyper {
-    if (this.#scales.size === 0) return hyper;
+  /** The hyperparameters of an update, with the schedules and factors that callbacks set. */
+  changed(step: number, hyper: Hyper): Hyper {
+    if (this.#schedules.size === 0 && this.#scales.size === 0) return hyper;
     return Object.fromEntries(
-      Object.entries(hyper).map(([name, value]) => [name, value * (this.#scales.get(name) ?? 1)]),
+      Object.entries(hyper).map(([name, value]) => [
+        name,
+        (this.#schedules.get(name)?.(step) ?? value) * (this.#scales.get(name) ?? 1),
+      ]),
     );
   }
 
   /** Multiplies a hyperparameter by `factor` from the next update on. The factor replaces the one before. */
   scale(name: string, factor: number, known: readonly string[]): void {
     checkNumber(`${this.#where}: scale`, 'the factor', factor, 'a number >= 0', (x) => x >= 0);
-    // A partition has a rate for each part: 'head/lr'.
-    const matching = known.filter((one) => one === name || one.endsWith(`/${name}`));
-    if (matching.length === 0) {
-      throw new RangeError(
-        `${this.#where}: scale: there is no hyperparameter '${name}' (the optimizer has: ${known.join(', ')})`,
-      );
-    }
-    for (const one of matching) {
+    for (const one of this.#matching('scale', name, known)) {
       if (factor === 1) this.#scales.delete(one);
       else this.#scales.set(one, factor);
     }
+  }
+
+  /** Replaces the schedule of a hyperparameter for the updates from `from` to `steps`. */
+  reschedule(name: string, schedule: Schedule, known: readonly string[], from: number, steps: number): void {
+    const where = `${this.#where}: reschedule`;
+    if (!isSchedule(schedule)) {
+      throw new TypeError(
+        `${where}: it must be a schedule, for instance cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000 }), got ${show(schedule)}`,
+      );
+    }
+    const names = this.#matching('reschedule', name, known);
+    let stored: Schedule;
+    try {
+      stored = scheduleFromJSON(schedule.config);
+    } catch (cause) {
+      throw new TypeError(
+        `${where}: a checkpoint stores the schedule as JSON, but it cannot be read back: ${(cause as Error).message} ` +
+          '(use a schedule without functions of your own)',
+        { cause },
+      );
+    }
+    for (let step = from; step < steps; step++) {
+      checkNumber(where, `the value at step ${step}`, stored(step), 'a number >= 0', (x) => x >= 0);
+    }
+    for (const one of names) this.#schedules.set(one, stored);
+  }
+
+  /** The hyperparameters called `name`. A partition has a rate for each part: 'head/lr'. */
+  #matching(method: string, name: string, known: readonly string[]): readonly string[] {
+    const matching = known.filter((one) => one === name || one.endsWith(`/${name}`));
+    if (matching.length > 0) return matching;
+    throw new RangeError(
+      `${this.#where}: ${method}: there is no hyperparameter '${name}' (the optimizer has: ${known.join(', ')})`,
+    );
   }
 
   /** Freezes the matching parameters from the next update on, or trains them again. */
@@ -96,10 +132,10 @@ export class Controls {
 
   record(): ControlsRecord {
     const frozen = this.#frozenNames();
+    const schedules = [...this.#schedules].map(([name, { config }]) => [name, config] as const);
     return {
-      ...(this.#scales.size > 0 && {
-        scales: Object.fromEntries([...this.#scales].sort(([a], [b]) => (a < b ? -1 : 1))),
-      }),
+      ...(schedules.length > 0 && { schedules: sorted(schedules) }),
+      ...(this.#scales.size > 0 && { scales: sorted([...this.#scales]) }),
       ...(frozen.length > 0 && { frozen }),
       // A run that its caller stopped goes on when it resumes.
       ...(this.stopped !== null && this.stopped.by !== null && { stopped: this.stopped }),
@@ -111,3 +147,7 @@ export class Controls {
     return trainedNames(this.#model).filter((name) => this.#frozen.has(name));
   }
 }
+
+/** Entries as an object whose keys have one order, so that equal runs write equal files. */
+const sorted = <T>(entries: readonly (readonly [string, T])[]): Readonly<Record<string, T>> =>
+  Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));

@@ -74,7 +74,8 @@ async function openIn(folder: RunFolder | null, settings: Settings): Promise<Ses
         averaged: evalSettings.averaged,
         pace: newPace(),
       }));
-    const feedsOf = (step: number) => trainingStep.feeds(step, controls.scaled(settings.optimizer.at(step)));
+    const feedsOf = (step: number) =>
+      trainingStep.feeds(step, controls.changed(step, settings.optimizer.at(step)));
     const updates = new Updates({ backend, store, names, update, pace: newPace(), feedsOf });
     const { report } = update;
     return new Session({
@@ -95,6 +96,7 @@ async function openIn(folder: RunFolder | null, settings: Settings): Promise<Ses
         ...notices,
         ...placement.notices,
         ...(checkpoint === null ? [] : checkArithmetic(checkpoint.report, report)),
+        ...rescheduled(checkpoint),
         ...resumeStopped(settings, checkpoint, controls),
         ...(checkpoint?.step === settings.steps ? [complete(settings.steps)] : []),
         ...settingsNotices(settings),
@@ -110,6 +112,13 @@ async function openIn(folder: RunFolder | null, settings: Settings): Promise<Ses
 /** The state of a checkpoint without the arrays of callbacks. */
 const resumedState = (checkpoint: Checkpoint | null): State | null =>
   checkpoint && withoutCallbacks(checkpoint.state);
+
+/** The schedules that a callback set before the checkpoint. They replace those of the options. */
+const rescheduled = (checkpoint: Checkpoint | null): Notice[] =>
+  Object.entries(checkpoint?.trainer?.schedules ?? {}).map(([name, config]) => ({
+    code: 'rescheduled',
+    message: `${name} follows the schedule that a callback set before step ${checkpoint!.step}: ${JSON.stringify(config)}`,
+  }));
 
 /** Ends a run that a callback stopped, unless the callback is gone or has other options. Returns a notice about either. */
 function resumeStopped(settings: Settings, checkpoint: Checkpoint | null, controls: Controls): Notice[] {

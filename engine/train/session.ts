@@ -100,7 +100,7 @@ export class Session {
     const { step } = this;
     const { settings, updates, controls } = this.#parts;
     await this.#recompile();
-    const hyper = controls.scaled(settings.optimizer.at(step));
+    const hyper = controls.changed(step, settings.optimizer.at(step));
     let update: Awaited<ReturnType<Updates['next']>>;
     try {
       update = await updates.next(step, this.#nextEventStep);
@@ -237,6 +237,11 @@ export class Session {
       async scale(name, factor) {
         await steady();
         controls.scale(name, factor, Object.keys(settings.optimizer.at(0)));
+      },
+      async reschedule(name, schedule) {
+        await steady();
+        const { optimizer, steps } = settings;
+        controls.reschedule(name, schedule, Object.keys(optimizer.at(0)), session.step, steps);
       },
       async freeze(match: Match) {
         await steady();

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   evaluate,
   fit,
+  latestCheckpoint,
   loadCheckpoint,
   bestPath,
   max,
@@ -17,7 +18,7 @@ import {
 import * as nn from 'cyclegrad/nn';
 import { loader, synthetic } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
-import { custom } from 'cyclegrad/schedulers';
+import { cosine, custom, linear } from 'cyclegrad/schedulers';
 import { bytes, eventsOf, folder, tinyRun, types } from './fixture.ts';
 
 const points = synthetic({ kind: 'blobs', n: 24, classes: 3, seed: 1 });
@@ -92,6 +93,18 @@ describe('a callback', () => {
     expect(steps(events).map(({ hyper }) => hyper['lr'])).toEqual([0.1, 0.1, 0.05, 0.05, 0.05, 0.05]);
     const { state } = await fit({ ...run, stepsPerCall, callbacks: [half] });
     const lr = custom({ name: 'half', fn: (t) => (t < 2 ? 0.1 : 0.05) });
+    const scheduled = await fit({ ...run, optimizer: sgd({ lr, momentum: 0.9 }) });
+    expect(bytes(state)).toEqual(bytes(scheduled.state));
+  });
+
+  test.each([1, 4])('replaces a schedule from the next step on, %d steps per call', async (stepsPerCall) => {
+    const falling = linear({ from: 0.6, to: 0, steps: 6 });
+    const change = after(2, (_, handle) => handle.reschedule('lr', falling));
+    const { events } = await eventsOf({ ...run, stepsPerCall, callbacks: [change] });
+    const rates = [0.1, 0.1, ...[2, 3, 4, 5].map((t) => falling(t))];
+    expect(steps(events).map(({ hyper }) => hyper['lr'])).toEqual(rates);
+    const { state } = await fit({ ...run, stepsPerCall, callbacks: [change] });
+    const lr = custom({ name: 'change', fn: (t) => (t < 2 ? 0.1 : falling(t)) });
     const scheduled = await fit({ ...run, optimizer: sgd({ lr, momentum: 0.9 }) });
     expect(bytes(state)).toEqual(bytes(scheduled.state));
   });
@@ -246,6 +259,24 @@ test('factors, frozen parameters and the states of callbacks resume to the same 
   }
 });
 
+test('a replaced schedule resumes to the same bytes, and a notice names it', async () => {
+  const change: CallbackFunction = after(3, async (_, handle) => {
+    await handle.reschedule('lr', cosine({ max: 0.05, steps: 9 }));
+    await handle.scale('lr', 0.5);
+  });
+  const options = tinyRun({ callbacks: [change] });
+  const whole = await fit(options);
+  for (const stop of [2, 3, 5]) {
+    const checkpoint = { dir: folder(), every: 3, resume: true };
+    await fit({ ...options, steps: stop, checkpoint });
+    const { events } = await eventsOf({ ...options, checkpoint });
+    const codes = events.flatMap((event) => (event.type === 'notice' ? [event.code] : []));
+    expect(codes.includes('rescheduled')).toBe(stop >= 3);
+    const { state } = await loadCheckpoint((await latestCheckpoint(checkpoint.dir))!);
+    expect(bytes(state)).toEqual(bytes(whole.state));
+  }
+});
+
 test('the best evaluation by a metric of the user’s choice', async () => {
   const dir = folder();
   const options: TrainOptions = {
@@ -316,6 +347,22 @@ test.each<[Partial<TrainOptions> | Record<string, unknown>, string]>([
   [
     { callbacks: [after(1, (_, r) => r.scale('rate', 1))] },
     "fit: scale: there is no hyperparameter 'rate' (the optimizer has: lr, momentum)",
+  ],
+  [
+    { callbacks: [after(1, (_, r) => r.reschedule('rate', cosine({ max: 1, steps: 6 })))] },
+    "fit: reschedule: there is no hyperparameter 'rate' (the optimizer has: lr, momentum)",
+  ],
+  [
+    { callbacks: [after(1, (_, r) => r.reschedule('lr', 0.1 as never))] },
+    'fit: reschedule: it must be a schedule, for instance cyclicLR({ base: 0.001, max: 0.006, stepSize: 2000 }), got 0.1',
+  ],
+  [
+    { callbacks: [after(1, (_, r) => r.reschedule('lr', custom({ name: 'own', fn: () => 1 })))] },
+    'fit: reschedule: a checkpoint stores the schedule as JSON, but it cannot be read back: ',
+  ],
+  [
+    { callbacks: [after(1, (_, r) => r.reschedule('lr', linear({ from: 1, to: -1, steps: 6 })))] },
+    'fit: reschedule: the value at step 4 must be a number >= 0, got',
   ],
   [
     { callbacks: [after(1, (_, r) => r.freeze('fc7'))] },
