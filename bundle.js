@@ -2,7 +2,15 @@
 // Types, the command and the benchmarks stay as the compiler writes them. Browsers have separate files in dist/lib/browser, which
 // include the dependencies. The examples become JavaScript for `cyclegrad example`.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +28,7 @@ const entries = {
   tools: 'engine/tools',
   zoo: 'engine/zoo',
   interop: 'engine/interop',
+  ui: 'cli/ui',
 };
 
 /** Packages that only work in Node, all behind functions that read and write files, archives and terminals. */
@@ -133,7 +142,30 @@ export async function writeExamples(dir) {
   }
 }
 
+/**
+ * Writes the files of the live page into `dir`: one script, one style sheet, and what needs no build.
+ * @param {string} dir
+ */
+export async function writePage(dir) {
+  const page = fileURLToPath(new URL('cli/ui/page/', import.meta.url));
+  mkdirSync(dir, { recursive: true });
+  const uplot = fileURLToPath(new URL('node_modules/uplot/', import.meta.url));
+  const bundle = await rolldown({ input: join(page, 'main.ts'), platform: 'browser' });
+  const { output } = await bundle.generate({ format: 'esm', minify: true });
+  await bundle.close();
+  // The license of uPlot requires its text in every copy.
+  const license = `/*! The charts are drawn by uPlot.\n\n${readFileSync(join(uplot, 'LICENSE'), 'utf8')}*/\n`;
+  writeFileSync(join(dir, 'page.js'), license + output[0].code);
+  const styles = [join(uplot, 'dist/uPlot.min.css'), join(page, 'page.css')];
+  writeFileSync(
+    join(dir, 'page.css'),
+    [license, ...styles.map((path) => readFileSync(path, 'utf8'))].join(''),
+  );
+  for (const name of ['index.html', 'icon.svg']) copyFileSync(join(page, name), join(dir, name));
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await writePage('dist/cli/ui/assets');
   await writeExamples('dist/examples');
   // Dependencies, but not our own files, which begin with a dot, a slash or a drive.
   await write('dist/lib', {

@@ -14,6 +14,7 @@ import {
   type EvalEvent,
   type Listener,
   type Result,
+  type TrainOptions,
 } from '../../engine/index.ts';
 import * as nn from '../../engine/nn/index.ts';
 import { sgd } from '../../optim/index.ts';
@@ -30,6 +31,7 @@ import {
   type RateOptions,
 } from '../options/schedules.ts';
 import { onStopSignal, type Stop } from '../stop.ts';
+import { livePage, type LivePage } from '../ui/index.ts';
 import { path, whole } from '../options/values.ts';
 
 /** A run has the time of this many steps to end its step and save. */
@@ -47,6 +49,8 @@ interface TrainArguments extends BackendArguments, NetArguments, RateOptions {
   readonly evalEvery: number;
   readonly checkpointEvery: number;
   readonly json?: boolean;
+  /** True: any free port. */
+  readonly ui?: number | true;
 }
 
 export function addTrainCommand(
@@ -75,6 +79,7 @@ export function addTrainCommand(
     .option('--eval-every <n>', 'steps between evaluations on all test images', whole(1), 1000)
     .option('--checkpoint-every <n>', 'steps between checkpoints', whole(1), 1000)
     .option('--json', 'print every event as a line of JSON on stdout')
+    .option('--ui [port]', 'serve a page that shows the run and controls it', whole(0, 65_535))
     .addHelpText('after', () => {
       const command = host.command('train');
       return (
@@ -109,9 +114,14 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
     patience: () => STEPS_TO_STOP * longestStep,
   });
   const backend = await startBackend(host, options);
+  let page: LivePage | null = null;
   try {
     const data = await openCifar10(host, options.data, stop.signal);
     stop.signal.throwIfAborted();
+    if (options.ui !== undefined) {
+      page = await livePage({ port: options.ui === true ? 0 : options.ui, title: name });
+      host.stderr.write(`live page: ${page.url}\n`);
+    }
     hasStarted = true;
     const watch: Listener = (event) => {
       if (event.type === 'start') resumedAt = savedAt = event.step;
@@ -119,16 +129,28 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
       if (event.type === 'step') longestStep = Math.max(longestStep, event.ms);
       if (event.type === 'end') errorShown = event.reason === 'error';
     };
-    const result = await runTraining({ host, options, chosen, dir, title: name, backend, data, stop, watch });
+    const result = await runTraining({
+      host,
+      options,
+      chosen,
+      dir,
+      title: name,
+      backend,
+      data,
+      stop,
+      watch,
+      page,
+    });
     const signal = stop.receivedSignal();
-    if (signal === null || result.reason === 'done') {
+    if (result.reason === 'done') {
       printResult(host, options, dir, result, resumedAt);
       return 0;
     }
     host.stderr.write(
       result.step === 0 ? NOTHING_DONE : savedMessage(host, args, dir, result.step, options.steps),
     );
-    return EXIT_CODES[signal];
+    // Without a signal, the page stopped the run.
+    return signal === null ? 0 : EXIT_CODES[signal];
   } catch (error) {
     if (savedAt > 0) host.stderr.write(savedMessage(host, args, dir, savedAt, options.steps));
     if (errorShown && !args.includes('--verbose')) return exitCodeOf(error); // the progress has shown the message
@@ -138,6 +160,7 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
     return EXIT_CODES[signal];
   } finally {
     stop.release();
+    await page?.close();
     await backend.close();
   }
 }
@@ -209,6 +232,7 @@ interface Run {
   readonly data: { readonly train: Dataset; readonly test: Dataset };
   readonly stop: Stop;
   readonly watch: Listener;
+  readonly page: LivePage | null;
 }
 
 function runTraining({
@@ -221,6 +245,7 @@ function runTraining({
   data,
   stop,
   watch,
+  page,
 }: Run): Promise<Result> {
   const { steps, seed, batchSize, net } = options;
   const model = NETS[net]({ mean: meanImage(data.train) });
@@ -232,7 +257,7 @@ function runTraining({
     optimizer: optimizer.config,
     data: examples.config,
   };
-  return fit({
+  const run = {
     model,
     backend,
     steps,
@@ -248,7 +273,8 @@ function runTraining({
       watch,
     ],
     signal: stop.signal,
-  });
+  } satisfies TrainOptions;
+  return fit(page === null ? run : page.watch(run));
 }
 
 function printResult(

@@ -11,6 +11,7 @@ import * as metrics from 'cyclegrad/metrics';
 import * as optim from 'cyclegrad/optim';
 import * as schedulers from 'cyclegrad/schedulers';
 import * as tools from 'cyclegrad/tools';
+import * as ui from 'cyclegrad/ui';
 import * as interop from 'cyclegrad/interop';
 import * as zoo from 'cyclegrad/zoo';
 import { entries } from '../../docs/reference/entries.js';
@@ -45,6 +46,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   'cyclegrad/datasets': Object.keys(datasets),
   'cyclegrad/metrics': Object.keys(metrics),
   'cyclegrad/tools': Object.keys(tools),
+  'cyclegrad/ui': Object.keys(ui),
   'cyclegrad/zoo': Object.keys(zoo),
   'cyclegrad/interop': Object.keys(interop),
 };

@@ -701,6 +701,8 @@ export const made: ReadonlySet<unknown> = new Set<unknown>([
   wasmReport,
 ]);
 
+const pages = { livePage: row({ port: 0, title: 'A run' }) };
+
 /** The rows by entry. */
 export const table: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   cyclegrad: { ...operations, ...engine },
@@ -713,4 +715,5 @@ export const table: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   'cyclegrad/zoo': models,
   'cyclegrad/interop': exchange,
   'cyclegrad/tools': tools,
+  'cyclegrad/ui': pages,
 };
