@@ -17,6 +17,7 @@ import { sizeOf } from '../engine/shape.ts';
 import { checkTargets, imagesOf, type KnownTargets, type Targets } from '../engine/targets.ts';
 import type { DType, HostData, Shape, TensorType } from '../engine/types.ts';
 import { bufferFor, checkDataset, checkRead } from './checks.ts';
+import { resident } from './resident.ts';
 import type { AnyDataset, Dataset, InputData, TargetData } from '../engine/dataset.ts';
 
 /** Host data with a shape: a HostTensor, or an ndarray with its `stride` and `offset`. */
@@ -333,22 +334,17 @@ export function arrays<
       : null;
   [...xs, ...ys].forEach(checkNumeric);
 
-  const dataset: AnyDataset = {
-    name,
-    length: n,
-    x: xTypes,
-    y: typesOf(ys),
-    classes: isSingle ? classesOf(target, kind, options.classes, n) : [],
-    ...(declared !== undefined && { targets: declared }),
-    whole: { x: mapParts(xs, (data) => data), y: mapParts(ys, (data) => data) },
-    read(indices, xOut, yOut) {
-      checkRead(dataset, indices, xOut, yOut);
-      for (const { name: part, value, item } of xs)
-        copyItems(indices, value, item, partOf<InputData>(xOut, part));
-      for (const { name: part, value, item } of ys)
-        copyItems(indices, value, item, partOf<TargetData>(yOut, part));
+  const dataset = resident<Types, Types>(
+    {
+      name,
+      length: n,
+      x: xTypes,
+      y: typesOf(ys),
+      classes: isSingle ? classesOf(target, kind, options.classes, n) : [],
+      ...(declared !== undefined && { targets: declared }),
     },
-  };
+    { x: mapParts(xs, (data) => data), y: mapParts(ys, (data) => data) },
+  );
   return dataset as unknown as Dataset<TypesOf<A>, TypesOf<B>>;
 }
 
@@ -357,20 +353,6 @@ const typesOf = (parts: readonly Stored<unknown>[]): Types =>
     parts.map(({ name, type }) => ({ name, value: type })),
     (type) => type,
   );
-
-/** Copies the items at `indices`. */
-function copyItems(
-  indices: Uint32Array,
-  from: InputData | TargetData,
-  item: number,
-  to: InputData | TargetData,
-): void {
-  for (let i = 0; i < indices.length; i++) {
-    const index = indices[i];
-    // A loop, because set() from a subarray of another type is far slower on short rows.
-    for (let j = 0; j < item; j++) to[i * item + j] = from[index * item + j]!;
-  }
-}
 
 /**
  * The examples of a data set at `indices`, in this order. Indices may repeat. Data is not copied.
@@ -391,7 +373,6 @@ export function subset<X extends Types, Y extends Types>(
   checkText('subset', 'name', name);
   for (const index of indices) checkInteger('subset', 'index', index, 0, dataset.length - 1);
   const selected = Uint32Array.from(indices);
-  let mapped = new Uint32Array(0); // grows to the size of the largest batch
   const part: Dataset<X, Y> = {
     name,
     length: selected.length,
@@ -401,10 +382,19 @@ export function subset<X extends Types, Y extends Types>(
     ...(dataset.targets !== undefined && { targets: dataset.targets }),
     read(batch, x, y) {
       checkRead(part, batch, x, y);
-      if (mapped.length < batch.length) mapped = new Uint32Array(batch.length);
-      for (let i = 0; i < batch.length; i++) mapped[i] = selected[batch[i]]!;
-      readExamples(dataset, mapped.subarray(0, batch.length), x, y);
+      return dataset.read(
+        batch.map((i) => selected[i]),
+        x,
+        y,
+      );
     },
+    ...(dataset.readTargets !== undefined && {
+      readTargets: (batch: Uint32Array, y: Like<Y, TargetData>) =>
+        dataset.readTargets!(
+          batch.map((i) => selected[i]),
+          y,
+        ),
+    }),
   };
   return part;
 }
@@ -468,6 +458,11 @@ export function split<X extends Types, Y extends Types>(
 export function targets<X extends Types, Y extends Types>(dataset: Dataset<X, Y>): Like<Y, TargetData> {
   checkDataset('targets', dataset);
   if (dataset.whole !== undefined) return dataset.whole.y;
+  if (dataset.readTargets !== undefined) {
+    const { y } = bufferFor(dataset, 0, dataset.length);
+    dataset.readTargets(allOf(dataset), y as Like<Y, TargetData>);
+    return y as Like<Y, TargetData>;
+  }
   const { x, y } = bufferFor(dataset, CHUNK, dataset.length);
   for (let first = 0; first < dataset.length; first += CHUNK) {
     const indices = Uint32Array.from(
@@ -482,3 +477,5 @@ export function targets<X extends Types, Y extends Types>(dataset: Dataset<X, Y>
   }
   return y as Like<Y, TargetData>;
 }
+
+const allOf = ({ length }: AnyDataset): Uint32Array => Uint32Array.from({ length }, (_, i) => i);

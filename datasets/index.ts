@@ -12,6 +12,7 @@ export type {
 export type { Like, Named, Types } from '../engine/named.ts';
 export { arrays, split, subset, take, targets } from './arrays.ts';
 export type { ArraysOptions, HostArray, HostTargets, TypesOf } from './arrays.ts';
+export { inMemory } from './resident.ts';
 export { loader } from './loader.ts';
 export type { LoaderOptions } from './loader.ts';
 export type { AugmentOptions } from './augment.ts';

@@ -31,10 +31,12 @@ export interface Dataset<X extends Types = TensorType, Y extends Types = TensorT
   /** All examples, row-major, if they are already in memory. Backends use them without another copy on the host. */
   readonly whole?: { readonly x: Like<X, InputData>; readonly y: Like<Y, TargetData> };
   /**
-   * Writes the examples at `indices` into `x` and `y`, one after another. It must be synchronous and write the same numbers in every
-   * call. It should not allocate.
+   * Writes the examples at `indices` into `x` and `y`, one after another, the same numbers in every call. It may return a promise that
+   * resolves when everything is written. Then several calls can be pending, each with its own arrays.
    */
-  read(indices: Uint32Array, x: Like<X, InputData>, y: Like<Y, TargetData>): void;
+  read(indices: Uint32Array, x: Like<X, InputData>, y: Like<Y, TargetData>): void | PromiseLike<void>;
+  /** Writes only the targets at `indices`, at once. Data sets whose `read` returns a promise need it for `targets`. */
+  readTargets?(indices: Uint32Array, y: Like<Y, TargetData>): void;
 }
 
 /** A data set with any inputs and targets. */

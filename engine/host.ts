@@ -91,15 +91,15 @@ export function checkHostTensor(where: string, value: unknown): asserts value is
 /** The part of a data set that reads. */
 interface ReadableExamples<X, Y> {
   readonly name: string;
-  read(indices: Uint32Array, x: X, y: Y): void;
+  read(indices: Uint32Array, x: X, y: Y): void | PromiseLike<void>;
 }
 
-/** Reads examples. Throws TypeError for a data set whose `read` returns a promise, because x and y would be used too early. */
+/** Reads examples at once. Throws TypeError for a data set whose `read` returns a promise, because x and y would be used too early. */
 export function readExamples<X, Y>(dataset: ReadableExamples<X, Y>, indices: Uint32Array, x: X, y: Y): void {
   refusePromise(
     `${dataset.name}: read`,
     dataset.read(indices, x, y),
-    'load the examples beforehand, for instance into arrays(x, y): reading asynchronously is not supported yet',
+    'this function does not wait: pass await inMemory(dataset), or await inMemory(take(dataset, n)) for a part',
   );
 }
 

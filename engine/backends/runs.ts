@@ -141,10 +141,14 @@ export function stackRuns(runs: readonly Outputs[]): Outputs {
 }
 
 /** Stacks the feeds of `count` runs for one call of `runMany`. Numbers become f32. */
-export function stackFeeds(count: number, feedsOf: (run: number) => Feeds): Feeds {
+export async function stackFeeds(
+  count: number,
+  feedsOf: (run: number) => Feeds | Promise<Feeds>,
+): Promise<Feeds> {
   const stacked: Record<string, HostData> = {};
   for (let k = 0; k < count; k++) {
-    for (const [name, feed] of Object.entries(feedsOf(k))) {
+    // oxlint-disable-next-line no-await-in-loop -- the arrays of one run can be those of the next
+    for (const [name, feed] of Object.entries(await feedsOf(k))) {
       const data = typeof feed === 'number' ? Float64Array.of(feed) : 'data' in feed ? feed.data : feed;
       const Kind = data.constructor as Float32ArrayConstructor;
       stacked[name] ??= new Kind(count * data.length);

@@ -11,6 +11,7 @@ import { cast, mul, sub } from '../ops/elementwise.ts';
 import { normalizeImages } from '../ops/images.ts';
 import { broadcastTo, reshape, slice, stack } from '../ops/layout.ts';
 import { warpAffine, warpBoxes, warpPoints } from '../ops/warp.ts';
+import { isPromise } from '../options.ts';
 import { imagesOf, targetsOf, type KnownTargets } from '../targets.ts';
 import { Tensor } from '../tensor.ts';
 import { batchAt, type Examples, type ExampleTensors } from './examples.ts';
@@ -31,14 +32,20 @@ export const batchInputs = (loader: AnyLoader, examples: Examples): InputTypes =
 });
 
 /** The batch of a step, for `batchInputs`. */
-export function batchFeeds(caller: string, loader: AnyLoader, examples: Examples, step: number): Feeds {
+export function batchFeeds(
+  caller: string,
+  loader: AnyLoader,
+  examples: Examples,
+  step: number,
+): Feeds | Promise<Feeds> {
   const { indices, augmentation, draws, mix } = batchAt(caller, loader, step);
-  return {
-    ...examples.feeds(indices),
+  const drawn = {
     ...(augmentation !== null && { augmentation }),
     ...(draws !== null && draws.length > 0 && { draws }),
     ...(mix !== null && mixFeeds(caller, mix)),
   };
+  const feeds = examples.feeds(indices);
+  return isPromise(feeds) ? feeds.then((read) => ({ ...read, ...drawn })) : { ...feeds, ...drawn };
 }
 
 /** A batch in the graph, with the targets after augmentation and the images before `augmentOf`. */

@@ -2,10 +2,12 @@
  * Calls of several runs, for backends whose calls cost as much as several runs. The updates run ahead of their events. If the run ends
  * between two updates of a call, the state is restored. The results do not depend on the size of calls.
  */
-import type { Backend, Executable, Feeds, Outputs, Store } from '../backends/backend.ts';
-import { RunsError, stackFeeds } from '../backends/runs.ts';
+import type { Backend, Executable, Outputs, Store } from '../backends/backend.ts';
+import { RunsError } from '../backends/runs.ts';
 import { compile } from '../compile.ts';
+import type { Hyper } from '../nn/optimizer.ts';
 import type { State } from '../types.ts';
+import type { Batches } from './batches.ts';
 
 /** The maximum time of a call of several runs, in milliseconds. Events and stopping are delayed by up to this time. */
 const CALL_MS = 100;
@@ -35,27 +37,13 @@ export class Pace {
   }
 }
 
-/** Runs `count` runs in one call. Their outputs are stacked, except for a single run. Throws the error of the run that fails. */
-export async function runTogether(
-  executable: Executable,
-  count: number,
-  feedsOf: (run: number) => Feeds,
-): Promise<Outputs> {
+/** The outputs of several runs. Throws the error of the run that fails. */
+export async function runTogether(run: () => Promise<Outputs>): Promise<Outputs> {
   try {
-    return await callRuns(executable, count, feedsOf);
+    return await run();
   } catch (error) {
     throw error instanceof RunsError ? error.cause : error;
   }
-}
-
-/** Like `runTogether`, but throws RunsError if one of several runs fails. */
-async function callRuns(
-  executable: Executable,
-  count: number,
-  feedsOf: (run: number) => Feeds,
-): Promise<Outputs> {
-  if (count === 1) return executable.run(feedsOf(0));
-  return executable.runMany(stackFeeds(count, feedsOf));
 }
 
 /** The prefix of the arrays that hold the state before a call. */
@@ -74,7 +62,9 @@ export interface UpdatesSpec {
   /** The outputs are scalars. */
   readonly update: Executable;
   readonly pace: Pace;
-  readonly feedsOf: (step: number) => Feeds;
+  readonly batches: Batches;
+  /** The hyperparameters of a step. */
+  readonly hyper: (step: number) => Hyper;
 }
 
 /** The updates of a training run. */
@@ -116,10 +106,9 @@ export class Updates {
   async settle(step: number): Promise<void> {
     const count = step - this.#first;
     if (count >= this.#done.length) return;
-    const { feedsOf } = this.#spec;
     this.#restore ??= await this.#copy(KEPT, '');
     await this.#restore.run({});
-    if (count > 0) await runTogether(this.#update, count, (k) => feedsOf(this.#first + k));
+    if (count > 0) await runTogether(() => this.#run(this.#first, count));
     this.#done = this.#done.slice(0, count);
     this.#failure = null;
   }
@@ -131,7 +120,7 @@ export class Updates {
   }
 
   async #call(step: number, count: number): Promise<void> {
-    const { pace, feedsOf } = this.#spec;
+    const { pace } = this.#spec;
     const begin = performance.now();
     let outputs: Outputs;
     this.#failure = null;
@@ -140,7 +129,7 @@ export class Updates {
         this.#keep ??= await this.#copy('', KEPT);
         await this.#keep.run({});
       }
-      outputs = await callRuns(this.#update, count, (k) => feedsOf(step + k));
+      outputs = await this.#run(step, count);
     } catch (error) {
       const several = error instanceof RunsError;
       outputs = several ? error.before : {};
@@ -157,6 +146,12 @@ export class Updates {
     );
     this.#ms = ms / Math.max(1, done);
     pace.took(count, ms);
+  }
+
+  /** Runs `count` updates. Throws RunsError if one of several fails. */
+  #run(first: number, count: number): Promise<Outputs> {
+    const { batches, hyper } = this.#spec;
+    return batches.run(this.#update, first, count, (step) => ({ ...hyper(step), step: Int32Array.of(step) }));
   }
 
   #copy(from: string, to: string): Promise<Executable> {

@@ -70,11 +70,11 @@ export function isJson(value: object): boolean {
  * Throws DataError if reading an example twice gives different numbers: `read` does not write all elements, which would train on zeros,
  * or it draws its numbers anew. The buffers of the two reads begin with different values.
  */
-export function checkReading(
+export async function checkReading(
   dataset: AnyDataset,
-  read: (fill: number) => readonly (readonly [key: string, data: HostData])[],
-): void {
-  const [first, second] = [read(0), read(1)];
+  read: (fill: number) => Promise<readonly (readonly [key: string, data: HostData])[]>,
+): Promise<void> {
+  const [first, second] = [await read(0), await read(1)];
   for (const [part, [name, values]] of first.entries()) {
     const others = second[part][1];
     const at = values.findIndex((value, i) => !Object.is(value, others[i]));

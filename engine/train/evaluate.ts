@@ -1,5 +1,5 @@
 /** Evaluation: loss and metrics of a model over a data set of any size. */
-import type { Backend, Executable, Feeds, Store } from '../backends/backend.ts';
+import type { Backend, Executable, Store } from '../backends/backend.ts';
 import { compile } from '../compile.ts';
 import type { AnyDataset, Dataset } from '../dataset.ts';
 import { PlanError } from '../errors.ts';
@@ -15,6 +15,7 @@ import { torchNameAdvice } from '../nn/torch-layout.ts';
 import { checkInteger, checkKind, checkOptions, isPromise, isRecord, show } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostTensor, State, TensorType } from '../types.ts';
+import { Batches } from './batches.ts';
 import { Pace, runTogether } from './calls.ts';
 import { checkDataset } from './check-data.ts';
 import { fedExamples, paddedBatches, type Examples } from './examples.ts';
@@ -265,13 +266,15 @@ export class CompiledEvaluation {
     const accumulations = this.#accumulating.start();
     const sums: Record<string, number> = {};
     let bad: Uint32Array | null = null;
-    const batches = [...paddedBatches(examples, this.#batchSize)];
-    for (let first = 0; first < batches.length;) {
+    const padded = [...paddedBatches(examples, this.#batchSize)];
+    const batches = new Batches(this.#examples, padded.length, (k) =>
+      this.#examples.feeds(padded[k].indices),
+    );
+    for (let first = 0; first < padded.length;) {
       if (signal?.aborted === true) return null;
-      const group = batches.slice(first, first + this.#pace.size);
+      const group = padded.slice(first, first + this.#pace.size);
       const start = performance.now();
-      const feedsOf = (run: number): Feeds => this.#examples.feeds(group[run].indices);
-      const outputs = await runTogether(this.#executable, group.length, feedsOf);
+      const outputs = await runTogether(() => batches.run(this.#executable, first, group.length));
       this.#pace.took(group.length, performance.now() - start);
       const all = Object.entries(outputs).map(
         ([name, value]) => [name, perRun(value, group.length)] as const,

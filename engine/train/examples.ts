@@ -6,7 +6,7 @@ import type { AnyDataset, AnyLoader, Batch, InputData, TargetData } from '../dat
 import type { Feeds } from '../backends/backend.ts';
 import type { InputTypes } from '../compile.ts';
 import { checkLabels, checkReading } from './check-data.ts';
-import { readExamples, showData, typedArrayName } from '../host.ts';
+import { showData, typedArrayName } from '../host.ts';
 import { keyOf, mapParts, partOf, partsOf, type Named, type Part } from '../named.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { isPromise, show } from '../options.ts';
@@ -28,7 +28,10 @@ export interface Examples {
   inputs(batchSize: number): InputTypes;
   /** The batch in the graph. */
   gather(inputs: Tree, state: Tree): ExampleTensors;
-  feeds(indices: Uint32Array): Feeds;
+  /** The feeds of the examples at `indices`. A promise if the data set reads asynchronously. */
+  feeds(indices: Uint32Array): Feeds | Promise<Feeds>;
+  /** Takes the arrays of feeds that a run has copied, for later ones. */
+  reuse(feeds: Feeds): void;
 }
 
 const batchOf = (n: number, { shape, dtype }: TensorType): TensorType => ({ shape: [n, ...shape], dtype });
@@ -54,9 +57,13 @@ const keyed = ({ x, y }: HostExamples): readonly (readonly [string, HostTensor])
   ...y.map(({ name, value }) => [keyOf('y', name), value] as const),
 ];
 
-function readBatch(dataset: AnyDataset, indices: Uint32Array, { x, y }: HostExamples): void {
-  readExamples(
-    dataset,
+/** Reads examples. Returns a promise if the data set does. */
+function readBatch(
+  dataset: AnyDataset,
+  indices: Uint32Array,
+  { x, y }: HostExamples,
+): void | PromiseLike<void> {
+  return dataset.read(
     indices,
     mapParts(x, ({ data }) => data as InputData),
     mapParts(y, ({ data }) => data as TargetData),
@@ -64,7 +71,7 @@ function readBatch(dataset: AnyDataset, indices: Uint32Array, { x, y }: HostExam
 }
 
 /** All examples of a data set. Those in memory are not copied. */
-function allExamples(dataset: AnyDataset): HostExamples {
+async function allExamples(dataset: AnyDataset): Promise<HostExamples> {
   const { length, whole } = dataset;
   if (whole !== undefined) {
     const held = (which: 'x' | 'y'): readonly Part<HostTensor>[] =>
@@ -75,7 +82,7 @@ function allExamples(dataset: AnyDataset): HostExamples {
     return { x: held('x'), y: held('y') };
   }
   const examples = hostBatch(dataset, length);
-  readBatch(
+  await readBatch(
     dataset,
     Uint32Array.from({ length }, (_, i) => i),
     examples,
@@ -83,15 +90,22 @@ function allExamples(dataset: AnyDataset): HostExamples {
   return examples;
 }
 
-/** Throws DataError for a data set whose `read` does not write everything, or not the same in every call. */
-export function checkReads(dataset: AnyDataset): void {
-  checkReading(dataset, (fill) => {
+/**
+ * Whether a data set reads asynchronously. Throws DataError for one whose `read` does not write everything, or not the same in every
+ * call.
+ */
+export async function checkReads(dataset: AnyDataset): Promise<boolean> {
+  let isAsynchronous = false;
+  await checkReading(dataset, async (fill) => {
     const examples = hostBatch(dataset, 1);
     const arrays = keyed(examples).map(([key, { data }]) => [key, data] as const);
     for (const [, data] of arrays) data.fill(fill);
-    readBatch(dataset, Uint32Array.of(0), examples);
+    const reading = readBatch(dataset, Uint32Array.of(0), examples);
+    isAsynchronous = isPromise(reading);
+    await reading;
     return arrays;
   });
+  return isAsynchronous;
 }
 
 /** The number of examples that `digestOfExamples` reads if they are not in memory. */
@@ -101,9 +115,9 @@ const SAMPLED = 256;
  * A digest of the inputs and targets: the first 16 hexadecimal digits of their SHA-256. It distinguishes data sets of the same name
  * and length, for instance after another preprocessing. It covers all examples if they are in memory, else an evenly spaced sample.
  */
-export function digestOfExamples(dataset: AnyDataset): string {
+export async function digestOfExamples(dataset: AnyDataset): Promise<string> {
   const hash = createHash('sha256');
-  for (const [key, { data }] of keyed(sampled(dataset))) {
+  for (const [key, { data }] of keyed(await sampled(dataset))) {
     if (key.includes('.')) hash.update(key); // a name is part of the example
     const { buffer, byteOffset, byteLength } = data;
     hash.update(new Uint8Array(buffer, byteOffset, byteLength));
@@ -111,13 +125,13 @@ export function digestOfExamples(dataset: AnyDataset): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-function sampled(dataset: AnyDataset): HostExamples {
+async function sampled(dataset: AnyDataset): Promise<HostExamples> {
   const { whole, length } = dataset;
   if (whole !== undefined) return allExamples(dataset);
   const count = Math.min(SAMPLED, length);
   const examples = hostBatch(dataset, count);
   const indices = Uint32Array.from({ length: count }, (_, i) => Math.floor((i * length) / count));
-  readBatch(dataset, indices, examples);
+  await readBatch(dataset, indices, examples);
   return examples;
 }
 
@@ -135,22 +149,32 @@ const fromKeys = ({ x, y }: AnyDataset, tensor: (key: string) => Tensor): Exampl
   y: mapParts(partsOf(y), (_, name) => tensor(keyOf('y', name))),
 });
 
+/** The arrays of `dataset` among feeds. */
+function hostExamples(dataset: AnyDataset, feeds: Feeds): HostExamples {
+  const arrays = (which: 'x' | 'y'): readonly Part<HostTensor>[] =>
+    partsOf(dataset[which]).map(({ name }) => ({ name, value: feeds[keyOf(which, name)] as HostTensor }));
+  return { x: arrays('x'), y: arrays('y') };
+}
+
 /** Examples that are read on the host and fed. */
 export function fedExamples(dataset: AnyDataset): Examples {
-  let last: { readonly count: number; readonly examples: HostExamples; readonly feeds: Feeds } | null = null;
+  /** Arrays of earlier batches that nothing uses. */
+  let spare: Feeds[] = [];
+  let count = 0;
   return {
     dataset,
     inputs: (batchSize) => batchTypes(dataset, batchSize),
     gather: (inputs) => fromKeys(dataset, (key) => inputs[key]),
     feeds(indices) {
-      const count = indices.length;
-      // The arrays are reused: a run copies its feeds before it returns.
-      if (last?.count !== count) {
-        const examples = hostBatch(dataset, count);
-        last = { count, examples, feeds: Object.fromEntries(keyed(examples)) };
-      }
-      readBatch(dataset, indices, last.examples);
-      return last.feeds;
+      if (indices.length !== count) [count, spare] = [indices.length, []];
+      const feeds = spare.pop() ?? Object.fromEntries(keyed(hostBatch(dataset, count)));
+      const reading = readBatch(dataset, indices, hostExamples(dataset, feeds));
+      return isPromise(reading) ? Promise.resolve(reading).then(() => feeds) : feeds;
+    },
+    reuse(feeds) {
+      const { x, y } = hostExamples(dataset, feeds);
+      const own = Object.fromEntries(keyed({ x, y }));
+      if (y[0].value.shape[0] === count) spare.push(own);
     },
   };
 }
@@ -161,8 +185,8 @@ export function residentBytes(dataset: AnyDataset): number {
 }
 
 /** The data set as arrays of a store, with the prefix `name`. */
-export function residentArrays(dataset: AnyDataset, name: string): State {
-  const examples = allExamples(dataset);
+export async function residentArrays(dataset: AnyDataset, name: string): Promise<State> {
+  const examples = await allExamples(dataset);
   checkLabels(dataset, examples.y[0].value.data);
   return Object.fromEntries(keyed(examples).map(([key, value]) => [`${name}/${key}`, value]));
 }
@@ -174,6 +198,7 @@ export function residentExamples(dataset: AnyDataset, name: string): Examples {
     inputs: (batchSize) => ({ index: { shape: [batchSize], dtype: 'i32' } }),
     gather: ({ index }, state) => fromKeys(dataset, (key) => gather(state[`${name}/${key}`], index)),
     feeds: (indices) => ({ index: new Int32Array(indices.buffer, indices.byteOffset, indices.length) }),
+    reuse: () => undefined,
   };
 }
 

@@ -74,9 +74,15 @@ async function openIn(folder: RunFolder | null, settings: Settings): Promise<Ses
         averaged: evalSettings.averaged,
         pace: newPace(),
       }));
-    const feedsOf = (step: number) =>
-      trainingStep.feeds(step, controls.changed(step, settings.optimizer.at(step)));
-    const updates = new Updates({ backend, store, names, update, pace: newPace(), feedsOf });
+    const updates = new Updates({
+      backend,
+      store,
+      names,
+      update,
+      pace: newPace(),
+      batches: trainingStep.batches(),
+      hyper: (step) => controls.changed(step, settings.optimizer.at(step)),
+    });
     const { report } = update;
     return new Session({
       settings,

@@ -35,7 +35,10 @@ export interface Placement {
 export async function placeExamples(settings: Settings, state: State): Promise<Placement> {
   const { data, evaluation, resident } = settings;
   const datasets = new Set([data.dataset, evaluation?.data ?? data.dataset]);
-  for (const dataset of datasets) checkReads(dataset);
+  let isAsynchronous = false;
+  for (const dataset of datasets) if (await checkReads(dataset)) isAsynchronous = true;
+  // Data that is read during training is meant to stay outside of the memory.
+  if (isAsynchronous && resident === 'auto') return placeFed(settings, state, []);
   const bytes = [...datasets].reduce((sum, dataset) => sum + residentBytes(dataset), 0);
   let reason = bytes <= RESIDENT_BYTES ? null : `the data takes ${(bytes / 2 ** 30).toFixed(1)} GiB`;
   if (resident === true || (resident === 'auto' && reason === null)) {
@@ -63,8 +66,8 @@ async function placeResident(settings: Settings, state: State): Promise<Placemen
   const runsPerCall = callSize(settings, backend.runsPerCall);
   const store = await backend.createStore({
     ...stateArrays(state, runsPerCall),
-    ...residentArrays(training, 'data/train'),
-    ...(held !== training && residentArrays(held, heldName)),
+    ...(await residentArrays(training, 'data/train')),
+    ...(held !== training && (await residentArrays(held, heldName))),
   });
   return {
     store,

@@ -12,6 +12,7 @@ import { checkInteger, checkOptions, isRecord } from '../options.ts';
 import { formatType, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostTensor, State, TensorType } from '../types.ts';
+import { Batches } from './batches.ts';
 import { checkModel, withModel } from './evaluate.ts';
 import { fedExamples, paddedBatches } from './examples.ts';
 
@@ -135,8 +136,10 @@ async function outputsOf(
         const row = shape.slice(1);
         return { name, value: { shape: [n, ...row], dtype, data: allocate(dtype, n * sizeOf(row)) } };
       });
-      for (const { indices, first, count } of paddedBatches(n, batchSize)) {
-        const batch = await executable.run(examples.feeds(indices));
+      const padded = [...paddedBatches(n, batchSize)];
+      const batches = new Batches(examples, padded.length, (k) => examples.feeds(padded[k].indices));
+      for (const [k, { first, count }] of padded.entries()) {
+        const batch = await batches.run(executable, k);
         for (const { name, value } of outputs) {
           const each = sizeOf(value.shape.slice(1));
           value.data.set(batch[keyOf('output', name)].data.subarray(0, count * each), first * each);

@@ -73,7 +73,7 @@ export async function augmentedBatch(
     },
   });
   try {
-    const { x, y } = await executable.run(batchFeeds(caller, data, examples, step));
+    const { x, y } = await executable.run(await batchFeeds(caller, data, examples, step));
     return { x, y };
   } finally {
     await executable.close();

@@ -30,7 +30,7 @@ export async function loadLatest(
   settings: Settings,
   folder: RunFolder | null,
   fresh: State,
-  digest: () => string,
+  digest: () => Promise<string>,
 ): Promise<{ readonly checkpoint: Checkpoint | null; readonly notices: readonly Notice[] }> {
   const { checkpoint: options, model, optimizer, data, seed, steps } = settings;
   const nothing = { checkpoint: null, notices: [] };
@@ -52,7 +52,7 @@ export async function loadLatest(
     model: model.config ?? { kind: 'custom' },
     optimizer: optimizer.config,
     data: data.config,
-    examples: digest(),
+    examples: await digest(),
     seed,
     steps,
     step: configOf(settings.step),

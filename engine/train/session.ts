@@ -34,7 +34,7 @@ export interface Parts {
   readonly evaluation: Examples;
   /** Null without evaluations. */
   readonly evaluator: CompiledEvaluation | null;
-  readonly digest: () => string;
+  readonly digest: () => Promise<string>;
   /** Null without checkpoints. */
   readonly folder: RunFolder | null;
   /** The checkpoint that the run resumes from. */
@@ -122,7 +122,7 @@ export class Session {
       ...this.#suspect(step),
       training: true,
       inputs: trainingStep.inputs,
-      feeds: trainingStep.batch(step),
+      feeds: await trainingStep.batch(step),
       input: (inputs, state) => trainingStep.gather(inputs, state).x,
       augmentation: (inputs) => trainingStep.augmentation(inputs),
     });
@@ -160,7 +160,7 @@ export class Session {
         ...this.#suspect(step),
         training: false,
         inputs: evaluation.inputs(bad.length),
-        feeds: evaluation.feeds(bad),
+        feeds: await evaluation.feeds(bad),
         input: (inputs, state) => evaluation.gather(inputs, state).x,
       });
       throw new EngineError(
@@ -361,7 +361,7 @@ export class Session {
       model: model.config ?? { kind: 'custom' },
       optimizer: optimizer.config,
       data: data.config,
-      examples: this.#parts.digest(),
+      examples: await this.#parts.digest(),
       report,
       last: withoutTiming(last),
       best: withoutTiming(best),

@@ -1,8 +1,9 @@
 /** The training step of a run: its inputs, its graph, and the feeds of an update. */
 import type { Executable, Feeds, Store } from '../backends/backend.ts';
+import { Batches } from './batches.ts';
 import { compile, type InputTypes } from '../compile.ts';
 import { freeze, type BindOptions } from '../nn/model.ts';
-import type { Hyper, Tree } from '../nn/optimizer.ts';
+import type { Tree } from '../nn/optimizer.ts';
 import { scalar } from '../ops/create.ts';
 import { equal } from '../ops/elementwise.ts';
 import { augmentOf, batchFeeds, batchInputs, gatherBatch, mixesLoss } from './augment.ts';
@@ -24,14 +25,15 @@ export class TrainingStep {
   }
 
   /** The batch of an update. */
-  batch(step: number): Feeds {
+  batch(step: number): Feeds | Promise<Feeds> {
     const { where, data } = this.#settings;
     return batchFeeds(where, data, this.#examples, step);
   }
 
-  /** All feeds of an update. */
-  feeds(step: number, hyper: Hyper): Feeds {
-    return { ...this.batch(step), ...hyper, step: Int32Array.of(step) };
+  /** The batches of the run. */
+  batches(): Batches {
+    const { steps } = this.#settings;
+    return new Batches(this.#examples, steps, (step) => this.batch(step));
   }
 
   /** The examples of a batch in the graph. */

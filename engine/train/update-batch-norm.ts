@@ -10,6 +10,7 @@ import { checkInteger, checkKind, checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import type { State, TensorType } from '../types.ts';
 import { augmentOf, batchFeeds, batchInputs, gatherBatch } from './augment.ts';
+import { Batches } from './batches.ts';
 import { checkLoader } from './check-data.ts';
 import { checkModel, withModel } from './evaluate.ts';
 import { fedExamples } from './examples.ts';
@@ -92,9 +93,9 @@ export async function updateBatchNorm<X extends Types, Y extends Types, O extend
       },
     });
     try {
+      const all = new Batches(examples, batches, (step) => batchFeeds(where, data, examples, step));
       for (let step = 0; step < batches; step++) {
-        const feeds = batchFeeds(where, data, examples, step);
-        await run.run({ ...feeds, batches: step, step: Int32Array.of(step) });
+        await all.run(run, step, 1, () => ({ batches: step, step: Int32Array.of(step) }));
       }
       return { ...state, ...(await store.read(names)) };
     } finally {

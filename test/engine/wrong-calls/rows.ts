@@ -566,6 +566,7 @@ const sets: Readonly<Record<string, Row>> = {
       },
     ]),
   ),
+  inMemory: row(data),
   loader: row(pictures, {
     batchSize: 2,
     shuffle: true,
