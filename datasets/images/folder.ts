@@ -140,7 +140,7 @@ async function readAll(
     try {
       signal?.throwIfAborted();
       const bytes = await readImageFile(path, format.maxPixels);
-      resizeImage(await decodeImage(bytes, format), format, data, i * item);
+      await resizeImage(await decodeImage(bytes, format), format, data, i * item);
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       failures.set(i, error.message);

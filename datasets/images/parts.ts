@@ -107,6 +107,38 @@ function* partsOf(view: DataView, { first, next }: Walk): Generator<number> {
   }
 }
 
+/** What the header of a file says about its image. */
+export interface Header {
+  readonly width: number;
+  readonly height: number;
+  readonly isProgressive: boolean;
+}
+
+/**
+ * The header of a PNG file or of a JPEG file with 8 bits. Null for others, and for a header that is not whole: there the decoder has to
+ * look.
+ */
+export function headerOf(bytes: Uint8Array, format: ImageFormat): Header | null {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (format === 'PNG' && bytes.length >= 29 && view.getUint32(12) === codeOf('IHDR')) {
+    return { width: view.getUint32(16), height: view.getUint32(20), isProgressive: view.getUint8(28) !== 0 };
+  }
+  if (format !== 'JPEG') return null;
+  for (const at of partsOf(view, WALKS.JPEG)) {
+    if (at + 9 > bytes.length || view.getUint8(at) !== 0xff) return null;
+    const marker = view.getUint8(at + 1);
+    // Baseline, extended and progressive frames with Huffman coding.
+    if (marker < 0xc0 || marker > 0xc2) continue;
+    if (view.getUint8(at + 4) !== 8) return null;
+    return {
+      width: view.getUint16(at + 7),
+      height: view.getUint16(at + 5),
+      isProgressive: marker === 0xc2,
+    };
+  }
+  return null;
+}
+
 const codeOf = (name: string): number => new DataView(new TextEncoder().encode(name).buffer).getUint32(0);
 
 /** The chunks of a PNG file that change pixels. */

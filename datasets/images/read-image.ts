@@ -41,7 +41,7 @@ export async function readImage(source: ImageSource, options: ReadImageOptions):
   const decoding = bytesOf(source, maxPixels).then((bytes) => decodeImage(bytes, format));
   const image = await untilAborted(named(nameOf(source), decoding), signal);
   const data = new Uint8Array(height * width * channels);
-  resizeImage(image, format, data, 0);
+  await resizeImage(image, format, data, 0);
   return { shape: [1, height, width, channels], dtype: 'u8', data };
 }
 

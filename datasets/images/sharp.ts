@@ -1,7 +1,7 @@
 /** Decoding in Node, with the package sharp (libvips, libjpeg-turbo, libpng). */
 import type sharp from 'sharp';
 import { EngineError } from '../../engine/errors.ts';
-import { essentialParts } from './parts.ts';
+import { essentialParts, headerOf, type Header } from './parts.ts';
 import { checkPixels, decodingError, type DecodeOptions, type Image, type ImageFormat } from './image.ts';
 
 type Sharp = typeof sharp;
@@ -36,10 +36,8 @@ export async function decodeWithSharp(
   const load = await loadSharp();
   const bytes = essentialParts(file, format);
   try {
-    const { width, height, depth, isProgressive } = await load(bytes, { limitInputPixels: false }).metadata();
+    const { width, height, isProgressive } = headerOf(bytes, format) ?? (await readHeader(load, bytes));
     checkPixels(format, width, height, options.maxPixels);
-    if (depth !== 'uchar' && depth !== 'ushort')
-      throw new Error(`samples of type ${depth} are not supported`);
     return await decode(load, bytes, options).catch((error: unknown) => {
       // The scans that follow in a progressive file are missing too.
       if (isProgressive || !UNFINISHED.test((error as Error).message)) throw error;
@@ -49,6 +47,12 @@ export async function decodeWithSharp(
     if (cause instanceof EngineError) throw cause;
     throw decodingError(format, reasonOf(cause as Error), cause);
   }
+}
+
+async function readHeader(load: Sharp, bytes: Uint8Array): Promise<Header> {
+  const { width, height, depth, isProgressive } = await load(bytes, { limitInputPixels: false }).metadata();
+  if (depth !== 'uchar' && depth !== 'ushort') throw new Error(`samples of type ${depth} are not supported`);
+  return { width, height, isProgressive };
 }
 
 /** The first lines of a message: libraries repeat a line for each pixel or tag that they cannot read. */
