@@ -18,7 +18,7 @@ export type { LoaderOptions } from './loader.ts';
 export type { AugmentOptions } from './augment.ts';
 export { channelStats, meanImage } from './transforms.ts';
 export { imageFolder } from './images/folder.ts';
-export type { ImageDataset, ImageFolderOptions } from './images/folder.ts';
+export type { ImageDataset, ImageFolderOptions, LazyOptions } from './images/folder.ts';
 export type { ImageOptions } from './images/options.ts';
 export type { SkippedFile } from './images/scan.ts';
 export { readImage } from './images/read-image.ts';

@@ -2,7 +2,10 @@
 import type { Stats } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { DataError } from '../../engine/errors.ts';
-import { checkBytes } from './decode.ts';
+import type { InputData } from '../../engine/dataset.ts';
+import { checkBytes, decodeImage } from './decode.ts';
+import type { DecodeOptions } from './image.ts';
+import { resizeImage, type Size } from './resize.ts';
 
 /**
  * The bytes of a regular file. Other kinds are refused unopened: a FIFO waits for a writer, and devices never end.
@@ -18,6 +21,17 @@ export async function readImageFile(path: string, maxPixels: number): Promise<Ui
     if (cause instanceof DataError) throw cause;
     throw new DataError(`cannot be read: ${(cause as Error).message}`, { cause });
   }
+}
+
+/** Reads, decodes and resizes an image into `out` at `offset`. Throws DataError without the path. */
+export async function readImageInto(
+  path: string,
+  format: Size & DecodeOptions,
+  out: InputData,
+  offset: number,
+): Promise<void> {
+  const bytes = await readImageFile(path, format.maxPixels);
+  await resizeImage(await decodeImage(bytes, format), format, out, offset);
 }
 
 const kindOf = (stats: Stats): string => {

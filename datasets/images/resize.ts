@@ -1,4 +1,5 @@
 /** Resizing, which agrees with PyTorch's antialiased bilinear filter. kernels/resize.ts has the loops. */
+import type { InputData } from '../../engine/dataset.ts';
 import { EngineError } from '../../engine/errors.ts';
 import type { Image } from './image.ts';
 import { resizeModule } from './resize.generated.ts';
@@ -101,7 +102,7 @@ const BEYOND = 8;
  * Resizes an image to [height, width, channels] and writes it at `offset` of `out`. Lines are filtered when an output line needs them, so
  * the memory does not depend on the height of the image.
  */
-export async function resizeImage(image: Image, size: Size, out: Uint8Array, offset: number): Promise<void> {
+export async function resizeImage(image: Image, size: Size, out: InputData, offset: number): Promise<void> {
   loading ??= loadModule();
   const kernels = await loading;
   const { height, width, channels, fit } = size;

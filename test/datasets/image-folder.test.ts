@@ -235,7 +235,7 @@ describe('folders that are no data set', () => {
     const dir = folder({ 'a/0': 'x' });
     for (let i = 1; i < 90; i++) symlinkSync(join(dir, 'a/0'), join(dir, `a/${i}`));
     await expect(imageFolder(dir, { height: 4096, width: 4096 })).rejects.toThrow(
-      /: 90 images of 4096 x 4096 x 3 take 4\.22 GiB, more than 4 \(use a smaller size, or fewer images\)/,
+      /: 90 images of 4096 x 4096 x 3 take 4\.22 GiB, more than 4 \(pass lazy: true, which reads images during training; or use a smaller size\)/,
     );
   });
 

@@ -544,6 +544,7 @@ const sets: Readonly<Record<string, Row>> = {
         classes: ['cat'],
         allowEmpty: false,
         onError: 'report',
+        lazy: { memory: 0, shards: join(dir, 'shards'), workers: 1 },
         onProgress: () => undefined,
         signal,
       },
