@@ -1,4 +1,6 @@
 /** Models as ONNX files, from the graph of their operations. */
+import { EngineError } from '../errors.ts';
+import { checkEval } from '../eval.ts';
 import { checkArrays } from '../host.ts';
 import { nodesOf } from '../graph.ts';
 import * as nn from '../nn/index.ts';
@@ -23,7 +25,7 @@ export interface OnnxOptions {
  *
  * The file holds the operations of inference and the weights. Images stay channels-last: [N, H, W, C].
  * Throws TypeError for wrong arguments and for a model whose output is not one tensor, and RangeError if the state lacks a parameter
- * or the model has operations that cannot be exported. The message names all of them.
+ * or the model has operations that cannot be exported. The message names all of them. Throws EngineError where a content security policy forbids code from text.
  *
  * @example toOnnx(nn.dense(4, 2), nn.initState(nn.dense(4, 2), null, 1), { input: [4] }).length > 0 // true
  */
@@ -42,6 +44,13 @@ export function toOnnx(model: nn.Layer, state: State, options: OnnxOptions): Uin
     throw new TypeError(`toOnnx: dtype must be 'f32', 'i32' or 'u8', got ${show(dtype)}`);
   }
   const [first, second] = TRACED.map((batch) => trace(model, { shape: [batch, ...shape], dtype }));
+  checkEval(
+    (cause) =>
+      new EngineError(
+        "toOnnx: protobufjs compiles its encoder from text, and this environment forbids it (allow 'unsafe-eval', or export in Node)",
+        { cause },
+      ),
+  );
   const writer = new GraphWriter(state);
   writeNodes(writer, nodesOf([first]), nodesOf([second]));
   writer.node('Identity', [writer.name(first, second)], {}, 'y');

@@ -26,6 +26,11 @@ export interface RunHandle {
   evaluate(): Promise<EvalEvent | null>;
   /** Saves a checkpoint now and returns its path. Throws EngineError without `checkpoint`. */
   save(): Promise<string>;
+  /**
+   * The bytes of a checkpoint file of this moment, which `resumeFrom` and `loadCheckpoint` read. It needs no files. Throws EngineError
+   * for a state that is not finite.
+   */
+  checkpoint(): Promise<Uint8Array<ArrayBuffer>>;
   /** Ends the run after this event with the reason 'stop'. With `checkpoint`, the progress is saved. */
   stop(reason: string): void;
   /** Multiplies a hyperparameter by a factor that replaces the one before: 'lr', or 'head/lr' of a partition; 'lr' is then all rates. */

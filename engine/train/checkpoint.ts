@@ -126,24 +126,47 @@ export async function saveCheckpoint(path: string, checkpoint: Checkpoint): Prom
 
 /** `saveCheckpoint` for any file system. */
 export async function writeCheckpoint(files: Files, path: string, checkpoint: Checkpoint): Promise<void> {
+  await writeTensors(
+    files,
+    'saveCheckpoint',
+    path,
+    checkpointFile('saveCheckpoint', checkpoint, files.chunkBytes),
+  );
+}
+
+/** A checkpoint as the bytes of its file. Throws as `saveCheckpoint` does. */
+export function encodeCheckpoint(where: string, checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
+  const file = checkpointFile(where, checkpoint, PIECE_BYTES);
+  const pieces = [...encodeTensors(file.tensors, encodeHeader(where, file), PIECE_BYTES)];
+  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+/** The bytes that are hashed at a time where no file system limits them. */
+const PIECE_BYTES = 8 << 20;
+
+/** The contents of the file of a checkpoint, with digests. */
+function checkpointFile(where: string, checkpoint: Checkpoint, pieceBytes: number): TensorFile {
   const { state, ...description } = checkpoint;
-  checkStorable('saveCheckpoint', state);
-  checkDescription('saveCheckpoint', description);
+  checkStorable(where, state);
+  checkDescription(where, description);
   const digests = Object.entries(state).map(([name, tensor]) => [
     name,
-    digestOfTensor(name, tensor, files.chunkBytes),
+    digestOfTensor(name, tensor, pieceBytes),
   ]);
   const contents = { format: FORMAT, version: VERSION, ...description, digests: Object.fromEntries(digests) };
   const metadata = Object.fromEntries(
     Object.entries(contents).map(([name, value]) => [
       name,
-      typeof value === 'string' ? value : toJson(name, value),
+      typeof value === 'string' ? value : toJson(where, name, value),
     ]),
   );
-  await writeTensors(files, 'saveCheckpoint', path, {
-    tensors: state,
-    metadata: { ...metadata, digest: digestOfMetadata(metadata) },
-  });
+  return { tensors: state, metadata: { ...metadata, digest: digestOfMetadata(metadata) } };
 }
 
 /** Throws RangeError or TypeError for a part that is missing or of another type. What cannot be read is not saved. */
@@ -172,12 +195,12 @@ function checkDescription(where: string, description: Description): void {
 }
 
 /** A part of the description as JSON. Throws TypeError for values that JSON does not have. */
-function toJson(name: string, value: unknown): string {
+function toJson(where: string, name: string, value: unknown): string {
   try {
     return JSON.stringify(value);
   } catch (cause) {
     throw new TypeError(
-      `saveCheckpoint: ${name} must be plain data: ${(cause as Error).message} (use numbers, strings, arrays and objects)`,
+      `${where}: ${name} must be plain data: ${(cause as Error).message} (use numbers, strings, arrays and objects)`,
       { cause },
     );
   }
@@ -280,20 +303,25 @@ async function readFile<T>(
   }
 }
 
-/** `readFile` for a checkpoint. It has only the three types of this program, so an error of another type is damage, too. */
-function readOwnFile<T>(
+/** `readFile` for a checkpoint. */
+const readOwnFile = <T>(
   files: Files,
   path: string,
   decode: (where: string, source: Source) => Promise<T>,
+): Promise<T> => readFile(files, path, (where, source) => decodeOwn(where, source, decode));
+
+/** Decodes a checkpoint. It has only the three types of this program, so an error of another type is damage, too. */
+async function decodeOwn<T>(
+  where: string,
+  source: Source,
+  decode: (where: string, source: Source) => Promise<T>,
 ): Promise<T> {
-  return readFile(files, path, async (where, source) => {
-    try {
-      return await decode(where, source);
-    } catch (cause) {
-      if (!(cause instanceof CheckpointError) || cause instanceof DamagedFileError) throw cause;
-      throw new DamagedFileError(cause.message, { cause });
-    }
-  });
+  try {
+    return await decode(where, source);
+  } catch (cause) {
+    if (!(cause instanceof CheckpointError) || cause instanceof DamagedFileError) throw cause;
+    throw new DamagedFileError(cause.message, { cause });
+  }
 }
 
 /** The SHA-256 of an array with its name, shape and dtype, as hexadecimal digits. */
@@ -344,9 +372,23 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
 /** `loadCheckpoint` for any file system. */
 export async function readCheckpoint(files: Files, path: string): Promise<Checkpoint> {
   const file = await readOwnFile(files, path, decodeTensors);
+  return verifiedCheckpoint(path, file, files.chunkBytes);
+}
+
+/** The checkpoint in the bytes of a file. Throws as `loadCheckpoint` does. `where` starts the messages. */
+export async function decodeCheckpoint(where: string, bytes: Uint8Array): Promise<Checkpoint> {
+  const source: Source = {
+    size: bytes.length,
+    read: async (into, position) => into.set(bytes.subarray(position, position + into.length)),
+  };
+  return verifiedCheckpoint(where, await decodeOwn(where, source, decodeTensors), PIECE_BYTES);
+}
+
+/** The checkpoint in a file whose digests agree. */
+function verifiedCheckpoint(path: string, file: TensorFile, pieceBytes: number): Checkpoint {
   const version = checkFormat(path, file.metadata);
-  if (version === 1) verifyAll(path, file, files.chunkBytes);
-  else verifyTensors(path, file, files.chunkBytes);
+  if (version === 1) verifyAll(path, file, pieceBytes);
+  else verifyTensors(path, file, pieceBytes);
   return { state: file.tensors, ...readDescription(path, file.metadata) };
 }
 

@@ -13,7 +13,10 @@ export interface RangeTestOptions<
   X extends Types = TensorType,
   Y extends Types = TensorType,
   O extends Named<Tensor> = Tensor,
-> extends Omit<TrainOptions<X, Y, O>, 'optimizer' | 'steps' | 'epochs' | 'seed' | 'checkpoint'> {
+> extends Omit<
+  TrainOptions<X, Y, O>,
+  'optimizer' | 'steps' | 'epochs' | 'seed' | 'checkpoint' | 'resumeFrom'
+> {
   /** The optimizer as a function of the learning rate: `(lr) => sgd({ lr, momentum: 0.9 })`. */
   readonly optimizer: (lr: Schedule) => Optimizer;
   /** The learning rate of the first update. */

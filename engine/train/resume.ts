@@ -5,7 +5,7 @@ import { isRecord } from '../options.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { State } from '../types.ts';
 import { withoutCallbacks } from './callbacks.ts';
-import type { Checkpoint } from './checkpoint.ts';
+import { decodeCheckpoint, type Checkpoint } from './checkpoint.ts';
 import type { Notice } from './events.ts';
 import type { RunFolder } from './run-folder.ts';
 import type { Settings } from './settings.ts';
@@ -32,8 +32,13 @@ export async function loadLatest(
   fresh: State,
   digest: () => Promise<string>,
 ): Promise<{ readonly checkpoint: Checkpoint | null; readonly notices: readonly Notice[] }> {
-  const { checkpoint: options, model, optimizer, data, seed, steps } = settings;
+  const { checkpoint: options, resumeFrom } = settings;
   const nothing = { checkpoint: null, notices: [] };
+  if (resumeFrom !== null) {
+    const path = `${settings.where}: resumeFrom`;
+    const checkpoint = await decodeCheckpoint(path, resumeFrom);
+    return { checkpoint, notices: checkResume(checkpoint, resumingRun(settings, path, fresh, await digest())) };
+  }
   if (options === null || folder === null) return nothing;
   if (!options.resume) {
     const path = (await folder.checkpoints()).at(-1);
@@ -46,19 +51,25 @@ export async function loadLatest(
   const newest = await folder.newest();
   if (newest === null) return nothing;
   const { checkpoint, path } = newest;
-  const notices = checkResume(checkpoint, {
+  const notices = checkResume(checkpoint, resumingRun(settings, path, fresh, await digest()));
+  return { checkpoint, notices: [...(await folder.settle(newest)), ...notices] };
+}
+
+/** The run of the options. `path` is where the checkpoint comes from. */
+function resumingRun(settings: Settings, path: string, state: State, examples: string): ResumingRun {
+  const { model, optimizer, data, seed, steps } = settings;
+  return {
     path,
-    state: fresh,
+    state,
     model: model.config ?? { kind: 'custom' },
     optimizer: optimizer.config,
     data: data.config,
-    examples: await digest(),
+    examples,
     seed,
     steps,
     step: configOf(settings.step),
     callbacks: Object.fromEntries(settings.callbacks.map(({ name, config = {} }) => [name, config])),
-  });
-  return { checkpoint, notices: [...(await folder.settle(newest)), ...notices] };
+  };
 }
 
 /**

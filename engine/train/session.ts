@@ -7,7 +7,7 @@ import type { Hyper } from '../nn/optimizer.ts';
 import type { State } from '../types.ts';
 import type { Updates } from './calls.ts';
 import { Callbacks, type RunHandle } from './callbacks.ts';
-import type { Checkpoint } from './checkpoint.ts';
+import { encodeCheckpoint, type Checkpoint } from './checkpoint.ts';
 import type { Controls } from './controls.ts';
 import { isDue, nextDue } from './duration.ts';
 import type { CompiledEvaluation } from './evaluate.ts';
@@ -79,7 +79,9 @@ export class Session {
     this.report = report;
     this.notices = notices;
     this.step = checkpoint?.step ?? 0;
-    this.#saved = checkpoint && { step: checkpoint.step, evaluated: checkpoint.last?.step };
+    // A checkpoint that was given as bytes is not in the folder of the run.
+    const inFolder = parts.settings.resumeFrom === null ? checkpoint : null;
+    this.#saved = inFolder && { step: inFolder.step, evaluated: inFolder.last?.step };
     this.#savedBestStep = bestStep;
     this.callbacks = new Callbacks(parts.settings.callbacks, checkpoint, (by) => this.handle(by));
     this.last = checkpoint?.last ?? null;
@@ -226,6 +228,10 @@ export class Session {
         session.#folder();
         return (await session.#announcing().save()).path;
       },
+      async checkpoint() {
+        session.#checkOpen();
+        return encodeCheckpoint(`${settings.where}: checkpoint`, await session.#checkpoint());
+      },
       async write(state) {
         await steady();
         await session.#write(state);
@@ -348,9 +354,11 @@ export class Session {
     const bad = nonFiniteState(state);
     if (bad !== null) {
       this.#diverged = true;
+      const { folder } = this.#parts;
+      const others = folder === null ? '' : `, and those in ${folder.dir} are unchanged`;
       throw new EngineError(
         `${where}: the state is not finite after ${step} steps: ${bad} ` +
-          `(lower the learning rate; no checkpoint was written, and those in ${this.#folder().dir} are unchanged)`,
+          `(lower the learning rate; no checkpoint was written${others})`,
       );
     }
     return {

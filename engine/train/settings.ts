@@ -3,6 +3,7 @@ import type { AnyDataset, AnyLoader, Dataset, Loader } from '../dataset.ts';
 import type { Backend } from '../backends/backend.ts';
 import { ShapeError } from '../errors.ts';
 import { nodeFiles, type Files } from '../files.ts';
+import { typedArrayName } from '../host.ts';
 import { keyOf, partsOf, type Like, type Named, type Types } from '../named.ts';
 import type { Layer } from '../nn/layer.ts';
 import type { Optimizer } from '../nn/optimizer.ts';
@@ -58,6 +59,11 @@ export interface TrainOptions<
   readonly initial?: State;
   /** Checkpoints during the run. Default: none. */
   readonly checkpoint?: CheckpointOptions;
+  /**
+   * The bytes of a checkpoint to resume from: of `RunHandle.checkpoint`, or of a file. It works without files, for instance in a
+   * browser. A folder of `checkpoint` must not have checkpoints yet. Default: none.
+   */
+  readonly resumeFrom?: Uint8Array;
   /** Functions that receive every event, in this order. Default: none. */
   readonly listeners?: readonly Listener[];
   /**
@@ -142,7 +148,7 @@ export interface CheckpointSettings extends Required<
 export interface Settings extends Required<
   Omit<
     AnyTrainOptions,
-    'epochs' | 'eval' | 'loss' | 'metrics' | 'step' | 'callbacks' | 'checkpoint' | 'signal'
+    'epochs' | 'eval' | 'loss' | 'metrics' | 'step' | 'callbacks' | 'checkpoint' | 'resumeFrom' | 'signal'
   >
 > {
   /** The call that messages name: 'train' or 'fit'. */
@@ -156,6 +162,7 @@ export interface Settings extends Required<
   /** Which evaluation is the best. Null: the one with the highest accuracy, or the lowest loss. */
   readonly monitor: Monitor | null;
   readonly checkpoint: CheckpointSettings | null;
+  readonly resumeFrom: Uint8Array | null;
   readonly signal: AbortSignal | null;
   /** Where checkpoints are written. Tests replace it. */
   readonly files: Files;
@@ -175,6 +182,7 @@ const KNOWN = [
   'loss',
   'metrics',
   'checkpoint',
+  'resumeFrom',
   'listeners',
   'callbacks',
   'signal',
@@ -259,6 +267,7 @@ export function settingsOf<X extends Types, Y extends Types, O extends Named<Ten
     step,
     callbacks: callbacksOf(where, options.callbacks),
     checkpoint: checkpointOf(where, options),
+    resumeFrom: resumeFromOf(where, options),
     monitor: monitorOf(`${where}: checkpoint`, options.checkpoint ?? {}),
     listeners,
     signal: signal ?? null,
@@ -353,4 +362,19 @@ function checkpointOf(
     throw new TypeError(`${where}: checkpoint: best needs evaluations (pass eval, or omit best)`);
   }
   return { dir, every, resume, keep, best };
+}
+
+function resumeFromOf(where: string, { resumeFrom, checkpoint }: AnyTrainOptions): Uint8Array | null {
+  if (resumeFrom === undefined) return null;
+  if (typedArrayName(resumeFrom) !== 'Uint8Array') {
+    throw new TypeError(
+      `${where}: resumeFrom must be a Uint8Array, the bytes of a checkpoint, got ${show(resumeFrom)}`,
+    );
+  }
+  if (checkpoint?.resume === true) {
+    throw new TypeError(
+      `${where}: the run has two checkpoints to resume from: resumeFrom and checkpoint: { resume: true } (omit one)`,
+    );
+  }
+  return resumeFrom;
 }

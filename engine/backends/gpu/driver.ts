@@ -1,5 +1,6 @@
 /** The driver of the GPU backend: what all modes share. What differs between modes is a Device. */
 import { BackendError } from '../../errors.ts';
+import { checkEval } from '../../eval.ts';
 import { formatPlan, type Plan, type Step, type StepNote } from '../../plan/plan.ts';
 import type { HostTensor } from '../../types.ts';
 import type { Backend, Outputs } from '../backend.ts';
@@ -28,6 +29,13 @@ export async function openDevice(options: GpuOptions): Promise<Device> {
   const { mode = 'hardware', overrides = true, dawn = [] } = options;
   switch (mode) {
     case 'cpu':
+      checkEval(
+        (cause) =>
+          new BackendError(
+            "gpu: the mode 'cpu' of gpu.js compiles kernels from text, and this environment forbids it (allow 'unsafe-eval', or use the wasm backend)",
+            { cause },
+          ),
+      );
       return new CpuDevice(await loadGpuJs());
     case 'webgl':
       return openWebGl(await loadGpuJs(), overrides);
