@@ -29,10 +29,26 @@ const entries = {
   zoo: 'engine/zoo',
   interop: 'engine/interop',
   ui: 'cli/ui',
+  worker: 'engine/worker',
 };
 
 /** Packages that only work in Node, all behind functions that read and write files, archives and terminals. */
 const NODE_ONLY = ['cli-progress', 'env-paths', 'sharp', 'tar-stream', 'webgpu', 'yauzl'];
+
+/** `createHash` of node:crypto for browsers, whose own digests are asynchronous and missing on pages without https. */
+const HASH = `
+import { sha256 } from ${JSON.stringify(fileURLToPath(import.meta.resolve('@noble/hashes/sha2.js')))};
+export function createHash(name) {
+  if (name !== 'sha256') throw new Error("cyclegrad: createHash('" + name + "') of 'node:crypto' is not in a browser");
+  const hash = sha256.create();
+  return {
+    update(data) {
+      hash.update(typeof data === 'string' ? new TextEncoder().encode(data) : data);
+      return this;
+    },
+    digest: () => Array.from(hash.digest(), (byte) => byte.toString(16).padStart(2, '0')).join(''),
+  };
+}`;
 
 /**
  * In browsers, functions of Node and of packages for Node throw when they are called.
@@ -47,11 +63,13 @@ export function withoutNode() {
       if (!id.startsWith(mark)) return null;
       const name = id.slice(mark.length);
       const exported = Object.keys(await import(name)).filter((key) => /^[A-Za-z_$][\w$]*$/.test(key));
-      return exported
+      const hashes = name === 'node:crypto';
+      return (hashes ? exported.filter((key) => key !== 'createHash') : exported)
         .map((key) => {
           const message = `cyclegrad: ${key} of '${name}' is not in a browser: files, archives and terminals need Node`;
           return `function no_${key}() { throw new Error(${JSON.stringify(message)}); }\nexport { no_${key} as ${key} };`;
         })
+        .concat(hashes ? [HASH] : [])
         .join('\n');
     },
   };

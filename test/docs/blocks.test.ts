@@ -6,12 +6,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import * as schedulers from 'cyclegrad/schedulers';
 import { pages, type Page } from './pages.ts';
 import { runIn, temporaryFolder, typeErrors, writeFiles, type Line } from './programs.ts';
-import { shortenTraining, writePictures } from './stand-ins.ts';
+import { shortenTraining, standInWorkers, writePictures } from './stand-ins.ts';
 
 /** Blocks that do not run, each with its reason. This number only falls. */
 const NOT_RUN = 0;
 
 shortenTraining();
+standInWorkers();
 
 /** One file: a block, with those that continue it. */
 interface Program {

@@ -13,6 +13,7 @@ import * as schedulers from 'cyclegrad/schedulers';
 import * as tools from 'cyclegrad/tools';
 import * as ui from 'cyclegrad/ui';
 import * as interop from 'cyclegrad/interop';
+import * as worker from 'cyclegrad/worker';
 import * as zoo from 'cyclegrad/zoo';
 import { entries } from '../../docs/reference/entries.js';
 import { filesOf } from '../../docs/reference/undocumented.js';
@@ -49,6 +50,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   'cyclegrad/ui': Object.keys(ui),
   'cyclegrad/zoo': Object.keys(zoo),
   'cyclegrad/interop': Object.keys(interop),
+  'cyclegrad/worker': Object.keys(worker),
 };
 
 /** The examples of everything that the package exports, to be written to a folder. */

@@ -57,6 +57,23 @@ function standIns(
   };
 }
 
+/** Workers of a browser in this thread: the scope of a worker's file is one end of a message channel. */
+export function standInWorkers(): void {
+  let scope = new MessageChannel().port2;
+  vi.stubGlobal('postMessage', (message: unknown) => scope.postMessage(message));
+  vi.stubGlobal('addEventListener', (...[type, listener]: Parameters<MessagePort['addEventListener']>) =>
+    scope.addEventListener(type, listener),
+  );
+  const Worker = function (url: URL): MessagePort {
+    const { port1, port2 } = new MessageChannel();
+    scope = port2;
+    port2.start();
+    void import(`${url.href}?in-worker`);
+    return port1;
+  };
+  vi.stubGlobal('Worker', Worker);
+}
+
 const CLASSES = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'];
 
 const images = (n: number, seed: number): Dataset => ({

@@ -13,6 +13,7 @@ import { averageWeights, belowOne, notNegative, sgd } from 'cyclegrad/optim';
 import * as s from 'cyclegrad/schedulers';
 import { toTorch } from 'cyclegrad/interop';
 import { Evaluator, type MachineLimits } from 'cyclegrad/tools';
+import { trainInWorker } from 'cyclegrad/worker';
 import * as zoo from 'cyclegrad/zoo';
 import { writeCifar100, writeMnist, writeSvhn } from '../../datasets/official-files.ts';
 import { encodePng } from '../../png.ts';
@@ -686,6 +687,20 @@ const exchange: Readonly<Record<string, Row>> = {
   toTorch: row(dense, nn.initState(dense, null, 0)),
 };
 
+const { port1: pagePort, port2: workerPort } = new MessageChannel();
+for (const port of [pagePort, workerPort]) port.close();
+const workers: Readonly<Record<string, Row>> = {
+  serveTraining: row(() => training, { port: workerPort }),
+  trainInWorker: {
+    args: [pagePort, { input: 1, listeners: [], signal, resumeFrom: new Uint8Array(8) }],
+    call: (...args: Parameters<typeof trainInWorker>) => {
+      const run = trainInWorker(...args);
+      run.result.catch(() => undefined);
+      run.terminate(); // the port is free for the next call
+    },
+  },
+};
+
 /** Values that other functions made. Their members are no options, so none is misspelled or replaced. */
 export const made: ReadonlySet<unknown> = new Set<unknown>([
   model,
@@ -718,4 +733,5 @@ export const table: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
   'cyclegrad/interop': exchange,
   'cyclegrad/tools': tools,
   'cyclegrad/ui': pages,
+  'cyclegrad/worker': workers,
 };
