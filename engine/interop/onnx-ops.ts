@@ -1,5 +1,6 @@
 /** How each operation is written in ONNX (operator set 17). */
 import type { AnyOp } from '../op.ts';
+import type { AttentionAttrs } from '../ops/primitives/attention.ts';
 import type { ConvAttrs } from '../ops/primitives/conv.ts';
 import type { MatmulAttrs } from '../ops/primitives/matmul.ts';
 import type { BatchNormAttrs } from '../ops/primitives/norm.ts';
@@ -170,6 +171,32 @@ const standardize: Exporter = ({ writer, node, names: [x] }) => {
   return [writer.node('Div', [centered, deviation])];
 };
 
+/** softmax(scale · q kᵀ) v for each head. */
+const attention: Exporter = ({ writer, node, names }) => {
+  const { heads, causal, scale } = attrsOf<AttentionAttrs>(node);
+  const byHead = (i: number, perm: readonly number[]): string => {
+    const [, tokens, channels] = node.inputs[i].shape as [number, number, number];
+    // 0 keeps the size of the batch.
+    const shape = writer.integers([0, tokens, heads, channels / heads]);
+    return writer.transpose(writer.node('Reshape', [names[i], shape]), perm);
+  };
+  const products = writer.node('MatMul', [byHead(0, [0, 2, 1, 3]), byHead(1, [0, 2, 3, 1])]);
+  let scores = writer.node('Mul', [products, writer.scalar(scale)]);
+  const [[, queries], [, keys]] = node.inputs.map(({ shape }) => shape) as [number[], number[]];
+  if (causal) {
+    const range = (n: number): string => writer.integers(Array.from({ length: n }, (_, i) => i));
+    const query = writer.node('Reshape', [range(queries), writer.integers([queries, 1])]);
+    const isSeen = writer.node('LessOrEqual', [range(keys), query]);
+    scores = writer.node('Where', [isSeen, scores, writer.scalar(-1e30)]);
+  }
+  const mixed = writer.node('MatMul', [
+    writer.node('Softmax', [scores], { axis: -1 }),
+    byHead(2, [0, 2, 1, 3]),
+  ]);
+  const shape = writer.integers([0, queries, node.results[0].shape[2]]);
+  return [writer.node('Reshape', [writer.transpose(mixed, [0, 2, 1, 3]), shape])];
+};
+
 /** (x - mean) * scale */
 const normalizeImages: Exporter = ({ writer, names: [x, mean, scale, augmentation] }) => {
   if (augmentation !== undefined) throw new NotExportable('normalizeImages with augmentation');
@@ -220,6 +247,7 @@ const EXPORTERS: Readonly<Record<string, Exporter | undefined>> = {
   maxPool2d: pool('MaxPool'),
   avgPool2d: pool('AveragePool'),
   matmul,
+  attention,
   normalizeImages,
   standardize,
   gatherRows: ({ writer, names }) => [writer.node('Gather', names, { axis: 0 })],

@@ -3,17 +3,14 @@ import { ShapeError } from '../errors.ts';
 import { expectDType } from '../op.ts';
 import { checkInteger, checkNumber, checkOptions } from '../options.ts';
 import type { Key } from '../rng.ts';
-import { broadcastShapes, formatShape, formatType, sameShape } from '../shape.ts';
+import { broadcastShapes, formatShape, formatType, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Shape } from '../types.ts';
+import { composedAttention } from './composed-attention.ts';
 import { floats, toTensor, type TensorLike } from './convert.ts';
-import { ones } from './create.ts';
-import { add, and, cast, mul, notEqual, where } from './elementwise.ts';
-import { reshape, transpose } from './layout.ts';
-import { matmul } from './matmul.ts';
-import { tril } from './matrix.ts';
+import { reshape } from './layout.ts';
 import { dropout } from './random.ts';
-import { softmax } from './reduce.ts';
+import { attentionOp } from './primitives/attention.ts';
 
 export interface AttentionOptions {
   /** Number of heads into which the last axis of q, k and v is divided. Default 1. */
@@ -49,6 +46,9 @@ interface Sizes {
  * A head is a block of adjacent channels. So the results of `dense` layers need no transpose, and the heads of the result are
  * concatenated. For tensors [N, heads, T, D], as in PyTorch, leave `heads` at 1.
  *
+ * Without a mask and dropout, one operation computes it, which never stores the scores of all keys on the CPU. With them, it is
+ * composed of products and a softmax.
+ *
  * Shapes: q `f32` [..., T, heads · D], k `f32` [..., S, heads · D], v `f32` [..., S, heads · E] -> [..., T, heads · E].
  * Source: Vaswani et al., Attention Is All You Need, 2017; torch.nn.functional.scaled_dot_product_attention.
  * Throws ShapeError if q, k and v are not `f32` of such shapes, there is no key, or the mask does not broadcast.
@@ -71,10 +71,17 @@ export function attention(
   const sizes = sizesOf(queries, keys, values, heads);
   const { scale = 1 / Math.sqrt(sizes.width) } = options;
   checkNumber('attention', 'scale', scale);
-  const split = (x: Tensor): Tensor => byHead(x, heads);
-  const scores = mul(matmul(split(queries), split(keys), { transB: true }), scale);
-  const weights = softmaxOf(scores, maskOf(sizes, options.mask), causal);
-  return joined(matmul(dropped(weights, options.dropout), split(values)));
+  const mask = maskOf(sizes, options.mask);
+  const isEmpty = sizeOf(queries.shape) * sizeOf(values.shape) === 0;
+  if (mask === null && options.dropout === undefined && !isEmpty) {
+    const merged = [queries, keys, values].map((x) =>
+      reshape(x, [sizeOf(sizes.batch), ...x.shape.slice(-2)]),
+    );
+    const [y] = attentionOp(merged, { heads, causal, scale });
+    return reshape(y, [...sizes.batch, ...y.shape.slice(1)]);
+  }
+  const drop = (weights: Tensor): Tensor => dropped(weights, options.dropout);
+  return composedAttention(queries, keys, values, { heads, causal, scale, mask, dropped: drop }).y;
 }
 
 /** Throws ShapeError unless the operands fit, and RangeError unless `heads` divides their last axes. */
@@ -101,27 +108,6 @@ function sizesOf(q: Tensor, k: Tensor, v: Tensor, heads: number): Sizes {
   return { batch, heads, queries, keys, width: channels / heads };
 }
 
-/** [..., T, heads · D] -> [..., heads, T, D] */
-function byHead(x: Tensor, heads: number): Tensor {
-  const [tokens, channels] = x.shape.slice(-2) as [number, number];
-  return swapped(reshape(x, [...x.shape.slice(0, -1), heads, channels / heads]), tokens);
-}
-
-/** [..., heads, T, E] -> [..., T, heads · E] */
-function joined(x: Tensor): Tensor {
-  const [heads, tokens, width] = x.shape.slice(-3) as [number, number, number];
-  return reshape(swapped(x, heads), [...x.shape.slice(0, -3), tokens, heads * width]);
-}
-
-/** Swaps the third last axis, of a given size, with the second last one. */
-function swapped(x: Tensor, size: number): Tensor {
-  const { rank, shape } = x;
-  const [last, batch] = [shape.at(-1)!, shape.slice(0, -3)];
-  if (size === 1 || shape.at(-2) === 1) return reshape(x, [...batch, shape.at(-2)!, size, last]);
-  const outer = batch.map((_, axis) => axis);
-  return transpose(x, [...outer, rank - 2, rank - 3, rank - 1]);
-}
-
 function maskOf({ batch, heads, queries, keys }: Sizes, given: TensorLike | undefined): Tensor | null {
   if (given === undefined) return null;
   const mask = toTensor('attention: mask', given);
@@ -132,21 +118,6 @@ function maskOf({ batch, heads, queries, keys }: Sizes, given: TensorLike | unde
     throw new ShapeError(`attention: mask ${formatType(mask)} does not broadcast to ${formatShape(full)}`);
   }
   return mask;
-}
-
-/** The score of a key that a query does not see. Its difference from every other score has an exponential of 0. */
-const UNSEEN = -1e30;
-
-function softmaxOf(scores: Tensor, mask: Tensor | null, causal: boolean): Tensor {
-  const biased = mask?.dtype === 'f32' ? add(scores, mask) : scores;
-  const seen = [
-    ...(mask?.dtype === 'u8' ? [notEqual(mask, 0)] : []),
-    ...(causal ? [tril(ones(scores.shape.slice(-2), 'u8'))] : []),
-  ];
-  if (seen.length === 0) return softmax(biased);
-  const isSeen = seen.reduce((a, b) => and(a, b));
-  // The product with the mask gives zeros to a query that sees no key.
-  return mul(softmax(where(isSeen, biased, UNSEEN)), cast(isSeen));
 }
 
 const dropped = (weights: Tensor, options: AttentionOptions['dropout']): Tensor => {

@@ -1,4 +1,5 @@
-import { attention, type AttentionOptions } from '../../engine/ops/index.ts';
+import { grad } from '../../engine/grad.ts';
+import { attention, mul, sum, type AttentionOptions } from '../../engine/ops/index.ts';
 import { formatShape } from '../../engine/shape.ts';
 import type { Shape } from '../../engine/types.ts';
 import { define, given, uniform, type Case } from './case.ts';
@@ -20,6 +21,7 @@ const FORMS: readonly Form[] = [
 const LARGE: readonly Form[] = [
   [[3, 64, 64], [3, 64, 64], [3, 64, 64], 2],
   [[1, 70, 40], [1, 150, 40], [1, 150, 24], 4],
+  [[1, 150, 10], [1, 140, 10], [1, 140, 6], 2],
 ];
 
 const named = ([q, k, v, heads]: Form, what: string): string =>
@@ -55,7 +57,18 @@ const biased = (form: Form, shape: Shape): Case => {
   );
 };
 
+/** The gradient as an operation, so that its own derivative is checked. */
+const GRADIENTS: readonly Case[] = [false, true].map((causal) =>
+  define(
+    causal ? 'causal' : 'all keys',
+    { q: uniform([2, 3, 4]), k: uniform([2, 5, 4]), v: uniform([2, 5, 6]), g: uniform([2, 3, 6]) },
+    ({ q, k, v, g }) => grad(sum(mul(attention(q, k, v, { heads: 2, causal }), g)), [q, k, v]),
+    { tolerance: 1e-5 },
+  ),
+);
+
 export const attentions = {
+  attentionGrad: GRADIENTS,
   attention: [
     ...FORMS.flatMap((form) => [
       caseOf(form, '', {}),

@@ -45,6 +45,7 @@ const SMALL: readonly Case[] = [
   ['mobilenetV2 of width 0.25', zoo.mobilenetV2({ classes, width: 0.25 }), CIFAR],
   ['small convnext', zoo.convnext({ classes, widths: [8, 16, 24, 32], blocks: [1, 1, 2, 1] }), CIFAR],
   ['small vit', zoo.vit({ classes, size: 32, patch: 8, width: 32, depth: 2, heads: 4 }), CIFAR],
+  ['causal attention', nn.sequential({ heads: nn.multiHeadAttention(8, 2, { causal: true }) }), [5, 8]],
   ['unet of width 4', zoo.unet({ classes: 2, width: 4 }), [16, 32, 3]],
 ];
 

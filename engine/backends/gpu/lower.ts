@@ -2,6 +2,7 @@
 import type { Step } from '../../plan/plan.ts';
 import type { FusedTable, KernelTable } from '../backend.ts';
 import { fusionsOf, kernelOf } from '../kernel-table.ts';
+import { attentionKernels } from './kernels/attention.ts';
 import { elementwiseKernels } from './kernels/elementwise.ts';
 import { imageKernels } from './kernels/images.ts';
 import { layoutKernels } from './kernels/layout.ts';
@@ -20,6 +21,7 @@ const lowerings: KernelTable<LoweringContext> & Partial<FusedTable<LoweringConte
   ...reduceKernels,
   ...orderKernels,
   ...productKernels,
+  ...attentionKernels,
   ...poolKernels,
   ...normKernels,
   ...imageKernels,

@@ -23,6 +23,10 @@ export const structs = /** @type {const} */ ({
     '*from', '*packed', 'rows', 'columns', 'rowStride', 'columnStride', 'batch', 'fromStride',
     'packedStride',
   ],
+  /** A part of each row for each head: `rows` rows of an example, `rowStride` elements apart, with heads of `width` elements side by side. */
+  Head: ['*from', 'rows', 'rowStride', 'width'],
+  /** Attention of heads, in blocks of queries and keys. */
+  AttentionSizes: ['batch', 'heads', 'blockQueries', 'blockKeys', '~scale', '?causal'],
   /** A convolution with filters [kernelY, kernelX, channels, filters], by the sizes of its images and of its results. */
   Convolution: [
     'images', 'height', 'width', 'channels', 'filters', 'kernelY', 'kernelX', 'strideY', 'strideX',

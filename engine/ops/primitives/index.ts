@@ -4,6 +4,7 @@ import { gatherOps } from './gather.ts';
 import { layoutOps } from './layout.ts';
 import { reduceOps } from './reduce.ts';
 import { matmulOps } from './matmul.ts';
+import { attentionOps } from './attention.ts';
 import { convOps } from './conv.ts';
 import { poolOps } from './pool.ts';
 import { normOps } from './norm.ts';
@@ -19,6 +20,7 @@ export const ops = {
   ...reduceOps,
   ...gatherOps,
   ...matmulOps,
+  ...attentionOps,
   ...convOps,
   ...poolOps,
   ...normOps,

@@ -3,6 +3,7 @@ import type { AnyOp } from '../../op.ts';
 import { ops } from '../../ops/primitives/index.ts';
 import type { Fusion } from '../fusion.ts';
 import { isOperation } from '../step.ts';
+import { slicedAttention, slicedAttentionGrad } from './attention.ts';
 import { conv2dBias, conv2dGradWeightBias } from './conv.ts';
 import { elementwise } from './elementwise.ts';
 import { conv2dMaxPool, conv2dMaxPoolGradWeight, maxPool2dArgmax, maxPool2dArgmaxGrad } from './max-pool.ts';
@@ -17,6 +18,8 @@ const local = {
   maxPool2dRelu,
   maxPool2dReluGrad,
   avgPool2dReluGrad,
+  slicedAttention,
+  slicedAttentionGrad,
 } as const;
 
 const aroundMaxPool = {

@@ -3,6 +3,7 @@
  * borders. Values are dense ndarrays; arithmetic is double precision, rounded on store in the f32 mode.
  */
 import type { KernelTable } from '../../backend.ts';
+import { attentionKernels } from './attention.ts';
 import type { Call } from './call.ts';
 import { elementwiseKernels } from './elementwise.ts';
 import { gatherKernels } from './gather.ts';
@@ -21,6 +22,7 @@ export const kernels: KernelTable<Call> = {
   ...reduceKernels,
   ...gatherKernels,
   ...productKernels,
+  ...attentionKernels,
   ...poolKernels,
   ...normKernels,
   ...imageKernels,

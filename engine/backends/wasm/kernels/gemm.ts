@@ -53,7 +53,7 @@ function packBTo(packed: usize, b: Packing, slice: i32, slices: i32): void {
   }
 }
 
-function packPanel(from: usize, to: usize, rows: i32, columns: i32, rowStride: usize, columnStride: usize): void {
+export function packPanel(from: usize, to: usize, rows: i32, columns: i32, rowStride: usize, columnStride: usize): void {
   let i = 0;
   if (columns == NR && columnStride == 4) {
     for (; i < rows; i++, from += rowStride, to += NR * 4) copyRow(to, from);
@@ -115,8 +115,8 @@ function packATo(packed: usize, a: Packing, slice: i32, slices: i32): void {
     const valid = min(MR, m - panel * MR);
     let from = a.from + ((<usize>item * <usize>a.fromStride) << 2) + <usize>(panel * MR) * rowStride + <usize>first * columnStride;
     let to = packed + ((<usize>item * <usize>a.packedStride + <usize>panel * <usize>k * MR + <usize>first * MR) << 2);
-    if (valid == MR && columnStride == 4) {
-      packRows(from, to, count, rowStride);
+    if (columnStride == 4) {
+      packRows(from, to, count, rowStride, valid);
     } else if (valid == MR && rowStride == 4) {
       for (let i = 0; i < count; i++, from += columnStride, to += MR * 4) {
         v128.store(to, v128.load(from));
@@ -141,14 +141,14 @@ export function pack(call: Pack, slice: i32, slices: i32): void {
   packATo(call.a.packed, call.a, slice, slices);
 }
 
-/** Six rows of contiguous elements, interleaved four columns at a time. */
-function packRows(base: usize, to: usize, depth: i32, rowStride: usize): void {
+/** Six rows of contiguous elements, interleaved four columns at a time. If fewer are valid, the last one is repeated: nobody reads its results. */
+export function packRows(base: usize, to: usize, depth: i32, rowStride: usize, valid: i32): void {
   let p0 = base;
-  let p1 = p0 + rowStride;
-  let p2 = p1 + rowStride;
-  let p3 = p2 + rowStride;
-  let p4 = p3 + rowStride;
-  let p5 = p4 + rowStride;
+  let p1 = valid > 1 ? p0 + rowStride : p0;
+  let p2 = valid > 2 ? p1 + rowStride : p1;
+  let p3 = valid > 3 ? p2 + rowStride : p2;
+  let p4 = valid > 4 ? p3 + rowStride : p3;
+  let p5 = valid > 5 ? p4 + rowStride : p4;
   let i = 0;
   for (; i + 4 <= depth; i += 4) {
     const a = v128.load(p0);

@@ -50,6 +50,7 @@ export * from "./operations";
 export { LANES, MR, NR } from "./width";
 // Nobody calls these from outside. An exported function is not inlined into its one caller, where V8 would spill its
 // accumulators in the loops around it and halve its speed; and it keeps its name, by which widen.js finds it.
+export * from "./vectors/attention";
 export * from "./vectors/products";
 export * from "./vectors/transforms.generated";
 

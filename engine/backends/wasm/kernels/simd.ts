@@ -83,6 +83,8 @@ const EXP: usize = memory.data<f32>([
   4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1, f32.MAX_VALUE * 2, 88.7228390,
   // 1.5 · 2^23: a sum with it is rounded to a whole number, which is in its last bits. V8 joins no vectors that `nearest` rounds.
   12582912,
+  // For expNegative4: its smallest argument, and 1.5 · 2^23 + 127, with which the last bits are the exponent of a float.
+  -87, 12583039,
 ]);
 /** The exponent of 2^0 in its place. */
 const BIAS: usize = memory.data<i32>([127]);
@@ -118,6 +120,24 @@ const BIAS: usize = memory.data<i32>([127]);
   p = scale4(p, i32x4.sub(rounded, rounding));
   p = v128.bitselect(constant(EXP, 12), p, f32x4.gt(x, constant(EXP, 13)));
   return v128.bitselect(x, p, f32x4.ne(x, x));
+}
+
+/** e^x for x <= 0, about 1 ulp. Below −87 it is e^−87. */
+// @ts-ignore: decorator
+@inline export function expNegative4(x: v128): v128 {
+  const clamped = f32x4.pmax(x, constant(EXP, 15));
+  const rounding = constant(EXP, 16);
+  const rounded = fma(clamped, constant(EXP, 2), rounding);
+  const n = f32x4.sub(rounded, rounding);
+  let r = fnma(n, constant(EXP, 3), clamped);
+  r = fnma(n, constant(EXP, 4), r);
+  let p = fma(constant(EXP, 5), r, constant(EXP, 6));
+  p = fma(p, r, constant(EXP, 7));
+  p = fma(p, r, constant(EXP, 8));
+  p = fma(p, r, constant(EXP, 9));
+  p = fma(p, r, constant(EXP, 10));
+  p = f32x4.add(fma(p, f32x4.mul(r, r), r), constant(EXP, 11));
+  return f32x4.mul(p, i32x4.shl(rounded, 23));
 }
 
 /** ln x, about 1 ulp. −Infinity at 0, NaN below. After Cephes' logf. */

@@ -8,6 +8,7 @@ import { broadcastStrides, bytesOf, elementBytes, mergeAxes, sizeOf, stridesOf }
 import type { Shape, TensorType } from '../../../types.ts';
 import type { FusedTable, KernelTable } from '../../backend.ts';
 import { fusionsOf } from '../../kernel-table.ts';
+import { attention, attentionGrad, slicedAttention, slicedAttentionGrad } from './attention.ts';
 import { elementwise, elementwiseKernels } from './chain.ts';
 import { conv2d, conv2dGradInput, conv2dGradWeight } from './conv.ts';
 import { groupedConv2d, groupedGradInput, groupedGradWeight, isDense } from './grouped.ts';
@@ -159,6 +160,10 @@ export const kernels: KernelTable<LoweringContext> & FusedTable<LoweringContext>
     emit('sort', { x, values, indices, rows, n, descending, scratch });
   },
   matmul,
+  attention,
+  attentionGrad,
+  slicedAttention,
+  slicedAttentionGrad,
   conv2d: (context) => forward(context, false),
   conv2dBias: (context) => forward(context, context.attrs.relu),
   conv2dGradInput: gradInput,
