@@ -1,7 +1,7 @@
 /** Smooth gates, x · gate(x), whose derivatives stay finite for large x. */
 import type { Tensor } from '../tensor.ts';
 import { customGradient } from './custom.ts';
-import { clamp, mul } from './elementwise.ts';
+import { add, clamp, mul } from './elementwise.ts';
 
 /** Beyond ±FAR the derivatives of smooth activations are constant, even in double precision. */
 const FAR = 1000;
@@ -32,5 +32,13 @@ export function gated(
     forward: gate,
     gradient: ({ inputs: [t], output, grad }) => [mul(grad, slope(within(t), output))],
   })(x);
-  return gatedBy(x, share);
+  return customGradient({
+    name: `x times ${name}`,
+    forward: (t, y) => mul(t, y),
+    // All of the derivative by x, so that x is clamped once. The gate gets none.
+    gradient({ inputs: [t, y], grad }) {
+      const near = within(t);
+      return [mul(grad, add(y, mul(near, slope(near, y)))), null];
+    },
+  })(x, share);
 }

@@ -2,7 +2,7 @@
 // under the operation's name. A new operation needs no other file of the backend: the host finds loops by their names. Where one loop
 // does not serve all dtypes, a name ends in the dtype of the last operand, or in that and the dtype of the result.
 import { binary, ternary, unary, wideBinary, wideUnary } from "./loops";
-import { constant, exp4, log1p4, log4, logOf4, pow2, relu4, scale4, splat } from "./simd";
+import { constant, exp4, expDown4, fma, log1p4, log4, logOf4, pow2, relu4, scale4, splat } from "./simd";
 
 // One operand.
 
@@ -315,19 +315,19 @@ class Erfc {
     const low = f32x4.sub(a, high);
     const cross = f32x4.mul(f32x4.mul(high, constant(ERFC, 1)), low);
     const rest = f32x4.add(f32x4.add(f32x4.sub(f32x4.mul(high, high), z), cross), f32x4.mul(low, low));
-    const power = f32x4.mul(exp4(f32x4.neg(z)), f32x4.sub(constant(ERFC, 2), rest));
-    const t = f32x4.div(constant(ERFC, 2), f32x4.add(constant(ERFC, 2), f32x4.mul(a, constant(ERFC, 3))));
+    const power = f32x4.mul(expDown4(f32x4.neg(z)), f32x4.sub(constant(ERFC, 2), rest));
+    const t = f32x4.div(constant(ERFC, 2), fma(a, constant(ERFC, 3), constant(ERFC, 2)));
     let p = constant(ERFC, 4);
-    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 5));
-    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 6));
-    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 7));
-    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 8));
-    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 9));
-    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 10));
-    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 11));
-    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 12));
-    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 13));
-    p = f32x4.add(f32x4.mul(p, t), constant(ERFC, 14));
+    p = fma(p, t, constant(ERFC, 5));
+    p = fma(p, t, constant(ERFC, 6));
+    p = fma(p, t, constant(ERFC, 7));
+    p = fma(p, t, constant(ERFC, 8));
+    p = fma(p, t, constant(ERFC, 9));
+    p = fma(p, t, constant(ERFC, 10));
+    p = fma(p, t, constant(ERFC, 11));
+    p = fma(p, t, constant(ERFC, 12));
+    p = fma(p, t, constant(ERFC, 13));
+    p = fma(p, t, constant(ERFC, 14));
     const tail = f32x4.mul(power, f32x4.mul(p, t));
     return v128.bitselect(f32x4.sub(constant(ERFC, 1), tail), tail, f32x4.lt(x, constant(ERFC, 15)));
   }

@@ -129,15 +129,30 @@ const BIAS: usize = memory.data<i32>([127]);
   const rounding = constant(EXP, 16);
   const rounded = fma(clamped, constant(EXP, 2), rounding);
   const n = f32x4.sub(rounded, rounding);
-  let r = fnma(n, constant(EXP, 3), clamped);
+  return f32x4.mul(reducedExp4(clamped, n), i32x4.shl(rounded, 23));
+}
+
+/** e^x for x <= 0, about 1 ulp. Denormal results are kept. */
+// @ts-ignore: decorator
+@inline export function expDown4(x: v128): v128 {
+  const clamped = f32x4.pmax(x, constant(EXP, 0));
+  const rounding = constant(EXP, 14);
+  const rounded = fma(clamped, constant(EXP, 2), rounding);
+  const n = f32x4.sub(rounded, rounding);
+  return scale4(reducedExp4(clamped, n), i32x4.sub(rounded, rounding));
+}
+
+/** e^(x − n ln 2) by a polynomial. */
+// @ts-ignore: decorator
+@inline function reducedExp4(x: v128, n: v128): v128 {
+  let r = fnma(n, constant(EXP, 3), x);
   r = fnma(n, constant(EXP, 4), r);
   let p = fma(constant(EXP, 5), r, constant(EXP, 6));
   p = fma(p, r, constant(EXP, 7));
   p = fma(p, r, constant(EXP, 8));
   p = fma(p, r, constant(EXP, 9));
   p = fma(p, r, constant(EXP, 10));
-  p = f32x4.add(fma(p, f32x4.mul(r, r), r), constant(EXP, 11));
-  return f32x4.mul(p, i32x4.shl(rounded, 23));
+  return f32x4.add(fma(p, f32x4.mul(r, r), r), constant(EXP, 11));
 }
 
 /** ln x, about 1 ulp. −Infinity at 0, NaN below. After Cephes' logf. */
