@@ -15,10 +15,10 @@ import {
 } from '../engine/index.ts';
 import * as nn from '../engine/nn/index.ts';
 import type { Plan } from '../engine/tools/index.ts';
-import { mobilenetV2, resnet18, unet } from '../engine/zoo/index.ts';
-import { sgd } from '../optim/index.ts';
+import { mobilenetV2, resnet18, unet, vit } from '../engine/zoo/index.ts';
+import { adamw, sgd, type Optimizer } from '../optim/index.ts';
 import type { Arm } from './measure.ts';
-import type { LayerSpec, LayerSpecs, Workload } from './workloads.ts';
+import type { LayerSpec, LayerSpecs, Workload, ZooSpec } from './workloads.ts';
 
 /** Mean and standard deviation of images: those of the first layer of a model. */
 interface Statistics {
@@ -131,18 +131,21 @@ function buildLayer(spec: LayerSpec): nn.Layer {
 
 const MODELS = { resnet18, mobilenetV2, unet };
 
+const zooModel = (spec: ZooSpec, normalize: BatchData['normalize']): nn.Layer =>
+  spec.model === 'vit'
+    ? vit({ ...spec.options, ...normalize })
+    : MODELS[spec.model]({ ...spec.options, ...normalize });
+
 export function buildModel(workload: Workload, { normalize }: Pick<BatchData, 'normalize'>): nn.Layer {
-  if ('zoo' in workload) {
-    const { model, options } = workload.zoo;
-    return MODELS[model]({ ...options, ...normalize });
-  }
+  if ('zoo' in workload) return zooModel(workload.zoo, normalize);
   const rest = buildEach(workload.layers);
   if (normalize === null) return nn.sequential(rest);
   const { mean, ...options } = normalize;
   return nn.sequential({ input: nn.normalize(mean, options), ...rest });
 }
 
-export function makeOptimizer({ lr, momentum, weightDecay }: Workload) {
+export function makeOptimizer({ optimizer, lr, momentum, weightDecay }: Workload): Optimizer {
+  if (optimizer === 'adamw') return adamw({ lr, weightDecay });
   return sgd({ lr, momentum, weightDecay, form: 'caffe' });
 }
 

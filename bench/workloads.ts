@@ -71,13 +71,18 @@ export type LayerSpec =
 export type LayerSpecs = Readonly<Record<string, LayerSpec>>;
 
 /** A model of the zoo with its options. Dropout is 0: engines draw different masks. */
-export interface ZooSpec {
-  readonly model: 'resnet18' | 'mobilenetV2' | 'unet';
-  readonly options: { readonly classes: number; readonly width?: number; readonly dropout?: 0 };
-}
+export type ZooSpec =
+  | {
+      readonly model: 'resnet18' | 'mobilenetV2' | 'unet';
+      readonly options: { readonly classes: number; readonly width?: number; readonly dropout?: 0 };
+    }
+  | {
+      readonly model: 'vit';
+      readonly options: Readonly<Record<'classes' | 'size' | 'patch' | 'width' | 'depth' | 'heads', number>>;
+    };
 
 export const layerWorkloadNames = ['full', 'quick', 'resnet20', 'vgg', 'mlp'] as const;
-export const zooWorkloadNames = ['resnet18', 'resnet18-64', 'mobilenetV2', 'unet'] as const;
+export const zooWorkloadNames = ['resnet18', 'resnet18-64', 'mobilenetV2', 'unet', 'vit'] as const;
 export const workloadNames = [...layerWorkloadNames, ...zooWorkloadNames] as const;
 export type WorkloadName = (typeof workloadNames)[number];
 
@@ -90,7 +95,9 @@ interface WorkloadBase {
   readonly classes: number;
   /** What the targets are: a class for each example, or for each pixel. */
   readonly targets: 'labels' | 'mask';
+  readonly optimizer: 'sgd' | 'adamw';
   readonly lr: number;
+  /** Of SGD. */
   readonly momentum: number;
   readonly weightDecay: number;
   /** The normalization of images: by the mean image, or by the mean and standard deviation of each channel. */
@@ -231,9 +238,9 @@ const mlp: LayerSpecs = {
 };
 
 const image = { input: [32, 32, 3], targets: 'labels' } as const;
-const rates = { lr: 0.001, momentum: 0.9, weightDecay: 0.004 };
+const rates = { optimizer: 'sgd', lr: 0.001, momentum: 0.9, weightDecay: 0.004 } as const;
 
-const zooRates = { lr: 0.001, momentum: 0.9, weightDecay: 1e-4, normalize: 'channels' } as const;
+const zooRates = { ...rates, weightDecay: 1e-4, normalize: 'channels' } as const;
 
 type Workloads = Readonly<
   Record<(typeof layerWorkloadNames)[number], LayerWorkload> &
@@ -335,5 +342,16 @@ export const workloads: Workloads = {
     targets: 'mask',
     zoo: { model: 'unet', options: { classes: 4, width: 32 } },
     ...zooRates,
+  },
+  vit: {
+    name: 'vit',
+    title: 'Vision transformer, 32×32',
+    batchSize: 64,
+    ...image,
+    classes: 10,
+    zoo: { model: 'vit', options: { classes: 10, size: 32, patch: 4, width: 128, depth: 4, heads: 4 } },
+    ...zooRates,
+    optimizer: 'adamw',
+    weightDecay: 0.05,
   },
 };

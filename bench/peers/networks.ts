@@ -30,7 +30,7 @@ export interface NetworkResult {
   readonly layoutMs: Readonly<Record<Layout, number>>;
   /** The losses of the first steps of both, from the same weights on the same batch, which check that the work is the same. */
   readonly losses: { readonly ours: readonly number[]; readonly theirs: readonly number[] };
-  /** Whether PyTorch's optimizer was its fused SGD. Version 1.13 has none. */
+  /** Whether PyTorch's optimizer was a fused one. Version 1.13 has none for the CPU. */
   readonly fused: boolean;
   readonly comparison: Comparison;
 }

@@ -312,7 +312,7 @@ export function peersTable(result: PeersResult): string {
     ...networks.map((one) =>
       row(
         `${one.title}, batch ${one.batchSize}`,
-        `${pytorch} ${one.layout}${one.fused ? ', fused SGD' : ''}`,
+        `${pytorch} ${one.layout}${one.fused ? `, fused ${workloads[one.workload].optimizer === 'sgd' ? 'SGD' : 'AdamW'}` : ''}`,
         one.comparison,
       ),
     ),

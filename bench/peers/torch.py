@@ -160,10 +160,15 @@ def network(request):
     # Groups hold the parameters themselves, which moving to another device keeps.
     model, x, labels = model.to(device), x.to(device), labels.to(device)
     lr, decay = workload['lr'], workload['weightDecay']
-    fused = device == 'cpu' and has_fused_sgd()
-    optimizer = torch.optim.SGD(
-        [{'params': params, 'lr': lr * rate, 'weight_decay': decay * factor} for (rate, factor), params in groups.items()],
-        lr=lr, momentum=workload['momentum'], **({'fused': True} if fused else {}))
+    params = [{'params': params, 'lr': lr * rate, 'weight_decay': decay * factor}
+              for (rate, factor), params in groups.items()]
+    adamw = workload['optimizer'] == 'adamw'
+    kind = torch.optim.AdamW if adamw else torch.optim.SGD
+    fused = device == 'cpu' and has_fused(kind)
+    options = {} if adamw else {'momentum': workload['momentum']}
+    if adamw and request['device'] == 'cuda graph':
+        options['capturable'] = True
+    optimizer = kind(params, lr=lr, **options, **({'fused': True} if fused else {}))
 
     def update():
         loss = F.cross_entropy(model(x).movedim(-1, 1), labels)
@@ -180,12 +185,12 @@ def network(request):
     return step, {'parameters': sum(p.numel() for p in model.parameters()), 'fused': fused}
 
 
-def has_fused_sgd():
-    """Whether this version has a fused SGD for the CPU. Some versions have the option for CUDA alone, and throw."""
-    if 'fused' not in inspect.signature(torch.optim.SGD).parameters:
+def has_fused(kind):
+    """Whether this version has the optimizer in a fused form for the CPU. Some versions have the option for CUDA alone, and throw."""
+    if 'fused' not in inspect.signature(kind).parameters:
         return False
     try:
-        torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1, fused=True)
+        kind([torch.ones(1, requires_grad=True)], lr=0.1, fused=True)
         return True
     except RuntimeError:
         return False
@@ -210,7 +215,8 @@ def graphed(model, optimizer, update):
         for name, value in model.state_dict().items():
             value.copy_(before[name])
         for slots in optimizer.state.values():
-            slots['momentum_buffer'].zero_()
+            for value in slots.values():
+                value.zero_()
 
     def step():
         graph.replay()

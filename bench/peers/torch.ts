@@ -153,9 +153,9 @@ export class Torch {
     }
   }
 
-  /** Builds the network with these weights, for training on this batch. `fused` is whether the optimizer is fused SGD. */
+  /** Builds the network with these weights, for training on this batch. `fused` is whether the optimizer is a fused one. */
   async network(
-    { lr, momentum, weightDecay, ...network }: Workload,
+    { optimizer, lr, momentum, weightDecay, ...network }: Workload,
     layout: Layout,
     arrays: Readonly<Record<string, HostTensor>>,
     device: TorchDevice = 'cpu',
@@ -173,7 +173,7 @@ export class Torch {
       const path = join(dir, 'arrays.bin');
       writeFileSync(path, Buffer.concat(parts));
       const built = 'zoo' in network ? { zoo: network.zoo } : { layers: network.layers };
-      const workload = { ...built, lr, momentum, weightDecay };
+      const workload = { ...built, optimizer, lr, momentum, weightDecay };
       const answer = await this.#ask({ cmd: 'network', workload, layout, device, data: path, arrays: table });
       return answer as { readonly parameters: number; readonly fused: boolean };
     } finally {

@@ -402,4 +402,5 @@ ZOO = {
     'resnet18': lambda width=64, **options: ResNet(BasicBlock, [2, 2, 2, 2], width, **options),
     'mobilenetV2': MobileNetV2,
     'unet': UNet,
+    'vit': VisionTransformer,
 }
