@@ -37,7 +37,10 @@ export async function loadLatest(
   if (resumeFrom !== null) {
     const path = `${settings.where}: resumeFrom`;
     const checkpoint = await decodeCheckpoint(path, resumeFrom);
-    return { checkpoint, notices: checkResume(checkpoint, resumingRun(settings, path, fresh, await digest())) };
+    return {
+      checkpoint,
+      notices: checkResume(checkpoint, resumingRun(settings, path, fresh, await digest())),
+    };
   }
   if (options === null || folder === null) return nothing;
   if (!options.resume) {
