@@ -4,7 +4,7 @@ import { PlanError } from './errors.ts';
 import { dependenciesOf } from './graph.ts';
 import { checkArrays } from './host.ts';
 import { buildPlan, type PlanOptions } from './plan/build.ts';
-import { checkFunction, checkOptions, show } from './options.ts';
+import { checkBoolean, checkFunction, checkOptions, show } from './options.ts';
 import { checkShape } from './shape.ts';
 import { input, Tensor } from './tensor.ts';
 import type { HostTensor, State, TensorType } from './types.ts';
@@ -98,7 +98,10 @@ export async function compile<
       `compile: backend must be a backend, for instance await wasm(); got ${show(backend)}`,
     );
   }
-  checkOptions('compile', spec, ['inputs', 'hyper', 'state', 'build', 'reuse', 'fuse']);
+  checkOptions('compile', spec, ['inputs', 'hyper', 'state', 'build', 'reuse', 'fuse', 'constantState']);
+  for (const name of ['reuse', 'fuse', 'constantState'] as const) {
+    if (spec[name] !== undefined) checkBoolean('compile', name, spec[name]);
+  }
   checkFunction('compile', 'build', spec['build'], 'a function of the inputs that returns { outputs }');
   const declared: Record<string, TensorType> = { ...spec.inputs };
   for (const reserved of ['step', 'hyper']) {

@@ -107,10 +107,11 @@ class ShellBackend<M, F> implements Backend {
     return this.#queue.add(async () => {
       this.#expectOpen('load');
       const own = this.#ownStore(store);
+      own.expectAgreement(plan);
       const program = await this.#driver.load(plan, own.memory);
-      own.users++;
+      own.users.add(program);
       return new ShellExecutable(program, this.#queue, () => {
-        own.users--;
+        own.users.delete(program);
       });
     });
   }
@@ -150,7 +151,7 @@ class ShellStore<M> implements Store {
   readonly types = new Map<string, TensorType>();
   readonly memory = new Map<string, M>();
   /** Executables that are open. */
-  users = 0;
+  readonly users = new Set<Pick<Executable, 'plan'>>();
   readonly #driver: Driver<M, unknown>;
   readonly #queue: Queue;
   readonly #onClose: () => void;
@@ -202,15 +203,20 @@ class ShellStore<M> implements Store {
     );
     await this.#queue.add(() => {
       this.#expectOpen('store.write');
+      if (this.#isConstant) {
+        throw new BackendError(
+          'store.write: a step that was compiled with constantState uses the store (close it first, or compile it without constantState)',
+        );
+      }
       for (const [name, value] of copies) this.#driver.write(this.memory, name, value);
     });
   }
 
   close(): Promise<void> {
     return this.#queue.add(() => {
-      if (this.users > 0) {
+      if (this.users.size > 0) {
         throw new BackendError(
-          `store.close: ${this.users} executables still use the store (close them first)`,
+          `store.close: ${this.users.size} executables still use the store (close them first)`,
         );
       }
       if (this.#closed) return;
@@ -218,6 +224,20 @@ class ShellStore<M> implements Store {
       this.#free();
       this.#onClose();
     });
+  }
+
+  /** Throws BackendError if a plan changes arrays that another one expects to be constant. */
+  expectAgreement({ constantState, next }: Plan): void {
+    const isChanged = [...this.users].some(({ plan }) => plan.next.size > 0);
+    if ((constantState && isChanged) || (next.size > 0 && this.#isConstant)) {
+      throw new BackendError(
+        'load: one step changes the store, and another one was compiled with constantState (give each of them its own store)',
+      );
+    }
+  }
+
+  get #isConstant(): boolean {
+    return [...this.users].some(({ plan }) => plan.constantState);
   }
 
   #expectOpen(call: string): void {

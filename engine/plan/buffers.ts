@@ -13,6 +13,8 @@ interface Request {
   readonly steps: readonly AnyStep[];
   readonly outputs: ReadonlyMap<string, number>;
   readonly next: ReadonlyMap<string, number>;
+  /** The number of steps that run once, at the beginning. */
+  readonly constantSteps: number;
   readonly commitStep: number;
   readonly reuse: boolean;
 }
@@ -43,7 +45,7 @@ export function assignBuffers(request: Request): Placement {
   for (const v of values.constants.keys()) addBuffer(v, 'constant');
   for (const [root, state] of inPlace) bufferOfRoot.set(root, bufferOfRoot.get(state)!);
 
-  placeScratch(values, finalSteps, outputs, bufferOfRoot, buffers, reuse);
+  placeScratch(values, finalSteps, request.constantSteps, outputs, bufferOfRoot, buffers, reuse);
   return {
     steps: finalSteps,
     commitStep,
@@ -153,10 +155,11 @@ function copyTheRest(
   });
 }
 
-/** Gives every value without a buffer one, in order of execution. */
+/** Gives every value without a buffer one, in order of execution. Results of the constant steps that later steps read keep theirs. */
 function placeScratch(
   values: Values,
   steps: readonly AnyStep[],
+  constantSteps: number,
   outputs: ReadonlyMap<string, number>,
   bufferOfRoot: Map<number, number>,
   buffers: BufferSpec[],
@@ -174,6 +177,10 @@ function placeScratch(
       const root = values.rootOf[v];
       if (bufferOfRoot.has(root)) return;
       const bytes = bytesOf(values.types[v]);
+      if (i < constantSteps && lastUse.get(root)! >= constantSteps) {
+        bufferOfRoot.set(root, buffers.push({ bytes, kind: 'prepared', name: '' }) - 1);
+        return;
+      }
       const overwritten =
         reuse && index === 0 ? dyingInput(values, step, i, root, lastUse, bufferOfRoot, buffers) : null;
       if (overwritten !== null) {

@@ -33,34 +33,55 @@ export interface PlanOptions {
   readonly reuse?: boolean;
   /** Let the backend compute neighboring steps in one pass where it can. Default true. */
   readonly fuse?: boolean;
+  /**
+   * The arrays of the store do not change while the step is loaded. A backend may then compute what depends on them alone once, before the
+   * first run. `next` must be empty, and `store.write` throws. Default false.
+   */
+  readonly constantState?: boolean;
 }
 
 /** Throws PlanError when a `next` has no state of its name, or another type. */
 export function buildPlan(
   graph: Graph,
   fusions: ReadonlySet<FusedName>,
-  { reuse = true, fuse: fusing = true }: PlanOptions = {},
+  { reuse = true, fuse: fusing = true, constantState = false }: PlanOptions = {},
 ): Plan {
-  checkNext(graph);
+  checkNext(graph, constantState);
   const values = new Values();
   for (const [name, type] of Object.entries(graph.state)) values.addNamed('state', name, type);
 
   const needed = nodesOf([...Object.values(graph.outputs), ...Object.values(graph.next)]);
   const { order, commit } = orderNodes(needed, Object.values(graph.next));
+  const { constant, varying } = constantState
+    ? separate(order)
+    : { constant: [] as readonly Node[], varying: order };
+  const once: AnyStep[] = [];
+  for (const node of constant) values.addNode(node, once);
   const steps: AnyStep[] = [];
   let commitStep = 0;
-  order.forEach((node, i) => {
+  varying.forEach((node, i) => {
     if (i === commit) commitStep = steps.length;
     values.addNode(node, steps);
   });
-  if (commit === order.length) commitStep = steps.length;
+  if (commit >= varying.length) commitStep = steps.length;
   for (const [name, type] of Object.entries(graph.feeds)) values.addNamed('feed', name, type);
 
   const outputs = new Map(Object.entries(graph.outputs).map(([name, t]) => [name, values.of(t)]));
   const next = new Map(Object.entries(graph.next).map(([name, t]) => [name, values.of(t)]));
   const kept = new Set([...outputs.values(), ...next.values()].map((v) => values.rootOf[v]));
-  const fused = fuse(steps, commitStep, values, kept, fusing ? fusions : new Set());
-  const placement = assignBuffers({ values, ...fused, outputs, next, reuse });
+  const allowed = fusing ? fusions : new Set<FusedName>();
+  const readLater = new Set([...kept, ...steps.flatMap(({ inputs }) => inputs.map((v) => values.rootOf[v]))]);
+  const prepared = fuse(once, once.length, values, readLater, allowed);
+  const fused = fuse(steps, commitStep, values, kept, allowed);
+  const placement = assignBuffers({
+    values,
+    steps: [...prepared.steps, ...fused.steps],
+    constantSteps: prepared.steps.length,
+    commitStep: prepared.steps.length + fused.commitStep,
+    outputs,
+    next,
+    reuse,
+  });
   const plan: Plan = {
     // Every name is that of an operation, of a fusion, or `copy`.
     steps: placement.steps as readonly Step[],
@@ -72,13 +93,32 @@ export function buildPlan(
     next: placement.next,
     outputs: placement.outputs,
     constants: values.constants,
+    constantState,
+    constantSteps: prepared.steps.length,
     commitStep: placement.commitStep,
     toString: () => formatPlan(plan),
   };
   return plan;
 }
 
-function checkNext({ next, state }: Graph): void {
+/** The nodes that depend on state and constants alone, and the others, each in order. What may fail is among the others. */
+function separate(nodes: readonly Node[]): Readonly<Record<'constant' | 'varying', readonly Node[]>> {
+  const constant = new Set<Node>();
+  const isConstant = ({ source }: Tensor): boolean => {
+    if (source.kind === 'input') return source.role === 'state';
+    return source.kind === 'constant' || constant.has(source.node);
+  };
+  for (const node of nodes) if (node.op.mayFail !== true && node.inputs.every(isConstant)) constant.add(node);
+  return { constant: [...constant], varying: nodes.filter((node) => !constant.has(node)) };
+}
+
+function checkNext({ next, state }: Graph, constantState: boolean): void {
+  const [changed] = Object.keys(next);
+  if (constantState && changed !== undefined) {
+    throw new PlanError(
+      `next: '${changed}' changes the state, which constantState excludes (leave one of them out)`,
+    );
+  }
   for (const [name, t] of Object.entries(next)) {
     const type = state[name];
     if (type === undefined) {

@@ -14,8 +14,8 @@ export type KernelName = Exclude<OpName, 'reshape' | 'stopGradient'> | 'copy';
 
 export interface BufferSpec {
   readonly bytes: number;
-  /** `state` lives in the store; the others belong to the executable. */
-  readonly kind: 'feed' | 'state' | 'constant' | 'scratch';
+  /** `state` lives in the store; the others belong to the executable. `prepared` holds results of the steps that run once. */
+  readonly kind: 'feed' | 'state' | 'constant' | 'prepared' | 'scratch';
   /** The feed's or state's name. */
   readonly name: string;
 }
@@ -32,6 +32,13 @@ export interface Plan {
   readonly next: ReadonlyMap<string, number>;
   readonly outputs: ReadonlyMap<string, number>;
   readonly constants: ReadonlyMap<number, HostTensor>;
+  /** Whether the state never changes while the plan is loaded. */
+  readonly constantState: boolean;
+  /**
+   * The number of steps, the first ones, that depend only on constant state. A backend may run them once, before the first run.
+   * 0 unless the state is constant.
+   */
+  readonly constantSteps: number;
   /** The first step that may write state: a run that fails before it has changed nothing. */
   readonly commitStep: number;
   toString(): string;
@@ -62,9 +69,10 @@ export function formatPlan(plan: Plan, notes?: ReadonlyMap<Step, StepNote>): str
       .join(' ');
     const flops = step.flops > 0 ? `  ${(step.flops / 1e6).toFixed(3)} MFLOP` : '';
     const path = step.path === '' ? '' : `  (${step.path})`;
+    const once = i === plan.constantSteps && i > 0 ? '-- above: depends on the state alone --\n' : '';
     const commit = i === plan.commitStep ? '-- state is written from here on --\n' : '';
     return (
-      `${commit}${String(i).padStart(4)}  ${step.outputs.map(value).join(', ')} = ` +
+      `${once}${commit}${String(i).padStart(4)}  ${step.outputs.map(value).join(', ')} = ` +
       `${step.op}(${step.inputs.map(value).join(', ')})${attrs === '' ? '' : ` ${attrs}`}${path}${flops}${noteOf(step)}`
     );
   });

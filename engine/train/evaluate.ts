@@ -90,6 +90,7 @@ export async function evaluate<X extends Types, Y extends Types, O extends Named
 ): Promise<DetailedEvaluation> {
   checkOptions('evaluate', options, ['model', 'state', 'data', 'backend', 'batchSize', 'loss', 'metrics']);
   checkModel('evaluate', options);
+  checkData('evaluate', options.data);
   const { model, data, backend, batchSize = 100, loss, metrics } = options as unknown as AnyEvaluateOptions;
   checkDataset('evaluate', data);
   const objective = objectiveFor('evaluate', data, { loss, metrics });
@@ -121,10 +122,10 @@ export function checkBatch(where: string, data: AnyDataset, batchSize: unknown):
   }
 }
 
-/** Throws TypeError unless model, backend, state and data have the right kind. */
+/** Throws TypeError unless model, backend and state have the right kind. */
 export function checkModel(
   where: string,
-  { model, backend, state, data }: Readonly<Record<'model' | 'backend' | 'state' | 'data', unknown>>,
+  { model, backend, state }: Readonly<Record<'model' | 'backend' | 'state', unknown>>,
 ): void {
   checkKind(where, 'model', model, 'apply', 'a layer, for instance nn.sequential({ … })');
   checkKind(where, 'backend', backend, 'createStore', 'a backend, for instance await wasm()');
@@ -133,6 +134,10 @@ export function checkModel(
       `${where}: state must be the arrays of the model by name, for instance result.state; got ${show(state)}`,
     );
   }
+}
+
+/** Throws TypeError unless the data is an object. */
+export function checkData(where: string, data: unknown): void {
   if (typeof data !== 'object' || data === null || isPromise(data)) {
     throw new TypeError(`${where}: data must be a data set; got ${show(data)}`);
   }
@@ -155,6 +160,14 @@ function checkState(where: string, model: Described, state: State): void {
   throw new PlanError(`${where}: the state has no '${missing}' (${has}${more}; ${fix})${advice}`);
 }
 
+/** A store of the arrays of the model. Throws PlanError if the state lacks one. */
+export function placeState(where: string, backend: Backend, model: Described, state: State): Promise<Store> {
+  checkState(where, model, state);
+  const arrays = Object.fromEntries(Object.entries(state).filter(([name]) => name in model.params));
+  checkArrays(`${where}: state`, arrays);
+  return backend.createStore(arrays);
+}
+
 /** Calls `use` with a store of the arrays of the model, then closes the store. */
 export async function withModel<T>(
   where: string,
@@ -163,10 +176,7 @@ export async function withModel<T>(
   state: State,
   use: (store: Store) => Promise<T>,
 ): Promise<T> {
-  checkState(where, model, state);
-  const arrays = Object.fromEntries(Object.entries(state).filter(([name]) => name in model.params));
-  checkArrays(`${where}: state`, arrays);
-  const store = await backend.createStore(arrays);
+  const store = await placeState(where, backend, model, state);
   try {
     return await use(store);
   } finally {

@@ -33,7 +33,15 @@ export type {
 } from './events.ts';
 export * from './listeners/index.ts';
 export type { LossFunction, Metric, MetricFunction, ObjectiveOptions } from './objective.ts';
-export { forward, predict, type PredictOptions, type Prediction } from './predict.ts';
+export {
+  forward,
+  predict,
+  predictor,
+  type PredictOptions,
+  type Prediction,
+  type Predictor,
+  type PredictorOptions,
+} from './predict.ts';
 export {
   lrRangeTest,
   type RangeCurve,

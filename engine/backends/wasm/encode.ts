@@ -9,34 +9,60 @@ import { encodeCall } from './call.ts';
 import { K } from './kernels.generated.ts';
 import { kernels } from './lower/index.ts';
 import type { LoweringContext } from './lower/lowering.ts';
+import { Layout } from './scratch.ts';
 import { largestShare, WasmNote } from './notes.ts';
 
 /** What the encoding of a plan depends on beside the plan. */
 export type Machine = Pick<LoweringContext, 'threads' | 'lanes' | 'convolution' | 'table'>;
 
+/** Where memory begins that the lowering of steps places. */
+export interface Bases {
+  /** What lives during a step. */
+  readonly scratch: number;
+  /** What is derived from constant values, and lives as long as the program. */
+  readonly derived: number;
+}
+
 export interface Encoded {
+  /** The calls that depend on constant state alone, for one run before all others. Empty if there are none. */
+  readonly once: Int32Array;
+  /** The calls of every run. */
   readonly words: Int32Array;
+  /** The step of each call in `words`. */
   readonly stepOf: readonly Step[];
   readonly notes: ReadonlyMap<Step, StepNote>;
   readonly scratchBytes: number;
+  readonly derivedBytes: number;
 }
 
-/** The program of a plan, with scratch memory beginning at an address. */
-export function encode(plan: Plan, at: Float64Array, machine: Machine, scratchBase: number): Encoded {
+/** The program of a plan. */
+export function encode(plan: Plan, at: Float64Array, machine: Machine, bases: Bases): Encoded {
+  const once: number[] = [];
   const words: number[] = [];
   const stepOf: Step[] = [];
+  const derived = new Layout();
   const notes = new Map<Step, StepNote>();
   let scratchBytes = 0;
-  for (const step of plan.steps) {
+  for (const [position, step] of plan.steps.entries()) {
     let used = 0;
     let method = '';
     let largest = 1;
     const work = workOf(step, plan);
     const scratch = (bytes: number): number => {
-      const start = scratchBase + used;
+      const start = bases.scratch + used;
       used += Math.ceil((bytes + 64) / 64) * 64;
       return start;
     };
+    const emitOnce: LoweringContext['emit'] = (name, call, tasks = Infinity) => {
+      once.push(...encodeCall(name, call, slicesOf(work, tasks)));
+    };
+    const emitAlways: LoweringContext['emit'] = (name, call, tasks = Infinity) => {
+      const slices = slicesOf(work, tasks);
+      if (work >= HEAVY && tasks < Infinity) largest = Math.max(largest, largestShare(tasks, slices));
+      words.push(...encodeCall(name, call, slices));
+      stepOf.push(step);
+    };
+    const emit = position < plan.constantSteps ? emitOnce : emitAlways;
     const lower = kernelOf<LoweringContext>('wasm', kernels, step.op);
     lower({
       inputs: step.inputs.map((v) => at[v]),
@@ -48,20 +74,34 @@ export function encode(plan: Plan, at: Float64Array, machine: Machine, scratchBa
       note(text) {
         method = text;
       },
-      emit(name, call, tasks = Infinity) {
-        const slices = slicesOf(work, tasks);
-        if (work >= HEAVY && tasks < Infinity) largest = Math.max(largest, largestShare(tasks, slices));
-        words.push(...encodeCall(name, call, slices));
-        stepOf.push(step);
-      },
+      emit,
       scratch,
       scratchPerThread: (bytes) => ({ base: scratch(machine.threads * bytes), bytes }),
+      derived(input, bytes) {
+        if (position < plan.constantSteps || !isConstant(plan, step.inputs[input]))
+          return { at: scratch(bytes), emit };
+        return { at: bases.derived + derived.place(bytes), emit: emitOnce };
+      },
     });
     scratchBytes = Math.max(scratchBytes, used);
     if (method !== '' || work >= HEAVY) notes.set(step, new WasmNote(method, largest));
   }
-  words.push(K.K_END, 3, 1);
-  return { words: Int32Array.from(words, (x) => x | 0), stepOf, notes, scratchBytes };
+  return {
+    once: once.length === 0 ? new Int32Array(0) : finished(once),
+    words: finished(words),
+    stepOf,
+    notes,
+    scratchBytes,
+    derivedBytes: derived.bytes,
+  };
+}
+
+const finished = (calls: readonly number[]): Int32Array =>
+  Int32Array.from([...calls, K.K_END, 3, 1], (x) => x | 0);
+
+/** Whether a value is the same in all runs: of a plan with constant state, the state and what depends on it alone. */
+function isConstant({ constantState, buffers, bufferOf }: Plan, v: number): boolean {
+  return constantState && ['state', 'constant', 'prepared'].includes(buffers[bufferOf[v]].kind);
 }
 
 /** The work of a step in units of some 20 µs of one thread: arithmetic or memory, whichever takes longer. */

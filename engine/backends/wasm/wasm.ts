@@ -248,6 +248,8 @@ class WasmProgram implements Program<readonly StagedFeeds[]> {
   /** Address of each value. */
   #at: Float64Array;
   readonly #program: number;
+  /** The calls of the first run alone; 0 if there are none, or once they are done. */
+  #once = 0;
   /** The plan step that each kernel call belongs to. */
   readonly #stepOf: readonly Step[];
   readonly #owned: number[] = [];
@@ -270,21 +272,31 @@ class WasmProgram implements Program<readonly StagedFeeds[]> {
       });
       this.#at = addresses(plan, places, PROVISIONAL);
       for (const [v, value] of plan.constants) driver.view(value, this.#at[v]).set(value.data);
-      const inKernels = layout.place(encode(plan, this.#at, driver.machine, PROVISIONAL).scratchBytes);
+      const provisional = { scratch: PROVISIONAL, derived: PROVISIONAL };
+      const { scratchBytes, derivedBytes } = encode(plan, this.#at, driver.machine, provisional);
+      const inKernels = layout.place(scratchBytes);
+      const derived = derivedBytes === 0 ? PROVISIONAL : own(derivedBytes);
       this.#scratch = driver.scratch.acquire(layout.bytes);
       bytes += layout.bytes;
       const { at } = this.#scratch;
       this.#at = addresses(plan, places, at);
-      const { words, stepOf, notes } = encode(plan, this.#at, driver.machine, at + inKernels);
+      const bases = { scratch: at + inKernels, derived };
+      const { once, words, stepOf, notes } = encode(plan, this.#at, driver.machine, bases);
       this.#stepOf = stepOf;
       this.notes = notes;
-      this.#program = own(words.length * 4);
+      const place = (calls: Int32Array): number => {
+        const start = own(calls.byteLength);
+        driver.heap.i32(start, calls.length).set(calls);
+        return start;
+      };
+      this.#program = place(words);
+      if (once.length > 0) this.#once = place(once);
       const program = (): Int32Array => driver.heap.i32(this.#program, words.length);
-      program().set(words);
       this.plan = {
         ...plan,
         toString: () => formatPlan(plan, notes),
-        kernelCalls: () => formatProgram(program()),
+        kernelCalls: () =>
+          (once.length === 0 ? '' : `${formatProgram(once)}\n-- every run --\n`) + formatProgram(program()),
       };
     } catch (error) {
       this.close();
@@ -348,6 +360,10 @@ class WasmProgram implements Program<readonly StagedFeeds[]> {
 
   /** Runs the program once. `stamps` is the address of time stamps, or 0. */
   async #walk(feeds: StagedFeeds, stamps: number): Promise<void> {
+    if (this.#once !== 0) {
+      await this.#driver.team.run(this.#once, 0); // no constant step can fail
+      this.#once = 0;
+    }
     if (feeds !== null) this.#feed(feeds);
     const failure = await this.#driver.team.run(this.#program, stamps);
     if (failure !== null) throw this.#error(failure);

@@ -161,6 +161,7 @@ const engine: Readonly<Record<string, Row>> = {
   augmentedBatch: row({ data: batches, backend, step: 1, mean: 0 }),
   predict: row({ model, state, data, backend, batchSize: 2 }),
   forward: row({ model, state, data, backend, batchSize: 2 }),
+  predictor: row({ model, state, backend, batchSize: 2 }),
   lrRangeTest: row(range),
   suggestBounds: { args: [curve], named: [0] },
   lossTrend: { args: [curve], named: [0] },

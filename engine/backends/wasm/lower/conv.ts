@@ -58,10 +58,13 @@ function emitDirect(
   pass: Pass,
   phase: Phase = { filter: pass.kernel, tap: [0, 0], stride: [1, 1], full: pass.output, first: [0, 0] },
 ): void {
-  const { emit, scratch, note } = context;
+  const { emit, note } = context;
   const { images, channels, filters, kernel, stride, output } = pass;
   const depth = sizeOf(kernel) * channels;
-  const packed = scratch(roundUp(filters, panelOf(context)) * depth * 4);
+  const { at: packed, emit: emitPacking } = context.derived(
+    1,
+    roundUp(filters, panelOf(context)) * depth * 4,
+  );
   note('direct');
   if (pass.rotated) {
     const [kernelY, kernelX] = phase.filter;
@@ -71,7 +74,7 @@ function emitDirect(
       strideY: phase.stride[0],
       strideX: phase.stride[1],
     };
-    emit('packRotated', {
+    emitPacking('packRotated', {
       w: pass.w,
       packed,
       kernelY,
@@ -82,7 +85,7 @@ function emitDirect(
     });
   } else {
     const matrix = { from: pass.w, rows: depth, columns: filters, rowStride: filters, columnStride: 1 };
-    emit('packB', { ...matrix, packed, batch: 1, fromStride: 0, packedStride: 0 });
+    emitPacking('packB', { ...matrix, packed, batch: 1, fromStride: 0, packedStride: 0 });
   }
   const columns = (output[1] - 1) * stride[1] + kernel[1];
   const rowBytes = columns * channels * 4;

@@ -98,13 +98,14 @@ function emitPass(context: LoweringContext, pass: Pass, rotated: boolean, bias: 
   }
   context.note('grouped');
   const [inner, columns, taps] = [channels / groups, filters / groups, sizeOf(kernel)];
-  const packed = context.scratch(
+  const { at: packed, emit: emitPacking } = context.derived(
+    1,
     groups * Math.ceil(columns / panelOf(context)) * panelOf(context) * taps * inner * 4,
   );
   const strides = rotated
     ? { tapStride: columns * channels, innerStride: 1, columnStride: channels, groupStride: inner }
     : { tapStride: inner * filters, innerStride: filters, columnStride: 1, groupStride: columns };
-  emit('packGroups', { w, packed, taps, inner, columns, groups, ...strides });
+  emitPacking('packGroups', { w, packed, taps, inner, columns, groups, ...strides });
   const { taskRows, gatheredBytes, imageTasks } = tasksOf(pass);
   const cornerBytes = tileBytes(context);
   const scratch = context.scratchPerThread(align(cornerBytes + gatheredBytes + 64));

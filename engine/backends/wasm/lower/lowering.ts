@@ -28,6 +28,13 @@ export interface LoweringContext {
   readonly scratch: (bytes: number) => number;
   /** The same for each thread. */
   readonly scratchPerThread: (bytes: number) => StructOf<'Scratch'>;
+  /** Memory for what a call makes of one input of the step alone, for instance packed filters. */
+  readonly derived: (input: number, bytes: number) => Derived;
+}
+
+/** Where a derived array lies, and how to emit the call that computes it: once before the first run if the input is constant, else in every run. */
+export interface Derived extends Pick<LoweringContext, 'emit'> {
+  readonly at: number;
 }
 
 /** The same with the attributes. */

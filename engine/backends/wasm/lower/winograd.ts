@@ -194,8 +194,7 @@ export function emitWinograd(context: LoweringContext, form: WinogradForm, pass:
   const { emit, lanes } = context;
   const panel = panelOf(context);
   context.note(nameOf(form));
-  const packed = context.scratch(filterBytes(form, pass, panel));
-  emitTransformFilters(context, form, pass, packed);
+  const packed = emitTransformFilters(context, form, pass);
   const block = blockOf(form, channels, filters);
   const steps = [tileStep(form, roundUp(channels, lanes)), tileStep(form, roundUp(filters, panel))] as const;
   const tiles = tileWords(context, form, pass, pass.x, block, steps, block * (steps[0] + steps[1]));
@@ -203,16 +202,15 @@ export function emitWinograd(context: LoweringContext, form: WinogradForm, pass:
   emit('winograd', { ...tiles, packed, y, bias, relu, parts }, groupsOf(form, pass) * parts);
 }
 
-function emitTransformFilters(
-  context: LoweringContext,
-  { down, across }: WinogradForm,
-  { w, channels, filters, rotated }: Pass,
-  packed: number,
-): void {
+/** Emits the transform of the filters, and returns where they are. */
+function emitTransformFilters(context: LoweringContext, form: WinogradForm, pass: Pass): number {
+  const { down, across } = form;
+  const { w, channels, filters, rotated } = pass;
   const vectorBytes = context.lanes * 4;
-  context.emit('transformFilters', {
+  const { at, emit } = context.derived(1, filterBytes(form, pass, panelOf(context)));
+  emit('transformFilters', {
     w,
-    packed,
+    packed: at,
     tall: down.size,
     wide: across.size,
     r: down.r,
@@ -224,6 +222,7 @@ function emitTransformFilters(
     tapsBytes: K.FILTER_HALF * vectorBytes,
     scratch: context.scratchPerThread(K.FILTER_SCRATCH * vectorBytes),
   });
+  return at;
 }
 
 export const nameOf = ({ down, across }: WinogradForm): string =>
