@@ -43,7 +43,7 @@ export const STORED = new Map<string, StoredType>([
 ]);
 
 /** IEEE 754 binary16: 1 bit of sign, 5 of exponent, 10 of fraction. */
-function fromHalf(half: number): number {
+export function fromHalf(half: number): number {
   const sign = half >> 15 === 0 ? 1 : -1;
   const exponent = (half >> 10) & 31;
   const fraction = half & 1023;

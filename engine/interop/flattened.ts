@@ -65,9 +65,15 @@ function mergedChannels({ op, inputs, results }: Node, hasRows: boolean): number
   const [from] = inputs;
   const [to] = results;
   if (from.rank !== 4 && !(from.rank === 3 && hasRows)) return null;
-  if (to.rank !== 2 || to.shape[0] !== from.shape[0]) return null;
+  if (to.rank !== 2 || to.shape[0] !== from.shape[0] || isChannelsFirst(from)) return null;
   const channels = from.shape[from.rank - 1];
   return channels > 1 && sizeOf(from.shape.slice(1, -1)) > 1 ? channels : null;
+}
+
+/** Whether images were transposed to [N, C, H, W] before, as in imported ONNX files. */
+function isChannelsFirst({ source }: Tensor): boolean {
+  if (source.kind !== 'node' || source.node.op.name !== 'transpose') return false;
+  return String((source.node.attrs as { readonly perm: readonly number[] }).perm) === '0,3,1,2';
 }
 
 /** Whether the node copies its first input. The others of a composition with its own derivative are for the derivative alone. */

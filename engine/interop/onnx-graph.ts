@@ -2,6 +2,7 @@
 import { sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { HostTensor, State } from '../types.ts';
+import { STATE } from './onnx-params.ts';
 import { DATA_TYPES, type OnnxAttribute, type OnnxNode, type OnnxTensor } from './onnx-proto.ts';
 
 /** The batch sizes of the two traces. What differs between them depends on the batch size. */
@@ -59,7 +60,7 @@ export class GraphWriter {
       throw new RangeError(
         `toOnnx: '${source.name}' must be [${tensor.shape.join(', ')}], got [${value.shape.join(', ')}]`,
       );
-    return this.#array(value, `state.${source.name}`);
+    return this.#array(value, STATE + source.name);
   }
 
   /** An initializer. */

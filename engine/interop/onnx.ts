@@ -1,6 +1,4 @@
 /** Models as ONNX files, from the graph of their operations. */
-import { EngineError } from '../errors.ts';
-import { checkEval } from '../eval.ts';
 import { checkArrays } from '../host.ts';
 import { nodesOf } from '../graph.ts';
 import * as nn from '../nn/index.ts';
@@ -11,7 +9,8 @@ import { input, Tensor, type Node } from '../tensor.ts';
 import type { DType, Shape, State } from '../types.ts';
 import { GraphWriter, NotExportable, TRACED, type Dim } from './onnx-graph.ts';
 import { exporterOf } from './onnx-ops.ts';
-import { DATA_TYPES, encodeOnnx } from './onnx-proto.ts';
+import { METADATA } from './onnx-params.ts';
+import { checkProtobuf, DATA_TYPES, encodeOnnx } from './onnx-proto.ts';
 
 export interface OnnxOptions {
   /** Shape of an example: [32, 32, 3]. */
@@ -27,9 +26,9 @@ export interface OnnxOptions {
  * Throws TypeError for wrong arguments and for a model whose output is not one tensor, and RangeError if the state lacks a parameter
  * or the model has operations that cannot be exported. The message names all of them. Throws EngineError where a content security policy forbids code from text.
  *
- * @example toOnnx(nn.dense(4, 2), nn.initState(nn.dense(4, 2), null, 1), { input: [4] }).length > 0 // true
+ * @example (await toOnnx(nn.dense(4, 2), nn.initState(nn.dense(4, 2), null, 1), { input: [4] })).length > 0 // true
  */
-export function toOnnx(model: nn.Layer, state: State, options: OnnxOptions): Uint8Array {
+export async function toOnnx(model: nn.Layer, state: State, options: OnnxOptions): Promise<Uint8Array> {
   checkLayer('toOnnx', model);
   if (!isRecord(state) || isPromise(state))
     throw new TypeError(`toOnnx: the second argument must be arrays by name, got ${show(state)}`);
@@ -44,20 +43,19 @@ export function toOnnx(model: nn.Layer, state: State, options: OnnxOptions): Uin
     throw new TypeError(`toOnnx: dtype must be 'f32', 'i32' or 'u8', got ${show(dtype)}`);
   }
   const [first, second] = TRACED.map((batch) => trace(model, { shape: [batch, ...shape], dtype }));
-  checkEval(
-    (cause) =>
-      new EngineError(
-        "toOnnx: protobufjs compiles its encoder from text, and this environment forbids it (allow 'unsafe-eval', or export in Node)",
-        { cause },
-      ),
-  );
+  checkProtobuf('toOnnx');
   const writer = new GraphWriter(state);
   writeNodes(writer, nodesOf([first]), nodesOf([second]));
   writer.node('Identity', [writer.name(first, second)], {}, 'y');
   const { node, initializer } = writer.finish('y');
+  const kinds = Object.entries(model.params).map(([name, { frozen }]) => [
+    name,
+    frozen === true ? 'frozen' : 'trained',
+  ]);
   return encodeOnnx({
     node,
     initializer,
+    metadata: { [METADATA]: JSON.stringify(Object.fromEntries(kinds)) },
     input: [{ name: 'x', dataType: DATA_TYPES[dtype], dims: ['N', ...shape] }],
     output: [
       {

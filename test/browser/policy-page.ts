@@ -79,7 +79,8 @@ async function measure(): Promise<PolicyResults> {
   await attempt('reference', async () => twice(reference()));
   await attempt('onnx', async () => {
     const model = nn.dense(2, 2);
-    return String(toOnnx(model, nn.initState(model, null, 1), { input: [2] }).length);
+    const bytes = await toOnnx(model, nn.initState(model, null, 1), { input: [2] });
+    return String(bytes.length);
   });
   const isolated = crossOriginIsolated;
   return { isolated, backends, violations, worker };

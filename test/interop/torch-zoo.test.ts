@@ -3,24 +3,16 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { forward, loadTensors, saveTensors, wasm, type HostTensor, type Shape, type State } from 'cyclegrad';
+import { forward, loadTensors, saveTensors, wasm, type Shape } from 'cyclegrad';
 import { fromTorch, toTorch } from 'cyclegrad/interop';
-import * as nn from 'cyclegrad/nn';
+import type * as nn from 'cyclegrad/nn';
 import * as zoo from 'cyclegrad/zoo';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isLong, LONG } from '../forms.ts';
+import { python } from './python.ts';
+import { difference, mixed, TOLERANCE, waves } from './values.ts';
 
 const script = fileURLToPath(new URL('torch_models.py', import.meta.url));
-const python = ['python3', '/usr/bin/python3'].find((program) => {
-  const finds = "import importlib.util as u, sys; sys.exit(u.find_spec('torch') is None)";
-  try {
-    execFileSync(program, ['-c', finds], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-});
-
 /** A model by its name in the script, and the shape of an example. */
 type Case = readonly [string, nn.Layer, Shape];
 
@@ -57,37 +49,6 @@ const PUBLISHED: readonly Case[] = [
   ['unet', zoo.unet({ classes: 2 }), [32, 32, 3]],
 ];
 
-/** Largest difference of the outputs, relative to the largest output. Single precision, summed in other orders over up to 121 layers. */
-const TOLERANCE = 2e-5;
-
-const waves = (...shape: number[]): HostTensor => {
-  const size = shape.reduce((a, b) => a * b, 1);
-  return { shape, dtype: 'f32', data: Float32Array.from({ length: size }, (_, i) => Math.sin(i * i)) };
-};
-
-function difference(a: HostTensor, b: HostTensor): number {
-  expect(b.shape).toEqual(a.shape);
-  const largest = Math.max(...a.data.map(Math.abs));
-  return Math.max(...a.data.map((x, i) => Math.abs(x - b.data[i]))) / largest;
-}
-
-/**
- * Values that leave no parameter out of the outputs: gamma, beta, statistics and scales are not 0 or 1. Gamma is about 6 in models with
- * ReLU6, so activations exceed its bound. In others it would amplify rounding errors from layer to layer.
- */
-function mixed(model: nn.Layer): State {
-  const state = nn.initState(model, null, 3);
-  const gamma = JSON.stringify(model.config).includes('"relu6"') ? 6 : 1;
-  return Object.fromEntries(
-    Object.entries(state).map(([name, { shape, data }]) => {
-      const isWeight = name.endsWith('weight');
-      const center = name.endsWith('gamma') ? gamma : 1;
-      const values = isWeight ? Float32Array.from(data) : data.map((_, i) => center + Math.sin(i * i) / 2);
-      return [name, { shape, dtype: 'f32', data: values }];
-    }),
-  );
-}
-
 describe.skipIf(python === undefined).each([
   ['small models of the zoo', SMALL, true],
   [`models of the zoo as published, with 10 classes (${LONG})`, PUBLISHED, isLong],
@@ -101,7 +62,7 @@ describe.skipIf(python === undefined).each([
     for (const [number, [, model, input]] of cases.entries()) {
       const at = join(folder, String(number));
       mkdirSync(at);
-      await saveTensors(join(at, 'x.safetensors'), { x: waves(2, ...input) });
+      await saveTensors(join(at, 'x.safetensors'), { x: waves([2, ...input]) });
       await saveTensors(join(at, 'ours.safetensors'), toTorch(model, mixed(model), { input }));
     }
     execFileSync(python!, [script, folder, ...cases.map(([name]) => name)]);
@@ -113,7 +74,7 @@ describe.skipIf(python === undefined).each([
       const at = join(folder, String(number));
       const outputs = await loadTensors(join(at, 'outputs.safetensors'));
       const weights = await loadTensors(join(at, 'weights.safetensors'));
-      const data = waves(2, ...input);
+      const data = waves([2, ...input]);
       const ours = await forward({ model, state: mixed(model), data, backend: await backend });
       const state = fromTorch(model, weights, { input });
       const own = await forward({ model, state, data, backend: await backend });

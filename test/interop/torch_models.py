@@ -103,6 +103,7 @@ def compare(name, folder):
     save(f'{folder}/outputs.safetensors', results)
 
 
-torch.set_num_threads(1)
-for number, name in enumerate(sys.argv[2:]):
-    compare(name, f'{sys.argv[1]}/{number}')
+if __name__ == '__main__':
+    torch.set_num_threads(1)
+    for number, name in enumerate(sys.argv[2:]):
+        compare(name, f'{sys.argv[1]}/{number}')

@@ -12,6 +12,7 @@ const FEW: Readonly<Record<string, number>> = {
   safetensors: 150,
   events: 30,
   results: 40,
+  onnx: 150,
   cli: 20,
 };
 

@@ -11,7 +11,7 @@ import { arrays, loader } from 'cyclegrad/datasets';
 import * as nn from 'cyclegrad/nn';
 import { averageWeights, belowOne, notNegative, sgd } from 'cyclegrad/optim';
 import * as s from 'cyclegrad/schedulers';
-import { toTorch } from 'cyclegrad/interop';
+import { toOnnx, toTorch } from 'cyclegrad/interop';
 import { Evaluator, type MachineLimits } from 'cyclegrad/tools';
 import { trainInWorker } from 'cyclegrad/worker';
 import * as zoo from 'cyclegrad/zoo';
@@ -682,7 +682,9 @@ const models: Readonly<Record<string, Row>> = {
 };
 
 const torchState = toTorch(dense, nn.initState(dense, null, 0));
+const onnxFile = await toOnnx(dense, nn.initState(dense, null, 0), { input: [2] });
 const exchange: Readonly<Record<string, Row>> = {
+  fromOnnx: row(onnxFile),
   fromTorch: row(dense, torchState),
   toOnnx: { args: [dense, nn.initState(dense, null, 0), { input: [2] }], places: ['dense'] },
   toTorch: row(dense, nn.initState(dense, null, 0)),

@@ -4,6 +4,7 @@ import { imageTargets } from './images.ts';
 import { cifar } from './cifar.ts';
 import { cli } from './cli.ts';
 import { events } from './events.ts';
+import { onnx } from './onnx.ts';
 import { results } from './results.ts';
 import { safetensors } from './safetensors.ts';
 import { schedules } from './schedules.ts';
@@ -17,6 +18,7 @@ export const targets: readonly FuzzTarget[] = [
   schedules,
   events,
   results,
+  onnx,
   cli,
   ...imageTargets,
 ];
