@@ -1,5 +1,6 @@
 /** Runs a benchmark by name: `npm run bench -- step`. */
 import { Command } from 'commander';
+import { addImagesBenchmark } from './images/images.ts';
 import { addKernelsBenchmark } from './kernels/kernels.ts';
 import { addLimitBenchmark } from './limit/limit.ts';
 import { addMemoryBenchmark } from './memory/memory.ts';
@@ -15,6 +16,7 @@ addKernelsBenchmark(program);
 addPeersBenchmark(program);
 addMemoryBenchmark(program);
 addLimitBenchmark(program);
+addImagesBenchmark(program);
 addChart(program);
 
 try {
