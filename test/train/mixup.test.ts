@@ -1,6 +1,7 @@
 /** Mixup in training. */
 import { expect, test } from 'vitest';
-import { fit, forward, reference, type Tensor } from 'cyclegrad';
+import { augmentedBatch, fit, forward, reference, type HostTensor, type Tensor } from 'cyclegrad';
+import { crop, mixup, rotate } from 'cyclegrad/augment';
 import * as nn from 'cyclegrad/nn';
 import { arrays, loader } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
@@ -56,4 +57,40 @@ test('mixup mixes examples, losses and metrics by the weight of the batch', asyn
   expect(told.loss).toBeCloseTo(mean(0), 5);
   expect(told.metrics['accuracy']).toBeCloseTo(mean(1), 5);
   expect([...partners.keys()]).not.toEqual([...partners]);
+});
+
+test.each([
+  ['the short form', { crop: 1, flip: true, mixup: 1 }],
+  ['a list', [rotate(40), crop(2, { fill: 'reflect' }), mixup(1)]],
+] as const)('mixup mixes images with moved masks: %s', async (_, augment) => {
+  const n = 4;
+  const pixels = Uint8Array.from({ length: n * 25 }, (__, i) => (i * 37) % 251);
+  const masks = Float32Array.from(pixels, (value) => value / 8);
+  const dataset = arrays(
+    { shape: [n, 5, 5, 1], data: pixels },
+    { shape: [n, 5, 5], data: masks },
+    { targets: 'mask' },
+  );
+  const data = loader(dataset, { batchSize: n, shuffle: false, seed: 6, augment });
+  // The draws of augmentations depend on their position, so those without mixup are the same.
+  const unmixed = Array.isArray(augment) ? augment.slice(0, -1) : { ...augment, mixup: 0 };
+  const still = loader(dataset, { batchSize: n, shuffle: false, seed: 6, augment: unmixed });
+  const { x, y } = await augmentedBatch({ data: still, backend: reference() });
+  expect(y.data).not.toEqual(masks);
+  const loss = (output: Tensor, target: Tensor): Tensor =>
+    output.slice([null, null, null, 0]).sub(target).pow(2).mean([1, 2]);
+  const model = nn.sequential({ input: nn.normalize(0) });
+  const options = { model, backend: reference(), steps: 1, seed: 6, data, loss, optimizer: sgd({ lr: 0 }) };
+  const { partners, weight: w } = data.batch(0).mix!;
+  expect([...partners]).not.toEqual([0, 1, 2, 3]);
+  const expected = [...partners].reduce((total, other, i) => {
+    const at = (of: HostTensor, k: number, j: number): number => of.data[25 * k + j];
+    for (let j = 0; j < 25; j++) {
+      const output = w * at(x, i, j) + (1 - w) * at(x, other, j);
+      total += w * (output - at(y, i, j)) ** 2 + (1 - w) * (output - at(y, other, j)) ** 2;
+    }
+    return total;
+  }, 0);
+  const { loss: actual } = await fit(options);
+  expect(Math.abs(actual! / (expected / (25 * n)) - 1)).toBeLessThan(1e-5);
 });
