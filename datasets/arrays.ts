@@ -14,7 +14,7 @@ import {
 import { checkInteger, checkOptions, checkText, isPromise, isRecord, show } from '../engine/options.ts';
 import { permutation } from '../engine/rng.ts';
 import { sizeOf } from '../engine/shape.ts';
-import { checkTargets, imagesOf, type KnownTargets, type Targets } from '../engine/targets.ts';
+import { checkTargets, type KnownTargets, type Targets } from '../engine/targets.ts';
 import type { DType, HostData, Shape, TensorType } from '../engine/types.ts';
 import { bufferFor, checkDataset, checkRead } from './checks.ts';
 import { resident } from './resident.ts';
@@ -330,7 +330,7 @@ export function arrays<
   const xTypes = typesOf(xs);
   const kind =
     isSingle && declared !== undefined
-      ? checkTargets(WHERE, declared, imagesOf(WHERE, { name, x: xTypes }).shape, target.type)
+      ? checkTargets(WHERE, declared, { name, x: xTypes }, target.type)
       : null;
   [...xs, ...ys].forEach(checkNumeric);
 

@@ -5,7 +5,8 @@ import { drawMixup } from '../engine/mixing.ts';
 import { checkInteger, checkOneOf, checkOptions, isPromise, isRecord, show } from '../engine/options.ts';
 import { stream } from '../engine/rng.ts';
 import { isType } from '../engine/named.ts';
-import { imagesOf, targetsOf } from '../engine/targets.ts';
+import { imageOf, imagesOf, targetsOf } from '../engine/targets.ts';
+import type { Shape, TensorType } from '../engine/types.ts';
 
 /** The short form of common augmentations. */
 export interface AugmentOptions {
@@ -20,6 +21,9 @@ export interface AugmentOptions {
    */
   readonly mixup?: number;
 }
+
+/** A list of augmentations for each of several inputs, by name. */
+export type NamedAugmentations = Readonly<Record<string, readonly Augmentation[]>>;
 
 /** The checked augmentation of a loader. */
 export interface LoaderAugment {
@@ -36,8 +40,9 @@ export interface LoaderAugment {
 export function augmentationOf(
   where: string,
   dataset: AnyDataset,
-  augment: AugmentOptions | readonly (Augmentation | Mixing)[],
+  augment: AugmentOptions | readonly (Augmentation | Mixing)[] | NamedAugmentations,
 ): LoaderAugment {
+  if (isNamed(augment)) return namedLists(where, dataset, augment);
   if (!Array.isArray(augment)) return shortForm(where, dataset, augment as AugmentOptions);
   const parts: readonly (Augmentation | Mixing)[] = augment;
   parts.forEach((part, i) => checkPart(`${where}: augment[${i}]`, part));
@@ -59,12 +64,39 @@ export function augmentationOf(
   const config = Object.freeze(parts.map((part) => part.config));
   if (short !== null) return { ...shortForm(where, dataset, short), mixing, list: [], config };
   const list = own.map((augmentation, i) => {
-    expectMovable(`${where}: augment[${i}]`, dataset, augmentation);
-    const [height, width] = imagesOf(where, dataset).shape;
-    const example = { height, width, index: 0, epoch: 0, seed: 0 };
-    return { augmentation, draws: augmentation.draw(stream(0, 'count'), example).length };
+    expectMovable(where, `augment[${i}]`, dataset, augmentation);
+    return { augmentation, draws: drawsOf(augmentation, imagesOf(where, dataset)) };
   });
   return { crop: 0, flip: false, mixing, list, config };
+}
+
+/** The number of draws for each image. */
+function drawsOf(augmentation: Augmentation, { shape: [height, width] }: TensorType): number {
+  return augmentation.draw(stream(0, 'count'), { height, width, index: 0, epoch: 0, seed: 0 }).length;
+}
+
+const isNamed = (augment: unknown): augment is NamedAugmentations =>
+  isRecord(augment) &&
+  !Array.isArray(augment) &&
+  Object.values(augment).some((value) => Array.isArray(value));
+
+/** Lists of augmentations for inputs by name. */
+function namedLists(where: string, dataset: AnyDataset, lists: NamedAugmentations): LoaderAugment {
+  const list = Object.entries(lists).flatMap(([input, parts]) => {
+    const at = `${where}: augment.${input}`;
+    const { value: type } = imageOf(`${where}: augment`, dataset, input);
+    if (!Array.isArray(parts)) {
+      throw new TypeError(`${at} must be a list of augmentations, for instance [flip()], got ${show(parts)}`);
+    }
+    return parts.map((augmentation, i): LoaderAugmentation => {
+      checkPart(`${at}[${i}]`, augmentation);
+      if (isMixing(augmentation)) expectSingle(where, dataset, String(augmentation.config.kind));
+      expectMovable(where, `augment.${input}[${i}]`, dataset, augmentation, input);
+      return { augmentation, draws: drawsOf(augmentation, type), input };
+    });
+  });
+  const config = Object.entries(lists).map(([input, parts]) => [input, parts.map((part) => part.config)]);
+  return { crop: 0, flip: false, mixing: null, list, config: Object.freeze(Object.fromEntries(config)) };
 }
 
 function shortForm(where: string, dataset: AnyDataset, augment: AugmentOptions): LoaderAugment {
@@ -139,12 +171,19 @@ function expectSingle(where: string, { name, x }: AnyDataset, what: string): voi
 }
 
 /** Throws TypeError for targets that an augmentation cannot move. */
-function expectMovable(where: string, dataset: AnyDataset, { config, targets }: Augmentation): void {
+function expectMovable(
+  where: string,
+  at: string,
+  dataset: AnyDataset,
+  { config, targets }: Augmentation,
+  input?: string,
+): void {
   if (targets === 'unchanged') return;
-  const { kind } = targetsOf(where, dataset);
-  if (kind === 'labels' || typeof targets[kind] === 'function') return;
+  const { kind, of } = targetsOf(where, dataset);
+  if (kind === 'labels' || (input !== undefined && of !== input) || typeof targets[kind] === 'function')
+    return;
   throw new TypeError(
-    `${where}: ${config.kind} moves the images of ${dataset.name} but cannot move its targets (${kind}): it supports ` +
+    `${where}: ${at}: ${config.kind} moves the images of ${dataset.name} but cannot move its targets (${kind}): it supports ` +
       `${Object.keys(targets).join(', ') || 'labels only'} (omit it, or give it targets.${kind})`,
   );
 }
@@ -162,23 +201,25 @@ function expectMixable(where: string, dataset: AnyDataset, { config }: Mixing): 
 interface DrawnBatch {
   readonly indices: Uint32Array;
   readonly epochs: Float64Array;
-  readonly shape: readonly number[];
+  /** The shape of an input by its name, or of the only image. */
+  readonly shapeOf: (input?: string) => Shape;
   readonly seed: number;
   readonly step: number;
 }
 
 /** The draws of a batch, [batchSize, total draws]. Throws RangeError for draws of another number, or not finite. */
 export function drawAll(where: string, list: readonly LoaderAugmentation[], batch: DrawnBatch): Float32Array {
-  const { indices, epochs, shape, seed, step } = batch;
+  const { indices, epochs, shapeOf, seed, step } = batch;
   const width = list.reduce((sum, { draws }) => sum + draws, 0);
   const all = new Float32Array(indices.length * width);
   let first = 0;
-  list.forEach(({ augmentation, draws }, at) => {
+  list.forEach(({ augmentation, draws, input }, at) => {
     const random = stream(seed, `augment ${at} ${augmentation.config.kind}`, step);
+    const [rows, columns] = shapeOf(input);
     for (let i = 0; i < indices.length; i++) {
       const example: DrawnExample = {
-        height: shape[0],
-        width: shape[1],
+        height: rows,
+        width: columns,
         index: indices[i],
         epoch: epochs[i],
         seed,

@@ -5,7 +5,8 @@ import type { Types } from '../engine/named.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../engine/options.ts';
 import { permutation, stream } from '../engine/rng.ts';
 import { imagesOf } from '../engine/targets.ts';
-import { augmentationOf, drawAll, type AugmentOptions } from './augment.ts';
+import type { Shape } from '../engine/types.ts';
+import { augmentationOf, drawAll, type AugmentOptions, type NamedAugmentations } from './augment.ts';
 import { checkDataset } from './checks.ts';
 
 export interface LoaderOptions {
@@ -19,9 +20,13 @@ export interface LoaderOptions {
    * Augmentation of the training images: a list of augmentations from `cyclegrad/augment`, applied in order, or the short form of the
    * most common ones. `[crop(4), flip()]` and `{ crop: 4, flip: true }` are the same. Default: none.
    *
-   * Targets move with the images. Data sets declare what their targets are: `arrays(x, y, { targets: 'mask' })`.
+   * For several images, an object has a list for each input that changes: `{ left: [flip()], right: [brightness(0.2)] }`. Each has its
+   * own draws, and `nn.normalize` must get the input itself.
+   *
+   * Targets move with the images. Data sets declare what their targets are: `arrays(x, y, { targets: 'mask' })`, or of several images
+   * `{ targets: { kind: 'mask', of: 'left' } }`.
    */
-  readonly augment?: AugmentOptions | readonly (Augmentation | Mixing)[];
+  readonly augment?: AugmentOptions | readonly (Augmentation | Mixing)[] | NamedAugmentations;
   /** The end of an epoch: 'wrap' fills the batch with examples of the next epoch, 'drop' skips the remaining examples. Default 'wrap'. */
   readonly partial?: 'wrap' | 'drop';
 }
@@ -65,7 +70,7 @@ export function loader<X extends Types, Y extends Types>(
   const { crop, flip, mixing, list, config } = augmentationOf(WHERE, dataset, augment);
   const augments = crop > 0 || flip;
   // What is drawn for an example depends on the size of its image.
-  const shape = mixing === null && list === null ? [] : imagesOf(WHERE, dataset).shape;
+  const shapeOf = (input?: string): Shape => imagesOf(WHERE, dataset, input).shape;
 
   const stepsPerEpoch =
     partial === 'drop' ? Math.floor(n / batchSize) : Math.max(1, Math.round(n / batchSize));
@@ -106,8 +111,8 @@ export function loader<X extends Types, Y extends Types>(
         indices[i] = order === null ? position : order[position];
         epochs[i] = epoch;
       }
-      const mix = mixing === null ? null : mixing.mix({ batchSize, shape, seed, step });
-      const draws = list === null ? null : drawAll(WHERE, list, { indices, epochs, shape, seed, step });
+      const mix = mixing === null ? null : mixing.mix({ batchSize, shape: shapeOf(), seed, step });
+      const draws = list === null ? null : drawAll(WHERE, list, { indices, epochs, shapeOf, seed, step });
       if (!augments) return { indices, augmentation: null, draws, mix };
 
       const random = stream(seed, 'augment', step);

@@ -86,6 +86,8 @@ export type AnyLoader = Loader<Types, Types>;
 
 /** An augmentation with the number of its draws for each example. */
 export interface LoaderAugmentation {
+  /** The name of the input that it changes. Default: the only image. */
+  readonly input?: string;
   readonly augmentation: Augmentation;
   readonly draws: number;
 }

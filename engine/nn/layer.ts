@@ -69,7 +69,11 @@ export interface TorchLayout {
  * Augments images [N, H, W, C] in the units of the data and then normalizes them: (x − mean) · scale. Pixels from outside of an image
  * become 0.
  */
-export type Augment = (images: Tensor, mean: Tensor, scale: Tensor | number) => Tensor;
+export interface Augment {
+  (images: Tensor, mean: Tensor, scale: Tensor | number): Tensor;
+  /** Called after the model was applied. Throws PlanError if images were not augmented. */
+  readonly check?: () => void;
+}
 
 /** The context in which a layer is applied. */
 export interface Scope {

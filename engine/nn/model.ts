@@ -302,6 +302,7 @@ export function bind<X = Tensor, Y extends Named<Tensor> = Tensor>(
         'bind: got an augmentation, but no layer applies it (begin the model with nn.normalize(...))',
       );
     }
+    augment?.check?.();
     return { output, updates, addedLoss };
   };
 }

@@ -4,7 +4,11 @@ import type { InputTypes } from '../compile.ts';
 import type { Augmentation, TargetMoves } from '../augmentation.ts';
 import type { AnyLoader } from '../dataset.ts';
 import type { Augment } from '../nn/layer.ts';
-import type { Named } from '../named.ts';
+import { PlanError } from '../errors.ts';
+import { currentPath } from '../path.ts';
+import { tensorsOf, type Named } from '../named.ts';
+import { formatType } from '../shape.ts';
+import type { TensorType } from '../types.ts';
 import type { Tree } from '../nn/optimizer.ts';
 import { scalar, zeros } from '../ops/create.ts';
 import { cast, mul, sub } from '../ops/elementwise.ts';
@@ -74,12 +78,13 @@ function augmentInputs({ batchSize, augments, augmentations = [], mixes = false 
   };
 }
 
-/** What augments the input of the model. Undefined without augmentation. */
-export function augmentOf(loader: AnyLoader, inputs: Tree): Tensor | Augment | undefined {
+/** What augments the inputs x of the model. Undefined without augmentation. */
+export function augmentOf(loader: AnyLoader, inputs: Tree, x: Named<Tensor>): Tensor | Augment | undefined {
   const { dataset, augmentations, mixes = false } = loader;
   const { augmentation } = inputs;
   if (augmentations === undefined) return augmentation;
-  const white = imagesOf('augment', dataset).dtype === 'u8' ? 255 : 1;
+  if (augmentations.some(({ input }) => input !== undefined)) return augmentByName(loader, inputs, x);
+  const white = whiteOf(imagesOf('augment', dataset));
   return (images, mean, scale) => {
     const range = { white, neutral: mean };
     const changed = eachOf(loader, inputs).reduce(
@@ -91,6 +96,42 @@ export function augmentOf(loader: AnyLoader, inputs: Tree): Tensor | Augment | u
   };
 }
 
+const whiteOf = ({ dtype }: TensorType): number => (dtype === 'u8' ? 255 : 1);
+
+/** Augments several inputs, which `normalize` must get as they are. */
+function augmentByName(loader: AnyLoader, inputs: Tree, x: Named<Tensor>): Augment {
+  const parts = tensorsOf(x);
+  const all = eachOf(loader, inputs);
+  const left = new Set(all.map(({ input }) => input!));
+  const names = [...left].join(', ');
+  const augment = (images: Tensor, mean: Tensor, scale: Tensor | number): Tensor => {
+    const name = parts.find(({ value }) => value === images)?.name ?? null;
+    if (name === null) {
+      throw new PlanError(
+        `${currentPath()}: normalize: its input ${formatType(images)} is none of the inputs of the model (${parts.map((part) => part.name).join(', ')}), so how to ` +
+          `augment it is unknown: augment has lists for ${names} (apply nn.normalize to the inputs themselves)`,
+      );
+    }
+    left.delete(name);
+    const own = all.filter(({ input }) => input === name);
+    const range = { white: whiteOf(images), neutral: mean };
+    const changed = own.reduce(
+      (current, { augmentation, draws }) => augmentation.images(current, draws, range),
+      own.length === 0 ? images : cast(images),
+    );
+    return normalizeImages(changed, mean, scale);
+  };
+  return Object.assign(augment, {
+    check() {
+      const [name] = left;
+      if (name === undefined) return;
+      throw new PlanError(
+        `augment.${name}: the model does not augment its input '${name}' (apply nn.normalize to it first)`,
+      );
+    },
+  });
+}
+
 /** The targets of a batch, moved as its images are. */
 function augmentTargets(loader: AnyLoader, inputs: Tree, y: Tensor): Tensor {
   const { dataset, augmentations = [], mixes = false } = loader;
@@ -99,11 +140,12 @@ function augmentTargets(loader: AnyLoader, inputs: Tree, y: Tensor): Tensor {
   if (augmentation === undefined && !moving && mixes !== 'box') return y;
   const known = targetsOf('augment', dataset);
   if (known.kind === 'labels') return y;
-  const [height, width] = imagesOf('augment', dataset).shape;
+  const [height, width] = imagesOf('augment', dataset, known.of ?? undefined).shape;
   const size = [height, width] as const;
   let moved = y;
   if (augmentation !== undefined) moved = moveBy(shifts(augmentation), known, moved, size);
-  for (const { augmentation: each, draws } of eachOf(loader, inputs)) {
+  for (const { augmentation: each, draws, input } of eachOf(loader, inputs)) {
+    if (input !== undefined && input !== known.of) continue;
     if (each.targets !== 'unchanged') moved = moveBy(movesOf(each, draws, known), known, moved, size);
   }
   return mixes === 'box' ? asImages(moved, (images) => pasteBoxes(inputs, images)) : moved;
@@ -119,14 +161,14 @@ export function mixesLoss({ dataset, mixes = false }: AnyLoader): boolean {
 function eachOf(
   { batchSize, augmentations = [] }: AnyLoader,
   inputs: Tree,
-): readonly { readonly augmentation: Augmentation; readonly draws: Tensor }[] {
+): readonly { readonly augmentation: Augmentation; readonly draws: Tensor; readonly input?: string }[] {
   let end = 0;
-  return augmentations.map(({ augmentation, draws }) => {
+  return augmentations.map(({ augmentation, draws, ...rest }) => {
     const begin = end;
     end += draws;
     // Without any draws, there is no such input.
     const all = inputs['draws'] ?? zeros([batchSize, 0]);
-    return { augmentation, draws: slice(all, [null, { begin, end }]) };
+    return { ...rest, augmentation, draws: slice(all, [null, { begin, end }]) };
   });
 }
 

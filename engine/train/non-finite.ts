@@ -22,8 +22,8 @@ export interface Suspect {
   readonly inputs: InputTypes;
   readonly feeds: Feeds;
   input(inputs: Tree, state: Tree): Named<Tensor>;
-  /** What augments the input. */
-  augmentation?(inputs: Tree): BindOptions['augmentation'];
+  /** What augments the input x. */
+  augmentation?(inputs: Tree, x: Named<Tensor>): BindOptions['augmentation'];
 }
 
 /** The label of the loss, which identifies its failure. */
@@ -51,7 +51,8 @@ export async function findNonFinite(suspect: Suspect): Promise<string> {
     inputs: suspect.inputs,
     state: store,
     build({ step: at, ...inputs }, state) {
-      const augmentation = suspect.augmentation?.(inputs as unknown as Tree);
+      const x = suspect.input(inputs as unknown as Tree, state);
+      const augmentation = suspect.augmentation?.(inputs as unknown as Tree, x);
       const observe = (path: string, value: Tensor): Tensor =>
         value.dtype === 'f32' ? checkFinite(value, `the output of ${path}`) : value;
       const bound = bind(model, state, {
@@ -61,7 +62,7 @@ export async function findNonFinite(suspect: Suspect): Promise<string> {
         observe,
         ...(augmentation !== undefined && { augmentation }),
       });
-      const { output } = bound(suspect.input(inputs as unknown as Tree, state));
+      const { output } = bound(x);
       const sums = tensorsOf(output).map(({ name, value }) => {
         const label = name === null ? "the model's output" : `the model's output '${name}'`;
         return [

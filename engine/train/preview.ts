@@ -65,7 +65,7 @@ export async function augmentedBatch(
     build(inputs) {
       // One input and one target, which was checked.
       const { x, y } = gatherBatch(data, examples, inputs, {}) as { readonly x: Tensor; readonly y: Tensor };
-      const augment = augmentOf(data, inputs);
+      const augment = augmentOf(data, inputs, x);
       if (augment === undefined) return { outputs: { x: cast(x), y } };
       const centered =
         typeof augment === 'function' ? augment(x, center, 1) : normalizeImages(x, center, 1, augment);

@@ -126,7 +126,7 @@ export class Session {
       inputs: trainingStep.inputs,
       feeds: await trainingStep.batch(step),
       input: (inputs, state) => trainingStep.gather(inputs, state).x,
-      augmentation: (inputs) => trainingStep.augmentation(inputs),
+      augmentation: (inputs, x) => trainingStep.augmentation(inputs, x),
     });
     const rates = Object.entries(hyper).map(([name, value]) => `${name} ${Number(value.toPrecision(6))}`);
     return new EngineError(

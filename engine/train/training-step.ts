@@ -3,7 +3,9 @@ import type { Executable, Feeds, Store } from '../backends/backend.ts';
 import { Batches } from './batches.ts';
 import { compile, type InputTypes } from '../compile.ts';
 import { freeze, type BindOptions } from '../nn/model.ts';
+import type { Named } from '../named.ts';
 import type { Tree } from '../nn/optimizer.ts';
+import type { Tensor } from '../tensor.ts';
 import { scalar } from '../ops/create.ts';
 import { equal } from '../ops/elementwise.ts';
 import { augmentOf, batchFeeds, batchInputs, gatherBatch, mixesLoss } from './augment.ts';
@@ -41,9 +43,9 @@ export class TrainingStep {
     return gatherBatch(this.#settings.data, this.#examples, inputs, state);
   }
 
-  /** What augments the input of the model. */
-  augmentation(inputs: Tree): BindOptions['augmentation'] {
-    return augmentOf(this.#settings.data, inputs);
+  /** What augments the inputs x of the model. */
+  augmentation(inputs: Tree, x: Named<Tensor>): BindOptions['augmentation'] {
+    return augmentOf(this.#settings.data, inputs, x);
   }
 
   /** Compiles the update. `names` are the arrays of the run, `frozen` the parameters that it does not train. */
@@ -55,7 +57,8 @@ export class TrainingStep {
       hyper: Object.keys(optimizer.at(0)),
       state: store,
       build: ({ step, hyper, ...inputs }, state) => {
-        const augmentation = this.augmentation(inputs);
+        const examples = this.gather(inputs, state);
+        const augmentation = this.augmentation(inputs, examples.x);
         return traceStep({
           where,
           model,
@@ -64,7 +67,7 @@ export class TrainingStep {
           dataset: data.dataset,
           seed,
           run: own?.run ?? plainStep,
-          batch: { ...this.gather(inputs, state), ...(augmentation !== undefined && { augmentation }) },
+          batch: { ...examples, ...(augmentation !== undefined && { augmentation }) },
           state: Object.fromEntries(names.map((name) => [name, state[name]])),
           hyper,
           step,

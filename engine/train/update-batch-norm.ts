@@ -81,14 +81,15 @@ export async function updateBatchNorm<X extends Types, Y extends Types, O extend
       state: store,
       build: ({ step, ...inputs }, arrays) => {
         const fed = inputs as unknown as Tree;
-        const augmentation = augmentOf(data, fed);
+        const { x } = gatherBatch(data, examples, fed, arrays);
+        const augmentation = augmentOf(data, fed, x);
         const { updates } = bind(model, arrays, {
           training: true,
           step,
           seed,
           batches: inputs['batches'],
           ...(augmentation !== undefined && { augmentation }),
-        })(gatherBatch(data, examples, fed, arrays).x);
+        })(x);
         return { outputs: {}, next: updates };
       },
     });

@@ -126,5 +126,6 @@ test.each(few)('resident and fed data give the same bytes: %s, %s', async (kind,
   expect(resident.losses.every(Number.isFinite)).toBe(true);
   const plain = await trained(kind, [], true);
   expect(resident.state['sums.x']).not.toBe(plain.state['sums.x']);
-  if (kind !== 'labels') expect(resident.state['sums.y']).not.toBe(plain.state['sums.y']);
+  // Labels stay as they are, but mixtures add them in another order.
+  expect(kind === 'labels' || resident.state['sums.y'] !== plain.state['sums.y']).toBe(true);
 });
