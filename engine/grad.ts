@@ -4,7 +4,7 @@
  */
 import { PlanError, ShapeError } from './errors.ts';
 import { dependenciesOf, nodesOf } from './graph.ts';
-import { expectTensor, noDerivative } from './op.ts';
+import { copyNode, expectTensor, noDerivative } from './op.ts';
 import { checkFunction, show } from './options.ts';
 // Not from ops/index.ts: some derivative rules call grad, so the two files would import each other.
 import { toTensor } from './ops/convert.ts';
@@ -14,6 +14,7 @@ import { broadcastTo } from './ops/layout.ts';
 import { joinedPads } from './ops/primitives/layout.ts';
 import { sum } from './ops/reduce.ts';
 import { withPath } from './path.ts';
+import { Recomputation } from './recompute.ts';
 import { checkList, formatType, sameShape } from './shape.ts';
 import { Tensor, type Node } from './tensor.ts';
 
@@ -46,6 +47,7 @@ export function grad<const W extends readonly Tensor[]>(loss: Tensor, wrt: W): S
   checkHistory(loss, wrt);
   if (isOn(loss, nodes, targets)) gradients.set(loss, scalar(1));
 
+  const again = new Recomputation(targets, copyNode);
   for (const node of [...nodes].reverse()) {
     const grads = node.results.map((result) => gradients.get(result) ?? null);
     if (grads.every((g) => g === null)) continue;
@@ -53,7 +55,13 @@ export function grad<const W extends readonly Tensor[]>(loss: Tensor, wrt: W): S
     if (vjp === null) throw noDerivative(name, node.path);
     const needs = (i: number): boolean => isOn(node.inputs[i], nodes, targets);
     const results = withPath(node.path, () =>
-      vjp({ inputs: node.inputs, outputs: node.results, grads, attrs: node.attrs, needs }),
+      vjp({
+        inputs: again.values(node, node.inputs),
+        outputs: again.values(node, node.results),
+        grads,
+        attrs: node.attrs,
+        needs,
+      }),
     );
     node.inputs.forEach((input, i) => {
       const g = results[i] ?? null;

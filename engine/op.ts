@@ -5,6 +5,7 @@
 import { PlanError, ShapeError, type EngineError } from './errors.ts';
 import { isRecord, show } from './options.ts';
 import { currentPath } from './path.ts';
+import { currentRegion } from './recompute.ts';
 import { formatType } from './shape.ts';
 import { Tensor, type Node } from './tensor.ts';
 import type { DType, TensorType } from './types.ts';
@@ -76,18 +77,31 @@ export interface Op<N extends string, A extends Attrs> extends OpDef<N, A> {
  * its results.
  */
 export function defineOp<const N extends string, A extends Attrs>(def: OpDef<N, A>): Op<N, A> {
-  const apply = (inputs: readonly Tensor[], attrs: A): readonly Tensor[] => {
-    const types = def.infer(inputs, attrs);
-    const results: Tensor[] = [];
-    const node: Node = { id: nextId++, op: def, attrs, inputs: [...inputs], results, path: currentPath() };
-    types.forEach((type, index) => results.push(new Tensor(type, { kind: 'node', node, index })));
-    return results;
-  };
+  const apply = (inputs: readonly Tensor[], attrs: A): readonly Tensor[] =>
+    addNode(
+      { op: def, attrs, inputs: [...inputs], path: currentPath(), region: currentRegion() },
+      def.infer(inputs, attrs),
+    ).results;
   const { name, ...rest } = def;
   return Object.assign(Object.defineProperty(apply, 'name', { value: name }), rest) as unknown as Op<N, A>;
 }
 
 let nextId = 0;
+
+/** Adds the application of an operation to the graph. */
+function addNode(parts: Omit<Node, 'id' | 'results'>, types: readonly TensorType[]): Node {
+  const results: Tensor[] = [];
+  const node: Node = { id: nextId++, ...parts, results };
+  types.forEach((type, index) => results.push(new Tensor(type, { kind: 'node', node, index })));
+  return node;
+}
+
+/** Applies the operation of a node to other inputs of the same types. */
+export const copyNode = ({ op, attrs, path, results }: Node, inputs: readonly Tensor[]): Node =>
+  addNode({ op, attrs, inputs, path: `${path}${AGAIN}`, region: currentRegion() }, results);
+
+/** After the path of operations that are computed again. */
+const AGAIN = ', again';
 
 /** Throws TypeError unless `value`, which `called` returned, is a tensor. */
 export function expectTensor(called: string, value: unknown): asserts value is Tensor {

@@ -4,6 +4,7 @@
  */
 import type { DType, HostTensor, Shape, TensorType } from './types.ts';
 import type { AnyOp, Attrs } from './op.ts';
+import type { Region } from './recompute.ts';
 
 /** One application of an operation. */
 export interface Node {
@@ -15,6 +16,8 @@ export interface Node {
   readonly results: readonly Tensor[];
   /** The layer that built it, for messages, plans and profiles. '' outside layers. */
   readonly path: string;
+  /** The part of the graph that the backward pass computes again. Null for values that are kept. */
+  readonly region: Region | null;
 }
 
 /** The origin of the value of a tensor. */

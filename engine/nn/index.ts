@@ -102,5 +102,6 @@ export {
   pixelUnshuffle,
   upsample2d,
 } from './pool.ts';
+export { recompute } from './recompute.ts';
 export { summary, type Summary, type SummaryRow } from './summary.ts';
 export { caffeFull, caffeQuick, caffeSigmoidBn, mlp, type CaffeOptions } from './zoo.ts';

@@ -221,6 +221,7 @@ const optimizer = sgd({ lr: 0.1 });
 const network: Readonly<Record<string, Row>> = {
   activation: row((v: c.Tensor) => v.relu(), 'relu'),
   ensemble: row(dense, [nn.initState(dense, null, 0)], { mean: 'outputs' }),
+  recompute: row(dense),
   withViews: row(dense, [(v: c.Tensor) => v], { mean: 'outputs' }),
   applyGradients: {
     args: [optimizer, dense, tree, tree.weight.sum().add(tree.bias.sum()), { lr: c.scalar(0.1) }],
