@@ -23,7 +23,8 @@ import { Turns } from './turns.ts';
 
 /** The largest shard. All of its images are in memory while it is written. */
 const SHARD_BYTES = 2 ** 25;
-const MAGIC = Buffer.from('cyclegrad images 1\n');
+// Browsers load this file, too, and have no Buffer.
+const MAGIC = new TextEncoder().encode('cyclegrad images 1\n');
 const DIGEST_BYTES = 32;
 const ENDING = '.shard';
 
@@ -192,7 +193,7 @@ async function writeShard(
   );
   const text = Buffer.from(JSON.stringify(entries));
   const head = Buffer.alloc(MAGIC.length + 4);
-  MAGIC.copy(head);
+  head.set(MAGIC);
   head.writeUInt32LE(text.length, MAGIC.length);
   const images = entries.flatMap((entry, i) => ('digest' in entry ? [imageAt(i)] : []));
   try {
