@@ -105,6 +105,8 @@ async function write(dir, options) {
     cleanDir: true,
     codeSplitting: {
       groups: [
+        // What pages need to train in a worker, without the engine, which the file of methods contains.
+        { name: 'base', test: /dist[\\/]engine[\\/](errors|path|options|suggest)\.js$/ },
         // Installs the methods of tensors, a side effect: package.json names it, so that bundlers keep it.
         { name: 'methods', test: /dist[\\/]engine[\\/]methods\.js$/ },
         // Bundlers leave out a file that nobody uses, but not statements of a file that may have side effects.
@@ -128,7 +130,7 @@ export async function writeExamples(dir) {
   const temporary = mkdtempSync(join(tmpdir(), 'cyclegrad-examples-'));
   try {
     const names = readdirSync(join(root, 'examples'))
-      .filter((file) => file !== 'run.ts')
+      .filter((file) => file.endsWith('.ts') && file !== 'run.ts')
       .map((file) => file.replace(/\.ts$/, ''));
     for (const name of names) {
       const source = readFileSync(join(root, 'examples', `${name}.ts`), 'utf8');
