@@ -57,7 +57,7 @@ afterEach(() => {
 
 it('has a test for every example', () => {
   const folder = new URL('../examples/', import.meta.url);
-  const names = readdirSync(folder).map((file) => file.replace(/\.ts$/, ''));
+  const names = readdirSync(folder).flatMap((file) => /^(.*)\.ts$/.exec(file)?.[1] ?? []);
   expect(
     names.filter((name) => !['run', 'cifar10-clr', 'ensemble', 'fashion-mnist'].includes(name)).sort(),
   ).toEqual(Object.keys(EXAMPLES).sort());
