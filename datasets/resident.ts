@@ -1,8 +1,11 @@
 /** Data sets whose examples are in memory. */
 import type { Dataset, InputData, TargetData } from '../engine/dataset.ts';
 import { partOf, partsOf, type Named, type Types } from '../engine/named.ts';
-import { sizeOf } from '../engine/shape.ts';
+import { bytesOf, sizeOf } from '../engine/shape.ts';
 import { bufferFor, checkDataset, checkRead } from './checks.ts';
+
+/** The maximum size of an array. */
+const MOST_BYTES = 2 ** 32;
 
 type Whole<X extends Types, Y extends Types> = NonNullable<Dataset<X, Y>['whole']>;
 
@@ -58,6 +61,14 @@ export async function inMemory<X extends Types, Y extends Types>(
   checkDataset('inMemory', dataset);
   if (dataset.whole !== undefined) return dataset;
   const { length } = dataset;
+  for (const { value } of [...partsOf(dataset.x), ...partsOf(dataset.y)]) {
+    const size = bytesOf({ ...value, shape: [length, ...value.shape] });
+    if (size <= MOST_BYTES) continue;
+    throw new RangeError(
+      `inMemory: ${dataset.name}: ${length} examples take ${(size / 2 ** 30).toFixed(2)} GiB, more than ${MOST_BYTES / 2 ** 30} ` +
+        '(pass a part: inMemory(take(dataset, n)))',
+    );
+  }
   const whole = bufferFor(dataset, length, length) as Whole<X, Y>;
   await dataset.read(
     Uint32Array.from({ length }, (_, i) => i),

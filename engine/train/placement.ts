@@ -16,6 +16,8 @@ import type { Settings } from './settings.ts';
 
 /** The maximum size of resident data by default. CIFAR-10 takes 0.18 GiB. */
 const RESIDENT_BYTES = 2 ** 30;
+/** The maximum size of an array. */
+const MOST_BYTES = 2 ** 32;
 
 export interface Placement {
   /** Holds the state, and the examples if they are resident. */
@@ -33,13 +35,19 @@ export interface Placement {
  * has the reason.
  */
 export async function placeExamples(settings: Settings, state: State): Promise<Placement> {
-  const { data, evaluation, resident } = settings;
+  const { where, data, evaluation, resident } = settings;
   const datasets = new Set([data.dataset, evaluation?.data ?? data.dataset]);
   let isAsynchronous = false;
   for (const dataset of datasets) if (await checkReads(dataset)) isAsynchronous = true;
   // Data that is read during training is meant to stay outside of the memory.
   if (isAsynchronous && resident === 'auto') return placeFed(settings, state, []);
   const bytes = [...datasets].reduce((sum, dataset) => sum + residentBytes(dataset), 0);
+  if (resident === true && bytes > MOST_BYTES) {
+    throw new RangeError(
+      `${where}: resident: true: the data takes ${(bytes / 2 ** 30).toFixed(2)} GiB, more than ${MOST_BYTES / 2 ** 30} ` +
+        `(omit resident: batches are then fed one by one)`,
+    );
+  }
   let reason = bytes <= RESIDENT_BYTES ? null : `the data takes ${(bytes / 2 ** 30).toFixed(1)} GiB`;
   if (resident === true || (resident === 'auto' && reason === null)) {
     try {

@@ -140,6 +140,13 @@ test('inMemory reads all examples of a part', async () => {
   expect([...targets(read)]).toEqual([...targets(same)]);
   expect(await inMemory(read)).toBe(read);
   await expect(inMemory(Promise.resolve(part) as never)).rejects.toThrow('inMemory: the argument must be');
+  const large: Dataset = { ...later(), name: 'large', length: 2 ** 30 };
+  await expect(inMemory(large)).rejects.toThrow(
+    'inMemory: large: 1073741824 examples take 8.00 GiB, more than 4 (pass a part: inMemory(take(dataset, n)))',
+  );
+  await expect(fit(runOf(large, { eval: undefined, resident: true } as never))).rejects.toThrow(
+    /fit: resident: true: the data takes 12\.00 GiB, more than 4 \(omit resident/,
+  );
   const labels: Dataset = { ...later(), readTargets: (indices, y) => y.set(indices.map((i) => i % 3)) };
   expect([...targets(take(labels, 4))]).toEqual([0, 1, 2, 0]);
 });
