@@ -415,5 +415,6 @@ byId('theme').addEventListener('click', () => {
 selectSource('site');
 describeSource('site');
 showChoice();
-draw();
+// At once: a plot without data of its own cannot be drawn.
+for (const { act } of drawings) act();
 byId('start').focus({ preventScroll: true });

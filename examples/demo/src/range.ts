@@ -71,7 +71,9 @@ export class RangePanel {
         if (base !== null && max !== null) {
           this.#bounds = { base, max };
           this.#use.hidden = false;
-          this.#say(`Suggested bounds: ${showRate(base)} to ${showRate(max)}.`);
+          this.#say(
+            `The loss is lowest at ${showRate(max)}. Suggested bounds: ${showRate(base)} to ${showRate(max)}.`,
+          );
         } else {
           this.#say(`The curve gives no bounds: ${why ?? 'the loss does not fall'}.`);
         }

@@ -49,15 +49,16 @@ async function test({ source, seed, threads }: RangeInput): Promise<void> {
     ],
   });
   const [curve] = curves;
-  const { valley, slide, minimum } = suggestBounds(curve);
-  const max = slide.lr ?? minimum.lr;
+  const { minimum } = suggestBounds(curve);
+  // The suggestion is a tenth of the rate with the lowest loss.
+  const base = minimum.lr;
   send({
     type: 'done',
     rates: curve.points.map(({ lr }) => lr),
     losses: curve.points.map(({ smoothed }) => smoothed),
-    base: max === null ? null : max / 10,
-    max,
-    why: max === null ? (slide.why ?? valley.why ?? null) : null,
+    base,
+    max: base === null ? null : 10 * base,
+    why: minimum.why ?? null,
   });
 }
 
