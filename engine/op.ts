@@ -5,7 +5,7 @@
 import { PlanError, ShapeError, type EngineError } from './errors.ts';
 import { isRecord, show } from './options.ts';
 import { currentPath } from './path.ts';
-import { currentRegion } from './recompute.ts';
+import { currentRegion } from './region.ts';
 import { formatType } from './shape.ts';
 import { Tensor, type Node } from './tensor.ts';
 import type { DType, TensorType } from './types.ts';

@@ -4,35 +4,8 @@
  * `grad` gives the derivative rules the same operations on the same inputs in place of the values of the forward pass. New operations are
  * later in the order of execution, so the planner frees the values in between. Gradients are added in the same order, so no bit changes.
  */
-import type { Tensor, Node } from './tensor.ts';
-
-/** A part of the graph that is computed again. */
-export interface Region {
-  /** Results that are kept. */
-  readonly kept: Set<Tensor>;
-}
-
-let current: Region | null = null;
-
-/** The region that new operations belong to. */
-export const currentRegion = (): Region | null => current;
-
-/**
- * Calls `build`. The operations that it creates are computed again in the backward pass. The tensors of its result are kept. In a region
- * inside of another one, operations belong to the outer one.
- */
-export function recomputed<T>(build: () => T, resultsOf: (result: T) => readonly Tensor[]): T {
-  if (current !== null) return build();
-  const region: Region = { kept: new Set() };
-  current = region;
-  try {
-    const result = build();
-    for (const tensor of resultsOf(result)) region.kept.add(tensor);
-    return result;
-  } finally {
-    current = null;
-  }
-}
+import type { Region } from './region.ts';
+import type { Node, Tensor } from './tensor.ts';
 
 /** Finds the values that a derivative uses: those of the forward pass, or of regions the same ones computed again. */
 export class Recomputation {

@@ -4,7 +4,7 @@
  */
 import type { DType, HostTensor, Shape, TensorType } from './types.ts';
 import type { AnyOp, Attrs } from './op.ts';
-import type { Region } from './recompute.ts';
+import type { Region } from './region.ts';
 
 /** One application of an operation. */
 export interface Node {

@@ -1,6 +1,6 @@
 /** Layers whose activations are computed again in the backward pass. */
 import { tensorsOf, type Named } from '../named.ts';
-import { recomputed } from '../recompute.ts';
+import { recomputed } from '../region.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkLayer, checkScope, type Layer } from './layer.ts';
 
