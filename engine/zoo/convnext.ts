@@ -2,7 +2,7 @@
 import { add, mul } from '../index.ts';
 import * as nn from '../nn/index.ts';
 import { checkInteger, checkOptions, show } from '../options.ts';
-import { MODEL, checkModel, depthRate, input, list, type ModelOptions } from './parts.ts';
+import { MODEL, checkDepthRate, checkModel, depthRate, input, list, type ModelOptions } from './parts.ts';
 
 export interface ConvnextTinyOptions extends ModelOptions {
   /** Rate of stochastic depth in the last block. It grows linearly from 0 in the first. Default 0.1, as in the paper for ConvNeXt-Tiny. */
@@ -70,6 +70,7 @@ export function convnext(options: ConvnextOptions): nn.Layer {
   checkOptions('convnext', options, [...MODEL, 'widths', 'blocks', 'stochasticDepth']);
   checkModel('convnext', options);
   const { classes, channels = 3, widths, blocks, stochasticDepth = 0.1 } = options;
+  checkDepthRate('convnext', stochasticDepth);
   for (const [name, sizes] of Object.entries({ widths, blocks })) {
     if (!Array.isArray(sizes) || sizes.length !== 4) {
       throw new RangeError(

@@ -1,7 +1,7 @@
 /** What the models share: their options, and layers under PyTorch's names. */
 import type { HostData, HostTensor, Tensor } from '../index.ts';
 import * as nn from '../nn/index.ts';
-import { checkInteger } from '../options.ts';
+import { checkInteger, checkNumber } from '../options.ts';
 
 /** Options of all classifiers. */
 export interface ModelOptions {
@@ -55,6 +55,10 @@ export const conv = (inputs: number, outputs: number, kernel: number, options: C
   });
 
 export const identity: nn.Layer = nn.activation((x) => x, 'identity');
+
+/** Throws RangeError unless a rate of stochastic depth is in [0, 1). */
+export const checkDepthRate = (where: string, rate: number): void =>
+  checkNumber(where, 'stochasticDepth', rate, 'in [0, 1)', (x) => x >= 0 && x < 1);
 
 /** The rate of stochastic depth of block `index` of `count`, which grows linearly from 0 to `rate`. */
 export const depthRate = (rate: number, index: number, count: number): number =>

@@ -2,7 +2,16 @@
 import { add, ShapeError, slice } from '../index.ts';
 import * as nn from '../nn/index.ts';
 import { checkInteger, checkNumber, checkOptions } from '../options.ts';
-import { MODEL, checkModel, depthRate, identity, input, list, type ModelOptions } from './parts.ts';
+import {
+  MODEL,
+  checkDepthRate,
+  checkModel,
+  depthRate,
+  identity,
+  input,
+  list,
+  type ModelOptions,
+} from './parts.ts';
 
 export interface VitOptions extends ModelOptions {
   /** Height and width of the images in pixels. */
@@ -97,6 +106,7 @@ export function vit(options: VitOptions): nn.Layer {
   for (const [name, value] of Object.entries({ size, patch, width, depth, mlpWidth })) {
     checkInteger('vit', name, value, 1);
   }
+  checkDepthRate('vit', stochasticDepth);
   const divides = (n: number) => (x: number) => Number.isSafeInteger(x) && x > 0 && n % x === 0;
   checkNumber('vit', 'patch', patch, `a divisor of the size, ${size}`, divides(size));
   checkNumber('vit', 'heads', heads, `a divisor of the width, ${width}`, divides(width));

@@ -117,6 +117,14 @@ test.each([
     () => outputShape(zoo.vit({ ...SMALL_VIT, classes: 2 }), [1, 28, 28, 3]),
   ],
   [
+    'vit: stochasticDepth must be in [0, 1), got 1',
+    () => zoo.vit({ ...SMALL_VIT, classes: 2, stochasticDepth: 1 }),
+  ],
+  [
+    'convnext: stochasticDepth must be in [0, 1), got -0.1',
+    () => zoo.convnextTiny({ classes: 2, stochasticDepth: -0.1 }),
+  ],
+  [
     'convnext: widths must be an array of 4 integers, got',
     () => zoo.convnext({ classes: 2, widths: [8, 8, 8], blocks: [1, 1, 1, 1] }),
   ],
