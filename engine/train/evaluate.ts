@@ -223,7 +223,7 @@ function firstRows({ shape, dtype, data }: HostTensor, count: number): HostTenso
 }
 
 /** The averages in place of the values, or the values before the first average. */
-const averagesOf = (state: Tree): Tree =>
+export const averagesOf = (state: Tree): Tree =>
   withAverages(state, (average, weight, value) =>
     where(equal(weight, 0), value, div(average, where(equal(weight, 0), 1, weight))),
   );

@@ -10,6 +10,7 @@ import { checkFinite } from '../ops/elementwise.ts';
 import { sum } from '../ops/reduce.ts';
 import type { Tensor } from '../tensor.ts';
 import type { State } from '../types.ts';
+import { averagesOf } from './evaluate.ts';
 
 /** The failed step, with its inputs and feeds. */
 export interface Suspect {
@@ -17,6 +18,8 @@ export interface Suspect {
   readonly backend: Backend;
   readonly store: Store;
   readonly training: boolean;
+  /** Whether the averages of the weights take their place. Default false. */
+  readonly averaged?: boolean;
   readonly seed: number;
   readonly step: number;
   readonly inputs: InputTypes;
@@ -44,8 +47,10 @@ export function nonFiniteState(state: State): string | null {
 
 /** Describes the first tensor of the step that is not finite: an array of the model, or the output of a layer. */
 export async function findNonFinite(suspect: Suspect): Promise<string> {
-  const { model, backend, store, training, seed, step } = suspect;
-  const bad = nonFiniteState(await store.read(Object.keys(model.params)));
+  const { model, backend, store, training, averaged = false, seed, step } = suspect;
+  const names = Object.keys(model.params);
+  // Averages are computed, and checked, in the graph.
+  const bad = averaged ? null : nonFiniteState(await store.read(names));
   if (bad !== null) return `${bad} (${step === 0 ? 'from the start' : 'since an earlier update'})`;
   const executable = await compile(backend, {
     inputs: suspect.inputs,
@@ -55,7 +60,7 @@ export async function findNonFinite(suspect: Suspect): Promise<string> {
       const augmentation = suspect.augmentation?.(inputs as unknown as Tree, x);
       const observe = (path: string, value: Tensor): Tensor =>
         value.dtype === 'f32' ? checkFinite(value, `the output of ${path}`) : value;
-      const bound = bind(model, state, {
+      const bound = bind(model, averaged ? checkedAverages(names, state) : state, {
         training,
         step: at,
         seed,
@@ -82,6 +87,13 @@ export async function findNonFinite(suspect: Suspect): Promise<string> {
   } finally {
     await executable.close();
   }
+}
+
+/** The arrays with their averages, which stop the run unless they are finite. */
+function checkedAverages(names: readonly string[], state: Tree): Tree {
+  const averages = averagesOf(state);
+  const checked = names.map((name) => [name, checkFinite(averages[name], `the average of ${name}`)] as const);
+  return { ...averages, ...Object.fromEntries(checked) };
 }
 
 /** What to do about a loss that is not finite after `step` updates. */

@@ -161,6 +161,7 @@ export class Session {
       const origin = await findNonFinite({
         ...this.#suspect(step),
         training: false,
+        averaged: settings.evaluation?.averaged === true,
         inputs: evaluation.inputs(bad.length),
         feeds: await evaluation.feeds(bad),
         input: (inputs, state) => evaluation.gather(inputs, state).x,

@@ -1,9 +1,9 @@
 /** Errors for numbers that are not finite. */
 import { describe, expect, test } from 'vitest';
-import { fit, reference, type TrainOptions } from 'cyclegrad';
+import { fit, reference, type State, type TrainOptions } from 'cyclegrad';
 import * as nn from 'cyclegrad/nn';
 import { loader, synthetic } from 'cyclegrad/datasets';
-import { sgd } from 'cyclegrad/optim';
+import { averageWeights, sgd } from 'cyclegrad/optim';
 import { eventsOf, folder, held, images, tinyRun } from './fixture.ts';
 
 describe('numbers that stop being finite', () => {
@@ -29,6 +29,23 @@ describe('numbers that stop being finite', () => {
     const { error } = await explode({ model, data });
     expect(String(error)).toContain(
       'at step 0 (lr 1e+30): first bad tensor: the output of block.bad is not finite: NaN',
+    );
+  });
+
+  test('an evaluation of averages names the average that is not finite', async () => {
+    const optimizer = averageWeights(sgd({ lr: 0 }));
+    const options = tinyRun({ optimizer, steps: 1 });
+    const { state } = await fit(options);
+    const name = Object.keys(state).find((each) => each.endsWith('average/fc.weight'))!;
+    const weight = Object.keys(state).find((each) => each.endsWith('averageWeight'))!;
+    const initial = {
+      ...state,
+      [name]: { ...state[name], data: state[name].data.map(() => NaN) },
+      [weight]: { ...state[weight], data: Float32Array.of(1) },
+    } as State;
+    const { error } = await eventsOf({ ...options, initial, eval: { data: held, every: 1, averaged: true } });
+    expect(String(error)).toContain(
+      'eval: the loss is not finite after 0 steps: first bad tensor: the average of fc.weight is not finite: NaN at element 0',
     );
   });
 
