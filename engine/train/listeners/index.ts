@@ -3,7 +3,8 @@ export { formatDuration, formatPercent } from './format.ts';
 export type { TextOutput } from './streams.ts';
 export { progressBar, type ProgressOptions } from './progress.ts';
 export { jsonLines, type JsonLinesOptions } from './json-lines.ts';
-export { report, type ReportOptions, type RunSummary } from './report.ts';
+export { report, type ReportOptions } from './report.ts';
+export type { RunSummary } from './run-record.ts';
 export {
   curveSvg,
   type CurveAxis,
