@@ -22,6 +22,7 @@ import { addBackendOptions, startBackend, type BackendArguments } from '../optio
 import { DATA_HELP, openCifar10 } from '../cifar10.ts';
 import { exitCodeOf, UsageError } from '../failure.ts';
 import { EXIT_CODES, shellWord, type Host } from '../host.ts';
+import { addLogOption, logFiles, openLogs, type LogFormat } from '../options/logs.ts';
 import { addNetOptions, NETS, type NetArguments } from '../options/nets.ts';
 import {
   chooseSchedule,
@@ -49,6 +50,7 @@ interface TrainArguments extends BackendArguments, NetArguments, RateOptions {
   readonly evalEvery: number;
   readonly checkpointEvery: number;
   readonly json?: boolean;
+  readonly log?: readonly LogFormat[];
   /** True: any free port. */
   readonly ui?: number | true;
 }
@@ -71,7 +73,7 @@ export function addTrainCommand(
       'table2',
     );
   for (const option of scheduleOptions()) command.addOption(option);
-  addNetOptions(command)
+  addLogOption(addNetOptions(command))
     .option('--seed <n>', 'seed of the initial weights', whole(0), 1)
     .option('--data <dir>', DATA_HELP, path)
     .option('--run <dir>', 'folder of the run (default: runs/<net>-<schedule>-seed<n>)', path)
@@ -235,7 +237,7 @@ interface Run {
   readonly page: LivePage | null;
 }
 
-function runTraining({
+async function runTraining({
   host,
   options,
   chosen,
@@ -257,6 +259,7 @@ function runTraining({
     optimizer: optimizer.config,
     data: examples.config,
   };
+  const logs = openLogs(options.log ?? [], dir, { config, title });
   const run = {
     model,
     backend,
@@ -270,16 +273,21 @@ function runTraining({
       progressBar({ stream: host.stderr }),
       report(dir, { config, title }),
       ...(options.json === true ? [jsonLines({ stream: host.stdout })] : []),
+      ...logs.listeners,
       watch,
     ],
     signal: stop.signal,
   } satisfies TrainOptions;
-  return fit(page === null ? run : page.watch(run));
+  const result = await fit(page === null ? run : page.watch(run));
+  if (result.reason === 'done') {
+    await logs.finish({ model, backend, state: result.state, data: data.test, batchSize });
+  }
+  return result;
 }
 
 function printResult(
   host: Host,
-  { json }: TrainArguments,
+  { json, log = [] }: TrainArguments,
   dir: string,
   { last, best, ms }: Result,
   resumedAt: number,
@@ -288,11 +296,12 @@ function printResult(
     event === null
       ? 'unknown'
       : `${formatPercent(event.metrics['accuracy'] ?? NaN)} after ${event.step} steps`;
+  const files = ['events.jsonl', 'summary.json', 'curve.svg', ...logFiles(log), 'checkpoints'];
   const lines = [
     `test accuracy  ${accuracy(last)}`,
     `best           ${accuracy(best)}`,
     `time           ${formatDuration(ms)}${resumedAt > 0 ? `, from step ${resumedAt} on` : ''}`,
-    `run folder     ${relative(host.cwd, dir) || '.'} (events.jsonl, summary.json, curve.svg, checkpoints)`,
+    `run folder     ${relative(host.cwd, dir) || '.'} (${files.join(', ')})`,
   ];
   (json === true ? host.stderr : host.stdout).write(`${lines.join('\n')}\n`);
 }

@@ -25,6 +25,10 @@ describe('wrong use ends with 2 and says what is allowed', () => {
       'train --schedule exp-range --gamma 1.1',
       "argument '1.1' is invalid. It must be a number above 0 and at most 1.",
     ],
+    [
+      'train --log csv,excel',
+      "argument 'csv,excel' is invalid. 'excel' is no format. Use csv, tensorboard, html, separated by commas.",
+    ],
     ['train --simd turbo', "argument 'turbo' is invalid. Allowed choices are auto, plain, relaxed, wide."],
     ['train --backend cuda', "argument 'cuda' is invalid. Allowed choices are auto, wasm, gpu, reference."],
     ['train --net huge', "argument 'huge' is invalid. Allowed choices are full, quick."],
@@ -65,6 +69,18 @@ it('help and version are answers, on stdout', async () => {
   expect(host.out()).toMatch(/^\d+\.\d+\.\d+\nUsage: cyclegrad train/);
   expect(host.out()).toContain('node main.js train --steps 2000');
   expect(host.err()).toBe('');
+});
+
+it('train --log also writes files for other programs', { timeout: 120_000 }, async () => {
+  const host = await testHost();
+  const options = `${SMALL} --steps 2 --eval-every 2 --run r --log html,csv,tensorboard`;
+  expect(await run(host, `train ${options}`)).toBe(0);
+  expect(host.out()).toContain('report.html, log.csv, tensorboard, checkpoints)');
+  expect(readdirSync(join(host.cwd, 'r', 'tensorboard'))).toEqual(['train', 'validation']);
+  expect(readFileSync(join(host.cwd, 'r', 'log.csv'), 'utf8')).toMatch(
+    /^epoch,loss,accuracy,val_loss,.*\n0,/,
+  );
+  expect(readFileSync(join(host.cwd, 'r', 'report.html'), 'utf8')).toContain('Confusion matrix');
 });
 
 describe('train', () => {

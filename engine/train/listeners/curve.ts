@@ -15,6 +15,7 @@ import {
   type SymbolType,
 } from 'd3-shape';
 import { checkNumber, checkOptions, show } from '../../options.ts';
+import { escape } from './markup.ts';
 
 /** A line, or markers, of a chart. */
 export interface CurveSeries {
@@ -700,14 +701,4 @@ function text(x: number, y: number, content: string, style: TextStyle): string {
 
 function px(value: number): string {
   return String(Math.round(value * 100) / 100);
-}
-
-function escape(content: string): string {
-  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-  return (
-    content
-      .replace(/[&<>"]/g, (character) => entities[character])
-      // eslint-disable-next-line no-control-regex -- XML 1.0 has no way to write these
-      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '\ufffd')
-  );
 }

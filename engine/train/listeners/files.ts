@@ -61,7 +61,7 @@ function parseLine(line: string): LoggedEvent | null {
 }
 
 /** Whether a line is an event as `toLine` writes it. Fields that reports compute with must be numbers. */
-function isEvent(value: unknown): value is LoggedEvent {
+export function isEvent(value: unknown): value is LoggedEvent {
   if (!isRecord(value) || typeof value['type'] !== 'string' || !isCount(value['step'])) return false;
   if (value['type'] === 'eval') {
     return (

@@ -13,3 +13,7 @@ export {
   type CurvePanel,
   type CurveSeries,
 } from './curve.ts';
+export { csvLog } from './csv.ts';
+export { htmlReport, type HtmlReport, type HtmlReportOptions } from './html.ts';
+export { tensorboard, type TensorBoard, type TensorBoardOptions } from './tensorboard.ts';
+export { tracker, type TrackedRun, type TrackerClient, type TrackerOptions } from './tracker.ts';

@@ -8,7 +8,7 @@ import { toLine, type LoggedEvent } from './files.ts';
 import { formatPercent, number } from './format.ts';
 
 /** An evaluation in the summary. */
-interface Quality {
+export interface Quality {
   readonly step: number;
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;

@@ -199,6 +199,13 @@ const engine: Readonly<Record<string, Row>> = {
   jsonLines: row({ path: join(dir, 'events.jsonl'), append: true }),
   progressBar: row({ stream: process.stderr, every: 1, now: () => 0 }),
   report: row(join(dir, 'report'), { config: { net: 'mlp' }, title: 'A run' }),
+  csvLog: row(join(dir, 'log.csv')),
+  htmlReport: row(join(dir, 'report.html'), { config: { net: 'mlp' }, title: 'A run' }),
+  tensorboard: row(join(dir, 'report'), { config: { net: 'mlp' }, every: 1 }),
+  tracker: row(
+    { init: () => undefined, log: () => undefined, finish: () => undefined },
+    { config: { net: 'mlp' }, every: 1 },
+  ),
   reference: row({ precision: 'f64' }),
   wasm: row({ threads: 1, simd: 'auto', convolution: 'auto', workers: false }),
   gpu: row({ mode: 'cpu', overrides: false, dawn: [] }),
