@@ -94,10 +94,25 @@ export class GraphWriter {
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
     output = this.#fresh(),
   ): string {
-    const node = { opType, input: names, output: [output], attributes };
-    this.#nodes.push(node);
-    this.#producers.set(output, node);
+    this.#add({ opType, input: names, output: [output], attributes });
     return output;
+  }
+
+  /** A node with several results. */
+  results(
+    opType: string,
+    names: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>>,
+    count: number,
+  ): readonly string[] {
+    const output = Array.from({ length: count }, () => this.#fresh());
+    this.#add({ opType, input: names, output, attributes });
+    return output;
+  }
+
+  #add(node: OnnxNode): void {
+    this.#nodes.push(node);
+    for (const output of node.output) this.#producers.set(output, node);
   }
 
   /** A transposition. One that reverses another takes the other's input. */
@@ -122,9 +137,9 @@ export class GraphWriter {
     return this.node('Concat', parts, { axis: 0 });
   }
 
-  /** The nodes and initializers that `output` needs. */
-  finish(output: string): { node: OnnxNode[]; initializer: OnnxTensor[] } {
-    const needed = new Set([output]);
+  /** The nodes and initializers that the outputs need. */
+  finish(outputs: readonly string[]): { node: OnnxNode[]; initializer: OnnxTensor[] } {
+    const needed = new Set(outputs);
     const node = this.#nodes
       .toReversed()
       .filter((each) => {

@@ -20,7 +20,6 @@ import {
   inOrder,
   isHost,
   rankOf,
-  samePerm,
   toPlain,
   type Permuted,
   type Value,
@@ -80,17 +79,18 @@ export async function fromOnnx(source: Uint8Array | ArrayBuffer | string): Promi
   const images = imageInputs(graph);
   const model = modelOf(where, graph, params, images);
   const state = Object.fromEntries([...params.values()].map((param) => [param.name, arrayOf(param)]));
-  const outputs = graph.outputs.map((output) => ({ ...output }));
+  const info = (value: OnnxInfo, among: ReadonlySet<string>): OnnxInfo => ({
+    ...value,
+    shape: among.has(value.name)
+      ? channelsLast(value.shape.length).map((axis) => value.shape[axis])
+      : value.shape,
+  });
+  const results = imageOutputs(graph, images);
   return {
     model,
     state,
-    inputs: graph.inputs.map((input) => ({
-      ...input,
-      shape: images.has(input.name)
-        ? channelsLast(input.shape.length).map((axis) => input.shape[axis])
-        : input.shape,
-    })),
-    outputs,
+    inputs: graph.inputs.map((input) => info(input, images)),
+    outputs: graph.outputs.map((output) => info(output, results)),
   };
 }
 
@@ -173,19 +173,13 @@ const ON_IMAGES = new Set([
   'Upsample',
 ]);
 
-/** Operators that keep the axes of their first input. */
-const KEEPS_AXES = new Set([
-  'Add',
-  'BatchNormalization',
-  'Cast',
-  'Clip',
-  'Div',
-  'Identity',
-  'Mul',
-  'Pad',
-  'Relu',
-  'Sub',
-]);
+/** Operators that keep the axes of their inputs. */
+const KEEPS_AXES = new Set(
+  (
+    'Add BatchNormalization Cast Clip Concat Div Dropout Elu Erf Exp HardSigmoid HardSwish Identity LeakyRelu Log LogSoftmax Max Min Mul ' +
+    'Neg Pad Pow PRelu Relu Selu Sigmoid Slice Softmax Softplus Split Sqrt Sub Sum Tanh'
+  ).split(' '),
+);
 
 /** The names of inputs [N, C, H, W] or [N, C, L] that reach an operator on images with their axes in order. */
 function imageInputs({ inputs, nodes }: Graph): ReadonlySet<string> {
@@ -202,6 +196,16 @@ function imageInputs({ inputs, nodes }: Graph): ReadonlySet<string> {
     if (isImage) images.add(name);
   }
   return images;
+}
+
+/** The names of outputs that come from images with their axes in order. */
+function imageOutputs({ nodes, outputs }: Graph, inputs: ReadonlySet<string>): ReadonlySet<string> {
+  const images = new Set(inputs);
+  for (const node of nodes) {
+    const keeps = KEEPS_AXES.has(node.opType) && node.inputs.some((input) => images.has(input));
+    if (keeps || ON_IMAGES.has(node.opType)) for (const output of node.outputs) images.add(output);
+  }
+  return new Set(outputs.flatMap(({ name, shape }) => (shape.length > 2 && images.has(name) ? [name] : [])));
 }
 
 /** The value of a parameter in the layout of the model. */
@@ -245,6 +249,7 @@ function modelOf(
   params: ReadonlyMap<string, Param>,
   images: ReadonlySet<string>,
 ): Layer {
+  const results = imageOutputs(graph, images);
   const model: Layer<Named<Tensor>, Named<Tensor>> = {
     params: Object.fromEntries([...params.values()].map((param) => [param.name, specOf(param)])),
     config: { kind: 'onnx', opset: graph.opset, nodes: graph.nodes.map(describe) },
@@ -254,8 +259,10 @@ function modelOf(
         values.set(initializer, { tensor: scope.param(name), perm });
       for (const [input, tensor] of takeInputs(where, graph, x, images)) values.set(input, tensor);
       for (const node of graph.nodes) applyNode(where, graph.opset, node, values, params, scope);
-      const results = graph.outputs.map(({ name }) => [name, resultOf(values.get(name)!)] as const);
-      return results.length === 1 ? results[0][1] : Object.fromEntries(results);
+      const tensors = graph.outputs.map(
+        ({ name }) => [name, resultOf(values.get(name)!, results.has(name))] as const,
+      );
+      return tensors.length === 1 ? tensors[0][1] : Object.fromEntries(tensors);
     },
   };
   return model as unknown as Layer;
@@ -307,12 +314,9 @@ function takeInputs(
   });
 }
 
-/** The tensor of an output. Images keep the channels last, and other values have the axes of the file. */
-function resultOf(value: Value): Tensor {
-  const rank = rankOf(value);
-  if (isHost(value) || rank < 3 || !samePerm(value.perm, channelsLast(rank))) return toPlain(value);
-  return inOrder(value, value.perm);
-}
+/** The tensor of an output, with the channels last if it is an image, and else with the axes of the file. */
+const resultOf = (value: Value, isImage: boolean): Tensor =>
+  isImage ? inOrder(value, channelsLast(rankOf(value))) : toPlain(value);
 
 function applyNode(
   where: string,

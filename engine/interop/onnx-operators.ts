@@ -784,6 +784,34 @@ const cumSum: Operator = {
   },
 };
 
+const gatherElements: Operator = {
+  inputs: [2, 2],
+  attributes: ['axis'],
+  apply(at) {
+    const [x, index] = (at.inputs as [Value, Value]).map(toPlain);
+    const axis = axisOf(integer(at, 'axis', 0), x.rank);
+    const positions = ops.where(ops.less(index, 0), ops.add(index, x.shape[axis]), index);
+    return plain(ops.takeAlongAxis(x, positions, axis));
+  },
+};
+
+const topK: Operator = {
+  inputs: [1, 2],
+  attributes: ['axis', 'k', 'largest', 'sorted'],
+  apply(at) {
+    const x = toPlain(first(at));
+    const k = numberOf(at, 1, 'k');
+    if (k === undefined) throw new DataError('k must be given');
+    const axis = axisOf(integer(at, 'axis', -1), x.rank);
+    if (integer(at, 'largest', 1) === 1) {
+      const { values, indices } = ops.topK(x, k, axis);
+      return [plain(values), plain(indices)];
+    }
+    const { values, indices } = ops.topK(ops.neg(x), k, axis);
+    return [plain(ops.neg(values)), plain(indices)];
+  },
+};
+
 const constantOfShape: Operator = {
   inputs: [1, 1],
   attributes: ['value'],
@@ -858,6 +886,7 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   Flatten: flatten,
   Floor: elementwise(ops.floor),
   Gather: gather,
+  GatherElements: gatherElements,
   Gemm: gemm,
   GlobalAveragePool: globalPool(ops.mean),
   GlobalMaxPool: globalPool(ops.max),
@@ -937,6 +966,7 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
     attributes: [],
     apply: (at) => plain(ops.tile(toPlain(first(at)), known('repeats', at.inputs[1]!))),
   },
+  TopK: topK,
   Transpose: transpose,
   Unsqueeze: reshaping((at, from) => unsqueezed(from, listOf(at, 1, 'axes') ?? []), 2, ['axes']),
   Upsample: resize,

@@ -5,6 +5,7 @@ import type { ConvAttrs } from '../ops/primitives/conv.ts';
 import type { MatmulAttrs } from '../ops/primitives/matmul.ts';
 import type { BatchNormAttrs } from '../ops/primitives/norm.ts';
 import type { PoolAttrs } from '../ops/primitives/pool.ts';
+import { resizeTable, type ResizeAttrs } from '../ops/primitives/resize.ts';
 import type { Node } from '../tensor.ts';
 import type { DType, Shape } from '../types.ts';
 import { NotExportable, type Dim, type GraphWriter } from './onnx-graph.ts';
@@ -101,17 +102,33 @@ const convTranspose: Exporter = ({ writer, node, names: [g, w] }) => {
   });
 };
 
+/**
+ * Windows that exceed the padded image are clipped: the padding at the end grows until they fit. Maxima ignore padding, and averages do not
+ * count it, so an average that counts the padded image gets that as an image.
+ */
 const pool =
   (opType: 'MaxPool' | 'AveragePool'): Exporter =>
-  ({ writer, node, names }) => {
+  ({ writer, node, names: [x] }) => {
     const { kernel, stride, pad, input, output, insideOnly } = attrsOf<PoolAttrs>(node);
-    const outside = [0, 1].some(
-      (i) => (output[i] - 1) * stride[i] + kernel[i] > input[i] + pad[2 * i] + pad[2 * i + 1],
-    );
-    if (outside) throw new NotExportable(`${node.op.name} with windows outside the padded image`);
-    const attributes = { kernel_shape: kernel, strides: stride, pads: pads(pad) };
+    const missing = [0, 1].map((i) => {
+      const reached = (output[i] - 1) * stride[i] + kernel[i];
+      return Math.max(0, reached - input[i] - pad[2 * i] - pad[2 * i + 1]);
+    });
+    const clips = missing.some((extra) => extra > 0);
+    const [top, bottom, left, right] = pad;
+    const window = { kernel_shape: kernel, strides: stride };
+    if (opType === 'AveragePool' && clips && !insideOnly) {
+      const amounts = writer.integers([0, top, left, 0, 0, bottom, right, 0]);
+      const padded = writer.node('Pad', [x, amounts, writer.scalar(0)]);
+      return onImages(writer, opType, [padded], {
+        ...window,
+        pads: pads([0, missing[0], 0, missing[1]]),
+        count_include_pad: 0,
+      });
+    }
     const counted = opType === 'AveragePool' ? { count_include_pad: insideOnly ? 0 : 1 } : {};
-    return onImages(writer, opType, names, { ...attributes, ...counted });
+    const whole = pads([top, bottom + missing[0], left, right + missing[1]]);
+    return onImages(writer, opType, [x], { ...window, pads: whole, ...counted });
   };
 
 const matmul: Exporter = ({ writer, node, names }) => {
@@ -204,6 +221,160 @@ const normalizeImages: Exporter = ({ writer, names: [x, mean, scale, augmentatio
   return [writer.node('Mul', [writer.node('Sub', [pixels, mean]), scale])];
 };
 
+/** x · factor */
+const scaled =
+  (opType: string, factor: number): Exporter =>
+  ({ writer, names }) => [writer.node('Mul', [writer.node(opType, names), writer.scalar(factor)])];
+
+/** Where |x| is small, `near` of x, else `far`. */
+const byMagnitude = (writer: GraphWriter, x: string, near: string, far: string): string => {
+  const isSmall = writer.node('Less', [writer.node('Abs', [x]), writer.scalar(0.5)]);
+  return writer.node('Where', [isSmall, near, far]);
+};
+
+/** log(1 + x), by log(u) · x / (u − 1) with the rounded u = 1 + x where x is small (Kahan). */
+const log1p: Exporter = ({ writer, names: [x] }) => {
+  const one = writer.scalar(1);
+  const u = writer.node('Add', [x, one]);
+  const log = writer.node('Log', [u]);
+  const ratio = writer.node('Div', [x, writer.node('Sub', [u, one])]);
+  const isOne = writer.node('Equal', [u, one]);
+  const near = writer.node('Where', [isOne, x, writer.node('Mul', [log, ratio])]);
+  return [byMagnitude(writer, x, near, log)];
+};
+
+/** e^x − 1, by (u − 1) · x / log(u) with the rounded u = e^x where x is small (Kahan). */
+const expm1: Exporter = ({ writer, names: [x] }) => {
+  const one = writer.scalar(1);
+  const u = writer.node('Exp', [x]);
+  const far = writer.node('Sub', [u, one]);
+  const ratio = writer.node('Div', [x, writer.node('Log', [u])]);
+  const isOne = writer.node('Equal', [u, one]);
+  const near = writer.node('Where', [isOne, x, writer.node('Mul', [far, ratio])]);
+  return [byMagnitude(writer, x, near, far)];
+};
+
+const trunc: Exporter = ({ writer, names: [x] }) => [
+  writer.node('Mul', [writer.node('Sign', [x]), writer.node('Floor', [writer.node('Abs', [x])])]),
+];
+
+/** With the sign of the divisor. ONNX has for floats only that with the sign of the dividend. */
+const remainder: Exporter = ({ writer, names: [a, b] }) => {
+  const zero = writer.scalar(0);
+  const rest = writer.node('Mod', [a, b], { fmod: 1 });
+  const differ = writer.node('Xor', [writer.node('Less', [rest, zero]), writer.node('Less', [b, zero])]);
+  const isSome = writer.node('Not', [writer.node('Equal', [rest, zero])]);
+  const moves = writer.node('And', [isSome, differ]);
+  return [writer.node('Where', [moves, writer.node('Add', [rest, b]), rest])];
+};
+
+/** By the arctangent of the ratio that is at most 1. The reciprocal shows the sign of −0. */
+const atan2: Exporter = ({ writer, names: [y, x] }) => {
+  const zero = writer.scalar(0);
+  const where = (condition: string, a: string, b: string): string => writer.node('Where', [condition, a, b]);
+  const isSteep = writer.node('Greater', [writer.node('Abs', [y]), writer.node('Abs', [x])]);
+  const below = (name: string): string => {
+    const reciprocal = writer.node('Div', [writer.scalar(1), name]);
+    return writer.node('Or', [writer.node('Less', [name, zero]), writer.node('Less', [reciprocal, zero])]);
+  };
+  const isNegative = below(y);
+  const divisor = where(isSteep, y, x);
+  const safe = where(writer.node('Equal', [divisor, zero]), writer.scalar(1), divisor);
+  const angle = writer.node('Atan', [writer.node('Div', [where(isSteep, x, y), safe])]);
+  const half = where(isNegative, writer.scalar(-Math.PI / 2), writer.scalar(Math.PI / 2));
+  const turn = where(isNegative, writer.scalar(-Math.PI), writer.scalar(Math.PI));
+  const flat = where(below(x), writer.node('Add', [angle, turn]), angle);
+  return [where(isSteep, writer.node('Sub', [half, angle]), flat)];
+};
+
+/** x [outer, n, inner] */
+const cumsum: Exporter = ({ writer, node, names: [x] }) => {
+  const { exclusive, reverse } = attrsOf<{ exclusive: boolean; reverse: boolean }>(node);
+  const attributes = { exclusive: Number(exclusive), reverse: Number(reverse) };
+  return [writer.node('CumSum', [x, writer.integers([1])], attributes)];
+};
+
+/** The window is square, and its divisor counts positions outside of the image. */
+const lrnWithin: Exporter = ({ writer, node, names: [x] }) => {
+  const { size, alpha, beta } = attrsOf<{ size: number; alpha: number; beta: number }>(node);
+  const edge = (size - 1) / 2;
+  const [means] = onImages(writer, 'AveragePool', [writer.node('Mul', [x, x])], {
+    kernel_shape: [size, size],
+    strides: [1, 1],
+    pads: [edge, edge, edge, edge],
+    count_include_pad: 1,
+  });
+  const s = writer.node('Add', [writer.node('Mul', [means, writer.scalar(alpha)]), writer.scalar(1)]);
+  return [writer.node('Mul', [x, writer.node('Pow', [s, writer.scalar(-beta)])]), s];
+};
+
+/** Nearest pixels by their positions: runtimes round positions of Resize in single precision. */
+const resize2d: Exporter = ({ writer, node, names: [x], sizes }) => {
+  const attrs = attrsOf<ResizeAttrs>(node);
+  const { bilinear, alignCorners } = attrs;
+  if (!bilinear) {
+    const positions = ([0, 1] as const).map((axis) =>
+      writer.integers(resizeTable(attrs, axis).map(({ from }) => from)),
+    );
+    const rows = writer.node('Gather', [x, positions[0]], { axis: 1 });
+    return [writer.node('Gather', [rows, positions[1]], { axis: 2 })];
+  }
+  const target = writer.sizes([sizes[0], sizes[3], sizes[1], sizes[2]]);
+  return onImages(writer, 'Resize', [x, '', '', target], {
+    mode: 'linear',
+    coordinate_transformation_mode: alignCorners ? 'align_corners' : 'half_pixel',
+  });
+};
+
+/** Rows [rows, n] */
+const sort: Exporter = ({ writer, node, names: [x], sizes }) => {
+  const { descending } = attrsOf<{ descending: boolean }>(node);
+  const [, [n, other]] = sizes;
+  if (n !== other) throw new NotExportable('sort along the batch');
+  const attributes = { axis: 1, largest: Number(descending), sorted: 1 };
+  const [values, index] = writer.results('TopK', [x, writer.integers([n])], attributes, 2);
+  return [values, writer.node('Cast', [index], { to: DATA_TYPES.i32 })];
+};
+
+/** Statistics over all axes but the last one. */
+const batchNorm: Exporter = ({ writer, node, names: [x, gamma, beta] }) => {
+  const axes = node.inputs[0].shape.slice(0, -1).map((_, axis) => axis);
+  const meanOf = (name: string): string => writer.node('ReduceMean', [name], { axes, keepdims: 0 });
+  const mean = meanOf(x);
+  const centered = writer.node('Sub', [x, mean]);
+  const variance = meanOf(writer.node('Mul', [centered, centered]));
+  const { epsilon } = attrsOf<BatchNormAttrs>(node);
+  const deviation = writer.node('Sqrt', [writer.node('Add', [variance, writer.scalar(epsilon)])]);
+  const normalized = writer.node('Div', [centered, deviation]);
+  const wide = gamma === undefined ? normalized : writer.node('Mul', [normalized, gamma]);
+  return [beta === undefined ? wide : writer.node('Add', [wide, beta]), mean, variance];
+};
+
+/** Why an operation has no exporter. */
+export const NOT_EXPORTED: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    [
+      'attentionGrad',
+      'avgPool2dGrad',
+      'batchNormGrad',
+      'conv2dGradWeight',
+      'lrnWithinGrad',
+      'maxPool2dGrad',
+      'reluGrad',
+      'resize2dGrad',
+      'scatterAddAlongAxis',
+      'scatterAddRows',
+      'sigmoidSlope',
+      'softmaxCrossEntropyGrad',
+      'standardizeGrad',
+    ].map((name) => [name, 'it belongs to derivatives']),
+  ),
+  correct: 'it needs labels',
+  softmaxCrossEntropy: 'it needs labels',
+  dropout: 'it draws random numbers',
+  random: 'it draws random numbers',
+};
+
 const EXPORTERS: Readonly<Record<string, Exporter | undefined>> = {
   add: direct('Add'),
   sub: direct('Sub'),
@@ -234,6 +405,14 @@ const EXPORTERS: Readonly<Record<string, Exporter | undefined>> = {
   atan: direct('Atan'),
   tanh: direct('Tanh'),
   sigmoid: direct('Sigmoid'),
+  log1p,
+  expm1,
+  exp2: ({ writer, names: [x] }) => [writer.node('Pow', [writer.scalar(2), x])],
+  log2: scaled('Log', Math.LOG2E),
+  log10: scaled('Log', Math.LOG10E),
+  trunc,
+  remainder,
+  atan2,
   erf: direct('Erf'),
   // Small values of erfc lose digits: ONNX has only erf.
   erfc: ({ writer, names }) => [writer.node('Sub', [writer.scalar(1), writer.node('Erf', names)])],
@@ -246,6 +425,14 @@ const EXPORTERS: Readonly<Record<string, Exporter | undefined>> = {
   conv2dGradInput: convTranspose,
   maxPool2d: pool('MaxPool'),
   avgPool2d: pool('AveragePool'),
+  cumsum,
+  lrnWithin,
+  resize2d,
+  sort,
+  batchNorm,
+  takeAlongAxis: ({ writer, names }) => [writer.node('GatherElements', names, { axis: 1 })],
+  checkFinite: ({ names }) => names,
+  stopGradient: ({ names }) => names,
   matmul,
   attention,
   normalizeImages,

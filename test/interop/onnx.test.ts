@@ -1,7 +1,26 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { cast, cumsum, forward, wasm, type DType, type Shape } from 'cyclegrad';
-import { toOnnx } from 'cyclegrad/interop';
+import {
+  avgPool2d,
+  batchNorm,
+  cast,
+  concat,
+  forward,
+  instanceNorm,
+  key,
+  lrnAcross,
+  lrnWithin,
+  maxPool2d,
+  ones,
+  randomNormal,
+  resize2d,
+  sort,
+  wasm,
+  type DType,
+  type Shape,
+  type Tensor,
+} from 'cyclegrad';
+import { fromOnnx, toOnnx } from 'cyclegrad/interop';
 import * as nn from 'cyclegrad/nn';
 import * as zoo from 'cyclegrad/zoo';
 import { describe, expect, it } from 'vitest';
@@ -72,7 +91,50 @@ async function runtimeDifference(model: nn.Layer, shape: Shape, dtype: DType = '
   return difference(ours, { shape: y.dims, data: y.data });
 }
 
-describe.skipIf(runtime === null)('ONNX Runtime (CYCLEGRAD_ONNX)', () => {
+/** Every operation on an input [4, 4, 6] of waves, which are from -1 to 1. */
+const joined = (parts: readonly Tensor[]): Tensor => concat(parts, -1);
+const OPERATIONS: readonly (readonly [string, (x: Tensor) => Tensor])[] = [
+  ['log1p', (x) => joined([x.mul(0.99), x.mul(1e-5), x.add(3)]).log1p()],
+  ['expm1', (x) => joined([x, x.mul(1e-5)]).expm1()],
+  ['exp2', (x) => x.exp2()],
+  ['log2', (x) => x.abs().add(0.1).log2()],
+  ['log10', (x) => x.abs().add(0.1).log10()],
+  ['trunc', (x) => x.mul(5).trunc()],
+  ['remainder', (x) => joined([x.mul(5).remainder(1.5), x.mul(5).remainder(-1.5)])],
+  ['atan2', (x) => joined([x.atan2(x.sin().sub(0.3)), x.mul(0).atan2(x), x.atan2(x.mul(0))])],
+  ['cumsum', (x) => joined([x.cumsum(1), x.cumsum(2, { exclusive: true, reverse: true })])],
+  ['lrnWithin', (x) => lrnWithin(x, { size: 3, alpha: 2 })],
+  ['lrnAcross', (x) => lrnAcross(x, { size: 3, alpha: 2 })],
+  ['nearest', (x) => joined([resize2d(x, [3, 7]), resize2d(x, [3, 7])])],
+  ['bilinear', (x) => resize2d(x, [3, 7], { mode: 'bilinear' })],
+  ['bilinear with aligned corners', (x) => resize2d(x, [7, 3], { mode: 'bilinear', alignCorners: true })],
+  ['bicubic', (x) => resize2d(x, [3, 7], { mode: 'bicubic' })],
+  ['antialiased', (x) => resize2d(x, [2, 3], { mode: 'bilinear', antialias: true })],
+  ['maxPool2d, ceil', (x) => maxPool2d(x, 3, { stride: 2, ceil: true })],
+  ['maxPool2d, ceil and padding', (x) => maxPool2d(x, 3, { stride: 2, padding: 1, ceil: true })],
+  ['avgPool2d, ceil', (x) => avgPool2d(x, 3, { stride: 2, ceil: true })],
+  [
+    'avgPool2d, ceil and padding',
+    (x) => avgPool2d(x, [3, 2], { stride: 2, padding: [0, 1, 1, 0], ceil: true }),
+  ],
+  ['avgPool2d, inside', (x) => avgPool2d(x, 3, { stride: 2, padding: 1, ceil: true, divisor: 'inside' })],
+  ['sort', (x) => joined([sort(x).values, sort(x, 1, { descending: true }).values])],
+  ['takeAlongAxis', (x) => x.takeAlongAxis(cast(x.abs().mul(3), 'i32'), 1)],
+  ['batchNorm', (x) => batchNorm(x, { gamma: ones([6]).mul(2), beta: ones([6]) }).y],
+  ['instanceNorm', (x) => instanceNorm(x)],
+];
+
+const operation = (compute: (x: Tensor) => Tensor): nn.Layer => nn.activation(compute, 'operation');
+
+it.each(OPERATIONS)('fromOnnx computes what toOnnx has written: %s', async (_, compute) => {
+  const [model, data, backend] = [operation(compute), waves([3, 4, 4, 6]), await wasm({ threads: 1 })];
+  const again = await fromOnnx(await toOnnx(model, {}, { input: [4, 4, 6] }));
+  const ours = await forward({ model, state: {}, data, backend });
+  const theirs = await forward({ model: again.model, state: again.state, data, backend });
+  expect(difference(ours, theirs)).toBeLessThan(TOLERANCE);
+});
+
+describe.skipIf(runtime === null)('ONNX Runtime (CYCLEGRAD_ONNX) (CYCLEGRAD_ONNX)', () => {
   it.each(SMALL)('computes the outputs of %s', async (_, model, shape) => {
     expect(await runtimeDifference(model, shape)).toBeLessThan(TOLERANCE);
   });
@@ -83,6 +145,10 @@ describe.skipIf(runtime === null)('ONNX Runtime (CYCLEGRAD_ONNX)', () => {
       expect(await runtimeDifference(model, shape)).toBeLessThan(TOLERANCE);
     },
   );
+
+  it.each(OPERATIONS)('computes %s', async (_, compute) => {
+    expect(await runtimeDifference(operation(compute), [4, 4, 6])).toBeLessThan(TOLERANCE);
+  });
 
   it('takes bytes that the model normalizes', async () => {
     const model = nn.sequential({
@@ -95,15 +161,57 @@ describe.skipIf(runtime === null)('ONNX Runtime (CYCLEGRAD_ONNX)', () => {
 });
 
 describe('toOnnx', () => {
-  it('names all operations that cannot be exported', async () => {
+  it('names all operations that cannot be exported, with the reason', async () => {
     const model = nn.sequential({
       bytes: nn.activation((x) => cast(cast(x, 'u8')), 'bytes'),
-      sums: nn.activation((x) => cumsum(x, 1), 'sums'),
-      log: nn.activation((x) => x.log1p(), 'log'),
+      noise: nn.activation((x) => x.add(randomNormal([4], key(1, 'noise'))), 'noise'),
     });
     await expect(toOnnx(model, {}, { input: [4] })).rejects.toThrow(
-      'toOnnx: these operations cannot be exported: cumsum in sums, log1p in log (replace them in the model)',
+      'toOnnx: these operations cannot be exported: random (it draws random numbers) in noise (replace them in the model)',
     );
+  });
+
+  it('names an input that the model does not take', async () => {
+    const model = nn.sequential({ conv: nn.conv2d(3, 4, 3) });
+    const wrong = toOnnx(model, nn.initState(model, null, 1), { input: [1, 8, 8, 3] });
+    await expect(wrong).rejects.toThrow(
+      'toOnnx: the model does not take f32 examples of input [1,8,8,3] (pass the shape of an example without the batch): conv / conv2d: ',
+    );
+  });
+
+  it('writes several outputs by name: a detector with its boxes and scores', async () => {
+    const anchors = zoo.anchorBoxes(32, [
+      { grid: 4, sizes: [13], ratios: [1] },
+      { grid: 2, sizes: [22], ratios: [1] },
+    ]);
+    const model = nn.module(
+      { detector: zoo.detector({ classes: 3, anchors: 1, width: 4 }) },
+      (x, { detector }) => zoo.decodeDetections(detector(x), anchors),
+    );
+    const [state, data] = [nn.initState(model, null, 1), waves([2, 32, 32, 3])];
+    const bytes = await toOnnx(model as unknown as nn.Layer, state, { input: [32, 32, 3] });
+    const again = await fromOnnx(bytes);
+    const backend = await wasm({ threads: 1 });
+    const ours = await forward({ model, state, data, backend });
+    const theirs = await forward({
+      model: again.model as unknown as typeof model,
+      state: again.state,
+      data,
+      backend,
+    });
+    expect(Object.keys(theirs)).toEqual(['boxes', 'scores']);
+    for (const name of ['boxes', 'scores'] as const)
+      expect(difference(ours[name], theirs[name])).toBeLessThan(TOLERANCE);
+    if (runtime === null) return;
+    const session = await runtime.InferenceSession.create(bytes, {
+      intraOpNumThreads: 1,
+      logSeverityLevel: 3,
+    });
+    const results = await session.run({ x: new runtime.Tensor('float32', data.data, data.shape) });
+    for (const name of ['boxes', 'scores'] as const)
+      expect(difference(ours[name], { shape: results[name].dims, data: results[name].data })).toBeLessThan(
+        TOLERANCE,
+      );
   });
 
   it('refuses a state without a parameter', async () => {
