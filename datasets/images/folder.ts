@@ -1,22 +1,28 @@
 /** A data set of image files: a folder with one folder for each class. */
 import { basename, join, resolve } from 'node:path';
-import type { Dataset, InputData } from '../../engine/dataset.ts';
-import { DataError } from '../../engine/errors.ts';
+import envPaths from 'env-paths';
+import type { InputData } from '../../engine/dataset.ts';
 import { checkInteger, checkOneOf, checkOptions, isRecord, show } from '../../engine/options.ts';
 import { arrays } from '../arrays.ts';
 import { readImageInto } from './file.ts';
+import { named, type DecodeOptions } from './image.ts';
 import { decoders, lazyImages, MEMORY } from './lazy.ts';
 import { checkPath, IMAGE_OPTIONS, imageFormat, untilAborted, type ImageOptions } from './options.ts';
 import { checkNoneEmpty, firstError, nothingError, reportError } from './problems.ts';
+import {
+  checkClasses,
+  checkReading,
+  checkSize,
+  readAll,
+  type ImageDataset,
+  type ReadImages,
+  type ReadingOptions,
+} from './read.ts';
 import type { Size } from './resize.ts';
 import { findImages, type LabeledFile, type SkippedFile } from './scan.ts';
 import { openShards } from './shards.ts';
-import { named, type DecodeOptions } from './image.ts';
-import envPaths from 'env-paths';
-import type { OnData } from '../progress.ts';
-import { checkListening } from '../checks.ts';
 
-export interface ImageFolderOptions extends ImageOptions {
+export interface ImageFolderOptions extends ImageOptions, ReadingOptions {
   /**
    * The classes in the order of their labels, for a second folder with the same labels. A folder that is not among them throws. A
    * class without a folder or without images has no examples. Default: the names of the folders, sorted.
@@ -25,19 +31,10 @@ export interface ImageFolderOptions extends ImageOptions {
   /** Accepts folders without images when `classes` is not given. Default false: they throw. */
   readonly allowEmpty?: boolean;
   /**
-   * What happens with files that are not images or cannot be decoded. 'report' reads all files, then throws an error that names
-   * them. 'skip' leaves them out and lists them in `skipped`. 'stop' throws at the first one. Default 'report'.
-   */
-  readonly onError?: 'report' | 'skip' | 'stop';
-  /**
    * Whether images are read during training, just before they are needed, for data that does not fit into memory. An object has options.
    * Default false: all images are read at once and kept in memory.
    */
   readonly lazy?: boolean | LazyOptions;
-  /** Receives an event after each file. Default: none. */
-  readonly onProgress?: OnData;
-  /** Stops the reading when it aborts. Default: none. */
-  readonly signal?: AbortSignal;
 }
 
 /** How images are read during training. */
@@ -60,15 +57,9 @@ export interface LazyOptions {
   readonly workers?: number;
 }
 
-/** The images of a folder. */
-export interface ImageDataset extends Dataset {
-  /** The files that `onError: 'skip'` left out, sorted by path. */
-  readonly skipped: readonly SkippedFile[];
-}
-
 const WHERE = 'imageFolder';
-/** The maximum size: a data set is one array. */
-const MAX_BYTES = 2 ** 32;
+/** What to do about images that do not fit into memory. */
+const LAZY = 'pass lazy: true, which reads images during training; or use a smaller size';
 
 /**
  * A data set of the images in `dir`, with paths `dir/<class>/…/<image>`. Classes and images are sorted by name, in the order of UTF-16
@@ -101,25 +92,18 @@ export async function imageFolder(dir: string, options: ImageFolderOptions): Pro
   const format = imageFormat(WHERE, options);
   const { classes, allowEmpty = false, onError = 'report', signal } = options;
   const lazy = lazyOptions(options.lazy);
-  if (
-    classes !== undefined &&
-    !(Array.isArray(classes) && classes.every((name) => typeof name === 'string'))
-  ) {
-    throw new TypeError(`${WHERE}: classes must be an array of names, got ${show(classes)}`);
-  }
+  if (classes !== undefined) checkClasses(WHERE, classes);
   checkOneOf(WHERE, 'allowEmpty', allowEmpty, [true, false]);
-  checkOneOf(WHERE, 'onError', onError, ['report', 'skip', 'stop']);
+  checkReading(WHERE, options);
   if (lazy?.shards === false && onError === 'skip') {
     throw new TypeError(
       `${WHERE}: onError: 'skip' needs all files to be read, but lazy reads them during training (pass lazy: { shards: true }, or omit onError)`,
     );
   }
-  checkListening(WHERE, options);
-  signal?.throwIfAborted();
 
   const root = resolve(dir);
   const found = await findImages(root, { classes, signal });
-  if (lazy === null) checkSize(root, found.files.length, format);
+  if (lazy === null) checkSize(`${WHERE}: ${root}`, found.files.length, format, LAZY);
   if (onError === 'stop' && found.problems.length > 0) throw firstError(found.problems);
   const read = await untilAborted<ReadImages | ListedImages>(
     lazy === null
@@ -129,10 +113,11 @@ export async function imageFolder(dir: string, options: ImageFolderOptions): Pro
   );
   const skipped = [...found.problems, ...read.failed].sort((a, b) => (a.path < b.path ? -1 : 1));
   if (onError !== 'skip' && skipped.length > 0) {
-    throw onError === 'stop' ? firstError(read.failed) : reportError(root, skipped, found);
+    throw onError === 'stop' ? firstError(read.failed) : reportError(WHERE, root, skipped, found);
   }
-  if (read.labels.length === 0) throw nothingError(root, skipped);
-  if (classes === undefined && !allowEmpty) checkNoneEmpty(root, found, read.labels);
+  if (read.files.length === 0) throw nothingError(root, skipped);
+  const labels = Int32Array.from(read.files, ({ label }) => label);
+  if (classes === undefined && !allowEmpty) checkNoneEmpty(root, found, labels);
 
   const { height, width, channels } = format;
   const name = `${basename(root)} ${width}x${height}`;
@@ -140,12 +125,16 @@ export async function imageFolder(dir: string, options: ImageFolderOptions): Pro
   if ('load' in read) {
     const shape = [height, width, channels];
     return {
-      ...lazyImages({ name, shape, classes: names, ...read, memory: lazy!.memory, workers: lazy!.workers }),
+      ...lazyImages({
+        ...{ name, shape, classes: names, labels, load: read.load },
+        ...{ memory: lazy!.memory, workers: lazy!.workers },
+      }),
+      files: read.files,
       skipped,
     };
   }
-  const x = { shape: [read.labels.length, height, width, channels], data: read.data };
-  return { ...arrays(x, read.labels, { classes: names, name }), skipped };
+  const x = { shape: [labels.length, height, width, channels], data: read.data };
+  return { ...arrays(x, labels, { classes: names, name }), files: read.files, skipped };
 }
 
 /** Checks the options and fills in the defaults. Null if all images are kept in memory. */
@@ -165,25 +154,9 @@ function lazyOptions(lazy: unknown): Required<LazyOptions> | null {
   return { memory, shards, workers };
 }
 
-function checkSize(root: string, images: number, { height, width, channels }: Size): void {
-  const bytes = images * height * width * channels;
-  if (bytes <= MAX_BYTES) return;
-  throw new RangeError(
-    `${WHERE}: ${root}: ${images} images of ${width} x ${height} x ${channels} take ${(bytes / 2 ** 30).toFixed(2)} GiB, ` +
-      `more than ${MAX_BYTES / 2 ** 30} (pass lazy: true, which reads images during training; or use a smaller size)`,
-  );
-}
-
-interface ReadImages {
-  /** [labels.length, height, width, channels] */
-  readonly data: Uint8Array;
-  readonly labels: Int32Array;
-  /** In the order of the files. */
-  readonly failed: readonly SkippedFile[];
-}
-
 interface ListedImages {
-  readonly labels: Int32Array;
+  /** The files that can be used. */
+  readonly files: readonly LabeledFile[];
   /** Writes image `i` at `offset`. */
   readonly load: (i: number, out: InputData, offset: number) => Promise<void>;
   readonly failed: readonly SkippedFile[];
@@ -200,60 +173,15 @@ async function listAll(
   if (shards === false) {
     const load: ListedImages['load'] = (i, out, offset) =>
       named(files[i].path, readImageInto(files[i].path, format, out, offset));
-    return { labels: Int32Array.from(files, ({ label }) => label), load, failed: [] };
+    return { files, load, failed: [] };
   }
   const folder =
     shards === true ? join(envPaths('cyclegrad', { suffix: '' }).cache, 'images') : resolve(shards);
   const opened = await openShards({ root, folder, files, format, workers, ...options });
   const good = [...files.keys()].filter((i) => !opened.failed.has(i));
   return {
-    labels: Int32Array.from(good, (i) => files[i].label),
+    files: good.map((i) => files[i]),
     load: (i, out, offset) => opened.load(good[i], out, offset),
     failed: [...opened.failed].map(([i, reason]) => ({ path: files[i].path, reason })),
-  };
-}
-
-/** Decodes the files, several at once, into one array in their order. With 'stop' it ends after the first failure. */
-async function readAll(
-  root: string,
-  files: readonly LabeledFile[],
-  format: Size & DecodeOptions,
-  { onError, onProgress, signal }: ImageFolderOptions,
-): Promise<ReadImages> {
-  const item = format.height * format.width * format.channels;
-  const data = new Uint8Array(files.length * item);
-  const failures = new Map<number, string>();
-  let next = 0;
-  let done = 0;
-  const readNext = async (): Promise<void> => {
-    const i = next++;
-    const { path } = files[i];
-    try {
-      signal?.throwIfAborted();
-      await readImageInto(path, format, data, i * item);
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-      failures.set(i, error.message);
-      if (onError === 'stop') next = files.length;
-    }
-    onProgress?.({ phase: 'read', source: root, done: ++done, total: files.length });
-  };
-  const readOn = async (): Promise<void> => {
-    while (next < files.length) await readNext();
-  };
-  try {
-    await Promise.all(Array.from({ length: decoders() }, readOn));
-  } finally {
-    next = files.length; // after an error that ends the reading
-  }
-
-  const good = [...files.keys()].filter((i) => !failures.has(i));
-  for (const [to, i] of good.entries()) {
-    if (to !== i) data.copyWithin(to * item, i * item, (i + 1) * item);
-  }
-  return {
-    data: data.subarray(0, good.length * item),
-    labels: Int32Array.from(good, (i) => files[i].label),
-    failed: [...failures].sort(([a], [b]) => a - b).map(([i, reason]) => ({ path: files[i].path, reason })),
   };
 }

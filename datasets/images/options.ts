@@ -28,7 +28,8 @@ export interface ImageOptions {
 export const IMAGE_OPTIONS = ['height', 'width', 'channels', 'fit', 'background', 'maxPixels'] as const;
 
 const WHITE: Color = [255, 255, 255];
-const MAX_PIXELS = 2 ** 25;
+/** The default of `maxPixels`. */
+export const MAX_PIXELS = 2 ** 25;
 
 /** Checks the options and fills in the defaults. */
 export function imageFormat(where: string, options: ImageOptions): Size & DecodeOptions {

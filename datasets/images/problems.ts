@@ -2,7 +2,6 @@
 import { DataError } from '../../engine/errors.ts';
 import type { FoundImages, SkippedFile } from './scan.ts';
 
-const WHERE = 'imageFolder';
 /** Files that one message names. */
 const MAX_NAMED = 20;
 
@@ -16,9 +15,14 @@ function listed(skipped: readonly SkippedFile[]): string {
   return [...lines, ...(more > 0 ? [`and ${more} more`] : [])].join('\n  ');
 }
 
-export function reportError(root: string, skipped: readonly SkippedFile[], found: FoundImages): DataError {
+export function reportError(
+  where: string,
+  root: string,
+  skipped: readonly SkippedFile[],
+  found: FoundImages,
+): DataError {
   const { files, problems } = found;
-  const fix = `${WHERE}: onError: 'skip' leaves such files out`;
+  const fix = `${where}: onError: 'skip' leaves such files out`;
   if (skipped.length === 1) return new DataError(`${line(skipped[0])} (${fix})`);
   return new DataError(
     `${root}: ${skipped.length} of ${files.length + problems.length} files cannot be used (${fix}):\n  ${listed(skipped)}`,
@@ -27,7 +31,7 @@ export function reportError(root: string, skipped: readonly SkippedFile[], found
 
 export function nothingError(root: string, skipped: readonly SkippedFile[]): DataError {
   const found = skipped.length === 0 ? '' : `, ${skipped.length} other files:\n  ${listed(skipped)}`;
-  return new DataError(`${root}: there are no images in the folders of the classes (add some)${found}`);
+  return new DataError(`${root}: there are no images that can be used (add some)${found}`);
 }
 
 export function checkNoneEmpty(root: string, { classes }: FoundImages, labels: Int32Array): void {

@@ -55,6 +55,21 @@ async function readHeader(load: Sharp, bytes: Uint8Array): Promise<Header> {
   return { width, height, isProgressive };
 }
 
+/** The size of the upright image, from the header of a file. */
+export async function sizeWithSharp(
+  file: Uint8Array,
+  format: ImageFormat,
+): Promise<{ readonly width: number; readonly height: number }> {
+  const load = await loadSharp();
+  try {
+    const { autoOrient } = await load(essentialParts(file, format), { limitInputPixels: false }).metadata();
+    return autoOrient;
+  } catch (cause) {
+    if (cause instanceof EngineError) throw cause;
+    throw decodingError(format, reasonOf(cause as Error), cause);
+  }
+}
+
 /** The first lines of a message: libraries repeat a line for each pixel or tag that they cannot read. */
 function reasonOf({ message }: Error): string {
   const lines = new Set(message.split('\n').map((line) => line.replace(/[\s:]+$/, '')));

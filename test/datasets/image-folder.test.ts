@@ -109,7 +109,7 @@ describe('classes', () => {
     });
     expect(await labels(dir, { classes: ['b', 'a', 'c'] })).toEqual([1]);
     const nothing = imageFolder(folder({ 'a/.keep': '' }), { ...SIZE, allowEmpty: true });
-    await expect(nothing).rejects.toThrow('there are no images in the folders of the classes (add some)');
+    await expect(nothing).rejects.toThrow('there are no images that can be used (add some)');
   });
 
   test('are sorted as they are read, however the system stores their names', async () => {

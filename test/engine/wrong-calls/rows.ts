@@ -518,6 +518,7 @@ const noCache = Object.fromEntries(
 const sets: Readonly<Record<string, Row>> = {
   arrays: row({ shape: [2, 1], data: [1, 2] }, [0, 1], { classes: 2, name: 'two', targets: 'labels' }),
   channelStats: row(twoInputs, 'image'),
+  similarImages: row(pictures, { distance: 0.1 }),
   cifar10: {
     args: [
       {
@@ -559,6 +560,27 @@ const sets: Readonly<Record<string, Row>> = {
         signal,
       },
     ],
+    places: [join(dir, 'pets/cat'), join(dir, 'text')],
+  },
+  imageFiles: {
+    args: [
+      [{ path: join(dir, 'pets/cat/1.png'), label: 0 }],
+      {
+        height: 2,
+        width: 2,
+        channels: 3,
+        fit: 'cover',
+        background: [0, 0, 0],
+        maxPixels: 100,
+        classes: ['cat'],
+        onError: 'report',
+        onProgress: () => undefined,
+        signal,
+      },
+    ],
+  },
+  inspectImages: {
+    args: [join(dir, 'pets'), { classes: ['cat'], onProgress: () => undefined, signal }],
     places: [join(dir, 'pets/cat'), join(dir, 'text')],
   },
   ...Object.fromEntries(
