@@ -1,4 +1,14 @@
 /** Models of papers: `import * as zoo from 'cyclegrad/zoo'`. */
+export {
+  classifier,
+  CLASSIFIERS,
+  suggestClassifier,
+  type ClassifierName,
+  type ClassifierOptions,
+  type SuggestClassifierOptions,
+  type SuggestedClassifier,
+} from './classifier.ts';
+export { convnet, type ConvnetOptions } from './convnet.ts';
 export { convnext, convnextTiny, type ConvnextOptions, type ConvnextTinyOptions } from './convnext.ts';
 export { densenet, densenet121, type DensenetOptions } from './densenet.ts';
 export {

@@ -684,6 +684,12 @@ const zooModel = (options: object): Row => ({ args: [options], places: ['normali
 const models: Readonly<Record<string, Row>> = {
   anchorBoxes: row(16, [{ grid: 1, sizes: [8], ratios: [1] }]),
   boxOverlaps: row(c.tensor([[0, 0, 1, 1]]), c.tensor([[0, 0, 1, 1]])),
+  classifier: {
+    args: ['resnet20', { classes: 2, size: 16, ...stats }],
+    places: ['resnet20', 'normalize'],
+  },
+  convnet: zooModel({ classes: 2, width: 2, blocks: 1, ...stats }),
+  suggestClassifier: row({ images: 100, width: 64, height: 48 }),
   convnext: zooModel({ classes: 2, widths: [2, 2, 2, 2], blocks: [1, 1, 1, 1], ...stats }),
   convnextTiny: zooModel({ classes: 2, ...stats }),
   decodeDetections: row(c.tensor([[[0, 0, 0, 0, 0, 0]]]), anchors),
