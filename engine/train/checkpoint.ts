@@ -6,6 +6,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Report } from '../backends/report.ts';
 import { CheckpointError, DamagedFileError } from '../errors.ts';
+import { typedArrayName } from '../host.ts';
 import { nodeFiles, readFrom, replaceFile, type Files, type Source } from '../files.ts';
 import type { LayerConfig } from '../nn/layer.ts';
 import type { OptimizerConfig } from '../nn/optimizer.ts';
@@ -252,7 +253,7 @@ async function writeTensors(files: Files, where: string, path: string, content: 
 }
 
 /**
- * Reads the arrays of a safetensors file. For a checkpoint, they are its state.
+ * Reads the arrays of a safetensors file, from a path or from its bytes, for instance in a browser. For a checkpoint, they are its state.
  *
  *   F32, F16, BF16, F64 (rounded)           -> f32
  *   I8, I16, U16, I32, U32, I64, U64        -> i32
@@ -267,13 +268,12 @@ async function writeTensors(files: Files, where: string, path: string, content: 
  *
  * @example await fit({ ...options, initial: await loadTensors('weights.safetensors') });
  */
-export async function loadTensors(path: string): Promise<State> {
-  checkPath('loadTensors', 'path', path);
-  return (await readFile(nodeFiles, path, decodeTensors)).tensors;
+export async function loadTensors(source: string | Uint8Array | ArrayBuffer): Promise<State> {
+  return (await readSource('loadTensors', source, decodeTensors)).tensors;
 }
 
 /**
- * Reads the metadata of a safetensors file: text by name. Empty for a file without metadata. The arrays are not read. The fields of a
+ * Reads the metadata of a safetensors file, from a path or from its bytes: text by name. Empty for a file without metadata. The arrays are not read. The fields of a
  * checkpoint are JSON (see docs/files.md).
  *
  * Throws as `loadTensors` does.
@@ -282,10 +282,33 @@ export async function loadTensors(path: string): Promise<State> {
  * await saveTensors('licensed.safetensors', {}, { metadata: { license: 'CC-BY-4.0' } });
  * (await loadMetadata('licensed.safetensors'))['license'] // 'CC-BY-4.0'
  */
-export async function loadMetadata(path: string): Promise<Readonly<Record<string, string>>> {
-  checkPath('loadMetadata', 'path', path);
-  return (await readFile(nodeFiles, path, decodeHeader)).metadata;
+export async function loadMetadata(
+  source: string | Uint8Array | ArrayBuffer,
+): Promise<Readonly<Record<string, string>>> {
+  return (await readSource('loadMetadata', source, decodeHeader)).metadata;
 }
+
+/** `readFile` for a path, or for the bytes of a file. */
+async function readSource<T>(
+  where: string,
+  source: string | Uint8Array | ArrayBuffer,
+  decode: (where: string, source: Source) => Promise<T>,
+): Promise<T> {
+  if (typedArrayName(source) === 'Uint8Array') return decode(where, sourceOf(source as Uint8Array));
+  if (Object.prototype.toString.call(source) === '[object ArrayBuffer]') {
+    return decode(where, sourceOf(new Uint8Array(source as ArrayBuffer)));
+  }
+  checkPath(where, 'path', source);
+  return readFile(nodeFiles, source as string, decode);
+}
+
+const sourceOf = (bytes: Uint8Array): Source => ({
+  size: bytes.length,
+  read(into, position) {
+    into.set(bytes.subarray(position, position + into.length));
+    return Promise.resolve();
+  },
+});
 
 async function readFile<T>(
   files: Files,
