@@ -8,7 +8,7 @@ import { bufferFor, checkDataset } from '../checks.ts';
 export interface SimilarOptions {
   /**
    * The largest distance of two images that look alike: the root mean square difference of their thumbnails, divided by the larger of
-   * the standard deviations of the two. 0 finds only equal thumbnails. Default 0.1.
+   * the standard deviations of the two. 0 finds only equal thumbnails. Default 0.15.
    */
   readonly distance?: number;
 }
@@ -42,7 +42,7 @@ export function similarImages(
 ): readonly (readonly number[])[] {
   checkDataset(WHERE, dataset);
   checkOptions(WHERE, options, ['distance']);
-  const { distance = 0.1 } = options;
+  const { distance = 0.15 } = options;
   checkNumber(WHERE, 'distance', distance, 'a number of 0 or more', (x) => x >= 0);
   const { thumbnails, means, deviations } = featuresOf(dataset);
   const n = dataset.length;
