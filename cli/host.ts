@@ -26,6 +26,8 @@ export interface Host {
   readonly diagnoseGpu: () => Promise<GpuDiagnosis>;
   /** The folder of the examples as JavaScript. */
   readonly examples: string;
+  /** The folder of the packaged engine for browsers. */
+  readonly browserBuild: string;
 }
 
 /**
@@ -67,6 +69,7 @@ export function processHost(): Host {
     cifar10,
     diagnoseGpu: diagnoseGpuApart,
     examples: fileURLToPath(new URL('../examples', import.meta.url)),
+    browserBuild: fileURLToPath(new URL('../lib/browser', import.meta.url)),
   };
 }
 

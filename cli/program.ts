@@ -2,11 +2,14 @@
 import { Command, CommanderError } from 'commander';
 import { addDataCommand } from './commands/data.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
+import { addEvaluateCommand } from './commands/evaluate.ts';
 import { addExampleCommand } from './commands/example.ts';
 import { describeFailure, EXIT_USAGE, exitCodeOf } from './failure.ts';
 import type { Host } from './host.ts';
+import { addExportCommand } from './commands/export.ts';
 import { addFindLrCommand } from './commands/find-lr.ts';
 import { widthOf } from './terminal/plot.ts';
+import { addPredictCommand } from './commands/predict.ts';
 import { addProfileCommand } from './commands/profile.ts';
 import { addScheduleCommand } from './commands/schedule.ts';
 import { addTrainCommand } from './commands/train.ts';
@@ -36,6 +39,9 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
     .exitOverride();
   // Subcommands copy these settings when they are created, so they come last.
   addTrainCommand(program, host, args, setCode);
+  addEvaluateCommand(program, host, setCode);
+  addPredictCommand(program, host, setCode);
+  addExportCommand(program, host);
   addDataCommand(program, host, setCode);
   addDoctorCommand(program, host, setCode);
   addProfileCommand(program, host);

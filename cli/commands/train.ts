@@ -1,4 +1,7 @@
-/** `cyclegrad train`: trains Caffe's CIFAR-10 networks. The defaults are the cyclical row of the paper's Table 1. */
+/**
+ * `cyclegrad train`: trains Caffe's CIFAR-10 networks. The defaults are the cyclical row of the paper's Table 1. With a path, it trains on
+ * images (see cli/pictures).
+ */
 import { relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loader, meanImage, type Dataset } from '../../datasets/index.ts';
@@ -22,8 +25,11 @@ import { addBackendOptions, startBackend, type BackendArguments } from '../optio
 import { DATA_HELP, openCifar10 } from '../cifar10.ts';
 import { exitCodeOf, UsageError } from '../failure.ts';
 import { EXIT_CODES, shellWord, type Host } from '../host.ts';
+import { applyConfig } from '../options/config-file.ts';
 import { addLogOption, logFiles, openLogs, type LogFormat } from '../options/logs.ts';
-import { addNetOptions, NETS, type NetArguments } from '../options/nets.ts';
+import { addNetOption, NETS, type NetArguments } from '../options/nets.ts';
+import { addPictureOptions, PICTURE_OPTIONS } from '../pictures/options.ts';
+import { resumeOnPictures, trainOnPictures, type PictureRunArguments } from '../pictures/train.ts';
 import {
   chooseSchedule,
   scheduleNames,
@@ -33,7 +39,7 @@ import {
 } from '../options/schedules.ts';
 import { onStopSignal, type Stop } from '../stop.ts';
 import { livePage, type LivePage } from '../ui/index.ts';
-import { path, whole } from '../options/values.ts';
+import { path, positive, whole } from '../options/values.ts';
 
 /** A run has the time of this many steps to end its step and save. */
 const STEPS_TO_STOP = 4;
@@ -46,7 +52,7 @@ interface TrainArguments extends BackendArguments, NetArguments, RateOptions {
   readonly seed: number;
   readonly data?: string;
   readonly run?: string;
-  readonly resume?: boolean;
+  readonly resume?: boolean | string;
   readonly evalEvery: number;
   readonly checkpointEvery: number;
   readonly json?: boolean;
@@ -61,38 +67,129 @@ export function addTrainCommand(
   args: readonly string[],
   setCode: (code: number) => void,
 ): void {
-  const command = addBackendOptions(program.command('train'))
+  const command = program
+    .command('train')
+    .argument('[path]', 'folder of images, or CSV file of paths and labels (default: CIFAR-10)')
     .description(
-      "Train Caffe's CIFAR-10 network with the schedule of the paper's Table 2: 25,000 steps of 100 images.\n" +
-        'Download the data first if it is missing.',
+      'Train a classifier on the images of a folder, with a network and a learning rate that suit them.\n' +
+        "Without a path, train Caffe's CIFAR-10 network with the schedule of the paper's Table 2: 25,000 steps\n" +
+        'of 100 images. Download the data first if it is missing.',
     )
+    .option('--run <dir>', 'folder of the run (default: a new folder in runs)', path)
+    .option(
+      '--resume [run]',
+      'resume from the last checkpoint; without a path, the folder of a run on images',
+    )
+    .option('--seed <n>', 'seed of the initial weights and of the order of the images', whole(0), 1)
+    .option(
+      '--batch-size <n>',
+      'images per update (default: 100; for a path: by the number of images)',
+      whole(1, 50_000),
+    )
+    .option('--max <rate>', 'highest learning rate (default for a path: from a range test)', positive)
+    .option('--json', 'print every event as a line of JSON on stdout')
+    .option('--ui [port]', 'serve a page that shows the run and controls it', whole(0, 65_535));
+  addPictureOptions(command);
+  addBackendOptions(command.optionsGroup('Backend:'));
+  command
+    .optionsGroup('Training on CIFAR-10:')
     .option('--steps <n>', 'number of updates', whole(1, 1e9), 25_000)
     .option(
       '--schedule <name|json|file>',
       `learning rate: ${scheduleNames.join(', ')}, a JSON object, or the path of a JSON file`,
       'table2',
     );
-  for (const option of scheduleOptions()) command.addOption(option);
-  addLogOption(addNetOptions(command))
-    .option('--seed <n>', 'seed of the initial weights', whole(0), 1)
+  for (const option of scheduleOptions().filter(({ long }) => long !== '--max')) command.addOption(option);
+  addLogOption(addNetOption(command))
     .option('--data <dir>', DATA_HELP, path)
-    .option('--run <dir>', 'folder of the run (default: runs/<net>-<schedule>-seed<n>)', path)
-    .option('--resume', 'resume from the last checkpoint')
     .option('--eval-every <n>', 'steps between evaluations on all test images', whole(1), 1000)
     .option('--checkpoint-every <n>', 'steps between checkpoints', whole(1), 1000)
-    .option('--json', 'print every event as a line of JSON on stdout')
-    .option('--ui [port]', 'serve a page that shows the run and controls it', whole(0, 65_535))
     .addHelpText('after', () => {
       const command = host.command('train');
       return (
-        `\nExamples:\n  ${command} --steps 2000\n  ${command} --schedule triangular --base 0.001 --max 0.006 --steps 24000\n` +
+        `\nExamples:\n  ${command} pets\n  ${command} pets.csv --model resnet18 --size 96 --epochs 20\n  ${command} --steps 2000\n  ${command} --schedule triangular --base 0.001 --max 0.006 --steps 24000\n` +
         `  ${command} --schedule fixed --steps 70000 --seed 2\n\nCtrl-C saves a checkpoint and prints the command that resumes the run.`
       );
     })
-    .action(async (options: TrainArguments) => {
+    .action(async (given: string | undefined, options: AllArguments) => {
       rejectNpmSwallowed(host, command);
-      setCode(await train(host, args, options));
+      const resumed = typeof options.resume === 'string' ? options.resume : null;
+      if (given !== undefined || resumed !== null) {
+        setCode(await onPictures(host, command, given ?? null, resumed));
+        return;
+      }
+      rejectPictureOptions(command);
+      setCode(await train(host, args, { ...options, batchSize: options.batchSize ?? 100 }));
     });
+}
+
+type AllArguments = Omit<TrainArguments, 'batchSize'> & { readonly batchSize?: number };
+
+/** Options of training on CIFAR-10 alone. */
+const CIFAR_OPTIONS = [
+  'steps',
+  'schedule',
+  'lr',
+  'base',
+  'stepSize',
+  'gamma',
+  'net',
+  'data',
+  'log',
+  'evalEvery',
+  'checkpointEvery',
+];
+
+const isGiven = (command: Command, name: string): boolean => command.getOptionValueSource(name) === 'cli';
+
+const flagOf = (command: Command, name: string): string =>
+  command.options.find((option) => option.attributeName() === name)?.long ?? name;
+
+async function onPictures(
+  host: Host,
+  command: Command,
+  given: string | null,
+  resumed: string | null,
+): Promise<number> {
+  const wrong = CIFAR_OPTIONS.find((name) => isGiven(command, name));
+  if (wrong !== undefined) {
+    throw new UsageError(
+      `${flagOf(command, wrong)}: it is for training on CIFAR-10, not for images of a path (${host.command('train')} --help lists the options)`,
+    );
+  }
+  if (resumed === null) {
+    if (command.opts()['resume'] === true) {
+      throw new UsageError(
+        `--resume: name the folder of the run in place of the path: ${host.command('train')} --resume runs/pets`,
+      );
+    }
+    const { config } = command.opts<{ readonly config?: string }>();
+    if (config !== undefined) applyConfig(command, host.cwd, config, [...PICTURE_OPTIONS, ...CONFIG_OPTIONS]);
+    return trainOnPictures(host, given!, command.opts<PictureRunArguments>());
+  }
+  const fixed =
+    given === null
+      ? ['run', 'seed', 'batchSize', 'max', 'config', ...PICTURE_OPTIONS].find((name) =>
+          isGiven(command, name),
+        )
+      : undefined;
+  if (given !== null || fixed !== undefined) {
+    throw new UsageError(
+      `--resume ${resumed}: a run resumes with the images and the options that it began with (omit ${given ?? flagOf(command, fixed!)})`,
+    );
+  }
+  return resumeOnPictures(host, resumed, command.opts<PictureRunArguments>());
+}
+
+/** Options besides those of images that a configuration file can have. */
+const CONFIG_OPTIONS = ['run', 'seed', 'batchSize', 'max', 'backend', 'threads', 'simd'];
+
+function rejectPictureOptions(command: Command): void {
+  const wrong = ['config', ...PICTURE_OPTIONS].find((name) => isGiven(command, name));
+  if (wrong === undefined) return;
+  throw new UsageError(
+    `${flagOf(command, wrong)}: it is for images of your own (pass their folder: train PATH)`,
+  );
 }
 
 async function train(host: Host, args: readonly string[], options: TrainArguments): Promise<number> {

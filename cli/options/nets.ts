@@ -10,15 +10,17 @@ export interface NetArguments {
   readonly batchSize: number;
 }
 
-export function addNetOptions(command: Command): Command {
-  return command
-    .addOption(
-      new Option(
-        '--net <name>',
-        'full: the network of the paper; quick: a smaller network of Caffe, for short runs',
-      )
-        .choices(Object.keys(NETS))
-        .default('full'),
+/** Adds --net. */
+export const addNetOption = (command: Command): Command =>
+  command.addOption(
+    new Option(
+      '--net <name>',
+      'full: the network of the paper; quick: a smaller network of Caffe, for short runs',
     )
-    .option('--batch-size <n>', 'images per update', whole(1, 50_000), 100);
-}
+      .choices(Object.keys(NETS))
+      .default('full'),
+  );
+
+/** Adds --net and --batch-size. */
+export const addNetOptions = (command: Command): Command =>
+  addNetOption(command).option('--batch-size <n>', 'images per update', whole(1, 50_000), 100);

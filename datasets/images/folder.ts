@@ -126,8 +126,13 @@ export async function imageFolder(dir: string, options: ImageFolderOptions): Pro
     const shape = [height, width, channels];
     return {
       ...lazyImages({
-        ...{ name, shape, classes: names, labels, load: read.load },
-        ...{ memory: lazy!.memory, workers: lazy!.workers },
+        name,
+        shape,
+        classes: names,
+        labels,
+        load: read.load,
+        memory: lazy!.memory,
+        workers: lazy!.workers,
       }),
       files: read.files,
       skipped,

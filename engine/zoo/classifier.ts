@@ -1,6 +1,6 @@
 /** Image classifiers by name, and which of them suits a data set. */
 import type { HostData, HostTensor } from '../index.ts';
-import * as nn from '../nn/index.ts';
+import type * as nn from '../nn/index.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../options.ts';
 import { convnet } from './convnet.ts';
 import { convnextTiny } from './convnext.ts';

@@ -68,6 +68,7 @@ export async function testHost(change: Partial<Host> = {}): Promise<TestHost> {
       }),
     diagnoseGpu: () => Promise.resolve({ webgpu: NO_GPU, webgl: NO_GPU }),
     examples: join(cwd, 'no examples'),
+    browserBuild: join(cwd, 'no build'),
     ...change,
     out: stdout.text,
     err: stderr.text,

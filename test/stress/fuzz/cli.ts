@@ -311,6 +311,7 @@ async function run(random: Random): Promise<void> {
     quit: () => undefined,
     cifar10: () => Promise.resolve({ train, test }),
     examples,
+    browserBuild: '',
     diagnoseGpu: () => Promise.reject(new Error('no GPU in this test')),
   };
   const code = await runCli(args, host);
