@@ -13,6 +13,7 @@ import { addPredictCommand } from './commands/predict.ts';
 import { addProfileCommand } from './commands/profile.ts';
 import { addScheduleCommand } from './commands/schedule.ts';
 import { addTrainCommand } from './commands/train.ts';
+import { addUiCommand } from './commands/ui.ts';
 import { ownVersion } from './version.ts';
 
 /**
@@ -48,6 +49,7 @@ export async function runCli(args: readonly string[], host: Host): Promise<numbe
   addFindLrCommand(program, host, setCode);
   addScheduleCommand(program, host);
   addExampleCommand(program, host, setCode);
+  addUiCommand(program, host);
 
   try {
     await program.parseAsync([...args], { from: 'user' });

@@ -4,6 +4,7 @@ import { History } from './history.ts';
 import { Meter } from './meter.ts';
 import type { CallName, Message, PageEvent } from './protocol.ts';
 import { CallError, type Source } from './server.ts';
+import { scheduleFromJSON, type Schedule, type ScheduleConfig } from '../../schedulers/index.ts';
 
 /** Messages of several events are sent together, at most this often. */
 const SEND_MS = 150;
@@ -93,11 +94,35 @@ export class LiveRun implements Source {
         return null;
       case 'save':
         return this.#later(async (run) => ({ path: await run.save() }));
+      case 'schedule': {
+        const schedule = scheduleOf(options['config']);
+        const text = JSON.stringify(schedule.config);
+        return this.#change(`the learning rate follows ${text}`, (run) => run.reschedule('lr', schedule));
+      }
+      case 'scale': {
+        const factor = options['factor'];
+        if (typeof factor !== 'number') throw new CallError('the factor must be a number');
+        return this.#change(`the learning rate is multiplied by ${factor}`, (run) => run.scale('lr', factor));
+      }
     }
   }
 
   #calls(): readonly CallName[] {
-    return ['stop', 'pause', ...(this.#hasFolder ? (['save'] as const) : [])];
+    return ['stop', 'pause', 'schedule', 'scale', ...(this.#hasFolder ? (['save'] as const) : [])];
+  }
+
+  /** Changes the rest of the run. A checkpoint is saved at once, so that a resumed run cannot miss the change. */
+  #change(what: string, change: (run: RunHandle) => Promise<void>): Promise<unknown> {
+    return this.#later(async (run) => {
+      try {
+        await change(run);
+      } catch (error) {
+        throw new CallError(error instanceof Error ? error.message : String(error));
+      }
+      run.notice(`${what} from step ${run.step} on`);
+      if (this.#hasFolder) await run.save();
+      return { step: run.step };
+    });
   }
 
   /** Executes a call at the next event of the run. */
@@ -164,5 +189,14 @@ export class LiveRun implements Source {
       if (events.length > 0) send({ type: 'events', events });
       send({ type: 'status', status });
     }
+  }
+}
+
+/** Throws CallError for what is no schedule. */
+function scheduleOf(config: unknown): Schedule {
+  try {
+    return scheduleFromJSON(config as ScheduleConfig);
+  } catch (error) {
+    throw new CallError(error instanceof Error ? error.message : String(error));
   }
 }

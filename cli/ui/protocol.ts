@@ -51,6 +51,10 @@ export interface Calls {
   stop: { args: Record<string, never>; result: null };
   pause: { args: { readonly paused: boolean }; result: null };
   save: { args: Record<string, never>; result: { readonly path: string } };
+  /** Replaces the rest of the schedule of the learning rate by one as JSON. */
+  schedule: { args: { readonly config: unknown }; result: { readonly step: number } };
+  /** Multiplies the learning rate from now on. */
+  scale: { args: { readonly factor: number }; result: { readonly step: number } };
 }
 
 /** What a page gets from the stream of events. */

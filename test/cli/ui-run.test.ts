@@ -1,11 +1,21 @@
 /** A page of a live run: what it gets, and what its calls do. */
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { fit, latestCheckpoint, reference, type StartEvent, type TrainOptions } from 'cyclegrad';
+import {
+  checkpointPath,
+  fit,
+  latestCheckpoint,
+  reference,
+  report,
+  type StartEvent,
+  type TrainOptions,
+} from 'cyclegrad';
 import { loader, synthetic } from 'cyclegrad/datasets';
 import * as nn from 'cyclegrad/nn';
 import { sgd } from 'cyclegrad/optim';
 import { livePage } from 'cyclegrad/ui';
+import { Folders } from '../../cli/ui/folders.ts';
 import { History } from '../../cli/ui/history.ts';
 import type { Message, PageEvent } from '../../cli/ui/protocol.ts';
 import { run, SMALL, tempDir, testHost } from './fixture.ts';
@@ -65,7 +75,11 @@ test('a page gets all events, also those before it connected, and changes no byt
   await expect.poll(() => eventsIn(late.messages).at(-1)?.type).toBe('end');
   await page.close();
   await Promise.all([first.ended, late.ended]);
-  expect(first.messages[0]).toEqual({ type: 'hello', title: 'blobs', calls: ['stop', 'pause'] });
+  expect(first.messages[0]).toEqual({
+    type: 'hello',
+    title: 'blobs',
+    calls: ['stop', 'pause', 'schedule', 'scale'],
+  });
   expect(first.messages.at(-1)).toEqual({ type: 'bye' });
   expect(eventsIn(first.messages)).toEqual(eventsIn(late.messages));
   const types = eventsIn(late.messages).map(({ type }) => type);
@@ -133,6 +147,70 @@ test('its calls save, pause and stop the run, which resumes to the same bytes', 
   await page.close();
   const resumed = await fit({ ...options, checkpoint });
   expect(resumed.state).toEqual((await fit(options)).state);
+});
+
+test('its calls change the rate, and a resumed run follows the change to the same bytes', async () => {
+  const dir = await tempDir();
+  const checkpoint = { dir, every: 100, resume: true };
+  const page = await livePage();
+  const statuses: number[] = [];
+  const config = { kind: 'linear', from: 0.2, to: 0, steps: 20 };
+  const rates: number[] = [];
+  /** The run waits until it is continued. */
+  const act = async (): Promise<void> => {
+    const calls: readonly [string, object][] = [
+      ['schedule', { config }],
+      ['scale', { factor: 0.5 }],
+      ['schedule', { config: { kind: 'nothing' } }],
+      ['scale', { factor: -1 }],
+      ['pause', { paused: false }],
+    ];
+    for (const [name, args] of calls) statuses.push((await call(page.url, name, args)).status);
+  };
+  const whole = await fit(
+    page.watch({
+      ...options,
+      checkpoint,
+      callbacks: [
+        async (event) => {
+          if (event.type !== 'step' || event.step !== 4) return;
+          await call(page.url, 'pause', { paused: true });
+          void act();
+        },
+      ],
+      listeners: [(event) => void (event.type === 'step' && rates.push(event.hyper['lr']))],
+    }),
+  );
+  expect(statuses).toEqual([200, 200, 409, 409, 200]);
+  expect(rates.slice(3, 8)).toEqual([0.1, 0.1, 0.075, 0.07, 0.065].map((rate) => expect.closeTo(rate, 6)));
+  await page.close();
+  // Each change saved a checkpoint. The run resumes from the one after the last change.
+  await rm(checkpointPath(dir, 20));
+  const resumed = await fit({ ...options, checkpoint });
+  expect(resumed.state).toEqual(whole.state);
+});
+
+test('cyclegrad ui shows runs from their folders', async () => {
+  const dir = await tempDir();
+  await fit({ ...options, listeners: [report(`${dir}/a`)] });
+  await fit({ ...options, seed: 2, listeners: [report(`${dir}/b`)] });
+  const source = await Folders.open([`${dir}/a`, `${dir}/b`]);
+  const messages: Message[] = [];
+  const disconnect = source.connect((message) => messages.push(message));
+  expect(messages[0]).toEqual({ type: 'hello', title: '2 runs', calls: [] });
+  expect(messages[1]).toMatchObject({
+    runs: [
+      { id: '0', name: 'a' },
+      { id: '1', name: 'b' },
+    ],
+  });
+  expect((await source.read('1'))?.[0]).toMatchObject({ type: 'start', seed: 2 });
+  expect(await source.read('../a')).toBeNull();
+  disconnect();
+  source.close();
+  const host = await testHost();
+  expect(await run(host, 'ui nowhere')).toBe(2);
+  expect(host.err()).toContain('nowhere: it is not the folder of a run, because it has no events.jsonl');
 });
 
 test('a signal ends a run that is paused', async () => {

@@ -4,6 +4,7 @@ import { Curves } from './curves.ts';
 import { h, setText } from './dom.ts';
 import { duration, percent, short, thousands } from './format.ts';
 import { Log } from './log.ts';
+import { RateForm } from './rate-form.ts';
 import { Run } from './run.ts';
 import { call, eventsOf, Stream, type Connection } from './stream.ts';
 import { tabs } from './tabs.ts';
@@ -38,8 +39,10 @@ class App {
   readonly #list = h('fieldset', { class: 'runs' });
   readonly #curves = new Curves();
   readonly #log = new Log();
+  readonly #rate = new RateForm((text) => this.#say(text));
   readonly #tabs = tabs([
     { id: 'curves', name: 'Curves', element: h('div', {}, this.#list, this.#curves.element) },
+    { id: 'rate', name: 'Learning rate', element: this.#rate.element },
     { id: 'log', name: 'Log', element: this.#log.element },
   ]);
   readonly #keys = h('dialog', { 'aria-label': 'Keyboard shortcuts' });
@@ -173,6 +176,9 @@ class App {
     this.#drawHeader(run);
     this.#curves.show(runs);
     this.#log.show(run);
+    const canChange =
+      run !== null && run.id === this.#live && run.end === null && this.#calls.includes('schedule');
+    this.#rate.show(run, canChange);
   }
 
   #drawHeader(run: Run | null): void {
