@@ -21,7 +21,7 @@ const EXAMPLES: Readonly<Record<string, { steps?: number; args?: string[]; print
   images: { prints: /^class 0: \d+ of \d+ correct\n[^]*^test accuracy (1|0\.[89]\d*)$/m },
   augmentation: {
     args: [PICTURE, '12'],
-    prints: /^17 rows of 12 pictures: crop, zero, [^]*\nwritten to .*\.png$/,
+    prints: /^24 rows of 12 pictures: crop, zero, [^]*\nwritten to .*\.png$/,
   },
   segmentation: {
     args: ['3', PICTURE, '120'],

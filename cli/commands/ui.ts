@@ -15,7 +15,7 @@ export function addUiCommand(program: Command, host: Host): void {
     .command('ui')
     .description('Serve a page that shows runs from their folders, also while they train. Ctrl-C ends it.')
     .argument('<run...>', 'folders of runs')
-    .option('--port <n>', 'port of the page (default: any free one)', whole(0, 65_535), 0)
+    .option('--port <n>', 'port of the page; 0: any free port', whole(0, 65_535), 0)
     .action(async (dirs: readonly string[], { port }: { readonly port: number }) => {
       const folders = dirs.map((dir) => resolve(host.cwd, dir));
       const missing = folders.findIndex((dir) => !existsSync(join(dir, 'events.jsonl')));

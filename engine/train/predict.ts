@@ -71,7 +71,7 @@ export interface Predictor<X = Tensor, O extends Named<Tensor> = Tensor> {
  *
  * @example
  * const classifier = await predictor({ model, state: result.state, backend });
- * const { classes } = await classifier.predict(image);
+ * const { classes } = await classifier.predict(test);
  * await classifier.close();
  */
 export async function predictor<X, O extends Named<Tensor>>(

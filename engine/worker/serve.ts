@@ -200,6 +200,7 @@ class Served<Input, X extends Types, Y extends Types, O extends Named<Tensor>> {
     const { run, id } = call;
     try {
       const [value, transfer] = await this.#result(call, handle);
+      this.#flush(); // the page gets the events before the reply first
       post(this.#port, { type: 'reply', run, id, value }, transfer);
     } catch (error) {
       refuse(this.#port, call, error);

@@ -40,7 +40,7 @@ async function exampleHost(): Promise<TestHost> {
 
 describe('shipped examples', () => {
   const names = readdirSync(sources)
-    .filter((file) => file !== 'run.ts')
+    .filter((file) => file.endsWith('.ts') && file !== 'run.ts')
     .map((file) => file.replace(/\.ts$/, ''));
 
   it.each(names)('%s imports public names only, and keeps comments and blank lines', (name) => {

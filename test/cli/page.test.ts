@@ -22,7 +22,13 @@ function optionsOf(anchor: string): string[] {
   return [...rows.map((row) => /--[\w-]+/.exec(row)![0]), ...shared];
 }
 
-const NAMES = ['train', 'find-lr', 'schedule', 'profile', 'data', 'doctor', 'example'];
+const NAMES = [
+  ...['train', 'evaluate', 'predict', 'export', 'ui'],
+  ...['find-lr', 'schedule', 'profile', 'data', 'doctor', 'example'],
+];
+/** `train` has a section for images and one for CIFAR-10. */
+const sectionsOf = (name: string): readonly string[] =>
+  name === 'train' ? ['cyclegrad-train', 'cyclegrad-train-path'] : [`cyclegrad-${name}`];
 
 it.each(NAMES)('docs/cli.md has the options of %s', async (name) => {
   const host = await testHost();
@@ -31,7 +37,8 @@ it.each(NAMES)('docs/cli.md has the options of %s', async (name) => {
   const options = [...own.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)]
     .map((match) => match[1])
     .filter((option) => option !== '--help');
-  expect(optionsOf(`cyclegrad-${name}`).sort()).toEqual(options.sort());
+  const documented = new Set(sectionsOf(name).flatMap(optionsOf));
+  expect([...documented].sort()).toEqual(options.sort());
 });
 
 it('docs/cli.md has every command', async () => {

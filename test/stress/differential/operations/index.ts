@@ -39,18 +39,21 @@ const leftOut: ReadonlyMap<string, string> = new Map([
   ...own('key permutation stream', 'is the random generator'),
   ...own('reference wasm gpu openBackend setDefaultBackend', 'opens backends'),
   ...own(
-    'fit train evaluate predict forward augmentedBatch lrRangeTest suggestBounds lossTrend',
+    'fit train evaluate predict predictor forward augmentedBatch lrRangeTest suggestBounds lossTrend',
     'trains or evaluates a model',
   ),
   ...own('earlyStopping freezing reduceOnPlateau snapshots updateBatchNorm', 'acts on a training run'),
   ...own('nn.ensemble nn.withViews', 'averages the layers that it is given'),
-  ...own('curveSvg rangeSvg formatDuration formatPercent jsonLines progressBar report', 'reports a run'),
+  ...own(
+    'curveSvg rangeSvg formatDuration formatPercent jsonLines progressBar report csvLog tensorboard htmlReport tracker',
+    'reports a run',
+  ),
   ...own(
     'bestPath checkpointPath latestCheckpoint loadCheckpoint loadMetadata loadTensors saveCheckpoint saveTensors',
     'reads or writes files',
   ),
   ...own(
-    'nn.activation nn.branches nn.module nn.residual nn.sequential',
+    'nn.activation nn.branches nn.module nn.recompute nn.residual nn.sequential',
     'applies the layers that it is given',
   ),
   ...own(
