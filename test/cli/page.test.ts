@@ -23,8 +23,17 @@ function optionsOf(anchor: string): string[] {
 }
 
 const NAMES = [
-  ...['train', 'evaluate', 'predict', 'export', 'ui'],
-  ...['find-lr', 'schedule', 'profile', 'data', 'doctor', 'example'],
+  'train',
+  'evaluate',
+  'predict',
+  'export',
+  'ui',
+  'find-lr',
+  'schedule',
+  'profile',
+  'data',
+  'doctor',
+  'example',
 ];
 /** `train` has a section for images and one for CIFAR-10. */
 const sectionsOf = (name: string): readonly string[] =>
