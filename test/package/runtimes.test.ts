@@ -63,6 +63,7 @@ describe.skipIf(folder === '')(`${packaged('the packed package')}`, () => {
         rmSync(join(folder, dir), { recursive: true, force: true });
         const output = parsed(await run(command, [...args, 'trains.mjs', dir]));
         expect({ name, ...(output as object) }).toEqual({
+          name,
           accuracy: expect.any(Number) as number,
           executor: 'team of 2 workers',
           classes: ['a', 'b'],
