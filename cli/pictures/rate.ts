@@ -95,7 +95,11 @@ function choose(curve: RangeCurve): { readonly max: number; readonly why: string
   const limited = Math.min(USUAL.high, Math.max(USUAL.low, found));
   const rounded = Number(limited.toPrecision(2));
   if (limited === found) return { max: rounded, why: `${why} in the range test` };
-  return { max: rounded, why: `the range test says ${short(found)} (${why}), and ${limited} is the limit` };
+  const bound = found < limited ? 'lowest' : 'highest';
+  return {
+    max: rounded,
+    why: `the range test suggests ${short(found)} (${why}), and ${limited} is the ${bound} rate that this command takes from it`,
+  };
 }
 
 function plot(curve: RangeCurve, max: number, width: number): string {

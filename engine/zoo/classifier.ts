@@ -130,7 +130,7 @@ export function suggestClassifier(options: SuggestClassifierOptions): SuggestedC
     : side < LARGE
       ? (['resnet20', `0.27 million parameters for images of ${side} pixels`] as const)
       : (['resnet18', `11 million parameters for ${images} training images`] as const);
-  const atMost = side > cap ? `, but more than ${cap} take long` : '';
+  const atMost = side > cap ? `, but inputs larger than ${cap} make training slow` : '';
   return {
     name,
     size,
