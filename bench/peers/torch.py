@@ -300,6 +300,7 @@ def hello(request):
                      if 'CPU capability usage' in line), None),
         'blas': blas(),
         'allocator': allocator(),
+        'allocatorSettings': os.environ.get('MALLOC_CONF'),
         'cuda': torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
     }
 

@@ -26,6 +26,8 @@ export interface TorchVersions {
   readonly blas: string | null;
   /** The memory allocator of the process: glibc, jemalloc, tcmalloc or mimalloc. Null if it is unknown. */
   readonly allocator: string | null;
+  /** MALLOC_CONF of the process, the settings of jemalloc. Null or absent if it was not set. */
+  readonly allocatorSettings?: string | null;
   /** The first CUDA device. Null without one. */
   readonly cuda: string | null;
 }
@@ -43,6 +45,22 @@ interface TurnAnswer {
 
 /** The Python of the system has the packages of Debian, even if a version manager comes first in the path. */
 const PYTHONS = ['python3', '/usr/bin/python3', 'python'];
+
+/**
+ * By default jemalloc, too, returns large arrays to the system. These settings keep them. Settings of the user come first.
+ * MALLOC_CONF is documented in jemalloc(3).
+ */
+export const keptMemory = (
+  allocator: string,
+  environment: NodeJS.ProcessEnv,
+): { readonly MALLOC_CONF?: string } =>
+  allocator.includes('jemalloc')
+    ? {
+        MALLOC_CONF:
+          environment['MALLOC_CONF'] ??
+          'oversize_threshold:1,background_thread:true,dirty_decay_ms:-1,muzzy_decay_ms:-1',
+      }
+    : {};
 
 /** The first Python that can import torch, or `python` if it can. */
 export function findTorch(python?: string): Found<string> {
@@ -74,7 +92,10 @@ export interface TorchOptions {
    * step. Default false.
    */
   readonly keepsMemory?: boolean;
-  /** A library that the process preloads as its memory allocator, for example /usr/lib/x86_64-linux-gnu/libjemalloc.so.2. */
+  /**
+   * A library that the process preloads as its memory allocator, for example /usr/lib/x86_64-linux-gnu/libjemalloc.so.2. jemalloc keeps
+   * freed memory unless MALLOC_CONF is set.
+   */
   readonly allocator?: string;
 }
 
@@ -113,7 +134,7 @@ export class Torch {
         ...(keepsMemory
           ? { MALLOC_TRIM_THRESHOLD_: String(2 ** 31), MALLOC_MMAP_THRESHOLD_: String(2 ** 31) }
           : {}),
-        ...(allocator !== undefined && { LD_PRELOAD: allocator }),
+        ...(allocator !== undefined && { LD_PRELOAD: allocator, ...keptMemory(allocator, process.env) }),
       },
     });
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

@@ -9,7 +9,7 @@ import { peersMarkdown, peersSvg } from '../../bench/peers/chart.ts';
 import { findPackage } from '../../bench/peers/found.ts';
 import { checkLosses, compareNetwork } from '../../bench/peers/networks.ts';
 import { measurePeers, peersTable, type PeersResult } from '../../bench/peers/peers.ts';
-import { findTorch, Torch } from '../../bench/peers/torch.ts';
+import { findTorch, keptMemory, Torch } from '../../bench/peers/torch.ts';
 import { workloads } from '../../bench/workloads.ts';
 import type { WasmReport } from 'cyclegrad';
 import { isLong, LONG } from '../forms.ts';
@@ -92,6 +92,18 @@ it('losses that differ are no comparison', () => {
 });
 
 const torch = findTorch();
+describe('the memory allocator of PyTorch', () => {
+  it('keeps freed memory with jemalloc unless the user has settings', () => {
+    expect(keptMemory('/usr/lib/libjemalloc.so.2', {})).toEqual({
+      MALLOC_CONF: 'oversize_threshold:1,background_thread:true,dirty_decay_ms:-1,muzzy_decay_ms:-1',
+    });
+    expect(keptMemory('/usr/lib/libjemalloc.so.2', { MALLOC_CONF: 'narenas:4' })).toEqual({
+      MALLOC_CONF: 'narenas:4',
+    });
+    expect(keptMemory('/usr/lib/libmimalloc.so.2', {})).toEqual({});
+  });
+});
+
 describe.skipIf(!torch.found)('PyTorch', () => {
   it.skipIf(!isLong)(`does the same work as cyclegrad${isLong ? '' : `: ${LONG}`}`, async () => {
     const baseline = await Torch.start((torch as { readonly value: string }).value, 1, { anyBlas: true });
