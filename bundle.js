@@ -176,7 +176,7 @@ export async function writePage(dir) {
   // The license of uPlot requires its text in every copy.
   const license = `/*! The charts are drawn by uPlot.\n\n${readFileSync(join(uplot, 'LICENSE'), 'utf8')}*/\n`;
   writeFileSync(join(dir, 'page.js'), license + output[0].code);
-  const styles = [join(uplot, 'dist/uPlot.min.css'), join(page, 'page.css')];
+  const styles = [join(uplot, 'dist/uPlot.min.css'), join(page, 'base.css'), join(page, 'page.css')];
   writeFileSync(
     join(dir, 'page.css'),
     [license, ...styles.map((path) => readFileSync(path, 'utf8'))].join(''),
