@@ -10,7 +10,8 @@ import {
   type CallOf,
 } from '../../engine/backends/wasm/call.ts';
 import { parseWord } from '../../engine/backends/wasm/calls.js';
-import { kernelCalls, wasm } from '../../engine/backends/wasm/wasm.ts';
+import { kernelCalls } from '../../engine/backends/wasm/driver.ts';
+import { wasm } from '../../engine/backends/wasm/wasm.ts';
 import { reference } from '../../engine/backends/reference/reference.ts';
 import type { Backend, Executable } from '../../engine/backends/backend.ts';
 import { compile } from '../../engine/compile.ts';

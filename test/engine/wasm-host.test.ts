@@ -4,7 +4,6 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Heap } from '../../engine/backends/wasm/heap.ts';
 import { compile } from '../../engine/compile.ts';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
-import { BackendError } from '../../engine/errors.ts';
 import { K } from '../../engine/backends/wasm/kernels.generated.ts';
 import { loadKernels } from '../../engine/backends/wasm/module.ts';
 import { workerTeam, type Team } from '../../engine/backends/wasm/team.ts';
@@ -159,7 +158,8 @@ describe('the team', () => {
       'wasm: close: a compiled step or store is still open (close it first: await compiled.close())',
     );
     await step.close();
-    await expect(step.run({ x: Float32Array.of(1, 2) })).rejects.toThrow(BackendError);
+    // By name: the driver, which is loaded on first use, has a class of its own after a reset of the modules.
+    await expect(step.run({ x: Float32Array.of(1, 2) })).rejects.toMatchObject({ name: 'BackendError' });
     await backend.close();
   });
 
