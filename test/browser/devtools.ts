@@ -44,9 +44,36 @@ export interface DrivenPage {
   /** A PNG of the window, or of the whole page. */
   screenshot(whole?: boolean): Promise<Buffer>;
   navigate(url: string): Promise<void>;
+  /** The CPU time of each task of the page's main thread while a function runs, in milliseconds. */
+  tasks(act: () => Promise<unknown>): Promise<readonly number[]>;
   /** Sends a command of the protocol. */
   send(method: string, params?: object): Promise<unknown>;
   close(): Promise<void>;
+}
+
+interface TraceEvent {
+  readonly name: string;
+  readonly pid: number;
+  readonly tid: number;
+  /** CPU time in microseconds. */
+  readonly tdur?: number;
+  readonly args: { readonly name?: string };
+}
+
+/** The CPU time of the tasks of pages, in milliseconds. Throws Error for a trace without them. */
+function mainThreadTasks(events: readonly TraceEvent[]): readonly number[] {
+  const threads = new Set(
+    events
+      .filter(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain')
+      .map(({ pid, tid }) => `${pid}.${tid}`),
+  );
+  const tasks = events.flatMap(({ name, pid, tid, tdur }) =>
+    name === 'ThreadControllerImpl::RunTask' && tdur !== undefined && threads.has(`${pid}.${tid}`)
+      ? [tdur / 1000]
+      : [],
+  );
+  if (tasks.length === 0) throw new Error('the trace has no tasks of the main thread');
+  return tasks;
 }
 
 /** Opens a page in a new browser. */
@@ -59,6 +86,8 @@ export async function drive(url: string, view: View = { width: 1280, height: 900
   const [to, from] = [browser.stdio[3] as Writable, browser.stdio[4] as Readable];
   const waiting = new Map<number, (reply: Reply) => void>();
   const problems: string[] = [];
+  const traced: TraceEvent[] = [];
+  let onTraced: () => void = () => undefined;
   let rest = '';
   from.setEncoding('utf8').on('data', (text: string) => {
     const parts = (rest + text).split('\0');
@@ -72,6 +101,9 @@ export async function drive(url: string, view: View = { width: 1280, height: 900
   const note = ({ method, params }: Reply): void => {
     if (method === 'Runtime.exceptionThrown' || method === 'Log.entryAdded')
       problems.push(JSON.stringify(params));
+    if (method === 'Tracing.dataCollected')
+      traced.push(...(params as { readonly value: TraceEvent[] }).value);
+    if (method === 'Tracing.tracingComplete') onTraced();
   };
   let last = 0;
   const command = async (method: string, params: object = {}, sessionId?: string): Promise<unknown> => {
@@ -136,6 +168,15 @@ export async function drive(url: string, view: View = { width: 1280, height: 900
     async navigate(to) {
       await send('Page.navigate', { url: to });
       await page.until('document.readyState === "complete"');
+    },
+    async tasks(act) {
+      traced.length = 0;
+      await send('Tracing.start', { traceConfig: { includedCategories: ['toplevel'] } });
+      await act();
+      const complete = new Promise<void>((resolve) => (onTraced = resolve));
+      await send('Tracing.end');
+      await complete;
+      return mainThreadTasks(traced);
     },
     async close() {
       await command('Browser.close').catch(() => browser.kill());
