@@ -2,23 +2,28 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { loader, meanImage } from '../../datasets/index.ts';
 import {
-  formatPercent,
+  cycleBounds,
   lossTrend,
   lrRangeTest,
+  meanCurve,
   progressBar,
+  rangeBand,
   rangeSvg,
+  rangeWarnings,
   suggestBounds,
-  type RangeCurve,
+  type CycleBounds,
   type RangeTest,
 } from '../../engine/index.ts';
 import { sgd } from '../../optim/index.ts';
 import { addBackendOptions, startBackend, type BackendArguments } from '../options/backend.ts';
 import { DATA_HELP, openCifar10 } from '../cifar10.ts';
-import { UsageError } from '../failure.ts';
-import { EXIT_CODES, type Host } from '../host.ts';
+import { EXIT_FAILURE, UsageError } from '../failure.ts';
+import { EXIT_CODES, shellWord, type Host } from '../host.ts';
 import { addNetOptions, NETS, type NetArguments } from '../options/nets.ts';
 import { svgWriter } from '../options/svg-file.ts';
-import { plotText, widthOf } from '../terminal/plot.ts';
+import { configWriter } from '../range/apply.ts';
+import { plotOf, suggestionLines, warningLines } from '../range/text.ts';
+import { widthOf } from '../terminal/plot.ts';
 import { onStopSignal } from '../stop.ts';
 import { notNegative, path, positive, whole } from '../options/values.ts';
 
@@ -28,9 +33,11 @@ interface FindArguments extends BackendArguments, NetArguments {
   readonly steps: number;
   readonly sweep: 'linear' | 'exponential';
   readonly every?: number;
-  readonly seeds: readonly number[];
+  readonly seed?: number;
+  readonly seeds: number | readonly number[];
   readonly data?: string;
   readonly svg?: string;
+  readonly apply?: string;
   readonly json?: boolean;
 }
 
@@ -56,29 +63,54 @@ export function addFindLrCommand(program: Command, host: Host, setCode: (code: n
       'updates between evaluations on all test images; 0: no evaluations, only the loss (default: a twentieth of the steps)',
       whole(0),
     )
-    .option('--seeds <list>', 'seeds, separated by commas; one sweep for each', seedList, [1])
+    .option('--seed <n>', 'seed of the first sweep (default: 1)', whole(0))
+    .option(
+      '--seeds <n|list>',
+      'number of sweeps, with the seeds 1, 2, …; or their seeds, separated by commas',
+      seedsOf,
+      1,
+    )
     .option('--data <dir>', DATA_HELP, path)
     .option('--svg <file>', 'also write the curves to an SVG file', path)
-    .option('--json', 'print curves and suggestions as JSON')
+    .option(
+      '--apply <file>',
+      'write the suggested bounds into a configuration file of the command train',
+      path,
+    )
+    .option('--json', 'print curves, the range over the seeds, suggestions, warnings and bounds as JSON')
     .action(async (options: FindArguments) => setCode(await findLr(host, options)));
 }
 
-function seedList(text: string): number[] {
+/** The most sweeps of a test: more take days. */
+const MOST_SWEEPS = 100;
+
+function seedsOf(text: string): number | number[] {
+  if (!text.includes(',')) return whole(1, MOST_SWEEPS)(text);
   let seeds: number[];
   try {
     seeds = text.split(',').map(whole(0));
   } catch {
-    throw new InvalidArgumentError('It must be whole numbers of 0 or more, separated by commas.');
+    throw new InvalidArgumentError('Seeds must be whole numbers of 0 or more, separated by commas.');
   }
   const duplicate = seeds.find((seed, i) => seeds.indexOf(seed) < i);
   if (duplicate !== undefined) {
-    throw new InvalidArgumentError(`It must be different numbers, but ${duplicate} is repeated.`);
+    throw new InvalidArgumentError(`Seeds must be different numbers, but ${duplicate} is repeated.`);
   }
   return seeds;
 }
 
+/** The seeds of the sweeps. */
+function seedList({ seed, seeds }: Pick<FindArguments, 'seed' | 'seeds'>): readonly number[] {
+  if (typeof seeds === 'number') return Array.from({ length: seeds }, (_, i) => (seed ?? 1) + i);
+  if (seed === undefined) return seeds;
+  throw new UsageError(
+    `--seed ${seed}: --seeds ${seeds.join(',')} has the seeds already (pass a number of sweeps, --seeds ${seeds.length}, or omit --seed)`,
+  );
+}
+
 async function findLr(host: Host, options: FindArguments): Promise<number> {
-  const { net, to, steps, sweep, every = Math.ceil(steps / 20), seeds, batchSize } = options;
+  const { net, to, steps, sweep, every = Math.ceil(steps / 20), batchSize } = options;
+  const seeds = seedList(options);
   const from = options.from ?? (sweep === 'linear' ? 0 : 1e-6);
   if (sweep === 'exponential' && from === 0) {
     throw new UsageError(
@@ -87,6 +119,7 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
   }
   if (to <= from) throw new UsageError(`--to ${to}: it must be above --from ${from}`);
   const writeSvg = svgWriter(host, options.svg);
+  const writeConfig = configWriter(host, options.apply);
   const stop = onStopSignal(host, {
     onFirst: () => void host.stderr.write('stopping after this update (Ctrl-C again quits at once)\n'),
   });
@@ -96,31 +129,44 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
     host.stderr.write(
       `${steps} updates from ${from} to ${to}, ${seeds.length === 1 ? 'seed' : 'seeds'} ${seeds.join(', ')}\n`,
     );
-    const result = await lrRangeTest({
-      model: NETS[net]({ mean: meanImage(train) }),
-      backend,
-      data: loader(train, { batchSize, shuffle: false }),
-      ...(every > 0 && { eval: { data: test, every } }),
-      optimizer: (lr) => sgd({ lr, momentum: 0.9, weightDecay: 0.004, form: 'caffe' }),
-      from,
-      to,
-      steps,
-      sweep,
-      seeds,
-      signal: stop.signal,
-      listeners: [progressBar({ stream: host.stderr })],
-    });
-    if (options.json === true) {
-      const suggestions = result.curves.map((curve) => suggestBounds(curve));
-      host.stdout.write(`${JSON.stringify({ ...result, suggestions })}\n`);
-    } else {
-      for (const curve of result.curves)
-        host.stdout.write(describe(curve, result, widthOf(host.stdout, host.env)));
-      if (result.curves.length > 1) host.stdout.write(spreadText(result));
-    }
+    const result = finished(
+      await lrRangeTest({
+        model: NETS[net]({ mean: meanImage(train) }),
+        backend,
+        data: loader(train, { batchSize, shuffle: false }),
+        ...(every > 0 && { eval: { data: test, every } }),
+        optimizer: (lr) => sgd({ lr, momentum: 0.9, weightDecay: 0.004, form: 'caffe' }),
+        from,
+        to,
+        steps,
+        sweep,
+        seeds,
+        signal: stop.signal,
+        listeners: [progressBar({ stream: host.stderr })],
+      }),
+    );
     writeSvg(svgOf(result));
+    const suggestions = result.curves.map((curve) => suggestBounds(curve));
+    const warnings = rangeWarnings(result);
+    const bounds = cycleBounds(result);
     const signal = stop.receivedSignal();
-    return signal === null ? 0 : EXIT_CODES[signal];
+    const isApplied = options.apply !== undefined && bounds.max !== null && signal === null;
+    if (isApplied) {
+      const { base, max } = bounds;
+      writeConfig({ net, batchSize, schedule: SCHEDULE, base, max }, { stepSize: HALF, steps: STEPS });
+    }
+    if (options.json === true) {
+      const band = rangeBand(result.curves);
+      host.stdout.write(`${JSON.stringify({ ...result, band, suggestions, warnings, bounds })}\n`);
+    } else {
+      const lines = [...suggestionLines(result), ...warningLines(warnings)];
+      host.stdout.write(
+        `${plotOf(result, { width: widthOf(host.stdout, host.env) })}\n${lines.join('\n')}\n\n`,
+      );
+    }
+    (options.json === true ? host.stderr : host.stdout).write(nextText(host, options, bounds, isApplied));
+    if (signal !== null) return EXIT_CODES[signal];
+    return options.apply !== undefined && !isApplied ? EXIT_FAILURE : 0;
   } catch (error) {
     // A signal during the download aborts it, and there is no curve to show.
     const signal = stop.receivedSignal();
@@ -132,66 +178,57 @@ async function findLr(host: Host, options: FindArguments): Promise<number> {
   }
 }
 
-/** The curves with their suggestions as SVG. */
-const svgOf = ({ curves, sweep }: RangeTest): string =>
-  rangeSvg(
-    curves.map((curve) => ({
-      label: `seed ${curve.seed}`,
-      evaluations: curve.evaluations,
-      trend: lossTrend(curve),
-      suggestions: suggestBounds(curve),
-    })),
-    { sweep },
-  );
+/** What the bounds are for. The defaults of the command train end in the middle of a cycle. */
+const SCHEDULE = 'triangular2';
+const HALF = 2000;
+const STEPS = 24_000;
 
-const short = (x: number): string => Number(x.toPrecision(3)).toString();
-
-function describe(curve: RangeCurve, { from, to }: RangeTest, width: number): string {
-  const { points, evaluations, end, seed } = curve;
-  const hasAccuracy = evaluations.length > 1;
-  const trend = lossTrend(curve);
-  const curvePoints = hasAccuracy ? evaluations : trend.length > 0 ? trend : points;
-  const values = hasAccuracy
-    ? evaluations.map(({ accuracy }) => accuracy ?? NaN)
-    : curvePoints.map(({ loss }) => loss);
-  const what = hasAccuracy ? 'test accuracy' : 'loss';
-  const last = curvePoints.at(-1);
-  const reached = last?.lr ?? from;
-  const head = `seed ${seed}: ${what} against the rate${end === 'done' ? '' : ` (${end} at ${short(reached)})`}\n`;
-  if (last === undefined || values.length < 2) return `${head}too short for a curve\n`;
-  const suggestions = Object.entries(suggestBounds(curve));
-  const first = curvePoints[0].step;
-  const plot = plotText(values, {
-    from: short(from),
-    to: short(end === 'done' ? to : reached),
-    width,
-    format: hasAccuracy ? formatPercent : decimalsFor(values),
-    // The updates of a sweep are equally spaced on its axis, linear or logarithmic.
-    marks: suggestions.flatMap(([label, { step }]) =>
-      step === null ? [] : [{ label, at: (step - first) / (last.step - first) }],
-    ),
-  });
-  const lines = suggestions.map(([name, { lr, step, why }]) =>
-    lr === null ? `${name.padEnd(10)}none: ${why}` : `${name.padEnd(10)}${short(lr)} (update ${step})`,
-  );
-  return `${head}${plot}\n${lines.join('\n')}\n\n`;
+/** The test with the complete sweeps only, if there are any. */
+function finished(test: RangeTest): RangeTest {
+  const curves = test.curves.filter(({ end }) => end !== 'abort');
+  return curves.length > 0 ? { ...test, curves } : test;
 }
 
-/** A format with enough decimals to distinguish the lines of a plot. */
-function decimalsFor(values: readonly number[]): (x: number) => string {
-  const usable = values.filter(Number.isFinite);
-  const span = Math.max(...usable) - Math.min(...usable);
-  const decimals = span > 0 ? Math.min(8, Math.max(3, Math.ceil(1 - Math.log10(span)))) : 3;
-  return (x) => x.toFixed(decimals);
+/** The bounds, and the command that trains with them. */
+function nextText(
+  host: Host,
+  { net, batchSize, apply }: FindArguments,
+  { base, max, why }: CycleBounds,
+  isApplied: boolean,
+): string {
+  if (max === null) {
+    return `bounds    none: ${why}\n${apply === undefined ? '' : `${apply} was not written\n`}`;
+  }
+  const words = isApplied
+    ? ['--config', apply!]
+    : [
+        ...(net === 'full' ? [] : ['--net', net]),
+        ...(batchSize === 100 ? [] : ['--batch-size', batchSize]),
+        '--schedule',
+        SCHEDULE,
+        '--base',
+        base,
+        '--max',
+        max,
+        '--steps',
+        STEPS,
+      ];
+  const command = [host.command('train'), ...words.map((word) => shellWord(String(word)))].join(' ');
+  return (
+    `bounds    base ${base}, max ${max}: ${why}\n` +
+    `${isApplied ? `${apply} has them; to` : 'to'} train with them:\n  ${command}\n`
+  );
 }
 
-/** The range of each suggestion over the seeds. */
-function spreadText({ curves }: RangeTest): string {
-  const all = curves.map((curve) => suggestBounds(curve));
-  const lines = Object.keys(all[0]).map((name) => {
-    const rates = all.flatMap((one) => one[name as keyof typeof one].lr ?? []).sort((a, b) => a - b);
-    const range = rates.length === 0 ? 'none' : `${short(rates[0])} … ${short(rates[rates.length - 1])}`;
-    return `${name.padEnd(10)}${range} (${rates.length} of ${curves.length} seeds)`;
-  });
-  return `over the seeds:\n${lines.join('\n')}\n`;
+/** The mean over the seeds, the range behind it, and the suggestions as SVG. */
+function svgOf({ curves, sweep }: RangeTest): string {
+  const curve = meanCurve(curves);
+  const isOne = curves.length === 1;
+  const picture = {
+    label: isOne ? `seed ${curve.seed}` : `mean of ${curves.length} seeds`,
+    evaluations: curve.evaluations,
+    trend: lossTrend(curve),
+    suggestions: suggestBounds(curve),
+  };
+  return rangeSvg([picture], { sweep, ...(!isOne && { band: rangeBand(curves) }) });
 }

@@ -87,6 +87,11 @@ export function addTrainCommand(
       whole(1, 50_000),
     )
     .option('--max <rate>', 'highest learning rate (default for a path: from a range test)', positive)
+    .option(
+      '--config <file>',
+      'options in a JSON file, for instance { "model": "resnet18", "epochs": 20 }; find-lr --apply writes one',
+      path,
+    )
     .option('--json', 'print every event as a line of JSON on stdout')
     .option('--ui [port]', 'serve a page that shows the run and controls it', whole(0, 65_535));
   addPictureOptions(command);
@@ -119,11 +124,17 @@ export function addTrainCommand(
         return;
       }
       rejectPictureOptions(command);
+      if (options.config !== undefined) {
+        applyConfig(command, host.cwd, options.config, [...CIFAR_OPTIONS, ...CONFIG_OPTIONS]);
+      }
       setCode(await train(host, args, { ...options, batchSize: options.batchSize ?? 100 }));
     });
 }
 
-type AllArguments = Omit<TrainArguments, 'batchSize'> & { readonly batchSize?: number };
+type AllArguments = Omit<TrainArguments, 'batchSize'> & {
+  readonly batchSize?: number;
+  readonly config?: string;
+};
 
 /** Options of training on CIFAR-10 alone. */
 const CIFAR_OPTIONS = [
@@ -181,11 +192,11 @@ async function onPictures(
   return resumeOnPictures(host, resumed, command.opts<PictureRunArguments>());
 }
 
-/** Options besides those of images that a configuration file can have. */
+/** Options of both kinds of training that a configuration file can have. */
 const CONFIG_OPTIONS = ['run', 'seed', 'batchSize', 'max', 'backend', 'threads', 'simd'];
 
 function rejectPictureOptions(command: Command): void {
-  const wrong = ['config', ...PICTURE_OPTIONS].find((name) => isGiven(command, name));
+  const wrong = PICTURE_OPTIONS.find((name) => isGiven(command, name));
   if (wrong === undefined) return;
   throw new UsageError(
     `${flagOf(command, wrong)}: it is for images of your own (pass their folder: train PATH)`,

@@ -31,17 +31,18 @@ function near(key: string, names: readonly string[]): string {
   return `${hint}known: ${names.join(', ')}`;
 }
 
-function readConfig(cwd: string, file: string): Readonly<Record<string, unknown>> {
+/** The object in a configuration file. `flag` is the option that named the file. Throws UsageError for anything else. */
+export function readConfig(cwd: string, file: string, flag = '--config'): Readonly<Record<string, unknown>> {
   let value: unknown;
   try {
     value = JSON.parse(readFileSync(resolve(cwd, file), 'utf8'));
   } catch (cause) {
-    throw new UsageError(`--config ${file}: cannot be read as JSON: ${(cause as Error).message}`, { cause });
+    throw new UsageError(`${flag} ${file}: cannot be read as JSON: ${(cause as Error).message}`, { cause });
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value))
     return value as Readonly<Record<string, unknown>>;
   throw new UsageError(
-    `--config ${file}: it must be an object such as { "epochs": 30 }, got ${JSON.stringify(value).slice(0, 60)}`,
+    `${flag} ${file}: it must be an object such as { "epochs": 30 }, got ${JSON.stringify(value).slice(0, 60)}`,
   );
 }
 

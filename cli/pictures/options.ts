@@ -49,12 +49,7 @@ export function addPictureOptions(command: Command): Command {
       'begin with the weights of a run, a checkpoint, or a safetensors file, also of PyTorch',
       path,
     )
-    .option('--freeze-epochs <n>', 'train only the last layer in the first epochs', whole(1, 10_000))
-    .option(
-      '--config <file>',
-      'options in a JSON file, for instance { "model": "resnet18", "epochs": 20 }',
-      path,
-    );
+    .option('--freeze-epochs <n>', 'train only the last layer in the first epochs', whole(1, 10_000));
 }
 
 function modelName(text: string): ClassifierName {

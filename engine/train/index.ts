@@ -51,13 +51,11 @@ export {
   type RangeTestOptions,
 } from './range-test.ts';
 export { rangeSvg, type RangePicture, type RangeSvgOptions } from './range-svg.ts';
-export {
-  lossTrend,
-  suggestBounds,
-  type Suggestion,
-  type SuggestionName,
-  type TrendPoint,
-} from './suggest-bounds.ts';
+export { lossTrend, type TrendPoint } from './loss-trend.ts';
+export { suggestBounds, type Suggestion, type SuggestionName } from './suggest-bounds.ts';
+export { meanCurve, rangeBand, type BandPoint, type RangeBand } from './range-seeds.ts';
+export { rangeWarnings, type RangeWarning } from './range-warnings.ts';
+export { cycleBounds, type CycleBounds } from './cycle-bounds.ts';
 export type { CheckpointOptions, EvalOptions, TrainOptions } from './settings.ts';
 export type { NamedStep, StepContext, StepFunction, StepResult } from './step.ts';
 export { fit, train, type Result, type TrainRun } from './train.ts';

@@ -1,8 +1,10 @@
 /** A chart of range tests as SVG: accuracy and loss over the learning rate, with the suggested rates. */
 import { curveSvg, PALETTE, type CurveMarker, type CurveSeries } from './listeners/curve.ts';
 import type { RangeEvaluation } from './range-test.ts';
-import type { Suggestion, SuggestionName, TrendPoint } from './suggest-bounds.ts';
-import { checkOneOf, checkOptions, show } from '../options.ts';
+import type { TrendPoint } from './loss-trend.ts';
+import type { BandPoint, RangeBand } from './range-seeds.ts';
+import type { Suggestion, SuggestionName } from './suggest-bounds.ts';
+import { checkKind, checkOneOf, checkOptions, show } from '../options.ts';
 import { checkList } from '../shape.ts';
 
 /** The curves of one sweep. */
@@ -23,6 +25,8 @@ export interface RangeSvgOptions {
   readonly sweep: 'linear' | 'exponential';
   /** The title of the chart. Default 'learning-rate range test'. */
   readonly title?: string;
+  /** The range over several seeds, as areas behind the curves: the result of `rangeBand(curves)`. Default: none. */
+  readonly band?: RangeBand;
   /** Another curve of accuracies for comparison, with points [rate, accuracy]. Default: none. */
   readonly reference?: { readonly label: string; readonly points: readonly (readonly [number, number])[] };
 }
@@ -57,11 +61,17 @@ const BY_ACCURACY: readonly SuggestionName[] = ['rise', 'ragged'];
  * const svg = rangeSvg(charts, { sweep });
  */
 export function rangeSvg(pictures: readonly RangePicture[], options: RangeSvgOptions): string {
-  checkOptions('rangeSvg', options, ['sweep', 'title', 'reference']);
-  const { sweep, title = 'learning-rate range test', reference } = options;
+  checkOptions('rangeSvg', options, ['sweep', 'title', 'band', 'reference']);
+  const { sweep, title = 'learning-rate range test', band, reference } = options;
   checkOneOf('rangeSvg', 'sweep', sweep, ['linear', 'exponential']);
   checkList('rangeSvg', 'pictures', pictures);
   if (typeof title !== 'string') throw new TypeError(`rangeSvg: title must be a text, got ${show(title)}`);
+  if (band !== undefined) {
+    for (const name of ['loss', 'accuracy'] as const) {
+      checkKind('rangeSvg', 'band', band, name, 'the result of rangeBand');
+      checkList('rangeSvg', `band.${name}`, band[name]);
+    }
+  }
   const hasAccuracy = reference !== undefined || pictures.some(({ evaluations }) => evaluations.length > 0);
   const lossPanel = hasAccuracy ? 1 : 0;
   const marks = new Map<SuggestionName, (readonly [number, number])[]>();
@@ -88,7 +98,8 @@ export function rangeSvg(pictures: readonly RangePicture[], options: RangeSvgOpt
     panel: BY_ACCURACY.includes(name) ? 0 : lossPanel,
   }));
   const dashed = reference && { ...reference, color: '#59636e', dashed: true, dots: true };
-  return curveSvg([...accuracies, ...(dashed ? [dashed] : []), ...losses, ...markers], {
+  const areas = band === undefined ? [] : [...area(band.accuracy, 0), ...area(band.loss, lossPanel)];
+  return curveSvg([...areas, ...accuracies, ...(dashed ? [dashed] : []), ...losses, ...markers], {
     title,
     x: { label: 'learning rate', scale: sweep === 'exponential' ? 'log' : 'linear' },
     panels: [
@@ -102,6 +113,21 @@ export function rangeSvg(pictures: readonly RangePicture[], options: RangeSvgOpt
     height: hasAccuracy && losses.length > 0 ? 760 : 460,
   });
 }
+
+/** The range over the seeds as an area without a name. */
+const area = (points: readonly BandPoint[], panel: number): CurveSeries[] =>
+  points.length === 0
+    ? []
+    : [
+        {
+          label: '',
+          color: PALETTE[0],
+          width: 0,
+          points: points.map(({ lr, mean }) => [lr, mean]),
+          area: points.map(({ low, high }) => [low, high]),
+          panel,
+        },
+      ];
 
 /** The y value of a curve at x, by linear interpolation. Null outside the curve. */
 function heightAt(points: readonly (readonly [number, number])[], x: number): number | null {

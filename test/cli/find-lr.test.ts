@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { run, SMALL, testHost, type TestHost } from './fixture.ts';
@@ -21,19 +21,63 @@ describe('find-lr', () => {
 
   it('goes by the loss alone, exponentially, over several seeds', async () => {
     const host = await testHost();
-    const line = `find-lr ${SMALL} --steps 20 --every 0 --sweep exponential --to 0.001 --seeds 1,2`;
+    const line = `find-lr ${SMALL} --steps 20 --every 0 --sweep exponential --to 0.001 --seeds 2`;
     expect(await run(host, line)).toBe(0);
-    expect(host.out()).toContain('seed 2: loss against the rate');
-    expect(host.out()).toMatch(/over the seeds:\nrise +none \(0 of 2 seeds\)\n/);
+    expect(host.err()).toContain('seeds 1, 2\n');
+    expect(host.out()).toMatch(/^mean and range of 2 seeds: loss against the rate\n/);
+    expect(host.out()).toContain('░');
+    expect(host.out()).toMatch(/\nrise +none: .*; 0 of 2 seeds\n/);
+    expect(host.out()).toMatch(/\nwarning +the sweep ends too early: .* \(change the end: --to 0\.01\)\n/);
+  });
+
+  it('takes a number of seeds, the first one, or a list', async () => {
+    for (const [line, seeds] of [
+      ['--seeds 3', [1, 2, 3]],
+      ['--seeds 2 --seed 7', [7, 8]],
+      ['--seed 4', [4]],
+      ['--seeds 5,9', [5, 9]],
+    ] as const) {
+      const host = await testHost();
+      expect(await run(host, `find-lr ${SMALL} --steps 4 --every 0 --json ${line}`)).toBe(0);
+      const { curves } = JSON.parse(host.out()) as { curves: { seed: number }[] };
+      expect(curves.map(({ seed }) => seed)).toEqual(seeds);
+    }
+  });
+
+  it('writes the bounds into a file that train reads, or says why there are none', async () => {
+    const host = await testHost();
+    writeFileSync(join(host.cwd, 'old.json'), '{"seed": 5, "steps": 3, "max": 1}');
+    const line = `find-lr ${SMALL} --steps 60 --every 0 --sweep exponential --from 1e-7 --to 0.1 --svg band.svg`;
+    expect(await run(host, `${line} --seeds 2 --apply old.json`)).toBe(0);
+    const written = JSON.parse(readFileSync(join(host.cwd, 'old.json'), 'utf8')) as Record<string, number>;
+    expect(written).toMatchObject({ seed: 5, steps: 3, net: 'quick', batchSize: 4, schedule: 'triangular2' });
+    expect(written['max']).toBeLessThan(0.1);
+    expect(written['base']).toBeLessThan(written['max']);
+    expect(host.out()).toMatch(/\nold\.json has them; to train with them:\n  .* train --config old\.json\n$/);
+    expect(readFileSync(join(host.cwd, 'band.svg'), 'utf8')).toContain('fill-opacity="0.2"');
+    expect(await run(host, 'train --config old.json --threads 1 --eval-every 3')).toBe(0);
+    const { config } = JSON.parse(
+      readFileSync(join(host.cwd, 'runs', 'quick-triangular2-seed5', 'summary.json'), 'utf8'),
+    ) as { config: { optimizer: { hyper: { lr: { max: number } } } } };
+    expect(config.optimizer.hyper.lr.max).toBe(written['max']);
+
+    expect(await run(host, `find-lr ${SMALL} --steps 8 --every 0 --apply none.json`)).toBe(1);
+    expect(host.out()).toMatch(/\nbounds +none: .*\nnone\.json was not written\n$/);
+    expect(existsSync(join(host.cwd, 'none.json'))).toBe(false);
   });
 
   it('prints curves and suggestions as JSON', async () => {
     const host = await testHost();
     expect(await run(host, `find-lr ${SMALL} --steps 8 --every 4 --json`)).toBe(0);
-    const { curves, suggestions } = JSON.parse(host.out()) as {
+    const { curves, suggestions, warnings, bounds, band } = JSON.parse(host.out()) as {
       curves: { points: unknown[]; evaluations: unknown[] }[];
       suggestions: unknown[];
+      warnings: { option: string }[];
+      bounds: { max: number | null };
+      band: { accuracy: unknown[] };
     };
+    expect(warnings.map(({ option }) => option)).toEqual(['steps']);
+    expect([bounds.max, band.accuracy.length]).toEqual([null, 3]);
     expect([curves[0].points.length, curves[0].evaluations.length, suggestions.length]).toEqual([8, 3, 1]);
   });
 
@@ -66,7 +110,14 @@ describe('find-lr', () => {
     expect(await run(host, 'find-lr --seeds 1,,2')).toBe(2);
     expect(await run(host, 'find-lr --seeds 1,2,1')).toBe(2);
     expect(host.err()).toContain('1 is repeated');
-    expect(host.err()).toContain('It must be whole numbers of 0 or more, separated by commas.');
+    expect(host.err()).toContain('Seeds must be whole numbers of 0 or more, separated by commas.');
+    expect(await run(host, 'find-lr --seeds 1,2 --seed 3')).toBe(2);
+    expect(host.err()).toContain('--seed 3: --seeds 1,2 has the seeds already');
+    expect(await run(host, 'find-lr --apply nowhere/rate.json')).toBe(2);
+    expect(host.err()).toContain('--apply nowhere/rate.json: it cannot be written: ');
+    writeFileSync(join(host.cwd, 'list.json'), '[1]');
+    expect(await run(host, 'find-lr --apply list.json')).toBe(2);
+    expect(host.err()).toContain('--apply list.json: it must be an object such as');
     expect(await run(host, `find-lr ${SMALL} --steps 8 --every 0 --svg nowhere/plot.svg`)).toBe(2);
     expect(host.err()).toContain('--svg nowhere/plot.svg: its folder is not writable: ');
     expect(host.out()).toBe('');

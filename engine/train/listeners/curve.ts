@@ -4,6 +4,7 @@
  */
 import { scaleLinear, scaleLog } from 'd3-scale';
 import {
+  area,
   line,
   symbol,
   symbolCircle,
@@ -25,6 +26,8 @@ export interface CurveSeries {
   readonly points: readonly (readonly [number, number])[];
   /** Index into `panels`. Default 0. */
   readonly panel?: number;
+  /** The lower and the upper border of an area behind the line, `[low, high]` for each point. Default: no area. */
+  readonly area?: readonly (readonly [number, number])[];
   /** The y axis. Default 'left'. */
   readonly side?: 'left' | 'right';
   /** Any SVG color. Default: the next color of a palette for color-blind readers. */
@@ -253,7 +256,7 @@ function checkSeries(series: unknown, { panels, title = '', subtitle = '' }: Cur
   }
 }
 
-type Curve = Required<Omit<CurveSeries, 'marker'>> & Pick<CurveSeries, 'marker'>;
+type Curve = Required<Omit<CurveSeries, 'marker' | 'area'>> & Pick<CurveSeries, 'marker' | 'area'>;
 
 function resolve(one: CurveSeries, index: number, panels: readonly CurvePanel[]): Curve {
   const { panel = 0, side = 'left' } = one;
@@ -267,6 +270,11 @@ function resolve(one: CurveSeries, index: number, panels: readonly CurvePanel[])
       `curveSvg: series '${one.label}' is on the right axis of panel ${panel}, which has none`,
     );
   }
+  if (one.area !== undefined && one.area.length !== one.points.length) {
+    throw new RangeError(
+      `curveSvg: series '${one.label}' has ${one.points.length} points, but its area has ${one.area.length}`,
+    );
+  }
   return {
     color: PALETTE[index % PALETTE.length],
     width: 2,
@@ -275,6 +283,9 @@ function resolve(one: CurveSeries, index: number, panels: readonly CurvePanel[])
     dots: one.points.length === 1,
     ...one,
     points: one.points.map(([x, y]) => [drawable(x), drawable(y)] as const),
+    ...(one.area !== undefined && {
+      area: one.area.map(([low, high]) => [drawable(low), drawable(high)] as const),
+    }),
     panel,
     side,
   };
@@ -305,7 +316,7 @@ function checkLabels(panels: readonly CurvePanel[]): void {
 function heights(curves: readonly Curve[], side: 'left' | 'right'): number[] {
   return curves
     .filter((curve) => curve.side === side)
-    .flatMap((curve) => curve.points.map((point) => point[1]));
+    .flatMap((curve) => [...curve.points.map((point) => point[1]), ...(curve.area ?? []).flat()]);
 }
 
 /** The margin beside the plots: the widest tick of any panel and the label of the axis, or less without an axis. */
@@ -430,6 +441,7 @@ function drawPanel(
   const placed = curves.map((curve) => place(curve, across, curve.side === 'left' ? left : right!));
   out.push(
     `<g clip-path="url(#${clip})">`,
+    ...placed.map(drawArea),
     ...placed.filter(({ curve }) => curve.marker === undefined).map(drawLine),
     '</g>',
     `<path d="M${px(plot.left)},${px(plot.top)}V${px(plot.bottom)}H${px(plot.right)}${
@@ -454,14 +466,29 @@ function drawX(across: Axis, plot: Plot): string {
 interface Placed {
   readonly curve: Curve;
   readonly pixels: [number, number][];
+  /** The borders of the area, in the order of the points. Empty without one. */
+  readonly area: [number, number][];
 }
 
 const place = (curve: Curve, across: Axis, up: Axis): Placed => ({
   curve,
   pixels: curve.points.map(([x, y]) => [across.place(x), up.place(y)]),
+  area: (curve.area ?? []).map(([low, high]) => [up.place(low), up.place(high)]),
 });
 
 const isDrawn = ([x, y]: readonly [number, number]): boolean => Number.isFinite(x) && Number.isFinite(y);
+
+/** The area behind a line. */
+function drawArea({ curve, pixels, area: borders }: Placed): string {
+  if (borders.length === 0) return '';
+  const path = area<number>()
+    .defined((i) => [pixels[i][0], ...borders[i]].every(Number.isFinite))
+    .digits(2)
+    .x((i) => pixels[i][0])
+    .y0((i) => borders[i][0])
+    .y1((i) => borders[i][1])([...pixels.keys()]);
+  return `<path d="${path ?? ''}" fill="${escape(curve.color)}" fill-opacity="0.2"/>`;
+}
 
 function drawLine({ curve, pixels }: Placed): string {
   const path = line().defined(isDrawn).digits(2)(thin(pixels)) ?? '';

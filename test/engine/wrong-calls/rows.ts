@@ -82,6 +82,7 @@ const curve = {
   evaluations: [],
   end: 'done',
 };
+const rangeTest = { sweep: 'linear', from: 0, to: 1, steps: 40, curves: [curve] };
 const rangeCurve = curve as unknown as c.RangeCurve;
 const store = (): unknown => ({ w: { shape: [2], dtype: 'f32', data: Float32Array.of(1, 2) } });
 const spec = {
@@ -165,6 +166,10 @@ const engine: Readonly<Record<string, Row>> = {
   lrRangeTest: row(range),
   suggestBounds: { args: [curve], named: [0] },
   lossTrend: { args: [curve], named: [0] },
+  meanCurve: row([curve]),
+  rangeBand: row([curve]),
+  rangeWarnings: { args: [rangeTest], named: [0] },
+  cycleBounds: { args: [rangeTest], named: [0] },
   rangeSvg: row(
     [
       {
@@ -174,7 +179,7 @@ const engine: Readonly<Record<string, Row>> = {
         suggestions: c.suggestBounds(rangeCurve),
       },
     ],
-    { sweep: 'linear', title: 'Rates' },
+    { sweep: 'linear', title: 'Rates', band: c.rangeBand([rangeCurve]) },
   ),
   curveSvg: row(
     [

@@ -88,7 +88,7 @@ const OPTIONS: Readonly<Record<string, Readonly<Record<string, Value>>>> = {
     '--steps': count(['2', '3'], '0', '1', '2.5'),
     '--sweep': choice('linear', 'exponential'),
     '--every': count(['0', '1'], '0.5'),
-    '--seeds': { right: ['1', '0,1'], wrong: ['', '1,1', ',', '1,', '-1', 'a,b', '1.5'] },
+    '--seeds': { right: ['1', '2', '0,1'], wrong: ['', '0', '101', '1,1', ',', '1,', '-1', 'a,b', '1.5'] },
     ...NET,
     ...BACKEND,
     ...SVG,
