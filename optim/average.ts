@@ -156,7 +156,10 @@ function averaging(
     update(at) {
       const updated = optimizer.update(at);
       const state: Record<string, Tensor> = { ...updated.state };
+      // The average of a parameter that was frozen during the run goes on toward its value.
+      const frozen = Object.entries(at.frozen ?? {}).filter(([key]) => AVERAGE + key in at.state);
       const values = {
+        ...Object.fromEntries(frozen),
         ...updated.params,
         ...(statistics && statisticsOf(name, at, AVERAGE, updated.statistics)),
       };
@@ -186,10 +189,10 @@ export function refuseAccumulation(name: string, { stepsPerUpdate = 1 }: Optimiz
   );
 }
 
-/** The new statistics of a step that have an array with a prefix. Throws PlanError if an array has no statistic. */
+/** The new statistics of a step that have an array with a prefix. Throws PlanError if an array has no statistic and is not frozen. */
 export function statisticsOf(
   name: string,
-  { state, specs, statistics }: UpdateArguments,
+  { state, specs, statistics, frozen = {} }: UpdateArguments,
   prefix: string,
   replaced: Tree = {},
 ): Tree {
@@ -199,7 +202,7 @@ export function statisticsOf(
   const after: Tree = { ...statistics?.after, ...replaced };
   return Object.fromEntries(
     kept
-      .filter((key) => !(key in specs))
+      .filter((key) => !(key in specs) && !(key in frozen))
       .map((key) => {
         if (after[key] === undefined) {
           throw new PlanError(

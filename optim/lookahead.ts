@@ -27,7 +27,7 @@ const ALPHA = 'lookahead/alpha';
  *
  *   s ← s + alpha · (w − s);  w ← s
  *
- * The slow weights begin as the initial weights. airbench's lookahead has `alpha: custom({ name, fn: (t) => 1 − 0.95⁵ · (t / T)³ })`,
+ * The slow weights begin as the initial weights. A parameter that is frozen during the run keeps its value. airbench's lookahead has `alpha: custom({ name, fn: (t) => 1 − 0.95⁵ · (t / T)³ })`,
  * because its decay is 1 − alpha. Events have alpha as 'lookahead/alpha'.
  *
  * Throws RangeError unless every >= 1 and 0 <= alpha <= 1, and for an optimizer that accumulates gradients: write

@@ -42,6 +42,17 @@ function statisticSpecs(model: Described): Specs {
   );
 }
 
+/** The parameters and statistics of a state that training does not change. */
+function frozenIn(model: Described, state: Tree): Tree {
+  return Object.fromEntries(
+    Object.entries(model.params).flatMap(([name, { frozen, statistic, fixed }]) =>
+      frozen === true && (statistic !== true || fixed === true) && state[name] !== undefined
+        ? [[name, state[name]]]
+        : [],
+    ),
+  );
+}
+
 /** The names of the parameters that an optimizer changes. */
 export const trainedNames = (model: Described): readonly string[] => Object.keys(trainedSpecs(model));
 
@@ -374,6 +385,7 @@ export function applyGradients(
       before: Object.fromEntries(Object.keys(updates).map((name) => [name, state[name]])),
       after: updates,
     },
+    frozen: frozenIn(model, state),
     ...(last !== undefined && { last }),
   });
   if (isPromise(updated) || typeof updated?.params !== 'object' || typeof updated.state !== 'object') {

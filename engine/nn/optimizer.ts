@@ -51,6 +51,8 @@ export interface UpdateArguments {
   readonly specs: Specs;
   /** The statistics that the step updates, such as those of batch normalization. Undefined if they are not known. */
   readonly statistics?: { readonly before: Tree; readonly after: Tree };
+  /** The parameters and statistics that are frozen. Arrays of the optimizer may be left from before. Default: none. */
+  readonly frozen?: Tree;
   /** 1 in the last update of the run, else 0, `u8` []. Undefined if the last update is not known. */
   readonly last?: Tensor;
 }

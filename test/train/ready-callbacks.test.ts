@@ -19,7 +19,7 @@ import {
 } from 'cyclegrad';
 import * as nn from 'cyclegrad/nn';
 import { loader, synthetic } from 'cyclegrad/datasets';
-import { sgd } from 'cyclegrad/optim';
+import { averagedState, averageWeights, lookahead, sgd, type Optimizer } from 'cyclegrad/optim';
 import { bytes, eventsOf, folder } from './fixture.ts';
 
 const points = synthetic({ kind: 'blobs', n: 8, classes: 2, seed: 1 });
@@ -205,6 +205,35 @@ test('freezing in phases, which resume', async () => {
     await fit({ ...options, callbacks: [gradual], steps: stop, checkpoint });
     const { state } = await fit({ ...options, callbacks: [gradual], checkpoint });
     expect(bytes(state)).toEqual(bytes(whole.state));
+  }
+});
+
+test('freezing leaves slow weights and averages of statistics in place', async () => {
+  const model = nn.sequential({ fc1: nn.dense(2, 4), norm: nn.batchNorm(4), fc2: nn.dense(4, 3) });
+  const options: TrainOptions = {
+    model,
+    backend: reference(),
+    optimizer: sgd({ lr: 0.1 }),
+    data: loader(synthetic({ kind: 'blobs', n: 24, classes: 3, seed: 1 }), { batchSize: 8 }),
+    steps: 6,
+    callbacks: [freezing([{ match: ['fc1', 'norm'], from: 3 }])],
+  };
+  const run = async (optimizer: Optimizer) => {
+    const weights: number[][] = [];
+    const watch: CallbackFunction = async (event, handle) => {
+      if (event.type === 'step') weights.push([...(await handle.state())['fc1.weight'].data]);
+    };
+    const { state } = await fit({ ...options, optimizer, callbacks: [...options.callbacks!, watch] });
+    return { state, weights };
+  };
+  const ahead = await run(lookahead(sgd({ lr: 0.1 }), { every: 2 }));
+  expect(ahead.weights[1]).not.toEqual(ahead.weights[2]);
+  expect(ahead.weights[2]).toEqual(ahead.weights[5]);
+  const { state, weights } = await run(averageWeights(sgd({ lr: 0.1 }), { decay: 0.5, statistics: true }));
+  const average = averagedState(state)['fc1.weight'].data;
+  for (const i of average.keys()) {
+    const sum = weights.reduce((total, weight) => (total + weight[i]) / 2, 0);
+    expect(average[i]).toBeCloseTo(sum / (1 - 0.5 ** 6), 6);
   }
 });
 
