@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
+const AIRBENCH = join(tmpdir(), `cyclegrad-airbench-${process.pid}`);
 const PICTURE = join(tmpdir(), `cyclegrad-example-${process.pid}.png`);
 
 /** The number of steps, for examples with this argument, or all arguments, and the output. */
@@ -31,6 +32,13 @@ const EXAMPLES: Readonly<Record<string, { steps?: number; args?: string[]; print
     args: ['3', PICTURE, '240'],
     prints: /^mAP@0\.5 [01]\.\d+ on 24 pictures after \d+ s\nthe boxes that were found: .*\.png$/,
   },
+  airbench: {
+    args: `--tiny --threads 1 --rates recipe,triangular,one-cycle,triangular2 --runs ${AIRBENCH} --results ${AIRBENCH}`.split(
+      ' ',
+    ),
+    prints:
+      /^recipe-seed1-tiny: [\d.]+% with six views, 0\.\d minutes, .*recipe-seed1-tiny\.json\n[^]*^triangular2: [\d.]+%, mean of 1 with six views$/m,
+  },
   'custom-operation': {
     prints: /^gradcheck: 3 of 3 derivatives agree[^]*^GradientError: gradcheck: 0 of 1/m,
   },
@@ -51,6 +59,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   rmSync(PICTURE, { force: true });
+  rmSync(AIRBENCH, { force: true, recursive: true });
   process.argv = argv;
   vi.restoreAllMocks();
 });
