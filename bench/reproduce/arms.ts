@@ -1,6 +1,4 @@
 /** The experiments of the paper as data: the model, rate and length of each arm, and its accuracy in the paper. */
-import type { LoaderOptions } from '../../datasets/index.ts';
-import type { HostTensor } from '../../engine/index.ts';
 import * as nn from '../../engine/nn/index.ts';
 import { adadelta, adagrad, adam, rmsprop, sgd, type Optimizer } from '../../optim/index.ts';
 import {
@@ -13,36 +11,9 @@ import {
   oneCycleMomentum,
   type Schedule,
 } from '../../schedulers/index.ts';
-
-export const experimentNames = ['table1', 'table3', 'sigmoid-bn', 'one-cycle', 'quick'] as const;
-export type ExperimentName = (typeof experimentNames)[number];
-
-export interface Arm {
-  readonly experiment: ExperimentName;
-  /** Unique within its experiment. With the seed, it is the name of the file. */
-  readonly name: string;
-  readonly title: string;
-  /** The name at its line in a figure. Default: the title without the number of steps. */
-  readonly short?: string;
-  /** Arms of the same family share a color in figures. Default: the name. */
-  readonly family?: string;
-  readonly steps: number;
-  readonly batchSize: number;
-  /** Steps between evaluations on all test images. */
-  readonly evalEvery: number;
-  readonly model: (mean: HostTensor) => nn.Layer;
-  readonly optimizer: () => Optimizer;
-  /** The order and augmentation of the training images. Default: the order of the files, without augmentation, as in Caffe. */
-  readonly images?: Pick<LoaderOptions, 'shuffle' | 'augment'>;
-  /** Test accuracy in the paper. Null if the paper has no such row. */
-  readonly paper: number | null;
-  /** What the source does not specify or contradicts, and our choice. '' without a note. */
-  readonly note: string;
-}
-
-/** The solver of Caffe with the settings of cifar10_full. */
-const caffeSgd = (lr: Schedule, nesterov = false): Optimizer =>
-  sgd({ lr, momentum: 0.9, weightDecay: 0.004, form: 'caffe', nesterov });
+import { caffeSgd, full, type Arm } from './arm.ts';
+import { budgetArms } from './budget.ts';
+import { superConvergence, table4 } from './residual.ts';
 
 const DROPS =
   'The schedule of Caffe’s three solvers: the rate drops to a tenth at 60,000 and again at 65,000.';
@@ -160,8 +131,6 @@ const table1: readonly Part[] = [
   },
 ];
 
-const full = (mean: HostTensor): nn.Layer => nn.caffeFull({ mean });
-
 /** The methods of Table 3 in Caffe's form, with the bounds of the paper. The fixed rate is the lower bound. */
 const methods = [
   {
@@ -169,7 +138,7 @@ const methods = [
     bounds: [0.001, 0.006],
     paper: [0.821, 0.813],
     seen: ['', 'At the tops of its cycles, accuracy is 72 to 76%.'],
-    make: (lr: Schedule) => caffeSgd(lr, true),
+    make: (lr: Schedule) => caffeSgd(lr, { nesterov: true }),
   },
   {
     name: 'adam',
@@ -344,6 +313,7 @@ export const arms: readonly Arm[] = [
     model: full,
     optimizer: () => caffeSgd(lr()),
   })),
+  ...budgetArms,
   ...table3,
   ...sigmoidBn,
   ...oneCycles.map(({ nesterov = true, ...arm }): Arm => ({
@@ -355,6 +325,8 @@ export const arms: readonly Arm[] = [
     model: full,
     optimizer: () => smith(nesterov),
   })),
+  ...superConvergence,
+  ...table4,
   {
     experiment: 'quick',
     name: 'fixed-5000',

@@ -7,17 +7,20 @@ import { cifar10 } from '../../datasets/index.ts';
 import { BACKENDS, openBackend, progressBar, type BackendName } from '../../engine/index.ts';
 import { replaceBetween } from '../markdown.ts';
 import { wholeFrom } from '../options.ts';
-import { arms, experimentNames, type ExperimentName } from './arms.ts';
+import { experimentNames, type Arm, type ExperimentName } from './arm.ts';
+import { arms } from './arms.ts';
+import { inBudgetOrder } from './budget.ts';
 import { runRangeTests } from './range.ts';
-import { headlineMarkdown, writeReport } from './report.ts';
-import { runArms } from './run.ts';
+import { budgetMarkdown, headlineMarkdown, writeReport } from './report.ts';
+import { runArms, type Piece } from './run.ts';
 
 const RESULTS = 'bench/results/clr';
 const PAGE = 'docs/reproduction.md';
 const EVERYTHING = [...experimentNames, 'range-test', 'report'] as const;
 
 interface Options {
-  readonly seeds: readonly number[];
+  readonly seeds?: readonly number[];
+  readonly pieces?: number;
   readonly only?: readonly string[];
   readonly backend: BackendName;
   readonly threads?: number;
@@ -33,10 +36,13 @@ const program = new Command('npm run reproduce --')
   .description(
     "Run the paper's experiments on CIFAR-10, and write a JSON file for each finished run.\n" +
       'Ctrl-C saves a checkpoint, from which the same command resumes.\n' +
-      `The experiment report generates REPORT.md, report.html, the figures and the table of ${PAGE}.`,
+      `The experiment report generates REPORT.md, report.html, the figures and the tables of ${PAGE}.`,
   )
   .addArgument(new Argument('<name>', 'experiment').choices(EVERYTHING))
-  .option('--seeds <list>', 'seeds, separated by commas', (text) => list(text).map(wholeFrom(0)), [1])
+  .option('--seeds <list>', 'seeds, separated by commas (default: 1, budget: 1,2)', (text) =>
+    list(text).map(wholeFrom(0)),
+  )
+  .option('--pieces <n>', 'stop after this many runs (default: all that have no result)', wholeFrom(1))
   .option('--only <arms>', 'arms to run, separated by commas (default: all)', list)
   .addOption(
     new Option('--backend <name>', 'backend; auto: a GPU if there is one, else wasm')
@@ -54,12 +60,19 @@ const program = new Command('npm run reproduce --')
     join(envPaths('cyclegrad', { suffix: '' }).cache, 'reproduce'),
   )
   .option('--results <dir>', 'folder of the JSON files and the report', RESULTS)
-  .option('--page <file>', 'report: the page with the markers <!-- clr --> and <!-- /clr -->', PAGE)
+  .option('--page <file>', 'report: the page with the markers clr and budget', PAGE)
   .option('--no-page', 'report: do not write the page')
   .showHelpAfterError('(--help lists the options)');
 
+const bySeed = (wanted: readonly Arm[], seeds: readonly number[]): Piece[] =>
+  seeds.flatMap((seed) => wanted.map((arm) => ({ arm, seed })));
+const byArm = (wanted: readonly Arm[], seeds: readonly number[]): Piece[] =>
+  wanted.flatMap((arm) => seeds.map((seed) => ({ arm, seed })));
+
 async function reproduce(name: ExperimentName | 'range-test', options: Options): Promise<boolean> {
-  const all = arms.filter(({ experiment }) => experiment === name);
+  const isBudget = name === 'budget';
+  const all = isBudget ? inBudgetOrder(arms) : arms.filter(({ experiment }) => experiment === name);
+  const { seeds = isBudget ? [1, 2] : [1] } = options;
   const names = all.map((arm) => arm.name);
   for (const wanted of options.only ?? []) {
     if (!names.includes(wanted)) {
@@ -81,18 +94,18 @@ async function reproduce(name: ExperimentName | 'range-test', options: Options):
   try {
     const dir = options.data === undefined ? undefined : resolve(options.data);
     const common = {
-      seeds: options.seeds,
       backend,
       data: await cifar10({ dir, signal: stop.signal }),
       results: options.results,
       signal: stop.signal,
       log: (line: string) => console.log(line),
     };
-    if (name === 'range-test') return await runRangeTests(common);
+    if (name === 'range-test') return await runRangeTests({ ...common, seeds });
     const wanted = all.filter((arm) => options.only?.includes(arm.name) ?? true);
     return await runArms({
       ...common,
-      arms: wanted,
+      pieces: isBudget ? byArm(wanted, seeds) : bySeed(wanted, seeds),
+      ...(options.pieces !== undefined && { atMost: options.pieces }),
       runs: resolve(options.runs),
       listeners: [progressBar()],
     });
@@ -113,9 +126,9 @@ program.action(async (name: (typeof EVERYTHING)[number], options: Options) => {
   console.log(`wrote REPORT.md, report.html and the figures of ${runs} finished runs to ${options.results}`);
   if (options.page === false) return;
   const folder = relative(dirname(options.page), options.results).replaceAll('\\', '/');
-  const text = headlineMarkdown(results, folder);
-  writeFileSync(options.page, replaceBetween(readFileSync(options.page, 'utf8'), 'clr', text));
-  console.log(`wrote the table of ${options.page}`);
+  const page = replaceBetween(readFileSync(options.page, 'utf8'), 'clr', headlineMarkdown(results, folder));
+  writeFileSync(options.page, replaceBetween(page, 'budget', budgetMarkdown(results, folder)));
+  console.log(`wrote the tables of ${options.page}`);
 });
 
 try {

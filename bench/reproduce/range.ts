@@ -65,7 +65,9 @@ export interface RangeShape {
 
 /** Runs the sweeps that have no result yet. A stopped sweep starts over, because it takes only minutes. False if it was stopped. */
 export async function runRangeTests(
-  options: Omit<RunOptions, 'arms' | 'runs' | 'listeners'>,
+  options: Omit<RunOptions, 'pieces' | 'atMost' | 'runs' | 'listeners'> & {
+    readonly seeds: readonly number[];
+  },
 ): Promise<boolean> {
   const { seeds, results, log } = options;
   const dir = join(results, 'range-test');

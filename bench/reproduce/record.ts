@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunSummary } from '../../engine/index.ts';
 import { environment, type Environment } from '../environment.ts';
-import type { Arm, ExperimentName } from './arms.ts';
+import type { Arm, ExperimentName } from './arm.ts';
 import { readRecord, SUMMARY } from './results.ts';
 
 export interface Evaluation {
@@ -37,6 +37,12 @@ export interface RunRecord {
   readonly versions: RunSummary['versions'];
   readonly evaluations: readonly Evaluation[];
   readonly training: readonly TrainingPoint[];
+}
+
+/** All finished runs of one arm, by seed. */
+export interface ArmResult {
+  readonly arm: Arm;
+  readonly runs: readonly RunRecord[];
 }
 
 /** The number of points of the training curve. */

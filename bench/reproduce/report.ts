@@ -9,16 +9,14 @@ import {
   type CurveSeries,
 } from '../../engine/index.ts';
 import { markdownTable } from '../markdown.ts';
-import { arms, experimentNames, type Arm, type ExperimentName } from './arms.ts';
+import { experimentNames, type Arm, type ExperimentName } from './arm.ts';
+import { arms } from './arms.ts';
+import { isBudgetArm } from './budget.ts';
+import { budgetFigure, budgetNotes, budgetText } from './budget-report.ts';
 import { RANGE_HEAD, rangeFigure, rangeRows, readRangeTests, type RangeRecord } from './range.ts';
-import type { RunRecord } from './record.ts';
+import { mean, thousands } from './numbers.ts';
+import type { ArmResult, RunRecord } from './record.ts';
 import { readRecord, RUN, START_RUN } from './results.ts';
-
-/** All finished runs of one arm, by seed. */
-export interface ArmResult {
-  readonly arm: Arm;
-  readonly runs: readonly RunRecord[];
-}
 
 /** The accuracy of the comparison in the paper. */
 const GOAL = 0.814;
@@ -28,6 +26,9 @@ const TITLES: Readonly<Record<ExperimentName, string>> = {
   table3: 'Table 3: adaptive methods',
   'sigmoid-bn': 'Figure 6: sigmoids and batch normalization',
   'one-cycle': 'One cycle with cyclical momentum',
+  budget: 'Accuracy against budget',
+  'super-convergence': 'Super-convergence in small',
+  table4: 'Table 4 in small',
   quick: 'Caffe’s quick network',
 };
 
@@ -54,8 +55,6 @@ export function readResults(folder: string): Results {
 }
 
 const points = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x * 100).toFixed(1)}`;
-const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
-const thousands = (x: number): string => x.toLocaleString('en');
 
 function spread(runs: readonly RunRecord[]): string {
   const all = runs.map(({ accuracy }) => accuracy);
@@ -291,9 +290,7 @@ function sectionsOf({ arms: results, range }: Results): Section[] {
       text,
       head: HEAD,
       rows: armResults.map(row),
-      notes: armResults.flatMap(({ arm, runs }) =>
-        arm.note === '' || runs.length === 0 ? [] : [`${arm.title}: ${arm.note}`],
-      ),
+      notes: notesOf(armResults),
       figure: svg === null ? null : { name: `${name}.svg`, svg },
     };
   };
@@ -304,12 +301,37 @@ function sectionsOf({ arms: results, range }: Results): Section[] {
       headline,
       claim(headline),
     ),
-    ...experimentNames.map((name) => {
+    ...experimentNames.flatMap((name) => {
+      if (name === 'budget') return [budgetSection(results)];
       const own = results.filter(({ arm }) => arm.experiment === name);
-      return make(name, TITLES[name], own, differences(own));
+      const hasRuns = own.some(({ runs }) => runs.length > 0);
+      return hasRuns ? [make(name, TITLES[name], own, differences(own))] : [];
     }),
     ...rangeSection(range),
   ];
+}
+
+/** The notes of the arms that have run. One that several arms share stands without their titles. */
+function notesOf(results: readonly ArmResult[]): string[] {
+  const titles = new Map<string, string[]>();
+  for (const { arm, runs } of results) {
+    if (arm.note !== '' && runs.length > 0)
+      titles.set(arm.note, [...(titles.get(arm.note) ?? []), arm.title]);
+  }
+  return [...titles].map(([note, [title, ...others]]) => (others.length > 0 ? note : `${title}: ${note}`));
+}
+
+function budgetSection(results: readonly ArmResult[]): Section {
+  const own = results.filter(({ arm, runs }) => isBudgetArm(arm) && runs.length > 0);
+  const svg = budgetFigure(TITLES.budget, own);
+  return {
+    title: TITLES.budget,
+    text: budgetText(own),
+    head: HEAD,
+    rows: own.map(row),
+    notes: budgetNotes(own),
+    figure: svg === null ? null : { name: 'budget.svg', svg },
+  };
 }
 
 function rangeSection(range: readonly RangeRecord[]): Section[] {
@@ -414,6 +436,16 @@ export function headlineMarkdown(results: Results, folder: string): string {
     ...(drawn === null ? [] : [`![${title}](${folder}/${drawn.name})`]),
     ...text,
     markdownTable(...columns(HEAD, rows, ['arm', 'paper', 'measured', 'runs', 'spread, %', 'to 81.4%'])),
+  ].join('\n\n');
+}
+
+/** The generated part of a page about accuracy and budget. */
+export function budgetMarkdown(results: Results, folder: string): string {
+  const { title, text, rows, figure: drawn } = budgetSection(results.arms);
+  return [
+    ...(drawn === null ? [] : [`![${title}](${folder}/${drawn.name})`]),
+    ...text,
+    markdownTable(...columns(HEAD, rows, ['arm', 'measured', 'runs', 'spread, %'])),
   ].join('\n\n');
 }
 

@@ -1,15 +1,23 @@
 /** Runs arms. Each resumes from its last checkpoint, and writes one JSON file when it is finished. */
 import { join } from 'node:path';
-import { loader, meanImage, type Dataset } from '../../datasets/index.ts';
+import { channelStats, loader, meanImage, type Dataset } from '../../datasets/index.ts';
 import { fit, formatPercent, report, type Backend, type Listener } from '../../engine/index.ts';
 import * as nn from '../../engine/nn/index.ts';
-import type { Arm } from './arms.ts';
+import type { Arm } from './arm.ts';
 import { recordOf } from './record.ts';
 import { hasResult, RUN, writeResult } from './results.ts';
 
+/** An arm with a seed. */
+export interface Piece {
+  readonly arm: Arm;
+  readonly seed: number;
+}
+
 export interface RunOptions {
-  readonly arms: readonly Arm[];
-  readonly seeds: readonly number[];
+  /** The runs in the order in which they are made. */
+  readonly pieces: readonly Piece[];
+  /** The largest number of runs that are made. Default: all. */
+  readonly atMost?: number;
   readonly backend: Backend;
   readonly data: { readonly train: Dataset; readonly test: Dataset };
   /** The folder of checkpoints and events, with a folder for each run. */
@@ -25,17 +33,21 @@ export interface RunOptions {
 export const resultFile = (results: string, { experiment, name }: Arm, seed: number): string =>
   join(results, experiment, `${name}-seed${seed}.json`);
 
-/** Runs the arms that have no result yet, seed by seed. False if it was stopped. */
+/** Makes the runs that have no result yet. False if it was stopped. */
 export async function runArms(options: RunOptions): Promise<boolean> {
-  const { arms, seeds, results, signal, log } = options;
-  for (const seed of seeds) {
-    for (const arm of arms) {
-      if (hasResult(resultFile(results, arm, seed), RUN, log)) {
-        log(`${arm.title}, seed ${seed}: already finished`);
-        continue;
-      }
-      if (signal.aborted || !(await runArm(arm, seed, options))) return false;
+  const { pieces, atMost = Infinity, results, signal, log } = options;
+  let made = 0;
+  for (const { arm, seed } of pieces) {
+    if (hasResult(resultFile(results, arm, seed), RUN, log)) {
+      log(`${arm.title}, seed ${seed}: already finished`);
+      continue;
     }
+    if (made === atMost) {
+      log(`stopped after ${made} ${made === 1 ? 'run' : 'runs'}; next: ${arm.title}, seed ${seed}`);
+      return true;
+    }
+    if (signal.aborted || !(await runArm(arm, seed, options))) return false;
+    made++;
   }
   return true;
 }
@@ -47,7 +59,7 @@ async function runArm(
 ): Promise<boolean> {
   const title = `${arm.title}, seed ${seed}`;
   const dir = join(runs, arm.experiment, `${arm.name}-seed${seed}`);
-  const model = arm.model(meanImage(data.train));
+  const model = arm.model(meanImage(data.train), channelStats(data.train));
   const optimizer = arm.optimizer();
   const examples = loader(data.train, { batchSize: arm.batchSize, shuffle: false, ...arm.images });
   log(title);

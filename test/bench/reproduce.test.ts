@@ -7,7 +7,8 @@ import { synthetic } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
 import { cyclicLR } from 'cyclegrad/schedulers';
 import { afterAll, describe, expect, it } from 'vitest';
-import { arms, type Arm } from '../../bench/reproduce/arms.ts';
+import type { Arm } from '../../bench/reproduce/arm.ts';
+import { arms } from '../../bench/reproduce/arms.ts';
 import { PAPER, shapeOf } from '../../bench/reproduce/range.ts';
 import type { RunRecord } from '../../bench/reproduce/record.ts';
 import {
@@ -89,8 +90,7 @@ const data = {
 function runSmall(backend: Backend, results: string, stopAt: number | null): Promise<boolean> {
   const stop = new AbortController();
   return runArms({
-    arms: [small],
-    seeds: [1],
+    pieces: [{ arm: small, seed: 1 }],
     backend,
     data,
     runs: join(results, 'runs'),
