@@ -3,7 +3,27 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../engine/backends/backend.ts';
 import { wasm } from '../../engine/backends/wasm/wasm.ts';
 import { compile, type Compiled } from '../../engine/compile.ts';
-import { add, div, exp, f32, mul, relu, reshape, sqrt, sub, sum, tanh } from '../../engine/ops/index.ts';
+import {
+  add,
+  cast,
+  div,
+  equal,
+  exp,
+  f32,
+  less,
+  lessEqual,
+  maximum,
+  minimum,
+  mul,
+  relu,
+  reshape,
+  round,
+  sqrt,
+  sub,
+  sum,
+  tanh,
+  where,
+} from '../../engine/ops/index.ts';
 import { stream } from '../../engine/rng.ts';
 import type { HostTensor } from '../../engine/types.ts';
 import type { Tensor } from '../../engine/tensor.ts';
@@ -91,6 +111,29 @@ const cases: Readonly<Record<string, Case>> = {
       const z = add(mul(reshape(y, [41, 30]), reshape(column, [30])), 2); // the same values as rows
       const w = sub(mul(reshape(z, [10, 3, 41, 1]), middle), 1);
       return { outputs: { v: mul(reshape(w, [5, 6, 41]), reshape(inner, [6, 1])) } };
+    },
+    steps: ['elementwise'],
+  },
+  'comparisons that choose between floats': {
+    inputs: { x: [301, 7], z: [301, 7], row: [7], one: [] },
+    build({ x, z, row, one }) {
+      const clipped = minimum(maximum(x, -1), one);
+      const passed = where(less(clipped, x), 0, where(less(x, -1), 0, z));
+      const whole = where(equal(round(x), 1), row, passed);
+      const both = lessEqual(0, div(z, where(less(row, x), 0, x))); // of NaN and infinities, for two readers
+      return { outputs: { y: where(both, whole, x), w: add(where(both, 1, 0), sub(1, z)) } };
+    },
+    steps: ['elementwise'],
+  },
+  'comparisons with other readers': {
+    inputs: { x: [301, 7], z: [301, 7] },
+    build({ x, z }) {
+      const kept = less(x, z);
+      const counted = less(z, 0);
+      const bytes = where(kept, counted, equal(x, x));
+      return {
+        outputs: { kept, y: where(kept, x, 0), n: add(cast(counted, 'f32'), where(counted, z, x)), bytes },
+      };
     },
     steps: ['elementwise'],
   },

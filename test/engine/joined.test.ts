@@ -8,7 +8,7 @@ import { wideSimdUnavailableReason } from '../../engine/backends/wasm/simd.ts';
 /** Runs every form of convolution, forward and back, a product, and elementwise operations. */
 const PROGRAM = `
 import { Evaluator } from '${url('engine/evaluate.ts')}';
-import { add, conv2d, div, erf, erfc, exp, grad, matmul, mul, sigmoid, sub, sum, tanh, tensor, wasm } from '${url('engine/index.ts')}';
+import { add, conv2d, div, erf, erfc, exp, grad, less, matmul, maximum, minimum, mul, sigmoid, sub, sum, tanh, tensor, wasm, where } from '${url('engine/index.ts')}';
 const backend = await wasm({ simd: 'wide', threads: 1, workers: false });
 const own = new Evaluator(backend);
 const some = (...shape) => tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.5), { shape });
@@ -22,7 +22,10 @@ for (const values of [
   through(2, 12, 16, 16, 3), through(8, 32, 16, 16, 3), through(2, 32, 3, 16, 3), through(2, 16, 256, 32, 3),
   through(2, 16, 16, 32, 3, 2), [matmul(some(64, 700), some(700, 64))],
   ...[exp, erf, erfc, tanh, sigmoid].map((f) => [f(some(512))]),
-  ...[add, sub, mul, div].flatMap((f) => [[f(some(512), some(512))], [f(some(512), some(1))]]),
+  ...[add, sub, mul, div, maximum, minimum].flatMap((f) => [
+    [f(some(512), some(512))], [f(some(512), some(1))], [f(some(1), some(512))],
+  ]),
+  ...[[some(512), some(512)], [0, some(512)], [some(512), 0]].map(([a, b]) => [where(less(some(512), some(512)), a, b)]),
 ]) await own.evaluate(values);
 process.exit(0);
 `;

@@ -1,7 +1,9 @@
 // Loops of one operation over many elements, four at a time. An operation is a class whose method `apply` computes four elements. X and
 // Y are the types of the elements that a loop reads and writes: f32, i32 or u8. `apply` sees bytes as integers of 32 bits.
 import { splat, storeLanes } from "./simd";
-import { binaryVectors, unaryVectors, vectorsByNumber } from "./vectors/loops";
+import {
+  binaryVectors, numberByVectors, ternaryVectors, unaryVectors, vectorsByNumber, vectorsNumberVectors, vectorsVectorsNumber,
+} from "./vectors/loops";
 import { LANES } from "./width";
 
 /**
@@ -87,6 +89,10 @@ export type Loop = (out: usize, x: usize, sx: i32, y: usize, sy: i32, z: usize, 
       for (; i < n; i += 4) store4<f32>(out, i, op.apply(load4<f32>(x, i), one), n - i);
     } else {
       const one = repeat4<f32>(x);
+      if (sy == 1) {
+        i = n - n % LANES;
+        if (i > 0) numberByVectors<Op>(out, x, y, <usize>i << 2);
+      }
       for (; i < n; i += 4) {
         const b = sy == 1 ? load4<f32>(y, i) : repeat4<f32>(y);
         store4<f32>(out, i, op.apply(one, b), n - i);
@@ -130,6 +136,27 @@ export type Loop = (out: usize, x: usize, sx: i32, y: usize, sy: i32, z: usize, 
       const b = sy == 1 ? load4<T>(y, i) : repeat4<T>(y);
       const c = sz == 1 ? load4<T>(z, i) : repeat4<T>(z);
       store4<T>(out, i, op.apply(a, b, c), n - i);
+    }
+  };
+}
+
+/** The loop of an operation on a mask and two operands, each with elements of 32 bits, of which the mask has stride 1. */
+// @ts-ignore: decorator
+@inline export function wideTernary<Op>(): Loop {
+  return (out: usize, x: usize, sx: i32, y: usize, sy: i32, z: usize, sz: i32, n: i32): void => {
+    const op = operation<Op>();
+    let i = 0;
+    if (sy + sz > 0 && n >= LANES) {
+      i = n - n % LANES;
+      const bytes = <usize>i << 2;
+      if (sy == 0) vectorsNumberVectors<Op>(out, x, y, z, bytes);
+      else if (sz == 0) vectorsVectorsNumber<Op>(out, x, y, z, bytes);
+      else ternaryVectors<Op>(out, x, y, z, bytes);
+    }
+    for (; i < n; i += 4) {
+      const b = sy == 1 ? load4<f32>(y, i) : repeat4<f32>(y);
+      const c = sz == 1 ? load4<f32>(z, i) : repeat4<f32>(z);
+      store4<f32>(out, i, op.apply(load4<f32>(x, i), b, c), n - i);
     }
   };
 }

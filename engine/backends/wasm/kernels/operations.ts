@@ -1,7 +1,7 @@
 // The elementwise operations. An operation is a class whose method `apply` computes four elements, and a loop (loops.ts) that is exported
 // under the operation's name. A new operation needs no other file of the backend: the host finds loops by their names. Where one loop
 // does not serve all dtypes, a name ends in the dtype of the last operand, or in that and the dtype of the result.
-import { binary, ternary, unary, wideBinary, wideUnary } from "./loops";
+import { binary, ternary, unary, wideBinary, wideTernary, wideUnary } from "./loops";
 import { constant, exp4, expDown4, fma, log1p4, log4, logOf4, pow2, relu4, scale4, splat } from "./simd";
 
 // One operand.
@@ -448,12 +448,12 @@ class Atan2 {
 export const OP_atan2 = binary<Atan2>();
 
 class Maximum { @inline apply(x: v128, y: v128): v128 { return f32x4.max(x, y); } }
-export const OP_maximum = binary<Maximum>();
+export const OP_maximum = wideBinary<Maximum>();
 class MaximumI32 { @inline apply(x: v128, y: v128): v128 { return i32x4.max_s(x, y); } }
 export const OP_maximum_i32 = binary<MaximumI32, i32, i32>();
 
 class Minimum { @inline apply(x: v128, y: v128): v128 { return f32x4.min(x, y); } }
-export const OP_minimum = binary<Minimum>();
+export const OP_minimum = wideBinary<Minimum>();
 class MinimumI32 { @inline apply(x: v128, y: v128): v128 { return i32x4.min_s(x, y); } }
 export const OP_minimum_i32 = binary<MinimumI32, i32, i32>();
 
@@ -516,3 +516,18 @@ export const OP_xor = binary<Xor, u8, u8>();
 class Where { @inline apply(condition: v128, x: v128, y: v128): v128 { return v128.bitselect(x, y, isTrue(condition)); } }
 export const OP_where = ternary<Where, f32>();
 export const OP_where_u8 = ternary<Where, u8>();
+
+// Comparisons of floats whose results are masks of 32 bits, and the choice by a mask: inside chains. V8 joins no vectors that are made
+// narrower or wider.
+
+class EqualMask { @inline apply(x: v128, y: v128): v128 { return f32x4.eq(x, y); } }
+export const OP_equal_mask = wideBinary<EqualMask>();
+
+class LessMask { @inline apply(x: v128, y: v128): v128 { return f32x4.lt(x, y); } }
+export const OP_less_mask = wideBinary<LessMask>();
+
+class LessEqualMask { @inline apply(x: v128, y: v128): v128 { return f32x4.le(x, y); } }
+export const OP_lessEqual_mask = wideBinary<LessEqualMask>();
+
+class WhereMask { @inline apply(mask: v128, x: v128, y: v128): v128 { return v128.bitselect(x, y, mask); } }
+export const OP_where_mask = wideTernary<WhereMask>();

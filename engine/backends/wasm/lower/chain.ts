@@ -2,12 +2,17 @@
 import { BackendError } from '../../../errors.ts';
 import type { ChainAttrs } from '../../../plan/fusions/elementwise.ts';
 import { broadcastStrides, elementBytes, mergeAxes, sizeOf } from '../../../shape.ts';
-import type { DType } from '../../../types.ts';
+import type { DType, TensorType } from '../../../types.ts';
 import type { StructOf } from '../call.ts';
 import { K } from '../kernels.generated.ts';
 import type { Lower } from './lowering.ts';
 
-/** The module exports the address of each loop as OP_<name>; `_i32`, `_u8` and so on say which dtypes a loop is for. */
+/** A dtype, or a mask: 32 bits for each element, all ones where a comparison is true. Masks live inside chains alone. */
+type Held = DType | 'mask';
+
+const bytesOf = (held: Held): number => (held === 'mask' ? 4 : elementBytes(held));
+
+/** The module exports the address of each loop as OP_<name>; `_i32`, `_u8`, `_mask` and so on say which operands a loop is for. */
 type LoopName = keyof typeof K extends infer N ? (N extends `OP_${infer Name}` ? Name : never) : never;
 type ElementwiseName = LoopName extends infer N ? (N extends `${infer Op}_${string}` ? Op : N) : never;
 
@@ -18,9 +23,11 @@ const LOOPS: ReadonlyMap<string, number> = new Map(
 );
 
 /** The loop of an operation on these dtypes; the name alone where one does for all that the operation allows. */
-function loopOf(op: string, from: readonly DType[], to: DType): number {
+function loopOf(op: string, from: readonly Held[], to: Held): number {
   const last = from[from.length - 1];
-  const loop = LOOPS.get(`${op}_${last}_${to}`) ?? LOOPS.get(`${op}_${last}`) ?? LOOPS.get(op);
+  const names = [`${op}_${last}_${to}`, `${op}_${last}`, op];
+  const name = [...from, to].includes('mask') ? `${op}_mask` : names.find((each) => LOOPS.has(each));
+  const loop = name === undefined ? undefined : LOOPS.get(name);
   if (loop === undefined)
     throw new BackendError(`wasm: there is no kernel for '${op}' of ${from.join(', ')}`);
   return loop;
@@ -59,6 +66,24 @@ export const elementwiseKernels = Object.fromEntries(
 
 const STRIP_BYTES = K.STRIP * 4;
 
+/**
+ * The operands of a chain that are kept as masks: comparisons of floats that only choose between floats. Bytes would be made narrower and
+ * wider again, which takes V8 longer than all else.
+ */
+function masksOf({ program, results }: ChainAttrs, types: readonly TensorType[]): ReadonlySet<number> {
+  const dtypeOf = (operand: number): DType => types[operand]?.dtype ?? program[operand - types.length][1];
+  const masks = new Set<number>();
+  program.forEach(([op, , ...operands], i) => {
+    const number = types.length + i;
+    if (!LOOPS.has(`${op}_mask`) || op === 'where' || results.includes(number)) return;
+    const chooses = program.every(
+      ([reader, dtype, ...read]) => !read.includes(number) || (reader === 'where' && dtype === 'f32'),
+    );
+    if (chooses && operands.every((operand) => dtypeOf(operand) === 'f32')) masks.add(number);
+  });
+  return masks;
+}
+
 export const elementwise: Lower<ChainAttrs> = ({
   inputs,
   outputs,
@@ -73,19 +98,20 @@ export const elementwise: Lower<ChainAttrs> = ({
   if (n === 0) return;
   const lastUse = new Map<number, number>();
   program.forEach(([, , ...operands], i) => operands.forEach((operand) => lastUse.set(operand, i)));
-  const dtypes: DType[] = types.map(({ dtype }) => dtype);
+  const dtypes: Held[] = types.map(({ dtype }) => dtype);
+  const masks = masksOf(attrs, types);
 
   let registers = 0;
   const free: number[] = [];
-  const newRegister = (dtype: DType): StructOf<'ChainOperand'> => ({
+  const newRegister = (held: Held): StructOf<'ChainOperand'> => ({
     kind: K.OPERAND_REGISTER,
     address: (free.pop() ?? registers++) * STRIP_BYTES,
-    elementBytes: elementBytes(dtype),
+    elementBytes: bytesOf(held),
   });
   const loads: StructOf<'ChainLoad'>[] = [];
   const operands = inputs.map((address, i): StructOf<'ChainOperand'> => {
     const length = sizeOf(types[i].shape);
-    const bytes = elementBytes(dtypes[i]);
+    const bytes = bytesOf(dtypes[i]);
     if (length === n) return { kind: K.OPERAND_TENSOR, address, elementBytes: bytes };
     if (length === 1) return { kind: K.OPERAND_SCALAR, address, elementBytes: bytes };
     const register = newRegister(dtypes[i]);
@@ -101,6 +127,7 @@ export const elementwise: Lower<ChainAttrs> = ({
   const stores: StructOf<'ChainStore'>[] = [];
   const instructions = program.map(([op, dtype, ...numbers], i): StructOf<'ChainInstruction'> => {
     const number = inputs.length + i;
+    const held: Held = masks.has(number) ? 'mask' : dtype;
     const result = exported.indexOf(number);
     const [x, y = x, z = x] = numbers.map((operand) => operands[operand]);
     const dying = [...new Set(numbers)].filter((operand) => {
@@ -112,22 +139,22 @@ export const elementwise: Lower<ChainAttrs> = ({
     const release = (overwritable: boolean): void => {
       for (const operand of dying) {
         const { address, elementBytes: bytes } = operands[operand];
-        if (bytes >= elementBytes(dtype) === overwritable) free.push(address / STRIP_BYTES);
+        if (bytes >= bytesOf(held) === overwritable) free.push(address / STRIP_BYTES);
       }
     };
     release(true);
     // Straight to memory, unless an input lies there, which later instructions may still read.
     const direct = result >= 0 && !inputs.includes(outputs[result]);
     const out = direct
-      ? { kind: K.OPERAND_TENSOR, address: outputs[result], elementBytes: elementBytes(dtype) }
-      : newRegister(dtype);
+      ? { kind: K.OPERAND_TENSOR, address: outputs[result], elementBytes: bytesOf(held) }
+      : newRegister(held);
     if (result >= 0 && !direct)
       stores.push({ register: out.address, y: outputs[result], elementBytes: out.elementBytes });
     release(false);
     const from = numbers.map((operand) => dtypes[operand]);
     operands.push(out);
-    dtypes.push(dtype);
-    return { loop: loopOf(op, from, dtype), out, x, y, z };
+    dtypes.push(held);
+    return { loop: loopOf(op, from, held), out, x, y, z };
   });
   const scratch = scratchPerThread(Math.max(1, registers) * STRIP_BYTES);
   emit('chain', { n, scratch, loads, instructions, stores });
