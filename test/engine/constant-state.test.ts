@@ -8,9 +8,11 @@ import {
   reference,
   wasm,
   type Backend,
+  type Compiled,
 } from 'cyclegrad';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checkFinite, exp, matmul, mul, scalar, sum, type Tensor } from '../../engine/index.ts';
+import { encode } from '../../engine/backends/wasm/encode.ts';
+import { checkFinite, exp, matmul, mul, scalar, stream, sum, type Tensor } from '../../engine/index.ts';
 
 const backends: Record<string, () => Promise<Backend>> = {
   wasm: () => wasm({ threads: 2, simd: 'plain' }),
@@ -44,6 +46,40 @@ describe.each(Object.entries(backends))('constant state on %s', (_, open) => {
       expect(await constant.run(feeds)).toEqual(await plain.run(feeds));
     }
     expect((await constant.profile({ x })).length).toBe(constant.plan.steps.length);
+    await constant.close();
+    await plain.close();
+  });
+
+  it.each([
+    ['[131, 45]', [131, 45], false, 1],
+    ['[45, 131] transposed', [45, 131], true, 1],
+    ['[5000, 21], in two parts', [5000, 21], false, 2],
+  ] as const)('multiplies by weights %s that it packs once', async (_name, shape, transB, parts) => {
+    const k = transB ? shape[1] : shape[0];
+    const draw = (seed: number, size: number): Float32Array => {
+      const draws = stream(seed, 'weights');
+      return Float32Array.from({ length: size }, () => draws.normal());
+    };
+    const weights = { w: { shape, dtype: 'f32', data: draw(1, shape[0] * shape[1]) } } as const;
+    const given = { x: f32(7, k) };
+    const build: Parameters<typeof compile<typeof given>>[1]['build'] = ({ x: fed }, { w }) => ({
+      outputs: { y: matmul(fed, w, { transB }) },
+    });
+    const constant = await compile(backend, { inputs: given, state: weights, build, constantState: true });
+    const plain = await compile(backend, { inputs: given, state: weights, build });
+    for (const seed of [2, 3]) {
+      const feeds = { x: draw(seed, 7 * k) };
+      expect(await constant.run(feeds)).toEqual(await plain.run(feeds));
+    }
+    const callsOf = ({ plan }: Compiled) => {
+      const machine = { threads: 1, lanes: 4, convolution: 'auto', table: () => 0 } as const;
+      const at = new Float64Array(plan.values.length);
+      const { once, stepOf, derivedBytes } = encode(plan, at, machine, { scratch: 0, derived: 0 });
+      return { once: once.length > 0, every: stepOf.length, holds: derivedBytes >= 4 * shape[0] * shape[1] };
+    };
+    const { every } = callsOf(plain);
+    expect(callsOf(plain)).toEqual({ once: false, every, holds: false });
+    expect(callsOf(constant)).toEqual({ once: true, every: every - parts, holds: true });
     await constant.close();
     await plain.close();
   });

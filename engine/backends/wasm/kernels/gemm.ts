@@ -2,7 +2,7 @@
 import { Gemm, GemmEach, Pack, Packing } from "./calls.generated";
 import { copyLine } from "./simd";
 import { ownScratch, firstTask } from "./team";
-import { gemmTile } from "./vectors/products";
+import { convTile, gemmTile } from "./vectors/products";
 import { MR, NR, V } from "./width";
 
 /** Depth of one pass over packed operands: a panel of b (16 KiB, 22 in the wide binary) and one of a (12, 8) stay in a first-level cache of 32. */
@@ -206,12 +206,12 @@ function loadCorner(tile: usize, c: usize, ldc: usize, rows: i32, columns: i32):
   for (let i = 0; i < rows; i++, tile += NR * 4, c += ldc) memory.copy(tile, c, <usize>columns << 2);
 }
 
-/** c = a · b, both packed. Tasks are blocks of rows × columns, fixed by shape. */
-// a [m, k] · b [k, n] of packed operands: blocks of rows (a multiple of MR) × columns (one of NR), strides in elements.
+/** c = a · b, b packed, a packed or in rows of contiguous elements. Tasks are blocks of rows × columns, fixed by shape. */
+// a [m, k] · b [k, n]: blocks of rows (a multiple of MR) × columns (one of NR), strides in elements. aRow is k where a is packed.
 // @ts-ignore: decorator
 @words(
-  "*a", "*b", "*c", "m", "n", "k", "blockRows", "blockColumns", "batch", "aStride", "bStride", "cStride",
-  "corner: Scratch"
+  "*a", "*b", "*c", "m", "n", "k", "blockRows", "blockColumns", "batch", "aRow", "aStride", "bStride", "cStride",
+  "?packedLeft", "corner: Scratch"
 )
 export function gemm(call: Gemm, slice: i32, slices: i32): void {
   const m = call.m;
@@ -232,10 +232,43 @@ export function gemm(call: Gemm, slice: i32, slices: i32): void {
     const rows = min(blockRows, m - row);
     const firstColumn = columnBlock * blockColumns;
     const lastColumn = min(firstColumn + blockColumns, n);
-    const left = call.a + ((<usize>item * <usize>call.aStride + <usize>row * <usize>k) << 2);
+    const left = call.a + ((<usize>item * <usize>call.aStride + <usize>row * <usize>call.aRow) << 2);
     const right = call.b + ((<usize>item * <usize>call.bStride) << 2);
     const to = call.c + ((<usize>item * <usize>call.cStride) << 2) + ((<usize>row * <usize>n) << 2);
-    multiplyBlock(left, right, to, rows, n, k, firstColumn, lastColumn, corner);
+    if (call.packedLeft) multiplyBlock(left, right, to, rows, n, k, firstColumn, lastColumn, corner);
+    else multiplyRows(left, <usize>call.aRow << 2, right, to, rows, n, k, firstColumn, lastColumn, corner);
+  }
+}
+
+/** The same as multiplyBlock for a left operand whose rows are `stride` bytes apart. Sums have the same order. */
+function multiplyRows(
+  left: usize, stride: usize, right: usize, to: usize, rows: i32, n: i32, k: i32, first: i32, last: i32, corner: usize,
+): void {
+  const ldc = <usize>n << 2;
+  for (let depth = 0; depth < k; depth += KC) {
+    const kc = min(KC, k - depth);
+    const fresh = depth == 0;
+    for (let j = first; j < last; j += NR) {
+      const panel = right + ((<usize>(j / NR) * <usize>k * NR + <usize>depth * NR) << 2);
+      const columns = min(NR, n - j);
+      let p = left + (<usize>depth << 2);
+      let c = to + (<usize>j << 2);
+      for (let i = 0; i < rows; i += MR, p += MR * stride, c += MR * ldc) {
+        const valid = min(MR, rows - i);
+        const p1 = valid > 1 ? p + stride : p;
+        const p2 = valid > 2 ? p1 + stride : p;
+        const p3 = valid > 3 ? p2 + stride : p;
+        const p4 = valid > 4 ? p3 + stride : p;
+        const p5 = valid > 5 ? p4 + stride : p;
+        if (columns == NR && valid == MR) {
+          convTile(p, p1, p2, p3, p4, p5, kc, panel, c, ldc, fresh);
+        } else {
+          if (!fresh) loadCorner(corner, c, ldc, valid, columns);
+          convTile(p, p1, p2, p3, p4, p5, kc, panel, corner, NR * 4, fresh);
+          storeCorner(corner, c, ldc, valid, columns);
+        }
+      }
+    }
   }
 }
 

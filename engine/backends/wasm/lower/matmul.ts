@@ -68,17 +68,30 @@ function emitProducts(
     emit('gemmEach', words, batch);
     return;
   }
-  const a = scratch(batch * aStride * 4);
-  const b = scratch(batch * bStride * 4);
-  emit('pack', {
-    a: { ...left, packed: a, rows: m, columns: k, batch, packedStride: aStride },
-    b: { ...right, packed: b, rows: k, columns: n, batch, packedStride: bStride },
-  });
+  const packing = { ...right, rows: k, columns: n, batch, packedStride: bStride };
+  const operands = left.columnStride === 1 ? asItLies() : packed();
   const [blockRows, blockColumns] = gemmBlocks(batch, m, n);
   const corner = context.scratchPerThread(tileBytes(context));
   const tasks = batch * Math.ceil(m / blockRows) * Math.ceil(n / blockColumns);
-  const blocks = { blockRows, blockColumns, aStride, bStride, cStride: m * n, corner };
-  emit('gemm', { a, b, c: to, ...sizes, ...blocks }, tasks);
+  const blocks = { blockRows, blockColumns, bStride, cStride: m * n, corner };
+  emit('gemm', { ...operands, c: to, ...sizes, ...blocks }, tasks);
+
+  /** The left operand is read where it lies, so only the right one is packed: once if it is constant. */
+  function asItLies() {
+    const { at: b, emit: emitPacking } = context.derived(1, batch * bStride * 4);
+    emitPacking('packB', { ...packing, packed: b });
+    return { a: left.from, b, aRow: left.rowStride, aStride: left.fromStride, packedLeft: false };
+  }
+
+  function packed() {
+    const a = scratch(batch * aStride * 4);
+    const b = scratch(batch * bStride * 4);
+    emit('pack', {
+      a: { ...left, packed: a, rows: m, columns: k, batch, packedStride: aStride },
+      b: { ...packing, packed: b },
+    });
+    return { a, b, aRow: k, aStride, packedLeft: true };
+  }
 }
 
 /** The longest inner axis that one accumulator adds up. Its rounding error grows with the length. */
