@@ -33,6 +33,14 @@ export const structs = /** @type {const} */ ({
     'padTop', 'padLeft', 'outHeight', 'outWidth',
   ],
   /**
+   * A pass of a direct convolution with packed filters; a bias of 0 is none. Output pixel (i, j) lies in row firstY + i · skipY and
+   * column firstX + j · skipX of y.
+   */
+  ConvPass: [
+    '...Convolution', '*x', '*packed', '*y', '*bias', '?relu', 'fullHeight', 'fullWidth', 'firstY', 'firstX',
+    'skipY', 'skipX',
+  ],
+  /**
    * What the kernels on Winograd tiles share. A tile has `tall` × `wide` elements and gives m × n outputs. `factors` are those of its
    * transforms, where they do not fit registers. `tileStep` is in bytes: between tiles of a block, or between their elements.
    * Scratch memory holds what a transform works on (`workBytes`), padded rows (`paddedBytes`), then blocks of tiles.

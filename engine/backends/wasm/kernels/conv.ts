@@ -52,13 +52,9 @@ export function padRows(
 }
 
 /** The forward pass, and with rotated filters the input gradient. */
-// A task computes so many rows of the result from one padded copy of the rows that they see. Output pixel (i, j) lies in row
-// firstY + i · skipY and column firstX + j · skipX of y. A bias of 0 is none.
+// A task computes so many rows of the result from one padded copy of the rows that they see.
 // @ts-ignore: decorator
-@words(
-  "...Convolution", "*x", "*packed", "*y", "*bias", "?relu", "taskRows", "cornerBytes", "scratch: Scratch",
-  "fullHeight", "fullWidth", "firstY", "firstX", "skipY", "skipX"
-)
+@words("...ConvPass", "taskRows", "cornerBytes", "scratch: Scratch")
 export function conv(call: Conv, slice: i32, slices: i32): void {
   const x = call.x;
   const packed = call.packed;
@@ -187,9 +183,11 @@ function storeSpread(
   }
 }
 
-/** Adds one value a filter to rows of a result that is still in cache. */
-export function addBias(y: usize, rows: i32, filters: i32, bias: usize, relu: bool): void {
-  for (let row = 0; row < rows; row++, y += <usize>filters << 2) {
+/** Adds one value a filter to rows of a result that is still in cache, `rowBytes` apart. */
+export function addBias(
+  y: usize, rows: i32, filters: i32, bias: usize, relu: bool, rowBytes: usize = <usize>filters << 2,
+): void {
+  for (let row = 0; row < rows; row++, y += rowBytes) {
     for (let f = 0; f < filters; f += 4) {
       const at = <usize>f << 2;
       let value = f32x4.add(v128.load(y + at), v128.load(bias + at));

@@ -202,7 +202,7 @@ export function storeCorner(tile: usize, c: usize, ldc: usize, rows: i32, column
 }
 
 /** The reverse, for a tile that goes on accumulating. */
-function loadCorner(tile: usize, c: usize, ldc: usize, rows: i32, columns: i32): void {
+export function loadCorner(tile: usize, c: usize, ldc: usize, rows: i32, columns: i32): void {
   for (let i = 0; i < rows; i++, tile += NR * 4, c += ldc) memory.copy(tile, c, <usize>columns << 2);
 }
 

@@ -14,7 +14,14 @@ import {
   type LoweringContext,
   type ContextWith,
 } from './lowering.ts';
-import { chooseForm, emitWinograd, emitWinogradGradWeight, nameOf } from './winograd.ts';
+import {
+  CALL_STEPS,
+  emitPositions,
+  emitPositionsGradWeight,
+  positionsCycles,
+  positionsWeightCycles,
+} from './positions.ts';
+import { chooseForm, directCycles, emitWinograd, emitWinogradGradWeight, nameOf } from './winograd.ts';
 
 /** The part of an input gradient that one phase of a strided convolution reaches: every stride-th pixel. */
 interface Phase {
@@ -52,6 +59,9 @@ export function rowsOfTask(
   return Math.max(1, Math.min(fitting, sharing, outRows));
 }
 
+/** The part of the time of rows that positions may be expected to take: they read the pixels of an image one by one. */
+const WORTH_POSITIONS = 0.93;
+
 /** Computes `pass` directly; with a phase, the part of an input gradient that it reaches. */
 function emitDirect(
   context: LoweringContext,
@@ -65,7 +75,6 @@ function emitDirect(
     1,
     roundUp(filters, panelOf(context)) * depth * 4,
   );
-  note('direct');
   if (pass.rotated) {
     const [kernelY, kernelX] = phase.filter;
     const taps = {
@@ -87,11 +96,6 @@ function emitDirect(
     const matrix = { from: pass.w, rows: depth, columns: filters, rowStride: filters, columnStride: 1 };
     emitPacking('packB', { ...matrix, packed, batch: 1, fromStride: 0, packedStride: 0 });
   }
-  const columns = (output[1] - 1) * stride[1] + kernel[1];
-  const rowBytes = columns * channels * 4;
-  const taskRows = rowsOfTask(images, output[0], rowBytes, kernel[0], stride[0]);
-  const cornerBytes = tileBytes(context);
-  const paddedBytes = ((taskRows - 1) * stride[0] + kernel[0]) * rowBytes;
   const placement = {
     fullHeight: phase.full[0],
     fullWidth: phase.full[1],
@@ -101,22 +105,22 @@ function emitDirect(
     skipX: phase.stride[1],
   };
   const { x, y, bias, relu } = pass;
-  emit(
-    'conv',
-    {
-      ...convolutionOf(pass),
-      ...placement,
-      x,
-      packed,
-      y,
-      bias,
-      relu,
-      taskRows,
-      cornerBytes,
-      scratch: context.scratchPerThread(align(cornerBytes + paddedBytes + 64)),
-    },
-    images * Math.ceil(output[0] / taskRows),
-  );
+  const words = { ...convolutionOf(pass), ...placement, x, packed, y, bias, relu };
+  // Both ways give the same bits, so the number of images may decide. Without many taps outside the image, rows of one image are better.
+  const rounded = roundUp(sizeOf(output), K.MR) / sizeOf(output);
+  if (positionsCycles(pass, roundUp(images, K.MR)) < WORTH_POSITIONS * directCycles(pass) * rounded) {
+    note('direct, position by position');
+    emitPositions(context, words);
+    return;
+  }
+  note('direct');
+  const columns = (output[1] - 1) * stride[1] + kernel[1];
+  const rowBytes = columns * channels * 4;
+  const taskRows = rowsOfTask(images, output[0], rowBytes, kernel[0], stride[0]);
+  const cornerBytes = tileBytes(context);
+  const paddedBytes = ((taskRows - 1) * stride[0] + kernel[0]) * rowBytes;
+  const scratch = context.scratchPerThread(align(cornerBytes + paddedBytes + 64));
+  emit('conv', { ...words, taskRows, cornerBytes, scratch }, images * Math.ceil(output[0] / taskRows));
 }
 
 /** conv2d, with the bias and relu that may be fused into it. */
@@ -225,20 +229,49 @@ export function conv2dGradWeight(context: WeightContext, pools: readonly StructO
     emitWinogradGradWeight(context, form, geometry, pools);
     return;
   }
-  context.note('direct');
-  emitDirectGradWeight(context);
+  if (positionsWeightCycles(geometry) < directWeightCycles(geometry)) {
+    context.note('direct, position by position');
+    emitPositionsGradWeight(context, geometry);
+  } else {
+    context.note('direct');
+    emitDirectGradWeight(context);
+  }
   if (context.outputs.length > 1)
     emitSum(context, context.inputs[1], context.outputs[1], 1, images * sizeOf(output), filters);
 }
 
-/** Steps of a product that take as long as to load and store its sums. */
+/** Zeros after each row of the gradient that cost less than to load and store the sums once for each row. */
 const WORTH_ONE_PRODUCT = 4;
+
+/** The rows that a task of a direct weight gradient works on at a time. */
+function weightRows({ channels, filters, kernel, stride, output }: Geometry) {
+  // With a few zeros after each row of the gradient the windows of all rows lie at one distance, and are one product.
+  const zeros = Math.max(0, Math.ceil(kernel[1] / stride[1]) - 1);
+  const extraColumns = zeros <= WORTH_ONE_PRODUCT ? zeros : -1;
+  const columns =
+    extraColumns < 0 ? (output[1] - 1) * stride[1] + kernel[1] : (output[1] + extraColumns) * stride[1];
+  const rowBytes = columns * channels * 4;
+  const gradRowBytes = (output[1] + Math.max(extraColumns, 0)) * filters * 4;
+  // Padded rows of the image and of the gradient stay in the first-level cache together.
+  const fitting = Math.floor((20 * 1024) / (rowBytes + gradRowBytes));
+  const taskRows = Math.max(1, Math.min(fitting, output[0]));
+  return { extraColumns, rowBytes, gradRowBytes, taskRows };
+}
+
+/** Cycles of a direct weight gradient that is computed row by row. */
+function directWeightCycles(geometry: Geometry): number {
+  const { channels, kernel, output } = geometry;
+  const { extraColumns, taskRows } = weightRows(geometry);
+  const steps = extraColumns < 0 ? output[1] : taskRows * (output[1] + extraColumns) - extraColumns;
+  const run = kernel[1] * channels;
+  return (directCycles(geometry) * (1 + CALL_STEPS / steps) * roundUp(run, K.MR)) / run;
+}
 
 function emitDirectGradWeight(context: WeightContext): void {
   const { emit, scratch } = context;
   const [x, dy] = context.inputs;
   const geometry = weightGeometry(context);
-  const { images, channels, filters, kernel, stride, output } = geometry;
+  const { images, channels, filters, kernel } = geometry;
   const run = kernel[1] * channels;
   const runPadded = Math.ceil(run / K.MR) * K.MR;
   const partialRows = kernel[0] * runPadded;
@@ -251,16 +284,7 @@ function emitDirectGradWeight(context: WeightContext): void {
       Math.floor(2 ** 22 / (partialRows * roundUp(filters, K.NR))),
     ),
   );
-  // With a few zeros after each row of the gradient the windows of all rows lie at one distance, and are one product.
-  const zeros = Math.max(0, Math.ceil(kernel[1] / stride[1]) - 1);
-  const extraColumns = zeros <= WORTH_ONE_PRODUCT ? zeros : -1;
-  const columns =
-    extraColumns < 0 ? (output[1] - 1) * stride[1] + kernel[1] : (output[1] + extraColumns) * stride[1];
-  const rowBytes = columns * channels * 4;
-  const gradRowBytes = (output[1] + Math.max(extraColumns, 0)) * filters * 4;
-  // Padded rows of the image and of the gradient stay in the first-level cache together.
-  const fitting = Math.floor((20 * 1024) / (rowBytes + gradRowBytes));
-  const taskRows = Math.max(1, Math.min(fitting, output[0]));
+  const { extraColumns, rowBytes, gradRowBytes, taskRows } = weightRows(geometry);
   const paddedBytes = taskRows * rowBytes + 16;
   const partial = scratch(chunks * partialRows * roundUp(filters, panelOf(context)) * 4);
   const own = context.scratchPerThread(align(paddedBytes + taskRows * gradRowBytes + 80));

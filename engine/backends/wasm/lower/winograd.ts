@@ -7,6 +7,7 @@ import type { StructOf } from '../call.ts';
 import { K, TRANSFORMS } from '../kernels.generated.ts';
 import { convolutionOf, roundUp, type Geometry, type Pass } from './geometry.ts';
 import { align, panelOf, tileBytes, type LoweringContext } from './lowering.ts';
+import { positionsCycles } from './positions.ts';
 
 /** A 1-D transform: F(m, r) computes m outputs of a filter of r taps from `size` values. */
 interface Transform {
@@ -69,7 +70,7 @@ function tilesOf({ down, across }: WinogradForm, images: number, output: readonl
   return images * Math.ceil(output[0] / down.m) * Math.ceil(output[1] / across.m);
 }
 
-function directCycles({ images, output, kernel, channels, filters }: Geometry): number {
+export function directCycles({ images, output, kernel, channels, filters }: Geometry): number {
   return (images * sizeOf(output) * sizeOf(kernel) * channels * roundUp(filters, K.NR)) / 8 / DIRECT_SHARE;
 }
 
@@ -94,12 +95,12 @@ const filterBytes = (
   panel: number = K.NR,
 ): number => elementsOf(form) * channels * roundUp(filters, panel) * 4;
 
-/** The Winograd form that is expected to be fastest, or null where the direct kernel is. */
+/** The Winograd form that is expected to be fastest, or null where a direct kernel is. */
 export function chooseForm(pass: Geometry, context: LoweringContext, weights: boolean): WinogradForm | null {
   const { kernel, stride, pad, channels } = pass;
   if (context.convolution === 'direct') return null;
   let best: WinogradForm | null = null;
-  let cost = directCycles(pass);
+  let cost = Math.min(directCycles(pass), positionsCycles(pass));
   for (const form of FORMS) {
     const { r, size } = form.down;
     // Twelve rows have so many filters that fetching them anew for every block costs what their products save.
