@@ -1,22 +1,20 @@
 /** A data set of listed image files. */
-import { resolve } from 'node:path';
+import { dirname, resolve, sep } from 'node:path';
 import { checkInteger, checkOptions, show } from '../../engine/options.ts';
-import { arrays } from '../arrays.ts';
-import { checkPath, IMAGE_OPTIONS, imageFormat, untilAborted, type ImageOptions } from './options.ts';
-import { firstError, nothingError, reportError } from './problems.ts';
-import {
-  checkClasses,
-  checkReading,
-  checkSize,
-  readAll,
-  type ImageDataset,
-  type ReadingOptions,
-} from './read.ts';
+import { lazyOptions, openImages, TOO_LARGE, type LazyOptions } from './open.ts';
+import { checkPath, IMAGE_OPTIONS, imageFormat, type ImageOptions } from './options.ts';
+import { nothingError } from './problems.ts';
+import { checkClasses, checkReading, checkSize, type ImageDataset, type ReadingOptions } from './read.ts';
 import type { LabeledFile } from './scan.ts';
 
 export interface ImageFilesOptions extends ImageOptions, ReadingOptions {
   /** The classes in the order of their labels. */
   readonly classes: readonly string[];
+  /**
+   * Whether images are read during training, just before they are needed, for data that does not fit into memory. An object has options.
+   * Default false: all images are read at once and kept in memory.
+   */
+  readonly lazy?: boolean | LazyOptions;
 }
 
 const WHERE = 'imageFiles';
@@ -27,8 +25,9 @@ const WHERE = 'imageFiles';
  *
  * Shapes: x [height, width, channels] u8, y [] i32.
  * Throws DataError, with the paths, for files that are damaged, not images or larger than `maxPixels` (see `onError`). Throws EngineError
- * if the package sharp cannot be loaded, RangeError or TypeError for invalid arguments and for more than 4 GiB of pixels, and the reason
- * of the signal when it aborts.
+ * if the package sharp cannot be loaded, RangeError or TypeError for invalid arguments and for more than 4 GiB of pixels without `lazy`, and the
+ * reason of the signal when it aborts. With `lazy` and without `shards`, files are not read here: training throws DataError for a file that
+ * cannot be used.
  *
  * @example
  * const files = [{ path: 'pets/cat/1.png', label: 0 }, { path: 'pets/dog/3.png', label: 1 }];
@@ -38,25 +37,30 @@ export async function imageFiles(
   files: readonly LabeledFile[],
   options: ImageFilesOptions,
 ): Promise<ImageDataset> {
-  checkOptions(WHERE, options, [...IMAGE_OPTIONS, 'classes', 'onError', 'onProgress', 'signal']);
+  checkOptions(WHERE, options, [...IMAGE_OPTIONS, 'classes', 'onError', 'lazy', 'onProgress', 'signal']);
   const format = imageFormat(WHERE, options);
-  checkClasses(WHERE, options.classes);
+  const { classes, onError } = options;
+  checkClasses(WHERE, classes);
   checkReading(WHERE, options);
-  const checked = checkFiles(WHERE, files, options.classes.length);
-  checkSize(WHERE, checked.length, format, 'use a smaller size, or fewer images');
-  const { onError = 'report', signal } = options;
-  const read = await untilAborted(readAll(WHERE, checked, format, options), signal);
-  const skipped = [...read.failed].sort((a, b) => (a.path < b.path ? -1 : 1));
-  if (onError !== 'skip' && skipped.length > 0) {
-    const found = { classes: options.classes, files: checked, problems: [] };
-    throw onError === 'stop' ? firstError(read.failed) : reportError(WHERE, WHERE, skipped, found);
+  const lazy = lazyOptions(WHERE, options.lazy, onError);
+  const checked = checkFiles(WHERE, files, classes.length);
+  if (checked.length === 0) throw nothingError(WHERE, []);
+  if (lazy === null) checkSize(WHERE, checked.length, format, `${TOO_LARGE}, or fewer images`);
+  const name = `${WHERE} ${format.width}x${format.height}`;
+  const found = { classes, files: checked, problems: [] };
+  const root = commonFolder(checked);
+  return openImages({ where: WHERE, root, name, found, format, lazy }, options);
+}
+
+/** The folder that all files are in. */
+export function commonFolder(files: readonly LabeledFile[]): string {
+  const [first = [], ...others] = files.map(({ path }) => dirname(path).split(sep));
+  let length = first.length;
+  for (const parts of others) {
+    const differs = first.findIndex((part, i) => part !== parts[i]);
+    if (differs >= 0) length = Math.min(length, differs);
   }
-  if (read.files.length === 0) throw nothingError(WHERE, skipped);
-  const { height, width, channels } = format;
-  const x = { shape: [read.files.length, height, width, channels], data: read.data };
-  const labels = Int32Array.from(read.files, ({ label }) => label);
-  const name = `${WHERE} ${width}x${height}`;
-  return { ...arrays(x, labels, { classes: options.classes, name }), files: read.files, skipped };
+  return first.slice(0, length).join(sep) || sep;
 }
 
 /** The files with absolute paths. Throws TypeError or RangeError for what is no path or no label. */

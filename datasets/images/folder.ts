@@ -1,26 +1,11 @@
 /** A data set of image files: a folder with one folder for each class. */
-import { basename, join, resolve } from 'node:path';
-import envPaths from 'env-paths';
-import type { InputData } from '../../engine/dataset.ts';
-import { checkInteger, checkOneOf, checkOptions, isRecord, show } from '../../engine/options.ts';
-import { arrays } from '../arrays.ts';
-import { readImageInto } from './file.ts';
-import { named, type DecodeOptions } from './image.ts';
-import { decoders, lazyImages, MEMORY } from './lazy.ts';
-import { checkPath, IMAGE_OPTIONS, imageFormat, untilAborted, type ImageOptions } from './options.ts';
-import { checkNoneEmpty, firstError, nothingError, reportError } from './problems.ts';
-import {
-  checkClasses,
-  checkReading,
-  checkSize,
-  readAll,
-  type ImageDataset,
-  type ReadImages,
-  type ReadingOptions,
-} from './read.ts';
-import type { Size } from './resize.ts';
-import { findImages, type LabeledFile, type SkippedFile } from './scan.ts';
-import { openShards } from './shards.ts';
+import { basename, resolve } from 'node:path';
+import { checkOneOf, checkOptions } from '../../engine/options.ts';
+import { lazyOptions, openImages, TOO_LARGE, type LazyOptions } from './open.ts';
+import { checkPath, IMAGE_OPTIONS, imageFormat, type ImageOptions } from './options.ts';
+import { checkNoneEmpty, firstError } from './problems.ts';
+import { checkClasses, checkReading, checkSize, type ImageDataset, type ReadingOptions } from './read.ts';
+import { findImages } from './scan.ts';
 
 export interface ImageFolderOptions extends ImageOptions, ReadingOptions {
   /**
@@ -37,29 +22,7 @@ export interface ImageFolderOptions extends ImageOptions, ReadingOptions {
   readonly lazy?: boolean | LazyOptions;
 }
 
-/** How images are read during training. */
-export interface LazyOptions {
-  /**
-   * The memory for images after they are decoded and resized, in bytes. The first ones that are read stay in it. Default 2^28, 256 MiB.
-   */
-  readonly memory?: number;
-  /**
-   * Writes all images, decoded and resized, to files before the first use. Later runs use them too, unless an image or an option has
-   * changed. true: in the cache of the user. A path: in this folder. Default false: images are decoded each time.
-   *
-   * Units: height · width · channels bytes for each image.
-   */
-  readonly shards?: boolean | string;
-  /**
-   * The number of files that are decoded at the same time. Default: the number of available cores, at most that of the threads that Node
-   * has for this, 4 or the environment variable UV_THREADPOOL_SIZE.
-   */
-  readonly workers?: number;
-}
-
 const WHERE = 'imageFolder';
-/** What to do about images that do not fit into memory. */
-const LAZY = 'pass lazy: true, which reads images during training; or use a smaller size';
 
 /**
  * A data set of the images in `dir`, with paths `dir/<class>/…/<image>`. Classes and images are sorted by name, in the order of UTF-16
@@ -91,102 +54,24 @@ export async function imageFolder(dir: string, options: ImageFolderOptions): Pro
   ]);
   const format = imageFormat(WHERE, options);
   const { classes, allowEmpty = false, onError = 'report', signal } = options;
-  const lazy = lazyOptions(options.lazy);
+  const lazy = lazyOptions(WHERE, options.lazy, onError);
   if (classes !== undefined) checkClasses(WHERE, classes);
   checkOneOf(WHERE, 'allowEmpty', allowEmpty, [true, false]);
   checkReading(WHERE, options);
-  if (lazy?.shards === false && onError === 'skip') {
-    throw new TypeError(
-      `${WHERE}: onError: 'skip' needs all files to be read, but lazy reads them during training (pass lazy: { shards: true }, or omit onError)`,
-    );
-  }
 
   const root = resolve(dir);
   const found = await findImages(root, { classes, signal });
-  if (lazy === null) checkSize(`${WHERE}: ${root}`, found.files.length, format, LAZY);
+  if (lazy === null) checkSize(`${WHERE}: ${root}`, found.files.length, format, TOO_LARGE);
   if (onError === 'stop' && found.problems.length > 0) throw firstError(found.problems);
-  const read = await untilAborted<ReadImages | ListedImages>(
-    lazy === null
-      ? readAll(root, found.files, format, options)
-      : listAll(root, found.files, format, lazy, options),
-    signal,
-  );
-  const skipped = [...found.problems, ...read.failed].sort((a, b) => (a.path < b.path ? -1 : 1));
-  if (onError !== 'skip' && skipped.length > 0) {
-    throw onError === 'stop' ? firstError(read.failed) : reportError(WHERE, root, skipped, found);
-  }
-  if (read.files.length === 0) throw nothingError(root, skipped);
-  const labels = Int32Array.from(read.files, ({ label }) => label);
-  if (classes === undefined && !allowEmpty) checkNoneEmpty(root, found, labels);
-
-  const { height, width, channels } = format;
+  const { height, width } = format;
   const name = `${basename(root)} ${width}x${height}`;
-  const { classes: names } = found;
-  if ('load' in read) {
-    const shape = [height, width, channels];
-    return {
-      ...lazyImages({
-        name,
-        shape,
-        classes: names,
-        labels,
-        load: read.load,
-        memory: lazy!.memory,
-        workers: lazy!.workers,
-      }),
-      files: read.files,
-      skipped,
-    };
+  const dataset = await openImages({ where: WHERE, root, name, found, format, lazy }, options);
+  if (classes === undefined && !allowEmpty) {
+    checkNoneEmpty(
+      root,
+      found,
+      Int32Array.from(dataset.files, ({ label }) => label),
+    );
   }
-  const x = { shape: [labels.length, height, width, channels], data: read.data };
-  return { ...arrays(x, labels, { classes: names, name }), files: read.files, skipped };
-}
-
-/** Checks the options and fills in the defaults. Null if all images are kept in memory. */
-function lazyOptions(lazy: unknown): Required<LazyOptions> | null {
-  if (lazy === undefined || lazy === false) return null;
-  const where = `${WHERE}: lazy`;
-  if (lazy !== true && !isRecord(lazy)) {
-    throw new TypeError(`${where} must be true, false or { memory, shards, workers }, got ${show(lazy)}`);
-  }
-  const given: LazyOptions = lazy === true ? {} : lazy;
-  checkOptions(where, given, ['memory', 'shards', 'workers']);
-  const { memory = MEMORY, shards = false, workers = decoders() } = given;
-  checkInteger(where, 'memory', memory, 0);
-  checkInteger(where, 'workers', workers, 1, 1024);
-  if (typeof shards !== 'boolean')
-    checkPath(`${where}: shards must be true, false or the path of a folder`, shards);
-  return { memory, shards, workers };
-}
-
-interface ListedImages {
-  /** The files that can be used. */
-  readonly files: readonly LabeledFile[];
-  /** Writes image `i` at `offset`. */
-  readonly load: (i: number, out: InputData, offset: number) => Promise<void>;
-  readonly failed: readonly SkippedFile[];
-}
-
-/** The images of the files, which are read later. With shards, they are decoded once, and those that fail are left out. */
-async function listAll(
-  root: string,
-  files: readonly LabeledFile[],
-  format: Size & DecodeOptions,
-  { shards, workers }: Required<LazyOptions>,
-  options: ImageFolderOptions,
-): Promise<ListedImages> {
-  if (shards === false) {
-    const load: ListedImages['load'] = (i, out, offset) =>
-      named(files[i].path, readImageInto(files[i].path, format, out, offset));
-    return { files, load, failed: [] };
-  }
-  const folder =
-    shards === true ? join(envPaths('cyclegrad', { suffix: '' }).cache, 'images') : resolve(shards);
-  const opened = await openShards({ root, folder, files, format, workers, ...options });
-  const good = [...files.keys()].filter((i) => !opened.failed.has(i));
-  return {
-    files: good.map((i) => files[i]),
-    load: (i, out, offset) => opened.load(good[i], out, offset),
-    failed: [...opened.failed].map(([i, reason]) => ({ path: files[i].path, reason })),
-  };
+  return dataset;
 }

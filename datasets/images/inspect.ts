@@ -6,7 +6,7 @@ import { checkOptions } from '../../engine/options.ts';
 import { checkListening } from '../checks.ts';
 import type { OnData } from '../progress.ts';
 import { imageSize } from './decode.ts';
-import { checkFiles } from './files.ts';
+import { checkFiles, commonFolder } from './files.ts';
 import { readImageFile } from './file.ts';
 import type { ImageFormat } from './image.ts';
 import { checkPath, MAX_PIXELS, untilAborted } from './options.ts';
@@ -71,6 +71,7 @@ export async function inspectImages(
   if (Array.isArray(source)) {
     const files = checkFiles(WHERE, source, classes!.length);
     found = { classes: classes!, files, problems: [] };
+    name = commonFolder(files);
   } else {
     checkPath(`${WHERE}: the first argument must be the path of a folder, or an array of files`, source);
     name = resolve(source as string);

@@ -28,23 +28,24 @@ const LOWEST_DEVIATION = 0.02;
  * Returns groups of two or more indices in ascending order. An image is in the group of every image within `distance`, so the first
  * and the last of a large group can be farther apart. The time grows with the square of the number of images of equal brightness.
  *
- * Throws TypeError for a data set without images [height, width, channels], and RangeError for a negative distance.
+ * Memory: 3 KiB for each image.
+ * Throws TypeError for a data set without images [height, width, channels], and RangeError for a negative distance, and the errors of reading.
  *
  * @example
  * const black = new Uint8Array(48);
  * const ramp = Uint8Array.from({ length: 48 }, (_, i) => 5 * i);
  * const data = new Uint8Array([...ramp, ...black, ...ramp]);
- * similarImages(arrays({ shape: [3, 4, 4, 3], data }, [0, 0, 1])) // [[0, 2]]
+ * await similarImages(arrays({ shape: [3, 4, 4, 3], data }, [0, 0, 1])) // [[0, 2]]
  */
-export function similarImages(
+export async function similarImages(
   dataset: Dataset,
   options: SimilarOptions = {},
-): readonly (readonly number[])[] {
+): Promise<readonly (readonly number[])[]> {
   checkDataset(WHERE, dataset);
   checkOptions(WHERE, options, ['distance']);
   const { distance = 0.15 } = options;
   checkNumber(WHERE, 'distance', distance, 'a number of 0 or more', (x) => x >= 0);
-  const { thumbnails, means, deviations } = featuresOf(dataset);
+  const { thumbnails, means, deviations } = await featuresOf(dataset);
   const n = dataset.length;
   const average = deviations.reduce((sum, each) => sum + each, 0) / n;
   const scales = deviations.map((each) => Math.max(each, LOWEST_DEVIATION * average, Number.MIN_VALUE));
@@ -91,7 +92,7 @@ function isWithin({ data, length }: Vectors, a: number, b: number, limit: number
   return true;
 }
 
-function featuresOf(dataset: Dataset): Features {
+async function featuresOf(dataset: Dataset): Promise<Features> {
   const n = dataset.length;
   const average = averagesOf(shapeOf(dataset));
   const thumbnails = { data: new Float32Array(n * average.length), length: average.length };
@@ -102,7 +103,7 @@ function featuresOf(dataset: Dataset): Features {
   const [x, y] = [buffers.x as InputData, buffers.y as TargetData];
   for (let first = 0; first < n; first += CHUNK) {
     const indices = Uint32Array.from({ length: Math.min(CHUNK, n - first) }, (_, i) => first + i);
-    dataset.read(indices, x, y);
+    await dataset.read(indices, x, y);
     for (const [k, i] of indices.entries()) {
       const thumbnail = thumbnails.data.subarray(i * average.length, (i + 1) * average.length);
       average.write(x.subarray(k * item, (k + 1) * item), thumbnail);

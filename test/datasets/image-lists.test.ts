@@ -2,7 +2,15 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { DataError } from 'cyclegrad';
-import { arrays, imageFiles, imageFolder, inspectImages, similarImages, subset } from 'cyclegrad/datasets';
+import {
+  arrays,
+  imageFiles,
+  imageFolder,
+  inMemory,
+  inspectImages,
+  similarImages,
+  subset,
+} from 'cyclegrad/datasets';
 import { plainPng } from '../png.ts';
 import { folder, orientation, painted, withSegments } from './image-fixture.ts';
 
@@ -19,6 +27,26 @@ test('a list of files is read in its order, and names the file of each example',
   expect([data.whole!.x[0], data.whole!.x[12]]).toEqual([5, 9]);
   await expect(imageFiles([{ path: 'x', label: 2 }], { ...SIZE, classes: ['a', 'b'] })).rejects.toThrow(
     'imageFiles: files[0]: label must be an integer from 0 to 1, got 2',
+  );
+});
+
+test('a list that is read during training has the same values', async () => {
+  const dir = folder({ 'x.png': plainPng(2, 2, 9), 'sub/y.png': plainPng(2, 2, 5), 'z.png': 'text' });
+  const list = ['sub/y', 'z', 'x'].map((name, i) => ({ path: join(dir, `${name}.png`), label: i % 2 }));
+  const options = { ...SIZE, classes: ['a', 'b'], onError: 'skip' } as const;
+  const whole = await imageFiles(list, options);
+  const sources = new Set<string>();
+  const lazy = await imageFiles(list, {
+    ...options,
+    lazy: { shards: join(dir, 'shards'), memory: 0 },
+    onProgress: (event) => event.phase !== 'notice' && sources.add(event.source),
+  });
+  expect([lazy.whole, lazy.files, lazy.skipped]).toEqual([undefined, whole.files, whole.skipped]);
+  expect([...sources]).toEqual([dir]);
+  expect((await inMemory(lazy)).whole).toEqual(whole.whole);
+  expect(await similarImages(lazy)).toEqual(await similarImages(whole));
+  await expect(imageFiles(list, { ...options, lazy: true })).rejects.toThrow(
+    "imageFiles: onError: 'skip' needs all files to be read, but lazy reads them during training",
   );
 });
 
@@ -80,19 +108,19 @@ test('images that were saved again, resized or brightened a little look alike, o
     'b/4.png': await scene(3).flop().png().toBuffer(),
   });
   const data = await imageFolder(dir, { height: 32, width: 32 });
-  expect(similarImages(data)).toEqual([
+  expect(await similarImages(data)).toEqual([
     [0, 3],
     [1, 4],
     [2, 5],
   ]);
-  expect(similarImages(data, { distance: 0 })).toEqual([]);
+  expect(await similarImages(data, { distance: 0 })).toEqual([]);
   // Without `whole`, and with fewer pixels than a thumbnail.
-  expect(similarImages(subset(data, [0, 6, 3]))).toEqual([[0, 2]]);
+  expect(await similarImages(subset(data, [0, 6, 3]))).toEqual([[0, 2]]);
   const tiny = arrays({ shape: [3, 1, 1, 3], data: Uint8Array.of(1, 2, 3, 200, 9, 7, 1, 2, 3) }, [0, 1, 0]);
-  expect(similarImages(tiny)).toEqual([[0, 2]]);
+  expect(await similarImages(tiny)).toEqual([[0, 2]]);
 });
 
-test('all pairs within the distance are found', () => {
+test('all pairs within the distance are found', async () => {
   // Random walks, so that there are near and far neighbors: compared with all pairs.
   const n = 60;
   const item = 5 * 7 * 3;
@@ -118,7 +146,7 @@ test('all pairs within the distance are found', () => {
       }
     }
     const dataset = arrays({ shape: [n, 5, 7, 3], data }, new Int32Array(n));
-    const found = similarImages(dataset, { distance }).flat();
+    const found = (await similarImages(dataset, { distance })).flat();
     expect(found.toSorted((a, b) => a - b)).toEqual([...linked].toSorted((a, b) => a - b));
     sizes.push(linked.size);
   }
