@@ -6,6 +6,7 @@ import { UsageError } from '../failure.ts';
 import { EXIT_CODES, type Host } from '../host.ts';
 import { addBackendOptions, startBackend, type BackendArguments } from '../options/backend.ts';
 import { path } from '../options/values.ts';
+import { lazyFor } from '../pictures/memory.ts';
 import { heldOut, picturesOf, reading } from '../pictures/read.ts';
 import { resultsText, testModel, type Results } from '../pictures/results.ts';
 import { loadTrained, readRecord, runOf, type Trained } from '../pictures/run-folder.ts';
@@ -89,6 +90,7 @@ async function evaluated(
       fit,
       classes,
       onError: 'skip',
+      lazy: lazyFor(files.length, size),
     });
     return { source: found, data: read };
   });

@@ -94,7 +94,7 @@ export function addTrainCommand(
     )
     .option('--json', 'print every event as a line of JSON on stdout')
     .option('--ui [port]', 'serve a page that shows the run and controls it', whole(0, 65_535));
-  addPictureOptions(command);
+  addPictureOptions(addLogOption(command));
   addBackendOptions(command.optionsGroup('Backend:'));
   command
     .optionsGroup('Training on CIFAR-10:')
@@ -105,7 +105,7 @@ export function addTrainCommand(
       'table2',
     );
   for (const option of scheduleOptions().filter(({ long }) => long !== '--max')) command.addOption(option);
-  addLogOption(addNetOption(command))
+  addNetOption(command)
     .option('--data <dir>', DATA_HELP, path)
     .option('--eval-every <n>', 'steps between evaluations on all test images', whole(1), 1000)
     .option('--checkpoint-every <n>', 'steps between checkpoints', whole(1), 1000)
@@ -146,7 +146,6 @@ const CIFAR_OPTIONS = [
   'gamma',
   'net',
   'data',
-  'log',
   'evalEvery',
   'checkpointEvery',
 ];
@@ -193,7 +192,7 @@ async function onPictures(
 }
 
 /** Options of both kinds of training that a configuration file can have. */
-const CONFIG_OPTIONS = ['run', 'seed', 'batchSize', 'max', 'backend', 'threads', 'simd'];
+const CONFIG_OPTIONS = ['run', 'seed', 'batchSize', 'max', 'log', 'backend', 'threads', 'simd'];
 
 function rejectPictureOptions(command: Command): void {
   const wrong = PICTURE_OPTIONS.find((name) => isGiven(command, name));

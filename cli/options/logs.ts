@@ -5,6 +5,7 @@ import {
   csvLog,
   evaluate,
   htmlReport,
+  jsonLines,
   tensorboard,
   type Backend,
   type EvaluateOptions,
@@ -15,7 +16,12 @@ import { confusionMatrix } from '../../engine/metrics/index.ts';
 import type { Dataset } from '../../datasets/index.ts';
 
 /** The formats, and where they are in the folder of a run. */
-const FILES = { csv: 'log.csv', tensorboard: 'tensorboard', html: 'report.html' } as const;
+const FILES = {
+  csv: 'log.csv',
+  jsonl: 'log.jsonl',
+  tensorboard: 'tensorboard',
+  html: 'report.html',
+} as const;
 export type LogFormat = keyof typeof FILES;
 const FORMATS = Object.keys(FILES) as LogFormat[];
 
@@ -64,6 +70,8 @@ export function openLogs(
     switch (name) {
       case 'csv':
         return csvLog(path);
+      case 'jsonl':
+        return jsonLines({ path });
       case 'tensorboard':
         return tensorboard(path, { config });
       case 'html':

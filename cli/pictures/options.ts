@@ -1,6 +1,7 @@
 /** The options of training on images. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { CLASSIFIERS, type ClassifierName } from '../../engine/zoo/index.ts';
+import { AUGMENTS } from './settings.ts';
 import { path, whole } from '../options/values.ts';
 
 /** The names of the options, as keys of a configuration file. */
@@ -12,8 +13,10 @@ export const PICTURE_OPTIONS: readonly string[] = [
   'testShare',
   'flip',
   'crop',
+  'augment',
   'from',
   'freezeEpochs',
+  'memory',
 ];
 
 export function addPictureOptions(command: Command): Command {
@@ -44,12 +47,23 @@ export function addPictureOptions(command: Command): Command {
       'shift training images by up to this many pixels (default: an eighth of the size)',
       whole(0, 512),
     )
+    .addOption(
+      new Option(
+        '--augment <how>',
+        'light: shift and mirror training images; strong: also RandAugment (default: strong below 1000 images)',
+      ).choices(AUGMENTS),
+    )
     .option(
       '--from <file|run>',
       'begin with the weights of a run, a checkpoint, or a safetensors file, also of PyTorch',
       path,
     )
-    .option('--freeze-epochs <n>', 'train only the last layer in the first epochs', whole(1, 10_000));
+    .option('--freeze-epochs <n>', 'train only the last layer in the first epochs', whole(1, 10_000))
+    .option(
+      '--memory <mb>',
+      'MB of decoded images in memory; more are read during training (default: 500)',
+      whole(1, 1_000_000),
+    );
 }
 
 function modelName(text: string): ClassifierName {

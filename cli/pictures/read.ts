@@ -1,16 +1,20 @@
 /** The images of a run in memory, and which of them train and test. */
 import { resolve } from 'node:path';
 import {
+  channelStats,
   imageFiles,
+  inMemory,
   similarImages,
   subset,
   type Dataset,
   type ImageDataset,
   type LabeledFile,
 } from '../../datasets/index.ts';
+import { stream } from '../../engine/index.ts';
 import type { Host } from '../host.ts';
 import type { Stop } from '../stop.ts';
 import { dataProgress } from '../terminal/data-progress.ts';
+import { lazyFor } from './memory.ts';
 import type { RunRecord } from './run-folder.ts';
 import { openSource, type Part, type Source, type SourceOptions } from './sources.ts';
 import { splitImages } from './split.ts';
@@ -42,15 +46,23 @@ export async function reading<T>(
 /** Decodes the images, and decides which train and which test. */
 export async function readPictures(
   source: Source,
-  { size, fit, testShare, seed }: RunRecord['settings'],
+  { size, fit, testShare, seed, memory }: RunRecord['settings'],
   options: ReadingOptions,
 ): Promise<Pictures> {
   const all = await imageFiles(
     source.images.map(({ path, label }) => ({ path, label })),
-    { ...options, height: size, width: size, fit, classes: source.classes, onError: 'skip' },
+    {
+      ...options,
+      height: size,
+      width: size,
+      fit,
+      classes: source.classes,
+      onError: 'skip',
+      lazy: lazyFor(source.images.length, size, memory),
+    },
   );
   const partOf = new Map(source.images.map(({ path, part }) => [path, part]));
-  const alike = similarImages(all);
+  const alike = await similarImages(all);
   const parts = splitImages({
     labels: all.files.map(({ label }) => label),
     parts: all.files.map(({ path }) => partOf.get(path) ?? null),
@@ -59,6 +71,17 @@ export async function readPictures(
     seed,
   });
   return { all, alike, parts };
+}
+
+/** Images whose statistics stand for those of all, if not all are in memory. */
+const SAMPLE = 2000;
+
+/** Mean and standard deviation of the channels of the training images. */
+export async function statsOf(train: Dataset): Promise<ReturnType<typeof channelStats>> {
+  if (train.whole !== undefined || train.length <= SAMPLE) return channelStats(await inMemory(train));
+  const random = stream(0, 'statistics of images');
+  const sample = Array.from({ length: SAMPLE }, () => random.below(train.length));
+  return channelStats(await inMemory(subset(train, sample)));
 }
 
 /** Images that do not train, in their order. */

@@ -6,6 +6,7 @@ import type * as nn from '../../engine/nn/index.ts';
 import { classifier } from '../../engine/zoo/index.ts';
 import { UsageError } from '../failure.ts';
 import { shellWord, type Host } from '../host.ts';
+import type { LogFormat } from '../options/logs.ts';
 import type { Settings } from './settings.ts';
 
 /** What a run was started with, in run.json. */
@@ -19,6 +20,8 @@ export interface RunRecord {
   readonly max: number;
   /** The path of the weights that the run began with, relative to the folder of the run. */
   readonly from: string | null;
+  /** Formats of `--log`. Default: none. */
+  readonly log?: readonly LogFormat[];
 }
 
 /** What a model needs besides its weights, in the metadata of model.safetensors. */
@@ -92,6 +95,12 @@ export async function saveModel(
   await saveTensors(join(dir, MODEL), weights, { metadata: { [METADATA]: JSON.stringify(record) } });
 }
 
+/** The model that the metadata of a file describe. Null for other files. */
+export function modelIn(metadata: Readonly<Record<string, string>>): ModelRecord | null {
+  const text = metadata[METADATA];
+  return text === undefined ? null : (JSON.parse(text) as ModelRecord);
+}
+
 export const modelPath = (dir: string): string => join(dir, MODEL);
 
 /** The network of a run without its weights. Its statistics are replaced by those of the state. */
@@ -123,13 +132,12 @@ export async function loadTrained(host: Host, given: string): Promise<Trained> {
       `${given}: the run has not ended, so there is no ${MODEL} (end it: ${host.command('train')} --resume ${shellWord(given)})`,
     );
   }
-  const text = (await loadMetadata(file))[METADATA];
-  if (text === undefined) {
+  const record = modelIn(await loadMetadata(file));
+  if (record === null) {
     throw new UsageError(
       `${given}: the file holds weights, but not the classes and the size of the images (pass the folder of a run)`,
     );
   }
-  const record = JSON.parse(text) as ModelRecord;
   const layer = networkOf(record);
   return { ...record, path, layer, state: await loadTensors(file) };
 }

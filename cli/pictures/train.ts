@@ -1,7 +1,8 @@
 /** `cyclegrad train PATH`: trains a classifier on a folder of images. */
 import { writeFileSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
-import { channelStats, loader, subset, type Loader } from '../../datasets/index.ts';
+import { loader, subset, type Loader, type LoaderOptions } from '../../datasets/index.ts';
+import { crop as shift, flip as mirror, randAugment } from '../../engine/augment/index.ts';
 import {
   fit,
   formatDuration,
@@ -19,9 +20,11 @@ import { oneCycle, oneCycleMomentum } from '../../schedulers/index.ts';
 import { exitCodeOf, UsageError } from '../failure.ts';
 import { EXIT_CODES, shellWord, type Host } from '../host.ts';
 import { startBackend, type BackendArguments } from '../options/backend.ts';
+import { logFiles, openLogs, type LogFormat } from '../options/logs.ts';
 import { onStopSignal, type Stop } from '../stop.ts';
 import { livePage, type LivePage } from '../ui/index.ts';
 import { describeData, typicalSize } from './describe.ts';
+import { checkOptions, checkRunPath } from './refusals.ts';
 import { findRate, optimizerOf } from './rate.ts';
 import { resultsText, testModel } from './results.ts';
 import {
@@ -35,14 +38,15 @@ import {
   type RunRecord,
 } from './run-folder.ts';
 import { chooseSettings, type Choice, type PictureArguments } from './settings.ts';
-import { heldOut, picturesOf, readPictures, reading, type Pictures } from './read.ts';
+import { heldOut, picturesOf, readPictures, reading, statsOf, type Pictures } from './read.ts';
 import { openSource, type Source } from './sources.ts';
-import { bodyOf, transfer, transferFile } from './transfer.ts';
+import { bodyOf, modelOf, transfer, transferFile } from './transfer.ts';
 
 export interface PictureRunArguments extends PictureArguments, BackendArguments {
   /** The folder of the run. */
   readonly run?: string;
   readonly json?: boolean;
+  readonly log?: readonly LogFormat[];
   /** The port of a page that shows the run, or true for any port. */
   readonly ui?: number | true;
 }
@@ -64,12 +68,15 @@ export async function trainOnPictures(
     options.run === undefined
       ? freshRunFolder(host.cwd, basename(data).replace(/\.csv$/i, ''))
       : resolve(host.cwd, options.run);
+  checkRunPath(host.cwd, dir, data);
+  checkOptions(options);
   if ((await latestCheckpoint(dir)) !== null) {
     throw new UsageError(
       `${relative(host.cwd, dir)} already has checkpoints of a run (resume it: ${resumeCommand(host, dir)}; or start a new run elsewhere: --run DIR)`,
     );
   }
   const from = options.from === undefined ? null : await transferFile(host.cwd, options.from);
+  const trained = from === null ? null : await modelOf(host.cwd, from);
   return withRun(host, options, dir, async (run) => {
     const source = await reading(host, run.stop, (options) => openSource(data, options));
     if (source.classes.length < 2) {
@@ -79,11 +86,12 @@ export async function trainOnPictures(
     }
     if (source.images.length === 0)
       throw new UsageError(`${path}: there are no images in the folders of the classes`);
-    const hasTest = source.images.some(({ part }) => part === 'test' || part === 'valid');
+    const forTests = source.images.filter(({ part }) => part === 'test' || part === 'valid');
     const { settings, choices } = chooseSettings(options, {
       images: source.images.length,
-      hasTest,
+      heldOut: forTests.length,
       ...typicalSize(source),
+      trained,
     });
     const pictures = await reading(host, run.stop, (options) => readPictures(source, settings, options));
     host.stderr.write(
@@ -96,6 +104,7 @@ export async function trainOnPictures(
       classes: source.classes,
       settings,
       from: from === null ? null : relative(dir, from),
+      log: options.log ?? [],
     } as const;
     const start = await startOf(host, record, pictures, from);
     let { max } = options;
@@ -128,7 +137,8 @@ export async function resumeOnPictures(
   options: PictureRunArguments,
 ): Promise<number> {
   const dir = resolve(host.cwd, given);
-  const record = readRecord(host, dir);
+  const before = readRecord(host, dir);
+  const record = options.log === undefined ? before : { ...before, log: options.log };
   return withRun(host, options, dir, async (run) => {
     const pictures = await reading(host, run.stop, (options) => picturesOf(dir, record, options));
     const from = record.from === null ? null : resolve(dir, record.from);
@@ -234,6 +244,11 @@ function checkParts(path: string, { classes }: Source, { all, parts }: Pictures)
   }
 }
 
+function augmentOf({ crop, flip, augment }: RunRecord['settings']): NonNullable<LoaderOptions['augment']> {
+  if (augment !== 'strong') return { crop, flip };
+  return [shift(crop), ...(flip ? [mirror()] : []), randAugment()];
+}
+
 /** The network and its data at the beginning of a run. */
 interface Start {
   readonly model: nn.Layer;
@@ -248,14 +263,17 @@ async function startOf(
   { all, parts }: Pictures,
   from: string | null,
 ): Promise<Start> {
-  const { model, size, fit: how, batchSize, flip, crop } = record.settings;
+  const { model, size, fit: how, batchSize } = record.settings;
   const train = subset(all, parts.train, `${all.name}/train`);
-  const stats = channelStats(train);
+  const stats = await statsOf(train);
   const build = (count: number): nn.Layer =>
     networkOf({ model, size, fit: how, classes: Array.from({ length: count }, (_, i) => String(i)) }, stats);
   const classes = record.classes.length;
   const layer = build(classes);
-  const data = loader(train, { batchSize: Math.min(batchSize, train.length), augment: { crop, flip } });
+  const data = loader(train, {
+    batchSize: Math.min(batchSize, train.length),
+    augment: augmentOf(record.settings),
+  });
   if (from === null) return { model: layer, data, initial: {}, body: [] };
   const { initial, missing, unused } = await transfer(from, build, classes, size);
   const taken = Object.keys(initial).length;
@@ -287,7 +305,11 @@ async function trainAndTest(
   const steps = epochs * data.stepsPerEpoch;
   const every = Math.ceil(epochs / EVALUATIONS) * data.stepsPerEpoch;
   const optimizer = optimizerOf(oneCycle({ max, steps }), oneCycleMomentum({ steps }));
+  const { log = [] } = record;
   const config = { ...settings, max, parameters: nn.countParameters(model), optimizer: optimizer.config };
+  const title = basename(dir);
+  const logs = openLogs(log, dir, { config, title });
+  const valid = heldOut(pictures, 'valid').data;
   const options: TrainOptions = {
     model,
     backend,
@@ -296,15 +318,16 @@ async function trainAndTest(
     data,
     initial,
     optimizer,
-    eval: { data: heldOut(pictures, 'valid').data, every },
+    eval: { data: valid, every },
     checkpoint: { dir, every, resume },
     ...(freezeEpochs > 0 && {
       callbacks: [freezing([{ match: body, until: freezeEpochs * data.stepsPerEpoch }])],
     }),
     listeners: [
       progressBar({ stream: host.stderr }),
-      report(dir, { config, title: basename(dir) }),
+      report(dir, { config, title }),
       ...(run.json ? [jsonLines({ stream: host.stdout })] : []),
+      ...logs.listeners,
       run.watch,
     ],
     signal: stop.signal,
@@ -316,6 +339,8 @@ async function trainAndTest(
       `saved at step ${result.step} of ${steps}; to resume:\n  ${resumeCommand(host, dir)}\n`,
     );
   }
+  const { batchSize } = data;
+  await logs.finish({ model, backend, state: result.state, data: valid, batchSize });
   const about: ModelRecord = { model: settings.model, size: settings.size, fit: settings.fit, classes };
   await saveModel(dir, about, model, result.state);
   const trained = await loadTrained(host, dir);
@@ -324,15 +349,24 @@ async function trainAndTest(
   writeFileSync(join(dir, 'report.json'), `${JSON.stringify(results, null, 2)}\n`);
   const text = resultsText(results, host.cwd);
   writeFileSync(join(dir, 'report.txt'), text);
-  (run.json ? host.stderr : host.stdout).write(`\n${text}\n${nextText(host, dir, result.ms)}`);
+  (run.json ? host.stderr : host.stdout).write(`\n${text}\n${nextText(host, dir, result.ms, log)}`);
   return 0;
 }
 
-function nextText(host: Host, dir: string, ms: number): string {
+function nextText(host: Host, dir: string, ms: number, log: readonly LogFormat[]): string {
   const folder = shellWord(relative(host.cwd, dir) || '.');
+  const files = [
+    'model.safetensors',
+    'run.json',
+    'report.txt',
+    'report.json',
+    'curve.svg',
+    'summary.json',
+    ...logFiles(log),
+  ];
   return [
     `time       ${formatDuration(ms)}`,
-    `run folder ${relative(host.cwd, dir) || '.'} (model.safetensors, run.json, report.txt, report.json, curve.svg, summary.json)`,
+    `run folder ${relative(host.cwd, dir) || '.'} (${files.join(', ')})`,
     'next',
     `  ${host.command('predict')} ${folder} FILE`,
     `  ${host.command('export')} ${folder} --to browser`,

@@ -1,11 +1,11 @@
 /** Weights of another network as the start of training. */
 import { existsSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { latestCheckpoint, loadTensors, type State } from '../../engine/index.ts';
+import { relative, resolve } from 'node:path';
+import { latestCheckpoint, loadMetadata, loadTensors, type State } from '../../engine/index.ts';
 import { fromTorch, toTorch } from '../../engine/interop/index.ts';
 import * as nn from '../../engine/nn/index.ts';
 import { UsageError } from '../failure.ts';
-import { modelPath } from './run-folder.ts';
+import { modelIn, modelPath, type ModelRecord } from './run-folder.ts';
 
 export interface Transfer {
   /** The arrays to begin with. */
@@ -35,6 +35,18 @@ export async function transferFile(cwd: string, from: string): Promise<string> {
   throw new UsageError(
     `--from ${from}: the folder has no model and no checkpoint (pass the folder of a run, or a safetensors file)`,
   );
+}
+
+/** The network that a file of weights belongs to, if the file says it. Throws UsageError for a file of another kind. */
+export async function modelOf(cwd: string, path: string): Promise<ModelRecord | null> {
+  try {
+    return modelIn(await loadMetadata(path));
+  } catch (cause) {
+    throw new UsageError(
+      `--from ${relative(cwd, path)}: cannot be read: ${(cause as Error).message} (pass the folder of a run, or a safetensors file)`,
+      { cause },
+    );
+  }
 }
 
 /** The arrays of a file for a network with other classes: those whose names and shapes agree. */

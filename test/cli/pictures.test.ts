@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { loadTensors, saveTensors } from 'cyclegrad';
 import { toTorch } from 'cyclegrad/interop';
 import * as nn from 'cyclegrad/nn';
@@ -67,6 +67,7 @@ describe('train PATH', () => {
     );
     expect(host.err()).toMatch(/\nmodel +convnet +0\.1 million parameters for 20 training images\n/);
     expect(host.err()).toMatch(/\nsize +16x16 +given\n/);
+    expect(host.err()).toMatch(/\naugment +strong +few images: /);
     expect(host.out()).toMatch(/\naccuracy +\d+\.\d%? of \d images|accuracy +[\d.]+% of \d images/);
     expect(host.out()).toContain('confusion: labels in rows, predictions in columns');
     const dir = join(host.cwd, 'runs', 'colors');
@@ -178,6 +179,50 @@ describe('train PATH', () => {
   });
 });
 
+describe('images that are not all in memory', () => {
+  it('train to the same bytes, also after Ctrl-C', async () => {
+    const host = await testHost({ cwd: await tempDir() });
+    // 600 images of 16 x 16 take 0.46 MB, and 1500 more than 1 MB.
+    const many: Record<string, Buffer> = {};
+    for (const [name, data] of Object.entries(files))
+      for (let i = 0; i < 60; i++) many[name.replace('.png', `-${i}.png`)] = data;
+    write(join(host.cwd, 'many'), many);
+    const cache = join(host.cwd, 'cache');
+    const line = 'train many --size 16 --epochs 1 --max 0.1 --threads 1';
+    vi.stubEnv('XDG_CACHE_HOME', cache);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const sizes: unknown[] = [];
+    for (const [memory, dir] of [
+      [2, 'runs/a'],
+      [1, 'runs/b'],
+    ] as const) {
+      expect(await run(host, `${line} --memory ${memory} --run ${dir}`)).toBe(0);
+      sizes.push(existsSync(join(cache, 'cyclegrad', 'images')));
+    }
+    expect(host.err()).toMatch(
+      /\nmemory +1 MB +the images take 1 MB, so they are decoded into the cache and read during training; --memory changes it\n/,
+    );
+    const [a, b] = ['a', 'b'].map((name) => readFileSync(join(host.cwd, 'runs', name, 'model.safetensors')));
+    expect(a.equals(b)).toBe(true);
+    // Elsewhere the cache of the user has another variable.
+    expect(sizes).toEqual([false, process.platform === 'linux']);
+  });
+});
+
+describe('files of a run', () => {
+  it('has the formats of --log, and its progress names the folder that is read', async () => {
+    const host = await trained(`${QUICK} --log csv,jsonl,tensorboard,html`);
+    const dir = join(host.cwd, 'runs', 'colors');
+    expect(host.err()).toContain(`reading ${join(host.cwd, 'colors')}\n`);
+    expect(host.err()).not.toContain('imageFiles');
+    expect(readFileSync(join(dir, 'log.csv'), 'utf8').trim().split('\n')).toHaveLength(4);
+    expect(readFileSync(join(dir, 'log.jsonl'), 'utf8')).toMatch(/^\{"type":"start"/);
+    expect(readdirSync(join(dir, 'tensorboard')).sort()).toEqual(['train', 'validation']);
+    expect(readFileSync(join(dir, 'report.html'), 'utf8')).toContain('blue');
+    expect(host.out()).toContain('log.csv, log.jsonl, tensorboard, report.html');
+  });
+});
+
 describe('the layout of the images', () => {
   it('takes folders of parts, with any of their names, and reports leaks', async () => {
     const host = await testHost();
@@ -191,6 +236,7 @@ describe('the layout of the images', () => {
     expect(await run(host, `train parts ${QUICK}`)).toBe(0);
     expect(host.err()).toContain('(folders of training and test images)');
     expect(host.err()).toMatch(/class +train +valid\n/);
+    expect(host.err()).toMatch(/\nmodel +convnet +0\.1 million parameters for 18 training images\n/);
     expect(host.err()).toMatch(
       /in both the training and the test images, which makes the test too good:\n.*leak\.png\n/,
     );
@@ -225,6 +271,16 @@ describe('wrong use of train PATH', () => {
     ['train --resume colors', 'colors: there is no run.json'],
     ['train colors --freeze-epochs 1', '--freeze-epochs 1: it needs --from'],
     ['train one', 'there is only the class red'],
+    ['train none --run colors --freeze-epochs 1', '--freeze-epochs 1: it needs --from'],
+    ['train none --model lenet5 --size 32', '--size 32: lenet5: size must be'],
+    ['train none --model vitB16 --size 40', '--size 40: vitB16: size must be a multiple of 16'],
+    ['train none --size 16 --crop 16', '--crop 16: it must be below --size 16'],
+    ['train colors --run colors/run', '--run colors/run: it is in the folder of the images'],
+    ['train colors --run c.json', '--run c.json: it is a file'],
+    ['train colors --from c.json', '--from c.json: cannot be read: '],
+    ['train colors --log xml', "'xml' is no format. Use csv, jsonl, tensorboard, html"],
+    ['train parts --test-share 0.3', '--test-share 0.3: the path has its own test images'],
+    ['train --memory 5', '--memory: it is for images of your own'],
     ['predict', 'predict: name a run and images'],
     ['predict colors', 'predict: name the images to classify'],
     ['predict none x.png', 'none: there is no such run'],
@@ -239,6 +295,9 @@ describe('wrong use of train PATH', () => {
       'd.json': '{"size": 4}',
       'e.json': '{"flip": "yes"}',
       'one/red/1.png': files['red/1.png'],
+      'parts/train/red/1.png': files['red/1.png'],
+      'parts/train/blue/1.png': files['blue/1.png'],
+      'parts/test/red/1.png': files['red/2.png'],
     });
     expect(await run(host, `${line}${line.startsWith('train') ? ' --threads 1' : ''}`)).toBe(2);
     expect(host.err()).toContain(message);
