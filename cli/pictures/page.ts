@@ -49,6 +49,7 @@ const HTML = `<!doctype html>
       li { display: grid; grid-template-columns: 9rem 1fr 4rem; gap: 0.5rem; align-items: center; }
       ol { list-style: none; padding: 0; }
       meter { width: 100%; }
+      .over { outline: 3px dashed; outline-offset: 1rem; }
     </style>
   </head>
   <body>
@@ -63,10 +64,9 @@ const HTML = `<!doctype html>
       const [file, status, image, list] = ['file', 'status', 'image', 'classes'].map((id) => document.getElementById(id));
       try {
         const classify = await loadClassifier('.');
-        status.textContent = 'Choose an image.';
+        status.textContent = 'Choose an image, or drop one here.';
         file.disabled = false;
-        file.addEventListener('change', async () => {
-          const [chosen] = file.files;
+        const show = async (chosen) => {
           if (chosen === undefined) return;
           URL.revokeObjectURL(image.src);
           image.src = URL.createObjectURL(chosen);
@@ -86,6 +86,18 @@ const HTML = `<!doctype html>
           } catch (error) {
             status.textContent = error.message;
           }
+        };
+        file.addEventListener('change', () => show(file.files[0]));
+        const mark = (over) => document.body.classList.toggle('over', over);
+        document.addEventListener('dragover', (event) => {
+          event.preventDefault();
+          mark(true);
+        });
+        document.addEventListener('dragleave', () => mark(false));
+        document.addEventListener('drop', (event) => {
+          event.preventDefault();
+          mark(false);
+          show(event.dataTransfer.files[0]);
         });
       } catch (error) {
         status.textContent = error.message;
