@@ -224,11 +224,14 @@ function nextText(
 function svgOf({ curves, sweep }: RangeTest): string {
   const curve = meanCurve(curves);
   const isOne = curves.length === 1;
+  const band = rangeBand(curves);
   const picture = {
     label: isOne ? `seed ${curve.seed}` : `mean of ${curves.length} seeds`,
     evaluations: curve.evaluations,
-    trend: lossTrend(curve),
+    // The mean of the trends lies within their band. The trend of the mean can leave it where a sweep diverges.
+    trend:
+      band.loss.length > 0 ? band.loss.map(({ mean, ...at }) => ({ ...at, loss: mean })) : lossTrend(curve),
     suggestions: suggestBounds(curve),
   };
-  return rangeSvg([picture], { sweep, ...(!isOne && { band: rangeBand(curves) }) });
+  return rangeSvg([picture], { sweep, ...(!isOne && { band }) });
 }
