@@ -90,21 +90,22 @@ const weights = (std: number | null) => (std === null ? {} : { init: nn.init.nor
 function buildLayer(spec: LayerSpec): nn.Layer {
   switch (spec.kind) {
     case 'conv': {
-      const { inputs, outputs, kernel, stride, padding, bias, std, biasFactors } = spec;
-      return nn.conv2d(inputs, outputs, kernel, {
+      const { inputs, outputs, kernel, stride, padding, bias, std, biasFactors, frozen } = spec;
+      const layer = nn.conv2d(inputs, outputs, kernel, {
         ...weights(std),
         stride,
         padding,
         bias: bias && { lrMult: biasFactors.lr, decayMult: biasFactors.decay },
       });
+      return frozen ? nn.freeze(layer, ['weight']) : layer;
     }
     case 'dense': {
-      const { inputs, outputs, std, weightFactors, biasFactors } = spec;
+      const { inputs, outputs, bias, std, weightFactors, biasFactors } = spec;
       return nn.dense(inputs, outputs, {
         ...weights(std),
         lrMult: weightFactors.lr,
         decayMult: weightFactors.decay,
-        bias: { lrMult: biasFactors.lr, decayMult: biasFactors.decay },
+        bias: bias && { lrMult: biasFactors.lr, decayMult: biasFactors.decay },
       });
     }
     case 'maxPool':
@@ -114,7 +115,7 @@ function buildLayer(spec: LayerSpec): nn.Layer {
     case 'lrn':
       return nn.lrn({ size: spec.size, alpha: spec.alpha, beta: spec.beta });
     case 'batchNorm':
-      return nn.batchNorm(spec.channels);
+      return nn.batchNorm(spec.channels, { scale: spec.scale, epsilon: spec.epsilon });
     case 'residual':
       return nn.residual(
         buildLayers(spec.main),
@@ -122,6 +123,10 @@ function buildLayer(spec: LayerSpec): nn.Layer {
       );
     case 'relu':
       return nn.relu();
+    case 'gelu':
+      return nn.gelu();
+    case 'multiply':
+      return nn.activation((x) => x.mul(spec.factor), 'multiply');
     case 'flatten':
       return nn.flatten();
     default:

@@ -130,7 +130,7 @@ export function arraysOf(
 ): Record<string, HostTensor> {
   const { batchSize, input, targets } = workload;
   return {
-    ...('zoo' in workload ? zooWeights(model, initial, input) : trained(model, initial)),
+    ...('zoo' in workload ? zooWeights(model, initial, input) : weightsOf(model, initial)),
     'batch.x': { shape: [batchSize, ...input], dtype: 'f32', data: x },
     'batch.labels': {
       shape: targets === 'mask' ? [batchSize, ...input.slice(0, -1)] : [batchSize],
@@ -152,6 +152,12 @@ function zooWeights(model: nn.Layer, initial: State, input: readonly number[]): 
 
 export const trained = (model: nn.Layer, state: State): State =>
   Object.fromEntries(Object.entries(state).filter(([name]) => model.params[name].frozen !== true));
+
+/** Trained parameters, and weights that are frozen. */
+const weightsOf = (model: nn.Layer, state: State): State =>
+  Object.fromEntries(
+    Object.entries(state).filter(([name]) => model.params[name].frozen !== true || name.endsWith('.weight')),
+  );
 
 /** Throws unless the losses of the first steps agree. */
 export function checkLosses(name: string, ours: readonly number[], theirs: readonly number[]): void {

@@ -160,8 +160,10 @@ function apply(
     case 'flatten':
       return x.reshape([x.shape[0], -1]);
     case 'batchNorm':
+    case 'gelu':
+    case 'multiply':
     case 'residual':
-      throw new Error(`TensorFlow.js: no ${spec.kind} here: only networks without branches are compared`);
+      throw new Error(`TensorFlow.js: no ${spec.kind} here: only Caffe’s networks are compared`);
     default:
       throw new TypeError(`TensorFlow.js: unknown layer ${JSON.stringify(spec satisfies never)}`);
   }

@@ -40,6 +40,15 @@ class Lrn(nn.Module):
         return x * (1 + self.alpha * mean).pow(-self.beta)
 
 
+class Multiply(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return x * self.factor
+
+
 class Residual(nn.Module):
     def __init__(self, main, shortcut):
         super().__init__()
@@ -56,10 +65,12 @@ def build(specs):
 def layer(spec):
     kind = spec['kind']
     if kind == 'conv':
-        return nn.Conv2d(spec['inputs'], spec['outputs'], spec['kernel'], stride=spec['stride'],
+        conv = nn.Conv2d(spec['inputs'], spec['outputs'], spec['kernel'], stride=spec['stride'],
                          padding=int(spec['padding']), bias=spec['bias'])
+        conv.weight.requires_grad = not spec['frozen']
+        return conv
     if kind == 'dense':
-        return nn.Linear(spec['inputs'], spec['outputs'])
+        return nn.Linear(spec['inputs'], spec['outputs'], bias=spec['bias'])
     if kind == 'maxPool':
         return nn.MaxPool2d(spec['kernel'], spec['stride'], ceil_mode=spec['ceil'])
     if kind == 'avgPool':
@@ -67,11 +78,17 @@ def layer(spec):
     if kind == 'lrn':
         return Lrn(spec['size'], spec['alpha'], spec['beta'])
     if kind == 'batchNorm':
-        return nn.BatchNorm2d(spec['channels'])
+        norm = nn.BatchNorm2d(spec['channels'], eps=spec['epsilon'])
+        norm.weight.requires_grad = spec['scale']
+        return norm
     if kind == 'residual':
         return Residual(build(spec['main']), None if spec['shortcut'] is None else build(spec['shortcut']))
     if kind == 'relu':
         return nn.ReLU(inplace=True)
+    if kind == 'gelu':
+        return nn.GELU()
+    if kind == 'multiply':
+        return Multiply(spec['factor'])
     if kind == 'flatten':
         return nn.Flatten()
     raise ValueError(f'unknown layer {kind}')
@@ -103,6 +120,10 @@ def read_arrays(request):
     return arrays
 
 
+def trained(model):
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
 def start_weights(model, specs, arrays, image):
     """Copies our initial weights into the layers that have them; returns the optimizer's groups."""
     groups = {}
@@ -112,8 +133,9 @@ def start_weights(model, specs, arrays, image):
         nonlocal used
         with torch.no_grad():
             parameter.copy_(value)
-        groups.setdefault((factors['lr'], factors['decay']), []).append(parameter)
-        used += 1
+        if parameter.requires_grad:
+            groups.setdefault((factors['lr'], factors['decay']), []).append(parameter)
+            used += 1
 
     one = {'lr': 1, 'decay': 1}
     channels = None
@@ -130,12 +152,14 @@ def start_weights(model, specs, arrays, image):
                 pixels = spec['inputs'] // channels
                 weight = weight.reshape(pixels, channels, -1).transpose(0, 1).reshape(spec['inputs'], -1)
             place(module.weight, weight.T, spec['weightFactors'])
-            place(module.bias, arrays[f'{path}.bias'], spec['biasFactors'])
+            if spec['bias']:
+                place(module.bias, arrays[f'{path}.bias'], spec['biasFactors'])
         elif spec['kind'] == 'batchNorm':
-            place(module.weight, arrays[f'{path}.gamma'], one)
+            if spec['scale']:
+                place(module.weight, arrays[f'{path}.gamma'], one)
             place(module.bias, arrays[f'{path}.beta'], one)
-    if used != len(list(model.parameters())):
-        raise ValueError(f'{used} parameters were given, but the network has {len(list(model.parameters()))}')
+    if used != len(trained(model)):
+        raise ValueError(f'{used} trained parameters were given, but the network has {len(trained(model))}')
     return groups
 
 
@@ -182,7 +206,7 @@ def network(request):
 
     if request['device'] == 'cuda graph':
         step = graphed(model, optimizer, update)
-    return step, {'parameters': sum(p.numel() for p in model.parameters()), 'fused': fused}
+    return step, {'parameters': sum(p.numel() for p in trained(model)), 'fused': fused}
 
 
 def has_fused(kind):

@@ -109,7 +109,7 @@ describe.skipIf(!torch.found)('PyTorch', () => {
     const baseline = await Torch.start((torch as { readonly value: string }).value, 1, { anyBlas: true });
     try {
       // Every kind of layer there is, in small batches.
-      for (const name of ['full', 'resnet20', 'mlp'] as const) {
+      for (const name of ['full', 'resnet20', 'mlp', 'airbench'] as const) {
         const result = await compareNetwork(baseline, { ...workloads[name], batchSize: 8 }, settings);
         expect(result.report).toMatchObject({ threads: 1, fallback: null });
         expect(result.losses.theirs).toHaveLength(3);
