@@ -1,8 +1,8 @@
 /** Rewrites of graphs whose state never changes: what depends on the state alone can be computed once. */
 import { nodesOf } from './graph.ts';
+import { onInputs } from './op.ts';
 import { add, mul } from './ops/elementwise.ts';
 import { reshape } from './ops/layout.ts';
-import { ops, type AttrsOf, type OpName } from './ops/primitives/index.ts';
 import { withPath } from './path.ts';
 import { sizeOf } from './shape.ts';
 import type { Node, Tensor } from './tensor.ts';
@@ -60,7 +60,7 @@ class Folding {
   #rebuilt(node: Node): readonly Tensor[] {
     const inputs = node.inputs.map((input) => this.of(input));
     if (inputs.every((input, i) => input === node.inputs[i])) return node.results;
-    return withPath(node.path, () => apply(node.op.name, inputs, node.attrs));
+    return onInputs(node, inputs);
   }
 
   /** A product with a constant factor for each channel, if the factor can move into the weights; else null. */
@@ -106,18 +106,12 @@ class Folding {
     ) {
       if (!this.#isConstant(weights)) return null;
       const folded = withPath(path, () => mul(weights, factor));
-      return withPath(node.path, () => apply(node.op.name, [this.of(x), folded], node.attrs))[0];
+      return onInputs(node, [this.of(x), folded])[0];
     }
     const parts = this.#perChannel(node, 'add');
     const scaled = parts === null ? null : this.#times(parts.value, factor, path);
     return scaled === null ? null : withPath(path, () => add(scaled, mul(parts!.constant, factor)));
   }
-}
-
-/** Applies an operation, whose attributes come from a node of the same name. */
-function apply(name: string, inputs: readonly Tensor[], attrs: Node['attrs']): readonly Tensor[] {
-  const op = ops[name as OpName] as (inputs: readonly Tensor[], attrs: AttrsOf<OpName>) => readonly Tensor[];
-  return op(inputs, attrs);
 }
 
 /** [1, 1, C] as [C]. */

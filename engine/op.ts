@@ -100,6 +100,10 @@ function addNode(parts: Omit<Node, 'id' | 'results'>, types: readonly TensorType
 export const copyNode = ({ op, attrs, path, results }: Node, inputs: readonly Tensor[]): Node =>
   addNode({ op, attrs, inputs, path: `${path}${AGAIN}`, region: currentRegion() }, results);
 
+/** The results of the operation of a node, whose name may be that of a custom operation, on other inputs. */
+export const onInputs = ({ op, attrs, path }: Node, inputs: readonly Tensor[]): readonly Tensor[] =>
+  addNode({ op, attrs, inputs, path, region: currentRegion() }, op.infer(inputs, attrs)).results;
+
 /** After the path of operations that are computed again. */
 const AGAIN = ', again';
 
