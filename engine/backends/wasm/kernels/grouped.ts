@@ -1,6 +1,6 @@
 // Convolutions with groups or dilation. What each output pixel sees is gathered into a row of a matrix in scratch memory,
-// some rows at a time, and multiplied by the micro-kernels of the dense convolution. Where every channel is a group of its own,
-// a kernel walks the channels four at a time instead.
+// some rows at a time, and multiplied by the micro-kernels of the dense convolution. depthwise.ts has those where every channel is a
+// group of its own.
 //
 // Along each axis, output position p sees by tap t the source position (p · step + t · tap + offset) / divisor, if that is
 // whole and inside the image. A forward pass has the stride as its step and −pad as its offset; an input gradient has the
@@ -8,8 +8,6 @@
 import {
   AddGroupPartials,
   Axis,
-  Depthwise,
-  DepthwiseGradWeight,
   Grouped,
   GroupedConv,
   GroupedGradWeight,
@@ -17,7 +15,7 @@ import {
 } from "./calls.generated";
 import { addBias } from "./conv";
 import { storeCorner } from "./gemm";
-import { fma, relu4, splat, storeLanes } from "./simd";
+import { splat, storeLanes } from "./simd";
 import { ownScratch, firstTask } from "./team";
 import { convTile, weightTile } from "./vectors/products";
 import { MR, NR } from "./width";
@@ -229,112 +227,6 @@ export function addGroupPartials(call: AddGroupPartials, slice: i32, slices: i32
         sum = f32x4.add(sum, v128.load(p));
       }
       storeLanes(call.dw + (<usize>(task * columns + f) << 2), sum, columns - f);
-    }
-  }
-}
-
-/** A depthwise convolution: filters [taps, channels]. */
-// @ts-ignore: decorator
-@words("...Grouped", "*x", "*w", "*y", "*bias", "?relu")
-export function depthwise(call: Depthwise, slice: i32, slices: i32): void {
-  const vertical = call.vertical;
-  const horizontal = call.horizontal;
-  const channels = call.channels;
-  const width = call.horizontal.size;
-  const outHeight = call.outHeight;
-  const outWidth = call.outWidth;
-  const kernelY = call.kernelY;
-  const kernelX = call.kernelX;
-  const bias = call.bias;
-  const relu = call.relu;
-  const pixel = <usize>channels << 2;
-  const tasks = call.images * outHeight;
-  const end = firstTask(tasks, slice + 1, slices);
-  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
-    const image = task / outHeight;
-    const oy = task - image * outHeight;
-    const from = call.x + <usize>(image * call.vertical.size * width) * pixel;
-    let to = call.y + <usize>(task * outWidth) * pixel;
-    for (let ox = 0; ox < outWidth; ox++, to += pixel) {
-      for (let c = 0; c < channels; c += 16) {
-        const offset = <usize>c << 2;
-        let s0 = splat(0), s1 = s0, s2 = s0, s3 = s0;
-        for (let ky = 0; ky < kernelY; ky++) {
-          const sy = source(vertical, oy, ky);
-          if (sy < 0) continue;
-          let w = call.w + <usize>(ky * kernelX) * pixel + offset;
-          for (let kx = 0; kx < kernelX; kx++, w += pixel) {
-            const sx = source(horizontal, ox, kx);
-            if (sx < 0) continue;
-            const p = from + <usize>(sy * width + sx) * pixel + offset;
-            s0 = fma(v128.load(p), v128.load(w), s0);
-            if (c + 4 < channels) s1 = fma(v128.load(p, 16), v128.load(w, 16), s1);
-            if (c + 8 < channels) s2 = fma(v128.load(p, 32), v128.load(w, 32), s2);
-            if (c + 12 < channels) s3 = fma(v128.load(p, 48), v128.load(w, 48), s3);
-          }
-        }
-        finish(to + offset, s0, bias + offset, bias != 0, relu, channels - c);
-        if (c + 4 < channels) finish(to + offset + 16, s1, bias + offset + 16, bias != 0, relu, channels - c - 4);
-        if (c + 8 < channels) finish(to + offset + 32, s2, bias + offset + 32, bias != 0, relu, channels - c - 8);
-        if (c + 12 < channels) finish(to + offset + 48, s3, bias + offset + 48, bias != 0, relu, channels - c - 12);
-      }
-    }
-  }
-}
-
-// @ts-ignore: decorator
-@inline function finish(to: usize, value: v128, bias: usize, biased: bool, relu: bool, n: i32): void {
-  if (biased) value = f32x4.add(value, v128.load(bias));
-  storeLanes(to, relu ? relu4(value) : value, n);
-}
-
-/** Partial weight gradients [chunks, taps, channels], chunks of output rows. */
-// @ts-ignore: decorator
-@words("...Grouped", "*x", "*dy", "*partial", "chunks")
-export function depthwiseGradWeight(call: DepthwiseGradWeight, slice: i32, slices: i32): void {
-  const vertical = call.vertical;
-  const horizontal = call.horizontal;
-  const channels = call.channels;
-  const width = call.horizontal.size;
-  const outHeight = call.outHeight;
-  const outWidth = call.outWidth;
-  const kernelX = call.kernelX;
-  const taps = call.kernelY * kernelX;
-  const chunks = call.chunks;
-  const pixel = <usize>channels << 2;
-  const across = <usize>call.horizontal.step * pixel;
-  const tasks = chunks * taps;
-  const end = firstTask(tasks, slice + 1, slices);
-  for (let task = firstTask(tasks, slice, slices); task < end; task++) {
-    const chunk = task / taps;
-    const tap = task - chunk * taps;
-    const ky = tap / kernelX;
-    const kx = tap - ky * kernelX;
-    // Output columns whose tap lies inside the image are neighbours.
-    let left = 0;
-    while (left < outWidth && source(horizontal, left, kx) < 0) left++;
-    let right = outWidth;
-    while (right > left && source(horizontal, right - 1, kx) < 0) right--;
-    const begin = firstTask(call.images * outHeight, chunk, chunks);
-    const last = firstTask(call.images * outHeight, chunk + 1, chunks);
-    for (let c = 0; c < channels; c += 8) {
-      const offset = <usize>c << 2;
-      let s0 = splat(0), s1 = s0;
-      for (let unit = begin; unit < last; unit++) {
-        const image = unit / outHeight;
-        const sy = source(vertical, unit - image * outHeight, ky);
-        if (sy < 0 || left == right) continue;
-        let g = call.dy + <usize>(unit * outWidth + left) * pixel + offset;
-        let p =
-          call.x + <usize>((image * call.vertical.size + sy) * width + source(horizontal, left, kx)) * pixel + offset;
-        for (let ox = left; ox < right; ox++, g += pixel, p += across) {
-          s0 = fma(v128.load(p), v128.load(g), s0);
-          s1 = fma(v128.load(p, 16), v128.load(g, 16), s1);
-        }
-      }
-      const to = call.partial + <usize>task * pixel + offset;
-      storeLanes(to, s0, channels - c);
-      if (c + 4 < channels) storeLanes(to + 16, s1, channels - c - 4);
     }
   }
 }

@@ -159,7 +159,7 @@ export const groupedGradWeight: Lower<AttrsOf<'conv2dGradWeight'>> = (context) =
     context.note('depthwise');
     const chunks = Math.min(CHUNKS, images * output[0]);
     const partial = context.scratch(chunks * taps * channels * 4);
-    emit('depthwiseGradWeight', { ...groupedOf(pass), x, dy, partial, chunks }, chunks * taps);
+    emit('depthwiseGradWeight', { ...groupedOf(pass), x, dy, partial, chunks }, chunks);
     emit('sum', { x: partial, y: outputs[0], outer: 1, n: chunks, inner: taps * channels, chunks: 1 });
   } else {
     context.note('grouped');

@@ -87,7 +87,7 @@ export function normalizeColumn<T>(
 
 /** relu where the mask is set. */
 // @ts-ignore: decorator
-@inline function rectify(value: v128, mask: v128): v128 {
+@inline export function rectify(value: v128, mask: v128): v128 {
   return v128.andnot(value, v128.and(mask, f32x4.lt(value, splat(0))));
 }
 
