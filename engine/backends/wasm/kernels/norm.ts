@@ -1,9 +1,13 @@
 // Batch normalization over rows of C channels. Statistics are taken chunk by chunk (two passes over a chunk that is in
 // cache) and merged in the order of the chunks, so that they neither cancel nor depend on the number of threads.
-import { ChunkGradSums, ChunkMoments, MergeGradSums, MergeMoments, Normalize, NormalizeGrad } from "./calls.generated";
+import {
+  BatchNorm, ChunkGradSums, ChunkMoments, MergeGradSums, MergeMoments, Normalize, NormalizeGrad,
+} from "./calls.generated";
 import { four, lower2, storeLanes, upper2 } from "./simd";
-import { firstTask } from "./team";
-import { gradSums, moments, normalizeColumn, normalizeGradColumn } from "./vectors/columns";
+import { firstTask, ownScratch } from "./team";
+import {
+  gradFactors, gradSums, moments, normalizeGradReluRows, normalizeGradRows, normalizeRows, normalScale,
+} from "./vectors/columns";
 import { LANES } from "./width";
 
 /** Means and sums of squared deviations of each chunk: partial [chunks, 2, channels]. */
@@ -82,42 +86,52 @@ export function mergeMoments(call: MergeMoments, slice: i32, slices: i32): void 
   }
 }
 
-/** Rows that are read for one group of channels after another while they are in the first-level cache. */
-const BLOCK_BYTES: i32 = 12 * 1024;
-
+/** Bytes of the channels that whole vectors hold. */
 // @ts-ignore: decorator
-@inline function blockRows(channels: i32): i32 {
-  return max(BLOCK_BYTES / (channels << 2), 1);
+@inline function vectorBytes(channels: i32): usize {
+  return <usize>(channels - channels % LANES) << 2;
 }
 
-/** y = (x − mean) · gamma / √(variance + epsilon) + beta, plus a residual (or 0), then relu. */
-// @ts-ignore: decorator
-@words("...BatchNorm", "*x", "*y", "*residual")
-export function normalize(call: Normalize, slice: i32, slices: i32): void {
-  const rows = call.rows;
-  const end = firstTask(rows, slice + 1, slices);
-  const block = blockRows(call.channels);
-  for (let begin = firstTask(rows, slice, slices); begin < end; begin += block) {
-    normalizeRows(call, begin, min(block, end - begin));
+/** The factors of all columns: gamma / the standard deviation. */
+function fillScales(call: BatchNorm, to: usize): void {
+  const channels = call.channels;
+  let c = 0;
+  for (; c + LANES <= channels; c += LANES) {
+    const at = <usize>c << 2;
+    normalScale<v128>(call.variance + at, within(call.gamma, at), call.epsilon, to + at, LANES);
+  }
+  for (; c < channels; c += 4) {
+    const at = <usize>c << 2;
+    normalScale<f32>(call.variance + at, within(call.gamma, at), call.epsilon, to + at, channels - c);
   }
 }
 
-function normalizeRows(call: Normalize, begin: i32, count: i32): void {
-  const channels = call.channels;
-  let c = 0;
-  for (; c + LANES <= channels; c += LANES) normalizeAt<v128>(call, begin, count, c, LANES);
-  for (; c < channels; c += 4) normalizeAt<f32>(call, begin, count, c, channels - c);
-}
-
+/** y = (x − mean) · gamma / √(variance + epsilon) + beta, plus a residual (or 0), then relu. The scratch holds a row. */
 // @ts-ignore: decorator
-@inline function normalizeAt<T>(call: Normalize, begin: i32, count: i32, c: i32, left: i32): void {
-  const stride = <usize>call.channels << 2;
-  const at = <usize>c << 2;
-  const offset = <usize>begin * stride + at;
-  normalizeColumn<T>(
-    call.x + offset, call.y + offset, within(call.residual, offset), stride, count,
-    call.mean + at, call.variance + at, within(call.gamma, at), within(call.beta, at), call.epsilon, call.relu, left,
-  );
+@words("...BatchNorm", "*x", "*y", "*residual", "scratch: Scratch")
+export function normalize(call: Normalize, slice: i32, slices: i32): void {
+  const rows = call.rows;
+  const channels = call.channels;
+  const stride = <usize>channels << 2;
+  const begin = firstTask(rows, slice, slices);
+  const count = firstTask(rows, slice + 1, slices) - begin;
+  const scales = ownScratch(call.scratch);
+  if (count > 0) fillScales(call, scales);
+  const offset = <usize>begin * stride;
+  const x = call.x + offset;
+  const y = call.y + offset;
+  const residual = within(call.residual, offset);
+  const bytes = vectorBytes(channels);
+  if (bytes > 0) {
+    normalizeRows<v128>(x, y, residual, stride, count, bytes, call.mean, scales, call.beta, call.relu, LANES);
+  }
+  for (let c = <i32>(bytes >> 2); c < channels; c += 4) {
+    const at = <usize>c << 2;
+    normalizeRows<f32>(
+      x + at, y + at, within(residual, at), stride, count, 16, call.mean + at, scales + at, within(call.beta, at), call.relu,
+      channels - c,
+    );
+  }
 }
 
 /** An address in an array that may be missing (0). */
@@ -187,33 +201,51 @@ export function mergeGradSums(call: MergeGradSums, slice: i32, slices: i32): voi
   }
 }
 
-/** dx from dy and the sums over all rows, with relu as in chunkGradSums. */
+/** dx from dy and the sums over all rows, with relu as in chunkGradSums. The scratch holds four rows of factors, `rowBytes` apart. */
 // @ts-ignore: decorator
-@words("...BatchNorm", "*dy", "*x", "*dx", "*dGamma", "*dBeta")
+@words("...BatchNorm", "*dy", "*x", "*dx", "*dGamma", "*dBeta", "rowBytes", "scratch: Scratch")
 export function normalizeGrad(call: NormalizeGrad, slice: i32, slices: i32): void {
   const rows = call.rows;
-  const end = firstTask(rows, slice + 1, slices);
-  const block = blockRows(call.channels);
-  for (let begin = firstTask(rows, slice, slices); begin < end; begin += block) {
-    normalizeGradRows(call, rows, begin, min(block, end - begin));
+  const channels = call.channels;
+  const begin = firstTask(rows, slice, slices);
+  const count = firstTask(rows, slice + 1, slices) - begin;
+  if (count <= 0) return;
+  const apart = <usize>call.rowBytes;
+  const factors = ownScratch(call.scratch);
+  if (call.relu) fillScales(call, factors + 3 * apart);
+  let c = 0;
+  for (; c + LANES <= channels; c += LANES) {
+    const at = <usize>c << 2;
+    gradFactors<v128>(
+      rows, call.variance + at, within(call.gamma, at), call.dBeta + at, call.dGamma + at, call.epsilon, factors + at, apart, LANES,
+    );
+  }
+  gradRowsAt<v128>(call, begin, count, 0, vectorBytes(channels), factors, apart, LANES);
+  for (; c < channels; c += 4) {
+    const at = <usize>c << 2;
+    gradFactors<f32>(
+      rows, call.variance + at, within(call.gamma, at), call.dBeta + at, call.dGamma + at, call.epsilon, factors + at, apart,
+      channels - c,
+    );
+    gradRowsAt<f32>(call, begin, count, at, 16, factors, apart, channels - c);
   }
 }
 
-function normalizeGradRows(call: NormalizeGrad, rows: i32, begin: i32, count: i32): void {
-  const channels = call.channels;
-  let c = 0;
-  for (; c + LANES <= channels; c += LANES) normalizeGradAt<v128>(call, rows, begin, count, c, LANES);
-  for (; c < channels; c += 4) normalizeGradAt<f32>(call, rows, begin, count, c, channels - c);
-}
-
 // @ts-ignore: decorator
-@inline function normalizeGradAt<T>(call: NormalizeGrad, rows: i32, begin: i32, count: i32, c: i32, left: i32): void {
+@inline function gradRowsAt<T>(
+  call: NormalizeGrad, begin: i32, count: i32, at: usize, bytes: usize, factors: usize, apart: usize, left: i32,
+): void {
   const stride = <usize>call.channels << 2;
-  const at = <usize>c << 2;
   const offset = <usize>begin * stride + at;
-  normalizeGradColumn<T>(
-    call.dy + offset, call.x + offset, call.dx + offset, stride, count, rows,
-    call.mean + at, call.variance + at, within(call.gamma, at), within(call.beta, at), call.dBeta + at, call.dGamma + at,
-    call.epsilon, call.relu, left,
-  );
+  const g = call.dy + offset;
+  const x = call.x + offset;
+  const dx = call.dx + offset;
+  const own = factors + at;
+  if (bytes == 0) return;
+  if (call.relu) {
+    const beta = within(call.beta, at);
+    normalizeGradReluRows<T>(g, x, dx, stride, count, bytes, call.mean + at, own, apart, own + 3 * apart, beta, left);
+  } else {
+    normalizeGradRows<T>(g, x, dx, stride, count, bytes, call.mean + at, own, apart, left);
+  }
 }

@@ -20,7 +20,7 @@ export function batchNorm(
   context: ContextWith<AttrsOf<'batchNorm'>>,
   { residual: adds, relu }: { readonly residual: boolean; readonly relu: boolean },
 ): void {
-  const { inputs, outputs, types, attrs, emit, scratch } = context;
+  const { inputs, outputs, types, attrs, emit, scratch, scratchPerThread } = context;
   const [x, ...parameters] = inputs;
   const [y, mean, variance] = outputs;
   const residual = adds ? parameters.pop()! : 0;
@@ -30,13 +30,27 @@ export function batchNorm(
   const partial = scratch(chunks * 2 * channels * 4);
   emit('chunkMoments', { x, partial, rows, channels, chunks }, chunks);
   emit('mergeMoments', { partial, mean, variance, rows, channels, chunks });
-  emit('normalize', { mean, variance, gamma, beta, rows, channels, epsilon, relu, x, y, residual });
+  const scales = scratchPerThread(align(channels * 4 + 64));
+  emit('normalize', {
+    mean,
+    variance,
+    gamma,
+    beta,
+    rows,
+    channels,
+    epsilon,
+    relu,
+    x,
+    y,
+    residual,
+    scratch: scales,
+  });
 }
 
 /** The gradient of a batch normalization, and of the relu that may come after it. */
 export const batchNormGrad =
   (relu: boolean): Lower<AttrsOf<'batchNormGrad'>> =>
-  ({ inputs, outputs, types, attrs, emit, scratch }) => {
+  ({ inputs, outputs, types, attrs, emit, scratch, scratchPerThread }) => {
     const [dy, x, mean, variance, gamma = 0, beta = 0] = inputs;
     const [dx, dGamma, dBeta] = outputs;
     const { epsilon } = attrs;
@@ -45,7 +59,17 @@ export const batchNormGrad =
     const partial = scratch(chunks * 2 * channels * 4);
     emit('chunkGradSums', { ...norm, dy, x, partial, chunks }, chunks);
     emit('mergeGradSums', { partial, dBeta, dGamma, channels, chunks });
-    emit('normalizeGrad', { ...norm, dy, x, dx, dGamma, dBeta });
+    const rowBytes = align(channels * 4 + 64);
+    emit('normalizeGrad', {
+      ...norm,
+      dy,
+      x,
+      dx,
+      dGamma,
+      dBeta,
+      rowBytes,
+      scratch: scratchPerThread(4 * rowBytes),
+    });
   };
 
 /** Bytes of a row of a value to standardize, [images, positions, groups, channels of a group], with room to read past its end. */

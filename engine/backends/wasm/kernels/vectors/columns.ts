@@ -1,13 +1,19 @@
 // Kernels on columns of a matrix of rows of channels: a whole vector of channels at a time (T = v128), or what is left, four channels
 // at most (T = f32), of which the first `left` are stored. Only the former are widened.
 import { fma, splat, storeLanes } from "../simd";
-import { ONES, ZEROS } from "../width";
+import { ONES, V, ZEROS } from "../width";
 
 /** Stores a vector, or, of what is left, the first `left` floats. */
 // @ts-ignore: decorator
 @inline export function put<T>(to: usize, value: v128, left: i32): void {
   if (isVector<T>()) v128.store(to, value);
   else storeLanes(to, value, left);
+}
+
+/** Bytes of a vector, or of four channels. */
+// @ts-ignore: decorator
+@inline export function bytesOf<T>(): usize {
+  return isVector<T>() ? V : 16;
 }
 
 /** Mean and sum of squared deviations of `count` rows: to, and a row further. */
@@ -64,23 +70,39 @@ export function moments<T>(column: usize, stride: usize, count: i32, to: usize, 
   return f32x4.div(v128.load(gamma != 0 ? gamma : ONES), deviation);
 }
 
-/** y = (x − mean) · gamma / deviation + beta, plus a residual, then relu: addresses in the column, gamma, beta and residual or 0. */
-export function normalizeColumn<T>(
-  x: usize, y: usize, residual: usize, stride: usize, count: i32,
-  at: usize, variance: usize, gamma: usize, beta: usize, epsilon: f32, relu: bool, left: i32,
-): void {
-  const mean = v128.load(at);
+/** The factors of a column: gamma / deviation, to `to`. Addresses of gamma or 0. */
+export function normalScale<T>(variance: usize, gamma: usize, epsilon: f32, to: usize, left: i32): void {
   const scale = scaleOf(gamma, variance, epsilon);
-  const shift = v128.load(beta != 0 ? beta : ZEROS);
+  put<T>(to, scale, left);
+}
+
+/**
+ * y = (x − mean) · scale + beta, plus a residual, then relu, row by row: what is read and written is contiguous, as fetching ahead
+ * needs. `bytes` are those of whole vectors, or of four channels; rows are `stride` bytes apart. Addresses of beta and residual or 0.
+ */
+export function normalizeRows<T>(
+  x: usize, y: usize, residual: usize, stride: usize, count: i32, bytes: usize,
+  mean: usize, scale: usize, beta: usize, relu: bool, left: i32,
+): void {
   const mask = i32x4.splat(relu ? -1 : 0);
-  if (residual == 0) {
-    for (; count > 0; count--, x += stride, y += stride) {
-      put<T>(y, rectify(fma(f32x4.sub(v128.load(x), mean), scale, shift), mask), left);
-    }
-  } else {
-    for (; count > 0; count--, x += stride, y += stride, residual += stride) {
-      const value = fma(f32x4.sub(v128.load(x), mean), scale, shift);
-      put<T>(y, rectify(f32x4.add(value, v128.load(residual)), mask), left);
+  const shifts = beta != 0 ? beta : ZEROS;
+  const next = beta != 0 ? bytesOf<T>() : 0;
+  for (; count > 0; count--, x += stride, y += stride) {
+    let shift = shifts;
+    if (residual == 0) {
+      for (let at: usize = 0; at < bytes; at += bytesOf<T>(), shift += next) {
+        const value = fma(f32x4.sub(v128.load(x + at), v128.load(mean + at)), v128.load(scale + at), v128.load(shift));
+        const result = rectify(value, mask);
+        put<T>(y + at, result, left);
+      }
+    } else {
+      for (let at: usize = 0; at < bytes; at += bytesOf<T>(), shift += next) {
+        const value = fma(f32x4.sub(v128.load(x + at), v128.load(mean + at)), v128.load(scale + at), v128.load(shift));
+        const total = f32x4.add(value, v128.load(residual + at));
+        const result = rectify(total, mask);
+        put<T>(y + at, result, left);
+      }
+      residual += stride;
     }
   }
 }
@@ -147,31 +169,51 @@ export function gradSums<T>(
   put<T>(to + stride, f32x4.mul(f32x4.add(t0, t1), inverse), left);
 }
 
-/** dx of a batch normalisation over `rows` rows, for `count` of them; sums are those of gradSums over all. */
-export function normalizeGradColumn<T>(
-  g: usize, x: usize, dx: usize, stride: usize, count: i32, rows: i32,
-  at: usize, variance: usize, gamma: usize, beta: usize, sums: usize, products: usize, epsilon: f32, relu: bool, left: i32,
+/** The factors of a column of dx: the mean of dy, that of dy · normalized x over the deviation, and gamma / deviation; each `apart` bytes further. */
+export function gradFactors<T>(
+  rows: i32, variance: usize, gamma: usize, sums: usize, products: usize, epsilon: f32, to: usize, apart: usize, left: i32,
 ): void {
-  const mean = v128.load(at);
   const inverse = inverseOf(variance, epsilon);
-  const scale = f32x4.mul(v128.load(gamma != 0 ? gamma : ONES), inverse);
   const share = splat(<f32>1 / <f32>rows);
   const sum = f32x4.mul(v128.load(sums), share);
   const slope = f32x4.mul(inverse, f32x4.mul(v128.load(products), share));
-  if (relu) {
-    const forward = scaleOf(gamma, variance, epsilon);
-    const shift = v128.load(beta != 0 ? beta : ZEROS);
-    for (; count > 0; count--, g += stride, x += stride, dx += stride) {
-      const centred = f32x4.sub(v128.load(x), mean);
-      const own = passed(v128.load(g), centred, forward, shift);
-      const d = f32x4.sub(f32x4.sub(own, sum), f32x4.mul(centred, slope));
-      put<T>(dx, f32x4.mul(scale, d), left);
+  const scale = f32x4.mul(v128.load(gamma != 0 ? gamma : ONES), inverse);
+  put<T>(to, sum, left);
+  put<T>(to + apart, slope, left);
+  put<T>(to + 2 * apart, scale, left);
+}
+
+/** dx of a batch normalization, row by row, from gradFactors. */
+export function normalizeGradRows<T>(
+  g: usize, x: usize, dx: usize, stride: usize, count: i32, bytes: usize, mean: usize, factors: usize, apart: usize, left: i32,
+): void {
+  for (; count > 0; count--, g += stride, x += stride, dx += stride) {
+    let f = factors;
+    for (let at: usize = 0; at < bytes; at += bytesOf<T>(), f += bytesOf<T>()) {
+      const centred = f32x4.sub(v128.load(x + at), v128.load(mean + at));
+      const d = f32x4.sub(f32x4.sub(v128.load(g + at), v128.load(f)), f32x4.mul(centred, v128.load(f + apart)));
+      const result = f32x4.mul(v128.load(f + 2 * apart), d);
+      put<T>(dx + at, result, left);
     }
-  } else {
-    for (; count > 0; count--, g += stride, x += stride, dx += stride) {
-      const centred = f32x4.sub(v128.load(x), mean);
-      const d = f32x4.sub(f32x4.sub(v128.load(g), sum), f32x4.mul(centred, slope));
-      put<T>(dx, f32x4.mul(scale, d), left);
+  }
+}
+
+/** The same where relu comes after it: `forward` has the scales of normalScale, `beta` is an address or 0. */
+export function normalizeGradReluRows<T>(
+  g: usize, x: usize, dx: usize, stride: usize, count: i32, bytes: usize, mean: usize, factors: usize, apart: usize,
+  forward: usize, beta: usize, left: i32,
+): void {
+  const shifts = beta != 0 ? beta : ZEROS;
+  const next = beta != 0 ? bytesOf<T>() : 0;
+  for (; count > 0; count--, g += stride, x += stride, dx += stride) {
+    let f = factors;
+    let shift = shifts;
+    for (let at: usize = 0; at < bytes; at += bytesOf<T>(), f += bytesOf<T>(), shift += next) {
+      const centred = f32x4.sub(v128.load(x + at), v128.load(mean + at));
+      const own = passed(v128.load(g + at), centred, v128.load(forward + at), v128.load(shift));
+      const d = f32x4.sub(f32x4.sub(own, v128.load(f)), f32x4.mul(centred, v128.load(f + apart)));
+      const result = f32x4.mul(v128.load(f + 2 * apart), d);
+      put<T>(dx + at, result, left);
     }
   }
 }

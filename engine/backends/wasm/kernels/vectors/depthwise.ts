@@ -1,14 +1,8 @@
 // Depthwise convolutions: a whole vector of channels at a time (T = v128), or what is left, four channels at most (T = f32), of which the
 // first `left` are stored. `bytes` is a multiple of the vector's. Only the former are widened.
 import { fma } from "../simd";
-import { V, ZEROS } from "../width";
-import { put, rectify } from "./columns";
-
-/** Bytes of a vector, or of four channels. */
-// @ts-ignore: decorator
-@inline function bytesOf<T>(): usize {
-  return isVector<T>() ? V : 16;
-}
+import { ZEROS } from "../width";
+import { bytesOf, put, rectify } from "./columns";
 
 /**
  * Four neighboring outputs: sums over `rows` × `columns` taps. Inputs of neighboring taps are `down` and `right` bytes apart, filters
