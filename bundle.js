@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import { rolldown } from 'rolldown';
+import { isMain } from './programs.js';
 
 const entries = {
   engine: 'engine',
@@ -184,7 +185,7 @@ export async function writePage(dir) {
   for (const name of ['index.html', 'icon.svg']) copyFileSync(join(page, name), join(dir, name));
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (isMain(import.meta.url)) {
   await writePage('dist/cli/ui/assets');
   await writeExamples('dist/examples');
   // Dependencies, but not our own files, which begin with a dot, a slash or a drive.

@@ -1,5 +1,5 @@
 /** The interface of the command to its process. Tests pass their own. */
-import { basename, dirname, relative, sep } from 'node:path';
+import nodePath, { type PlatformPath } from 'node:path';
 import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { cifar10 } from '../datasets/index.ts';
@@ -64,7 +64,7 @@ export function processHost(): Host {
     quit(signal) {
       // Not process.exit(), which waits for calls of the file system, and such a call may be what hangs.
       process.removeAllListeners(signal);
-      process.kill(process.pid, signal);
+      process.kill(process.pid, endingSignal(signal));
     },
     cifar10,
     diagnoseGpu: diagnoseGpuApart,
@@ -73,20 +73,39 @@ export function processHost(): Host {
   };
 }
 
-/** The shell command that starts `subcommand` in the same way as this process. */
-export function commandFor(subcommand: string, script: string, cwd: string, env: Host['env']): string {
+/** The signal that ends a process like `signal`. Windows has no SIGHUP to send: it throws ENOSYS. */
+export const endingSignal = (signal: StopSignal, platform: string = process.platform): StopSignal =>
+  platform === 'win32' && signal === 'SIGHUP' ? 'SIGTERM' : signal;
+
+/** The script of the command in an installed package, which npm's scripts on Windows start by its path. */
+const INSTALLED = ['node_modules', 'cyclegrad', 'dist', 'cli', 'main.js'];
+
+/** The shell command that starts `subcommand` in the same way as this process. `path` is that of the system. */
+export function commandFor(
+  subcommand: string,
+  script: string,
+  cwd: string,
+  env: Host['env'],
+  path: PlatformPath = nodePath,
+): string {
   if (subcommand === 'train' && env['npm_lifecycle_event'] === 'start') return 'npm start --';
-  if (basename(script).startsWith('cyclegrad')) {
-    const local = dirname(script).endsWith(`node_modules${sep}.bin`);
+  if (path.basename(script).startsWith('cyclegrad')) {
+    const local = path.dirname(script).endsWith(`node_modules${path.sep}.bin`);
+    return `${local ? 'npx ' : ''}cyclegrad ${subcommand}`;
+  }
+  if (script.endsWith(path.sep + INSTALLED.join(path.sep))) {
+    const local = script === path.join(cwd, ...INSTALLED);
     return `${local ? 'npx ' : ''}cyclegrad ${subcommand}`;
   }
   const start = { node: 'node', bun: 'bun', deno: 'deno run -A' }[runtime().name];
-  return `${start} ${shellWord(relative(cwd, script))} ${subcommand}`;
+  return `${start} ${shellWord(path.relative(cwd, script), path.sep === '\\' ? 'win32' : 'posix')} ${subcommand}`;
 }
 
 /** A word of a shell command, quoted for the shell of this system if necessary. */
 export function shellWord(word: string, platform: string = process.platform): string {
   if (/^[\w@%+=:,./-]+$/.test(word) || (platform === 'win32' && /^[\w@+=:,./\\-]+$/.test(word))) return word;
-  if (platform === 'win32') return `"${word.replaceAll('"', '\\"')}"`;
+  // Backslashes are doubled before a quote, which they would escape.
+  if (platform === 'win32')
+    return `"${word.replaceAll(/(\\*)("|$)/g, (_, slashes: string, quote: string) => slashes + slashes + (quote && '\\"'))}"`;
   return `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }

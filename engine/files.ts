@@ -6,6 +6,7 @@ import { readFileSync, unlinkSync } from 'node:fs';
 import { link, lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
+import { whileHeld } from './held-files.ts';
 
 /** The way a file is opened: for reading, replaced, appended to, or created, which fails if the file exists. */
 export type OpenFlags = 'r' | 'w' | 'a' | 'wx';
@@ -84,9 +85,9 @@ export const nodeFiles: Files = {
       close: () => file.close(),
     };
   },
-  rename,
+  rename: (from, to) => whileHeld(() => rename(from, to)),
   link,
-  unlink,
+  unlink: (path) => whileHeld(() => unlink(path)),
   readdir: (path) => readdir(path),
   async mkdir(path) {
     try {

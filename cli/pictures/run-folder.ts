@@ -1,6 +1,6 @@
 /** The folder of a run on images: what is in it, and how it is read again. */
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import nodePath, { dirname, join, relative, resolve, type PlatformPath } from 'node:path';
 import { loadMetadata, loadTensors, saveTensors, type State } from '../../engine/index.ts';
 import type * as nn from '../../engine/nn/index.ts';
 import { classifier } from '../../engine/zoo/index.ts';
@@ -64,13 +64,24 @@ export function readRecord(host: Host, dir: string): RunRecord {
   );
 }
 
+/** The path from a run folder to `path`, with slashes, so that runs and their data can move to another system. */
+export const pathFrom = (dir: string, path: string, system: PlatformPath = nodePath): string =>
+  system.relative(dir, path).split(system.sep).join('/');
+
+/** Names that Windows reserves, with any extension. */
+const RESERVED = /^(con|prn|aux|nul|com\d|lpt\d)(?=$|\.)/i;
+
+/** A name as that of a folder on every system. */
+export const folderName = (name: string): string =>
+  name
+    .normalize('NFC')
+    .replace(/[^\p{L}\p{N}._-]+/gu, '-')
+    .replace(/^[.-]+|[.]+$/g, '')
+    .replace(RESERVED, '$1-') || 'images';
+
 /** The first of runs/NAME, runs/NAME-2, … that does not exist. */
 export function freshRunFolder(cwd: string, name: string): string {
-  const plain =
-    name
-      .normalize('NFC')
-      .replace(/[^\p{L}\p{N}._-]+/gu, '-')
-      .replace(/^[.-]+/, '') || 'images';
+  const plain = folderName(name);
   for (let i = 1; ; i++) {
     const dir = resolve(cwd, 'runs', i === 1 ? plain : `${plain}-${i}`);
     if (!existsSync(dir)) return dir;

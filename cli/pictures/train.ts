@@ -29,6 +29,7 @@ import { findRate, optimizerOf } from './rate.ts';
 import { resultsText, testModel } from './results.ts';
 import {
   freshRunFolder,
+  pathFrom,
   loadTrained,
   networkOf,
   readRecord,
@@ -100,10 +101,10 @@ export async function trainOnPictures(
     checkParts(path, source, pictures);
     const record = {
       version: 1,
-      data: relative(dir, data),
+      data: pathFrom(dir, data),
       classes: source.classes,
       settings,
-      from: from === null ? null : relative(dir, from),
+      from: from === null ? null : pathFrom(dir, from),
       log: options.log ?? [],
     } as const;
     const start = await startOf(host, record, pictures, from);

@@ -1,5 +1,5 @@
 /** Official files of data sets: found in a folder, or downloaded there. */
-import { access, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { access, mkdir, readFile, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { DataError } from '../../engine/errors.ts';
@@ -86,7 +86,7 @@ export async function obtainFile(
     await makeFolder(nodeFiles, root);
     await mkdir(part, { recursive: true });
     const body = await download({ url, md5, dir: part, signal, onProgress });
-    await rename(body, target);
+    await nodeFiles.rename(body, target);
     await flushParents(nodeFiles, target);
     await rm(part, { recursive: true, force: true });
   } catch (cause) {

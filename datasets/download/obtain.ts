@@ -391,7 +391,7 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
         try {
           // The names of the files before the name of their folder: after a power failure, the folder is complete or missing.
           await nodeFiles.syncFolder(tmp);
-          await rename(tmp, target);
+          await nodeFiles.rename(tmp, target);
           await flushParents(nodeFiles, target);
         } catch (error) {
           // Another run may have finished first. Its folder is equivalent.

@@ -1,8 +1,9 @@
 /** CIFAR-100 from its official binary files. */
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Dataset } from '../../engine/dataset.ts';
 import { DataError } from '../../engine/errors.ts';
+import { nodeFiles } from '../../engine/files.ts';
 import { checkOneOf, checkOptions } from '../../engine/options.ts';
 import { arrays } from '../arrays.ts';
 import { fileSize, orNamedStorageError, unpack } from '../download/files.ts';
@@ -76,7 +77,7 @@ async function obtain(options: NamedOptions): Promise<string> {
     await mkdir(part);
     await unpack({ archive, dir: part, wanted: FILES, source: archive, signal, onProgress });
     await rm(target, { recursive: true, force: true });
-    await rename(part, target);
+    await nodeFiles.rename(part, target);
   } catch (error) {
     throw orNamedStorageError('cifar100', error, root);
   }

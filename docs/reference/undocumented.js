@@ -4,8 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseAst } from 'rolldown/parseAst';
+import { isMain } from '../../programs.js';
 import { entries, ROOT } from './entries.js';
 
 /** @typedef {'docstring' | 'example' | 'option'} Lack */
@@ -210,7 +210,7 @@ export function count(gaps) {
   return counts;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (isMain(import.meta.url)) {
   const gaps = findGaps();
   const lines = gaps.map(({ entry, lacks, name, at }) => `${entry}\t${lacks}\t${name}\t${at}`);
   for (const { name } of entries) {

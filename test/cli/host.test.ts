@@ -1,6 +1,6 @@
-import { join } from 'node:path';
+import { join, win32 } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { commandFor, shellWord } from '../../cli/host.ts';
+import { commandFor, endingSignal, shellWord } from '../../cli/host.ts';
 import { onStopSignal } from '../../cli/stop.ts';
 import { testHost } from './fixture.ts';
 
@@ -19,6 +19,31 @@ describe('commandFor', () => {
   });
 });
 
+describe('on Windows', () => {
+  const cwd = String.raw`C:\Users\me\pets`;
+  const on = (script: string): string => commandFor('train', script, cwd, {}, win32);
+
+  it('commandFor names the command of an installed package, which starts by its path there', () => {
+    expect(on(String.raw`C:\Users\me\pets\node_modules\cyclegrad\dist\cli\main.js`)).toBe(
+      'npx cyclegrad train',
+    );
+    expect(on(String.raw`C:\Users\me\npm\node_modules\cyclegrad\dist\cli\main.js`)).toBe('cyclegrad train');
+  });
+
+  it('commandFor quotes paths with spaces and crosses drives', () => {
+    expect(on(String.raw`C:\Users\me\pets\dist\cli\main.js`)).toBe(String.raw`node dist\cli\main.js train`);
+    expect(on(String.raw`D:\my code\dist\cli\main.js`)).toBe(
+      String.raw`node "D:\my code\dist\cli\main.js" train`,
+    );
+  });
+
+  it('ends a process without SIGHUP, which the system does not send', () => {
+    expect(endingSignal('SIGHUP', 'win32')).toBe('SIGTERM');
+    expect(endingSignal('SIGHUP', 'darwin')).toBe('SIGHUP');
+    expect(endingSignal('SIGINT', 'win32')).toBe('SIGINT');
+  });
+});
+
 describe('shellWord', () => {
   it('quotes only what a shell would read otherwise', () => {
     expect(shellWord('--steps=200', 'linux')).toBe('--steps=200');
@@ -27,6 +52,8 @@ describe('shellWord', () => {
     expect(shellWord('{"kind":"constant"}', 'linux')).toBe(`'{"kind":"constant"}'`);
     expect(shellWord('{"kind":"constant"}', 'win32')).toBe(String.raw`"{\"kind\":\"constant\"}"`);
     expect(shellWord(String.raw`runs\one`, 'win32')).toBe(String.raw`runs\one`);
+    expect(shellWord('D:\\my runs\\', 'win32')).toBe(String.raw`"D:\my runs\\"`);
+    expect(shellWord(String.raw`a \"b`, 'win32')).toBe(String.raw`"a \\\"b"`);
   });
 });
 

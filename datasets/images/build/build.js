@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
+import { isMain } from '../../../programs.js';
 
 const images = fileURLToPath(new URL('..', import.meta.url));
 const source = join(images, 'kernels/resize.ts');
@@ -49,5 +50,4 @@ export async function buildResize() {
   return true;
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
-  await buildResize();
+if (isMain(import.meta.url)) await buildResize();

@@ -5,8 +5,9 @@
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
+import { isMain } from '../../../../programs.js';
 import { callClasses } from './classes.js';
 import { hostTable, kernelsOf } from './kernels.js';
 import { foldOffsets, widen } from './widen.js';
@@ -191,5 +192,4 @@ export async function buildKernels() {
   return true;
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
-  await buildKernels();
+if (isMain(import.meta.url)) await buildKernels();
