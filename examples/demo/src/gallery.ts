@@ -68,6 +68,7 @@ export class Gallery {
     }
     delete this.#right.cyclical;
     delete this.#right.fixed;
-    this.#text.textContent = 'not seen in training';
+    this.#text.textContent =
+      this.#cards.length === 0 ? 'They appear when training starts.' : 'not seen in training';
   }
 }

@@ -10,8 +10,19 @@ import type { Source } from './pictures.ts';
 import { colors, drawMarks, Plot } from './plots.ts';
 import { RangePanel } from './range.ts';
 import { Record as Log } from './record.ts';
+import { Runs } from './runs.ts';
 import type { POLICIES } from './schedule.ts';
-import { cycleAt, DEFAULTS, endsOf, heightAt, scheduleOf, STEPS, tidy, type Choice } from './schedule.ts';
+import {
+  cycleAt,
+  DEFAULTS,
+  endsOf,
+  heightAt,
+  scheduleOf,
+  STEPS,
+  tidy,
+  wordsOf,
+  type Choice,
+} from './schedule.ts';
 import { constant } from 'cyclegrad/schedulers';
 import './style.css';
 
@@ -22,6 +33,8 @@ let source: Source = SITE;
 let contest: Contest | null = null;
 let ended = false;
 let failed = false;
+/** Whether rates changed during the run. */
+let changed = false;
 let logs = newLogs();
 
 function newLogs(): Record<Side, Log> {
@@ -110,7 +123,7 @@ const ratePlot = new Plot(() => {
   const done = (stroke: string) => ({ stroke, width: 2.5, points });
   return {
     host: byId('plot-rate'),
-    height: innerWidth < 600 ? 220 : 260,
+    height: 200,
     steps: STEPS,
     series: [planned(cyclical), planned(fixed), done(cyclical), done(fixed)],
     range: () => [0, top],
@@ -119,7 +132,12 @@ const ratePlot = new Plot(() => {
     onDraw: (plot) => handles.place(plot),
   };
 });
-const curve = (id: string, range: (min: number, max: number) => [number, number], dots: boolean) => {
+const curve = (
+  id: string,
+  height: number,
+  range: (min: number, max: number) => [number, number],
+  dots: boolean,
+) => {
   const { cyclical, fixed } = colors();
   const line = (stroke: string) => ({
     stroke,
@@ -129,7 +147,7 @@ const curve = (id: string, range: (min: number, max: number) => [number, number]
   });
   return {
     host: byId(id),
-    height: 240,
+    height,
     steps: STEPS,
     series: [line(cyclical), line(fixed)],
     range,
@@ -137,10 +155,15 @@ const curve = (id: string, range: (min: number, max: number) => [number, number]
     behind: marks,
   };
 };
-const accuracyPlot = new Plot(() =>
-  curve('plot-accuracy', (min, max) => [Math.max(0, (min ?? 0) - 3), Math.min(100, (max ?? 60) + 4)], true),
+/** Once networks are good, their start would flatten what the rate does to them. */
+const accuracyRange = (min: number, max: number): [number, number] => [
+  Math.max(0, (min ?? 0) - 3, (max ?? 0) - 28),
+  Math.min(100, (max ?? 60) + 4),
+];
+const accuracyPlot = new Plot(() => curve('plot-accuracy', 240, accuracyRange, true));
+const lossPlot = new Plot(() =>
+  curve('plot-loss', 160, (_, max) => [0, Math.min(4, (max ?? 2.5) * 1.05)], false),
 );
-const lossPlot = new Plot(() => curve('plot-loss', (_, max) => [0, Math.min(4, (max ?? 2.5) * 1.05)], false));
 
 // --- Choices
 
@@ -171,6 +194,7 @@ function choose(change: Partial<Choice>): void {
   showChoice();
   const { cyclical, fixed } = ratesOf();
   if (contest !== null && !ended) {
+    changed = true;
     if (['policy', 'base', 'max', 'stepSize'].some((name) => name in change)) {
       contest.reschedule('cyclical', cyclical);
     }
@@ -248,7 +272,15 @@ function showScores(): void {
 function showStatus(): void {
   const start = byId<HTMLButtonElement>('start');
   start.textContent =
-    contest === null ? 'Train' : ended ? 'Train again' : contest.paused ? 'Continue' : 'Pause';
+    contest === null
+      ? 'Train'
+      : ended
+        ? failed
+          ? 'Train again'
+          : `Train with seed ${nextSeed()}`
+        : contest.paused
+          ? 'Continue'
+          : 'Pause';
   byId<HTMLButtonElement>('reset').disabled = contest === null;
   const { msPerStep } = logs.cyclical;
   const left =
@@ -257,7 +289,7 @@ function showStatus(): void {
       : `, ${Math.round(1000 / Math.max(msPerStep, logs.fixed.msPerStep ?? 0))} steps/s`;
   byId('status').textContent =
     contest === null
-      ? ''
+      ? 'It takes about half a minute'
       : ended
         ? failed
           ? `Stopped at step ${now()}`
@@ -279,10 +311,20 @@ const seedValue = (): number => {
   return valid;
 };
 
+const nextSeed = (): number => (seedValue() + 1) % 1_000_000;
+const runs = new Runs(byId('runs-table'), byId('runs'), byId('runs-text'));
+
+function addRun(): void {
+  const [cyclical, fixed] = SIDES.map((side) => logs[side].accuracy ?? 0);
+  const own = source === SITE ? '' : ', your pictures';
+  const setting = changed ? `changed during the run${own}` : wordsOf(choice) + own;
+  runs.add({ seed: seedValue(), setting, accuracies: { cyclical, fixed } });
+}
+
 function begin(): void {
   message.hidden = true;
   logs = newLogs();
-  [ended, failed] = [false, false];
+  [ended, failed, changed] = [false, false, false];
   gallery.clear();
   contest = new Contest({
     source,
@@ -298,6 +340,7 @@ function begin(): void {
     onGuesses: (side, guesses) => gallery.guess(side, guesses),
     onEnd() {
       ended = true;
+      addRun();
       draw();
     },
     onError(error) {
@@ -318,6 +361,8 @@ const explain = (error: Error): string =>
 
 function toggle(): void {
   if (contest === null || ended) {
+    // A finished run would be the same again, so that the next one takes another seed.
+    if (ended && !failed) seed.value = String(nextSeed());
     contest?.close();
     begin();
   } else if (contest.paused) contest.resume();

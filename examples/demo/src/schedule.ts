@@ -16,7 +16,7 @@ export interface Choice {
 export const STEPS = 600;
 /** Steps of the range test. */
 export const RANGE_STEPS = 150;
-export const DEFAULTS: Choice = { policy: 'triangular', base: 0.001, max: 0.04, stepSize: 60, fixed: 0.005 };
+export const DEFAULTS: Choice = { policy: 'triangular', base: 0.001, max: 0.06, stepSize: 100, fixed: 0.01 };
 export const LARGEST = 1;
 export const SMALLEST = 0.0001;
 
@@ -48,6 +48,17 @@ export function scheduleOf({ policy, base, max, stepSize }: Choice): Schedule {
     case 'triangular2':
       return cyclicLR({ base, max, stepSize, mode: policy });
   }
+}
+
+const rounded = (rate: number): string => String(Number(rate.toPrecision(3)));
+
+/** The rates of both networks in words. */
+export function wordsOf({ policy, base, max, stepSize, fixed }: Choice): string {
+  const cyclical =
+    policy === 'fixed'
+      ? `fixed ${rounded(max)}`
+      : `${policy} ${rounded(base)} to ${rounded(max)}, step size ${stepSize}`;
+  return `${cyclical}, against ${rounded(fixed)}`;
 }
 
 /** The cycle whose peak comes next, from 0. */
