@@ -24,6 +24,8 @@ export default defineConfig({
     nav: [
       { text: 'Guide', link: pages[0]?.items?.[0]?.link ?? '/', activeMatch: '^/(?!api/|notes/)' },
       { text: 'API', link: '/api/', activeMatch: '^/api/' },
+      // Not a page of VitePress: with a target, the browser loads it.
+      { text: 'Demo', link: '/demo/index.html', target: '_self' },
       {
         text: 'Notes',
         link: pages.find(({ text }) => text === 'Notes')?.items?.[0]?.link ?? '/',

@@ -38,13 +38,14 @@ function pathOf(page: string, address: string): string {
 }
 
 /**
- * Whether there is what a page links to. What the site publishes is its pages, docs/public, and pictures from anywhere; in a checkout
- * README.md may link to every file.
+ * Whether there is what a page links to. What the site publishes is its pages, docs/public, the demo, and pictures from anywhere; in
+ * a checkout README.md may link to every file.
  */
 function isAlive(page: string, { target, isPicture }: Link): boolean {
   const [address = '', anchor] = target.split('#');
   const path = pathOf(page, address);
   if (path.startsWith('docs/api/')) return true;
+  if (path.startsWith('docs/demo/')) return existsSync(ROOT + path.replace('docs/', 'examples/'));
   const places =
     page === 'README.md' || isPicture
       ? [path]
