@@ -27,7 +27,7 @@ describe('wrong use ends with 2 and says what is allowed', () => {
     ],
     [
       'train --log csv,excel',
-      "argument 'csv,excel' is invalid. 'excel' is no format. Use csv, tensorboard, html, separated by commas.",
+      "argument 'csv,excel' is invalid. 'excel' is no format. Use csv, jsonl, tensorboard, html, separated by commas.",
     ],
     ['train --simd turbo', "argument 'turbo' is invalid. Allowed choices are auto, plain, relaxed, wide."],
     ['train --backend cuda', "argument 'cuda' is invalid. Allowed choices are auto, wasm, gpu, reference."],
