@@ -1,7 +1,9 @@
 /** Callbacks: functions of the events of a run that may act on it, and whose state checkpoints store. */
 import type { Schedule } from '../../schedulers/index.ts';
+import type { StepTime } from '../backends/backend.ts';
 import type { Match } from '../match.ts';
 import { checkFunction, checkText, isPromise, isRecord, show } from '../options.ts';
+import type { Plan } from '../plan/plan.ts';
 import type { State } from '../types.ts';
 import type { EvalEvent, TrainEvent } from './events.ts';
 
@@ -45,8 +47,19 @@ export interface RunHandle {
   freeze(match: Match): Promise<void>;
   /** Trains frozen parameters again, unless the model itself freezes them. */
   unfreeze(match: Match): Promise<void>;
+  /**
+   * Computes the next update `runs` times and measures each step of its plan. The state is then as before, so the run continues with the
+   * same bytes. `summarizeProfile` of cyclegrad/tools takes the result. Default 1 run. Throws EngineError after the last update.
+   */
+  profile(runs?: number): Promise<StepProfile>;
   /** Sends a notice, whose code is the name of the callback. */
   notice(message: string): void;
+}
+
+/** The plan of an update, and the times of its steps in one run or more. */
+export interface StepProfile {
+  readonly plan: Plan;
+  readonly profiles: readonly (readonly StepTime[])[];
 }
 
 /** What a callback stores in a checkpoint. */

@@ -2,12 +2,13 @@
  * Calls of several runs, for backends whose calls cost as much as several runs. The updates run ahead of their events. If the run ends
  * between two updates of a call, the state is restored. The results do not depend on the size of calls.
  */
-import type { Backend, Executable, Outputs, Store } from '../backends/backend.ts';
+import type { Backend, Executable, Feeds, Outputs, StepTime, Store } from '../backends/backend.ts';
 import { RunsError } from '../backends/runs.ts';
 import { compile } from '../compile.ts';
 import type { Hyper } from '../nn/optimizer.ts';
 import type { State } from '../types.ts';
 import type { Batches } from './batches.ts';
+import type { StepProfile } from './callbacks.ts';
 
 /** The maximum time of a call of several runs, in milliseconds. Events and stopping are delayed by up to this time. */
 const CALL_MS = 100;
@@ -111,6 +112,14 @@ export class Updates {
     if (count > 0) await runTogether(() => this.#run(this.#first, count));
     this.#done = this.#done.slice(0, count);
     this.#failure = null;
+  }
+
+  /** The plan of an update, and the times of its steps in `runs` runs. The state changes. */
+  async profile(step: number, runs: number, batch: Feeds): Promise<StepProfile> {
+    const feeds = { ...batch, ...this.#spec.hyper(step), step: Int32Array.of(step) };
+    const profiles: (readonly StepTime[])[] = [];
+    for (let k = 0; k < runs; k++) profiles.push(await this.#update.profile(feeds));
+    return { plan: this.#update.plan, profiles };
   }
 
   async close(): Promise<void> {

@@ -10,7 +10,14 @@ export {
   type Checkpoint,
   type SaveTensorsOptions,
 } from './checkpoint.ts';
-export type { Callback, CallbackFunction, CallbackState, OpenCallback, RunHandle } from './callbacks.ts';
+export type {
+  Callback,
+  CallbackFunction,
+  CallbackState,
+  OpenCallback,
+  RunHandle,
+  StepProfile,
+} from './callbacks.ts';
 export { earlyStopping, type EarlyStoppingOptions } from './callbacks/early-stopping.ts';
 export { freezing, type FreezingPhase } from './callbacks/freezing.ts';
 export { reduceOnPlateau, type ReduceOnPlateauOptions } from './callbacks/reduce-on-plateau.ts';

@@ -4,9 +4,10 @@ import type { Report } from '../backends/report.ts';
 import { DataError, EngineError, NonFiniteError } from '../errors.ts';
 import type { Match } from '../match.ts';
 import type { Hyper } from '../nn/optimizer.ts';
+import { checkInteger } from '../options.ts';
 import type { State } from '../types.ts';
 import type { Updates } from './calls.ts';
-import { Callbacks, type RunHandle } from './callbacks.ts';
+import { Callbacks, type RunHandle, type StepProfile } from './callbacks.ts';
 import { encodeCheckpoint, type Checkpoint } from './checkpoint.ts';
 import type { Controls } from './controls.ts';
 import { isDue, nextDue } from './duration.ts';
@@ -258,6 +259,16 @@ export class Session {
         await steady();
         controls.freeze(match, false);
       },
+      async profile(runs = 1) {
+        session.#checkOpen();
+        checkInteger(`${settings.where}: profile`, 'runs', runs, 1);
+        if (session.step === settings.steps) {
+          throw new EngineError(
+            `${settings.where}: profile: all ${settings.steps} updates are done (act on an earlier event)`,
+          );
+        }
+        return session.#profile(runs);
+      },
       notice(message) {
         controls.notices.push({ code: by ?? 'run', message });
       },
@@ -271,6 +282,17 @@ export class Session {
   #announcing(): Announce {
     if (this.announce !== null) return this.announce;
     throw new EngineError(`${this.#parts.settings.where}: the run has not started (act on an event)`);
+  }
+
+  async #profile(runs: number): Promise<StepProfile> {
+    const { updates, trainingStep, store } = this.#parts;
+    const state = await this.state();
+    await this.#recompile();
+    try {
+      return await updates.profile(this.step, runs, await trainingStep.batch(this.step));
+    } finally {
+      await store.write(state);
+    }
   }
 
   async #write(state: State): Promise<void> {

@@ -12,6 +12,7 @@ import {
   type Callback,
   type CallbackFunction,
   type RunHandle,
+  type StepProfile,
   type TrainEvent,
   type TrainOptions,
 } from 'cyclegrad';
@@ -19,6 +20,7 @@ import * as nn from 'cyclegrad/nn';
 import { loader, synthetic } from 'cyclegrad/datasets';
 import { sgd } from 'cyclegrad/optim';
 import { cosine, custom, linear } from 'cyclegrad/schedulers';
+import { summarizeProfile } from 'cyclegrad/tools';
 import { bytes, eventsOf, folder, tinyRun, types } from './fixture.ts';
 
 const points = synthetic({ kind: 'blobs', n: 24, classes: 3, seed: 1 });
@@ -53,6 +55,30 @@ describe('a callback', () => {
     );
     expect(log.slice(0, 2)).toEqual(['call start 0/1', 'hear start']);
   });
+
+  test.each([1, 4])(
+    'measures the next update, which changes nothing, %d steps per call',
+    async (stepsPerCall) => {
+      const profiles: StepProfile[] = [];
+      const errors: string[] = [];
+      const act: CallbackFunction = async (event, handle) => {
+        if (event.type !== 'step') return;
+        if (handle.step === 2) profiles.push(await handle.profile(2));
+        if (handle.step === 6) await handle.profile().catch((error: Error) => errors.push(error.message));
+        if (handle.step === 3) await handle.profile(0).catch((error: Error) => errors.push(error.message));
+      };
+      const { state } = await fit({ ...run, stepsPerCall, callbacks: [act] });
+      expect(state).toEqual((await fit({ ...run, stepsPerCall })).state);
+      const [{ plan, profiles: times }] = profiles;
+      const summary = summarizeProfile(plan, times);
+      expect(summary.runs).toBe(2);
+      expect(summary.rows.map(({ path }) => path)).toContain('fc2');
+      expect(errors).toEqual([
+        'fit: profile: runs must be an integer >= 1, got 0',
+        'fit: profile: all 6 updates are done (act on an earlier event)',
+      ]);
+    },
+  );
 
   test.each([1, 4])('reads and writes the state, %d steps per call', async (stepsPerCall) => {
     const zero = Float32Array.of(0, 0, 0);
