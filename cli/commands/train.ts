@@ -38,6 +38,7 @@ import {
   type RateOptions,
 } from '../options/schedules.ts';
 import { onStopSignal, type Stop } from '../stop.ts';
+import { runsBeside } from '../ui/folders.ts';
 import { livePage, type LivePage } from '../ui/index.ts';
 import { path, positive, whole } from '../options/values.ts';
 
@@ -228,7 +229,8 @@ async function train(host: Host, args: readonly string[], options: TrainArgument
     const data = await openCifar10(host, options.data, stop.signal);
     stop.signal.throwIfAborted();
     if (options.ui !== undefined) {
-      page = await livePage({ port: options.ui === true ? 0 : options.ui, title: name });
+      const port = options.ui === true ? 0 : options.ui;
+      page = await livePage({ port, title: name, runs: await runsBeside(dir), command: 'cifar10' });
       host.stderr.write(`live page: ${page.url}\n`);
     }
     hasStarted = true;

@@ -6,7 +6,9 @@ import {
   progressBar,
   suggestBounds,
   type Backend,
+  type Listener,
   type RangeCurve,
+  type RangeTest,
   type State,
 } from '../../engine/index.ts';
 import type * as nn from '../../engine/nn/index.ts';
@@ -14,6 +16,7 @@ import { sgd, type Optimizer } from '../../optim/index.ts';
 import type { Schedule } from '../../schedulers/index.ts';
 import type { Host } from '../host.ts';
 import { plotText, widthOf } from '../terminal/plot.ts';
+import { meanOf } from '../ui/views/range.ts';
 
 /** The sweep of fastai's `lr_find`, but up to a rate at which any network with batch normalization diverges or forgets. */
 const SWEEP = { from: 1e-4, to: 3, steps: 100, sweep: 'exponential' } as const;
@@ -33,6 +36,7 @@ export interface FoundRate {
   readonly why: string;
   /** Milliseconds of a training step. */
   readonly stepMs: number;
+  readonly test: RangeTest;
 }
 
 export interface FindOptions {
@@ -42,13 +46,14 @@ export interface FindOptions {
   readonly initial: State;
   readonly seed: number;
   readonly signal: AbortSignal;
+  readonly watch: Listener;
 }
 
 /** Runs the test and shows it. Null if the signal aborted it. */
 export async function findRate(host: Host, options: FindOptions): Promise<FoundRate | null> {
-  const { model, backend, data, initial, seed, signal } = options;
+  const { model, backend, data, initial, seed, signal, watch } = options;
   const times: number[] = [];
-  const { curves } = await lrRangeTest({
+  const test = await lrRangeTest({
     model,
     backend,
     data,
@@ -60,27 +65,15 @@ export async function findRate(host: Host, options: FindOptions): Promise<FoundR
     listeners: [
       progressBar({ stream: host.stderr }),
       (event) => void (event.type === 'step' && times.push(event.ms)),
+      watch,
     ],
   });
   if (signal.aborted) return null;
-  const curve = meanOf(curves);
+  const curve = meanOf(test.curves);
   const stepMs = times.sort((a, b) => a - b)[times.length >> 1] ?? 0;
   const { max, why } = choose(curve);
   host.stderr.write(plot(curve, max, widthOf(host.stderr, host.env)));
-  return { max, why, stepMs };
-}
-
-/** The mean of the losses of several sweeps, as far as all of them go. */
-function meanOf(curves: readonly RangeCurve[]): RangeCurve {
-  const length = Math.min(...curves.map(({ points }) => points.length));
-  const mean = (values: readonly number[]): number =>
-    values.reduce((sum, value) => sum + value, 0) / values.length;
-  const points = curves[0].points.slice(0, length).map((point, i) => ({
-    ...point,
-    loss: mean(curves.map((curve) => curve.points[i].loss)),
-    smoothed: mean(curves.map((curve) => curve.points[i].smoothed)),
-  }));
-  return { ...curves[0], points, end: curves.some(({ end }) => end === 'diverged') ? 'diverged' : 'done' };
+  return { max, why, stepMs, test };
 }
 
 /** The middle of the fall of the loss, or what else the curve shows. */

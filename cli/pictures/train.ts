@@ -22,6 +22,7 @@ import { EXIT_CODES, shellWord, type Host } from '../host.ts';
 import { startBackend, type BackendArguments } from '../options/backend.ts';
 import { logFiles, openLogs, type LogFormat } from '../options/logs.ts';
 import { onStopSignal, type Stop } from '../stop.ts';
+import { runsBeside } from '../ui/folders.ts';
 import { livePage, type LivePage } from '../ui/index.ts';
 import { describeData, typicalSize } from './describe.ts';
 import { checkOptions, checkRunPath } from './refusals.ts';
@@ -110,14 +111,20 @@ export async function trainOnPictures(
     const start = await startOf(host, record, pictures, from);
     let { max } = options;
     if (max === undefined) {
+      run.page?.say('Range test…');
       const found = await findRate(host, {
         ...start,
         initial: start.initial,
         backend: run.backend,
         seed: settings.seed,
         signal: run.stop.signal,
+        watch: ({ type, step }) => {
+          if (type === 'step') run.page?.say(`Range test: step ${step + 1} of each sweep`);
+        },
       });
       if (found === null) return run.stopped('stopped in the range test: nothing was trained\n');
+      await run.page?.showRange(found.test);
+      run.page?.say(null);
       ({ max } = found);
       host.stderr.write(
         choicesText([{ name: 'rate', value: `up to ${max}`, why: `${found.why}; --max overrides it` }]),
@@ -190,7 +197,8 @@ async function withRun(
   };
   try {
     if (options.ui !== undefined) {
-      page = await livePage({ port: options.ui === true ? 0 : options.ui, title: basename(dir) });
+      const port = options.ui === true ? 0 : options.ui;
+      page = await livePage({ port, title: basename(dir), runs: await runsBeside(dir), command: 'images' });
       host.stderr.write(`live page: ${page.url}\n`);
     }
     return await use({
@@ -310,7 +318,8 @@ async function trainAndTest(
   const config = { ...settings, max, parameters: nn.countParameters(model), optimizer: optimizer.config };
   const title = basename(dir);
   const logs = openLogs(log, dir, { config, title });
-  const valid = heldOut(pictures, 'valid').data;
+  const { data: valid, files: validFiles } = heldOut(pictures, 'valid');
+  const names = validFiles.map(({ path }) => relative(host.cwd, path));
   const options: TrainOptions = {
     model,
     backend,
@@ -333,7 +342,7 @@ async function trainAndTest(
     ],
     signal: stop.signal,
   };
-  const result = await fit(run.page === null ? options : run.page.watch(options));
+  const result = await fit(run.page === null ? options : run.page.watch(options, { names }));
   if (result.reason !== 'done') {
     if (result.step === 0) return run.stopped('stopped before the first step: nothing was trained\n');
     return run.stopped(

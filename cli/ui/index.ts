@@ -1,2 +1,2 @@
 /** The public API of the live page. */
-export { livePage, type LivePage, type LivePageOptions } from './live-page.ts';
+export { livePage, type LivePage, type LivePageOptions, type WatchOptions } from './live-page.ts';

@@ -53,7 +53,7 @@ export class Meter {
     this.#mark += ms;
   }
 
-  get status(): Status {
+  get status(): Omit<Status, 'doing'> {
     const msPerStep = this.#msPerStep;
     const others = this.#stepsHere === 0 ? 0 : this.#otherMs / this.#stepsHere;
     return {

@@ -26,6 +26,102 @@ export interface RunListing {
   readonly name: string;
   /** Changes when the events of the run do. */
   readonly version: number;
+  /** The views that the run has, besides those of its events. The number changes when the view does. */
+  readonly views: ViewVersions;
+  readonly command: Command;
+}
+
+/** What started a run, which decides how a learning rate is passed: `train`, `train PATH`, or a script. */
+export type Command = 'cifar10' | 'images' | 'script';
+
+/** Views of a run besides its events, by name. */
+export interface Views {
+  readonly predictions: PredictionsView;
+  readonly filters: FiltersView;
+  readonly range: RangeView;
+  readonly profile: ProfileView;
+}
+
+export type ViewName = keyof Views;
+export type ViewVersions = Readonly<Partial<Record<ViewName, number>>>;
+
+export const VIEW_NAMES: readonly ViewName[] = ['predictions', 'filters', 'range', 'profile'];
+
+/** Pixels, row by row, as base64. */
+export interface Picture {
+  readonly height: number;
+  readonly width: number;
+  readonly channels: 1 | 3;
+  readonly bytes: string;
+}
+
+/** What a model says about an example of the evaluation data. */
+export interface Guess {
+  /** A path, or the number of the example. */
+  readonly name: string;
+  /** Null for inputs that are no pictures. */
+  readonly picture: Picture | null;
+  readonly label: string;
+  readonly guess: string;
+  /** Of the guess. */
+  readonly probability: number;
+}
+
+/** Predictions after an evaluation: of the same examples each time, and the wrong ones with the highest probability. */
+export interface PredictionsView {
+  readonly step: number;
+  /** The number of examples that were predicted, of `of` in the evaluation data. */
+  readonly examples: number;
+  readonly of: number;
+  readonly wrong: number;
+  readonly same: readonly Guess[];
+  readonly mistakes: readonly Guess[];
+}
+
+/** The filters of the first layer. */
+export interface FiltersView {
+  readonly step: number;
+  /** The name of the array. */
+  readonly name: string;
+  /** The number of filters, of which `filters` are the first ones. */
+  readonly of: number;
+  readonly filters: readonly Picture[];
+}
+
+/** A range test of the learning rate. */
+export interface RangeView {
+  /** The step of the run whose state was swept. */
+  readonly step: number;
+  readonly from: number;
+  readonly to: number;
+  readonly sweep: 'linear' | 'exponential';
+  readonly end: 'done' | 'diverged' | 'abort';
+  readonly rates: readonly number[];
+  /** The loss of each batch. The mean of all sweeps, if there are several. */
+  readonly losses: readonly number[];
+  /** A smooth curve through the losses. Empty if there are too few. */
+  readonly trend: { readonly rates: readonly number[]; readonly losses: readonly number[] };
+  readonly suggestions: readonly {
+    readonly name: string;
+    readonly rate: number | null;
+    readonly why: string | null;
+  }[];
+}
+
+/** The time of an update. */
+export interface ProfileView {
+  readonly step: number;
+  readonly runs: number;
+  readonly ms: number;
+  readonly gflopPerSecond: number;
+  readonly rows: readonly {
+    readonly op: string;
+    readonly path: string;
+    readonly ms: number;
+    /** GFLOP/s, or GB/s for `bound` memory. */
+    readonly rate: number;
+    readonly bound: 'compute' | 'memory';
+  }[];
 }
 
 /** Where a live run is. */
@@ -41,6 +137,8 @@ export interface Status {
   readonly left: number | null;
   readonly paused: boolean;
   readonly ended: boolean;
+  /** What the run does for the page in place of a step. Null while it trains. */
+  readonly doing: string | null;
 }
 
 /** A call of the page. The names are those of `Calls`. */
@@ -55,6 +153,10 @@ export interface Calls {
   schedule: { args: { readonly config: unknown }; result: { readonly step: number } };
   /** Multiplies the learning rate from now on. */
   scale: { args: { readonly factor: number }; result: { readonly step: number } };
+  /** Sweeps the rate in a copy of the run. */
+  range: { args: { readonly from: number; readonly to: number; readonly steps: number }; result: null };
+  /** Measures the next update. */
+  profile: { args: Record<string, never>; result: null };
 }
 
 /** What a page gets from the stream of events. */

@@ -4,7 +4,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { Asset } from './assets.ts';
 import { HEADERS, refusalOf } from './guard.ts';
-import { encode, type Message, type PageEvent } from './protocol.ts';
+import { encode, VIEW_NAMES, type Message, type PageEvent, type ViewName } from './protocol.ts';
+import { reportOf } from './report.ts';
 
 /** What a page shows. */
 export interface Source {
@@ -12,6 +13,8 @@ export interface Source {
   connect(send: (message: Message) => void): () => void;
   /** The events of a run. Null if there is no such run. */
   read(id: string): Promise<readonly PageEvent[] | null>;
+  /** A view of a run. Null if there is none. */
+  view(id: string, name: ViewName): Promise<unknown>;
   /** Executes a call of the page. Throws CallError for one that cannot be executed. */
   call(name: string, args: unknown): Promise<unknown>;
 }
@@ -79,9 +82,22 @@ export async function serve({ source, assets, port, token = newToken() }: ServeO
       return json(response, await source.call(path.slice('call/'.length), args));
     }
     if (path === 'stream' && request.method === 'GET') return stream(response);
+    const parameters = new URLSearchParams(query);
+    const id = parameters.get('id') ?? '';
     if (path === 'run') {
-      const events = await source.read(new URLSearchParams(query).get('id') ?? '');
+      const events = await source.read(id);
       return events === null ? answer(response, 404, 'there is no such run') : json(response, events);
+    }
+    if (path === 'view') {
+      const name = VIEW_NAMES.find((one) => one === parameters.get('name'));
+      if (name === undefined) return answer(response, 404, 'there is no such view');
+      return json(response, await source.view(id, name));
+    }
+    if (path === 'report.html') {
+      const events = await source.read(id);
+      const title = parameters.get('title') ?? id;
+      const html = events === null ? null : reportOf(title, events);
+      return html === null ? answer(response, 404, 'the run has no events yet') : download(response, html);
     }
     const asset = assets.get(path === '' ? 'index.html' : path);
     if (asset === undefined) return answer(response, 404, 'not found');
@@ -135,6 +151,16 @@ function answer(response: ServerResponse, status: number, message: string): void
 function json(response: ServerResponse, value: unknown): void {
   response.writeHead(200, { ...HEADERS, 'Content-Type': 'application/json' });
   response.end(encode(value ?? null));
+}
+
+/** A file that the browser saves, because the policy of the page forbids its styles. */
+function download(response: ServerResponse, html: string): void {
+  response.writeHead(200, {
+    ...HEADERS,
+    'Content-Type': 'text/html; charset=utf-8',
+    'Content-Disposition': 'attachment; filename="report.html"',
+  });
+  response.end(html);
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {

@@ -116,6 +116,7 @@ describe('serve', () => {
       return () => connected--;
     },
     read: (id) => Promise.resolve(id === '0' ? [] : null),
+    view: (id, name) => Promise.resolve(id === '0' ? { name } : null),
     call(name, args) {
       calls.push([name, args]);
       return name === 'no' ? Promise.reject(new CallError('it cannot')) : Promise.resolve({ loss: Infinity });

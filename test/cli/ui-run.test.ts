@@ -78,7 +78,7 @@ test('a page gets all events, also those before it connected, and changes no byt
   expect(first.messages[0]).toEqual({
     type: 'hello',
     title: 'blobs',
-    calls: ['stop', 'pause', 'schedule', 'scale'],
+    calls: ['stop', 'pause', 'schedule', 'scale', 'range', 'profile'],
   });
   expect(first.messages.at(-1)).toEqual({ type: 'bye' });
   expect(eventsIn(first.messages)).toEqual(eventsIn(late.messages));
@@ -233,8 +233,72 @@ test('a signal ends a run that is paused', async () => {
   await page.close();
 });
 
-test('wrong use', async () => {
+test('it measures a step and sweeps the rate of a copy, and the run ends with the same bytes', async () => {
+  const dir = await tempDir();
   const page = await livePage();
+  const answers: [number, string][] = [];
+  const act = async (): Promise<void> => {
+    for (const [name, args] of [
+      ['profile', {}],
+      ['range', { from: 0.001, to: 1, steps: 12 }],
+      ['range', { from: 1, to: 0.1, steps: 12 }],
+      ['range', { from: 0.001, to: 1, steps: 2.5 }],
+      ['pause', { paused: false }],
+    ] as const) {
+      const answer = await call(page.url, name, args);
+      answers.push([answer.status, await answer.text()]);
+    }
+  };
+  const seen = await listen(page.url);
+  const result = await fit(
+    page.watch({
+      ...options,
+      checkpoint: { dir, every: 100 },
+      callbacks: [
+        async (event) => {
+          if (event.type !== 'step' || event.step !== 4) return;
+          await call(page.url, 'pause', { paused: true });
+          void act();
+        },
+      ],
+    }),
+  );
+  expect(answers).toEqual([
+    [200, 'null'],
+    [200, 'null'],
+    [409, 'the rates must be above 0, and the last above the first, got 1 and 0.1\n'],
+    [409, 'the steps must be a whole number from 10 to 10000, got 2.5\n'],
+    [200, 'null'],
+  ]);
+  expect(result.state).toEqual((await fit(options)).state);
+  const view = async (name: string): Promise<unknown> =>
+    (await fetch(new URL(`view?id=live&name=${name}`, page.url))).json();
+  const range = (await view('range')) as { readonly step: number; readonly rates: readonly number[] };
+  expect(range.step).toBe(5);
+  expect(range.rates[0]).toBeCloseTo(0.001, 6);
+  const profile = (await view('profile')) as { readonly rows: readonly { readonly op: string }[] };
+  expect(profile.rows.map(({ op }) => op)).toContain('matmul');
+  expect(await view('predictions')).toMatchObject({ step: 20, examples: 24, of: 24 });
+  expect(await view('filters')).toBeNull();
+  const report = await (await fetch(new URL('report.html?id=live&title=blobs', page.url))).text();
+  expect(report).toContain('<h1>blobs</h1>');
+  expect((await fetch(new URL('report.html?id=other', page.url))).status).toBe(404);
+  expect((await fetch(new URL('view?id=live&name=other', page.url))).status).toBe(404);
+  await page.close();
+  await seen.ended;
+  expect(seen.messages.filter(({ type }) => type === 'runs').at(-1)).toMatchObject({
+    runs: [{ id: 'live', views: { range: 1, profile: 1 } }],
+  });
+});
+
+test('wrong use', async () => {
+  await expect(livePage({ runs: ['nowhere'] })).rejects.toThrow(
+    'livePage: runs: nowhere is not the folder of a run, because it has no events.jsonl (report writes it)',
+  );
+  const page = await livePage();
+  expect(() => page.watch(options, { names: [1] as never })).toThrow(
+    'livePage: watch: names must be an array of texts',
+  );
   const watched = page.watch(options);
   expect(() => page.watch(options)).toThrow('livePage: the page has a run already');
   await fit({ ...watched, steps: 1 });

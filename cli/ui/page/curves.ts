@@ -16,6 +16,8 @@ export class Curves {
   readonly #reset: HTMLButtonElement;
   #runs: readonly Run[] = [];
   #zoom: Range | null = null;
+  readonly #empty = h('p', { class: 'note' }, 'The curves begin with the first step.');
+  readonly #charts: HTMLElement;
 
   constructor() {
     const onZoom = (range: Range | null): void => {
@@ -38,9 +40,9 @@ export class Curves {
       { type: 'button', class: 'quiet', hidden: true, onclick: () => onZoom(null) },
       'Show the whole run',
     );
-    this.element = h(
+    this.#charts = h(
       'div',
-      { class: 'curves' },
+      {},
       h(
         'div',
         { class: 'options' },
@@ -51,6 +53,7 @@ export class Curves {
       this.#loss.element,
       this.#rate.element,
     );
+    this.element = h('div', { class: 'curves' }, this.#empty, this.#charts);
   }
 
   show(runs: readonly Run[]): void {
@@ -65,6 +68,10 @@ export class Curves {
 
   draw(): void {
     const runs = this.#runs;
+    const isEmpty = !runs.some(({ steps, evals }) => steps.length + evals.length > 0);
+    this.#empty.hidden = !isEmpty;
+    this.#charts.hidden = isEmpty;
+    if (isEmpty) return;
     const last = Math.max(
       1,
       ...runs.flatMap(({ steps, evals }) => [steps.at(-1)?.step ?? 0, evals.at(-1)?.step ?? 0]),

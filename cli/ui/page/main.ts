@@ -1,20 +1,33 @@
 /** The page: a header with the status and the buttons of a run, and views. */
-import type { CallName, Calls, Message, RunListing, Status } from '../protocol.ts';
+import {
+  VIEW_NAMES,
+  type CallName,
+  type Calls,
+  type Message,
+  type RunListing,
+  type Status,
+  type ViewName,
+  type Views,
+} from '../protocol.ts';
 import { Curves } from './curves.ts';
 import { h, setText } from './dom.ts';
+import { FiltersView } from './filters-view.ts';
 import { duration, percent, short, thousands } from './format.ts';
 import { Log } from './log.ts';
+import { PredictionsView } from './predictions-view.ts';
+import { ProfileView } from './profile-view.ts';
+import { RangeView } from './range-view.ts';
 import { RateForm } from './rate-form.ts';
 import { Run } from './run.ts';
-import { call, eventsOf, Stream, type Connection } from './stream.ts';
+import { call, eventsOf, Stream, viewOf, type Connection } from './stream.ts';
 import { tabs } from './tabs.ts';
 import { themeButton } from './theme.ts';
 
 const CONNECTIONS: Readonly<Record<Connection, string>> = {
-  connecting: 'connecting',
+  connecting: 'Connecting…',
   open: '',
-  lost: 'connection lost, trying again',
-  closed: 'the server has ended; the page keeps what it shows',
+  lost: 'The connection is lost. Trying again…',
+  closed: 'The server has ended. The page keeps what it shows.',
 };
 
 class App {
@@ -26,28 +39,50 @@ class App {
   #calls: readonly CallName[] = [];
   #status: Status | null = null;
   #drawing = false;
+  #isClosed = false;
 
   readonly #title = h('h1', {}, 'cyclegrad');
   readonly #state = h('span', { class: 'state' });
   readonly #connection = h('p', { class: 'connection', role: 'status' });
   readonly #message = h('p', { class: 'message', role: 'status' });
+  readonly #doing = h('p', { class: 'message', role: 'status' });
   readonly #progress = h('progress', { max: 1, value: 0, 'aria-label': 'Progress of the run' });
   readonly #facts = h('dl', { class: 'facts' });
   readonly #pause = this.#button('Pause', 'Pause or continue', 'p', () => this.#togglePause());
   readonly #save = this.#button('Save', 'Save a checkpoint now', 's', () => this.#saveNow());
   readonly #stop = this.#button('Stop', 'Stop the run', 'x', () => this.#askToStop());
-  readonly #list = h('fieldset', { class: 'runs' });
+  readonly #report = h(
+    'a',
+    { class: 'button', hidden: true, title: 'Save the run as one HTML file' },
+    'Report',
+  );
+  readonly #list = h('details', { class: 'runs' });
   readonly #curves = new Curves();
   readonly #log = new Log();
   readonly #rate = new RateForm((text) => this.#say(text));
+  readonly #views = {
+    range: new RangeView((text) => this.#say(text)),
+    predictions: new PredictionsView(),
+    filters: new FiltersView(),
+    profile: new ProfileView((text) => this.#say(text)),
+  };
+  /** The views of the first run that is shown, with their versions. */
+  readonly #loaded = new Map<ViewName, { readonly key: string; readonly view: Views[ViewName] | null }>();
   readonly #tabs = tabs([
-    { id: 'curves', name: 'Curves', element: h('div', {}, this.#list, this.#curves.element) },
+    { id: 'curves', name: 'Curves', element: this.#curves.element },
+    { id: 'range', name: 'Range test', element: this.#views.range.element },
+    { id: 'predictions', name: 'Predictions', element: this.#views.predictions.element },
+    { id: 'filters', name: 'Filters', element: this.#views.filters.element },
+    { id: 'profile', name: 'Profile', element: this.#views.profile.element },
     { id: 'rate', name: 'Learning rate', element: this.#rate.element },
     { id: 'log', name: 'Log', element: this.#log.element },
   ]);
   readonly #keys = h('dialog', { 'aria-label': 'Keyboard shortcuts' });
   readonly #confirm = h('dialog', { 'aria-label': 'Stop the run' });
-  readonly #theme = themeButton(() => this.#curves.redraw());
+  readonly #theme = themeButton(() => {
+    this.#curves.redraw();
+    this.#views.range.redraw();
+  });
 
   constructor() {
     document.body.append(
@@ -55,7 +90,7 @@ class App {
         'header',
         {},
         h('div', { class: 'name' }, this.#title, this.#state),
-        h('div', { class: 'buttons' }, this.#pause, this.#save, this.#stop),
+        h('div', { class: 'buttons' }, this.#pause, this.#save, this.#stop, this.#report),
         h(
           'div',
           { class: 'settings' },
@@ -69,8 +104,10 @@ class App {
         this.#progress,
         this.#facts,
         this.#connection,
+        this.#doing,
         this.#message,
       ),
+      this.#list,
       this.#tabs.list,
       h('main', {}, ...this.#tabs.panels),
       this.#keys,
@@ -82,7 +119,10 @@ class App {
       (message) => this.#take(message),
       (connection) => {
         setText(this.#connection, CONNECTIONS[connection]);
-        if (connection === 'closed') this.#calls = [];
+        if (connection === 'closed') {
+          this.#calls = [];
+          this.#isClosed = true;
+        }
         this.#draw();
       },
     );
@@ -108,9 +148,12 @@ class App {
         break;
       case 'events':
         if (this.#live !== null) this.#runs.get(this.#live)?.take(message.events);
+        // What the page said about a running run is over.
+        if (message.events.some(({ type }) => type === 'end')) this.#say('');
         break;
       case 'status':
         this.#status = message.status;
+        if (this.#live !== null) this.#runs.get(this.#live)!.now = message.status.step;
         break;
       case 'bye':
         break;
@@ -120,12 +163,17 @@ class App {
 
   /** Takes the list of runs, and loads those that are shown and have changed. */
   async #takeListing(listing: readonly RunListing[]): Promise<void> {
+    const old = this.#listing;
     const before = new Map(this.#listing.map(({ id, version }) => [id, version]));
     this.#listing = listing;
     if (this.#selected.length === 0) this.#selected = listing.slice(0, 1).map(({ id }) => id);
+    const names = (runs: readonly RunListing[]): string =>
+      JSON.stringify(runs.map(({ id, name }) => [id, name]));
+    const isSame = names(listing) === names(old);
     const stale = listing.filter(({ id, version }) => before.get(id) !== version).map(({ id }) => id);
     for (const id of stale) if (id !== this.#live) this.#runs.delete(id);
-    this.#drawList();
+    // A list that is made again would lose the focus.
+    if (!isSame || this.#list.childElementCount === 0) this.#drawList();
     await this.#load();
   }
 
@@ -139,13 +187,42 @@ class App {
         this.#say(`The run cannot be shown: ${(error as Error).message}`);
       }
     }
+    await this.#loadViews();
     this.#draw();
+  }
+
+  /** Loads the views of the first run that is shown, if there are newer ones. */
+  async #loadViews(): Promise<void> {
+    const listing = this.#listing.find(({ id }) => id === this.#selected[0]);
+    for (const name of VIEW_NAMES) {
+      const version = listing?.views[name];
+      const key = `${listing?.id} ${version}`;
+      if (listing === undefined || version === undefined) this.#loaded.delete(name);
+      else if (this.#loaded.get(name)?.key !== key) {
+        // The one before stays until the new one is here, unless it is of another run.
+        const before = this.#loaded.get(name);
+        const isSameRun = before?.key.startsWith(`${listing.id} `) === true;
+        this.#loaded.set(name, { key, view: isSameRun ? before.view : null });
+        try {
+          this.#loaded.set(name, { key, view: await viewOf(listing.id, name) });
+        } catch (error) {
+          this.#loaded.delete(name);
+          this.#say(`The ${name} cannot be shown: ${(error as Error).message}`);
+        }
+      }
+    }
   }
 
   #drawList(): void {
     this.#list.hidden = this.#listing.length < 2;
+    const others = this.#listing.filter(({ id }) => id !== this.#live).length;
+    const boxes = h('div', { class: 'boxes' });
     this.#list.replaceChildren(
-      h('legend', {}, 'Runs'),
+      h('summary', {}, this.#live === null ? `Runs (${others})` : `Compare with other runs (${others})`),
+      boxes,
+    );
+    if (this.#live === null) this.#list.open = true;
+    boxes.append(
       ...this.#listing.map(({ id, name }) => {
         const box = h('input', { type: 'checkbox', checked: this.#selected.includes(id) });
         box.addEventListener('change', () => {
@@ -176,9 +253,24 @@ class App {
     this.#drawHeader(run);
     this.#curves.show(runs);
     this.#log.show(run);
-    const canChange =
-      run !== null && run.id === this.#live && run.end === null && this.#calls.includes('schedule');
-    this.#rate.show(run, canChange);
+    const can = (name: CallName): boolean =>
+      run !== null &&
+      run.id === this.#live &&
+      run.start !== null &&
+      run.end === null &&
+      this.#calls.includes(name);
+    this.#rate.show(run, can('schedule'));
+    const view = <N extends ViewName>(name: N) => ({
+      run,
+      view: (this.#loaded.get(name)?.view ?? null) as Views[N] | null,
+      can,
+    });
+    const command = this.#listing.find(({ id }) => id === run?.id)?.command ?? 'script';
+    this.#views.range.show(view('range'), command);
+    this.#views.predictions.show(view('predictions'));
+    this.#views.filters.show(view('filters'));
+    this.#views.profile.show(view('profile'));
+    this.#drawReport(run);
   }
 
   #drawHeader(run: Run | null): void {
@@ -197,6 +289,7 @@ class App {
               : 'running'
             : 'not finished';
     setText(this.#state, state);
+    setText(this.#doing, isLive || run === null ? (this.#status?.doing ?? '') : '');
     this.#state.dataset['state'] = state;
     const can = (name: CallName): boolean =>
       isLive && run.start !== null && run.end === null && this.#calls.includes(name);
@@ -205,9 +298,18 @@ class App {
     this.#stop.hidden = !can('stop');
     setText(this.#pause, status?.paused === true ? 'Continue' : 'Pause');
     const steps = run?.start?.steps ?? 0;
-    const step = status?.step ?? run?.end?.step ?? (run?.steps.at(-1)?.step ?? -1) + 1;
+    const step = run?.step ?? 0;
     this.#progress.value = steps === 0 ? 0 : step / steps;
     this.#drawFacts(run, status, step, steps);
+  }
+
+  #drawReport(run: Run | null): void {
+    this.#report.hidden = run === null || run.start === null || this.#isClosed;
+    if (run === null) return;
+    const address = `report.html?id=${encodeURIComponent(run.id)}&title=${encodeURIComponent(run.name)}`;
+    if (this.#report.getAttribute('href') === address) return;
+    this.#report.setAttribute('href', address);
+    this.#report.setAttribute('download', `${run.name}.html`);
   }
 
   #drawFacts(run: Run | null, status: Status | null, step: number, steps: number): void {
@@ -292,6 +394,7 @@ class App {
       ['← →', 'move the cursor of a chart that has the focus; with Shift faster'],
       ['Home End', 'first and last point of the chart'],
       ['Esc', 'show the whole run again'],
+      ['← → ↑ ↓', 'move a bound of the range test that has the focus; with Shift, Page Up, Page Down faster'],
       ['?', 'this list'],
     ];
     this.#keys.append(

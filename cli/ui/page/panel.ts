@@ -53,7 +53,9 @@ export class Panel {
   constructor(options: PanelOptions) {
     this.#options = options;
     this.#values = h('span', { class: 'values' });
-    this.#holder = h('div', { class: 'plot', tabindex: 0, role: 'img' });
+    // What an overlay adds can be operated, and an image has no such parts.
+    const role = options.overlay === undefined ? 'img' : 'group';
+    this.#holder = h('div', { class: 'plot', tabindex: 0, role });
     this.element = h(
       'section',
       { class: 'panel' },
@@ -120,8 +122,8 @@ export class Panel {
       axes: [
         {
           ...axis,
-          size: xLabel === null ? 22 : 20,
-          gap: 2,
+          size: xLabel === null ? 22 : 26,
+          gap: xLabel === null ? 2 : 6,
           values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : xFormat(tick))),
           ...(xLabel !== null && { label: xLabel, labelFont: font, labelSize: 18, labelGap: 0 }),
         },
@@ -175,7 +177,7 @@ export class Panel {
     const parts = this.#lines.map(({ label, color, faint = false, x, y }) => {
       const last = at === null ? y.length - 1 : lastUpTo(x, at);
       const value = y[last];
-      return { label, color, faint, text: value === undefined ? '' : format(value) };
+      return { label, color, faint, text: value === undefined || Number.isNaN(value) ? '' : format(value) };
     });
     const where = at === null ? '' : `at ${xFormat(at)}`;
     const names = parts.map(({ label, color, faint, text }) =>

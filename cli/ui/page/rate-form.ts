@@ -1,6 +1,7 @@
 /** The view that changes the learning rate for the rest of the run. */
 import { h } from './dom.ts';
 import { short, thousands } from './format.ts';
+import { constant, cosineFall, cycles, line } from './policies.ts';
 import type { Run } from './run.ts';
 import { call } from './stream.ts';
 
@@ -12,43 +13,29 @@ interface Kind {
   readonly config: (values: Readonly<Record<string, number>>, step: number, steps: number) => object;
 }
 
-/** A schedule whose step 0 is `step` of the run: the part before it never counts. */
-const from = (step: number, steps: number, schedule: object): object =>
-  step === 0
-    ? schedule
-    : {
-        kind: 'join',
-        schedules: [{ kind: 'constant', value: 0 }, schedule],
-        boundaries: [step, Math.max(step + 1, steps)],
-      };
+const HALF = 'half a cycle in steps';
 
 const KINDS: readonly Kind[] = [
-  {
-    name: 'Constant',
-    fields: { rate: (rate) => rate },
-    config: ({ rate }) => ({ kind: 'constant', value: rate }),
-  },
+  { name: 'Constant', fields: { rate: (rate) => rate }, config: ({ rate }) => constant(rate) },
   {
     name: 'Linear to zero',
     fields: { from: (rate) => rate },
-    config: ({ from: first }, step, steps) =>
-      from(step, steps, { kind: 'linear', from: first, to: 0, steps: Math.max(1, steps - step) }),
+    config: ({ from: first }, step, steps) => line(first, 0, step, steps),
   },
   {
     name: 'Cosine to zero',
     fields: { from: (rate) => rate },
-    config: ({ from: first }, step, steps) =>
-      from(step, steps, { kind: 'cosine', max: first, steps: Math.max(1, steps - step) }),
+    config: ({ from: first }, step, steps) => cosineFall(first, step, steps),
   },
   {
     name: 'Triangular cycles',
     fields: {
       base: (rate) => rate / 4,
       max: (rate) => rate,
-      'half a cycle in steps': (_, left) => Math.max(1, Math.round(left / 4)),
+      [HALF]: (_, left) => Math.max(1, Math.round(left / 4)),
     },
-    config: ({ base, max, 'half a cycle in steps': stepSize }, step, steps) =>
-      from(step, steps, { kind: 'cyclicLR', base, max, stepSize, mode: 'triangular' }),
+    config: ({ base, max, [HALF]: stepSize }, step, steps) =>
+      cycles({ base, max, stepSize }, 'triangular', step, steps),
   },
 ];
 
@@ -126,7 +113,7 @@ export class RateForm {
   }
 
   get #step(): number {
-    return (this.#run?.steps.at(-1)?.step ?? -1) + 1;
+    return this.#run?.step ?? 0;
   }
 
   get #steps(): number {

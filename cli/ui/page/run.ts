@@ -11,6 +11,8 @@ export class Run {
   steps: StepRecord[] = [];
   evals: Of<'eval'>[] = [];
   log: PageEvent[] = [];
+  /** Steps of a live run, of which the last record may know fewer. */
+  now: number | null = null;
 
   constructor(id: string, name: string, events: readonly PageEvent[] = []) {
     this.id = id;
@@ -39,6 +41,11 @@ export class Run {
         this.log.push(event);
       }
     }
+  }
+
+  /** Steps done. */
+  get step(): number {
+    return this.now ?? this.end?.step ?? (this.steps.at(-1)?.step ?? -1) + 1;
   }
 
   get hasAccuracy(): boolean {

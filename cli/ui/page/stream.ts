@@ -1,5 +1,5 @@
 /** The connection to the server. It is renewed after the computer slept, or the server was gone. */
-import type { CallName, Calls, Message, PageEvent } from '../protocol.ts';
+import type { CallName, Calls, Message, PageEvent, ViewName, Views } from '../protocol.ts';
 
 export type Connection = 'connecting' | 'open' | 'lost' | 'closed';
 
@@ -77,4 +77,11 @@ export async function eventsOf(id: string): Promise<readonly PageEvent[]> {
   const response = await fetch(`run?id=${encodeURIComponent(id)}`);
   if (!response.ok) throw new Error((await response.text()).trim());
   return (await response.json()) as readonly PageEvent[];
+}
+
+/** A view of a run. Null if there is none. */
+export async function viewOf<N extends ViewName>(id: string, name: N): Promise<Views[N] | null> {
+  const response = await fetch(`view?id=${encodeURIComponent(id)}&name=${name}`);
+  if (!response.ok) throw new Error((await response.text()).trim());
+  return (await response.json()) as Views[N] | null;
 }

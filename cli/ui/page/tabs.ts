@@ -41,6 +41,8 @@ export function tabs(all: readonly Tab[]): Tabs {
       button.tabIndex = i === index ? 0 : -1;
       panels[i].hidden = i !== index;
     });
+    // On a narrow screen the list scrolls.
+    buttons[index].scrollIntoView({ block: 'nearest', inline: 'nearest' });
     history.replaceState(null, '', `#${all[index].id}`);
     all[index].onShow?.();
   };

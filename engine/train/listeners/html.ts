@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { DataError, EngineError } from '../../errors.ts';
 import { codeOf, nodeFiles, readText, type Files } from '../../files.ts';
 import { checkOptions, checkText, isPromise, isRecord, show } from '../../options.ts';
-import type { EndEvent, Listener, TrainEvent } from '../events.ts';
+import type { EndEvent, Listener, StartEvent, TrainEvent } from '../events.ts';
 import { isEvent, replaceText, toLine, type LoggedEvent } from './files.ts';
 import { formatDuration, formatPercent, message, number, thousands } from './format.ts';
 import { confusionTable } from './confusion-table.ts';
@@ -86,6 +86,18 @@ export function htmlTo(files: Files, path: string, { config, title }: HtmlReport
       await write();
     },
   });
+}
+
+/** The file for the events of a run, as events.jsonl has them. Null before the run starts. */
+export function htmlOfEvents(title: string, events: readonly LoggedEvent[]): string | null {
+  const first = events.findLastIndex((event) => event.type === 'start' && event.step === 0);
+  const start = events.findLast((event) => event.type === 'start') as StartEvent | undefined;
+  if (start === undefined) return null;
+  const run = new RunRecord(start, { title }, events.slice(Math.max(0, first)));
+  const last = events.at(-1)!;
+  const summary = run.summary(last.type === 'end' ? (last as unknown as EndEvent) : null);
+  const ms = last.type === 'end' ? summary.ms : summary.stepMs + summary.evalMs;
+  return htmlOf(title, run, { ...summary, ms }, '');
 }
 
 const DATA_BEGIN = '<script type="application/json" id="events">';

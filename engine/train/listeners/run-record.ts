@@ -104,10 +104,10 @@ export class RunRecord {
   constructor(start: StartEvent, options: RunRecordOptions, earlier: readonly LoggedEvent[]) {
     this.start = start;
     this.#options = options;
-    this.#step = start.step;
     this.#interval = recordInterval(start);
     this.records = earlier.filter((event) => event.type === 'step').map(toRecord);
     this.evals = earlier.filter((event) => event.type === 'eval').map(toEval);
+    this.#step = Math.max(start.step, (this.records.at(-1)?.step ?? -1) + 1);
   }
 
   /** Takes an event and returns a record that it completes, or null. */

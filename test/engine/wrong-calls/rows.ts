@@ -762,7 +762,7 @@ export const made: ReadonlySet<unknown> = new Set<unknown>([
   wasmReport,
 ]);
 
-const pages = { livePage: row({ port: 0, title: 'A run' }) };
+const pages = { livePage: row({ port: 0, title: 'A run', runs: [], command: 'script' }) };
 
 /** The rows by entry. */
 export const table: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
