@@ -75,7 +75,8 @@ export function meanImage(dataset: AnyDataset, input?: string): HostTensor & { r
 
 /**
  * Mean and standard deviation of each channel (the last axis) over all inputs and positions. `std` is that of the population: it
- * divides by the count, not by the count minus one. It is 0 for a constant channel.
+ * divides by the count, not by the count minus one. It is 1 for a constant channel, which
+ * `nn.normalize` then maps to 0 (as in scikit-learn's StandardScaler).
  *
  * Shapes: data set of [..., C] -> mean [C], std [C].
  * Units: those of the data, 0 to 255 for u8 images.
@@ -107,5 +108,6 @@ export function channelStats(
     return sums.map((sum) => sum / perChannel);
   };
   const mean = average(null);
-  return { mean: Float32Array.from(mean), std: Float32Array.from(average(mean), Math.sqrt) };
+  const std = Float32Array.from(average(mean), (variance) => (variance === 0 ? 1 : Math.sqrt(variance)));
+  return { mean: Float32Array.from(mean), std };
 }
