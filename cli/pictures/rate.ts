@@ -3,6 +3,7 @@ import type { Loader } from '../../datasets/index.ts';
 import {
   lossTrend,
   lrRangeTest,
+  meanCurve,
   progressBar,
   suggestBounds,
   type Backend,
@@ -16,7 +17,6 @@ import { sgd, type Optimizer } from '../../optim/index.ts';
 import type { Schedule } from '../../schedulers/index.ts';
 import type { Host } from '../host.ts';
 import { plotText, widthOf } from '../terminal/plot.ts';
-import { meanOf } from '../ui/views/range.ts';
 
 /** The sweep of fastai's `lr_find`, but up to a rate at which any network with batch normalization diverges or forgets. */
 const SWEEP = { from: 1e-4, to: 3, steps: 100, sweep: 'exponential' } as const;
@@ -69,7 +69,7 @@ export async function findRate(host: Host, options: FindOptions): Promise<FoundR
     ],
   });
   if (signal.aborted) return null;
-  const curve = meanOf(test.curves);
+  const curve = meanCurve(test.curves);
   const stepMs = times.sort((a, b) => a - b)[times.length >> 1] ?? 0;
   const { max, why } = choose(curve);
   host.stderr.write(plot(curve, max, widthOf(host.stderr, host.env)));

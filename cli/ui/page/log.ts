@@ -31,6 +31,9 @@ function describe(event: PageEvent): string {
   }
 }
 
+/** More rows would slow the page down. The file of the run has them all. */
+const MOST = 500;
+
 export class Log {
   readonly element: HTMLElement;
   readonly #body: HTMLElement;
@@ -68,6 +71,7 @@ export class Log {
     [this.#run, this.#shown] = [run, log.length];
     this.#body.replaceChildren(
       ...log
+        .slice(-MOST)
         .toReversed()
         .map((event) =>
           h(

@@ -2,9 +2,9 @@
 import {
   lossTrend,
   lrRangeTest,
+  meanCurve,
   suggestBounds,
   type Listener,
-  type RangeCurve,
   type RangeTest,
   type RunHandle,
 } from '../../../engine/index.ts';
@@ -72,7 +72,7 @@ function withRate(optimizer: Optimizer, lr: Schedule, step: number): Optimizer {
 
 /** A range test for the page. Several sweeps become their mean, as far as all of them go. */
 export function rangeView({ curves, from, to, sweep }: RangeTest, step: number): RangeView {
-  const curve = curves.length === 1 ? curves[0] : meanOf(curves);
+  const curve = meanCurve(curves);
   const trend = lossTrend(curve);
   const suggestions = Object.entries(suggestBounds(curve)).map(([name, { lr, why }]) => ({
     name,
@@ -90,17 +90,4 @@ export function rangeView({ curves, from, to, sweep }: RangeTest, step: number):
     trend: { rates: trend.map(({ lr }) => lr), losses: trend.map(({ loss }) => loss) },
     suggestions,
   };
-}
-
-/** The mean of the losses of several sweeps, as far as all of them go. */
-export function meanOf(curves: readonly RangeCurve[]): RangeCurve {
-  const length = Math.min(...curves.map(({ points }) => points.length));
-  const mean = (values: readonly number[]): number =>
-    values.reduce((sum, value) => sum + value, 0) / values.length;
-  const points = curves[0].points.slice(0, length).map((point, i) => ({
-    ...point,
-    loss: mean(curves.map((curve) => curve.points[i].loss)),
-    smoothed: mean(curves.map((curve) => curve.points[i].smoothed)),
-  }));
-  return { ...curves[0], points, end: curves.some(({ end }) => end === 'diverged') ? 'diverged' : 'done' };
 }
