@@ -1,5 +1,6 @@
 /** One value, or several by name: the inputs and targets of a data set, and the outputs of a model. */
 import { isPromise, isRecord, show } from './options.ts';
+import { formatType } from './shape.ts';
 import { Tensor } from './tensor.ts';
 import type { TensorType } from './types.ts';
 
@@ -36,6 +37,14 @@ export const tensorsOf = (tensors: Named<Tensor>): readonly Part<Tensor>[] =>
   tensors instanceof Tensor
     ? [{ name: null, value: tensors }]
     : Object.entries(tensors).map(([name, value]) => ({ name, value }));
+
+/** `output f32 [8,3]`, or `outputs kind f32 [8,3], size f32 [8,1]`. */
+export const listTensors = (which: 'output' | 'target', tensors: Named<Tensor>): string =>
+  tensors instanceof Tensor
+    ? `${which} ${formatType(tensors)}`
+    : `${which}s ${tensorsOf(tensors)
+        .map(({ name, value }) => `${name} ${value instanceof Tensor ? formatType(value) : show(value)}`)
+        .join(', ')}`;
 
 /** How keys and messages name a part: 'x', or 'x.image'. */
 export const keyOf = (which: string, name: string | null): string =>

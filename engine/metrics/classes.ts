@@ -2,9 +2,12 @@
 import { ShapeError } from '../errors.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../options.ts';
 import { argMax, cast, greaterEqual } from '../ops/index.ts';
+import { labelFix } from '../ops/primitives/loss.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { mean, type Accumulation, type Accumulator, type Score } from './accumulator.ts';
+import { checkSingle } from './on-target.ts';
+import { checkLabel } from './labels.ts';
 
 export interface ClassOptions {
   /** A label that does not count. Default: none. */
@@ -31,6 +34,7 @@ function predictions(
   output: Tensor,
   labels: Tensor,
 ): { readonly predicted: Tensor; readonly classes: number } {
+  checkSingle(kind, output, labels);
   const hasClasses = output.rank === labels.rank + 1 && sameShape(output.shape.slice(0, -1), labels.shape);
   if (labels.dtype === 'i32' && hasClasses && output.shape.at(-1)! > 1) {
     return { predicted: argMax(output, -1), classes: output.shape.at(-1)! };
@@ -41,7 +45,7 @@ function predictions(
   }
   throw new ShapeError(
     `${kind}: expects logits [N, …, classes] and labels i32 [N, …], or one logit for each label 0 or 1, ` +
-      `but got ${formatType(output)} and ${formatType(labels)}`,
+      `but got ${formatType(output)} and ${formatType(labels)}${labelFix(output, labels)}`,
   );
 }
 
@@ -57,14 +61,15 @@ function fromConfusion(
     measure(output, targets) {
       const { predicted, classes } = predictions(kind, output, targets);
       return {
-        rows: { predicted, labels: cast(targets, 'i32') },
-        start: () => countConfusions(classes, ignoreIndex, score),
+        rows: { predicted, labels: targets },
+        start: () => countConfusions(kind, classes, ignoreIndex, score),
       };
     },
   };
 }
 
 function countConfusions(
+  kind: string,
   classes: number,
   ignoreIndex: number | undefined,
   score: (confusion: Confusion) => Score,
@@ -74,7 +79,9 @@ function countConfusions(
     add(rows) {
       const [predicted, labels] = [rows['predicted'].data, rows['labels'].data];
       labels.forEach((label, i) => {
-        if (label !== ignoreIndex) counts[label][predicted[i]]++;
+        if (label === ignoreIndex) return;
+        checkLabel(kind, label, classes, '; for labels that do not count, pass ignoreIndex');
+        counts[label][predicted[i]]++;
       });
     },
     result: () => score(counts),

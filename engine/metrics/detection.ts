@@ -5,6 +5,7 @@ import { formatType, sameShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import type { HostTensor } from '../types.ts';
 import { mean, type Accumulation, type Accumulator } from './accumulator.ts';
+import { checkSingle } from './on-target.ts';
 
 /** Numbers of boxes, four for each. */
 type Coordinates = ArrayLike<number>;
@@ -144,6 +145,7 @@ export function meanAveragePrecision(options: DetectionOptions): Accumulator {
   return {
     kind: where,
     measure(output, targets) {
+      if (!(targets instanceof Tensor)) checkSingle(where, output, targets);
       const { boxes, scores } = checkedDetections(where, detections(output), targets);
       return {
         rows: { boxes, scores, truths: targets },
@@ -231,7 +233,8 @@ function collectTruths(truths: readonly Truths[], image: number, rows: ArrayLike
     if (x2 <= x1 || y2 <= y1) continue;
     if (truths[c] === undefined) {
       throw new DataError(
-        `meanAveragePrecision: a target has class ${c}, but the scores have ${truths.length} classes (0 … ${truths.length - 1})`,
+        `meanAveragePrecision: a target has class ${c}, but the scores have ${truths.length} classes, 0 … ${truths.length - 1} ` +
+          '(return one column of scores for each class, without the background)',
       );
     }
     truths[c].set(image, [...(truths[c].get(image) ?? []), x1, y1, x2, y2]);

@@ -16,4 +16,5 @@ export {
   type Detections,
   type SuppressionOptions,
 } from './detection.ts';
+export { onTarget, type OnTargetOptions } from './on-target.ts';
 export { auc, averagePrecision, topKAccuracy } from './ranking.ts';

@@ -2,10 +2,13 @@
 import { ShapeError } from '../errors.ts';
 import { checkInteger } from '../options.ts';
 import { cast, equal, softmax, sum, topK } from '../ops/index.ts';
+import { labelFix } from '../ops/primitives/loss.ts';
 import { formatType, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { MetricFunction } from '../train/objective.ts';
 import { mean, type Accumulation, type Accumulator } from './accumulator.ts';
+import { checkLabel } from './labels.ts';
+import { checkSingle } from './on-target.ts';
 
 /**
  * Share of examples whose label is among the k largest logits. Ties go to the first classes.
@@ -19,6 +22,7 @@ import { mean, type Accumulation, type Accumulator } from './accumulator.ts';
 export function topKAccuracy(k: number): MetricFunction {
   checkInteger('topKAccuracy', 'k', k, 1);
   return (logits, labels) => {
+    checkSingle('topKAccuracy', logits, labels);
     if (
       labels.dtype !== 'i32' ||
       logits.rank !== 2 ||
@@ -27,7 +31,7 @@ export function topKAccuracy(k: number): MetricFunction {
     ) {
       throw new ShapeError(
         `topKAccuracy: expects logits [N, classes] of at least ${k} classes and labels i32 [N], ` +
-          `but got ${formatType(logits)} and ${formatType(labels)}`,
+          `but got ${formatType(logits)} and ${formatType(labels)}${labelFix(logits, labels)}`,
       );
     }
     const { indices } = topK(logits, k);
@@ -37,18 +41,19 @@ export function topKAccuracy(k: number): MetricFunction {
 
 /** The scores of each class, [N, classes], and of which class each example is. */
 function scoresOf(kind: string, output: Tensor, targets: Tensor): Readonly<Record<string, Tensor>> {
+  checkSingle(kind, output, targets);
   const n = targets.shape[0] ?? 0;
   const isOneEach = targets.rank === 1 || (targets.rank === 2 && targets.shape[1] === 1);
   if (isOneEach && output.shape[0] === n) {
-    const labels = cast(targets.reshape([n]), 'i32');
+    const labels = targets.reshape([n]);
     if (output.rank === 1 || (output.rank === 2 && output.shape[1] === 1))
       return { scores: output.reshape([n, 1]), labels };
     // The order of examples by one logit of several means nothing, that by its probability does.
-    if (output.rank === 2) return { scores: softmax(output), labels };
+    if (output.rank === 2 && labels.dtype === 'i32') return { scores: softmax(output), labels };
   }
   throw new ShapeError(
     `${kind}: expects logits [N, classes] and labels i32 [N], or logits [N] or [N, 1] for labels 0 and 1, ` +
-      `but got ${formatType(output)} and ${formatType(targets)}`,
+      `but got ${formatType(output)} and ${formatType(targets)}${labelFix(output, targets)}`,
   );
 }
 
@@ -64,18 +69,25 @@ function oneAgainstRest(kind: string, metric: (sorted: readonly Ranked[]) => num
     kind,
     measure(output, targets) {
       const rows = scoresOf(kind, output, targets);
-      return { rows, start: () => collectScores(rows['scores'].shape[1], metric) };
+      return { rows, start: () => collectScores(kind, rows['scores'].shape[1], metric) };
     },
   };
 }
 
-function collectScores(classes: number, metric: (sorted: readonly Ranked[]) => number): Accumulation {
+function collectScores(
+  kind: string,
+  classes: number,
+  metric: (sorted: readonly Ranked[]) => number,
+): Accumulation {
   const scores: number[] = [];
   const labels: number[] = [];
   return {
     add(rows) {
       for (const score of rows['scores'].data) scores.push(score);
-      for (const label of rows['labels'].data) labels.push(label);
+      for (const label of rows['labels'].data) {
+        checkLabel(kind, label, Math.max(classes, 2));
+        labels.push(label);
+      }
     },
     result() {
       const perClass = Array.from({ length: classes }, (_, c) => {

@@ -92,7 +92,12 @@ export function crossEntropy(
   const [z, t] = [toTensor(name, logits), toTensor(name, target)];
   checkOrder(name, z, t);
   expectDType(name, 'f32', z);
-  if (z.rank < 2) expectRank(name, z, 2, 'logits [N, classes]');
+  if (z.rank < 2) {
+    throw new ShapeError(
+      `${name}: expects logits [N, classes] but got ${formatType(z)} and targets ${formatType(t)} ` +
+        '(for one output and targets 0 and 1, use binaryCrossEntropy)',
+    );
+  }
   const soft = t.dtype === 'f32' && sameShape(z.shape, t.shape) && z.shape.at(-1) !== 0;
   if (!soft) checkClasses(name, z, t);
   if (ignoreIndex !== undefined) checkIgnored(name, ignoreIndex, soft ? t : null);
@@ -202,20 +207,42 @@ export function accuracy(logits: TensorLike, labels: TensorLike, options: Reduct
 /** Output and target as tensors. Throws ShapeError unless both are `f32` [N, ...] of one shape. */
 function pairOf(where: string, output: TensorLike, target: TensorLike): [Tensor, Tensor] {
   const [a, b] = [toTensor(where, output), toTensor(where, target)];
-  expectDType(where, 'f32', a, b);
-  if (a.rank === 0 || !sameShape(a.shape, b.shape)) {
+  if (a.dtype !== 'f32' || b.dtype !== 'f32' || a.rank === 0 || !sameShape(a.shape, b.shape)) {
     throw new ShapeError(
-      `${where}: expects an output and a target of the same shape [N, ...] but got ${formatType(a)} and ${formatType(b)}${columnFix(a, b)}`,
+      `${where}: expects an output and a target f32 of the same shape [N, ...] but got ${formatType(a)} and ${formatType(b)}${pairFix(a, b)}`,
     );
   }
   return [a, b];
 }
 
-/** The fix for an output [N, 1] and a target [N]. */
-const columnFix = (output: Tensor, target: Tensor): string =>
-  output.rank === 2 && output.shape[1] === 1 && sameShape(target.shape, [output.shape[0]])
-    ? ` (reshape the target to ${formatShape(output.shape)})`
-    : '';
+/** The fix for operands that do not fit: integers, class labels, columns, and another number of outputs. */
+function pairFix(output: Tensor, target: Tensor): string {
+  const fix = sameShape(output.shape, target.shape) ? castFix(output, target) : shapeFix(output, target);
+  return fix === '' ? '' : ` (${fix})`;
+}
+
+function castFix(output: Tensor, target: Tensor): string {
+  if (output.rank === 0) return 'keep the axis of the examples';
+  return output.dtype === 'f32'
+    ? 'write cast(target)'
+    : `write cast(output)${target.dtype === 'f32' ? '' : ' and cast(target)'}`;
+}
+
+function shapeFix(output: Tensor, target: Tensor): string {
+  if (output.dtype !== 'f32' && target.dtype === 'f32')
+    return 'the output comes first, and the target second';
+  const without = (x: Tensor): readonly number[] => x.shape.slice(0, -1);
+  if (output.shape.at(-1) === 1 && sameShape(without(output), target.shape))
+    return `reshape the target to ${formatShape(output.shape)}`;
+  if (target.shape.at(-1) === 1 && sameShape(without(target), output.shape))
+    return `reshape the output to ${formatShape(target.shape)}`;
+  const classes = output.shape.at(-1);
+  if (target.dtype !== 'f32' && sameShape(without(output), target.shape))
+    return `for class labels, use crossEntropy, or oneHot(target, ${classes})`;
+  if (output.rank > 0 && output.rank === target.rank && sameShape(without(output), without(target)))
+    return `the last axis of the output must have ${target.shape.at(-1)} elements, or that of the target ${classes}`;
+  return '';
+}
 
 /** The mean over all axes but the first. */
 const meanOfRows = (x: Tensor): Tensor => (x.rank === 1 ? x : mean(x, innerAxes(x)));

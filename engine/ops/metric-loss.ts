@@ -53,7 +53,7 @@ function vectorsOf(name: string, ...vectors: readonly TensorLike[]): Tensor[] {
   const list = vectors.map((x) => floats(name, x));
   if (list.some((t) => t.rank !== 2 || !sameShape(t.shape, list[0].shape))) {
     throw new ShapeError(
-      `${name}: expects vectors [N, D] of one shape but got ${list.map(formatType).join(' and ')}`,
+      `${name}: expects vectors [N, D] of one shape but got ${list.map(formatType).join(' and ')} (give each example one vector of the same length)`,
     );
   }
   return list;
@@ -91,7 +91,7 @@ export function cosineEmbeddingLoss(
   const same = cast(toTensor(name, labels));
   if (!sameShape(same.shape, [x.shape[0]])) {
     throw new ShapeError(
-      `${name}: pairs ${formatType(x)} need labels [${x.shape[0]}] but got ${formatType(same)}`,
+      `${name}: pairs ${formatType(x)} need labels [${x.shape[0]}] but got ${formatType(same)} (give each pair one label, 1 or −1)`,
     );
   }
   const cosine = cosineSimilarity(x, y);

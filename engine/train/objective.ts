@@ -1,8 +1,8 @@
 /** Loss and metrics. Each gives one number per example, because means must exclude padded examples. */
 import type { AnyDataset } from '../dataset.ts';
-import { ShapeError } from '../errors.ts';
+import { DataError, ShapeError } from '../errors.ts';
 import { isAccumulator, type Accumulation, type Accumulator } from '../metrics/accumulator.ts';
-import { isType, rowsIn, type Named } from '../named.ts';
+import { isType, listTensors, rowsIn, type Named } from '../named.ts';
 import { expectTensor } from '../op.ts';
 import { accuracy, crossEntropy } from '../ops/loss.ts';
 import { isPromise, isRecord, show } from '../options.ts';
@@ -120,24 +120,42 @@ export function measure(
     );
   }
   const options = { reduction: 'none' } as const;
-  const rows: Record<string, Tensor> = { loss: loss(output, targets, options) };
+  const name = naming(where, output, targets);
+  const rows: Record<string, Tensor> = { loss: name('loss', () => loss(output, targets, options)) };
   const perClass = logits?.shape[1] === classes.length;
   const measured = metrics ?? (perClass ? ACCURACY : {});
   const count = rowsIn(targets);
-  for (const [name, metric] of Object.entries(measured))
-    rows[METRIC + name] = metric(output, targets, options);
-  for (const [name, value] of Object.entries(rows)) {
-    expectTensor(`${where}: ${name}`, value);
+  for (const [metric, compute] of Object.entries(measured))
+    rows[METRIC + metric] = name(METRIC + metric, () => compute(output, targets, options));
+  for (const [row, value] of Object.entries(rows)) {
+    expectTensor(`${where}: ${row}`, value);
     if (value.dtype !== 'f32' || value.rank !== 1 || value.shape[0] !== count) {
       const scalar = 'pass the third argument on, for instance crossEntropy(output, targets, options)';
       throw new ShapeError(
-        `${where}: ${name} must return one number per example, f32 [${count}], got ${formatType(value)} ` +
+        `${where}: ${row} must return one number per example, f32 [${count}], got ${formatType(value)} ` +
           `(${value.rank === 0 ? scalar : 'reduce all axes except the first; the trainer reduces the batch'})`,
       );
     }
   }
   return rows;
 }
+
+/** Names the loss or the metric in shape errors of `compute`, and lists several outputs and targets. */
+const naming =
+  (where: string, output: Tensors, targets: Tensors) =>
+  <T>(name: string, compute: () => T): T => {
+    try {
+      return compute();
+    } catch (cause) {
+      if (!(cause instanceof ShapeError)) throw cause;
+      throw new ShapeError(`${where}: ${name}: ${cause.message}${choices(output, targets)}`, { cause });
+    }
+  };
+
+const choices = (output: Tensors, targets: Tensors): string =>
+  output instanceof Tensor && targets instanceof Tensor
+    ? ''
+    : `; there are ${listTensors('output', output)} and ${listTensors('target', targets)}`;
 
 /** The prefix of metrics in the outputs of a step. */
 const METRIC = 'metric ';
@@ -181,7 +199,11 @@ export function accumulate(
   const starts: [string, () => Accumulation][] = [];
   const count = rowsIn(targets);
   for (const [name, accumulator] of Object.entries(accumulators)) {
-    const measured = accumulator.measure(output, targets);
+    const measured = naming(
+      where,
+      output,
+      targets,
+    )(METRIC + name, () => accumulator.measure(output, targets));
     for (const [key, value] of Object.entries(measured.rows)) {
       expectTensor(`${where}: metric ${name}: ${key}`, value);
       if (value.rank === 0 || value.shape[0] !== count) {
@@ -192,7 +214,22 @@ export function accumulate(
       }
       outputs[rowsOf(name) + key] = value;
     }
-    starts.push([name, () => measured.start()]);
+    starts.push([name, () => namedAccumulation(`${where}: ${METRIC}${name}`, measured.start())]);
   }
   return { outputs, start: () => Object.fromEntries(starts.map(([name, start]) => [name, start()])) };
+}
+
+/** Names the metric in errors about the data. */
+function namedAccumulation(place: string, accumulation: Accumulation): Accumulation {
+  return {
+    add(rows) {
+      try {
+        accumulation.add(rows);
+      } catch (cause) {
+        if (!(cause instanceof DataError)) throw cause;
+        throw new DataError(`${place}: ${cause.message}`, { cause });
+      }
+    },
+    result: () => accumulation.result(),
+  };
 }

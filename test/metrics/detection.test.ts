@@ -92,7 +92,7 @@ describe('mean average precision', () => {
   it('refuses other shapes and classes', async () => {
     const found = outputs([[...box(0, 0), 0.9, 0]]);
     await expect(scoresOf(found, truths([[...box(0, 0), 7]]), { mAP: mAP() })).rejects.toThrow(
-      'meanAveragePrecision: a target has class 7, but the scores have 2 classes (0 … 1)',
+      'evaluate: metric mAP: meanAveragePrecision: a target has class 7, but the scores have 2 classes, 0 … 1 (return one column',
     );
     await expect(scoresOf(found, tensorOf([1, 4], [0, 0, 1, 1]), { mAP: mAP() })).rejects.toThrow(
       'meanAveragePrecision: expects boxes f32 [N, A, 4], scores f32 [N, A, classes] and targets f32 [N, K, 5], but got f32 [3,1,4], f32 [3,1,2] and f32 [3,4]',

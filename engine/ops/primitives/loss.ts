@@ -12,19 +12,24 @@ import { sum } from '../reduce.ts';
 type None = Record<never, never>;
 const none: None = {};
 
-/** The fix for one-hot targets, for class indices that are floats, and for images in the order of PyTorch. */
-function labelFix(logits: TensorType, labels: TensorType): string {
+/** The fix for labels that do not fit the logits: one-hot targets, floats, columns, and images in the order of PyTorch. '' for others. */
+export function labelFix(logits: TensorType, labels: TensorType): string {
   if (sameShape(labels.shape, logits.shape)) {
     return ' (labels are indices of classes: convert one-hot targets with argMax(targets, 1))';
   }
   const rows = logits.shape.slice(0, -1);
   if (labels.dtype === 'f32' && sameShape(labels.shape, rows)) {
-    return ' (use integers for class labels: an Int32Array)';
+    return logits.shape.at(-1) === 1
+      ? ' (for one output and targets 0 and 1, use binaryCrossEntropy; for class labels, an Int32Array)'
+      : ' (use integers for class labels: an Int32Array)';
+  }
+  if (sameShape(labels.shape, [...rows, 1])) {
+    return ` (reshape the labels to ${formatShape(rows)}${labels.dtype === 'i32' ? '' : ', as integers'})`;
   }
   const [n, , ...rest] = logits.shape;
   return rows.length > 1 && sameShape(labels.shape, [n, ...rest])
     ? ' (classes come last; this looks like [N, classes, ...]: transpose the logits)'
-    : '';
+    : ` (give each of the ${formatShape(rows)} rows one label)`;
 }
 
 /** Throws ShapeError for an i32 first and an f32 second argument. */

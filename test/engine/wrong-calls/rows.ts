@@ -677,6 +677,7 @@ const accumulators: Readonly<Record<string, Row>> = {
   }),
   meanIoU: row({ average: 'macro', ignoreIndex: 1 }),
   nonMaxSuppression: row([0, 0, 1, 1], [0.5], { iou: 0.5, minScore: 0, limit: 2 }),
+  onTarget: row('kind', c.accuracy, { output: 'kind' }),
   precision: row({ average: 'macro', ignoreIndex: 1 }),
   recall: row({ average: 'macro', ignoreIndex: 1 }),
   topKAccuracy: row(2),
