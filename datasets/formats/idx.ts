@@ -4,6 +4,7 @@ import { formatShape, sizeOf } from '../../engine/shape.ts';
 import { STORED, unrepresentable } from '../../engine/stored.ts';
 import type { HostTensor } from '../../engine/types.ts';
 import { swapped } from './byte-order.ts';
+import { itIs } from './recognize.ts';
 import { beginningOfGzip, gunzip, isGzip, openSource } from './source.ts';
 
 /** The types of the format by their code, with their names in the table of stored types. */
@@ -64,7 +65,7 @@ function readHeader(where: string, bytes: Uint8Array, isCompressed: boolean): He
   if (bytes.length < 4 || first !== 0 || second !== 0) {
     throw new DataError(
       `${where}: not an IDX file: it must begin with two zero bytes, got ${bytes.length < 4 ? `${bytes.length} bytes` : `${first} and ${second}`}` +
-        `${isCompressed ? ' after decompression' : ''} (pass a file such as train-images-idx3-ubyte)`,
+        `${isCompressed ? ' after decompression' : ''}${itIs(bytes)} (pass a file such as train-images-idx3-ubyte)`,
     );
   }
   const type = TYPES[code];

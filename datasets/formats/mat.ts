@@ -5,6 +5,7 @@
  */
 import { inflateSync } from 'node:zlib';
 import { DataError } from '../../engine/errors.ts';
+import { itIs } from './recognize.ts';
 
 /** A numeric array in the order of the file: the first axis changes fastest. */
 export interface MatArray {
@@ -41,7 +42,7 @@ export function readMat(where: string, file: Uint8Array): ReadonlyMap<string, Ma
   const isLittle = file[126] === 0x49 && file[127] === 0x4d;
   if (file.length < HEADER || !isLittle || viewOf(file).getUint16(124, true) !== 0x0100) {
     throw new DataError(
-      `${where}: not a MATLAB file of version 5 in little-endian order (save it with -v7, or obtain it again)`,
+      `${where}: not a MATLAB file of version 5 in little-endian order${itIs(file)} (save it with -v7, or obtain it again)`,
     );
   }
   const found = new Map<string, MatArray>();

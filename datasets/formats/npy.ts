@@ -4,6 +4,7 @@ import { formatShape, sizeOf, stridesOf } from '../../engine/shape.ts';
 import { STORED, unrepresentable } from '../../engine/stored.ts';
 import type { HostData, HostTensor, Shape, State } from '../../engine/types.ts';
 import { swapped } from './byte-order.ts';
+import { itIs } from './recognize.ts';
 import { openSource } from './source.ts';
 import { unzip } from './zip.ts';
 
@@ -126,7 +127,7 @@ function splitHeader(where: string, bytes: Uint8Array): { readonly start: number
   if (!isNpy) {
     const fix =
       bytes[0] === 0x50 && bytes[1] === 0x4b ? 'read a .npz file with readNpz' : 'write it with np.save';
-    throw new DataError(`${where}: not a .npy file: it must begin with \\x93NUMPY (${fix})`);
+    throw new DataError(`${where}: not a .npy file: it must begin with \\x93NUMPY${itIs(bytes)} (${fix})`);
   }
   const version = bytes[6];
   if (version !== 1 && version !== 2 && version !== 3) {

@@ -94,8 +94,9 @@ async function readSplit(
 }
 
 /**
- * CIFAR-10: 50,000 training and 10,000 test images in 10 classes. It takes about 184 MB of memory. If the data is not in `dir`, it is
- * downloaded there.
+ * CIFAR-10: 50,000 training and 10,000 test images in 10 classes. It takes about 184 MB of memory. `dir` has the files of the
+ * official binary archive, their folder or the archive. The Python version is converted to the binary files, whose checksums are verified. If
+ * `dir` has none of them, the data is downloaded there.
  *
  * Shapes: x [32, 32, 3] u8, y [] i32 from 0 to 9.
  * Throws DataError for missing, truncated or corrupt files, and if no source is reachable. Throws the reason of the signal when it

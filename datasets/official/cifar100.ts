@@ -1,12 +1,19 @@
 /** CIFAR-100 from its official binary files. */
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Dataset } from '../../engine/dataset.ts';
 import { DataError } from '../../engine/errors.ts';
 import { nodeFiles } from '../../engine/files.ts';
 import { checkOneOf, checkOptions } from '../../engine/options.ts';
 import { arrays } from '../arrays.ts';
-import { fileSize, orNamedStorageError, unpack } from '../download/files.ts';
+import {
+  findPython,
+  pythonFolder,
+  readPickleFile,
+  recordsOf,
+  type PythonVersion,
+} from '../download/cifar-python.ts';
+import { checkFolder, fileSize, orNamedStorageError, unpack } from '../download/files.ts';
 import {
   checkNamed,
   dataDir,
@@ -15,6 +22,9 @@ import {
   type NamedOptions,
   type OfficialFile,
 } from '../download/named.ts';
+import { HOME_PAGE } from '../download/obtain.ts';
+import { refuseOtherForms } from '../download/other-forms.ts';
+import { itIs } from '../formats/recognize.ts';
 
 export interface Cifar100Options extends NamedOptions {
   /** The 100 classes ('fine'), or the 20 groups of them ('coarse'). Default 'fine'. */
@@ -29,13 +39,18 @@ const ARCHIVE: OfficialFile = {
 };
 const FOLDER = 'cifar-100-binary';
 const FILES = ['train.bin', 'test.bin', 'fine_label_names.txt', 'coarse_label_names.txt'] as const;
+const PYTHON: PythonVersion = {
+  archive: 'cifar-100-python.tar.gz',
+  folder: 'cifar-100-python',
+  files: ['train', 'test', 'meta'],
+};
 const PIXELS = 1024;
 /** The coarse label, the fine label, and the planes R, G and B of 32 x 32. */
 const RECORD = 2 + 3 * PIXELS;
 
 /**
- * CIFAR-100: 50,000 training and 10,000 test images in 100 classes, or in their 20 groups. `dir` has the files of the official binary
- * archive, their folder or the archive. If it has none of them, the archive is downloaded there.
+ * CIFAR-100: 50,000 training and 10,000 test images in 100 classes, or in their 20 groups. `dir` has the files of the official binary or
+ * Python archive, their folder or the archive. If it has none of them, the binary archive is downloaded there.
  *
  * Shapes: x [32, 32, 3] u8, y [] i32 from 0 to 99, or from 0 to 19.
  * Throws DataError for missing, truncated or corrupt files. Throws the reason of the signal when it aborts.
@@ -64,24 +79,60 @@ export async function cifar100(
 /** The folder with the files. */
 async function obtain(options: NamedOptions): Promise<string> {
   const root = resolve(options.dir ?? (await dataDir('cifar100')));
+  await checkFolder('cifar100', root);
   for (const dir of [root, join(root, FOLDER)]) {
     // oxlint-disable-next-line no-await-in-loop -- the first one that has the files
     const sizes = await Promise.all(FILES.map((name) => fileSize(join(dir, name))));
     if (sizes.every((size) => size !== null)) return dir;
   }
-  const archive = await obtainFile('cifar100', ARCHIVE, root, options);
   const { signal, onProgress } = options;
+  const hasArchive = (await fileSize(join(root, ARCHIVE.name))) !== null;
+  const python = hasArchive ? null : await findPython(root, PYTHON);
+  if (!hasArchive && python === null) {
+    await refuseOtherForms(
+      'cifar100',
+      root,
+      'the binary or the Python version of CIFAR-100',
+      `download it from ${HOME_PAGE}, or choose another folder`,
+    );
+  }
+  const archive = python ?? (await obtainFile('cifar100', ARCHIVE, root, options));
   const [target, part] = [join(root, FOLDER), join(root, `.${FOLDER}.part`)];
   try {
     await rm(part, { recursive: true, force: true });
     await mkdir(part);
-    await unpack({ archive, dir: part, wanted: FILES, source: archive, signal, onProgress });
+    if (python === null)
+      await unpack({ archive, dir: part, wanted: FILES, source: archive, signal, onProgress });
+    else await convert(python, part, options);
     await rm(target, { recursive: true, force: true });
     await nodeFiles.rename(part, target);
   } catch (error) {
     throw orNamedStorageError('cifar100', error, root);
   }
   return target;
+}
+
+/** Writes the files of the binary version. `found` is the folder or the archive of the Python version. */
+async function convert(found: string, part: string, { signal, onProgress }: NamedOptions): Promise<void> {
+  const unpacked = join(part, 'python');
+  await mkdir(unpacked);
+  const dir = await pythonFolder({ found, version: PYTHON, tmp: unpacked, onProgress, signal });
+  const meta = await readPickleFile('cifar100', join(dir, 'meta'));
+  for (const labels of ['fine', 'coarse'] as const) {
+    const names = meta.get(`${labels}_label_names`);
+    if (!Array.isArray(names))
+      throw new DataError(
+        `cifar100: ${join(dir, 'meta')}: it has no ${labels}_label_names (obtain it again)`,
+      );
+    await writeFile(join(part, `${labels}_label_names.txt`), `${names.join('\n')}\n`);
+  }
+  for (const [k, name] of ['train', 'test'].entries()) {
+    signal?.throwIfAborted();
+    const records = await recordsOf('cifar100', join(dir, name), ['coarse_labels', 'fine_labels']);
+    await writeFile(join(part, `${name}.bin`), records);
+    onProgress?.({ phase: 'convert', source: found, done: k + 1, total: 2 });
+  }
+  await rm(unpacked, { recursive: true });
 }
 
 async function readRecords(
@@ -94,7 +145,7 @@ async function readRecords(
   const n = bytes.length / RECORD;
   if (!Number.isInteger(n) || n === 0) {
     throw new DataError(
-      `cifar100: ${path}: the file is truncated or has another format: it has ${bytes.length} bytes, which is no multiple of ${RECORD} ` +
+      `cifar100: ${path}: the file is truncated or has another format: it has ${bytes.length} bytes, which is no multiple of ${RECORD}${itIs(bytes)} ` +
         '(obtain it again)',
     );
   }

@@ -1,36 +1,54 @@
 /** MNIST and Fashion-MNIST from their official files. */
+import { join } from 'node:path';
 import type { Dataset } from '../../engine/dataset.ts';
 import { DataError } from '../../engine/errors.ts';
 import { formatType, sameShape } from '../../engine/shape.ts';
 import { arrays } from '../arrays.ts';
+import { checkFolder, fileSize } from '../download/files.ts';
+import { refuseOtherForms } from '../download/other-forms.ts';
 import { readIdx } from '../formats/idx.ts';
 import { checkNamed, dataDir, obtainFile, type NamedOptions, type OfficialFile } from '../download/named.ts';
 
 type Files = Readonly<Record<'trainImages' | 'trainLabels' | 'testImages' | 'testLabels', OfficialFile>>;
 
-const filesAt = (url: string, md5: readonly [string, string, string, string]): Files => {
+/** Without compression, with the dot of Kaggle's names, and in the folders of torchvision. */
+const othersOf = (folder: string, name: string): readonly string[] => {
+  const dotted = name.replace('-idx', '.idx');
+  return [name, dotted, `${dotted}.gz`, `${folder}/raw/${name}`, `${folder}/raw/${name}.gz`];
+};
+
+const filesAt = (folder: string, url: string, md5: readonly [string, string, string, string]): Files => {
   const [trainImages, trainLabels, testImages, testLabels] = [
     'train-images-idx3-ubyte',
     'train-labels-idx1-ubyte',
     't10k-images-idx3-ubyte',
     't10k-labels-idx1-ubyte',
-  ].map((name, i) => ({ name: `${name}.gz`, other: [name], url: `${url}${name}.gz`, md5: md5[i] }));
+  ].map((name, i) => ({
+    name: `${name}.gz`,
+    other: othersOf(folder, name),
+    url: `${url}${name}.gz`,
+    md5: md5[i],
+  }));
   return { trainImages, trainLabels, testImages, testLabels };
 };
 
 /** The checksums are those of torchvision's sources. */
-const MNIST = filesAt('https://ossci-datasets.s3.amazonaws.com/mnist/', [
+const MNIST = filesAt('MNIST', 'https://ossci-datasets.s3.amazonaws.com/mnist/', [
   'f68b3c2dcbeaaa9fbdd348bbdeb94873',
   'd53e105ee54ea40749a09fcbcd1e9432',
   '9fb629c4189551a2d022fa330f9573f3',
   'ec29112dd5afa0611ce80d1b7f02629c',
 ]);
-const FASHION = filesAt('https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/', [
-  '8d4fb7e6c68d591d4c3dfef9ec88bf0d',
-  '25c81989df183df01b3e8a0aad5dffbe',
-  'bef4ecab320f06d8554ea6380940ec79',
-  'bb300cfdad3c16e7a12a480ee83cd310',
-]);
+const FASHION = filesAt(
+  'FashionMNIST',
+  'https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/',
+  [
+    '8d4fb7e6c68d591d4c3dfef9ec88bf0d',
+    '25c81989df183df01b3e8a0aad5dffbe',
+    'bef4ecab320f06d8554ea6380940ec79',
+    'bb300cfdad3c16e7a12a480ee83cd310',
+  ],
+);
 
 const DIGITS = Array.from({ length: 10 }, (_, digit) => String(digit));
 const CLOTHES = [
@@ -53,7 +71,7 @@ interface Parts {
 
 /**
  * MNIST: 60,000 training and 10,000 test images of handwritten digits. Files that are not in `dir` are downloaded there. They may be
- * compressed with gzip or not.
+ * compressed with gzip or not, or be in the folder MNIST/raw of torchvision.
  *
  * Shapes: x [28, 28, 1] u8, y [] i32 from 0 to 9.
  * Throws DataError for missing, truncated or corrupt files. Throws the reason of the signal when it aborts.
@@ -89,6 +107,17 @@ async function read(
 ): Promise<Parts> {
   checkNamed(where, options);
   const dir = options.dir ?? (await dataDir(where));
+  await checkFolder(where, dir);
+  const { name: first, other = [] } = files.trainImages;
+  const sizes = await Promise.all([first, ...other].map((name) => fileSize(join(dir, name))));
+  if (sizes.every((size) => size === null)) {
+    await refuseOtherForms(
+      where,
+      dir,
+      `IDX files such as ${first}`,
+      'put these files there, or choose another folder',
+    );
+  }
   const part = async (name: string, images: OfficialFile, labels: OfficialFile): Promise<Dataset> => {
     const paths: string[] = [];
     // One after the other, so that progress is that of one file.

@@ -1,7 +1,10 @@
 /** SVHN, the cropped digits of the Street View House Numbers. */
+import { join } from 'node:path';
 import type { Dataset } from '../../engine/dataset.ts';
 import { DataError } from '../../engine/errors.ts';
 import { arrays } from '../arrays.ts';
+import { checkFolder, fileSize } from '../download/files.ts';
+import { refuseOtherForms } from '../download/other-forms.ts';
 import { readMat, type MatArray } from '../formats/mat.ts';
 import {
   checkNamed,
@@ -37,6 +40,15 @@ export async function svhn(
 ): Promise<{ readonly train: Dataset; readonly test: Dataset }> {
   checkNamed('svhn', options);
   const dir = options.dir ?? (await dataDir('svhn'));
+  await checkFolder('svhn', dir);
+  if ((await fileSize(join(dir, TRAIN.name))) === null) {
+    await refuseOtherForms(
+      'svhn',
+      dir,
+      `the cropped digits (format 2), ${TRAIN.name} and ${TEST.name}`,
+      'put these files there, or choose another folder',
+    );
+  }
   const train = await readPart('svhn/train', await obtainFile('svhn', TRAIN, dir, options));
   return { train, test: await readPart('svhn/test', await obtainFile('svhn', TEST, dir, options)) };
 }

@@ -132,8 +132,9 @@ test.each([
 ])('an error of the disk names %s', async (name, load) => {
   const file = join(mkdtempSync(join(dir, 'disk-')), 'file');
   writeFileSync(file, '');
-  await expect(load({ dir: file })).rejects.toThrow(
-    `${name}: cannot write the data: a part of the path is a file: ${file} ` +
+  const inside = join(file, 'folder');
+  await expect(load({ dir: inside })).rejects.toThrow(
+    `${name}: cannot write the data: a part of the path is a file: ${inside} ` +
       `(free space there, or choose another folder: --data DIR, or ${name}({ dir }))`,
   );
 });

@@ -116,3 +116,69 @@ export function writeSvhn(dir: string): void {
   writeFileSync(join(dir, 'train_32x32.mat'), matFile([x, y], true));
   writeFileSync(join(dir, 'test_32x32.mat'), matFile([x, short], false));
 }
+
+/** A text of Python 2 in a pickle of protocol 2, which also holds the bytes of arrays. */
+function pickledText(data: string | Uint8Array): Buffer {
+  const bytes = typeof data === 'string' ? Buffer.from(data, 'latin1') : Buffer.from(data);
+  const head = Buffer.alloc(5);
+  head.write('T', 'latin1');
+  head.writeUInt32LE(bytes.length, 1);
+  return Buffer.concat([head, bytes]);
+}
+
+const pickledInt = (n: number): Buffer => {
+  const bytes = Buffer.alloc(5);
+  bytes.write('J', 'latin1');
+  bytes.writeInt32LE(n, 1);
+  return bytes;
+};
+
+/** An array of bytes [n, 3072] as NumPy pickles it in Python 2. */
+const pickledArray = (n: number, data: Uint8Array): Buffer =>
+  Buffer.concat([
+    Buffer.from(
+      'cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01',
+      'latin1',
+    ),
+    pickledInt(n),
+    pickledInt(3072),
+    Buffer.from(
+      '\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89',
+      'latin1',
+    ),
+    pickledText(data),
+    Buffer.from('tb', 'latin1'),
+  ]);
+
+/** A pickle of Python 2 as in the archives of CIFAR: a dictionary of pickled values. */
+export const pickled = (values: Readonly<Record<string, Uint8Array>>): Buffer =>
+  Buffer.concat([
+    Buffer.from('\x80\x02}q\x01(', 'latin1'),
+    ...Object.entries(values).flatMap(([key, value]) => [pickledText(key), value]),
+    Buffer.from('u.', 'latin1'),
+  ]);
+
+export const pickledList = (items: readonly (number | string)[]): Buffer =>
+  Buffer.concat([
+    Buffer.from('](', 'latin1'),
+    ...items.map((item) => (typeof item === 'number' ? pickledInt(item) : pickledText(item))),
+    Buffer.from('e', 'latin1'),
+  ]);
+
+/** A file of the Python version of CIFAR. `records` have one byte for each of the labels, and the planes of the image. */
+export function cifarPickle(records: Uint8Array, labels: readonly string[]): Buffer {
+  const size = labels.length + 3072;
+  const n = records.length / size;
+  const images = Buffer.concat(
+    Array.from({ length: n }, (_, i) => records.subarray(i * size + labels.length, (i + 1) * size)),
+  );
+  const lists = labels.map(
+    (key, at) => [key, pickledList(Array.from({ length: n }, (_, i) => records[i * size + at]))] as const,
+  );
+  return pickled({
+    batch_label: pickledText('a batch'),
+    ...Object.fromEntries(lists),
+    data: pickledArray(n, images),
+    filenames: pickledList(['a.png']),
+  });
+}
