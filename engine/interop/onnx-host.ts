@@ -180,6 +180,21 @@ export function reshapedTo(shape: Shape, target: readonly number[], allowZero: b
   );
 }
 
+/** Where the blocks of ScatterND go in the data: the flat position of the first element of each, and their size. */
+export function scatterBlocks(
+  shape: Shape,
+  indices: { readonly shape: Shape; readonly data: ArrayLike<number> },
+): { readonly starts: readonly number[]; readonly block: number } {
+  const width = indices.shape.at(-1)!;
+  const strides = stridesOf(shape);
+  const starts = Array.from({ length: sizeOf(indices.shape.slice(0, -1)) }, (_, row) =>
+    strides
+      .slice(0, width)
+      .reduce((at, stride, axis) => at + stride * axisOf(indices.data[row * width + axis], shape[axis]), 0),
+  );
+  return { starts, block: sizeOf(shape.slice(width)) };
+}
+
 export const HOST_OPERATORS: Readonly<Record<string, HostOperator>> = {
   Identity: ([x]) => x,
   Cast: ([x], attribute) => {
@@ -246,6 +261,14 @@ export const HOST_OPERATORS: Readonly<Record<string, HostOperator>> = {
   ConstantOfShape: ([shape], attribute) => {
     const value = attribute('value') as HostArray | undefined;
     return built(Array.from(shape!.data), value?.dtype ?? 'f32', () => value?.data[0] ?? 0);
+  },
+  ScatterND: ([data, indices, updates]) => {
+    const { starts, block } = scatterBlocks(data!.shape, indices!);
+    const result = Array.from(data!.data);
+    starts.forEach((start, row) => {
+      for (let i = 0; i < block; i++) result[start + i] = updates!.data[row * block + i];
+    });
+    return { ...data!, data: result };
   },
   ReduceProd: ([x], attribute) => {
     const rank = x!.shape.length;

@@ -6,7 +6,7 @@ import * as ops from '../ops/index.ts';
 import { formatShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { DType, Shape } from '../types.ts';
-import { reshapedTo, sliceRanges, squeezed, unsqueezed } from './onnx-host.ts';
+import { reshapedTo, scatterBlocks, sliceRanges, squeezed, unsqueezed } from './onnx-host.ts';
 import { dtypeOf, type Attribute, type HostArray } from './onnx-read.ts';
 import {
   aligned,
@@ -795,6 +795,28 @@ const gatherElements: Operator = {
   },
 };
 
+/** Blocks of the data are replaced at indices that are known while the graph is built. The last of several wins. */
+const scatterND: Operator = {
+  inputs: [3, 3],
+  attributes: ['reduction'],
+  apply(at) {
+    only('reduction', text(at, 'reduction', 'none'), ['none']);
+    const [data, indices, updates] = at.inputs as [Value, Value, Value];
+    const x = toPlain(data);
+    const { starts, block } = scatterBlocks(x.shape, {
+      shape: shapeOf(indices),
+      data: known('indices', indices),
+    });
+    const size = sizeOf(x.shape);
+    const source = Int32Array.from({ length: size }, (_, i) => i);
+    starts.forEach((start, row) => {
+      for (let i = 0; i < block; i++) source[start + i] = size + row * block + i;
+    });
+    const all = ops.concat([ops.reshape(x, [-1]), ops.reshape(toPlain(updates), [-1])], 0);
+    return plain(ops.reshape(ops.gather(all, source), x.shape));
+  },
+};
+
 const topK: Operator = {
   inputs: [1, 2],
   attributes: ['axis', 'k', 'largest', 'sorted'],
@@ -941,6 +963,7 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   ),
   Resize: resize,
   Round: elementwise(ops.round),
+  ScatterND: scatterND,
   Selu: shaped({ alpha: 1.6732632423543772, gamma: 1.0507009873554805 }, (x, { alpha, gamma }) =>
     ops.mul(ops.elu(x, alpha), gamma),
   ),
