@@ -45,6 +45,7 @@ const FLAGS: ReadonlySet<string> = new Set([
   'descending',
   'exclusive',
   'keepDims',
+  'recompute',
   'reverse',
   'swap',
   'transA',

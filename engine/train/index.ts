@@ -67,3 +67,5 @@ export type { CheckpointOptions, EvalOptions, TrainOptions } from './settings.ts
 export type { NamedStep, StepContext, StepFunction, StepResult } from './step.ts';
 export { fit, train, type Result, type TrainRun } from './train.ts';
 export { updateBatchNorm, type UpdateBatchNormOptions } from './update-batch-norm.ts';
+export type { MemoryUse } from '../backends/wasm/memory.ts';
+export { memoryOf, type MemoryOptions, type ModelMemory } from './memory.ts';

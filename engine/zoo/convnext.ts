@@ -2,9 +2,18 @@
 import { add, mul } from '../index.ts';
 import * as nn from '../nn/index.ts';
 import { checkInteger, checkOptions, show } from '../options.ts';
-import { MODEL, checkDepthRate, checkModel, depthRate, input, list, type ModelOptions } from './parts.ts';
+import {
+  BLOCKS,
+  blockIn,
+  checkModel,
+  checkDepthRate,
+  depthRate,
+  input,
+  list,
+  type BlockOptions,
+} from './parts.ts';
 
-export interface ConvnextTinyOptions extends ModelOptions {
+export interface ConvnextTinyOptions extends BlockOptions {
   /** Rate of stochastic depth in the last block. It grows linearly from 0 in the first. Default 0.1, as in the paper for ConvNeXt-Tiny. */
   readonly stochasticDepth?: number;
 }
@@ -67,7 +76,7 @@ const downsample = (inputs: number, outputs: number): nn.Layer =>
  * @example nn.countParameters(convnext({ classes: 1000, widths: [96, 192, 384, 768], blocks: [3, 3, 27, 3] })) // 50223688
  */
 export function convnext(options: ConvnextOptions): nn.Layer {
-  checkOptions('convnext', options, [...MODEL, 'widths', 'blocks', 'stochasticDepth']);
+  checkOptions('convnext', options, [...BLOCKS, 'widths', 'blocks', 'stochasticDepth']);
   checkModel('convnext', options);
   const { classes, channels = 3, widths, blocks, stochasticDepth = 0.1 } = options;
   checkDepthRate('convnext', stochasticDepth);
@@ -80,10 +89,11 @@ export function convnext(options: ConvnextOptions): nn.Layer {
     for (const size of sizes) checkInteger('convnext', name, size, 1);
   }
   const count = blocks.reduce((a, b) => a + b);
+  const wrap = blockIn(options);
   let index = 0;
   const stages = widths.map((width, stage) => {
     const layers = Array.from({ length: blocks[stage] }, () =>
-      block(width, depthRate(stochasticDepth, index++, count)),
+      wrap(block(width, depthRate(stochasticDepth, index++, count))),
     );
     const before = stage === 0 ? stem(channels, width) : downsample(widths[stage - 1], width);
     return [before, list(layers)];
@@ -106,7 +116,7 @@ export function convnext(options: ConvnextOptions): nn.Layer {
  * @example nn.countParameters(convnextTiny({ classes: 1000 })) // 28589128
  */
 export function convnextTiny(options: ConvnextTinyOptions): nn.Layer {
-  checkOptions('convnextTiny', options, [...MODEL, 'stochasticDepth']);
+  checkOptions('convnextTiny', options, [...BLOCKS, 'stochasticDepth']);
   checkModel('convnextTiny', options);
   return convnext({ ...options, widths: [96, 192, 384, 768], blocks: [3, 3, 9, 3] });
 }

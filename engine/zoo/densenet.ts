@@ -2,9 +2,9 @@
 import { concat } from '../index.ts';
 import * as nn from '../nn/index.ts';
 import { checkInteger, checkNumber, checkOptions } from '../options.ts';
-import { MODEL, checkModel, conv, input, inOrder, type ModelOptions } from './parts.ts';
+import { BLOCKS, blockIn, checkModel, conv, input, inOrder, type BlockOptions } from './parts.ts';
 
-export interface DensenetOptions extends ModelOptions {
+export interface DensenetOptions extends BlockOptions {
   /** Number of layers: 3n + 4, or 6n + 4 with bottlenecks. */
   readonly depth: number;
   /** Channels that each layer adds. */
@@ -19,6 +19,8 @@ interface Kind {
   readonly growth: number;
   readonly bottleneck: boolean;
   readonly dropout: number;
+  /** What becomes of each layer. */
+  readonly wrap: (layer: nn.Layer) => nn.Layer;
 }
 
 /** Concatenates x and `growth` new channels, which come from a 3 × 3 convolution, with bottleneck after a 1 × 1 one. */
@@ -45,7 +47,7 @@ const denseBlock = (inputs: number, layers: number, kind: Kind): nn.Layer =>
     Object.fromEntries(
       Array.from({ length: layers }, (_, i) => [
         `denselayer${i + 1}`,
-        denseLayer(inputs + i * kind.growth, kind),
+        kind.wrap(denseLayer(inputs + i * kind.growth, kind)),
       ]),
     ),
   );
@@ -91,7 +93,7 @@ function blocksOf(
  * @example nn.countParameters(densenet({ depth: 40, growth: 12, classes: 10 })) // 1019722
  */
 export function densenet(options: DensenetOptions): nn.Layer {
-  checkOptions('densenet', options, [...MODEL, 'depth', 'growth', 'bc', 'dropout']);
+  checkOptions('densenet', options, [...BLOCKS, 'depth', 'growth', 'bc', 'dropout']);
   checkModel('densenet', options);
   const { classes, channels = 3, depth, growth, bc = false, dropout = 0 } = options;
   checkInteger('densenet', 'growth', growth, 1);
@@ -106,7 +108,7 @@ export function densenet(options: DensenetOptions): nn.Layer {
   );
   const layers = (depth - 4) / each;
   const first = bc ? 2 * growth : 16;
-  const kind = { growth, bottleneck: bc, dropout };
+  const kind = { growth, bottleneck: bc, dropout, wrap: blockIn(options) };
   const { parts, outputs } = blocksOf(first, [layers, layers, layers], bc ? 0.5 : 1, kind);
   return nn.sequential({
     ...input(options),
@@ -126,11 +128,16 @@ export function densenet(options: DensenetOptions): nn.Layer {
  *
  * @example nn.countParameters(densenet121({ classes: 1000 })) // 7978856
  */
-export function densenet121(options: ModelOptions): nn.Layer {
-  checkOptions('densenet121', options, MODEL);
+export function densenet121(options: BlockOptions): nn.Layer {
+  checkOptions('densenet121', options, BLOCKS);
   checkModel('densenet121', options);
   const { classes, channels = 3 } = options;
-  const { parts, outputs } = blocksOf(64, [6, 12, 24, 16], 0.5, { growth: 32, bottleneck: true, dropout: 0 });
+  const { parts, outputs } = blocksOf(64, [6, 12, 24, 16], 0.5, {
+    growth: 32,
+    bottleneck: true,
+    dropout: 0,
+    wrap: blockIn(options),
+  });
   return nn.sequential({
     ...input(options),
     features: nn.sequential({

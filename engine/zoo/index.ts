@@ -28,7 +28,7 @@ export {
 } from './detector.ts';
 export { lenet5 } from './lenet.ts';
 export { mobilenetV2, type MobilenetOptions } from './mobilenet.ts';
-export type { ModelOptions } from './parts.ts';
+export type { BlockOptions, ModelOptions } from './parts.ts';
 export {
   resnet110,
   resnet18,

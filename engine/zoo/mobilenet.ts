@@ -2,9 +2,18 @@
 import { add, maximum, minimum } from '../index.ts';
 import * as nn from '../nn/index.ts';
 import { checkNumber, checkOptions } from '../options.ts';
-import { MODEL, checkModel, conv, input, list, type ConvOptions, type ModelOptions } from './parts.ts';
+import {
+  BLOCKS,
+  blockIn,
+  checkModel,
+  conv,
+  input,
+  list,
+  type BlockOptions,
+  type ConvOptions,
+} from './parts.ts';
 
-export interface MobilenetOptions extends ModelOptions {
+export interface MobilenetOptions extends BlockOptions {
   /** Factor on all widths. Default 1. */
   readonly width?: number;
   /** Rate before the dense layer. Default 0.2. */
@@ -59,16 +68,17 @@ const STAGES = [
  * @example nn.countParameters(mobilenetV2({ classes: 1000 })) // 3504872
  */
 export function mobilenetV2(options: MobilenetOptions): nn.Layer {
-  checkOptions('mobilenetV2', options, [...MODEL, 'width', 'dropout']);
+  checkOptions('mobilenetV2', options, [...BLOCKS, 'width', 'dropout']);
   checkModel('mobilenetV2', options);
   const { classes, channels = 3, width = 1, dropout = 0.2 } = options;
   checkNumber('mobilenetV2', 'width', width, 'a positive number', (x) => x > 0);
   const [first, last] = [scaled(32, width), scaled(1280, Math.max(1, width))];
   const layers = [convNormRelu(channels, first, 3, { stride: 2 })];
+  const wrap = blockIn(options);
   let inputs = first;
   for (const [expansion, outputs, blocks, stride] of STAGES) {
     for (let i = 0; i < blocks; i++) {
-      layers.push(invertedResidual(inputs, scaled(outputs, width), i === 0 ? stride : 1, expansion));
+      layers.push(wrap(invertedResidual(inputs, scaled(outputs, width), i === 0 ? stride : 1, expansion)));
       inputs = scaled(outputs, width);
     }
   }

@@ -15,6 +15,15 @@ export interface ModelOptions {
   readonly std?: HostTensor | HostData | readonly number[];
 }
 
+/** Options of models made of blocks. */
+export interface BlockOptions extends ModelOptions {
+  /**
+   * Compute the activations of each block again in the backward pass instead of keeping them (`nn.recompute`). It takes less memory and
+   * more time, and gives the same bytes. Default false.
+   */
+  readonly recompute?: boolean;
+}
+
 export const MODEL = ['classes', 'channels', 'mean', 'std'] as const;
 
 /** Throws RangeError for a number of classes or channels below 1, or `std` without `mean`. */
@@ -25,6 +34,13 @@ export function checkModel(where: string, options: ModelOptions): void {
     throw new RangeError(`${where}: got std without mean (give both: channelStats(train) returns them)`);
   }
 }
+
+/** The options of models made of blocks. */
+export const BLOCKS = [...MODEL, 'recompute'] as const;
+
+/** What becomes of each block. */
+export const blockIn = ({ recompute = false }: BlockOptions): (<X>(block: nn.Layer<X>) => nn.Layer<X>) =>
+  recompute ? nn.recompute : (block) => block;
 
 /** The layer `input`, which normalizes the images, if the options have their statistics. */
 export const input = ({ mean, std }: ModelOptions): { readonly input?: nn.Layer } =>

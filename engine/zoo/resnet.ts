@@ -2,9 +2,9 @@
 import { add, pad, relu, slice } from '../index.ts';
 import * as nn from '../nn/index.ts';
 import { checkInteger, checkOneOf, checkOptions } from '../options.ts';
-import { MODEL, checkModel, conv, identity, input, list, type ModelOptions } from './parts.ts';
+import { BLOCKS, blockIn, checkModel, conv, identity, input, list, type BlockOptions } from './parts.ts';
 
-export interface ResnetOptions extends ModelOptions {
+export interface ResnetOptions extends BlockOptions {
   /**
    * 'imagenet': a 7 × 7 convolution and a pooling layer, both with stride 2. 'cifar': a 3 × 3 convolution, for images of about 32 × 32.
    * Default 'imagenet'.
@@ -73,6 +73,8 @@ const zeroPadding: Shortcut = (inputs, outputs, stride) =>
 
 interface Stage {
   readonly block: Block;
+  /** What becomes of each block. */
+  readonly wrap: (block: nn.Layer) => nn.Layer;
   /** Channels of a block's output divided by its width. */
   readonly expansion: number;
   readonly shortcut: Shortcut;
@@ -80,7 +82,7 @@ interface Stage {
 
 /** `blocks` residual blocks, the first with the stride. */
 function stage(
-  { block, expansion, shortcut }: Stage,
+  { block, expansion, shortcut, wrap }: Stage,
   inputs: number,
   width: number,
   blocks: number,
@@ -89,16 +91,19 @@ function stage(
   const outputs = expansion * width;
   return list(
     Array.from({ length: blocks }, (_, i) =>
-      i === 0
-        ? block(inputs, width, stride, shortcut(inputs, outputs, stride))
-        : block(outputs, width, 1, identity),
+      wrap(
+        i === 0
+          ? block(inputs, width, stride, shortcut(inputs, outputs, stride))
+          : block(outputs, width, 1, identity),
+      ),
     ),
   );
 }
 
-function resnet(where: string, options: ResnetOptions, kind: Stage, blocks: readonly number[]): nn.Layer {
-  checkOptions(where, options, [...MODEL, 'stem', 'width']);
+function resnet(where: string, options: ResnetOptions, shape: Shape, blocks: readonly number[]): nn.Layer {
+  checkOptions(where, options, [...BLOCKS, 'stem', 'width']);
   checkModel(where, options);
+  const kind: Stage = { ...shape, wrap: blockIn(options) };
   const { classes, channels = 3, stem = 'imagenet', width = 64 } = options;
   checkOneOf(where, 'stem', stem, ['imagenet', 'cifar']);
   checkInteger(where, 'width', width, 1);
@@ -118,8 +123,10 @@ function resnet(where: string, options: ResnetOptions, kind: Stage, blocks: read
   });
 }
 
-const basic: Stage = { block: basicBlock, expansion: 1, shortcut: projection };
-const deep: Stage = { block: bottleneck, expansion: 4, shortcut: projection };
+type Shape = Omit<Stage, 'wrap'>;
+
+const basic: Shape = { block: basicBlock, expansion: 1, shortcut: projection };
+const deep: Shape = { block: bottleneck, expansion: 4, shortcut: projection };
 
 /**
  * ResNet-18. It has 11,689,512 parameters with 1,000 classes, and 11,173,962 with 10 classes and the CIFAR stem.
@@ -158,11 +165,11 @@ export const resnet34 = (options: ResnetOptions): nn.Layer =>
 export const resnet50 = (options: ResnetOptions): nn.Layer => resnet('resnet50', options, deep, [3, 4, 6, 3]);
 
 /** The CIFAR network with 6n + 2 layers, whose shortcuts have no parameters. */
-function cifarResnet(where: string, options: ModelOptions, n: number): nn.Layer {
-  checkOptions(where, options, MODEL);
+function cifarResnet(where: string, options: BlockOptions, n: number): nn.Layer {
+  checkOptions(where, options, BLOCKS);
   checkModel(where, options);
   const { classes, channels = 3 } = options;
-  const kind: Stage = { block: basicBlock, expansion: 1, shortcut: zeroPadding };
+  const kind: Stage = { block: basicBlock, expansion: 1, shortcut: zeroPadding, wrap: blockIn(options) };
   return nn.sequential({
     ...input(options),
     conv1: conv(channels, 16, 3),
@@ -187,7 +194,7 @@ function cifarResnet(where: string, options: ModelOptions, n: number): nn.Layer 
  * const { mean, std } = channelStats(train);
  * nn.countParameters(resnet20({ classes: 10, mean, std })) // 269722
  */
-export const resnet20 = (options: ModelOptions): nn.Layer => cifarResnet('resnet20', options, 3);
+export const resnet20 = (options: BlockOptions): nn.Layer => cifarResnet('resnet20', options, 3);
 
 /**
  * ResNet-32 for CIFAR. It has 464,154 parameters with 10 classes (0.46 million in the paper).
@@ -198,7 +205,7 @@ export const resnet20 = (options: ModelOptions): nn.Layer => cifarResnet('resnet
  *
  * @example nn.countParameters(resnet32({ classes: 10 })) // 464154
  */
-export const resnet32 = (options: ModelOptions): nn.Layer => cifarResnet('resnet32', options, 5);
+export const resnet32 = (options: BlockOptions): nn.Layer => cifarResnet('resnet32', options, 5);
 
 /**
  * ResNet-44 for CIFAR. It has 658,586 parameters with 10 classes (0.66 million in the paper).
@@ -209,7 +216,7 @@ export const resnet32 = (options: ModelOptions): nn.Layer => cifarResnet('resnet
  *
  * @example nn.countParameters(resnet44({ classes: 10 })) // 658586
  */
-export const resnet44 = (options: ModelOptions): nn.Layer => cifarResnet('resnet44', options, 7);
+export const resnet44 = (options: BlockOptions): nn.Layer => cifarResnet('resnet44', options, 7);
 
 /**
  * ResNet-56 for CIFAR. It has 853,018 parameters with 10 classes (0.85 million in the paper).
@@ -220,7 +227,7 @@ export const resnet44 = (options: ModelOptions): nn.Layer => cifarResnet('resnet
  *
  * @example nn.countParameters(resnet56({ classes: 10 })) // 853018
  */
-export const resnet56 = (options: ModelOptions): nn.Layer => cifarResnet('resnet56', options, 9);
+export const resnet56 = (options: BlockOptions): nn.Layer => cifarResnet('resnet56', options, 9);
 
 /**
  * ResNet-110 for CIFAR. It has 1,727,962 parameters with 10 classes (1.7 million in the paper).
@@ -231,4 +238,4 @@ export const resnet56 = (options: ModelOptions): nn.Layer => cifarResnet('resnet
  *
  * @example nn.countParameters(resnet110({ classes: 10 })) // 1727962
  */
-export const resnet110 = (options: ModelOptions): nn.Layer => cifarResnet('resnet110', options, 18);
+export const resnet110 = (options: BlockOptions): nn.Layer => cifarResnet('resnet110', options, 18);

@@ -2,9 +2,9 @@
 import { concat, ShapeError, type Tensor } from '../index.ts';
 import * as nn from '../nn/index.ts';
 import { checkInteger, checkOptions } from '../options.ts';
-import { MODEL, checkModel, conv, identity, input, list, type ModelOptions } from './parts.ts';
+import { BLOCKS, blockIn, checkModel, conv, identity, input, list, type BlockOptions } from './parts.ts';
 
-export interface UnetOptions extends ModelOptions {
+export interface UnetOptions extends BlockOptions {
   /** Channels at the full size. Each of the four halvings doubles them. Default 64. */
   readonly width?: number;
 }
@@ -49,22 +49,23 @@ const up = (inputs: number): nn.Layer<{ readonly small: Tensor; readonly large: 
  * @example nn.countParameters(unet({ classes: 2 })) // 31037698
  */
 export function unet(options: UnetOptions): nn.Layer {
-  checkOptions('unet', options, [...MODEL, 'width']);
+  checkOptions('unet', options, [...BLOCKS, 'width']);
   checkModel('unet', options);
   const { classes, channels = 3, width = 64 } = options;
   checkInteger('unet', 'width', width, 1);
+  const wrap = blockIn(options);
   return nn.module(
     {
       normalize: input(options).input ?? identity,
-      inc: doubleConv(channels, width),
-      down1: down(width, 2 * width),
-      down2: down(2 * width, 4 * width),
-      down3: down(4 * width, 8 * width),
-      down4: down(8 * width, 16 * width),
-      up1: up(16 * width),
-      up2: up(8 * width),
-      up3: up(4 * width),
-      up4: up(2 * width),
+      inc: wrap(doubleConv(channels, width)),
+      down1: wrap(down(width, 2 * width)),
+      down2: wrap(down(2 * width, 4 * width)),
+      down3: wrap(down(4 * width, 8 * width)),
+      down4: wrap(down(8 * width, 16 * width)),
+      up1: wrap(up(16 * width)),
+      up2: wrap(up(8 * width)),
+      up3: wrap(up(4 * width)),
+      up4: wrap(up(2 * width)),
       outc: nn.sequential({ conv: nn.conv2d(width, classes, 1) }),
     },
     (x, parts) => {

@@ -3,17 +3,18 @@ import { add, ShapeError, slice } from '../index.ts';
 import * as nn from '../nn/index.ts';
 import { checkInteger, checkNumber, checkOptions } from '../options.ts';
 import {
-  MODEL,
+  BLOCKS,
+  blockIn,
   checkDepthRate,
   checkModel,
   depthRate,
   identity,
   input,
   list,
-  type ModelOptions,
+  type BlockOptions,
 } from './parts.ts';
 
-export interface VitOptions extends ModelOptions {
+export interface VitOptions extends BlockOptions {
   /** Height and width of the images in pixels. */
   readonly size: number;
   /** Height and width of a patch in pixels, which divide `size`. */
@@ -32,7 +33,7 @@ export interface VitOptions extends ModelOptions {
   readonly stochasticDepth?: number;
 }
 
-export interface VitB16Options extends ModelOptions {
+export interface VitB16Options extends BlockOptions {
   /** Height and width of the images in pixels, a multiple of 16. Default 224. */
   readonly size?: number;
   /** Rate of dropout. Default 0. */
@@ -99,7 +100,7 @@ function single(layer: nn.Layer, parameter: string, torch: nn.TorchLayout): nn.L
  */
 export function vit(options: VitOptions): nn.Layer {
   const sizes = ['size', 'patch', 'width', 'depth', 'heads', 'mlpWidth'] as const;
-  checkOptions('vit', options, [...MODEL, ...sizes, 'dropout', 'stochasticDepth']);
+  checkOptions('vit', options, [...BLOCKS, ...sizes, 'dropout', 'stochasticDepth']);
   checkModel('vit', options);
   const { classes, channels = 3, size, patch, width, depth, heads } = options;
   const { mlpWidth = 4 * width, dropout = 0, stochasticDepth = 0 } = options;
@@ -112,9 +113,10 @@ export function vit(options: VitOptions): nn.Layer {
   checkNumber('vit', 'heads', heads, `a divisor of the width, ${width}`, divides(width));
   const positions = (size / patch) ** 2 + 1;
   const kind: Block = { width, heads, mlpWidth, dropout };
+  const wrap = blockIn(options);
   const blocks = Array.from({ length: depth }, (_, i) => [
     `encoder_layer_${i}`,
-    encoderLayer(kind, depthRate(stochasticDepth, i, depth)),
+    wrap(encoderLayer(kind, depthRate(stochasticDepth, i, depth))),
   ]);
   const parts = {
     input: input(options).input ?? identity,
@@ -157,6 +159,6 @@ export function vit(options: VitOptions): nn.Layer {
  * @example nn.countParameters(vitB16({ classes: 1000 })) // 86567656
  */
 export function vitB16(options: VitB16Options): nn.Layer {
-  checkOptions('vitB16', options, [...MODEL, 'size', 'dropout', 'stochasticDepth']);
+  checkOptions('vitB16', options, [...BLOCKS, 'size', 'dropout', 'stochasticDepth']);
   return vit({ size: 224, ...options, patch: 16, width: 768, depth: 12, heads: 12 });
 }

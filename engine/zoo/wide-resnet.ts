@@ -2,9 +2,9 @@
 import { add } from '../index.ts';
 import * as nn from '../nn/index.ts';
 import { checkInteger, checkOptions } from '../options.ts';
-import { MODEL, checkModel, conv, input, list, type ModelOptions } from './parts.ts';
+import { BLOCKS, blockIn, checkModel, conv, input, list, type BlockOptions } from './parts.ts';
 
-export interface WideResnetOptions extends ModelOptions {
+export interface WideResnetOptions extends BlockOptions {
   /** Number of layers, 6n + 4: 16, 22, 28, 40. */
   readonly depth: number;
   /** Factor on the widths 16, 32 and 64. */
@@ -53,7 +53,7 @@ function block(inputs: number, outputs: number, stride: number, rate: number): n
  * @example nn.countParameters(wideResnet({ depth: 16, widen: 8, classes: 10 })) // 10961370
  */
 export function wideResnet(options: WideResnetOptions): nn.Layer {
-  checkOptions('wideResnet', options, [...MODEL, 'depth', 'widen', 'dropout']);
+  checkOptions('wideResnet', options, [...BLOCKS, 'depth', 'widen', 'dropout']);
   checkModel('wideResnet', options);
   const { classes, channels = 3, depth, widen, dropout = 0 } = options;
   checkInteger('wideResnet', 'depth', depth, 10);
@@ -62,11 +62,12 @@ export function wideResnet(options: WideResnetOptions): nn.Layer {
     throw new RangeError(`wideResnet: depth must be 6n + 4, got ${depth} (for instance 16, 22, 28 or 40)`);
   }
   const blocks = (depth - 4) / 6;
+  const wrap = blockIn(options);
   const stage = (inputs: number, outputs: number, stride: number): nn.Layer =>
     nn.sequential({
       layer: list(
         Array.from({ length: blocks }, (_, i) =>
-          i === 0 ? block(inputs, outputs, stride, dropout) : block(outputs, outputs, 1, dropout),
+          wrap(i === 0 ? block(inputs, outputs, stride, dropout) : block(outputs, outputs, 1, dropout)),
         ),
       ),
     });

@@ -73,5 +73,10 @@ it.each(rows)('%s', async (_, code) => {
   const run = new Function(...Object.keys(names), `return (async () => (${code}))()`) as (
     ...values: unknown[]
   ) => Promise<unknown>;
-  expect(await run(...Object.values(names))).toBeDefined();
+  const value = await run(...Object.values(names));
+  expect(value).toBeDefined();
+  const { loss } = value as { readonly loss?: root.LossFunction };
+  if (typeof loss !== 'function') return;
+  const [output, targets] = [root.zeros([2, 3]), root.zeros([2], 'i32')];
+  expect(loss(output, targets, { reduction: 'none' }).shape).toEqual([2]);
 });

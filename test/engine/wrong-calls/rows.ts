@@ -163,6 +163,11 @@ const engine: Readonly<Record<string, Row>> = {
   predict: row({ model, state, data, backend, batchSize: 2 }),
   forward: row({ model, state, data, backend, batchSize: 2 }),
   predictor: row({ model, state, backend, batchSize: 2 }),
+  memoryOf: {
+    args: [nn.dense(2, 1), c.f32(1, 2), { optimizer: sgd({ lr: 0.1 }), threads: 1 }],
+    places: ['bind', 'dense'],
+    named: [1],
+  },
   lrRangeTest: row(range),
   suggestBounds: { args: [curve], named: [0] },
   lossTrend: { args: [curve], named: [0] },
