@@ -202,7 +202,11 @@ function stored<D extends InputData | TargetData>(given: Given<HostArray>, dtype
 }
 
 /** Bytes stay bytes, also those of the Uint8ClampedArray of a canvas. Other inputs become floats. */
-const inputType = ({ data }: HostArray): DType => (dtypeOfArray(data) === 'u8' ? 'u8' : 'f32');
+/** Integers in an Int32Array stay integers, such as tokens. Other numbers are bytes or floats. */
+function inputType({ data }: HostArray): DType {
+  if (typedArrayName(data) === 'Int32Array') return 'i32';
+  return dtypeOfArray(data) === 'u8' ? 'u8' : 'f32';
+}
 
 /** Targets that are all integers are i32. */
 function targetType({ data }: HostArray): DType {
@@ -311,12 +315,6 @@ export function arrays<
   const inputs = givenArrays<HostArray>('x', x);
   const numbers = givenArrays<HostTargets>('y', y);
   for (const { key, value } of [...inputs, ...numbers]) checkNumbers(key, value);
-  for (const { key, value } of inputs) {
-    if (typedArrayName(value.data) !== 'Int32Array') continue;
-    throw new TypeError(
-      `${WHERE}: ${key}: inputs are bytes or floats: got an Int32Array (convert it: Float32Array.from(x))`,
-    );
-  }
   const goals = numbers.map((each) => ({ ...each, value: withShape(each.value) }));
   const given = [...inputs, ...goals];
   given.forEach(checkForm);

@@ -59,6 +59,11 @@ export function checkRead(
         `${dataset.name}: read: ${name} would lose fractions: the data is f32, got ${array.constructor.name} (pass a Float32Array)`,
       );
     }
+    if (type.dtype === 'i32' && typedArrayName(array) === 'Uint8Array') {
+      throw new TypeError(
+        `${dataset.name}: read: ${name} would lose integers above 255: the data is i32, got Uint8Array (pass an Int32Array)`,
+      );
+    }
     const needed = indices.length * sizeOf(type.shape);
     if (array.length < needed) {
       throw new RangeError(
@@ -75,6 +80,8 @@ export function checkRead(
   }
 }
 
+const KINDS = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
+
 /** Arrays for `inputs` inputs and `targets` targets. */
 export function bufferFor(
   { x, y }: AnyDataset,
@@ -83,9 +90,7 @@ export function bufferFor(
 ): { readonly x: Named<InputData>; readonly y: Named<TargetData> } {
   const size = (count: number, { shape }: TensorType): number => count * sizeOf(shape);
   return {
-    x: mapParts(partsOf(x), (type) =>
-      type.dtype === 'f32' ? new Float32Array(size(inputs, type)) : new Uint8Array(size(inputs, type)),
-    ),
+    x: mapParts(partsOf(x), (type) => new KINDS[type.dtype](size(inputs, type))),
     y: mapParts(partsOf(y), (type) =>
       type.dtype === 'f32' ? new Float32Array(size(targets, type)) : new Int32Array(size(targets, type)),
     ),

@@ -6,8 +6,8 @@ import type { TensorType } from './types.ts';
 
 export type { Mix } from './augmentation.ts';
 
-/** The numbers of inputs, one example after another. */
-export type InputData = Uint8Array | Float32Array;
+/** The numbers of inputs, one example after another: bytes, floats, or integers such as tokens. */
+export type InputData = Uint8Array | Float32Array | Int32Array;
 /** The numbers of targets, one example after another. */
 export type TargetData = Int32Array | Float32Array;
 

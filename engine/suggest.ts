@@ -15,6 +15,7 @@ const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   divfactor: ['div'],
   eps: ['epsilon'],
   epochs: ['steps'],
+  every: ['at'],
   finaldivfactor: ['finalDiv'],
   keepdim: ['keepDims'],
   learningrate: ['lr'],

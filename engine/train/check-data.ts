@@ -13,7 +13,7 @@ export function checkDataset(where: string, dataset: AnyDataset): void {
   const { name, length, x, y, classes } = dataset;
   const here = `${where}: ${name}`;
   checkInteger(here, 'length', length, 0);
-  checkTypes(here, 'x', x, ['u8', 'f32']);
+  checkTypes(here, 'x', x, ['u8', 'f32', 'i32']);
   checkTypes(here, 'y', y, ['i32', 'f32']);
   if (!Array.isArray(classes) || !classes.every((label) => typeof label === 'string')) {
     throw new TypeError(

@@ -309,11 +309,6 @@ function asDataset(where: string, inputs: Named<HostTensor>): AnyDataset {
   const parts = inputParts(where, inputs);
   const length = parts[0].value.shape[0] ?? 0;
   const rows = parts.map(({ name, value: { shape, dtype, data } }) => {
-    if (dtype === 'i32') {
-      throw new TypeError(
-        `${where}: ${keyOf('data', name)} must be bytes or floats, got i32 (use u8 or f32)`,
-      );
-    }
     if (name !== null && shape[0] !== length) {
       const [first] = parts;
       throw new DataError(

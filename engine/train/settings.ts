@@ -98,9 +98,9 @@ export interface EvalOptions<
   readonly data: Dataset<X, Y>;
   /**
    * Steps between evaluations, or `{ epochs: 1 }`. There is also one before the first step and one at the end. An interval that is no
-   * whole number of steps is not rounded: its multiples are.
+   * whole number of steps is not rounded: its multiples are. Default: one epoch.
    */
-  readonly every: Interval;
+  readonly every?: Interval;
   /** Examples per batch. Default: the batch size of the loader. */
   readonly batchSize?: number;
   /**
@@ -113,8 +113,8 @@ export interface EvalOptions<
 export interface CheckpointOptions extends MonitorOptions {
   /** The folder of the checkpoints. It is created if it is missing. While a run writes there, no other can (RunInUseError). */
   readonly dir: string;
-  /** Steps between checkpoints, or `{ epochs: 1 }`. There is also one at the end. */
-  readonly every: Interval;
+  /** Steps between checkpoints, or `{ epochs: 1 }`. There is also one at the end. Default: one epoch. */
+  readonly every?: Interval;
   /**
    * Whether to resume from the newest checkpoint in the folder that is not damaged. With false, a folder with checkpoints throws.
    * Default false.
@@ -128,6 +128,8 @@ export interface CheckpointOptions extends MonitorOptions {
    */
   readonly best?: boolean;
 }
+
+const EPOCH: Interval = { epochs: 1 };
 
 /** The checked options of evaluations. `every` is a number of steps, which may have a fraction. */
 export interface EvalSettings extends Required<
@@ -301,7 +303,7 @@ function evaluationOf(
   const { data: dataset, batchSize = data.batchSize, averaged = false } = options;
   checkOneOf(`${where}: eval`, 'averaged', averaged, [true, false]);
   checkDataset(`${where}: eval`, dataset);
-  const every = intervalOf(`${where}: eval`, options.every, data);
+  const every = intervalOf(`${where}: eval`, options.every ?? EPOCH, data);
   checkBatch(`${where}: eval`, dataset, batchSize);
   const wrong = data.dataset.classes.findIndex(
     (name, label) => label < dataset.classes.length && dataset.classes[label] !== name,
@@ -354,7 +356,7 @@ function checkpointOf(
   if (typeof dir !== 'string' || dir === '') {
     throw new TypeError(`${where}: checkpoint: dir must be the path of a folder, got ${show(dir)}`);
   }
-  const every = intervalOf(`${where}: checkpoint`, options.every, data);
+  const every = intervalOf(`${where}: checkpoint`, options.every ?? EPOCH, data);
   checkInteger(`${where}: checkpoint`, 'keep', keep, 1);
   checkOneOf(`${where}: checkpoint`, 'resume', resume, [true, false]);
   checkOneOf(`${where}: checkpoint`, 'best', best, [true, false]);

@@ -156,8 +156,9 @@ describe('arrays', () => {
   });
 
   test('refuses wrong types and options', () => {
-    expect(() => arrays({ shape: [1, 1], data: new Int32Array(1) }, [0])).toThrow(
-      'arrays: x: inputs are bytes or floats: got an Int32Array (convert it: Float32Array.from(x))',
+    const tokens = arrays({ shape: [2, 2], data: Int32Array.of(1, 300, 5, 7) }, [0, 1]);
+    expect(() => tokens.read(Uint32Array.of(0), new Uint8Array(2), new Int32Array(1))).toThrow(
+      'arrays: read: x would lose integers above 255: the data is i32, got Uint8Array (pass an Int32Array)',
     );
     expect(() => arrays(x, new Float32Array(2), { classes: 2 })).toThrow(
       'arrays: classes: given for targets that are floats (pass labels as an Int32Array, or omit classes)',
@@ -218,4 +219,12 @@ describe('parts', () => {
       'all/first 3: read: index out of range: 3 at position 0, but there are 3 examples (0 to 2)',
     );
   });
+});
+
+test('integers of an Int32Array stay integers', () => {
+  const tokens = arrays({ shape: [2, 3], data: Int32Array.of(1, 70_000, 3, 4, 5, 6) }, [0, 1]);
+  expect(tokens.x).toEqual({ shape: [3], dtype: 'i32' });
+  const read = new Int32Array(3);
+  subset(tokens, [1, 0]).read(Uint32Array.of(1), read, new Int32Array(1));
+  expect(read).toEqual(Int32Array.of(1, 70_000, 3));
 });

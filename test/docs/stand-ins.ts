@@ -11,14 +11,14 @@ import { encodePng } from '../png.ts';
 export const SHORT = 8;
 
 type Length = Pick<Engine.TrainOptions, 'steps' | 'epochs' | 'checkpoint'> & {
-  readonly eval?: { readonly every: Engine.Interval };
+  readonly eval?: { readonly every?: Engine.Interval };
 };
 
 /** Options of a short run: what happens every so many steps happens in it, too. */
 function short<T extends Length>(options: T): T {
   const { epochs, ...rest } = options;
   const { steps = epochs === undefined ? 0 : SHORT, eval: evaluation, checkpoint } = rest;
-  const often = <P extends { readonly every: Engine.Interval }>(part: P): P => ({
+  const often = <P extends { readonly every?: Engine.Interval }>(part: P): P => ({
     ...part,
     every: Math.min(typeof part.every === 'number' ? part.every : SHORT, SHORT / 2),
   });

@@ -95,7 +95,7 @@ describe('options', () => {
     [{ eval: { every: 1 } }, 'train: eval: data must be a data set; got undefined'],
     [{ resident: 'yes' }, "train: resident must be 'auto' or true or false, got 'yes'"],
     [{ listeners: [{}] }, 'train: listeners must be functions, got an object'],
-    [{ eval: { data: held } }, 'train: eval: every must be an integer >= 1, got undefined'],
+    [{ eval: { data: held, every: 0 } }, 'train: eval: every must be an integer >= 1, got 0'],
     [{ eval: { data: held, every: 1, batch: 3 } }, "train: eval: unknown option 'batch'"],
     [
       { eval: { data: synthetic({ kind: 'spirals', n: 9 }), every: 1 } },
