@@ -4,17 +4,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as root from 'cyclegrad';
+import * as augment from 'cyclegrad/augment';
 import * as datasets from 'cyclegrad/datasets';
+import * as interop from 'cyclegrad/interop';
+import * as metrics from 'cyclegrad/metrics';
 import * as nn from 'cyclegrad/nn';
 import * as optim from 'cyclegrad/optim';
 import * as schedulers from 'cyclegrad/schedulers';
+import * as zoo from 'cyclegrad/zoo';
 
 const entries: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   cyclegrad: root,
+  'cyclegrad/augment': augment,
   'cyclegrad/datasets': datasets,
+  'cyclegrad/interop': interop,
+  'cyclegrad/metrics': metrics,
   'cyclegrad/nn': nn,
   'cyclegrad/optim': optim,
   'cyclegrad/schedulers': schedulers,
+  'cyclegrad/zoo': zoo,
 };
 
 /** The names that import statements bring. Throws for one that its entry does not have. */
@@ -53,6 +61,7 @@ beforeAll(async () => {
   const data = Float32Array.from({ length: 48 }, (_, i) => Math.sin(i));
   const train = datasets.arrays({ shape: [6, 8], data }, [0, 1, 2, 0, 1, 2]);
   const model = nn.mlp([8, 4, 3]);
+  const normed = nn.sequential({ norm: nn.batchNorm(8), fc: nn.dense(8, 3) });
   given = {
     x,
     w,
@@ -68,6 +77,11 @@ beforeAll(async () => {
     train,
     test: train,
     state: nn.initState(model, null, 1),
+    images: datasets.synthetic({ kind: 'images', n: 8, height: 8 }),
+    pictures: nn.sequential({ input: nn.normalize(0), flat: nn.flatten(), fc: nn.dense(192, 10) }),
+    q: root.ones([2, 4, 8]),
+    normed,
+    normedState: nn.initState(normed, null, 1),
     backend: root.reference(),
     path: join(folder, 'weights.safetensors'),
   };
@@ -86,7 +100,7 @@ function matrices() {
 }
 
 it('has rows in every section', () => {
-  expect(sections.map(({ lines }) => lines.length)).toEqual([26, 25, 24, 17, 10]);
+  expect(sections.map(({ lines }) => lines.length)).toEqual([26, 25, 24, 17, 25, 10]);
 });
 
 describe.each(sections)('$title', ({ names, lines }) => {
