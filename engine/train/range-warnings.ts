@@ -37,7 +37,7 @@ const SEEDS = 3;
  * Throws TypeError for anything but the result of `lrRangeTest`.
  *
  * @example
- * const options = { model, backend, data, from: 1e-6, to: 1e-3, steps: 100, sweep: 'exponential' };
+ * const options = { model, backend, data, from: 1e-6, to: 1e-3, steps: 100, sweep: 'exponential' } as const;
  * const test = await lrRangeTest({ ...options, optimizer: (lr) => sgd({ lr }) });
  * for (const { message, option, value } of rangeWarnings(test)) console.log(message, option, value);
  */

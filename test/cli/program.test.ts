@@ -286,9 +286,11 @@ describe('data of other data sets', () => {
     const host = await testHost();
     writeFileSync(join(host.cwd, 'd'), '');
     expect(await run(host, 'data fashion-mnist --data d')).not.toBe(0);
+    expect(host.err()).toContain(`fashionMnist: dir must be a folder, but ${join(host.cwd, 'd')} is a file`);
+    expect(await run(host, 'data fashion-mnist --data d/e')).not.toBe(0);
     expect(host.err()).toContain(
       'fashionMnist: cannot write the data: a part of the path is a file: ' +
-        `${join(host.cwd, 'd')} (free space there, or choose another folder: --data DIR, or fashionMnist({ dir }))`,
+        `${join(host.cwd, 'd', 'e')} (free space there, or choose another folder: --data DIR, or fashionMnist({ dir }))`,
     );
   });
 });

@@ -109,7 +109,7 @@ describe('readNpy', () => {
     ],
     [
       Buffer.from('PK\x03\x04'),
-      'not a .npy file: it must begin with \\x93NUMPY (read a .npz file with readNpz)',
+      'not a .npy file: it must begin with \\x93NUMPY: it is a zip archive (read a .npz file with readNpz)',
     ],
     [new Uint8Array(0), 'not a .npy file'],
     [

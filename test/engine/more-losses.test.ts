@@ -168,7 +168,7 @@ describe('messages', () => {
     [() => ops.smoothL1Loss([1], [1], { delta: 1 } as object), "smoothL1Loss: unknown option 'delta'"],
     [
       () => ops.meanAbsoluteError([1], [1, 2]),
-      'meanAbsoluteError: expects an output and a target of the same shape',
+      'meanAbsoluteError: expects an output and a target f32 of the same shape',
     ],
     [() => ops.cosineSimilarity([[1]], [[1]], 2), 'cosineSimilarity: axis 2 does not exist'],
     [

@@ -282,7 +282,7 @@ describe('errors', () => {
     [() => elu(1, NaN), 'elu: alpha must be a finite number, got NaN'],
     [
       () => meanSquaredError(ones([2, 3]), ones([2]), { reduction: 'none' }),
-      'meanSquaredError: expects an output and a target of the same shape [N, ...] but got f32 [2,3] and f32 [2]',
+      'meanSquaredError: expects an output and a target f32 of the same shape [N, ...] but got f32 [2,3] and f32 [2]',
     ],
     [
       () => huberLoss(ones([2]), ones([2]), { delta: 0, reduction: 'none' }),

@@ -309,7 +309,7 @@ describe('shapes and dtypes that do not fit are named, all of them', () => {
     [
       'softmaxCrossEntropy labels',
       () => crossEntropy(t(4, 3), ints(5)),
-      'crossEntropy: logits f32 [4,3] need labels i32 [4] but got i32 [5]',
+      'crossEntropy: logits f32 [4,3] need labels i32 [4] but got i32 [5] (give each of the [4] rows one label)',
     ],
     [
       'softmaxCrossEntropy float labels',
@@ -319,7 +319,7 @@ describe('shapes and dtypes that do not fit are named, all of them', () => {
     [
       'softmaxCrossEntropy of a vector',
       () => crossEntropy(t(3), ints(3)),
-      'crossEntropy: expects logits [N, classes] but got f32 [3]',
+      'crossEntropy: expects logits [N, classes] but got f32 [3] and targets i32 [3] (for one output and targets 0 and 1, use binaryCrossEntropy)',
     ],
     [
       'softmaxCrossEntropy without classes',
@@ -329,7 +329,7 @@ describe('shapes and dtypes that do not fit are named, all of them', () => {
     [
       'correct',
       () => accuracy(t(4, 3), ints(4, 1), { reduction: 'none' }),
-      'accuracy: logits f32 [4,3] need labels i32 [4] but got i32 [4,1]',
+      'accuracy: logits f32 [4,3] need labels i32 [4] but got i32 [4,1] (reshape the labels to [4])',
     ],
     [
       'accuracy of bytes',

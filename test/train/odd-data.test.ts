@@ -33,12 +33,12 @@ it.each<[string, Readonly<Record<string, unknown>>, string]>([
   [
     'x missing',
     { x: undefined },
-    `${NAME}: x must be the type of one example { shape, dtype } with dtype 'u8' or 'f32', got undefined`,
+    `${NAME}: x must be the type of one example { shape, dtype } with dtype 'u8' or 'f32' or 'i32', got undefined`,
   ],
   [
     'x of f64',
     { x: { shape: [2], dtype: 'f64' } },
-    `${NAME}: x must be the type of one example { shape, dtype } with dtype 'u8' or 'f32', got {"shape":[2],"dtype":"f64"}`,
+    `${NAME}: x must be the type of one example { shape, dtype } with dtype 'u8' or 'f32' or 'i32', got {"shape":[2],"dtype":"f64"}`,
   ],
   ['y with a wrong shape', { y: { shape: '1', dtype: 'i32' } }, `${NAME}: y must be the type of one example`],
   ['classes missing', { classes: undefined }, `${NAME}: classes must be an array of names`],

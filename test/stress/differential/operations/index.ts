@@ -39,9 +39,14 @@ const leftOut: ReadonlyMap<string, string> = new Map([
   ...own('key permutation stream', 'is the random generator'),
   ...own('reference wasm gpu openBackend setDefaultBackend', 'opens backends'),
   ...own(
-    'fit train evaluate predict predictor forward augmentedBatch lrRangeTest suggestBounds lossTrend',
+    'fit train evaluate predict predictor forward augmentedBatch lrRangeTest',
     'trains or evaluates a model',
   ),
+  ...own(
+    'cycleBounds lossTrend meanCurve rangeBand rangeWarnings suggestBounds',
+    'reads curves of a range test',
+  ),
+  ...own('memoryOf', 'plans a step without running it'),
   ...own('earlyStopping freezing reduceOnPlateau snapshots updateBatchNorm', 'acts on a training run'),
   ...own('nn.ensemble nn.withViews', 'averages the layers that it is given'),
   ...own(
